@@ -1,0 +1,279 @@
+"""A Keras model seen as an image classifier: its probabilities, its logits and their gradients."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import operator
+import os
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from cnnexplain import backend, datasets, twin
+from cnnexplain.arrays import Array, Floats, Integers
+from cnnexplain.errors import ModelError, UsageError, suggest
+from cnnexplain.preprocess import Preprocess
+
+LENET = "cnnexplain_lenet"
+"""The name that a Keras model made by `cnnexplain train` carries, by which its input is known to be MNIST's."""
+
+MEMORY = 1 << 30
+"""Bytes that the intermediate results of one batch may take."""
+
+CODE = ("Lambda", "__lambda__", "TorchModuleWrapper")
+"""Classes that keep Python code in a model file."""
+
+
+class Classifier:
+    """A Keras image classifier, ready to be explained. Made by `load`.
+
+    Args:
+        model: A functional or sequential Keras model: one input (N, H, W, 1 or 3), one output (N, K) with K ≥ 2, either
+            softmax probabilities or raw scores. It is never changed, and its weights are shared, not copied.
+        name: What to call it.
+        sha256: Of the file that it came from; None for a model from memory.
+
+    Raises:
+        ModelError: The model has another form.
+    """
+
+    def __init__(self, model: Any, name: str, sha256: str | None = None) -> None:
+        shape, classes = _signature(model)
+        self.model = model
+        self.name = name
+        self._sha256 = sha256
+        self._twin = twin.twin(model)
+        self._classes = classes
+        self.preprocess = _preprocess(self._twin, model.name, shape)
+        self.labels: tuple[str, ...] = tuple(map(str, range(classes)))
+        """The K names of the classes."""
+
+    def __repr__(self) -> str:
+        height, width, channels = self.preprocess.shape
+        return f"Classifier('{self.name}', {height}×{width}×{channels} → {len(self.labels)} classes)"
+
+    def predict(self, images: Array) -> Floats:
+        """The probability of each class, (N, K): the softmax of the logits."""
+        logits = self.logits(images)
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)
+
+    def logits(self, images: Array) -> Floats:
+        """The score of each class before the softmax, (N, K), for images (N, H, W, C) in the model's input range.
+
+        Raises:
+            ModelError: The model's output turns out to be probabilities, though it has no softmax that can be left out.
+        """
+        logits = self._batched(self._logits, images)
+        if not self._twin.certain and len(logits) and (logits >= 0).all() and np.allclose(logits.sum(axis=1), 1, atol=1e-3):
+            raise ModelError(
+                f"The outputs of '{self.name}' are probabilities, but no softmax layer was found to leave out; "
+                "end the model in a Dense, Softmax or Activation layer with softmax."
+            )
+        return logits
+
+    def gradient(self, images: Array, targets: Integers) -> Floats:
+        """∂S_c/∂x: the gradient of each image's target logit with respect to that image.
+
+        Args:
+            images: (N, H, W, C) in the model's input range.
+            targets: (N,) class indices.
+
+        Returns:
+            (N, H, W, C), signed, in logits per unit of the input.
+        """
+        return self._batched(self._pullback, images, np.eye(self._classes, dtype=np.float32)[targets])
+
+    def target(self, wanted: int | str) -> int:
+        """The index of a class given by label or index; a string that is a label counts as that label first.
+
+        Raises:
+            UsageError: There is no such class.
+        """
+        if isinstance(wanted, str) and wanted in self.labels:
+            return self.labels.index(wanted)
+        try:
+            index = int(wanted) if isinstance(wanted, str) else operator.index(wanted)
+        except (TypeError, ValueError):
+            raise UsageError(
+                f"There is no class labelled '{wanted}'.{suggest(str(wanted), self.labels)} "
+                f"The model has {self._classes} classes, {self.labels[0]} to {self.labels[-1]}."
+            ) from None
+        if not 0 <= index < self._classes:
+            raise UsageError(f"There is no class {index}: the model has {self._classes}, 0 to {self._classes - 1}.")
+        return index
+
+    @property
+    def sha256(self) -> str:
+        """A hash of the model: of its file, or of its weights' names, shapes and values now where it came from memory."""
+        if self._sha256 is not None:
+            return self._sha256
+        digest = hashlib.sha256()
+        for weight, value in zip(self.model.weights, self.model.get_weights(), strict=True):
+            digest.update(f"{weight.path} {value.shape} {value.dtype}".encode())
+            digest.update(np.ascontiguousarray(value).tobytes())
+        return digest.hexdigest()
+
+    @cached_property
+    def batch_size(self) -> int:
+        """How many images go through the model at once, from 1 to 256, so that `MEMORY` suffices.
+
+        Every layer's output counts three times: the output, its gradient, and the room that a layer needs to work.
+        """
+        return max(1, min(256, MEMORY // (3 * 4 * self._twin.values)))
+
+    @cached_property
+    def _logits(self) -> Callable[[Array], Array]:
+        return backend.current().forward(self._scores, self.preprocess.shape)
+
+    @cached_property
+    def _pullback(self) -> Callable[[Array, Array], Array]:
+        return backend.current().pullback(self._scores, self.preprocess.shape, (self._classes,))
+
+    def _scores(self, x: Any) -> Any:
+        return keras.ops.cast(self._twin.logits(x, training=False), "float32")
+
+    def _batched(self, function: Callable[..., Array], *arrays: Array) -> Array:
+        if arrays[0].shape[1:] != self.preprocess.shape:
+            raise UsageError(f"The images have shape {arrays[0].shape}; the model takes {('N', *self.preprocess.shape)}.")
+        starts = range(0, max(len(arrays[0]), 1), self.batch_size)
+        return np.concatenate([function(*(a[i : i + self.batch_size] for a in arrays)) for i in starts])
+
+
+def load(model: Any = None) -> Classifier:
+    """A classifier to explain.
+
+    Args:
+        model: None or "lenet" for the LeNet that comes with the package, the path of a `.keras` file, or a Keras model.
+
+    Raises:
+        UsageError: There is no such file.
+        ModelError: The file is damaged, is no Keras model, or carries code; or the model is no image classifier.
+    """
+    if model is None or model == "lenet":
+        return _from_file(datasets.asset("lenet.keras"), "lenet")
+    if isinstance(model, str | os.PathLike):
+        return _from_file(find(model), os.fspath(model))
+    if isinstance(model, keras.Model):
+        return Classifier(model, model.name)
+    raise UsageError(f"Can't load a {type(model).__name__}; expected a path, a Keras model, or nothing for the LeNet.")
+
+
+def find(name: str | os.PathLike[str]) -> Path:
+    """The path of a model file, so that a wrong name is seen before Keras is started.
+
+    Raises:
+        UsageError: There is no such file.
+    """
+    path = Path(name)
+    if not path.is_file():
+        raise UsageError(f"There is no model file '{path}'. Give a .keras file, or 'lenet' for the one that is included.")
+    return path
+
+
+def _from_file(path: Path, name: str) -> Classifier:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"Can't read '{path}': {error.strerror}.") from error
+    config = _config(path, data)
+    kept = next((found for found in CODE if found in _classes(config)), None)
+    if kept is not None:
+        raise ModelError(
+            f"'{path}' carries Python code ({kept}), which is refused: it would run on your machine. "
+            "If you trust it, load it yourself with Keras and pass the model to cnnexplain.load()."
+        )
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    # Keras raises whatever a damaged or hostile file makes its many parts raise.
+    except Exception as error:
+        foreign = sorted(_foreign(config))
+        if foreign:
+            raise ModelError(
+                f"'{path}' needs code that Keras does not have: {', '.join(foreign)}. "
+                "Load it in Python with that code imported and pass the model to cnnexplain.load()."
+            ) from error
+        reason = " ".join(str(error).split())
+        raise ModelError(f"'{path}' is damaged or no Keras model: {reason[:160]}") from error
+    if not isinstance(model, keras.Model):
+        raise ModelError(f"'{path}' holds a {type(model).__name__}; expected a Keras model.")
+    return Classifier(model, name, hashlib.sha256(data).hexdigest())
+
+
+def _config(path: Path, data: bytes) -> Any:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return json.loads(archive.read("config.json"))
+    except (zipfile.BadZipFile, KeyError, ValueError, zlib.error) as error:
+        raise ModelError(f"'{path}' is no Keras model file (.keras), or is truncated.") from error
+
+
+def _objects(config: Any) -> Iterator[dict[str, Any]]:
+    """Every serialised object in a model's configuration."""
+    if isinstance(config, dict):
+        if "class_name" in config:
+            yield config
+        for value in config.values():
+            yield from _objects(value)
+    elif isinstance(config, list):
+        for value in config:
+            yield from _objects(value)
+
+
+def _classes(config: Any) -> set[str]:
+    return {str(found["class_name"]) for found in _objects(config)}
+
+
+def _foreign(config: Any) -> set[str]:
+    """What a model's configuration names that isn't part of Keras."""
+    modules = {
+        str(found.get("registered_name") or found["class_name"]): str(found.get("module") or "keras")
+        for found in _objects(config)
+        if found.get("module", "keras") is not None or found.get("registered_name")
+    }
+    return {name for name, module in modules.items() if module.partition(".")[0] not in ("keras", "builtins")}
+
+
+def _signature(model: Any) -> tuple[tuple[int, int, int], int]:
+    """(H, W, C) of the input and the number of classes."""
+    inputs, outputs = getattr(model, "inputs", None), getattr(model, "outputs", None)
+    if not inputs or not outputs:
+        raise ModelError(
+            f"The model '{model.name}' has no graph of layers; build it from keras.Input, or as a Sequential with an Input."
+        )
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise ModelError(
+            f"The model '{model.name}' has {len(inputs)} inputs and {len(outputs)} outputs; expected one of each."
+        )
+    shape, output = tuple(inputs[0].shape[1:]), tuple(outputs[0].shape[1:])
+    if len(shape) != 3 or None in shape or shape[2] not in (1, 3):
+        raise ModelError(
+            f"The model '{model.name}' takes {_named(shape)}, which is no image; "
+            "expected (height, width, channels) of a fixed size with 1 or 3 channels."
+        )
+    if len(output) != 1 or output[0] is None or output[0] < 2:
+        raise ModelError(
+            f"The model '{model.name}' puts out {_named(output)}; expected one score for each of at least two classes."
+        )
+    return shape, output[0]
+
+
+def _named(shape: tuple[int | None, ...]) -> str:
+    return f"({', '.join('any' if size is None else str(size) for size in shape)})"
+
+
+def _preprocess(traced: twin.Twin, name: str, shape: tuple[int, int, int]) -> Preprocess:
+    """What is known of a model's input: the LeNet's is MNIST's, a Rescaling layer takes pixels from 0 to 255."""
+    if name == LENET and shape == (28, 28, 1):
+        return Preprocess(*shape, digits=True)
+    if any(isinstance(layer, keras.layers.Rescaling) for layer in traced.layers):
+        return Preprocess(*shape, high=255.0)
+    return Preprocess(*shape, assumed=True)

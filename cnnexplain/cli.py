@@ -1,0 +1,499 @@
+"""The command line: the only module that prints, and that ends the program."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from cnnexplain import __version__, datasets, registry
+from cnnexplain.errors import CnnExplainError, UsageError, suggest
+from cnnexplain.options import Parameter, validate
+
+if TYPE_CHECKING:
+    from cnnexplain.classifier import Classifier
+    from cnnexplain.images import ImageBatch
+    from cnnexplain.lenet import Progress as TrainingProgress
+    from cnnexplain.plugin import Analysis
+    from cnnexplain.record import Record
+
+OUT = Path("cnnexplain-out")
+SHOWN = 20
+"""How many images the closing table and the notes name before they count the rest."""
+
+INTERRUPTED = 130
+"""The exit code after Ctrl-C, as shells use it."""
+
+ModelOption = Annotated[
+    str,
+    typer.Option("--model", metavar="FILE", help="A Keras model (.keras), or 'lenet' for the one that is included."),
+]
+VerboseOption = Annotated[bool, typer.Option("--verbose", help="Show what TensorFlow logs.")]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line and returns its exit code: 0, 1 for a failure, 2 for wrong usage, 130 after Ctrl-C."""
+    try:
+        code = _app()(args=None if arguments is None else list(arguments), prog_name="cnnexplain", standalone_mode=False)
+    except CnnExplainError as error:
+        return _fail(str(error), error.exit_code)
+    except typer.TyperException as error:
+        return _fail(error.format_message(), error.exit_code)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    if code == INTERRUPTED:
+        _err().print("Interrupted: nothing more was written.", highlight=False)
+    return int(code or 0)
+
+
+def _app() -> typer.Typer:
+    app = typer.Typer(
+        help="See what a convolutional network sees: explain the predictions of Keras image classifiers.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    app.add_typer(_run_app(), name="run")
+    app.command("list")(_list)
+    app.command("train")(_train)
+    app.command("evaluate")(_evaluate)
+    app.command("info")(_info)
+    return app
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        _out().print(f"cnnexplain {__version__}", highlight=False)
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[  # Typer calls _version before it looks for a command.
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_version)
+    ] = False,
+) -> None:
+    pass
+
+
+def _run_app() -> typer.Typer:
+    run = typer.Typer(help="Explain images with one of the analyses.", invoke_without_command=True)
+
+    @run.callback()
+    def callback(context: typer.Context) -> None:
+        if context.invoked_subcommand is None:
+            _list()
+
+    for analysis in registry.load().analyses.values():
+        run.command(analysis.name, help=_help(analysis))(_command(analysis))
+    for name in registry.load().clashes:
+        anything = {"ignore_unknown_options": True, "allow_extra_args": True}
+        run.command(name, hidden=True, context_settings=anything)(_refusal(name))
+    return run
+
+
+def _refusal(name: str) -> Callable[..., None]:
+    def refuse() -> None:
+        registry.load().get(name)
+
+    return refuse
+
+
+def _help(analysis: Analysis) -> str:
+    plugin = registry.load().suppliers[analysis.name]
+    return f"{analysis.summary}\n\nPaper: {analysis.paper}.\n\nFrom: {plugin.distribution} {plugin.version}."
+
+
+def _command(analysis: Analysis) -> Callable[..., None]:
+    """The command of one analysis: what every analysis has, then its own options, read from its signature."""
+
+    def command(images: list[str] | None, model: str, out: Path, verbose: bool, invert: bool | None, **own: Any) -> None:
+        target = own.pop("target", None)
+        _explain(analysis, images or [], model, target, out, invert, verbose, own)
+
+    common: dict[str, tuple[Any, Any]] = {
+        "images": (
+            Annotated[
+                list[str] | None,
+                typer.Argument(
+                    metavar="[IMAGES]...",
+                    help="Files (PNG, JPEG, WebP, BMP, GIF, TIFF), folders, globs, or samples such as "
+                    f"mnist:test/7. Without any: {datasets.SAMPLE}.",
+                ),
+            ],
+            None,
+        ),
+        "model": (ModelOption, "lenet"),
+        "target": (
+            Annotated[
+                str | None,
+                typer.Option(
+                    "--target",
+                    metavar="CLASS",
+                    help="The class to explain, by label or index. Default: the prediction.",
+                ),
+            ],
+            None,
+        ),
+        "out": (
+            Annotated[Path, typer.Option("--out", metavar="FOLDER", help=f"Results go to FOLDER/{analysis.name}.")],
+            OUT,
+        ),
+        "invert": (
+            Annotated[
+                bool | None,
+                typer.Option(
+                    "--invert/--no-invert",
+                    help="Swap dark and light, or don't. Default: for a model of light digits on black, where a picture "
+                    "shows dark on light.",
+                ),
+            ],
+            None,
+        ),
+        "verbose": (VerboseOption, False),
+    }
+    if "targets" not in analysis.inputs:
+        del common["target"]
+    declared = common | {parameter.name: _option(parameter) for parameter in analysis.options}
+    command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+            for name, (annotation, default) in declared.items()
+        ]
+    )
+    command.__annotations__ = {name: annotation for name, (annotation, _) in declared.items()}
+    return command
+
+
+def _option(parameter: Parameter) -> tuple[Any, Any]:
+    """A parameter as Typer takes it. Ranges and choices are checked in one place, `Parameter.check`."""
+    option = parameter.option
+    metavar = "|".join(parameter.choices) or None
+    bounds = [f"at least {option.min:g}"] if option.min is not None else []
+    bounds += [f"at most {option.max:g}"] if option.max is not None else []
+    text = option.help + (f" ({', '.join(bounds)})" if bounds else "")
+    kind = parameter.type | None if parameter.optional else parameter.type
+    declarations = (parameter.flag,) if parameter.type is not bool else ()
+    return Annotated[kind, typer.Option(*declarations, help=text, metavar=metavar)], parameter.default
+
+
+def _explain(
+    analysis: Analysis,
+    names: list[str],
+    model: str,
+    target: str | None,
+    out: Path,
+    invert: bool | None,
+    verbose: bool,
+    own: Mapping[str, object],
+) -> None:
+    from cnnexplain import images, report
+
+    _warn_of_problems()
+    folder = out / analysis.name
+    # All that can be wrong with what was typed is looked for before TensorFlow is started.
+    validate(analysis.options, own)
+    report.check_folder(folder)
+    if not names:
+        _out().print(f"No image given: explaining the sample digit {datasets.SAMPLE}.", highlight=False)
+    found = images.find(names or [datasets.SAMPLE])
+    with _quiet(verbose), _progress() as progress:
+        classifier = _load(model, progress)
+        # A target that is not a class is known before any image is read.
+        wanted = None if target is None else classifier.target(target)
+        batch = images.read_images(found, classifier, invert=invert, progress=_bar(progress, "Reading"))
+        from cnnexplain.pipeline import explain
+
+        bar = _bar(progress, f"Running {analysis.name}")
+        record = explain(analysis.name, classifier, batch, target=wanted, progress=bar, **own)
+        paths = report.write(record, folder, _bar(progress, "Drawing"))
+    _print_notes(classifier, batch)
+    _print_record(record)
+    for path in _first(paths[:-2]):
+        _print_path(path)
+    if len(paths) - 2 > SHOWN:
+        _out().print(f"… and {len(paths) - 2 - SHOWN} more pictures in the same folder", highlight=False)
+    for path in paths[-2:]:
+        _print_path(path)
+
+
+def _load(model: str, progress: Progress) -> Classifier:
+    if model != "lenet" and not Path(model).is_file():
+        near = suggest(model, ["lenet"])
+        raise UsageError(
+            f"There is no model file '{model}'.{near} Give a .keras file, or 'lenet' for the one that is included."
+        )
+    task = progress.add_task("Starting Keras", total=None)
+    from cnnexplain.classifier import load
+
+    progress.update(task, description="Loading the model")
+    classifier = load(model)
+    progress.remove_task(task)
+    return classifier
+
+
+def _list() -> None:
+    """List the analyses, each with its paper and the distribution that it comes from."""
+    table = Table("Analysis", "Shows", "Paper", "From")
+    found = registry.load()
+    for name, analysis in found.analyses.items():
+        plugin = found.suppliers[name]
+        table.add_row(*map(_plain, (name, analysis.summary, analysis.paper, f"{plugin.distribution} {plugin.version}")))
+    _out().print(table)
+    _out().print("cnnexplain run ANALYSIS --help shows its options.", highlight=False)
+    _warn_of_problems()
+
+
+def _train(
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where to write the model.")] = Path("lenet.keras"),
+    epochs: Annotated[int, typer.Option(min=1, help="How many times to go through the training images.")] = 15,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images per step.")] = 64,
+    seed: Annotated[int, typer.Option(min=0, help="Decides the first weights and the order of the images.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE if it exists.")] = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Train the LeNet on the embedded MNIST.
+
+    Ctrl-C keeps the best model so far.
+    """
+    if out.suffix != ".keras":
+        raise UsageError(f"--out takes a name that ends in .keras, but got '{out}'.")
+    if out.is_dir() or (out.exists() and not overwrite):
+        raise UsageError(f"'{out}' exists; choose another --out, or replace it with --overwrite.")
+    console = _out()
+    with _quiet(verbose), _training_progress() as progress:
+        task = progress.add_task("Starting Keras", total=None, figures="")
+        from cnnexplain import classifier, lenet
+
+        def report(now: TrainingProgress) -> None:
+            progress.update(
+                task,
+                description=f"Epoch {now.epoch}/{now.epochs}",
+                completed=(now.epoch - 1) * now.steps + now.step,
+                total=now.epochs * now.steps,
+                figures=f"loss {now.loss:.4f}, accuracy {now.accuracy:.2%}",
+            )
+            if now.validation is not None:
+                loss, accuracy = now.validation
+                progress.console.print(
+                    f"epoch {now.epoch:2}: loss {now.loss:.4f}, accuracy {now.accuracy:.2%}; "
+                    f"validation log loss {loss:.4f}, accuracy {accuracy:.2%}",
+                    highlight=False,
+                    soft_wrap=True,
+                )
+
+        training = lenet.train(out, epochs=epochs, batch_size=batch_size, seed=seed, progress=report)
+        done = training.epoch and not training.interrupted
+        evaluation = lenet.evaluate(classifier.load(out)) if done else None
+    if not training.epoch:
+        raise CnnExplainError("No model was kept: no epoch ended with a finite validation loss.")
+    console.print(
+        f"Kept the model of epoch {training.epoch}: validation log loss {training.loss:.4f}, "
+        f"accuracy {training.accuracy:.2%}",
+        highlight=False,
+    )
+    _print_path(out)
+    if evaluation is None:
+        raise typer.Exit(INTERRUPTED)
+    console.print(f"Test images: log loss {evaluation.loss:.4f}, accuracy {evaluation.accuracy:.2%}", highlight=False)
+
+
+def _evaluate(model: ModelOption = "lenet", verbose: VerboseOption = False) -> None:
+    """Measure a model of digits on the 10,000 test images of MNIST."""
+    with _quiet(verbose), _progress() as progress:
+        classifier = _load(model, progress)
+        progress.add_task("Evaluating", total=None)
+        from cnnexplain.lenet import evaluate
+
+        evaluation = evaluate(classifier)
+    console = _out()
+    console.print(f"accuracy  {evaluation.accuracy:.2%}", highlight=False)
+    console.print(f"log loss  {evaluation.loss:.4f}", highlight=False)
+    table = Table("", *map(str, range(10)), title="Digits (rows) and predictions (columns)", title_justify="left")
+    for column in table.columns:
+        column.justify = "right"
+    for digit, counts in enumerate(evaluation.confusion):
+        cells = [Text(str(count), style="" if count else "dim") for count in counts]
+        cells[digit].stylize("bold")
+        table.add_row(Text(str(digit), style="bold"), *cells)
+    console.print(table)
+
+
+def _info(verbose: VerboseOption = False) -> None:
+    """Show versions, the backend, its devices, and where data and model lie."""
+    with _quiet(verbose), _progress() as progress:
+        progress.add_task("Starting Keras", total=None)
+        import keras
+
+        devices = ", ".join(keras.distribution.list_devices())
+    rows = [
+        ("cnnexplain", __version__),
+        ("Python", platform.python_version()),
+        ("Keras", keras.__version__),
+        (keras.backend.backend(), metadata.version(keras.backend.backend())),
+        ("NumPy", metadata.version("numpy")),
+        ("Keras backend", keras.backend.backend()),
+        ("devices", devices),
+        ("model", str(datasets.asset("lenet.keras"))),
+        ("data", str(datasets.asset("mnist.npz"))),
+    ]
+    for name, value in rows:
+        _out().print(f"{name:14} {value}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _print_notes(classifier: Classifier, batch: ImageBatch) -> None:
+    console = _out()
+    preprocess = classifier.preprocess
+    if preprocess.assumed:
+        console.print(
+            f"Nothing in the model tells its input range: pixels were scaled to {preprocess.low:g} to {preprocess.high:g}.",
+            highlight=False,
+        )
+    for what, names in (
+        ("inverted, since it shows dark on light", [s.name for s in batch.sources if s.inverted]),
+        (
+            f"{'centred' if preprocess.digits else 'resized'} to the model's {preprocess.height}×{preprocess.width} pixels",
+            [s.name for s in batch.sources if s.resized],
+        ),
+    ):
+        if len(names) > SHOWN:
+            console.print(f"{len(names)} images: {what}", highlight=False)
+        else:
+            for name in names:
+                console.print(Text(f"{_plain(name)}: {what}"), soft_wrap=True)
+
+
+def _print_record(record: Record) -> None:
+    from cnnexplain.draw import percent
+
+    explains = bool(record.explained) and record.explained[0].target is not None
+    table = Table("Image", "Prediction", "Probability", *(["Target", "Its probability"] if explains else []))
+    for explained in _first(record.explained):
+        cells = [explained.source.name, record.labels[explained.prediction], percent(explained.probability)]
+        if explained.target is not None and explained.target_probability is not None:
+            cells += [record.labels[explained.target], percent(explained.target_probability)]
+        table.add_row(*map(_plain, cells))
+    if len(record.explained) > SHOWN:
+        table.add_row(f"… and {len(record.explained) - SHOWN} more")
+    _out().print(table)
+
+
+def _print_path(path: Path) -> None:
+    _out().print(Text(f"Wrote {_plain(str(path))}"), soft_wrap=True)
+
+
+def _warn_of_problems() -> None:
+    for problem in registry.load().problems:
+        _err().print(Text(f"Warning: {_plain(str(problem))}"), soft_wrap=True, style="yellow")
+
+
+def _fail(message: str, code: int) -> int:
+    _err().print(Text(f"Error: {_plain(message)}"), soft_wrap=True)
+    return code
+
+
+def _first(items: Sequence[Any]) -> Sequence[Any]:
+    return items[:SHOWN]
+
+
+def _plain(text: str) -> str:
+    """The text with every character that could drive a terminal shown as its escape."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
+def _out() -> Console:
+    return Console()
+
+
+def _err() -> Console:
+    return Console(stderr=True)
+
+
+def _progress() -> Progress:
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    return _live(*columns)
+
+
+def _training_progress() -> Progress:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[figures]}"),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+    )
+    return _live(*columns)
+
+
+def _live(*columns: ProgressColumn) -> Progress:
+    console = _err()
+    # On what is no terminal Rich would write the last state, or an empty line.
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
+def _bar(progress: Progress, what: str) -> Callable[[int, int], None]:
+    """A callback that shows `done` of `total` as a bar, which goes away when all is done."""
+    tasks: list[TaskID] = []
+
+    def update(done: int, total: int) -> None:
+        if not tasks:
+            tasks.append(progress.add_task(what, total=total))
+        progress.update(tasks[0], completed=done, visible=done < total)
+
+    return update
+
+
+@contextmanager
+def _quiet(verbose: bool) -> Iterator[None]:
+    """Keeps TensorFlow's own lines off the terminal.
+
+    Its C++ code writes some of them to file descriptor 2 whatever `TF_CPP_MIN_LOG_LEVEL` says, so that descriptor leads
+    nowhere meanwhile, while Python's `sys.stderr` still leads to the terminal.
+    """
+    if verbose:
+        yield
+        return
+    import logging
+
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    stderr, terminal = sys.stderr, os.dup(2)
+    try:
+        with open(os.devnull, "w") as nowhere, open(os.dup(terminal), "w", buffering=1) as shown:
+            stderr.flush()
+            os.dup2(nowhere.fileno(), 2)
+            sys.stderr = shown
+            try:
+                yield
+            finally:
+                sys.stderr = stderr
+                os.dup2(terminal, 2)
+    finally:
+        os.close(terminal)

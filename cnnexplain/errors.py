@@ -1,0 +1,39 @@
+"""The errors that users cause and can mend: shown as one or two plain lines. Anything else is a bug."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class CnnExplainError(Exception):
+    """Something that was asked for exists but can't be used, or can't be done. The command line exits with 1."""
+
+    exit_code = 1
+
+
+class UsageError(CnnExplainError):
+    """What was asked for does not exist: an analysis, option value, label, file or sample. Exits with 2."""
+
+    exit_code = 2
+
+
+class ImageError(CnnExplainError):
+    """An image file or array that can't be explained."""
+
+
+class ModelError(CnnExplainError):
+    """A model that can't be loaded, or whose explanation would be wrong."""
+
+
+class PluginError(CnnExplainError):
+    """A plugin that breaks the contract of `cnnexplain.plugin`."""
+
+
+class OutputError(CnnExplainError):
+    """A file or folder that can't be written, or that holds something which isn't ours to replace."""
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """A " Did you mean 'saliency'?" to append to a message; empty where no known word is close."""
+    close = difflib.get_close_matches(word.lower(), {name.lower(): None for name in known}, n=1)
+    exact = [name for name in known if close and name.lower() == close[0]]
+    return f" Did you mean '{exact[0]}'?" if exact else ""

@@ -1,0 +1,18 @@
+"""The hooks that a plugin can implement."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    from cnnexplain.plugin import Analysis
+
+hookspec = pluggy.HookspecMarker("cnnexplain")
+
+
+@hookspec
+def cnnexplain_analyses() -> list[Analysis]:
+    """Returns the analyses that the plugin offers."""
+    raise NotImplementedError  # A specification: pluggy reads its signature and never calls it.

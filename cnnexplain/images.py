@@ -1,0 +1,295 @@
+"""Image files, folders, globs, samples and arrays → a batch in the model's input range, with where each came from."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import io
+import os
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cnnexplain import datasets
+from cnnexplain.arrays import Array, Floats
+from cnnexplain.errors import ImageError, UsageError, suggest
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from cnnexplain.classifier import Classifier
+    from cnnexplain.preprocess import Preprocess
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+"""What a folder's files must end in to be taken as images."""
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
+"""The decoders that untrusted files may reach."""
+
+MAX_PIXELS = 100_000_000
+"""A larger image is taken for a decompression bomb."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where an image came from and what was done to it.
+
+    Args:
+        name: As the user gave it: a path, a sample's name, or "array[3]".
+        sha256: Of the file's bytes, of the sample's raw pixels, or of the array's numbers.
+        inverted: Dark and light were swapped.
+        resized: The picture had another size than the model's input.
+    """
+
+    name: str
+    sha256: str
+    inverted: bool = False
+    resized: bool = False
+
+
+class ImageBatch(np.ndarray[Any, np.dtype[np.float32]]):
+    """A float32 array (N, H, W, C) in the model's input range that knows its `sources`.
+
+    Picking images (`batch[:3]`) keeps their sources; the result of any other operation is an array without any.
+    """
+
+    sources: tuple[Source, ...]
+
+    def __new__(cls, array: Floats, sources: Sequence[Source]) -> ImageBatch:
+        """Make a batch of an array (N, H, W, C) and its N sources."""
+        batch = np.asarray(array, np.float32).view(cls)
+        batch.sources = tuple(sources)
+        return batch
+
+    def __array_finalize__(self, array: object) -> None:
+        self.sources = ()
+
+    def __getitem__(self, key: Any) -> Any:
+        picked = super().__getitem__(key)
+        if isinstance(picked, ImageBatch) and picked.ndim == 4 and len(self.sources) == len(self):
+            first = key[0] if isinstance(key, tuple) else key
+            if isinstance(first, slice | list | np.ndarray):
+                picked.sources = tuple(self.sources[i] for i in np.arange(len(self))[first])
+        return picked
+
+
+def find(names: Iterable[str | os.PathLike[str]]) -> list[str]:
+    """The image files and samples that names of files, folders, globs and samples stand for, in that order.
+
+    A folder stands for the image files right in it, sorted by name; a glob may use `**` for folders at any depth.
+
+    Raises:
+        UsageError: A file or sample does not exist, or a glob matches no file.
+        ImageError: A folder holds no image.
+    """
+    found: list[str] = []
+    for name in [os.fspath(name) for name in names]:
+        path = Path(name)
+        if path.is_dir():
+            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+            if not inside:
+                raise ImageError(f"The folder '{name}' holds no image ({', '.join(SUFFIXES)}).")
+            found += map(str, inside)
+        elif path.exists():
+            found.append(name)
+        elif glob.has_magic(name):
+            matches = sorted(match for match in glob.glob(name, recursive=True) if Path(match).is_file())
+            if not matches:
+                raise UsageError(f"No file matches '{name}'.")
+            found += matches
+        elif _is_sample(name):
+            datasets.sample_index(name)
+            found.append(name)
+        else:
+            near = suggest(path.name, _siblings(path))
+            raise UsageError(f"There is no file '{name}'.{near}")
+    return found
+
+
+def read_images(
+    names: Iterable[str | os.PathLike[str]] | str | os.PathLike[str],
+    classifier: Classifier,
+    *,
+    invert: bool | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> ImageBatch:
+    """Reads images into one batch.
+
+    Args:
+        names: Files (PNG, JPEG, WebP, BMP, GIF, TIFF), folders, globs, or samples such as "mnist:test/42"; one or several.
+        classifier: Whose input the images are made for.
+        invert: Whether to swap dark and light. None does so for a model of light digits on a dark ground, and for images
+            that show dark on light.
+        progress: Called with how many images are read, and of how many.
+
+    Returns:
+        A float32 array (N, H, W, C) in the model's input range, with `sources`.
+
+    Raises:
+        UsageError: An image does not exist.
+        ImageError: An image can't be read.
+    """
+    found = find([names] if isinstance(names, str | os.PathLike) else names)
+    if not found:
+        raise UsageError("No image was given: name at least one file, folder or sample such as 'mnist:test/42'.")
+    inputs, sources = [], []
+    for number, name in enumerate(found, start=1):
+        image, source = _read(name, classifier.preprocess, invert)
+        inputs.append(image)
+        sources.append(source)
+        if progress is not None:
+            progress(number, len(found))
+    return ImageBatch(np.stack(inputs), sources)
+
+
+def as_batch(images: object, classifier: Classifier) -> ImageBatch:
+    """A batch from what a Python caller may have: a batch, a path or sample, several of them, or an array.
+
+    An array of uint8 holds pixels from 0 to 255 and is brought into the model's input range; any other must be in it
+    already. An array may lack the first axis (one image), or the last where the model takes grey images.
+
+    Raises:
+        UsageError: An array has the wrong shape.
+        ImageError: An array is empty, not finite, or out of the model's input range.
+    """
+    if isinstance(images, ImageBatch) and images.sources:
+        _check_values(images, classifier.preprocess, "The batch")
+        if images.shape[1:] != classifier.preprocess.shape:
+            raise UsageError(_wrong_shape(images.shape, classifier.preprocess))
+        return images
+    if isinstance(images, str | os.PathLike):
+        return read_images([images], classifier)
+    if isinstance(images, Sequence) and images and all(isinstance(item, str | os.PathLike) for item in images):
+        return read_images(images, classifier)
+    return _from_array(np.asarray(images), classifier.preprocess)
+
+
+def _from_array(array: Array, preprocess: Preprocess) -> ImageBatch:
+    shape = array.shape
+    full = preprocess.shape
+    short = full[:2] if preprocess.channels == 1 else full
+    if shape in (full, short):
+        array = array.reshape(1, *full)
+    elif shape[1:] in (full, short):
+        array = array.reshape(-1, *full)
+    else:
+        raise UsageError(_wrong_shape(shape, preprocess))
+    if not len(array):
+        raise ImageError("The array holds no image.")
+    if array.dtype == np.uint8:
+        array = preprocess.scale(array.astype(np.float32) / 255)
+    elif array.dtype.kind not in "fiu":
+        raise ImageError(f"The array holds {array.dtype}; expected uint8 from 0 to 255 or floating-point numbers.")
+    _check_values(array, preprocess, "The array")
+    array = np.ascontiguousarray(array, np.float32)
+    sources = [Source(f"array[{i}]", hashlib.sha256(image.tobytes()).hexdigest()) for i, image in enumerate(array)]
+    return ImageBatch(array, sources)
+
+
+def _wrong_shape(shape: tuple[int, ...], preprocess: Preprocess) -> str:
+    return f"The images have shape {shape}; the model takes {('N', *preprocess.shape)}.".replace("'N'", "N")
+
+
+def _check_values(array: Array, preprocess: Preprocess, what: str) -> None:
+    if not np.isfinite(array).all():
+        raise ImageError(f"{what} holds a value that is not finite (NaN or infinity).")
+    low, high, slack = preprocess.low, preprocess.high, 1e-3 * (preprocess.high - preprocess.low)
+    least, most = float(array.min()), float(array.max())
+    if not preprocess.assumed and (least < low - slack or most > high + slack):
+        raise ImageError(
+            f"{what} has values from {least:g} to {most:g}, but the model's input ranges from {low:g} to {high:g}. "
+            "Scale it, or pass pixels from 0 to 255 as uint8."
+        )
+
+
+def _read(name: str, preprocess: Preprocess, invert: bool | None) -> tuple[Floats, Source]:
+    if Path(name).exists() or not _is_sample(name):
+        data, pixels = _file(name)
+    else:
+        digit, _ = datasets.sample(name)
+        data, pixels = digit.tobytes(), digit[..., None].astype(np.float32) / 255
+    image, inverted = preprocess.apply(pixels, invert)
+    source = Source(name, hashlib.sha256(data).hexdigest())
+    return image, replace(source, inverted=inverted, resized=pixels.shape[:2] != image.shape[:2])
+
+
+def _file(name: str) -> tuple[bytes, Floats]:
+    try:
+        if not Path(name).is_file():
+            raise ImageError(f"'{name}' is not a file.")
+        data = Path(name).read_bytes()
+    except OSError as error:
+        raise ImageError(f"Can't read '{name}': {error.strerror}.") from error
+    if not data:
+        raise ImageError(f"The file '{name}' is empty.")
+    return data, _decode(data, name)
+
+
+def _decode(data: bytes, name: str) -> Floats:
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    try:
+        # Pillow warns of odd metadata, which the pixels don't depend on, and of sizes, which are checked here.
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise ImageError(_bomb(name))
+            return _pixels(ImageOps.exif_transpose(image), name)
+    except ImageError:
+        raise
+    except UnidentifiedImageError:
+        raise ImageError(f"'{name}' is not an image that can be read ({', '.join(FORMATS)}).") from None
+    except Image.DecompressionBombError:
+        raise ImageError(_bomb(name)) from None
+    # Decoders of untrusted bytes raise many kinds (OSError, SyntaxError, ValueError, struct.error, zlib.error, …).
+    except Exception as error:
+        raise ImageError(f"The image '{name}' is damaged or truncated: {' '.join(str(error).split())}.") from error
+
+
+def _bomb(name: str) -> str:
+    return f"The image '{name}' has more than {MAX_PIXELS // 10**6} megapixels: too large, or a decompression bomb."
+
+
+def _pixels(image: Image.Image, name: str) -> Floats:
+    """(h, w, 1 or 3) float32 from 0 to 1."""
+    if image.mode.startswith(("I", "F")):
+        return _deep(image, name)
+    if image.has_transparency_data:
+        return _composite(np.asarray(image.convert("RGBA"), np.float32) / 255)
+    if image.mode in ("1", "L"):
+        return np.asarray(image.convert("L"), np.float32)[..., None] / 255
+    return np.asarray(image.convert("RGB"), np.float32) / 255
+
+
+def _deep(image: Image.Image, name: str) -> Floats:
+    """Grey values of more than 8 bits: integers are white at 65535, reals at the first of 1, 255 and 65535 to hold them."""
+    values = np.asarray(image).astype(np.float32)
+    if not np.isfinite(values).all():
+        raise ImageError(f"The image '{name}' holds a value that is not finite (NaN or infinity).")
+    whites = (1, 255, 65535) if image.mode.startswith("F") else (65535,)
+    white = next((white for white in whites if values.max() <= white), None)
+    if white is None or values.min() < 0:
+        raise ImageError(
+            f"The image '{name}' has values from {values.min():g} to {values.max():g}; expected 0 to {whites[-1]}."
+        )
+    return np.asarray(values[..., None] / white, np.float32)
+
+
+def _composite(rgba: Floats) -> Floats:
+    """Colours over white, or over black where what is visible is light and would vanish on white."""
+    colour, alpha = rgba[..., :3], rgba[..., 3:]
+    visible = float((colour * alpha).mean() / max(float(alpha.mean()), 1e-6))
+    ground = 0.0 if visible > 0.5 else 1.0
+    return np.asarray(colour * alpha + ground * (1 - alpha), np.float32)
+
+
+def _is_sample(name: str) -> bool:
+    scheme, colon, _ = name.partition(":")
+    return bool(colon) and len(scheme) > 1 and scheme.isalpha()
+
+
+def _siblings(path: Path) -> list[str]:
+    return os.listdir(path.parent) if path.parent.is_dir() else []

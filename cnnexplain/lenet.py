@@ -1,0 +1,232 @@
+"""The LeNet of the nano-book: build, train, evaluate, save."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from cnnexplain import datasets, files
+from cnnexplain.arrays import Array, Floats, Integers
+from cnnexplain.classifier import LENET
+from cnnexplain.errors import ModelError, UsageError
+
+if TYPE_CHECKING:
+    from cnnexplain.classifier import Classifier
+
+VALIDATION = 5_000
+"""How many of the last training images choose the best epoch, and are not trained on."""
+
+RATE, DECAY = 2e-3, 0.2
+"""The first learning rate, which falls to 0 along a cosine, and the decoupled weight decay."""
+
+SHIFT, ROTATION, ZOOM = 1.5, 10.0, 0.1
+"""The largest shift in pixels, rotation in degrees and relative change of size that a training image gets."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a training has come: `step` of `steps` of `epoch` (from 1) of `epochs`, with the epoch's means so far."""
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    loss: float
+    accuracy: float
+    validation: tuple[float, float] | None = None
+    """Log loss and accuracy on the validation images, once the epoch is over."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a training ended: the best epoch (0 where none was finished), its validation figures, and whether by Ctrl-C."""
+
+    epoch: int
+    loss: float
+    accuracy: float
+    interrupted: bool
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Accuracy (0 to 1), log loss (nats per image) and confusion matrix [true digit, predicted digit] of a classifier."""
+
+    accuracy: float
+    loss: float
+    confusion: Integers
+
+
+def build(seed: int = 0) -> Any:
+    """The untrained network: 28×28×1 in [0, 1] → 10 probabilities, 268,820 parameters."""
+    seeds = (int(word) for word in np.random.SeedSequence(seed).generate_state(4))
+
+    def start() -> Any:
+        return keras.initializers.GlorotUniform(seed=next(seeds))
+
+    return keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            keras.layers.Conv2D(30, 5, kernel_initializer=start(), name="conv1"),
+            keras.layers.ReLU(name="relu1"),
+            keras.layers.MaxPooling2D(name="pool1"),
+            keras.layers.Conv2D(30, 5, kernel_initializer=start(), name="conv2"),
+            keras.layers.ReLU(name="relu2"),
+            keras.layers.MaxPooling2D(name="pool2"),
+            keras.layers.Flatten(name="flatten"),
+            keras.layers.Dense(500, activation="relu", kernel_initializer=start(), name="dense"),
+            keras.layers.Dense(10, activation="softmax", kernel_initializer=start(), name="probabilities"),
+        ],
+        name=LENET,
+    )
+
+
+def train(
+    path: Path,
+    *,
+    epochs: int = 15,
+    batch_size: int = 64,
+    seed: int = 0,
+    progress: Callable[[Progress], None] = lambda _: None,
+    images: Array | None = None,
+    digits: Array | None = None,
+) -> Training:
+    """Trains a LeNet and keeps at `path` the model of the epoch with the lowest log loss on the validation images.
+
+    AdamW with a cosine decay, on images that are shifted, rotated and zoomed at random. The file is written after every
+    epoch that is better than those before it. Ctrl-C ends the training and keeps the best model so far.
+
+    Args:
+        path: Where to write the `.keras` file.
+        epochs: How many times to go through the training images.
+        batch_size: Images per step.
+        seed: Decides the first weights, the order of the images and their changes.
+        progress: Called after every step.
+        images: (N, 28, 28) uint8, the whole training set of MNIST unless given. The last 5,000, or the last tenth where
+            there are fewer than 50,000, are for validation.
+        digits: (N,), what the images show.
+
+    Raises:
+        OutputError: The file can't be written.
+    """
+    if images is None or digits is None:
+        images, digits = datasets.mnist("train")
+    x, y = images[..., None].astype(np.float32) / 255, digits.astype(np.int64)
+    split = len(x) - min(VALIDATION, len(x) // 10)
+    batches = _Augmented(x[:split], y[:split], batch_size, seed)
+    model = build(seed)
+    schedule = keras.optimizers.schedules.CosineDecay(RATE, epochs * len(batches))
+    # Left to choose, Keras compiles with XLA, whose convolutions take twice the time on a processor.
+    model.compile(
+        keras.optimizers.AdamW(schedule, weight_decay=DECAY),
+        "sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+        jit_compile=False,
+    )
+    keeper = _Keeper(path, epochs, len(batches), progress)
+    interrupted = False
+    try:
+        model.fit(
+            batches, epochs=epochs, shuffle=False, verbose=0, callbacks=[keeper], validation_data=(x[split:], y[split:])
+        )
+    except KeyboardInterrupt:
+        interrupted = True
+    return Training(keeper.best_epoch, keeper.best_loss, keeper.best_accuracy, interrupted)
+
+
+def evaluate(classifier: Classifier, split: str = "test") -> Evaluation:
+    """Measures a classifier of 28×28 grey images in [0, 1] on MNIST.
+
+    Raises:
+        UsageError: The classifier takes other images or does not tell ten classes apart.
+        ModelError: Its outputs are not finite.
+    """
+    if classifier.preprocess.shape != (28, 28, 1) or len(classifier.labels) != 10:
+        raise UsageError(f"{classifier!r} can't be evaluated on MNIST, which needs 28×28×1 → 10 classes.")
+    images, digits = datasets.mnist(split)
+    pixels = classifier.preprocess.scale(images[..., None].astype(np.float32) / 255)
+    logits = classifier.logits(pixels).astype(np.float64)
+    if not np.isfinite(logits).all():
+        raise ModelError(f"{classifier!r} gives values that are not finite (NaN or infinity).")
+    logits -= logits.max(axis=1, keepdims=True)
+    own = logits[np.arange(len(digits)), digits]
+    confusion = np.zeros((10, 10), np.int64)
+    np.add.at(confusion, (digits, logits.argmax(axis=1)), 1)
+    loss = float(np.mean(np.log(np.exp(logits).sum(axis=1)) - own))
+    return Evaluation(float(np.trace(confusion) / len(digits)), loss, confusion)
+
+
+def affine(count: int, random: np.random.Generator) -> Floats:
+    """Random small shifts, rotations and zooms about the middle of a 28×28 image, as rows for `keras.ops.image`.
+
+    Returns:
+        (count, 8): each row maps an output pixel to the input pixel that it is read from.
+    """
+    angle = np.deg2rad(random.uniform(-ROTATION, ROTATION, count))
+    size = 1 + random.uniform(-ZOOM, ZOOM, count)
+    right, down = random.uniform(-SHIFT, SHIFT, (2, count))
+    cos, sin, middle = size * np.cos(angle), size * np.sin(angle), 13.5
+    across = middle - middle * cos + middle * sin + right
+    along = middle - middle * sin - middle * cos + down
+    zero = np.zeros(count)
+    return np.stack([cos, -sin, across, sin, cos, along, zero, zero], axis=1).astype(np.float32)
+
+
+class _Augmented(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types.
+    """Batches of changed images, in another order each epoch."""
+
+    def __init__(self, images: Floats, digits: Integers, batch_size: int, seed: int) -> None:
+        super().__init__()
+        self._images, self._digits, self._batch_size = images, digits, batch_size
+        self._random = np.random.default_rng(seed)
+        self.on_epoch_end()
+
+    def __len__(self) -> int:
+        return math.ceil(len(self._images) / self._batch_size)
+
+    def __getitem__(self, index: int) -> tuple[Floats, Integers]:
+        picked = self._order[index * self._batch_size : (index + 1) * self._batch_size]
+        moved = keras.ops.image.affine_transform(
+            self._images[picked], affine(len(picked), self._random), "bilinear", "constant", data_format="channels_last"
+        )
+        return keras.ops.convert_to_numpy(moved), self._digits[picked]
+
+    def on_epoch_end(self) -> None:
+        self._order = self._random.permutation(len(self._images))
+
+
+class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]
+    """Writes the model whenever an epoch's validation loss is the lowest so far, and reports progress."""
+
+    def __init__(self, path: Path, epochs: int, steps: int, progress: Callable[[Progress], None]) -> None:
+        super().__init__()
+        self._path, self._epochs, self._steps, self._progress = path, epochs, steps, progress
+        self._epoch = 1
+        self.best_epoch, self.best_loss, self.best_accuracy = 0, float("inf"), 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        self._epoch = epoch + 1
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self._report(batch + 1, logs, None)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        loss, accuracy = float(logs["val_loss"]), float(logs["val_accuracy"])
+        if loss < self.best_loss:
+            # A fresh model leaves the optimizer's state, twice the size of the weights, out of the file.
+            kept = build()
+            kept.set_weights(self.model.get_weights())
+            with files.replacing(self._path) as temporary:
+                kept.save(temporary)
+            self.best_epoch, self.best_loss, self.best_accuracy = epoch + 1, loss, accuracy
+        self._report(self._steps, logs, (loss, accuracy))
+
+    def _report(self, step: int, logs: Any, validation: tuple[float, float] | None) -> None:
+        self._progress(
+            Progress(self._epoch, self._epochs, step, self._steps, float(logs["loss"]), float(logs["accuracy"]), validation)
+        )

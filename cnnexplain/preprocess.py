@@ -1,0 +1,161 @@
+"""From a picture of any size, (h, w, 1 or 3) float32 from 0 (black) to 1 (white), to what a model takes as input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from cnnexplain.arrays import Floats
+
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+"""The weights of red, green and blue in a grey value (ITU-R BT.601)."""
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """The input that a model expects.
+
+    Args:
+        height: Rows of the input.
+        width: Columns of the input.
+        channels: 1 for grey, 3 for red, green, blue.
+        low: The input's value for black.
+        high: The input's value for white.
+        assumed: `low` and `high` are a guess, since nothing in the model tells them.
+        digits: Inputs are light digits on black, prepared as MNIST's are.
+    """
+
+    height: int
+    width: int
+    channels: int
+    low: float = 0.0
+    high: float = 1.0
+    assumed: bool = False
+    digits: bool = False
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(H, W, C) of one input."""
+        return self.height, self.width, self.channels
+
+    def scale(self, picture: Floats) -> Floats:
+        """Values from 0 to 1 brought into the model's input range."""
+        return np.asarray(self.low + picture * (self.high - self.low), np.float32)
+
+    def unscale(self, image: Floats) -> Floats:
+        """The inverse of `scale`, for showing an input: 0 is black and 1 is white."""
+        return np.asarray((image - self.low) / (self.high - self.low), np.float32)
+
+    def apply(self, picture: Floats, invert: bool | None = None) -> tuple[Floats, bool]:
+        """The model's input (H, W, C) for a picture, and whether it was inverted.
+
+        Args:
+            picture: (h, w, 1 or 3), from 0 to 1.
+            invert: Whether to swap dark and light; None swaps for a model of digits where the picture shows dark on light.
+        """
+        picture = _channels(picture, self.channels)
+        inverted = self.digits and dark_on_light(picture) if invert is None else invert
+        if inverted:
+            picture = 1 - picture
+        if picture.shape != self.shape:
+            fit = centre_digit if self.digits else resize
+            picture = fit(picture, self.height, self.width)
+        return self.scale(picture), inverted
+
+
+def resize(picture: Floats, height: int, width: int) -> Floats:
+    """The whole picture brought to a size, bilinear and anti-aliased, its aspect not kept.
+
+    This is what `keras.utils.image_dataset_from_directory` does unless told otherwise, but for the anti-aliasing.
+    """
+    planes = [
+        np.asarray(Image.fromarray(np.ascontiguousarray(plane)).resize((width, height), Image.Resampling.BILINEAR))
+        for plane in np.moveaxis(picture, -1, 0)
+    ]
+    return np.stack(planes, axis=-1)
+
+
+def dark_on_light(picture: Floats) -> bool:
+    """Whether a picture shows something dark on a light ground: its border lies nearer to its lightest than to its darkest.
+
+    The ends of the middle 99.6 % of the pixels count as extremes, so that a thin stroke decides and a speck does not.
+    """
+    grey = picture.mean(axis=-1)
+    ground = np.median(_border(grey))
+    darkest, lightest = np.percentile(grey, [0.2, 99.8])
+    return bool(ground - darkest > lightest - ground)
+
+
+def centre_digit(picture: Floats, height: int, width: int) -> Floats:
+    """A light digit on a dark ground, brought to the place and size that MNIST's digits have.
+
+    The ground is made black, the digit's bounding box is scaled, its aspect kept, to 20 of 28 pixels, and its centre of mass
+    is put in the middle: http://yann.lecun.com/exdb/mnist. A picture without contrast comes back black.
+
+    Args:
+        picture: (h, w, C), from 0 to 1.
+        height: Rows of the result.
+        width: Columns of the result.
+    """
+    ink = np.clip(picture - _ground(picture.mean(axis=-1))[..., None], 0, None)
+    grey = ink.mean(axis=-1)
+    # A threshold in the middle of the two classes keeps the paper's grain and shade out of the bounding box.
+    threshold = _otsu(grey)
+    rows, columns = (np.flatnonzero((grey > threshold).any(axis=axis)) for axis in (1, 0))
+    canvas = np.zeros((height, width, picture.shape[-1]), np.float32)
+    if not rows.size:
+        return canvas
+    digit = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    stroke = np.median(digit[digit.mean(axis=-1) > threshold])
+    strokes = np.clip((digit - threshold / 2) / max(stroke - threshold / 2, 1e-6), 0, 1)
+    ratio = min(height * 20 / 28 / strokes.shape[0], width * 20 / 28 / strokes.shape[1])
+    small = resize(strokes, *(max(1, round(side * ratio)) for side in strokes.shape[:2]))
+    mass = small.sum(axis=-1)
+    place = []
+    for axis, side in enumerate((height, width)):
+        centre = (mass.sum(axis=1 - axis) @ np.arange(mass.shape[axis])) / mass.sum()
+        place.append(int(np.clip(round((side - 1) / 2 - centre), 0, side - mass.shape[axis])))
+    top, left = place
+    canvas[top : top + small.shape[0], left : left + small.shape[1]] = small
+    return canvas
+
+
+def _channels(picture: Floats, channels: int) -> Floats:
+    if picture.shape[-1] == channels:
+        return picture
+    return picture @ LUMA[:, None] if channels == 1 else np.repeat(picture, channels, axis=-1)
+
+
+def _border(grey: Floats) -> Floats:
+    return np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+
+
+def _ground(grey: Floats) -> Floats:
+    """The dark ground behind what is light, with its shades: a surface of second degree through the pixels that fit it.
+
+    Pixels that stand out by more than three robust standard deviations are taken for ink and left out of the next fit.
+    """
+    y, x = np.meshgrid(*(np.linspace(-1, 1, side) for side in grey.shape), indexing="ij")
+    terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)
+    step = max(1, max(grey.shape) // 64)
+    some, values = terms[::step, ::step].reshape(-1, 6), grey[::step, ::step].ravel()
+    kept = values <= np.median(values) + 1e-6
+    for _ in range(8):
+        coefficients = np.linalg.lstsq(some[kept], values[kept], rcond=None)[0]
+        residuals = values - some @ coefficients
+        kept = residuals < 3 * 1.4826 * np.median(np.abs(residuals)) + 1e-6
+    return np.asarray(terms @ coefficients, np.float32)
+
+
+def _otsu(grey: Floats) -> float:
+    """The threshold that best separates a grey picture into two classes (Otsu 1979), by the variance between them."""
+    counts, edges = np.histogram(grey, bins=256)
+    centres = (edges[:-1] + edges[1:]) / 2
+    below = np.cumsum(counts)
+    above = below[-1] - below
+    sums = np.cumsum(counts * centres)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
+    return float(edges[1:][np.nanargmax(np.where(above > 0, between, -1))])

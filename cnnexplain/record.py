@@ -1,0 +1,93 @@
+"""What an explanation found, with all that is needed to draw it and to trace where it came from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cnnexplain.arrays import Array, Floats
+from cnnexplain.images import Source
+from cnnexplain.plugin import Analysis
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from cnnexplain.preprocess import Preprocess
+
+
+@dataclass(frozen=True)
+class Explained:
+    """One image of a record: its source, the class predicted and the class explained, each with its probability.
+
+    Args:
+        source: Where the image came from.
+        prediction: Index of the most probable class.
+        probability: The prediction's probability, from 0 to 1.
+        target: Index of the explained class; None for an analysis that explains no class.
+        target_probability: The target's probability, from 0 to 1.
+    """
+
+    source: Source
+    prediction: int
+    probability: float
+    target: int | None
+    target_probability: float | None
+
+
+@dataclass(frozen=True, repr=False)
+class Record:
+    """The outcome of `cnnexplain.explain`.
+
+    Args:
+        analysis: The analysis that was run.
+        options: Every option of the analysis with the value used.
+        images: (N, H, W, C) float32, the images as the model saw them, in its input range.
+        explained: For each image its source, prediction and target.
+        arrays: The analysis' arrays, raw and signed, the images first.
+        facts: The analysis' numbers by name, each with one entry per image.
+        labels: The names of the classes.
+        preprocess: The model's input range, for drawing the images.
+        provenance: JSON-able: model, plugin and versions.
+        seconds: How long the analysis took.
+    """
+
+    analysis: Analysis
+    options: Mapping[str, Any]
+    images: Floats
+    explained: tuple[Explained, ...]
+    arrays: Mapping[str, Array]
+    facts: Mapping[str, Any]
+    labels: tuple[str, ...]
+    preprocess: Preprocess
+    provenance: Mapping[str, Any]
+    seconds: float
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{name} {array.shape}" for name, array in self.arrays.items())
+        return f"Record({self.analysis.name} of {len(self.images)} images: {shapes})"
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def figure(self, index: int = 0) -> Figure:
+        """A Matplotlib figure of image `index`.
+
+        Raises:
+            IndexError: There is no such image.
+        """
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"The record has {len(self)} images; got index {index}.")
+        return self.analysis.draw(self, index % len(self))
+
+    def save(self, folder: str | os.PathLike[str]) -> list[Path]:
+        """Writes the pictures, `arrays.npz` and `result.json` into a folder and returns their paths.
+
+        Raises:
+            OutputError: The folder can't be written, or holds files that cnnexplain did not write.
+        """
+        from cnnexplain import report
+
+        return report.write(self, Path(folder))

@@ -1,0 +1,134 @@
+"""A record → a folder with one PNG per image, `arrays.npz` and `result.json`."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cnnexplain import __version__, files
+from cnnexplain.errors import OutputError
+
+if TYPE_CHECKING:
+    from cnnexplain.record import Record
+
+ARRAYS, RESULT = "arrays.npz", "result.json"
+DPI = 150
+
+
+def check_folder(folder: Path) -> list[str]:
+    """The files of an earlier result in `folder`, which a new result may replace; none for a new or empty folder.
+
+    Raises:
+        OutputError: `folder` is a file, or holds files but no result that cnnexplain wrote.
+    """
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise OutputError(f"'{folder}' is a file; expected a folder to write to.")
+        standing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        if not standing.is_dir() or not os.access(standing, os.W_OK | os.X_OK):
+            raise OutputError(f"Can't write to '{folder}': '{standing}' is no folder that may be written; choose another.")
+        if not folder.exists() or not any(folder.iterdir()):
+            return []
+        earlier = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+        names = [str(name) for name in earlier["files"]]
+        ours = earlier["format"] == "cnnexplain result 1"
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        ours = False
+    except OSError as error:
+        raise OutputError(f"Can't use the folder '{folder}': {error.strerror}.") from error
+    if not ours:
+        raise OutputError(f"The folder '{folder}' holds files that cnnexplain did not write; choose another with --out.")
+    # The list comes from a file that anyone may have changed: nothing outside the folder is ever replaced.
+    return [name for name in names if Path(name).name == name and name not in ("", ".", "..")]
+
+
+def write(record: Record, folder: Path, progress: Callable[[int, int], None] | None = None) -> list[Path]:
+    """Writes a record; everything is drawn and written beside the folder before the first file moves into it.
+
+    Files of an earlier result in the folder that the new one does not replace are removed, and no others.
+
+    Args:
+        record: What to write.
+        folder: Where to; made when it is not there.
+        progress: Called with how many pictures are drawn, and of how many.
+
+    Returns:
+        The paths of the pictures, then of `arrays.npz` and `result.json`.
+
+    Raises:
+        OutputError: The folder can't be written, or holds files that cnnexplain did not write.
+    """
+    earlier = check_folder(folder)
+    pictures = picture_names([explained.source.name for explained in record.explained])
+    names = [*pictures, ARRAYS, RESULT]
+    taken = [name for name in names if name not in earlier and (folder / name).exists()]
+    if taken:
+        raise OutputError(f"'{folder / taken[0]}' exists and is not part of the earlier result; choose another with --out.")
+    with files.staging(folder) as staged:
+        for index, picture in enumerate(pictures):
+            record.figure(index).savefig(staged / picture, dpi=DPI)
+            if progress is not None:
+                progress(index + 1, len(pictures))
+        np.savez(staged / ARRAYS, allow_pickle=False, input=record.images, **record.arrays)
+        text = json.dumps(_result(record, pictures), indent=2, ensure_ascii=False, allow_nan=False)
+        (staged / RESULT).write_text(text + "\n", encoding="utf-8")
+        folder.mkdir(exist_ok=True)
+        for name in names:
+            (staged / name).replace(folder / name)
+        for name in set(earlier) - set(names):
+            (folder / name).unlink(missing_ok=True)
+    return [folder / name for name in names]
+
+
+def picture_names(sources: list[str]) -> list[str]:
+    """A file name for each source: its own without folder and suffix, made safe, and numbered where two are alike."""
+    names: list[str] = []
+    taken: set[str] = set()
+    for source in sources:
+        stem = source.replace(":", "-").replace("/", "-") if re.match(r"\w+:\w+/", source) else Path(source).stem
+        stem = re.sub(r"[^\w.-]+", "-", stem).strip("-.")[:80] or "image"
+        name, number = stem, 1
+        while name.casefold() in taken:
+            number += 1
+            name = f"{stem}-{number}"
+        taken.add(name.casefold())
+        names.append(f"{name}.png")
+    return names
+
+
+def _result(record: Record, pictures: list[str]) -> dict[str, Any]:
+    images = [
+        {
+            "source": explained.source.name,
+            "sha256": explained.source.sha256,
+            "inverted": explained.source.inverted,
+            "resized": explained.source.resized,
+            "prediction": record.labels[explained.prediction],
+            "prediction_index": explained.prediction,
+            "probability": explained.probability,
+            "target": None if explained.target is None else record.labels[explained.target],
+            "target_index": explained.target,
+            "target_probability": explained.target_probability,
+            "picture": picture,
+        }
+        for explained, picture in zip(record.explained, pictures, strict=True)
+    ]
+    return {
+        "format": "cnnexplain result 1",
+        "cnnexplain": __version__,
+        "analysis": record.analysis.name,
+        "options": dict(record.options),
+        "images": images,
+        "facts": dict(record.facts),
+        "input": asdict(record.preprocess),
+        **record.provenance,
+        "seconds": round(record.seconds, 4),
+        "files": [*pictures, ARRAYS, RESULT],
+    }

@@ -1,0 +1,61 @@
+"""The saliency analysis: which pixels would change the score of the class the most."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cnnexplain.plugin import Analysis, Option, Result, hookimpl
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from cnnexplain.arrays import Floats, Integers
+    from cnnexplain.classifier import Classifier
+    from cnnexplain.record import Record
+
+
+def run(
+    classifier: Classifier,
+    images: Floats,
+    targets: Integers,
+    *,
+    crops: Annotated[
+        Literal["one", "ten"],
+        Option("'ten' averages the maps of ten crops, the corners and the middle, each also mirrored, as the paper did."),
+    ] = "one",
+) -> Result:
+    """Which pixels, changed a little, would change the score of the class the most.
+
+    Simonyan et al. 2013, section 3: w = ∂S_c/∂x with S_c the logit of the class; the map is |w|, for colour images its
+    maximum over the channels.
+
+    Returns:
+        Arrays `gradient` (N, H, W, C), signed, and `saliency` (N, H, W), both in logits per unit of the input; facts
+        `logit` (of the target), `peak` (the map's maximum) and `peak_pixel` (its row and column).
+    """
+    from cnnexplain_saliency.gradients import saliency
+
+    return saliency(classifier, images, targets, ten_crops=crops == "ten")
+
+
+def draw(record: Record, index: int) -> Figure:
+    """The image, the saliency map with its colour bar, and the map over the image."""
+    from cnnexplain import draw
+
+    figure, (left, middle, right) = draw.row(3, record)
+    saliency = record.arrays["saliency"][index]
+    draw.image(left, record, index)
+    draw.title(left, "input")
+    draw.unsigned(middle, saliency, "logits per unit of input")
+    mean = ", mean of ten crops" if record.options["crops"] == "ten" else ""
+    draw.title(middle, f"saliency |∂S/∂x|{mean}")
+    draw.overlay(right, record, index, saliency)
+    draw.title(right, "saliency over input")
+    draw.caption(figure, record, index)
+    return figure
+
+
+@hookimpl
+def cnnexplain_analyses() -> list[Analysis]:
+    """Offers the saliency analysis."""
+    return [Analysis("saliency", run, draw, "Simonyan, Vedaldi, Zisserman 2013 (arXiv:1312.6034)")]

@@ -1,0 +1,189 @@
+"""Everything that users get wrong, through the real command line: plain lines, the right exit code, nothing left behind."""
+
+import os
+import struct
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+
+def png(width, height):
+    """A PNG of a few bytes that claims a size."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 99)) + chunk(b"IEND", b"")
+
+
+def unusual_files(folder, model):
+    """Files that can't be explained, and models that can't be loaded."""
+    (folder / "empty.png").touch()
+    (folder / "text.png").write_text("This is not an image.")
+    (folder / "code.svg").write_text("<svg/>")
+    (folder / "bomb.png").write_bytes(png(60_000, 60_000))
+    (folder / "large.png").write_bytes(png(12_000, 10_000))
+    (folder / "zero.png").write_bytes(png(0, 5))
+    values = np.zeros((28, 28), np.float32)
+    Image.fromarray(values - 1).save(folder / "negative.tiff")
+    values[3, 4] = np.nan
+    Image.fromarray(values).save(folder / "nan.tiff")
+    for suffix in ("png", "jpg", "webp", "gif", "tiff", "bmp"):
+        path = folder / f"cut.{suffix}"
+        noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(path)
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    (folder / "none").mkdir()
+    (folder / "none" / "notes.txt").write_text("no image")
+    whole = folder / "whole.keras"
+    model().save(whole)
+    (folder / "cut.keras").write_bytes(whole.read_bytes()[:2000])
+    (folder / "text.keras").write_text("This is not a model.")
+    (folder / "folder.keras").mkdir()
+    code = [keras.Input((28, 28, 1)), keras.layers.Lambda(lambda x: x), keras.layers.Flatten(), keras.layers.Dense(3)]
+    keras.Sequential(code).save(folder / "code.keras")
+    keras.Sequential([keras.Input((784,)), keras.layers.Dense(3)]).save(folder / "flat.keras")
+    (folder / "taken").write_text("a file")
+    (folder / "mine" / "saliency").mkdir(parents=True)
+    (folder / "mine" / "saliency" / "thesis.txt").write_text("years of work")
+
+
+ROWS = {
+    "missing file": (2, ["no.png"], "There is no file 'no.png'."),
+    "mistyped file": (2, ["empti.png"], "Did you mean 'empty.png'?"),
+    "glob without a match": (2, ["*.jp2"], "No file matches '*.jp2'."),
+    "empty file": (1, ["empty.png"], "The file 'empty.png' is empty."),
+    "text as image": (1, ["text.png"], "'text.png' is not an image that can be read (PNG, JPEG"),
+    "another format": (1, ["code.svg"], "'code.svg' is not an image that can be read"),
+    "truncated PNG": (1, ["cut.png"], "'cut.png' is damaged or truncated"),
+    "truncated JPEG": (1, ["cut.jpg"], "'cut.jpg' is damaged or truncated"),
+    "truncated WebP": (1, ["cut.webp"], "cut.webp"),
+    "truncated GIF": (1, ["cut.gif"], "'cut.gif' is damaged or truncated"),
+    "truncated TIFF": (1, ["cut.tiff"], "cut.tiff"),
+    "truncated BMP": (1, ["cut.bmp"], "'cut.bmp' is damaged or truncated"),
+    "no pixels": (1, ["zero.png"], "zero.png"),
+    "decompression bomb": (1, ["bomb.png"], "'bomb.png' has more than 100 megapixels"),
+    "too many pixels": (1, ["large.png"], "'large.png' has more than 100 megapixels"),
+    "NaN in an image": (1, ["nan.tiff"], "'nan.tiff' holds a value that is not finite (NaN or infinity)."),
+    "negative pixels": (1, ["negative.tiff"], "'negative.tiff' has values from -1 to -1; expected 0 to 65535."),
+    "one bad among good": (1, ["mnist:test/1", "text.png"], "'text.png' is not an image"),
+    "folder without images": (1, ["none"], "The folder 'none' holds no image"),
+    "unknown sample": (2, ["mnist:tset/42"], "Did you mean 'mnist:test/42'?"),
+    "sample out of range": (2, ["mnist:test/10000"], "mnist:test/9999"),
+    "option value": (2, ["--crops", "tne"], "--crops takes one of one, ten, but got 'tne'. Did you mean 'ten'?"),
+    "unknown option": (2, ["--taget", "3"], "No such option: --taget"),
+    "target out of range": (2, ["--target", "10"], "There is no class 10: the model has 10, 0 to 9."),
+    "unknown label": (2, ["--target", "four"], "There is no class labelled 'four'."),
+    "model missing": (2, ["--model", "no.keras"], "There is no model file 'no.keras'."),
+    "model mistyped": (2, ["--model", "lent"], "Did you mean 'lenet'?"),
+    "model is a folder": (2, ["--model", "folder.keras"], "There is no model file 'folder.keras'."),
+    "model truncated": (1, ["--model", "cut.keras"], "'cut.keras' is no Keras model file (.keras), or is truncated."),
+    "model is text": (1, ["--model", "text.keras"], "'text.keras' is no Keras model file"),
+    "model with code": (1, ["--model", "code.keras"], "'code.keras' carries Python code (Lambda), which is refused"),
+    "model without images": (1, ["--model", "flat.keras"], "takes (784), which is no image"),
+    "out is a file": (1, ["--out", "taken"], "taken"),
+    "out in a file": (1, ["--out", "/dev/null/x"], "Can't write to '/dev/null/x/saliency'"),
+    "out holds other files": (1, ["--out", "mine"], "holds files that cnnexplain did not write; choose another"),
+}
+
+
+def tree(folder):
+    return {path: path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_bad_input(cli, tmp_path, model, row):
+    code, arguments, words = ROWS[row]
+    unusual_files(tmp_path, model)
+    before = tree(tmp_path)
+    found, _, err = cli("run", "saliency", *arguments)
+    assert found == code
+    assert words in err
+    assert err.startswith("Error: ")
+    assert len(err.splitlines()) <= 2
+    assert len(err) < 400
+    assert "Traceback" not in err
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "salency"], "No such command 'salency'. Did you mean 'saliency'?"),
+        (["rnu"], "No such command 'rnu'. Did you mean 'run'?"),
+        (["train", "--epochs", "0"], "'--epochs': Input should be greater than or equal to 1"),
+        (["train", "--out", "model.h5"], "--out takes a name that ends in .keras, but got 'model.h5'."),
+        (["evaluate", "--model", "no.keras"], "There is no model file 'no.keras'."),
+    ],
+)
+def test_bad_commands(cli, tmp_path, arguments, words):
+    code, _, err = cli(*arguments)
+    assert code == 2
+    assert words in err
+    assert len(err.splitlines()) <= 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_of_something_else_is_not_evaluated_on_mnist(cli, tmp_path, model):
+    model().save(tmp_path / "mine.keras")
+    code, _, err = cli("evaluate", "--model", "mine.keras")
+    assert code == 2
+    assert "can't be evaluated on MNIST" in err
+
+
+def test_a_file_that_may_not_be_read_or_a_folder_not_written_is_named(cli, tmp_path, digit_file, model, monkeypatch):
+    # Root may read and write everything, so the system's answer is given in its place.
+    read = Path.read_bytes
+
+    def denied(path):
+        if path.name in ("seven.png", "locked.keras"):
+            raise PermissionError(13, "Permission denied")
+        return read(path)
+
+    model().save(tmp_path / "locked.keras")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", denied)
+        code, _, err = cli("run", "saliency", "seven.png")
+        assert (code, err) == (1, "Error: Can't read 'seven.png': Permission denied.\n")
+        code, _, err = cli("run", "saliency", "--model", "locked.keras")
+        assert (code, err) == (1, "Error: Can't read 'locked.keras': Permission denied.\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "access", lambda *_: False)
+        code, _, err = cli("run", "saliency", "seven.png")
+    assert code == 1
+    assert err.startswith("Error: Can't write to 'cnnexplain-out/saliency'")
+
+
+def test_control_characters_of_a_file_name_do_not_reach_the_terminal(cli):
+    code, _, err = cli("run", "saliency", "\x1b[31mred.png")
+    assert code == 2
+    assert "\x1b" not in err
+    assert "\\x1b[31mred.png" in err
+
+
+LIMITED = """
+import resource, sys
+from cnnexplain.cli import main
+from cnnexplain import classifier, pipeline
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("arguments", [["run", "saliency"], ["train", "--epochs", "1", "--batch-size", "4000"]])
+def test_a_full_disk_is_said_and_leaves_nothing(tmp_path, arguments):
+    """The system's limit on a file's size stands in for a full disk: writes fail in the middle of a file."""
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("Error: Can't write ")
+    assert "Traceback" not in done.stderr
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]

@@ -1,0 +1,194 @@
+"""Models of every accepted form, what is refused, and that none is ever changed."""
+
+import json
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+
+import cnnexplain as cx
+from cnnexplain.errors import ModelError, UsageError
+
+
+def nodes(model):
+    """How often each layer was called symbolically, nested ones included."""
+    found = []
+    for layer in model.layers:
+        found.append((layer.name, len(layer._inbound_nodes)))
+        found += nodes(layer) if isinstance(layer, keras.Model) else []
+    return found
+
+
+@pytest.mark.parametrize("head", ["dense", "softmax", "activation", "logits", "nested"])
+def test_logits_and_probabilities_are_the_models(model, random, head):
+    keras_model = model(head)
+    clf = cx.load(keras_model)
+    images = random.uniform(0, 1, (3, 12, 10, 3)).astype(np.float32)
+    own = np.asarray(keras_model(images, training=False))
+    logits, probabilities = clf.logits(images), clf.predict(images)
+    assert logits.shape == probabilities.shape == (3, 5)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+    assert (logits < 0).any()
+    np.testing.assert_allclose(logits if head == "logits" else probabilities, own, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("head", ["dense", "softmax", "activation", "logits", "nested"])
+def test_the_model_is_not_changed_in_any_way(model, random, head):
+    keras_model = model(head)
+    keras_model.compile("sgd", lambda true, predicted: keras.ops.mean(predicted))
+    before = (nodes(keras_model), json.dumps(keras_model.get_config(), default=str), keras_model.get_weights())
+    clf = cx.load(keras_model)
+    cx.explain("saliency", clf, random.uniform(0, 1, (2, 12, 10, 3)).astype(np.float32))
+    assert nodes(keras_model) == before[0]
+    assert json.dumps(keras_model.get_config(), default=str) == before[1]
+    for now, then in zip(keras_model.get_weights(), before[2], strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
+def test_weights_are_shared_so_that_further_training_is_seen(model, random):
+    keras_model = model()
+    clf = cx.load(keras_model)
+    images = random.uniform(0, 1, (1, 12, 10, 3)).astype(np.float32)
+    before, hash_before = clf.logits(images), clf.sha256
+    keras_model.layers[-1].bias.assign_add(np.full(5, 2.0))
+    np.testing.assert_allclose(clf.logits(images), before + 2, rtol=1e-5)
+    assert clf.sha256 != hash_before
+
+
+def test_branches_shared_layers_and_nested_models_are_traced(random):
+    inputs = keras.Input((8, 8, 1))
+    shared = keras.layers.Conv2D(4, 3, padding="same", activation="relu")
+    inner_input = keras.Input((8, 8, 4))
+    inner = keras.Model(inner_input, keras.layers.Add()([shared.__class__(4, 1)(inner_input), inner_input]), name="inner")
+    x = keras.layers.Concatenate()([shared(inputs), shared(inputs * 2.0)])
+    x = inner(keras.layers.Conv2D(4, 1)(x))
+    x = keras.layers.BatchNormalization()(inner(x))
+    x = keras.layers.Dropout(0.5)(keras.layers.GlobalAveragePooling2D()(x))
+    model = keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(x))
+    images = random.uniform(0, 1, (2, 8, 8, 1)).astype(np.float32)
+    np.testing.assert_allclose(cx.load(model).predict(images), np.asarray(model(images, training=False)), rtol=1e-5)
+
+
+def test_batches_of_any_length_give_the_same_as_one(model, random, monkeypatch):
+    clf = cx.load(model())
+    images = random.uniform(0, 1, (5, 12, 10, 3)).astype(np.float32)
+    whole = clf.logits(images)
+    monkeypatch.setitem(clf.__dict__, "batch_size", 2)
+    np.testing.assert_allclose(clf.logits(images), whole, rtol=1e-5, atol=1e-6)
+    assert clf.logits(images[:0]).shape == (0, 5)
+
+
+def test_a_saved_model_is_the_same_and_is_hashed_by_its_file(model, random, tmp_path):
+    keras_model = model()
+    keras_model.compile("adam", "categorical_crossentropy")
+    keras_model.save(tmp_path / "model.keras")
+    clf = cx.load(tmp_path / "model.keras")
+    images = random.uniform(0, 1, (2, 12, 10, 3)).astype(np.float32)
+    np.testing.assert_allclose(clf.logits(images), cx.load(keras_model).logits(images), rtol=1e-6)
+    assert len(clf.sha256) == 64
+    assert clf.name == str(tmp_path / "model.keras")
+    assert clf.preprocess.assumed
+
+
+def test_targets_are_labels_first_then_indices(lenet):
+    assert [lenet.target("4"), lenet.target(4), lenet.target(np.int64(4))] == [4, 4, 4]
+    clf = cx.Classifier(lenet.model, "letters")
+    clf.labels = ("1", "cat", "dog", *"abcdefg")
+    assert [clf.target("1"), clf.target(1), clf.target("cat"), clf.target("2")] == [0, 1, 1, 2]
+    with pytest.raises(UsageError, match=r"labelled 'Cta'.*Did you mean 'cat'"):
+        clf.target("Cta")
+
+
+@pytest.mark.parametrize("target", [10, -1, "10", "x", 1.5])
+def test_a_class_that_does_not_exist_is_refused(lenet, target):
+    with pytest.raises(UsageError, match="There is no class"):
+        lenet.target(target)
+
+
+def test_several_targets_are_one_for_each_image(lenet, noise):
+    record = cx.explain("saliency", lenet, noise, target=[1, "2", 3, 4])
+    assert [explained.target for explained in record.explained] == [1, 2, 3, 4]
+    with pytest.raises(UsageError, match="2 targets for 4 images"):
+        cx.explain("saliency", lenet, noise, target=[1, 2])
+
+
+def softmax_in_a_custom_way(shape=(4, 4, 1)):
+    inputs = keras.Input(shape)
+    scores = keras.layers.Dense(3)(keras.layers.Flatten()(inputs))
+    return keras.Model(inputs, keras.layers.Reshape((3,))(keras.layers.Softmax()(scores)))
+
+
+def test_probabilities_that_pass_for_logits_are_refused(random):
+    clf = cx.load(softmax_in_a_custom_way())
+    with pytest.raises(ModelError, match="are probabilities, but no softmax layer was found"):
+        clf.logits(random.uniform(0, 1, (2, 4, 4, 1)).astype(np.float32))
+
+
+def head(units, activation=None, shape=(4, 4, 1)):
+    parts = [keras.Input(shape), keras.layers.Flatten(), keras.layers.Dense(units, activation=activation)]
+    return keras.Sequential(parts)
+
+
+def two_inputs():
+    inputs = [keras.Input((4, 4, 1)), keras.Input((4, 4, 1))]
+    return keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(keras.layers.Add()(inputs))))
+
+
+def convolutional():
+    inputs = keras.Input((4, 4, 1))
+    return keras.Model(inputs, keras.layers.Conv2D(3, 4, activation="softmax")(inputs))
+
+
+@pytest.mark.parametrize(
+    ("build", "words"),
+    [
+        (lambda: head(3, shape=(16,)), "takes \\(16\\), which is no image"),
+        (lambda: head(3, shape=(4, 4, 4)), "takes \\(4, 4, 4\\), which is no image"),
+        (lambda: head(3, shape=(3, 8, 8)), "takes \\(3, 8, 8\\), which is no image"),
+        (two_inputs, "2 inputs and 1 outputs"),
+        (convolutional, "puts out \\(1, 1, 3\\)"),
+        (lambda: head(1, "sigmoid"), "puts out \\(1\\)"),
+        (lambda: head(3, "sigmoid"), "ends in the activation 'sigmoid'"),
+        (lambda: head(3, "relu"), "ends in the activation 'relu'"),
+        (lambda: keras.Sequential([keras.layers.Dense(3)]), "no graph of layers"),
+    ],
+)
+def test_what_is_no_image_classifier_is_refused(build, words):
+    with pytest.raises(ModelError, match=words):
+        cx.load(build())
+
+
+def test_what_is_no_model_is_refused():
+    with pytest.raises(UsageError, match="Can't load a int"):
+        cx.load(3)
+
+
+def test_code_in_a_file_is_refused_even_deep_inside(tmp_path):
+    inner = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Lambda(lambda x: x * 2)])
+    model = keras.Sequential([keras.Input((4, 4, 1)), inner, keras.layers.Flatten(), keras.layers.Dense(2)])
+    model.save(tmp_path / "code.keras")
+    with pytest.raises(ModelError, match="carries Python code \\(Lambda\\), which is refused"):
+        cx.load(tmp_path / "code.keras")
+
+
+@pytest.mark.parametrize(
+    "activation",
+    [
+        {"module": "os", "class_name": "function", "config": "system", "registered_name": "system"},
+        {"module": "builtins", "class_name": "function", "config": "eval", "registered_name": "eval"},
+        {"module": "mine", "class_name": "Thing", "config": {}, "registered_name": "mine>Thing"},
+    ],
+)
+def test_a_file_that_names_other_code_is_refused(tmp_path, model, activation):
+    model().save(tmp_path / "plain.keras")
+    with (
+        zipfile.ZipFile(tmp_path / "plain.keras") as plain,
+        zipfile.ZipFile(tmp_path / "odd.keras", "w") as odd,
+    ):
+        config = json.loads(plain.read("config.json"))
+        config["config"]["layers"][-1]["config"]["activation"] = activation
+        for name in plain.namelist():
+            odd.writestr(name, json.dumps(config) if name == "config.json" else plain.read(name))
+    with pytest.raises(ModelError, match=r"odd\.keras' (needs code|is damaged)"):
+        cx.load(tmp_path / "odd.keras")

@@ -1,0 +1,222 @@
+"""The command line as users type it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnnexplain import registry
+from cnnexplain.cli import main
+
+
+def test_a_run_without_images_explains_the_sample_digit(cli, tmp_path):
+    code, out, err = cli("run", "saliency")
+    assert (code, err) == (0, "")
+    assert "explaining the sample digit mnist:test/42" in out
+    assert "cnnexplain-out/saliency/mnist-test-42.png" in out
+    folder = tmp_path / "cnnexplain-out" / "saliency"
+    assert sorted(path.name for path in folder.iterdir()) == ["arrays.npz", "mnist-test-42.png", "result.json"]
+    result = json.loads((folder / "result.json").read_text())
+    assert (result["images"][0]["prediction"], result["images"][0]["target"]) == ("4", "4")
+
+
+def test_options_reach_the_analysis(cli, tmp_path):
+    code, out, _ = cli("run", "saliency", "mnist:test/0", "mnist:test/1", "--target", "9", "--crops", "ten", "--out", "a/b")
+    assert code == 0
+    result = json.loads((tmp_path / "a/b/saliency/result.json").read_text())
+    assert result["options"] == {"crops": "ten"}
+    assert [(image["prediction"], image["target"]) for image in result["images"]] == [("7", "9"), ("2", "9")]
+    assert out.count("Wrote ") == 4
+
+
+def test_a_dark_digit_on_light_paper_is_said_to_be_inverted(cli, tmp_path, digit_file):
+    with Image.open(digit_file) as digit:
+        Image.fromarray(255 - np.asarray(digit)).resize((280, 280)).save(tmp_path / "photo.png")
+    code, out, _ = cli("run", "saliency", "photo.png")
+    assert code == 0
+    assert "photo.png: inverted, since it shows dark on light" in out
+    assert "photo.png: centred to the model's 28×28 pixels" in out
+    result = json.loads((tmp_path / "cnnexplain-out/saliency/result.json").read_text())
+    assert (result["images"][0]["prediction"], result["images"][0]["inverted"]) == ("7", True)
+    code, out, _ = cli("run", "saliency", "photo.png", "--no-invert")
+    assert "inverted" not in out
+
+
+def test_another_model_and_what_was_assumed_of_it(cli, tmp_path, model):
+    model().save(tmp_path / "mine.keras")
+    code, out, _ = cli("run", "saliency", "--model", "mine.keras")
+    assert code == 0
+    assert "Nothing in the model tells its input range: pixels were scaled to 0 to 1." in out
+    assert "resized to the model's 12×10 pixels" in out
+    assert json.loads((tmp_path / "cnnexplain-out/saliency/result.json").read_text())["input"]["assumed"] is True
+
+
+def test_many_images_are_counted_not_listed(cli):
+    code, out, _ = cli("run", "saliency", *(f"mnist:test/{i}" for i in range(23)))
+    assert code == 0
+    assert "… and 3 more" in out
+    assert out.count("Wrote ") == 22
+
+
+def test_a_third_party_analysis_has_its_command_and_its_options(cli, install, plugin_code, tmp_path):
+    install("acme-scaling", plugin_code("scaling"))
+    registry.load.cache_clear()
+    try:
+        code, out, _ = cli("run", "scaling", "--help")
+        assert code == 0
+        for words in ("The image times a factor.", "Nobody 2026", "acme-scaling 1.5", "--scale", "A factor. (at least 0)"):
+            assert words in out
+        assert "--target" not in out
+        assert cli("run", "scaling", "--scale", "2")[0] == 0
+        assert (tmp_path / "cnnexplain-out/scaling/mnist-test-42.png").exists()
+        code, _, err = cli("run", "scaling", "--scale", "-1")
+        assert (code, err) == (2, "Error: --scale takes a number of at least 0, but got -1.0.\n")
+    finally:
+        registry.load.cache_clear()
+
+
+def test_broken_plugins_are_named_and_the_others_listed(cli, install, plugin_code):
+    install("bad-plugin", "import nothing_of_the_kind", module="bad_cli")
+    install("first-maker", plugin_code("scaling"), module="first_cli")
+    install("second-maker", plugin_code("scaling"), module="second_cli")
+    registry.load.cache_clear()
+    try:
+        code, out, err = cli("list")
+        assert code == 0
+        assert "saliency" in out
+        assert "Warning: plugin 'bad-plugin' of bad-plugin 1.5: ModuleNotFoundError" in err
+        assert "first-maker 1.5" in err
+        assert "second-maker 1.5" in err
+        assert cli("run", "saliency")[0] == 0
+        code, _, err = cli("run", "scaling", "mnist:test/1", "--scale", "2")
+        assert code == 1
+        assert "first-maker 1.5" in err.splitlines()[-1]
+        assert "second-maker 1.5" in err.splitlines()[-1]
+    finally:
+        registry.load.cache_clear()
+
+
+def test_list_run_help_and_version(cli):
+    code, listed, _ = cli("list")
+    assert code == 0
+    for words in ("saliency", "arXiv:1312.6034", "cnnexplain 0.1.0", "Which pixels"):
+        assert words in listed
+    assert cli("run") == (0, listed, "")
+    code, out, _ = cli("run", "saliency", "--help")
+    for words in ("Which pixels", "arXiv:1312.6034", "--model", "--target", "--out", "--invert", "--crops", "one|ten"):
+        assert words in out
+    assert cli("--version") == (0, "cnnexplain 0.1.0\n", "")
+
+
+def test_info_shows_versions_devices_and_places(cli):
+    import keras
+
+    code, out, _ = cli("info")
+    assert code == 0
+    for words in (keras.__version__, "tensorflow", "cpu:0", "lenet.keras", "mnist.npz"):
+        assert words in out
+
+
+def test_evaluate_prints_accuracy_log_loss_and_the_confusion_matrix(cli, lenet):
+    from cnnexplain.lenet import evaluate
+
+    code, out, _ = cli("evaluate")
+    found = evaluate(lenet)
+    assert code == 0
+    assert f"accuracy  {found.accuracy:.2%}" in out
+    assert f"log loss  {found.loss:.4f}" in out
+    for count in np.diag(found.confusion):
+        assert str(count) in out
+
+
+@pytest.fixture
+def small_mnist(monkeypatch):
+    from cnnexplain import datasets
+
+    images, digits = datasets.mnist("train")
+    monkeypatch.setattr(datasets, "mnist", lambda split: (images[:600], digits[:600]))
+
+
+def test_train_shows_every_epoch_and_ends_with_the_test_figures(cli, tmp_path, small_mnist):
+    code, out, err = cli("train", "--epochs", "2", "--batch-size", "50", "--seed", "3", "--out", "m.keras")
+    assert code == 0
+    assert "epoch  1: loss" in err
+    assert "epoch  2: loss" in err
+    assert "Kept the model of epoch" in out
+    assert "Test images: log loss" in out
+    assert cli("evaluate", "--model", "m.keras")[0] == 0
+    before = (tmp_path / "m.keras").read_bytes()
+    code, _, err = cli("train", "--epochs", "1", "--out", "m.keras")
+    assert (code, err) == (2, "Error: 'm.keras' exists; choose another --out, or replace it with --overwrite.\n")
+    assert (tmp_path / "m.keras").read_bytes() == before
+    assert cli("train", "--epochs", "1", "--out", "m.keras", "--overwrite")[0] == 0
+    assert (tmp_path / "m.keras").read_bytes() != before
+
+
+def test_help_and_list_import_nothing_heavy(shell):
+    program = """
+import sys
+from cnnexplain.cli import main
+for arguments in (["--help"], ["list"], ["run"], ["run", "saliency", "--help"]):
+    assert main(arguments) == 0
+heavy = {"keras", "tensorflow", "jax", "torch", "matplotlib"} & set(sys.modules)
+assert not heavy, heavy
+"""
+    done = shell("-c", program)
+    assert done.returncode == 0, done.stderr
+
+
+def test_importing_the_package_imports_neither_keras_nor_matplotlib(shell):
+    done = shell("-c", "import cnnexplain, sys; print({'keras', 'matplotlib', 'numpy'} & set(sys.modules))")
+    assert done.stdout == "set()\n"
+
+
+def test_the_installed_command_prints_nothing_of_tensorflow_unless_asked(shell, tmp_path):
+    quiet = shell("-m", "cnnexplain", "run", "saliency")
+    assert (quiet.returncode, quiet.stderr) == (0, "")
+    loud = shell("-m", "cnnexplain", "info", "--verbose")
+    assert loud.returncode == 0
+    assert "oneDNN" in loud.stderr or "cpu_feature_guard" in loud.stderr
+
+
+def interrupt(tmp_path, arguments, until):
+    """Starts the command, sends Ctrl-C once `until()` is true, and returns exit code and errors."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cnnexplain", *arguments],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "COLUMNS": "200"},
+    )
+    deadline = time.monotonic() + 120
+    while not until() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out, err
+
+
+def test_ctrl_c_during_a_run_leaves_nothing_and_says_so(tmp_path):
+    out = tmp_path / "cnnexplain-out"
+    names = [f"mnist:test/{i}" for i in range(300)]
+    # The folder appears when drawing begins.
+    code, _, err = interrupt(tmp_path, ["run", "saliency", *names], lambda: out.is_dir() and any(out.iterdir()))
+    assert code == 130
+    assert err == "Interrupted: nothing more was written.\n"
+    assert list(out.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_ctrl_c_during_a_training_keeps_the_best_model(tmp_path):
+    path = tmp_path / "m.keras"
+    code, out, _ = interrupt(tmp_path, ["train", "--out", "m.keras"], path.exists)
+    assert code == 130
+    assert "Kept the model of epoch 1" in out
+    assert main(["evaluate", "--model", str(path)]) == 0

@@ -1,0 +1,48 @@
+"""Every example runs as its first lines say, and the README's own code does what it says."""
+
+import re
+
+import pytest
+
+
+def test_the_saliency_example(shell, folder, tmp_path):
+    done = shell(folder / "examples" / "saliency.py")
+    assert (done.returncode, "reads [4, 7]" in done.stdout) == (0, True), done.stderr
+    assert (tmp_path / "cnnexplain-out/example-saliency/mnist-test-42.png").exists()
+
+
+def test_the_readmes_pictures(shell, folder, tmp_path):
+    done = shell(folder / "examples" / "readme_pictures.py", "pictures")
+    assert done.returncode == 0, done.stderr
+    drawn = {path.name for path in (tmp_path / "pictures").iterdir()}
+    assert drawn == {path.name for path in (folder / "docs" / "images").iterdir()}
+    shown = set(re.findall(r"docs/images/([\w.-]+)", (folder / "README.md").read_text()))
+    assert shown == drawn
+
+
+@pytest.fixture
+def blocks(folder):
+    """The README's Python code blocks."""
+    return re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
+
+
+def test_the_readmes_python(shell, blocks, digit_file):
+    api = next(block for block in blocks if "cx.load()" in block)
+    done = shell("-c", api)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_readmes_plugin(shell, folder, blocks, tmp_path):
+    """The README's plugin, written down as it tells, installed for this one process, and run."""
+    text = (folder / "README.md").read_text()
+    plugin = next(block for block in blocks if "hookimpl" in block)
+    project = next(block for block in re.findall(r"```toml\n(.*?)```", text, re.DOTALL) if "entry-points" in block)
+    point = re.search(r'^([\w-]+) = "(\w+)"$', project.partition("entry-points")[2], re.MULTILINE)
+    info = tmp_path / "my_plugin-0.1.dist-info"
+    info.mkdir()
+    (tmp_path / f"{point[2]}.py").write_text(plugin)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-plugin\nVersion: 0.1\n")
+    (info / "entry_points.txt").write_text(f"[cnnexplain]\n{point[1]} = {point[2]}\n")
+    done = shell("-m", "cnnexplain", "run", point[1], env={"PYTHONPATH": str(tmp_path)})
+    assert done.returncode == 0, done.stderr
+    assert f"cnnexplain-out/{point[1]}/mnist-test-42.png" in done.stdout

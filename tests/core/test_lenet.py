@@ -1,0 +1,145 @@
+"""The data, the network, its training on a slice, and the figures of the shipped one."""
+
+import hashlib
+
+import keras
+import numpy as np
+import oracles
+import pytest
+
+import cnnexplain as cx
+from cnnexplain import datasets
+from cnnexplain.errors import UsageError
+from cnnexplain.lenet import affine, build, evaluate, train
+
+
+def test_the_whole_of_mnist_is_there():
+    images, digits = datasets.mnist("train")
+    assert (images.shape, digits.shape) == ((60_000, 28, 28), (60_000,))
+    assert hashlib.md5(images.tobytes(), usedforsecurity=False).hexdigest() == "6510e85a72c3e9475c492d559d3770d2"
+    assert (images.mean(), images.std()) == (pytest.approx(33.318421), pytest.approx(78.567490))
+    assert digits[:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
+    images, digits = datasets.mnist("test")
+    assert (images.shape, digits[:10].tolist()) == ((10_000, 28, 28), [7, 2, 1, 0, 4, 1, 4, 9, 5, 9])
+    with pytest.raises(ValueError, match="read-only"):
+        images[0] = 0
+
+
+def test_the_network_is_the_books():
+    model = build()
+    assert model.count_params() == 268_820
+    kinds = [type(layer).__name__ for layer in model.layers]
+    conv = ["Conv2D", "ReLU", "MaxPooling2D"]
+    assert kinds == [*conv, *conv, "Flatten", "Dense", "Dense"]
+    np.testing.assert_array_equal(build(3).get_weights()[0], build(3).get_weights()[0])
+    assert np.abs(build(3).get_weights()[0] - build(4).get_weights()[0]).max() > 0.01
+
+
+def test_the_shipped_model_is_as_good_as_the_readme_says(lenet, folder):
+    found = evaluate(lenet)
+    assert found.accuracy >= 0.994
+    assert found.loss <= 0.02
+    assert f"{found.accuracy:.2%}" in (folder / "README.md").read_text()
+    assert f"{found.loss:.4f}" in (folder / "README.md").read_text()
+
+
+def test_evaluation_equals_a_loop_over_the_images(model):
+    network = build(1)
+    clf = cx.load(network)
+    found = evaluate(clf)
+    images, digits = datasets.mnist("test")
+    logits = oracles.LeNet(network.get_weights()).logits(images[:200, ..., None] / 255)
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities = powers / powers.sum(axis=1, keepdims=True)
+    small = evaluate_slice(clf, 200)
+    assert small[0] == pytest.approx((probabilities.argmax(axis=1) == digits[:200]).mean())
+    assert small[1] == pytest.approx(
+        np.mean([-np.log(p[d]) for p, d in zip(probabilities, digits[:200], strict=True)]), rel=1e-4
+    )
+    assert found.confusion.sum() == 10_000
+    np.testing.assert_array_equal(found.confusion.sum(axis=1), np.bincount(digits))
+    assert np.trace(found.confusion) / 10_000 == found.accuracy
+    with pytest.raises(UsageError, match="needs 28×28×1 → 10 classes"):
+        evaluate(cx.load(model()))
+
+
+def evaluate_slice(clf, count, monkeypatch=None):
+    images, digits = datasets.mnist("test")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(datasets, "mnist", lambda split: (images[:count], digits[:count]))
+        found = evaluate(clf)
+    return found.accuracy, found.loss
+
+
+def test_moved_images_are_moved_as_the_rows_say():
+    rows = affine(500, np.random.default_rng(0))
+    assert rows.shape == (500, 8)
+    # The middle of the image, read at most 1.5 pixels from where it was.
+    middle = rows[:, [2, 5]] + rows[:, [0, 3]] * 13.5 + rows[:, [1, 4]] * 13.5 - 13.5
+    assert np.abs(middle).max() <= 1.5 + 1e-4
+    assert np.abs(middle).max() > 1.3
+    area = rows[:, 0] * rows[:, 4] - rows[:, 1] * rows[:, 3]
+    assert 0.81 <= area.min() < 0.85
+    assert 1.15 < area.max() <= 1.2101
+    image = np.zeros((1, 28, 28, 1), np.float32)
+    image[0, 10, 12] = 1
+    right_by_one = np.array([[1, 0, 1, 0, 1, 0, 0, 0]], np.float32)
+    moved = np.asarray(keras.ops.image.affine_transform(image, right_by_one, data_format="channels_last"))
+    assert moved[0, 10, 11, 0] == 1
+
+
+@pytest.fixture
+def digits():
+    images, labels = datasets.mnist("train")
+    return {"images": images[:2000], "digits": labels[:2000]}
+
+
+def test_a_short_training_learns_reports_and_keeps_the_best(tmp_path, digits):
+    seen = []
+    path = tmp_path / "new" / "model.keras"
+    training = train(path, epochs=3, batch_size=50, seed=5, progress=seen.append, **digits)
+    assert not training.interrupted
+    ends = [now.validation for now in seen if now.validation is not None]
+    assert len(ends) == 3
+    assert training.loss == min(loss for loss, _ in ends)
+    assert ends[training.epoch - 1] == (training.loss, training.accuracy)
+    assert (seen[0].epoch, seen[0].step, seen[0].steps, seen[0].epochs) == (1, 1, 36, 3)
+    assert (seen[-1].epoch, seen[-1].step) == (3, 36)
+    assert training.accuracy > 0.85
+    assert evaluate(cx.load(path)).accuracy > 0.85
+    assert [entry.name for entry in path.parent.iterdir()] == ["model.keras"]
+    # The file holds the weights of the best epoch, on the validation images that it was chosen by.
+    clf = cx.load(path)
+    assert clf.preprocess.digits
+    validation = digits["images"][1800:, ..., None] / np.float32(255)
+    probabilities = clf.predict(validation)[np.arange(200), digits["digits"][1800:]]
+    assert -np.log(probabilities).mean() == pytest.approx(training.loss, rel=1e-3)
+
+
+def test_the_seed_decides(tmp_path, digits):
+    few = {name: array[:400] for name, array in digits.items()}
+    hashes = []
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        train(tmp_path / f"{name}.keras", epochs=1, batch_size=100, seed=seed, **few)
+        hashes.append([w.tobytes() for w in cx.load(tmp_path / f"{name}.keras").model.get_weights()])
+    assert hashes[0] == hashes[1]
+    assert hashes[0] != hashes[2]
+
+
+def test_ctrl_c_keeps_the_best_model_so_far(tmp_path, digits):
+    def stop(now):
+        if now.epoch == 2 and now.step == 5:
+            raise KeyboardInterrupt
+
+    training = train(tmp_path / "m.keras", epochs=3, batch_size=100, progress=stop, **digits)
+    assert (training.epoch, training.interrupted) == (1, True)
+    assert evaluate(cx.load(tmp_path / "m.keras")).accuracy > 0.5
+
+
+def test_ctrl_c_in_the_first_epoch_keeps_nothing(tmp_path, digits):
+    def stop(now):
+        raise KeyboardInterrupt
+
+    training = train(tmp_path / "m.keras", epochs=3, batch_size=100, progress=stop, **digits)
+    assert (training.epoch, training.interrupted) == (0, True)
+    assert list(tmp_path.iterdir()) == []

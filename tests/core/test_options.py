@@ -1,0 +1,124 @@
+"""One signature → options, checks and errors."""
+
+from typing import Annotated, Literal
+
+import pytest
+
+from cnnexplain.errors import PluginError, UsageError
+from cnnexplain.options import inputs, parameters, validate
+from cnnexplain.plugin import Analysis, Option, Result
+
+
+def run(
+    classifier,
+    images,
+    *,
+    size: Annotated[int, Option("Pixels.", min=1, max=9)] = 3,
+    weight: Annotated[float, Option("A weight.", min=0)] = 0.5,
+    rule: Annotated[Literal["plain", "guided"], Option("A rule.")] = "plain",
+    fill: Annotated[float | None, Option("A grey.")] = None,
+    shown: Annotated[bool, Option("Whether.")] = True,
+):
+    """Shows nothing.
+
+    More words.
+    """
+    return Result({})
+
+
+def test_the_signature_says_it_all():
+    found = parameters(run)
+    assert [(p.name, p.flag, p.type, p.default) for p in found] == [
+        ("size", "--size", int, 3),
+        ("weight", "--weight", float, 0.5),
+        ("rule", "--rule", str, "plain"),
+        ("fill", "--fill", float, None),
+        ("shown", "--shown", bool, True),
+    ]
+    assert (found[0].option.min, found[0].option.max, found[2].choices) == (1, 9, ("plain", "guided"))
+    assert inputs(run) == ("classifier", "images")
+    assert Analysis("nothing", run, None, "Nobody").summary == "Shows nothing."
+
+
+def test_defaults_are_filled_in_and_whole_numbers_count_as_real():
+    values = validate(parameters(run), {"weight": 2, "fill": 1})
+    assert values == {"size": 3, "weight": 2.0, "rule": "plain", "fill": 1.0, "shown": True}
+    assert isinstance(values["weight"], float)
+    assert validate(parameters(run), {"fill": None})["fill"] is None
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"size": 0}, "--size takes a number from 1 to 9, but got 0"),
+        ({"size": 10}, "--size takes a number from 1 to 9, but got 10"),
+        ({"size": 2.5}, "--size takes int, but got 2.5"),
+        ({"size": True}, "--size takes int, but got True"),
+        ({"weight": -0.1}, "--weight takes a number of at least 0, but got -0.1"),
+        ({"weight": float("nan")}, "--weight takes a number of at least 0, but got nan"),
+        ({"weight": None}, "--weight takes float, but got None"),
+        ({"rule": "gided"}, "--rule takes one of plain, guided, but got 'gided'. Did you mean 'guided'?"),
+        ({"shown": 1}, "--shown takes bool, but got 1"),
+        ({"sice": 1}, "no option 'sice'. Did you mean 'size'? It takes size, weight, rule, fill, shown."),
+    ],
+)
+def test_wrong_values_say_what_came_and_what_was_expected(given, words):
+    with pytest.raises(UsageError) as error:
+        validate(parameters(run), given)
+    assert words in str(error.value)
+
+
+def no_option(images, *, size: int = 3):
+    """S."""
+
+
+def no_default(images, *, size: Annotated[int, Option("Pixels.")]):
+    """S."""
+
+
+def odd_type(images, *, size: Annotated[bytes, Option("Pixels.")] = b""):
+    """S."""
+
+
+def reserved(images, *, target: Annotated[int, Option("Pixels.")] = 0):
+    """S."""
+
+
+def bad_default(images, *, size: Annotated[int, Option("Pixels.", min=1)] = 0):
+    """S."""
+
+
+def unknown_input(images, clasifier):
+    """S."""
+
+
+def no_docstring(images):
+    return Result({})
+
+
+def no_images(classifier):
+    """S."""
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (no_option, "'size' without an Option"),
+        (no_default, "'size' without a default"),
+        (odd_type, "'size' as <class 'bytes'>"),
+        (reserved, "'target', a name which every analysis already has"),
+        (bad_default, "a default that it forbids itself: --size takes a number of at least 1"),
+        (unknown_input, "asks for 'clasifier'.*Did you mean 'classifier'?"),
+        (no_docstring, "no docstring"),
+        (no_images, "must ask for 'images'"),
+    ],
+)
+def test_a_wrong_declaration_is_refused(function, words):
+    with pytest.raises(PluginError, match=words):
+        Analysis("broken", function, None, "Nobody")
+
+
+@pytest.mark.parametrize("name", ["Saliency", "a b", "-x", "", "x_y", "../x"])
+def test_a_name_is_lower_case_words(name):
+    with pytest.raises(PluginError, match="lower-case words"):
+        Analysis(name, run, None, "Nobody")

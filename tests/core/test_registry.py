@@ -1,0 +1,117 @@
+"""Real plugin packages, whole and broken, found through their entry points."""
+
+from importlib.metadata import entry_points
+
+import numpy as np
+import pytest
+
+import cnnexplain as cx
+from cnnexplain import registry
+from cnnexplain.errors import PluginError, UsageError
+
+
+@pytest.fixture(autouse=True)
+def fresh():
+    registry.load.cache_clear()
+    yield
+    registry.load.cache_clear()
+
+
+def test_the_built_in_analyses_come_from_an_entry_point():
+    found = registry.load()
+    assert found.suppliers["saliency"].distribution == "cnnexplain"
+    assert found.suppliers["saliency"].version == cx.__version__
+    assert found.problems == ()
+    assert [point.value for point in entry_points(group="cnnexplain", name="saliency")] == ["cnnexplain_saliency"]
+
+
+def test_a_third_party_plugin_runs_like_a_built_in_one(install, plugin_code, lenet, noise, tmp_path):
+    install("acme-scaling", plugin_code("scaling"))
+    record = cx.explain("scaling", lenet, noise, scale=3)
+    np.testing.assert_allclose(record.arrays["scaled"], 3 * noise)
+    assert record.facts["mean"] == pytest.approx(noise.mean(axis=(1, 2, 3)).tolist())
+    assert record.explained[0].target is None
+    assert record.provenance["plugin"] == {"name": "acme-scaling", "distribution": "acme-scaling", "version": "1.5"}
+    assert len(record.save(tmp_path / "out")) == 6
+    with pytest.raises(UsageError, match="takes no target"):
+        cx.explain("scaling", lenet, noise, target=1)
+
+
+BROKEN = {
+    "import error": (
+        "import a_module_that_is_not_there",
+        "ModuleNotFoundError: No module named 'a_module_that_is_not_there'",
+    ),
+    "syntax error": ("def (", "SyntaxError"),
+    "exit": ("raise SystemExit(3)", "SystemExit: 3"),
+    "no hook": ("x = 1", "no function 'cnnexplain_analyses' marked with @hookimpl"),
+    "hook raises": (
+        "from cnnexplain.plugin import hookimpl\n@hookimpl\ndef cnnexplain_analyses():\n    return 1 / 0",
+        "ZeroDivisionError: division by zero",
+    ),
+    "hook with an argument": (
+        "from cnnexplain.plugin import hookimpl\n@hookimpl\ndef cnnexplain_analyses(x):\n    return []",
+        "PluginValidationError",
+    ),
+    "no analyses": (
+        "from cnnexplain.plugin import hookimpl\n@hookimpl\ndef cnnexplain_analyses():\n    return ['saliency']",
+        "must return a list of Analysis, but it holds 'saliency'",
+    ),
+    "bad signature": (
+        "from cnnexplain.plugin import Analysis, hookimpl\n"
+        "def run(images, *, size: int = 3):\n    'S.'\n"
+        "@hookimpl\ndef cnnexplain_analyses():\n    return [Analysis('odd', run, None, 'Nobody')]",
+        "'size' without an Option",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_broken_plugin_is_named_with_its_cause_and_harms_no_other(install, lenet, noise, kind):
+    code, cause = BROKEN[kind]
+    install("bad-plugin", code, point="oddity", module=f"bad_{kind.replace(' ', '_')}")
+    found = registry.load()
+    assert list(found.analyses) == ["saliency"]
+    (problem,) = found.problems
+    assert str(problem).startswith("plugin 'oddity' of bad-plugin 1.5: ")
+    assert cause in str(problem)
+    assert len(cx.explain("saliency", lenet, noise)) == 4
+    with pytest.raises(UsageError, match=r"There is no analysis 'odd'.*plugin 'oddity' of bad-plugin 1.5"):
+        cx.explain("odd", lenet, noise)
+
+
+def test_two_plugins_with_one_name_are_an_error_that_names_both(install, plugin_code, lenet, noise):
+    install("first-maker", plugin_code("scaling"))
+    install("second-maker", plugin_code("scaling"))
+    with pytest.raises(PluginError, match=r"first-maker 1\.5 and plugin .*second-maker 1\.5.*named 'scaling'"):
+        cx.explain("scaling", lenet, noise)
+    assert len(cx.explain("saliency", lenet, noise)) == 4
+
+
+def test_an_unknown_analysis_gets_a_suggestion(lenet, noise):
+    with pytest.raises(UsageError, match=r"no analysis 'salency'. Did you mean 'saliency'?"):
+        cx.explain("salency", lenet, noise)
+
+
+RESULTS = {
+    "none": ("None", "returned a NoneType; expected a Result"),
+    "one map for all": ("Result({'map': images[0]})", "array 'map' of shape"),
+    "a list": ("Result({'map': [1, 2]})", "array 'map'"),
+    "the input's name": ("Result({'input': images})", "another name than 'input'"),
+    "one fact for all": ("Result({'map': images}, {'mean': 3.0})", "fact 'mean'; expected one entry for each image"),
+}
+
+
+@pytest.mark.parametrize("kind", RESULTS)
+def test_a_result_that_breaks_the_contract_is_refused(install, plugin_code, lenet, noise, kind):
+    value, words = RESULTS[kind]
+    code = plugin_code("scaling").replace("return Result({", f"return {value}\n    ({{", 1)
+    install("bad-result", code, module=f"result_{kind.replace(' ', '_').replace(chr(39), '')}")
+    with pytest.raises(PluginError, match=words):
+        cx.explain("scaling", lenet, noise)
+
+
+def test_values_that_are_not_finite_are_refused(install, plugin_code, lenet, noise):
+    install("not-finite", plugin_code("scaling").replace("np.float32(scale)", "np.float32('nan')"))
+    with pytest.raises(cx.ModelError, match="not finite"):
+        cx.explain("scaling", lenet, noise)
