@@ -10,4 +10,4 @@ for requirement in [*project["dependencies"], *project["optional-dependencies"][
     found = re.fullmatch(r"([\w-]+)>=([\d.]+)", requirement)
     if found is None:
         sys.exit(f"no lower bound in {requirement!r}")
-    print(f"{found[1]}=={found[2]}.*" if found[2].count(".") < 2 else f"{found[1]}=={found[2]}")
+    print(f"{found[1]}=={found[2]}")

@@ -159,7 +159,10 @@ def load(model: Any = None) -> Classifier:
         ModelError: The file is damaged, is no Keras model, or carries code; or the model is no image classifier.
     """
     if model is None or model == "lenet":
-        return _from_file(datasets.asset("lenet.keras"), "lenet")
+        from cnnexplain import lenet
+
+        path = datasets.asset("lenet.keras")
+        return Classifier(lenet.restore(path), "lenet", hashlib.sha256(path.read_bytes()).hexdigest())
     if isinstance(model, str | os.PathLike):
         return _from_file(find(model), os.fspath(model))
     if isinstance(model, keras.Model):

@@ -7,23 +7,13 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    SpinnerColumn,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 from rich.text import Text
 
@@ -32,6 +22,8 @@ from cnnexplain.errors import CnnExplainError, UsageError, suggest
 from cnnexplain.options import Parameter, validate
 
 if TYPE_CHECKING:
+    from rich.progress import Progress, ProgressColumn, TaskID
+
     from cnnexplain.classifier import Classifier
     from cnnexplain.images import ImageBatch
     from cnnexplain.lenet import Progress as TrainingProgress
@@ -431,32 +423,28 @@ def _err() -> Console:
     return Console(stderr=True)
 
 
-def _progress() -> Progress:
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    return _live(*columns)
+def _progress() -> AbstractContextManager[Progress]:
+    from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+    return _live(SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
 
 
-def _training_progress() -> Progress:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[figures]}"),
-        TimeRemainingColumn(),
-        TextColumn("left"),
-    )
-    return _live(*columns)
+def _training_progress() -> AbstractContextManager[Progress]:
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+
+    figures = TextColumn("{task.fields[figures]}")
+    return _live(TextColumn("{task.description}"), BarColumn(), figures, TimeRemainingColumn(), TextColumn("left"))
 
 
-def _live(*columns: ProgressColumn) -> Progress:
+@contextmanager
+def _live(*columns: ProgressColumn) -> Iterator[Progress]:
+    from rich.progress import Progress
+
     console = _err()
-    # On what is no terminal Rich would write the last state, or an empty line.
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    # Where nothing is shown it isn't started either: Rich 14 and older end even a disabled display with an empty line.
+    with nullcontext() if progress.disable else progress:
+        yield progress
 
 
 def _bar(progress: Progress, what: str) -> Callable[[int, int], None]:

@@ -6,11 +6,12 @@ import re
 from functools import cache
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from cnnexplain.arrays import Array
 from cnnexplain.errors import UsageError, suggest
+
+if TYPE_CHECKING:
+    from cnnexplain.arrays import Array
 
 SPLITS = {"test": 10_000, "train": 60_000}
 """The splits of MNIST and how many images each has."""
@@ -31,6 +32,9 @@ def mnist(split: str) -> tuple[Array, Array]:
 
     Both are read-only, since every caller gets the same arrays.
     """
+    # The command line asks this module for names alone, and NumPy would be a third of its start.
+    import numpy as np
+
     with np.load(asset("mnist.npz"), allow_pickle=False) as data:
         images, digits = data[f"x_{split}"], data[f"y_{split}"]
     images.flags.writeable = digits.flags.writeable = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import matplotlib as mpl
@@ -21,16 +22,33 @@ UNSIGNED = "inferno"
 PANEL = 2.9
 """Inches of a panel's longer side."""
 
+GAP, BAR, HEAD = 0.18, 0.72, 0.82
+"""Inches between panels, for a colour bar with its numbers, and above the panels for their titles and the caption."""
 
-def row(count: int, record: Record) -> tuple[Figure, list[Axes]]:
-    """A figure with a row of panels, each of the shape of the record's images."""
+
+def row(count: int, record: Record, *, bars: Collection[int] = ()) -> tuple[Figure, list[Axes]]:
+    """Lays out a row of panels, each of the shape of the record's images.
+
+    Everything is placed by hand: Matplotlib's own layout would take longer than all the rest of the drawing.
+
+    Args:
+        count: How many panels.
+        record: Whose images give the shape.
+        bars: Which panels, from 0, get room for a colour bar.
+    """
     height, width = record.images.shape[1:3]
     scale = PANEL / max(height, width)
-    size = (count * (max(width * scale, 1.2) + 0.75), max(height * scale, 1.2) + 1.05)
-    figure = Figure(figsize=size, layout="constrained", facecolor="white")
-    axes = list(figure.subplots(1, count, squeeze=False)[0])
+    # A very long or flat image is stretched, so that its titles have room.
+    tall, wide = max(height * scale, 1.2), max(width * scale, 1.2)
+    lefts = [GAP + panel * (wide + GAP) + BAR * sum(bar < panel for bar in bars) for panel in range(count)]
+    size = (lefts[-1] + wide + GAP + BAR * (count - 1 in bars), tall + HEAD + GAP)
+    figure = Figure(figsize=size, facecolor="white")
+    axes = [figure.add_axes((left / size[0], GAP / size[1], wide / size[0], tall / size[1])) for left in lefts]
     for panel in axes:
         panel.set_axis_off()
+        # Ticks that aren't shown would still be made, to keep the title clear of them.
+        panel.set_xticks([])
+        panel.set_yticks([])
     return figure, axes
 
 
@@ -40,7 +58,12 @@ def caption(figure: Figure, record: Record, index: int) -> None:
     words = f"predicted {_label(record, explained.prediction)} ({percent(explained.probability)})"
     if explained.target is not None and explained.target_probability is not None:
         words += f" · target {_label(record, explained.target)} ({percent(explained.target_probability)})"
-    figure.suptitle(f"{legible(shorten(explained.source.name, 60, tail=True))}\n{words}", fontsize=10.5, parse_math=False)
+    figure.suptitle(
+        f"{legible(shorten(explained.source.name, 60, tail=True))}\n{words}",
+        y=1 - 0.1 / figure.get_size_inches()[1],
+        fontsize=10.5,
+        parse_math=False,
+    )
 
 
 def title(panel: Axes, text: str) -> None:
@@ -56,7 +79,11 @@ def image(panel: Axes, record: Record, index: int) -> None:
 def unsigned(panel: Axes, values: Array, unit: str) -> None:
     """Shows a map (H, W) of values from 0 up, with a colour bar from 0 to its maximum."""
     shown = panel.imshow(values, vmin=0, vmax=top(values), cmap=UNSIGNED, interpolation="nearest")
-    bar = panel.figure.colorbar(shown, ax=panel, fraction=0.05, pad=0.03)
+    figure, place = panel.get_figure(root=True), panel.get_position()
+    assert figure is not None
+    inches = figure.get_figwidth()
+    beside = figure.add_axes((place.x1 + 0.07 / inches, place.y0, 0.12 / inches, place.height))
+    bar = figure.colorbar(shown, cax=beside)
     bar.set_label(unit, fontsize=8)
     bar.ax.tick_params(labelsize=7.5)
     bar.outline.set_visible(False)

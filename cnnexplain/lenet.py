@@ -86,6 +86,16 @@ def build(seed: int = 0) -> Any:
     )
 
 
+def restore(path: Path) -> Any:
+    """The network with the weights of a file that `train` wrote.
+
+    A newer Keras writes descriptions of layers that an older one can't read; the weights alone are read by all.
+    """
+    model = build()
+    model.load_weights(path)
+    return model
+
+
 def train(
     path: Path,
     *,

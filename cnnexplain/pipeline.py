@@ -128,6 +128,8 @@ def _check(analysis: Analysis, result: object, count: int) -> None:
                 f"run() of '{analysis.name}' returned the array '{name}' of shape {np.shape(array)} for {count} images; "
                 "expected a NumPy array with the images first, under another name than 'input'."
             )
+        if array.dtype.kind not in "biufc":
+            raise PluginError(f"run() of '{analysis.name}' returned {array.dtype} in '{name}'; expected numbers.")
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise ModelError(f"'{analysis.name}' gives values that are not finite (NaN or infinity) in '{name}'.")
     for name, fact in result.facts.items():

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cnnexplain.record import Record
 
 ARRAYS, RESULT = "arrays.npz", "result.json"
-DPI = 150
+DPI = 130
 
 
 def check_folder(folder: Path) -> list[str]:
@@ -76,7 +76,8 @@ def write(record: Record, folder: Path, progress: Callable[[int, int], None] | N
             record.figure(index).savefig(staged / picture, dpi=DPI)
             if progress is not None:
                 progress(index + 1, len(pictures))
-        np.savez(staged / ARRAYS, allow_pickle=False, input=record.images, **record.arrays)
+        arrays: dict[str, Any] = {"input": record.images, **record.arrays}
+        np.savez(staged / ARRAYS, **arrays)
         text = json.dumps(_result(record, pictures), indent=2, ensure_ascii=False, allow_nan=False)
         (staged / RESULT).write_text(text + "\n", encoding="utf-8")
         folder.mkdir(exist_ok=True)

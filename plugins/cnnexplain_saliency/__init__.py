@@ -42,7 +42,7 @@ def draw(record: Record, index: int) -> Figure:
     """The image, the saliency map with its colour bar, and the map over the image."""
     from cnnexplain import draw
 
-    figure, (left, middle, right) = draw.row(3, record)
+    figure, (left, middle, right) = draw.row(3, record, bars=[1])
     saliency = record.arrays["saliency"][index]
     draw.image(left, record, index)
     draw.title(left, "input")

@@ -11,6 +11,7 @@ def test_the_saliency_example(shell, folder, tmp_path):
     assert (tmp_path / "cnnexplain-out/example-saliency/mnist-test-42.png").exists()
 
 
+@pytest.mark.slow
 def test_the_readmes_pictures(shell, folder, tmp_path):
     done = shell(folder / "examples" / "readme_pictures.py", "pictures")
     assert done.returncode == 0, done.stderr

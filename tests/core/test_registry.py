@@ -96,6 +96,7 @@ def test_an_unknown_analysis_gets_a_suggestion(lenet, noise):
 RESULTS = {
     "none": ("None", "returned a NoneType; expected a Result"),
     "one map for all": ("Result({'map': images[0]})", "array 'map' of shape"),
+    "objects": ("Result({'map': images.astype(object)})", "returned object in 'map'; expected numbers"),
     "a list": ("Result({'map': [1, 2]})", "array 'map'"),
     "the input's name": ("Result({'input': images})", "another name than 'input'"),
     "one fact for all": ("Result({'map': images}, {'mean': 3.0})", "fact 'mean'; expected one entry for each image"),
