@@ -17,7 +17,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from cnnexplain import backend, datasets, twin
+from cnnexplain import backend, models, twin
 from cnnexplain.arrays import Array, Floats, Integers
 from cnnexplain.errors import ModelError, UsageError, suggest
 from cnnexplain.preprocess import Preprocess
@@ -158,28 +158,16 @@ def load(model: Any = None) -> Classifier:
         UsageError: There is no such file.
         ModelError: The file is damaged, is no Keras model, or carries code; or the model is no image classifier.
     """
-    if model is None or model == "lenet":
+    if model is None or model == models.INCLUDED:
         from cnnexplain import lenet
 
-        path = datasets.asset("lenet.keras")
+        path = models.find(models.INCLUDED)
         return Classifier(lenet.restore(path), "lenet", hashlib.sha256(path.read_bytes()).hexdigest())
     if isinstance(model, str | os.PathLike):
-        return _from_file(find(model), os.fspath(model))
+        return _from_file(models.find(model), os.fspath(model))
     if isinstance(model, keras.Model):
         return Classifier(model, model.name)
     raise UsageError(f"Can't load a {type(model).__name__}; expected a path, a Keras model, or nothing for the LeNet.")
-
-
-def find(name: str | os.PathLike[str]) -> Path:
-    """The path of a model file, so that a wrong name is seen before Keras is started.
-
-    Raises:
-        UsageError: There is no such file.
-    """
-    path = Path(name)
-    if not path.is_file():
-        raise UsageError(f"There is no model file '{path}'. Give a .keras file, or 'lenet' for the one that is included.")
-    return path
 
 
 def _from_file(path: Path, name: str) -> Classifier:

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import inspect
-import os
 import platform
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from cnnexplain import __version__, datasets, registry
-from cnnexplain.errors import CnnExplainError, UsageError, suggest
+from cnnexplain import __version__, datasets, models, registry, terminal
+from cnnexplain.errors import CnnExplainError, UsageError
 from cnnexplain.options import Parameter, validate
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, ProgressColumn, TaskID
+    from rich.progress import Progress
 
     from cnnexplain.classifier import Classifier
     from cnnexplain.images import ImageBatch
@@ -55,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         code = INTERRUPTED
     if code == INTERRUPTED:
-        _err().print("Interrupted: nothing more was written.", highlight=False)
+        terminal.complain("Interrupted: nothing more was written.")
     return int(code or 0)
 
 
@@ -78,7 +75,7 @@ def _app() -> typer.Typer:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        _out().print(f"cnnexplain {__version__}", highlight=False)
+        terminal.say(f"cnnexplain {__version__}")
         raise typer.Exit
 
 
@@ -115,7 +112,8 @@ def _refusal(name: str) -> Callable[..., None]:
 
 def _help(analysis: Analysis) -> str:
     plugin = registry.load().suppliers[analysis.name]
-    return f"{analysis.summary}\n\nPaper: {analysis.paper}.\n\nFrom: {plugin.distribution} {plugin.version}."
+    # A plugin's words may hold brackets, which Typer would take for markup.
+    return escape(f"{analysis.summary}\n\nPaper: {analysis.paper}.\n\nFrom: {plugin.distribution} {plugin.version}.")
 
 
 def _command(analysis: Analysis) -> Callable[..., None]:
@@ -130,14 +128,14 @@ def _command(analysis: Analysis) -> Callable[..., None]:
             Annotated[
                 list[str] | None,
                 typer.Argument(
-                    metavar="[IMAGES]...",
+                    metavar="IMAGES",
                     help="Files (PNG, JPEG, WebP, BMP, GIF, TIFF), folders, globs, or samples such as "
                     f"mnist:test/7. Without any: {datasets.SAMPLE}.",
                 ),
             ],
             None,
         ),
-        "model": (ModelOption, "lenet"),
+        "model": (ModelOption, models.INCLUDED),
         "target": (
             Annotated[
                 str | None,
@@ -188,7 +186,7 @@ def _option(parameter: Parameter) -> tuple[Any, Any]:
     text = option.help + (f" ({', '.join(bounds)})" if bounds else "")
     kind = parameter.type | None if parameter.optional else parameter.type
     declarations = (parameter.flag,) if parameter.type is not bool else ()
-    return Annotated[kind, typer.Option(*declarations, help=text, metavar=metavar)], parameter.default
+    return Annotated[kind, typer.Option(*declarations, help=escape(text), metavar=metavar)], parameter.default
 
 
 def _explain(
@@ -209,40 +207,36 @@ def _explain(
     validate(analysis.options, own)
     report.check_folder(folder)
     if not names:
-        _out().print(f"No image given: explaining the sample digit {datasets.SAMPLE}.", highlight=False)
+        terminal.say(f"No image given: explaining the sample digit {datasets.SAMPLE}.")
     found = images.find(names or [datasets.SAMPLE])
-    with _quiet(verbose), _progress() as progress:
-        classifier = _load(model, progress)
+    models.find(model)
+    with terminal.quiet(verbose), terminal.progress() as shown:
+        classifier = _load(model, shown)
         # A target that is not a class is known before any image is read.
         wanted = None if target is None else classifier.target(target)
-        batch = images.read_images(found, classifier, invert=invert, progress=_bar(progress, "Reading"))
+        batch = images.read_images(found, classifier, invert=invert, progress=terminal.bar(shown, "Reading"))
         from cnnexplain.pipeline import explain
 
-        bar = _bar(progress, f"Running {analysis.name}")
-        record = explain(analysis.name, classifier, batch, target=wanted, progress=bar, **own)
-        paths = report.write(record, folder, _bar(progress, "Drawing"))
+        running = terminal.bar(shown, f"Running {analysis.name}")
+        record = explain(analysis.name, classifier, batch, target=wanted, progress=running, **own)
+        paths = report.write(record, folder, terminal.bar(shown, "Drawing"))
     _print_notes(classifier, batch)
     _print_record(record)
     for path in _first(paths[:-2]):
         _print_path(path)
     if len(paths) - 2 > SHOWN:
-        _out().print(f"… and {len(paths) - 2 - SHOWN} more pictures in the same folder", highlight=False)
+        terminal.say(f"… and {len(paths) - 2 - SHOWN} more pictures in the same folder")
     for path in paths[-2:]:
         _print_path(path)
 
 
-def _load(model: str, progress: Progress) -> Classifier:
-    if model != "lenet" and not Path(model).is_file():
-        near = suggest(model, ["lenet"])
-        raise UsageError(
-            f"There is no model file '{model}'.{near} Give a .keras file, or 'lenet' for the one that is included."
-        )
-    task = progress.add_task("Starting Keras", total=None)
+def _load(model: str, shown: Progress) -> Classifier:
+    task = shown.add_task("Starting Keras", total=None)
     from cnnexplain.classifier import load
 
-    progress.update(task, description="Loading the model")
+    shown.update(task, description="Loading the model")
     classifier = load(model)
-    progress.remove_task(task)
+    shown.remove_task(task)
     return classifier
 
 
@@ -252,9 +246,11 @@ def _list() -> None:
     found = registry.load()
     for name, analysis in found.analyses.items():
         plugin = found.suppliers[name]
-        table.add_row(*map(_plain, (name, analysis.summary, analysis.paper, f"{plugin.distribution} {plugin.version}")))
-    _out().print(table)
-    _out().print("cnnexplain run ANALYSIS --help shows its options.", highlight=False)
+        table.add_row(
+            *map(terminal.plain, (name, analysis.summary, analysis.paper, f"{plugin.distribution} {plugin.version}"))
+        )
+    terminal.out().print(table)
+    terminal.say("cnnexplain run ANALYSIS --help shows its options.")
     _warn_of_problems()
 
 
@@ -274,13 +270,12 @@ def _train(
         raise UsageError(f"--out takes a name that ends in .keras, but got '{out}'.")
     if out.is_dir() or (out.exists() and not overwrite):
         raise UsageError(f"'{out}' exists; choose another --out, or replace it with --overwrite.")
-    console = _out()
-    with _quiet(verbose), _training_progress() as progress:
-        task = progress.add_task("Starting Keras", total=None, figures="")
+    with terminal.quiet(verbose), terminal.training_progress() as shown:
+        task = shown.add_task("Starting Keras", total=None, figures="")
         from cnnexplain import classifier, lenet
 
         def report(now: TrainingProgress) -> None:
-            progress.update(
+            shown.update(
                 task,
                 description=f"Epoch {now.epoch}/{now.epochs}",
                 completed=(now.epoch - 1) * now.steps + now.step,
@@ -289,7 +284,7 @@ def _train(
             )
             if now.validation is not None:
                 loss, accuracy = now.validation
-                progress.console.print(
+                shown.console.print(
                     f"epoch {now.epoch:2}: loss {now.loss:.4f}, accuracy {now.accuracy:.2%}; "
                     f"validation log loss {loss:.4f}, accuracy {accuracy:.2%}",
                     highlight=False,
@@ -301,28 +296,27 @@ def _train(
         evaluation = lenet.evaluate(classifier.load(out)) if done else None
     if not training.epoch:
         raise CnnExplainError("No model was kept: no epoch ended with a finite validation loss.")
-    console.print(
+    terminal.say(
         f"Kept the model of epoch {training.epoch}: validation log loss {training.loss:.4f}, "
-        f"accuracy {training.accuracy:.2%}",
-        highlight=False,
+        f"accuracy {training.accuracy:.2%}"
     )
     _print_path(out)
     if evaluation is None:
         raise typer.Exit(INTERRUPTED)
-    console.print(f"Test images: log loss {evaluation.loss:.4f}, accuracy {evaluation.accuracy:.2%}", highlight=False)
+    terminal.say(f"Test images: log loss {evaluation.loss:.4f}, accuracy {evaluation.accuracy:.2%}")
 
 
-def _evaluate(model: ModelOption = "lenet", verbose: VerboseOption = False) -> None:
+def _evaluate(model: ModelOption = models.INCLUDED, verbose: VerboseOption = False) -> None:
     """Measure a model of digits on the 10,000 test images of MNIST."""
-    with _quiet(verbose), _progress() as progress:
-        classifier = _load(model, progress)
-        progress.add_task("Evaluating", total=None)
+    models.find(model)
+    with terminal.quiet(verbose), terminal.progress() as shown:
+        classifier = _load(model, shown)
+        shown.add_task("Evaluating", total=None)
         from cnnexplain.lenet import evaluate
 
         evaluation = evaluate(classifier)
-    console = _out()
-    console.print(f"accuracy  {evaluation.accuracy:.2%}", highlight=False)
-    console.print(f"log loss  {evaluation.loss:.4f}", highlight=False)
+    terminal.say(f"accuracy  {evaluation.accuracy:.2%}")
+    terminal.say(f"log loss  {evaluation.loss:.4f}")
     table = Table("", *map(str, range(10)), title="Digits (rows) and predictions (columns)", title_justify="left")
     for column in table.columns:
         column.justify = "right"
@@ -330,13 +324,13 @@ def _evaluate(model: ModelOption = "lenet", verbose: VerboseOption = False) -> N
         cells = [Text(str(count), style="" if count else "dim") for count in counts]
         cells[digit].stylize("bold")
         table.add_row(Text(str(digit), style="bold"), *cells)
-    console.print(table)
+    terminal.out().print(table)
 
 
 def _info(verbose: VerboseOption = False) -> None:
     """Show versions, the backend, its devices, and where data and model lie."""
-    with _quiet(verbose), _progress() as progress:
-        progress.add_task("Starting Keras", total=None)
+    with terminal.quiet(verbose), terminal.progress() as shown:
+        shown.add_task("Starting Keras", total=None)
         import keras
 
         devices = ", ".join(keras.distribution.list_devices())
@@ -352,16 +346,14 @@ def _info(verbose: VerboseOption = False) -> None:
         ("data", str(datasets.asset("mnist.npz"))),
     ]
     for name, value in rows:
-        _out().print(f"{name:14} {value}", highlight=False, markup=False, soft_wrap=True)
+        terminal.say(f"{name:14} {value}")
 
 
 def _print_notes(classifier: Classifier, batch: ImageBatch) -> None:
-    console = _out()
     preprocess = classifier.preprocess
     if preprocess.assumed:
-        console.print(
-            f"Nothing in the model tells its input range: pixels were scaled to {preprocess.low:g} to {preprocess.high:g}.",
-            highlight=False,
+        terminal.say(
+            f"Nothing in the model tells its input range: pixels were scaled to {preprocess.low:g} to {preprocess.high:g}."
         )
     for what, names in (
         ("inverted, since it shows dark on light", [s.name for s in batch.sources if s.inverted]),
@@ -371,10 +363,10 @@ def _print_notes(classifier: Classifier, batch: ImageBatch) -> None:
         ),
     ):
         if len(names) > SHOWN:
-            console.print(f"{len(names)} images: {what}", highlight=False)
+            terminal.say(f"{len(names)} images: {what}")
         else:
             for name in names:
-                console.print(Text(f"{_plain(name)}: {what}"), soft_wrap=True)
+                terminal.say(f"{name}: {what}")
 
 
 def _print_record(record: Record) -> None:
@@ -386,102 +378,25 @@ def _print_record(record: Record) -> None:
         cells = [explained.source.name, record.labels[explained.prediction], percent(explained.probability)]
         if explained.target is not None and explained.target_probability is not None:
             cells += [record.labels[explained.target], percent(explained.target_probability)]
-        table.add_row(*map(_plain, cells))
+        table.add_row(*map(terminal.plain, cells))
     if len(record.explained) > SHOWN:
         table.add_row(f"… and {len(record.explained) - SHOWN} more")
-    _out().print(table)
+    terminal.out().print(table)
 
 
 def _print_path(path: Path) -> None:
-    _out().print(Text(f"Wrote {_plain(str(path))}"), soft_wrap=True)
+    terminal.say(f"Wrote {path}")
 
 
 def _warn_of_problems() -> None:
     for problem in registry.load().problems:
-        _err().print(Text(f"Warning: {_plain(str(problem))}"), soft_wrap=True, style="yellow")
+        terminal.complain(f"Warning: {problem}", style="yellow")
 
 
 def _fail(message: str, code: int) -> int:
-    _err().print(Text(f"Error: {_plain(message)}"), soft_wrap=True)
+    terminal.complain(f"Error: {message}")
     return code
 
 
 def _first(items: Sequence[Any]) -> Sequence[Any]:
     return items[:SHOWN]
-
-
-def _plain(text: str) -> str:
-    """The text with every character that could drive a terminal shown as its escape."""
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
-
-
-def _out() -> Console:
-    return Console()
-
-
-def _err() -> Console:
-    return Console(stderr=True)
-
-
-def _progress() -> AbstractContextManager[Progress]:
-    from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeRemainingColumn
-
-    return _live(SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-
-
-def _training_progress() -> AbstractContextManager[Progress]:
-    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-
-    figures = TextColumn("{task.fields[figures]}")
-    return _live(TextColumn("{task.description}"), BarColumn(), figures, TimeRemainingColumn(), TextColumn("left"))
-
-
-@contextmanager
-def _live(*columns: ProgressColumn) -> Iterator[Progress]:
-    from rich.progress import Progress
-
-    console = _err()
-    progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-    # Where nothing is shown it isn't started either: Rich 14 and older end even a disabled display with an empty line.
-    with nullcontext() if progress.disable else progress:
-        yield progress
-
-
-def _bar(progress: Progress, what: str) -> Callable[[int, int], None]:
-    """A callback that shows `done` of `total` as a bar, which goes away when all is done."""
-    tasks: list[TaskID] = []
-
-    def update(done: int, total: int) -> None:
-        if not tasks:
-            tasks.append(progress.add_task(what, total=total))
-        progress.update(tasks[0], completed=done, visible=done < total)
-
-    return update
-
-
-@contextmanager
-def _quiet(verbose: bool) -> Iterator[None]:
-    """Keeps TensorFlow's own lines off the terminal.
-
-    Its C++ code writes some of them to file descriptor 2 whatever `TF_CPP_MIN_LOG_LEVEL` says, so that descriptor leads
-    nowhere meanwhile, while Python's `sys.stderr` still leads to the terminal.
-    """
-    if verbose:
-        yield
-        return
-    import logging
-
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    stderr, terminal = sys.stderr, os.dup(2)
-    try:
-        with open(os.devnull, "w") as nowhere, open(os.dup(terminal), "w", buffering=1) as shown:
-            stderr.flush()
-            os.dup2(nowhere.fileno(), 2)
-            sys.stderr = shown
-            try:
-                yield
-            finally:
-                sys.stderr = stderr
-                os.dup2(terminal, 2)
-    finally:
-        os.close(terminal)

@@ -57,6 +57,16 @@ def test_another_model_and_what_was_assumed_of_it(cli, tmp_path, model):
     assert json.loads((tmp_path / "cnnexplain-out/saliency/result.json").read_text())["input"]["assumed"] is True
 
 
+def test_names_with_brackets_are_shown_as_they_are(cli, tmp_path, digit_file):
+    digit_file.rename(tmp_path / "[red]seven[blue].png")
+    code, out, _ = cli("run", "saliency", "[[]red]seven[[]blue].png")
+    assert code == 0
+    assert "│ [red]seven[blue].png" in out
+    assert "Wrote cnnexplain-out/saliency/red-seven-blue.png" in out
+    code, _, err = cli("run", "saliency", "[/red].png")
+    assert (code, err) == (2, "Error: No file matches '[/red].png'.\n")
+
+
 def test_many_images_are_counted_not_listed(cli, monkeypatch):
     monkeypatch.setattr("cnnexplain.cli.SHOWN", 2)
     code, out, _ = cli("run", "saliency", *(f"mnist:test/{i}" for i in range(5)))
