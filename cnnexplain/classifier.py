@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import json
 import operator
 import os
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +20,7 @@ import numpy as np
 from cnnexplain import backend, models, twin
 from cnnexplain.arrays import Array, Floats, Integers
 from cnnexplain.errors import ModelError, UsageError, suggest
+from cnnexplain.images import wrong_shape
 from cnnexplain.preprocess import Preprocess
 
 LENET = "cnnexplain_lenet"
@@ -27,6 +28,9 @@ LENET = "cnnexplain_lenet"
 
 MEMORY = 1 << 30
 """Bytes that the intermediate results of one batch may take."""
+
+CONFIG = 64 << 20
+"""A model file whose description unpacks to more bytes is refused."""
 
 CODE = ("Lambda", "__lambda__", "TorchModuleWrapper")
 """Classes that keep Python code in a model file."""
@@ -52,6 +56,7 @@ class Classifier:
         self._sha256 = sha256
         self._twin = twin.twin(model)
         self._classes = classes
+        self._compared = False
         self.preprocess = _preprocess(self._twin, model.name, shape)
         self.labels: tuple[str, ...] = tuple(map(str, range(classes)))
         """The K names of the classes."""
@@ -73,6 +78,9 @@ class Classifier:
             ModelError: The model's output turns out to be probabilities, though it has no softmax that can be left out.
         """
         logits = self._batched(self._logits, images)
+        if not self._compared and len(logits):
+            self._compare(images[:1], logits[:1])
+            self._compared = True
         if not self._twin.certain and len(logits) and (logits >= 0).all() and np.allclose(logits.sum(axis=1), 1, atol=1e-3):
             raise ModelError(
                 f"The outputs of '{self.name}' are probabilities, but no softmax layer was found to leave out; "
@@ -138,12 +146,32 @@ class Classifier:
     def _pullback(self) -> Callable[[Array, Array], Array]:
         return backend.current().pullback(self._scores, self.preprocess.shape, (self._classes,))
 
+    def _compare(self, image: Array, logits: Array) -> None:
+        """Sees that the twin computes what the model does, once: a model may do in `call` what its graph doesn't show."""
+        # A functional model may want its one input in a list or by name; a sequential one doesn't say.
+        structure = getattr(self.model, "input", self.model.inputs[0])
+        given = keras.tree.pack_sequence_as(structure, [keras.ops.convert_to_tensor(np.asarray(image))])
+        (output,) = keras.tree.flatten(self.model(given, training=False))
+        own = keras.ops.convert_to_numpy(output).astype(np.float32)
+        twins = keras.ops.convert_to_numpy(keras.ops.softmax(logits)) if self._twin.certain else logits
+        # Half precision rounds at the third digit.
+        if np.isfinite(own).all() and not np.allclose(own, twins, rtol=1e-2, atol=1e-2):
+            raise ModelError(
+                f"'{self.name}' computes other scores than its layers do (by {np.abs(own - twins).max():.2g}); "
+                "it can't be explained unless it is built of plain layers, not quantized and without a call() of its own."
+            )
+
     def _scores(self, x: Any) -> Any:
         return keras.ops.cast(self._twin.logits(x, training=False), "float32")
 
     def _batched(self, function: Callable[..., Array], *arrays: Array) -> Array:
+        if arrays[0].dtype.kind != "f":
+            raise UsageError(
+                f"The images hold {arrays[0].dtype}; the model takes floating-point numbers from {self.preprocess.low:g} "
+                f"to {self.preprocess.high:g}, such as cnnexplain.read_images gives."
+            )
         if arrays[0].shape[1:] != self.preprocess.shape:
-            raise UsageError(f"The images have shape {arrays[0].shape}; the model takes {('N', *self.preprocess.shape)}.")
+            raise UsageError(wrong_shape(arrays[0].shape, self.preprocess))
         starts = range(0, max(len(arrays[0]), 1), self.batch_size)
         return np.concatenate([function(*(a[i : i + self.batch_size] for a in arrays)) for i in starts])
 
@@ -202,9 +230,15 @@ def _from_file(path: Path, name: str) -> Classifier:
 def _config(path: Path, data: bytes) -> Any:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if archive.getinfo("config.json").file_size > CONFIG:
+                raise ModelError(f"'{path}' describes its layers in more than {CONFIG >> 20} MiB, and is refused.")
             return json.loads(archive.read("config.json"))
-    except (zipfile.BadZipFile, KeyError, ValueError, zlib.error) as error:
-        raise ModelError(f"'{path}' is no Keras model file (.keras), or is truncated.") from error
+    except ModelError:
+        raise
+    # Like an image, an archive from anywhere can fail in many ways.
+    except Exception as error:
+        legacy = " Load an older .h5 file in Keras and save it as .keras." if path.suffix in (".h5", ".hdf5") else ""
+        raise ModelError(f"'{path}' is no Keras model file (.keras), or is truncated.{legacy}") from error
 
 
 def _objects(config: Any) -> Iterator[dict[str, Any]]:
@@ -225,10 +259,11 @@ def _classes(config: Any) -> set[str]:
 
 def _foreign(config: Any) -> set[str]:
     """What a model's configuration names that isn't part of Keras."""
+    # A class of a script or notebook has no module there, and only what isn't Keras' own a registered name.
     modules = {
-        str(found.get("registered_name") or found["class_name"]): str(found.get("module") or "keras")
+        str(found.get("registered_name") or found["class_name"]): str(found.get("module") or "")
         for found in _objects(config)
-        if found.get("module", "keras") is not None or found.get("registered_name")
+        if found.get("module") or found.get("registered_name")
     }
     return {name for name, module in modules.items() if module.partition(".")[0] not in ("keras", "builtins")}
 
@@ -265,6 +300,8 @@ def _preprocess(traced: twin.Twin, name: str, shape: tuple[int, int, int]) -> Pr
     """What is known of a model's input: the LeNet's is MNIST's, a Rescaling layer takes pixels from 0 to 255."""
     if name == LENET and shape == (28, 28, 1):
         return Preprocess(*shape, digits=True)
-    if any(isinstance(layer, keras.layers.Rescaling) for layer in traced.layers):
-        return Preprocess(*shape, high=255.0)
+    # Before the first layer that learns, and by a factor that brings 255 to about 1 or 2.
+    for layer in itertools.takewhile(lambda layer: not hasattr(layer, "kernel"), traced.layers):
+        if isinstance(layer, keras.layers.Rescaling) and np.all(np.abs(np.multiply(layer.scale, 191) - 1.125) < 0.4):
+            return Preprocess(*shape, high=255.0)
     return Preprocess(*shape, assumed=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import os
 import platform
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -11,10 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
-from cnnexplain import __version__, datasets, models, registry, terminal
+from cnnexplain import __version__, datasets, files, models, registry, terminal
 from cnnexplain.errors import CnnExplainError, UsageError
 from cnnexplain.options import Parameter, validate
 
@@ -43,11 +45,18 @@ VerboseOption = Annotated[bool, typer.Option("--verbose", help="Show what Tensor
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit code: 0, 1 for a failure, 2 for wrong usage, 130 after Ctrl-C."""
+    if arguments is None:
+        # A polite request to end is answered like Ctrl-C, so that nothing unfinished is left behind.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = _app()(args=None if arguments is None else list(arguments), prog_name="cnnexplain", standalone_mode=False)
     except CnnExplainError as error:
         return _fail(str(error), error.exit_code)
     except typer.TyperException as error:
+        # With no arguments at all the help has been printed, and there is nothing to add.
+        if not error.format_message():
+            return error.exit_code
+        _warn_of_problems()
         return _fail(error.format_message(), error.exit_code)
     except KeyboardInterrupt:
         code = INTERRUPTED
@@ -99,7 +108,8 @@ def _run_app() -> typer.Typer:
         run.command(analysis.name, help=_help(analysis))(_command(analysis))
     for name in registry.load().clashes:
         anything = {"ignore_unknown_options": True, "allow_extra_args": True}
-        run.command(name, hidden=True, context_settings=anything)(_refusal(name))
+        problem = escape(str(registry.load().clashes[name]))
+        run.command(name, hidden=True, help=problem, context_settings=anything)(_refusal(name))
     return run
 
 
@@ -220,7 +230,8 @@ def _explain(
         running = terminal.bar(shown, f"Running {analysis.name}")
         record = explain(analysis.name, classifier, batch, target=wanted, progress=running, **own)
         paths = report.write(record, folder, terminal.bar(shown, "Drawing"))
-    _print_notes(classifier, batch)
+    _print_assumption(classifier)
+    _print_notes(classifier, batch, asked=invert is True)
     _print_record(record)
     for path in _first(paths[:-2]):
         _print_path(path)
@@ -232,6 +243,7 @@ def _explain(
 
 def _load(model: str, shown: Progress) -> Classifier:
     task = shown.add_task("Starting Keras", total=None)
+    _start_keras()
     from cnnexplain.classifier import load
 
     shown.update(task, description="Loading the model")
@@ -240,9 +252,19 @@ def _load(model: str, shown: Progress) -> Classifier:
     return classifier
 
 
+def _start_keras() -> None:
+    try:
+        import keras  # noqa: F401
+    except (ImportError, ValueError) as error:
+        backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+        raise CnnExplainError(
+            f"Keras can't start on the backend '{backend}': {error}. Set KERAS_BACKEND=tensorflow."
+        ) from error
+
+
 def _list() -> None:
     """List the analyses, each with its paper and the distribution that it comes from."""
-    table = Table("Analysis", "Shows", "Paper", "From")
+    table = Table(Column("Analysis", no_wrap=True), "Shows", Column("Paper", overflow="fold"), "From")
     found = registry.load()
     for name, analysis in found.analyses.items():
         plugin = found.suppliers[name]
@@ -270,8 +292,10 @@ def _train(
         raise UsageError(f"--out takes a name that ends in .keras, but got '{out}'.")
     if out.is_dir() or (out.exists() and not overwrite):
         raise UsageError(f"'{out}' exists; choose another --out, or replace it with --overwrite.")
+    files.check_writable(out)
     with terminal.quiet(verbose), terminal.training_progress() as shown:
         task = shown.add_task("Starting Keras", total=None, figures="")
+        _start_keras()
         from cnnexplain import classifier, lenet
 
         def report(now: TrainingProgress) -> None:
@@ -294,6 +318,8 @@ def _train(
         training = lenet.train(out, epochs=epochs, batch_size=batch_size, seed=seed, progress=report)
         done = training.epoch and not training.interrupted
         evaluation = lenet.evaluate(classifier.load(out)) if done else None
+    if training.interrupted and not training.epoch:
+        raise typer.Exit(INTERRUPTED)
     if not training.epoch:
         raise CnnExplainError("No model was kept: no epoch ended with a finite validation loss.")
     terminal.say(
@@ -315,6 +341,7 @@ def _evaluate(model: ModelOption = models.INCLUDED, verbose: VerboseOption = Fal
         from cnnexplain.lenet import evaluate
 
         evaluation = evaluate(classifier)
+    _print_assumption(classifier)
     terminal.say(f"accuracy  {evaluation.accuracy:.2%}")
     terminal.say(f"log loss  {evaluation.loss:.4f}")
     table = Table("", *map(str, range(10)), title="Digits (rows) and predictions (columns)", title_justify="left")
@@ -331,6 +358,7 @@ def _info(verbose: VerboseOption = False) -> None:
     """Show versions, the backend, its devices, and where data and model lie."""
     with terminal.quiet(verbose), terminal.progress() as shown:
         shown.add_task("Starting Keras", total=None)
+        _start_keras()
         import keras
 
         devices = ", ".join(keras.distribution.list_devices())
@@ -349,34 +377,36 @@ def _info(verbose: VerboseOption = False) -> None:
         terminal.say(f"{name:14} {value}")
 
 
-def _print_notes(classifier: Classifier, batch: ImageBatch) -> None:
+def _print_assumption(classifier: Classifier) -> None:
+    low, high = classifier.preprocess.low, classifier.preprocess.high
+    if classifier.preprocess.assumed:
+        terminal.say(f"Nothing in the model tells its input range: pixels were scaled to {low:g} to {high:g}.")
+
+
+def _print_notes(classifier: Classifier, batch: ImageBatch, *, asked: bool) -> None:
     preprocess = classifier.preprocess
-    if preprocess.assumed:
-        terminal.say(
-            f"Nothing in the model tells its input range: pixels were scaled to {preprocess.low:g} to {preprocess.high:g}."
-        )
+    inverted = "Inverted, as asked" if asked else "Inverted, since dark on light"
+    size = f"the model's {preprocess.height} rows × {preprocess.width} columns"
+    resized = f"Centred on {size}, as MNIST's digits are" if preprocess.digits else f"Resized to {size}"
     for what, names in (
-        ("inverted, since it shows dark on light", [s.name for s in batch.sources if s.inverted]),
-        (
-            f"{'centred' if preprocess.digits else 'resized'} to the model's {preprocess.height}×{preprocess.width} pixels",
-            [s.name for s in batch.sources if s.resized],
-        ),
+        (inverted, [source.name for source in batch.sources if source.inverted]),
+        (resized, [source.name for source in batch.sources if source.resized]),
     ):
-        if len(names) > SHOWN:
-            terminal.say(f"{len(names)} images: {what}")
-        else:
-            for name in names:
-                terminal.say(f"{name}: {what}")
+        if names:
+            more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+            terminal.say(f"{what}: {', '.join(_first(names))}{more}.")
 
 
 def _print_record(record: Record) -> None:
     from cnnexplain.draw import percent
 
-    explains = bool(record.explained) and record.explained[0].target is not None
-    table = Table("Image", "Prediction", "Probability", *(["Target", "Its probability"] if explains else []))
+    # Where the prediction is what was explained, it need not be said twice.
+    targeted = any(explained.target not in (None, explained.prediction) for explained in record.explained)
+    columns = ["Prediction", "Probability", *(["Target", "Its probability"] if targeted else [])]
+    table = Table(Column("Image", overflow="fold"), *columns)
     for explained in _first(record.explained):
         cells = [explained.source.name, record.labels[explained.prediction], percent(explained.probability)]
-        if explained.target is not None and explained.target_probability is not None:
+        if targeted and explained.target is not None and explained.target_probability is not None:
             cells += [record.labels[explained.target], percent(explained.target_probability)]
         table.add_row(*map(terminal.plain, cells))
     if len(record.explained) > SHOWN:

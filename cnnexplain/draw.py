@@ -9,6 +9,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib import font_manager
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 UNSIGNED = "inferno"
 """Colours of maps that start at 0: perceptually uniform, and readable without telling red from green."""
 
-PANEL = 2.9
-"""Inches of a panel's longer side."""
+PANEL, SIDE = 2.9, 1.6
+"""Inches of a panel's longer side, and at least of its shorter one."""
 
 GAP, BAR, HEAD = 0.18, 0.72, 0.82
 """Inches between panels, for a colour bar with its numbers, and above the panels for their titles and the caption."""
@@ -38,8 +39,8 @@ def row(count: int, record: Record, *, bars: Collection[int] = ()) -> tuple[Figu
     """
     height, width = record.images.shape[1:3]
     scale = PANEL / max(height, width)
-    # A very long or flat image is stretched, so that its titles have room.
-    tall, wide = max(height * scale, 1.2), max(width * scale, 1.2)
+    # A very long or flat image gets a wider panel than it fills, so that its titles have room.
+    tall, wide = max(height * scale, SIDE), max(width * scale, SIDE)
     lefts = [GAP + panel * (wide + GAP) + BAR * sum(bar < panel for bar in bars) for panel in range(count)]
     size = (lefts[-1] + wide + GAP + BAR * (count - 1 in bars), tall + HEAD + GAP)
     figure = Figure(figsize=size, facecolor="white")
@@ -79,13 +80,19 @@ def image(panel: Axes, record: Record, index: int) -> None:
 def unsigned(panel: Axes, values: Array, unit: str) -> None:
     """Shows a map (H, W) of values from 0 up, with a colour bar from 0 to its maximum."""
     shown = panel.imshow(values, vmin=0, vmax=top(values), cmap=UNSIGNED, interpolation="nearest")
-    figure, place = panel.get_figure(root=True), panel.get_position()
+    figure, place = panel.get_figure(root=True), panel.get_position(original=True)
     assert figure is not None
     inches = figure.get_figwidth()
     beside = figure.add_axes((place.x1 + 0.07 / inches, place.y0, 0.12 / inches, place.height))
     bar = figure.colorbar(shown, cax=beside)
     bar.set_label(unit, fontsize=8)
     bar.ax.tick_params(labelsize=7.5)
+    # Small values as 1.2 with ×10⁻⁴ above the bar: longer numbers would push the label into the next panel.
+    if isinstance(bar.formatter, ScalarFormatter):
+        bar.formatter.set_powerlimits((-1, 2))
+        bar.formatter.set_useMathText(True)
+        bar.update_ticks()
+    bar.ax.yaxis.get_offset_text().set(size=7.5, ha="left")
     bar.outline.set_visible(False)
 
 

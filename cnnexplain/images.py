@@ -63,6 +63,8 @@ class ImageBatch(np.ndarray[Any, np.dtype[np.float32]]):
         """Make a batch of an array (N, H, W, C) and its N sources."""
         batch = np.asarray(array, np.float32).view(cls)
         batch.sources = tuple(sources)
+        # What was changed in place would keep the name and the hash of what it was.
+        batch.flags.writeable = False
         return batch
 
     def __array_finalize__(self, array: object) -> None:
@@ -70,10 +72,9 @@ class ImageBatch(np.ndarray[Any, np.dtype[np.float32]]):
 
     def __getitem__(self, key: Any) -> Any:
         picked = super().__getitem__(key)
-        if isinstance(picked, ImageBatch) and picked.ndim == 4 and len(self.sources) == len(self):
-            first = key[0] if isinstance(key, tuple) else key
-            if isinstance(first, slice | list | np.ndarray):
-                picked.sources = tuple(self.sources[i] for i in np.arange(len(self))[first])
+        if isinstance(key, slice | list | np.ndarray) and isinstance(picked, ImageBatch) and len(self.sources) == len(self):
+            picked.sources = tuple(self.sources[i] for i in np.arange(len(self))[key])
+            picked.flags.writeable = False
         return picked
 
 
@@ -88,26 +89,33 @@ def find(names: Iterable[str | os.PathLike[str]]) -> list[str]:
     """
     found: list[str] = []
     for name in [os.fspath(name) for name in names]:
-        path = Path(name)
-        if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
-            if not inside:
-                raise ImageError(f"The folder '{name}' holds no image ({', '.join(SUFFIXES)}).")
-            found += map(str, inside)
-        elif path.exists():
-            found.append(name)
-        elif glob.has_magic(name):
-            matches = sorted(match for match in glob.glob(name, recursive=True) if Path(match).is_file())
-            if not matches:
-                raise UsageError(f"No file matches '{name}'.")
-            found += matches
-        elif _is_sample(name):
-            datasets.sample_index(name)
-            found.append(name)
-        else:
-            near = suggest(path.name, _siblings(path))
-            raise UsageError(f"There is no file '{name}'.{near}")
+        try:
+            found += _found(name)
+        except OSError as error:
+            raise UsageError(f"Can't look for '{name[:80]}': {error.strerror}.") from error
     return found
+
+
+def _found(name: str) -> list[str]:
+    path = Path(name)
+    if not name:
+        raise UsageError("An image was given by an empty name; expected a file, folder, glob or sample.")
+    if path.is_dir():
+        inside = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+        if not inside:
+            raise ImageError(f"The folder '{name}' holds no image ({', '.join(SUFFIXES)}).")
+        return [str(path) for path in inside]
+    if path.exists():
+        return [name]
+    if glob.has_magic(name):
+        matches = sorted(match for match in glob.glob(name, recursive=True) if Path(match).is_file())
+        if not matches:
+            raise UsageError(f"No file matches '{name}'.")
+        return matches
+    if _is_sample(name):
+        datasets.sample_index(name)
+        return [name]
+    raise UsageError(f"There is no file '{name}'.{suggest(path.name, _siblings(path))}")
 
 
 def read_images(
@@ -159,13 +167,17 @@ def as_batch(images: object, classifier: Classifier) -> ImageBatch:
     if isinstance(images, ImageBatch) and images.sources:
         _check_values(images, classifier.preprocess, "The batch")
         if images.shape[1:] != classifier.preprocess.shape:
-            raise UsageError(_wrong_shape(images.shape, classifier.preprocess))
+            raise UsageError(wrong_shape(images.shape, classifier.preprocess))
         return images
     if isinstance(images, str | os.PathLike):
         return read_images([images], classifier)
     if isinstance(images, Sequence) and images and all(isinstance(item, str | os.PathLike) for item in images):
         return read_images(images, classifier)
-    return _from_array(np.asarray(images), classifier.preprocess)
+    try:
+        array = np.asarray(images)
+    except ValueError as error:
+        raise UsageError(f"The images are not an array of numbers: {error}") from error
+    return _from_array(array, classifier.preprocess)
 
 
 def _from_array(array: Array, preprocess: Preprocess) -> ImageBatch:
@@ -177,7 +189,7 @@ def _from_array(array: Array, preprocess: Preprocess) -> ImageBatch:
     elif shape[1:] in (full, short):
         array = array.reshape(-1, *full)
     else:
-        raise UsageError(_wrong_shape(shape, preprocess))
+        raise UsageError(wrong_shape(shape, preprocess))
     if not len(array):
         raise ImageError("The array holds no image.")
     if array.dtype == np.uint8:
@@ -190,7 +202,8 @@ def _from_array(array: Array, preprocess: Preprocess) -> ImageBatch:
     return ImageBatch(array, sources)
 
 
-def _wrong_shape(shape: tuple[int, ...], preprocess: Preprocess) -> str:
+def wrong_shape(shape: tuple[int, ...], preprocess: Preprocess) -> str:
+    """What to say of images whose shape isn't the model's."""
     return f"The images have shape {shape}; the model takes {('N', *preprocess.shape)}.".replace("'N'", "N")
 
 
@@ -213,6 +226,8 @@ def _read(name: str, preprocess: Preprocess, invert: bool | None) -> tuple[Float
         digit, _ = datasets.sample(name)
         data, pixels = digit.tobytes(), digit[..., None].astype(np.float32) / 255
     image, inverted = preprocess.apply(pixels, invert)
+    if preprocess.digits and float(image.max()) == preprocess.low:
+        raise ImageError(f"'{name}' shows nothing that stands out from its ground, so there is no digit to explain.")
     source = Source(name, hashlib.sha256(data).hexdigest())
     return image, replace(source, inverted=inverted, resized=pixels.shape[:2] != image.shape[:2])
 
@@ -230,14 +245,14 @@ def _file(name: str) -> tuple[bytes, Floats]:
 
 
 def _decode(data: bytes, name: str) -> Floats:
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, UnidentifiedImageError
 
     try:
         # Pillow warns of odd metadata, which the pixels don't depend on, and of sizes, which are checked here.
         with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data), formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ImageError(_bomb(name))
-            return _pixels(ImageOps.exif_transpose(image), name)
+            return _pixels(_upright(image), name)
     except ImageError:
         raise
     except UnidentifiedImageError:
@@ -247,6 +262,24 @@ def _decode(data: bytes, name: str) -> Floats:
     # Decoders of untrusted bytes raise many kinds (OSError, SyntaxError, ValueError, struct.error, zlib.error, …).
     except Exception as error:
         raise ImageError(f"The image '{name}' is damaged or truncated: {' '.join(str(error).split())}.") from error
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """The image turned as its EXIF orientation says; other tags, which may be odd, are not looked at."""
+    from PIL import ExifTags, Image
+
+    turn = Image.Transpose
+    turns = {
+        2: turn.FLIP_LEFT_RIGHT,
+        3: turn.ROTATE_180,
+        4: turn.FLIP_TOP_BOTTOM,
+        5: turn.TRANSPOSE,
+        6: turn.ROTATE_270,
+        7: turn.TRANSVERSE,
+        8: turn.ROTATE_90,
+    }
+    orientation = image.getexif().get(ExifTags.Base.Orientation)
+    return image.transpose(turns[orientation]) if orientation in turns else image
 
 
 def _bomb(name: str) -> str:
@@ -270,12 +303,12 @@ def _deep(image: Image.Image, name: str) -> Floats:
     if not np.isfinite(values).all():
         raise ImageError(f"The image '{name}' holds a value that is not finite (NaN or infinity).")
     whites = (1, 255, 65535) if image.mode.startswith("F") else (65535,)
-    white = next((white for white in whites if values.max() <= white), None)
+    white = next((white for white in whites if values.max() <= 1.001 * white), None)
     if white is None or values.min() < 0:
         raise ImageError(
             f"The image '{name}' has values from {values.min():g} to {values.max():g}; expected 0 to {whites[-1]}."
         )
-    return np.asarray(values[..., None] / white, np.float32)
+    return np.asarray(np.minimum(values[..., None] / white, 1), np.float32)
 
 
 def _composite(rgba: Floats) -> Floats:
@@ -287,8 +320,8 @@ def _composite(rgba: Floats) -> Floats:
 
 
 def _is_sample(name: str) -> bool:
-    scheme, colon, _ = name.partition(":")
-    return bool(colon) and len(scheme) > 1 and scheme.isalpha()
+    scheme, colon, rest = name.partition(":")
+    return bool(colon) and len(scheme) > 1 and scheme.isalpha() and not rest.startswith("//")
 
 
 def _siblings(path: Path) -> list[str]:

@@ -69,18 +69,21 @@ def build(seed: int = 0) -> Any:
     def start() -> Any:
         return keras.initializers.GlorotUniform(seed=next(seeds))
 
+    # Said here, so that what a user has set for all of Keras does not make it another network.
+    real = {"dtype": "float32"}
+    last = {**real, "data_format": "channels_last"}
     return keras.Sequential(
         [
-            keras.Input((28, 28, 1)),
-            keras.layers.Conv2D(30, 5, kernel_initializer=start(), name="conv1"),
-            keras.layers.ReLU(name="relu1"),
-            keras.layers.MaxPooling2D(name="pool1"),
-            keras.layers.Conv2D(30, 5, kernel_initializer=start(), name="conv2"),
-            keras.layers.ReLU(name="relu2"),
-            keras.layers.MaxPooling2D(name="pool2"),
-            keras.layers.Flatten(name="flatten"),
-            keras.layers.Dense(500, activation="relu", kernel_initializer=start(), name="dense"),
-            keras.layers.Dense(10, activation="softmax", kernel_initializer=start(), name="probabilities"),
+            keras.Input((28, 28, 1), **real),
+            keras.layers.Conv2D(30, 5, kernel_initializer=start(), name="conv1", **last),
+            keras.layers.ReLU(name="relu1", **real),
+            keras.layers.MaxPooling2D(name="pool1", **last),
+            keras.layers.Conv2D(30, 5, kernel_initializer=start(), name="conv2", **last),
+            keras.layers.ReLU(name="relu2", **real),
+            keras.layers.MaxPooling2D(name="pool2", **last),
+            keras.layers.Flatten(name="flatten", **last),
+            keras.layers.Dense(500, activation="relu", kernel_initializer=start(), name="dense", **real),
+            keras.layers.Dense(10, activation="softmax", kernel_initializer=start(), name="probabilities", **real),
         ],
         name=LENET,
     )

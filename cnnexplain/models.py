@@ -21,7 +21,11 @@ def find(name: str | os.PathLike[str]) -> Path:
     if name == INCLUDED:
         return asset("lenet.keras")
     path = Path(name)
-    if not path.is_file():
+    try:
+        exists = path.is_file()
+    except OSError as error:
+        raise UsageError(f"Can't look for the model '{str(path)[:80]}': {error.strerror}.") from error
+    if not exists:
         siblings = os.listdir(path.parent) if path.parent.is_dir() else []
         near = suggest(path.name, [INCLUDED, *siblings])
         raise UsageError(f"There is no model file '{path}'.{near} Give a .keras file, or '{INCLUDED}', which is included.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +15,10 @@ from cnnexplain.errors import PluginError, UsageError, suggest
 INPUTS = ("classifier", "images", "targets")
 """What the core can hand to an analysis; its `run` names those that it wants, in any order."""
 
-RESERVED = ("images", "model", "target", "out", "invert", "verbose", "help", "progress")
+RESERVED = (
+    *("analysis", "classifier", "images", "target", "targets", "progress"),
+    *("model", "out", "invert", "verbose", "help", "h"),
+)
 """Names that mean something for every analysis, so that no analysis may declare them as its own option."""
 
 
@@ -65,9 +69,8 @@ class Parameter:
             near = suggest(str(value), self.choices)
             raise UsageError(f"{self.flag} takes one of {', '.join(self.choices)}, but got '{value}'.{near}")
         low, high = self.option.min, self.option.max
-        # Written so that a NaN, which compares false with everything, is refused.
         if isinstance(value, int | float) and not (
-            (low is None or value >= low) and (high is None or value <= high) and value == value
+            (low is None or value >= low) and (high is None or value <= high) and math.isfinite(value)
         ):
             raise UsageError(f"{self.flag} takes {_interval(low, high)}, but got {value}.")
         return value
@@ -124,6 +127,8 @@ def _parameter(run: Callable[..., object], parameter: inspect.Parameter) -> Para
     option = next((extra for extra in getattr(hint, "__metadata__", ()) if isinstance(extra, Option)), None)
     if option is None:
         raise PluginError(f"run() declares '{name}' without an Option: write '{name}: Annotated[type, Option(help)]'.")
+    if not isinstance(option.help, str) or not option.help:
+        raise PluginError(f"run() declares '{name}' with the help {option.help!r}; expected a sentence.")
     if parameter.default is parameter.empty:
         raise PluginError(f"run() declares '{name}' without a default: an analysis must run with no option at all.")
     kind = typing.get_args(hint)[0]
@@ -136,6 +141,10 @@ def _parameter(run: Callable[..., object], parameter: inspect.Parameter) -> Para
         kind, choices = str, typing.get_args(kind)
     if kind not in (int, float, str, bool):
         raise PluginError(f"run() declares '{name}' as {kind}: use int, float, str, bool or a Literal of strings.")
+    if kind not in (int, float) and (option.min, option.max) != (None, None):
+        raise PluginError(f"run() declares '{name}' as {kind.__name__} with bounds, which only numbers have.")
+    if not all(isinstance(bound, int | float | None) for bound in (option.min, option.max)):
+        raise PluginError(f"run() declares '{name}' with bounds that are no numbers.")
     declared = Parameter(name, kind, parameter.default, option, choices, optional)
     try:
         declared.check(parameter.default)

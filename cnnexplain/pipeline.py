@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,12 +13,15 @@ import numpy as np
 from cnnexplain import registry
 from cnnexplain.arrays import Array, Integers
 from cnnexplain.classifier import Classifier
-from cnnexplain.errors import ModelError, PluginError, UsageError
+from cnnexplain.errors import CnnExplainError, ModelError, PluginError, UsageError
 from cnnexplain.images import as_batch
 from cnnexplain.options import validate
 from cnnexplain.plugin import Analysis, Result
 from cnnexplain.record import Explained, Record
 from cnnexplain.registry import Plugin
+
+TAKEN = ("input", "file", "args", "kwds", "allow_pickle")
+"""Names that an analysis' arrays can't have: of the images beside them, and of the parameters of `numpy.savez`."""
 
 
 def explain(
@@ -50,6 +54,11 @@ def explain(
         ModelError: The model gives values that are not finite.
         PluginError: The analysis broke its contract.
     """
+    if not isinstance(analysis, str) or not isinstance(classifier, Classifier):
+        raise UsageError(
+            f"explain() takes the name of an analysis and what cnnexplain.load() returns, but got "
+            f"{type(analysis).__name__} and {type(classifier).__name__}."
+        )
     found, plugin = registry.load().get(analysis)
     values = validate(found.options, options)
     if target is not None and "targets" not in found.inputs:
@@ -89,11 +98,10 @@ def explain(
 
 
 def _targets(target: int | str | Sequence[int | str], classifier: Classifier, count: int) -> Integers:
-    if isinstance(target, str) or not isinstance(target, Sequence | np.ndarray):
-        return np.full(count, classifier.target(target))
-    if len(target) != count:
-        raise UsageError(f"There are {len(target)} targets for {count} images; give one, or one for each.")
-    return np.array([classifier.target(wanted) for wanted in target])
+    wanted = [target] * count if isinstance(target, str) or np.ndim(target) == 0 else list(target)  # type: ignore[arg-type]
+    if len(wanted) != count:
+        raise UsageError(f"There are {len(wanted)} targets for {count} images; give one, or one for each.")
+    return np.array([classifier.target(one) for one in wanted])  # type: ignore[arg-type]
 
 
 def _run(
@@ -109,7 +117,13 @@ def _run(
     for start in range(0, len(images), classifier.batch_size):
         chunk = slice(start, start + classifier.batch_size)
         given = {"classifier": classifier, "images": images[chunk], "targets": targets[chunk]}
-        result = analysis.run(*(given[name] for name in analysis.inputs), **options)
+        try:
+            result = analysis.run(*(given[name] for name in analysis.inputs), **options)
+        except CnnExplainError:
+            raise
+        # A plugin is anyone's code; its own exception stays attached for its author.
+        except Exception as error:
+            raise PluginError(f"run() of '{analysis.name}' failed: {type(error).__name__}: {error}") from error
         _check(analysis, result, len(images[chunk]))
         results.append(result)
         if progress is not None:
@@ -123,18 +137,28 @@ def _check(analysis: Analysis, result: object, count: int) -> None:
     if not isinstance(result, Result):
         raise PluginError(f"run() of '{analysis.name}' returned a {type(result).__name__}; expected a Result.")
     for name, array in result.arrays.items():
-        if not isinstance(array, np.ndarray) or array.shape[:1] != (count,) or name == "input":
+        if not isinstance(array, np.ndarray) or array.shape[:1] != (count,):
             raise PluginError(
                 f"run() of '{analysis.name}' returned the array '{name}' of shape {np.shape(array)} for {count} images; "
-                "expected a NumPy array with the images first, under another name than 'input'."
+                "expected a NumPy array with the images first."
             )
+        if not name.isidentifier() or name in TAKEN:
+            raise PluginError(f"run() of '{analysis.name}' returned an array named '{name}'; expected another name.")
         if array.dtype.kind not in "biufc":
             raise PluginError(f"run() of '{analysis.name}' returned {array.dtype} in '{name}'; expected numbers.")
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise ModelError(f"'{analysis.name}' gives values that are not finite (NaN or infinity) in '{name}'.")
     for name, fact in result.facts.items():
         if not isinstance(fact, Sequence) or len(fact) != count:
-            raise PluginError(f"run() of '{analysis.name}' returned the fact '{name}'; expected one entry for each image.")
+            raise PluginError(
+                f"run() of '{analysis.name}' returned the fact '{name}'; expected a list, an entry for each image."
+            )
+        try:
+            json.dumps(fact, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise PluginError(
+                f"run() of '{analysis.name}' returned the fact '{name}', which is no JSON: {error}."
+            ) from error
 
 
 def _provenance(classifier: Classifier, plugin: Plugin) -> dict[str, Any]:

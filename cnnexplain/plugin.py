@@ -69,6 +69,10 @@ class Analysis:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", self.name):
             raise PluginError(f"The analysis name '{self.name}' must be lower-case words joined by hyphens.")
+        if not callable(self.run) or not callable(self.draw):
+            raise PluginError(f"'{self.name}' needs functions as run and draw, but got {self.run!r} and {self.draw!r}.")
+        if not isinstance(self.paper, str) or not self.paper:
+            raise PluginError(f"'{self.name}' names {self.paper!r} as its paper; expected authors, year and number.")
         if not self.summary:
             raise PluginError(f"run() of '{self.name}' has no docstring; its first line is what users read.")
         if "images" not in self.inputs:

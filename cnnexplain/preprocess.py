@@ -13,6 +13,13 @@ LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """The weights of red, green and blue in a grey value (ITU-R BT.601)."""
 
 
+LARGEST = 1000
+"""A larger photograph of a digit is first brought to this many pixels on its longer side."""
+
+CONTRAST = 0.1
+"""By how much of the way from black to white a digit must stand out from its ground."""
+
+
 @dataclass(frozen=True)
 class Preprocess:
     """The input that a model expects.
@@ -99,19 +106,24 @@ def centre_digit(picture: Floats, height: int, width: int) -> Floats:
         height: Rows of the result.
         width: Columns of the result.
     """
+    shrink = LARGEST / max(picture.shape[:2])
+    if shrink < 1:
+        picture = resize(picture, *(max(1, round(side * shrink)) for side in picture.shape[:2]))
     ink = np.clip(picture - _ground(picture.mean(axis=-1))[..., None], 0, None)
     grey = ink.mean(axis=-1)
     # A threshold in the middle of the two classes keeps the paper's grain and shade out of the bounding box.
     threshold = _otsu(grey)
     rows, columns = (np.flatnonzero((grey > threshold).any(axis=axis)) for axis in (1, 0))
     canvas = np.zeros((height, width, picture.shape[-1]), np.float32)
-    if not rows.size:
+    if not rows.size or grey.max() < CONTRAST:
         return canvas
     digit = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     stroke = np.median(digit[digit.mean(axis=-1) > threshold])
     strokes = np.clip((digit - threshold / 2) / max(stroke - threshold / 2, 1e-6), 0, 1)
     ratio = min(height * 20 / 28 / strokes.shape[0], width * 20 / 28 / strokes.shape[1])
     small = resize(strokes, *(max(1, round(side * ratio)) for side in strokes.shape[:2]))
+    # A thin pen's stroke is less than a pixel wide now; it becomes as bright as those of MNIST.
+    small = np.clip(small / np.quantile(small[small > small.max() / 4], 0.75), 0, 1)
     mass = small.sum(axis=-1)
     place = []
     for axis, side in enumerate((height, width)):

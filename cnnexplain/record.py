@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnexplain.arrays import Array, Floats
+from cnnexplain.errors import PluginError
 from cnnexplain.images import Source
 from cnnexplain.plugin import Analysis
 
@@ -77,10 +78,20 @@ class Record:
 
         Raises:
             IndexError: There is no such image.
+            PluginError: The analysis can't draw it.
         """
         if not -len(self) <= index < len(self):
             raise IndexError(f"The record has {len(self)} images; got index {index}.")
-        return self.analysis.draw(self, index % len(self))
+        from matplotlib.figure import Figure
+
+        try:
+            figure = self.analysis.draw(self, index % len(self))
+        # A plugin is anyone's code; its own exception stays attached for its author.
+        except Exception as error:
+            raise PluginError(f"draw() of '{self.analysis.name}' failed: {type(error).__name__}: {error}") from error
+        if not isinstance(figure, Figure):
+            raise PluginError(f"draw() of '{self.analysis.name}' returned {figure!r}; expected a Matplotlib figure.")
+        return figure
 
     def save(self, folder: str | os.PathLike[str]) -> list[Path]:
         """Writes the pictures, `arrays.npz` and `result.json` into a folder and returns their paths.

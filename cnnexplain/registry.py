@@ -119,6 +119,8 @@ def _analyses(point: EntryPoint) -> list[Analysis]:
     if not manager.hook.cnnexplain_analyses.get_hookimpls():
         raise PluginError("it has no function 'cnnexplain_analyses' marked with @hookimpl.")
     analyses = [analysis for offered in manager.hook.cnnexplain_analyses() for analysis in offered]
+    if not analyses:
+        raise PluginError("its cnnexplain_analyses() returned nothing; expected a list of Analysis.")
     for analysis in analyses:
         if not isinstance(analysis, Analysis):
             raise PluginError(f"cnnexplain_analyses() must return a list of Analysis, but it holds {analysis!r}.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Callable
 from dataclasses import asdict
@@ -19,6 +18,9 @@ if TYPE_CHECKING:
     from cnnexplain.record import Record
 
 ARRAYS, RESULT = "arrays.npz", "result.json"
+FORMAT = "cnnexplain result 1"
+"""What `result.json` says of itself, by which a folder is known to be ours."""
+
 DPI = 130
 
 
@@ -31,14 +33,12 @@ def check_folder(folder: Path) -> list[str]:
     try:
         if folder.exists() and not folder.is_dir():
             raise OutputError(f"'{folder}' is a file; expected a folder to write to.")
-        standing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-        if not standing.is_dir() or not os.access(standing, os.W_OK | os.X_OK):
-            raise OutputError(f"Can't write to '{folder}': '{standing}' is no folder that may be written; choose another.")
-        if not folder.exists() or not any(folder.iterdir()):
+        files.check_writable(folder)
+        if not folder.exists() or not any(not path.name.startswith(files.PREFIX) for path in folder.iterdir()):
             return []
         earlier = json.loads((folder / RESULT).read_text(encoding="utf-8"))
         names = [str(name) for name in earlier["files"]]
-        ours = earlier["format"] == "cnnexplain result 1"
+        ours = earlier["format"] == FORMAT
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         ours = False
     except OSError as error:
@@ -78,13 +78,17 @@ def write(record: Record, folder: Path, progress: Callable[[int, int], None] | N
                 progress(index + 1, len(pictures))
         arrays: dict[str, Any] = {"input": record.images, **record.arrays}
         np.savez(staged / ARRAYS, **arrays)
-        text = json.dumps(_result(record, pictures), indent=2, ensure_ascii=False, allow_nan=False)
-        (staged / RESULT).write_text(text + "\n", encoding="utf-8")
-        folder.mkdir(exist_ok=True)
-        for name in names:
-            (staged / name).replace(folder / name)
-        for name in set(earlier) - set(names):
-            (folder / name).unlink(missing_ok=True)
+        _write_json(staged / RESULT, _result(record, pictures))
+        if not folder.exists():
+            staged.rename(folder)
+        else:
+            # An interruption among the moves leaves a list of all that is ours, so that the next run can replace it.
+            with files.replacing(folder / RESULT) as both:
+                _write_json(both, {"format": FORMAT, "files": sorted({*earlier, *names})})
+            for name in names:
+                (staged / name).replace(folder / name)
+            for name in set(earlier) - set(names):
+                (folder / name).unlink(missing_ok=True)
     return [folder / name for name in names]
 
 
@@ -102,6 +106,12 @@ def picture_names(sources: list[str]) -> list[str]:
         taken.add(name.casefold())
         names.append(f"{name}.png")
     return names
+
+
+def _write_json(path: Path, content: object) -> None:
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    # A file name that is no Unicode becomes an escape that JSON knows.
+    path.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
 
 
 def _result(record: Record, pictures: list[str]) -> dict[str, Any]:
@@ -122,7 +132,7 @@ def _result(record: Record, pictures: list[str]) -> dict[str, Any]:
         for explained, picture in zip(record.explained, pictures, strict=True)
     ]
     return {
-        "format": "cnnexplain result 1",
+        "format": FORMAT,
         "cnnexplain": __version__,
         "analysis": record.analysis.name,
         "options": dict(record.options),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import sys
@@ -73,11 +74,13 @@ def quiet(verbose: bool) -> Iterator[None]:
     """Keeps TensorFlow's own lines off the terminal, unless `verbose`.
 
     Its C++ code writes some of them to file descriptor 2 whatever `TF_CPP_MIN_LOG_LEVEL` says, so that descriptor leads
-    nowhere meanwhile, while Python's `sys.stderr` still leads to the terminal.
+    nowhere meanwhile, while Python's `sys.stderr` still leads to the terminal. It leads nowhere again when the program
+    ends, since TensorFlow also writes while it is taken down.
     """
     if verbose:
         yield
         return
+    atexit.register(_mute)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     stderr, terminal = sys.stderr, os.dup(2)
     try:
@@ -92,6 +95,12 @@ def quiet(verbose: bool) -> Iterator[None]:
                 os.dup2(terminal, 2)
     finally:
         os.close(terminal)
+
+
+def _mute() -> None:
+    sys.stderr.flush()
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
 
 
 @contextmanager

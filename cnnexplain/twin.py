@@ -6,6 +6,7 @@ through a `_Step` of ours. Nested models are traced through, so that the twin is
 
 from __future__ import annotations
 
+import inspect
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -23,26 +24,25 @@ class _Step(keras.Operation):  # type: ignore[misc]  # Keras has no types.
         self.inner = inner
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
+        # Said to every layer by itself: layers that augment images default to training, and a graph may have it fixed.
+        if isinstance(self.inner, keras.Layer) and "training" in inspect.signature(self.inner.call).parameters:
+            kwargs["training"] = False
         return self.inner(*args, **kwargs)
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
         return self.inner.compute_output_spec(*args, **kwargs)
 
 
-class _Linear(keras.Operation):  # type: ignore[misc]
-    """What a dense layer computes before its activation, with the layer's own weights."""
+class _Linear(keras.Layer):  # type: ignore[misc]
+    """What a dense layer computes before its activation, with the layer's own weights and precision."""
 
     def __init__(self, dense: Any) -> None:
-        super().__init__()
+        super().__init__(dtype=dense.dtype_policy)
         self.dense = dense
 
     def call(self, x: Any) -> Any:
-        x = keras.ops.cast(x, self.dense.compute_dtype)
         y = keras.ops.matmul(x, self.dense.kernel)
         return y if self.dense.bias is None else keras.ops.add(y, self.dense.bias)
-
-    def compute_output_spec(self, x: Any) -> Any:
-        return keras.KerasTensor((*x.shape[:-1], self.dense.units), self.dense.compute_dtype)
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,8 @@ def _logits(graph: _Graph) -> tuple[Any, bool]:
         raise ModelError(
             f"The model ends in the activation '{name}' (layer '{layer.name}'); expected softmax, or raw scores."
         )
-    if isinstance(layer, keras.layers.Dense):
+    # A layer of another class, or with whole numbers for weights, may compute its scores in another way.
+    if type(layer) is keras.layers.Dense and getattr(layer, "quantization_mode", None) is None:
         return _Linear(layer)(head.args[0]), True
     if isinstance(layer, keras.layers.Activation | keras.layers.Softmax):
         return head.args[0], True
@@ -129,7 +130,7 @@ def _trace(model: Any) -> _Graph:
 
     def call(step: _Step, *args: Any, **kwargs: Any) -> Any:
         if isinstance(step.inner, keras.Model):
-            return replay(_trace(step.inner), args[0])
+            return replay(_trace(step.inner), args[0] if args else next(iter(kwargs.values())))
         output = step(*args, **kwargs)
         calls.append(_Call(step, args, kwargs, output))
         return output
@@ -147,7 +148,8 @@ def _trace(model: Any) -> _Graph:
         outputs = [here[id(output)] for output in graph.outputs]
         return outputs[0] if len(outputs) == 1 else outputs
 
-    inputs = [keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype) for tensor in model.inputs]
+    # Whole numbers have no gradient, so that a model of uint8 pixels is traced on real ones.
+    inputs = [keras.Input(batch_shape=tensor.shape, dtype=_real(tensor.dtype)) for tensor in model.inputs]
     # A plain model over the same graph: cloning a compiled one would try to rebuild its loss and optimizer.
     plain = keras.Model(model.inputs, model.outputs)
     # One step for each layer, so that a shared layer stays shared.
@@ -159,3 +161,7 @@ def _trace(model: Any) -> _Graph:
         call_function=call,
     )
     return _Graph(inputs, calls, cloned.outputs)
+
+
+def _real(dtype: str) -> str:
+    return dtype if "float" in dtype else "float32"

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from cnnexplain.arrays import Array
+from cnnexplain.errors import ModelError
 
 
 def forward(function: Callable[..., Any], shape: tuple[int, ...]) -> Callable[[Array], Array]:
@@ -26,7 +27,10 @@ def pullback(
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(x)
             y = function(x)
-        return tape.gradient(y, x, output_gradients=seed, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        gradient = tape.gradient(y, x, output_gradients=seed)
+        if gradient is None:
+            raise ModelError("The model's scores do not depend on its input through layers that have a gradient.")
+        return gradient
 
     signature = [tf.TensorSpec((None, *shape), tf.float32), tf.TensorSpec((None, *seed_shape), tf.float32)]
     compiled = tf.function(pull, input_signature=signature)

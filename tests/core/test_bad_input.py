@@ -47,6 +47,7 @@ def unusual_files(folder, model):
     (folder / "cut.keras").write_bytes(whole.read_bytes()[:2000])
     (folder / "text.keras").write_text("This is not a model.")
     (folder / "folder.keras").mkdir()
+    (folder / "old.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
     code = [keras.Input((28, 28, 1)), keras.layers.Lambda(lambda x: x), keras.layers.Flatten(), keras.layers.Dense(3)]
     keras.Sequential(code).save(folder / "code.keras")
     keras.Sequential([keras.Input((784,)), keras.layers.Dense(3)]).save(folder / "flat.keras")
@@ -85,6 +86,10 @@ ROWS = {
     "model mistyped": (2, ["--model", "lent"], "Did you mean 'lenet'?"),
     "model is a folder": (2, ["--model", "folder.keras"], "There is no model file 'folder.keras'."),
     "model truncated": (1, ["--model", "cut.keras"], "'cut.keras' is no Keras model file (.keras), or is truncated."),
+    "old model file": (1, ["--model", "old.h5"], "Load an older .h5 file in Keras and save it as .keras."),
+    "empty name": (2, [""], "An image was given by an empty name"),
+    "name too long": (2, ["x" * 300], "File name too long"),
+    "address": (2, ["https://example.org/x.png"], "There is no file 'https://example.org/x.png'."),
     "model is text": (1, ["--model", "text.keras"], "'text.keras' is no Keras model file"),
     "model with code": (1, ["--model", "code.keras"], "'code.keras' carries Python code (Lambda), which is refused"),
     "model without images": (1, ["--model", "flat.keras"], "takes (784), which is no image"),
@@ -129,6 +134,12 @@ def test_bad_commands(cli, tmp_path, arguments, words):
     assert words in err
     assert len(err.splitlines()) <= 2
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_training_that_could_not_be_written_does_not_begin(cli):
+    code, out, err = cli("train", "--out", "/dev/null/m.keras")
+    assert (code, out) == (1, "")
+    assert err.startswith("Error: Can't write to '/dev/null/m.keras'")
 
 
 def test_a_model_of_something_else_is_not_evaluated_on_mnist(cli, tmp_path, model):

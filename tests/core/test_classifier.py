@@ -125,6 +125,126 @@ def test_probabilities_that_pass_for_logits_are_refused(random):
         clf.logits(random.uniform(0, 1, (2, 4, 4, 1)).astype(np.float32))
 
 
+@pytest.mark.parametrize("nested", [False, True])
+def test_layers_that_change_images_in_training_are_left_out_of_it(random, nested):
+    """Keras' random layers train by default, and a graph may have training fixed: an explanation must do neither."""
+    augment = [
+        keras.layers.RandomFlip(seed=1),
+        keras.layers.RandomRotation(0.5, seed=1),
+        keras.layers.RandomZoom(0.5, seed=1),
+        keras.layers.RandomContrast(0.9, seed=1),
+    ]
+    inputs = keras.Input((12, 12, 3))
+    x = inputs
+    for layer in [keras.Sequential([keras.Input((12, 12, 3)), *augment])] if nested else augment:
+        x = layer(x)
+    x = keras.layers.Dropout(0.5, seed=1)(keras.layers.Flatten()(x), training=True)
+    model = keras.Model(inputs, keras.layers.Dense(4, activation="softmax")(x))
+    clf = cx.load(model)
+    images = random.uniform(0, 1, (3, 12, 12, 3)).astype(np.float32)
+    monkey = clf.logits.__self__
+    monkey._compared = True  # The model itself is random here.
+    kernel, bias = model.get_weights()[-2:]
+    np.testing.assert_allclose(clf.logits(images), images.reshape(3, -1) @ kernel + bias, rtol=1e-4, atol=1e-5)
+    gradient = clf.gradient(images, np.array([0, 1, 2]))
+    np.testing.assert_allclose(gradient.reshape(3, -1), kernel.T[:3], rtol=1e-4, atol=1e-6)
+
+
+class Louder(keras.layers.Dense):
+    def call(self, inputs, training=None):
+        return keras.ops.softmax(3 * (inputs @ self.kernel))
+
+
+class Turned(keras.Model):
+    def call(self, inputs, training=None, mask=None):
+        return super().call(1 - inputs)
+
+
+def louder():
+    return keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten(), Louder(3, activation="softmax")])
+
+
+def turned():
+    inputs = keras.Input((4, 4, 1))
+    return Turned(inputs, keras.layers.Dense(3, activation="softmax")(keras.layers.Flatten()(inputs)))
+
+
+def quantized():
+    model = head(3, "softmax")
+    model.layers[-1].quantize("int8")
+    return model
+
+
+@pytest.mark.parametrize("build", [louder, turned, quantized])
+def test_a_model_that_computes_something_else_than_its_layers_is_refused(build, random):
+    with pytest.raises(ModelError, match=r"can't be reached|computes other scores"):
+        cx.load(build()).logits(random.uniform(0, 1, (1, 4, 4, 1)).astype(np.float32))
+
+
+def test_a_model_of_whole_numbers_has_a_gradient(random):
+    parts = [keras.Input((4, 4, 1), dtype="uint8"), keras.layers.Rescaling(1 / 255), keras.layers.Flatten()]
+    model = keras.Sequential([*parts, keras.layers.Dense(3, activation="softmax")])
+    clf = cx.load(model)
+    images = np.round(random.uniform(0, 255, (2, 4, 4, 1))).astype(np.float32)
+    gradient = clf.gradient(images, np.array([0, 2]))
+    np.testing.assert_allclose(gradient.reshape(2, -1), model.get_weights()[0].T[[0, 2]] / 255, rtol=1e-5)
+    assert cx.explain("saliency", clf, images).facts["peak"][0] > 0
+
+
+def test_scores_without_a_gradient_are_refused(random):
+    inputs = keras.Input((4, 4, 1))
+    steps = keras.layers.Flatten()(keras.ops.cast(inputs > 0.5, "float32"))
+    clf = cx.load(keras.Model(inputs, keras.layers.Dense(3)(steps)))
+    with pytest.raises(ModelError, match="do not depend on its input through layers that have a gradient"):
+        clf.gradient(random.uniform(0, 1, (1, 4, 4, 1)).astype(np.float32), np.array([0]))
+
+
+def test_pixels_that_are_no_inputs_yet_are_refused(lenet):
+    with pytest.raises(UsageError, match="images hold uint8; the model takes floating-point numbers from 0 to 1"):
+        lenet.predict(np.zeros((1, 28, 28, 1), np.uint8))
+
+
+@pytest.mark.parametrize(("scale", "offset", "assumed"), [(1 / 255, 0, False), (1 / 127.5, -1, False), (2.0, -1, True)])
+def test_only_a_rescaling_of_pixels_tells_the_range(scale, offset, assumed):
+    parts = [keras.Input((4, 4, 1)), keras.layers.Rescaling(scale, offset), keras.layers.Flatten(), keras.layers.Dense(3)]
+    assert cx.load(keras.Sequential(parts)).preprocess.assumed == assumed
+
+
+def test_keras_safe_mode_stays_on(model, tmp_path, monkeypatch):
+    model().save(tmp_path / "m.keras")
+    load, seen = keras.saving.load_model, []
+    monkeypatch.setattr(keras.saving, "load_model", lambda *a, **k: seen.append(k) or load(*a, **k))
+    cx.load(tmp_path / "m.keras")
+    assert seen == [{"compile": False, "safe_mode": True}]
+
+
+class Swish3(keras.layers.Layer):
+    def call(self, x):
+        return keras.ops.sigmoid(3 * x) * x
+
+
+def test_a_layer_of_ones_own_is_named_with_what_to_do(tmp_path):
+    parts = [keras.Input((4, 4, 1)), Swish3(), keras.layers.Flatten(), keras.layers.Dense(3)]
+    path = tmp_path / "own.keras"
+    keras.Sequential(parts).save(path)
+    with zipfile.ZipFile(path) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(content["config.json"])
+    for layer in config["config"]["layers"]:
+        if layer["class_name"] == "Swish3":
+            layer["module"] = None  # As for a class of a script or notebook.
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in content.items():
+            archive.writestr(name, json.dumps(config) if name == "config.json" else data)
+    with pytest.raises(ModelError, match=r"needs code that Keras does not have: Swish3"):
+        cx.load(path)
+
+
+def test_the_wrong_things_to_explain_are_said(model, noise):
+    with pytest.raises(UsageError, match=r"what cnnexplain.load.. returns, but got str and Sequential"):
+        cx.explain("saliency", model(), noise)
+
+
 def head(units, activation=None, shape=(4, 4, 1)):
     parts = [keras.Input(shape), keras.layers.Flatten(), keras.layers.Dense(units, activation=activation)]
     return keras.Sequential(parts)

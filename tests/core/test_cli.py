@@ -40,12 +40,12 @@ def test_a_dark_digit_on_light_paper_is_said_to_be_inverted(cli, tmp_path, digit
         Image.fromarray(255 - np.asarray(digit)).resize((280, 280)).save(tmp_path / "photo.png")
     code, out, _ = cli("run", "saliency", "photo.png")
     assert code == 0
-    assert "photo.png: inverted, since it shows dark on light" in out
-    assert "photo.png: centred to the model's 28×28 pixels" in out
+    assert "Inverted, since dark on light: photo.png." in out
+    assert "Centred on the model's 28 rows × 28 columns, as MNIST's digits are: photo.png." in out
     result = json.loads((tmp_path / "cnnexplain-out/saliency/result.json").read_text())
     assert (result["images"][0]["prediction"], result["images"][0]["inverted"]) == ("7", True)
     code, out, _ = cli("run", "saliency", "photo.png", "--no-invert")
-    assert "inverted" not in out
+    assert "Inverted" not in out
 
 
 def test_another_model_and_what_was_assumed_of_it(cli, tmp_path, model):
@@ -53,7 +53,7 @@ def test_another_model_and_what_was_assumed_of_it(cli, tmp_path, model):
     code, out, _ = cli("run", "saliency", "--model", "mine.keras")
     assert code == 0
     assert "Nothing in the model tells its input range: pixels were scaled to 0 to 1." in out
-    assert "resized to the model's 12×10 pixels" in out
+    assert "Resized to the model's 12 rows × 10 columns: mnist:test/42." in out
     assert json.loads((tmp_path / "cnnexplain-out/saliency/result.json").read_text())["input"]["assumed"] is True
 
 
@@ -105,6 +105,9 @@ def test_broken_plugins_are_named_and_the_others_listed(cli, install, plugin_cod
         assert "first-maker 1.5" in err
         assert "second-maker 1.5" in err
         assert cli("run", "saliency")[0] == 0
+        code, _, err = cli("run", "bad-plugin")
+        assert code == 2
+        assert "Warning: plugin 'bad-plugin' of bad-plugin 1.5: ModuleNotFoundError" in err
         code, _, err = cli("run", "scaling", "mnist:test/1", "--scale", "2")
         assert code == 1
         assert "first-maker 1.5" in err.splitlines()[-1]
@@ -123,6 +126,21 @@ def test_list_run_help_and_version(cli):
     for words in ("Which pixels", "arXiv:1312.6034", "--model", "--target", "--out", "--invert", "--crops", "one|ten"):
         assert words in out
     assert cli("--version") == (0, "cnnexplain 0.1.0\n", "")
+
+
+def test_no_arguments_at_all_show_the_help_and_no_error(cli):
+    code, out, err = cli()
+    assert code == 2
+    assert "Usage: cnnexplain" in out
+    assert err == ""
+
+
+def test_a_backend_that_is_not_there_is_said(shell):
+    done = shell("-m", "cnnexplain", "run", "saliency", env={"KERAS_BACKEND": "nothing"})
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: Keras can't start on the backend 'nothing'")
+    assert "Set KERAS_BACKEND=tensorflow." in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_info_shows_versions_devices_and_places(cli):
@@ -227,7 +245,8 @@ def test_ctrl_c_during_a_run_leaves_nothing_and_says_so(tmp_path):
 @pytest.mark.slow
 def test_ctrl_c_during_a_training_keeps_the_best_model(tmp_path):
     path = tmp_path / "m.keras"
-    code, out, _ = interrupt(tmp_path, ["train", "--out", "m.keras"], path.exists)
+    code, out, err = interrupt(tmp_path, ["train", "--out", "m.keras"], path.exists)
     assert code == 130
+    assert err.splitlines()[-1] == "Interrupted: nothing more was written."
     assert "Kept the model of epoch 1" in out
     assert main(["evaluate", "--model", str(path)]) == 0

@@ -1,6 +1,7 @@
 """Images of every kind → the model's input."""
 
 import hashlib
+import struct
 
 import numpy as np
 import pytest
@@ -98,10 +99,21 @@ def test_what_is_transparent_contrasts_with_what_is_visible(lenet, tmp_path, ram
 
 
 def test_exif_rotation_is_applied(lenet, tmp_path, ramp):
-    exif = Image.Exif()
-    exif[0x0112] = 6  # Turn by 90° clockwise to see it upright.
-    Image.fromarray(ramp).save(tmp_path / "x.png", exif=exif)
-    np.testing.assert_allclose(read(tmp_path / "x.png", lenet), np.rot90(ramp, -1) / 255, atol=1e-6)
+    upright = {
+        1: ramp,
+        2: ramp[:, ::-1],
+        3: np.rot90(ramp, 2),
+        4: ramp[::-1],
+        5: ramp.T,
+        6: np.rot90(ramp, -1),
+        7: np.rot90(ramp, 2).T,
+        8: np.rot90(ramp),
+    }
+    for orientation, seen in upright.items():
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        Image.fromarray(ramp).save(tmp_path / "x.png", exif=exif)
+        np.testing.assert_allclose(read(tmp_path / "x.png", lenet), seen / 255, atol=1e-6)
 
 
 def test_a_dark_digit_on_light_is_inverted_unless_told_otherwise(lenet, tmp_path, ramp):
@@ -156,6 +168,40 @@ def test_what_does_not_exist_is_named_with_what_does(tmp_path, monkeypatch, digi
     with pytest.raises(UsageError, match=name.replace("*", r"\*")) as error:
         find([name])
     assert words in str(error.value)
+
+
+def test_other_tags_of_a_photograph_do_not_matter(lenet, tmp_path, ramp):
+    exif = Image.Exif()
+    exif[0x0112], exif[0x0128] = 3, 7
+    # The resolution unit as a LONG of more than Pillow would write again.
+    data = exif.tobytes().replace(
+        b"\x28\x01\x03\x00\x01\x00\x00\x00\x07\x00\x00\x00", struct.pack("<HHII", 0x0128, 4, 1, 70_000)
+    )
+    data = data.replace(b"\x01\x28\x00\x03\x00\x00\x00\x01\x00\x07\x00\x00", struct.pack(">HHII", 0x0128, 4, 1, 70_000))
+    assert struct.pack(">I", 70_000) in data or struct.pack("<I", 70_000) in data
+    Image.fromarray(ramp).save(tmp_path / "x.png", exif=data)
+    np.testing.assert_allclose(read(tmp_path / "x.png", lenet), np.rot90(ramp, 2) / 255, atol=1e-6)
+
+
+def test_a_blank_page_is_no_digit(lenet, tmp_path):
+    page = np.linspace(200, 190, 90_000).reshape(300, 300).astype(np.uint8)
+    Image.fromarray(page).save(tmp_path / "page.png")
+    with pytest.raises(ImageError, match="nothing that stands out"):
+        cx.read_images([tmp_path / "page.png"], lenet)
+
+
+def test_names_that_are_too_long_or_empty_are_refused():
+    with pytest.raises(UsageError, match="File name too long"):
+        find(["x" * 300 + ".png"])
+    with pytest.raises(UsageError, match="empty name"):
+        find([""])
+
+
+def test_a_batch_can_not_be_changed_under_its_sources(lenet):
+    batch = cx.read_images(["mnist:test/0"], lenet)
+    with pytest.raises(ValueError, match="read-only"):
+        batch *= 0
+    assert batch[:, :14].sources == ()
 
 
 def test_picking_images_keeps_their_sources(lenet):

@@ -116,6 +116,32 @@ def test_a_short_training_learns_reports_and_keeps_the_best(tmp_path, digits):
     assert -np.log(probabilities).mean() == pytest.approx(training.loss, rel=1e-3)
 
 
+def test_the_epoch_with_the_lowest_validation_loss_is_kept(tmp_path):
+    from cnnexplain.lenet import _Keeper
+
+    keeper = _Keeper(tmp_path / "m.keras", 3, 1, lambda _: None)
+    model = build()
+    keeper.set_model(model)
+    for epoch, loss in enumerate((0.5, 0.3, 0.4)):
+        model.set_weights([np.full(weight.shape, epoch, np.float32) for weight in model.weights])
+        keeper.on_epoch_begin(epoch)
+        keeper.on_epoch_end(epoch, {"loss": 1, "accuracy": 0, "val_loss": loss, "val_accuracy": 0.9})
+    assert (keeper.best_epoch, keeper.best_loss) == (2, 0.3)
+    assert {float(weight.max()) for weight in cx.load(tmp_path / "m.keras").model.get_weights()} == {1.0}
+
+
+def test_what_is_set_for_all_of_keras_does_not_change_the_network():
+    images = np.zeros((1, 28, 28, 1), np.float32)
+    expected = cx.load().logits(images)
+    keras.config.set_dtype_policy("mixed_float16")
+    keras.config.set_image_data_format("channels_first")
+    try:
+        np.testing.assert_array_equal(cx.load().logits(images), expected)
+    finally:
+        keras.config.set_dtype_policy("float32")
+        keras.config.set_image_data_format("channels_last")
+
+
 def test_the_seed_decides(tmp_path, digits):
     few = {name: array[:400] for name, array in digits.items()}
     hashes = []

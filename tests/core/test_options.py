@@ -37,7 +37,7 @@ def test_the_signature_says_it_all():
     ]
     assert (found[0].option.min, found[0].option.max, found[2].choices) == (1, 9, ("plain", "guided"))
     assert inputs(run) == ("classifier", "images")
-    assert Analysis("nothing", run, None, "Nobody").summary == "Shows nothing."
+    assert Analysis("nothing", run, run, "Nobody").summary == "Shows nothing."
 
 
 def test_defaults_are_filled_in_and_whole_numbers_count_as_real():
@@ -56,6 +56,7 @@ def test_defaults_are_filled_in_and_whole_numbers_count_as_real():
         ({"size": True}, "--size takes int, but got True"),
         ({"weight": -0.1}, "--weight takes a number of at least 0, but got -0.1"),
         ({"weight": float("nan")}, "--weight takes a number of at least 0, but got nan"),
+        ({"weight": float("inf")}, "--weight takes a number of at least 0, but got inf"),
         ({"weight": None}, "--weight takes float, but got None"),
         ({"rule": "gided"}, "--rule takes one of plain, guided, but got 'gided'. Did you mean 'guided'?"),
         ({"shown": 1}, "--shown takes bool, but got 1"),
@@ -84,6 +85,18 @@ def reserved(images, *, target: Annotated[int, Option("Pixels.")] = 0):
     """S."""
 
 
+def no_help(images, *, size: Annotated[int, Option(None)] = 0):
+    """S."""
+
+
+def odd_bounds(images, *, size: Annotated[int, Option("Pixels.", min="1")] = 0):
+    """S."""
+
+
+def bounded_word(images, *, size: Annotated[str, Option("Pixels.", min=1)] = ""):
+    """S."""
+
+
 def bad_default(images, *, size: Annotated[int, Option("Pixels.", min=1)] = 0):
     """S."""
 
@@ -106,6 +119,9 @@ def no_images(classifier):
         (no_option, "'size' without an Option"),
         (no_default, "'size' without a default"),
         (odd_type, "'size' as <class 'bytes'>"),
+        (no_help, "the help None; expected a sentence"),
+        (odd_bounds, "bounds that are no numbers"),
+        (bounded_word, "as str with bounds, which only numbers have"),
         (reserved, "'target', a name which every analysis already has"),
         (bad_default, "a default that it forbids itself: --size takes a number of at least 1"),
         (unknown_input, "asks for 'clasifier'.*Did you mean 'classifier'?"),
@@ -115,10 +131,17 @@ def no_images(classifier):
 )
 def test_a_wrong_declaration_is_refused(function, words):
     with pytest.raises(PluginError, match=words):
-        Analysis("broken", function, None, "Nobody")
+        Analysis("broken", function, run, "Nobody")
+
+
+def test_a_paper_and_two_functions_are_needed():
+    with pytest.raises(PluginError, match="as its paper"):
+        Analysis("x", run, run, None)
+    with pytest.raises(PluginError, match="needs functions as run and draw"):
+        Analysis("x", run, None, "Nobody")
 
 
 @pytest.mark.parametrize("name", ["Saliency", "a b", "-x", "", "x_y", "../x"])
 def test_a_name_is_lower_case_words(name):
     with pytest.raises(PluginError, match="lower-case words"):
-        Analysis(name, run, None, "Nobody")
+        Analysis(name, run, run, "Nobody")

@@ -40,6 +40,15 @@ def test_a_thin_stroke_on_a_large_page_still_counts():
     assert not dark_on_light(1 - page)
 
 
+@pytest.mark.parametrize("pen", [2, 4, 9, 30])
+def test_a_digit_is_as_bright_as_mnists_whatever_the_pen(pen):
+    page = np.full((600, 600, 1), 0.1, np.float32)
+    page[100:500, 300 : 300 + pen] = 0.8
+    found = centre_digit(page, 28, 28)
+    assert found.max() == pytest.approx(1)
+    assert 10 < (found > 0.5).sum() < 100
+
+
 def test_a_centred_digit_fills_20_of_28_pixels_about_its_centre_of_mass():
     page = np.zeros((200, 300, 1), np.float32)
     page[20:120, 200:240] = 1

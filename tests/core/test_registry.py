@@ -57,10 +57,14 @@ BROKEN = {
         "from cnnexplain.plugin import hookimpl\n@hookimpl\ndef cnnexplain_analyses():\n    return ['saliency']",
         "must return a list of Analysis, but it holds 'saliency'",
     ),
+    "forgotten return": (
+        "from cnnexplain.plugin import hookimpl\n@hookimpl\ndef cnnexplain_analyses():\n    []",
+        "returned nothing; expected a list of Analysis",
+    ),
     "bad signature": (
         "from cnnexplain.plugin import Analysis, hookimpl\n"
         "def run(images, *, size: int = 3):\n    'S.'\n"
-        "@hookimpl\ndef cnnexplain_analyses():\n    return [Analysis('odd', run, None, 'Nobody')]",
+        "@hookimpl\ndef cnnexplain_analyses():\n    return [Analysis('odd', run, run, 'Nobody')]",
         "'size' without an Option",
     ),
 }
@@ -98,8 +102,16 @@ RESULTS = {
     "one map for all": ("Result({'map': images[0]})", "array 'map' of shape"),
     "objects": ("Result({'map': images.astype(object)})", "returned object in 'map'; expected numbers"),
     "a list": ("Result({'map': [1, 2]})", "array 'map'"),
-    "the input's name": ("Result({'input': images})", "another name than 'input'"),
-    "one fact for all": ("Result({'map': images}, {'mean': 3.0})", "fact 'mean'; expected one entry for each image"),
+    "the input's name": ("Result({'input': images})", "an array named 'input'; expected another name"),
+    "a parameter's name": ("Result({'allow_pickle': images})", "an array named 'allow_pickle'; expected another name"),
+    "a path": ("Result({'../x': images})", "an array named '../x'; expected another name"),
+    "one fact for all": ("Result({'map': images}, {'mean': 3.0})", "fact 'mean'; expected a list, an entry for each image"),
+    "a fact that is no JSON": (
+        "Result({'map': images}, {'mean': list(images[:, 0, 0, 0])})",
+        "fact 'mean', which is no JSON",
+    ),
+    "a fact that is not finite": ("Result({'map': images}, {'mean': [float('nan')] * 4})", "fact 'mean', which is no JSON"),
+    "an error of its own": ("images[99]", "run.. of 'scaling' failed: IndexError"),
 }
 
 
@@ -110,6 +122,13 @@ def test_a_result_that_breaks_the_contract_is_refused(install, plugin_code, lene
     install("bad-result", code, module=f"result_{kind.replace(' ', '_').replace(chr(39), '')}")
     with pytest.raises(PluginError, match=words):
         cx.explain("scaling", lenet, noise)
+
+
+@pytest.mark.parametrize(("end", "words"), [("return None", "returned None"), ("1 / 0", "failed: ZeroDivisionError")])
+def test_a_drawing_that_fails_is_named(install, plugin_code, lenet, noise, end, words):
+    install("bad-drawing", plugin_code("scaling").replace("return figure", end), module=f"drawing_{len(end)}")
+    with pytest.raises(PluginError, match=rf"draw\(\) of 'scaling' {words}"):
+        cx.explain("scaling", lenet, noise).figure(0)
 
 
 def test_values_that_are_not_finite_are_refused(install, plugin_code, lenet, noise):

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -100,6 +101,59 @@ def test_an_error_half_way_leaves_the_old_result_whole(record, lenet, tmp_path, 
         record.save(tmp_path / "out")
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
     assert names(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize("moves", range(5))
+@pytest.mark.parametrize("existing", [False, True])
+def test_an_interruption_among_the_moves_can_be_run_again(record, lenet, tmp_path, monkeypatch, moves, existing):
+    out = tmp_path / "out"
+    out.mkdir()
+    if existing:
+        cx.explain("saliency", lenet, "mnist:test/3").save(out)
+    left, replace = moves, Path.replace
+
+    def interrupted(path, target):
+        nonlocal left
+        if not left:
+            raise KeyboardInterrupt
+        left -= 1
+        return replace(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            record.save(out)
+    assert not [path for path in out.iterdir() if path.name.startswith(files.PREFIX)]
+    record.save(out)
+    assert names(out) == ["arrays.npz", "mnist-test-42.png", "mnist-test-7.png", "result.json"]
+    assert len(json.loads((out / "result.json").read_text())["images"]) == 2
+
+
+def test_what_a_killed_process_left_is_removed_and_a_living_ones_is_not(record, tmp_path):
+    with subprocess.Popen([sys.executable, "-c", "pass"]) as ended:
+        pass
+    dead, alive = (tmp_path / f"{files.PREFIX}{number}-x" for number in (ended.pid, os.getpid()))
+    for folder in (dead, alive):
+        folder.mkdir()
+        (folder / "half.png").touch()
+    record.save(tmp_path / "out")
+    assert names(tmp_path) == [alive.name, "out"]
+
+
+def test_a_link_to_a_folder_elsewhere_is_written_through(record, tmp_path):
+    (tmp_path / "far").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "far")
+    record.save(tmp_path / "link")
+    assert "result.json" in names(tmp_path / "far")
+
+
+def test_a_name_that_is_no_unicode_is_written_as_an_escape(record, tmp_path):
+    from dataclasses import replace
+
+    source = replace(record.explained[0].source, name="bad\udcff.png")
+    odd = replace(record, explained=(replace(record.explained[0], source=source),), images=record.images[:1])
+    paths = odd.save(tmp_path / "out")
+    assert json.loads(paths[-1].read_text())["images"][0]["source"] == "bad\udcff.png"
 
 
 def test_a_path_that_is_a_file_or_lies_in_one_is_refused(record, tmp_path):
