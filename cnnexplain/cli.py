@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import os
 import platform
@@ -253,6 +254,9 @@ def _load(model: str, shown: Progress) -> Classifier:
 
 
 def _start_keras() -> None:
+    # The import makes hundreds of thousands of objects that stay. Looking for garbage among them, then and at every later
+    # collection, costs a tenth of a cold run.
+    gc.disable()
     try:
         import keras  # noqa: F401
     except (ImportError, ValueError) as error:
@@ -260,6 +264,9 @@ def _start_keras() -> None:
         raise CnnExplainError(
             f"Keras can't start on the backend '{backend}': {error}. Set KERAS_BACKEND=tensorflow."
         ) from error
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _list() -> None:

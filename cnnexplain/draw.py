@@ -87,10 +87,9 @@ def unsigned(panel: Axes, values: Array, unit: str) -> None:
     bar = figure.colorbar(shown, cax=beside)
     bar.set_label(unit, fontsize=8)
     bar.ax.tick_params(labelsize=7.5)
-    # Small values as 1.2 with ×10⁻⁴ above the bar: longer numbers would push the label into the next panel.
+    # Small values as 1.2 with 1e-4 above the bar: longer numbers would push the label into the next panel.
     if isinstance(bar.formatter, ScalarFormatter):
         bar.formatter.set_powerlimits((-1, 2))
-        bar.formatter.set_useMathText(True)
         bar.update_ticks()
     bar.ax.yaxis.get_offset_text().set(size=7.5, ha="left")
     bar.outline.set_visible(False)
