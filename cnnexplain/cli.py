@@ -7,8 +7,8 @@ import inspect
 import os
 import platform
 import signal
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 from rich.text import Text
 
-from cnnexplain import __version__, datasets, files, models, registry, terminal
+from cnnexplain import __version__, datasets, files, models, terminal
 from cnnexplain.errors import CnnExplainError, UsageError
 from cnnexplain.options import Parameter, validate
 
@@ -29,10 +29,13 @@ if TYPE_CHECKING:
     from cnnexplain.lenet import Progress as TrainingProgress
     from cnnexplain.plugin import Analysis
     from cnnexplain.record import Record
+    from cnnexplain.registry import Registry
 
 OUT = Path("cnnexplain-out")
 SHOWN = 20
 """How many images the closing table and the notes name before they count the rest."""
+
+RUN = "Explain images with one of the analyses."
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C, as shells use it."""
@@ -49,8 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None:
         # A polite request to end is answered like Ctrl-C, so that nothing unfinished is left behind.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = _app()(args=None if arguments is None else list(arguments), prog_name="cnnexplain", standalone_mode=False)
+        code = _app(analyses="run" in words)(args=words, prog_name="cnnexplain", standalone_mode=False)
     except CnnExplainError as error:
         return _fail(str(error), error.exit_code)
     except typer.TyperException as error:
@@ -66,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(code or 0)
 
 
-def _app() -> typer.Typer:
+def _app(*, analyses: bool) -> typer.Typer:
     app = typer.Typer(
         help="See what a convolutional network sees: explain the predictions of Keras image classifiers.",
         no_args_is_help=True,
@@ -75,7 +79,7 @@ def _app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
-    app.add_typer(_run_app(), name="run")
+    app.add_typer(_run_app() if analyses else typer.Typer(callback=_no_analyses), name="run", help=RUN)
     app.command("list")(_list)
     app.command("train")(_train)
     app.command("evaluate")(_evaluate)
@@ -89,6 +93,13 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _registry() -> Registry:
+    # Reading what is installed takes a fifth of a start, which most commands have no need of.
+    from cnnexplain import registry
+
+    return registry.load()
+
+
 def _root(
     version: Annotated[  # Typer calls _version before it looks for a command.
         bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_version)
@@ -97,32 +108,36 @@ def _root(
     pass
 
 
+def _no_analyses() -> None:
+    """Stands for the analyses where none of them is called."""
+
+
 def _run_app() -> typer.Typer:
-    run = typer.Typer(help="Explain images with one of the analyses.", invoke_without_command=True)
+    run = typer.Typer(invoke_without_command=True)
 
     @run.callback()
     def callback(context: typer.Context) -> None:
         if context.invoked_subcommand is None:
             _list()
 
-    for analysis in registry.load().analyses.values():
+    for analysis in _registry().analyses.values():
         run.command(analysis.name, help=_help(analysis))(_command(analysis))
-    for name in registry.load().clashes:
+    for name in _registry().clashes:
         anything = {"ignore_unknown_options": True, "allow_extra_args": True}
-        problem = escape(str(registry.load().clashes[name]))
+        problem = escape(str(_registry().clashes[name]))
         run.command(name, hidden=True, help=problem, context_settings=anything)(_refusal(name))
     return run
 
 
 def _refusal(name: str) -> Callable[..., None]:
     def refuse() -> None:
-        registry.load().get(name)
+        _registry().get(name)
 
     return refuse
 
 
 def _help(analysis: Analysis) -> str:
-    plugin = registry.load().suppliers[analysis.name]
+    plugin = _registry().suppliers[analysis.name]
     # A plugin's words may hold brackets, which Typer would take for markup.
     return escape(f"{analysis.summary}\n\nPaper: {analysis.paper}.\n\nFrom: {plugin.distribution} {plugin.version}.")
 
@@ -272,7 +287,7 @@ def _start_keras() -> None:
 def _list() -> None:
     """List the analyses, each with its paper and the distribution that it comes from."""
     table = Table(Column("Analysis", no_wrap=True), "Shows", Column("Paper", overflow="fold"), "From")
-    found = registry.load()
+    found = _registry()
     for name, analysis in found.analyses.items():
         plugin = found.suppliers[name]
         table.add_row(
@@ -366,6 +381,8 @@ def _info(verbose: VerboseOption = False) -> None:
     with terminal.quiet(verbose), terminal.progress() as shown:
         shown.add_task("Starting Keras", total=None)
         _start_keras()
+        from importlib import metadata
+
         import keras
 
         devices = ", ".join(keras.distribution.list_devices())
@@ -426,7 +443,7 @@ def _print_path(path: Path) -> None:
 
 
 def _warn_of_problems() -> None:
-    for problem in registry.load().problems:
+    for problem in _registry().problems:
         terminal.complain(f"Warning: {problem}", style="yellow")
 
 
