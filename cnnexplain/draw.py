@@ -39,7 +39,7 @@ def row(count: int, record: Record, *, bars: Collection[int] = ()) -> tuple[Figu
     """
     height, width = record.images.shape[1:3]
     scale = PANEL / max(height, width)
-    # A very long or flat image gets a wider panel than it fills, so that its titles have room.
+    # A very long or flat image gets a larger panel than it fills, so that its titles have room.
     tall, wide = max(height * scale, SIDE), max(width * scale, SIDE)
     lefts = [GAP + panel * (wide + GAP) + BAR * sum(bar < panel for bar in bars) for panel in range(count)]
     size = (lefts[-1] + wide + GAP + BAR * (count - 1 in bars), tall + HEAD + GAP)

@@ -50,7 +50,7 @@ def check_folder(folder: Path) -> list[str]:
 
 
 def write(record: Record, folder: Path, progress: Callable[[int, int], None] | None = None) -> list[Path]:
-    """Writes a record; everything is drawn and written beside the folder before the first file moves into it.
+    """Writes a record; everything is drawn and written aside before the first file moves into its place.
 
     Files of an earlier result in the folder that the new one does not replace are removed, and no others.
 

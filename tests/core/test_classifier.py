@@ -142,8 +142,7 @@ def test_layers_that_change_images_in_training_are_left_out_of_it(random, nested
     model = keras.Model(inputs, keras.layers.Dense(4, activation="softmax")(x))
     clf = cx.load(model)
     images = random.uniform(0, 1, (3, 12, 12, 3)).astype(np.float32)
-    monkey = clf.logits.__self__
-    monkey._compared = True  # The model itself is random here.
+    clf._compared = True  # The model itself is random here.
     kernel, bias = model.get_weights()[-2:]
     np.testing.assert_allclose(clf.logits(images), images.reshape(3, -1) @ kernel + bias, rtol=1e-4, atol=1e-5)
     gradient = clf.gradient(images, np.array([0, 1, 2]))
