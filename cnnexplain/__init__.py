@@ -13,35 +13,46 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cnnexplain.classifier import Classifier, load
+    from cnnexplain.classifier import Classifier, Layer, load
     from cnnexplain.errors import CnnExplainError, ImageError, ModelError, OutputError, PluginError, UsageError
     from cnnexplain.images import ImageBatch, read_images
+    from cnnexplain.objectives import Channel, Logit, Neuron, Objective
     from cnnexplain.pipeline import explain
     from cnnexplain.record import Record
+    from cnnexplain.stream import Stream, open_stream
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Channel",
     "Classifier",
     "CnnExplainError",
     "ImageBatch",
     "ImageError",
+    "Layer",
+    "Logit",
     "ModelError",
+    "Neuron",
+    "Objective",
     "OutputError",
     "PluginError",
     "Record",
+    "Stream",
     "UsageError",
     "explain",
     "load",
+    "open_stream",
     "read_images",
 ]
 
 _HOMES = {
-    "classifier": ("Classifier", "load"),
+    "classifier": ("Classifier", "Layer", "load"),
     "errors": ("CnnExplainError", "ImageError", "ModelError", "OutputError", "PluginError", "UsageError"),
     "images": ("ImageBatch", "read_images"),
+    "objectives": ("Channel", "Logit", "Neuron", "Objective"),
     "pipeline": ("explain",),
     "record": ("Record",),
+    "stream": ("Stream", "open_stream"),
 }
 
 

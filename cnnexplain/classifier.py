@@ -1,4 +1,4 @@
-"""A Keras model seen as an image classifier: its probabilities, its logits and their gradients."""
+"""A Keras model seen as an image classifier: its probabilities, its layers' outputs and their gradients."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import hashlib
 import io
 import itertools
 import json
+import math
 import operator
 import os
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,8 +22,11 @@ import numpy as np
 from cnnexplain import backend, models, twin
 from cnnexplain.arrays import Array, Floats, Integers
 from cnnexplain.errors import ModelError, UsageError, suggest
+from cnnexplain.geometry import Field, receptive_field
 from cnnexplain.images import wrong_shape
+from cnnexplain.objectives import Logit, Objective
 from cnnexplain.preprocess import Preprocess
+from cnnexplain.rules import ruled
 
 LENET = "cnnexplain_lenet"
 """The name that a Keras model made by `cnnexplain train` carries, by which its input is known to be MNIST's."""
@@ -32,8 +37,41 @@ MEMORY = 1 << 30
 CONFIG = 64 << 20
 """A model file whose description unpacks to more bytes is refused."""
 
+LISTED = 40
+"""How many layers an error names before it counts the rest."""
+
 CODE = ("Lambda", "__lambda__", "TorchModuleWrapper")
 """Classes that keep Python code in a model file."""
+
+
+CONVOLUTIONS = (
+    keras.layers.Conv2D,
+    keras.layers.DepthwiseConv2D,
+    keras.layers.SeparableConv2D,
+    keras.layers.Conv2DTranspose,
+)
+AFTER = (keras.layers.BatchNormalization, keras.layers.ReLU, keras.layers.Activation)
+"""Layers that belong to the convolution before them."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer of a model.
+
+    Args:
+        name: Its name, in a nested model "outer/inner".
+        kind: Its class, such as "Conv2D".
+        shape: Of what it puts out for one image: (H, W, C) for C feature maps, (K,) for a dense layer.
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+
+    @property
+    def maps(self) -> bool:
+        """Whether it puts out feature maps."""
+        return len(self.shape) == 3
 
 
 class Classifier:
@@ -57,6 +95,8 @@ class Classifier:
         self._twin = twin.twin(model)
         self._classes = classes
         self._compared = False
+        self._shape = shape
+        self._functions: dict[tuple[str, ...], Callable[..., list[Array]]] = {}
         self.preprocess = _preprocess(self._twin, model.name, shape)
         self.labels: tuple[str, ...] = tuple(map(str, range(classes)))
         """The K names of the classes."""
@@ -77,7 +117,7 @@ class Classifier:
         Raises:
             ModelError: The model's output turns out to be probabilities, though it has no softmax that can be left out.
         """
-        logits = self._batched(self._logits, images)
+        (logits,) = self._batched(self._forward((twin.LOGITS,)), images)
         if not self._compared and len(logits):
             self._compare(images[:1], logits[:1])
             self._compared = True
@@ -88,17 +128,154 @@ class Classifier:
             )
         return logits
 
-    def gradient(self, images: Array, targets: Integers) -> Floats:
-        """∂S_c/∂x: the gradient of each image's target logit with respect to that image.
+    def activations(self, images: Array, names: Sequence[str]) -> dict[str, Floats]:
+        """The outputs of layers, by name, all from one forward pass in inference mode.
 
         Args:
             images: (N, H, W, C) in the model's input range.
-            targets: (N,) class indices.
+            names: Of `layers`; also "input", and "logits" for the scores before the softmax.
 
         Returns:
-            (N, H, W, C), signed, in logits per unit of the input.
+            For each name an array (N, *shape of the layer).
+
+        Raises:
+            UsageError: The model has no such layer.
         """
-        return self._batched(self._pullback, images, np.eye(self._classes, dtype=np.float32)[targets])
+        names = [self.layer(name).name for name in names]
+        outputs = self._batched(self._forward(tuple(names)), images)
+        return dict(zip(names, outputs, strict=True))
+
+    def values(self, images: Array, objectives: Sequence[Objective]) -> Floats:
+        """The value (N,) of each image's own objective."""
+        values, _ = self._differentiate(images, objectives)
+        return values
+
+    def gradient(self, images: Array, targets: Integers | Sequence[Objective]) -> Floats:
+        """∂S_c/∂x: the gradient of each image's target with respect to that image.
+
+        Args:
+            images: (N, H, W, C) in the model's input range.
+            targets: For each image a class index, for the gradient of its logit, or any `Objective`.
+
+        Returns:
+            (N, H, W, C), signed, in units of the objective (logits) per unit of the input.
+        """
+        objectives = [target if isinstance(target, Objective) else Logit(int(target)) for target in targets]
+        _, gradient = self._differentiate(images, objectives)
+        return gradient
+
+    def project(self, images: Array, name: str, seeds: Floats, rule: str) -> Floats:
+        """Signals at a layer brought down to the pixels, the ReLUs on the way passing them by a rule.
+
+        Args:
+            images: (N, H, W, C) in the model's input range, at which the ReLUs and the pooling stand.
+            name: The layer.
+            seeds: (N, *shape of the layer), the signal there.
+            rule: "deconvnet", "guided" or "gradient"; see `cnnexplain.rules`.
+
+        Returns:
+            (N, H, W, C), signed.
+
+        Raises:
+            UsageError: There is no such layer or rule.
+            ModelError: A layer on the way is no ReLU and not one through which all rules agree.
+        """
+        layer = self.layer(name)
+
+        def build() -> Callable[..., list[Array]]:
+            output = ruled(self._twin, layer.name, rule)
+            return backend.current().gradient(lambda x, seed: _product(output(x), seed), [self._shape, layer.shape])
+
+        _, signal = self._batched(self._compiled((layer.name, rule), build), images, seeds)
+        return signal
+
+    def differentiable(
+        self,
+        function: Callable[..., Any],
+        names: Sequence[str],
+        shapes: Sequence[tuple[int, ...]] = (),
+        seen: Callable[..., Any] | None = None,
+    ) -> Callable[..., tuple[Floats, Floats]]:
+        """Compiles a number of each image, made of the outputs of layers, together with its gradient.
+
+        Args:
+            function: (outputs by name, images, …) ↦ (N,), in `keras.ops` alone.
+            names: The layers whose outputs it takes.
+            shapes: Of what else it takes, each a batch, without the batch axis.
+            seen: (images, …) ↦ what the network is shown in their place, in `keras.ops`, such as the images turned a little.
+
+        Returns:
+            (images, …) ↦ the numbers (N,) and their gradients (N, H, W, C).
+        """
+        names = [self.layer(name).name for name in names]
+        outputs = self._twin.function(names)
+
+        def value(x: Any, *others: Any) -> Any:
+            shown = x if seen is None else seen(x, *others)
+            found = [keras.ops.cast(output, "float32") for output in outputs(shown)]
+            return function(dict(zip(names, found, strict=True)), x, *others)
+
+        compiled = backend.current().gradient(value, [self._shape, *shapes])
+
+        def differentiated(*arrays: Array) -> tuple[Floats, Floats]:
+            values, gradient = self._batched(compiled, *arrays)
+            return values, gradient
+
+        return differentiated
+
+    def layer(self, name: str, *, maps: bool = False) -> Layer:
+        """The layer of that name, or what stands for "input" or "logits".
+
+        Args:
+            name: As in `layers`.
+            maps: Whether it must put out feature maps.
+
+        Raises:
+            UsageError: There is no such layer, or it puts out no feature maps where they are needed.
+        """
+        if name not in self._twin.tensors:
+            raise UsageError(
+                f"The model has no layer '{name}'.{suggest(name, self._twin.tensors)} "
+                f"Its layers are {_listed([layer.name for layer in self.layers])}."
+            )
+        kinds = {id(call.output): type(call.inner).__name__ for call in self._twin.calls}
+        tensor = self._twin.tensors[name]
+        layer = Layer(name, kinds.get(id(tensor), "Input"), tuple(int(size) for size in tensor.shape[1:]))
+        if maps and not layer.maps:
+            with_maps = [layer.name for layer in self.layers if layer.maps]
+            raise UsageError(
+                f"The layer '{name}' ({layer.kind}) has no feature maps: it puts out {_named(layer.shape)}. "
+                f"Layers with feature maps: {_listed(with_maps) or 'none'}."
+            )
+        return layer
+
+    @cached_property
+    def layers(self) -> tuple[Layer, ...]:
+        """Every layer, in the order of computation; those of nested models as "outer/inner"."""
+        return tuple(self.layer(name) for name in self._twin.tensors if name not in (twin.INPUT, twin.LOGITS))
+
+    @cached_property
+    def convolutions(self) -> tuple[Layer, ...]:
+        """For each convolutional layer what it puts out after its batch normalization and ReLU, where these follow alone."""
+        found = []
+        names = {id(tensor): name for name, tensor in self._twin.tensors.items() if name != twin.LOGITS}
+        for call in self._twin.calls:
+            if not isinstance(call.inner, CONVOLUTIONS) or id(call.output) not in names:
+                continue
+            output = call.output
+            while len(after := self._twin.consumers(output)) == 1 and isinstance(after[0].inner, AFTER):
+                output = after[0].output
+            found.append(self.layer(names[id(output)]))
+        return tuple(found)
+
+    def receptive_field(self, name: str) -> Field:
+        """Which pixels the units of a layer can see.
+
+        Raises:
+            UsageError: There is no such layer.
+            ModelError: A layer on the way is none whose geometry is known.
+        """
+        return receptive_field(self._twin, self.layer(name).name)
 
     def target(self, wanted: int | str) -> int:
         """The index of a class given by label or index; a string that is a label counts as that label first.
@@ -138,13 +315,40 @@ class Classifier:
         """
         return max(1, min(256, MEMORY // (3 * 4 * self._twin.values)))
 
-    @cached_property
-    def _logits(self) -> Callable[[Array], Array]:
-        return backend.current().forward(self._scores, self.preprocess.shape)
+    def _forward(self, names: tuple[str, ...]) -> Callable[[Array], list[Array]]:
+        def build() -> Callable[[Array], list[Array]]:
+            outputs = self._twin.function(names)
+            return backend.current().forward(lambda x: [keras.ops.cast(y, "float32") for y in outputs(x)], self._shape)
 
-    @cached_property
-    def _pullback(self) -> Callable[[Array, Array], Array]:
-        return backend.current().pullback(self._scores, self.preprocess.shape, (self._classes,))
+        return self._compiled(names, build)
+
+    def _differentiate(self, images: Array, objectives: Sequence[Objective]) -> tuple[Floats, Floats]:
+        """Each objective's value (N,) and gradient (N, H, W, C)."""
+        if len(objectives) != len(images):
+            raise UsageError(f"There are {len(objectives)} objectives for {len(images)} images; give one for each.")
+        seeds = [objective.seeds(self) for objective in objectives]
+        names = tuple(sorted({name for seed in seeds for name in seed}))
+        shapes = [self.layer(name).shape for name in names]
+
+        def build() -> Callable[..., list[Array]]:
+            outputs = self._twin.function(names)
+
+            def value(x: Any, *weights: Any) -> Any:
+                return sum(_product(output, weight) for output, weight in zip(outputs(x), weights, strict=True))
+
+            return backend.current().gradient(value, [self._shape, *shapes])
+
+        weights = [
+            np.stack([seed.get(name, np.zeros(shape, np.float32)) for seed in seeds])
+            for name, shape in zip(names, shapes, strict=True)
+        ]
+        values, gradient = self._batched(self._compiled(("gradient", *names), build), images, *weights)
+        return values, gradient
+
+    def _compiled(self, key: tuple[str, ...], build: Callable[[], Callable[..., list[Array]]]) -> Callable[..., list[Array]]:
+        if key not in self._functions:
+            self._functions[key] = build()
+        return self._functions[key]
 
     def _compare(self, image: Array, logits: Array) -> None:
         """Sees that the twin computes what the model does, once: a model may do in `call` what its graph doesn't show."""
@@ -161,10 +365,7 @@ class Classifier:
                 "it can't be explained unless it is built of plain layers, not quantized and without a call() of its own."
             )
 
-    def _scores(self, x: Any) -> Any:
-        return keras.ops.cast(self._twin.logits(x, training=False), "float32")
-
-    def _batched(self, function: Callable[..., Array], *arrays: Array) -> Array:
+    def _batched(self, function: Callable[..., list[Array]], *arrays: Array) -> list[Array]:
         if arrays[0].dtype.kind != "f":
             raise UsageError(
                 f"The images hold {arrays[0].dtype}; the model takes floating-point numbers from {self.preprocess.low:g} "
@@ -173,7 +374,8 @@ class Classifier:
         if arrays[0].shape[1:] != self.preprocess.shape:
             raise UsageError(wrong_shape(arrays[0].shape, self.preprocess))
         starts = range(0, max(len(arrays[0]), 1), self.batch_size)
-        return np.concatenate([function(*(a[i : i + self.batch_size] for a in arrays)) for i in starts])
+        parts = [function(*(a[i : i + self.batch_size] for a in arrays)) for i in starts]
+        return [np.concatenate(part) if len(part) > 1 else part[0] for part in zip(*parts, strict=True)]
 
 
 def load(model: Any = None) -> Classifier:
@@ -292,6 +494,16 @@ def _signature(model: Any) -> tuple[tuple[int, int, int], int]:
     return shape, output[0]
 
 
+def _product(output: Any, weights: Any) -> Any:
+    """Σ output · weights, image by image."""
+    products = keras.ops.cast(output, "float32") * weights
+    return keras.ops.sum(keras.ops.reshape(products, (-1, math.prod(output.shape[1:]))), axis=1)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:LISTED]) + (f" and {len(names) - LISTED} more" if len(names) > LISTED else "")
+
+
 def _named(shape: tuple[int | None, ...]) -> str:
     return f"({', '.join('any' if size is None else str(size) for size in shape)})"
 
@@ -301,7 +513,7 @@ def _preprocess(traced: twin.Twin, name: str, shape: tuple[int, int, int]) -> Pr
     if name == LENET and shape == (28, 28, 1):
         return Preprocess(*shape, digits=True)
     # Before the first layer that learns, and by a factor that brings 255 to about 1 or 2.
-    for layer in itertools.takewhile(lambda layer: not hasattr(layer, "kernel"), traced.layers):
+    for layer in itertools.takewhile(lambda layer: not hasattr(layer, "kernel"), (call.inner for call in traced.calls)):
         if isinstance(layer, keras.layers.Rescaling) and np.all(np.abs(np.multiply(layer.scale, 191) - 1.125) < 0.4):
             return Preprocess(*shape, high=255.0)
     return Preprocess(*shape, assumed=True)

@@ -72,7 +72,8 @@ class ImageBatch(np.ndarray[Any, np.dtype[np.float32]]):
 
     def __getitem__(self, key: Any) -> Any:
         picked = super().__getitem__(key)
-        if isinstance(key, slice | list | np.ndarray) and isinstance(picked, ImageBatch) and len(self.sources) == len(self):
+        images = isinstance(key, slice) or (isinstance(key, list | np.ndarray) and np.ndim(key) == 1)
+        if images and isinstance(picked, ImageBatch) and len(self.sources) == len(self):
             picked.sources = tuple(self.sources[i] for i in np.arange(len(self))[key])
             picked.flags.writeable = False
         return picked

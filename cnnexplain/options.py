@@ -12,11 +12,11 @@ from typing import Any
 
 from cnnexplain.errors import PluginError, UsageError, suggest
 
-INPUTS = ("classifier", "images", "targets")
+INPUTS = ("classifier", "images", "targets", "objectives", "dataset", "progress")
 """What the core can hand to an analysis; its `run` names those that it wants, in any order."""
 
 RESERVED = (
-    *("analysis", "classifier", "images", "target", "targets", "progress"),
+    *("analysis", "classifier", "images", "target", "targets", "against", "objectives", "dataset", "progress"),
     *("model", "out", "invert", "verbose", "help", "h"),
 )
 """Names that mean something for every analysis, so that no analysis may declare them as its own option."""
@@ -39,7 +39,17 @@ class Option:
 
 @dataclass(frozen=True)
 class Parameter:
-    """One option as read from a signature: `type` is int, float, str or bool; `choices` is empty where any value goes."""
+    """One option as read from a signature.
+
+    Args:
+        name: The parameter's name.
+        type: int, float, str or bool.
+        default: What is used where it isn't given.
+        option: Its help and bounds.
+        choices: The values allowed; empty where any goes.
+        optional: Whether None is allowed.
+        many: Whether it takes any number of values, kept as a tuple.
+    """
 
     name: str
     type: type
@@ -47,6 +57,7 @@ class Parameter:
     option: Option
     choices: tuple[str, ...] = ()
     optional: bool = False
+    many: bool = False
 
     @property
     def flag(self) -> str:
@@ -59,6 +70,11 @@ class Parameter:
         Raises:
             UsageError: The value has another type, is out of range, or is none of the choices.
         """
+        if self.many:
+            return tuple(map(self._check, value if isinstance(value, list | tuple) else [value]))
+        return self._check(value)
+
+    def _check(self, value: object) -> Any:
         if value is None and self.optional:
             return None
         if self.type is float and isinstance(value, int) and not isinstance(value, bool):
@@ -81,7 +97,7 @@ def parameters(run: Callable[..., object]) -> tuple[Parameter, ...]:
 
     Raises:
         PluginError: A parameter has no `Option`, no default, a reserved name or a type that is none of int, float,
-            str, bool, a `Literal` of strings, or one of those `| None`.
+            str, bool, a `Literal` of strings, one of those `| None`, or a tuple of any number of them.
     """
     keyword_only = [p for p in inspect.signature(run).parameters.values() if p.kind is p.KEYWORD_ONLY]
     return tuple(_parameter(run, parameter) for parameter in keyword_only)
@@ -132,6 +148,9 @@ def _parameter(run: Callable[..., object], parameter: inspect.Parameter) -> Para
     if parameter.default is parameter.empty:
         raise PluginError(f"run() declares '{name}' without a default: an analysis must run with no option at all.")
     kind = typing.get_args(hint)[0]
+    many = typing.get_origin(kind) is tuple and typing.get_args(kind)[1:] == (...,)
+    if many:
+        kind = typing.get_args(kind)[0]
     members = typing.get_args(kind)
     optional = type(None) in members
     if optional and len(members) == 2:
@@ -140,12 +159,12 @@ def _parameter(run: Callable[..., object], parameter: inspect.Parameter) -> Para
     if typing.get_origin(kind) is typing.Literal and all(isinstance(word, str) for word in typing.get_args(kind)):
         kind, choices = str, typing.get_args(kind)
     if kind not in (int, float, str, bool):
-        raise PluginError(f"run() declares '{name}' as {kind}: use int, float, str, bool or a Literal of strings.")
+        raise PluginError(f"run() declares '{name}' as {kind}: use int, float, str, bool, a Literal of strings, or a tuple.")
     if kind not in (int, float) and (option.min, option.max) != (None, None):
         raise PluginError(f"run() declares '{name}' as {kind.__name__} with bounds, which only numbers have.")
     if not all(isinstance(bound, int | float | None) for bound in (option.min, option.max)):
         raise PluginError(f"run() declares '{name}' with bounds that are no numbers.")
-    declared = Parameter(name, kind, parameter.default, option, choices, optional)
+    declared = Parameter(name, kind, parameter.default, option, choices, optional, many)
     try:
         declared.check(parameter.default)
     except UsageError as error:

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Analysis", "Option", "Result", "hookimpl"]
 
+ALL = "all"
+"""The name that stands for every installed analysis."""
+
 hookimpl = pluggy.HookimplMarker("cnnexplain")
 """Marks a plugin's function as the implementation of the hook that has its name (see `cnnexplain.hookspecs`)."""
 
@@ -38,10 +41,14 @@ class Result:
     Args:
         arrays: Arrays by name. For an analysis of images each has the images as its first axis.
         facts: JSON-able values by name. For an analysis of images each is a sequence with one entry per image.
+        overview: For an analysis of images that also asks for `dataset`: what it found that belongs to none of the images.
+        warnings: What the user should be told of, a sentence each.
     """
 
     arrays: Mapping[str, Array]
     facts: Mapping[str, Any] = field(default_factory=dict)
+    overview: Result | None = None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,12 +57,25 @@ class Analysis:
 
     Args:
         name: How users call it: lower-case letters, digits and hyphens.
-        run: Computes the `Result`. Its ordinary parameters name what it wants of `classifier` (a `Classifier`), `images`
-            ((N, H, W, C) float32 in the model's input range) and `targets` ((N,) int64, the class to explain for each
-            image; naming it gives the analysis the option `target`). Its keyword-only parameters are its options, each
-            annotated with `Annotated[type, Option(...)]`. The first line of its docstring is the summary that users read.
-        draw: Draws image `index` of a `Record` as a Matplotlib figure; reads arrays, computes nothing.
+        run: Computes the `Result`. Its ordinary parameters name what it wants of the inputs below. Its keyword-only
+            parameters are its options, each annotated with `Annotated[type, Option(...)]`. The first line of its docstring
+            is the summary that users read.
+        draw: Draws image `index` of a `Record` as a Matplotlib figure; reads arrays, computes nothing. None for an analysis
+            that asks for no images.
         paper: Who defined the method, where: authors, year, arXiv number.
+        overview: Draws what belongs to no single image: `Record` ↦ figures by name.
+        note: A sentence on what the pictures don't show, which users read beside them.
+
+    What `run` can ask for:
+        classifier: The `Classifier`.
+        images: (N, H, W, C) float32 in the model's input range. Large numbers of images come in chunks that fit the memory,
+            except to an analysis that also asks for `dataset`, which gets them all at once, and once.
+        targets: (N,) int64, the class to explain for each image. Naming it gives the analysis the option `target`.
+        objectives: The `Objective` to explain for each image, a list. Naming it gives the options `target` and `against`.
+            Without `images`: those that the user asks for, or an empty list.
+        dataset: A `Stream` of images; None where the model is of no digits and neither data set nor images are given. Naming
+            it gives the option `dataset`.
+        progress: A function to be called with how much of the work is done, and of how much.
 
     Raises:
         PluginError: The declaration breaks one of these rules.
@@ -63,20 +83,29 @@ class Analysis:
 
     name: str
     run: Callable[..., Result]
-    draw: Callable[[Record, int], Figure]
+    draw: Callable[[Record, int], Figure] | None
     paper: str
+    overview: Callable[[Record], Mapping[str, Figure]] | None = None
+    note: str = ""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", self.name):
             raise PluginError(f"The analysis name '{self.name}' must be lower-case words joined by hyphens.")
-        if not callable(self.run) or not callable(self.draw):
-            raise PluginError(f"'{self.name}' needs functions as run and draw, but got {self.run!r} and {self.draw!r}.")
+        if self.name == ALL:
+            raise PluginError(f"No analysis can be named '{ALL}', which stands for all of them.")
+        if not callable(self.run):
+            raise PluginError(f"'{self.name}' needs a function as run, but got {self.run!r}.")
         if not isinstance(self.paper, str) or not self.paper:
             raise PluginError(f"'{self.name}' names {self.paper!r} as its paper; expected authors, year and number.")
         if not self.summary:
             raise PluginError(f"run() of '{self.name}' has no docstring; its first line is what users read.")
-        if "images" not in self.inputs:
-            raise PluginError(f"run() of '{self.name}' must ask for 'images'.")
+        if "images" in self.inputs and not callable(self.draw):
+            raise PluginError(f"'{self.name}' asks for images and needs a function as draw, but got {self.draw!r}.")
+        if "images" not in self.inputs and (self.draw is not None or not callable(self.overview)):
+            raise PluginError(
+                f"'{self.name}' asks for no images: it needs a function as overview and None as draw, "
+                f"but got {self.overview!r} and {self.draw!r}."
+            )
         _ = self.options
 
     @cached_property

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cnnexplain.arrays import Array, Floats
 from cnnexplain.errors import PluginError
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from cnnexplain.preprocess import Preprocess
 
 
+Drawn = TypeVar("Drawn")
+
+
 @dataclass(frozen=True)
 class Explained:
     """One image of a record: its source, the class predicted and the class explained, each with its probability.
@@ -27,8 +30,9 @@ class Explained:
         source: Where the image came from.
         prediction: Index of the most probable class.
         probability: The prediction's probability, from 0 to 1.
-        target: Index of the explained class; None for an analysis that explains no class.
+        target: Index of the explained class; None where no class is explained.
         target_probability: The target's probability, from 0 to 1.
+        objective: What is explained, where it isn't just the target's logit, such as "4 − 9".
     """
 
     source: Source
@@ -36,6 +40,7 @@ class Explained:
     probability: float
     target: int | None
     target_probability: float | None
+    objective: str | None = None
 
 
 @dataclass(frozen=True, repr=False)
@@ -45,13 +50,14 @@ class Record:
     Args:
         analysis: The analysis that was run.
         options: Every option of the analysis with the value used.
-        images: (N, H, W, C) float32, the images as the model saw them, in its input range.
+        images: (N, H, W, C) float32, the images as the model saw them, in its input range; N is 0 for an analysis of none.
         explained: For each image its source, prediction and target.
-        arrays: The analysis' arrays, raw and signed, the images first.
-        facts: The analysis' numbers by name, each with one entry per image.
+        arrays: The analysis' arrays, raw and signed; those of images have the images first, those of the overview follow.
+        facts: The analysis' numbers by name; those of images have one entry per image.
         labels: The names of the classes.
         preprocess: The model's input range, for drawing the images.
         provenance: JSON-able: model, plugin and versions.
+        warnings: What the user should be told of, a sentence each.
         seconds: How long the analysis took.
     """
 
@@ -64,6 +70,7 @@ class Record:
     labels: tuple[str, ...]
     preprocess: Preprocess
     provenance: Mapping[str, Any]
+    warnings: tuple[str, ...]
     seconds: float
 
     def __repr__(self) -> str:
@@ -80,15 +87,35 @@ class Record:
             IndexError: There is no such image.
             PluginError: The analysis can't draw it.
         """
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"The record has {len(self)} images; got index {index}.")
-        from matplotlib.figure import Figure
+        draw = self.analysis.draw
+        if draw is None or not -len(self) <= index < len(self):
+            overview = "" if self.analysis.overview is None else "; what belongs to none of them is in overview()"
+            raise IndexError(f"The record has {len(self)} images; got index {index}{overview}.")
+        return self._drawn(lambda: self._figure(draw(self, index % len(self))))
 
+    def overview(self) -> dict[str, Figure]:
+        """Matplotlib figures, by name, of what belongs to no single image; none where the analysis has nothing of the kind.
+
+        Raises:
+            PluginError: The analysis can't draw them.
+        """
+        draw = self.analysis.overview
+        if draw is None:
+            return {}
+        return self._drawn(lambda: {str(name): self._figure(figure) for name, figure in draw(self).items()})
+
+    def _drawn(self, draw: Callable[[], Drawn]) -> Drawn:
         try:
-            figure = self.analysis.draw(self, index % len(self))
+            return draw()
+        except PluginError:
+            raise
         # A plugin is anyone's code; its own exception stays attached for its author.
         except Exception as error:
             raise PluginError(f"draw() of '{self.analysis.name}' failed: {type(error).__name__}: {error}") from error
+
+    def _figure(self, figure: object) -> Figure:
+        from matplotlib.figure import Figure
+
         if not isinstance(figure, Figure):
             raise PluginError(f"draw() of '{self.analysis.name}' returned {figure!r}; expected a Matplotlib figure.")
         return figure

@@ -1,7 +1,8 @@
-"""A record → a folder with one PNG per image, `arrays.npz` and `result.json`."""
+"""A record → a folder with one PNG per image, those of its overview, `arrays.npz` and `result.json`."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Callable
@@ -66,17 +67,21 @@ def write(record: Record, folder: Path, progress: Callable[[int, int], None] | N
         OutputError: The folder can't be written, or holds files that cnnexplain did not write.
     """
     earlier = check_folder(folder)
-    pictures = picture_names([explained.source.name for explained in record.explained])
-    names = [*pictures, ARRAYS, RESULT]
-    taken = [name for name in names if name not in earlier and (folder / name).exists()]
-    if taken:
-        raise OutputError(f"'{folder / taken[0]}' exists and is not part of the earlier result; choose another with --out.")
     with files.staging(folder) as staged:
-        for index, picture in enumerate(pictures):
-            record.figure(index).savefig(staged / picture, dpi=DPI)
+        overview = record.overview()
+        pictures = picture_names([*(explained.source.name for explained in record.explained), *overview])
+        names = [*pictures, ARRAYS, RESULT]
+        taken = [name for name in names if name not in earlier and (folder / name).exists()]
+        if taken:
+            raise OutputError(
+                f"'{folder / taken[0]}' exists and is not part of the earlier result; choose another with --out."
+            )
+        figures = itertools.chain(map(record.figure, range(len(record))), overview.values())
+        for number, (figure, picture) in enumerate(zip(figures, pictures, strict=True), start=1):
+            figure.savefig(staged / picture, dpi=DPI)
             if progress is not None:
-                progress(index + 1, len(pictures))
-        arrays: dict[str, Any] = {"input": record.images, **record.arrays}
+                progress(number, len(pictures))
+        arrays: dict[str, Any] = {**({"input": record.images} if len(record) else {}), **record.arrays}
         np.savez(staged / ARRAYS, **arrays)
         _write_json(staged / RESULT, _result(record, pictures))
         if not folder.exists():
@@ -127,9 +132,10 @@ def _result(record: Record, pictures: list[str]) -> dict[str, Any]:
             "target": None if explained.target is None else record.labels[explained.target],
             "target_index": explained.target,
             "target_probability": explained.target_probability,
+            "objective": explained.objective,
             "picture": picture,
         }
-        for explained, picture in zip(record.explained, pictures, strict=True)
+        for explained, picture in zip(record.explained, pictures[: len(record)], strict=True)
     ]
     return {
         "format": FORMAT,
@@ -137,7 +143,10 @@ def _result(record: Record, pictures: list[str]) -> dict[str, Any]:
         "analysis": record.analysis.name,
         "options": dict(record.options),
         "images": images,
+        "overview": pictures[len(record) :],
         "facts": dict(record.facts),
+        "note": record.analysis.note,
+        "warnings": list(record.warnings),
         "input": asdict(record.preprocess),
         **record.provenance,
         "seconds": round(record.seconds, 4),

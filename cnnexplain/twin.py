@@ -1,19 +1,24 @@
-"""A twin of the user's model that shares its weights and ends at the logits; the model itself is never touched.
+"""A twin of the user's model that shares its weights and reaches every layer's output; the model itself is never touched.
 
 Calling one of the model's own layers on a symbolic tensor would add a node to that layer for ever, so every layer is called
-through a `_Step` of ours. Nested models are traced through, so that the twin is one flat graph.
+through a `_Step` of ours. Nested models are traced through, so that the twin is one flat list of calls.
 """
 
 from __future__ import annotations
 
 import inspect
+import itertools
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
 
 from cnnexplain.errors import ModelError
+
+INPUT, LOGITS = "input", "logits"
+"""The names under which the input and the pre-softmax scores are reached, beside the layers."""
 
 
 class _Step(keras.Operation):  # type: ignore[misc]  # Keras has no types.
@@ -33,26 +38,30 @@ class _Step(keras.Operation):  # type: ignore[misc]  # Keras has no types.
         return self.inner.compute_output_spec(*args, **kwargs)
 
 
-class _Linear(keras.Layer):  # type: ignore[misc]
-    """What a dense layer computes before its activation, with the layer's own weights and precision."""
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One call of a layer, or of an operation such as `x + 1`, in a graph of symbolic tensors.
 
-    def __init__(self, dense: Any) -> None:
-        super().__init__(dtype=dense.dtype_policy)
-        self.dense = dense
+    Args:
+        name: The layer's name, those of nested models as "outer/inner"; numbered (":2") from the second call on.
+        inner: The layer or operation of the user's model.
+        function: Computes what it does, in inference mode.
+        args: What it was given by position: symbolic tensors, or what else it takes.
+        kwargs: What it was given by name.
+        output: The symbolic tensor that it put out, or several.
+    """
 
-    def call(self, x: Any) -> Any:
-        y = keras.ops.matmul(x, self.dense.kernel)
-        return y if self.dense.bias is None else keras.ops.add(y, self.dense.bias)
-
-
-@dataclass(frozen=True)
-class _Call:
-    """One call of a step in a graph of symbolic tensors: what it was given and what it put out."""
-
-    step: _Step
+    name: str
+    inner: Any
+    function: Callable[..., Any]
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     output: Any
+
+    @property
+    def sources(self) -> list[Any]:
+        """The symbolic tensors that it was given."""
+        return [leaf for leaf in keras.tree.flatten((self.args, self.kwargs)) if keras.utils.is_keras_tensor(leaf)]
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,7 @@ class _Graph:
     """A model as the calls of its layers, in an order in which they can be made."""
 
     inputs: list[Any]
-    calls: list[_Call]
+    calls: list[Call]
     outputs: list[Any]
 
 
@@ -69,16 +78,53 @@ class Twin:
     """The twin.
 
     Args:
-        logits: A Keras model from the input (N, H, W, C) to the pre-softmax scores (N, K).
+        input: The symbolic input (N, H, W, C).
+        calls: Every call, in an order in which they can be made.
+        tensors: Each layer's symbolic output by name, in that order, between `INPUT` and `LOGITS`.
         certain: Whether a softmax was found and left out; otherwise the model's output is taken for the scores.
-        layers: The layers in the order of their calls, those of nested models in the place of the model that holds them.
-        values: How many numbers all the layers put out for one image.
     """
 
-    logits: Any
+    input: Any
+    calls: tuple[Call, ...]
+    tensors: dict[str, Any]
     certain: bool
-    layers: tuple[Any, ...]
-    values: int
+
+    @property
+    def values(self) -> int:
+        """How many numbers all the layers put out for one image."""
+        tensors = keras.tree.flatten([call.output for call in self.calls])
+        return sum(math.prod(size or 1 for size in tensor.shape[1:]) for tensor in tensors)
+
+    def ancestors(self, names: Iterable[str]) -> list[Call]:
+        """The calls that the outputs of these names are made of, in the order of the calls."""
+        needed = {id(self.tensors[name]) for name in names}
+        kept = []
+        for call in reversed(self.calls):
+            if needed & set(map(id, keras.tree.flatten(call.output))):
+                kept.append(call)
+                needed |= set(map(id, call.sources))
+        return kept[::-1]
+
+    def consumers(self, tensor: Any) -> list[Call]:
+        """The calls that are given a tensor."""
+        return [call for call in self.calls if any(source is tensor for source in call.sources)]
+
+    def function(
+        self, names: Sequence[str], change: Callable[[Call], Callable[..., Any]] | None = None
+    ) -> Callable[[Any], list[Any]]:
+        """What maps the input to the list of the outputs of these names.
+
+        Args:
+            names: Of `tensors`.
+            change: Gives the function to call in the place of each call's own.
+        """
+        calls = self.ancestors(names)
+        graph = _Graph(
+            [self.input],
+            [call if change is None else replace(call, function=change(call)) for call in calls],
+            [self.tensors[name] for name in names],
+        )
+        return lambda x: _replay(graph, [x], lambda call, args, kwargs: call.function(*args, **kwargs))
 
 
 def twin(model: Any) -> Twin:
@@ -88,19 +134,35 @@ def twin(model: Any) -> Twin:
         ModelError: A nested model has no graph or several outputs, or the head is not a softmax or raw scores.
     """
     graph = _trace(model)
-    tensors = keras.tree.flatten([call.output for call in graph.calls])
-    values = sum(math.prod(size or 1 for size in tensor.shape[1:]) for tensor in tensors)
+    calls, tensors = list(graph.calls), {INPUT: graph.inputs[0]}
+    for number, call in enumerate(calls):
+        name = _free(call.name, tensors)
+        calls[number] = replace(call, name=name)
+        if keras.utils.is_keras_tensor(call.output):
+            tensors[name] = call.output
     logits, certain = _logits(graph)
-    return Twin(keras.Model(graph.inputs[0], logits), certain, tuple(call.step.inner for call in graph.calls), values)
+    if isinstance(logits, Call):
+        calls.append(logits)
+        logits = logits.output
+    # A layer that is called "logits" and isn't them gives way.
+    if LOGITS in tensors and tensors[LOGITS] is not logits:
+        tensors = {name + ":1" if name == LOGITS else name: tensor for name, tensor in tensors.items()}
+    tensors[LOGITS] = logits
+    return Twin(graph.inputs[0], tuple(calls), tensors, certain)
+
+
+def _free(name: str, taken: Iterable[str]) -> str:
+    numbered = itertools.chain([name], (f"{name}:{number}" for number in itertools.count(2)))
+    return next(each for each in numbered if each not in taken)
 
 
 def _logits(graph: _Graph) -> tuple[Any, bool]:
-    """The tensor of the scores, and whether a softmax was found behind it."""
+    """The tensor of the scores, or the call that makes it, and whether a softmax was found behind it."""
     output = graph.outputs[0]
     head = next((call for call in graph.calls if call.output is output), None)
     if head is None:
         return output, False
-    layer = head.step.inner
+    layer = head.inner
     activation = keras.activations.softmax if isinstance(layer, keras.layers.Softmax) else getattr(layer, "activation", None)
     if activation is None or activation is keras.activations.linear:
         return output, False
@@ -109,15 +171,68 @@ def _logits(graph: _Graph) -> tuple[Any, bool]:
         raise ModelError(
             f"The model ends in the activation '{name}' (layer '{layer.name}'); expected softmax, or raw scores."
         )
-    # A layer of another class, or with whole numbers for weights, may compute its scores in another way.
-    if type(layer) is keras.layers.Dense and getattr(layer, "quantization_mode", None) is None:
-        return _Linear(layer)(head.args[0]), True
     if isinstance(layer, keras.layers.Activation | keras.layers.Softmax):
         return head.args[0], True
-    raise ModelError(
-        f"The scores before the softmax of layer '{layer.name}' ({type(layer).__name__}) can't be reached; "
-        "end the model in a Dense, Softmax or Activation layer."
-    )
+    linear = linear_part(layer)
+    if linear is None:
+        raise ModelError(
+            f"The scores before the softmax of layer '{layer.name}' ({type(layer).__name__}) can't be reached; "
+            "end the model in a Dense, Softmax or Activation layer."
+        )
+    return Call(LOGITS, layer, linear, head.args, {}, keras.KerasTensor(output.shape, output.dtype)), True
+
+
+class _Linear(keras.Layer):  # type: ignore[misc]
+    """What a layer computes before its activation, with the layer's own weights and precision."""
+
+    def __init__(self, layer: Any, product: Callable[[Any, Any], Any]) -> None:
+        super().__init__(name=f"linear_{layer.name}", dtype=layer.dtype_policy)
+        self.layer, self.product = layer, product
+
+    def call(self, x: Any) -> Any:
+        y = self.product(self.layer, x)
+        return y if self.layer.bias is None else keras.ops.add(y, self.layer.bias)
+
+
+def _conv(layer: Any, x: Any) -> Any:
+    return keras.ops.conv(x, layer.kernel, **_window(layer))
+
+
+def _depthwise(layer: Any, x: Any) -> Any:
+    return keras.ops.depthwise_conv(x, layer.kernel, **_window(layer))
+
+
+def _separable(layer: Any, x: Any) -> Any:
+    return keras.ops.separable_conv(x, layer.depthwise_kernel, layer.pointwise_kernel, **_window(layer))
+
+
+def _window(layer: Any) -> dict[str, Any]:
+    return {
+        "strides": tuple(layer.strides),
+        "padding": layer.padding,
+        "dilation_rate": tuple(layer.dilation_rate),
+        "data_format": layer.data_format,
+    }
+
+
+PRODUCTS: dict[Any, Callable[[Any, Any], Any]] = {
+    keras.layers.Dense: lambda layer, x: keras.ops.matmul(x, layer.kernel),
+    keras.layers.Conv2D: _conv,
+    keras.layers.DepthwiseConv2D: _depthwise,
+    keras.layers.SeparableConv2D: _separable,
+}
+"""How the layers that may have an activation of their own multiply their input by their weights."""
+
+
+def linear_part(layer: Any) -> Callable[[Any], Any] | None:
+    """What a layer computes before its activation; None where that isn't known.
+
+    A layer of another class, or with whole numbers for weights, may compute it in another way.
+    """
+    if getattr(layer, "quantization_mode", None) is not None or getattr(layer, "data_format", "") == "channels_first":
+        return None
+    product = PRODUCTS.get(type(layer))
+    return None if product is None else _Linear(layer, product)
 
 
 def _trace(model: Any) -> _Graph:
@@ -126,27 +241,21 @@ def _trace(model: Any) -> _Graph:
         raise ModelError(
             f"The nested model '{model.name}' has no graph of layers; build it from keras.Input, or as a Sequential."
         )
-    calls: list[_Call] = []
+    calls: list[Call] = []
 
-    def call(step: _Step, *args: Any, **kwargs: Any) -> Any:
+    def trace(step: _Step, *args: Any, **kwargs: Any) -> Any:
         if isinstance(step.inner, keras.Model):
-            return replay(_trace(step.inner), args[0] if args else next(iter(kwargs.values())))
+            inputs = keras.tree.flatten(args[0] if args else next(iter(kwargs.values())))
+            outputs = _replay(_trace(step.inner), inputs, lambda *made: nested(step.inner.name, *made))
+            return outputs[0] if len(outputs) == 1 else outputs
         output = step(*args, **kwargs)
-        calls.append(_Call(step, args, kwargs, output))
+        calls.append(Call(step.inner.name, step.inner, step, args, kwargs, output))
         return output
 
-    def replay(graph: _Graph, inputs: Any) -> Any:
-        """Makes a nested graph's calls on tensors of this one."""
-        here = dict(zip(map(id, graph.inputs), keras.tree.flatten(inputs), strict=True))
-
-        def moved(structure: Any) -> Any:
-            return keras.tree.map_structure(lambda leaf: here.get(id(leaf), leaf), structure)
-
-        for there in graph.calls:
-            output = call(there.step, *moved(there.args), **moved(there.kwargs))
-            here.update(zip(map(id, keras.tree.flatten(there.output)), keras.tree.flatten(output), strict=True))
-        outputs = [here[id(output)] for output in graph.outputs]
-        return outputs[0] if len(outputs) == 1 else outputs
+    def nested(outer: str, there: Call, args: Any, kwargs: Any) -> Any:
+        output = there.function(*args, **kwargs)
+        calls.append(Call(f"{outer}/{there.name}", there.inner, there.function, args, kwargs, output))
+        return output
 
     # Whole numbers have no gradient, so that a model of uint8 pixels is traced on real ones.
     inputs = [keras.Input(batch_shape=tensor.shape, dtype=_real(tensor.dtype)) for tensor in model.inputs]
@@ -158,9 +267,22 @@ def _trace(model: Any) -> _Graph:
         plain,
         input_tensors=inputs,
         clone_function=lambda layer: steps.setdefault(id(layer), _Step(layer)),
-        call_function=call,
+        call_function=trace,
     )
     return _Graph(inputs, calls, cloned.outputs)
+
+
+def _replay(graph: _Graph, inputs: Sequence[Any], make: Callable[[Call, Any, Any], Any]) -> list[Any]:
+    """Makes a graph's calls on other tensors and returns what stands for its outputs."""
+    here = dict(zip(map(id, graph.inputs), inputs, strict=True))
+
+    def moved(structure: Any) -> Any:
+        return keras.tree.map_structure(lambda leaf: here.get(id(leaf), leaf), structure)
+
+    for call in graph.calls:
+        output = make(call, moved(call.args), moved(call.kwargs))
+        here.update(zip(map(id, keras.tree.flatten(call.output)), keras.tree.flatten(output), strict=True))
+    return [here[id(output)] for output in graph.outputs]
 
 
 def _real(dtype: str) -> str:

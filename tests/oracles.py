@@ -72,6 +72,21 @@ class LeNet:
         signal = unpool(signal, found["places1"], found["conv1"].shape[1:]) * (found["conv1"] > 0)
         return convolve_back(signal, self.conv1, found["x"].shape[1:])
 
+    def project(self, x, layer, signal, rule):
+        """A signal at "relu1" or "relu2" brought down to the pixels (Zeiler & Fergus 2014, section 2.1)."""
+        found = self.layers(x)
+        if layer == "relu2":
+            signal = convolve_back(rectify(signal, found["conv2"], rule), self.conv2, found["pool1"].shape[1:])
+            signal = unpool(signal, found["places1"], found["conv1"].shape[1:])
+        return convolve_back(rectify(signal, found["conv1"], rule), self.conv1, found["x"].shape[1:])
+
+
+def rectify(signal, x, rule):
+    """What passes a ReLU that was given x: by the deconvnet's rule, by guided back-propagation's, or as the gradient."""
+    if rule == "deconvnet":
+        return np.maximum(signal, 0)
+    return np.where(x > 0, np.maximum(signal, 0) if rule == "guided" else signal, 0)
+
 
 def differences(function, x, step=1e-6):
     """Central differences of a scalar function of one image, called with a batch; NaN where a kink lies within the step.
@@ -107,3 +122,107 @@ def rank_correlation(a, b):
     """Spearman's: Pearson's correlation of the ranks, ties in the order they stand."""
     ranks = [np.argsort(np.argsort(np.ravel(values), kind="stable"), kind="stable") for values in (a, b)]
     return np.corrcoef(ranks)[0, 1]
+
+
+def occluded(image, patch, stride, behind):
+    """The image under a square at one position after the other: tops, lefts and the images (rows, columns, H, W, C).
+
+    The square starts at every multiple of the stride where it fits, and once more so that it touches the end.
+    `behind` (H, W, C) is what it shows.
+    """
+    starts = []
+    for side in image.shape[:2]:
+        fit = [start for start in range(side) if start % stride == 0 and start + patch <= side]
+        starts.append(fit if fit[-1] + patch == side else [*fit, side - patch])
+    tops, lefts = starts
+    images = np.zeros((len(tops), len(lefts), *image.shape))
+    for i, top in enumerate(tops):
+        for j, left in enumerate(lefts):
+            images[i, j] = image
+            for y in range(top, top + patch):
+                for x in range(left, left + patch):
+                    images[i, j, y, x] = behind[y, x]
+    return tops, lefts, images
+
+
+def mean_over_squares(grid, tops, lefts, patch, height, width):
+    """For each pixel the mean of a number of each square (rows, columns) over the squares that cover the pixel."""
+    covering = [[[] for _ in range(width)] for _ in range(height)]
+    for i, top in enumerate(tops):
+        for j, left in enumerate(lefts):
+            for y in range(top, top + patch):
+                for x in range(left, left + patch):
+                    covering[y][x].append(grid[i][j])
+    return np.array([[np.mean(numbers) for numbers in row] for row in covering])
+
+
+def softmax(logits):
+    """Probabilities (N, K)."""
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def lenet_steps(network):
+    """What each layer of a `LeNet` does to the output of the one before it, by name and in order, its softmax by itself."""
+    return {
+        "conv1": lambda x: convolve(x, network.conv1, network.bias1),
+        "relu1": lambda x: np.maximum(x, 0),
+        "pool1": lambda x: pool(x)[0],
+        "conv2": lambda x: convolve(x, network.conv2, network.bias2),
+        "relu2": lambda x: np.maximum(x, 0),
+        "pool2": lambda x: pool(x)[0],
+        "flatten": lambda x: x.reshape(len(x), -1),
+        "dense": lambda x: np.maximum(x @ network.dense + network.bias3, 0),
+        "logits": lambda x: x @ network.out + network.bias4,
+        "probabilities": softmax,
+    }
+
+
+def total_variation(x):
+    """Of one image (H, W, C), β = 2, pixel by pixel; what has no neighbour to the right or below has no difference to it."""
+    total = 0.0
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            right = x[i, j + 1] - x[i, j] if j + 1 < x.shape[1] else 0
+            below = x[i + 1, j] - x[i, j] if i + 1 < x.shape[0] else 0
+            total += np.sum(np.square(right) + np.square(below))
+    return total
+
+
+def inversion_loss(code, wanted, x, alpha_weight, variation_weight):
+    """Mahendran & Vedaldi 2015, equations 1 to 3, of one normalised image x whose representation is `code`."""
+    data = np.sum((code - wanted) ** 2) / np.sum(wanted**2)
+    return data + alpha_weight * np.sum(np.abs(x) ** 6) + variation_weight * total_variation(x)
+
+
+def isotropic_variation(x, epsilon):
+    """Of one image (H, W, C), pixel by pixel: Σ √(d + ε) − √ε, d the squared distances to the pixels below and right."""
+    total = 0.0
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            right = x[i, j + 1] - x[i, j] if j + 1 < x.shape[1] else 0
+            below = x[i + 1, j] - x[i, j] if i + 1 < x.shape[0] else 0
+            total += np.sqrt(np.sum(np.square(right) + np.square(below)) + epsilon) - np.sqrt(epsilon)
+    return total
+
+
+def gaussian_blur(x, width):
+    """Of one image (H, W, C), pixel by pixel: the mean over all pixels, weighted by exp(−distance² / 2 width²)."""
+    out = np.zeros(x.shape)
+    rows, columns = np.indices(x.shape[:2])
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            weights = np.exp(-((rows - i) ** 2 + (columns - j) ** 2) / (2 * width**2))
+            out[i, j] = np.sum(weights[..., None] * x, axis=(0, 1)) / weights.sum()
+    return out
+
+
+def ascend(gradient, start, rate, steps):
+    """Adam (Kingma & Ba 2014, algorithm 1) up the gradient of one image, kept from 0 to 1 after each step."""
+    x, first, second = np.array(start, np.float64), 0.0, 0.0
+    for number in range(1, steps + 1):
+        slope = gradient(x)
+        first = 0.9 * first + 0.1 * slope
+        second = 0.999 * second + 0.001 * slope**2
+        x = np.clip(x + rate * (first / (1 - 0.9**number)) / (np.sqrt(second / (1 - 0.999**number)) + 1e-8), 0, 1)
+    return x

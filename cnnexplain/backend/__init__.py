@@ -1,29 +1,35 @@
 """The only code that knows TensorFlow, JAX or PyTorch: one module for each, all with the same few functions.
 
-Each module offers `forward(function, shape)` and `pullback(function, shape, seed_shape)`; all else is built on them.
+Each module offers `forward`, `gradient` and `with_pullback`; all else is built on them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol, cast
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeAlias, cast
 
 import keras
 
 from cnnexplain.arrays import Array
 from cnnexplain.errors import ModelError
 
+Shape: TypeAlias = tuple[int, ...]
+
 
 class Backend(Protocol):
     """What each module of this package offers; shapes are without the batch axis, which may be of any length."""
 
-    def forward(self, function: Callable[..., object], shape: tuple[int, ...]) -> Callable[[Array], Array]:
+    def forward(self, function: Callable[[Any], Sequence[Any]], shape: Shape) -> Callable[[Array], list[Array]]:
         """`function` compiled once for float32 batches (N, *shape)."""
 
-    def pullback(
-        self, function: Callable[..., object], shape: tuple[int, ...], seed_shape: tuple[int, ...]
-    ) -> Callable[[Array, Array], Array]:
-        """Compiled once: (x, seed) ↦ the gradient with respect to x of the sum of seed · function(x), image by image."""
+    def gradient(self, function: Callable[..., Any], shapes: Sequence[Shape]) -> Callable[..., list[Array]]:
+        """Compiled once: (x, …) ↦ function(x, …), of shape (N,), and the gradient of each with respect to its own x.
+
+        Each argument is a float32 batch, of the shapes in `shapes`.
+        """
+
+    def with_pullback(self, function: Callable[[Any], Any], pull: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
+        """`function`, but its pull-back at x of a signal is pull(x, signal)."""
 
 
 def current() -> Backend:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,26 +12,35 @@ from cnnexplain.arrays import Array
 from cnnexplain.errors import ModelError
 
 
-def forward(function: Callable[..., Any], shape: tuple[int, ...]) -> Callable[[Array], Array]:
+def forward(function: Callable[[Any], Sequence[Any]], shape: tuple[int, ...]) -> Callable[[Array], list[Array]]:
     """`function` compiled once for float32 batches (N, *shape)."""
-    compiled = tf.function(function, input_signature=[tf.TensorSpec((None, *shape), tf.float32)])
-    return lambda x: np.asarray(compiled(np.asarray(x, np.float32)))
+    return _compiled(function, [shape])
 
 
-def pullback(
-    function: Callable[..., Any], shape: tuple[int, ...], seed_shape: tuple[int, ...]
-) -> Callable[[Array, Array], Array]:
-    """Compiled once: (x, seed) ↦ the gradient with respect to x of the sum of seed · function(x), image by image."""
+def gradient(function: Callable[..., Any], shapes: Sequence[tuple[int, ...]]) -> Callable[..., list[Array]]:
+    """Compiled once: (x, …) ↦ function(x, …), of shape (N,), and the gradient of each with respect to its own x."""
 
-    def pull(x: Any, seed: Any) -> Any:
+    def pull(x: Any, *others: Any) -> tuple[Any, Any]:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(x)
-            y = function(x)
-        gradient = tape.gradient(y, x, output_gradients=seed)
-        if gradient is None:
+            values = function(x, *others)
+        slope = tape.gradient(values, x)
+        if slope is None:
             raise ModelError("The model's scores do not depend on its input through layers that have a gradient.")
-        return gradient
+        return values, slope
 
-    signature = [tf.TensorSpec((None, *shape), tf.float32), tf.TensorSpec((None, *seed_shape), tf.float32)]
-    compiled = tf.function(pull, input_signature=signature)
-    return lambda x, seed: np.asarray(compiled(np.asarray(x, np.float32), np.asarray(seed, np.float32)))
+    return _compiled(pull, shapes)
+
+
+def with_pullback(function: Callable[[Any], Any], pull: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
+    """`function`, but its pull-back at x of a signal is pull(x, signal)."""
+
+    def forwards(x: Any) -> tuple[Any, Callable[[Any], Any]]:
+        return function(x), lambda signal: pull(x, signal)
+
+    return tf.custom_gradient(forwards)  # type: ignore[no-any-return]
+
+
+def _compiled(function: Callable[..., Sequence[Any]], shapes: Sequence[tuple[int, ...]]) -> Callable[..., list[Array]]:
+    compiled = tf.function(function, input_signature=[tf.TensorSpec((None, *shape), tf.float32) for shape in shapes])
+    return lambda *arrays: [np.asarray(each) for each in compiled(*(np.asarray(array, np.float32) for array in arrays))]

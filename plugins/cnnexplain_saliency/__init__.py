@@ -9,15 +9,16 @@ from cnnexplain.plugin import Analysis, Option, Result, hookimpl
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from cnnexplain.arrays import Floats, Integers
+    from cnnexplain.arrays import Floats
     from cnnexplain.classifier import Classifier
+    from cnnexplain.objectives import Objective
     from cnnexplain.record import Record
 
 
 def run(
     classifier: Classifier,
     images: Floats,
-    targets: Integers,
+    objectives: list[Objective],
     *,
     crops: Annotated[
         Literal["one", "ten"],
@@ -31,11 +32,11 @@ def run(
 
     Returns:
         Arrays `gradient` (N, H, W, C), signed, and `saliency` (N, H, W), both in logits per unit of the input; facts
-        `logit` (of the target), `peak` (the map's maximum) and `peak_pixel` (its row and column).
+        `logit` (of the target, or the difference of two), `peak` (the map's maximum) and `peak_pixel` (its row and column).
     """
     from cnnexplain_saliency.gradients import saliency
 
-    return saliency(classifier, images, targets, ten_crops=crops == "ten")
+    return saliency(classifier, images, objectives, ten_crops=crops == "ten")
 
 
 def draw(record: Record, index: int) -> Figure:

@@ -9,31 +9,31 @@ import numpy as np
 from cnnexplain.plugin import Result
 
 if TYPE_CHECKING:
-    from cnnexplain.arrays import Floats, Integers
+    from cnnexplain.arrays import Floats
     from cnnexplain.classifier import Classifier
+    from cnnexplain.objectives import Objective
 
 CROP = 224 / 256
 """The side of the paper's crops as a share of the image's side: 224 of 256 pixels."""
 
 
-def saliency(classifier: Classifier, images: Floats, targets: Integers, *, ten_crops: bool) -> Result:
+def saliency(classifier: Classifier, images: Floats, objectives: list[Objective], *, ten_crops: bool) -> Result:
     """The gradient of each image's target logit and the saliency map made of it; see `cnnexplain_saliency.run`."""
     if ten_crops:
-        gradient, maps = _ten_crops(classifier, images, targets)
+        gradient, maps = _ten_crops(classifier, images, objectives)
     else:
-        gradient = classifier.gradient(images, targets)
+        gradient = classifier.gradient(images, objectives)
         maps = np.abs(gradient).max(axis=-1)
     peaks = [np.unravel_index(each.argmax(), each.shape) for each in maps]
-    logits = classifier.logits(images)
     facts = {
-        "logit": [float(row[target]) for row, target in zip(logits, targets, strict=True)],
+        "logit": [float(value) for value in classifier.values(images, objectives)],
         "peak": [float(each.max()) for each in maps],
         "peak_pixel": [[int(row), int(column)] for row, column in peaks],
     }
     return Result({"gradient": gradient, "saliency": maps}, facts)
 
 
-def _ten_crops(classifier: Classifier, images: Floats, targets: Integers) -> tuple[Floats, Floats]:
+def _ten_crops(classifier: Classifier, images: Floats, objectives: list[Objective]) -> tuple[Floats, Floats]:
     """The means, over the ten crops, of the gradient with respect to the whole image and of the map made of it.
 
     A crop enlarged to the model's input is R x Cᵀ, with one matrix for the rows and one for the columns; by the chain rule
@@ -47,7 +47,7 @@ def _ten_crops(classifier: Classifier, images: Floats, targets: Integers) -> tup
         for step in (1, -1):
             rows, columns = _enlarge(height, down), _enlarge(width, right)[::step]
             crops = np.einsum("ip,npqc,jq->nijc", rows, images, columns, optimize=True)
-            at_crop = classifier.gradient(crops, targets)
+            at_crop = classifier.gradient(crops, objectives)
             gradient = np.einsum("ip,nijc,jq->npqc", rows, at_crop, columns, optimize=True)
             gradients += gradient / 10
             maps += np.abs(gradient).max(axis=-1) / 10

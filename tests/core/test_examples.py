@@ -4,11 +4,19 @@ import re
 
 import pytest
 
+from cnnexplain import registry
 
-def test_the_saliency_example(shell, folder, tmp_path):
-    done = shell(folder / "examples" / "saliency.py")
-    assert (done.returncode, "reads [4, 7]" in done.stdout) == (0, True), done.stderr
-    assert (tmp_path / "cnnexplain-out/example-saliency/mnist-test-42.png").exists()
+
+@pytest.mark.parametrize("name", registry.load().analyses)
+def test_every_analysis_has_an_example_that_runs(name, shell, folder, tmp_path):
+    script = f"{name.replace('-', '_')}.py"
+    done = shell(folder / "examples" / script)
+    assert done.returncode == 0, done.stderr
+    written = tmp_path / "cnnexplain-out" / f"example-{name}"
+    assert (written / "result.json").exists()
+    assert any(written.glob("*.png"))
+    assert len(done.stdout.splitlines()) >= 4
+    assert f"python examples/{script}" in (folder / "examples" / script).read_text()
 
 
 @pytest.mark.slow
@@ -17,7 +25,8 @@ def test_the_readmes_pictures(shell, folder, tmp_path):
     assert done.returncode == 0, done.stderr
     drawn = {path.name for path in (tmp_path / "pictures").iterdir()}
     assert drawn == {path.name for path in (folder / "docs" / "images").iterdir()}
-    shown = set(re.findall(r"docs/images/([\w.-]+)", (folder / "README.md").read_text()))
+    pages = [folder / "README.md", *(folder / "docs" / "analyses").iterdir()]
+    shown = {name for page in pages for name in re.findall(r"images/([\w.-]+\.png)", page.read_text())}
     assert shown == drawn
 
 

@@ -247,3 +247,10 @@ def test_arrays_that_would_be_explained_wrongly_are_refused(lenet, array, words)
 def test_an_array_of_the_wrong_shape_is_refused(lenet):
     with pytest.raises(UsageError, match=r"shape \(3, 32, 32\); the model takes \(N, 28, 28, 1\)"):
         cx.explain("saliency", lenet, np.zeros((3, 32, 32)))
+
+
+def test_a_mask_over_pixels_gives_plain_numbers(lenet):
+    batch = cx.read_images(["mnist:test/0", "mnist:test/1"], lenet)
+    assert batch[batch > 0.5].sources == ()
+    assert (batch[batch > 0.5] > 0.5).all()
+    assert batch[np.array([False, True])].sources == batch.sources[1:]

@@ -18,6 +18,9 @@ def run(
     rule: Annotated[Literal["plain", "guided"], Option("A rule.")] = "plain",
     fill: Annotated[float | None, Option("A grey.")] = None,
     shown: Annotated[bool, Option("Whether.")] = True,
+    layer: Annotated[tuple[str, ...], Option("Layers.")] = (),
+    unit: Annotated[tuple[int, ...], Option("Units.", min=0)] = (1, 2),
+    rules: Annotated[tuple[Literal["plain", "guided"], ...], Option("Rules.")] = ("plain",),
 ):
     """Shows nothing.
 
@@ -34,7 +37,11 @@ def test_the_signature_says_it_all():
         ("rule", "--rule", str, "plain"),
         ("fill", "--fill", float, None),
         ("shown", "--shown", bool, True),
+        ("layer", "--layer", str, ()),
+        ("unit", "--unit", int, (1, 2)),
+        ("rules", "--rules", str, ("plain",)),
     ]
+    assert [p.many for p in found] == [False] * 5 + [True] * 3
     assert (found[0].option.min, found[0].option.max, found[2].choices) == (1, 9, ("plain", "guided"))
     assert inputs(run) == ("classifier", "images")
     assert Analysis("nothing", run, run, "Nobody").summary == "Shows nothing."
@@ -42,9 +49,16 @@ def test_the_signature_says_it_all():
 
 def test_defaults_are_filled_in_and_whole_numbers_count_as_real():
     values = validate(parameters(run), {"weight": 2, "fill": 1})
-    assert values == {"size": 3, "weight": 2.0, "rule": "plain", "fill": 1.0, "shown": True}
+    given = {"weight": 2.0, "fill": 1.0}
+    assert values == {"size": 3, "rule": "plain", "shown": True, "layer": (), "unit": (1, 2), "rules": ("plain",)} | given
     assert isinstance(values["weight"], float)
     assert validate(parameters(run), {"fill": None})["fill"] is None
+
+
+def test_an_option_of_many_values_takes_one_or_several():
+    values = validate(parameters(run), {"layer": "conv1", "unit": [3], "rules": ("guided", "plain")})
+    assert (values["layer"], values["unit"], values["rules"]) == (("conv1",), (3,), ("guided", "plain"))
+    assert validate(parameters(run), {"unit": []})["unit"] == ()
 
 
 @pytest.mark.parametrize(
@@ -60,7 +74,14 @@ def test_defaults_are_filled_in_and_whole_numbers_count_as_real():
         ({"weight": None}, "--weight takes float, but got None"),
         ({"rule": "gided"}, "--rule takes one of plain, guided, but got 'gided'. Did you mean 'guided'?"),
         ({"shown": 1}, "--shown takes bool, but got 1"),
-        ({"sice": 1}, "no option 'sice'. Did you mean 'size'? It takes size, weight, rule, fill, shown."),
+        ({"unit": [1, -1]}, "--unit takes a number of at least 0, but got -1"),
+        ({"unit": [1.5]}, "--unit takes int, but got 1.5"),
+        ({"rules": ["plain", "gided"]}, "--rules takes one of plain, guided, but got 'gided'. Did you mean 'guided'?"),
+        ({"layer": [None]}, "--layer takes str, but got None"),
+        (
+            {"sice": 1},
+            "no option 'sice'. Did you mean 'size'? It takes size, weight, rule, fill, shown, layer, unit, rules.",
+        ),
     ],
 )
 def test_wrong_values_say_what_came_and_what_was_expected(given, words):
@@ -126,7 +147,7 @@ def no_images(classifier):
         (bad_default, "a default that it forbids itself: --size takes a number of at least 1"),
         (unknown_input, "asks for 'clasifier'.*Did you mean 'classifier'?"),
         (no_docstring, "no docstring"),
-        (no_images, "must ask for 'images'"),
+        (no_images, "asks for no images: it needs a function as overview"),
     ],
 )
 def test_a_wrong_declaration_is_refused(function, words):
@@ -137,7 +158,9 @@ def test_a_wrong_declaration_is_refused(function, words):
 def test_a_paper_and_two_functions_are_needed():
     with pytest.raises(PluginError, match="as its paper"):
         Analysis("x", run, run, None)
-    with pytest.raises(PluginError, match="needs functions as run and draw"):
+    with pytest.raises(PluginError, match="needs a function as run, but got None"):
+        Analysis("x", None, run, "Nobody")
+    with pytest.raises(PluginError, match="needs a function as draw, but got None"):
         Analysis("x", run, None, "Nobody")
 
 

@@ -1,0 +1,51 @@
+"""Adam beside the paper's optimiser in representation inversion: the loss each ends at, and how long each takes.
+
+Inverts every layer of the LeNet for ten test digits with both and prints, for each layer, the mean losses, the seconds, and
+the seconds after which Adam's loss was below what the paper's optimiser ends at. Compiling is not timed. Run it with:
+python benchmarks/inversion.py
+"""
+
+import time
+
+import numpy as np
+from cnnexplain_inversion import inversion, loss
+
+import cnnexplain as cx
+from cnnexplain import optimize
+
+
+def main() -> None:
+    """Prints a row for each layer, and the totals."""
+    clf = cx.load()
+    images = np.asarray(cx.read_images([f"mnist:test/{index}" for index in range(10)], clf))
+    scale = loss.normalisation(clf.preprocess, None)
+    start = np.repeat(inversion.noise(clf.preprocess.shape, 0), len(images), axis=0)
+    rows = []
+    print("layer        paper's loss  Adam's loss   ratio   paper's s  Adam's s  s until below the paper's")
+    for layer in inversion.representations(clf):
+        function = loss.loss(
+            clf, layer, clf.activations(images, [layer])[layer], scale, loss.weights(clf, layer, None, None)
+        )
+        function(start, 0)
+        ends, seconds = {}, {}
+        for name in ("momentum", "adam"):
+            steps = inversion.ITERATIONS[name]
+            started = time.perf_counter()
+            ends[name] = optimize.minimise(function, start, inversion.STEPS[name](steps), steps, best=True).values.mean(
+                axis=1
+            )
+            seconds[name] = time.perf_counter() - started
+        paper, adam = ends["momentum"].min(), ends["adam"].min()
+        below = np.flatnonzero(ends["adam"] < paper)
+        until = below[0] / inversion.ITERATIONS["adam"] * seconds["adam"] if len(below) else np.nan
+        rows.append((paper, adam, seconds["momentum"], seconds["adam"], until))
+        print(
+            f"{layer:12} {paper:12.4f} {adam:12.4f} {paper / adam:7.2f} "
+            f"{seconds['momentum']:11.2f} {seconds['adam']:9.2f} {until:9.2f}"
+        )
+    paper, adam, slow, fast, until = np.sum(rows, axis=0)
+    print(f"{'all':12} {paper:12.4f} {adam:12.4f} {paper / adam:7.2f} {slow:11.2f} {fast:9.2f} {until:9.2f}")
+
+
+if __name__ == "__main__":
+    main()

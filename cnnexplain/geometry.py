@@ -1,0 +1,107 @@
+"""Which pixels a unit of a layer can see: its receptive field, from the layers' kernels, strides, paddings and dilations."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from cnnexplain.errors import ModelError
+from cnnexplain.twin import Twin
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Along rows or columns, unit i sees the pixels from start + i · step up to, not including, start + i · step + size."""
+
+    start: int
+    step: int
+    size: int
+
+    def slice(self, unit: int, length: int) -> slice:
+        """The pixels of unit `unit` that lie in an image of that many pixels."""
+        first = self.start + unit * self.step
+        return slice(min(max(first, 0), length), min(max(first + self.size, 0), length))
+
+
+@dataclass(frozen=True)
+class Field:
+    """The receptive fields of a layer's units, along rows and columns; step 0 where each sees the whole image."""
+
+    rows: Axis
+    columns: Axis
+
+
+def receptive_field(twin: Twin, name: str) -> Field:
+    """The receptive fields of the units of layer `name`: the pixels outside which nothing changes them.
+
+    Raises:
+        ModelError: A layer on the way is none whose geometry is known.
+    """
+    height, width = twin.input.shape[1:3]
+    whole = Field(Axis(0, 0, height), Axis(0, 0, width))
+    fields = {id(twin.input): Field(Axis(0, 1, 1), Axis(0, 1, 1))}
+    for call in twin.ancestors([name]):
+        found = [fields[id(source)] for source in call.sources]
+        kind = type(call.inner).__name__
+        if len(call.output.shape) < 4 or whole in found or kind in ("GlobalAveragePooling2D", "GlobalMaxPooling2D"):
+            field = whole
+        elif kind in LOCAL and getattr(call.inner, "data_format", "channels_last") == "channels_last":
+            field = _seen(LOCAL[kind](call.inner, call.sources[0].shape[1:3]), found[0])
+        elif kind in POINTWISE and len({(field.rows.step, field.columns.step) for field in found}) == 1:
+            field = Field(_union([field.rows for field in found]), _union([field.columns for field in found]))
+        else:
+            raise ModelError(f"The receptive field of '{name}' is not known past the layer '{call.name}' ({kind}).")
+        fields[id(call.output)] = field
+    return fields[id(twin.tensors[name])]
+
+
+Window = tuple[int, int, int]
+"""Along one axis: pixels of padding before the first, kernel size with its dilation, stride."""
+
+
+def _kernel(size: str) -> Callable[[Any, tuple[int, int]], tuple[Window, Window]]:
+    def windows(layer: Any, shape: tuple[int, int]) -> tuple[Window, Window]:
+        dilation = getattr(layer, "dilation_rate", (1, 1))
+        spans = [(kernel - 1) * rate + 1 for kernel, rate in zip(getattr(layer, size), dilation, strict=True)]
+        # What TensorFlow calls "same": as many units as strides fit, the odd pixel of padding behind.
+        pads = [
+            max((-(-length // stride) - 1) * stride + span - length, 0) // 2 if layer.padding == "same" else 0
+            for length, stride, span in zip(shape, layer.strides, spans, strict=True)
+        ]
+        rows, columns = zip(pads, spans, layer.strides, strict=True)
+        return rows, columns
+
+    return windows
+
+
+LOCAL: dict[str, Callable[[Any, tuple[int, int]], tuple[Window, Window]]] = {
+    **{kind: _kernel("kernel_size") for kind in ("Conv2D", "DepthwiseConv2D", "SeparableConv2D")},
+    **{kind: _kernel("pool_size") for kind in ("MaxPooling2D", "AveragePooling2D")},
+    "ZeroPadding2D": lambda layer, _: ((layer.padding[0][0], 1, 1), (layer.padding[1][0], 1, 1)),
+    "Cropping2D": lambda layer, _: ((-layer.cropping[0][0], 1, 1), (-layer.cropping[1][0], 1, 1)),
+}
+"""Layers whose units see a window of the layer before, each with what gives that window."""
+
+POINTWISE = (
+    *("Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract"),
+    *("Activation", "ELU", "LeakyReLU", "PReLU", "ReLU", "Dense"),
+    *("BatchNormalization", "Identity", "Normalization", "Rescaling"),
+    *("AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise", "SpatialDropout2D"),
+)
+"""Layers whose units see the same place of the layers before."""
+
+
+def _seen(windows: tuple[Window, Window], before: Field) -> Field:
+    return Field(_through(windows[0], before.rows), _through(windows[1], before.columns))
+
+
+def _through(window: Window, axis: Axis) -> Axis:
+    pad, span, stride = window
+    return Axis(axis.start - pad * axis.step, axis.step * stride, axis.size + (span - 1) * axis.step)
+
+
+def _union(axes: list[Axis]) -> Axis:
+    start = min(axis.start for axis in axes)
+    return Axis(start, axes[0].step, max(map(operator.add, (a.start for a in axes), (a.size for a in axes))) - start)

@@ -1,0 +1,151 @@
+"""What can be asked of a network: the score of a class, a feature map, a neuron, and their sums and differences.
+
+>>> from cnnexplain import Logit
+>>> str(Logit(4) - Logit(9))
+'4 − 9'
+
+An objective is a weighted sum of the outputs of layers, so that its gradient is the pull-back of those weights, its `seeds`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cnnexplain.errors import UsageError
+
+if TYPE_CHECKING:
+    from cnnexplain.arrays import Floats
+    from cnnexplain.classifier import Classifier
+
+
+class Objective:
+    """A number that an image has for a network, as a weighted sum of `terms`; closed under +, − and × by a number."""
+
+    @property
+    def terms(self) -> tuple[tuple[Objective, float], ...]:
+        """The units that it is made of, each with its weight."""
+        return ((self, 1.0),)
+
+    def __add__(self, other: Objective) -> Objective:
+        if not isinstance(other, Objective):
+            return NotImplemented
+        return Sum((*self.terms, *other.terms))
+
+    def __sub__(self, other: Objective) -> Objective:
+        return self + -1 * other if isinstance(other, Objective) else NotImplemented
+
+    def __mul__(self, factor: float) -> Objective:
+        if not isinstance(factor, int | float):
+            return NotImplemented
+        return Sum(tuple((unit, weight * factor) for unit, weight in self.terms))
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> Objective:
+        return self * -1
+
+    def __str__(self) -> str:
+        return self.describe()
+
+    def describe(self, labels: Sequence[str] | None = None) -> str:
+        """In a few characters, such as "4 − 9" or "conv2:3"; classes by their labels where these are given."""
+        words = ""
+        for unit, weight in self.terms:
+            factor = "" if abs(weight) == 1 else f"{abs(weight):g} · "
+            sign = (" − " if weight < 0 else " + ") if words else ("−" if weight < 0 else "")
+            words += sign + factor + unit._name(labels)
+        return words
+
+    def seeds(self, classifier: Classifier) -> Mapping[str, Floats]:
+        """For each layer that it reads, the weight of every number which that layer puts out for one image.
+
+        Raises:
+            UsageError: The model has no such class, layer or unit.
+        """
+        seeds: dict[str, Floats] = {}
+        for unit, weight in self.terms:
+            layer, seed = unit._seed(classifier)
+            seeds[layer] = seeds.get(layer, 0) + np.float32(weight) * seed
+        return seeds
+
+    def _name(self, labels: Sequence[str] | None) -> str:
+        """How a unit is called; a sum has no name of its own."""
+        raise NotImplementedError
+
+    def _seed(self, classifier: Classifier) -> tuple[str, Floats]:
+        """The layer of a unit, and the weights of that layer's numbers."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Sum(Objective):
+    """A weighted sum of other objectives, as `+`, `-` and `*` make it."""
+
+    parts: tuple[tuple[Objective, float], ...]
+
+    @property
+    def terms(self) -> tuple[tuple[Objective, float], ...]:
+        """The units that it is made of, each with its weight."""
+        return self.parts
+
+
+@dataclass(frozen=True)
+class Logit(Objective):
+    """The score of a class before the softmax, S_c; the class by index or label."""
+
+    target: int | str
+
+    def _name(self, labels: Sequence[str] | None) -> str:
+        return labels[self.target] if labels is not None and isinstance(self.target, int) else str(self.target)
+
+    def _seed(self, classifier: Classifier) -> tuple[str, Floats]:
+        return "logits", np.eye(len(classifier.labels), dtype=np.float32)[classifier.target(self.target)]
+
+
+@dataclass(frozen=True)
+class Channel(Objective):
+    """The mean of feature map `index` of a layer, or the output of unit `index` of a dense one."""
+
+    layer: str
+    index: int
+
+    def _name(self, _: Sequence[str] | None) -> str:
+        return f"{self.layer}:{self.index}"
+
+    def _seed(self, classifier: Classifier) -> tuple[str, Floats]:
+        layer = classifier.layer(self.layer)
+        _check(layer.name, layer.shape[-1:], (self.index,))
+        seed = np.zeros(layer.shape, np.float32)
+        seed[..., self.index] = layer.shape[-1] / seed.size
+        return layer.name, seed
+
+
+@dataclass(frozen=True)
+class Neuron(Objective):
+    """One number of a layer of feature maps: that of map `index` at a row and column."""
+
+    layer: str
+    row: int
+    column: int
+    index: int
+
+    def _name(self, _: Sequence[str] | None) -> str:
+        return f"{self.layer}:{self.row},{self.column},{self.index}"
+
+    def _seed(self, classifier: Classifier) -> tuple[str, Floats]:
+        layer = classifier.layer(self.layer, maps=True)
+        place = (self.row, self.column, self.index)
+        _check(layer.name, layer.shape, place)
+        seed = np.zeros(layer.shape, np.float32)
+        seed[place] = 1
+        return layer.name, seed
+
+
+def _check(name: str, shape: tuple[int, ...], place: tuple[int, ...]) -> None:
+    if any(not 0 <= index < size for index, size in zip(place, shape, strict=True)):
+        last = ", ".join(str(size - 1) for size in shape)
+        raise UsageError(f"The layer '{name}' has no unit {', '.join(map(str, place))}: they go from 0 to {last}.")

@@ -1,0 +1,63 @@
+"""Which units are asked for: classes, feature maps, neurons."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from cnnexplain.errors import UsageError
+from cnnexplain.objectives import Channel, Logit, Neuron, Objective
+
+if TYPE_CHECKING:
+    from cnnexplain.classifier import Classifier, Layer
+
+CLASSES, UNITS = 16, 32
+"""How many classes, and how many units of a layer, are shown when none is named."""
+
+
+def choose(
+    classifier: Classifier, objectives: list[Objective], layer: str | None, units: tuple[str, ...]
+) -> tuple[list[Objective], tuple[str, ...]]:
+    """The objectives to maximise, and what the user should be told of the choice.
+
+    Args:
+        classifier: Whose units.
+        objectives: Those of `--target` and `--against`; empty when neither was given.
+        layer: A layer's name.
+        units: Of the layer, each "K" or "ROW,COLUMN,K".
+
+    Raises:
+        UsageError: The options contradict each other, or there is no such layer or unit.
+    """
+    if objectives and (layer is not None or units):
+        raise UsageError("--target asks for a class, --layer and --unit for units of a layer: give one or the other.")
+    if objectives:
+        return objectives, ()
+    if layer is None:
+        if units:
+            raise UsageError(f"--unit {units[0]} needs a layer: name it with --layer.")
+        count = len(classifier.labels)
+        warning = f"The first {CLASSES} of the model's {count} classes are shown; name another one with --target."
+        return [Logit(index) for index in range(min(count, CLASSES))], (warning,) if count > CLASSES else ()
+    found = classifier.layer(layer)
+    if units:
+        return [_unit(classifier, found, text) for text in units], ()
+    count = found.shape[-1]
+    warning = f"The first {UNITS} of the {count} units of '{found.name}' are shown; name others with --unit."
+    return [_whole(classifier, found, index) for index in range(min(count, UNITS))], (warning,) if count > UNITS else ()
+
+
+def _unit(classifier: Classifier, layer: Layer, text: str) -> Objective:
+    if not re.fullmatch(r"\d+(,\d+,\d+)?", text):
+        raise UsageError(
+            f"--unit takes K for a feature map or dense neuron, or ROW,COLUMN,K for one neuron of a map, but got '{text}'."
+        )
+    place = [int(number) for number in text.split(",")]
+    objective = _whole(classifier, layer, *place) if len(place) == 1 else Neuron(layer.name, *place)
+    objective.seeds(classifier)
+    return objective
+
+
+def _whole(classifier: Classifier, layer: Layer, index: int) -> Objective:
+    # The last layer's units are the classes, and a softmax there could be raised by lowering the other classes.
+    return Logit(index) if layer == classifier.layers[-1] else Channel(layer.name, index)

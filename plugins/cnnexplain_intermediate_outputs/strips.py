@@ -1,0 +1,210 @@
+"""The picture of a network's outputs: one strip for each layer, a grid of feature maps or a row of bars."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.ticker import MaxNLocator
+
+from cnnexplain import draw as drawing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from cnnexplain.arrays import Array, Floats
+    from cnnexplain.record import Record
+
+WIDTH, LEFT, BETWEEN = 9.6, 0.62, 0.6
+"""Inches of the widest strip, left of it for the numbers of channels and scales, and between strips for their titles."""
+
+ALL, TALLEST, LEAST, COLUMN = 80.0, 8.0, 0.8, 45.0
+"""Inches that the strips share in height, that one gets of it at most and at least, and after which a new column begins."""
+
+SMALL, LARGE, DOTS, THIN = 0.6, 0.96, 130, 0.25
+"""Inches of a small and of a large map's longer side where there is room, map pixels that go in an inch at most, and the
+least that a map's shorter side is of its longer one."""
+
+INPUT, BARS, PITCH = 1.5, 0.9, 0.5
+"""Inches of the input's longer side, of the height of bars, and from bar to bar at most."""
+
+TICKS, NAME, SPACING = 32, 50, 0.13
+"""Numbers under a row of bars at most, characters of a layer's name at most, inches between the numbers of a grid's rows."""
+
+CHARACTER, NEAR, FAR = 0.075, 6.0, 15.0
+"""Inches of a title's character, and points from a title to its panel: near, or clear of a colour bar's exponent."""
+
+FRAME, DEAD, CROSS = "0.6", "0.9", "0.4"
+"""The greys of a map's frame, of a dead map, and of the cross over it: neither scale of colours has a grey."""
+
+
+@dataclass(frozen=True)
+class Strip:
+    """What is drawn of one layer: its size in inches, without the title and what stands around it, and how to paint it."""
+
+    title: str
+    width: float
+    height: float
+    paint: Callable[[Axes], None]
+    pad: float = NEAR
+
+    @property
+    def across(self) -> float:
+        """The inches that the title needs, or the panel with its colour bar."""
+        return max(CHARACTER * len(self.title), self.width + drawing.BAR)
+
+
+def draw(record: Record, index: int) -> Figure:
+    """The input and a strip for each layer of image `index`; strips that are too many for one column stand in several."""
+    layers = record.facts["layers"][index]
+    tallest = min(max(ALL / len(layers), LEAST), TALLEST)
+    strips = [_input(record, index), *(_layer(record, index, facts, tallest) for facts in layers)]
+    if not record.options["layer"] and layers[-1]["unit"] == "logit":
+        values = record.arrays["probabilities"][index]
+        strips.append(_bars("softmax of the logits", values, [], "probability", record.labels))
+    *tops, total = np.cumsum([0, *(strip.height + BETWEEN for strip in strips)])
+    columns = math.ceil(total / COLUMN)
+    column = [int(columns * top / total) for top in tops]
+    starts = [tops[column.index(number)] for number in range(columns)]
+    places = [(number, top - starts[number]) for number, top in zip(column, tops, strict=True)]
+    wide = LEFT + max(strip.across for strip in strips)
+    deep = max(top + strip.height for (_, top), strip in zip(places, strips, strict=True))
+    figure = drawing.sheet(record, columns * wide, deep + BETWEEN / 2)
+    for (number, top), strip in zip(places, strips, strict=True):
+        panel = drawing.panel(figure, number * wide + LEFT, top, strip.width, strip.height)
+        strip.paint(panel)
+        # To the left, since a grid is often narrower than its title.
+        panel.set_title(drawing.legible(strip.title), fontsize=9.5, loc="left", pad=strip.pad, parse_math=False)
+    drawing.caption(figure, record, index)
+    return figure
+
+
+def _input(record: Record, index: int) -> Strip:
+    image = record.images[index]
+    title = f"input · {_shape(image.shape)} · {_number(image.min())} to {_number(image.max())}"
+    width, height = drawing.panel_size(record, INPUT)
+    return Strip(title, width, height, lambda panel: drawing.image(panel, record, index))
+
+
+def _layer(record: Record, index: int, facts: Mapping[str, Any], tallest: float) -> Strip:
+    output = record.arrays[f"output/{facts['name']}"][index]
+    channels = facts["shape"][-1] if facts["shape"] else 1
+    title = (
+        f"{drawing.shorten(facts['name'], NAME, tail=True)} ({facts['kind']}) · {_shape(facts['shape'])} · "
+        f"{_number(facts['min'])} to {_number(facts['max'])} · {facts['dead']} of {channels} dead"
+    )
+    if output.ndim > 1:
+        # Sequences are maps of one row; of volumes the planes stand one below the other.
+        maps = np.moveaxis(output.reshape(-1, *output.shape[-2:]), -1, 0)
+        return _grid(title, maps, facts["dead_channels"], record.options["scale"], tallest)
+    labels = None if facts["unit"] == "activation" else record.labels
+    return _bars(title, output.reshape(-1), facts["dead_channels"], facts["unit"], labels)
+
+
+def _grid(title: str, maps: Floats, dead: list[int], scale: str, tallest: float) -> Strip:
+    """The strip of maps (C, H, W); cell k, along the rows, is map k."""
+    count, height, width = maps.shape
+    # As tiles leave it between two maps.
+    line = drawing.tiles(maps[[0, 0]], 2).shape[1] - 2 * width
+    columns, pixel_width, pixel_height = _fit(count, height, width, line, tallest)
+    rows = math.ceil(count / columns)
+    signed, unit = maps.min() < 0, "activation"
+    if scale == "channel":
+        peaks = np.abs(maps).max(axis=(1, 2), keepdims=True)
+        maps, unit = maps / np.where(peaks == 0, 1, peaks), "of the map's peak"
+    cells = np.arange(count)
+    left, top = cells % columns * (width + line) - 0.5, cells // columns * (height + line) - 0.5
+    right, bottom = left + width, top + height
+    corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]]).transpose(2, 0, 1)
+
+    def paint(panel: Axes) -> None:
+        paint_maps = drawing.signed if signed else drawing.unsigned
+        paint_maps(panel, drawing.tiles(maps, columns), unit)
+        panel.set_aspect("auto")
+        faces = np.full(count, "none", object)
+        faces[dead] = DEAD
+        boxes = PolyCollection(list(corners), facecolors=faces, edgecolors=FRAME, linewidths=0.5, clip_on=False)
+        panel.add_collection(boxes, autolim=False)
+        diagonals = corners[dead][:, [[0, 2], [1, 3]]].reshape(-1, 2, 2)
+        panel.add_collection(LineCollection(list(diagonals), colors=CROSS, linewidths=0.8), autolim=False)
+        for row in range(0, rows, math.ceil(SPACING / (pixel_height * (height + line)))):
+            beside = panel.get_yaxis_transform()
+            place = -0.06 / panel_width, row * (height + line) + (height - 1) / 2
+            panel.text(*place, str(row * columns), transform=beside, fontsize=7, color="0.35", ha="right", va="center")
+
+    panel_width = pixel_width * (columns * (width + line) - line)
+    panel_height = pixel_height * (rows * (height + line) - line)
+    return Strip(title, panel_width, panel_height, paint, NEAR if CHARACTER * len(title) < panel_width else FAR)
+
+
+def _fit(count: int, height: int, width: int, line: int, tallest: float) -> tuple[int, float, float]:
+    """How many of `count` maps go in a row, and a map pixel's width and height in inches.
+
+    Maps are as large as room and taste allow. Of layouts with almost the same size the one with the fewest rows is taken,
+    with these filled as evenly as can be. Pixels are square but in maps that are long and thin, such as sequences.
+    """
+    longest = max(height, width)
+    side = max(SMALL, min(LARGE, 0.04 * longest), longest / DOTS)
+    # The map's height and width as shares of its longer side.
+    tall, wide = max(height / longest, THIN), max(width / longest, THIN)
+    columns = np.arange(1, count + 1)
+    rows = -(-count // columns)
+    across, down = wide * (columns + (columns - 1) * line / width), tall * (rows + (rows - 1) * line / height)
+    sides = np.minimum(np.minimum(WIDTH / across, tallest / down), side)
+    good = np.flatnonzero(sides >= 0.9 * sides.max())
+    best = good[rows[good].argmin()]
+    return int(columns[best]), float(sides[best] * wide / width), float(sides[best] * tall / height)
+
+
+def _bars(title: str, values: Floats, dead: list[int], unit: str, labels: tuple[str, ...] | None) -> Strip:
+    """The strip of a bar for each of the values (K,), named by `labels` or numbered."""
+    count = len(values)
+    width = min(WIDTH, max(PITCH * count, 1.0))
+    names = [drawing.legible(drawing.shorten(label, 8)) for label in labels or map(str, range(count))]
+
+    def paint(panel: Axes) -> None:
+        # A bar is never thinner than what can be seen.
+        thick = max(0.8 * 72 * width / count, 0.7)
+        places = np.arange(count)
+        below, above = (mpl.colormaps[drawing.SIGNED](end) for end in (0.1, 0.9))
+        panel.vlines(places, 0, values, colors=[below if value < 0 else above for value in values], linewidths=thick)
+        panel.vlines(
+            dead, -0.09, -0.03, colors=CROSS, linewidths=thick, transform=panel.get_xaxis_transform(), clip_on=False
+        )
+        panel.axhline(0, color="0.35", linewidth=0.6)
+        low, high = (0.0, 1.0) if unit == "probability" else _range(values)
+        panel.set_ylim(low, high)
+        panel.set_xlim(-0.6, count - 0.4)
+        panel.set_axis_on()
+        panel.spines[["top", "right", "bottom"]].set_visible(False)
+        panel.spines["left"].set_color("0.35")
+        panel.set_ylabel(unit, fontsize=8)
+        panel.yaxis.set_major_locator(MaxNLocator(2, steps=[1, 2, 5, 10]))
+        panel.yaxis.set_major_formatter(lambda value, _: _number(value))
+        panel.xaxis.set_major_locator(MaxNLocator(TICKS, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
+        panel.xaxis.set_major_formatter(lambda place, _: names[int(place)] if 0 <= place < count else "")
+        panel.tick_params(axis="x", length=0, pad=8, labelsize=7)
+        panel.tick_params(axis="y", length=2, labelsize=7)
+
+    return Strip(title, width, BARS, paint)
+
+
+def _range(values: Array) -> tuple[float, float]:
+    """The ends of a scale that holds the values and 0, with some room."""
+    low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
+    room = 0.04 * (high - low)
+    return (low - room if low else 0.0, high + room if high else 0.0) if room else (0.0, 1.0)
+
+
+def _shape(shape: tuple[int, ...] | list[int]) -> str:
+    return "×".join(map(str, shape)) or "1"
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}".replace("-", "−")

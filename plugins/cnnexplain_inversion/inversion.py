@@ -1,0 +1,145 @@
+"""Images from the representations of images (Mahendran & Vedaldi 2015, arXiv:1412.0035)."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from cnnexplain import optimize
+from cnnexplain.errors import ModelError
+from cnnexplain.plugin import Result
+from cnnexplain_inversion import loss
+
+if TYPE_CHECKING:
+    from cnnexplain.arrays import Array, Floats
+    from cnnexplain.classifier import Classifier
+
+ITERATIONS = {"adam": 200, "momentum": 400}
+"""How many steps each optimiser takes unless told otherwise: the paper's with momentum, half as many with Adam."""
+
+PAPER_RATE, MOMENTUM, ADAM_RATE = 0.004, 0.9, 0.03
+"""The paper's learning rate and momentum, and Adam's learning rate; each rate is the first, and falls."""
+
+LAYERS = 12
+"""How many layers are inverted when none is named."""
+
+PROBES = 8
+"""How many images of noise tell whether two layers put out the same numbers."""
+
+
+def invert(
+    classifier: Classifier,
+    images: Floats,
+    progress: Callable[[int, int], None],
+    *,
+    layers: Sequence[str],
+    iterations: int | None,
+    optimizer: str,
+    alpha_weight: float | None,
+    variation_weight: float | None,
+    sigma: float | None,
+    seed: int,
+) -> Result:
+    """Reconstructs each image from each layer's representation of it; see `cnnexplain_inversion.run`."""
+    names = list(dict.fromkeys(classifier.layer(name).name for name in layers)) or representations(classifier)
+    scale = loss.normalisation(classifier.preprocess, sigma)
+    start = np.repeat(noise(classifier.preprocess.shape, seed), len(images), axis=0)
+    steps = ITERATIONS[optimizer] if iterations is None else iterations
+    codes = classifier.activations(images, names)
+    contrasts = loss.norms(images - scale.mean)
+    arrays: dict[str, Array] = {}
+    facts: dict[str, list[Any]] = defaultdict(lambda: [{} for _ in images])
+    warnings = []
+    for number, name in enumerate(names):
+        if not np.isfinite(codes[name]).all():
+            raise ModelError(f"The layer '{name}' puts out values that are not finite (NaN or infinity): it has no inverse.")
+
+        def within(done: int, total: int, number: int = number) -> None:
+            progress(number * total + done, len(names) * total)
+
+        weights = loss.weights(classifier, name, alpha_weight, variation_weight)
+        optimum = optimize.minimise(
+            loss.loss(classifier, name, codes[name], scale, weights),
+            start,
+            STEPS[optimizer](steps),
+            steps,
+            best=True,
+            progress=within,
+        )
+        found = np.asarray(scale.undo(optimum.variables), np.float32)
+        sizes = loss.norms(codes[name])
+        numbers = {
+            "representation_error": loss.errors(classifier.activations(found, [name])[name], codes[name], sizes),
+            "pixel_error": loss.errors(found, images, contrasts),
+            "representation_norm": sizes,
+            "alpha_norm": keras.ops.convert_to_numpy(loss.alpha_norm(optimum.variables)),
+            "total_variation": keras.ops.convert_to_numpy(loss.total_variation(optimum.variables)),
+        }
+        probabilities = classifier.predict(found)
+        arrays[f"reconstruction/{name}"] = found
+        for index, probability in enumerate(probabilities):
+            for fact, values in numbers.items():
+                facts[fact][index][name] = float(values[index])
+            # Where this layer is finite, those after it need not be.
+            finite = bool(np.isfinite(probability).all())
+            facts["prediction"][index][name] = int(probability.argmax()) if finite else None
+            facts["probability"][index][name] = float(probability.max()) if finite else None
+            facts["stopped"][index][name] = optimum.stopped[index]
+            facts["alpha_weight"][index][name] = weights.alpha
+            facts["variation_weight"][index][name] = weights.variation
+        warnings += [f"The inversion of '{name}' ended early, {reason}." for reason in optimum.stopped if reason]
+        if not sizes.all():
+            warnings.append(f"The representation of an image in '{name}' is zero; its error there is absolute.")
+    facts["iterations"] = [steps] * len(images)
+    facts["sigma"] = [float(scale.sigma)] * len(images)
+    facts["mean"] = [scale.mean.tolist()] * len(images)
+    return Result(arrays, facts, warnings=tuple(dict.fromkeys(warnings)))
+
+
+def representations(classifier: Classifier) -> list[str]:
+    """The layers that hold something of their own, in the order of computation, the last being the logits.
+
+    Left out are the softmax, which the logits stand for, and layers that put out the numbers of an earlier one, in whatever
+    shape: they would give the same picture again. Images of noise tell, so that it holds for layers of any class. Of more
+    than `LAYERS` some are taken from all depths.
+    """
+    names = ["input", "logits", *(layer.name for layer in classifier.layers[:-1])]
+    low, high = classifier.preprocess.low, classifier.preprocess.high
+    digests = {name: hashlib.sha256() for name in names}
+    for probe in np.random.default_rng(0).uniform(low, high, (PROBES, 1, *classifier.preprocess.shape)):
+        for name, output in classifier.activations(probe, names).items():
+            digests[name].update(np.ascontiguousarray(output).tobytes())
+    first: dict[bytes, str] = {}
+    for name, digest in digests.items():
+        first.setdefault(digest.digest(), name)
+    found = [*(name for name in first.values() if name not in ("input", "logits")), "logits"]
+    picked = np.linspace(0, len(found) - 1, min(LAYERS, len(found))).round().astype(int)
+    return [found[place] for place in picked]
+
+
+def noise(shape: tuple[int, ...], seed: int) -> Floats:
+    """Gaussian noise of norm 1, (1, H, W, C), the same for every image, so that none depends on its place in a batch."""
+    drawn = np.random.default_rng(seed).normal(size=(1, *shape))
+    return np.asarray(drawn / np.linalg.norm(drawn), np.float32)
+
+
+def _adam(steps: int) -> optimize.Step:
+    """Adam, its rate falling to 0 along half a cosine."""
+    return optimize.adam(lambda number: ADAM_RATE * (1 + math.cos(math.pi * number / steps)) / 2)
+
+
+def _momentum(steps: int) -> optimize.Step:
+    """The paper's: a rate of 1, 0.1 and 0.01 times `PAPER_RATE` for a quarter, a half and a quarter of the steps."""
+    return optimize.momentum(
+        lambda number: PAPER_RATE * (1 if 4 * number < steps else 0.1 if 4 * number < 3 * steps else 0.01), MOMENTUM
+    )
+
+
+STEPS: dict[str, Callable[[int], optimize.Step]] = {"adam": _adam, "momentum": _momentum}
+"""The optimisers by name, each for a number of steps."""

@@ -1,0 +1,60 @@
+"""What the square shows in the place of what it hides."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cnnexplain.errors import UsageError, suggest
+
+if TYPE_CHECKING:
+    from cnnexplain.arrays import Floats
+    from cnnexplain.preprocess import Preprocess
+
+
+def filling(fill: str, preprocess: Preprocess, patch: int) -> Callable[[Floats], Floats]:
+    """Gives for an image (H, W, C) what squares of `patch` pixels a side show of it: an image of the same shape.
+
+    Args:
+        fill: "grey", "black", "white", "mean", "blur", or a number.
+        preprocess: The model's input range.
+        patch: The side of the square.
+
+    Raises:
+        UsageError: There is no such fill, or the number is out of the model's input range where that range is known.
+    """
+    low, high = preprocess.low, preprocess.high
+    constants = {"grey": (low + high) / 2, "black": low, "white": high}
+    found: dict[str, Callable[[Floats], Floats]] = {
+        "mean": lambda image: np.broadcast_to(image.mean(axis=(0, 1)), image.shape),
+        "blur": lambda image: blurred(image, patch / 2),
+    }
+    if fill in found:
+        return found[fill]
+    value = constants[fill] if fill in constants else _number(fill, [*constants, *found])
+    if not math.isfinite(value) or not (preprocess.assumed or low <= value <= high):
+        raise UsageError(f"--fill {fill} is out of the model's input range, {low:g} to {high:g}.")
+    return lambda image: np.full_like(image, value)
+
+
+def blurred(image: Floats, sigma: float) -> Floats:
+    """An image (H, W, C) under a Gaussian of that standard deviation in pixels, whose weights within the image sum to 1."""
+    rows, columns = (_gaussian(side, sigma) for side in image.shape[:2])
+    return np.asarray(np.einsum("ip,pqc,jq->ijc", rows, image, columns, optimize=True), np.float32)
+
+
+def _gaussian(side: int, sigma: float) -> Floats:
+    """(side, side): the weight of every pixel, by column, in the blurred pixel of a row."""
+    distance = np.arange(side)[:, None] - np.arange(side)
+    weights = np.exp(-(distance**2) / (2 * sigma**2))
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+
+
+def _number(fill: str, words: list[str]) -> float:
+    try:
+        return float(fill)
+    except ValueError:
+        raise UsageError(f"--fill takes {', '.join(words)} or a number, but got '{fill}'.{suggest(fill, words)}") from None

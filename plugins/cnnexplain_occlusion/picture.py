@@ -1,0 +1,140 @@
+"""The picture of an occlusion: the drop of the score over the image, and the paper's maps by position of the square."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.colors import ListedColormap
+from matplotlib.patches import Patch
+
+from cnnexplain import draw
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from cnnexplain.arrays import Array, Floats, Integers
+    from cnnexplain.record import Record
+
+SIDE, TITLE, BETWEEN = 2.4, 1.9, 0.86
+"""Inches of a panel's longer side, of its width at least, so that its title fits, and between the two rows of panels."""
+
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
+"""Told apart by all eyes (Okabe, Ito 2008); for the classes that are most probable at the most positions."""
+
+OTHER = "#BBBBBB"
+"""For all other classes."""
+
+NOWHERE = 0.93
+"""The grey of places where the middle of a square can't be."""
+
+CHARACTERS, LETTER = 18, 0.065
+"""How many characters of a class's label are shown, and the inches that one of them takes in the legend."""
+
+SHADE = 0.35
+"""How much of a colour's light the black of the image under it takes away."""
+
+
+def picture(record: Record, index: int) -> Figure:
+    """Draws image `index`; see `cnnexplain_occlusion.draw`."""
+    arrays = {name: array[index] for name, array in record.arrays.items()}
+    facts = {name: fact[index] for name, fact in record.facts.items()}
+    classes, counts = np.unique(arrays["prediction"], return_counts=True)
+    classes = classes[np.argsort(-counts, kind="stable")][: len(COLOURS)]
+    names = [_name(record, label) for label in classes]
+
+    wide, tall = draw.panel_size(record, SIDE)
+    wide = max(wide, TITLE)
+    legend = max(draw.BAR, 0.4 + LETTER * max(map(len, [*names, "other"])))
+    lefts = np.cumsum([0, wide + draw.BAR + draw.GAP, wide + legend + draw.GAP])
+    figure = draw.sheet(record, lefts[-1] + wide + draw.BAR, 2 * tall + BETWEEN)
+    above, below = ([draw.panel(figure, left, top, wide, tall) for left in lefts] for top in (0, tall + BETWEEN))
+
+    draw.image(above[0], record, index)
+    draw.title(above[0], "input")
+    draw.picture(above[1], record, arrays["occluded"])
+    logit = facts["unoccluded_logit"]
+    draw.title(above[1], f"worst square: logit {logit:.3g} → {logit - facts['largest_drop']:.3g}")
+    draw.signed(above[2], arrays["logit_drop"], "drop of the logit")
+    _shade(above[2], record, index)
+    draw.title(above[2], "drop over input")
+
+    side = facts["patch"]
+    figure.text(
+        draw.GAP / figure.get_figwidth(),
+        1 - (draw.HEAD + tall + BETWEEN / 2) / figure.get_figheight(),
+        f"With the middle of the square ({side}×{side} pixels, in steps of {facts['stride']}) at each place:",
+        fontsize=8.5,
+        color="0.35",
+        va="center",
+    )
+    height, width = record.images.shape[1:3]
+    for panel in below if "activation" in arrays else below[:2]:
+        panel.imshow(np.full((2 * height, 2 * width, 3), NOWHERE))
+
+    def placed(grid: Array) -> Floats:
+        return _placed(grid, facts["rows"], facts["columns"], side, facts["stride"], (height, width))
+
+    target = record.explained[index].target
+    assert target is not None
+    draw.unsigned(below[0], placed(arrays["probability"]), "probability", limit=1)
+    draw.title(below[0], f"probability of {_name(record, target)}")
+    _labelled(below[1], placed(arrays["prediction"]), classes, names)
+    draw.title(below[1], "most probable class")
+    if "activation" in arrays:
+        # After a ReLU nothing is below zero, but before one a total may be.
+        scale = draw.signed if arrays["activation"].min() < 0 else draw.unsigned
+        scale(below[2], placed(arrays["activation"]), "total activation")
+        draw.title(below[2], f"map {facts['feature_map']} of {draw.shorten(facts['layer'], 20, tail=True)}")
+    draw.caption(figure, record, index)
+    return figure
+
+
+def _name(record: Record, label: int) -> str:
+    return draw.legible(draw.shorten(record.labels[label], CHARACTERS))
+
+
+def _placed(grid: Array, tops: Sequence[int], lefts: Sequence[int], patch: int, stride: int, size: Sequence[int]) -> Floats:
+    """A map (rows, columns) by position as one (2H, 2W) over the image: at each place the nearest position's.
+
+    A position is where the middle of its square is. Places are half pixels, since a middle may lie between two pixels; NaN
+    where none lies within half a stride.
+    """
+    found, beyond = [], []
+    for starts, side in zip((tops, lefts), size, strict=True):
+        distance = np.abs((np.arange(2 * side) + 0.5)[:, None] / 2 - (np.array(starts) + patch / 2))
+        found.append(distance.argmin(axis=1))
+        beyond.append(distance.min(axis=1) > stride / 2)
+    return np.where(np.logical_or.outer(*beyond), np.nan, grid[np.ix_(*found)])
+
+
+def _shade(panel: Axes, record: Record, index: int) -> None:
+    """Lays the image over a map as a shadow: the darker the image, the darker the map, whose hues stay."""
+    grey = draw.shown(record, record.images[index]).mean(axis=-1)
+    black = np.zeros((*grey.shape, 4))
+    black[..., 3] = SHADE * (1 - grey)
+    panel.imshow(black, interpolation="nearest")
+
+
+def _labelled(panel: Axes, labels: Floats, classes: Integers, names: Sequence[str]) -> None:
+    """Shows a map of classes in one colour each, those that aren't of `classes` in one for all, with a legend."""
+    ranks = np.where(np.isnan(labels), np.nan, len(classes))
+    for rank, label in enumerate(classes):
+        ranks[labels == label] = rank
+    known = [*names, "other"] if (ranks == len(classes)).any() else names
+    colours = [*COLOURS[: len(classes)], OTHER][: len(known)]
+    panel.imshow(ranks, vmin=-0.5, vmax=len(known) - 0.5, cmap=ListedColormap(colours), interpolation="nearest")
+    legend = panel.legend(
+        handles=[Patch(color=colour) for colour in colours],
+        labels=known,
+        loc="center left",
+        bbox_to_anchor=(1, 0.5),
+        frameon=False,
+        fontsize=8,
+        handlelength=1,
+        handleheight=1,
+    )
+    for text in legend.get_texts():
+        text.set_parse_math(False)

@@ -1,0 +1,252 @@
+"""What the core hands to an analysis and takes from it, with plugins made for the purpose."""
+
+import json
+
+import numpy as np
+import pytest
+
+import cnnexplain as cx
+from cnnexplain import registry
+from cnnexplain.errors import ModelError, PluginError, UsageError
+
+CLEAR = registry.load.cache_clear
+
+HEAD = """
+import numpy as np
+from typing import Annotated
+from cnnexplain.plugin import Analysis, Option, Result, hookimpl
+
+def figure(record, words):
+    from cnnexplain import draw
+    made = draw.sheet(record, 3, 2)
+    draw.heading(made, words)
+    return made
+"""
+
+WEIGHTS = (
+    HEAD
+    + """
+def run(classifier, objectives, dataset, progress):
+    "What the weights are."
+    progress(1, 2)
+    count = 0 if dataset is None else sum(len(batch) for _, batch in dataset.batches())
+    names = [str(objective) for objective in objectives]
+    return Result({"weights": classifier.model.get_weights()[0]}, {"asked": names, "counted": count}, warnings=("Beware.",))
+
+def overview(record):
+    return {"first weights": figure(record, "weights"), "others": figure(record, "others")}
+
+@hookimpl
+def cnnexplain_analyses():
+    return [Analysis("weights", run, None, "Nobody 2026", overview, "Weights are only weights.")]
+"""
+)
+
+BOTH = (
+    HEAD
+    + """
+def run(images, dataset, *, what: Annotated[str, Option("What to do.")] = "well"):
+    "The mean of images and of a data set."
+    means = np.array([image.mean() for image in images])
+    overview = Result({"mean" if what == "clash" else "all": np.zeros(3)}, {"counted": len(dataset)})
+    return Result({"mean": means}, {}, None if what == "alone" else overview)
+
+def draw(record, index):
+    return figure(record, record.explained[index].source.name)
+
+@hookimpl
+def cnnexplain_analyses():
+    return [Analysis("means", run, draw, "Nobody 2026", lambda record: {"all": figure(record, "all")})]
+"""
+)
+
+FAILING = (
+    HEAD
+    + """
+from cnnexplain.errors import ModelError
+
+def refuse(images):
+    "Refuses every model."
+    raise ModelError("This model is not to its taste.")
+
+def crash(images):
+    "Crashes."
+    return 1 / 0
+
+def draw(record, index):
+    return figure(record, "never")
+
+@hookimpl
+def cnnexplain_analyses():
+    return [Analysis("refusing", refuse, draw, "Nobody"), Analysis("crashing", crash, draw, "Nobody")]
+"""
+)
+
+
+@pytest.fixture
+def installed(install):
+    """Installs a plugin's code for one test."""
+
+    def put(name, code):
+        install(name, code)
+        CLEAR()
+
+    yield put
+    CLEAR()
+
+
+def test_an_analysis_of_the_model_alone(lenet, installed, tmp_path, noise):
+    installed("acme-weights", WEIGHTS)
+    seen = []
+    record = cx.explain("weights", lenet, target=[4, "9"], against=[1, 2], progress=lambda *done: seen.append(done))
+    assert seen == [(1, 2)]
+    assert record.facts == {"asked": ["4 − 1", "9 − 2"], "counted": 10_000}
+    assert (len(record), record.explained, record.warnings) == (0, (), ("Beware.",))
+    assert cx.explain("weights", lenet, dataset=noise).facts == {"asked": [], "counted": 4}
+    assert [path.name for path in record.save(tmp_path / "out")] == [
+        *("first-weights.png", "others.png"),
+        *("arrays.npz", "result.json"),
+    ]
+    result = json.loads((tmp_path / "out/result.json").read_text())
+    assert result["images"] == []
+    assert result["overview"] == ["first-weights.png", "others.png"]
+    assert (result["note"], result["warnings"]) == ("Weights are only weights.", ["Beware."])
+    assert result["dataset"] == {"name": "mnist:test", "images": 10_000, "skipped": {}}
+    with np.load(tmp_path / "out/arrays.npz") as arrays:
+        assert list(arrays) == ["weights"]
+    assert record.overview()["others"].texts[0].get_text() == "Weights are only weights."
+    with pytest.raises(IndexError, match=r"0 images; got index 0; what belongs to none of them is in overview\(\)"):
+        record.figure()
+    for given, words in (
+        ({"images": noise}, "explains the model alone and takes no images"),
+        ({"against": 3}, "needs a target to hold against 3"),
+        ({"target": 10}, "no class 10"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            cx.explain("weights", lenet, **given)
+
+
+def test_without_images_a_model_that_gives_no_finite_numbers_is_refused(installed, model):
+    installed("acme-weights", WEIGHTS)
+    broken = model()
+    broken.layers[-1].bias.assign(np.full(5, np.nan))
+    with pytest.raises(ModelError, match="probabilities that are not finite"):
+        cx.explain("weights", cx.load(broken))
+    assert cx.explain("weights", cx.load(model())).facts["counted"] == 0
+
+
+def test_an_analysis_of_images_and_a_data_set_gets_all_images_at_once(lenet, installed, noise, tmp_path, monkeypatch):
+    installed("acme-means", BOTH)
+    monkeypatch.setitem(lenet.__dict__, "batch_size", 3)
+    record = cx.explain("means", lenet, noise, dataset=noise)
+    np.testing.assert_allclose(record.arrays["mean"], noise.mean(axis=(1, 2, 3)), rtol=1e-6)
+    assert (record.arrays["all"].shape, record.facts) == ((3,), {"counted": 4})
+    assert [path.name for path in record.save(tmp_path / "out")][3:5] == ["array-3.png", "all.png"]
+    with pytest.raises(PluginError, match="returned 'mean' for the images and for the overview"):
+        cx.explain("means", lenet, noise, what="clash")
+    # A model of no digits looks through the images where no data set is named.
+    assert cx.explain("means", lenet, noise, what="alone").provenance["dataset"]["name"] == "mnist:test"
+
+
+def test_without_a_named_data_set_a_model_of_no_digits_looks_through_the_images(installed, model, random):
+    installed("acme-means", BOTH)
+    images = random.uniform(0, 1, (3, 12, 10, 3)).astype(np.float32)
+    record = cx.explain("means", cx.load(model()), images)
+    assert record.provenance["dataset"] == {"name": "the images given", "images": 3, "skipped": {}}
+
+
+def test_images_are_needed_where_they_are_explained(lenet):
+    with pytest.raises(UsageError, match="'saliency' explains images: give at least one"):
+        cx.explain("saliency", lenet)
+
+
+def test_the_command_of_an_analysis_of_the_model_alone(cli, installed, tmp_path):
+    installed("acme-weights", WEIGHTS)
+    code, out, err = cli("run", "weights", "--target", "4", "--against", "9", "--dataset", "mnist:test")
+    assert code == 0
+    assert err == "Warning: Beware.\n"
+    assert "Mind (weights): Weights are only weights." in out
+    assert "Wrote cnnexplain-out/weights/others.png" in out
+    assert json.loads((tmp_path / "cnnexplain-out/weights/result.json").read_text())["facts"]["asked"] == ["4 − 9"]
+    assert cli("run", "weights", "photo.png")[0] == 2
+    code, out, _ = cli("run", "weights", "--help")
+    assert "--invert" not in out
+    assert "IMAGES" not in out
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Leaves the cheap analyses and what a test installs, so that all of them run in a moment."""
+    whole = registry.load
+
+    def load():
+        found = whole()
+        kept = {name: analysis for name, analysis in found.analyses.items() if name not in SLOW}
+        return registry.Registry(kept, found.suppliers, found.clashes, found.broken)
+
+    monkeypatch.setattr(registry, "load", load)
+
+
+SLOW = ("activation-maximization", "deconvnet", "inversion")
+
+
+def test_run_all_runs_every_analysis_and_reports_those_that_fail(cli, installed, tmp_path, few):
+    installed("acme-weights", WEIGHTS)
+    code, out, _ = cli("run", "all", "mnist:test/0", "--target", "9", "--out", "here")
+    assert code == 0
+    for name in ("saliency", "weights", "occlusion", "intermediate-outputs"):
+        assert (tmp_path / "here" / name / "result.json").exists()
+        assert f"│ {name} " in out
+    assert json.loads((tmp_path / "here/saliency/result.json").read_text())["images"][0]["target"] == "9"
+    installed("acme-failing", FAILING)
+    code, out, err = cli("run", "all", "mnist:test/0", "--out", "there")
+    assert code == 1
+    assert (tmp_path / "there" / "saliency" / "result.json").exists()
+    assert not (tmp_path / "there" / "refusing").exists()
+    table = [line for line in out.splitlines() if "failed" in line]
+    assert len(table) == 2
+    assert "ZeroDivisionError: division by zero" in table[0]
+    assert "This model is not to its taste." in table[1]
+    assert err.splitlines()[-1].endswith("analyses failed: crashing, refusing.")
+
+
+def test_run_all_leaves_a_folder_of_someone_elses_alone_and_goes_on(cli, tmp_path, few):
+    (tmp_path / "cnnexplain-out" / "occlusion").mkdir(parents=True)
+    (tmp_path / "cnnexplain-out" / "occlusion" / "notes.txt").write_text("mine")
+    code, out, err = cli("run", "all")
+    assert code == 1
+    assert "holds files that cnnexplain did not write" in out
+    assert err.splitlines()[-1].endswith("analyses failed: occlusion.")
+    assert (tmp_path / "cnnexplain-out" / "saliency" / "result.json").exists()
+
+
+def test_run_all_interrupted_says_what_was_kept(cli, tmp_path, few, monkeypatch):
+    from cnnexplain import pipeline
+
+    explain = pipeline.explain
+
+    def interrupted(name, *arguments, **options):
+        if name == "saliency":
+            raise KeyboardInterrupt
+        return explain(name, *arguments, **options)
+
+    monkeypatch.setattr(pipeline, "explain", interrupted)
+    code, _, err = cli("run", "all")
+    assert code == 130
+    kept = "Interrupted; kept in cnnexplain-out: intermediate-outputs, occlusion."
+    assert err.splitlines()[-2:] == [kept, "Interrupted: nothing more was written."]
+    assert (tmp_path / "cnnexplain-out" / "occlusion" / "result.json").exists()
+
+
+def test_run_all_refuses_what_was_typed_wrongly_before_it_starts(cli, few):
+    assert cli("run", "all", "--target", "cat")[0] == 2
+    code, _, err = cli("run", "all", "nothing.png")
+    assert (code, err.splitlines()[-1]) == (2, "Error: There is no file 'nothing.png'.")
+    assert cli("run", "all", "--dataset", "nothing")[0] == 2
+
+
+def test_no_analysis_is_called_all():
+    from cnnexplain.plugin import Analysis
+
+    with pytest.raises(PluginError, match="No analysis can be named 'all'"):
+        Analysis("all", lambda images: None, lambda record, index: None, "Nobody")

@@ -1,0 +1,66 @@
+"""Data sets as streams."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import cnnexplain as cx
+from cnnexplain import datasets
+from cnnexplain.errors import ImageError, UsageError
+
+
+def test_the_test_images_come_once_each_in_order_and_in_range(lenet):
+    stream = cx.open_stream("mnist:test", lenet)
+    places, firsts, count = [], [], 0
+    for where, batch in stream.batches():
+        assert len(batch) <= lenet.batch_size
+        assert batch.sources[0].name == f"mnist:test/{where[0]}"
+        places += where.tolist()
+        firsts.append(batch[:1])
+        count += len(batch)
+    assert places == list(range(10_000))
+    assert count == len(stream) == 10_000
+    again = cx.read_images([f"mnist:test/{index}" for index in (0, 256, 9_999)], lenet)
+    np.testing.assert_array_equal(stream.pick([0, 256, 9_999]), again)
+    assert stream.pick([256]).sources == again[1:2].sources
+    np.testing.assert_array_equal(firsts[1], again[1:2])
+
+
+def test_samples_are_fitted_to_other_models(model):
+    clf = cx.load(model())
+    stream = cx.open_stream("mnist:test", clf)
+    _, batch = next(stream.batches())
+    np.testing.assert_array_equal(batch[:1], cx.read_images("mnist:test/0", clf))
+
+
+def test_a_folder_is_taken_at_any_depth_and_broken_files_are_left_out(lenet, tmp_path, monkeypatch):
+    (tmp_path / "b").mkdir()
+    for name, index in (("a.png", 3), ("b/c.png", 4), ("z.png", 5)):
+        Image.fromarray(datasets.sample(f"mnist:test/{index}")[0]).save(tmp_path / name)
+    (tmp_path / "b" / "broken.png").write_bytes(b"no image")
+    (tmp_path / "notes.txt").write_text("no image either")
+    monkeypatch.setitem(lenet.__dict__, "batch_size", 2)
+    stream = cx.open_stream(tmp_path, lenet)
+    found = [(where.tolist(), [source.name for source in batch.sources]) for where, batch in stream.batches()]
+    names = [str(tmp_path / name) for name in ("a.png", "b/c.png", "z.png")]
+    assert found == [([0], names[:1]), ([2, 3], names[1:])] or found == [([0, 2], names[:2]), ([3], names[2:])]
+    assert list(stream.skipped) == [str(tmp_path / "b" / "broken.png")]
+    assert "is not an image that can be read" in stream.skipped[str(tmp_path / "b" / "broken.png")]
+    assert [source.name for source in stream.pick([3, 0]).sources] == [names[2], names[0]]
+
+
+def test_arrays_are_streamed_too(lenet, noise):
+    stream = cx.open_stream(noise, lenet)
+    np.testing.assert_array_equal(np.concatenate([batch for _, batch in stream.batches()]), noise)
+    np.testing.assert_array_equal(stream.pick([2, 0]), noise[[2, 0]])
+    assert cx.open_stream(stream, lenet) is stream
+
+
+def test_what_is_no_data_set_is_refused(lenet, tmp_path):
+    (tmp_path / "file.png").write_bytes(b"")
+    (tmp_path / "empty").mkdir()
+    for name in ("mnist:tets", tmp_path / "none", tmp_path / "file.png"):
+        with pytest.raises(UsageError, match="There is no data set"):
+            cx.open_stream(name, lenet)
+    with pytest.raises(ImageError, match="holds no image"):
+        cx.open_stream(tmp_path / "empty", lenet)
