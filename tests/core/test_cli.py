@@ -68,7 +68,7 @@ def test_names_with_brackets_are_shown_as_they_are(cli, tmp_path, digit_file):
 
 
 def test_many_images_are_counted_not_listed(cli, monkeypatch):
-    monkeypatch.setattr("cnnexplain.cli.SHOWN", 2)
+    monkeypatch.setattr("cnnexplain.run.SHOWN", 2)
     code, out, _ = cli("run", "saliency", *(f"mnist:test/{i}" for i in range(5)))
     assert code == 0
     assert "… and 3 more" in out
