@@ -31,9 +31,9 @@ def main() -> None:
         for name in ("momentum", "adam"):
             steps = inversion.ITERATIONS[name]
             started = time.perf_counter()
-            ends[name] = optimize.minimise(function, start, inversion.STEPS[name](steps), steps, best=True).values.mean(
-                axis=1
-            )
+            ends[name] = optimize.minimise(
+                function, start, inversion.STEPS[name](steps, start[0].size), steps, best=True
+            ).values.mean(axis=1)
             seconds[name] = time.perf_counter() - started
         paper, adam = ends["momentum"].min(), ends["adam"].min()
         below = np.flatnonzero(ends["adam"] < paper)

@@ -50,8 +50,11 @@ CONVOLUTIONS = (
     keras.layers.SeparableConv2D,
     keras.layers.Conv2DTranspose,
 )
-AFTER = (keras.layers.BatchNormalization, keras.layers.ReLU, keras.layers.Activation)
-"""Layers that belong to the convolution before them."""
+AFTER = (
+    *("BatchNormalization", "Activation", "ReLU", "LeakyReLU", "PReLU", "ELU"),
+    *("Relu", "Relu6", "LeakyRelu", "Elu", "Gelu", "Selu", "Sigmoid", "Silu", "Softplus", "Tanh"),
+)
+"""Layers, and operations such as `keras.ops.relu`, that belong to the convolution before them."""
 
 
 @dataclass(frozen=True)
@@ -147,8 +150,11 @@ class Classifier:
 
     def values(self, images: Array, objectives: Sequence[Objective]) -> Floats:
         """The value (N,) of each image's own objective."""
-        values, _ = self._differentiate(images, objectives)
-        return values
+        names, weights = self._weights(images, objectives)
+        outputs = self._batched(self._forward(names), images)
+        products = zip(outputs, weights, strict=True)
+        total = sum((output * weight).reshape(len(images), -1).sum(axis=1) for output, weight in products)
+        return np.asarray(total, np.float32)
 
     def gradient(self, images: Array, targets: Integers | Sequence[Objective]) -> Floats:
         """∂S_c/∂x: the gradient of each image's target with respect to that image.
@@ -161,7 +167,18 @@ class Classifier:
             (N, H, W, C), signed, in units of the objective (logits) per unit of the input.
         """
         objectives = [target if isinstance(target, Objective) else Logit(int(target)) for target in targets]
-        _, gradient = self._differentiate(images, objectives)
+        names, weights = self._weights(images, objectives)
+        shapes = [weight.shape[1:] for weight in weights]
+
+        def build() -> Callable[..., list[Array]]:
+            outputs = self._twin.function(names)
+
+            def value(x: Any, *weights: Any) -> Any:
+                return sum(_product(output, weight) for output, weight in zip(outputs(x), weights, strict=True))
+
+            return backend.current().gradient(value, [self._shape, *shapes])
+
+        _, gradient = self._batched(self._compiled(("gradient", *names), build), images, *weights)
         return gradient
 
     def project(self, images: Array, name: str, seeds: Floats, rule: str) -> Floats:
@@ -252,18 +269,23 @@ class Classifier:
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
         """Every layer, in the order of computation; those of nested models as "outer/inner"."""
-        return tuple(self.layer(name) for name in self._twin.tensors if name not in (twin.INPUT, twin.LOGITS))
+        return tuple(self.layer(name) for name in self._twin.names)
+
+    @property
+    def output(self) -> str:
+        """The name of the layer that puts out what the model does: the probabilities, or the scores."""
+        return self._twin.output or twin.LOGITS
 
     @cached_property
     def convolutions(self) -> tuple[Layer, ...]:
-        """For each convolutional layer what it puts out after its batch normalization and ReLU, where these follow alone."""
+        """For each convolution what it puts out after its batch normalization and activation, where these follow alone."""
         found = []
-        names = {id(tensor): name for name, tensor in self._twin.tensors.items() if name != twin.LOGITS}
+        names = {id(self._twin.tensors[name]): name for name in self._twin.names}
         for call in self._twin.calls:
             if not isinstance(call.inner, CONVOLUTIONS) or id(call.output) not in names:
                 continue
             output = call.output
-            while len(after := self._twin.consumers(output)) == 1 and isinstance(after[0].inner, AFTER):
+            while len(after := self._twin.consumers(output)) == 1 and type(after[0].inner).__name__ in AFTER:
                 output = after[0].output
             found.append(self.layer(names[id(output)]))
         return tuple(found)
@@ -322,28 +344,14 @@ class Classifier:
 
         return self._compiled(names, build)
 
-    def _differentiate(self, images: Array, objectives: Sequence[Objective]) -> tuple[Floats, Floats]:
-        """Each objective's value (N,) and gradient (N, H, W, C)."""
+    def _weights(self, images: Array, objectives: Sequence[Objective]) -> tuple[tuple[str, ...], list[Floats]]:
+        """The layers that the objectives read, and for each the weights (N, *shape) of what it puts out."""
         if len(objectives) != len(images):
             raise UsageError(f"There are {len(objectives)} objectives for {len(images)} images; give one for each.")
         seeds = [objective.seeds(self) for objective in objectives]
         names = tuple(sorted({name for seed in seeds for name in seed}))
-        shapes = [self.layer(name).shape for name in names]
-
-        def build() -> Callable[..., list[Array]]:
-            outputs = self._twin.function(names)
-
-            def value(x: Any, *weights: Any) -> Any:
-                return sum(_product(output, weight) for output, weight in zip(outputs(x), weights, strict=True))
-
-            return backend.current().gradient(value, [self._shape, *shapes])
-
-        weights = [
-            np.stack([seed.get(name, np.zeros(shape, np.float32)) for seed in seeds])
-            for name, shape in zip(names, shapes, strict=True)
-        ]
-        values, gradient = self._batched(self._compiled(("gradient", *names), build), images, *weights)
-        return values, gradient
+        nothing = {name: np.zeros(self.layer(name).shape, np.float32) for name in names}
+        return names, [np.stack([seed.get(name, nothing[name]) for seed in seeds]) for name in names]
 
     def _compiled(self, key: tuple[str, ...], build: Callable[[], Callable[..., list[Array]]]) -> Callable[..., list[Array]]:
         if key not in self._functions:

@@ -198,7 +198,7 @@ def _bar(panel: Axes, drawn: AxesImage, unit: str) -> None:
     bar.ax.tick_params(labelsize=7.5)
     # Small values as 1.2 with 1e-4 above the bar: longer numbers would push the label into the next panel.
     if isinstance(bar.formatter, ScalarFormatter):
-        bar.formatter.set_powerlimits((-2, 2))
+        bar.formatter.set_powerlimits((-2, 4))
         bar.update_ticks()
     bar.ax.yaxis.get_offset_text().set(size=7.5, ha="left")
     bar.outline.set_visible(False)

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import keras
+
 from cnnexplain.errors import ModelError
-from cnnexplain.twin import Twin
+from cnnexplain.twin import IDLE, Twin
 
 
 @dataclass(frozen=True)
@@ -44,16 +46,18 @@ def receptive_field(twin: Twin, name: str) -> Field:
     fields = {id(twin.input): Field(Axis(0, 1, 1), Axis(0, 1, 1))}
     for call in twin.ancestors([name]):
         found = [fields[id(source)] for source in call.sources]
-        kind = type(call.inner).__name__
-        if len(call.output.shape) < 4 or whole in found or kind in ("GlobalAveragePooling2D", "GlobalMaxPooling2D"):
+        kind, outputs = type(call.inner).__name__, keras.tree.flatten(call.output)
+        # A layer that joins or spreads maps along rows or columns puts out maps of another size than it was given.
+        sizes = {tensor.shape[1:3] for tensor in (*call.sources, *outputs)}
+        if len(outputs[0].shape) < 4 or whole in found or kind in ("GlobalAveragePooling2D", "GlobalMaxPooling2D"):
             field = whole
         elif kind in LOCAL and getattr(call.inner, "data_format", "channels_last") == "channels_last":
             field = _seen(LOCAL[kind](call.inner, call.sources[0].shape[1:3]), found[0])
-        elif kind in POINTWISE and len({(field.rows.step, field.columns.step) for field in found}) == 1:
+        elif kind in POINTWISE and len(sizes) == 1 and len({(each.rows.step, each.columns.step) for each in found}) == 1:
             field = Field(_union([field.rows for field in found]), _union([field.columns for field in found]))
         else:
             raise ModelError(f"The receptive field of '{name}' is not known past the layer '{call.name}' ({kind}).")
-        fields[id(call.output)] = field
+        fields |= {id(output): field for output in outputs}
     return fields[id(twin.tensors[name])]
 
 
@@ -87,10 +91,11 @@ LOCAL: dict[str, Callable[[Any, tuple[int, int]], tuple[Window, Window]]] = {
 POINTWISE = (
     *("Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract"),
     *("Activation", "ELU", "LeakyReLU", "PReLU", "ReLU", "Dense"),
-    *("BatchNormalization", "Identity", "Normalization", "Rescaling"),
-    *("AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise", "SpatialDropout2D"),
+    *("BatchNormalization", "Normalization", "Rescaling"),
+    *("Divide", "Negative", "Relu", "Relu6", "TrueDivide"),
+    *IDLE,
 )
-"""Layers whose units see the same place of the layers before."""
+"""Layers, and operations such as `x + y`, whose units see the same place of what they are given."""
 
 
 def _seen(windows: tuple[Window, Window], before: Field) -> Field:

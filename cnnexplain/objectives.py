@@ -35,6 +35,10 @@ class Objective:
             return NotImplemented
         return Sum((*self.terms, *other.terms))
 
+    def __radd__(self, other: object) -> Objective:
+        # What `sum` starts with.
+        return self if other == 0 else NotImplemented
+
     def __sub__(self, other: Objective) -> Objective:
         return self + -1 * other if isinstance(other, Objective) else NotImplemented
 

@@ -51,7 +51,7 @@ class Optimum:
 
     Args:
         variables: (N, …), for each of the N the variables of its lowest value, or the last ones.
-        values: (steps + 1, N), what was minimised, at the start and after each step.
+        values: (steps + 1, N), what was minimised, at the start and after each step; NaN where it never was finite.
         stopped: For each of the N, why it ended before the last step, or None.
     """
 
@@ -99,7 +99,7 @@ def minimise(
         running = np.array([reason is None for reason in stopped])
         if not number and not running.any():
             raise ModelError(f"The optimisation can't start: {stopped[0]}.")
-        history.append(np.where(running, values, history[-1] if history else 0))
+        history.append(np.where(running, values, history[-1] if history else np.nan))
         better = running & (values < lowest)
         lowest = np.where(better, values, lowest)
         kept = np.where(_spread(better if best else running, kept), variables, kept)

@@ -71,6 +71,8 @@ class Parameter:
             UsageError: The value has another type, is out of range, or is none of the choices.
         """
         if self.many:
+            if isinstance(value, list | tuple) and not value and self.default:
+                raise UsageError(f"{self.flag} takes at least one value, but got none.")
             return tuple(map(self._check, value if isinstance(value, list | tuple) else [value]))
         return self._check(value)
 

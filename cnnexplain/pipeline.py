@@ -85,7 +85,8 @@ def explain(
     )
     probabilities = classifier.predict(grey if batch is None else batch)
     if not np.isfinite(probabilities).all():
-        raise ModelError(f"'{classifier.name}' gives probabilities that are not finite (NaN or infinity).")
+        which = " for a plain grey image" if batch is None else ""
+        raise ModelError(f"'{classifier.name}' gives probabilities that are not finite (NaN or infinity){which}.")
     predictions = [] if batch is None else [int(index) for index in probabilities.argmax(axis=1)]
     targets = _targets(target, classifier, predictions, fixed=batch is not None)
     objectives = _objectives(targets, against, classifier)
@@ -195,7 +196,7 @@ def _skipped(stream: Stream | None) -> tuple[str, ...]:
     names = list(stream.skipped)
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return (
-        f"{len(names)} of the {len(stream)} files of the data set '{stream.name}' can't be read and were skipped: "
+        f"{len(names)} of the {len(stream)} files of the data set '{stream.name}' can't be used and were skipped: "
         f"{', '.join(names[:SHOWN])}{more}.",
     )
 
@@ -218,10 +219,12 @@ def _run(
     size = given["classifier"].batch_size
     chunks = [slice(start, start + size) for start in range(0, len(images), size)]
     results = []
-    for number, chunk in enumerate(chunks):
+    for chunk in chunks:
 
-        def within(done: int, total: int, number: int = number) -> None:
-            report(number * total + done, len(chunks) * total)
+        def within(done: int, total: int, chunk: slice = chunk) -> None:
+            count = min(chunk.stop, len(images)) - chunk.start
+            share = (chunk.start + count * done / max(total, 1)) / len(images)
+            report(*((done, total) if len(chunks) == 1 else (round(1000 * share), 1000)))
 
         here = {**given, "images": images[chunk], "objectives": given["objectives"][chunk], "progress": within}
         if "targets" in analysis.inputs:
@@ -233,6 +236,12 @@ def _run(
         results.append(result)
         if "progress" not in analysis.inputs:
             report(min(chunk.stop, len(images)), len(images))
+    forms = [({name: array.shape[1:] for name, array in each.arrays.items()}, set(each.facts)) for each in results]
+    if any(form != forms[0] for form in forms):
+        raise PluginError(
+            f"run() of '{analysis.name}' returned arrays of other names or shapes, or other facts, for some images than "
+            "for others; expected the same for all."
+        )
     arrays = {name: np.concatenate([result.arrays[name] for result in results]) for name in results[0].arrays}
     facts = {name: [fact for result in results for fact in result.facts[name]] for name in results[0].facts}
     warnings = dict.fromkeys(warning for result in results for warning in result.warnings)
@@ -285,6 +294,8 @@ def _check(analysis: Analysis, result: object, count: int | None) -> None:
             ) from error
     if result.overview is not None:
         _check(analysis, result.overview, None)
+        if result.overview.overview is not None or result.overview.warnings:
+            raise PluginError(f"run() of '{analysis.name}' returned an overview with warnings or an overview of its own.")
         twice = [*set(result.arrays) & set(result.overview.arrays), *set(result.facts) & set(result.overview.facts)]
         if twice:
             raise PluginError(f"run() of '{analysis.name}' returned '{twice[0]}' for the images and for the overview.")

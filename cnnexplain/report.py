@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,7 +69,7 @@ def write(record: Record, folder: Path, progress: Callable[[int, int], None] | N
     earlier = check_folder(folder)
     with files.staging(folder) as staged:
         overview = record.overview()
-        pictures = picture_names([*(explained.source.name for explained in record.explained), *overview])
+        pictures = picture_names([explained.source.name for explained in record.explained], list(overview))
         names = [*pictures, ARRAYS, RESULT]
         taken = [name for name in names if name not in earlier and (folder / name).exists()]
         if taken:
@@ -97,13 +97,13 @@ def write(record: Record, folder: Path, progress: Callable[[int, int], None] | N
     return [folder / name for name in names]
 
 
-def picture_names(sources: list[str]) -> list[str]:
-    """A file name for each source: its own without folder and suffix, made safe, and numbered where two are alike."""
+def picture_names(sources: list[str], titles: Sequence[str] = ()) -> list[str]:
+    """A file name for each source and title, made safe, and numbered where two are alike; a source's without its folder."""
     names: list[str] = []
     taken: set[str] = set()
-    for source in sources:
-        stem = source.replace(":", "-").replace("/", "-") if re.match(r"\w+:\w+/", source) else Path(source).stem
-        stem = re.sub(r"[^\w.-]+", "-", stem).strip("-.")[:80] or "image"
+    stems = [source if re.match(r"\w+:\w+/", source) else Path(source).stem for source in sources]
+    for words in (*stems, *titles):
+        stem = re.sub(r"[^\w.-]+", "-", words).strip("-.")[:80] or "image"
         name, number = stem, 1
         while name.casefold() in taken:
             number += 1

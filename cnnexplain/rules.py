@@ -15,7 +15,7 @@ import keras
 
 from cnnexplain import backend
 from cnnexplain.errors import ModelError, UsageError, suggest
-from cnnexplain.twin import Call, Twin, linear_part
+from cnnexplain.twin import IDLE, Call, Twin, linear_part
 
 RULES: dict[str, Callable[[Any, Any], Any]] = {
     "deconvnet": lambda _, signal: signal * _mask(signal > 0, signal),
@@ -29,10 +29,14 @@ LINEAR = (
     *("Conv2D", "Conv2DTranspose", "Dense", "DepthwiseConv2D", "SeparableConv2D"),
     *("AveragePooling2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D", "MaxPooling2D"),
     *("BatchNormalization", "Normalization", "Rescaling"),
-    *("Cropping2D", "Flatten", "Identity", "Permute", "Reshape", "UpSampling2D", "ZeroPadding2D"),
-    *("AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise", "SpatialDropout2D"),
+    *("Cropping2D", "Flatten", "Permute", "Reshape", "UpSampling2D", "ZeroPadding2D"),
+    *("ExpandDims", "GetItem", "Mean", "Negative", "Split", "Squeeze", "Sum", "Transpose"),
+    *IDLE,
 )
-"""Layers through which all rules agree: linear for one input in inference mode, or a choice of the maximum."""
+"""Layers, and operations such as `x + y`, through which all rules agree: linear in inference mode, or a maximum's choice."""
+
+FACTORS = ("Divide", "Multiply", "TrueDivide")
+"""Operations that are linear where they are given one tensor alone, as `x / 255` is."""
 
 
 def ruled(twin: Twin, name: str, rule: str) -> Callable[[Any], Any]:
@@ -51,7 +55,10 @@ def ruled(twin: Twin, name: str, rule: str) -> Callable[[Any], Any]:
 
 def _ruled(call: Call, rule: Callable[[Any, Any], Any]) -> Callable[..., Any]:
     layer, kind = call.inner, type(call.inner).__name__
-    ours = type(layer) is getattr(keras.layers, kind, None)
+    # A class of someone else's may have any name.
+    ours = type(layer).__module__.partition(".")[0] == "keras"
+    if ours and kind in ("Relu", "Relu6"):
+        return _passing(call.function, rule, 6.0 if kind == "Relu6" else None)
     if ours and kind == "ReLU" and not layer.negative_slope and not layer.threshold:
         return _passing(call.function, rule, layer.max_value)
     activation = getattr(layer, "activation", keras.activations.linear)
@@ -59,12 +66,15 @@ def _ruled(call: Call, rule: Callable[[Any, Any], Any]) -> Callable[..., Any]:
         linear = (lambda x: x) if kind == "Activation" else linear_part(layer)
         if linear is not None:
             relu = _passing(activation, rule, CEILINGS[activation])
-            return lambda *args: relu(linear(*args))
+            return lambda *args, **kwargs: relu(linear(*args, *kwargs.values()))
     if ours and kind in LINEAR and activation is keras.activations.linear:
         return call.function
+    if ours and kind in FACTORS and len(call.sources) == 1:
+        return call.function
     raise ModelError(
-        f"The layer '{call.name}' ({_described(kind, activation)}) is no ReLU, nor one through which a signal passes as "
-        "its gradient: the rules for ReLUs would give something else than they say. Use an earlier layer."
+        f"The layer '{call.name}' ({_described(kind, activation)}) is neither a ReLU nor known to pass a signal as its "
+        "gradient does, so that the rules for ReLUs might give something else than they say. Name a layer before it, or use "
+        "the rule 'gradient'."
     )
 
 
@@ -77,12 +87,15 @@ def _described(kind: str, activation: Any) -> str:
     return kind if activation is keras.activations.linear else f"{kind} with activation '{name}'"
 
 
-def _passing(relu: Callable[[Any], Any], rule: Callable[[Any, Any], Any], ceiling: float | None) -> Callable[[Any], Any]:
+def _passing(relu: Callable[[Any], Any], rule: Callable[[Any, Any], Any], ceiling: float | None) -> Callable[..., Any]:
     def pull(x: Any, signal: Any) -> Any:
         below = x > 0 if ceiling is None else keras.ops.logical_and(x > 0, x < ceiling)
-        return rule(_mask(below, signal), signal)
+        # A layer may put out another precision than it is given.
+        return keras.ops.cast(rule(_mask(below, signal), signal), x.dtype)
 
-    return backend.current().with_pullback(relu, pull)
+    passing = backend.current().with_pullback(relu, pull)
+    # The one thing that a ReLU is given may come by name.
+    return lambda *args, **kwargs: passing(*args, *kwargs.values())
 
 
 def _mask(condition: Any, like: Any) -> Any:

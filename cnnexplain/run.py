@@ -211,7 +211,7 @@ def _explain_all(request: _Request) -> None:
     if not analyses:
         raise CnnExplainError("No analysis is installed.")
     done: dict[str, tuple[Record, list[Path]]] = {}
-    failed: dict[str, CnnExplainError] = {}
+    failed: dict[str, object] = {}
     with terminal.quiet(request.verbose), terminal.progress() as shown:
         given = _prepare(analyses, request, shown)
         task = shown.add_task("Analyses", total=len(analyses))
@@ -219,8 +219,11 @@ def _explain_all(request: _Request) -> None:
             for analysis in analyses:
                 try:
                     done[analysis.name] = _explained(analysis, request, given, {}, shown)
-                except CnnExplainError as error:
-                    failed[analysis.name] = error
+                # Whatever one of them does, the others run.
+                except Exception as error:  # noqa: BLE001
+                    failed[analysis.name] = (
+                        error if isinstance(error, CnnExplainError) else f"{type(error).__name__}: {error}"
+                    )
                 shown.advance(task)
         except KeyboardInterrupt:
             kept = f"kept in {request.out}: {', '.join(done)}" if done else "no analysis had ended"
@@ -230,8 +233,7 @@ def _explain_all(request: _Request) -> None:
     _print_notes(given.classifier, given.batch, asked=request.invert is True)
     if done and (first := next((record for record, _ in done.values() if len(record)), None)):
         _print_record(first)
-    for record, _ in done.values():
-        _print_mind(record)
+    _print_mind(*(record for record, _ in done.values()))
     table = Table("Analysis", "Outcome", Column("Seconds", justify="right"), Column("Written to", overflow="fold"))
     for analysis in analyses:
         if analysis.name in failed:
@@ -274,7 +276,9 @@ def _prepare(analyses: Sequence[Analysis], request: _Request, shown: Progress) -
     target, against = (None if name is None else classifier.target(name) for name in (request.target, request.against))
     reading = terminal.bar(shown, "Reading")
     batch = images.read_images(found, classifier, invert=request.invert, progress=reading) if found else None
-    dataset = None if request.dataset is None else stream.open_stream(request.dataset, classifier)
+    dataset = None
+    if request.dataset is not None:
+        dataset = stream.open_stream(request.dataset, classifier, invert=request.invert)
     return _Given(classifier, batch, target, against, dataset)
 
 
@@ -330,18 +334,21 @@ def _print_record(record: Record) -> None:
     for explained in _first(record.explained):
         cells = [explained.source.name, record.labels[explained.prediction], percent(explained.probability)]
         if targeted and explained.target is not None and explained.target_probability is not None:
-            cells += [explained.objective or record.labels[explained.target], percent(explained.target_probability)]
+            plain = [record.labels[explained.target], percent(explained.target_probability)]
+            cells += plain if explained.objective is None else [explained.objective, ""]
         table.add_row(*map(terminal.plain, cells))
     if len(record.explained) > SHOWN:
         table.add_row(f"… and {len(record.explained) - SHOWN} more")
     terminal.out().print(table)
 
 
-def _print_mind(record: Record) -> None:
-    for warning in record.warnings:
+def _print_mind(*records: Record) -> None:
+    # Analyses that look through the same data set warn of the same files.
+    for warning in dict.fromkeys(warning for record in records for warning in record.warnings):
         terminal.complain(f"Warning: {warning}", style="yellow")
-    if record.analysis.note:
-        terminal.say(f"Mind ({record.analysis.name}): {record.analysis.note}")
+    for record in records:
+        if record.analysis.note:
+            terminal.say(f"Mind ({record.analysis.name}): {record.analysis.note}")
 
 
 def _first(items: Sequence[Any]) -> Sequence[Any]:

@@ -27,15 +27,25 @@ class Stream:
         names: The files or samples, each known by its place among them.
         classifier: Whose input the images are made for.
         batch: The images themselves, where they are in memory already.
+        invert: Whether to swap dark and light in files; None where they show dark on light to a model of digits.
     """
 
-    def __init__(self, name: str, names: Sequence[str], classifier: Classifier, batch: ImageBatch | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        names: Sequence[str],
+        classifier: Classifier,
+        *,
+        batch: ImageBatch | None = None,
+        invert: bool | None = None,
+    ) -> None:
         self.name = name
         self.skipped: dict[str, str] = {}
         """The files that couldn't be read so far, each with the reason."""
         self.names = names
         self._classifier = classifier
         self._batch = batch
+        self._invert = invert
 
     def __len__(self) -> int:
         return len(self.names)
@@ -60,7 +70,7 @@ class Stream:
                 yield places, batch
         if not any_read:
             name, reason = next(iter(self.skipped.items()))
-            raise ImageError(f"None of the {len(self)} images of '{self.name}' can be read; the first, '{name}': {reason}")
+            raise ImageError(f"None of the {len(self)} images of '{self.name}' can be used; the first, '{name}': {reason}")
 
     def pick(self, places: Sequence[int]) -> ImageBatch:
         """The images at some places of the data set, which `batches` has given before."""
@@ -69,13 +79,13 @@ class Stream:
     def _readable(self, places: Sequence[int]) -> tuple[Array, ImageBatch]:
         if self._batch is not None:
             return np.array(places), self._batch[list(places)]
-        if self.name in SPLITS and self._classifier.preprocess.shape == (28, 28, 1):
+        if self.name in SPLITS and not self._invert and self._classifier.preprocess.shape == (28, 28, 1):
             return np.array(places), self._mnist(list(places))
         kept, read = [], []
         for place in places:
             name = self.names[place]
             try:
-                read.append(images.read_images(name, self._classifier))
+                read.append(images.read_images(name, self._classifier, invert=self._invert))
                 kept.append(place)
             except ImageError as error:
                 self.skipped[name] = str(error)
@@ -121,8 +131,13 @@ def check(name: str | os.PathLike[str]) -> list[str]:
     return found
 
 
-def open_stream(dataset: object, classifier: Classifier) -> Stream:
+def open_stream(dataset: object, classifier: Classifier, *, invert: bool | None = None) -> Stream:
     """A stream of a data set: its name as `check` takes it, or images as `cnnexplain.explain` takes them.
+
+    Args:
+        dataset: Which.
+        classifier: Whose input the images are made for.
+        invert: As `cnnexplain.read_images` takes it, for a data set that is given by its name.
 
     Raises:
         UsageError: There is no such data set.
@@ -131,6 +146,6 @@ def open_stream(dataset: object, classifier: Classifier) -> Stream:
     if isinstance(dataset, Stream):
         return dataset
     if isinstance(dataset, str | os.PathLike):
-        return Stream(os.fspath(dataset), check(dataset), classifier)
+        return Stream(os.fspath(dataset), check(dataset), classifier, invert=invert)
     batch = images.as_batch(dataset, classifier)
-    return Stream("the images given", [source.name for source in batch.sources], classifier, batch)
+    return Stream("the images given", [source.name for source in batch.sources], classifier, batch=batch)

@@ -21,6 +21,21 @@ INPUT, LOGITS = "input", "logits"
 """The names under which the input and the pre-softmax scores are reached, beside the layers."""
 
 
+IDLE = (
+    *(
+        "ActivityRegularization",
+        "AlphaDropout",
+        "Dropout",
+        "GaussianDropout",
+        "GaussianNoise",
+        "Identity",
+        "SpatialDropout2D",
+    ),
+    *("RandomBrightness", "RandomContrast", "RandomFlip", "RandomRotation", "RandomTranslation", "RandomZoom"),
+)
+"""Layers that put out what they are given in inference mode."""
+
+
 class _Step(keras.Operation):  # type: ignore[misc]  # Keras has no types.
     """Calls `inner`, a layer or operation of the user's model, without recording it there."""
 
@@ -80,13 +95,17 @@ class Twin:
     Args:
         input: The symbolic input (N, H, W, C).
         calls: Every call, in an order in which they can be made.
-        tensors: Each layer's symbolic output by name, in that order, between `INPUT` and `LOGITS`.
+        tensors: The symbolic output of each layer by name, and what `INPUT` and `LOGITS` stand for.
+        names: The layers' names, in that order.
+        output: The name of the layer that puts out what the model does; None where that is the input.
         certain: Whether a softmax was found and left out; otherwise the model's output is taken for the scores.
     """
 
     input: Any
     calls: tuple[Call, ...]
     tensors: dict[str, Any]
+    names: tuple[str, ...]
+    output: str | None
     certain: bool
 
     @property
@@ -147,8 +166,9 @@ def twin(model: Any) -> Twin:
     # A layer that is called "logits" and isn't them gives way.
     if LOGITS in tensors and tensors[LOGITS] is not logits:
         tensors = {name + ":1" if name == LOGITS else name: tensor for name, tensor in tensors.items()}
-    tensors[LOGITS] = logits
-    return Twin(graph.inputs[0], tuple(calls), tensors, certain)
+    names = tuple(name for name in tensors if name != INPUT)
+    output = next((name for name in names if tensors[name] is graph.outputs[0]), None)
+    return Twin(graph.inputs[0], tuple(calls), {**tensors, LOGITS: logits}, names, output, certain)
 
 
 def _free(name: str, taken: Iterable[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -42,5 +43,7 @@ def with_pullback(function: Callable[[Any], Any], pull: Callable[[Any, Any], Any
 
 
 def _compiled(function: Callable[..., Sequence[Any]], shapes: Sequence[tuple[int, ...]]) -> Callable[..., list[Array]]:
-    compiled = tf.function(function, input_signature=[tf.TensorSpec((None, *shape), tf.float32) for shape in shapes])
+    signature = [tf.TensorSpec((None, *shape), tf.float32) for shape in shapes]
+    # TensorFlow takes functions that share their code for one, and warns when several of them are compiled.
+    compiled = tf.function(functools.partial(function), input_signature=signature)
     return lambda *arrays: [np.asarray(each) for each in compiled(*(np.asarray(array, np.float32) for array in arrays))]

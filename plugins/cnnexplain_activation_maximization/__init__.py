@@ -51,7 +51,7 @@ def run(
     ] = None,
     total_variation: Annotated[float | None, Option("The weight of the total variation.", min=0)] = None,
     jitter: Annotated[
-        float | None, Option("By how many pixels at most what the network is shown is moved at random.", min=0)
+        float | None, Option("By how many pixels at most what the network is shown is moved at random.", min=0, max=100)
     ] = None,
     rotate: Annotated[float | None, Option("By how many degrees at most it is turned at random.", min=0, max=180)] = None,
     zoom: Annotated[
@@ -73,7 +73,7 @@ def run(
 ) -> Result:
     """Which image excites a class, a feature map or a neuron the most.
 
-    Simonyan et al. 2013, section 2, and Yosinski et al. 2015, section 4: x* = argmax a(x) − R(x), by gradient ascent from
+    Simonyan et al. 2013, section 2, and Yosinski et al. 2015, section 3: x* = argmax a(x) − R(x), by gradient ascent from
     noise, a being the score of a class before the softmax, the mean of a feature map, or a neuron. The values reported are
     those of the saved image, which is in the model's input range and was never moved, turned or zoomed.
 
@@ -82,7 +82,8 @@ def run(
         unit: `unit` (its name), `value` (reached by the image), `best` and `best_image` (the highest of the data set, and
         where), `ratio` (of the two; None without a data set, and where its best is not above 0), `noise` (the value of the
         image's own pixels in random order), `strongest` (whether no other unit of the layer is as strong for the image; None
-        for a difference), `stopped` (why its ascent ended early, or None). The fact `steps` is the steps asked for.
+        for a difference), `stopped` (why its ascent ended early, or None). The fact `steps` is the steps
+        asked for, and `regularization` every part of it with the value used.
 
     Raises:
         UsageError: Options contradict each other, or the model has no such layer or unit.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,6 +61,7 @@ def maxima(
         "noise": [_finite(value) for value in scores(classifier, _shuffled(images, seed), objectives).diagonal()],
         "strongest": [_strongest(classifier, *pair) for pair in zip(objectives, images, strict=True)],
         "steps": steps,
+        "regularization": asdict(regularization),
         "stopped": [each.stopped for each in found],
     }
     return Result({"optimum": images}, facts, warnings=tuple(_warnings(found, facts)))

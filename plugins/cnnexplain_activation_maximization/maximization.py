@@ -62,7 +62,7 @@ def maximise(
     """For each unit the image that excites it the most, of those that its ascents from several starts reach.
 
     The starts are those of `NOISES` random pictures that excite it the most. All units choose from the same pictures and are
-    seen in the same views, so that none depends on what it is asked with.
+    seen in the same views, so that none depends on what it is asked with but by rounding.
 
     Args:
         classifier: Whose units.

@@ -1,4 +1,4 @@
-"""What keeps the pictures from being noise: Yosinski et al. 2015 (arXiv:1506.06579, section 4), and total variation.
+"""What keeps the pictures from being noise: Yosinski et al. 2015 (arXiv:1506.06579, section 3), and total variation.
 
 Everything here takes pictures z (N, H, W, C) in units of the model's input range, measured from its origin, which z = 0 is.
 """

@@ -48,7 +48,7 @@ def choose(
 
 
 def _unit(classifier: Classifier, layer: Layer, text: str) -> Objective:
-    if not re.fullmatch(r"\d+(,\d+,\d+)?", text):
+    if not re.fullmatch(r"[0-9]+(,[0-9]+,[0-9]+)?", text):
         raise UsageError(
             f"--unit takes K for a feature map or dense neuron, or ROW,COLUMN,K for one neuron of a map, but got '{text}'."
         )
@@ -60,4 +60,4 @@ def _unit(classifier: Classifier, layer: Layer, text: str) -> Objective:
 
 def _whole(classifier: Classifier, layer: Layer, index: int) -> Objective:
     # The last layer's units are the classes, and a softmax there could be raised by lowering the other classes.
-    return Logit(index) if layer == classifier.layers[-1] else Channel(layer.name, index)
+    return Logit(index) if layer.name == classifier.output else Channel(layer.name, index)

@@ -74,24 +74,26 @@ def patches(record: Record, layer: str) -> Figure:
     figure = draw.sheet(record, columns * block, rows * (tall + TITLE) - TITLE)
     for number, fact in enumerate(maps):
         left, top = number % columns * block, number // columns * (tall + TITLE)
+        activations = [each["activation"] for each in fact["strongest"]]
         panel = draw.panel(figure, left, top, wide, tall)
-        panel.imshow(
-            draw.tiles(draw.shown(record, seen[number]), COLUMNS), vmin=0, vmax=1, cmap="gray", interpolation=smooth
-        )
-        panel.set_title(
-            _words(fact["map"], [each["activation"] for each in fact["strongest"]]), fontsize=7.5, pad=3, loc="left"
-        )
+        panel.set_title(_words(fact["map"], activations), fontsize=7.5, pad=3, loc="left")
+        # What a map that is never active would show is the first unit of some image.
+        if max(activations) <= 0:
+            continue
+        shown = draw.tiles(draw.shown(record, seen[number]), COLUMNS)
+        panel.imshow(shown, vmin=0, vmax=1, cmap="gray", interpolation=smooth)
         for place, rule in enumerate(rules, start=1):
             signals = record.arrays[f"patch_projection/{layer}/{rule}"][number]
             beside = draw.panel(figure, left + place * (wide + 0.06), top, wide, tall)
             beside.imshow(_mosaic(signals), interpolation=smooth)
             if len(rules) > 1:
                 beside.set_title(rule, fontsize=7.5, pad=3, loc="left", color="0.35")
-    dataset = record.provenance["dataset"]
+    where = draw.shorten(record.provenance["dataset"]["name"], 40, tail=True)
+    zero = "" if seen.shape[-1] == 1 else ", zero in grey"
     draw.heading(
         figure,
-        f"{layer}: the nine strongest activations of each feature map in {draw.shorten(dataset['name'], 40, tail=True)}",
-        f"patches beside their projections ({', '.join(rules)}); each map's signals to ± their largest",
+        f"{layer}: the {seen.shape[1]} strongest activations of each feature map in {where}",
+        f"patches beside their projections ({', '.join(rules)}); each map's signals to ± their largest{zero}",
     )
     return figure
 
@@ -101,6 +103,7 @@ def _mosaic(signals: Floats) -> Floats:
 
 
 def _words(number: int, activations: list[float]) -> str:
-    if not activations or max(activations) <= 0:
+    if max(activations) <= 0:
         return f"map {number}: never active"
-    return f"map {number}: {activations[0]:.3g} to {activations[-1]:.3g}"
+    values = [f"{activations[0]:.2g}", *([f"{activations[-1]:.2g}"] if len(activations) > 1 else [])]
+    return f"map {number}: {' to '.join(values)}".replace("-", "−")

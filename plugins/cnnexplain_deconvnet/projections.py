@@ -120,7 +120,9 @@ def _layers(classifier: Classifier, names: Sequence[str]) -> list[Layer]:
         return [classifier.layer(name, maps=True) for name in dict.fromkeys(names)]
     found = classifier.convolutions
     if not found:
-        raise ModelError(f"'{classifier.name}' has no convolutional layer; name a layer with feature maps by --layer.")
+        raise ModelError(
+            f"'{classifier.name}' has no convolutional layer, and so no feature maps whose patches can be shown."
+        )
     picked = np.linspace(0, len(found) - 1, min(LAYERS, len(found))).round().astype(int)
     return [found[index] for index in picked]
 

@@ -13,17 +13,20 @@ if TYPE_CHECKING:
     from cnnexplain.arrays import Floats
     from cnnexplain.classifier import Classifier, Layer
 
+LAYERS = 40
+"""How many layers are shown when none is named."""
+
 LOGITS = "logits"
 """The name under which a classifier gives its scores before the softmax."""
 
 
 def outputs(classifier: Classifier, images: Floats, names: Sequence[str]) -> Result:
     """The outputs of the named layers, or of every layer, for each image; see `cnnexplain_intermediate_outputs.run`."""
-    layers = [classifier.layer(name) for name in dict.fromkeys(names)] or classifier.layers
+    layers = [classifier.layer(name) for name in dict.fromkeys(names)] or _some(classifier.layers)
     found = classifier.activations(images, [*(layer.name for layer in layers), LOGITS])
     powers = np.exp(found[LOGITS] - found[LOGITS].max(axis=1, keepdims=True))
     probabilities = powers / powers.sum(axis=1, keepdims=True)
-    last = classifier.layers[-1].name
+    last = classifier.output
     facts = [
         [
             _facts(layer, found[layer.name][number], None if layer.name not in (last, LOGITS) else probabilities[number])
@@ -32,7 +35,15 @@ def outputs(classifier: Classifier, images: Floats, names: Sequence[str]) -> Res
         for number in range(len(images))
     ]
     arrays = {f"output/{layer.name}": found[layer.name] for layer in layers}
-    return Result({**arrays, "probabilities": probabilities}, {"layers": facts})
+    left_out = 0 if names else len(classifier.layers) - len(layers)
+    warning = f"{left_out} of the {len(classifier.layers)} layers are left out; name those to show with --layer."
+    return Result({**arrays, "probabilities": probabilities}, {"layers": facts}, warnings=(warning,) if left_out else ())
+
+
+def _some(layers: Sequence[Layer]) -> list[Layer]:
+    """All the layers, or of more than `LAYERS` as many from all depths, with the first and the last."""
+    picked = np.linspace(0, len(layers) - 1, min(LAYERS, len(layers))).round().astype(int)
+    return [layers[place] for place in picked]
 
 
 def _facts(layer: Layer, output: Floats, probabilities: Floats | None) -> dict[str, Any]:

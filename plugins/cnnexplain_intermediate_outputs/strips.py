@@ -34,6 +34,9 @@ least that a map's shorter side is of its longer one."""
 INPUT, BARS, PITCH = 1.5, 0.9, 0.5
 """Inches of the input's longer side, of the height of bars, and from bar to bar at most."""
 
+UNSURE = 0.1
+"""Probabilities of which none is larger are drawn on a scale of their own."""
+
 TICKS, NAME, SPACING = 32, 50, 0.13
 """Numbers under a row of bars at most, characters of a layer's name at most, inches between the numbers of a grid's rows."""
 
@@ -178,7 +181,8 @@ def _bars(title: str, values: Floats, dead: list[int], unit: str, labels: tuple[
             dead, -0.09, -0.03, colors=CROSS, linewidths=thick, transform=panel.get_xaxis_transform(), clip_on=False
         )
         panel.axhline(0, color="0.35", linewidth=0.6)
-        low, high = (0.0, 1.0) if unit == "probability" else _range(values)
+        sure = unit == "probability" and values.max() > UNSURE
+        low, high = (0.0, 1.0) if sure else _range(values)
         panel.set_ylim(low, high)
         panel.set_xlim(-0.6, count - 0.4)
         panel.set_axis_on()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 ITERATIONS = {"adam": 200, "momentum": 400}
 """How many steps each optimiser takes unless told otherwise: the paper's with momentum, half as many with Adam."""
 
-PAPER_RATE, MOMENTUM, ADAM_RATE = 0.004, 0.9, 0.03
+PAPER_RATE, MOMENTUM, ADAM_RATE = 0.004, 0.9, 0.84
 """The paper's learning rate and momentum, and Adam's learning rate; each rate is the first, and falls."""
 
 LAYERS = 12
@@ -67,7 +67,7 @@ def invert(
         optimum = optimize.minimise(
             loss.loss(classifier, name, codes[name], scale, weights),
             start,
-            STEPS[optimizer](steps),
+            STEPS[optimizer](steps, start[0].size),
             steps,
             best=True,
             progress=within,
@@ -109,7 +109,7 @@ def representations(classifier: Classifier) -> list[str]:
     shape: they would give the same picture again. Images of noise tell, so that it holds for layers of any class. Of more
     than `LAYERS` some are taken from all depths.
     """
-    names = ["input", "logits", *(layer.name for layer in classifier.layers[:-1])]
+    names = ["input", "logits", *(layer.name for layer in classifier.layers if layer.name != classifier.output)]
     low, high = classifier.preprocess.low, classifier.preprocess.high
     digests = {name: hashlib.sha256() for name in names}
     for probe in np.random.default_rng(0).uniform(low, high, (PROBES, 1, *classifier.preprocess.shape)):
@@ -129,17 +129,18 @@ def noise(shape: tuple[int, ...], seed: int) -> Floats:
     return np.asarray(drawn / np.linalg.norm(drawn), np.float32)
 
 
-def _adam(steps: int) -> optimize.Step:
+def _adam(steps: int, size: int) -> optimize.Step:
     """Adam, its rate falling to 0 along half a cosine."""
-    return optimize.adam(lambda number: ADAM_RATE * (1 + math.cos(math.pi * number / steps)) / 2)
+    rate = ADAM_RATE / math.sqrt(size)
+    return optimize.adam(lambda number: rate * (1 + math.cos(math.pi * number / steps)) / 2)
 
 
-def _momentum(steps: int) -> optimize.Step:
+def _momentum(steps: int, _: int) -> optimize.Step:
     """The paper's: a rate of 1, 0.1 and 0.01 times `PAPER_RATE` for a quarter, a half and a quarter of the steps."""
     return optimize.momentum(
         lambda number: PAPER_RATE * (1 if 4 * number < steps else 0.1 if 4 * number < 3 * steps else 0.01), MOMENTUM
     )
 
 
-STEPS: dict[str, Callable[[int], optimize.Step]] = {"adam": _adam, "momentum": _momentum}
-"""The optimisers by name, each for a number of steps."""
+STEPS: dict[str, Callable[[int, int], optimize.Step]] = {"adam": _adam, "momentum": _momentum}
+"""The optimisers by name, each for a number of steps and of variables."""

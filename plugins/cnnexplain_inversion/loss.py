@@ -1,4 +1,4 @@
-"""What an inversion minimises (Mahendran & Vedaldi 2015, arXiv:1412.0035, sections 2 and 3), over normalised images.
+"""What an inversion minimises (Mahendran & Vedaldi 2015, arXiv:1412.0035, section 2), over normalised images.
 
 A normalised image x stands for the image mean + σx: a typical image has the norm 1, whatever the model's input range.
 """

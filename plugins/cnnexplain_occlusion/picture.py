@@ -27,6 +27,9 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F
 OTHER = "#BBBBBB"
 """For all other classes."""
 
+UNSURE = 0.1
+"""Probabilities of which none is larger are drawn on a scale of their own."""
+
 NOWHERE = 0.93
 """The grey of places where the middle of a square can't be."""
 
@@ -79,7 +82,9 @@ def picture(record: Record, index: int) -> Figure:
 
     target = record.explained[index].target
     assert target is not None
-    draw.unsigned(below[0], placed(arrays["probability"]), "probability", limit=1)
+    draw.unsigned(
+        below[0], placed(arrays["probability"]), "probability", limit=1 if arrays["probability"].max() > UNSURE else None
+    )
     draw.title(below[0], f"probability of {_name(record, target)}")
     _labelled(below[1], placed(arrays["prediction"]), classes, names)
     draw.title(below[1], "most probable class")

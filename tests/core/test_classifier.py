@@ -311,3 +311,33 @@ def test_a_file_that_names_other_code_is_refused(tmp_path, model, activation):
             odd.writestr(name, json.dumps(config) if name == "config.json" else plain.read(name))
     with pytest.raises(ModelError, match=r"odd\.keras' (needs code|is damaged)"):
         cx.load(tmp_path / "odd.keras")
+
+
+def test_a_layer_of_scores_may_be_called_logits(random):
+    """It is then a layer as any other, the last one, and what is in front of it isn't taken for the head."""
+    parts = [
+        keras.Input((6, 6, 1)),
+        keras.layers.Flatten(name="flat"),
+        keras.layers.Dense(4, activation="relu", name="hidden"),
+    ]
+    images = random.uniform(0, 1, (2, 6, 6, 1)).astype(np.float32)
+    for tail in ([], [keras.layers.Softmax(name="softmax")]):
+        clf = cx.load(keras.Sequential([*parts, keras.layers.Dense(3, name="logits"), *tail]))
+        assert [layer.name for layer in clf.layers] == ["flat", "hidden", "logits", *(layer.name for layer in tail)]
+        assert clf.output == (tail[-1].name if tail else "logits")
+        record = cx.explain("intermediate-outputs", clf, images)
+        units = {facts["name"]: facts["unit"] for facts in record.facts["layers"][0]}
+        assert units["hidden"] == "activation"
+        assert units[clf.output] == ("probability" if tail else "logit")
+        inverted = cx.explain("inversion", clf, images, iterations=1).arrays
+        assert list(inverted) == ["reconstruction/hidden", "reconstruction/logits"]
+        hidden = cx.explain("activation-maximization", clf, layer="hidden", unit="3", steps=1, starts=1)
+        assert hidden.facts["unit"] == ["hidden:3"]
+
+
+def test_values_are_those_of_the_forward_pass(lenet, noise):
+    objectives = [cx.Logit(1), cx.Channel("conv2", 3), sum([cx.Logit(1), cx.Logit(2)]), cx.Logit(0) - cx.Channel("dense", 7)]
+    found = lenet.values(noise, objectives)
+    logits, maps = lenet.logits(noise), lenet.activations(noise, ["conv2", "dense"])
+    expected = [logits[0, 1], maps["conv2"][1, ..., 3].mean(), logits[2, 1:3].sum(), logits[3, 0] - maps["dense"][3, 7]]
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)

@@ -77,3 +77,25 @@ def test_nothing_outside_the_field_changes_the_unit_and_its_edges_do(random):
         found = clf.receptive_field("top")
         expected[found.rows.slice(row, 17), found.columns.slice(column, 15)] = True
         np.testing.assert_array_equal(gradient, expected)
+
+
+def test_maps_joined_or_spread_along_rows_or_columns_are_refused_by_name():
+    inputs = keras.Input((12, 12, 3))
+    narrow, whole = keras.layers.Conv2D(2, 1)(inputs), keras.layers.Conv2D(2, 12)(inputs)
+    one, other = keras.layers.Conv2D(2, 3)(inputs), keras.layers.Conv2D(2, 3)(inputs)
+    for top in (keras.layers.Add(name="top")([narrow, whole]), keras.layers.Concatenate(axis=1, name="top")([one, other])):
+        clf = cx.load(keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(top))))
+        with pytest.raises(ModelError, match="field of 'top' is not known past the layer 'top'"):
+            clf.receptive_field("top")
+
+
+def test_a_layer_with_several_outputs_is_refused_by_name():
+    inputs = keras.Input((12, 12, 3))
+    left, right = keras.ops.split(keras.layers.Conv2D(4, 3)(inputs), 2, axis=-1)
+    top = keras.layers.Conv2D(2, 3, name="top")(keras.layers.Concatenate()([left, right]))
+    clf = cx.load(keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(top))))
+    with pytest.raises(ModelError, match="field of 'top' is not known past the layer 'split'"):
+        clf.receptive_field("top")
+    # The rules pass it all the same.
+    image = np.linspace(0, 1, 432, dtype=np.float32).reshape(1, 12, 12, 3)
+    assert len(cx.explain("deconvnet", clf, image, layer="top").warnings) == 1

@@ -55,6 +55,11 @@ def test_a_gradient_that_is_not_finite_is_said_to_be_one():
     found = minimise(cliff, np.ones((1, 1)), momentum(lambda _: 0.1, 0.0), 10)
     assert found.stopped == ("at step 2 the gradient was not finite (NaN or infinity)",)
     np.testing.assert_allclose(found.variables, [[0.9]])
+    started = minimise(
+        lambda x, _: (np.where(x[:, 0] > 1, np.nan, 1.0), x), np.array([[1.0], [2.0]]), adam(lambda _: 1.0), 1
+    )
+    assert np.isnan(started.values[:, 1]).all()
+    assert started.variables[1] == 2
     with pytest.raises(ModelError, match="can't start: at step 0 the value was not finite"):
         minimise(lambda x, _: (np.full(1, np.nan), x), np.ones((1, 1)), adam(lambda _: 1.0), 3)
 

@@ -58,7 +58,7 @@ def test_defaults_are_filled_in_and_whole_numbers_count_as_real():
 def test_an_option_of_many_values_takes_one_or_several():
     values = validate(parameters(run), {"layer": "conv1", "unit": [3], "rules": ("guided", "plain")})
     assert (values["layer"], values["unit"], values["rules"]) == (("conv1",), (3,), ("guided", "plain"))
-    assert validate(parameters(run), {"unit": []})["unit"] == ()
+    assert validate(parameters(run), {"layer": []})["layer"] == ()
 
 
 @pytest.mark.parametrize(
@@ -77,6 +77,7 @@ def test_an_option_of_many_values_takes_one_or_several():
         ({"unit": [1, -1]}, "--unit takes a number of at least 0, but got -1"),
         ({"unit": [1.5]}, "--unit takes int, but got 1.5"),
         ({"rules": ["plain", "gided"]}, "--rules takes one of plain, guided, but got 'gided'. Did you mean 'guided'?"),
+        ({"unit": []}, "--unit takes at least one value, but got none."),
         ({"layer": [None]}, "--layer takes str, but got None"),
         (
             {"sice": 1},

@@ -60,6 +60,24 @@ def cnnexplain_analyses():
 """
 )
 
+UNEVEN = (
+    HEAD
+    + """
+def run(images, progress):
+    "Another array for each chunk."
+    progress(1, 2)
+    progress(2, 2)
+    return Result({"a" if len(images) == 2 else "b": images})
+
+def draw(record, index):
+    return figure(record, "never")
+
+@hookimpl
+def cnnexplain_analyses():
+    return [Analysis("uneven", run, draw, "Nobody")]
+"""
+)
+
 FAILING = (
     HEAD
     + """
@@ -155,6 +173,16 @@ def test_without_a_named_data_set_a_model_of_no_digits_looks_through_the_images(
     assert record.provenance["dataset"] == {"name": "the images given", "images": 3, "skipped": {}}
 
 
+def test_results_that_do_not_fit_together_are_refused_and_progress_never_goes_back(lenet, installed, noise, monkeypatch):
+    installed("acme-uneven", UNEVEN)
+    monkeypatch.setitem(lenet.__dict__, "batch_size", 2)
+    seen = []
+    cx.explain("uneven", lenet, noise, progress=lambda *done: seen.append(done))
+    assert seen == [(250, 1000), (500, 1000), (750, 1000), (1000, 1000)]
+    with pytest.raises(PluginError, match="arrays of other names or shapes, or other facts, for some images"):
+        cx.explain("uneven", lenet, noise[:3])
+
+
 def test_images_are_needed_where_they_are_explained(lenet):
     with pytest.raises(UsageError, match="'saliency' explains images: give at least one"):
         cx.explain("saliency", lenet)
@@ -190,7 +218,17 @@ def few(monkeypatch):
 SLOW = ("activation-maximization", "deconvnet", "inversion")
 
 
-def test_run_all_runs_every_analysis_and_reports_those_that_fail(cli, installed, tmp_path, few):
+def test_run_all_runs_every_analysis_and_reports_those_that_fail(cli, installed, tmp_path, few, monkeypatch):
+    from cnnexplain.report import write
+
+    def broken(write):
+        def drawn(record, *arguments):
+            if record.analysis.name == "occlusion":
+                raise ValueError("no pen")
+            return write(record, *arguments)
+
+        return drawn
+
     installed("acme-weights", WEIGHTS)
     code, out, _ = cli("run", "all", "mnist:test/0", "--target", "9", "--out", "here")
     assert code == 0
@@ -199,15 +237,17 @@ def test_run_all_runs_every_analysis_and_reports_those_that_fail(cli, installed,
         assert f"│ {name} " in out
     assert json.loads((tmp_path / "here/saliency/result.json").read_text())["images"][0]["target"] == "9"
     installed("acme-failing", FAILING)
+    monkeypatch.setattr("cnnexplain.report.write", broken(write))
     code, out, err = cli("run", "all", "mnist:test/0", "--out", "there")
     assert code == 1
     assert (tmp_path / "there" / "saliency" / "result.json").exists()
     assert not (tmp_path / "there" / "refusing").exists()
     table = [line for line in out.splitlines() if "failed" in line]
-    assert len(table) == 2
+    assert len(table) == 3
     assert "ZeroDivisionError: division by zero" in table[0]
-    assert "This model is not to its taste." in table[1]
-    assert err.splitlines()[-1].endswith("analyses failed: crashing, refusing.")
+    assert "ValueError: no pen" in table[1]
+    assert "This model is not to its taste." in table[2]
+    assert err.splitlines()[-1].endswith("analyses failed: crashing, occlusion, refusing.")
 
 
 def test_run_all_leaves_a_folder_of_someone_elses_alone_and_goes_on(cli, tmp_path, few):

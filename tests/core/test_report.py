@@ -204,6 +204,11 @@ def test_an_error_while_writing_leaves_the_old_file(tmp_path):
     assert (path.read_text(), names(path.parent)) == ("old", ["out.txt"])
 
 
+def test_pictures_of_no_image_keep_their_whole_names():
+    names = picture_names(["photos/conv1.png"], ["strongest-patches-body/conv1", "strongest-patches-conv.1", "conv1"])
+    assert names == ["conv1.png", "strongest-patches-body-conv1.png", "strongest-patches-conv.1.png", "conv1-2.png"]
+
+
 def test_picture_names_are_safe_and_unique():
     assert picture_names(["a/seven.png", "b/Seven.jpg", "mnist:test/3", "array[0]"]) == [
         "seven.png",

@@ -49,6 +49,16 @@ def test_a_folder_is_taken_at_any_depth_and_broken_files_are_left_out(lenet, tmp
     assert [source.name for source in stream.pick([3, 0]).sources] == [names[2], names[0]]
 
 
+def test_dark_and_light_are_swapped_or_not_as_asked(lenet, tmp_path):
+    Image.fromarray(255 - datasets.sample("mnist:test/3")[0]).save(tmp_path / "paper.png")
+    for invert, expected in ((None, True), (True, True), (False, False)):
+        batch = cx.open_stream(tmp_path, lenet, invert=invert).pick([0])
+        assert batch.sources[0].inverted is expected
+        np.testing.assert_array_equal(batch, cx.read_images(tmp_path, lenet, invert=invert))
+    swapped = cx.open_stream("mnist:test", lenet, invert=True).pick([3])
+    np.testing.assert_allclose(swapped, 1 - cx.read_images("mnist:test/3", lenet), atol=1e-6)
+
+
 def test_arrays_are_streamed_too(lenet, noise):
     stream = cx.open_stream(noise, lenet)
     np.testing.assert_array_equal(np.concatenate([batch for _, batch in stream.batches()]), noise)

@@ -13,6 +13,7 @@ from cnnexplain_activation_maximization.views import View
 import cnnexplain as cx
 from cnnexplain.errors import UsageError
 from cnnexplain.objectives import Channel, Logit
+from cnnexplain.optimize import Optimum
 from cnnexplain.stream import open_stream
 
 NAME = "activation-maximization"
@@ -79,8 +80,9 @@ def test_values_exceed_the_best_of_all_test_images(digits, lenet):
     np.testing.assert_allclose(digits.facts["best"], best, rtol=1e-5)
     assert digits.facts["best_image"] == names
     np.testing.assert_allclose(digits.facts["ratio"], np.array(digits.facts["value"]) / best, rtol=1e-5)
-    assert min(digits.facts["ratio"]) > 1.15
-    assert np.mean(digits.facts["ratio"]) > 1.3
+    # A twentieth below what it is here, since another version of TensorFlow rounds in another way.
+    least = [1.26, 1.23, 1.30, 1.48, 1.27, 1.35, 1.26, 1.37, 1.41, 1.66]
+    assert (np.array(digits.facts["ratio"]) > least).all()
 
 
 def test_values_exceed_those_of_noise_of_the_same_norm(digits, lenet):
@@ -507,3 +509,47 @@ def test_the_command_line(cli, digit_file):
     with np.load(f"units/{NAME}/arrays.npz") as arrays:
         assert arrays["optimum"].shape == (2, 28, 28, 1)
     assert cli(*shared, "--layer", "conv1", "--target", 4)[0] == 2
+
+
+def test_the_regularisers_follow_in_the_papers_order(random):
+    """Decay, blur, the norm, and of what the norm leaves the contribution."""
+    z = random.normal(size=(2, 9, 7, 3)).astype(np.float32)
+    slope = random.normal(size=z.shape).astype(np.float32)
+    parts = {"decay": 0.5, "blur": 1.0, "blur_every": 1, "norm_percentile": 40, "contribution_percentile": 70}
+    expected = blurred(0.5 * z, 1.0)
+    norms = np.sqrt((expected**2).sum(axis=-1))
+    expected[norms < np.percentile(norms, 40, axis=(1, 2), keepdims=True)] = 0
+    contributions = np.abs((expected * slope).sum(axis=-1))
+    expected[contributions < np.percentile(contributions, 70, axis=(1, 2), keepdims=True)] = 0
+    np.testing.assert_allclose(Regularization(**parts).keep(z, slope, 0), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_of_several_ends_the_highest_value_less_the_variation_is_kept(clf, random, monkeypatch):
+    rough = random.choice([-0.5, 0.5], (32, 12, 10, 3)).astype(np.float32)
+    flat = np.zeros((1, 12, 10, 3), np.float32)
+    values = clf.logits(np.concatenate([rough, flat]) + 0.5)
+    gains = values[:-1] - values[-1]
+    best, wanted = np.unravel_index(gains.argmax(), gains.shape)
+    assert gains.max() > 1
+    ends = np.concatenate([flat, rough[[best]]])
+    monkeypatch.setattr(maximization, "minimise", lambda *_, **__: Optimum(ends, np.zeros((1, 2)), (None, None)))
+    for weight, kept in ((0.0, 1), (1e3, 0)):
+        chosen = Regularization(total_variation=weight)
+        (found,) = maximization.maximise(clf, [Logit(int(wanted))], chosen, steps=1, starts=2, seed=0)
+        np.testing.assert_allclose(found.image, ends[kept] + 0.5)
+
+
+def test_views_turn_and_zoom_at_random_both_ways_within_their_bounds(random):
+    seen = []
+
+    class Seen(View):
+        def __init__(self, shape, shift, degrees, zoom):
+            seen.append((*shift, degrees, zoom))
+
+    for _ in range(300):
+        Seen.draw(Regularization(jitter=2, rotate=30, zoom=0.25), (9, 9), random)
+    least, most = np.min(seen, axis=0), np.max(seen, axis=0)
+    np.testing.assert_allclose(least, [-2, -2, -30, 0.8], rtol=0.05)
+    np.testing.assert_allclose(most, [2, 2, 30, 1.25], rtol=0.05)
+    assert (least >= [-2, -2, -30, 0.8]).all()
+    assert (most <= [2, 2, 30, 1.25]).all()

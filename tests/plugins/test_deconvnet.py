@@ -173,7 +173,7 @@ def test_a_network_with_other_activations_is_refused_by_the_layers_name(layer, w
     clf = classifier(layer(), keras.layers.Conv2D(4, 3, activation="relu", name="top"))
     x = random.uniform(0, 1, (1, 13, 11, 3)).astype(np.float32)
     for rule in ("deconvnet", "guided"):
-        with pytest.raises(ModelError, match=f"The layer {words} is no ReLU"):
+        with pytest.raises(ModelError, match=f"The layer {words} is neither a ReLU nor"):
             cx.explain("deconvnet", clf, x, rule=rule)
     # The gradient is what it is, and a layer before the odd one does not meet it.
     assert np.abs(cx.explain("deconvnet", clf, x, rule="gradient").arrays["projection/top/gradient"]).max() > 0
@@ -337,7 +337,7 @@ def test_wrong_requests_are_refused(lenet, options, words):
 
 def test_a_model_without_convolutions_is_refused(random):
     model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
-    with pytest.raises(ModelError, match="has no convolutional layer; name a layer with feature maps by --layer"):
+    with pytest.raises(ModelError, match="has no convolutional layer, and so no feature maps"):
         cx.explain("deconvnet", cx.load(model), np.zeros((1, 4, 4), np.uint8))
 
 
@@ -350,7 +350,7 @@ def test_the_command_line_skips_broken_files_of_a_data_set_and_names_them(cli, t
         "run", "deconvnet", "--dataset", "set", "--rule", "guided", "--rule", "gradient", "--layer", "relu2"
     )
     assert code == 0
-    assert "Warning: 1 of the 4 files of the data set 'set' can't be read and were skipped: set/broken.png." in err
+    assert "Warning: 1 of the 4 files of the data set 'set' can't be used and were skipped: set/broken.png." in err
     assert "Mind (deconvnet): Deconvnet and guided back-propagation partly recover the image itself" in out
     assert "Wrote cnnexplain-out/deconvnet/strongest-patches-relu2.png" in out
     (tmp_path / "empty").mkdir()
@@ -359,8 +359,55 @@ def test_the_command_line_skips_broken_files_of_a_data_set_and_names_them(cli, t
     (tmp_path / "empty" / "bad.png").write_bytes(b"no image")
     code, _, err = cli("run", "deconvnet", "--dataset", "empty")
     assert code == 1
-    assert "None of the 1 images of 'empty' can be read; the first, 'empty/bad.png'" in err
+    assert "None of the 1 images of 'empty' can be used; the first, 'empty/bad.png'" in err
 
 
 def test_a_layers_kind_and_shape_are_told(lenet):
     assert lenet.layer("relu1") == Layer("relu1", "ReLU", (24, 24, 30))
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_operations_and_layers_give_the_same(random, rule):
+    """A residual block of `keras.ops` and operators, with augmentation in front, and of layers; each built from scratch."""
+
+    def model(operations):
+        inputs = keras.Input((9, 8, 3))
+        x = keras.layers.RandomFlip()(inputs) / 2.0 if operations else keras.layers.Rescaling(0.5)(inputs)
+        first = keras.layers.Conv2D(4, 3, padding="same")
+        x = keras.ops.relu(first(x)) if operations else keras.layers.ReLU()(first(x))
+        second = keras.layers.Conv2D(4, 3, padding="same", activation="relu")
+        y = second(inputs=x) if operations else second(x)
+        x = x + y if operations else keras.layers.Add()([x, y])
+        x = keras.activations.relu(x - 0.1) if operations else keras.layers.ReLU()(keras.layers.Rescaling(1.0, -0.1)(x))
+        made = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Flatten(name="flat")(x)))
+        values = np.random.default_rng(1)
+        for weight in made.weights:
+            weight.assign(values.normal(0, 0.4, weight.shape))
+        return cx.load(made)
+
+    x = random.uniform(0, 1, (2, 9, 8, 3)).astype(np.float32)
+    y = random.normal(size=(2, 288)).astype(np.float32)
+    by_operations, by_layers = (model(each).project(x, "flat", y, rule) for each in (True, False))
+    assert np.abs(by_layers).max() > 0.1
+    np.testing.assert_allclose(by_operations, by_layers, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_precisions_may_change_at_a_relu(random, rule):
+    def model(half):
+        precision = {"dtype": "mixed_float16"} if half else {}
+        layers = [keras.layers.Conv2D(4, 3, **precision), keras.layers.ReLU(dtype="float32", name="top")]
+        clf = classifier(*layers, shape=(8, 7, 3))
+        return clf.project(x, "top", y, rule)
+
+    x = random.uniform(0, 1, (1, 8, 7, 3)).astype(np.float32)
+    y = random.normal(size=(1, 6, 5, 4)).astype(np.float32)
+    np.testing.assert_allclose(model(True), model(False), rtol=0.02, atol=0.02)
+
+
+@pytest.mark.parametrize("activation", [keras.layers.LeakyReLU(name="odd"), keras.ops.gelu])
+def test_a_convolution_before_another_activation_is_not_shown_without_it(activation, random):
+    """By default what follows the convolution is shown, and so refused."""
+    clf = classifier(keras.layers.Conv2D(4, 3), activation, shape=(9, 8, 3))
+    with pytest.raises(ModelError, match=r"The layer '(odd|gelu)' \((LeakyReLU|Gelu)\) is neither a ReLU nor"):
+        cx.explain("deconvnet", clf, random.uniform(0, 1, (1, 9, 8, 3)).astype(np.float32))

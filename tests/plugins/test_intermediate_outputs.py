@@ -379,9 +379,10 @@ def test_every_size_has_its_place(random):
 def test_strips_of_a_deep_network_stand_in_several_columns(random):
     layers = [keras.layers.ReLU(name=f"relu{number}") for number in range(50)]
     model = keras.Sequential([keras.Input((6, 6, 1)), *layers, keras.layers.Flatten(), keras.layers.Dense(2)])
-    figure = explain(model, random.uniform(0, 1, (1, 6, 6, 1)).astype(np.float32)).figure(0)
+    image, names = random.uniform(0, 1, (1, 6, 6, 1)).astype(np.float32), [layer.name for layer in model.layers]
+    figure = explain(model, image, layer=names).figure(0)
     drawn = panels(figure)
-    assert len(drawn) == 54
+    assert len(drawn) == 53
     boxes = [panel.get_position() for panel in drawn.values()]
     assert len({round(box.x0, 6) for box in boxes}) == 2
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
@@ -406,3 +407,29 @@ def test_the_command_line_takes_several_layers(cli, tmp_path):
     assert result["options"] == {"layer": ["conv1", "pool2"], "scale": "channel"}
     code, _, err = cli("run", "intermediate-outputs", "--layer", "conv11")
     assert (code, "Did you mean 'conv1'?" in err) == (2, True)
+
+
+def test_of_very_many_layers_some_are_shown_and_the_others_counted(random):
+    layers = [keras.layers.Dense(3, name=f"layer{number}") for number in range(60)]
+    model = keras.Sequential(
+        [keras.Input((2, 2, 1)), keras.layers.Flatten(name="flatten"), *layers, keras.layers.Dense(2, name="last")]
+    )
+    record = explain(model, random.uniform(0, 1, (1, 2, 2, 1)).astype(np.float32))
+    names = [facts["name"] for facts in record.facts["layers"][0]]
+    assert (len(names), names[0], names[-1]) == (40, "flatten", "last")
+    assert record.warnings == ("22 of the 62 layers are left out; name those to show with --layer.",)
+
+
+def test_only_what_is_exactly_zero_is_dead_and_rows_are_numbered_by_their_first_map(random):
+    model = keras.Sequential(
+        [keras.Input((6, 6, 1)), keras.layers.Conv2D(30, 1, name="conv"), keras.layers.Flatten(), keras.layers.Dense(2)]
+    )
+    kernel = np.ones((1, 1, 1, 30), np.float32)
+    kernel[..., 3], kernel[..., 4] = 0, 1e-20
+    model.get_layer("conv").set_weights([kernel, np.zeros(30, np.float32)])
+    record = explain(model, random.uniform(0.5, 1, (1, 6, 6, 1)).astype(np.float32), layer="conv")
+    assert record.facts["layers"][0][0]["dead_channels"] == [3]
+    (panel,) = [panel for panel in record.figure(0).axes if panel.get_title(loc="left").startswith("conv")]
+    grid = np.ma.masked_invalid(panel.images[0].get_array())
+    columns = round((grid.shape[1] + 1) / 7)
+    assert [int(text.get_text()) for text in panel.texts] == list(range(0, 30, columns))

@@ -149,7 +149,7 @@ def test_started_at_the_target_it_stays(lenet, scale, digits, optimizer, best):
     """Adam takes the gradient's rounding for a slope and leaves, but the lowest value is kept; momentum alone stays."""
     codes = lenet.activations(digits[:3], ["pool2"])["pool2"]
     function = loss.loss(lenet, "pool2", codes, scale, loss.Weights(0, 0))
-    optimum = optimize.minimise(function, scale.apply(digits[:3]), inversion.STEPS[optimizer](100), 100, best=best)
+    optimum = optimize.minimise(function, scale.apply(digits[:3]), inversion.STEPS[optimizer](100, 784), 100, best=best)
     assert optimum.values[0].max() < 1e-12
     np.testing.assert_allclose(scale.undo(optimum.variables), digits[:3], atol=1e-5)
 
@@ -407,7 +407,7 @@ def test_an_unknown_layer_is_a_usage_error(cli):
 
 
 def test_the_papers_schedule():
-    step, gradient = inversion.STEPS["momentum"](400), np.ones((1, 1), np.float32)
+    step, gradient = inversion.STEPS["momentum"](400, 1), np.ones((1, 1), np.float32)
     state, moves = None, []
     for number in range(400):
         move, state = step(gradient, state, number)
@@ -455,3 +455,31 @@ def test_the_command_line(cli):
     with np.load("cnnexplain-out/inversion/arrays.npz") as arrays:
         assert sorted(arrays) == ["input", "reconstruction/conv1", "reconstruction/logits"]
         assert arrays["reconstruction/logits"].shape == (1, 28, 28, 1)
+
+
+def test_a_larger_image_is_inverted_no_worse_than_by_the_papers_optimiser(random):
+    """A step that suits a small image is too large for the pixels of a large one, each a smaller part of the norm."""
+    layers = [keras.layers.Conv2D(8, 5, activation="relu", name="conv"), keras.layers.GlobalAveragePooling2D()]
+    clf = cx.load(keras.Sequential([keras.Input((80, 96, 3)), *layers, keras.layers.Dense(3)]))
+    rows, columns = np.mgrid[:80, :96] / 10
+    image = np.stack([np.sin(rows), np.cos(columns), np.sin(rows + columns)], axis=-1)[None] / 3 + 0.5
+    ends = {}
+    for optimizer, iterations in (("adam", 60), ("momentum", 120)):
+        record = cx.explain("inversion", clf, image, layer="conv", optimizer=optimizer, iterations=iterations)
+        ends[optimizer] = record.facts["representation_error"][0]["conv"]
+    assert ends["adam"] < 0.05
+    assert ends["adam"] < 1.1 * ends["momentum"]
+
+
+def test_what_is_kept_is_the_lowest_value_met(lenet, monkeypatch):
+    """A last step by the norm of a whole image, σ, for every pixel is undone."""
+
+    def jumping(steps, _):
+        def step(gradient, state, number):
+            return (np.ones_like(gradient) if number == steps - 1 else -0.01 * np.sign(gradient)), state
+
+        return step
+
+    monkeypatch.setitem(inversion.STEPS, "adam", jumping)
+    record = cx.explain("inversion", lenet, "mnist:test/42", layer="conv1", iterations=20)
+    assert np.abs(record.arrays["reconstruction/conv1"]).max() < record.facts["sigma"][0] / 2
