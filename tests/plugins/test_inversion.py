@@ -183,7 +183,7 @@ def test_ten_digits_by_default(lenet, digits):
 def test_adam_reaches_a_lower_loss_than_the_papers_optimiser_in_half_the_steps(lenet, digits):
     totals = []
     for optimizer in ("adam", "momentum"):
-        record = cx.explain("inversion", lenet, digits, optimizer=optimizer)
+        record = cx.explain("inversion", lenet, digits[:3], optimizer=optimizer)
         found = {
             name: means(record, name) for name in record.facts if name not in ("stopped", "iterations", "sigma", "mean")
         }
