@@ -330,11 +330,18 @@ class Classifier:
     def target(self, wanted: int | str) -> int:
         """The index of a class given by label or index; a string that is a label counts as that label first.
 
+        Of a label that is a list of words, as ImageNet's "tabby, tabby cat" is, one of them will do.
+
         Raises:
-            UsageError: There is no such class.
+            UsageError: There is no such class, or there are several.
         """
-        if isinstance(wanted, str) and wanted in self.labels:
-            return self.labels.index(wanted)
+        labelled = [index for index, label in enumerate(self.labels) if wanted == label]
+        labelled = labelled or [index for index, label in enumerate(self.labels) if wanted in label.split(", ")]
+        if len(labelled) > 1:
+            several = ", ".join(f"{index} ({self.labels[index]})" for index in labelled)
+            raise UsageError(f"'{wanted}' may be any of the classes {several}; give the number of one.")
+        if labelled:
+            return labelled[0]
         try:
             index = int(wanted) if isinstance(wanted, str) else operator.index(wanted)
         except (TypeError, ValueError):
