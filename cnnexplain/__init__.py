@@ -13,11 +13,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cnnexplain.classifier import Classifier, Layer, load
+    from cnnexplain.classifier import Classifier, Layer
     from cnnexplain.errors import CnnExplainError, ImageError, ModelError, OutputError, PluginError, UsageError
     from cnnexplain.images import ImageBatch, read_images
+    from cnnexplain.loading import load
     from cnnexplain.objectives import Channel, Logit, Neuron, Objective
     from cnnexplain.pipeline import explain
+    from cnnexplain.preprocess import Preprocess
     from cnnexplain.record import Record
     from cnnexplain.stream import Stream, open_stream
 
@@ -36,6 +38,7 @@ __all__ = [
     "Objective",
     "OutputError",
     "PluginError",
+    "Preprocess",
     "Record",
     "Stream",
     "UsageError",
@@ -46,11 +49,13 @@ __all__ = [
 ]
 
 _HOMES = {
-    "classifier": ("Classifier", "Layer", "load"),
+    "classifier": ("Classifier", "Layer"),
     "errors": ("CnnExplainError", "ImageError", "ModelError", "OutputError", "PluginError", "UsageError"),
     "images": ("ImageBatch", "read_images"),
+    "loading": ("load",),
     "objectives": ("Channel", "Logit", "Neuron", "Objective"),
     "pipeline": ("explain",),
+    "preprocess": ("Preprocess",),
     "record": ("Record",),
     "stream": ("Stream", "open_stream"),
 }

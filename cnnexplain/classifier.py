@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import itertools
-import json
 import math
 import operator
-import os
-import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from cnnexplain import backend, models, twin
+from cnnexplain import backend, twin
 from cnnexplain.arrays import Array, Floats, Integers
 from cnnexplain.errors import ModelError, UsageError, suggest
 from cnnexplain.geometry import Field, receptive_field
 from cnnexplain.images import wrong_shape
 from cnnexplain.objectives import Logit, Objective
-from cnnexplain.preprocess import Preprocess
+from cnnexplain.preprocess import Colour, Preprocess
 from cnnexplain.rules import ruled
 
 LENET = "cnnexplain_lenet"
@@ -34,14 +29,8 @@ LENET = "cnnexplain_lenet"
 MEMORY = 1 << 30
 """Bytes that the intermediate results of one batch may take."""
 
-CONFIG = 64 << 20
-"""A model file whose description unpacks to more bytes is refused."""
-
 LISTED = 40
 """How many layers an error names before it counts the rest."""
-
-CODE = ("Lambda", "__lambda__", "TorchModuleWrapper")
-"""Classes that keep Python code in a model file."""
 
 
 CONVOLUTIONS = (
@@ -78,7 +67,7 @@ class Layer:
 
 
 class Classifier:
-    """A Keras image classifier, ready to be explained. Made by `load`.
+    """A Keras image classifier, ready to be explained. Made by `cnnexplain.load`.
 
     Args:
         model: A functional or sequential Keras model: one input (N, H, W, 1 or 3), one output (N, K) with K ≥ 2, either
@@ -390,98 +379,6 @@ class Classifier:
         return [np.concatenate(part) if len(part) > 1 else part[0] for part in zip(*parts, strict=True)]
 
 
-def load(model: Any = None) -> Classifier:
-    """A classifier to explain.
-
-    Args:
-        model: None or "lenet" for the LeNet that comes with the package, the path of a `.keras` file, or a Keras model.
-
-    Raises:
-        UsageError: There is no such file.
-        ModelError: The file is damaged, is no Keras model, or carries code; or the model is no image classifier.
-    """
-    if model is None or model == models.INCLUDED:
-        from cnnexplain import lenet
-
-        path = models.find(models.INCLUDED)
-        return Classifier(lenet.restore(path), "lenet", hashlib.sha256(path.read_bytes()).hexdigest())
-    if isinstance(model, str | os.PathLike):
-        return _from_file(models.find(model), os.fspath(model))
-    if isinstance(model, keras.Model):
-        return Classifier(model, model.name)
-    raise UsageError(f"Can't load a {type(model).__name__}; expected a path, a Keras model, or nothing for the LeNet.")
-
-
-def _from_file(path: Path, name: str) -> Classifier:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"Can't read '{path}': {error.strerror}.") from error
-    config = _config(path, data)
-    kept = next((found for found in CODE if found in _classes(config)), None)
-    if kept is not None:
-        raise ModelError(
-            f"'{path}' carries Python code ({kept}), which is refused: it would run on your machine. "
-            "If you trust it, load it yourself with Keras and pass the model to cnnexplain.load()."
-        )
-    try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    # Keras raises whatever a damaged or hostile file makes its many parts raise.
-    except Exception as error:
-        foreign = sorted(_foreign(config))
-        if foreign:
-            raise ModelError(
-                f"'{path}' needs code that Keras does not have: {', '.join(foreign)}. "
-                "Load it in Python with that code imported and pass the model to cnnexplain.load()."
-            ) from error
-        reason = " ".join(str(error).split())
-        raise ModelError(f"'{path}' is damaged or no Keras model: {reason[:160]}") from error
-    if not isinstance(model, keras.Model):
-        raise ModelError(f"'{path}' holds a {type(model).__name__}; expected a Keras model.")
-    return Classifier(model, name, hashlib.sha256(data).hexdigest())
-
-
-def _config(path: Path, data: bytes) -> Any:
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            if archive.getinfo("config.json").file_size > CONFIG:
-                raise ModelError(f"'{path}' describes its layers in more than {CONFIG >> 20} MiB, and is refused.")
-            return json.loads(archive.read("config.json"))
-    except ModelError:
-        raise
-    # Like an image, an archive from anywhere can fail in many ways.
-    except Exception as error:
-        legacy = " Load an older .h5 file in Keras and save it as .keras." if path.suffix in (".h5", ".hdf5") else ""
-        raise ModelError(f"'{path}' is no Keras model file (.keras), or is truncated.{legacy}") from error
-
-
-def _objects(config: Any) -> Iterator[dict[str, Any]]:
-    """Every serialised object in a model's configuration."""
-    if isinstance(config, dict):
-        if "class_name" in config:
-            yield config
-        for value in config.values():
-            yield from _objects(value)
-    elif isinstance(config, list):
-        for value in config:
-            yield from _objects(value)
-
-
-def _classes(config: Any) -> set[str]:
-    return {str(found["class_name"]) for found in _objects(config)}
-
-
-def _foreign(config: Any) -> set[str]:
-    """What a model's configuration names that isn't part of Keras."""
-    # A class of a script or notebook has no module there, and only what isn't Keras' own a registered name.
-    modules = {
-        str(found.get("registered_name") or found["class_name"]): str(found.get("module") or "")
-        for found in _objects(config)
-        if found.get("module") or found.get("registered_name")
-    }
-    return {name for name, module in modules.items() if module.partition(".")[0] not in ("keras", "builtins")}
-
-
 def _signature(model: Any) -> tuple[tuple[int, int, int], int]:
     """(H, W, C) of the input and the number of classes."""
     inputs, outputs = getattr(model, "inputs", None), getattr(model, "outputs", None)
@@ -522,10 +419,12 @@ def _named(shape: tuple[int | None, ...]) -> str:
 
 def _preprocess(traced: twin.Twin, name: str, shape: tuple[int, int, int]) -> Preprocess:
     """What is known of a model's input: the LeNet's is MNIST's, a Rescaling layer takes pixels from 0 to 255."""
+    height, width, channels = shape
+    colour: Colour = "grey" if channels == 1 else "rgb"
     if name == LENET and shape == (28, 28, 1):
-        return Preprocess(*shape, digits=True)
+        return Preprocess(height, width, colour, fit="digit")
     # Before the first layer that learns, and by a factor that brings 255 to about 1 or 2.
     for layer in itertools.takewhile(lambda layer: not hasattr(layer, "kernel"), (call.inner for call in traced.calls)):
         if isinstance(layer, keras.layers.Rescaling) and np.all(np.abs(np.multiply(layer.scale, 191) - 1.125) < 0.4):
-            return Preprocess(*shape, high=255.0)
-    return Preprocess(*shape, assumed=True)
+            return Preprocess(height, width, colour, scale=1.0)
+    return Preprocess(height, width, colour, assumed=("range",))

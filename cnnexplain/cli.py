@@ -123,7 +123,7 @@ def _train(
     with terminal.quiet(verbose), terminal.training_progress() as shown:
         task = shown.add_task("Starting Keras", total=None, figures="")
         startup.start_keras()
-        from cnnexplain import classifier, lenet
+        from cnnexplain import lenet, loading
 
         def report(now: TrainingProgress) -> None:
             shown.update(
@@ -144,7 +144,7 @@ def _train(
 
         training = lenet.train(out, epochs=epochs, batch_size=batch_size, seed=seed, progress=report)
         done = training.epoch and not training.interrupted
-        evaluation = lenet.evaluate(classifier.load(out)) if done else None
+        evaluation = lenet.evaluate(loading.load(out)) if done else None
     if training.interrupted and not training.epoch:
         raise typer.Exit(INTERRUPTED)
     if not training.epoch:

@@ -149,7 +149,7 @@ def picture(panel: Axes, record: Record, values: Floats) -> None:
 
 def shown(record: Record, values: Floats) -> Floats:
     """Values in the model's input range as grey or RGB from 0 to 1; what lies beyond is clipped, NaN stays."""
-    return np.clip(record.preprocess.unscale(values), 0, 1)
+    return np.clip(record.preprocess.decode(values), 0, 1)
 
 
 def unsigned(panel: Axes, values: Array, unit: str, *, limit: float | None = None, bar: bool = True) -> None:

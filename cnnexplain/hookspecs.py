@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
-    from cnnexplain.plugin import Analysis
+    from cnnexplain.plugin import Analysis, NamedModel
 
 hookspec = pluggy.HookspecMarker("cnnexplain")
 
@@ -16,3 +16,9 @@ hookspec = pluggy.HookspecMarker("cnnexplain")
 def cnnexplain_analyses() -> list[Analysis]:
     """Returns the analyses that the plugin offers."""
     raise NotImplementedError  # A specification: pluggy reads its signature and never calls it.
+
+
+@hookspec
+def cnnexplain_models() -> list[NamedModel]:
+    """Returns the models that the plugin offers by name."""
+    raise NotImplementedError

@@ -194,7 +194,7 @@ def _from_array(array: Array, preprocess: Preprocess) -> ImageBatch:
     if not len(array):
         raise ImageError("The array holds no image.")
     if array.dtype == np.uint8:
-        array = preprocess.scale(array.astype(np.float32) / 255)
+        array = preprocess.encode(array.astype(np.float32) / 255)
     elif array.dtype.kind not in "fiu":
         raise ImageError(f"The array holds {array.dtype}; expected uint8 from 0 to 255 or floating-point numbers.")
     _check_values(array, preprocess, "The array")
@@ -213,7 +213,7 @@ def _check_values(array: Array, preprocess: Preprocess, what: str) -> None:
         raise ImageError(f"{what} holds a value that is not finite (NaN or infinity).")
     low, high, slack = preprocess.low, preprocess.high, 1e-3 * (preprocess.high - preprocess.low)
     least, most = float(array.min()), float(array.max())
-    if not preprocess.assumed and (least < low - slack or most > high + slack):
+    if "range" not in preprocess.assumed and (least < low - slack or most > high + slack):
         raise ImageError(
             f"{what} has values from {least:g} to {most:g}, but the model's input ranges from {low:g} to {high:g}. "
             "Scale it, or pass pixels from 0 to 255 as uint8."

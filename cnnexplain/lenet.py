@@ -161,7 +161,7 @@ def evaluate(classifier: Classifier, split: str = "test") -> Evaluation:
     if classifier.preprocess.shape != (28, 28, 1) or len(classifier.labels) != 10:
         raise UsageError(f"{classifier!r} can't be evaluated on MNIST, which needs 28×28×1 → 10 classes.")
     images, digits = datasets.mnist(split)
-    pixels = classifier.preprocess.scale(images[..., None].astype(np.float32) / 255)
+    pixels = classifier.preprocess.encode(images[..., None].astype(np.float32) / 255)
     logits = classifier.logits(pixels).astype(np.float64)
     if not np.isfinite(logits).all():
         raise ModelError(f"{classifier!r} gives values that are not finite (NaN or infinity).")

@@ -80,9 +80,7 @@ def explain(
     _check_inputs(found, images, target, against, dataset)
     batch = None if images is None else as_batch(images, classifier)
     # Without images the model is tried on a grey one, since one that gives no finite numbers has nothing to explain.
-    grey = np.full(
-        (1, *classifier.preprocess.shape), (classifier.preprocess.low + classifier.preprocess.high) / 2, np.float32
-    )
+    grey = np.full((1, *classifier.preprocess.shape), classifier.preprocess.grey, np.float32)
     probabilities = classifier.predict(grey if batch is None else batch)
     if not np.isfinite(probabilities).all():
         which = " for a plain grey image" if batch is None else ""

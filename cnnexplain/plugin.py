@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from cnnexplain.arrays import Array
+    from cnnexplain.preprocess import Preprocess
     from cnnexplain.record import Record
 
-__all__ = ["Analysis", "Option", "Result", "hookimpl"]
+__all__ = ["Analysis", "NamedModel", "Option", "Pretrained", "Result", "hookimpl"]
 
 ALL = "all"
 """The name that stands for every installed analysis."""
@@ -49,6 +51,38 @@ class Result:
     facts: Mapping[str, Any] = field(default_factory=dict)
     overview: Result | None = None
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A model that a plugin has loaded, with what a user of it must know.
+
+    Args:
+        model: A Keras model, as `cnnexplain.load` takes it.
+        preprocess: What it expects of its input.
+        labels: The names of its K classes.
+        sha256: Of the file that the weights came from.
+    """
+
+    model: Any
+    preprocess: Preprocess
+    labels: Sequence[str]
+    sha256: str
+
+
+@dataclass(frozen=True)
+class NamedModel:
+    """A model that users ask for by name.
+
+    Args:
+        name: As it is given to `--model` and `cnnexplain.load`.
+        summary: What it is and where its weights come from, a sentence.
+        load: Builds it, given the file of weights that the user named, or None for its own.
+    """
+
+    name: str
+    summary: str
+    load: Callable[[Path | None], Pretrained]
 
 
 @dataclass(frozen=True)

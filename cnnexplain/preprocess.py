@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
 from PIL import Image
@@ -20,40 +21,93 @@ CONTRAST = 0.1
 """By how much of the way from black to white a digit must stand out from its ground."""
 
 
+Colour: TypeAlias = Literal["rgb", "bgr", "grey"]
+Fit: TypeAlias = Literal["stretch", "crop", "pad", "digit"]
+Interpolation: TypeAlias = Literal["bilinear", "bicubic", "nearest"]
+
+
 @dataclass(frozen=True)
 class Preprocess:
-    """The input that a model expects.
+    """From a picture to the input that a model expects: x = (v · scale − mean) / std, for pixel values v from 0 to 255.
 
     Args:
         height: Rows of the input.
         width: Columns of the input.
-        channels: 1 for grey, 3 for red, green, blue.
-        low: The input's value for black.
-        high: The input's value for white.
-        assumed: `low` and `high` are a guess, since nothing in the model tells them.
-        digits: Inputs are light digits on black, prepared as MNIST's are.
+        colour: The input's channels: "rgb", "bgr" or "grey".
+        scale: What pixel values are multiplied by.
+        mean: What is subtracted then: one number, or one for each channel in the model's order.
+        std: What is divided by then, likewise.
+        fit: How a picture of another size is brought to the input's: "stretch" takes it whole and does not keep its aspect,
+            "crop" takes its middle, "pad" puts it whole on black, "digit" prepares it as MNIST's digits are.
+        crop: For "crop", the share of the side that is kept, above 0 and up to 1.
+        interpolation: How it is resized.
+        assumed: What of this is a guess, since nothing in the model tells it: "range", "size".
     """
 
     height: int
     width: int
-    channels: int
-    low: float = 0.0
-    high: float = 1.0
-    assumed: bool = False
-    digits: bool = False
+    colour: Colour = "rgb"
+    scale: float = 1 / 255
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+    fit: Fit = "stretch"
+    crop: float = 1.0
+    interpolation: Interpolation = "bilinear"
+    assumed: tuple[str, ...] = ()
+
+    @property
+    def channels(self) -> int:
+        """1 for grey, 3 for colours."""
+        return 1 if self.colour == "grey" else 3
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """(H, W, C) of one input."""
         return self.height, self.width, self.channels
 
-    def scale(self, picture: Floats) -> Floats:
-        """Values from 0 to 1 brought into the model's input range."""
-        return np.asarray(self.low + picture * (self.high - self.low), np.float32)
+    @property
+    def digits(self) -> bool:
+        """Whether inputs are light digits on black, prepared as MNIST's are."""
+        return self.fit == "digit"
 
-    def unscale(self, image: Floats) -> Floats:
-        """The inverse of `scale`, for showing an input: 0 is black and 1 is white."""
-        return np.asarray((image - self.low) / (self.high - self.low), np.float32)
+    @property
+    def black(self) -> Floats:
+        """The input (C,) for a black pixel."""
+        return self.encode(np.zeros(self.channels, np.float32))
+
+    @property
+    def white(self) -> Floats:
+        """The input (C,) for a white pixel."""
+        return self.encode(np.ones(self.channels, np.float32))
+
+    @property
+    def grey(self) -> Floats:
+        """The input (C,) for a pixel half-way from black to white."""
+        return (self.black + self.white) / 2
+
+    @property
+    def low(self) -> float:
+        """The least value of an input."""
+        return float(np.minimum(self.black, self.white).min())
+
+    @property
+    def high(self) -> float:
+        """The greatest value of an input."""
+        return float(np.maximum(self.black, self.white).max())
+
+    def encode(self, picture: Floats) -> Floats:
+        """Pixels (…, C), red before blue, from 0 (black) to 1 (white), brought into the model's input range."""
+        values = self.swap(picture) * np.float32(255 * self.scale)
+        return np.asarray((values - np.array(self.mean, np.float32)) / np.array(self.std, np.float32), np.float32)
+
+    def decode(self, image: Floats) -> Floats:
+        """The inverse of `encode`, for showing an input."""
+        values = np.asarray(image, np.float32) * np.array(self.std, np.float32) + np.array(self.mean, np.float32)
+        return np.asarray(self.swap(values) / np.float32(255 * self.scale), np.float32)
+
+    def swap(self, values: Floats) -> Floats:
+        """Channels (…, C) in the model's order from red, green, blue, or back."""
+        return values[..., ::-1] if self.colour == "bgr" else values
 
     def apply(self, picture: Floats, invert: bool | None = None) -> tuple[Floats, bool]:
         """The model's input (H, W, C) for a picture, and whether it was inverted.
@@ -69,7 +123,7 @@ class Preprocess:
         if picture.shape != self.shape:
             fit = centre_digit if self.digits else resize
             picture = fit(picture, self.height, self.width)
-        return self.scale(picture), inverted
+        return self.encode(picture), inverted
 
 
 def resize(picture: Floats, height: int, width: int) -> Floats:

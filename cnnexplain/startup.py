@@ -43,10 +43,10 @@ def load(model: str, shown: Progress) -> Classifier:
     """Starts Keras and loads a model, saying so in the display."""
     task = shown.add_task("Starting Keras", total=None)
     start_keras()
-    from cnnexplain import classifier
+    from cnnexplain import loading
 
     shown.update(task, description="Loading the model")
-    loaded = classifier.load(model)
+    loaded = loading.load(model)
     shown.remove_task(task)
     return loaded
 
@@ -75,7 +75,7 @@ def start_keras() -> None:
 def print_assumption(classifier: Classifier) -> None:
     """Says how pixels were scaled where nothing in the model tells."""
     low, high = classifier.preprocess.low, classifier.preprocess.high
-    if classifier.preprocess.assumed:
+    if "range" in classifier.preprocess.assumed:
         terminal.say(f"Nothing in the model tells its input range: pixels were scaled to {low:g} to {high:g}.")
 
 

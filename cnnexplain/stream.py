@@ -98,7 +98,7 @@ class Stream:
             Source(self.names[place], hashlib.sha256(digit.tobytes()).hexdigest())
             for place, digit in zip(places, digits, strict=True)
         ]
-        return ImageBatch(self._classifier.preprocess.scale(digits[..., None].astype(np.float32) / 255), sources)
+        return ImageBatch(self._classifier.preprocess.encode(digits[..., None].astype(np.float32) / 255), sources)
 
 
 SPLITS = tuple(f"mnist:{split}" for split in datasets.SPLITS)

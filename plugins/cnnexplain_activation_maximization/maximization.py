@@ -44,9 +44,9 @@ class Maximum:
     moved: bool
 
 
-def origin(preprocess: Preprocess) -> float:
-    """The value of an empty pixel: black for digits, which are light on black, else the middle of the input range."""
-    return preprocess.low if preprocess.digits else (preprocess.low + preprocess.high) / 2
+def origin(preprocess: Preprocess) -> Floats:
+    """An empty pixel (C,): black for digits, which are light on black, else the middle of the input range."""
+    return preprocess.black if preprocess.digits else preprocess.grey
 
 
 def maximise(
@@ -129,7 +129,7 @@ class Ascent:
         self.space = PARAMETRIZATIONS[regularization.parametrization](*classifier.preprocess.shape[:2])
         self.steepness = np.zeros(len(objectives))
         self._starts, self._regularization, self._random = starts, regularization, random
-        self._low, self._high = classifier.preprocess.low, classifier.preprocess.high
+        self._low, self._high = classifier.preprocess.black, classifier.preprocess.white
         self._origin, self._span = origin(classifier.preprocess), self._high - self._low
         self._weights = list(seeds.values())
         self._score = classifier.differentiable(_sum, list(seeds), [weights.shape[1:] for weights in self._weights])

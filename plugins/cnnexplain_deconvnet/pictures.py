@@ -51,7 +51,7 @@ def projections(record: Record, index: int) -> Figure:
             if signal.shape[-1] == 1:
                 draw.signed(panel, signal[..., 0], "signal", limit=limit, bar=rank == len(signals) - 1)
             else:
-                panel.imshow(draw.signal(signal, limit), interpolation="antialiased")
+                panel.imshow(draw.signal(record.preprocess.swap(signal), limit), interpolation="antialiased")
             panel.set_title(f"map {fact['map']}: {fact['activation']:.3g}", fontsize=8, pad=3)
             if not rank:
                 draw.label(panel, f"{layer}, rule {rule}: strongest feature maps with their activation")
@@ -85,7 +85,7 @@ def patches(record: Record, layer: str) -> Figure:
         for place, rule in enumerate(rules, start=1):
             signals = record.arrays[f"patch_projection/{layer}/{rule}"][number]
             beside = draw.panel(figure, left + place * (wide + 0.06), top, wide, tall)
-            beside.imshow(_mosaic(signals), interpolation=smooth)
+            beside.imshow(_mosaic(record.preprocess.swap(signals)), interpolation=smooth)
             if len(rules) > 1:
                 beside.set_title(rule, fontsize=7.5, pad=3, loc="left", color="0.35")
     where = draw.shorten(record.provenance["dataset"]["name"], 40, tail=True)

@@ -178,8 +178,7 @@ def _of_dataset(
     shown = np.sort(np.argsort(-best.values[:, 0], kind="stable")[: _maps(layer)])
     chosen = best.pick(shown)
     size = (*chosen.values.shape, min(field.rows.size, height), min(field.columns.size, width), channels)
-    middle = (classifier.preprocess.low + classifier.preprocess.high) / 2
-    patches = np.full(size, middle, np.float32)
+    patches = np.full(size, classifier.preprocess.grey, np.float32)
     projections = {rule: np.zeros(size, np.float32) for rule in rules}
     units = [(each, rank) for each in range(len(shown)) for rank in range(chosen.values.shape[1])]
     for start in range(0, len(units), classifier.batch_size):

@@ -110,7 +110,7 @@ def representations(classifier: Classifier) -> list[str]:
     than `LAYERS` some are taken from all depths.
     """
     names = ["input", "logits", *(layer.name for layer in classifier.layers if layer.name != classifier.output)]
-    low, high = classifier.preprocess.low, classifier.preprocess.high
+    low, high = classifier.preprocess.black, classifier.preprocess.white
     digests = {name: hashlib.sha256() for name in names}
     for probe in np.random.default_rng(0).uniform(low, high, (PROBES, 1, *classifier.preprocess.shape)):
         for name, output in classifier.activations(probe, names).items():

@@ -71,16 +71,16 @@ def normalisation(preprocess: Preprocess, sigma: float | None) -> Normalisation:
         preprocess: The model's input.
         sigma: Taken in the place of the measured or guessed one.
     """
-    width = preprocess.high - preprocess.low
+    width = preprocess.white - preprocess.black
     if preprocess.digits:
         pixels = datasets.mnist("train")[0].reshape(-1, preprocess.height * preprocess.width)
         sums, squares = pixels.sum(axis=1), np.einsum("ij,ij->i", pixels, pixels, dtype=np.int64)
         mean = sums.sum() / pixels.size
         norms = np.sqrt(squares - 2 * mean * sums + pixels.shape[1] * mean**2)
-        middle, typical = preprocess.low + mean / 255 * width, float(norms.mean()) / 255 * width
+        middle, typical = preprocess.black + mean / 255 * width, float(norms.mean()) / 255 * float(width[0])
     else:
-        middle, typical = (preprocess.low + preprocess.high) / 2, SPREAD * width * math.sqrt(math.prod(preprocess.shape))
-    return Normalisation(np.full(preprocess.channels, middle, np.float32), typical if sigma is None else sigma)
+        middle, typical = preprocess.grey, SPREAD * math.sqrt(preprocess.height * preprocess.width * float((width**2).sum()))
+    return Normalisation(np.asarray(middle, np.float32), typical if sigma is None else sigma)
 
 
 def weights(classifier: Classifier, layer: str, alpha: float | None, variation: float | None) -> Weights:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -27,17 +28,22 @@ def filling(fill: str, preprocess: Preprocess, patch: int) -> Callable[[Floats],
         UsageError: There is no such fill, or the number is out of the model's input range where that range is known.
     """
     low, high = preprocess.low, preprocess.high
-    constants = {"grey": (low + high) / 2, "black": low, "white": high}
+    constants = {"grey": preprocess.grey, "black": preprocess.black, "white": preprocess.white}
     found: dict[str, Callable[[Floats], Floats]] = {
+        **{name: functools.partial(_filled, colour) for name, colour in constants.items()},
         "mean": lambda image: np.broadcast_to(image.mean(axis=(0, 1)), image.shape),
         "blur": lambda image: blurred(image, patch / 2),
     }
     if fill in found:
         return found[fill]
-    value = constants[fill] if fill in constants else _number(fill, [*constants, *found])
-    if not math.isfinite(value) or not (preprocess.assumed or low <= value <= high):
+    value = _number(fill, list(found))
+    if not math.isfinite(value) or not ("range" in preprocess.assumed or low <= value <= high):
         raise UsageError(f"--fill {fill} is out of the model's input range, {low:g} to {high:g}.")
-    return lambda image: np.full_like(image, value)
+    return functools.partial(_filled, np.float32(value))
+
+
+def _filled(colour: Floats | np.float32, image: Floats) -> Floats:
+    return np.full_like(image, colour)
 
 
 def blurred(image: Floats, sigma: float) -> Floats:

@@ -203,7 +203,7 @@ def test_pixels_that_are_no_inputs_yet_are_refused(lenet):
         lenet.predict(np.zeros((1, 28, 28, 1), np.uint8))
 
 
-@pytest.mark.parametrize(("scale", "offset", "assumed"), [(1 / 255, 0, False), (1 / 127.5, -1, False), (2.0, -1, True)])
+@pytest.mark.parametrize(("scale", "offset", "assumed"), [(1 / 255, 0, ()), (1 / 127.5, -1, ()), (2.0, -1, ("range",))])
 def test_only_a_rescaling_of_pixels_tells_the_range(scale, offset, assumed):
     parts = [keras.Input((4, 4, 1)), keras.layers.Rescaling(scale, offset), keras.layers.Flatten(), keras.layers.Dense(3)]
     assert cx.load(keras.Sequential(parts)).preprocess.assumed == assumed

@@ -54,7 +54,7 @@ def test_another_model_and_what_was_assumed_of_it(cli, tmp_path, model):
     assert code == 0
     assert "Nothing in the model tells its input range: pixels were scaled to 0 to 1." in out
     assert "Resized to the model's 12 rows × 10 columns: mnist:test/42." in out
-    assert json.loads((tmp_path / "cnnexplain-out/saliency/result.json").read_text())["input"]["assumed"] is True
+    assert json.loads((tmp_path / "cnnexplain-out/saliency/result.json").read_text())["input"]["assumed"] == ["range"]
 
 
 def test_names_with_brackets_are_shown_as_they_are(cli, tmp_path, digit_file):

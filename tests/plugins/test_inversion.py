@@ -115,16 +115,16 @@ def test_mean_and_sigma_are_those_of_the_training_digits(lenet, scale):
     mean = pixels.mean()
     np.testing.assert_allclose(scale.mean, [mean], rtol=1e-6)
     assert scale.sigma == pytest.approx(np.sqrt(((pixels - mean) ** 2).sum(axis=1)).mean(), rel=1e-9)
-    wide = loss.normalisation(Preprocess(28, 28, 1, low=-1, high=1, digits=True), None)
+    wide = loss.normalisation(Preprocess(28, 28, "grey", scale=2 / 255, mean=(1,), fit="digit"), None)
     assert wide.mean == pytest.approx([2 * mean - 1])
     assert wide.sigma == pytest.approx(2 * scale.sigma)
 
 
 def test_without_training_images_they_are_guessed_from_the_range():
-    found = loss.normalisation(Preprocess(12, 10, 3, low=-50, high=150), None)
+    found = loss.normalisation(Preprocess(12, 10, scale=200 / 255, mean=(50,)), None)
     assert found.mean.tolist() == [50, 50, 50]
     assert found.sigma == pytest.approx(50 * math.sqrt(360))
-    assert loss.normalisation(Preprocess(12, 10, 3), 7.5).sigma == 7.5
+    assert loss.normalisation(Preprocess(12, 10), 7.5).sigma == 7.5
 
 
 # What is found.
