@@ -204,7 +204,7 @@ class Classifier:
             def value(x: Any, *weights: Any) -> Any:
                 return sum(_product(output, weight) for output, weight in zip(outputs(x), weights, strict=True))
 
-            return backend.current().gradient(value, [self._shape, *shapes])
+            return backend.current().gradient(value, [self._shape, *shapes], self.model.variables)
 
         _, gradient = self._batched(self._compiled(("gradient", *names), build), images, *weights)
         return gradient
@@ -229,7 +229,9 @@ class Classifier:
 
         def build() -> Callable[..., list[Array]]:
             output = ruled(self._twin, layer.name, rule)
-            return backend.current().gradient(lambda x, seed: _product(output(x), seed), [self._shape, layer.shape])
+            return backend.current().gradient(
+                lambda x, seed: _product(output(x), seed), [self._shape, layer.shape], self.model.variables
+            )
 
         _, signal = self._batched(self._compiled((layer.name, rule), build), images, seeds)
         return signal
@@ -260,7 +262,7 @@ class Classifier:
             found = [keras.ops.cast(output, "float32") for output in outputs(shown)]
             return function(dict(zip(names, found, strict=True)), x, *others)
 
-        compiled = backend.current().gradient(value, [self._shape, *shapes])
+        compiled = backend.current().gradient(value, [self._shape, *shapes], self.model.variables)
 
         def differentiated(*arrays: Array) -> tuple[Floats, Floats]:
             values, gradient = self._batched(compiled, *arrays)
@@ -375,7 +377,9 @@ class Classifier:
     def _forward(self, names: tuple[str, ...]) -> Callable[[Array], list[Array]]:
         def build() -> Callable[[Array], list[Array]]:
             outputs = self._twin.function(names)
-            return backend.current().forward(lambda x: [keras.ops.cast(y, "float32") for y in outputs(x)], self._shape)
+            return backend.current().forward(
+                lambda x: [keras.ops.cast(y, "float32") for y in outputs(x)], self._shape, self.model.variables
+            )
 
         return self._compiled(names, build)
 
