@@ -7,7 +7,7 @@ import io
 import json
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import keras
 from cnnexplain import models
 from cnnexplain.classifier import Classifier
 from cnnexplain.errors import ModelError, UsageError
+from cnnexplain.preprocess import Preprocess
 
 CONFIG = 64 << 20
 """A model file whose description unpacks to more bytes is refused."""
@@ -24,11 +25,22 @@ CODE = ("Lambda", "__lambda__", "TorchModuleWrapper")
 """Classes that keep Python code in a model file."""
 
 
-def load(model: Any = None) -> Classifier:
+def load(
+    model: Any = None,
+    *,
+    preprocess: Preprocess | None = None,
+    labels: Sequence[str] | None = None,
+    output: str | None = None,
+    logits: bool = False,
+) -> Classifier:
     """A classifier to explain.
 
     Args:
         model: None or "lenet" for the LeNet that comes with the package, the path of a `.keras` file, or a Keras model.
+        preprocess: What its input is; None for what the model tells.
+        labels: The names of its classes.
+        output: The name of the output to explain, where there are several.
+        logits: Whether that output is the scores, whatever layer it comes from.
 
     Raises:
         UsageError: There is no such file.
@@ -42,7 +54,7 @@ def load(model: Any = None) -> Classifier:
     if isinstance(model, str | os.PathLike):
         return _from_file(models.find(model), os.fspath(model))
     if isinstance(model, keras.Model):
-        return Classifier(model, model.name)
+        return Classifier(model, model.name, preprocess=preprocess, labels=labels, output=output, logits=logits)
     raise UsageError(f"Can't load a {type(model).__name__}; expected a path, a Keras model, or nothing for the LeNet.")
 
 
