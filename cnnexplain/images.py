@@ -293,19 +293,22 @@ def _pixels(image: Image.Image, name: str, preprocess: Preprocess) -> Floats:
     """(h, w, 1 or 3) float32 from 0 to 1, upright; of a large image fewer pixels than it has."""
     turn = _turn(image)
     lying = turn is not None and turn >= turn.TRANSPOSE
-    height, width = (image.width, image.height) if lying else (image.height, image.width)
-    rows, columns = _size(height, width, preprocess) if height * width > LARGE else (height, width)
-    if rows * columns > max(4 * LARGE, 16 * preprocess.height * preprocess.width):
+    extent: tuple[float, float] = image.size
+    if image.width * image.height > LARGE:
+        # A JPEG can be decoded at a half, a quarter or an eighth of its size; the box is what that is of the whole.
+        drafted = image.draft(None, _size(extent, preprocess, lying=lying))
+        extent = extent if drafted is None else drafted[1][2:]
+        size = _size(extent, preprocess, lying=lying)
+    else:
+        size = image.size
+    # What is cut out of the middle decides the size, so that only then the rest can be much.
+    if preprocess.fit == "crop" and size[0] * size[1] > max(4 * LARGE, 16 * preprocess.height * preprocess.width):
         raise ImageError(
-            f"The image '{name}' of {height}×{width} pixels is too long for its breadth; cut it to what matters."
+            f"The image '{name}' of {image.height}×{image.width} pixels is too long for its breadth; cut it to what matters."
         )
-    size = (rows, columns) if lying else (columns, rows)
-    # A JPEG can be decoded at a half, a quarter or an eighth of its size; the box is what that is of the whole.
-    drafted = None if size == image.size else image.draft(None, size)
-    box = drafted[1] if drafted is not None else (0, 0, *image.size)
     deep = image.mode.startswith(("I", "F"))
     mode = "F" if deep else "RGBA" if image.has_transparency_data else "L" if image.mode in ("1", "L") else "RGB"
-    small = _shrunk(image, mode, size, box[2:]) if size != image.size else image.convert(mode)
+    small = _shrunk(image, mode, size, extent) if size != image.size else image.convert(mode)
     values = np.asarray(small if turn is None else small.transpose(turn), np.float32)
     if deep:
         return _deep(values, image, name)
@@ -329,15 +332,16 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
     return turns.get(image.getexif().get(ExifTags.Base.Orientation, 1))
 
 
-def _size(height: int, width: int, preprocess: Preprocess) -> tuple[int, int]:
-    """The rows and columns that are made of a large picture: by whole factors fewer, twice what the model takes at least."""
-    sides = (2 * LARGEST, 2 * LARGEST) if preprocess.digits else (2 * preprocess.height, 2 * preprocess.width)
-    down, across = height / sides[0], width / sides[1]
+def _size(extent: tuple[float, float], preprocess: Preprocess, *, lying: bool) -> tuple[int, int]:
+    """The (columns, rows) that are made of a large picture: by whole factors fewer, twice what the model takes at least."""
+    sides = (2 * LARGEST, 2 * LARGEST) if preprocess.digits else (2 * preprocess.width, 2 * preprocess.height)
+    across, down = (length / side for length, side in zip(extent, sides[::-1] if lying else sides, strict=True))
     if preprocess.fit == "crop":
-        down = across = min(down, across) * preprocess.crop
+        across = down = min(across, down) * preprocess.crop
     elif preprocess.fit != "stretch":
-        down = across = max(down, across)
-    return (max(1, round(height / max(1, int(down)))), max(1, round(width / max(1, int(across)))))
+        across = down = max(across, down)
+    columns, rows = (round(length / max(1, int(factor))) for length, factor in zip(extent, (across, down), strict=True))
+    return max(1, columns), max(1, rows)
 
 
 def _shrunk(image: Image.Image, mode: str, size: tuple[int, int], extent: tuple[float, float]) -> Image.Image:

@@ -8,9 +8,10 @@ import pytest
 from PIL import Image
 
 import cnnexplain as cx
-from cnnexplain import datasets
+from cnnexplain import datasets, images
 from cnnexplain.errors import ImageError, UsageError
 from cnnexplain.images import find
+from cnnexplain.preprocess import Preprocess
 
 
 @pytest.fixture
@@ -254,3 +255,145 @@ def test_a_mask_over_pixels_gives_plain_numbers(lenet):
     assert batch[batch > 0.5].sources == ()
     assert (batch[batch > 0.5] > 0.5).all()
     assert batch[np.array([False, True])].sources == batch.sources[1:]
+
+
+@pytest.fixture
+def photograph(random):
+    """1,000×700 pixels with detail of every size."""
+    layers = [
+        Image.fromarray(random.integers(0, 256, (side, side, 3), np.uint8)).resize((1000, 700), Image.Resampling.BICUBIC)
+        for side in (3, 10, 30, 100, 300)
+    ]
+    return np.mean([np.asarray(layer, np.float32) for layer in layers], axis=0).astype(np.uint8)
+
+
+SHARP = {"height": 30, "width": 40}
+
+
+@pytest.mark.parametrize(
+    ("preprocess", "most"),
+    [
+        (Preprocess(**SHARP), 0.02),
+        (Preprocess(**SHARP, fit="crop", crop=0.875), 0.02),
+        (Preprocess(**SHARP, fit="pad"), 0.02),
+        (Preprocess(**SHARP, colour="grey", interpolation="bicubic"), 0.03),
+    ],
+)
+@pytest.mark.parametrize(
+    "kind", ["png", "jpg", "turned.jpg", "alpha.png", "deep.png", "deep.tiff", "real.tiff", "palette.png"]
+)
+def test_a_large_photograph_is_read_as_a_small_one_would_be(tmp_path, photograph, preprocess, most, kind, monkeypatch):
+    path, options = tmp_path / f"x.{kind}", {}
+    picture = Image.fromarray(photograph)
+    if kind == "turned.jpg":
+        options["exif"] = Image.Exif()
+        options["exif"][0x0112] = 6
+    elif kind == "alpha.png":
+        picture.putalpha(picture.getchannel(1))
+    elif kind.startswith("deep"):
+        picture = Image.fromarray(photograph[..., 0].astype(np.uint16) * 257)
+    elif kind == "real.tiff":
+        picture = Image.fromarray(photograph[..., 0].astype(np.float32) / 255)
+    elif kind == "palette.png":
+        picture = picture.quantize(64, dither=Image.Dither.NONE)
+    picture.save(path, **options)
+    whole, source = images.read(str(path), preprocess, None)
+    assert source.resized
+    sizes = []
+    apply = Preprocess.apply
+    monkeypatch.setattr(images, "LARGE", 20_000)
+    monkeypatch.setattr(
+        Preprocess, "apply", lambda self, found, invert: sizes.append(found.shape) or apply(self, found, invert)
+    )
+    shrunk, again = images.read(str(path), preprocess, None)
+    assert again == source
+    assert sizes[0][0] * sizes[0][1] < 20_000
+    least = 1 if preprocess.fit == "pad" else 2
+    assert sizes[0][0] >= least * 30
+    assert sizes[0][1] >= least * 40
+    assert np.abs(whole - shrunk).max() <= most
+    assert np.abs(whole - shrunk).mean() <= most / 4
+
+
+def test_a_large_photograph_of_a_digit_is_read_as_a_small_one_would_be(lenet, tmp_path, ramp, monkeypatch):
+    Image.fromarray(255 - ramp).resize((4100, 4100), Image.Resampling.BILINEAR).save(tmp_path / "x.png", compress_level=1)
+    shrunk = cx.read_images(tmp_path / "x.png", lenet)
+    monkeypatch.setattr(images, "LARGE", 10**9)
+    whole = cx.read_images(tmp_path / "x.png", lenet)
+    assert shrunk.sources == whole.sources
+    assert shrunk.sources[0].inverted
+    np.testing.assert_allclose(shrunk, whole, atol=0.02)
+
+
+def test_edges_stay_in_their_places(tmp_path, monkeypatch):
+    """A side that no factor divides: lines at known places are found there to a tenth of a pixel."""
+    pixels = np.zeros((1237, 1611), np.uint8)
+    pixels[800:] = 255
+    pixels[:, 1200:] = 255
+    monkeypatch.setattr(images, "LARGE", 100_000)
+    preprocess = Preprocess(30, 40, "grey")
+    for suffix in ("png", "jpg"):
+        Image.fromarray(pixels).save(tmp_path / f"x.{suffix}")
+        found = images.read(str(tmp_path / f"x.{suffix}"), preprocess, None)[0][..., 0]
+        assert 30 - found[:, 0].sum() == pytest.approx(800 / 1237 * 30, abs=0.1)
+        assert 40 - found[0].sum() == pytest.approx(1200 / 1611 * 40, abs=0.1)
+
+
+def test_a_mean_of_what_is_transparent_is_of_what_is_seen(tmp_path, monkeypatch):
+    """Red that isn't seen is not mixed with what is."""
+    rgba = np.zeros((400, 400, 4), np.uint8)
+    rgba[::2] = (255, 0, 0, 0)
+    rgba[1::2] = (0, 0, 200, 255)
+    Image.fromarray(rgba).save(tmp_path / "x.png")
+    monkeypatch.setattr(images, "LARGE", 100_000)
+    found = images.read(str(tmp_path / "x.png"), Preprocess(20, 20), None)[0]
+    # Half of the light is the white ground's.
+    np.testing.assert_allclose(found[5:-5, 5:-5], np.broadcast_to([0.5, 0.5, (200 / 255 + 1) / 2], (10, 10, 3)), atol=0.01)
+
+
+def test_the_darkest_and_lightest_of_a_large_deep_image_count(tmp_path, monkeypatch):
+    values = np.zeros((400, 400), np.float32)
+    values[::20, ::20] = 200
+    Image.fromarray(values).save(tmp_path / "x.tiff")
+    monkeypatch.setattr(images, "LARGE", 100_000)
+    found = images.read(str(tmp_path / "x.tiff"), Preprocess(20, 20, "grey"), None)[0]
+    # The means are below 1, but the whole is on the scale of 255.
+    assert found.mean() == pytest.approx(200 / 400 / 255, rel=1e-3)
+    values[7, 7] = np.nan
+    Image.fromarray(values).save(tmp_path / "x.tiff")
+    with pytest.raises(ImageError, match="not finite"):
+        images.read(str(tmp_path / "x.tiff"), Preprocess(20, 20, "grey"), None)
+
+
+def test_a_ribbon_of_which_the_middle_is_taken_is_refused(tmp_path, monkeypatch):
+    Image.fromarray(np.zeros((30, 20_000), np.uint8)).save(tmp_path / "x.png")
+    monkeypatch.setattr(images, "LARGE", 100_000)
+    with pytest.raises(ImageError, match="of 30×20000 pixels is too long for its breadth"):
+        images.read(str(tmp_path / "x.png"), Preprocess(28, 28, fit="crop"), None)
+    assert images.read(str(tmp_path / "x.png"), Preprocess(28, 28), None)[0].shape == (28, 28, 3)
+
+
+PEAK = """
+import resource, sys
+from cnnexplain import images, preprocess
+from PIL import JpegImagePlugin, PngImagePlugin
+
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+images.read(sys.argv[1], preprocess.Preprocess(224, 224), None)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / (1 << 20 if sys.platform == "darwin" else 1 << 10))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "most"), [("RGB.jpg", 200), ("RGB.png", 600), ("RGBA.png", 600), ("P.png", 300), ("I;16.png", 400)]
+)
+def test_a_hundred_megapixels_are_read_in_bounded_memory(tmp_path, shell, kind, most):
+    mode, _, suffix = kind.partition(".")
+    small = Image.effect_noise((125, 100), 80)
+    deep = Image.fromarray(np.asarray(small, np.uint16) * 257) if mode == "I;16" else small.convert(mode)
+    path = tmp_path / f"x.{suffix}"
+    deep.resize((12_500, 8_000), Image.Resampling.NEAREST).save(path, **({"compress_level": 1} if suffix == "png" else {}))
+    done = shell("-c", PEAK, path)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < most
