@@ -295,8 +295,10 @@ def _pixels(image: Image.Image, name: str, preprocess: Preprocess) -> Floats:
     lying = turn is not None and turn >= turn.TRANSPOSE
     extent: tuple[float, float] = image.size
     if image.width * image.height > LARGE:
-        # A JPEG can be decoded at a half, a quarter or an eighth of its size; the box is what that is of the whole.
-        drafted = image.draft(None, _size(extent, preprocess, lying=lying))
+        # A JPEG can be decoded at a half, a quarter or an eighth of its size; the box is what that is of the whole. Twice as
+        # much as is needed keeps its error, which is that of blocks of pixels, half as large.
+        columns, rows = _size(extent, preprocess, lying=lying)
+        drafted = image.draft(None, (2 * columns, 2 * rows))
         extent = extent if drafted is None else drafted[1][2:]
         size = _size(extent, preprocess, lying=lying)
     else:

@@ -344,8 +344,8 @@ def test_values_are_those_of_the_forward_pass(lenet, noise):
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
-def cramped(clf, most, monkeypatch):
-    """Has all that a classifier compiles raise MemoryError for more than `most` images; returns the lengths that came."""
+def cramped(most, monkeypatch):
+    """Has all that is compiled raise MemoryError for more than `most` images; returns the lengths that came."""
     from cnnexplain import backend
 
     lengths = []
@@ -371,19 +371,22 @@ def cramped(clf, most, monkeypatch):
 
 def test_a_batch_too_large_for_the_memory_is_halved_and_none_lost(model, random, monkeypatch):
     images = random.uniform(0, 1, (23, 12, 10, 3)).astype(np.float32)
-    expected = cx.load(model())
-    lengths = cramped(clf := cx.load(model()), 3, monkeypatch)
+    whole = cx.load(model())
+    logits, gradient = whole.logits(images), whole.gradient(images, [1] * 23)
+    lengths = cramped(3, monkeypatch)
+    clf = cx.load(model())
     monkeypatch.setitem(clf.__dict__, "batch_size", 16)
-    np.testing.assert_allclose(clf.logits(images), expected.logits(images), atol=1e-5)
+    np.testing.assert_allclose(clf.logits(images), logits, atol=1e-5)
     assert lengths[:5] == [16, 8, 4, 2, 2]
     assert clf.batch_size == 2
     lengths.clear()
-    np.testing.assert_allclose(clf.gradient(images, [1] * 23), expected.gradient(images, [1] * 23), atol=1e-5)
+    np.testing.assert_allclose(clf.gradient(images, [1] * 23), gradient, atol=1e-5)
     assert lengths == [2] * 11 + [1]
 
 
 def test_where_one_image_is_too_many_it_is_said(model, random, monkeypatch):
-    lengths = cramped(clf := cx.load(model()), 0, monkeypatch)
+    lengths = cramped(0, monkeypatch)
+    clf = cx.load(model())
     with pytest.raises(ModelError, match="needs more memory for a single image than there is"):
         clf.logits(random.uniform(0, 1, (5, 12, 10, 3)).astype(np.float32))
     assert lengths == [5, 2, 1]
@@ -394,7 +397,8 @@ def test_analyses_find_the_same_where_the_batch_shrinks_underway(model, random, 
     images = random.uniform(0, 1, (4, 12, 10, 3)).astype(np.float32)
     options = {"inversion": {"iterations": 2, "layer": ["conv"]}, "occlusion": {"patch": 4, "stride": 1}}.get(analysis, {})
     expected = cx.explain(analysis, cx.load(model()), images, **options)
-    lengths = cramped(clf := cx.load(model()), 3, monkeypatch)
+    lengths = cramped(3, monkeypatch)
+    clf = cx.load(model())
     found = cx.explain(analysis, clf, images, **options)
     assert max(lengths) > 3
     assert clf.batch_size <= 3
@@ -407,7 +411,8 @@ def test_activation_maximization_finds_the_same_where_the_batch_shrinks_underway
     images = random.uniform(0, 1, (9, 12, 10, 3)).astype(np.float32)
     given = {"dataset": images, "steps": 2}
     expected = cx.explain("activation-maximization", cx.load(model()), **given)
-    lengths = cramped(clf := cx.load(model()), 3, monkeypatch)
+    lengths = cramped(3, monkeypatch)
+    clf = cx.load(model())
     found = cx.explain("activation-maximization", clf, **given)
     assert max(lengths) > 3
     np.testing.assert_allclose(found.arrays["optimum"], expected.arrays["optimum"], atol=1e-4)
