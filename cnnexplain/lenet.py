@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from cnnexplain import datasets, files, sidecar
+from cnnexplain import backend, datasets, files, sidecar
 from cnnexplain.arrays import Array, Floats, Integers
 from cnnexplain.classifier import LENET
 from cnnexplain.errors import ModelError, UsageError
@@ -144,12 +144,11 @@ def train(
     batches = _Augmented(x[:split], y[:split], batch_size, seed)
     model = build(seed)
     schedule = keras.optimizers.schedules.CosineDecay(RATE, epochs * len(batches))
-    # Left to choose, Keras compiles with XLA, whose convolutions take twice the time on a processor.
     model.compile(
         keras.optimizers.AdamW(schedule, weight_decay=DECAY),
         "sparse_categorical_crossentropy",
         metrics=["accuracy"],
-        jit_compile=False,
+        jit_compile=backend.current().JIT,
     )
     keeper = _Keeper(path, epochs, len(batches), progress)
     interrupted = False

@@ -182,7 +182,7 @@ def middle(picture: Floats, aspect: float, share: float) -> Floats:
     rows = max(1, round(share * min(height, width * aspect)))
     columns = max(1, round(share * min(width, height / aspect)))
     top, left = (height - rows) // 2, (width - columns) // 2
-    return np.asarray(picture[top : top + rows, left : left + columns])
+    return np.asarray(picture[top : top + rows, left : left + columns], np.float32)
 
 
 def letterbox(picture: Floats, height: int, width: int, interpolation: Interpolation = "bilinear") -> Floats:

@@ -1,10 +1,11 @@
 """The only code that knows TensorFlow, JAX or PyTorch: one module for each, all with the same few functions.
 
-Each module offers `forward`, `gradient` and `with_pullback`; all else is built on them.
+Each module offers what `Backend` lists; all else is built on it.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeAlias, cast
 
@@ -15,21 +16,39 @@ from cnnexplain.errors import ModelError
 
 Shape: TypeAlias = tuple[int, ...]
 
+NAMES = ("tensorflow", "jax", "torch")
+"""The backends that have a module here, under these names."""
+
 
 class Backend(Protocol):
-    """What each module of this package offers; shapes are without the batch axis, which may be of any length."""
+    """What each module of this package offers; shapes are without the batch axis, which may be of any length.
 
-    def forward(self, function: Callable[[Any], Sequence[Any]], shape: Shape) -> Callable[[Array], list[Array]]:
+    `variables` are the Keras variables that a function reads. It sees the values that they have when it is called. Where
+    memory doesn't suffice, what is compiled raises `MemoryError`.
+    """
+
+    JIT: bool | str
+    """What `jit_compile` is best set to where Keras trains a model."""
+
+    def forward(
+        self, function: Callable[[Any], Sequence[Any]], shape: Shape, variables: Sequence[Any]
+    ) -> Callable[[Array], list[Array]]:
         """`function` compiled once for float32 batches (N, *shape)."""
 
-    def gradient(self, function: Callable[..., Any], shapes: Sequence[Shape]) -> Callable[..., list[Array]]:
+    def gradient(
+        self, function: Callable[..., Any], shapes: Sequence[Shape], variables: Sequence[Any]
+    ) -> Callable[..., list[Array]]:
         """Compiled once: (x, …) ↦ function(x, …), of shape (N,), and the gradient of each with respect to its own x.
 
-        Each argument is a float32 batch, of the shapes in `shapes`.
+        Each argument is a float32 batch, of the shapes in `shapes`. What is compiled raises `ModelError` where the function
+        doesn't depend on x through operations that have a gradient.
         """
 
     def with_pullback(self, function: Callable[[Any], Any], pull: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
         """`function`, but its pull-back at x of a signal is pull(x, signal)."""
+
+    def devices(self) -> list[str]:
+        """The devices that the backend sees, such as "cpu:0"."""
 
 
 def current() -> Backend:
@@ -39,8 +58,20 @@ def current() -> Backend:
         ModelError: Keras runs on a backend that has no module here.
     """
     name = keras.backend.backend()
-    if name != "tensorflow":
-        raise ModelError(f"Keras runs on '{name}', but cnnexplain needs TensorFlow: set KERAS_BACKEND=tensorflow.")
-    from cnnexplain.backend import tensorflow
+    if name not in NAMES:
+        raise ModelError(f"Keras runs on '{name}', but cnnexplain needs one of {', '.join(NAMES)}: set KERAS_BACKEND.")
+    return module(name)
 
-    return cast("Backend", tensorflow)
+
+def module(name: str) -> Backend:
+    """The module for a backend; it imports that backend, whichever Keras runs on.
+
+    Raises:
+        ImportError: It is not installed.
+    """
+    return cast("Backend", importlib.import_module(f"cnnexplain.backend.{name}"))
+
+
+def no_gradient() -> ModelError:
+    """What is raised where a function doesn't depend on its input through operations that have a gradient."""
+    return ModelError("The model's scores do not depend on its input through layers that have a gradient.")

@@ -10,15 +10,26 @@ import numpy as np
 import tensorflow as tf
 
 from cnnexplain.arrays import Array
-from cnnexplain.errors import ModelError
+from cnnexplain.backend import no_gradient
+
+# Left to choose, Keras compiles with XLA, whose convolutions take twice the time on a processor.
+JIT = False
 
 
-def forward(function: Callable[[Any], Sequence[Any]], shape: tuple[int, ...]) -> Callable[[Array], list[Array]]:
+def forward(
+    function: Callable[[Any], Sequence[Any]],
+    shape: tuple[int, ...],
+    variables: Sequence[Any],  # noqa: ARG001  # A tf.function reads them where they are.
+) -> Callable[[Array], list[Array]]:
     """`function` compiled once for float32 batches (N, *shape)."""
     return _compiled(function, [shape])
 
 
-def gradient(function: Callable[..., Any], shapes: Sequence[tuple[int, ...]]) -> Callable[..., list[Array]]:
+def gradient(
+    function: Callable[..., Any],
+    shapes: Sequence[tuple[int, ...]],
+    variables: Sequence[Any],  # noqa: ARG001
+) -> Callable[..., list[Array]]:
     """Compiled once: (x, …) ↦ function(x, …), of shape (N,), and the gradient of each with respect to its own x."""
 
     def pull(x: Any, *others: Any) -> tuple[Any, Any]:
@@ -27,7 +38,7 @@ def gradient(function: Callable[..., Any], shapes: Sequence[tuple[int, ...]]) ->
             values = function(x, *others)
         slope = tape.gradient(values, x)
         if slope is None:
-            raise ModelError("The model's scores do not depend on its input through layers that have a gradient.")
+            raise no_gradient()
         return values, slope
 
     return _compiled(pull, shapes)
@@ -42,8 +53,21 @@ def with_pullback(function: Callable[[Any], Any], pull: Callable[[Any, Any], Any
     return tf.custom_gradient(forwards)  # type: ignore[no-any-return]
 
 
+def devices() -> list[str]:
+    """The devices that TensorFlow sees, such as "cpu:0"."""
+    names = (device.name.removeprefix("/physical_device:") for device in tf.config.list_physical_devices())
+    return [name.lower() for name in names]
+
+
 def _compiled(function: Callable[..., Sequence[Any]], shapes: Sequence[tuple[int, ...]]) -> Callable[..., list[Array]]:
     signature = [tf.TensorSpec((None, *shape), tf.float32) for shape in shapes]
     # TensorFlow takes functions that share their code for one, and warns when several of them are compiled.
     compiled = tf.function(functools.partial(function), input_signature=signature)
-    return lambda *arrays: [np.asarray(each) for each in compiled(*(np.asarray(array, np.float32) for array in arrays))]
+
+    def call(*arrays: Array) -> list[Array]:
+        try:
+            return [np.asarray(each) for each in compiled(*(np.asarray(array, np.float32) for array in arrays))]
+        except tf.errors.ResourceExhaustedError as error:
+            raise MemoryError(error.message) from error
+
+    return call

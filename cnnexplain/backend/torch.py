@@ -1,0 +1,99 @@
+"""The backend's primitives on PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+import torch
+
+from cnnexplain.arrays import Array
+from cnnexplain.backend import no_gradient
+
+# To compile, PyTorch needs a C++ compiler on the machine.
+JIT = False
+
+
+def forward(
+    function: Callable[[Any], Sequence[Any]],
+    shape: tuple[int, ...],  # noqa: ARG001  # PyTorch computes step by step.
+    variables: Sequence[Any],
+) -> Callable[[Array], list[Array]]:
+    """`function` for float32 batches (N, *shape)."""
+
+    def call(array: Array) -> list[Array]:
+        with _computing(variables), torch.no_grad():
+            return _arrays(function(_tensor(array)))
+
+    return call
+
+
+def gradient(
+    function: Callable[..., Any],
+    shapes: Sequence[tuple[int, ...]],  # noqa: ARG001
+    variables: Sequence[Any],
+) -> Callable[..., list[Array]]:
+    """(x, …) ↦ function(x, …), of shape (N,), and the gradient of each with respect to its own x."""
+
+    def call(array: Array, *others: Array) -> list[Array]:
+        with _computing(variables), torch.enable_grad():
+            x = _tensor(array).requires_grad_()
+            values = function(x, *map(_tensor, others))
+            if not values.requires_grad:
+                raise no_gradient()
+            (slope,) = torch.autograd.grad(values.sum(), x, allow_unused=True)
+            if slope is None:
+                raise no_gradient()
+            return _arrays([values, slope])
+
+    return call
+
+
+def with_pullback(function: Callable[[Any], Any], pull: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
+    """`function`, but its pull-back at x of a signal is pull(x, signal)."""
+
+    class Pulled(torch.autograd.Function):  # type: ignore[misc]  # PyTorch may not be installed.
+        @staticmethod
+        def forward(context: Any, x: Any) -> Any:
+            context.save_for_backward(x)
+            return function(x)
+
+        @staticmethod
+        def backward(context: Any, signal: Any) -> Any:
+            return pull(*context.saved_tensors, signal)
+
+    return Pulled.apply  # type: ignore[no-any-return]
+
+
+def devices() -> list[str]:
+    """The devices that PyTorch sees, such as "cpu:0"."""
+    cuda = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    return ["cpu:0", *cuda, *(["mps:0"] if torch.backends.mps.is_available() else [])]
+
+
+@contextmanager
+def _computing(variables: Sequence[Any]) -> Iterator[None]:
+    """The variables as they are, but without a gradient, for which PyTorch would keep what every layer is given."""
+    values = [(variable, variable.value.detach()) for variable in variables]
+    try:
+        with keras.StatelessScope(state_mapping=values):
+            yield
+    except torch.OutOfMemoryError as error:
+        raise MemoryError(str(error)) from error
+    # On a processor there is no error of its own.
+    except RuntimeError as error:
+        if "can't allocate memory" in str(error):
+            raise MemoryError(str(error)) from error
+        raise
+
+
+def _tensor(array: Array) -> Any:
+    # A copy: what PyTorch computes must neither write to the caller's array nor warn that it can't.
+    return keras.ops.convert_to_tensor(np.array(array, np.float32))
+
+
+def _arrays(tensors: Sequence[Any]) -> list[Array]:
+    return [keras.ops.convert_to_numpy(tensor) for tensor in tensors]
