@@ -42,7 +42,7 @@ class Source:
         name: As the user gave it: a path, a sample's name, or "array[3]".
         sha256: Of the file's bytes, of the sample's raw pixels, or of the array's numbers.
         inverted: Dark and light were swapped.
-        resized: The picture had another size than the model's input.
+        resized: It was cut or resized to the model's input.
     """
 
     name: str
@@ -230,7 +230,7 @@ def _read(name: str, preprocess: Preprocess, invert: bool | None) -> tuple[Float
     if preprocess.digits and float(image.max()) == preprocess.low:
         raise ImageError(f"'{name}' shows nothing that stands out from its ground, so there is no digit to explain.")
     source = Source(name, hashlib.sha256(data).hexdigest())
-    return image, replace(source, inverted=inverted, resized=pixels.shape[:2] != image.shape[:2])
+    return image, replace(source, inverted=inverted, resized=not preprocess.keeps(*pixels.shape[:2]))
 
 
 def _file(name: str) -> tuple[bytes, Floats]:

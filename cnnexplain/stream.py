@@ -79,7 +79,8 @@ class Stream:
     def _readable(self, places: Sequence[int]) -> tuple[Array, ImageBatch]:
         if self._batch is not None:
             return np.array(places), self._batch[list(places)]
-        if self.name in SPLITS and not self._invert and self._classifier.preprocess.shape == (28, 28, 1):
+        preprocess = self._classifier.preprocess
+        if self.name in SPLITS and not self._invert and preprocess.channels == 1 and preprocess.keeps(28, 28):
             return np.array(places), self._mnist(list(places))
         kept, read = [], []
         for place in places:

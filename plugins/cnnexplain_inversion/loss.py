@@ -72,8 +72,8 @@ def normalisation(preprocess: Preprocess, sigma: float | None) -> Normalisation:
         sigma: Taken in the place of the measured or guessed one.
     """
     width = preprocess.white - preprocess.black
-    if preprocess.digits:
-        pixels = datasets.mnist("train")[0].reshape(-1, preprocess.height * preprocess.width)
+    if preprocess.digits and preprocess.shape == (28, 28, 1):
+        pixels = datasets.mnist("train")[0].reshape(-1, 28 * 28)
         sums, squares = pixels.sum(axis=1), np.einsum("ij,ij->i", pixels, pixels, dtype=np.int64)
         mean = sums.sum() / pixels.size
         norms = np.sqrt(squares - 2 * mean * sums + pixels.shape[1] * mean**2)
