@@ -30,12 +30,14 @@ def _model_option(flag: str, metavar: str, text: str, kind: Any = str | None) ->
     return Annotated[kind, typer.Option(flag, metavar=metavar, help=escape(text), rich_help_panel=PANEL)]
 
 
+MODEL_HELP = f"A Keras model (.keras, .h5), '{models.INCLUDED}', which is included, or another name from 'cnnexplain list'."
+
 MODEL_OPTIONS: dict[str, tuple[Any, Any]] = {
     "model": (
         _model_option(
             "--model",
             "MODEL",
-            f"A Keras model (.keras, .h5), '{models.INCLUDED}', which is included, or another name from 'cnnexplain list'.",
+            MODEL_HELP,
             str,
         ),
         models.INCLUDED,
