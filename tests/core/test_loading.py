@@ -196,7 +196,7 @@ def test_custom_objects_are_named_or_given(own, tmp_path, monkeypatch, random, f
     objects = [own_layers.Triple, own_layers.Double, own_layers.halved]
     np.testing.assert_allclose(cx.load(file, custom_objects=objects).logits(images), expected, rtol=1e-6)
     mapping = {"Triple": own_layers.Triple, "halved": own_layers.halved}
-    mapping |= {name: own_layers.Double for name in ("Double", "acme>Double")}
+    mapping |= dict.fromkeys(("Double", "acme>Double"), own_layers.Double)
     np.testing.assert_allclose(cx.load(file, custom_objects=mapping).logits(images), expected, rtol=1e-6)
 
 
@@ -320,8 +320,16 @@ def test_pictures_and_tables_have_the_labels_and_the_result_what_was_applied(pat
     result = json.loads((tmp_path / "cnnexplain-out/saliency/result.json").read_text())
     assert result["images"][0]["target"] == "eel"
     assert result["input"] == {
-        **{"height": 12, "width": 10, "colour": "rgb", "scale": 1.0, "mean": [127.0], "std": [128.0]},
-        **{"fit": "crop", "crop": 1.0, "interpolation": "bilinear", "assumed": []},
+        "height": 12,
+        "width": 10,
+        "colour": "rgb",
+        "scale": 1.0,
+        "mean": [127.0],
+        "std": [128.0],
+        "fit": "crop",
+        "crop": 1.0,
+        "interpolation": "bilinear",
+        "assumed": [],
     }
 
 
@@ -380,7 +388,7 @@ def test_a_plugin_offers_models_by_name(plugins, tmp_path, cli):
         cx.load("zoo:nothing")
     with pytest.raises(UsageError, match=r"There is no model file 'zooo'. Did you mean 'zoo'\? .*'cnnexplain list'"):
         cx.load("zooo")
-    with pytest.raises(UsageError, match="There is no file of weights 'no.h5'"):
+    with pytest.raises(UsageError, match=r"There is no file of weights 'no\.h5'"):
         cx.load("zoo", weights="no.h5")
 
 
