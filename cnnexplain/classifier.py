@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import math
 import operator
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,7 +28,7 @@ LENET = "cnnexplain_lenet"
 """The name that a Keras model made by `cnnexplain train` carries, by which its input is known to be MNIST's."""
 
 MEMORY = 1 << 30
-"""Bytes that the intermediate results of one batch may take."""
+"""Bytes that the intermediate results of one batch may take, where the machine has so many to spare."""
 
 SIDE = 224
 """Rows and columns that are taken for a model which leaves them open, where nothing else is said."""
@@ -368,11 +369,20 @@ class Classifier:
 
     @cached_property
     def batch_size(self) -> int:
-        """How many images go through the model at once, from 1 to 256, so that `MEMORY` suffices.
+        """How many images go through the model at once, from 1 to 256, so that the memory suffices.
 
-        Every layer's output counts three times: the output, its gradient, and the room that a layer needs to work.
+        Every layer's output counts three times: the output, its gradient, and the room that a layer needs to work. Where
+        that is still too much it becomes smaller while the model runs: to go through images, use `slices`.
         """
-        return max(1, min(256, MEMORY // (3 * 4 * self._twin.values)))
+        return max(1, min(256, _memory() // (3 * 4 * self._twin.values)))
+
+    def slices(self, count: int) -> Iterator[slice]:
+        """Goes through `count` items, as many at a time as `batch_size` says by then, leaving none out."""
+        start = 0
+        while start < count:
+            stop = min(start + self.batch_size, count)
+            yield slice(start, stop)
+            start = stop
 
     def _forward(self, names: tuple[str, ...]) -> Callable[[Array], list[Array]]:
         def build() -> Callable[[Array], list[Array]]:
@@ -420,9 +430,34 @@ class Classifier:
             )
         if arrays[0].shape[1:] != self.preprocess.shape:
             raise UsageError(wrong_shape(arrays[0].shape, self.preprocess))
-        starts = range(0, max(len(arrays[0]), 1), self.batch_size)
-        parts = [function(*(a[i : i + self.batch_size] for a in arrays)) for i in starts]
+        parts = [part for here in self.slices(max(len(arrays[0]), 1)) for part in self._halved(function, arrays, here)]
         return [np.concatenate(part) if len(part) > 1 else part[0] for part in zip(*parts, strict=True)]
+
+    def _halved(self, function: Callable[..., list[Array]], arrays: Sequence[Array], here: slice) -> Iterator[list[Array]]:
+        """What the function gives for a slice of the arrays, which is halved as long as it takes too much memory."""
+        count = min(here.stop, len(arrays[0])) - here.start
+        try:
+            yield function(*(array[here] for array in arrays))
+            return
+        except MemoryError as error:
+            if count <= 1:
+                raise ModelError(
+                    f"'{self.name}' needs more memory for a single image than there is. Free some, or take a smaller model."
+                ) from error
+        self.batch_size = min(self.batch_size, count // 2)
+        middle = here.start + count // 2
+        yield from self._halved(function, arrays, slice(here.start, middle))
+        yield from self._halved(function, arrays, slice(middle, here.stop))
+
+
+def _memory() -> int:
+    """Bytes for the intermediate results of one batch: a quarter of what is free, where the system tells, up to `MEMORY`."""
+    names = getattr(os, "sysconf_names", {})
+    if not {"SC_AVPHYS_PAGES", "SC_PHYS_PAGES"} <= set(names):
+        return MEMORY
+    # What the system keeps of files counts as used, but is given up when it is needed.
+    free = max(os.sysconf("SC_AVPHYS_PAGES") // 4, os.sysconf("SC_PHYS_PAGES") // 16)
+    return min(MEMORY, free * os.sysconf("SC_PAGE_SIZE"))
 
 
 def _check_input(model: Any, preprocess: Preprocess) -> None:

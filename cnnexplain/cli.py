@@ -14,7 +14,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from cnnexplain import __version__, datasets, files, models, sidecar, startup, terminal
-from cnnexplain.errors import CnnExplainError, UsageError
+from cnnexplain.errors import CnnExplainError, InterruptionError, UsageError
 
 if TYPE_CHECKING:
     from cnnexplain.lenet import Progress as TrainingProgress
@@ -34,6 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         code = _app(analyses="run" in words)(args=words, prog_name="cnnexplain", standalone_mode=False)
+    except InterruptionError as error:
+        terminal.complain(str(error))
+        return error.exit_code
     except CnnExplainError as error:
         return _fail(str(error), error.exit_code)
     except typer.TyperException as error:

@@ -40,12 +40,11 @@ def occlusion(
         channels = outputs[watched].sum(axis=(1, 2), dtype=np.float64).argmax(axis=1)
     before = _measured(classifier, outputs, targets, watched, channels)
     total, parts = len(images) * squares.count, []
-    for start in range(0, total, classifier.batch_size):
-        stop = min(start + classifier.batch_size, total)
-        which, where = np.divmod(np.arange(start, stop), squares.count)
+    for here in classifier.slices(total):
+        which, where = np.divmod(np.arange(here.start, here.stop), squares.count)
         shown = np.where(squares.cover(where)[..., None], behind[which], images[which])
         parts.append(_measured(classifier, classifier.activations(shown, names), targets[which], watched, channels[which]))
-        progress(stop, total)
+        progress(here.stop, total)
     shape = (len(images), len(squares.tops), len(squares.lefts))
     grids = {name: np.concatenate([part[name] for part in parts]).reshape(shape) for name in before}
     drops = {name: before[name][:, None, None] - grids[name] for name in ("logit", "probability")}

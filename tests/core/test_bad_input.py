@@ -184,6 +184,7 @@ def test_a_file_that_may_not_be_read_or_a_folder_not_written_is_named(cli, tmp_p
     model().save(tmp_path / "locked.keras")
     with monkeypatch.context() as patch:
         patch.setattr(Path, "read_bytes", denied)
+        patch.setattr(Path, "open", lambda path, mode: denied(path))
         code, _, err = cli("run", "saliency", "seven.png")
         assert (code, err) == (1, "Error: Can't read 'seven.png': Permission denied.\n")
         code, _, err = cli("run", "saliency", "--model", "locked.keras")
