@@ -191,7 +191,7 @@ def _train(
 
 def _evaluate(*, verbose: bool, **given: Any) -> None:
     """Measure a model of digits on the 10,000 test images of MNIST."""
-    request = startup.ModelRequest.of(given)
+    request = startup.model_request(given)
     with terminal.quiet(verbose), terminal.progress() as shown:
         classifier = startup.load(request, shown)
         shown.add_task("Evaluating", total=None)
