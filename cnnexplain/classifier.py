@@ -8,7 +8,7 @@ import math
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import keras
@@ -28,6 +28,9 @@ LENET = "cnnexplain_lenet"
 
 MEMORY = 1 << 30
 """Bytes that the intermediate results of one batch may take."""
+
+KEPT = 64
+"""How many of the functions given to `Classifier.differentiable` are kept compiled."""
 
 LISTED = 40
 """How many layers an error names before it counts the rest."""
@@ -89,6 +92,7 @@ class Classifier:
         self._compared = False
         self._shape = shape
         self._functions: dict[tuple[str, ...], Callable[..., list[Array]]] = {}
+        self._differentiated = lru_cache(KEPT)(self._differentiate)
         self.preprocess = _preprocess(self._twin, model.name, shape)
         self.labels: tuple[str, ...] = tuple(map(str, range(classes)))
         """The K names of the classes."""
@@ -213,9 +217,24 @@ class Classifier:
             seen: (images, …) ↦ what the network is shown in their place, in `keras.ops`, such as the images turned a little.
 
         Returns:
-            (images, …) ↦ the numbers (N,) and their gradients (N, H, W, C).
+            (images, …) ↦ the numbers (N,) and their gradients (N, H, W, C). The same functions, layers and shapes give what was
+            compiled for them before, if it is among the last `KEPT`.
         """
-        names = [self.layer(name).name for name in names]
+        compiled = self._differentiated(function, tuple(self.layer(name).name for name in names), tuple(shapes), seen)
+
+        def differentiated(*arrays: Array) -> tuple[Floats, Floats]:
+            values, gradient = self._batched(compiled, *arrays)
+            return values, gradient
+
+        return differentiated
+
+    def _differentiate(
+        self,
+        function: Callable[..., Any],
+        names: tuple[str, ...],
+        shapes: tuple[tuple[int, ...], ...],
+        seen: Callable[..., Any] | None,
+    ) -> Callable[..., list[Array]]:
         outputs = self._twin.function(names)
 
         def value(x: Any, *others: Any) -> Any:
@@ -223,13 +242,7 @@ class Classifier:
             found = [keras.ops.cast(output, "float32") for output in outputs(shown)]
             return function(dict(zip(names, found, strict=True)), x, *others)
 
-        compiled = backend.current().gradient(value, [self._shape, *shapes], self.model.variables)
-
-        def differentiated(*arrays: Array) -> tuple[Floats, Floats]:
-            values, gradient = self._batched(compiled, *arrays)
-            return values, gradient
-
-        return differentiated
+        return backend.current().gradient(value, [self._shape, *shapes], self.model.variables)
 
     def layer(self, name: str, *, maps: bool = False) -> Layer:
         """The layer of that name, or what stands for "input" or "logits".
@@ -322,11 +335,13 @@ class Classifier:
 
     @cached_property
     def batch_size(self) -> int:
-        """How many images go through the model at once, from 1 to 256, so that `MEMORY` suffices.
+        """How many images go through the model at once, a power of two from 1 to 256, so that `MEMORY` suffices.
 
-        Every layer's output counts three times: the output, its gradient, and the room that a layer needs to work.
+        Every layer's output counts three times: the output, its gradient, and the room that a layer needs to work. Some
+        backends fill shorter batches up to a power of two, which must not be more than this.
         """
-        return max(1, min(256, MEMORY // (3 * 4 * self._twin.values)))
+        most = max(1, min(256, MEMORY // (3 * 4 * self._twin.values)))
+        return 1 << (most.bit_length() - 1)
 
     def _forward(self, names: tuple[str, ...]) -> Callable[[Array], list[Array]]:
         def build() -> Callable[[Array], list[Array]]:

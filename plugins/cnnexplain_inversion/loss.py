@@ -148,14 +148,23 @@ def loss(
         (normalised images (N, H, W, C), number of the step) ↦ the values (N,) and their gradients (N, H, W, C).
     """
     shape = classifier.layer(layer).shape
-    axes = tuple(range(1, len(shape) + 1))
+    # One number for each image, of as many axes as what it is multiplied with: all that differs between calls is given to the
+    # function and none of it part of it, so that it is compiled but once.
+    one, code = (1, 1, 1), (1,) * len(shape)
+    shapes = [shape, code, (), (), (*one[1:], len(scale.mean)), one]
+    numbers = [divisors(norms(wanted)).reshape(-1, *code), weights.alpha, weights.variation, scale.mean, scale.sigma]
+    given = [wanted, *(np.broadcast_to(n, (len(wanted), *s)) for n, s in zip(numbers, shapes[1:], strict=True))]
+    compiled = classifier.differentiable(_value, [layer], shapes, seen=_shown)
+    return lambda x, _: compiled(x, *given)
 
-    def value(outputs: dict[str, Any], x: Any, target: Any, size: Any) -> Any:
-        # Divided before they are squared, neither very small nor very large representations leave the range of float32.
-        distance = (outputs[layer] - target) / keras.ops.reshape(size, (-1, *[1] * len(shape)))
-        data = keras.ops.sum(distance**2, axis=axes)
-        return data + weights.alpha * alpha_norm(x) + weights.variation * total_variation(x)
 
-    compiled = classifier.differentiable(value, [layer], [shape, ()], seen=lambda x, *_: scale.undo(x))
-    sizes = divisors(norms(wanted))
-    return lambda x, _: compiled(x, wanted, sizes)
+def _value(outputs: dict[str, Any], x: Any, wanted: Any, size: Any, alpha: Any, variation: Any, *_: Any) -> Any:
+    (output,) = outputs.values()
+    # Divided before they are squared, neither very small nor very large representations leave the range of float32.
+    data = keras.ops.sum(((output - wanted) / size) ** 2, axis=tuple(range(1, len(output.shape))))
+    return data + alpha * alpha_norm(x) + variation * total_variation(x)
+
+
+def _shown(x: Any, *given: Any) -> Any:
+    mean, sigma = given[-2:]
+    return Normalisation(mean, sigma).undo(x)
