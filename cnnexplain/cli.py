@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import platform
 import signal
 import sys
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +16,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from cnnexplain import __version__, datasets, files, models, startup, terminal
+from cnnexplain.backend import BACKENDS, module
 from cnnexplain.errors import CnnExplainError, UsageError
 
 if TYPE_CHECKING:
@@ -109,6 +112,7 @@ def _train(
     batch_size: Annotated[int, typer.Option(min=1, help="Images per step.")] = 64,
     seed: Annotated[int, typer.Option(min=0, help="Decides the first weights and the order of the images.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE if it exists.")] = False,
+    backend: startup.BackendOption = None,
     verbose: startup.VerboseOption = False,
 ) -> None:
     """Train the LeNet on the embedded MNIST.
@@ -119,6 +123,7 @@ def _train(
         raise UsageError(f"--out takes a name that ends in .keras, but got '{out}'.")
     if out.is_dir() or (out.exists() and not overwrite):
         raise UsageError(f"'{out}' exists; choose another --out, or replace it with --overwrite.")
+    startup.choose_backend(backend)
     files.check_writable(out)
     with terminal.quiet(verbose), terminal.training_progress() as shown:
         task = shown.add_task("Starting Keras", total=None, figures="")
@@ -159,8 +164,13 @@ def _train(
     terminal.say(f"Test images: log loss {evaluation.loss:.4f}, accuracy {evaluation.accuracy:.2%}")
 
 
-def _evaluate(model: startup.ModelOption = models.INCLUDED, verbose: startup.VerboseOption = False) -> None:
+def _evaluate(
+    model: startup.ModelOption = models.INCLUDED,
+    backend: startup.BackendOption = None,
+    verbose: startup.VerboseOption = False,
+) -> None:
     """Measure a model of digits on the 10,000 test images of MNIST."""
+    startup.choose_backend(backend)
     models.find(model)
     with terminal.quiet(verbose), terminal.progress() as shown:
         classifier = startup.load(model, shown)
@@ -181,29 +191,39 @@ def _evaluate(model: startup.ModelOption = models.INCLUDED, verbose: startup.Ver
     terminal.out().print(table)
 
 
-def _info(verbose: startup.VerboseOption = False) -> None:
-    """Show versions, the backend, its devices, and where data and model lie."""
+def _info(backend: startup.BackendOption = None, verbose: startup.VerboseOption = False) -> None:
+    """Show versions, the backends and their devices, and where data and model lie."""
+    startup.choose_backend(backend)
     with terminal.quiet(verbose), terminal.progress() as shown:
-        shown.add_task("Starting Keras", total=None)
+        shown.add_task("Starting Keras and the backends", total=None)
         startup.start_keras()
-        from importlib import metadata
-
         import keras
 
-        devices = ", ".join(keras.distribution.list_devices())
+        used = keras.backend.backend()
+        backends = [(name, ("in use, " if name == used else "") + _backend(name)) for name in BACKENDS]
     rows = [
         ("cnnexplain", __version__),
         ("Python", platform.python_version()),
         ("Keras", keras.__version__),
-        (keras.backend.backend(), metadata.version(keras.backend.backend())),
         ("NumPy", metadata.version("numpy")),
-        ("Keras backend", keras.backend.backend()),
-        ("devices", devices),
+        *backends,
         ("model", str(datasets.asset("lenet.keras"))),
         ("data", str(datasets.asset("mnist.npz"))),
     ]
     for name, value in rows:
         terminal.say(f"{name:14} {value}")
+
+
+def _backend(name: str) -> str:
+    """A backend's version and devices, or why it has none."""
+    if importlib.util.find_spec(name) is None:
+        return f"not installed: {BACKENDS[name]}"
+    try:
+        devices = module(name).devices()
+    # One that is broken fails in its own way, and says little about the others.
+    except Exception as error:  # noqa: BLE001
+        return f"can't be used: {type(error).__name__}: {error}"
+    return f"version {metadata.version(name)}, devices {', '.join(devices)}"
 
 
 def _fail(message: str, code: int) -> int:

@@ -73,6 +73,7 @@ class _Request:
     model: str
     out: Path
     verbose: bool
+    backend: str | None = None
     images: list[str] | None = None
     invert: bool | None = None
     target: str | None = None
@@ -124,6 +125,7 @@ def _common(inputs: Sequence[str], out: str) -> dict[str, tuple[Any, Any]]:
             f"Images to look through: a folder with all that is in it, mnist:test or mnist:train. Default: {default}.",
         )
     found["out"] = (Annotated[Path, typer.Option("--out", metavar="FOLDER", help=f"Results go to {out}.")], OUT)
+    found["backend"] = (startup.BackendOption, None)
     found["verbose"] = (startup.VerboseOption, False)
     return found
 
@@ -184,7 +186,8 @@ def _explain(analysis: Analysis, request: _Request, own: Mapping[str, object]) -
     from cnnexplain import report
 
     startup.warn_of_problems()
-    # All that can be wrong with what was typed is looked for before TensorFlow is started.
+    # All that can be wrong with what was typed is looked for before Keras is started.
+    startup.choose_backend(request.backend)
     validate(analysis.options, own)
     report.check_folder(request.out / analysis.name)
     with terminal.quiet(request.verbose), terminal.progress() as shown:
@@ -207,6 +210,7 @@ def _explain(analysis: Analysis, request: _Request, own: Mapping[str, object]) -
 def _explain_all(request: _Request) -> None:
     """Runs every installed analysis; one that fails is reported and the others finish."""
     startup.warn_of_problems()
+    startup.choose_backend(request.backend)
     analyses = list(startup.registry().analyses.values())
     if not analyses:
         raise CnnExplainError("No analysis is installed.")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import gc
+import importlib.util
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cnnexplain import terminal
-from cnnexplain.errors import CnnExplainError
+from cnnexplain.backend import BACKENDS
+from cnnexplain.errors import CnnExplainError, UsageError, suggest
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -22,7 +25,15 @@ ModelOption = Annotated[
     str,
     typer.Option("--model", metavar="FILE", help="A Keras model (.keras), or 'lenet' for the one that is included."),
 ]
-VerboseOption = Annotated[bool, typer.Option("--verbose", help="Show what TensorFlow logs.")]
+BackendOption = Annotated[
+    str | None,
+    typer.Option(
+        "--backend",
+        metavar="|".join(BACKENDS),
+        help="What Keras computes with. Default: what KERAS_BACKEND or Keras' own settings say, else tensorflow.",
+    ),
+]
+VerboseOption = Annotated[bool, typer.Option("--verbose", help="Show what the backend logs.")]
 
 
 def registry() -> Registry:
@@ -51,11 +62,36 @@ def load(model: str, shown: Progress) -> Classifier:
     return loaded
 
 
+def choose_backend(name: str | None) -> None:
+    """Decides what Keras will run on: a backend of this name, else the one of KERAS_BACKEND, else Keras' own settings.
+
+    Raises:
+        UsageError: There is no such backend.
+        CnnExplainError: It is not installed, or Keras runs on another one already.
+    """
+    wanted = name or os.environ.get("KERAS_BACKEND")
+    if not wanted:
+        return
+    if wanted not in BACKENDS:
+        raise UsageError(
+            f"cnnexplain has no backend '{wanted}'.{suggest(wanted, BACKENDS)} The backends are {', '.join(BACKENDS)}."
+        )
+    if importlib.util.find_spec(wanted) is None:
+        raise CnnExplainError(f"The backend '{wanted}' is not installed: {BACKENDS[wanted]}")
+    if name:
+        running = sys.modules.get("keras")
+        if running is not None and running.backend.backend() != name:
+            raise CnnExplainError(
+                f"Keras runs on '{running.backend.backend()}' in this process already; start another process for '{name}'."
+            )
+        os.environ["KERAS_BACKEND"] = name
+
+
 def start_keras() -> None:
     """Imports Keras.
 
     Raises:
-        CnnExplainError: Its backend is not installed.
+        CnnExplainError: Its backend can't be used.
     """
     # The import makes hundreds of thousands of objects that stay. Looking for garbage among them, then and at every later
     # collection, costs a tenth of a cold run.
@@ -63,10 +99,10 @@ def start_keras() -> None:
     try:
         import keras  # noqa: F401
     except (ImportError, ValueError) as error:
-        backend = os.environ.get("KERAS_BACKEND", "tensorflow")
-        raise CnnExplainError(
-            f"Keras can't start on the backend '{backend}': {error}. Set KERAS_BACKEND=tensorflow."
-        ) from error
+        # Where no other one was asked for, Keras' own settings name the backend.
+        missing = BACKENDS.get(getattr(error, "name", None) or "")
+        remedy = f"Install it ({missing}), or choose" if missing else "Choose"
+        raise CnnExplainError(f"Keras can't start: {error}. {remedy} another backend with --backend.") from error
     finally:
         gc.freeze()
         gc.enable()
