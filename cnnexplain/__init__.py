@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cnnexplain.images import ImageBatch, read_images
     from cnnexplain.loading import load
     from cnnexplain.objectives import Channel, Logit, Neuron, Objective
-    from cnnexplain.pipeline import explain
+    from cnnexplain.pipeline import explain, explain_parts
     from cnnexplain.preprocess import Preprocess
     from cnnexplain.record import Record
     from cnnexplain.stream import Stream, open_stream
@@ -43,6 +43,7 @@ __all__ = [
     "Stream",
     "UsageError",
     "explain",
+    "explain_parts",
     "load",
     "open_stream",
     "read_images",
@@ -54,7 +55,7 @@ _HOMES = {
     "images": ("ImageBatch", "read_images"),
     "loading": ("load",),
     "objectives": ("Channel", "Logit", "Neuron", "Objective"),
-    "pipeline": ("explain",),
+    "pipeline": ("explain", "explain_parts"),
     "preprocess": ("Preprocess",),
     "record": ("Record",),
     "stream": ("Stream", "open_stream"),

@@ -6,10 +6,11 @@ import hashlib
 import itertools
 import math
 import operator
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -27,7 +28,10 @@ LENET = "cnnexplain_lenet"
 """The name that a Keras model made by `cnnexplain train` carries, by which its input is known to be MNIST's."""
 
 MEMORY = 1 << 30
-"""Bytes that the intermediate results of one batch may take."""
+"""Bytes that the intermediate results of one batch may take, where the machine has so many to spare."""
+
+SIDE = 224
+"""Rows and columns that are taken for a model which leaves them open, where nothing else is said."""
 
 KEPT = 64
 """How many of the functions given to `Classifier.differentiable` are kept compiled."""
@@ -73,39 +77,73 @@ class Classifier:
     """A Keras image classifier, ready to be explained. Made by `cnnexplain.load`.
 
     Args:
-        model: A functional or sequential Keras model: one input (N, H, W, 1 or 3), one output (N, K) with K ≥ 2, either
-            softmax probabilities or raw scores. It is never changed, and its weights are shared, not copied.
+        model: A functional or sequential Keras model with one input (N, H, W, 1 or 3). It is never changed, and its weights
+            are shared, not copied.
         name: What to call it.
         sha256: Of the file that it came from; None for a model from memory.
+        preprocess: What its input is; None for what `told` says.
+        labels: The names of its K classes; None for "0" to K − 1.
+        output: The name of the output (N, K) to explain, where there are several.
+        logits: Whether that output is the scores, whatever layer it comes from.
 
     Raises:
         ModelError: The model has another form.
+        UsageError: There is no such output, the size is not the model's, or there are more or fewer labels than classes.
     """
 
-    def __init__(self, model: Any, name: str, sha256: str | None = None) -> None:
-        shape, classes = _signature(model)
+    def __init__(
+        self,
+        model: Any,
+        name: str,
+        sha256: str | None = None,
+        *,
+        preprocess: Preprocess | None = None,
+        labels: Sequence[str] | None = None,
+        output: str | None = None,
+        logits: bool = False,
+    ) -> None:
         self.model = model
         self.name = name
         self._sha256 = sha256
-        self._twin = twin.twin(model)
-        self._classes = classes
+        self.preprocess = preprocess or told(model)
+        _check_input(model, self.preprocess)
+        self._output = _output(model, output)
+        self._twin = twin.twin(model, self.preprocess.shape, self._output, logits=logits)
+        self._classes = self._twin.tensors[twin.LOGITS].shape[-1]
+        self._said = logits
         self._compared = False
-        self._shape = shape
+        self._shape = self.preprocess.shape
         self._functions: dict[tuple[str, ...], Callable[..., list[Array]]] = {}
         self._differentiated = lru_cache(KEPT)(self._differentiate)
-        self.preprocess = _preprocess(self._twin, model.name, shape)
-        self.labels: tuple[str, ...] = tuple(map(str, range(classes)))
+        self.labels: tuple[str, ...] = tuple(map(str, range(self._classes) if labels is None else labels))
         """The K names of the classes."""
+        if len(self.labels) != self._classes:
+            raise UsageError(f"There are {len(self.labels)} labels for the {self._classes} classes of '{name}'.")
 
     def __repr__(self) -> str:
         height, width, channels = self.preprocess.shape
         return f"Classifier('{self.name}', {height}×{width}×{channels} → {len(self.labels)} classes)"
 
     def predict(self, images: Array) -> Floats:
-        """The probability of each class, (N, K): the softmax of the logits."""
-        logits = self.logits(images)
+        """The probability of each class, (N, K)."""
+        return self.probabilities(self.logits(images))
+
+    def probabilities(self, logits: Floats) -> Floats:
+        """What the model's head makes of logits (N, K): their softmax, or the sigmoid of each, as precise as they are."""
+        if self.head == "sigmoid":
+            # Without overflow: exp is only ever given numbers up to 0.
+            small = np.exp(-np.abs(logits))
+            return np.asarray(np.where(logits < 0, small, 1) / (1 + small), logits.dtype)
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)
+        return np.asarray(powers / powers.sum(axis=1, keepdims=True), logits.dtype)
+
+    @property
+    def head(self) -> Literal["softmax", "sigmoid"]:
+        """How probabilities are made of logits: "softmax" for one class of K, "sigmoid" for each class by itself.
+
+        A single sigmoid unit with the score s is seen as two classes with the logits −s and s.
+        """
+        return "sigmoid" if self._twin.head == "sigmoid" or self._twin.binary else "softmax"
 
     def logits(self, images: Array) -> Floats:
         """The score of each class before the softmax, (N, K), for images (N, H, W, C) in the model's input range.
@@ -117,10 +155,12 @@ class Classifier:
         if not self._compared and len(logits):
             self._compare(images[:1], logits[:1])
             self._compared = True
-        if not self._twin.certain and len(logits) and (logits >= 0).all() and np.allclose(logits.sum(axis=1), 1, atol=1e-3):
+        doubtful = self._twin.head == "none" and not self._said and len(logits)
+        if doubtful and (logits >= 0).all() and np.allclose(logits.sum(axis=1), 1, atol=1e-3):
             raise ModelError(
                 f"The outputs of '{self.name}' are probabilities, but no softmax layer was found to leave out; "
-                "end the model in a Dense, Softmax or Activation layer with softmax."
+                "end the model in a Dense, Softmax or Activation layer with softmax. If they are scores, say so with "
+                "--logits (logits=True)."
             )
         return logits
 
@@ -217,8 +257,8 @@ class Classifier:
             seen: (images, …) ↦ what the network is shown in their place, in `keras.ops`, such as the images turned a little.
 
         Returns:
-            (images, …) ↦ the numbers (N,) and their gradients (N, H, W, C). The same functions, layers and shapes give what was
-            compiled for them before, if it is among the last `KEPT`.
+            (images, …) ↦ the numbers (N,) and their gradients (N, H, W, C). What was compiled for the same functions, layers
+            and shapes is used again, if it is among the last `KEPT`.
         """
         compiled = self._differentiated(function, tuple(self.layer(name).name for name in names), tuple(shapes), seen)
 
@@ -306,11 +346,18 @@ class Classifier:
     def target(self, wanted: int | str) -> int:
         """The index of a class given by label or index; a string that is a label counts as that label first.
 
+        Of a label that is a list of words, as ImageNet's "tabby, tabby cat" is, one of them will do.
+
         Raises:
-            UsageError: There is no such class.
+            UsageError: There is no such class, or there are several.
         """
-        if isinstance(wanted, str) and wanted in self.labels:
-            return self.labels.index(wanted)
+        labelled = [index for index, label in enumerate(self.labels) if wanted == label]
+        labelled = labelled or [index for index, label in enumerate(self.labels) if wanted in label.split(", ")]
+        if len(labelled) > 1:
+            several = ", ".join(f"{index} ({self.labels[index]})" for index in labelled)
+            raise UsageError(f"'{wanted}' may be any of the classes {several}; give the number of one.")
+        if labelled:
+            return labelled[0]
         try:
             index = int(wanted) if isinstance(wanted, str) else operator.index(wanted)
         except (TypeError, ValueError):
@@ -335,13 +382,22 @@ class Classifier:
 
     @cached_property
     def batch_size(self) -> int:
-        """How many images go through the model at once, a power of two from 1 to 256, so that `MEMORY` suffices.
+        """How many images go through the model at once, a power of two from 1 to 256, so that the memory suffices.
 
-        Every layer's output counts three times: the output, its gradient, and the room that a layer needs to work. Some
-        backends fill shorter batches up to a power of two, which must not be more than this.
+        Every layer's output counts three times: the output, its gradient, and the room that a layer needs to work. Where
+        that is still too much it becomes smaller while the model runs: to go through images, use `slices`. Backends that
+        fill shorter batches up to a power of two make none longer than this.
         """
-        most = max(1, min(256, MEMORY // (3 * 4 * self._twin.values)))
+        most = max(1, min(256, _memory() // (3 * 4 * self._twin.values)))
         return 1 << (most.bit_length() - 1)
+
+    def slices(self, count: int) -> Iterator[slice]:
+        """Goes through `count` items, as many at a time as `batch_size` says by then, leaving none out."""
+        start = 0
+        while start < count:
+            stop = min(start + self.batch_size, count)
+            yield slice(start, stop)
+            start = stop
 
     def _forward(self, names: tuple[str, ...]) -> Callable[[Array], list[Array]]:
         def build() -> Callable[[Array], list[Array]]:
@@ -371,9 +427,9 @@ class Classifier:
         # A functional model may want its one input in a list or by name; a sequential one doesn't say.
         structure = getattr(self.model, "input", self.model.inputs[0])
         given = keras.tree.pack_sequence_as(structure, [keras.ops.convert_to_tensor(np.asarray(image))])
-        (output,) = keras.tree.flatten(self.model(given, training=False))
-        own = keras.ops.convert_to_numpy(output).astype(np.float32)
-        twins = keras.ops.convert_to_numpy(keras.ops.softmax(logits)) if self._twin.certain else logits
+        output = keras.tree.flatten(self.model(given, training=False))[self._output]
+        own = keras.ops.convert_to_numpy(keras.ops.cast(output, "float32"))
+        twins = (logits if self._twin.head == "none" else self.probabilities(logits))[:, -own.shape[1] :]
         # Half precision rounds at the third digit.
         if np.isfinite(own).all() and not np.allclose(own, twins, rtol=1e-2, atol=1e-2):
             raise ModelError(
@@ -389,33 +445,65 @@ class Classifier:
             )
         if arrays[0].shape[1:] != self.preprocess.shape:
             raise UsageError(wrong_shape(arrays[0].shape, self.preprocess))
-        starts = range(0, max(len(arrays[0]), 1), self.batch_size)
-        parts = [function(*(a[i : i + self.batch_size] for a in arrays)) for i in starts]
+        parts = [part for here in self.slices(max(len(arrays[0]), 1)) for part in self._halved(function, arrays, here)]
         return [np.concatenate(part) if len(part) > 1 else part[0] for part in zip(*parts, strict=True)]
 
+    def _halved(self, function: Callable[..., list[Array]], arrays: Sequence[Array], here: slice) -> Iterator[list[Array]]:
+        """What the function gives for a slice of the arrays, which is halved as long as it takes too much memory."""
+        count = min(here.stop, len(arrays[0])) - here.start
+        try:
+            yield function(*(array[here] for array in arrays))
+            return
+        except MemoryError as error:
+            if count <= 1:
+                raise ModelError(
+                    f"'{self.name}' needs more memory for a single image than there is. Free some, or take a smaller model."
+                ) from error
+        self.batch_size = min(self.batch_size, count // 2)
+        middle = here.start + count // 2
+        yield from self._halved(function, arrays, slice(here.start, middle))
+        yield from self._halved(function, arrays, slice(middle, here.stop))
 
-def _signature(model: Any) -> tuple[tuple[int, int, int], int]:
-    """(H, W, C) of the input and the number of classes."""
-    inputs, outputs = getattr(model, "inputs", None), getattr(model, "outputs", None)
-    if not inputs or not outputs:
-        raise ModelError(
-            f"The model '{model.name}' has no graph of layers; build it from keras.Input, or as a Sequential with an Input."
+
+def _memory() -> int:
+    """Bytes for the intermediate results of one batch: a quarter of what is free, where the system tells, up to `MEMORY`."""
+    names = getattr(os, "sysconf_names", {})
+    if not {"SC_AVPHYS_PAGES", "SC_PHYS_PAGES"} <= set(names):
+        return MEMORY
+    # What the system keeps of files counts as used, but is given up when it is needed.
+    free = max(os.sysconf("SC_AVPHYS_PAGES") // 4, os.sysconf("SC_PHYS_PAGES") // 16)
+    return min(MEMORY, free * os.sysconf("SC_PAGE_SIZE"))
+
+
+def _check_input(model: Any, preprocess: Preprocess) -> None:
+    shape = tuple(model.inputs[0].shape[1:])
+    if any(size not in (None, given) for size, given in zip(shape, preprocess.shape, strict=True)):
+        raise UsageError(
+            f"The model '{model.name}' takes {_named(shape)}, but its preprocessing gives {_named(preprocess.shape)}."
         )
-    if len(inputs) != 1 or len(outputs) != 1:
-        raise ModelError(
-            f"The model '{model.name}' has {len(inputs)} inputs and {len(outputs)} outputs; expected one of each."
+
+
+def _output(model: Any, wanted: str | None) -> int:
+    """Which of a model's outputs has that name; one alone needs none."""
+    structure = getattr(model, "output", None)
+    keys = {id(tensor): key for key, tensor in structure.items()} if isinstance(structure, dict) else {}
+    # A sequential model names its output as its last layer.
+    layers = getattr(model, "output_names", None) or [model.layers[-1].name]
+    names = [str(keys.get(id(tensor), name)) for tensor, name in zip(model.outputs, layers, strict=True)]
+    if wanted is None and len(model.outputs) > 1:
+        raise UsageError(
+            f"The model '{model.name}' has {len(model.outputs)} outputs; choose one with --output (output=…): "
+            f"{', '.join(names)}."
         )
-    shape, output = tuple(inputs[0].shape[1:]), tuple(outputs[0].shape[1:])
-    if len(shape) != 3 or None in shape or shape[2] not in (1, 3):
-        raise ModelError(
-            f"The model '{model.name}' takes {_named(shape)}, which is no image; "
-            "expected (height, width, channels) of a fixed size with 1 or 3 channels."
+    if wanted is not None and wanted not in names:
+        raise UsageError(
+            f"The model '{model.name}' has no output '{wanted}'.{suggest(wanted, names)} It has {', '.join(names)}."
         )
-    if len(output) != 1 or output[0] is None or output[0] < 2:
-        raise ModelError(
-            f"The model '{model.name}' puts out {_named(output)}; expected one score for each of at least two classes."
-        )
-    return shape, output[0]
+    index = 0 if wanted is None else names.index(wanted)
+    shape = tuple(model.outputs[index].shape[1:])
+    if len(shape) != 1 or not shape[0]:
+        raise ModelError(f"The model '{model.name}' puts out {_named(shape)}; expected one score for each class, (classes).")
+    return index
 
 
 def _product(output: Any, weights: Any) -> Any:
@@ -432,14 +520,46 @@ def _named(shape: tuple[int | None, ...]) -> str:
     return f"({', '.join('any' if size is None else str(size) for size in shape)})"
 
 
-def _preprocess(traced: twin.Twin, name: str, shape: tuple[int, int, int]) -> Preprocess:
-    """What is known of a model's input: the LeNet's is MNIST's, a Rescaling layer takes pixels from 0 to 255."""
-    height, width, channels = shape
-    colour: Colour = "grey" if channels == 1 else "rgb"
-    if name == LENET and shape == (28, 28, 1):
+def told(model: Any) -> Preprocess:
+    """What a model tells of its input, the rest assumed: the LeNet's is MNIST's, a Rescaling layer takes pixels up to 255.
+
+    Raises:
+        ModelError: The model is no classifier of images.
+    """
+    inputs, outputs = getattr(model, "inputs", None), getattr(model, "outputs", None)
+    if not inputs or not outputs:
+        raise ModelError(
+            f"The model '{model.name}' has no graph of layers; build it from keras.Input, or as a Sequential with an Input."
+        )
+    if len(inputs) > 1:
+        raise ModelError(
+            f"The model '{model.name}' has {len(inputs)} inputs ({', '.join(each.name for each in inputs)}); "
+            "only models of one image are explained. Fix the others in a model of your own around it."
+        )
+    shape = tuple(inputs[0].shape[1:])
+    if len(shape) == 3 and shape[2] not in (1, 3) and shape[0] in (1, 3):
+        raise ModelError(
+            f"The model '{model.name}' takes {_named(shape)}, channels first; only (height, width, channels) is explained."
+        )
+    if len(shape) != 3 or shape[2] not in (1, 3):
+        raise ModelError(
+            f"The model '{model.name}' takes {_named(shape)}, which is no image; "
+            "expected (height, width, channels) with 1 or 3 channels."
+        )
+    height, width = (size or SIDE for size in shape[:2])
+    colour: Colour = "grey" if shape[2] == 1 else "rgb"
+    if model.name == LENET and shape == (28, 28, 1):
         return Preprocess(height, width, colour, fit="digit")
+    size = ("size",) if None in shape else ()
     # Before the first layer that learns, and by a factor that brings 255 to about 1 or 2.
-    for layer in itertools.takewhile(lambda layer: not hasattr(layer, "kernel"), (call.inner for call in traced.calls)):
+    for layer in itertools.takewhile(lambda layer: not hasattr(layer, "kernel"), _leaves(model)):
         if isinstance(layer, keras.layers.Rescaling) and np.all(np.abs(np.multiply(layer.scale, 191) - 1.125) < 0.4):
-            return Preprocess(height, width, colour, scale=1.0)
-    return Preprocess(height, width, colour, assumed=("range",))
+            return Preprocess(height, width, colour, scale=1.0, assumed=size)
+    return Preprocess(height, width, colour, assumed=(*size, "range"))
+
+
+def _leaves(model: Any) -> Iterator[Any]:
+    """The layers and operations of a model, those of nested models in their place."""
+    # A sequential model has layers alone.
+    for each in getattr(model, "operations", None) or model.layers:
+        yield from _leaves(each) if isinstance(each, keras.Model) else [each]

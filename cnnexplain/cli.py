@@ -9,18 +9,19 @@ import sys
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Column, Table
 from rich.text import Text
 
-from cnnexplain import __version__, datasets, files, models, startup, terminal
+from cnnexplain import __version__, datasets, files, models, sidecar, startup, terminal
 from cnnexplain.backend import BACKENDS, module
-from cnnexplain.errors import CnnExplainError, UsageError
+from cnnexplain.errors import CnnExplainError, InterruptionError, UsageError
 
 if TYPE_CHECKING:
     from cnnexplain.lenet import Progress as TrainingProgress
+    from cnnexplain.plugin import NamedModel
 
 RUN = "Explain images with one of the analyses."
 
@@ -36,6 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         code = _app(analyses="run" in words)(args=words, prog_name="cnnexplain", standalone_mode=False)
+    except InterruptionError as error:
+        terminal.complain(str(error))
+        return error.exit_code
     except CnnExplainError as error:
         return _fail(str(error), error.exit_code)
     except typer.TyperException as error:
@@ -63,7 +67,8 @@ def _app(*, analyses: bool) -> typer.Typer:
     app.add_typer(_run_app() if analyses else typer.Typer(callback=_no_analyses), name="run", help=RUN)
     app.command("list")(_list)
     app.command("train")(_train)
-    app.command("evaluate")(_evaluate)
+    evaluate = startup.declare(_evaluate, {**startup.MODEL_OPTIONS, "verbose": (startup.VerboseOption, False)})
+    app.command("evaluate")(evaluate)
     app.command("info")(_info)
     return app
 
@@ -93,17 +98,38 @@ def _no_analyses() -> None:
 
 
 def _list() -> None:
-    """List the analyses, each with its paper and the distribution that it comes from."""
+    """List the analyses, each with its paper, and the models, with the distributions that they come from."""
     table = Table(Column("Analysis", no_wrap=True), "Shows", Column("Paper", overflow="fold", min_width=18), "From")
-    found = startup.registry()
-    for name, analysis in found.analyses.items():
-        plugin = found.suppliers[name]
+    analyses = startup.registry().analyses
+    for name, analysis in analyses.items():
+        plugin = analyses.suppliers[name]
         table.add_row(
             *map(terminal.plain, (name, analysis.summary, analysis.paper, f"{plugin.distribution} {plugin.version}"))
         )
     terminal.out().print(table)
+    terminal.out().print(_model_table())
     terminal.say("cnnexplain run ANALYSIS --help shows its options.")
     startup.warn_of_problems()
+
+
+def _model_table() -> Table:
+    """The models by name; those whose names begin alike up to a colon in one row."""
+    table = Table(Column("Model", no_wrap=True), "What it is", "From")
+    included = "The LeNet that the package ships, of MNIST's digits: 28×28 grey → 10 classes."
+    table.add_row(models.INCLUDED, included, f"cnnexplain {__version__}")
+    offered = startup.registry().models
+    rows: dict[tuple[str, str], list[NamedModel]] = {}
+    for name, model in offered.items():
+        group, colon, _ = name.rpartition(":")
+        plugin = offered.suppliers[name]
+        rows.setdefault((group + colon or name, f"{plugin.distribution} {plugin.version}"), []).append(model)
+    for (name, distribution), alike in rows.items():
+        if len(alike) == 1:
+            table.add_row(*map(terminal.plain, (alike[0].name, alike[0].summary, distribution)))
+            continue
+        names = ", ".join(model.name.removeprefix(name) for model in alike)
+        table.add_row(*map(terminal.plain, (f"{name}NAME", f"NAME is one of {names}.", distribution)))
+    return table
 
 
 def _train(
@@ -111,23 +137,23 @@ def _train(
     epochs: Annotated[int, typer.Option(min=1, help="How many times to go through the training images.")] = 15,
     batch_size: Annotated[int, typer.Option(min=1, help="Images per step.")] = 64,
     seed: Annotated[int, typer.Option(min=0, help="Decides the first weights and the order of the images.")] = 0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE if it exists.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE and its sidecar if they exist.")] = False,
     backend: startup.BackendOption = None,
     verbose: startup.VerboseOption = False,
 ) -> None:
     """Train the LeNet on the embedded MNIST.
 
-    Ctrl-C keeps the best model so far.
+    Writes a sidecar beside the model, which says what its input is. Ctrl-C keeps the best model so far.
     """
     if out.suffix != ".keras":
         raise UsageError(f"--out takes a name that ends in .keras, but got '{out}'.")
-    if out.is_dir() or (out.exists() and not overwrite):
-        raise UsageError(f"'{out}' exists; choose another --out, or replace it with --overwrite.")
-    startup.choose_backend(backend)
+    for path in (out, sidecar.place(out)):
+        if path.is_dir() or (path.exists() and not overwrite):
+            raise UsageError(f"'{path}' exists; choose another --out, or replace it with --overwrite.")
     files.check_writable(out)
     with terminal.quiet(verbose), terminal.training_progress() as shown:
         task = shown.add_task("Starting Keras", total=None, figures="")
-        startup.start_keras()
+        startup.start_keras(backend)
         from cnnexplain import lenet, loading
 
         def report(now: TrainingProgress) -> None:
@@ -159,21 +185,17 @@ def _train(
         f"accuracy {training.accuracy:.2%}"
     )
     startup.print_path(out)
+    startup.print_path(sidecar.place(out))
     if evaluation is None:
         raise typer.Exit(INTERRUPTED)
     terminal.say(f"Test images: log loss {evaluation.loss:.4f}, accuracy {evaluation.accuracy:.2%}")
 
 
-def _evaluate(
-    model: startup.ModelOption = models.INCLUDED,
-    backend: startup.BackendOption = None,
-    verbose: startup.VerboseOption = False,
-) -> None:
+def _evaluate(*, verbose: bool, **given: Any) -> None:
     """Measure a model of digits on the 10,000 test images of MNIST."""
-    startup.choose_backend(backend)
-    models.find(model)
+    request = startup.ModelRequest.of(given)
     with terminal.quiet(verbose), terminal.progress() as shown:
-        classifier = startup.load(model, shown)
+        classifier = startup.load(request, shown)
         shown.add_task("Evaluating", total=None)
         from cnnexplain.lenet import evaluate
 
@@ -193,10 +215,9 @@ def _evaluate(
 
 def _info(backend: startup.BackendOption = None, verbose: startup.VerboseOption = False) -> None:
     """Show versions, the backends and their devices, and where data and model lie."""
-    startup.choose_backend(backend)
     with terminal.quiet(verbose), terminal.progress() as shown:
         shown.add_task("Starting Keras and the backends", total=None)
-        startup.start_keras()
+        startup.start_keras(backend)
         import keras
 
         used = keras.backend.backend()

@@ -1,4 +1,4 @@
-"""The embedded MNIST."""
+"""The embedded MNIST, and the names of ImageNet's classes."""
 
 from __future__ import annotations
 
@@ -62,3 +62,13 @@ def sample(name: str) -> tuple[Array, int]:
     split, index = sample_index(name)
     images, digits = mnist(split)
     return images[index], int(digits[index])
+
+
+@cache
+def imagenet_labels() -> tuple[str, ...]:
+    """The names of the 1,000 classes of ImageNet (ILSVRC 2012) in the order in which networks put them out.
+
+    Each is the words of a WordNet synset, such as "tabby, tabby cat". They are distinct but for "crane", which is the
+    bird as class 134 and the machine as class 517.
+    """
+    return tuple(asset("imagenet.txt").read_text(encoding="utf-8").splitlines())

@@ -32,6 +32,12 @@ class OutputError(CnnExplainError):
     """A file or folder that can't be written, or that holds something which isn't ours to replace."""
 
 
+class InterruptionError(CnnExplainError):
+    """Ctrl-C, where something is kept that the user should know of. Exits with 130."""
+
+    exit_code = 130
+
+
 def suggest(word: str, known: Iterable[str]) -> str:
     """A " Did you mean 'saliency'?" to append to a message; empty where no known word is close."""
     close = difflib.get_close_matches(word.lower(), {name.lower(): None for name in known}, n=1)

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import glob
 import hashlib
-import io
+import math
 import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from cnnexplain import datasets
 from cnnexplain.arrays import Array, Floats
 from cnnexplain.errors import ImageError, UsageError, suggest
+from cnnexplain.preprocess import LARGEST, Preprocess
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from cnnexplain.classifier import Classifier
-    from cnnexplain.preprocess import Preprocess
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 """What a folder's files must end in to be taken as images."""
@@ -33,6 +33,12 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 MAX_PIXELS = 100_000_000
 """A larger image is taken for a decompression bomb."""
 
+LARGE = 4_000_000
+"""Of an image of more pixels only a smaller one is made in floating-point numbers, which take four times the memory."""
+
+STRIP = 16
+"""How many rows of the smaller one are made at a time."""
+
 
 @dataclass(frozen=True)
 class Source:
@@ -42,7 +48,7 @@ class Source:
         name: As the user gave it: a path, a sample's name, or "array[3]".
         sha256: Of the file's bytes, of the sample's raw pixels, or of the array's numbers.
         inverted: Dark and light were swapped.
-        resized: The picture had another size than the model's input.
+        resized: It was cut or resized to the model's input.
     """
 
     name: str
@@ -147,7 +153,7 @@ def read_images(
         raise UsageError("No image was given: name at least one file, folder or sample such as 'mnist:test/42'.")
     inputs, sources = [], []
     for number, name in enumerate(found, start=1):
-        image, source = _read(name, classifier.preprocess, invert)
+        image, source = read(name, classifier.preprocess, invert)
         inputs.append(image)
         sources.append(source)
         if progress is not None:
@@ -220,40 +226,54 @@ def _check_values(array: Array, preprocess: Preprocess, what: str) -> None:
         )
 
 
-def _read(name: str, preprocess: Preprocess, invert: bool | None) -> tuple[Floats, Source]:
+def read(name: str, preprocess: Preprocess, invert: bool | None) -> tuple[Floats, Source]:
+    """One image (H, W, C) in the model's input range, and its source.
+
+    Args:
+        name: A file or sample, as `find` gives it.
+        preprocess: The model's input.
+        invert: As in `read_images`.
+
+    Raises:
+        UsageError: There is no such sample.
+        ImageError: It can't be read.
+    """
     if Path(name).exists() or not _is_sample(name):
-        data, pixels = _file(name)
+        sha256, pixels = _file(name, preprocess)
     else:
         digit, _ = datasets.sample(name)
-        data, pixels = digit.tobytes(), digit[..., None].astype(np.float32) / 255
+        sha256, pixels = hashlib.sha256(digit.tobytes()).hexdigest(), digit[..., None].astype(np.float32) / 255
     image, inverted = preprocess.apply(pixels, invert)
     if preprocess.digits and float(image.max()) == preprocess.low:
         raise ImageError(f"'{name}' shows nothing that stands out from its ground, so there is no digit to explain.")
-    source = Source(name, hashlib.sha256(data).hexdigest())
-    return image, replace(source, inverted=inverted, resized=pixels.shape[:2] != image.shape[:2])
+    return image, Source(name, sha256, inverted, resized=not preprocess.keeps(*pixels.shape[:2]))
 
 
-def _file(name: str) -> tuple[bytes, Floats]:
+def _file(name: str, preprocess: Preprocess) -> tuple[str, Floats]:
+    """The hash of a file, and its pixels as `_pixels` gives them."""
     try:
         if not Path(name).is_file():
             raise ImageError(f"'{name}' is not a file.")
-        data = Path(name).read_bytes()
+        with Path(name).open("rb") as file:
+            if not file.read(1):
+                raise ImageError(f"The file '{name}' is empty.")
+            file.seek(0)
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            file.seek(0)
+            return sha256, _decode(file, name, preprocess)
     except OSError as error:
         raise ImageError(f"Can't read '{name}': {error.strerror}.") from error
-    if not data:
-        raise ImageError(f"The file '{name}' is empty.")
-    return data, _decode(data, name)
 
 
-def _decode(data: bytes, name: str) -> Floats:
+def _decode(file: BinaryIO, name: str, preprocess: Preprocess) -> Floats:
     from PIL import Image, UnidentifiedImageError
 
     try:
         # Pillow warns of odd metadata, which the pixels don't depend on, and of sizes, which are checked here.
-        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with warnings.catch_warnings(action="ignore"), Image.open(file, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ImageError(_bomb(name))
-            return _pixels(_upright(image), name)
+            return _pixels(image, name, preprocess)
     except ImageError:
         raise
     except UnidentifiedImageError:
@@ -265,8 +285,35 @@ def _decode(data: bytes, name: str) -> Floats:
         raise ImageError(f"The image '{name}' is damaged or truncated: {' '.join(str(error).split())}.") from error
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """The image turned as its EXIF orientation says; other tags, which may be odd, are not looked at."""
+def _bomb(name: str) -> str:
+    return f"The image '{name}' has more than {MAX_PIXELS // 10**6} megapixels: too large, or a decompression bomb."
+
+
+def _pixels(image: Image.Image, name: str, preprocess: Preprocess) -> Floats:
+    """(h, w, 1 or 3) float32 from 0 to 1, upright; of a large image fewer pixels than it has."""
+    turn = _turn(image)
+    lying = turn is not None and turn >= turn.TRANSPOSE
+    height, width = (image.width, image.height) if lying else (image.height, image.width)
+    rows, columns = _size(height, width, preprocess) if height * width > LARGE else (height, width)
+    if rows * columns > max(4 * LARGE, 16 * preprocess.height * preprocess.width):
+        raise ImageError(
+            f"The image '{name}' of {height}×{width} pixels is too long for its breadth; cut it to what matters."
+        )
+    size = (rows, columns) if lying else (columns, rows)
+    # A JPEG can be decoded at a half, a quarter or an eighth of its size; the box is what that is of the whole.
+    drafted = None if size == image.size else image.draft(None, size)
+    box = drafted[1] if drafted is not None else (0, 0, *image.size)
+    deep = image.mode.startswith(("I", "F"))
+    mode = "F" if deep else "RGBA" if image.has_transparency_data else "L" if image.mode in ("1", "L") else "RGB"
+    small = _shrunk(image, mode, size, box[2:]) if size != image.size else image.convert(mode)
+    values = np.asarray(small if turn is None else small.transpose(turn), np.float32)
+    if deep:
+        return _deep(values, image, name)
+    return _composite(values / 255) if mode == "RGBA" else np.atleast_3d(values) / 255
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """How the image must be turned as its EXIF orientation says; other tags, which may be odd, are not looked at."""
     from PIL import ExifTags, Image
 
     turn = Image.Transpose
@@ -279,36 +326,53 @@ def _upright(image: Image.Image) -> Image.Image:
         7: turn.TRANSVERSE,
         8: turn.ROTATE_90,
     }
-    orientation = image.getexif().get(ExifTags.Base.Orientation)
-    return image.transpose(turns[orientation]) if orientation in turns else image
+    return turns.get(image.getexif().get(ExifTags.Base.Orientation, 1))
 
 
-def _bomb(name: str) -> str:
-    return f"The image '{name}' has more than {MAX_PIXELS // 10**6} megapixels: too large, or a decompression bomb."
+def _size(height: int, width: int, preprocess: Preprocess) -> tuple[int, int]:
+    """The rows and columns that are made of a large picture: by whole factors fewer, twice what the model takes at least."""
+    sides = (2 * LARGEST, 2 * LARGEST) if preprocess.digits else (2 * preprocess.height, 2 * preprocess.width)
+    down, across = height / sides[0], width / sides[1]
+    if preprocess.fit == "crop":
+        down = across = min(down, across) * preprocess.crop
+    elif preprocess.fit != "stretch":
+        down = across = max(down, across)
+    return (max(1, round(height / max(1, int(down)))), max(1, round(width / max(1, int(across)))))
 
 
-def _pixels(image: Image.Image, name: str) -> Floats:
-    """(h, w, 1 or 3) float32 from 0 to 1."""
-    if image.mode.startswith(("I", "F")):
-        return _deep(image, name)
-    if image.has_transparency_data:
-        return _composite(np.asarray(image.convert("RGBA"), np.float32) / 255)
-    if image.mode in ("1", "L"):
-        return np.asarray(image.convert("L"), np.float32)[..., None] / 255
-    return np.asarray(image.convert("RGB"), np.float32) / 255
+def _shrunk(image: Image.Image, mode: str, size: tuple[int, int], extent: tuple[float, float]) -> Image.Image:
+    """An image of that mode and smaller size (columns, rows), each pixel a mean; made strip by strip, to save memory.
+
+    Args:
+        image: Of which the upper left part is taken.
+        mode: "F", "L", "RGB", or "RGBA", of which the mean is taken as it would be seen.
+        size: Of the result.
+        extent: Of the part, in pixels, (columns, rows).
+    """
+    from PIL import Image
+
+    small = Image.new(mode, size)
+    step = extent[1] / size[1]
+    for top in range(0, size[1], STRIP):
+        bottom = min(top + STRIP, size[1])
+        first, last = int(top * step), min(math.ceil(bottom * step), image.height)
+        strip = image.crop((0, first, image.width, last)).convert(mode)
+        box = (0.0, top * step - first, extent[0], min(bottom * step, last) - first)
+        small.paste(strip.resize((size[0], bottom - top), Image.Resampling.BOX, box), (0, top))
+    return small
 
 
-def _deep(image: Image.Image, name: str) -> Floats:
+def _deep(values: Floats, image: Image.Image, name: str) -> Floats:
     """Grey values of more than 8 bits: integers are white at 65535, reals at the first of 1, 255 and 65535 to hold them."""
-    values = np.asarray(image).astype(np.float32)
     if not np.isfinite(values).all():
         raise ImageError(f"The image '{name}' holds a value that is not finite (NaN or infinity).")
+    strips = (image.crop((0, top, image.width, min(top + 256, image.height))) for top in range(0, image.height, 256))
+    extremes = [strip.convert("F").getextrema() for strip in strips]
+    least, most = (float(end(pair[place] for pair in extremes)) for place, end in ((0, min), (1, max)))  # type: ignore[arg-type]
     whites = (1, 255, 65535) if image.mode.startswith("F") else (65535,)
-    white = next((white for white in whites if values.max() <= 1.001 * white), None)
-    if white is None or values.min() < 0:
-        raise ImageError(
-            f"The image '{name}' has values from {values.min():g} to {values.max():g}; expected 0 to {whites[-1]}."
-        )
+    white = next((white for white in whites if most <= 1.001 * white), None)
+    if white is None or least < 0:
+        raise ImageError(f"The image '{name}' has values from {least:g} to {most:g}; expected 0 to {whites[-1]}.")
     return np.asarray(np.minimum(values[..., None] / white, 1), np.float32)
 
 

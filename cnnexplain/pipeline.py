@@ -1,16 +1,18 @@
-"""explain(): the name of an analysis, a classifier, images and options → a Record."""
+"""explain(): the name of an analysis, a classifier, images and options → a Record, or for many images one after another."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeAlias
 
 import keras
 import numpy as np
 
-from cnnexplain import registry
+from cnnexplain import __version__, registry
 from cnnexplain.arrays import Array, Floats, Integers
 from cnnexplain.classifier import Classifier
 from cnnexplain.errors import CnnExplainError, ModelError, PluginError, UsageError
@@ -20,13 +22,19 @@ from cnnexplain.options import validate
 from cnnexplain.plugin import Analysis, Result
 from cnnexplain.record import Explained, Record
 from cnnexplain.registry import Plugin
-from cnnexplain.stream import Stream, open_stream
+from cnnexplain.stream import Stream, open_stream, stream_images
 
 Class: TypeAlias = int | str
 Target: TypeAlias = Class | Objective
 
 DATASET = "mnist:test"
 """The data set that is looked through for a model of digits when none is named."""
+
+READ = 64
+"""How many images are read and explained at once, at most."""
+
+PART_IMAGES, PART_BYTES = 256, 256 << 20
+"""How many images, and bytes of what was found for them, make a part of a run on many images."""
 
 SHOWN = 20
 """How many skipped files a warning names before it counts the rest."""
@@ -75,46 +83,144 @@ def explain(
             f"explain() takes the name of an analysis and what cnnexplain.load() returns, but got "
             f"{type(analysis).__name__} and {type(classifier).__name__}."
         )
+    read = None if images is None else lambda: open_stream(as_batch(images, classifier), classifier)
+    run = _prepare(analysis, classifier, read, target, against, dataset, progress, options)
+    return _record(run, list(_pieces(run, 0)))
+
+
+def explain_parts(
+    analysis: str,
+    classifier: Classifier,
+    images: object = None,
+    *,
+    target: Target | Sequence[Target] | None = None,
+    against: Class | Sequence[Class] | None = None,
+    dataset: object = None,
+    start: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+    **options: object,
+) -> Iterator[Record]:
+    """Runs an analysis on more images than fit into memory.
+
+    The images are read as they are needed, and what is found comes in parts of up to `PART_IMAGES` images, or fewer where
+    their arrays are large. An image that is found in a folder or by a glob and can't be read is skipped.
+
+    Args:
+        analysis: As in `explain`.
+        classifier: As in `explain`.
+        images: As in `explain`, or a `Stream`.
+        target: As in `explain`.
+        against: As in `explain`.
+        dataset: As in `explain`. What belongs to no single image is in the first part alone.
+        start: The place of the first image to explain, where others were explained before.
+        progress: As in `explain`.
+        **options: As in `explain`.
+
+    Yields:
+        A record of each part; `span` tells which of the images it went through.
+
+    Raises:
+        CnnExplainError: As `explain` does; `ImageError` also where not one of the images can be read.
+    """
+    read = None if images is None else lambda: stream_images(images, classifier)
+    run = _prepare(analysis, classifier, read, target, against, dataset, progress, options)
+    pieces: list[_Piece] = []
+    for piece in _pieces(run, start):
+        pieces.append(piece)
+        whole = run.images is None or piece.span.stop == len(run.images)
+        if whole or sum(map(_bytes, pieces)) >= PART_BYTES or sum(len(each.images) for each in pieces) >= PART_IMAGES:
+            record = _record(run, pieces)
+            # Nothing of it is held while the next part is computed.
+            del piece
+            pieces.clear()
+            yield record
+            del record
+
+
+def request(
+    analysis: str,
+    classifier: Classifier,
+    images: Stream | None,
+    *,
+    target: int | None,
+    against: int | None,
+    dataset: Stream | None,
+    **options: object,
+) -> dict[str, Any]:
+    """All that decides what `explain_parts` finds, JSON-able: two runs of the same request find the same.
+
+    Args:
+        analysis: As in `explain_parts`, and so are the others.
+        classifier: The model.
+        images: The images.
+        target: The class.
+        against: The class.
+        dataset: The data set.
+        **options: The analysis' own.
+    """
+    run = _prepare(analysis, classifier, None if images is None else lambda: images, target, against, dataset, None, options)
+    names = [] if images is None else list(images.names)
+    provenance = _provenance(run)
+    if run.dataset is not None:
+        provenance["dataset"] = {"name": run.dataset.name, "images": len(run.dataset)}
+    return {
+        "analysis": analysis,
+        "options": dict(run.options),
+        "target": target,
+        "against": against,
+        "images": {"count": len(names), "sha256": hashlib.sha256(json.dumps(names).encode()).hexdigest()},
+        "input": asdict(classifier.preprocess),
+        "cnnexplain": __version__,
+        **provenance,
+    }
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What an analysis is run on: everything that was given, seen to fit."""
+
+    analysis: Analysis
+    plugin: Plugin
+    options: Mapping[str, Any]
+    classifier: Classifier
+    images: Stream | None
+    targets: Sequence[int | Objective] | None
+    against: Sequence[int] | None
+    dataset: Stream | None
+    progress: Callable[[int, int], None]
+
+
+def _prepare(
+    analysis: str,
+    classifier: Classifier,
+    read: Callable[[], Stream] | None,
+    target: Target | Sequence[Target] | None,
+    against: Class | Sequence[Class] | None,
+    dataset: object,
+    progress: Callable[[int, int], None] | None,
+    options: Mapping[str, object],
+) -> _Run:
+    """Looks at what was given, the images last, which take the longest."""
+    if not isinstance(analysis, str) or not isinstance(classifier, Classifier):
+        raise UsageError(
+            f"explain() takes the name of an analysis and what cnnexplain.load() returns, but got "
+            f"{type(analysis).__name__} and {type(classifier).__name__}."
+        )
     found, plugin = registry.load().get(analysis)
     values = validate(found.options, options)
-    _check_inputs(found, images, target, against, dataset)
-    batch = None if images is None else as_batch(images, classifier)
-    # Without images the model is tried on a grey one, since one that gives no finite numbers has nothing to explain.
-    grey = np.full((1, *classifier.preprocess.shape), classifier.preprocess.grey, np.float32)
-    probabilities = classifier.predict(grey if batch is None else batch)
-    if not np.isfinite(probabilities).all():
-        which = " for a plain grey image" if batch is None else ""
-        raise ModelError(f"'{classifier.name}' gives probabilities that are not finite (NaN or infinity){which}.")
-    predictions = [] if batch is None else [int(index) for index in probabilities.argmax(axis=1)]
-    targets = _targets(target, classifier, predictions, fixed=batch is not None)
-    objectives = _objectives(targets, against, classifier)
-    stream = _stream(dataset, batch, classifier) if "dataset" in found.inputs else None
-    given = {"classifier": classifier, "targets": targets, "objectives": objectives, "dataset": stream}
-    started = time.perf_counter()
-    result = _run(found, None if batch is None else np.asarray(batch), given, values, progress)
-    seconds = time.perf_counter() - started
-    arrays, facts = dict(result.arrays), dict(result.facts)
-    if result.overview is not None:
-        arrays |= result.overview.arrays
-        facts |= result.overview.facts
-    explained = [] if batch is None else zip(batch.sources, probabilities, predictions, targets, objectives, strict=True)
-    explains = "targets" in found.inputs or "objectives" in found.inputs
-    return Record(
-        found,
-        values,
-        np.zeros((0, *classifier.preprocess.shape), np.float32) if batch is None else np.asarray(batch),
-        tuple(_explained(*each, classifier.labels, explains=explains) for each in explained),
-        arrays,
-        facts,
-        classifier.labels,
-        classifier.preprocess,
-        _provenance(classifier, plugin, stream),
-        (*result.warnings, *_skipped(stream)),
-        seconds,
-    )
+    _check_inputs(found, read, target, against, dataset)
+    images = None if read is None else read()
+    count = None if images is None else len(images)
+    targets = None if target is None else _targets(target, classifier, count)
+    others = None if against is None else _against(against, classifier, count or len(targets or ()))
+    stream = None
+    if "dataset" in found.inputs:
+        given = dataset if dataset is not None else DATASET if classifier.preprocess.digits else images
+        stream = None if given is None else open_stream(given, classifier)
+    return _Run(found, plugin, values, classifier, images, targets, others, stream, progress or (lambda *_: None))
 
 
-def _check_inputs(analysis: Analysis, images: object, target: object, against: object, dataset: object) -> None:
+def _check_inputs(analysis: Analysis, images: object | None, target: object, against: object, dataset: object) -> None:
     inputs = analysis.inputs
     if images is None and "images" in inputs:
         raise UsageError(f"The analysis '{analysis.name}' explains images: give at least one.")
@@ -130,34 +236,169 @@ def _check_inputs(analysis: Analysis, images: object, target: object, against: o
         raise UsageError(f"The analysis '{analysis.name}' looks through no data set and takes none.")
 
 
-def _targets(
-    target: Target | Sequence[Target] | None, classifier: Classifier, predictions: list[int], *, fixed: bool
-) -> list[int | Objective]:
-    """A class index or an objective for each image; without images, those that are asked for."""
-    if target is None:
-        return list(predictions)
+def _targets(target: Target | Sequence[Target], classifier: Classifier, count: int | None) -> list[int | Objective]:
+    """A class index or an objective for each of `count` images; without images, those that are asked for."""
     several = not isinstance(target, str | Objective) and np.ndim(target) > 0  # type: ignore[arg-type]
-    wanted: list[Any] = list(target) if several else [target] * (len(predictions) if fixed else 1)  # type: ignore[arg-type]
-    if fixed and len(wanted) != len(predictions):
-        raise UsageError(f"There are {len(wanted)} targets for {len(predictions)} images; give one, or one for each.")
+    wanted: list[Any] = list(target) if several else [target] * (1 if count is None else count)  # type: ignore[arg-type]
+    if count is not None and len(wanted) != count:
+        raise UsageError(f"There are {len(wanted)} targets for {count} images; give one, or one for each.")
     return [one if isinstance(one, Objective) else classifier.target(one) for one in wanted]
 
 
+def _against(against: Class | Sequence[Class], classifier: Classifier, count: int) -> list[int]:
+    several = not isinstance(against, str) and np.ndim(against) > 0
+    others: list[Any] = list(against) if several else [against] * count  # type: ignore[arg-type]
+    if len(others) != count:
+        raise UsageError(f"There are {len(others)} classes to hold against {count} targets; give one for each.")
+    return [classifier.target(other) for other in others]
+
+
 def _objectives(
-    targets: list[int | Objective], against: Class | Sequence[Class] | None, classifier: Classifier
+    targets: Sequence[int | Objective], against: Sequence[int] | None, classifier: Classifier
 ) -> list[Objective]:
     objectives = [target if isinstance(target, Objective) else Logit(target) for target in targets]
     if against is None:
         return objectives
-    several = not isinstance(against, str) and np.ndim(against) > 0
-    others: list[Any] = list(against) if several else [against] * len(objectives)  # type: ignore[arg-type]
-    if len(others) != len(objectives):
-        raise UsageError(f"There are {len(others)} classes to hold against {len(objectives)} targets; give one for each.")
-    indices = [classifier.target(other) for other in others]
-    for target, index in zip(targets, indices, strict=True):
+    for target, index in zip(targets, against, strict=True):
         if target == index:
             raise UsageError(f"The class {classifier.labels[index]} can't be held against itself.")
-    return [objective - Logit(index) for objective, index in zip(objectives, indices, strict=True)]
+    return [objective - Logit(index) for objective, index in zip(objectives, against, strict=True)]
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """What was found for the images that were read and explained at once."""
+
+    span: range
+    images: ImageBatch
+    explained: tuple[Explained, ...]
+    result: Result
+    seconds: float
+
+
+def _bytes(piece: _Piece) -> int:
+    results = [piece.result, *([] if piece.result.overview is None else [piece.result.overview])]
+    return piece.images.nbytes + sum(array.nbytes for result in results for array in result.arrays.values())
+
+
+def _pieces(run: _Run, start: int) -> Iterator[_Piece]:
+    """The analysis of the images from that place on, a few at a time."""
+    if run.images is None:
+        yield _alone(run)
+        return
+    form: tuple[dict[str, tuple[int, ...]], set[str]] | None = None
+    for span, places, batch in _batches(run.images, start, run.classifier):
+        piece = _piece(run, span, places, batch)
+        result = piece.result
+        here = {name: array.shape[1:] for name, array in result.arrays.items()}, set(result.facts)
+        if form not in (None, here):
+            raise PluginError(
+                f"run() of '{run.analysis.name}' returned arrays of other names or shapes, or other facts, for some images "
+                "than for others; expected the same for all."
+            )
+        form = here
+        yield piece
+        del piece, result
+
+
+def _batches(images: Stream, start: int, classifier: Classifier) -> Iterator[tuple[range, Array, ImageBatch]]:
+    """The images that can be read, few at a time, with their places and with those that were gone through for them.
+
+    Raises:
+        ImageError: There is not one.
+    """
+    ready: tuple[Array, ImageBatch] | None = None
+    first = last = start
+    while last < len(images):
+        stop = min(last + min(classifier.batch_size, READ), len(images))
+        places, batch = images.read(range(last, stop))
+        if len(places):
+            # Only when the next ones are read is it known how many that can't be lie between.
+            if ready is not None:
+                yield range(first, last), *ready
+                first = last
+            ready = places, batch
+        last = stop
+    if ready is not None:
+        yield range(first, last), *ready
+    elif not start:
+        raise images.unusable()
+
+
+def _alone(run: _Run) -> _Piece:
+    """The analysis of the model alone."""
+    shape = run.classifier.preprocess.shape
+    # The model is tried on a grey image, since one that gives no finite numbers has nothing to explain.
+    grey = np.full((1, *shape), run.classifier.preprocess.grey, np.float32)
+    _check_finite(run.classifier, run.classifier.predict(grey), " for a plain grey image")
+    targets = run.targets or []
+    objectives = _objectives(targets, run.against, run.classifier)
+    result, seconds = _call(run, range(0), run.progress, images=None, targets=targets, objectives=objectives)
+    return _Piece(range(0), ImageBatch(np.zeros((0, *shape)), ()), (), result, seconds)
+
+
+def _piece(run: _Run, span: range, places: Array, batch: ImageBatch) -> _Piece:
+    """The analysis of a few images."""
+    classifier, total = run.classifier, len(run.images or ())
+    probabilities = classifier.predict(batch)
+    _check_finite(classifier, probabilities)
+    predictions = [int(index) for index in probabilities.argmax(axis=1)]
+    targets = predictions if run.targets is None else [run.targets[place] for place in places]
+    against = None if run.against is None else [run.against[place] for place in places]
+
+    def within(done: int, of: int) -> None:
+        share = (span.start + len(span) * done / max(of, 1)) / total
+        run.progress(*((done, of) if len(span) == total else (round(1000 * share), 1000)))
+
+    objectives = _objectives(targets, against, classifier)
+    result, seconds = _call(run, span, within, images=np.asarray(batch), targets=targets, objectives=objectives)
+    if "progress" not in run.analysis.inputs:
+        run.progress(span.stop, total)
+    explains = "targets" in run.analysis.inputs or "objectives" in run.analysis.inputs
+    explained = zip(batch.sources, probabilities, predictions, targets, objectives, strict=True)
+    return _Piece(
+        span, batch, tuple(_explained(*each, classifier.labels, explains=explains) for each in explained), result, seconds
+    )
+
+
+def _check_finite(classifier: Classifier, probabilities: Floats, which: str = "") -> None:
+    if not np.isfinite(probabilities).all():
+        raise ModelError(f"'{classifier.name}' gives probabilities that are not finite (NaN or infinity){which}.")
+
+
+def _record(run: _Run, pieces: Sequence[_Piece]) -> Record:
+    """What was found for some of the images, put together."""
+    results = [piece.result for piece in pieces]
+    span = range(pieces[0].span.start, pieces[-1].span.stop)
+    first = not span.start
+    arrays = {name: _joined([result.arrays[name] for result in results]) for name in results[0].arrays}
+    facts = dict(results[0].facts)
+    if run.images is not None:
+        facts = {name: [fact for result in results for fact in result.facts[name]] for name in results[0].facts}
+    if results[0].overview is not None:
+        arrays |= results[0].overview.arrays
+        facts |= results[0].overview.facts
+    warnings = dict.fromkeys(warning for result in results for warning in result.warnings)
+    return Record(
+        # What belongs to no single image is in the first part alone.
+        run.analysis if first else replace(run.analysis, overview=None),
+        run.options,
+        np.asarray(_joined([piece.images for piece in pieces])),
+        tuple(explained for piece in pieces for explained in piece.explained),
+        arrays,
+        facts,
+        run.classifier.labels,
+        run.classifier.preprocess,
+        _provenance(run),
+        (*warnings, *(_skipped(run.dataset) if first and run.dataset is not run.images else ())),
+        sum(piece.seconds for piece in pieces),
+        span,
+        {} if run.images is None else run.images.skipped_in(span),
+    )
+
+
+def _joined(arrays: Sequence[Array]) -> Array:
+    return np.concatenate(arrays) if len(arrays) > 1 else arrays[0]
 
 
 def _explained(
@@ -182,12 +423,6 @@ def _explained(
     )
 
 
-def _stream(dataset: object, batch: ImageBatch | None, classifier: Classifier) -> Stream | None:
-    if dataset is None:
-        dataset = DATASET if classifier.preprocess.digits else batch
-    return None if dataset is None else open_stream(dataset, classifier)
-
-
 def _skipped(stream: Stream | None) -> tuple[str, ...]:
     if stream is None or not stream.skipped:
         return ()
@@ -199,68 +434,48 @@ def _skipped(stream: Stream | None) -> tuple[str, ...]:
     )
 
 
-def _run(
-    analysis: Analysis,
-    images: Array | None,
-    given: Mapping[str, Any],
-    options: Mapping[str, Any],
-    progress: Callable[[int, int], None] | None,
-) -> Result:
-    """The analysis, over the images in chunks that fit the memory, put together again."""
-    report = progress or (lambda *_: None)
-    if images is None or "dataset" in analysis.inputs:
-        if "targets" in analysis.inputs:
-            given = {**given, "targets": _indices(analysis, given["targets"])}
-        result = _call(analysis, {**given, "images": images, "progress": report}, options)
-        _check(analysis, result, None if images is None else len(images))
-        return result
-    size = given["classifier"].batch_size
-    chunks = [slice(start, start + size) for start in range(0, len(images), size)]
-    results = []
-    for chunk in chunks:
-
-        def within(done: int, total: int, chunk: slice = chunk) -> None:
-            count = min(chunk.stop, len(images)) - chunk.start
-            share = (chunk.start + count * done / max(total, 1)) / len(images)
-            report(*((done, total) if len(chunks) == 1 else (round(1000 * share), 1000)))
-
-        here = {**given, "images": images[chunk], "objectives": given["objectives"][chunk], "progress": within}
-        if "targets" in analysis.inputs:
-            here["targets"] = _indices(analysis, given["targets"][chunk])
-        result = _call(analysis, here, options)
-        _check(analysis, result, len(images[chunk]))
-        if result.overview is not None:
-            raise PluginError(f"run() of '{analysis.name}' returned an overview, but doesn't ask for 'dataset'.")
-        results.append(result)
-        if "progress" not in analysis.inputs:
-            report(min(chunk.stop, len(images)), len(images))
-    forms = [({name: array.shape[1:] for name, array in each.arrays.items()}, set(each.facts)) for each in results]
-    if any(form != forms[0] for form in forms):
-        raise PluginError(
-            f"run() of '{analysis.name}' returned arrays of other names or shapes, or other facts, for some images than "
-            "for others; expected the same for all."
-        )
-    arrays = {name: np.concatenate([result.arrays[name] for result in results]) for name in results[0].arrays}
-    facts = {name: [fact for result in results for fact in result.facts[name]] for name in results[0].facts}
-    warnings = dict.fromkeys(warning for result in results for warning in result.warnings)
-    return Result(arrays, facts, warnings=tuple(warnings))
+def _call(
+    run: _Run,
+    span: range,
+    progress: Callable[[int, int], None],
+    *,
+    images: Floats | None,
+    targets: Sequence[int | Objective],
+    objectives: Sequence[Objective],
+) -> tuple[Result, float]:
+    """What the analysis returns, seen to keep the contract, and the seconds it took."""
+    analysis = run.analysis
+    given: dict[str, Any] = {
+        "classifier": run.classifier,
+        "images": images,
+        "objectives": objectives,
+        "dataset": None if span.start else run.dataset,
+        "progress": progress,
+    }
+    if "targets" in analysis.inputs:
+        given["targets"] = _indices(analysis, targets)
+    started = time.perf_counter()
+    try:
+        result = analysis.run(*(given[name] for name in analysis.inputs), **run.options)
+    except CnnExplainError:
+        raise
+    except MemoryError as error:
+        raise ModelError(f"The memory does not suffice for '{analysis.name}' of '{run.classifier.name}'.") from error
+    # A plugin is anyone's code; its own exception stays attached for its author.
+    except Exception as error:
+        raise PluginError(f"run() of '{analysis.name}' failed: {type(error).__name__}: {error}") from error
+    seconds = time.perf_counter() - started
+    _check(analysis, result, None if images is None else len(images))
+    if images is not None and result.overview is not None and given["dataset"] is None:
+        raise PluginError(f"run() of '{analysis.name}' returned an overview, but was given no data set.")
+    return result, seconds
 
 
-def _indices(analysis: Analysis, targets: list[int | Objective]) -> Integers:
+def _indices(analysis: Analysis, targets: Sequence[int | Objective]) -> Integers:
     for target in targets:
         if isinstance(target, Objective):
             raise UsageError(f"The analysis '{analysis.name}' explains a class; it can't explain the objective {target}.")
     return np.array(targets, np.int64)
-
-
-def _call(analysis: Analysis, given: Mapping[str, Any], options: Mapping[str, Any]) -> Result:
-    try:
-        return analysis.run(*(given[name] for name in analysis.inputs), **options)
-    except CnnExplainError:
-        raise
-    # A plugin is anyone's code; its own exception stays attached for its author.
-    except Exception as error:
-        raise PluginError(f"run() of '{analysis.name}' failed: {type(error).__name__}: {error}") from error
 
 
 def _check(analysis: Analysis, result: object, count: int | None) -> None:
@@ -299,8 +514,9 @@ def _check(analysis: Analysis, result: object, count: int | None) -> None:
             raise PluginError(f"run() of '{analysis.name}' returned '{twice[0]}' for the images and for the overview.")
 
 
-def _provenance(classifier: Classifier, plugin: Plugin, stream: Stream | None) -> dict[str, Any]:
-    dataset = {} if stream is None else {"name": stream.name, "images": len(stream), "skipped": stream.skipped}
+def _provenance(run: _Run) -> dict[str, Any]:
+    stream, classifier, plugin = run.dataset, run.classifier, run.plugin
+    dataset = {} if stream is None else {"name": stream.name, "images": len(stream), "skipped": dict(stream.skipped)}
     return {
         **({"dataset": dataset} if dataset else {}),
         "model": {"name": classifier.name, "sha256": classifier.sha256},

@@ -59,6 +59,8 @@ class Record:
         provenance: JSON-able: model, plugin and versions.
         warnings: What the user should be told of, a sentence each.
         seconds: How long the analysis took.
+        span: The places that its images have among all that were given; those that could not be read are counted too.
+        skipped: The names of the images in `span` that could not be read, each with the reason.
     """
 
     analysis: Analysis
@@ -72,6 +74,8 @@ class Record:
     provenance: Mapping[str, Any]
     warnings: tuple[str, ...]
     seconds: float
+    span: range
+    skipped: Mapping[str, str]
 
     def __repr__(self) -> str:
         shapes = ", ".join(f"{name} {array.shape}" for name, array in self.arrays.items())

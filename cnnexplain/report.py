@@ -1,19 +1,19 @@
-"""A record → a folder with one PNG per image, those of its overview, `arrays.npz` and `result.json`."""
+"""Records → a folder with one PNG per image, those of the overview, the arrays and `result.json`."""
 
 from __future__ import annotations
 
 import itertools
 import json
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cnnexplain import __version__, files
-from cnnexplain.errors import OutputError
+from cnnexplain.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
     from cnnexplain.record import Record
@@ -50,15 +50,10 @@ def check_folder(folder: Path) -> list[str]:
     return [name for name in names if Path(name).name == name and name not in ("", ".", "..")]
 
 
-def write(record: Record, folder: Path, progress: Callable[[int, int], None] | None = None) -> list[Path]:
+def write(record: Record, folder: Path) -> list[Path]:
     """Writes a record; everything is drawn and written aside before the first file moves into its place.
 
     Files of an earlier result in the folder that the new one does not replace are removed, and no others.
-
-    Args:
-        record: What to write.
-        folder: Where to; made when it is not there.
-        progress: Called with how many pictures are drawn, and of how many.
 
     Returns:
         The paths of the pictures, then of `arrays.npz` and `result.json`.
@@ -66,60 +61,222 @@ def write(record: Record, folder: Path, progress: Callable[[int, int], None] | N
     Raises:
         OutputError: The folder can't be written, or holds files that cnnexplain did not write.
     """
-    earlier = check_folder(folder)
-    with files.staging(folder) as staged:
-        overview = record.overview()
-        pictures = picture_names([explained.source.name for explained in record.explained], list(overview))
-        names = [*pictures, ARRAYS, RESULT]
-        taken = [name for name in names if name not in earlier and (folder / name).exists()]
-        if taken:
-            raise OutputError(
-                f"'{folder / taken[0]}' exists and is not part of the earlier result; choose another with --out."
-            )
-        figures = itertools.chain(map(record.figure, range(len(record))), overview.values())
-        for number, (figure, picture) in enumerate(zip(figures, pictures, strict=True), start=1):
-            figure.savefig(staged / picture, dpi=DPI)
-            if progress is not None:
-                progress(number, len(pictures))
-        arrays: dict[str, Any] = {**({"input": record.images} if len(record) else {}), **record.arrays}
-        np.savez(staged / ARRAYS, **arrays)
-        _write_json(staged / RESULT, _result(record, pictures))
-        if not folder.exists():
-            staged.rename(folder)
+    writer = Writer(folder, [explained.source.name for explained in record.explained])
+    return writer.add(replace(record, span=range(len(record))))
+
+
+class Writer:
+    """Writes the records of a run on many images into a folder, one after another; a kill leaves whole ones.
+
+    A record of all the images gives `arrays.npz` and `result.json`. One of some gives `arrays-00001.npz` and
+    `result-00001.json`, and `result.json` has what is common to all, and the list of all files.
+
+    Args:
+        folder: Where to; made when it is not there.
+        sources: The names of all the images of the run.
+        request: JSON-able, what was asked for; an earlier result of the same can be continued.
+        resume: Whether to go on where an earlier run ended. What it finished is kept.
+
+    Raises:
+        OutputError: The folder can't be written, or holds files that cnnexplain did not write.
+        UsageError: The earlier result, which is to be continued, is of another request.
+    """
+
+    def __init__(
+        self, folder: Path, sources: Sequence[str], request: Mapping[str, Any] | None = None, *, resume: bool = False
+    ) -> None:
+        self.folder = folder
+        self.start = 0
+        """The place of the first image that is still to be explained."""
+        self.complete = False
+        """Whether the earlier result needs nothing more."""
+        self._sources = sources
+        self._pictures = picture_names(sources)
+        self._request = None if request is None else json.loads(_json(request))
+        self._ours = set(check_folder(folder))
+        self._result: dict[str, Any] = {}
+        if resume and self._ours:
+            self._continue()
+        self._refuse_foreign(self._pictures)
+
+    def add(self, record: Record, progress: Callable[[int, int], None] = lambda *_: None) -> list[Path]:
+        """Writes a record, whose images follow those of the last.
+
+        Args:
+            record: Which.
+            progress: Called with how many pictures are drawn, and of how many.
+
+        Returns:
+            The paths of what was written: the pictures, the arrays, then what is JSON.
+
+        Raises:
+            OutputError: The folder can't be written, or a file in it is not ours.
+            PluginError: The analysis can't draw it.
+        """
+        with files.staging(self.folder) as staged:
+            overview = record.overview()
+            taken = [self._pictures[place] for place in record.span if self._sources[place] not in record.skipped]
+            pictures = [*taken, *picture_names([], list(overview), self._pictures)]
+            whole = len(record.span) == len(self._sources)
+            number = len(self._result.get("parts", [])) + 1
+            arrays, part = (ARRAYS, RESULT) if whole else (f"arrays-{number:05}.npz", f"result-{number:05}.json")
+            names = [*pictures, arrays, *([] if whole else [part]), RESULT]
+            self._refuse_foreign(names)
+            figures = itertools.chain(map(record.figure, range(len(record))), overview.values())
+            total = len(self._sources) + len(overview)
+            for drawn, (figure, picture) in enumerate(zip(figures, pictures, strict=True), start=record.span.start + 1):
+                figure.savefig(staged / picture, dpi=DPI)
+                progress(drawn, total)
+            named: dict[str, Any] = {**({"input": record.images} if len(record) else {}), **record.arrays}
+            np.savez(staged / arrays, **named)
+            result = self._common(record, pictures[len(taken) :]) if not self._result else self._result
+            if whole:
+                result |= {**_found(record, taken), "files": names}
+            else:
+                _write_json(staged / part, {"format": FORMAT, **_found(record, taken), "files": names[:-1]})
+                result = {
+                    **result,
+                    "parts": [*result.get("parts", []), part],
+                    "skipped": {**result.get("skipped", {}), **record.skipped},
+                    "seconds": round(result.get("seconds", 0) + record.seconds, 4),
+                    "files": [*result.get("files", [RESULT]), *names[:-1]],
+                }
+            result["complete"] = record.span.stop == len(self._sources)
+            _write_json(staged / RESULT, result)
+            self._move(staged, names)
+            self._result = result
+        return [self.folder / name for name in names]
+
+    def _refuse_foreign(self, names: Iterable[str]) -> None:
+        for name in names:
+            if name not in self._ours and (self.folder / name).exists():
+                raise OutputError(
+                    f"'{self.folder / name}' exists and is not part of the earlier result; choose another with --out."
+                )
+
+    def _move(self, staged: Path, names: list[str]) -> None:
+        """Moves what is written into its place, and removes what is left of an earlier result."""
+        if not self.folder.exists():
+            staged.rename(self.folder)
         else:
             # An interruption among the moves leaves a list of all that is ours, so that the next run can replace it.
-            with files.replacing(folder / RESULT) as both:
-                _write_json(both, {"format": FORMAT, "files": sorted({*earlier, *names})})
-            for name in names:
-                (staged / name).replace(folder / name)
-            for name in set(earlier) - set(names):
-                (folder / name).unlink(missing_ok=True)
-    return [folder / name for name in names]
+            with files.replacing(self.folder / RESULT) as both:
+                _write_json(both, {"format": FORMAT, **self._result, "files": sorted({*self._ours, *names})})
+            for name in names[:-1]:
+                (staged / name).replace(self.folder / name)
+            if not self._result:
+                self._remove(self._ours - set(names))
+            (staged / RESULT).replace(self.folder / RESULT)
+        self._ours |= set(names)
+
+    def _remove(self, names: Iterable[str]) -> None:
+        for name in names:
+            (self.folder / name).unlink(missing_ok=True)
+
+    def _continue(self) -> None:
+        """Sees what of the earlier result can be kept, and removes what a run that was ended left beside it."""
+        earlier = _read_json(self.folder / RESULT)
+        # A run that was ended among the moves of its first part has left a list of files and nothing else.
+        if "analysis" not in earlier:
+            return
+        self._compare(earlier.get("request"))
+        self.complete = bool(earlier.get("complete")) and all((self.folder / name).exists() for name in self._ours)
+        if self.complete or "parts" not in earlier:
+            return
+        kept: dict[str, Any] = {"parts": [], "skipped": {}, "seconds": 0.0, "files": [RESULT]}
+        for number in itertools.count(1):
+            part = _read_json(self.folder / f"result-{number:05}.json") if number <= len(earlier["parts"]) else {}
+            ours = [str(name) for name in part.get("files", [])]
+            if not part or not self._ours.issuperset(ours) or not all((self.folder / name).exists() for name in ours):
+                break
+            kept["parts"].append(f"result-{number:05}.json")
+            kept["skipped"] |= part["skipped"]
+            kept["seconds"] = round(kept["seconds"] + part["seconds"], 4)
+            kept["files"] += ours
+            self.start = part["span"][1]
+        if self.start:
+            self._result = {**earlier, **kept, "complete": False}
+            with files.replacing(self.folder / RESULT) as path:
+                _write_json(path, {**self._result, "files": sorted(self._ours)})
+            self._remove(self._ours - set(kept["files"]))
+            self._ours = set(kept["files"])
+
+    def _compare(self, earlier: Any) -> None:
+        if not isinstance(earlier, dict) or self._request is None:
+            raise UsageError(f"The result in '{self.folder}' can't be continued: it does not tell what was asked for.")
+        other = [name for name in self._request if earlier.get(name) != self._request[name]]
+        if other:
+            differences = [f"{name} was {_short(earlier.get(name))}, now {_short(self._request[name])}" for name in other]
+            raise UsageError(
+                f"The result in '{self.folder}' is of another request: {'; '.join(differences)}. "
+                "Leave out --resume to replace it, or choose another --out."
+            )
+
+    def _common(self, record: Record, overview: list[str]) -> dict[str, Any]:
+        """What is the same for all the images, and what belongs to none of them."""
+        return {
+            "format": FORMAT,
+            "cnnexplain": __version__,
+            "analysis": record.analysis.name,
+            "options": dict(record.options),
+            "overview": overview,
+            "note": record.analysis.note,
+            "input": asdict(record.preprocess),
+            **record.provenance,
+            **({} if self._request is None else {"request": self._request}),
+        }
 
 
-def picture_names(sources: list[str], titles: Sequence[str] = ()) -> list[str]:
-    """A file name for each source and title, made safe, and numbered where two are alike; a source's without its folder."""
+def _short(value: Any) -> str:
+    text = _json(value, indent=None)
+    return text if len(text) <= 80 else f"{text[:80]}…"
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """What a file of ours holds; nothing where it is not there or damaged."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def picture_names(sources: Sequence[str], titles: Sequence[str] = (), taken: Iterable[str] = ()) -> list[str]:
+    """A file name for each source and title, made safe, and numbered where two are alike; a source's without its folder.
+
+    Args:
+        sources: The names of images.
+        titles: The names of what belongs to no image.
+        taken: File names that are in use.
+    """
     names: list[str] = []
-    taken: set[str] = set()
+    used = {name.casefold() for name in taken}
+    numbers: dict[str, int] = {}
     stems = [source if re.match(r"\w+:\w+/", source) else Path(source).stem for source in sources]
     for words in (*stems, *titles):
         stem = re.sub(r"[^\w.-]+", "-", words).strip("-.")[:80] or "image"
-        name, number = stem, 1
-        while name.casefold() in taken:
+        name, number = f"{stem}.png", numbers.get(stem.casefold(), 1)
+        while name.casefold() in used:
             number += 1
-            name = f"{stem}-{number}"
-        taken.add(name.casefold())
-        names.append(f"{name}.png")
+            name = f"{stem}-{number}.png"
+        # So that a thousand images of one name are not counted through a thousand times.
+        numbers[stem.casefold()] = number
+        used.add(name.casefold())
+        names.append(name)
     return names
 
 
+def _json(content: object, indent: int | None = 2) -> str:
+    return json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False)
+
+
 def _write_json(path: Path, content: object) -> None:
-    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     # A file name that is no Unicode becomes an escape that JSON knows.
-    path.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
+    path.write_text(_json(content) + "\n", encoding="utf-8", errors="backslashreplace")
 
 
-def _result(record: Record, pictures: list[str]) -> dict[str, Any]:
+def _found(record: Record, pictures: list[str]) -> dict[str, Any]:
+    """What a record tells of its own images."""
     images = [
         {
             "source": explained.source.name,
@@ -135,20 +292,13 @@ def _result(record: Record, pictures: list[str]) -> dict[str, Any]:
             "objective": explained.objective,
             "picture": picture,
         }
-        for explained, picture in zip(record.explained, pictures[: len(record)], strict=True)
+        for explained, picture in zip(record.explained, pictures, strict=True)
     ]
     return {
-        "format": FORMAT,
-        "cnnexplain": __version__,
-        "analysis": record.analysis.name,
-        "options": dict(record.options),
+        "span": [record.span.start, record.span.stop],
         "images": images,
-        "overview": pictures[len(record) :],
         "facts": dict(record.facts),
-        "note": record.analysis.note,
         "warnings": list(record.warnings),
-        "input": asdict(record.preprocess),
-        **record.provenance,
+        "skipped": dict(record.skipped),
         "seconds": round(record.seconds, 4),
-        "files": [*pictures, ARRAYS, RESULT],
     }

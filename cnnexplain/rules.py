@@ -15,7 +15,7 @@ import keras
 
 from cnnexplain import backend
 from cnnexplain.errors import ModelError, UsageError, suggest
-from cnnexplain.twin import IDLE, Call, Twin, linear_part
+from cnnexplain.twin import IDLE, Call, Linear, Twin, linear_part
 
 RULES: dict[str, Callable[[Any, Any], Any]] = {
     "deconvnet": lambda _, signal: signal * _mask(signal > 0, signal),
@@ -55,6 +55,8 @@ def ruled(twin: Twin, name: str, rule: str) -> Callable[[Any], Any]:
 
 def _ruled(call: Call, rule: Callable[[Any, Any], Any]) -> Callable[..., Any]:
     layer, kind = call.inner, type(call.inner).__name__
+    if isinstance(call.function, Linear):
+        return call.function
     # A class of someone else's may have any name.
     ours = type(layer).__module__.partition(".")[0] == "keras"
     if ours and kind in ("Relu", "Relu6"):

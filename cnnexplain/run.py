@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,8 +13,8 @@ from rich.markup import escape
 from rich.table import Column, Table
 from rich.text import Text
 
-from cnnexplain import datasets, models, startup, terminal
-from cnnexplain.errors import CnnExplainError
+from cnnexplain import datasets, startup, terminal
+from cnnexplain.errors import CnnExplainError, InterruptionError
 from cnnexplain.options import Parameter, validate
 from cnnexplain.plugin import ALL
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from cnnexplain.classifier import Classifier
-    from cnnexplain.images import ImageBatch
     from cnnexplain.plugin import Analysis
-    from cnnexplain.record import Record
+    from cnnexplain.preprocess import Preprocess
+    from cnnexplain.record import Explained, Record
     from cnnexplain.stream import Stream
 
 OUT = Path("cnnexplain-out")
@@ -46,9 +46,9 @@ def run_app(bare: Callable[[], None]) -> typer.Typer:
     run.command(ALL, help=ALL_HELP)(_all_command())
     for analysis in startup.registry().analyses.values():
         run.command(analysis.name, help=_help(analysis))(_command(analysis))
-    for name in startup.registry().clashes:
+    for name in startup.registry().analyses.clashes:
         anything = {"ignore_unknown_options": True, "allow_extra_args": True}
-        problem = escape(str(startup.registry().clashes[name]))
+        problem = escape(str(startup.registry().analyses.clashes[name]))
         run.command(name, hidden=True, help=problem, context_settings=anything)(_refusal(name))
     return run
 
@@ -61,7 +61,7 @@ def _refusal(name: str) -> Callable[..., None]:
 
 
 def _help(analysis: Analysis) -> str:
-    plugin = startup.registry().suppliers[analysis.name]
+    plugin = startup.registry().analyses.suppliers[analysis.name]
     # A plugin's words may hold brackets, which Typer would take for markup.
     return escape(f"{analysis.summary}\n\nPaper: {analysis.paper}.\n\nFrom: {plugin.distribution} {plugin.version}.")
 
@@ -70,15 +70,15 @@ def _help(analysis: Analysis) -> str:
 class _Request:
     """What was typed that is no analysis' own: the options by the names of the parameters."""
 
-    model: str
+    model: startup.ModelRequest
     out: Path
     verbose: bool
-    backend: str | None = None
     images: list[str] | None = None
     invert: bool | None = None
     target: str | None = None
     against: str | None = None
     dataset: str | None = None
+    resume: bool = False
 
 
 def _common(inputs: Sequence[str], out: str) -> dict[str, tuple[Any, Any]]:
@@ -107,9 +107,7 @@ def _common(inputs: Sequence[str], out: str) -> dict[str, tuple[Any, Any]]:
             None,
         ),
     }
-    found: dict[str, tuple[Any, Any]] = {"model": (startup.ModelOption, models.INCLUDED)}
-    if "images" in inputs:
-        found |= images
+    found = images if "images" in inputs else {}
     if {"targets", "objectives"} & set(inputs):
         default = "the prediction" if "images" in inputs else "all of them, or the first ones of very many"
         found["target"] = _text("--target", "CLASS", f"The class to explain, by label or index. Default: {default}.")
@@ -124,10 +122,17 @@ def _common(inputs: Sequence[str], out: str) -> dict[str, tuple[Any, Any]]:
             "FOLDER",
             f"Images to look through: a folder with all that is in it, mnist:test or mnist:train. Default: {default}.",
         )
+    if "images" in inputs:
+        found["resume"] = (
+            Annotated[
+                bool,
+                typer.Option("--resume", help="Go on where a run of the same request ended, keeping what it had finished."),
+            ],
+            False,
+        )
     found["out"] = (Annotated[Path, typer.Option("--out", metavar="FOLDER", help=f"Results go to {out}.")], OUT)
-    found["backend"] = (startup.BackendOption, None)
     found["verbose"] = (startup.VerboseOption, False)
-    return found
+    return found | startup.MODEL_OPTIONS
 
 
 def _text(flag: str, metavar: str, text: str) -> tuple[Any, Any]:
@@ -140,30 +145,26 @@ def _command(analysis: Analysis) -> Callable[..., None]:
 
     def command(**given: Any) -> None:
         own = {name: given.pop(name) for name in [parameter.name for parameter in analysis.options]}
-        _explain(analysis, _Request(**given), own)
+        startup.warn_of_problems()
+        validate(analysis.options, own)
+        _explain(analysis, _request(given), own)
 
-    return _declare(command, common | {parameter.name: _option(parameter) for parameter in analysis.options})
+    return startup.declare(command, common | {parameter.name: _option(parameter) for parameter in analysis.options})
 
 
 def _all_command() -> Callable[..., None]:
     inputs = sorted({name for analysis in startup.registry().analyses.values() for name in analysis.inputs})
 
     def command(**given: Any) -> None:
-        _explain_all(_Request(**given))
+        startup.warn_of_problems()
+        _explain_all(_request(given))
 
-    return _declare(command, _common(inputs, "FOLDER/ANALYSIS"))
+    return startup.declare(command, _common(inputs, "FOLDER/ANALYSIS"))
 
 
-def _declare(command: Callable[..., None], declared: Mapping[str, tuple[Any, Any]]) -> Callable[..., None]:
-    """The function as Typer would see it if these parameters had been written down."""
-    command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-            for name, (annotation, default) in declared.items()
-        ]
-    )
-    command.__annotations__ = {name: annotation for name, (annotation, _) in declared.items()}
-    return command
+def _request(given: Mapping[str, Any]) -> _Request:
+    own = {name: value for name, value in given.items() if name not in startup.MODEL_OPTIONS}
+    return _Request(startup.ModelRequest.of(given), **own)
 
 
 def _option(parameter: Parameter) -> tuple[Any, Any]:
@@ -182,71 +183,149 @@ def _option(parameter: Parameter) -> tuple[Any, Any]:
     )
 
 
+@dataclass
+class _Names:
+    """The first of many names, and their number."""
+
+    first: list[str] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, names: Iterable[str]) -> None:
+        for name in names:
+            self.count += 1
+            if len(self.first) < SHOWN:
+                self.first.append(name)
+
+    def __str__(self) -> str:
+        return ", ".join(self.first) + (f" and {self.count - SHOWN} more" if self.count > SHOWN else "")
+
+
+@dataclass
+class _Outcome:
+    """What the closing lines need to know of a run on any number of images."""
+
+    folder: Path
+    kept: int = 0
+    """How many images an earlier run had finished."""
+    images: int = 0
+    first: list[Explained] = field(default_factory=list)
+    targeted: bool = False
+    """Whether another class than the prediction was explained, for any image."""
+    inverted: _Names = field(default_factory=_Names)
+    resized: _Names = field(default_factory=_Names)
+    skipped: _Names = field(default_factory=_Names)
+    pictures: _Names = field(default_factory=_Names)
+    parts: int = 0
+    files: list[Path] = field(default_factory=list)
+    """Those of the last part that are no pictures."""
+    warnings: dict[str, None] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    def add(self, record: Record, paths: Sequence[Path]) -> None:
+        """Counts what was found and written for some of the images."""
+        self.images += len(record)
+        self.first += record.explained[: SHOWN - len(self.first)]
+        # Where the prediction is what was explained, it need not be said twice.
+        self.targeted |= any(
+            explained.objective is not None or explained.target not in (None, explained.prediction)
+            for explained in record.explained
+        )
+        self.inverted.add(explained.source.name for explained in record.explained if explained.source.inverted)
+        self.resized.add(explained.source.name for explained in record.explained if explained.source.resized)
+        self.skipped.add(record.skipped)
+        self.pictures.add(str(path) for path in paths if path.suffix == ".png")
+        self.parts += 1
+        self.files = [path for path in paths if path.suffix != ".png"]
+        self.warnings |= dict.fromkeys(record.warnings)
+        self.labels = record.labels
+        self.seconds += record.seconds
+
+
 def _explain(analysis: Analysis, request: _Request, own: Mapping[str, object]) -> None:
     from cnnexplain import report
 
-    startup.warn_of_problems()
-    # All that can be wrong with what was typed is looked for before Keras is started.
-    startup.choose_backend(request.backend)
-    validate(analysis.options, own)
-    report.check_folder(request.out / analysis.name)
-    with terminal.quiet(request.verbose), terminal.progress() as shown:
-        given = _prepare([analysis], request, shown)
-        record, paths = _explained(analysis, request, given, own, shown)
+    outcome = _Outcome(request.out / analysis.name)
+    report.check_folder(outcome.folder)
+    try:
+        with terminal.quiet(request.verbose), terminal.progress() as shown:
+            given = _prepare([analysis], request, shown)
+            _write(analysis, request, given, own, shown, outcome)
+    except KeyboardInterrupt as interruption:
+        if not outcome.images + outcome.kept:
+            raise
+        raise InterruptionError(
+            f"Interrupted: {outcome.images + outcome.kept} images are done and kept in {outcome.folder}; "
+            "the same command with --resume continues."
+        ) from interruption
+    if outcome.kept:
+        left = f"{outcome.images} more were explained" if outcome.parts else "nothing was left to do"
+        terminal.say(f"{outcome.kept} images were done already and are kept in {outcome.folder}; {left}.")
+    if not outcome.parts:
+        return
     startup.print_assumption(given.classifier)
-    _print_notes(given.classifier, given.batch, asked=request.invert is True)
-    if len(record):
-        _print_record(record)
-    _print_mind(record)
-    pictures = paths[:-2]
-    for path in _first(pictures):
-        startup.print_path(path)
-    if len(pictures) > SHOWN:
-        terminal.say(f"… and {len(pictures) - SHOWN} more pictures in the same folder")
-    for path in paths[-2:]:
-        startup.print_path(path)
+    _print_notes(given.classifier, outcome, asked=request.invert is True)
+    _print_images(outcome)
+    _print_mind([analysis], [outcome])
+    for path in outcome.pictures.first:
+        terminal.say(f"Wrote {path}")
+    if outcome.pictures.count > SHOWN:
+        terminal.say(f"… and {outcome.pictures.count - SHOWN} more pictures in the same folder")
+    if outcome.parts > 1:
+        terminal.say(f"… and {outcome.parts - 1} more parts with their numbers")
+    for file in outcome.files:
+        startup.print_path(file)
 
 
 def _explain_all(request: _Request) -> None:
     """Runs every installed analysis; one that fails is reported and the others finish."""
-    startup.warn_of_problems()
-    startup.choose_backend(request.backend)
     analyses = list(startup.registry().analyses.values())
     if not analyses:
         raise CnnExplainError("No analysis is installed.")
-    done: dict[str, tuple[Record, list[Path]]] = {}
+    outcomes = {analysis.name: _Outcome(request.out / analysis.name) for analysis in analyses}
+    done: list[str] = []
     failed: dict[str, object] = {}
-    with terminal.quiet(request.verbose), terminal.progress() as shown:
-        given = _prepare(analyses, request, shown)
-        task = shown.add_task("Analyses", total=len(analyses))
-        try:
+    try:
+        with terminal.quiet(request.verbose), terminal.progress() as shown:
+            given = _prepare(analyses, request, shown)
+            task = shown.add_task("Analyses", total=len(analyses))
             for analysis in analyses:
                 try:
-                    done[analysis.name] = _explained(analysis, request, given, {}, shown)
+                    _write(analysis, request, given, {}, shown, outcomes[analysis.name])
+                    done.append(analysis.name)
                 # Whatever one of them does, the others run.
                 except Exception as error:  # noqa: BLE001
                     failed[analysis.name] = (
                         error if isinstance(error, CnnExplainError) else f"{type(error).__name__}: {error}"
                     )
                 shown.advance(task)
-        except KeyboardInterrupt:
-            kept = f"kept in {request.out}: {', '.join(done)}" if done else "no analysis had ended"
-            terminal.complain(f"Interrupted; {kept}.")
-            raise
+    except KeyboardInterrupt as interruption:
+        begun = [
+            f"{name} (not all images)"
+            for name, outcome in outcomes.items()
+            if name not in (*done, *failed) and outcome.images + outcome.kept
+        ]
+        kept = f"kept in {request.out}: {', '.join([*done, *begun])}" if done or begun else "no analysis had ended"
+        raise InterruptionError(f"Interrupted; {kept}. The same command with --resume continues.") from interruption
     startup.print_assumption(given.classifier)
-    _print_notes(given.classifier, given.batch, asked=request.invert is True)
-    if done and (first := next((record for record, _ in done.values() if len(record)), None)):
-        _print_record(first)
-    _print_mind(*(record for record, _ in done.values()))
+    first = next((outcomes[name] for name in done if outcomes[name].images), None)
+    if first is not None:
+        _print_notes(given.classifier, first, asked=request.invert is True)
+        _print_images(first)
+    _print_mind([analysis for analysis in analyses if analysis.name in done], [outcomes[name] for name in done])
     table = Table("Analysis", "Outcome", Column("Seconds", justify="right"), Column("Written to", overflow="fold"))
     for analysis in analyses:
         if analysis.name in failed:
             table.add_row(analysis.name, Text("failed", style="red"), "", terminal.plain(str(failed[analysis.name])))
             continue
-        record, paths = done[analysis.name]
-        pictures = len(paths) - 2
-        outcome = f"{pictures} picture{'s' if pictures != 1 else ''}"
-        table.add_row(analysis.name, outcome, f"{record.seconds:.1f}", terminal.plain(str(request.out / analysis.name)))
+        outcome = outcomes[analysis.name]
+        pictures = f"{outcome.pictures.count} picture{'s' if outcome.pictures.count != 1 else ''}"
+        table.add_row(
+            analysis.name,
+            f"{pictures}, {outcome.kept} images kept" if outcome.kept else pictures,
+            f"{outcome.seconds:.1f}",
+            terminal.plain(str(outcome.folder)),
+        )
     terminal.out().print(table)
     if failed:
         raise CnnExplainError(f"{len(failed)} of {len(analyses)} analyses failed: {', '.join(failed)}.")
@@ -257,103 +336,119 @@ class _Given:
     """What a request comes to: the model, the images where an analysis takes any, and the classes and data set named."""
 
     classifier: Classifier
-    batch: ImageBatch | None
+    images: Stream | None
     target: int | None
     against: int | None
     dataset: Stream | None
 
 
 def _prepare(analyses: Sequence[Analysis], request: _Request, shown: Progress) -> _Given:
-    """Loads the model and reads the images, once all that was typed is known to exist."""
+    """Loads the model and finds the images, once all that was typed is known to exist."""
     from cnnexplain import images, stream
 
-    found: list[str] = []
-    if any("images" in analysis.inputs for analysis in analyses):
+    names = request.images or [datasets.SAMPLE]
+    explains = any("images" in analysis.inputs for analysis in analyses)
+    if explains:
         if not request.images:
             terminal.say(f"No image given: explaining the sample digit {datasets.SAMPLE}.")
-        found = images.find(request.images or [datasets.SAMPLE])
+        images.find(names)
     if request.dataset is not None:
         stream.check(request.dataset)
-    models.find(request.model)
     classifier = startup.load(request.model, shown)
     # A class that does not exist is known before any image is read.
     target, against = (None if name is None else classifier.target(name) for name in (request.target, request.against))
-    reading = terminal.bar(shown, "Reading")
-    batch = images.read_images(found, classifier, invert=request.invert, progress=reading) if found else None
+    found = stream.stream_images(names, classifier, invert=request.invert) if explains else None
+    if found is not None:
+        found.check(terminal.bar(shown, "Reading"))
     dataset = None
     if request.dataset is not None:
         dataset = stream.open_stream(request.dataset, classifier, invert=request.invert)
-    return _Given(classifier, batch, target, against, dataset)
+    return _Given(classifier, found, target, against, dataset)
 
 
-def _explained(
-    analysis: Analysis, request: _Request, given: _Given, own: Mapping[str, Any], shown: Progress
-) -> tuple[Record, list[Path]]:
-    """Runs one analysis on what it takes of a request, and writes what it found."""
-    from cnnexplain import report
-    from cnnexplain.pipeline import explain
+def _write(
+    analysis: Analysis, request: _Request, given: _Given, own: Mapping[str, Any], shown: Progress, outcome: _Outcome
+) -> None:
+    """Runs one analysis on what it takes of a request, and writes what it finds as it comes."""
+    from cnnexplain import pipeline, report
 
-    folder = request.out / analysis.name
-    report.check_folder(folder)
     inputs = set(analysis.inputs)
-    record = explain(
+    images = given.images if "images" in inputs else None
+    asked: dict[str, Any] = {
+        "target": given.target if inputs & {"targets", "objectives"} else None,
+        "against": given.against if "objectives" in inputs else None,
+        "dataset": given.dataset if "dataset" in inputs else None,
+        **own,
+    }
+    names = [] if images is None else images.names
+    wanted = pipeline.request(analysis.name, given.classifier, images, **asked) | {"invert": request.invert}
+    writer = report.Writer(outcome.folder, names, wanted, resume=request.resume)
+    outcome.kept = len(names) if writer.complete else writer.start
+    if writer.complete:
+        return
+    drawing = terminal.bar(shown, f"Drawing {analysis.name}")
+    parts = pipeline.explain_parts(
         analysis.name,
         given.classifier,
-        given.batch if "images" in inputs else None,
-        target=given.target if inputs & {"targets", "objectives"} else None,
-        against=given.against if "objectives" in inputs else None,
-        dataset=given.dataset if "dataset" in inputs else None,
+        images,
+        start=writer.start,
         progress=terminal.bar(shown, f"Running {analysis.name}"),
-        **own,
+        **asked,
     )
-    return record, report.write(record, folder, terminal.bar(shown, f"Drawing {analysis.name}"))
+
+    def write(record: Record) -> None:
+        outcome.add(record, writer.add(record, drawing))
+
+    # A loop's variable would hold a part while the next is computed.
+    deque(map(write, parts), maxlen=0)
 
 
-def _print_notes(classifier: Classifier, batch: ImageBatch | None, *, asked: bool) -> None:
-    if batch is None:
-        return
+def _print_notes(classifier: Classifier, outcome: _Outcome, *, asked: bool) -> None:
     preprocess = classifier.preprocess
     inverted = "Inverted, as asked" if asked else "Inverted, since dark on light"
+    for what, names in ((inverted, outcome.inverted), (_fitting(preprocess), outcome.resized)):
+        if names.count:
+            terminal.say(f"{what}: {names}.")
+
+
+def _fitting(preprocess: Preprocess) -> str:
+    """What was done to pictures that are not taken as they are."""
     size = f"the model's {preprocess.height} rows × {preprocess.width} columns"
-    resized = f"Centred on {size}, as MNIST's digits are" if preprocess.digits else f"Resized to {size}"
-    for what, names in (
-        (inverted, [source.name for source in batch.sources if source.inverted]),
-        (resized, [source.name for source in batch.sources if source.resized]),
-    ):
-        if names:
-            more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-            terminal.say(f"{what}: {', '.join(_first(names))}{more}.")
+    share = "" if preprocess.crop == 1 else f" {100 * preprocess.crop:.3g} %"
+    return {
+        "stretch": f"Resized to {size}",
+        "crop": f"Cut to the middle{share} and resized to {size}",
+        "pad": f"Resized to fit {size}, on black",
+        "digit": f"Centred on {size}, as MNIST's digits are",
+    }[preprocess.fit]
 
 
-def _print_record(record: Record) -> None:
+def _print_images(outcome: _Outcome) -> None:
     from cnnexplain.draw import percent
 
-    # Where the prediction is what was explained, it need not be said twice.
-    targeted = any(
-        explained.objective is not None or explained.target not in (None, explained.prediction)
-        for explained in record.explained
-    )
-    columns = ["Prediction", "Probability", *(["Target", "Its probability"] if targeted else [])]
+    if not outcome.first:
+        return
+    columns = ["Prediction", "Probability", *(["Target", "Its probability"] if outcome.targeted else [])]
     table = Table(Column("Image", overflow="fold"), *columns)
-    for explained in _first(record.explained):
-        cells = [explained.source.name, record.labels[explained.prediction], percent(explained.probability)]
-        if targeted and explained.target is not None and explained.target_probability is not None:
-            plain = [record.labels[explained.target], percent(explained.target_probability)]
+    for explained in outcome.first:
+        cells = [explained.source.name, outcome.labels[explained.prediction], percent(explained.probability)]
+        if outcome.targeted and explained.target is not None and explained.target_probability is not None:
+            plain = [outcome.labels[explained.target], percent(explained.target_probability)]
             cells += plain if explained.objective is None else [explained.objective, ""]
         table.add_row(*map(terminal.plain, cells))
-    if len(record.explained) > SHOWN:
-        table.add_row(f"… and {len(record.explained) - SHOWN} more")
+    if outcome.images > SHOWN:
+        table.add_row(f"… and {outcome.images - SHOWN} more")
     terminal.out().print(table)
 
 
-def _print_mind(*records: Record) -> None:
+def _print_mind(analyses: Sequence[Analysis], outcomes: Sequence[_Outcome]) -> None:
     # Analyses that look through the same data set warn of the same files.
-    for warning in dict.fromkeys(warning for record in records for warning in record.warnings):
+    warnings = dict.fromkeys(warning for outcome in outcomes for warning in outcome.warnings)
+    skipped = next((outcome.skipped for outcome in outcomes if outcome.skipped.count), None)
+    if skipped is not None:
+        warnings |= {f"{skipped.count} images can't be read and were skipped: {skipped}.": None}
+    for warning in warnings:
         terminal.complain(f"Warning: {warning}", style="yellow")
-    for record in records:
-        if record.analysis.note:
-            terminal.say(f"Mind ({record.analysis.name}): {record.analysis.note}")
-
-
-def _first(items: Sequence[Any]) -> Sequence[Any]:
-    return items[:SHOWN]
+    for analysis in analyses:
+        if analysis.note:
+            terminal.say(f"Mind ({analysis.name}): {analysis.note}")

@@ -11,11 +11,13 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import keras
 
 from cnnexplain.errors import ModelError
+
+Head: TypeAlias = Literal["softmax", "sigmoid", "none"]
 
 INPUT, LOGITS = "input", "logits"
 """The names under which the input and the pre-softmax scores are reached, beside the layers."""
@@ -98,7 +100,8 @@ class Twin:
         tensors: The symbolic output of each layer by name, and what `INPUT` and `LOGITS` stand for.
         names: The layers' names, in that order.
         output: The name of the layer that puts out what the model does; None where that is the input.
-        certain: Whether a softmax was found and left out; otherwise the model's output is taken for the scores.
+        head: What makes the model's output of the scores: "softmax", "sigmoid", or "none" where the output is the scores.
+        binary: Whether the model has one score alone, s, which stands for the scores (−s, s) of two classes.
     """
 
     input: Any
@@ -106,7 +109,8 @@ class Twin:
     tensors: dict[str, Any]
     names: tuple[str, ...]
     output: str | None
-    certain: bool
+    head: Head
+    binary: bool
 
     @property
     def values(self) -> int:
@@ -146,29 +150,47 @@ class Twin:
         return lambda x: _replay(graph, [x], lambda call, args, kwargs: call.function(*args, **kwargs))
 
 
-def twin(model: Any) -> Twin:
-    """Traces a functional or sequential model with one input and one output.
+def twin(model: Any, shape: tuple[int, int, int], output: int = 0, *, logits: bool = False) -> Twin:
+    """Traces a functional or sequential model with one input.
+
+    Args:
+        model: The model.
+        shape: (H, W, C) of the input, where the model may leave rows and columns open.
+        output: Which of its outputs.
+        logits: Whether that output is the scores, whatever layer it comes from.
 
     Raises:
-        ModelError: A nested model has no graph or several outputs, or the head is not a softmax or raw scores.
+        ModelError: A nested model has no graph, or the head is none of softmax, sigmoid or raw scores.
     """
-    graph = _trace(model)
+    graph = _trace(model, [shape], [model.outputs[output]])
     calls, tensors = list(graph.calls), {INPUT: graph.inputs[0]}
     for number, call in enumerate(calls):
         name = _free(call.name, tensors)
         calls[number] = replace(call, name=name)
         if keras.utils.is_keras_tensor(call.output):
             tensors[name] = call.output
-    logits, certain = _logits(graph)
-    if isinstance(logits, Call):
-        calls.append(logits)
-        logits = logits.output
+    head: Head
+    scores, head = (graph.outputs[0], "none") if logits else _scores(graph)
+    if isinstance(scores, Call):
+        calls.append(scores)
+        scores = scores.output
+    binary = scores.shape[-1] == 1
+    if binary and head != "sigmoid" and not logits:
+        always = "whose softmax is always 1" if head == "softmax" else "which may be any number"
+        raise ModelError(
+            f"The model puts out one number, {always}; expected a score for each of several classes, or one sigmoid unit. "
+            "If it is the score of one class against another, say so with --logits (logits=True)."
+        )
+    if binary:
+        two = keras.KerasTensor((scores.shape[0], 2), scores.dtype)
+        calls.append(Call(LOGITS, keras.layers.Concatenate(name="opposite"), _opposite, (scores,), {}, two))
+        scores = two
     # A layer that is called "logits" and isn't them gives way.
-    if LOGITS in tensors and tensors[LOGITS] is not logits:
+    if LOGITS in tensors and tensors[LOGITS] is not scores:
         tensors = {name + ":1" if name == LOGITS else name: tensor for name, tensor in tensors.items()}
     names = tuple(name for name in tensors if name != INPUT)
-    output = next((name for name in names if tensors[name] is graph.outputs[0]), None)
-    return Twin(graph.inputs[0], tuple(calls), {**tensors, LOGITS: logits}, names, output, certain)
+    last = next((name for name in names if tensors[name] is graph.outputs[0]), None)
+    return Twin(graph.inputs[0], tuple(calls), {**tensors, LOGITS: scores}, names, last, head, binary)
 
 
 def _free(name: str, taken: Iterable[str]) -> str:
@@ -176,33 +198,50 @@ def _free(name: str, taken: Iterable[str]) -> str:
     return next(each for each in numbered if each not in taken)
 
 
-def _logits(graph: _Graph) -> tuple[Any, bool]:
-    """The tensor of the scores, or the call that makes it, and whether a softmax was found behind it."""
+HEADS: dict[Any, Head] = {
+    keras.activations.softmax: "softmax",
+    keras.ops.softmax: "softmax",
+    keras.activations.sigmoid: "sigmoid",
+    keras.ops.sigmoid: "sigmoid",
+}
+"""The activations that make probabilities of scores."""
+
+
+def _scores(graph: _Graph) -> tuple[Any, Head]:
+    """The symbolic tensor of the scores, or the call that makes it, and what makes the model's output of them."""
     output = graph.outputs[0]
-    head = next((call for call in graph.calls if call.output is output), None)
-    if head is None:
-        return output, False
-    layer = head.inner
-    activation = keras.activations.softmax if isinstance(layer, keras.layers.Softmax) else getattr(layer, "activation", None)
+    last = next((call for call in graph.calls if call.output is output), None)
+    if last is None:
+        return output, "none"
+    layer, kind = last.inner, type(last.inner).__name__
+    # A layer or operation of Keras that is nothing but the activation; a class of someone else's may have any name.
+    alone = kind in ("Softmax", "Sigmoid") and type(layer).__module__.partition(".")[0] == "keras"
+    activation = getattr(keras.activations, kind.lower()) if alone else getattr(layer, "activation", None)
     if activation is None or activation is keras.activations.linear:
-        return output, False
-    if activation not in (keras.activations.softmax, keras.ops.softmax):
+        return output, "none"
+    if activation not in HEADS:
         name = getattr(activation, "__name__", repr(activation))
         raise ModelError(
-            f"The model ends in the activation '{name}' (layer '{layer.name}'); expected softmax, or raw scores."
+            f"The model ends in the activation '{name}' (layer '{layer.name}'); expected softmax, sigmoid or raw scores. "
+            "If its outputs are the scores themselves, say so with --logits (logits=True)."
         )
-    if isinstance(layer, keras.layers.Activation | keras.layers.Softmax):
-        return head.args[0], True
+    if alone or isinstance(layer, keras.layers.Activation):
+        return last.args[0], HEADS[activation]
     linear = linear_part(layer)
     if linear is None:
         raise ModelError(
-            f"The scores before the softmax of layer '{layer.name}' ({type(layer).__name__}) can't be reached; "
+            f"The scores before the {HEADS[activation]} of layer '{layer.name}' ({kind}) can't be reached; "
             "end the model in a Dense, Softmax or Activation layer."
         )
-    return Call(LOGITS, layer, linear, head.args, {}, keras.KerasTensor(output.shape, output.dtype)), True
+    return Call(LOGITS, layer, linear, last.args, {}, keras.KerasTensor(output.shape, output.dtype)), HEADS[activation]
 
 
-class _Linear(keras.Layer):  # type: ignore[misc]
+def _opposite(score: Any) -> Any:
+    """(N, 1), the score s of one class against another, as the scores (−s, s) of the two: their sigmoids add up to 1."""
+    return keras.ops.concatenate([-score, score], axis=-1)
+
+
+class Linear(keras.Layer):  # type: ignore[misc]
     """What a layer computes before its activation, with the layer's own weights and precision."""
 
     def __init__(self, layer: Any, product: Callable[[Any, Any], Any]) -> None:
@@ -210,6 +249,7 @@ class _Linear(keras.Layer):  # type: ignore[misc]
         self.layer, self.product = layer, product
 
     def call(self, x: Any) -> Any:
+        """The product of the layer's weights and x, and its bias."""
         y = self.product(self.layer, x)
         return y if self.layer.bias is None else keras.ops.add(y, self.layer.bias)
 
@@ -252,11 +292,11 @@ def linear_part(layer: Any) -> Callable[[Any], Any] | None:
     if getattr(layer, "quantization_mode", None) is not None or getattr(layer, "data_format", "") == "channels_first":
         return None
     product = PRODUCTS.get(type(layer))
-    return None if product is None else _Linear(layer, product)
+    return None if product is None else Linear(layer, product)
 
 
-def _trace(model: Any) -> _Graph:
-    """The graph of a model on inputs of its own, every nested model in it resolved into its layers."""
+def _trace(model: Any, shapes: Sequence[tuple[int | None, ...]], outputs: Sequence[Any]) -> _Graph:
+    """The graph of some outputs of a model on inputs of its own, every nested model in it resolved into its layers."""
     if not getattr(model, "inputs", None):
         raise ModelError(
             f"The nested model '{model.name}' has no graph of layers; build it from keras.Input, or as a Sequential."
@@ -266,7 +306,9 @@ def _trace(model: Any) -> _Graph:
     def trace(step: _Step, *args: Any, **kwargs: Any) -> Any:
         if isinstance(step.inner, keras.Model):
             inputs = keras.tree.flatten(args[0] if args else next(iter(kwargs.values())))
-            outputs = _replay(_trace(step.inner), inputs, lambda *made: nested(step.inner.name, *made))
+            shapes = [tensor.shape[1:] for tensor in inputs]
+            inner = _trace(step.inner, shapes, step.inner.outputs)
+            outputs = _replay(inner, inputs, lambda *made: nested(step.inner.name, *made))
             return outputs[0] if len(outputs) == 1 else outputs
         output = step(*args, **kwargs)
         calls.append(Call(step.inner.name, step.inner, step, args, kwargs, output))
@@ -278,9 +320,12 @@ def _trace(model: Any) -> _Graph:
         return output
 
     # Whole numbers have no gradient, so that a model of uint8 pixels is traced on real ones.
-    inputs = [keras.Input(batch_shape=tensor.shape, dtype=_real(tensor.dtype)) for tensor in model.inputs]
+    inputs = [
+        keras.Input(shape, batch_size=tensor.shape[0], dtype=_real(tensor.dtype))
+        for tensor, shape in zip(model.inputs, shapes, strict=True)
+    ]
     # A plain model over the same graph: cloning a compiled one would try to rebuild its loss and optimizer.
-    plain = keras.Model(model.inputs, model.outputs)
+    plain = keras.Model(model.inputs, list(outputs))
     # One step for each layer, so that a shared layer stays shared.
     steps: dict[int, _Step] = {}
     cloned = keras.models.clone_model(

@@ -226,3 +226,52 @@ def ascend(gradient, start, rate, steps):
         second = 0.999 * second + 0.001 * slope**2
         x = np.clip(x + rate * (first / (1 - 0.9**number)) / (np.sqrt(second / (1 - 0.999**number)) + 1e-8), 0, 1)
     return x
+
+
+def convolve_same(x, kernel, stride):
+    """TensorFlow's 'same' convolution of x (N, H, W, C): zeros around it, the odd one below and to the right.
+
+    Args:
+        x: The input.
+        kernel: (outputs, inputs, rows, columns) as PyTorch has it; inputs of 1 makes it depthwise.
+        stride: In both directions.
+    """
+    outputs, inputs, side, _ = kernel.shape
+    rows, columns = (-(-length // stride) for length in x.shape[1:3])
+    pads = [max((out - 1) * stride + side - length, 0) for out, length in zip((rows, columns), x.shape[1:3], strict=True)]
+    padded = np.pad(x, [(0, 0), *((pad // 2, pad - pad // 2) for pad in pads), (0, 0)])
+    out = np.zeros((len(x), rows, columns, outputs))
+    for p in range(side):
+        for q in range(side):
+            seen = padded[:, p : p + stride * (rows - 1) + 1 : stride, q : q + stride * (columns - 1) + 1 : stride]
+            out += seen * kernel[:, 0, p, q] if inputs == 1 else seen @ kernel[:, :, p, q].T
+    return out
+
+
+class EfficientNetLite0:
+    """The network in float64 with the tensors of its PyTorch state dict, whose shapes tell kernels and widths."""
+
+    STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1)
+
+    def __init__(self, tensors):
+        self.tensors = {name: np.asarray(tensor, np.float64) for name, tensor in tensors.items()}
+
+    def logits(self, x):
+        x = self.unit(np.asarray(x, np.float64), "", "_conv_stem", "_bn0", stride=2)
+        for index, stride in enumerate(self.STRIDES):
+            before, prefix = x, f"_blocks.{index}."
+            if f"{prefix}_expand_conv.weight" in self.tensors:
+                x = self.unit(x, prefix, "_expand_conv", "_bn0")
+            x = self.unit(x, prefix, "_depthwise_conv", "_bn1", stride=stride)
+            x = self.unit(x, prefix, "_project_conv", "_bn2", linear=True)
+            x = x + before if x.shape == before.shape else x
+        x = self.unit(x, "", "_conv_head", "_bn1").mean(axis=(1, 2))
+        return x @ self.tensors["_fc.weight"].T + self.tensors["_fc.bias"]
+
+    def unit(self, x, prefix, convolution, norm, stride=1, linear=False):
+        x = convolve_same(x, self.tensors[f"{prefix}{convolution}.weight"], stride)
+        scale, shift, mean, variance = (
+            self.tensors[f"{prefix}{norm}.{part}"] for part in ("weight", "bias", "running_mean", "running_var")
+        )
+        x = (x - mean) / np.sqrt(variance + 1e-3) * scale + shift
+        return x if linear else np.clip(x, 0, 6)

@@ -30,7 +30,7 @@ def gradient(
     shapes: Sequence[tuple[int, ...]],  # noqa: ARG001
     variables: Sequence[Any],
 ) -> Callable[..., list[Array]]:
-    """(x, …) ↦ function(x, …), of shape (N,), and the gradient of each with respect to its own x; compiled like `forward`."""
+    """(x, …) ↦ function(x, …), of shape (N,), and the gradient of each with respect to its own x. Compiled likewise."""
 
     def pull(x: Any, *others: Any) -> tuple[Any, Any]:
         values, pullback = jax.vjp(lambda x: function(x, *others), x)

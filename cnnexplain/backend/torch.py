@@ -55,7 +55,7 @@ def gradient(
 def with_pullback(function: Callable[[Any], Any], pull: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
     """`function`, but its pull-back at x of a signal is pull(x, signal)."""
 
-    class Pulled(torch.autograd.Function):  # type: ignore[misc]  # PyTorch may not be installed.
+    class Pulled(torch.autograd.Function):  # type: ignore[misc]  # Its types are left out.
         @staticmethod
         def forward(context: Any, x: Any) -> Any:
             context.save_for_backward(x)

@@ -60,4 +60,7 @@ def _unit(classifier: Classifier, layer: Layer, text: str) -> Objective:
 
 def _whole(classifier: Classifier, layer: Layer, index: int) -> Objective:
     # The last layer's units are the classes, and a softmax there could be raised by lowering the other classes.
-    return Logit(index) if layer.name == classifier.output else Channel(layer.name, index)
+    if layer.name == classifier.output and 0 <= index < layer.shape[-1]:
+        # One unit alone stands for the last of two classes.
+        return Logit(len(classifier.labels) - layer.shape[-1] + index)
+    return Channel(layer.name, index)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def run(
     classifier: Classifier,
     images: Floats,
-    dataset: Stream,
+    dataset: Stream | None,
     progress: Callable[[int, int], None],
     *,
     layer: Annotated[
@@ -50,6 +50,7 @@ def run(
         `patch/L` (M, 9, h, w, C), what each of M feature maps sees at its strongest activations, in the model's input
         range, and `patch_projection/L/R` of that shape, signed; where an image doesn't reach, the middle of the input
         range and 0. With fewer than nine images, fewer patches. The fact `over_dataset` lists images, values and places.
+        Without a data set there is no overview.
     """
     from cnnexplain_deconvnet.projections import deconvnet
 

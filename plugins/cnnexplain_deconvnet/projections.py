@@ -51,22 +51,24 @@ class Peaks:
 def deconvnet(
     classifier: Classifier,
     images: Floats,
-    dataset: Stream,
+    dataset: Stream | None,
     progress: Callable[[int, int], None],
     *,
     layers: Sequence[str],
     rules: Sequence[str],
     maps: int,
 ) -> Result:
-    """The projections for the images, and the strongest patches of the data set; see `cnnexplain_deconvnet.run`."""
+    """The projections for the images, and the strongest patches of a data set; see `cnnexplain_deconvnet.run`."""
     shown = _layers(classifier, layers)
     # A network whose layers the rules don't fit is refused before the data set is looked through.
     for layer in shown:
         for rule in rules:
             classifier.project(images[:1], layer.name, np.zeros((1, *layer.shape), np.float32), rule)
     patches = TOP * sum(map(_maps, shown))
-    total = len(images) + len(dataset) + patches
+    total = len(images) + (0 if dataset is None else len(dataset) + patches)
     arrays, strongest = _of_images(classifier, images, shown, rules, maps, lambda done: progress(done, total))
+    if dataset is None:
+        return Result(arrays, {"strongest": strongest})
     tops = top(classifier, dataset, shown, lambda done: progress(len(images) + done, total))
     overview, warnings, done = Result({}, {"over_dataset": {}}), [], total - patches
     for layer in shown:
@@ -142,8 +144,8 @@ def _of_images(
         for rule in rules
     }
     facts: list[dict[str, Any]] = []
-    for start in range(0, len(images), classifier.batch_size):
-        chunk = images[start : start + classifier.batch_size]
+    for part in classifier.slices(len(images)):
+        chunk = images[part]
         activations = classifier.activations(chunk, [layer.name for layer in layers])
         here: list[dict[str, Any]] = [{} for _ in chunk]
         for layer in layers:
@@ -154,7 +156,7 @@ def _of_images(
                 seeds = _seeds(layer, order[rank], strongest.pick((slice(None), rank)))
                 for rule in rules:
                     projected = classifier.project(chunk, layer.name, seeds, rule)
-                    arrays[_key("projection", layer, rule)][start : start + len(chunk), rank] = projected
+                    arrays[_key("projection", layer, rule)][part, rank] = projected
             for number, fact in enumerate(here):
                 fact[layer.name] = [
                     {"map": int(order[rank, number]), **_fact(strongest, (number, rank))} for rank in range(order.shape[0])
@@ -181,8 +183,8 @@ def _of_dataset(
     patches = np.full(size, classifier.preprocess.grey, np.float32)
     projections = {rule: np.zeros(size, np.float32) for rule in rules}
     units = [(each, rank) for each in range(len(shown)) for rank in range(chosen.values.shape[1])]
-    for start in range(0, len(units), classifier.batch_size):
-        each, ranks = np.array(units[start : start + classifier.batch_size]).T
+    for part in classifier.slices(len(units)):
+        each, ranks = np.array(units[part]).T
         picked = chosen.pick((each, ranks))
         images = np.asarray(dataset.pick([int(place) for place in picked.images]))
         seeds = _seeds(layer, shown[each], picked)

@@ -24,8 +24,7 @@ def outputs(classifier: Classifier, images: Floats, names: Sequence[str]) -> Res
     """The outputs of the named layers, or of every layer, for each image; see `cnnexplain_intermediate_outputs.run`."""
     layers = [classifier.layer(name) for name in dict.fromkeys(names)] or _some(classifier.layers)
     found = classifier.activations(images, [*(layer.name for layer in layers), LOGITS])
-    powers = np.exp(found[LOGITS] - found[LOGITS].max(axis=1, keepdims=True))
-    probabilities = powers / powers.sum(axis=1, keepdims=True)
+    probabilities = classifier.probabilities(found[LOGITS])
     last = classifier.output
     facts = [
         [
@@ -50,8 +49,8 @@ def _facts(layer: Layer, output: Floats, probabilities: Floats | None) -> dict[s
     """What is to be said of one layer's output for one image; `probabilities` are given for the network's last layer."""
     unit = "activation"
     if probabilities is not None:
-        # Half precision rounds at the third digit.
-        unit = "probability" if np.allclose(output, probabilities, rtol=0, atol=1e-2) else "logit"
+        # One sigmoid unit stands for the last of its two classes. Half precision rounds at the third digit.
+        unit = "probability" if np.allclose(output, probabilities[-output.size :], rtol=0, atol=1e-2) else "logit"
     dead = np.flatnonzero((output == 0).reshape(-1, output.shape[-1] if layer.shape else 1).all(axis=0))
     return {
         "name": layer.name,

@@ -70,7 +70,7 @@ def draw(record: Record, index: int) -> Figure:
     strips = [_input(record, index), *(_layer(record, index, facts, tallest) for facts in layers)]
     if not record.options["layer"] and layers[-1]["unit"] == "logit":
         values = record.arrays["probabilities"][index]
-        strips.append(_bars("softmax of the logits", values, [], "probability", record.labels))
+        strips.append(_bars("probabilities", values, [], "probability", record.labels))
     *tops, total = np.cumsum([0, *(strip.height + BETWEEN for strip in strips)])
     columns = math.ceil(total / COLUMN)
     column = [int(columns * top / total) for top in tops]
@@ -106,7 +106,8 @@ def _layer(record: Record, index: int, facts: Mapping[str, Any], tallest: float)
         # Sequences are maps of one row; of volumes the planes stand one below the other.
         maps = np.moveaxis(output.reshape(-1, *output.shape[-2:]), -1, 0)
         return _grid(title, maps, facts["dead_channels"], record.options["scale"], tallest)
-    labels = None if facts["unit"] == "activation" else record.labels
+    # One sigmoid unit stands for the last of its two classes.
+    labels = None if facts["unit"] == "activation" else record.labels[-output.size :]
     return _bars(title, output.reshape(-1), facts["dead_channels"], facts["unit"], labels)
 
 

@@ -72,8 +72,8 @@ def normalisation(preprocess: Preprocess, sigma: float | None) -> Normalisation:
         sigma: Taken in the place of the measured or guessed one.
     """
     width = preprocess.white - preprocess.black
-    if preprocess.digits:
-        pixels = datasets.mnist("train")[0].reshape(-1, preprocess.height * preprocess.width)
+    if preprocess.digits and preprocess.shape == (28, 28, 1):
+        pixels = datasets.mnist("train")[0].reshape(-1, 28 * 28)
         sums, squares = pixels.sum(axis=1), np.einsum("ij,ij->i", pixels, pixels, dtype=np.int64)
         mean = sums.sum() / pixels.size
         norms = np.sqrt(squares - 2 * mean * sums + pixels.shape[1] * mean**2)
@@ -148,13 +148,16 @@ def loss(
         (normalised images (N, H, W, C), number of the step) ↦ the values (N,) and their gradients (N, H, W, C).
     """
     shape = classifier.layer(layer).shape
-    # One number for each image, of as many axes as what it is multiplied with: all that differs between calls is given to the
-    # function and none of it part of it, so that it is compiled but once.
-    one, code = (1, 1, 1), (1,) * len(shape)
-    shapes = [shape, code, (), (), (*one[1:], len(scale.mean)), one]
-    numbers = [divisors(norms(wanted)).reshape(-1, *code), weights.alpha, weights.variation, scale.mean, scale.sigma]
-    given = [wanted, *(np.broadcast_to(n, (len(wanted), *s)) for n, s in zip(numbers, shapes[1:], strict=True))]
-    compiled = classifier.differentiable(_value, [layer], shapes, seen=_shown)
+    one = (1,) * len(shape)
+    # What differs between calls is given to the function, for each image, and is no part of it, so that it is compiled once.
+    given = [
+        wanted,
+        divisors(norms(wanted)).reshape(-1, *one),
+        *(np.full(len(wanted), weight, np.float32) for weight in (weights.alpha, weights.variation)),
+        np.tile(scale.mean, (len(wanted), 1, 1, 1)),
+        np.full((len(wanted), 1, 1, 1), scale.sigma, np.float32),
+    ]
+    compiled = classifier.differentiable(_value, [layer], [each.shape[1:] for each in given], seen=_shown)
     return lambda x, _: compiled(x, *given)
 
 

@@ -38,14 +38,13 @@ def occlusion(
     channels = np.zeros(len(images), np.int64)
     if watched is not None:
         channels = outputs[watched].sum(axis=(1, 2), dtype=np.float64).argmax(axis=1)
-    before = _measured(outputs, targets, watched, channels)
+    before = _measured(classifier, outputs, targets, watched, channels)
     total, parts = len(images) * squares.count, []
-    for start in range(0, total, classifier.batch_size):
-        stop = min(start + classifier.batch_size, total)
-        which, where = np.divmod(np.arange(start, stop), squares.count)
+    for here in classifier.slices(total):
+        which, where = np.divmod(np.arange(here.start, here.stop), squares.count)
         shown = np.where(squares.cover(where)[..., None], behind[which], images[which])
-        parts.append(_measured(classifier.activations(shown, names), targets[which], watched, channels[which]))
-        progress(stop, total)
+        parts.append(_measured(classifier, classifier.activations(shown, names), targets[which], watched, channels[which]))
+        progress(here.stop, total)
     shape = (len(images), len(squares.tops), len(squares.lefts))
     grids = {name: np.concatenate([part[name] for part in parts]).reshape(shape) for name in before}
     drops = {name: before[name][:, None, None] - grids[name] for name in ("logit", "probability")}
@@ -77,14 +76,15 @@ def _watched(classifier: Classifier, layer: str | None) -> str | None:
     return classifier.convolutions[-1].name if classifier.convolutions else None
 
 
-def _measured(outputs: Mapping[str, Floats], targets: Integers, watched: str | None, channels: Integers) -> dict[str, Array]:
+def _measured(
+    classifier: Classifier, outputs: Mapping[str, Floats], targets: Integers, watched: str | None, channels: Integers
+) -> dict[str, Array]:
     """What is recorded of N images, by name, each (N,), from the outputs of the layers for them."""
     each = np.arange(len(targets))
     logits = outputs["logits"].astype(np.float64)
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     measured = {
         "logit": logits[each, targets],
-        "probability": powers[each, targets] / powers.sum(axis=1),
+        "probability": classifier.probabilities(logits)[each, targets],
         "prediction": logits.argmax(axis=1),
     }
     if watched is not None:

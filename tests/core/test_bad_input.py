@@ -86,7 +86,7 @@ ROWS = {
     "model mistyped": (2, ["--model", "lent"], "Did you mean 'lenet'?"),
     "model is a folder": (2, ["--model", "folder.keras"], "There is no model file 'folder.keras'."),
     "model truncated": (1, ["--model", "cut.keras"], "'cut.keras' is no Keras model file (.keras), or is truncated."),
-    "old model file": (1, ["--model", "old.h5"], "Load an older .h5 file in Keras and save it as .keras."),
+    "old model file truncated": (1, ["--model", "old.h5"], "'old.h5' is no HDF5 file (.h5), or is truncated."),
     "empty name": (2, [""], "An image was given by an empty name"),
     "name too long": (2, ["x" * 300], "File name too long"),
     "address": (2, ["https://example.org/x.png"], "There is no file 'https://example.org/x.png'."),
@@ -161,6 +161,7 @@ def test_a_file_that_may_not_be_read_or_a_folder_not_written_is_named(cli, tmp_p
     model().save(tmp_path / "locked.keras")
     with monkeypatch.context() as patch:
         patch.setattr(Path, "read_bytes", denied)
+        patch.setattr(Path, "open", lambda path, mode: denied(path))
         code, _, err = cli("run", "saliency", "seven.png")
         assert (code, err) == (1, "Error: Can't read 'seven.png': Permission denied.\n")
         code, _, err = cli("run", "saliency", "--model", "locked.keras")

@@ -1,6 +1,7 @@
 """What the core hands to an analysis and takes from it, with plugins made for the purpose."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -47,9 +48,11 @@ BOTH = (
     + """
 def run(images, dataset, *, what: Annotated[str, Option("What to do.")] = "well"):
     "The mean of images and of a data set."
-    means = np.array([image.mean() for image in images])
-    overview = Result({"mean" if what == "clash" else "all": np.zeros(3)}, {"counted": len(dataset)})
-    return Result({"mean": means}, {}, None if what == "alone" else overview)
+    result = Result({"mean": np.array([image.mean() for image in images])})
+    if what == "alone" or dataset is None and what != "late":
+        return result
+    counted = 0 if dataset is None else len(dataset)
+    return Result(result.arrays, {}, Result({"mean" if what == "clash" else "all": np.zeros(3)}, {"counted": counted}))
 
 def draw(record, index):
     return figure(record, record.explained[index].source.name)
@@ -153,7 +156,7 @@ def test_without_images_a_model_that_gives_no_finite_numbers_is_refused(installe
     assert cx.explain("weights", cx.load(model())).facts["counted"] == 0
 
 
-def test_an_analysis_of_images_and_a_data_set_gets_all_images_at_once(lenet, installed, noise, tmp_path, monkeypatch):
+def test_an_analysis_of_images_and_a_data_set_gets_the_data_set_once(lenet, installed, noise, tmp_path, monkeypatch):
     installed("acme-means", BOTH)
     monkeypatch.setitem(lenet.__dict__, "batch_size", 3)
     record = cx.explain("means", lenet, noise, dataset=noise)
@@ -162,6 +165,8 @@ def test_an_analysis_of_images_and_a_data_set_gets_all_images_at_once(lenet, ins
     assert [path.name for path in record.save(tmp_path / "out")][3:5] == ["array-3.png", "all.png"]
     with pytest.raises(PluginError, match="returned 'mean' for the images and for the overview"):
         cx.explain("means", lenet, noise, what="clash")
+    with pytest.raises(PluginError, match="returned an overview, but was given no data set"):
+        cx.explain("means", lenet, noise, what="late")
     # A model of no digits looks through the images where no data set is named.
     assert cx.explain("means", lenet, noise, what="alone").provenance["dataset"]["name"] == "mnist:test"
 
@@ -210,7 +215,7 @@ def few(monkeypatch):
     def load():
         found = whole()
         kept = {name: analysis for name, analysis in found.analyses.items() if name not in SLOW}
-        return registry.Registry(kept, found.suppliers, found.clashes, found.broken)
+        return replace(found, analyses=replace(found.analyses, found=kept))
 
     monkeypatch.setattr(registry, "load", load)
 
@@ -219,13 +224,13 @@ SLOW = ("activation-maximization", "deconvnet", "inversion")
 
 
 def test_run_all_runs_every_analysis_and_reports_those_that_fail(cli, installed, tmp_path, few, monkeypatch):
-    from cnnexplain.report import write
+    from cnnexplain.report import Writer
 
-    def broken(write):
-        def drawn(record, *arguments):
+    def broken(add):
+        def drawn(self, record, *arguments):
             if record.analysis.name == "occlusion":
                 raise ValueError("no pen")
-            return write(record, *arguments)
+            return add(self, record, *arguments)
 
         return drawn
 
@@ -237,7 +242,7 @@ def test_run_all_runs_every_analysis_and_reports_those_that_fail(cli, installed,
         assert f"│ {name} " in out
     assert json.loads((tmp_path / "here/saliency/result.json").read_text())["images"][0]["target"] == "9"
     installed("acme-failing", FAILING)
-    monkeypatch.setattr("cnnexplain.report.write", broken(write))
+    monkeypatch.setattr(Writer, "add", broken(Writer.add))
     code, out, err = cli("run", "all", "mnist:test/0", "--out", "there")
     assert code == 1
     assert (tmp_path / "there" / "saliency" / "result.json").exists()
@@ -263,18 +268,19 @@ def test_run_all_leaves_a_folder_of_someone_elses_alone_and_goes_on(cli, tmp_pat
 def test_run_all_interrupted_says_what_was_kept(cli, tmp_path, few, monkeypatch):
     from cnnexplain import pipeline
 
-    explain = pipeline.explain
+    explain = pipeline.explain_parts
 
     def interrupted(name, *arguments, **options):
         if name == "saliency":
             raise KeyboardInterrupt
         return explain(name, *arguments, **options)
 
-    monkeypatch.setattr(pipeline, "explain", interrupted)
+    monkeypatch.setattr(pipeline, "explain_parts", interrupted)
     code, _, err = cli("run", "all")
     assert code == 130
-    kept = "Interrupted; kept in cnnexplain-out: intermediate-outputs, occlusion."
-    assert err.splitlines()[-2:] == [kept, "Interrupted: nothing more was written."]
+    assert err == (
+        "Interrupted; kept in cnnexplain-out: intermediate-outputs, occlusion. The same command with --resume continues.\n"
+    )
     assert (tmp_path / "cnnexplain-out" / "occlusion" / "result.json").exists()
 
 

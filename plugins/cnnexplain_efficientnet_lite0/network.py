@@ -1,0 +1,146 @@
+"""EfficientNet-lite0 in Keras: EfficientNet-B0 (Tan & Le 2019, arXiv:1905.11946, table 1) without squeeze-and-excitation.
+
+ReLU6 stands for swish, so that it can be quantised (github.com/tensorflow/tpu, models/official/efficientnet/lite).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import keras
+
+from cnnexplain.arrays import Array
+from cnnexplain.errors import ModelError
+
+SIDE, CLASSES = 224, 1000
+"""Pixels along each side of the input, and how many classes there are."""
+
+
+class Stage(NamedTuple):
+    """Blocks of the same kind, of which only the first strides."""
+
+    blocks: int
+    kernel: int
+    stride: int
+    expansion: int
+    channels: int
+
+
+STAGES = (
+    Stage(1, 3, 1, 1, 16),
+    Stage(2, 3, 2, 6, 24),
+    Stage(2, 5, 2, 6, 40),
+    Stage(3, 3, 2, 6, 80),
+    Stage(3, 5, 1, 6, 112),
+    Stage(4, 5, 2, 6, 192),
+    Stage(1, 3, 1, 6, 320),
+)
+
+
+def build() -> Any:
+    """The network without its weights: 224×224×3 from −1 to 1 → 1,000 probabilities, 4,652,008 trainable parameters."""
+    inputs = keras.Input((SIDE, SIDE, 3), name="image", **REAL)
+    x = _relu6(_normalized(_convolution(inputs, "stem_conv", 32, kernel=3, stride=2), "stem_bn"), "stem_relu")
+    for name, stage, stride in blocks():
+        x = _block(x, name, stage, stride)
+    x = _relu6(_normalized(_convolution(x, "head_conv", 1280), "head_bn"), "head_relu")
+    x = keras.layers.GlobalAveragePooling2D(name="average", **LAST)(x)
+    x = keras.layers.Dense(CLASSES, kernel_initializer="zeros", name="logits", **REAL)(x)
+    return keras.Model(
+        inputs, keras.layers.Activation("softmax", name="probabilities", **REAL)(x), name="efficientnet_lite0"
+    )
+
+
+def restore(tensors: Mapping[str, Array], name: str) -> Any:
+    """The network with the weights of a state dict, whose modules are called `_conv_stem`, `_blocks.0._bn1`, `_fc`, ….
+
+    Args:
+        tensors: The state dict's tensors.
+        name: What errors call the file that they came from.
+
+    Raises:
+        ModelError: They are not those of this network.
+    """
+    model = build()
+    modules = _modules()
+    wanted = {
+        f"{modules[layer.name]}.{tensor}" for layer in model.layers if layer.weights for tensor in _TENSORS[type(layer)]
+    }
+    # How many batches a training saw changes nothing that the network computes.
+    given = {tensor for tensor in tensors if not tensor.endswith(".num_batches_tracked")}
+    if wanted != given:
+        tensor = min(wanted ^ given)
+        has = "lacks" if tensor in wanted else "has"
+        raise ModelError(f"The weights '{name}' are not those of EfficientNet-lite0: the file {has} the tensor '{tensor}'.")
+    for layer in model.layers:
+        for variable, (tensor, axes) in zip(layer.weights, _TENSORS.get(type(layer), {}).items(), strict=True):
+            value = tensors[f"{modules[layer.name]}.{tensor}"]
+            if value.ndim != len(axes) or value.transpose(axes).shape != tuple(variable.shape):
+                raise ModelError(
+                    f"The weights '{name}' are not those of EfficientNet-lite0: the tensor '{modules[layer.name]}.{tensor}' "
+                    f"has the shape {value.shape}, which does not fit {tuple(variable.shape)} of the layer '{layer.name}'."
+                )
+            variable.assign(value.transpose(axes))
+    return model
+
+
+def blocks() -> Iterator[tuple[str, Stage, int]]:
+    """The sixteen blocks in order: name ("block2a" is the first of the second stage), stage and stride."""
+    for number, stage in enumerate(STAGES, 1):
+        for index in range(stage.blocks):
+            yield f"block{number}{'abcd'[index]}", stage, stage.stride if index == 0 else 1
+
+
+# Said of every layer, so that what a user has set for all of Keras does not make it another network.
+REAL = {"dtype": "float32"}
+LAST = {**REAL, "data_format": "channels_last"}
+
+# For each kind of layer: the tensors of its PyTorch module in the order of its variables, each with the order of axes in
+# which Keras has it. PyTorch: (outputs, inputs, rows, columns); Keras: (rows, columns, inputs, outputs), where a depthwise
+# convolution has one output for each input.
+_TENSORS: dict[type, dict[str, tuple[int, ...]]] = {
+    keras.layers.Conv2D: {"weight": (2, 3, 1, 0)},
+    keras.layers.DepthwiseConv2D: {"weight": (2, 3, 0, 1)},
+    keras.layers.BatchNormalization: {"weight": (0,), "bias": (0,), "running_mean": (0,), "running_var": (0,)},
+    keras.layers.Dense: {"weight": (1, 0), "bias": (0,)},
+}
+
+
+def _modules() -> dict[str, str]:
+    """The PyTorch module for each layer that has weights."""
+    found = {"stem_conv": "_conv_stem", "stem_bn": "_bn0", "head_conv": "_conv_head", "head_bn": "_bn1", "logits": "_fc"}
+    for index, (name, _, _) in enumerate(blocks()):
+        for number, part in enumerate(("expand", "depthwise", "project")):
+            found[f"{name}_{part}"] = f"_blocks.{index}._{part}_conv"
+            found[f"{name}_{part}_bn"] = f"_blocks.{index}._bn{number}"
+    return found
+
+
+def _block(x: Any, name: str, stage: Stage, stride: int) -> Any:
+    """Wide by a 1×1 convolution, filtered depthwise, narrow again, and added to what came where the shapes agree."""
+    before, wide = x, stage.expansion * x.shape[-1]
+    if stage.expansion > 1:
+        x = _normalized(_convolution(x, f"{name}_expand", wide), f"{name}_expand_bn")
+        x = _relu6(x, f"{name}_expand_relu")
+    x = keras.layers.DepthwiseConv2D(
+        stage.kernel, stride, "same", use_bias=False, depthwise_initializer="zeros", name=f"{name}_depthwise", **LAST
+    )(x)
+    x = _relu6(_normalized(x, f"{name}_depthwise_bn"), f"{name}_depthwise_relu")
+    x = _normalized(_convolution(x, f"{name}_project", stage.channels), f"{name}_project_bn")
+    return keras.layers.Add(name=f"{name}_add", **REAL)([before, x]) if before.shape == x.shape else x
+
+
+def _convolution(x: Any, name: str, filters: int, *, kernel: int = 1, stride: int = 1) -> Any:
+    # With TensorFlow's padding, one row and column less before than after where it strides, as these weights were trained.
+    return keras.layers.Conv2D(
+        filters, kernel, stride, "same", use_bias=False, kernel_initializer="zeros", name=name, **LAST
+    )(x)
+
+
+def _normalized(x: Any, name: str) -> Any:
+    return keras.layers.BatchNormalization(epsilon=1e-3, name=name, **REAL)(x)
+
+
+def _relu6(x: Any, name: str) -> Any:
+    return keras.layers.ReLU(6.0, name=name, **REAL)(x)

@@ -1,0 +1,49 @@
+"""The names of ImageNet's classes, and how one is asked for."""
+
+import keras
+import numpy as np
+import pytest
+
+import cnnexplain as cx
+from cnnexplain.datasets import imagenet_labels
+from cnnexplain.errors import UsageError
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    """A classifier of ImageNet's classes, as they are asked for by name."""
+    clf = cx.load(keras.Sequential([keras.Input((2, 2, 3)), keras.layers.Flatten(), keras.layers.Dense(1000)]))
+    clf.labels = imagenet_labels()
+    return clf
+
+
+def test_imagenet_has_1000_classes_that_only_the_cranes_share():
+    labels = imagenet_labels()
+    assert len(labels) == 1000
+    assert [index for index, label in enumerate(labels) if labels.count(label) > 1] == [134, 517]
+    assert {index: labels[index] for index in (0, 281, 388, 638, 639, 967, 999)} == {
+        0: "tench, Tinca tinca",
+        281: "tabby, tabby cat",
+        388: "giant panda, panda, panda bear, coon bear, Ailuropoda melanoleuca",
+        638: "maillot",
+        639: "maillot, tank suit",
+        967: "espresso",
+        999: "toilet tissue, toilet paper, bathroom tissue",
+    }
+    assert all(label == label.strip() and label for label in labels)
+
+
+def test_a_class_is_asked_for_by_label_word_or_index(classifier):
+    asked = ["tabby, tabby cat", "tabby", "tabby cat", "maillot", "tank suit", "missile", "517", 134, np.int64(3)]
+    assert [classifier.target(wanted) for wanted in asked] == [281, 281, 281, 638, 639, 657, 517, 134, 3]
+
+
+def test_a_name_of_several_classes_is_refused_with_their_numbers(classifier):
+    with pytest.raises(
+        UsageError, match=r"^'crane' may be any of the classes 134 \(crane\), 517 \(crane\); give the number of one\.$"
+    ):
+        classifier.target("crane")
+    with pytest.raises(UsageError, match=r"387 \(lesser panda, .*\), 388 \(giant panda, .*\); give"):
+        classifier.target("panda")
+    with pytest.raises(UsageError, match=r"There is no class labelled 'expresso'\. Did you mean 'espresso'\?"):
+        classifier.target("expresso")

@@ -1,0 +1,204 @@
+"""Every kind of graph and of head, under all six analyses, against NumPy in float64 and differences (tests/networks.py)."""
+
+from typing import NamedTuple
+
+import networks
+import numpy as np
+import pytest
+
+import cnnexplain as cx
+from cnnexplain.errors import ModelError
+
+CASES = [
+    *((graph, "softmax") for graph in networks.GRAPHS),
+    *(("plain", head) for head in networks.HEADS if head != "softmax"),
+]
+
+REFUSED = {
+    "dilated": r"'leaky' \(LeakyReLU\)",
+    "smooth": r"'conv' \(Conv2D with activation 'gelu'\)",
+    "squeezed": r"'excite' \(Conv2D with activation 'sigmoid'\)",
+}
+"""Graphs with a layer for which the rules of deconvnets aren't defined, and how it is named."""
+
+
+class Case(NamedTuple):
+    """A network with its head and its classifier, and two images in which no two values are the same."""
+
+    graph: str
+    head: str
+    net: networks.Network
+    clf: cx.Classifier
+    images: np.ndarray
+
+
+@pytest.fixture(scope="module", params=CASES, ids="-".join)
+def case(request):
+    graph, head = request.param
+    net, model = networks.build(graph, head)
+    images = np.random.default_rng(5).uniform(0, 1, (2, *networks.SHAPE)).astype(np.float32)
+    return Case(graph, head, net, cx.load(model, preprocess=cx.Preprocess(*networks.SHAPE[:2])), images)
+
+
+def close(found, expected, tolerance=1e-4):
+    """Within `tolerance` of the largest value: what single precision leaves of a sum."""
+    assert np.shape(found) == np.shape(expected)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * max(1e-3, np.abs(expected).max()))
+
+
+def test_scores_and_probabilities(case):
+    net, head, clf, images = case.net, case.head, case.clf, case.images
+    scores = networks.logits(net, net.compute(images))
+    close(clf.logits(images), scores)
+    close(clf.predict(images), networks.probabilities(scores, head))
+    assert clf.head == ("sigmoid" if head in ("binary", "labels") else "softmax")
+
+
+def test_intermediate_outputs(case):
+    net, clf, images = case.net, case.clf, case.images
+    record = cx.explain("intermediate-outputs", clf, images)
+    expected = net.compute(images)
+    named = {layer.name for layer in clf.layers}
+    assert {name for name, _, _ in net.steps} <= named
+    assert all(f"output/{name}" in record.arrays for name in named)
+    for name in expected:
+        if name != "input":
+            close(record.arrays[f"output/{name}"], expected[name])
+
+
+def test_saliency(case):
+    net, clf, images = case.net, case.clf, case.images
+    record = cx.explain("saliency", clf, images, target=[0, 1])
+    for index, image in enumerate(images):
+        gradient = net.gradient(image, lambda outputs, index=index: networks.logits(net, outputs)[:, index])
+        close(record.arrays["gradient"][index], gradient)
+        close(record.arrays["saliency"][index], np.abs(gradient).max(axis=-1))
+
+
+def test_occlusion(case):
+    net, head, clf, images = case.net, case.head, case.clf, case.images
+    record = cx.explain("occlusion", clf, images, target=1, patch=4, stride=3, fill="grey")
+    (rows, columns), layer = (record.facts[name][0] for name in ("rows", "columns")), record.facts["layer"][0]
+    assert (rows, columns) == ([0, 3, 5], [0, 3, 4])
+    for i, top in enumerate(rows):
+        for j, left in enumerate(columns):
+            covered = images.copy()
+            covered[:, top : top + 4, left : left + 4] = 0.5
+            outputs = net.compute(covered)
+            scores = networks.logits(net, outputs)
+            close(record.arrays["logit"][:, i, j], scores[:, 1])
+            close(record.arrays["probability"][:, i, j], networks.probabilities(scores, head)[:, 1])
+            assert (record.arrays["prediction"][:, i, j] == scores.argmax(axis=1)).all()
+            for each, number in enumerate(record.facts["feature_map"]):
+                close(record.arrays["activation"][each, i, j], outputs[layer][each, ..., number].sum())
+
+
+def test_inversion(case):
+    net, clf, images = case.net, case.clf, case.images
+    record = cx.explain("inversion", clf, images, iterations=12)
+    wanted = net.compute(images)
+    names = [name.removeprefix("reconstruction/") for name in record.arrays]
+    assert len(names) > 1
+    for name in names:
+        found = net.compute(record.arrays[f"reconstruction/{name}"])
+        for each in range(2):
+            code, target = (
+                networks.logits(net, {k: v[[each]] for k, v in outputs.items()}) if name == "logits" else outputs[name][each]
+                for outputs in (found, wanted)
+            )
+            error = ((code - target) ** 2).sum() / (target**2).sum()
+            assert record.facts["representation_error"][each][name] == pytest.approx(error, rel=2e-3, abs=1e-5)
+
+
+def test_activation_maximization(case):
+    net, clf, images = case.net, case.clf, case.images
+    record = cx.explain("activation-maximization", clf, steps=6, starts=1, dataset=images)
+    classes = len(clf.labels)
+    assert record.facts["unit"] == list(clf.labels)
+    scores = networks.logits(net, net.compute(record.arrays["optimum"]))
+    close(record.facts["value"], scores[np.arange(classes), np.arange(classes)])
+    over = networks.logits(net, net.compute(images)).max(axis=0)
+    close(record.facts["best"], over)
+
+
+@pytest.mark.parametrize("rule", ["gradient", "deconvnet", "guided"])
+def test_deconvnet(case, rule):
+    graph, net, clf, images = case.graph, case.net, case.clf, case.images
+    name = clf.convolutions[-1].name
+    outputs = net.compute(images)
+    if graph in REFUSED and rule != "gradient":
+        with pytest.raises(ModelError, match=f"The layer {REFUSED[graph]} is neither a ReLU"):
+            cx.explain("deconvnet", clf, images, layer=[name], rule=[rule])
+        return
+    record = cx.explain("deconvnet", clf, images, layer=[name], rule=[rule], maps=2, dataset=images)
+    for each, image in enumerate(images):
+        for rank, fact in enumerate(record.facts["strongest"][each][name]):
+            value = outputs[name][each, fact["row"], fact["column"], fact["map"]]
+            close(fact["activation"], value)
+            seed = np.zeros(outputs[name].shape[1:])
+            seed[fact["row"], fact["column"], fact["map"]] = value
+            close(record.arrays[f"projection/{name}/{rule}"][each, rank], net.project(image, name, seed, rule))
+
+
+def test_receptive_fields(case):
+    """No pixel outside a unit's field changes it, and every row and column of some unit's field changes some unit."""
+    net, clf, images = case.net, case.clf, case.images
+    random, (height, width, _) = np.random.default_rng(1), networks.SHAPE
+    pixels = [(row, column) for row in range(height) for column in range(width)]
+    pairs = []
+    for image in [*images, *images]:
+        changed = np.repeat(image[None], len(pixels), axis=0)
+        for place, (row, column) in enumerate(pixels):
+            changed[place, row, column] = random.uniform(-1, 2, 3)
+        pairs.append((net.compute(image[None]), net.compute(changed)))
+    for layer in (each for each in clf.layers if each.maps and each.name in pairs[0][0]):
+        field, name = clf.receptive_field(layer.name), layer.name
+        moved = np.max([np.abs(after[name] - before[name]).max(axis=-1) for before, after in pairs], axis=0) > 1e-9
+        moved = moved.reshape(height, width, *layer.shape[:2])
+        seen = np.zeros_like(moved)
+        for i, j in np.ndindex(*layer.shape[:2]):
+            seen[field.rows.slice(i, height), field.columns.slice(j, width), i, j] = True
+        assert not moved[~seen].any()
+        for others in ((1, 2, 3), (0, 2, 3)):
+            np.testing.assert_array_equal(moved.any(axis=others), seen.any(axis=others))
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("graph", ["plain", "mobile", "smooth"])
+def test_mixed_precision(graph, policy):
+    """Layers compute in half precision, and results agree with float64 as far as that goes."""
+    import keras
+
+    standard = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        net, model = networks.build(graph, "softmax")
+    finally:
+        keras.config.set_dtype_policy(standard)
+    clf = cx.load(model, preprocess=cx.Preprocess(*networks.SHAPE[:2]))
+    images = np.random.default_rng(5).uniform(0, 1, (2, *networks.SHAPE)).astype(np.float32)
+    coarse = 0.06 if policy == "mixed_bfloat16" else 0.01
+    close(clf.logits(images), networks.logits(net, net.compute(images)), coarse)
+    record = cx.explain("saliency", clf, images, target=[0, 1])
+    assert record.arrays["gradient"].dtype == np.float32
+    for index, image in enumerate(images):
+        gradient = net.gradient(image, lambda outputs, index=index: networks.logits(net, outputs)[:, index])
+        close(record.arrays["gradient"][index], gradient, 4 * coarse)
+    shown = cx.explain("intermediate-outputs", clf, images)
+    close(
+        shown.arrays["output/conv" if graph != "mobile" else "output/depth"],
+        net.compute(images)["conv" if graph != "mobile" else "depth"],
+        coarse,
+    )
+    occluded = cx.explain("occlusion", clf, images, patch=4, stride=4)
+    assert np.isfinite(occluded.arrays["logit"]).all()
+    best = cx.explain("activation-maximization", clf, target=1, steps=3, starts=1)
+    close(best.facts["value"][0], networks.logits(net, net.compute(best.arrays["optimum"]))[0, 1], coarse)
+    inverted = cx.explain("inversion", clf, images, iterations=3)
+    assert all(np.isfinite(array).all() for array in inverted.arrays.values())
+    name = clf.convolutions[0].name
+    projected = cx.explain("deconvnet", clf, images, layer=[name], rule=["gradient"], maps=1, dataset=images)
+    fact, value = projected.facts["strongest"][0][name][0], net.compute(images)[name]
+    seed = np.zeros(value.shape[1:])
+    seed[fact["row"], fact["column"], fact["map"]] = value[0, fact["row"], fact["column"], fact["map"]]
+    close(projected.arrays[f"projection/{name}/gradient"][0, 0], net.project(images[0], name, seed, "gradient"), 4 * coarse)
