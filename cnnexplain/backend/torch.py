@@ -63,7 +63,8 @@ def with_pullback(function: Callable[[Any], Any], pull: Callable[[Any, Any], Any
 
         @staticmethod
         def backward(context: Any, signal: Any) -> Any:
-            return pull(*context.saved_tensors, signal)
+            (x,) = context.saved_tensors
+            return pull(x, signal)
 
     return Pulled.apply  # type: ignore[no-any-return]
 

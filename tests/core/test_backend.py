@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 import pytest
+from cnnexplain_activation_maximization.maximization import maximise
+from cnnexplain_activation_maximization.regularization import choose
 
 import cnnexplain as cx
 from cnnexplain import backend
@@ -124,8 +126,9 @@ def test_a_pullback_takes_the_place_of_the_derivative_and_of_nothing_else(random
 )
 def test_what_does_not_depend_on_the_input_has_no_gradient(random, function):
     x, w = random.uniform(0, 1, (3, 4)).astype(np.float32), np.ones(3, np.float32)
-    with pytest.raises(ModelError, match=r"^The model's scores do not depend on its input[^\n]*$"):
+    with pytest.raises(ModelError) as raised:
         backend.current().gradient(function, [(4,), ()], [])(x, w)
+    assert str(raised.value) == "The model's scores do not depend on its input through layers that have a gradient."
 
 
 @numeric
@@ -155,7 +158,7 @@ def test_the_first_of_equal_pixels_takes_the_gradient_of_max_pooling(random, poo
     for image, row, column, _ in np.ndindex(y.shape):
         top, left = row * stride - before, column * stride - before
         window = [
-            (i, j) for i in range(top, top + size) for j in range(left, left + size) if 0 <= min(i, j) and max(i, j) < 6
+            (i, j) for i in range(top, top + size) for j in range(left, left + size) if min(i, j) >= 0 and max(i, j) < 6
         ]
         first = max(window, key=lambda place: x[image, *place, 0])
         expected[image, *first, 0] += signal[image, row, column, 0]
@@ -164,9 +167,8 @@ def test_the_first_of_equal_pixels_takes_the_gradient_of_max_pooling(random, poo
 
 @numeric
 def test_too_little_memory_is_pythons_memory_error():
-    wide = backend.current().forward(
-        lambda x: [ops.sum(ops.tanh(x[:, :, None] * ops.transpose(x)[None]))[None]], (1 << 23,), []
-    )
+    """2^46 numbers are more than a processor can address."""
+    wide = backend.current().forward(lambda x: [x[:, :, None] * x[:, None, :]], (1 << 23,), [])
     with pytest.raises(MemoryError):
         wide(np.zeros((1, 1 << 23), np.float32))
 
@@ -190,7 +192,7 @@ def test_the_same_analysis_compiles_nothing_again(lenet, noise, monkeypatch):
         assert len(compiled) == fresh
         compiled.clear()
     for target, fresh in ((3, 1), (5, 0)):
-        cx.explain("activation-maximization", lenet, target=target, steps=1, starts=1, dataset=None)
+        maximise(lenet, [cx.Logit(target)], choose("robust"), steps=1, starts=1, seed=0)
         assert len(compiled) == fresh
         compiled.clear()
 
