@@ -167,7 +167,7 @@ def resize(picture: Floats, height: int, width: int, interpolation: Interpolatio
         for plane in np.moveaxis(picture, -1, 0)
     ]
     # A bicubic filter goes beyond black and white at edges.
-    return np.clip(np.stack(planes, axis=-1), 0, 1)
+    return np.asarray(np.clip(np.stack(planes, axis=-1), 0, 1), np.float32)
 
 
 def middle(picture: Floats, aspect: float, share: float) -> Floats:

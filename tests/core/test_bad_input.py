@@ -151,17 +151,18 @@ def test_a_model_of_something_else_is_not_evaluated_on_mnist(cli, tmp_path, mode
 
 def test_a_file_that_may_not_be_read_or_a_folder_not_written_is_named(cli, tmp_path, digit_file, model, monkeypatch):
     # Root may read and write everything, so the system's answer is given in its place.
-    read = Path.read_bytes
+    def denied(function):
+        def asked(path, *arguments, **options):
+            if path.name in ("seven.png", "locked.keras"):
+                raise PermissionError(13, "Permission denied")
+            return function(path, *arguments, **options)
 
-    def denied(path):
-        if path.name in ("seven.png", "locked.keras"):
-            raise PermissionError(13, "Permission denied")
-        return read(path)
+        return asked
 
     model().save(tmp_path / "locked.keras")
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "read_bytes", denied)
-        patch.setattr(Path, "open", lambda path, mode: denied(path))
+        patch.setattr(Path, "read_bytes", denied(Path.read_bytes))
+        patch.setattr(Path, "open", denied(Path.open))
         code, _, err = cli("run", "saliency", "seven.png")
         assert (code, err) == (1, "Error: Can't read 'seven.png': Permission denied.\n")
         code, _, err = cli("run", "saliency", "--model", "locked.keras")
