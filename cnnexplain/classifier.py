@@ -9,7 +9,7 @@ import operator
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Literal
 
 import keras
@@ -32,6 +32,9 @@ MEMORY = 1 << 30
 
 SIDE = 224
 """Rows and columns that are taken for a model which leaves them open, where nothing else is said."""
+
+KEPT = 64
+"""How many of the functions given to `Classifier.differentiable` are kept compiled."""
 
 LISTED = 40
 """How many layers an error names before it counts the rest."""
@@ -113,6 +116,7 @@ class Classifier:
         self._compared = False
         self._shape = self.preprocess.shape
         self._functions: dict[tuple[str, ...], Callable[..., list[Array]]] = {}
+        self._differentiated = lru_cache(KEPT)(self._differentiate)
         self.labels: tuple[str, ...] = tuple(map(str, range(self._classes) if labels is None else labels))
         """The K names of the classes."""
         if len(self.labels) != self._classes:
@@ -269,9 +273,24 @@ class Classifier:
             seen: (images, …) ↦ what the network is shown in their place, in `keras.ops`, such as the images turned a little.
 
         Returns:
-            (images, …) ↦ the numbers (N,) and their gradients (N, H, W, C).
+            (images, …) ↦ the numbers (N,) and their gradients (N, H, W, C). What was compiled for the same functions, layers
+            and shapes is used again, if it is among the last `KEPT`.
         """
-        names = [self.layer(name).name for name in names]
+        compiled = self._differentiated(function, tuple(self.layer(name).name for name in names), tuple(shapes), seen)
+
+        def differentiated(*arrays: Array) -> tuple[Floats, Floats]:
+            values, gradient = self._batched(compiled, *arrays)
+            return values, gradient
+
+        return differentiated
+
+    def _differentiate(
+        self,
+        function: Callable[..., Any],
+        names: tuple[str, ...],
+        shapes: tuple[tuple[int, ...], ...],
+        seen: Callable[..., Any] | None,
+    ) -> Callable[..., list[Array]]:
         outputs = self._twin.function(names)
 
         def value(x: Any, *others: Any) -> Any:
@@ -279,13 +298,7 @@ class Classifier:
             found = [keras.ops.cast(output, "float32") for output in outputs(shown)]
             return function(dict(zip(names, found, strict=True)), x, *others)
 
-        compiled = backend.current().gradient(value, [self._shape, *shapes], self.model.variables)
-
-        def differentiated(*arrays: Array) -> tuple[Floats, Floats]:
-            values, gradient = self._batched(compiled, *arrays)
-            return values, gradient
-
-        return differentiated
+        return backend.current().gradient(value, [self._shape, *shapes], self.model.variables)
 
     def layer(self, name: str, *, maps: bool = False) -> Layer:
         """The layer of that name, or what stands for "input" or "logits".
@@ -397,12 +410,14 @@ class Classifier:
 
     @cached_property
     def batch_size(self) -> int:
-        """How many images go through the model at once, from 1 to 256, so that the memory suffices.
+        """How many images go through the model at once, a power of two from 1 to 256, so that the memory suffices.
 
         Every layer's output counts three times: the output, its gradient, and the room that a layer needs to work. Where
-        that is still too much it becomes smaller while the model runs: to go through images, use `slices`.
+        that is still too much it becomes smaller while the model runs: to go through images, use `slices`. Backends that
+        fill shorter batches up to a power of two make none longer than this.
         """
-        return max(1, min(256, _memory() // (3 * 4 * self._twin.values)))
+        most = max(1, min(256, _memory() // (3 * 4 * self._twin.values)))
+        return 1 << (most.bit_length() - 1)
 
     def slices(self, count: int) -> Iterator[slice]:
         """Goes through `count` items, as many at a time as `batch_size` says by then, leaving none out."""
