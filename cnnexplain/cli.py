@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
+import inspect
 import platform
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +17,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from cnnexplain import __version__, datasets, files, models, sidecar, startup, terminal
+from cnnexplain.backend import BACKENDS, module
 from cnnexplain.errors import CnnExplainError, InterruptionError, UsageError
 
 if TYPE_CHECKING:
@@ -66,6 +70,7 @@ def _app(*, analyses: bool) -> typer.Typer:
     app.command("train")(_train)
     evaluate = startup.declare(_evaluate, {**startup.MODEL_OPTIONS, "verbose": (startup.VerboseOption, False)})
     app.command("evaluate")(evaluate)
+    app.command("doctor")(_doctor_command())
     app.command("info")(_info)
     return app
 
@@ -135,6 +140,7 @@ def _train(
     batch_size: Annotated[int, typer.Option(min=1, help="Images per step.")] = 64,
     seed: Annotated[int, typer.Option(min=0, help="Decides the first weights and the order of the images.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE and its sidecar if they exist.")] = False,
+    backend: startup.BackendOption = None,
     verbose: startup.VerboseOption = False,
 ) -> None:
     """Train the LeNet on the embedded MNIST.
@@ -149,7 +155,7 @@ def _train(
     files.check_writable(out)
     with terminal.quiet(verbose), terminal.training_progress() as shown:
         task = shown.add_task("Starting Keras", total=None, figures="")
-        startup.start_keras()
+        startup.start_keras(backend)
         from cnnexplain import lenet, loading
 
         def report(now: TrainingProgress) -> None:
@@ -209,29 +215,59 @@ def _evaluate(*, verbose: bool, **given: Any) -> None:
     terminal.out().print(table)
 
 
-def _info(verbose: startup.VerboseOption = False) -> None:
-    """Show versions, the backend, its devices, and where data and model lie."""
+def _info(backend: startup.BackendOption = None, verbose: startup.VerboseOption = False) -> None:
+    """Show versions, the backends and their devices, and where data and model lie."""
     with terminal.quiet(verbose), terminal.progress() as shown:
-        shown.add_task("Starting Keras", total=None)
-        startup.start_keras()
-        from importlib import metadata
-
+        shown.add_task("Starting Keras and the backends", total=None)
+        startup.start_keras(backend)
         import keras
 
-        devices = ", ".join(keras.distribution.list_devices())
+        used = keras.backend.backend()
+        backends = [(name, ("in use, " if name == used else "") + _backend(name)) for name in BACKENDS]
     rows = [
         ("cnnexplain", __version__),
         ("Python", platform.python_version()),
         ("Keras", keras.__version__),
-        (keras.backend.backend(), metadata.version(keras.backend.backend())),
         ("NumPy", metadata.version("numpy")),
-        ("Keras backend", keras.backend.backend()),
-        ("devices", devices),
+        *backends,
         ("model", str(datasets.asset("lenet.keras"))),
         ("data", str(datasets.asset("mnist.npz"))),
     ]
     for name, value in rows:
         terminal.say(f"{name:14} {value}")
+
+
+def _backend(name: str) -> str:
+    """A backend's version and devices, or why it has none."""
+    if importlib.util.find_spec(name) is None:
+        return f"not installed: {BACKENDS[name]}"
+    try:
+        devices = module(name).devices()
+    # One that is broken fails in its own way, and says little about the others.
+    except Exception as error:  # noqa: BLE001
+        return f"can't be used: {type(error).__name__}: {error}"
+    return f"version {metadata.version(name)}, devices {', '.join(devices)}"
+
+
+def _doctor_command() -> Callable[..., None]:
+    """The command `doctor`, whose model is an argument and not an option."""
+
+    def command(**given: Any) -> None:
+        """Show what is understood of a model, and what you would trip over. The exit code is 0 when all is well."""
+        from cnnexplain.examination import diagnose
+
+        images, verbose = given.pop("images"), given.pop("verbose")
+        if not diagnose(startup.model_request(given), images or [], verbose=verbose):
+            raise typer.Exit(1)
+
+    model = Annotated[str, typer.Argument(metavar="MODEL", help=startup.MODEL_HELP)]
+    images = Annotated[
+        list[str] | None,
+        typer.Argument(metavar="IMAGES", help="Files, folders, globs or samples to try it on; the more, the surer."),
+    ]
+    options = {name: option for name, option in startup.MODEL_OPTIONS.items() if name != "model"}
+    declared = {"model": (model, inspect.Parameter.empty), "images": (images, None), **options}
+    return startup.declare(command, {**declared, "verbose": (startup.VerboseOption, False)})
 
 
 def _fail(message: str, code: int) -> int:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import importlib.util
 import inspect
 import os
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +16,8 @@ import typer
 from rich.markup import escape
 
 from cnnexplain import models, references, sidecar, terminal
-from cnnexplain.errors import CnnExplainError
+from cnnexplain.backend import BACKENDS
+from cnnexplain.errors import CnnExplainError, UsageError, suggest
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -30,12 +33,22 @@ def _model_option(flag: str, metavar: str, text: str, kind: Any = str | None) ->
     return Annotated[kind, typer.Option(flag, metavar=metavar, help=escape(text), rich_help_panel=PANEL)]
 
 
+MODEL_HELP = f"A Keras model (.keras, .h5), '{models.INCLUDED}', which is included, or another name from 'cnnexplain list'."
+
+BackendOption = Annotated[
+    str | None,
+    typer.Option(
+        "--backend",
+        metavar="|".join(BACKENDS),
+        help="What Keras computes with. Default: what KERAS_BACKEND or Keras' own settings say, else tensorflow.",
+    ),
+]
 MODEL_OPTIONS: dict[str, tuple[Any, Any]] = {
     "model": (
         _model_option(
             "--model",
             "MODEL",
-            f"A Keras model (.keras, .h5), '{models.INCLUDED}', which is included, or another name from 'cnnexplain list'.",
+            MODEL_HELP,
             str,
         ),
         models.INCLUDED,
@@ -80,6 +93,7 @@ MODEL_OPTIONS: dict[str, tuple[Any, Any]] = {
         None,
     ),
     "weights": (_model_option("--weights", "FILE", "The weights, for a model by name that takes them from a file."), None),
+    "backend": (BackendOption, None),
 }
 """What the commands take that load a model: each option's annotation and default, by the name of the parameter."""
 
@@ -96,6 +110,7 @@ class ModelRequest:
     logits: bool
     custom_objects: tuple[str, ...]
     weights: str | None
+    backend: str | None
 
 
 def model_request(given: Mapping[str, Any]) -> ModelRequest:
@@ -106,8 +121,9 @@ def model_request(given: Mapping[str, Any]) -> ModelRequest:
         ModelError: A JSON file can't be read or says what it may not.
     """
     said = {key: given[f"input_{key}"] for key in sidecar.KEYS if given.get(f"input_{key}") is not None}
-    rest = {name: given[name] for name in ("model", "preprocess", "labels", "output", "logits", "weights")}
+    rest = {name: given[name] for name in ("model", "preprocess", "labels", "output", "logits", "weights", "backend")}
     request = ModelRequest(said=said, custom_objects=tuple(given["custom_objects"] or ()), **rest)
+    check_backend(request.backend)
     sidecar.check(said, "--input-{}".format)
     models.find(request.model)
     for name, what in ((request.labels, "file of labels"), (request.weights, "file of weights")):
@@ -134,7 +150,7 @@ def declare(command: Callable[..., None], declared: Mapping[str, tuple[Any, Any]
     return command
 
 
-VerboseOption = Annotated[bool, typer.Option("--verbose", help="Show what TensorFlow logs.")]
+VerboseOption = Annotated[bool, typer.Option("--verbose", help="Show what the backend logs.")]
 
 
 def registry() -> Registry:
@@ -154,7 +170,7 @@ def warn_of_problems() -> None:
 def load(request: ModelRequest, shown: Progress) -> Classifier:
     """Starts Keras and loads a model, saying so in the display."""
     task = shown.add_task("Starting Keras", total=None)
-    start_keras()
+    start_keras(request.backend)
     from cnnexplain import loading
 
     shown.update(task, description="Loading the model")
@@ -171,22 +187,49 @@ def load(request: ModelRequest, shown: Progress) -> Classifier:
     return loaded
 
 
-def start_keras() -> None:
-    """Imports Keras.
+def check_backend(name: str | None) -> None:
+    """Sees that Keras can run on a backend of this name, for None on the one of KERAS_BACKEND if that says any.
 
     Raises:
-        CnnExplainError: Its backend is not installed.
+        UsageError: There is no such backend.
+        CnnExplainError: It is not installed, or Keras runs on another one already.
     """
+    wanted = os.environ.get("KERAS_BACKEND", "") if name is None else name
+    if name is None and not wanted:
+        return
+    if wanted not in BACKENDS:
+        raise UsageError(
+            f"cnnexplain has no backend '{wanted}'.{suggest(wanted, BACKENDS)} The backends are {', '.join(BACKENDS)}."
+        )
+    if importlib.util.find_spec(wanted) is None:
+        raise CnnExplainError(f"The backend '{wanted}' is not installed: {BACKENDS[wanted]}")
+    running = sys.modules.get("keras")
+    if name is not None and running is not None and running.backend.backend() != name:
+        raise CnnExplainError(
+            f"Keras runs on '{running.backend.backend()}' in this process already; start another process for '{name}'."
+        )
+
+
+def start_keras(backend: str | None) -> None:
+    """Imports Keras, to run on this backend, for None on what KERAS_BACKEND or its own settings say.
+
+    Raises:
+        UsageError: There is no such backend.
+        CnnExplainError: It can't be used.
+    """
+    check_backend(backend)
+    if backend is not None:
+        os.environ["KERAS_BACKEND"] = backend
     # The import makes hundreds of thousands of objects that stay. Looking for garbage among them, then and at every later
     # collection, costs a tenth of a cold run.
     gc.disable()
     try:
         import keras  # noqa: F401
     except (ImportError, ValueError) as error:
-        backend = os.environ.get("KERAS_BACKEND", "tensorflow")
-        raise CnnExplainError(
-            f"Keras can't start on the backend '{backend}': {error}. Set KERAS_BACKEND=tensorflow."
-        ) from error
+        # Where no other one was asked for, Keras' own settings name the backend.
+        missing = BACKENDS.get(getattr(error, "name", None) or "")
+        remedy = f"Install it ({missing}), or choose" if missing else "Choose"
+        raise CnnExplainError(f"Keras can't start: {error}. {remedy} another backend with --backend.") from error
     finally:
         gc.freeze()
         gc.enable()

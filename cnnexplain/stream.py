@@ -111,9 +111,9 @@ class Stream:
         preprocess = self._classifier.preprocess
         if self.name in SPLITS and not self._invert and preprocess.channels == 1 and preprocess.keeps(28, 28):
             return np.array(places), self._mnist(list(places))
-        found = {place: image for place in places if (image := self._read(place)) is not None}
-        inputs = np.stack([image for image, _ in found.values()]) if found else np.zeros(0, np.float32)
-        return np.array(list(found), np.int64), ImageBatch(inputs, [source for _, source in found.values()])
+        found = [(place, *read) for place in places if (read := self._read(place)) is not None]
+        inputs = np.stack([image for _, image, _ in found]) if found else np.zeros(0, np.float32)
+        return np.array([place for place, *_ in found], np.int64), ImageBatch(inputs, [source for *_, source in found])
 
     def _read(self, place: int) -> tuple[Floats, Source] | None:
         name = self.names[place]
