@@ -9,7 +9,7 @@ import operator
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Literal
 
 import keras
@@ -32,6 +32,9 @@ MEMORY = 1 << 30
 
 SIDE = 224
 """Rows and columns that are taken for a model which leaves them open, where nothing else is said."""
+
+KEPT = 64
+"""How many of the functions given to `Classifier.differentiable` are kept compiled."""
 
 LISTED = 40
 """How many layers an error names before it counts the rest."""
@@ -58,11 +61,13 @@ class Layer:
         name: Its name, in a nested model "outer/inner".
         kind: Its class, such as "Conv2D".
         shape: Of what it puts out for one image: (H, W, C) for C feature maps, (K,) for a dense layer.
+        parameters: How many numbers it has learnt or counted; 0 where a shared layer stands for the second time.
     """
 
     name: str
     kind: str
     shape: tuple[int, ...]
+    parameters: int = 0
 
     @property
     def maps(self) -> bool:
@@ -111,6 +116,7 @@ class Classifier:
         self._compared = False
         self._shape = self.preprocess.shape
         self._functions: dict[tuple[str, ...], Callable[..., list[Array]]] = {}
+        self._differentiated = lru_cache(KEPT)(self._differentiate)
         self.labels: tuple[str, ...] = tuple(map(str, range(self._classes) if labels is None else labels))
         """The K names of the classes."""
         if len(self.labels) != self._classes:
@@ -132,6 +138,11 @@ class Classifier:
             return np.asarray(np.where(logits < 0, small, 1) / (1 + small), logits.dtype)
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
         return np.asarray(powers / powers.sum(axis=1, keepdims=True), logits.dtype)
+
+    @property
+    def certain(self) -> bool:
+        """Whether it is known that the logits are scores: from the model's last layer, or since it was said."""
+        return self._said or self._twin.head != "none"
 
     @property
     def head(self) -> Literal["softmax", "sigmoid"]:
@@ -237,6 +248,15 @@ class Classifier:
         _, signal = self._batched(self._compiled((layer.name, rule), build), images, seeds)
         return signal
 
+    def check_rules(self, name: str) -> None:
+        """Sees that the rules for ReLUs are defined on the whole way from a layer to the pixels.
+
+        Raises:
+            UsageError: There is no such layer.
+            ModelError: They are not, by the name of a layer.
+        """
+        ruled(self._twin, self.layer(name).name, "deconvnet")
+
     def differentiable(
         self,
         function: Callable[..., Any],
@@ -253,9 +273,24 @@ class Classifier:
             seen: (images, …) ↦ what the network is shown in their place, in `keras.ops`, such as the images turned a little.
 
         Returns:
-            (images, …) ↦ the numbers (N,) and their gradients (N, H, W, C).
+            (images, …) ↦ the numbers (N,) and their gradients (N, H, W, C). What was compiled for the same functions, layers
+            and shapes is used again, if it is among the last `KEPT`.
         """
-        names = [self.layer(name).name for name in names]
+        compiled = self._differentiated(function, tuple(self.layer(name).name for name in names), tuple(shapes), seen)
+
+        def differentiated(*arrays: Array) -> tuple[Floats, Floats]:
+            values, gradient = self._batched(compiled, *arrays)
+            return values, gradient
+
+        return differentiated
+
+    def _differentiate(
+        self,
+        function: Callable[..., Any],
+        names: tuple[str, ...],
+        shapes: tuple[tuple[int, ...], ...],
+        seen: Callable[..., Any] | None,
+    ) -> Callable[..., list[Array]]:
         outputs = self._twin.function(names)
 
         def value(x: Any, *others: Any) -> Any:
@@ -263,13 +298,7 @@ class Classifier:
             found = [keras.ops.cast(output, "float32") for output in outputs(shown)]
             return function(dict(zip(names, found, strict=True)), x, *others)
 
-        compiled = backend.current().gradient(value, [self._shape, *shapes], self.model.variables)
-
-        def differentiated(*arrays: Array) -> tuple[Floats, Floats]:
-            values, gradient = self._batched(compiled, *arrays)
-            return values, gradient
-
-        return differentiated
+        return backend.current().gradient(value, [self._shape, *shapes], self.model.variables)
 
     def layer(self, name: str, *, maps: bool = False) -> Layer:
         """The layer of that name, or what stands for "input" or "logits".
@@ -286,9 +315,10 @@ class Classifier:
                 f"The model has no layer '{name}'.{suggest(name, self._twin.tensors)} "
                 f"Its layers are {_listed([layer.name for layer in self.layers])}."
             )
-        kinds = {id(call.output): type(call.inner).__name__ for call in self._twin.calls}
         tensor = self._twin.tensors[name]
-        layer = Layer(name, kinds.get(id(tensor), "Input"), tuple(int(size) for size in tensor.shape[1:]))
+        call = next((call for call in self._twin.calls if call.output is tensor), None)
+        shape = tuple(int(size) for size in tensor.shape[1:])
+        layer = Layer(name, "Input" if call is None else type(call.inner).__name__, shape, self._parameters(call))
         if maps and not layer.maps:
             with_maps = [layer.name for layer in self.layers if layer.maps]
             raise UsageError(
@@ -330,6 +360,17 @@ class Classifier:
         """
         return receptive_field(self._twin, self.layer(name).name)
 
+    @property
+    def first_normalization(self) -> tuple[str, Floats, Floats] | None:
+        """The layer before the first BatchNormalization, and the mean and variance that were learnt of its channels."""
+        names = {id(self._twin.tensors[name]): name for name in self._twin.names}
+        for call in self._twin.calls:
+            if isinstance(call.inner, keras.layers.BatchNormalization) and id(call.sources[0]) in names:
+                statistics = (call.inner.moving_mean, call.inner.moving_variance)
+                mean, variance = (keras.ops.convert_to_numpy(each).astype(np.float32) for each in statistics)
+                return names[id(call.sources[0])], mean, variance + call.inner.epsilon
+        return None
+
     def target(self, wanted: int | str) -> int:
         """The index of a class given by label or index; a string that is a label counts as that label first.
 
@@ -369,12 +410,14 @@ class Classifier:
 
     @cached_property
     def batch_size(self) -> int:
-        """How many images go through the model at once, from 1 to 256, so that the memory suffices.
+        """How many images go through the model at once, a power of two from 1 to 256, so that the memory suffices.
 
         Every layer's output counts three times: the output, its gradient, and the room that a layer needs to work. Where
-        that is still too much it becomes smaller while the model runs: to go through images, use `slices`.
+        that is still too much it becomes smaller while the model runs: to go through images, use `slices`. Backends that
+        fill shorter batches up to a power of two make none longer than this.
         """
-        return max(1, min(256, _memory() // (3 * 4 * self._twin.values)))
+        most = max(1, min(256, _memory() // (3 * 4 * self._twin.values)))
+        return 1 << (most.bit_length() - 1)
 
     def slices(self, count: int) -> Iterator[slice]:
         """Goes through `count` items, as many at a time as `batch_size` says by then, leaving none out."""
@@ -383,6 +426,12 @@ class Classifier:
             stop = min(start + self.batch_size, count)
             yield slice(start, stop)
             start = stop
+
+    def _parameters(self, call: Any) -> int:
+        if call is None or not isinstance(call.inner, keras.Layer):
+            return 0
+        first = next(each for each in self._twin.calls if each.inner is call.inner)
+        return int(call.inner.count_params()) if first is call else 0
 
     def _forward(self, names: tuple[str, ...]) -> Callable[[Array], list[Array]]:
         def build() -> Callable[[Array], list[Array]]:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import importlib.util
+import inspect
 import platform
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Column, Table
 from rich.text import Text
 
-from cnnexplain import __version__, datasets, files, models, startup, terminal
+from cnnexplain import __version__, datasets, files, models, sidecar, startup, terminal
+from cnnexplain.backend import BACKENDS, module
 from cnnexplain.errors import CnnExplainError, InterruptionError, UsageError
 
 if TYPE_CHECKING:
     from cnnexplain.lenet import Progress as TrainingProgress
+    from cnnexplain.plugin import NamedModel
 
 RUN = "Explain images with one of the analyses."
 
@@ -63,7 +68,9 @@ def _app(*, analyses: bool) -> typer.Typer:
     app.add_typer(_run_app() if analyses else typer.Typer(callback=_no_analyses), name="run", help=RUN)
     app.command("list")(_list)
     app.command("train")(_train)
-    app.command("evaluate")(_evaluate)
+    evaluate = startup.declare(_evaluate, {**startup.MODEL_OPTIONS, "verbose": (startup.VerboseOption, False)})
+    app.command("evaluate")(evaluate)
+    app.command("doctor")(_doctor_command())
     app.command("info")(_info)
     return app
 
@@ -93,17 +100,38 @@ def _no_analyses() -> None:
 
 
 def _list() -> None:
-    """List the analyses, each with its paper and the distribution that it comes from."""
+    """List the analyses, each with its paper, and the models, with the distributions that they come from."""
     table = Table(Column("Analysis", no_wrap=True), "Shows", Column("Paper", overflow="fold", min_width=18), "From")
-    found = startup.registry()
-    for name, analysis in found.analyses.items():
-        plugin = found.suppliers[name]
+    analyses = startup.registry().analyses
+    for name, analysis in analyses.items():
+        plugin = analyses.suppliers[name]
         table.add_row(
             *map(terminal.plain, (name, analysis.summary, analysis.paper, f"{plugin.distribution} {plugin.version}"))
         )
     terminal.out().print(table)
+    terminal.out().print(_model_table())
     terminal.say("cnnexplain run ANALYSIS --help shows its options.")
     startup.warn_of_problems()
+
+
+def _model_table() -> Table:
+    """The models by name; those whose names begin alike up to a colon in one row."""
+    table = Table(Column("Model", no_wrap=True), "What it is", "From")
+    included = "The LeNet that the package ships, of MNIST's digits: 28×28 grey → 10 classes."
+    table.add_row(models.INCLUDED, included, f"cnnexplain {__version__}")
+    offered = startup.registry().models
+    rows: dict[tuple[str, str], list[NamedModel]] = {}
+    for name, model in offered.items():
+        group, colon, _ = name.rpartition(":")
+        plugin = offered.suppliers[name]
+        rows.setdefault((group + colon or name, f"{plugin.distribution} {plugin.version}"), []).append(model)
+    for (name, distribution), alike in rows.items():
+        if len(alike) == 1:
+            table.add_row(*map(terminal.plain, (alike[0].name, alike[0].summary, distribution)))
+            continue
+        names = ", ".join(model.name.removeprefix(name) for model in alike)
+        table.add_row(*map(terminal.plain, (f"{name}NAME", f"NAME is one of {names}.", distribution)))
+    return table
 
 
 def _train(
@@ -111,21 +139,23 @@ def _train(
     epochs: Annotated[int, typer.Option(min=1, help="How many times to go through the training images.")] = 15,
     batch_size: Annotated[int, typer.Option(min=1, help="Images per step.")] = 64,
     seed: Annotated[int, typer.Option(min=0, help="Decides the first weights and the order of the images.")] = 0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE if it exists.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE and its sidecar if they exist.")] = False,
+    backend: startup.BackendOption = None,
     verbose: startup.VerboseOption = False,
 ) -> None:
     """Train the LeNet on the embedded MNIST.
 
-    Ctrl-C keeps the best model so far.
+    Writes a sidecar beside the model, which says what its input is. Ctrl-C keeps the best model so far.
     """
     if out.suffix != ".keras":
         raise UsageError(f"--out takes a name that ends in .keras, but got '{out}'.")
-    if out.is_dir() or (out.exists() and not overwrite):
-        raise UsageError(f"'{out}' exists; choose another --out, or replace it with --overwrite.")
+    for path in (out, sidecar.place(out)):
+        if path.is_dir() or (path.exists() and not overwrite):
+            raise UsageError(f"'{path}' exists; choose another --out, or replace it with --overwrite.")
     files.check_writable(out)
     with terminal.quiet(verbose), terminal.training_progress() as shown:
         task = shown.add_task("Starting Keras", total=None, figures="")
-        startup.start_keras()
+        startup.start_keras(backend)
         from cnnexplain import lenet, loading
 
         def report(now: TrainingProgress) -> None:
@@ -157,16 +187,17 @@ def _train(
         f"accuracy {training.accuracy:.2%}"
     )
     startup.print_path(out)
+    startup.print_path(sidecar.place(out))
     if evaluation is None:
         raise typer.Exit(INTERRUPTED)
     terminal.say(f"Test images: log loss {evaluation.loss:.4f}, accuracy {evaluation.accuracy:.2%}")
 
 
-def _evaluate(model: startup.ModelOption = models.INCLUDED, verbose: startup.VerboseOption = False) -> None:
+def _evaluate(*, verbose: bool, **given: Any) -> None:
     """Measure a model of digits on the 10,000 test images of MNIST."""
-    models.find(model)
+    request = startup.model_request(given)
     with terminal.quiet(verbose), terminal.progress() as shown:
-        classifier = startup.load(model, shown)
+        classifier = startup.load(request, shown)
         shown.add_task("Evaluating", total=None)
         from cnnexplain.lenet import evaluate
 
@@ -184,29 +215,59 @@ def _evaluate(model: startup.ModelOption = models.INCLUDED, verbose: startup.Ver
     terminal.out().print(table)
 
 
-def _info(verbose: startup.VerboseOption = False) -> None:
-    """Show versions, the backend, its devices, and where data and model lie."""
+def _info(backend: startup.BackendOption = None, verbose: startup.VerboseOption = False) -> None:
+    """Show versions, the backends and their devices, and where data and model lie."""
     with terminal.quiet(verbose), terminal.progress() as shown:
-        shown.add_task("Starting Keras", total=None)
-        startup.start_keras()
-        from importlib import metadata
-
+        shown.add_task("Starting Keras and the backends", total=None)
+        startup.start_keras(backend)
         import keras
 
-        devices = ", ".join(keras.distribution.list_devices())
+        used = keras.backend.backend()
+        backends = [(name, ("in use, " if name == used else "") + _backend(name)) for name in BACKENDS]
     rows = [
         ("cnnexplain", __version__),
         ("Python", platform.python_version()),
         ("Keras", keras.__version__),
-        (keras.backend.backend(), metadata.version(keras.backend.backend())),
         ("NumPy", metadata.version("numpy")),
-        ("Keras backend", keras.backend.backend()),
-        ("devices", devices),
+        *backends,
         ("model", str(datasets.asset("lenet.keras"))),
         ("data", str(datasets.asset("mnist.npz"))),
     ]
     for name, value in rows:
         terminal.say(f"{name:14} {value}")
+
+
+def _backend(name: str) -> str:
+    """A backend's version and devices, or why it has none."""
+    if importlib.util.find_spec(name) is None:
+        return f"not installed: {BACKENDS[name]}"
+    try:
+        devices = module(name).devices()
+    # One that is broken fails in its own way, and says little about the others.
+    except Exception as error:  # noqa: BLE001
+        return f"can't be used: {type(error).__name__}: {error}"
+    return f"version {metadata.version(name)}, devices {', '.join(devices)}"
+
+
+def _doctor_command() -> Callable[..., None]:
+    """The command `doctor`, whose model is an argument and not an option."""
+
+    def command(**given: Any) -> None:
+        """Show what is understood of a model, and what you would trip over. The exit code is 0 when all is well."""
+        from cnnexplain.examination import diagnose
+
+        images, verbose = given.pop("images"), given.pop("verbose")
+        if not diagnose(startup.model_request(given), images or [], verbose=verbose):
+            raise typer.Exit(1)
+
+    model = Annotated[str, typer.Argument(metavar="MODEL", help=startup.MODEL_HELP)]
+    images = Annotated[
+        list[str] | None,
+        typer.Argument(metavar="IMAGES", help="Files, folders, globs or samples to try it on; the more, the surer."),
+    ]
+    options = {name: option for name, option in startup.MODEL_OPTIONS.items() if name != "model"}
+    declared = {"model": (model, inspect.Parameter.empty), "images": (images, None), **options}
+    return startup.declare(command, {**declared, "verbose": (startup.VerboseOption, False)})
 
 
 def _fail(message: str, code: int) -> int:

@@ -48,7 +48,7 @@ class Source:
         name: As the user gave it: a path, a sample's name, or "array[3]".
         sha256: Of the file's bytes, of the sample's raw pixels, or of the array's numbers.
         inverted: Dark and light were swapped.
-        resized: The picture had another size than the model's input.
+        resized: It was cut or resized to the model's input.
     """
 
     name: str
@@ -246,7 +246,7 @@ def read(name: str, preprocess: Preprocess, invert: bool | None) -> tuple[Floats
     image, inverted = preprocess.apply(pixels, invert)
     if preprocess.digits and float(image.max()) == preprocess.low:
         raise ImageError(f"'{name}' shows nothing that stands out from its ground, so there is no digit to explain.")
-    return image, Source(name, sha256, inverted, resized=pixels.shape[:2] != image.shape[:2])
+    return image, Source(name, sha256, inverted, resized=not preprocess.keeps(*pixels.shape[:2]))
 
 
 def _file(name: str, preprocess: Preprocess) -> tuple[str, Floats]:
@@ -291,6 +291,10 @@ def _bomb(name: str) -> str:
 
 def _pixels(image: Image.Image, name: str, preprocess: Preprocess) -> Floats:
     """(h, w, 1 or 3) float32 from 0 to 1, upright; of a large image fewer pixels than it has."""
+    from PIL import Image
+
+    # Where the model is to see single pixels, no means are made of them.
+    method = Image.Resampling.NEAREST if preprocess.interpolation == "nearest" else Image.Resampling.BOX
     turn = _turn(image)
     lying = turn is not None and turn >= turn.TRANSPOSE
     extent: tuple[float, float] = image.size
@@ -298,7 +302,7 @@ def _pixels(image: Image.Image, name: str, preprocess: Preprocess) -> Floats:
         # A JPEG can be decoded at a half, a quarter or an eighth of its size; the box is what that is of the whole. Twice as
         # much as is needed keeps its error, which is that of blocks of pixels, half as large.
         columns, rows = _size(extent, preprocess, lying=lying)
-        drafted = image.draft(None, (2 * columns, 2 * rows))
+        drafted = image.draft(None, (2 * columns, 2 * rows)) if method != Image.Resampling.NEAREST else None
         extent = extent if drafted is None else drafted[1][2:]
         size = _size(extent, preprocess, lying=lying)
     else:
@@ -310,7 +314,7 @@ def _pixels(image: Image.Image, name: str, preprocess: Preprocess) -> Floats:
         )
     deep = image.mode.startswith(("I", "F"))
     mode = "F" if deep else "RGBA" if image.has_transparency_data else "L" if image.mode in ("1", "L") else "RGB"
-    small = _shrunk(image, mode, size, extent) if size != image.size else image.convert(mode)
+    small = _shrunk(image, mode, size, extent, method) if size != image.size else image.convert(mode)
     values = np.asarray(small if turn is None else small.transpose(turn), np.float32)
     if deep:
         return _deep(values, image, name)
@@ -346,14 +350,17 @@ def _size(extent: tuple[float, float], preprocess: Preprocess, *, lying: bool) -
     return max(1, columns), max(1, rows)
 
 
-def _shrunk(image: Image.Image, mode: str, size: tuple[int, int], extent: tuple[float, float]) -> Image.Image:
-    """An image of that mode and smaller size (columns, rows), each pixel a mean; made strip by strip, to save memory.
+def _shrunk(
+    image: Image.Image, mode: str, size: tuple[int, int], extent: tuple[float, float], method: Image.Resampling
+) -> Image.Image:
+    """An image of that mode and smaller size (columns, rows), made strip by strip, to save memory.
 
     Args:
         image: Of which the upper left part is taken.
         mode: "F", "L", "RGB", or "RGBA", of which the mean is taken as it would be seen.
         size: Of the result.
         extent: Of the part, in pixels, (columns, rows).
+        method: "BOX" for means, "NEAREST" for single pixels.
     """
     from PIL import Image
 
@@ -364,7 +371,7 @@ def _shrunk(image: Image.Image, mode: str, size: tuple[int, int], extent: tuple[
         first, last = int(top * step), min(math.ceil(bottom * step), image.height)
         strip = image.crop((0, first, image.width, last)).convert(mode)
         box = (0.0, top * step - first, extent[0], min(bottom * step, last) - first)
-        small.paste(strip.resize((size[0], bottom - top), Image.Resampling.BOX, box), (0, top))
+        small.paste(strip.resize((size[0], bottom - top), method, box), (0, top))
     return small
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from cnnexplain import backend, datasets, files
+from cnnexplain import backend, datasets, files, sidecar
 from cnnexplain.arrays import Array, Floats, Integers
 from cnnexplain.classifier import LENET
 from cnnexplain.errors import ModelError, UsageError
@@ -24,6 +24,15 @@ VALIDATION = 5_000
 
 RATE, DECAY = 2e-3, 0.2
 """The first learning rate, which falls to 0 along a cosine, and the decoupled weight decay."""
+
+SIDECAR: dict[str, Any] = {
+    "size": [28, 28],
+    "colour": "grey",
+    "scale": "1/255",
+    "fit": "digit",
+    "labels": [str(digit) for digit in range(10)],
+}
+"""What the sidecar of a LeNet says."""
 
 SHIFT, ROTATION, ZOOM = 1.5, 10.0, 0.1
 """The largest shift in pixels, rotation in degrees and relative change of size that a training image gets."""
@@ -62,12 +71,16 @@ class Evaluation:
     confusion: Integers
 
 
-def build(seed: int = 0) -> Any:
-    """The untrained network: 28×28×1 in [0, 1] → 10 probabilities, 268,820 parameters."""
+def build(seed: int | None = 0) -> Any:
+    """The untrained network: 28×28×1 in [0, 1] → 10 probabilities, 268,820 parameters.
+
+    Args:
+        seed: Decides its weights; None makes them 0.
+    """
     seeds = (int(word) for word in np.random.SeedSequence(seed).generate_state(4))
 
     def start() -> Any:
-        return keras.initializers.GlorotUniform(seed=next(seeds))
+        return "zeros" if seed is None else keras.initializers.GlorotUniform(seed=next(seeds))
 
     # Said here, so that what a user has set for all of Keras does not make it another network.
     real = {"dtype": "float32"}
@@ -94,7 +107,8 @@ def restore(path: Path) -> Any:
 
     A newer Keras writes descriptions of layers that an older one can't read; the weights alone are read by all.
     """
-    model = build()
+    # Random numbers that are to be replaced take JAX seconds to compile.
+    model = build(seed=None)
     model.load_weights(path)
     return model
 
@@ -115,7 +129,8 @@ def train(
     epoch that is better than those before it. Ctrl-C ends the training and keeps the best model so far.
 
     Args:
-        path: Where to write the `.keras` file.
+        path: Where to write the `.keras` file; its sidecar, which says what its input is, is written beside it. Both replace
+            what is there.
         epochs: How many times to go through the training images.
         batch_size: Images per step.
         seed: Decides the first weights, the order of the images and their changes.
@@ -152,7 +167,7 @@ def train(
 
 
 def evaluate(classifier: Classifier, split: str = "test") -> Evaluation:
-    """Measures a classifier of 28×28 grey images in [0, 1] on MNIST.
+    """Measures a classifier of 28×28 grey images on MNIST.
 
     Raises:
         UsageError: The classifier takes other images or does not tell ten classes apart.
@@ -161,7 +176,11 @@ def evaluate(classifier: Classifier, split: str = "test") -> Evaluation:
     if classifier.preprocess.shape != (28, 28, 1) or len(classifier.labels) != 10:
         raise UsageError(f"{classifier!r} can't be evaluated on MNIST, which needs 28×28×1 → 10 classes.")
     images, digits = datasets.mnist(split)
-    pixels = classifier.preprocess.encode(images[..., None].astype(np.float32) / 255)
+    pictures = images[..., None].astype(np.float32) / 255
+    preprocess = classifier.preprocess
+    pixels = preprocess.encode(pictures)
+    if not preprocess.keeps(28, 28):
+        pixels = np.stack([preprocess.apply(picture, invert=False)[0] for picture in pictures])
     logits = classifier.logits(pixels).astype(np.float64)
     if not np.isfinite(logits).all():
         raise ModelError(f"{classifier!r} gives values that are not finite (NaN or infinity).")
@@ -235,6 +254,7 @@ class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]
             kept.set_weights(self.model.get_weights())
             with files.replacing(self._path) as temporary:
                 kept.save(temporary)
+            sidecar.write(sidecar.place(self._path), SIDECAR)
             self.best_epoch, self.best_loss, self.best_accuracy = epoch + 1, loss, accuracy
         self._report(self._steps, logs, (loss, accuracy))
 

@@ -1,32 +1,72 @@
-"""Names of models → files."""
+"""Names of models → files, or what a plugin offers by that name."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cnnexplain.datasets import asset
 from cnnexplain.errors import UsageError, suggest
 
+if TYPE_CHECKING:
+    from cnnexplain.plugin import NamedModel
+
 INCLUDED = "lenet"
 """The name of the model that comes with the package."""
 
+ZIP, LEGACY = (".keras",), (".h5", ".hdf5")
+"""What the names of model files end in: as Keras 3 writes them, and HDF5 as older versions do."""
 
-def find(name: str | os.PathLike[str]) -> Path:
-    """The file of a model: of the one that is included, for its name, else the one at that path.
+
+def is_file(name: str | os.PathLike[str]) -> bool:
+    """Whether a name is that of a model file, by its ending."""
+    return Path(name).suffix.lower() in (*ZIP, *LEGACY)
+
+
+def find(name: str | os.PathLike[str]) -> Path | NamedModel:
+    """The file of a model, or the offer of a plugin for that name; the file of the one that is included, for its name.
+
+    Raises:
+        UsageError: There is no such file and no such name.
+        PluginError: Several plugins offer the name.
+    """
+    if name == INCLUDED:
+        return asset("lenet.keras")
+    if is_file(name) or isinstance(name, os.PathLike):
+        return existing(name, "model file", [INCLUDED])
+    # Reading what is installed takes a fifth of a start.
+    from cnnexplain import registry
+
+    offered = registry.load().models
+    if name in offered or name in offered.clashes:
+        return offered.pick(name)[0]
+    broken = "".join(f" Broken: {problem}" for problem in registry.load().broken)
+    return existing(name, "model file", [INCLUDED, *offered], broken)
+
+
+def existing(name: str | os.PathLike[str], what: str, known: list[str] | None = None, more: str = "") -> Path:
+    """The path of a file that is there.
+
+    Args:
+        name: The path.
+        what: What the file is called in an error.
+        known: Other names that could have been meant, beside those of the folder's files.
+        more: What to add to the error.
 
     Raises:
         UsageError: There is no such file.
     """
-    if name == INCLUDED:
-        return asset("lenet.keras")
     path = Path(name)
     try:
         exists = path.is_file()
-    except OSError as error:
-        raise UsageError(f"Can't look for the model '{str(path)[:80]}': {error.strerror}.") from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(f"Can't look for the {what} '{str(path)[:80]}': {reason}.") from error
     if not exists:
         siblings = os.listdir(path.parent) if path.parent.is_dir() else []
-        near = suggest(path.name, [INCLUDED, *siblings])
-        raise UsageError(f"There is no model file '{path}'.{near} Give a .keras file, or '{INCLUDED}', which is included.")
+        wanted = path.name if path.parent != Path() else str(name)
+        near = suggest(wanted, [*(known or []), *siblings])
+        expected = f" Give a .keras or .h5 file, '{INCLUDED}', which is included, or a name from 'cnnexplain list'."
+        raise UsageError(f"There is no {what} '{path}'.{near}{expected if known else ''}{more}")
     return path

@@ -18,6 +18,9 @@ INPUTS = ("classifier", "images", "targets", "objectives", "dataset", "progress"
 RESERVED = (
     *("analysis", "classifier", "images", "target", "targets", "against", "objectives", "dataset", "progress"),
     *("model", "out", "invert", "verbose", "help", "h"),
+    *("preprocess", "labels", "output", "logits", "custom_objects", "weights"),
+    *("input_size", "input_colour", "input_scale", "input_mean", "input_std", "input_fit", "input_crop"),
+    "input_interpolation",
 )
 """Names that mean something for every analysis, so that no analysis may declare them as its own option."""
 

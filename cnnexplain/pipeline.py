@@ -168,11 +168,16 @@ def request(
         "options": dict(run.options),
         "target": target,
         "against": against,
-        "images": {"count": len(names), "sha256": hashlib.sha256(json.dumps(names).encode()).hexdigest()},
+        "images": {"count": len(names), "sha256": _hash(names)},
+        "labels": {"count": len(classifier.labels), "sha256": _hash(classifier.labels)},
         "input": asdict(classifier.preprocess),
         "cnnexplain": __version__,
         **provenance,
     }
+
+
+def _hash(names: Sequence[str]) -> str:
+    return hashlib.sha256(json.dumps(names).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -519,7 +524,12 @@ def _provenance(run: _Run) -> dict[str, Any]:
     dataset = {} if stream is None else {"name": stream.name, "images": len(stream), "skipped": dict(stream.skipped)}
     return {
         **({"dataset": dataset} if dataset else {}),
-        "model": {"name": classifier.name, "sha256": classifier.sha256},
+        "model": {
+            "name": classifier.name,
+            "sha256": classifier.sha256,
+            "output": classifier.output,
+            "head": classifier.head,
+        },
         "plugin": {"name": plugin.name, "distribution": plugin.distribution, "version": plugin.version},
         "keras": {"version": keras.__version__, "backend": keras.backend.backend()},
     }

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from cnnexplain.errors import PluginError
-from cnnexplain.options import Option, Parameter, inputs, parameters
+from cnnexplain import models
+from cnnexplain.errors import PluginError, UsageError
+from cnnexplain.options import Option, Parameter, inputs, parameters, validate
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -62,13 +63,13 @@ class Pretrained:
         model: A Keras model, as `cnnexplain.load` takes it.
         preprocess: What it expects of its input.
         labels: The names of its K classes.
-        sha256: Of the file that the weights came from.
+        sha256: Of the file that the weights came from; None where it isn't known, for that of the weights themselves.
     """
 
     model: Any
     preprocess: Preprocess
     labels: Sequence[str]
-    sha256: str
+    sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -76,14 +77,28 @@ class NamedModel:
     """A model that users ask for by name.
 
     Args:
-        name: As it is given to `--model` and `cnnexplain.load`.
+        name: As it is given to `--model` and `cnnexplain.load`: letters, digits and ".:_-". Those before a ":" are what
+            several models have in common, which are listed together.
         summary: What it is and where its weights come from, a sentence.
         load: Builds it, given the file of weights that the user named, or None for its own.
+
+    Raises:
+        PluginError: The declaration breaks one of these rules.
     """
 
     name: str
     summary: str
     load: Callable[[Path | None], Pretrained]
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.:_-]*", self.name):
+            raise PluginError(f"The model name '{self.name}' must be of letters, digits and '.:_-'.")
+        if models.is_file(self.name) or self.name == models.INCLUDED:
+            raise PluginError(f"No model can be named '{self.name}', which is a file or the model that is included.")
+        if not isinstance(self.summary, str) or not self.summary:
+            raise PluginError(f"The model '{self.name}' has the summary {self.summary!r}; expected a sentence.")
+        if not callable(self.load):
+            raise PluginError(f"The model '{self.name}' needs a function as load, but got {self.load!r}.")
 
 
 @dataclass(frozen=True)
@@ -101,6 +116,7 @@ class Analysis:
         overview: Draws what belongs to no single image: `Record` ↦ figures by name. An analysis of images that has one asks
             for `dataset` too; its record is that of the first images.
         note: A sentence on what the pictures don't show, which users read beside them.
+        trial: Options with which `cnnexplain doctor` quickly tries whether it works on a model.
 
     What `run` can ask for:
         classifier: The `Classifier`.
@@ -125,6 +141,7 @@ class Analysis:
     paper: str
     overview: Callable[[Record], Mapping[str, Figure]] | None = None
     note: str = ""
+    trial: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", self.name):
@@ -149,7 +166,10 @@ class Analysis:
                 f"'{self.name}' asks for no images: it needs a function as overview and None as draw, "
                 f"but got {self.overview!r} and {self.draw!r}."
             )
-        _ = self.options
+        try:
+            validate(self.options, self.trial)
+        except UsageError as error:
+            raise PluginError(f"'{self.name}' is to be tried with options that it doesn't take: {error}") from error
 
     @cached_property
     def summary(self) -> str:

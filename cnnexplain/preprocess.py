@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, get_args
 
 import numpy as np
 from PIL import Image
 
 from cnnexplain.arrays import Floats
+from cnnexplain.errors import UsageError, suggest
+from cnnexplain.sidecar import Colour, Fit, Interpolation
+
+__all__ = ["Colour", "Fit", "Interpolation", "Preprocess", "centre_digit", "dark_on_light", "letterbox", "middle", "resize"]
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """The weights of red, green and blue in a grey value (ITU-R BT.601)."""
@@ -19,11 +25,6 @@ LARGEST = 1000
 
 CONTRAST = 0.1
 """By how much of the way from black to white a digit must stand out from its ground."""
-
-
-Colour: TypeAlias = Literal["rgb", "bgr", "grey"]
-Fit: TypeAlias = Literal["stretch", "crop", "pad", "digit"]
-Interpolation: TypeAlias = Literal["bilinear", "bicubic", "nearest"]
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,11 @@ class Preprocess:
         fit: How a picture of another size is brought to the input's: "stretch" takes it whole and does not keep its aspect,
             "crop" takes its middle, "pad" puts it whole on black, "digit" prepares it as MNIST's digits are.
         crop: For "crop", the share of the side that is kept, above 0 and up to 1.
-        interpolation: How it is resized.
+        interpolation: How it is resized: "bilinear", "bicubic" or "nearest", the first two anti-aliased.
         assumed: What of this is a guess, since nothing in the model tells it: "range", "size".
+
+    Raises:
+        UsageError: A value is none of these, or there are more means or standard deviations than channels, or fewer.
     """
 
     height: int
@@ -54,6 +58,20 @@ class Preprocess:
     crop: float = 1.0
     interpolation: Interpolation = "bilinear"
     assumed: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, kind in (("colour", Colour), ("fit", Fit), ("interpolation", Interpolation)):
+            _check_word(name, getattr(self, name), get_args(kind))
+        for name in ("height", "width"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise UsageError(f"Preprocess takes a whole number of at least 1 as {name}, but got {value!r}.")
+        for name in ("mean", "std"):
+            object.__setattr__(self, name, _per_channel(name, getattr(self, name), self.channels))
+        if not _finite(self.scale) or self.scale <= 0 or min(self.std) <= 0:
+            raise UsageError(f"Preprocess takes numbers above 0 as scale and std, but got {self.scale!r} and {self.std}.")
+        if not _finite(self.crop) or not 0 < self.crop <= 1:
+            raise UsageError(f"Preprocess takes a number above 0 and up to 1 as crop, but got {self.crop!r}.")
 
     @property
     def channels(self) -> int:
@@ -120,22 +138,61 @@ class Preprocess:
         inverted = self.digits and dark_on_light(picture) if invert is None else invert
         if inverted:
             picture = 1 - picture
-        if picture.shape != self.shape:
-            fit = centre_digit if self.digits else resize
-            picture = fit(picture, self.height, self.width)
+        if not self.keeps(*picture.shape[:2]):
+            picture = self._fitted(picture)
         return self.encode(picture), inverted
 
+    def keeps(self, height: int, width: int) -> bool:
+        """Whether a picture of that size is taken as it is."""
+        return (height, width) == (self.height, self.width) and (self.fit != "crop" or self.crop == 1)
 
-def resize(picture: Floats, height: int, width: int) -> Floats:
-    """The whole picture brought to a size, bilinear and anti-aliased, its aspect not kept.
+    def _fitted(self, picture: Floats) -> Floats:
+        if self.fit == "digit":
+            return centre_digit(picture, self.height, self.width)
+        if self.fit == "crop":
+            picture = middle(picture, self.height / self.width, self.crop)
+        if self.fit == "pad":
+            return letterbox(picture, self.height, self.width, self.interpolation)
+        return resize(picture, self.height, self.width, self.interpolation)
 
-    This is what `keras.utils.image_dataset_from_directory` does unless told otherwise, but for the anti-aliasing.
+
+def resize(picture: Floats, height: int, width: int, interpolation: Interpolation = "bilinear") -> Floats:
+    """The whole picture brought to a size, its aspect not kept; anti-aliased, but for "nearest".
+
+    Bilinear is what `keras.utils.image_dataset_from_directory` does unless told otherwise, but for the anti-aliasing.
     """
+    method = Image.Resampling[interpolation.upper()]
     planes = [
-        np.asarray(Image.fromarray(np.ascontiguousarray(plane)).resize((width, height), Image.Resampling.BILINEAR))
+        np.asarray(Image.fromarray(np.ascontiguousarray(plane)).resize((width, height), method))
         for plane in np.moveaxis(picture, -1, 0)
     ]
-    return np.stack(planes, axis=-1)
+    # A bicubic filter goes beyond black and white at edges.
+    return np.asarray(np.clip(np.stack(planes, axis=-1), 0, 1), np.float32)
+
+
+def middle(picture: Floats, aspect: float, share: float) -> Floats:
+    """The middle of a picture (h, w, C), in whole pixels.
+
+    Args:
+        picture: The picture.
+        aspect: Rows over columns of the part.
+        share: Of the sides of the largest part that has this aspect.
+    """
+    height, width = picture.shape[:2]
+    rows = max(1, round(share * min(height, width * aspect)))
+    columns = max(1, round(share * min(width, height / aspect)))
+    top, left = (height - rows) // 2, (width - columns) // 2
+    return np.asarray(picture[top : top + rows, left : left + columns], np.float32)
+
+
+def letterbox(picture: Floats, height: int, width: int, interpolation: Interpolation = "bilinear") -> Floats:
+    """The whole picture in the middle of black, as large as it fits with its aspect kept."""
+    ratio = min(height / picture.shape[0], width / picture.shape[1])
+    rows, columns = (max(1, round(side * ratio)) for side in picture.shape[:2])
+    top, left = (height - rows) // 2, (width - columns) // 2
+    canvas = np.zeros((height, width, picture.shape[-1]), np.float32)
+    canvas[top : top + rows, left : left + columns] = resize(picture, rows, columns, interpolation)
+    return canvas
 
 
 def dark_on_light(picture: Floats) -> bool:
@@ -225,3 +282,21 @@ def _otsu(grey: Floats) -> float:
     with np.errstate(divide="ignore", invalid="ignore"):
         between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
     return float(edges[1:][np.nanargmax(np.where(above > 0, between, -1))])
+
+
+def _check_word(name: str, value: object, known: Sequence[str]) -> None:
+    if value not in known:
+        near = suggest(str(value), known)
+        raise UsageError(f"Preprocess takes one of {', '.join(known)} as {name}, but got {value!r}.{near}")
+
+
+def _per_channel(name: str, values: object, channels: int) -> tuple[float, ...]:
+    found: Sequence[Any] = list(values) if isinstance(values, Sequence | np.ndarray) else [values]
+    if not all(map(_finite, found)) or len(found) not in (1, channels):
+        each = f", or one for each of the {channels} channels" if channels > 1 else ""
+        raise UsageError(f"Preprocess takes one finite number{each}, as {name}, but got {values!r}.")
+    return tuple(map(float, found))
+
+
+def _finite(value: object) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool) and math.isfinite(value)

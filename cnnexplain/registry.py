@@ -5,16 +5,19 @@ pluggy's own entry-point loader lets the first broken plugin end the program; he
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Generic, TypeVar
 
 import pluggy
 
 from cnnexplain import hookspecs
 from cnnexplain.errors import PluginError, UsageError, suggest
-from cnnexplain.plugin import Analysis
+from cnnexplain.plugin import Analysis, NamedModel
+
+Offer = TypeVar("Offer", Analysis, NamedModel)
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Plugin:
 
 @dataclass(frozen=True)
 class Problem:
-    """Why a plugin, or an analysis name that several plugins claim, can't be used."""
+    """Why a plugin, or a name that several plugins claim, can't be used."""
 
     plugins: tuple[Plugin, ...]
     cause: str
@@ -41,18 +44,64 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Registry:
-    """The analyses by name, with the plugin that supplies each, and the problems met on the way."""
+class Offers(Mapping[str, Offer], Generic[Offer]):
+    """What the plugins offer of one kind, by name, with the plugin that supplies each.
 
-    analyses: Mapping[str, Analysis] = field(default_factory=dict)
+    Args:
+        kind: What it is called in an error, with its article: "an analysis".
+        found: The offers by name.
+        suppliers: The plugin of each.
+        clashes: The names that several plugins claim.
+    """
+
+    kind: str
+    found: Mapping[str, Offer] = field(default_factory=dict)
     suppliers: Mapping[str, Plugin] = field(default_factory=dict)
     clashes: Mapping[str, Problem] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Offer:
+        return self.found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.found)
+
+    def __len__(self) -> int:
+        return len(self.found)
+
+    def pick(self, name: str, more: str = "") -> tuple[Offer, Plugin]:
+        """The offer of that name and its supplier.
+
+        Args:
+            name: The name.
+            more: What to add to the error where no plugin offers it.
+
+        Raises:
+            UsageError: No plugin offers it.
+            PluginError: Several plugins offer it.
+        """
+        if name in self.clashes:
+            raise PluginError(str(self.clashes[name]))
+        if name not in self.found:
+            kind = self.kind.partition(" ")[2]
+            raise UsageError(
+                f"There is no {kind} '{name}'.{suggest(name, self.found)} "
+                f"Installed: {', '.join(self.found) or 'none'}.{more}"
+            )
+        return self.found[name], self.suppliers[name]
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The analyses and the models by name, and the problems met on the way."""
+
+    analyses: Offers[Analysis]
+    models: Offers[NamedModel]
     broken: tuple[Problem, ...] = ()
 
     @property
     def problems(self) -> tuple[Problem, ...]:
         """All that a user should be told of, in no particular order."""
-        return (*self.broken, *self.clashes.values())
+        return (*self.broken, *self.analyses.clashes.values(), *self.models.clashes.values())
 
     def get(self, name: str) -> tuple[Analysis, Plugin]:
         """The analysis of that name and its supplier.
@@ -61,15 +110,7 @@ class Registry:
             UsageError: No plugin offers it.
             PluginError: Several plugins offer it.
         """
-        if name in self.clashes:
-            raise PluginError(str(self.clashes[name]))
-        if name not in self.analyses:
-            broken = "".join(f" Broken: {problem}" for problem in self.broken)
-            raise UsageError(
-                f"There is no analysis '{name}'.{suggest(name, self.analyses)}"
-                f" Installed: {', '.join(self.analyses) or 'none'}.{broken}"
-            )
-        return self.analyses[name], self.suppliers[name]
+        return self.analyses.pick(name, "".join(f" Broken: {problem}" for problem in self.broken))
 
 
 @cache
@@ -80,7 +121,8 @@ def load() -> Registry:
 
 def collect(points: Iterable[EntryPoint]) -> Registry:
     """The registry of the plugins that the entry points name."""
-    offers: dict[str, list[tuple[Analysis, Plugin]]] = {}
+    analyses: list[tuple[Analysis, Plugin]] = []
+    models: list[tuple[NamedModel, Plugin]] = []
     broken: list[Problem] = []
     for point in sorted(points, key=lambda point: point.name):
         distribution = point.dist
@@ -90,41 +132,58 @@ def collect(points: Iterable[EntryPoint]) -> Registry:
             distribution.version if distribution else "",
         )
         try:
-            for analysis in _analyses(point):
-                offers.setdefault(analysis.name, []).append((analysis, plugin))
+            hook = _hook(point)
+            offered = _offered(hook, "cnnexplain_analyses", Analysis), _offered(hook, "cnnexplain_models", NamedModel)
         # A plugin is anyone's code: whatever it raises must not stop the others, and is shown with its cause.
         except (Exception, SystemExit) as error:  # noqa: BLE001
             broken.append(Problem((plugin,), _cause(error)))
-    unique = {name: offer[0] for name, offer in sorted(offers.items()) if len(offer) == 1}
-    clashes = {
-        name: Problem(
-            tuple(plugin for _, plugin in offer),
-            f"each offers an analysis named '{name}'. Uninstall one of them to use the other.",
-        )
-        for name, offer in offers.items()
-        if len(offer) > 1
-    }
-    return Registry(
-        {name: analysis for name, (analysis, _) in unique.items()},
-        {name: plugin for name, (_, plugin) in unique.items()},
-        clashes,
-        tuple(broken),
-    )
+            continue
+        analyses += [(analysis, plugin) for analysis in offered[0]]
+        models += [(model, plugin) for model in offered[1]]
+    return Registry(_unique("an analysis", analyses), _unique("a model", models), tuple(broken))
 
 
-def _analyses(point: EntryPoint) -> list[Analysis]:
+def _hook(point: EntryPoint) -> Any:
     manager = pluggy.PluginManager("cnnexplain")
     manager.add_hookspecs(hookspecs)
     manager.register(point.load(), name=point.name)
-    if not manager.hook.cnnexplain_analyses.get_hookimpls():
-        raise PluginError("it has no function 'cnnexplain_analyses' marked with @hookimpl.")
-    analyses = [analysis for offered in manager.hook.cnnexplain_analyses() for analysis in offered]
-    if not analyses:
-        raise PluginError("its cnnexplain_analyses() returned nothing; expected a list of Analysis.")
-    for analysis in analyses:
-        if not isinstance(analysis, Analysis):
-            raise PluginError(f"cnnexplain_analyses() must return a list of Analysis, but it holds {analysis!r}.")
-    return analyses
+    hook = manager.hook
+    if not (hook.cnnexplain_analyses.get_hookimpls() or hook.cnnexplain_models.get_hookimpls()):
+        raise PluginError("it has no function 'cnnexplain_analyses' or 'cnnexplain_models' marked with @hookimpl.")
+    return hook
+
+
+def _offered(hook: Any, name: str, kind: type[Offer]) -> list[Offer]:
+    """What a plugin's function of that name returns; nothing where it has none."""
+    caller = getattr(hook, name)
+    offers = [offer for offered in caller() for offer in offered]
+    if caller.get_hookimpls() and not offers:
+        raise PluginError(f"its {name}() returned nothing; expected a list of {kind.__name__}.")
+    for offer in offers:
+        if not isinstance(offer, kind):
+            raise PluginError(f"{name}() must return a list of {kind.__name__}, but it holds {offer!r}.")
+    return offers
+
+
+def _unique(kind: str, offers: Sequence[tuple[Offer, Plugin]]) -> Offers[Offer]:
+    claims: dict[str, list[tuple[Offer, Plugin]]] = {}
+    for offer, plugin in offers:
+        claims.setdefault(offer.name, []).append((offer, plugin))
+    unique = {name: claim[0] for name, claim in sorted(claims.items()) if len(claim) == 1}
+    clashes = {
+        name: Problem(
+            tuple(plugin for _, plugin in claim),
+            f"each offers {kind} named '{name}'. Uninstall one of them to use the other.",
+        )
+        for name, claim in claims.items()
+        if len(claim) > 1
+    }
+    return Offers(
+        kind,
+        {name: offer for name, (offer, _) in unique.items()},
+        {name: plugin for name, (_, plugin) in unique.items()},
+        clashes,
+    )
 
 
 def _cause(error: BaseException) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +13,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 from rich.text import Text
 
-from cnnexplain import datasets, models, startup, terminal
+from cnnexplain import datasets, startup, terminal
 from cnnexplain.errors import CnnExplainError, InterruptionError
 from cnnexplain.options import Parameter, validate
 from cnnexplain.plugin import ALL
@@ -24,15 +23,13 @@ if TYPE_CHECKING:
 
     from cnnexplain.classifier import Classifier
     from cnnexplain.plugin import Analysis
+    from cnnexplain.preprocess import Preprocess
     from cnnexplain.record import Explained, Record
     from cnnexplain.stream import Stream
 
 OUT = Path("cnnexplain-out")
 SHOWN = 20
 """How many images the closing table and the notes name before they count the rest."""
-
-NOT_ASKED = ("model", "out", "verbose", "resume", "images", "target", "against", "dataset")
-"""What of a request changes nothing of the result, or is told more exactly by what it comes to."""
 
 ALL_HELP = "Run every installed analysis with its defaults, one after another, in one process."
 
@@ -49,9 +46,9 @@ def run_app(bare: Callable[[], None]) -> typer.Typer:
     run.command(ALL, help=ALL_HELP)(_all_command())
     for analysis in startup.registry().analyses.values():
         run.command(analysis.name, help=_help(analysis))(_command(analysis))
-    for name in startup.registry().clashes:
+    for name in startup.registry().analyses.clashes:
         anything = {"ignore_unknown_options": True, "allow_extra_args": True}
-        problem = escape(str(startup.registry().clashes[name]))
+        problem = escape(str(startup.registry().analyses.clashes[name]))
         run.command(name, hidden=True, help=problem, context_settings=anything)(_refusal(name))
     return run
 
@@ -64,7 +61,7 @@ def _refusal(name: str) -> Callable[..., None]:
 
 
 def _help(analysis: Analysis) -> str:
-    plugin = startup.registry().suppliers[analysis.name]
+    plugin = startup.registry().analyses.suppliers[analysis.name]
     # A plugin's words may hold brackets, which Typer would take for markup.
     return escape(f"{analysis.summary}\n\nPaper: {analysis.paper}.\n\nFrom: {plugin.distribution} {plugin.version}.")
 
@@ -73,7 +70,7 @@ def _help(analysis: Analysis) -> str:
 class _Request:
     """What was typed that is no analysis' own: the options by the names of the parameters."""
 
-    model: str
+    model: startup.ModelRequest
     out: Path
     verbose: bool
     images: list[str] | None = None
@@ -110,9 +107,7 @@ def _common(inputs: Sequence[str], out: str) -> dict[str, tuple[Any, Any]]:
             None,
         ),
     }
-    found: dict[str, tuple[Any, Any]] = {"model": (startup.ModelOption, models.INCLUDED)}
-    if "images" in inputs:
-        found |= images
+    found = images if "images" in inputs else {}
     if {"targets", "objectives"} & set(inputs):
         default = "the prediction" if "images" in inputs else "all of them, or the first ones of very many"
         found["target"] = _text("--target", "CLASS", f"The class to explain, by label or index. Default: {default}.")
@@ -137,7 +132,7 @@ def _common(inputs: Sequence[str], out: str) -> dict[str, tuple[Any, Any]]:
         )
     found["out"] = (Annotated[Path, typer.Option("--out", metavar="FOLDER", help=f"Results go to {out}.")], OUT)
     found["verbose"] = (startup.VerboseOption, False)
-    return found
+    return found | startup.MODEL_OPTIONS
 
 
 def _text(flag: str, metavar: str, text: str) -> tuple[Any, Any]:
@@ -150,30 +145,26 @@ def _command(analysis: Analysis) -> Callable[..., None]:
 
     def command(**given: Any) -> None:
         own = {name: given.pop(name) for name in [parameter.name for parameter in analysis.options]}
-        _explain(analysis, _Request(**given), own)
+        startup.warn_of_problems()
+        validate(analysis.options, own)
+        _explain(analysis, _request(given), own)
 
-    return _declare(command, common | {parameter.name: _option(parameter) for parameter in analysis.options})
+    return startup.declare(command, common | {parameter.name: _option(parameter) for parameter in analysis.options})
 
 
 def _all_command() -> Callable[..., None]:
     inputs = sorted({name for analysis in startup.registry().analyses.values() for name in analysis.inputs})
 
     def command(**given: Any) -> None:
-        _explain_all(_Request(**given))
+        startup.warn_of_problems()
+        _explain_all(_request(given))
 
-    return _declare(command, _common(inputs, "FOLDER/ANALYSIS"))
+    return startup.declare(command, _common(inputs, "FOLDER/ANALYSIS"))
 
 
-def _declare(command: Callable[..., None], declared: Mapping[str, tuple[Any, Any]]) -> Callable[..., None]:
-    """The function as Typer would see it if these parameters had been written down."""
-    command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-            for name, (annotation, default) in declared.items()
-        ]
-    )
-    command.__annotations__ = {name: annotation for name, (annotation, _) in declared.items()}
-    return command
+def _request(given: Mapping[str, Any]) -> _Request:
+    own = {name: value for name, value in given.items() if name not in startup.MODEL_OPTIONS}
+    return _Request(startup.model_request(given), **own)
 
 
 def _option(parameter: Parameter) -> tuple[Any, Any]:
@@ -254,9 +245,6 @@ class _Outcome:
 def _explain(analysis: Analysis, request: _Request, own: Mapping[str, object]) -> None:
     from cnnexplain import report
 
-    startup.warn_of_problems()
-    # All that can be wrong with what was typed is looked for before TensorFlow is started.
-    validate(analysis.options, own)
     outcome = _Outcome(request.out / analysis.name)
     report.check_folder(outcome.folder)
     try:
@@ -291,7 +279,6 @@ def _explain(analysis: Analysis, request: _Request, own: Mapping[str, object]) -
 
 def _explain_all(request: _Request) -> None:
     """Runs every installed analysis; one that fails is reported and the others finish."""
-    startup.warn_of_problems()
     analyses = list(startup.registry().analyses.values())
     if not analyses:
         raise CnnExplainError("No analysis is installed.")
@@ -367,7 +354,6 @@ def _prepare(analyses: Sequence[Analysis], request: _Request, shown: Progress) -
         images.find(names)
     if request.dataset is not None:
         stream.check(request.dataset)
-    models.find(request.model)
     classifier = startup.load(request.model, shown)
     # A class that does not exist is known before any image is read.
     target, against = (None if name is None else classifier.target(name) for name in (request.target, request.against))
@@ -396,7 +382,12 @@ def _write(
     }
     names = [] if images is None else images.names
     wanted = pipeline.request(analysis.name, given.classifier, images, **asked)
-    wanted |= {name: value for name, value in asdict(request).items() if name not in NOT_ASKED}
+    # What of the request shows neither in the images' names nor in the hash of the model.
+    wanted |= {
+        "invert": request.invert,
+        "logits": request.model.logits,
+        "custom_objects": list(request.model.custom_objects),
+    }
     writer = report.Writer(outcome.folder, names, wanted, resume=request.resume)
     outcome.kept = len(names) if writer.complete else writer.start
     if writer.complete:
@@ -421,11 +412,21 @@ def _write(
 def _print_notes(classifier: Classifier, outcome: _Outcome, *, asked: bool) -> None:
     preprocess = classifier.preprocess
     inverted = "Inverted, as asked" if asked else "Inverted, since dark on light"
-    size = f"the model's {preprocess.height} rows × {preprocess.width} columns"
-    resized = f"Centred on {size}, as MNIST's digits are" if preprocess.digits else f"Resized to {size}"
-    for what, names in ((inverted, outcome.inverted), (resized, outcome.resized)):
+    for what, names in ((inverted, outcome.inverted), (_fitting(preprocess), outcome.resized)):
         if names.count:
             terminal.say(f"{what}: {names}.")
+
+
+def _fitting(preprocess: Preprocess) -> str:
+    """What was done to pictures that are not taken as they are."""
+    size = f"the model's {preprocess.height} rows × {preprocess.width} columns"
+    share = "" if preprocess.crop == 1 else f" {100 * preprocess.crop:.3g} %"
+    return {
+        "stretch": f"Resized to {size}",
+        "crop": f"Cut to the middle{share} and resized to {size}",
+        "pad": f"Resized to fit {size}, on black",
+        "digit": f"Centred on {size}, as MNIST's digits are",
+    }[preprocess.fit]
 
 
 def _print_images(outcome: _Outcome) -> None:

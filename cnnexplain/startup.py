@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import gc
+import importlib.util
+import inspect
 import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 
-from cnnexplain import terminal
-from cnnexplain.errors import CnnExplainError
+from cnnexplain import models, references, sidecar, terminal
+from cnnexplain.backend import BACKENDS
+from cnnexplain.errors import CnnExplainError, UsageError, suggest
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -18,11 +25,132 @@ if TYPE_CHECKING:
     from cnnexplain.classifier import Classifier
     from cnnexplain.registry import Registry
 
-ModelOption = Annotated[
-    str,
-    typer.Option("--model", metavar="FILE", help="A Keras model (.keras), or 'lenet' for the one that is included."),
+PANEL = "Model and its input"
+"""Under which heading the help shows the options that say what the model is."""
+
+
+def _model_option(flag: str, metavar: str, text: str, kind: Any = str | None) -> Any:
+    return Annotated[kind, typer.Option(flag, metavar=metavar, help=escape(text), rich_help_panel=PANEL)]
+
+
+MODEL_HELP = f"A Keras model (.keras, .h5), '{models.INCLUDED}', which is included, or another name from 'cnnexplain list'."
+
+BackendOption = Annotated[
+    str | None,
+    typer.Option(
+        "--backend",
+        metavar="|".join(BACKENDS),
+        help="What Keras computes with. Default: what KERAS_BACKEND or Keras' own settings say, else tensorflow.",
+    ),
 ]
-VerboseOption = Annotated[bool, typer.Option("--verbose", help="Show what TensorFlow logs.")]
+MODEL_OPTIONS: dict[str, tuple[Any, Any]] = {
+    "model": (
+        _model_option(
+            "--model",
+            "MODEL",
+            MODEL_HELP,
+            str,
+        ),
+        models.INCLUDED,
+    ),
+    **{
+        f"input_{name}": (
+            _model_option(
+                f"--input-{name}",
+                "|".join(key.words) or {"size": "N|HxW", "mean": "X|X,X,X", "std": "X|X,X,X"}.get(name, "X"),
+                key.help,
+            ),
+            None,
+        )
+        for name, key in sidecar.KEYS.items()
+        if name != "labels"
+    },
+    "preprocess": (
+        _model_option(
+            "--preprocess",
+            "FILE|module:name",
+            "A JSON file that says this, or a Python function that brings pixels into the model's input range. "
+            "Default: NAME.json beside the model.",
+        ),
+        None,
+    ),
+    "labels": (_model_option("--labels", "FILE", "A text file with the name of a class on each line."), None),
+    "output": (_model_option("--output", "NAME", "The output to explain, of a model with several."), None),
+    "logits": (
+        Annotated[
+            bool,
+            typer.Option("--logits", help="The outputs are scores before a softmax.", rich_help_panel=PANEL),
+        ],
+        False,
+    ),
+    "custom_objects": (
+        _model_option(
+            "--custom-objects",
+            "module:name",
+            "A class or function that the model file needs; its module is imported. (Repeatable.)",
+            list[str] | None,
+        ),
+        None,
+    ),
+    "weights": (_model_option("--weights", "FILE", "The weights, for a model by name that takes them from a file."), None),
+    "backend": (BackendOption, None),
+}
+"""What the commands take that load a model: each option's annotation and default, by the name of the parameter."""
+
+
+@dataclass(frozen=True)
+class ModelRequest:
+    """What was typed of the model: `MODEL_OPTIONS`, those of its input by the keys of a sidecar."""
+
+    model: str
+    said: Mapping[str, Any]
+    preprocess: str | None
+    labels: str | None
+    output: str | None
+    logits: bool
+    custom_objects: tuple[str, ...]
+    weights: str | None
+    backend: str | None
+
+
+def model_request(given: Mapping[str, Any]) -> ModelRequest:
+    """The request in what Typer gives a command, once all that can be wrong with it before Keras is started is looked for.
+
+    Raises:
+        UsageError: A value is none that the option takes, or a file that does not exist.
+        ModelError: A JSON file can't be read or says what it may not.
+    """
+    said = {key: given[f"input_{key}"] for key in sidecar.KEYS if given.get(f"input_{key}") is not None}
+    rest = {name: given[name] for name in ("model", "preprocess", "labels", "output", "logits", "weights", "backend")}
+    request = ModelRequest(said=said, custom_objects=tuple(given["custom_objects"] or ()), **rest)
+    check_backend(request.backend)
+    sidecar.check(said, "--input-{}".format)
+    models.find(request.model)
+    for name, what in ((request.labels, "file of labels"), (request.weights, "file of weights")):
+        if name is not None:
+            models.existing(name, what)
+    if request.preprocess is not None and request.preprocess.endswith(".json"):
+        sidecar.read(models.existing(request.preprocess, "file of preprocessing"))
+    elif request.preprocess is not None:
+        references.check(request.preprocess)
+    for name in request.custom_objects:
+        references.check(name)
+    return request
+
+
+def declare(command: Callable[..., None], declared: Mapping[str, tuple[Any, Any]]) -> Callable[..., None]:
+    """The function as Typer would see it if these parameters had been written down."""
+    command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+            for name, (annotation, default) in declared.items()
+        ]
+    )
+    command.__annotations__ = {name: annotation for name, (annotation, _) in declared.items()}
+    return command
+
+
+VerboseOption = Annotated[bool, typer.Option("--verbose", help="Show what the backend logs.")]
 
 
 def registry() -> Registry:
@@ -39,44 +167,87 @@ def warn_of_problems() -> None:
         terminal.complain(f"Warning: {problem}", style="yellow")
 
 
-def load(model: str, shown: Progress) -> Classifier:
+def load(request: ModelRequest, shown: Progress) -> Classifier:
     """Starts Keras and loads a model, saying so in the display."""
     task = shown.add_task("Starting Keras", total=None)
-    start_keras()
+    start_keras(request.backend)
     from cnnexplain import loading
 
     shown.update(task, description="Loading the model")
-    loaded = loading.load(model)
+    loaded = loading.load(
+        request.model,
+        preprocess=[*([] if request.preprocess is None else [request.preprocess]), request.said],
+        labels=None if request.labels is None else Path(request.labels),
+        output=request.output,
+        logits=request.logits,
+        custom_objects=request.custom_objects,
+        weights=request.weights,
+    )
     shown.remove_task(task)
     return loaded
 
 
-def start_keras() -> None:
-    """Imports Keras.
+def check_backend(name: str | None) -> None:
+    """Sees that Keras can run on a backend of this name, for None on the one of KERAS_BACKEND if that says any.
 
     Raises:
-        CnnExplainError: Its backend is not installed.
+        UsageError: There is no such backend.
+        CnnExplainError: It is not installed, or Keras runs on another one already.
     """
+    wanted = os.environ.get("KERAS_BACKEND", "") if name is None else name
+    if name is None and not wanted:
+        return
+    if wanted not in BACKENDS:
+        raise UsageError(
+            f"cnnexplain has no backend '{wanted}'.{suggest(wanted, BACKENDS)} The backends are {', '.join(BACKENDS)}."
+        )
+    if importlib.util.find_spec(wanted) is None:
+        raise CnnExplainError(f"The backend '{wanted}' is not installed: {BACKENDS[wanted]}")
+    running = sys.modules.get("keras")
+    if name is not None and running is not None and running.backend.backend() != name:
+        raise CnnExplainError(
+            f"Keras runs on '{running.backend.backend()}' in this process already; start another process for '{name}'."
+        )
+
+
+def start_keras(backend: str | None) -> None:
+    """Imports Keras, to run on this backend, for None on what KERAS_BACKEND or its own settings say.
+
+    Raises:
+        UsageError: There is no such backend.
+        CnnExplainError: It can't be used.
+    """
+    check_backend(backend)
+    if backend is not None:
+        os.environ["KERAS_BACKEND"] = backend
     # The import makes hundreds of thousands of objects that stay. Looking for garbage among them, then and at every later
     # collection, costs a tenth of a cold run.
     gc.disable()
     try:
         import keras  # noqa: F401
     except (ImportError, ValueError) as error:
-        backend = os.environ.get("KERAS_BACKEND", "tensorflow")
-        raise CnnExplainError(
-            f"Keras can't start on the backend '{backend}': {error}. Set KERAS_BACKEND=tensorflow."
-        ) from error
+        # Where no other one was asked for, Keras' own settings name the backend.
+        missing = BACKENDS.get(getattr(error, "name", None) or "")
+        remedy = f"Install it ({missing}), or choose" if missing else "Choose"
+        raise CnnExplainError(f"Keras can't start: {error}. {remedy} another backend with --backend.") from error
     finally:
         gc.freeze()
         gc.enable()
 
 
 def print_assumption(classifier: Classifier) -> None:
-    """Says how pixels were scaled where nothing in the model tells."""
-    low, high = classifier.preprocess.low, classifier.preprocess.high
-    if "range" in classifier.preprocess.assumed:
-        terminal.say(f"Nothing in the model tells its input range: pixels were scaled to {low:g} to {high:g}.")
+    """Says what was guessed of the model's input, since nothing tells it."""
+    preprocess = classifier.preprocess
+    if "range" in preprocess.assumed:
+        terminal.say(
+            f"Nothing in the model tells its input range: pixels were scaled to {preprocess.low:g} to {preprocess.high:g}."
+            " Say otherwise with --input-scale, --input-mean and --input-std, or in a sidecar."
+        )
+    if "size" in preprocess.assumed:
+        terminal.say(
+            f"The model leaves the size of its input open: {preprocess.height}×{preprocess.width} was taken. "
+            "Say otherwise with --input-size."
+        )
 
 
 def print_path(path: Path) -> None:

@@ -108,7 +108,8 @@ class Stream:
         """
         if self._batch is not None:
             return np.array(places), self._batch[list(places)]
-        if self.name in SPLITS and not self._invert and self._classifier.preprocess.shape == (28, 28, 1):
+        preprocess = self._classifier.preprocess
+        if self.name in SPLITS and not self._invert and preprocess.channels == 1 and preprocess.keeps(28, 28):
             return np.array(places), self._mnist(list(places))
         found = [(place, *read) for place in places if (read := self._read(place)) is not None]
         inputs = np.stack([image for _, image, _ in found]) if found else np.zeros(0, np.float32)

@@ -71,10 +71,10 @@ def bar(progress: Progress, what: str) -> Callable[[int, int], None]:
 
 @contextmanager
 def quiet(verbose: bool) -> Iterator[None]:
-    """Keeps TensorFlow's own lines off the terminal, unless `verbose`.
+    """Keeps the backend's own lines off the terminal, unless `verbose`.
 
-    Its C++ code writes some of them to file descriptor 2 whatever `TF_CPP_MIN_LOG_LEVEL` says, so that descriptor leads
-    nowhere meanwhile, while Python's `sys.stderr` still leads to the terminal. It leads nowhere again when the program
+    TensorFlow's C++ code writes some of them to file descriptor 2 whatever `TF_CPP_MIN_LOG_LEVEL` says, so that descriptor
+    leads nowhere meanwhile, while Python's `sys.stderr` still leads to the terminal. It leads nowhere again when the program
     ends, since TensorFlow also writes while it is taken down.
     """
     if verbose:

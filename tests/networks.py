@@ -212,7 +212,7 @@ def plain(net):
 
 def branches(net):
     left = net("left", layers.Conv2D(3, 3, padding="same", activation="relu", name="left"), "input")
-    right = net("right", layers.Conv2D(2, 1, activation="relu", name="right"), "input")
+    right = net("right", layers.Conv2D(2, 3, dilation_rate=2, padding="same", activation="relu", name="right"), "input")
     x = net("both", layers.Concatenate(name="both"), left, right)
     return net("average", layers.GlobalAveragePooling2D(name="average"), x)
 

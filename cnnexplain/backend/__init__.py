@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
-import keras
-
-from cnnexplain.arrays import Array
 from cnnexplain.errors import ModelError
+
+if TYPE_CHECKING:
+    from cnnexplain.arrays import Array
 
 Shape: TypeAlias = tuple[int, ...]
 
-NAMES = ("tensorflow", "jax", "torch")
-"""The backends that have a module here, under these names."""
+BACKENDS = {
+    "tensorflow": "pip install tensorflow",
+    "jax": "pip install 'cnnexplain[jax]'",
+    "torch": "pip install 'cnnexplain[torch]'",
+}
+"""The backends that have a module here, under these names, each with how to install it."""
 
 
 class Backend(Protocol):
@@ -57,9 +61,12 @@ def current() -> Backend:
     Raises:
         ModelError: Keras runs on a backend that has no module here.
     """
+    # The names above are asked for before Keras is started.
+    import keras
+
     name = keras.backend.backend()
-    if name not in NAMES:
-        raise ModelError(f"Keras runs on '{name}', but cnnexplain needs one of {', '.join(NAMES)}: set KERAS_BACKEND.")
+    if name not in BACKENDS:
+        raise ModelError(f"Keras runs on '{name}', but cnnexplain needs one of {', '.join(BACKENDS)}: set KERAS_BACKEND.")
     return module(name)
 
 

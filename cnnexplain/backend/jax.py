@@ -30,7 +30,7 @@ def gradient(
     shapes: Sequence[tuple[int, ...]],  # noqa: ARG001
     variables: Sequence[Any],
 ) -> Callable[..., list[Array]]:
-    """(x, …) ↦ function(x, …), of shape (N,), and the gradient of each with respect to its own x; compiled like `forward`."""
+    """(x, …) ↦ function(x, …), of shape (N,), and the gradient of each with respect to its own x. Compiled likewise."""
 
     def pull(x: Any, *others: Any) -> tuple[Any, Any]:
         values, pullback = jax.vjp(lambda x: function(x, *others), x)
@@ -80,7 +80,9 @@ def _compiled(function: Callable[..., Sequence[Any]], variables: Sequence[Any]) 
         padded = 1 << max(length - 1, 0).bit_length()
         filled = (np.resize(np.asarray(array, np.float32), (padded, *np.shape(array)[1:])) for array in arrays)
         try:
-            return [np.asarray(each)[:length] for each in compiled([each.value for each in variables], *filled)]
+            # To read what could not be computed aborts the process; to wait for it raises.
+            outputs = jax.block_until_ready(compiled([each.value for each in variables], *filled))
+            return [np.asarray(each)[:length] for each in outputs]
         except jax.errors.JaxRuntimeError as error:
             if "RESOURCE_EXHAUSTED" in str(error):
                 raise MemoryError(str(error)) from error

@@ -32,16 +32,23 @@ def gradient(
 ) -> Callable[..., list[Array]]:
     """Compiled once: (x, …) ↦ function(x, …), of shape (N,), and the gradient of each with respect to its own x."""
 
-    def pull(x: Any, *others: Any) -> tuple[Any, Any]:
+    def pull(x: Any, *others: Any) -> list[Any]:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(x)
             values = function(x, *others)
         slope = tape.gradient(values, x)
-        if slope is None:
-            raise no_gradient()
-        return values, slope
+        return [values] if slope is None else [values, slope]
 
-    return _compiled(pull, shapes)
+    compiled = _compiled(pull, shapes)
+
+    def call(*arrays: Array) -> list[Array]:
+        found = compiled(*arrays)
+        # Raised in what is compiled, the error would tell of TensorFlow's own code.
+        if len(found) == 1:
+            raise no_gradient()
+        return found
+
+    return call
 
 
 def with_pullback(function: Callable[[Any], Any], pull: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:

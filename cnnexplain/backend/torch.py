@@ -55,7 +55,7 @@ def gradient(
 def with_pullback(function: Callable[[Any], Any], pull: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
     """`function`, but its pull-back at x of a signal is pull(x, signal)."""
 
-    class Pulled(torch.autograd.Function):  # type: ignore[misc]  # PyTorch may not be installed.
+    class Pulled(torch.autograd.Function):  # type: ignore[misc]  # Its types are left out.
         @staticmethod
         def forward(context: Any, x: Any) -> Any:
             context.save_for_backward(x)
@@ -63,7 +63,8 @@ def with_pullback(function: Callable[[Any], Any], pull: Callable[[Any, Any], Any
 
         @staticmethod
         def backward(context: Any, signal: Any) -> Any:
-            return pull(*context.saved_tensors, signal)
+            (x,) = context.saved_tensors
+            return pull(x, signal)
 
     return Pulled.apply  # type: ignore[no-any-return]
 

@@ -72,8 +72,8 @@ def normalisation(preprocess: Preprocess, sigma: float | None) -> Normalisation:
         sigma: Taken in the place of the measured or guessed one.
     """
     width = preprocess.white - preprocess.black
-    if preprocess.digits:
-        pixels = datasets.mnist("train")[0].reshape(-1, preprocess.height * preprocess.width)
+    if preprocess.digits and preprocess.shape == (28, 28, 1):
+        pixels = datasets.mnist("train")[0].reshape(-1, 28 * 28)
         sums, squares = pixels.sum(axis=1), np.einsum("ij,ij->i", pixels, pixels, dtype=np.int64)
         mean = sums.sum() / pixels.size
         norms = np.sqrt(squares - 2 * mean * sums + pixels.shape[1] * mean**2)
@@ -148,14 +148,26 @@ def loss(
         (normalised images (N, H, W, C), number of the step) ↦ the values (N,) and their gradients (N, H, W, C).
     """
     shape = classifier.layer(layer).shape
-    axes = tuple(range(1, len(shape) + 1))
+    one = (1,) * len(shape)
+    # What differs between calls is given to the function, for each image, and is no part of it, so that it is compiled once.
+    given = [
+        wanted,
+        divisors(norms(wanted)).reshape(-1, *one),
+        *(np.full(len(wanted), weight, np.float32) for weight in (weights.alpha, weights.variation)),
+        np.tile(scale.mean, (len(wanted), 1, 1, 1)),
+        np.full((len(wanted), 1, 1, 1), scale.sigma, np.float32),
+    ]
+    compiled = classifier.differentiable(_value, [layer], [each.shape[1:] for each in given], seen=_shown)
+    return lambda x, _: compiled(x, *given)
 
-    def value(outputs: dict[str, Any], x: Any, target: Any, size: Any) -> Any:
-        # Divided before they are squared, neither very small nor very large representations leave the range of float32.
-        distance = (outputs[layer] - target) / keras.ops.reshape(size, (-1, *[1] * len(shape)))
-        data = keras.ops.sum(distance**2, axis=axes)
-        return data + weights.alpha * alpha_norm(x) + weights.variation * total_variation(x)
 
-    compiled = classifier.differentiable(value, [layer], [shape, ()], seen=lambda x, *_: scale.undo(x))
-    sizes = divisors(norms(wanted))
-    return lambda x, _: compiled(x, wanted, sizes)
+def _value(outputs: dict[str, Any], x: Any, wanted: Any, size: Any, alpha: Any, variation: Any, *_: Any) -> Any:
+    (output,) = outputs.values()
+    # Divided before they are squared, neither very small nor very large representations leave the range of float32.
+    data = keras.ops.sum(((output - wanted) / size) ** 2, axis=tuple(range(1, len(output.shape))))
+    return data + alpha * alpha_norm(x) + variation * total_variation(x)
+
+
+def _shown(x: Any, *given: Any) -> Any:
+    mean, sigma = given[-2:]
+    return Normalisation(mean, sigma).undo(x)

@@ -365,6 +365,16 @@ def test_the_darkest_and_lightest_of_a_large_deep_image_count(tmp_path, monkeypa
         images.read(str(tmp_path / "x.tiff"), Preprocess(20, 20, "grey"), None)
 
 
+def test_where_the_model_sees_single_pixels_they_are_no_means(tmp_path, random, monkeypatch):
+    pixels = random.choice(np.array([0, 255], np.uint8), (400, 500))
+    monkeypatch.setattr(images, "LARGE", 20_000)
+    for suffix in ("png", "jpg"):
+        Image.fromarray(pixels).save(tmp_path / f"x.{suffix}", **({"quality": 100} if suffix == "jpg" else {}))
+        found = images.read(str(tmp_path / f"x.{suffix}"), Preprocess(20, 30, "grey", interpolation="nearest"), None)[0]
+        assert np.minimum(found, 1 - found).max() < 0.02
+        assert 0.3 < found.mean() < 0.7
+
+
 def test_a_ribbon_of_which_the_middle_is_taken_is_refused(tmp_path, monkeypatch):
     Image.fromarray(np.zeros((30, 20_000), np.uint8)).save(tmp_path / "x.png")
     monkeypatch.setattr(images, "LARGE", 100_000)

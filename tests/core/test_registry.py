@@ -19,8 +19,8 @@ def fresh():
 
 def test_the_built_in_analyses_come_from_an_entry_point():
     found = registry.load()
-    assert found.suppliers["saliency"].distribution == "cnnexplain"
-    assert found.suppliers["saliency"].version == cx.__version__
+    assert found.analyses.suppliers["saliency"].distribution == "cnnexplain"
+    assert found.analyses.suppliers["saliency"].version == cx.__version__
     assert found.problems == ()
     assert [point.value for point in entry_points(group="cnnexplain", name="saliency")] == ["cnnexplain_saliency"]
 
@@ -44,7 +44,7 @@ BROKEN = {
     ),
     "syntax error": ("def (", "SyntaxError"),
     "exit": ("raise SystemExit(3)", "SystemExit: 3"),
-    "no hook": ("x = 1", "no function 'cnnexplain_analyses' marked with @hookimpl"),
+    "no hook": ("x = 1", "no function 'cnnexplain_analyses' or 'cnnexplain_models' marked with @hookimpl"),
     "hook raises": (
         "from cnnexplain.plugin import hookimpl\n@hookimpl\ndef cnnexplain_analyses():\n    return 1 / 0",
         "ZeroDivisionError: division by zero",

@@ -75,14 +75,16 @@ def test_tensors_are_views_of_their_storages_and_read_only():
         "plain": tensor("7", 6, (2, 3), (3, 1)),
         "transposed": tensor("7", 6, (3, 2), (1, 3)),
         "part": tensor("7", 6, (2,), (2,), offset=1),
-        "count": tensor("8", 1, (), (), kind="LongStorage"),
+        "count": tensor("8", 3, (), (), kind="LongStorage"),
+        "counts": tensor("8", 3, (2,), (2,), kind="LongStorage"),
     }
     # The order of the storages in the file is that of its list, not that of the tensors.
-    data = legacy(state(calls, then=ATTRIBUTES), {"8": np.array([2**40], "<i8"), "7": SIX})
+    data = legacy(state(calls, then=ATTRIBUTES), {"8": np.array([2**40, 1, 2], "<i8"), "7": SIX})
     found = state_dict.read(data, "weights.pth")
     np.testing.assert_array_equal(found["plain"], [[0.5, -1, 2], [3, 4, 5]])
     np.testing.assert_array_equal(found["transposed"], [[0.5, 3], [-1, 4], [2, 5]])
     np.testing.assert_array_equal(found["part"], [-1, 3])
+    np.testing.assert_array_equal(found["counts"], [2**40, 2])
     assert (list(found), found["count"].shape, found["count"]) == (list(calls), (), 2**40)
     assert {values.dtype.name for values in found.values()} == {"float32", "int64"}
     assert not any(values.flags.writeable for values in found.values())
@@ -127,7 +129,7 @@ def test_a_file_cut_short_anywhere_gives_a_plain_error():
             state_dict.read(data[:length], "cut.pth")
 
 
-HIDDEN = b"}" + text("values") + b"I1\nsb"
+HIDDEN = b"}" + text("items") + b"I1\nsb"
 INSIDE = b"}" + text("shape") + integers((2, 2)) + b"sb"
 
 

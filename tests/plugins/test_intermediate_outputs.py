@@ -130,7 +130,7 @@ def test_keras_own_tail_makes_of_each_output_the_same_logits(model, random, name
     names = [layer.name for layer in network.layers]
     for layer in network.layers[names.index(name) + 1 :]:
         x = layer(x)
-    np.testing.assert_allclose(np.asarray(x), network(images), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(x), network(images), rtol=1e-5, atol=1e-5)
 
 
 def test_layers_in_nested_models_are_reached(model, random):

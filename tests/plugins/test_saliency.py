@@ -142,6 +142,7 @@ def test_ten_crops_are_the_mean_over_the_papers_crops(lenet, oracle, random):
     np.testing.assert_allclose(record.arrays["saliency"][0], np.abs(gradients).mean(axis=0)[..., 0], atol=1e-4 * scale)
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf-keras-vis needs TensorFlow")
 def test_tf_keras_vis_agrees_on_a_model_that_it_handles(model, random):
     """A second implementation, on a functional model with raw logits, where it needs no change to the model."""
     saliency = pytest.importorskip("tf_keras_vis.saliency")

@@ -1,0 +1,269 @@
+"""What users write of a model's input and labels: in a JSON file, as options or in Python; checked key by key.
+
+A sidecar is the file NAME.json beside a model file NAME.keras or NAME.h5. Like the model, it may come from anywhere.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, get_args
+
+from cnnexplain import files
+from cnnexplain.errors import ModelError, UsageError, suggest
+from cnnexplain.models import existing
+
+Colour: TypeAlias = Literal["rgb", "bgr", "grey"]
+Fit: TypeAlias = Literal["stretch", "crop", "pad", "digit"]
+Interpolation: TypeAlias = Literal["bilinear", "bicubic", "nearest"]
+
+LIMIT = 4 << 20
+"""A JSON or text file of more bytes is refused."""
+
+LARGEST = 8192
+"""The greatest number of rows or columns that an input is given."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """One thing that can be said.
+
+    Args:
+        help: What it is, for the user.
+        expected: What its values are.
+        read: A value of JSON, or a text that stands for it ↦ the value. Raises ValueError or TypeError for any other.
+        words: The values, where they are a few words.
+    """
+
+    help: str
+    expected: str
+    read: Callable[[Any], Any]
+    words: tuple[str, ...] = ()
+
+
+def _number(value: Any) -> float:
+    """A finite number; "1/255" is one, too."""
+    if isinstance(value, str):
+        above, _, below = value.partition("/")
+        number = float(above) / float(below or 1) if float(below or 1) else math.inf
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        number = float(value)
+    else:
+        raise TypeError
+    if not math.isfinite(number):
+        raise ValueError
+    return number
+
+
+def _positive(value: Any) -> float:
+    number = _number(value)
+    if number <= 0:
+        raise ValueError
+    return number
+
+
+def _numbers(value: Any) -> tuple[float, ...]:
+    values = value.split(",") if isinstance(value, str) else value
+    numbers = tuple(map(_number, values)) if isinstance(values, list | tuple) else (_number(values),)
+    if len(numbers) not in (1, 3):
+        raise ValueError
+    return numbers
+
+
+def _deviations(value: Any) -> tuple[float, ...]:
+    return tuple(map(_positive, _numbers(value)))
+
+
+def _size(value: Any) -> tuple[int, int]:
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,5}([x×][0-9]{1,5})?", value):
+        value = [int(side) for side in re.split("[x×]", value)]
+    sides = value if isinstance(value, list | tuple) else [value]
+    if len(sides) not in (1, 2) or not all(type(side) is int and 1 <= side <= LARGEST for side in sides):
+        raise ValueError
+    return sides[0], sides[-1]
+
+
+def _share(value: Any) -> float:
+    share = _positive(value)
+    if share > 1:
+        raise ValueError
+    return share
+
+
+def _names(value: Any) -> tuple[str, ...] | str:
+    if isinstance(value, str) and value:
+        return value
+    if not isinstance(value, list | tuple) or not value:
+        raise TypeError
+    if not all(isinstance(name, str) and name.strip() for name in value):
+        raise ValueError
+    return tuple(value)
+
+
+def _word(known: tuple[str, ...]) -> Callable[[Any], str]:
+    def read(value: Any) -> str:
+        if value not in known:
+            raise ValueError
+        return str(value)
+
+    return read
+
+
+def _words(text: str, kind: Any) -> Key:
+    known = get_args(kind)
+    return Key(text, f"one of {', '.join(known)}", _word(known), known)
+
+
+KEYS: dict[str, Key] = {
+    "size": Key(
+        "Rows and columns of the input.",
+        f"whole numbers from 1 to {LARGEST}: one for a square, or rows and columns, such as [224, 160] or 224x160",
+        _size,
+    ),
+    "colour": _words("Its channels.", Colour),
+    "scale": Key(
+        "What pixel values, from 0 to 255, are multiplied by.", "a number above 0, such as 0.5 or '1/255'", _positive
+    ),
+    "mean": Key(
+        "What is subtracted then, in the order of the channels.", "one number or three, such as [0.5, 0.4, 0.3]", _numbers
+    ),
+    "std": Key("What is divided by then.", "one number above 0 or three, such as [0.2, 0.2, 0.2]", _deviations),
+    "fit": _words(
+        "How a picture is brought to the size: whole, its aspect not kept; its middle; whole on black; as MNIST's digits.",
+        Fit,
+    ),
+    "crop": Key("For the fit 'crop', the share of the side that is kept.", "a number above 0 and up to 1", _share),
+    "interpolation": _words("How pictures are resized.", Interpolation),
+    "labels": Key(
+        "The names of the classes, in their order.",
+        "a list of names, or the name of a text file with one on each line",
+        _names,
+    ),
+}
+"""All that can be said, in the order in which it is documented."""
+
+
+def check(said: object, named: Callable[[str], str] = "'{}'".format) -> dict[str, Any]:
+    """The values of what was said, by key.
+
+    Args:
+        said: A mapping with some of `KEYS`.
+        named: What to call a key in an error.
+
+    Raises:
+        UsageError: It is no such mapping, has another key, or a value that a key forbids.
+    """
+    if not isinstance(said, Mapping):
+        raise UsageError(f"What is said of a model's input is no {type(said).__name__}; expected keys such as 'size'.")
+    for key in said:
+        if key not in KEYS:
+            raise UsageError(f"There is no key {_shown(key)}.{suggest(str(key)[:80], KEYS)} The keys are {', '.join(KEYS)}.")
+    return {key: _checked(key, said[key], named(key)) for key in KEYS if key in said}
+
+
+def _checked(key: str, value: object, name: str) -> Any:
+    try:
+        return KEYS[key].read(value)
+    except (ValueError, TypeError, OverflowError):
+        near = suggest(str(value)[:80], KEYS[key].words)
+        raise UsageError(f"{name} takes {KEYS[key].expected}, but got {_shown(value)}.{near}") from None
+
+
+def read(path: Path) -> dict[str, Any]:
+    """What a JSON file says, by key.
+
+    Raises:
+        ModelError: It can't be read, is no JSON, or says what `check` refuses.
+    """
+    return _said(path, _json(path))
+
+
+def beside(model: Path) -> dict[str, Any]:
+    """What the sidecar of a model file says; nothing where there is none.
+
+    A JSON file that has none of our keys, nor one that looks mistyped, is another program's and no sidecar.
+
+    Raises:
+        ModelError: The sidecar can't be read, is no JSON, or says what `check` refuses.
+    """
+    path = place(model)
+    if not path.is_file():
+        return {}
+    said = _json(path)
+    if isinstance(said, dict) and said and not any(get_close_matches(key.lower(), KEYS, cutoff=0.75) for key in said):
+        return {}
+    return _said(path, said)
+
+
+def place(model: Path) -> Path:
+    """Where the sidecar of a model file lies."""
+    return model.with_suffix(".json")
+
+
+def write(path: Path, said: Mapping[str, Any]) -> None:
+    """Writes a sidecar.
+
+    Raises:
+        OutputError: It can't be written.
+    """
+    check(said)
+    with files.replacing(path) as temporary:
+        temporary.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+
+
+def read_labels(path: Path) -> tuple[str, ...]:
+    """The names in a text file, one on each line.
+
+    Raises:
+        ModelError: It can't be read, is no text, or has a line without a name between others.
+    """
+    lines = [line.strip() for line in _text(path).rstrip().splitlines()]
+    if not lines or not all(lines):
+        place = f"line {lines.index('') + 1} of '{path}' is empty" if lines else f"'{path}' holds none"
+        raise ModelError(f"Labels are read one on each line, but {place}.")
+    return tuple(lines)
+
+
+def _said(path: Path, said: object) -> dict[str, Any]:
+    try:
+        found = check(said)
+    except UsageError as error:
+        raise ModelError(f"In '{path}': {error}") from error
+    labels = found.get("labels")
+    if isinstance(labels, str):
+        # A file from anywhere may not reach into other folders.
+        if Path(labels).name != labels or "\\" in labels or labels == "..":
+            raise ModelError(f"In '{path}': 'labels' names the file {_shown(labels)}; expected one in the same folder.")
+        found["labels"] = read_labels(existing(path.parent / labels, "file of labels"))
+    return found
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(_text(path))
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"'{path}' is no JSON: {' '.join(str(error).split())[:120]}.") from error
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(LIMIT + 1)
+    except OSError as error:
+        raise ModelError(f"Can't read '{path}': {error.strerror}.") from error
+    if len(data) > LIMIT:
+        raise ModelError(f"'{path}' has more than {LIMIT >> 20} MiB, and is refused.")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ModelError(f"'{path}' is no text in UTF-8.") from error
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:59]}…"

@@ -1,0 +1,248 @@
+"""The primitives of the backend that the tests run on, against NumPy and finite differences; how a backend is chosen."""
+
+import keras
+import numpy as np
+import pytest
+from cnnexplain_activation_maximization.maximization import maximise
+from cnnexplain_activation_maximization.regularization import choose
+
+import cnnexplain as cx
+from cnnexplain import backend
+from cnnexplain.errors import ModelError
+
+ops = keras.ops
+numeric = pytest.mark.numeric
+
+
+@pytest.fixture
+def kernel(random):
+    return keras.Variable(random.normal(size=(6, 4)), dtype="float32")
+
+
+def score(kernel):
+    """(x, w) ↦ Σ w · tanh(x K) of each image, whose gradient is smooth."""
+    return lambda x, w: ops.sum(w * ops.tanh(ops.matmul(ops.reshape(x, (-1, 6)), kernel)), axis=1)
+
+
+def exact(x, w, kernel):
+    return (w * np.tanh(x.reshape(-1, 6) @ kernel)).sum(axis=1)
+
+
+def central(function, x, step=1e-6):
+    """∂function/∂x by central differences, for function: (N, …) ↦ (N,)."""
+    gradient = np.zeros(x.shape)
+    for place in np.ndindex(x.shape[1:]):
+        move = np.zeros(x.shape)
+        move[(slice(None), *place)] = step
+        gradient[(slice(None), *place)] = (function(x + move) - function(x - move)) / (2 * step)
+    return gradient
+
+
+@numeric
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 5])
+def test_values_and_gradients_of_batches_of_any_length(random, kernel, count):
+    x, w = random.normal(size=(count, 2, 3)).astype(np.float32), random.normal(size=(count, 4)).astype(np.float32)
+    weights = ops.convert_to_numpy(kernel).astype(float)
+    function = score(kernel)
+    values, gradient = backend.current().gradient(function, [(2, 3), (4,)], [kernel])(x, w)
+    np.testing.assert_allclose(values, exact(x.astype(float), w, weights), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(gradient, central(lambda x: exact(x, w, weights), x.astype(float)), rtol=1e-4, atol=1e-5)
+    assert values.shape == (count,)
+    assert gradient.shape == x.shape
+    twice, sums = backend.current().forward(
+        lambda x: [2 * x, ops.matmul(ops.reshape(x, (-1, 6)), kernel)], (2, 3), [kernel]
+    )(x)
+    np.testing.assert_array_equal(twice, 2 * x)
+    np.testing.assert_allclose(sums, x.reshape(-1, 6) @ weights, rtol=1e-5, atol=1e-5)
+
+
+@numeric
+def test_new_values_of_the_variables_are_seen(random, kernel):
+    x, w = random.normal(size=(3, 2, 3)).astype(np.float32), random.normal(size=(3, 4)).astype(np.float32)
+    gradient = backend.current().gradient(score(kernel), [(2, 3), (4,)], [kernel])
+    forward = backend.current().forward(lambda x: [ops.matmul(ops.reshape(x, (-1, 6)), kernel)], (2, 3), [kernel])
+    before = [gradient(x, w)[0], forward(x)[0]]
+    kernel.assign(3 * ops.convert_to_numpy(kernel))
+    weights = ops.convert_to_numpy(kernel).astype(float)
+    values, slope = gradient(x, w)
+    np.testing.assert_allclose(values, exact(x.astype(float), w, weights), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(slope, central(lambda x: exact(x, w, weights), x.astype(float)), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(forward(x)[0], 3 * before[1], rtol=1e-5, atol=1e-5)
+    assert np.abs(values - before[0]).max() > 0.1
+
+
+@numeric
+def test_every_kind_of_weight_that_is_changed_after_compiling_is_seen(random):
+    """Also those that are not trained, and those of nested models."""
+    inner = keras.Sequential([keras.Input((6, 6, 2)), keras.layers.DepthwiseConv2D(3)], name="inner")
+    parts = [keras.layers.Conv2D(2, 3), keras.layers.BatchNormalization(), inner, keras.layers.PReLU()]
+    model = keras.Sequential([keras.Input((8, 8, 1)), *parts, keras.layers.Flatten(), keras.layers.Dense(3)])
+    clf = cx.load(model)
+    images = random.uniform(0, 1, (2, 8, 8, 1)).astype(np.float32)
+    clf.logits(images), clf.gradient(images, [0, 1]), clf.project(images, parts[1].name, np.ones((2, 6, 6, 2)), "guided")
+    changed = [random.uniform(0.5, 1.5, weight.shape).astype(np.float32) for weight in model.get_weights()]
+    model.set_weights(changed)
+    fresh = cx.load(model)
+    np.testing.assert_allclose(clf.logits(images), fresh.logits(images), rtol=1e-5)
+    np.testing.assert_allclose(clf.gradient(images, [0, 1]), fresh.gradient(images, [0, 1]), rtol=1e-5)
+    ones = np.ones((2, 6, 6, 2))
+    guided = [each.project(images, parts[1].name, ones, "guided") for each in (clf, fresh)]
+    np.testing.assert_allclose(*guided, rtol=1e-5)
+    own = ops.convert_to_numpy(model(images, training=False))
+    np.testing.assert_allclose(clf.logits(images), own, rtol=1e-4)
+
+
+@numeric
+def test_a_pullback_takes_the_place_of_the_derivative_and_of_nothing_else(random, kernel):
+    x, w = random.normal(size=(3, 2, 3)).astype(np.float32), random.normal(size=(3, 4)).astype(np.float32)
+    weights = ops.convert_to_numpy(kernel).astype(float)
+
+    def gradient(middle):
+        def value(x, w):
+            return ops.sum(w * middle(ops.matmul(ops.reshape(x, (-1, 6)), kernel)), axis=1)
+
+        return backend.current().gradient(value, [(2, 3), (4,)], [kernel])(x, w)
+
+    # tanh' = 1 − tanh², by hand: the same as the backend's own and as finite differences.
+    values, slope = gradient(backend.current().with_pullback(ops.tanh, lambda y, signal: signal * (1 - ops.tanh(y) ** 2)))
+    np.testing.assert_allclose(values, exact(x.astype(float), w, weights), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(slope, central(lambda x: exact(x, w, weights), x.astype(float)), rtol=1e-4, atol=1e-5)
+    # Any other, of what the function was given and of the signal.
+    values, slope = gradient(backend.current().with_pullback(ops.tanh, lambda y, signal: 3 * signal + y))
+    np.testing.assert_allclose(values, exact(x.astype(float), w, weights), rtol=1e-5, atol=1e-5)
+    expected = (3 * w + x.reshape(-1, 6) @ weights) @ weights.T
+    np.testing.assert_allclose(slope.reshape(-1, 6), expected, rtol=1e-4, atol=1e-5)
+
+
+@numeric
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x, w: w,
+        lambda x, w: ops.sum(ops.stop_gradient(x), axis=1) * w,
+        lambda x, w: ops.sum(ops.cast(x > 0.5, "float32"), axis=1) * w,
+        lambda x, w: ops.cast(ops.argmax(x, axis=1), "float32") * w,
+    ],
+)
+def test_what_does_not_depend_on_the_input_has_no_gradient(random, function):
+    x, w = random.uniform(0, 1, (3, 4)).astype(np.float32), np.ones(3, np.float32)
+    with pytest.raises(ModelError) as raised:
+        backend.current().gradient(function, [(4,), ()], [])(x, w)
+    assert str(raised.value) == "The model's scores do not depend on its input through layers that have a gradient."
+
+
+@numeric
+def test_a_gradient_of_zero_is_one(random):
+    x = -random.uniform(1, 2, (3, 4)).astype(np.float32)
+    values, slope = backend.current().gradient(lambda x: ops.sum(ops.relu(x), axis=1), [(4,)], [])(x)
+    np.testing.assert_array_equal(values, 0)
+    np.testing.assert_array_equal(slope, 0)
+
+
+@numeric
+@pytest.mark.parametrize("pool", [(2, 2, "valid"), (3, 2, "same"), (3, 1, "same")])
+def test_the_first_of_equal_pixels_takes_the_gradient_of_max_pooling(random, pool):
+    """On black ground every window is a tie; all backends send the signal to the same pixel."""
+    layer = keras.layers.MaxPooling2D(*pool)
+    x = np.round(random.uniform(0, 1, (2, 6, 6, 1))).astype(np.float32)
+    (y,) = backend.current().forward(lambda x: [layer(x)], (6, 6, 1), [])(x)
+    signal = random.normal(size=y.shape).astype(np.float32)
+
+    def value(x, signal):
+        return ops.sum(layer(x) * signal, axis=(1, 2, 3))
+
+    _, slope = backend.current().gradient(value, [(6, 6, 1), y.shape[1:]], [])(x, signal)
+    size, stride, padding = pool
+    before = max((y.shape[1] - 1) * stride + size - 6, 0) // 2 if padding == "same" else 0
+    expected = np.zeros_like(x)
+    for image, row, column, _ in np.ndindex(y.shape):
+        top, left = row * stride - before, column * stride - before
+        window = [
+            (i, j) for i in range(top, top + size) for j in range(left, left + size) if min(i, j) >= 0 and max(i, j) < 6
+        ]
+        first = max(window, key=lambda place: x[image, *place, 0])
+        expected[image, *first, 0] += signal[image, row, column, 0]
+    np.testing.assert_allclose(slope, expected, rtol=1e-5, atol=1e-6)
+
+
+@numeric
+def test_too_little_memory_is_pythons_memory_error():
+    """2^46 numbers are more than a processor can address."""
+    wide = backend.current().forward(lambda x: [x[:, :, None] * x[:, None, :]], (1 << 23,), [])
+    with pytest.raises(MemoryError):
+        wide(np.zeros((1, 1 << 23), np.float32))
+
+
+def test_batches_of_many_lengths_compile_few_times(random):
+    if keras.backend.backend() == "torch":
+        pytest.skip("PyTorch compiles nothing")
+    traced = []
+    forward = backend.current().forward(lambda x: traced.append(1) or [x + 1], (2,), [])
+    for count in range(17):
+        np.testing.assert_array_equal(forward(np.full((count, 2), count)), np.full((1, count, 2), count + 1))
+    assert len(traced) <= 6
+
+
+def test_the_same_analysis_compiles_nothing_again(lenet, noise, monkeypatch):
+    compiled = []
+    gradient = backend.current().gradient
+    monkeypatch.setattr(backend.current(), "gradient", lambda *given: compiled.append(1) or gradient(*given))
+    for images, fresh in ((noise[:1], 2), (noise[1:2], 0)):
+        cx.explain("inversion", lenet, images, layer=["pool1", "dense"], iterations=1, sigma=5.0 + len(images))
+        assert len(compiled) == fresh
+        compiled.clear()
+    for target, fresh in ((3, 1), (5, 0)):
+        maximise(lenet, [cx.Logit(target)], choose("robust"), steps=1, starts=1, seed=0)
+        assert len(compiled) == fresh
+        compiled.clear()
+
+
+# How a backend is chosen.
+
+
+def test_the_option_says_what_is_wrong_with_it(cli, monkeypatch):
+    for words in (["info"], ["evaluate"], ["run", "saliency"], ["run", "all"], ["train"]):
+        code, _, err = cli(*words, "--backend", "tourch")
+        assert code == 2
+        assert err == (
+            "Error: cnnexplain has no backend 'tourch'. Did you mean 'torch'? The backends are tensorflow, jax, torch.\n"
+        )
+    monkeypatch.setitem(backend.BACKENDS, "absent", "pip install 'cnnexplain[absent]'")
+    code, _, err = cli("run", "saliency", "--backend", "absent")
+    assert (code, err) == (1, "Error: The backend 'absent' is not installed: pip install 'cnnexplain[absent]'\n")
+    code, out, _ = cli("info")
+    assert code == 0
+    assert "absent         not installed: pip install 'cnnexplain[absent]'" in out
+
+
+def test_a_backend_can_not_be_changed_in_a_process(cli):
+    running = keras.backend.backend()
+    other = next(name for name in backend.BACKENDS if name != running)
+    code, _, err = cli("evaluate", "--backend", other)
+    if "is not installed" in err:
+        pytest.skip("no other backend is installed")
+    assert (code, err) == (
+        1,
+        f"Error: Keras runs on '{running}' in this process already; start another process for '{other}'.\n",
+    )
+
+
+def test_the_option_goes_over_the_environment_and_that_over_keras_own_settings(shell, tmp_path):
+    """Seen at names that don't exist: what is asked for first is what is named."""
+    (tmp_path / "keras.json").write_text('{"backend": "third"}')
+    home = {"KERAS_HOME": str(tmp_path)}
+    for words, env, said in (
+        (["--backend", "first"], {"KERAS_BACKEND": "second"}, "has no backend 'first'"),
+        ([], {"KERAS_BACKEND": "second"}, "has no backend 'second'"),
+        ([], {"KERAS_BACKEND": ""}, "Unable to import backend : third"),
+    ):
+        done = shell("-m", "cnnexplain", "info", *words, env={**home, **env})
+        assert said in done.stderr
+        assert "Traceback" not in done.stderr
+        assert done.returncode == (1 if "third" in said else 2)
+
+
+def test_a_foreign_backend_of_keras_is_refused(monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "numpy")
+    with pytest.raises(ModelError, match="Keras runs on 'numpy', but cnnexplain needs one of tensorflow, jax, torch"):
+        backend.current()
