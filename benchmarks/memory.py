@@ -2,7 +2,7 @@
 
 Prints, for every analysis with its defaults, the peak after the model has predicted an image and that of the whole run, then
 the peaks of saliency on 500 and on 2,000 test digits, which should be the same. The pictures of the latter are drawn small.
-Run it with: python benchmarks/memory.py [MODEL [IMAGES ...]]
+Run it on Linux with: python benchmarks/memory.py [MODEL [IMAGES ...]]
 """
 
 import json
@@ -16,20 +16,22 @@ from PIL import Image
 
 from cnnexplain import registry
 
-PROGRAM = """
-import json, resource, sys
+PEAK = """
+import json, re, sys
 from pathlib import Path
 
+def peak():
+    # What getrusage tells goes on from the process that started this one.
+    return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024
+"""
+
+PROGRAM = f"""{PEAK}
 import cnnexplain as cx
 from cnnexplain import cli, report
-
-def peak():
-    # In KiB on Linux, in bytes on macOS.
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+import matplotlib.figure
 
 report.DPI = int(sys.argv[1])
 arguments = sys.argv[2:]
-import keras, matplotlib.figure
 clf = cx.load(arguments[arguments.index("--model") + 1])
 clf.predict(cx.read_images("mnist:test/0", clf))
 before = peak()
@@ -37,13 +39,9 @@ code = cli.main(arguments)
 print(json.dumps([code, before, peak()]))
 """
 
-READING = """
-import json, resource, sys
+READING = f"""{PEAK}
 from cnnexplain import images, preprocess
 from PIL import JpegImagePlugin, PngImagePlugin
-
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 before = peak()
 images.read(sys.argv[1], preprocess.Preprocess(224, 224), None)
