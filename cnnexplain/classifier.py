@@ -61,11 +61,13 @@ class Layer:
         name: Its name, in a nested model "outer/inner".
         kind: Its class, such as "Conv2D".
         shape: Of what it puts out for one image: (H, W, C) for C feature maps, (K,) for a dense layer.
+        parameters: How many numbers it has learnt or counted; 0 where a shared layer stands for the second time.
     """
 
     name: str
     kind: str
     shape: tuple[int, ...]
+    parameters: int = 0
 
     @property
     def maps(self) -> bool:
@@ -136,6 +138,11 @@ class Classifier:
             return np.asarray(np.where(logits < 0, small, 1) / (1 + small), logits.dtype)
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
         return np.asarray(powers / powers.sum(axis=1, keepdims=True), logits.dtype)
+
+    @property
+    def certain(self) -> bool:
+        """Whether it is known that the logits are scores: from the model's last layer, or since it was said."""
+        return self._said or self._twin.head != "none"
 
     @property
     def head(self) -> Literal["softmax", "sigmoid"]:
@@ -241,6 +248,15 @@ class Classifier:
         _, signal = self._batched(self._compiled((layer.name, rule), build), images, seeds)
         return signal
 
+    def check_rules(self, name: str) -> None:
+        """Sees that the rules for ReLUs are defined on the whole way from a layer to the pixels.
+
+        Raises:
+            UsageError: There is no such layer.
+            ModelError: They are not, by the name of a layer.
+        """
+        ruled(self._twin, self.layer(name).name, "deconvnet")
+
     def differentiable(
         self,
         function: Callable[..., Any],
@@ -299,9 +315,10 @@ class Classifier:
                 f"The model has no layer '{name}'.{suggest(name, self._twin.tensors)} "
                 f"Its layers are {_listed([layer.name for layer in self.layers])}."
             )
-        kinds = {id(call.output): type(call.inner).__name__ for call in self._twin.calls}
         tensor = self._twin.tensors[name]
-        layer = Layer(name, kinds.get(id(tensor), "Input"), tuple(int(size) for size in tensor.shape[1:]))
+        call = next((call for call in self._twin.calls if call.output is tensor), None)
+        shape = tuple(int(size) for size in tensor.shape[1:])
+        layer = Layer(name, "Input" if call is None else type(call.inner).__name__, shape, self._parameters(call))
         if maps and not layer.maps:
             with_maps = [layer.name for layer in self.layers if layer.maps]
             raise UsageError(
@@ -342,6 +359,17 @@ class Classifier:
             ModelError: A layer on the way is none whose geometry is known.
         """
         return receptive_field(self._twin, self.layer(name).name)
+
+    @property
+    def first_normalization(self) -> tuple[str, Floats, Floats] | None:
+        """The layer before the first BatchNormalization, and the mean and variance that were learnt of its channels."""
+        names = {id(self._twin.tensors[name]): name for name in self._twin.names}
+        for call in self._twin.calls:
+            if isinstance(call.inner, keras.layers.BatchNormalization) and id(call.sources[0]) in names:
+                statistics = (call.inner.moving_mean, call.inner.moving_variance)
+                mean, variance = (keras.ops.convert_to_numpy(each).astype(np.float32) for each in statistics)
+                return names[id(call.sources[0])], mean, variance + call.inner.epsilon
+        return None
 
     def target(self, wanted: int | str) -> int:
         """The index of a class given by label or index; a string that is a label counts as that label first.
@@ -398,6 +426,12 @@ class Classifier:
             stop = min(start + self.batch_size, count)
             yield slice(start, stop)
             start = stop
+
+    def _parameters(self, call: Any) -> int:
+        if call is None or not isinstance(call.inner, keras.Layer):
+            return 0
+        first = next(each for each in self._twin.calls if each.inner is call.inner)
+        return int(call.inner.count_params()) if first is call else 0
 
     def _forward(self, names: tuple[str, ...]) -> Callable[[Array], list[Array]]:
         def build() -> Callable[[Array], list[Array]]:

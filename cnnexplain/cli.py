@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import platform
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -69,6 +70,7 @@ def _app(*, analyses: bool) -> typer.Typer:
     app.command("train")(_train)
     evaluate = startup.declare(_evaluate, {**startup.MODEL_OPTIONS, "verbose": (startup.VerboseOption, False)})
     app.command("evaluate")(evaluate)
+    app.command("doctor")(_doctor_command())
     app.command("info")(_info)
     return app
 
@@ -193,7 +195,7 @@ def _train(
 
 def _evaluate(*, verbose: bool, **given: Any) -> None:
     """Measure a model of digits on the 10,000 test images of MNIST."""
-    request = startup.ModelRequest.of(given)
+    request = startup.model_request(given)
     with terminal.quiet(verbose), terminal.progress() as shown:
         classifier = startup.load(request, shown)
         shown.add_task("Evaluating", total=None)
@@ -245,6 +247,27 @@ def _backend(name: str) -> str:
     except Exception as error:  # noqa: BLE001
         return f"can't be used: {type(error).__name__}: {error}"
     return f"version {metadata.version(name)}, devices {', '.join(devices)}"
+
+
+def _doctor_command() -> Callable[..., None]:
+    """The command `doctor`, whose model is an argument and not an option."""
+
+    def command(**given: Any) -> None:
+        """Show what is understood of a model, and what you would trip over. The exit code is 0 when all is well."""
+        from cnnexplain.examination import diagnose
+
+        images, verbose = given.pop("images"), given.pop("verbose")
+        if not diagnose(startup.ModelRequest.of(given), images or [], verbose=verbose):
+            raise typer.Exit(1)
+
+    model = Annotated[str, typer.Argument(metavar="MODEL", help=startup.MODEL_HELP)]
+    images = Annotated[
+        list[str] | None,
+        typer.Argument(metavar="IMAGES", help="Files, folders, globs or samples to try it on; the more, the surer."),
+    ]
+    options = {name: option for name, option in startup.MODEL_OPTIONS.items() if name != "model"}
+    declared = {"model": (model, inspect.Parameter.empty), "images": (images, None), **options}
+    return startup.declare(command, {**declared, "verbose": (startup.VerboseOption, False)})
 
 
 def _fail(message: str, code: int) -> int:

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from cnnexplain import models
-from cnnexplain.errors import PluginError
-from cnnexplain.options import Option, Parameter, inputs, parameters
+from cnnexplain.errors import PluginError, UsageError
+from cnnexplain.options import Option, Parameter, inputs, parameters, validate
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -114,6 +114,7 @@ class Analysis:
         paper: Who defined the method, where: authors, year, arXiv number.
         overview: Draws what belongs to no single image: `Record` ↦ figures by name.
         note: A sentence on what the pictures don't show, which users read beside them.
+        trial: Options with which `cnnexplain doctor` quickly tries whether it works on a model.
 
     What `run` can ask for:
         classifier: The `Classifier`.
@@ -136,6 +137,7 @@ class Analysis:
     paper: str
     overview: Callable[[Record], Mapping[str, Figure]] | None = None
     note: str = ""
+    trial: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", self.name):
@@ -155,7 +157,10 @@ class Analysis:
                 f"'{self.name}' asks for no images: it needs a function as overview and None as draw, "
                 f"but got {self.overview!r} and {self.draw!r}."
             )
-        _ = self.options
+        try:
+            validate(self.options, self.trial)
+        except UsageError as error:
+            raise PluginError(f"'{self.name}' is to be tried with options that it doesn't take: {error}") from error
 
     @cached_property
     def summary(self) -> str:

@@ -30,8 +30,11 @@ def straight(function: Callable[[Any], Any], name: str, shape: tuple[int, int, i
         UsageError: It raises, changes the shape, or does something else.
     """
     noise = np.random.default_rng(0).uniform(0, 255, (2, *shape)).astype(np.float32)
-    black, white, *random = _called(function, name, np.stack([0 * noise[0], 0 * noise[0] + 255, *noise])).astype(np.float64)
-    offset, slope = black[0, 0], (white - black)[0, 0] / 255
+    # Each by itself, so that what looks at all of a batch gives itself away.
+    black, white, random = (
+        _called(function, name, pixels).astype(np.float64) for pixels in (0 * noise[:1], 0 * noise[:1] + 255, noise)
+    )
+    offset, slope = black[0, 0, 0], (white - black)[0, 0, 0] / 255
     if not (slope > 0).all():
         raise _refusal(name, "a channel does not grow with its pixels' values")
     span = 255 * slope.max()

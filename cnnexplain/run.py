@@ -164,7 +164,7 @@ def _all_command() -> Callable[..., None]:
 
 def _request(given: Mapping[str, Any]) -> _Request:
     own = {name: value for name, value in given.items() if name not in startup.MODEL_OPTIONS}
-    return _Request(startup.ModelRequest.of(given), **own)
+    return _Request(startup.model_request(given), **own)
 
 
 def _option(parameter: Parameter) -> tuple[Any, Any]:

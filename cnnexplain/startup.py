@@ -41,12 +41,14 @@ BackendOption = Annotated[
         help="What Keras computes with. Default: what KERAS_BACKEND or Keras' own settings say, else tensorflow.",
     ),
 ]
+MODEL_HELP = f"A Keras model (.keras, .h5), '{models.INCLUDED}', which is included, or another name from 'cnnexplain list'."
+
 MODEL_OPTIONS: dict[str, tuple[Any, Any]] = {
     "model": (
         _model_option(
             "--model",
             "MODEL",
-            f"A Keras model (.keras, .h5), '{models.INCLUDED}', which is included, or another name from 'cnnexplain list'.",
+            MODEL_HELP,
             str,
         ),
         models.INCLUDED,
@@ -98,11 +100,7 @@ MODEL_OPTIONS: dict[str, tuple[Any, Any]] = {
 
 @dataclass(frozen=True)
 class ModelRequest:
-    """What was typed of the model: `MODEL_OPTIONS`, those of its input by the keys of a sidecar.
-
-    Raises:
-        UsageError: A value is none that the option takes, or a file that does not exist.
-    """
+    """What was typed of the model: `MODEL_OPTIONS`, those of its input by the keys of a sidecar."""
 
     model: str
     said: Mapping[str, Any]
@@ -114,27 +112,30 @@ class ModelRequest:
     weights: str | None
     backend: str | None
 
-    @classmethod
-    def of(cls, given: Mapping[str, Any]) -> ModelRequest:
-        """The request in what Typer gives a command."""
-        said = {key: given[f"input_{key}"] for key in sidecar.KEYS if given.get(f"input_{key}") is not None}
-        rest = {name: given[name] for name in ("model", "preprocess", "labels", "output", "logits", "weights", "backend")}
-        return cls(said=said, custom_objects=tuple(given["custom_objects"] or ()), **rest)
 
-    def __post_init__(self) -> None:
-        # All that can be wrong with what was typed is looked for before Keras is started.
-        check_backend(self.backend)
-        sidecar.check(self.said, "--input-{}".format)
-        models.find(self.model)
-        for name, what in ((self.labels, "file of labels"), (self.weights, "file of weights")):
-            if name is not None:
-                models.existing(name, what)
-        if self.preprocess is not None and self.preprocess.endswith(".json"):
-            sidecar.read(models.existing(self.preprocess, "file of preprocessing"))
-        elif self.preprocess is not None:
-            references.check(self.preprocess)
-        for name in self.custom_objects:
-            references.check(name)
+def model_request(given: Mapping[str, Any]) -> ModelRequest:
+    """The request in what Typer gives a command, once all that can be wrong with it before Keras is started is looked for.
+
+    Raises:
+        UsageError: A value is none that the option takes, or a file that does not exist.
+        ModelError: A JSON file can't be read or says what it may not.
+    """
+    said = {key: given[f"input_{key}"] for key in sidecar.KEYS if given.get(f"input_{key}") is not None}
+    rest = {name: given[name] for name in ("model", "preprocess", "labels", "output", "logits", "weights", "backend")}
+    request = ModelRequest(said=said, custom_objects=tuple(given["custom_objects"] or ()), **rest)
+    check_backend(request.backend)
+    sidecar.check(said, "--input-{}".format)
+    models.find(request.model)
+    for name, what in ((request.labels, "file of labels"), (request.weights, "file of weights")):
+        if name is not None:
+            models.existing(name, what)
+    if request.preprocess is not None and request.preprocess.endswith(".json"):
+        sidecar.read(models.existing(request.preprocess, "file of preprocessing"))
+    elif request.preprocess is not None:
+        references.check(request.preprocess)
+    for name in request.custom_objects:
+        references.check(name)
+    return request
 
 
 def declare(command: Callable[..., None], declared: Mapping[str, tuple[Any, Any]]) -> Callable[..., None]:

@@ -130,5 +130,6 @@ def cnnexplain_analyses() -> list[Analysis]:
             overview,
             "Such a picture is one of many that excite the unit, and the regularization decides which; it need not look "
             "like anything in the data, and does not show what else excites the unit.",
+            trial={"steps": 2, "starts": 1},
         )
     ]

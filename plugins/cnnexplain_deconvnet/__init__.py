@@ -83,5 +83,6 @@ def cnnexplain_analyses() -> list[Analysis]:
             overview,
             "Deconvnet and guided back-propagation partly recover the image itself and are only weakly class-specific "
             "(Adebayo et al. 2018, Nie et al. 2018): a sharp projection is no proof of what the network decides by.",
+            trial={"maps": 1},
         )
     ]

@@ -173,5 +173,6 @@ def cnnexplain_analyses() -> list[Analysis]:
             "Mahendran & Vedaldi 2015 (arXiv:1412.0035)",
             note="Networks with random weights invert well too (He, Wang & Hopcroft 2016, arXiv:1606.04801): a good "
             "reconstruction shows what a layer keeps, not that it has learnt anything.",
+            trial={"iterations": 2},
         )
     ]

@@ -21,17 +21,16 @@ def load(module: str, name: str, weights: Path | None) -> Pretrained:
     """Builds a network at its usual size.
 
     Args:
-        module: Of keras.applications.
-        name: Of the network in it.
+        module: Of keras.applications, with the network's `preprocess_input`.
+        name: Of the network.
         weights: A file for `keras.Model.load_weights`; None for those that Keras downloads.
 
     Raises:
         ModelError: This Keras has no such network, the file doesn't fit it, or the download fails.
     """
-    home = getattr(keras.applications, module, None)
-    build = getattr(home, name, None)
+    home, build = getattr(keras.applications, module, None), getattr(keras.applications, name, None)
     if home is None or build is None:
-        raise ModelError(f"Keras {keras.__version__} has no {name} in keras.applications.{module}; a newer one may have it.")
+        raise ModelError(f"Keras {keras.__version__} has no {name} in keras.applications; a newer one may have it.")
     model = _downloaded(build, name) if weights is None else _from_file(build, name, weights)
     height, width, channels = model.input_shape[1:]
     said = probing.straight(

@@ -52,6 +52,10 @@ def unusual_files(folder, model):
     keras.Sequential(code).save(folder / "code.keras")
     keras.Sequential([keras.Input((784,)), keras.layers.Dense(3)]).save(folder / "flat.keras")
     (folder / "taken").write_text("a file")
+    (folder / "notes.txt").write_text("a line")
+    (folder / "typo.keras").write_bytes(whole.read_bytes())
+    (folder / "typo.json").write_text('{"colur": "rgb"}')
+    model().save_weights(folder / "only.weights.h5")
     (folder / "mine" / "saliency").mkdir(parents=True)
     (folder / "mine" / "saliency" / "thesis.txt").write_text("years of work")
 
@@ -93,6 +97,25 @@ ROWS = {
     "model is text": (1, ["--model", "text.keras"], "'text.keras' is no Keras model file"),
     "model with code": (1, ["--model", "code.keras"], "'code.keras' carries Python code (Lambda), which is refused"),
     "model without images": (1, ["--model", "flat.keras"], "takes (784), which is no image"),
+    "model with weights alone": (1, ["--model", "only.weights.h5"], "'only.weights.h5' holds weights alone"),
+    "sidecar mistyped": (1, ["--model", "typo.keras"], "There is no key 'colur'. Did you mean 'colour'?"),
+    "size": (2, ["--input-size", "0"], "--input-size takes whole numbers from 1 to 8192"),
+    "fit mistyped": (2, ["--input-fit", "croop"], "Did you mean 'crop'?"),
+    "scale": (2, ["--input-scale", "1/0"], "--input-scale takes a number above 0, such as 0.5 or '1/255', but got '1/0'."),
+    "mean of two": (2, ["--input-mean", "1,2"], "--input-mean takes one number or three"),
+    "means of grey": (2, ["--input-mean", "1,2,3"], "Preprocess takes one finite number, as mean"),
+    "another size": (2, ["--input-size", "32x30"], "takes (28, 28, 1), but its preprocessing gives (32, 30, 1)"),
+    "preprocessing missing": (2, ["--preprocess", "no.json"], "There is no file of preprocessing 'no.json'."),
+    "preprocessing of no kind": (2, ["--preprocess", "photo"], "Expected module:name"),
+    "preprocessing elsewhere": (2, ["--preprocess", "no_module:f"], "No module named 'no_module', neither installed nor"),
+    "preprocessing not straight": (2, ["--preprocess", "numpy:square"], "'numpy:square' can't be the preprocessing"),
+    "labels missing": (2, ["--labels", "no.txt"], "There is no file of labels 'no.txt'."),
+    "labels of too few": (2, ["--labels", "notes.txt"], "There are 1 labels for the 10 classes"),
+    "labels that are no text": (1, ["--labels", "whole.keras"], "is no text in UTF-8"),
+    "weights missing": (2, ["--weights", "no.h5"], "There is no file of weights 'no.h5'."),
+    "weights of a file": (2, ["--model", "whole.keras", "--weights", "old.h5"], "Weights are given to models by name"),
+    "custom object": (2, ["--custom-objects", "Swish"], "Expected module:name, such as my_layers:Swish, but got 'Swish'."),
+    "output": (2, ["--output", "scores"], "has no output 'scores'"),
     "out is a file": (1, ["--out", "taken"], "taken"),
     "out in a file": (1, ["--out", "/dev/null/x"], "Can't write to '/dev/null/x/saliency'"),
     "out holds other files": (1, ["--out", "mine"], "holds files that cnnexplain did not write; choose another"),

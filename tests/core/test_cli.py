@@ -122,8 +122,12 @@ def test_list_run_help_and_version(cli):
     for words in ("saliency", "arXiv:1312.6034", "cnnexplain 0.1.0", "Which pixels"):
         assert words in listed
     assert cli("run") == (0, listed, "")
+    for words in ("lenet", "keras:NAME", "NAME is one of ConvNeXtBase", "MobileNetV2", "28×28 grey → 10 classes"):
+        assert words in listed
     code, out, _ = cli("run", "saliency", "--help")
     for words in ("Which pixels", "arXiv:1312.6034", "--model", "--target", "--out", "--invert", "--crops", "one|ten"):
+        assert words in out
+    for words in ("Model and its input", "--input-size", "stretch|crop|pad|digit", "--custom-objects", "--weights"):
         assert words in out
     assert cli("--version") == (0, "cnnexplain 0.1.0\n", "")
 
@@ -179,12 +183,20 @@ def test_train_shows_every_epoch_and_ends_with_the_test_figures(cli, tmp_path, s
     assert "epoch  2: loss" in err
     assert "Kept the model of epoch" in out
     assert "Test images: log loss" in out
-    assert cli("evaluate", "--model", "m.keras")[0] == 0
+    assert "Wrote m.keras" in out
+    assert "Wrote m.json" in out
+    assert cli("evaluate", "--model", "m.keras", "--input-fit", "stretch")[0] == 0
     before = (tmp_path / "m.keras").read_bytes()
     code, _, err = cli("train", "--epochs", "1", "--out", "m.keras")
     assert (code, err) == (2, "Error: 'm.keras' exists; choose another --out, or replace it with --overwrite.\n")
     assert (tmp_path / "m.keras").read_bytes() == before
+    (tmp_path / "m.keras").rename(tmp_path / "kept.keras")
+    (tmp_path / "m.json").write_text("mine")
+    code, _, err = cli("train", "--epochs", "1", "--out", "m.keras")
+    assert (code, err) == (2, "Error: 'm.json' exists; choose another --out, or replace it with --overwrite.\n")
+    assert (tmp_path / "m.json").read_text() == "mine"
     assert cli("train", "--epochs", "1", "--out", "m.keras", "--overwrite")[0] == 0
+    assert json.loads((tmp_path / "m.json").read_text())["fit"] == "digit"
     assert (tmp_path / "m.keras").read_bytes() != before
 
 
@@ -194,7 +206,7 @@ import sys
 from cnnexplain.cli import main
 for arguments in (["--help"], ["list"], ["run"], ["run", "saliency", "--help"]):
     assert main(arguments) == 0
-heavy = {"keras", "tensorflow", "jax", "torch", "matplotlib"} & set(sys.modules)
+heavy = {"keras", "tensorflow", "jax", "torch", "matplotlib", "h5py", "numpy"} & set(sys.modules)
 assert not heavy, heavy
 """
     done = shell("-c", program)

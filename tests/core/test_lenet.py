@@ -1,6 +1,7 @@
 """The data, the network, its training on a slice, and the figures of the shipped one."""
 
 import hashlib
+import json
 
 import keras
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 import cnnexplain as cx
 from cnnexplain import datasets
 from cnnexplain.errors import UsageError
-from cnnexplain.lenet import affine, build, evaluate, train
+from cnnexplain.lenet import SIDECAR, affine, build, evaluate, train
+from cnnexplain.preprocess import Preprocess
 
 
 def test_the_whole_of_mnist_is_there():
@@ -108,9 +110,11 @@ def test_a_short_training_learns_reports_and_keeps_the_best(tmp_path, digits):
     assert training.accuracy > 0.85
     assert evaluate(cx.load(path)).accuracy > 0.85
     assert sorted(entry.name for entry in path.parent.iterdir()) == ["model.json", "model.keras"]
-    # The file holds the weights of the best epoch, on the validation images that it was chosen by.
     clf = cx.load(path)
-    assert clf.preprocess.digits
+    # Its sidecar says what its input is, even where the model is called otherwise.
+    assert json.loads((path.parent / "model.json").read_text())["labels"] == list("0123456789")
+    assert clf.preprocess == Preprocess(28, 28, "grey", fit="digit")
+    # The file holds the weights of the best epoch, on the validation images that it was chosen by.
     validation = digits["images"][1800:, ..., None] / np.float32(255)
     probabilities = clf.predict(validation)[np.arange(200), digits["digits"][1800:]]
     assert -np.log(probabilities).mean() == pytest.approx(training.loss, rel=1e-3)
@@ -169,3 +173,19 @@ def test_ctrl_c_in_the_first_epoch_keeps_nothing(tmp_path, digits):
     training = train(tmp_path / "m.keras", epochs=3, batch_size=100, progress=stop, **digits)
     assert (training.epoch, training.interrupted) == (0, True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_sidecar_says_what_the_shipped_model_tells(lenet):
+    """By the sidecar alone, the model's name having been lost, its input is the same."""
+    renamed = keras.Model(lenet.model.inputs, lenet.model.outputs, name="other")
+    assert cx.load(renamed).preprocess.assumed == ("range",)
+    assert cx.load(renamed, preprocess=SIDECAR).preprocess == lenet.preprocess == Preprocess(28, 28, "grey", fit="digit")
+
+
+def test_evaluation_prepares_the_digits_as_the_model_wants_them(lenet, monkeypatch):
+    images, digits = datasets.mnist("test")
+    monkeypatch.setattr(datasets, "mnist", lambda split: (images[:50], digits[:50]))
+    cutting = cx.load(preprocess={"fit": "crop", "crop": 0.5})
+    found = evaluate(cutting).confusion.sum(axis=0)
+    cut = [cutting.preprocess.apply(image[..., None].astype(np.float32) / 255, invert=False)[0] for image in images[:50]]
+    np.testing.assert_array_equal(found, np.bincount(lenet.predict(np.stack(cut)).argmax(axis=1), minlength=10))

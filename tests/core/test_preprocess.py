@@ -6,7 +6,8 @@ from PIL import Image
 
 import cnnexplain as cx
 from cnnexplain import datasets
-from cnnexplain.preprocess import Preprocess, centre_digit, dark_on_light, resize
+from cnnexplain.errors import UsageError
+from cnnexplain.preprocess import Preprocess, centre_digit, dark_on_light, letterbox, middle, resize
 
 
 def photograph(digit, random, *, size):
@@ -101,3 +102,89 @@ def test_a_rescaling_layer_takes_pixels_up_to_255(random):
     assert (clf.preprocess.high, clf.preprocess.assumed) == (255, ())
     pixels = random.integers(0, 256, (1, 6, 6, 3), dtype=np.uint8)
     np.testing.assert_allclose(cx.explain("saliency", clf, pixels).images, pixels)
+
+
+def plane(height, width):
+    """A picture whose every pixel has a value of its own: 100 · row + column, over 10,000."""
+    rows, columns = np.mgrid[:height, :width]
+    return ((100 * rows + columns) / 10_000).astype(np.float32)[..., None]
+
+
+def values(picture):
+    return np.round(picture[..., 0] * 10_000).astype(int).tolist()
+
+
+def test_the_middle_is_cut_by_whole_pixels_in_the_inputs_aspect():
+    # The largest square of 6 × 10 pixels is of the columns 2 to 7; half of its side are the rows 1 to 3, columns 3 to 5.
+    np.testing.assert_array_equal(middle(plane(6, 10), 1, 1), plane(6, 10)[:, 2:8])
+    np.testing.assert_array_equal(middle(plane(6, 10), 1, 0.5), plane(6, 10)[1:4, 3:6])
+    # Twice as wide as high: all columns, rows 0 to 4.
+    np.testing.assert_array_equal(middle(plane(6, 10), 0.5, 1), plane(6, 10)[:5])
+    np.testing.assert_array_equal(middle(plane(1, 100), 1, 0.1), plane(1, 100)[:, 49:50])
+
+
+def test_a_cut_picture_is_the_middle_resized_even_where_the_size_is_right():
+    preprocess = Preprocess(2, 3, "grey", fit="crop", crop=0.5, interpolation="nearest")
+    picture = plane(4, 6)
+    assert values(preprocess.apply(picture)[0]) == values(picture[1:3, 1:4])
+    assert not Preprocess(4, 6, "grey", fit="crop", crop=0.5).keeps(4, 6)
+    whole = Preprocess(4, 6, "grey", fit="crop")
+    np.testing.assert_allclose(whole.apply(picture)[0], picture, rtol=1e-6)
+
+
+def test_a_padded_picture_is_whole_in_the_middle_of_black():
+    found = letterbox(np.ones((4, 8, 3), np.float32), 6, 6)
+    assert found.shape == (6, 6, 3)
+    assert found[..., 0].sum(axis=1).tolist() == [0, 6, 6, 6, 0, 0]
+    assert letterbox(np.ones((8, 4, 1), np.float32), 6, 6)[..., 0].sum(axis=0).tolist() == [0, 6, 6, 6, 0, 0]
+    # Black is the model's.
+    image, _ = Preprocess(2, 4, mean=(0.5,), std=(0.5,), fit="pad").apply(np.ones((2, 2, 3), np.float32))
+    assert image[0, :, 0].tolist() == [-1, 1, 1, -1]
+
+
+def test_interpolations_are_pillows():
+    step = np.repeat(np.float32([[0, 0, 1, 1]]), 4, axis=0)[..., None]
+    nearest, bilinear, bicubic = (resize(step, 4, 8, kind)[0, :, 0] for kind in ("nearest", "bilinear", "bicubic"))
+    assert nearest.tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
+    np.testing.assert_allclose(bilinear, [0, 0, 0, 0.25, 0.75, 1, 1, 1], atol=1e-6)
+    # Keys' cubic with a = -1/2 at a quarter of a pixel, cut where it goes below black and above white.
+    np.testing.assert_allclose(bicubic[[0, 2, 3, 4, 5]], [0, 0, 0.203125, 0.796875, 1], atol=1e-6)
+
+
+@pytest.mark.parametrize("fit", ["stretch", "crop", "pad"])
+@pytest.mark.parametrize("shape", [(1, 1, 3), (1, 500, 1), (500, 1, 3), (7, 9, 1)])
+def test_pictures_of_any_size_become_inputs(fit, shape):
+    image, _ = Preprocess(6, 4, fit=fit, crop=0.3, interpolation="bicubic").apply(np.full(shape, 0.5, np.float32))
+    assert image.shape == (6, 4, 3)
+    assert set(np.unique(image)) <= {0, np.float32(0.5)}
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"height": 0}, "a whole number of at least 1 as height, but got 0"),
+        ({"width": 2.5}, "as width, but got 2.5"),
+        ({"width": True}, "as width, but got True"),
+        ({"colour": "gray"}, "one of rgb, bgr, grey as colour, but got 'gray'. Did you mean 'grey'?"),
+        ({"fit": "croop"}, "Did you mean 'crop'?"),
+        ({"interpolation": None}, "one of bilinear, bicubic, nearest as interpolation, but got None"),
+        ({"scale": 0}, "numbers above 0 as scale and std, but got 0"),
+        ({"scale": float("inf")}, "numbers above 0 as scale"),
+        ({"scale": "1"}, "numbers above 0 as scale"),
+        ({"std": (1, 0, 1)}, r"above 0 as scale and std, but got .* and \(1.0, 0.0, 1.0\)"),
+        ({"std": (1, 1)}, r"one finite number, or one for each of the 3 channels, as std, but got \(1, 1\)"),
+        ({"mean": (float("nan"),)}, "one finite number.* as mean"),
+        ({"mean": ()}, "one finite number"),
+        ({"mean": "1"}, "one finite number"),
+        ({"colour": "grey", "mean": (1, 2, 3)}, "one finite number, as mean"),
+        ({"crop": 0}, "above 0 and up to 1 as crop, but got 0"),
+        ({"crop": 1.5}, "as crop, but got 1.5"),
+    ],
+)
+def test_what_is_no_preprocessing_is_refused(fields, words):
+    with pytest.raises(UsageError, match=words):
+        Preprocess(**{"height": 4, "width": 4, **fields})
+
+
+def test_one_number_stands_for_all_channels_and_arrays_for_tuples():
+    assert Preprocess(4, 4, mean=0.5, std=np.float32([1, 2, 4])) == Preprocess(4, 4, mean=(0.5,), std=(1.0, 2.0, 4.0))

@@ -1,0 +1,258 @@
+"""What was understood of a model, and what a user would trip over: `cnnexplain doctor`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from cnnexplain import registry
+from cnnexplain.arrays import Array, Floats
+from cnnexplain.classifier import Classifier, Layer, told
+from cnnexplain.errors import CnnExplainError, ModelError
+from cnnexplain.geometry import Field
+from cnnexplain.images import ImageBatch, as_batch
+from cnnexplain.pipeline import explain
+from cnnexplain.plugin import Analysis
+
+SURE = 1e-6
+"""A probability as near to 1 as this is 1 in single precision, where no change of the image shows in it."""
+
+ENOUGH, MANY = 16, 1 / 3
+"""A layer of which more than `MANY` of the channels are zero for all of at least `ENOUGH` images is worth a word."""
+
+FAR, BETTER = 0.5, 0.5
+"""A normalization that is given other numbers than it learnt from by more nats than `FAR` is worth a word, where another
+range of the input brings that to `BETTER` of it."""
+
+RANGES: dict[str, dict[str, Any]] = {
+    "--input-scale 1/255": {"scale": 1 / 255, "mean": (0.0,), "std": (1.0,)},
+    "--input-scale 1/127.5 --input-mean 1": {"scale": 1 / 127.5, "mean": (1.0,), "std": (1.0,)},
+    "--input-scale 1": {"scale": 1.0, "mean": (0.0,), "std": (1.0,)},
+    "--input-scale 1/255 --input-mean 0.485,0.456,0.406 --input-std 0.229,0.224,0.225": {
+        "scale": 1 / 255,
+        "mean": (0.485, 0.456, 0.406),
+        "std": (0.229, 0.224, 0.225),
+    },
+    "--input-colour bgr --input-scale 1 --input-mean 103.939,116.779,123.68": {
+        "colour": "bgr",
+        "scale": 1.0,
+        "mean": (103.939, 116.779, 123.68),
+        "std": (1.0,),
+    },
+}
+"""The ranges that Keras' own models take, each with the options that say it."""
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """What is to be said of a layer.
+
+    Args:
+        layer: Which.
+        field: The receptive field of its units; None where it has no feature maps, or the field is not known.
+        unknown: Why the receptive field of its feature maps is not known, or "".
+        rules: Why the rules for ReLUs can't bring its feature maps down to the pixels, or "".
+        dead: How many of its channels are zero for all the images.
+    """
+
+    layer: Layer
+    field: Field | None
+    unknown: str
+    rules: str
+    dead: int
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What came of trying an analysis on one image with few steps.
+
+    Args:
+        analysis: Its name.
+        works: Whether it gave a result.
+        remarks: Why not, or what the result warns of.
+    """
+
+    analysis: str
+    works: bool
+    remarks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Examination:
+    """The outcome of `examine`.
+
+    Args:
+        layers: The layers in the order of computation.
+        findings: What a user would trip over, each with what mends it.
+        trials: Every installed analysis.
+        images: How many images it was tried on; 0 for noise.
+    """
+
+    layers: tuple[LayerReport, ...]
+    findings: tuple[str, ...]
+    trials: tuple[Trial, ...]
+    images: int
+
+    @property
+    def well(self) -> bool:
+        """Whether there is no finding and every analysis works."""
+        return not self.findings and all(trial.works for trial in self.trials)
+
+
+def examine(
+    classifier: Classifier, images: object = None, progress: Callable[[int, int], None] = lambda *_: None
+) -> Examination:
+    """Looks through a model, and tries every installed analysis on the first image.
+
+    Args:
+        classifier: The model, from `cnnexplain.load`.
+        images: What `cnnexplain.explain` takes; the more, the surer. None tries it on noise.
+        progress: Called with how much is done, and of how much.
+
+    Raises:
+        ImageError: An image can't be read.
+    """
+    noise = classifier.preprocess.encode(np.random.default_rng(0).uniform(0, 1, (1, *classifier.preprocess.shape)))
+    batch = as_batch(noise if images is None else images, classifier)
+    analyses = registry.load().analyses
+    total = 2 + len(analyses)
+    logits = classifier.logits(np.asarray(batch))
+    if not np.isfinite(logits).all():
+        finding = f"The model gives scores that are not finite for {int((~np.isfinite(logits)).any(axis=1).sum())} images."
+        return Examination((), (finding,), (), 0 if images is None else len(batch))
+    progress(1, total)
+    layers = tuple(_layers(classifier, np.asarray(batch)))
+    progress(2, total)
+    trials = []
+    for number, analysis in enumerate(analyses.values(), start=3):
+        trials.append(_tried(analysis, classifier, batch))
+        progress(number, total)
+    findings = [*_guesses(classifier), *_range(classifier, np.asarray(batch), known=images is not None)]
+    findings += _saturation(classifier, logits) if images is not None else []
+    findings += _flat(classifier, batch)
+    findings += _dead(layers, len(batch))
+    return Examination(layers, tuple(findings), tuple(trials), 0 if images is None else len(batch))
+
+
+def _layers(classifier: Classifier, images: Floats) -> Iterator[LayerReport]:
+    alive: dict[str, Array] = {}
+    names = [layer.name for layer in classifier.layers if layer.shape]
+    for chunk in classifier.slices(len(images)):
+        for name, output in classifier.activations(images[chunk], names).items():
+            here = (output != 0).reshape(-1, output.shape[-1]).any(axis=0)
+            alive[name] = alive.get(name, here) | here
+    for layer in classifier.layers:
+        field, unknown, rules = None, "", ""
+        if layer.maps:
+            try:
+                field = classifier.receptive_field(layer.name)
+            except ModelError as error:
+                unknown = str(error)
+            try:
+                classifier.check_rules(layer.name)
+            except ModelError as error:
+                rules = str(error)
+        yield LayerReport(layer, field, unknown, rules, int((~alive[layer.name]).sum()) if layer.shape else 0)
+
+
+def _tried(analysis: Analysis, classifier: Classifier, batch: ImageBatch) -> Trial:
+    asked: dict[str, Any] = dict(analysis.trial)
+    if "dataset" in analysis.inputs:
+        asked["dataset"] = batch
+    try:
+        record = explain(analysis.name, classifier, batch[:1] if "images" in analysis.inputs else None, **asked)
+    except CnnExplainError as error:
+        return Trial(analysis.name, False, (str(error),))
+    return Trial(analysis.name, True, record.warnings)
+
+
+def _guesses(classifier: Classifier) -> Iterator[str]:
+    preprocess = classifier.preprocess
+    if "range" in preprocess.assumed:
+        yield (
+            f"Nothing tells the range of the input: pixels are scaled to {preprocess.low:g} to {preprocess.high:g}. If the "
+            "model was trained otherwise, every explanation is of another input; say it with --input-scale, --input-mean "
+            "and --input-std, or in a sidecar."
+        )
+    if "size" in preprocess.assumed:
+        yield (
+            f"The model leaves the size of its input open: {preprocess.height}×{preprocess.width} was taken. "
+            "Say the size that it was trained on with --input-size."
+        )
+    if not classifier.certain:
+        yield (
+            "The model ends without a softmax or sigmoid, and its outputs were taken for scores before a softmax. "
+            "If they are, say so with --logits."
+        )
+
+
+def _range(classifier: Classifier, images: Floats, *, known: bool) -> Iterator[str]:
+    """Whether the input range is what the model's own layers expect."""
+    preprocess, own = classifier.preprocess, told(classifier.model)
+    if "range" not in own.assumed and not np.isclose(preprocess.high, own.high, rtol=0.5):
+        yield (
+            f"The model has a Rescaling layer for pixels up to {own.high:g}, but its input is given from "
+            f"{preprocess.low:g} to {preprocess.high:g}: it is scaled twice."
+        )
+    first = classifier.first_normalization
+    if first is None or not known:
+        return
+    source, mean, variance = first
+    pictures = preprocess.decode(images)
+
+    def distance(as_given: Any) -> float:
+        """How far the channels are from the normals that the layer learnt: the median Kullback-Leibler divergence, nats."""
+        given = as_given.encode(pictures)
+        seen = classifier.activations(given, [source])[source].astype(np.float64).reshape(-1, len(mean))
+        ratio = np.maximum(seen.var(axis=0), 1e-12) / variance
+        shift = (seen.mean(axis=0) - mean) ** 2 / variance
+        return float(np.median(ratio + shift - 1 - np.log(ratio)) / 2)
+
+    here = distance(preprocess)
+    if here <= FAR:
+        return
+    fitting = {
+        words: distance(replace(preprocess, **fields))
+        for words, fields in RANGES.items()
+        if preprocess.channels == 3 or len(fields["mean"]) == 1
+    }
+    best = min(fitting, key=lambda words: fitting[words])
+    if fitting[best] < BETTER * here:
+        yield (
+            f"The input range does not fit: what '{source}' puts out is {here:.2g} nats from what the normalization after "
+            f"it learnt; with {best} it would be {fitting[best]:.2g}."
+        )
+
+
+def _saturation(classifier: Classifier, logits: Floats) -> Iterator[str]:
+    largest = classifier.probabilities(logits.astype(np.float64)).max(axis=1)
+    sure = int((1 - largest < SURE).sum())
+    if 2 * sure > len(logits):
+        yield (
+            f"The {classifier.head} saturates: for {sure} of {len(logits)} images the probability is 1 to six digits, where "
+            "hiding or changing a part of the image hardly shows in it. Read the logits, not the probabilities."
+        )
+
+
+def _flat(classifier: Classifier, batch: ImageBatch) -> Iterator[str]:
+    images = np.asarray(batch[:1])
+    try:
+        gradient = classifier.gradient(images, classifier.logits(images).argmax(axis=1))
+    except ModelError as error:
+        yield str(error)
+        return
+    if not np.isfinite(gradient).all():
+        yield "The gradient of the predicted class is not finite."
+    elif not gradient.any():
+        yield "The gradient of the predicted class is zero everywhere, so that whatever is made of gradients shows nothing."
+
+
+def _dead(layers: Sequence[LayerReport], images: int) -> Iterator[str]:
+    dead = [report for report in layers if report.dead > MANY * report.layer.shape[-1]] if images >= ENOUGH else []
+    if dead:
+        named = ", ".join(f"{report.dead} of {report.layer.shape[-1]} in '{report.layer.name}'" for report in dead[:8])
+        more = f" and in {len(dead) - 8} more layers" if len(dead) > 8 else ""
+        yield f"Channels that are zero for all {images} images: {named}{more}."

@@ -1,0 +1,102 @@
+"""The command `doctor`: an examination of a model, printed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.table import Column, Table
+from rich.text import Text
+
+from cnnexplain import startup, terminal
+
+if TYPE_CHECKING:
+    from cnnexplain.classifier import Classifier
+    from cnnexplain.doctor import Examination, LayerReport
+
+DIGITS = 256
+"""How many test images of MNIST a model of digits is tried on where none are given."""
+
+NAMED = 5
+"""How many labels are shown."""
+
+
+def diagnose(request: startup.ModelRequest, names: Sequence[str], *, verbose: bool) -> bool:
+    """Examines a model, prints what is found and returns whether all is well."""
+    from cnnexplain import images
+
+    found = images.find(names)
+    with terminal.quiet(verbose), terminal.progress() as shown:
+        classifier = startup.load(request, shown)
+        if not found and classifier.preprocess.digits:
+            found = [f"mnist:test/{index}" for index in range(DIGITS)]
+        reading = terminal.bar(shown, "Reading")
+        batch = images.read_images(found, classifier, progress=reading) if found else None
+        from cnnexplain.doctor import examine
+
+        examination = examine(classifier, batch, terminal.bar(shown, "Examining"))
+    _print_model(classifier, examination)
+    _print_layers(examination)
+    _print_trials(examination)
+    for finding in examination.findings:
+        terminal.out().print(Text.assemble(("Mind: ", "yellow bold"), terminal.plain(finding)))
+    if examination.well:
+        terminal.say("All is well.")
+    return examination.well
+
+
+def _print_model(classifier: Classifier, examination: Examination) -> None:
+    preprocess = classifier.preprocess
+    labels = ", ".join(classifier.labels[:NAMED]) + (", …" if len(classifier.labels) > NAMED else "")
+    kind = {"softmax": "softmax: one class of all", "sigmoid": "sigmoid: each class by itself"}[classifier.head]
+    tried = f"{examination.images} images" if examination.images else "noise; name images to be surer"
+    rows = [
+        ("model", classifier.name),
+        ("input", f"{preprocess.height} rows × {preprocess.width} columns, {preprocess.colour}"),
+        ("range", f"{preprocess.low:.4g} to {preprocess.high:.4g}{' (a guess)' if 'range' in preprocess.assumed else ''}"),
+        ("pictures", f"{preprocess.fit}, {preprocess.interpolation}"),
+        ("head", kind),
+        ("classes", f"{len(classifier.labels)}: {labels}"),
+        ("parameters", f"{sum(report.layer.parameters for report in examination.layers):,}"),
+        ("tried on", tried),
+    ]
+    for name, value in rows:
+        terminal.say(f"{name:14} {value}")
+
+
+def _print_layers(examination: Examination) -> None:
+    columns = [Column("Layer", overflow="fold"), Column("Kind"), Column("Shape"), _number("Parameters"), _number("Sees")]
+    table = Table(*columns, "ReLU rules", _number("Dead"), title="Layers", title_justify="left")
+    for report in examination.layers:
+        layer = report.layer
+        shape = "×".join(map(str, layer.shape)) or "1"
+        dead = f"{report.dead} of {layer.shape[-1]}" if report.dead else ""
+        rules = "" if not layer.maps else "no" if report.rules else "yes"
+        table.add_row(
+            *map(terminal.plain, (layer.name, layer.kind, shape, f"{layer.parameters:,}", _seen(report), rules, dead))
+        )
+    terminal.out().print(table)
+    # Every layer after the first that is refused is refused for the same reason.
+    for words in dict.fromkeys(words for report in examination.layers for words in (report.rules, report.unknown) if words):
+        terminal.say(words)
+
+
+def _number(name: str) -> Column:
+    return Column(name, justify="right")
+
+
+def _seen(report: LayerReport) -> str:
+    """The size of a receptive field."""
+    if report.field is None:
+        return "unknown" if report.layer.maps else ""
+    if not report.field.rows.step:
+        return "everything"
+    return f"{report.field.rows.size}×{report.field.columns.size}"
+
+
+def _print_trials(examination: Examination) -> None:
+    table = Table("Analysis", "", Column("Why, or what to mind", overflow="fold"), title="Analyses", title_justify="left")
+    for trial in examination.trials:
+        outcome = Text("works", style="green") if trial.works else Text("refused", style="red")
+        table.add_row(trial.analysis, outcome, terminal.plain(" ".join(trial.remarks)))
+    terminal.out().print(table)

@@ -1,0 +1,148 @@
+"""What is said of a model's input: every key, what is refused, and files that come from anywhere."""
+
+import json
+
+import pytest
+
+from cnnexplain import sidecar
+from cnnexplain.errors import ModelError, UsageError
+
+WHOLE = {
+    "size": [224, 160],
+    "colour": "bgr",
+    "scale": 1,
+    "mean": [103.9, 116.8, 123.7],
+    "std": 2,
+    "fit": "crop",
+    "crop": 0.875,
+    "interpolation": "bicubic",
+    "labels": ["cat", "dog"],
+}
+
+
+def test_every_key_is_read():
+    assert sidecar.check(WHOLE) == {
+        **WHOLE,
+        "size": (224, 160),
+        "mean": (103.9, 116.8, 123.7),
+        "std": (2.0,),
+        "labels": ("cat", "dog"),
+    }
+    assert set(WHOLE) == set(sidecar.KEYS)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("size", 28, (28, 28)),
+        ("size", "28", (28, 28)),
+        ("size", "224x160", (224, 160)),
+        ("scale", "1/255", 1 / 255),
+        ("scale", "0.5", 0.5),
+        ("mean", "1,2.5,-3", (1, 2.5, -3)),
+        ("mean", 0, (0,)),
+        ("std", "1/2", (0.5,)),
+        ("labels", "names.txt", "names.txt"),
+    ],
+)
+def test_what_is_typed_means_the_same(key, value, expected):
+    assert sidecar.check({key: value}) == {key: expected}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(("size", value) for value in (0, -1, 2.5, True, "x", "0x5", [1, 2, 3], [], None, 10**9, [28, "28"], "9" * 5000)),
+        *(("colour", value) for value in ("RGB", 1, None, ["rgb"], {})),
+        *(("scale", value) for value in (0, -1, "1/0", "0/1", "", "1/2/3", None, True, float("nan"), float("inf"), 10**400)),
+        *(("mean", value) for value in ([1, 2], [], "1,2", [1, "x", 2], {"a": 1}, [True, 0, 1], [[1], 2, 3], float("nan"))),
+        *(("std", value) for value in (0, [1, 0, 1], -1, "0", [1e400, 1, 1])),
+        *(("fit", value) for value in ("squash", None)),
+        *(("crop", value) for value in (0, 1.01, -0.5, "x", True)),
+        ("interpolation", "lanczos"),
+        *(("labels", value) for value in ([], "", [1, 2], ["a", ""], ["a", " "], None, {"0": "a"})),
+    ],
+)
+def test_a_value_that_a_key_does_not_take_is_named_with_what_it_takes(key, value):
+    with pytest.raises(UsageError, match=f"^'{key}' takes ") as caught:
+        sidecar.check({key: value})
+    assert len(str(caught.value)) < 250
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"colur": "rgb"}, "There is no key 'colur'. Did you mean 'colour'?"),
+        ({"fit": "crops"}, "'fit' takes one of stretch, crop, pad, digit, but got 'crops'. Did you mean 'crop'?"),
+        ({"interpolation": "bicubik"}, "Did you mean 'bicubic'?"),
+        (["size"], "is no list; expected keys such as 'size'"),
+        ({3: 4}, "There is no key 3."),
+    ],
+)
+def test_what_is_mistyped_gets_a_suggestion(said, words):
+    with pytest.raises(UsageError) as caught:
+        sidecar.check(said)
+    assert words in str(caught.value)
+
+
+def test_a_file_lies_beside_its_model(tmp_path):
+    (tmp_path / "net.json").write_text(json.dumps({"scale": "1/255", "labels": "names.txt"}))
+    (tmp_path / "names.txt").write_bytes("\ufeffcat\r\n Löwe \r\n\r\n".encode())
+    for name in ("net.keras", "net.h5"):
+        assert sidecar.beside(tmp_path / name) == {"scale": 1 / 255, "labels": ("cat", "Löwe")}
+    assert sidecar.beside(tmp_path / "other.keras") == {}
+
+
+def test_what_is_written_is_read(tmp_path):
+    sidecar.write(tmp_path / "net.json", WHOLE)
+    assert sidecar.beside(tmp_path / "net.keras") == sidecar.check(WHOLE)
+    with pytest.raises(UsageError):
+        sidecar.write(tmp_path / "odd.json", {"size": 0})
+    assert [path.name for path in tmp_path.iterdir()] == ["net.json"]
+
+
+def test_another_programs_file_is_no_sidecar_but_a_mistyped_one_is(tmp_path):
+    path = tmp_path / "net.json"
+    path.write_text(json.dumps({"name": "net", "input_size": 224, "preprocessing": "central crop", "classes": ["a"]}))
+    assert sidecar.beside(tmp_path / "net.keras") == {}
+    with pytest.raises(ModelError, match=r"In '.*net.json': There is no key 'name'"):
+        sidecar.read(path)
+    for mistyped in ({"lables": ["a"]}, {"Size": 3}, {"name": "net", "scale": 1}):
+        path.write_text(json.dumps(mistyped))
+        with pytest.raises(ModelError, match="There is no key"):
+            sidecar.beside(tmp_path / "net.keras")
+
+
+HOSTILE = {
+    "no JSON": (b"{", "is no JSON"),
+    "deep": (b"[" * 100_000, "is no JSON"),
+    "a long number": (b'{"size": ' + b"9" * 5000 + b"}", "is no JSON|takes whole numbers"),
+    "no text": (b"\xff\xfe\x00", "no text in UTF-8"),
+    "a list": (b"[]", "is no list"),
+    "not a number": (b'{"scale": NaN}', "'scale' takes a number above 0"),
+    "large": (b'{"labels": ["' + b"a" * (4 << 20) + b'"]}', "more than 4 MiB"),
+    "labels above": (b'{"labels": "../names.txt"}', r"names the file '../names.txt'; expected one in the same folder"),
+    "labels elsewhere": (b'{"labels": "/etc/hostname"}', "expected one in the same folder"),
+    "labels in a folder": (b'{"labels": "sub/names.txt"}', "expected one in the same folder"),
+    "labels in the parent": (b'{"labels": ".."}', "expected one in the same folder"),
+    "labels not there": (b'{"labels": "names.txt"}', "There is no file of labels"),
+    "labels with a zero byte": (b'{"labels": "a\\u0000b"}', "file of labels"),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_file_from_anywhere_gets_a_plain_error(tmp_path, kind):
+    data, words = HOSTILE[kind]
+    (tmp_path / "net.json").write_bytes(data)
+    with pytest.raises((ModelError, UsageError), match=words) as caught:
+        sidecar.beside(tmp_path / "net.keras")
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("", "holds none"), ("\n\n", "holds none"), ("a\n\nb\n", "line 2 of '.*' is empty")]
+)
+def test_labels_without_a_name_on_each_line_are_refused(tmp_path, text, words):
+    (tmp_path / "names.txt").write_text(text)
+    with pytest.raises(ModelError, match=words):
+        sidecar.read_labels(tmp_path / "names.txt")
