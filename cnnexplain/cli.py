@@ -257,7 +257,7 @@ def _doctor_command() -> Callable[..., None]:
         from cnnexplain.examination import diagnose
 
         images, verbose = given.pop("images"), given.pop("verbose")
-        if not diagnose(startup.ModelRequest.of(given), images or [], verbose=verbose):
+        if not diagnose(startup.model_request(given), images or [], verbose=verbose):
             raise typer.Exit(1)
 
     model = Annotated[str, typer.Argument(metavar="MODEL", help=startup.MODEL_HELP)]

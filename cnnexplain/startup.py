@@ -33,6 +33,8 @@ def _model_option(flag: str, metavar: str, text: str, kind: Any = str | None) ->
     return Annotated[kind, typer.Option(flag, metavar=metavar, help=escape(text), rich_help_panel=PANEL)]
 
 
+MODEL_HELP = f"A Keras model (.keras, .h5), '{models.INCLUDED}', which is included, or another name from 'cnnexplain list'."
+
 BackendOption = Annotated[
     str | None,
     typer.Option(
@@ -41,8 +43,6 @@ BackendOption = Annotated[
         help="What Keras computes with. Default: what KERAS_BACKEND or Keras' own settings say, else tensorflow.",
     ),
 ]
-MODEL_HELP = f"A Keras model (.keras, .h5), '{models.INCLUDED}', which is included, or another name from 'cnnexplain list'."
-
 MODEL_OPTIONS: dict[str, tuple[Any, Any]] = {
     "model": (
         _model_option(
