@@ -16,6 +16,8 @@ from cnnexplain.objectives import Channel, Logit
 from cnnexplain.optimize import Optimum
 from cnnexplain.stream import open_stream
 
+pytestmark = pytest.mark.numeric
+
 NAME = "activation-maximization"
 START = {"regularization": "none", "rate": 1e-6, "steps": 1}
 """With these an image stays where it starts."""
