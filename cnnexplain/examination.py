@@ -49,7 +49,8 @@ def _print_model(classifier: Classifier, examination: Examination) -> None:
     preprocess = classifier.preprocess
     labels = ", ".join(classifier.labels[:NAMED]) + (", …" if len(classifier.labels) > NAMED else "")
     kind = {"softmax": "softmax: one class of all", "sigmoid": "sigmoid: each class by itself"}[classifier.head]
-    tried = f"{examination.images} images" if examination.images else "noise; name images to be surer"
+    count = examination.images
+    tried = f"{count} image{'s' if count > 1 else ''}" if count else "noise; name images to be surer"
     rows = [
         ("model", classifier.name),
         ("input", f"{preprocess.height} rows × {preprocess.width} columns, {preprocess.colour}"),

@@ -519,7 +519,12 @@ def _provenance(run: _Run) -> dict[str, Any]:
     dataset = {} if stream is None else {"name": stream.name, "images": len(stream), "skipped": dict(stream.skipped)}
     return {
         **({"dataset": dataset} if dataset else {}),
-        "model": {"name": classifier.name, "sha256": classifier.sha256},
+        "model": {
+            "name": classifier.name,
+            "sha256": classifier.sha256,
+            "output": classifier.output,
+            "head": classifier.head,
+        },
         "plugin": {"name": plugin.name, "distribution": plugin.distribution, "version": plugin.version},
         "keras": {"version": keras.__version__, "backend": keras.backend.backend()},
     }

@@ -35,8 +35,10 @@ def find(text: str) -> Any:
     """
     module, name = check(text)
     here = os.getcwd()
-    # Last, so that a file of the folder never stands in for what is installed.
-    sys.path.append(here)
+    added = here not in sys.path
+    if added:
+        # Last, so that a file of the folder never stands in for what is installed.
+        sys.path.append(here)
     try:
         found = import_module(module)
         for part in name.split("."):
@@ -50,8 +52,9 @@ def find(text: str) -> Any:
     except ModuleNotFoundError as error:
         raise UsageError(f"Can't import '{text}': {error}, neither installed nor in the current folder.") from error
     # The module is the user's own code, and may fail in any way.
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise CnnExplainError(f"Importing '{text}' failed: {type(error).__name__}: {error}") from error
     finally:
-        sys.path.remove(here)
+        if added:
+            sys.path.remove(here)
     return found

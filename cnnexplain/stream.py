@@ -111,11 +111,9 @@ class Stream:
         preprocess = self._classifier.preprocess
         if self.name in SPLITS and not self._invert and preprocess.channels == 1 and preprocess.keeps(28, 28):
             return np.array(places), self._mnist(list(places))
-        # A place may be asked for several times, and is read but once.
-        read = {place: image for place in dict.fromkeys(places) if (image := self._read(place)) is not None}
-        found = [place for place in places if place in read]
-        inputs = np.stack([read[place][0] for place in found]) if found else np.zeros(0, np.float32)
-        return np.array(found, np.int64), ImageBatch(inputs, [read[place][1] for place in found])
+        found = [(place, *read) for place in places if (read := self._read(place)) is not None]
+        inputs = np.stack([image for _, image, _ in found]) if found else np.zeros(0, np.float32)
+        return np.array([place for place, *_ in found], np.int64), ImageBatch(inputs, [source for *_, source in found])
 
     def _read(self, place: int) -> tuple[Floats, Source] | None:
         name = self.names[place]

@@ -136,6 +136,7 @@ def test_one_of_several_outputs_is_explained(form, names, images):
         expected = outputs[place if form == "list" else name]
         np.testing.assert_allclose(clf.predict(images), keras.ops.convert_to_numpy(expected), rtol=1e-5)
         assert clf.head == head
+        assert cx.explain("saliency", clf, images).provenance["model"]["output"] == ["animal", "colour"][place]
 
 
 def test_a_model_of_any_size_is_given_one(random):

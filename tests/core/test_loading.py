@@ -217,11 +217,18 @@ def test_a_custom_object_that_is_not_there_is_said(own, name, kind, words):
     assert words in str(caught.value)
 
 
-def test_a_file_of_the_current_folder_never_stands_in_for_what_is_installed(own, tmp_path, model):
-    (tmp_path / "colorsys.py").write_text("raise SystemExit")
+def test_a_file_of_the_current_folder_never_stands_in_for_what_is_installed(tmp_path, model, monkeypatch):
+    for folder, code in (("installed", "Mine = 3"), ("here", "raise SystemExit")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "of_one_name.py").write_text(code)
+    monkeypatch.syspath_prepend(str(tmp_path / "installed"))
+    monkeypatch.chdir(tmp_path / "here")
     model().save("plain.keras")
-    with pytest.raises(UsageError, match="has no 'Mine'"):
-        cx.load("plain.keras", custom_objects="colorsys:Mine")
+    with pytest.raises(UsageError, match="a class or a function, but got 3"):
+        cx.load("plain.keras", custom_objects="of_one_name:Mine")
+    (tmp_path / "here" / "of_another.py").write_text("raise SystemExit(5)")
+    with pytest.raises(cx.CnnExplainError, match="Importing 'of_another:Mine' failed: SystemExit: 5"):
+        cx.load("plain.keras", custom_objects="of_another:Mine")
 
 
 PLAIN = {"height": 12, "width": 10}
@@ -277,7 +284,7 @@ def test_a_size_that_the_model_leaves_open_is_said_or_guessed(random):
     clf = cx.load(model, preprocess={"size": [20, 30]})
     assert clf.preprocess == Preprocess(20, 30, assumed=("range",))
     images = random.uniform(0, 1, (1, 20, 30, 3)).astype(np.float32)
-    np.testing.assert_allclose(clf.logits(images), np.asarray(model(images)), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(clf.logits(images), keras.ops.convert_to_numpy(model(images)), rtol=1e-4, atol=1e-6)
 
 
 def test_preprocessing_is_also_a_file_or_the_name_of_a_function(path, tmp_path, own):

@@ -72,7 +72,9 @@ def test_the_network_is_keras_own_with_its_input_and_labels(weights, random):
     network = keras.applications.MobileNetV2(weights=None)
     network.load_weights(weights)
     pixels = random.uniform(0, 255, (1, 224, 224, 3)).astype(np.float32)
-    own = np.asarray(network(keras.applications.mobilenet_v2.preprocess_input(pixels.copy()), training=False))
+    own = keras.ops.convert_to_numpy(
+        network(keras.applications.mobilenet_v2.preprocess_input(pixels.copy()), training=False)
+    )
     np.testing.assert_allclose(clf.predict(clf.preprocess.encode(pixels / 255)), own, rtol=1e-3, atol=1e-7)
 
 

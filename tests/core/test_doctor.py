@@ -1,0 +1,163 @@
+"""What `cnnexplain doctor` understands of a model, and what it finds."""
+
+import keras
+import networks
+import numpy as np
+import pytest
+
+import cnnexplain as cx
+from cnnexplain import doctor, registry
+from cnnexplain.doctor import examine
+
+
+@pytest.fixture
+def photos(random):
+    """Twenty images of pixels from 0 to 255, smooth as photographs are."""
+    coarse = random.uniform(0, 255, (20, 3, 2, 3))
+    return coarse.repeat(3, axis=1).repeat(4, axis=2).round().astype(np.uint8)
+
+
+@pytest.fixture
+def untried(monkeypatch):
+    """No analysis is installed, so that none is tried."""
+    monkeypatch.setattr(doctor.registry, "load", lambda: registry.collect([]))
+
+
+def network(graph, head="softmax", **options):
+    net, model = networks.build(graph, head)
+    return net, cx.load(model, **{"preprocess": cx.Preprocess(*networks.SHAPE[:2]), **options})
+
+
+def test_a_model_without_trouble_is_well(photos):
+    _, clf = network("residual")
+    found = examine(clf, photos)
+    assert (found.findings, found.well, found.images) == ((), True, 20)
+    assert {trial.analysis: trial.works for trial in found.trials} == dict.fromkeys(
+        ["activation-maximization", "deconvnet", "intermediate-outputs", "inversion", "occlusion", "saliency"], True
+    )
+    stem = {report.layer.name: report for report in found.layers}["stem"]
+    assert (stem.layer.kind, stem.layer.shape, stem.layer.parameters) == ("Conv2D", (5, 4, 4), 3 * 3 * 3 * 4 + 4)
+    assert (stem.field.rows.size, stem.unknown, stem.rules) == (3, "", "")
+    assert sum(report.layer.parameters for report in found.layers) == clf.model.count_params()
+
+
+def test_the_parameters_of_a_shared_layer_count_once():
+    _, clf = network("shared")
+    assert [clf.layer(name).parameters for name in ("conv", "conv:2")] == [3 * 3 * 3 * 3 + 3, 0]
+
+
+def test_what_is_refused_is_said_by_layer(photos):
+    _, clf = network("dilated")
+    found = examine(clf, photos)
+    reports = {report.layer.name: report for report in found.layers}
+    assert reports["conv"].rules == ""
+    assert "'leaky' (LeakyReLU) is neither a ReLU" in reports["leaky"].rules
+    assert "'leaky' (LeakyReLU)" in reports["pool"].rules
+    trials = {trial.analysis: trial for trial in found.trials}
+    assert not trials["deconvnet"].works
+    assert "'leaky' (LeakyReLU)" in trials["deconvnet"].remarks[0]
+    assert trials["saliency"].works
+    assert not found.well
+
+
+def test_an_input_range_that_is_guessed_is_said(photos, untried):
+    _, model = networks.build("plain", "softmax")
+    found = examine(cx.load(model), photos)
+    assert any("Nothing tells the range of the input: pixels are scaled to 0 to 1" in words for words in found.findings)
+    assert not found.well
+
+
+def calibrated(photos, scale, mean):
+    """A network whose normalization learnt from these photographs in that range of the input."""
+    net, model = networks.build("residual", "softmax")
+    layer = net.steps[1][1]
+    given = photos.astype(np.float64) * scale - mean
+    seen = net.compute(given)["stem"].reshape(-1, 4)
+    gamma, beta, *_ = layer.get_weights()
+    layer.set_weights([gamma, beta, seen.mean(axis=0), seen.var(axis=0)])
+    return model
+
+
+@pytest.mark.parametrize(
+    ("scale", "mean", "words"),
+    [(1.0, 0, "--input-scale 1 it"), (1 / 255, 0, None)],
+)
+def test_an_input_range_that_does_not_fit_is_found(photos, untried, scale, mean, words):
+    clf = cx.load(calibrated(photos, scale, mean), preprocess=cx.Preprocess(*networks.SHAPE[:2]))
+    found = [each for each in examine(clf, photos).findings if "does not fit" in each]
+    assert len(found) == (words is not None)
+    assert words is None or ("'stem'" in found[0] and f"with {words} would be" in found[0])
+
+
+def test_pixels_that_are_scaled_twice_are_found(photos, untried):
+    parts = [keras.layers.Rescaling(1 / 255), keras.layers.Flatten(), keras.layers.Dense(3, activation="softmax")]
+    model = keras.Sequential([keras.Input(networks.SHAPE), *parts])
+    assert any(
+        "scaled twice" in each
+        for each in examine(cx.load(model, preprocess=cx.Preprocess(*networks.SHAPE[:2])), photos).findings
+    )
+    assert not any("scaled twice" in each for each in examine(cx.load(model), photos).findings)
+
+
+def test_a_head_that_saturates_is_found(photos, untried):
+    net, model = networks.build("plain", "softmax")
+    scores = net.steps[-1][1]
+    scores.set_weights([1000 * weight for weight in scores.get_weights()])
+    found = examine(cx.load(model, preprocess=cx.Preprocess(*networks.SHAPE[:2])), photos).findings
+    assert any("The softmax saturates: for 20 of 20 images" in each for each in found)
+
+
+def test_dead_channels_are_counted(photos, untried):
+    net, model = networks.build("plain", "softmax")
+    kernel, bias = net.steps[0][1].get_weights()
+    bias[:2], kernel[..., :2] = -1, 0
+    net.steps[0][1].set_weights([kernel, bias])
+    found = examine(cx.load(model, preprocess=cx.Preprocess(*networks.SHAPE[:2])), photos)
+    assert {report.layer.name: report.dead for report in found.layers}["conv"] == 2
+    assert any("zero for all 20 images: 2 of 4 in 'conv', 2 of 4 in 'pool'" in each for each in found.findings)
+    few = examine(cx.load(model, preprocess=cx.Preprocess(*networks.SHAPE[:2])), photos[:3])
+    assert not any("zero for all" in each for each in few.findings)
+
+
+def test_a_gradient_of_zero_is_found(photos, untried):
+    net, model = networks.build("plain", "softmax")
+    net.steps[0][1].set_weights([0 * weight - 1 for weight in net.steps[0][1].get_weights()])
+    found = examine(cx.load(model, preprocess=cx.Preprocess(*networks.SHAPE[:2])), photos).findings
+    assert any("gradient of the predicted class is zero everywhere" in each for each in found)
+
+
+def test_scores_that_are_not_finite_are_found_first(photos):
+    net, model = networks.build("plain", "softmax")
+    net.steps[-1][1].set_weights([weight * np.nan for weight in net.steps[-1][1].get_weights()])
+    found = examine(cx.load(model, preprocess=cx.Preprocess(*networks.SHAPE[:2])), photos)
+    assert (found.well, found.trials) == (False, ())
+    assert "not finite for 20 images" in found.findings[0]
+
+
+def test_raw_scores_are_doubted_until_it_is_said(photos, untried):
+    _, model = networks.build("plain", "logits")
+    preprocess = cx.Preprocess(*networks.SHAPE[:2])
+    for said in (False, True):
+        found = examine(cx.load(model, preprocess=preprocess, logits=said), photos[:1]).findings
+        assert any("say so with --logits" in each for each in found) != said
+
+
+def test_the_command_prints_it_and_says_by_its_exit_code_whether_all_is_well(cli, tmp_path):
+    code, out, _ = cli("doctor", "lenet", "mnist:test/42")
+    assert code == 0
+    assert "All is well." in out
+    assert "268,820" in out
+    assert "14×14" in out
+    assert "tried on       1 image\n" in out
+    networks.build("smooth", "softmax")[1].save(tmp_path / "own.keras")
+    code, out, _ = cli("doctor", "own.keras")
+    assert code == 1
+    assert "'conv' (Conv2D with activation 'gelu')" in out
+    assert "refused" in out
+    assert "All is well" not in out
+
+
+def test_the_command_refuses_what_does_not_exist(cli):
+    code, _, err = cli("doctor", "lenett")
+    assert code == 2
+    assert "Did you mean 'lenet'?" in err
