@@ -9,6 +9,8 @@ import pytest
 import cnnexplain as cx
 from cnnexplain.errors import ModelError
 
+pytestmark = pytest.mark.numeric
+
 CASES = [
     *((graph, "softmax") for graph in networks.GRAPHS),
     *(("plain", head) for head in networks.HEADS if head != "softmax"),

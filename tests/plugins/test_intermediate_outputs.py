@@ -11,6 +11,8 @@ from matplotlib.collections import LineCollection, PolyCollection
 import cnnexplain as cx
 from cnnexplain.errors import UsageError
 
+pytestmark = pytest.mark.numeric
+
 LENET = ["conv1", "relu1", "pool1", "conv2", "relu2", "pool2", "flatten", "dense", "probabilities"]
 
 
