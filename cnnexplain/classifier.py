@@ -431,7 +431,7 @@ class Classifier:
         if call is None or not isinstance(call.inner, keras.Layer):
             return 0
         first = next(each for each in self._twin.calls if each.inner is call.inner)
-        return int(call.inner.count_params()) if first is call else 0
+        return sum(math.prod(weight.shape) for weight in call.inner.weights) if first is call else 0
 
     def _forward(self, names: tuple[str, ...]) -> Callable[[Array], list[Array]]:
         def build() -> Callable[[Array], list[Array]]:

@@ -45,7 +45,8 @@ def gradient(
 
 def with_pullback(function: Callable[[Any], Any], pull: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
     """`function`, but its pull-back at x of a signal is pull(x, signal)."""
-    pulled = jax.custom_vjp(function)
+    # JAX would give the rules what else the function could take, too.
+    pulled = jax.custom_vjp(lambda x: function(x))  # noqa: PLW0108
     pulled.defvjp(lambda x: (function(x), x), lambda x, signal: (pull(x, signal),))
     return pulled  # type: ignore[no-any-return]
 

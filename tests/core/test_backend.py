@@ -107,6 +107,11 @@ def test_a_pullback_takes_the_place_of_the_derivative_and_of_nothing_else(random
     values, slope = gradient(backend.current().with_pullback(ops.tanh, lambda y, signal: signal * (1 - ops.tanh(y) ** 2)))
     np.testing.assert_allclose(values, exact(x.astype(float), w, weights), rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(slope, central(lambda x: exact(x, w, weights), x.astype(float)), rtol=1e-4, atol=1e-5)
+    # Of a function that could take more than it is given.
+    softened = backend.current().with_pullback(keras.activations.relu, lambda y, signal: signal * ops.sigmoid(y))
+    _, slope = gradient(softened)
+    expected = (w / (1 + np.exp(-x.reshape(-1, 6) @ weights))) @ weights.T
+    np.testing.assert_allclose(slope.reshape(-1, 6), expected, rtol=1e-4, atol=1e-5)
     # Any other, of what the function was given and of the signal.
     values, slope = gradient(backend.current().with_pullback(ops.tanh, lambda y, signal: 3 * signal + y))
     np.testing.assert_allclose(values, exact(x.astype(float), w, weights), rtol=1e-5, atol=1e-5)

@@ -10,6 +10,8 @@ import pytest
 import cnnexplain as cx
 from cnnexplain.errors import ModelError, UsageError
 
+pytestmark = pytest.mark.numeric
+
 
 def nodes(model):
     """How often each layer was called symbolically, nested ones included."""

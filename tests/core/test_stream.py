@@ -49,6 +49,18 @@ def test_a_folder_is_taken_at_any_depth_and_broken_files_are_left_out(lenet, tmp
     assert [source.name for source in stream.pick([3, 0, 3]).sources] == [names[2], names[0], names[2]]
 
 
+def test_an_image_may_be_picked_several_times(lenet, tmp_path):
+    for name, index in (("a.png", 3), ("b.png", 4)):
+        Image.fromarray(datasets.sample(f"mnist:test/{index}")[0]).save(tmp_path / name)
+    stream = cx.open_stream(tmp_path, lenet)
+    list(stream.batches())
+    picked = stream.pick([1, 0, 1, 1])
+    assert [source.name for source in picked.sources] == [
+        str(tmp_path / name) for name in ("b.png", "a.png", "b.png", "b.png")
+    ]
+    np.testing.assert_array_equal(picked, cx.read_images([tmp_path / f"{name}.png" for name in "babb"], lenet))
+
+
 def test_dark_and_light_are_swapped_or_not_as_asked(lenet, tmp_path):
     Image.fromarray(255 - datasets.sample("mnist:test/3")[0]).save(tmp_path / "paper.png")
     for invert, expected in ((None, True), (True, True), (False, False)):

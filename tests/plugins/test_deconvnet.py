@@ -10,6 +10,8 @@ import cnnexplain as cx
 from cnnexplain.classifier import Layer
 from cnnexplain.errors import ModelError, UsageError
 
+pytestmark = pytest.mark.numeric
+
 RULES = ("deconvnet", "guided", "gradient")
 
 

@@ -12,6 +12,8 @@ import cnnexplain as cx
 from cnnexplain import datasets, optimize
 from cnnexplain.preprocess import Preprocess
 
+pytestmark = pytest.mark.numeric
+
 TEN = [f"mnist:test/{index}" for index in range(10)]
 MAIN = ["conv1", "pool1", "pool2", "dense", "logits"]
 LAYERS = ["conv1", "relu1", "pool1", "conv2", "relu2", "pool2", "dense", "logits"]

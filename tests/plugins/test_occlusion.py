@@ -13,6 +13,8 @@ from cnnexplain_occlusion.squares import slide
 import cnnexplain as cx
 from cnnexplain.errors import UsageError
 
+pytestmark = pytest.mark.numeric
+
 GRIDS = {"logit", "probability", "prediction", "activation"}
 
 

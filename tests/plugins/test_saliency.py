@@ -8,6 +8,8 @@ import pytest
 import cnnexplain as cx
 from cnnexplain.lenet import build
 
+pytestmark = pytest.mark.numeric
+
 
 @pytest.fixture(scope="module")
 def oracle(lenet):
