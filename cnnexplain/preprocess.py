@@ -72,6 +72,8 @@ class Preprocess:
             raise UsageError(f"Preprocess takes numbers above 0 as scale and std, but got {self.scale!r} and {self.std}.")
         if not _finite(self.crop) or not 0 < self.crop <= 1:
             raise UsageError(f"Preprocess takes a number above 0 and up to 1 as crop, but got {self.crop!r}.")
+        if self.crop != 1 and self.fit != "crop":
+            raise UsageError(f"A crop of {self.crop:g} is kept by the fit 'crop' alone, but the fit is '{self.fit}'.")
 
     @property
     def channels(self) -> int:
