@@ -120,7 +120,10 @@ class Classifier:
         self.labels: tuple[str, ...] = tuple(map(str, range(self._classes) if labels is None else labels))
         """The K names of the classes."""
         if len(self.labels) != self._classes:
-            raise UsageError(f"There are {len(self.labels)} labels for the {self._classes} classes of '{name}'.")
+            count = "There is 1 label" if len(self.labels) == 1 else f"There are {len(self.labels)} labels"
+            raise UsageError(
+                f"{count} for the {self._classes} classes of '{name}'; name each once (--labels, the sidecar or labels=)."
+            )
 
     def __repr__(self) -> str:
         height, width, channels = self.preprocess.shape
@@ -391,7 +394,7 @@ class Classifier:
         except (TypeError, ValueError):
             raise UsageError(
                 f"There is no class labelled '{wanted}'.{suggest(str(wanted), self.labels)} "
-                f"The model has {self._classes} classes, {self.labels[0]} to {self.labels[-1]}."
+                f"The model has {self._classes} classes, '{self.labels[0]}' to '{self.labels[-1]}'."
             ) from None
         if not 0 <= index < self._classes:
             raise UsageError(f"There is no class {index}: the model has {self._classes}, 0 to {self._classes - 1}.")
@@ -513,7 +516,8 @@ def _check_input(model: Any, preprocess: Preprocess) -> None:
     shape = tuple(model.inputs[0].shape[1:])
     if any(size not in (None, given) for size, given in zip(shape, preprocess.shape, strict=True)):
         raise UsageError(
-            f"The model '{model.name}' takes {_named(shape)}, but its preprocessing gives {_named(preprocess.shape)}."
+            f"The model '{model.name}' takes {_named(shape)}, but was said to take {_named(preprocess.shape)}; "
+            "say its own size and colours (--input-size, --input-colour, the sidecar or preprocess=)."
         )
 
 
@@ -555,7 +559,7 @@ def _named(shape: tuple[int | None, ...]) -> str:
 
 
 def told(model: Any) -> Preprocess:
-    """What a model tells of its input, the rest assumed: the LeNet's is MNIST's, a Rescaling layer takes pixels up to 255.
+    """What a model tells of its input, the rest assumed: the LeNet's is MNIST's, a first layer that scales tells its range.
 
     Raises:
         ModelError: The model is no classifier of images.
@@ -589,6 +593,12 @@ def told(model: Any) -> Preprocess:
     for layer in itertools.takewhile(lambda layer: not hasattr(layer, "kernel"), _leaves(model)):
         if isinstance(layer, keras.layers.Rescaling) and np.all(np.abs(np.multiply(layer.scale, 191) - 1.125) < 0.4):
             return Preprocess(height, width, colour, scale=1.0, assumed=size)
+        if isinstance(layer, keras.layers.Normalization) and layer.built and not layer.invert:
+            # Pictures deviate from their mean by about a quarter of their range.
+            spread = np.sqrt(keras.ops.convert_to_numpy(keras.ops.cast(layer.variance, "float32")))
+            for white in (1, 255):
+                if np.all((spread > 0.1 * white) & (spread < 0.5 * white)):
+                    return Preprocess(height, width, colour, scale=white / 255, assumed=size)
     return Preprocess(height, width, colour, assumed=(*size, "range"))
 
 

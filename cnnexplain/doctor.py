@@ -23,9 +23,9 @@ SURE = 1e-6
 ENOUGH, MANY = 16, 1 / 3
 """A layer of which more than `MANY` of the channels are zero for all of at least `ENOUGH` images is worth a word."""
 
-FAR, BETTER = 0.5, 0.5
-"""A normalization that is given other numbers than it learnt from by more nats than `FAR` is worth a word, where another
-range of the input brings that to `BETTER` of it."""
+FAR, NEAR = 0.5, 0.1
+"""A normalization that is given other numbers than it learnt from, by more nats than `FAR`, is worth a word where another
+range of the input brings that below `NEAR`."""
 
 RANGES: dict[str, dict[str, Any]] = {
     "--input-scale 1/255": {"scale": 1 / 255, "mean": (0.0,), "std": (1.0,)},
@@ -55,14 +55,14 @@ class LayerReport:
         field: The receptive field of its units; None where it has no feature maps, or the field is not known.
         unknown: Why the receptive field of its feature maps is not known, or "".
         rules: Why the rules for ReLUs can't bring its feature maps down to the pixels, or "".
-        dead: How many of its channels are zero for all the images.
+        silent: How many of its channels are zero for all the images.
     """
 
     layer: Layer
     field: Field | None
     unknown: str
     rules: str
-    dead: int
+    silent: int
 
 
 @dataclass(frozen=True)
@@ -160,10 +160,12 @@ def _layers(classifier: Classifier, images: Floats) -> Iterator[LayerReport]:
 
 def _tried(analysis: Analysis, classifier: Classifier, batch: ImageBatch) -> Trial:
     asked: dict[str, Any] = dict(analysis.trial)
-    if "dataset" in analysis.inputs:
+    shown = batch[:1] if "images" in analysis.inputs else None
+    # Not the whole of MNIST, where a few images will do.
+    if "dataset" in analysis.inputs and shown is not None:
         asked["dataset"] = batch
     try:
-        record = explain(analysis.name, classifier, batch[:1] if "images" in analysis.inputs else None, **asked)
+        record = explain(analysis.name, classifier, shown, **asked)
     except CnnExplainError as error:
         return Trial(analysis.name, False, (str(error),))
     return Trial(analysis.name, True, record.warnings)
@@ -194,8 +196,8 @@ def _range(classifier: Classifier, images: Floats, *, known: bool) -> Iterator[s
     preprocess, own = classifier.preprocess, told(classifier.model)
     if "range" not in own.assumed and not np.isclose(preprocess.high, own.high, rtol=0.5):
         yield (
-            f"The model has a Rescaling layer for pixels up to {own.high:g}, but its input is given from "
-            f"{preprocess.low:g} to {preprocess.high:g}: it is scaled twice."
+            f"The model begins with a layer that scales pixels up to {own.high:g}, but its input is given from "
+            f"{preprocess.low:g} to {preprocess.high:g}: it does not fit."
         )
     first = classifier.first_normalization
     if first is None or not known:
@@ -220,10 +222,10 @@ def _range(classifier: Classifier, images: Floats, *, known: bool) -> Iterator[s
         if preprocess.channels == 3 or len(fields["mean"]) == 1
     }
     best = min(fitting, key=lambda words: fitting[words])
-    if fitting[best] < BETTER * here:
+    if fitting[best] < NEAR:
         yield (
-            f"The input range does not fit: what '{source}' puts out is {here:.2g} nats from what the normalization after "
-            f"it learnt; with {best} it would be {fitting[best]:.2g}."
+            f"The input range may not be the one of the training: the normalization after '{source}' learnt from other "
+            f"numbers than it is given ({here:.2g} nats apart); with {best} they would agree ({fitting[best]:.2g})."
         )
 
 
@@ -251,8 +253,8 @@ def _flat(classifier: Classifier, batch: ImageBatch) -> Iterator[str]:
 
 
 def _dead(layers: Sequence[LayerReport], images: int) -> Iterator[str]:
-    dead = [report for report in layers if report.dead > MANY * report.layer.shape[-1]] if images >= ENOUGH else []
+    dead = [report for report in layers if report.silent > MANY * report.layer.shape[-1]] if images >= ENOUGH else []
     if dead:
-        named = ", ".join(f"{report.dead} of {report.layer.shape[-1]} in '{report.layer.name}'" for report in dead[:8])
+        named = ", ".join(f"{report.silent} of {report.layer.shape[-1]} in '{report.layer.name}'" for report in dead[:8])
         more = f" and in {len(dead) - 8} more layers" if len(dead) > 8 else ""
         yield f"Channels that are zero for all {images} images: {named}{more}."

@@ -67,14 +67,14 @@ def _print_model(classifier: Classifier, examination: Examination) -> None:
 
 def _print_layers(examination: Examination) -> None:
     columns = [Column("Layer", overflow="fold"), Column("Kind"), Column("Shape"), _number("Parameters"), _number("Sees")]
-    table = Table(*columns, "ReLU rules", _number("Dead"), title="Layers", title_justify="left")
+    table = Table(*columns, "ReLU rules", _number("Silent"), title="Layers", title_justify="left")
     for report in examination.layers:
         layer = report.layer
         shape = "×".join(map(str, layer.shape)) or "1"
-        dead = f"{report.dead} of {layer.shape[-1]}" if report.dead else ""
+        silent = f"{report.silent} of {layer.shape[-1]}" if report.silent else ""
         rules = "" if not layer.maps else "no" if report.rules else "yes"
         table.add_row(
-            *map(terminal.plain, (layer.name, layer.kind, shape, f"{layer.parameters:,}", _seen(report), rules, dead))
+            *map(terminal.plain, (layer.name, layer.kind, shape, f"{layer.parameters:,}", _seen(report), rules, silent))
         )
     terminal.out().print(table)
     # Every layer after the first that is refused is refused for the same reason.

@@ -8,7 +8,7 @@ import math
 import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -17,7 +17,7 @@ import numpy as np
 from cnnexplain import datasets
 from cnnexplain.arrays import Array, Floats
 from cnnexplain.errors import ImageError, UsageError, suggest
-from cnnexplain.preprocess import LARGEST, Preprocess
+from cnnexplain.preprocess import LARGEST, Preprocess, middle_part
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -35,6 +35,9 @@ MAX_PIXELS = 100_000_000
 
 LARGE = 4_000_000
 """Of an image of more pixels only a smaller one is made in floating-point numbers, which take four times the memory."""
+
+LYING = (2, 4, 5, 6)
+"""Of Pillow's ways to turn an image those that swap its sides: by right angles, and at its diagonals."""
 
 STRIP = 16
 """How many rows of the smaller one are made at a time."""
@@ -239,18 +242,19 @@ def read(name: str, preprocess: Preprocess, invert: bool | None) -> tuple[Floats
         ImageError: It can't be read.
     """
     if Path(name).exists() or not _is_sample(name):
-        sha256, pixels = _file(name, preprocess)
+        sha256, pixels, cut = _file(name, preprocess)
     else:
         digit, _ = datasets.sample(name)
-        sha256, pixels = hashlib.sha256(digit.tobytes()).hexdigest(), digit[..., None].astype(np.float32) / 255
-    image, inverted = preprocess.apply(pixels, invert)
+        sha256, pixels, cut = hashlib.sha256(digit.tobytes()).hexdigest(), digit[..., None].astype(np.float32) / 255, False
+    rest = replace(preprocess, fit="stretch") if cut else preprocess
+    image, inverted = rest.apply(pixels, invert)
     if preprocess.digits and float(image.max()) == preprocess.low:
         raise ImageError(f"'{name}' shows nothing that stands out from its ground, so there is no digit to explain.")
-    return image, Source(name, sha256, inverted, resized=not preprocess.keeps(*pixels.shape[:2]))
+    return image, Source(name, sha256, inverted, resized=cut or not preprocess.keeps(*pixels.shape[:2]))
 
 
-def _file(name: str, preprocess: Preprocess) -> tuple[str, Floats]:
-    """The hash of a file, and its pixels as `_pixels` gives them."""
+def _file(name: str, preprocess: Preprocess) -> tuple[str, Floats, bool]:
+    """The hash of a file, then what `_pixels` gives of it."""
     try:
         if not Path(name).is_file():
             raise ImageError(f"'{name}' is not a file.")
@@ -260,12 +264,12 @@ def _file(name: str, preprocess: Preprocess) -> tuple[str, Floats]:
             file.seek(0)
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             file.seek(0)
-            return sha256, _decode(file, name, preprocess)
+            return sha256, *_decode(file, name, preprocess)
     except OSError as error:
         raise ImageError(f"Can't read '{name}': {error.strerror}.") from error
 
 
-def _decode(file: BinaryIO, name: str, preprocess: Preprocess) -> Floats:
+def _decode(file: BinaryIO, name: str, preprocess: Preprocess) -> tuple[Floats, bool]:
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -289,27 +293,19 @@ def _bomb(name: str) -> str:
     return f"The image '{name}' has more than {MAX_PIXELS // 10**6} megapixels: too large, or a decompression bomb."
 
 
-def _pixels(image: Image.Image, name: str, preprocess: Preprocess) -> Floats:
-    """(h, w, 1 or 3) float32 from 0 to 1, upright; of a large image fewer pixels than it has."""
+def _pixels(image: Image.Image, name: str, preprocess: Preprocess) -> tuple[Floats, bool]:
+    """(h, w, 1 or 3) float32 from 0 to 1, upright, fewer of a large image; and whether these are its middle alone."""
     turn = _turn(image)
-    lying = turn is not None and turn >= turn.TRANSPOSE
-    height, width = (image.width, image.height) if lying else (image.height, image.width)
-    rows, columns = _size(height, width, preprocess) if height * width > LARGE else (height, width)
-    if rows * columns > max(4 * LARGE, 16 * preprocess.height * preprocess.width):
-        raise ImageError(
-            f"The image '{name}' of {height}×{width} pixels is too long for its breadth; cut it to what matters."
-        )
-    size = (rows, columns) if lying else (columns, rows)
-    # A JPEG can be decoded at a half, a quarter or an eighth of its size; the box is what that is of the whole.
-    drafted = None if size == image.size else image.draft(None, size)
-    box = drafted[1] if drafted is not None else (0, 0, *image.size)
+    large = image.width * image.height > LARGE
     deep = image.mode.startswith(("I", "F"))
     mode = "F" if deep else "RGBA" if image.has_transparency_data else "L" if image.mode in ("1", "L") else "RGB"
-    small = _shrunk(image, mode, size, box[2:]) if size != image.size else image.convert(mode)
+    small = _small(image, mode, preprocess, lying=turn in LYING) if large else image.convert(mode)
     values = np.asarray(small if turn is None else small.transpose(turn), np.float32)
     if deep:
-        return _deep(values, image, name)
-    return _composite(values / 255) if mode == "RGBA" else np.atleast_3d(values) / 255
+        pixels = _deep(values, image, name)
+    else:
+        pixels = _composite(values / 255) if mode == "RGBA" else np.atleast_3d(values) / 255
+    return pixels, large and preprocess.fit == "crop"
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:
@@ -329,37 +325,57 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
     return turns.get(image.getexif().get(ExifTags.Base.Orientation, 1))
 
 
-def _size(height: int, width: int, preprocess: Preprocess) -> tuple[int, int]:
-    """The rows and columns that are made of a large picture: by whole factors fewer, twice what the model takes at least."""
-    sides = (2 * LARGEST, 2 * LARGEST) if preprocess.digits else (2 * preprocess.height, 2 * preprocess.width)
-    down, across = height / sides[0], width / sides[1]
-    if preprocess.fit == "crop":
-        down = across = min(down, across) * preprocess.crop
-    elif preprocess.fit != "stretch":
-        down = across = max(down, across)
-    return (max(1, round(height / max(1, int(down)))), max(1, round(width / max(1, int(across)))))
-
-
-def _shrunk(image: Image.Image, mode: str, size: tuple[int, int], extent: tuple[float, float]) -> Image.Image:
-    """An image of that mode and smaller size (columns, rows), each pixel a mean; made strip by strip, to save memory.
+def _small(image: Image.Image, mode: str, preprocess: Preprocess, *, lying: bool) -> Image.Image:
+    """What the model takes of a large image, by whole factors smaller, but twice the model's input at least; strip by strip.
 
     Args:
-        image: Of which the upper left part is taken.
-        mode: "F", "L", "RGB", or "RGBA", of which the mean is taken as it would be seen.
-        size: Of the result.
-        extent: Of the part, in pixels, (columns, rows).
+        image: The image.
+        mode: Of the result: "F", "L", "RGB", or "RGBA", of which means are taken as they would be seen.
+        preprocess: The model's input.
+        lying: Whether the image is still to be turned by a right angle.
     """
     from PIL import Image
 
-    small = Image.new(mode, size)
-    step = extent[1] / size[1]
-    for top in range(0, size[1], STRIP):
-        bottom = min(top + STRIP, size[1])
-        first, last = int(top * step), min(math.ceil(bottom * step), image.height)
+    # Where the model sees single pixels no means are made of them.
+    single = preprocess.interpolation == "nearest"
+    box = _taken(image.size, preprocess, lying=lying)
+    size = _size((box[2] - box[0], box[3] - box[1]), preprocess, lying=lying)
+    # A JPEG can be decoded at a half, a quarter or an eighth of its size. Twice as much as is needed keeps the error, which
+    # is that of blocks of pixels, half as large.
+    whole = image.size
+    wanted = (2 * size[0] * whole[0] // (box[2] - box[0]), 2 * size[1] * whole[1] // (box[3] - box[1]))
+    drafted = None if single else image.draft(None, wanted)
+    scale = 1 if drafted is None else drafted[1][2] / whole[0]
+    left, top, right, bottom = (scale * side for side in box)
+    size = _size((right - left, bottom - top), preprocess, lying=lying)
+    small, step = Image.new(mode, size), (bottom - top) / size[1]
+    for row in range(0, size[1], STRIP):
+        end = min(row + STRIP, size[1])
+        first, last = int(top + row * step), min(math.ceil(top + end * step), image.height)
         strip = image.crop((0, first, image.width, last)).convert(mode)
-        box = (0.0, top * step - first, extent[0], min(bottom * step, last) - first)
-        small.paste(strip.resize((size[0], bottom - top), Image.Resampling.BOX, box), (0, top))
+        part = (left, top + row * step - first, right, min(top + end * step, last) - first)
+        method = Image.Resampling.NEAREST if single else Image.Resampling.BOX
+        small.paste(strip.resize((size[0], end - row), method, part), (0, row))
     return small
+
+
+def _taken(size: tuple[int, int], preprocess: Preprocess, *, lying: bool) -> tuple[int, int, int, int]:
+    """The first column and row that a model takes of an image of that size, and those after the last."""
+    if preprocess.fit != "crop":
+        return 0, 0, *size
+    aspect = preprocess.width / preprocess.height if lying else preprocess.height / preprocess.width
+    top, left, rows, columns = middle_part(size[1], size[0], aspect, preprocess.crop)
+    return left, top, left + columns, top + rows
+
+
+def _size(extent: tuple[float, float], preprocess: Preprocess, *, lying: bool) -> tuple[int, int]:
+    """The (columns, rows) that are made of what is taken of a large image, (width, height) pixels."""
+    sides = (2 * LARGEST, 2 * LARGEST) if preprocess.digits else (2 * preprocess.width, 2 * preprocess.height)
+    across, down = (length / side for length, side in zip(extent, sides[::-1] if lying else sides, strict=True))
+    if preprocess.fit in ("pad", "digit"):
+        across = down = max(across, down)
+    columns, rows = (round(length / max(1, int(factor))) for length, factor in zip(extent, (across, down), strict=True))
+    return max(1, columns), max(1, rows)
 
 
 def _deep(values: Floats, image: Image.Image, name: str) -> Floats:

@@ -38,7 +38,7 @@ def load(
     labels: Sequence[str] | str | os.PathLike[str] | None = None,
     output: str | None = None,
     logits: bool = False,
-    custom_objects: Mapping[str, Any] | Iterable[Any] | str = (),
+    custom_objects: Mapping[str, Any] | Iterable[Any] | str | None = None,
     weights: str | os.PathLike[str] | None = None,
 ) -> Classifier:
     """A classifier to explain.
@@ -129,6 +129,7 @@ def _by_name(objects: Any) -> dict[str, Any]:
     if isinstance(objects, Mapping):
         return dict(objects)
     found: dict[str, Any] = {}
+    objects = () if objects is None else objects
     for each in [objects] if isinstance(objects, str) or callable(objects) else objects:
         thing = references.find(each) if isinstance(each, str) else each
         if not callable(thing) or not hasattr(thing, "__name__"):
@@ -160,6 +161,9 @@ def _said(said: Any, shape: tuple[int, int, int]) -> Preprocess | Mapping[str, A
 def _over(preprocess: Preprocess, said: Mapping[str, Any]) -> Preprocess:
     """A preprocessing with what was said in the place of what stood there."""
     fields = {key: value for key, value in said.items() if key not in ("size", "labels")}
+    # Another way to fit pictures into the input leaves a share of theirs that was to be kept without a meaning.
+    if said.get("fit", "crop") != "crop":
+        fields.setdefault("crop", 1.0)
     if "size" in said:
         fields["height"], fields["width"] = said["size"]
     # Without a scale, the range remains a guess.

@@ -178,4 +178,6 @@ def _foreign(config: Any) -> set[str]:
     # Older files have class names alone.
     bare = {str(found["class_name"]) for found in _objects(config) if not {"module", "registered_name"} & set(found)}
     homes = [getattr(keras, home) for home in HOMES if hasattr(keras, home)]
-    return foreign | {name for name in bare if not any(hasattr(home, name) for home in homes) and name != "Functional"}
+    foreign |= {name for name in bare if not any(hasattr(home, name) for home in homes) and name != "Functional"}
+    # Between two underscores stands what Keras itself notes, such as tensors.
+    return {name for name in foreign if not name.startswith("__")}

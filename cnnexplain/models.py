@@ -33,6 +33,8 @@ def find(name: str | os.PathLike[str]) -> Path | NamedModel:
     """
     if name == INCLUDED:
         return asset("lenet.keras")
+    if Path(name).suffix.lower() == ".json":
+        raise UsageError(f"'{name}' is a JSON file and no model; give the model file that it lies beside (.keras or .h5).")
     if is_file(name) or isinstance(name, os.PathLike):
         return existing(name, "model file", [INCLUDED])
     # Reading what is installed takes a fifth of a start.

@@ -168,11 +168,16 @@ def request(
         "options": dict(run.options),
         "target": target,
         "against": against,
-        "images": {"count": len(names), "sha256": hashlib.sha256(json.dumps(names).encode()).hexdigest()},
+        "images": {"count": len(names), "sha256": _hash(names)},
+        "labels": {"count": len(classifier.labels), "sha256": _hash(classifier.labels)},
         "input": asdict(classifier.preprocess),
         "cnnexplain": __version__,
         **provenance,
     }
+
+
+def _hash(names: Sequence[str]) -> str:
+    return hashlib.sha256(json.dumps(names).encode()).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,8 @@ class Result:
     Args:
         arrays: Arrays by name. For an analysis of images each has the images as its first axis.
         facts: JSON-able values by name. For an analysis of images each is a sequence with one entry per image.
-        overview: For an analysis of images that also asks for `dataset`: what it found that belongs to none of the images.
+        overview: For an analysis of images that also asks for `dataset`: what it found that belongs to none of the images;
+            None where it was given no data set.
         warnings: What the user should be told of, a sentence each.
     """
 
@@ -112,19 +113,22 @@ class Analysis:
         draw: Draws image `index` of a `Record` as a Matplotlib figure; reads arrays, computes nothing. None for an analysis
             that asks for no images.
         paper: Who defined the method, where: authors, year, arXiv number.
-        overview: Draws what belongs to no single image: `Record` ↦ figures by name.
+        overview: Draws what belongs to no single image: `Record` ↦ figures by name. An analysis of images that has one asks
+            for `dataset` too; its record is that of the first images.
         note: A sentence on what the pictures don't show, which users read beside them.
         trial: Options with which `cnnexplain doctor` quickly tries whether it works on a model.
 
     What `run` can ask for:
         classifier: The `Classifier`.
-        images: (N, H, W, C) float32 in the model's input range. Large numbers of images come in chunks that fit the memory,
-            except to an analysis that also asks for `dataset`, which gets them all at once, and once.
+        images: (N, H, W, C) float32 in the model's input range. Many images come a few at a time, in calls that know nothing
+            of each other.
         targets: (N,) int64, the class to explain for each image. Naming it gives the analysis the option `target`.
         objectives: The `Objective` to explain for each image, a list. Naming it gives the options `target` and `against`.
             Without `images`: those that the user asks for, or an empty list.
-        dataset: A `Stream` of images; None where the model is of no digits and neither data set nor images are given. Naming
-            it gives the option `dataset`.
+        dataset: A `Stream` of images; where none is named, of MNIST's test digits for a model of digits, else of all the
+            images that are explained. None where there are none of these, and in every call but the first for the same
+            images, since what is found there belongs to none of them: it goes into `Result.overview`. Naming it gives the
+            option `dataset`.
         progress: A function to be called with how much of the work is done, and of how much.
 
     Raises:
@@ -152,6 +156,11 @@ class Analysis:
             raise PluginError(f"run() of '{self.name}' has no docstring; its first line is what users read.")
         if "images" in self.inputs and not callable(self.draw):
             raise PluginError(f"'{self.name}' asks for images and needs a function as draw, but got {self.draw!r}.")
+        if "images" in self.inputs and self.overview is not None and "dataset" not in self.inputs:
+            raise PluginError(
+                f"'{self.name}' asks for images and offers an overview, but asks for no data set; "
+                "what is found for the images is drawn image by image."
+            )
         if "images" not in self.inputs and (self.draw is not None or not callable(self.overview)):
             raise PluginError(
                 f"'{self.name}' asks for no images: it needs a function as overview and None as draw, "

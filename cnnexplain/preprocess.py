@@ -72,6 +72,8 @@ class Preprocess:
             raise UsageError(f"Preprocess takes numbers above 0 as scale and std, but got {self.scale!r} and {self.std}.")
         if not _finite(self.crop) or not 0 < self.crop <= 1:
             raise UsageError(f"Preprocess takes a number above 0 and up to 1 as crop, but got {self.crop!r}.")
+        if self.crop != 1 and self.fit != "crop":
+            raise UsageError(f"A crop of {self.crop:g} is kept by the fit 'crop' alone, but the fit is '{self.fit}'.")
 
     @property
     def channels(self) -> int:
@@ -178,11 +180,15 @@ def middle(picture: Floats, aspect: float, share: float) -> Floats:
         aspect: Rows over columns of the part.
         share: Of the sides of the largest part that has this aspect.
     """
-    height, width = picture.shape[:2]
+    top, left, rows, columns = middle_part(picture.shape[0], picture.shape[1], aspect, share)
+    return np.asarray(picture[top : top + rows, left : left + columns], np.float32)
+
+
+def middle_part(height: int, width: int, aspect: float, share: float) -> tuple[int, int, int, int]:
+    """The first row and column and the numbers of rows and columns of what `middle` takes of a picture of that size."""
     rows = max(1, round(share * min(height, width * aspect)))
     columns = max(1, round(share * min(width, height / aspect)))
-    top, left = (height - rows) // 2, (width - columns) // 2
-    return np.asarray(picture[top : top + rows, left : left + columns], np.float32)
+    return (height - rows) // 2, (width - columns) // 2, rows, columns
 
 
 def letterbox(picture: Floats, height: int, width: int, interpolation: Interpolation = "bilinear") -> Floats:

@@ -19,7 +19,7 @@ def check(text: str) -> tuple[str, str]:
     """
     parts = re.fullmatch(r"([^\W\d]\w*(?:\.[^\W\d]\w*)*):([^\W\d]\w*(?:\.[^\W\d]\w*)*)", text)
     if parts is None:
-        raise UsageError(f"Expected module:name, such as my_layers:Swish, but got '{text[:80]}'.")
+        raise UsageError(f"Expected module:name, such as my_module:my_function, but got '{text[:80]}'.")
     return parts[1], parts[2]
 
 

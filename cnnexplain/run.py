@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 OUT = Path("cnnexplain-out")
 SHOWN = 20
 """How many images the closing table and the notes name before they count the rest."""
-
-NOT_ASKED = ("model", "out", "verbose", "resume", "images", "target", "against", "dataset")
-"""What of a request changes nothing of the result, or is told more exactly by what it comes to."""
 
 ALL_HELP = "Run every installed analysis with its defaults, one after another, in one process."
 
@@ -385,7 +382,12 @@ def _write(
     }
     names = [] if images is None else images.names
     wanted = pipeline.request(analysis.name, given.classifier, images, **asked)
-    wanted |= {name: value for name, value in asdict(request).items() if name not in NOT_ASKED}
+    # What of the request shows neither in the images' names nor in the hash of the model.
+    wanted |= {
+        "invert": request.invert,
+        "logits": request.model.logits,
+        "custom_objects": list(request.model.custom_objects),
+    }
     writer = report.Writer(outcome.folder, names, wanted, resume=request.resume)
     outcome.kept = len(names) if writer.complete else writer.start
     if writer.complete:

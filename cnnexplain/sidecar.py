@@ -247,7 +247,9 @@ def _json(path: Path) -> Any:
     try:
         return json.loads(_text(path))
     except (ValueError, RecursionError) as error:
-        raise ModelError(f"'{path}' is no JSON: {' '.join(str(error).split())[:120]}.") from error
+        raise ModelError(
+            f"'{path}' is no JSON: {' '.join(str(error).split())[:120]}. A fraction stands in quotes, as in \"1/255\"."
+        ) from error
 
 
 def _text(path: Path) -> str:

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias
 
 import keras
 
-from cnnexplain.errors import ModelError
+from cnnexplain.errors import ModelError, UsageError
 
 Head: TypeAlias = Literal["softmax", "sigmoid", "none"]
 
@@ -170,7 +170,7 @@ def twin(model: Any, shape: tuple[int, int, int], output: int = 0, *, logits: bo
         if keras.utils.is_keras_tensor(call.output):
             tensors[name] = call.output
     head: Head
-    scores, head = (graph.outputs[0], "none") if logits else _scores(graph)
+    scores, head = _scores(graph, said=logits)
     if isinstance(scores, Call):
         calls.append(scores)
         scores = scores.output
@@ -207,8 +207,11 @@ HEADS: dict[Any, Head] = {
 """The activations that make probabilities of scores."""
 
 
-def _scores(graph: _Graph) -> tuple[Any, Head]:
-    """The symbolic tensor of the scores, or the call that makes it, and what makes the model's output of them."""
+def _scores(graph: _Graph, *, said: bool) -> tuple[Any, Head]:
+    """The symbolic tensor of the scores, or the call that makes it, and what makes the model's output of them.
+
+    Where it is said that the output is the scores, it may come from any layer but one that makes probabilities.
+    """
     output = graph.outputs[0]
     last = next((call for call in graph.calls if call.output is output), None)
     if last is None:
@@ -217,8 +220,13 @@ def _scores(graph: _Graph) -> tuple[Any, Head]:
     # A layer or operation of Keras that is nothing but the activation; a class of someone else's may have any name.
     alone = kind in ("Softmax", "Sigmoid") and type(layer).__module__.partition(".")[0] == "keras"
     activation = getattr(keras.activations, kind.lower()) if alone else getattr(layer, "activation", None)
-    if activation is None or activation is keras.activations.linear:
+    if activation is None or activation is keras.activations.linear or (said and activation not in HEADS):
         return output, "none"
+    if said:
+        raise UsageError(
+            f"The model ends in a {HEADS[activation]} (layer '{layer.name}'), whose outputs are probabilities and no "
+            "scores; leave out --logits (logits=True)."
+        )
     if activation not in HEADS:
         name = getattr(activation, "__name__", repr(activation))
         raise ModelError(

@@ -44,7 +44,9 @@ def grid(record: Record) -> Figure:
         # Without a frame an image with a white ground would have no end.
         frame = Rectangle((0, 0), 1, 1, transform=panel.transAxes, fill=False, edgecolor="0.6", linewidth=0.6, clip_on=False)
         panel.add_patch(frame)
-        draw.title(panel, draw.shorten(facts["unit"][index], int(CHARACTERS * wide), tail=True))
+        draw.title(
+            panel, draw.shorten(facts["unit"][index], int(CHARACTERS * wide), tail=record.options["layer"] is not None)
+        )
         panel.annotate(
             _words(facts["value"][index], facts["ratio"][index]),
             (0.5, 0),

@@ -150,7 +150,8 @@ def _of_images(
         here: list[dict[str, Any]] = [{} for _ in chunk]
         for layer in layers:
             found = peaks(activations[layer.name])
-            order = np.argsort(-found.values, axis=0, kind="stable")[:maps]
+            # Of maps that are equally strong, as at the ceiling of a ReLU6, those that are active the most.
+            order = np.lexsort((-activations[layer.name].sum(axis=(1, 2)).T, -found.values), axis=0)[:maps]
             strongest = found.pick((order.T, np.arange(len(chunk))[:, None]))
             for rank in range(order.shape[0]):
                 seeds = _seeds(layer, order[rank], strongest.pick((slice(None), rank)))

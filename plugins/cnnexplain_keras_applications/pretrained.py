@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +58,11 @@ def _from_file(build: Any, name: str, weights: Path) -> Any:
         modelfile.check_hdf5(weights)
     model = build(weights=None)
     try:
-        model.load_weights(weights)
+        # Keras warns of each layer, a hundred times, before it says once that they don't fit.
+        with warnings.catch_warnings(action="ignore"):
+            model.load_weights(weights)
     # Keras raises whatever a damaged or other file makes its many parts raise.
     except Exception as error:
-        raise ModelError(f"'{weights}' does not hold the weights of {name}: {' '.join(str(error).split())[:160]}") from error
+        reason = " ".join(str(error).split()).partition(". ")[0]
+        raise ModelError(f"'{weights}' does not hold the weights of {name}: {reason[:160]}.") from error
     return model

@@ -345,3 +345,108 @@ def test_values_are_those_of_the_forward_pass(lenet, noise):
     logits, maps = lenet.logits(noise), lenet.activations(noise, ["conv2", "dense"])
     expected = [logits[0, 1], maps["conv2"][1, ..., 3].mean(), logits[2, 1:3].sum(), logits[3, 0] - maps["dense"][3, 7]]
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def cramped(most, monkeypatch):
+    """Has all that is compiled raise MemoryError for more than `most` images; returns the lengths that came."""
+    from cnnexplain import backend
+
+    lengths = []
+
+    def limited(function):
+        def call(*arrays):
+            lengths.append(len(arrays[0]))
+            if len(arrays[0]) > most:
+                raise MemoryError("OOM when allocating tensor")
+            return function(*arrays)
+
+        return call
+
+    class Cramped:
+        def __getattr__(self, name):
+            made = getattr(real, name)
+            return (lambda *given: limited(made(*given))) if name in ("forward", "gradient") else made
+
+    real = backend.current()
+    monkeypatch.setattr(backend, "current", Cramped)
+    return lengths
+
+
+def test_a_batch_too_large_for_the_memory_is_halved_and_none_lost(model, random, monkeypatch):
+    images = random.uniform(0, 1, (23, 12, 10, 3)).astype(np.float32)
+    whole = cx.load(model())
+    logits, gradient = whole.logits(images), whole.gradient(images, [1] * 23)
+    lengths = cramped(3, monkeypatch)
+    clf = cx.load(model())
+    monkeypatch.setitem(clf.__dict__, "batch_size", 16)
+    np.testing.assert_allclose(clf.logits(images), logits, atol=1e-5)
+    assert lengths[:5] == [16, 8, 4, 2, 2]
+    assert clf.batch_size == 2
+    lengths.clear()
+    np.testing.assert_allclose(clf.gradient(images, [1] * 23), gradient, atol=1e-5)
+    assert lengths == [2] * 11 + [1]
+
+
+def test_where_one_image_is_too_many_it_is_said(model, random, monkeypatch):
+    lengths = cramped(0, monkeypatch)
+    clf = cx.load(model())
+    with pytest.raises(ModelError, match="needs more memory for a single image than there is"):
+        clf.logits(random.uniform(0, 1, (5, 12, 10, 3)).astype(np.float32))
+    assert lengths == [5, 2, 1]
+
+
+@pytest.mark.parametrize("analysis", ["deconvnet", "intermediate-outputs", "inversion", "occlusion", "saliency"])
+def test_analyses_find_the_same_where_the_batch_shrinks_underway(model, random, monkeypatch, analysis):
+    images = random.uniform(0, 1, (4, 12, 10, 3)).astype(np.float32)
+    options = {"inversion": {"iterations": 2, "layer": ["conv"]}, "occlusion": {"patch": 4, "stride": 1}}.get(analysis, {})
+    expected = cx.explain(analysis, cx.load(model()), images, **options)
+    lengths = cramped(3, monkeypatch)
+    clf = cx.load(model())
+    found = cx.explain(analysis, clf, images, **options)
+    assert max(lengths) > 3
+    assert clf.batch_size <= 3
+    assert set(found.arrays) == set(expected.arrays)
+    for name, array in expected.arrays.items():
+        np.testing.assert_allclose(found.arrays[name], array, atol=1e-4 * max(1, np.abs(array).max()))
+
+
+def test_activation_maximization_finds_the_same_where_the_batch_shrinks_underway(model, random, monkeypatch):
+    images = random.uniform(0, 1, (9, 12, 10, 3)).astype(np.float32)
+    given = {"dataset": images, "steps": 2}
+    expected = cx.explain("activation-maximization", cx.load(model()), **given)
+    lengths = cramped(3, monkeypatch)
+    clf = cx.load(model())
+    found = cx.explain("activation-maximization", clf, **given)
+    assert max(lengths) > 3
+    np.testing.assert_allclose(found.arrays["optimum"], expected.arrays["optimum"], atol=1e-4)
+    assert found.facts["best_image"] == expected.facts["best_image"]
+
+
+def test_slices_follow_the_batch_size_and_leave_nothing_out(model, monkeypatch):
+    clf = cx.load(model())
+    monkeypatch.setitem(clf.__dict__, "batch_size", 4)
+    found = []
+    for here in clf.slices(10):
+        found.append((here.start, here.stop))
+        clf.batch_size = 3
+    assert found == [(0, 4), (4, 7), (7, 10)]
+    assert list(clf.slices(0)) == []
+
+
+@pytest.mark.parametrize(
+    ("free", "all_there_is", "expected"),
+    [(1 << 20, 1 << 21, 1 << 30), (1 << 17, 1 << 18, 1 << 27), (1 << 10, 1 << 18, 1 << 26), (1 << 10, 1 << 22, 1 << 30)],
+)
+def test_the_batch_size_follows_from_what_is_free(model, monkeypatch, free, all_there_is, expected):
+    """A quarter of what is free, a sixteenth of all at least and 1 GiB at most, in pages of 4 KiB."""
+    import os
+
+    from cnnexplain import classifier
+
+    pages = {"SC_AVPHYS_PAGES": free, "SC_PHYS_PAGES": all_there_is, "SC_PAGE_SIZE": 4096}
+    monkeypatch.setattr(os, "sysconf", pages.get)
+    assert classifier._memory() == expected
+    clf = cx.load(model())
+    assert clf.batch_size == max(1, min(256, expected // (12 * clf._twin.values)))
+    monkeypatch.setattr(os, "sysconf_names", {})
+    assert classifier._memory() == 1 << 30

@@ -104,11 +104,10 @@ def test_raw_scores_are_taken_as_such_where_it_is_said(images):
     assert one.head == "sigmoid"
 
 
-def test_a_softmax_named_as_scores_is_believed(images):
-    """Whose gradients then are those of the probabilities."""
-    model = scored(4, "softmax")
-    clf = cx.load(model, logits=True)
-    np.testing.assert_allclose(clf.logits(images), own(model, images), rtol=1e-5)
+def test_probabilities_are_not_taken_for_scores():
+    """Their gradients vanish where the model is sure."""
+    with pytest.raises(UsageError, match=r"ends in a softmax \(layer 'scores'\).*leave out --logits"):
+        cx.load(scored(4, "softmax"), logits=True)
 
 
 def two_outputs(form):
@@ -153,7 +152,7 @@ def test_a_model_of_any_size_is_given_one(random):
 
 
 def test_a_size_that_is_not_the_models_is_refused():
-    with pytest.raises(UsageError, match=r"takes \(12, 10, 3\), but its preprocessing gives \(10, 12, 3\)"):
+    with pytest.raises(UsageError, match=r"takes \(12, 10, 3\), but was said to take \(10, 12, 3\)"):
         cx.load(scored(3), preprocess=cx.Preprocess(10, 12))
 
 

@@ -2,15 +2,17 @@
 
 import hashlib
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import cnnexplain as cx
-from cnnexplain import datasets
+from cnnexplain import datasets, images
 from cnnexplain.errors import ImageError, UsageError
 from cnnexplain.images import find
+from cnnexplain.preprocess import Preprocess
 
 
 @pytest.fixture
@@ -98,22 +100,25 @@ def test_what_is_transparent_contrasts_with_what_is_visible(lenet, tmp_path, ram
     np.testing.assert_allclose(found, ground + (ink / 255 - ground) * ramp / 255, atol=1e-5)
 
 
+TURNS = {
+    1: lambda stored: stored,
+    2: lambda stored: stored[:, ::-1],
+    3: lambda stored: np.rot90(stored, 2),
+    4: lambda stored: stored[::-1],
+    5: lambda stored: stored.swapaxes(0, 1),
+    6: lambda stored: np.rot90(stored, -1),
+    7: lambda stored: np.rot90(stored, 2).swapaxes(0, 1),
+    8: np.rot90,
+}
+"""How what a file holds is turned to be upright, by its EXIF orientation."""
+
+
 def test_exif_rotation_is_applied(lenet, tmp_path, ramp):
-    upright = {
-        1: ramp,
-        2: ramp[:, ::-1],
-        3: np.rot90(ramp, 2),
-        4: ramp[::-1],
-        5: ramp.T,
-        6: np.rot90(ramp, -1),
-        7: np.rot90(ramp, 2).T,
-        8: np.rot90(ramp),
-    }
-    for orientation, seen in upright.items():
+    for orientation, turn in TURNS.items():
         exif = Image.Exif()
         exif[0x0112] = orientation
         Image.fromarray(ramp).save(tmp_path / "x.png", exif=exif)
-        np.testing.assert_allclose(read(tmp_path / "x.png", lenet), seen / 255, atol=1e-6)
+        np.testing.assert_allclose(read(tmp_path / "x.png", lenet), turn(ramp) / 255, atol=1e-6)
 
 
 def test_a_dark_digit_on_light_is_inverted_unless_told_otherwise(lenet, tmp_path, ramp):
@@ -254,3 +259,177 @@ def test_a_mask_over_pixels_gives_plain_numbers(lenet):
     assert batch[batch > 0.5].sources == ()
     assert (batch[batch > 0.5] > 0.5).all()
     assert batch[np.array([False, True])].sources == batch.sources[1:]
+
+
+@pytest.fixture
+def photograph(random):
+    """1,000×700 pixels with detail of every size."""
+    layers = [
+        Image.fromarray(random.integers(0, 256, (side, side, 3), np.uint8)).resize((1000, 700), Image.Resampling.BICUBIC)
+        for side in (3, 10, 30, 100, 300)
+    ]
+    return np.mean([np.asarray(layer, np.float32) for layer in layers], axis=0).astype(np.uint8)
+
+
+SHARP = {"height": 30, "width": 40}
+
+
+@pytest.mark.parametrize(
+    "preprocess",
+    [
+        Preprocess(**SHARP),
+        Preprocess(**SHARP, fit="crop", crop=0.875),
+        Preprocess(**SHARP, fit="pad"),
+        Preprocess(**SHARP, colour="grey", interpolation="bicubic"),
+    ],
+)
+@pytest.mark.parametrize(
+    "kind", ["png", "jpg", "turned.jpg", "alpha.png", "deep.png", "deep.tiff", "real.tiff", "palette.png"]
+)
+def test_a_large_photograph_is_read_as_a_small_one_would_be(tmp_path, photograph, preprocess, kind, monkeypatch):
+    path, options = tmp_path / f"x.{kind}", {}
+    picture = Image.fromarray(photograph)
+    if kind == "turned.jpg":
+        options["exif"] = Image.Exif()
+        options["exif"][0x0112] = 6
+    elif kind == "alpha.png":
+        picture.putalpha(picture.getchannel(1))
+    elif kind.startswith("deep"):
+        picture = Image.fromarray(photograph[..., 0].astype(np.uint16) * 257)
+    elif kind == "real.tiff":
+        picture = Image.fromarray(photograph[..., 0].astype(np.float32) / 255)
+    elif kind == "palette.png":
+        picture = picture.quantize(64, dither=Image.Dither.NONE)
+    picture.save(path, **options)
+    whole, source = images.read(str(path), preprocess, None)
+    assert source.resized
+    sizes = []
+    apply = Preprocess.apply
+    monkeypatch.setattr(images, "LARGE", 20_000)
+    monkeypatch.setattr(
+        Preprocess, "apply", lambda self, found, invert: sizes.append(found.shape) or apply(self, found, invert)
+    )
+    shrunk, again = images.read(str(path), preprocess, None)
+    assert again == source
+    assert sizes[0][0] * sizes[0][1] < 20_000
+    least = 1 if preprocess.fit == "pad" else 2
+    assert sizes[0][0] >= least * 30
+    assert sizes[0][1] >= least * 40
+    assert np.abs(whole - shrunk).max() <= 0.03
+    assert np.abs(whole - shrunk).mean() <= 0.005
+
+
+def test_a_large_photograph_of_a_digit_is_read_as_a_small_one_would_be(lenet, tmp_path, ramp, monkeypatch):
+    Image.fromarray(255 - ramp).resize((4100, 4100), Image.Resampling.BILINEAR).save(tmp_path / "x.png", compress_level=1)
+    shrunk = cx.read_images(tmp_path / "x.png", lenet)
+    monkeypatch.setattr(images, "LARGE", 10**9)
+    whole = cx.read_images(tmp_path / "x.png", lenet)
+    assert shrunk.sources == whole.sources
+    assert shrunk.sources[0].inverted
+    np.testing.assert_allclose(shrunk, whole, atol=0.02)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_a_large_photograph_is_turned_as_its_orientation_says(tmp_path, photograph, monkeypatch, suffix):
+    preprocess = Preprocess(**SHARP, fit="crop")
+    monkeypatch.setattr(images, "LARGE", 20_000)
+    for orientation, turn in TURNS.items():
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        Image.fromarray(photograph).save(tmp_path / f"x.{suffix}", exif=exif)
+        upright, _ = preprocess.apply(turn(photograph).astype(np.float32) / 255)
+        found, _ = images.read(str(tmp_path / f"x.{suffix}"), preprocess, None)
+        np.testing.assert_allclose(found, upright, atol=0.04)
+
+
+def test_edges_stay_in_their_places(tmp_path, monkeypatch):
+    """A side that no factor divides: lines at known places are found there to a tenth of a pixel."""
+    pixels = np.zeros((1237, 1611), np.uint8)
+    pixels[800:] = 255
+    pixels[:, 1200:] = 255
+    monkeypatch.setattr(images, "LARGE", 100_000)
+    preprocess = Preprocess(30, 40, "grey")
+    for suffix in ("png", "jpg"):
+        Image.fromarray(pixels).save(tmp_path / f"x.{suffix}")
+        found = images.read(str(tmp_path / f"x.{suffix}"), preprocess, None)[0][..., 0]
+        assert 30 - found[:, 0].sum() == pytest.approx(800 / 1237 * 30, abs=0.1)
+        assert 40 - found[0].sum() == pytest.approx(1200 / 1611 * 40, abs=0.1)
+
+
+def test_a_mean_of_what_is_transparent_is_of_what_is_seen(tmp_path, monkeypatch):
+    """Red that isn't seen is not mixed with what is."""
+    rgba = np.zeros((400, 400, 4), np.uint8)
+    rgba[::2] = (255, 0, 0, 0)
+    rgba[1::2] = (0, 0, 200, 255)
+    Image.fromarray(rgba).save(tmp_path / "x.png")
+    monkeypatch.setattr(images, "LARGE", 100_000)
+    found = images.read(str(tmp_path / "x.png"), Preprocess(20, 20), None)[0]
+    # Half of the light is the white ground's.
+    np.testing.assert_allclose(found[5:-5, 5:-5], np.broadcast_to([0.5, 0.5, (200 / 255 + 1) / 2], (10, 10, 3)), atol=0.01)
+
+
+def test_the_darkest_and_lightest_of_a_large_deep_image_count(tmp_path, monkeypatch):
+    values = np.zeros((400, 400), np.float32)
+    values[::20, ::20] = 80
+    Image.fromarray(values).save(tmp_path / "x.tiff")
+    monkeypatch.setattr(images, "LARGE", 100_000)
+    found = images.read(str(tmp_path / "x.tiff"), Preprocess(20, 20, "grey"), None)[0]
+    # The means are below 1, but the whole is on the scale of 255.
+    assert found.mean() == pytest.approx(80 / 400 / 255, rel=1e-3)
+    values[7, 7] = np.nan
+    Image.fromarray(values).save(tmp_path / "x.tiff")
+    with pytest.raises(ImageError, match="not finite"):
+        images.read(str(tmp_path / "x.tiff"), Preprocess(20, 20, "grey"), None)
+
+
+def test_where_the_model_sees_single_pixels_they_are_no_means(tmp_path, random, monkeypatch):
+    pixels = random.choice(np.array([0, 255], np.uint8), (400, 500))
+    monkeypatch.setattr(images, "LARGE", 20_000)
+    for suffix in ("png", "jpg"):
+        Image.fromarray(pixels).save(tmp_path / f"x.{suffix}", **({"quality": 100} if suffix == "jpg" else {}))
+        found = images.read(str(tmp_path / f"x.{suffix}"), Preprocess(20, 30, "grey", interpolation="nearest"), None)[0]
+        assert np.minimum(found, 1 - found).max() < 0.02
+        assert 0.3 < found.mean() < 0.7
+
+
+def test_a_ribbon_is_cut_before_it_is_made_smaller(tmp_path, monkeypatch):
+    pixels = np.zeros((40, 20_000), np.uint8)
+    pixels[:, 9_980:10_000] = 255
+    Image.fromarray(pixels).save(tmp_path / "x.png")
+    monkeypatch.setattr(images, "LARGE", 100_000)
+    found, source = images.read(str(tmp_path / "x.png"), Preprocess(20, 20, "grey", fit="crop"), None)
+    np.testing.assert_array_equal(found[..., 0].round(), np.repeat([[1, 0]], 10, axis=1).repeat(20, axis=0))
+    assert source.resized
+
+
+PEAK = """
+import re, sys
+from pathlib import Path
+from cnnexplain import images, preprocess
+from PIL import JpegImagePlugin, PngImagePlugin
+
+def peak():
+    # What getrusage tells goes on from the process that started this one.
+    return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024
+
+before = peak()
+images.read(sys.argv[1], preprocess.Preprocess(224, 224), None)
+print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="tells the peak of a process")
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "most"), [("RGB.jpg", 200), ("RGB.png", 600), ("RGBA.png", 600), ("P.png", 300), ("I;16.png", 400)]
+)
+def test_a_hundred_megapixels_are_read_in_bounded_memory(tmp_path, shell, kind, most):
+    mode, _, suffix = kind.partition(".")
+    small = Image.effect_noise((125, 100), 80)
+    deep = Image.fromarray(np.asarray(small, np.uint16) * 257) if mode == "I;16" else small.convert(mode)
+    path = tmp_path / f"x.{suffix}"
+    deep.resize((12_500, 8_000), Image.Resampling.NEAREST).save(path, **({"compress_level": 1} if suffix == "png" else {}))
+    done = shell("-c", PEAK, path)
+    assert done.returncode == 0, done.stderr
+    # What is decoded is there at the peak, unless a JPEG is decoded at an eighth of its size.
+    assert (5 if kind == "RGB.jpg" else 90) < float(done.stdout) < most

@@ -203,7 +203,7 @@ def test_custom_objects_are_named_or_given(own, tmp_path, monkeypatch, random, f
 @pytest.mark.parametrize(
     ("name", "kind", "words"),
     [
-        ("own_layers", UsageError, "Expected module:name, such as my_layers:Swish, but got 'own_layers'"),
+        ("own_layers", UsageError, "Expected module:name, such as my_module:my_function, but got 'own_layers'"),
         ("own_layers:Tripel", UsageError, "has no 'Tripel'. Did you mean 'Triple'?"),
         ("nowhere:Triple", UsageError, "No module named 'nowhere', neither installed nor in the current folder"),
         ("failing_layers:Triple", cx.CnnExplainError, "Importing 'failing_layers:Triple' failed: ZeroDivisionError"),
@@ -257,7 +257,7 @@ def test_what_is_given_counts_more_than_the_sidecar_and_that_more_than_a_guess(p
     assert cx.load(path, preprocess={"labels": list("fghij")}, labels=list("klmno")).labels == tuple("klmno")
     whole = Preprocess(**PLAIN, std=(2,))
     assert cx.load(path, preprocess=whole).preprocess == whole
-    assert cx.load(path, preprocess=[whole, {"crop": 0.5}]).preprocess == Preprocess(**PLAIN, std=(2,), crop=0.5)
+    assert cx.load(path, preprocess=[whole, {"fit": "crop"}]).preprocess == Preprocess(**PLAIN, std=(2,), fit="crop")
     found = cx.load(path, preprocess=[caffe, {"fit": "crop"}]).preprocess
     assert found == Preprocess(**PLAIN, colour="bgr", scale=1.0, mean=(1, 2, 3), fit="crop")
 
@@ -303,8 +303,8 @@ def test_preprocessing_is_also_a_file_or_the_name_of_a_function(path, tmp_path, 
         ({"preprocess": 3}, "a mapping, a .json file or a function, but got a int"),
         ({"preprocess": "no.json"}, "There is no file of preprocessing"),
         ({"preprocess": "own"}, "Expected module:name"),
-        ({"preprocess": {"colour": "grey"}}, r"takes \(12, 10, 3\), but its preprocessing gives \(12, 10, 1\)"),
-        ({"preprocess": {"size": 32}}, r"takes \(12, 10, 3\), but its preprocessing gives \(32, 32, 3\)"),
+        ({"preprocess": {"colour": "grey"}}, r"takes \(12, 10, 3\), but was said to take \(12, 10, 1\)"),
+        ({"preprocess": {"size": 32}}, r"takes \(12, 10, 3\), but was said to take \(32, 32, 3\)"),
         ({"labels": ["a", "b"]}, "2 labels for the 5 classes"),
         ({"labels": "no.txt"}, "There is no file of labels"),
         ({"labels": 3}, "'labels' takes a list of names"),
@@ -431,3 +431,29 @@ def test_a_plugin_may_offer_analyses_and_models(plugins, plugin_code):
     plugins("both", plugin_code("scaling") + MODELS.format(name="zoo"))
     found = registry.load()
     assert found.analyses.suppliers["scaling"] == found.models.suppliers["zoo"]
+
+
+def test_a_normalization_of_pixels_tells_the_range(random):
+    for white, assumed in ((255, ()), (1, ()), (20, ("range",))):
+        parts = [keras.layers.Normalization(mean=0.45 * white, variance=(0.23 * white) ** 2), keras.layers.Flatten()]
+        clf = cx.load(keras.Sequential([keras.Input((6, 5, 3)), *parts, keras.layers.Dense(3)]))
+        assert (clf.preprocess.high, clf.preprocess.assumed) == (1 if assumed else white, assumed)
+
+
+def test_a_share_to_keep_needs_the_fit_that_keeps_it(model):
+    with pytest.raises(UsageError, match="crop of 0.5 is kept by the fit 'crop' alone, but the fit is 'stretch'"):
+        cx.load(model(), preprocess={"crop": 0.5})
+    cropped = {"fit": "crop", "crop": 0.5}
+    assert cx.load(model(), preprocess=cropped).preprocess.crop == 0.5
+    assert cx.load(model(), preprocess=[cropped, {"fit": "pad"}]).preprocess.crop == 1
+
+
+def test_a_sidecar_is_no_model(tmp_path):
+    (tmp_path / "mine.json").write_text("{}")
+    with pytest.raises(UsageError, match=r"mine\.json' is a JSON file and no model"):
+        cx.load(tmp_path / "mine.json")
+
+
+def test_no_custom_objects_may_be_said_with_none(model, tmp_path):
+    model().save(tmp_path / "mine.keras")
+    assert cx.load(tmp_path / "mine.keras", custom_objects=None).labels

@@ -1,0 +1,80 @@
+"""The peak memory of each analysis, and of photographs of 100 megapixels, each in a process of its own.
+
+Prints, for every analysis with its defaults, the peak after the model has predicted an image and that of the whole run, then
+the peaks of saliency on 500 and on 2,000 test digits, which should be the same. The pictures of the latter are drawn small.
+Run it on Linux with: python benchmarks/memory.py [MODEL [IMAGES ...]]
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from cnnexplain import registry
+
+PEAK = """
+import json, re, sys
+from pathlib import Path
+
+def peak():
+    # What getrusage tells goes on from the process that started this one.
+    return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024
+"""
+
+PROGRAM = f"""{PEAK}
+import cnnexplain as cx
+from cnnexplain import cli, report
+import matplotlib.figure
+
+report.DPI = int(sys.argv[1])
+arguments = sys.argv[2:]
+clf = cx.load(arguments[arguments.index("--model") + 1])
+clf.predict(cx.read_images("mnist:test/0", clf))
+before = peak()
+code = cli.main(arguments)
+print(json.dumps([code, before, peak()]))
+"""
+
+READING = f"""{PEAK}
+from cnnexplain import images, preprocess
+from PIL import JpegImagePlugin, PngImagePlugin
+
+before = peak()
+images.read(sys.argv[1], preprocess.Preprocess(224, 224), None)
+print(json.dumps([0, before, peak()]))
+"""
+
+
+def main(model: str = "lenet", *images: str) -> None:
+    """Prints a row for each analysis, each number of digits, and each kind of photograph."""
+    print(f"{'':32} before   peak   MiB")
+    with tempfile.TemporaryDirectory() as folder:
+        for analysis in registry.load().analyses.values():
+            given = images if "images" in analysis.inputs else ()
+            _row(analysis.name, PROGRAM, "130", "run", analysis.name, *given, "--model", model, "--out", folder)
+        for count in (500, 2000):
+            digits = [f"mnist:test/{number}" for number in range(count)]
+            name = f"saliency of {count} digits"
+            _row(name, PROGRAM, "20", "run", "saliency", *digits, "--model", "lenet", "--out", f"{folder}/{count}")
+        noise = np.random.default_rng(0).integers(0, 256, (100, 125, 3), np.uint8)
+        photo = Image.fromarray(noise).resize((12_500, 8_000), Image.Resampling.BICUBIC)
+        photo.save(Path(folder) / "photo.jpg")
+        photo.save(Path(folder) / "photo.png", compress_level=1)
+        deep = np.asarray(photo.getchannel(0), np.uint16) * 257
+        Image.fromarray(deep).save(Path(folder) / "deep.png", compress_level=1)
+        for name in ("photo.jpg", "photo.png", "deep.png"):
+            _row(f"{name}, 100 megapixels", READING, str(Path(folder) / name))
+
+
+def _row(name: str, program: str, *arguments: str) -> None:
+    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True)
+    code, before, peak = json.loads(done.stdout.splitlines()[-1])
+    print(f"{name:32} {before:6.0f} {peak:6.0f}  {peak - before:+.0f}" + (f"  (exit code {code})" if code else ""))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
