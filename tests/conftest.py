@@ -54,14 +54,14 @@ def cli(tmp_path, monkeypatch, capfd):
 def shell(tmp_path):
     """Runs a Python program in a process of its own, in an empty folder."""
 
-    def run(*arguments, env=(), **options):
+    def run(*arguments, env=(), timeout=240, **options):
         return subprocess.run(
             [sys.executable, *map(str, arguments)],
             cwd=tmp_path,
             env={**os.environ, "COLUMNS": "200", **dict(env)},
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=timeout,
             check=False,
             **options,
         )

