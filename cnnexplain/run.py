@@ -319,10 +319,12 @@ def _explain_all(request: _Request) -> None:
             table.add_row(analysis.name, Text("failed", style="red"), "", terminal.plain(str(failed[analysis.name])))
             continue
         outcome = outcomes[analysis.name]
-        pictures = f"{outcome.pictures.count} picture{'s' if outcome.pictures.count != 1 else ''}"
+        words = f"{outcome.pictures.count} picture{'s' if outcome.pictures.count != 1 else ''}"
+        if outcome.kept and outcome.parts:
+            words += f", {outcome.kept} images kept"
         table.add_row(
             analysis.name,
-            f"{pictures}, {outcome.kept} images kept" if outcome.kept else pictures,
+            words if outcome.parts else "done already",
             f"{outcome.seconds:.1f}",
             terminal.plain(str(outcome.folder)),
         )

@@ -241,6 +241,13 @@ def test_run_all_runs_every_analysis_and_reports_those_that_fail(cli, installed,
         assert (tmp_path / "here" / name / "result.json").exists()
         assert f"│ {name} " in out
     assert json.loads((tmp_path / "here/saliency/result.json").read_text())["images"][0]["target"] == "9"
+    (tmp_path / "here/saliency/arrays.npz").unlink()
+    before = (tmp_path / "here/weights/result.json").stat().st_mtime_ns
+    code, out, _ = cli("run", "all", "mnist:test/0", "--target", "9", "--out", "here", "--resume")
+    assert code == 0
+    assert out.count("done already") == 3
+    assert (tmp_path / "here/saliency/arrays.npz").exists()
+    assert (tmp_path / "here/weights/result.json").stat().st_mtime_ns == before
     installed("acme-failing", FAILING)
     monkeypatch.setattr(Writer, "add", broken(Writer.add))
     code, out, err = cli("run", "all", "mnist:test/0", "--out", "there")
