@@ -246,7 +246,7 @@ def read(name: str, preprocess: Preprocess, invert: bool | None) -> tuple[Floats
     else:
         digit, _ = datasets.sample(name)
         sha256, pixels, cut = hashlib.sha256(digit.tobytes()).hexdigest(), digit[..., None].astype(np.float32) / 255, False
-    rest = replace(preprocess, fit="stretch") if cut else preprocess
+    rest = replace(preprocess, fit="stretch", crop=1.0) if cut else preprocess
     image, inverted = rest.apply(pixels, invert)
     if preprocess.digits and float(image.max()) == preprocess.low:
         raise ImageError(f"'{name}' shows nothing that stands out from its ground, so there is no digit to explain.")
