@@ -78,11 +78,6 @@ def explain(
         ModelError: The model gives values that are not finite, or the analysis does not fit it.
         PluginError: The analysis broke its contract.
     """
-    if not isinstance(analysis, str) or not isinstance(classifier, Classifier):
-        raise UsageError(
-            f"explain() takes the name of an analysis and what cnnexplain.load() returns, but got "
-            f"{type(analysis).__name__} and {type(classifier).__name__}."
-        )
     read = None if images is None else lambda: open_stream(as_batch(images, classifier), classifier)
     run = _prepare(analysis, classifier, read, target, against, dataset, progress, options)
     return _record(run, list(_pieces(run, 0)))
