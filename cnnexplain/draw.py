@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import matplotlib as mpl
@@ -19,11 +22,39 @@ if TYPE_CHECKING:
     from cnnexplain.arrays import Array, Floats
     from cnnexplain.record import Record
 
-UNSIGNED = "inferno"
-"""Colours of maps that start at 0: perceptually uniform, and readable without telling red from green."""
 
-SIGNED = "RdBu_r"
-"""Colours of signed maps: blue below zero, red above, told apart by all eyes, and white at zero."""
+@dataclass(frozen=True)
+class Palette:
+    """The colours of maps, as names of Matplotlib's colormaps.
+
+    Args:
+        unsigned: Of maps that start at 0. The default is perceptually uniform, and readable without telling red from green.
+        signed: Of signed maps. By default blue below zero, red above, told apart by all eyes, and white at zero.
+    """
+
+    unsigned: str = "inferno"
+    signed: str = "RdBu_r"
+
+
+DEFAULT = Palette()
+
+_palette = ContextVar("palette", default=DEFAULT)
+
+
+def palette() -> Palette:
+    """The colours that are drawn with."""
+    return _palette.get()
+
+
+@contextmanager
+def drawn_with(chosen: Palette) -> Iterator[None]:
+    """Draws with these colours within the block."""
+    token = _palette.set(chosen)
+    try:
+        yield
+    finally:
+        _palette.reset(token)
+
 
 PANEL, SIDE = 2.9, 0.55
 """Inches of a panel's longer side, and the least that its shorter one is of it."""
@@ -154,7 +185,7 @@ def shown(record: Record, values: Floats) -> Floats:
 
 def unsigned(panel: Axes, values: Array, unit: str, *, limit: float | None = None, bar: bool = True) -> None:
     """Shows a map (H, W) of values from 0 up, with a colour bar from 0 to its maximum, or to `limit`."""
-    drawn = panel.imshow(values, vmin=0, vmax=limit or top(values), cmap=UNSIGNED, interpolation="nearest")
+    drawn = panel.imshow(values, vmin=0, vmax=limit or top(values), cmap=palette().unsigned, interpolation="nearest")
     if bar:
         _bar(panel, drawn, unit)
 
@@ -162,7 +193,7 @@ def unsigned(panel: Axes, values: Array, unit: str, *, limit: float | None = Non
 def signed(panel: Axes, values: Array, unit: str, *, limit: float | None = None, bar: bool = True) -> None:
     """Shows a map (H, W) of signed values, zero being white, with a colour bar to ± its largest magnitude, or ± `limit`."""
     limit = limit or top(np.abs(values))
-    drawn = panel.imshow(values, vmin=-limit, vmax=limit, cmap=SIGNED, interpolation="nearest")
+    drawn = panel.imshow(values, vmin=-limit, vmax=limit, cmap=palette().signed, interpolation="nearest")
     if bar:
         _bar(panel, drawn, unit)
 
@@ -170,7 +201,9 @@ def signed(panel: Axes, values: Array, unit: str, *, limit: float | None = None,
 def signal(values: Array, limit: float) -> Floats:
     """Signed values (…, C) as RGB (…, 3) from 0 to 1: one channel from blue to red with white at zero, three from grey."""
     if values.shape[-1] == 1:
-        return np.asarray(mpl.colormaps[SIGNED](np.clip(0.5 + values[..., 0] / (2 * limit), 0, 1))[..., :3], np.float32)
+        return np.asarray(
+            mpl.colormaps[palette().signed](np.clip(0.5 + values[..., 0] / (2 * limit), 0, 1))[..., :3], np.float32
+        )
     return np.asarray(np.clip(0.5 + values / (2 * limit), 0, 1), np.float32)
 
 
@@ -208,7 +241,7 @@ def overlay(panel: Axes, record: Record, index: int, values: Array) -> None:
     """Shows a map (H, W) of values from 0 up over the image in grey: the stronger, the less of the image is seen."""
     grey = np.broadcast_to(shown(record, record.images[index]).mean(axis=-1, keepdims=True), (*values.shape, 3))
     strength = np.clip(values / top(values), 0, 1)[..., None]
-    colours = mpl.colormaps[UNSIGNED](strength[..., 0])[..., :3]
+    colours = mpl.colormaps[palette().unsigned](strength[..., 0])[..., :3]
     # The root lifts the middle of the scale, which else drowns in the image.
     alpha = np.sqrt(strength)
     panel.imshow(grey * 0.85 * (1 - alpha) + colours * alpha, interpolation="nearest")

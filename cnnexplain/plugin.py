@@ -116,6 +116,9 @@ class Analysis:
         overview: Draws what belongs to no single image: `Record` ↦ figures by name. An analysis of images that has one asks
             for `dataset` too; its record is that of the first images.
         note: A sentence on what the pictures don't show, which users read beside them.
+        reading: A sentence or two on how to read the pictures: what a bright pixel, a bar or a colour stands for.
+        maps: Arrays (N, H, W) with a value for each pixel of the images, and the values' unit: pages show them over the
+            image, and tell the value under the pointer.
         trial: Options with which `cnnexplain doctor` quickly tries whether it works on a model.
 
     What `run` can ask for:
@@ -141,6 +144,8 @@ class Analysis:
     paper: str
     overview: Callable[[Record], Mapping[str, Figure]] | None = None
     note: str = ""
+    reading: str = ""
+    maps: Mapping[str, str] = field(default_factory=dict)
     trial: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -165,6 +170,10 @@ class Analysis:
             raise PluginError(
                 f"'{self.name}' asks for no images: it needs a function as overview and None as draw, "
                 f"but got {self.overview!r} and {self.draw!r}."
+            )
+        if self.maps and "images" not in self.inputs:
+            raise PluginError(
+                f"'{self.name}' asks for no images and can have no maps of them, but names {', '.join(self.maps)}."
             )
         try:
             validate(self.options, self.trial)

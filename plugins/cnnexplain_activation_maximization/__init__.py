@@ -130,6 +130,8 @@ def cnnexplain_analyses() -> list[Analysis]:
             overview,
             "Such a picture is one of many that excite the unit, and the regularization decides which; it need not look "
             "like anything in the data, and does not show what else excites the unit.",
+            "Each picture was changed step by step until it excited its unit; what recurs in it is what the unit looks for. "
+            "The number under it is the value reached, beside the highest one among real images where a data set is given.",
             trial={"steps": 2, "starts": 1},
         )
     ]

@@ -83,6 +83,8 @@ def cnnexplain_analyses() -> list[Analysis]:
             overview,
             "Deconvnet and guided back-propagation partly recover the image itself and are only weakly class-specific "
             "(Adebayo et al. 2018, Nie et al. 2018): a sharp projection is no proof of what the network decides by.",
+            "Each picture is what in the image made that feature map respond, projected back to the pixels; each row is a "
+            "layer under one of three rules for going back through its ReLUs.",
             trial={"maps": 1},
         )
     ]

@@ -56,9 +56,15 @@ def draw(record: Record, index: int) -> Figure:
 @hookimpl
 def cnnexplain_analyses() -> list[Analysis]:
     """Offers the intermediate-outputs analysis."""
+    reading = (
+        "Follow the image from the input down: each cell shows where a feature map responds, in the first layers to edges "
+        "and strokes, deeper to larger, more specific parts, until bars stand for single units and, last, for the classes."
+    )
     note = (
         "Cell k of a grid is channel k, counted from 0 along the rows. A crossed cell, or a grey mark under a bar, is dead: "
         "exactly zero everywhere for this image; another image may wake it. How strong a channel is does not tell how much "
         "it matters for the prediction."
     )
-    return [Analysis("intermediate-outputs", run, draw, "Yosinski et al. 2015 (arXiv:1506.06579)", note=note)]
+    return [
+        Analysis("intermediate-outputs", run, draw, "Yosinski et al. 2015 (arXiv:1506.06579)", note=note, reading=reading)
+    ]

@@ -176,7 +176,7 @@ def _bars(title: str, values: Floats, dead: list[int], unit: str, labels: tuple[
         # A bar is never thinner than what can be seen.
         thick = max(0.8 * 72 * width / count, 0.7)
         places = np.arange(count)
-        below, above = (mpl.colormaps[drawing.SIGNED](end) for end in (0.1, 0.9))
+        below, above = (mpl.colormaps[drawing.palette().signed](end) for end in (0.1, 0.9))
         panel.vlines(places, 0, values, colors=[below if value < 0 else above for value in values], linewidths=thick)
         panel.vlines(
             dead, -0.09, -0.03, colors=CROSS, linewidths=thick, transform=panel.get_xaxis_transform(), clip_on=False

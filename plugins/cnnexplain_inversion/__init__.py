@@ -173,6 +173,8 @@ def cnnexplain_analyses() -> list[Analysis]:
             "Mahendran & Vedaldi 2015 (arXiv:1412.0035)",
             note="Networks with random weights invert well too (He, Wang & Hopcroft 2016, arXiv:1606.04801): a good "
             "reconstruction shows what a layer keeps, not that it has learnt anything.",
+            reading="Each picture has nearly the same code in that layer as the image: what both show, the layer keeps; "
+            "what the picture has lost or got wrong, the layer can no longer tell. The error says how near the codes are.",
             trial={"iterations": 2},
         )
     ]

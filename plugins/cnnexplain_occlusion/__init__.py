@@ -76,8 +76,23 @@ NOTE = (
     "and what two parts of the image show alike costs little when only one of them is hidden."
 )
 
+READING = (
+    "Red is what the class is recognised by: with it hidden the score falls. Blue is what speaks against the class: with it "
+    "hidden the score rises. The lower row shows, for each place of the square, what the network then says."
+)
+
 
 @hookimpl
 def cnnexplain_analyses() -> list[Analysis]:
     """Offers the occlusion analysis."""
-    return [Analysis("occlusion", run, draw, "Zeiler, Fergus 2014 (arXiv:1311.2901)", note=NOTE)]
+    return [
+        Analysis(
+            "occlusion",
+            run,
+            draw,
+            "Zeiler, Fergus 2014 (arXiv:1311.2901)",
+            note=NOTE,
+            reading=READING,
+            maps={"logit_drop": "logits", "probability_drop": "probability"},
+        )
+    ]

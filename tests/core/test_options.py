@@ -165,6 +165,14 @@ def test_a_paper_and_two_functions_are_needed():
         Analysis("x", run, None, "Nobody")
 
 
+def test_an_analysis_of_the_model_alone_has_no_maps_of_images():
+    def run(classifier):
+        """Shows nothing."""
+
+    with pytest.raises(PluginError, match="can have no maps of them, but names heat"):
+        Analysis("x", run, None, "Nobody", lambda record: {}, maps={"heat": "logits"})
+
+
 @pytest.mark.parametrize("name", ["Saliency", "a b", "-x", "", "x_y", "../x"])
 def test_a_name_is_lower_case_words(name):
     with pytest.raises(PluginError, match="lower-case words"):
