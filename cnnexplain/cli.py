@@ -19,6 +19,7 @@ from rich.text import Text
 from cnnexplain import __version__, datasets, files, models, sidecar, startup, terminal
 from cnnexplain.backend import BACKENDS, module
 from cnnexplain.errors import CnnExplainError, InterruptionError, UsageError
+from cnnexplain.redrawing import redraw_command
 
 if TYPE_CHECKING:
     from cnnexplain.lenet import Progress as TrainingProgress
@@ -71,6 +72,7 @@ def _app(*, analyses: bool) -> typer.Typer:
     evaluate = startup.declare(_evaluate, {**startup.MODEL_OPTIONS, "verbose": (startup.VerboseOption, False)})
     app.command("evaluate")(evaluate)
     app.command("doctor")(_doctor_command())
+    app.command("redraw")(redraw_command())
     app.command("info")(_info)
     return app
 
