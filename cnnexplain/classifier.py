@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import keras
 import numpy as np
@@ -51,6 +51,8 @@ AFTER = (
     *("Relu", "Relu6", "LeakyRelu", "Elu", "Gelu", "Selu", "Sigmoid", "Silu", "Softplus", "Tanh"),
 )
 """Layers, and operations such as `keras.ops.relu`, that belong to the convolution before them."""
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -500,6 +502,12 @@ class Classifier:
         middle = here.start + count // 2
         yield from self._halved(function, arrays, slice(here.start, middle))
         yield from self._halved(function, arrays, slice(middle, here.stop))
+
+
+def from_all_depths(found: Sequence[Found], most: int) -> list[Found]:
+    """All of what stands in the order of computation; of more than `most` that many, evenly, with the first and the last."""
+    places = np.linspace(0, len(found) - 1, min(most, len(found))).round().astype(int)
+    return [found[place] for place in places]
 
 
 def _memory() -> int:
