@@ -451,7 +451,10 @@ class Classifier:
         """The layers that the objectives read, and for each the weights (N, *shape) of what it puts out."""
         if len(objectives) != len(images):
             raise UsageError(f"There are {len(objectives)} objectives for {len(images)} images; give one for each.")
-        seeds = [objective.seeds(self) for objective in objectives]
+        # An objective may stand for thousands of images, such as the copies of one with noise.
+        different = {id(objective): objective for objective in objectives}
+        found = {key: objective.seeds(self) for key, objective in different.items()}
+        seeds = [found[id(objective)] for objective in objectives]
         names = tuple(sorted({name for seed in seeds for name in seed}))
         nothing = {name: np.zeros(self.layer(name).shape, np.float32) for name in names}
         return names, [np.stack([seed.get(name, nothing[name]) for seed in seeds]) for name in names]
