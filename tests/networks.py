@@ -80,7 +80,8 @@ class Network:
         Of the zeros that ReLUs leave the first is made the largest, as max-pooling takes it.
         """
         a = self.compute(x[None])[name][0]
-        apart = np.where(a == 0, -10 * STEP * (1 + np.arange(a[..., 0].size).reshape(*a.shape[:2], 1)), a)
+        pooled = any(isinstance(layer, layers.MaxPooling2D) for _, layer, _ in self.steps)
+        apart = np.where(pooled & (a == 0), -10 * STEP * (1 + np.arange(a[..., 0].size).reshape(*a.shape[:2], 1)), a)
         basis = STEP * np.eye(a.size).reshape(-1, *a.shape)
         images = np.repeat(x[None], a.size, axis=0)
         ends = [weigh(self.compute(images, {name: apart + sign * basis})) for sign in (1, -1)]

@@ -25,8 +25,8 @@ def run(
     method: Annotated[
         Literal["gradcam", "gradcam++", "scorecam", "layercam"],
         Option(
-            "How the feature maps are weighed: by the mean of their gradients; by the positive gradients, each as much as its "
-            "map is small; by the probability of the class where the map lets the image through; or place by place."
+            "How the feature maps are weighed: by the mean of their gradients; by the positive gradients, each the more the "
+            "smaller its map; by the probability of the class where the map lets the image through; or place by place."
         ),
     ] = "gradcam",
     layer: Annotated[

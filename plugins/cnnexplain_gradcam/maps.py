@@ -224,6 +224,7 @@ def _blank(cams: Floats, evidence: Floats, layer: Layer) -> list[str]:
         return []
     against = (evidence[zero] < 0).mean()
     return [
-        f"The map is zero everywhere for {zero.sum()} of {len(zero)} images: at no place do the feature maps of '{layer.name}' "
-        f"speak for the class, and at {against:.0%} of the places they speak against it (the array 'evidence')."
+        f"The map is zero everywhere for {zero.sum()} of {len(zero)} images: at no place do the feature maps of "
+        f"'{layer.name}' speak for the class, and at {against:.0%} of the places they speak against it (the array "
+        "'evidence')."
     ]
