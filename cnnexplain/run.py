@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 from rich.text import Text
 
-from cnnexplain import datasets, startup, terminal
+from cnnexplain import completion, datasets, startup, terminal
 from cnnexplain.errors import CnnExplainError, InterruptionError
 from cnnexplain.options import Parameter, validate
 from cnnexplain.pictures import FORMATS, Pictures
@@ -93,6 +93,7 @@ def _common(inputs: Sequence[str], out: str) -> dict[str, tuple[Any, Any]]:
                     metavar="IMAGES",
                     help="Files (PNG, JPEG, WebP, BMP, GIF, TIFF), folders, globs, or samples such as "
                     f"mnist:test/7. Without any: {datasets.SAMPLE}.",
+                    autocompletion=completion.samples,
                 ),
             ],
             None,
@@ -112,10 +113,15 @@ def _common(inputs: Sequence[str], out: str) -> dict[str, tuple[Any, Any]]:
     found = images if "images" in inputs else {}
     if {"targets", "objectives"} & set(inputs):
         default = "the prediction" if "images" in inputs else "all of them, or the first ones of very many"
-        found["target"] = _text("--target", "CLASS", f"The class to explain, by label or index. Default: {default}.")
+        found["target"] = _text(
+            "--target", "CLASS", f"The class to explain, by label or index. Default: {default}.", completion.labels
+        )
     if "objectives" in inputs:
         found["against"] = _text(
-            "--against", "CLASS", "A class whose score is subtracted from the target's: why the one and not the other?"
+            "--against",
+            "CLASS",
+            "A class whose score is subtracted from the target's: why the one and not the other?",
+            completion.labels,
         )
     if "dataset" in inputs:
         default = "mnist:test for a model of digits" + (", else the images" if "images" in inputs else ", else none")
@@ -123,6 +129,7 @@ def _common(inputs: Sequence[str], out: str) -> dict[str, tuple[Any, Any]]:
             "--dataset",
             "FOLDER",
             f"Images to look through: a folder with all that is in it, mnist:test or mnist:train. Default: {default}.",
+            completion.data_sets,
         )
     if "images" in inputs:
         found["resume"] = (
@@ -138,8 +145,8 @@ def _common(inputs: Sequence[str], out: str) -> dict[str, tuple[Any, Any]]:
     return found | startup.MODEL_OPTIONS
 
 
-def _text(flag: str, metavar: str, text: str) -> tuple[Any, Any]:
-    return Annotated[str | None, typer.Option(flag, metavar=metavar, help=text)], None
+def _text(flag: str, metavar: str, text: str, offers: Callable[..., list[str]]) -> tuple[Any, Any]:
+    return Annotated[str | None, typer.Option(flag, metavar=metavar, help=text, autocompletion=offers)], None
 
 
 def _command(analysis: Analysis) -> Callable[..., None]:
@@ -182,7 +189,9 @@ def _option(parameter: Parameter) -> tuple[Any, Any]:
     if parameter.many:
         kind, text = list[kind], f"{text} (Repeatable.)"
     declarations = (parameter.flag,) if parameter.type is not bool else ()
-    return Annotated[kind, typer.Option(*declarations, help=escape(text), metavar=metavar)], (
+    # The name by which plugins ask for a layer.
+    offers = completion.layers if parameter.name == "layer" else completion.of(parameter.choices)
+    return Annotated[kind, typer.Option(*declarations, help=escape(text), metavar=metavar, autocompletion=offers)], (
         list(parameter.default) if parameter.many else parameter.default
     )
 
