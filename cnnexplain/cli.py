@@ -16,7 +16,7 @@ import typer
 from rich.table import Column, Table
 from rich.text import Text
 
-from cnnexplain import __version__, datasets, files, models, sidecar, startup, terminal
+from cnnexplain import __version__, datasets, files, kit, models, sidecar, startup, terminal
 from cnnexplain.backend import BACKENDS, module
 from cnnexplain.errors import CnnExplainError, InterruptionError, UsageError
 
@@ -72,6 +72,7 @@ def _app(*, analyses: bool) -> typer.Typer:
     app.command("evaluate")(evaluate)
     app.command("doctor")(_doctor_command())
     app.command("info")(_info)
+    app.command("check-plugin")(kit.check_plugin)
     return app
 
 
