@@ -16,7 +16,7 @@ import typer
 from rich.table import Column, Table
 from rich.text import Text
 
-from cnnexplain import __version__, completion, datasets, files, models, sidecar, startup, terminal
+from cnnexplain import __version__, completion, datasets, files, kit, models, sidecar, startup, terminal
 from cnnexplain.backend import BACKENDS, module
 from cnnexplain.errors import CnnExplainError, InterruptionError, UsageError
 from cnnexplain.redrawing import redraw_command
@@ -79,6 +79,7 @@ def _app(*, analyses: bool) -> typer.Typer:
     app.command("doctor")(_doctor_command())
     app.command("redraw")(redraw_command())
     app.command("info")(_info)
+    app.command("check-plugin")(kit.check_plugin)
     return app
 
 
