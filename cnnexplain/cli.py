@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from cnnexplain.plugin import NamedModel
 
 RUN = "Explain images with one of the analyses."
+REPORT = "Run several analyses and write one page of them, report.html, that holds all it shows."
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C, as shells use it."""
@@ -37,7 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = _app(analyses="run" in words)(args=words, prog_name="cnnexplain", standalone_mode=False)
+        code = _app(analyses="run" in words, report="report" in words)(
+            args=words, prog_name="cnnexplain", standalone_mode=False
+        )
     except InterruptionError as error:
         terminal.complain(str(error))
         return error.exit_code
@@ -56,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(code or 0)
 
 
-def _app(*, analyses: bool) -> typer.Typer:
+def _app(*, analyses: bool, report: bool) -> typer.Typer:
     app = typer.Typer(
         help="See what a convolutional network sees: explain the predictions of Keras image classifiers.",
         no_args_is_help=True,
@@ -66,6 +69,7 @@ def _app(*, analyses: bool) -> typer.Typer:
     )
     app.callback()(_root)
     app.add_typer(_run_app() if analyses else typer.Typer(callback=_no_analyses), name="run", help=RUN)
+    app.command("report", help=REPORT)(_report_command() if report else _no_analyses)
     app.command("list")(_list)
     app.command("train")(_train)
     evaluate = startup.declare(_evaluate, {**startup.MODEL_OPTIONS, "verbose": (startup.VerboseOption, False)})
@@ -93,6 +97,12 @@ def _run_app() -> typer.Typer:
     from cnnexplain.run import run_app
 
     return run_app(_list)
+
+
+def _report_command() -> Callable[..., None]:
+    from cnnexplain.reporting import report_command
+
+    return report_command()
 
 
 def _no_analyses() -> None:

@@ -24,7 +24,6 @@ from urllib.parse import quote
 import jinja2
 import matplotlib as mpl
 import numpy as np
-from markupsafe import Markup, escape
 from PIL import Image
 
 from cnnexplain import __version__, draw
@@ -33,7 +32,7 @@ from cnnexplain.errors import UsageError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from cnnexplain.arrays import Array, Floats
+    from cnnexplain.arrays import Floats
     from cnnexplain.classifier import Classifier
     from cnnexplain.lenet import Evaluation
     from cnnexplain.plugin import Analysis
@@ -438,15 +437,10 @@ def _shape(shape: Sequence[int]) -> str:
     return " × ".join(map(str, shape))
 
 
-def _linked(paper: str) -> Markup:
-    """A paper's name, its arXiv number a link."""
-    return Markup(
-        re.sub(
-            r"arXiv:(\d{4}\.\d{4,5})",
-            r'<a href="https://arxiv.org/abs/\1" rel="noopener noreferrer">arXiv:\1</a>',
-            str(escape(paper)),
-        )
-    )
+def _pieces(paper: str) -> list[tuple[str, str]]:
+    """A paper's name in pieces, each with the arXiv number that follows it, the last with none."""
+    pieces = re.split(r"arXiv:(\d{4}\.\d{4,5})", paper)
+    return list(zip(pieces[::2], [*pieces[1::2], ""], strict=True))
 
 
 def _link(name: str) -> str:
@@ -477,11 +471,11 @@ def _environment() -> jinja2.Environment:
         "share": _share,
         "number": _number,
         "shape": _shape,
-        "linked": _linked,
+        "pieces": _pieces,
         "link": _link,
     }
     environment.tests |= {"picture": _picture_kind}
-    environment.globals |= {"style": _style(), "version": __version__, "mark": Markup(MARK), "listed": LISTED}
+    environment.globals |= {"style": _style(), "version": __version__, "mark": MARK, "listed": LISTED}
     return environment
 
 
@@ -490,17 +484,17 @@ def _template(name: str) -> jinja2.Template:
 
 
 @cache
-def _style() -> Markup:
+def _style() -> str:
     return _asset("page.css")
 
 
 @cache
-def _script() -> Markup:
+def _script() -> str:
     return _asset("page.js")
 
 
-def _asset(name: str) -> Markup:
-    return Markup((resources.files("cnnexplain") / "pages" / name).read_text(encoding="utf-8").strip())
+def _asset(name: str) -> str:
+    return (resources.files("cnnexplain") / "pages" / name).read_text(encoding="utf-8").strip()
 
 
 def _hash(text: str) -> str:
