@@ -10,6 +10,7 @@ import base64
 import hashlib
 import io
 import math
+import os
 import platform
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,8 +27,8 @@ import matplotlib as mpl
 import numpy as np
 from PIL import Image
 
-from cnnexplain import __version__, draw
-from cnnexplain.errors import UsageError
+from cnnexplain import __version__, draw, files
+from cnnexplain.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -148,14 +149,58 @@ def write_index(path: Path, analysis: Analysis, result: Mapping[str, Any], parts
     stream.dump(str(path), encoding="utf-8", errors="backslashreplace")
 
 
-def encoded(page: str) -> bytes:
-    """A page as it is written to a file."""
-    return page.encode("utf-8", errors="backslashreplace")
+def write_report(path: str | os.PathLike[str], classifier: Classifier, records: Sequence[Record]) -> Path:
+    """Draws records and writes them as one page, which needs no other file.
+
+    Args:
+        path: Where to; a report that stands there is replaced.
+        classifier: The model that the records are of.
+        records: From `cnnexplain.explain`, several of them for the same images or for others.
+
+    Returns:
+        The path.
+
+    Raises:
+        UsageError: There are no records, or one is of another model.
+        OutputError: The file can't be written, or what stands there is no report of ours.
+        PluginError: An analysis can't draw what it found.
+    """
+    place = Path(path)
+    if not records:
+        raise UsageError("A report is made of records, but got none; give at least one that cnnexplain.explain() returned.")
+    check(place)
+    write(place, report([drawn(record) for record in records], classifier))
+    return place
+
+
+def check(path: Path) -> None:
+    """Sees that a report may be written to `path`.
+
+    Raises:
+        OutputError: What stands there is no report of ours, or the folder can't be written.
+    """
+    files.check_writable(path)
+    try:
+        if path.exists() and MARK.encode() not in path.read_bytes()[:200]:
+            raise OutputError(f"'{path}' exists and is no report of cnnexplain; choose another place for the report.")
+    except OSError as error:
+        raise OutputError(f"Can't replace '{path}': {error.strerror}.") from error
+
+
+def write(path: Path, html: str) -> None:
+    """Writes a page, at once or not at all.
+
+    Raises:
+        OutputError: It can't be written.
+    """
+    with files.replacing(path) as temporary:
+        # A file name that is no Unicode becomes an escape.
+        temporary.write_bytes(html.encode("utf-8", errors="backslashreplace"))
 
 
 def record_fragment(record: Record) -> str:
     """The first images of a record, or its overview, for a notebook: no script, no style sheet."""
-    figures = [(source_name(record, index), _png(record.figure(index))) for index in range(min(len(record), SHOWN))]
+    figures = [(record.explained[index].source.name, _png(record.figure(index))) for index in range(min(len(record), SHOWN))]
     if not len(record):
         figures = [(title, _png(figure)) for title, figure in list(record.overview().items())[:SHOWN]]
     return _template("record.html").render(
@@ -175,14 +220,9 @@ def classifier_fragment(classifier: Classifier) -> str:
     return _template("card.html").render(model=_card(classifier))
 
 
-def analyses_fragment(analyses: Offers[Analysis]) -> str:
-    """The installed analyses as a table, for a notebook."""
-    return _template("analyses.html").render(analyses=analyses)
-
-
-def source_name(record: Record, index: int) -> str:
-    """What an image of a record is called."""
-    return record.explained[index].source.name
+def offers_fragment(offers: Offers[Any]) -> str:
+    """The installed analyses, or models, as a table, for a notebook."""
+    return _template("offers.html").render(offers=offers)
 
 
 _NO_MORE = "base-uri 'none'; form-action 'none'"

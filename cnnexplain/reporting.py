@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cnnexplain import datasets, files, run, startup, terminal
-from cnnexplain.errors import CnnExplainError, InterruptionError, OutputError, UsageError
+from cnnexplain import datasets, run, startup, terminal
+from cnnexplain.errors import CnnExplainError, InterruptionError, UsageError
 
 if TYPE_CHECKING:
     from cnnexplain.classifier import Classifier
+    from cnnexplain.lenet import Evaluation
     from cnnexplain.page import Drawn
     from cnnexplain.plugin import Analysis
     from cnnexplain.record import Record
@@ -64,22 +65,6 @@ def command_line(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
     return " ".join([*words, *map(shlex.quote, images)])
 
 
-def check_page(path: Path) -> None:
-    """Sees that a report may be written to `path`.
-
-    Raises:
-        OutputError: What stands there is no report of ours, or the folder can't be written.
-    """
-    from cnnexplain import page
-
-    files.check_writable(path)
-    try:
-        if path.exists() and page.MARK.encode() not in path.read_bytes()[:200]:
-            raise OutputError(f"'{path}' exists and is no report of cnnexplain; choose another --out.")
-    except OSError as error:
-        raise OutputError(f"Can't replace '{path}': {error.strerror}.") from error
-
-
 def _analyses(names: Sequence[str] | None) -> list[Analysis]:
     registry = startup.registry()
     found = [registry.get(name)[0] for name in dict.fromkeys(names or registry.analyses)]
@@ -92,7 +77,7 @@ def _report(analyses: Sequence[Analysis], request: run.Request, typed: str) -> N
     from cnnexplain import images, page
 
     path = request.out / REPORT
-    check_page(path)
+    page.check(path)
     if any("images" in analysis.inputs for analysis in analyses):
         count = len(images.find(request.images or [datasets.SAMPLE]))
         if count > MOST:
@@ -112,8 +97,7 @@ def _report(analyses: Sequence[Analysis], request: run.Request, typed: str) -> N
             shown.add_task("Writing the page", total=None)
             if found:
                 html = page.report(found, classifier, command=typed, failed=several.failed, tested=_tested(classifier))
-                with files.replacing(path) as temporary:
-                    temporary.write_bytes(page.encoded(html))
+                page.write(path, html)
     except KeyboardInterrupt as interruption:
         kept = f"kept in {request.out}: {several.kept}" if several.kept else "no analysis had ended"
         raise InterruptionError(f"Interrupted; no page was written; {kept}.") from interruption
@@ -131,7 +115,7 @@ def _drawn(record: Record, paths: Sequence[Path]) -> Drawn:
     return Drawn(record, [path.read_bytes() for path in pictures[: len(record)]], overview)
 
 
-def _tested(classifier: Classifier) -> Any:
+def _tested(classifier: Classifier) -> Evaluation | None:
     """How a model of digits does on MNIST's test images; None for any other."""
     if not classifier.preprocess.digits or classifier.preprocess.shape != (28, 28, 1) or len(classifier.labels) != 10:
         return None
