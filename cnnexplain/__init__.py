@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cnnexplain.preprocess import Preprocess
     from cnnexplain.record import Record
     from cnnexplain.registry import analyses
+    from cnnexplain.saved import load_parts, redraw
     from cnnexplain.stream import Stream, open_stream
 
 __version__ = "0.1.0"
@@ -48,8 +49,10 @@ __all__ = [
     "explain",
     "explain_parts",
     "load",
+    "load_parts",
     "open_stream",
     "read_images",
+    "redraw",
     "write_report",
 ]
 
@@ -64,6 +67,7 @@ _HOMES = {
     "preprocess": ("Preprocess",),
     "record": ("Record",),
     "registry": ("analyses",),
+    "saved": ("load_parts", "redraw"),
     "stream": ("Stream", "open_stream"),
 }
 

@@ -16,9 +16,10 @@ import typer
 from rich.table import Column, Table
 from rich.text import Text
 
-from cnnexplain import __version__, datasets, files, models, sidecar, startup, terminal
+from cnnexplain import __version__, completion, datasets, files, kit, models, sidecar, startup, terminal
 from cnnexplain.backend import BACKENDS, module
 from cnnexplain.errors import CnnExplainError, InterruptionError, UsageError
+from cnnexplain.redrawing import redraw_command
 
 if TYPE_CHECKING:
     from cnnexplain.lenet import Progress as TrainingProgress
@@ -37,10 +38,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # A polite request to end is answered like Ctrl-C, so that nothing unfinished is left behind.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     words = list(sys.argv[1:] if arguments is None else arguments)
+
+    def run(typed: Sequence[str]) -> Any:
+        app = _app(analyses="run" in typed, report="report" in typed)
+        return app(args=words, prog_name="cnnexplain", standalone_mode=False)
+
+    if completion.asked():
+        return completion.complete(lambda: run(completion.typed()))
     try:
-        code = _app(analyses="run" in words, report="report" in words)(
-            args=words, prog_name="cnnexplain", standalone_mode=False
-        )
+        code = run(words)
     except InterruptionError as error:
         terminal.complain(str(error))
         return error.exit_code
@@ -63,7 +69,6 @@ def _app(*, analyses: bool, report: bool) -> typer.Typer:
     app = typer.Typer(
         help="See what a convolutional network sees: explain the predictions of Keras image classifiers.",
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
@@ -75,7 +80,9 @@ def _app(*, analyses: bool, report: bool) -> typer.Typer:
     evaluate = startup.declare(_evaluate, {**startup.MODEL_OPTIONS, "verbose": (startup.VerboseOption, False)})
     app.command("evaluate")(evaluate)
     app.command("doctor")(_doctor_command())
+    app.command("redraw")(redraw_command())
     app.command("info")(_info)
+    app.command("check-plugin")(kit.check_plugin)
     return app
 
 
@@ -270,10 +277,14 @@ def _doctor_command() -> Callable[..., None]:
         if not diagnose(startup.model_request(given), images or [], verbose=verbose):
             raise typer.Exit(1)
 
-    model = Annotated[str, typer.Argument(metavar="MODEL", help=startup.MODEL_HELP)]
+    model = Annotated[str, typer.Argument(metavar="MODEL", help=startup.MODEL_HELP, autocompletion=completion.named_models)]
     images = Annotated[
         list[str] | None,
-        typer.Argument(metavar="IMAGES", help="Files, folders, globs or samples to try it on; the more, the surer."),
+        typer.Argument(
+            metavar="IMAGES",
+            help="Files, folders, globs or samples to try it on; the more, the surer.",
+            autocompletion=completion.samples,
+        ),
     ]
     options = {name: option for name, option in startup.MODEL_OPTIONS.items() if name != "model"}
     declared = {"model": (model, inspect.Parameter.empty), "images": (images, None), **options}

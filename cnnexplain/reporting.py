@@ -30,8 +30,9 @@ def report_command() -> Callable[..., None]:
     analysis = typer.Option("--analysis", metavar="NAME", help="An analysis to run. Default: all. (Repeatable.)")
     inputs = sorted({name for analysis in startup.registry().analyses.values() for name in analysis.inputs})
     options = run.common_options(inputs, f"FOLDER/ANALYSIS, the page to FOLDER/{REPORT}")
-    # What an earlier run has found is in its files, and a page is made of what is found now.
-    options.pop("resume", None)
+    # What an earlier run has found is in its files, and a page is made of what is found now, with PNG pictures.
+    for name in ("resume", "format"):
+        options.pop(name, None)
     first = {name: options.pop(name) for name in ("images",) if name in options}
     declared = {**first, "analysis": (Annotated[list[str] | None, analysis], None), **options}
 
@@ -39,7 +40,7 @@ def report_command() -> Callable[..., None]:
         startup.warn_of_problems()
         typed = command_line(given, {name: default for name, (_, default) in declared.items()})
         analyses = _analyses(given.pop("analysis"))
-        _report(analyses, run.request_of(given), typed)
+        _report(analyses, run.request_of({**given, "format": "png"}), typed)
 
     return startup.declare(command, declared)
 

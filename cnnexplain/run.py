@@ -13,9 +13,10 @@ from rich.markup import escape
 from rich.table import Column, Table
 from rich.text import Text
 
-from cnnexplain import datasets, startup, terminal
+from cnnexplain import completion, datasets, startup, terminal
 from cnnexplain.errors import CnnExplainError, InterruptionError
 from cnnexplain.options import Parameter, validate
+from cnnexplain.pictures import FORMATS, Pictures
 from cnnexplain.plugin import ALL
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class Request:
     """What was typed that is no analysis' own: the options by the names of the parameters."""
 
     model: startup.ModelRequest
+    pictures: Pictures
     out: Path
     verbose: bool
     images: list[str] | None = None
@@ -91,6 +93,7 @@ def common_options(inputs: Sequence[str], out: str) -> dict[str, tuple[Any, Any]
                     metavar="IMAGES",
                     help="Files (PNG, JPEG, WebP, BMP, GIF, TIFF), folders, globs, or samples such as "
                     f"mnist:test/7. Without any: {datasets.SAMPLE}.",
+                    autocompletion=completion.samples,
                 ),
             ],
             None,
@@ -110,10 +113,15 @@ def common_options(inputs: Sequence[str], out: str) -> dict[str, tuple[Any, Any]
     found = images if "images" in inputs else {}
     if {"targets", "objectives"} & set(inputs):
         default = "the prediction" if "images" in inputs else "all of them, or the first ones of very many"
-        found["target"] = _text("--target", "CLASS", f"The class to explain, by label or index. Default: {default}.")
+        found["target"] = _text(
+            "--target", "CLASS", f"The class to explain, by label or index. Default: {default}.", completion.labels
+        )
     if "objectives" in inputs:
         found["against"] = _text(
-            "--against", "CLASS", "A class whose score is subtracted from the target's: why the one and not the other?"
+            "--against",
+            "CLASS",
+            "A class whose score is subtracted from the target's: why the one and not the other?",
+            completion.labels,
         )
     if "dataset" in inputs:
         default = "mnist:test for a model of digits" + (", else the images" if "images" in inputs else ", else none")
@@ -121,6 +129,7 @@ def common_options(inputs: Sequence[str], out: str) -> dict[str, tuple[Any, Any]
             "--dataset",
             "FOLDER",
             f"Images to look through: a folder with all that is in it, mnist:test or mnist:train. Default: {default}.",
+            completion.data_sets,
         )
     if "images" in inputs:
         found["resume"] = (
@@ -131,12 +140,13 @@ def common_options(inputs: Sequence[str], out: str) -> dict[str, tuple[Any, Any]
             False,
         )
     found["out"] = (Annotated[Path, typer.Option("--out", metavar="FOLDER", help=f"Results go to {out}.")], OUT)
+    found |= startup.PICTURE_OPTIONS
     found["verbose"] = (startup.VerboseOption, False)
     return found | startup.MODEL_OPTIONS
 
 
-def _text(flag: str, metavar: str, text: str) -> tuple[Any, Any]:
-    return Annotated[str | None, typer.Option(flag, metavar=metavar, help=text)], None
+def _text(flag: str, metavar: str, text: str, offers: Callable[..., list[str]]) -> tuple[Any, Any]:
+    return Annotated[str | None, typer.Option(flag, metavar=metavar, help=text, autocompletion=offers)], None
 
 
 def _command(analysis: Analysis) -> Callable[..., None]:
@@ -165,7 +175,8 @@ def _all_command() -> Callable[..., None]:
 def request_of(given: Mapping[str, Any]) -> Request:
     """The request in what Typer gives a command."""
     own = {name: value for name, value in given.items() if name not in startup.MODEL_OPTIONS}
-    return Request(startup.model_request(given), **own)
+    pictures = Pictures(own.pop("format"), own.pop("dpi"))
+    return Request(startup.model_request(given), pictures, **own)
 
 
 def _option(parameter: Parameter) -> tuple[Any, Any]:
@@ -179,7 +190,9 @@ def _option(parameter: Parameter) -> tuple[Any, Any]:
     if parameter.many:
         kind, text = list[kind], f"{text} (Repeatable.)"
     declarations = (parameter.flag,) if parameter.type is not bool else ()
-    return Annotated[kind, typer.Option(*declarations, help=escape(text), metavar=metavar)], (
+    # The name by which plugins ask for a layer.
+    offers = completion.layers if parameter.name == "layer" else completion.of(parameter.choices)
+    return Annotated[kind, typer.Option(*declarations, help=escape(text), metavar=metavar, autocompletion=offers)], (
         list(parameter.default) if parameter.many else parameter.default
     )
 
@@ -235,9 +248,9 @@ class _Outcome:
         self.inverted.add(explained.source.name for explained in record.explained if explained.source.inverted)
         self.resized.add(explained.source.name for explained in record.explained if explained.source.resized)
         self.skipped.add(record.skipped)
-        self.pictures.add(str(path) for path in paths if path.suffix == ".png")
+        self.pictures.add(str(path) for path in paths if path.suffix[1:] in FORMATS)
         self.parts += 1
-        self.files = [path for path in paths if path.suffix != ".png"]
+        self.files = [path for path in paths if path.suffix[1:] not in FORMATS]
         self.warnings |= dict.fromkeys(record.warnings)
         self.labels = record.labels
         self.seconds += record.seconds
@@ -444,7 +457,7 @@ def _write(
         "logits": request.model.logits,
         "custom_objects": list(request.model.custom_objects),
     }
-    writer = report.Writer(outcome.folder, names, wanted, resume=request.resume)
+    writer = report.Writer(outcome.folder, names, request.pictures, wanted, resume=request.resume)
     outcome.kept = len(names) if writer.complete else writer.start
     if writer.complete:
         return
