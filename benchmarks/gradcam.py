@@ -1,9 +1,10 @@
 """Class activation maps beside tf-keras-vis: how far apart the results are, and how long each takes, in one run.
 
-The models are the LeNet and EfficientNet-lite0, where it is installed and a photograph is given, with their softmax left out
-for tf-keras-vis, which explains whatever a model puts out. For each method prints the largest difference as a share of our maximum, the correlation of the
-maps, the seconds of one call of each after a first one, and their ratio. Score-CAM is timed for one digit alone: it takes
-minutes for more. Needs TensorFlow and tf-keras-vis. Run it with: python benchmarks/gradcam.py [IMAGE FOR EFFICIENTNET]
+The models are the LeNet and, where it is installed and a photograph is given, EfficientNet-lite0. Their softmax is left out
+for tf-keras-vis, which explains whatever a model puts out. For each method prints the largest difference as a share of our
+maximum, the correlation of the maps, the seconds of the fastest of five calls of each after a first one, and their ratio.
+Score-CAM is timed for one digit alone: it takes minutes for more. Needs TensorFlow and tf-keras-vis. Run it with:
+python benchmarks/gradcam.py [PHOTOGRAPH]
 """
 
 import importlib.util
