@@ -16,9 +16,10 @@ import typer
 from rich.table import Column, Table
 from rich.text import Text
 
-from cnnexplain import __version__, completion, config, datasets, files, models, sidecar, startup, terminal
+from cnnexplain import __version__, completion, config, datasets, files, kit, models, sidecar, startup, terminal
 from cnnexplain.backend import BACKENDS, module
 from cnnexplain.errors import CnnExplainError, InterruptionError, UsageError
+from cnnexplain.redrawing import redraw_command
 
 if TYPE_CHECKING:
     from cnnexplain.lenet import Evaluation
@@ -88,7 +89,9 @@ def _app(*, analyses: bool) -> typer.Typer:
     evaluate = startup.declare(_evaluate, {**startup.MODEL_OPTIONS, **_PRINTING})
     app.command("evaluate")(evaluate)
     app.command("doctor")(_doctor_command())
+    app.command("redraw")(redraw_command())
     app.command("info")(_info)
+    app.command("check-plugin")(kit.check_plugin)
     return app
 
 

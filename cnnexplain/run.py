@@ -17,6 +17,7 @@ from rich.text import Text
 from cnnexplain import completion, datasets, startup, terminal
 from cnnexplain.errors import CnnExplainError, InterruptionError
 from cnnexplain.options import Parameter, validate
+from cnnexplain.pictures import FORMATS, Pictures
 from cnnexplain.plugin import ALL
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class _Request:
     """What was typed that is no analysis' own: the options by the names of the parameters."""
 
     model: startup.ModelRequest
+    pictures: Pictures
     out: Path
     verbose: bool
     images: list[str] | None = None
@@ -140,6 +142,7 @@ def _common(inputs: Sequence[str], out: str) -> dict[str, tuple[Any, Any]]:
             False,
         )
     found["out"] = (Annotated[Path, typer.Option("--out", metavar="FOLDER", help=f"Results go to {out}.")], OUT)
+    found |= startup.PICTURE_OPTIONS
     found["json"] = (startup.JsonOption, False)
     found["verbose"] = (startup.VerboseOption, False)
     return found | startup.MODEL_OPTIONS
@@ -174,7 +177,8 @@ def _all_command() -> Callable[..., None]:
 
 def _request(given: Mapping[str, Any]) -> _Request:
     own = {name: value for name, value in given.items() if name not in startup.MODEL_OPTIONS}
-    return _Request(startup.model_request(given), **own)
+    pictures = Pictures(own.pop("format"), own.pop("dpi"))
+    return _Request(startup.model_request(given), pictures, **own)
 
 
 def _option(parameter: Parameter) -> tuple[Any, Any]:
@@ -252,9 +256,9 @@ class _Outcome:
         self.inverted.add(explained.source.name for explained in record.explained if explained.source.inverted)
         self.resized.add(explained.source.name for explained in record.explained if explained.source.resized)
         self.skipped.add(record.skipped)
-        self.pictures.add(str(path) for path in paths if path.suffix == ".png")
+        self.pictures.add(str(path) for path in paths if path.suffix[1:] in FORMATS)
         self.parts += 1
-        self.files = [path for path in paths if path.suffix != ".png"]
+        self.files = [path for path in paths if path.suffix[1:] not in FORMATS]
         self.warnings |= dict.fromkeys(record.warnings)
         self.labels = record.labels
         self.seconds += record.seconds
@@ -480,7 +484,7 @@ def _write(
         "logits": request.model.logits,
         "custom_objects": list(request.model.custom_objects),
     }
-    writer = report.Writer(outcome.folder, names, wanted, resume=request.resume)
+    writer = report.Writer(outcome.folder, names, request.pictures, wanted, resume=request.resume)
     outcome.kept = len(names) if writer.complete else writer.start
     if writer.complete:
         return

@@ -18,6 +18,7 @@ from rich.markup import escape
 from cnnexplain import completion, models, references, sidecar, terminal
 from cnnexplain.backend import BACKENDS
 from cnnexplain.errors import CnnExplainError, UsageError, suggest
+from cnnexplain.pictures import FORMATS, MAX_DPI, MIN_DPI, Pictures
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -102,6 +103,26 @@ MODEL_OPTIONS: dict[str, tuple[Any, Any]] = {
     "backend": (BackendOption, None),
 }
 """What the commands take that load a model: each option's annotation and default, by the name of the parameter."""
+
+
+PICTURE_OPTIONS: dict[str, tuple[Any, Any]] = {
+    "format": (
+        Annotated[str, typer.Option("--format", metavar="|".join(FORMATS), help="What pictures are written as.")],
+        Pictures.format,
+    ),
+    "dpi": (
+        Annotated[
+            int,
+            typer.Option(
+                "--dpi",
+                metavar="N",
+                help=f"Pixels per inch of the pictures ({MIN_DPI} to {MAX_DPI}), in an SVG or PDF of its maps.",
+            ),
+        ],
+        Pictures.dpi,
+    ),
+}
+"""What the commands take that write pictures: each option's annotation and default."""
 
 
 @dataclass(frozen=True)
