@@ -44,7 +44,8 @@ BackendOption = Annotated[
     typer.Option(
         "--backend",
         metavar="NAME",
-        help=f"{'|'.join(BACKENDS)}: what Keras computes with. Default: what KERAS_BACKEND or Keras' own settings say, else tensorflow.",
+        help=f"{'|'.join(BACKENDS)}: what Keras computes with. Default: what KERAS_BACKEND or Keras' own settings say, else "
+        "tensorflow.",
         autocompletion=completion.of(BACKENDS),
     ),
 ]
