@@ -72,6 +72,7 @@ def _app(*, analyses: bool) -> typer.Typer:
     app.command("evaluate")(evaluate)
     app.command("doctor")(_doctor_command())
     app.command("info")(_info)
+    app.command("new-plugin")(kit.new_plugin)
     app.command("check-plugin")(kit.check_plugin)
     return app
 

@@ -673,7 +673,8 @@ def _figures(record: Record, images: int | None = None) -> dict[object, Array]:
         for kind in (RuntimeWarning, UserWarning):
             warnings.simplefilter("error", kind)
         drawn: dict[object, Figure] = {index: record.figure(index) for index in range(len(record))[:images]}
-        return {name: _pixels(figure) for name, figure in {**drawn, **record.overview()}.items()}
+        drawn |= dict(record.overview().items())
+        return {name: _pixels(figure) for name, figure in drawn.items()}
 
 
 def _pixels(figure: Figure) -> Array:
