@@ -563,8 +563,8 @@ def _saved(candidate: Candidate) -> None:
         done = _process(REDRAWING, str(first), str(again), *without)
         if done.returncode:
             raise PluginError(
-                f"Where Keras can't be imported it can't be drawn from what was saved: {_last(done.stderr)} Expected draw() to "
-                "read the record alone; in JSON tuples become lists, and whole numbers as keys become text."
+                f"Where Keras can't be imported it can't be drawn from what was saved: {_last(done.stderr)} Expected draw() "
+                "to read the record alone; in JSON tuples become lists, and whole numbers as keys become text."
             )
         for path in paths:
             if path.suffix == ".png":

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 from typing import Annotated, Literal
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from cnnexplain import registry, specimens, testing
 from cnnexplain.errors import PluginError, UsageError
+from cnnexplain.options import INPUTS
 from cnnexplain.plugin import Analysis, Option, Result
 from cnnexplain.registry import Offers, Plugin, Registry
 
@@ -375,3 +377,19 @@ def test_importing_it_imports_nothing_heavy(shell):
 def test_an_unknown_check_can_not_be_skipped():
     with pytest.raises(UsageError, match=r"no check 'backend'\. Did you mean 'backends'"):
         testing.conformance("saliency", skip=["backend"])
+
+
+def test_every_check_is_documented(folder):
+    page = (folder / "docs" / "plugins.md").read_text().partition("## What is asked of every analysis")[2]
+    rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", page, re.MULTILINE)
+    assert rows == [(check.name, check.says) for check in testing.CHECKS]
+
+
+def test_the_guide_shows_the_files_of_the_example_and_all_that_run_can_ask_for(folder):
+    """The files are those that test_packages installs and runs."""
+    page = (folder / "docs" / "plugins.md").read_text()
+    shown = re.findall(r"^<!-- file: (\S+) -->$", page, re.MULTILINE)
+    assert len(shown) == 4
+    assert all(name.startswith("examples/third_party_plugin/") and (folder / name).is_file() for name in shown)
+    rows = re.findall(r"^\| `(\w+)` \| .* \|$", page.partition("**`Result`**")[0], re.MULTILINE)
+    assert rows == list(INPUTS)
