@@ -125,7 +125,7 @@ def test_the_example_is_a_package_that_works_wherever_an_analysis_does(environme
         "print(record.arrays['shapley'].shape, abs(record.facts['sum'][0]) > 1)"
     )
     assert run("-c", program).splitlines()[-1] == "(1, 28, 28) True"
-    run("-m", "cnnexplain", "report", "mnist:test/42", "--only", "shapley", "--only", "saliency")
+    run("-m", "cnnexplain", "report", "mnist:test/42", "--analysis", "shapley", "--analysis", "saliency")
     page = (tmp_path / "cnnexplain-out/report.html").read_text()
     assert "on average over all orders of showing them" in page
     assert "cnnexplain-shapley 0.1.0" in page
