@@ -94,6 +94,7 @@ def _app(*, analyses: bool, report: bool) -> typer.Typer:
     app.command("doctor")(_doctor_command())
     app.command("redraw")(redraw_command())
     app.command("info")(_info)
+    app.command("new-plugin")(kit.new_plugin)
     app.command("check-plugin")(kit.check_plugin)
     return app
 
