@@ -452,8 +452,8 @@ def _pixels(record: Record, index: int) -> bytes:
 
 def _colours(kind: str) -> str:
     """The 256 colours of a kind of maps as their red, green and blue bytes."""
-    colours = mpl.colormaps[getattr(draw.palette(), kind)](np.arange(256) / 255, bytes=True)
-    return _base64(np.ascontiguousarray(np.asarray(colours)[:, :3], np.uint8).tobytes())
+    colours = mpl.colormaps[getattr(draw.palette(), kind)](np.linspace(0, 1, 256))[:, :3]
+    return _base64(np.round(255 * colours).astype(np.uint8).tobytes())
 
 
 def _base64(data: bytes) -> str:
