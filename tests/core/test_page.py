@@ -236,7 +236,7 @@ def test_the_figures_of_a_model_of_digits_are_told():
 
 def test_the_python_program_names_images_targets_and_changed_options():
     record = pages.record(["one.png", "it's.png"], options={"depth": 5}, targets=[1, 2])
-    program = next(line for line in page._python([record], pages.Stand()).splitlines() if "explain" in line)
+    program = next(line for line in page._python([record], pages.Stand()).splitlines() if line.startswith("cx.explain"))
     called = {}
     scope = {
         "cx": type("", (), {"explain": staticmethod(lambda *given, **options: called.update(given=given, options=options))})
