@@ -31,7 +31,7 @@ def report_command() -> Callable[..., None]:
     inputs = sorted({name for analysis in startup.registry().analyses.values() for name in analysis.inputs})
     options = run.common_options(inputs, f"FOLDER/ANALYSIS, the page to FOLDER/{REPORT}")
     # What an earlier run has found is in its files, and a page is made of what is found now, with PNG pictures.
-    for name in ("resume", "format"):
+    for name in ("resume", "format", "json"):
         options.pop(name, None)
     first = {name: options.pop(name) for name in ("images",) if name in options}
     declared = {**first, "analysis": (Annotated[list[str] | None, analysis], None), **options}

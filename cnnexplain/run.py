@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -81,6 +82,7 @@ class Request:
     against: str | None = None
     dataset: str | None = None
     resume: bool = False
+    json: bool = False
 
 
 def common_options(inputs: Sequence[str], out: str) -> dict[str, tuple[Any, Any]]:
@@ -141,6 +143,7 @@ def common_options(inputs: Sequence[str], out: str) -> dict[str, tuple[Any, Any]
         )
     found["out"] = (Annotated[Path, typer.Option("--out", metavar="FOLDER", help=f"Results go to {out}.")], OUT)
     found |= startup.PICTURE_OPTIONS
+    found["json"] = (startup.JsonOption, False)
     found["verbose"] = (startup.VerboseOption, False)
     return found | startup.MODEL_OPTIONS
 
@@ -199,36 +202,39 @@ def _option(parameter: Parameter) -> tuple[Any, Any]:
 
 @dataclass
 class _Names:
-    """The first of many names, and their number."""
+    """The first `most` of many names, and their number."""
 
+    most: int
     first: list[str] = field(default_factory=list)
     count: int = 0
 
     def add(self, names: Iterable[str]) -> None:
         for name in names:
             self.count += 1
-            if len(self.first) < SHOWN:
+            if len(self.first) < self.most:
                 self.first.append(name)
 
     def __str__(self) -> str:
-        return ", ".join(self.first) + (f" and {self.count - SHOWN} more" if self.count > SHOWN else "")
+        return ", ".join(self.first[:SHOWN]) + (f" and {self.count - SHOWN} more" if self.count > SHOWN else "")
 
 
 @dataclass
 class _Outcome:
-    """What the closing lines need to know of a run on any number of images."""
+    """What the closing lines, or the JSON document, need to know of a run on any number of images."""
 
     folder: Path
+    most: int = field(default_factory=lambda: SHOWN)
+    """How many images are remembered by name."""
     kept: int = 0
     """How many images an earlier run had finished."""
     images: int = 0
     first: list[Explained] = field(default_factory=list)
     targeted: bool = False
     """Whether another class than the prediction was explained, for any image."""
-    inverted: _Names = field(default_factory=_Names)
-    resized: _Names = field(default_factory=_Names)
-    skipped: _Names = field(default_factory=_Names)
-    pictures: _Names = field(default_factory=_Names)
+    inverted: _Names = field(init=False)
+    resized: _Names = field(init=False)
+    skipped: _Names = field(init=False)
+    pictures: _Names = field(init=False)
     parts: int = 0
     files: list[Path] = field(default_factory=list)
     """Those of the last part that are no pictures."""
@@ -236,10 +242,13 @@ class _Outcome:
     labels: tuple[str, ...] = ()
     seconds: float = 0.0
 
+    def __post_init__(self) -> None:
+        self.inverted, self.resized, self.skipped, self.pictures = (_Names(self.most) for _ in range(4))
+
     def add(self, record: Record, paths: Sequence[Path]) -> None:
         """Counts what was found and written for some of the images."""
         self.images += len(record)
-        self.first += record.explained[: SHOWN - len(self.first)]
+        self.first += record.explained[: self.most - len(self.first)]
         # Where the prediction is what was explained, it need not be said twice.
         self.targeted |= any(
             explained.objective is not None or explained.target not in (None, explained.prediction)
@@ -256,15 +265,63 @@ class _Outcome:
         self.seconds += record.seconds
 
 
+def _outcome(analysis: Analysis, request: Request) -> _Outcome:
+    return _Outcome(request.out / analysis.name, most=sys.maxsize if request.json else SHOWN)
+
+
+def _document(analysis: Analysis, outcome: _Outcome, problem: str | None = None) -> dict[str, Any]:
+    """What a script wants to know of one analysis' run."""
+
+    def image(explained: Explained) -> dict[str, Any]:
+        target = explained.target
+        return {
+            "name": explained.source.name,
+            "inverted": explained.source.inverted,
+            "resized": explained.source.resized,
+            "prediction": outcome.labels[explained.prediction],
+            "probability": explained.probability,
+            "target": None if target is None else outcome.labels[target],
+            "target_probability": explained.target_probability,
+            "objective": explained.objective,
+        }
+
+    return {
+        "analysis": analysis.name,
+        "folder": str(outcome.folder),
+        "kept": outcome.kept,
+        "images": list(map(image, outcome.first)),
+        "skipped": outcome.skipped.first,
+        "pictures": outcome.pictures.first,
+        "files": list(map(str, outcome.files)),
+        "warnings": list(outcome.warnings),
+        "note": analysis.note,
+        "seconds": outcome.seconds,
+        "error": problem,
+    }
+
+
 def _explain(analysis: Analysis, request: Request, own: Mapping[str, object]) -> None:
+    with terminal.document(request.json) as emit:
+        outcome = _outcome(analysis, request)
+        given = _explained(analysis, request, own, outcome)
+        if request.json:
+            startup.print_assumption(given.classifier)
+            _print_warnings([outcome])
+            emit(_document(analysis, outcome))
+        else:
+            _print(analysis, request, given, outcome)
+
+
+def _explained(analysis: Analysis, request: Request, own: Mapping[str, object], outcome: _Outcome) -> _Given:
+    """Runs one analysis and writes what it finds."""
     from cnnexplain import report
 
-    outcome = _Outcome(request.out / analysis.name)
     report.check_folder(outcome.folder)
     try:
         with terminal.quiet(request.verbose), terminal.progress() as shown:
             given = _prepare([analysis], request, shown)
             _write(analysis, request, given, own, shown, outcome)
+            return given
     except KeyboardInterrupt as interruption:
         if not outcome.images + outcome.kept:
             raise
@@ -272,6 +329,9 @@ def _explain(analysis: Analysis, request: Request, own: Mapping[str, object]) ->
             f"Interrupted: {outcome.images + outcome.kept} images are done and kept in {outcome.folder}; "
             "the same command with --resume continues."
         ) from interruption
+
+
+def _print(analysis: Analysis, request: Request, given: _Given, outcome: _Outcome) -> None:
     if outcome.kept:
         left = f"{outcome.images} more were explained" if outcome.parts else "nothing was left to do"
         terminal.say(f"{outcome.kept} images were done already and are kept in {outcome.folder}; {left}.")
@@ -304,7 +364,7 @@ class Several:
     @classmethod
     def of(cls, analyses: Sequence[Analysis], request: Request) -> Several:
         """Those that are to be run."""
-        return cls(analyses, {analysis.name: _Outcome(request.out / analysis.name) for analysis in analyses})
+        return cls(analyses, {analysis.name: _outcome(analysis, request) for analysis in analyses})
 
     @property
     def kept(self) -> str:
@@ -316,9 +376,23 @@ class Several:
         ]
         return ", ".join([*self.done, *begun])
 
+    def check(self) -> None:
+        """Sees that none of them failed.
+
+        Raises:
+            CnnExplainError: Some did.
+        """
+        if self.failed:
+            raise CnnExplainError(f"{len(self.failed)} of {len(self.analyses)} analyses failed: {', '.join(self.failed)}.")
+
 
 def _explain_all(request: Request) -> None:
     """Runs every installed analysis; one that fails is reported and the others finish."""
+    with terminal.document(request.json) as emit:
+        _explain_each(request, emit)
+
+
+def _explain_each(request: Request, emit: Callable[[Mapping[str, Any]], None]) -> None:
     analyses = list(startup.registry().analyses.values())
     if not analyses:
         raise CnnExplainError("No analysis is installed.")
@@ -329,7 +403,16 @@ def _explain_all(request: Request) -> None:
     except KeyboardInterrupt as interruption:
         kept = f"kept in {request.out}: {several.kept}" if several.kept else "no analysis had ended"
         raise InterruptionError(f"Interrupted; {kept}. The same command with --resume continues.") from interruption
-    print_several(several, request)
+    assert several.given is not None
+    if request.json:
+        startup.print_assumption(several.given.classifier)
+        _print_warnings([several.outcomes[name] for name in several.done])
+        emit(
+            {"analyses": [_document(each, several.outcomes[each.name], several.failed.get(each.name)) for each in analyses]}
+        )
+        several.check()
+    else:
+        print_several(several, request)
 
 
 def explain_several(
@@ -390,8 +473,7 @@ def print_several(several: Several, request: Request) -> None:
             terminal.plain(str(outcome.folder)),
         )
     terminal.out().print(table)
-    if failed:
-        raise CnnExplainError(f"{len(failed)} of {len(analyses)} analyses failed: {', '.join(failed)}.")
+    several.check()
 
 
 @dataclass(frozen=True)
@@ -507,7 +589,7 @@ def _print_images(outcome: _Outcome) -> None:
         return
     columns = ["Prediction", "Probability", *(["Target", "Its probability"] if outcome.targeted else [])]
     table = Table(Column("Image", overflow="fold"), *columns)
-    for explained in outcome.first:
+    for explained in outcome.first[:SHOWN]:
         cells = [explained.source.name, outcome.labels[explained.prediction], percent(explained.probability)]
         if outcome.targeted and explained.target is not None and explained.target_probability is not None:
             plain = [outcome.labels[explained.target], percent(explained.target_probability)]
@@ -519,6 +601,13 @@ def _print_images(outcome: _Outcome) -> None:
 
 
 def _print_mind(analyses: Sequence[Analysis], outcomes: Sequence[_Outcome]) -> None:
+    _print_warnings(outcomes)
+    for analysis in analyses:
+        if analysis.note:
+            terminal.say(f"Mind ({analysis.name}): {analysis.note}")
+
+
+def _print_warnings(outcomes: Sequence[_Outcome]) -> None:
     # Analyses that look through the same data set warn of the same files.
     warnings = dict.fromkeys(warning for outcome in outcomes for warning in outcome.warnings)
     skipped = next((outcome.skipped for outcome in outcomes if outcome.skipped.count), None)
@@ -526,6 +615,3 @@ def _print_mind(analyses: Sequence[Analysis], outcomes: Sequence[_Outcome]) -> N
         warnings |= {f"{skipped.count} images can't be read and were skipped: {skipped}.": None}
     for warning in warnings:
         terminal.complain(f"Warning: {warning}", style="yellow")
-    for analysis in analyses:
-        if analysis.note:
-            terminal.say(f"Mind ({analysis.name}): {analysis.note}")

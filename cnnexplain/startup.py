@@ -180,6 +180,11 @@ def declare(command: Callable[..., None], declared: Mapping[str, tuple[Any, Any]
 VerboseOption = Annotated[bool, typer.Option("--verbose", help="Show what the backend logs.")]
 
 
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document, for scripts; all else goes where errors go.")
+]
+
+
 def registry() -> Registry:
     """The installed plugins."""
     # Reading what is installed takes a fifth of a start, which most commands have no need of.

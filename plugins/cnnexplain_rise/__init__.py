@@ -38,11 +38,11 @@ def run(
 
     Returns:
         Arrays by pixel, (N, H, W): `saliency`, the S of the paper; `gain`, how much more probable the class is with the
-        pixel shown than under all masks: S less the mean probability, without the noise that comes from some pixels being shown
-        more often than others; and `standard_error` of `gain`. Facts `probability` (of the target for the image itself),
-        `masked_probability` (its mean under the masks), `peak` and `peak_pixel` (the maximum of `gain`, its row and column),
-        `relative_error` (the standard error as a share of `gain`, both as root mean squares over the pixels) and `cells`
-        (rows and columns of the grid).
+        pixel shown than under all masks: S less the mean probability, without the noise that comes from some pixels being
+        shown more often than others; and `standard_error` of `gain`. Facts `probability` (of the target for the image
+        itself), `masked_probability` (its mean under the masks), `peak` and `peak_pixel` (the maximum of `gain`, its row and
+        column), `relative_error` (the standard error as a share of `gain`, both as root mean squares over the pixels) and
+        `cells` (rows and columns of the grid).
 
     Raises:
         UsageError: There are more cells than pixels.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from cnnexplain.arrays import Array, Floats, Integers
 
 MOST, LEAST, SMALLEST = 7, 3, 6
-"""Where cells aren't said: the paper's number of them along a side, the least for small images, and a cell's least pixels."""
+"""Where cells aren't said: the paper's number along a side, the number for the smallest images, and a cell's least side."""
 
 
 @dataclass(frozen=True)
