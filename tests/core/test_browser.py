@@ -179,7 +179,7 @@ def test_the_slider_goes_from_the_image_to_the_map_in_the_palettes_colours(opene
 
     set_blend(opened, 100)
     for number, (values, low, high) in enumerate(
-        [(VALUES[0], -np.abs(VALUES).max(), np.abs(VALUES).max()), (FAR[0], 0, FAR.max())]
+        [(VALUES[0], -draw.ceiling(VALUES), draw.ceiling(VALUES)), (FAR[0], 0, draw.ceiling(FAR))]
     ):
         colours = mpl.colormaps[draw.DEFAULT.unsigned if number else draw.DEFAULT.signed]
         expected = 255 * colours((values - low) / (high - low))[..., :3]
@@ -194,13 +194,14 @@ def test_the_slider_goes_from_the_image_to_the_map_in_the_palettes_colours(opene
 
 
 def test_maps_of_one_unit_can_share_a_scale(opened):
-    own, other = np.abs(VALUES).max(), FAR.max()
-    ends = [f"−{words(own)}", "0"], [words(own), words(other)]
+    own, other = draw.ceiling(VALUES), draw.ceiling(FAR)
+    # The largest value lies a little beyond what is drawn, as in the pictures.
+    ends = [f"≤ −{words(own)}", "0"], [f"≥ {words(own)}", f"≥ {words(other)}"]
     assert (text(opened, ".low"), text(opened, ".high")) == ends
     set_blend(opened, 100)
     before = pixels(opened, 1)
     find(opened, ".scale[value=shared]")[0].click()
-    assert (text(opened, ".low"), text(opened, ".high")) == ([f"−{words(own)}", "0"], [words(own)] * 2)
+    assert (text(opened, ".low"), text(opened, ".high")) == ([f"≤ −{words(own)}", "0"], [f"≥ {words(own)}", words(own)])
     # What is small beside the other map is at the dark end now.
     assert pixels(opened, 1).max() < 20 < before.max()
     find(opened, ".scale[value=own]")[0].click()
