@@ -9,6 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 import cnnexplain as cx
 from cnnexplain import draw
+from cnnexplain.preprocess import Preprocess
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +147,16 @@ def test_long_names_stay_within_the_figure_and_off_each_other(record):
     draw.caption(figure, hostile, 0)
     assert figure.get_suptitle().count("(") == 2
     assert not pictures.overlapping(figure)
+
+
+@pytest.mark.parametrize("shape", [(4, 80, 3), (80, 4, 1), (1, 1, 1), (30, 40, 3)])
+def test_images_of_any_shape_have_their_words_inside_the_figure_and_apart(record, random, shape):
+    preprocess = Preprocess(*shape[:2], "grey" if shape[2] == 1 else "rgb")
+    saliency = random.lognormal(-6, 2, (1, *shape[:2])).astype(np.float32)
+    images = random.uniform(0, 1, (1, *shape)).astype(np.float32)
+    for options in ({"crops": "one"}, {"crops": "ten"}):
+        made = replace(record, preprocess=preprocess, images=images, arrays={"saliency": saliency}, options=options)
+        assert not pictures.overlapping(made.figure(0))
 
 
 def test_maps_of_zeros_draw_without_nan(record):
