@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cnnexplain.pipeline import explain, explain_parts
     from cnnexplain.preprocess import Preprocess
     from cnnexplain.record import Record
+    from cnnexplain.saved import load_parts, redraw
     from cnnexplain.stream import Stream, open_stream
 
 __version__ = "0.1.0"
@@ -45,8 +46,10 @@ __all__ = [
     "explain",
     "explain_parts",
     "load",
+    "load_parts",
     "open_stream",
     "read_images",
+    "redraw",
 ]
 
 _HOMES = {
@@ -58,6 +61,7 @@ _HOMES = {
     "pipeline": ("explain", "explain_parts"),
     "preprocess": ("Preprocess",),
     "record": ("Record",),
+    "saved": ("load_parts", "redraw"),
     "stream": ("Stream", "open_stream"),
 }
 

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Literal
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib import font_manager
+from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
+from matplotlib.ft2font import FT2Font, LoadFlags
 from matplotlib.ticker import ScalarFormatter
+
+from cnnexplain.errors import UsageError, suggest
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.image import AxesImage
 
     from cnnexplain.arrays import Array, Floats
     from cnnexplain.record import Record
@@ -30,10 +35,18 @@ class Palette:
     Args:
         unsigned: Of maps that start at 0. The default is perceptually uniform, and readable without telling red from green.
         signed: Of signed maps. By default blue below zero, red above, told apart by all eyes, and white at zero.
+
+    Raises:
+        UsageError: There is no such colormap.
     """
 
     unsigned: str = "inferno"
     signed: str = "RdBu_r"
+
+    def __post_init__(self) -> None:
+        for name in (self.unsigned, self.signed):
+            if name not in mpl.colormaps:
+                raise UsageError(f"Matplotlib has no colormap '{name}'.{suggest(name, mpl.colormaps)}")
 
 
 DEFAULT = Palette()
@@ -65,8 +78,23 @@ LINE = 32
 CAPTION = 5.0
 """Inches that a sheet has at least, so that its caption fits."""
 
-NOTE_CHARACTERS, NOTE_LINE = 16, 0.15
-"""How many characters of a note go in an inch, and the inches that a line of it takes."""
+HEADING, TITLE, LABEL, SMALL = 10.5, 9.5, 8.5, 7.5
+"""Points of the caption, of a panel's title, of the words over or beside several panels, and of what is said in small."""
+
+HINTING = 1.04
+"""How many times their width letters take at most, when they are brought to whole pixels."""
+
+QUIET = "0.35"
+"""The grey of words that stand behind the others: the note, numbers along an axis."""
+
+NOTE_CHARACTERS, NOTE_LONGEST, NOTE_LINE = 16, 150, 0.15
+"""How many characters of a note go in an inch and in a line at most, and the inches that a line of it takes."""
+
+PERCENTILE = 99.5
+"""How many of a hundred values lie within the scale of a map of which a few would else take all the colours."""
+
+BLUR = 75
+"""The standard deviation that smooths a map is this part of its longer side."""
 
 GAP, BAR, HEAD = 0.18, 0.72, 0.82
 """Inches between panels, for a colour bar with its numbers, and above the panels for their titles and the caption."""
@@ -75,15 +103,15 @@ GAP, BAR, HEAD = 0.18, 0.72, 0.82
 def sheet(record: Record, width: float, height: float) -> Figure:
     """An empty figure with room for `width` × `height` inches of panels, the caption above and the analysis' note below."""
     wide = max(width, CAPTION) + 2 * GAP
-    note = textwrap.wrap(record.analysis.note, int(NOTE_CHARACTERS * (wide - 2 * GAP)))
+    note = textwrap.wrap(record.analysis.note, min(int(NOTE_CHARACTERS * (wide - 2 * GAP)), NOTE_LONGEST))
     foot = GAP + NOTE_LINE * len(note) + (GAP if note else 0)
     figure = Figure(figsize=(wide, HEAD + height + foot), facecolor="white")
     figure.text(
         GAP / wide,
         (foot - GAP) / (HEAD + height + foot),
         legible("\n".join(note), keep="\n"),
-        fontsize=7.5,
-        color="0.35",
+        fontsize=SMALL,
+        color=QUIET,
         va="top",
         linespacing=1.3,
         parse_math=False,
@@ -133,24 +161,51 @@ def row(count: int, record: Record, *, bars: Collection[int] = ()) -> tuple[Figu
 def caption(figure: Figure, record: Record, index: int) -> None:
     """Writes over the figure where the image came from, what the model predicts and which class is explained."""
     explained = record.explained[index]
-    words = f"predicted {_label(record, explained.prediction)} ({percent(explained.probability)})"
-    if explained.objective is not None:
-        words += f" · target {shorten(explained.objective, 60)}"
-    elif explained.target is not None and explained.target_probability is not None:
-        words += f" · target {_label(record, explained.target)} ({percent(explained.target_probability)})"
-    heading(figure, shorten(explained.source.name, 60, tail=True), words)
+    for length in (30, 24, 18, 12, 8):
+        words = f"predicted {name(record, explained.prediction, length)} ({percent(explained.probability)})"
+        if explained.objective is not None:
+            words += f" · target {shorten(named(record, explained.objective), 2 * length)}"
+        elif explained.target is not None and explained.target_probability is not None:
+            words += f" · target {name(record, explained.target, length)} ({percent(explained.target_probability)})"
+        if text_width(words, HEADING) <= figure.get_figwidth() - 2 * GAP:
+            break
+    heading(figure, source(explained.source.name), words)
 
 
 def heading(figure: Figure, first: str, second: str = "") -> None:
     """Writes two lines over the figure; text from outside is drawn as it is, never as a formula."""
+    room = figure.get_figwidth() - 2 * GAP
     figure.suptitle(
-        f"{legible(first)}\n{legible(second)}", y=1 - 0.1 / figure.get_size_inches()[1], fontsize=10.5, parse_math=False
+        f"{fit(first, room, HEADING, tail=True)}\n{fit(second, room, HEADING)}",
+        y=1 - 0.1 / figure.get_figheight(),
+        fontsize=HEADING,
+        parse_math=False,
     )
 
 
-def title(panel: Axes, text: str) -> None:
-    """Names a panel; text from outside is drawn as it is, never as a formula."""
-    panel.set_title(legible(text), fontsize=9.5, parse_math=False)
+def title(
+    panel: Axes,
+    text: str,
+    *,
+    side: Literal["left", "center"] = "center",
+    room: float | None = None,
+    pad: float = 6,
+    tail: bool = False,
+) -> None:
+    """Names a panel, in as many letters as fit; text from outside is drawn as it is, never as a formula.
+
+    Args:
+        panel: Which.
+        text: Its name.
+        side: Where over the panel it stands.
+        room: The inches that it may take: those of the panel and half the gap on both sides, unless it is said.
+        pad: Points between it and the panel.
+        tail: Whether the end of the text is kept where it is too long, and not its start.
+    """
+    if room is None:
+        room = _inches(panel)[0] + GAP
+    # Where the height is given Matplotlib need not look for what else is over the panel.
+    panel.set_title(fit(text, room, TITLE, tail=tail), fontsize=TITLE, loc=side, y=1, pad=pad, parse_math=False)
 
 
 def label(panel: Axes, text: str) -> None:
@@ -161,8 +216,25 @@ def label(panel: Axes, text: str) -> None:
         xytext=(0, 18),
         xycoords="axes fraction",
         textcoords="offset points",
-        fontsize=8.5,
+        fontsize=LABEL,
         fontweight="bold",
+        annotation_clip=False,
+        parse_math=False,
+    )
+
+
+def below(panel: Axes, text: str) -> None:
+    """Writes what is to be said of a panel in small under it, in lines as they are given."""
+    room = _inches(panel)[0] + GAP
+    panel.annotate(
+        "\n".join(fit(line, room, SMALL) for line in text.split("\n")),
+        (0.5, 0),
+        xytext=(0, -3),
+        xycoords="axes fraction",
+        textcoords="offset points",
+        ha="center",
+        va="top",
+        fontsize=SMALL,
         annotation_clip=False,
         parse_math=False,
     )
@@ -185,9 +257,10 @@ def shown(record: Record, values: Floats) -> Floats:
 
 def unsigned(panel: Axes, values: Array, unit: str, *, limit: float | None = None, bar: bool = True) -> None:
     """Shows a map (H, W) of values from 0 up, with a colour bar from 0 to its maximum, or to `limit`."""
-    drawn = panel.imshow(values, vmin=0, vmax=limit or top(values), cmap=palette().unsigned, interpolation="nearest")
+    limit = limit or top(values)
+    drawn = panel.imshow(values, vmin=0, vmax=limit, cmap=palette().unsigned, interpolation="nearest")
     if bar:
-        _bar(panel, drawn, unit)
+        _bar(panel, drawn, unit, values, limit)
 
 
 def signed(panel: Axes, values: Array, unit: str, *, limit: float | None = None, bar: bool = True) -> None:
@@ -195,7 +268,35 @@ def signed(panel: Axes, values: Array, unit: str, *, limit: float | None = None,
     limit = limit or top(np.abs(values))
     drawn = panel.imshow(values, vmin=-limit, vmax=limit, cmap=palette().signed, interpolation="nearest")
     if bar:
-        _bar(panel, drawn, unit)
+        _bar(panel, drawn, unit, values, limit)
+
+
+def ceiling(values: Array) -> float:
+    """A limit for maps with extreme pixels: that of the magnitudes which `PERCENTILE` of a hundred do not exceed.
+
+    Drawn to their maximum such maps are dark but for a few pixels. The colour bar tells how many lie beyond. Where nearly
+    all values are 0 it is the largest magnitude.
+    """
+    magnitudes = np.abs(values)
+    return float(np.nanpercentile(magnitudes, PERCENTILE)) or top(magnitudes)
+
+
+def smoothed(values: Array) -> Floats:
+    """The map (H, W) through a Gaussian blur, for the eye; as it is where that would be narrower than half a pixel.
+
+    Its standard deviation is the longer side divided by `BLUR`; at the border the weights that fall outside are left out.
+    """
+    width = max(values.shape) / BLUR
+    if width < 0.5:
+        return values
+    rows, columns = (_gaussian(side, width) for side in values.shape)
+    return np.asarray(rows @ values @ columns.T, np.float32)
+
+
+def _gaussian(side: int, width: float) -> Floats:
+    places = np.arange(side)
+    weights = np.exp(-((places[:, None] - places) ** 2) / (2 * width**2))
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
 
 
 def signal(values: Array, limit: float) -> Floats:
@@ -221,30 +322,33 @@ def tiles(maps: Array, columns: int, gap: float = np.nan) -> Floats:
     return grid.reshape(rows * (height + line), columns * (width + line), *rest)[:-line, :-line]
 
 
-def _bar(panel: Axes, drawn: AxesImage, unit: str) -> None:
+def _bar(panel: Axes, drawn: ScalarMappable, unit: str, values: Array, limit: float) -> None:
+    """The colour bar beside a panel; where values lie beyond the limit its ends are pointed and tell how many."""
     figure, place = panel.get_figure(root=True), panel.get_position(original=True)
     assert figure is not None
     inches = figure.get_figwidth()
     beside = figure.add_axes((place.x1 + 0.07 / inches, place.y0, 0.12 / inches, place.height))
-    bar = figure.colorbar(drawn, cax=beside)
-    bar.set_label(unit, fontsize=8)
-    bar.ax.tick_params(labelsize=7.5)
+    beyond = float((np.abs(values) > limit).mean())
+    bar = figure.colorbar(drawn, cax=beside, extend="neither" if not beyond else "max" if drawn.norm.vmin == 0 else "both")
+    bar.set_label(f"{unit}\n{percent(beyond)} beyond" if beyond else unit, fontsize=8)
+    bar.ax.tick_params(labelsize=SMALL)
     # Small values as 1.2 with 1e-4 above the bar: longer numbers would push the label into the next panel.
     if isinstance(bar.formatter, ScalarFormatter):
         bar.formatter.set_powerlimits((-2, 4))
         bar.update_ticks()
-    bar.ax.yaxis.get_offset_text().set(size=7.5, ha="left")
+    bar.ax.yaxis.get_offset_text().set(size=SMALL, ha="left")
     bar.outline.set_visible(False)
 
 
-def overlay(panel: Axes, record: Record, index: int, values: Array) -> None:
-    """Shows a map (H, W) of values from 0 up over the image in grey: the stronger, the less of the image is seen."""
+def overlay(panel: Axes, record: Record, index: int, values: Array, *, limit: float | None = None) -> None:
+    """Shows a map (H, W) of values from 0 up, to its maximum or to `limit`, over the image in grey.
+
+    The stronger the map, the less of the image is seen.
+    """
     grey = np.broadcast_to(shown(record, record.images[index]).mean(axis=-1, keepdims=True), (*values.shape, 3))
-    strength = np.clip(values / top(values), 0, 1)[..., None]
+    strength = np.clip(values / (limit or top(values)), 0, 1)[..., None]
     colours = mpl.colormaps[palette().unsigned](strength[..., 0])[..., :3]
-    # The root lifts the middle of the scale, which else drowns in the image.
-    alpha = np.sqrt(strength)
-    panel.imshow(grey * 0.85 * (1 - alpha) + colours * alpha, interpolation="nearest")
+    panel.imshow(grey * (1 - strength) + colours * strength, interpolation="nearest")
 
 
 def top(values: Array) -> float:
@@ -261,6 +365,46 @@ def percent(probability: float) -> str:
     return f"{100 * probability:.1f} %"
 
 
+def name(record: Record, index: int, length: int = 30) -> str:
+    """What a class is called in pictures: its label up to the first comma, where that is no other's; `length` characters.
+
+    ImageNet's labels list several names, "tabby, tabby cat". Two of its classes are a crane.
+    """
+    label = record.labels[index]
+    first = label.partition(",")[0].strip()
+    alone = sum(other.partition(",")[0].strip() == first for other in record.labels) == 1
+    return legible(shorten(first if first and alone else label, length))
+
+
+def named(record: Record, objective: str) -> str:
+    """An objective such as "tabby, tabby cat − lynx, catamount" with its classes called as `name` calls them."""
+    places = {label: place for place, label in enumerate(record.labels)}
+    parts = re.split(r"(^−| [−+] |[\d.e+-]+ · )", objective)
+    return legible("".join(name(record, places[part]) if part in places else part for part in parts))
+
+
+def source(given: str) -> str:
+    """What an image is called in pictures: its file without the folder, or a sample as "mnist:test/42"."""
+    return given if re.match(r"\w+:\w+/", given) else PurePath(given).name
+
+
+def text_width(text: str, points: float) -> float:
+    """The inches that a line of text takes in the font of the pictures at that size, at most, whatever the dots per inch."""
+    font = _font()
+    font.set_size(points, 72)
+    font.set_text(text, flags=LoadFlags.NO_HINTING)
+    return HINTING * float(font.get_width_height()[0]) / 64 / 72
+
+
+def fit(text: str, inches: float, points: float, *, tail: bool = False) -> str:
+    """The legible text, or as much of its start (or of its end) as fits in that many inches at that size."""
+    text = legible(text)
+    length = len(text)
+    while length > 1 and text_width(shorten(text, length, tail=tail), points) > inches:
+        length -= 1
+    return shorten(text, length, tail=tail)
+
+
 def shorten(text: str, length: int, *, tail: bool = False) -> str:
     """The text, or as much of its start (or of its end) as `length` characters hold."""
     if len(text) <= length:
@@ -270,10 +414,17 @@ def shorten(text: str, length: int, *, tail: bool = False) -> str:
 
 def legible(text: str, *, keep: str = "") -> str:
     """The text with a box for each character that the font can't draw or that isn't printable, but for those to keep."""
-    font = font_manager.get_font(font_manager.findfont(font_manager.FontProperties()))
+    font = _font()
     known = (char in keep or (char.isprintable() and font.get_char_index(ord(char))) for char in text)
     return "".join(char if fine else "□" for char, fine in zip(text, known, strict=True))
 
 
-def _label(record: Record, index: int) -> str:
-    return legible(shorten(record.labels[index], 30))
+def _font() -> FT2Font:
+    return font_manager.get_font(font_manager.findfont(font_manager.FontProperties()))
+
+
+def _inches(panel: Axes) -> tuple[float, float]:
+    """A panel's width and height."""
+    figure, place = panel.get_figure(root=True), panel.get_position(original=True)
+    assert figure is not None
+    return place.width * figure.get_figwidth(), place.height * figure.get_figheight()

@@ -5,7 +5,9 @@ pluggy's own entry-point loader lets the first broken plugin end the program; he
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -132,7 +134,9 @@ def collect(points: Iterable[EntryPoint]) -> Registry:
             distribution.version if distribution else "",
         )
         try:
-            hook = _hook(point)
+            # What a plugin prints while it is imported gets between no results.
+            with redirect_stdout(sys.stderr):
+                hook = _hook(point)
             offered = _offered(hook, "cnnexplain_analyses", Analysis), _offered(hook, "cnnexplain_models", NamedModel)
         # A plugin is anyone's code: whatever it raises must not stop the others, and is shown with its cause.
         except (Exception, SystemExit) as error:  # noqa: BLE001

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,9 +14,10 @@ from rich.markup import escape
 from rich.table import Column, Table
 from rich.text import Text
 
-from cnnexplain import datasets, startup, terminal
+from cnnexplain import completion, datasets, startup, terminal
 from cnnexplain.errors import CnnExplainError, InterruptionError
 from cnnexplain.options import Parameter, validate
+from cnnexplain.pictures import FORMATS, Pictures
 from cnnexplain.plugin import ALL
 
 if TYPE_CHECKING:
@@ -71,6 +73,7 @@ class _Request:
     """What was typed that is no analysis' own: the options by the names of the parameters."""
 
     model: startup.ModelRequest
+    pictures: Pictures
     out: Path
     verbose: bool
     images: list[str] | None = None
@@ -79,6 +82,7 @@ class _Request:
     against: str | None = None
     dataset: str | None = None
     resume: bool = False
+    json: bool = False
 
 
 def _common(inputs: Sequence[str], out: str) -> dict[str, tuple[Any, Any]]:
@@ -91,6 +95,7 @@ def _common(inputs: Sequence[str], out: str) -> dict[str, tuple[Any, Any]]:
                     metavar="IMAGES",
                     help="Files (PNG, JPEG, WebP, BMP, GIF, TIFF), folders, globs, or samples such as "
                     f"mnist:test/7. Without any: {datasets.SAMPLE}.",
+                    autocompletion=completion.samples,
                 ),
             ],
             None,
@@ -110,10 +115,15 @@ def _common(inputs: Sequence[str], out: str) -> dict[str, tuple[Any, Any]]:
     found = images if "images" in inputs else {}
     if {"targets", "objectives"} & set(inputs):
         default = "the prediction" if "images" in inputs else "all of them, or the first ones of very many"
-        found["target"] = _text("--target", "CLASS", f"The class to explain, by label or index. Default: {default}.")
+        found["target"] = _text(
+            "--target", "CLASS", f"The class to explain, by label or index. Default: {default}.", completion.labels
+        )
     if "objectives" in inputs:
         found["against"] = _text(
-            "--against", "CLASS", "A class whose score is subtracted from the target's: why the one and not the other?"
+            "--against",
+            "CLASS",
+            "A class whose score is subtracted from the target's: why the one and not the other?",
+            completion.labels,
         )
     if "dataset" in inputs:
         default = "mnist:test for a model of digits" + (", else the images" if "images" in inputs else ", else none")
@@ -121,6 +131,7 @@ def _common(inputs: Sequence[str], out: str) -> dict[str, tuple[Any, Any]]:
             "--dataset",
             "FOLDER",
             f"Images to look through: a folder with all that is in it, mnist:test or mnist:train. Default: {default}.",
+            completion.data_sets,
         )
     if "images" in inputs:
         found["resume"] = (
@@ -131,12 +142,14 @@ def _common(inputs: Sequence[str], out: str) -> dict[str, tuple[Any, Any]]:
             False,
         )
     found["out"] = (Annotated[Path, typer.Option("--out", metavar="FOLDER", help=f"Results go to {out}.")], OUT)
+    found |= startup.PICTURE_OPTIONS
+    found["json"] = (startup.JsonOption, False)
     found["verbose"] = (startup.VerboseOption, False)
     return found | startup.MODEL_OPTIONS
 
 
-def _text(flag: str, metavar: str, text: str) -> tuple[Any, Any]:
-    return Annotated[str | None, typer.Option(flag, metavar=metavar, help=text)], None
+def _text(flag: str, metavar: str, text: str, offers: Callable[..., list[str]]) -> tuple[Any, Any]:
+    return Annotated[str | None, typer.Option(flag, metavar=metavar, help=text, autocompletion=offers)], None
 
 
 def _command(analysis: Analysis) -> Callable[..., None]:
@@ -164,7 +177,8 @@ def _all_command() -> Callable[..., None]:
 
 def _request(given: Mapping[str, Any]) -> _Request:
     own = {name: value for name, value in given.items() if name not in startup.MODEL_OPTIONS}
-    return _Request(startup.model_request(given), **own)
+    pictures = Pictures(own.pop("format"), own.pop("dpi"))
+    return _Request(startup.model_request(given), pictures, **own)
 
 
 def _option(parameter: Parameter) -> tuple[Any, Any]:
@@ -178,43 +192,48 @@ def _option(parameter: Parameter) -> tuple[Any, Any]:
     if parameter.many:
         kind, text = list[kind], f"{text} (Repeatable.)"
     declarations = (parameter.flag,) if parameter.type is not bool else ()
-    return Annotated[kind, typer.Option(*declarations, help=escape(text), metavar=metavar)], (
+    # The name by which plugins ask for a layer.
+    offers = completion.layers if parameter.name == "layer" else completion.of(parameter.choices)
+    return Annotated[kind, typer.Option(*declarations, help=escape(text), metavar=metavar, autocompletion=offers)], (
         list(parameter.default) if parameter.many else parameter.default
     )
 
 
 @dataclass
 class _Names:
-    """The first of many names, and their number."""
+    """The first `most` of many names, and their number."""
 
+    most: int
     first: list[str] = field(default_factory=list)
     count: int = 0
 
     def add(self, names: Iterable[str]) -> None:
         for name in names:
             self.count += 1
-            if len(self.first) < SHOWN:
+            if len(self.first) < self.most:
                 self.first.append(name)
 
     def __str__(self) -> str:
-        return ", ".join(self.first) + (f" and {self.count - SHOWN} more" if self.count > SHOWN else "")
+        return ", ".join(self.first[:SHOWN]) + (f" and {self.count - SHOWN} more" if self.count > SHOWN else "")
 
 
 @dataclass
 class _Outcome:
-    """What the closing lines need to know of a run on any number of images."""
+    """What the closing lines, or the JSON document, need to know of a run on any number of images."""
 
     folder: Path
+    most: int = field(default_factory=lambda: SHOWN)
+    """How many images are remembered by name."""
     kept: int = 0
     """How many images an earlier run had finished."""
     images: int = 0
     first: list[Explained] = field(default_factory=list)
     targeted: bool = False
     """Whether another class than the prediction was explained, for any image."""
-    inverted: _Names = field(default_factory=_Names)
-    resized: _Names = field(default_factory=_Names)
-    skipped: _Names = field(default_factory=_Names)
-    pictures: _Names = field(default_factory=_Names)
+    inverted: _Names = field(init=False)
+    resized: _Names = field(init=False)
+    skipped: _Names = field(init=False)
+    pictures: _Names = field(init=False)
     parts: int = 0
     files: list[Path] = field(default_factory=list)
     """Those of the last part that are no pictures."""
@@ -222,10 +241,13 @@ class _Outcome:
     labels: tuple[str, ...] = ()
     seconds: float = 0.0
 
+    def __post_init__(self) -> None:
+        self.inverted, self.resized, self.skipped, self.pictures = (_Names(self.most) for _ in range(4))
+
     def add(self, record: Record, paths: Sequence[Path]) -> None:
         """Counts what was found and written for some of the images."""
         self.images += len(record)
-        self.first += record.explained[: SHOWN - len(self.first)]
+        self.first += record.explained[: self.most - len(self.first)]
         # Where the prediction is what was explained, it need not be said twice.
         self.targeted |= any(
             explained.objective is not None or explained.target not in (None, explained.prediction)
@@ -234,23 +256,71 @@ class _Outcome:
         self.inverted.add(explained.source.name for explained in record.explained if explained.source.inverted)
         self.resized.add(explained.source.name for explained in record.explained if explained.source.resized)
         self.skipped.add(record.skipped)
-        self.pictures.add(str(path) for path in paths if path.suffix == ".png")
+        self.pictures.add(str(path) for path in paths if path.suffix[1:] in FORMATS)
         self.parts += 1
-        self.files = [path for path in paths if path.suffix != ".png"]
+        self.files = [path for path in paths if path.suffix[1:] not in FORMATS]
         self.warnings |= dict.fromkeys(record.warnings)
         self.labels = record.labels
         self.seconds += record.seconds
 
 
+def _outcome(analysis: Analysis, request: _Request) -> _Outcome:
+    return _Outcome(request.out / analysis.name, **({"most": sys.maxsize} if request.json else {}))
+
+
+def _document(analysis: Analysis, outcome: _Outcome, problem: str | None = None) -> dict[str, Any]:
+    """What a script wants to know of one analysis' run."""
+
+    def image(explained: Explained) -> dict[str, Any]:
+        target = explained.target
+        return {
+            "name": explained.source.name,
+            "inverted": explained.source.inverted,
+            "resized": explained.source.resized,
+            "prediction": outcome.labels[explained.prediction],
+            "probability": explained.probability,
+            "target": None if target is None else outcome.labels[target],
+            "target_probability": explained.target_probability,
+            "objective": explained.objective,
+        }
+
+    return {
+        "analysis": analysis.name,
+        "folder": str(outcome.folder),
+        "kept": outcome.kept,
+        "images": list(map(image, outcome.first)),
+        "skipped": outcome.skipped.first,
+        "pictures": outcome.pictures.first,
+        "files": list(map(str, outcome.files)),
+        "warnings": list(outcome.warnings),
+        "note": analysis.note,
+        "seconds": outcome.seconds,
+        "error": problem,
+    }
+
+
 def _explain(analysis: Analysis, request: _Request, own: Mapping[str, object]) -> None:
+    with terminal.document(request.json) as emit:
+        outcome = _outcome(analysis, request)
+        given = _explained(analysis, request, own, outcome)
+        if request.json:
+            startup.print_assumption(given.classifier)
+            _print_warnings([outcome])
+            emit(_document(analysis, outcome))
+        else:
+            _print(analysis, request, given, outcome)
+
+
+def _explained(analysis: Analysis, request: _Request, own: Mapping[str, object], outcome: _Outcome) -> _Given:
+    """Runs one analysis and writes what it finds."""
     from cnnexplain import report
 
-    outcome = _Outcome(request.out / analysis.name)
     report.check_folder(outcome.folder)
     try:
         with terminal.quiet(request.verbose), terminal.progress() as shown:
             given = _prepare([analysis], request, shown)
             _write(analysis, request, given, own, shown, outcome)
+            return given
     except KeyboardInterrupt as interruption:
         if not outcome.images + outcome.kept:
             raise
@@ -258,6 +328,9 @@ def _explain(analysis: Analysis, request: _Request, own: Mapping[str, object]) -
             f"Interrupted: {outcome.images + outcome.kept} images are done and kept in {outcome.folder}; "
             "the same command with --resume continues."
         ) from interruption
+
+
+def _print(analysis: Analysis, request: _Request, given: _Given, outcome: _Outcome) -> None:
     if outcome.kept:
         left = f"{outcome.images} more were explained" if outcome.parts else "nothing was left to do"
         terminal.say(f"{outcome.kept} images were done already and are kept in {outcome.folder}; {left}.")
@@ -279,10 +352,15 @@ def _explain(analysis: Analysis, request: _Request, own: Mapping[str, object]) -
 
 def _explain_all(request: _Request) -> None:
     """Runs every installed analysis; one that fails is reported and the others finish."""
+    with terminal.document(request.json) as emit:
+        _explain_each(request, emit)
+
+
+def _explain_each(request: _Request, emit: Callable[[Mapping[str, Any]], None]) -> None:
     analyses = list(startup.registry().analyses.values())
     if not analyses:
         raise CnnExplainError("No analysis is installed.")
-    outcomes = {analysis.name: _Outcome(request.out / analysis.name) for analysis in analyses}
+    outcomes = {analysis.name: _outcome(analysis, request) for analysis in analyses}
     done: list[str] = []
     failed: dict[str, object] = {}
     try:
@@ -308,6 +386,24 @@ def _explain_all(request: _Request) -> None:
         kept = f"kept in {request.out}: {', '.join([*done, *begun])}" if done or begun else "no analysis had ended"
         raise InterruptionError(f"Interrupted; {kept}. The same command with --resume continues.") from interruption
     startup.print_assumption(given.classifier)
+    if request.json:
+        _print_warnings([outcomes[name] for name in done])
+        problems = {name: str(error) for name, error in failed.items()}
+        emit({"analyses": [_document(each, outcomes[each.name], problems.get(each.name)) for each in analyses]})
+    else:
+        _print_all(analyses, outcomes, done, failed, given, request)
+    if failed:
+        raise CnnExplainError(f"{len(failed)} of {len(analyses)} analyses failed: {', '.join(failed)}.")
+
+
+def _print_all(
+    analyses: Sequence[Analysis],
+    outcomes: Mapping[str, _Outcome],
+    done: Sequence[str],
+    failed: Mapping[str, object],
+    given: _Given,
+    request: _Request,
+) -> None:
     first = next((outcomes[name] for name in done if outcomes[name].images), None)
     if first is not None:
         _print_notes(given.classifier, first, asked=request.invert is True)
@@ -329,8 +425,6 @@ def _explain_all(request: _Request) -> None:
             terminal.plain(str(outcome.folder)),
         )
     terminal.out().print(table)
-    if failed:
-        raise CnnExplainError(f"{len(failed)} of {len(analyses)} analyses failed: {', '.join(failed)}.")
 
 
 @dataclass(frozen=True)
@@ -390,7 +484,7 @@ def _write(
         "logits": request.model.logits,
         "custom_objects": list(request.model.custom_objects),
     }
-    writer = report.Writer(outcome.folder, names, wanted, resume=request.resume)
+    writer = report.Writer(outcome.folder, names, request.pictures, wanted, resume=request.resume)
     outcome.kept = len(names) if writer.complete else writer.start
     if writer.complete:
         return
@@ -438,7 +532,7 @@ def _print_images(outcome: _Outcome) -> None:
         return
     columns = ["Prediction", "Probability", *(["Target", "Its probability"] if outcome.targeted else [])]
     table = Table(Column("Image", overflow="fold"), *columns)
-    for explained in outcome.first:
+    for explained in outcome.first[:SHOWN]:
         cells = [explained.source.name, outcome.labels[explained.prediction], percent(explained.probability)]
         if outcome.targeted and explained.target is not None and explained.target_probability is not None:
             plain = [outcome.labels[explained.target], percent(explained.target_probability)]
@@ -450,6 +544,13 @@ def _print_images(outcome: _Outcome) -> None:
 
 
 def _print_mind(analyses: Sequence[Analysis], outcomes: Sequence[_Outcome]) -> None:
+    _print_warnings(outcomes)
+    for analysis in analyses:
+        if analysis.note:
+            terminal.say(f"Mind ({analysis.name}): {analysis.note}")
+
+
+def _print_warnings(outcomes: Sequence[_Outcome]) -> None:
     # Analyses that look through the same data set warn of the same files.
     warnings = dict.fromkeys(warning for outcome in outcomes for warning in outcome.warnings)
     skipped = next((outcome.skipped for outcome in outcomes if outcome.skipped.count), None)
@@ -457,6 +558,3 @@ def _print_mind(analyses: Sequence[Analysis], outcomes: Sequence[_Outcome]) -> N
         warnings |= {f"{skipped.count} images can't be read and were skipped: {skipped}.": None}
     for warning in warnings:
         terminal.complain(f"Warning: {warning}", style="yellow")
-    for analysis in analyses:
-        if analysis.note:
-            terminal.say(f"Mind ({analysis.name}): {analysis.note}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cnnexplain.classifier import from_all_depths
 from cnnexplain.errors import ModelError
 from cnnexplain.geometry import Axis, Field
 from cnnexplain.plugin import Result
@@ -125,8 +126,7 @@ def _layers(classifier: Classifier, names: Sequence[str]) -> list[Layer]:
         raise ModelError(
             f"'{classifier.name}' has no convolutional layer, and so no feature maps whose patches can be shown."
         )
-    picked = np.linspace(0, len(found) - 1, min(LAYERS, len(found))).round().astype(int)
-    return [found[index] for index in picked]
+    return from_all_depths(found, LAYERS)
 
 
 def _of_images(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cnnexplain.classifier import from_all_depths
 from cnnexplain.plugin import Result
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ LOGITS = "logits"
 
 def outputs(classifier: Classifier, images: Floats, names: Sequence[str]) -> Result:
     """The outputs of the named layers, or of every layer, for each image; see `cnnexplain_intermediate_outputs.run`."""
-    layers = [classifier.layer(name) for name in dict.fromkeys(names)] or _some(classifier.layers)
+    layers = [classifier.layer(name) for name in dict.fromkeys(names)] or from_all_depths(classifier.layers, LAYERS)
     found = classifier.activations(images, [*(layer.name for layer in layers), LOGITS])
     probabilities = classifier.probabilities(found[LOGITS])
     last = classifier.output
@@ -37,12 +38,6 @@ def outputs(classifier: Classifier, images: Floats, names: Sequence[str]) -> Res
     left_out = 0 if names else len(classifier.layers) - len(layers)
     warning = f"{left_out} of the {len(classifier.layers)} layers are left out; name those to show with --layer."
     return Result({**arrays, "probabilities": probabilities}, {"layers": facts}, warnings=(warning,) if left_out else ())
-
-
-def _some(layers: Sequence[Layer]) -> list[Layer]:
-    """All the layers, or of more than `LAYERS` as many from all depths, with the first and the last."""
-    picked = np.linspace(0, len(layers) - 1, min(LAYERS, len(layers))).round().astype(int)
-    return [layers[place] for place in picked]
 
 
 def _facts(layer: Layer, output: Floats, probabilities: Floats | None) -> dict[str, Any]:

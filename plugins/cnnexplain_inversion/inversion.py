@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from cnnexplain import optimize
+from cnnexplain.classifier import from_all_depths
 from cnnexplain.errors import ModelError
 from cnnexplain.plugin import Result
 from cnnexplain_inversion import loss
@@ -119,8 +120,7 @@ def representations(classifier: Classifier) -> list[str]:
     for name, digest in digests.items():
         first.setdefault(digest.digest(), name)
     found = [*(name for name in first.values() if name not in ("input", "logits")), "logits"]
-    picked = np.linspace(0, len(found) - 1, min(LAYERS, len(found))).round().astype(int)
-    return [found[place] for place in picked]
+    return from_all_depths(found, LAYERS)
 
 
 def noise(shape: tuple[int, ...], seed: int) -> Floats:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import cnnexplain as cx
+from cnnexplain.classifier import from_all_depths
 from cnnexplain.errors import ModelError, UsageError
 
 pytestmark = pytest.mark.numeric
@@ -114,6 +115,13 @@ def test_several_targets_are_one_for_each_image(lenet, noise):
     assert [explained.target for explained in record.explained] == [1, 2, 3, 4]
     with pytest.raises(UsageError, match="2 targets for 4 images"):
         cx.explain("saliency", lenet, noise, target=[1, 2])
+
+
+def test_of_many_layers_some_are_taken_from_all_depths_evenly():
+    assert from_all_depths("abc", 5) == ["a", "b", "c"]
+    assert from_all_depths(range(9), 5) == [0, 2, 4, 6, 8]
+    assert from_all_depths(range(8), 3) == [0, 4, 7]
+    assert from_all_depths("", 3) == []
 
 
 def softmax_in_a_custom_way(shape=(4, 4, 1)):

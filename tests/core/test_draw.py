@@ -43,6 +43,119 @@ def test_signed_maps_are_white_at_zero_and_signals_too(record):
     np.testing.assert_allclose(draw.signal(np.array([[-1.0, 0, 3]]), 1), [[0, 0.5, 1]])
 
 
+def test_a_map_with_extreme_pixels_is_drawn_to_a_high_percentile_and_the_bar_tells_what_lies_beyond(record):
+    values = np.arange(1000, dtype=np.float64).reshape(25, 40)
+    values.flat[-1] = 1e6
+    # Of a thousand values from 0, the 99.5th percentile lies at place 0.995 · 999.
+    assert draw.ceiling(values) == pytest.approx(994.005)
+    assert draw.ceiling(-values) == draw.ceiling(values)
+    figure, (left, middle, right) = draw.row(3, record, bars=[0, 1, 2])
+    draw.unsigned(left, values, "u", limit=draw.ceiling(values))
+    draw.signed(middle, -values, "u", limit=draw.ceiling(values))
+    draw.unsigned(right, values, "u")
+    assert [panel.images[0].get_clim() for panel in (left, middle, right)] == [
+        (0, pytest.approx(994.005)),
+        (pytest.approx(-994.005), pytest.approx(994.005)),
+        (0, 1e6),
+    ]
+    bars = figure.axes[3:]
+    assert [bar.get_ylabel() for bar in bars] == ["u\n0.5 % beyond", "u\n0.5 % beyond", "u"]
+    figure.canvas.draw()
+    assert [panel.images[0].colorbar.extend for panel in (left, middle, right)] == ["max", "both", "neither"]
+    # What stands beside a bar does not reach the next panel.
+    for bar, panel in zip(bars, (middle, right), strict=False):
+        assert bar.get_tightbbox().x1 < panel.get_window_extent().x0
+
+
+def test_a_map_that_is_nearly_all_zero_or_constant_has_a_scale_all_the_same():
+    values = np.zeros((40, 40))
+    assert draw.ceiling(values) == 1
+    values[3, 3] = -5
+    assert draw.ceiling(values) == 5
+    assert draw.ceiling(np.full((1, 1), 2.0)) == 2
+    assert draw.ceiling(np.array([[1.0, np.nan]])) == pytest.approx(1)
+
+
+def test_smoothing_spreads_a_pixel_as_a_gaussian_and_leaves_small_and_constant_maps():
+    values = np.zeros((150, 100))
+    values[70, 40] = 1
+    smooth = draw.smoothed(values)
+    assert smooth.sum() == pytest.approx(1, rel=1e-4)
+    rows, columns = np.mgrid[:150, :100]
+    # The longer side's 150 pixels by 75 are a standard deviation of 2, along both axes.
+    assert (smooth * (rows - 70) ** 2).sum() == pytest.approx(4, rel=0.01)
+    assert (smooth * (columns - 40) ** 2).sum() == pytest.approx(4, rel=0.01)
+    np.testing.assert_allclose(draw.smoothed(np.ones((150, 100))), 1, rtol=1e-6)
+    small = np.eye(28)
+    assert draw.smoothed(small) is small
+
+
+def test_an_overlay_is_the_image_in_grey_where_the_map_is_zero_and_its_colour_at_the_limit(record):
+    values = np.zeros((28, 28))
+    values[0, 0], values[0, 1] = 3, 2
+    _, (panel,) = draw.row(1, record)
+    draw.overlay(panel, record, 0, values, limit=2)
+    pixels = panel.images[0].get_array()
+    brightest = [0.988362, 0.998364, 0.644924]
+    np.testing.assert_allclose(pixels[0, :2], [brightest, brightest], atol=1e-5)
+    np.testing.assert_allclose(pixels[1:], np.repeat(draw.shown(record, record.images[0])[1:], 3, axis=-1), atol=1e-6)
+
+
+LABELS = ("tabby, tabby cat", "crane", "crane, bird", "lynx, catamount", "tench", ", odd", "", *"abc")
+
+
+@pytest.mark.parametrize(
+    ("index", "name"), [(0, "tabby"), (1, "crane"), (2, "crane, bird"), (3, "lynx"), (4, "tench"), (5, ", odd"), (6, "")]
+)
+def test_a_class_is_called_by_its_first_name_where_no_other_is(record, index, name):
+    assert draw.name(replace(record, labels=LABELS), index) == name
+
+
+def test_names_in_an_objective_and_of_a_source(record):
+    named = replace(record, labels=LABELS)
+    assert draw.named(named, "tabby, tabby cat − lynx, catamount") == "tabby − lynx"
+    assert draw.named(named, "−0.5 · tabby, tabby cat + tench") == "−0.5 · tabby + tench"
+    assert draw.named(named, "conv2:3") == "conv2:3"
+    assert draw.source("mnist:test/42") == "mnist:test/42"
+    assert draw.source("/home/someone/pictures/cat.jpg") == "cat.jpg"
+    assert draw.source("array[3]") == "array[3]"
+
+
+@pytest.mark.parametrize("tail", [False, True])
+def test_text_is_cut_to_the_inches_that_it_has(tail):
+    text = "wide W and narrow i " * 8
+    cut = draw.fit(text, 2, 9, tail=tail)
+    assert 1.8 < draw.text_width(cut, 9) <= 2
+    assert cut.strip("…") in text
+    assert (cut[-1] if not tail else cut[0]) == "…"
+    assert draw.fit("short", 2, 9) == "short"
+    assert draw.fit("short", 0, 9) == "…"
+
+
+def test_long_names_stay_within_the_figure_and_off_each_other(record):
+    """Labels, a file and a target of many wide letters, over the narrowest sheet."""
+    long = "W" * 300
+    first = replace(record.explained[0], source=replace(record.explained[0].source, name=f"/folder/{long}.jpg"), target=1)
+    hostile = replace(record, labels=tuple(f"{long} {i}" for i in range(10)), explained=(first,))
+    figure, panels = draw.row(2, hostile)
+    for panel in panels:
+        draw.image(panel, hostile, 0)
+        draw.title(panel, long)
+        draw.below(panel, f"{long}\n{long}")
+    draw.caption(figure, hostile, 0)
+    figure.canvas.draw()
+    caption = figure._suptitle.get_window_extent()
+    assert caption.x0 > 0
+    assert caption.x1 < figure.bbox.x1
+    assert figure._suptitle.get_text().count("(") == 2
+    boxes = [[text.get_window_extent() for text in (panel.title, *panel.texts)] for panel in panels]
+    for left, right in zip(*boxes, strict=True):
+        assert left.x0 >= 0
+        assert left.x1 < right.x0
+        assert right.x1 < figure.bbox.x1
+        assert caption.y0 > left.y1
+
+
 def test_maps_of_zeros_draw_without_nan(record):
     figure, (left, right) = draw.row(2, record, bars=[0, 1])
     draw.signed(left, np.zeros((3, 3)), "u")

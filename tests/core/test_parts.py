@@ -17,6 +17,7 @@ from PIL import Image
 import cnnexplain as cx
 from cnnexplain import datasets, files, pipeline, report
 from cnnexplain.errors import ImageError, PluginError, UsageError
+from cnnexplain.pictures import Pictures
 from cnnexplain.record import Record
 
 SEVEN = [f"mnist:test/{index}" for index in (3, 1, 4, 1, 5, 9, 2)]
@@ -197,7 +198,7 @@ def test_a_run_ended_at_any_move_goes_on_and_ends_the_same(lenet, tmp_path, smal
     request = {"analysis": "saliency"}
 
     def run(folder, *, resume=False):
-        writer = report.Writer(folder, SEVEN, request, resume=resume)
+        writer = report.Writer(folder, SEVEN, Pictures(dpi=20), request, resume=resume)
         start = writer.start
         for record in cx.explain_parts("saliency", lenet, SEVEN, start=start):
             writer.add(record)
@@ -228,7 +229,7 @@ def test_a_run_ended_at_any_move_goes_on_and_ends_the_same(lenet, tmp_path, smal
             continue
         starts.add(run(out, resume=True))
         assert held(out) == expected
-        assert report.Writer(out, SEVEN, request, resume=True).complete
+        assert report.Writer(out, SEVEN, Pictures(dpi=20), request, resume=True).complete
     assert moves > 10
     assert starts == {0, 4}
 

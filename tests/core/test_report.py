@@ -206,19 +206,21 @@ def test_an_error_while_writing_leaves_the_old_file(tmp_path):
 
 
 def test_pictures_of_no_image_keep_their_whole_names():
-    names = picture_names(["photos/conv1.png"], ["strongest-patches-body/conv1", "strongest-patches-conv.1", "conv1"])
+    titles = ["strongest-patches-body/conv1", "strongest-patches-conv.1", "conv1"]
+    names = picture_names(["photos/conv1.png"], titles, suffix="png")
     assert names == ["conv1.png", "strongest-patches-body-conv1.png", "strongest-patches-conv.1.png", "conv1-2.png"]
 
 
 def test_picture_names_are_safe_and_unique():
-    assert picture_names(["a/seven.png", "b/Seven.jpg", "mnist:test/3", "array[0]"]) == [
+    assert picture_names(["a/seven.png", "b/Seven.jpg", "mnist:test/3", "array[0]"], suffix="png") == [
         "seven.png",
         "Seven-2.png",
         "mnist-test-3.png",
         "array-0.png",
     ]
-    assert picture_names(["/tmp/<b>x & \x1b[31m.png", "...", "日本.png"]) == ["b-x-31m.png", "image.png", "日本.png"]
-    assert len(picture_names(["x" * 400 + ".png"])[0]) < 100
+    strange = ["/tmp/<b>x & \x1b[31m.png", "...", "日本.png"]
+    assert picture_names(strange, suffix="png") == ["b-x-31m.png", "image.png", "日本.png"]
+    assert len(picture_names(["x" * 400 + ".png"], suffix="png")[0]) < 100
 
 
 def test_figures_show_each_image_with_its_own_caption(record):
