@@ -18,7 +18,7 @@ from cnnexplain.cli import main
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "docs" / "tutorial"
-WIDTH = 1100
+WIDTH = 960
 """Pixels to which a wider picture is brought."""
 
 CAT, ESPRESSO = (f"examples/photos/{name}.jpg --model efficientnet-lite0" for name in ("cat", "espresso"))
@@ -40,6 +40,8 @@ PICTURES = {
     "digit-saliency": ("cnnexplain run saliency mnist:test/42 --target 4 --against 9", "saliency/mnist-test-42.png"),
     "digit-occlusion": ("cnnexplain run occlusion mnist:test/42", "occlusion/mnist-test-42.png"),
     "cat-saliency": (f"cnnexplain run saliency {CAT}", "saliency/cat.png"),
+    "cat-integrated-gradients": (f"cnnexplain run integrated-gradients {CAT}", "integrated-gradients/cat.png"),
+    "cat-gradcam": (f"cnnexplain run gradcam {CAT}", "gradcam/cat.png"),
     "espresso-occlusion": (f"cnnexplain run occlusion {ESPRESSO}", "occlusion/espresso.png"),
     "digit-classes": ("cnnexplain run activation-maximization", "activation-maximization/activation-maximization.png"),
     "digit-patches": ("cnnexplain run deconvnet mnist:test/42 --layer relu2", "deconvnet/strongest-patches-relu2.png"),
@@ -70,8 +72,8 @@ def _shrink(drawn: Path, kept: Path) -> None:
     with Image.open(drawn) as picture:
         plain = picture.convert("RGB")
     width = min(WIDTH, plain.width)
-    plain = plain.resize((width, round(plain.height * width / plain.width)), Image.Resampling.LANCZOS)
-    plain.quantize(256, method=Image.Quantize.MEDIANCUT).save(kept, optimize=True)
+    height = round(plain.height * width / plain.width)
+    plain.resize((width, height), Image.Resampling.LANCZOS).save(kept, optimize=True)
 
 
 if __name__ == "__main__":
