@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from cnnexplain.images import ImageBatch, read_images
     from cnnexplain.loading import load
     from cnnexplain.objectives import Channel, Logit, Neuron, Objective
+    from cnnexplain.page import write_report
     from cnnexplain.pipeline import explain, explain_parts
     from cnnexplain.preprocess import Preprocess
     from cnnexplain.record import Record
+    from cnnexplain.registry import analyses
     from cnnexplain.saved import load_parts, redraw
     from cnnexplain.stream import Stream, open_stream
 
@@ -43,6 +45,7 @@ __all__ = [
     "Record",
     "Stream",
     "UsageError",
+    "analyses",
     "explain",
     "explain_parts",
     "load",
@@ -50,6 +53,7 @@ __all__ = [
     "open_stream",
     "read_images",
     "redraw",
+    "write_report",
 ]
 
 _HOMES = {
@@ -58,9 +62,11 @@ _HOMES = {
     "images": ("ImageBatch", "read_images"),
     "loading": ("load",),
     "objectives": ("Channel", "Logit", "Neuron", "Objective"),
+    "page": ("write_report",),
     "pipeline": ("explain", "explain_parts"),
     "preprocess": ("Preprocess",),
     "record": ("Record",),
+    "registry": ("analyses",),
     "saved": ("load_parts", "redraw"),
     "stream": ("Stream", "open_stream"),
 }

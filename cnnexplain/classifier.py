@@ -131,6 +131,12 @@ class Classifier:
         height, width, channels = self.preprocess.shape
         return f"Classifier('{self.name}', {height}×{width}×{channels} → {len(self.labels)} classes)"
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: its card."""
+        from cnnexplain import page
+
+        return page.classifier_fragment(self)
+
     def predict(self, images: Array) -> Floats:
         """The probability of each class, (N, K)."""
         return self.probabilities(self.logits(images))

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 INCLUDED = "The LeNet that the package ships, of MNIST's digits: 28×28 grey → 10 classes."
 
 RUN = "Explain images with one of the analyses."
+REPORT = "Run several analyses and write one page of them, report.html, that holds all it shows."
 
 _PRINTING: dict[str, tuple[Any, Any]] = {
     "json": (startup.JsonOption, False),
@@ -48,15 +49,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     words = list(sys.argv[1:] if arguments is None else arguments)
 
-    def run(analyses: bool) -> Any:
-        return _app(analyses=analyses)(args=words, prog_name="cnnexplain", standalone_mode=False)
+    def run(typed: Sequence[str], configured: bool = False) -> Any:
+        app = _app(analyses="run" in typed or configured, report="report" in typed)
+        return app(args=words, prog_name="cnnexplain", standalone_mode=False)
 
     if completion.asked():
-        return completion.complete(lambda: run("run" in completion.typed()))
+        return completion.complete(lambda: run(completion.typed()))
     try:
         # Whether a configuration says of an analysis what it may is seen in its command.
         configured = bool(config.found()) or any(word.partition("=")[0] == "--config" for word in words)
-        code = run("run" in words or configured)
+        code = run(words, configured)
     except InterruptionError as error:
         terminal.complain(str(error))
         return error.exit_code
@@ -75,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(code or 0)
 
 
-def _app(*, analyses: bool) -> typer.Typer:
+def _app(*, analyses: bool, report: bool) -> typer.Typer:
     app = typer.Typer(
         help="See what a convolutional network sees: explain the predictions of Keras image classifiers.",
         no_args_is_help=True,
@@ -84,6 +86,7 @@ def _app(*, analyses: bool) -> typer.Typer:
     )
     app.callback()(_root)
     app.add_typer(_run_app() if analyses else typer.Typer(callback=_no_analyses), name="run", help=RUN)
+    app.command("report", help=REPORT)(_report_command() if report else _no_analyses)
     app.command("list")(_list)
     app.command("train")(_train)
     evaluate = startup.declare(_evaluate, {**startup.MODEL_OPTIONS, **_PRINTING})
@@ -125,6 +128,12 @@ def _run_app() -> typer.Typer:
     from cnnexplain.run import run_app
 
     return run_app(_list)
+
+
+def _report_command() -> Callable[..., None]:
+    from cnnexplain.reporting import report_command
+
+    return report_command()
 
 
 def _no_analyses() -> None:

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import io
 import math
+import os
 import platform
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,16 +25,15 @@ from urllib.parse import quote
 import jinja2
 import matplotlib as mpl
 import numpy as np
-from markupsafe import Markup, escape
 from PIL import Image
 
-from cnnexplain import __version__, draw
-from cnnexplain.errors import UsageError
+from cnnexplain import __version__, draw, files
+from cnnexplain.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from cnnexplain.arrays import Array, Floats
+    from cnnexplain.arrays import Floats
     from cnnexplain.classifier import Classifier
     from cnnexplain.lenet import Evaluation
     from cnnexplain.plugin import Analysis
@@ -149,14 +149,58 @@ def write_index(path: Path, analysis: Analysis, result: Mapping[str, Any], parts
     stream.dump(str(path), encoding="utf-8", errors="backslashreplace")
 
 
-def encoded(page: str) -> bytes:
-    """A page as it is written to a file."""
-    return page.encode("utf-8", errors="backslashreplace")
+def write_report(path: str | os.PathLike[str], classifier: Classifier, records: Sequence[Record]) -> Path:
+    """Draws records and writes them as one page, which needs no other file.
+
+    Args:
+        path: Where to; a report that stands there is replaced.
+        classifier: The model that the records are of.
+        records: From `cnnexplain.explain`, several of them for the same images or for others.
+
+    Returns:
+        The path.
+
+    Raises:
+        UsageError: There are no records, or one is of another model.
+        OutputError: The file can't be written, or what stands there is no report of ours.
+        PluginError: An analysis can't draw what it found.
+    """
+    place = Path(path)
+    if not records:
+        raise UsageError("A report is made of records, but got none; give at least one that cnnexplain.explain() returned.")
+    check(place)
+    write(place, report([drawn(record) for record in records], classifier))
+    return place
+
+
+def check(path: Path) -> None:
+    """Sees that a report may be written to `path`.
+
+    Raises:
+        OutputError: What stands there is no report of ours, or the folder can't be written.
+    """
+    files.check_writable(path)
+    try:
+        if path.exists() and MARK.encode() not in path.read_bytes()[:200]:
+            raise OutputError(f"'{path}' exists and is no report of cnnexplain; choose another place for the report.")
+    except OSError as error:
+        raise OutputError(f"Can't replace '{path}': {error.strerror}.") from error
+
+
+def write(path: Path, html: str) -> None:
+    """Writes a page, at once or not at all.
+
+    Raises:
+        OutputError: It can't be written.
+    """
+    with files.replacing(path) as temporary:
+        # A file name that is no Unicode becomes an escape.
+        temporary.write_bytes(html.encode("utf-8", errors="backslashreplace"))
 
 
 def record_fragment(record: Record) -> str:
     """The first images of a record, or its overview, for a notebook: no script, no style sheet."""
-    figures = [(source_name(record, index), _png(record.figure(index))) for index in range(min(len(record), SHOWN))]
+    figures = [(record.explained[index].source.name, _png(record.figure(index))) for index in range(min(len(record), SHOWN))]
     if not len(record):
         figures = [(title, _png(figure)) for title, figure in list(record.overview().items())[:SHOWN]]
     return _template("record.html").render(
@@ -176,14 +220,9 @@ def classifier_fragment(classifier: Classifier) -> str:
     return _template("card.html").render(model=_card(classifier))
 
 
-def analyses_fragment(analyses: Offers[Analysis]) -> str:
-    """The installed analyses as a table, for a notebook."""
-    return _template("analyses.html").render(analyses=analyses)
-
-
-def source_name(record: Record, index: int) -> str:
-    """What an image of a record is called."""
-    return record.explained[index].source.name
+def offers_fragment(offers: Offers[Any]) -> str:
+    """The installed analyses, or models, as a table, for a notebook."""
+    return _template("offers.html").render(offers=offers)
 
 
 _NO_MORE = "base-uri 'none'; form-action 'none'"
@@ -438,15 +477,10 @@ def _shape(shape: Sequence[int]) -> str:
     return " × ".join(map(str, shape))
 
 
-def _linked(paper: str) -> Markup:
-    """A paper's name, its arXiv number a link."""
-    return Markup(
-        re.sub(
-            r"arXiv:(\d{4}\.\d{4,5})",
-            r'<a href="https://arxiv.org/abs/\1" rel="noopener noreferrer">arXiv:\1</a>',
-            str(escape(paper)),
-        )
-    )
+def _pieces(paper: str) -> list[tuple[str, str]]:
+    """A paper's name in pieces, each with the arXiv number that follows it, the last with none."""
+    pieces = re.split(r"arXiv:(\d{4}\.\d{4,5})", paper)
+    return list(zip(pieces[::2], [*pieces[1::2], ""], strict=True))
 
 
 def _link(name: str) -> str:
@@ -477,11 +511,11 @@ def _environment() -> jinja2.Environment:
         "share": _share,
         "number": _number,
         "shape": _shape,
-        "linked": _linked,
+        "pieces": _pieces,
         "link": _link,
     }
     environment.tests |= {"picture": _picture_kind}
-    environment.globals |= {"style": _style(), "version": __version__, "mark": Markup(MARK), "listed": LISTED}
+    environment.globals |= {"style": _style(), "version": __version__, "mark": MARK, "listed": LISTED}
     return environment
 
 
@@ -490,17 +524,17 @@ def _template(name: str) -> jinja2.Template:
 
 
 @cache
-def _style() -> Markup:
+def _style() -> str:
     return _asset("page.css")
 
 
 @cache
-def _script() -> Markup:
+def _script() -> str:
     return _asset("page.js")
 
 
-def _asset(name: str) -> Markup:
-    return Markup((resources.files("cnnexplain") / "pages" / name).read_text(encoding="utf-8").strip())
+def _asset(name: str) -> str:
+    return (resources.files("cnnexplain") / "pages" / name).read_text(encoding="utf-8").strip()
 
 
 def _hash(text: str) -> str:

@@ -84,6 +84,18 @@ class Record:
     def __len__(self) -> int:
         return len(self.images)
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the first pictures, or the overview's."""
+        from cnnexplain import page
+
+        return page.record_fragment(self)
+
+    def _repr_png_(self) -> bytes:
+        """The first picture, where a notebook shows no HTML."""
+        from cnnexplain import page
+
+        return page.record_png(self)
+
     def figure(self, index: int = 0) -> Figure:
         """A Matplotlib figure of image `index`.
 

@@ -45,7 +45,7 @@ class Problem:
         return f"{' and '.join(map(str, self.plugins))}: {self.cause}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Offers(Mapping[str, Offer], Generic[Offer]):
     """What the plugins offer of one kind, by name, with the plugin that supplies each.
 
@@ -69,6 +69,15 @@ class Offers(Mapping[str, Offer], Generic[Offer]):
 
     def __len__(self) -> int:
         return len(self.found)
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{name}: {offer.summary}" for name, offer in self.items()) or "none"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: a table."""
+        from cnnexplain import page
+
+        return page.offers_fragment(self)
 
     def pick(self, name: str, more: str = "") -> tuple[Offer, Plugin]:
         """The offer of that name and its supplier.
@@ -113,6 +122,15 @@ class Registry:
             PluginError: Several plugins offer it.
         """
         return self.analyses.pick(name, "".join(f" Broken: {problem}" for problem in self.broken))
+
+
+def analyses() -> Offers[Analysis]:
+    """The installed analyses by name, which a notebook shows as a table.
+
+    >>> analyses()["saliency"].paper
+    'Simonyan, Vedaldi, Zisserman 2013 (arXiv:1312.6034)'
+    """
+    return load().analyses
 
 
 @cache

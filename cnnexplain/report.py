@@ -19,7 +19,7 @@ from cnnexplain.pictures import Pictures
 if TYPE_CHECKING:
     from cnnexplain.record import Record
 
-ARRAYS, RESULT = "arrays.npz", "result.json"
+ARRAYS, INDEX, RESULT = "arrays.npz", "index.html", "result.json"
 FORMAT = "cnnexplain result 1"
 """What `result.json` says of itself, by which a folder is known to be ours."""
 
@@ -58,7 +58,7 @@ def write(record: Record, folder: Path, pictures: Pictures) -> list[Path]:
     Files of an earlier result in the folder that the new one does not replace are removed, and no others.
 
     Returns:
-        The paths of the pictures, then of `arrays.npz` and `result.json`.
+        The paths of the pictures, then of `arrays.npz`, `index.html` and `result.json`.
 
     Raises:
         OutputError: The folder can't be written, or holds files that cnnexplain did not write.
@@ -117,12 +117,14 @@ class Writer:
             progress: Called with how many pictures are drawn, and of how many.
 
         Returns:
-            The paths of what was written: the pictures, the arrays, then what is JSON.
+            The paths of what was written: the pictures, the arrays, then the page and what is JSON.
 
         Raises:
             OutputError: The folder can't be written, or a file in it is not ours.
             PluginError: The analysis can't draw it.
         """
+        from cnnexplain import page
+
         with files.staging(self.folder) as staged:
             overview = record.overview()
             taken = [self._pictures[place] for place in record.span if self._sources[place] not in record.skipped]
@@ -130,7 +132,7 @@ class Writer:
             whole = len(record.span) == len(self._sources)
             number = len(self._result.get("parts", [])) + 1
             arrays, part = (ARRAYS, RESULT) if whole else (f"arrays-{number:05}.npz", f"result-{number:05}.json")
-            names = [*pictures, arrays, *([] if whole else [part]), RESULT]
+            names = [*pictures, arrays, *([] if whole else [part]), INDEX, RESULT]
             refuse_foreign(self.folder, names, self._ours)
             figures = itertools.chain(map(record.figure, range(len(record))), overview.values())
             total = len(self._sources) + len(overview)
@@ -143,15 +145,18 @@ class Writer:
             if whole:
                 result |= {**_found(record, taken), "files": names}
             else:
-                write_json(staged / part, {"format": FORMAT, **_found(record, taken), "files": names[:-1]})
+                written = [*pictures, arrays, part]
+                write_json(staged / part, {"format": FORMAT, **_found(record, taken), "files": written})
                 result = {
                     **result,
                     "parts": [*result.get("parts", []), part],
                     "skipped": {**result.get("skipped", {}), **record.skipped},
                     "seconds": round(result.get("seconds", 0) + record.seconds, 4),
-                    "files": [*result.get("files", [RESULT]), *names[:-1]],
+                    "files": list(dict.fromkeys([*result.get("files", []), INDEX, RESULT, *written])),
                 }
             result["complete"] = record.span.stop == len(self._sources)
+            parts = [result] if whole else map(_read_json, [*map(self.folder.joinpath, result["parts"][:-1]), staged / part])
+            page.write_index(staged / INDEX, record.analysis, result, parts)
             write_json(staged / RESULT, result)
             self._move(staged, names)
             self._result = result
@@ -177,7 +182,7 @@ class Writer:
         self.complete = bool(earlier.get("complete")) and all((self.folder / name).exists() for name in self._ours)
         if self.complete or "parts" not in earlier:
             return
-        kept: dict[str, Any] = {"parts": [], "skipped": {}, "seconds": 0.0, "files": [RESULT]}
+        kept: dict[str, Any] = {"parts": [], "skipped": {}, "seconds": 0.0, "files": [*self._ours & {INDEX}, RESULT]}
         for number in itertools.count(1):
             part = _read_json(self.folder / f"result-{number:05}.json") if number <= len(earlier["parts"]) else {}
             ours = [str(name) for name in part.get("files", [])]

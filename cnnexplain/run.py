@@ -69,7 +69,7 @@ def _help(analysis: Analysis) -> str:
 
 
 @dataclass(frozen=True)
-class _Request:
+class Request:
     """What was typed that is no analysis' own: the options by the names of the parameters."""
 
     model: startup.ModelRequest
@@ -85,7 +85,7 @@ class _Request:
     json: bool = False
 
 
-def _common(inputs: Sequence[str], out: str) -> dict[str, tuple[Any, Any]]:
+def common_options(inputs: Sequence[str], out: str) -> dict[str, tuple[Any, Any]]:
     """The options that come with what an analysis asks for: each name's annotation and default."""
     images: dict[str, tuple[Any, Any]] = {
         "images": (
@@ -154,15 +154,15 @@ def _text(flag: str, metavar: str, text: str, offers: Callable[..., list[str]]) 
 
 def _command(analysis: Analysis) -> Callable[..., None]:
     """The command of one analysis: what comes with its inputs, then its own options, read from its signature."""
-    common = _common(analysis.inputs, f"FOLDER/{analysis.name}")
+    options = common_options(analysis.inputs, f"FOLDER/{analysis.name}")
 
     def command(**given: Any) -> None:
         own = {name: given.pop(name) for name in [parameter.name for parameter in analysis.options]}
         startup.warn_of_problems()
         validate(analysis.options, own)
-        _explain(analysis, _request(given), own)
+        _explain(analysis, request_of(given), own)
 
-    return startup.declare(command, common | {parameter.name: _option(parameter) for parameter in analysis.options})
+    return startup.declare(command, options | {parameter.name: _option(parameter) for parameter in analysis.options})
 
 
 def _all_command() -> Callable[..., None]:
@@ -170,15 +170,16 @@ def _all_command() -> Callable[..., None]:
 
     def command(**given: Any) -> None:
         startup.warn_of_problems()
-        _explain_all(_request(given))
+        _explain_all(request_of(given))
 
-    return startup.declare(command, _common(inputs, "FOLDER/ANALYSIS"))
+    return startup.declare(command, common_options(inputs, "FOLDER/ANALYSIS"))
 
 
-def _request(given: Mapping[str, Any]) -> _Request:
+def request_of(given: Mapping[str, Any]) -> Request:
+    """The request in what Typer gives a command."""
     own = {name: value for name, value in given.items() if name not in startup.MODEL_OPTIONS}
     pictures = Pictures(own.pop("format"), own.pop("dpi"))
-    return _Request(startup.model_request(given), pictures, **own)
+    return Request(startup.model_request(given), pictures, **own)
 
 
 def _option(parameter: Parameter) -> tuple[Any, Any]:
@@ -264,8 +265,8 @@ class _Outcome:
         self.seconds += record.seconds
 
 
-def _outcome(analysis: Analysis, request: _Request) -> _Outcome:
-    return _Outcome(request.out / analysis.name, **({"most": sys.maxsize} if request.json else {}))
+def _outcome(analysis: Analysis, request: Request) -> _Outcome:
+    return _Outcome(request.out / analysis.name, most=sys.maxsize if request.json else SHOWN)
 
 
 def _document(analysis: Analysis, outcome: _Outcome, problem: str | None = None) -> dict[str, Any]:
@@ -299,7 +300,7 @@ def _document(analysis: Analysis, outcome: _Outcome, problem: str | None = None)
     }
 
 
-def _explain(analysis: Analysis, request: _Request, own: Mapping[str, object]) -> None:
+def _explain(analysis: Analysis, request: Request, own: Mapping[str, object]) -> None:
     with terminal.document(request.json) as emit:
         outcome = _outcome(analysis, request)
         given = _explained(analysis, request, own, outcome)
@@ -311,7 +312,7 @@ def _explain(analysis: Analysis, request: _Request, own: Mapping[str, object]) -
             _print(analysis, request, given, outcome)
 
 
-def _explained(analysis: Analysis, request: _Request, own: Mapping[str, object], outcome: _Outcome) -> _Given:
+def _explained(analysis: Analysis, request: Request, own: Mapping[str, object], outcome: _Outcome) -> _Given:
     """Runs one analysis and writes what it finds."""
     from cnnexplain import report
 
@@ -330,7 +331,7 @@ def _explained(analysis: Analysis, request: _Request, own: Mapping[str, object],
         ) from interruption
 
 
-def _print(analysis: Analysis, request: _Request, given: _Given, outcome: _Outcome) -> None:
+def _print(analysis: Analysis, request: Request, given: _Given, outcome: _Outcome) -> None:
     if outcome.kept:
         left = f"{outcome.images} more were explained" if outcome.parts else "nothing was left to do"
         terminal.say(f"{outcome.kept} images were done already and are kept in {outcome.folder}; {left}.")
@@ -350,69 +351,116 @@ def _print(analysis: Analysis, request: _Request, given: _Given, outcome: _Outco
         startup.print_path(file)
 
 
-def _explain_all(request: _Request) -> None:
+@dataclass
+class Several:
+    """How several analyses ended that were run on one request."""
+
+    analyses: Sequence[Analysis]
+    outcomes: Mapping[str, _Outcome]
+    given: _Given | None = None
+    done: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, analyses: Sequence[Analysis], request: Request) -> Several:
+        """Those that are to be run."""
+        return cls(analyses, {analysis.name: _outcome(analysis, request) for analysis in analyses})
+
+    @property
+    def kept(self) -> str:
+        """What an interruption has left."""
+        begun = [
+            f"{name} (not all images)"
+            for name, outcome in self.outcomes.items()
+            if name not in (*self.done, *self.failed) and outcome.images + outcome.kept
+        ]
+        return ", ".join([*self.done, *begun])
+
+    def check(self) -> None:
+        """Sees that none of them failed.
+
+        Raises:
+            CnnExplainError: Some did.
+        """
+        if self.failed:
+            raise CnnExplainError(f"{len(self.failed)} of {len(self.analyses)} analyses failed: {', '.join(self.failed)}.")
+
+
+def _explain_all(request: Request) -> None:
     """Runs every installed analysis; one that fails is reported and the others finish."""
     with terminal.document(request.json) as emit:
         _explain_each(request, emit)
 
 
-def _explain_each(request: _Request, emit: Callable[[Mapping[str, Any]], None]) -> None:
+def _explain_each(request: Request, emit: Callable[[Mapping[str, Any]], None]) -> None:
     analyses = list(startup.registry().analyses.values())
     if not analyses:
         raise CnnExplainError("No analysis is installed.")
-    outcomes = {analysis.name: _outcome(analysis, request) for analysis in analyses}
-    done: list[str] = []
-    failed: dict[str, object] = {}
+    several = Several.of(analyses, request)
     try:
         with terminal.quiet(request.verbose), terminal.progress() as shown:
-            given = _prepare(analyses, request, shown)
-            task = shown.add_task("Analyses", total=len(analyses))
-            for analysis in analyses:
-                try:
-                    _write(analysis, request, given, {}, shown, outcomes[analysis.name])
-                    done.append(analysis.name)
-                # Whatever one of them does, the others run.
-                except Exception as error:  # noqa: BLE001
-                    failed[analysis.name] = (
-                        error if isinstance(error, CnnExplainError) else f"{type(error).__name__}: {error}"
-                    )
-                shown.advance(task)
+            explain_several(several, request, shown)
     except KeyboardInterrupt as interruption:
-        begun = [
-            f"{name} (not all images)"
-            for name, outcome in outcomes.items()
-            if name not in (*done, *failed) and outcome.images + outcome.kept
-        ]
-        kept = f"kept in {request.out}: {', '.join([*done, *begun])}" if done or begun else "no analysis had ended"
+        kept = f"kept in {request.out}: {several.kept}" if several.kept else "no analysis had ended"
         raise InterruptionError(f"Interrupted; {kept}. The same command with --resume continues.") from interruption
-    startup.print_assumption(given.classifier)
+    assert several.given is not None
     if request.json:
-        _print_warnings([outcomes[name] for name in done])
-        problems = {name: str(error) for name, error in failed.items()}
-        emit({"analyses": [_document(each, outcomes[each.name], problems.get(each.name)) for each in analyses]})
+        startup.print_assumption(several.given.classifier)
+        _print_warnings([several.outcomes[name] for name in several.done])
+        emit(
+            {"analyses": [_document(each, several.outcomes[each.name], several.failed.get(each.name)) for each in analyses]}
+        )
+        several.check()
     else:
-        _print_all(analyses, outcomes, done, failed, given, request)
-    if failed:
-        raise CnnExplainError(f"{len(failed)} of {len(analyses)} analyses failed: {', '.join(failed)}.")
+        print_several(several, request)
 
 
-def _print_all(
-    analyses: Sequence[Analysis],
-    outcomes: Mapping[str, _Outcome],
-    done: Sequence[str],
-    failed: Mapping[str, object],
-    given: _Given,
-    request: _Request,
-) -> None:
+def explain_several(
+    several: Several,
+    request: Request,
+    shown: Progress,
+    keep: Callable[[Record, Sequence[Path]], None] = lambda *_: None,
+) -> Classifier:
+    """Runs analyses one after another, whatever one of them does, and returns the model.
+
+    Args:
+        several: Which; how they end is noted there.
+        request: What was typed.
+        shown: Where the progress is shown.
+        keep: Called with each record and the paths of what was written of it.
+    """
+    several.given = given = _prepare(several.analyses, request, shown)
+    task = shown.add_task("Analyses", total=len(several.analyses))
+    for analysis in several.analyses:
+        try:
+            _write(analysis, request, given, {}, shown, several.outcomes[analysis.name], keep)
+            several.done.append(analysis.name)
+        # Whatever one of them does, the others run.
+        except Exception as error:  # noqa: BLE001
+            known = isinstance(error, CnnExplainError)
+            several.failed[analysis.name] = str(error) if known else f"{type(error).__name__}: {error}"
+        shown.advance(task)
+    return given.classifier
+
+
+def print_several(several: Several, request: Request) -> None:
+    """Says how several analyses ended.
+
+    Raises:
+        CnnExplainError: Some of them failed.
+    """
+    assert several.given is not None
+    analyses, outcomes, done, failed = several.analyses, several.outcomes, several.done, several.failed
+    startup.print_assumption(several.given.classifier)
     first = next((outcomes[name] for name in done if outcomes[name].images), None)
     if first is not None:
-        _print_notes(given.classifier, first, asked=request.invert is True)
+        _print_notes(several.given.classifier, first, asked=request.invert is True)
         _print_images(first)
     _print_mind([analysis for analysis in analyses if analysis.name in done], [outcomes[name] for name in done])
     table = Table("Analysis", "Outcome", Column("Seconds", justify="right"), Column("Written to", overflow="fold"))
     for analysis in analyses:
         if analysis.name in failed:
-            table.add_row(analysis.name, Text("failed", style="red"), "", terminal.plain(str(failed[analysis.name])))
+            table.add_row(analysis.name, Text("failed", style="red"), "", terminal.plain(failed[analysis.name]))
             continue
         outcome = outcomes[analysis.name]
         words = f"{outcome.pictures.count} picture{'s' if outcome.pictures.count != 1 else ''}"
@@ -425,6 +473,7 @@ def _print_all(
             terminal.plain(str(outcome.folder)),
         )
     terminal.out().print(table)
+    several.check()
 
 
 @dataclass(frozen=True)
@@ -438,7 +487,7 @@ class _Given:
     dataset: Stream | None
 
 
-def _prepare(analyses: Sequence[Analysis], request: _Request, shown: Progress) -> _Given:
+def _prepare(analyses: Sequence[Analysis], request: Request, shown: Progress) -> _Given:
     """Loads the model and finds the images, once all that was typed is known to exist."""
     from cnnexplain import images, stream
 
@@ -463,7 +512,13 @@ def _prepare(analyses: Sequence[Analysis], request: _Request, shown: Progress) -
 
 
 def _write(
-    analysis: Analysis, request: _Request, given: _Given, own: Mapping[str, Any], shown: Progress, outcome: _Outcome
+    analysis: Analysis,
+    request: Request,
+    given: _Given,
+    own: Mapping[str, Any],
+    shown: Progress,
+    outcome: _Outcome,
+    keep: Callable[[Record, Sequence[Path]], None] = lambda *_: None,
 ) -> None:
     """Runs one analysis on what it takes of a request, and writes what it finds as it comes."""
     from cnnexplain import pipeline, report
@@ -499,7 +554,9 @@ def _write(
     )
 
     def write(record: Record) -> None:
-        outcome.add(record, writer.add(record, drawing))
+        paths = writer.add(record, drawing)
+        outcome.add(record, paths)
+        keep(record, paths)
 
     # A loop's variable would hold a part while the next is computed.
     deque(map(write, parts), maxlen=0)

@@ -102,7 +102,7 @@ def redraw(
     folder, pictures = Path(folder), Pictures(format, dpi)
     result = _result(folder)
     analysis = _analysis(folder, result)
-    from cnnexplain import draw
+    from cnnexplain import draw, page
 
     colours = draw.Palette(unsigned or draw.DEFAULT.unsigned, signed or draw.DEFAULT.signed)
     ours = set(report.check_folder(folder))
@@ -131,8 +131,11 @@ def redraw(
         written = {name: _renamed(part, renamed) for name, part in parts} | {report.RESULT: _renamed(result, renamed)}
         for name, content in written.items():
             report.write_json(staged / name, content)
+        index = [report.INDEX] if report.INDEX in ours else []
+        for name in index:
+            page.write_index(staged / name, analysis, written[report.RESULT], (written[part] for part, _ in parts))
         gone = set(renamed) - set(renamed.values())
-        report.replace_files(staged, folder, [*renamed.values(), *written], result, ours, gone)
+        report.replace_files(staged, folder, [*renamed.values(), *index, *written], result, ours, gone)
     return [folder / name for name in renamed.values()]
 
 
