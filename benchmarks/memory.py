@@ -27,11 +27,10 @@ def peak():
 
 PROGRAM = f"""{PEAK}
 import cnnexplain as cx
-from cnnexplain import cli, report
+from cnnexplain import cli
 import matplotlib.figure
 
-report.DPI = int(sys.argv[1])
-arguments = sys.argv[2:]
+arguments = sys.argv[1:]
 clf = cx.load(arguments[arguments.index("--model") + 1])
 clf.predict(cx.read_images("mnist:test/0", clf))
 before = peak()
@@ -55,11 +54,11 @@ def main(model: str = "lenet", *images: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for analysis in registry.load().analyses.values():
             given = images if "images" in analysis.inputs else ()
-            _row(analysis.name, PROGRAM, "130", "run", analysis.name, *given, "--model", model, "--out", folder)
+            _row(analysis.name, PROGRAM, "run", analysis.name, *given, "--model", model, "--out", folder)
         for count in (500, 2000):
             digits = [f"mnist:test/{number}" for number in range(count)]
             name = f"saliency of {count} digits"
-            _row(name, PROGRAM, "20", "run", "saliency", *digits, "--model", "lenet", "--out", f"{folder}/{count}")
+            _row(name, PROGRAM, "run", "saliency", *digits, "--model", "lenet", "--dpi", "20", "--out", f"{folder}/{count}")
         noise = np.random.default_rng(0).integers(0, 256, (100, 125, 3), np.uint8)
         photo = Image.fromarray(noise).resize((12_500, 8_000), Image.Resampling.BICUBIC)
         photo.save(Path(folder) / "photo.jpg")

@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from cnnexplain.images import ImageBatch, read_images
     from cnnexplain.loading import load
     from cnnexplain.objectives import Channel, Logit, Neuron, Objective
+    from cnnexplain.page import write_report
     from cnnexplain.pipeline import explain, explain_parts
     from cnnexplain.preprocess import Preprocess
     from cnnexplain.record import Record
+    from cnnexplain.registry import analyses
+    from cnnexplain.saved import load_parts, redraw
     from cnnexplain.stream import Stream, open_stream
 
 __version__ = "0.1.0"
@@ -42,11 +45,15 @@ __all__ = [
     "Record",
     "Stream",
     "UsageError",
+    "analyses",
     "explain",
     "explain_parts",
     "load",
+    "load_parts",
     "open_stream",
     "read_images",
+    "redraw",
+    "write_report",
 ]
 
 _HOMES = {
@@ -55,9 +62,12 @@ _HOMES = {
     "images": ("ImageBatch", "read_images"),
     "loading": ("load",),
     "objectives": ("Channel", "Logit", "Neuron", "Objective"),
+    "page": ("write_report",),
     "pipeline": ("explain", "explain_parts"),
     "preprocess": ("Preprocess",),
     "record": ("Record",),
+    "registry": ("analyses",),
+    "saved": ("load_parts", "redraw"),
     "stream": ("Stream", "open_stream"),
 }
 

@@ -131,6 +131,12 @@ class Classifier:
         height, width, channels = self.preprocess.shape
         return f"Classifier('{self.name}', {height}×{width}×{channels} → {len(self.labels)} classes)"
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: its card."""
+        from cnnexplain import page
+
+        return page.classifier_fragment(self)
+
     def predict(self, images: Array) -> Floats:
         """The probability of each class, (N, K)."""
         return self.probabilities(self.logits(images))
@@ -211,8 +217,7 @@ class Classifier:
         Returns:
             (N, H, W, C), signed, in units of the objective (logits) per unit of the input.
         """
-        objectives = [target if isinstance(target, Objective) else Logit(int(target)) for target in targets]
-        names, weights = self._weights(images, objectives)
+        names, weights = self._weights(images, _as_objectives(targets))
         shapes = [weight.shape[1:] for weight in weights]
 
         def build() -> Callable[..., list[Array]]:
@@ -225,6 +230,45 @@ class Classifier:
 
         _, gradient = self._batched(self._compiled(("gradient", *names), build), images, *weights)
         return gradient
+
+    def layer_gradient(
+        self, images: Array, name: str, targets: Integers | Sequence[Objective]
+    ) -> tuple[Floats, Floats, Floats]:
+        """∂S_c/∂A: the gradient of each image's target with respect to what a layer puts out for that image.
+
+        Args:
+            images: (N, H, W, C) in the model's input range.
+            name: The layer.
+            targets: As in `gradient`.
+
+        Returns:
+            The values of the targets (N,); the layer's outputs A (N, *shape of the layer); and the gradients, of the same
+            shape, signed, in units of the objective (logits) per unit of the layer's output.
+
+        Raises:
+            UsageError: There is no such layer, or a target does not depend on it.
+        """
+        layer = self.layer(name)
+        names, weights = self._weights(images, _as_objectives(targets))
+        shapes = [weight.shape[1:] for weight in weights]
+
+        def build() -> Callable[..., list[Array]]:
+            tail = self._twin.tail(layer.name, names)
+            if tail is None:
+                raise UsageError(
+                    f"What is explained does not depend on the layer '{layer.name}'; "
+                    f"name one that leads to {' and '.join(names)}."
+                )
+
+            def value(output: Any, x: Any, *weights: Any) -> Any:
+                return sum(_product(each, weight) for each, weight in zip(tail(output, x), weights, strict=True))
+
+            return backend.current().gradient(value, [layer.shape, self._shape, *shapes], self.model.variables)
+
+        pull = self._compiled(("layer gradient", layer.name, *names), build)
+        outputs = self.activations(images, [layer.name])[layer.name]
+        values, gradient = self._batched(lambda x, output, *others: pull(output, x, *others), images, outputs, *weights)
+        return values, outputs, gradient
 
     def project(self, images: Array, name: str, seeds: Floats, rule: str) -> Floats:
         """Signals at a layer brought down to the pixels, the ReLUs on the way passing them by a rule.
@@ -451,7 +495,10 @@ class Classifier:
         """The layers that the objectives read, and for each the weights (N, *shape) of what it puts out."""
         if len(objectives) != len(images):
             raise UsageError(f"There are {len(objectives)} objectives for {len(images)} images; give one for each.")
-        seeds = [objective.seeds(self) for objective in objectives]
+        # An objective may stand for thousands of images, such as the copies of one with noise.
+        different = {id(objective): objective for objective in objectives}
+        found = {key: objective.seeds(self) for key, objective in different.items()}
+        seeds = [found[id(objective)] for objective in objectives]
         names = tuple(sorted({name for seed in seeds for name in seed}))
         nothing = {name: np.zeros(self.layer(name).shape, np.float32) for name in names}
         return names, [np.stack([seed.get(name, nothing[name]) for seed in seeds]) for name in names]
@@ -550,6 +597,10 @@ def _output(model: Any, wanted: str | None) -> int:
     if len(shape) != 1 or not shape[0]:
         raise ModelError(f"The model '{model.name}' puts out {_named(shape)}; expected one score for each class, (classes).")
     return index
+
+
+def _as_objectives(targets: Integers | Sequence[Objective]) -> list[Objective]:
+    return [target if isinstance(target, Objective) else Logit(int(target)) for target in targets]
 
 
 def _product(output: Any, weights: Any) -> Any:

@@ -16,15 +16,27 @@ import typer
 from rich.table import Column, Table
 from rich.text import Text
 
-from cnnexplain import __version__, datasets, files, models, sidecar, startup, terminal
+from cnnexplain import __version__, completion, config, datasets, files, kit, models, sidecar, startup, terminal
 from cnnexplain.backend import BACKENDS, module
 from cnnexplain.errors import CnnExplainError, InterruptionError, UsageError
+from cnnexplain.redrawing import redraw_command
 
 if TYPE_CHECKING:
+    from cnnexplain.lenet import Evaluation
     from cnnexplain.lenet import Progress as TrainingProgress
+    from cnnexplain.options import Parameter
     from cnnexplain.plugin import NamedModel
+    from cnnexplain.registry import Plugin
+
+INCLUDED = "The LeNet that the package ships, of MNIST's digits: 28×28 grey → 10 classes."
 
 RUN = "Explain images with one of the analyses."
+REPORT = "Run several analyses and write one page of them, report.html, that holds all it shows."
+
+_PRINTING: dict[str, tuple[Any, Any]] = {
+    "json": (startup.JsonOption, False),
+    "verbose": (startup.VerboseOption, False),
+}
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C, as shells use it."""
@@ -36,8 +48,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # A polite request to end is answered like Ctrl-C, so that nothing unfinished is left behind.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     words = list(sys.argv[1:] if arguments is None else arguments)
+
+    def run(typed: Sequence[str], configured: bool = False) -> Any:
+        app = _app(analyses="run" in typed or configured, report="report" in typed)
+        return app(args=words, prog_name="cnnexplain", standalone_mode=False)
+
+    if completion.asked():
+        return completion.complete(lambda: run(completion.typed()))
     try:
-        code = _app(analyses="run" in words)(args=words, prog_name="cnnexplain", standalone_mode=False)
+        # Whether a configuration says of an analysis what it may is seen in its command.
+        configured = bool(config.found()) or any(word.partition("=")[0] == "--config" for word in words)
+        code = run(words, configured)
     except InterruptionError as error:
         terminal.complain(str(error))
         return error.exit_code
@@ -56,22 +77,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(code or 0)
 
 
-def _app(*, analyses: bool) -> typer.Typer:
+def _app(*, analyses: bool, report: bool) -> typer.Typer:
     app = typer.Typer(
         help="See what a convolutional network sees: explain the predictions of Keras image classifiers.",
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
     app.add_typer(_run_app() if analyses else typer.Typer(callback=_no_analyses), name="run", help=RUN)
+    app.command("report", help=REPORT)(_report_command() if report else _no_analyses)
     app.command("list")(_list)
     app.command("train")(_train)
-    evaluate = startup.declare(_evaluate, {**startup.MODEL_OPTIONS, "verbose": (startup.VerboseOption, False)})
+    evaluate = startup.declare(_evaluate, {**startup.MODEL_OPTIONS, **_PRINTING})
     app.command("evaluate")(evaluate)
     app.command("doctor")(_doctor_command())
+    app.command("redraw")(redraw_command())
     app.command("info")(_info)
+    app.command("check-plugin")(kit.check_plugin)
     return app
 
 
@@ -82,11 +105,23 @@ def _version(wanted: bool) -> None:
 
 
 def _root(
-    version: Annotated[  # Typer calls _version before it looks for a command.
+    context: typer.Context,
+    _: Annotated[  # Typer calls _version before it looks for a command.
         bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_version)
     ] = False,
+    configuration: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            metavar="FILE",
+            help=f"Defaults for the options, over those of {config.NAME} in this folder and of the user's own file.",
+        ),
+    ] = None,
 ) -> None:
-    pass
+    files = [*config.found(), *([] if configuration is None else [configuration])]
+    if files:
+        context.default_map = config.defaults(context, files, configuration)
+    context.obj = files
 
 
 def _run_app() -> typer.Typer:
@@ -95,12 +130,66 @@ def _run_app() -> typer.Typer:
     return run_app(_list)
 
 
+def _report_command() -> Callable[..., None]:
+    from cnnexplain.reporting import report_command
+
+    return report_command()
+
+
 def _no_analyses() -> None:
     """Stands for the analyses where none of them is called."""
 
 
-def _list() -> None:
+def _list(json: startup.JsonOption = False) -> None:
     """List the analyses, each with its paper, and the models, with the distributions that they come from."""
+    with terminal.document(json) as emit:
+        if json:
+            emit(_offers())
+        else:
+            _print_offers()
+    startup.warn_of_problems()
+
+
+def _offers() -> dict[str, Any]:
+    found = startup.registry()
+
+    def supplier(plugin: Plugin) -> dict[str, Any]:
+        return {"distribution": plugin.distribution, "version": plugin.version}
+
+    def option(parameter: Parameter) -> dict[str, Any]:
+        return {
+            "name": parameter.name,
+            "flag": parameter.flag,
+            "type": parameter.type.__name__,
+            "default": parameter.default,
+            "optional": parameter.optional,
+            "many": parameter.many,
+            "choices": parameter.choices,
+            "min": parameter.option.min,
+            "max": parameter.option.max,
+            "help": parameter.option.help,
+        }
+
+    analyses = [
+        {
+            "name": name,
+            "summary": analysis.summary,
+            "paper": analysis.paper,
+            "inputs": analysis.inputs,
+            "options": list(map(option, analysis.options)),
+            **supplier(found.analyses.suppliers[name]),
+        }
+        for name, analysis in found.analyses.items()
+    ]
+    included = {"name": models.INCLUDED, "summary": INCLUDED, "distribution": "cnnexplain", "version": __version__}
+    offered = [
+        {"name": name, "summary": model.summary, **supplier(found.models.suppliers[name])}
+        for name, model in found.models.items()
+    ]
+    return {"analyses": analyses, "models": [included, *offered], "problems": list(map(str, found.problems))}
+
+
+def _print_offers() -> None:
     table = Table(Column("Analysis", no_wrap=True), "Shows", Column("Paper", overflow="fold", min_width=18), "From")
     analyses = startup.registry().analyses
     for name, analysis in analyses.items():
@@ -111,14 +200,12 @@ def _list() -> None:
     terminal.out().print(table)
     terminal.out().print(_model_table())
     terminal.say("cnnexplain run ANALYSIS --help shows its options.")
-    startup.warn_of_problems()
 
 
 def _model_table() -> Table:
     """The models by name; those whose names begin alike up to a colon in one row."""
     table = Table(Column("Model", no_wrap=True), "What it is", "From")
-    included = "The LeNet that the package ships, of MNIST's digits: 28×28 grey → 10 classes."
-    table.add_row(models.INCLUDED, included, f"cnnexplain {__version__}")
+    table.add_row(models.INCLUDED, INCLUDED, f"cnnexplain {__version__}")
     offered = startup.registry().models
     rows: dict[tuple[str, str], list[NamedModel]] = {}
     for name, model in offered.items():
@@ -193,16 +280,27 @@ def _train(
     terminal.say(f"Test images: log loss {evaluation.loss:.4f}, accuracy {evaluation.accuracy:.2%}")
 
 
-def _evaluate(*, verbose: bool, **given: Any) -> None:
+def _evaluate(*, json: bool, verbose: bool, **given: Any) -> None:
     """Measure a model of digits on the 10,000 test images of MNIST."""
     request = startup.model_request(given)
-    with terminal.quiet(verbose), terminal.progress() as shown:
-        classifier = startup.load(request, shown)
-        shown.add_task("Evaluating", total=None)
-        from cnnexplain.lenet import evaluate
+    with terminal.document(json) as emit:
+        with terminal.quiet(verbose), terminal.progress() as shown:
+            classifier = startup.load(request, shown)
+            shown.add_task("Evaluating", total=None)
+            from cnnexplain.lenet import evaluate
 
-        evaluation = evaluate(classifier)
-    startup.print_assumption(classifier)
+            evaluation = evaluate(classifier)
+        startup.print_assumption(classifier)
+        if json:
+            figures = {"accuracy": evaluation.accuracy, "log_loss": evaluation.loss}
+            confusion = evaluation.confusion.tolist()
+            model = {"model": classifier.name, "sha256": classifier.sha256, "images": int(evaluation.confusion.sum())}
+            emit({**model, **figures, "confusion": confusion})
+        else:
+            _print_evaluation(evaluation)
+
+
+def _print_evaluation(evaluation: Evaluation) -> None:
     terminal.say(f"accuracy  {evaluation.accuracy:.2%}")
     terminal.say(f"log loss  {evaluation.loss:.4f}")
     table = Table("", *map(str, range(10)), title="Digits (rows) and predictions (columns)", title_justify="left")
@@ -215,38 +313,61 @@ def _evaluate(*, verbose: bool, **given: Any) -> None:
     terminal.out().print(table)
 
 
-def _info(backend: startup.BackendOption = None, verbose: startup.VerboseOption = False) -> None:
-    """Show versions, the backends and their devices, and where data and model lie."""
+def _info(
+    context: typer.Context,
+    backend: startup.BackendOption = None,
+    json: startup.JsonOption = False,
+    verbose: startup.VerboseOption = False,
+) -> None:
+    """Show versions, the backends and their devices, where data and model lie, and the configuration files in force."""
+    with terminal.document(json) as emit:
+        found = _found(backend, context.obj or [], verbose=verbose)
+        if json:
+            emit(found)
+            return
+    for each in found.pop("backends"):
+        used = "in use, " if each["name"] == found["backend"] else ""
+        known = f"version {each['version']}, devices {', '.join(each['devices'])}"
+        found[each["name"]] = used + (each["problem"] or known)
+    found["configuration"] = ", ".join(found["configuration"]) or "none"
+    names = {"python": "Python", "keras": "Keras", "numpy": "NumPy"}
+    for name, value in found.items():
+        if name != "backend":
+            terminal.say(f"{names.get(name, name):14} {value}")
+
+
+def _found(backend: str | None, configuration: Sequence[Path], *, verbose: bool) -> dict[str, Any]:
     with terminal.quiet(verbose), terminal.progress() as shown:
         shown.add_task("Starting Keras and the backends", total=None)
         startup.start_keras(backend)
         import keras
 
         used = keras.backend.backend()
-        backends = [(name, ("in use, " if name == used else "") + _backend(name)) for name in BACKENDS]
-    rows = [
-        ("cnnexplain", __version__),
-        ("Python", platform.python_version()),
-        ("Keras", keras.__version__),
-        ("NumPy", metadata.version("numpy")),
-        *backends,
-        ("model", str(datasets.asset("lenet.keras"))),
-        ("data", str(datasets.asset("mnist.npz"))),
-    ]
-    for name, value in rows:
-        terminal.say(f"{name:14} {value}")
+        backends = list(map(_backend, BACKENDS))
+    return {
+        "cnnexplain": __version__,
+        "python": platform.python_version(),
+        "keras": keras.__version__,
+        "numpy": metadata.version("numpy"),
+        "backend": used,
+        "backends": backends,
+        "model": str(datasets.asset("lenet.keras")),
+        "data": str(datasets.asset("mnist.npz")),
+        "configuration": list(map(str, configuration)),
+    }
 
 
-def _backend(name: str) -> str:
-    """A backend's version and devices, or why it has none."""
+def _backend(name: str) -> dict[str, Any]:
+    """A backend's version and devices, or why it can't be used."""
+    found: dict[str, Any] = {"name": name, "version": None, "devices": [], "problem": None}
     if importlib.util.find_spec(name) is None:
-        return f"not installed: {BACKENDS[name]}"
+        return {**found, "problem": f"not installed: {BACKENDS[name]}"}
     try:
-        devices = module(name).devices()
+        devices = list(module(name).devices())
     # One that is broken fails in its own way, and says little about the others.
     except Exception as error:  # noqa: BLE001
-        return f"can't be used: {type(error).__name__}: {error}"
-    return f"version {metadata.version(name)}, devices {', '.join(devices)}"
+        return {**found, "problem": f"can't be used: {type(error).__name__}: {error}"}
+    return {**found, "version": metadata.version(name), "devices": devices}
 
 
 def _doctor_command() -> Callable[..., None]:
@@ -256,18 +377,22 @@ def _doctor_command() -> Callable[..., None]:
         """Show what is understood of a model, and what you would trip over. The exit code is 0 when all is well."""
         from cnnexplain.examination import diagnose
 
-        images, verbose = given.pop("images"), given.pop("verbose")
-        if not diagnose(startup.model_request(given), images or [], verbose=verbose):
+        images, verbose, json = given.pop("images"), given.pop("verbose"), given.pop("json")
+        if not diagnose(startup.model_request(given), images or [], verbose=verbose, json=json):
             raise typer.Exit(1)
 
-    model = Annotated[str, typer.Argument(metavar="MODEL", help=startup.MODEL_HELP)]
+    model = Annotated[str, typer.Argument(metavar="MODEL", help=startup.MODEL_HELP, autocompletion=completion.named_models)]
     images = Annotated[
         list[str] | None,
-        typer.Argument(metavar="IMAGES", help="Files, folders, globs or samples to try it on; the more, the surer."),
+        typer.Argument(
+            metavar="IMAGES",
+            help="Files, folders, globs or samples to try it on; the more, the surer.",
+            autocompletion=completion.samples,
+        ),
     ]
     options = {name: option for name, option in startup.MODEL_OPTIONS.items() if name != "model"}
     declared = {"model": (model, inspect.Parameter.empty), "images": (images, None), **options}
-    return startup.declare(command, {**declared, "verbose": (startup.VerboseOption, False)})
+    return startup.declare(command, {**declared, **_PRINTING})
 
 
 def _fail(message: str, code: int) -> int:

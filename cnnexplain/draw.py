@@ -20,6 +20,8 @@ from matplotlib.figure import Figure
 from matplotlib.ft2font import FT2Font, LoadFlags
 from matplotlib.ticker import ScalarFormatter
 
+from cnnexplain.errors import UsageError, suggest
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -34,10 +36,18 @@ class Palette:
     Args:
         unsigned: Of maps that start at 0. The default is perceptually uniform, and readable without telling red from green.
         signed: Of signed maps. By default blue below zero, red above, told apart by all eyes, and white at zero.
+
+    Raises:
+        UsageError: There is no such colormap.
     """
 
     unsigned: str = "inferno"
     signed: str = "RdBu_r"
+
+    def __post_init__(self) -> None:
+        for name in (self.unsigned, self.signed):
+            if name not in mpl.colormaps:
+                raise UsageError(f"Matplotlib has no colormap '{name}'.{suggest(name, mpl.colormaps)}")
 
 
 DEFAULT = Palette()

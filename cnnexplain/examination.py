@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Column, Table
 from rich.text import Text
@@ -21,8 +21,18 @@ NAMED = 5
 """How many labels are shown."""
 
 
-def diagnose(request: startup.ModelRequest, names: Sequence[str], *, verbose: bool) -> bool:
-    """Examines a model, prints what is found and returns whether all is well."""
+def diagnose(request: startup.ModelRequest, names: Sequence[str], *, verbose: bool, json: bool) -> bool:
+    """Examines a model, prints what is found, as a document if `json`, and returns whether all is well."""
+    with terminal.document(json) as emit:
+        classifier, examination = _examined(request, names, verbose=verbose)
+        if json:
+            emit(_document(classifier, examination))
+        else:
+            _print(classifier, examination)
+    return examination.well
+
+
+def _examined(request: startup.ModelRequest, names: Sequence[str], *, verbose: bool) -> tuple[Classifier, Examination]:
     from cnnexplain import images
 
     found = images.find(names)
@@ -34,20 +44,69 @@ def diagnose(request: startup.ModelRequest, names: Sequence[str], *, verbose: bo
         batch = images.read_images(found, classifier, progress=reading) if found else None
         from cnnexplain.doctor import examine
 
-        examination = examine(classifier, batch, terminal.bar(shown, "Examining"))
-    _print_model(classifier, examination)
+        return classifier, examine(classifier, batch, terminal.bar(shown, "Examining"))
+
+
+def _document(classifier: Classifier, examination: Examination) -> dict[str, Any]:
+    preprocess = classifier.preprocess
+    return {
+        "well": examination.well,
+        "model": {
+            "name": classifier.name,
+            "sha256": classifier.sha256,
+            "input": {
+                "rows": preprocess.height,
+                "columns": preprocess.width,
+                "colour": preprocess.colour,
+                "low": preprocess.low,
+                "high": preprocess.high,
+                "fit": preprocess.fit,
+                "interpolation": preprocess.interpolation,
+                "assumed": preprocess.assumed,
+            },
+            "head": classifier.head,
+            "labels": classifier.labels,
+            "parameters": sum(report.layer.parameters for report in examination.layers),
+        },
+        "images": examination.images,
+        "layers": [_layer(report) for report in examination.layers],
+        "analyses": [
+            {"name": trial.analysis, "works": trial.works, "remarks": trial.remarks} for trial in examination.trials
+        ],
+        "findings": examination.findings,
+    }
+
+
+def _layer(report: LayerReport) -> dict[str, Any]:
+    layer, field = report.layer, report.field
+    return {
+        "name": layer.name,
+        "kind": layer.kind,
+        "shape": layer.shape,
+        "parameters": layer.parameters,
+        "receptive_field": None if field is None or not field.rows.step else [field.rows.size, field.columns.size],
+        "sees": _seen(report),
+        "relu_rules": not report.rules if layer.maps else None,
+        "silent": report.silent,
+        "remarks": [words for words in (report.rules, report.unknown) if words],
+    }
+
+
+def _print(classifier: Classifier, examination: Examination) -> None:
+    # The longest first, so that what it comes to is what a terminal still shows.
     _print_layers(examination)
+    _print_model(classifier, examination)
     _print_trials(examination)
     for finding in examination.findings:
         terminal.out().print(Text.assemble(("Mind: ", "yellow bold"), terminal.plain(finding)))
     if examination.well:
         terminal.say("All is well.")
-    return examination.well
 
 
 def _print_model(classifier: Classifier, examination: Examination) -> None:
     preprocess = classifier.preprocess
-    labels = ", ".join(classifier.labels[:NAMED]) + (", …" if len(classifier.labels) > NAMED else "")
+    names = [f"'{label}'" if "," in label else label for label in classifier.labels[:NAMED]]
+    labels = ", ".join(names) + (", …" if len(classifier.labels) > NAMED else "")
     kind = {"softmax": "softmax: one class of all", "sigmoid": "sigmoid: each class by itself"}[classifier.head]
     count = examination.images
     tried = f"{count} image{'s' if count > 1 else ''}" if count else "noise; name images to be surer"

@@ -107,7 +107,9 @@ class Logit(Objective):
         return labels[self.target] if labels is not None and isinstance(self.target, int) else str(self.target)
 
     def _seed(self, classifier: Classifier) -> tuple[str, Floats]:
-        return "logits", np.eye(len(classifier.labels), dtype=np.float32)[classifier.target(self.target)]
+        seed = np.zeros(len(classifier.labels), np.float32)
+        seed[classifier.target(self.target)] = 1
+        return "logits", seed
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,18 @@ class Record:
     def __len__(self) -> int:
         return len(self.images)
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the first pictures, or the overview's."""
+        from cnnexplain import page
+
+        return page.record_fragment(self)
+
+    def _repr_png_(self) -> bytes:
+        """The first picture, where a notebook shows no HTML."""
+        from cnnexplain import page
+
+        return page.record_png(self)
+
     def figure(self, index: int = 0) -> Figure:
         """A Matplotlib figure of image `index`.
 
@@ -124,12 +136,38 @@ class Record:
             raise PluginError(f"draw() of '{self.analysis.name}' returned {figure!r}; expected a Matplotlib figure.")
         return figure
 
-    def save(self, folder: str | os.PathLike[str]) -> list[Path]:
-        """Writes the pictures, `arrays.npz` and `result.json` into a folder and returns their paths.
+    def save(self, folder: str | os.PathLike[str], *, format: str = "png", dpi: int = 130) -> list[Path]:  # noqa: A002
+        """Writes the pictures, `arrays.npz` and `result.json` into a folder.
+
+        Args:
+            folder: Where to; made when it is not there. An earlier result in it is replaced.
+            format: Of the pictures: "png", "svg" or "pdf".
+            dpi: The pictures' pixels per inch, from 20 to 1200.
+
+        Returns:
+            The paths of what was written.
 
         Raises:
+            UsageError: There is no such format, or it does not come in that many dpi.
             OutputError: The folder can't be written, or holds files that cnnexplain did not write.
         """
         from cnnexplain import report
+        from cnnexplain.pictures import Pictures
 
-        return report.write(self, Path(folder))
+        return report.write(self, Path(folder), Pictures(format, dpi))
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str]) -> Record:
+        """What `save` or the command line wrote into a folder; needs neither Keras nor the model.
+
+        Args:
+            folder: The folder of one analysis, such as "cnnexplain-out/saliency". A result that was written in parts is
+                put together; `cnnexplain.load_parts` reads one part after another.
+
+        Raises:
+            UsageError: The folder does not exist, or its analysis is not installed.
+            OutputError: The folder holds no result that cnnexplain wrote, or one that is damaged.
+        """
+        from cnnexplain import saved
+
+        return saved.load(folder)

@@ -5,7 +5,9 @@ pluggy's own entry-point loader lets the first broken plugin end the program; he
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -43,7 +45,7 @@ class Problem:
         return f"{' and '.join(map(str, self.plugins))}: {self.cause}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Offers(Mapping[str, Offer], Generic[Offer]):
     """What the plugins offer of one kind, by name, with the plugin that supplies each.
 
@@ -67,6 +69,15 @@ class Offers(Mapping[str, Offer], Generic[Offer]):
 
     def __len__(self) -> int:
         return len(self.found)
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{name}: {offer.summary}" for name, offer in self.items()) or "none"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: a table."""
+        from cnnexplain import page
+
+        return page.offers_fragment(self)
 
     def pick(self, name: str, more: str = "") -> tuple[Offer, Plugin]:
         """The offer of that name and its supplier.
@@ -113,6 +124,15 @@ class Registry:
         return self.analyses.pick(name, "".join(f" Broken: {problem}" for problem in self.broken))
 
 
+def analyses() -> Offers[Analysis]:
+    """The installed analyses by name, which a notebook shows as a table.
+
+    >>> analyses()["saliency"].paper
+    'Simonyan, Vedaldi, Zisserman 2013 (arXiv:1312.6034)'
+    """
+    return load().analyses
+
+
 @cache
 def load() -> Registry:
     """The registry of the plugins installed in this environment, read once per process."""
@@ -132,7 +152,9 @@ def collect(points: Iterable[EntryPoint]) -> Registry:
             distribution.version if distribution else "",
         )
         try:
-            hook = _hook(point)
+            # What a plugin prints while it is imported gets between no results.
+            with redirect_stdout(sys.stderr):
+                hook = _hook(point)
             offered = _offered(hook, "cnnexplain_analyses", Analysis), _offered(hook, "cnnexplain_models", NamedModel)
         # A plugin is anyone's code: whatever it raises must not stop the others, and is shown with its cause.
         except (Exception, SystemExit) as error:  # noqa: BLE001

@@ -1,11 +1,11 @@
-"""Records → a folder with one PNG per image, those of the overview, the arrays and `result.json`."""
+"""Records → a folder with one picture per image, those of the overview, the arrays and `result.json`."""
 
 from __future__ import annotations
 
 import itertools
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,15 +14,17 @@ import numpy as np
 
 from cnnexplain import __version__, files
 from cnnexplain.errors import OutputError, UsageError
+from cnnexplain.pictures import Pictures
 
 if TYPE_CHECKING:
     from cnnexplain.record import Record
 
-ARRAYS, RESULT = "arrays.npz", "result.json"
+ARRAYS, INDEX, RESULT = "arrays.npz", "index.html", "result.json"
 FORMAT = "cnnexplain result 1"
 """What `result.json` says of itself, by which a folder is known to be ours."""
 
-DPI = 130
+PROVENANCE = ("dataset", "model", "plugin", "keras")
+"""What `Record.provenance` may tell."""
 
 
 def check_folder(folder: Path) -> list[str]:
@@ -50,18 +52,18 @@ def check_folder(folder: Path) -> list[str]:
     return [name for name in names if Path(name).name == name and name not in ("", ".", "..")]
 
 
-def write(record: Record, folder: Path) -> list[Path]:
+def write(record: Record, folder: Path, pictures: Pictures) -> list[Path]:
     """Writes a record; everything is drawn and written aside before the first file moves into its place.
 
     Files of an earlier result in the folder that the new one does not replace are removed, and no others.
 
     Returns:
-        The paths of the pictures, then of `arrays.npz` and `result.json`.
+        The paths of the pictures, then of `arrays.npz`, `index.html` and `result.json`.
 
     Raises:
         OutputError: The folder can't be written, or holds files that cnnexplain did not write.
     """
-    writer = Writer(folder, [explained.source.name for explained in record.explained])
+    writer = Writer(folder, [explained.source.name for explained in record.explained], pictures)
     return writer.add(replace(record, span=range(len(record))))
 
 
@@ -74,6 +76,7 @@ class Writer:
     Args:
         folder: Where to; made when it is not there.
         sources: The names of all the images of the run.
+        pictures: How pictures are written.
         request: JSON-able, what was asked for; an earlier result of the same can be continued.
         resume: Whether to go on where an earlier run ended. What it finished is kept.
 
@@ -83,7 +86,13 @@ class Writer:
     """
 
     def __init__(
-        self, folder: Path, sources: Sequence[str], request: Mapping[str, Any] | None = None, *, resume: bool = False
+        self,
+        folder: Path,
+        sources: Sequence[str],
+        pictures: Pictures,
+        request: Mapping[str, Any] | None = None,
+        *,
+        resume: bool = False,
     ) -> None:
         self.folder = folder
         self.start = 0
@@ -91,13 +100,14 @@ class Writer:
         self.complete = False
         """Whether the earlier result needs nothing more."""
         self._sources = sources
-        self._pictures = picture_names(sources)
+        self._format = pictures
+        self._pictures = picture_names(sources, suffix=pictures.format)
         self._request = None if request is None else json.loads(_json(request))
         self._ours = set(check_folder(folder))
         self._result: dict[str, Any] = {}
         if resume and self._ours:
             self._continue()
-        self._refuse_foreign(self._pictures)
+        refuse_foreign(folder, self._pictures, self._ours)
 
     def add(self, record: Record, progress: Callable[[int, int], None] = lambda *_: None) -> list[Path]:
         """Writes a record, whose images follow those of the last.
@@ -107,25 +117,27 @@ class Writer:
             progress: Called with how many pictures are drawn, and of how many.
 
         Returns:
-            The paths of what was written: the pictures, the arrays, then what is JSON.
+            The paths of what was written: the pictures, the arrays, then the page and what is JSON.
 
         Raises:
             OutputError: The folder can't be written, or a file in it is not ours.
             PluginError: The analysis can't draw it.
         """
+        from cnnexplain import page
+
         with files.staging(self.folder) as staged:
             overview = record.overview()
             taken = [self._pictures[place] for place in record.span if self._sources[place] not in record.skipped]
-            pictures = [*taken, *picture_names([], list(overview), self._pictures)]
+            pictures = [*taken, *picture_names([], list(overview), self._pictures, suffix=self._format.format)]
             whole = len(record.span) == len(self._sources)
             number = len(self._result.get("parts", [])) + 1
             arrays, part = (ARRAYS, RESULT) if whole else (f"arrays-{number:05}.npz", f"result-{number:05}.json")
-            names = [*pictures, arrays, *([] if whole else [part]), RESULT]
-            self._refuse_foreign(names)
+            names = [*pictures, arrays, *([] if whole else [part]), INDEX, RESULT]
+            refuse_foreign(self.folder, names, self._ours)
             figures = itertools.chain(map(record.figure, range(len(record))), overview.values())
             total = len(self._sources) + len(overview)
             for drawn, (figure, picture) in enumerate(zip(figures, pictures, strict=True), start=record.span.start + 1):
-                figure.savefig(staged / picture, dpi=DPI)
+                self._format.save(figure, staged / picture)
                 progress(drawn, total)
             named: dict[str, Any] = {**({"input": record.images} if len(record) else {}), **record.arrays}
             np.savez(staged / arrays, **named)
@@ -133,45 +145,32 @@ class Writer:
             if whole:
                 result |= {**_found(record, taken), "files": names}
             else:
-                _write_json(staged / part, {"format": FORMAT, **_found(record, taken), "files": names[:-1]})
+                written = [*pictures, arrays, part]
+                write_json(staged / part, {"format": FORMAT, **_found(record, taken), "files": written})
                 result = {
                     **result,
                     "parts": [*result.get("parts", []), part],
                     "skipped": {**result.get("skipped", {}), **record.skipped},
                     "seconds": round(result.get("seconds", 0) + record.seconds, 4),
-                    "files": [*result.get("files", [RESULT]), *names[:-1]],
+                    "files": list(dict.fromkeys([*result.get("files", []), INDEX, RESULT, *written])),
                 }
             result["complete"] = record.span.stop == len(self._sources)
-            _write_json(staged / RESULT, result)
+            parts = [result] if whole else map(_read_json, [*map(self.folder.joinpath, result["parts"][:-1]), staged / part])
+            page.write_index(staged / INDEX, record.analysis, result, parts)
+            write_json(staged / RESULT, result)
             self._move(staged, names)
             self._result = result
         return [self.folder / name for name in names]
 
-    def _refuse_foreign(self, names: Iterable[str]) -> None:
-        for name in names:
-            if name not in self._ours and (self.folder / name).exists():
-                raise OutputError(
-                    f"'{self.folder / name}' exists and is not part of the earlier result; choose another with --out."
-                )
-
     def _move(self, staged: Path, names: list[str]) -> None:
         """Moves what is written into its place, and removes what is left of an earlier result."""
-        if not self.folder.exists():
-            staged.rename(self.folder)
+        if self.folder.exists():
+            replace_files(
+                staged, self.folder, names, self._result, self._ours, () if self._result else self._ours - set(names)
+            )
         else:
-            # An interruption among the moves leaves a list of all that is ours, so that the next run can replace it.
-            with files.replacing(self.folder / RESULT) as both:
-                _write_json(both, {"format": FORMAT, **self._result, "files": sorted({*self._ours, *names})})
-            for name in names[:-1]:
-                (staged / name).replace(self.folder / name)
-            if not self._result:
-                self._remove(self._ours - set(names))
-            (staged / RESULT).replace(self.folder / RESULT)
+            staged.rename(self.folder)
         self._ours |= set(names)
-
-    def _remove(self, names: Iterable[str]) -> None:
-        for name in names:
-            (self.folder / name).unlink(missing_ok=True)
 
     def _continue(self) -> None:
         """Sees what of the earlier result can be kept, and removes what a run that was ended left beside it."""
@@ -183,7 +182,7 @@ class Writer:
         self.complete = bool(earlier.get("complete")) and all((self.folder / name).exists() for name in self._ours)
         if self.complete or "parts" not in earlier:
             return
-        kept: dict[str, Any] = {"parts": [], "skipped": {}, "seconds": 0.0, "files": [RESULT]}
+        kept: dict[str, Any] = {"parts": [], "skipped": {}, "seconds": 0.0, "files": [*self._ours & {INDEX}, RESULT]}
         for number in itertools.count(1):
             part = _read_json(self.folder / f"result-{number:05}.json") if number <= len(earlier["parts"]) else {}
             ours = [str(name) for name in part.get("files", [])]
@@ -197,8 +196,8 @@ class Writer:
         if self.start:
             self._result = {**earlier, **kept, "complete": False}
             with files.replacing(self.folder / RESULT) as path:
-                _write_json(path, {**self._result, "files": sorted(self._ours)})
-            self._remove(self._ours - set(kept["files"]))
+                write_json(path, {**self._result, "files": sorted(self._ours)})
+            _remove(self.folder, self._ours - set(kept["files"]))
             self._ours = set(kept["files"])
 
     def _compare(self, earlier: Any) -> None:
@@ -222,9 +221,47 @@ class Writer:
             "overview": overview,
             "note": record.analysis.note,
             "input": asdict(record.preprocess),
+            "labels": list(record.labels),
             **record.provenance,
             **({} if self._request is None else {"request": self._request}),
         }
+
+
+def refuse_foreign(folder: Path, names: Iterable[str], ours: Collection[str]) -> None:
+    """Sees that no file of these names stands in the folder but those that are ours.
+
+    Raises:
+        OutputError: One does.
+    """
+    for name in names:
+        if name not in ours and (folder / name).exists():
+            raise OutputError(f"'{folder / name}' exists and is not part of the earlier result; choose another with --out.")
+
+
+def replace_files(
+    staged: Path, folder: Path, names: Sequence[str], result: Mapping[str, Any], ours: Iterable[str], gone: Iterable[str]
+) -> None:
+    """Moves files into a folder that has a result, so that an interruption at any moment leaves one that can be replaced.
+
+    Args:
+        staged: Where the files lie.
+        folder: Where they go.
+        names: Their names, `result.json` last.
+        result: What `result.json` says until then.
+        ours: The names of the files of the earlier result.
+        gone: Those of them to remove.
+    """
+    with files.replacing(folder / RESULT) as both:
+        write_json(both, {"format": FORMAT, **result, "files": sorted({*ours, *names})})
+    for name in names[:-1]:
+        (staged / name).replace(folder / name)
+    _remove(folder, gone)
+    (staged / RESULT).replace(folder / RESULT)
+
+
+def _remove(folder: Path, names: Iterable[str]) -> None:
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
 
 
 def _short(value: Any) -> str:
@@ -241,13 +278,16 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def picture_names(sources: Sequence[str], titles: Sequence[str] = (), taken: Iterable[str] = ()) -> list[str]:
+def picture_names(
+    sources: Sequence[str], titles: Sequence[str] = (), taken: Iterable[str] = (), *, suffix: str
+) -> list[str]:
     """A file name for each source and title, made safe, and numbered where two are alike; a source's without its folder.
 
     Args:
         sources: The names of images.
         titles: The names of what belongs to no image.
         taken: File names that are in use.
+        suffix: What they end in, without the dot.
     """
     names: list[str] = []
     used = {name.casefold() for name in taken}
@@ -255,10 +295,10 @@ def picture_names(sources: Sequence[str], titles: Sequence[str] = (), taken: Ite
     stems = [source if re.match(r"\w+:\w+/", source) else Path(source).stem for source in sources]
     for words in (*stems, *titles):
         stem = re.sub(r"[^\w.-]+", "-", words).strip("-.")[:80] or "image"
-        name, number = f"{stem}.png", numbers.get(stem.casefold(), 1)
+        name, number = f"{stem}.{suffix}", numbers.get(stem.casefold(), 1)
         while name.casefold() in used:
             number += 1
-            name = f"{stem}-{number}.png"
+            name = f"{stem}-{number}.{suffix}"
         # So that a thousand images of one name are not counted through a thousand times.
         numbers[stem.casefold()] = number
         used.add(name.casefold())
@@ -270,7 +310,8 @@ def _json(content: object, indent: int | None = 2) -> str:
     return json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False)
 
 
-def _write_json(path: Path, content: object) -> None:
+def write_json(path: Path, content: object) -> None:
+    """Writes JSON as in all our files."""
     # A file name that is no Unicode becomes an escape that JSON knows.
     path.write_text(_json(content) + "\n", encoding="utf-8", errors="backslashreplace")
 

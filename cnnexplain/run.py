@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,9 +14,10 @@ from rich.markup import escape
 from rich.table import Column, Table
 from rich.text import Text
 
-from cnnexplain import datasets, startup, terminal
+from cnnexplain import completion, datasets, startup, terminal
 from cnnexplain.errors import CnnExplainError, InterruptionError
 from cnnexplain.options import Parameter, validate
+from cnnexplain.pictures import FORMATS, Pictures
 from cnnexplain.plugin import ALL
 
 if TYPE_CHECKING:
@@ -67,10 +69,11 @@ def _help(analysis: Analysis) -> str:
 
 
 @dataclass(frozen=True)
-class _Request:
+class Request:
     """What was typed that is no analysis' own: the options by the names of the parameters."""
 
     model: startup.ModelRequest
+    pictures: Pictures
     out: Path
     verbose: bool
     images: list[str] | None = None
@@ -79,9 +82,10 @@ class _Request:
     against: str | None = None
     dataset: str | None = None
     resume: bool = False
+    json: bool = False
 
 
-def _common(inputs: Sequence[str], out: str) -> dict[str, tuple[Any, Any]]:
+def common_options(inputs: Sequence[str], out: str) -> dict[str, tuple[Any, Any]]:
     """The options that come with what an analysis asks for: each name's annotation and default."""
     images: dict[str, tuple[Any, Any]] = {
         "images": (
@@ -91,6 +95,7 @@ def _common(inputs: Sequence[str], out: str) -> dict[str, tuple[Any, Any]]:
                     metavar="IMAGES",
                     help="Files (PNG, JPEG, WebP, BMP, GIF, TIFF), folders, globs, or samples such as "
                     f"mnist:test/7. Without any: {datasets.SAMPLE}.",
+                    autocompletion=completion.samples,
                 ),
             ],
             None,
@@ -110,10 +115,15 @@ def _common(inputs: Sequence[str], out: str) -> dict[str, tuple[Any, Any]]:
     found = images if "images" in inputs else {}
     if {"targets", "objectives"} & set(inputs):
         default = "the prediction" if "images" in inputs else "all of them, or the first ones of very many"
-        found["target"] = _text("--target", "CLASS", f"The class to explain, by label or index. Default: {default}.")
+        found["target"] = _text(
+            "--target", "CLASS", f"The class to explain, by label or index. Default: {default}.", completion.labels
+        )
     if "objectives" in inputs:
         found["against"] = _text(
-            "--against", "CLASS", "A class whose score is subtracted from the target's: why the one and not the other?"
+            "--against",
+            "CLASS",
+            "A class whose score is subtracted from the target's: why the one and not the other?",
+            completion.labels,
         )
     if "dataset" in inputs:
         default = "mnist:test for a model of digits" + (", else the images" if "images" in inputs else ", else none")
@@ -121,6 +131,7 @@ def _common(inputs: Sequence[str], out: str) -> dict[str, tuple[Any, Any]]:
             "--dataset",
             "FOLDER",
             f"Images to look through: a folder with all that is in it, mnist:test or mnist:train. Default: {default}.",
+            completion.data_sets,
         )
     if "images" in inputs:
         found["resume"] = (
@@ -131,25 +142,27 @@ def _common(inputs: Sequence[str], out: str) -> dict[str, tuple[Any, Any]]:
             False,
         )
     found["out"] = (Annotated[Path, typer.Option("--out", metavar="FOLDER", help=f"Results go to {out}.")], OUT)
+    found |= startup.PICTURE_OPTIONS
+    found["json"] = (startup.JsonOption, False)
     found["verbose"] = (startup.VerboseOption, False)
     return found | startup.MODEL_OPTIONS
 
 
-def _text(flag: str, metavar: str, text: str) -> tuple[Any, Any]:
-    return Annotated[str | None, typer.Option(flag, metavar=metavar, help=text)], None
+def _text(flag: str, metavar: str, text: str, offers: Callable[..., list[str]]) -> tuple[Any, Any]:
+    return Annotated[str | None, typer.Option(flag, metavar=metavar, help=text, autocompletion=offers)], None
 
 
 def _command(analysis: Analysis) -> Callable[..., None]:
     """The command of one analysis: what comes with its inputs, then its own options, read from its signature."""
-    common = _common(analysis.inputs, f"FOLDER/{analysis.name}")
+    options = common_options(analysis.inputs, f"FOLDER/{analysis.name}")
 
     def command(**given: Any) -> None:
         own = {name: given.pop(name) for name in [parameter.name for parameter in analysis.options]}
         startup.warn_of_problems()
         validate(analysis.options, own)
-        _explain(analysis, _request(given), own)
+        _explain(analysis, request_of(given), own)
 
-    return startup.declare(command, common | {parameter.name: _option(parameter) for parameter in analysis.options})
+    return startup.declare(command, options | {parameter.name: _option(parameter) for parameter in analysis.options})
 
 
 def _all_command() -> Callable[..., None]:
@@ -157,14 +170,16 @@ def _all_command() -> Callable[..., None]:
 
     def command(**given: Any) -> None:
         startup.warn_of_problems()
-        _explain_all(_request(given))
+        _explain_all(request_of(given))
 
-    return startup.declare(command, _common(inputs, "FOLDER/ANALYSIS"))
+    return startup.declare(command, common_options(inputs, "FOLDER/ANALYSIS"))
 
 
-def _request(given: Mapping[str, Any]) -> _Request:
+def request_of(given: Mapping[str, Any]) -> Request:
+    """The request in what Typer gives a command."""
     own = {name: value for name, value in given.items() if name not in startup.MODEL_OPTIONS}
-    return _Request(startup.model_request(given), **own)
+    pictures = Pictures(own.pop("format"), own.pop("dpi"))
+    return Request(startup.model_request(given), pictures, **own)
 
 
 def _option(parameter: Parameter) -> tuple[Any, Any]:
@@ -178,43 +193,48 @@ def _option(parameter: Parameter) -> tuple[Any, Any]:
     if parameter.many:
         kind, text = list[kind], f"{text} (Repeatable.)"
     declarations = (parameter.flag,) if parameter.type is not bool else ()
-    return Annotated[kind, typer.Option(*declarations, help=escape(text), metavar=metavar)], (
+    # The name by which plugins ask for a layer.
+    offers = completion.layers if parameter.name == "layer" else completion.of(parameter.choices)
+    return Annotated[kind, typer.Option(*declarations, help=escape(text), metavar=metavar, autocompletion=offers)], (
         list(parameter.default) if parameter.many else parameter.default
     )
 
 
 @dataclass
 class _Names:
-    """The first of many names, and their number."""
+    """The first `most` of many names, and their number."""
 
+    most: int
     first: list[str] = field(default_factory=list)
     count: int = 0
 
     def add(self, names: Iterable[str]) -> None:
         for name in names:
             self.count += 1
-            if len(self.first) < SHOWN:
+            if len(self.first) < self.most:
                 self.first.append(name)
 
     def __str__(self) -> str:
-        return ", ".join(self.first) + (f" and {self.count - SHOWN} more" if self.count > SHOWN else "")
+        return ", ".join(self.first[:SHOWN]) + (f" and {self.count - SHOWN} more" if self.count > SHOWN else "")
 
 
 @dataclass
 class _Outcome:
-    """What the closing lines need to know of a run on any number of images."""
+    """What the closing lines, or the JSON document, need to know of a run on any number of images."""
 
     folder: Path
+    most: int = field(default_factory=lambda: SHOWN)
+    """How many images are remembered by name."""
     kept: int = 0
     """How many images an earlier run had finished."""
     images: int = 0
     first: list[Explained] = field(default_factory=list)
     targeted: bool = False
     """Whether another class than the prediction was explained, for any image."""
-    inverted: _Names = field(default_factory=_Names)
-    resized: _Names = field(default_factory=_Names)
-    skipped: _Names = field(default_factory=_Names)
-    pictures: _Names = field(default_factory=_Names)
+    inverted: _Names = field(init=False)
+    resized: _Names = field(init=False)
+    skipped: _Names = field(init=False)
+    pictures: _Names = field(init=False)
     parts: int = 0
     files: list[Path] = field(default_factory=list)
     """Those of the last part that are no pictures."""
@@ -222,10 +242,13 @@ class _Outcome:
     labels: tuple[str, ...] = ()
     seconds: float = 0.0
 
+    def __post_init__(self) -> None:
+        self.inverted, self.resized, self.skipped, self.pictures = (_Names(self.most) for _ in range(4))
+
     def add(self, record: Record, paths: Sequence[Path]) -> None:
         """Counts what was found and written for some of the images."""
         self.images += len(record)
-        self.first += record.explained[: SHOWN - len(self.first)]
+        self.first += record.explained[: self.most - len(self.first)]
         # Where the prediction is what was explained, it need not be said twice.
         self.targeted |= any(
             explained.objective is not None or explained.target not in (None, explained.prediction)
@@ -234,23 +257,71 @@ class _Outcome:
         self.inverted.add(explained.source.name for explained in record.explained if explained.source.inverted)
         self.resized.add(explained.source.name for explained in record.explained if explained.source.resized)
         self.skipped.add(record.skipped)
-        self.pictures.add(str(path) for path in paths if path.suffix == ".png")
+        self.pictures.add(str(path) for path in paths if path.suffix[1:] in FORMATS)
         self.parts += 1
-        self.files = [path for path in paths if path.suffix != ".png"]
+        self.files = [path for path in paths if path.suffix[1:] not in FORMATS]
         self.warnings |= dict.fromkeys(record.warnings)
         self.labels = record.labels
         self.seconds += record.seconds
 
 
-def _explain(analysis: Analysis, request: _Request, own: Mapping[str, object]) -> None:
+def _outcome(analysis: Analysis, request: Request) -> _Outcome:
+    return _Outcome(request.out / analysis.name, most=sys.maxsize if request.json else SHOWN)
+
+
+def _document(analysis: Analysis, outcome: _Outcome, problem: str | None = None) -> dict[str, Any]:
+    """What a script wants to know of one analysis' run."""
+
+    def image(explained: Explained) -> dict[str, Any]:
+        target = explained.target
+        return {
+            "name": explained.source.name,
+            "inverted": explained.source.inverted,
+            "resized": explained.source.resized,
+            "prediction": outcome.labels[explained.prediction],
+            "probability": explained.probability,
+            "target": None if target is None else outcome.labels[target],
+            "target_probability": explained.target_probability,
+            "objective": explained.objective,
+        }
+
+    return {
+        "analysis": analysis.name,
+        "folder": str(outcome.folder),
+        "kept": outcome.kept,
+        "images": list(map(image, outcome.first)),
+        "skipped": outcome.skipped.first,
+        "pictures": outcome.pictures.first,
+        "files": list(map(str, outcome.files)),
+        "warnings": list(outcome.warnings),
+        "note": analysis.note,
+        "seconds": outcome.seconds,
+        "error": problem,
+    }
+
+
+def _explain(analysis: Analysis, request: Request, own: Mapping[str, object]) -> None:
+    with terminal.document(request.json) as emit:
+        outcome = _outcome(analysis, request)
+        given = _explained(analysis, request, own, outcome)
+        if request.json:
+            startup.print_assumption(given.classifier)
+            _print_warnings([outcome])
+            emit(_document(analysis, outcome))
+        else:
+            _print(analysis, request, given, outcome)
+
+
+def _explained(analysis: Analysis, request: Request, own: Mapping[str, object], outcome: _Outcome) -> _Given:
+    """Runs one analysis and writes what it finds."""
     from cnnexplain import report
 
-    outcome = _Outcome(request.out / analysis.name)
     report.check_folder(outcome.folder)
     try:
         with terminal.quiet(request.verbose), terminal.progress() as shown:
             given = _prepare([analysis], request, shown)
             _write(analysis, request, given, own, shown, outcome)
+            return given
     except KeyboardInterrupt as interruption:
         if not outcome.images + outcome.kept:
             raise
@@ -258,6 +329,9 @@ def _explain(analysis: Analysis, request: _Request, own: Mapping[str, object]) -
             f"Interrupted: {outcome.images + outcome.kept} images are done and kept in {outcome.folder}; "
             "the same command with --resume continues."
         ) from interruption
+
+
+def _print(analysis: Analysis, request: Request, given: _Given, outcome: _Outcome) -> None:
     if outcome.kept:
         left = f"{outcome.images} more were explained" if outcome.parts else "nothing was left to do"
         terminal.say(f"{outcome.kept} images were done already and are kept in {outcome.folder}; {left}.")
@@ -277,46 +351,116 @@ def _explain(analysis: Analysis, request: _Request, own: Mapping[str, object]) -
         startup.print_path(file)
 
 
-def _explain_all(request: _Request) -> None:
+@dataclass
+class Several:
+    """How several analyses ended that were run on one request."""
+
+    analyses: Sequence[Analysis]
+    outcomes: Mapping[str, _Outcome]
+    given: _Given | None = None
+    done: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, analyses: Sequence[Analysis], request: Request) -> Several:
+        """Those that are to be run."""
+        return cls(analyses, {analysis.name: _outcome(analysis, request) for analysis in analyses})
+
+    @property
+    def kept(self) -> str:
+        """What an interruption has left."""
+        begun = [
+            f"{name} (not all images)"
+            for name, outcome in self.outcomes.items()
+            if name not in (*self.done, *self.failed) and outcome.images + outcome.kept
+        ]
+        return ", ".join([*self.done, *begun])
+
+    def check(self) -> None:
+        """Sees that none of them failed.
+
+        Raises:
+            CnnExplainError: Some did.
+        """
+        if self.failed:
+            raise CnnExplainError(f"{len(self.failed)} of {len(self.analyses)} analyses failed: {', '.join(self.failed)}.")
+
+
+def _explain_all(request: Request) -> None:
     """Runs every installed analysis; one that fails is reported and the others finish."""
+    with terminal.document(request.json) as emit:
+        _explain_each(request, emit)
+
+
+def _explain_each(request: Request, emit: Callable[[Mapping[str, Any]], None]) -> None:
     analyses = list(startup.registry().analyses.values())
     if not analyses:
         raise CnnExplainError("No analysis is installed.")
-    outcomes = {analysis.name: _Outcome(request.out / analysis.name) for analysis in analyses}
-    done: list[str] = []
-    failed: dict[str, object] = {}
+    several = Several.of(analyses, request)
     try:
         with terminal.quiet(request.verbose), terminal.progress() as shown:
-            given = _prepare(analyses, request, shown)
-            task = shown.add_task("Analyses", total=len(analyses))
-            for analysis in analyses:
-                try:
-                    _write(analysis, request, given, {}, shown, outcomes[analysis.name])
-                    done.append(analysis.name)
-                # Whatever one of them does, the others run.
-                except Exception as error:  # noqa: BLE001
-                    failed[analysis.name] = (
-                        error if isinstance(error, CnnExplainError) else f"{type(error).__name__}: {error}"
-                    )
-                shown.advance(task)
+            explain_several(several, request, shown)
     except KeyboardInterrupt as interruption:
-        begun = [
-            f"{name} (not all images)"
-            for name, outcome in outcomes.items()
-            if name not in (*done, *failed) and outcome.images + outcome.kept
-        ]
-        kept = f"kept in {request.out}: {', '.join([*done, *begun])}" if done or begun else "no analysis had ended"
+        kept = f"kept in {request.out}: {several.kept}" if several.kept else "no analysis had ended"
         raise InterruptionError(f"Interrupted; {kept}. The same command with --resume continues.") from interruption
-    startup.print_assumption(given.classifier)
+    assert several.given is not None
+    if request.json:
+        startup.print_assumption(several.given.classifier)
+        _print_warnings([several.outcomes[name] for name in several.done])
+        emit(
+            {"analyses": [_document(each, several.outcomes[each.name], several.failed.get(each.name)) for each in analyses]}
+        )
+        several.check()
+    else:
+        print_several(several, request)
+
+
+def explain_several(
+    several: Several,
+    request: Request,
+    shown: Progress,
+    keep: Callable[[Record, Sequence[Path]], None] = lambda *_: None,
+) -> Classifier:
+    """Runs analyses one after another, whatever one of them does, and returns the model.
+
+    Args:
+        several: Which; how they end is noted there.
+        request: What was typed.
+        shown: Where the progress is shown.
+        keep: Called with each record and the paths of what was written of it.
+    """
+    several.given = given = _prepare(several.analyses, request, shown)
+    task = shown.add_task("Analyses", total=len(several.analyses))
+    for analysis in several.analyses:
+        try:
+            _write(analysis, request, given, {}, shown, several.outcomes[analysis.name], keep)
+            several.done.append(analysis.name)
+        # Whatever one of them does, the others run.
+        except Exception as error:  # noqa: BLE001
+            known = isinstance(error, CnnExplainError)
+            several.failed[analysis.name] = str(error) if known else f"{type(error).__name__}: {error}"
+        shown.advance(task)
+    return given.classifier
+
+
+def print_several(several: Several, request: Request) -> None:
+    """Says how several analyses ended.
+
+    Raises:
+        CnnExplainError: Some of them failed.
+    """
+    assert several.given is not None
+    analyses, outcomes, done, failed = several.analyses, several.outcomes, several.done, several.failed
+    startup.print_assumption(several.given.classifier)
     first = next((outcomes[name] for name in done if outcomes[name].images), None)
     if first is not None:
-        _print_notes(given.classifier, first, asked=request.invert is True)
+        _print_notes(several.given.classifier, first, asked=request.invert is True)
         _print_images(first)
     _print_mind([analysis for analysis in analyses if analysis.name in done], [outcomes[name] for name in done])
     table = Table("Analysis", "Outcome", Column("Seconds", justify="right"), Column("Written to", overflow="fold"))
     for analysis in analyses:
         if analysis.name in failed:
-            table.add_row(analysis.name, Text("failed", style="red"), "", terminal.plain(str(failed[analysis.name])))
+            table.add_row(analysis.name, Text("failed", style="red"), "", terminal.plain(failed[analysis.name]))
             continue
         outcome = outcomes[analysis.name]
         words = f"{outcome.pictures.count} picture{'s' if outcome.pictures.count != 1 else ''}"
@@ -329,8 +473,7 @@ def _explain_all(request: _Request) -> None:
             terminal.plain(str(outcome.folder)),
         )
     terminal.out().print(table)
-    if failed:
-        raise CnnExplainError(f"{len(failed)} of {len(analyses)} analyses failed: {', '.join(failed)}.")
+    several.check()
 
 
 @dataclass(frozen=True)
@@ -344,7 +487,7 @@ class _Given:
     dataset: Stream | None
 
 
-def _prepare(analyses: Sequence[Analysis], request: _Request, shown: Progress) -> _Given:
+def _prepare(analyses: Sequence[Analysis], request: Request, shown: Progress) -> _Given:
     """Loads the model and finds the images, once all that was typed is known to exist."""
     from cnnexplain import images, stream
 
@@ -369,7 +512,13 @@ def _prepare(analyses: Sequence[Analysis], request: _Request, shown: Progress) -
 
 
 def _write(
-    analysis: Analysis, request: _Request, given: _Given, own: Mapping[str, Any], shown: Progress, outcome: _Outcome
+    analysis: Analysis,
+    request: Request,
+    given: _Given,
+    own: Mapping[str, Any],
+    shown: Progress,
+    outcome: _Outcome,
+    keep: Callable[[Record, Sequence[Path]], None] = lambda *_: None,
 ) -> None:
     """Runs one analysis on what it takes of a request, and writes what it finds as it comes."""
     from cnnexplain import pipeline, report
@@ -390,7 +539,7 @@ def _write(
         "logits": request.model.logits,
         "custom_objects": list(request.model.custom_objects),
     }
-    writer = report.Writer(outcome.folder, names, wanted, resume=request.resume)
+    writer = report.Writer(outcome.folder, names, request.pictures, wanted, resume=request.resume)
     outcome.kept = len(names) if writer.complete else writer.start
     if writer.complete:
         return
@@ -405,7 +554,9 @@ def _write(
     )
 
     def write(record: Record) -> None:
-        outcome.add(record, writer.add(record, drawing))
+        paths = writer.add(record, drawing)
+        outcome.add(record, paths)
+        keep(record, paths)
 
     # A loop's variable would hold a part while the next is computed.
     deque(map(write, parts), maxlen=0)
@@ -438,7 +589,7 @@ def _print_images(outcome: _Outcome) -> None:
         return
     columns = ["Prediction", "Probability", *(["Target", "Its probability"] if outcome.targeted else [])]
     table = Table(Column("Image", overflow="fold"), *columns)
-    for explained in outcome.first:
+    for explained in outcome.first[:SHOWN]:
         cells = [explained.source.name, outcome.labels[explained.prediction], percent(explained.probability)]
         if outcome.targeted and explained.target is not None and explained.target_probability is not None:
             plain = [outcome.labels[explained.target], percent(explained.target_probability)]
@@ -450,6 +601,13 @@ def _print_images(outcome: _Outcome) -> None:
 
 
 def _print_mind(analyses: Sequence[Analysis], outcomes: Sequence[_Outcome]) -> None:
+    _print_warnings(outcomes)
+    for analysis in analyses:
+        if analysis.note:
+            terminal.say(f"Mind ({analysis.name}): {analysis.note}")
+
+
+def _print_warnings(outcomes: Sequence[_Outcome]) -> None:
     # Analyses that look through the same data set warn of the same files.
     warnings = dict.fromkeys(warning for outcome in outcomes for warning in outcome.warnings)
     skipped = next((outcome.skipped for outcome in outcomes if outcome.skipped.count), None)
@@ -457,6 +615,3 @@ def _print_mind(analyses: Sequence[Analysis], outcomes: Sequence[_Outcome]) -> N
         warnings |= {f"{skipped.count} images can't be read and were skipped: {skipped}.": None}
     for warning in warnings:
         terminal.complain(f"Warning: {warning}", style="yellow")
-    for analysis in analyses:
-        if analysis.note:
-            terminal.say(f"Mind ({analysis.name}): {analysis.note}")

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from cnnexplain import models, references, sidecar, terminal
+from cnnexplain import completion, models, references, sidecar, terminal
 from cnnexplain.backend import BACKENDS
 from cnnexplain.errors import CnnExplainError, UsageError, suggest
+from cnnexplain.pictures import FORMATS, MAX_DPI, MIN_DPI, Pictures
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -29,8 +30,11 @@ PANEL = "Model and its input"
 """Under which heading the help shows the options that say what the model is."""
 
 
-def _model_option(flag: str, metavar: str, text: str, kind: Any = str | None) -> Any:
-    return Annotated[kind, typer.Option(flag, metavar=metavar, help=escape(text), rich_help_panel=PANEL)]
+def _model_option(
+    flag: str, metavar: str, text: str, kind: Any = str | None, offers: Callable[..., Any] | None = None
+) -> Any:
+    option = typer.Option(flag, metavar=metavar, help=escape(text), rich_help_panel=PANEL, autocompletion=offers)
+    return Annotated[kind, option]
 
 
 MODEL_HELP = f"A Keras model (.keras, .h5), '{models.INCLUDED}', which is included, or another name from 'cnnexplain list'."
@@ -41,6 +45,7 @@ BackendOption = Annotated[
         "--backend",
         metavar="|".join(BACKENDS),
         help="What Keras computes with. Default: what KERAS_BACKEND or Keras' own settings say, else tensorflow.",
+        autocompletion=completion.of(BACKENDS),
     ),
 ]
 MODEL_OPTIONS: dict[str, tuple[Any, Any]] = {
@@ -50,6 +55,7 @@ MODEL_OPTIONS: dict[str, tuple[Any, Any]] = {
             "MODEL",
             MODEL_HELP,
             str,
+            completion.named_models,
         ),
         models.INCLUDED,
     ),
@@ -59,6 +65,7 @@ MODEL_OPTIONS: dict[str, tuple[Any, Any]] = {
                 f"--input-{name}",
                 "|".join(key.words) or {"size": "N|HxW", "mean": "X|X,X,X", "std": "X|X,X,X"}.get(name, "X"),
                 key.help,
+                offers=completion.of(key.words),
             ),
             None,
         )
@@ -96,6 +103,26 @@ MODEL_OPTIONS: dict[str, tuple[Any, Any]] = {
     "backend": (BackendOption, None),
 }
 """What the commands take that load a model: each option's annotation and default, by the name of the parameter."""
+
+
+PICTURE_OPTIONS: dict[str, tuple[Any, Any]] = {
+    "format": (
+        Annotated[str, typer.Option("--format", metavar="|".join(FORMATS), help="What pictures are written as.")],
+        Pictures.format,
+    ),
+    "dpi": (
+        Annotated[
+            int,
+            typer.Option(
+                "--dpi",
+                metavar="N",
+                help=f"Pixels per inch of the pictures ({MIN_DPI} to {MAX_DPI}), in an SVG or PDF of its maps.",
+            ),
+        ],
+        Pictures.dpi,
+    ),
+}
+"""What the commands take that write pictures: each option's annotation and default."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +178,11 @@ def declare(command: Callable[..., None], declared: Mapping[str, tuple[Any, Any]
 
 
 VerboseOption = Annotated[bool, typer.Option("--verbose", help="Show what the backend logs.")]
+
+
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document, for scripts; all else goes where errors go.")
+]
 
 
 def registry() -> Registry:

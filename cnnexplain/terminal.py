@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import atexit
+import json
 import logging
+import math
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.text import Text
@@ -35,6 +37,25 @@ def plain(text: str) -> Text:
 def say(text: str) -> None:
     """Prints one line, which is not broken, so that paths can be copied."""
     out().print(plain(text), soft_wrap=True)
+
+
+@contextmanager
+def document(wanted: bool) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """Keeps standard output for one JSON document, where one is wanted: all else goes to where errors go meanwhile.
+
+    What is given prints the document: strict JSON of ASCII characters alone, numbers that are not finite as null.
+    """
+    results = sys.stdout
+    with redirect_stdout(sys.stderr) if wanted else nullcontext():
+        yield lambda content: print(json.dumps(_finite(content), indent=2, allow_nan=False), file=results)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def complain(text: str, style: str = "") -> None:
@@ -83,13 +104,16 @@ def quiet(verbose: bool) -> Iterator[None]:
     atexit.register(_mute)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     stderr, terminal = sys.stderr, os.dup(2)
+    # What a command with a JSON document says goes there too.
+    aside = sys.stdout is stderr
     try:
         with open(os.devnull, "w") as nowhere, open(os.dup(terminal), "w", buffering=1) as shown:
             stderr.flush()
             os.dup2(nowhere.fileno(), 2)
             sys.stderr = shown
             try:
-                yield
+                with redirect_stdout(shown) if aside else nullcontext():
+                    yield
             finally:
                 sys.stderr = stderr
                 os.dup2(terminal, 2)
@@ -108,7 +132,9 @@ def _live(*columns: ProgressColumn) -> Iterator[Progress]:
     from rich.progress import Progress
 
     console = err()
-    display = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    # FORCE_COLOR asks for colours in a file or pipe, where a display would be rubbish all the same.
+    shown = console.is_terminal and not console.is_dumb_terminal and console.file.isatty()
+    display = Progress(*columns, console=console, transient=True, disable=not shown)
     # Where nothing is shown it isn't started either: Rich 14 and older end even a disabled display with an empty line.
     with nullcontext() if display.disable else display:
         yield display

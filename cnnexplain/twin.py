@@ -118,14 +118,20 @@ class Twin:
         tensors = keras.tree.flatten([call.output for call in self.calls])
         return sum(math.prod(size or 1 for size in tensor.shape[1:]) for tensor in tensors)
 
-    def ancestors(self, names: Iterable[str]) -> list[Call]:
-        """The calls that the outputs of these names are made of, in the order of the calls."""
-        needed = {id(self.tensors[name]) for name in names}
+    def ancestors(self, names: Iterable[str], after: str = INPUT) -> list[Call]:
+        """The calls that the outputs of these names are made of, in the order of the calls.
+
+        Args:
+            names: Of `tensors`.
+            after: One of `tensors`, which is given: what it alone is made of is left out.
+        """
+        given = {id(self.tensors[after])}
+        needed = {id(self.tensors[name]) for name in names} - given
         kept = []
         for call in reversed(self.calls):
             if needed & set(map(id, keras.tree.flatten(call.output))):
                 kept.append(call)
-                needed |= set(map(id, call.sources))
+                needed |= set(map(id, call.sources)) - given
         return kept[::-1]
 
     def consumers(self, tensor: Any) -> list[Call]:
@@ -148,6 +154,26 @@ class Twin:
             [self.tensors[name] for name in names],
         )
         return lambda x: _replay(graph, [x], lambda call, args, kwargs: call.function(*args, **kwargs))
+
+    def tail(self, start: str, names: Sequence[str]) -> Callable[[Any, Any], list[Any]] | None:
+        """What maps the output of `start` and the input to the list of the outputs of these names.
+
+        The input is for what reaches them on ways around `start`. None where nothing of it reaches them.
+
+        Args:
+            start: Of `tensors`.
+            names: Of `tensors`.
+        """
+        given, calls = self.tensors[start], self.ancestors(names, after=start)
+        outputs = [self.tensors[name] for name in names]
+        if not any(each is given for each in itertools.chain(outputs, *(call.sources for call in calls))):
+            return None
+        graph = _Graph([self.input, given], calls, outputs)
+        return lambda output, x: _replay(
+            graph,
+            [x, keras.ops.cast(output, given.dtype)],
+            lambda call, args, kwargs: call.function(*args, **kwargs),
+        )
 
 
 def twin(model: Any, shape: tuple[int, int, int], output: int = 0, *, logits: bool = False) -> Twin:

@@ -40,6 +40,7 @@ def cli(tmp_path, monkeypatch, capfd):
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
 
     def run(*arguments):
         capfd.readouterr()  # What TensorFlow wrote while a test made a model.

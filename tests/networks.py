@@ -74,6 +74,19 @@ class Network:
         ends = [weigh(self.compute(x + sign * basis)) for sign in (1, -1)]
         return ((ends[0] - ends[1]) / (2 * STEP)).reshape(x.shape)
 
+    def layer_gradient(self, x, name, weigh):
+        """The output of step `name` for one image, and ∂ weigh(outputs)/∂(that output).
+
+        Of the zeros that ReLUs leave the first is made the largest, as max-pooling takes it.
+        """
+        a = self.compute(x[None])[name][0]
+        pooled = any(isinstance(layer, layers.MaxPooling2D) for _, layer, _ in self.steps)
+        apart = np.where(pooled & (a == 0), -10 * STEP * (1 + np.arange(a[..., 0].size).reshape(*a.shape[:2], 1)), a)
+        basis = STEP * np.eye(a.size).reshape(-1, *a.shape)
+        images = np.repeat(x[None], a.size, axis=0)
+        ends = [weigh(self.compute(images, {name: apart + sign * basis})) for sign in (1, -1)]
+        return a, ((ends[0] - ends[1]) / (2 * STEP)).reshape(a.shape)
+
     def project(self, x, name, seed, rule):
         """A signal at step `name` for one image, brought to the pixels by the ReLUs' rule and all else's Jacobian."""
         found = {key: value[0] for key, value in self.compute(x[None]).items()}

@@ -228,6 +228,67 @@ def ascend(gradient, start, rate, steps):
     return x
 
 
+def bilinear(x, rows, columns):
+    """A map (h, w) enlarged pixel by pixel, with pixel centres at half numbers; beyond the outermost centres it goes on."""
+    height, width = x.shape
+    out = np.zeros((rows, columns))
+    for i in range(rows):
+        for j in range(columns):
+            v = min(max((i + 0.5) / rows * height - 0.5, 0), height - 1)
+            u = min(max((j + 0.5) / columns * width - 0.5, 0), width - 1)
+            v0, u0 = int(v), int(u)
+            v1, u1 = min(v0 + 1, height - 1), min(u0 + 1, width - 1)
+            above = (1 - u + u0) * x[v0, u0] + (u - u0) * x[v0, u1]
+            below = (1 - u + u0) * x[v1, u0] + (u - u0) * x[v1, u1]
+            out[i, j] = (1 - v + v0) * above + (v - v0) * below
+    return out
+
+
+def grad_cam(a, g):
+    """Selvaraju et al. 2017, equations 1 and 2 before the ReLU: of maps a (h, w, K) of one image and g = ∂S/∂a."""
+    evidence = np.zeros(a.shape[:2])
+    for k in range(a.shape[2]):
+        evidence += sum(g[i, j, k] for i, j in np.ndindex(evidence.shape)) / evidence.size * a[:, :, k]
+    return evidence
+
+
+def grad_cam_plus_plus(a, g, score=1.0):
+    """Chattopadhyay et al. 2018, equations 5, 10 and 19, with Y = exp(S), divided by exp(S) in the end; before the ReLU."""
+    evidence, factor = np.zeros(a.shape[:2]), np.exp(score)
+    for k in range(a.shape[2]):
+        weight, total = 0.0, sum(a[i, j, k] for i, j in np.ndindex(evidence.shape))
+        for i, j in np.ndindex(evidence.shape):
+            first, second, third = (factor * g[i, j, k] ** power for power in (1, 2, 3))
+            below = 2 * second + total * third
+            if first > 0 and below > 0:
+                weight += second / below * first
+        evidence += weight * a[:, :, k]
+    return evidence / factor
+
+
+def layer_cam(a, g):
+    """Jiang et al. 2021, equations 6 to 8, before the ReLU."""
+    evidence = np.zeros(a.shape[:2])
+    for i, j, k in np.ndindex(a.shape):
+        evidence[i, j] += max(g[i, j, k], 0) * a[i, j, k]
+    return evidence
+
+
+def score_cam(a, image, probability):
+    """Wang et al. 2020, definitions 3 and 4, before the ReLU: `probability` of the class for images (N, H, W, C)."""
+    evidence, blank = np.zeros(a.shape[:2]), probability(np.zeros((1, *image.shape)))[0]
+    for k in range(a.shape[2]):
+        if a[:, :, k].max() == a[:, :, k].min():
+            continue
+        mask = bilinear(a[:, :, k], *image.shape[:2])
+        mask = (mask - mask.min()) / (mask.max() - mask.min())
+        evidence += (probability((image * mask[:, :, None])[None])[0] - blank) * a[:, :, k]
+    return evidence
+
+
+BY_GRADIENT = {"gradcam": grad_cam, "gradcam++": grad_cam_plus_plus, "layercam": layer_cam}
+
+
 def convolve_same(x, kernel, stride):
     """TensorFlow's 'same' convolution of x (N, H, W, C): zeros around it, the odd one below and to the right.
 

@@ -1,10 +1,11 @@
-"""Every kind of graph and of head, under all six analyses, against NumPy in float64 and differences (tests/networks.py)."""
+"""Every kind of graph and of head, under all analyses, against NumPy in float64 and differences (tests/networks.py)."""
 
 from typing import NamedTuple
 
 import keras
 import networks
 import numpy as np
+import oracles
 import pytest
 
 import cnnexplain as cx
@@ -23,6 +24,20 @@ REFUSED = {
     "squeezed": r"'excite' \(Conv2D with activation 'sigmoid'\)",
 }
 """Graphs with a layer for which the rules of deconvnets aren't defined, and how it is named."""
+
+
+LAST_MAPS = {
+    "plain": "conv",
+    "branches": "both",
+    "residual": "out_relu",
+    "nested": "body/conv",
+    "shared": "conv:2",
+    "mobile": "project",
+    "dilated": "leaky",
+    "smooth": "elu",
+    "squeezed": "scaled",
+}
+"""The last layer of each graph that computes feature maps of more than one place, whose maps are weighed."""
 
 
 class Case(NamedTuple):
@@ -143,6 +158,25 @@ def test_deconvnet(case, rule):
             seed = np.zeros(outputs[name].shape[1:])
             seed[fact["row"], fact["column"], fact["map"]] = value
             close(record.arrays[f"projection/{name}/{rule}"][each, rank], net.project(image, name, seed, rule))
+
+
+@pytest.mark.parametrize("method", ["gradcam", "gradcam++", "scorecam", "layercam"])
+def test_gradcam(case, method):
+    net, head, clf, images = case.net, case.head, case.clf, case.images
+    record = cx.explain("gradcam", clf, images, target=[0, 1], method=method)
+    name = record.facts["layer"][0]
+    assert name == LAST_MAPS[case.graph]
+    for target, image in enumerate(images):
+        a, g = net.layer_gradient(image, name, lambda outputs, c=target: networks.logits(net, outputs)[:, c])
+        if method == "scorecam":
+            evidence = oracles.score_cam(
+                a, image, lambda x, c=target: networks.probabilities(networks.logits(net, net.compute(x)), head)[:, c]
+            )
+        else:
+            evidence = oracles.BY_GRADIENT[method](a, g)
+        close(record.arrays["evidence"][target], evidence)
+        close(record.arrays["cam"][target], np.maximum(evidence, 0), 2e-4)
+        close(record.arrays["map"][target], oracles.bilinear(np.maximum(evidence, 0), *networks.SHAPE[:2]), 2e-4)
 
 
 def test_receptive_fields(case):

@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from cnnexplain import datasets, modelfile, probing
+from cnnexplain import datasets, modelconfig, probing
 from cnnexplain.errors import ModelError
 from cnnexplain.plugin import Pretrained
 from cnnexplain.preprocess import Preprocess
@@ -55,7 +55,7 @@ def _downloaded(build: Any, name: str) -> Any:
 
 def _from_file(build: Any, name: str, weights: Path) -> Any:
     if weights.suffix.lower() in (".h5", ".hdf5"):
-        modelfile.check_hdf5(weights)
+        modelconfig.check_hdf5(weights)
     model = build(weights=None)
     try:
         # Keras warns of each layer, a hundred times, before it says once that they don't fit.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
+from cnnexplain.fills import FILLS
 from cnnexplain.plugin import Analysis, Option, Result, hookimpl
 
 if TYPE_CHECKING:
@@ -28,13 +29,7 @@ def run(
         int | None,
         Option("Pixels from one position of the square to the next, at most its side. Default: a seventh of it.", min=1),
     ] = None,
-    fill: Annotated[
-        str,
-        Option(
-            "What the square shows: 'grey' (the middle of the model's input range), 'black', 'white', 'mean' (the image's "
-            "own, per channel), 'blur' (the image itself, blurred), or a number in the model's input range."
-        ),
-    ] = "grey",
+    fill: Annotated[str, Option(f"What the square shows: {FILLS}")] = "grey",
     layer: Annotated[
         str | None,
         Option("The layer whose strongest feature map is watched. Default: the last convolution, after its ReLU."),

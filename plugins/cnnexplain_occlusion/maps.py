@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cnnexplain.fills import filling
 from cnnexplain.plugin import Result
-from cnnexplain_occlusion.fills import filling
 from cnnexplain_occlusion.squares import slide
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def occlusion(
     """The maps by position and by pixel, and what is known of each image; see `cnnexplain_occlusion.run`."""
     height, width = images.shape[1:3]
     squares = slide(height, width, patch, stride)
-    fills = filling(fill, classifier.preprocess, squares.patch)
+    fills = filling(fill, classifier.preprocess, squares.patch / 2, "--fill")
     behind = np.stack([fills(image) for image in images])
     watched = _watched(classifier, layer)
     names = ["logits"] if watched is None else ["logits", watched]

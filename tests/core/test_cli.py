@@ -21,7 +21,7 @@ def test_a_run_without_images_explains_the_sample_digit(cli, tmp_path):
     assert "explaining the sample digit mnist:test/42" in out
     assert "cnnexplain-out/saliency/mnist-test-42.png" in out
     folder = tmp_path / "cnnexplain-out" / "saliency"
-    assert sorted(path.name for path in folder.iterdir()) == ["arrays.npz", "mnist-test-42.png", "result.json"]
+    assert sorted(path.name for path in folder.iterdir()) == ["arrays.npz", "index.html", "mnist-test-42.png", "result.json"]
     result = json.loads((folder / "result.json").read_text())
     assert (result["images"][0]["prediction"], result["images"][0]["target"]) == ("4", "4")
 
@@ -32,7 +32,7 @@ def test_options_reach_the_analysis(cli, tmp_path):
     result = json.loads((tmp_path / "a/b/saliency/result.json").read_text())
     assert result["options"] == {"crops": "ten"}
     assert [(image["prediction"], image["target"]) for image in result["images"]] == [("7", "9"), ("2", "9")]
-    assert out.count("Wrote ") == 4
+    assert out.count("Wrote ") == 5
 
 
 def test_a_dark_digit_on_light_paper_is_said_to_be_inverted(cli, tmp_path, digit_file):
@@ -72,7 +72,7 @@ def test_many_images_are_counted_not_listed(cli, monkeypatch):
     code, out, _ = cli("run", "saliency", *(f"mnist:test/{i}" for i in range(5)))
     assert code == 0
     assert "… and 3 more" in out
-    assert out.count("Wrote ") == 4
+    assert out.count("Wrote ") == 5
 
 
 def test_a_third_party_analysis_has_its_command_and_its_options(cli, install, plugin_code, tmp_path):

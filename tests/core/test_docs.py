@@ -1,27 +1,93 @@
 """What is documented is what there is."""
 
+import importlib.util
 import json
 import re
+from typing import Annotated, Literal
 
 import pytest
 
 from cnnexplain import registry, sidecar, startup
+from cnnexplain.plugin import Analysis, Option
 
 ANALYSES = registry.load().analyses
 
 
+def loaded(path):
+    """A script of the documentation as a module."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def hooks(folder):
+    return loaded(folder / "docs" / "hooks.py")
+
+
 @pytest.mark.parametrize("name", ANALYSES)
-def test_every_analysis_has_a_page_with_its_options_paper_and_note(name, folder):
+def test_every_analysis_has_a_page_with_what_it_says_of_itself_its_options_and_an_example(name, folder, hooks):
     analysis = ANALYSES[name]
-    page = (folder / "docs" / "analyses" / f"{name}.md").read_text()
-    assert page.startswith(f"# {name}\n")
-    rows = re.findall(r"^\| `(--[\w-]+)` \|.*\| (.*) \|$", page, re.MULTILINE)
-    assert rows == [(option.flag, option.option.help) for option in analysis.options]
-    numbers = re.findall(r"arXiv:[\d.]+", analysis.paper)
+    text = (folder / "docs" / "analyses" / f"{name}.md").read_text()
+    assert text.startswith(f"# {name}\n\n<!-- about: {name} -->\n")
+    assert "\n## Options\n" in text.partition(f"\n<!-- options: {name} -->\n")[0]
+    page = hooks.on_page_markdown(text)
+    assert "<!-- " not in page
+    # A page that is read without the site names the papers too.
+    numbers = re.findall(r"arXiv:[\d.]*\d", analysis.paper)
     assert numbers
-    assert all(number in page for number in numbers)
-    assert f"cnnexplain run {name}" in page
-    assert f"examples/{name.replace('-', '_')}.py" in page
+    assert all(number in text for number in numbers)
+    for said in (analysis.summary, analysis.reading, analysis.note):
+        assert said
+        assert said in page
+    rows = re.findall(r"^\| `(--[\w-]+)` \|.*\| (.*) \|$", page, re.MULTILINE)
+    assert rows == [(option.flag, option.option.help.replace("|", "\\|")) for option in analysis.options]
+    assert f"cnnexplain run {name}" in text
+    assert (folder / "examples" / f"{name.replace('-', '_')}.py").read_text() in page
+
+
+def test_the_table_of_options_says_what_each_takes_and_its_default(hooks):
+    def run(
+        classifier,
+        *,
+        layer: Annotated[str | None, Option("One layer.")] = None,
+        rule: Annotated[tuple[Literal["a", "b"], ...], Option("Some a|b.")] = ("a",),
+        steps: Annotated[int, Option("A count.", min=1)] = 200,
+        share: Annotated[float, Option("A part.", min=0, max=1)] = 0.5,
+        fast: Annotated[bool, Option("In a hurry.")] = False,
+    ):
+        """Shows something."""
+
+    rows = hooks.options(Analysis("mine", run, None, "Nobody 2026", overview=lambda record: {})).splitlines()[2:]
+    assert rows == [
+        "| `--layer` | text | – | One layer. |",
+        "| `--rule` | `a`, `b`; repeatable | `a` | Some a\\|b. |",
+        "| `--steps` | a whole number of at least 1 | `200` | A count. |",
+        "| `--share` | a number from 0 to 1 | `0.5` | A part. |",
+        "| `--fast` | nothing | no | In a hurry. |",
+    ]
+
+
+def test_the_reference_of_the_command_line_is_up_to_date(folder):
+    made = loaded(folder / "docs" / "make_cli_reference.py").reference()
+    assert (folder / "docs" / "cli.md").read_text() == made, "write it anew: python docs/make_cli_reference.py"
+    for name in ANALYSES:
+        assert f"\n## cnnexplain run {name}\n" in made
+
+
+@pytest.mark.parametrize(
+    ("page", "module"), [("api.md", "cnnexplain"), ("api-plugins.md", "cnnexplain.plugin")], ids=["users", "plugins"]
+)
+def test_every_public_name_is_in_the_reference_of_python(page, module, folder):
+    documented = re.findall(rf"^::: {module}\.(\w+)$", (folder / "docs" / page).read_text(), re.MULTILINE)
+    assert sorted(documented) == sorted(importlib.import_module(module).__all__)
+
+
+def test_the_modules_for_plugins_are_in_the_reference_of_python(folder):
+    page = (folder / "docs" / "api-plugins.md").read_text()
+    for module in ("draw", "optimize"):
+        assert f"\n::: cnnexplain.{module}\n" in page
 
 
 @pytest.mark.parametrize("name", ANALYSES)

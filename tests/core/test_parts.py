@@ -17,6 +17,7 @@ from PIL import Image
 import cnnexplain as cx
 from cnnexplain import datasets, files, pipeline, report
 from cnnexplain.errors import ImageError, PluginError, UsageError
+from cnnexplain.pictures import Pictures
 from cnnexplain.record import Record
 
 SEVEN = [f"mnist:test/{index}" for index in (3, 1, 4, 1, 5, 9, 2)]
@@ -142,7 +143,7 @@ def test_one_part_gives_the_files_that_a_saved_record_has(cli, tmp_path, lenet):
     (tmp_path / "set" / "x.png").write_bytes(b"no image")
     assert cli("run", "saliency", "set")[0] == 0
     folder = tmp_path / "cnnexplain-out/saliency"
-    assert sorted(path.name for path in folder.iterdir()) == ["0.png", "1.png", "arrays.npz", "result.json"]
+    assert sorted(path.name for path in folder.iterdir()) == ["0.png", "1.png", "arrays.npz", "index.html", "result.json"]
     result = json.loads((folder / "result.json").read_text())
     assert (result["complete"], result["span"], list(result["skipped"])) == (True, [0, 3], ["set/x.png"])
     record = cx.explain("saliency", lenet, ["set/0.png", "set/1.png"])
@@ -174,7 +175,10 @@ def test_the_closing_lines_count_what_they_do_not_show(cli, small, monkeypatch):
     assert "… and 5 more pictures in the same folder" in out
     assert "… and 1 more parts with their numbers" in out
     assert [line for line in out.splitlines() if "Wrote" in line][2:] == [
-        *(f"Wrote cnnexplain-out/saliency/{name}" for name in ("arrays-00002.npz", "result-00002.json", "result.json"))
+        *(
+            f"Wrote cnnexplain-out/saliency/{name}"
+            for name in ("arrays-00002.npz", "result-00002.json", "index.html", "result.json")
+        )
     ]
 
 
@@ -197,7 +201,7 @@ def test_a_run_ended_at_any_move_goes_on_and_ends_the_same(lenet, tmp_path, smal
     request = {"analysis": "saliency"}
 
     def run(folder, *, resume=False):
-        writer = report.Writer(folder, SEVEN, request, resume=resume)
+        writer = report.Writer(folder, SEVEN, Pictures(dpi=20), request, resume=resume)
         start = writer.start
         for record in cx.explain_parts("saliency", lenet, SEVEN, start=start):
             writer.add(record)
@@ -228,7 +232,7 @@ def test_a_run_ended_at_any_move_goes_on_and_ends_the_same(lenet, tmp_path, smal
             continue
         starts.add(run(out, resume=True))
         assert held(out) == expected
-        assert report.Writer(out, SEVEN, request, resume=True).complete
+        assert report.Writer(out, SEVEN, Pictures(dpi=20), request, resume=True).complete
     assert moves > 10
     assert starts == {0, 4}
 
@@ -281,7 +285,7 @@ def test_another_request_is_not_continued(cli, small, tmp_path, model, lenet):
     # Without the option it is replaced.
     assert cli("run", "saliency", *SEVEN[:2])[0] == 0
     assert sorted(path.name for path in (tmp_path / "cnnexplain-out/saliency").iterdir()) == [
-        *("arrays.npz", "mnist-test-1.png", "mnist-test-3.png", "result.json")
+        *("arrays.npz", "index.html", "mnist-test-1.png", "mnist-test-3.png", "result.json")
     ]
 
 
@@ -313,7 +317,13 @@ def test_what_another_program_wrote_is_never_touched(cli, small, tmp_path):
     (folder / "mnist-test-1.png").write_bytes(b"of the first part")
     assert cli("run", "saliency", *SEVEN, "--resume")[0] == 0
     assert cli("run", "saliency", *SEVEN[:1])[0] == 0
-    assert sorted(path.name for path in folder.iterdir()) == ["arrays.npz", "mnist-test-3.png", "notes.txt", "result.json"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "arrays.npz",
+        "index.html",
+        "mnist-test-3.png",
+        "notes.txt",
+        "result.json",
+    ]
     (folder / "mnist-test-9.png").write_text("mine")
     code, _, err = cli("run", "saliency", *SEVEN)
     assert code == 1

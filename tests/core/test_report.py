@@ -31,12 +31,18 @@ def names(folder):
 def test_the_folder_holds_pictures_arrays_and_result(record, tmp_path, lenet):
     paths = record.save(tmp_path / "out")
     assert names(tmp_path) == ["out"]
-    assert [path.name for path in paths] == ["mnist-test-42.png", "mnist-test-7.png", "arrays.npz", "result.json"]
+    assert [path.name for path in paths] == [
+        "mnist-test-42.png",
+        "mnist-test-7.png",
+        "arrays.npz",
+        "index.html",
+        "result.json",
+    ]
     with np.load(paths[2], allow_pickle=False) as arrays:
         assert set(arrays) == {"input", "gradient", "saliency"}
         np.testing.assert_array_equal(arrays["gradient"], record.arrays["gradient"])
         np.testing.assert_array_equal(arrays["input"], record.images)
-    result = json.loads(paths[3].read_text())
+    result = json.loads(paths[4].read_text())
     assert (result["analysis"], result["options"]) == ("saliency", {"crops": "one"})
     first = result["images"][0]
     assert (first["source"], first["picture"]) == ("mnist:test/42", "mnist-test-42.png")
@@ -56,7 +62,7 @@ def test_a_new_result_replaces_the_old_one_and_nothing_else(record, lenet, tmp_p
     record.save(tmp_path / "out")
     (tmp_path / "out" / "notes.txt").write_text("mine")
     cx.explain("saliency", lenet, "mnist:test/3").save(tmp_path / "out")
-    assert names(tmp_path / "out") == ["arrays.npz", "mnist-test-3.png", "notes.txt", "result.json"]
+    assert names(tmp_path / "out") == ["arrays.npz", "index.html", "mnist-test-3.png", "notes.txt", "result.json"]
     assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
 
 
@@ -76,7 +82,7 @@ def test_a_file_that_would_be_overwritten_unasked_stops_it(record, lenet, tmp_pa
     (tmp_path / "out" / "mnist-test-7.png").write_text("mine")
     with pytest.raises(OutputError, match=r"mnist-test-7\.png' exists and is not part"):
         record.save(tmp_path / "out")
-    assert names(tmp_path / "out") == ["arrays.npz", "mnist-test-3.png", "mnist-test-7.png", "result.json"]
+    assert names(tmp_path / "out") == ["arrays.npz", "index.html", "mnist-test-3.png", "mnist-test-7.png", "result.json"]
 
 
 def test_a_tampered_list_of_files_reaches_nothing_outside(record, lenet, tmp_path):
@@ -126,7 +132,7 @@ def test_an_interruption_among_the_moves_can_be_run_again(record, lenet, tmp_pat
             record.save(out)
     assert not [path for path in out.iterdir() if path.name.startswith(files.PREFIX)]
     record.save(out)
-    assert names(out) == ["arrays.npz", "mnist-test-42.png", "mnist-test-7.png", "result.json"]
+    assert names(out) == ["arrays.npz", "index.html", "mnist-test-42.png", "mnist-test-7.png", "result.json"]
     assert len(json.loads((out / "result.json").read_text())["images"]) == 2
 
 
@@ -206,19 +212,21 @@ def test_an_error_while_writing_leaves_the_old_file(tmp_path):
 
 
 def test_pictures_of_no_image_keep_their_whole_names():
-    names = picture_names(["photos/conv1.png"], ["strongest-patches-body/conv1", "strongest-patches-conv.1", "conv1"])
+    titles = ["strongest-patches-body/conv1", "strongest-patches-conv.1", "conv1"]
+    names = picture_names(["photos/conv1.png"], titles, suffix="png")
     assert names == ["conv1.png", "strongest-patches-body-conv1.png", "strongest-patches-conv.1.png", "conv1-2.png"]
 
 
 def test_picture_names_are_safe_and_unique():
-    assert picture_names(["a/seven.png", "b/Seven.jpg", "mnist:test/3", "array[0]"]) == [
+    assert picture_names(["a/seven.png", "b/Seven.jpg", "mnist:test/3", "array[0]"], suffix="png") == [
         "seven.png",
         "Seven-2.png",
         "mnist-test-3.png",
         "array-0.png",
     ]
-    assert picture_names(["/tmp/<b>x & \x1b[31m.png", "...", "日本.png"]) == ["b-x-31m.png", "image.png", "日本.png"]
-    assert len(picture_names(["x" * 400 + ".png"])[0]) < 100
+    strange = ["/tmp/<b>x & \x1b[31m.png", "...", "日本.png"]
+    assert picture_names(strange, suffix="png") == ["b-x-31m.png", "image.png", "日本.png"]
+    assert len(picture_names(["x" * 400 + ".png"], suffix="png")[0]) < 100
 
 
 def test_figures_show_each_image_with_its_own_caption(record):

@@ -1,4 +1,4 @@
-"""What the square shows in the place of what it hides."""
+"""What stands for nothing: what an image is replaced by where it is hidden, or what it is compared with."""
 
 from __future__ import annotations
 
@@ -16,13 +16,21 @@ if TYPE_CHECKING:
     from cnnexplain.preprocess import Preprocess
 
 
-def filling(fill: str, preprocess: Preprocess, patch: int) -> Callable[[Floats], Floats]:
-    """Gives for an image (H, W, C) what squares of `patch` pixels a side show of it: an image of the same shape.
+FILLS = (
+    "'grey' (the middle of the model's input range), 'black', 'white', 'mean' (the image's own, per channel), 'blur' (the "
+    "image itself, blurred), or a number in the model's input range."
+)
+"""What an option that takes a fill says of it."""
+
+
+def filling(fill: str, preprocess: Preprocess, sigma: float, option: str) -> Callable[[Floats], Floats]:
+    """Gives for an image (H, W, C) what stands for nothing: an image of the same shape.
 
     Args:
         fill: "grey", "black", "white", "mean", "blur", or a number.
         preprocess: The model's input range.
-        patch: The side of the square.
+        sigma: The standard deviation of the blur in pixels.
+        option: That the fill was given to, such as "--fill", for errors.
 
     Raises:
         UsageError: There is no such fill, or the number is out of the model's input range where that range is known.
@@ -32,14 +40,24 @@ def filling(fill: str, preprocess: Preprocess, patch: int) -> Callable[[Floats],
     found: dict[str, Callable[[Floats], Floats]] = {
         **{name: functools.partial(_filled, colour) for name, colour in constants.items()},
         "mean": lambda image: np.broadcast_to(image.mean(axis=(0, 1)), image.shape),
-        "blur": lambda image: blurred(image, patch / 2),
+        "blur": lambda image: blurred(image, sigma),
     }
     if fill in found:
         return found[fill]
-    value = _number(fill, list(found))
+    value = _number(fill, list(found), option)
     if not math.isfinite(value) or not ("range" in preprocess.assumed or low <= value <= high):
-        raise UsageError(f"--fill {fill} is out of the model's input range, {low:g} to {high:g}.")
+        raise UsageError(f"{option} {fill} is out of the model's input range, {low:g} to {high:g}.")
     return functools.partial(_filled, np.float32(value))
+
+
+def baselines(baseline: str, images: Floats, preprocess: Preprocess) -> Floats:
+    """What images (N, H, W, C) are compared with, of the same shape; a blur is as wide as an eighth of their shorter side.
+
+    Raises:
+        UsageError: As `filling` does.
+    """
+    fill = filling(baseline, preprocess, min(images.shape[1:3]) / 8, "--baseline")
+    return np.stack([fill(image) for image in images])
 
 
 def _filled(colour: Floats | np.float32, image: Floats) -> Floats:
@@ -59,8 +77,8 @@ def _gaussian(side: int, sigma: float) -> Floats:
     return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 
-def _number(fill: str, words: list[str]) -> float:
+def _number(fill: str, words: list[str], option: str) -> float:
     try:
         return float(fill)
     except ValueError:
-        raise UsageError(f"--fill takes {', '.join(words)} or a number, but got '{fill}'.{suggest(fill, words)}") from None
+        raise UsageError(f"{option} takes {', '.join(words)} or a number, but got '{fill}'.{suggest(fill, words)}") from None

@@ -1,0 +1,78 @@
+"""The commands for authors of plugins: `new-plugin` and `check-plugin`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from cnnexplain import startup, terminal
+
+if TYPE_CHECKING:
+    from cnnexplain.testing import Outcome
+
+MARKS = {True: ("✓", "green"), False: ("✗", "red"), None: ("–", "yellow")}
+"""How a check that passed, that failed and that was not made is shown."""
+
+
+def check_plugin(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="An installed analysis, or a plugin or distribution.")],
+    tolerance: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            metavar="X",
+            help="By how much of the largest value what should be the same may differ. Default: 1e-4, for rounding; what is "
+            "optimised in many steps may need more.",
+        ),
+    ] = None,
+    backend: startup.BackendOption = None,
+    verbose: startup.VerboseOption = False,
+) -> None:
+    """See whether an analysis keeps what its users rely on. The exit code is 0 when it does.
+
+    It is run with the options of its trial, on the LeNet and on small models, and on every backend that is installed.
+    """
+    from cnnexplain import testing
+
+    analyses = testing.find(name)
+    names = [analysis.name for analysis in analyses]
+    total = sum(len(testing.checks(analysis)) for analysis in analyses)
+    outcomes: dict[str, list[Outcome]] = {}
+    with terminal.quiet(verbose), terminal.progress() as shown:
+        task = shown.add_task("Starting Keras", total=total)
+        startup.start_keras(backend)
+        for analysis in analyses:
+            candidate = testing.Candidate(
+                analysis, tolerance=testing.TOLERANCE if tolerance is None else tolerance, together=names
+            )
+            outcomes[analysis.name] = []
+            for check in testing.checks(analysis):
+                shown.update(task, description=f"{analysis.name}: {check.name}")
+                outcomes[analysis.name].append(candidate.outcome(check.name))
+                shown.advance(task)
+    for analysis in analyses:
+        if len(analyses) > 1:
+            terminal.say(analysis.name)
+        for outcome in outcomes[analysis.name]:
+            _print(outcome)
+    concluded = [_conclude(each, found) for each, found in outcomes.items()]
+    if not all(concluded):
+        raise typer.Exit(1)
+
+
+def _print(outcome: Outcome) -> None:
+    mark, colour = MARKS[outcome.passed]
+    words = terminal.plain(outcome.words or outcome.check.says)
+    line = Text.assemble((mark, f"bold {colour}"), f" {outcome.check.name:12} ", words)
+    terminal.out().print(line, soft_wrap=True)
+
+
+def _conclude(name: str, outcomes: list[Outcome]) -> bool:
+    failed = [outcome.check.name for outcome in outcomes if outcome.passed is False]
+    if failed:
+        terminal.say(f"{name} fails {len(failed)} of {len(outcomes)} checks: {', '.join(failed)}.")
+    else:
+        terminal.say(f"{name} passes all {len(outcomes)} checks.")
+    return not failed

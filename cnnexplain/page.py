@@ -1,0 +1,542 @@
+"""Records → one HTML page that holds all it shows; the index page of a result's folder; fragments for notebooks.
+
+What a page says of images, classes and plugins may come from anyone: every template escapes it, and a page's content
+security policy lets nothing run but the one script that is ours, and nothing load but what the page itself holds.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import math
+import os
+import platform
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import jinja2
+import matplotlib as mpl
+import numpy as np
+from PIL import Image
+
+from cnnexplain import __version__, draw, files
+from cnnexplain.errors import OutputError, UsageError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from cnnexplain.arrays import Floats
+    from cnnexplain.classifier import Classifier
+    from cnnexplain.lenet import Evaluation
+    from cnnexplain.plugin import Analysis
+    from cnnexplain.record import Record
+    from cnnexplain.registry import Offers
+
+MARK = "<!-- cnnexplain report 1 -->"
+"""What a report says of itself in its second line, by which it is known to be ours."""
+
+DPI = 130
+
+CLASSES = 5
+"""How many classes are shown of an image, the most probable first."""
+
+SHOWN = 3
+"""How many images of a record a notebook shows."""
+
+LISTED = 100
+"""How many entries of a long fact are shown before the rest are counted."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A record and its pictures, as PNG.
+
+    Args:
+        record: Which.
+        pictures: Of each image.
+        overview: Of what belongs to no single image, by title.
+    """
+
+    record: Record
+    pictures: Sequence[bytes]
+    overview: Mapping[str, bytes]
+
+
+def drawn(record: Record) -> Drawn:
+    """Draws all of a record.
+
+    Raises:
+        PluginError: The analysis can't draw it.
+    """
+    pictures = [_png(record.figure(index)) for index in range(len(record))]
+    return Drawn(record, pictures, {title: _png(figure) for title, figure in record.overview().items()})
+
+
+def report(
+    found: Sequence[Drawn],
+    classifier: Classifier,
+    *,
+    command: str = "",
+    failed: Mapping[str, str] | None = None,
+    skipped: Mapping[str, str] | None = None,
+    tested: Evaluation | None = None,
+) -> str:
+    """A page of everything that was found of a model and of some images.
+
+    Args:
+        found: The records with their pictures; several may be of one analysis.
+        classifier: The model that they are of.
+        command: What was typed to make the page; without it the page tells how to come to the records in Python.
+        failed: The analyses that could not be run, each with the reason.
+        skipped: The images that could not be read, each with the reason, beside those that the records name.
+        tested: How the model does on MNIST's test images.
+
+    Returns:
+        HTML, which asks nothing of any other address.
+
+    Raises:
+        UsageError: A record is of another model.
+    """
+    for each in found:
+        _check_model(each.record, classifier)
+    records = [each.record for each in found]
+    return _template("report.html").render(
+        title=f"What {classifier.name} sees",
+        images=_images(found, classifier),
+        alone=[_overview(each) for each in found if each.overview],
+        failed=failed or {},
+        skipped=dict(skipped or {}) | {name: reason for record in records for name, reason in record.skipped.items()},
+        warnings=list(dict.fromkeys(warning for record in records for warning in record.warnings)),
+        analyses=list(dict.fromkeys(record.analysis.name for record in records)),
+        model=_card(classifier),
+        tested=tested,
+        provenance=_provenance(records, classifier),
+        date=datetime.now(UTC),
+        command=command,
+        python=_python(records, classifier),
+        palettes={name: _colours(name) for name in ("unsigned", "signed")},
+        script=_script(),
+        policy=f"default-src 'none'; img-src data:; style-src {_hash(_style())}; script-src {_hash(_script())}; {_NO_MORE}",
+    )
+
+
+def write_index(path: Path, analysis: Analysis, result: Mapping[str, Any], parts: Iterable[Mapping[str, Any]]) -> None:
+    """Writes the page of a result's folder, which shows the pictures that lie beside it.
+
+    Args:
+        path: Where to.
+        analysis: What was run.
+        result: What `result.json` holds.
+        parts: The images of each part, as the files of the parts hold them: only one is in memory at a time.
+    """
+    stream = _template("index.html").stream(
+        title=f"{analysis.name} of {result['model']['name']}",
+        analysis=analysis,
+        options=_options(analysis, result["options"]),
+        result=result,
+        parts_of_result=_once(parts),
+        policy=f"default-src 'none'; img-src 'self' file:; style-src {_hash(_style())}; {_NO_MORE}",
+    )
+    # A file name that is no Unicode becomes an escape.
+    stream.dump(str(path), encoding="utf-8", errors="backslashreplace")
+
+
+def write_report(path: str | os.PathLike[str], classifier: Classifier, records: Sequence[Record]) -> Path:
+    """Draws records and writes them as one page, which needs no other file.
+
+    Args:
+        path: Where to; a report that stands there is replaced.
+        classifier: The model that the records are of.
+        records: From `cnnexplain.explain`, several of them for the same images or for others.
+
+    Returns:
+        The path.
+
+    Raises:
+        UsageError: There are no records, or one is of another model.
+        OutputError: The file can't be written, or what stands there is no report of ours.
+        PluginError: An analysis can't draw what it found.
+    """
+    place = Path(path)
+    if not records:
+        raise UsageError("A report is made of records, but got none; give at least one that cnnexplain.explain() returned.")
+    check(place)
+    write(place, report([drawn(record) for record in records], classifier))
+    return place
+
+
+def check(path: Path) -> None:
+    """Sees that a report may be written to `path`.
+
+    Raises:
+        OutputError: What stands there is no report of ours, or the folder can't be written.
+    """
+    files.check_writable(path)
+    try:
+        if path.exists() and MARK.encode() not in path.read_bytes()[:200]:
+            raise OutputError(f"'{path}' exists and is no report of cnnexplain; choose another place for the report.")
+    except OSError as error:
+        raise OutputError(f"Can't replace '{path}': {error.strerror}.") from error
+
+
+def write(path: Path, html: str) -> None:
+    """Writes a page, at once or not at all.
+
+    Raises:
+        OutputError: It can't be written.
+    """
+    with files.replacing(path) as temporary:
+        # A file name that is no Unicode becomes an escape.
+        temporary.write_bytes(html.encode("utf-8", errors="backslashreplace"))
+
+
+def record_fragment(record: Record) -> str:
+    """The first images of a record, or its overview, for a notebook: no script, no style sheet."""
+    figures = [(record.explained[index].source.name, _png(record.figure(index))) for index in range(min(len(record), SHOWN))]
+    if not len(record):
+        figures = [(title, _png(figure)) for title, figure in list(record.overview().items())[:SHOWN]]
+    return _template("record.html").render(
+        record=record,
+        pictures=[(title, _data("image/png", picture)) for title, picture in figures],
+        options=[option for option in _options(record.analysis, record.options) if option["changed"]],
+    )
+
+
+def record_png(record: Record) -> bytes:
+    """The first picture of a record, for a notebook that shows no HTML."""
+    return _png(record.figure(0) if len(record) else next(iter(record.overview().values())))
+
+
+def classifier_fragment(classifier: Classifier) -> str:
+    """A model's card, for a notebook."""
+    return _template("card.html").render(model=_card(classifier))
+
+
+def offers_fragment(offers: Offers[Any]) -> str:
+    """The installed analyses, or models, as a table, for a notebook."""
+    return _template("offers.html").render(offers=offers)
+
+
+_NO_MORE = "base-uri 'none'; form-action 'none'"
+"""What a content security policy leaves open even where it lets nothing load."""
+
+
+def _check_model(record: Record, classifier: Classifier) -> None:
+    same = (
+        record.provenance["model"]["sha256"] == classifier.sha256
+        and record.preprocess == classifier.preprocess
+        and record.labels == classifier.labels
+    )
+    if not same:
+        raise UsageError(
+            f"The record of '{record.analysis.name}' is of the model '{record.provenance['model']['name']}' and not of "
+            f"{classifier!r} with its input and labels; a report is of one model."
+        )
+
+
+def _images(found: Sequence[Drawn], classifier: Classifier) -> list[dict[str, Any]]:
+    """Each image once, with all that was found for it."""
+    entries: dict[tuple[str, str], list[tuple[Drawn, int]]] = {}
+    for each in found:
+        for index, explained in enumerate(each.record.explained):
+            entries.setdefault((explained.source.name, explained.source.sha256), []).append((each, index))
+    if not entries:
+        return []
+    firsts = [(each.record, index) for (each, index), *_ in entries.values()]
+    probabilities = classifier.predict(np.stack([record.images[index] for record, index in firsts]))
+    signed = _signed([each.record for each in found])
+    return [
+        {
+            "source": record.explained[index].source,
+            "picture": _data("image/png", _pixels(record, index)),
+            "height": record.preprocess.height,
+            "width": record.preprocess.width,
+            "prediction": classifier.labels[record.explained[index].prediction],
+            "probability": record.explained[index].probability,
+            "classes": _classes(each, classifier.labels),
+            "analyses": [_entry(*entry) for entry in here],
+            "maps": [one for drawn, place in here for one in _maps(drawn.record, place, signed)],
+        }
+        for (record, index), each, here in zip(firsts, probabilities, entries.values(), strict=True)
+    ]
+
+
+def _classes(probabilities: Floats, labels: Sequence[str]) -> list[tuple[str, float]]:
+    order = np.argsort(-probabilities, kind="stable")[:CLASSES]
+    return [(labels[index], float(probabilities[index])) for index in order]
+
+
+def _entry(each: Drawn, index: int) -> dict[str, Any]:
+    """What one analysis found for one image."""
+    record = each.record
+    facts = {name: fact[index] for name, fact in record.facts.items() if _of_images(record, fact)}
+    return {
+        **_words(record),
+        "target": _target(record, index),
+        "picture": _data("image/png", each.pictures[index]),
+        "facts": facts,
+    }
+
+
+def _overview(each: Drawn) -> dict[str, Any]:
+    """What one analysis found that belongs to no single image."""
+    record = each.record
+    return {
+        **_words(record),
+        "pictures": {title: _data("image/png", picture) for title, picture in each.overview.items()},
+        "facts": {name: fact for name, fact in record.facts.items() if not _of_images(record, fact)},
+        "dataset": record.provenance.get("dataset"),
+    }
+
+
+def _words(record: Record) -> dict[str, Any]:
+    return {
+        "analysis": record.analysis,
+        "options": _options(record.analysis, record.options),
+        "plugin": record.provenance["plugin"],
+        "seconds": record.seconds,
+    }
+
+
+def _options(analysis: Analysis, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Each option of an analysis with the value used, and whether that is another than the default."""
+
+    def changed(value: Any, default: Any) -> bool:
+        return (list(value) if isinstance(value, list | tuple) else value) != (
+            list(default) if isinstance(default, list | tuple) else default
+        )
+
+    return [
+        {
+            "flag": parameter.flag,
+            "help": parameter.option.help,
+            "value": values[parameter.name],
+            "changed": changed(values[parameter.name], parameter.default),
+        }
+        for parameter in analysis.options
+        if parameter.name in values
+    ]
+
+
+def _of_images(record: Record, fact: Any) -> bool:
+    return bool(len(record)) and isinstance(fact, list | tuple) and len(fact) == len(record)
+
+
+def _target(record: Record, index: int) -> str:
+    """What was explained, where it isn't just the prediction."""
+    explained = record.explained[index]
+    if explained.objective is not None:
+        return explained.objective
+    if explained.target is None or explained.target == explained.prediction:
+        return ""
+    return record.labels[explained.target]
+
+
+def _signed(records: Sequence[Record]) -> dict[tuple[str, str], bool]:
+    """Which maps have a negative value anywhere: such a map keeps its colours where an image has none."""
+    found: dict[tuple[str, str], bool] = {}
+    for record in records:
+        for name in _present(record):
+            key = record.analysis.name, name
+            found[key] = found.get(key, False) or bool((record.arrays[name] < 0).any())
+    return found
+
+
+def _present(record: Record) -> list[str]:
+    """The arrays of a record that are maps of its images, as its analysis says."""
+    size = (len(record), record.preprocess.height, record.preprocess.width)
+    return [name for name in record.analysis.maps if name in record.arrays and record.arrays[name].shape == size]
+
+
+def _maps(record: Record, index: int, signed: Mapping[tuple[str, str], bool]) -> list[dict[str, Any]]:
+    target = _target(record, index)
+    return [
+        {
+            "analysis": record.analysis.name,
+            "name": name,
+            "target": target,
+            "unit": record.analysis.maps[name],
+            "signed": signed[record.analysis.name, name],
+            # Little-endian whatever the machine, as the script reads them.
+            "values": _base64(record.arrays[name][index].astype("<f4").tobytes()),
+        }
+        for name in _present(record)
+    ]
+
+
+def _card(classifier: Classifier) -> dict[str, Any]:
+    preprocess = classifier.preprocess
+    return {
+        "name": classifier.name,
+        "sha256": classifier.sha256,
+        "input": f"{preprocess.height} × {preprocess.width} × {preprocess.channels} ({preprocess.colour})",
+        "low": preprocess.low,
+        "high": preprocess.high,
+        "fit": preprocess.fit,
+        "assumed": preprocess.assumed,
+        "head": classifier.head,
+        "labels": classifier.labels,
+        "layers": classifier.layers,
+        "parameters": sum(layer.parameters for layer in classifier.layers),
+    }
+
+
+def _provenance(records: Sequence[Record], classifier: Classifier) -> dict[str, str]:
+    import keras
+
+    plugins = {f"{each['distribution']} {each['version']}": None for each in (r.provenance["plugin"] for r in records)}
+    return {
+        "Made by": f"cnnexplain {__version__}",
+        "Analyses from": ", ".join(plugins),
+        "Keras": f"{keras.__version__} on {keras.backend.backend()}",
+        "Python": f"{platform.python_version()}, NumPy {np.__version__}, {platform.system()} {platform.machine()}",
+        "SHA-256 of the model": classifier.sha256,
+    }
+
+
+def _python(records: Sequence[Record], classifier: Classifier) -> str:
+    """The Python program that comes to the same records; what can't be written down is said in a comment."""
+    lines = [
+        "import cnnexplain as cx",
+        "",
+        f"classifier = cx.load({classifier.name!r}, preprocess=cx.{classifier.preprocess!r})",
+    ]
+    for record in records:
+        arguments = [repr(record.analysis.name), "classifier"]
+        if len(record):
+            arguments.append(repr([explained.source.name for explained in record.explained]))
+            targets = [explained.target for explained in record.explained]
+            if None not in targets:
+                arguments.append(f"target={targets!r}")
+        if isinstance(dataset := record.provenance.get("dataset"), Mapping):
+            arguments.append(f"dataset={dataset['name']!r}")
+        defaults = {parameter.name: parameter.default for parameter in record.analysis.options}
+        arguments += [f"{name}={value!r}" for name, value in record.options.items() if value != defaults.get(name)]
+        objectives = dict.fromkeys(each.objective for each in record.explained if each.objective is not None)
+        comment = f"  # of the objective {', '.join(objectives)}" if objectives else ""
+        lines.append(f"cx.explain({', '.join(arguments)}){comment}")
+    return "\n".join(lines)
+
+
+def _once(parts: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The parts, each with those of its warnings that none before it has given."""
+    told: set[str] = set()
+    for part in parts:
+        warnings = [warning for warning in part["warnings"] if warning not in told]
+        told |= set(warnings)
+        yield {**part, "warnings": warnings}
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI)
+    return buffer.getvalue()
+
+
+def _pixels(record: Record, index: int) -> bytes:
+    """An image as the model saw it, a pixel for a pixel."""
+    shown = np.nan_to_num(draw.shown(record, record.images[index]))
+    pixels = np.round(255 * shown).astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _colours(kind: str) -> str:
+    """The 256 colours of a kind of maps as their red, green and blue bytes."""
+    colours = mpl.colormaps[getattr(draw.palette(), kind)](np.arange(256) / 255, bytes=True)
+    return _base64(np.ascontiguousarray(np.asarray(colours)[:, :3], np.uint8).tobytes())
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
+
+
+def _data(kind: str, data: bytes) -> str:
+    return f"data:{kind};base64,{_base64(data)}"
+
+
+def _number(value: object) -> str:
+    """A number of a fact, for people: four digits that count."""
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "–"}[value]
+    if isinstance(value, float):
+        return f"{value:.4g}".replace("-", "−")
+    return str(value).replace("-", "−") if isinstance(value, int) else str(value)
+
+
+def _shape(shape: Sequence[int]) -> str:
+    return " × ".join(map(str, shape))
+
+
+def _pieces(paper: str) -> list[tuple[str, str]]:
+    """A paper's name in pieces, each with the arXiv number that follows it, the last with none."""
+    pieces = re.split(r"arXiv:(\d{4}\.\d{4,5})", paper)
+    return list(zip(pieces[::2], [*pieces[1::2], ""], strict=True))
+
+
+def _link(name: str) -> str:
+    """The address of a file beside the page."""
+    return "./" + quote(name, errors="surrogateescape")
+
+
+def _picture_kind(name: str) -> bool:
+    return Path(name).suffix.lower() in (".png", ".svg")
+
+
+def _share(probability: float) -> str:
+    """Per cent of a bar's length."""
+    return f"{100 * probability:.2f}%" if math.isfinite(probability) else "0%"
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("cnnexplain", "pages"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "percent": draw.percent,
+        "share": _share,
+        "number": _number,
+        "shape": _shape,
+        "pieces": _pieces,
+        "link": _link,
+    }
+    environment.tests |= {"picture": _picture_kind}
+    environment.globals |= {"style": _style(), "version": __version__, "mark": MARK, "listed": LISTED}
+    return environment
+
+
+def _template(name: str) -> jinja2.Template:
+    return _environment().get_template(name)
+
+
+@cache
+def _style() -> str:
+    return _asset("page.css")
+
+
+@cache
+def _script() -> str:
+    return _asset("page.js")
+
+
+def _asset(name: str) -> str:
+    return (resources.files("cnnexplain") / "pages" / name).read_text(encoding="utf-8").strip()
+
+
+def _hash(text: str) -> str:
+    """A source of a content security policy: this text and no other."""
+    return f"'sha256-{_base64(hashlib.sha256(text.encode()).digest())}'"

@@ -1,0 +1,149 @@
+"use strict";
+(() => {
+  const bytes = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+  const palettes = JSON.parse(document.getElementById("palettes").textContent);
+  const colours = { unsigned: bytes(palettes.unsigned), signed: bytes(palettes.signed) };
+
+  function words(value) {
+    const size = Math.abs(value);
+    const text = size !== 0 && (size < 1e-3 || size >= 1e5) ? value.toExponential(3) : String(Number(value.toPrecision(4)));
+    return text.replaceAll("-", "−");
+  }
+
+  // Numbers come as little-endian float32, whatever the machine.
+  function floats(text) {
+    const raw = bytes(text);
+    const view = new DataView(raw.buffer);
+    return Float32Array.from({ length: raw.length / 4 }, (_, index) => view.getFloat32(4 * index, true));
+  }
+
+  function largest(values) {
+    let found = 0;
+    for (const value of values) found = Math.max(found, Math.abs(value));
+    return found || 1;
+  }
+
+  function grey(image, width, height) {
+    const canvas = document.createElement("canvas");
+    canvas.width = width;
+    canvas.height = height;
+    const context = canvas.getContext("2d", { willReadFrequently: true });
+    context.drawImage(image, 0, 0, width, height);
+    const pixels = context.getImageData(0, 0, width, height).data;
+    return Float32Array.from({ length: width * height }, (_, index) =>
+      (pixels[4 * index] + pixels[4 * index + 1] + pixels[4 * index + 2]) / 3);
+  }
+
+  // Where in its palette a value lies: zero is the middle of a signed one, the beginning of an unsigned one.
+  function place(value, map) {
+    const share = map.signed ? 0.5 + value / (2 * map.limit) : value / map.limit;
+    return 3 * Math.max(0, Math.min(255, Math.floor(256 * share)));
+  }
+
+  function paint(map, image, opacity) {
+    const context = map.canvas.getContext("2d");
+    const picture = context.createImageData(map.canvas.width, map.canvas.height);
+    const table = map.signed ? colours.signed : colours.unsigned;
+    for (let index = 0; index < map.numbers.length; index++) {
+      const from = place(map.numbers[index], map);
+      for (let channel = 0; channel < 3; channel++) {
+        picture.data[4 * index + channel] = opacity * table[from + channel] + (1 - opacity) * image[index];
+      }
+      picture.data[4 * index + 3] = 255;
+    }
+    context.putImageData(picture, 0, 0);
+  }
+
+  function paintBar(map) {
+    const context = map.bar.getContext("2d");
+    const picture = context.createImageData(256, 1);
+    const table = map.signed ? colours.signed : colours.unsigned;
+    for (let index = 0; index < 256; index++) {
+      picture.data.set([table[3 * index], table[3 * index + 1], table[3 * index + 2], 255], 4 * index);
+    }
+    context.putImageData(picture, 0, 0);
+    map.figure.querySelector(".low").textContent = map.signed ? words(-map.limit) : "0";
+    map.figure.querySelector(".high").textContent = words(map.limit);
+  }
+
+  async function start(group) {
+    const height = Number(group.dataset.height);
+    const width = Number(group.dataset.width);
+    const source = group.closest(".image").querySelector(".seen img");
+    await source.decode();
+    const image = grey(source, width, height);
+    const figures = group.querySelectorAll(".map");
+    const readout = group.querySelector(".readout");
+    const blend = group.querySelector(".blend");
+    const maps = JSON.parse(group.querySelector(".data").textContent).map((data, index) => {
+      const figure = figures[index];
+      const numbers = floats(data.values);
+      const canvas = figure.querySelector(".stage canvas");
+      canvas.width = width;
+      canvas.height = height;
+      return { ...data, figure, numbers, canvas, bar: figure.querySelector(".bar"), own: largest(numbers) };
+    });
+    let row = Math.floor(height / 2);
+    let column = Math.floor(width / 2);
+
+    function repaint() {
+      for (const map of maps) paint(map, image, blend.value / 100);
+    }
+
+    function rescale() {
+      const shared = group.querySelector(".scale:checked").value === "shared";
+      for (const map of maps) {
+        const alike = shared ? maps.filter((other) => other.unit === map.unit) : [map];
+        map.limit = Math.max(...alike.map((other) => other.own));
+        paintBar(map);
+      }
+      repaint();
+    }
+
+    function point(at) {
+      for (const map of maps) {
+        const value = map.numbers[row * width + column];
+        map.figure.querySelector(".value").textContent = words(value);
+        const cursor = map.figure.querySelector(".cursor");
+        cursor.hidden = false;
+        cursor.style.left = `${(100 * column) / width}%`;
+        cursor.style.top = `${(100 * row) / height}%`;
+        cursor.style.width = `${100 / width}%`;
+        cursor.style.height = `${100 / height}%`;
+      }
+      const value = at.numbers[row * width + column];
+      const name = at.name === at.analysis ? at.analysis : `${at.analysis}, ${at.name.replaceAll("_", " ")}`;
+      readout.textContent = `${name}: ${words(value)} ${at.unit} at row ${row}, column ${column}`;
+    }
+
+    for (const map of maps) {
+      const under = (event) => {
+        const box = map.canvas.getBoundingClientRect();
+        const within = (value, count) => Math.max(0, Math.min(count - 1, Math.floor(value * count)));
+        column = within((event.clientX - box.left) / box.width, width);
+        row = within((event.clientY - box.top) / box.height, height);
+        point(map);
+      };
+      map.canvas.addEventListener("pointermove", under);
+      map.canvas.addEventListener("pointerdown", under);
+      map.canvas.addEventListener("focus", () => {
+        if (map.canvas.matches(":focus-visible")) point(map);
+      });
+      map.canvas.addEventListener("keydown", (event) => {
+        const step = event.shiftKey ? 10 : 1;
+        const move = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+        if (!move) return;
+        event.preventDefault();
+        row = Math.max(0, Math.min(height - 1, row + step * move[0]));
+        column = Math.max(0, Math.min(width - 1, column + step * move[1]));
+        point(map);
+      });
+    }
+    blend.addEventListener("input", repaint);
+    for (const radio of group.querySelectorAll(".scale")) radio.addEventListener("change", rescale);
+    group.hidden = false;
+    rescale();
+  }
+
+  for (const group of document.querySelectorAll(".maps")) start(group);
+})();

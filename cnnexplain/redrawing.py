@@ -1,0 +1,43 @@
+"""The command `redraw`: a result's pictures drawn again, in other colours, another size or format."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cnnexplain import startup, terminal
+
+
+def redraw_command() -> Callable[..., None]:
+    """The command, with the options of all commands that write pictures."""
+
+    def command(*, folder: Path, **given: Any) -> None:
+        """Draw the pictures of a result again from its saved numbers, in place of the earlier ones. Needs no Keras."""
+        startup.warn_of_problems()
+        with terminal.progress() as shown:
+            from cnnexplain import saved
+
+            drawn = saved.redraw(folder, **given, progress=terminal.bar(shown, "Drawing"))
+        terminal.say(f"Drew {len(drawn)} picture{'s' if len(drawn) != 1 else ''} in {folder}")
+
+    folder = Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="The folder of one analysis, such as cnnexplain-out/saliency.")
+    ]
+    return startup.declare(
+        command,
+        {
+            "folder": (folder, inspect.Parameter.empty),
+            **startup.PICTURE_OPTIONS,
+            "unsigned": _colours("--unsigned", "maps that start at 0, such as viridis or cividis"),
+            "signed": _colours("--signed", "signed maps, such as PuOr_r or coolwarm"),
+        },
+    )
+
+
+def _colours(flag: str, which: str) -> tuple[Any, Any]:
+    text = f"Matplotlib's colormap for {which}. Default: the usual colours."
+    return Annotated[str | None, typer.Option(flag, metavar="COLORMAP", help=text)], None

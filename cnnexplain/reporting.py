@@ -1,0 +1,125 @@
+"""The command `report`: several analyses of a few images on one page."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cnnexplain import datasets, run, startup, terminal
+from cnnexplain.errors import CnnExplainError, InterruptionError, UsageError
+
+if TYPE_CHECKING:
+    from cnnexplain.classifier import Classifier
+    from cnnexplain.lenet import Evaluation
+    from cnnexplain.page import Drawn
+    from cnnexplain.plugin import Analysis
+    from cnnexplain.record import Record
+
+REPORT = "report.html"
+
+MOST = 20
+"""How many images a report takes: each brings pictures and numbers of its own to a page that is to be mailed."""
+
+
+def report_command() -> Callable[..., None]:
+    """The command, which takes what all of the analyses together do."""
+    analysis = typer.Option("--analysis", metavar="NAME", help="An analysis to run. Default: all. (Repeatable.)")
+    inputs = sorted({name for analysis in startup.registry().analyses.values() for name in analysis.inputs})
+    options = run.common_options(inputs, f"FOLDER/ANALYSIS, the page to FOLDER/{REPORT}")
+    # What an earlier run has found is in its files, and a page is made of what is found now, with PNG pictures.
+    for name in ("resume", "format", "json"):
+        options.pop(name, None)
+    first = {name: options.pop(name) for name in ("images",) if name in options}
+    declared = {**first, "analysis": (Annotated[list[str] | None, analysis], None), **options}
+
+    def command(**given: Any) -> None:
+        startup.warn_of_problems()
+        typed = command_line(given, {name: default for name, (_, default) in declared.items()})
+        analyses = _analyses(given.pop("analysis"))
+        _report(analyses, run.request_of({**given, "format": "png"}), typed)
+
+    return startup.declare(command, declared)
+
+
+def command_line(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
+    """The command that gives these values to the options, those that are their defaults left out, quoted for a shell."""
+    words = ["cnnexplain", "report"]
+    for name, value in given.items():
+        if name == "images" or value in (None, defaults[name]):
+            continue
+        flag = "--" + name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(flag if value else f"--no-{name}")
+        else:
+            values = value if isinstance(value, list | tuple) else [value]
+            # As one word, so that a value that begins with a hyphen is none of the options.
+            words += [
+                f"{flag}={each}" if str(each).startswith("-") else f"{flag} {shlex.quote(str(each))}" for each in values
+            ]
+    images = given.get("images") or [datasets.SAMPLE]
+    if any(image.startswith("-") for image in images):
+        words.append("--")
+    return " ".join([*words, *map(shlex.quote, images)])
+
+
+def _analyses(names: Sequence[str] | None) -> list[Analysis]:
+    registry = startup.registry()
+    found = [registry.get(name)[0] for name in dict.fromkeys(names or registry.analyses)]
+    if not found:
+        raise CnnExplainError("No analysis is installed.")
+    return found
+
+
+def _report(analyses: Sequence[Analysis], request: run.Request, typed: str) -> None:
+    from cnnexplain import images, page
+
+    path = request.out / REPORT
+    page.check(path)
+    if any("images" in analysis.inputs for analysis in analyses):
+        count = len(images.find(request.images or [datasets.SAMPLE]))
+        if count > MOST:
+            raise UsageError(
+                f"A report takes up to {MOST} images, but got {count}; give fewer, or explain them all with "
+                "'cnnexplain run', which writes a page of any number."
+            )
+    several = run.Several.of(analyses, request)
+    found: list[Drawn] = []
+
+    def keep(record: Record, paths: Sequence[Path]) -> None:
+        found.append(_drawn(record, paths))
+
+    try:
+        with terminal.quiet(request.verbose), terminal.progress() as shown:
+            classifier = run.explain_several(several, request, shown, keep)
+            shown.add_task("Writing the page", total=None)
+            if found:
+                html = page.report(found, classifier, command=typed, failed=several.failed, tested=_tested(classifier))
+                page.write(path, html)
+    except KeyboardInterrupt as interruption:
+        kept = f"kept in {request.out}: {several.kept}" if several.kept else "no analysis had ended"
+        raise InterruptionError(f"Interrupted; no page was written; {kept}.") from interruption
+    if found:
+        startup.print_path(path)
+    run.print_several(several, request)
+
+
+def _drawn(record: Record, paths: Sequence[Path]) -> Drawn:
+    """A record with the pictures that were written of it, so that they need not be drawn again."""
+    from cnnexplain.page import Drawn
+
+    pictures = [path for path in paths if path.suffix == ".png"]
+    overview = {path.stem: path.read_bytes() for path in pictures[len(record) :]}
+    return Drawn(record, [path.read_bytes() for path in pictures[: len(record)]], overview)
+
+
+def _tested(classifier: Classifier) -> Evaluation | None:
+    """How a model of digits does on MNIST's test images; None for any other."""
+    if not classifier.preprocess.digits or classifier.preprocess.shape != (28, 28, 1) or len(classifier.labels) != 10:
+        return None
+    from cnnexplain import lenet
+
+    return lenet.evaluate(classifier)

@@ -1,0 +1,275 @@
+"""A folder that `report` wrote → records, to be looked at or drawn again; needs no Keras."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import zipfile
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnnexplain import __version__, files, registry, report
+from cnnexplain.arrays import Array
+from cnnexplain.errors import OutputError, UsageError
+from cnnexplain.images import Source
+from cnnexplain.pictures import Pictures
+from cnnexplain.plugin import Analysis
+from cnnexplain.preprocess import Preprocess
+from cnnexplain.record import Explained, Record
+
+INPUT = "input"
+"""Under which name the images lie among the arrays."""
+
+DAMAGES = (KeyError, TypeError, ValueError, IndexError, AttributeError, UsageError)
+"""What goes wrong on the way from JSON to a record where the JSON is not what was written."""
+
+
+def load(folder: str | os.PathLike[str]) -> Record:
+    """What was found for all the images of a result; see `Record.load`."""
+    first, *others = load_parts(folder)
+    if not others:
+        return first
+    records = [first, *others]
+    return replace(
+        first,
+        images=np.concatenate([record.images for record in records]),
+        explained=tuple(explained for record in records for explained in record.explained),
+        # What only the first part has belongs to none of the images.
+        arrays={
+            **first.arrays,
+            **{name: np.concatenate([each.arrays[name] for each in records]) for name in others[0].arrays},
+        },
+        facts={**first.facts, **{name: [fact for each in records for fact in each.facts[name]] for name in others[0].facts}},
+        warnings=tuple(dict.fromkeys(warning for record in records for warning in record.warnings)),
+        seconds=sum(record.seconds for record in records),
+        span=range(first.span.start, others[-1].span.stop),
+        skipped={name: reason for record in records for name, reason in record.skipped.items()},
+    )
+
+
+def load_parts(folder: str | os.PathLike[str]) -> Iterator[Record]:
+    """The records of a result, one for each part that was written, as `cnnexplain.explain_parts` gave them.
+
+    Args:
+        folder: The folder of one analysis, such as "cnnexplain-out/saliency".
+
+    Yields:
+        A record of each part, read when its turn comes; one where the result was written as a whole.
+
+    Raises:
+        UsageError: The folder does not exist, or its analysis is not installed.
+        OutputError: The folder holds no result that cnnexplain wrote, or one that is damaged.
+    """
+    folder = Path(folder)
+    result = _result(folder)
+    analysis = _analysis(folder, result)
+    for _, part in _parts(folder, result):
+        yield _record(folder, analysis, result, part)
+
+
+def redraw(
+    folder: str | os.PathLike[str],
+    *,
+    format: str = "png",  # noqa: A002
+    dpi: int = 130,
+    unsigned: str | None = None,
+    signed: str | None = None,
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> list[Path]:
+    """Draws the pictures of a result again, in the place of the earlier ones; the numbers stay as they are. Needs no Keras.
+
+    Args:
+        folder: The folder of one analysis, such as "cnnexplain-out/saliency".
+        format: Of the pictures: "png", "svg" or "pdf".
+        dpi: The pictures' pixels per inch, from 20 to 1200.
+        unsigned: Colours of maps that start at 0: the name of a colormap of Matplotlib. None for the usual ones.
+        signed: Colours of signed maps, likewise.
+        progress: Called with how many pictures are drawn, and of how many.
+
+    Returns:
+        The paths of the pictures.
+
+    Raises:
+        UsageError: There is no such folder, format or colormap, or the analysis is not installed.
+        OutputError: The folder holds no result that cnnexplain wrote, or a damaged one, or can't be written.
+        PluginError: The analysis can't draw what was saved.
+    """
+    folder, pictures = Path(folder), Pictures(format, dpi)
+    result = _result(folder)
+    analysis = _analysis(folder, result)
+    from cnnexplain import draw, page
+
+    colours = draw.Palette(unsigned or draw.DEFAULT.unsigned, signed or draw.DEFAULT.signed)
+    ours = set(report.check_folder(folder))
+    parts = _parts(folder, result)
+    total = len(result["overview"]) + sum(len(part["images"]) for _, part in parts)
+    done = itertools.count(1)
+    renamed: dict[str, str] = {}
+    with files.staging(folder) as staged, draw.drawn_with(colours):
+        for part_name, part in parts:
+            record = _record(folder, analysis, result, part)
+            # What belongs to no image was drawn with the first part.
+            titles = [] if record.span.start else result["overview"]
+            overview = record.overview() if titles else {}
+            names = [*(image["picture"] for image in part["images"]), *titles]
+            if len(overview) != len(titles) or not ours.issuperset([part_name, *names]):
+                raise _damaged(folder, "its pictures are others than were written")
+            for name, figure in zip(
+                names, itertools.chain(map(record.figure, range(len(record))), overview.values()), strict=True
+            ):
+                renamed[name] = f"{Path(name).stem}.{pictures.format}"
+                pictures.save(figure, staged / renamed[name])
+                progress(next(done), total)
+            # Nothing of it is held while the next part is read.
+            del record, overview
+        report.refuse_foreign(folder, renamed.values(), ours)
+        written = {name: _renamed(part, renamed) for name, part in parts} | {report.RESULT: _renamed(result, renamed)}
+        for name, content in written.items():
+            report.write_json(staged / name, content)
+        index = [report.INDEX] if report.INDEX in ours else []
+        for name in index:
+            page.write_index(staged / name, analysis, written[report.RESULT], (written[part] for part, _ in parts))
+        gone = set(renamed) - set(renamed.values())
+        report.replace_files(staged, folder, [*renamed.values(), *index, *written], result, ours, gone)
+    return [folder / name for name in renamed.values()]
+
+
+def _renamed(content: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """What a file of JSON says once the pictures have other names."""
+    changed = dict(content)
+    for key in ("files", "overview"):
+        if key in content:
+            changed[key] = [names.get(name, name) for name in content[key]]
+    if "images" in content:
+        changed["images"] = [{**image, "picture": names[image["picture"]]} for image in content["images"]]
+    return changed
+
+
+def _result(folder: Path) -> dict[str, Any]:
+    """What the folder's `result.json` says, seen to be ours."""
+    if not folder.is_dir():
+        raise UsageError(f"There is no folder '{folder}'; expected one that a run wrote, such as cnnexplain-out/saliency.")
+    if not (folder / report.RESULT).exists():
+        within = sorted(path.parent.name for path in folder.glob(f"*/{report.RESULT}"))
+        advice = f" There are results in its folders {', '.join(within)}: name one of them." if within else ""
+        raise OutputError(f"The folder '{folder}' holds no result, since it has no {report.RESULT}.{advice}")
+    result = _json(folder, report.RESULT)
+    try:
+        if result["format"] != report.FORMAT:
+            raise OutputError(f"'{folder / report.RESULT}' was not written by cnnexplain {__version__}.")
+        strings = [*result["overview"], *result["files"], *result["labels"], result["analysis"], *result.get("parts", [])]
+        if not all(isinstance(word, str) for word in strings):
+            raise _damaged(folder, "a name in it is no text")
+    except DAMAGES as error:
+        raise _damaged(folder, _words(error)) from error
+    return result
+
+
+def _parts(folder: Path, result: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """For each part of a result the name of its JSON file and what that says; of a whole one the result itself."""
+    if "parts" not in result:
+        parts = [(report.RESULT, dict(result))]
+    else:
+        parts = [(name, _json(folder, name)) for name in result["parts"]]
+    for name, part in parts:
+        try:
+            fine = all(isinstance(image["picture"], str) for image in part["images"]) and isinstance(part["files"], list)
+        except DAMAGES as error:
+            raise _damaged(folder, f"{name}: {_words(error)}") from error
+        if not fine:
+            raise _damaged(folder, f"{name}: a name in it is no text")
+    return parts
+
+
+def _analysis(folder: Path, result: Mapping[str, Any]) -> Analysis:
+    name, plugin = result["analysis"], result.get("plugin")
+    try:
+        return registry.load().get(name)[0]
+    except UsageError as error:
+        supplier = f", from {plugin['distribution']} {plugin['version']}," if isinstance(plugin, dict) else ""
+        raise UsageError(
+            f"The result in '{folder}' is of the analysis '{name}'{supplier} which is not installed here."
+        ) from error
+
+
+def _record(folder: Path, analysis: Analysis, result: Mapping[str, Any], part: Mapping[str, Any]) -> Record:
+    arrays = _arrays(folder, part["files"])
+    try:
+        labels, (start, stop) = tuple(result["labels"]), part["span"]
+        preprocess = Preprocess(**{name: _tuple(value) for name, value in result["input"].items()})
+        shape = (len(part["images"]), *preprocess.shape)
+        images = np.asarray(arrays.pop(INPUT, np.zeros((0, *preprocess.shape))), np.float32)
+        if images.shape != shape:
+            raise ValueError(f"images of shape {images.shape} in place of {shape}")
+        return Record(
+            replace(analysis, overview=None) if start else analysis,
+            {name: _tuple(value) for name, value in result["options"].items()},
+            images,
+            tuple(_explained(image, labels) for image in part["images"]),
+            arrays,
+            dict(part["facts"]),
+            labels,
+            preprocess,
+            {name: result[name] for name in report.PROVENANCE if name in result},
+            tuple(map(str, part["warnings"])),
+            float(part["seconds"]),
+            range(start, stop),
+            dict(part["skipped"]),
+        )
+    except DAMAGES as error:
+        raise _damaged(folder, _words(error)) from error
+
+
+def _explained(image: Mapping[str, Any], labels: Collection[str]) -> Explained:
+    named = [image["prediction_index"], *([] if image["target_index"] is None else [image["target_index"]])]
+    if not all(0 <= index < len(labels) for index in named):
+        raise IndexError(f"a class {max(named)} of {len(labels)}")
+    return Explained(
+        Source(image["source"], image["sha256"], image["inverted"], image["resized"]),
+        image["prediction_index"],
+        float(image["probability"]),
+        image["target_index"],
+        image["target_probability"],
+        image["objective"],
+    )
+
+
+def _arrays(folder: Path, names: list[str]) -> dict[str, Array]:
+    """The arrays of the part that has these files."""
+    try:
+        (name,) = (name for name in names if Path(name).name == name and name.endswith(".npz"))
+        with zipfile.ZipFile(folder / name) as archive:
+            # A few bytes can stand for gigabytes where they are compressed, as ours never are.
+            if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+                raise ValueError(f"{name} is compressed")
+        with np.load(folder / name, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (OSError, EOFError, MemoryError, zipfile.BadZipFile, *DAMAGES) as error:
+        raise _damaged(folder, _words(error)) from error
+
+
+def _json(folder: Path, name: str) -> dict[str, Any]:
+    try:
+        content = json.loads((folder / Path(name).name).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise _damaged(folder, f"{name}: {_words(error)}") from error
+    if not isinstance(content, dict):
+        raise _damaged(folder, f"{name} holds no object")
+    return content
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _words(error: Exception) -> str:
+    return f"{error} is missing" if isinstance(error, KeyError) else str(error)
+
+
+def _damaged(folder: Path, why: str) -> OutputError:
+    return OutputError(f"The result in '{folder}' is damaged: {why}.")

@@ -1,0 +1,117 @@
+"""The gradcam analysis: which places of a layer's feature maps speak for the class, by four methods."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cnnexplain.plugin import Analysis, Option, Result, hookimpl
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from cnnexplain.arrays import Floats
+    from cnnexplain.classifier import Classifier
+    from cnnexplain.objectives import Objective
+    from cnnexplain.record import Record
+
+
+def run(
+    classifier: Classifier,
+    images: Floats,
+    objectives: list[Objective],
+    progress: Callable[[int, int], None],
+    *,
+    method: Annotated[
+        Literal["gradcam", "gradcam++", "scorecam", "layercam"],
+        Option(
+            "How the feature maps are weighed: by the mean of their gradients; by the positive gradients, each the more the "
+            "smaller its map; by the probability of the class where the map lets the image through; or place by place."
+        ),
+    ] = "gradcam",
+    layer: Annotated[
+        str | None,
+        Option(
+            "The layer whose feature maps are weighed. Default: the last with feature maps, after its ReLU, before pooling."
+        ),
+    ] = None,
+) -> Result:
+    """Where in the image the network finds what speaks for the class, as far as a layer's feature maps tell places.
+
+    With A the layer's feature maps and S_c the logit of the class, the map is ReLU(Σ_k w_k A_k). Grad-CAM (Selvaraju et al.
+    2017) takes for w_k the mean of ∂S_c/∂A_k over its places; Grad-CAM++ (Chattopadhyay et al. 2018) the sum of its positive
+    values, weighed by the closed form that follows if the score is exp(S_c) and the layers above are linear or ReLUs, and
+    here without the factor exp(S_c) that is the same at all places; Layer-CAM (Jiang et al. 2021) the positive values
+    themselves, place by place; Score-CAM (Wang et al. 2020, definitions 3 and 4) no gradient, but the probability of the
+    class for the image times the map, scaled from 0 to 1, less that for an input of zeros.
+
+    Returns:
+        Arrays `evidence` (N, h, w), signed, the sum before the ReLU at the layer's resolution; `cam` (N, h, w), after it;
+        `map` (N, H, W), that map spread over the whole image, bilinear with pixel centres at half numbers. In logits; of
+        Score-CAM in probability × activation. Facts: `layer`; `logit` (of the target, or the difference of two); `peak` (the
+        maximum of `cam`) with `peak_place` (its row and column there) and `peak_pixel` (of the maximum of `map`), None where
+        the map is zero everywhere; `positive` (the share of places above zero); `shift`, how many pixels at most a place
+        is drawn off the middle of what its units see, None where that is not known.
+
+    Raises:
+        UsageError: There is no such layer, it has no feature maps or the target does not depend on it, or Score-CAM is to
+            explain something else than a class.
+        ModelError: The model has no feature maps.
+    """
+    from cnnexplain_gradcam.maps import gradcam
+
+    return gradcam(classifier, images, objectives, progress, method=method, layer=layer)
+
+
+def draw(record: Record, index: int) -> Figure:
+    """The image, the signed evidence at the layer's resolution, the map at the image's, and the map over the image."""
+    from cnnexplain import draw
+
+    facts = {name: fact[index] for name, fact in record.facts.items()}
+    evidence, spread = record.arrays["evidence"][index], record.arrays["map"][index]
+    unit = "probability × activation" if record.options["method"] == "scorecam" else "logits"
+    figure, (image, coarse, fine, over) = draw.row(4, record, bars=[1, 2])
+    draw.image(image, record, index)
+    draw.title(image, "input")
+    draw.signed(coarse, evidence, unit)
+    height, width = evidence.shape
+    draw.title(coarse, f"evidence in {draw.shorten(facts['layer'], 20, tail=True)}, {height}×{width}")
+    draw.unsigned(fine, spread, unit)
+    draw.title(fine, f"{NAMES[record.options['method']]} map" + ("" if facts["peak"] else ": zero everywhere"))
+    draw.overlay(over, record, index, spread)
+    shift, place = facts["shift"], max(spread.shape[0] / height, spread.shape[1] / width)
+    # Without padding the outer units look further inwards than they are drawn.
+    draw.title(over, f"map over input, up to {shift:.0f} pixels off" if shift and shift > place / 2 else "map over input")
+    draw.caption(figure, record, index)
+    return figure
+
+
+NAMES = {"gradcam": "Grad-CAM", "gradcam++": "Grad-CAM++", "scorecam": "Score-CAM", "layercam": "Layer-CAM"}
+"""The methods as their papers write them."""
+
+NOTE = (
+    "The map is as coarse as the layer, and smooth only because it is enlarged; what speaks against the class is left out; "
+    "and a place is drawn by its position in the layer, though its units see a much larger part of the image."
+)
+
+READING = (
+    "Bright is where the layer's feature maps speak for the class. In the signed panel, at the layer's own resolution, red "
+    "speaks for the class and blue against it; the map keeps the red alone."
+)
+
+
+@hookimpl
+def cnnexplain_analyses() -> list[Analysis]:
+    """Offers the gradcam analysis."""
+    return [
+        Analysis(
+            "gradcam",
+            run,
+            draw,
+            "Selvaraju et al. 2017 (arXiv:1610.02391); Chattopadhyay et al. 2018 (arXiv:1710.11063); Wang et al. 2020 "
+            "(arXiv:1910.01279); Jiang et al. 2021 (doi:10.1109/TIP.2021.3089943)",
+            note=NOTE,
+            reading=READING,
+            maps={"map": "logits; of Score-CAM probability × activation"},
+        )
+    ]

@@ -1,0 +1,230 @@
+"""The mathematics of class activation maps: Grad-CAM, Grad-CAM++, Score-CAM and Layer-CAM; see `cnnexplain_gradcam.run`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cnnexplain.errors import ModelError, UsageError
+from cnnexplain.objectives import Logit
+from cnnexplain.plugin import Result
+from cnnexplain.twin import IDLE
+
+if TYPE_CHECKING:
+    from cnnexplain.arrays import Array, Floats
+    from cnnexplain.classifier import Classifier, Layer
+    from cnnexplain.objectives import Objective
+
+RESHAPING = (
+    *("AveragePooling2D", "MaxPooling2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D", "UpSampling2D"),
+    *("Cropping2D", "ZeroPadding2D", "Permute", "Reshape", "Transpose"),
+    *IDLE,
+)
+"""Layers that compute no features, but pick, move or average those of the layer before."""
+
+
+def gradcam(
+    classifier: Classifier,
+    images: Floats,
+    objectives: list[Objective],
+    progress: Callable[[int, int], None],
+    *,
+    method: str,
+    layer: str | None,
+) -> Result:
+    """The maps and what is known of each; see `cnnexplain_gradcam.run`."""
+    shown = _layer(classifier, layer)
+    if method == "scorecam":
+        evidence, warnings = _score_cam(classifier, images, objectives, shown, progress), []
+        logits = classifier.values(images, objectives)
+    else:
+        evidence, logits, warnings = _by_gradient(classifier, images, objectives, shown, progress, method)
+    cams = np.maximum(evidence, 0)
+    maps = spread(cams, *images.shape[1:3])
+    warnings += _blank(cams, evidence, shown)
+    facts: dict[str, list[Any]] = {
+        "layer": [shown.name] * len(images),
+        "logit": [float(value) for value in logits],
+        "peak": [float(cam.max()) for cam in cams],
+        "peak_place": [_peak(cam) for cam in cams],
+        "peak_pixel": [_peak(each) for each in maps],
+        "positive": [float((cam > 0).mean()) for cam in cams],
+        "shift": [_shift(classifier, shown)] * len(images),
+    }
+    return Result({"evidence": evidence, "cam": cams, "map": maps}, facts, warnings=tuple(warnings))
+
+
+def _layer(classifier: Classifier, name: str | None) -> Layer:
+    """The layer of that name, or the last that computes feature maps of more than one place."""
+    if name is not None:
+        layer = classifier.layer(name, maps=True)
+        if _single(layer):
+            raise UsageError(
+                f"The feature maps of the layer '{name}' are of one place alone, which tells nothing of where; "
+                "name a layer before it."
+            )
+        return layer
+    found = [layer for layer in classifier.layers if layer.maps and not _single(layer) and layer.kind not in RESHAPING]
+    if not found:
+        raise ModelError(
+            f"'{classifier.name}' has no layer that computes feature maps, which a class activation map is made of; "
+            "choose another analysis, such as saliency."
+        )
+    return found[-1]
+
+
+def _single(layer: Layer) -> bool:
+    return layer.shape[:2] == (1, 1)
+
+
+def _by_gradient(
+    classifier: Classifier,
+    images: Floats,
+    objectives: list[Objective],
+    layer: Layer,
+    progress: Callable[[int, int], None],
+    method: str,
+) -> tuple[Floats, Floats, list[str]]:
+    """The evidence (N, h, w) of the methods that go by the gradient, the targets' values (N,), and warnings."""
+    evidence, values = np.zeros((len(images), *layer.shape[:2]), np.float32), np.zeros(len(images), np.float32)
+    singular = 0
+    for here in classifier.slices(len(images)):
+        values[here], outputs, gradient = classifier.layer_gradient(images[here], layer.name, objectives[here])
+        a, g = outputs.astype(np.float64), gradient.astype(np.float64)
+        if method == "gradcam++":
+            singular += int((_curvature(a, g) <= 0)[np.broadcast_to(g > 0, g.shape)].sum())
+        evidence[here] = (WEIGHTS[method](a, g) * a).sum(axis=-1)
+        progress(here.stop, len(images))
+    warnings = []
+    if singular:
+        warnings.append(
+            f"Grad-CAM++'s closed form has no meaning at {singular} units of '{layer.name}', whose feature maps have "
+            "negative sums, and they are left out; name a layer after a ReLU, as the paper's are, or take another --method."
+        )
+    return evidence, values, warnings
+
+
+def _grad_cam(_: Floats, g: Floats) -> Floats:
+    """Selvaraju et al. 2017, equation 1: the mean of the gradient over the places of each map."""
+    return np.asarray(g.mean(axis=(1, 2), keepdims=True))
+
+
+def _curvature(a: Floats, g: Floats) -> Floats:
+    """2 + g Σ_ab A_ab, which the closed form of Grad-CAM++ divides by."""
+    return np.asarray(2 + g * a.sum(axis=(1, 2), keepdims=True))
+
+
+def _grad_cam_plus_plus(a: Floats, g: Floats) -> Floats:
+    """Chattopadhyay et al. 2018, equations 10 and 19, for the score Y = exp(S), without the factor exp(S) of ∂Y/∂A.
+
+    α = g² / (2 g² + Σ_ab A_ab g³) = 1 / (2 + g Σ_ab A_ab) where g, the gradient of S, isn't zero.
+    """
+    below = _curvature(a, g)
+    counts = (g > 0) & (below > 0)
+    return np.asarray(np.where(counts, g / np.where(counts, below, 1), 0).sum(axis=(1, 2), keepdims=True))
+
+
+def _layer_cam(_: Floats, g: Floats) -> Floats:
+    """Jiang et al. 2021, equation 6: each place has a weight of its own, the gradient where it is positive."""
+    return np.maximum(g, 0)
+
+
+WEIGHTS: dict[str, Callable[[Floats, Floats], Floats]] = {
+    "gradcam": _grad_cam,
+    "gradcam++": _grad_cam_plus_plus,
+    "layercam": _layer_cam,
+}
+"""The weights of feature maps A (N, h, w, K), given ∂S/∂A, by method: (N, 1, 1, K), or (N, h, w, K) place by place."""
+
+
+def _score_cam(
+    classifier: Classifier,
+    images: Floats,
+    objectives: list[Objective],
+    layer: Layer,
+    progress: Callable[[int, int], None],
+) -> Floats:
+    """The evidence (N, h, w) of Score-CAM (Wang et al. 2020, definitions 3 and 4).
+
+    The weight of a map is p_c(x ∘ s(A)) − p_c(0), where s scales the map, spread over the image, to [0, 1]. A map that is
+    the same everywhere has no such scale, hides nothing of the image, and weighs nothing.
+    """
+    targets = [_target(classifier, objective) for objective in objectives]
+    channels, total = layer.shape[-1], len(images) * layer.shape[-1]
+    blank = classifier.predict(np.zeros_like(images[:1]))[0].astype(np.float64)
+    evidence = np.zeros((len(images), *layer.shape[:2]), np.float32)
+    for number, target in enumerate(targets):
+        image = images[number]
+        maps = np.moveaxis(classifier.activations(image[None], [layer.name])[layer.name][0], -1, 0)
+        weights = np.zeros(channels)
+        for here in classifier.slices(channels):
+            masks, varied = _masks(maps[here], *image.shape[:2])
+            weights[here] = classifier.predict(masks[..., None] * image)[:, target].astype(np.float64) - blank[target]
+            weights[here][~varied] = 0
+            progress(number * channels + here.stop, total)
+        evidence[number] = np.tensordot(weights, maps.astype(np.float64), axes=1)
+    return evidence
+
+
+def _target(classifier: Classifier, objective: Objective) -> int:
+    if not isinstance(objective, Logit):
+        raise UsageError(
+            "Score-CAM weighs feature maps by the probability of a class, and can't explain "
+            f"'{objective.describe(classifier.labels)}'. Leave out --against, or take another --method."
+        )
+    return classifier.target(objective.target)
+
+
+def _masks(maps: Floats, height: int, width: int) -> tuple[Floats, Array]:
+    """Maps (K, h, w) spread over the image and scaled from 0 to 1 each, and which of them have such a scale (K,)."""
+    masks = spread(maps, height, width)
+    low, high = masks.min(axis=(1, 2), keepdims=True), masks.max(axis=(1, 2), keepdims=True)
+    varied = maps.min(axis=(1, 2)) < maps.max(axis=(1, 2))
+    return np.asarray((masks - low) / np.where(high > low, high - low, 1), np.float32), varied
+
+
+def spread(maps: Floats, height: int, width: int) -> Floats:
+    """Maps (N, h, w) enlarged to (N, height, width): bilinear with pixel centres at half numbers, its edges going on."""
+    rows, columns = (_between(*sides) for sides in ((maps.shape[1], height), (maps.shape[2], width)))
+    return np.asarray(rows @ maps.astype(np.float64) @ columns.T, np.float32)
+
+
+def _between(places: int, pixels: int) -> Floats:
+    """(pixels, places): the weight of each place in each pixel, along one axis."""
+    centres = np.clip((np.arange(pixels) + 0.5) * places / pixels - 0.5, 0, places - 1)
+    return np.asarray(np.maximum(0, 1 - np.abs(centres[:, None] - np.arange(places))))
+
+
+def _peak(values: Floats) -> list[int] | None:
+    """Row and column of the maximum; None for a map of zeros."""
+    return [int(place) for place in np.unravel_index(values.argmax(), values.shape)] if values.any() else None
+
+
+def _shift(classifier: Classifier, layer: Layer) -> float | None:
+    """How many pixels at most, along either axis, a place is drawn off the middle of its units' receptive field."""
+    try:
+        field = classifier.receptive_field(layer.name)
+    except ModelError:
+        return None
+    if not field.rows.step or not field.columns.step:
+        return None
+    shifts = []
+    for axis, places, pixels in zip((field.rows, field.columns), layer.shape, classifier.preprocess.shape, strict=False):
+        units = np.arange(places)
+        shifts.append(np.abs((units + 0.5) * pixels / places - (axis.start + units * axis.step + axis.size / 2)).max())
+    return float(max(shifts))
+
+
+def _blank(cams: Floats, evidence: Floats, layer: Layer) -> list[str]:
+    """Says of maps that are zero everywhere why they are."""
+    zero = ~cams.any(axis=(1, 2))
+    if not zero.any():
+        return []
+    against = (evidence[zero] < 0).mean()
+    return [
+        f"The map is zero everywhere for {zero.sum()} of {len(zero)} images: at no place do the feature maps of "
+        f"'{layer.name}' speak for the class, and at {against:.0%} of the places they speak against it (the array "
+        "'evidence')."
+    ]

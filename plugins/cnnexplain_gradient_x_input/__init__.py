@@ -1,0 +1,81 @@
+"""The gradient × input analysis: what each pixel contributes to the score, to first order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from cnnexplain.fills import FILLS
+from cnnexplain.plugin import Analysis, Option, Result, hookimpl
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from cnnexplain.arrays import Floats
+    from cnnexplain.classifier import Classifier
+    from cnnexplain.objectives import Objective
+    from cnnexplain.record import Record
+
+
+def run(
+    classifier: Classifier,
+    images: Floats,
+    objectives: list[Objective],
+    *,
+    baseline: Annotated[
+        str | None,
+        Option(f"What a pixel is measured from. Default: the number 0, whatever colour it is for the model. Else {FILLS}"),
+    ] = None,
+) -> Result:
+    """What each pixel contributes to the score of the class, if the gradient at the image held all the way to 0.
+
+    Shrikumar et al. 2016: the gradient ∂S_c/∂x times x, S_c being the logit of the class; with a baseline b, times x − b.
+
+    Returns:
+        Arrays `attribution` (N, H, W, C) and `pixel_attribution` (N, H, W), its sum over the channels, both signed and in
+        logits. Facts `logit` (of the target, or the difference of two), `baseline_logit` (at the baseline), `difference`
+        (the one less the other), `sum` (of the attributions), `residual` (the sum less the difference) and
+        `relative_residual` (its magnitude as a share of the difference's).
+
+    Raises:
+        UsageError: The baseline is none of those.
+    """
+    from cnnexplain_gradient_x_input.products import gradient_x_input
+
+    return gradient_x_input(classifier, images, objectives, baseline)
+
+
+def draw(record: Record, index: int) -> Figure:
+    """The image, the attribution with its colour bar, and its magnitude over the image."""
+    import numpy as np
+
+    from cnnexplain import draw
+
+    figure, (left, middle, right) = draw.row(3, record, bars=[1])
+    values = record.arrays["pixel_attribution"][index]
+    draw.image(left, record, index)
+    draw.title(left, "input")
+    draw.signed(middle, values, "logits")
+    baseline = record.options["baseline"]
+    draw.title(middle, "x · ∂S/∂x" if baseline is None else f"(x − {baseline}) · ∂S/∂x")
+    draw.overlay(right, record, index, np.abs(values))
+    draw.title(right, "magnitude over input")
+    draw.caption(figure, record, index)
+    return figure
+
+
+@hookimpl
+def cnnexplain_analyses() -> list[Analysis]:
+    """Offers the gradient × input analysis."""
+    return [
+        Analysis(
+            "gradient-x-input",
+            run,
+            draw,
+            "Shrikumar, Greenside, Shcherbina, Kundaje 2016 (arXiv:1605.01713)",
+            note="A pixel whose value is the baseline gets nothing, however much it matters: black strokes on white are "
+            "invisible where 0 is black. And the gradient at the image need not hold on the way to the baseline.",
+            reading="Red pixels raise the score of the class by being as they are and not as the baseline, blue ones lower "
+            "it, by as many logits as the colour bar says.",
+            maps={"pixel_attribution": "logits"},
+        )
+    ]

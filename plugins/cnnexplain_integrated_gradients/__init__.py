@@ -1,0 +1,87 @@
+"""The integrated gradients analysis: what each pixel contributes to the difference of the score from a baseline's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+from cnnexplain.fills import FILLS
+from cnnexplain.plugin import Analysis, Option, Result, hookimpl
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from cnnexplain.arrays import Floats
+    from cnnexplain.classifier import Classifier
+    from cnnexplain.objectives import Objective
+    from cnnexplain.record import Record
+
+
+def run(
+    classifier: Classifier,
+    images: Floats,
+    objectives: list[Objective],
+    progress: Callable[[int, int], None],
+    *,
+    baseline: Annotated[str, Option(f"The image that stands for nothing: {FILLS}")] = "black",
+    steps: Annotated[
+        int, Option("At how many images on the way from the baseline the gradient is taken.", min=1, max=1000)
+    ] = 128,
+) -> Result:
+    """What each pixel contributes to the score of the class, all the way from a baseline such as a black image.
+
+    Sundararajan et al. 2017: (x − b) · ∫ ∂S_c/∂x(b + α (x − b)) dα for α from 0 to 1, with b the baseline and S_c the logit
+    of the class. The attributions of all pixels add up to S_c(x) − S_c(b).
+
+    Returns:
+        Arrays `attribution` (N, H, W, C) and `pixel_attribution` (N, H, W), its sum over the channels, both signed and in
+        logits; `baseline` (N, H, W, C), in the model's input range. Facts `logit` (of the target, or the difference of two),
+        `baseline_logit` (at the baseline), `difference` (the one less the other), `sum` (of the attributions), `residual`
+        (the sum less the difference) and `relative_residual` (its magnitude as a share of the difference's).
+
+    Raises:
+        UsageError: The baseline is none of those.
+    """
+    from cnnexplain_integrated_gradients.paths import integrated_gradients
+
+    return integrated_gradients(classifier, images, objectives, progress, baseline=baseline, steps=steps)
+
+
+def draw(record: Record, index: int) -> Figure:
+    """The image, its baseline, the attribution with its colour bar, and its magnitude over the image."""
+    import numpy as np
+
+    from cnnexplain import draw
+
+    figure, (first, second, third, fourth) = draw.row(4, record, bars=[2])
+    values = record.arrays["pixel_attribution"][index]
+    draw.image(first, record, index)
+    draw.title(first, "input")
+    draw.picture(second, record, record.arrays["baseline"][index])
+    draw.title(second, f"baseline: logit {record.facts['baseline_logit'][index]:.3g}")
+    draw.signed(third, values, "logits")
+    total, difference = (record.facts[name][index] for name in ("sum", "difference"))
+    draw.title(third, f"attribution: sum {total:.3g} of {difference:.3g}")
+    draw.overlay(fourth, record, index, np.abs(values))
+    draw.title(fourth, "magnitude over input")
+    draw.caption(figure, record, index)
+    return figure
+
+
+@hookimpl
+def cnnexplain_analyses() -> list[Analysis]:
+    """Offers the integrated gradients analysis."""
+    return [
+        Analysis(
+            "integrated-gradients",
+            run,
+            draw,
+            "Sundararajan, Taly, Yan 2017 (arXiv:1703.01365)",
+            note="A pixel that equals the baseline gets nothing, however much it matters: with a black baseline, black "
+            "pixels. Another baseline asks another question, and gives another picture.",
+            reading="Red pixels raise the score of the class above the baseline's, blue ones lower it, by as many logits as "
+            "the colour bar says; all pixels together make the whole difference between the two scores.",
+            maps={"pixel_attribution": "logits"},
+            trial={"steps": 2},
+        )
+    ]

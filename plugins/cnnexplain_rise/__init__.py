@@ -1,0 +1,91 @@
+"""The RISE analysis: what the network says when random parts of the image are hidden, over and over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+from cnnexplain.plugin import Analysis, Option, Result, hookimpl
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from cnnexplain.arrays import Floats, Integers
+    from cnnexplain.classifier import Classifier
+    from cnnexplain.record import Record
+
+
+def run(
+    classifier: Classifier,
+    images: Floats,
+    targets: Integers,
+    progress: Callable[[int, int], None],
+    *,
+    masks: Annotated[int, Option("How many random masks the image is shown under.", min=2, max=100000)] = 1000,
+    cells: Annotated[
+        int | None,
+        Option(
+            "Cells of a mask along the shorter side. Default: 7, or as few as 3 where a cell would be under 6 pixels.", min=1
+        ),
+    ] = None,
+    keep: Annotated[float, Option("The probability that a cell is shown.", min=0.01, max=0.99)] = 0.5,
+    seed: Annotated[int, Option("Of the masks, which are the same for every image.", min=0)] = 0,
+) -> Result:
+    """How probable the class is when a pixel is shown and random other parts of the image are not.
+
+    Petsiuk et al. 2018, section 3: S(λ) = 1/(E[M] n) Σ f(x ⊙ M_i) M_i(λ) over n random masks M_i from 0 to 1, where f is the
+    probability of the class and x ⊙ M goes from black at 0 to the image at 1. Only what the network puts out is used.
+
+    Returns:
+        Arrays by pixel, (N, H, W): `saliency`, the S of the paper; `gain`, how much more probable the class is with the
+        pixel shown than under all masks: S less the mean probability, without the noise that comes from some pixels being
+        shown more often than others; and `standard_error` of `gain`. Facts `probability` (of the target for the image
+        itself), `masked_probability` (its mean under the masks), `peak` and `peak_pixel` (the maximum of `gain`, its row and
+        column), `relative_error` (the standard error as a share of `gain`, both as root mean squares over the pixels) and
+        `cells` (rows and columns of the grid).
+
+    Raises:
+        UsageError: There are more cells than pixels.
+    """
+    from cnnexplain_rise.masking import rise
+
+    return rise(classifier, images, targets, progress, count=masks, cells=cells, keep=keep, seed=seed)
+
+
+def draw(record: Record, index: int) -> Figure:
+    """The image, the gain with its colour bar, what of it is positive over the image, and its standard error."""
+    import numpy as np
+
+    from cnnexplain import draw
+
+    figure, (first, second, third, fourth) = draw.row(4, record, bars=[1, 3])
+    gain, error = (record.arrays[name][index] for name in ("gain", "standard_error"))
+    draw.image(first, record, index)
+    draw.title(first, "input")
+    draw.signed(second, gain, "probability")
+    draw.title(second, f"gain over {draw.percent(record.facts['masked_probability'][index])}")
+    draw.overlay(third, record, index, np.maximum(gain, 0))
+    draw.title(third, "gain over input")
+    draw.unsigned(fourth, error, "probability")
+    draw.title(fourth, f"standard error, {record.options['masks']} masks")
+    draw.caption(figure, record, index)
+    return figure
+
+
+@hookimpl
+def cnnexplain_analyses() -> list[Analysis]:
+    """Offers the RISE analysis."""
+    return [
+        Analysis(
+            "rise",
+            run,
+            draw,
+            "Petsiuk, Das, Saenko 2018 (arXiv:1806.07421)",
+            note="An image half hidden is nothing that the network has seen, and where the probability hardly changes the "
+            "map is noise: compare it with the standard error, and take more masks. Details smaller than a cell are lost.",
+            reading="Red pixels make the class more probable when they are shown, blue ones less, by as much as the colour "
+            "bar says, compared with the mean over all masks.",
+            maps={"gain": "probability", "saliency": "probability", "standard_error": "probability"},
+            trial={"masks": 8},
+        )
+    ]

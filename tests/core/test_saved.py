@@ -1,0 +1,318 @@
+"""Results read back and drawn again: nothing is lost, nothing is computed, and what is damaged or foreign is named."""
+
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+import cnnexplain as cx
+from cnnexplain import pipeline, saved
+from cnnexplain.errors import OutputError, PluginError, UsageError
+from cnnexplain.pictures import FORMATS, Pictures
+from cnnexplain.record import Record
+from cnnexplain.registry import load as registry
+
+TWO = ["mnist:test/3", "mnist:test/8"]
+EVERY = sorted(registry().analyses)
+
+
+@pytest.fixture(scope="module")
+def results(lenet, tmp_path_factory):
+    """What each analysis found for two digits, quickly, with the folder that it was saved to."""
+    found = {}
+    for name, analysis in registry().analyses.items():
+        images = TWO if "images" in analysis.inputs else None
+        dataset = {"dataset": TWO} if "dataset" in analysis.inputs else {}
+        record = cx.explain(name, lenet, images, **dataset, **analysis.trial)
+        folder = tmp_path_factory.mktemp(name) / "result"
+        record.save(folder, dpi=50)
+        found[name] = record, folder
+    return found
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_record_is_read_as_it_was_written(results, name):
+    record, folder = results[name]
+    again = Record.load(folder)
+    for what in ("analysis", "options", "explained", "facts", "labels", "preprocess", "warnings", "span", "skipped"):
+        assert getattr(again, what) == getattr(record, what), what
+    assert json.dumps(again.provenance) == json.dumps(record.provenance)
+    assert again.seconds == pytest.approx(record.seconds, abs=1e-4)
+    for mine, theirs in (
+        (again.images, record.images),
+        *((again.arrays[name], record.arrays[name]) for name in record.arrays),
+    ):
+        assert mine.dtype == theirs.dtype
+        np.testing.assert_array_equal(mine, theirs)
+    assert set(again.arrays) == set(record.arrays)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_what_is_drawn_again_is_the_same_to_the_byte(results, name, tmp_path):
+    folder = shutil.copytree(results[name][1], tmp_path / "result")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    drawn = cx.redraw(folder, dpi=50)
+    assert {path.name for path in drawn} == {name for name in before if name.endswith(".png")}
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_result_takes_another_format_and_back(results, tmp_path, kind):
+    folder = shutil.copytree(results["saliency"][1], tmp_path / "result")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    drawn, _ = cx.redraw(folder, format=kind, dpi=50)
+    first = drawn.read_bytes()
+    assert first.startswith({"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[kind])
+    result = json.loads((folder / "result.json").read_text())
+    assert [image["picture"] for image in result["images"]] == [f"mnist-test-3.{kind}", f"mnist-test-8.{kind}"]
+    assert sorted(result["files"]) == sorted(path.name for path in folder.iterdir())
+    cx.redraw(folder, format=kind, dpi=50)
+    assert drawn.read_bytes() == first
+    cx.redraw(folder, dpi=50)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_colours_and_size_change_the_picture_and_no_number(results, tmp_path):
+    folder = shutil.copytree(results["occlusion"][1], tmp_path / "result")
+    numbers = (folder / "arrays.npz").read_bytes(), (folder / "result.json").read_bytes()
+    pictures = {}
+    for options in ({}, {"signed": "PuOr_r"}, {"unsigned": "viridis"}, {"dpi": 100}):
+        path, _ = cx.redraw(folder, **{"dpi": 50} | options)
+        with Image.open(path) as picture:
+            pictures[str(options)] = np.asarray(picture.convert("RGB"), np.int64)
+        assert ((folder / "arrays.npz").read_bytes(), (folder / "result.json").read_bytes()) == numbers
+    plain, signed, unsigned, large = pictures.values()
+    assert np.abs(plain - signed).sum() > 1000
+    assert np.abs(plain - unsigned).sum() > 1000
+    assert abs(large.shape[0] - 2 * plain.shape[0]) <= 1
+    # PuOr runs from orange to purple: where the usual colours are red, it has as much green as red, nearly.
+    reddest = np.unravel_index((plain[..., 0] - plain[..., 1]).argmax(), plain.shape[:2])
+    assert signed[reddest][1] > plain[reddest][1] + 30
+
+
+@pytest.fixture
+def parts(lenet, tmp_path, monkeypatch, cli):
+    """A result of seven digits in parts of four and three."""
+    monkeypatch.setattr(pipeline, "READ", 2)
+    monkeypatch.setattr(pipeline, "PART_IMAGES", 3)
+    digits = [f"mnist:test/{index}" for index in range(7)]
+    assert cli("run", "saliency", *digits, "--dpi", "30")[0] == 0
+    return digits, tmp_path / "cnnexplain-out/saliency"
+
+
+def test_parts_are_put_together_and_drawn_again(lenet, parts):
+    digits, folder = parts
+    whole = cx.explain("saliency", lenet, digits)
+    assert [part.span for part in cx.load_parts(folder)] == [range(4), range(4, 7)]
+    record = Record.load(folder)
+    assert record.explained == whole.explained
+    assert record.facts == whole.facts
+    assert record.span == range(7)
+    np.testing.assert_array_equal(record.arrays["gradient"], whole.arrays["gradient"])
+    np.testing.assert_array_equal(record.images, whole.images)
+    seen = []
+    drawn = cx.redraw(folder, format="svg", progress=lambda *done: seen.append(done))
+    assert [path.name for path in drawn] == [f"mnist-test-{index}.svg" for index in range(7)]
+    assert seen == [(done, 7) for done in range(1, 8)]
+    result = json.loads((folder / "result.json").read_text())
+    assert sorted(result["files"]) == sorted(path.name for path in folder.iterdir())
+    second = json.loads((folder / "result-00002.json").read_text())
+    assert [image["picture"] for image in second["images"]] == ["mnist-test-4.svg", "mnist-test-5.svg", "mnist-test-6.svg"]
+    assert set(second["files"]) == {
+        "arrays-00002.npz",
+        "result-00002.json",
+        *(image["picture"] for image in second["images"]),
+    }
+
+
+def test_the_overview_comes_with_the_first_part_alone(lenet, tmp_path, monkeypatch):
+    monkeypatch.setattr(pipeline, "PART_IMAGES", 1)
+    monkeypatch.setattr(pipeline, "READ", 1)
+    from cnnexplain import report
+
+    writer = report.Writer(tmp_path / "out", TWO, Pictures("png", 40))
+    for record in cx.explain_parts("deconvnet", lenet, TWO, dataset=TWO, maps=1):
+        writer.add(record)
+    first, second = cx.load_parts(tmp_path / "out")
+    assert first.overview()
+    assert second.overview() == {}
+    assert Record.load(tmp_path / "out").facts["over_dataset"] == first.facts["over_dataset"]
+    assert len(cx.redraw(tmp_path / "out", dpi=40)) == 2 + len(first.overview())
+
+
+def test_nothing_changes_where_drawing_fails_or_is_ended(results, tmp_path, monkeypatch):
+    folder = shutil.copytree(results["saliency"][1], tmp_path / "result")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for failure in (KeyboardInterrupt, PluginError("no")):
+
+        def fail(*_, failure=failure, **__):
+            raise failure
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Figure, "savefig", fail)
+            with pytest.raises((KeyboardInterrupt, PluginError)):
+                cx.redraw(folder, format="pdf")
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    (folder / "mnist-test-8.pdf").write_text("mine")
+    with pytest.raises(OutputError, match=r"mnist-test-8\.pdf' exists and is not part of"):
+        cx.redraw(folder, format="pdf")
+    assert (folder / "mnist-test-8.pdf").read_text() == "mine"
+    monkeypatch.setattr(Record, "figure", lambda record, index: Figure((60, 2)))
+    with pytest.raises(OutputError, match="is too large for 1200 dpi; choose a smaller --dpi"):
+        cx.redraw(folder, dpi=1200)
+
+
+def edited(folder, **changes):
+    content = json.loads((folder / "result.json").read_text()) | changes
+    (folder / "result.json").write_text(json.dumps({name: value for name, value in content.items() if value is not None}))
+
+
+def image(folder, **changes):
+    images = json.loads((folder / "result.json").read_text())["images"]
+    edited(folder, images=[images[0] | changes, *images[1:]])
+
+
+def arrays(folder, **changes):
+    with np.load(folder / "arrays.npz") as stored:
+        np.savez(folder / "arrays.npz", **(dict(stored) | changes))
+
+
+def squeezed(folder):
+    with np.load(folder / "arrays.npz") as stored:
+        np.savez_compressed(folder / "arrays.npz", **stored)
+
+
+def lying(folder):
+    """An array whose header promises far more numbers than there are."""
+    with zipfile.ZipFile(folder / "arrays.npz", "w") as archive:
+        header = b"\x93NUMPY\x01\x00"
+        words = b"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 9999999999), }\n"
+        archive.writestr("input.npy", header + len(words).to_bytes(2, "little") + words + bytes(8))
+
+
+DAMAGES = {
+    "no JSON": lambda folder: (folder / "result.json").write_text("{"),
+    "nested too deep": lambda folder: (folder / "result.json").write_text("[" * 100_000),
+    "a list": lambda folder: (folder / "result.json").write_text("[]"),
+    "bytes": lambda folder: (folder / "result.json").write_bytes(b"\xff\xfe\x00"),
+    "no labels": lambda folder: edited(folder, labels=None),
+    "labels of numbers": lambda folder: edited(folder, labels=list(range(10))),
+    "few labels": lambda folder: edited(folder, labels=["zero"]),
+    "no images": lambda folder: edited(folder, images=None),
+    "images of text": lambda folder: edited(folder, images="ab"),
+    "fewer images": lambda folder: edited(folder, images=[]),
+    "files of numbers": lambda folder: edited(folder, files=[1]),
+    "an unknown part": lambda folder: edited(folder, parts=["result-00001.json"]),
+    "a negative class": lambda folder: image(folder, prediction_index=-1),
+    "a class of text": lambda folder: image(folder, prediction_index="3"),
+    "no prediction": lambda folder: image(folder, prediction_index=None),
+    "no probability": lambda folder: image(folder, probability=None),
+    "a picture of none": lambda folder: image(folder, picture=None),
+    "odd input": lambda folder: edited(folder, input={"height": 0, "width": 28, "colour": "grey"}),
+    "an unknown key of the input": lambda folder: edited(folder, input={"depth": 3}),
+    "no span": lambda folder: edited(folder, span=[0]),
+    "options of text": lambda folder: edited(folder, options="crops"),
+    "no arrays": lambda folder: (folder / "arrays.npz").unlink(),
+    "arrays cut off": lambda folder: (folder / "arrays.npz").write_bytes((folder / "arrays.npz").read_bytes()[:500]),
+    "arrays of text": lambda folder: (folder / "arrays.npz").write_text("numbers"),
+    "compressed arrays": squeezed,
+    "a lying header": lying,
+    "pickled arrays": lambda folder: arrays(folder, gradient=np.array([{}, {}])),
+    "other images": lambda folder: arrays(folder, input=np.zeros((2, 5, 5, 1), np.float32)),
+    "images of text in the arrays": lambda folder: arrays(folder, input=np.array(["a", "b"])),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_what_is_damaged_is_said_to_be(results, tmp_path, damage, cli):
+    folder = shutil.copytree(results["saliency"][1], tmp_path / "result")
+    DAMAGES[damage](folder)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(OutputError, match="is damaged: "):
+        Record.load(folder)
+    code, out, err = cli("redraw", str(folder))
+    assert (code, out) == (1, "")
+    assert err.startswith("Error: The ")
+    assert err.count("\n") <= 2
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_foreign_folders_and_wrong_names_get_their_own_words(results, tmp_path, cli):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/notes.txt").touch()
+    assert cli("redraw", "mine")[::2] == (1, "Error: The folder 'mine' holds no result, since it has no result.json.\n")
+    (tmp_path / "mine/result.json").write_text('{"format": "another program"}')
+    assert "'mine/result.json' was not written by cnnexplain" in cli("redraw", "mine")[2]
+    assert cli("redraw", "none")[::2] == (
+        2,
+        "Error: There is no folder 'none'; expected one that a run wrote, such as cnnexplain-out/saliency.\n",
+    )
+    shutil.copytree(results["saliency"][1], tmp_path / "out/saliency")
+    assert "There are results in its folders saliency: name one of them." in cli("redraw", "out")[2]
+    edited(tmp_path / "out/saliency", analysis="lime", plugin={"distribution": "lime-plugin", "version": "2"})
+    code, _, err = cli("redraw", "out/saliency")
+    assert code == 2
+    assert "is of the analysis 'lime', from lime-plugin 2, which is not installed here." in err
+    for words, option in (
+        ("Matplotlib has no colormap 'virdis'. Did you mean 'viridis'?", ["--unsigned", "virdis"]),
+        ("'jpeg' was asked for", ["--format", "jpeg"]),
+        ("a whole number from 20 to 1200 as dpi, but got 5", ["--dpi", "5"]),
+    ):
+        code, _, err = cli("redraw", str(results["saliency"][1]), *option)
+        assert code == 2
+        assert words in err
+
+
+def test_names_in_a_result_reach_no_file_outside_its_folder(results, tmp_path):
+    folder = shutil.copytree(results["saliency"][1], tmp_path / "result")
+    (tmp_path / "mine.png").write_text("mine")
+    image(folder, picture="../mine.png")
+    with pytest.raises(OutputError, match="its pictures are others than were written"):
+        cx.redraw(folder)
+    shutil.copy(folder / "arrays.npz", tmp_path)
+    edited(folder, files=["../arrays.npz", "result.json"])
+    with pytest.raises(OutputError, match="is damaged"):
+        Record.load(folder)
+    assert (tmp_path / "mine.png").read_text() == "mine"
+
+
+WITHOUT_KERAS = """
+import sys
+
+class Absent:
+    def find_spec(self, name, *_):
+        if name.partition(".")[0] in ("keras", "tensorflow", "jax", "torch"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Absent())
+from cnnexplain import cli
+sys.exit(max(cli.main(["redraw", folder, "--dpi", "40"]) for folder in sys.argv[1:]))
+"""
+
+
+def test_every_analysis_is_drawn_again_without_keras(results, tmp_path):
+    folders = [shutil.copytree(folder, tmp_path / name) for name, (_, folder) in results.items()]
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_KERAS, *map(str, folders)], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("Drew ") == len(folders)
+
+
+def test_the_command_line_and_save_take_format_and_dpi(cli, lenet, tmp_path):
+    assert cli("run", "saliency", "--format", "svg", "--dpi", "40")[0] == 0
+    assert (tmp_path / "cnnexplain-out/saliency/mnist-test-42.svg").exists()
+    record = cx.explain("saliency", lenet, "mnist:test/42")
+    small, large = (record.save(tmp_path / str(dpi), dpi=dpi)[0] for dpi in (40, 80))
+    with Image.open(small) as one, Image.open(large) as two:
+        assert np.abs(np.array(two.size) - 2 * np.array(one.size)).max() <= 1
+    with pytest.raises(UsageError, match="'gif' was asked for"):
+        record.save(tmp_path / "gif", format="gif")
+    assert not (tmp_path / "gif").exists()
+    assert saved.load(tmp_path / "40").labels == lenet.labels

@@ -1,0 +1,46 @@
+"""The documentation as a site: built strictly, it asks nothing of another address."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+FETCHED = (
+    r"""<(?:script|img|iframe|source)\b[^>]*\bsrc=["']?([^"' >]+)|<link\b[^>]*\bhref=["']?([^"' >]+)|url\(["']?([^"')]+)"""
+)
+"""What a browser fetches of a page or style sheet by itself."""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """Built by a process in which an import of Keras fails, since the site is read from the code and runs none of it."""
+    built = tmp_path_factory.mktemp("site")
+    program = (
+        "import sys; sys.modules['keras'] = None; from mkdocs.__main__ import cli; "
+        f"cli(['build', '--strict', '--quiet', '--site-dir', {str(built)!r}])"
+    )
+    root = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
+    done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{done.stdout}{done.stderr}\nThe site needs: pip install '.[docs]'"
+    return built
+
+
+@pytest.mark.slow
+def test_the_site_is_built_strictly_and_fetches_nothing_from_elsewhere(site):
+    pages = [*site.rglob("*.html"), *site.rglob("*.css")]
+    assert len(pages) > 10
+    fetched = {next(filter(None, found)) for page in pages for found in re.findall(FETCHED, page.read_text())}
+    assert any(address.endswith(".css") for address in fetched)
+    assert [address for address in fetched if re.match(r"(https?:)?//", address)] == []
+
+
+@pytest.mark.slow
+def test_formulas_are_mathml_and_markers_are_replaced(site):
+    text = (site / "analyses" / "occlusion.html").read_text()
+    assert '<math xmlns="http://www.w3.org/1998/Math/MathML" display="block">' in text
+    for page in site.rglob("*.html"):
+        assert "arithmatex" not in page.read_text()
+        assert not re.search(r"<!-- (about|options|file):", page.read_text())
+    assert list(site.rglob("*.py")) == []

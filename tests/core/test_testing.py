@@ -1,0 +1,375 @@
+"""Analyses that are broken in one way each, and the check that finds it: that one and no other."""
+
+import functools
+import json
+from typing import Annotated, Literal
+
+import numpy as np
+import pytest
+
+from cnnexplain import registry, specimens, testing
+from cnnexplain.errors import PluginError, UsageError
+from cnnexplain.plugin import Analysis, Option, Result
+from cnnexplain.registry import Offers, Plugin, Registry
+
+made = functools.cache(specimens.made)
+ELSEWHERE = ("imports", "help", "backends")
+"""Checks that look at the installed plugin in a process of its own."""
+
+Power = Annotated[float, Option("What the products are raised to.", min=0.5, max=4)]
+Sign = Annotated[Literal["both", "above"], Option("Which products count: 'both' signs, or those 'above' zero.")]
+
+
+def product(classifier, images, targets):
+    return images * classifier.gradient(images, targets)
+
+
+def run(classifier, images, targets, *, power: Power = 1.0, sign: Sign = "both"):
+    """How strongly each pixel bears on the score."""
+    found = product(classifier, images, targets)
+    kept = np.abs(found) if sign == "both" else np.maximum(found, 0)
+    return Result({"map": kept.max(axis=-1) ** power}, {"sum": [float(each.sum()) for each in found]})
+
+
+def draw(record, index):
+    from cnnexplain import draw
+
+    figure, (panel,) = draw.row(1, record)
+    draw.unsigned(panel, record.arrays["map"][index], "logits", bar=False)
+    return figure
+
+
+FIELDS = {
+    "name": "probe",
+    "run": run,
+    "draw": draw,
+    "paper": "Nobody 2026",
+    "note": "It does not show why.",
+    "reading": "Bright pixels matter.",
+    "maps": {"map": "logits"},
+}
+
+
+def returns(make):
+    """run() with another result, made of what it is given and of the usual one."""
+
+    def broken(classifier, images, targets, *, power: Power = 1.0, sign: Sign = "both"):
+        """How strongly each pixel bears on the score."""
+        return make(classifier, images, targets, run(classifier, images, targets, power=power, sign=sign))
+
+    return {"run": broken}
+
+
+def mapped(make):
+    """run() whose map is made of the usual one and of the images."""
+    return returns(
+        lambda classifier, images, targets, usual: Result({"map": make(usual.arrays["map"], images)}, usual.facts)
+    )
+
+
+def spoilt(classifier, images, targets, usual):
+    images *= np.float32(0.5)
+    return usual
+
+
+def forced(classifier, images, targets, usual):
+    images.flags.writeable = True
+    return spoilt(classifier, images, targets, usual)
+
+
+def frozen(classifier, images, targets, usual):
+    if classifier.name == "branches":
+        classifier.model.layers[1].trainable = False
+    return usual
+
+
+def trained(classifier, images, targets, usual):
+    if classifier.name == "branches":
+        classifier.model(images, training=True)
+    return usual
+
+
+def moved(classifier, images, targets, usual):
+    if classifier.name == "branches":
+        classifier.model.weights[-2].assign(classifier.model.weights[-2] + 1)
+    return usual
+
+
+def untargeted(classifier, images, targets, *, power: Power = 1.0, sign: Sign = "both"):
+    """How strongly each pixel bears on the score."""
+    return run(classifier, images, np.zeros_like(targets), power=power, sign=sign)
+
+
+def worded(classifier, images, targets, *, fill: Annotated[str, Option("What hides: 'black' or 'white'.")] = "black"):
+    """How strongly each pixel bears on the score."""
+    return Result({"map": product(classifier, images, targets).max(axis=-1) * {"black": 1, "white": 2}[fill]})
+
+
+def divided(classifier, images, targets, *, parts: Annotated[int, Option("How many parts.", min=0)] = 3):
+    """How strongly each pixel bears on the score."""
+    return Result({"map": product(classifier, images, targets).max(axis=-1), "parts": np.full(len(images), 12 // parts)})
+
+
+def idle(classifier, images, targets, *, exact: Annotated[bool, Option("Whether to be exact.")] = False):
+    """How strongly each pixel bears on the score."""
+    return Result({"map": product(classifier, images, targets).max(axis=-1)})
+
+
+def keyed(classifier, images, targets, usual):
+    return Result(usual.arrays, {"sums": [{0: float(each.sum())} for each in usual.arrays["map"]]})
+
+
+def draw_keyed(record, index):
+    figure = draw(record, index)
+    figure.suptitle(str(record.facts["sums"][index][0]))
+    return figure
+
+
+def draw_scaled(record, index):
+    from cnnexplain import draw
+
+    image = record.images[index, ..., 0]
+    figure, (panel,) = draw.row(1, record)
+    draw.unsigned(panel, (image - image.min()) / (image.max() - image.min()), "", bar=False)
+    return figure
+
+
+def draw_the_first(record, index):
+    return draw(record, index) if index == 0 else None
+
+
+def draw_over(record, index):
+    record.arrays["map"][index] /= 2
+    return draw(record, index)
+
+
+def draw_warning(record, index):
+    figure = draw(record, index)
+    figure.suptitle("中")
+    return figure
+
+
+seen = {}
+
+
+def draw_remembered(record, index):
+    """Draws what the process remembers of the arrays, which those that were saved are not."""
+    figure = draw(record, index)
+    figure.suptitle("remembered" if seen.setdefault("arrays", record.arrays) is record.arrays else "forgotten")
+    return figure
+
+
+BROKEN = {
+    "no reading": ({"reading": ""}, "declaration", "Its reading is ''; expected a sentence on how to read the pictures"),
+    "no note": ({"note": "mind"}, "declaration", "Its note is 'mind'; expected a sentence on what the pictures don't show"),
+    "no year": ({"paper": "Nobody"}, "declaration", "Its paper is 'Nobody'; expected authors, year and number"),
+    "no unit": ({"maps": {"map": ""}}, "declaration", "the unit ''"),
+    "not finite": (mapped(lambda usual, images: usual * np.nan), "results", "not finite (NaN or infinity) in 'map'"),
+    "no JSON": (
+        returns(lambda c, i, t, usual: Result(usual.arrays, {"sum": list(usual.arrays["map"].sum(axis=(1, 2)))})),
+        "results",
+        "the fact 'sum', which is no JSON",
+    ),
+    "nothing found": (
+        {**returns(lambda c, i, t, usual: Result({}, usual.facts)), "maps": {}, "draw": lambda record, index: 1},
+        "results",
+        "Its result has no arrays",
+    ),
+    "no map": ({"maps": {"mop": "logits"}}, "maps", "It names 'mop' among its maps, but returns map"),
+    "no pixels": (
+        {
+            **returns(lambda c, i, t, usual: Result({**usual.arrays, "image": i}, usual.facts)),
+            "maps": {"image": "logits"},
+        },
+        "maps",
+        r"'image' is float32 of shape (3, 28, 28, 1); expected real numbers (3, 28, 28)",
+    ),
+    "images overwritten": (returns(spoilt), "results", "read-only"),
+    "images forced": (returns(forced), "images", "run() changed the images"),
+    "frozen": (returns(frozen), "model", "It changed the user's model: its configuration, what of it is trainable"),
+    "trained": (returns(trained), "model", "moving_mean"),
+    "weights": (returns(moved), "model", "the weight scores/kernel"),
+    "unseeded": (
+        mapped(lambda usual, images: usual + np.random.default_rng().uniform(0, 1, usual.shape)),
+        "repeats",
+        "The same images give something else the second time: 'map' differs by up to",
+    ),
+    "normalised": (
+        mapped(lambda usual, images: usual / max(usual.max(), 1e-9)),
+        "neighbours",
+        "What is found for an image depends on which others are explained with it: 'map' differs",
+    ),
+    "shared out": (mapped(lambda usual, images: usual / len(usual)), "batch", "'map' differs by up to"),
+    "noise by place": (
+        mapped(lambda usual, images: usual * np.random.default_rng(0).uniform(0.5, 1, usual.shape)),
+        "batch",
+        "draw random numbers for one image",
+    ),
+    "another class": ({"run": untargeted}, "target", "Explaining class 0 and class 1 gives the same numbers"),
+    "the first alone": ({"draw": draw_the_first}, "drawing", "returned None; expected a Matplotlib figure"),
+    "drawn over": ({"draw": draw_over}, "drawing", "Drawing changed the arrays"),
+    "no such letter": ({"draw": draw_warning}, "drawing", "missing from font"),
+    "keys": ({**returns(keyed), "draw": draw_keyed}, "saved", "KeyError: 0"),
+    "a memory": ({"draw": draw_remembered}, "saved", "comes out otherwise"),
+    "0 / 0": ({"draw": draw_scaled}, "plain", "invalid value encountered in divide"),
+    "any word": ({"run": worded}, "options", "--fill 'no such value', which its declaration allows, ends in: run() of"),
+    "a bound": (
+        {"run": divided},
+        "options",
+        "--parts 0, which its declaration allows, ends in: run() of 'probe' failed: Zero",
+    ),
+    "no effect": ({"run": idle}, "choices", "--exact changes neither numbers nor pictures"),
+    "square images": (
+        mapped(lambda usual, images: usual + usual.transpose(0, 2, 1)),
+        "models",
+        "For a model of colour, taller than wide",
+    ),
+}
+
+CHANGING = ("frozen", "trained", "weights")
+"""Those that change a model, and need one of their own."""
+
+
+@pytest.fixture
+def outcomes(lenet, monkeypatch):
+    """The outcomes of all checks of an analysis that is made of these fields, by name."""
+
+    def look(fields, models=made):
+        seen.clear()
+        analysis = Analysis(**{**FIELDS, **fields})
+        offers = Offers("an analysis", {"probe": analysis}, {"probe": Plugin("probe", "probe", "1")})
+        monkeypatch.setattr(registry, "load", lambda: Registry(offers, Offers("a model")))
+        monkeypatch.setattr(specimens, "made", models)
+        candidate = testing.Candidate(analysis)
+        candidate.lenet = lenet
+        names = [check.name for check in testing.checks(analysis) if check.name not in ELSEWHERE]
+        return {name: candidate.outcome(name) for name in names}
+
+    return look
+
+
+def test_a_sound_analysis_passes(outcomes):
+    found = outcomes({})
+    assert {name: outcome.words for name, outcome in found.items()} == dict.fromkeys(found, "")
+    assert [name for name in found if name not in ELSEWHERE] == [
+        check.name for check in testing.CHECKS if check.name not in ELSEWHERE
+    ]
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_what_is_broken_is_found_by_the_check_for_it_and_by_no_other(outcomes, kind):
+    fields, check, words = BROKEN[kind]
+    found = outcomes(fields, specimens.made if kind in CHANGING else made)
+    assert {name: outcome.words for name, outcome in found.items() if outcome.passed is False} == {check: found[check].words}
+    assert words in found[check].words
+    needing = {name for name, outcome in found.items() if outcome.passed is None}
+    assert all(found[name].words.startswith("not made, since '") for name in needing)
+
+
+GOOD = """
+from cnnexplain.plugin import Analysis, Option, Result, hookimpl
+
+def run(classifier, images):
+    "Which pixels are bright."
+    return Result({"map": images.mean(axis=-1)})
+
+def draw(record, index):
+    from cnnexplain import draw
+    figure, (panel,) = draw.row(1, record)
+    draw.unsigned(panel, record.arrays["map"][index], "brightness")
+    return figure
+
+@hookimpl
+def cnnexplain_analyses():
+    return [Analysis("brightness", run, draw, "Nobody 2026", note="It asks no model.", reading="Bright is bright.")]
+"""
+
+
+@pytest.fixture
+def fresh():
+    registry.load.cache_clear()
+    yield
+    registry.load.cache_clear()
+
+
+OPTION = "from typing import Annotated\ndef run(classifier, images, *, gain: Annotated[float, Option({})] = 1.0):"
+
+DECLARED = {
+    "imports": ("import matplotlib\n" + GOOD, "Declaring it imports matplotlib, for which every command would wait"),
+    "help": (
+        GOOD.replace("def run(classifier, images):", OPTION.format("'A \\x1b[31mred word.'")),
+        "expected a sentence",
+    ),
+}
+
+
+@pytest.mark.parametrize("check", ["imports", "help"])
+def test_a_process_of_its_own_tells_what_is_wrong_with_the_declaration(install, fresh, check):
+    code, words = DECLARED[check]
+    install("bright-maker", code, point="bright", module=f"declared_{check}")
+    candidate = testing.Candidate(testing.find("brightness")[0])
+    found = {name: candidate.outcome(name) for name in ("declaration", "imports", "help")}
+    assert [name for name, outcome in found.items() if outcome.passed is False] == [check]
+    assert words in found[check].words
+
+
+@pytest.mark.slow
+def test_another_backend_tells_what_works_on_one_alone(install, fresh, monkeypatch):
+    other = "import keras\n    images = images + (keras.backend.backend() != 'tensorflow')\n    return Result"
+    install("bright-maker", GOOD.replace("return Result", other), point="bright", module="one_backend")
+    monkeypatch.setattr(testing, "BACKENDS", {"tensorflow": "", "jax": ""})
+    candidate = testing.Candidate(testing.find("brightness")[0])
+    assert candidate.outcome("models").passed
+    assert "On jax it finds something else than on tensorflow: 'branches/map' differs" in candidate.outcome("backends").words
+
+
+def test_a_name_stands_for_an_analysis_a_plugin_or_a_distribution(install, fresh):
+    install("bright-maker", GOOD, point="bright", module="good_one")
+    for name in ("brightness", "bright", "bright-maker"):
+        assert [analysis.name for analysis in testing.find(name)] == ["brightness"]
+    assert {"saliency", "occlusion"} <= {analysis.name for analysis in testing.find("cnnexplain")}
+    with pytest.raises(UsageError, match="'keras-applications' offers models and no analysis"):
+        testing.find("keras-applications")
+    with pytest.raises(UsageError, match=r"installed as 'salency'\. Did you mean 'saliency'\? Install it first"):
+        testing.find("salency")
+
+
+def test_a_broken_plugin_is_named_with_its_cause(install, fresh):
+    install("bad-maker", "import nothing_at_all", point="bad", module="bad_one")
+    with pytest.raises(PluginError, match=r"plugin 'bad' of bad-maker 1\.5: ModuleNotFoundError"):
+        testing.find("bad")
+
+
+def test_the_command_says_what_it_found(cli, install, fresh, monkeypatch):
+    monkeypatch.setattr(testing, "BACKENDS", {"tensorflow": ""})
+    install("bright-maker", GOOD, point="bright", module="good_two")
+    code, out, _ = cli("check-plugin", "bright-maker")
+    lines = [line.split() for line in out.splitlines()]
+    assert code == 0
+    assert [words[:2] for words in lines[:-1]] == [
+        ["✓", check.name] for check in testing.checks(testing.find("brightness")[0])
+    ]
+    assert out.splitlines()[-1] == f"brightness passes all {len(lines) - 1} checks."
+    assert cli("check-plugin", "nothing")[0] == 2
+
+
+def test_the_command_fails_where_a_check_does(cli, install, fresh, monkeypatch):
+    monkeypatch.setattr(testing, "BACKENDS", {"tensorflow": ""})
+    install("bright-maker", GOOD.replace("images.mean(axis=-1)", "images * float('nan')"), point="bright", module="bad_two")
+    code, out, _ = cli("check-plugin", "brightness")
+    assert code == 1
+    assert "✗ results" in out
+    assert "– images       not made, since 'results' did not pass" in out
+    assert out.splitlines()[-1] == "brightness fails 1 of 14 checks: results."
+
+
+def test_importing_it_imports_nothing_heavy(shell):
+    program = (
+        "import sys, json, cnnexplain.testing; print(json.dumps([name for name in sys.argv[1:] if name in sys.modules]))"
+    )
+    assert json.loads(shell("-c", program, *testing.HEAVY, "pytest").stdout) == []
+
+
+def test_an_unknown_check_can_not_be_skipped():
+    with pytest.raises(UsageError, match=r"no check 'backend'\. Did you mean 'backends'"):
+        testing.conformance("saliency", skip=["backend"])
