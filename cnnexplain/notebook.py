@@ -38,7 +38,7 @@ def progress(what: str) -> Callable[[int, int], None]:
         bar = f'<progress value="{done}" max="{total}" aria-label="{what}"></progress> {what}: {done / total:.0%}'
         page = HTML("" if ended else bar)
         if handle is None:
-            handle = display(page, display_id=True)
+            handle = display(page, display_id=True)  # type: ignore[no-untyped-call]
         else:
             handle.update(page)
 
