@@ -36,7 +36,7 @@ def progress(what: str) -> Callable[[int, int], None]:
             return
         last = now
         bar = f'<progress value="{done}" max="{total}" aria-label="{what}"></progress> {what}: {done / total:.0%}'
-        page = HTML("" if ended else bar)
+        page = HTML("" if ended else bar)  # type: ignore[no-untyped-call]
         if handle is None:
             handle = display(page, display_id=True)  # type: ignore[no-untyped-call]
         else:
