@@ -13,6 +13,7 @@ import math
 import os
 import platform
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -251,11 +252,14 @@ def _images(found: Sequence[Drawn], classifier: Classifier) -> list[dict[str, An
     if not entries:
         return []
     firsts = [(each.record, index) for (each, index), *_ in entries.values()]
+    short = Counter(draw.source(name) for name, _ in entries)
     probabilities = classifier.predict(np.stack([record.images[index] for record, index in firsts]))
     signed = _signed([each.record for each in found])
     return [
         {
-            "source": record.explained[index].source,
+            "source": source,
+            # A file is called without its folder where no other one is called so.
+            "name": draw.source(source.name) if short[draw.source(source.name)] == 1 else source.name,
             "picture": _data("image/png", _pixels(record, index)),
             "height": record.preprocess.height,
             "width": record.preprocess.width,
@@ -266,6 +270,7 @@ def _images(found: Sequence[Drawn], classifier: Classifier) -> list[dict[str, An
             "maps": [one for drawn, place in here for one in _maps(drawn.record, place, signed)],
         }
         for (record, index), each, here in zip(firsts, probabilities, entries.values(), strict=True)
+        for source in [record.explained[index].source]
     ]
 
 
@@ -365,6 +370,7 @@ def _maps(record: Record, index: int, signed: Mapping[tuple[str, str], bool]) ->
             "target": target,
             "unit": record.analysis.maps[name],
             "signed": signed[record.analysis.name, name],
+            "limit": draw.ceiling(record.arrays[name][index]),
             # Little-endian whatever the machine, as the script reads them.
             "values": _base64(record.arrays[name][index].astype("<f4").tobytes()),
         }
@@ -452,8 +458,8 @@ def _pixels(record: Record, index: int) -> bytes:
 
 def _colours(kind: str) -> str:
     """The 256 colours of a kind of maps as their red, green and blue bytes."""
-    colours = mpl.colormaps[getattr(draw.palette(), kind)](np.arange(256) / 255, bytes=True)
-    return _base64(np.ascontiguousarray(np.asarray(colours)[:, :3], np.uint8).tobytes())
+    colours = mpl.colormaps[getattr(draw.palette(), kind)](np.linspace(0, 1, 256))[:, :3]
+    return _base64(np.round(255 * colours).astype(np.uint8).tobytes())
 
 
 def _base64(data: bytes) -> str:

@@ -16,7 +16,7 @@ clf = cx.load()
 
 figures = {}
 for name in (
-    *("saliency", "occlusion", "intermediate-outputs", "inversion"),
+    *("saliency", "occlusion", "gradcam", "intermediate-outputs", "inversion"),
     *("smoothgrad", "integrated-gradients", "gradient-x-input", "rise"),
 ):
     figures[name] = cx.explain(name, clf, "mnist:test/42").figure()
