@@ -65,7 +65,7 @@ def make(folder: Path) -> None:
             os.chdir(place)
             if main(shlex.split(command)[1:]) != 0:
                 sys.exit(f"failed: {command}")
-            _shrink(place / "cnnexplain-out" / file, folder / f"{name}.png")
+            _shrink(place / "cnnexplain-out" / file, folder / f"{name}.webp")
 
 
 def _shrink(drawn: Path, kept: Path) -> None:
@@ -73,7 +73,7 @@ def _shrink(drawn: Path, kept: Path) -> None:
         plain = picture.convert("RGB")
     width = min(WIDTH, plain.width)
     height = round(plain.height * width / plain.width)
-    plain.resize((width, height), Image.Resampling.LANCZOS).save(kept, optimize=True)
+    plain.resize((width, height), Image.Resampling.LANCZOS).save(kept, lossless=True, method=6)
 
 
 if __name__ == "__main__":
