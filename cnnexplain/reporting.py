@@ -56,14 +56,13 @@ def command_line(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
             words.append(flag if value else f"--no-{name}")
         else:
             values = value if isinstance(value, list | tuple) else [value]
-            # As one word, so that a value that begins with a hyphen is none of the options.
-            words += [
-                f"{flag}={each}" if str(each).startswith("-") else f"{flag} {shlex.quote(str(each))}" for each in values
-            ]
+            for each in map(str, values):
+                # As one word, so that a value that begins with a hyphen is none of the options.
+                words += [f"{flag}={each}"] if each.startswith("-") else [flag, each]
     images = given.get("images") or [datasets.SAMPLE]
     if any(image.startswith("-") for image in images):
         words.append("--")
-    return " ".join([*words, *map(shlex.quote, images)])
+    return shlex.join([*words, *images])
 
 
 def _analyses(names: Sequence[str] | None) -> list[Analysis]:

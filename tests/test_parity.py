@@ -75,6 +75,10 @@ def test_the_analyses_of_the_lenet_agree(explained):
     options = {
         "intermediate-outputs": {},
         "saliency": {"crops": "ten"},
+        "smoothgrad": {"samples": 5},
+        "integrated-gradients": {"steps": 8},
+        "gradient-x-input": {},
+        "rise": {"masks": 30},
         "occlusion": {"stride": 3, "layer": "relu2"},
         "gradcam": {"method": "gradcam++"},
         "deconvnet": {"rule": ["deconvnet", "guided", "gradient"], "maps": 3},
@@ -91,6 +95,10 @@ def test_the_analyses_of_a_network_for_photographs_agree(explained, folder):
     options = {
         "intermediate-outputs": {"layer": ["stem_bn", "average", "logits"]},
         "saliency": {},
+        "smoothgrad": {"samples": 2},
+        "integrated-gradients": {"steps": 3},
+        "gradient-x-input": {"baseline": "grey"},
+        "rise": {"masks": 4},
         "occlusion": {"patch": 112, "stride": 112},
         "gradcam": {"method": "layercam", "layer": "block5c_add"},
         "deconvnet": {"layer": ["block2a_depthwise_relu"], "maps": 1},

@@ -20,7 +20,7 @@
   function largest(values) {
     let found = 0;
     for (const value of values) found = Math.max(found, Math.abs(value));
-    return found || 1;
+    return found;
   }
 
   function grey(image, width, height) {
@@ -62,8 +62,10 @@
       picture.data.set([table[3 * index], table[3 * index + 1], table[3 * index + 2], 255], 4 * index);
     }
     context.putImageData(picture, 0, 0);
-    map.figure.querySelector(".low").textContent = map.signed ? words(-map.limit) : "0";
-    map.figure.querySelector(".high").textContent = words(map.limit);
+    // A few extreme pixels may lie beyond the ends, as in the pictures.
+    const beyond = map.largest > map.limit;
+    map.figure.querySelector(".low").textContent = map.signed ? (beyond ? "≤ " : "") + words(-map.limit) : "0";
+    map.figure.querySelector(".high").textContent = (beyond ? "≥ " : "") + words(map.limit);
   }
 
   async function start(group) {
@@ -81,7 +83,7 @@
       const canvas = figure.querySelector(".stage canvas");
       canvas.width = width;
       canvas.height = height;
-      return { ...data, figure, numbers, canvas, bar: figure.querySelector(".bar"), own: largest(numbers) };
+      return { ...data, figure, numbers, canvas, bar: figure.querySelector(".bar"), own: data.limit, largest: largest(numbers) };
     });
     let row = Math.floor(height / 2);
     let column = Math.floor(width / 2);

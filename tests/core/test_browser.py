@@ -1,0 +1,269 @@
+"""A report in headless Chromium, from a file: its maps are read with pointer and keys, and it fits every screen."""
+
+import base64
+import io
+import os
+import shutil
+
+import numpy as np
+import pages
+import pytest
+from PIL import Image
+
+import cnnexplain as cx
+from cnnexplain import draw
+
+SWITCHES = (
+    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage"),
+)
+VALUES = np.random.default_rng(1).normal(0, 3, (1, pages.HEIGHT, pages.WIDTH)).astype(np.float32)
+FAR = (VALUES**2 * 1e-5).astype(np.float32)
+
+
+def needed(name):
+    """The path of a program; without it the test is skipped, but where CI is set it fails."""
+    path = shutil.which(name)
+    if path is None and os.environ.get("CI"):
+        pytest.fail(f"CI needs {name}.")
+    return path or pytest.skip(f"{name} is not installed.")
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    chromium, driver = needed("chromium"), needed("chromedriver")
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for switch in (*SWITCHES, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(switch)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    opened = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    yield opened
+    opened.quit()
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """A report of hostile names, with two maps of one unit that differ much in size."""
+    word = pages.HOSTILE
+    made = pages.analysis(word=word, maps={"signed_map": "volts", "unsigned_map": "volts"})
+    labels = tuple(f"{label}{word}" for label in ("cat", "dog", "owl"))
+    record = pages.record(
+        [f"one{word}.png"],
+        made=made,
+        labels=labels,
+        arrays={"signed_map": VALUES, "unsigned_map": FAR},
+        facts={word: [word]},
+    )
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    return cx.write_report(path, pages.Stand(labels=labels), [record])
+
+
+@pytest.fixture
+def opened(browser, report):
+    """The report as it is opened from the disk, on a desktop."""
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
+    resize(browser, 1200)
+    show(browser, report)
+    return browser
+
+
+def show(browser, path):
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    browser.get_log("browser")
+    browser.get(path.as_uri())
+    WebDriverWait(browser, 20).until(
+        lambda browser: browser.execute_script(
+            "return [...document.querySelectorAll('.maps')].every((each) => !each.hidden)"
+        )
+    )
+
+
+def resize(browser, width, mobile=False):
+    screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": mobile}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+
+
+def find(browser, selector):
+    return browser.find_elements("css selector", selector)
+
+
+def text(browser, selector):
+    return [each.get_attribute("textContent").strip() for each in find(browser, selector)]
+
+
+def pixels(browser, number):
+    """What is painted on a map's canvas, (H, W, 3)."""
+    address = browser.execute_script(
+        "return document.querySelectorAll('.stage canvas')[arguments[0]].toDataURL('image/png')", number
+    )
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2]))).convert("RGB")).astype(int)
+
+
+def set_blend(browser, value):
+    browser.execute_script(
+        "const slider = document.querySelector('.blend'); slider.value = arguments[0];"
+        "slider.dispatchEvent(new Event('input'))",
+        value,
+    )
+
+
+def words(value):
+    """A value as the page writes it: four digits that count."""
+    size = abs(float(value))
+    if size != 0 and (size < 1e-3 or size >= 1e5):
+        mantissa, exponent = f"{float(value):.3e}".split("e")
+        return f"{mantissa}e{int(exponent):+d}".replace("-", "−")
+    return f"{float(f'{float(value):.4g}'):g}".replace("-", "−") if size else "0"
+
+
+def test_nothing_is_refused_run_or_fetched(opened):
+    assert opened.get_log("browser") == []
+    assert opened.execute_script("return window.hacked") is None
+    fetched = opened.execute_script("return performance.getEntriesByType('resource').map((each) => each.name)")
+    assert [name for name in fetched if not name.startswith("data:")] == []
+    # The policy is in force: what isn't ours does not run, nor load.
+    opened.execute_script(
+        "const script = document.createElement('script'); script.textContent = 'window.hacked = 1';"
+        "document.body.append(script);"
+        "const picture = new Image(); picture.src = 'http://127.0.0.1:9/x.png'; document.body.append(picture)"
+    )
+    assert opened.execute_script("return window.hacked") is None
+    logged = " ".join(each["message"] for each in opened.get_log("browser"))
+    assert "script-src" in logged
+    assert "img-src" in logged
+
+
+def test_the_pointer_reads_the_value_of_the_pixel_under_it(opened):
+    from selenium.webdriver import ActionChains
+
+    canvas = find(opened, ".stage canvas")[0]
+    opened.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", canvas)
+    size = canvas.size
+    for row, column in ((0, 0), (2, 5), (pages.HEIGHT - 1, pages.WIDTH - 1)):
+        right = round((column + 0.5) * size["width"] / pages.WIDTH - size["width"] / 2)
+        down = round((row + 0.5) * size["height"] / pages.HEIGHT - size["height"] / 2)
+        ActionChains(opened).move_to_element_with_offset(canvas, right, down).perform()
+        (readout,) = text(opened, ".readout")
+        assert readout == f"made-map, signed map: {words(VALUES[0, row, column])} volts at row {row}, column {column}"
+        # The same pixel in all the maps.
+        assert text(opened, ".value") == [words(VALUES[0, row, column]), words(FAR[0, row, column])]
+
+
+def test_the_keys_read_the_values_too(opened):
+    from selenium.webdriver import Keys
+
+    canvas = find(opened, ".stage canvas")[1]
+    # From the slider on with the tab key: over the choice of the scale and the first map.
+    find(opened, ".blend")[0].send_keys(Keys.TAB, Keys.TAB)
+    opened.switch_to.active_element.send_keys(Keys.TAB)
+    assert opened.switch_to.active_element == canvas or opened.switch_to.active_element == find(opened, ".stage canvas")[0]
+    canvas.send_keys(Keys.ARROW_LEFT, Keys.ARROW_UP)
+    row, column = pages.HEIGHT // 2 - 1, pages.WIDTH // 2 - 1
+    assert text(opened, ".readout") == [
+        f"made-map, unsigned map: {words(FAR[0, row, column])} volts at row {row}, column {column}"
+    ]
+    canvas.send_keys(Keys.SHIFT + Keys.ARROW_RIGHT)
+    assert text(opened, ".readout")[0].endswith(f"column {pages.WIDTH - 1}")
+    canvas.send_keys(Keys.ARROW_RIGHT, *[Keys.ARROW_DOWN] * 20)
+    assert text(opened, ".readout")[0].endswith(f"row {pages.HEIGHT - 1}, column {pages.WIDTH - 1}")
+    outline = opened.execute_script("return getComputedStyle(document.activeElement).outlineStyle")
+    assert outline == "solid"
+
+
+def test_the_slider_goes_from_the_image_to_the_map_in_the_palettes_colours(opened):
+    import matplotlib as mpl
+
+    set_blend(opened, 100)
+    for number, (values, low, high) in enumerate(
+        [(VALUES[0], -draw.ceiling(VALUES), draw.ceiling(VALUES)), (FAR[0], 0, draw.ceiling(FAR))]
+    ):
+        colours = mpl.colormaps[draw.DEFAULT.unsigned if number else draw.DEFAULT.signed]
+        expected = 255 * colours((values - low) / (high - low))[..., :3]
+        # An entry of the palette more or less.
+        assert np.abs(pixels(opened, number) - expected).max() <= 6
+    full = pixels(opened, 0)
+    set_blend(opened, 0)
+    image = np.round(255 * np.linspace(0, 1, pages.HEIGHT * pages.WIDTH)).reshape(pages.HEIGHT, pages.WIDTH, 1)
+    assert np.abs(pixels(opened, 0) - image).max() <= 1
+    set_blend(opened, 40)
+    assert np.abs(pixels(opened, 0) - (0.4 * full + 0.6 * image)).max() <= 1.5
+
+
+def test_maps_of_one_unit_can_share_a_scale(opened):
+    own, other = draw.ceiling(VALUES), draw.ceiling(FAR)
+    # The largest value lies a little beyond what is drawn, as in the pictures.
+    ends = [f"≤ −{words(own)}", "0"], [f"≥ {words(own)}", f"≥ {words(other)}"]
+    assert (text(opened, ".low"), text(opened, ".high")) == ends
+    set_blend(opened, 100)
+    before = pixels(opened, 1)
+    find(opened, ".scale[value=shared]")[0].click()
+    assert (text(opened, ".low"), text(opened, ".high")) == ([f"≤ −{words(own)}", "0"], [f"≥ {words(own)}", words(own)])
+    # What is small beside the other map is at the dark end now.
+    assert pixels(opened, 1).max() < 20 < before.max()
+    find(opened, ".scale[value=own]")[0].click()
+    np.testing.assert_array_equal(pixels(opened, 1), before)
+
+
+@pytest.mark.parametrize("width", [390, 320, 1200])
+def test_nothing_makes_the_page_wider_than_the_screen(opened, width):
+    resize(opened, width, mobile=width < 400)
+    wide = opened.execute_script("return [document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+    assert wide[0] <= wide[1] <= width
+
+
+def luminance(colour):
+    channels = [float(each) / 255 for each in colour.partition("(")[2].rstrip(")").split(",")[:3]]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_words_stand_out_from_their_ground_by_day_and_by_night(opened, scheme):
+    opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
+    colour = "return getComputedStyle(document.querySelector(arguments[0]))[arguments[1]]"
+    ground = luminance(opened.execute_script(colour, "body", "backgroundColor"))
+    assert (ground < 0.05) == (scheme == "dark")
+    card = luminance(opened.execute_script(colour, "article", "backgroundColor"))
+    for selector, behind in (("body", ground), (".lead", ground), ("nav a", ground), (".limits", card), (".shows", card)):
+        above = luminance(opened.execute_script(colour, selector, "color"))
+        low, high = sorted([above, behind])
+        assert (high + 0.05) / (low + 0.05) >= 4.5, selector  # WCAG 2.1, AA.
+
+
+def test_in_print_the_pictures_stay_and_what_is_to_be_moved_goes(opened):
+    opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    shown = "return [...document.querySelectorAll(arguments[0])].map((each) => getComputedStyle(each).display)"
+    assert set(opened.execute_script(shown, ".maps, nav")) == {"none"}
+    assert "none" not in opened.execute_script(shown, ".picture, .seen img, .limits")
+    assert base64.b64decode(opened.execute_cdp_cmd("Page.printToPDF", {})["data"]).startswith(b"%PDF")
+
+
+def test_without_a_script_every_picture_is_there(browser, report):
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        browser.get(report.as_uri())
+        html = browser.execute_cdp_cmd("DOM.getDocument", {"depth": -1})["root"]
+    finally:
+        browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+    assert html
+    assert not find(browser, ".maps")[0].is_displayed()
+    assert all(each.is_displayed() for each in find(browser, ".picture, .seen img"))
+
+
+def test_an_index_shows_the_pictures_beside_it(browser, tmp_path):
+    record = pages.record([f"a b#{number}%41.png" for number in range(3)])
+    record.save(tmp_path / "out")
+    resize(browser, 390, mobile=True)
+    show(browser, tmp_path / "out/index.html")
+    assert browser.get_log("browser") == []
+    loaded = browser.execute_async_script(
+        "const done = arguments[0]; const all = [...document.images]; for (const each of all) each.loading = 'eager';"
+        "Promise.all(all.map((each) => each.decode().then(() => each.naturalWidth))).then(done, () => done(null))"
+    )
+    assert len(loaded) == 3
+    assert min(loaded) > 0
+    assert browser.execute_script("return document.documentElement.scrollWidth <= 390")

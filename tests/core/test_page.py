@@ -1,0 +1,479 @@
+"""Records → a page that holds all it shows; what is untrusted stays text."""
+
+import base64
+import hashlib
+import json
+import re
+import shlex
+import weakref
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pages
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+import cnnexplain as cx
+from cnnexplain import draw, page, registry, reporting
+from cnnexplain.errors import OutputError, UsageError
+from cnnexplain.lenet import Evaluation
+
+
+class Read(HTMLParser):
+    """The elements of a page with their attributes, and all its text."""
+
+    def __init__(self, text):
+        super().__init__(convert_charrefs=True)
+        self.elements, self.words, self.held, self.open = [], [], [], None
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+        if tag in ("script", "style"):
+            self.open = (tag, dict(attributes))
+
+    def handle_endtag(self, tag):
+        if tag in ("script", "style"):
+            self.open = None
+
+    def handle_data(self, data):
+        if self.open:
+            self.held.append((*self.open, data))
+        else:
+            self.words.append(data)
+
+    @property
+    def text(self):
+        return re.sub(r"\s+", " ", "".join(self.words))
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def made(*records, classifier=None, **options):
+    return page.report([page.drawn(record) for record in records], classifier or pages.Stand(), **options)
+
+
+def data_of(read, which="data"):
+    return [json.loads(text) for tag, attributes, text in read.held if attributes.get("class") == which]
+
+
+def test_the_numbers_of_the_maps_are_in_the_page_as_they_are():
+    record = pages.record(["one.png", "two.png"])
+    found = data_of(Read(made(record)))
+    assert [[each["name"] for each in image] for image in found] == [["signed_map", "unsigned_map"]] * 2
+    for index, image in enumerate(found):
+        for each in image:
+            numbers = np.frombuffer(base64.b64decode(each["values"]), "<f4").reshape(pages.HEIGHT, pages.WIDTH)
+            np.testing.assert_array_equal(numbers, record.arrays[each["name"]][index])
+            assert each["unit"] == "volts"
+        # The second image has no negative value; its map is still one of signed values, as in the first.
+        assert [each["signed"] for each in image] == [True, False]
+    assert (record.arrays["signed_map"][1] > 0).all()
+
+
+def test_the_colours_are_those_that_are_drawn_with():
+    read = Read(made(pages.record()))
+    colours = json.loads(next(text for _, attributes, text in read.held if attributes.get("id") == "palettes"))
+    signed = np.frombuffer(base64.b64decode(colours["signed"]), np.uint8).reshape(256, 3)
+    assert abs(signed[127:129].astype(int) - 247).max() <= 3  # White at zero.
+    assert signed[0, 2] > signed[0, 0]  # Blue below,
+    assert signed[255, 0] > signed[255, 2]  # red above.
+    with draw.drawn_with(draw.Palette(unsigned="gray")):
+        chosen = Read(made(pages.record()))
+    colours = json.loads(next(text for _, attributes, text in chosen.held if attributes.get("id") == "palettes"))
+    assert np.frombuffer(base64.b64decode(colours["unsigned"]), np.uint8).tolist() == np.repeat(np.arange(256), 3).tolist()
+
+
+def test_the_policy_lets_in_the_one_style_and_the_one_script_and_no_other_address():
+    html = made(pages.record())
+    read = Read(html)
+    policy = next(each["content"] for each in read.all("meta") if each.get("http-equiv") == "Content-Security-Policy")
+    rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
+    assert rules["default-src"] == "'none'"
+    assert rules["img-src"] == "data:"
+    for tag, source in (("style", "style-src"), ("script", "script-src")):
+        (text,) = (text for name, attributes, text in read.held if name == tag and "type" not in attributes)
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert rules[source] == f"'sha256-{digest}'"
+    # What is fetched when a page is opened is named in one of these.
+    named = [each[key] for _, each in read.elements for key in ("src", "srcset", "poster", "data", "action") if key in each]
+    assert named
+    assert all(address.startswith("data:image/png;base64,") for address in named)
+    assert not read.all("link")
+    assert "url(" not in html
+    assert "@import" not in html
+    assert not any("style" in attributes or key.startswith("on") for _, attributes in read.elements for key in attributes)
+    links = {each["href"] for each in read.all("a")}
+    assert {link for link in links if not link.startswith("#")} == {"https://arxiv.org/abs/2601.01234"}
+
+
+def test_what_is_untrusted_stays_text():
+    word = pages.HOSTILE
+    labels = (f"cat{word}", f"dog{word}", f"owl{word}")
+    record = pages.record(
+        [f"one{word}.png"],
+        word=word,
+        made=pages.analysis(paper=f"Nobody{word} 2026", word=word, maps={f"map{word}": f"volts{word}"}),
+        arrays={f"map{word}": np.ones((1, pages.HEIGHT, pages.WIDTH), np.float32)},
+        options={"depth": f"4{word}"},
+        facts={f"fact{word}": [{f"key{word}": [word]}]},
+        labels=labels,
+        warnings=(f"warned{word}",),
+        skipped={f"skipped{word}": f"because{word}"},
+        provenance={**pages.PROVENANCE, "plugin": {"name": word, "distribution": f"maker{word}", "version": word}},
+        targets=[2],
+    )
+    classifier = pages.Stand(labels=labels)
+    html = made(record, classifier=classifier, command=f"cnnexplain {word}", failed={"bad": f"failed{word}"})
+    plain = made(pages.record())
+    read, other = Read(html), Read(plain)
+    assert len(read.all("script")) == len(other.all("script")) == 3
+    assert not any(key.startswith("on") for _, attributes in read.elements for key in attributes)
+    assert {attributes.get("src", "")[:5] for attributes in read.all("img")} == {"data:"}
+    for before in (
+        "cat",
+        "dog",
+        "owl",
+        "one",
+        "4",
+        "fact",
+        "key",
+        "warned",
+        "skipped",
+        "because",
+        "maker",
+        "failed",
+        "volts",
+    ):
+        assert before + word in read.text, before
+    assert any(word in each["alt"] for each in read.all("img"))
+    # JSON in the page can't end its element either, and says the same when it is read.
+    ((each,),) = data_of(read)
+    assert (each["name"], each["unit"]) == (f"map{word}", f"volts{word}")
+    fragment = Read(page.record_fragment(record))
+    assert not fragment.all("script")
+    assert len(fragment.all("img")) == 1
+
+
+def test_a_page_says_what_was_shown_and_how_to_read_it_and_its_limits():
+    record = pages.record(
+        ["one.png", "two.png"], options={"depth": 5}, facts={"peak": [1.5, -0.25], "peak_pixel": [[3, 4], [5, 6]]}
+    )
+    read = Read(made(record, command="cnnexplain report one.png", skipped={"three.png": "it is empty"}))
+    for words in ("What was made.", "Its reading.", "Its limit.", "--depth 5", "How deep.", "peak pixel", "5, 6", "−0.25"):
+        assert words in read.text
+    assert "Nobody 2026 (arXiv:2601.01234)" in read.text
+    assert "three.png was skipped: it is empty" in read.text
+    assert "cnnexplain report one.png" in read.text
+    assert "ab" * 32 in read.text
+    assert "167 in 2 layers" in read.text
+    assert "4 × 6 × 2" in read.text
+    assert all("alt" in each for each in read.all("img"))
+    ids = [each["id"] for _, each in read.elements if "id" in each]
+    assert len(ids) == len(set(ids))
+    assert {each["href"][1:] for each in read.all("a") if each["href"].startswith("#")} <= set(ids)
+    assert {each["aria-labelledby"] for _, each in read.elements if "aria-labelledby" in each} <= set(ids)
+
+
+def test_the_classes_are_the_most_probable_first_their_bars_as_long_as_they_are_probable():
+    read = Read(made(pages.record()))
+    assert [each["width"] for each in read.all("rect") if each["class"] == "fill"] == ["62.50%", "25.00%", "12.50%"]
+    assert re.search(r"dog ?62\.5 % .*owl ?25\.0 % .*cat ?12\.5 %", read.text)
+
+
+def test_the_image_is_shown_as_the_model_saw_it():
+    record = pages.record()
+    (seen, *_) = (each for each in Read(made(record)).all("img") if "width" in each)
+    from io import BytesIO
+
+    pixels = np.asarray(Image.open(BytesIO(base64.b64decode(seen["src"].partition(",")[2]))))
+    np.testing.assert_array_equal(pixels, np.round(255 * record.images[0, ..., 0]).astype(np.uint8))
+
+
+def test_an_image_stands_once_with_all_that_was_found_for_it():
+    first = pages.record(["one.png", "two.png"])
+    second = pages.record(["one.png"], made=pages.analysis("another"), targets=[2])
+    read = Read(made(first, second))
+    assert [each.get("id") for each in read.all("section") if each.get("class") == "image"] == ["image-1", "image-2"]
+    assert [[each["analysis"] for each in image] for image in data_of(read)] == [
+        ["made-map", "made-map", "another", "another"],
+        ["made-map", "made-map"],
+    ]
+    assert [each["target"] for each in data_of(read)[0]] == ["", "", "owl", "owl"]
+
+
+def test_arrays_of_another_shape_are_no_maps():
+    record = pages.record(arrays={"signed_map": np.ones((1, 3, 4), np.float32)})
+    assert "data" not in [each.get("class") for each in Read(made(record)).all("script")]
+
+
+def test_what_belongs_to_no_image_stands_by_itself():
+    overview = pages.analysis("whole", overview=lambda record: {"its-title": Figure((1, 1))}, dataset=True)
+    record = pages.record(made=overview, facts={"peak": [1.5], "of_all": {"images": ["x"]}})
+    html = made(record)
+    alone = html[html.index('id="alone"') : html.index('id="model"')]
+    assert "its title" in alone
+    assert "of all" in alone
+    assert "peak" not in alone
+    assert "of all" not in html[: html.index('id="alone"')]
+
+
+def test_facts_that_are_alike_make_a_table_and_keep_their_names():
+    facts = {"strongest_maps": [{"stem_relu": [{"map": 24, "activation": 6.25}, {"map": 5, "activation": 1e-9}]}]}
+    read = Read(made(pages.record(facts=facts)))
+    assert "strongest maps" in read.text
+    assert re.search(r"stem_relu ?2 entries ?map ?activation ?24 ?6.25 ?5 ?1e−09", read.text)
+    mixed = Read(made(pages.record(facts={"mixed": [[{"a": 1}, {"b": [2, None, True]}]]})))
+    assert re.search(r"a ?1 .*b ?2, ?–, ?yes", mixed.text)
+
+
+def test_a_record_of_another_model_is_refused():
+    with pytest.raises(UsageError, match="a report is of one model"):
+        made(pages.record(), classifier=pages.Stand(sha256="cd" * 32))
+    with pytest.raises(UsageError, match="a report is of one model"):
+        made(pages.record(), classifier=pages.Stand(labels=("a", "b", "c")))
+
+
+def test_the_figures_of_a_model_of_digits_are_told():
+    read = Read(made(pages.record(), tested=Evaluation(0.9941, 0.0188, np.zeros((10, 10), np.int64))))
+    assert "accuracy 99.41 %, log loss 0.0188" in read.text
+
+
+def test_the_python_program_names_images_targets_and_changed_options():
+    record = pages.record(["one.png", "it's.png"], options={"depth": 5}, targets=[1, 2])
+    program = next(line for line in page._python([record], pages.Stand()).splitlines() if line.startswith("cx.explain"))
+    called = {}
+    explain = staticmethod(lambda *given, **options: called.update(given=given, options=options))
+    read = staticmethod(lambda names, classifier, *, invert: (names, invert))
+    scope = {"cx": type("", (), {"explain": explain, "read_images": read})}
+    exec(program, {**scope, "classifier": None})
+    assert called == {
+        "given": ("made-map", None, (["one.png", "it's.png"], False)),
+        "options": {"target": [1, 2], "depth": 5},
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"images": None}, ["mnist:test/42"]),
+        ({"images": ["a b.png", "it's; rm -rf.png"]}, ["a b.png", "it's; rm -rf.png"]),
+        ({"images": ["-a.png"]}, ["--", "-a.png"]),
+        ({"images": ["a.png"], "invert": False}, ["--no-invert", "a.png"]),
+        (
+            {"images": ["a.png"], "target": "-1", "input_mean": "0.5,1", "analysis": ["x", "y z"]},
+            ["--target=-1", "--input-mean", "0.5,1", "--analysis", "x", "--analysis", "y z", "a.png"],
+        ),
+        ({"images": ["a.png"], "target": "-1; reboot"}, ["--target=-1; reboot", "a.png"]),
+        ({"images": ["a.png"], "logits": False, "model": "lenet"}, ["a.png"]),
+    ],
+)
+def test_the_command_is_quoted_for_a_shell(given, words):
+    defaults = dict.fromkeys(["images", "invert", "target", "input_mean", "analysis"]) | {"logits": False, "model": "lenet"}
+    line = reporting.command_line(given, defaults)
+    assert shlex.split(line) == ["cnnexplain", "report", *words]
+
+
+def parts_of(count, size, alive):
+    """The parts of a result as its files hold them, and how many of them are in memory at once."""
+
+    class Part(dict):
+        pass
+
+    def part(number):
+        images = [
+            {
+                "source": f"folder/{number}-{index}.png",
+                "prediction": "cat",
+                "prediction_index": 0,
+                "probability": 0.5,
+                "target": "dog",
+                "target_index": 1,
+                "target_probability": 0.25,
+                "objective": None,
+                "picture": f"{number}-{index}.png",
+            }
+            for index in range(size)
+        ]
+        return Part(images=images, warnings=["same"], skipped={})
+
+    here = weakref.WeakSet()
+    Part.__hash__ = object.__hash__
+    for number in range(count):
+        each = part(number)
+        here.add(each)
+        alive.append(len(here))
+        yield each
+        del each
+
+
+RESULT = {
+    **pages.PROVENANCE,
+    "cnnexplain": "0.1.0",
+    "options": {"depth": 3},
+    "overview": [],
+    "seconds": 2.0,
+    "complete": True,
+}
+
+
+def test_an_index_of_many_parts_holds_few_of_them_in_memory(tmp_path):
+    alive = []
+    page.write_index(tmp_path / "index.html", pages.analysis(), RESULT, parts_of(40, 100, alive))
+    read = Read((tmp_path / "index.html").read_text())
+    assert max(alive) <= 2
+    pictures = read.all("img")
+    assert len(pictures) == 4000
+    assert all(each["loading"] == "lazy" for each in pictures)
+    assert pictures[-1]["src"] == "./39-99.png"
+    assert "explained: dog 25.0 %" in read.text
+    # A warning of all the parts is told once.
+    assert read.text.count("same") == 1
+    assert "not all images are done yet" not in read.text
+
+
+def test_an_index_escapes_and_links_nothing_but_what_lies_beside_it(tmp_path):
+    (part,) = parts_of(1, 3, [])
+    names = ["javascript:alert(1).png", "a b#c?d.svg", "x.pdf"]
+    for image, name in zip(part["images"], names, strict=True):
+        image |= {"picture": name, "source": pages.HOSTILE, "prediction": pages.HOSTILE}
+    page.write_index(tmp_path / "index.html", pages.analysis(word=pages.HOSTILE), RESULT, [part])
+    read = Read((tmp_path / "index.html").read_text())
+    assert not read.all("script")
+    addresses = {each["href"] for each in read.all("a") if "arxiv" not in each["href"]} | {
+        each["src"] for each in read.all("img")
+    }
+    assert addresses == {"./javascript%3Aalert%281%29.png", "./a%20b%23c%3Fd.svg", "./x.pdf"}
+    assert [each["src"] for each in read.all("img")] == ["./javascript%3Aalert%281%29.png", "./a%20b%23c%3Fd.svg"]
+    assert pages.HOSTILE in read.text
+
+
+def test_a_name_that_is_no_unicode_is_written_as_an_escape(tmp_path):
+    record = pages.record(["caf\udce9.png"])
+    page.write(tmp_path / "report.html", made(record))
+    assert b"caf\\udce9.png" in (tmp_path / "report.html").read_bytes()
+
+
+def test_a_report_replaces_a_report_and_nothing_else(tmp_path):
+    path = tmp_path / "report.html"
+    stand = pages.Stand()
+    assert cx.write_report(path, stand, [pages.record()]) == path
+    assert cx.write_report(str(path), stand, [pages.record(["two.png"])]) == path
+    assert "two.png" in path.read_text()
+    path.write_text("<!doctype html>\n<p>mine")
+    with pytest.raises(OutputError, match="is no report of cnnexplain"):
+        cx.write_report(path, stand, [pages.record()])
+    assert path.read_text() == "<!doctype html>\n<p>mine"
+    with pytest.raises(UsageError, match="got none"):
+        cx.write_report(tmp_path / "none.html", stand, [])
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OutputError):
+        cx.write_report(tmp_path / "folder", stand, [pages.record()])
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["folder", "report.html"]
+
+
+def test_a_notebook_shows_the_first_images_of_a_record():
+    record = pages.record([f"{number}.png" for number in range(5)])
+    read = Read(record._repr_html_())
+    assert len(read.all("img")) == page.SHOWN == 3
+    assert "… and 2 more images" in read.text
+    assert "signed_map 5 × 6 × 8" in read.text
+    assert record._repr_png_().startswith(b"\x89PNG")
+    alone = replace(pages.analysis(overview=lambda record: {"title": Figure((1, 1))}, dataset=True), maps={})
+    of_none = pages.record([], made=alone, facts={})
+    assert [each["alt"] for each in Read(of_none._repr_html_()).all("img")] == ["made-map: title"]
+    assert of_none._repr_png_().startswith(b"\x89PNG")
+
+
+def test_a_notebook_shows_a_classifier_and_the_analyses(lenet):
+    read = Read(lenet._repr_html_())
+    assert "268,820 in 9 layers" in read.text
+    assert "conv1 Conv2D 24 × 24 × 30 780" in re.sub(r"(?<=\w)(?=Conv2D|24 ×|780)", " ", read.text)
+    analyses = cx.analyses()
+    assert analyses is registry.load().analyses
+    read = Read(analyses._repr_html_())
+    for name, analysis in analyses.items():
+        assert name in read.text
+        assert analysis.summary in read.text
+        assert f"{name}: {analysis.summary}" in repr(analyses)
+
+
+FAILING = """
+from cnnexplain.plugin import Analysis, Result, hookimpl
+
+def run(classifier, images):
+    "It fails."
+    raise ValueError("no <b>luck</b>")
+
+@hookimpl
+def cnnexplain_analyses():
+    return [Analysis("failing", run, lambda record, index: None, "Nobody 2026")]
+"""
+
+
+@pytest.fixture
+def failing(install, monkeypatch):
+    install("failing-plugin", FAILING)
+    registry.load.cache_clear()
+    yield
+    registry.load.cache_clear()
+
+
+def test_the_command_writes_a_page_and_names_what_failed_in_it(cli, failing, tmp_path, digit_file):
+    code, out, err = cli("report", digit_file, "--analysis", "saliency", "--analysis", "failing", "--target", "3")
+    assert code == 1
+    assert "1 of 2 analyses failed: failing." in err
+    assert "Wrote cnnexplain-out/report.html" in out
+    read = Read((tmp_path / "cnnexplain-out/report.html").read_text())
+    assert "failing could not be run: run() of 'failing' failed: ValueError: no <b>luck</b>" in read.text
+    ((each,),) = data_of(read)
+    with np.load(tmp_path / "cnnexplain-out/saliency/arrays.npz") as arrays:
+        numbers = np.frombuffer(base64.b64decode(each["values"]), "<f4")
+        np.testing.assert_array_equal(numbers, arrays["saliency"].ravel())
+    assert each["target"] == "3"
+    assert "accuracy 99.41 %" in read.text
+    typed = f"cnnexplain report --analysis saliency --analysis failing --target 3 {shlex.quote(str(digit_file))}"
+    assert typed in read.text
+    # The picture is the one that was written, and not drawn twice.
+    png = (tmp_path / "cnnexplain-out/saliency/seven.png").read_bytes()
+    assert base64.b64encode(png).decode() in {each["src"].partition(",")[2] for each in read.all("img")}
+    assert (tmp_path / "cnnexplain-out/saliency/index.html").exists()
+    assert not (tmp_path / "cnnexplain-out/failing").exists()
+
+
+def test_the_command_refuses_what_it_can_before_it_starts(cli, tmp_path, monkeypatch):
+    monkeypatch.setattr("cnnexplain.startup.load", None)
+    code, _, err = cli("report", *(f"mnist:test/{index}" for index in range(21)))
+    assert code == 2
+    assert "takes up to 20 images, but got 21" in err
+    code, _, err = cli("report", "--analysis", "salency")
+    assert code == 2
+    assert "Did you mean 'saliency'?" in err
+    (tmp_path / "cnnexplain-out").mkdir()
+    (tmp_path / "cnnexplain-out/report.html").write_text("mine")
+    code, _, err = cli("report")
+    assert code == 1
+    assert "is no report of cnnexplain" in err
+    assert (tmp_path / "cnnexplain-out/report.html").read_text() == "mine"
+
+
+def test_an_interruption_leaves_the_results_and_no_page(cli, tmp_path, monkeypatch):
+    from cnnexplain import run
+
+    write, seen = run._write, []
+
+    def interrupted(analysis, *rest):
+        seen.append(analysis.name)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        return write(analysis, *rest)
+
+    monkeypatch.setattr(run, "_write", interrupted)
+    code, _, err = cli("report", "--analysis", "saliency", "--analysis", "occlusion")
+    assert code == 130
+    assert "no page was written; kept in cnnexplain-out: saliency" in err
+    assert sorted(each.name for each in (tmp_path / "cnnexplain-out").iterdir()) == ["saliency"]

@@ -1,0 +1,82 @@
+"""Made records and a stand-in for a classifier, so that pages can be tested without a network."""
+
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from cnnexplain.classifier import Layer
+from cnnexplain.images import Source
+from cnnexplain.plugin import Analysis, Option
+from cnnexplain.preprocess import Preprocess
+from cnnexplain.record import Explained, Record
+
+HOSTILE = '</script><script>window.hacked=1</script><img src=x onerror="window.hacked=2">\'{{ 7*7 }}&amp;'
+"""What a label, a file's name or a plugin's word may try."""
+
+HEIGHT, WIDTH = 6, 8
+PREPROCESS = Preprocess(HEIGHT, WIDTH, "grey")
+PROVENANCE = {
+    "model": {"name": "made", "sha256": "ab" * 32, "output": "scores", "head": "softmax"},
+    "plugin": {"name": "made", "distribution": "maker", "version": "1.5"},
+    "keras": {"version": "3", "backend": "none"},
+}
+
+
+@dataclass
+class Stand:
+    """What a page asks of a classifier."""
+
+    labels: tuple = ("cat", "dog", "owl")
+    name: str = "made"
+    sha256: str = "ab" * 32
+    preprocess: Preprocess = PREPROCESS
+    head: str = "softmax"
+    layers: tuple = (Layer("conv", "Conv2D", (4, 6, 2), 20), Layer("scores", "Dense", (3,), 147))
+    shares: tuple = field(default=(0.125, 0.625, 0.25))
+
+    def predict(self, images):
+        return np.tile(np.float32(self.shares), (len(images), 1))
+
+
+def analysis(name="made-map", paper="Nobody 2026 (arXiv:2601.01234)", word="", maps=None, overview=None, dataset=False):
+    def run(images, *, depth: Annotated[int, Option(f"How deep.{word}")] = 3):
+        pass
+
+    def run_with(images, dataset, *, depth: Annotated[int, Option(f"How deep.{word}")] = 3):
+        pass
+
+    chosen = run_with if dataset else run
+    chosen.__doc__ = f"What was made.{word}"
+    units = {"signed_map": f"volts{word}", "unsigned_map": f"volts{word}"} if maps is None else maps
+    return Analysis(name, chosen, draw, paper, overview, f"Its limit.{word}", f"Its reading.{word}", units)
+
+
+def draw(record, index):
+    return Figure((1, 1))
+
+
+def record(sources=("one.png",), *, made=None, arrays=None, facts=None, word="", targets=None, **changes):
+    """A record of images with a signed and an unsigned map, whose values are all different."""
+    count = len(sources)
+    values = np.arange(count * HEIGHT * WIDTH, dtype=np.float32).reshape(count, HEIGHT, WIDTH)
+    given = {
+        "analysis": made or analysis(word=word),
+        "options": {"depth": 3},
+        "images": np.linspace(0, 1, count * HEIGHT * WIDTH, dtype=np.float32).reshape(count, HEIGHT, WIDTH, 1),
+        "explained": tuple(
+            Explained(Source(name, name.encode("utf-8", "replace").hex().ljust(64, "0")[:64]), 1, 0.625, target, 0.25)
+            for name, target in zip(sources, targets or [1] * count, strict=True)
+        ),
+        "arrays": arrays or {"signed_map": (values - 20) / 7, "unsigned_map": values / 3},
+        "facts": {"peak": [1.5] * count} if facts is None else facts,
+        "labels": Stand.labels,
+        "preprocess": PREPROCESS,
+        "provenance": PROVENANCE,
+        "warnings": (),
+        "seconds": 0.5,
+        "span": range(count),
+        "skipped": {},
+    }
+    return Record(**(given | changes))
