@@ -46,7 +46,7 @@ PICTURES = {
     "digit-classes": ("cnnexplain run activation-maximization", "activation-maximization/activation-maximization.png"),
     "digit-patches": ("cnnexplain run deconvnet mnist:test/42 --layer relu2", "deconvnet/strongest-patches-relu2.png"),
     "espresso-class": (
-        "cnnexplain run activation-maximization --model efficientnet-lite0 --target espresso --starts 2",
+        "cnnexplain run activation-maximization --model efficientnet-lite0 --target espresso --starts 1 --steps 100",
         "activation-maximization/activation-maximization.png",
     ),
 }
