@@ -100,7 +100,7 @@ FINE = 48
 BLUR = 75
 """The standard deviation that smooths a map is this part of its longer side."""
 
-GAP, BAR, HEAD = 0.18, 0.72, 0.82
+GAP, BAR, HEAD = 0.18, 0.86, 0.82
 """Inches between panels, for a colour bar with its numbers, and above the panels for their titles and the caption."""
 
 
