@@ -32,7 +32,7 @@ def test_a_third_party_plugin_runs_like_a_built_in_one(install, plugin_code, len
     assert record.facts["mean"] == pytest.approx(noise.mean(axis=(1, 2, 3)).tolist())
     assert record.explained[0].target is None
     assert record.provenance["plugin"] == {"name": "acme-scaling", "distribution": "acme-scaling", "version": "1.5"}
-    assert len(record.save(tmp_path / "out")) == 6
+    assert len(record.save(tmp_path / "out")) == 4 + 3
     with pytest.raises(UsageError, match="takes no target"):
         cx.explain("scaling", lenet, noise, target=1)
 
@@ -76,8 +76,8 @@ def test_a_broken_plugin_is_named_with_its_cause_and_harms_no_other(install, len
     install("bad-plugin", code, point="oddity", module=f"bad_{kind.replace(' ', '_')}")
     found = registry.load()
     assert set(found.analyses) == {
-        *("activation-maximization", "deconvnet", "intermediate-outputs"),
-        *("inversion", "occlusion", "saliency"),
+        *("activation-maximization", "deconvnet", "gradcam", "gradient-x-input", "integrated-gradients"),
+        *("intermediate-outputs", "inversion", "occlusion", "rise", "saliency", "smoothgrad"),
     }
     (problem,) = found.problems
     assert str(problem).startswith("plugin 'oddity' of bad-plugin 1.5: ")
