@@ -1,7 +1,23 @@
-"""`python -m cnnexplain` is the command line."""
+"""The program: `cnnexplain`, and `python -m cnnexplain`."""
 
+import signal
 import sys
 
-from cnnexplain.cli import main
 
-sys.exit(main())
+def run() -> int:
+    """Runs the command line and returns its exit code, after Ctrl-C at any moment without a traceback."""
+    try:
+        # Reading the modules takes long enough to be interrupted, too.
+        from cnnexplain.cli import main
+
+        return main()
+    except KeyboardInterrupt:
+        print("Interrupted: nothing more was written.", file=sys.stderr)  # noqa: T201
+        return 130
+    finally:
+        # What is left is Python's own end, which the signal then ends at once.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+if __name__ == "__main__":
+    sys.exit(run())

@@ -7,13 +7,13 @@ import inspect
 import platform
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Column, Table
+from rich.table import Table
 from rich.text import Text
 
 from cnnexplain import __version__, completion, config, datasets, files, kit, models, sidecar, startup, terminal
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
 
     def run(typed: Sequence[str], configured: bool = False) -> Any:
-        app = _app(analyses="run" in typed or configured, report="report" in typed)
+        app = _app(analyses="run" in typed or configured, report="report" in typed or configured)
         return app(args=words, prog_name="cnnexplain", standalone_mode=False)
 
     if completion.asked():
@@ -94,6 +94,7 @@ def _app(*, analyses: bool, report: bool) -> typer.Typer:
     app.command("doctor")(_doctor_command())
     app.command("redraw")(redraw_command())
     app.command("info")(_info)
+    app.command("new-plugin")(kit.new_plugin)
     app.command("check-plugin")(kit.check_plugin)
     return app
 
@@ -190,22 +191,19 @@ def _offers() -> dict[str, Any]:
 
 
 def _print_offers() -> None:
-    table = Table(Column("Analysis", no_wrap=True), "Shows", Column("Paper", overflow="fold", min_width=18), "From")
     analyses = startup.registry().analyses
+    rows = []
     for name, analysis in analyses.items():
         plugin = analyses.suppliers[name]
-        table.add_row(
-            *map(terminal.plain, (name, analysis.summary, analysis.paper, f"{plugin.distribution} {plugin.version}"))
-        )
-    terminal.out().print(table)
-    terminal.out().print(_model_table())
+        rows.append((name, analysis.summary, analysis.paper, f"{plugin.distribution} {plugin.version}"))
+    terminal.table(("Analysis", "Shows", "Paper", "From"), rows)
+    terminal.table(("Model", "What it is", "From"), _model_rows())
     terminal.say("cnnexplain run ANALYSIS --help shows its options.")
 
 
-def _model_table() -> Table:
+def _model_rows() -> Iterator[tuple[str, str, str]]:
     """The models by name; those whose names begin alike up to a colon in one row."""
-    table = Table(Column("Model", no_wrap=True), "What it is", "From")
-    table.add_row(models.INCLUDED, INCLUDED, f"cnnexplain {__version__}")
+    yield models.INCLUDED, INCLUDED, f"cnnexplain {__version__}"
     offered = startup.registry().models
     rows: dict[tuple[str, str], list[NamedModel]] = {}
     for name, model in offered.items():
@@ -214,11 +212,10 @@ def _model_table() -> Table:
         rows.setdefault((group + colon or name, f"{plugin.distribution} {plugin.version}"), []).append(model)
     for (name, distribution), alike in rows.items():
         if len(alike) == 1:
-            table.add_row(*map(terminal.plain, (alike[0].name, alike[0].summary, distribution)))
+            yield alike[0].name, alike[0].summary, distribution
             continue
         names = ", ".join(model.name.removeprefix(name) for model in alike)
-        table.add_row(*map(terminal.plain, (f"{name}NAME", f"NAME is one of {names}.", distribution)))
-    return table
+        yield f"{name}NAME", f"NAME is one of {names}.", distribution
 
 
 def _train(

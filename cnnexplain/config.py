@@ -17,6 +17,7 @@ import typer
 from cnnexplain import references, sidecar
 from cnnexplain.backend import BACKENDS
 from cnnexplain.errors import UsageError, suggest
+from cnnexplain.pictures import Pictures
 
 if TYPE_CHECKING:
     from cnnexplain.options import Parameter
@@ -179,6 +180,11 @@ def _value(command: Command, key: str, value: Any, place: str, context: typer.Co
     if key == "custom-objects":
         for each in value:
             references.check(each)
+    if key in ("format", "dpi"):
+        try:
+            Pictures(**{key: value})
+        except UsageError as error:
+            raise UsageError(f"'{place}': {error}") from None
     try:
         option.process_value(context, value)
     except typer.TyperException as error:

@@ -15,6 +15,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib import font_manager
 from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ft2font import FT2Font, LoadFlags
 from matplotlib.ticker import ScalarFormatter
@@ -92,6 +93,9 @@ NOTE_CHARACTERS, NOTE_LONGEST, NOTE_LINE = 16, 150, 0.15
 
 PERCENTILE = 99.5
 """How many of a hundred values lie within the scale of a map of which a few would else take all the colours."""
+
+FINE = 48
+"""Signals of fewer pixels are enlarged pixel by pixel, others are smoothed where they must be made smaller."""
 
 BLUR = 75
 """The standard deviation that smooths a map is this part of its longer side."""
@@ -299,6 +303,16 @@ def _gaussian(side: int, width: float) -> Floats:
     return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
 
 
+def signals(panel: Axes, record: Record, values: Array, unit: str, *, bar: bool = True) -> None:
+    """Shows signed values (H, W, C) in the order of the model's channels on a scale of ±1, as `signal` does."""
+    colours = palette().signed if values.shape[-1] == 1 else "gray"
+    panel.imshow(
+        signal(record.preprocess.swap(values), 1), interpolation="nearest" if max(values.shape) < FINE else "antialiased"
+    )
+    if bar:
+        _bar(panel, ScalarMappable(Normalize(-1, 1), colours), unit, values, 1)
+
+
 def signal(values: Array, limit: float) -> Floats:
     """Signed values (…, C) as RGB (…, 3) from 0 to 1: one channel from blue to red with white at zero, three from grey."""
     if values.shape[-1] == 1:
@@ -328,7 +342,7 @@ def _bar(panel: Axes, drawn: ScalarMappable, unit: str, values: Array, limit: fl
     assert figure is not None
     inches = figure.get_figwidth()
     beside = figure.add_axes((place.x1 + 0.07 / inches, place.y0, 0.12 / inches, place.height))
-    beyond = float((np.abs(values) > limit).mean())
+    beyond = float((np.abs(values) > limit).sum() / np.isfinite(values).sum())
     bar = figure.colorbar(drawn, cax=beside, extend="neither" if not beyond else "max" if drawn.norm.vmin == 0 else "both")
     bar.set_label(f"{unit}\n{percent(beyond)} beyond" if beyond else unit, fontsize=8)
     bar.ax.tick_params(labelsize=SMALL)
@@ -337,6 +351,8 @@ def _bar(panel: Axes, drawn: ScalarMappable, unit: str, values: Array, limit: fl
         bar.formatter.set_powerlimits((-2, 4))
         bar.update_ticks()
     bar.ax.yaxis.get_offset_text().set(size=SMALL, ha="left")
+    # Clear of the number at the bar's end.
+    bar.ax.yaxis.OFFSETTEXTPAD = 6
     bar.outline.set_visible(False)
 
 
@@ -349,6 +365,16 @@ def overlay(panel: Axes, record: Record, index: int, values: Array, *, limit: fl
     strength = np.clip(values / (limit or top(values)), 0, 1)[..., None]
     colours = mpl.colormaps[palette().unsigned](strength[..., 0])[..., :3]
     panel.imshow(grey * (1 - strength) + colours * strength, interpolation="nearest")
+
+
+def smoothed_overlay(panel: Axes, record: Record, index: int, values: Array, what: str) -> None:
+    """Shows a map (H, W) of values from 0 up over the image, smoothed, to its `ceiling`, with a title that says so.
+
+    Neighbouring pixels of a gradient's map differ so much in a photograph that only their mean is readable over it.
+    """
+    smooth = smoothed(values)
+    overlay(panel, record, index, smooth, limit=ceiling(smooth))
+    title(panel, f"{what} over input" if smooth is values else f"smoothed {what} over input")
 
 
 def top(values: Array) -> float:

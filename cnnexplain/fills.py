@@ -7,11 +7,11 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from cnnexplain.errors import UsageError, suggest
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from cnnexplain.arrays import Floats
     from cnnexplain.preprocess import Preprocess
 
@@ -35,6 +35,9 @@ def filling(fill: str, preprocess: Preprocess, sigma: float, option: str) -> Cal
     Raises:
         UsageError: There is no such fill, or the number is out of the model's input range where that range is known.
     """
+    # Plugins say with `FILLS` what they take, before anything is computed.
+    import numpy as np
+
     low, high = preprocess.low, preprocess.high
     constants = {"grey": preprocess.grey, "black": preprocess.black, "white": preprocess.white}
     found: dict[str, Callable[[Floats], Floats]] = {
@@ -56,22 +59,30 @@ def baselines(baseline: str, images: Floats, preprocess: Preprocess) -> Floats:
     Raises:
         UsageError: As `filling` does.
     """
+    import numpy as np
+
     fill = filling(baseline, preprocess, min(images.shape[1:3]) / 8, "--baseline")
     return np.stack([fill(image) for image in images])
 
 
 def _filled(colour: Floats | np.float32, image: Floats) -> Floats:
+    import numpy as np
+
     return np.full_like(image, colour)
 
 
 def blurred(image: Floats, sigma: float) -> Floats:
     """An image (H, W, C) under a Gaussian of that standard deviation in pixels, whose weights within the image sum to 1."""
+    import numpy as np
+
     rows, columns = (_gaussian(side, sigma) for side in image.shape[:2])
     return np.asarray(np.einsum("ip,pqc,jq->ijc", rows, image, columns, optimize=True), np.float32)
 
 
 def _gaussian(side: int, sigma: float) -> Floats:
     """(side, side): the weight of every pixel, by column, in the blurred pixel of a row."""
+    import numpy as np
+
     distance = np.arange(side)[:, None] - np.arange(side)
     weights = np.exp(-(distance**2) / (2 * sigma**2))
     return np.asarray(weights / weights.sum(axis=1, keepdims=True))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +16,21 @@ if TYPE_CHECKING:
 
 MARKS = {True: ("✓", "green"), False: ("✗", "red"), None: ("–", "yellow")}
 """How a check that passed, that failed and that was not made is shown."""
+
+
+def new_plugin(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What users will call the analysis, such as edge-energy.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FOLDER", help="The folder to make. Default: cnnexplain-NAME.")
+    ] = None,
+) -> None:
+    """Write a package with an analysis of your own: it works as it stands, and has its test."""
+    from cnnexplain import newplugin
+
+    folder = Path(f"cnnexplain-{name}") if out is None else out
+    for path in newplugin.write(name, folder):
+        startup.print_path(path)
+    terminal.say(f"Next: pip install -e {shlex.quote(str(folder))} && cnnexplain check-plugin {name}")
 
 
 def check_plugin(

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import keras
 import numpy as np
 
-from cnnexplain import __version__, registry
+from cnnexplain import __version__, notebook, registry
 from cnnexplain.arrays import Array, Floats, Integers
 from cnnexplain.classifier import Classifier
 from cnnexplain.errors import CnnExplainError, ModelError, PluginError, UsageError
@@ -66,7 +66,7 @@ def explain(
         against: A class whose logit is subtracted from the target's: why 4 and not 9?
         dataset: For an analysis that looks through one: "mnist:test", "mnist:train", a folder, or images as above. None
             takes "mnist:test" for a model of digits, else the images.
-        progress: Called with how much is done, and of how much.
+        progress: Called with how much is done, and of how much. None shows it in notebooks, and nowhere else.
         **options: The analysis' own, as `cnnexplain run ANALYSIS --help` shows them, with underscores for hyphens.
 
     Returns:
@@ -217,7 +217,7 @@ def _prepare(
     if "dataset" in found.inputs:
         given = dataset if dataset is not None else DATASET if classifier.preprocess.digits else images
         stream = None if given is None else open_stream(given, classifier)
-    return _Run(found, plugin, values, classifier, images, targets, others, stream, progress or (lambda *_: None))
+    return _Run(found, plugin, values, classifier, images, targets, others, stream, progress or notebook.progress(analysis))
 
 
 def _check_inputs(analysis: Analysis, images: object | None, target: object, against: object, dataset: object) -> None:

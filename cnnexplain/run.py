@@ -195,9 +195,10 @@ def _option(parameter: Parameter) -> tuple[Any, Any]:
     declarations = (parameter.flag,) if parameter.type is not bool else ()
     # The name by which plugins ask for a layer.
     offers = completion.layers if parameter.name == "layer" else completion.of(parameter.choices)
-    return Annotated[kind, typer.Option(*declarations, help=escape(text), metavar=metavar, autocompletion=offers)], (
-        list(parameter.default) if parameter.many else parameter.default
+    declared = typer.Option(
+        *declarations, help=escape(text), metavar=metavar, rich_help_panel="This analysis", autocompletion=offers
     )
+    return Annotated[kind, declared], (list(parameter.default) if parameter.many else parameter.default)
 
 
 @dataclass
@@ -223,7 +224,7 @@ class _Outcome:
     """What the closing lines, or the JSON document, need to know of a run on any number of images."""
 
     folder: Path
-    most: int = field(default_factory=lambda: SHOWN)
+    most: int
     """How many images are remembered by name."""
     kept: int = 0
     """How many images an earlier run had finished."""

@@ -43,8 +43,9 @@ BackendOption = Annotated[
     str | None,
     typer.Option(
         "--backend",
-        metavar="|".join(BACKENDS),
-        help="What Keras computes with. Default: what KERAS_BACKEND or Keras' own settings say, else tensorflow.",
+        metavar="NAME",
+        help=f"{'|'.join(BACKENDS)}: what Keras computes with. Default: what KERAS_BACKEND or Keras' own settings say, else "
+        "tensorflow.",
         autocompletion=completion.of(BACKENDS),
     ),
 ]
@@ -63,8 +64,8 @@ MODEL_OPTIONS: dict[str, tuple[Any, Any]] = {
         f"input_{name}": (
             _model_option(
                 f"--input-{name}",
-                "|".join(key.words) or {"size": "N|HxW", "mean": "X|X,X,X", "std": "X|X,X,X"}.get(name, "X"),
-                key.help,
+                "HOW" if key.words else {"size": "N|HxW", "mean": "X|X,X,X", "std": "X|X,X,X"}.get(name, "X"),
+                f"{key.help} {'|'.join(key.words)}".strip(),
                 offers=completion.of(key.words),
             ),
             None,

@@ -8,7 +8,7 @@ import logging
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,10 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn, TaskID
+
+
+WIDE = 100
+"""The number of columns from which on a table of sentences can be read."""
 
 
 def out() -> Console:
@@ -37,6 +41,24 @@ def plain(text: str) -> Text:
 def say(text: str) -> None:
     """Prints one line, which is not broken, so that paths can be copied."""
     out().print(plain(text), soft_wrap=True)
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Prints rows of text as a table; where that would be too narrow to read, one below another, each under its name."""
+    from rich.padding import Padding
+    from rich.table import Column, Table
+
+    console = out()
+    if console.width >= WIDE:
+        shown = Table(Column(heads[0], no_wrap=True), *(Column(head, overflow="fold") for head in heads[1:]))
+        for row in rows:
+            shown.add_row(*map(plain, row))
+        console.print(shown)
+        return
+    for name, *rest in rows:
+        console.print(plain(name), style="bold")
+        for text in rest:
+            console.print(Padding(plain(text), (0, 0, 0, 2)))
 
 
 @contextmanager

@@ -34,7 +34,7 @@ Options of every command that loads a model. [Models and their input](models.md)
 
 def reference() -> str:
     """The text of the page, of the commands and of the analyses that come with the package."""
-    root = typer.main.get_command(cli._app(analyses=True))
+    root = typer.main.get_command(cli._app(analyses=True, report=True))
     sections = [HEAD]
     for path, command in _commands(root, "cnnexplain"):
         context = command.make_context(path, [], resilient_parsing=True)

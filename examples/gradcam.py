@@ -1,4 +1,4 @@
-"""The CAM family through the Python API: four ways to weigh the same feature maps, and where each looks.
+"""Class activation maps through the Python API: where four methods see what speaks for a digit, and for a 4 against a 9.
 
 Run it with: python examples/gradcam.py
 """
@@ -6,13 +6,16 @@ Run it with: python examples/gradcam.py
 import cnnexplain as cx
 
 clf = cx.load()
-for method in ("gradcam", "gradcam++", "layercam", "scorecam"):
+for method in ("gradcam", "gradcam++", "scorecam", "layercam"):
     record = cx.explain("gradcam", clf, "mnist:test/42", method=method)
-    cam, place = record.arrays["cam"][0], record.facts["peak_place"][0]  # raw, at the resolution of the layer
-    share = record.facts["positive"][0]
+    peak, place, positive = (record.facts[name][0] for name in ("peak", "peak_place", "positive"))
     print(
-        f"{method}: {share:.0%} of the {cam.size} places of {record.facts['layer'][0]} speak for the class, most at {place}"
+        f"{method:10} peak {peak:.2f} at row and column {place} of {record.facts['layer'][0]}, {positive:.0%} of it positive"
     )
+
+record = cx.explain("gradcam", clf, "mnist:test/42", target=4, against=9)
+evidence = record.arrays["evidence"][0]  # (h, w), signed, before the ReLU
+print(f"for a 4 and against a 9: evidence from {evidence.min():.3f} to {evidence.max():.3f} logits")
 
 for path in record.save("cnnexplain-out/example-gradcam"):
     print(f"wrote {path}")

@@ -15,7 +15,10 @@ folder.mkdir(parents=True, exist_ok=True)
 clf = cx.load()
 
 figures = {}
-for name in ("saliency", "occlusion", "intermediate-outputs", "inversion"):
+for name in (
+    *("saliency", "occlusion", "gradcam", "intermediate-outputs", "inversion"),
+    *("smoothgrad", "integrated-gradients", "gradient-x-input", "rise"),
+):
     figures[name] = cx.explain(name, clf, "mnist:test/42").figure()
 deconvnet = cx.explain("deconvnet", clf, "mnist:test/42")
 figures["deconvnet"] = deconvnet.figure()

@@ -7,6 +7,7 @@ import networks
 import numpy as np
 import oracles
 import pytest
+from cnnexplain_rise.masks import random_masks
 
 import cnnexplain as cx
 from cnnexplain.errors import ModelError
@@ -93,6 +94,45 @@ def test_saliency(case):
         gradient = net.gradient(image, lambda outputs, index=index: networks.logits(net, outputs)[:, index])
         close(record.arrays["gradient"][index], gradient)
         close(record.arrays["saliency"][index], np.abs(gradient).max(axis=-1))
+
+
+def slope(case, image, index):
+    """∂S/∂x of the class `index` at an image."""
+    return case.net.gradient(image, lambda outputs: networks.logits(case.net, outputs)[:, index])
+
+
+def test_smoothgrad(case):
+    record = cx.explain("smoothgrad", case.clf, case.images, target=[0, 1], samples=2, noise=0.1)
+    noises = [np.random.default_rng([0, copy]).standard_normal(networks.SHAPE, np.float32) for copy in range(2)]
+    for index, image in enumerate(case.images):
+        mean = np.mean([slope(case, image + np.float32(0.1) * noise, index) for noise in noises], axis=0)
+        close(record.arrays["gradient"][index], mean)
+        close(record.arrays["smoothgrad"][index], np.abs(mean).max(axis=-1))
+
+
+def test_integrated_gradients(case):
+    record = cx.explain("integrated-gradients", case.clf, case.images, target=[0, 1], steps=2, baseline="grey")
+    for index, image in enumerate(case.images):
+        places = [0.5 + sign / (2 * np.sqrt(3)) for sign in (-1, 1)]
+        mean = np.mean([slope(case, 0.5 + place * (image - 0.5), index) for place in places], axis=0)
+        close(record.arrays["attribution"][index], (image - 0.5) * mean)
+
+
+def test_gradient_x_input(case):
+    record = cx.explain("gradient-x-input", case.clf, case.images, target=[0, 1])
+    for index, image in enumerate(case.images):
+        close(record.arrays["attribution"][index], image * slope(case, image, index))
+
+
+def test_rise(case):
+    """With as many cells as pixels, shown as they are drawn."""
+    net, head, clf, images = case.net, case.head, case.clf, case.images
+    record = cx.explain("rise", clf, images, target=1, masks=12, cells=8)
+    masks = random_masks(*networks.SHAPE[:2], 12, 8, 0.5, 0)[:]
+    outputs = [net.compute(images * mask[:, :, None]) for mask in masks]
+    found = np.array([networks.probabilities(networks.logits(net, each), head)[:, 1] for each in outputs])
+    close(record.arrays["saliency"], np.einsum("mn,mij->nij", found, masks) / 6)
+    close(record.facts["masked_probability"], found.mean(axis=0))
 
 
 def test_occlusion(case):
@@ -221,6 +261,10 @@ def test_mixed_precision(graph, policy):
     for index, image in enumerate(images):
         gradient = net.gradient(image, lambda outputs, index=index: networks.logits(net, outputs)[:, index])
         close(record.arrays["gradient"][index], gradient, 4 * coarse)
+    for name, options in {"smoothgrad": {"samples": 2}, "integrated-gradients": {"steps": 2}, "rise": {"masks": 4}}.items():
+        assert all(np.isfinite(array).all() for array in cx.explain(name, clf, images, **options).arrays.values())
+    times = cx.explain("gradient-x-input", clf, images, target=[0, 1])
+    np.testing.assert_allclose(times.arrays["attribution"], images * record.arrays["gradient"], rtol=1e-4, atol=1e-6)
     shown = cx.explain("intermediate-outputs", clf, images)
     close(
         shown.arrays["output/conv" if graph != "mobile" else "output/depth"],

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from cnnexplain.record import Record
 
-SIDE, LARGE, WORDS = 1.45, 2.2, 1.3
+SIDE, LARGE, WORDS = 1.45, 2.2, 1.35
 """Inches of a panel's longer side among many and among few, and the width that its words need at least."""
 
 ACROSS, DOWN, UNDER = 0.12, 0.6, 0.3
@@ -22,9 +22,6 @@ ACROSS, DOWN, UNDER = 0.12, 0.6, 0.3
 
 FEW, COLUMNS = 3, 5
 """How many panels have room to be large, and how many go in a row at least where there are more than that."""
-
-CHARACTERS = 12
-"""How many characters of a title go in an inch."""
 
 
 def grid(record: Record) -> Figure:
@@ -44,39 +41,28 @@ def grid(record: Record) -> Figure:
         # Without a frame an image with a white ground would have no end.
         frame = Rectangle((0, 0), 1, 1, transform=panel.transAxes, fill=False, edgecolor="0.6", linewidth=0.6, clip_on=False)
         panel.add_patch(frame)
-        draw.title(
-            panel, draw.shorten(facts["unit"][index], int(CHARACTERS * wide), tail=record.options["layer"] is not None)
-        )
-        panel.annotate(
-            _words(facts["value"][index], facts["ratio"][index]),
-            (0.5, 0),
-            (0, -3),
-            "axes fraction",
-            "offset points",
-            ha="center",
-            va="top",
-            fontsize=8,
-            color="0.25",
-        )
+        draw.title(panel, draw.named(record, facts["unit"][index]), tail=record.options["layer"] is not None)
+        draw.below(panel, _words(facts["value"][index], facts["ratio"][index]))
     draw.heading(figure, _heading(record), _reference(record))
     return figure
 
 
 def _heading(record: Record) -> str:
     layer = record.options["layer"]
-    what = "the classes" if layer is None else draw.shorten(layer, 24, tail=True)
-    return f"What excites {what} the most · {record.options['regularization']}"
+    return f"The images that excite {'the classes' if layer is None else layer} the most"
 
 
 def _reference(record: Record) -> str:
+    words = f"regularization {record.options['regularization']}"
     if "dataset" not in record.provenance:
-        return "no data set to compare with"
+        return f"{words} · no data set to compare with"
     dataset = record.provenance["dataset"]
     count = dataset["images"] - len(dataset["skipped"])
-    return f"value = × the best in {draw.shorten(dataset['name'], 24, tail=True)} ({count:,} images)"
+    return f"{words} · best: of {draw.shorten(dataset['name'], 24, tail=True)}, {count:,} image{'s' * (count != 1)}"
 
 
 def _words(value: float | None, ratio: float | None) -> str:
     if value is None:
         return "not finite"
-    return f"{value:.3g}" if ratio is None else f"{value:.3g} = ×{ratio:.3g}"
+    words = f"{value:.3g}" if ratio is None else f"{value:.3g} = {ratio:.3g} × best"
+    return words.replace("-", "−")

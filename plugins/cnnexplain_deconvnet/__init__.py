@@ -46,7 +46,8 @@ def run(
 
     Returns:
         For each layer L and rule R the array `projection/L/R` (N, maps, H, W, C), signed. The fact `strongest` lists for
-        each image and layer the feature maps with value, row and column of their largest activation. In the overview:
+        each image and layer the feature maps with value, row and column of their largest activation, and its `field`, the
+        rows and the columns of the image that it sees, None where they are not known. In the overview:
         `patch/L` (M, 9, h, w, C), what each of M feature maps sees at its strongest activations, in the model's input
         range, and `patch_projection/L/R` of that shape, signed; where an image doesn't reach, the middle of the input
         range and 0. With fewer than nine images, fewer patches. The fact `over_dataset` lists images, values and places.
@@ -65,10 +66,17 @@ def draw(record: Record, index: int) -> Figure:
 
 
 def overview(record: Record) -> Mapping[str, Figure]:
-    """For each layer its feature maps, each with its nine strongest patches of the data set beside their projections."""
+    """For each layer its feature maps, each with its nine strongest patches of the data set beside their projections.
+
+    A data set of one image has no strongest ones, and the picture of the image shows what there is.
+    """
     from cnnexplain_deconvnet.pictures import patches
 
-    return {f"strongest-patches-{layer}": patches(record, layer) for layer in record.facts["over_dataset"]}
+    return {
+        f"strongest-patches-{layer}": patches(record, layer)
+        for layer in record.facts["over_dataset"]
+        if record.arrays[f"patch/{layer}"].shape[1] > 1
+    }
 
 
 @hookimpl

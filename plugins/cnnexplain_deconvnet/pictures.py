@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.patches import Rectangle
 
 from cnnexplain import draw
 
@@ -14,11 +16,18 @@ if TYPE_CHECKING:
     from cnnexplain.arrays import Floats
     from cnnexplain.record import Record
 
-CELL, TITLE, GAP = 1.25, 0.3, 0.12
-"""Inches of a projection's longer side, for its title, and between two of them."""
+CELL, WORDS, TITLE, GAP = 1.25, 1.1, 0.3, 0.12
+"""Inches of a projection's longer side, of its width at least, for its title, and between two of them."""
 
-LABEL = 0.22
-"""Inches over the titles for the name of a row."""
+LABEL, UNDER = 0.22, 0.1
+"""Inches over the titles for the name of a row, and under a projection for what its scale ends at, with the title's."""
+
+PART, VISIBLE = 3, 0.03
+"""What is at most one part in so many of the image is shown by itself; and the least side of the frame that tells where it
+lies, as a share of the image's longer side."""
+
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+"""Told apart by all eyes (Okabe, Ito 2008); the frames of the parts of an image."""
 
 MOSAIC, COLUMNS = 1.15, 3
 """Inches of a square of nine patches, and how many of them lie side by side in it."""
@@ -31,32 +40,76 @@ WIDTH = 13.5
 
 
 def projections(record: Record, index: int) -> Figure:
-    """The image, and for each layer and rule a row with the projections of its strongest feature maps."""
+    """The image, and for each layer and rule a row with the projections of its strongest feature maps.
+
+    Where units see but a small part of the image, a row before shows these parts, and where they lie.
+    """
     strongest = record.facts["strongest"][index]
-    rules = record.options["rule"]
-    rows = [(layer, rule) for layer in strongest for rule in dict.fromkeys(rules)]
+    rows = [
+        (layer, rule)
+        for layer, maps in strongest.items()
+        for rule in [*(() if _crops(record, maps) is None else (None,)), *dict.fromkeys(record.options["rule"])]
+    ]
     wide, tall = draw.panel_size(record, CELL)
-    step = LABEL + tall + TITLE
+    wide = max(wide, WORDS)
+    step = LABEL + tall + TITLE + UNDER
     most = max(len(maps) for maps in strongest.values())
     left = wide + 4 * GAP
     figure = draw.sheet(record, left + most * (wide + GAP) + draw.BAR, len(rows) * step - TITLE)
-    input_panel = draw.panel(figure, 0, LABEL, wide, tall)
-    draw.image(input_panel, record, index)
-    draw.title(input_panel, "input")
     for row, (layer, rule) in enumerate(rows):
+        crops = _crops(record, strongest[layer])
+        beside = draw.panel(figure, 0, row * step + LABEL, wide, tall)
+        panels = [
+            draw.panel(figure, left + rank * (wide + GAP), row * step + LABEL, wide, tall)
+            for rank in range(len(strongest[layer]))
+        ]
+        if not row or rule is None:
+            draw.image(beside, record, index)
+            draw.title(beside, "input")
+        for panel, fact in zip(panels, strongest[layer], strict=True):
+            # What is cut at the image's border is no square, and its title should stand where the others do.
+            panel.set_anchor("N")
+            draw.title(panel, f"map {fact['map']}: {fact['activation']:.3g}", pad=3)
+        if rule is None and crops is not None:
+            draw.label(panels[0], f"{layer}: what its strongest feature maps see, with their activation")
+            for rank, (panel, crop) in enumerate(zip(panels, crops, strict=True)):
+                colour = COLOURS[rank % len(COLOURS)]
+                draw.picture(panel, record, record.images[index][crop])
+                panel.add_patch(Rectangle((0, 0), 1, 1, transform=panel.transAxes, **_frame(colour, 2)))
+                beside.add_patch(_place(crop, record.images.shape[1:3], colour))
+            continue
+        draw.label(panels[0], f"{layer}, rule {rule}: projections of its strongest feature maps")
         signals = record.arrays[f"projection/{layer}/{rule}"][index]
-        limit = draw.top(np.abs(signals))
-        for rank, (fact, signal) in enumerate(zip(strongest[layer], signals, strict=True)):
-            panel = draw.panel(figure, left + rank * (wide + GAP), row * step + LABEL, wide, tall)
-            if signal.shape[-1] == 1:
-                draw.signed(panel, signal[..., 0], "signal", limit=limit, bar=rank == len(signals) - 1)
-            else:
-                panel.imshow(draw.signal(record.preprocess.swap(signal), limit), interpolation="antialiased")
-            panel.set_title(f"map {fact['map']}: {fact['activation']:.3g}", fontsize=8, pad=3)
-            if not rank:
-                draw.label(panel, f"{layer}, rule {rule}: strongest feature maps with their activation")
+        for rank, (panel, signal) in enumerate(zip(panels, signals, strict=True)):
+            limit = float(np.abs(signal).max())
+            seen = signal if crops is None else signal[crops[rank]]
+            # Each to its own largest signal, since those of a row can differ a thousandfold.
+            draw.signals(panel, record, seen / (limit or 1), "signal / largest", bar=rank == len(panels) - 1)
+            draw.below(panel, f"± {limit:.3g}" if limit else "no signal")
     draw.caption(figure, record, index)
     return figure
+
+
+def _crops(record: Record, maps: Sequence[Mapping[str, Any]]) -> list[tuple[slice, slice]] | None:
+    """What each feature map's strongest unit sees of the image, where that is a small part of it for all of them."""
+    height, width = record.images.shape[1:3]
+    fields = [each["field"] for each in maps if each.get("field") is not None]
+    if len(fields) < len(maps):
+        return None
+    crops = [(slice(*rows), slice(*columns)) for rows, columns in fields]
+    small = all(PART * (r.stop - r.start) <= height and PART * (c.stop - c.start) <= width for r, c in crops)
+    return crops if small else None
+
+
+def _place(crop: tuple[slice, slice], size: Sequence[int], colour: str) -> Rectangle:
+    """The frame of a part of the image, around its middle, and as large as can be seen."""
+    middles = [(each.start + each.stop - 1) / 2 for each in crop]
+    tall, wide = (max(each.stop - each.start, VISIBLE * max(size)) for each in crop)
+    return Rectangle((middles[1] - wide / 2, middles[0] - tall / 2), wide, tall, **_frame(colour, 1.2))
+
+
+def _frame(colour: str, width: float) -> dict[str, Any]:
+    return {"fill": False, "edgecolor": colour, "linewidth": width, "clip_on": False}
 
 
 def patches(record: Record, layer: str) -> Figure:
@@ -76,7 +129,7 @@ def patches(record: Record, layer: str) -> Figure:
         left, top = number % columns * block, number // columns * (tall + TITLE)
         activations = [each["activation"] for each in fact["strongest"]]
         panel = draw.panel(figure, left, top, wide, tall)
-        panel.set_title(_words(fact["map"], activations), fontsize=7.5, pad=3, loc="left")
+        panel.set_title(_words(fact["map"], activations), fontsize=draw.SMALL, y=1, pad=3, loc="left")
         # What a map that is never active would show is the first unit of some image.
         if max(activations) <= 0:
             continue
@@ -87,7 +140,7 @@ def patches(record: Record, layer: str) -> Figure:
             beside = draw.panel(figure, left + place * (wide + 0.06), top, wide, tall)
             beside.imshow(_mosaic(record.preprocess.swap(signals)), interpolation=smooth)
             if len(rules) > 1:
-                beside.set_title(rule, fontsize=7.5, pad=3, loc="left", color="0.35")
+                beside.set_title(rule, fontsize=draw.SMALL, y=1, pad=3, loc="left", color=draw.QUIET)
     where = draw.shorten(record.provenance["dataset"]["name"], 40, tail=True)
     zero = "" if seen.shape[-1] == 1 else ", zero in grey"
     draw.heading(

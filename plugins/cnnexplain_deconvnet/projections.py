@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +67,8 @@ def deconvnet(
             classifier.project(images[:1], layer.name, np.zeros((1, *layer.shape), np.float32), rule)
     patches = TOP * sum(map(_maps, shown))
     total = len(images) + (0 if dataset is None else len(dataset) + patches)
-    arrays, strongest = _of_images(classifier, images, shown, rules, maps, lambda done: progress(done, total))
+    fields = {layer.name: _field(classifier, layer) for layer in shown}
+    arrays, strongest = _of_images(classifier, images, shown, fields, rules, maps, lambda done: progress(done, total))
     if dataset is None:
         return Result(arrays, {"strongest": strongest})
     tops = top(classifier, dataset, shown, lambda done: progress(len(images) + done, total))
@@ -133,6 +134,7 @@ def _of_images(
     classifier: Classifier,
     images: Floats,
     layers: Sequence[Layer],
+    fields: Mapping[str, Field | None],
     rules: Sequence[str],
     maps: int,
     progress: Callable[[int], None],
@@ -160,7 +162,12 @@ def _of_images(
                     arrays[_key("projection", layer, rule)][part, rank] = projected
             for number, fact in enumerate(here):
                 fact[layer.name] = [
-                    {"map": int(order[rank, number]), **_fact(strongest, (number, rank))} for rank in range(order.shape[0])
+                    {
+                        "map": int(order[rank, number]),
+                        **_fact(strongest, (number, rank)),
+                        "field": _pixels(fields[layer.name], strongest, (number, rank), images.shape[1:3]),
+                    }
+                    for rank in range(order.shape[0])
                 ]
         facts += here
         progress(len(facts))
@@ -221,6 +228,22 @@ def _window(field: Field, row: int, column: int, shape: tuple[int, int]) -> tupl
         inside.append(pixels)
         place.append(slice(pixels.start - first, pixels.stop - first))
     return (inside[0], inside[1]), (place[0], place[1])
+
+
+def _field(classifier: Classifier, layer: Layer) -> Field | None:
+    """The receptive fields of a layer's units; None where they are not known."""
+    try:
+        return classifier.receptive_field(layer.name)
+    except ModelError:
+        return None
+
+
+def _pixels(field: Field | None, found: Peaks, key: tuple[int, int], shape: Sequence[int]) -> list[list[int]] | None:
+    """The rows and the columns of the image that a unit sees, each from the first up to, not including, the last."""
+    if field is None:
+        return None
+    seen = field.rows.slice(int(found.rows[key]), shape[0]), field.columns.slice(int(found.columns[key]), shape[1])
+    return [[each.start, each.stop] for each in seen]
 
 
 def _maps(layer: Layer) -> int:

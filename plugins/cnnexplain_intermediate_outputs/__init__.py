@@ -20,7 +20,7 @@ def run(
     *,
     layer: Annotated[
         tuple[str, ...],
-        Option("A layer to show, in a nested model 'outer/inner'. Default: all of them, forty at most."),
+        Option("A layer to show, in a nested model 'outer/inner'. Default: all of them, twenty at most."),
     ] = (),
     scale: Annotated[  # noqa: ARG001  # Read by draw, from the record's options.
         Literal["shared", "channel"],

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from cnnexplain.arrays import Floats
     from cnnexplain.classifier import Classifier, Layer
 
-LAYERS = 40
+LAYERS = 20
 """How many layers are shown when none is named."""
 
 LOGITS = "logits"

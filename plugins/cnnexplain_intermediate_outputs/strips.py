@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 WIDTH, LEFT, BETWEEN = 9.6, 0.62, 0.6
 """Inches of the widest strip, left of it for the numbers of channels and scales, and between strips for their titles."""
 
-ALL, TALLEST, LEAST, COLUMN = 80.0, 8.0, 0.8, 45.0
+ALL, TALLEST, LEAST, COLUMN = 18.0, 8.0, 0.8, 21.0
 """Inches that the strips share in height, that one gets of it at most and at least, and after which a new column begins."""
 
 SMALL, LARGE, DOTS, THIN = 0.6, 0.96, 130, 0.25
@@ -40,8 +40,14 @@ UNSURE = 0.1
 TICKS, NAME, SPACING = 32, 50, 0.13
 """Numbers under a row of bars at most, characters of a layer's name at most, inches between the numbers of a grid's rows."""
 
-CHARACTER, NEAR, FAR = 0.075, 6.0, 15.0
-"""Inches of a title's character, and points from a title to its panel: near, or clear of a colour bar's exponent."""
+TICK = 7.0
+"""Points of the numbers and names along a panel's side."""
+
+STRONGEST, LINE, NAMES = 8, 0.17, 3.0
+"""How many classes are named where not all can be, the inches from one to the next, and those beside the bars for names."""
+
+NEAR, FAR = 6.0, 15.0
+"""Points from a title to its panel: near, or clear of a colour bar's exponent."""
 
 FRAME, DEAD, CROSS = "0.6", "0.9", "0.4"
 """The greys of a map's frame, of a dead map, and of the cross over it: neither scale of colours has a grey."""
@@ -49,18 +55,22 @@ FRAME, DEAD, CROSS = "0.6", "0.9", "0.4"
 
 @dataclass(frozen=True)
 class Strip:
-    """What is drawn of one layer: its size in inches, without the title and what stands around it, and how to paint it."""
+    """What is drawn of one layer: its size in inches, without what stands around it, and how to paint it.
+
+    `beside` are the inches at its right for a colour bar or names, and `pad` the points between it and its title.
+    """
 
     title: str
     width: float
     height: float
     paint: Callable[[Axes], None]
+    beside: float = drawing.BAR
     pad: float = NEAR
 
     @property
     def across(self) -> float:
-        """The inches that the title needs, or the panel with its colour bar."""
-        return max(CHARACTER * len(self.title), self.width + drawing.BAR)
+        """The inches that the title needs, or the panel with what is beside it."""
+        return max(drawing.text_width(self.title, drawing.TITLE), self.width + self.beside)
 
 
 def draw(record: Record, index: int) -> Figure:
@@ -70,7 +80,7 @@ def draw(record: Record, index: int) -> Figure:
     strips = [_input(record, index), *(_layer(record, index, facts, tallest) for facts in layers)]
     if not record.options["layer"] and layers[-1]["unit"] == "logit":
         values = record.arrays["probabilities"][index]
-        strips.append(_bars("probabilities", values, [], "probability", record.labels))
+        strips.append(_classes(record, "probabilities", values, [], "probability"))
     *tops, total = np.cumsum([0, *(strip.height + BETWEEN for strip in strips)])
     columns = math.ceil(total / COLUMN)
     column = [int(columns * top / total) for top in tops]
@@ -83,7 +93,7 @@ def draw(record: Record, index: int) -> Figure:
         panel = drawing.panel(figure, number * wide + LEFT, top, strip.width, strip.height)
         strip.paint(panel)
         # To the left, since a grid is often narrower than its title.
-        panel.set_title(drawing.legible(strip.title), fontsize=9.5, loc="left", pad=strip.pad, parse_math=False)
+        drawing.title(panel, strip.title, side="left", room=strip.across, pad=strip.pad)
     drawing.caption(figure, record, index)
     return figure
 
@@ -106,9 +116,18 @@ def _layer(record: Record, index: int, facts: Mapping[str, Any], tallest: float)
         # Sequences are maps of one row; of volumes the planes stand one below the other.
         maps = np.moveaxis(output.reshape(-1, *output.shape[-2:]), -1, 0)
         return _grid(title, maps, facts["dead_channels"], record.options["scale"], tallest)
+    if facts["unit"] == "activation":
+        return _bars(title, output.reshape(-1), facts["dead_channels"], facts["unit"], list(map(str, range(output.size))))
+    return _classes(record, title, output.reshape(-1), facts["dead_channels"], facts["unit"])
+
+
+def _classes(record: Record, title: str, values: Floats, dead: list[int], unit: str) -> Strip:
+    """The strip of a bar for each class with its name; where the names have no room, of the strongest classes."""
     # One sigmoid unit stands for the last of its two classes.
-    labels = None if facts["unit"] == "activation" else record.labels[-output.size :]
-    return _bars(title, output.reshape(-1), facts["dead_channels"], facts["unit"], labels)
+    names = [drawing.name(record, index) for index in range(len(record.labels))][-len(values) :]
+    if len(values) * PITCH <= WIDTH and all(drawing.text_width(each, TICK) < PITCH for each in names):
+        return _bars(title, values, dead, unit, names)
+    return _ranking(title, values, unit, names)
 
 
 def _grid(title: str, maps: Floats, dead: list[int], scale: str, tallest: float) -> Strip:
@@ -118,10 +137,11 @@ def _grid(title: str, maps: Floats, dead: list[int], scale: str, tallest: float)
     line = drawing.tiles(maps[[0, 0]], 2).shape[1] - 2 * width
     columns, pixel_width, pixel_height = _fit(count, height, width, line, tallest)
     rows = math.ceil(count / columns)
-    signed, unit = maps.min() < 0, "activation"
+    signed, unit, limit = maps.min() < 0, "activation", drawing.ceiling(maps)
     if scale == "channel":
         peaks = np.abs(maps).max(axis=(1, 2), keepdims=True)
         maps, unit = maps / np.where(peaks == 0, 1, peaks), "of the map's peak"
+        limit = 1.0
     cells = np.arange(count)
     left, top = cells % columns * (width + line) - 0.5, cells // columns * (height + line) - 0.5
     right, bottom = left + width, top + height
@@ -129,7 +149,7 @@ def _grid(title: str, maps: Floats, dead: list[int], scale: str, tallest: float)
 
     def paint(panel: Axes) -> None:
         paint_maps = drawing.signed if signed else drawing.unsigned
-        paint_maps(panel, drawing.tiles(maps, columns), unit)
+        paint_maps(panel, drawing.tiles(maps, columns), unit, limit=limit)
         panel.set_aspect("auto")
         faces = np.full(count, "none", object)
         faces[dead] = DEAD
@@ -140,11 +160,14 @@ def _grid(title: str, maps: Floats, dead: list[int], scale: str, tallest: float)
         for row in range(0, rows, math.ceil(SPACING / (pixel_height * (height + line)))):
             beside = panel.get_yaxis_transform()
             place = -0.06 / panel_width, row * (height + line) + (height - 1) / 2
-            panel.text(*place, str(row * columns), transform=beside, fontsize=7, color="0.35", ha="right", va="center")
+            panel.text(
+                *place, str(row * columns), transform=beside, fontsize=TICK, color=drawing.QUIET, ha="right", va="center"
+            )
 
     panel_width = pixel_width * (columns * (width + line) - line)
     panel_height = pixel_height * (rows * (height + line) - line)
-    return Strip(title, panel_width, panel_height, paint, NEAR if CHARACTER * len(title) < panel_width else FAR)
+    near = drawing.text_width(title, drawing.TITLE) < panel_width
+    return Strip(title, panel_width, panel_height, paint, pad=NEAR if near else FAR)
 
 
 def _fit(count: int, height: int, width: int, line: int, tallest: float) -> tuple[int, float, float]:
@@ -166,42 +189,81 @@ def _fit(count: int, height: int, width: int, line: int, tallest: float) -> tupl
     return int(columns[best]), float(sides[best] * wide / width), float(sides[best] * tall / height)
 
 
-def _bars(title: str, values: Floats, dead: list[int], unit: str, labels: tuple[str, ...] | None) -> Strip:
-    """The strip of a bar for each of the values (K,), named by `labels` or numbered."""
+def _bars(title: str, values: Floats, dead: list[int], unit: str, names: list[str]) -> Strip:
+    """The strip of a named bar for each of the values (K,); of many names some are shown."""
     count = len(values)
     width = min(WIDTH, max(PITCH * count, 1.0))
-    names = [drawing.legible(drawing.shorten(label, 8)) for label in labels or map(str, range(count))]
 
     def paint(panel: Axes) -> None:
         # A bar is never thinner than what can be seen.
         thick = max(0.8 * 72 * width / count, 0.7)
         places = np.arange(count)
-        below, above = (mpl.colormaps[drawing.palette().signed](end) for end in (0.1, 0.9))
-        panel.vlines(places, 0, values, colors=[below if value < 0 else above for value in values], linewidths=thick)
+        panel.vlines(places, 0, values, colors=_colours(values), linewidths=thick)
         panel.vlines(
             dead, -0.09, -0.03, colors=CROSS, linewidths=thick, transform=panel.get_xaxis_transform(), clip_on=False
         )
-        panel.axhline(0, color="0.35", linewidth=0.6)
-        sure = unit == "probability" and values.max() > UNSURE
-        low, high = (0.0, 1.0) if sure else _range(values)
-        panel.set_ylim(low, high)
+        panel.axhline(0, color=drawing.QUIET, linewidth=0.6)
+        panel.set_ylim(*_range(values, unit))
         panel.set_xlim(-0.6, count - 0.4)
         panel.set_axis_on()
         panel.spines[["top", "right", "bottom"]].set_visible(False)
-        panel.spines["left"].set_color("0.35")
+        panel.spines["left"].set_color(drawing.QUIET)
         panel.set_ylabel(unit, fontsize=8)
         panel.yaxis.set_major_locator(MaxNLocator(2, steps=[1, 2, 5, 10]))
         panel.yaxis.set_major_formatter(lambda value, _: _number(value))
         panel.xaxis.set_major_locator(MaxNLocator(TICKS, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
         panel.xaxis.set_major_formatter(lambda place, _: names[int(place)] if 0 <= place < count else "")
-        panel.tick_params(axis="x", length=0, pad=8, labelsize=7)
-        panel.tick_params(axis="y", length=2, labelsize=7)
+        panel.tick_params(axis="x", length=0, pad=8, labelsize=TICK)
+        panel.tick_params(axis="y", length=2, labelsize=TICK)
 
     return Strip(title, width, BARS, paint)
 
 
-def _range(values: Array) -> tuple[float, float]:
-    """The ends of a scale that holds the values and 0, with some room."""
+def _ranking(title: str, values: Floats, unit: str, names: list[str]) -> Strip:
+    """The strip of the classes with the largest values (K,), the largest first, each a bar with its name and value."""
+    order = np.argsort(-values, kind="stable")[:STRONGEST]
+
+    def paint(panel: Axes) -> None:
+        places = np.arange(len(order))
+        panel.hlines(places, 0, values[order], colors=_colours(values[order]), linewidths=0.75 * 72 * LINE)
+        panel.axvline(0, color=drawing.QUIET, linewidth=0.6)
+        panel.set_xlim(*_range(values[order], unit))
+        panel.set_ylim(len(order) - 0.5, -0.5)
+        panel.set_axis_on()
+        panel.set_yticks([])
+        panel.spines[["top", "right", "left"]].set_visible(False)
+        panel.spines["bottom"].set_color(drawing.QUIET)
+        panel.set_xlabel(unit, fontsize=8)
+        panel.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+        panel.xaxis.set_major_formatter(lambda value, _: _number(value))
+        panel.tick_params(axis="x", length=2, labelsize=TICK)
+        for place, index in zip(places, order, strict=True):
+            value = drawing.percent(float(values[index])) if unit == "probability" else _number(values[index])
+            panel.annotate(
+                drawing.fit(f"{value}  {names[index]}", NAMES, 8),
+                (1, place),
+                xytext=(6, 0),
+                xycoords=panel.get_yaxis_transform(),
+                textcoords="offset points",
+                va="center",
+                fontsize=8,
+                annotation_clip=False,
+                parse_math=False,
+            )
+
+    some = f" · the {len(order)} strongest" if len(order) < len(values) else ""
+    return Strip(title + some, WIDTH / 3, LINE * len(order), paint, beside=NAMES + drawing.GAP)
+
+
+def _colours(values: Floats) -> list[tuple[float, float, float, float]]:
+    below, above = (mpl.colormaps[drawing.palette().signed](end) for end in (0.1, 0.9))
+    return [below if value < 0 else above for value in values]
+
+
+def _range(values: Array, unit: str) -> tuple[float, float]:
+    """The ends of a scale that holds the values and 0, with some room; those of a probability unless all are small."""
+    if unit == "probability" and values.max() > UNSURE:
+        return 0.0, 1.0
     low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
     room = 0.04 * (high - low)
     return (low - room if low else 0.0, high + room if high else 0.0) if room else (0.0, 1.0)

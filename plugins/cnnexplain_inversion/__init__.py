@@ -9,15 +9,14 @@ from cnnexplain.plugin import Analysis, Option, Result, hookimpl
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from cnnexplain.arrays import Floats
     from cnnexplain.classifier import Classifier
     from cnnexplain.record import Record
 
-SIDE, COLUMNS = 1.9, 5
-"""Inches of a panel's longer side, and how many panels go in a row at most."""
+SIDE, WORDS, COLUMNS = 1.9, 1.75, 5
+"""Inches of a panel's longer side, of its width at least, so that its numbers fit, and how many go in a row at most."""
 
 ACROSS, TITLE, FOOT = 0.25, 0.3, 0.5
 """Inches between panels, for a panel's title, and for the numbers under it."""
@@ -114,6 +113,7 @@ def draw(record: Record, index: int) -> Figure:
     facts = {name: fact[index] for name, fact in record.facts.items()}
     names = list(facts["representation_error"])
     wide, tall = draw.panel_size(record, SIDE)
+    wide = max(wide, WORDS)
     rows = -(-(len(names) + 1) // COLUMNS)
     columns = -(-(len(names) + 1) // rows)
     pitch = TITLE + tall + FOOT
@@ -127,10 +127,10 @@ def draw(record: Record, index: int) -> Figure:
     for panel, name in zip(panels[1:], names, strict=True):
         draw.picture(panel, record, record.arrays[f"reconstruction/{name}"][index])
         early = "" if facts["stopped"][name] is None else " (ended early)"
-        draw.title(panel, draw.shorten(name, 24 - len(early), tail=True) + early)
+        draw.title(panel, name + early, tail=True)
         prediction, probability = facts["prediction"][name], facts["probability"][name]
-        label = "nothing" if prediction is None else draw.legible(draw.shorten(record.labels[prediction], 14))
-        _below(
+        label = "nothing" if prediction is None else draw.name(record, prediction, 14)
+        draw.below(
             panel,
             f"representation error {_short(facts['representation_error'][name])}\n"
             f"pixel error {_short(facts['pixel_error'][name])}\n"
@@ -138,21 +138,6 @@ def draw(record: Record, index: int) -> Figure:
         )
     draw.caption(figure, record, index)
     return figure
-
-
-def _below(panel: Axes, text: str) -> None:
-    panel.annotate(
-        text,
-        (0.5, 0),
-        xytext=(0, -3),
-        xycoords="axes fraction",
-        textcoords="offset points",
-        ha="center",
-        va="top",
-        fontsize=7.5,
-        annotation_clip=False,
-        parse_math=False,
-    )
 
 
 def _short(error: float) -> str:

@@ -33,8 +33,8 @@ UNSURE = 0.1
 NOWHERE = 0.93
 """The grey of places where the middle of a square can't be."""
 
-CHARACTERS, LETTER = 18, 0.065
-"""How many characters of a class's label are shown, and the inches that one of them takes in the legend."""
+CHARACTERS, LEGEND = 18, 8.0
+"""How many characters of a class's name are shown, and the points of their letters in the legend."""
 
 SHADE = 0.35
 """How much of a colour's light the black of the image under it takes away."""
@@ -46,11 +46,11 @@ def picture(record: Record, index: int) -> Figure:
     facts = {name: fact[index] for name, fact in record.facts.items()}
     classes, counts = np.unique(arrays["prediction"], return_counts=True)
     classes = classes[np.argsort(-counts, kind="stable")][: len(COLOURS)]
-    names = [_name(record, label) for label in classes]
+    names = [draw.name(record, label, CHARACTERS) for label in classes]
 
     wide, tall = draw.panel_size(record, SIDE)
     wide = max(wide, TITLE)
-    legend = max(draw.BAR, 0.4 + LETTER * max(map(len, [*names, "other"])))
+    legend = max(draw.BAR, 0.4 + max(draw.text_width(each, LEGEND) for each in [*names, "other"]))
     lefts = np.cumsum([0, wide + draw.BAR + draw.GAP, wide + legend + draw.GAP])
     figure = draw.sheet(record, lefts[-1] + wide + draw.BAR, 2 * tall + BETWEEN)
     above, below = ([draw.panel(figure, left, top, wide, tall) for left in lefts] for top in (0, tall + BETWEEN))
@@ -69,8 +69,8 @@ def picture(record: Record, index: int) -> Figure:
         draw.GAP / figure.get_figwidth(),
         1 - (draw.HEAD + tall + BETWEEN / 2) / figure.get_figheight(),
         f"With the middle of the square ({side}×{side} pixels, in steps of {facts['stride']}) at each place:",
-        fontsize=8.5,
-        color="0.35",
+        fontsize=draw.LABEL,
+        color=draw.QUIET,
         va="center",
     )
     height, width = record.images.shape[1:3]
@@ -85,7 +85,7 @@ def picture(record: Record, index: int) -> Figure:
     draw.unsigned(
         below[0], placed(arrays["probability"]), "probability", limit=1 if arrays["probability"].max() > UNSURE else None
     )
-    draw.title(below[0], f"probability of {_name(record, target)}")
+    draw.title(below[0], f"probability of {draw.name(record, target, CHARACTERS)}")
     _labelled(below[1], placed(arrays["prediction"]), classes, names)
     draw.title(below[1], "most probable class")
     if "activation" in arrays:
@@ -95,10 +95,6 @@ def picture(record: Record, index: int) -> Figure:
         draw.title(below[2], f"map {facts['feature_map']} of {draw.shorten(facts['layer'], 20, tail=True)}")
     draw.caption(figure, record, index)
     return figure
-
-
-def _name(record: Record, label: int) -> str:
-    return draw.legible(draw.shorten(record.labels[label], CHARACTERS))
 
 
 def _placed(grid: Array, tops: Sequence[int], lefts: Sequence[int], patch: int, stride: int, size: Sequence[int]) -> Floats:
@@ -137,7 +133,7 @@ def _labelled(panel: Axes, labels: Floats, classes: Integers, names: Sequence[st
         loc="center left",
         bbox_to_anchor=(1, 0.5),
         frameon=False,
-        fontsize=8,
+        fontsize=LEGEND,
         handlelength=1,
         handleheight=1,
     )

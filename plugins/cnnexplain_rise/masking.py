@@ -35,7 +35,7 @@ def rise(
     seed: int,
 ) -> Result:
     """The maps by pixel and what is known of each image; see `cnnexplain_rise.run`."""
-    masks = random_masks(*images.shape[1:3], count, cells, keep, seed)
+    masks = random_masks(images.shape[1], images.shape[2], count, cells, keep, seed)
     found = _probabilities(classifier, images, targets, masks, progress)
     means = found.mean(axis=0)
     beyond = found - means

@@ -76,4 +76,4 @@ def random_masks(height: int, width: int, count: int, cells: int | None, keep: f
 def _enlarge(number: int, side: int) -> Floats:
     """The matrix (side, number) that enlarges; bilinear, with pixel centres at half numbers, the outermost going on."""
     centres = np.clip((np.arange(side) + 0.5) * number / side - 0.5, 0, number - 1)
-    return np.maximum(0, 1 - np.abs(centres[:, None] - np.arange(number))).astype(np.float32)
+    return np.asarray(np.maximum(0, 1 - np.abs(centres[:, None] - np.arange(number))), np.float32)

@@ -76,6 +76,18 @@ def test_the_reference_of_the_command_line_is_up_to_date(folder):
         assert f"\n## cnnexplain run {name}\n" in made
 
 
+def test_the_tutorial_shows_what_its_script_runs(folder):
+    text = (folder / "docs" / "tutorial.md").read_text()
+    commands = re.findall(r"^cnnexplain .*$", "\n".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL)), re.MULTILINE)
+    shown = re.findall(r"!\[.{20,}\]\(tutorial/([\w-]+)\.webp\)", text)
+    pictures = loaded(folder / "docs" / "make_pictures.py").PICTURES
+    assert commands == [command for command, _ in pictures.values()]
+    assert shown == list(pictures)
+    kept = list((folder / "docs" / "tutorial").iterdir())
+    assert {path.name for path in kept} == {f"{name}.webp" for name in pictures}
+    assert sum(path.stat().st_size for path in kept) < 3e6
+
+
 @pytest.mark.parametrize(
     ("page", "module"), [("api.md", "cnnexplain"), ("api-plugins.md", "cnnexplain.plugin")], ids=["users", "plugins"]
 )
@@ -86,7 +98,7 @@ def test_every_public_name_is_in_the_reference_of_python(page, module, folder):
 
 def test_the_modules_for_plugins_are_in_the_reference_of_python(folder):
     page = (folder / "docs" / "api-plugins.md").read_text()
-    for module in ("draw", "optimize"):
+    for module in ("draw", "optimize", "testing"):
         assert f"\n::: cnnexplain.{module}\n" in page
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 from typing import Annotated, Literal
 
 import numpy as np
@@ -9,11 +10,12 @@ import pytest
 
 from cnnexplain import registry, specimens, testing
 from cnnexplain.errors import PluginError, UsageError
+from cnnexplain.options import INPUTS
 from cnnexplain.plugin import Analysis, Option, Result
 from cnnexplain.registry import Offers, Plugin, Registry
 
 made = functools.cache(specimens.made)
-ELSEWHERE = ("imports", "help", "backends")
+ELSEWHERE = ("imports", "help", "saved", "backends")
 """Checks that look at the installed plugin in a process of its own."""
 
 Power = Annotated[float, Option("What the products are raised to.", min=0.5, max=4)]
@@ -115,16 +117,6 @@ def idle(classifier, images, targets, *, exact: Annotated[bool, Option("Whether 
     return Result({"map": product(classifier, images, targets).max(axis=-1)})
 
 
-def keyed(classifier, images, targets, usual):
-    return Result(usual.arrays, {"sums": [{0: float(each.sum())} for each in usual.arrays["map"]]})
-
-
-def draw_keyed(record, index):
-    figure = draw(record, index)
-    figure.suptitle(str(record.facts["sums"][index][0]))
-    return figure
-
-
 def draw_scaled(record, index):
     from cnnexplain import draw
 
@@ -146,16 +138,6 @@ def draw_over(record, index):
 def draw_warning(record, index):
     figure = draw(record, index)
     figure.suptitle("中")
-    return figure
-
-
-seen = {}
-
-
-def draw_remembered(record, index):
-    """Draws what the process remembers of the arrays, which those that were saved are not."""
-    figure = draw(record, index)
-    figure.suptitle("remembered" if seen.setdefault("arrays", record.arrays) is record.arrays else "forgotten")
     return figure
 
 
@@ -209,8 +191,6 @@ BROKEN = {
     "the first alone": ({"draw": draw_the_first}, "drawing", "returned None; expected a Matplotlib figure"),
     "drawn over": ({"draw": draw_over}, "drawing", "Drawing changed the arrays"),
     "no such letter": ({"draw": draw_warning}, "drawing", "missing from font"),
-    "keys": ({**returns(keyed), "draw": draw_keyed}, "saved", "KeyError: 0"),
-    "a memory": ({"draw": draw_remembered}, "saved", "comes out otherwise"),
     "0 / 0": ({"draw": draw_scaled}, "plain", "invalid value encountered in divide"),
     "any word": ({"run": worded}, "options", "--fill 'no such value', which its declaration allows, ends in: run() of"),
     "a bound": (
@@ -235,7 +215,6 @@ def outcomes(lenet, monkeypatch):
     """The outcomes of all checks of an analysis that is made of these fields, by name."""
 
     def look(fields, models=made):
-        seen.clear()
         analysis = Analysis(**{**FIELDS, **fields})
         offers = Offers("an analysis", {"probe": analysis}, {"probe": Plugin("probe", "probe", "1")})
         monkeypatch.setattr(registry, "load", lambda: Registry(offers, Offers("a model")))
@@ -313,6 +292,31 @@ def test_a_process_of_its_own_tells_what_is_wrong_with_the_declaration(install, 
     assert words in found[check].words
 
 
+KEYED = GOOD.replace("axis=-1)})", "axis=-1)}, {'means': [{0: float(image.mean())} for image in images]})").replace(
+    "    return figure", "    figure.suptitle(str(record.facts['means'][index][0]))\n    return figure"
+)
+REMEMBERED = "seen = []\n" + GOOD.replace("    return Result", "    seen.append(1)\n    return Result").replace(
+    "    return figure", "    figure.suptitle('run here' if seen else 'not run here')\n    return figure"
+)
+WITH_KERAS = GOOD.replace("    from cnnexplain import draw", "    import keras\n    from cnnexplain import draw")
+UNSAVED = {
+    "keys": (KEYED, "KeyError: 0 Expected draw() to read the record alone; in JSON"),
+    "memory": (REMEMBERED, "Drawn from what was saved a picture comes out otherwise"),
+    "keras": (WITH_KERAS, "import of keras halted"),
+}
+
+
+@pytest.mark.parametrize("kind", UNSAVED)
+def test_a_drawing_of_what_is_not_in_the_record_is_found_out(install, fresh, lenet, kind):
+    code, words = UNSAVED[kind]
+    install("bright-maker", code, point="bright", module=f"unsaved_{kind}")
+    candidate = testing.Candidate(testing.find("brightness")[0])
+    candidate.lenet = lenet
+    found = {name: candidate.outcome(name) for name in ("results", "repeats", "batch", "drawing", "saved", "plain")}
+    assert [name for name, outcome in found.items() if outcome.passed is False] == ["saved"]
+    assert words in found["saved"].words
+
+
 @pytest.mark.slow
 def test_another_backend_tells_what_works_on_one_alone(install, fresh, monkeypatch):
     other = "import keras\n    images = images + (keras.backend.backend() != 'tensorflow')\n    return Result"
@@ -373,3 +377,19 @@ def test_importing_it_imports_nothing_heavy(shell):
 def test_an_unknown_check_can_not_be_skipped():
     with pytest.raises(UsageError, match=r"no check 'backend'\. Did you mean 'backends'"):
         testing.conformance("saliency", skip=["backend"])
+
+
+def test_every_check_is_documented(folder):
+    page = (folder / "docs" / "plugins.md").read_text().partition("## What is asked of every analysis")[2]
+    rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", page, re.MULTILINE)
+    assert rows == [(check.name, check.says) for check in testing.CHECKS]
+
+
+def test_the_guide_shows_the_files_of_the_example_and_all_that_run_can_ask_for(folder):
+    """The files are those that test_packages installs and runs."""
+    page = (folder / "docs" / "plugins.md").read_text()
+    shown = re.findall(r"^<!-- file: (\S+) -->$", page, re.MULTILINE)
+    assert len(shown) == 4
+    assert all(name.startswith("examples/third_party_plugin/") and (folder / name).is_file() for name in shown)
+    rows = re.findall(r"^\| `(\w+)` \| .* \|$", page.partition("**`Result`**")[0], re.MULTILINE)
+    assert rows == list(INPUTS)

@@ -3,10 +3,12 @@
 import keras
 import numpy as np
 import oracles
+import pictures
 import pytest
 from PIL import Image
 
 import cnnexplain as cx
+from cnnexplain import draw
 from cnnexplain.classifier import Layer
 from cnnexplain.errors import ModelError, UsageError
 
@@ -303,14 +305,68 @@ def test_the_picture_shows_each_projection_in_its_place(lenet):
     panels = record.figure().axes
     np.testing.assert_array_equal(panels[0].images[0].get_array(), record.images[0, ..., 0])
     drawn = [panel for panel in panels[1:] if panel.images and panel.get_title().startswith("map")]
+    assert len(drawn) == 9
+    # The first layer's units see 5×5 of the 28×28 pixels: a row shows these, then one what comes back to them.
     for number, panel in enumerate(drawn):
-        layer = ("relu1", "relu2")[number // 3]
-        signals = record.arrays[f"projection/{layer}/deconvnet"][0]
-        np.testing.assert_array_equal(panel.images[0].get_array(), signals[number % 3, ..., 0])
-        assert panel.images[0].get_clim() == pytest.approx((-np.abs(signals).max(), np.abs(signals).max()))
-        fact = record.facts["strongest"][0][layer][number % 3]
+        layer, rank = ("relu1", "relu1", "relu2")[number // 3], number % 3
+        fact = record.facts["strongest"][0][layer][rank]
         assert panel.get_title() == f"map {fact['map']}: {fact['activation']:.3g}"
-    assert len(drawn) == 6
+        signal = record.arrays[f"projection/{layer}/deconvnet"][0, rank]
+        here = (slice(None), slice(None))
+        if layer == "relu1":
+            here = tuple(slice(fact[axis], fact[axis] + 5) for axis in ("row", "column"))
+            # All that comes back lies where the unit looks.
+            assert np.abs(signal).sum() == pytest.approx(np.abs(signal[here]).sum())
+        if number < 3:
+            np.testing.assert_array_equal(panel.images[0].get_array(), record.images[0][here][..., 0])
+            (frame,) = panel.patches
+            place = panels[0].patches[rank]
+            assert place.get_bbox().bounds == pytest.approx((fact["column"] - 0.5, fact["row"] - 0.5, 5, 5))
+            assert place.get_edgecolor() == frame.get_edgecolor()
+            continue
+        limit = np.abs(signal).max()
+        np.testing.assert_allclose(panel.images[0].get_array(), draw.signal(signal[here], limit), atol=1e-6)
+        assert panel.texts[-1].get_text() == f"± {limit:.3g}"
+    assert len({patch.get_edgecolor() for patch in panels[0].patches}) == 3
+    assert not pictures.overlapping(record.figure())
+
+
+def test_fields_at_the_border_and_of_a_photographs_size_are_shown_in_their_place(random):
+    """A layer that sees 3×3 of 40×60 pixels: a frame that small is drawn larger, about the same middle."""
+    clf = classifier(keras.layers.Conv2D(4, 3, padding="same", activation="relu", name="top"), shape=(40, 60, 3))
+    images = random.uniform(0, 1, (1, 40, 60, 3)).astype(np.float32)
+    images[0, 0, 0] = 50
+    record = cx.explain("deconvnet", clf, images, layer="top", maps=4)
+    figure = record.figure()
+    (beside,) = [panel for panel in figure.axes if panel.get_title() == "input"]
+    row = [panel for panel in figure.axes if panel.get_title().startswith("map") and panel.patches]
+    corner = False
+    for fact, panel, place in zip(record.facts["strongest"][0]["top"], row, beside.patches, strict=True):
+        (top, bottom), (left, right) = fact["field"]
+        assert (top, bottom) == (max(fact["row"] - 1, 0), min(fact["row"] + 2, 40))
+        assert (left, right) == (max(fact["column"] - 1, 0), min(fact["column"] + 2, 60))
+        corner |= top == 0 and left == 0
+        np.testing.assert_allclose(panel.images[0].get_array(), np.clip(images[0, top:bottom, left:right], 0, 1), atol=1e-6)
+        x0, y0, x1, y1 = place.get_bbox().extents
+        assert ((x0 + x1) / 2, (y0 + y1) / 2) == ((left + right - 1) / 2, (top + bottom - 1) / 2)
+    assert corner
+    assert not pictures.overlapping(figure)
+
+
+def test_a_data_set_of_one_image_has_no_sheet_of_strongest_patches(lenet):
+    record = cx.explain("deconvnet", lenet, "mnist:test/42", dataset=np.zeros((1, 28, 28), np.uint8), layer="relu1")
+    assert record.arrays["patch/relu1"].shape[1] == 1
+    assert record.overview() == {}
+
+
+def test_a_projection_of_nothing_says_so(random):
+    clf = classifier(keras.layers.Conv2D(2, 3, activation="relu", name="top"), shape=(9, 16, 3))
+    clf.model.get_layer("top").bias.assign([-100.0, -100.0])
+    figure = cx.explain("deconvnet", clf, random.uniform(0, 1, (1, 9, 16, 3)).astype(np.float32), layer="top").figure()
+    drawn = [panel for panel in figure.axes if panel.get_title().startswith("map") and not panel.patches]
+    assert [panel.texts[-1].get_text() for panel in drawn] == ["no signal", "no signal"]
+    for panel in drawn:
+        np.testing.assert_array_equal(panel.images[0].get_array(), 0.5)
 
 
 def test_a_receptive_field_that_is_not_known_is_said(random):

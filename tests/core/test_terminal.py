@@ -1,0 +1,134 @@
+"""Narrow terminals, pipes, colours and Ctrl-C."""
+
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+
+def printed(command, tmp_path, **env):
+    """What a command prints on a terminal."""
+    terminal, its_end = pty.openpty()
+    clean = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cnnexplain", *command],
+        cwd=tmp_path,
+        env={**clean, "TERM": "xterm-256color", **env},
+        stdout=its_end,
+        stderr=its_end,
+    )
+    os.close(its_end)
+    seen = b""
+    try:
+        while select.select([terminal], [], [], 60)[0]:
+            piece = os.read(terminal, 65536)
+            if not piece:
+                break
+            seen += piece
+    except OSError:  # How Linux tells that the other end is closed.
+        pass
+    process.wait()
+    os.close(terminal)
+    return seen.decode()
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 200])
+def test_list_fits_its_terminal_and_nothing_is_cut(cli, monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    code, out, _ = cli("list")
+    assert code == 0
+    assert max(map(len, out.splitlines()[:-1])) <= width
+    assert "…" not in out
+    for words in ("activation-maximization", "keras:NAME", "efficientnet-lite0"):
+        assert words in out
+    text = "".join(out.split())
+    if width < 100:
+        assert "Whichpixels,changedalittle,wouldchangethescoreoftheclassthemost." in text
+        assert "(arXiv:1506.06579)" in text
+
+
+def test_help_shows_names_whole_at_80_columns(cli, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    code, out, _ = cli("run", "saliency", "--help")
+    assert code == 0
+    for words in ("--input-interpolation", "bilinear|bicubic|nearest", "tensorflow|jax|torch", "stretch|crop|pad|digit"):
+        assert words in out
+    assert "This analysis" in out
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_colours_on_terminals_alone_and_not_where_they_are_unwanted(tmp_path, shell):
+    colour = re.compile(r"\x1b\[[0-9;]*(3[0-9]|9[0-7])")
+    plugin = ["--config", "none.toml", "list"]
+    assert colour.search(printed(["--help"], tmp_path))
+    assert not colour.search(printed(["--help"], tmp_path, NO_COLOR="1"))
+    assert "\x1b" not in printed(["list"], tmp_path, TERM="dumb")
+    assert "Can't read" in printed(plugin, tmp_path, NO_COLOR="1")
+    assert "\x1b" not in shell("-m", "cnnexplain", "list").stdout
+
+
+def test_a_pipe_gets_no_display_of_progress_even_where_colours_are_forced(shell, tmp_path):
+    program = """
+import time
+from cnnexplain import terminal
+with terminal.progress() as shown:
+    shown.add_task("Working", total=3)
+    time.sleep(0.3)
+"""
+    done = shell("-c", program, env={"FORCE_COLOR": "1"})
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def interrupted(tmp_path, command, seconds):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cnnexplain", *command],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(seconds)
+    ended = process.poll() is not None
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    return ended, process.returncode, out, err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [1, 2, 4, 6, 8, 10])
+@pytest.mark.parametrize(
+    "command",
+    [["run", "saliency", "mnist:test/1"], ["run", "all"], ["evaluate", "--json"], ["doctor", "lenet"], ["info"]],
+    ids=str,
+)
+def test_ctrl_c_at_any_moment_is_one_line_and_130(tmp_path, command, seconds):
+    ended, code, out, err = interrupted(tmp_path, command, seconds)
+    if ended:
+        return
+    # It may have been too late.
+    assert code in (130, 0)
+    if code:
+        assert re.fullmatch(r"(No image given.*\n)?Interrupted[:;] .*\n", err), err
+        assert "{" not in out
+    assert not list(tmp_path.glob("**/.cnnexplain-*"))
+
+
+def test_ctrl_c_while_the_command_line_is_read(tmp_path):
+    program = """
+import sys, runpy, signal, importlib.abc, os
+class Finder(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "cnnexplain.cli":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+sys.argv = ["cnnexplain", "list"]
+runpy.run_module("cnnexplain", run_name="__main__")
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted: nothing more was written.\n")
