@@ -73,6 +73,13 @@ def test_the_numbers_of_the_maps_are_in_the_page_as_they_are():
         # The second image has no negative value; its map is still one of signed values, as in the first.
         assert [each["signed"] for each in image] == [True, False]
     assert (record.arrays["signed_map"][1] > 0).all()
+    first, second = (
+        pages.record([name], arrays={"signed_map": values})
+        for name, values in zip(
+            ("one.png", "two.png"), (record.arrays["signed_map"][:1], record.arrays["signed_map"][1:]), strict=True
+        )
+    )
+    assert [[each["signed"] for each in image] for image in data_of(Read(made(first, second)))] == [[True], [True]]
 
 
 def test_the_colours_are_those_that_are_drawn_with():
@@ -281,11 +288,11 @@ def test_the_command_is_quoted_for_a_shell(given, words):
 def parts_of(count, size, alive):
     """The parts of a result as its files hold them, and how many of them are in memory at once."""
 
-    class Part(dict):
-        pass
+    class Images(list):
+        __hash__ = object.__hash__
 
     def part(number):
-        images = [
+        return Images(
             {
                 "source": f"folder/{number}-{index}.png",
                 "prediction": "cat",
@@ -298,15 +305,15 @@ def parts_of(count, size, alive):
                 "picture": f"{number}-{index}.png",
             }
             for index in range(size)
-        ]
-        return Part(images=images, warnings=["same"], skipped={})
+        )
 
     here = weakref.WeakSet()
-    Part.__hash__ = object.__hash__
     for number in range(count):
-        each = part(number)
-        here.add(each)
+        images = part(number)
+        here.add(images)
         alive.append(len(here))
+        each = {"images": images, "warnings": ["same"], "skipped": {}}
+        del images
         yield each
         del each
 
