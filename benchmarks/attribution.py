@@ -13,7 +13,7 @@ from typing import Any
 
 import keras
 import numpy as np
-from tf_keras_vis.saliency import Saliency  # type: ignore[import-untyped]
+from tf_keras_vis.saliency import Saliency
 
 import cnnexplain as cx
 

@@ -367,6 +367,16 @@ def overlay(panel: Axes, record: Record, index: int, values: Array, *, limit: fl
     panel.imshow(grey * (1 - strength) + colours * strength, interpolation="nearest")
 
 
+def smoothed_overlay(panel: Axes, record: Record, index: int, values: Array, what: str) -> None:
+    """Shows a map (H, W) of values from 0 up over the image, smoothed, to its `ceiling`, with a title that says so.
+
+    Neighbouring pixels of a gradient's map differ so much in a photograph that only their mean is readable over it.
+    """
+    smooth = smoothed(values)
+    overlay(panel, record, index, smooth, limit=ceiling(smooth))
+    title(panel, f"{what} over input" if smooth is values else f"smoothed {what} over input")
+
+
 def top(values: Array) -> float:
     """The largest value that isn't NaN, or 1 for a map of zeros, so that a constant map draws as such."""
     return float(np.nanmax(values)) or 1.0

@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from importlib import import_module
-from typing import Any
 
 AFTER = 1.0
 """Seconds that work takes before its progress is shown."""
@@ -24,8 +22,8 @@ def progress(what: str) -> Callable[[int, int], None]:
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     if getattr(shell, "kernel", None) is None:
         return lambda *_: None
-    # IPython has no types.
-    ipython: Any = import_module("IPython.display")
+    from IPython.display import HTML, display
+
     handle = None
     last = started = time.monotonic()
 
@@ -38,9 +36,9 @@ def progress(what: str) -> Callable[[int, int], None]:
             return
         last = now
         bar = f'<progress value="{done}" max="{total}" aria-label="{what}"></progress> {what}: {done / total:.0%}'
-        page = ipython.HTML("" if ended else bar)
+        page = HTML("" if ended else bar)  # type: ignore[no-untyped-call]
         if handle is None:
-            handle = ipython.display(page, display_id=True)
+            handle = display(page, display_id=True)  # type: ignore[no-untyped-call]
         else:
             handle.update(page)
 

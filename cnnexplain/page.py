@@ -28,7 +28,7 @@ import matplotlib as mpl
 import numpy as np
 from PIL import Image
 
-from cnnexplain import __version__, draw, files
+from cnnexplain import __version__, draw, files, stream
 from cnnexplain.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def write_index(path: Path, analysis: Analysis, result: Mapping[str, Any], parts
         result: What `result.json` holds.
         parts: The images of each part, as the files of the parts hold them: only one is in memory at a time.
     """
-    stream = _template("index.html").stream(
+    written = _template("index.html").stream(
         title=f"{analysis.name} of {result['model']['name']}",
         analysis=analysis,
         options=_options(analysis, result["options"]),
@@ -147,7 +147,7 @@ def write_index(path: Path, analysis: Analysis, result: Mapping[str, Any], parts
         policy=f"default-src 'none'; img-src 'self' file:; style-src {_hash(_style())}; {_NO_MORE}",
     )
     # A file name that is no Unicode becomes an escape.
-    stream.dump(str(path), encoding="utf-8", errors="backslashreplace")
+    written.dump(str(path), encoding="utf-8", errors="backslashreplace")
 
 
 def write_report(path: str | os.PathLike[str], classifier: Classifier, records: Sequence[Record]) -> Path:
@@ -410,26 +410,32 @@ def _provenance(records: Sequence[Record], classifier: Classifier) -> dict[str, 
 
 def _python(records: Sequence[Record], classifier: Classifier) -> str:
     """The Python program that comes to the same records; what can't be written down is said in a comment."""
-    lines = [
-        "import cnnexplain as cx",
-        "",
-        f"classifier = cx.load({classifier.name!r}, preprocess=cx.{classifier.preprocess!r})",
-    ]
+    lines = ["import cnnexplain as cx", "", f"classifier = cx.load({classifier.name!r})  # Or as you loaded it."]
     for record in records:
         arguments = [repr(record.analysis.name), "classifier"]
-        if len(record):
-            arguments.append(repr([explained.source.name for explained in record.explained]))
+        sources = [explained.source for explained in record.explained]
+        if sources:
+            inverted = {source.inverted for source in sources}
+            # Where only some were, it was found for each by itself.
+            way = f", invert={inverted.pop()}" if len(inverted) == 1 else ""
+            arguments.append(f"cx.read_images({[source.name for source in sources]!r}, classifier{way})")
             targets = [explained.target for explained in record.explained]
             if None not in targets:
                 arguments.append(f"target={targets!r}")
-        if isinstance(dataset := record.provenance.get("dataset"), Mapping):
+        dataset = record.provenance.get("dataset")
+        if dataset is not None and dataset["name"] != stream.GIVEN:
             arguments.append(f"dataset={dataset['name']!r}")
         defaults = {parameter.name: parameter.default for parameter in record.analysis.options}
         arguments += [f"{name}={value!r}" for name, value in record.options.items() if value != defaults.get(name)]
         objectives = dict.fromkeys(each.objective for each in record.explained if each.objective is not None)
-        comment = f"  # of the objective {', '.join(objectives)}" if objectives else ""
-        lines.append(f"cx.explain({', '.join(arguments)}){comment}")
+        lines += [f"# Of the objective {objective!r}:" for objective in objectives]
+        lines += [f"# {name} stands for an array from memory:" for name in _memory(record)]
+        lines.append(f"cx.explain({', '.join(arguments)})")
     return "\n".join(lines)
+
+
+def _memory(record: Record) -> list[str]:
+    return [each.source.name for each in record.explained if re.fullmatch(r"array\[\d+\]", each.source.name)]
 
 
 def _once(parts: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -479,6 +485,11 @@ def _number(value: object) -> str:
     return str(value).replace("-", "−") if isinstance(value, int) else str(value)
 
 
+def _alike(entries: Sequence[Any]) -> bool:
+    """Whether entries of a fact are mappings with the same keys, so that they make the rows of a table."""
+    return all(isinstance(entry, Mapping) and entry.keys() == entries[0].keys() for entry in entries)
+
+
 def _shape(shape: Sequence[int]) -> str:
     return " × ".join(map(str, shape))
 
@@ -521,7 +532,7 @@ def _environment() -> jinja2.Environment:
         "link": _link,
     }
     environment.tests |= {"picture": _picture_kind}
-    environment.globals |= {"style": _style(), "version": __version__, "mark": MARK, "listed": LISTED}
+    environment.globals |= {"style": _style(), "version": __version__, "mark": MARK, "listed": LISTED, "alike": _alike}
     return environment
 
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from cnnexplain.options import Parameter
     from cnnexplain.record import Record
 
-__all__ = ["CHECKS", "TOLERANCE", "Candidate", "Check", "Outcome", "conformance", "find"]
+__all__ = ["CHECKS", "TOLERANCE", "Candidate", "Check", "Outcome", "checks", "conformance", "find"]
 
 TOLERANCE = 1e-4
 """By how much of an array's largest magnitude its values may differ where they should be the same, since a batch is summed

@@ -37,7 +37,8 @@ def gradcam(
     """The maps and what is known of each; see `cnnexplain_gradcam.run`."""
     shown = _layer(classifier, layer)
     if method == "scorecam":
-        evidence, warnings = _score_cam(classifier, images, objectives, shown, progress), []
+        warnings: list[str] = []
+        evidence = _score_cam(classifier, images, objectives, shown, progress)
         logits = classifier.values(images, objectives)
     else:
         evidence, logits, warnings = _by_gradient(classifier, images, objectives, shown, progress, method)
@@ -219,7 +220,7 @@ def _shift(classifier: Classifier, layer: Layer) -> float | None:
 
 def _blank(cams: Floats, evidence: Floats, layer: Layer) -> list[str]:
     """Says of maps that are zero everywhere why they are."""
-    zero = ~cams.any(axis=(1, 2))
+    zero = np.asarray(~cams.any(axis=(1, 2)))
     if not zero.any():
         return []
     against = (evidence[zero] < 0).mean()

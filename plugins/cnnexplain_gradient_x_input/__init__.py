@@ -54,11 +54,10 @@ def draw(record: Record, index: int) -> Figure:
     values = record.arrays["pixel_attribution"][index]
     draw.image(left, record, index)
     draw.title(left, "input")
-    draw.signed(middle, values, "logits")
+    draw.signed(middle, values, "logits", limit=draw.ceiling(values))
     baseline = record.options["baseline"]
     draw.title(middle, "x · ∂S/∂x" if baseline is None else f"(x − {baseline}) · ∂S/∂x")
-    draw.overlay(right, record, index, np.abs(values))
-    draw.title(right, "magnitude over input")
+    draw.smoothed_overlay(right, record, index, np.abs(values), "magnitude")
     draw.caption(figure, record, index)
     return figure
 

@@ -59,11 +59,10 @@ def draw(record: Record, index: int) -> Figure:
     draw.title(first, "input")
     draw.picture(second, record, record.arrays["baseline"][index])
     draw.title(second, f"baseline: logit {record.facts['baseline_logit'][index]:.3g}")
-    draw.signed(third, values, "logits")
+    draw.signed(third, values, "logits", limit=draw.ceiling(values))
     total, difference = (record.facts[name][index] for name in ("sum", "difference"))
     draw.title(third, f"attribution: sum {total:.3g} of {difference:.3g}")
-    draw.overlay(fourth, record, index, np.abs(values))
-    draw.title(fourth, "magnitude over input")
+    draw.smoothed_overlay(fourth, record, index, np.abs(values), "magnitude")
     draw.caption(figure, record, index)
     return figure
 

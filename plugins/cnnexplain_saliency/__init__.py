@@ -50,10 +50,7 @@ def draw(record: Record, index: int) -> Figure:
     draw.unsigned(middle, saliency, "logits per unit of input", limit=draw.ceiling(saliency))
     mean = ", mean of ten crops" if record.options["crops"] == "ten" else ""
     draw.title(middle, f"saliency |∂S/∂x|{mean}")
-    # Neighbouring pixels of a photograph differ so much that only their mean is readable over it.
-    smooth = draw.smoothed(saliency)
-    draw.overlay(right, record, index, smooth, limit=draw.ceiling(smooth))
-    draw.title(right, "saliency over input" if smooth is saliency else "smoothed saliency over input")
+    draw.smoothed_overlay(right, record, index, saliency, "saliency")
     draw.caption(figure, record, index)
     return figure
 

@@ -53,10 +53,9 @@ def draw(record: Record, index: int) -> Figure:
     values = record.arrays["smoothgrad"][index]
     draw.image(left, record, index)
     draw.title(left, "input")
-    draw.unsigned(middle, values, "logits per unit of input")
-    draw.title(middle, f"|mean ∂S/∂x| of {record.options['samples']} copies")
-    draw.overlay(right, record, index, values)
-    draw.title(right, f"over input (noise {record.options['noise']:g})")
+    draw.unsigned(middle, values, "logits per unit of input", limit=draw.ceiling(values))
+    draw.title(middle, f"|mean ∂S/∂x| of {record.options['samples']}, noise {record.options['noise']:g}")
+    draw.smoothed_overlay(right, record, index, values, "map")
     draw.caption(figure, record, index)
     return figure
 

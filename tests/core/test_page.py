@@ -222,6 +222,15 @@ def test_what_belongs_to_no_image_stands_by_itself():
     assert "of all" not in html[: html.index('id="alone"')]
 
 
+def test_facts_that_are_alike_make_a_table_and_keep_their_names():
+    facts = {"strongest_maps": [{"stem_relu": [{"map": 24, "activation": 6.25}, {"map": 5, "activation": 1e-9}]}]}
+    read = Read(made(pages.record(facts=facts)))
+    assert "strongest maps" in read.text
+    assert re.search(r"stem_relu ?2 entries ?map ?activation ?24 ?6.25 ?5 ?1e−09", read.text)
+    mixed = Read(made(pages.record(facts={"mixed": [[{"a": 1}, {"b": [2, None, True]}]]})))
+    assert re.search(r"a ?1 .*b ?2, ?–, ?yes", mixed.text)
+
+
 def test_a_record_of_another_model_is_refused():
     with pytest.raises(UsageError, match="a report is of one model"):
         made(pages.record(), classifier=pages.Stand(sha256="cd" * 32))
@@ -238,12 +247,12 @@ def test_the_python_program_names_images_targets_and_changed_options():
     record = pages.record(["one.png", "it's.png"], options={"depth": 5}, targets=[1, 2])
     program = next(line for line in page._python([record], pages.Stand()).splitlines() if line.startswith("cx.explain"))
     called = {}
-    scope = {
-        "cx": type("", (), {"explain": staticmethod(lambda *given, **options: called.update(given=given, options=options))})
-    }
+    explain = staticmethod(lambda *given, **options: called.update(given=given, options=options))
+    read = staticmethod(lambda names, classifier, *, invert: (names, invert))
+    scope = {"cx": type("", (), {"explain": explain, "read_images": read})}
     exec(program, {**scope, "classifier": None})
     assert called == {
-        "given": ("made-map", None, ["one.png", "it's.png"]),
+        "given": ("made-map", None, (["one.png", "it's.png"], False)),
         "options": {"target": [1, 2], "depth": 5},
     }
 
