@@ -39,7 +39,7 @@ def tab(monkeypatch, capfd, tmp_path):
 
 def test_commands_analyses_options_and_their_values(tab):
     assert {"run", "list", "doctor", "evaluate", "info", "train"} <= set(tab(""))
-    assert tab("run in") == ["intermediate-outputs", "inversion"]
+    assert tab("run in") == ["integrated-gradients", "intermediate-outputs", "inversion"]
     assert tab("run saliency --cr") == ["--crops"]
     assert tab("run saliency --crops ") == ["one", "ten"]
     assert tab("run saliency --crops=t") == ["ten"]
