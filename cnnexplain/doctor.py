@@ -168,7 +168,11 @@ def _tried(analysis: Analysis, classifier: Classifier, batch: ImageBatch) -> Tri
         record = explain(analysis.name, classifier, shown, **asked)
     except CnnExplainError as error:
         return Trial(analysis.name, False, (str(error),))
-    return Trial(analysis.name, True, record.warnings)
+    # What it warns of may come from how little it was given to do.
+    given = ", ".join(
+        f"{option.flag} {analysis.trial[option.name]}" for option in analysis.options if option.name in analysis.trial
+    )
+    return Trial(analysis.name, True, tuple(f"With {given}: {each}" if given else each for each in record.warnings))
 
 
 def _guesses(classifier: Classifier) -> Iterator[str]:
