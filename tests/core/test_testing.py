@@ -3,6 +3,7 @@
 import functools
 import json
 import re
+from importlib.util import find_spec
 from typing import Annotated, Literal
 
 import numpy as np
@@ -318,6 +319,7 @@ def test_a_drawing_of_what_is_not_in_the_record_is_found_out(install, fresh, len
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(find_spec("jax") is None, reason="needs JAX beside TensorFlow")
 def test_another_backend_tells_what_works_on_one_alone(install, fresh, monkeypatch):
     other = "import keras\n    images = images + (keras.backend.backend() != 'tensorflow')\n    return Result"
     install("bright-maker", GOOD.replace("return Result", other), point="bright", module="one_backend")
