@@ -5,6 +5,7 @@ The file `cnnexplain.toml` of the working folder may come from anywhere, as the 
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -48,7 +49,8 @@ class Command:
 
 def found() -> list[Path]:
     """The files that are there without being named, the nearest last: the user's own, then that of the working folder."""
-    return [path for path in (own(), Path(NAME)) if path.is_file()]
+    # Path.is_file would raise where a folder can't be searched.
+    return [path for path in (own(), Path(NAME)) if os.path.isfile(path)]
 
 
 def own() -> Path:

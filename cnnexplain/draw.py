@@ -21,6 +21,7 @@ from matplotlib.ft2font import FT2Font, LoadFlags
 from matplotlib.ticker import ScalarFormatter
 
 from cnnexplain.errors import UsageError, suggest
+from cnnexplain.fills import gaussian
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -293,14 +294,8 @@ def smoothed(values: Array) -> Floats:
     width = max(values.shape) / BLUR
     if width < 0.5:
         return values
-    rows, columns = (_gaussian(side, width) for side in values.shape)
+    rows, columns = (gaussian(side, width) for side in values.shape)
     return np.asarray(rows @ values @ columns.T, np.float32)
-
-
-def _gaussian(side: int, width: float) -> Floats:
-    places = np.arange(side)
-    weights = np.exp(-((places[:, None] - places) ** 2) / (2 * width**2))
-    return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
 
 
 def signals(panel: Axes, record: Record, values: Array, unit: str, *, bar: bool = True) -> None:

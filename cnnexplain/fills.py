@@ -75,11 +75,11 @@ def blurred(image: Floats, sigma: float) -> Floats:
     """An image (H, W, C) under a Gaussian of that standard deviation in pixels, whose weights within the image sum to 1."""
     import numpy as np
 
-    rows, columns = (_gaussian(side, sigma) for side in image.shape[:2])
+    rows, columns = (gaussian(side, sigma) for side in image.shape[:2])
     return np.asarray(np.einsum("ip,pqc,jq->ijc", rows, image, columns, optimize=True), np.float32)
 
 
-def _gaussian(side: int, sigma: float) -> Floats:
+def gaussian(side: int, sigma: float) -> Floats:
     """(side, side): the weight of every pixel, by column, in the blurred pixel of a row."""
     import numpy as np
 

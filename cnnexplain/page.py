@@ -30,6 +30,7 @@ from PIL import Image
 
 from cnnexplain import __version__, draw, files, stream
 from cnnexplain.errors import OutputError, UsageError
+from cnnexplain.images import Source
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -245,14 +246,14 @@ def _check_model(record: Record, classifier: Classifier) -> None:
 
 def _images(found: Sequence[Drawn], classifier: Classifier) -> list[dict[str, Any]]:
     """Each image once, with all that was found for it."""
-    entries: dict[tuple[str, str], list[tuple[Drawn, int]]] = {}
+    entries: dict[Source, list[tuple[Drawn, int]]] = {}
     for each in found:
         for index, explained in enumerate(each.record.explained):
-            entries.setdefault((explained.source.name, explained.source.sha256), []).append((each, index))
+            entries.setdefault(explained.source, []).append((each, index))
     if not entries:
         return []
     firsts = [(each.record, index) for (each, index), *_ in entries.values()]
-    short = Counter(draw.source(name) for name, _ in entries)
+    short = Counter(draw.source(source.name) for source in entries)
     probabilities = classifier.predict(np.stack([record.images[index] for record, index in firsts]))
     signed = _signed([each.record for each in found])
     return [
@@ -420,7 +421,7 @@ def _python(records: Sequence[Record], classifier: Classifier) -> str:
             way = f", invert={inverted.pop()}" if len(inverted) == 1 else ""
             arguments.append(f"cx.read_images({[source.name for source in sources]!r}, classifier{way})")
             targets = [explained.target for explained in record.explained]
-            if None not in targets:
+            if None not in targets and not any(explained.objective for explained in record.explained):
                 arguments.append(f"target={targets!r}")
         dataset = record.provenance.get("dataset")
         if dataset is not None and dataset["name"] != stream.GIVEN:
@@ -428,7 +429,10 @@ def _python(records: Sequence[Record], classifier: Classifier) -> str:
         defaults = {parameter.name: parameter.default for parameter in record.analysis.options}
         arguments += [f"{name}={value!r}" for name, value in record.options.items() if value != defaults.get(name)]
         objectives = dict.fromkeys(each.objective for each in record.explained if each.objective is not None)
-        lines += [f"# Of the objective {objective!r}:" for objective in objectives]
+        lines += [
+            f"# With target= an objective that says {objective!r}, such as cx.Logit(4) - cx.Logit(9):"
+            for objective in objectives
+        ]
         lines += [f"# {name} stands for an array from memory:" for name in _memory(record)]
         lines.append(f"cx.explain({', '.join(arguments)})")
     return "\n".join(lines)
@@ -485,6 +489,11 @@ def _number(value: object) -> str:
     return str(value).replace("-", "−") if isinstance(value, int) else str(value)
 
 
+def _typed(value: object) -> str:
+    """An option's value as it is typed, several with commas between them."""
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
 def _alike(entries: Sequence[Any]) -> bool:
     """Whether entries of a fact are mappings with the same keys, so that they make the rows of a table."""
     return all(isinstance(entry, Mapping) and entry.keys() == entries[0].keys() for entry in entries)
@@ -529,6 +538,7 @@ def _environment() -> jinja2.Environment:
         "number": _number,
         "shape": _shape,
         "pieces": _pieces,
+        "typed": _typed,
         "link": _link,
     }
     environment.tests |= {"picture": _picture_kind}

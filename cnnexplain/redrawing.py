@@ -32,6 +32,7 @@ def redraw_command() -> Callable[..., None]:
         {
             "folder": (folder, inspect.Parameter.empty),
             **startup.PICTURE_OPTIONS,
+            "format": (startup.PICTURE_OPTIONS["format"][0], None),
             "unsigned": _colours("--unsigned", "maps that start at 0, such as viridis or cividis"),
             "signed": _colours("--signed", "signed maps, such as PuOr_r or coolwarm"),
         },

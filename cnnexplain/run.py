@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -238,7 +239,7 @@ class _Outcome:
     pictures: _Names = field(init=False)
     parts: int = 0
     files: list[Path] = field(default_factory=list)
-    """Those of the last part that are no pictures."""
+    """Those that are no pictures."""
     warnings: dict[str, None] = field(default_factory=dict)
     labels: tuple[str, ...] = ()
     seconds: float = 0.0
@@ -260,7 +261,7 @@ class _Outcome:
         self.skipped.add(record.skipped)
         self.pictures.add(str(path) for path in paths if path.suffix[1:] in FORMATS)
         self.parts += 1
-        self.files = [path for path in paths if path.suffix[1:] not in FORMATS]
+        self.files = list(dict.fromkeys([*self.files, *(path for path in paths if path.suffix[1:] not in FORMATS)]))
         self.warnings |= dict.fromkeys(record.warnings)
         self.labels = record.labels
         self.seconds += record.seconds
@@ -347,9 +348,11 @@ def _print(analysis: Analysis, request: Request, given: _Given, outcome: _Outcom
     if outcome.pictures.count > SHOWN:
         terminal.say(f"… and {outcome.pictures.count - SHOWN} more pictures in the same folder")
     if outcome.parts > 1:
-        terminal.say(f"… and {outcome.parts - 1} more parts with their numbers")
+        terminal.say(f"Wrote the numbers in {outcome.parts} parts beside them")
     for file in outcome.files:
-        startup.print_path(file)
+        # Those of parts have numbers in their names.
+        if outcome.parts == 1 or not re.search(r"-\d{5}\.", file.name):
+            startup.print_path(file)
 
 
 @dataclass
@@ -537,6 +540,8 @@ def _write(
     # What of the request shows neither in the images' names nor in the hash of the model.
     wanted |= {
         "invert": request.invert,
+        "format": request.pictures.format,
+        "dpi": request.pictures.dpi,
         "logits": request.model.logits,
         "custom_objects": list(request.model.custom_objects),
     }

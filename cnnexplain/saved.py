@@ -17,13 +17,16 @@ from cnnexplain import __version__, files, registry, report
 from cnnexplain.arrays import Array
 from cnnexplain.errors import OutputError, UsageError
 from cnnexplain.images import Source
-from cnnexplain.pictures import Pictures
+from cnnexplain.pictures import FORMATS, Pictures
 from cnnexplain.plugin import Analysis
 from cnnexplain.preprocess import Preprocess
 from cnnexplain.record import Explained, Record
 
 INPUT = "input"
 """Under which name the images lie among the arrays."""
+
+TOLD = {"model": ("name",), "keras": ("version", "backend"), "plugin": ("distribution", "version")}
+"""What a result tells at least of where it came from."""
 
 DAMAGES = (KeyError, TypeError, ValueError, IndexError, AttributeError, UsageError)
 """What goes wrong on the way from JSON to a record where the JSON is not what was written."""
@@ -75,7 +78,7 @@ def load_parts(folder: str | os.PathLike[str]) -> Iterator[Record]:
 def redraw(
     folder: str | os.PathLike[str],
     *,
-    format: str = "png",  # noqa: A002
+    format: str | None = None,  # noqa: A002
     dpi: int = 130,
     unsigned: str | None = None,
     signed: str | None = None,
@@ -85,7 +88,7 @@ def redraw(
 
     Args:
         folder: The folder of one analysis, such as "cnnexplain-out/saliency".
-        format: Of the pictures: "png", "svg" or "pdf".
+        format: Of the pictures: "png", "svg" or "pdf"; None for the one that they have.
         dpi: The pictures' pixels per inch, from 20 to 1200.
         unsigned: Colours of maps that start at 0: the name of a colormap of Matplotlib. None for the usual ones.
         signed: Colours of signed maps, likewise.
@@ -99,7 +102,8 @@ def redraw(
         OutputError: The folder holds no result that cnnexplain wrote, or a damaged one, or can't be written.
         PluginError: The analysis can't draw what was saved.
     """
-    folder, pictures = Path(folder), Pictures(format, dpi)
+    folder = Path(folder)
+    asked = Pictures(format or Pictures.format, dpi)
     result = _result(folder)
     analysis = _analysis(folder, result)
     from cnnexplain import draw, page
@@ -107,6 +111,9 @@ def redraw(
     colours = draw.Palette(unsigned or draw.DEFAULT.unsigned, signed or draw.DEFAULT.signed)
     ours = set(report.check_folder(folder))
     parts = _parts(folder, result)
+    drawn = [*(image["picture"] for _, part in parts for image in part["images"]), *result["overview"]]
+    kept = {suffix for name in drawn if (suffix := Path(name).suffix[1:]) in FORMATS}
+    pictures = replace(asked, format=kept.pop()) if format is None and len(kept) == 1 else asked
     total = len(result["overview"]) + sum(len(part["images"]) for _, part in parts)
     done = itertools.count(1)
     renamed: dict[str, str] = {}
@@ -128,7 +135,11 @@ def redraw(
             # Nothing of it is held while the next part is read.
             del record, overview
         report.refuse_foreign(folder, renamed.values(), ours)
-        written = {name: _renamed(part, renamed) for name, part in parts} | {report.RESULT: _renamed(result, renamed)}
+        whole = _renamed(result, renamed)
+        if "request" in whole:
+            # So that --resume goes on in this format, or says that it is another one.
+            whole["request"] = whole["request"] | {"format": pictures.format, "dpi": pictures.dpi}
+        written = {name: _renamed(part, renamed) for name, part in parts} | {report.RESULT: whole}
         for name, content in written.items():
             report.write_json(staged / name, content)
         index = [report.INDEX] if report.INDEX in ours else []
@@ -162,7 +173,17 @@ def _result(folder: Path) -> dict[str, Any]:
     try:
         if result["format"] != report.FORMAT:
             raise OutputError(f"'{folder / report.RESULT}' was not written by cnnexplain {__version__}.")
-        strings = [*result["overview"], *result["files"], *result["labels"], result["analysis"], *result.get("parts", [])]
+        provenance = [result[name][key] for name, keys in TOLD.items() for key in keys]
+        if not isinstance(result["complete"], bool):
+            raise _damaged(folder, "it does not say whether it is complete")
+        strings = [
+            *provenance,
+            *result["overview"],
+            *result["files"],
+            *result["labels"],
+            result["analysis"],
+            *result.get("parts", []),
+        ]
         if not all(isinstance(word, str) for word in strings):
             raise _damaged(folder, "a name in it is no text")
     except DAMAGES as error:

@@ -112,6 +112,6 @@ def cnnexplain_analyses() -> list[Analysis]:
             "(arXiv:1910.01279); Jiang et al. 2021 (doi:10.1109/TIP.2021.3089943)",
             note=NOTE,
             reading=READING,
-            maps={"map": "logits; of Score-CAM probability × activation"},
+            maps={"map": "evidence"},
         )
     ]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 RESHAPING = (
     *("AveragePooling2D", "MaxPooling2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D", "UpSampling2D"),
     *("Cropping2D", "ZeroPadding2D", "Permute", "Reshape", "Transpose"),
+    *("CenterCrop", "Normalization", "Rescaling", "Resizing"),
     *IDLE,
 )
 """Layers that compute no features, but pick, move or average those of the layer before."""
@@ -95,7 +96,7 @@ def _by_gradient(
         values[here], outputs, gradient = classifier.layer_gradient(images[here], layer.name, objectives[here])
         a, g = outputs.astype(np.float64), gradient.astype(np.float64)
         if method == "gradcam++":
-            singular += int((_curvature(a, g) <= 0)[np.broadcast_to(g > 0, g.shape)].sum())
+            singular += int(((g > 0) & (_curvature(a, g) <= 0)).sum())
         evidence[here] = (WEIGHTS[method](a, g) * a).sum(axis=-1)
         progress(here.stop, len(images))
     warnings = []

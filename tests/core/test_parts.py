@@ -173,12 +173,9 @@ def test_the_closing_lines_count_what_they_do_not_show(cli, small, monkeypatch):
     assert code == 0
     assert "… and 5 more" in out
     assert "… and 5 more pictures in the same folder" in out
-    assert "… and 1 more parts with their numbers" in out
-    assert [line for line in out.splitlines() if "Wrote" in line][2:] == [
-        *(
-            f"Wrote cnnexplain-out/saliency/{name}"
-            for name in ("arrays-00002.npz", "result-00002.json", "index.html", "result.json")
-        )
+    assert "Wrote the numbers in 2 parts beside them" in out
+    assert [line for line in out.splitlines() if "Wrote" in line][3:] == [
+        *(f"Wrote cnnexplain-out/saliency/{name}" for name in ("index.html", "result.json"))
     ]
 
 
@@ -271,6 +268,7 @@ def test_another_request_is_not_continued(cli, small, tmp_path, model, lenet):
         (SEVEN[:-1], 'images was {"count": 7, '),
         ([*SEVEN[:-1], "mnist:test/8"], 'images was {"count": 7, '),
         ([*SEVEN, "--invert"], "invert was null, now true"),
+        ([*SEVEN, "--format", "pdf", "--dpi", "40"], 'format was "png", now "pdf"; dpi was 130, now 40'),
         ([*SEVEN, "--model", "other.keras"], 'model was {"name": "lenet", '),
     ):
         code, _, err = cli("run", "saliency", *arguments, "--resume")

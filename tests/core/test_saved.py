@@ -72,9 +72,10 @@ def test_a_result_takes_another_format_and_back(results, tmp_path, kind):
     result = json.loads((folder / "result.json").read_text())
     assert [image["picture"] for image in result["images"]] == [f"mnist-test-3.{kind}", f"mnist-test-8.{kind}"]
     assert sorted(result["files"]) == sorted(path.name for path in folder.iterdir())
-    cx.redraw(folder, format=kind, dpi=50)
-    assert drawn.read_bytes() == first
+    # Unless another is asked for it keeps the format that it has.
     cx.redraw(folder, dpi=50)
+    assert drawn.read_bytes() == first
+    cx.redraw(folder, format="png", dpi=50)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
@@ -202,6 +203,10 @@ DAMAGES = {
     "a list": lambda folder: (folder / "result.json").write_text("[]"),
     "bytes": lambda folder: (folder / "result.json").write_bytes(b"\xff\xfe\x00"),
     "no labels": lambda folder: edited(folder, labels=None),
+    "no model": lambda folder: edited(folder, model=None),
+    "a model of text": lambda folder: edited(folder, model="lenet"),
+    "no backend": lambda folder: edited(folder, keras={"version": "3"}),
+    "not said whether it is complete": lambda folder: edited(folder, complete=None),
     "labels of numbers": lambda folder: edited(folder, labels=list(range(10))),
     "few labels": lambda folder: edited(folder, labels=["zero"]),
     "no images": lambda folder: edited(folder, images=None),
