@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cnnexplain import datasets, run, startup, terminal
+from cnnexplain import config, datasets, run, startup, terminal
 from cnnexplain.errors import CnnExplainError, InterruptionError, UsageError
 
 if TYPE_CHECKING:
@@ -38,18 +39,24 @@ def report_command() -> Callable[..., None]:
 
     def command(**given: Any) -> None:
         startup.warn_of_problems()
-        typed = command_line(given, {name: default for name, (_, default) in declared.items()})
+        defaults = {name: default for name, (_, default) in declared.items()}
+        # The environment decides too, and of two machines one may say nothing there.
+        used = {**given, "backend": given["backend"] or os.environ.get("KERAS_BACKEND") or None}
+        typed = command_line(used, defaults, configured=bool(config.found()))
         analyses = _analyses(given.pop("analysis"))
         _report(analyses, run.request_of({**given, "format": "png"}), typed)
 
     return startup.declare(command, declared)
 
 
-def command_line(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
-    """The command that gives these values to the options, those that are their defaults left out, quoted for a shell."""
+def command_line(given: Mapping[str, Any], defaults: Mapping[str, Any], *, configured: bool) -> str:
+    """The command that gives these values to the options, quoted for a shell.
+
+    Defaults are left out, unless a configuration file may say something else; a switch that is off can't be typed.
+    """
     words = ["cnnexplain", "report"]
     for name, value in given.items():
-        if name == "images" or value in (None, defaults[name]):
+        if name == "images" or value is None or (value == defaults[name] and (not configured or isinstance(value, bool))):
             continue
         flag = "--" + name.replace("_", "-")
         if isinstance(value, bool):

@@ -281,8 +281,14 @@ def test_the_python_program_names_images_targets_and_changed_options():
 )
 def test_the_command_is_quoted_for_a_shell(given, words):
     defaults = dict.fromkeys(["images", "invert", "target", "input_mean", "analysis"]) | {"logits": False, "model": "lenet"}
-    line = reporting.command_line(given, defaults)
+    line = reporting.command_line(given, defaults, configured=False)
     assert shlex.split(line) == ["cnnexplain", "report", *words]
+
+
+def test_defaults_are_typed_where_a_configuration_may_say_something_else():
+    given = {"images": ["a.png"], "dpi": 130, "logits": False, "target": None}
+    line = reporting.command_line(given, {"images": None, "dpi": 130, "logits": False, "target": None}, configured=True)
+    assert line == "cnnexplain report --dpi 130 a.png"
 
 
 def parts_of(count, size, alive):
