@@ -358,6 +358,7 @@ class Classifier:
 
         Raises:
             UsageError: There is no such layer, or it puts out no feature maps where they are needed.
+            ModelError: Its feature maps have their channels first.
         """
         if name not in self._twin.tensors:
             raise UsageError(
@@ -368,6 +369,11 @@ class Classifier:
         call = next((call for call in self._twin.calls if call.output is tensor), None)
         shape = tuple(int(size) for size in tensor.shape[1:])
         layer = Layer(name, "Input" if call is None else type(call.inner).__name__, shape, self._parameters(call))
+        if layer.maps and call is not None and getattr(call.inner, "data_format", "") == "channels_first":
+            raise ModelError(
+                f"The layer '{name}' of '{self.name}' puts its channels first; expected feature maps of (height, width, "
+                "channels), which alone are explained."
+            )
         if maps and not layer.maps:
             with_maps = [layer.name for layer in self.layers if layer.maps]
             raise UsageError(

@@ -458,3 +458,17 @@ def test_the_batch_size_follows_from_what_is_free(model, monkeypatch, free, all_
     assert clf.batch_size == max(1, min(256, expected // (12 * clf._twin.values)))
     monkeypatch.setattr(os, "sysconf_names", {})
     assert classifier._memory() == 1 << 30
+
+
+def test_layers_with_their_channels_first_are_refused_by_name():
+    padded = keras.Sequential(
+        [
+            keras.Input((6, 6, 3)),
+            keras.layers.ZeroPadding2D(1, data_format="channels_first", name="padded"),
+            keras.layers.Flatten(data_format="channels_first"),
+            keras.layers.Dense(2, activation="softmax"),
+        ]
+    )
+    clf = cx.load(padded, preprocess=cx.Preprocess(6, 6))
+    with pytest.raises(ModelError, match=r"The layer 'padded' of .* puts its channels first"):
+        cx.explain("gradcam", clf, np.ones((1, 6, 6, 3), np.float32))
