@@ -197,6 +197,8 @@ def _parts(folder: Path, result: Mapping[str, Any]) -> list[tuple[str, dict[str,
         parts = [(report.RESULT, dict(result))]
     else:
         parts = [(name, _json(folder, name)) for name in result["parts"]]
+    if not parts:
+        raise _damaged(folder, "it has no parts")
     for name, part in parts:
         try:
             fine = all(isinstance(image["picture"], str) for image in part["images"]) and isinstance(part["files"], list)

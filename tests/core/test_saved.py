@@ -213,6 +213,7 @@ DAMAGES = {
     "images of text": lambda folder: edited(folder, images="ab"),
     "fewer images": lambda folder: edited(folder, images=[]),
     "files of numbers": lambda folder: edited(folder, files=[1]),
+    "no parts": lambda folder: edited(folder, parts=[]),
     "an unknown part": lambda folder: edited(folder, parts=["result-00001.json"]),
     "a negative class": lambda folder: image(folder, prediction_index=-1),
     "a class of text": lambda folder: image(folder, prediction_index="3"),
