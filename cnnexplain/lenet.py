@@ -163,6 +163,7 @@ def train(
         )
     except KeyboardInterrupt:
         interrupted = True
+        keeper.write()
     return Training(keeper.best_epoch, keeper.best_loss, keeper.best_accuracy, interrupted)
 
 
@@ -238,6 +239,7 @@ class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         super().__init__()
         self._path, self._epochs, self._steps, self._progress = path, epochs, steps, progress
         self._epoch = 1
+        self._unwritten: Any = None
         self.best_epoch, self.best_loss, self.best_accuracy = 0, float("inf"), 0.0
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
@@ -252,11 +254,19 @@ class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]
             # A fresh model leaves the optimizer's state, twice the size of the weights, out of the file.
             kept = build()
             kept.set_weights(self.model.get_weights())
-            with files.replacing(self._path) as temporary:
-                kept.save(temporary)
-            sidecar.write(sidecar.place(self._path), SIDECAR)
+            self._unwritten = kept
             self.best_epoch, self.best_loss, self.best_accuracy = epoch + 1, loss, accuracy
+            self.write()
         self._report(self._steps, logs, (loss, accuracy))
+
+    def write(self) -> None:
+        """Writes the best model and its sidecar, if an interruption has not let them be written whole."""
+        if self._unwritten is None:
+            return
+        with files.replacing(self._path) as temporary:
+            self._unwritten.save(temporary)
+        sidecar.write(sidecar.place(self._path), SIDECAR)
+        self._unwritten = None
 
     def _report(self, step: int, logs: Any, validation: tuple[float, float] | None) -> None:
         self._progress(

@@ -9,7 +9,7 @@ import oracles
 import pytest
 
 import cnnexplain as cx
-from cnnexplain import datasets
+from cnnexplain import datasets, sidecar
 from cnnexplain.errors import UsageError
 from cnnexplain.lenet import SIDECAR, affine, build, evaluate, train
 from cnnexplain.preprocess import Preprocess
@@ -164,6 +164,22 @@ def test_ctrl_c_keeps_the_best_model_so_far(tmp_path, digits):
     training = train(tmp_path / "m.keras", epochs=3, batch_size=100, progress=stop, **digits)
     assert (training.epoch, training.interrupted) == (1, True)
     assert evaluate(cx.load(tmp_path / "m.keras")).accuracy > 0.5
+
+
+def test_ctrl_c_while_the_model_is_written_keeps_it_whole(tmp_path, digits, monkeypatch):
+    """The model stands at its path, its sidecar not yet beside it."""
+    written = []
+
+    def write_sidecar(*given, write=sidecar.write):
+        written.append(given)
+        if len(written) == 1:
+            raise KeyboardInterrupt
+        write(*given)
+
+    monkeypatch.setattr(sidecar, "write", write_sidecar)
+    training = train(tmp_path / "m.keras", epochs=3, batch_size=100, **digits)
+    assert (training.epoch, training.interrupted) == (1, True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.json", "m.keras"]
 
 
 def test_ctrl_c_in_the_first_epoch_keeps_nothing(tmp_path, digits):
