@@ -72,6 +72,8 @@ def defaults(context: typer.Context, paths: Sequence[Path], named: Path | None) 
     # Those of `run` first: what another command calls alike and isn't, such as train's --out, is not what is meant for all.
     commands = sorted(_commands(context.command, context, ()), key=lambda command: command.words[0] != "run")
     merged: dict[str, Any] = {}
+    # By any of its names, so that the file of the working folder can be the one that is named.
+    trusted = {path.resolve() for path in (own(), named) if path is not None}
     for path in paths:
         said = _read(path)
         try:
@@ -79,7 +81,7 @@ def defaults(context: typer.Context, paths: Sequence[Path], named: Path | None) 
                 place = merged
                 for word in commands[command].words:
                     place = place.setdefault(word, {})
-                if path not in (named, own()):
+                if path.resolve() not in trusted:
                     _check_harmless(values)
                 place |= {commands[command].options[key].name: value for key, value in values.items()}
         except UsageError as error:

@@ -333,7 +333,7 @@ def _options(analysis: Analysis, values: Mapping[str, Any]) -> list[dict[str, An
 
 
 def _of_images(record: Record, fact: Any) -> bool:
-    return bool(len(record)) and isinstance(fact, list | tuple) and len(fact) == len(record)
+    return bool(len(record)) and isinstance(fact, list | tuple)
 
 
 def _target(record: Record, index: int) -> str:

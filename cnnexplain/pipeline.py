@@ -509,6 +509,12 @@ def _check(analysis: Analysis, result: object, count: int | None) -> None:
         _check(analysis, result.overview, None)
         if result.overview.overview is not None or result.overview.warnings:
             raise PluginError(f"run() of '{analysis.name}' returned an overview with warnings or an overview of its own.")
+        listed = [name for name, fact in result.overview.facts.items() if isinstance(fact, list | tuple)]
+        if listed:
+            raise PluginError(
+                f"run() of '{analysis.name}' returned the overview's fact '{listed[0]}' as a list, which facts of "
+                "images are; expected a single value or a dict."
+            )
         twice = [*set(result.arrays) & set(result.overview.arrays), *set(result.facts) & set(result.overview.facts)]
         if twice:
             raise PluginError(f"run() of '{analysis.name}' returned '{twice[0]}' for the images and for the overview.")

@@ -38,21 +38,23 @@ def load(folder: str | os.PathLike[str]) -> Record:
     if not others:
         return first
     records = [first, *others]
-    return replace(
-        first,
-        images=np.concatenate([record.images for record in records]),
-        explained=tuple(explained for record in records for explained in record.explained),
-        # What only the first part has belongs to none of the images.
-        arrays={
-            **first.arrays,
-            **{name: np.concatenate([each.arrays[name] for each in records]) for name in others[0].arrays},
-        },
-        facts={**first.facts, **{name: [fact for each in records for fact in each.facts[name]] for name in others[0].facts}},
-        warnings=tuple(dict.fromkeys(warning for record in records for warning in record.warnings)),
-        seconds=sum(record.seconds for record in records),
-        span=range(first.span.start, others[-1].span.stop),
-        skipped={name: reason for record in records for name, reason in record.skipped.items()},
-    )
+    try:
+        return replace(
+            first,
+            images=np.concatenate([record.images for record in records]),
+            explained=tuple(explained for record in records for explained in record.explained),
+            # What only the first part has belongs to none of the images.
+            arrays=dict(first.arrays)
+            | {name: np.concatenate([each.arrays[name] for each in records]) for name in others[0].arrays},
+            facts=dict(first.facts)
+            | {name: [fact for each in records for fact in each.facts[name]] for name in others[0].facts},
+            warnings=tuple(dict.fromkeys(warning for record in records for warning in record.warnings)),
+            seconds=sum(record.seconds for record in records),
+            span=range(first.span.start, others[-1].span.stop),
+            skipped={name: reason for record in records for name, reason in record.skipped.items()},
+        )
+    except DAMAGES as error:
+        raise _damaged(Path(folder), f"its parts are not alike: {_words(error)}") from error
 
 
 def load_parts(folder: str | os.PathLike[str]) -> Iterator[Record]:

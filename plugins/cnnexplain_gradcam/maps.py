@@ -10,6 +10,7 @@ import numpy as np
 from cnnexplain.errors import ModelError, UsageError
 from cnnexplain.objectives import Logit
 from cnnexplain.plugin import Result
+from cnnexplain.resampling import bilinear
 from cnnexplain.twin import IDLE
 
 if TYPE_CHECKING:
@@ -189,14 +190,8 @@ def _masks(maps: Floats, height: int, width: int) -> tuple[Floats, Array]:
 
 def spread(maps: Floats, height: int, width: int) -> Floats:
     """Maps (N, h, w) enlarged to (N, height, width): bilinear with pixel centres at half numbers, its edges going on."""
-    rows, columns = (_between(*sides) for sides in ((maps.shape[1], height), (maps.shape[2], width)))
+    rows, columns = (bilinear(*sides) for sides in ((maps.shape[1], height), (maps.shape[2], width)))
     return np.asarray(rows @ maps.astype(np.float64) @ columns.T, np.float32)
-
-
-def _between(places: int, pixels: int) -> Floats:
-    """(pixels, places): the weight of each place in each pixel, along one axis."""
-    centres = np.clip((np.arange(pixels) + 0.5) * places / pixels - 0.5, 0, places - 1)
-    return np.asarray(np.maximum(0, 1 - np.abs(centres[:, None] - np.arange(places))))
 
 
 def _peak(values: Floats) -> list[int] | None:

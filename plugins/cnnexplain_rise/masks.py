@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cnnexplain.errors import UsageError
+from cnnexplain.resampling import bilinear
 
 if TYPE_CHECKING:
     from cnnexplain.arrays import Array, Floats, Integers
@@ -69,11 +70,7 @@ def random_masks(height: int, width: int, count: int, cells: int | None, keep: f
     random = np.random.default_rng(seed)
     grids = random.random((count, *grid)) < keep
     shifts = random.integers(0, sides, (count, 2))
-    down, across = (_enlarge(number, (number + 1) * side) for number, side in zip(grid, sides, strict=True))
+    down, across = (
+        bilinear(number, (number + 1) * side).astype(np.float32) for number, side in zip(grid, sides, strict=True)
+    )
     return Masks(grids, shifts, down, across, (height, width))
-
-
-def _enlarge(number: int, side: int) -> Floats:
-    """The matrix (side, number) that enlarges; bilinear, with pixel centres at half numbers, the outermost going on."""
-    centres = np.clip((np.arange(side) + 0.5) * number / side - 0.5, 0, number - 1)
-    return np.asarray(np.maximum(0, 1 - np.abs(centres[:, None] - np.arange(number))), np.float32)

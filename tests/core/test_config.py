@@ -133,6 +133,7 @@ def test_a_file_that_is_found_names_no_code(cli, write, tmp_path, monkeypatch, k
         code, _, err = cli("--config", config.NAME, "run", "saliency")
         assert code == 0, err
         assert (tmp_path / "ran").exists()
+        assert cli("--config", str(tmp_path / config.NAME), "list")[0] == 0
         # The user's own file is the user's own word.
         (tmp_path / "ran").unlink()
         write((tmp_path / config.NAME).read_text(), "config/cnnexplain/config.toml")

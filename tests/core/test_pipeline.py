@@ -52,7 +52,8 @@ def run(images, dataset, *, what: Annotated[str, Option("What to do.")] = "well"
     if what == "alone" or dataset is None and what != "late":
         return result
     counted = 0 if dataset is None else len(dataset)
-    return Result(result.arrays, {}, Result({"mean" if what == "clash" else "all": np.zeros(3)}, {"counted": counted}))
+    facts = {"counted": [counted] if what == "listed" else counted}
+    return Result(result.arrays, {}, Result({"mean" if what == "clash" else "all": np.zeros(3)}, facts))
 
 def draw(record, index):
     return figure(record, record.explained[index].source.name)
@@ -165,6 +166,8 @@ def test_an_analysis_of_images_and_a_data_set_gets_the_data_set_once(lenet, inst
     assert [path.name for path in record.save(tmp_path / "out")][3:5] == ["array-3.png", "all.png"]
     with pytest.raises(PluginError, match="returned 'mean' for the images and for the overview"):
         cx.explain("means", lenet, noise, what="clash")
+    with pytest.raises(PluginError, match="returned the overview's fact 'counted' as a list"):
+        cx.explain("means", lenet, noise, what="listed")
     with pytest.raises(PluginError, match="returned an overview, but was given no data set"):
         cx.explain("means", lenet, noise, what="late")
     # A model of no digits looks through the images where no data set is named.

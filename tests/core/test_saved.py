@@ -107,6 +107,16 @@ def parts(lenet, tmp_path, monkeypatch, cli):
     return digits, tmp_path / "cnnexplain-out/saliency"
 
 
+@pytest.mark.parametrize("other", [{"other": np.zeros(3)}, {"gradient": np.zeros((3, 5, 5, 1))}])
+def test_parts_with_other_arrays_are_damaged(parts, other):
+    folder = parts[1]
+    with np.load(folder / "arrays-00002.npz") as stored:
+        arrays = {"input": stored["input"], **other}
+    np.savez(folder / "arrays-00002.npz", **arrays)
+    with pytest.raises(OutputError, match="is damaged: its parts are not alike: "):
+        Record.load(folder)
+
+
 def test_parts_are_put_together_and_drawn_again(lenet, parts):
     digits, folder = parts
     whole = cx.explain("saliency", lenet, digits)
