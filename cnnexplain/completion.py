@@ -86,6 +86,13 @@ def of(words: Iterable[str]) -> Callable[[], list[str]]:
     return lambda: known
 
 
+def analyses() -> list[str]:
+    """The installed analyses."""
+    from cnnexplain import registry
+
+    return list(registry.load().analyses)
+
+
 def named_models(incomplete: str) -> list[str]:
     """The included model, those of the plugins, model files and the folders on the way to them."""
     from cnnexplain import registry

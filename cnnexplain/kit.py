@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from cnnexplain import startup, terminal
+from cnnexplain import completion, startup, terminal
 
 if TYPE_CHECKING:
     from cnnexplain.testing import Outcome
@@ -34,7 +34,14 @@ def new_plugin(
 
 
 def check_plugin(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="An installed analysis, or a plugin or distribution.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="An installed analysis, or a plugin or distribution.",
+            autocompletion=completion.analyses,
+        ),
+    ],
     tolerance: Annotated[
         float | None,
         typer.Option(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cnnexplain import config, datasets, run, startup, terminal
+from cnnexplain import completion, config, datasets, run, startup, terminal
 from cnnexplain.errors import CnnExplainError, InterruptionError, UsageError
 
 if TYPE_CHECKING:
@@ -28,7 +28,12 @@ MOST = 20
 
 def report_command() -> Callable[..., None]:
     """The command, which takes what all of the analyses together do."""
-    analysis = typer.Option("--analysis", metavar="NAME", help="An analysis to run. Default: all. (Repeatable.)")
+    analysis = typer.Option(
+        "--analysis",
+        metavar="NAME",
+        help="An analysis to run. Default: all. (Repeatable.)",
+        autocompletion=completion.analyses,
+    )
     inputs = sorted({name for analysis in startup.registry().analyses.values() for name in analysis.inputs})
     options = run.common_options(inputs, f"FOLDER/ANALYSIS, the page to FOLDER/{REPORT}")
     # What an earlier run has found is in its files, and a page is made of what is found now, with PNG pictures.

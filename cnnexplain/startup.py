@@ -108,7 +108,15 @@ MODEL_OPTIONS: dict[str, tuple[Any, Any]] = {
 
 PICTURE_OPTIONS: dict[str, tuple[Any, Any]] = {
     "format": (
-        Annotated[str, typer.Option("--format", metavar="|".join(FORMATS), help="What pictures are written as.")],
+        Annotated[
+            str,
+            typer.Option(
+                "--format",
+                metavar="|".join(FORMATS),
+                help="What pictures are written as.",
+                autocompletion=completion.of(FORMATS),
+            ),
+        ],
         Pictures.format,
     ),
     "dpi": (

@@ -45,6 +45,8 @@ def test_commands_analyses_options_and_their_values(tab):
     assert tab("run saliency --crops=t") == ["ten"]
     assert tab("evaluate --backend ") == ["tensorflow", "jax", "torch"]
     assert tab("run saliency --input-fit c") == ["crop"]
+    assert tab("run saliency --format s") == tab("redraw out --format s") == ["svg"]
+    assert tab("report --analysis sa") == tab("check-plugin sa") == ["saliency"]
 
 
 def test_models_and_the_folders_and_files_that_hold_them(tab, tmp_path):
