@@ -101,10 +101,16 @@ def interrupted(tmp_path, command, seconds):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seconds", [1, 3, 7])
 @pytest.mark.parametrize(
-    "command",
-    [["run", "saliency", "mnist:test/1"], ["run", "all"], ["evaluate", "--json"], ["doctor", "lenet"], ["info"]],
+    ("command", "seconds"),
+    [
+        *((["run", "saliency", "mnist:test/1"], seconds) for seconds in (1, 3, 7)),
+        (["run", "all"], 10),
+        (["report"], 15),
+        (["evaluate", "--json"], 5),
+        (["doctor", "lenet"], 7),
+        (["info"], 1),
+    ],
     ids=str,
 )
 def test_ctrl_c_at_any_moment_is_one_line_and_130(tmp_path, command, seconds):
