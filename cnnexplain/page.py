@@ -6,10 +6,7 @@ security policy lets nothing run but the one script that is ours, and nothing lo
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import io
-import math
 import os
 import platform
 import re
@@ -17,18 +14,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
-import jinja2
 import matplotlib as mpl
 import numpy as np
 from PIL import Image
 
-from cnnexplain import __version__, draw, files, stream
+from cnnexplain import __version__, draw, files, stream, templates
 from cnnexplain.errors import OutputError, UsageError
 from cnnexplain.images import Source
 
@@ -42,9 +35,6 @@ if TYPE_CHECKING:
     from cnnexplain.record import Record
     from cnnexplain.registry import Offers
 
-MARK = "<!-- cnnexplain report 1 -->"
-"""What a report says of itself in its second line, by which it is known to be ours."""
-
 DPI = 130
 
 CLASSES = 5
@@ -52,9 +42,6 @@ CLASSES = 5
 
 SHOWN = 3
 """How many images of a record a notebook shows."""
-
-LISTED = 100
-"""How many entries of a long fact are shown before the rest are counted."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +97,7 @@ def report(
     for each in found:
         _check_model(each.record, classifier)
     records = [each.record for each in found]
-    return _template("report.html").render(
+    return templates.get("report.html").render(
         title=f"What {classifier.name} sees",
         images=_images(found, classifier),
         alone=[_overview(each) for each in found if each.overview],
@@ -125,8 +112,7 @@ def report(
         command=command,
         python=_python(records, classifier),
         palettes={name: _colours(name) for name in ("unsigned", "signed")},
-        script=_script(),
-        policy=f"default-src 'none'; img-src data:; style-src {_hash(_style())}; script-src {_hash(_script())}; {_NO_MORE}",
+        policy=templates.policy("data:", script=True),
     )
 
 
@@ -139,13 +125,13 @@ def write_index(path: Path, analysis: Analysis, result: Mapping[str, Any], parts
         result: What `result.json` holds.
         parts: The images of each part, as the files of the parts hold them: only one is in memory at a time.
     """
-    written = _template("index.html").stream(
+    written = templates.get("index.html").stream(
         title=f"{analysis.name} of {result['model']['name']}",
         analysis=analysis,
         options=_options(analysis, result["options"]),
         result=result,
         parts_of_result=_once(parts),
-        policy=f"default-src 'none'; img-src 'self' file:; style-src {_hash(_style())}; {_NO_MORE}",
+        policy=templates.policy("'self' file:"),
     )
     # A file name that is no Unicode becomes an escape.
     written.dump(str(path), encoding="utf-8", errors="backslashreplace")
@@ -183,7 +169,7 @@ def check(path: Path) -> None:
     """
     files.check_writable(path)
     try:
-        if path.exists() and MARK.encode() not in path.read_bytes()[:200]:
+        if path.exists() and templates.MARK.encode() not in path.read_bytes()[:200]:
             raise OutputError(f"'{path}' exists and is no report of cnnexplain; choose another place for the report.")
     except OSError as error:
         raise OutputError(f"Can't replace '{path}': {error.strerror}.") from error
@@ -205,7 +191,7 @@ def record_fragment(record: Record) -> str:
     figures = [(record.explained[index].source.name, _png(record.figure(index))) for index in range(min(len(record), SHOWN))]
     if not len(record):
         figures = [(title, _png(figure)) for title, figure in list(record.overview().items())[:SHOWN]]
-    return _template("record.html").render(
+    return templates.get("record.html").render(
         record=record,
         pictures=[(title, _data("image/png", picture)) for title, picture in figures],
         options=[option for option in _options(record.analysis, record.options) if option["changed"]],
@@ -219,16 +205,12 @@ def record_png(record: Record) -> bytes:
 
 def classifier_fragment(classifier: Classifier) -> str:
     """A model's card, for a notebook."""
-    return _template("card.html").render(model=_card(classifier))
+    return templates.get("card.html").render(model=_card(classifier))
 
 
 def offers_fragment(offers: Offers[Any]) -> str:
     """The installed analyses, or models, as a table, for a notebook."""
-    return _template("offers.html").render(offers=offers)
-
-
-_NO_MORE = "base-uri 'none'; form-action 'none'"
-"""What a content security policy leaves open even where it lets nothing load."""
+    return templates.get("offers.html").render(offers=offers)
 
 
 def _check_model(record: Record, classifier: Classifier) -> None:
@@ -373,7 +355,7 @@ def _maps(record: Record, index: int, signed: Mapping[tuple[str, str], bool]) ->
             "signed": signed[record.analysis.name, name],
             "limit": draw.ceiling(record.arrays[name][index]),
             # Little-endian whatever the machine, as the script reads them.
-            "values": _base64(record.arrays[name][index].astype("<f4").tobytes()),
+            "values": templates.encoded(record.arrays[name][index].astype("<f4").tobytes()),
         }
         for name in _present(record)
     ]
@@ -469,101 +451,8 @@ def _pixels(record: Record, index: int) -> bytes:
 def _colours(kind: str) -> str:
     """The 256 colours of a kind of maps as their red, green and blue bytes."""
     colours = mpl.colormaps[getattr(draw.palette(), kind)](np.linspace(0, 1, 256))[:, :3]
-    return _base64(np.round(255 * colours).astype(np.uint8).tobytes())
-
-
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode("ascii")
+    return templates.encoded(np.round(255 * colours).astype(np.uint8).tobytes())
 
 
 def _data(kind: str, data: bytes) -> str:
-    return f"data:{kind};base64,{_base64(data)}"
-
-
-def _number(value: object) -> str:
-    """A number of a fact, for people: four digits that count."""
-    if isinstance(value, bool) or value is None:
-        return {True: "yes", False: "no", None: "–"}[value]
-    if isinstance(value, float):
-        return f"{value:.4g}".replace("-", "−")
-    return str(value).replace("-", "−") if isinstance(value, int) else str(value)
-
-
-def _typed(value: object) -> str:
-    """An option's value as it is typed, several with commas between them."""
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-
-
-def _alike(entries: Sequence[Any]) -> bool:
-    """Whether entries of a fact are mappings with the same keys, so that they make the rows of a table."""
-    return all(isinstance(entry, Mapping) and entry.keys() == entries[0].keys() for entry in entries)
-
-
-def _shape(shape: Sequence[int]) -> str:
-    return " × ".join(map(str, shape))
-
-
-def _pieces(paper: str) -> list[tuple[str, str]]:
-    """A paper's name in pieces, each with the arXiv number that follows it, the last with none."""
-    pieces = re.split(r"arXiv:(\d{4}\.\d{4,5})", paper)
-    return list(zip(pieces[::2], [*pieces[1::2], ""], strict=True))
-
-
-def _link(name: str) -> str:
-    """The address of a file beside the page."""
-    return "./" + quote(name, errors="surrogateescape")
-
-
-def _picture_kind(name: str) -> bool:
-    return Path(name).suffix.lower() in (".png", ".svg")
-
-
-def _share(probability: float) -> str:
-    """Per cent of a bar's length."""
-    return f"{100 * probability:.2f}%" if math.isfinite(probability) else "0%"
-
-
-@cache
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("cnnexplain", "pages"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "percent": draw.percent,
-        "share": _share,
-        "number": _number,
-        "shape": _shape,
-        "pieces": _pieces,
-        "typed": _typed,
-        "link": _link,
-    }
-    environment.tests |= {"picture": _picture_kind}
-    environment.globals |= {"style": _style(), "version": __version__, "mark": MARK, "listed": LISTED, "alike": _alike}
-    return environment
-
-
-def _template(name: str) -> jinja2.Template:
-    return _environment().get_template(name)
-
-
-@cache
-def _style() -> str:
-    return _asset("page.css")
-
-
-@cache
-def _script() -> str:
-    return _asset("page.js")
-
-
-def _asset(name: str) -> str:
-    return (resources.files("cnnexplain") / "pages" / name).read_text(encoding="utf-8").strip()
-
-
-def _hash(text: str) -> str:
-    """A source of a content security policy: this text and no other."""
-    return f"'sha256-{_base64(hashlib.sha256(text.encode()).digest())}'"
+    return f"data:{kind};base64,{templates.encoded(data)}"
