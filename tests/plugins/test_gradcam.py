@@ -131,6 +131,15 @@ def test_the_lenet_equals_the_oracle(lenet, noise, method):
     assert record.facts["shift"] == [pytest.approx(7 - 1.75)]
 
 
+def test_a_dropout_is_no_layer_of_features_and_the_shift_is_that_of_the_longer_side():
+    """Units of 3×3 pixels see the middle of row i + 1.5, which is drawn at (i + 0.5) · 12 / 10, and likewise of 6 / 4."""
+    parts = [layers.Conv2D(2, 3, name="conv"), layers.Dropout(0.5), layers.GlobalAveragePooling2D(), layers.Dense(2)]
+    clf = cx.load(keras.Sequential([keras.Input((12, 6, 3)), *parts]), preprocess=cx.Preprocess(12, 6))
+    record = cx.explain("gradcam", clf, np.random.default_rng(0).uniform(0, 1, (1, 12, 6, 3)).astype(np.float32))
+    assert record.facts["layer"] == ["conv"]
+    assert record.facts["shift"] == [pytest.approx(max(1.5 - 0.6, 1.5 - 0.75))]
+
+
 def test_the_closed_form_of_grad_cam_plus_plus_does_not_depend_on_the_score():
     random = np.random.default_rng(1)
     a, g = np.maximum(random.normal(size=(3, 4, 5)), 0), random.normal(size=(3, 4, 5))

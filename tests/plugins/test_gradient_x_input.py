@@ -38,6 +38,17 @@ def test_a_linear_model_is_shared_out_exactly(baseline, behind):
     assert np.abs(record.facts["residual"]).max() < 1e-4
 
 
+def test_each_image_is_held_against_its_own_baseline():
+    weights, images = weights_and_images()
+    clf = formula(weights, bias=0.7)
+    record = cx.explain("gradient-x-input", clf, images, target=[0, 2], baseline="mean")
+    behind = np.broadcast_to(images.mean(axis=(1, 2), keepdims=True), images.shape)
+    scores, nothing = (clf.logits(each)[[0, 1], [0, 2]] for each in (images, behind))
+    np.testing.assert_allclose(record.facts["baseline_logit"], nothing, rtol=1e-4)
+    np.testing.assert_allclose(record.facts["difference"], scores - nothing, rtol=1e-4)
+    assert abs(clf.logits(behind[:1])[0, 2] - nothing[1]) > 0.01
+
+
 def test_numbers_by_hand():
     """S = 3 x₁ − 2 x₂ + 1 at x = (0.5, 1): 1.5 and −2, together −0.5, which is the score less the bias."""
     weights = np.zeros((*SHAPE, 2), np.float32)

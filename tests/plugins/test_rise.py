@@ -173,6 +173,19 @@ def test_too_few_masks_are_told(lenet):
     record = cx.explain("rise", lenet, "mnist:test/1", masks=5)
     assert record.facts["relative_error"][0] > 0.5
     assert any("--masks" in warning for warning in record.warnings)
+    # One noisy map among several is told of, too.
+    both = cx.explain("rise", lenet, ["mnist:test/1", "mnist:test/3"], masks=34)
+    noisy, clear = both.facts["relative_error"]
+    assert noisy > 0.55 > 0.5 > clear
+    assert len(both.warnings) == 1
+
+
+def test_large_images_have_the_papers_seven_cells():
+    """Along the shorter side, of 56 pixels, and along one of 80 as many of that size: 7 · 80 / 56 = 10."""
+    for size, cells in (((56, 80), [7, 10]), ((80, 56), [10, 7])):
+        clf = formula(np.zeros((*size, 3, 2), np.float32), preprocess=cx.Preprocess(*size))
+        record = cx.explain("rise", clf, np.zeros((1, *size, 3), np.float32), masks=2)
+        assert record.facts["cells"] == [cells]
 
 
 @pytest.mark.parametrize(
