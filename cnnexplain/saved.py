@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
 import zipfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cnnexplain import __version__, files, registry, report
-from cnnexplain.arrays import Array
-from cnnexplain.errors import OutputError, UsageError
+from cnnexplain.arrays import Array, Floats
+from cnnexplain.errors import OutputError, PluginError, UsageError
 from cnnexplain.images import Source
 from cnnexplain.pictures import FORMATS, Pictures
 from cnnexplain.plugin import Analysis
 from cnnexplain.preprocess import Preprocess
-from cnnexplain.record import Explained, Record
+from cnnexplain.record import Drawn, Explained, Record
 
 INPUT = "input"
 """Under which name the images lie among the arrays."""
@@ -124,18 +126,17 @@ def redraw(
             record = _record(folder, analysis, result, part)
             # What belongs to no image was drawn with the first part.
             titles = [] if record.span.start else result["overview"]
-            overview = record.overview() if titles else {}
+            overview = _drawn(folder, record, record.overview) if titles else {}
             names = [*(image["picture"] for image in part["images"]), *titles]
             if len(overview) != len(titles) or not ours.issuperset([part_name, *names]):
                 raise _damaged(folder, "its pictures are others than were written")
-            for name, figure in zip(
-                names, itertools.chain(map(record.figure, range(len(record))), overview.values()), strict=True
-            ):
+            images = (_drawn(folder, record, partial(record.figure, index)) for index in range(len(record)))
+            for name, figure in zip(names, itertools.chain(images, overview.values()), strict=True):
                 renamed[name] = f"{Path(name).stem}.{pictures.format}"
                 pictures.save(figure, staged / renamed[name])
                 progress(next(done), total)
             # Nothing of it is held while the next part is read.
-            del record, overview
+            del record, overview, images
         report.refuse_foreign(folder, renamed.values(), ours)
         whole = _renamed(result, renamed)
         if "request" in whole:
@@ -150,6 +151,16 @@ def redraw(
         gone = set(renamed) - set(renamed.values())
         report.replace_files(staged, folder, [*renamed.values(), *index, *written], result, ours, gone)
     return [folder / name for name in renamed.values()]
+
+
+def _drawn(folder: Path, record: Record, draw: Callable[[], Drawn]) -> Drawn:
+    """What `draw` draws of the record; where it can't, the reason is looked for in the result first."""
+    try:
+        return draw()
+    except PluginError as error:
+        raise PluginError(
+            f"The result in '{folder}' may be damaged, or of another version of '{record.analysis.name}': {error}"
+        ) from error
 
 
 def _renamed(content: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
@@ -231,6 +242,7 @@ def _record(folder: Path, analysis: Analysis, result: Mapping[str, Any], part: M
         images = np.asarray(arrays.pop(INPUT, np.zeros((0, *preprocess.shape))), np.float32)
         if images.shape != shape:
             raise ValueError(f"images of shape {images.shape} in place of {shape}")
+        _check(analysis, images, arrays, part["facts"], start)
         return Record(
             replace(analysis, overview=None) if start else analysis,
             {name: _tuple(value) for name, value in result["options"].items()},
@@ -248,6 +260,29 @@ def _record(folder: Path, analysis: Analysis, result: Mapping[str, Any], part: M
         )
     except DAMAGES as error:
         raise _damaged(folder, _words(error)) from error
+
+
+def _check(analysis: Analysis, images: Floats, arrays: Mapping[str, Array], facts: Mapping[str, Any], start: int) -> None:
+    """Sees that what was found is of the images, as far as that can be told from what belongs to none of them.
+
+    Raises:
+        ValueError: It does not.
+    """
+    for name, array in {INPUT: images, **arrays}.items():
+        if array.dtype.kind not in "biufc" or not np.isfinite(array).all():
+            raise ValueError(f"'{name}' holds what are no finite numbers")
+    if "images" not in analysis.inputs:
+        return
+    # Only the first part can have an overview, and only of an analysis that looks through a data set.
+    alone = start > 0 or "dataset" not in analysis.inputs
+    for name, array in arrays.items():
+        expected = images.shape[:3] if name in analysis.maps else images.shape[:1] if alone else ()
+        if array.shape[: len(expected)] != expected or (name in analysis.maps and array.ndim != 3):
+            raise ValueError(f"'{name}' has the shape {array.shape}, which does not fit images of shape {images.shape}")
+    for name, fact in facts.items():
+        # The facts of an overview are never lists.
+        if len(fact) != len(images) if isinstance(fact, list) else alone:
+            raise ValueError(f"'{name}' has no entry for each of {len(images)} images")
 
 
 def _explained(image: Mapping[str, Any], labels: Collection[str]) -> Explained:
@@ -280,12 +315,20 @@ def _arrays(folder: Path, names: list[str]) -> dict[str, Array]:
 
 def _json(folder: Path, name: str) -> dict[str, Any]:
     try:
-        content = json.loads((folder / Path(name).name).read_text(encoding="utf-8"))
+        text = (folder / Path(name).name).read_text(encoding="utf-8")
+        content = json.loads(text, parse_float=_number, parse_constant=_number)
     except (OSError, ValueError, RecursionError) as error:
         raise _damaged(folder, f"{name}: {_words(error)}") from error
     if not isinstance(content, dict):
         raise _damaged(folder, f"{name} holds no object")
     return content
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no finite number")
+    return number
 
 
 def _tuple(value: Any) -> Any:

@@ -1,6 +1,7 @@
 """Results read back and drawn again: nothing is lost, nothing is computed, and what is damaged or foreign is named."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -241,6 +242,20 @@ DAMAGES = {
     "a lying header": lying,
     "pickled arrays": lambda folder: arrays(folder, gradient=np.array([{}, {}])),
     "other images": lambda folder: arrays(folder, input=np.zeros((2, 5, 5, 1), np.float32)),
+    "a map of other images": lambda folder: arrays(folder, saliency=np.zeros((1, 3, 28), np.float32)),
+    "a map with a channel": lambda folder: arrays(folder, saliency=np.zeros((2, 28, 28, 1), np.float32)),
+    "an array of other images": lambda folder: arrays(folder, gradient=np.zeros((3, 28, 28, 1), np.float32)),
+    "an array of text": lambda folder: arrays(folder, gradient=np.array(["a", "b"])),
+    "an array with NaN": lambda folder: arrays(folder, gradient=np.full((2, 28, 28, 1), np.nan, np.float32)),
+    "an infinite array": lambda folder: arrays(folder, saliency=np.full((2, 28, 28), np.inf)),
+    "images with NaN": lambda folder: arrays(folder, input=np.full((2, 28, 28, 1), np.nan, np.float32)),
+    "a fact for one of two images": lambda folder: edited(folder, facts={"logit": [1.0]}),
+    "one fact for all images": lambda folder: edited(folder, facts={"logit": 1.0}),
+    "facts of text": lambda folder: edited(folder, facts="logit"),
+    "a probability that is NaN": lambda folder: image(folder, probability=float("nan")),
+    "a number too large": lambda folder: (folder / "result.json").write_text(
+        re.sub(r'"seconds": [^,\n]*', '"seconds": 1e999', (folder / "result.json").read_text())
+    ),
     "images of text in the arrays": lambda folder: arrays(folder, input=np.array(["a", "b"])),
 }
 
@@ -257,6 +272,33 @@ def test_what_is_damaged_is_said_to_be(results, tmp_path, damage, cli):
     assert err.startswith("Error: The ")
     assert err.count("\n") <= 2
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_what_another_analysis_found_is_not_drawn_by_this_one(results, tmp_path, cli):
+    folder = shutil.copytree(results["saliency"][1], tmp_path / "result")
+    edited(folder, analysis="gradcam")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    code, out, err = cli("redraw", "result")
+    assert (code, out) == (1, "")
+    assert err == (
+        "Error: The result in 'result' may be damaged, or of another version of 'gradcam': draw() of 'gradcam' failed: "
+        "KeyError: 'evidence'\n"
+    )
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    with pytest.raises(PluginError, match="may be damaged") as caught:
+        cx.redraw(folder)
+    assert isinstance(caught.value.__cause__.__cause__, KeyError)
+
+
+def test_an_overviews_arrays_need_not_fit_the_images(results, tmp_path):
+    """Of an analysis that looks through a data set only lists and maps are known to be of the images."""
+    folder = shutil.copytree(results["deconvnet"][1], tmp_path / "result")
+    record = Record.load(folder)
+    assert any(len(array) != len(record) for array in record.arrays.values())
+    name = next(name for name, fact in record.facts.items() if isinstance(fact, list))
+    edited(folder, facts=dict(record.facts) | {name: record.facts[name][:1]})
+    with pytest.raises(OutputError, match=f"is damaged: '{name}' has no entry for each of 2 images"):
+        Record.load(folder)
 
 
 def test_foreign_folders_and_wrong_names_get_their_own_words(results, tmp_path, cli):
