@@ -1,6 +1,7 @@
 """What the tests share: the classifier, models with every kind of head, images, plugin packages, the command line."""
 
 import os
+import signal
 import subprocess
 import sys
 import warnings
@@ -68,6 +69,14 @@ def shell(tmp_path):
         )
 
     return run
+
+
+@pytest.fixture
+def interruptible():
+    """Ctrl-C reaches the processes that a test starts even where its own is to ignore it, as background jobs often are."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -243,6 +243,7 @@ def interrupt(tmp_path, arguments, until):
     return process.returncode, out, err
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_during_a_run_leaves_nothing_and_says_so(tmp_path):
     out = tmp_path / "cnnexplain-out"
     names = [f"mnist:test/{i}" for i in range(300)]
@@ -254,6 +255,7 @@ def test_ctrl_c_during_a_run_leaves_nothing_and_says_so(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_during_a_training_keeps_the_best_model(tmp_path):
     path = tmp_path / "m.keras"
     code, out, err = interrupt(tmp_path, ["train", "--batch-size", "1000", "--out", "m.keras"], path.exists)
