@@ -7,9 +7,10 @@ import itertools
 import math
 import operator
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
 import keras
@@ -89,6 +90,7 @@ class Classifier:
         labels: The names of its K classes; None for "0" to K − 1.
         output: The name of the output (N, K) to explain, where there are several.
         logits: Whether that output is the scores, whatever layer it comes from.
+        training_figures: What is known of its training: names with numbers or texts.
 
     Raises:
         ModelError: The model has another form.
@@ -105,9 +107,11 @@ class Classifier:
         labels: Sequence[str] | None = None,
         output: str | None = None,
         logits: bool = False,
+        training_figures: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         self.model = model
         self.name = name
+        self.training_figures = training_figures
         self._sha256 = sha256
         self.preprocess = preprocess or told(model)
         _check_input(model, self.preprocess)

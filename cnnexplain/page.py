@@ -372,6 +372,7 @@ def _card(classifier: Classifier) -> dict[str, Any]:
         "fit": preprocess.fit,
         "assumed": preprocess.assumed,
         "head": classifier.head,
+        "training": classifier.training_figures,
         "labels": classifier.labels,
         "layers": classifier.layers,
         "parameters": sum(layer.parameters for layer in classifier.layers),
