@@ -199,6 +199,8 @@ class Classifier:
         Raises:
             UsageError: The model has no such layer.
         """
+        if isinstance(names, str):
+            raise UsageError(f"The names of layers are given as a list, but got '{names}'; write ['{names}'].")
         names = [self.layer(name).name for name in names]
         outputs = self._batched(self._forward(tuple(names)), images)
         return dict(zip(names, outputs, strict=True))
@@ -446,6 +448,8 @@ class Classifier:
         if labelled:
             return labelled[0]
         try:
+            if isinstance(wanted, bool):
+                raise TypeError
             index = int(wanted) if isinstance(wanted, str) else operator.index(wanted)
         except (TypeError, ValueError):
             raise UsageError(
@@ -534,6 +538,11 @@ class Classifier:
             )
 
     def _batched(self, function: Callable[..., list[Array]], *arrays: Array) -> list[Array]:
+        if not isinstance(arrays[0], np.ndarray):
+            raise UsageError(
+                f"The images are a {type(arrays[0]).__name__}; expected an array {('N', *self.preprocess.shape)}, such as "
+                "cnnexplain.read_images gives.".replace("'N'", "N")
+            )
         if arrays[0].dtype.kind != "f":
             raise UsageError(
                 f"The images hold {arrays[0].dtype}; the model takes floating-point numbers from {self.preprocess.low:g} "
