@@ -17,6 +17,7 @@ import numpy as np
 from cnnexplain import comparison, processes
 from cnnexplain.backend import BACKENDS
 from cnnexplain.errors import CnnExplainError, PluginError, UsageError
+from cnnexplain.options import validate
 from cnnexplain.plugin import Analysis
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ def _declaration(candidate: Candidate) -> None:
             raise PluginError(f"Its {what} is {words!r}; expected a sentence on {meaning}, with a full stop.")
     if not re.search(r"\b(19|20)\d\d\b", analysis.paper):
         raise PluginError(f"Its paper is '{analysis.paper}'; expected authors, year and number, for those who look it up.")
-    for name, unit in analysis.maps.items():
+    for name in analysis.maps:
+        unit = analysis.unit(name, validate(analysis.options, analysis.trial))
         if not isinstance(unit, str) or not unit.strip():
             raise PluginError(f"Its map '{name}' has the unit {unit!r}; expected words such as 'logits', or 'no unit'.")
 

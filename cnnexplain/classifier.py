@@ -7,9 +7,10 @@ import itertools
 import math
 import operator
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
 import keras
@@ -89,6 +90,7 @@ class Classifier:
         labels: The names of its K classes; None for "0" to K − 1.
         output: The name of the output (N, K) to explain, where there are several.
         logits: Whether that output is the scores, whatever layer it comes from.
+        training_figures: What is known of its training: names with numbers or texts.
 
     Raises:
         ModelError: The model has another form.
@@ -105,9 +107,11 @@ class Classifier:
         labels: Sequence[str] | None = None,
         output: str | None = None,
         logits: bool = False,
+        training_figures: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         self.model = model
         self.name = name
+        self.training_figures = training_figures
         self._sha256 = sha256
         self.preprocess = preprocess or told(model)
         _check_input(model, self.preprocess)
@@ -195,6 +199,8 @@ class Classifier:
         Raises:
             UsageError: The model has no such layer.
         """
+        if isinstance(names, str):
+            raise UsageError(f"The names of layers are given as a list, but got '{names}'; write ['{names}'].")
         names = [self.layer(name).name for name in names]
         outputs = self._batched(self._forward(tuple(names)), images)
         return dict(zip(names, outputs, strict=True))
@@ -442,6 +448,8 @@ class Classifier:
         if labelled:
             return labelled[0]
         try:
+            if isinstance(wanted, bool):
+                raise TypeError
             index = int(wanted) if isinstance(wanted, str) else operator.index(wanted)
         except (TypeError, ValueError):
             raise UsageError(
@@ -530,6 +538,11 @@ class Classifier:
             )
 
     def _batched(self, function: Callable[..., list[Array]], *arrays: Array) -> list[Array]:
+        if not isinstance(arrays[0], np.ndarray):
+            raise UsageError(
+                f"The images are a {type(arrays[0]).__name__}; expected an array {('N', *self.preprocess.shape)}, such as "
+                "cnnexplain.read_images gives.".replace("'N'", "N")
+            )
         if arrays[0].dtype.kind != "f":
             raise UsageError(
                 f"The images hold {arrays[0].dtype}; the model takes floating-point numbers from {self.preprocess.low:g} "

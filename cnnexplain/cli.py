@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not error.format_message():
             return error.exit_code
         startup.warn_of_problems()
-        return _fail(error.format_message(), error.exit_code)
+        return _fail(_words(error), error.exit_code)
     except KeyboardInterrupt:
         code = INTERRUPTED
     if code == INTERRUPTED:
@@ -390,6 +390,23 @@ def _doctor_command() -> Callable[..., None]:
     options = {name: option for name, option in startup.MODEL_OPTIONS.items() if name != "model"}
     declared = {"model": (model, inspect.Parameter.empty), "images": (images, None), **options}
     return startup.declare(command, {**declared, **_PRINTING})
+
+
+def _words(error: typer.TyperException) -> str:
+    """What Typer says of a command line, with what it leaves out."""
+    option, command = getattr(error, "option_name", None), getattr(error, "cmd", None)
+    if option == "--model" and getattr(command, "name", None) == "doctor":
+        return "No such option: --model. The model stands by itself: cnnexplain doctor MODEL."
+    owners = [
+        analysis.name
+        for analysis in (startup.registry().analyses.values() if option else ())
+        if option in [parameter.flag for parameter in analysis.options]
+    ]
+    if owners:
+        return f"No such option here: {option}. It belongs to 'cnnexplain run {' or '.join(owners)}'."
+    # Where a value is of another type, Typer has this from Pydantic.
+    found: list[dict[str, Any]] = getattr(error.__cause__, "errors", list)()
+    return error.format_message() + "".join(f", but got {each['input']!r}" for each in found) + ("." if found else "")
 
 
 def _fail(message: str, code: int) -> int:

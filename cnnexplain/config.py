@@ -141,7 +141,9 @@ def _said(said: Mapping[str, Any], commands: Sequence[Command], context: typer.C
             place = ".".join((*words, word))
             if isinstance(value, Mapping):
                 if word not in inner:
-                    raise UsageError(f"There is no command for the table [{place}].{suggest(word, inner)}{_listed(inner)}")
+                    homes = [".".join(command.words) for command in commands if command.words[-1] == word]
+                    near = f" It can stand as [{homes[0]}]." if homes else suggest(word, inner) + _listed(inner)
+                    raise UsageError(f"There is no command for the table [{place}].{near}")
                 read(value, (*words, word))
                 continue
             if key not in known:
@@ -181,6 +183,11 @@ def _value(command: Command, key: str, value: Any, place: str, context: typer.Co
         raise UsageError(f"'{place}' takes one of {', '.join(BACKENDS)}, but got '{value}'.{suggest(value, BACKENDS)}")
     if key == "preprocess" and not value.endswith(".json"):
         references.check(value)
+    if key == "analysis":
+        from cnnexplain import registry
+
+        for each in value:
+            registry.load().get(each)
     if key == "custom-objects":
         for each in value:
             references.check(each)

@@ -1,7 +1,11 @@
 """The errors that users cause and can mend: shown as one or two plain lines. Anything else is a bug."""
 
 import difflib
-from collections.abc import Iterable
+import inspect
+import traceback
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
 
 
 class CnnExplainError(Exception):
@@ -36,6 +40,15 @@ class InterruptionError(CnnExplainError):
     """Ctrl-C, where something is kept that the user should know of. Exits with 130."""
 
     exit_code = 130
+
+
+def failure(error: Exception, function: Callable[..., Any]) -> str:
+    """What went wrong in a plugin's function, and the last line of the plugin's own code on the way there."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    folder = None if code is None else Path(code.co_filename).parent
+    lines = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).parent == folder]
+    place = f" ({Path(lines[-1].filename).name}, line {lines[-1].lineno})" if lines else ""
+    return f"{type(error).__name__}: {error}{place}"
 
 
 def suggest(word: str, known: Iterable[str]) -> str:

@@ -183,6 +183,8 @@ def as_batch(images: object, classifier: Classifier) -> ImageBatch:
         return read_images([images], classifier)
     if isinstance(images, Sequence) and images and all(isinstance(item, str | os.PathLike) for item in images):
         return read_images(images, classifier)
+    if isinstance(images, Sequence) and not len(images):
+        raise UsageError("There are no images to explain; give at least one.")
     try:
         array = np.asarray(images)
     except ValueError as error:

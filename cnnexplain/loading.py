@@ -66,6 +66,7 @@ def load(
     found = _found(model, custom_objects, weights)
     settled = told(found.model)
     names: Any = None
+    figures: Mapping[str, Any] = {}
     listed = isinstance(preprocess, Sequence) and not isinstance(preprocess, str)
     given: Sequence[Any] = preprocess if listed else [] if preprocess is None else [preprocess]  # type: ignore[assignment]
     for said in [*found.said, *(_said(each, settled.shape) for each in given)]:
@@ -73,11 +74,21 @@ def load(
             settled = said
         else:
             settled, names = _over(settled, said), said.get("labels", names)
+            figures = said.get("training_figures", figures)
     if labels is not None:
         names = labels if isinstance(labels, os.PathLike) else sidecar.check({"labels": labels})["labels"]
     if isinstance(names, str | os.PathLike):
         names = sidecar.read_labels(models.existing(names, "file of labels"))
-    return Classifier(found.model, found.name, found.sha256, preprocess=settled, labels=names, output=output, logits=logits)
+    return Classifier(
+        found.model,
+        found.name,
+        found.sha256,
+        preprocess=settled,
+        labels=names,
+        output=output,
+        logits=logits,
+        training_figures=figures,
+    )
 
 
 def _found(model: Any, custom_objects: Any, weights: str | os.PathLike[str] | None) -> _Found:
@@ -90,7 +101,8 @@ def _found(model: Any, custom_objects: Any, weights: str | os.PathLike[str] | No
         _refuse_weights(weights, f"'{models.INCLUDED}'")
         path = models.find(models.INCLUDED)
         assert isinstance(path, Path)
-        return _Found(lenet.restore(path), models.INCLUDED, hashlib.sha256(path.read_bytes()).hexdigest())
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        return _Found(lenet.restore(path), models.INCLUDED, sha256, ({"training_figures": lenet.INCLUDED_FIGURES},))
     if not isinstance(model, str | os.PathLike):
         raise UsageError(f"Can't load a {type(model).__name__}; expected a path, a Keras model, or nothing for the LeNet.")
     place = models.find(model)
@@ -160,7 +172,7 @@ def _said(said: Any, shape: tuple[int, int, int]) -> Preprocess | Mapping[str, A
 
 def _over(preprocess: Preprocess, said: Mapping[str, Any]) -> Preprocess:
     """A preprocessing with what was said in the place of what stood there."""
-    fields = {key: value for key, value in said.items() if key not in ("size", "labels")}
+    fields = {key: value for key, value in said.items() if key not in ("size", *sidecar.BESIDE)}
     # Another way to fit pictures into the input leaves a share of theirs that was to be kept without a meaning.
     if said.get("fit", "crop") != "crop":
         fields.setdefault("crop", 1.0)

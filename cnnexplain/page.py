@@ -94,8 +94,11 @@ def report(
     Raises:
         UsageError: A record is of another model.
     """
+    warned: dict[str, dict[str, None]] = {}
     for each in found:
         _check_model(each.record, classifier)
+        for warning in each.record.warnings:
+            warned.setdefault(warning, {})[each.record.analysis.name] = None
     records = [each.record for each in found]
     return templates.get("report.html").render(
         title=f"What {classifier.name} sees",
@@ -103,7 +106,7 @@ def report(
         alone=[_overview(each) for each in found if each.overview],
         failed=failed or {},
         skipped=dict(skipped or {}) | {name: reason for record in records for name, reason in record.skipped.items()},
-        warnings=list(dict.fromkeys(warning for record in records for warning in record.warnings)),
+        warned=warned,
         analyses=list(dict.fromkeys(record.analysis.name for record in records)),
         model=_card(classifier),
         tested=tested,
@@ -351,7 +354,7 @@ def _maps(record: Record, index: int, signed: Mapping[tuple[str, str], bool]) ->
             "analysis": record.analysis.name,
             "name": name,
             "target": target,
-            "unit": record.analysis.maps[name],
+            "unit": record.analysis.unit(name, record.options),
             "signed": signed[record.analysis.name, name],
             "limit": draw.ceiling(record.arrays[name][index]),
             # Little-endian whatever the machine, as the script reads them.
@@ -372,6 +375,7 @@ def _card(classifier: Classifier) -> dict[str, Any]:
         "fit": preprocess.fit,
         "assumed": preprocess.assumed,
         "head": classifier.head,
+        "training": classifier.training_figures,
         "labels": classifier.labels,
         "layers": classifier.layers,
         "parameters": sum(layer.parameters for layer in classifier.layers),

@@ -15,7 +15,7 @@ import numpy as np
 from cnnexplain import __version__, notebook, registry
 from cnnexplain.arrays import Array, Floats, Integers
 from cnnexplain.classifier import Classifier
-from cnnexplain.errors import CnnExplainError, ModelError, PluginError, UsageError
+from cnnexplain.errors import CnnExplainError, ModelError, PluginError, UsageError, failure
 from cnnexplain.images import ImageBatch, Source, as_batch
 from cnnexplain.objectives import Logit, Objective
 from cnnexplain.options import validate
@@ -463,7 +463,7 @@ def _call(
         raise ModelError(f"The memory does not suffice for '{analysis.name}' of '{run.classifier.name}'.") from error
     # A plugin is anyone's code; its own exception stays attached for its author.
     except Exception as error:
-        raise PluginError(f"run() of '{analysis.name}' failed: {type(error).__name__}: {error}") from error
+        raise PluginError(f"run() of '{analysis.name}' failed: {failure(error, analysis.run)}") from error
     seconds = time.perf_counter() - started
     _check(analysis, result, None if images is None else len(images))
     if images is not None and result.overview is not None and given["dataset"] is None:

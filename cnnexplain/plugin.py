@@ -117,8 +117,8 @@ class Analysis:
             for `dataset` too; its record is that of the first images.
         note: A sentence on what the pictures don't show, which users read beside them.
         reading: A sentence or two on how to read the pictures: what a bright pixel, a bar or a colour stands for.
-        maps: Arrays (N, H, W) with a value for each pixel of the images, and the values' unit: pages show them over the
-            image, and tell the value under the pointer.
+        maps: Arrays (N, H, W) with a value for each pixel of the images, and the values' unit, or a function that gives it
+            for the options: pages show them over the image, and tell the value under the pointer.
         trial: Options with which `cnnexplain doctor` quickly tries whether it works on a model.
 
     What `run` can ask for:
@@ -145,7 +145,7 @@ class Analysis:
     overview: Callable[[Record], Mapping[str, Figure]] | None = None
     note: str = ""
     reading: str = ""
-    maps: Mapping[str, str] = field(default_factory=dict)
+    maps: Mapping[str, str | Callable[[Mapping[str, Any]], str]] = field(default_factory=dict)
     trial: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -179,6 +179,11 @@ class Analysis:
             validate(self.options, self.trial)
         except UsageError as error:
             raise PluginError(f"'{self.name}' is to be tried with options that it doesn't take: {error}") from error
+
+    def unit(self, name: str, options: Mapping[str, Any]) -> str:
+        """The unit of one of its maps, as found with these options."""
+        unit = self.maps[name]
+        return unit(options) if callable(unit) else unit
 
     @cached_property
     def summary(self) -> str:

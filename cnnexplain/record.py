@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cnnexplain.arrays import Array, Floats
-from cnnexplain.errors import PluginError
+from cnnexplain.errors import PluginError, failure
 from cnnexplain.images import Source
 from cnnexplain.plugin import Analysis
 
@@ -107,7 +107,7 @@ class Record:
         if draw is None or not -len(self) <= index < len(self):
             overview = "" if self.analysis.overview is None else "; what belongs to none of them is in overview()"
             raise IndexError(f"The record has {len(self)} images; got index {index}{overview}.")
-        return self._drawn(lambda: self._figure(draw(self, index % len(self))))
+        return self._drawn(draw, lambda: self._figure(draw(self, index % len(self))))
 
     def overview(self) -> dict[str, Figure]:
         """Matplotlib figures, by name, of what belongs to no single image; none where the analysis has nothing of the kind.
@@ -118,16 +118,16 @@ class Record:
         draw = self.analysis.overview
         if draw is None:
             return {}
-        return self._drawn(lambda: {str(name): self._figure(figure) for name, figure in draw(self).items()})
+        return self._drawn(draw, lambda: {str(name): self._figure(figure) for name, figure in draw(self).items()})
 
-    def _drawn(self, draw: Callable[[], Drawn]) -> Drawn:
+    def _drawn(self, function: Callable[..., Any], call: Callable[[], Drawn]) -> Drawn:
         try:
-            return draw()
+            return call()
         except PluginError:
             raise
         # A plugin is anyone's code; its own exception stays attached for its author.
         except Exception as error:
-            raise PluginError(f"draw() of '{self.analysis.name}' failed: {type(error).__name__}: {error}") from error
+            raise PluginError(f"draw() of '{self.analysis.name}' failed: {failure(error, function)}") from error
 
     def _figure(self, figure: object) -> Figure:
         from matplotlib.figure import Figure

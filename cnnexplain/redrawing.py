@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from cnnexplain import startup, terminal
+from cnnexplain.reporting import REPORT
 
 
 def redraw_command() -> Callable[..., None]:
@@ -23,6 +24,8 @@ def redraw_command() -> Callable[..., None]:
 
             drawn = saved.redraw(folder, **given, progress=terminal.bar(shown, "Drawing"))
         terminal.say(f"Drew {len(drawn)} picture{'s' if len(drawn) != 1 else ''} in {folder}")
+        if (page := folder.parent / REPORT).exists():
+            terminal.say(f"{page} keeps the pictures that it was made with.")
 
     folder = Annotated[
         Path, typer.Argument(metavar="FOLDER", help="The folder of one analysis, such as cnnexplain-out/saliency.")

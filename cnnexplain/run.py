@@ -456,8 +456,10 @@ def print_several(several: Several, request: Request) -> None:
     assert several.given is not None
     analyses, outcomes, done, failed = several.analyses, several.outcomes, several.done, several.failed
     startup.print_assumption(several.given.classifier)
-    first = next((outcomes[name] for name in done if outcomes[name].images), None)
-    if first is not None:
+    explained = [outcomes[name] for name in done if outcomes[name].images]
+    if explained:
+        # One that explains a class tells which.
+        first = next((outcome for outcome in explained if outcome.targeted), explained[0])
         _print_notes(several.given.classifier, first, asked=request.invert is True)
         _print_images(first)
     _print_mind([analysis for analysis in analyses if analysis.name in done], [outcomes[name] for name in done])
@@ -615,9 +617,15 @@ def _print_mind(analyses: Sequence[Analysis], outcomes: Sequence[_Outcome]) -> N
 
 def _print_warnings(outcomes: Sequence[_Outcome]) -> None:
     # Analyses that look through the same data set warn of the same files.
-    warnings = dict.fromkeys(warning for outcome in outcomes for warning in outcome.warnings)
+    warned: dict[str, list[str]] = {}
+    for outcome in outcomes:
+        for warning in outcome.warnings:
+            warned.setdefault(warning, []).append(outcome.folder.name)
+    several = len(outcomes) > 1
+    warnings = [f"{', '.join(names)}: {warning}" if several else warning for warning, names in warned.items()]
     skipped = next((outcome.skipped for outcome in outcomes if outcome.skipped.count), None)
     if skipped is not None:
-        warnings |= {f"{skipped.count} images can't be read and were skipped: {skipped}.": None}
+        words = "1 image can't be read and was" if skipped.count == 1 else f"{skipped.count} images can't be read and were"
+        warnings.append(f"{words} skipped: {skipped}.")
     for warning in warnings:
         terminal.complain(f"Warning: {warning}", style="yellow")

@@ -68,7 +68,8 @@ def _positive(value: Any) -> float:
 
 
 def _numbers(value: Any) -> tuple[float, ...]:
-    values = value.split(",") if isinstance(value, str) else value
+    # As it is typed, and as JSON has it.
+    values = value.strip("[] ").split(",") if isinstance(value, str) else value
     numbers = tuple(map(_number, values)) if isinstance(values, list | tuple) else (_number(values),)
     if len(numbers) not in (1, 3):
         raise ValueError
@@ -103,6 +104,14 @@ def _names(value: Any) -> tuple[str, ...] | str:
     if not all(isinstance(name, str) and name.strip() for name in value):
         raise ValueError
     return tuple(value)
+
+
+def _figures(value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) and name.strip() for name in value):
+        raise TypeError
+    if not all(isinstance(figure, str | int | float) for figure in value.values()):
+        raise TypeError
+    return {name: figure if isinstance(figure, str) else _number(figure) for name, figure in value.items()}
 
 
 def _word(known: tuple[str, ...]) -> Callable[[Any], str]:
@@ -144,8 +153,16 @@ KEYS: dict[str, Key] = {
         "a list of names, or the name of a text file with one on each line",
         _names,
     ),
+    "training_figures": Key(
+        "What is known of its training, which the model's card in a report shows.",
+        'names with numbers or texts, such as {"epochs": 30, "validation accuracy": 0.93}',
+        _figures,
+    ),
 }
 """All that can be said, in the order in which it is documented."""
+
+BESIDE = ("labels", "training_figures")
+"""The keys that are not about the input, for which there is no option `--input-KEY`."""
 
 
 def check(said: object, named: Callable[[str], str] = "'{}'".format) -> dict[str, Any]:

@@ -71,7 +71,7 @@ MODEL_OPTIONS: dict[str, tuple[Any, Any]] = {
             None,
         )
         for name, key in sidecar.KEYS.items()
-        if name != "labels"
+        if name not in sidecar.BESIDE
     },
     "preprocess": (
         _model_option(

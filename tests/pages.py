@@ -34,6 +34,7 @@ class Stand:
     preprocess: Preprocess = PREPROCESS
     head: str = "softmax"
     layers: tuple = (Layer("conv", "Conv2D", (4, 6, 2), 20), Layer("scores", "Dense", (3,), 147))
+    training_figures: dict = field(default_factory=lambda: {"epochs": 3, "<b>by</b>": "<i>Ada</i>"})
     shares: tuple = field(default=(0.125, 0.625, 0.25))
 
     def predict(self, images):

@@ -32,6 +32,9 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 MOSAIC, COLUMNS = 1.15, 3
 """Inches of a square of nine patches, and how many of them lie side by side in it."""
 
+LINE = 0.6
+"""The grey, of 0 to 1, of the lines around patches."""
+
 SMALL = 48
 """Patches of fewer pixels are enlarged pixel by pixel, others are smoothed where they must be made smaller."""
 
@@ -133,8 +136,10 @@ def patches(record: Record, layer: str) -> Figure:
         # What a map that is never active would show is the first unit of some image.
         if max(activations) <= 0:
             continue
-        shown = draw.tiles(draw.shown(record, seen[number]), COLUMNS)
+        shown = draw.tiles(draw.shown(record, seen[number]), COLUMNS, gap=LINE)
         panel.imshow(shown, vmin=0, vmax=1, cmap="gray", interpolation=smooth)
+        # Where the outer patches are white they would end nowhere.
+        panel.add_patch(Rectangle((0, 0), 1, 1, transform=panel.transAxes, **_frame(str(LINE), 0.5)))
         for place, rule in enumerate(rules, start=1):
             signals = record.arrays[f"patch_projection/{layer}/{rule}"][number]
             beside = draw.panel(figure, left + place * (wide + 0.06), top, wide, tall)

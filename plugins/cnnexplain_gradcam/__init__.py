@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cnnexplain.plugin import Analysis, Option, Result, hookimpl
 
@@ -69,7 +69,7 @@ def draw(record: Record, index: int) -> Figure:
 
     facts = {name: fact[index] for name, fact in record.facts.items()}
     evidence, spread = record.arrays["evidence"][index], record.arrays["map"][index]
-    unit = "probability × activation" if record.options["method"] == "scorecam" else "logits"
+    unit = _unit(record.options)
     figure, (image, coarse, fine, over) = draw.row(4, record, bars=[1, 2])
     draw.image(image, record, index)
     draw.title(image, "input")
@@ -84,6 +84,10 @@ def draw(record: Record, index: int) -> Figure:
     draw.title(over, f"map over input, up to {shift:.0f} pixels off" if shift and shift > place / 2 else "map over input")
     draw.caption(figure, record, index)
     return figure
+
+
+def _unit(options: Mapping[str, Any]) -> str:
+    return "probability × activation" if options["method"] == "scorecam" else "logits"
 
 
 NAMES = {"gradcam": "Grad-CAM", "gradcam++": "Grad-CAM++", "scorecam": "Score-CAM", "layercam": "Layer-CAM"}
@@ -112,6 +116,6 @@ def cnnexplain_analyses() -> list[Analysis]:
             "(arXiv:1910.01279); Jiang et al. 2021 (doi:10.1109/TIP.2021.3089943)",
             note=NOTE,
             reading=READING,
-            maps={"map": "evidence"},
+            maps={"map": _unit},
         )
     ]

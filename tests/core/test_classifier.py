@@ -104,10 +104,19 @@ def test_targets_are_labels_first_then_indices(lenet):
         clf.target("Cta")
 
 
-@pytest.mark.parametrize("target", [10, -1, "10", "x", 1.5])
+@pytest.mark.parametrize("target", [10, -1, "10", "x", 1.5, True])
 def test_a_class_that_does_not_exist_is_refused(lenet, target):
     with pytest.raises(UsageError, match="There is no class"):
         lenet.target(target)
+
+
+def test_what_is_given_for_names_or_images_and_is_none_is_said(lenet, noise):
+    with pytest.raises(UsageError, match=r"given as a list, but got 'conv1'; write \['conv1'\]"):
+        lenet.activations(noise, "conv1")
+    with pytest.raises(UsageError, match=r"The images are a str; expected an array \(N, 28, 28, 1\)"):
+        lenet.predict("mnist:test/1")
+    with pytest.raises(UsageError, match="There are no images to explain"):
+        cx.explain("saliency", lenet, [])
 
 
 def test_several_targets_are_one_for_each_image(lenet, noise):

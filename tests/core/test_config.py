@@ -93,6 +93,8 @@ def test_what_holds_for_all_is_not_what_another_command_calls_alike(cli, write):
         ("[train]\noverwrite = true", "There is no option 'train.overwrite'."),
         ("resume = true", "There is no option 'resume'."),
         ("run = 3", "There is no option 'run'."),
+        ('[saliency]\ncrops = "ten"', "There is no command for the table [saliency]. It can stand as [run.saliency]."),
+        ('[report]\nanalysis = ["salency"]', "There is no analysis 'salency'. Did you mean 'saliency'?"),
         ("[model]\nname = 1", "There is no command for the table [model]."),
     ],
 )

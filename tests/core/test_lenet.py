@@ -113,6 +113,11 @@ def test_a_short_training_learns_reports_and_keeps_the_best(tmp_path, digits):
     clf = cx.load(path)
     # Its sidecar says what its input is, even where the model is called otherwise.
     assert json.loads((path.parent / "model.json").read_text())["labels"] == list("0123456789")
+    assert clf.training_figures == {
+        "epoch kept": f"{training.epoch} of 3",
+        "validation log loss": round(training.loss, 4),
+        "validation accuracy": round(training.accuracy, 4),
+    }
     assert clf.preprocess == Preprocess(28, 28, "grey", fit="digit")
     # The file holds the weights of the best epoch, on the validation images that it was chosen by.
     validation = digits["images"][1800:, ..., None] / np.float32(255)

@@ -118,6 +118,17 @@ def test_the_policy_lets_in_the_one_style_and_the_one_script_and_no_other_addres
     assert {link for link in links if not link.startswith("#")} == {"https://arxiv.org/abs/2601.01234"}
 
 
+def test_the_unit_of_a_map_may_depend_on_the_options():
+    deep = pages.analysis(maps={"signed_map": lambda options: f"volts at {options['depth']}"})
+    assert [each["unit"] for each in data_of(Read(made(pages.record(made=deep))))[0]] == ["volts at 3"]
+
+
+def test_a_warning_is_told_once_with_the_analyses_that_gave_it():
+    both = ("Dark.",)
+    first, second = (pages.record(made=pages.analysis(name), warnings=both) for name in ("one", "two"))
+    assert Read(made(first, second)).text.count("one, two: Dark.") == 1
+
+
 def test_what_is_untrusted_stays_text():
     word = pages.HOSTILE
     labels = (f"cat{word}", f"dog{word}", f"owl{word}")

@@ -114,7 +114,10 @@ RESULTS = {
         "fact 'mean', which is no JSON",
     ),
     "a fact that is not finite": ("Result({'map': images}, {'mean': [float('nan')] * 4})", "fact 'mean', which is no JSON"),
-    "an error of its own": ("images[99]", "run.. of 'scaling' failed: IndexError"),
+    "an error of its own": (
+        "images[99]",
+        r"run.. of 'scaling' failed: IndexError: .* \(result_an_error_of_its_own.py, line 8\)",
+    ),
 }
 
 
@@ -127,7 +130,9 @@ def test_a_result_that_breaks_the_contract_is_refused(install, plugin_code, lene
         cx.explain("scaling", lenet, noise)
 
 
-@pytest.mark.parametrize(("end", "words"), [("return None", "returned None"), ("1 / 0", "failed: ZeroDivisionError")])
+@pytest.mark.parametrize(
+    ("end", "words"), [("return None", "returned None"), ("1 / 0", r"failed: ZeroDivisionError: .*drawing_5.py, line \d+\)")]
+)
 def test_a_drawing_that_fails_is_named(install, plugin_code, lenet, noise, end, words):
     install("bad-drawing", plugin_code("scaling").replace("return figure", end), module=f"drawing_{len(end)}")
     with pytest.raises(PluginError, match=rf"draw\(\) of 'scaling' {words}"):

@@ -17,6 +17,7 @@ WHOLE = {
     "crop": 0.875,
     "interpolation": "bicubic",
     "labels": ["cat", "dog"],
+    "training_figures": {"epochs": 30, "by": "Ada"},
 }
 
 
@@ -42,6 +43,7 @@ def test_every_key_is_read():
         ("mean", "1,2.5,-3", (1, 2.5, -3)),
         ("mean", 0, (0,)),
         ("std", "1/2", (0.5,)),
+        ("mean", "[0.5, 0.4, 0.3]", (0.5, 0.4, 0.3)),
         ("labels", "names.txt", "names.txt"),
     ],
 )
@@ -57,6 +59,10 @@ def test_what_is_typed_means_the_same(key, value, expected):
         *(("scale", value) for value in (0, -1, "1/0", "0/1", "", "1/2/3", None, True, float("nan"), float("inf"), 10**400)),
         *(("mean", value) for value in ([1, 2], [], "1,2", [1, "x", 2], {"a": 1}, [True, 0, 1], [[1], 2, 3], float("nan"))),
         *(("std", value) for value in (0, [1, 0, 1], -1, "0", [1e400, 1, 1])),
+        *(
+            ("training_figures", value)
+            for value in ("0.9", ["0.9"], {"": 1}, {1: 1}, {"a": []}, {"a": None}, {"a": float("nan")})
+        ),
         *(("fit", value) for value in ("squash", None)),
         *(("crop", value) for value in (0, 1.01, -0.5, "x", True)),
         ("interpolation", "lanczos"),
