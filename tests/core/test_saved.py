@@ -280,10 +280,11 @@ def test_what_another_analysis_found_is_not_drawn_by_this_one(results, tmp_path,
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     code, out, err = cli("redraw", "result")
     assert (code, out) == (1, "")
-    assert err == (
+    assert err.startswith(
         "Error: The result in 'result' may be damaged, or of another version of 'gradcam': draw() of 'gradcam' failed: "
-        "KeyError: 'evidence'\n"
+        "KeyError: 'evidence' "
     )
+    assert err.count("\n") == 1
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     with pytest.raises(PluginError, match="may be damaged") as caught:
         cx.redraw(folder)
