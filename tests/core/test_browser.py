@@ -12,6 +12,7 @@ from PIL import Image
 
 import cnnexplain as cx
 from cnnexplain import draw
+from cnnexplain.preprocess import Preprocess
 
 SWITCHES = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
@@ -240,6 +241,92 @@ def test_in_print_the_pictures_stay_and_what_is_to_be_moved_goes(opened):
     assert set(opened.execute_script(shown, ".maps, nav")) == {"none"}
     assert "none" not in opened.execute_script(shown, ".picture, .seen img, .limits")
     assert base64.b64decode(opened.execute_cdp_cmd("Page.printToPDF", {})["data"]).startswith(b"%PDF")
+
+
+CLOSED = """return [...document.querySelectorAll('details.more:not([open])')].map((each) => {
+    const table = each.querySelector('table');
+    // Measured first: it lays the page out for the medium, and checkVisibility does not.
+    const height = each.getBoundingClientRect().height - each.querySelector('summary').getBoundingClientRect().height;
+    return {height, words: table.checkVisibility({contentVisibilityAuto: true}) ? table.innerText : ''};
+})"""
+"""What is seen of what is closed: its words, and how far it reaches below its title."""
+
+
+@pytest.mark.parametrize("page", ["report", "index"])
+def test_in_print_what_is_closed_on_the_screen_can_be_read(opened, tmp_path, page):
+    if page == "index":
+        pages.record().save(tmp_path / "out")
+        show(opened, tmp_path / "out/index.html")
+    # A page without a script: the style sheet opens it, and leaves it closed on the screen.
+    assert {each["words"] for each in opened.execute_script(CLOSED)} == {""}
+    opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    seen = opened.execute_script(CLOSED)
+    assert seen
+    assert min(each["height"] for each in seen) > 20
+    read = " ".join(" ".join(each["words"] for each in seen).split())
+    assert "--depth 3 How deep." in read
+    if page == "report":
+        assert f"{pages.HOSTILE} {pages.HOSTILE}" in read  # A fact and its value.
+        assert "SHA-256" in read
+
+
+def test_in_print_nothing_scrolls_and_only_a_further_image_begins_a_page(opened, tmp_path):
+    records = [pages.record(["one.png", "two.png", "three.png"])]
+    show(opened, cx.write_report(tmp_path / "report.html", pages.Stand(), records))
+    opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    style = "return [...document.querySelectorAll(arguments[0])].map((each) => getComputedStyle(each)[arguments[1]])"
+    assert opened.execute_script(style, "section.image", "breakBefore") == ["auto", "page", "page"]
+    assert set(opened.execute_script(style, ".wide", "overflowX")) == {"visible"}
+    # An analysis is longer than what is left of a page: it may go on on the next, but its picture is whole.
+    assert set(opened.execute_script(style, "article", "breakInside")) == {"auto"}
+    assert set(opened.execute_script(style, "figure", "breakInside")) == {"avoid"}
+
+
+BROKEN = """return [...document.querySelectorAll('.ends span')].flatMap((each) => {
+    const node = each.firstChild;
+    return [...node.data.matchAll(/\\S+/g)].filter((word) => {
+        const range = document.createRange();
+        range.setStart(node, word.index);
+        range.setEnd(node, word.index + word[0].length);
+        return range.getClientRects().length !== 1;
+    }).map((word) => word[0]);
+})"""
+"""The words beside a colour bar that stand on more than one line."""
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_words_beside_a_colour_bar_stay_whole(opened, tmp_path, width):
+    values = -2.345e-4 * np.linspace(-1, 1.001, 90 * 30, dtype=np.float32).reshape(1, 90, 30)
+    preprocess = Preprocess(90, 30, "grey")
+    arrays = {name: (index + 1) * values for index, name in enumerate(("first", "second", "third"))}
+    units = dict(zip(arrays, ("probability", "logits", "activation per unit of the input"), strict=True))
+    record = pages.record(
+        made=pages.analysis(maps=units), images=values[..., None] * 0 + 0.5, arrays=arrays, preprocess=preprocess
+    )
+    path = cx.write_report(tmp_path / "report.html", pages.Stand(preprocess=preprocess), [record])
+    resize(opened, width, mobile=width < 400)
+    show(opened, path)
+    assert text(opened, ".unit") == list(units.values())
+    assert "e−4" in text(opened, ".low")[0]  # Long ends, which leave the unit little room.
+    assert opened.execute_script(BROKEN) == []
+    assert opened.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_telephone_shows_what_an_option_does_below_its_value(opened, tmp_path):
+    resize(opened, 390, mobile=True)
+    show(opened, cx.write_report(tmp_path / "report.html", pages.Stand(), [pages.record()]))
+    opened.execute_script("for (const each of document.querySelectorAll('details')) each.open = true")
+    cells = opened.execute_script(
+        "return [...document.querySelectorAll('.options tr > *')].map((each) => {"
+        "const {left, top, bottom, width} = each.getBoundingClientRect();"
+        "return {words: each.innerText.trim(), left, top, bottom, width}})"
+    )
+    flag, value, told = cells
+    assert [each["words"] for each in cells] == ["--depth", "3", "How deep."]
+    assert told["top"] >= max(flag["bottom"], value["bottom"])
+    assert told["left"] == flag["left"]
+    assert told["width"] > 200
+    assert opened.execute_script("return document.documentElement.scrollWidth") <= 390
 
 
 def test_without_a_script_every_picture_is_there(browser, report):
