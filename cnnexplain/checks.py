@@ -292,9 +292,9 @@ def _saved(candidate: Candidate) -> None:
         done = processes.run(REDRAWING, str(first), str(again), *without)
         if done.returncode:
             raise PluginError(
-                f"Where Keras can't be imported it can't be drawn from what was saved: {processes.last(done.stderr)} "
-                "Expected draw() to read the record alone; in JSON tuples become lists, and whole numbers that are keys "
-                "become text."
+                "Where Keras can't be imported it can't be drawn from what was saved: "
+                f"{processes.last(done.stderr).rstrip('.')}. Expected draw() to read the record alone; in JSON tuples "
+                "become lists, and whole numbers that are keys become text."
             )
         for path in paths:
             if path.suffix == ".png":
