@@ -343,8 +343,7 @@ def _signed(records: Sequence[Record]) -> dict[tuple[str, str], bool]:
 
 def _present(record: Record) -> list[str]:
     """The arrays of a record that are maps of its images, as its analysis says."""
-    size = (len(record), record.preprocess.height, record.preprocess.width)
-    return [name for name in record.analysis.maps if name in record.arrays and record.arrays[name].shape == size]
+    return [name for name in record.analysis.maps if name in record.arrays]
 
 
 def _maps(record: Record, index: int, signed: Mapping[tuple[str, str], bool]) -> list[dict[str, Any]]:

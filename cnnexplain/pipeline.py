@@ -465,7 +465,7 @@ def _call(
     except Exception as error:
         raise PluginError(f"run() of '{analysis.name}' failed: {failure(error, analysis.run)}") from error
     seconds = time.perf_counter() - started
-    _check(analysis, result, None if images is None else len(images))
+    _check(analysis, result, None if images is None else images.shape)
     if images is not None and result.overview is not None and given["dataset"] is None:
         raise PluginError(f"run() of '{analysis.name}' returned an overview, but was given no data set.")
     return result, seconds
@@ -478,8 +478,9 @@ def _indices(analysis: Analysis, targets: Sequence[int | Objective]) -> Integers
     return np.array(targets, np.int64)
 
 
-def _check(analysis: Analysis, result: object, count: int | None) -> None:
-    """Sees that a result keeps the contract; `count` is the number of images, None where it is of none."""
+def _check(analysis: Analysis, result: object, images: tuple[int, ...] | None) -> None:
+    """Sees that a result keeps the contract; `images` is the shape of those it is of, None where it is of none."""
+    count = None if images is None else images[0]
     if not isinstance(result, Result):
         raise PluginError(f"run() of '{analysis.name}' returned a {type(result).__name__}; expected a Result.")
     for name, array in result.arrays.items():
@@ -494,6 +495,13 @@ def _check(analysis: Analysis, result: object, count: int | None) -> None:
             raise PluginError(f"run() of '{analysis.name}' returned {array.dtype} in '{name}'; expected numbers.")
         if array.dtype.kind in "fc" and not np.isfinite(array).all():
             raise ModelError(f"'{analysis.name}' gives values that are not finite (NaN or infinity) in '{name}'.")
+        if name in analysis.maps and (images is None or array.shape != images[:3] or array.dtype.kind == "c"):
+            expected = "not in an overview" if images is None else f"of shape {images[:3]}"
+            raise PluginError(
+                f"run() of '{analysis.name}' returned the map '{name}' as {array.dtype} of shape {array.shape}; expected "
+                f"real numbers for the pixels of the images, {expected}. Take what is no such map out of "
+                "Analysis(…, maps=…)."
+            )
     for name, fact in result.facts.items():
         if count is not None and (not isinstance(fact, Sequence) or len(fact) != count):
             raise PluginError(

@@ -117,7 +117,7 @@ class Analysis:
             for `dataset` too; its record is that of the first images.
         note: A sentence on what the pictures don't show, which users read beside them.
         reading: A sentence or two on how to read the pictures: what a bright pixel, a bar or a colour stands for.
-        maps: Arrays (N, H, W) with a value for each pixel of the images, and the values' unit, or a function that gives it
+        maps: Real arrays (N, H, W), a value for each pixel of the images, and the values' unit, or a function that gives it
             for the options: pages show them over the image, and tell the value under the pointer.
         trial: Options with which `cnnexplain doctor` quickly tries whether it works on a model.
 

@@ -224,11 +224,6 @@ def test_an_image_stands_once_with_all_that_was_found_for_it():
     assert [each["target"] for each in data_of(read)[0]] == ["", "", "owl", "owl"]
 
 
-def test_arrays_of_another_shape_are_no_maps():
-    record = pages.record(arrays={"signed_map": np.ones((1, 3, 4), np.float32)})
-    assert "data" not in [each.get("class") for each in Read(made(record)).all("script")]
-
-
 def test_what_belongs_to_no_image_stands_by_itself():
     overview = pages.analysis("whole", overview=lambda record: {"its-title": Figure((1, 1))}, dataset=True)
     record = pages.record(made=overview, facts={"peak": [1.5], "of_all": {"images": ["x"]}})

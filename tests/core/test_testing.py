@@ -164,8 +164,9 @@ BROKEN = {
             **returns(lambda c, i, t, usual: Result({**usual.arrays, "image": i}, usual.facts)),
             "maps": {"image": "logits"},
         },
-        "maps",
-        r"'image' is float32 of shape (3, 28, 28, 1); expected real numbers (3, 28, 28)",
+        "results",
+        "the map 'image' as float32 of shape (3, 28, 28, 1); expected real numbers for the pixels of the images, of shape "
+        "(3, 28, 28). Take",
     ),
     "images overwritten": (returns(spoilt), "results", "read-only"),
     "images forced": (returns(forced), "images", "run() changed the images"),
