@@ -312,6 +312,16 @@ def test_the_words_beside_a_colour_bar_stay_whole(opened, tmp_path, width):
     assert opened.execute_script("return document.documentElement.scrollWidth <= innerWidth")
 
 
+def test_maps_side_by_side_begin_at_one_height(opened):
+    opened.execute_script('document.querySelector(".map figcaption").textContent = "a long name ".repeat(12)')
+    (named, first), (short, second) = opened.execute_script(
+        'return [...document.querySelectorAll(".map")].map((each) => ["figcaption", ".stage"].map('
+        "(part) => each.querySelector(part).getBoundingClientRect())).map(([name, map]) => [name.height, map.top])"
+    )
+    assert named > 2 * short
+    assert first == second
+
+
 def test_a_telephone_shows_what_an_option_does_below_its_value(opened, tmp_path):
     resize(opened, 390, mobile=True)
     show(opened, cx.write_report(tmp_path / "report.html", pages.Stand(), [pages.record()]))
