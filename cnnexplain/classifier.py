@@ -177,8 +177,7 @@ class Classifier:
         if not self._compared and len(logits):
             self._compare(images[:1], logits[:1])
             self._compared = True
-        doubtful = self._twin.head == "none" and not self._said and len(logits)
-        if doubtful and (logits >= 0).all() and np.allclose(logits.sum(axis=1), 1, atol=1e-3):
+        if not self.certain and len(logits) and (logits >= 0).all() and np.allclose(logits.sum(axis=1), 1, atol=1e-3):
             raise ModelError(
                 f"The outputs of '{self.name}' are probabilities, but no softmax layer was found to leave out; "
                 "end the model in a Dense, Softmax or Activation layer with softmax. If they are scores, say so with "

@@ -190,8 +190,8 @@ def _guesses(classifier: Classifier) -> Iterator[str]:
         )
     if not classifier.certain:
         yield (
-            "The model ends without a softmax or sigmoid, and its outputs were taken for scores before a softmax. "
-            "If they are, say so with --logits."
+            "The model ends without a softmax or sigmoid, and its outputs were taken for scores before a "
+            f"{classifier.head}. If they are, say so with --logits."
         )
 
 

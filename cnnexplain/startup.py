@@ -277,7 +277,7 @@ def start_keras(backend: str | None) -> None:
 
 
 def print_assumption(classifier: Classifier) -> None:
-    """Says what was guessed of the model's input, since nothing tells it."""
+    """Says what was guessed of the model, since nothing tells it."""
     preprocess = classifier.preprocess
     if "range" in preprocess.assumed:
         terminal.say(
@@ -288,6 +288,11 @@ def print_assumption(classifier: Classifier) -> None:
         terminal.say(
             f"The model leaves the size of its input open: {preprocess.height}×{preprocess.width} was taken. "
             "Say otherwise with --input-size."
+        )
+    if not classifier.certain:
+        terminal.say(
+            f"The model ends without a softmax or sigmoid: its outputs were taken for scores before a {classifier.head}. "
+            "If they are, --logits says so."
         )
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import networks
 import numpy as np
 import pytest
 from PIL import Image
@@ -55,6 +56,16 @@ def test_another_model_and_what_was_assumed_of_it(cli, tmp_path, model):
     assert "Nothing in the model tells its input range: pixels were scaled to 0 to 1." in out
     assert "Resized to the model's 12 rows × 10 columns: mnist:test/42." in out
     assert json.loads((tmp_path / "cnnexplain-out/saliency/result.json").read_text())["input"]["assumed"] == ["range"]
+
+
+def test_scores_are_said_to_be_a_guess_unless_the_user_knows(cli):
+    _, model = networks.build("plain", "logits")
+    model.save("scores.keras")
+    said = "its outputs were taken for scores before a softmax. If they are, --logits says so."
+    for known in ([], ["--logits"]):
+        code, out, _ = cli("run", "gradient-x-input", "--model", "scores.keras", *known)
+        assert code == 0
+        assert (said in out) != bool(known)
 
 
 def test_names_with_brackets_are_shown_as_they_are(cli, tmp_path, digit_file):
