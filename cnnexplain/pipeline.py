@@ -503,7 +503,7 @@ def _check(analysis: Analysis, result: object, images: tuple[int, ...] | None) -
                 "Analysis(…, maps=…)."
             )
     for name, fact in result.facts.items():
-        if count is not None and (not isinstance(fact, Sequence) or len(fact) != count):
+        if count is not None and (not isinstance(fact, list | tuple) or len(fact) != count):
             raise PluginError(
                 f"run() of '{analysis.name}' returned the fact '{name}'; expected a list, an entry for each image."
             )

@@ -43,7 +43,7 @@ class Result:
 
     Args:
         arrays: Arrays by name. For an analysis of images each has the images as its first axis.
-        facts: JSON-able values by name. For an analysis of images each is a sequence with one entry per image.
+        facts: JSON-able values by name. For an analysis of images each is a list with one entry per image.
         overview: For an analysis of images that also asks for `dataset`: what it found that belongs to none of the images,
             with facts that are no lists; None where it was given no data set.
         warnings: What the user should be told of, a sentence each.

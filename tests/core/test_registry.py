@@ -109,6 +109,7 @@ RESULTS = {
     "a parameter's name": ("Result({'allow_pickle': images})", "an array named 'allow_pickle'; expected another name"),
     "a path": ("Result({'../x': images})", "an array named '../x'; expected another name"),
     "one fact for all": ("Result({'map': images}, {'mean': 3.0})", "fact 'mean'; expected a list, an entry for each image"),
+    "a text for all": ("Result({'map': images}, {'name': 'four'})", "fact 'name'; expected a list, an entry for each image"),
     "a fact that is no JSON": (
         "Result({'map': images}, {'mean': list(images[:, 0, 0, 0])})",
         "fact 'mean', which is no JSON",
