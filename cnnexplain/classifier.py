@@ -24,6 +24,7 @@ from cnnexplain.images import wrong_shape
 from cnnexplain.objectives import Logit, Objective
 from cnnexplain.preprocess import Colour, Preprocess
 from cnnexplain.rules import ruled
+from cnnexplain.stages import stage_ends
 
 LENET = "cnnexplain_lenet"
 """The name that a Keras model made by `cnnexplain train` carries, by which its input is known to be MNIST's."""
@@ -410,6 +411,11 @@ class Classifier:
                 output = after[0].output
             found.append(self.layer(names[id(output)]))
         return tuple(found)
+
+    @cached_property
+    def stages(self) -> tuple[str, ...]:
+        """The layers in which the stages end, between which the network halves the resolution; the last feature maps too."""
+        return tuple(stage_ends(self._twin, {layer.name for layer in self.convolutions}, AFTER))
 
     def receptive_field(self, name: str) -> Field:
         """Which pixels the units of a layer can see.

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from cnnexplain.arrays import Array
+    from cnnexplain.classifier import Classifier
     from cnnexplain.preprocess import Preprocess
     from cnnexplain.record import Record
 
@@ -118,8 +119,14 @@ class Analysis:
         note: A sentence on what the pictures don't show, which users read beside them.
         reading: A sentence or two on how to read the pictures: what a bright pixel, a bar or a colour stands for.
         maps: Real arrays (N, H, W), a value for each pixel of the images, and the values' unit, or a function that gives it
-            for the options: pages show them over the image, and tell the value under the pointer.
+            for the options: pages show them over the image, and tell the value under the pointer. The first one is the main
+            one, which stands beside those of other analyses.
         trial: Options with which `cnnexplain doctor` quickly tries whether it works on a model.
+        quick: Options with which `cnnexplain report` runs it, unless it is asked for everything (`--full`).
+        passes: How many passes through the network one image takes, for the classifier and the options: a forward pass
+            counts 1, a gradient 2. Reports run what takes few first, and estimate the time. None where it isn't known.
+        finding: One sentence that states what was found for image `index` of a `Record`, with its numbers, such as "Hiding
+            the square at row 3, column 7 lowers the score the most: 7.4 → 2.5."; reads arrays and facts, computes nothing.
 
     What `run` can ask for:
         classifier: The `Classifier`.
@@ -147,6 +154,9 @@ class Analysis:
     reading: str = ""
     maps: Mapping[str, str | Callable[[Mapping[str, Any]], str]] = field(default_factory=dict)
     trial: Mapping[str, Any] = field(default_factory=dict)
+    quick: Mapping[str, Any] = field(default_factory=dict)
+    passes: Callable[[Classifier, Mapping[str, Any]], float] | None = None
+    finding: Callable[[Record, int], str] | None = None
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", self.name):
@@ -175,10 +185,13 @@ class Analysis:
             raise PluginError(
                 f"'{self.name}' asks for no images and can have no maps of them, but names {', '.join(self.maps)}."
             )
-        try:
-            validate(self.options, self.trial)
-        except UsageError as error:
-            raise PluginError(f"'{self.name}' is to be tried with options that it doesn't take: {error}") from error
+        if self.finding is not None and "images" not in self.inputs:
+            raise PluginError(f"'{self.name}' asks for no images and can state no finding for one.")
+        for what, options in (("tried", self.trial), ("run in reports", self.quick)):
+            try:
+                validate(self.options, options)
+            except UsageError as error:
+                raise PluginError(f"'{self.name}' is to be {what} with options that it doesn't take: {error}") from error
 
     def unit(self, name: str, options: Mapping[str, Any]) -> str:
         """The unit of one of its maps, as found with these options."""
