@@ -105,8 +105,8 @@ def restore(name: str, tensors: Mapping[str, Array], file: str) -> Any:
             if value.ndim != len(axes) or value.transpose(axes).shape != tuple(variable.shape):
                 raise ModelError(
                     f"The weights '{file}' are not those of EfficientNet-{name}: the tensor "
-                    f"'{modules[layer.name]}.{tensor}' has the shape {value.shape}, which does not fit {tuple(variable.shape)} of the "
-                    f"layer '{layer.name}'."
+                    f"'{modules[layer.name]}.{tensor}' has the shape {value.shape}, which does not fit "
+                    f"{tuple(variable.shape)} of the layer '{layer.name}'."
                 )
             variable.assign(value.transpose(axes))
     return model
