@@ -76,21 +76,21 @@ def _photographs() -> dict[str, Callable[[], Arrays]]:
         return {}
     clf = cx.load("efficientnet-lite0")
     photos = np.asarray(cx.read_images(sorted(PHOTOS.glob("*.jpg")), clf))
-    many = np.concatenate([np.roll(photos, shift, axis=2) for shift in range(0, 64, 2)])
+    many = np.concatenate([np.roll(photos, shift, axis=2) for shift in range(0, 32, 2)])
     classes = clf.predict(many).argmax(axis=1)
     return {
-        "EfficientNet-lite0: logits of 64 photographs": lambda: {"logits": clf.logits(many)},
+        "EfficientNet-lite0: logits of 32 photographs": lambda: {"logits": clf.logits(many)},
         "EfficientNet-lite0: input gradient of 1": lambda: {"gradient": clf.gradient(photos[:1], classes[:1])},
-        "EfficientNet-lite0: input gradient of 64": lambda: {"gradient": clf.gradient(many, classes)},
+        "EfficientNet-lite0: input gradient of 32": lambda: {"gradient": clf.gradient(many, classes)},
         "EfficientNet-lite0: Grad-CAM of 2": _analysis("gradcam", clf, photos),
-        "EfficientNet-lite0: integrated gradients": _analysis("integrated-gradients", clf, photos[:1]),
-        "EfficientNet-lite0: occlusion": _analysis("occlusion", clf, photos[:1]),
-        "EfficientNet-lite0: inversion, 20 steps": _analysis(
-            "inversion", clf, photos[:1], layer=["block5c_add"], iterations=20
+        "EfficientNet-lite0: integrated gradients, 16 steps": _analysis("integrated-gradients", clf, photos[:1], steps=16),
+        "EfficientNet-lite0: occlusion": _analysis("occlusion", clf, photos[:1], stride=32),
+        "EfficientNet-lite0: inversion, 5 steps": _analysis(
+            "inversion", clf, photos[:1], layer=["block5c_add"], iterations=5
         ),
-        "EfficientNet-lite0: maximization, 10 classes": lambda: {
+        "EfficientNet-lite0: maximization, 10 classes, 3 steps": lambda: {
             "values": np.array(
-                cx.explain("activation-maximization", clf, target=list(range(0, 1000, 100)), steps=20, starts=1).facts[
+                cx.explain("activation-maximization", clf, target=list(range(0, 1000, 100)), steps=3, starts=1).facts[
                     "value"
                 ],
                 float,
