@@ -349,10 +349,18 @@ def enlarged(values: Array, height: int, width: int) -> Floats:
 
 
 def summed(values: Array, side: int) -> Floats:
-    """A map (H, W), each pixel showing the sum over its square of that side in pixels, or over what is left of it at the end."""
+    """A map (H, W), each pixel showing the sum over its square of that side, or over what is left of it at the end."""
     height, width = values.shape
     across = np.add.reduceat(np.add.reduceat(values, range(0, height, side), 0), range(0, width, side), 1)
     return np.asarray(across.repeat(side, 0).repeat(side, 1)[:height, :width], np.float32)
+
+
+def readable(values: Array) -> Floats:
+    """A gradient's map (H, W) for the eye: smoothed, or summed over the regions that `Style` asks for.
+
+    Neighbouring pixels differ so much in a photograph that only their mean is readable over it.
+    """
+    return smoothed(values) if style().regions is None else summed(values, style().regions or 1)
 
 
 def regions(values: Array) -> int:
@@ -448,7 +456,14 @@ def overlaid(record: Record, index: int, values: Array, *, limit: float | None =
 
 
 def overlay(
-    panel: Axes, record: Record, index: int, values: Array, *, limit: float | None = None, signed: bool = False
+    panel: Axes,
+    record: Record,
+    index: int,
+    values: Array,
+    *,
+    limit: float | None = None,
+    signed: bool = False,
+    unit: str | None = None,
 ) -> None:
     """Shows a map over the image in its colours; the stronger the map, the less of the image is seen.
 
@@ -459,9 +474,14 @@ def overlay(
         values: (H, W), from 0 up, or signed.
         limit: The magnitude with the strongest colour; None for the largest.
         signed: Whether the map has two sides.
+        unit: Of the values, for a colour bar; None for none.
     """
+    limit = limit or top(np.abs(values))
     pixels = overlaid(record, index, values, limit=limit, signed=signed)
     panel.imshow(pixels, interpolation="nearest" if max(values.shape) < FINE else "antialiased")
+    if unit is not None:
+        colours = palette().signed if signed else palette().unsigned
+        _bar(panel, ScalarMappable(Normalize(-limit if signed else 0, limit), colours), unit, values, limit)
     if style().contours:
         contour(panel, values)
 
@@ -477,13 +497,24 @@ def contour(panel: Axes, values: Array) -> None:
 
 
 def smoothed_overlay(panel: Axes, record: Record, index: int, values: Array, what: str) -> None:
-    """Shows a map (H, W) of values from 0 up over the image, smoothed, to its `ceiling`, with a title that says so.
+    """Shows a map (H, W) of values from 0 up over the image, as `readable` makes it, with a title that says so."""
+    shown = readable(values)
+    overlay(panel, record, index, shown, limit=ceiling(shown))
+    if side := style().regions:
+        title(panel, f"sums over {side}×{side} pixels")
+    else:
+        title(panel, f"{what} over input" if shown is values else f"smoothed {what} over input")
 
-    Neighbouring pixels of a gradient's map differ so much in a photograph that only their mean is readable over it.
+
+def regions_overlay(panel: Axes, record: Record, index: int, values: Array, what: str, unit: str) -> None:
+    """Shows signed attributions (H, W) over the image, summed over squares, with a colour bar and a title that says so.
+
+    Sums of attributions are attributions of regions, and neighbouring pixels of a photograph often differ in sign.
     """
-    smooth = smoothed(values)
-    overlay(panel, record, index, smooth, limit=ceiling(smooth))
-    title(panel, f"{what} over input" if smooth is values else f"smoothed {what} over input")
+    side = regions(values)
+    sums = summed(values, side)
+    overlay(panel, record, index, sums, limit=ceiling(sums), signed=True, unit=unit)
+    title(panel, f"{what} over input" if side == 1 else f"sums over {side}×{side} pixels")
 
 
 def top(values: Array) -> float:
