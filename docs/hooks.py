@@ -58,7 +58,7 @@ def about(analysis: Analysis) -> str:
     rows = [
         ("Shows", analysis.summary),
         ("Read", analysis.reading),
-        ("Mind", analysis.note),
+        ("Note", analysis.note),
         ("Paper", re.sub(r"arXiv:([\d.]*\d)", r"[arXiv:\1](https://arxiv.org/abs/\1)", analysis.paper)),
         ("Run", f"`cnnexplain run {analysis.name}`"),
     ]

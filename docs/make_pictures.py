@@ -1,25 +1,48 @@
-"""Runs the commands that the tutorial shows, and keeps the pictures that it describes.
+"""Makes the pictures of the documentation: the gallery, the first picture of the README, and those of the tutorial.
 
-Run it in the root of the repository, with the extra `photos` installed, with: python docs/make_pictures.py [FOLDER]
+The gallery has every installed analysis of a digit and of two photographs, with its defaults. Run it in the root of the
+repository, with the extra `photos` installed: python docs/make_pictures.py [gallery] [first] [tutorial]
 """
 
 from __future__ import annotations
 
+import io
 import os
 import shlex
 import shutil
 import sys
 import tempfile
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 from PIL import Image
 
+import cnnexplain as cx
+from cnnexplain import draw
 from cnnexplain.cli import main
 
-ROOT = Path(__file__).parent.parent
-FOLDER = ROOT / "docs" / "tutorial"
-WIDTH = 960
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from cnnexplain.arrays import Array
+
+DOCS = Path(__file__).parent
+PHOTOS = DOCS.parent / "examples" / "photos"
+GALLERY, FIRST, TUTORIAL = DOCS / "images", DOCS / "images" / "first.webp", DOCS / "tutorial"
+
+WIDTH = 1200
 """Pixels to which a wider picture is brought."""
+
+DIGIT = "mnist:test/42"
+IMAGES = {"digit": DIGIT, "cat": str(PHOTOS / "cat.jpg"), "espresso": str(PHOTOS / "espresso.jpg")}
+"""What is explained, by the name in the pictures' files."""
+
+CLASSES = ["flamingo", "espresso", "giant panda, panda, panda bear, coon bear, Ailuropoda melanoleuca", "daisy"]
+"""Of the photographs' model, whose classes activation maximization shows."""
 
 CAT, ESPRESSO = (f"examples/photos/{name}.jpg --model efficientnet-lite0" for name in ("cat", "espresso"))
 
@@ -33,10 +56,7 @@ PICTURES = {
         "intermediate-outputs/cat.png",
     ),
     "digit-inversion": ("cnnexplain run inversion mnist:test/42", "inversion/mnist-test-42.png"),
-    "cat-inversion": (
-        f"cnnexplain run inversion {CAT} --layer stem_relu --layer block3b_add --layer block4c_add --layer logits",
-        "inversion/cat.png",
-    ),
+    "cat-inversion": (f"cnnexplain run inversion {CAT}", "inversion/cat.png"),
     "digit-saliency": ("cnnexplain run saliency mnist:test/42 --target 4 --against 9", "saliency/mnist-test-42.png"),
     "digit-occlusion": ("cnnexplain run occlusion mnist:test/42", "occlusion/mnist-test-42.png"),
     "cat-saliency": (f"cnnexplain run saliency {CAT}", "saliency/cat.png"),
@@ -46,35 +66,132 @@ PICTURES = {
     "digit-classes": ("cnnexplain run activation-maximization", "activation-maximization/activation-maximization.png"),
     "digit-patches": ("cnnexplain run deconvnet mnist:test/42 --layer relu2", "deconvnet/strongest-patches-relu2.png"),
     "espresso-class": (
-        "cnnexplain run activation-maximization --model efficientnet-lite0 --target espresso --starts 1 --steps 100",
+        "cnnexplain run activation-maximization --model efficientnet-lite0 --target espresso",
         "activation-maximization/activation-maximization.png",
     ),
 }
-"""The pictures by name: the command and the file, in the folder of its results, that the tutorial shows."""
+"""The pictures of the tutorial by name: the command and the file, in the folder of its results, that the tutorial shows."""
 
 
-def make(folder: Path) -> None:
-    """Makes the pictures, each command in a folder of its own."""
-    folder.mkdir(parents=True, exist_ok=True)
-    folder = folder.resolve()
+def gallery() -> None:
+    """Every analysis of a digit and of two photographs, and of the two models alone; prints how long each took."""
+    lenet, photos = cx.load(), cx.load("efficientnet-lite0")
+    for name, analysis in cx.analyses().items():
+        for image, source in IMAGES.items():
+            classifier = lenet if image == "digit" else photos
+            if "images" in analysis.inputs:
+                _explain(name, image, lambda n=name, c=classifier, s=source: cx.explain(n, c, s))
+            elif image != "espresso":
+                target = {"target": CLASSES} if "objectives" in analysis.inputs and image == "cat" else {}
+                _explain(
+                    name,
+                    "digits" if image == "digit" else "photographs",
+                    lambda n=name, c=classifier, t=target: cx.explain(n, c, **t),
+                )
+
+
+def _explain(name: str, image: str, explain: Callable[[], cx.Record]) -> None:
+    started = time.perf_counter()
+    record = explain()
+    seconds = time.perf_counter() - started
+    for title, figure in _figures(record):
+        path = GALLERY / f"{name}-{image}{title}.webp"
+        _save(_drawn(figure), path)
+        print(f"{path.relative_to(DOCS.parent)}: {seconds:.1f} s, {path.stat().st_size / 1000:.0f} kB", flush=True)
+
+
+def _figures(record: cx.Record) -> Iterator[tuple[str, Figure]]:
+    if len(record):
+        yield "", record.figure()
+    for number, (title, figure) in enumerate(record.overview().items()):
+        # Of an analysis of the model alone the first figure is the picture.
+        yield "" if not (len(record) or number) else f"-{title}", figure
+
+
+def first() -> None:
+    """A photograph and a digit, each seen by six methods."""
+    figure = draw_first()
+    _save(_drawn(figure, 200), FIRST, quality=88)
+    print(f"{FIRST.relative_to(DOCS.parent)}: {FIRST.stat().st_size / 1000:.0f} kB")
+
+
+def draw_first() -> Figure:
+    """The figure: columns are methods, rows the photograph and the digit."""
+    from matplotlib.figure import Figure
+
+    rows = [
+        (cx.load("efficientnet-lite0"), IMAGES["cat"], "block5c_add"),
+        (cx.load(), DIGIT, "pool2"),
+    ]
+    heads = ("input", "Grad-CAM", "occlusion", "integrated gradients", "inversion", "what the class looks like")
+    side, gap, left, top = 1.5, 0.08, 0.08, 0.36
+    width = 2 * left + len(heads) * side + (len(heads) - 1) * gap
+    height = top + len(rows) * side + (len(rows) - 1) * gap + left
+    figure = Figure((width, height), facecolor="white")
+    for row, (classifier, source, layer) in enumerate(rows):
+        for column, picture in enumerate(_methods(classifier, source, layer)):
+            place = (left + column * (side + gap), height - top - side - row * (side + gap), side, side)
+            axes: Axes = figure.add_axes((place[0] / width, place[1] / height, side / width, side / height))
+            axes.set_axis_off()
+            axes.imshow(np.clip(picture, 0, 1), interpolation="antialiased")
+            if not row:
+                axes.set_title(heads[column], fontsize=9)
+    return figure
+
+
+def _methods(classifier: cx.Classifier, source: str, layer: str) -> Iterator[Array]:
+    """The image, three maps over it, its inversion and the class that is predicted, as RGB from 0 to 1."""
+
+    def rgb(record: cx.Record, values: Array) -> Array:
+        return np.broadcast_to(draw.shown(record, values), (*values.shape[:2], 3))
+
+    record = cx.explain("gradcam", classifier, source)
+    yield rgb(record, record.images[0])
+    for name in ("gradcam", "occlusion", "integrated-gradients"):
+        record = record if name == "gradcam" else cx.explain(name, classifier, source)
+        overlay = record.analysis.overlay
+        values = record.arrays[next(iter(record.analysis.maps))][0] if overlay is None else overlay(record, 0)
+        signed = bool((values < 0).any())
+        yield draw.overlaid(record, 0, values, limit=draw.ceiling(values), signed=signed)
+    inverted = cx.explain("inversion", classifier, source, layer=[layer])
+    yield rgb(inverted, next(iter(inverted.arrays.values()))[0])
+    best = cx.explain("activation-maximization", classifier, target=record.explained[0].prediction)
+    yield rgb(best, best.arrays["optimum"][0])
+
+
+def tutorial() -> None:
+    """Runs the commands that the tutorial shows, each in a folder of its own, and keeps the pictures that it describes."""
+    here = Path.cwd()
     with tempfile.TemporaryDirectory() as scratch:
         for name, (command, file) in PICTURES.items():
             place = Path(scratch) / name
             place.mkdir()
-            shutil.copytree(ROOT / "examples" / "photos", place / "examples" / "photos")
+            shutil.copytree(PHOTOS, place / "examples" / "photos")
             os.chdir(place)
-            if main(shlex.split(command)[1:]) != 0:
-                sys.exit(f"failed: {command}")
-            _shrink(place / "cnnexplain-out" / file, folder / f"{name}.webp")
+            try:
+                if main(shlex.split(command)[1:]) != 0:
+                    sys.exit(f"failed: {command}")
+            finally:
+                os.chdir(here)
+            with Image.open(place / "cnnexplain-out" / file) as picture:
+                _save(picture.convert("RGB"), TUTORIAL / f"{name}.webp")
 
 
-def _shrink(drawn: Path, kept: Path) -> None:
-    with Image.open(drawn) as picture:
-        plain = picture.convert("RGB")
-    width = min(WIDTH, plain.width)
-    height = round(plain.height * width / plain.width)
-    plain.resize((width, height), Image.Resampling.LANCZOS).save(kept, lossless=True, method=6)
+def _drawn(figure: Figure, dpi: int = 110) -> Image.Image:
+    data = io.BytesIO()
+    figure.savefig(data, format="png", dpi=dpi)
+    return Image.open(data).convert("RGB")
 
+
+def _save(picture: Image.Image, path: Path, quality: int = 82) -> None:
+    width = min(WIDTH, picture.width)
+    height = round(picture.height * width / picture.width)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture.resize((width, height), Image.Resampling.LANCZOS).save(path, quality=quality, method=6)
+
+
+PARTS = {"gallery": gallery, "first": first, "tutorial": tutorial}
 
 if __name__ == "__main__":
-    make(Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER)
+    for part in sys.argv[1:] or PARTS:
+        PARTS[part]()
