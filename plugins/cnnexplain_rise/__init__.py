@@ -58,7 +58,7 @@ def run(
 
 
 def draw(record: Record, index: int) -> Figure:
-    """The image, the gain with its colour bar, what of it is positive over the image, and its standard error."""
+    """The image, the gain with its colour bar, the same over the image, and its standard error."""
     from cnnexplain import draw, findings
 
     figure, (first, second, third, fourth) = draw.row(4, record, bars=[1, 3])
@@ -70,7 +70,7 @@ def draw(record: Record, index: int) -> Figure:
     draw.signed(second, gain, unit)
     told = draw.percent(mean) if unit == "probability" else f"logit {findings.number(mean)}"
     draw.title(second, f"gain over {told}")
-    draw.overlay(third, record, index, overlay(record, index))
+    draw.overlay(third, record, index, gain, signed=True)
     draw.title(third, "gain over input")
     draw.unsigned(fourth, error, unit)
     draw.title(fourth, f"standard error, {record.options['masks']} masks")
@@ -80,13 +80,6 @@ def draw(record: Record, index: int) -> Figure:
 
 def _unit(options: Mapping[str, Any]) -> str:
     return "logits" if options["of"] == "logit" else "probability"
-
-
-def overlay(record: Record, index: int) -> Floats:
-    """What of the gain is positive."""
-    import numpy as np
-
-    return np.asarray(np.maximum(record.arrays["gain"][index], 0))
 
 
 def passes(_: Classifier, options: Mapping[str, Any]) -> float:
@@ -129,7 +122,6 @@ def cnnexplain_analyses() -> list[Analysis]:
             reading="Red pixels raise the probability of the class, or its logit, when they are shown, blue ones lower it, "
             "by as much as the colour bar says, compared with the mean over all masks.",
             maps={"gain": _unit, "saliency": _unit, "standard_error": _unit},
-            overlay=overlay,
             trial={"masks": 8},
             passes=passes,
             finding=finding,

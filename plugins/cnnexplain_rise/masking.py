@@ -32,7 +32,7 @@ FAINT = 0.01
 """A mean probability under the masks below which few of them decide the map."""
 
 RARE = (
-    "Under the masks the classes of some images have a mean probability below {:.0%} (masked_probability): a few masks decide "
+    "Under the masks the classes of some images have a mean probability below {:.0%} (masked_probability): few masks decide "
     "their maps, and the standard error is itself unsure. Ask for the logit (--of logit)."
 )
 
