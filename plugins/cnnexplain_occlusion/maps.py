@@ -48,8 +48,8 @@ def occlusion(
     """The maps by position and by pixel, and what is known of each image; see `cnnexplain_occlusion.run`."""
     second = second_fill(classifier, fill, compare)
     squares = positions(classifier, patch, stride, second)
-    shown = filling(fill, classifier.preprocess, squares.patch / 2, "--fill")
-    behind = np.stack([shown(image) for image in images])
+    behind = _behind(classifier, images, squares, fill, "--fill")
+    behind_second = None if second is None else _behind(classifier, images, squares, second, "--compare")
     watched = _watched(classifier, layer)
     names = ["logits"] if watched is None else ["logits", watched]
     outputs = classifier.activations(images, names)
@@ -92,23 +92,15 @@ def occlusion(
     if watched is not None:
         facts |= {"layer": [watched] * len(images), "feature_map": channels.tolist()}
     warnings = []
-    if second is not None:
-        shown = filling(second, classifier.preprocess, squares.patch / 2, "--compare")
-        others = slid(np.stack([shown(image) for image in images]), None, total // 2)
+    if behind_second is not None:
+        others = slid(behind_second, None, total // 2)
         other = before["logit"][:, None, None] - others["logit"]
         arrays |= {"second_logit": others["logit"], "second_logit_drop": squares.mean(other)}
-        changed = (grids["prediction"] != before["prediction"][:, None, None]) & (
-            others["prediction"] == before["prediction"][:, None, None]
-        )
-        effects = [_own(*each) for each in zip(drops["logit"], other, changed, strict=True)]
-        facts |= {
-            "second_fill": [second] * len(images),
-            "agreement": [rank_correlation(*each) for each in zip(drops["logit"], other, strict=True)],
-            "own_drop": [drop for drop, _ in effects],
-            "own_changes": [share for _, share in effects],
-        }
+        kept = before["prediction"][:, None, None] == others["prediction"]
+        compared = _compared(drops["logit"], other, kept & (grids["prediction"] != others["prediction"]))
+        facts |= {"second_fill": [second] * len(images), **compared}
         most = np.abs(other).max(axis=(1, 2))
-        if any(share >= MOST or abs(own) > MOST * largest for (own, share), largest in zip(effects, most, strict=True)):
+        if any(share >= MOST for share in compared["own_changes"]) or (np.abs(compared["own_drop"]) > MOST * most).any():
             warnings.append(OBJECT.format(fill=fill, second=second))
     return Result({name: _single(array) for name, array in arrays.items()}, facts, warnings=tuple(warnings))
 
@@ -128,19 +120,31 @@ def positions(classifier: Classifier, patch: int | None, stride: int | None, sec
     return slide(*classifier.preprocess.shape[:2], patch, stride, 7 if second is None else 4)
 
 
-def _own(drop: Floats, other: Floats, changed: Array) -> tuple[float, float]:
-    """What the square itself does, where the other one changes the score the least: its drop, and how often it shows.
+def _behind(classifier: Classifier, images: Floats, squares: Squares, fill: str, option: str) -> Floats:
+    """What the square shows at every pixel, (N, H, W, C)."""
+    shown = filling(fill, classifier.preprocess, squares.patch / 2, option)
+    return np.stack([shown(image) for image in images])
+
+
+def _compared(drops: Floats, others: Floats, changed: Array) -> dict[str, list[Any]]:
+    """How far the maps of two squares agree, and what the first one does where the second changes the score the least.
 
     Args:
-        drop: Of the score, by position.
-        other: That of the other square.
-        changed: Where the square changes the prediction, and the other one does not.
+        drops: Of the score, by position, (N, rows, columns).
+        others: Those of the second square.
+        changed: Where the first square changes the prediction, and the second one does not.
 
     Returns:
-        The median drop, and the share of these positions at which the prediction changed.
+        For each image `agreement`, and over the quiet positions `own_drop`, the median, and `own_changes`, the share.
     """
-    quiet = np.argsort(np.abs(other), axis=None, kind="stable")[: max(1, round(QUIET * other.size))]
-    return float(np.median(drop.flat[quiet])), float(changed.flat[quiet].mean())
+    size = others[0].size
+    quiet = np.argsort(np.abs(others).reshape(-1, size), axis=1, kind="stable")[:, : max(1, round(QUIET * size))]
+    at_quiet = [np.take_along_axis(values.reshape(-1, size), quiet, axis=1) for values in (drops, changed)]
+    return {
+        "agreement": [rank_correlation(*each) for each in zip(drops, others, strict=True)],
+        "own_drop": np.median(at_quiet[0], axis=1).tolist(),
+        "own_changes": at_quiet[1].mean(axis=1).tolist(),
+    }
 
 
 def rank_correlation(first: Floats, second: Floats) -> float | None:
