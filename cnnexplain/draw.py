@@ -124,8 +124,8 @@ QUIET = "0.35"
 NOTE_CHARACTERS, NOTE_LONGEST, NOTE_LINE = 16, 150, 0.15
 """How many characters of a note go in an inch and in a line at most, and the inches that a line of it takes."""
 
-OPAQUE, DARK = 0.9, 0.2
-"""The opacity of the strongest values over an image, and the share of signed colours that is left out at their ends."""
+OPAQUE, PALE, DARK = 0.9, 0.3, 0.2
+"""The opacity of the strongest values over an image, and the shares of signed colours that are left out there."""
 
 STRONGEST = 0.1
 """The share of a map's pixels that a contour surrounds."""
@@ -427,12 +427,13 @@ def overlay_colours(*, signed: bool = False) -> Floats:
 
     With the limit L, a value v belongs to row ⌊256 · (v / L + 1) / 2⌋ of a signed map, to row ⌊256 · v / L⌋ of another, and
     to the first or the last where it lies beyond. With t the magnitude of v / L in the middle of the row, its opacity is
-    `OPAQUE` · t² (3 − 2 t): near zero the image keeps its colours. The ends of signed colours are dark, and would be lost
-    over black: they are left out (`DARK`).
+    `OPAQUE` · t² (3 − 2 t): near zero the image keeps its colours. Signed colours are pale in the middle, which would be a
+    haze over the image, and dark at the ends, which would be lost over black: both are left out (`PALE`, `DARK`).
     """
     share = (np.arange(256) + 0.5) / 256
     strength = np.abs(2 * share - 1) if signed else share
-    name, places = (palette().signed, 0.5 + (share - 0.5) * (1 - DARK)) if signed else (palette().unsigned, share)
+    sides = 0.5 + np.sign(share - 0.5) / 2 * (PALE + (1 - DARK - PALE) * strength)
+    name, places = (palette().signed, sides) if signed else (palette().unsigned, share)
     colours = np.asarray(mpl.colormaps[name](places), np.float32)
     colours[:, 3] = OPAQUE * strength**2 * (3 - 2 * strength)
     return colours

@@ -110,7 +110,7 @@ def test_an_overlay_keeps_the_colours_of_the_image_near_zero_and_grows_opaque_wi
     for place, value in np.ndenumerate(values):
         strength = min(abs(value), 1.0)
         opacity = 0.9 * strength**2 * (3 - 2 * strength)
-        shown = colours(0.5 + 0.4 * np.clip(value, -1, 1) if signed else strength)[:3]
+        shown = colours(0.5 + np.sign(value) * (0.15 + 0.25 * strength) if signed else strength)[:3]
         # The colours come in 256 steps.
         np.testing.assert_allclose(found[place], image[place] * (1 - opacity) + opacity * np.array(shown), atol=0.02)
     small = np.full((6, 8), 0.05) * (-1 if signed else 1)
