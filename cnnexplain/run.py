@@ -581,7 +581,7 @@ def _print_notes(classifier: Classifier, outcome: _Outcome, *, asked: bool) -> N
 def _fitting(preprocess: Preprocess) -> str:
     """What was done to pictures that are not taken as they are."""
     size = f"the model's {preprocess.height} rows × {preprocess.width} columns"
-    share = "" if preprocess.crop == 1 else f" {100 * preprocess.crop:.3g} %"
+    share = "" if preprocess.crop == 1 else f" {100 * preprocess.crop:.3g}%"
     return {
         "stretch": f"Resized to {size}",
         "crop": f"Cut to the middle{share} and resized to {size}",

@@ -238,7 +238,7 @@ def test_figures_show_each_image_with_its_own_caption(record):
         np.testing.assert_array_equal(panels[0].images[0].get_array(), record.images[index, ..., 0])
         np.testing.assert_array_equal(panels[1].images[0].get_array(), record.arrays["saliency"][index])
         assert panels[1].images[0].get_clim() == pytest.approx((0, np.percentile(record.arrays["saliency"][index], 99.5)))
-        assert figure.axes[3].get_ylabel() == "logits per unit of input\n0.5 % beyond"
+        assert figure.axes[3].get_ylabel() == "logits per unit of input\n0.5% beyond"
     with pytest.raises(IndexError, match="2 images; got index 2"):
         record.figure(2)
 
@@ -273,7 +273,7 @@ def test_names_and_labels_from_outside_are_drawn_as_they_are(record, tmp_path):
 
 @pytest.mark.parametrize(
     ("probability", "words"),
-    [(1.0, "100.0 %"), (0.99996, "> 99.9 %"), (0.993, "99.3 %"), (0.0004, "< 0.1 %"), (0.0, "0.0 %")],
+    [(1.0, "100.0%"), (0.99996, "> 99.9%"), (0.993, "99.3%"), (0.0004, "< 0.1%"), (0.0, "0.0%")],
 )
 def test_a_probability_is_never_rounded_to_certainty(probability, words):
     assert draw.percent(probability) == words
