@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cnnexplain.preprocess import Preprocess
 
 
-Drawn = TypeVar("Drawn")
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Record:
         if draw is None or not -len(self) <= index < len(self):
             overview = "" if self.analysis.overview is None else "; what belongs to none of them is in overview()"
             raise IndexError(f"The record has {len(self)} images; got index {index}{overview}.")
-        return self._drawn(draw, lambda: self._figure(draw(self, index % len(self))))
+        return self._called("draw", draw, lambda: self._figure(draw(self, index % len(self))))
 
     def overview(self) -> dict[str, Figure]:
         """Matplotlib figures, by name, of what belongs to no single image; none where the analysis has nothing of the kind.
@@ -118,16 +118,35 @@ class Record:
         draw = self.analysis.overview
         if draw is None:
             return {}
-        return self._drawn(draw, lambda: {str(name): self._figure(figure) for name, figure in draw(self).items()})
+        return self._called(
+            "draw", draw, lambda: {str(name): self._figure(figure) for name, figure in draw(self).items()}
+        )
 
-    def _drawn(self, function: Callable[..., Any], call: Callable[[], Drawn]) -> Drawn:
+    def finding(self, index: int = 0) -> str | None:
+        """A sentence that states what was found for image `index`; None where the analysis states nothing.
+
+        Raises:
+            IndexError: There is no such image.
+            PluginError: The analysis can't state it, or returned something else than a line of text.
+        """
+        state = self.analysis.finding
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"The record has {len(self)} images; got index {index}.")
+        if state is None:
+            return None
+        sentence = self._called("finding", state, lambda: state(self, index % len(self)))
+        if not isinstance(sentence, str) or not sentence.strip() or not sentence.isprintable():
+            raise PluginError(f"finding() of '{self.analysis.name}' returned {sentence!r}; expected a sentence in one line.")
+        return sentence
+
+    def _called(self, name: str, function: Callable[..., Any], call: Callable[[], Made]) -> Made:
         try:
             return call()
         except PluginError:
             raise
         # A plugin is anyone's code; its own exception stays attached for its author.
         except Exception as error:
-            raise PluginError(f"draw() of '{self.analysis.name}' failed: {failure(error, function)}") from error
+            raise PluginError(f"{name}() of '{self.analysis.name}' failed: {failure(error, function)}") from error
 
     def _figure(self, figure: object) -> Figure:
         from matplotlib.figure import Figure
