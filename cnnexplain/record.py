@@ -118,9 +118,7 @@ class Record:
         draw = self.analysis.overview
         if draw is None:
             return {}
-        return self._called(
-            "draw", draw, lambda: {str(name): self._figure(figure) for name, figure in draw(self).items()}
-        )
+        return self._called("draw", draw, lambda: {str(name): self._figure(figure) for name, figure in draw(self).items()})
 
     def finding(self, index: int = 0) -> str | None:
         """A sentence that states what was found for image `index`; None where the analysis states nothing.

@@ -120,11 +120,11 @@ def _report(analyses: Sequence[Analysis], request: run.Request, typed: str) -> N
 
 def _drawn(record: Record, paths: Sequence[Path]) -> Drawn:
     """A record with the pictures that were written of it, so that they need not be drawn again."""
-    from cnnexplain.page import Drawn
+    from cnnexplain import page
 
     pictures = [path for path in paths if path.suffix == ".png"]
     overview = {path.stem: path.read_bytes() for path in pictures[len(record) :]}
-    return Drawn(record, [path.read_bytes() for path in pictures[: len(record)]], overview)
+    return page.compacted(record, [path.read_bytes() for path in pictures[: len(record)]], overview)
 
 
 def _tested(classifier: Classifier) -> Evaluation | None:

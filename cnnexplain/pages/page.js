@@ -4,17 +4,27 @@
   const palettes = JSON.parse(document.getElementById("palettes").textContent);
   const colours = { unsigned: bytes(palettes.unsigned), signed: bytes(palettes.signed) };
 
-  function words(value) {
+  // Four digits, or as many as a value has that is known to this step.
+  function words(value, step = 0) {
     const size = Math.abs(value);
-    const text = size !== 0 && (size < 1e-3 || size >= 1e5) ? value.toExponential(3) : String(Number(value.toPrecision(4)));
+    if (size === 0) return "0";
+    const known = step === 0 ? 4 : Math.floor(Math.log10(size)) - Math.ceil(Math.log10(step)) + 1;
+    const digits = Math.max(1, Math.min(4, known));
+    const text = size < 1e-3 || size >= 1e5 ? value.toExponential(digits - 1) : String(Number(value.toPrecision(digits)));
     return text.replaceAll("-", "−");
   }
 
-  // Numbers come as little-endian float32, whatever the machine.
-  function floats(text) {
-    const raw = bytes(text);
-    const view = new DataView(raw.buffer);
-    return Float32Array.from({ length: raw.length / 4 }, (_, index) => view.getFloat32(4 * index, true));
+  // What packed.py has made of a map.
+  async function unpacked(map, height, width) {
+    const deflated = new Blob([bytes(map.data)]).stream().pipeThrough(new DecompressionStream("deflate"));
+    const planes = new Uint8Array(await new Response(deflated).arrayBuffer());
+    const count = height * width;
+    const whole = Uint16Array.from({ length: count }, (_, index) => planes[index] + 256 * planes[count + index]);
+    if (map.differences) {
+      for (let index = width; index < count; index++) whole[index] += whole[index - width];
+      for (let index = 0; index < count; index++) if (index % width) whole[index] += whole[index - 1];
+    }
+    return Float64Array.from(whole, (number) => map.low + map.step * number);
   }
 
   function largest(values) {
@@ -77,9 +87,11 @@
     const figures = group.querySelectorAll(".map");
     const readout = group.querySelector(".readout");
     const blend = group.querySelector(".blend");
-    const maps = JSON.parse(group.querySelector(".data").textContent).map((data, index) => {
+    const packed = JSON.parse(group.querySelector(".data").textContent);
+    const unpacking = await Promise.all(packed.map((data) => unpacked(data, height, width)));
+    const maps = packed.map((data, index) => {
       const figure = figures[index];
-      const numbers = floats(data.values);
+      const numbers = unpacking[index];
       const canvas = figure.querySelector(".stage canvas");
       canvas.width = width;
       canvas.height = height;
@@ -105,7 +117,7 @@
     function point(at) {
       for (const map of maps) {
         const value = map.numbers[row * width + column];
-        map.figure.querySelector(".value").textContent = words(value);
+        map.figure.querySelector(".value").textContent = words(value, map.step);
         const cursor = map.figure.querySelector(".cursor");
         cursor.hidden = false;
         cursor.style.left = `${(100 * column) / width}%`;
@@ -115,7 +127,7 @@
       }
       const value = at.numbers[row * width + column];
       const name = at.name === at.analysis ? at.analysis : `${at.analysis}, ${at.name.replaceAll("_", " ")}`;
-      readout.textContent = `${name}: ${words(value)} ${at.unit} at row ${row}, column ${column}`;
+      readout.textContent = `${name}: ${words(value, at.step)} ${at.unit} at row ${row}, column ${column}`;
     }
 
     for (const map of maps) {
@@ -145,7 +157,64 @@
     for (const radio of group.querySelectorAll(".scale")) radio.addEventListener("change", rescale);
     group.hidden = false;
     rescale();
+    return group;
   }
 
-  for (const group of document.querySelectorAll(".maps")) start(group);
+  for (const group of document.querySelectorAll(".maps")) start(group).then(close, () => {});
+
+  // Where its maps can be read, the picture of an analysis is one click away.
+  function close(group) {
+    for (const entry of group.closest(".image").querySelectorAll(".entry.mapped")) entry.open = false;
+    open();
+  }
+
+  // What the address names is opened.
+  function open() {
+    const target = location.hash && document.getElementById(location.hash.slice(1));
+    if (!target) return;
+    const entry = target.querySelector(":scope > .entry");
+    if (entry) entry.open = true;
+    target.scrollIntoView();
+  }
+  addEventListener("hashchange", open);
+
+  const contents = document.querySelector(".contents");
+  const beside = matchMedia("(min-width: 70rem)");
+  const unfold = () => { contents.open = beside.matches; };
+  beside.addEventListener("change", unfold);
+  unfold();
+  const links = new Map();
+  for (const link of contents.querySelectorAll("a")) {
+    links.set(link.hash.slice(1), link);
+    link.addEventListener("click", () => {
+      if (!beside.matches) contents.open = false;
+      // The same address again is no change of it.
+      if (link.hash === location.hash) open();
+    });
+  }
+  // The contents show where the reader is: the last section that begins above the middle of the screen.
+  const places = [...links.keys()].map((name) => document.getElementById(name));
+  let waiting = false;
+  function mark() {
+    waiting = false;
+    let here = null;
+    for (const place of places) {
+      if (place.offsetParent !== null && place.getBoundingClientRect().top < innerHeight / 2) here = place;
+    }
+    for (const [name, link] of links) {
+      if (here && here.id === name) link.setAttribute("aria-current", "location");
+      else link.removeAttribute("aria-current");
+    }
+    const current = here && links.get(here.id);
+    if (current && beside.matches) {
+      const side = contents.parentElement;
+      const [top, bottom] = [current.offsetTop - side.scrollTop, current.offsetTop - side.scrollTop + current.offsetHeight];
+      if (top < 0 || bottom > side.clientHeight) side.scrollTop = current.offsetTop - side.clientHeight / 2;
+    }
+  }
+  addEventListener("scroll", () => {
+    if (waiting) return;
+    waiting = true;
+    requestAnimationFrame(mark);
+  }, { passive: true });
 })();

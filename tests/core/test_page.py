@@ -16,9 +16,10 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import cnnexplain as cx
-from cnnexplain import draw, page, registry, reporting
+from cnnexplain import draw, packed, page, registry, reporting
 from cnnexplain.errors import OutputError, UsageError
 from cnnexplain.lenet import Evaluation
+from cnnexplain.record import Record
 
 
 class Read(HTMLParser):
@@ -61,15 +62,16 @@ def data_of(read, which="data"):
     return [json.loads(text) for tag, attributes, text in read.held if attributes.get("class") == which]
 
 
-def test_the_numbers_of_the_maps_are_in_the_page_as_they_are():
+def test_the_numbers_of_the_maps_are_in_the_page_to_16_bits_of_their_range():
     record = pages.record(["one.png", "two.png"])
     found = data_of(Read(made(record)))
     assert [[each["name"] for each in image] for image in found] == [["signed_map", "unsigned_map"]] * 2
     for index, image in enumerate(found):
         for each in image:
-            numbers = np.frombuffer(base64.b64decode(each["values"]), "<f4").reshape(pages.HEIGHT, pages.WIDTH)
-            np.testing.assert_array_equal(numbers, record.arrays[each["name"]][index])
+            values = record.arrays[each["name"]][index]
+            np.testing.assert_allclose(pages.unpacked(each), values, rtol=0, atol=np.ptp(values) / 2**16)
             assert each["unit"] == "volts"
+            assert each["main"] == (each["name"] == "signed_map")
         # The second image has no negative value; its map is still one of signed values, as in the first.
         assert [each["signed"] for each in image] == [True, False]
     assert (record.arrays["signed_map"][1] > 0).all()
@@ -80,6 +82,33 @@ def test_the_numbers_of_the_maps_are_in_the_page_as_they_are():
         )
     )
     assert [[each["signed"] for each in image] for image in data_of(Read(made(first, second)))] == [[True], [True]]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.zeros((6, 8)),
+        np.full((6, 8), 0.25),
+        np.linspace(-1e-12, 3e-12, 48).reshape(6, 8),
+        np.linspace(-1, 1e6, 48).reshape(6, 8) * (np.arange(48).reshape(6, 8) % 3 > 0),
+        np.where(np.arange(48).reshape(6, 8) == 20, -1, 0),
+        np.linspace(0.6, 0.65, 48).reshape(6, 8),
+    ],
+)
+def test_a_packed_map_is_within_half_a_step_and_zero_stays_zero(values):
+    each = packed.packed(values)
+    found = pages.unpacked(each)
+    np.testing.assert_allclose(found, values, rtol=1e-12, atol=0.501 * np.ptp(values) / (2**16 - 2))
+    assert (found[values == 0] == 0).all()
+
+
+def test_a_map_of_grain_takes_12_bits(random):
+    values = random.normal(0, 1, (160, 160))
+    each = packed.packed(values)
+    assert each["step"] == pytest.approx(np.ptp(values) / (2**12 - 2))
+    np.testing.assert_allclose(pages.unpacked(each, 160, 160), values, rtol=0, atol=0.501 * each["step"])
+    smooth = np.outer(np.linspace(-1, 1, 160), np.linspace(0, 1, 160) ** 2)
+    assert packed.packed(smooth)["step"] == pytest.approx(2 / (2**16 - 2))
 
 
 def test_the_colours_are_those_that_are_drawn_with():
@@ -109,7 +138,7 @@ def test_the_policy_lets_in_the_one_style_and_the_one_script_and_no_other_addres
     # What is fetched when a page is opened is named in one of these.
     named = [each[key] for _, each in read.elements for key in ("src", "srcset", "poster", "data", "action") if key in each]
     assert named
-    assert all(address.startswith("data:image/png;base64,") for address in named)
+    assert all(address.startswith("data:image/webp;base64,") for address in named)
     assert not read.all("link")
     assert "url(" not in html
     assert "@import" not in html
@@ -209,7 +238,7 @@ def test_the_image_is_shown_as_the_model_saw_it():
     from io import BytesIO
 
     pixels = np.asarray(Image.open(BytesIO(base64.b64decode(seen["src"].partition(",")[2]))))
-    np.testing.assert_array_equal(pixels, np.round(255 * record.images[0, ..., 0]).astype(np.uint8))
+    np.testing.assert_array_equal(pixels[..., 0], np.round(255 * record.images[0, ..., 0]).astype(np.uint8))
 
 
 def test_an_image_stands_once_with_all_that_was_found_for_it():
@@ -218,10 +247,10 @@ def test_an_image_stands_once_with_all_that_was_found_for_it():
     read = Read(made(first, second))
     assert [each.get("id") for each in read.all("section") if each.get("class") == "image"] == ["image-1", "image-2"]
     assert [[each["analysis"] for each in image] for image in data_of(read)] == [
-        ["made-map", "made-map", "another", "another"],
+        ["made-map", "another", "made-map", "another"],
         ["made-map", "made-map"],
     ]
-    assert [each["target"] for each in data_of(read)[0]] == ["", "", "owl", "owl"]
+    assert [each["target"] for each in data_of(read)[0]] == ["", "owl", "", "owl"]
 
 
 def test_what_belongs_to_no_image_stands_by_itself():
@@ -451,15 +480,16 @@ def test_the_command_writes_a_page_and_names_what_failed_in_it(cli, failing, tmp
     assert "failing could not be run: run() of 'failing' failed: ValueError: no <b>luck</b>" in read.text
     ((each,),) = data_of(read)
     with np.load(tmp_path / "cnnexplain-out/saliency/arrays.npz") as arrays:
-        numbers = np.frombuffer(base64.b64decode(each["values"]), "<f4")
-        np.testing.assert_array_equal(numbers, arrays["saliency"].ravel())
+        values = arrays["saliency"][0]
+        np.testing.assert_allclose(pages.unpacked(each, 28, 28), values, rtol=0, atol=np.ptp(values) / 2**12)
     assert each["target"] == "3"
     assert "accuracy 99.41%" in read.text
     typed = f"cnnexplain report --analysis saliency --analysis failing --target 3 {shlex.quote(str(digit_file))}"
     assert typed in read.text
     # The picture is the one that was written, and not drawn twice.
     png = (tmp_path / "cnnexplain-out/saliency/seven.png").read_bytes()
-    assert base64.b64encode(png).decode() in {each["src"].partition(",")[2] for each in read.all("img")}
+    webp = page.compacted(Record.load(tmp_path / "cnnexplain-out/saliency"), [png], {}).pictures[0]
+    assert base64.b64encode(webp).decode() in {each["src"].partition(",")[2] for each in read.all("img")}
     assert (tmp_path / "cnnexplain-out/saliency/index.html").exists()
     assert not (tmp_path / "cnnexplain-out/failing").exists()
 

@@ -197,7 +197,11 @@ BROKEN = {
     "no such letter": ({"draw": draw_warning}, "drawing", "missing from font"),
     "two lines": ({"finding": lambda record, index: "One.\nTwo."}, "finding", "returned 'One.\\nTwo.'; expected a sentence"),
     "no full stop": ({"finding": lambda record, index: "much"}, "finding", "returned 'much'; expected a sentence"),
-    "no finding": ({"finding": lambda record, index: record.facts["sun"]}, "finding", "finding() of 'probe' failed: KeyError"),
+    "no finding": (
+        {"finding": lambda record, index: record.facts["sun"]},
+        "finding",
+        "finding() of 'probe' failed: KeyError",
+    ),
     "no passes": ({"passes": lambda classifier, options: 0}, "passes", "passes() returned 0 for the options {}"),
     "passes failed": ({"passes": lambda classifier, options: options["parts"]}, "passes", "passes() failed: KeyError"),
     "0 / 0": ({"draw": draw_scaled}, "plain", "invalid value encountered in divide"),
