@@ -60,11 +60,13 @@ class Drawn:
         record: Which.
         pictures: Of each image.
         overview: Of what belongs to no single image, by title.
+        maps: Of each image by name, as `packed` makes them.
     """
 
     record: Record
     pictures: Sequence[bytes]
     overview: Mapping[str, bytes]
+    maps: Sequence[Mapping[str, Mapping[str, Any]]]
 
 
 def drawn(record: Record) -> Drawn:
@@ -79,11 +81,13 @@ def drawn(record: Record) -> Drawn:
 
 def compacted(record: Record, pictures: Sequence[bytes], overview: Mapping[str, bytes]) -> Drawn:
     """A record and its pictures, which come as PNG."""
-    most = BESIDE_MAPS if _present(record) else MOST
+    maps = _present(record)
+    most = BESIDE_MAPS if maps else MOST
     return Drawn(
         record,
         [_compact(picture, most) for picture in pictures],
         {title: _compact(picture, MOST) for title, picture in overview.items()},
+        [{name: packed.packed(record.arrays[name][index]) for name in maps} for index in range(len(record))],
     )
 
 
@@ -302,7 +306,7 @@ def _images(found: Sequence[Drawn], classifier: Classifier, methods: Sequence[di
             "analyses": [_entry(*entry, methods) for entry in here],
             # The main ones first.
             "maps": sorted(
-                (one for drawn, place in here for one in _maps(drawn.record, place, signed)), key=lambda one: not one["main"]
+                (one for drawn, place in here for one in _maps(drawn, place, signed)), key=lambda one: not one["main"]
             ),
         }
         for (record, index), each, here in zip(firsts, probabilities, entries.values(), strict=True)
@@ -396,7 +400,8 @@ def _present(record: Record) -> list[str]:
     return [name for name in record.analysis.maps if name in record.arrays]
 
 
-def _maps(record: Record, index: int, signed: Mapping[tuple[str, str], bool]) -> list[dict[str, Any]]:
+def _maps(drawn: Drawn, index: int, signed: Mapping[tuple[str, str], bool]) -> list[dict[str, Any]]:
+    record = drawn.record
     target = _target(record, index)
     return [
         {
@@ -407,7 +412,7 @@ def _maps(record: Record, index: int, signed: Mapping[tuple[str, str], bool]) ->
             "unit": record.analysis.unit(name, record.options),
             "signed": signed[record.analysis.name, name],
             "limit": draw.ceiling(record.arrays[name][index]),
-            **packed.packed(record.arrays[name][index]),
+            **drawn.maps[index][name],
         }
         for place, name in enumerate(_present(record))
     ]

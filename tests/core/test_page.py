@@ -483,7 +483,6 @@ def test_the_command_writes_a_page_and_names_what_failed_in_it(cli, failing, tmp
         values = arrays["saliency"][0]
         np.testing.assert_allclose(pages.unpacked(each, 28, 28), values, rtol=0, atol=np.ptp(values) / 2**12)
     assert each["target"] == "3"
-    assert "accuracy 99.41%" in read.text
     typed = f"cnnexplain report --analysis saliency --analysis failing --target 3 {shlex.quote(str(digit_file))}"
     assert typed in read.text
     # The picture is the one that was written, and not drawn twice.
@@ -510,7 +509,7 @@ def test_the_command_refuses_what_it_can_before_it_starts(cli, tmp_path, monkeyp
     assert (tmp_path / "cnnexplain-out/report.html").read_text() == "mine"
 
 
-def test_an_interruption_leaves_the_results_and_no_page(cli, tmp_path, monkeypatch):
+def test_an_interruption_leaves_the_page_of_what_was_done(cli, tmp_path, monkeypatch):
     from cnnexplain import run
 
     write, seen = run._write, []
@@ -522,7 +521,99 @@ def test_an_interruption_leaves_the_results_and_no_page(cli, tmp_path, monkeypat
         return write(analysis, *rest)
 
     monkeypatch.setattr(run, "_write", interrupted)
-    code, _, err = cli("report", "--analysis", "saliency", "--analysis", "occlusion")
+    code, _, err = cli("report", "--analysis", "saliency", "--analysis", "gradcam")
     assert code == 130
-    assert "no page was written; kept in cnnexplain-out: saliency" in err
-    assert sorted(each.name for each in (tmp_path / "cnnexplain-out").iterdir()) == ["saliency"]
+    assert f"Interrupted: cnnexplain-out/report.html has what was done: {seen[0]} of 2 analyses." in err
+    assert sorted(each.name for each in (tmp_path / "cnnexplain-out").iterdir()) == ["report.html", seen[0]]
+    read = Read((tmp_path / "cnnexplain-out/report.html").read_text())
+    assert f"Not finished when this page was written: {seen[1]}." in read.text
+    assert [each["id"] for each in read.all("article")] == ["image-1-1", "method-1"]
+    seen[:] = ["another"]
+    code, _, err = cli("report", "--analysis", "saliency", "--out", "nothing")
+    assert code == 130
+    assert "no analysis had ended, and no page was written" in err
+    assert not (tmp_path / "nothing").exists()
+
+
+COSTS = """
+from typing import Annotated
+import numpy as np
+from matplotlib.figure import Figure
+from cnnexplain.plugin import Analysis, Option, Result, hookimpl
+
+def run(classifier, images, *, samples: Annotated[int, Option("How many.")] = 50):
+    "It counts."
+    return Result({"map": images[..., 0] * samples})
+
+def costs(classifier, options):
+    if options["samples"] == 21:
+        raise ValueError("no luck")
+    return 3 * options["samples"]
+
+def found(record, index):
+    return f"There are {record.options['samples']} samples."
+
+@hookimpl
+def cnnexplain_analyses():
+    def made(name, **more):
+        return Analysis(name, run, lambda record, index: Figure((1, 1)), "Nobody 2026", maps={"map": "units"}, **more)
+
+    return [
+        made("a-unknown", quick={"samples": 2}),
+        made("b-dear", passes=costs, quick={"samples": 20}, finding=found),
+        made("c-cheap", passes=costs, quick={"samples": 3}),
+        made("d-broken", passes=costs, quick={"samples": 21}),
+    ]
+"""
+
+
+@pytest.fixture
+def costly(install, monkeypatch):
+    """Analyses that tell how many passes they take, and others, and no more of them."""
+    install("costly-plugin", COSTS)
+    registry.load.cache_clear()
+    found = registry.load().analyses.found
+    for name in [name for name in found if not name.startswith(("a-", "b-", "c-", "d-"))]:
+        del found[name]
+    yield
+    registry.load.cache_clear()
+
+
+def test_a_report_is_quick_and_runs_what_is_cheap_first(cli, costly, tmp_path, monkeypatch):
+    written = []
+    monkeypatch.setattr(page, "write", lambda path, html: written.append(Read(html)))
+    code, out, err = cli("report", "mnist:test/1", "mnist:test/2")
+    assert code == 0, err
+    assert re.search(r"Running 4 analyses: about \d+ s, and longer for a-unknown, d-broken\.", out)
+    assert re.findall(r"(?m)^│ ([a-d]-\w+)", out) == ["c-cheap", "b-dear", "a-unknown", "d-broken"]
+    # The page grows after each.
+    order = ["c-cheap", "b-dear", "a-unknown", "d-broken"]
+    for number, read in enumerate(written, start=1):
+        methods = [each["id"] for each in read.all("article") if each["id"].startswith("method")]
+        assert len(methods) == number
+        pending = f"Not finished when this page was written: {', '.join(order[number:])}."
+        assert (pending in read.text) == (number < 4)
+    last = written[-1].text
+    assert "Quick: --samples 20 instead of 50; --full runs the defaults." in last
+    assert last.count("There are 20 samples.") == 2
+    facts = [json.loads((tmp_path / f"cnnexplain-out/{name}/result.json").read_text()) for name in order]
+    assert [each["options"]["samples"] for each in facts] == [3, 20, 2, 21]
+    assert [each["images"][0]["finding"] for each in facts] == [None, "There are 20 samples.", None, None]
+
+
+def test_a_full_report_runs_the_defaults_and_run_all_does_so_in_order_of_cost_too(cli, costly, tmp_path, monkeypatch):
+    written = []
+    monkeypatch.setattr(page, "write", lambda path, html: written.append(Read(html)))
+    code, out, err = cli("report", "mnist:test/1", "--full")
+    assert code == 0, err
+    assert "There are 50 samples." in out
+    assert "instead of" not in written[-1].text
+    assert "accuracy 99.41%" in written[-1].text
+    assert "cnnexplain report --full mnist:test/1" in written[-1].text
+    code, out, err = cli("run", "all", "mnist:test/1", "mnist:test/2")
+    assert code == 0, err
+    assert re.findall(r"(?m)^│ ([a-d]-\w+)", out) == ["b-dear", "c-cheap", "d-broken", "a-unknown"]
+    code, out, err = cli("run", "b-dear", "mnist:test/1", "mnist:test/2", "--samples", "7")
+    assert "mnist:test/1: There are 7 samples.\nmnist:test/2: There are 7 samples." in out
+    code, out, err = cli("run", "b-dear", "mnist:test/1", "--json")
+    assert json.loads(out)["images"][0]["finding"] == "There are 50 samples."
