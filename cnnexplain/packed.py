@@ -10,10 +10,10 @@ import numpy as np
 from cnnexplain.arrays import Array
 from cnnexplain.templates import encoded
 
-FINE, COARSE = 16, 12
-"""Bits that a map's range is divided by; the coarse ones for grain, which can't be packed."""
+FINE, COARSE, PAINT = 16, 12, 8
+"""Bits that a map's range is divided by: 16, 12 for grain, which can't be packed, 8 for what is only seen."""
 
-GRAIN, SMALL = 1.0, 12_000
+GRAIN, SMALL = 0.7, 12_000
 """The bytes of a pixel from which on a packed map is grain, and the bytes of a map up to which it doesn't matter."""
 
 
@@ -30,6 +30,11 @@ def packed(values: Array) -> dict[str, Any]:
     """
     fine = _packed(values, FINE)
     return fine if len(fine["data"]) * 3 / 4 <= max(GRAIN * values.size, SMALL) else _packed(values, COARSE)
+
+
+def painted(values: Array) -> dict[str, Any]:
+    """A map (H, W), as `packed` gives it, rounded to 8 bits of its range: enough to be seen, and not to be read."""
+    return _packed(values, PAINT)
 
 
 def _packed(values: Array, bits: int) -> dict[str, Any]:

@@ -61,12 +61,14 @@ class Drawn:
         pictures: Of each image.
         overview: Of what belongs to no single image, by title.
         maps: Of each image by name, as `packed` makes them.
+        painted: Of each image what its main map is painted from, where that is another than the map, and its limit.
     """
 
     record: Record
     pictures: Sequence[bytes]
     overview: Mapping[str, bytes]
     maps: Sequence[Mapping[str, Mapping[str, Any]]]
+    painted: Sequence[Mapping[str, Any] | None]
 
 
 def drawn(record: Record) -> Drawn:
@@ -88,7 +90,15 @@ def compacted(record: Record, pictures: Sequence[bytes], overview: Mapping[str, 
         [_compact(picture, most) for picture in pictures],
         {title: _compact(picture, MOST) for title, picture in overview.items()},
         [{name: packed.packed(record.arrays[name][index]) for name in maps} for index in range(len(record))],
+        [_painted(record, index) for index in range(len(record))],
     )
+
+
+def _painted(record: Record, index: int) -> dict[str, Any] | None:
+    shown, maps = record.overlay(index), _present(record)
+    if shown is None or np.array_equal(shown, record.arrays[maps[0]][index]):
+        return None
+    return {"limit": draw.ceiling(shown), **packed.painted(shown)}
 
 
 def report(
@@ -143,7 +153,7 @@ def report(
         date=datetime.now(UTC),
         command=command,
         python=_python(records, classifier),
-        palettes={name: _colours(name) for name in ("unsigned", "signed")},
+        palettes={name: {"bar": _colours(name), "over": _over(name)} for name in ("unsigned", "signed")},
         policy=templates.policy("data:", script=True),
     )
 
@@ -413,6 +423,7 @@ def _maps(drawn: Drawn, index: int, signed: Mapping[tuple[str, str], bool]) -> l
             "signed": signed[record.analysis.name, name],
             "limit": draw.ceiling(record.arrays[name][index]),
             **drawn.maps[index][name],
+            "painted": drawn.painted[index] if place == 0 else None,
         }
         for place, name in enumerate(_present(record))
     ]
@@ -516,6 +527,11 @@ def _colours(kind: str) -> str:
     """The 256 colours of a kind of maps as their red, green and blue bytes."""
     colours = mpl.colormaps[getattr(draw.palette(), kind)](np.linspace(0, 1, 256))[:, :3]
     return templates.encoded(np.round(255 * colours).astype(np.uint8).tobytes())
+
+
+def _over(kind: str) -> str:
+    """The 256 colours and opacities of a kind of maps over an image as their bytes."""
+    return templates.encoded(np.round(255 * draw.overlay_colours(signed=kind == "signed")).astype(np.uint8).tobytes())
 
 
 def _data(picture: bytes, kind: str = "webp") -> str:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
+
 from cnnexplain.arrays import Array, Floats
 from cnnexplain.errors import PluginError, failure
 from cnnexplain.images import Source
@@ -136,6 +138,28 @@ class Record:
         if not isinstance(sentence, str) or not sentence.strip() or not sentence.isprintable():
             raise PluginError(f"finding() of '{self.analysis.name}' returned {sentence!r}; expected a sentence in one line.")
         return sentence
+
+    def overlay(self, index: int = 0) -> Array | None:
+        """What is laid over image `index`, (H, W): its main map, made readable; None where the analysis has no maps.
+
+        Raises:
+            IndexError: There is no such image.
+            PluginError: The analysis can't give it, or gives something else.
+        """
+        name = next((name for name in self.analysis.maps if name in self.arrays), None)
+        if name is None:
+            return None
+        values: Array = self.arrays[name][index]
+        prepare = self.analysis.overlay
+        if prepare is None:
+            return values
+        shown: Array = np.asarray(self._called("overlay", prepare, lambda: prepare(self, index % len(self))))
+        if shown.shape != values.shape or shown.dtype.kind not in "biuf" or not np.isfinite(shown).all():
+            raise PluginError(
+                f"overlay() of '{self.analysis.name}' returned {shown.dtype} of shape {shown.shape}; expected finite real "
+                f"numbers of shape {values.shape}."
+            )
+        return shown
 
     def _called(self, name: str, function: Callable[..., Any], call: Callable[[], Made]) -> Made:
         try:

@@ -2,7 +2,10 @@
 (() => {
   const bytes = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
   const palettes = JSON.parse(document.getElementById("palettes").textContent);
-  const colours = { unsigned: bytes(palettes.unsigned), signed: bytes(palettes.signed) };
+  const colours = {};
+  for (const kind of ["unsigned", "signed"]) {
+    colours[kind] = { bar: bytes(palettes[kind].bar), over: bytes(palettes[kind].over) };
+  }
 
   // Four digits, or as many as a value has that is known to this step.
   function words(value, step = 0) {
@@ -33,47 +36,50 @@
     return found;
   }
 
-  function grey(image, width, height) {
+  function pixelsOf(image, width, height) {
     const canvas = document.createElement("canvas");
     canvas.width = width;
     canvas.height = height;
     const context = canvas.getContext("2d", { willReadFrequently: true });
     context.drawImage(image, 0, 0, width, height);
-    const pixels = context.getImageData(0, 0, width, height).data;
-    return Float32Array.from({ length: width * height }, (_, index) =>
-      (pixels[4 * index] + pixels[4 * index + 1] + pixels[4 * index + 2]) / 3);
+    return context.getImageData(0, 0, width, height).data;
   }
 
-  // Where in its palette a value lies: zero is the middle of a signed one, the beginning of an unsigned one.
+  // Where in its colours a value lies: zero is the middle of signed ones, the beginning of others.
   function place(value, map) {
     const share = map.signed ? 0.5 + value / (2 * map.limit) : value / map.limit;
-    return 3 * Math.max(0, Math.min(255, Math.floor(256 * share)));
+    return Math.max(0, Math.min(255, Math.floor(256 * share)));
   }
 
-  function paint(map, image, opacity) {
+  // From the image by the overlay of the pictures, whose opacities are in its colours, to the colours of the bar alone.
+  function paint(map, image, blend) {
     const context = map.canvas.getContext("2d");
     const picture = context.createImageData(map.canvas.width, map.canvas.height);
-    const table = map.signed ? colours.signed : colours.unsigned;
-    for (let index = 0; index < map.numbers.length; index++) {
-      const from = place(map.numbers[index], map);
+    const { bar, over } = map.signed ? colours.signed : colours.unsigned;
+    const rest = Math.max(0, 2 * blend - 1);
+    map.shown.forEach((value, index) => {
+      const from = place(value, map);
+      const own = over[4 * from + 3] / 255;
+      const opacity = rest ? own + rest * (1 - own) : 2 * blend * own;
       for (let channel = 0; channel < 3; channel++) {
-        picture.data[4 * index + channel] = opacity * table[from + channel] + (1 - opacity) * image[index];
+        const colour = (1 - rest) * over[4 * from + channel] + rest * bar[3 * from + channel];
+        picture.data[4 * index + channel] = opacity * colour + (1 - opacity) * image[4 * index + channel];
       }
       picture.data[4 * index + 3] = 255;
-    }
+    });
     context.putImageData(picture, 0, 0);
   }
 
   function paintBar(map) {
     const context = map.bar.getContext("2d");
     const picture = context.createImageData(256, 1);
-    const table = map.signed ? colours.signed : colours.unsigned;
+    const table = (map.signed ? colours.signed : colours.unsigned).bar;
     for (let index = 0; index < 256; index++) {
       picture.data.set([table[3 * index], table[3 * index + 1], table[3 * index + 2], 255], 4 * index);
     }
     context.putImageData(picture, 0, 0);
     // A few extreme pixels may lie beyond the ends, as in the pictures.
-    const beyond = map.largest > map.limit;
+    const beyond = largest(map.shown) > map.limit * (1 + 1e-6);
     map.figure.querySelector(".low").textContent = map.signed ? (beyond ? "≤ " : "") + words(-map.limit) : "0";
     map.figure.querySelector(".high").textContent = (beyond ? "≥ " : "") + words(map.limit);
   }
@@ -83,19 +89,21 @@
     const width = Number(group.dataset.width);
     const source = group.closest(".image").querySelector(".seen img");
     await source.decode();
-    const image = grey(source, width, height);
+    const image = pixelsOf(source, width, height);
     const figures = group.querySelectorAll(".map");
     const readout = group.querySelector(".readout");
     const blend = group.querySelector(".blend");
+    const smooth = group.querySelector(".smooth");
     const packed = JSON.parse(group.querySelector(".data").textContent);
     const unpacking = await Promise.all(packed.map((data) => unpacked(data, height, width)));
+    const painted = await Promise.all(packed.map((data) => (data.painted ? unpacked(data.painted, height, width) : null)));
     const maps = packed.map((data, index) => {
       const figure = figures[index];
       const numbers = unpacking[index];
       const canvas = figure.querySelector(".stage canvas");
       canvas.width = width;
       canvas.height = height;
-      return { ...data, figure, numbers, canvas, bar: figure.querySelector(".bar"), own: data.limit, largest: largest(numbers) };
+      return { ...data, figure, numbers, readable: painted[index], canvas, bar: figure.querySelector(".bar"), raw: data.limit };
     });
     let row = Math.floor(height / 2);
     let column = Math.floor(width / 2);
@@ -105,6 +113,11 @@
     }
 
     function rescale() {
+      for (const map of maps) {
+        const readable = map.readable && smooth && smooth.checked;
+        map.shown = readable ? map.readable : map.numbers;
+        map.own = readable ? map.painted.limit : map.raw;
+      }
       const shared = group.querySelector(".scale:checked").value === "shared";
       for (const map of maps) {
         const alike = shared ? maps.filter((other) => other.unit === map.unit) : [map];
@@ -154,6 +167,7 @@
       });
     }
     blend.addEventListener("input", repaint);
+    if (smooth) smooth.addEventListener("change", rescale);
     for (const radio of group.querySelectorAll(".scale")) radio.addEventListener("change", rescale);
     group.hidden = false;
     rescale();

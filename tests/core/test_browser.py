@@ -245,8 +245,32 @@ def test_the_slider_goes_from_the_image_to_the_map_in_the_palettes_colours(opene
     set_blend(opened, 0)
     image = np.round(255 * np.linspace(0, 1, pages.HEIGHT * pages.WIDTH)).reshape(pages.HEIGHT, pages.WIDTH, 1)
     assert np.abs(pixels(opened, 0) - image).max() <= 1
-    set_blend(opened, 40)
-    assert np.abs(pixels(opened, 0) - (0.4 * full + 0.6 * image)).max() <= 1.5
+    set_blend(opened, 50)
+    half = pixels(opened, 0)
+    record = pages.record(arrays={"signed_map": VALUES})
+    expected = 255 * draw.overlaid(record, 0, VALUES[0], limit=draw.ceiling(VALUES), signed=True)
+    assert np.median(np.abs(half - expected)) <= 1
+    # A value that falls into the next of 256 colours is a step of them off.
+    assert np.abs(half - expected).max() <= 6
+    set_blend(opened, 20)
+    assert np.abs(pixels(opened, 0) - (0.4 * half + 0.6 * image)).max() <= 1.5
+    assert not np.array_equal(full, half)
+
+
+def test_a_map_is_painted_as_its_analysis_prepares_it_and_read_as_it_is(opened, tmp_path):
+    prepared = np.abs(VALUES[0]).cumsum(axis=1).astype(np.float32)
+    made = pages.analysis(maps={"signed_map": "volts"}, overlay=lambda record, index: prepared)
+    record = pages.record(made=made, arrays={"signed_map": VALUES**2})
+    show(opened, cx.write_report(tmp_path / "report.html", pages.Stand(), [record]))
+    expected = 255 * draw.overlaid(record, 0, prepared, limit=draw.ceiling(prepared))
+    assert np.abs(pixels(opened, 0) - expected).max() <= 8
+    assert text(opened, ".high") == [f"≥ {words(draw.ceiling(prepared))}"]
+    opened.execute_script("document.querySelector('.map canvas').dispatchEvent(new PointerEvent('pointermove'))")
+    assert text(opened, ".value") == [words((VALUES**2)[0, 0, 0], packed.packed((VALUES**2)[0])["step"])]
+    find(opened, ".smooth")[0].click()
+    expected = 255 * draw.overlaid(record, 0, (VALUES**2)[0], limit=draw.ceiling(VALUES**2))
+    assert np.abs(pixels(opened, 0) - expected).max() <= 8
+    assert text(opened, ".high") == [f"≥ {words(draw.ceiling(VALUES**2))}"]
 
 
 def test_maps_of_one_unit_can_share_a_scale(opened):
@@ -262,7 +286,7 @@ def test_maps_of_one_unit_can_share_a_scale(opened):
         [f"≥ {words(own)}", words(own)],
     )
     # What is small beside the other map is at the dark end now.
-    assert pixels(opened, 1).max() < 20 < before.max()
+    assert np.ptp(pixels(opened, 1), axis=(0, 1)).max() < 20 < np.ptp(before, axis=(0, 1)).max()
     find(opened, ".scale[value=own]")[0].click()
     np.testing.assert_array_equal(pixels(opened, 1), before)
 

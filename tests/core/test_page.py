@@ -114,14 +114,19 @@ def test_a_map_of_grain_takes_12_bits(random):
 def test_the_colours_are_those_that_are_drawn_with():
     read = Read(made(pages.record()))
     colours = json.loads(next(text for _, attributes, text in read.held if attributes.get("id") == "palettes"))
-    signed = np.frombuffer(base64.b64decode(colours["signed"]), np.uint8).reshape(256, 3)
+    signed = np.frombuffer(base64.b64decode(colours["signed"]["bar"]), np.uint8).reshape(256, 3)
     assert abs(signed[127:129].astype(int) - 247).max() <= 3  # White at zero.
     assert signed[0, 2] > signed[0, 0]  # Blue below,
     assert signed[255, 0] > signed[255, 2]  # red above.
     with draw.drawn_with(draw.Palette(unsigned="gray")):
         chosen = Read(made(pages.record()))
     colours = json.loads(next(text for _, attributes, text in chosen.held if attributes.get("id") == "palettes"))
-    assert np.frombuffer(base64.b64decode(colours["unsigned"]), np.uint8).tolist() == np.repeat(np.arange(256), 3).tolist()
+    assert np.frombuffer(base64.b64decode(colours["unsigned"]["bar"]), np.uint8).tolist() == [
+        each for value in range(256) for each in [value] * 3
+    ]
+    over = np.frombuffer(base64.b64decode(colours["unsigned"]["over"]), np.uint8).reshape(256, 4)
+    with draw.drawn_with(draw.Palette(unsigned="gray")):
+        np.testing.assert_array_equal(over, np.round(255 * draw.overlay_colours()))
 
 
 def test_the_policy_lets_in_the_one_style_and_the_one_script_and_no_other_address():
