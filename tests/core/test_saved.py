@@ -145,6 +145,7 @@ def test_parts_are_put_together_and_drawn_again(lenet, parts):
     assert set(second["files"]) == {
         "arrays-00002.npz",
         "result-00002.json",
+        "thumbnails-00002.webp",
         *(image["picture"] for image in second["images"]),
     }
 
