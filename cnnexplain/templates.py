@@ -20,7 +20,7 @@ from cnnexplain import __version__, draw
 MARK = "<!-- cnnexplain report 1 -->"
 """What a report says of itself in its second line, by which it is known to be ours."""
 
-LISTED = 100
+LISTED = 25
 """How many entries of a long fact are shown before the rest are counted."""
 
 

@@ -307,7 +307,8 @@ def test_a_picture_is_made_as_good_as_its_bytes_allow(random, most):
     grain = Image.fromarray(random.integers(0, 255, (100, 600, 3), np.uint8)).resize((1800, 300))
     written = compact(grain, most)
     with Image.open(io.BytesIO(written)) as picture:
-        assert (picture.format, picture.width / picture.height) == ("WEBP", 6)
+        assert picture.format == "WEBP"
+        assert picture.height == pytest.approx(picture.width / 6, abs=0.6)
         # There is an end to it.
         assert (picture.width == 600) == (most == 3_000)
         assert len(written) <= most or most == 3_000
