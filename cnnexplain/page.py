@@ -49,8 +49,8 @@ SHOWN = 3
 
 
 MOST, BESIDE_MAPS, OVERVIEW = 40_000, 20_000, 26_000
-"""Bytes that a picture of an image takes in a page, one whose maps the page shows too, and one of an overview; the files have
-all of it."""
+"""Bytes that a picture of an image takes in a page, one whose maps the page shows too, and one of an overview. The files
+have all of it."""
 
 SMOOTH = 64
 """Images whose longer side has fewer pixels are kept without loss."""
