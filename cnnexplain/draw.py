@@ -524,12 +524,12 @@ def top(values: Array) -> float:
 
 
 def percent(probability: float) -> str:
-    """A probability for people: "99.3 %"; one that rounds to a whole says on which side it lies."""
+    """A probability for people: "99.3%"; one that rounds to a whole says on which side it lies."""
     if 0.9995 <= probability < 1:
-        return "> 99.9 %"
+        return "> 99.9%"
     if 0 < probability < 0.0005:
-        return "< 0.1 %"
-    return f"{100 * probability:.1f} %"
+        return "< 0.1%"
+    return f"{100 * probability:.1f}%"
 
 
 def name(record: Record, index: int, length: int = 30) -> str:
