@@ -1,0 +1,65 @@
+"""What pages tell of an image's layers: a panel of maps for each, and the map that contributes most."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cnnexplain import draw
+from cnnexplain.plugin import Panel
+
+if TYPE_CHECKING:
+    from cnnexplain.arrays import Floats
+    from cnnexplain.record import Record
+
+
+def maps_of(output: Floats) -> Floats:
+    """A layer's output for one image as maps (C, H, W).
+
+    Sequences are maps of one row; of volumes the planes stand one below the other.
+    """
+    return np.moveaxis(output.reshape(-1, *output.shape[-2:]), -1, 0)
+
+
+def panels(record: Record, index: int) -> list[Panel]:
+    """A panel for each layer with feature maps, those shown large first, without the dead ones that aren't."""
+    found = []
+    for facts in record.facts["layers"][index]:
+        name, shown = facts["name"], facts["shown"]
+        if not shown:
+            continue
+        maps = maps_of(record.arrays[f"output/{name}"][index])
+        left_out = {*shown, *facts["dead_channels"]}
+        order = [*shown, *(k for k in range(len(maps)) if k not in left_out)]
+        shape = " × ".join(map(str, facts["shape"]))
+        contributions = record.arrays.get(f"contribution/{name}")
+        found.append(
+            Panel(
+                f"{name} ({facts['kind']}), {shape}: {facts['dead']} of {len(maps)} maps dead",
+                maps[order],
+                [f"map {k}" for k in order],
+                facts["unit"],
+                None if contributions is None else contributions[index, order].tolist(),
+                "logits",
+                len(shown),
+                facts["field"],
+            )
+        )
+    return found
+
+
+def finding(record: Record, index: int) -> str:
+    """The map that contributes most in the last layer with maps on which the score depends."""
+    layers = [each for each in record.facts["layers"][index] if each["shown"] and each["contribution"] is not None]
+    if not layers:
+        return "None of the layers shown has feature maps on which the score depends."
+    facts, explained = layers[-1], record.explained[index]
+    contributions = record.arrays[f"contribution/{facts['name']}"][index]
+    best, count = int(contributions.argmax()), len(contributions)
+    what = explained.objective or (record.labels[explained.prediction if explained.target is None else explained.target])
+    dead = f"{facts['dead'] or 'none'} of {count} maps {'is' if facts['dead'] == 1 else 'are'} dead"
+    return (
+        f"At {facts['name']} map {best} contributes most to {draw.named(record, what)}: "
+        f"{contributions[best]:+.2f} of {record.facts['value'][index]:.2f} (activation × gradient); {dead}."
+    ).replace("-", "−")
