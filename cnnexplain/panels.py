@@ -14,6 +14,7 @@ from cnnexplain.arrays import Array, Floats
 from cnnexplain.errors import PluginError, failure
 from cnnexplain.plugin import Panel
 from cnnexplain.record import Record
+from cnnexplain.resampling import averaged
 
 LARGE, SMALL = 40, 20
 """Rows and columns at most of a map that stands in the open, and of one in the strip that opens."""
@@ -100,14 +101,6 @@ def _group(maps: Floats, most: int) -> dict[str, Any]:
         "high": [_rounded(value) for value in high],
         "sprite": _picture(sheet.reshape(-1, columns * width)),
     }
-
-
-def averaged(maps: Array, block: int) -> Floats:
-    """The maps (K, h, w) averaged over blocks of so many rows and columns; those at the far border may be smaller."""
-    starts = [np.arange(0, side, block) for side in maps.shape[1:]]
-    sums = np.add.reduceat(np.add.reduceat(maps, starts[0], axis=1), starts[1], axis=2)
-    rows, columns = (np.diff([*start, side]) for start, side in zip(starts, maps.shape[1:], strict=True))
-    return np.asarray(sums / (rows[:, None] * columns), np.float32)
 
 
 def _picture(levels: Array) -> str:

@@ -12,6 +12,7 @@ import cnnexplain as cx
 from cnnexplain import panels
 from cnnexplain.errors import PluginError
 from cnnexplain.plugin import Panel
+from cnnexplain.resampling import averaged
 
 
 @pytest.fixture(scope="module")
@@ -52,14 +53,14 @@ def test_a_page_reads_the_maps_to_a_small_part_of_their_range(record, random):
 
 def test_large_maps_are_averaged_over_blocks():
     maps = np.arange(2 * 5 * 7, dtype=np.float32).reshape(2, 5, 7)
-    found = panels.averaged(maps, 3)
+    found = averaged(maps, 3)
     assert found.shape == (2, 2, 3)
     for number in range(2):
         for row in range(2):
             for column in range(3):
                 block = maps[number, 3 * row : 3 * row + 3, 3 * column : 3 * column + 3]
                 assert found[number, row, column] == pytest.approx(block.mean())
-    np.testing.assert_array_equal(panels.averaged(maps, 1), maps)
+    np.testing.assert_array_equal(averaged(maps, 1), maps)
 
 
 def test_a_page_keeps_few_pixels_of_large_maps(record, random):
@@ -68,7 +69,7 @@ def test_a_page_keeps_few_pixels_of_large_maps(record, random):
     large, small = found["groups"]
     assert (large["block"], large["height"], large["width"]) == (3, 38, 30)
     assert (small["block"], small["height"], small["width"]) == (6, 19, 15)
-    np.testing.assert_allclose(decoded(large), panels.averaged(maps[:10], 3), atol=1 / panels.LEVELS)
+    np.testing.assert_allclose(decoded(large), averaged(maps[:10], 3), atol=1 / panels.LEVELS)
     assert found["signed"] is False
     assert len(large["sprite"]) < 15_000
 

@@ -224,7 +224,7 @@ def few(monkeypatch):
 
 
 LEFT_OUT = (
-    *("activation-maximization", "deconvnet", "gradcam", "gradient-x-input"),
+    *("activation-maximization", "deconvnet", "filters", "gradcam", "gradient-x-input"),
     *("integrated-gradients", "inversion", "rise", "smoothgrad"),
 )
 
