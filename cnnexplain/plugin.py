@@ -147,6 +147,8 @@ class Analysis:
         maps: Real arrays (N, H, W), a value for each pixel of the images, and the values' unit, or a function that gives it
             for the options: pages show them over the image, and tell the value under the pointer. The first one is the main
             one, which stands beside those of other analyses.
+        overlay: Gives for image `index` of a `Record` what is laid over it, (H, W): the main map, smoothed or enlarged for
+            the eye. None where that is the main map itself.
         trial: Options with which `cnnexplain doctor` quickly tries whether it works on a model.
         quick: Options with which `cnnexplain report` runs it, unless it is asked for everything (`--full`).
         passes: How many passes through the network one image takes, for the classifier and the options: a forward pass
@@ -179,6 +181,7 @@ class Analysis:
     note: str = ""
     reading: str = ""
     maps: Mapping[str, str | Callable[[Mapping[str, Any]], str]] = field(default_factory=dict)
+    overlay: Callable[[Record, int], Array] | None = None
     trial: Mapping[str, Any] = field(default_factory=dict)
     quick: Mapping[str, Any] = field(default_factory=dict)
     passes: Callable[[Classifier, Mapping[str, Any]], float] | None = None

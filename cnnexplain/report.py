@@ -331,9 +331,10 @@ def _found(record: Record, pictures: list[str]) -> dict[str, Any]:
             "target_index": explained.target,
             "target_probability": explained.target_probability,
             "objective": explained.objective,
+            "finding": record.finding(index),
             "picture": picture,
         }
-        for explained, picture in zip(record.explained, pictures, strict=True)
+        for index, (explained, picture) in enumerate(zip(record.explained, pictures, strict=True))
     ]
     return {
         "span": [record.span.start, record.span.stop],

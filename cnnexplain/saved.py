@@ -22,7 +22,7 @@ from cnnexplain.images import Source
 from cnnexplain.pictures import FORMATS, Pictures
 from cnnexplain.plugin import Analysis
 from cnnexplain.preprocess import Preprocess
-from cnnexplain.record import Drawn, Explained, Record
+from cnnexplain.record import Explained, Made, Record
 
 INPUT = "input"
 """Under which name the images lie among the arrays."""
@@ -153,7 +153,7 @@ def redraw(
     return [folder / name for name in renamed.values()]
 
 
-def _drawn(folder: Path, record: Record, draw: Callable[[], Drawn]) -> Drawn:
+def _drawn(folder: Path, record: Record, draw: Callable[[], Made]) -> Made:
     """What `draw` draws of the record; where it can't, the reason is looked for in the result first."""
     try:
         return draw()

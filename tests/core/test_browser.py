@@ -2,6 +2,7 @@
 
 import base64
 import io
+import math
 import os
 import shutil
 
@@ -11,7 +12,7 @@ import pytest
 from PIL import Image
 
 import cnnexplain as cx
-from cnnexplain import draw
+from cnnexplain import draw, packed
 from cnnexplain.preprocess import Preprocess
 
 SWITCHES = (
@@ -20,6 +21,7 @@ SWITCHES = (
 )
 VALUES = np.random.default_rng(1).normal(0, 3, (1, pages.HEIGHT, pages.WIDTH)).astype(np.float32)
 FAR = (VALUES**2 * 1e-5).astype(np.float32)
+STEPS = [packed.packed(values[0])["step"] for values in (VALUES, FAR)]
 
 
 def needed(name):
@@ -47,19 +49,17 @@ def browser(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
-    """A report of hostile names, with two maps of one unit that differ much in size."""
+    """A report of hostile names, with two main maps of one unit that differ much in size, and a further one."""
     word = pages.HOSTILE
-    made = pages.analysis(word=word, maps={"signed_map": "volts", "unsigned_map": "volts"})
+    made = pages.analysis(word=word, maps={"signed_map": "volts"}, finding=lambda record, index: f"Found{word}")
+    other = pages.analysis("far-map", maps={"unsigned_map": "volts", "further_map": "amperes"})
     labels = tuple(f"{label}{word}" for label in ("cat", "dog", "owl"))
-    record = pages.record(
-        [f"one{word}.png"],
-        made=made,
-        labels=labels,
-        arrays={"signed_map": VALUES, "unsigned_map": FAR},
-        facts={word: [word]},
-    )
+    records = [
+        pages.record([f"one{word}.png"], made=each, labels=labels, arrays=arrays, facts={word: [word]})
+        for each, arrays in ((made, {"signed_map": VALUES}), (other, {"unsigned_map": FAR, "further_map": VALUES + 1}))
+    ]
     path = tmp_path_factory.mktemp("report") / "report.html"
-    return cx.write_report(path, pages.Stand(labels=labels), [record])
+    return cx.write_report(path, pages.Stand(labels=labels), records)
 
 
 @pytest.fixture
@@ -112,13 +112,23 @@ def set_blend(browser, value):
     )
 
 
-def words(value):
-    """A value as the page writes it: four digits that count."""
+def words(value, step=None):
+    """A value as the page writes it: four digits that count, or those of it that are known to a step."""
     size = abs(float(value))
-    if size != 0 and (size < 1e-3 or size >= 1e5):
-        mantissa, exponent = f"{float(value):.3e}".split("e")
+    if size == 0:
+        return "0"
+    known = 4 if step is None else math.floor(math.log10(size)) - math.ceil(math.log10(step)) + 1
+    digits = max(1, min(4, known))
+    if size < 1e-3 or size >= 1e5:
+        mantissa, exponent = f"{float(value):.{digits - 1}e}".split("e")
         return f"{mantissa}e{int(exponent):+d}".replace("-", "−")
-    return f"{float(f'{float(value):.4g}'):g}".replace("-", "−") if size else "0"
+    return f"{float(f'{float(value):.{digits}g}'):g}".replace("-", "−")
+
+
+def read(number, row, column):
+    """What the page reads at a pixel of one of the main maps."""
+    values = pages.unpacked(packed.packed((VALUES, FAR)[number][0]))
+    return words(values[row, column], STEPS[number])
 
 
 def test_nothing_is_refused_run_or_fetched(opened):
@@ -149,9 +159,10 @@ def test_the_pointer_reads_the_value_of_the_pixel_under_it(opened):
         down = round((row + 0.5) * size["height"] / pages.HEIGHT - size["height"] / 2)
         ActionChains(opened).move_to_element_with_offset(canvas, right, down).perform()
         (readout,) = text(opened, ".readout")
-        assert readout == f"made-map, signed map: {words(VALUES[0, row, column])} volts at row {row}, column {column}"
+        assert readout == f"made-map, signed map: {read(0, row, column)} volts at row {row}, column {column}"
         # The same pixel in all the maps.
-        assert text(opened, ".value") == [words(VALUES[0, row, column]), words(FAR[0, row, column])]
+        assert text(opened, ".value")[:2] == [read(0, row, column), read(1, row, column)]
+        assert float(read(0, row, column).replace("−", "-")) == pytest.approx(VALUES[0, row, column], abs=STEPS[0] + 5e-4)
 
 
 def test_the_keys_read_the_values_too(opened):
@@ -164,15 +175,59 @@ def test_the_keys_read_the_values_too(opened):
     assert opened.switch_to.active_element == canvas or opened.switch_to.active_element == find(opened, ".stage canvas")[0]
     canvas.send_keys(Keys.ARROW_LEFT, Keys.ARROW_UP)
     row, column = pages.HEIGHT // 2 - 1, pages.WIDTH // 2 - 1
-    assert text(opened, ".readout") == [
-        f"made-map, unsigned map: {words(FAR[0, row, column])} volts at row {row}, column {column}"
-    ]
+    assert text(opened, ".readout") == [f"far-map, unsigned map: {read(1, row, column)} volts at row {row}, column {column}"]
     canvas.send_keys(Keys.SHIFT + Keys.ARROW_RIGHT)
     assert text(opened, ".readout")[0].endswith(f"column {pages.WIDTH - 1}")
     canvas.send_keys(Keys.ARROW_RIGHT, *[Keys.ARROW_DOWN] * 20)
     assert text(opened, ".readout")[0].endswith(f"row {pages.HEIGHT - 1}, column {pages.WIDTH - 1}")
     outline = opened.execute_script("return getComputedStyle(document.activeElement).outlineStyle")
     assert outline == "solid"
+
+
+def still(opened):
+    """Jumps instead of scrolling."""
+    motion = {"name": "prefers-reduced-motion", "value": "reduce"}
+    opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [motion]})
+
+
+def test_what_is_further_is_a_click_away(opened):
+    still(opened)
+    further = find(opened, ".others canvas")[0]
+    picture = find(opened, ".mapped .picture")[0]
+    assert not further.is_displayed()
+    assert not picture.is_displayed()
+    find(opened, ".others > summary")[0].click()
+    assert further.is_displayed()
+    find(opened, ".findings a")[0].click()
+    assert picture.is_displayed()
+    # The contents lead to it too, after it was closed again, and tell where the reader is.
+    find(opened, ".entry.mapped > summary")[0].click()
+    assert not picture.is_displayed()
+    find(opened, ".side a[href='#image-1-1']")[0].click()
+    assert picture.is_displayed()
+    top = opened.execute_script("return document.getElementById('image-1-1').getBoundingClientRect().top")
+    assert 0 <= top < 450
+
+
+def test_the_contents_stand_beside_the_page_or_fold_on_a_telephone(opened):
+    still(opened)
+    links = find(opened, ".side a")
+    assert all(each.is_displayed() for each in links)
+    targets = [each.get_attribute("href").partition("#")[2] for each in links]
+    assert targets[-1] == "repeat"
+    assert all(len(find(opened, f"[id='{target}']")) == 1 for target in targets)
+    resize(opened, 390, mobile=True)
+    assert not links[-1].is_displayed()
+    find(opened, ".side summary")[0].click()
+    assert links[-1].is_displayed()
+    links[-1].click()
+    assert not links[-1].is_displayed()
+    # It stays in reach, and covers no heading.
+    heading, bar = opened.execute_script(
+        "return ['#repeat h2', '.side'].map((each) => document.querySelector(each).getBoundingClientRect())"
+    )
+    assert bar["top"] == 0
+    assert heading["top"] >= bar["bottom"]
 
 
 def test_the_slider_goes_from_the_image_to_the_map_in_the_palettes_colours(opened):
@@ -190,21 +245,48 @@ def test_the_slider_goes_from_the_image_to_the_map_in_the_palettes_colours(opene
     set_blend(opened, 0)
     image = np.round(255 * np.linspace(0, 1, pages.HEIGHT * pages.WIDTH)).reshape(pages.HEIGHT, pages.WIDTH, 1)
     assert np.abs(pixels(opened, 0) - image).max() <= 1
-    set_blend(opened, 40)
-    assert np.abs(pixels(opened, 0) - (0.4 * full + 0.6 * image)).max() <= 1.5
+    set_blend(opened, 50)
+    half = pixels(opened, 0)
+    record = pages.record(arrays={"signed_map": VALUES})
+    expected = 255 * draw.overlaid(record, 0, VALUES[0], limit=draw.ceiling(VALUES), signed=True)
+    assert np.median(np.abs(half - expected)) <= 1
+    # A value that falls into the next of 256 colours is a step of them off.
+    assert np.abs(half - expected).max() <= 6
+    set_blend(opened, 20)
+    assert np.abs(pixels(opened, 0) - (0.4 * half + 0.6 * image)).max() <= 1.5
+    assert not np.array_equal(full, half)
+
+
+def test_a_map_is_painted_as_its_analysis_prepares_it_and_read_as_it_is(opened, tmp_path):
+    prepared = np.abs(VALUES[0]).cumsum(axis=1).astype(np.float32)
+    made = pages.analysis(maps={"signed_map": "volts"}, overlay=lambda record, index: prepared)
+    record = pages.record(made=made, arrays={"signed_map": VALUES**2})
+    show(opened, cx.write_report(tmp_path / "report.html", pages.Stand(), [record]))
+    expected = 255 * draw.overlaid(record, 0, prepared, limit=draw.ceiling(prepared))
+    assert np.abs(pixels(opened, 0) - expected).max() <= 8
+    assert text(opened, ".high") == [f"≥ {words(draw.ceiling(prepared))}"]
+    opened.execute_script("document.querySelector('.map canvas').dispatchEvent(new PointerEvent('pointermove'))")
+    assert text(opened, ".value") == [words((VALUES**2)[0, 0, 0], packed.packed((VALUES**2)[0])["step"])]
+    find(opened, ".smooth")[0].click()
+    expected = 255 * draw.overlaid(record, 0, (VALUES**2)[0], limit=draw.ceiling(VALUES**2))
+    assert np.abs(pixels(opened, 0) - expected).max() <= 8
+    assert text(opened, ".high") == [f"≥ {words(draw.ceiling(VALUES**2))}"]
 
 
 def test_maps_of_one_unit_can_share_a_scale(opened):
     own, other = draw.ceiling(VALUES), draw.ceiling(FAR)
     # The largest value lies a little beyond what is drawn, as in the pictures.
     ends = [f"≤ −{words(own)}", "0"], [f"≥ {words(own)}", f"≥ {words(other)}"]
-    assert (text(opened, ".low"), text(opened, ".high")) == ends
+    assert (text(opened, ".low")[:2], text(opened, ".high")[:2]) == ends
     set_blend(opened, 100)
     before = pixels(opened, 1)
     find(opened, ".scale[value=shared]")[0].click()
-    assert (text(opened, ".low"), text(opened, ".high")) == ([f"≤ −{words(own)}", "0"], [f"≥ {words(own)}", words(own)])
+    assert (text(opened, ".low")[:2], text(opened, ".high")[:2]) == (
+        [f"≤ −{words(own)}", "0"],
+        [f"≥ {words(own)}", words(own)],
+    )
     # What is small beside the other map is at the dark end now.
-    assert pixels(opened, 1).max() < 20 < before.max()
+    assert np.ptp(pixels(opened, 1), axis=(0, 1)).max() < 20 < np.ptp(before, axis=(0, 1)).max()
     find(opened, ".scale[value=own]")[0].click()
     np.testing.assert_array_equal(pixels(opened, 1), before)
 
@@ -317,7 +399,7 @@ def test_maps_side_by_side_begin_at_one_height(opened):
     (named, first), (short, second) = opened.execute_script(
         'return [...document.querySelectorAll(".map")].map((each) => ["figcaption", ".stage"].map('
         "(part) => each.querySelector(part).getBoundingClientRect())).map(([name, map]) => [name.height, map.top])"
-    )
+    )[:2]
     assert named > 2 * short
     assert first == second
 

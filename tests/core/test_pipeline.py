@@ -201,7 +201,7 @@ def test_the_command_of_an_analysis_of_the_model_alone(cli, installed, tmp_path)
     code, out, err = cli("run", "weights", "--target", "4", "--against", "9", "--dataset", "mnist:test")
     assert code == 0
     assert err == "Warning: Beware.\n"
-    assert "Mind (weights): Weights are only weights." in out
+    assert "Note (weights): Weights are only weights." in out
     assert "Wrote cnnexplain-out/weights/others.png" in out
     assert json.loads((tmp_path / "cnnexplain-out/weights/result.json").read_text())["facts"]["asked"] == ["4 − 9"]
     assert cli("run", "weights", "photo.png")[0] == 2

@@ -238,7 +238,7 @@ def test_figures_show_each_image_with_its_own_caption(record):
         np.testing.assert_array_equal(panels[0].images[0].get_array(), record.images[index, ..., 0])
         np.testing.assert_array_equal(panels[1].images[0].get_array(), record.arrays["saliency"][index])
         assert panels[1].images[0].get_clim() == pytest.approx((0, np.percentile(record.arrays["saliency"][index], 99.5)))
-        assert figure.axes[3].get_ylabel() == "logits per unit of input\n0.5 % beyond"
+        assert figure.axes[3].get_ylabel() == "logits per unit of input\n0.5% beyond"
     with pytest.raises(IndexError, match="2 images; got index 2"):
         record.figure(2)
 
@@ -247,9 +247,10 @@ def test_the_overlay_shows_the_image_where_the_map_is_zero_and_the_colour_at_its
     drawn = np.asarray(record.figure(0).axes[2].images[0].get_array())
     saliency = record.arrays["saliency"][0]
     quiet = saliency == saliency.min()
-    np.testing.assert_allclose(drawn[quiet], 0.85 * np.repeat(record.images[0][quiet], 3, axis=-1), atol=0.08)
+    np.testing.assert_allclose(drawn[quiet], np.repeat(record.images[0][quiet], 3, axis=-1), atol=0.01)
     peak = np.unravel_index(saliency.argmax(), saliency.shape)
-    np.testing.assert_allclose(drawn[peak], draw.mpl.colormaps["inferno"](1.0)[:3], atol=1e-6)
+    colour = np.array(draw.mpl.colormaps["viridis"](1.0)[:3])
+    np.testing.assert_allclose(drawn[peak], 0.9 * colour + 0.1 * record.images[0][peak], atol=0.01)
 
 
 def test_a_map_of_zeros_draws_without_nan(record):
@@ -273,7 +274,7 @@ def test_names_and_labels_from_outside_are_drawn_as_they_are(record, tmp_path):
 
 @pytest.mark.parametrize(
     ("probability", "words"),
-    [(1.0, "100.0 %"), (0.99996, "> 99.9 %"), (0.993, "99.3 %"), (0.0004, "< 0.1 %"), (0.0, "0.0 %")],
+    [(1.0, "100.0%"), (0.99996, "> 99.9%"), (0.993, "99.3%"), (0.0004, "< 0.1%"), (0.0, "0.0%")],
 )
 def test_a_probability_is_never_rounded_to_certainty(probability, words):
     assert draw.percent(probability) == words

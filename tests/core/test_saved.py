@@ -54,6 +54,12 @@ def test_a_record_is_read_as_it_was_written(results, name):
     assert set(again.arrays) == set(record.arrays)
 
 
+def test_a_result_of_version_0_1_is_still_read(folder):
+    record = Record.load(folder / "tests/earlier/saliency")
+    assert record.arrays["saliency"].shape == (1, 28, 28)
+    assert (record.explained[0].prediction, record.explained[0].source.name) == (4, "mnist:test/42")
+
+
 @pytest.mark.parametrize("name", EVERY)
 def test_what_is_drawn_again_is_the_same_to_the_byte(results, name, tmp_path):
     folder = shutil.copytree(results[name][1], tmp_path / "result")

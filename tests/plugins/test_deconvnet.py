@@ -409,7 +409,7 @@ def test_the_command_line_skips_broken_files_of_a_data_set_and_names_them(cli, t
     )
     assert code == 0
     assert "Warning: 1 of the 4 files of the data set 'set' can't be used and were skipped: set/broken.png." in err
-    assert "Mind (deconvnet): Deconvnet and guided back-propagation partly recover the image itself" in out
+    assert "Note (deconvnet): Deconvnet and guided back-propagation partly recover the image itself" in out
     assert "Wrote cnnexplain-out/deconvnet/strongest-patches-relu2.png" in out
     (tmp_path / "empty").mkdir()
     code, _, err = cli("run", "deconvnet", "--dataset", "empty")

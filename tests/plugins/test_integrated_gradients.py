@@ -188,8 +188,19 @@ def test_the_picture_shows_the_attribution_around_zero(lenet, digits):
     record = cx.explain("integrated-gradients", lenet, digits, steps=20)
     figure = record.figure(1)
     panels = {panel.get_title().partition(":")[0]: panel for panel in figure.axes if panel.get_title()}
-    assert list(panels) == ["input", "baseline", "attribution", "magnitude over input"]
+    assert list(panels) == ["input", "baseline", "attribution", "attribution over input"]
     shown = panels["attribution"].images[0]
     np.testing.assert_array_equal(shown.get_array(), record.arrays["pixel_attribution"][1])
     most = np.percentile(np.abs(record.arrays["pixel_attribution"][1]), 99.5)
     assert shown.get_clim() == pytest.approx((-most, most))
+
+
+def test_the_finding_names_the_largest_attribution(lenet, digits):
+    record = cx.explain("integrated-gradients", lenet, digits[:1], steps=20, target=4)
+    values = record.arrays["pixel_attribution"][0]
+    row, column = np.unravel_index(np.abs(values).argmax(), values.shape)
+    words = record.analysis.finding(record, 0)
+    before, after = (f"{record.facts[name][0]:.3g}".replace("-", "−") for name in ("baseline_logit", "logit"))
+    assert words.startswith(f"From the baseline to the image the score of '4' goes from {before} to {after}; the largest ")
+    assert words.endswith(f"around row {row}, column {column}.")
+    np.testing.assert_array_equal(record.analysis.overlay(record, 0), values)

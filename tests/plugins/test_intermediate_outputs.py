@@ -364,7 +364,7 @@ def test_few_classes_with_long_names_are_all_named(digits):
     figure = made(digits, {"scores": np.array([0.25, 0.75], np.float32)}, "probability", labels).figure(0)
     assert not pictures.overlapping(figure)
     panel = panels(figure)["scores (Layer)"]
-    assert [text.get_text() for text in panel.texts] == ["75.0 %  malignant melanoma", "25.0 %  benign"]
+    assert [text.get_text() for text in panel.texts] == ["75.0%  malignant melanoma", "25.0%  benign"]
     assert "strongest" not in title(figure, "scores")
 
 
