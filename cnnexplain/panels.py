@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from cnnexplain import templates
+from cnnexplain import draw, templates
 from cnnexplain.arrays import Array, Floats
 from cnnexplain.errors import PluginError, failure
 from cnnexplain.plugin import Panel
@@ -71,7 +71,7 @@ def _encoded(panel: Panel) -> dict[str, Any]:
         "names": list(panel.names),
         "values": None if panel.values is None else [_rounded(value) for value in panel.values],
         "signed": bool((maps < 0).any()),
-        "limit": _rounded(float(np.abs(maps).max())),
+        "limit": _rounded(draw.ceiling(maps)),
         "height": maps.shape[1],
         "width": maps.shape[2],
         "field": None if panel.field is None else [list(axis) for axis in panel.field],

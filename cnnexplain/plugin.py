@@ -63,7 +63,7 @@ class Panel:
     Args:
         title: What they are, such as "relu2 (ReLU), 8 × 8 × 30".
         maps: (K, h, w), raw and signed, in the order in which they are shown.
-        names: A short name for each.
+        names: A short name for each, such as its number.
         unit: Of the maps' values.
         values: What to tell of each beside its name, a number, such as its contribution; None for nothing.
         value_unit: Of those numbers.

@@ -31,9 +31,9 @@ def get(name: str) -> jinja2.Template:
 
 def policy(images: str, *, script: bool = False) -> str:
     """A content security policy: nothing but our style sheet, pictures from these sources and, where asked, our script."""
-    allowed = ["default-src 'none'", f"img-src {images}", f"style-src {_hash(_asset('page.css'))}"]
+    allowed = ["default-src 'none'", f"img-src {images}", f"style-src {_hash(_style())}"]
     if script:
-        allowed.append(f"script-src {_hash(_asset('page.js'))}")
+        allowed.append(f"script-src {_hash(_script())}")
     # default-src leaves these open.
     return "; ".join([*allowed, "base-uri 'none'", "form-action 'none'"])
 
@@ -106,14 +106,22 @@ def _environment() -> jinja2.Environment:
     }
     environment.tests |= {"picture": _picture_kind}
     environment.globals |= {
-        "style": _asset("page.css"),
-        "script": _asset("page.js"),
+        "style": _style(),
+        "script": _script(),
         "version": __version__,
         "mark": MARK,
         "listed": LISTED,
         "alike": _alike,
     }
     return environment
+
+
+def _style() -> str:
+    return "\n".join(map(_asset, ("page.css", "panels.css")))
+
+
+def _script() -> str:
+    return "\n".join(map(_asset, ("page.js", "panels.js")))
 
 
 @cache

@@ -34,11 +34,12 @@ def panels(record: Record, index: int) -> list[Panel]:
         order = [*shown, *(k for k in range(len(maps)) if k not in left_out)]
         shape = " × ".join(map(str, facts["shape"]))
         contributions = record.arrays.get(f"contribution/{name}")
+        told = "" if contributions is None else "; beside a map’s number its contribution in logits"
         found.append(
             Panel(
-                f"{name} ({facts['kind']}), {shape}: {facts['dead']} of {len(maps)} maps dead",
+                f"{name} ({facts['kind']}), {shape}: {facts['dead']} of {len(maps)} maps dead{told}",
                 maps[order],
-                [f"map {k}" for k in order],
+                [str(k) for k in order],
                 facts["unit"],
                 None if contributions is None else contributions[index, order].tolist(),
                 "logits",

@@ -662,8 +662,8 @@ def test_panels_hold_the_maps_in_the_order_shown_without_the_dead_that_are_not(l
     rest = [k for k in range(30) if k not in facts["shown"] and k not in facts["dead_channels"]]
     order = [*facts["shown"], *rest]
     assert len(order) == 29
-    assert relu1.title == "relu1 (ReLU), 24 × 24 × 30: 1 of 30 maps dead"
-    assert (relu1.names, relu1.shown, relu1.unit) == ([f"map {k}" for k in order], 4, "activation")
+    assert relu1.title.startswith("relu1 (ReLU), 24 × 24 × 30: 1 of 30 maps dead; ")
+    assert (relu1.names, relu1.shown, relu1.unit) == ([str(k) for k in order], 4, "activation")
     np.testing.assert_array_equal(relu1.maps, record.arrays["output/relu1"][0, ..., order])
     np.testing.assert_array_equal(relu1.values, record.arrays["contribution/relu1"][0, order])
     # conv1 sees 5×5, and of pool2's places, 4 apart, each sees 2 of conv2's 2 apart: 5 + 4 · 2 + … = 16 pixels.
