@@ -11,7 +11,6 @@ from PIL import Image
 
 from cnnexplain import draw, templates
 from cnnexplain.arrays import Array, Floats
-from cnnexplain.errors import PluginError, failure
 from cnnexplain.plugin import Panel
 from cnnexplain.record import Record
 from cnnexplain.resampling import averaged
@@ -33,29 +32,7 @@ def encoded(record: Record, index: int) -> list[dict[str, Any]]:
     Raises:
         PluginError: The analysis can't give them, or they break the contract.
     """
-    analysis = record.analysis
-    if analysis.panels is None:
-        return []
-    try:
-        found = analysis.panels(record, index)
-    # A plugin is anyone's code; its own exception stays attached for its author.
-    except Exception as error:
-        raise PluginError(f"panels() of '{analysis.name}' failed: {failure(error, analysis.panels)}") from error
-    if not isinstance(found, list | tuple) or not all(isinstance(each, Panel) for each in found):
-        raise PluginError(f"panels() of '{analysis.name}' returned {found!r:.80}; expected a list of Panel.")
-    for panel in found:
-        _check(analysis.name, panel)
-    return [_encoded(panel) for panel in found]
-
-
-def _check(name: str, panel: Panel) -> None:
-    maps, count = np.asarray(panel.maps), len(panel.names)
-    told = count if panel.values is None else len(panel.values)
-    if maps.ndim != 3 or not maps.size or len(maps) != count or told != count or not np.isfinite(maps).all():
-        raise PluginError(
-            f"panels() of '{name}' gave {count} names and {told} values for maps of shape {maps.shape} in "
-            f"'{panel.title}'; expected one of each for every map (K, h, w) of finite numbers."
-        )
+    return [_encoded(panel) for panel in record.panels(index)]
 
 
 def _encoded(panel: Panel) -> dict[str, Any]:

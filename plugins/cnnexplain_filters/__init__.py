@@ -88,7 +88,7 @@ def cnnexplain_analyses() -> list[Analysis]:
             "A kernel of the first layer responds to patches that are bright where it is red (in colour kernels: that have "
             "the kernel's colours) and dark where it is blue, zero being white (in colour kernels grey). Of deeper layers "
             "the heat map has a row for each kernel and a column for each input channel: dark ones count little.",
-            # The kernels are read, not computed; a data set goes through in whole batches.
-            passes=lambda *_: 0,
+            # The kernels are read, not computed; that of the grey image on which every model is tried.
+            passes=lambda *_: 1,
         )
     ]
