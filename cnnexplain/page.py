@@ -21,7 +21,7 @@ import matplotlib as mpl
 import numpy as np
 from PIL import Image
 
-from cnnexplain import __version__, draw, files, packed, panels, stream, templates
+from cnnexplain import __version__, draw, files, packed, panels, stream, templates, thumbnails
 from cnnexplain.errors import OutputError, UsageError
 from cnnexplain.images import Source
 from cnnexplain.pictures import compact
@@ -40,6 +40,9 @@ DPI = 130
 
 CLASSES = 5
 """How many classes are shown of an image, the most probable first."""
+
+FEW = 6
+"""Of up to so many images the page of a folder shows the pictures as they are, below the small ones."""
 
 SHOWN = 3
 """How many images of a record a notebook shows."""
@@ -157,26 +160,33 @@ def report(
         command=command,
         python=_python(records, classifier),
         palettes={name: {"bar": _colours(name), "over": _over(name)} for name in ("unsigned", "signed")},
-        policy=templates.policy("data:", script=True),
+        policy=templates.policy("data:", script="page.js"),
     )
 
 
-def write_index(path: Path, analysis: Analysis, result: Mapping[str, Any], parts: Iterable[Mapping[str, Any]]) -> None:
-    """Writes the page of a result's folder, which shows the pictures that lie beside it.
+def write_index(
+    path: Path, analysis: Analysis, result: Mapping[str, Any], parts: Iterable[Mapping[str, Any]], count: int
+) -> None:
+    """Writes the page of a result's folder, a contact sheet of the pictures that lie beside it.
 
     Args:
         path: Where to.
         analysis: What was run.
         result: What `result.json` holds.
         parts: The images of each part, as the files of the parts hold them: only one is in memory at a time.
+        count: How many images these are.
     """
+    few = count <= FEW
     written = templates.get("index.html").stream(
         title=f"{analysis.name} of {result['model']['name']}",
         analysis=analysis,
         options=_options(analysis, result["options"]),
         result=result,
-        parts_of_result=_once(parts),
-        policy=templates.policy("'self' file:"),
+        parts_of_result=list(_once(parts)) if few else _once(parts),
+        count=count,
+        few=few,
+        each=thumbnails.EACH,
+        policy=templates.policy("'self' file:", script="index.js"),
     )
     # A file name that is no Unicode becomes an escape.
     written.dump(str(path), encoding="utf-8", errors="backslashreplace")
@@ -503,7 +513,9 @@ def _once(parts: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     for part in parts:
         warnings = [warning for warning in part["warnings"] if warning not in told]
         told |= set(warnings)
-        yield {**part, "warnings": warnings}
+        # Results of earlier versions have neither small pictures nor findings.
+        images = [{"finding": None, **image} for image in part["images"]]
+        yield {"thumbnails": None, **part, "warnings": warnings, "images": images}
 
 
 def _png(figure: Figure) -> bytes:

@@ -266,7 +266,8 @@ class _Outcome:
         self.skipped.add(record.skipped)
         self.pictures.add(str(path) for path in paths if path.suffix[1:] in FORMATS)
         self.parts += 1
-        self.files = list(dict.fromkeys([*self.files, *(path for path in paths if path.suffix[1:] not in FORMATS)]))
+        others = (path for path in paths if path.suffix[1:] not in FORMATS and not path.name.startswith("thumbnails"))
+        self.files = list(dict.fromkeys([*self.files, *others]))
         self.warnings |= dict.fromkeys(record.warnings)
         self.labels = record.labels
         self.seconds += record.seconds

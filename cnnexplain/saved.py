@@ -110,7 +110,7 @@ def redraw(
     asked = Pictures(format or Pictures.format, dpi)
     result = _result(folder)
     analysis = _analysis(folder, result)
-    from cnnexplain import draw, page
+    from cnnexplain import draw, page, thumbnails
 
     colours = draw.Palette(unsigned or draw.DEFAULT.unsigned, signed or draw.DEFAULT.signed)
     ours = set(report.check_folder(folder))
@@ -121,6 +121,7 @@ def redraw(
     total = len(result["overview"]) + sum(len(part["images"]) for _, part in parts)
     done = itertools.count(1)
     renamed: dict[str, str] = {}
+    small: dict[str, dict[str, Any]] = {}
     with files.staging(folder) as staged, draw.drawn_with(colours):
         for part_name, part in parts:
             record = _record(folder, analysis, result, part)
@@ -131,25 +132,31 @@ def redraw(
             if len(overview) != len(titles) or not ours.issuperset([part_name, *names]):
                 raise _damaged(folder, "its pictures are others than were written")
             images = (_drawn(folder, record, partial(record.figure, index)) for index in range(len(record)))
+            if len(record):
+                stem = "thumbnails" + Path(part_name).stem.removeprefix("result")
+                small[part_name] = _drawn(folder, record, partial(thumbnails.write, record, staged, stem))
             for name, figure in zip(names, itertools.chain(images, overview.values()), strict=True):
                 renamed[name] = f"{Path(name).stem}.{pictures.format}"
                 pictures.save(figure, staged / renamed[name])
                 progress(next(done), total)
             # Nothing of it is held while the next part is read.
             del record, overview, images
-        report.refuse_foreign(folder, renamed.values(), ours)
-        whole = _renamed(result, renamed)
+        sheets = [name for each in small.values() for name in each["files"]]
+        report.refuse_foreign(folder, [*renamed.values(), *sheets], ours)
+        whole = _renamed(result, renamed, small.get(report.RESULT))
+        whole["files"] = list(dict.fromkeys([*whole["files"], *sheets]))
         if "request" in whole:
             # So that --resume goes on in this format, or says that it is another one.
             whole["request"] = whole["request"] | {"format": pictures.format, "dpi": pictures.dpi}
-        written = {name: _renamed(part, renamed) for name, part in parts} | {report.RESULT: whole}
+        written = {name: _renamed(part, renamed, small.get(name)) for name, part in parts} | {report.RESULT: whole}
         for name, content in written.items():
             report.write_json(staged / name, content)
         index = [report.INDEX] if report.INDEX in ours else []
         for name in index:
-            page.write_index(staged / name, analysis, written[report.RESULT], (written[part] for part, _ in parts))
+            count = sum(len(part["images"]) for _, part in parts)
+            page.write_index(staged / name, analysis, written[report.RESULT], (written[part] for part, _ in parts), count)
         gone = set(renamed) - set(renamed.values())
-        report.replace_files(staged, folder, [*renamed.values(), *index, *written], result, ours, gone)
+        report.replace_files(staged, folder, [*renamed.values(), *sheets, *index, *written], result, ours, gone)
     return [folder / name for name in renamed.values()]
 
 
@@ -163,12 +170,15 @@ def _drawn(folder: Path, record: Record, draw: Callable[[], Made]) -> Made:
         ) from error
 
 
-def _renamed(content: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """What a file of JSON says once the pictures have other names."""
+def _renamed(content: Mapping[str, Any], names: Mapping[str, str], small: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What a file of JSON says once the pictures have other names, and these are the small ones."""
     changed = dict(content)
     for key in ("files", "overview"):
         if key in content:
             changed[key] = [names.get(name, name) for name in content[key]]
+    if small is not None:
+        changed["thumbnails"] = small
+        changed["files"] = list(dict.fromkeys([*changed["files"], *small["files"]]))
     if "images" in content:
         changed["images"] = [{**image, "picture": names[image["picture"]]} for image in content["images"]]
     return changed

@@ -20,6 +20,9 @@ from cnnexplain import __version__, draw
 MARK = "<!-- cnnexplain report 1 -->"
 """What a report says of itself in its second line, by which it is known to be ours."""
 
+PARTS = {"page.css": ("page.css", "panels.css"), "page.js": ("page.js", "panels.js")}
+"""Files that stand in a page as one."""
+
 LISTED = 100
 """How many entries of a long fact are shown before the rest are counted."""
 
@@ -29,11 +32,10 @@ def get(name: str) -> jinja2.Template:
     return _environment().get_template(name)
 
 
-def policy(images: str, *, script: bool = False) -> str:
-    """A content security policy: nothing but our style sheet, pictures from these sources and, where asked, our script."""
-    allowed = ["default-src 'none'", f"img-src {images}", f"style-src {_hash(_style())}"]
-    if script:
-        allowed.append(f"script-src {_hash(_script())}")
+def policy(images: str, *, script: str) -> str:
+    """A content security policy: nothing but our style sheet, pictures from these sources and this script of ours."""
+    sources = {"img": images, "style": _hash(_asset("page.css")), "script": _hash(_asset(script))}
+    allowed = ["default-src 'none'", *(f"{kind}-src {source}" for kind, source in sources.items())]
     # default-src leaves these open.
     return "; ".join([*allowed, "base-uri 'none'", "form-action 'none'"])
 
@@ -106,8 +108,9 @@ def _environment() -> jinja2.Environment:
     }
     environment.tests |= {"picture": _picture_kind}
     environment.globals |= {
-        "style": _style(),
-        "script": _script(),
+        "style": _asset("page.css"),
+        "script": _asset("page.js"),
+        "index_script": _asset("index.js"),
         "version": __version__,
         "mark": MARK,
         "listed": LISTED,
@@ -116,17 +119,10 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def _style() -> str:
-    return "\n".join(map(_asset, ("page.css", "panels.css")))
-
-
-def _script() -> str:
-    return "\n".join(map(_asset, ("page.js", "panels.js")))
-
-
 @cache
 def _asset(name: str) -> str:
-    return (resources.files("cnnexplain") / "pages" / name).read_text(encoding="utf-8").strip()
+    pages = resources.files("cnnexplain") / "pages"
+    return "\n".join((pages / part).read_text(encoding="utf-8").strip() for part in PARTS.get(name, (name,)))
 
 
 def _hash(text: str) -> str:

@@ -5,6 +5,8 @@ import io
 import math
 import os
 import shutil
+import time
+from dataclasses import replace
 
 import numpy as np
 import pages
@@ -66,7 +68,6 @@ def report(tmp_path_factory):
 @pytest.fixture
 def opened(browser, report):
     """The report as it is opened from the disk, on a desktop."""
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
     resize(browser, 1200)
     show(browser, report)
     return browser
@@ -75,6 +76,7 @@ def opened(browser, report):
 def show(browser, path):
     from selenium.webdriver.support.ui import WebDriverWait
 
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
     browser.get_log("browser")
     browser.get(path.as_uri())
     WebDriverWait(browser, 20).until(
@@ -478,6 +480,144 @@ def test_without_a_script_every_picture_is_there(browser, report):
     assert all(each.is_displayed() for each in find(browser, ".picture, .seen img"))
 
 
+NAMES = ("b 10.png", "b 9.png", f"{pages.HOSTILE}.png", "a.png", "b 11.png", "c.png", "d#%41.png", "e.png")
+PREDICTED = (2, 0, 1, 1, 2, 1, 1, 1)
+SURE = (0.5, 0.75, 0.25, 0.625, 0.875, 0.0625, 0.125, 0.1875)
+
+
+@pytest.fixture(scope="module")
+def sheet(tmp_path_factory):
+    """The page of a folder with the result for eight images."""
+    made = pages.analysis(finding=lambda record, index: f"It is number {index}.{pages.HOSTILE}")
+    record = pages.record(NAMES, made=made)
+    explained = tuple(
+        replace(each, prediction=index, target=index, probability=sure)
+        for each, index, sure in zip(record.explained, PREDICTED, SURE, strict=True)
+    )
+    folder = tmp_path_factory.mktemp("sheet") / "out"
+    replace(record, explained=explained).save(folder, dpi=40)
+    return folder / "index.html"
+
+
+def order(browser):
+    return [NAMES.index(each.text) for each in find(browser, ".tile .name") if each.is_displayed()]
+
+
+def choose(browser, selector, words):
+    from selenium.webdriver.support.ui import Select
+
+    Select(find(browser, selector)[0]).select_by_visible_text(words)
+
+
+def test_a_contact_sheet_sorts_and_filters(browser, sheet):
+    resize(browser, 1200)
+    show(browser, sheet)
+    assert order(browser) == list(range(8))
+    assert text(browser, ".tile .shows")[0] == "owl 50.0%"
+    expected = {
+        "probability, highest first": [4, 1, 3, 0, 2, 7, 6, 5],
+        "probability, lowest first": [5, 6, 7, 2, 0, 3, 1, 4],
+        # 9 before 10, as people count.
+        "name": [2, 3, 1, 0, 4, 5, 6, 7],
+        "class": [1, 3, 2, 7, 6, 5, 4, 0],
+        "the order given": list(range(8)),
+    }
+    for words, places in expected.items():
+        choose(browser, ".order", words)
+        assert order(browser) == places, words
+    choose(browser, "select.class", "dog (5)")
+    assert order(browser) == [2, 3, 5, 6, 7]
+    assert text(browser, ".chooser output") == ["5 of 8"]
+    choose(browser, "select.class", "all of them")
+    assert browser.get_log("browser") == []
+    assert browser.execute_script("return window.hacked") is None
+
+
+def test_a_contact_sheet_shows_each_image_from_its_sheet_and_opens_it(browser, sheet):
+    from selenium.webdriver import Keys
+
+    resize(browser, 1200)
+    show(browser, sheet)
+    style = browser.execute_script(
+        "return [...document.querySelectorAll('.thumb')].map((each) => {"
+        "const {backgroundImage, backgroundPosition, backgroundSize} = getComputedStyle(each);"
+        "return [backgroundImage, backgroundPosition, backgroundSize]})"
+    )
+    assert all("/thumbnails.webp" in image for image, _, _ in style)
+    assert [size for _, _, size in style] == ["300% 300%"] * 8
+    assert [place for _, place, _ in style][:4] == ["0% 0%", "50% 0%", "100% 0%", "0% 50%"]
+    loaded = browser.execute_async_script(
+        "const image = new Image(); image.onload = () => arguments[0](image.naturalWidth);"
+        "image.onerror = () => arguments[0](0); image.src = './thumbnails.webp'"
+    )
+    assert loaded == 3 * pages.WIDTH
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", find(browser, ".tile")[6])
+    find(browser, ".tile a")[6].click()
+    assert find(browser, ".viewer")[0].is_displayed()
+    assert text(browser, ".viewer h2") == [NAMES[6]]
+    assert text(browser, ".viewer .finding")[0].startswith("It is number 6.")
+    assert browser.execute_async_script(
+        "document.querySelector('.viewer img').decode().then(() => arguments[0](true), () => arguments[0](false))"
+    )
+    browser.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
+    assert text(browser, ".viewer h2") == [NAMES[7]]
+    assert find(browser, ".viewer .after")[0].get_property("disabled")
+    browser.switch_to.active_element.send_keys(Keys.ESCAPE)
+    assert not find(browser, ".viewer")[0].is_displayed()
+    assert browser.switch_to.active_element == find(browser, ".tile a")[7]
+    assert browser.get_log("browser") == []
+
+
+def test_a_contact_sheet_is_a_list_without_a_script(browser, sheet):
+    resize(browser, 390, mobile=True)
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        browser.get(sheet.as_uri())
+        assert all(each.is_displayed() for each in find(browser, ".tile a"))
+        assert not find(browser, ".chooser")[0].is_displayed()
+    finally:
+        browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+    assert browser.execute_script("return document.documentElement.scrollWidth <= 390")
+
+
+def test_a_contact_sheet_of_many_images_loads_what_is_near_the_screen(browser, tmp_path):
+    from cnnexplain import page
+
+    def part(number):
+        images = [
+            {
+                "source": f"{number}-{index}.png",
+                "prediction": "cat",
+                "prediction_index": 0,
+                "probability": 0.5,
+                "target": None,
+                "objective": None,
+                "picture": f"{number}-{index}.png",
+                "finding": "A finding of some length, with 12 numbers.",
+            }
+            for index in range(250)
+        ]
+        small = {"files": [f"thumbnails-{number:05}.webp"], "height": 128, "width": 128, "columns": 16}
+        return {"images": images, "warnings": [], "skipped": {}, "thumbnails": small}
+
+    result = {**pages.PROVENANCE, "cnnexplain": "0.1.0", "options": {"depth": 3}, "overview": []}
+    result |= {"seconds": 2.0, "complete": True}
+    page.write_index(tmp_path / "index.html", pages.analysis(), result, map(part, range(20)), 5_000)
+    resize(browser, 1200)
+    begun = time.perf_counter()
+    show(browser, tmp_path / "index.html")
+    choose(browser, ".order", "name")
+    assert time.perf_counter() - begun < 20
+    asked = "return [...document.querySelectorAll('.thumb')].filter((each) => each.style.backgroundImage).length"
+    assert 0 < browser.execute_script(asked) < 1000
+    before = browser.execute_script(asked)
+    browser.execute_async_script(
+        "scrollTo({top: document.body.scrollHeight / 2, behavior: 'instant'});"
+        "requestAnimationFrame(() => setTimeout(arguments[0], 200))"
+    )
+    assert before < browser.execute_script(asked) < 2000
+
+
 def test_an_index_shows_the_pictures_beside_it(browser, tmp_path):
     record = pages.record([f"a b#{number}%41.png" for number in range(3)])
     record.save(tmp_path / "out")
@@ -485,7 +625,8 @@ def test_an_index_shows_the_pictures_beside_it(browser, tmp_path):
     show(browser, tmp_path / "out/index.html")
     assert browser.get_log("browser") == []
     loaded = browser.execute_async_script(
-        "const done = arguments[0]; const all = [...document.images]; for (const each of all) each.loading = 'eager';"
+        "const done = arguments[0]; const all = [...document.querySelectorAll('.row img')];"
+        "for (const each of all) each.loading = 'eager';"
         "Promise.all(all.map((each) => each.decode().then(() => each.naturalWidth))).then(done, () => done(null))"
     )
     assert len(loaded) == 3

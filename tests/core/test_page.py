@@ -349,6 +349,7 @@ def parts_of(count, size, alive):
                 "target_probability": 0.25,
                 "objective": None,
                 "picture": f"{number}-{index}.png",
+                "finding": "What was found.",
             }
             for index in range(size)
         )
@@ -358,7 +359,8 @@ def parts_of(count, size, alive):
         images = part(number)
         here.add(images)
         alive.append(len(here))
-        each = {"images": images, "warnings": ["same"], "skipped": {}}
+        small = {"files": [f"{number}.webp", f"{number}-2.webp"], "height": 6, "width": 8, "columns": 8}
+        each = {"images": images, "warnings": ["same"], "skipped": {}, "thumbnails": small}
         del images
         yield each
         del each
@@ -374,15 +376,27 @@ RESULT = {
 }
 
 
-def test_an_index_of_many_parts_holds_few_of_them_in_memory(tmp_path):
+def test_an_index_of_many_parts_holds_few_of_them_in_memory(tmp_path, monkeypatch):
     alive = []
-    page.write_index(tmp_path / "index.html", pages.analysis(), RESULT, parts_of(40, 100, alive))
+    monkeypatch.setattr("cnnexplain.thumbnails.EACH", 60)
+    page.write_index(tmp_path / "index.html", pages.analysis(), RESULT, parts_of(40, 100, alive), 4000)
     read = Read((tmp_path / "index.html").read_text())
     assert max(alive) <= 2
-    pictures = read.all("img")
-    assert len(pictures) == 4000
-    assert all(each["loading"] == "lazy" for each in pictures)
-    assert pictures[-1]["src"] == "./39-99.png"
+    tiles = [each for each in read.all("li") if each.get("class") == "tile"]
+    assert len(tiles) == 4000
+    # The second sheet of a part begins after 60 images.
+    assert [tiles[place]["data-sheet"] for place in (0, 59, 60)] == ["./0.webp", "./0.webp", "./0-2.webp"]
+    assert [tiles[place]["data-place"] for place in (0, 59, 60, 99, 100)] == ["0", "59", "0", "39", "0"]
+    sheets = [each for each in read.all("li") if each.get("class") == "sheet"]
+    assert [(each["data-name"], each["data-count"]) for each in sheets[:3]] == [
+        ("./0.webp", "60"),
+        ("./0-2.webp", "40"),
+        ("./1.webp", "60"),
+    ]
+    assert "./39-99.png" in {each.get("href") for each in read.all("a")}
+    # No picture is fetched before it is near the screen: the script asks for them.
+    assert [each for each in read.all("img") if "src" in each] == []
+    assert read.text.count("What was found.") == 4000
     assert "explained: dog 25.0%" in read.text
     # A warning of all the parts is told once.
     assert read.text.count("same") == 1
@@ -394,14 +408,24 @@ def test_an_index_escapes_and_links_nothing_but_what_lies_beside_it(tmp_path):
     names = ["javascript:alert(1).png", "a b#c?d.svg", "x.pdf"]
     for image, name in zip(part["images"], names, strict=True):
         image |= {"picture": name, "source": pages.HOSTILE, "prediction": pages.HOSTILE}
-    page.write_index(tmp_path / "index.html", pages.analysis(word=pages.HOSTILE), RESULT, [part])
+    # As a result of an earlier version has it.
+    for image in part["images"]:
+        del image["finding"]
+    del part["thumbnails"]
+    page.write_index(tmp_path / "index.html", pages.analysis(word=pages.HOSTILE), RESULT, [part], 3)
     read = Read((tmp_path / "index.html").read_text())
-    assert not read.all("script")
-    addresses = {each["href"] for each in read.all("a") if "arxiv" not in each["href"]} | {
-        each["src"] for each in read.all("img")
+    assert len(read.all("script")) == 1
+    policy = next(each["content"] for each in read.all("meta") if each.get("http-equiv") == "Content-Security-Policy")
+    (script,) = (text for name, _, text in read.held if name == "script")
+    assert f"script-src 'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" in policy
+    addresses = {each["href"] for each in read.all("a") if "arxiv" not in each.get("href", "arxiv")} | {
+        each["src"] for each in read.all("img") if "src" in each
     }
     assert addresses == {"./javascript%3Aalert%281%29.png", "./a%20b%23c%3Fd.svg", "./x.pdf"}
-    assert [each["src"] for each in read.all("img")] == ["./javascript%3Aalert%281%29.png", "./a%20b%23c%3Fd.svg"]
+    assert [each["src"] for each in read.all("img") if "src" in each] == [
+        "./javascript%3Aalert%281%29.png",
+        "./a%20b%23c%3Fd.svg",
+    ]
     assert pages.HOSTILE in read.text
 
 

@@ -35,6 +35,7 @@ def test_the_folder_holds_pictures_arrays_and_result(record, tmp_path, lenet):
         "mnist-test-42.png",
         "mnist-test-7.png",
         "arrays.npz",
+        "thumbnails.webp",
         "index.html",
         "result.json",
     ]
@@ -42,7 +43,7 @@ def test_the_folder_holds_pictures_arrays_and_result(record, tmp_path, lenet):
         assert set(arrays) == {"input", "gradient", "saliency"}
         np.testing.assert_array_equal(arrays["gradient"], record.arrays["gradient"])
         np.testing.assert_array_equal(arrays["input"], record.images)
-    result = json.loads(paths[4].read_text())
+    result = json.loads(paths[5].read_text())
     assert (result["analysis"], result["options"]) == ("saliency", {"crops": "one"})
     first = result["images"][0]
     assert (first["source"], first["picture"]) == ("mnist:test/42", "mnist-test-42.png")
@@ -62,7 +63,14 @@ def test_a_new_result_replaces_the_old_one_and_nothing_else(record, lenet, tmp_p
     record.save(tmp_path / "out")
     (tmp_path / "out" / "notes.txt").write_text("mine")
     cx.explain("saliency", lenet, "mnist:test/3").save(tmp_path / "out")
-    assert names(tmp_path / "out") == ["arrays.npz", "index.html", "mnist-test-3.png", "notes.txt", "result.json"]
+    assert names(tmp_path / "out") == [
+        "arrays.npz",
+        "index.html",
+        "mnist-test-3.png",
+        "notes.txt",
+        "result.json",
+        "thumbnails.webp",
+    ]
     assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
 
 
@@ -82,7 +90,14 @@ def test_a_file_that_would_be_overwritten_unasked_stops_it(record, lenet, tmp_pa
     (tmp_path / "out" / "mnist-test-7.png").write_text("mine")
     with pytest.raises(OutputError, match=r"mnist-test-7\.png' exists and is not part"):
         record.save(tmp_path / "out")
-    assert names(tmp_path / "out") == ["arrays.npz", "index.html", "mnist-test-3.png", "mnist-test-7.png", "result.json"]
+    assert names(tmp_path / "out") == [
+        "arrays.npz",
+        "index.html",
+        "mnist-test-3.png",
+        "mnist-test-7.png",
+        "result.json",
+        "thumbnails.webp",
+    ]
 
 
 def test_a_tampered_list_of_files_reaches_nothing_outside(record, lenet, tmp_path):
@@ -110,7 +125,7 @@ def test_an_error_half_way_leaves_the_old_result_whole(record, lenet, tmp_path, 
     assert names(tmp_path) == ["out"]
 
 
-@pytest.mark.parametrize("moves", range(5))
+@pytest.mark.parametrize("moves", range(6))
 @pytest.mark.parametrize("existing", [False, True])
 def test_an_interruption_among_the_moves_can_be_run_again(record, lenet, tmp_path, monkeypatch, moves, existing):
     out = tmp_path / "out"
@@ -132,7 +147,14 @@ def test_an_interruption_among_the_moves_can_be_run_again(record, lenet, tmp_pat
             record.save(out)
     assert not [path for path in out.iterdir() if path.name.startswith(files.PREFIX)]
     record.save(out)
-    assert names(out) == ["arrays.npz", "index.html", "mnist-test-42.png", "mnist-test-7.png", "result.json"]
+    assert names(out) == [
+        "arrays.npz",
+        "index.html",
+        "mnist-test-42.png",
+        "mnist-test-7.png",
+        "result.json",
+        "thumbnails.webp",
+    ]
     assert len(json.loads((out / "result.json").read_text())["images"]) == 2
 
 

@@ -294,7 +294,15 @@ def test_a_dead_map_and_colour_images_draw_without_nan(random, tmp_path):
     assert record.facts["strongest"][0]["top"][-1]["activation"] == 0
     assert not record.arrays["projection/top/guided"][:, -1].any()
     names = [path.name for path in record.save(tmp_path / "out")]
-    assert names == ["array-0.png", "array-1.png", "strongest-patches-top.png", "arrays.npz", "index.html", "result.json"]
+    assert names == [
+        "array-0.png",
+        "array-1.png",
+        "strongest-patches-top.png",
+        "arrays.npz",
+        "thumbnails.webp",
+        "index.html",
+        "result.json",
+    ]
     titles = [panel.get_title(loc="left") for panel in record.overview()["strongest-patches-top"].axes]
     assert any("map 3: never active" in title for title in titles)
     assert [title for title in titles if title][:3] == [titles[0], "guided", "deconvnet"]
