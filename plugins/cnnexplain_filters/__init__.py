@@ -53,9 +53,9 @@ def run(
         activation. Facts: `layers`, for every convolution of the model `name`, `kind`, `kernel`, `kernels`, `channels`,
         `groups`, `norm` (least and largest), `dead`, `duplicates` and `never_active`, their numbers (None without a data
         set), and `of_image`, whether they stand over the image itself; for each layer that has any `dead`, `duplicates`
-        (each with the kernel that it repeats) and `never_active`, which; `shown`, the kernels shown of each layer; and
-        `strongest`, for those with patches image, response, row, column and `field`, the rows and the columns of the image
-        that are seen.
+        (each with the kernel that it repeats) and `never_active`, which; `shown`, the kernels shown of each layer;
+        `strongest`, for those with patches image, response, row and column; and `field`, what a layer's units see of the
+        image: of rows and of columns start, step and size, unit i seeing `size` pixels from start + i · step on.
 
     Raises:
         UsageError: The model has no such convolution.

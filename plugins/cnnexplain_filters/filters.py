@@ -51,7 +51,7 @@ def filters(
         search = Search(classifier, dataset, chosen, shown)
         never = search.run(list(layers.values()), progress)
         arrays |= search.arrays()
-        facts["strongest"] = search.facts()
+        facts |= search.facts()
     dead = {name: kernels.dead(kernel) for name, kernel in found.items()}
     twice = {
         same[0].layer.name: kernels.duplicates(kernel, kernels.first_channels(same[0].inner, kernel))

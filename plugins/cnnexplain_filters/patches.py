@@ -82,9 +82,9 @@ class Search:
                 arrays[f"response/{name}"] = outputs[np.arange(len(images)), ..., self.shown[name]]
         return arrays
 
-    def facts(self) -> dict[str, list[dict[str, Any]]]:
-        """For each layer its kernels, each with its patches, the strongest first."""
-        return {
+    def facts(self) -> dict[str, Any]:
+        """For each layer its kernels, each with its patches, the strongest first, and what its units see of the image."""
+        strongest = {
             name: [
                 {
                     "kernel": int(kernel),
@@ -94,7 +94,6 @@ class Search:
                             "response": float(value),
                             "row": int(row),
                             "column": int(column),
-                            "field": self._pixels(name, int(row), int(column)),
                         }
                         for value, place, row, column in rows
                     ],
@@ -103,12 +102,11 @@ class Search:
             ]
             for name, best in self.best.items()
         }
-
-    def _pixels(self, name: str, row: int, column: int) -> list[list[int]]:
-        """The rows and the columns of the image that a unit sees, each from the first up to, not including, the last."""
-        height, width = self.classifier.preprocess.shape[:2]
-        seen = self.fields[name].rows.slice(row, height), self.fields[name].columns.slice(column, width)
-        return [[each.start, each.stop] for each in seen]
+        fields = {
+            name: [[axis.start, axis.step, axis.size] for axis in (field.rows, field.columns)]
+            for name, field in self.fields.items()
+        }
+        return {"strongest": strongest, "field": fields}
 
     def _patches(self, name: str) -> Floats:
         height, width, channels = self.classifier.preprocess.shape

@@ -68,9 +68,10 @@ def _templates(record: Record, name: str) -> Figure:
             for left, width in zip(lefts, (wide, LARGE, LARGE, wide), strict=True)
         ]
         draw.picture(panels[0], record, record.arrays[f"image/{name}"][place])
-        middles = [(first + last - 1) / 2 for first, last in best["field"]]
-        sides = [max(last - first, VISIBLE * max(record.preprocess.shape)) for first, last in best["field"]]
-        _frame(panels[0], middles, sides)
+        places = zip(record.facts["field"][name], (best["row"], best["column"]), strict=True)
+        middles = [start + unit * step + (size - 1) / 2 for (start, step, size), unit in places]
+        least = VISIBLE * max(record.preprocess.shape)
+        _frame(panels[0], middles, [max(size, least) for _, _, size in record.facts["field"][name]])
         draw.title(panels[0], draw.source(best["image"]), tail=True)
         panels[1].imshow(_signal(record, kernel[..., shown[place]], limit), interpolation="nearest")
         draw.title(panels[1], f"kernel {shown[place]}")

@@ -146,10 +146,10 @@ def test_the_patches_are_those_with_the_largest_responses(lenet, random, monkeyp
                 found = facts["patches"][rank]
                 assert (found["image"], found["row"], found["column"]) == (f"array[{n}]", row, column)
                 assert found["response"] == pytest.approx(value, rel=1e-4)
-                assert found["field"] == [[step * row, step * row + field], [step * column, step * column + field]]
                 patch = images[n, step * row : step * row + field, step * column : step * column + field]
                 np.testing.assert_allclose(record.arrays[f"patch/{name}"][place, rank], patch, atol=1e-6)
         np.testing.assert_array_equal(record.arrays[f"patch/{name}"], together.arrays[f"patch/{name}"])
+        assert record.facts["field"][name] == [[0, step, field], [0, step, field]]
 
 
 def test_the_first_kernels_are_templates_whose_response_is_their_product_with_the_patch(lenet, random):
@@ -164,8 +164,8 @@ def test_the_first_kernels_are_templates_whose_response_is_their_product_with_th
         responses = record.arrays["response/conv1"][place]
         assert responses.max() == pytest.approx(best["response"], rel=1e-5)
         assert np.unravel_index(responses.argmax(), responses.shape) == (best["row"], best["column"])
-        (top, bottom), (left, right) = best["field"]
-        np.testing.assert_array_equal(record.arrays["image/conv1"][place][top:bottom, left:right], patch)
+        top, left = best["row"], best["column"]
+        np.testing.assert_array_equal(record.arrays["image/conv1"][place][top : top + 5, left : left + 5], patch)
     figures = record.overview()
     assert list(figures) == ["templates-conv1", "kernels-conv1", "kernels-conv2"]
     for figure in figures.values():
@@ -194,7 +194,7 @@ def test_ranks_are_those_before_the_clip_and_patches_reach_beyond_the_border(ran
     (facts,) = record.facts["strongest"]["conv"]
     assert [each["image"] for each in facts["patches"]][:2] == ["array[0]", "array[2]"]
     assert facts["patches"][0]["response"] == pytest.approx(100 * 0.9, rel=1e-5)
-    assert facts["patches"][0]["field"] == [[0, 2], [3, 5]]
+    assert record.facts["field"]["conv"] == [[-1, 1, 3], [-1, 1, 3]]
     patch = record.arrays["patch/conv"][0, 0]
     # The corner's neighbours lie outside: they are grey.
     np.testing.assert_array_equal(patch[0], 0.5)
