@@ -84,5 +84,5 @@ def number(value: float) -> str:
 
 
 def percent(share: float) -> str:
-    """A share: "38%", or "0.7%" below 10%."""
-    return f"{100 * share:.0f}%" if share >= 0.0995 or share == 0 else f"{100 * share:.1f}%"
+    """A share: "38%", and with two digits below a tenth: "0.7%"."""
+    return f"{100 * share:.0f}%" if share >= 0.0995 else f"{100 * share:.2g}%".replace("-", "−")

@@ -56,7 +56,8 @@ def steps(analyses: Sequence[Analysis], classifier: Classifier, images: int, *, 
     found = []
     for analysis in analyses:
         options = analysis.quick if quick else {}
-        count = images if "images" in analysis.inputs else 0
+        # Those of the model alone that take objectives show the classes of the images.
+        count = images if {"images", "objectives"} & set(analysis.inputs) else 0
         passes = _passes(analysis, classifier, options)
         found.append(Step(analysis, options, count, None if passes is None else passes * max(count, 1)))
     return sorted(found, key=lambda step: math.inf if step.passes is None else step.passes)

@@ -501,10 +501,9 @@ def print_several(several: Several, request: Request, *, notes: bool = True) -> 
     _print_notes_of(
         [analysis for analysis in analyses if notes and analysis.name in done], [outcomes[name] for name in done]
     )
-    # Of several images there is no room for what was found for each.
-    found = {outcome.folder.name: outcome.findings[0] for outcome in explained if outcome.images == 1}
-    last = ["Finding"] if failed or any(found.values()) else []
-    table = Table(Column("Analysis", no_wrap=True), "Outcome", Column("Seconds", justify="right"), *last)
+    table = Table(
+        Column("Analysis", no_wrap=True), "Outcome", Column("Seconds", justify="right"), *(["Why"] if failed else [])
+    )
     for analysis in analyses:
         if analysis.name in failed:
             table.add_row(analysis.name, Text("failed", style="red"), "", terminal.plain(failed[analysis.name]))
@@ -517,9 +516,12 @@ def print_several(several: Several, request: Request, *, notes: bool = True) -> 
             analysis.name,
             words if outcome.parts else "done already",
             f"{outcome.seconds:.1f}",
-            *(terminal.plain(found.get(analysis.name) or "") for _ in last),
         )
     terminal.out().print(table)
+    for outcome in explained:
+        # Of several images there is no room for what was found for each.
+        if outcome.images == 1 and outcome.findings[0] is not None:
+            terminal.say(f"{outcome.folder.name}: {outcome.findings[0]}")
     if done:
         terminal.say(f"Wrote the pictures and numbers to {request.out}/ANALYSIS")
     several.check()

@@ -86,6 +86,8 @@ def redraw(
     dpi: int = 130,
     unsigned: str | None = None,
     signed: str | None = None,
+    contours: bool = False,
+    regions: int | None = None,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> list[Path]:
     """Draws the pictures of a result again, in the place of the earlier ones; the numbers stay as they are. Needs no Keras.
@@ -96,13 +98,16 @@ def redraw(
         dpi: The pictures' pixels per inch, from 20 to 1200.
         unsigned: Colours of maps that start at 0: the name of a colormap of Matplotlib. None for the usual ones.
         signed: Colours of signed maps, likewise.
+        contours: Whether a line surrounds the strongest tenth of the pixels of maps that lie over an image.
+        regions: The side in pixels of the squares over which maps of gradients and attributions are summed up where they lie
+            over an image. None for what suits the image.
         progress: Called with how many pictures are drawn, and of how many.
 
     Returns:
         The paths of the pictures.
 
     Raises:
-        UsageError: There is no such folder, format or colormap, or the analysis is not installed.
+        UsageError: There is no such folder, format or colormap, the regions have no pixel, or the analysis is not installed.
         OutputError: The folder holds no result that cnnexplain wrote, or a damaged one, or can't be written.
         PluginError: The analysis can't draw what was saved.
     """
@@ -113,6 +118,7 @@ def redraw(
     from cnnexplain import draw, page, thumbnails
 
     colours = draw.Palette(unsigned or draw.DEFAULT.unsigned, signed or draw.DEFAULT.signed)
+    style = draw.Style(colours, contours, regions)
     ours = set(report.check_folder(folder))
     parts = _parts(folder, result)
     drawn = [*(image["picture"] for _, part in parts for image in part["images"]), *result["overview"]]
@@ -122,7 +128,7 @@ def redraw(
     done = itertools.count(1)
     renamed: dict[str, str] = {}
     small: dict[str, dict[str, Any]] = {}
-    with files.staging(folder) as staged, draw.drawn_with(colours):
+    with files.staging(folder) as staged, draw.drawn_with(style):
         for part_name, part in parts:
             record = _record(folder, analysis, result, part)
             # What belongs to no image was drawn with the first part.

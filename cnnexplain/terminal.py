@@ -65,7 +65,7 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 def show(shown: Table) -> None:
     """Prints a table; where that is too wide, each row as a line, which is not broken, so that it can be copied."""
     console = out()
-    if console.measure(shown).maximum <= console.width:
+    if console.measure(shown, options=console.options.update(max_width=10_000)).maximum <= console.width:
         console.print(shown)
         return
     for cells in zip(*(column.cells for column in shown.columns), strict=True):

@@ -137,6 +137,7 @@ def cnnexplain_analyses() -> list[Analysis]:
             note=NOTE,
             reading=READING,
             maps={"logit_drop": "logits", "second_logit_drop": "logits", "probability_drop": "probability"},
+            trial={"compare": "blur"},
             passes=passes,
             finding=finding,
         )

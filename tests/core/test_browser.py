@@ -482,6 +482,7 @@ def test_without_a_script_every_picture_is_there(browser, report):
 
 NAMES = ("b 10.png", "b 9.png", f"{pages.HOSTILE}.png", "a.png", "b 11.png", "c.png", "d#%41.png", "e.png")
 PREDICTED = (2, 0, 1, 1, 2, 1, 1, 1)
+LABELS = ("cat", f"dog{pages.HOSTILE}", "owl")
 SURE = (0.5, 0.75, 0.25, 0.625, 0.875, 0.0625, 0.125, 0.1875)
 
 
@@ -489,7 +490,7 @@ SURE = (0.5, 0.75, 0.25, 0.625, 0.875, 0.0625, 0.125, 0.1875)
 def sheet(tmp_path_factory):
     """The page of a folder with the result for eight images."""
     made = pages.analysis(finding=lambda record, index: f"It is number {index}.{pages.HOSTILE}")
-    record = pages.record(NAMES, made=made)
+    record = pages.record(NAMES, made=made, labels=LABELS)
     explained = tuple(
         replace(each, prediction=index, target=index, probability=sure)
         for each, index, sure in zip(record.explained, PREDICTED, SURE, strict=True)
@@ -525,7 +526,7 @@ def test_a_contact_sheet_sorts_and_filters(browser, sheet):
     for words, places in expected.items():
         choose(browser, ".order", words)
         assert order(browser) == places, words
-    choose(browser, "select.class", "dog (5)")
+    choose(browser, "select.class", f"{LABELS[1]} (5)")
     assert order(browser) == [2, 3, 5, 6, 7]
     assert text(browser, ".chooser output") == ["5 of 8"]
     choose(browser, "select.class", "all of them")
@@ -577,6 +578,7 @@ def test_a_contact_sheet_is_a_list_without_a_script(browser, sheet):
         assert not find(browser, ".chooser")[0].is_displayed()
     finally:
         browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+    show(browser, sheet)
     assert browser.execute_script("return document.documentElement.scrollWidth <= 390")
 
 

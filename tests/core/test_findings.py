@@ -54,7 +54,9 @@ def test_numbers_have_three_digits_and_a_minus_sign(value, words):
     assert findings.number(value) == words
 
 
-@pytest.mark.parametrize(("share", "words"), [(0.384, "38%"), (0.007, "0.7%"), (0, "0%"), (1, "100%"), (0.0996, "10%")])
+@pytest.mark.parametrize(
+    ("share", "words"), [(0.384, "38%"), (0.007, "0.7%"), (0, "0%"), (1, "100%"), (0.0996, "10%"), (0.0123, "1.2%")]
+)
 def test_shares(share, words):
     assert findings.percent(share) == words
 

@@ -169,7 +169,9 @@ def test_what_is_untrusted_stays_text():
     record = pages.record(
         [f"one{word}.png"],
         word=word,
-        made=pages.analysis(paper=f"Nobody{word} 2026", word=word, maps={f"map{word}": f"volts{word}"}),
+        made=pages.analysis(
+            paper=f"Nobody{word} 2026", word=word, maps={f"map{word}": f"volts{word}"}, finding=lambda *_: f"found{word}"
+        ),
         arrays={f"map{word}": np.ones((1, pages.HEIGHT, pages.WIDTH), np.float32)},
         options={"depth": f"4{word}"},
         facts={f"fact{word}": [{f"key{word}": [word]}]},
@@ -180,7 +182,9 @@ def test_what_is_untrusted_stays_text():
         targets=[2],
     )
     classifier = pages.Stand(labels=labels)
-    html = made(record, classifier=classifier, command=f"cnnexplain {word}", failed={"bad": f"failed{word}"})
+    html = made(
+        record, classifier=classifier, command=f"cnnexplain {word}", failed={"bad": f"failed{word}"}, pending=[f"late{word}"]
+    )
     plain = made(pages.record())
     read, other = Read(html), Read(plain)
     assert len(read.all("script")) == len(other.all("script")) == 3
@@ -200,6 +204,8 @@ def test_what_is_untrusted_stays_text():
         "maker",
         "failed",
         "volts",
+        "found",
+        "late",
     ):
         assert before + word in read.text, before
     assert any(word in each["alt"] for each in read.all("img"))
