@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnexplain import draw
+from cnnexplain import findings
 from cnnexplain.plugin import Panel
 
 if TYPE_CHECKING:
@@ -55,12 +55,12 @@ def finding(record: Record, index: int) -> str:
     layers = [each for each in record.facts["layers"][index] if each["shown"] and each["contribution"] is not None]
     if not layers:
         return "None of the layers shown has feature maps on which the score depends."
-    facts, explained = layers[-1], record.explained[index]
+    facts = layers[-1]
     contributions = record.arrays[f"contribution/{facts['name']}"][index]
     best, count = int(contributions.argmax()), len(contributions)
-    what = explained.objective or (record.labels[explained.prediction if explained.target is None else explained.target])
-    dead = f"{facts['dead'] or 'none'} of {count} maps {'is' if facts['dead'] == 1 else 'are'} dead"
+    some = f"none of the {count} maps" if not facts["dead"] else f"{facts['dead']} of {count} maps"
+    share = f"{contributions[best]:+.2f} of {record.facts['value'][index]:.2f}".replace("-", "−")
     return (
-        f"At {facts['name']} map {best} contributes most to {draw.named(record, what)}: "
-        f"{contributions[best]:+.2f} of {record.facts['value'][index]:.2f} (activation × gradient); {dead}."
-    ).replace("-", "−")
+        f"At {facts['name']} map {best} contributes most to the score of {findings.target(record, index)}: {share} "
+        f"(activation × gradient); {some} {'are' if facts['dead'] > 1 else 'is'} dead."
+    )
