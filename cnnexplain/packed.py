@@ -10,15 +10,15 @@ import numpy as np
 from cnnexplain.arrays import Array
 from cnnexplain.templates import encoded
 
-FINE, COARSE, PAINT = 16, 12, 8
-"""Bits that a map's range is divided by: 16, 12 for grain, which can't be packed, 8 for what is only seen."""
+FINE, COARSE, PAINT = 16, 10, 8
+"""Bits that a map's range is divided by: 16, 10 for grain, which can't be packed, 8 for what is only seen."""
 
 GRAIN, SMALL = 0.7, 12_000
 """The bytes of a pixel from which on a packed map is grain, and the bytes of a map up to which it doesn't matter."""
 
 
 def packed(values: Array) -> dict[str, Any]:
-    """A map (H, W) rounded to 16 bits of its range, or to 12 where it is grain that would fill a page.
+    """A map (H, W) rounded to 16 bits of its range, or to 10 where it is grain that would fill a page.
 
     Args:
         values: Finite numbers.

@@ -48,8 +48,10 @@ SHOWN = 3
 """How many images of a record a notebook shows."""
 
 
-MOST, BESIDE_MAPS = 40_000, 24_000
-"""Bytes that a picture takes in a page, and one of an analysis whose maps the page shows too; the files have all of it."""
+MOST, BESIDE_MAPS, OVERVIEW = 40_000, 20_000, 26_000
+"""Bytes that a picture of an image takes in a page, one of an analysis whose maps the page shows too, and one of an overview.
+
+The files have all of it."""
 
 SMOOTH = 64
 """Images whose longer side has fewer pixels are kept without loss."""
@@ -93,7 +95,7 @@ def compacted(record: Record, pictures: Sequence[bytes], overview: Mapping[str, 
     return Drawn(
         record,
         [_compact(picture, most) for picture in pictures],
-        {title: _compact(picture, MOST) for title, picture in overview.items()},
+        {title: _compact(picture, OVERVIEW) for title, picture in overview.items()},
         [{name: packed.packed(record.arrays[name][index]) for name in maps} for index in range(len(record))],
         [_painted(record, index) for index in range(len(record))],
         [panels.encoded(record, index) for index in range(len(record))],

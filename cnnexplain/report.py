@@ -133,7 +133,8 @@ class Writer:
             number = len(self._result.get("parts", [])) + 1
             arrays, part = (ARRAYS, RESULT) if whole else (f"arrays-{number:05}.npz", f"result-{number:05}.json")
             stem = "thumbnails" if whole else f"thumbnails-{number:05}"
-            small = thumbnails.write(record, staged, stem) if len(record) else None
+            # The page of one image needs no small picture of it.
+            small = thumbnails.write(record, staged, stem) if len(record) and len(self._sources) > 1 else None
             sheets = [] if small is None else small["files"]
             names = [*pictures, arrays, *sheets, *([] if whole else [part]), INDEX, RESULT]
             refuse_foreign(self.folder, names, self._ours)

@@ -124,7 +124,8 @@ def redraw(
     drawn = [*(image["picture"] for _, part in parts for image in part["images"]), *result["overview"]]
     kept = {suffix for name in drawn if (suffix := Path(name).suffix[1:]) in FORMATS}
     pictures = replace(asked, format=kept.pop()) if format is None and len(kept) == 1 else asked
-    total = len(result["overview"]) + sum(len(part["images"]) for _, part in parts)
+    count = sum(len(part["images"]) for _, part in parts)
+    total = len(result["overview"]) + count
     done = itertools.count(1)
     renamed: dict[str, str] = {}
     small: dict[str, dict[str, Any]] = {}
@@ -138,7 +139,7 @@ def redraw(
             if len(overview) != len(titles) or not ours.issuperset([part_name, *names]):
                 raise _damaged(folder, "its pictures are others than were written")
             images = (_drawn(folder, record, partial(record.figure, index)) for index in range(len(record)))
-            if len(record):
+            if len(record) and count > 1:
                 stem = "thumbnails" + Path(part_name).stem.removeprefix("result")
                 small[part_name] = _drawn(folder, record, partial(thumbnails.write, record, staged, stem))
             for name, figure in zip(names, itertools.chain(images, overview.values()), strict=True):
@@ -159,7 +160,6 @@ def redraw(
             report.write_json(staged / name, content)
         index = [report.INDEX] if report.INDEX in ours else []
         for name in index:
-            count = sum(len(part["images"]) for _, part in parts)
             page.write_index(staged / name, analysis, written[report.RESULT], (written[part] for part, _ in parts), count)
         gone = set(renamed) - set(renamed.values())
         report.replace_files(staged, folder, [*renamed.values(), *sheets, *index, *written], result, ours, gone)

@@ -23,7 +23,7 @@ MARK = "<!-- cnnexplain report 1 -->"
 PARTS = {"page.css": ("page.css", "panels.css"), "page.js": ("page.js", "panels.js")}
 """Files that stand in a page as one."""
 
-LISTED = 100
+LISTED = 25
 """How many entries of a long fact are shown before the rest are counted."""
 
 

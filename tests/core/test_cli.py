@@ -27,7 +27,6 @@ def test_a_run_without_images_explains_the_sample_digit(cli, tmp_path):
         "index.html",
         "mnist-test-42.png",
         "result.json",
-        "thumbnails.webp",
     ]
     result = json.loads((folder / "result.json").read_text())
     assert (result["images"][0]["prediction"], result["images"][0]["target"]) == ("4", "4")

@@ -102,10 +102,10 @@ def test_a_packed_map_is_within_half_a_step_and_zero_stays_zero(values):
     assert (found[values == 0] == 0).all()
 
 
-def test_a_map_of_grain_takes_12_bits(random):
+def test_a_map_of_grain_takes_10_bits(random):
     values = random.normal(0, 1, (160, 160))
     each = packed.packed(values)
-    assert each["step"] == pytest.approx(np.ptp(values) / (2**12 - 2))
+    assert each["step"] == pytest.approx(np.ptp(values) / (2**10 - 2))
     np.testing.assert_allclose(pages.unpacked(each, 160, 160), values, rtol=0, atol=0.501 * each["step"])
     smooth = np.outer(np.linspace(-1, 1, 160), np.linspace(0, 1, 160) ** 2)
     assert packed.packed(smooth)["step"] == pytest.approx(2 / (2**16 - 2))

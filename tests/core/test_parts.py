@@ -328,7 +328,6 @@ def test_what_another_program_wrote_is_never_touched(cli, small, tmp_path):
         "mnist-test-3.png",
         "notes.txt",
         "result.json",
-        "thumbnails.webp",
     ]
     (folder / "mnist-test-9.png").write_text("mine")
     code, _, err = cli("run", "saliency", *SEVEN)

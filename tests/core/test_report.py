@@ -1,5 +1,6 @@
 """A record → a folder, at once or not at all."""
 
+import io
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ from PIL import Image
 import cnnexplain as cx
 from cnnexplain import draw, files
 from cnnexplain.errors import OutputError
+from cnnexplain.pictures import compact
 from cnnexplain.report import picture_names
 
 
@@ -69,7 +71,6 @@ def test_a_new_result_replaces_the_old_one_and_nothing_else(record, lenet, tmp_p
         "mnist-test-3.png",
         "notes.txt",
         "result.json",
-        "thumbnails.webp",
     ]
     assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
 
@@ -96,7 +97,6 @@ def test_a_file_that_would_be_overwritten_unasked_stops_it(record, lenet, tmp_pa
         "mnist-test-3.png",
         "mnist-test-7.png",
         "result.json",
-        "thumbnails.webp",
     ]
 
 
@@ -300,3 +300,18 @@ def test_names_and_labels_from_outside_are_drawn_as_they_are(record, tmp_path):
 )
 def test_a_probability_is_never_rounded_to_certainty(probability, words):
     assert draw.percent(probability) == words
+
+
+@pytest.mark.parametrize("most", [3_000, 60_000, 400_000])
+def test_a_picture_is_made_as_good_as_its_bytes_allow(random, most):
+    grain = Image.fromarray(random.integers(0, 255, (100, 600, 3), np.uint8)).resize((1800, 300))
+    written = compact(grain, most)
+    with Image.open(io.BytesIO(written)) as picture:
+        assert picture.format == "WEBP"
+        assert picture.height == pytest.approx(picture.width / 6, abs=0.6)
+        # There is an end to it.
+        assert (picture.width == 600) == (most == 3_000)
+        assert len(written) <= most or most == 3_000
+    plain = Image.new("RGB", (90, 30), (1, 2, 3))
+    with Image.open(io.BytesIO(compact(plain, most))) as picture:
+        np.testing.assert_array_equal(np.asarray(picture.convert("RGB")), np.asarray(plain))
