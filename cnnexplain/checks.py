@@ -274,6 +274,13 @@ def _finding(candidate: Candidate) -> None:
             raise PluginError(f"finding() returned {sentence!r}; expected a sentence in one line, with a full stop.")
 
 
+def _panels(candidate: Candidate) -> None:
+    record = candidate.record
+    for index in range(len(record)):
+        if not record.panels(index):
+            raise PluginError(f"panels() returned none for image {index}; expected at least one Panel.")
+
+
 def _passes(candidate: Candidate) -> None:
     analysis = candidate.analysis
     assert analysis.passes is not None
@@ -427,6 +434,13 @@ CHECKS = (
         _finding,
         ("results",),
         lambda analysis: analysis.finding is not None,
+    ),
+    Check(
+        "panels",
+        "it gives small maps of every image",
+        _panels,
+        ("results",),
+        lambda analysis: analysis.panels is not None,
     ),
     Check(
         "passes",

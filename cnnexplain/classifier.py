@@ -81,6 +81,23 @@ class Layer:
         return len(self.shape) == 3
 
 
+@dataclass(frozen=True)
+class Convolution:
+    """A convolution of a model.
+
+    Args:
+        inner: The Keras layer, whose weights are its kernels; it is the model's own and not to be changed.
+        layer: What it puts out.
+        normalized: The same after the batch normalization that follows alone; the layer itself where none does.
+        activated: The same after the activation too, where one follows alone.
+    """
+
+    inner: Any
+    layer: Layer
+    normalized: Layer
+    activated: Layer
+
+
 class Classifier:
     """A Keras image classifier, ready to be explained. Made by `cnnexplain.load`.
 
@@ -281,6 +298,61 @@ class Classifier:
         values, gradient = self._batched(lambda x, output, *others: pull(output, x, *others), images, outputs, *weights)
         return values, outputs, gradient
 
+    def layer_gradients(
+        self, images: Array, names: Sequence[str], targets: Integers | Sequence[Objective]
+    ) -> tuple[Floats, dict[str, Floats]]:
+        """∂S_c/∂A for several layers at once, all from one backward pass.
+
+        Args:
+            images: (N, H, W, C) in the model's input range.
+            names: The layers.
+            targets: As in `gradient`.
+
+        Returns:
+            The values of the targets (N,), and by layer the gradients (N, *shape of the layer), as `layer_gradient` gives
+            them. Layers that the targets don't depend on, such as a softmax after the scores, are left out.
+
+        Raises:
+            UsageError: There is no such layer.
+        """
+        seen, weights = self._weights(images, _as_objectives(targets))
+        wanted = dict.fromkeys(self.layer(name).name for name in names)
+        kept = tuple(name for name in wanted if self._twin.tail(name, seen) is not None)
+        if not kept:
+            return self.values(images, _as_objectives(targets)), {}
+        shapes = {name: self.layer(name).shape for name in kept}
+        *ends, total = itertools.accumulate(math.prod(shape) for shape in shapes.values())
+
+        def build() -> Callable[..., list[Array]]:
+            def shifted(tensor: Any, output: Any, shifts: Mapping[int, Any]) -> Any:
+                shift = shifts.get(id(tensor))
+                return output if shift is None else output + keras.ops.cast(shift, output.dtype)
+
+            # The gradient with respect to a number is that with respect to what is added to it, which is zero.
+            def value(flat: Any, x: Any, *weights: Any) -> Any:
+                parts = keras.ops.split(flat, ends, axis=1) if ends else [flat]
+                shifts = {
+                    id(self._twin.tensors[name]): keras.ops.reshape(part, (-1, *shapes[name]))
+                    for name, part in zip(kept, parts, strict=True)
+                }
+                outputs = self._twin.function(
+                    seen, lambda call: lambda *args, **kwargs: shifted(call.output, call.function(*args, **kwargs), shifts)
+                )(shifted(self._twin.input, x, shifts))
+                return sum(_product(output, weight) for output, weight in zip(outputs, weights, strict=True))
+
+            seeds = [weight.shape[1:] for weight in weights]
+            return backend.current().gradient(value, [(total,), self._shape, *seeds], self.model.variables)
+
+        pull = self._compiled(("layer gradients", *kept, "of", *seen), build)
+
+        def from_zero(x: Array, *weights: Array) -> list[Array]:
+            values, slopes = pull(np.zeros((len(x), total), np.float32), x, *weights)
+            parts = np.split(slopes, ends, axis=1)
+            return [values, *(part.reshape(-1, *shape) for part, shape in zip(parts, shapes.values(), strict=True))]
+
+        values, *gradients = self._batched(from_zero, images, *weights)
+        return values, dict(zip(kept, gradients, strict=True))
+
     def project(self, images: Array, name: str, seeds: Floats, rule: str) -> Floats:
         """Signals at a layer brought down to the pixels, the ReLUs on the way passing them by a rule.
 
@@ -406,15 +478,23 @@ class Classifier:
     @cached_property
     def convolutions(self) -> tuple[Layer, ...]:
         """For each convolution what it puts out after its batch normalization and activation, where these follow alone."""
+        return tuple(each.activated for each in self.filters)
+
+    @cached_property
+    def filters(self) -> tuple[Convolution, ...]:
+        """The convolutions, with what they put out; one that is used twice stands there twice."""
         found = []
         names = {id(self._twin.tensors[name]): name for name in self._twin.names}
         for call in self._twin.calls:
             if not isinstance(call.inner, CONVOLUTIONS) or id(call.output) not in names:
                 continue
-            output = call.output
+            output = normalized = call.output
             while len(after := self._twin.consumers(output)) == 1 and type(after[0].inner).__name__ in AFTER:
+                if output is normalized and isinstance(after[0].inner, keras.layers.BatchNormalization):
+                    normalized = after[0].output
                 output = after[0].output
-            found.append(self.layer(names[id(output)]))
+            layers = (self.layer(names[id(tensor)]) for tensor in (call.output, normalized, output))
+            found.append(Convolution(call.inner, *layers))
         return tuple(found)
 
     @cached_property

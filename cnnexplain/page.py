@@ -21,7 +21,7 @@ import matplotlib as mpl
 import numpy as np
 from PIL import Image
 
-from cnnexplain import __version__, draw, files, packed, stream, templates, thumbnails
+from cnnexplain import __version__, draw, files, packed, panels, stream, templates, thumbnails
 from cnnexplain.errors import OutputError, UsageError
 from cnnexplain.images import Source
 from cnnexplain.pictures import compact
@@ -66,6 +66,7 @@ class Drawn:
         overview: Of what belongs to no single image, by title.
         maps: Of each image by name, as `packed` makes them.
         painted: Of each image what its main map is painted from, where that is another than the map, and its limit.
+        panels: Of each image, as `panels` makes them.
     """
 
     record: Record
@@ -73,6 +74,7 @@ class Drawn:
     overview: Mapping[str, bytes]
     maps: Sequence[Mapping[str, Mapping[str, Any]]]
     painted: Sequence[Mapping[str, Any] | None]
+    panels: Sequence[Sequence[Mapping[str, Any]]]
 
 
 def drawn(record: Record) -> Drawn:
@@ -95,6 +97,7 @@ def compacted(record: Record, pictures: Sequence[bytes], overview: Mapping[str, 
         {title: _compact(picture, OVERVIEW) for title, picture in overview.items()},
         [{name: packed.packed(record.arrays[name][index]) for name in maps} for index in range(len(record))],
         [_painted(record, index) for index in range(len(record))],
+        [panels.encoded(record, index) for index in range(len(record))],
     )
 
 
@@ -351,6 +354,7 @@ def _entry(each: Drawn, index: int, methods: Sequence[dict[str, Any]]) -> dict[s
         "finding": record.finding(index),
         "picture": _data(each.pictures[index]),
         "mapped": bool(_present(record)),
+        "panels": each.panels[index],
         "facts": facts,
     }
 

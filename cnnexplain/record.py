@@ -13,7 +13,7 @@ import numpy as np
 from cnnexplain.arrays import Array, Floats
 from cnnexplain.errors import PluginError, failure
 from cnnexplain.images import Source
-from cnnexplain.plugin import Analysis
+from cnnexplain.plugin import Analysis, Panel
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -160,6 +160,31 @@ class Record:
                 f"numbers of shape {values.shape}."
             )
         return shown
+
+    def panels(self, index: int = 0) -> list[Panel]:
+        """The small maps of image `index`, such as those of each layer; none where the analysis has none.
+
+        Raises:
+            IndexError: There is no such image.
+            PluginError: The analysis can't give them, or gives something else.
+        """
+        give = self.analysis.panels
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"The record has {len(self)} images; got index {index}.")
+        if give is None:
+            return []
+        found = self._called("panels", give, lambda: give(self, index % len(self)))
+        if not isinstance(found, list | tuple) or not all(isinstance(each, Panel) for each in found):
+            raise PluginError(f"panels() of '{self.analysis.name}' returned {found!r:.80}; expected a list of Panel.")
+        for panel in found:
+            maps, count = np.asarray(panel.maps), len(panel.names)
+            told = count if panel.values is None else len(panel.values)
+            if maps.ndim != 3 or not maps.size or len(maps) != count or told != count or not np.isfinite(maps).all():
+                raise PluginError(
+                    f"panels() of '{self.analysis.name}' gave {count} names and {told} values for maps of shape "
+                    f"{maps.shape} in '{panel.title}'; expected one of each for every map (K, h, w) of finite numbers."
+                )
+        return list(found)
 
     def _called(self, name: str, function: Callable[..., Any], call: Callable[[], Made]) -> Made:
         try:

@@ -20,6 +20,9 @@ from cnnexplain import __version__, draw
 MARK = "<!-- cnnexplain report 1 -->"
 """What a report says of itself in its second line, by which it is known to be ours."""
 
+PARTS = {"page.css": ("page.css", "panels.css"), "page.js": ("page.js", "panels.js")}
+"""Files that stand in a page as one."""
+
 LISTED = 25
 """How many entries of a long fact are shown before the rest are counted."""
 
@@ -118,7 +121,8 @@ def _environment() -> jinja2.Environment:
 
 @cache
 def _asset(name: str) -> str:
-    return (resources.files("cnnexplain") / "pages" / name).read_text(encoding="utf-8").strip()
+    pages = resources.files("cnnexplain") / "pages"
+    return "\n".join((pages / part).read_text(encoding="utf-8").strip() for part in PARTS.get(name, (name,)))
 
 
 def _hash(text: str) -> str:

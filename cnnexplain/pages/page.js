@@ -231,4 +231,7 @@
     waiting = true;
     requestAnimationFrame(mark);
   }, { passive: true });
+
+  // For panels.js.
+  globalThis.cnnexplain = { words, colours };
 })();

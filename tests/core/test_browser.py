@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 
 import cnnexplain as cx
-from cnnexplain import draw, packed
+from cnnexplain import draw, packed, panels
+from cnnexplain.plugin import Panel
 from cnnexplain.preprocess import Preprocess
 
 SWITCHES = (
@@ -209,6 +210,50 @@ def test_what_is_further_is_a_click_away(opened):
     assert picture.is_displayed()
     top = opened.execute_script("return document.getElementById('image-1-1').getBoundingClientRect().top")
     assert 0 <= top < 450
+
+
+def test_a_small_map_is_enlarged_by_a_click_and_its_points_tell_what_they_see(opened, tmp_path):
+    from selenium.webdriver import Keys
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    word = pages.HOSTILE
+    maps = np.random.default_rng(2).normal(0, 3, (5, 3, 4)).astype(np.float32)
+    names = [f"{number}{word}" for number in range(5)]
+    # Each place sees 2 of the 6 rows, from row −1 on and 2 apart, and 3 of the 8 columns.
+    sheet = Panel(f"five{word}", maps, names, "volts", [2.346, -1, 0, 1e-5, 3], "amperes", 2, [[-1, 2, 2], [0, 2, 3]])
+    made = pages.analysis(maps={}, panels=lambda record, index: [sheet])
+    path = cx.write_report(tmp_path / "panels.html", pages.Stand(), [pages.record(made=made)])
+    still(opened)
+    show(opened, path)
+    WebDriverWait(opened, 20).until(lambda browser: find(browser, ".thumbs button"))
+    assert not find(opened, ".picture")[0].is_displayed()
+    first, second = find(opened, ".thumbs button")
+    assert first.text.split("\n")[-1] == "+2.35"
+    assert first.get_attribute("aria-label") == f"map 0{word} +2.35 amperes: enlarge"
+    second.click()
+    assert find(opened, ".zoom")[0].is_displayed()
+    assert text(opened, ".zoom h4") == [f"map 1{word} · −1 amperes · five{word}"]
+    # A map's values are known to a 63rd of its range.
+    step = float(np.ptp(maps[1])) / panels.LEVELS
+    find(opened, ".zoom canvas")[0].send_keys(Keys.ARROW_UP, Keys.ARROW_UP, Keys.ARROW_UP, Keys.ARROW_LEFT)
+    (said,) = text(opened, ".zoom output")
+    place, _, value = said.partition(": ")
+    assert place == "Row 0, column 1"
+    assert float(value.split()[0].replace("−", "-")) == pytest.approx(maps[1, 0, 1], abs=1.5 * step)
+    assert said.endswith(" volts; sees rows 0 to 0, columns 2 to 4.")
+    style = "const s = document.querySelectorAll('.zoom .frame')[1].style; return [s.top, s.left, s.height, s.width]"
+    found = [float(side.strip("%")) for side in opened.execute_script(style)]
+    assert found == pytest.approx([0, 100 * 2 / 8, 100 / 6, 100 * 3 / 8], abs=1e-2)
+    find(opened, ".zoom .after")[0].click()
+    assert text(opened, ".zoom h4")[0].startswith("map 0")
+    find(opened, ".zoom .shut")[0].click()
+    assert not find(opened, ".zoom")[0].is_displayed()
+    find(opened, ".strip > summary")[0].click()
+    WebDriverWait(opened, 20).until(lambda browser: len(find(browser, ".thumbs button")) == 5)
+    assert opened.get_log("browser") == []
+    assert opened.execute_script("return window.hacked") is None
+    resize(opened, 360)
+    assert opened.execute_script("return document.documentElement.scrollWidth") <= 360
 
 
 def test_the_contents_stand_beside_the_page_or_fold_on_a_telephone(opened):

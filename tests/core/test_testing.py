@@ -12,7 +12,7 @@ import pytest
 from cnnexplain import checks, registry, specimens, testing
 from cnnexplain.errors import PluginError, UsageError
 from cnnexplain.options import INPUTS
-from cnnexplain.plugin import Analysis, Option, Result
+from cnnexplain.plugin import Analysis, Option, Panel, Result
 from cnnexplain.registry import Offers, Plugin, Registry
 
 made = functools.cache(specimens.made)
@@ -52,6 +52,7 @@ FIELDS = {
     "maps": {"map": "logits"},
     "passes": lambda classifier, options: 2,
     "finding": lambda record, index: f"The largest value is {record.arrays['map'][index].max():.3g}.",
+    "panels": lambda record, index: [Panel("map", record.arrays["map"][index : index + 1], ["0"], "logits")],
 }
 
 
@@ -202,6 +203,7 @@ BROKEN = {
         "finding",
         "finding() of 'probe' failed: KeyError",
     ),
+    "no panels": ({"panels": lambda record, index: []}, "panels", "panels() returned none for image 0"),
     "no passes": ({"passes": lambda classifier, options: 0}, "passes", "passes() returned 0 for the options {}"),
     "passes failed": ({"passes": lambda classifier, options: options["parts"]}, "passes", "passes() failed: KeyError"),
     "0 / 0": ({"draw": draw_scaled}, "plain", "invalid value encountered in divide"),
