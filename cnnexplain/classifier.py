@@ -16,14 +16,14 @@ from typing import Any, Literal, TypeVar
 import keras
 import numpy as np
 
-from cnnexplain import backend, twin
+from cnnexplain import backend, rules, twin
+from cnnexplain.activations import KINDS, unclipped
 from cnnexplain.arrays import Array, Floats, Integers
 from cnnexplain.errors import ModelError, UsageError, suggest
 from cnnexplain.geometry import Field, receptive_field
 from cnnexplain.images import wrong_shape
 from cnnexplain.objectives import Logit, Objective
 from cnnexplain.preprocess import Colour, Preprocess
-from cnnexplain.rules import ruled
 from cnnexplain.stages import stage_ends
 
 LENET = "cnnexplain_lenet"
@@ -48,10 +48,7 @@ CONVOLUTIONS = (
     keras.layers.SeparableConv2D,
     keras.layers.Conv2DTranspose,
 )
-AFTER = (
-    *("BatchNormalization", "Activation", "ReLU", "LeakyReLU", "PReLU", "ELU"),
-    *("Relu", "Relu6", "LeakyRelu", "Elu", "Gelu", "Selu", "Sigmoid", "Silu", "Softplus", "Tanh"),
-)
+AFTER = ("BatchNormalization", *KINDS)
 """Layers, and operations such as `keras.ops.relu`, that belong to the convolution before them."""
 
 Found = TypeVar("Found")
@@ -205,6 +202,37 @@ class Classifier:
         outputs = self._batched(self._forward(tuple(names)), images)
         return dict(zip(names, outputs, strict=True))
 
+    def unclipped(self, images: Array, names: Sequence[str]) -> dict[str, tuple[Floats, Floats]]:
+        """The outputs of layers, and by what their units can be ranked where the activation is clipped.
+
+        Of ReLU6 all that lies above 6 is the same. What it would put out without its ceiling tells which unit is the
+        strongest. The same goes for other activations with a bound, or that saturate in single precision, and for
+        max-pooling and concatenations after them.
+
+        Args:
+            images: (N, H, W, C) in the model's input range.
+            names: Of `layers`.
+
+        Returns:
+            For each name the output (N, *shape of the layer), and an array of that shape in which a unit has a larger
+            value where its activation is larger or would be without the clip. Where nothing is clipped they are the same.
+
+        Raises:
+            UsageError: The model has no such layer.
+        """
+        names = list(dict.fromkeys(self.layer(name).name for name in names))
+        whole, seconds = unclipped(self._twin, names, ranking=True)
+        wanted = (*names, *seconds.values())
+
+        def build() -> Callable[[Array], list[Array]]:
+            outputs = whole.function(wanted)
+            return backend.current().forward(
+                lambda x: [keras.ops.cast(y, "float32") for y in outputs(x)], self._shape, self.model.variables
+            )
+
+        found = dict(zip(wanted, self._batched(self._compiled(("unclipped", *wanted), build), images), strict=True))
+        return {name: (found[name], found[seconds.get(name, name)]) for name in names}
+
     def values(self, images: Array, objectives: Sequence[Objective]) -> Floats:
         """The value (N,) of each image's own objective."""
         names, weights = self._weights(images, objectives)
@@ -276,11 +304,69 @@ class Classifier:
         values, gradient = self._batched(lambda x, output, *others: pull(output, x, *others), images, outputs, *weights)
         return values, outputs, gradient
 
-    def project(self, images: Array, name: str, seeds: Floats, rule: str) -> Floats:
-        """Signals at a layer brought down to the pixels, the ReLUs on the way passing them by a rule.
+    def layer_gradients(
+        self, images: Array, names: Sequence[str], targets: Integers | Sequence[Objective]
+    ) -> tuple[Floats, dict[str, Floats]]:
+        """∂S_c/∂A for several layers at once, all from one backward pass.
 
         Args:
-            images: (N, H, W, C) in the model's input range, at which the ReLUs and the pooling stand.
+            images: (N, H, W, C) in the model's input range.
+            names: The layers.
+            targets: As in `gradient`.
+
+        Returns:
+            The values of the targets (N,), and by layer the gradients (N, *shape of the layer), as `layer_gradient` gives
+            them. Layers that the targets don't depend on, such as a softmax after the scores, are left out.
+
+        Raises:
+            UsageError: There is no such layer.
+        """
+        seen, weights = self._weights(images, _as_objectives(targets))
+        names = dict.fromkeys(self.layer(name).name for name in names)
+        kept = tuple(name for name in names if self._twin.tail(name, seen) is not None)
+        if not kept:
+            return self.values(images, _as_objectives(targets)), {}
+        shapes = {name: self.layer(name).shape for name in kept}
+        *ends, total = itertools.accumulate(math.prod(shape) for shape in shapes.values())
+
+        def build() -> Callable[..., list[Array]]:
+            def shifted(tensor: Any, output: Any, shifts: Mapping[int, Any]) -> Any:
+                shift = shifts.get(id(tensor))
+                return output if shift is None else output + keras.ops.cast(shift, output.dtype)
+
+            # The gradient with respect to a number is that with respect to what is added to it, which is zero.
+            def value(flat: Any, x: Any, *weights: Any) -> Any:
+                parts = keras.ops.split(flat, ends, axis=1) if ends else [flat]
+                shifts = {
+                    id(self._twin.tensors[name]): keras.ops.reshape(part, (-1, *shapes[name]))
+                    for name, part in zip(kept, parts, strict=True)
+                }
+                outputs = self._twin.function(
+                    seen, lambda call: lambda *args, **kwargs: shifted(call.output, call.function(*args, **kwargs), shifts)
+                )(shifted(self._twin.input, x, shifts))
+                return sum(_product(output, weight) for output, weight in zip(outputs, weights, strict=True))
+
+            seeds = [weight.shape[1:] for weight in weights]
+            return backend.current().gradient(value, [(total,), self._shape, *seeds], self.model.variables)
+
+        pull = self._compiled(("layer gradients", *kept, "of", *seen), build)
+
+        def from_zero(x: Array, *weights: Array) -> list[Array]:
+            values, slopes = pull(np.zeros((len(x), total), np.float32), x, *weights)
+            parts = np.split(slopes, ends, axis=1)
+            return [values, *(part.reshape(-1, *shape) for part, shape in zip(parts, shapes.values(), strict=True))]
+
+        values, *gradients = self._batched(from_zero, images, *weights)
+        return values, dict(zip(kept, gradients, strict=True))
+
+    def project(self, images: Array, name: str, seeds: Floats, rule: str) -> Floats:
+        """Signals at a layer brought down to the pixels, the activations on the way passing them by a rule.
+
+        A layer that ends in a clipped activation, such as ReLU6, is taken without its own clip: the strongest units are
+        those beyond it, and nothing would come down from them.
+
+        Args:
+            images: (N, H, W, C) in the model's input range, at which the activations and the pooling stand.
             name: The layer.
             seeds: (N, *shape of the layer), the signal there.
             rule: "deconvnet", "guided" or "gradient"; see `cnnexplain.rules`.
@@ -290,27 +376,27 @@ class Classifier:
 
         Raises:
             UsageError: There is no such layer or rule.
-            ModelError: A layer on the way is no ReLU and not one through which all rules agree.
+            ModelError: The rule is not defined for a layer on the way.
         """
         layer = self.layer(name)
 
         def build() -> Callable[..., list[Array]]:
-            output = ruled(self._twin, layer.name, rule)
+            output = rules.ruled(self._twin, layer.name, rule)
             return backend.current().gradient(
                 lambda x, seed: _product(output(x), seed), [self._shape, layer.shape], self.model.variables
             )
 
-        _, signal = self._batched(self._compiled((layer.name, rule), build), images, seeds)
+        _, signal = self._batched(self._compiled(("project", layer.name, rule), build), images, seeds)
         return signal
 
-    def check_rules(self, name: str) -> None:
-        """Sees that the rules for ReLUs are defined on the whole way from a layer to the pixels.
+    def describe_rule(self, name: str, rule: str) -> str:
+        """What a rule does at the activations on the way from a layer to the pixels, a phrase.
 
         Raises:
-            UsageError: There is no such layer.
-            ModelError: They are not, by the name of a layer.
+            UsageError: There is no such layer or rule.
+            ModelError: The rule is not defined for a layer on the way, which is named.
         """
-        ruled(self._twin, self.layer(name).name, "deconvnet")
+        return rules.describe(self._twin, self.layer(name).name, rule)
 
     def differentiable(
         self,

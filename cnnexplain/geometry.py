@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+from cnnexplain.activations import KINDS
 from cnnexplain.errors import ModelError
 from cnnexplain.twin import IDLE, Twin
 
@@ -90,9 +91,9 @@ LOCAL: dict[str, Callable[[Any, tuple[int, int]], tuple[Window, Window]]] = {
 
 POINTWISE = (
     *("Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract"),
-    *("Activation", "ELU", "LeakyReLU", "PReLU", "ReLU", "Dense"),
-    *("BatchNormalization", "Normalization", "Rescaling"),
-    *("Divide", "Negative", "Relu", "Relu6", "TrueDivide"),
+    *("BatchNormalization", "LayerNormalization", "Normalization", "Rescaling"),
+    *("Dense", "Divide", "Negative", "TrueDivide"),
+    *KINDS,
     *IDLE,
 )
 """Layers, and operations such as `x + y`, whose units see the same place of what they are given."""
