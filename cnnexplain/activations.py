@@ -36,7 +36,7 @@ KINDS = ("Activation", *LAYERS, *OPERATIONS)
 
 @dataclass(frozen=True)
 class Activation:
-    """The activation of a layer or operation.
+    """The activation in which a layer or operation ends.
 
     Args:
         name: What Keras calls it.
@@ -100,9 +100,8 @@ def _known(name: str, given: Callable[..., Any], function: Callable[[Any], Any])
     return Activation(name, given, function, name in ("relu", "relu6"), ceiling, unclipped, ranking)
 
 
-def _first(*args: Any, **kwargs: Any) -> Any:
-    # The one thing that an activation is given may come by name.
-    return (*args, *kwargs.values())[0]
+def _first(x: Any, *_: Any) -> Any:
+    return x
 
 
 CARRYING = ("Concatenate", "GlobalMaxPooling2D", "MaxPooling2D", "Cropping2D", *IDLE)
@@ -143,12 +142,11 @@ def unclipped(twin: Twin, names: Sequence[str], *, ranking: bool) -> tuple[Twin,
         found = activation(call)
         layer = None if found is None else found.ranking if ranking else found.unclipped
         if found is not None and layer is not None:
-            before = found.given
-            if before is _first:
-                return add(call, own := layer(), own, (_first(*call.args, **call.kwargs),), {}, tensor)
-            # The layer in two parts, as the scores before a softmax are.
-            linear = add(call, call.inner, before, (_first(*call.args, **call.kwargs),), {}, tensor)
-            return add(call, own := layer(), own, (linear,), {}, tensor)
+            before = call.sources[0]
+            if isinstance(found.given, Linear):
+                # The layer in two parts, as the scores before a softmax are.
+                before = add(call, call.inner, found.given, (before,), {}, tensor)
+            return add(call, own := layer(), own, (before,), {}, tensor)
         sources = call.sources
         if type(call.inner).__name__ not in CARRYING or all(lifted(source) is source for source in sources):
             return tensor

@@ -381,12 +381,45 @@ class Classifier:
         layer = self.layer(name)
 
         def build() -> Callable[..., list[Array]]:
-            output = rules.ruled(self._twin, layer.name, rule)
+            outputs = rules.ruled(self._twin, [layer.name], rule)
             return backend.current().gradient(
-                lambda x, seed: _product(output(x), seed), [self._shape, layer.shape], self.model.variables
+                lambda x, seed: _product(outputs(x)[0], seed), [self._shape, layer.shape], self.model.variables
             )
 
         _, signal = self._batched(self._compiled(("project", layer.name, rule), build), images, seeds)
+        return signal
+
+    def project_units(self, images: Array, names: Sequence[str], units: Integers, values: Floats, rule: str) -> Floats:
+        """Signals at single units brought down to the pixels, as `project` does, compiled once for all of the layers.
+
+        Args:
+            images: (N, H, W, C) in the model's input range, one for each unit.
+            names: The layers, all with feature maps, that the units may be of.
+            units: (N, 4): the place of the layer in `names`, and the row, the column and the feature map of the unit.
+            values: (N,), the signal there.
+            rule: As in `project`.
+
+        Returns:
+            (N, H, W, C), signed.
+
+        Raises:
+            UsageError: There is no such layer or rule.
+            ModelError: The rule is not defined for a layer on the way.
+        """
+        names = tuple(self.layer(name, maps=True).name for name in names)
+
+        def build() -> Callable[..., list[Array]]:
+            outputs = rules.ruled(self._twin, names, rule)
+
+            def value(x: Any, units: Any, values: Any) -> Any:
+                units = keras.ops.cast(units, "int32")
+                found = [_unit(output, units[:, 1:]) for output in outputs(x)]
+                return values * keras.ops.sum(keras.ops.stack(found, 1) * keras.ops.one_hot(units[:, 0], len(names)), axis=1)
+
+            return backend.current().gradient(value, [self._shape, (4,), ()], self.model.variables)
+
+        compiled = self._compiled(("project units", *names, rule), build)
+        _, signal = self._batched(compiled, images, units, values)
         return signal
 
     def describe_rule(self, name: str, rule: str) -> str:
@@ -717,6 +750,16 @@ def _product(output: Any, weights: Any) -> Any:
     """Σ output · weights, image by image."""
     products = keras.ops.cast(output, "float32") * weights
     return keras.ops.sum(keras.ops.reshape(products, (-1, math.prod(output.shape[1:]))), axis=1)
+
+
+def _unit(output: Any, place: Any) -> Any:
+    """The number of each image's feature maps (N, h, w, K) at its place (N, 3)."""
+    output = keras.ops.cast(output, "float32")
+    # Products, whose pull-back is a plain array on all backends.
+    for axis, size in enumerate(output.shape[1:]):
+        one = keras.ops.one_hot(place[:, axis], size, dtype="float32")
+        output = keras.ops.sum(output * keras.ops.reshape(one, (-1, size, *[1] * (2 - axis))), axis=1)
+    return output
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ signal for feature maps, which are never negative.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -50,20 +50,21 @@ SMOOTH = ("Multiply", "LayerNormalization", "GroupNormalization")
 """Layers that are neither linear nor activations, through which guided back-propagation passes as the gradient does."""
 
 
-def ruled(twin: Twin, name: str, rule: str) -> Callable[[Any], Any]:
-    """What maps the input to the output of layer `name`, its activations having the rule as their pull-back.
+def ruled(twin: Twin, names: Sequence[str], rule: str) -> Callable[[Any], list[Any]]:
+    """What maps the input to the outputs of some layers, their activations having the rule as their pull-back.
 
-    Where the layer itself ends in a clipped activation, its output is that without the clip, so that the strongest units,
+    Where a layer itself ends in a clipped activation, its output is that without the clip, so that the strongest units,
     which the clip makes flat, have a pull-back too.
 
     Raises:
         UsageError: There is no such rule.
         ModelError: The rule is not defined for a layer on the way.
     """
-    describe(twin, name, rule)
-    whole, seconds = unclipped(twin, [name], ranking=False)
-    outputs = whole.function([seconds.get(name, name)], None if rule == "gradient" else lambda call: _ruled(call, rule))
-    return lambda x: outputs(x)[0]
+    for name in names:
+        describe(twin, name, rule)
+    whole, seconds = unclipped(twin, names, ranking=False)
+    ends = [seconds.get(name, name) for name in names]
+    return whole.function(ends, None if rule == "gradient" else lambda call: _ruled(call, rule))
 
 
 def describe(twin: Twin, name: str, rule: str) -> str:
@@ -97,7 +98,8 @@ def _ruled(call: Call, rule: str) -> Callable[..., Any]:
     found = activation(call)
     if found is not None and (found.relu or rule == "guided"):
         passing = _passing(found.function, RULES[rule], found.ceiling) if found.relu else _positive(found.function)
-        return lambda *args, **kwargs: passing(found.given(*args, **kwargs))
+        # What an activation or layer is given may come by name.
+        return lambda *args, **kwargs: passing(found.given(*args, *kwargs.values()))
     kind = type(call.inner).__name__
     if found is None and (_linear(call) or (rule == "guided" and _keras(call) and kind in SMOOTH)):
         return call.function

@@ -72,7 +72,7 @@ def run(
         range and 0. With fewer than nine images, fewer patches. A field larger than half of the image is cut to the half
         around its middle. The fact `over_dataset` lists for each layer and map its `selectivity`, and for each of its
         patches the image, what `strongest` tells of the unit, and `inside`, by rule the share of the squared signal that
-        lies inside the patch. Without a data set of two images there is no overview.
+        lies inside the patch. Without a data set, or where it is the one image that is explained, there is no overview.
 
     Raises:
         UsageError: There is no such layer or feature map, or `maps` is neither a number nor numbers.
@@ -114,10 +114,17 @@ def draw(record: Record, index: int) -> Figure:
 
 
 def overview(record: Record) -> Mapping[str, Figure]:
-    """For each layer its feature maps, each with its nine strongest patches of the data set beside their projections."""
+    """For each layer its feature maps, each with its nine strongest patches of the data set beside their projections.
+
+    A data set of one image has no strongest ones.
+    """
     from cnnexplain_deconvnet.pictures import patches
 
-    return {f"strongest-patches-{layer}": patches(record, layer) for layer in record.facts.get("over_dataset", {})}
+    return {
+        f"strongest-patches-{layer}": patches(record, layer)
+        for layer in record.facts.get("over_dataset", {})
+        if record.arrays[f"patch/{layer}"].shape[1] > 1
+    }
 
 
 def finding(record: Record, index: int) -> str:

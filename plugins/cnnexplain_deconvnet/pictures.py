@@ -25,12 +25,18 @@ CELL, LARGE, WORDS, TITLE, GAP = 1.25, 1.7, 1.25, 0.3, 0.12
 LABEL, UNDER = 0.22, 0.12
 """Inches over the titles for the name of a row, and under a projection for the end of its scale."""
 
-PART, TINY, TILE = 3, 24, 0.5
+PART, TINY, TILE = 3, 24, 0.6
 """What is at most one part in so many of the image is shown by itself; where it is of so few pixels, in tiles of so many
 inches at most."""
 
 VISIBLE = 0.03
 """The least side of the frame that tells where a part lies, as a share of the image's longer side."""
+
+SCALE = f"{draw.PERCENTILE:g}th percentile"
+"""What the colours of a projection end at, of its magnitudes."""
+
+BOLD = 1.15
+"""How many times the width of plain letters bold ones take."""
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 """Told apart by all eyes (Okabe, Ito 2008); the frames of the parts of an image."""
@@ -82,6 +88,9 @@ def projections(record: Record, index: int) -> Figure:
             beside = draw.panel(figure, 0, row.top + LABEL, wide, tall)
             draw.image(beside, record, index)
             draw.title(beside, "input")
+            if not place:
+                value = f"{record.facts['value'][index]:.3g}".replace("-", "−")
+                draw.below(beside, f"maps: contribution\nto the score {value}")
         lefts = [left + rank * (wide + GAP) for rank in range(len(row.maps))]
         if row.form == "tiles":
             _tiles(figure, record, index, row, lefts, wide)
@@ -129,13 +138,14 @@ def _tiles(figure: Figure, record: Record, index: int, row: _Row, lefts: Sequenc
             tile.set_anchor("N")
         draw.title(tiles[0], _words(fact), side="left", room=wide, pad=3)
         if not rank:
-            draw.label(tiles[0], f"{row.layer}: {size} that each map's strongest unit sees, {_listed(row.rules)}")
+            _label(tiles[0], left, f"{row.layer}: {size} that a unit sees, and their projection ({', '.join(row.rules)})")
         _seen(tiles[0], record, index, fact["field"], rank)
         for tile, rule in zip(tiles[1:], row.rules, strict=True):
             signal = record.arrays[f"projection/{row.layer}/{rule}"][index, rank]
-            inside, here = overlap(fact["corner"], signal.shape, record.images.shape[1:3])
-            del inside
-            _signal(tile, record, signal[here])
+            _, here = overlap(fact["corner"], signal.shape, record.images.shape[1:3])
+            limit = draw.ceiling(signal[here])
+            draw.signals(tile, record, signal[here] / limit, "", bar=False)
+            draw.below(tile, f"± {limit:.2g}" if signal.any() else "no signal")
 
 
 def _panels(
@@ -151,19 +161,20 @@ def _panels(
             panel.set_anchor("N")
             draw.title(panel, _words(fact), pad=3)
         if rule is None:
-            draw.label(panels[0], f"{row.layer}: {row.crop[0]}×{row.crop[1]} pixels that each map's strongest unit sees")
+            seen = f"{row.crop[0]}×{row.crop[1]} pixels"
+            _label(panels[0], lefts[0], f"{row.layer}: {seen} that each map's strongest unit sees")
             for rank, (panel, fact) in enumerate(zip(panels, row.maps, strict=True)):
                 _seen(panel, record, index, fact["field"], rank)
             continue
-        draw.label(panels[0], f"{row.layer}, rule {rule}: projections of each map's strongest unit")
+        _label(panels[0], lefts[0], f"{row.layer}, rule {rule}: projections of each map's strongest unit")
         signals = record.arrays[f"projection/{row.layer}/{rule}"][index]
         for rank, (panel, signal, fact) in enumerate(zip(panels, signals, row.maps, strict=True)):
             _, here = overlap(fact["corner"], signal.shape, record.images.shape[1:3])
             limit = draw.ceiling(signal[here])
             shown = signal[here] if row.form == "part" else paste(signal, fact["corner"], record.images.shape[1:3])
             # Each to its own bound, since those of a row can differ a thousandfold.
-            draw.signals(panel, record, shown / limit, "signal / bound", bar=rank == len(panels) - 1)
-            draw.below(panel, f"bound {limit:.3g}" if signal.any() else "no signal")
+            draw.signals(panel, record, shown / limit, f"signal / {SCALE}", bar=rank == len(panels) - 1)
+            draw.below(panel, f"± {limit:.3g}" if signal.any() else "no signal")
 
 
 def _seen(panel: Axes, record: Record, index: int, field: Sequence[Sequence[int]], rank: int) -> None:
@@ -172,10 +183,6 @@ def _seen(panel: Axes, record: Record, index: int, field: Sequence[Sequence[int]
     draw.picture(panel, record, record.images[index][rows, columns])
     frame = _frame(COLOURS[rank % len(COLOURS)], 2)
     panel.add_patch(Rectangle((0, 0), 1, 1, transform=panel.transAxes, **frame))
-
-
-def _signal(panel: Axes, record: Record, signal: Floats) -> None:
-    draw.signals(panel, record, signal / draw.ceiling(signal), "", bar=False)
 
 
 def _words(fact: Mapping[str, Any]) -> str:
@@ -194,8 +201,11 @@ def _frame(colour: str, width: float) -> dict[str, Any]:
     return {"fill": False, "edgecolor": colour, "linewidth": width, "clip_on": False}
 
 
-def _listed(rules: Sequence[str]) -> str:
-    return " and ".join(f"its projection by {rule}" if not place else rule for place, rule in enumerate(rules))
+def _label(panel: Axes, left: float, text: str) -> None:
+    """Names the row that begins with a panel, so far from the left, in as many letters as fit."""
+    figure = panel.get_figure(root=True)
+    assert figure is not None
+    draw.label(panel, draw.fit(text, (figure.get_figwidth() - left - 2 * draw.GAP) / BOLD, draw.LABEL))
 
 
 def patches(record: Record, layer: str) -> Figure:
@@ -218,10 +228,11 @@ def patches(record: Record, layer: str) -> Figure:
         strengths = [each["unclipped" if clipped else "activation"] for each in fact["strongest"]]
         panel = draw.panel(figure, left, top, wide, tall)
         panel.set_title(_strengths(fact["map"], strengths), fontsize=draw.SMALL, y=1, pad=3, loc="left")
-        # What a map that is never active would show is the first unit of some image.
-        if max(strengths) <= 0:
+        # What a map that is not active would show is the first unit of some image.
+        active = np.array(strengths) > 0
+        if not active.any():
             continue
-        shown = draw.tiles(draw.shown(record, seen[number]), COLUMNS, gap=LINE)
+        shown = draw.tiles(np.where(active[:, None, None, None], draw.shown(record, seen[number]), 1), COLUMNS, gap=LINE)
         panel.imshow(shown, vmin=0, vmax=1, cmap="gray", interpolation=smooth)
         # Where the outer patches are white they would end nowhere.
         panel.add_patch(Rectangle((0, 0), 1, 1, transform=panel.transAxes, **_frame(str(LINE), 0.5)))
@@ -238,7 +249,7 @@ def patches(record: Record, layer: str) -> Figure:
         figure,
         f"{layer}: the {seen.shape[1]} strongest activations of each feature map in {where}"
         + (", before the clip" if clipped else ""),
-        f"patches beside their projections ({', '.join(rules)}); each to a percentile of its own magnitudes{zero}",
+        f"patches beside their projections ({', '.join(rules)}), each to ± its {SCALE}{zero}",
     )
     return figure
 

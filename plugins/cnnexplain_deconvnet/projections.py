@@ -13,6 +13,7 @@ from cnnexplain.classifier import from_all_depths
 from cnnexplain.errors import ModelError, UsageError
 from cnnexplain.geometry import Axis, Field
 from cnnexplain.plugin import Result
+from cnnexplain.stream import GIVEN
 from cnnexplain_deconvnet import crops
 
 if TYPE_CHECKING:
@@ -118,14 +119,15 @@ def deconvnet(
     """The projections for the images, and the strongest patches of a data set; see `cnnexplain_deconvnet.run`."""
     views, warnings = _views(classifier, shown_layers(classifier, layers), rules)
     _check_maps(views, maps)
-    wanted = dataset is not None and len(dataset) > 1
-    assert dataset is not None or not wanted
+    # Of the one image that is explained nothing is the strongest.
+    if dataset is not None and dataset.name == GIVEN and len(dataset) == 1:
+        dataset = None
     done = len(images)
-    # What is chosen for the data set is known later; a layer counts as much as all of its feature maps that may be.
+    # Which maps are shown with their patches is known only then.
     shares = [TOP * (view.layer.shape[-1] if view.layer.shape[-1] <= ALL else SOME) for view in views]
-    total = done + (len(dataset) + sum(shares) if dataset is not None and wanted else 0)
+    total = done + (0 if dataset is None else len(dataset) + sum(shares))
     arrays, facts = _of_images(classifier, images, objectives, views, maps, lambda count: progress(count, total))
-    if dataset is None or not wanted:
+    if dataset is None:
         return Result(arrays, facts, warnings=tuple(warnings))
     tops = top(classifier, dataset, [view.layer for view in views], lambda count: progress(done + count, total))
     done += len(dataset)
@@ -296,27 +298,54 @@ def _of_images(
             else:
                 order = np.tile(np.array(maps), (len(chunk), 1))
             chosen = strongest.pick((order, np.arange(len(chunk))[:, None]))
-            units = [(number, rank) for number in range(len(chunk)) for rank in range(order.shape[1])]
-            for number, rank in units:
+            for number, rank in np.ndindex(order.shape):
                 fact = {
                     "map": int(order[number, rank]),
                     "contribution": float(contributions[order[number, rank], number]),
                     **_fact(chosen, (number, rank), view, shape, shape),
                 }
                 here[number].setdefault(view.name, []).append(fact)
-            for some in classifier.slices(len(units)):
-                each, ranks = np.array(units[some]).T
-                seeds = _seeds(view.layer, order[each, ranks], chosen.pick((each, ranks)))
-                for rule in view.rules:
-                    array = arrays[_key("projection", view, rule)][part]
-                    signals = classifier.project(chunk[each], view.name, seeds, rule)
-                    for number, rank, signal in zip(each, ranks, signals, strict=True):
-                        crops.cut(signal, here[number][view.name][rank]["corner"], array[number, rank])
+        for rule in dict.fromkeys(rule for view in views for rule in view.rules):
+            _project(classifier, chunk, here, [view for view in views if rule in view.rules], rule, arrays, part.start)
         facts["value"] += [float(value) for value in values]
         facts["strongest"] += here
         facts["rules"] += [{view.name: dict(view.rules) for view in views} for _ in chunk]
         progress(len(facts["strongest"]))
     return arrays, facts
+
+
+def _project(
+    classifier: Classifier,
+    images: Floats,
+    strongest: Sequence[Mapping[str, Sequence[Mapping[str, Any]]]],
+    views: Sequence[_View],
+    rule: str,
+    arrays: Mapping[str, Floats],
+    start: int,
+) -> None:
+    """Writes the projections of the chosen units of some images, which begin at `start`, into the arrays."""
+    units = [
+        (number, place, rank)
+        for number, maps in enumerate(strongest)
+        for place, view in enumerate(views)
+        for rank in range(len(maps[view.name]))
+    ]
+    for some in classifier.slices(len(units)):
+        facts = [strongest[number][views[place].name][rank] for number, place, rank in units[some]]
+        signals = classifier.project_units(
+            images[[number for number, _, _ in units[some]]],
+            [view.name for view in views],
+            np.array(
+                [
+                    (place, fact["row"], fact["column"], fact["map"])
+                    for (_, place, _), fact in zip(units[some], facts, strict=True)
+                ]
+            ),
+            np.array([fact["activation"] for fact in facts], np.float32),
+            rule,
+        )
+        for (number, place, rank), fact, signal in zip(units[some], facts, signals, strict=True):
+            crops.cut(signal, fact["corner"], arrays[_key("projection", views[place], rule)][start + number, rank])
 
 
 def _sheet(view: _View, tops: Tops, strongest: Sequence[Mapping[str, Any]], maps: int | Sequence[int]) -> Array:
