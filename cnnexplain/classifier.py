@@ -322,8 +322,8 @@ class Classifier:
             UsageError: There is no such layer.
         """
         seen, weights = self._weights(images, _as_objectives(targets))
-        names = dict.fromkeys(self.layer(name).name for name in names)
-        kept = tuple(name for name in names if self._twin.tail(name, seen) is not None)
+        wanted = dict.fromkeys(self.layer(name).name for name in names)
+        kept = tuple(name for name in wanted if self._twin.tail(name, seen) is not None)
         if not kept:
             return self.values(images, _as_objectives(targets)), {}
         shapes = {name: self.layer(name).shape for name in kept}
