@@ -145,7 +145,7 @@ def _tiles(figure: Figure, record: Record, index: int, row: _Row, lefts: Sequenc
             _, here = overlap(fact["corner"], signal.shape, record.images.shape[1:3])
             limit = draw.ceiling(signal[here])
             draw.signals(tile, record, signal[here] / limit, "", bar=False)
-            draw.below(tile, f"± {limit:.2g}" if signal.any() else "no signal")
+            draw.below(tile, f"± {limit:.3g}" if signal.any() else "no signal")
 
 
 def _panels(

@@ -569,7 +569,7 @@ def test_the_picture_shows_each_projection_in_its_place(lenet):
                 for image, texts in drawn(figure, shown.shape[:2])
                 if image.ndim == 3 and np.allclose(image, draw.signal(shown, limit), atol=1e-5)
             ]
-            assert any(text == f"± {limit:.{2 if layer == 'relu1' else 3}g}" for text in words)
+            assert any(text == f"± {limit:.3g}" for text in words)
             if layer == "relu1":
                 rows, columns = (slice(*each) for each in fact["field"])
                 seen = record.images[0][rows, columns][..., 0]
