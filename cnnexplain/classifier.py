@@ -769,9 +769,9 @@ def _product(output: Any, weights: Any) -> Any:
 def _unit(output: Any, place: Any) -> Any:
     """The number of each image's feature maps (N, h, w, K) at its place (N, 3)."""
     output = keras.ops.cast(output, "float32")
-    # Products, whose pull-back is a plain array on all backends.
+    # Products with 1 and 0, whose pull-back is a plain array on all backends; a place beyond the layer gives 0.
     for axis, size in enumerate(output.shape[1:]):
-        one = keras.ops.one_hot(place[:, axis], size, dtype="float32")
+        one = keras.ops.cast(keras.ops.equal(place[:, axis : axis + 1], keras.ops.arange(size, dtype="int32")), "float32")
         output = keras.ops.sum(output * keras.ops.reshape(one, (-1, size, *[1] * (2 - axis))), axis=1)
     return output
 

@@ -36,7 +36,7 @@ LINEAR = (
     *("Add", "Average", "Concatenate", "Subtract"),
     *("Conv2D", "Conv2DTranspose", "Dense", "DepthwiseConv2D", "SeparableConv2D"),
     *("AveragePooling2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D", "MaxPooling2D"),
-    *("BatchNormalization", "Normalization", "Rescaling"),
+    *("BatchNormalization", "LayerScale", "Normalization", "Rescaling"),
     *("Cropping2D", "Flatten", "Permute", "Reshape", "UpSampling2D", "ZeroPadding2D"),
     *("ExpandDims", "GetItem", "Mean", "Negative", "Split", "Squeeze", "Sum", "Transpose"),
     *IDLE,
@@ -76,22 +76,20 @@ def describe(twin: Twin, name: str, rule: str) -> str:
     """
     if rule not in RULES:
         raise UsageError(f"There is no rule '{rule}'.{suggest(rule, RULES)} The rules are {', '.join(RULES)}.")
-    others: dict[str, None] = {}
-    products: dict[str, None] = {}
-    for call in twin.ancestors([name]):
-        if rule != "gradient":
+    calls = twin.ancestors([name])
+    if rule != "gradient":
+        for call in calls:
             _ruled(call, rule)
-        found = activation(call)
-        if found is not None and not found.relu:
-            others[found.name] = None
-        elif found is None and not _linear(call):
-            products[type(call.inner).__name__] = None
-    words = f"{FORMULAS[rule]} at ReLUs"
-    if rule == "gradient":
-        return f"{words}, the gradient at all other layers" if others or products else words
+    found = [each for each in map(activation, calls) if each is not None]
+    others = dict.fromkeys(each.name for each in found if not each.relu)
+    smooth = dict.fromkeys(type(call.inner).__name__ for call in calls if activation(call) is None and not _linear(call))
+    words = [f"{FORMULAS[rule]} at ReLUs"] if any(each.relu for each in found) else []
     if others:
-        words += f", R · f′(x) where both factors are positive at other activations ({', '.join(others)})"
-    return f"{words}, the gradient at {', '.join(products)}" if products else words
+        slopes = "R · f′(x) where both factors are positive" if rule == "guided" else "R · f′(x)"
+        words.append(f"{slopes} at other activations ({', '.join(others)})")
+    if smooth:
+        words.append(f"the gradient at {', '.join(smooth)}")
+    return ", ".join(words) or "the gradient, as there is no activation"
 
 
 def _ruled(call: Call, rule: str) -> Callable[..., Any]:

@@ -44,8 +44,8 @@ def run(
     maps: Annotated[
         str,
         Option(
-            "How many feature maps of each layer to show, those that contribute the most to the class; or which, by number: "
-            "3,17,40, one alone with a comma behind: 17,"
+            "How many feature maps of each layer to show, those that contribute the most to the class; or their numbers "
+            "with commas, such as 3,17,40 (one alone: 17,)."
         ),
     ] = "6",
 ) -> Result:

@@ -277,9 +277,9 @@ def test_the_guided_rule_goes_by_the_sign_of_the_slope_of_other_activations(rand
         expected[row, column] = signal
     assert len(blocked) == 4
     np.testing.assert_allclose(clf.project(x, "top", y, "guided")[0], expected, rtol=1e-3, atol=1e-4)
-    assert clf.describe_rule("top", "guided") == (
-        "R where R > 0 and x > 0 at ReLUs, R · f′(x) where both factors are positive at other activations (silu)"
-    )
+    assert clf.describe_rule("top", "guided") == "R · f′(x) where both factors are positive at other activations (silu)"
+    assert clf.describe_rule("top", "gradient") == "R · f′(x) at other activations (silu)"
+    assert clf.describe_rule("first", "deconvnet") == "the gradient, as there is no activation"
 
 
 def test_units_are_projected_as_their_layers_are(lenet, noise):
