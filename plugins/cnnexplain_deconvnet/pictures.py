@@ -221,10 +221,11 @@ def patches(record: Record, layer: str) -> Figure:
     block = (1 + len(rules)) * (wide + 0.06) + 2 * GAP
     columns = max(1, min(len(maps), int(WIDTH / block)))
     rows = -(-len(maps) // columns)
-    figure = draw.sheet(record, columns * block, rows * (tall + TITLE) - TITLE)
+    step = tall + UNDER + TITLE
+    figure = draw.sheet(record, columns * block, rows * step - TITLE)
     clipped = any(each["unclipped"] > each["activation"] > 0 for fact in maps for each in fact["strongest"])
     for number, fact in enumerate(maps):
-        left, top = number % columns * block, number // columns * (tall + TITLE)
+        left, top = number % columns * block, number // columns * step
         strengths = [each["unclipped" if clipped else "activation"] for each in fact["strongest"]]
         panel = draw.panel(figure, left, top, wide, tall)
         panel.set_title(_strengths(fact["map"], strengths), fontsize=draw.SMALL, y=1, pad=3, loc="left")
@@ -241,6 +242,7 @@ def patches(record: Record, layer: str) -> Figure:
             limits = [draw.ceiling(signal) for signal in signals]
             beside = draw.panel(figure, left + place * (wide + 0.06), top, wide, tall)
             beside.imshow(_mosaic(record.preprocess.swap(signals), limits), interpolation=smooth)
+            draw.below(beside, _bounds([limit for limit, signal in zip(limits, signals, strict=True) if signal.any()]))
             if len(rules) > 1:
                 beside.set_title(rule, fontsize=draw.SMALL, y=1, pad=3, loc="left", color=draw.QUIET)
     where = draw.shorten(record.provenance["dataset"]["name"], 40, tail=True)
@@ -257,6 +259,14 @@ def patches(record: Record, layer: str) -> Figure:
 def _mosaic(signals: Floats, limits: Sequence[float]) -> Floats:
     scaled = np.stack([signal / limit for signal, limit in zip(signals, limits, strict=True)])
     return draw.tiles(draw.signal(scaled, 1), COLUMNS, gap=1)
+
+
+def _bounds(limits: Sequence[float]) -> str:
+    """What the colours of several projections end at."""
+    if not limits:
+        return "no signal"
+    first, last = f"{min(limits):.3g}", f"{max(limits):.3g}"
+    return f"± {first}" if first == last else f"± {first} to {last}"
 
 
 def _strengths(number: int, values: list[float]) -> str:

@@ -279,7 +279,7 @@ def test_the_guided_rule_goes_by_the_sign_of_the_slope_of_other_activations(rand
     np.testing.assert_allclose(clf.project(x, "top", y, "guided")[0], expected, rtol=1e-3, atol=1e-4)
     assert clf.describe_rule("top", "guided") == "R · f′(x) where both factors are positive at other activations (silu)"
     assert clf.describe_rule("top", "gradient") == "R · f′(x) at other activations (silu)"
-    assert clf.describe_rule("first", "deconvnet") == "the gradient, as there is no activation"
+    assert clf.describe_rule("a", "deconvnet") == "the gradient, as there is no activation"
 
 
 def test_units_are_projected_as_their_layers_are(lenet, noise):
@@ -539,9 +539,16 @@ def test_a_dead_map_and_colour_images_draw_without_nan(random, tmp_path):
     assert not record.arrays["projection/top/guided"][0, dead].any()
     names = [path.name for path in record.save(tmp_path / "out")]
     assert names == ["array-0.png", "array-1.png", "strongest-patches-top.png", "arrays.npz", "index.html", "result.json"]
-    titles = [panel.get_title(loc="left") for panel in record.overview()["strongest-patches-top"].axes]
+    sheet = record.overview()["strongest-patches-top"]
+    assert not pictures.overlapping(sheet)
+    titles = [panel.get_title(loc="left") for panel in sheet.axes]
     assert any("map 3: never active" in title for title in titles)
     assert [title for title in titles if title][:3] == [titles[0], "guided", "deconvnet"]
+    # Each projection is drawn to a percentile of its own, and the smallest and the largest of nine are told.
+    first = record.facts["over_dataset"]["top"][0]
+    limits = [np.percentile(np.abs(each), 99.5) for each in record.arrays["patch_projection/top/guided"][0]]
+    assert len(limits) == len(first["strongest"]) == 2
+    assert sheet.axes[1].texts[0].get_text() == f"± {min(limits):.3g} to {max(limits):.3g}"
 
 
 def drawn(figure, shape):
