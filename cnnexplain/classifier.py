@@ -365,10 +365,10 @@ class Classifier:
         return values, dict(zip(kept, gradients, strict=True))
 
     def project(self, images: Array, name: str, seeds: Floats, rule: str) -> Floats:
-        """Signals at a layer brought down to the pixels, the activations on the way passing them by a rule.
+        """Signals at a layer brought down to the pixels, the ReLUs on the way passing them by a rule.
 
-        A layer that ends in a clipped activation, such as ReLU6, is taken without its own clip: the strongest units are
-        those beyond it, and nothing would come down from them.
+        Other activations pass them by it too, where it is defined for them. A layer that ends in a clipped one, such as
+        ReLU6, is taken without its own clip: the strongest units are those beyond it, and nothing would come down from them.
 
         Args:
             images: (N, H, W, C) in the model's input range, at which the activations and the pooling stand.
