@@ -32,7 +32,7 @@ def main(rounds: int) -> None:
         rows: dict[str, list[Callable[[], object]]] = {
             "saliency": [partial(cx.explain, "saliency", clf, digits), partial(theirs, _score(classes), digits)],
             f"SmoothGrad, {SAMPLES} copies": [
-                partial(cx.explain, "smoothgrad", clf, digits, samples=SAMPLES, noise=NOISE),
+                partial(cx.explain, "smoothgrad", clf, digits, samples=SAMPLES, error=0.0, noise=NOISE),
                 partial(theirs, _score(classes), digits, smooth_samples=SAMPLES, smooth_noise=NOISE),
             ],
         }

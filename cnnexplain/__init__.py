@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from cnnexplain.notebook import quiet_start
 
 if TYPE_CHECKING:
-    from cnnexplain.classifier import Classifier, Layer
+    from cnnexplain.classifier import Classifier, Convolution, Layer
     from cnnexplain.errors import CnnExplainError, ImageError, ModelError, OutputError, PluginError, UsageError
     from cnnexplain.images import ImageBatch, read_images
     from cnnexplain.loading import load
@@ -34,6 +34,7 @@ __all__ = [
     "Channel",
     "Classifier",
     "CnnExplainError",
+    "Convolution",
     "ImageBatch",
     "ImageError",
     "Layer",
@@ -59,7 +60,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "classifier": ("Classifier", "Layer"),
+    "classifier": ("Classifier", "Convolution", "Layer"),
     "errors": ("CnnExplainError", "ImageError", "ModelError", "OutputError", "PluginError", "UsageError"),
     "images": ("ImageBatch", "read_images"),
     "loading": ("load",),

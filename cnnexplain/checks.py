@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import re
 import tempfile
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ import numpy as np
 
 from cnnexplain import comparison, processes
 from cnnexplain.backend import BACKENDS
-from cnnexplain.errors import CnnExplainError, PluginError, UsageError
+from cnnexplain.errors import CnnExplainError, PluginError, UsageError, failure
 from cnnexplain.options import validate
 from cnnexplain.plugin import Analysis
 
@@ -265,6 +266,34 @@ def _drawing(candidate: Candidate) -> None:
         raise PluginError("Drawing changed the arrays of the record; expected them as they were. Work on copies.")
 
 
+def _finding(candidate: Candidate) -> None:
+    record = candidate.record
+    for index in range(len(record)):
+        sentence = record.finding(index)
+        if not _sentence(sentence):
+            raise PluginError(f"finding() returned {sentence!r}; expected a sentence in one line, with a full stop.")
+
+
+def _panels(candidate: Candidate) -> None:
+    record = candidate.record
+    for index in range(len(record)):
+        if not record.panels(index):
+            raise PluginError(f"panels() returned none for image {index}; expected at least one Panel.")
+
+
+def _passes(candidate: Candidate) -> None:
+    analysis = candidate.analysis
+    assert analysis.passes is not None
+    for options in ({}, analysis.quick, analysis.trial):
+        try:
+            count = analysis.passes(candidate.lenet, validate(analysis.options, options))
+        # A plugin is anyone's code.
+        except Exception as error:
+            raise PluginError(f"passes() failed: {failure(error, analysis.passes)}") from error
+        if isinstance(count, bool) or not isinstance(count, int | float) or not 0 < count < math.inf:
+            raise PluginError(f"passes() returned {count!r} for the options {dict(options)}; expected a number above 0.")
+
+
 REDRAWING = """
 import sys
 sys.modules |= dict.fromkeys(sys.argv[3:])
@@ -399,6 +428,26 @@ CHECKS = (
         lambda analysis: bool({"targets", "objectives"} & set(analysis.inputs)),
     ),
     Check("drawing", "it draws every image, without a warning", _drawing, ("results",)),
+    Check(
+        "finding",
+        "it states what it found in one sentence",
+        _finding,
+        ("results",),
+        lambda analysis: analysis.finding is not None,
+    ),
+    Check(
+        "panels",
+        "it gives small maps of every image",
+        _panels,
+        ("results",),
+        lambda analysis: analysis.panels is not None,
+    ),
+    Check(
+        "passes",
+        "it tells how many passes an image takes",
+        _passes,
+        applies=lambda analysis: analysis.passes is not None,
+    ),
     Check("saved", "it draws the same from what was saved, without Keras", _saved, ("drawing",)),
     Check("plain", "a plain grey image is no trouble", _plain, ("drawing",), _of_images),
     Check(

@@ -78,6 +78,23 @@ class Layer:
         return len(self.shape) == 3
 
 
+@dataclass(frozen=True)
+class Convolution:
+    """A convolution of a model.
+
+    Args:
+        inner: The Keras layer, whose weights are its kernels; it is the model's own and not to be changed.
+        layer: What it puts out.
+        normalized: The same after the batch normalization that follows alone; the layer itself where none does.
+        activated: The same after the activation too, where one follows alone.
+    """
+
+    inner: Any
+    layer: Layer
+    normalized: Layer
+    activated: Layer
+
+
 class Classifier:
     """A Keras image classifier, ready to be explained. Made by `cnnexplain.load`.
 
@@ -525,15 +542,23 @@ class Classifier:
     @cached_property
     def convolutions(self) -> tuple[Layer, ...]:
         """For each convolution what it puts out after its batch normalization and activation, where these follow alone."""
+        return tuple(each.activated for each in self.filters)
+
+    @cached_property
+    def filters(self) -> tuple[Convolution, ...]:
+        """The convolutions, with what they put out; one that is used twice stands there twice."""
         found = []
         names = {id(self._twin.tensors[name]): name for name in self._twin.names}
         for call in self._twin.calls:
             if not isinstance(call.inner, CONVOLUTIONS) or id(call.output) not in names:
                 continue
-            output = call.output
+            output = normalized = call.output
             while len(after := self._twin.consumers(output)) == 1 and type(after[0].inner).__name__ in AFTER:
+                if output is normalized and isinstance(after[0].inner, keras.layers.BatchNormalization):
+                    normalized = after[0].output
                 output = after[0].output
-            found.append(self.layer(names[id(output)]))
+            layers = (self.layer(names[id(tensor)]) for tensor in (call.output, normalized, output))
+            found.append(Convolution(call.inner, *layers))
         return tuple(found)
 
     @cached_property

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 INCLUDED = "The LeNet that the package ships, of MNIST's digits: 28×28 grey → 10 classes."
 
 RUN = "Explain images with one of the analyses."
-REPORT = "Run several analyses and write one page of them, report.html, that holds all it shows."
+REPORT = "Run several analyses, the cheapest first, and write one page of them, report.html, which grows with each."
 
 _PRINTING: dict[str, tuple[Any, Any]] = {
     "json": (startup.JsonOption, False),

@@ -22,6 +22,7 @@ from matplotlib.ticker import ScalarFormatter
 
 from cnnexplain.errors import UsageError, suggest
 from cnnexplain.fills import gaussian
+from cnnexplain.resampling import bicubic
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,14 +36,15 @@ class Palette:
     """The colours of maps, as names of Matplotlib's colormaps.
 
     Args:
-        unsigned: Of maps that start at 0. The default is perceptually uniform, and readable without telling red from green.
+        unsigned: Of maps that start at 0. The default is perceptually uniform, readable without telling red from green, and
+            seen both on photographs and on black.
         signed: Of signed maps. By default blue below zero, red above, told apart by all eyes, and white at zero.
 
     Raises:
         UsageError: There is no such colormap.
     """
 
-    unsigned: str = "inferno"
+    unsigned: str = "viridis"
     signed: str = "RdBu_r"
 
     def __post_init__(self) -> None:
@@ -53,22 +55,52 @@ class Palette:
 
 DEFAULT = Palette()
 
-_palette = ContextVar("palette", default=DEFAULT)
+
+@dataclass(frozen=True)
+class Style:
+    """How maps are drawn.
+
+    Args:
+        colours: Their colours.
+        contours: Whether a line surrounds the strongest tenth of the pixels of a map that lies over an image.
+        regions: The side in pixels of the squares over which attributions are summed up; None for what suits the image.
+
+    Raises:
+        UsageError: The squares have no pixel.
+    """
+
+    colours: Palette = DEFAULT
+    contours: bool = False
+    regions: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.regions is not None and self.regions < 1:
+            raise UsageError(f"Regions are at least 1 pixel wide, but got {self.regions}.")
+
+
+PLAIN = Style()
+
+_style = ContextVar("style", default=PLAIN)
+
+
+def style() -> Style:
+    """How maps are drawn now."""
+    return _style.get()
 
 
 def palette() -> Palette:
     """The colours that are drawn with."""
-    return _palette.get()
+    return style().colours
 
 
 @contextmanager
-def drawn_with(chosen: Palette) -> Iterator[None]:
-    """Draws with these colours within the block."""
-    token = _palette.set(chosen)
+def drawn_with(chosen: Style | Palette) -> Iterator[None]:
+    """Draws in this style, or with these colours, within the block."""
+    token = _style.set(Style(chosen) if isinstance(chosen, Palette) else chosen)
     try:
         yield
     finally:
-        _palette.reset(token)
+        _style.reset(token)
 
 
 PANEL, SIDE = 2.9, 0.55
@@ -92,6 +124,12 @@ QUIET = "0.35"
 NOTE_CHARACTERS, NOTE_LONGEST, NOTE_LINE = 16, 150, 0.15
 """How many characters of a note go in an inch and in a line at most, and the inches that a line of it takes."""
 
+OPAQUE, PALE, DARK = 0.9, 0.3, 0.2
+"""The opacity of the strongest values over an image, and the shares of signed colours that are left out there."""
+
+STRONGEST = 0.1
+"""The share of a map's pixels that a contour surrounds."""
+
 PERCENTILE = 99.5
 """How many of a hundred values lie within the scale of a map of which a few would else take all the colours."""
 
@@ -100,6 +138,9 @@ FINE = 48
 
 BLUR = 75
 """The standard deviation that smooths a map is this part of its longer side."""
+
+REGIONS = 14
+"""Over an image of `FINE` pixels or more, attributions are summed over squares: this many along its longer side."""
 
 GAP, BAR, HEAD = 0.18, 0.86, 0.82
 """Inches between panels, for a colour bar with its numbers, and above the panels for their titles and the caption."""
@@ -298,6 +339,36 @@ def smoothed(values: Array) -> Floats:
     return np.asarray(rows @ values @ columns.T, np.float32)
 
 
+def enlarged(values: Array, height: int, width: int) -> Floats:
+    """A coarse map (h, w) as (height, width), bicubic, for the eye: a linear slope would show ridges and crosses.
+
+    Pixel centres are at half numbers; what would overshoot is clipped to the range of the map.
+    """
+    rows, columns = (bicubic(*sides) for sides in zip(values.shape, (height, width), strict=True))
+    return np.asarray(np.clip(rows @ values @ columns.T, values.min(), values.max()), np.float32)
+
+
+def summed(values: Array, side: int) -> Floats:
+    """A map (H, W), each pixel showing the sum over its square of that side, or over what is left of it at the end."""
+    height, width = values.shape
+    across = np.add.reduceat(np.add.reduceat(values, range(0, height, side), 0), range(0, width, side), 1)
+    return np.asarray(across.repeat(side, 0).repeat(side, 1)[:height, :width], np.float32)
+
+
+def readable(values: Array) -> Floats:
+    """A gradient's map (H, W) for the eye: smoothed, or summed over the regions that `Style` asks for.
+
+    Neighbouring pixels differ so much in a photograph that only their mean is readable over it.
+    """
+    return smoothed(values) if style().regions is None else summed(values, style().regions or 1)
+
+
+def regions(values: Array) -> int:
+    """The side of the squares over which attributions (H, W) are summed: `Style.regions`, or what suits their image."""
+    side = max(values.shape)
+    return style().regions or (side // REGIONS if side >= FINE else 1)
+
+
 def signals(panel: Axes, record: Record, values: Array, unit: str, *, bar: bool = True) -> None:
     """Shows signed values (H, W, C) in the order of the model's channels on a scale of ±1, as `signal` does."""
     colours = palette().signed if values.shape[-1] == 1 else "gray"
@@ -351,25 +422,100 @@ def _bar(panel: Axes, drawn: ScalarMappable, unit: str, values: Array, limit: fl
     bar.outline.set_visible(False)
 
 
-def overlay(panel: Axes, record: Record, index: int, values: Array, *, limit: float | None = None) -> None:
-    """Shows a map (H, W) of values from 0 up, to its maximum or to `limit`, over the image in grey.
+def overlay_colours(*, signed: bool = False) -> Floats:
+    """The colours of maps over an image and their opacity: 256 rows of red, green, blue and opacity, from 0 to 1.
 
-    The stronger the map, the less of the image is seen.
+    With the limit L, a value v belongs to row ⌊256 · (v / L + 1) / 2⌋ of a signed map, to row ⌊256 · v / L⌋ of another, and
+    to the first or the last where it lies beyond. With t the magnitude of v / L in the middle of the row, its opacity is
+    `OPAQUE` · t² (3 − 2 t): near zero the image keeps its colours. Signed colours are pale in the middle, which would be a
+    haze over the image, and dark at the ends, which would be lost over black: both are left out (`PALE`, `DARK`).
     """
-    grey = np.broadcast_to(shown(record, record.images[index]).mean(axis=-1, keepdims=True), (*values.shape, 3))
-    strength = np.clip(values / (limit or top(values)), 0, 1)[..., None]
-    colours = mpl.colormaps[palette().unsigned](strength[..., 0])[..., :3]
-    panel.imshow(grey * (1 - strength) + colours * strength, interpolation="nearest")
+    share = (np.arange(256) + 0.5) / 256
+    strength = np.abs(2 * share - 1) if signed else share
+    sides = 0.5 + np.sign(share - 0.5) / 2 * (PALE + (1 - DARK - PALE) * strength)
+    name, places = (palette().signed, sides) if signed else (palette().unsigned, share)
+    colours = np.asarray(mpl.colormaps[name](places), np.float32)
+    colours[:, 3] = OPAQUE * strength**2 * (3 - 2 * strength)
+    return colours
+
+
+def overlaid(record: Record, index: int, values: Array, *, limit: float | None = None, signed: bool = False) -> Floats:
+    """A map over the image, as RGB (H, W, 3) from 0 to 1: image · (1 − a) + colour · a, a being the colour's opacity.
+
+    Args:
+        record: Whose image.
+        index: Which.
+        values: (H, W), from 0 up, or signed.
+        limit: The magnitude with the strongest colour; None for the largest.
+        signed: Whether the map has two sides.
+    """
+    strength = values / (limit or top(np.abs(values)))
+    share = (strength + 1) / 2 if signed else strength
+    colours = overlay_colours(signed=signed)[np.clip(256 * share, 0, 255).astype(int)]
+    opacity = colours[..., 3:]
+    return np.asarray(shown(record, record.images[index]) * (1 - opacity) + colours[..., :3] * opacity, np.float32)
+
+
+def overlay(
+    panel: Axes,
+    record: Record,
+    index: int,
+    values: Array,
+    *,
+    limit: float | None = None,
+    signed: bool = False,
+    unit: str | None = None,
+) -> None:
+    """Shows a map over the image in its colours; the stronger the map, the less of the image is seen.
+
+    Args:
+        panel: Where.
+        record: Whose image.
+        index: Which.
+        values: (H, W), from 0 up, or signed.
+        limit: The magnitude with the strongest colour; None for the largest.
+        signed: Whether the map has two sides.
+        unit: Of the values, for a colour bar; None for none.
+    """
+    limit = limit or top(np.abs(values))
+    pixels = overlaid(record, index, values, limit=limit, signed=signed)
+    panel.imshow(pixels, interpolation="nearest" if max(values.shape) < FINE else "antialiased")
+    if unit is not None:
+        colours = palette().signed if signed else palette().unsigned
+        _bar(panel, ScalarMappable(Normalize(-limit if signed else 0, limit), colours), unit, values, limit)
+    if style().contours:
+        contour(panel, values)
+
+
+def contour(panel: Axes, values: Array) -> None:
+    """Draws a line around the strongest tenth of a map's pixels, white within black, so that it is seen on anything."""
+    magnitudes = np.abs(values)
+    least = float(np.quantile(magnitudes, 1 - STRONGEST))
+    # There is no line around a tenth of a map of one value, and Matplotlib finds none in a single row.
+    if min(values.shape) > 1 and magnitudes.min() < least < magnitudes.max():
+        panel.contour(magnitudes, [least], colors="black", linewidths=2.2)
+        panel.contour(magnitudes, [least], colors="white", linewidths=1.0)
 
 
 def smoothed_overlay(panel: Axes, record: Record, index: int, values: Array, what: str) -> None:
-    """Shows a map (H, W) of values from 0 up over the image, smoothed, to its `ceiling`, with a title that says so.
+    """Shows a map (H, W) of values from 0 up over the image, as `readable` makes it, with a title that says so."""
+    shown = readable(values)
+    overlay(panel, record, index, shown, limit=ceiling(shown))
+    if side := style().regions:
+        title(panel, f"sums over {side}×{side} pixels")
+    else:
+        title(panel, f"{what} over input" if shown is values else f"smoothed {what} over input")
 
-    Neighbouring pixels of a gradient's map differ so much in a photograph that only their mean is readable over it.
+
+def regions_overlay(panel: Axes, record: Record, index: int, values: Array, what: str, unit: str) -> None:
+    """Shows signed attributions (H, W) over the image, summed over squares, with a colour bar and a title that says so.
+
+    Sums of attributions are attributions of regions, and neighbouring pixels of a photograph often differ in sign.
     """
-    smooth = smoothed(values)
-    overlay(panel, record, index, smooth, limit=ceiling(smooth))
-    title(panel, f"{what} over input" if smooth is values else f"smoothed {what} over input")
+    side = regions(values)
+    sums = summed(values, side)
+    overlay(panel, record, index, sums, limit=ceiling(sums), signed=True, unit=unit)
+    title(panel, f"{what} over input" if side == 1 else f"sums over {side}×{side} pixels")
 
 
 def top(values: Array) -> float:
@@ -378,12 +524,12 @@ def top(values: Array) -> float:
 
 
 def percent(probability: float) -> str:
-    """A probability for people: "99.3 %"; one that rounds to a whole says on which side it lies."""
+    """A probability for people: "99.3%"; one that rounds to a whole says on which side it lies."""
     if 0.9995 <= probability < 1:
-        return "> 99.9 %"
+        return "> 99.9%"
     if 0 < probability < 0.0005:
-        return "< 0.1 %"
-    return f"{100 * probability:.1f} %"
+        return "< 0.1%"
+    return f"{100 * probability:.1f}%"
 
 
 def name(record: Record, index: int, length: int = 30) -> str:

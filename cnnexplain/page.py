@@ -21,9 +21,10 @@ import matplotlib as mpl
 import numpy as np
 from PIL import Image
 
-from cnnexplain import __version__, draw, files, stream, templates
+from cnnexplain import __version__, draw, files, packed, panels, stream, templates, thumbnails
 from cnnexplain.errors import OutputError, UsageError
 from cnnexplain.images import Source
+from cnnexplain.pictures import compact
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,23 +41,41 @@ DPI = 130
 CLASSES = 5
 """How many classes are shown of an image, the most probable first."""
 
+FEW = 6
+"""Of up to so many images the page of a folder shows the pictures as they are, below the small ones."""
+
 SHOWN = 3
 """How many images of a record a notebook shows."""
 
 
+MOST, BESIDE_MAPS, OVERVIEW = 40_000, 20_000, 26_000
+"""Bytes that a picture of an image takes in a page, one of an analysis whose maps the page shows too, and one of an overview.
+
+The files have all of it."""
+
+SMOOTH = 64
+"""Images whose longer side has fewer pixels are kept without loss."""
+
+
 @dataclass(frozen=True)
 class Drawn:
-    """A record and its pictures, as PNG.
+    """A record and its pictures, as WebP.
 
     Args:
         record: Which.
         pictures: Of each image.
         overview: Of what belongs to no single image, by title.
+        maps: Of each image by name, as `packed` makes them.
+        painted: Of each image what its main map is painted from, where that is another than the map, and its limit.
+        panels: Of each image, as `panels` makes them.
     """
 
     record: Record
     pictures: Sequence[bytes]
     overview: Mapping[str, bytes]
+    maps: Sequence[Mapping[str, Mapping[str, Any]]]
+    painted: Sequence[Mapping[str, Any] | None]
+    panels: Sequence[Sequence[Mapping[str, Any]]]
 
 
 def drawn(record: Record) -> Drawn:
@@ -66,7 +85,28 @@ def drawn(record: Record) -> Drawn:
         PluginError: The analysis can't draw it.
     """
     pictures = [_png(record.figure(index)) for index in range(len(record))]
-    return Drawn(record, pictures, {title: _png(figure) for title, figure in record.overview().items()})
+    return compacted(record, pictures, {title: _png(figure) for title, figure in record.overview().items()})
+
+
+def compacted(record: Record, pictures: Sequence[bytes], overview: Mapping[str, bytes]) -> Drawn:
+    """A record and its pictures, which come as PNG."""
+    maps = _present(record)
+    most = BESIDE_MAPS if maps else MOST
+    return Drawn(
+        record,
+        [_compact(picture, most) for picture in pictures],
+        {title: _compact(picture, OVERVIEW) for title, picture in overview.items()},
+        [{name: packed.packed(record.arrays[name][index]) for name in maps} for index in range(len(record))],
+        [_painted(record, index) for index in range(len(record))],
+        [panels.encoded(record, index) for index in range(len(record))],
+    )
+
+
+def _painted(record: Record, index: int) -> dict[str, Any] | None:
+    shown, maps = record.overlay(index), _present(record)
+    if shown is None or np.array_equal(shown, record.arrays[maps[0]][index]):
+        return None
+    return {"limit": draw.ceiling(shown), **packed.painted(shown)}
 
 
 def report(
@@ -77,6 +117,8 @@ def report(
     failed: Mapping[str, str] | None = None,
     skipped: Mapping[str, str] | None = None,
     tested: Evaluation | None = None,
+    pending: Sequence[str] = (),
+    quick: bool = False,
 ) -> str:
     """A page of everything that was found of a model and of some images.
 
@@ -87,6 +129,8 @@ def report(
         failed: The analyses that could not be run, each with the reason.
         skipped: The images that could not be read, each with the reason, beside those that the records name.
         tested: How the model does on MNIST's test images.
+        pending: The analyses that were still to be run.
+        quick: Whether options other than the defaults are those of a quick report.
 
     Returns:
         HTML, which asks nothing of any other address.
@@ -100,41 +144,51 @@ def report(
         for warning in each.record.warnings:
             warned.setdefault(warning, {})[each.record.analysis.name] = None
     records = [each.record for each in found]
+    methods = _methods(records)
     return templates.get("report.html").render(
         title=f"What {classifier.name} sees",
-        images=_images(found, classifier),
-        alone=[_overview(each) for each in found if each.overview],
+        images=_images(found, classifier, methods),
+        alone=[_overview(each, methods) for each in found if each.overview],
+        methods=methods,
+        pending=pending,
+        quick=quick,
         failed=failed or {},
         skipped=dict(skipped or {}) | {name: reason for record in records for name, reason in record.skipped.items()},
         warned=warned,
-        analyses=list(dict.fromkeys(record.analysis.name for record in records)),
         model=_card(classifier),
         tested=tested,
         provenance=_provenance(records, classifier),
         date=datetime.now(UTC),
         command=command,
         python=_python(records, classifier),
-        palettes={name: _colours(name) for name in ("unsigned", "signed")},
-        policy=templates.policy("data:", script=True),
+        palettes={name: {"bar": _colours(name), "over": _over(name)} for name in ("unsigned", "signed")},
+        policy=templates.policy("data:", script="page.js"),
     )
 
 
-def write_index(path: Path, analysis: Analysis, result: Mapping[str, Any], parts: Iterable[Mapping[str, Any]]) -> None:
-    """Writes the page of a result's folder, which shows the pictures that lie beside it.
+def write_index(
+    path: Path, analysis: Analysis, result: Mapping[str, Any], parts: Iterable[Mapping[str, Any]], count: int
+) -> None:
+    """Writes the page of a result's folder, a contact sheet of the pictures that lie beside it.
 
     Args:
         path: Where to.
         analysis: What was run.
         result: What `result.json` holds.
         parts: The images of each part, as the files of the parts hold them: only one is in memory at a time.
+        count: How many images these are.
     """
+    few = count <= FEW
     written = templates.get("index.html").stream(
         title=f"{analysis.name} of {result['model']['name']}",
         analysis=analysis,
         options=_options(analysis, result["options"]),
         result=result,
-        parts_of_result=_once(parts),
-        policy=templates.policy("'self' file:"),
+        parts_of_result=list(_once(parts)) if few else _once(parts),
+        count=count,
+        few=few,
+        each=thumbnails.EACH,
+        policy=templates.policy("'self' file:", script="index.js"),
     )
     # A file name that is no Unicode becomes an escape.
     written.dump(str(path), encoding="utf-8", errors="backslashreplace")
@@ -196,7 +250,7 @@ def record_fragment(record: Record) -> str:
         figures = [(title, _png(figure)) for title, figure in list(record.overview().items())[:SHOWN]]
     return templates.get("record.html").render(
         record=record,
-        pictures=[(title, _data("image/png", picture)) for title, picture in figures],
+        pictures=[(title, _data(picture, "png")) for title, picture in figures],
         options=[option for option in _options(record.analysis, record.options) if option["changed"]],
     )
 
@@ -229,7 +283,29 @@ def _check_model(record: Record, classifier: Classifier) -> None:
         )
 
 
-def _images(found: Sequence[Drawn], classifier: Classifier) -> list[dict[str, Any]]:
+def _methods(records: Sequence[Record]) -> list[dict[str, Any]]:
+    """Each analysis with each of the options that it was run with, once, and the seconds that it took."""
+    methods: list[dict[str, Any]] = []
+    for record in records:
+        known = next((method for method in methods if _is(method, record)), None)
+        if known is None:
+            known = {
+                "analysis": record.analysis,
+                "given": record.options,
+                "options": _options(record.analysis, record.options),
+                "plugin": record.provenance["plugin"],
+                "seconds": 0.0,
+            }
+            methods.append(known)
+        known["seconds"] += record.seconds
+    return methods
+
+
+def _is(method: Mapping[str, Any], record: Record) -> bool:
+    return (method["analysis"].name, method["given"]) == (record.analysis.name, record.options)
+
+
+def _images(found: Sequence[Drawn], classifier: Classifier, methods: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Each image once, with all that was found for it."""
     entries: dict[Source, list[tuple[Drawn, int]]] = {}
     for each in found:
@@ -246,14 +322,17 @@ def _images(found: Sequence[Drawn], classifier: Classifier) -> list[dict[str, An
             "source": source,
             # A file is called without its folder where no other one is called so.
             "name": draw.source(source.name) if short[draw.source(source.name)] == 1 else source.name,
-            "picture": _data("image/png", _pixels(record, index)),
+            "picture": _data(_pixels(record, index)),
             "height": record.preprocess.height,
             "width": record.preprocess.width,
             "prediction": classifier.labels[record.explained[index].prediction],
             "probability": record.explained[index].probability,
             "classes": _classes(each, classifier.labels),
-            "analyses": [_entry(*entry) for entry in here],
-            "maps": [one for drawn, place in here for one in _maps(drawn.record, place, signed)],
+            "analyses": [_entry(*entry, methods) for entry in here],
+            # The main ones first.
+            "maps": sorted(
+                (one for drawn, place in here for one in _maps(drawn, place, signed)), key=lambda one: not one["main"]
+            ),
         }
         for (record, index), each, here in zip(firsts, probabilities, entries.values(), strict=True)
         for source in [record.explained[index].source]
@@ -265,35 +344,35 @@ def _classes(probabilities: Floats, labels: Sequence[str]) -> list[tuple[str, fl
     return [(labels[index], float(probabilities[index])) for index in order]
 
 
-def _entry(each: Drawn, index: int) -> dict[str, Any]:
+def _entry(each: Drawn, index: int, methods: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """What one analysis found for one image."""
     record = each.record
     facts = {name: fact[index] for name, fact in record.facts.items() if _of_images(record, fact)}
     return {
-        **_words(record),
+        "analysis": record.analysis,
+        "method": _place(methods, record),
         "target": _target(record, index),
-        "picture": _data("image/png", each.pictures[index]),
+        "finding": record.finding(index),
+        "picture": _data(each.pictures[index]),
+        "mapped": bool(_present(record)),
+        "panels": each.panels[index],
         "facts": facts,
     }
 
 
-def _overview(each: Drawn) -> dict[str, Any]:
+def _place(methods: Sequence[Mapping[str, Any]], record: Record) -> int:
+    return next(place for place, method in enumerate(methods, start=1) if _is(method, record))
+
+
+def _overview(each: Drawn, methods: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """What one analysis found that belongs to no single image."""
     record = each.record
     return {
-        **_words(record),
-        "pictures": {title: _data("image/png", picture) for title, picture in each.overview.items()},
+        "analysis": record.analysis,
+        "method": _place(methods, record),
+        "pictures": {title: _data(picture) for title, picture in each.overview.items()},
         "facts": {name: fact for name, fact in record.facts.items() if not _of_images(record, fact)},
         "dataset": record.provenance.get("dataset"),
-    }
-
-
-def _words(record: Record) -> dict[str, Any]:
-    return {
-        "analysis": record.analysis,
-        "options": _options(record.analysis, record.options),
-        "plugin": record.provenance["plugin"],
-        "seconds": record.seconds,
     }
 
 
@@ -310,6 +389,7 @@ def _options(analysis: Analysis, values: Mapping[str, Any]) -> list[dict[str, An
             "flag": parameter.flag,
             "help": parameter.option.help,
             "value": values[parameter.name],
+            "default": parameter.default,
             "changed": changed(values[parameter.name], parameter.default),
         }
         for parameter in analysis.options
@@ -346,20 +426,22 @@ def _present(record: Record) -> list[str]:
     return [name for name in record.analysis.maps if name in record.arrays]
 
 
-def _maps(record: Record, index: int, signed: Mapping[tuple[str, str], bool]) -> list[dict[str, Any]]:
+def _maps(drawn: Drawn, index: int, signed: Mapping[tuple[str, str], bool]) -> list[dict[str, Any]]:
+    record = drawn.record
     target = _target(record, index)
     return [
         {
             "analysis": record.analysis.name,
             "name": name,
+            "main": place == 0,
             "target": target,
             "unit": record.analysis.unit(name, record.options),
             "signed": signed[record.analysis.name, name],
             "limit": draw.ceiling(record.arrays[name][index]),
-            # Little-endian whatever the machine, as the script reads them.
-            "values": templates.encoded(record.arrays[name][index].astype("<f4").tobytes()),
+            **drawn.maps[index][name],
+            "painted": drawn.painted[index] if place == 0 else None,
         }
-        for name in _present(record)
+        for place, name in enumerate(_present(record))
     ]
 
 
@@ -433,7 +515,9 @@ def _once(parts: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     for part in parts:
         warnings = [warning for warning in part["warnings"] if warning not in told]
         told |= set(warnings)
-        yield {**part, "warnings": warnings}
+        # Results of earlier versions have neither small pictures nor findings.
+        images = [{"finding": None, **image} for image in part["images"]]
+        yield {"thumbnails": None, **part, "warnings": warnings, "images": images}
 
 
 def _png(figure: Figure) -> bytes:
@@ -443,12 +527,18 @@ def _png(figure: Figure) -> bytes:
 
 
 def _pixels(record: Record, index: int) -> bytes:
-    """An image as the model saw it, a pixel for a pixel."""
+    """An image as the model saw it, a pixel for a pixel, as WebP."""
     shown = np.nan_to_num(draw.shown(record, record.images[index]))
     pixels = np.round(255 * shown).astype(np.uint8)
     buffer = io.BytesIO()
-    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(buffer, "PNG")
+    how: dict[str, Any] = {"lossless": True} if max(pixels.shape) < SMOOTH else {"quality": 88}
+    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(buffer, "WEBP", **how)
     return buffer.getvalue()
+
+
+def _compact(picture: bytes, most: int) -> bytes:
+    with Image.open(io.BytesIO(picture)) as image:
+        return compact(image.convert("RGB"), most)
 
 
 def _colours(kind: str) -> str:
@@ -457,5 +547,10 @@ def _colours(kind: str) -> str:
     return templates.encoded(np.round(255 * colours).astype(np.uint8).tobytes())
 
 
-def _data(kind: str, data: bytes) -> str:
-    return f"data:{kind};base64,{templates.encoded(data)}"
+def _over(kind: str) -> str:
+    """The 256 colours and opacities of a kind of maps over an image as their bytes."""
+    return templates.encoded(np.round(255 * draw.overlay_colours(signed=kind == "signed")).astype(np.uint8).tobytes())
+
+
+def _data(picture: bytes, kind: str = "webp") -> str:
+    return f"data:image/{kind};base64,{templates.encoded(picture)}"

@@ -1,8 +1,11 @@
-"""How pictures are written: their format and resolution."""
+"""How pictures are written: their format and resolution; and pictures made small for a page."""
 
 from __future__ import annotations
 
+import io
+from bisect import bisect_left
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +13,42 @@ from cnnexplain.errors import OutputError, UsageError, suggest
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from PIL.Image import Image
 
 FORMATS = ("png", "svg", "pdf")
 MIN_DPI, MAX_DPI = 20, 1200
+
+SIZES = ((600, 30), (700, 35), (850, 40), (1000, 40), (1000, 50), (1200, 50), (1200, 60), (1400, 70), (1600, 80))
+"""Widths in pixels and qualities of WebP, of which the best is taken that makes a picture small enough."""
+
+WEBP = 16383
+"""How many pixels a side of a WebP picture has at most."""
+
+
+def compact(image: Image, most: int) -> bytes:
+    """A picture as WebP of up to `most` bytes, as wide and as good as that allows; without loss where that is small enough.
+
+    Nothing is made narrower or worse than the first of `SIZES`, whatever bytes it takes.
+    """
+    exact = _webp(image, lossless=True) if image.width * image.height <= 4 * most else b""
+    if exact and len(exact) <= most:
+        return exact
+
+    @cache
+    def written(place: int) -> bytes:
+        width, quality = SIZES[place]
+        share = min(1, width / image.width, WEBP / image.height)
+        size = max(1, round(image.width * share)), max(1, round(image.height * share))
+        return _webp(image if share == 1 else image.resize(size, reducing_gap=3), quality=quality)
+
+    above = bisect_left(range(len(SIZES)), most + 1, key=lambda place: len(written(place)))
+    return written(max(above - 1, 0))
+
+
+def _webp(image: Image, **how: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "WEBP", method=4, **how)
+    return buffer.getvalue()
 
 
 @dataclass(frozen=True)

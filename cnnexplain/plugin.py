@@ -24,12 +24,12 @@ from cnnexplain.options import Option, Parameter, inputs, parameters, validate
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from cnnexplain.arrays import Array
+    from cnnexplain.arrays import Array, Floats
     from cnnexplain.classifier import Classifier
     from cnnexplain.preprocess import Preprocess
     from cnnexplain.record import Record
 
-__all__ = ["Analysis", "NamedModel", "Option", "Pretrained", "Result", "hookimpl"]
+__all__ = ["Analysis", "NamedModel", "Option", "Panel", "Pretrained", "Result", "hookimpl"]
 
 ALL = "all"
 """The name that stands for every installed analysis."""
@@ -54,6 +54,32 @@ class Result:
     facts: Mapping[str, Any] = field(default_factory=dict)
     overview: Result | None = None
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Small maps that belong together, such as those of a layer for one image: pages enlarge one on a click.
+
+    Args:
+        title: What they are, such as "relu2 (ReLU), 8 × 8 × 30".
+        maps: (K, h, w), raw and signed, in the order in which they are shown.
+        names: A short name for each, such as its number.
+        unit: Of the maps' values.
+        values: What to tell of each beside its name, a number, such as its contribution; None for nothing.
+        value_unit: Of those numbers.
+        shown: The first so many stand in the open, the others in a strip that opens; None for all.
+        field: Which pixels of the image a place of the maps sees: (start, step, size) of rows, and the same of columns. Row
+            i sees `size` rows from start + i · step on, or all of them where step is 0. None where that isn't known.
+    """
+
+    title: str
+    maps: Floats
+    names: Sequence[str]
+    unit: str
+    values: Sequence[float] | None = None
+    value_unit: str = ""
+    shown: int | None = None
+    field: Sequence[Sequence[int]] | None = None
 
 
 @dataclass(frozen=True)
@@ -121,6 +147,8 @@ class Analysis:
         maps: Real arrays (N, H, W), a value for each pixel of the images, and the values' unit, or a function that gives it
             for the options: pages show them over the image, and tell the value under the pointer. The first one is the main
             one, which stands beside those of other analyses.
+        overlay: Gives for image `index` of a `Record` what is laid over it, (H, W): the main map, smoothed or enlarged for
+            the eye. None where that is the main map itself.
         trial: Options with which `cnnexplain doctor` quickly tries whether it works on a model.
         quick: Options with which `cnnexplain report` runs it, unless it is asked for everything (`--full`).
         passes: How many passes through the network one image takes, for the classifier and the options: a forward pass
@@ -153,10 +181,12 @@ class Analysis:
     note: str = ""
     reading: str = ""
     maps: Mapping[str, str | Callable[[Mapping[str, Any]], str]] = field(default_factory=dict)
+    overlay: Callable[[Record, int], Array] | None = None
     trial: Mapping[str, Any] = field(default_factory=dict)
     quick: Mapping[str, Any] = field(default_factory=dict)
     passes: Callable[[Classifier, Mapping[str, Any]], float] | None = None
     finding: Callable[[Record, int], str] | None = None
+    panels: Callable[[Record, int], Sequence[Panel]] | None = None
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", self.name):
@@ -187,6 +217,8 @@ class Analysis:
             )
         if self.finding is not None and "images" not in self.inputs:
             raise PluginError(f"'{self.name}' asks for no images and can state no finding for one.")
+        if self.panels is not None and "images" not in self.inputs:
+            raise PluginError(f"'{self.name}' asks for no images and can have no panels of one.")
         for what, options in (("tried", self.trial), ("run in reports", self.quick)):
             try:
                 validate(self.options, options)

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
+
 from cnnexplain.arrays import Array, Floats
 from cnnexplain.errors import PluginError, failure
 from cnnexplain.images import Source
-from cnnexplain.plugin import Analysis
+from cnnexplain.plugin import Analysis, Panel
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from cnnexplain.preprocess import Preprocess
 
 
-Drawn = TypeVar("Drawn")
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ class Record:
         if draw is None or not -len(self) <= index < len(self):
             overview = "" if self.analysis.overview is None else "; what belongs to none of them is in overview()"
             raise IndexError(f"The record has {len(self)} images; got index {index}{overview}.")
-        return self._drawn(draw, lambda: self._figure(draw(self, index % len(self))))
+        return self._called("draw", draw, lambda: self._figure(draw(self, index % len(self))))
 
     def overview(self) -> dict[str, Figure]:
         """Matplotlib figures, by name, of what belongs to no single image; none where the analysis has nothing of the kind.
@@ -118,16 +120,80 @@ class Record:
         draw = self.analysis.overview
         if draw is None:
             return {}
-        return self._drawn(draw, lambda: {str(name): self._figure(figure) for name, figure in draw(self).items()})
+        return self._called("draw", draw, lambda: {str(name): self._figure(figure) for name, figure in draw(self).items()})
 
-    def _drawn(self, function: Callable[..., Any], call: Callable[[], Drawn]) -> Drawn:
+    def finding(self, index: int = 0) -> str | None:
+        """A sentence that states what was found for image `index`; None where the analysis states nothing.
+
+        Raises:
+            IndexError: There is no such image.
+            PluginError: The analysis can't state it, or returned something else than a line of text.
+        """
+        state = self.analysis.finding
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"The record has {len(self)} images; got index {index}.")
+        if state is None:
+            return None
+        sentence = self._called("finding", state, lambda: state(self, index % len(self)))
+        if not isinstance(sentence, str) or not sentence.strip() or not sentence.isprintable():
+            raise PluginError(f"finding() of '{self.analysis.name}' returned {sentence!r}; expected a sentence in one line.")
+        return sentence
+
+    def overlay(self, index: int = 0) -> Array | None:
+        """What is laid over image `index`, (H, W): its main map, made readable; None where the analysis has no maps.
+
+        Raises:
+            IndexError: There is no such image.
+            PluginError: The analysis can't give it, or gives something else.
+        """
+        name = next((name for name in self.analysis.maps if name in self.arrays), None)
+        if name is None:
+            return None
+        values: Array = self.arrays[name][index]
+        prepare = self.analysis.overlay
+        if prepare is None:
+            return values
+        shown: Array = np.asarray(self._called("overlay", prepare, lambda: prepare(self, index % len(self))))
+        if shown.shape != values.shape or shown.dtype.kind not in "biuf" or not np.isfinite(shown).all():
+            raise PluginError(
+                f"overlay() of '{self.analysis.name}' returned {shown.dtype} of shape {shown.shape}; expected finite real "
+                f"numbers of shape {values.shape}."
+            )
+        return shown
+
+    def panels(self, index: int = 0) -> list[Panel]:
+        """The small maps of image `index`, such as those of each layer; none where the analysis has none.
+
+        Raises:
+            IndexError: There is no such image.
+            PluginError: The analysis can't give them, or gives something else.
+        """
+        give = self.analysis.panels
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"The record has {len(self)} images; got index {index}.")
+        if give is None:
+            return []
+        found = self._called("panels", give, lambda: give(self, index % len(self)))
+        if not isinstance(found, list | tuple) or not all(isinstance(each, Panel) for each in found):
+            raise PluginError(f"panels() of '{self.analysis.name}' returned {found!r:.80}; expected a list of Panel.")
+        for panel in found:
+            maps, count = np.asarray(panel.maps), len(panel.names)
+            told = count if panel.values is None else len(panel.values)
+            if maps.ndim != 3 or not maps.size or len(maps) != count or told != count or not np.isfinite(maps).all():
+                raise PluginError(
+                    f"panels() of '{self.analysis.name}' gave {count} names and {told} values for maps of shape "
+                    f"{maps.shape} in '{panel.title}'; expected one of each for every map (K, h, w) of finite numbers."
+                )
+        return list(found)
+
+    def _called(self, name: str, function: Callable[..., Any], call: Callable[[], Made]) -> Made:
         try:
             return call()
         except PluginError:
             raise
         # A plugin is anyone's code; its own exception stays attached for its author.
         except Exception as error:
-            raise PluginError(f"draw() of '{self.analysis.name}' failed: {failure(error, function)}") from error
+            raise PluginError(f"{name}() of '{self.analysis.name}' failed: {failure(error, function)}") from error
 
     def _figure(self, figure: object) -> Figure:
         from matplotlib.figure import Figure

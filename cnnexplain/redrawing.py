@@ -12,6 +12,12 @@ import typer
 from cnnexplain import startup, terminal
 from cnnexplain.reporting import REPORT
 
+CONTOURS = "Surround the strongest tenth of the pixels of maps that lie over an image by a line."
+REGIONS = (
+    "Sum maps of gradients and attributions over squares of so many pixels where they lie over an image; 1 for none. "
+    "Default: what suits the image."
+)
+
 
 def redraw_command() -> Callable[..., None]:
     """The command, with the options of all commands that write pictures."""
@@ -36,8 +42,10 @@ def redraw_command() -> Callable[..., None]:
             "folder": (folder, inspect.Parameter.empty),
             **startup.PICTURE_OPTIONS,
             "format": (startup.PICTURE_OPTIONS["format"][0], None),
-            "unsigned": _colours("--unsigned", "maps that start at 0, such as viridis or cividis"),
+            "unsigned": _colours("--unsigned", "maps that start at 0, such as inferno or cividis"),
             "signed": _colours("--signed", "signed maps, such as PuOr_r or coolwarm"),
+            "contours": (Annotated[bool, typer.Option("--contours", help=CONTOURS)], False),
+            "regions": (Annotated[int | None, typer.Option("--regions", min=1, metavar="PIXELS", help=REGIONS)], None),
         },
     )
 

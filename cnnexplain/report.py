@@ -123,7 +123,7 @@ class Writer:
             OutputError: The folder can't be written, or a file in it is not ours.
             PluginError: The analysis can't draw it.
         """
-        from cnnexplain import page
+        from cnnexplain import page, thumbnails
 
         with files.staging(self.folder) as staged:
             overview = record.overview()
@@ -132,7 +132,11 @@ class Writer:
             whole = len(record.span) == len(self._sources)
             number = len(self._result.get("parts", [])) + 1
             arrays, part = (ARRAYS, RESULT) if whole else (f"arrays-{number:05}.npz", f"result-{number:05}.json")
-            names = [*pictures, arrays, *([] if whole else [part]), INDEX, RESULT]
+            stem = "thumbnails" if whole else f"thumbnails-{number:05}"
+            # The page of one image needs no small picture of it.
+            small = thumbnails.write(record, staged, stem) if len(record) and len(self._sources) > 1 else None
+            sheets = [] if small is None else small["files"]
+            names = [*pictures, arrays, *sheets, *([] if whole else [part]), INDEX, RESULT]
             refuse_foreign(self.folder, names, self._ours)
             figures = itertools.chain(map(record.figure, range(len(record))), overview.values())
             total = len(self._sources) + len(overview)
@@ -143,10 +147,11 @@ class Writer:
             np.savez(staged / arrays, **named)
             result = self._common(record, pictures[len(taken) :]) if not self._result else self._result
             if whole:
-                result |= {**_found(record, taken), "files": names}
+                result |= {**_found(record, taken), "thumbnails": small, "files": names}
             else:
-                written = [*pictures, arrays, part]
-                write_json(staged / part, {"format": FORMAT, **_found(record, taken), "files": written})
+                written = [*pictures, arrays, *sheets, part]
+                found = {"format": FORMAT, **_found(record, taken), "thumbnails": small, "files": written}
+                write_json(staged / part, found)
                 result = {
                     **result,
                     "parts": [*result.get("parts", []), part],
@@ -156,7 +161,9 @@ class Writer:
                 }
             result["complete"] = record.span.stop == len(self._sources)
             parts = [result] if whole else map(_read_json, [*map(self.folder.joinpath, result["parts"][:-1]), staged / part])
-            page.write_index(staged / INDEX, record.analysis, result, parts)
+            # As far as it is done, without those that could not be read.
+            count = record.span.stop - len(result["skipped"])
+            page.write_index(staged / INDEX, record.analysis, result, parts, count)
             write_json(staged / RESULT, result)
             self._move(staged, names)
             self._result = result
@@ -331,9 +338,10 @@ def _found(record: Record, pictures: list[str]) -> dict[str, Any]:
             "target_index": explained.target,
             "target_probability": explained.target_probability,
             "objective": explained.objective,
+            "finding": record.finding(index),
             "picture": picture,
         }
-        for explained, picture in zip(record.explained, pictures, strict=True)
+        for index, (explained, picture) in enumerate(zip(record.explained, pictures, strict=True))
     ]
     return {
         "span": [record.span.start, record.span.stop],

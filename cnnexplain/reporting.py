@@ -34,13 +34,17 @@ def report_command() -> Callable[..., None]:
         help="An analysis to run. Default: all. (Repeatable.)",
         autocompletion=completion.analyses,
     )
+    full = typer.Option(
+        "--full", help="Run the analyses with their defaults, and not with the options that make them quick."
+    )
     inputs = sorted({name for analysis in startup.registry().analyses.values() for name in analysis.inputs})
     options = run.common_options(inputs, f"FOLDER/ANALYSIS, the page to FOLDER/{REPORT}")
     # What an earlier run has found is in its files, and a page is made of what is found now, with PNG pictures.
     for name in ("resume", "format", "json"):
         options.pop(name, None)
     first = {name: options.pop(name) for name in ("images",) if name in options}
-    declared = {**first, "analysis": (Annotated[list[str] | None, analysis], None), **options}
+    chosen = {"analysis": (Annotated[list[str] | None, analysis], None), "full": (Annotated[bool, full], False)}
+    declared = {**first, **chosen, **options}
 
     def command(**given: Any) -> None:
         startup.warn_of_problems()
@@ -48,8 +52,8 @@ def report_command() -> Callable[..., None]:
         # The environment decides too, and of two machines one may say nothing there.
         used = {**given, "backend": given["backend"] or os.environ.get("KERAS_BACKEND") or None}
         typed = command_line(used, defaults, configured=bool(config.found()))
-        analyses = _analyses(given.pop("analysis"))
-        _report(analyses, run.request_of({**given, "format": "png"}), typed)
+        analyses, full = _analyses(given.pop("analysis")), given.pop("full")
+        _report(analyses, run.request_of({**given, "format": "png"}), typed, full=full)
 
     return startup.declare(command, declared)
 
@@ -85,7 +89,7 @@ def _analyses(names: Sequence[str] | None) -> list[Analysis]:
     return found
 
 
-def _report(analyses: Sequence[Analysis], request: run.Request, typed: str) -> None:
+def _report(analyses: Sequence[Analysis], request: run.Request, typed: str, *, full: bool) -> None:
     from cnnexplain import images, page
 
     path = request.out / REPORT
@@ -103,28 +107,47 @@ def _report(analyses: Sequence[Analysis], request: run.Request, typed: str) -> N
     def keep(record: Record, paths: Sequence[Path]) -> None:
         found.append(_drawn(record, paths))
 
+    tested: list[Evaluation | None] = []
+
+    def write(pending: Sequence[str]) -> None:
+        """Writes the page of what was found so far."""
+        assert several.given is not None
+        classifier = several.given.classifier
+        if not found:
+            return
+        if full and not tested:
+            tested.append(_tested(classifier))
+        html = page.report(
+            found,
+            classifier,
+            command=typed,
+            failed=several.failed,
+            tested=tested[0] if tested else None,
+            pending=pending,
+            quick=not full,
+        )
+        page.write(path, html)
+
     try:
         with terminal.quiet(request.verbose), terminal.progress() as shown:
-            classifier = run.explain_several(several, request, shown, keep)
-            shown.add_task("Writing the page", total=None)
-            if found:
-                html = page.report(found, classifier, command=typed, failed=several.failed, tested=_tested(classifier))
-                page.write(path, html)
+            run.explain_several(several, request, shown, keep, write, quick=not full)
     except KeyboardInterrupt as interruption:
-        kept = f"kept in {request.out}: {several.kept}" if several.kept else "no analysis had ended"
-        raise InterruptionError(f"Interrupted; no page was written; {kept}.") from interruption
+        if not several.done:
+            raise InterruptionError("Interrupted: no analysis had ended, and no page was written.") from interruption
+        done = f"{', '.join(several.done)} of {len(analyses)} analyses"
+        raise InterruptionError(f"Interrupted: {path} has what was done: {done}.") from interruption
     if found:
         startup.print_path(path)
-    run.print_several(several, request)
+    run.print_several(several, request, notes=False)
 
 
 def _drawn(record: Record, paths: Sequence[Path]) -> Drawn:
     """A record with the pictures that were written of it, so that they need not be drawn again."""
-    from cnnexplain.page import Drawn
+    from cnnexplain import page
 
     pictures = [path for path in paths if path.suffix == ".png"]
     overview = {path.stem: path.read_bytes() for path in pictures[len(record) :]}
-    return Drawn(record, [path.read_bytes() for path in pictures[: len(record)]], overview)
+    return page.compacted(record, [path.read_bytes() for path in pictures[: len(record)]], overview)
 
 
 def _tested(classifier: Classifier) -> Evaluation | None:

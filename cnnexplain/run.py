@@ -7,6 +7,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,7 +23,7 @@ from cnnexplain.pictures import FORMATS, Pictures
 from cnnexplain.plugin import ALL
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from rich.progress import Progress, TaskID
 
     from cnnexplain.classifier import Classifier
     from cnnexplain.plugin import Analysis
@@ -231,6 +232,8 @@ class _Outcome:
     """How many images an earlier run had finished."""
     images: int = 0
     first: list[Explained] = field(default_factory=list)
+    findings: list[str | None] = field(default_factory=list)
+    """Of the images in `first`."""
     targeted: bool = False
     """Whether another class than the prediction was explained, for any image."""
     inverted: _Names = field(init=False)
@@ -250,7 +253,9 @@ class _Outcome:
     def add(self, record: Record, paths: Sequence[Path]) -> None:
         """Counts what was found and written for some of the images."""
         self.images += len(record)
-        self.first += record.explained[: self.most - len(self.first)]
+        shown = record.explained[: self.most - len(self.first)]
+        self.first += shown
+        self.findings += map(record.finding, range(len(shown)))
         # Where the prediction is what was explained, it need not be said twice.
         self.targeted |= any(
             explained.objective is not None or explained.target not in (None, explained.prediction)
@@ -261,7 +266,8 @@ class _Outcome:
         self.skipped.add(record.skipped)
         self.pictures.add(str(path) for path in paths if path.suffix[1:] in FORMATS)
         self.parts += 1
-        self.files = list(dict.fromkeys([*self.files, *(path for path in paths if path.suffix[1:] not in FORMATS)]))
+        others = (path for path in paths if path.suffix[1:] not in FORMATS and not path.name.startswith("thumbnails"))
+        self.files = list(dict.fromkeys([*self.files, *others]))
         self.warnings |= dict.fromkeys(record.warnings)
         self.labels = record.labels
         self.seconds += record.seconds
@@ -274,7 +280,7 @@ def _outcome(analysis: Analysis, request: Request) -> _Outcome:
 def _document(analysis: Analysis, outcome: _Outcome, problem: str | None = None) -> dict[str, Any]:
     """What a script wants to know of one analysis' run."""
 
-    def image(explained: Explained) -> dict[str, Any]:
+    def image(explained: Explained, finding: str | None) -> dict[str, Any]:
         target = explained.target
         return {
             "name": explained.source.name,
@@ -285,13 +291,14 @@ def _document(analysis: Analysis, outcome: _Outcome, problem: str | None = None)
             "target": None if target is None else outcome.labels[target],
             "target_probability": explained.target_probability,
             "objective": explained.objective,
+            "finding": finding,
         }
 
     return {
         "analysis": analysis.name,
         "folder": str(outcome.folder),
         "kept": outcome.kept,
-        "images": list(map(image, outcome.first)),
+        "images": list(map(image, outcome.first, outcome.findings)),
         "skipped": outcome.skipped.first,
         "pictures": outcome.pictures.first,
         "files": list(map(str, outcome.files)),
@@ -342,7 +349,8 @@ def _print(analysis: Analysis, request: Request, given: _Given, outcome: _Outcom
     startup.print_assumption(given.classifier)
     _print_notes(given.classifier, outcome, asked=request.invert is True)
     _print_images(outcome)
-    _print_mind([analysis], [outcome])
+    _print_findings(outcome)
+    _print_notes_of([analysis], [outcome])
     for path in outcome.pictures.first:
         terminal.say(f"Wrote {path}")
     if outcome.pictures.count > SHOWN:
@@ -424,31 +432,59 @@ def explain_several(
     request: Request,
     shown: Progress,
     keep: Callable[[Record, Sequence[Path]], None] = lambda *_: None,
-) -> Classifier:
-    """Runs analyses one after another, whatever one of them does, and returns the model.
+    after: Callable[[Sequence[str]], None] = lambda _: None,
+    *,
+    quick: bool = False,
+) -> None:
+    """Runs analyses one after another, the cheapest first, whatever one of them does.
 
     Args:
         several: Which; how they end is noted there.
         request: What was typed.
         shown: Where the progress is shown.
         keep: Called with each record and the paths of what was written of it.
+        after: Called after each analysis with the names of those that are still to be run.
+        quick: Whether to run them with the options of `Analysis.quick`, and not with their defaults.
     """
+    from cnnexplain import plan
+
     several.given = given = _prepare(several.analyses, request, shown)
-    task = shown.add_task("Analyses", total=len(several.analyses))
-    for analysis in several.analyses:
+    count = 0 if given.images is None else len(given.images)
+    planned = plan.steps(several.analyses, given.classifier, count, quick=quick)
+    several.analyses = [step.analysis for step in planned]
+    task = shown.add_task("Measuring a pass", total=None)
+    a_pass = plan.measured(given.classifier)
+    terminal.say(plan.estimate(planned, a_pass))
+    shown.update(task, total=sum(step.seconds(a_pass) for step in planned))
+    before = 0.0
+    for number, step in enumerate(planned, start=1):
+        name, takes = step.analysis.name, step.seconds(a_pass)
+        shown.update(task, description=f"Analysis {number} of {len(planned)}, seconds", completed=before)
+        advance = partial(_advance, shown, task, before, takes)
         try:
-            _write(analysis, request, given, {}, shown, several.outcomes[analysis.name], keep)
-            several.done.append(analysis.name)
+            _write(step.analysis, request, given, step.options, shown, several.outcomes[name], keep, advance)
+            several.done.append(name)
         # Whatever one of them does, the others run.
         except Exception as error:  # noqa: BLE001
             known = isinstance(error, CnnExplainError)
-            several.failed[analysis.name] = str(error) if known else f"{type(error).__name__}: {error}"
-        shown.advance(task)
-    return given.classifier
+            several.failed[name] = str(error) if known else f"{type(error).__name__}: {error}"
+        before += takes
+        after([later.analysis.name for later in planned[number:]])
+    shown.remove_task(task)
 
 
-def print_several(several: Several, request: Request) -> None:
+def _advance(shown: Progress, task: TaskID, before: float, takes: float, done: int, total: int) -> None:
+    """Shows how much of several analyses is done in the middle of one of them."""
+    shown.update(task, completed=before + takes * done / max(total, 1))
+
+
+def print_several(several: Several, request: Request, *, notes: bool = True) -> None:
     """Says how several analyses ended.
+
+    Args:
+        several: Which.
+        request: What was typed.
+        notes: Whether to print what their pictures don't show.
 
     Raises:
         CnnExplainError: Some of them failed.
@@ -462,8 +498,12 @@ def print_several(several: Several, request: Request) -> None:
         first = next((outcome for outcome in explained if outcome.targeted), explained[0])
         _print_notes(several.given.classifier, first, asked=request.invert is True)
         _print_images(first)
-    _print_mind([analysis for analysis in analyses if analysis.name in done], [outcomes[name] for name in done])
-    table = Table("Analysis", "Outcome", Column("Seconds", justify="right"), Column("Written to", overflow="fold"))
+    _print_notes_of(
+        [analysis for analysis in analyses if notes and analysis.name in done], [outcomes[name] for name in done]
+    )
+    table = Table(
+        Column("Analysis", no_wrap=True), "Outcome", Column("Seconds", justify="right"), *(["Why"] if failed else [])
+    )
     for analysis in analyses:
         if analysis.name in failed:
             table.add_row(analysis.name, Text("failed", style="red"), "", terminal.plain(failed[analysis.name]))
@@ -476,9 +516,14 @@ def print_several(several: Several, request: Request) -> None:
             analysis.name,
             words if outcome.parts else "done already",
             f"{outcome.seconds:.1f}",
-            terminal.plain(str(outcome.folder)),
         )
     terminal.out().print(table)
+    for outcome in explained:
+        # Of several images there is no room for what was found for each.
+        if outcome.images == 1 and outcome.findings[0] is not None:
+            terminal.say(f"{outcome.folder.name}: {outcome.findings[0]}")
+    if done:
+        terminal.say(f"Wrote the pictures and numbers to {request.out}/ANALYSIS")
     several.check()
 
 
@@ -525,6 +570,7 @@ def _write(
     shown: Progress,
     outcome: _Outcome,
     keep: Callable[[Record, Sequence[Path]], None] = lambda *_: None,
+    advance: Callable[[int, int], None] = lambda *_: None,
 ) -> None:
     """Runs one analysis on what it takes of a request, and writes what it finds as it comes."""
     from cnnexplain import pipeline, report
@@ -552,12 +598,18 @@ def _write(
     if writer.complete:
         return
     drawing = terminal.bar(shown, f"Drawing {analysis.name}")
+    running = terminal.bar(shown, f"Running {analysis.name}")
+
+    def progress(done: int, total: int) -> None:
+        running(done, total)
+        advance(done, total)
+
     parts = pipeline.explain_parts(
         analysis.name,
         given.classifier,
         images,
         start=writer.start,
-        progress=terminal.bar(shown, f"Running {analysis.name}"),
+        progress=progress,
         **asked,
     )
 
@@ -581,7 +633,7 @@ def _print_notes(classifier: Classifier, outcome: _Outcome, *, asked: bool) -> N
 def _fitting(preprocess: Preprocess) -> str:
     """What was done to pictures that are not taken as they are."""
     size = f"the model's {preprocess.height} rows × {preprocess.width} columns"
-    share = "" if preprocess.crop == 1 else f" {100 * preprocess.crop:.3g} %"
+    share = "" if preprocess.crop == 1 else f" {100 * preprocess.crop:.3g}%"
     return {
         "stretch": f"Resized to {size}",
         "crop": f"Cut to the middle{share} and resized to {size}",
@@ -596,7 +648,7 @@ def _print_images(outcome: _Outcome) -> None:
     if not outcome.first:
         return
     columns = ["Prediction", "Probability", *(["Target", "Its probability"] if outcome.targeted else [])]
-    table = Table(Column("Image", overflow="fold"), *columns)
+    table = Table(Column("Image", no_wrap=True), *columns)
     for explained in outcome.first[:SHOWN]:
         cells = [explained.source.name, outcome.labels[explained.prediction], percent(explained.probability)]
         if outcome.targeted and explained.target is not None and explained.target_probability is not None:
@@ -605,14 +657,21 @@ def _print_images(outcome: _Outcome) -> None:
         table.add_row(*map(terminal.plain, cells))
     if outcome.images > SHOWN:
         table.add_row(f"… and {outcome.images - SHOWN} more")
-    terminal.out().print(table)
+    terminal.show(table)
 
 
-def _print_mind(analyses: Sequence[Analysis], outcomes: Sequence[_Outcome]) -> None:
+def _print_findings(outcome: _Outcome) -> None:
+    """Says what was found for the images that the table shows."""
+    for explained, finding in list(zip(outcome.first, outcome.findings, strict=True))[:SHOWN]:
+        if finding is not None:
+            terminal.say(finding if outcome.images == 1 else f"{explained.source.name}: {finding}")
+
+
+def _print_notes_of(analyses: Sequence[Analysis], outcomes: Sequence[_Outcome]) -> None:
     _print_warnings(outcomes)
     for analysis in analyses:
         if analysis.note:
-            terminal.say(f"Mind ({analysis.name}): {analysis.note}")
+            terminal.say(f"Note ({analysis.name}): {analysis.note}")
 
 
 def _print_warnings(outcomes: Sequence[_Outcome]) -> None:

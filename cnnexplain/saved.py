@@ -22,7 +22,7 @@ from cnnexplain.images import Source
 from cnnexplain.pictures import FORMATS, Pictures
 from cnnexplain.plugin import Analysis
 from cnnexplain.preprocess import Preprocess
-from cnnexplain.record import Drawn, Explained, Record
+from cnnexplain.record import Explained, Made, Record
 
 INPUT = "input"
 """Under which name the images lie among the arrays."""
@@ -86,6 +86,8 @@ def redraw(
     dpi: int = 130,
     unsigned: str | None = None,
     signed: str | None = None,
+    contours: bool = False,
+    regions: int | None = None,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> list[Path]:
     """Draws the pictures of a result again, in the place of the earlier ones; the numbers stay as they are. Needs no Keras.
@@ -96,13 +98,16 @@ def redraw(
         dpi: The pictures' pixels per inch, from 20 to 1200.
         unsigned: Colours of maps that start at 0: the name of a colormap of Matplotlib. None for the usual ones.
         signed: Colours of signed maps, likewise.
+        contours: Whether a line surrounds the strongest tenth of the pixels of maps that lie over an image.
+        regions: The side in pixels of the squares over which maps of gradients and attributions are summed up where they lie
+            over an image. None for what suits the image.
         progress: Called with how many pictures are drawn, and of how many.
 
     Returns:
         The paths of the pictures.
 
     Raises:
-        UsageError: There is no such folder, format or colormap, or the analysis is not installed.
+        UsageError: There is no such folder, format or colormap, the regions have no pixel, or the analysis is not installed.
         OutputError: The folder holds no result that cnnexplain wrote, or a damaged one, or can't be written.
         PluginError: The analysis can't draw what was saved.
     """
@@ -110,18 +115,21 @@ def redraw(
     asked = Pictures(format or Pictures.format, dpi)
     result = _result(folder)
     analysis = _analysis(folder, result)
-    from cnnexplain import draw, page
+    from cnnexplain import draw, page, thumbnails
 
     colours = draw.Palette(unsigned or draw.DEFAULT.unsigned, signed or draw.DEFAULT.signed)
+    style = draw.Style(colours, contours, regions)
     ours = set(report.check_folder(folder))
     parts = _parts(folder, result)
     drawn = [*(image["picture"] for _, part in parts for image in part["images"]), *result["overview"]]
     kept = {suffix for name in drawn if (suffix := Path(name).suffix[1:]) in FORMATS}
     pictures = replace(asked, format=kept.pop()) if format is None and len(kept) == 1 else asked
-    total = len(result["overview"]) + sum(len(part["images"]) for _, part in parts)
+    count = sum(len(part["images"]) for _, part in parts)
+    total = len(result["overview"]) + count
     done = itertools.count(1)
     renamed: dict[str, str] = {}
-    with files.staging(folder) as staged, draw.drawn_with(colours):
+    small: dict[str, dict[str, Any]] = {}
+    with files.staging(folder) as staged, draw.drawn_with(style):
         for part_name, part in parts:
             record = _record(folder, analysis, result, part)
             # What belongs to no image was drawn with the first part.
@@ -131,29 +139,34 @@ def redraw(
             if len(overview) != len(titles) or not ours.issuperset([part_name, *names]):
                 raise _damaged(folder, "its pictures are others than were written")
             images = (_drawn(folder, record, partial(record.figure, index)) for index in range(len(record)))
+            if len(record) and count > 1:
+                stem = "thumbnails" + Path(part_name).stem.removeprefix("result")
+                small[part_name] = _drawn(folder, record, partial(thumbnails.write, record, staged, stem))
             for name, figure in zip(names, itertools.chain(images, overview.values()), strict=True):
                 renamed[name] = f"{Path(name).stem}.{pictures.format}"
                 pictures.save(figure, staged / renamed[name])
                 progress(next(done), total)
             # Nothing of it is held while the next part is read.
             del record, overview, images
-        report.refuse_foreign(folder, renamed.values(), ours)
-        whole = _renamed(result, renamed)
+        sheets = [name for each in small.values() for name in each["files"]]
+        report.refuse_foreign(folder, [*renamed.values(), *sheets], ours)
+        whole = _renamed(result, renamed, small.get(report.RESULT))
+        whole["files"] = list(dict.fromkeys([*whole["files"], *sheets]))
         if "request" in whole:
             # So that --resume goes on in this format, or says that it is another one.
             whole["request"] = whole["request"] | {"format": pictures.format, "dpi": pictures.dpi}
-        written = {name: _renamed(part, renamed) for name, part in parts} | {report.RESULT: whole}
+        written = {name: _renamed(part, renamed, small.get(name)) for name, part in parts} | {report.RESULT: whole}
         for name, content in written.items():
             report.write_json(staged / name, content)
         index = [report.INDEX] if report.INDEX in ours else []
         for name in index:
-            page.write_index(staged / name, analysis, written[report.RESULT], (written[part] for part, _ in parts))
+            page.write_index(staged / name, analysis, written[report.RESULT], (written[part] for part, _ in parts), count)
         gone = set(renamed) - set(renamed.values())
-        report.replace_files(staged, folder, [*renamed.values(), *index, *written], result, ours, gone)
+        report.replace_files(staged, folder, [*renamed.values(), *sheets, *index, *written], result, ours, gone)
     return [folder / name for name in renamed.values()]
 
 
-def _drawn(folder: Path, record: Record, draw: Callable[[], Drawn]) -> Drawn:
+def _drawn(folder: Path, record: Record, draw: Callable[[], Made]) -> Made:
     """What `draw` draws of the record; where it can't, the reason is looked for in the result first."""
     try:
         return draw()
@@ -163,12 +176,15 @@ def _drawn(folder: Path, record: Record, draw: Callable[[], Drawn]) -> Drawn:
         ) from error
 
 
-def _renamed(content: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """What a file of JSON says once the pictures have other names."""
+def _renamed(content: Mapping[str, Any], names: Mapping[str, str], small: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What a file of JSON says once the pictures have other names, and these are the small ones."""
     changed = dict(content)
     for key in ("files", "overview"):
         if key in content:
             changed[key] = [names.get(name, name) for name in content[key]]
+    if small is not None:
+        changed["thumbnails"] = small
+        changed["files"] = list(dict.fromkeys([*changed["files"], *small["files"]]))
     if "images" in content:
         changed["images"] = [{**image, "picture": names[image["picture"]]} for image in content["images"]]
     return changed

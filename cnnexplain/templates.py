@@ -20,7 +20,10 @@ from cnnexplain import __version__, draw
 MARK = "<!-- cnnexplain report 1 -->"
 """What a report says of itself in its second line, by which it is known to be ours."""
 
-LISTED = 100
+PARTS = {"page.css": ("page.css", "panels.css"), "page.js": ("page.js", "panels.js")}
+"""Files that stand in a page as one."""
+
+LISTED = 25
 """How many entries of a long fact are shown before the rest are counted."""
 
 
@@ -29,11 +32,10 @@ def get(name: str) -> jinja2.Template:
     return _environment().get_template(name)
 
 
-def policy(images: str, *, script: bool = False) -> str:
-    """A content security policy: nothing but our style sheet, pictures from these sources and, where asked, our script."""
-    allowed = ["default-src 'none'", f"img-src {images}", f"style-src {_hash(_asset('page.css'))}"]
-    if script:
-        allowed.append(f"script-src {_hash(_asset('page.js'))}")
+def policy(images: str, *, script: str) -> str:
+    """A content security policy: nothing but our style sheet, pictures from these sources and this script of ours."""
+    sources = {"img": images, "style": _hash(_asset("page.css")), "script": _hash(_asset(script))}
+    allowed = ["default-src 'none'", *(f"{kind}-src {source}" for kind, source in sources.items())]
     # default-src leaves these open.
     return "; ".join([*allowed, "base-uri 'none'", "form-action 'none'"])
 
@@ -108,6 +110,7 @@ def _environment() -> jinja2.Environment:
     environment.globals |= {
         "style": _asset("page.css"),
         "script": _asset("page.js"),
+        "index_script": _asset("index.js"),
         "version": __version__,
         "mark": MARK,
         "listed": LISTED,
@@ -118,7 +121,8 @@ def _environment() -> jinja2.Environment:
 
 @cache
 def _asset(name: str) -> str:
-    return (resources.files("cnnexplain") / "pages" / name).read_text(encoding="utf-8").strip()
+    pages = resources.files("cnnexplain") / "pages"
+    return "\n".join((pages / part).read_text(encoding="utf-8").strip() for part in PARTS.get(name, (name,)))
 
 
 def _hash(text: str) -> str:

@@ -17,6 +17,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn, TaskID
+    from rich.table import Table
 
 
 WIDE = 100
@@ -59,6 +60,16 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         console.print(plain(name), style="bold")
         for text in rest:
             console.print(Padding(plain(text), (0, 0, 0, 2)))
+
+
+def show(shown: Table) -> None:
+    """Prints a table; where that is too wide, each row as a line, which is not broken, so that it can be copied."""
+    console = out()
+    if console.measure(shown, options=console.options.update(max_width=10_000)).maximum <= console.width:
+        console.print(shown)
+        return
+    for cells in zip(*(column.cells for column in shown.columns), strict=True):
+        say("  ".join(filter(None, map(str, cells))))
 
 
 @contextmanager

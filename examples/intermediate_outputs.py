@@ -1,4 +1,4 @@
-"""Intermediate outputs through the Python API: what each layer makes of two digits, and which channels stay dead.
+"""Intermediate outputs through the Python API: which feature maps of a digit speak for its class, and which stay dead.
 
 Run it with: python examples/intermediate_outputs.py
 """
@@ -11,8 +11,12 @@ images = cx.read_images(["mnist:test/42", "mnist:test/0"], clf)
 record = cx.explain("intermediate-outputs", clf, images, scale="channel")
 for layer in record.facts["layers"][0]:
     print(f"{layer['name']}: {layer['min']:.2f} to {layer['max']:.2f}, {layer['dead']} of {layer['shape'][-1]} dead")
-relu1 = record.arrays["output/relu1"]  # raw, (N, 24, 24, 30)
-print(f"strongest map of relu1 for each image: {relu1.max(axis=(1, 2)).argmax(axis=1).tolist()}")
+contributions = record.arrays["contribution/relu2"]  # Σ activation × gradient over each map, in logits, (N, 30)
+for number, (image, logit) in enumerate(zip(contributions, record.facts["value"], strict=True)):
+    print(f"image {number}: map {image.argmax()} of relu2 contributes {image.max():+.2f} of {logit:.2f}")
+
+why = cx.explain("intermediate-outputs", clf, "mnist:test/42", target=4, against=9, layer="relu2")
+print(f"for a 4 and not a 9: maps {why.facts['layers'][0][0]['shown'][:3]}")
 
 for path in record.save("cnnexplain-out/example-intermediate-outputs"):
     print(f"wrote {path}")

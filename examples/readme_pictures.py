@@ -23,6 +23,8 @@ for name in (
 deconvnet = cx.explain("deconvnet", clf, "mnist:test/42")
 figures["deconvnet"] = deconvnet.figure()
 figures["deconvnet-patches"] = deconvnet.overview()["strongest-patches-relu2"]
+kernels = cx.explain("filters", clf).overview()
+figures |= {"filters-templates": kernels["templates-conv1"], "filters-kernels": kernels["kernels-conv2"]}
 (figures["activation-maximization"],) = cx.explain("activation-maximization", clf).overview().values()
 
 for name, figure in figures.items():

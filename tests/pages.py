@@ -1,5 +1,7 @@
 """Made records and a stand-in for a classifier, so that pages can be tested without a network."""
 
+import base64
+import zlib
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -41,7 +43,18 @@ class Stand:
         return np.tile(np.float32(self.shares), (len(images), 1))
 
 
-def analysis(name="made-map", paper="Nobody 2026 (arXiv:2601.01234)", word="", maps=None, overview=None, dataset=False):
+def unpacked(each, height=HEIGHT, width=WIDTH):
+    """The values (height, width) of a map as a page's JSON holds it."""
+    planes = np.frombuffer(zlib.decompress(base64.b64decode(each["data"])), np.uint8).reshape(2, height, width)
+    whole = planes[0] + 256 * planes[1].astype(np.int64)
+    if each["differences"]:
+        whole = whole.cumsum(axis=0).cumsum(axis=1) % 2**16
+    return each["low"] + each["step"] * whole
+
+
+def analysis(
+    name="made-map", paper="Nobody 2026 (arXiv:2601.01234)", word="", maps=None, overview=None, dataset=False, **more
+):
     def run(images, *, depth: Annotated[int, Option(f"How deep.{word}")] = 3):
         pass
 
@@ -51,7 +64,7 @@ def analysis(name="made-map", paper="Nobody 2026 (arXiv:2601.01234)", word="", m
     chosen = run_with if dataset else run
     chosen.__doc__ = f"What was made.{word}"
     units = {"signed_map": f"volts{word}", "unsigned_map": f"volts{word}"} if maps is None else maps
-    return Analysis(name, chosen, draw, paper, overview, f"Its limit.{word}", f"Its reading.{word}", units)
+    return Analysis(name, chosen, draw, paper, overview, f"Its limit.{word}", f"Its reading.{word}", units, **more)
 
 
 def draw(record, index):

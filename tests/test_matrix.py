@@ -78,7 +78,7 @@ def test_scores_and_probabilities(case):
 
 def test_intermediate_outputs(case):
     net, clf, images = case.net, case.clf, case.images
-    record = cx.explain("intermediate-outputs", clf, images)
+    record = cx.explain("intermediate-outputs", clf, images, target=[0, 1])
     expected = net.compute(images)
     named = {layer.name for layer in clf.layers}
     assert {name for name, _, _ in net.steps} <= named
@@ -86,6 +86,10 @@ def test_intermediate_outputs(case):
     for name in expected:
         if name != "input":
             close(record.arrays[f"output/{name}"], expected[name])
+    name = LAST_MAPS[case.graph]
+    for index, image in enumerate(images):
+        a, g = net.layer_gradient(image, name, lambda outputs, index=index: networks.logits(net, outputs)[:, index])
+        close(record.arrays[f"contribution/{name}"][index], (a * g).sum(axis=(0, 1)))
 
 
 def test_saliency(case):

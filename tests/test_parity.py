@@ -69,7 +69,9 @@ def agree(found, analyses, *, kinks=0.0, worth=1e-2):
             elif analysis not in OPTIMISED:
                 apart = np.abs(array - expected) / max(np.abs(expected).max(), 1e-30)
                 own = analyses[analysis]
-                assert (apart > 1e-4).mean() <= kinks * own.get("samples", own.get("steps", 1)), where
+                # What is summed over a map has a share in each of its kinks.
+                if "/contribution/" not in key:
+                    assert (apart > 1e-4).mean() <= kinks * own.get("samples", own.get("steps", 1)), where
                 assert apart.max() <= (0.02 if kinks else 1e-4), where
     assert {f"{analysis}/facts/{fact}" for analysis, fact in zip(OPTIMISED, FACTS, strict=True)} <= set(reference)
 

@@ -2,19 +2,32 @@
 (() => {
   const bytes = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
   const palettes = JSON.parse(document.getElementById("palettes").textContent);
-  const colours = { unsigned: bytes(palettes.unsigned), signed: bytes(palettes.signed) };
+  const colours = {};
+  for (const kind of ["unsigned", "signed"]) {
+    colours[kind] = { bar: bytes(palettes[kind].bar), over: bytes(palettes[kind].over) };
+  }
 
-  function words(value) {
+  // Four digits, or as many as a value has that is known to this step.
+  function words(value, step = 0) {
     const size = Math.abs(value);
-    const text = size !== 0 && (size < 1e-3 || size >= 1e5) ? value.toExponential(3) : String(Number(value.toPrecision(4)));
+    if (size === 0) return "0";
+    const known = step === 0 ? 4 : Math.floor(Math.log10(size)) - Math.ceil(Math.log10(step)) + 1;
+    const digits = Math.max(1, Math.min(4, known));
+    const text = size < 1e-3 || size >= 1e5 ? value.toExponential(digits - 1) : String(Number(value.toPrecision(digits)));
     return text.replaceAll("-", "−");
   }
 
-  // Numbers come as little-endian float32, whatever the machine.
-  function floats(text) {
-    const raw = bytes(text);
-    const view = new DataView(raw.buffer);
-    return Float32Array.from({ length: raw.length / 4 }, (_, index) => view.getFloat32(4 * index, true));
+  // What packed.py has made of a map.
+  async function unpacked(map, height, width) {
+    const deflated = new Blob([bytes(map.data)]).stream().pipeThrough(new DecompressionStream("deflate"));
+    const planes = new Uint8Array(await new Response(deflated).arrayBuffer());
+    const count = height * width;
+    const whole = Uint16Array.from({ length: count }, (_, index) => planes[index] + 256 * planes[count + index]);
+    if (map.differences) {
+      for (let index = width; index < count; index++) whole[index] += whole[index - width];
+      for (let index = 0; index < count; index++) if (index % width) whole[index] += whole[index - 1];
+    }
+    return Float64Array.from(whole, (number) => map.low + map.step * number);
   }
 
   function largest(values) {
@@ -23,47 +36,50 @@
     return found;
   }
 
-  function grey(image, width, height) {
+  function pixelsOf(image, width, height) {
     const canvas = document.createElement("canvas");
     canvas.width = width;
     canvas.height = height;
     const context = canvas.getContext("2d", { willReadFrequently: true });
     context.drawImage(image, 0, 0, width, height);
-    const pixels = context.getImageData(0, 0, width, height).data;
-    return Float32Array.from({ length: width * height }, (_, index) =>
-      (pixels[4 * index] + pixels[4 * index + 1] + pixels[4 * index + 2]) / 3);
+    return context.getImageData(0, 0, width, height).data;
   }
 
-  // Where in its palette a value lies: zero is the middle of a signed one, the beginning of an unsigned one.
+  // Where in its colours a value lies: zero is the middle of signed ones, the beginning of others.
   function place(value, map) {
     const share = map.signed ? 0.5 + value / (2 * map.limit) : value / map.limit;
-    return 3 * Math.max(0, Math.min(255, Math.floor(256 * share)));
+    return Math.max(0, Math.min(255, Math.floor(256 * share)));
   }
 
-  function paint(map, image, opacity) {
+  // From the image by the overlay of the pictures, whose opacities are in its colours, to the colours of the bar alone.
+  function paint(map, image, blend) {
     const context = map.canvas.getContext("2d");
     const picture = context.createImageData(map.canvas.width, map.canvas.height);
-    const table = map.signed ? colours.signed : colours.unsigned;
-    for (let index = 0; index < map.numbers.length; index++) {
-      const from = place(map.numbers[index], map);
+    const { bar, over } = map.signed ? colours.signed : colours.unsigned;
+    const rest = Math.max(0, 2 * blend - 1);
+    map.shown.forEach((value, index) => {
+      const from = place(value, map);
+      const own = over[4 * from + 3] / 255;
+      const opacity = rest ? own + rest * (1 - own) : 2 * blend * own;
       for (let channel = 0; channel < 3; channel++) {
-        picture.data[4 * index + channel] = opacity * table[from + channel] + (1 - opacity) * image[index];
+        const colour = (1 - rest) * over[4 * from + channel] + rest * bar[3 * from + channel];
+        picture.data[4 * index + channel] = opacity * colour + (1 - opacity) * image[4 * index + channel];
       }
       picture.data[4 * index + 3] = 255;
-    }
+    });
     context.putImageData(picture, 0, 0);
   }
 
   function paintBar(map) {
     const context = map.bar.getContext("2d");
     const picture = context.createImageData(256, 1);
-    const table = map.signed ? colours.signed : colours.unsigned;
+    const table = (map.signed ? colours.signed : colours.unsigned).bar;
     for (let index = 0; index < 256; index++) {
       picture.data.set([table[3 * index], table[3 * index + 1], table[3 * index + 2], 255], 4 * index);
     }
     context.putImageData(picture, 0, 0);
     // A few extreme pixels may lie beyond the ends, as in the pictures.
-    const beyond = map.largest > map.limit;
+    const beyond = largest(map.shown) > map.limit * (1 + 1e-6);
     map.figure.querySelector(".low").textContent = map.signed ? (beyond ? "≤ " : "") + words(-map.limit) : "0";
     map.figure.querySelector(".high").textContent = (beyond ? "≥ " : "") + words(map.limit);
   }
@@ -73,17 +89,21 @@
     const width = Number(group.dataset.width);
     const source = group.closest(".image").querySelector(".seen img");
     await source.decode();
-    const image = grey(source, width, height);
+    const image = pixelsOf(source, width, height);
     const figures = group.querySelectorAll(".map");
     const readout = group.querySelector(".readout");
     const blend = group.querySelector(".blend");
-    const maps = JSON.parse(group.querySelector(".data").textContent).map((data, index) => {
+    const smooth = group.querySelector(".smooth");
+    const packed = JSON.parse(group.querySelector(".data").textContent);
+    const unpacking = await Promise.all(packed.map((data) => unpacked(data, height, width)));
+    const painted = await Promise.all(packed.map((data) => (data.painted ? unpacked(data.painted, height, width) : null)));
+    const maps = packed.map((data, index) => {
       const figure = figures[index];
-      const numbers = floats(data.values);
+      const numbers = unpacking[index];
       const canvas = figure.querySelector(".stage canvas");
       canvas.width = width;
       canvas.height = height;
-      return { ...data, figure, numbers, canvas, bar: figure.querySelector(".bar"), own: data.limit, largest: largest(numbers) };
+      return { ...data, figure, numbers, readable: painted[index], canvas, bar: figure.querySelector(".bar"), raw: data.limit };
     });
     let row = Math.floor(height / 2);
     let column = Math.floor(width / 2);
@@ -93,6 +113,11 @@
     }
 
     function rescale() {
+      for (const map of maps) {
+        const readable = map.readable && smooth && smooth.checked;
+        map.shown = readable ? map.readable : map.numbers;
+        map.own = readable ? map.painted.limit : map.raw;
+      }
       const shared = group.querySelector(".scale:checked").value === "shared";
       for (const map of maps) {
         const alike = shared ? maps.filter((other) => other.unit === map.unit) : [map];
@@ -105,7 +130,7 @@
     function point(at) {
       for (const map of maps) {
         const value = map.numbers[row * width + column];
-        map.figure.querySelector(".value").textContent = words(value);
+        map.figure.querySelector(".value").textContent = words(value, map.step);
         const cursor = map.figure.querySelector(".cursor");
         cursor.hidden = false;
         cursor.style.left = `${(100 * column) / width}%`;
@@ -115,7 +140,7 @@
       }
       const value = at.numbers[row * width + column];
       const name = at.name === at.analysis ? at.analysis : `${at.analysis}, ${at.name.replaceAll("_", " ")}`;
-      readout.textContent = `${name}: ${words(value)} ${at.unit} at row ${row}, column ${column}`;
+      readout.textContent = `${name}: ${words(value, at.step)} ${at.unit} at row ${row}, column ${column}`;
     }
 
     for (const map of maps) {
@@ -142,10 +167,71 @@
       });
     }
     blend.addEventListener("input", repaint);
+    if (smooth) smooth.addEventListener("change", rescale);
     for (const radio of group.querySelectorAll(".scale")) radio.addEventListener("change", rescale);
     group.hidden = false;
     rescale();
+    return group;
   }
 
-  for (const group of document.querySelectorAll(".maps")) start(group);
+  for (const group of document.querySelectorAll(".maps")) start(group).then(close, () => {});
+
+  // Where its maps can be read, the picture of an analysis is one click away.
+  function close(group) {
+    for (const entry of group.closest(".image").querySelectorAll(".entry.mapped")) entry.open = false;
+    open();
+  }
+
+  // What the address names is opened.
+  function open() {
+    const target = location.hash && document.getElementById(location.hash.slice(1));
+    if (!target) return;
+    const entry = target.querySelector(":scope > .entry");
+    if (entry) entry.open = true;
+    target.scrollIntoView();
+  }
+  addEventListener("hashchange", open);
+
+  const contents = document.querySelector(".contents");
+  const beside = matchMedia("(min-width: 70rem)");
+  const unfold = () => { contents.open = beside.matches; };
+  beside.addEventListener("change", unfold);
+  unfold();
+  const links = new Map();
+  for (const link of contents.querySelectorAll("a")) {
+    links.set(link.hash.slice(1), link);
+    link.addEventListener("click", () => {
+      if (!beside.matches) contents.open = false;
+      // The same address again is no change of it.
+      if (link.hash === location.hash) open();
+    });
+  }
+  // The contents show where the reader is: the last section that begins above the middle of the screen.
+  const places = [...links.keys()].map((name) => document.getElementById(name));
+  let waiting = false;
+  function mark() {
+    waiting = false;
+    let here = null;
+    for (const place of places) {
+      if (place.offsetParent !== null && place.getBoundingClientRect().top < innerHeight / 2) here = place;
+    }
+    for (const [name, link] of links) {
+      if (here && here.id === name) link.setAttribute("aria-current", "location");
+      else link.removeAttribute("aria-current");
+    }
+    const current = here && links.get(here.id);
+    if (current && beside.matches) {
+      const side = contents.parentElement;
+      const [top, bottom] = [current.offsetTop - side.scrollTop, current.offsetTop - side.scrollTop + current.offsetHeight];
+      if (top < 0 || bottom > side.clientHeight) side.scrollTop = current.offsetTop - side.clientHeight / 2;
+    }
+  }
+  addEventListener("scroll", () => {
+    if (waiting) return;
+    waiting = true;
+    requestAnimationFrame(mark);
+  }, { passive: true });
+
+  // For panels.js.
+  globalThis.cnnexplain = { words, colours };
 })();

@@ -64,11 +64,11 @@ def run(
 
 
 def draw(record: Record, index: int) -> Figure:
-    """The image, the signed evidence at the layer's resolution, the map at the image's, and the map over the image."""
+    """The image, the signed evidence at the layer's resolution, the map enlarged smoothly, and the map over the image."""
     from cnnexplain import draw
 
     facts = {name: fact[index] for name, fact in record.facts.items()}
-    evidence, spread = record.arrays["evidence"][index], record.arrays["map"][index]
+    evidence, smooth = record.arrays["evidence"][index], overlay(record, index)
     unit = _unit(record.options)
     figure, (image, coarse, fine, over) = draw.row(4, record, bars=[1, 2])
     draw.image(image, record, index)
@@ -76,14 +76,43 @@ def draw(record: Record, index: int) -> Figure:
     draw.signed(coarse, evidence, unit)
     height, width = evidence.shape
     draw.title(coarse, f"evidence in {draw.shorten(facts['layer'], 20, tail=True)}, {height}×{width}")
-    draw.unsigned(fine, spread, unit)
+    draw.unsigned(fine, smooth, unit)
     draw.title(fine, f"{NAMES[record.options['method']]} map" + ("" if facts["peak"] else ": zero everywhere"))
-    draw.overlay(over, record, index, spread)
-    shift, place = facts["shift"], max(spread.shape[0] / height, spread.shape[1] / width)
+    draw.overlay(over, record, index, smooth)
+    shift, place = facts["shift"], max(smooth.shape[0] / height, smooth.shape[1] / width)
     # Without padding the outer units look further inwards than they are drawn.
     draw.title(over, f"map over input, up to {shift:.0f} pixels off" if shift and shift > place / 2 else "map over input")
     draw.caption(figure, record, index)
     return figure
+
+
+def overlay(record: Record, index: int) -> Floats:
+    """The map at the layer's resolution, enlarged smoothly: the linear slopes of `map` would show as ridges and crosses."""
+    from cnnexplain import draw
+
+    return draw.enlarged(record.arrays["cam"][index], *record.images.shape[1:3])
+
+
+def passes(classifier: Classifier, options: Mapping[str, Any]) -> float:
+    """A forward pass and the gradient of the last layers, or a forward pass for each feature map."""
+    if options["method"] != "scorecam":
+        return 3
+    from cnnexplain_gradcam.maps import explained_layer
+
+    return explained_layer(classifier, options["layer"]).shape[-1] + 3
+
+
+def finding(record: Record, index: int) -> str:
+    """Where the map is the strongest."""
+    from cnnexplain import findings
+
+    layer, target, found = record.facts["layer"][index], findings.target(record, index), record.arrays["map"][index]
+    if not found.any():
+        return f"At no place do the feature maps of the layer {layer} speak for {target}."
+    return (
+        f"The layer {layer} responds for {target} mostly at {findings.peak_place(found)}: the strongest tenth of the pixels "
+        f"holds {findings.percent(findings.concentration(found))} of the map."
+    )
 
 
 def _unit(options: Mapping[str, Any]) -> str:
@@ -117,5 +146,8 @@ def cnnexplain_analyses() -> list[Analysis]:
             note=NOTE,
             reading=READING,
             maps={"map": _unit},
+            overlay=overlay,
+            passes=passes,
+            finding=finding,
         )
     ]

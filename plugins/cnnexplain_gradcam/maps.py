@@ -37,7 +37,7 @@ def gradcam(
     layer: str | None,
 ) -> Result:
     """The maps and what is known of each; see `cnnexplain_gradcam.run`."""
-    shown = _layer(classifier, layer)
+    shown = explained_layer(classifier, layer)
     if method == "scorecam":
         warnings: list[str] = []
         evidence = _score_cam(classifier, images, objectives, shown, progress)
@@ -59,7 +59,7 @@ def gradcam(
     return Result({"evidence": evidence, "cam": cams, "map": maps}, facts, warnings=tuple(warnings))
 
 
-def _layer(classifier: Classifier, name: str | None) -> Layer:
+def explained_layer(classifier: Classifier, name: str | None) -> Layer:
     """The layer of that name, or the last that computes feature maps of more than one place."""
     if name is not None:
         layer = classifier.layer(name, maps=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cnnexplain.fills import FILLS
 from cnnexplain.plugin import Analysis, Option, Result, hookimpl
@@ -45,21 +46,44 @@ def run(
 
 
 def draw(record: Record, index: int) -> Figure:
-    """The image, the attribution with its colour bar, and its magnitude over the image."""
-    import numpy as np
-
+    """The image, the attribution with its colour bar, and its sums over regions over the image."""
     from cnnexplain import draw
 
-    figure, (left, middle, right) = draw.row(3, record, bars=[1])
+    figure, (left, middle, right) = draw.row(3, record, bars=[1, 2])
     values = record.arrays["pixel_attribution"][index]
     draw.image(left, record, index)
     draw.title(left, "input")
     draw.signed(middle, values, "logits", limit=draw.ceiling(values))
     baseline = record.options["baseline"]
     draw.title(middle, "x · ∂S/∂x" if baseline is None else f"(x − {baseline}) · ∂S/∂x")
-    draw.smoothed_overlay(right, record, index, np.abs(values), "magnitude")
+    draw.regions_overlay(right, record, index, values, "attribution", "logits")
     draw.caption(figure, record, index)
     return figure
+
+
+def overlay(record: Record, index: int) -> Floats:
+    """The attributions, summed over regions."""
+    from cnnexplain import draw
+
+    values = record.arrays["pixel_attribution"][index]
+    return draw.summed(values, draw.regions(values))
+
+
+def passes(_: Classifier, __: Mapping[str, Any]) -> float:
+    """A gradient, and the scores of the image and the baseline."""
+    return 4
+
+
+def finding(record: Record, index: int) -> str:
+    """What the attributions add up to, and where the largest is."""
+    from cnnexplain import draw, findings
+
+    total, difference = (findings.number(record.facts[name][index]) for name in ("sum", "difference"))
+    return (
+        f"The attributions for {findings.target(record, index)} add up to {total} logits where the score differs from the "
+        f"baseline's by {difference}; "
+        f"{findings.largest(overlay(record, index), draw.regions(record.arrays['pixel_attribution'][index]))}."
+    )
 
 
 @hookimpl
@@ -76,5 +100,8 @@ def cnnexplain_analyses() -> list[Analysis]:
             reading="Red pixels raise the score of the class by being as they are and not as the baseline, blue ones lower "
             "it, by as many logits as the colour bar says.",
             maps={"pixel_attribution": "logits"},
+            overlay=overlay,
+            passes=passes,
+            finding=finding,
         )
     ]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cnnexplain.fills import FILLS
 from cnnexplain.plugin import Analysis, Option, Result, hookimpl
@@ -48,23 +48,45 @@ def run(
 
 
 def draw(record: Record, index: int) -> Figure:
-    """The image, its baseline, the attribution with its colour bar, and its magnitude over the image."""
-    import numpy as np
+    """The image, its baseline, the attribution with its colour bar, and its sums over regions over the image."""
+    from cnnexplain import draw, findings
 
-    from cnnexplain import draw
-
-    figure, (first, second, third, fourth) = draw.row(4, record, bars=[2])
+    figure, (first, second, third, fourth) = draw.row(4, record, bars=[2, 3])
     values = record.arrays["pixel_attribution"][index]
     draw.image(first, record, index)
     draw.title(first, "input")
     draw.picture(second, record, record.arrays["baseline"][index])
-    draw.title(second, f"baseline: logit {record.facts['baseline_logit'][index]:.3g}")
+    draw.title(second, f"baseline: logit {findings.number(record.facts['baseline_logit'][index])}")
     draw.signed(third, values, "logits", limit=draw.ceiling(values))
-    total, difference = (record.facts[name][index] for name in ("sum", "difference"))
-    draw.title(third, f"attribution: sum {total:.3g} of {difference:.3g}")
-    draw.smoothed_overlay(fourth, record, index, np.abs(values), "magnitude")
+    total, difference = (findings.number(record.facts[name][index]) for name in ("sum", "difference"))
+    draw.title(third, f"attribution: sum {total} of {difference}")
+    draw.regions_overlay(fourth, record, index, values, "attribution", "logits")
     draw.caption(figure, record, index)
     return figure
+
+
+def overlay(record: Record, index: int) -> Floats:
+    """The attributions, summed over regions."""
+    from cnnexplain import draw
+
+    values = record.arrays["pixel_attribution"][index]
+    return draw.summed(values, draw.regions(values))
+
+
+def passes(_: Classifier, options: Mapping[str, Any]) -> float:
+    """A gradient for each step, and the scores of the image and the baseline."""
+    return 2 * float(options["steps"]) + 2
+
+
+def finding(record: Record, index: int) -> str:
+    """The difference that is shared out, and the largest share."""
+    from cnnexplain import draw, findings
+
+    before, after = (findings.number(record.facts[name][index]) for name in ("baseline_logit", "logit"))
+    return (
+        f"From the baseline to the image the score of {findings.target(record, index)} goes from {before} to {after}; "
+        f"{findings.largest(overlay(record, index), draw.regions(record.arrays['pixel_attribution'][index]))}."
+    )
 
 
 @hookimpl
@@ -81,6 +103,9 @@ def cnnexplain_analyses() -> list[Analysis]:
             reading="Red pixels raise the score of the class above the baseline's, blue ones lower it, by as many logits as "
             "the colour bar says; all pixels together make the whole difference between the two scores.",
             maps={"pixel_attribution": "logits"},
+            overlay=overlay,
             trial={"steps": 2},
+            passes=passes,
+            finding=finding,
         )
     ]

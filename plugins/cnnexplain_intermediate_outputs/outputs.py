@@ -1,4 +1,4 @@
-"""The outputs of a network's layers and what is to be said of each (Yosinski et al. 2015, arXiv:1506.06579, section 2)."""
+"""The outputs of a network's layers and what each of their maps contributes (Yosinski et al. 2015, section 2)."""
 
 from __future__ import annotations
 
@@ -8,36 +8,98 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnnexplain.classifier import from_all_depths
+from cnnexplain.errors import ModelError, UsageError
 from cnnexplain.plugin import Result
+from cnnexplain_intermediate_outputs import ALL
 
 if TYPE_CHECKING:
     from cnnexplain.arrays import Floats
     from cnnexplain.classifier import Classifier, Layer
+    from cnnexplain.objectives import Objective
 
 LAYERS = 20
-"""How many layers are shown when none is named."""
+"""A network of so many layers is shown whole where none is named."""
+
+MAPS, WHOLE = 24, 32
+"""How many maps of a layer are shown large where it isn't said, and of how many none is left out."""
 
 LOGITS = "logits"
 """The name under which a classifier gives its scores before the softmax."""
 
 
-def outputs(classifier: Classifier, images: Floats, names: Sequence[str]) -> Result:
-    """The outputs of the named layers, or of every layer, for each image; see `cnnexplain_intermediate_outputs.run`."""
-    layers = [classifier.layer(name) for name in dict.fromkeys(names)] or from_all_depths(classifier.layers, LAYERS)
+def outputs(
+    classifier: Classifier, images: Floats, objectives: Sequence[Objective], names: Sequence[str], maps: str | None
+) -> Result:
+    """What layers put out for each image, and what it contributes; see `cnnexplain_intermediate_outputs.run`."""
+    most = _most(maps)
+    layers = _layers(classifier, names)
     found = classifier.activations(images, [*(layer.name for layer in layers), LOGITS])
+    values, gradients = classifier.layer_gradients(images, [layer.name for layer in layers], objectives)
+    contributions = {name: _per_channel(found[name] * gradient) for name, gradient in gradients.items()}
     probabilities = classifier.probabilities(found[LOGITS])
     last = classifier.output
+    fields = {layer.name: _field(classifier, layer) for layer in layers}
     facts = [
         [
-            _facts(layer, found[layer.name][number], None if layer.name not in (last, LOGITS) else probabilities[number])
+            {
+                **_facts(
+                    layer, found[layer.name][number], None if layer.name not in (last, LOGITS) else probabilities[number]
+                ),
+                **_weighed(layer, found[layer.name][number], contributions.get(layer.name, {number: None})[number], most),
+                "field": fields[layer.name],
+            }
             for layer in layers
         ]
         for number in range(len(images))
     ]
-    arrays = {f"output/{layer.name}": found[layer.name] for layer in layers}
-    left_out = 0 if names else len(classifier.layers) - len(layers)
+    arrays = {
+        **{f"output/{layer.name}": found[layer.name] for layer in layers},
+        **{f"contribution/{name}": each for name, each in contributions.items()},
+        "probabilities": probabilities,
+    }
+    left_out = 0 if names or classifier.stages else len(classifier.layers) - len(layers)
     warning = f"{left_out} of the {len(classifier.layers)} layers are left out; name those to show with --layer."
-    return Result({**arrays, "probabilities": probabilities}, {"layers": facts}, warnings=(warning,) if left_out else ())
+    return Result(
+        arrays,
+        {"layers": facts, "value": [float(value) for value in values]},
+        warnings=(warning,) if left_out else (),
+    )
+
+
+def _most(maps: str | None) -> int | None:
+    """How many maps to show large at most; None for the default."""
+    if maps is None:
+        return None
+    if maps == ALL:
+        return 1 << 31
+    if not maps.isascii() or not maps.isdigit() or not int(maps):
+        raise UsageError(f"--maps takes '{ALL}' or how many maps to show, at least 1, but got '{maps}'.")
+    return int(maps)
+
+
+def _layers(classifier: Classifier, names: Sequence[str]) -> list[Layer]:
+    """The named layers; where none is named all of a small network, and of a deep one the ends of its stages."""
+    if ALL in names or (not names and len(classifier.layers) <= LAYERS):
+        return list(classifier.layers)
+    if not names and not classifier.stages:
+        return from_all_depths(classifier.layers, LAYERS)
+    return [classifier.layer(name) for name in dict.fromkeys(names or (*classifier.stages, classifier.output))]
+
+
+def _per_channel(products: Floats) -> Floats:
+    """The sum (N, C) of activation × gradient (N, …, C) over the places of each map."""
+    return np.asarray(products.reshape(len(products), -1, products.shape[-1]).sum(axis=1), np.float32)
+
+
+def _field(classifier: Classifier, layer: Layer) -> list[list[int]] | None:
+    """What the places of its maps see of the image: start, step and size along rows and along columns."""
+    if not layer.maps:
+        return None
+    try:
+        field = classifier.receptive_field(layer.name)
+    except ModelError:
+        return None
+    return [[axis.start, axis.step, axis.size] for axis in (field.rows, field.columns)]
 
 
 def _facts(layer: Layer, output: Floats, probabilities: Floats | None) -> dict[str, Any]:
@@ -57,3 +119,16 @@ def _facts(layer: Layer, output: Floats, probabilities: Floats | None) -> dict[s
         "dead": len(dead),
         "dead_channels": dead.tolist(),
     }
+
+
+def _weighed(layer: Layer, output: Floats, contributions: Floats | None, most: int | None) -> dict[str, Any]:
+    """What the channels of one layer contribute together for one image, and which of its maps are shown large."""
+    total = None if contributions is None else float(contributions.sum())
+    if len(layer.shape) < 2:
+        return {"contribution": total, "shown": []}
+    # What does not lead to the score contributes nothing; there the strongest maps are shown.
+    weight = np.abs(output).reshape(-1, output.shape[-1]).max(axis=0) if contributions is None else contributions
+    if most is None:
+        most = MAPS if len(weight) > WHOLE else WHOLE
+    chosen = np.argsort(-np.abs(weight), kind="stable")[:most]
+    return {"contribution": total, "shown": chosen[np.argsort(-weight[chosen], kind="stable")].tolist()}

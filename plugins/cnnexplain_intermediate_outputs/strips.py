@@ -1,10 +1,11 @@
-"""The picture of a network's outputs: one strip for each layer, a grid of feature maps or a row of bars."""
+"""The picture of a network's outputs: strips for each layer, grids of feature maps or a row of bars."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
@@ -13,6 +14,8 @@ from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.ticker import MaxNLocator
 
 from cnnexplain import draw as drawing
+from cnnexplain_intermediate_outputs import ALL
+from cnnexplain_intermediate_outputs.layers import maps_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,12 +27,18 @@ if TYPE_CHECKING:
 WIDTH, LEFT, BETWEEN = 9.6, 0.62, 0.6
 """Inches of the widest strip, left of it for the numbers of channels and scales, and between strips for their titles."""
 
-ALL, TALLEST, LEAST, COLUMN = 18.0, 8.0, 0.8, 21.0
+SHARED, TALLEST, LEAST, COLUMN = 18.0, 8.0, 0.8, 30.0
 """Inches that the strips share in height, that one gets of it at most and at least, and after which a new column begins."""
+
+OTHERS, EVERY = 0.7, 24.0
+"""Inches in height at most for the maps that aren't shown large, and for all the maps of the only layer asked for."""
 
 SMALL, LARGE, DOTS, THIN = 0.6, 0.96, 130, 0.25
 """Inches of a small and of a large map's longer side where there is room, map pixels that go in an inch at most, and the
 least that a map's shorter side is of its longer one."""
+
+NAMED, WORDS = 0.17, 0.5
+"""Inches under a map for its number and contribution, and the width that a map has at least for them."""
 
 INPUT, BARS, PITCH = 1.5, 0.9, 0.5
 """Inches of the input's longer side, of the height of bars, and from bar to bar at most."""
@@ -49,8 +58,9 @@ STRONGEST, LINE, NAMES = 8, 0.17, 3.0
 NEAR, FAR = 6.0, 15.0
 """Points from a title to its panel: near, or clear of a colour bar's exponent."""
 
-FRAME, DEAD, CROSS = "0.6", "0.9", "0.4"
-"""The greys of a map's frame, of a dead map, and of the cross over it: neither scale of colours has a grey."""
+FRAME, DEAD, CROSS, CROSSED = "0.6", "0.9", "0.4", 0.15
+"""The greys of a map's frame, of a dead map, and of the cross over it, which neither scale of colours has, and the inches
+that a map's shorter side has at least for a cross."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +84,10 @@ class Strip:
 
 
 def draw(record: Record, index: int) -> Figure:
-    """The input and a strip for each layer of image `index`; strips that are too many for one column stand in several."""
+    """The input and the strips of each layer of image `index`; those that are too many for one column stand in several."""
     layers = record.facts["layers"][index]
-    tallest = min(max(ALL / len(layers), LEAST), TALLEST)
-    strips = [_input(record, index), *(_layer(record, index, facts, tallest) for facts in layers)]
+    tallest = min(max(SHARED / len(layers), LEAST), TALLEST)
+    strips = [_input(record, index), *(strip for facts in layers for strip in _layer(record, index, facts, tallest))]
     if not record.options["layer"] and layers[-1]["unit"] == "logit":
         values = record.arrays["probabilities"][index]
         strips.append(_classes(record, "probabilities", values, [], "probability"))
@@ -105,20 +115,35 @@ def _input(record: Record, index: int) -> Strip:
     return Strip(title, width, height, lambda panel: drawing.image(panel, record, index))
 
 
-def _layer(record: Record, index: int, facts: Mapping[str, Any], tallest: float) -> Strip:
+def _layer(record: Record, index: int, facts: Mapping[str, Any], tallest: float) -> list[Strip]:
+    """The strip of a layer, and one of the maps that are not shown large in it."""
     output = record.arrays[f"output/{facts['name']}"][index]
     channels = facts["shape"][-1] if facts["shape"] else 1
+    name = drawing.shorten(facts["name"], NAME, tail=True)
     title = (
-        f"{drawing.shorten(facts['name'], NAME, tail=True)} ({facts['kind']}) · {_shape(facts['shape'])} · "
+        f"{name} ({facts['kind']}) · {_shape(facts['shape'])} · "
         f"{_number(facts['min'])} to {_number(facts['max'])} · {facts['dead']} of {channels} dead"
     )
-    if output.ndim > 1:
-        # Sequences are maps of one row; of volumes the planes stand one below the other.
-        maps = np.moveaxis(output.reshape(-1, *output.shape[-2:]), -1, 0)
-        return _grid(title, maps, facts["dead_channels"], record.options["scale"], tallest)
-    if facts["unit"] == "activation":
-        return _bars(title, output.reshape(-1), facts["dead_channels"], facts["unit"], list(map(str, range(output.size))))
-    return _classes(record, title, output.reshape(-1), facts["dead_channels"], facts["unit"])
+    if facts["contribution"] is not None and facts["unit"] == "activation":
+        title += f" · contributes {_signed(facts['contribution'])} of {_number(record.facts['value'][index])}"
+    if output.ndim == 1 and facts["unit"] == "activation":
+        return [_bars(title, output, facts["dead_channels"], facts["unit"], list(map(str, range(output.size))))]
+    if output.ndim < 2:
+        return [_classes(record, title, output.reshape(-1), facts["dead_channels"], facts["unit"])]
+    maps = maps_of(output)
+    grid = partial(_grid, maps, dead=facts["dead_channels"], scale=record.options["scale"])
+    if record.options["maps"] == ALL:
+        return [grid(title, range(channels), EVERY if len(record.options["layer"]) == 1 else TALLEST)]
+    contributions = record.arrays.get(f"contribution/{facts['name']}")
+    words = [str(k) if contributions is None else f"{k}: {_signed(contributions[index, k])}" for k in facts["shown"]]
+    large = grid(title, facts["shown"], tallest, words=words)
+    others = sorted({*range(channels)} - {*facts["shown"]})
+    if not others:
+        return [large]
+    rest = f"the other {len(others)} maps of {name}, in the order of channels"
+    if contributions is not None:
+        rest += f" · contribute {_signed(contributions[index, others].sum())}"
+    return [large, grid(rest, others, OTHERS)]
 
 
 def _classes(record: Record, title: str, values: Floats, dead: list[int], unit: str) -> Strip:
@@ -130,60 +155,100 @@ def _classes(record: Record, title: str, values: Floats, dead: list[int], unit: 
     return _ranking(title, values, unit, names)
 
 
-def _grid(title: str, maps: Floats, dead: list[int], scale: str, tallest: float) -> Strip:
-    """The strip of maps (C, H, W); cell k, along the rows, is map k."""
+def _grid(
+    layer: Floats,
+    title: str,
+    chosen: Sequence[int],
+    tallest: float,
+    *,
+    dead: Sequence[int],
+    scale: str,
+    words: Sequence[str] = (),
+) -> Strip:
+    """The strip of some of a layer's maps (C, H, W), along the rows in the order chosen, each over its words.
+
+    All of a layer's strips have one scale. Without words the number of its first map stands beside a row.
+    """
+    maps = layer[list(chosen)]
     count, height, width = maps.shape
     # As tiles leave it between two maps.
     line = drawing.tiles(maps[[0, 0]], 2).shape[1] - 2 * width
-    columns, pixel_width, pixel_height = _fit(count, height, width, line, tallest)
+    columns, pixel_width, pixel_height = _fit(count, height, width, line, tallest, named=bool(words))
+    below = max(line, math.ceil(NAMED / pixel_height)) if words else line
     rows = math.ceil(count / columns)
-    signed, unit, limit = maps.min() < 0, "activation", drawing.ceiling(maps)
+    signed, unit, limit = layer.min() < 0, "activation", drawing.ceiling(layer)
     if scale == "channel":
         peaks = np.abs(maps).max(axis=(1, 2), keepdims=True)
         maps, unit = maps / np.where(peaks == 0, 1, peaks), "of the map's peak"
         limit = 1.0
     cells = np.arange(count)
-    left, top = cells % columns * (width + line) - 0.5, cells // columns * (height + line) - 0.5
+    left, top = cells % columns * (width + line) - 0.5, cells // columns * (height + below) - 0.5
     right, bottom = left + width, top + height
     corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]]).transpose(2, 0, 1)
+    crossed = np.flatnonzero(np.isin(chosen, dead))
+    # Down to the words of the last row.
+    sheet = np.full((rows * (height + below) - (0 if words else below), columns * (width + line) - line), np.nan, np.float32)
+    for cell, each in enumerate(maps):
+        y, x = cell // columns * (height + below), cell % columns * (width + line)
+        sheet[y : y + height, x : x + width] = each
 
     def paint(panel: Axes) -> None:
         paint_maps = drawing.signed if signed else drawing.unsigned
-        paint_maps(panel, drawing.tiles(maps, columns), unit, limit=limit)
+        paint_maps(panel, sheet, unit, limit=limit)
         panel.set_aspect("auto")
         faces = np.full(count, "none", object)
-        faces[dead] = DEAD
+        faces[crossed] = DEAD
         boxes = PolyCollection(list(corners), facecolors=faces, edgecolors=FRAME, linewidths=0.5, clip_on=False)
         panel.add_collection(boxes, autolim=False)
-        diagonals = corners[dead][:, [[0, 2], [1, 3]]].reshape(-1, 2, 2)
-        panel.add_collection(LineCollection(list(diagonals), colors=CROSS, linewidths=0.8), autolim=False)
-        for row in range(0, rows, math.ceil(SPACING / (pixel_height * (height + line)))):
-            beside = panel.get_yaxis_transform()
-            place = -0.06 / panel_width, row * (height + line) + (height - 1) / 2
+        # The crosses of a thousand small maps would be all that is seen.
+        if min(pixel_height * height, pixel_width * width) >= CROSSED:
+            diagonals = corners[crossed][:, [[0, 2], [1, 3]]].reshape(-1, 2, 2)
+            panel.add_collection(LineCollection(list(diagonals), colors=CROSS, linewidths=0.8), autolim=False)
+        for cell, text in enumerate(words):
             panel.text(
-                *place, str(row * columns), transform=beside, fontsize=TICK, color=drawing.QUIET, ha="right", va="center"
+                (left[cell] + right[cell]) / 2,
+                bottom[cell] + 0.02 / pixel_height,
+                text,
+                fontsize=TICK,
+                ha="center",
+                va="top",
+                parse_math=False,
+            )
+        for row in range(0, 0 if words else rows, math.ceil(SPACING / (pixel_height * (height + below)))):
+            panel.text(
+                -0.06 / panel_width,
+                row * (height + below) + (height - 1) / 2,
+                str(chosen[row * columns]),
+                transform=panel.get_yaxis_transform(),
+                fontsize=TICK,
+                color=drawing.QUIET,
+                ha="right",
+                va="center",
             )
 
-    panel_width = pixel_width * (columns * (width + line) - line)
-    panel_height = pixel_height * (rows * (height + line) - line)
+    panel_width, panel_height = (
+        pixel * side for pixel, side in zip((pixel_width, pixel_height), sheet.shape[::-1], strict=True)
+    )
     near = drawing.text_width(title, drawing.TITLE) < panel_width
     return Strip(title, panel_width, panel_height, paint, pad=NEAR if near else FAR)
 
 
-def _fit(count: int, height: int, width: int, line: int, tallest: float) -> tuple[int, float, float]:
+def _fit(count: int, height: int, width: int, line: int, tallest: float, *, named: bool = False) -> tuple[int, float, float]:
     """How many of `count` maps go in a row, and a map pixel's width and height in inches.
 
     Maps are as large as room and taste allow. Of layouts with almost the same size the one with the fewest rows is taken,
-    with these filled as evenly as can be. Pixels are square but in maps that are long and thin, such as sequences.
+    with these filled as evenly as can be. Pixels are square but in maps that are long and thin, such as sequences. Named
+    maps are large, with room under them.
     """
     longest = max(height, width)
-    side = max(SMALL, min(LARGE, 0.04 * longest), longest / DOTS)
+    side = max(LARGE if named else SMALL, min(LARGE, 0.04 * longest), longest / DOTS)
     # The map's height and width as shares of its longer side.
     tall, wide = max(height / longest, THIN), max(width / longest, THIN)
     columns = np.arange(1, count + 1)
     rows = -(-count // columns)
+    room = tallest - NAMED * rows * named
     across, down = wide * (columns + (columns - 1) * line / width), tall * (rows + (rows - 1) * line / height)
-    sides = np.minimum(np.minimum(WIDTH / across, tallest / down), side)
+    sides = np.minimum(np.minimum(WIDTH / across, room / down), side)
     good = np.flatnonzero(sides >= 0.9 * sides.max())
     best = good[rows[good].argmin()]
     return int(columns[best]), float(sides[best] * wide / width), float(sides[best] * tall / height)
@@ -275,3 +340,7 @@ def _shape(shape: tuple[int, ...] | list[int]) -> str:
 
 def _number(value: float) -> str:
     return f"{value:.3g}".replace("-", "−")
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2g}".replace("-", "−") if value else "0"

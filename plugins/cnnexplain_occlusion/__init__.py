@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cnnexplain.fills import FILLS
 from cnnexplain.plugin import Analysis, Option, Result, hookimpl
@@ -27,9 +27,20 @@ def run(
     ] = None,
     stride: Annotated[
         int | None,
-        Option("Pixels from one position of the square to the next, at most its side. Default: a seventh of it.", min=1),
+        Option(
+            "Pixels from one position of the square to the next, at most its side. Default: a seventh of it, or a quarter "
+            "where two squares are compared.",
+            min=1,
+        ),
     ] = None,
     fill: Annotated[str, Option(f"What the square shows: {FILLS}")] = "grey",
+    compare: Annotated[
+        str | None,
+        Option(
+            "What a second square shows, as in --fill, whose map is held against the first one's; 'none' for none. Default: "
+            "'blur' for images in colour from 64 pixels on ('grey' after --fill blur), else none."
+        ),
+    ] = None,
     layer: Annotated[
         str | None,
         Option("The layer whose strongest feature map is watched. Default: the last convolution, after its ReLU."),
@@ -50,20 +61,57 @@ def run(
         `largest_drop_square` (its top row and left column), `rows` and `columns` (the top rows and left columns of the
         squares), `patch` and `stride` in pixels, `layer`, `feature_map` (its index) and `unoccluded_activation`.
 
+        Where two squares are compared, also the arrays `second_logit` by position and `second_logit_drop` by pixel, and the
+        facts `second_fill`; `agreement`, Spearman's rank correlation of the two drops over the positions, None where one is
+        the same everywhere; and what the first square itself does at the tenth of the positions where the second one changes
+        the score the least: `own_drop` (the median drop of the logit) and `own_changes` (the share of them at which the
+        prediction changes, though the second square leaves it).
+
     Raises:
         UsageError: The square is larger than the image or smaller than the stride, the fill is none of those, or the layer
             does not exist or has no feature maps.
     """
     from cnnexplain_occlusion.maps import occlusion
 
-    return occlusion(classifier, images, targets, progress, patch=patch, stride=stride, fill=fill, layer=layer)
+    return occlusion(
+        classifier, images, targets, progress, patch=patch, stride=stride, fill=fill, compare=compare, layer=layer
+    )
 
 
 def draw(record: Record, index: int) -> Figure:
-    """The image, its worst square and the drop over it; below, the paper's three maps by position of the square."""
+    """The image, its worst square and the drop over it, for both squares; below, the paper's maps by position."""
     from cnnexplain_occlusion.picture import picture
 
     return picture(record, index)
+
+
+def passes(classifier: Classifier, options: Mapping[str, Any]) -> float:
+    """A forward pass for each position of each square, and one without."""
+    from cnnexplain_occlusion.maps import positions, second_fill
+
+    second = second_fill(classifier, options["fill"], options["compare"])
+    squares = positions(classifier, options["patch"], options["stride"], second)
+    return squares.count * (1 if second is None else 2) + 1
+
+
+def finding(record: Record, index: int) -> str:
+    """The square of the largest drop, and how far the second one agrees."""
+    from cnnexplain import findings
+
+    facts = {name: fact[index] for name, fact in record.facts.items()}
+    (row, column), side = facts["largest_drop_square"], facts["patch"]
+    drop, logit = facts["largest_drop"], facts["unoccluded_logit"]
+    middle = findings.side(row + side / 2 - 0.5, column + side / 2 - 0.5, record.images.shape[1:3])
+    effect = "lowers the score of {} the most" if drop > 0 else "raises the score of {} the least, as all of them do"
+    words = (
+        f"Hiding the square at row {row}, column {column} ({side}×{side} pixels, {middle}) "
+        f"{effect.format(findings.target(record, index))}: {findings.number(logit)} → {findings.number(logit - drop)}"
+    )
+    if "agreement" in facts:
+        agreement = facts["agreement"]
+        compared = "can't be compared" if agreement is None else f"has a rank correlation of {findings.number(agreement)}"
+        words += f"; the map of the second square ({facts['second_fill']}) {compared} with it"
+    return f"{words}."
 
 
 NOTE = (
@@ -88,6 +136,9 @@ def cnnexplain_analyses() -> list[Analysis]:
             "Zeiler, Fergus 2014 (arXiv:1311.2901)",
             note=NOTE,
             reading=READING,
-            maps={"logit_drop": "logits", "probability_drop": "probability"},
+            maps={"logit_drop": "logits", "second_logit_drop": "logits", "probability_drop": "probability"},
+            trial={"compare": "blur"},
+            passes=passes,
+            finding=finding,
         )
     ]

@@ -9,11 +9,28 @@ import numpy as np
 
 from cnnexplain.fills import filling
 from cnnexplain.plugin import Result
-from cnnexplain_occlusion.squares import slide
+from cnnexplain_occlusion.squares import Squares, slide
 
 if TYPE_CHECKING:
     from cnnexplain.arrays import Array, Floats, Integers
     from cnnexplain.classifier import Classifier
+
+
+PHOTOGRAPH = 64
+"""Images in colour with a shorter side of so many pixels are taken for photographs."""
+
+QUIET = 0.1
+"""The share of the positions where the second square changes the score the least: there is little to hide."""
+
+MOST = 0.5
+"""The square is an object to the network where it changes the prediction at this share of those positions, or the score by
+this share of the most that the second square changes it anywhere."""
+
+OBJECT = (
+    "The square (--fill {fill}) is itself an object to the network for some images: where a second one ({second}) hardly "
+    "changes the score, it changes the score or even the prediction (own_drop, own_changes). So their maps show the square "
+    "as well as what it hides; look at the map of the second one (second_logit_drop) too."
+)
 
 
 def occlusion(
@@ -25,13 +42,14 @@ def occlusion(
     patch: int | None,
     stride: int | None,
     fill: str,
+    compare: str | None,
     layer: str | None,
 ) -> Result:
     """The maps by position and by pixel, and what is known of each image; see `cnnexplain_occlusion.run`."""
-    height, width = images.shape[1:3]
-    squares = slide(height, width, patch, stride)
-    fills = filling(fill, classifier.preprocess, squares.patch / 2, "--fill")
-    behind = np.stack([fills(image) for image in images])
+    second = second_fill(classifier, fill, compare)
+    squares = positions(classifier, patch, stride, second)
+    shown = filling(fill, classifier.preprocess, squares.patch / 2, "--fill")
+    behind = np.stack([shown(image) for image in images])
     watched = _watched(classifier, layer)
     names = ["logits"] if watched is None else ["logits", watched]
     outputs = classifier.activations(images, names)
@@ -39,14 +57,21 @@ def occlusion(
     if watched is not None:
         channels = outputs[watched].sum(axis=(1, 2), dtype=np.float64).argmax(axis=1)
     before = _measured(classifier, outputs, targets, watched, channels)
-    total, parts = len(images) * squares.count, []
-    for here in classifier.slices(total):
-        which, where = np.divmod(np.arange(here.start, here.stop), squares.count)
-        shown = np.where(squares.cover(where)[..., None], behind[which], images[which])
-        parts.append(_measured(classifier, classifier.activations(shown, names), targets[which], watched, channels[which]))
-        progress(here.stop, total)
-    shape = (len(images), len(squares.tops), len(squares.lefts))
-    grids = {name: np.concatenate([part[name] for part in parts]).reshape(shape) for name in before}
+    total = len(images) * squares.count * (1 if second is None else 2)
+
+    def slid(behind: Floats, watched: str | None, start: int) -> dict[str, Array]:
+        """What is recorded with the square at every position, (N, rows, columns) by name."""
+        parts = []
+        for here in classifier.slices(len(images) * squares.count):
+            which, where = np.divmod(np.arange(here.start, here.stop), squares.count)
+            hidden = np.where(squares.cover(where)[..., None], behind[which], images[which])
+            outputs = classifier.activations(hidden, names if watched is not None else ["logits"])
+            parts.append(_measured(classifier, outputs, targets[which], watched, channels[which]))
+            progress(start + here.stop, total)
+        shape = (len(images), len(squares.tops), len(squares.lefts))
+        return {name: np.concatenate([part[name] for part in parts]).reshape(shape) for name in parts[0]}
+
+    grids = slid(behind, watched, 0)
     drops = {name: before[name][:, None, None] - grids[name] for name in ("logit", "probability")}
     worst = drops["logit"].reshape(len(images), -1).argmax(axis=1)
     arrays: dict[str, Array] = {
@@ -54,7 +79,7 @@ def occlusion(
         **{f"{name}_drop": squares.mean(drop) for name, drop in drops.items()},
         "occluded": np.where(squares.cover(worst)[..., None], behind, images),
     }
-    rows, columns = np.unravel_index(worst, shape[1:])
+    rows, columns = np.unravel_index(worst, drops["logit"].shape[1:])
     facts: dict[str, list[Any]] = {
         **{f"unoccluded_{name}": before[name].tolist() for name in before if name != "prediction"},
         "largest_drop": drops["logit"].max(axis=(1, 2)).tolist(),
@@ -66,7 +91,67 @@ def occlusion(
     }
     if watched is not None:
         facts |= {"layer": [watched] * len(images), "feature_map": channels.tolist()}
-    return Result({name: _single(array) for name, array in arrays.items()}, facts)
+    warnings = []
+    if second is not None:
+        shown = filling(second, classifier.preprocess, squares.patch / 2, "--compare")
+        others = slid(np.stack([shown(image) for image in images]), None, total // 2)
+        other = before["logit"][:, None, None] - others["logit"]
+        arrays |= {"second_logit": others["logit"], "second_logit_drop": squares.mean(other)}
+        changed = (grids["prediction"] != before["prediction"][:, None, None]) & (
+            others["prediction"] == before["prediction"][:, None, None]
+        )
+        effects = [_own(*each) for each in zip(drops["logit"], other, changed, strict=True)]
+        facts |= {
+            "second_fill": [second] * len(images),
+            "agreement": [rank_correlation(*each) for each in zip(drops["logit"], other, strict=True)],
+            "own_drop": [drop for drop, _ in effects],
+            "own_changes": [share for _, share in effects],
+        }
+        most = np.abs(other).max(axis=(1, 2))
+        if any(share >= MOST or abs(own) > MOST * largest for (own, share), largest in zip(effects, most, strict=True)):
+            warnings.append(OBJECT.format(fill=fill, second=second))
+    return Result({name: _single(array) for name, array in arrays.items()}, facts, warnings=tuple(warnings))
+
+
+def second_fill(classifier: Classifier, fill: str, compare: str | None) -> str | None:
+    """What a second square shows: as asked for, or a blur (or grey, if that is the first) on photographs; None for none."""
+    if compare is not None:
+        return None if compare == "none" else compare
+    height, width, channels = classifier.preprocess.shape
+    if channels == 1 or min(height, width) < PHOTOGRAPH:
+        return None
+    return "grey" if fill == "blur" else "blur"
+
+
+def positions(classifier: Classifier, patch: int | None, stride: int | None, second: str | None) -> Squares:
+    """Where the square goes; where there are two they take steps of a quarter of their side, if nothing else is said."""
+    return slide(*classifier.preprocess.shape[:2], patch, stride, 7 if second is None else 4)
+
+
+def _own(drop: Floats, other: Floats, changed: Array) -> tuple[float, float]:
+    """What the square itself does, where the other one changes the score the least: its drop, and how often it shows.
+
+    Args:
+        drop: Of the score, by position.
+        other: That of the other square.
+        changed: Where the square changes the prediction, and the other one does not.
+
+    Returns:
+        The median drop, and the share of these positions at which the prediction changed.
+    """
+    quiet = np.argsort(np.abs(other), axis=None, kind="stable")[: max(1, round(QUIET * other.size))]
+    return float(np.median(drop.flat[quiet])), float(changed.flat[quiet].mean())
+
+
+def rank_correlation(first: Floats, second: Floats) -> float | None:
+    """Spearman's correlation of two maps, from −1 to 1, equal values sharing their mean rank; None where one is constant."""
+    ranks = []
+    for values in (first, second):
+        _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+        middle = np.cumsum(counts) - (counts + 1) / 2
+        ranks.append(middle[places.ravel()] - (values.size - 1) / 2)
+    spread = np.sqrt((ranks[0] ** 2).sum() * (ranks[1] ** 2).sum())
+    return float(ranks[0] @ ranks[1] / spread) if spread else None
 
 
 def _watched(classifier: Classifier, layer: str | None) -> str | None:

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 
-from cnnexplain import draw
+from cnnexplain import draw, findings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,9 +36,6 @@ NOWHERE = 0.93
 CHARACTERS, LEGEND = 18, 8.0
 """How many characters of a class's name are shown, and the points of their letters in the legend."""
 
-SHADE = 0.35
-"""How much of a colour's light the black of the image under it takes away."""
-
 
 def picture(record: Record, index: int) -> Figure:
     """Draws image `index`; see `cnnexplain_occlusion.draw`."""
@@ -51,18 +48,26 @@ def picture(record: Record, index: int) -> Figure:
     wide, tall = draw.panel_size(record, SIDE)
     wide = max(wide, TITLE)
     legend = max(draw.BAR, 0.4 + max(draw.text_width(each, LEGEND) for each in [*names, "other"]))
-    lefts = np.cumsum([0, wide + draw.BAR + draw.GAP, wide + legend + draw.GAP])
+    compared = "second_logit_drop" in arrays
+    lefts = np.cumsum([0, wide + draw.BAR + draw.GAP, wide + legend + draw.GAP, *[wide + draw.BAR + draw.GAP] * compared])
     figure = draw.sheet(record, lefts[-1] + wide + draw.BAR, 2 * tall + BETWEEN)
-    above, below = ([draw.panel(figure, left, top, wide, tall) for left in lefts] for top in (0, tall + BETWEEN))
+    above = [draw.panel(figure, left, 0, wide, tall) for left in lefts]
+    below = [draw.panel(figure, left, tall + BETWEEN, wide, tall) for left in lefts[:3]]
 
     draw.image(above[0], record, index)
     draw.title(above[0], "input")
     draw.picture(above[1], record, arrays["occluded"])
-    logit = facts["unoccluded_logit"]
-    draw.title(above[1], f"worst square: logit {logit:.3g} → {logit - facts['largest_drop']:.3g}")
-    draw.signed(above[2], arrays["logit_drop"], "drop of the logit")
-    _shade(above[2], record, index)
-    draw.title(above[2], "drop over input")
+    before, after = (findings.number(facts["unoccluded_logit"] - drop) for drop in (0, facts["largest_drop"]))
+    draw.title(above[1], f"worst square: logit {before} → {after}")
+    # On one scale, so that the two squares can be compared.
+    names_of_drops = ["logit_drop", "second_logit_drop"][: 1 + compared]
+    limit = max(draw.top(np.abs(arrays[each])) for each in names_of_drops)
+    for panel, each in zip(above[2:], names_of_drops, strict=True):
+        draw.overlay(panel, record, index, arrays[each], limit=limit, signed=True, unit="drop of the logit")
+    draw.title(above[2], f"drop over input, {record.options['fill']}" if compared else "drop over input")
+    if compared:
+        agreement = "" if facts["agreement"] is None else f", agreement {findings.number(facts['agreement'])}"
+        draw.title(above[3], f"{facts['second_fill']}{agreement}")
 
     side = facts["patch"]
     figure.text(
@@ -109,14 +114,6 @@ def _placed(grid: Array, tops: Sequence[int], lefts: Sequence[int], patch: int, 
         found.append(distance.argmin(axis=1))
         beyond.append(distance.min(axis=1) > stride / 2)
     return np.where(np.logical_or.outer(*beyond), np.nan, grid[np.ix_(*found)])
-
-
-def _shade(panel: Axes, record: Record, index: int) -> None:
-    """Lays the image over a map as a shadow: the darker the image, the darker the map, whose hues stay."""
-    grey = draw.shown(record, record.images[index]).mean(axis=-1)
-    black = np.zeros((*grey.shape, 4))
-    black[..., 3] = SHADE * (1 - grey)
-    panel.imshow(black, interpolation="nearest")
 
 
 def _labelled(panel: Axes, labels: Floats, classes: Integers, names: Sequence[str]) -> None:

@@ -52,21 +52,22 @@ class Squares:
         return np.asarray(down.T @ grids.astype(np.float64) @ across)
 
 
-def slide(height: int, width: int, patch: int | None, stride: int | None) -> Squares:
+def slide(height: int, width: int, patch: int | None, stride: int | None, part: int = 7) -> Squares:
     """The positions at the multiples of the stride, and those that touch the end of the image, on an image of that size.
 
     Args:
         height: Of the image.
         width: Of the image.
         patch: The side of the square; None for a quarter of the image's shorter side.
-        stride: From one position to the next; None for a seventh of the square's side.
+        stride: From one position to the next; None for a part of the square's side.
+        part: Which, such as 7 for a seventh.
 
     Raises:
         UsageError: The square is larger than the image, or the stride larger than the square.
     """
     shorter = min(height, width)
     patch = max(1, round(shorter / 4)) if patch is None else patch
-    stride = max(1, round(patch / 7)) if stride is None else stride
+    stride = max(1, round(patch / part)) if stride is None else stride
     if patch > shorter:
         raise UsageError(f"--patch {patch} is larger than the images of {height}×{width} pixels; give at most {shorter}.")
     if stride > patch:

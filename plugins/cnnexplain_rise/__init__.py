@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cnnexplain.plugin import Analysis, Option, Result, hookimpl
 
@@ -21,6 +21,10 @@ def run(
     targets: Integers,
     progress: Callable[[int, int], None],
     *,
+    of: Annotated[
+        Literal["probability", "logit"],
+        Option("What is asked for under the masks: the probability of the class, or its logit, which saturates nowhere."),
+    ] = "probability",
     masks: Annotated[int, Option("How many random masks the image is shown under.", min=2, max=100000)] = 1000,
     cells: Annotated[
         int | None,
@@ -34,42 +38,74 @@ def run(
     """How probable the class is when a pixel is shown and random other parts of the image are not.
 
     Petsiuk et al. 2018, section 3: S(λ) = 1/(E[M] n) Σ f(x ⊙ M_i) M_i(λ) over n random masks M_i from 0 to 1, where f is the
-    probability of the class and x ⊙ M goes from black at 0 to the image at 1. Only what the network puts out is used.
+    probability of the class, or its logit where that is asked for, and x ⊙ M goes from black at 0 to the image at 1. Only
+    what the network puts out is used.
 
     Returns:
-        Arrays by pixel, (N, H, W): `saliency`, the S of the paper; `gain`, how much more probable the class is with the
-        pixel shown than under all masks: S less the mean probability, without the noise that comes from some pixels being
-        shown more often than others; and `standard_error` of `gain`. Facts `probability` (of the target for the image
-        itself), `masked_probability` (its mean under the masks), `peak` and `peak_pixel` (the maximum of `gain`, its row and
-        column), `relative_error` (the standard error as a share of `gain`, both as root mean squares over the pixels) and
-        `cells` (rows and columns of the grid).
+        Arrays by pixel, (N, H, W): `saliency`, the S of the paper; `gain`, how much larger f is with the pixel shown than
+        under all masks: S less the mean of f, without the noise that comes from some pixels being shown more often than
+        others; and `standard_error` of `gain`. Facts `probability` and `logit` (of the target for the image itself),
+        `masked_probability` and `masked_logit` (their means under the masks), `peak` and `peak_pixel` (the maximum of
+        `gain`, its row and column), `relative_error` (the standard error as a share of `gain`, both as root mean squares
+        over the pixels) and `cells` (rows and columns of the grid).
 
     Raises:
         UsageError: There are more cells than pixels.
     """
     from cnnexplain_rise.masking import rise
 
-    return rise(classifier, images, targets, progress, count=masks, cells=cells, keep=keep, seed=seed)
+    return rise(classifier, images, targets, progress, of=of, count=masks, cells=cells, keep=keep, seed=seed)
 
 
 def draw(record: Record, index: int) -> Figure:
-    """The image, the gain with its colour bar, what of it is positive over the image, and its standard error."""
-    import numpy as np
-
-    from cnnexplain import draw
+    """The image, the gain with its colour bar, the same over the image, and its standard error."""
+    from cnnexplain import draw, findings
 
     figure, (first, second, third, fourth) = draw.row(4, record, bars=[1, 3])
     gain, error = (record.arrays[name][index] for name in ("gain", "standard_error"))
+    unit = _unit(record.options)
+    mean = record.facts[f"masked_{record.options['of']}"][index]
     draw.image(first, record, index)
     draw.title(first, "input")
-    draw.signed(second, gain, "probability")
-    draw.title(second, f"gain over {draw.percent(record.facts['masked_probability'][index])}")
-    draw.overlay(third, record, index, np.maximum(gain, 0))
+    draw.signed(second, gain, unit)
+    told = draw.percent(mean) if unit == "probability" else f"logit {findings.number(mean)}"
+    draw.title(second, f"gain over {told}")
+    draw.overlay(third, record, index, gain, signed=True)
     draw.title(third, "gain over input")
-    draw.unsigned(fourth, error, "probability")
+    draw.unsigned(fourth, error, unit)
     draw.title(fourth, f"standard error, {record.options['masks']} masks")
     draw.caption(figure, record, index)
     return figure
+
+
+def _unit(options: Mapping[str, Any]) -> str:
+    return "logits" if options["of"] == "logit" else "probability"
+
+
+def passes(_: Classifier, options: Mapping[str, Any]) -> float:
+    """A forward pass for each mask, and one without."""
+    return float(options["masks"]) + 1
+
+
+def finding(record: Record, index: int) -> str:
+    """Where the gain is the largest, with its standard error, or that the map is noise."""
+    from cnnexplain import findings
+    from cnnexplain_rise.masking import NOISE
+
+    facts = {name: fact[index] for name, fact in record.facts.items()}
+    of, target, mean = record.options["of"], findings.target(record, index), facts[f"masked_{record.options['of']}"]
+    if facts["relative_error"] > NOISE:
+        return (
+            f"Under {record.options['masks']} masks the {of} of {target} is {findings.number(mean)} on average; the map is "
+            f"noise, since its standard error is {findings.percent(facts['relative_error'])} of its own spread."
+        )
+    row, column = facts["peak_pixel"]
+    error = float(record.arrays["standard_error"][index, row, column])
+    return (
+        f"Showing {findings.place(row, column, record.images.shape[1:3])}, raises the {of} of {target} the most, by "
+        f"{findings.number(facts['peak'])} (standard error {findings.number(error)}) from a mean of {findings.number(mean)} "
+        "under the masks."
+    )
 
 
 @hookimpl
@@ -83,9 +119,11 @@ def cnnexplain_analyses() -> list[Analysis]:
             "Petsiuk, Das, Saenko 2018 (arXiv:1806.07421)",
             note="An image half hidden is nothing that the network has seen, and where the probability hardly changes the "
             "map is noise: compare it with the standard error, and take more masks. Details smaller than a cell are lost.",
-            reading="Red pixels make the class more probable when they are shown, blue ones less, by as much as the colour "
-            "bar says, compared with the mean over all masks.",
-            maps={"gain": "probability", "saliency": "probability", "standard_error": "probability"},
+            reading="Red pixels raise the probability of the class, or its logit, when they are shown, blue ones lower it, "
+            "by as much as the colour bar says, compared with the mean over all masks.",
+            maps={"gain": _unit, "saliency": _unit, "standard_error": _unit},
             trial={"masks": 8},
+            passes=passes,
+            finding=finding,
         )
     ]

@@ -17,10 +17,26 @@ if TYPE_CHECKING:
 PIXELS = 1 << 22
 """How many pixels of masks are held at once."""
 
-DOUBTFUL = 0.5
-"""The standard error as a share of the map from which on users are told."""
+DOUBTFUL, NOISE = 0.5, 0.8
+"""The standard error as a share of the map from which on users are told; and from which on the map is said to be noise,
+since its spread is then mostly (0.8² = 64%) that of its error."""
 
 WARNING = "The maps of some images are noise to a great part (see relative_error); take more --masks, or larger cells."
+
+NOTHING = (
+    "The maps of some images are mostly noise: their spread is that of their own standard error (see relative_error). "
+    "Take {}more --masks or larger cells."
+)
+
+FAINT = 0.01
+"""A mean probability under the masks below which few of them decide the map."""
+
+RARE = (
+    "Under the masks the classes of some images have a mean probability below {:.0%} (masked_probability): few masks decide "
+    "their maps, and the standard error is itself unsure. Ask for the logit (--of logit)."
+)
+
+LOGIT = "the logit in place of the probability (--of logit), which changes even where the probability stays near 0 or 1, or "
 
 
 def rise(
@@ -29,6 +45,7 @@ def rise(
     targets: Integers,
     progress: Callable[[int, int], None],
     *,
+    of: str,
     count: int,
     cells: int | None,
     keep: float,
@@ -36,7 +53,8 @@ def rise(
 ) -> Result:
     """The maps by pixel and what is known of each image; see `cnnexplain_rise.run`."""
     masks = random_masks(images.shape[1], images.shape[2], count, cells, keep, seed)
-    found = _probabilities(classifier, images, targets, masks, progress)
+    answers = _answers(classifier, images, targets, masks, progress)
+    found = answers[of]
     means = found.mean(axis=0)
     beyond = found - means
     sums, products, squares = (np.zeros(images.shape[:3]) for _ in range(3))
@@ -53,30 +71,42 @@ def rise(
     peaks = [np.unravel_index(each.argmax(), each.shape) for each in gain]
     spread, doubt = (np.sqrt((each**2).mean(axis=(1, 2))) for each in (gain, error))
     relative = np.divide(doubt, spread, out=np.zeros_like(doubt), where=spread > 0)
-    each = np.arange(len(images))
     facts = {
-        "probability": classifier.predict(images)[each, targets].tolist(),
-        "masked_probability": means.tolist(),
+        **{name: values.tolist() for name, values in _of_targets(classifier, images, targets).items()},
+        **{f"masked_{name}": values.mean(axis=0).tolist() for name, values in answers.items()},
         "peak": gain.max(axis=(1, 2)).tolist(),
         "peak_pixel": [[int(row), int(column)] for row, column in peaks],
         "relative_error": relative.tolist(),
         "cells": [list(masks.grids.shape[1:])] * len(images),
     }
     arrays = {"saliency": sums / (keep * count), "gain": gain, "standard_error": error}
-    warnings = (WARNING,) if (relative > DOUBTFUL).any() else ()
-    return Result({name: array.astype(np.float32) for name, array in arrays.items()}, facts, warnings=warnings)
+    warnings = []
+    if (relative > NOISE).any():
+        warnings.append(NOTHING.format(LOGIT if of == "probability" else ""))
+    elif (relative > DOUBTFUL).any():
+        warnings.append(WARNING)
+    if of == "probability" and (means < FAINT).any():
+        warnings.append(RARE.format(FAINT))
+    return Result({name: array.astype(np.float32) for name, array in arrays.items()}, facts, warnings=tuple(warnings))
 
 
-def _probabilities(
+def _answers(
     classifier: Classifier, images: Floats, targets: Integers, masks: Masks, progress: Callable[[int, int], None]
-) -> Floats:
-    """The probability of each image's target under each mask, (n, N)."""
+) -> dict[str, Floats]:
+    """The probability and the logit of each image's target under each mask, both (n, N)."""
     black, total = classifier.preprocess.black, len(masks) * len(images)
-    found = np.zeros(total)
+    found = {"probability": np.zeros(total), "logit": np.zeros(total)}
     for here in classifier.slices(total):
         numbers, which = np.divmod(np.arange(here.start, here.stop), len(images))
         shown = masks[numbers[0] : numbers[-1] + 1][numbers - numbers[0], :, :, None]
-        probabilities = classifier.predict(black + shown * (images[which] - black))
-        found[here] = probabilities[np.arange(len(which)), targets[which]]
+        hidden = black + shown * (images[which] - black)
+        for name, values in _of_targets(classifier, hidden, targets[which]).items():
+            found[name][here] = values
         progress(here.stop, total)
-    return found.reshape(len(masks), len(images))
+    return {name: values.reshape(len(masks), len(images)) for name, values in found.items()}
+
+
+def _of_targets(classifier: Classifier, images: Floats, targets: Integers) -> dict[str, Floats]:
+    """The probability and the logit of each image's target, both (N,)."""
+    logits, each = classifier.logits(images), np.arange(len(images))
+    return {"probability": classifier.probabilities(logits)[each, targets], "logit": logits[each, targets]}

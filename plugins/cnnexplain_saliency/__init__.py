@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cnnexplain.plugin import Analysis, Option, Result, hookimpl
 
@@ -55,6 +56,29 @@ def draw(record: Record, index: int) -> Figure:
     return figure
 
 
+def overlay(record: Record, index: int) -> Floats:
+    """The map, smoothed, or summed over the regions that were asked for."""
+    from cnnexplain import draw
+
+    return draw.readable(record.arrays["saliency"][index])
+
+
+def passes(_: Classifier, options: Mapping[str, Any]) -> float:
+    """A gradient, or one of each crop, and the scores."""
+    return 2.0 * (10 if options["crops"] == "ten" else 1) + 1
+
+
+def finding(record: Record, index: int) -> str:
+    """Where the map is the strongest."""
+    from cnnexplain import findings
+
+    smooth = overlay(record, index)
+    return (
+        f"The score of {findings.target(record, index)} is most sensitive at {findings.peak_place(smooth)}; the strongest "
+        f"tenth of the pixels holds {findings.percent(findings.concentration(record.arrays['saliency'][index]))} of the map."
+    )
+
+
 @hookimpl
 def cnnexplain_analyses() -> list[Analysis]:
     """Offers the saliency analysis."""
@@ -68,5 +92,8 @@ def cnnexplain_analyses() -> list[Analysis]:
             "much the pixel as it is contributes to it; and neighbouring pixels often pull in opposite directions.",
             reading="The brighter a pixel, the more a small change of it would change the score of the class, up or down.",
             maps={"saliency": "logits per unit of input"},
+            overlay=overlay,
+            passes=passes,
+            finding=finding,
         )
     ]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cnnexplain.plugin import Analysis, Option, Result, hookimpl
 
@@ -22,7 +22,13 @@ def run(
     objectives: list[Objective],
     progress: Callable[[int, int], None],
     *,
-    samples: Annotated[int, Option("How many copies with noise the gradient is averaged over.", min=2, max=100000)] = 50,
+    samples: Annotated[
+        int, Option("How many copies with noise the gradient is averaged over at most.", min=2, max=100000)
+    ] = 512,
+    error: Annotated[
+        float,
+        Option("The relative error of the mean gradient at which no more copies are taken; 0 takes all.", min=0, max=1),
+    ] = 0.4,
     noise: Annotated[
         float, Option("Standard deviation of the noise, as a share of the way from black to white.", min=0, max=10)
     ] = 0.15,
@@ -31,18 +37,20 @@ def run(
     """Which pixels the score of the class is sensitive to, averaged over copies of the image with noise.
 
     Smilkov et al. 2017: the mean, over n copies, of the gradient ∂S_c/∂x at x + ε with Gaussian noise ε, S_c being the logit
-    of the class. The map is the magnitude of that mean, for colour images its maximum over the channels.
+    of the class. The map is the magnitude of that mean, for colour images its maximum over the channels. After every 32
+    copies each image by itself stops where its relative error is no larger than `error`.
 
     Returns:
         Arrays `gradient` (N, H, W, C), the signed mean; `deviation` (N, H, W, C), the standard deviation of the gradient
         over the copies; and `smoothgrad` (N, H, W), the map; all in logits per unit of the input. Facts `logit` (of the
         target at the image without noise, or the difference of two), `peak` (the map's maximum) and `peak_pixel` (its row
-        and column), `standard_error` of the mean gradient and `relative_error`, that as a share of the gradient itself, both
-        as root mean squares over the pixels.
+        and column), `samples` (the copies that were taken), `standard_error` of the mean gradient and `relative_error`, that
+        as a share of the gradient itself, both as root mean squares over the pixels, and `stopped_by`, "error" where that is
+        no larger than was asked for, else "samples".
     """
     from cnnexplain_smoothgrad.smoothing import smoothgrad
 
-    return smoothgrad(classifier, images, objectives, progress, samples=samples, noise=noise, seed=seed)
+    return smoothgrad(classifier, images, objectives, progress, samples=samples, error=error, noise=noise, seed=seed)
 
 
 def draw(record: Record, index: int) -> Figure:
@@ -54,10 +62,33 @@ def draw(record: Record, index: int) -> Figure:
     draw.image(left, record, index)
     draw.title(left, "input")
     draw.unsigned(middle, values, "logits per unit of input", limit=draw.ceiling(values))
-    draw.title(middle, f"|mean ∂S/∂x| of {record.options['samples']}, noise {record.options['noise']:g}")
+    draw.title(middle, f"|mean ∂S/∂x| of {record.facts['samples'][index]}, noise {record.options['noise']:g}")
     draw.smoothed_overlay(right, record, index, values, "map")
     draw.caption(figure, record, index)
     return figure
+
+
+def overlay(record: Record, index: int) -> Floats:
+    """The map, smoothed, or summed over the regions that were asked for."""
+    from cnnexplain import draw
+
+    return draw.readable(record.arrays["smoothgrad"][index])
+
+
+def passes(_: Classifier, options: Mapping[str, Any]) -> float:
+    """A gradient for each copy at most, and the scores."""
+    return 2 * float(options["samples"]) + 1
+
+
+def finding(record: Record, index: int) -> str:
+    """Where the map is the strongest, and how sure it is."""
+    from cnnexplain import findings
+
+    place, copies = findings.peak_place(overlay(record, index)), record.facts["samples"][index]
+    return (
+        f"Under noise the score of {findings.target(record, index)} is most sensitive at {place}; after {copies} copies the "
+        f"map has a relative error of {findings.percent(record.facts['relative_error'][index])}."
+    )
 
 
 @hookimpl
@@ -74,6 +105,10 @@ def cnnexplain_analyses() -> list[Analysis]:
             reading="The brighter a pixel, the more a change of it would change the score of the class, up or down, in most "
             "of the copies with noise; where the copies disagree the map is dark.",
             maps={"smoothgrad": "logits per unit of input"},
+            overlay=overlay,
             trial={"samples": 2},
+            quick={"samples": 256},
+            passes=passes,
+            finding=finding,
         )
     ]

@@ -2,8 +2,11 @@
 
 import base64
 import io
+import math
 import os
 import shutil
+import time
+from dataclasses import replace
 
 import numpy as np
 import pages
@@ -11,7 +14,8 @@ import pytest
 from PIL import Image
 
 import cnnexplain as cx
-from cnnexplain import draw
+from cnnexplain import draw, packed, panels
+from cnnexplain.plugin import Panel
 from cnnexplain.preprocess import Preprocess
 
 SWITCHES = (
@@ -20,6 +24,7 @@ SWITCHES = (
 )
 VALUES = np.random.default_rng(1).normal(0, 3, (1, pages.HEIGHT, pages.WIDTH)).astype(np.float32)
 FAR = (VALUES**2 * 1e-5).astype(np.float32)
+STEPS = [packed.packed(values[0])["step"] for values in (VALUES, FAR)]
 
 
 def needed(name):
@@ -47,25 +52,22 @@ def browser(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
-    """A report of hostile names, with two maps of one unit that differ much in size."""
+    """A report of hostile names, with two main maps of one unit that differ much in size, and a further one."""
     word = pages.HOSTILE
-    made = pages.analysis(word=word, maps={"signed_map": "volts", "unsigned_map": "volts"})
+    made = pages.analysis(word=word, maps={"signed_map": "volts"}, finding=lambda record, index: f"Found{word}")
+    other = pages.analysis("far-map", maps={"unsigned_map": "volts", "further_map": "amperes"})
     labels = tuple(f"{label}{word}" for label in ("cat", "dog", "owl"))
-    record = pages.record(
-        [f"one{word}.png"],
-        made=made,
-        labels=labels,
-        arrays={"signed_map": VALUES, "unsigned_map": FAR},
-        facts={word: [word]},
-    )
+    records = [
+        pages.record([f"one{word}.png"], made=each, labels=labels, arrays=arrays, facts={word: [word]})
+        for each, arrays in ((made, {"signed_map": VALUES}), (other, {"unsigned_map": FAR, "further_map": VALUES + 1}))
+    ]
     path = tmp_path_factory.mktemp("report") / "report.html"
-    return cx.write_report(path, pages.Stand(labels=labels), [record])
+    return cx.write_report(path, pages.Stand(labels=labels), records)
 
 
 @pytest.fixture
 def opened(browser, report):
     """The report as it is opened from the disk, on a desktop."""
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
     resize(browser, 1200)
     show(browser, report)
     return browser
@@ -74,6 +76,7 @@ def opened(browser, report):
 def show(browser, path):
     from selenium.webdriver.support.ui import WebDriverWait
 
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
     browser.get_log("browser")
     browser.get(path.as_uri())
     WebDriverWait(browser, 20).until(
@@ -112,13 +115,23 @@ def set_blend(browser, value):
     )
 
 
-def words(value):
-    """A value as the page writes it: four digits that count."""
+def words(value, step=None):
+    """A value as the page writes it: four digits that count, or those of it that are known to a step."""
     size = abs(float(value))
-    if size != 0 and (size < 1e-3 or size >= 1e5):
-        mantissa, exponent = f"{float(value):.3e}".split("e")
+    if size == 0:
+        return "0"
+    known = 4 if step is None else math.floor(math.log10(size)) - math.ceil(math.log10(step)) + 1
+    digits = max(1, min(4, known))
+    if size < 1e-3 or size >= 1e5:
+        mantissa, exponent = f"{float(value):.{digits - 1}e}".split("e")
         return f"{mantissa}e{int(exponent):+d}".replace("-", "−")
-    return f"{float(f'{float(value):.4g}'):g}".replace("-", "−") if size else "0"
+    return f"{float(f'{float(value):.{digits}g}'):g}".replace("-", "−")
+
+
+def read(number, row, column):
+    """What the page reads at a pixel of one of the main maps."""
+    values = pages.unpacked(packed.packed((VALUES, FAR)[number][0]))
+    return words(values[row, column], STEPS[number])
 
 
 def test_nothing_is_refused_run_or_fetched(opened):
@@ -149,9 +162,10 @@ def test_the_pointer_reads_the_value_of_the_pixel_under_it(opened):
         down = round((row + 0.5) * size["height"] / pages.HEIGHT - size["height"] / 2)
         ActionChains(opened).move_to_element_with_offset(canvas, right, down).perform()
         (readout,) = text(opened, ".readout")
-        assert readout == f"made-map, signed map: {words(VALUES[0, row, column])} volts at row {row}, column {column}"
+        assert readout == f"made-map, signed map: {read(0, row, column)} volts at row {row}, column {column}"
         # The same pixel in all the maps.
-        assert text(opened, ".value") == [words(VALUES[0, row, column]), words(FAR[0, row, column])]
+        assert text(opened, ".value")[:2] == [read(0, row, column), read(1, row, column)]
+        assert float(read(0, row, column).replace("−", "-")) == pytest.approx(VALUES[0, row, column], abs=STEPS[0] + 5e-4)
 
 
 def test_the_keys_read_the_values_too(opened):
@@ -164,15 +178,103 @@ def test_the_keys_read_the_values_too(opened):
     assert opened.switch_to.active_element == canvas or opened.switch_to.active_element == find(opened, ".stage canvas")[0]
     canvas.send_keys(Keys.ARROW_LEFT, Keys.ARROW_UP)
     row, column = pages.HEIGHT // 2 - 1, pages.WIDTH // 2 - 1
-    assert text(opened, ".readout") == [
-        f"made-map, unsigned map: {words(FAR[0, row, column])} volts at row {row}, column {column}"
-    ]
+    assert text(opened, ".readout") == [f"far-map, unsigned map: {read(1, row, column)} volts at row {row}, column {column}"]
     canvas.send_keys(Keys.SHIFT + Keys.ARROW_RIGHT)
     assert text(opened, ".readout")[0].endswith(f"column {pages.WIDTH - 1}")
     canvas.send_keys(Keys.ARROW_RIGHT, *[Keys.ARROW_DOWN] * 20)
     assert text(opened, ".readout")[0].endswith(f"row {pages.HEIGHT - 1}, column {pages.WIDTH - 1}")
     outline = opened.execute_script("return getComputedStyle(document.activeElement).outlineStyle")
     assert outline == "solid"
+
+
+def still(opened):
+    """Jumps instead of scrolling."""
+    motion = {"name": "prefers-reduced-motion", "value": "reduce"}
+    opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [motion]})
+
+
+def test_what_is_further_is_a_click_away(opened):
+    still(opened)
+    further = find(opened, ".others canvas")[0]
+    picture = find(opened, ".mapped .picture")[0]
+    assert not further.is_displayed()
+    assert not picture.is_displayed()
+    find(opened, ".others > summary")[0].click()
+    assert further.is_displayed()
+    find(opened, ".findings a")[0].click()
+    assert picture.is_displayed()
+    # The contents lead to it too, after it was closed again, and tell where the reader is.
+    find(opened, ".entry.mapped > summary")[0].click()
+    assert not picture.is_displayed()
+    find(opened, ".side a[href='#image-1-1']")[0].click()
+    assert picture.is_displayed()
+    top = opened.execute_script("return document.getElementById('image-1-1').getBoundingClientRect().top")
+    assert 0 <= top < 450
+
+
+def test_a_small_map_is_enlarged_by_a_click_and_its_points_tell_what_they_see(opened, tmp_path):
+    from selenium.webdriver import Keys
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    word = pages.HOSTILE
+    maps = np.random.default_rng(2).normal(0, 3, (5, 3, 4)).astype(np.float32)
+    names = [f"{number}{word}" for number in range(5)]
+    # Each place sees 2 of the 6 rows, from row −1 on and 2 apart, and 3 of the 8 columns.
+    sheet = Panel(f"five{word}", maps, names, "volts", [2.346, -1, 0, 1e-5, 3], "amperes", 2, [[-1, 2, 2], [0, 2, 3]])
+    made = pages.analysis(maps={}, panels=lambda record, index: [sheet])
+    path = cx.write_report(tmp_path / "panels.html", pages.Stand(), [pages.record(made=made)])
+    still(opened)
+    show(opened, path)
+    WebDriverWait(opened, 20).until(lambda browser: find(browser, ".thumbs button"))
+    assert not find(opened, ".picture")[0].is_displayed()
+    first, second = find(opened, ".thumbs button")
+    assert first.text.split("\n")[-1] == "+2.35"
+    assert first.get_attribute("aria-label") == f"map 0{word} +2.35 amperes: enlarge"
+    second.click()
+    assert find(opened, ".zoom")[0].is_displayed()
+    assert text(opened, ".zoom h4") == [f"map 1{word} · −1 amperes · five{word}"]
+    # A map's values are known to a 63rd of its range.
+    step = float(np.ptp(maps[1])) / panels.LEVELS
+    find(opened, ".zoom canvas")[0].send_keys(Keys.ARROW_UP, Keys.ARROW_UP, Keys.ARROW_UP, Keys.ARROW_LEFT)
+    (said,) = text(opened, ".zoom output")
+    place, _, value = said.partition(": ")
+    assert place == "Row 0, column 1"
+    assert float(value.split()[0].replace("−", "-")) == pytest.approx(maps[1, 0, 1], abs=1.5 * step)
+    assert said.endswith(" volts; sees rows 0 to 0, columns 2 to 4.")
+    style = "const s = document.querySelectorAll('.zoom .frame')[1].style; return [s.top, s.left, s.height, s.width]"
+    found = [float(side.strip("%")) for side in opened.execute_script(style)]
+    assert found == pytest.approx([0, 100 * 2 / 8, 100 / 6, 100 * 3 / 8], abs=1e-2)
+    find(opened, ".zoom .after")[0].click()
+    assert text(opened, ".zoom h4")[0].startswith("map 0")
+    find(opened, ".zoom .shut")[0].click()
+    assert not find(opened, ".zoom")[0].is_displayed()
+    find(opened, ".strip > summary")[0].click()
+    WebDriverWait(opened, 20).until(lambda browser: len(find(browser, ".thumbs button")) == 5)
+    assert opened.get_log("browser") == []
+    assert opened.execute_script("return window.hacked") is None
+    resize(opened, 360)
+    assert opened.execute_script("return document.documentElement.scrollWidth") <= 360
+
+
+def test_the_contents_stand_beside_the_page_or_fold_on_a_telephone(opened):
+    still(opened)
+    links = find(opened, ".side a")
+    assert all(each.is_displayed() for each in links)
+    targets = [each.get_attribute("href").partition("#")[2] for each in links]
+    assert targets[-1] == "repeat"
+    assert all(len(find(opened, f"[id='{target}']")) == 1 for target in targets)
+    resize(opened, 390, mobile=True)
+    assert not links[-1].is_displayed()
+    find(opened, ".side summary")[0].click()
+    assert links[-1].is_displayed()
+    links[-1].click()
+    assert not links[-1].is_displayed()
+    # It stays in reach, and covers no heading.
+    heading, bar = opened.execute_script(
+        "return ['#repeat h2', '.side'].map((each) => document.querySelector(each).getBoundingClientRect())"
+    )
+    assert bar["top"] == 0
+    assert heading["top"] >= bar["bottom"]
 
 
 def test_the_slider_goes_from_the_image_to_the_map_in_the_palettes_colours(opened):
@@ -190,21 +292,48 @@ def test_the_slider_goes_from_the_image_to_the_map_in_the_palettes_colours(opene
     set_blend(opened, 0)
     image = np.round(255 * np.linspace(0, 1, pages.HEIGHT * pages.WIDTH)).reshape(pages.HEIGHT, pages.WIDTH, 1)
     assert np.abs(pixels(opened, 0) - image).max() <= 1
-    set_blend(opened, 40)
-    assert np.abs(pixels(opened, 0) - (0.4 * full + 0.6 * image)).max() <= 1.5
+    set_blend(opened, 50)
+    half = pixels(opened, 0)
+    record = pages.record(arrays={"signed_map": VALUES})
+    expected = 255 * draw.overlaid(record, 0, VALUES[0], limit=draw.ceiling(VALUES), signed=True)
+    assert np.median(np.abs(half - expected)) <= 1
+    # A value that falls into the next of 256 colours is a step of them off.
+    assert np.abs(half - expected).max() <= 6
+    set_blend(opened, 20)
+    assert np.abs(pixels(opened, 0) - (0.4 * half + 0.6 * image)).max() <= 1.5
+    assert not np.array_equal(full, half)
+
+
+def test_a_map_is_painted_as_its_analysis_prepares_it_and_read_as_it_is(opened, tmp_path):
+    prepared = np.abs(VALUES[0]).cumsum(axis=1).astype(np.float32)
+    made = pages.analysis(maps={"signed_map": "volts"}, overlay=lambda record, index: prepared)
+    record = pages.record(made=made, arrays={"signed_map": VALUES**2})
+    show(opened, cx.write_report(tmp_path / "report.html", pages.Stand(), [record]))
+    expected = 255 * draw.overlaid(record, 0, prepared, limit=draw.ceiling(prepared))
+    assert np.abs(pixels(opened, 0) - expected).max() <= 8
+    assert text(opened, ".high") == [f"≥ {words(draw.ceiling(prepared))}"]
+    opened.execute_script("document.querySelector('.map canvas').dispatchEvent(new PointerEvent('pointermove'))")
+    assert text(opened, ".value") == [words((VALUES**2)[0, 0, 0], packed.packed((VALUES**2)[0])["step"])]
+    find(opened, ".smooth")[0].click()
+    expected = 255 * draw.overlaid(record, 0, (VALUES**2)[0], limit=draw.ceiling(VALUES**2))
+    assert np.abs(pixels(opened, 0) - expected).max() <= 8
+    assert text(opened, ".high") == [f"≥ {words(draw.ceiling(VALUES**2))}"]
 
 
 def test_maps_of_one_unit_can_share_a_scale(opened):
     own, other = draw.ceiling(VALUES), draw.ceiling(FAR)
     # The largest value lies a little beyond what is drawn, as in the pictures.
     ends = [f"≤ −{words(own)}", "0"], [f"≥ {words(own)}", f"≥ {words(other)}"]
-    assert (text(opened, ".low"), text(opened, ".high")) == ends
+    assert (text(opened, ".low")[:2], text(opened, ".high")[:2]) == ends
     set_blend(opened, 100)
     before = pixels(opened, 1)
     find(opened, ".scale[value=shared]")[0].click()
-    assert (text(opened, ".low"), text(opened, ".high")) == ([f"≤ −{words(own)}", "0"], [f"≥ {words(own)}", words(own)])
+    assert (text(opened, ".low")[:2], text(opened, ".high")[:2]) == (
+        [f"≤ −{words(own)}", "0"],
+        [f"≥ {words(own)}", words(own)],
+    )
     # What is small beside the other map is at the dark end now.
-    assert pixels(opened, 1).max() < 20 < before.max()
+    assert np.ptp(pixels(opened, 1), axis=(0, 1)).max() < 20 < np.ptp(before, axis=(0, 1)).max()
     find(opened, ".scale[value=own]")[0].click()
     np.testing.assert_array_equal(pixels(opened, 1), before)
 
@@ -317,7 +446,7 @@ def test_maps_side_by_side_begin_at_one_height(opened):
     (named, first), (short, second) = opened.execute_script(
         'return [...document.querySelectorAll(".map")].map((each) => ["figcaption", ".stage"].map('
         "(part) => each.querySelector(part).getBoundingClientRect())).map(([name, map]) => [name.height, map.top])"
-    )
+    )[:2]
     assert named > 2 * short
     assert first == second
 
@@ -351,6 +480,146 @@ def test_without_a_script_every_picture_is_there(browser, report):
     assert all(each.is_displayed() for each in find(browser, ".picture, .seen img"))
 
 
+NAMES = ("b 10.png", "b 9.png", f"{pages.HOSTILE}.png", "a.png", "b 11.png", "c.png", "d#%41.png", "e.png")
+PREDICTED = (2, 0, 1, 1, 2, 1, 1, 1)
+LABELS = ("cat", f"dog{pages.HOSTILE}", "owl")
+SURE = (0.5, 0.75, 0.25, 0.625, 0.875, 0.0625, 0.125, 0.1875)
+
+
+@pytest.fixture(scope="module")
+def sheet(tmp_path_factory):
+    """The page of a folder with the result for eight images."""
+    made = pages.analysis(finding=lambda record, index: f"It is number {index}.{pages.HOSTILE}")
+    record = pages.record(NAMES, made=made, labels=LABELS)
+    explained = tuple(
+        replace(each, prediction=index, target=index, probability=sure)
+        for each, index, sure in zip(record.explained, PREDICTED, SURE, strict=True)
+    )
+    folder = tmp_path_factory.mktemp("sheet") / "out"
+    replace(record, explained=explained).save(folder, dpi=40)
+    return folder / "index.html"
+
+
+def order(browser):
+    return [NAMES.index(each.text) for each in find(browser, ".tile .name") if each.is_displayed()]
+
+
+def choose(browser, selector, words):
+    from selenium.webdriver.support.ui import Select
+
+    Select(find(browser, selector)[0]).select_by_visible_text(words)
+
+
+def test_a_contact_sheet_sorts_and_filters(browser, sheet):
+    resize(browser, 1200)
+    show(browser, sheet)
+    assert order(browser) == list(range(8))
+    assert text(browser, ".tile .shows")[0] == "owl 50.0%"
+    expected = {
+        "probability, highest first": [4, 1, 3, 0, 2, 7, 6, 5],
+        "probability, lowest first": [5, 6, 7, 2, 0, 3, 1, 4],
+        # 9 before 10, as people count.
+        "name": [2, 3, 1, 0, 4, 5, 6, 7],
+        "class": [1, 3, 2, 7, 6, 5, 4, 0],
+        "the order given": list(range(8)),
+    }
+    for words, places in expected.items():
+        choose(browser, ".order", words)
+        assert order(browser) == places, words
+    choose(browser, "select.class", f"{LABELS[1]} (5)")
+    assert order(browser) == [2, 3, 5, 6, 7]
+    assert text(browser, ".chooser output") == ["5 of 8"]
+    choose(browser, "select.class", "all of them")
+    assert browser.get_log("browser") == []
+    assert browser.execute_script("return window.hacked") is None
+
+
+def test_a_contact_sheet_shows_each_image_from_its_sheet_and_opens_it(browser, sheet):
+    from selenium.webdriver import Keys
+
+    resize(browser, 1200)
+    show(browser, sheet)
+    style = browser.execute_script(
+        "return [...document.querySelectorAll('.thumb')].map((each) => {"
+        "const {backgroundImage, backgroundPosition, backgroundSize} = getComputedStyle(each);"
+        "return [backgroundImage, backgroundPosition, backgroundSize]})"
+    )
+    assert all("/thumbnails.webp" in image for image, _, _ in style)
+    assert [size for _, _, size in style] == ["300% 300%"] * 8
+    assert [place for _, place, _ in style][:4] == ["0% 0%", "50% 0%", "100% 0%", "0% 50%"]
+    loaded = browser.execute_async_script(
+        "const image = new Image(); image.onload = () => arguments[0](image.naturalWidth);"
+        "image.onerror = () => arguments[0](0); image.src = './thumbnails.webp'"
+    )
+    assert loaded == 3 * pages.WIDTH
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", find(browser, ".tile")[6])
+    find(browser, ".tile a")[6].click()
+    assert find(browser, ".viewer")[0].is_displayed()
+    assert text(browser, ".viewer h2") == [NAMES[6]]
+    assert text(browser, ".viewer .finding")[0].startswith("It is number 6.")
+    assert browser.execute_async_script(
+        "document.querySelector('.viewer img').decode().then(() => arguments[0](true), () => arguments[0](false))"
+    )
+    browser.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
+    assert text(browser, ".viewer h2") == [NAMES[7]]
+    assert find(browser, ".viewer .after")[0].get_property("disabled")
+    browser.switch_to.active_element.send_keys(Keys.ESCAPE)
+    assert not find(browser, ".viewer")[0].is_displayed()
+    assert browser.switch_to.active_element == find(browser, ".tile a")[7]
+    assert browser.get_log("browser") == []
+
+
+def test_a_contact_sheet_is_a_list_without_a_script(browser, sheet):
+    resize(browser, 390, mobile=True)
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        browser.get(sheet.as_uri())
+        assert all(each.is_displayed() for each in find(browser, ".tile a"))
+        assert not find(browser, ".chooser")[0].is_displayed()
+    finally:
+        browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+    show(browser, sheet)
+    assert browser.execute_script("return document.documentElement.scrollWidth <= 390")
+
+
+def test_a_contact_sheet_of_many_images_loads_what_is_near_the_screen(browser, tmp_path):
+    from cnnexplain import page
+
+    def part(number):
+        images = [
+            {
+                "source": f"{number}-{index}.png",
+                "prediction": "cat",
+                "prediction_index": 0,
+                "probability": 0.5,
+                "target": None,
+                "objective": None,
+                "picture": f"{number}-{index}.png",
+                "finding": "A finding of some length, with 12 numbers.",
+            }
+            for index in range(250)
+        ]
+        small = {"files": [f"thumbnails-{number:05}.webp"], "height": 128, "width": 128, "columns": 16}
+        return {"images": images, "warnings": [], "skipped": {}, "thumbnails": small}
+
+    result = {**pages.PROVENANCE, "cnnexplain": "0.1.0", "options": {"depth": 3}, "overview": []}
+    result |= {"seconds": 2.0, "complete": True}
+    page.write_index(tmp_path / "index.html", pages.analysis(), result, map(part, range(20)), 5_000)
+    resize(browser, 1200)
+    begun = time.perf_counter()
+    show(browser, tmp_path / "index.html")
+    choose(browser, ".order", "name")
+    assert time.perf_counter() - begun < 20
+    asked = "return [...document.querySelectorAll('.thumb')].filter((each) => each.style.backgroundImage).length"
+    assert 0 < browser.execute_script(asked) < 1000
+    before = browser.execute_script(asked)
+    browser.execute_async_script(
+        "scrollTo({top: document.body.scrollHeight / 2, behavior: 'instant'});"
+        "requestAnimationFrame(() => setTimeout(arguments[0], 200))"
+    )
+    assert before < browser.execute_script(asked) < 2000
+
+
 def test_an_index_shows_the_pictures_beside_it(browser, tmp_path):
     record = pages.record([f"a b#{number}%41.png" for number in range(3)])
     record.save(tmp_path / "out")
@@ -358,7 +627,8 @@ def test_an_index_shows_the_pictures_beside_it(browser, tmp_path):
     show(browser, tmp_path / "out/index.html")
     assert browser.get_log("browser") == []
     loaded = browser.execute_async_script(
-        "const done = arguments[0]; const all = [...document.images]; for (const each of all) each.loading = 'eager';"
+        "const done = arguments[0]; const all = [...document.querySelectorAll('.row img')];"
+        "for (const each of all) each.loading = 'eager';"
         "Promise.all(all.map((each) => each.decode().then(() => each.naturalWidth))).then(done, () => done(null))"
     )
     assert len(loaded) == 3

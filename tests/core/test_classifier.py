@@ -481,3 +481,23 @@ def test_layers_with_their_channels_first_are_refused_by_name():
     clf = cx.load(padded, preprocess=cx.Preprocess(6, 6))
     with pytest.raises(ModelError, match=r"The layer 'padded' of .* puts its channels first"):
         cx.explain("gradcam", clf, np.ones((1, 6, 6, 3), np.float32))
+
+
+@pytest.mark.numeric
+@pytest.mark.parametrize("head", ["dense", "nested"])
+def test_the_gradients_at_all_layers_from_one_backward_pass_are_those_of_each(model, random, head):
+    clf = cx.load(model(head))
+    images = random.uniform(0, 1, (3, 12, 10, 3)).astype(np.float32)
+    names = ["input", *(layer.name for layer in clf.layers), "logits"]
+    values, gradients = clf.layer_gradients(images, names, np.array([0, 4, 2]))
+    # The softmax of the scores is nothing that they are made of.
+    assert list(gradients) == [name for name in names if not name.endswith("scores")]
+    for name, gradient in gradients.items():
+        alone = clf.layer_gradient(images, name, np.array([0, 4, 2]))
+        np.testing.assert_allclose(values, alone[0], rtol=1e-5)
+        np.testing.assert_allclose(gradient, alone[2], atol=1e-5 * np.abs(alone[2]).max())
+    _, one = clf.layer_gradients(images, [names[1]], np.array([0, 4, 2]))
+    np.testing.assert_allclose(one[names[1]], gradients[names[1]], atol=1e-5)
+    values, nothing = clf.layer_gradients(images, [clf.output], np.array([0, 4, 2]))
+    np.testing.assert_allclose(values, clf.logits(images)[range(3), [0, 4, 2]], rtol=1e-5)
+    assert nothing == {}

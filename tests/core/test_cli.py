@@ -22,7 +22,12 @@ def test_a_run_without_images_explains_the_sample_digit(cli, tmp_path):
     assert "explaining the sample digit mnist:test/42" in out
     assert "cnnexplain-out/saliency/mnist-test-42.png" in out
     folder = tmp_path / "cnnexplain-out" / "saliency"
-    assert sorted(path.name for path in folder.iterdir()) == ["arrays.npz", "index.html", "mnist-test-42.png", "result.json"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "arrays.npz",
+        "index.html",
+        "mnist-test-42.png",
+        "result.json",
+    ]
     result = json.loads((folder / "result.json").read_text())
     assert (result["images"][0]["prediction"], result["images"][0]["target"]) == ("4", "4")
 

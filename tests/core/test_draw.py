@@ -9,6 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 import cnnexplain as cx
 from cnnexplain import draw
+from cnnexplain.errors import UsageError
 from cnnexplain.preprocess import Preprocess
 
 
@@ -61,7 +62,7 @@ def test_a_map_with_extreme_pixels_is_drawn_to_a_high_percentile_and_the_bar_tel
         (0, 1e6),
     ]
     bars = figure.axes[3:]
-    assert [bar.get_ylabel() for bar in bars] == ["u\n0.5 % beyond", "u\n0.5 % beyond", "u"]
+    assert [bar.get_ylabel() for bar in bars] == ["u\n0.5% beyond", "u\n0.5% beyond", "u"]
     assert not pictures.overlapping(figure)
     assert [panel.images[0].colorbar.extend for panel in (left, middle, right)] == ["max", "both", "neither"]
     # What stands beside a bar does not reach the next panel.
@@ -92,15 +93,106 @@ def test_smoothing_spreads_a_pixel_as_a_gaussian_and_leaves_small_and_constant_m
     assert draw.smoothed(small) is small
 
 
-def test_an_overlay_is_the_image_in_grey_where_the_map_is_zero_and_its_colour_at_the_limit(record):
+@pytest.fixture
+def photograph(record, random):
+    """A record of one image in colour, of 6×8 pixels, and the image."""
+    preprocess = Preprocess(6, 8)
+    image = random.uniform(0, 1, (6, 8, 3)).astype(np.float32)
+    return replace(record, preprocess=preprocess, images=image[None]), image
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_an_overlay_keeps_the_colours_of_the_image_near_zero_and_grows_opaque_with_the_value(photograph, signed):
+    record, image = photograph
+    values = np.linspace(-1.2 if signed else 0, 1.2, 48).reshape(6, 8)
+    found = draw.overlaid(record, 0, values, limit=1, signed=signed)
+    colours = draw.mpl.colormaps["RdBu_r" if signed else "viridis"]
+    for place, value in np.ndenumerate(values):
+        strength = min(abs(value), 1.0)
+        opacity = 0.9 * strength**2 * (3 - 2 * strength)
+        shown = colours(0.5 + np.sign(value) * (0.15 + 0.25 * strength) if signed else strength)[:3]
+        # The colours come in 256 steps.
+        np.testing.assert_allclose(found[place], image[place] * (1 - opacity) + opacity * np.array(shown), atol=0.02)
+    small = np.full((6, 8), 0.05) * (-1 if signed else 1)
+    np.testing.assert_allclose(draw.overlaid(record, 0, small, limit=1, signed=signed), image, atol=0.01)
+
+
+def test_an_overlay_of_a_grey_image_or_of_zeros_and_its_own_limit(record):
     values = np.zeros((28, 28))
-    values[0, 0], values[0, 1] = 3, 2
-    _, (panel,) = draw.row(1, record)
-    draw.overlay(panel, record, 0, values, limit=2)
-    pixels = panel.images[0].get_array()
-    brightest = [0.988362, 0.998364, 0.644924]
-    np.testing.assert_allclose(pixels[0, :2], [brightest, brightest], atol=1e-5)
-    np.testing.assert_allclose(pixels[1:], np.repeat(draw.shown(record, record.images[0])[1:], 3, axis=-1), atol=1e-6)
+    image = np.repeat(draw.shown(record, record.images[0]), 3, axis=-1)
+    for signed in (False, True):
+        np.testing.assert_allclose(draw.overlaid(record, 0, values, signed=signed), image, atol=1e-3)
+    values[3, 4] = -7
+    brought = draw.overlaid(record, 0, values, signed=True)[3, 4]
+    np.testing.assert_allclose(brought, draw.overlaid(record, 0, values, limit=7, signed=True)[3, 4])
+    assert brought[2] > brought[0] + 0.3
+
+
+def test_the_opacity_rises_with_the_magnitude_and_the_colours_with_the_lightness():
+    unsigned, signed = draw.overlay_colours(), draw.overlay_colours(signed=True)
+    assert unsigned.shape == signed.shape == (256, 4)
+    assert (np.diff(unsigned[:, 3]) > 0).all()
+    assert (np.diff(signed[128:, 3]) > 0).all()
+    np.testing.assert_allclose(signed[::-1, 3], signed[:, 3], atol=1e-6)
+    assert unsigned[-1, 3] == pytest.approx(0.9, abs=1e-3)
+    light = unsigned[:, :3] @ [0.2126, 0.7152, 0.0722]
+    assert (np.diff(light) > -1e-3).all()
+
+
+def test_contours_surround_the_strongest_tenth_where_they_are_asked_for(photograph):
+    record, _ = photograph
+    values = np.zeros((6, 8))
+    values[1:3, 2:4], values[5] = [[-4, 5], [3, 4]], 1
+    for contours in (False, True):
+        _, (panel,) = draw.row(1, record)
+        with draw.drawn_with(draw.Style(contours=contours)):
+            draw.overlay(panel, record, 0, values, signed=True)
+        lines = [path.vertices for each in panel.collections for path in each.get_paths() if len(path.vertices)]
+        assert len(lines) == (2 if contours else 0)
+        for line in lines:
+            assert line.min() >= 0
+            assert (line.max(axis=0) <= [4, 4]).all()
+    for flat in (np.ones((6, 8)), np.zeros((6, 8)), np.ones((1, 5))):
+        draw.contour(panel, flat)
+    assert len(panel.collections) == 2
+
+
+def test_a_coarse_map_is_enlarged_by_cubic_convolution_within_its_range(random):
+    def at(values, x):
+        """Keys 1981, equation 15, with the outermost values going on."""
+        found, first = 0.0, int(np.floor(x)) - 1
+        for place in range(first, first + 4):
+            d = abs(x - place)
+            weight = 1.5 * d**3 - 2.5 * d**2 + 1 if d <= 1 else -0.5 * d**3 + 2.5 * d**2 - 4 * d + 2
+            found = found + weight * values[min(max(place, 0), len(values) - 1)]
+        return found
+
+    for shape, (height, width) in (((3, 2), (9, 8)), ((1, 4), (5, 12)), ((7, 7), (50, 40))):
+        values = random.uniform(-1, 1, shape)
+        exact = [
+            [
+                at([at(each, (j + 0.5) * shape[1] / width - 0.5) for each in values], (i + 0.5) * shape[0] / height - 0.5)
+                for j in range(width)
+            ]
+            for i in range(height)
+        ]
+        expected = np.clip(exact, values.min(), values.max())
+        np.testing.assert_allclose(draw.enlarged(values, height, width), expected, atol=1e-6)
+    np.testing.assert_allclose(draw.enlarged(np.full((3, 3), 2.5), 11, 7), 2.5)
+
+
+def test_regions_show_the_sum_over_their_pixels(random):
+    values = random.normal(size=(7, 10))
+    found = draw.summed(values, 4)
+    for row, column in np.ndindex(7, 10):
+        top, left = row // 4 * 4, column // 4 * 4
+        assert found[row, column] == pytest.approx(values[top : top + 4, left : left + 4].sum(), abs=1e-5)
+    np.testing.assert_allclose(draw.summed(values, 1), values, rtol=1e-6)
+    assert [draw.regions(np.zeros(shape)) for shape in ((28, 28), (224, 224), (100, 60))] == [1, 16, 7]
+    with draw.drawn_with(draw.Style(regions=3)):
+        assert draw.regions(np.zeros((28, 28))) == 3
+    with pytest.raises(UsageError, match="at least 1 pixel wide, but got 0"):
+        draw.Style(regions=0)
 
 
 LABELS = ("tabby, tabby cat", "crane", "crane, bird", "lynx, catamount", "tench", ", odd", "", *"abc")

@@ -16,9 +16,10 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import cnnexplain as cx
-from cnnexplain import draw, page, registry, reporting
+from cnnexplain import draw, packed, page, registry, reporting
 from cnnexplain.errors import OutputError, UsageError
 from cnnexplain.lenet import Evaluation
+from cnnexplain.record import Record
 
 
 class Read(HTMLParser):
@@ -61,15 +62,16 @@ def data_of(read, which="data"):
     return [json.loads(text) for tag, attributes, text in read.held if attributes.get("class") == which]
 
 
-def test_the_numbers_of_the_maps_are_in_the_page_as_they_are():
+def test_the_numbers_of_the_maps_are_in_the_page_to_16_bits_of_their_range():
     record = pages.record(["one.png", "two.png"])
     found = data_of(Read(made(record)))
     assert [[each["name"] for each in image] for image in found] == [["signed_map", "unsigned_map"]] * 2
     for index, image in enumerate(found):
         for each in image:
-            numbers = np.frombuffer(base64.b64decode(each["values"]), "<f4").reshape(pages.HEIGHT, pages.WIDTH)
-            np.testing.assert_array_equal(numbers, record.arrays[each["name"]][index])
+            values = record.arrays[each["name"]][index]
+            np.testing.assert_allclose(pages.unpacked(each), values, rtol=0, atol=np.ptp(values) / 2**16)
             assert each["unit"] == "volts"
+            assert each["main"] == (each["name"] == "signed_map")
         # The second image has no negative value; its map is still one of signed values, as in the first.
         assert [each["signed"] for each in image] == [True, False]
     assert (record.arrays["signed_map"][1] > 0).all()
@@ -82,17 +84,49 @@ def test_the_numbers_of_the_maps_are_in_the_page_as_they_are():
     assert [[each["signed"] for each in image] for image in data_of(Read(made(first, second)))] == [[True], [True]]
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.zeros((6, 8)),
+        np.full((6, 8), 0.25),
+        np.linspace(-1e-12, 3e-12, 48).reshape(6, 8),
+        np.linspace(-1, 1e6, 48).reshape(6, 8) * (np.arange(48).reshape(6, 8) % 3 > 0),
+        np.where(np.arange(48).reshape(6, 8) == 20, -1, 0),
+        np.linspace(0.6, 0.65, 48).reshape(6, 8),
+    ],
+)
+def test_a_packed_map_is_within_half_a_step_and_zero_stays_zero(values):
+    each = packed.packed(values)
+    found = pages.unpacked(each)
+    np.testing.assert_allclose(found, values, rtol=1e-12, atol=0.501 * np.ptp(values) / (2**16 - 2))
+    assert (found[values == 0] == 0).all()
+
+
+def test_a_map_of_grain_takes_10_bits(random):
+    values = random.normal(0, 1, (160, 160))
+    each = packed.packed(values)
+    assert each["step"] == pytest.approx(np.ptp(values) / (2**10 - 2))
+    np.testing.assert_allclose(pages.unpacked(each, 160, 160), values, rtol=0, atol=0.501 * each["step"])
+    smooth = np.outer(np.linspace(-1, 1, 160), np.linspace(0, 1, 160) ** 2)
+    assert packed.packed(smooth)["step"] == pytest.approx(2 / (2**16 - 2))
+
+
 def test_the_colours_are_those_that_are_drawn_with():
     read = Read(made(pages.record()))
     colours = json.loads(next(text for _, attributes, text in read.held if attributes.get("id") == "palettes"))
-    signed = np.frombuffer(base64.b64decode(colours["signed"]), np.uint8).reshape(256, 3)
+    signed = np.frombuffer(base64.b64decode(colours["signed"]["bar"]), np.uint8).reshape(256, 3)
     assert abs(signed[127:129].astype(int) - 247).max() <= 3  # White at zero.
     assert signed[0, 2] > signed[0, 0]  # Blue below,
     assert signed[255, 0] > signed[255, 2]  # red above.
     with draw.drawn_with(draw.Palette(unsigned="gray")):
         chosen = Read(made(pages.record()))
     colours = json.loads(next(text for _, attributes, text in chosen.held if attributes.get("id") == "palettes"))
-    assert np.frombuffer(base64.b64decode(colours["unsigned"]), np.uint8).tolist() == np.repeat(np.arange(256), 3).tolist()
+    assert np.frombuffer(base64.b64decode(colours["unsigned"]["bar"]), np.uint8).tolist() == [
+        each for value in range(256) for each in [value] * 3
+    ]
+    over = np.frombuffer(base64.b64decode(colours["unsigned"]["over"]), np.uint8).reshape(256, 4)
+    with draw.drawn_with(draw.Palette(unsigned="gray")):
+        np.testing.assert_array_equal(over, np.round(255 * draw.overlay_colours()))
 
 
 def test_the_policy_lets_in_the_one_style_and_the_one_script_and_no_other_address():
@@ -109,7 +143,7 @@ def test_the_policy_lets_in_the_one_style_and_the_one_script_and_no_other_addres
     # What is fetched when a page is opened is named in one of these.
     named = [each[key] for _, each in read.elements for key in ("src", "srcset", "poster", "data", "action") if key in each]
     assert named
-    assert all(address.startswith("data:image/png;base64,") for address in named)
+    assert all(address.startswith("data:image/webp;base64,") for address in named)
     assert not read.all("link")
     assert "url(" not in html
     assert "@import" not in html
@@ -135,7 +169,9 @@ def test_what_is_untrusted_stays_text():
     record = pages.record(
         [f"one{word}.png"],
         word=word,
-        made=pages.analysis(paper=f"Nobody{word} 2026", word=word, maps={f"map{word}": f"volts{word}"}),
+        made=pages.analysis(
+            paper=f"Nobody{word} 2026", word=word, maps={f"map{word}": f"volts{word}"}, finding=lambda *_: f"found{word}"
+        ),
         arrays={f"map{word}": np.ones((1, pages.HEIGHT, pages.WIDTH), np.float32)},
         options={"depth": f"4{word}"},
         facts={f"fact{word}": [{f"key{word}": [word]}]},
@@ -146,7 +182,9 @@ def test_what_is_untrusted_stays_text():
         targets=[2],
     )
     classifier = pages.Stand(labels=labels)
-    html = made(record, classifier=classifier, command=f"cnnexplain {word}", failed={"bad": f"failed{word}"})
+    html = made(
+        record, classifier=classifier, command=f"cnnexplain {word}", failed={"bad": f"failed{word}"}, pending=[f"late{word}"]
+    )
     plain = made(pages.record())
     read, other = Read(html), Read(plain)
     assert len(read.all("script")) == len(other.all("script")) == 3
@@ -166,6 +204,8 @@ def test_what_is_untrusted_stays_text():
         "maker",
         "failed",
         "volts",
+        "found",
+        "late",
     ):
         assert before + word in read.text, before
     assert any(word in each["alt"] for each in read.all("img"))
@@ -200,7 +240,7 @@ def test_a_page_says_what_was_shown_and_how_to_read_it_and_its_limits():
 def test_the_classes_are_the_most_probable_first_their_bars_as_long_as_they_are_probable():
     read = Read(made(pages.record()))
     assert [each["width"] for each in read.all("rect") if each["class"] == "fill"] == ["62.50%", "25.00%", "12.50%"]
-    assert re.search(r"dog ?62\.5 % .*owl ?25\.0 % .*cat ?12\.5 %", read.text)
+    assert re.search(r"dog ?62\.5% .*owl ?25\.0% .*cat ?12\.5%", read.text)
 
 
 def test_the_image_is_shown_as_the_model_saw_it():
@@ -209,7 +249,7 @@ def test_the_image_is_shown_as_the_model_saw_it():
     from io import BytesIO
 
     pixels = np.asarray(Image.open(BytesIO(base64.b64decode(seen["src"].partition(",")[2]))))
-    np.testing.assert_array_equal(pixels, np.round(255 * record.images[0, ..., 0]).astype(np.uint8))
+    np.testing.assert_array_equal(pixels[..., 0], np.round(255 * record.images[0, ..., 0]).astype(np.uint8))
 
 
 def test_an_image_stands_once_with_all_that_was_found_for_it():
@@ -218,10 +258,10 @@ def test_an_image_stands_once_with_all_that_was_found_for_it():
     read = Read(made(first, second))
     assert [each.get("id") for each in read.all("section") if each.get("class") == "image"] == ["image-1", "image-2"]
     assert [[each["analysis"] for each in image] for image in data_of(read)] == [
-        ["made-map", "made-map", "another", "another"],
+        ["made-map", "another", "made-map", "another"],
         ["made-map", "made-map"],
     ]
-    assert [each["target"] for each in data_of(read)[0]] == ["", "", "owl", "owl"]
+    assert [each["target"] for each in data_of(read)[0]] == ["", "owl", "", "owl"]
 
 
 def test_what_belongs_to_no_image_stands_by_itself():
@@ -253,7 +293,7 @@ def test_a_record_of_another_model_is_refused():
 
 def test_the_figures_of_a_model_of_digits_are_told():
     read = Read(made(pages.record(), tested=Evaluation(0.9941, 0.0188, np.zeros((10, 10), np.int64))))
-    assert "accuracy 99.41 %, log loss 0.0188" in read.text
+    assert "accuracy 99.41%, log loss 0.0188" in read.text
 
 
 def test_the_python_program_names_images_targets_and_changed_options():
@@ -315,6 +355,7 @@ def parts_of(count, size, alive):
                 "target_probability": 0.25,
                 "objective": None,
                 "picture": f"{number}-{index}.png",
+                "finding": "What was found.",
             }
             for index in range(size)
         )
@@ -324,7 +365,8 @@ def parts_of(count, size, alive):
         images = part(number)
         here.add(images)
         alive.append(len(here))
-        each = {"images": images, "warnings": ["same"], "skipped": {}}
+        small = {"files": [f"{number}.webp", f"{number}-2.webp"], "height": 6, "width": 8, "columns": 8}
+        each = {"images": images, "warnings": ["same"], "skipped": {}, "thumbnails": small}
         del images
         yield each
         del each
@@ -340,16 +382,28 @@ RESULT = {
 }
 
 
-def test_an_index_of_many_parts_holds_few_of_them_in_memory(tmp_path):
+def test_an_index_of_many_parts_holds_few_of_them_in_memory(tmp_path, monkeypatch):
     alive = []
-    page.write_index(tmp_path / "index.html", pages.analysis(), RESULT, parts_of(40, 100, alive))
+    monkeypatch.setattr("cnnexplain.thumbnails.EACH", 60)
+    page.write_index(tmp_path / "index.html", pages.analysis(), RESULT, parts_of(40, 100, alive), 4000)
     read = Read((tmp_path / "index.html").read_text())
     assert max(alive) <= 2
-    pictures = read.all("img")
-    assert len(pictures) == 4000
-    assert all(each["loading"] == "lazy" for each in pictures)
-    assert pictures[-1]["src"] == "./39-99.png"
-    assert "explained: dog 25.0 %" in read.text
+    tiles = [each for each in read.all("li") if each.get("class") == "tile"]
+    assert len(tiles) == 4000
+    # The second sheet of a part begins after 60 images.
+    assert [tiles[place]["data-sheet"] for place in (0, 59, 60)] == ["./0.webp", "./0.webp", "./0-2.webp"]
+    assert [tiles[place]["data-place"] for place in (0, 59, 60, 99, 100)] == ["0", "59", "0", "39", "0"]
+    sheets = [each for each in read.all("li") if each.get("class") == "sheet"]
+    assert [(each["data-name"], each["data-count"]) for each in sheets[:3]] == [
+        ("./0.webp", "60"),
+        ("./0-2.webp", "40"),
+        ("./1.webp", "60"),
+    ]
+    assert "./39-99.png" in {each.get("href") for each in read.all("a")}
+    # No picture is fetched before it is near the screen: the script asks for them.
+    assert [each for each in read.all("img") if "src" in each] == []
+    assert read.text.count("What was found.") == 4000
+    assert "explained: dog 25.0%" in read.text
     # A warning of all the parts is told once.
     assert read.text.count("same") == 1
     assert "not all images are done yet" not in read.text
@@ -360,14 +414,24 @@ def test_an_index_escapes_and_links_nothing_but_what_lies_beside_it(tmp_path):
     names = ["javascript:alert(1).png", "a b#c?d.svg", "x.pdf"]
     for image, name in zip(part["images"], names, strict=True):
         image |= {"picture": name, "source": pages.HOSTILE, "prediction": pages.HOSTILE}
-    page.write_index(tmp_path / "index.html", pages.analysis(word=pages.HOSTILE), RESULT, [part])
+    # As a result of an earlier version has it.
+    for image in part["images"]:
+        del image["finding"]
+    del part["thumbnails"]
+    page.write_index(tmp_path / "index.html", pages.analysis(word=pages.HOSTILE), RESULT, [part], 3)
     read = Read((tmp_path / "index.html").read_text())
-    assert not read.all("script")
-    addresses = {each["href"] for each in read.all("a") if "arxiv" not in each["href"]} | {
-        each["src"] for each in read.all("img")
+    assert len(read.all("script")) == 1
+    policy = next(each["content"] for each in read.all("meta") if each.get("http-equiv") == "Content-Security-Policy")
+    (script,) = (text for name, _, text in read.held if name == "script")
+    assert f"script-src 'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" in policy
+    addresses = {each["href"] for each in read.all("a") if "arxiv" not in each.get("href", "arxiv")} | {
+        each["src"] for each in read.all("img") if "src" in each
     }
     assert addresses == {"./javascript%3Aalert%281%29.png", "./a%20b%23c%3Fd.svg", "./x.pdf"}
-    assert [each["src"] for each in read.all("img")] == ["./javascript%3Aalert%281%29.png", "./a%20b%23c%3Fd.svg"]
+    assert [each["src"] for each in read.all("img") if "src" in each] == [
+        "./javascript%3Aalert%281%29.png",
+        "./a%20b%23c%3Fd.svg",
+    ]
     assert pages.HOSTILE in read.text
 
 
@@ -451,15 +515,15 @@ def test_the_command_writes_a_page_and_names_what_failed_in_it(cli, failing, tmp
     assert "failing could not be run: run() of 'failing' failed: ValueError: no <b>luck</b>" in read.text
     ((each,),) = data_of(read)
     with np.load(tmp_path / "cnnexplain-out/saliency/arrays.npz") as arrays:
-        numbers = np.frombuffer(base64.b64decode(each["values"]), "<f4")
-        np.testing.assert_array_equal(numbers, arrays["saliency"].ravel())
+        values = arrays["saliency"][0]
+        np.testing.assert_allclose(pages.unpacked(each, 28, 28), values, rtol=0, atol=np.ptp(values) / 2**12)
     assert each["target"] == "3"
-    assert "accuracy 99.41 %" in read.text
     typed = f"cnnexplain report --analysis saliency --analysis failing --target 3 {shlex.quote(str(digit_file))}"
     assert typed in read.text
     # The picture is the one that was written, and not drawn twice.
     png = (tmp_path / "cnnexplain-out/saliency/seven.png").read_bytes()
-    assert base64.b64encode(png).decode() in {each["src"].partition(",")[2] for each in read.all("img")}
+    webp = page.compacted(Record.load(tmp_path / "cnnexplain-out/saliency"), [png], {}).pictures[0]
+    assert base64.b64encode(webp).decode() in {each["src"].partition(",")[2] for each in read.all("img")}
     assert (tmp_path / "cnnexplain-out/saliency/index.html").exists()
     assert not (tmp_path / "cnnexplain-out/failing").exists()
 
@@ -480,7 +544,7 @@ def test_the_command_refuses_what_it_can_before_it_starts(cli, tmp_path, monkeyp
     assert (tmp_path / "cnnexplain-out/report.html").read_text() == "mine"
 
 
-def test_an_interruption_leaves_the_results_and_no_page(cli, tmp_path, monkeypatch):
+def test_an_interruption_leaves_the_page_of_what_was_done(cli, tmp_path, monkeypatch):
     from cnnexplain import run
 
     write, seen = run._write, []
@@ -492,7 +556,99 @@ def test_an_interruption_leaves_the_results_and_no_page(cli, tmp_path, monkeypat
         return write(analysis, *rest)
 
     monkeypatch.setattr(run, "_write", interrupted)
-    code, _, err = cli("report", "--analysis", "saliency", "--analysis", "occlusion")
+    code, _, err = cli("report", "--analysis", "saliency", "--analysis", "gradcam")
     assert code == 130
-    assert "no page was written; kept in cnnexplain-out: saliency" in err
-    assert sorted(each.name for each in (tmp_path / "cnnexplain-out").iterdir()) == ["saliency"]
+    assert f"Interrupted: cnnexplain-out/report.html has what was done: {seen[0]} of 2 analyses." in err
+    assert sorted(each.name for each in (tmp_path / "cnnexplain-out").iterdir()) == ["report.html", seen[0]]
+    read = Read((tmp_path / "cnnexplain-out/report.html").read_text())
+    assert f"Not finished when this page was written: {seen[1]}." in read.text
+    assert [each["id"] for each in read.all("article")] == ["image-1-1", "method-1"]
+    seen[:] = ["another"]
+    code, _, err = cli("report", "--analysis", "saliency", "--out", "nothing")
+    assert code == 130
+    assert "no analysis had ended, and no page was written" in err
+    assert not (tmp_path / "nothing").exists()
+
+
+COSTS = """
+from typing import Annotated
+import numpy as np
+from matplotlib.figure import Figure
+from cnnexplain.plugin import Analysis, Option, Result, hookimpl
+
+def run(classifier, images, *, samples: Annotated[int, Option("How many.")] = 50):
+    "It counts."
+    return Result({"map": images[..., 0] * samples})
+
+def costs(classifier, options):
+    if options["samples"] == 21:
+        raise ValueError("no luck")
+    return 3 * options["samples"]
+
+def found(record, index):
+    return f"There are {record.options['samples']} samples."
+
+@hookimpl
+def cnnexplain_analyses():
+    def made(name, **more):
+        return Analysis(name, run, lambda record, index: Figure((1, 1)), "Nobody 2026", maps={"map": "units"}, **more)
+
+    return [
+        made("a-unknown", quick={"samples": 2}),
+        made("b-dear", passes=costs, quick={"samples": 20}, finding=found),
+        made("c-cheap", passes=costs, quick={"samples": 3}),
+        made("d-broken", passes=costs, quick={"samples": 21}),
+    ]
+"""
+
+
+@pytest.fixture
+def costly(install, monkeypatch):
+    """Analyses that tell how many passes they take, and others, and no more of them."""
+    install("costly-plugin", COSTS)
+    registry.load.cache_clear()
+    found = registry.load().analyses.found
+    for name in [name for name in found if not name.startswith(("a-", "b-", "c-", "d-"))]:
+        del found[name]
+    yield
+    registry.load.cache_clear()
+
+
+def test_a_report_is_quick_and_runs_what_is_cheap_first(cli, costly, tmp_path, monkeypatch):
+    written = []
+    monkeypatch.setattr(page, "write", lambda path, html: written.append(Read(html)))
+    code, out, err = cli("report", "mnist:test/1", "mnist:test/2")
+    assert code == 0, err
+    assert re.search(r"Running 4 analyses: about \d+ s, and longer for a-unknown, d-broken\.", out)
+    assert re.findall(r"(?m)^│ ([a-d]-\w+)", out) == ["c-cheap", "b-dear", "a-unknown", "d-broken"]
+    # The page grows after each.
+    order = ["c-cheap", "b-dear", "a-unknown", "d-broken"]
+    for number, read in enumerate(written, start=1):
+        methods = [each["id"] for each in read.all("article") if each["id"].startswith("method")]
+        assert len(methods) == number
+        pending = f"Not finished when this page was written: {', '.join(order[number:])}."
+        assert (pending in read.text) == (number < 4)
+    last = written[-1].text
+    assert "Quick: --samples 20 instead of 50; --full runs the defaults." in last
+    assert last.count("There are 20 samples.") == 2
+    facts = [json.loads((tmp_path / f"cnnexplain-out/{name}/result.json").read_text()) for name in order]
+    assert [each["options"]["samples"] for each in facts] == [3, 20, 2, 21]
+    assert [each["images"][0]["finding"] for each in facts] == [None, "There are 20 samples.", None, None]
+
+
+def test_a_full_report_runs_the_defaults_and_run_all_does_so_in_order_of_cost_too(cli, costly, tmp_path, monkeypatch):
+    written = []
+    monkeypatch.setattr(page, "write", lambda path, html: written.append(Read(html)))
+    code, out, err = cli("report", "mnist:test/1", "--full")
+    assert code == 0, err
+    assert "There are 50 samples." in out
+    assert "instead of" not in written[-1].text
+    assert "accuracy 99.41%" in written[-1].text
+    assert "cnnexplain report --full mnist:test/1" in written[-1].text
+    code, out, err = cli("run", "all", "mnist:test/1", "mnist:test/2")
+    assert code == 0, err
+    assert re.findall(r"(?m)^│ ([a-d]-\w+)", out) == ["b-dear", "c-cheap", "d-broken", "a-unknown"]
+    code, out, err = cli("run", "b-dear", "mnist:test/1", "mnist:test/2", "--samples", "7")
+    assert "mnist:test/1: There are 7 samples.\nmnist:test/2: There are 7 samples." in out
+    code, out, err = cli("run", "b-dear", "mnist:test/1", "--json")
+    assert json.loads(out)["images"][0]["finding"] == "There are 50 samples."

@@ -143,7 +143,14 @@ def test_one_part_gives_the_files_that_a_saved_record_has(cli, tmp_path, lenet):
     (tmp_path / "set" / "x.png").write_bytes(b"no image")
     assert cli("run", "saliency", "set")[0] == 0
     folder = tmp_path / "cnnexplain-out/saliency"
-    assert sorted(path.name for path in folder.iterdir()) == ["0.png", "1.png", "arrays.npz", "index.html", "result.json"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "0.png",
+        "1.png",
+        "arrays.npz",
+        "index.html",
+        "result.json",
+        "thumbnails.webp",
+    ]
     result = json.loads((folder / "result.json").read_text())
     assert (result["complete"], result["span"], list(result["skipped"])) == (True, [0, 3], ["set/x.png"])
     record = cx.explain("saliency", lenet, ["set/0.png", "set/1.png"])
@@ -207,7 +214,7 @@ def test_a_run_ended_at_any_move_goes_on_and_ends_the_same(lenet, tmp_path, smal
     run(tmp_path / "whole")
     expected = held(tmp_path / "whole")
     starts = set()
-    for moves in range(1 + 4 + 2 + 1 + 3 + 2 + 2):
+    for moves in range(1 + 4 + 2 + 1 + 3 + 2 + 2 + 2):
         out = tmp_path / f"{moves}"
         if existing:
             cx.explain("saliency", lenet, "mnist:test/77").save(out)
@@ -283,7 +290,7 @@ def test_another_request_is_not_continued(cli, small, tmp_path, model, lenet):
     # Without the option it is replaced.
     assert cli("run", "saliency", *SEVEN[:2])[0] == 0
     assert sorted(path.name for path in (tmp_path / "cnnexplain-out/saliency").iterdir()) == [
-        *("arrays.npz", "index.html", "mnist-test-1.png", "mnist-test-3.png", "result.json")
+        *("arrays.npz", "index.html", "mnist-test-1.png", "mnist-test-3.png", "result.json", "thumbnails.webp")
     ]
 
 

@@ -201,7 +201,7 @@ def test_the_command_of_an_analysis_of_the_model_alone(cli, installed, tmp_path)
     code, out, err = cli("run", "weights", "--target", "4", "--against", "9", "--dataset", "mnist:test")
     assert code == 0
     assert err == "Warning: Beware.\n"
-    assert "Mind (weights): Weights are only weights." in out
+    assert "Note (weights): Weights are only weights." in out
     assert "Wrote cnnexplain-out/weights/others.png" in out
     assert json.loads((tmp_path / "cnnexplain-out/weights/result.json").read_text())["facts"]["asked"] == ["4 − 9"]
     assert cli("run", "weights", "photo.png")[0] == 2
@@ -224,7 +224,7 @@ def few(monkeypatch):
 
 
 LEFT_OUT = (
-    *("activation-maximization", "deconvnet", "gradcam", "gradient-x-input"),
+    *("activation-maximization", "deconvnet", "filters", "gradcam", "gradient-x-input"),
     *("integrated-gradients", "inversion", "rise", "smoothgrad"),
 )
 
@@ -262,10 +262,11 @@ def test_run_all_runs_every_analysis_and_reports_those_that_fail(cli, installed,
     assert not (tmp_path / "there" / "refusing").exists()
     table = [line for line in out.splitlines() if "failed" in line]
     assert len(table) == 3
-    assert "ZeroDivisionError: division by zero" in table[0]
-    assert "ValueError: no pen" in table[1]
+    # Those that don't tell how many passes they take are run last.
+    assert "ValueError: no pen" in table[0]
+    assert "ZeroDivisionError: division by zero" in table[1]
     assert "This model is not to its taste." in table[2]
-    assert err.splitlines()[-1].endswith("analyses failed: crashing, occlusion, refusing.")
+    assert err.splitlines()[-1].endswith("analyses failed: occlusion, crashing, refusing.")
 
 
 def test_run_all_leaves_a_folder_of_someone_elses_alone_and_goes_on(cli, tmp_path, few):
@@ -284,7 +285,7 @@ def test_run_all_interrupted_says_what_was_kept(cli, tmp_path, few, monkeypatch)
     explain = pipeline.explain_parts
 
     def interrupted(name, *arguments, **options):
-        if name == "saliency":
+        if name == "occlusion":
             raise KeyboardInterrupt
         return explain(name, *arguments, **options)
 
@@ -292,9 +293,9 @@ def test_run_all_interrupted_says_what_was_kept(cli, tmp_path, few, monkeypatch)
     code, _, err = cli("run", "all")
     assert code == 130
     assert err == (
-        "Interrupted; kept in cnnexplain-out: intermediate-outputs, occlusion. The same command with --resume continues.\n"
+        "Interrupted; kept in cnnexplain-out: intermediate-outputs, saliency. The same command with --resume continues.\n"
     )
-    assert (tmp_path / "cnnexplain-out" / "occlusion" / "result.json").exists()
+    assert (tmp_path / "cnnexplain-out" / "saliency" / "result.json").exists()
 
 
 def test_run_all_refuses_what_was_typed_wrongly_before_it_starts(cli, few):

@@ -76,7 +76,7 @@ def test_a_broken_plugin_is_named_with_its_cause_and_harms_no_other(install, len
     install("bad-plugin", code, point="oddity", module=f"bad_{kind.replace(' ', '_')}")
     found = registry.load()
     assert set(found.analyses) == {
-        *("activation-maximization", "deconvnet", "gradcam", "gradient-x-input", "integrated-gradients"),
+        *("activation-maximization", "deconvnet", "filters", "gradcam", "gradient-x-input", "integrated-gradients"),
         *("intermediate-outputs", "inversion", "occlusion", "rise", "saliency", "smoothgrad"),
     }
     (problem,) = found.problems

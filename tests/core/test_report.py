@@ -1,5 +1,6 @@
 """A record → a folder, at once or not at all."""
 
+import io
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ from PIL import Image
 import cnnexplain as cx
 from cnnexplain import draw, files
 from cnnexplain.errors import OutputError
+from cnnexplain.pictures import compact
 from cnnexplain.report import picture_names
 
 
@@ -35,6 +37,7 @@ def test_the_folder_holds_pictures_arrays_and_result(record, tmp_path, lenet):
         "mnist-test-42.png",
         "mnist-test-7.png",
         "arrays.npz",
+        "thumbnails.webp",
         "index.html",
         "result.json",
     ]
@@ -42,7 +45,7 @@ def test_the_folder_holds_pictures_arrays_and_result(record, tmp_path, lenet):
         assert set(arrays) == {"input", "gradient", "saliency"}
         np.testing.assert_array_equal(arrays["gradient"], record.arrays["gradient"])
         np.testing.assert_array_equal(arrays["input"], record.images)
-    result = json.loads(paths[4].read_text())
+    result = json.loads(paths[5].read_text())
     assert (result["analysis"], result["options"]) == ("saliency", {"crops": "one"})
     first = result["images"][0]
     assert (first["source"], first["picture"]) == ("mnist:test/42", "mnist-test-42.png")
@@ -62,7 +65,13 @@ def test_a_new_result_replaces_the_old_one_and_nothing_else(record, lenet, tmp_p
     record.save(tmp_path / "out")
     (tmp_path / "out" / "notes.txt").write_text("mine")
     cx.explain("saliency", lenet, "mnist:test/3").save(tmp_path / "out")
-    assert names(tmp_path / "out") == ["arrays.npz", "index.html", "mnist-test-3.png", "notes.txt", "result.json"]
+    assert names(tmp_path / "out") == [
+        "arrays.npz",
+        "index.html",
+        "mnist-test-3.png",
+        "notes.txt",
+        "result.json",
+    ]
     assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
 
 
@@ -82,7 +91,13 @@ def test_a_file_that_would_be_overwritten_unasked_stops_it(record, lenet, tmp_pa
     (tmp_path / "out" / "mnist-test-7.png").write_text("mine")
     with pytest.raises(OutputError, match=r"mnist-test-7\.png' exists and is not part"):
         record.save(tmp_path / "out")
-    assert names(tmp_path / "out") == ["arrays.npz", "index.html", "mnist-test-3.png", "mnist-test-7.png", "result.json"]
+    assert names(tmp_path / "out") == [
+        "arrays.npz",
+        "index.html",
+        "mnist-test-3.png",
+        "mnist-test-7.png",
+        "result.json",
+    ]
 
 
 def test_a_tampered_list_of_files_reaches_nothing_outside(record, lenet, tmp_path):
@@ -110,7 +125,7 @@ def test_an_error_half_way_leaves_the_old_result_whole(record, lenet, tmp_path, 
     assert names(tmp_path) == ["out"]
 
 
-@pytest.mark.parametrize("moves", range(5))
+@pytest.mark.parametrize("moves", range(6))
 @pytest.mark.parametrize("existing", [False, True])
 def test_an_interruption_among_the_moves_can_be_run_again(record, lenet, tmp_path, monkeypatch, moves, existing):
     out = tmp_path / "out"
@@ -132,7 +147,14 @@ def test_an_interruption_among_the_moves_can_be_run_again(record, lenet, tmp_pat
             record.save(out)
     assert not [path for path in out.iterdir() if path.name.startswith(files.PREFIX)]
     record.save(out)
-    assert names(out) == ["arrays.npz", "index.html", "mnist-test-42.png", "mnist-test-7.png", "result.json"]
+    assert names(out) == [
+        "arrays.npz",
+        "index.html",
+        "mnist-test-42.png",
+        "mnist-test-7.png",
+        "result.json",
+        "thumbnails.webp",
+    ]
     assert len(json.loads((out / "result.json").read_text())["images"]) == 2
 
 
@@ -238,7 +260,7 @@ def test_figures_show_each_image_with_its_own_caption(record):
         np.testing.assert_array_equal(panels[0].images[0].get_array(), record.images[index, ..., 0])
         np.testing.assert_array_equal(panels[1].images[0].get_array(), record.arrays["saliency"][index])
         assert panels[1].images[0].get_clim() == pytest.approx((0, np.percentile(record.arrays["saliency"][index], 99.5)))
-        assert figure.axes[3].get_ylabel() == "logits per unit of input\n0.5 % beyond"
+        assert figure.axes[3].get_ylabel() == "logits per unit of input\n0.5% beyond"
     with pytest.raises(IndexError, match="2 images; got index 2"):
         record.figure(2)
 
@@ -247,9 +269,10 @@ def test_the_overlay_shows_the_image_where_the_map_is_zero_and_the_colour_at_its
     drawn = np.asarray(record.figure(0).axes[2].images[0].get_array())
     saliency = record.arrays["saliency"][0]
     quiet = saliency == saliency.min()
-    np.testing.assert_allclose(drawn[quiet], 0.85 * np.repeat(record.images[0][quiet], 3, axis=-1), atol=0.08)
+    np.testing.assert_allclose(drawn[quiet], np.repeat(record.images[0][quiet], 3, axis=-1), atol=0.01)
     peak = np.unravel_index(saliency.argmax(), saliency.shape)
-    np.testing.assert_allclose(drawn[peak], draw.mpl.colormaps["inferno"](1.0)[:3], atol=1e-6)
+    colour = np.array(draw.mpl.colormaps["viridis"](1.0)[:3])
+    np.testing.assert_allclose(drawn[peak], 0.9 * colour + 0.1 * record.images[0][peak], atol=0.01)
 
 
 def test_a_map_of_zeros_draws_without_nan(record):
@@ -273,7 +296,22 @@ def test_names_and_labels_from_outside_are_drawn_as_they_are(record, tmp_path):
 
 @pytest.mark.parametrize(
     ("probability", "words"),
-    [(1.0, "100.0 %"), (0.99996, "> 99.9 %"), (0.993, "99.3 %"), (0.0004, "< 0.1 %"), (0.0, "0.0 %")],
+    [(1.0, "100.0%"), (0.99996, "> 99.9%"), (0.993, "99.3%"), (0.0004, "< 0.1%"), (0.0, "0.0%")],
 )
 def test_a_probability_is_never_rounded_to_certainty(probability, words):
     assert draw.percent(probability) == words
+
+
+@pytest.mark.parametrize("most", [3_000, 60_000, 400_000])
+def test_a_picture_is_made_as_good_as_its_bytes_allow(random, most):
+    grain = Image.fromarray(random.integers(0, 255, (100, 600, 3), np.uint8)).resize((1800, 300))
+    written = compact(grain, most)
+    with Image.open(io.BytesIO(written)) as picture:
+        assert picture.format == "WEBP"
+        assert picture.height == pytest.approx(picture.width / 6, abs=0.6)
+        # There is an end to it.
+        assert (picture.width == 600) == (most == 3_000)
+        assert len(written) <= most or most == 3_000
+    plain = Image.new("RGB", (90, 30), (1, 2, 3))
+    with Image.open(io.BytesIO(compact(plain, most))) as picture:
+        np.testing.assert_array_equal(np.asarray(picture.convert("RGB")), np.asarray(plain))

@@ -54,6 +54,12 @@ def test_a_record_is_read_as_it_was_written(results, name):
     assert set(again.arrays) == set(record.arrays)
 
 
+def test_a_result_of_version_0_1_is_still_read(folder):
+    record = Record.load(folder / "tests/earlier/saliency")
+    assert record.arrays["saliency"].shape == (1, 28, 28)
+    assert (record.explained[0].prediction, record.explained[0].source.name) == (4, "mnist:test/42")
+
+
 @pytest.mark.parametrize("name", EVERY)
 def test_what_is_drawn_again_is_the_same_to_the_byte(results, name, tmp_path):
     folder = shutil.copytree(results[name][1], tmp_path / "result")
@@ -84,14 +90,15 @@ def test_colours_and_size_change_the_picture_and_no_number(results, tmp_path):
     folder = shutil.copytree(results["occlusion"][1], tmp_path / "result")
     numbers = (folder / "arrays.npz").read_bytes(), (folder / "result.json").read_bytes()
     pictures = {}
-    for options in ({}, {"signed": "PuOr_r"}, {"unsigned": "viridis"}, {"dpi": 100}):
+    for options in ({}, {"signed": "PuOr_r"}, {"unsigned": "cividis"}, {"dpi": 100}, {"contours": True}):
         path, _ = cx.redraw(folder, **{"dpi": 50} | options)
         with Image.open(path) as picture:
             pictures[str(options)] = np.asarray(picture.convert("RGB"), np.int64)
         assert ((folder / "arrays.npz").read_bytes(), (folder / "result.json").read_bytes()) == numbers
-    plain, signed, unsigned, large = pictures.values()
+    plain, signed, unsigned, large, contours = pictures.values()
     assert np.abs(plain - signed).sum() > 1000
     assert np.abs(plain - unsigned).sum() > 1000
+    assert np.abs(plain - contours).sum() > 1000
     assert abs(large.shape[0] - 2 * plain.shape[0]) <= 1
     # PuOr runs from orange to purple: where the usual colours are red, it has as much green as red, nearly.
     reddest = np.unravel_index((plain[..., 0] - plain[..., 1]).argmax(), plain.shape[:2])
@@ -139,6 +146,7 @@ def test_parts_are_put_together_and_drawn_again(lenet, parts):
     assert set(second["files"]) == {
         "arrays-00002.npz",
         "result-00002.json",
+        "thumbnails-00002.webp",
         *(image["picture"] for image in second["images"]),
     }
 

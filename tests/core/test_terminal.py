@@ -55,6 +55,23 @@ def test_list_fits_its_terminal_and_nothing_is_cut(cli, monkeypatch, width):
         assert "(arXiv:1506.06579)" in text
 
 
+@pytest.mark.parametrize("width", [60, 200])
+def test_a_long_path_is_never_broken(cli, monkeypatch, tmp_path, width, digit_file):
+    folder = tmp_path / "a folder with a long name" / "and-another-one-within-it"
+    folder.mkdir(parents=True)
+    digit_file.rename(folder / "a-picture-with-a-name.png")
+    monkeypatch.setenv("COLUMNS", str(width))
+    name = "a folder with a long name/and-another-one-within-it/a-picture-with-a-name.png"
+    for command in (["run", "saliency"], ["report", "--analysis", "saliency"]):
+        code, out, _ = cli(*command, name)
+        assert code == 0
+        (line,) = (line for line in out.splitlines() if "a-picture-with-a-name.png" in line and "Wrote" not in line)
+        assert name in line
+        assert line.rstrip(" │").endswith("%")
+        # The notes of a report's methods are in its page.
+        assert ("Note (saliency)" in out) == (command[0] == "run")
+
+
 def test_help_shows_names_whole_at_80_columns(cli, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     code, out, _ = cli("run", "saliency", "--help")

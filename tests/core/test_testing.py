@@ -12,7 +12,7 @@ import pytest
 from cnnexplain import checks, registry, specimens, testing
 from cnnexplain.errors import PluginError, UsageError
 from cnnexplain.options import INPUTS
-from cnnexplain.plugin import Analysis, Option, Result
+from cnnexplain.plugin import Analysis, Option, Panel, Result
 from cnnexplain.registry import Offers, Plugin, Registry
 
 made = functools.cache(specimens.made)
@@ -50,6 +50,9 @@ FIELDS = {
     "note": "It does not show why.",
     "reading": "Bright pixels matter.",
     "maps": {"map": "logits"},
+    "passes": lambda classifier, options: 2,
+    "finding": lambda record, index: f"The largest value is {record.arrays['map'][index].max():.3g}.",
+    "panels": lambda record, index: [Panel("map", record.arrays["map"][index : index + 1], ["0"], "logits")],
 }
 
 
@@ -193,6 +196,16 @@ BROKEN = {
     "the first alone": ({"draw": draw_the_first}, "drawing", "returned None; expected a Matplotlib figure"),
     "drawn over": ({"draw": draw_over}, "drawing", "Drawing changed the arrays"),
     "no such letter": ({"draw": draw_warning}, "drawing", "missing from font"),
+    "two lines": ({"finding": lambda record, index: "One.\nTwo."}, "finding", "returned 'One.\\nTwo.'; expected a sentence"),
+    "no full stop": ({"finding": lambda record, index: "much"}, "finding", "returned 'much'; expected a sentence"),
+    "no finding": (
+        {"finding": lambda record, index: record.facts["sun"]},
+        "finding",
+        "finding() of 'probe' failed: KeyError",
+    ),
+    "no panels": ({"panels": lambda record, index: []}, "panels", "panels() returned none for image 0"),
+    "no passes": ({"passes": lambda classifier, options: 0}, "passes", "passes() returned 0 for the options {}"),
+    "passes failed": ({"passes": lambda classifier, options: options["parts"]}, "passes", "passes() failed: KeyError"),
     "0 / 0": ({"draw": draw_scaled}, "plain", "invalid value encountered in divide"),
     "any word": ({"run": worded}, "options", "--fill 'no such value', which its declaration allows, ends in: run() of"),
     "a bound": (

@@ -538,7 +538,15 @@ def test_a_dead_map_and_colour_images_draw_without_nan(random, tmp_path):
     assert record.facts["strongest"][0]["top"][dead]["activation"] == 0
     assert not record.arrays["projection/top/guided"][0, dead].any()
     names = [path.name for path in record.save(tmp_path / "out")]
-    assert names == ["array-0.png", "array-1.png", "strongest-patches-top.png", "arrays.npz", "index.html", "result.json"]
+    assert names == [
+        "array-0.png",
+        "array-1.png",
+        "strongest-patches-top.png",
+        "arrays.npz",
+        "thumbnails.webp",
+        "index.html",
+        "result.json",
+    ]
     sheet = record.overview()["strongest-patches-top"]
     assert not pictures.overlapping(sheet)
     titles = [panel.get_title(loc="left") for panel in sheet.axes]
@@ -676,7 +684,7 @@ def test_the_command_line_skips_broken_files_of_a_data_set_and_names_them(cli, t
     )
     assert code == 0
     assert "Warning: 1 of the 4 files of the data set 'set' can't be used and were skipped: set/broken.png." in err
-    assert "Mind (deconvnet): Deconvnet and guided back-propagation partly recover the image itself" in out
+    assert "Note (deconvnet): Deconvnet and guided back-propagation partly recover the image itself" in out
     assert "Wrote cnnexplain-out/deconvnet/strongest-patches-relu2.png" in out
     (tmp_path / "empty").mkdir()
     code, _, err = cli("run", "deconvnet", "--dataset", "empty")

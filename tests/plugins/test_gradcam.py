@@ -12,6 +12,7 @@ import oracles
 import pytest
 
 import cnnexplain as cx
+from cnnexplain import draw, registry
 from cnnexplain.errors import ModelError, UsageError
 
 pytestmark = pytest.mark.numeric
@@ -284,6 +285,27 @@ def test_a_map_of_zeros_says_why(method):
         f"and at {share} of the places they speak against it (the array 'evidence')."
     )
     assert record.figure().axes[2].get_title() == f"{TITLES[method]} map: zero everywhere"
+    assert record.analysis.finding(record, 0) == "At no place do the feature maps of the layer maps speak for '0'."
+
+
+def test_the_picture_is_enlarged_smoothly_and_the_map_stays_as_it_is(lenet, noise):
+    record = cx.explain("gradcam", lenet, noise[:1], target=3)
+    shown = record.figure().axes[2].images[0].get_array()
+    np.testing.assert_allclose(shown, draw.enlarged(record.arrays["cam"][0], 28, 28), atol=1e-6)
+    np.testing.assert_allclose(shown, record.analysis.overlay(record, 0), atol=1e-6)
+    assert np.abs(shown - record.arrays["map"][0]).max() > 0.01 * record.facts["peak"][0]
+    row, column = record.facts["peak_pixel"][0]
+    strongest = np.sort(record.arrays["map"][0], axis=None)[::-1]
+    held = strongest[:78].sum() / strongest.sum()
+    words = record.analysis.finding(record, 0)
+    assert words.startswith("The layer relu2 responds for '3' mostly at the ")
+    assert f", around row {row}, column {column}: the strongest tenth of the pixels holds {100 * held:.0f}% of" in words
+
+
+@pytest.mark.parametrize(("method", "count"), [("gradcam", 3), ("scorecam", 33)])
+def test_what_it_costs(lenet, method, count):
+    analysis = registry.load().get("gradcam")[0]
+    assert analysis.passes(lenet, {"method": method, "layer": None}) == count
 
 
 TITLES = {"gradcam": "Grad-CAM", "gradcam++": "Grad-CAM++", "scorecam": "Score-CAM", "layercam": "Layer-CAM"}

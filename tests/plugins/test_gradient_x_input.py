@@ -116,8 +116,10 @@ def test_the_picture_shows_the_attribution_around_zero(lenet, noise):
     for baseline, title in ((None, "x · ∂S/∂x"), ("white", "(x − white) · ∂S/∂x")):
         record = cx.explain("gradient-x-input", lenet, noise[:2], baseline=baseline)
         panels = {panel.get_title(): panel for panel in record.figure(1).axes if panel.get_title()}
-        assert list(panels) == ["input", title, "magnitude over input"]
+        assert list(panels) == ["input", title, "attribution over input"]
         shown = panels[title].images[0]
         np.testing.assert_array_equal(shown.get_array(), record.arrays["pixel_attribution"][1])
         most = np.percentile(np.abs(record.arrays["pixel_attribution"][1]), 99.5)
         assert shown.get_clim() == pytest.approx((-most, most))
+        total = f"{record.facts['sum'][1]:.3g}".replace("-", "−")
+        assert f" add up to {total} logits where the score" in record.analysis.finding(record, 1)

@@ -9,7 +9,7 @@ import pytest
 from functions import RANGE, SHAPE, formula, weights_and_images
 
 import cnnexplain as cx
-from cnnexplain import Logit
+from cnnexplain import Logit, draw
 from cnnexplain.errors import UsageError
 
 pytestmark = pytest.mark.numeric
@@ -188,8 +188,35 @@ def test_the_picture_shows_the_attribution_around_zero(lenet, digits):
     record = cx.explain("integrated-gradients", lenet, digits, steps=20)
     figure = record.figure(1)
     panels = {panel.get_title().partition(":")[0]: panel for panel in figure.axes if panel.get_title()}
-    assert list(panels) == ["input", "baseline", "attribution", "magnitude over input"]
+    assert list(panels) == ["input", "baseline", "attribution", "attribution over input"]
     shown = panels["attribution"].images[0]
     np.testing.assert_array_equal(shown.get_array(), record.arrays["pixel_attribution"][1])
     most = np.percentile(np.abs(record.arrays["pixel_attribution"][1]), 99.5)
     assert shown.get_clim() == pytest.approx((-most, most))
+
+
+def test_the_finding_names_the_largest_attribution(lenet, digits):
+    record = cx.explain("integrated-gradients", lenet, digits[:1], steps=20, target=4)
+    values = record.arrays["pixel_attribution"][0]
+    row, column = np.unravel_index(np.abs(values).argmax(), values.shape)
+    words = record.analysis.finding(record, 0)
+    before, after = (f"{record.facts[name][0]:.3g}".replace("-", "−") for name in ("baseline_logit", "logit"))
+    assert words.startswith(f"From the baseline to the image the score of '4' goes from {before} to {after}; the largest ")
+    assert words.endswith(f"around row {row}, column {column}.")
+    np.testing.assert_array_equal(record.analysis.overlay(record, 0), values)
+
+
+def test_sums_over_regions_are_shown_where_they_are_asked_for_and_the_arrays_stay(lenet, digits):
+    record = cx.explain("integrated-gradients", lenet, digits[:1], steps=20)
+    values = record.arrays["pixel_attribution"][0]
+    before = values.copy()
+    with draw.drawn_with(draw.Style(regions=7)):
+        panels = {panel.get_title(): panel for panel in record.figure(0).axes}
+        shown, words = record.analysis.overlay(record, 0), record.analysis.finding(record, 0)
+    assert shown[0, 0] == pytest.approx(values[:7, :7].sum(), abs=1e-5)
+    assert shown[27, 8] == pytest.approx(values[21:, 7:14].sum(), abs=1e-5)
+    assert shown.sum() == pytest.approx(49 * values.sum(), rel=1e-4)
+    assert "of the squares of 7×7 pixels" in words
+    pixels = panels["sums over 7×7 pixels"].images[0].get_array()
+    np.testing.assert_allclose(pixels, draw.overlaid(record, 0, shown, limit=draw.ceiling(shown), signed=True))
+    np.testing.assert_array_equal(values, before)

@@ -26,8 +26,8 @@ def steps(lenet):
 
 @pytest.fixture(scope="module")
 def digits(lenet):
-    """The outputs for two digits, of which the first is a 4 that leaves a map of relu1 dead."""
-    return cx.explain("intermediate-outputs", lenet, ["mnist:test/42", "mnist:test/0"])
+    """The outputs for two digits, of which the first is a 4 that leaves a map of relu1 dead, drawn in one grid a layer."""
+    return cx.explain("intermediate-outputs", lenet, ["mnist:test/42", "mnist:test/0"], maps="all")
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +35,13 @@ def figures(digits):
     return [digits.figure(0), digits.figure(1)]
 
 
-def explain(model, images, **options):
-    return cx.explain("intermediate-outputs", cx.load(model), images, **options)
+def explain(model, images, maps="all", **options):
+    return cx.explain("intermediate-outputs", cx.load(model), images, maps=maps, **options)
+
+
+def named(record, *what):
+    """The names of the arrays that begin like that."""
+    return [name for name in record.arrays if name.startswith(what)]
 
 
 def panels(figure):
@@ -99,7 +104,8 @@ def channels(values, *, bias=False, shape=(4, 6, 1), head="softmax"):
 
 def test_every_layer_equals_the_slow_networks(lenet, steps, noise):
     record = cx.explain("intermediate-outputs", lenet, noise)
-    assert list(record.arrays) == [*(f"output/{name}" for name in LENET), "probabilities"]
+    assert named(record, "output/", "prob") == [*(f"output/{name}" for name in LENET), "probabilities"]
+    assert named(record, "contribution/") == [f"contribution/{name}" for name in LENET[:-1]]
     arrays = record.arrays | cx.explain("intermediate-outputs", lenet, noise, layer="logits").arrays
     x = noise.astype(np.float64)
     for name, step in steps.items():
@@ -142,7 +148,7 @@ def test_layers_in_nested_models_are_reached(model, random):
     nested, images = model("nested"), random.uniform(0, 1, (2, 12, 10, 3)).astype(np.float32)
     record = explain(nested, images)
     names = ["body/conv", "body/pool", "body/flatten", "body/hidden", "head/scores"]
-    assert list(record.arrays) == [*(f"output/{name}" for name in names), "probabilities"]
+    assert named(record, "output/", "prob") == [*(f"output/{name}" for name in names), "probabilities"]
     body = nested.get_layer("body")
     np.testing.assert_allclose(
         record.arrays["output/body/conv"], keras.ops.convert_to_numpy(body.get_layer("conv")(images)), rtol=1e-5, atol=1e-5
@@ -193,8 +199,22 @@ def test_facts_name_the_layers_in_order_with_range_and_dead_channels():
     first, second = record.facts["layers"]
     assert [facts["name"] for facts in first] == ["maps", "flat", "scores"]
     maps = {"name": "maps", "kind": "Conv2D", "shape": [4, 6, 4], "unit": "activation"}
-    assert first[0] == {**maps, "min": -3, "max": 2, "dead": 2, "dead_channels": [1, 3]}
-    assert second[0] == {**maps, "min": 0, "max": 0, "dead": 4, "dead_channels": [0, 1, 2, 3]}
+    maps["field"] = [[0, 1, 1], [0, 1, 1]]
+    weighed = ("contribution", "shown")
+    assert {key: fact for key, fact in first[0].items() if key not in weighed} == {
+        **maps,
+        "min": -3,
+        "max": 2,
+        "dead": 2,
+        "dead_channels": [1, 3],
+    }
+    assert {key: fact for key, fact in second[0].items() if key not in weighed} == {
+        **maps,
+        "min": 0,
+        "max": 0,
+        "dead": 4,
+        "dead_channels": [0, 1, 2, 3],
+    }
     # A dense unit is dead where it is exactly zero: half of them, and the two of the first pixel, which is 0.
     flat = [unit for unit in range(96) if unit % 2 or unit < 4]
     assert (first[1]["shape"], first[1]["dead"], first[1]["dead_channels"]) == ([96], 50, flat)
@@ -214,7 +234,7 @@ def test_a_map_with_a_single_pixel_above_zero_is_not_dead(lenet, digits):
 
 @pytest.mark.parametrize("scale", ["shared", "channel"])
 def test_cell_k_is_channel_k(lenet, digits, scale):
-    record = cx.explain("intermediate-outputs", lenet, digits.images, scale=scale)
+    record = cx.explain("intermediate-outputs", lenet, digits.images, maps="all", scale=scale)
     drawn = panels(record.figure(1))
     for name, kind in [("conv1", "Conv2D"), ("relu1", "ReLU"), ("pool2", "MaxPooling2D")]:
         output = record.arrays[f"output/{name}"][1]
@@ -249,7 +269,7 @@ def test_the_colour_bar_has_the_unit_and_the_title_the_range(scale, unit):
     record = explain(channels([2, 0, -3]), np.ones((1, 4, 6, 1), np.float32), scale=scale, layer="maps")
     figure = record.figure(0)
     assert unit in [axes.get_ylabel() for axes in figure.axes]
-    assert title(figure, "maps") == "maps (Conv2D) · 4×6×3 · −3 to 2 · 1 of 3 dead"
+    assert title(figure, "maps").startswith("maps (Conv2D) · 4×6×3 · −3 to 2 · 1 of 3 dead")
 
 
 def test_dead_maps_are_crossed_and_no_others(digits, figures):
@@ -299,16 +319,20 @@ def made(record, outputs, unit, labels=None, shape=None):
     """The record of one image with other outputs in place of its own, and labels and an input of another shape."""
     facts = [
         {"name": name, "kind": "Layer", "shape": list(output.shape), "unit": unit, "dead": 0, "dead_channels": []}
-        | {"min": float(output.min()), "max": float(output.max())}
+        | {"min": float(output.min()), "max": float(output.max()), "contribution": None}
+        | {"shown": list(range(24 if output.ndim > 1 else 0))[: output.shape[-1]], "field": None}
         for name, output in outputs.items()
     ]
-    first = replace(record.explained[0], prediction=0)
+    first = replace(record.explained[0], prediction=0, target=0)
     record = replace(record, explained=(first,), arrays={f"output/{name}": output[None] for name, output in outputs.items()})
     if shape is not None:
         preprocess = Preprocess(*shape[:2], "grey" if shape[2] == 1 else "rgb")
         record = replace(record, preprocess=preprocess, images=np.full((1, *shape), 0.5, np.float32))
     return replace(
-        record, facts={"layers": [facts]}, labels=labels or record.labels, options={"layer": ["some"], "scale": "shared"}
+        record,
+        facts={"layers": [facts], "value": [1.0]},
+        labels=labels or record.labels,
+        options={"layer": ["some"], "maps": None, "scale": "shared"},
     )
 
 
@@ -340,7 +364,7 @@ def test_few_classes_with_long_names_are_all_named(digits):
     figure = made(digits, {"scores": np.array([0.25, 0.75], np.float32)}, "probability", labels).figure(0)
     assert not pictures.overlapping(figure)
     panel = panels(figure)["scores (Layer)"]
-    assert [text.get_text() for text in panel.texts] == ["75.0 %  malignant melanoma", "25.0 %  benign"]
+    assert [text.get_text() for text in panel.texts] == ["75.0%  malignant melanoma", "25.0%  benign"]
     assert "strongest" not in title(figure, "scores")
 
 
@@ -402,7 +426,7 @@ def test_constant_maps_draw_without_nan(tmp_path, scale, values):
 
 def test_only_the_layers_asked_for_are_shown_in_that_order(lenet, noise):
     record = cx.explain("intermediate-outputs", lenet, noise, layer=["dense", "conv2", "dense"])
-    assert list(record.arrays) == ["output/dense", "output/conv2", "probabilities"]
+    assert named(record, "output/") == ["output/dense", "output/conv2"]
     assert [facts["name"] for facts in record.facts["layers"][3]] == ["dense", "conv2"]
     assert list(panels(record.figure(3))) == ["input", "dense (Dense)", "conv2 (Conv2D)"]
 
@@ -459,9 +483,9 @@ def test_strips_of_a_deep_network_stand_in_several_columns(random):
     drawn = panels(figure)
     assert len(drawn) == 53
     boxes = [panel.get_position() for panel in drawn.values()]
-    assert len({round(box.x0, 6) for box in boxes}) == 4
+    assert len({round(box.x0, 6) for box in boxes}) == 3
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
-    assert figure.get_size_inches()[1] < 25
+    assert figure.get_size_inches()[1] < 33
 
 
 def test_the_command_line_runs_it_with_no_option_at_all(cli, tmp_path):
@@ -470,7 +494,7 @@ def test_the_command_line_runs_it_with_no_option_at_all(cli, tmp_path):
     folder = tmp_path / "cnnexplain-out" / "intermediate-outputs"
     saved, result = np.load(folder / "arrays.npz"), json.loads((folder / "result.json").read_text())
     assert [facts["name"] for facts in result["facts"]["layers"][0]] == LENET
-    assert result["options"] == {"layer": [], "scale": "shared"}
+    assert result["options"] == {"layer": [], "maps": None, "scale": "shared"}
     assert saved["output/relu1"].shape == (1, 24, 24, 30)
     assert (folder / "mnist-test-42.png").is_file()
 
@@ -479,7 +503,7 @@ def test_the_command_line_takes_several_layers(cli, tmp_path):
     code, _, _ = cli("run", "intermediate-outputs", "--layer", "conv1", "--layer", "pool2", "--scale", "channel")
     assert code == 0
     result = json.loads((tmp_path / "cnnexplain-out" / "intermediate-outputs" / "result.json").read_text())
-    assert result["options"] == {"layer": ["conv1", "pool2"], "scale": "channel"}
+    assert result["options"] == {"layer": ["conv1", "pool2"], "maps": None, "scale": "channel"}
     code, _, err = cli("run", "intermediate-outputs", "--layer", "conv11")
     assert (code, "Did you mean 'conv1'?" in err) == (2, True)
 
@@ -508,3 +532,140 @@ def test_only_what_is_exactly_zero_is_dead_and_rows_are_numbered_by_their_first_
     grid = np.ma.masked_invalid(panel.images[0].get_array())
     columns = round((grid.shape[1] + 1) / 7)
     assert [int(text.get_text()) for text in panel.texts] == list(range(0, 30, columns))
+
+
+def averaging(channels, random, classes=3):
+    """A model that is linear from its layer "maps" on: global average pooling and a dense layer."""
+    model = keras.Sequential(
+        [
+            keras.Input((4, 6, 1)),
+            keras.layers.Conv2D(channels, 3, padding="same", activation="relu", name="maps"),
+            keras.layers.GlobalAveragePooling2D(name="average"),
+            keras.layers.Dense(classes, name="scores"),
+        ]
+    )
+    for weight in model.weights:
+        weight.assign(random.normal(0, 0.5, weight.shape))
+    return model
+
+
+def test_contributions_add_up_to_the_score_where_it_is_linear_in_the_maps(random):
+    model = averaging(40, random)
+    images = random.uniform(0, 1, (2, 4, 6, 1)).astype(np.float32)
+    record = explain(model, images, target=[2, 0])
+    weights, bias = model.get_layer("scores").get_weights()
+    exact = record.arrays["output/maps"].mean(axis=(1, 2)) * weights[:, [2, 0]].T
+    for layer in ("maps", "average"):
+        np.testing.assert_allclose(record.arrays[f"contribution/{layer}"], exact, atol=1e-5)
+    np.testing.assert_allclose(record.facts["value"], exact.sum(axis=1) + bias[[2, 0]], atol=1e-4)
+    for number in range(2):
+        facts = record.facts["layers"][number]
+        assert facts[0]["contribution"] == pytest.approx(exact[number].sum(), abs=1e-4)
+        # Of the scores themselves the one explained is all there is.
+        assert facts[-1]["contribution"] == pytest.approx(record.facts["value"][number], abs=1e-5)
+    both = explain(model, images, target=[2, 0], against=1)
+    difference = record.arrays["output/maps"].mean(axis=(1, 2)) * (weights[:, [2, 0]] - weights[:, [1]]).T
+    np.testing.assert_allclose(both.arrays["contribution/maps"], difference, atol=1e-5)
+
+
+@pytest.mark.parametrize(("maps", "large"), [(None, 24), ("7", 7), ("40", 40)])
+def test_the_maps_that_contribute_most_are_large_and_the_others_in_the_order_of_channels(random, maps, large):
+    model = averaging(40, random)
+    record = explain(model, random.uniform(0, 1, (1, 4, 6, 1)).astype(np.float32), maps=maps, target=1)
+    contributions, output = record.arrays["contribution/maps"][0], record.arrays["output/maps"][0]
+    shown = record.facts["layers"][0][0]["shown"]
+    assert set(shown) == set(np.argsort(-np.abs(contributions), kind="stable")[:large])
+    assert (np.diff(contributions[shown]) <= 0).all()
+    drawn = panels(record.figure(0))
+    panel = drawn["maps (Conv2D)"]
+    values = np.ma.filled(panel.images[0].get_array().astype(float), np.nan)
+    for number, text in zip(shown, panel.texts, strict=True):
+        k, _, told = text.get_text().partition(": ")
+        assert int(k) == number
+        assert float(told.replace("−", "-")) == pytest.approx(contributions[number], rel=0.06)
+        # The map stands over its words: around their place, and above.
+        x, y = text.get_position()
+        left, bottom = round(x - 2.5), int(y - 0.0)
+        bottom = next(row for row in range(bottom, -1, -1) if np.isfinite(values[row, left]))
+        np.testing.assert_allclose(values[bottom - 3 : bottom + 1, left : left + 6], output[..., number], rtol=1e-6)
+    rest = [k for k in range(40) if k not in shown]
+    others = [axes for name, axes in drawn.items() if name.startswith("the other")]
+    assert len(others) == bool(rest)
+    for axes in others:
+        np.testing.assert_allclose(cells(axes, 4, 6)[: len(rest)], output[..., rest].transpose(2, 0, 1), rtol=1e-6)
+
+
+def test_maps_that_lead_nowhere_are_ordered_by_their_strength():
+    """Of an objective in the first layer the second one knows nothing."""
+    model = keras.Sequential(
+        [
+            keras.Input((4, 6, 1)),
+            keras.layers.Conv2D(2, 1, name="first"),
+            keras.layers.Conv2D(3, 1, name="second"),
+            keras.layers.Flatten(),
+            keras.layers.Dense(2, name="scores"),
+        ]
+    )
+    model.get_layer("first").set_weights([np.array([1, 2], np.float32).reshape(1, 1, 1, 2), np.zeros(2, np.float32)])
+    kernel = np.array([[1, -4, 2], [0, 0, 0]], np.float32)
+    model.get_layer("second").set_weights([kernel.reshape(1, 1, 2, 3), np.zeros(3, np.float32)])
+    record = explain(model, np.ones((1, 4, 6, 1), np.float32), maps=None, target=cx.Channel("first", 1))
+    assert "contribution/second" not in record.arrays
+    first, second, *_ = record.facts["layers"][0]
+    assert (first["shown"], first["contribution"]) == ([1, 0], pytest.approx(2))
+    assert (second["shown"], second["contribution"]) == ([1, 2, 0], None)
+    assert [text.get_text() for text in panels(record.figure(0))["second (Conv2D)"].texts] == ["1", "2", "0"]
+    assert record.analysis.finding(record, 0) == (
+        "At first map 1 contributes most to the score of 'first:1': +2.00 of 2.00 (activation × gradient); "
+        "none of the 2 maps is dead."
+    )
+
+
+def test_of_a_deep_network_one_layer_a_stage_is_shown_and_all_on_request(random):
+    inputs = x = keras.Input((16, 16, 1))
+    for stage in range(3):
+        for block in range(3):
+            x = keras.layers.Conv2D(2, 3, strides=1 if block else 2, padding="same", name=f"conv{stage}{block}")(x)
+            x = keras.layers.ReLU(name=f"relu{stage}{block}")(x)
+    x = keras.layers.Flatten(name="flatten")(x)
+    x = keras.layers.Dense(3, name="hidden")(keras.layers.Dropout(0.5, name="drop")(x))
+    model = keras.Model(inputs, keras.layers.Dense(3, activation="softmax", name="scores")(x))
+    image = random.uniform(0, 1, (1, 16, 16, 1)).astype(np.float32)
+    assert len(model.layers) > 21
+
+    def shown(**options):
+        return [facts["name"] for facts in explain(model, image, **options).facts["layers"][0]]
+
+    assert shown() == ["relu02", "relu12", "relu22", "scores"]
+    assert shown(layer="all") == [layer.name for layer in model.layers[1:]]
+
+
+@pytest.mark.parametrize("maps", ["0", "-1", "many", "1.5", "²"])
+def test_a_number_of_maps_that_is_none_is_an_error_that_says_what_is(lenet, noise, maps):
+    with pytest.raises(UsageError, match=r"--maps takes 'all' or how many maps to show, at least 1, but got"):
+        cx.explain("intermediate-outputs", lenet, noise[:1], maps=maps)
+
+
+def test_what_was_found_names_the_map_that_contributes_most(lenet):
+    record = cx.explain("intermediate-outputs", lenet, "mnist:test/42")
+    contributions = record.arrays["contribution/pool2"][0]
+    logit = lenet.logits(record.images)[0, 4]
+    assert record.analysis.finding(record, 0) == (
+        f"At pool2 map {contributions.argmax()} contributes most to the score of '4': +{contributions.max():.2f} of "
+        f"{logit:.2f} (activation × gradient); none of the 30 maps is dead."
+    )
+
+
+def test_panels_hold_the_maps_in_the_order_shown_without_the_dead_that_are_not(lenet):
+    record = cx.explain("intermediate-outputs", lenet, "mnist:test/42", layer=["relu1", "dense", "pool2"], maps="4")
+    relu1, pool2 = record.analysis.panels(record, 0)
+    facts = record.facts["layers"][0][0]
+    rest = [k for k in range(30) if k not in facts["shown"] and k not in facts["dead_channels"]]
+    order = [*facts["shown"], *rest]
+    assert len(order) == 29
+    assert relu1.title.startswith("relu1 (ReLU), 24 × 24 × 30: 1 of 30 maps dead; ")
+    assert (relu1.names, relu1.shown, relu1.unit) == ([str(k) for k in order], 4, "activation")
+    np.testing.assert_array_equal(relu1.maps, record.arrays["output/relu1"][0, ..., order])
+    np.testing.assert_array_equal(relu1.values, record.arrays["contribution/relu1"][0, order])
+    # conv1 sees 5×5, and of pool2's places, 4 apart, each sees 2 of conv2's 2 apart: 5 + 4 · 2 + … = 16 pixels.
+    assert (relu1.field, pool2.field) == ([[0, 1, 5], [0, 1, 5]], [[0, 4, 16], [0, 4, 16]])

@@ -7,10 +7,13 @@ import keras
 import numpy as np
 import oracles
 import pytest
+from cnnexplain_occlusion.maps import positions, rank_correlation, second_fill
 from cnnexplain_occlusion.picture import COLOURS, _placed
 from cnnexplain_occlusion.squares import slide
+from functions import formula
 
 import cnnexplain as cx
+from cnnexplain import draw, registry
 from cnnexplain.errors import UsageError
 
 pytestmark = pytest.mark.numeric
@@ -324,6 +327,7 @@ def test_the_blur_of_a_plain_image_is_that_image(lenet):
         ({"fill": "1.5"}, "--fill 1.5 is out of the model's input range, 0 to 1."),
         ({"fill": "nan"}, "out of the model's input range"),
         ({"fill": "-0.1"}, "out of the model's input range"),
+        ({"compare": "blurr"}, "--compare takes grey, black, white, mean, blur or a number, but got 'blurr'. Did you mean"),
         ({"layer": "relu3"}, "no layer 'relu3'. Did you mean 'relu2'?"),
         ({"layer": "dense"}, "'dense' (Dense) has no feature maps: it puts out (500)"),
         ({"layer": "logits"}, "has no feature maps"),
@@ -350,6 +354,121 @@ def test_a_number_may_be_anything_where_the_range_is_a_guess(model, random):
     assert (record.arrays["occluded"][0, 5] == -2.5).all()
     with pytest.raises(UsageError, match="--fill inf"):
         cx.explain("occlusion", clf, images, fill="inf")
+
+
+@pytest.mark.parametrize(
+    ("shape", "fill", "compare", "second"),
+    [
+        ((64, 80, 3), "grey", None, "blur"),
+        ((64, 80, 3), "blur", None, "grey"),
+        ((64, 80, 3), "grey", "none", None),
+        ((63, 80, 3), "grey", None, None),
+        ((64, 80, 1), "grey", None, None),
+        ((12, 10, 1), "grey", "0.5", "0.5"),
+    ],
+)
+def test_photographs_are_compared_with_a_second_square(shape, fill, compare, second):
+    preprocess = cx.Preprocess(*shape[:2], "rgb" if shape[2] == 3 else "grey")
+    clf = formula(np.zeros((*shape, 2), np.float32), preprocess=preprocess)
+    assert second_fill(clf, fill, compare) == second
+    squares = positions(clf, None, None, second)
+    assert squares.patch == round(min(shape[:2]) / 4)
+    assert squares.stride == max(1, round(squares.patch / (4 if second else 7)))
+    cost = registry.load().get("occlusion")[0].passes(clf, {"patch": None, "stride": None, "fill": fill, "compare": compare})
+    assert cost == squares.count * (2 if second else 1) + 1
+
+
+def test_a_photograph_takes_at_most_two_hundred_positions_of_each_square():
+    for side in (64, 96, 224, 299, 380):
+        squares = slide(side, side, None, None, 4)
+        assert 150 < squares.count <= 200
+
+
+def spearman(a, b):
+    """By its definition: Pearson's correlation of the ranks, each the mean of the places that equal values take."""
+    ranks = [[np.mean([place for place, other in enumerate(sorted(v)) if other == each]) for each in v] for v in (a, b)]
+    return np.corrcoef(ranks)[0, 1]
+
+
+def test_the_rank_correlation_counts_ties_by_their_mean_rank(random):
+    for _ in range(5):
+        a, b = random.integers(0, 6, (2, 5, 4)).astype(float)
+        assert rank_correlation(a, b) == pytest.approx(spearman(a.ravel(), b.ravel()))
+    a = random.normal(size=(5, 4))
+    assert rank_correlation(a, np.exp(a)) == pytest.approx(1)
+    assert rank_correlation(a, -a) == pytest.approx(-1)
+    assert rank_correlation(a, np.ones((5, 4))) is None
+
+
+def test_the_second_square_equals_brute_force(model, random):
+    clf = cx.load(model())
+    images = random.uniform(0, 1, (2, 12, 10, 3)).astype(np.float32)
+    seen = []
+    record = cx.explain(
+        "occlusion", clf, images, target=2, patch=4, compare="black", progress=lambda *done: seen.append(done)
+    )
+    assert record.facts["stride"] == [1, 1]
+    assert seen[-1][0] == seen[-1][1] == 2 * 2 * 9 * 7
+    plain = cx.explain("occlusion", clf, images, target=2, patch=4, stride=1)
+    black = cx.explain("occlusion", clf, images, target=2, patch=4, stride=1, fill="black")
+    for name, array in plain.arrays.items():
+        np.testing.assert_allclose(record.arrays[name], array, atol=1e-5)
+    for name in ("logit", "logit_drop"):
+        np.testing.assert_allclose(record.arrays[f"second_{name}"], black.arrays[name], atol=1e-5)
+    for index in range(2):
+        facts = {name: fact[index] for name, fact in record.facts.items()}
+        drop, other = (facts["unoccluded_logit"] - each.arrays["logit"][index].ravel() for each in (plain, black))
+        assert facts["agreement"] == pytest.approx(spearman(drop, other), abs=1e-6)
+        quiet = sorted(range(63), key=lambda place: abs(other[place]))[:6]
+        assert facts["own_drop"] == pytest.approx(np.median(drop[quiet]), abs=1e-5)
+        prediction = record.explained[index].prediction
+        changed = [
+            plain.arrays["prediction"][index].flat[place] != prediction == black.arrays["prediction"][index].flat[place]
+            for place in quiet
+        ]
+        assert facts["own_changes"] == pytest.approx(np.mean(changed))
+
+
+def test_a_square_that_is_an_object_to_the_network_is_told():
+    """S₀ falls with every white pixel, and black ones, as the image is, say nothing; or the image's own light decides."""
+    weights = np.zeros((12, 12, 3, 2), np.float32)
+    weights[..., 0] = -1
+    preprocess, image = cx.Preprocess(12, 12), np.zeros((1, 12, 12, 3), np.float32)
+    image[0, 5:7, 5:7] = 0.1
+    asked = {"patch": 3, "fill": "white", "compare": "black"}
+    record = cx.explain("occlusion", formula(weights, bias=0.5, preprocess=preprocess), image, target=0, **asked)
+    assert record.facts["own_drop"] == [pytest.approx(27)]
+    (warning,) = record.warnings
+    assert warning.startswith("The square (--fill white) is itself an object to the network for some images")
+    weights[..., 0], weights[5:7, 5:7, :, 0] = 0, 30
+    record = cx.explain("occlusion", formula(weights, bias=0.5, preprocess=preprocess), image, target=0, **asked)
+    assert record.facts["own_drop"] == record.facts["own_changes"] == [0]
+    assert not record.warnings
+
+
+def test_the_picture_and_the_finding_compare_the_squares(model, random):
+    record = cx.explain("occlusion", cx.load(model()), random.uniform(0, 1, (1, 12, 10, 3)), patch=4, compare="blur")
+    agreement = f"{record.facts['agreement'][0]:.3g}".replace("-", "−")
+    found = panels(record.figure(0))
+    assert {"drop over input, grey", f"blur, agreement {agreement}"} < set(found)
+    row, column = record.facts["largest_drop_square"][0]
+    words = record.analysis.finding(record, 0)
+    assert words.startswith(f"Hiding the square at row {row}, column {column} (4×4 pixels, the ")
+    assert words.endswith(f"the map of the second square (blur) has a rank correlation of {agreement} with it.")
+
+
+def test_the_finding_states_the_largest_drop_or_that_there_is_none(lenet, digits, linear):
+    record = cx.explain("occlusion", lenet, digits[:1])
+    (row, column), drop = record.facts["largest_drop_square"][0], record.facts["largest_drop"][0]
+    logit = record.facts["unoccluded_logit"][0]
+    assert f"row {row}, column {column} (7×7 pixels, the upper middle) lowers" in record.analysis.finding(record, 0)
+    assert record.analysis.finding(record, 0).endswith(f"the score of '4' the most: {logit:.3g} → {logit - drop:.3g}.")
+    clf, weights, _ = linear
+    # Light where weights are below zero, and grey says nothing: each square raises the score.
+    image = np.where(weights[..., 1] < 0, 1, 0)[None].astype(np.float32)
+    record = cx.explain("occlusion", clf, image, target=1, patch=5)
+    assert record.facts["largest_drop"][0] < 0
+    assert "raises the score of '1' the least, as all of them do" in record.analysis.finding(record, 0)
 
 
 @pytest.mark.parametrize("layer", ["conv1", "pool2", "input"])
@@ -385,12 +504,11 @@ def test_the_picture_shows_the_papers_maps_and_the_drop(lenet, digits):
     found = panels(record.figure(0))
     drop = record.facts["largest_drop"][0]
     logit = record.facts["unoccluded_logit"][0]
-    worst = f"worst square: logit {logit:.3g} → {logit - drop:.3g}"
+    worst = f"worst square: logit {logit:.3g} → {logit - drop:.3g}".replace("-", "−")
     watched = f"map {record.facts['feature_map'][0]} of relu2"
     assert list(found) == ["input", worst, "drop over input", "probability of 4", "most probable class", watched]
     shown = found["drop over input"].images[0]
-    np.testing.assert_array_equal(shown.get_array(), record.arrays["logit_drop"][0])
-    assert shown.get_clim() == pytest.approx((-shown.get_array().max(), shown.get_array().max()))
+    np.testing.assert_allclose(shown.get_array(), draw.overlaid(record, 0, record.arrays["logit_drop"][0], signed=True))
     probability = found["probability of 4"].images[1]
     assert probability.get_clim() == (0, 1)
     # Places are half pixels: the first square's middle is at 4 pixels, place 8; the grid goes from 3 to 25 pixels.
@@ -466,7 +584,7 @@ def test_the_command_line_needs_no_option(cli, tmp_path):
     assert arrays["logit"].shape == (1, 22, 22)
     assert set(arrays) == {"input", "occluded", "logit_drop", "probability_drop", *GRIDS}
     assert result["facts"]["patch"] == [7]
-    assert result["options"] == {"patch": None, "stride": None, "fill": "grey", "layer": None}
+    assert result["options"] == {"patch": None, "stride": None, "fill": "grey", "compare": None, "layer": None}
     assert (tmp_path / "cnnexplain-out/occlusion/mnist-test-42.png").exists()
 
 

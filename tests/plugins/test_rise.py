@@ -45,6 +45,7 @@ def drawn(count, shape, cell, size, keep, seed):
         ({"keep": 0.3}, (4, 3), (3, 4), 0.3),
         ({"cells": 1, "keep": 0.6}, (1, 1), (12, 10), 0.6),
         ({"cells": 10}, (12, 10), (1, 1), 0.5),
+        ({"cells": 3, "of": "logit"}, (4, 3), (3, 4), 0.5),
     ],
 )
 def test_the_maps_equal_the_oracles(model, random, options, grid, cell, keep):
@@ -56,7 +57,8 @@ def test_the_maps_equal_the_oracles(model, random, options, grid, cell, keep):
     assert record.facts["cells"] == [list(grid)] * 2
     for index, (image, target) in enumerate(zip(images, [3, 1], strict=True)):
         shown = np.stack([mask[..., None] * image + (mask[..., None] - 1) for mask in masks])
-        found = clf.predict(np.float32(shown))[:, target].astype(np.float64)
+        probabilities, logits = clf.predict(np.float32(shown))[:, target], clf.logits(np.float32(shown))[:, target]
+        found = np.float64(logits if options.get("of") == "logit" else probabilities)
         saliency = sum(f * mask for f, mask in zip(found, masks, strict=True)) / (9 * keep)
         covariance = sum((f - found.mean()) * mask for f, mask in zip(found, masks, strict=True)) / 8
         terms = np.stack([(f - found.mean()) * (mask - keep) for f, mask in zip(found, masks, strict=True)]) / keep
@@ -67,7 +69,9 @@ def test_the_maps_equal_the_oracles(model, random, options, grid, cell, keep):
         np.testing.assert_allclose(record.arrays["standard_error"][index], error, atol=1e-5)
         facts = {name: fact[index] for name, fact in record.facts.items()}
         assert facts["probability"] == pytest.approx(clf.predict(image[None])[0, target], rel=1e-4)
-        assert facts["masked_probability"] == pytest.approx(found.mean(), rel=1e-4)
+        assert facts["logit"] == pytest.approx(clf.logits(image[None])[0, target], rel=1e-4)
+        assert facts["masked_probability"] == pytest.approx(probabilities.mean(), rel=1e-4)
+        assert facts["masked_logit"] == pytest.approx(logits.mean(), rel=1e-4)
         gain = covariance / keep
         assert facts["relative_error"] == pytest.approx(np.sqrt((error**2).mean() / (gain**2).mean()), rel=1e-3)
         assert facts["peak"] == pytest.approx(gain.max(), abs=1e-5)
@@ -145,8 +149,8 @@ def test_a_batch_is_as_its_images_one_by_one_and_chunks_do_not_show(model, rando
     together = cx.explain("rise", clf, images, **options)
     monkeypatch.setitem(clf.__dict__, "batch_size", 4)
     monkeypatch.setattr("cnnexplain_rise.masking.PIXELS", 240)
-    seen, sizes, predict = [], [], clf.predict
-    monkeypatch.setattr(clf, "predict", lambda images: sizes.append(len(images)) or predict(images))
+    seen, sizes, logits = [], [], clf.logits
+    monkeypatch.setattr(clf, "logits", lambda images: sizes.append(len(images)) or logits(images))
     chunked = cx.explain("rise", clf, images, progress=lambda *done: seen.append(done), **options)
     assert seen == [(4, 15), (8, 15), (12, 15), (15, 15)]
     # The core's and the analysis' own look at the three images, and 15 masked ones in between.
@@ -178,6 +182,41 @@ def test_too_few_masks_are_told(lenet):
     noisy, clear = both.facts["relative_error"]
     assert noisy > 0.55 > 0.5 > clear
     assert len(both.warnings) == 1
+
+
+def test_a_map_of_noise_is_told_and_the_logit_is_offered(random):
+    """A score that is another, as if at random, for every mask: no pixel raises it."""
+    weights = random.normal(0, 30, (12, 10, 3, 2)).astype(np.float32)
+    clf = formula(weights, keras.ops.sin, preprocess=cx.Preprocess(12, 10))
+    image = random.uniform(0, 1, (1, 12, 10, 3)).astype(np.float32)
+    for of in ("probability", "logit"):
+        record = cx.explain("rise", clf, image, target=0, masks=200, cells=5, of=of)
+        assert record.facts["relative_error"][0] > 0.8
+        (warning,) = record.warnings
+        assert "mostly noise" in warning
+        assert ("--of logit" in warning) == (of == "probability")
+        mean = f"{record.facts[f'masked_{of}'][0]:.3g}".replace("-", "−")
+        assert record.analysis.finding(record, 0) == (
+            f"Under 200 masks the {of} of '0' is {mean} on average; the map is noise, since its standard error is "
+            f"{100 * record.facts['relative_error'][0]:.0f}% of its own spread."
+        )
+
+
+def test_a_class_that_is_rare_under_the_masks_is_better_asked_for_its_logit(lenet):
+    rare = cx.explain("rise", lenet, "mnist:test/42", target=5, masks=300)
+    assert rare.facts["masked_probability"][0] < 0.01
+    assert "below 1%" in rare.warnings[-1]
+    logit = cx.explain("rise", lenet, "mnist:test/42", target=5, masks=300, of="logit")
+    assert not logit.warnings
+    assert logit.facts["masked_probability"] == rare.facts["masked_probability"]
+    assert logit.analysis.unit("gain", logit.options) == "logits"
+    mean = f"{logit.facts['masked_logit'][0]:.3g}".replace("-", "−")
+    titles = [panel.get_title() for panel in logit.figure(0).axes]
+    assert f"gain over logit {mean}" in titles
+    row, column = logit.facts["peak_pixel"][0]
+    words = logit.analysis.finding(logit, 0)
+    assert words.endswith(f"from a mean of {mean} under the masks.")
+    assert f"around row {row}, column {column}, raises the logit of '5' the most, by " in words
 
 
 def test_large_images_have_the_papers_seven_cells():

@@ -144,6 +144,16 @@ def test_ten_crops_are_the_mean_over_the_papers_crops(lenet, oracle, random):
     np.testing.assert_allclose(record.arrays["saliency"][0], np.abs(gradients).mean(axis=0)[..., 0], atol=1e-4 * scale)
 
 
+def test_the_finding_names_the_brightest_place(lenet):
+    record = cx.explain("saliency", lenet, "mnist:test/42")
+    row, column = record.facts["peak_pixel"][0]
+    strongest = np.sort(record.arrays["saliency"][0], axis=None)[::-1]
+    assert record.analysis.finding(record, 0) == (
+        f"The score of '4' is most sensitive at the middle, around row {row}, column {column}; the strongest tenth of the "
+        f"pixels holds {100 * strongest[:78].sum() / strongest.sum():.0f}% of the map."
+    )
+
+
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf-keras-vis needs TensorFlow")
 def test_tf_keras_vis_agrees_on_a_model_that_it_handles(model, random):
     """A second implementation, on a functional model with raw logits, where it needs no change to the model."""

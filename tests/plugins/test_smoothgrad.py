@@ -68,7 +68,7 @@ def test_the_noise_is_a_share_of_each_channels_way_from_black_to_white():
     # Ways from black to white of 255 / 85 = 3 for red, and of 1.5 and 6.
     uneven = cx.Preprocess(4, 3, scale=1 / 85, mean=(1.0, 1.0, 1.0), std=(1.0, 2.0, 0.5))
     clf = formula(weights, lambda u: keras.ops.square(u) / 2, preprocess=uneven)
-    record = cx.explain("smoothgrad", clf, images, target=1, samples=4000, noise=0.1)
+    record = cx.explain("smoothgrad", clf, images, target=1, samples=4000, error=0.0, noise=0.1)
     w, sigma = weights[..., 1].astype(np.float64), 0.1 * np.array([3, 1.5, 6])
     exact = np.abs(w) * np.sqrt(((sigma * w) ** 2).sum())
     np.testing.assert_allclose(record.arrays["deviation"][0], exact, rtol=0.05)
@@ -82,12 +82,59 @@ def test_its_error_falls_as_the_root_of_the_number_of_copies():
     clf = formula(weights, lambda u: keras.ops.square(u) / 2)
     spread = {}
     for samples in (4, 64):
-        records = [cx.explain("smoothgrad", clf, images, target=1, samples=samples, seed=seed) for seed in range(60)]
+        asked = {"target": 1, "samples": samples, "error": 0.0}
+        records = [cx.explain("smoothgrad", clf, images, seed=seed, **asked) for seed in range(60)]
         means = np.stack([record.arrays["gradient"][0] for record in records])
         spread[samples] = np.sqrt(means.var(axis=0, ddof=1).mean())
         told = np.sqrt(np.mean([record.facts["standard_error"][0] ** 2 for record in records]))
         assert told == pytest.approx(spread[samples], rel=0.2)
     assert spread[4] / spread[64] == pytest.approx(4, rel=0.25)
+
+
+def test_each_image_stops_by_itself_when_its_error_is_small_enough(lenet, oracle, noise):
+    """Blank images and digits need few copies, noise needs many; the same alone as in a batch, whatever the batches are."""
+    images = np.concatenate([cx.read_images(["mnist:test/42"], lenet), noise[:1]])
+    asked = {"target": [4, 3], "samples": 90, "noise": 0.5, "seed": 2}
+    expected = []
+    for image, target in zip(images, asked["target"], strict=True):
+        gradients = oracle.gradient(copies(image, 90, 0.5, 2), [target] * 90)
+        # After 32, 64 and all of 90 copies.
+        errors = {}
+        for count in (32, 64, 90):
+            mean, variance = gradients[:count].mean(axis=0), gradients[:count].var(axis=0, ddof=1)
+            errors[count] = np.sqrt((variance / count).mean() / (mean**2).mean())
+        expected.append(errors)
+    bound = np.sqrt(expected[0][32] * expected[1][32])
+    assert expected[0][32] < 0.8 * bound < bound < 0.8 * expected[1][32]
+    record = cx.explain("smoothgrad", lenet, images, error=bound, **asked)
+    stops = [next((count for count, each in errors.items() if each <= bound), 90) for errors in expected]
+    assert record.facts["samples"] == stops
+    assert stops[0] == 32 < stops[1]
+    for index, errors in enumerate(expected):
+        assert record.facts["relative_error"][index] == pytest.approx(errors[stops[index]], rel=1e-3)
+        assert record.facts["stopped_by"][index] == ("error" if errors[stops[index]] <= bound else "samples")
+        alone = cx.explain("smoothgrad", lenet, images[index : index + 1], error=bound, **asked | {"target": [4, 3][index]})
+        assert alone.facts["samples"] == [stops[index]]
+        np.testing.assert_allclose(alone.arrays["gradient"][0], record.arrays["gradient"][index], rtol=1e-4, atol=1e-5)
+
+
+def test_the_user_is_told_where_the_most_copies_did_not_suffice(lenet, noise):
+    seen = []
+    record = cx.explain(
+        "smoothgrad", lenet, noise[:2], samples=40, noise=0.5, error=0.01, progress=lambda *done: seen.append(done)
+    )
+    assert record.facts["samples"] == [40, 40]
+    assert record.facts["stopped_by"] == ["samples", "samples"]
+    assert min(record.facts["relative_error"]) > 0.01
+    (warning,) = record.warnings
+    assert "above --error 0.01 after 40 copies" in warning
+    assert "after 40 copies the map has a relative error of" in record.analysis.finding(record, 0)
+    assert seen[-1] == (80, 80)
+    sure = cx.explain("smoothgrad", lenet, noise[:2], samples=40, error=1.0, progress=lambda *done: seen.append(done))
+    assert sure.facts["samples"] == [32, 32]
+    assert sure.facts["stopped_by"] == ["error", "error"]
+    assert not sure.warnings
+    assert not cx.explain("smoothgrad", lenet, noise[:1], samples=3, error=0.0).warnings
 
 
 def test_the_seed_decides(lenet, noise):
@@ -161,7 +208,7 @@ def test_tf_keras_vis_agrees_within_the_error(model, random):
         normalize_map=False,
     )
     span = float(image.max() - image.min())
-    ours = cx.explain("smoothgrad", cx.load(functional), image, target=2, samples=2000, noise=0.1 * span).arrays
+    ours = cx.explain("smoothgrad", cx.load(functional), image, target=2, samples=2000, error=0.0, noise=0.1 * span).arrays
     error = ours["deviation"] * np.sqrt(1 / 200 + 1 / 2000)
     assert (np.abs(ours["gradient"] - theirs) < 5 * error + 1e-6).all()
     assert np.abs(theirs).max() > 20 * error.max()

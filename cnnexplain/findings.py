@@ -1,0 +1,88 @@
+"""Words for what an analysis found: places, shares and numbers, as `Analysis.finding` puts them into a sentence.
+
+from cnnexplain import findings
+
+def finding(record, index):
+    values = record.arrays["heat"][index]
+    return f"The map of {findings.target(record, index)} is strongest at {findings.peak_place(values)}."
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cnnexplain import draw
+
+if TYPE_CHECKING:
+    from cnnexplain.arrays import Array
+    from cnnexplain.record import Record
+
+
+def target(record: Record, index: int) -> str:
+    """What is explained of an image, in quotes: the name of its class as pictures have it, or the objective."""
+    explained = record.explained[index]
+    if explained.objective is not None:
+        return f"'{draw.named(record, explained.objective)}'"
+    shown = explained.prediction if explained.target is None else explained.target
+    return f"'{draw.name(record, shown)}'"
+
+
+def side(row: float, column: float, shape: tuple[int, ...]) -> str:
+    """Which ninth of an image (H, W) a pixel lies in: "the upper left", "the left", "the middle"."""
+    height, width = shape[:2]
+    down = ("upper", "", "lower")[min(int(3 * (row + 0.5) / height), 2)]
+    across = ("left", "", "right")[min(int(3 * (column + 0.5) / width), 2)]
+    if not down and not across:
+        return "the middle"
+    return f"the {down} {across or 'middle'}" if down else f"the {across}"
+
+
+def place(row: int, column: int, shape: tuple[int, ...]) -> str:
+    """A pixel of an image (H, W) in words: "the upper left, around row 70, column 88"."""
+    return f"{side(row, column, shape)}, around row {row}, column {column}"
+
+
+def peak_place(values: Array, square: int = 1) -> str:
+    """Where a map (H, W) has its largest magnitude, as `place` says it.
+
+    Args:
+        values: The map.
+        square: The side of the squares whose pixels share a value, as `draw.summed` makes them: their middle is named.
+    """
+    row, column = np.unravel_index(np.abs(values).argmax(), values.shape)
+    middle = [min(int(at) + square // 2, side - 1) for at, side in zip((row, column), values.shape, strict=True)]
+    return place(middle[0], middle[1], values.shape)
+
+
+def largest(summed: Array, square: int) -> str:
+    """Where the largest of signed attributions (H, W) lies, and what it is, as the second half of a sentence.
+
+    Args:
+        summed: The attributions, as `draw.summed` gives them.
+        square: The side of the squares that they were summed over.
+    """
+    value = float(summed.flat[np.abs(summed).argmax()])
+    if square == 1:
+        return f"the largest attribution of a pixel, {number(value)}, lies at {peak_place(summed)}"
+    where = peak_place(summed, square)
+    return f"of the squares of {square}×{square} pixels the one at {where}, has the largest attribution, {number(value)}"
+
+
+def concentration(values: Array) -> float:
+    """The share of a map's total magnitude that its strongest tenth of the pixels holds: 0.1 for a flat map, 1 at most."""
+    magnitudes = np.sort(np.abs(values), axis=None)[::-1]
+    total = magnitudes.sum(dtype=np.float64)
+    held = magnitudes[: max(1, round(draw.STRONGEST * magnitudes.size))].sum(dtype=np.float64)
+    return float(held / total) if total else draw.STRONGEST
+
+
+def number(value: float) -> str:
+    """A number with three digits and a minus sign: "−1.23"."""
+    return (f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}").replace("-", "−")
+
+
+def percent(share: float) -> str:
+    """A share: "38%", and with two digits below a tenth: "0.7%"."""
+    return f"{100 * share:.0f}%" if share >= 0.0995 else f"{100 * share:.2g}%".replace("-", "−")

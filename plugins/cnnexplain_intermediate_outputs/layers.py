@@ -1,0 +1,66 @@
+"""What pages tell of an image's layers: a panel of maps for each, and the map that contributes most."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cnnexplain import findings
+from cnnexplain.plugin import Panel
+
+if TYPE_CHECKING:
+    from cnnexplain.arrays import Floats
+    from cnnexplain.record import Record
+
+
+def maps_of(output: Floats) -> Floats:
+    """A layer's output for one image as maps (C, H, W).
+
+    Sequences are maps of one row; of volumes the planes stand one below the other.
+    """
+    return np.moveaxis(output.reshape(-1, *output.shape[-2:]), -1, 0)
+
+
+def panels(record: Record, index: int) -> list[Panel]:
+    """A panel for each layer with feature maps, those shown large first, without the dead ones that aren't."""
+    found = []
+    for facts in record.facts["layers"][index]:
+        name, shown = facts["name"], facts["shown"]
+        if not shown:
+            continue
+        maps = maps_of(record.arrays[f"output/{name}"][index])
+        left_out = {*shown, *facts["dead_channels"]}
+        order = [*shown, *(k for k in range(len(maps)) if k not in left_out)]
+        shape = " × ".join(map(str, facts["shape"]))
+        contributions = record.arrays.get(f"contribution/{name}")
+        told = "" if contributions is None else "; beside a map’s number its contribution in logits"
+        found.append(
+            Panel(
+                f"{name} ({facts['kind']}), {shape}: {facts['dead']} of {len(maps)} maps dead{told}",
+                maps[order],
+                [str(k) for k in order],
+                facts["unit"],
+                None if contributions is None else contributions[index, order].tolist(),
+                "logits",
+                len(shown),
+                facts["field"],
+            )
+        )
+    return found
+
+
+def finding(record: Record, index: int) -> str:
+    """The map that contributes most in the last layer with maps on which the score depends."""
+    layers = [each for each in record.facts["layers"][index] if each["shown"] and each["contribution"] is not None]
+    if not layers:
+        return "None of the layers shown has feature maps on which the score depends."
+    facts = layers[-1]
+    contributions = record.arrays[f"contribution/{facts['name']}"][index]
+    best, count = int(contributions.argmax()), len(contributions)
+    some = f"none of the {count} maps" if not facts["dead"] else f"{facts['dead']} of {count} maps"
+    share = f"{contributions[best]:+.2f} of {record.facts['value'][index]:.2f}".replace("-", "−")
+    return (
+        f"At {facts['name']} map {best} contributes most to the score of {findings.target(record, index)}: {share} "
+        f"(activation × gradient); {some} {'are' if facts['dead'] > 1 else 'is'} dead."
+    )

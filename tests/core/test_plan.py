@@ -1,0 +1,31 @@
+"""How long several analyses will take, in words."""
+
+import pages
+import pytest
+
+from cnnexplain import plan
+
+
+def step(name, passes, images=1):
+    return plan.Step(pages.analysis(name), {}, images, passes)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ([step("one", 2.0)], "Running 1 analysis: about 5 s."),
+        ([step("one", 2.0), step("two", 1800.0)], "Running 2 analyses: about 20 s."),
+        ([step("one", 1e4, 5), step("two", None)], "Running 2 analyses: about 2 min, and longer for two."),
+        ([step("one", 1e6)], "Running 1 analysis: about 2.8 hours."),
+        ([step("one", None), step("two", None)], "Running 2 analyses; how long that takes is not known."),
+    ],
+)
+def test_the_estimate_is_passes_by_seconds_and_what_comes_beside_them(given, words):
+    assert plan.estimate(given, 0.01) == words
+
+
+def test_a_pass_is_measured_once_it_is_compiled(lenet, monkeypatch):
+    asked = []
+    monkeypatch.setitem(lenet.__dict__, "predict", lambda images: asked.append(images.shape))
+    assert 0 <= plan.measured(lenet) < 0.01
+    assert asked == [(plan.BATCH, 28, 28, 1)] * 2
