@@ -18,14 +18,14 @@ from typing import Any, Literal, TypeVar
 import keras
 import numpy as np
 
-from cnnexplain import backend, twin
+from cnnexplain import backend, rules, twin
+from cnnexplain.activations import KINDS, unclipped
 from cnnexplain.arrays import Array, Floats, Integers
 from cnnexplain.errors import ModelError, UsageError, suggest
 from cnnexplain.geometry import Field, receptive_field
 from cnnexplain.images import wrong_shape
 from cnnexplain.objectives import Logit, Objective
 from cnnexplain.preprocess import Colour, Preprocess
-from cnnexplain.rules import ruled
 from cnnexplain.stages import stage_ends
 
 LENET = "cnnexplain_lenet"
@@ -50,10 +50,7 @@ CONVOLUTIONS = (
     keras.layers.SeparableConv2D,
     keras.layers.Conv2DTranspose,
 )
-AFTER = (
-    *("BatchNormalization", "Activation", "ReLU", "LeakyReLU", "PReLU", "ELU"),
-    *("Relu", "Relu6", "LeakyRelu", "Elu", "Gelu", "Selu", "Sigmoid", "Silu", "Softplus", "Tanh"),
-)
+AFTER = ("BatchNormalization", *KINDS)
 """Layers, and operations such as `keras.ops.relu`, that belong to the convolution before them."""
 
 Found = TypeVar("Found")
@@ -227,6 +224,37 @@ class Classifier:
         outputs = self._batched(self._forward(tuple(names)), images)
         return dict(zip(names, outputs, strict=True))
 
+    def unclipped(self, images: Array, names: Sequence[str]) -> dict[str, tuple[Floats, Floats]]:
+        """The outputs of layers, and by what their units can be ranked where the activation is clipped.
+
+        Of ReLU6 all that lies above 6 is the same. What it would put out without its ceiling tells which unit is the
+        strongest. The same goes for other activations with a bound, or that saturate in single precision, and for
+        max-pooling and concatenations after them.
+
+        Args:
+            images: (N, H, W, C) in the model's input range.
+            names: Of `layers`.
+
+        Returns:
+            For each name the output (N, *shape of the layer), and an array of that shape in which a unit has a larger
+            value where its activation is larger or would be without the clip. Where nothing is clipped they are the same.
+
+        Raises:
+            UsageError: The model has no such layer.
+        """
+        names = list(dict.fromkeys(self.layer(name).name for name in names))
+        whole, seconds = unclipped(self._twin, names, ranking=True)
+        wanted = (*names, *seconds.values())
+
+        def build() -> Callable[[Array], list[Array]]:
+            outputs = whole.function(wanted)
+            return backend.current().forward(
+                lambda x: [keras.ops.cast(y, "float32") for y in outputs(x)], self._shape, self.model.variables
+            )
+
+        found = dict(zip(wanted, self._batched(self._compiled(("unclipped", *wanted), build), images), strict=True))
+        return {name: (found[name], found[seconds.get(name, name)]) for name in names}
+
     def values(self, images: Array, objectives: Sequence[Objective]) -> Floats:
         """The value (N,) of each image's own objective."""
         names, weights = self._weights(images, objectives)
@@ -356,8 +384,11 @@ class Classifier:
     def project(self, images: Array, name: str, seeds: Floats, rule: str) -> Floats:
         """Signals at a layer brought down to the pixels, the ReLUs on the way passing them by a rule.
 
+        Other activations pass them by it too, where it is defined for them. A layer that ends in a clipped one, such as
+        ReLU6, is taken without its own clip: the strongest units are those beyond it, and nothing would come down from them.
+
         Args:
-            images: (N, H, W, C) in the model's input range, at which the ReLUs and the pooling stand.
+            images: (N, H, W, C) in the model's input range, at which the activations and the pooling stand.
             name: The layer.
             seeds: (N, *shape of the layer), the signal there.
             rule: "deconvnet", "guided" or "gradient"; see `cnnexplain.rules`.
@@ -367,27 +398,60 @@ class Classifier:
 
         Raises:
             UsageError: There is no such layer or rule.
-            ModelError: A layer on the way is no ReLU and not one through which all rules agree.
+            ModelError: The rule is not defined for a layer on the way.
         """
         layer = self.layer(name)
 
         def build() -> Callable[..., list[Array]]:
-            output = ruled(self._twin, layer.name, rule)
+            outputs = rules.ruled(self._twin, [layer.name], rule)
             return backend.current().gradient(
-                lambda x, seed: _product(output(x), seed), [self._shape, layer.shape], self.model.variables
+                lambda x, seed: _product(outputs(x)[0], seed), [self._shape, layer.shape], self.model.variables
             )
 
-        _, signal = self._batched(self._compiled((layer.name, rule), build), images, seeds)
+        _, signal = self._batched(self._compiled(("project", layer.name, rule), build), images, seeds)
         return signal
 
-    def check_rules(self, name: str) -> None:
-        """Sees that the rules for ReLUs are defined on the whole way from a layer to the pixels.
+    def project_units(self, images: Array, names: Sequence[str], units: Integers, values: Floats, rule: str) -> Floats:
+        """Signals at single units brought down to the pixels, as `project` does, compiled once for all of the layers.
+
+        Args:
+            images: (N, H, W, C) in the model's input range, one for each unit.
+            names: The layers, all with feature maps, that the units may be of.
+            units: (N, 4): the place of the layer in `names`, and the row, the column and the feature map of the unit.
+            values: (N,), the signal there.
+            rule: As in `project`.
+
+        Returns:
+            (N, H, W, C), signed.
 
         Raises:
-            UsageError: There is no such layer.
-            ModelError: They are not, by the name of a layer.
+            UsageError: There is no such layer or rule.
+            ModelError: The rule is not defined for a layer on the way.
         """
-        ruled(self._twin, self.layer(name).name, "deconvnet")
+        names = tuple(self.layer(name, maps=True).name for name in names)
+
+        def build() -> Callable[..., list[Array]]:
+            outputs = rules.ruled(self._twin, names, rule)
+
+            def value(x: Any, units: Any, values: Any) -> Any:
+                units = keras.ops.cast(units, "int32")
+                found = [_unit(output, units[:, 1:]) for output in outputs(x)]
+                return values * keras.ops.sum(keras.ops.stack(found, 1) * keras.ops.one_hot(units[:, 0], len(names)), axis=1)
+
+            return backend.current().gradient(value, [self._shape, (4,), ()], self.model.variables)
+
+        compiled = self._compiled(("project units", *names, rule), build)
+        _, signal = self._batched(compiled, images, units, values)
+        return signal
+
+    def describe_rule(self, name: str, rule: str) -> str:
+        """What a rule does at the activations on the way from a layer to the pixels, a phrase.
+
+        Raises:
+            UsageError: There is no such layer or rule.
+            ModelError: The rule is not defined for a layer on the way, which is named.
+        """
+        return rules.describe(self._twin, self.layer(name).name, rule)
 
     def differentiable(
         self,
@@ -725,6 +789,16 @@ def _product(output: Any, weights: Any) -> Any:
     """Σ output · weights, image by image."""
     products = keras.ops.cast(output, "float32") * weights
     return keras.ops.sum(keras.ops.reshape(products, (-1, math.prod(output.shape[1:]))), axis=1)
+
+
+def _unit(output: Any, place: Any) -> Any:
+    """The number of each image's feature maps (N, h, w, K) at its place (N, 3)."""
+    output = keras.ops.cast(output, "float32")
+    # Products with 1 and 0, whose pull-back is a plain array on all backends; a place beyond the layer gives 0.
+    for axis, size in enumerate(output.shape[1:]):
+        one = keras.ops.cast(keras.ops.equal(place[:, axis : axis + 1], keras.ops.arange(size, dtype="int32")), "float32")
+        output = keras.ops.sum(output * keras.ops.reshape(one, (-1, size, *[1] * (2 - axis))), axis=1)
+    return output
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -54,14 +54,16 @@ class LayerReport:
         layer: Which.
         field: The receptive field of its units; None where it has no feature maps, or the field is not known.
         unknown: Why the receptive field of its feature maps is not known, or "".
-        rules: Why the rules for ReLUs can't bring its feature maps down to the pixels, or "".
+        rules: Which of the rules of deconvnets can bring its feature maps down to the pixels; () where it has none.
+        refused: Why not all of them can, or "".
         silent: How many of its channels are zero for all the images.
     """
 
     layer: Layer
     field: Field | None
     unknown: str
-    rules: str
+    rules: tuple[str, ...]
+    refused: str
     silent: int
 
 
@@ -145,17 +147,21 @@ def _layers(classifier: Classifier, images: Floats) -> Iterator[LayerReport]:
             here = (output != 0).reshape(-1, output.shape[-1]).any(axis=0)
             alive[name] = alive.get(name, here) | here
     for layer in classifier.layers:
-        field, unknown, rules = None, "", ""
+        field, unknown, refused = None, "", ""
+        rules: list[str] = []
         if layer.maps:
             try:
                 field = classifier.receptive_field(layer.name)
             except ModelError as error:
                 unknown = str(error)
-            try:
-                classifier.check_rules(layer.name)
-            except ModelError as error:
-                rules = str(error)
-        yield LayerReport(layer, field, unknown, rules, int((~alive[layer.name]).sum()) if layer.shape else 0)
+            for rule in ("guided", "deconvnet"):
+                try:
+                    classifier.describe_rule(layer.name, rule)
+                    rules.append(rule)
+                except ModelError as error:
+                    refused = refused or str(error)
+        silent = int((~alive[layer.name]).sum()) if layer.shape else 0
+        yield LayerReport(layer, field, unknown, tuple(rules), refused, silent)
 
 
 def _tried(analysis: Analysis, classifier: Classifier, batch: ImageBatch) -> Trial:

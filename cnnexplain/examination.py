@@ -86,9 +86,9 @@ def _layer(report: LayerReport) -> dict[str, Any]:
         "parameters": layer.parameters,
         "receptive_field": None if field is None or not field.rows.step else [field.rows.size, field.columns.size],
         "sees": _seen(report),
-        "relu_rules": not report.rules if layer.maps else None,
+        "relu_rules": report.rules if layer.maps else None,
         "silent": report.silent,
-        "remarks": [words for words in (report.rules, report.unknown) if words],
+        "remarks": [words for words in (report.refused, report.unknown) if words],
     }
 
 
@@ -131,13 +131,14 @@ def _print_layers(examination: Examination) -> None:
         layer = report.layer
         shape = "×".join(map(str, layer.shape)) or "1"
         silent = f"{report.silent} of {layer.shape[-1]}" if report.silent else ""
-        rules = "" if not layer.maps else "no" if report.rules else "yes"
+        rules = "" if not layer.maps else ("no", "guided", "all")[len(report.rules)]
         table.add_row(
             *map(terminal.plain, (layer.name, layer.kind, shape, f"{layer.parameters:,}", _seen(report), rules, silent))
         )
     terminal.out().print(table)
     # Every layer after the first that is refused is refused for the same reason.
-    for words in dict.fromkeys(words for report in examination.layers for words in (report.rules, report.unknown) if words):
+    every = [words for report in examination.layers for words in (report.refused, report.unknown) if words]
+    for words in dict.fromkeys(every):
         terminal.say(words)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+from cnnexplain.activations import KINDS
 from cnnexplain.errors import ModelError
 from cnnexplain.twin import IDLE, Twin
 
@@ -53,6 +54,8 @@ def receptive_field(twin: Twin, name: str) -> Field:
             field = whole
         elif kind in LOCAL and getattr(call.inner, "data_format", "channels_last") == "channels_last":
             field = _seen(LOCAL[kind](call.inner, call.sources[0].shape[1:3]), found[0])
+        elif kind == "LayerNormalization" and call.inner.axis not in ([-1], [3]):
+            field = whole
         elif kind in POINTWISE and len(sizes) == 1 and len({(each.rows.step, each.columns.step) for each in found}) == 1:
             field = Field(_union([field.rows for field in found]), _union([field.columns for field in found]))
         else:
@@ -90,9 +93,9 @@ LOCAL: dict[str, Callable[[Any, tuple[int, int]], tuple[Window, Window]]] = {
 
 POINTWISE = (
     *("Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract"),
-    *("Activation", "ELU", "LeakyReLU", "PReLU", "ReLU", "Dense"),
-    *("BatchNormalization", "Normalization", "Rescaling"),
-    *("Divide", "Negative", "Relu", "Relu6", "TrueDivide"),
+    *("BatchNormalization", "LayerNormalization", "LayerScale", "Normalization", "Rescaling"),
+    *("Dense", "Divide", "Negative", "TrueDivide"),
+    *KINDS,
     *IDLE,
 )
 """Layers, and operations such as `x + y`, whose units see the same place of what they are given."""

@@ -84,6 +84,9 @@ class Parameter:
             return None
         if self.type is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
+        # What is typed as text may be a number from Python: --unit 3 is unit=3.
+        if self.type is str and not self.choices and isinstance(value, int) and not isinstance(value, bool):
+            value = str(value)
         if not isinstance(value, self.type) or (isinstance(value, bool) and self.type is not bool):
             raise UsageError(f"{self.flag} takes {self.type.__name__}, but got {value!r}.")
         if self.choices and value not in self.choices:

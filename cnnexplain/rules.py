@@ -1,21 +1,26 @@
-"""The rules by which a signal passes a ReLU on its way from a layer to the pixels; all else passes as the gradient does.
+"""The rules by which a signal passes an activation on its way from a layer to the pixels; all else passes as the gradient.
 
 With R the signal from above and x what the ReLU was given: the gradient keeps R where x > 0, the deconvnet (Zeiler & Fergus
 2014, arXiv:1311.2901, section 2.1) where R > 0, guided back-propagation (Springenberg et al. 2014, arXiv:1412.6806, section
 3.4) where both hold. The gradient of max-pooling is the deconvnet's unpooling with switches, that of a convolution its
 transposed filters.
+
+Guided back-propagation is defined for any activation f that works number by number: the slope of a ReLU is positive where
+x > 0, and R · f′(x) is kept where both factors are positive. The rule of the deconvnet stands for ReLUs alone: it takes the
+signal for feature maps, which are never negative.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 
 from cnnexplain import backend
+from cnnexplain.activations import activation, unclipped
 from cnnexplain.errors import ModelError, UsageError, suggest
-from cnnexplain.twin import IDLE, Call, Linear, Twin, linear_part
+from cnnexplain.twin import IDLE, Call, Linear, Twin
 
 RULES: dict[str, Callable[[Any, Any], Any]] = {
     "deconvnet": lambda _, signal: signal * _mask(signal > 0, signal),
@@ -24,11 +29,14 @@ RULES: dict[str, Callable[[Any, Any], Any]] = {
 }
 """What passes a ReLU downwards: (1 where it is active, else 0; the signal from above) ↦ the signal below."""
 
+FORMULAS = {"deconvnet": "R where R > 0", "guided": "R where R > 0 and x > 0", "gradient": "R where x > 0"}
+"""The same in words, R being the signal and x what the ReLU was given."""
+
 LINEAR = (
     *("Add", "Average", "Concatenate", "Subtract"),
     *("Conv2D", "Conv2DTranspose", "Dense", "DepthwiseConv2D", "SeparableConv2D"),
     *("AveragePooling2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D", "MaxPooling2D"),
-    *("BatchNormalization", "Normalization", "Rescaling"),
+    *("BatchNormalization", "LayerScale", "Normalization", "Rescaling"),
     *("Cropping2D", "Flatten", "Permute", "Reshape", "UpSampling2D", "ZeroPadding2D"),
     *("ExpandDims", "GetItem", "Mean", "Negative", "Split", "Squeeze", "Sum", "Transpose"),
     *IDLE,
@@ -38,66 +46,113 @@ LINEAR = (
 FACTORS = ("Divide", "Multiply", "TrueDivide")
 """Operations that are linear where they are given one tensor alone, as `x / 255` is."""
 
+SMOOTH = ("Multiply", "LayerNormalization", "GroupNormalization")
+"""Layers that are neither linear nor activations, through which guided back-propagation passes as the gradient does."""
 
-def ruled(twin: Twin, name: str, rule: str) -> Callable[[Any], Any]:
-    """What maps the input to the output of layer `name`, its ReLUs having the rule as their pull-back.
+
+def ruled(twin: Twin, names: Sequence[str], rule: str) -> Callable[[Any], list[Any]]:
+    """What maps the input to the outputs of some layers, their activations having the rule as their pull-back.
+
+    Where a layer itself ends in a clipped activation, its output is that without the clip, so that the strongest units,
+    which the clip makes flat, have a pull-back too.
 
     Raises:
         UsageError: There is no such rule.
-        ModelError: A layer on the way is neither a ReLU nor one through which all rules agree.
+        ModelError: The rule is not defined for a layer on the way.
+    """
+    for name in names:
+        describe(twin, name, rule)
+    whole, seconds = unclipped(twin, names, ranking=False)
+    ends = [seconds.get(name, name) for name in names]
+    return whole.function(ends, None if rule == "gradient" else lambda call: _ruled(call, rule))
+
+
+def describe(twin: Twin, name: str, rule: str) -> str:
+    """What a rule does at the layers on the way from a layer to the pixels, a phrase with R the signal from above.
+
+    Raises:
+        UsageError: There is no such rule.
+        ModelError: It is not defined for a layer on the way, which is named.
     """
     if rule not in RULES:
         raise UsageError(f"There is no rule '{rule}'.{suggest(rule, RULES)} The rules are {', '.join(RULES)}.")
-    # The gradient passes every layer as it is.
-    outputs = twin.function([name], None if rule == "gradient" else lambda call: _ruled(call, RULES[rule]))
-    return lambda x: outputs(x)[0]
+    calls = twin.ancestors([name])
+    if rule != "gradient":
+        for call in calls:
+            _ruled(call, rule)
+    found = [each for each in map(activation, calls) if each is not None]
+    others = dict.fromkeys(each.name for each in found if not each.relu)
+    smooth = dict.fromkeys(type(call.inner).__name__ for call in calls if activation(call) is None and not _linear(call))
+    words = [f"{FORMULAS[rule]} at ReLUs"] if any(each.relu for each in found) else []
+    if others:
+        slopes = "R · f′(x) where both factors are positive" if rule == "guided" else "R · f′(x)"
+        words.append(f"{slopes} at other activations ({', '.join(others)})")
+    if smooth:
+        words.append(f"the gradient at {', '.join(smooth)}")
+    return ", ".join(words) or "the gradient, as there is no activation"
 
 
-def _ruled(call: Call, rule: Callable[[Any, Any], Any]) -> Callable[..., Any]:
-    layer, kind = call.inner, type(call.inner).__name__
-    if isinstance(call.function, Linear):
+def _ruled(call: Call, rule: str) -> Callable[..., Any]:
+    found = activation(call)
+    if found is not None and (found.relu or rule == "guided"):
+        passing = _passing(found.function, RULES[rule], found.ceiling) if found.relu else _positive(found.function)
+        # What an activation or layer is given may come by name.
+        return lambda *args, **kwargs: passing(found.given(*args, *kwargs.values()))
+    kind = type(call.inner).__name__
+    if found is None and (_linear(call) or (rule == "guided" and _keras(call) and kind in SMOOTH)):
         return call.function
-    # A class of someone else's may have any name.
-    ours = type(layer).__module__.partition(".")[0] == "keras"
-    if ours and kind in ("Relu", "Relu6"):
-        return _passing(call.function, rule, 6.0 if kind == "Relu6" else None)
-    if ours and kind == "ReLU" and not layer.negative_slope and not layer.threshold:
-        return _passing(call.function, rule, layer.max_value)
-    activation = getattr(layer, "activation", keras.activations.linear)
-    if ours and (kind in LINEAR or kind == "Activation") and activation in CEILINGS:
-        linear = (lambda x: x) if kind == "Activation" else linear_part(layer)
-        if linear is not None:
-            relu = _passing(activation, rule, CEILINGS[activation])
-            return lambda *args, **kwargs: relu(linear(*args, *kwargs.values()))
-    if ours and kind in LINEAR and activation is keras.activations.linear:
-        return call.function
-    if ours and kind in FACTORS and len(call.sources) == 1:
-        return call.function
+    which = f"The layer '{call.name}' ({_described(call)}) is "
+    if found is not None:
+        raise ModelError(
+            f"{which}an activation other than ReLU, for which the rule 'deconvnet' is not defined. Use the rule 'guided', "
+            "which goes by the sign of its slope, or 'gradient', or name a layer before it."
+        )
     raise ModelError(
-        f"The layer '{call.name}' ({_described(kind, activation)}) is neither a ReLU nor known to pass a signal as its "
-        "gradient does, so that the rules for ReLUs might give something else than they say. Name a layer before it, or use "
-        "the rule 'gradient'."
+        f"{which}neither an activation that works number by number nor known to pass a signal as its gradient does, so that "
+        f"the rule '{rule}' might give something else than it says. Name a layer before it, or use the rule 'gradient'."
     )
 
 
-CEILINGS = {keras.activations.relu: None, keras.activations.relu6: 6.0}
-"""The activations that are ReLUs, each with the value above which it is flat."""
+def _keras(call: Call) -> bool:
+    """Whether a layer is of Keras itself: a class of someone else's may have any name."""
+    return type(call.inner).__module__.partition(".")[0] == "keras"
 
 
-def _described(kind: str, activation: Any) -> str:
-    name = getattr(activation, "__name__", str(activation))
-    return kind if activation is keras.activations.linear else f"{kind} with activation '{name}'"
+def _linear(call: Call) -> bool:
+    """Whether all rules agree on a call that ends in no known activation."""
+    if isinstance(call.function, Linear):
+        return True
+    kind, linear = type(call.inner).__name__, keras.activations.linear
+    plain = getattr(call.inner, "activation", linear) is linear
+    return _keras(call) and ((kind in (*LINEAR, "Activation") and plain) or (kind in FACTORS and len(call.sources) == 1))
 
 
-def _passing(relu: Callable[[Any], Any], rule: Callable[[Any, Any], Any], ceiling: float | None) -> Callable[..., Any]:
+def _described(call: Call) -> str:
+    kind, function = type(call.inner).__name__, getattr(call.inner, "activation", keras.activations.linear)
+    name = getattr(function, "__name__", str(function))
+    return kind if function is keras.activations.linear else f"{kind} with activation '{name}'"
+
+
+def _passing(relu: Callable[[Any], Any], rule: Callable[[Any, Any], Any], ceiling: float | None) -> Callable[[Any], Any]:
+    """A ReLU with a rule as its pull-back."""
+
     def pull(x: Any, signal: Any) -> Any:
         below = x > 0 if ceiling is None else keras.ops.logical_and(x > 0, x < ceiling)
         # A layer may put out another precision than it is given.
         return keras.ops.cast(rule(_mask(below, signal), signal), x.dtype)
 
-    passing = backend.current().with_pullback(relu, pull)
-    # The one thing that a ReLU is given may come by name.
-    return lambda *args, **kwargs: passing(*args, *kwargs.values())
+    return backend.current().with_pullback(relu, pull)
+
+
+def _positive(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """An activation whose pull-back is R · f′(x) where R and f′(x) are positive, and 0 elsewhere.
+
+    What comes down is made positive above it and below it: max(max(R, 0) · f′(x), 0).
+    """
+    gate = backend.current().with_pullback(
+        lambda x: keras.ops.multiply(x, 1), lambda _, signal: keras.ops.maximum(signal, 0)
+    )
+    return lambda x: gate(function(gate(x)))
 
 
 def _mask(condition: Any, like: Any) -> Any:

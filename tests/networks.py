@@ -88,7 +88,10 @@ class Network:
         return a, ((ends[0] - ends[1]) / (2 * STEP)).reshape(a.shape)
 
     def project(self, x, name, seed, rule):
-        """A signal at step `name` for one image, brought to the pixels by the ReLUs' rule and all else's Jacobian."""
+        """A signal at step `name` for one image, brought to the pixels by the activations' rule and all else's Jacobian.
+
+        Step `name` itself is taken without its ceiling.
+        """
         found = {key: value[0] for key, value in self.compute(x[None]).items()}
         signals = {key: np.zeros(value.shape) for key, value in found.items()}
         signals[name] = np.asarray(seed, np.float64)
@@ -97,16 +100,24 @@ class Network:
             if not signal.any():
                 continue
             function = NUMPY[type(layer).__name__]
-            # A layer's own ReLU comes after what it is linear in.
-            ceiling = getattr(layer, "max_value", None) if isinstance(layer, layers.ReLU) else None
+            own = elementwise(layer)
+            alone = isinstance(layer, (layers.ReLU, layers.LeakyReLU, layers.ELU, layers.Activation))
+            # A layer's own activation comes after what it is linear in.
+            before = None if own is None else found[given[0]] if alone else linear(layer, found[given[0]][None])[0]
+            ceiling = getattr(layer, "max_value", None) if isinstance(layer, layers.ReLU) and key != name else None
             if isinstance(layer, layers.ReLU) or getattr(layer, "activation", None) is keras.activations.relu:
-                before = found[given[0]] if isinstance(layer, layers.ReLU) else linear(layer, found[given[0]][None])[0]
                 active = (before > 0) & (before < (math.inf if ceiling is None else ceiling))
                 positive = signal > 0
                 signal = signal * {"gradient": active, "deconvnet": positive, "guided": active & positive}[rule]
-                if isinstance(layer, layers.ReLU):
-                    signals[given[0]] = signals[given[0]] + signal
-                    continue
+            elif own is not None:
+                assert rule != "deconvnet"
+                signal = signal * (own(before + STEP) - own(before - STEP)) / (2 * STEP)
+                if rule == "guided":
+                    signal = np.where((signals[key] > 0) & (signal > 0), signal, 0)
+            if alone:
+                signals[given[0]] = signals[given[0]] + signal
+                continue
+            if own is not None:
                 function = linear
             for place, source in enumerate(given):
                 inputs = [found[each][None] for each in given]
@@ -119,6 +130,14 @@ class Network:
                 jacobian = ((ends[0] - ends[1]) / (2 * STEP)).reshape(len(basis), -1)
                 signals[source] = signals[source] + (jacobian @ signal.ravel()).reshape(found[source].shape)
         return signals["input"]
+
+
+def elementwise(layer):
+    """The activation of a layer, number by number; None where it has none."""
+    if isinstance(layer, (layers.ReLU, layers.LeakyReLU, layers.ELU)):
+        return lambda x: NUMPY[type(layer).__name__](layer, x)
+    name = getattr(getattr(layer, "activation", None), "__name__", "linear")
+    return ACTIVATIONS[name] if name not in ("linear", "softmax") else None
 
 
 def windows(x, size, strides, dilation, padding, fill):

@@ -7,6 +7,7 @@ import networks
 import numpy as np
 import oracles
 import pytest
+from cnnexplain_deconvnet.crops import paste
 from cnnexplain_rise.masks import random_masks
 
 import cnnexplain as cx
@@ -24,7 +25,7 @@ REFUSED = {
     "smooth": r"'conv' \(Conv2D with activation 'gelu'\)",
     "squeezed": r"'excite' \(Conv2D with activation 'sigmoid'\)",
 }
-"""Graphs with a layer for which the rules of deconvnets aren't defined, and how it is named."""
+"""Graphs with a layer for which the deconvnet's rule isn't defined, and how it is named."""
 
 
 LAST_MAPS = {
@@ -190,8 +191,8 @@ def test_deconvnet(case, rule):
     graph, net, clf, images = case.graph, case.net, case.clf, case.images
     name = clf.convolutions[-1].name
     outputs = net.compute(images)
-    if graph in REFUSED and rule != "gradient":
-        with pytest.raises(ModelError, match=f"The layer {REFUSED[graph]} is neither a ReLU"):
+    if graph in REFUSED and rule == "deconvnet":
+        with pytest.raises(ModelError, match=f"The layer {REFUSED[graph]} is an activation other than ReLU"):
             cx.explain("deconvnet", clf, images, layer=[name], rule=[rule])
         return
     record = cx.explain("deconvnet", clf, images, layer=[name], rule=[rule], maps=2, dataset=images)
@@ -201,7 +202,8 @@ def test_deconvnet(case, rule):
             close(fact["activation"], value)
             seed = np.zeros(outputs[name].shape[1:])
             seed[fact["row"], fact["column"], fact["map"]] = value
-            close(record.arrays[f"projection/{name}/{rule}"][each, rank], net.project(image, name, seed, rule))
+            projection = paste(record.arrays[f"projection/{name}/{rule}"][each, rank], fact["corner"], networks.SHAPE)
+            close(projection, net.project(image, name, seed, rule))
 
 
 @pytest.mark.parametrize("method", ["gradcam", "gradcam++", "scorecam", "layercam"])
@@ -286,4 +288,5 @@ def test_mixed_precision(graph, policy):
     fact, value = projected.facts["strongest"][0][name][0], net.compute(images)[name]
     seed = np.zeros(value.shape[1:])
     seed[fact["row"], fact["column"], fact["map"]] = value[0, fact["row"], fact["column"], fact["map"]]
-    close(projected.arrays[f"projection/{name}/gradient"][0, 0], net.project(images[0], name, seed, "gradient"), 4 * coarse)
+    projection = paste(projected.arrays[f"projection/{name}/gradient"][0, 0], fact["corner"], networks.SHAPE)
+    close(projection, net.project(images[0], name, seed, "gradient"), 4 * coarse)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from cnnexplain.errors import UsageError
 from cnnexplain.plugin import Analysis, Option, Result, hookimpl
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from cnnexplain.arrays import Floats
     from cnnexplain.classifier import Classifier
+    from cnnexplain.objectives import Objective
     from cnnexplain.record import Record
     from cnnexplain.stream import Stream
 
@@ -20,46 +22,92 @@ if TYPE_CHECKING:
 def run(
     classifier: Classifier,
     images: Floats,
+    objectives: list[Objective],
     dataset: Stream | None,
     progress: Callable[[int, int], None],
     *,
     layer: Annotated[
         tuple[str, ...],
-        Option("A layer with feature maps. Default: the convolutional layers after their ReLUs, five of them at most."),
+        Option(
+            "A layer with feature maps. Default: the last of each stage of a deep or separable network, of another its "
+            "convolutions after their activations."
+        ),
     ] = (),
     rule: Annotated[
         tuple[Literal["deconvnet", "guided", "gradient"], ...],
         Option(
-            "What passes a ReLU on the way down: the signal's positive part, the gradient's positive part, or the gradient."
+            "What passes a ReLU on the way down: the signal where it is positive; where the ReLU is active too; or the "
+            "gradient. At other activations 'guided' passes the signal times the slope where both are positive, and "
+            "'deconvnet' is not defined. Default: 'deconvnet', in a deep or separable network 'guided' too."
         ),
-    ] = ("deconvnet",),
+    ] = (),
     maps: Annotated[
-        int, Option("How many of each layer's feature maps to show for an image, the strongest first.", min=1)
-    ] = 6,
+        str,
+        Option(
+            "How many feature maps of each layer to show, those that contribute the most to the class; or their numbers "
+            "with commas, such as 3,17,40 (one alone: 17,)."
+        ),
+    ] = "6",
 ) -> Result:
-    """What in the image made each of the strongest feature maps respond, and what it responds to most in a data set.
+    """What in the image made the feature maps respond that matter for the class, and what excites them in a data set.
 
     Zeiler & Fergus 2014, section 2.1: one activation is kept, the others of its layer are set to zero, and the signal is
     brought down to the pixels through unpooling with switches, a ReLU rule and the transposed filters, without biases. The
     signal starts as the activation's own value. Figure 2 there: for each feature map its nine strongest activations over a
     data set, one from each image.
 
+    Of each layer those feature maps A_k are shown that contribute the most to the explained class, by the sum over the map
+    of A_k · ∂S/∂A_k, and of each map its strongest unit. Where the layer's activation is clipped, as ReLU6 is, units are
+    ranked by the value before the clip, and the signal starts below it, still as the activation's own value.
+
     Returns:
-        For each layer L and rule R the array `projection/L/R` (N, maps, H, W, C), signed. The fact `strongest` lists for
-        each image and layer the feature maps with value, row and column of their largest activation, and its `field`, the
-        rows and the columns of the image that it sees, None where they are not known. In the overview:
-        `patch/L` (M, 9, h, w, C), what each of M feature maps sees at its strongest activations, in the model's input
-        range, and `patch_projection/L/R` of that shape, signed; where an image doesn't reach, the middle of the input
-        range and 0. With fewer than nine images, fewer patches. The fact `over_dataset` lists images, values and places.
-        Without a data set there is no overview.
+        For each layer L and rule R that is defined for it the array `projection/L/R` (N, maps, h, w, C), signed, cropped to
+        the receptive field. Facts, by image: `value` of what is explained; `rules`, by layer what each rule does there;
+        `strongest`, by layer a list with an entry for each map: `map`, its number; `contribution`, in logits; `activation`
+        of its strongest unit, and `unclipped`, by which it is ranked; `row` and `column` of the unit in the map; `field`,
+        the rows and the columns of the image that it sees, and `middle` of these, None where they are not known; `corner`,
+        the row and the column of the image where the crop begins, negative where it reaches over the border. In the
+        overview: `patch/L` (M, 9, h, w, C), what each of M feature maps sees at its strongest activations, in the model's
+        input range, and `patch_projection/L/R` of that shape, signed; where an image doesn't reach, the middle of the input
+        range and 0. With fewer than nine images, fewer patches. A field larger than half of the image is cut to the half
+        around its middle. The fact `over_dataset` lists for each layer and map its `selectivity`, and for each of its
+        patches the image, what `strongest` tells of the unit, and `inside`, by rule the share of the squared signal that
+        lies inside the patch. Without a data set, or where it is the one image that is explained, there is no overview.
+
+    Raises:
+        UsageError: There is no such layer or feature map, or `maps` is neither a number nor numbers.
+        ModelError: The model has no convolution, or the rule is defined for none of the layers.
     """
     from cnnexplain_deconvnet.projections import deconvnet
 
-    return deconvnet(classifier, images, dataset, progress, layers=layer, rules=tuple(dict.fromkeys(rule)), maps=maps)
+    return deconvnet(
+        classifier,
+        images,
+        objectives,
+        dataset,
+        progress,
+        layers=layer,
+        rules=tuple(dict.fromkeys(rule)),
+        maps=_numbers(maps),
+    )
+
+
+def _numbers(maps: str) -> int | list[int]:
+    """How many feature maps, or their numbers."""
+    try:
+        found = [int(word) for word in maps.split(",") if word.strip()]
+    except ValueError:
+        found = []
+    if not found or min(found) < 0 or ("," not in maps and not found[0]):
+        raise UsageError(
+            "--maps takes how many feature maps to show, such as 6, or their numbers, such as 3,17,40, one alone with a "
+            f"comma behind, such as 17, but got '{maps}'."
+        )
+    return list(dict.fromkeys(found)) if "," in maps else found[0]
 
 
 def draw(record: Record, index: int) -> Figure:
-    """The image, and for each layer and rule a row with the projections of its strongest feature maps."""
+    """The image, and for each layer and rule a row with the projections of the feature maps that matter for the class."""
     from cnnexplain_deconvnet.pictures import projections
 
     return projections(record, index)
@@ -68,15 +116,46 @@ def draw(record: Record, index: int) -> Figure:
 def overview(record: Record) -> Mapping[str, Figure]:
     """For each layer its feature maps, each with its nine strongest patches of the data set beside their projections.
 
-    A data set of one image has no strongest ones, and the picture of the image shows what there is.
+    A data set of one image has no strongest ones.
     """
     from cnnexplain_deconvnet.pictures import patches
 
     return {
         f"strongest-patches-{layer}": patches(record, layer)
-        for layer in record.facts["over_dataset"]
+        for layer in record.facts.get("over_dataset", {})
         if record.arrays[f"patch/{layer}"].shape[1] > 1
     }
+
+
+def finding(record: Record, index: int) -> str:
+    """Which feature map of the last layer contributes the most, and where its strongest unit looks."""
+    from cnnexplain import draw
+
+    layer, maps = list(record.facts["strongest"][index].items())[-1]
+    best = max(maps, key=lambda fact: fact["contribution"])
+    explained = record.explained[index]
+    what = draw.named(record, explained.objective) if explained.objective else ""
+    if explained.target is not None and not what:
+        what = draw.name(record, explained.target)
+    share = f"{best['contribution']:+.2g} of {record.facts['value'][index]:.3g}".replace("-", "−")
+    where = ""
+    if best["middle"] is not None:
+        row, column = (round(each) for each in best["middle"])
+        where = f"; its strongest unit looks around row {row}, column {column}"
+    return f"In {layer}, feature map {best['map']} contributes the most to {what} ({share}){where}."
+
+
+def passes(classifier: Classifier, options: Mapping[str, Any]) -> float:
+    """Two for the choice of maps, and for each projection a gradient, of the part of the network below its layer."""
+    from cnnexplain_deconvnet.projections import is_deep, shown_layers
+
+    order = {each.name: place for place, each in enumerate(classifier.layers, start=1)}
+    layers = shown_layers(classifier, options["layer"])
+    rules = len(options["rule"]) or 1 + is_deep(classifier)
+    wanted = _numbers(options["maps"])
+    counts = [min(wanted, each.shape[-1]) if isinstance(wanted, int) else len(wanted) for each in layers]
+    depths = [order.get(each.name, len(order)) / len(order) for each in layers]
+    return 3 + 2 * rules * sum(count * depth for count, depth in zip(counts, depths, strict=True))
 
 
 @hookimpl
@@ -91,8 +170,12 @@ def cnnexplain_analyses() -> list[Analysis]:
             overview,
             "Deconvnet and guided back-propagation partly recover the image itself and are only weakly class-specific "
             "(Adebayo et al. 2018, Nie et al. 2018): a sharp projection is no proof of what the network decides by.",
-            "Each picture is what in the image made that feature map respond, projected back to the pixels; each row is a "
-            "layer under one of three rules for going back through its ReLUs.",
-            trial={"maps": 1},
+            "Each picture is what in the image made a feature map respond, projected back to the pixels; each row is a "
+            "layer under one of three rules for going back through its activations. The feature maps are those that "
+            "contribute the most to the class.",
+            trial={"maps": "1"},
+            quick={"maps": "4"},
+            passes=passes,
+            finding=finding,
         )
     ]

@@ -101,3 +101,11 @@ def test_a_layer_with_several_outputs_is_refused_by_name():
     # The rules pass it all the same.
     image = np.linspace(0, 1, 432, dtype=np.float32).reshape(1, 12, 12, 3)
     assert len(cx.explain("deconvnet", clf, image, layer="top").warnings) == 1
+
+
+@pytest.mark.parametrize(("axis", "size"), [(-1, 3), ((1, 2, 3), 12)])
+def test_a_layer_normalization_over_places_sees_all_of_them(axis, size):
+    inputs = keras.Input((12, 12, 3))
+    x = keras.layers.LayerNormalization(axis=axis, name="top")(keras.layers.Conv2D(4, 3)(inputs))
+    clf = cx.load(keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(x))))
+    assert clf.receptive_field("top").rows.size == size

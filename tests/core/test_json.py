@@ -78,7 +78,7 @@ def test_doctor(document, model, tmp_path):
     assert (found["well"], found["images"], found["model"]["input"]["assumed"]) == (False, 0, ["range"])
     layers = {each["name"]: each for each in found["layers"]}
     assert (layers["conv"]["shape"], layers["pool"]["receptive_field"]) == ([10, 8, 6], [4, 4])
-    assert (layers["conv"]["relu_rules"], layers["hidden"]["relu_rules"]) == (True, None)
+    assert (layers["conv"]["relu_rules"], layers["hidden"]["relu_rules"]) == (["guided", "deconvnet"], None)
     assert all(each["works"] for each in found["analyses"])
     assert "range" in found["findings"][0]
 

@@ -59,6 +59,8 @@ def test_an_option_of_many_values_takes_one_or_several():
     values = validate(parameters(run), {"layer": "conv1", "unit": [3], "rules": ("guided", "plain")})
     assert (values["layer"], values["unit"], values["rules"]) == (("conv1",), (3,), ("guided", "plain"))
     assert validate(parameters(run), {"layer": []})["layer"] == ()
+    # What is typed may be a number: --layer 3 is layer=3.
+    assert validate(parameters(run), {"layer": [3, "4"]})["layer"] == ("3", "4")
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ def test_the_overview_comes_with_the_first_part_alone(lenet, small, tmp_path):
     assert [each for part in parts for each in part.facts["strongest"]][4] == parts[1].facts["strongest"][0]
     np.testing.assert_allclose(parts[0].arrays["patch/relu2"], whole.arrays["patch/relu2"], atol=1e-6)
     assert set(parts[1].arrays) == {key}
-    assert set(parts[1].facts) == {"strongest"}
+    assert set(parts[1].facts) == {"strongest", "rules", "value"}
     assert list(parts[0].overview()) == ["strongest-patches-relu2"]
     assert parts[1].overview() == {}
 
