@@ -1,9 +1,9 @@
 """Pictures made of a Fourier spectrum with decorrelated colours, differentiable on every backend.
 
-What is optimised is not the picture but its spectrum, in which coarse structure weighs as much as in photographs (Olah et al.
-2017, Feature Visualization), or only the phases of a spectrum whose magnitudes are those of photographs (Fel et al. 2023,
-arXiv:2306.06805). Both give y (N, H, W, C), unbounded, in colours whose channels are uncorrelated over photographs. `colours`
-makes the picture u in (0, 1) of it, and lo + u · (hi − lo) is in a model's input range.
+What is optimised is not the picture but its spectrum, in which coarse structure weighs as much as in photographs (Olah et
+al. 2017, Feature Visualization), or only the phases of a spectrum with the magnitudes of photographs (Fel et al. 2023,
+arXiv:2306.06805). Both give y (N, H, W, C), unbounded, in colours whose channels are uncorrelated over photographs; of it
+`colours` makes the picture u in (0, 1), and lo + u · (hi − lo) is in a model's input range.
 """
 
 from __future__ import annotations
