@@ -1,20 +1,23 @@
-"""EfficientNet-lite0 in Keras: EfficientNet-B0 (Tan & Le 2019, arXiv:1905.11946, table 1) without squeeze-and-excitation.
+"""EfficientNet-lite in Keras: EfficientNet (Tan & Le 2019, arXiv:1905.11946, table 1) without squeeze-and-excitation.
 
 ReLU6 stands for swish, so that it can be quantised (github.com/tensorflow/tpu, models/official/efficientnet/lite).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
+from string import ascii_lowercase
 from typing import Any, NamedTuple
 
 import keras
 
 from cnnexplain.arrays import Array
 from cnnexplain.errors import ModelError
+from cnnexplain_efficientnet_lite import SIDES
 
-SIDE, CLASSES = 224, 1000
-"""Pixels along each side of the input, and how many classes there are."""
+CLASSES = 1000
+"""How many classes there are."""
 
 
 class Stage(NamedTuple):
@@ -36,34 +39,57 @@ STAGES = (
     Stage(4, 5, 2, 6, 192),
     Stage(1, 3, 1, 6, 320),
 )
+"""Those of lite0."""
+
+SCALES = {"lite0": (1.0, 1.0), "lite1": (1.0, 1.1), "lite2": (1.1, 1.2)}
+"""Width and depth relative to lite0. Stem and head keep their width, the first and last stage their depth."""
 
 
-def build() -> Any:
-    """The network without its weights: 224×224×3 from −1 to 1 → 1,000 probabilities, 4,652,008 trainable parameters."""
-    inputs = keras.Input((SIDE, SIDE, 3), name="image", **REAL)
+def stages(name: str) -> tuple[Stage, ...]:
+    """The stages of a network, scaled as in the paper's section 3.3: channels to multiples of 8, blocks rounded up."""
+    width, depth = SCALES[name]
+    inner = range(1, len(STAGES) - 1)
+    return tuple(
+        stage._replace(
+            blocks=math.ceil(stage.blocks * depth) if number in inner else stage.blocks,
+            channels=_multiple_of_8(stage.channels * width),
+        )
+        for number, stage in enumerate(STAGES)
+    )
+
+
+def _multiple_of_8(channels: float) -> int:
+    nearest = max(8, int(channels + 4) // 8 * 8)
+    return nearest if nearest >= 0.9 * channels else nearest + 8
+
+
+def build(name: str) -> Any:
+    """A network without its weights: RGB from −1 to 1 → 1,000 probabilities; lite0 has 4,652,008 trainable parameters."""
+    inputs = keras.Input((SIDES[name], SIDES[name], 3), name="image", **REAL)
     x = _relu6(_normalized(_convolution(inputs, "stem_conv", 32, kernel=3, stride=2), "stem_bn"), "stem_relu")
-    for name, stage, stride in blocks():
-        x = _block(x, name, stage, stride)
+    for block, stage, stride in blocks(name):
+        x = _block(x, block, stage, stride)
     x = _relu6(_normalized(_convolution(x, "head_conv", 1280), "head_bn"), "head_relu")
     x = keras.layers.GlobalAveragePooling2D(name="average", **LAST)(x)
     x = keras.layers.Dense(CLASSES, kernel_initializer="zeros", name="logits", **REAL)(x)
     return keras.Model(
-        inputs, keras.layers.Activation("softmax", name="probabilities", **REAL)(x), name="efficientnet_lite0"
+        inputs, keras.layers.Activation("softmax", name="probabilities", **REAL)(x), name=f"efficientnet_{name}"
     )
 
 
-def restore(tensors: Mapping[str, Array], name: str) -> Any:
-    """The network with the weights of a state dict, whose modules are called `_conv_stem`, `_blocks.0._bn1`, `_fc`, ….
+def restore(name: str, tensors: Mapping[str, Array], file: str) -> Any:
+    """A network with the weights of a state dict, whose modules are called `_conv_stem`, `_blocks.0._bn1`, `_fc`, ….
 
     Args:
+        name: Which network.
         tensors: The state dict's tensors.
-        name: What errors call the file that they came from.
+        file: What errors call the file that they came from.
 
     Raises:
         ModelError: They are not those of this network.
     """
-    model = build()
-    modules = _modules()
+    model = build(name)
+    modules = _modules(name)
     wanted = {
         f"{modules[layer.name]}.{tensor}" for layer in model.layers if layer.weights for tensor in _TENSORS[type(layer)]
     }
@@ -72,24 +98,25 @@ def restore(tensors: Mapping[str, Array], name: str) -> Any:
     if wanted != given:
         tensor = min(wanted ^ given)
         has = "lacks" if tensor in wanted else "has"
-        raise ModelError(f"The weights '{name}' are not those of EfficientNet-lite0: the file {has} the tensor '{tensor}'.")
+        raise ModelError(f"The weights '{file}' are not those of EfficientNet-{name}: the file {has} the tensor '{tensor}'.")
     for layer in model.layers:
         for variable, (tensor, axes) in zip(layer.weights, _TENSORS.get(type(layer), {}).items(), strict=True):
             value = tensors[f"{modules[layer.name]}.{tensor}"]
             if value.ndim != len(axes) or value.transpose(axes).shape != tuple(variable.shape):
                 raise ModelError(
-                    f"The weights '{name}' are not those of EfficientNet-lite0: the tensor '{modules[layer.name]}.{tensor}' "
-                    f"has the shape {value.shape}, which does not fit {tuple(variable.shape)} of the layer '{layer.name}'."
+                    f"The weights '{file}' are not those of EfficientNet-{name}: the tensor "
+                    f"'{modules[layer.name]}.{tensor}' has the shape {value.shape}, which does not fit "
+                    f"{tuple(variable.shape)} of the layer '{layer.name}'."
                 )
             variable.assign(value.transpose(axes))
     return model
 
 
-def blocks() -> Iterator[tuple[str, Stage, int]]:
-    """The sixteen blocks in order: name ("block2a" is the first of the second stage), stage and stride."""
-    for number, stage in enumerate(STAGES, 1):
+def blocks(name: str) -> Iterator[tuple[str, Stage, int]]:
+    """The blocks of a network in order: name ("block2a" is the first of the second stage), stage and stride."""
+    for number, stage in enumerate(stages(name), 1):
         for index in range(stage.blocks):
-            yield f"block{number}{'abcd'[index]}", stage, stage.stride if index == 0 else 1
+            yield f"block{number}{ascii_lowercase[index]}", stage, stage.stride if index == 0 else 1
 
 
 # Said of every layer, so that what a user has set for all of Keras does not make it another network.
@@ -107,13 +134,13 @@ _TENSORS: dict[type, dict[str, tuple[int, ...]]] = {
 }
 
 
-def _modules() -> dict[str, str]:
+def _modules(name: str) -> dict[str, str]:
     """The PyTorch module for each layer that has weights."""
     found = {"stem_conv": "_conv_stem", "stem_bn": "_bn0", "head_conv": "_conv_head", "head_bn": "_bn1", "logits": "_fc"}
-    for index, (name, _, _) in enumerate(blocks()):
+    for index, (block, _, _) in enumerate(blocks(name)):
         for number, part in enumerate(("expand", "depthwise", "project")):
-            found[f"{name}_{part}"] = f"_blocks.{index}._{part}_conv"
-            found[f"{name}_{part}_bn"] = f"_blocks.{index}._bn{number}"
+            found[f"{block}_{part}"] = f"_blocks.{index}._{part}_conv"
+            found[f"{block}_{part}_bn"] = f"_blocks.{index}._bn{number}"
     return found
 
 

