@@ -22,6 +22,7 @@ from cnnexplain.errors import ModelError, UsageError, suggest
 from cnnexplain.geometry import Field, receptive_field
 from cnnexplain.images import wrong_shape
 from cnnexplain.objectives import Logit, Objective
+from cnnexplain.override import overridden
 from cnnexplain.preprocess import Colour, Preprocess
 from cnnexplain.rules import ruled
 from cnnexplain.stages import stage_ends
@@ -321,6 +322,7 @@ class Classifier:
         *,
         variables: tuple[int, ...] | None = None,
         views: int = 1,
+        override: bool = False,
     ) -> Callable[..., tuple[Floats, Floats]]:
         """Compiles a number of each image, made of the outputs of layers, together with its gradient.
 
@@ -333,6 +335,8 @@ class Classifier:
                 of their spectrum; then `seen` must make images of it. None for images.
             views: How many images the network is shown of each: `seen` gives (N · views, H, W, C), those of the first one
                 first, and so are the layers' outputs given to `function`. Batches are `views` times shorter for it.
+            override: Whether ReLUs let pass what brings them back to where they have a gradient; see
+                `cnnexplain.override.overridden`.
 
         Returns:
             (images, …) ↦ the numbers (N,) and their gradients, (N, H, W, C) or (N, *variables). What was compiled for the
@@ -340,7 +344,7 @@ class Classifier:
         """
         shape = self._shape if variables is None else variables
         found = tuple(self.layer(name).name for name in names)
-        compiled = self._differentiated(function, found, (shape, *shapes), seen)
+        compiled = self._differentiated(function, found, (shape, *shapes), seen, override)
 
         def differentiated(*arrays: Array) -> tuple[Floats, Floats]:
             if variables is None:
@@ -358,8 +362,9 @@ class Classifier:
         names: tuple[str, ...],
         shapes: tuple[tuple[int, ...], ...],
         seen: Callable[..., Any] | None,
+        override: bool,
     ) -> Callable[..., list[Array]]:
-        outputs = self._twin.function(names)
+        outputs = overridden(self._twin, names) if override else self._twin.function(names)
 
         def value(x: Any, *others: Any) -> Any:
             shown = x if seen is None else seen(x, *others)
@@ -424,6 +429,24 @@ class Classifier:
                 output = after[0].output
             found.append(self.layer(names[id(output)]))
         return tuple(found)
+
+    def activated(self, name: str) -> str:
+        """The layer that ends with the activation of a layer which has none itself, past its batch normalization.
+
+        Returns:
+            That layer; `name` itself where no activation follows alone, as after the last convolution before a sum.
+
+        Raises:
+            UsageError: There is no such layer.
+        """
+        layer = self.layer(name)
+        names = {id(self._twin.tensors[each]): each for each in self._twin.names}
+        output, found = self._twin.tensors[layer.name], layer.name
+        while len(after := self._twin.consumers(output)) == 1 and type(after[0].inner).__name__ in AFTER:
+            output = after[0].output
+            if type(after[0].inner).__name__ != "BatchNormalization":
+                found = names.get(id(output), found)
+        return found
 
     @cached_property
     def stages(self) -> tuple[str, ...]:
