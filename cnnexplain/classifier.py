@@ -55,6 +55,9 @@ AFTER = (
 )
 """Layers, and operations such as `keras.ops.relu`, that belong to the convolution before them."""
 
+RELUS, RELU_FUNCTIONS = ("ReLU", "Relu", "Relu6"), (keras.activations.relu, keras.activations.relu6)
+"""Layers and operations that are a ReLU, with or without a ceiling, and the functions that an Activation applies."""
+
 Found = TypeVar("Found")
 
 
@@ -405,6 +408,17 @@ class Classifier:
                 f"Layers with feature maps: {_listed(with_maps) or 'none'}."
             )
         return layer
+
+    def before_relu(self, name: str) -> str | None:
+        """The layer whose output a ReLU of any ceiling, given as a layer of its own, takes; None for other layers."""
+        output = self._twin.tensors[self.layer(name).name]
+        names = {id(self._twin.tensors[each]): each for each in self._twin.names}
+        call = next((call for call in self._twin.calls if call.output is output), None)
+        if call is None:
+            return None
+        alone = isinstance(call.inner, keras.layers.Activation)
+        relu = call.inner.activation in RELU_FUNCTIONS if alone else type(call.inner).__name__ in RELUS
+        return names.get(id(call.sources[0])) if relu else None
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
