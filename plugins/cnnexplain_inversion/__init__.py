@@ -62,8 +62,8 @@ def run(
         float | None,
         Option(
             "The weight of the α-norm, which bounds the pixels. Default: for pixels a hundredth of the paper's, brought to "
-            "the size of the input (56 for digits; the paper's is 5556); for pixels-2016 1; for spectrum 0.003, 0.01 and 0.03 "
-            "for early, middle and deep layers.",
+            "the size of the input (56 for digits; the paper's is 5556); for pixels-2016 1; for spectrum 0.01, "
+            "and 0.03 for deep ReLUs.",
             min=0,
         ),
     ] = None,
@@ -71,7 +71,7 @@ def run(
         float | None,
         Option(
             "The weight of the total variation, which smooths. Default: for pixels the paper's for the layer's depth, "
-            "brought to the size of the input; for pixels-2016 42.25; for spectrum 2, 8 and 30 for early, middle and deep layers.",
+            "brought to the size of the input; for pixels-2016 42.25; for spectrum 4 for early layers and 8 for others.",
             min=0,
         ),
     ] = None,
@@ -97,11 +97,11 @@ def run(
     w = 1. Where Φ is the output of a ReLU the gradient passes as if it had none.
 
     "pixels" optimises x' = (x − mean) / σ, with α = 6, the α-norm ‖x'‖₆⁶, the total variation Σ |∇x'|², and w = 1. The
-    paper's weights are for 227 × 227 × 3 numbers: λ_α = 2.16e8 and λ_V = 0.5, 5, 50. For M numbers in H × W pixels λ_α scales
-    as M², and a hundredth of it is taken. A smooth image of norm 1, resampled, has a total variation ∝ 1 / HW; so λ_V scales
-    as HW. For a model of digits the mean, one number per channel, and σ, the mean norm of an image less that, are measured on
-    MNIST's training images. For others the mean is the middle of the input range, and σ is √(H · W · C) times a quarter of
-    the range. What is kept is the x' of the lowest value met.
+    paper's weights are for 227 × 227 × 3 numbers: λ_α = 2.16e8 and λ_V = 0.5, 5, 50. For M numbers in H × W pixels λ_α
+    scales as M², and a hundredth of it is taken. A smooth image of norm 1, resampled, has a total variation ∝ 1 / HW; so λ_V
+    scales as HW. For a model of digits the mean, one number per channel, and σ, the mean norm of an image less that, are
+    measured on MNIST's training images. For others the mean is the middle of the input range, and σ is √(H · W · C) times a
+    quarter of the range. What is kept is the x' of the lowest value met.
 
     "pixels-2016" optimises v = (x − mean) / B, B being 80/255 of the input range, with the α-norm mean ‖v‖⁶ over the
     colours, the total variation mean |∇v|², λ_α = 1, λ_V = 6.5² and w = 300, 20 and 1. Colours are kept within ‖v‖ ≤ 2, and
@@ -114,9 +114,9 @@ def run(
         with a value for each layer: `representation_error` ‖Φ(x) − Φ0‖² / ‖Φ0‖² and `pixel_error` ‖x − x0‖² / ‖x0 − mean‖²,
         both of the reconstruction x as it is, and absolute where the divisor is 0; `representation_norm` ‖Φ0‖; `alpha_norm`
         and `total_variation`, with the weights `data_weight`, `alpha_weight` and `variation_weight`; `prediction` (index)
-        and `probability` (0 to 1) of the reconstruction, None where they are not finite; `stopped`, why the optimisation ended
-        early, or None. Facts of the whole: `parametrization`, `iterations`, the channels' `mean`, and for pixels `sigma`
-        (both in the input range).
+        and `probability` (0 to 1) of the reconstruction, None where they are not finite; `stopped`, why the optimisation
+        ended early, or None. Facts of the whole: `parametrization`, `iterations`, the channels' `mean`, and for pixels
+        `sigma` (both in the input range).
 
     Raises:
         UsageError: The model has no such layer, or `optimizer` or `sigma` is given and the pixels aren't optimised.

@@ -22,14 +22,17 @@ if TYPE_CHECKING:
 STEPS = 300
 """How many steps are taken unless it is said."""
 
-RATE, WARM_UP, DECAY = 0.15, 10, 0.4
+RATE, WARM_UP, DECAY = 0.2, 10, 0.4
 """Adam's learning rate, over how many steps it rises to that, and over which share of the steps it falls to 0 at the end."""
 
 DEVIATION = 0.2
 """The standard deviation of the coefficients at the start, about a third of a photograph's."""
 
-NORM_WEIGHTS, VARIATION_WEIGHTS = (0.003, 0.01, 0.03), (2.0, 8.0, 30.0)
-"""The weights of the norm and of the total variation for the early, the middle and the deep layers."""
+NORM_WEIGHT, DEEP_RELU = 0.01, 3.0
+"""The weight of the norm, and by how much it is larger for a deep layer whose ReLU lets all of the gradient pass."""
+
+VARIATION_WEIGHTS = (4.0, 8.0, 8.0)
+"""The weight of the total variation for the early, the middle and the deep layers."""
 
 
 def descent(
@@ -72,11 +75,10 @@ def descent(
 
 
 def weights(classifier: Classifier, layer: str, alpha: float | None, variation: float | None) -> loss.Weights:
-    """`NORM_WEIGHTS` and `VARIATION_WEIGHTS` for the layer's depth, but for those that are given."""
+    """The weights for the layer's depth, but for those that are given."""
     third = loss.third(classifier, layer)
-    return loss.Weights(
-        NORM_WEIGHTS[third] if alpha is None else alpha, VARIATION_WEIGHTS[third] if variation is None else variation
-    )
+    norm = NORM_WEIGHT * (DEEP_RELU if third == 2 and classifier.before_relu(layer) is not None else 1)
+    return loss.Weights(norm if alpha is None else alpha, VARIATION_WEIGHTS[third] if variation is None else variation)
 
 
 def rate(number: int, steps: int) -> float:
