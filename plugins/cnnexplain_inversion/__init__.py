@@ -63,7 +63,7 @@ def run(
         Option(
             "The weight of the α-norm, which bounds the pixels. Default: for pixels a hundredth of the paper's, brought to "
             "the size of the input (56 for digits; the paper's is 5556); for pixels-2016 1; for spectrum 0.01, "
-            "and 0.03 for deep ReLUs.",
+            "and 0.06 for deep ReLUs.",
             min=0,
         ),
     ] = None,
@@ -71,7 +71,8 @@ def run(
         float | None,
         Option(
             "The weight of the total variation, which smooths. Default: for pixels the paper's for the layer's depth, "
-            "brought to the size of the input; for pixels-2016 42.25; for spectrum 4 for early layers and 8 for others.",
+            "brought to the size of the input; for pixels-2016 42.25; for spectrum 4 for early layers, 8 for "
+            "others and 30 for deep ReLUs.",
             min=0,
         ),
     ] = None,

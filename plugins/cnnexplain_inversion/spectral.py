@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 STEPS = 300
 """How many steps are taken unless it is said."""
 
-RATE, WARM_UP, DECAY = 0.2, 10, 0.4
-"""Adam's learning rate, over how many steps it rises to that, and over which share of the steps it falls to 0 at the end."""
+RATES, WARM_UP, DECAY = (0.2, 0.2, 0.15), 10, 0.4
+"""Adam's learning rate for the early, the middle and the deep layers, its steps of rising, and the share of its fall."""
 
 DEVIATION = 0.2
 """The standard deviation of the coefficients at the start, about a third of a photograph's."""
 
-NORM_WEIGHT, DEEP_RELU = 0.01, 3.0
-"""The weight of the norm, and by how much it is larger for a deep layer whose ReLU lets all of the gradient pass."""
+WEIGHTS = ((0.01, 4.0), (0.01, 8.0), (0.01, 8.0))
+"""The weights of the norm and of the total variation for the early, the middle and the deep layers."""
 
-VARIATION_WEIGHTS = (4.0, 8.0, 8.0)
-"""The weight of the total variation for the early, the middle and the deep layers."""
+DEEP_RELU = (0.06, 30.0)
+"""The same for a deep layer whose ReLU lets all of the gradient pass: it would drive the picture to black and white."""
 
 
 def descent(
@@ -55,7 +55,7 @@ def descent(
         loss.divisors(loss.norms(wanted)).reshape(-1, *(1,) * (wanted.ndim - 1)),
         *(np.full(count, weight, np.float32) for weight in (weights.alpha, weights.variation)),
     ]
-    before = classifier.before_relu(layer)
+    before, highest = classifier.before_relu(layer), RATES[loss.third(classifier, layer)]
     compiled = classifier.differentiable(
         value(preprocess),
         [layer] if before is None else [layer, before],
@@ -66,7 +66,7 @@ def descent(
     return Descent(
         np.repeat(start, count, axis=0),
         steps,
-        optimize.adam(lambda number: rate(number, steps)),
+        optimize.adam(lambda number: rate(number, steps, highest)),
         lambda coefficients, _: compiled(coefficients, *given),
         lambda coefficients: np.asarray(ops.convert_to_numpy(shown(preprocess)(coefficients)), np.float32),
         lambda coefficients: terms(unbounded(coefficients, preprocess)),
@@ -77,14 +77,14 @@ def descent(
 def weights(classifier: Classifier, layer: str, alpha: float | None, variation: float | None) -> loss.Weights:
     """The weights for the layer's depth, but for those that are given."""
     third = loss.third(classifier, layer)
-    norm = NORM_WEIGHT * (DEEP_RELU if third == 2 and classifier.before_relu(layer) is not None else 1)
-    return loss.Weights(norm if alpha is None else alpha, VARIATION_WEIGHTS[third] if variation is None else variation)
+    norm, total = WEIGHTS[third] if third < 2 or classifier.before_relu(layer) is None else DEEP_RELU
+    return loss.Weights(norm if alpha is None else alpha, total if variation is None else variation)
 
 
-def rate(number: int, steps: int) -> float:
+def rate(number: int, steps: int, highest: float) -> float:
     """The learning rate at a step: it rises for `WARM_UP` of them, and falls along half a cosine for the last `DECAY`."""
     left = min(1, (1 - number / steps) / DECAY)
-    return RATE * min(1, (number + 1) / WARM_UP) * (1 - math.cos(math.pi * left)) / 2
+    return highest * min(1, (number + 1) / WARM_UP) * (1 - math.cos(math.pi * left)) / 2
 
 
 def unbounded(coefficients: Any, preprocess: Preprocess) -> Any:

@@ -578,10 +578,10 @@ def test_where_a_relu_is_dead_the_spectrum_has_a_gradient_all_the_same(photograp
 
 
 def test_the_learning_rate_of_the_spectrum_rises_and_falls():
-    rates = np.array([spectral.rate(number, 100) for number in range(101)])
-    np.testing.assert_allclose(rates[:10], spectral.RATE * np.arange(1, 11) / 10)
-    np.testing.assert_allclose(rates[10:61], spectral.RATE)
-    np.testing.assert_allclose(rates[[80, 100]], [spectral.RATE / 2, 0], atol=1e-12)
+    rates = np.array([spectral.rate(number, 100, 0.3) for number in range(101)])
+    np.testing.assert_allclose(rates[:10], 0.03 * np.arange(1, 11))
+    np.testing.assert_allclose(rates[10:61], 0.3)
+    np.testing.assert_allclose(rates[[80, 100]], [0.15, 0], atol=1e-12)
 
 
 def test_the_loss_of_2016_equals_the_oracles_and_its_gradient_finite_differences(photographs, random):
@@ -628,8 +628,8 @@ def test_the_jitter_is_a_quarter_of_the_stride_and_the_data_weigh_less_with_dept
     found = [jittered.weights(clf, name, None, None) for name in ("pool1", "pool4", "logits")]
     assert [(each.alpha, each.variation, each.data) for each in found] == [(1, 6.5**2, 300), (1, 6.5**2, 20), (1, 6.5**2, 1)]
     assert jittered.weights(clf, "pool1", 3.0, 4.0) == loss.Weights(3, 4, 300)
-    spectral_weights = [spectral.weights(clf, name, None, None) for name in ("pool1", "pool4", "logits")]
-    assert [each.alpha for each in spectral_weights] == sorted(each.alpha for each in spectral_weights)
+    found = [spectral.weights(clf, name, None, None) for name in ("pool1", "pool4", "logits")]
+    assert found == [loss.Weights(0.01, 4), loss.Weights(0.01, 8), loss.Weights(0.01, 8)]
     assert spectral.weights(clf, "pool1", 3.0, 4.0) == loss.Weights(3, 4)
 
 
@@ -682,6 +682,8 @@ def test_of_a_deep_network_the_ends_of_its_stages_are_inverted():
     clf = cx.load(keras.Model(start, x))
     assert inversion.chosen(clf, None) == ["relu1", "relu2", "relu3", "relu4"]
     assert inversion.chosen(clf, 2) == ["relu1", "relu4"]
+    # The gradient that passes the ReLUs of the deep ones is held against heavier weights.
+    assert [spectral.weights(clf, f"relu{number}", None, None).alpha for number in (1, 2, 4)] == [0.01, 0.01, 0.06]
 
 
 def test_the_passes_are_those_of_the_part_of_the_network_below_each_layer(lenet):
