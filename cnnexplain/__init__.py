@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cnnexplain.errors import CnnExplainError, ImageError, ModelError, OutputError, PluginError, UsageError
     from cnnexplain.images import ImageBatch, read_images
     from cnnexplain.loading import load
-    from cnnexplain.objectives import Channel, Logit, Neuron, Objective
+    from cnnexplain.objectives import Channel, Direction, Logit, Neuron, Objective
     from cnnexplain.page import write_report
     from cnnexplain.pipeline import explain, explain_parts
     from cnnexplain.preprocess import Preprocess
@@ -35,6 +35,7 @@ __all__ = [
     "Classifier",
     "CnnExplainError",
     "Convolution",
+    "Direction",
     "ImageBatch",
     "ImageError",
     "Layer",
@@ -64,7 +65,7 @@ _HOMES = {
     "errors": ("CnnExplainError", "ImageError", "ModelError", "OutputError", "PluginError", "UsageError"),
     "images": ("ImageBatch", "read_images"),
     "loading": ("load",),
-    "objectives": ("Channel", "Logit", "Neuron", "Objective"),
+    "objectives": ("Channel", "Direction", "Logit", "Neuron", "Objective"),
     "page": ("write_report",),
     "pipeline": ("explain", "explain_parts"),
     "preprocess": ("Preprocess",),

@@ -25,6 +25,7 @@ from cnnexplain.errors import ModelError, UsageError, suggest
 from cnnexplain.geometry import Field, receptive_field
 from cnnexplain.images import wrong_shape
 from cnnexplain.objectives import Logit, Objective
+from cnnexplain.override import overridden
 from cnnexplain.preprocess import Colour, Preprocess
 from cnnexplain.stages import stage_ends
 
@@ -52,6 +53,9 @@ CONVOLUTIONS = (
 )
 AFTER = ("BatchNormalization", *KINDS)
 """Layers, and operations such as `keras.ops.relu`, that belong to the convolution before them."""
+
+RELUS, RELU_FUNCTIONS = ("ReLU", "Relu", "Relu6"), (keras.activations.relu, keras.activations.relu6)
+"""Layers and operations that are a ReLU, with or without a ceiling, and the functions that an Activation applies."""
 
 Found = TypeVar("Found")
 
@@ -459,6 +463,10 @@ class Classifier:
         names: Sequence[str],
         shapes: Sequence[tuple[int, ...]] = (),
         seen: Callable[..., Any] | None = None,
+        *,
+        variables: tuple[int, ...] | None = None,
+        views: int = 1,
+        override: bool = False,
     ) -> Callable[..., tuple[Floats, Floats]]:
         """Compiles a number of each image, made of the outputs of layers, together with its gradient.
 
@@ -467,15 +475,27 @@ class Classifier:
             names: The layers whose outputs it takes.
             shapes: Of what else it takes, each a batch, without the batch axis.
             seen: (images, …) ↦ what the network is shown in their place, in `keras.ops`, such as the images turned a little.
+            variables: The shape, without the batch axis, of what stands in the place of the images, such as the coefficients
+                of their spectrum; then `seen` must make images of it. None for images.
+            views: How many images the network is shown of each: `seen` gives (N · views, H, W, C), those of the first one
+                first, and so are the layers' outputs given to `function`. Batches are `views` times shorter for it.
+            override: Whether ReLUs let pass what brings them back to where they have a gradient; see
+                `cnnexplain.override.overridden`.
 
         Returns:
-            (images, …) ↦ the numbers (N,) and their gradients (N, H, W, C). What was compiled for the same functions, layers
-            and shapes is used again, if it is among the last `KEPT`.
+            (images, …) ↦ the numbers (N,) and their gradients, (N, H, W, C) or (N, *variables). What was compiled for the
+            same functions, layers and shapes is used again, if it is among the last `KEPT`.
         """
-        compiled = self._differentiated(function, tuple(self.layer(name).name for name in names), tuple(shapes), seen)
+        shape = self._shape if variables is None else variables
+        found = tuple(self.layer(name).name for name in names)
+        compiled = self._differentiated(function, found, (shape, *shapes), seen, override)
 
         def differentiated(*arrays: Array) -> tuple[Floats, Floats]:
-            values, gradient = self._batched(compiled, *arrays)
+            if variables is None:
+                self._check_images(arrays[0])
+            elif arrays[0].shape[1:] != variables:
+                raise UsageError(f"The variables have the shape {arrays[0].shape}; expected {_named((None, *variables))}.")
+            values, gradient = self._in_batches(compiled, arrays, views)
             return values, gradient
 
         return differentiated
@@ -486,15 +506,16 @@ class Classifier:
         names: tuple[str, ...],
         shapes: tuple[tuple[int, ...], ...],
         seen: Callable[..., Any] | None,
+        override: bool,
     ) -> Callable[..., list[Array]]:
-        outputs = self._twin.function(names)
+        outputs = overridden(self._twin, names) if override else self._twin.function(names)
 
         def value(x: Any, *others: Any) -> Any:
             shown = x if seen is None else seen(x, *others)
             found = [keras.ops.cast(output, "float32") for output in outputs(shown)]
             return function(dict(zip(names, found, strict=True)), x, *others)
 
-        return backend.current().gradient(value, [self._shape, *shapes], self.model.variables)
+        return backend.current().gradient(value, shapes, self.model.variables)
 
     def layer(self, name: str, *, maps: bool = False) -> Layer:
         """The layer of that name, or what stands for "input" or "logits".
@@ -529,6 +550,17 @@ class Classifier:
             )
         return layer
 
+    def before_relu(self, name: str) -> str | None:
+        """The layer whose output a ReLU of any ceiling, given as a layer of its own, takes; None for other layers."""
+        output = self._twin.tensors[self.layer(name).name]
+        names = {id(self._twin.tensors[each]): each for each in self._twin.names}
+        call = next((call for call in self._twin.calls if call.output is output), None)
+        if call is None:
+            return None
+        alone = isinstance(call.inner, keras.layers.Activation)
+        relu = call.inner.activation in RELU_FUNCTIONS if alone else type(call.inner).__name__ in RELUS
+        return names.get(id(call.sources[0])) if relu else None
+
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
         """Every layer, in the order of computation; those of nested models as "outer/inner"."""
@@ -560,6 +592,24 @@ class Classifier:
             layers = (self.layer(names[id(tensor)]) for tensor in (call.output, normalized, output))
             found.append(Convolution(call.inner, *layers))
         return tuple(found)
+
+    def activated(self, name: str) -> str:
+        """The layer that ends with the activation of a layer which has none itself, past its batch normalization.
+
+        Returns:
+            That layer; `name` itself where no activation follows alone, as after the last convolution before a sum.
+
+        Raises:
+            UsageError: There is no such layer.
+        """
+        layer = self.layer(name)
+        names = {id(self._twin.tensors[each]): each for each in self._twin.names}
+        output, found = self._twin.tensors[layer.name], layer.name
+        while len(after := self._twin.consumers(output)) == 1 and type(after[0].inner).__name__ in AFTER:
+            output = after[0].output
+            if type(after[0].inner).__name__ != "BatchNormalization":
+                found = names.get(id(output), found)
+        return found
 
     @cached_property
     def stages(self) -> tuple[str, ...]:
@@ -645,11 +695,11 @@ class Classifier:
         most = max(1, min(256, _memory() // (3 * 4 * self._twin.values)))
         return 1 << (most.bit_length() - 1)
 
-    def slices(self, count: int) -> Iterator[slice]:
-        """Goes through `count` items, as many at a time as `batch_size` says by then, leaving none out."""
+    def slices(self, count: int, views: int = 1) -> Iterator[slice]:
+        """Goes through `count` items of `views` images each, as many at a time as `batch_size` says by then."""
         start = 0
         while start < count:
-            stop = min(start + self.batch_size, count)
+            stop = min(start + max(1, self.batch_size // views), count)
             yield slice(start, stop)
             start = stop
 
@@ -701,22 +751,32 @@ class Classifier:
             )
 
     def _batched(self, function: Callable[..., list[Array]], *arrays: Array) -> list[Array]:
-        if not isinstance(arrays[0], np.ndarray):
+        self._check_images(arrays[0])
+        return self._in_batches(function, arrays)
+
+    def _check_images(self, images: object) -> None:
+        if not isinstance(images, np.ndarray):
             raise UsageError(
-                f"The images are a {type(arrays[0]).__name__}; expected an array {('N', *self.preprocess.shape)}, such as "
+                f"The images are a {type(images).__name__}; expected an array {('N', *self.preprocess.shape)}, such as "
                 "cnnexplain.read_images gives.".replace("'N'", "N")
             )
-        if arrays[0].dtype.kind != "f":
+        if images.dtype.kind != "f":
             raise UsageError(
-                f"The images hold {arrays[0].dtype}; the model takes floating-point numbers from {self.preprocess.low:g} "
+                f"The images hold {images.dtype}; the model takes floating-point numbers from {self.preprocess.low:g} "
                 f"to {self.preprocess.high:g}, such as cnnexplain.read_images gives."
             )
-        if arrays[0].shape[1:] != self.preprocess.shape:
-            raise UsageError(wrong_shape(arrays[0].shape, self.preprocess))
-        parts = [part for here in self.slices(max(len(arrays[0]), 1)) for part in self._halved(function, arrays, here)]
+        if images.shape[1:] != self.preprocess.shape:
+            raise UsageError(wrong_shape(images.shape, self.preprocess))
+
+    def _in_batches(self, function: Callable[..., list[Array]], arrays: Sequence[Array], views: int = 1) -> list[Array]:
+        """What the function gives for arrays of as many items each, of which the network is shown `views` images each."""
+        slices = self.slices(max(len(arrays[0]), 1), views)
+        parts = [part for here in slices for part in self._halved(function, arrays, here, views)]
         return [np.concatenate(part) if len(part) > 1 else part[0] for part in zip(*parts, strict=True)]
 
-    def _halved(self, function: Callable[..., list[Array]], arrays: Sequence[Array], here: slice) -> Iterator[list[Array]]:
+    def _halved(
+        self, function: Callable[..., list[Array]], arrays: Sequence[Array], here: slice, views: int
+    ) -> Iterator[list[Array]]:
         """What the function gives for a slice of the arrays, which is halved as long as it takes too much memory."""
         count = min(here.stop, len(arrays[0])) - here.start
         try:
@@ -724,13 +784,14 @@ class Classifier:
             return
         except MemoryError as error:
             if count <= 1:
+                shown = "a single image" if views == 1 else f"{views} images"
                 raise ModelError(
-                    f"'{self.name}' needs more memory for a single image than there is. Free some, or take a smaller model."
+                    f"'{self.name}' needs more memory for {shown} than there is. Free some, or take a smaller model."
                 ) from error
-        self.batch_size = min(self.batch_size, count // 2)
+        self.batch_size = min(self.batch_size, count // 2 * views)
         middle = here.start + count // 2
-        yield from self._halved(function, arrays, slice(here.start, middle))
-        yield from self._halved(function, arrays, slice(middle, here.stop))
+        yield from self._halved(function, arrays, slice(here.start, middle), views)
+        yield from self._halved(function, arrays, slice(middle, here.stop), views)
 
 
 def from_all_depths(found: Sequence[Found], most: int) -> list[Found]:

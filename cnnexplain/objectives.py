@@ -131,6 +131,44 @@ class Channel(Objective):
 
 
 @dataclass(frozen=True)
+class Direction(Objective):
+    """A direction in the feature space of a layer: Σ_k vector_k · (the mean of feature map k, or the output of unit k).
+
+    Args:
+        layer: The layer.
+        vector: A weight for each of its K feature maps or units, such as a concept's direction; of any length.
+        name: What to call it; None for the layer's name with "direction".
+    """
+
+    layer: str
+    vector: tuple[float, ...]
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        vector = np.asarray(self.vector, np.float32)
+        if vector.ndim != 1 or not np.isfinite(vector).all() or not vector.any():
+            raise UsageError(
+                f"A direction in '{self.layer}' is a list of finite numbers, not all 0, but got {vector.dtype} of shape "
+                f"{vector.shape}."
+            )
+        # An array is not hashable.
+        object.__setattr__(self, "vector", tuple(map(float, vector)))
+
+    def _name(self, _: Sequence[str] | None) -> str:
+        return self.name or f"{self.layer}:direction"
+
+    def _seed(self, classifier: Classifier) -> tuple[str, Floats]:
+        layer = classifier.layer(self.layer)
+        if len(self.vector) != layer.shape[-1]:
+            raise UsageError(
+                f"The direction '{self._name(None)}' has {len(self.vector)} numbers, but the layer '{layer.name}' has "
+                f"{layer.shape[-1]} feature maps or units; give one for each."
+            )
+        places = np.prod(layer.shape[:-1])
+        return layer.name, np.broadcast_to(np.array(self.vector, np.float32) / np.float32(places), layer.shape).copy()
+
+
+@dataclass(frozen=True)
 class Neuron(Objective):
     """One number of a layer of feature maps: that of map `index` at a row and column."""
 

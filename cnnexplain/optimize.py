@@ -34,6 +34,20 @@ def adam(rate: Callable[[int], float], decay: tuple[float, float] = (0.9, 0.999)
     return step
 
 
+def nadam(rate: Callable[[int], float], decay: tuple[float, float] = (0.9, 0.999), epsilon: float = 1e-8) -> Step:
+    """Adam with Nesterov's momentum (Dozat 2016): by the mean that follows if the next gradient is as this one."""
+    first, second = decay
+
+    def step(gradient: Floats, state: Any, number: int) -> tuple[Floats, Any]:
+        mean, square = state or (np.zeros_like(gradient), np.zeros_like(gradient))
+        mean = first * mean + (1 - first) * gradient
+        square = second * square + (1 - second) * gradient**2
+        ahead = first * mean / (1 - first ** (number + 2)) + (1 - first) * gradient / (1 - first ** (number + 1))
+        return -rate(number) * ahead / (np.sqrt(square / (1 - second ** (number + 1))) + epsilon), (mean, square)
+
+    return step
+
+
 def momentum(rate: Callable[[int], float], factor: float) -> Step:
     """Gradient descent with momentum: v ← factor · v − rate · gradient; v is zeroed whenever the rate changes."""
 

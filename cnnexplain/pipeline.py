@@ -39,6 +39,9 @@ PART_IMAGES, PART_BYTES = 256, 256 << 20
 SHOWN = 20
 """How many skipped files a warning names before it counts the rest."""
 
+PREDICTED = 16
+"""How many classes of the images' predictions an analysis of the model alone explains, at most."""
+
 TAKEN = ("input", "file", "args", "kwds", "allow_pickle")
 """Names that an analysis' arrays can't have: of the images beside them, and of the parameters of `numpy.savez`."""
 
@@ -60,9 +63,10 @@ def explain(
         analysis: Its name, as `cnnexplain list` shows it.
         classifier: The model to explain, from `cnnexplain.load`.
         images: What `cnnexplain.read_images` returns, a path or sample, several of them, or an array (N, H, W, C):
-            pixels as uint8, or floating-point numbers in the model's input range. None for an analysis of the model alone.
+            pixels as uint8, or floating-point numbers in the model's input range. None for an analysis of the model alone;
+            one that explains classes may be given some, whose predictions and runners-up are then its classes.
         target: The class to explain, by index or label, or an `Objective` such as `Logit(4) - Logit(9)`: one for all images
-            or one for each. None explains each image's prediction.
+            or one for each; of the model alone, those to explain. None explains each image's prediction.
         against: A class whose logit is subtracted from the target's: why 4 and not 9?
         dataset: For an analysis that looks through one: "mnist:test", "mnist:train", a folder, or images as above. None
             takes "mnist:test" for a model of digits, else the images.
@@ -184,6 +188,9 @@ class _Run:
     options: Mapping[str, Any]
     classifier: Classifier
     images: Stream | None
+    """Those that are explained; None for an analysis of the model alone."""
+    predicted: Stream | None
+    """Those whose predictions are what an analysis of the model alone explains."""
     targets: Sequence[int | Objective] | None
     against: Sequence[int] | None
     dataset: Stream | None
@@ -209,22 +216,24 @@ def _prepare(
     found, plugin = registry.load().get(analysis)
     values = validate(found.options, options)
     _check_inputs(found, read, target, against, dataset)
-    images = None if read is None else read()
+    given = None if read is None else read()
+    images, predicted = (given, None) if "images" in found.inputs else (None, given)
     count = None if images is None else len(images)
     targets = None if target is None else _targets(target, classifier, count)
-    others = None if against is None else _against(against, classifier, count or len(targets or ()))
+    others = None if against is None else _against(against, classifier, count or len(targets or (None,)))
     stream = None
     if "dataset" in found.inputs:
-        given = dataset if dataset is not None else DATASET if classifier.preprocess.digits else images
-        stream = None if given is None else open_stream(given, classifier)
-    return _Run(found, plugin, values, classifier, images, targets, others, stream, progress or notebook.progress(analysis))
+        looked = dataset if dataset is not None else DATASET if classifier.preprocess.digits else given
+        stream = None if looked is None else open_stream(looked, classifier)
+    shown = progress or notebook.progress(analysis)
+    return _Run(found, plugin, values, classifier, images, predicted, targets, others, stream, shown)
 
 
 def _check_inputs(analysis: Analysis, images: object | None, target: object, against: object, dataset: object) -> None:
     inputs = analysis.inputs
     if images is None and "images" in inputs:
         raise UsageError(f"The analysis '{analysis.name}' explains images: give at least one.")
-    if images is not None and "images" not in inputs:
+    if images is not None and not {"images", "objectives"} & set(inputs):
         raise UsageError(f"The analysis '{analysis.name}' explains the model alone and takes no images.")
     if target is not None and not {"targets", "objectives"} & set(inputs):
         raise UsageError(f"The analysis '{analysis.name}' explains no class and takes no target.")
@@ -331,10 +340,37 @@ def _alone(run: _Run) -> _Piece:
     # The model is tried on a grey image, since one that gives no finite numbers has nothing to explain.
     grey = np.full((1, *shape), run.classifier.preprocess.grey, np.float32)
     _check_finite(run.classifier, run.classifier.predict(grey), " for a plain grey image")
-    targets = run.targets or []
-    objectives = _objectives(targets, run.against, run.classifier)
+    targets: Sequence[int | Objective] = run.targets or []
+    against = run.against
+    warnings: tuple[str, ...] = ()
+    if run.predicted is not None and run.targets is None:
+        targets, warnings = _predicted(run.classifier, run.predicted, run.against)
+        against = None if run.against is None else [run.against[0]] * len(targets)
+    objectives = _objectives(targets, against, run.classifier)
     result, seconds = _call(run, range(0), run.progress, images=None, targets=targets, objectives=objectives)
+    result = replace(result, warnings=(*warnings, *result.warnings))
     return _Piece(range(0), ImageBatch(np.zeros((0, *shape)), ()), (), result, seconds)
+
+
+def _predicted(classifier: Classifier, images: Stream, against: Sequence[int] | None) -> tuple[list[int], tuple[str, ...]]:
+    """The classes that the model sees in images, the first and the second of each; what is held against one is none of them.
+
+    Returns:
+        Up to `PREDICTED` different ones, and a warning where there are more.
+    """
+    first = 1 if against is not None else 2
+    found: dict[int, None] = {}
+    for _, batch in images.batches():
+        probabilities = classifier.predict(np.asarray(batch))
+        _check_finite(classifier, probabilities)
+        for index in np.argsort(-probabilities, axis=1, kind="stable")[:, :first].ravel():
+            if against is None or index != against[0]:
+                found[int(index)] = None
+    if against is not None and not found:
+        label = classifier.labels[against[0]]
+        raise UsageError(f"All of the images are predicted to be {label}, the class that is held against them.")
+    warning = f"The images are of {len(found)} different classes, of which the first {PREDICTED} are explained."
+    return list(found)[:PREDICTED], (warning,) if len(found) > PREDICTED else ()
 
 
 def _piece(run: _Run, span: range, places: Array, batch: ImageBatch) -> _Piece:

@@ -114,9 +114,14 @@ def common_options(inputs: Sequence[str], out: str) -> dict[str, tuple[Any, Any]
             None,
         ),
     }
-    found = images if "images" in inputs else {}
+    of_the_model = "objectives" in inputs and "images" not in inputs
+    if of_the_model:
+        names = "Images whose predictions and runners-up are the classes to explain: files, folders, globs or samples."
+        argument = typer.Argument(metavar="IMAGES", help=names, autocompletion=completion.samples)
+        images["images"] = (Annotated[list[str] | None, argument], None)
+    found = images if of_the_model or "images" in inputs else {}
     if {"targets", "objectives"} & set(inputs):
-        default = "the prediction" if "images" in inputs else "all of them, or the first ones of very many"
+        default = "the prediction" if "images" in inputs else "the images' predictions, or all, or the first of very many"
         found["target"] = _text(
             "--target", "CLASS", f"The class to explain, by label or index. Default: {default}.", completion.labels
         )
@@ -544,16 +549,16 @@ def _prepare(analyses: Sequence[Analysis], request: Request, shown: Progress) ->
 
     names = request.images or [datasets.SAMPLE]
     explains = any("images" in analysis.inputs for analysis in analyses)
-    if explains:
-        if not request.images:
-            terminal.say(f"No image given: explaining the sample digit {datasets.SAMPLE}.")
+    if explains and not request.images:
+        terminal.say(f"No image given: explaining the sample digit {datasets.SAMPLE}.")
+    if explains or request.images:
         images.find(names)
     if request.dataset is not None:
         stream.check(request.dataset)
     classifier = startup.load(request.model, shown)
     # A class that does not exist is known before any image is read.
     target, against = (None if name is None else classifier.target(name) for name in (request.target, request.against))
-    found = stream.stream_images(names, classifier, invert=request.invert) if explains else None
+    found = stream.stream_images(names, classifier, invert=request.invert) if explains or request.images else None
     if found is not None:
         found.check(terminal.bar(shown, "Reading"))
     dataset = None
@@ -576,14 +581,16 @@ def _write(
     from cnnexplain import pipeline, report
 
     inputs = set(analysis.inputs)
-    images = given.images if "images" in inputs else None
+    # The sample that stands for images not given decides nothing for an analysis of the model alone.
+    takes = "images" in inputs or ("objectives" in inputs and request.images)
+    images = given.images if takes else None
     asked: dict[str, Any] = {
         "target": given.target if inputs & {"targets", "objectives"} else None,
         "against": given.against if "objectives" in inputs else None,
         "dataset": given.dataset if "dataset" in inputs else None,
         **own,
     }
-    names = [] if images is None else images.names
+    names = images.names if images is not None and "images" in inputs else []
     wanted = pipeline.request(analysis.name, given.classifier, images, **asked)
     # What of the request shows neither in the images' names nor in the hash of the model.
     wanted |= {

@@ -195,6 +195,20 @@ def inversion_loss(code, wanted, x, alpha_weight, variation_weight):
     return data + alpha_weight * np.sum(np.abs(x) ** 6) + variation_weight * total_variation(x)
 
 
+def spectrum_picture(s, width):
+    """z (H, W, 3) of coefficients (2, 3, H, W // 2 + 1): irfft2(S / max(f, f_min)) · √(H · W) / 4, times M."""
+    height = s.shape[2]
+    f = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width))
+    y = (
+        np.fft.irfft2((s[0] + 1j * s[1]) / np.maximum(f, 1 / max(height, width)), (height, width))
+        * np.sqrt(height * width)
+        / 4
+    )
+    root = np.array([[0.26, 0.09, 0.02], [0.27, 0, -0.05], [0.27, -0.09, 0.03]])
+    longest = max(np.sqrt((root[:, column] ** 2).sum()) for column in range(3))
+    return np.stack([sum(root[colour, each] / longest * y[each] for each in range(3)) for colour in range(3)], axis=-1)
+
+
 def isotropic_variation(x, epsilon):
     """Of one image (H, W, C), pixel by pixel: Σ √(d + ε) − √ε, d the squared distances to the pixels below and right."""
     total = 0.0

@@ -1,4 +1,4 @@
-"""The units' maxima, held against what a data set, noise and the other units of the layer reach."""
+"""The units' maxima, held against what a data set, noise, an independent network and the other units of the layer reach."""
 
 from __future__ import annotations
 
@@ -8,9 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cnnexplain.objectives import Direction
 from cnnexplain.plugin import Result
-from cnnexplain_activation_maximization.maximization import Maximum, maximise
+from cnnexplain_activation_maximization import judge as judges
+from cnnexplain_activation_maximization.maximization import Maximum
+from cnnexplain_activation_maximization.maximization import maximise as maximise_pixels
+from cnnexplain_activation_maximization.patches import Strongest, strongest
+from cnnexplain_activation_maximization.recipes import Recipe
 from cnnexplain_activation_maximization.scores import scores
+from cnnexplain_activation_maximization.spectral import maximise
 
 if TYPE_CHECKING:
     from cnnexplain.arrays import Floats
@@ -19,21 +25,36 @@ if TYPE_CHECKING:
     from cnnexplain.stream import Stream
     from cnnexplain_activation_maximization.regularization import Regularization
 
+STARTS = 8
+"""From how many noises pixels ascend where nothing is said."""
+
+TOGETHER = 64
+"""How many units are optimised by their spectrum at once; the network sees as many of their views as fit the memory."""
+
 
 def maxima(
     classifier: Classifier,
     objectives: Sequence[Objective],
     dataset: Stream | None,
-    regularization: Regularization,
+    chosen: Regularization | Recipe,
     progress: Callable[[int, int], None],
     *,
+    name: str,
+    judge: Classifier | None,
     steps: int,
-    starts: int,
+    starts: int | None,
+    diversity: int,
+    opacity: bool,
     seed: int,
 ) -> Result:
     """The images that excite units the most, and the facts about them; see `cnnexplain_activation_maximization.run`."""
-    # As many units at a time as the weights of their layers fit the memory.
-    size = max(1, classifier.batch_size // starts)
+    wanted = None if judge is None else judges.classes(classifier, judge, objectives)
+    if isinstance(chosen, Recipe):
+        size, starts = TOGETHER, starts or 1
+    else:
+        # As many units at a time as the weights of their layers fit the memory.
+        starts = starts or STARTS
+        size = max(1, classifier.batch_size // starts)
     groups = [objectives[first : first + size] for first in range(0, len(objectives), size)]
     batches = 0 if dataset is None else -(-len(dataset) // classifier.batch_size)
     total = steps * len(groups) + batches
@@ -43,53 +64,61 @@ def maxima(
         def within(done: int, _: int, number: int = number) -> None:
             progress(number * steps + done, total)
 
-        found += maximise(classifier, group, regularization, steps=steps, starts=starts, seed=seed, progress=within)
-    images = np.stack([each.image for each in found])
-    values = [_finite(each.value) for each in found]
-    best: list[tuple[float | None, str | None]] = [(None, None)] * len(objectives)
+        given: dict[str, Any] = {"steps": steps, "starts": starts, "seed": seed, "progress": within}
+        if isinstance(chosen, Recipe):
+            found += maximise(classifier, group, chosen, diversity=diversity, opacity=opacity, **given)
+        else:
+            found += maximise_pixels(classifier, group, chosen, **given)
+    natural = [Strongest()] * len(objectives)
     if dataset is not None:
-        best = _best(classifier, objectives, dataset, lambda done: progress(steps * len(groups) + done, total))
+        natural = strongest(classifier, objectives, dataset, lambda done: progress(steps * len(groups) + done, total))
+    each = [objective for objective in objectives for _ in range(diversity)]
+    most = [one for one in natural for _ in range(diversity)]
+    images, shown = (np.stack(arrays) for arrays in zip(*((one.image, one.shown) for one in found), strict=True))
+    reached = [_finite(one.value if one.view_value is None else one.view_value) for one in found]
     facts: dict[str, Any] = {
-        "unit": [objective.describe(classifier.labels) for objective in objectives],
-        "value": values,
-        "best": [most for most, _ in best],
-        "best_image": [name for _, name in best],
+        "unit": [objective.describe(classifier.labels) for objective in each],
+        "value": [_finite(one.value) for one in found],
+        "view_value": [None if one.view_value is None else _finite(one.view_value) for one in found],
+        "best": [one.best for one in most],
+        "best_image": [one.image for one in most],
         "ratio": [
-            None if value is None or most is None or most <= 0 else value / most
-            for value, (most, _) in zip(values, best, strict=True)
+            None if value is None or one.best is None or one.best <= 0 else value / one.best
+            for value, one in zip(reached, most, strict=True)
         ],
-        "noise": [_finite(value) for value in scores(classifier, _shuffled(images, seed), objectives).diagonal()],
-        "strongest": [_strongest(classifier, *pair) for pair in zip(objectives, images, strict=True)],
+        "noise": [_finite(value) for value in scores(classifier, _shuffled(shown, seed), each).diagonal()],
+        "strongest": [_strongest(classifier, *pair) for pair in zip(each, shown, strict=True)],
+        "judge_rank": [None] * len(found),
+        "judge_best_rank": [None] * len(found),
+        "patch_values": [[patch.value for patch in one.patches] for one in natural],
+        "patch_images": [[patch.name for patch in one.patches] for one in natural],
+        "judge": None if judge is None else {"name": judge.name, "sha256": judge.sha256},
         "steps": steps,
-        "regularization": asdict(regularization),
-        "stopped": [each.stopped for each in found],
+        "starts": starts,
+        "regularization": {"name": name, **asdict(chosen)},
+        "stopped": [one.stopped for one in found],
     }
-    return Result({"optimum": images}, facts, warnings=tuple(_warnings(found, facts)))
-
-
-def _best(
-    classifier: Classifier, objectives: Sequence[Objective], dataset: Stream, report: Callable[[int], None]
-) -> list[tuple[float | None, str | None]]:
-    """For each objective its highest value over the data set, and the name of the image."""
-    best: list[tuple[float | None, str | None]] = [(None, None)] * len(objectives)
-    for number, (_, batch) in enumerate(dataset.batches(), start=1):
-        values = scores(classifier, np.asarray(batch), objectives)
-        places = np.where(np.isfinite(values), values, -np.inf).argmax(axis=0)
-        for unit, place in enumerate(places):
-            value, most = _finite(values[place, unit]), best[unit][0]
-            if value is not None and (most is None or value > most):
-                best[unit] = (value, batch.sources[place].name)
-        report(number)
-    return best
+    if judge is not None and wanted is not None:
+        places = [place for place in wanted for _ in range(diversity)]
+        decoded = np.clip(classifier.preprocess.decode(images), 0, 1)
+        pairs = [judges.ranks(judge, u, place) for u, place in zip(decoded, places, strict=True)]
+        facts["judge_rank"], facts["judge_best_rank"] = (list(column) for column in zip(*pairs, strict=True))
+    arrays = {"optimum": images}
+    if opacity:
+        arrays["opacity"] = np.stack([one.opacity for one in found if one.opacity is not None])
+    for unit, one in enumerate(natural):
+        if one.patches:
+            arrays[f"patch/{unit}"] = np.stack([patch.pixels for patch in one.patches])
+    return Result(arrays, facts, warnings=tuple(_warnings(found, facts)))
 
 
 def _strongest(classifier: Classifier, objective: Objective, image: Floats) -> bool | None:
-    """Whether no other unit of the layer is as strong there as this one; None for a sum of units.
+    """Whether no other unit of the layer is as strong there as this one; None for a sum of units or a direction.
 
     A class is compared with the other classes, a feature map with the other maps' means, a neuron with the others at its
     place.
     """
-    if len(objective.terms) > 1 or objective.terms[0][1] < 0:
+    if len(objective.terms) > 1 or objective.terms[0][1] < 0 or isinstance(objective.terms[0][0], Direction):
         return None
     ((name, seed),) = objective.seeds(classifier).items()
     seed = seed.reshape(-1, seed.shape[-1])

@@ -32,16 +32,22 @@ class Maximum:
     """Where the ascent for one unit ended.
 
     Args:
-        image: (H, W, C) in the model's input range.
-        value: Of the unit for that image; not finite where the model gives no finite one.
+        image: (H, W, C) in the model's input range, the picture at its own size.
+        value: Of the unit for the picture as `shown`; not finite where the model gives no finite one.
         stopped: Why the ascent ended before its last step, or None.
         moved: Whether the unit had a gradient at any of its starts.
+        shown: (h, w, C), the whole picture at the size of the model's input.
+        view_value: The unit's mean value over views that were not optimised; None for a picture of the input's size.
+        opacity: (H, W), how much each pixel mattered: the sum over steps of |∂a/∂u|; None where it wasn't asked for.
     """
 
     image: Floats
     value: float
     stopped: str | None
     moved: bool
+    shown: Floats
+    view_value: float | None = None
+    opacity: Floats | None = None
 
 
 def origin(preprocess: Preprocess) -> Floats:
@@ -99,7 +105,9 @@ def maximise(
     # A start that ends at no finite value is kept only where all do.
     best = np.where(np.isfinite(reached), reached, -np.inf).reshape(-1, starts).argmax(axis=1)
     return [
-        Maximum(images[index], float(values[index]), optimum.stopped[index], bool(ascent.steepness[index] > 0))
+        Maximum(
+            images[index], float(values[index]), optimum.stopped[index], bool(ascent.steepness[index] > 0), images[index]
+        )
         for index in best + starts * np.arange(len(objectives))
     ]
 

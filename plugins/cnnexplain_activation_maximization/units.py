@@ -12,11 +12,14 @@ if TYPE_CHECKING:
     from cnnexplain.classifier import Classifier, Layer
 
 CLASSES, UNITS = 16, 32
-"""How many classes, and how many units of a layer, are shown when none is named."""
+"""When none is named: up to how many classes of a model all are shown, and how many units of a layer."""
+
+FEW_CLASSES, FEW_UNITS = 4, 8
+"""How many of more classes than that are shown, and how many units where each takes long."""
 
 
 def choose(
-    classifier: Classifier, objectives: list[Objective], layer: str | None, units: tuple[str, ...]
+    classifier: Classifier, objectives: list[Objective], layer: str | None, units: tuple[str, ...], *, long: bool
 ) -> tuple[list[Objective], tuple[str, ...]]:
     """The objectives to maximise, and what the user should be told of the choice.
 
@@ -25,6 +28,7 @@ def choose(
         objectives: Those of `--target` and `--against`; empty when neither was given.
         layer: A layer's name.
         units: Of the layer, each "K" or "ROW,COLUMN,K".
+        long: Whether a unit takes long.
 
     Raises:
         UsageError: The options contradict each other, or there is no such layer or unit.
@@ -37,14 +41,22 @@ def choose(
         if units:
             raise UsageError(f"--unit {units[0]} needs a layer: name it with --layer.")
         count = len(classifier.labels)
-        warning = f"The first {CLASSES} of the model's {count} classes are shown; name another one with --target."
-        return [Logit(index) for index in range(min(count, CLASSES))], (warning,) if count > CLASSES else ()
-    found = classifier.layer(layer)
+        shown = count if count <= CLASSES else FEW_CLASSES
+        warning = (
+            f"The first {shown} of the model's {count} classes are shown; name another one with --target, or give images, "
+            "whose predictions are shown."
+        )
+        return [Logit(index) for index in range(shown)], (warning,) if count > shown else ()
+    asked = classifier.layer(layer)
+    found = classifier.layer(classifier.activated(asked.name))
+    followed = f"'{asked.name}' has no activation; what is maximised is '{found.name}', which follows it."
+    warnings: tuple[str, ...] = () if found == asked else (followed,)
     if units:
-        return [_unit(classifier, found, text) for text in units], ()
-    count = found.shape[-1]
-    warning = f"The first {UNITS} of the {count} units of '{found.name}' are shown; name others with --unit."
-    return [_whole(classifier, found, index) for index in range(min(count, UNITS))], (warning,) if count > UNITS else ()
+        return [_unit(classifier, found, text) for text in units], warnings
+    count, most = found.shape[-1], FEW_UNITS if long else UNITS
+    if count > most:
+        warnings += (f"The first {most} of the {count} units of '{found.name}' are shown; name others with --unit.",)
+    return [_whole(classifier, found, index) for index in range(min(count, most))], warnings
 
 
 def _unit(classifier: Classifier, layer: Layer, text: str) -> Objective:

@@ -13,9 +13,10 @@ import numpy as np
 
 from cnnexplain import optimize
 from cnnexplain.classifier import from_all_depths
-from cnnexplain.errors import ModelError
+from cnnexplain.errors import ModelError, UsageError
 from cnnexplain.plugin import Result
-from cnnexplain_inversion import loss
+from cnnexplain_inversion import jittered, loss, spectral
+from cnnexplain_inversion.descent import Descent
 
 if TYPE_CHECKING:
     from cnnexplain.arrays import Array, Floats
@@ -28,7 +29,10 @@ PAPER_RATE, MOMENTUM, ADAM_RATE = 0.004, 0.9, 0.84
 """The paper's learning rate and momentum, and Adam's learning rate; each rate is the first, and falls."""
 
 LAYERS = 12
-"""How many layers are inverted when none is named."""
+"""How many layers are inverted when none is named, where they are no more; of a deeper network those in which stages end."""
+
+PHOTOGRAPH = 64
+"""From how many rows and columns on a colour input is taken for that of photographs."""
 
 PROBES = 8
 """How many images of noise tell whether two layers put out the same numbers."""
@@ -40,6 +44,8 @@ def invert(
     progress: Callable[[int, int], None],
     *,
     layers: Sequence[str],
+    most: int | None,
+    parametrization: str | None,
     iterations: int | None,
     optimizer: str,
     alpha_weight: float | None,
@@ -48,12 +54,16 @@ def invert(
     seed: int,
 ) -> Result:
     """Reconstructs each image from each layer's representation of it; see `cnnexplain_inversion.run`."""
-    names = list(dict.fromkeys(classifier.layer(name).name for name in layers)) or representations(classifier)
-    scale = loss.normalisation(classifier.preprocess, sigma)
-    start = np.repeat(noise(classifier.preprocess.shape, seed), len(images), axis=0)
-    steps = ITERATIONS[optimizer] if iterations is None else iterations
+    way = parametrization or default(classifier)
+    if way != "pixels" and (optimizer != "adam" or sigma is not None):
+        raise UsageError(
+            f"The optimizer '{optimizer}' and sigma are those of 2015's inversion of pixels, but the parametrization is "
+            f"'{way}'; leave them out, or choose --parametrization pixels (parametrization='pixels')."
+        )
+    names = list(dict.fromkeys(classifier.layer(name).name for name in layers)) or chosen(classifier, most)
+    mean = loss.normalisation(classifier.preprocess, sigma).mean
     codes = classifier.activations(images, names)
-    contrasts = loss.norms(images - scale.mean)
+    contrasts = loss.norms(images - mean)
     arrays: dict[str, Array] = {}
     facts: dict[str, list[Any]] = defaultdict(lambda: [{} for _ in images])
     warnings = []
@@ -64,23 +74,25 @@ def invert(
         def within(done: int, total: int, number: int = number) -> None:
             progress(number * total + done, len(names) * total)
 
-        weights = loss.weights(classifier, name, alpha_weight, variation_weight)
+        if way == "pixels":
+            weights = loss.weights(classifier, name, alpha_weight, variation_weight)
+            descent = pixels(classifier, name, codes[name], weights, optimizer, iterations, sigma, seed)
+        else:
+            module = WAYS[way]
+            weights = module.weights(classifier, name, alpha_weight, variation_weight)
+            descent = module.descent(classifier, name, codes[name], weights, iterations, seed)
         optimum = optimize.minimise(
-            loss.loss(classifier, name, codes[name], scale, weights),
-            start,
-            STEPS[optimizer](steps, start[0].size),
-            steps,
-            best=True,
-            progress=within,
+            descent.loss, descent.start, descent.step, descent.steps, keep=descent.keep, best=descent.best, progress=within
         )
-        found = np.asarray(scale.undo(optimum.variables), np.float32)
+        found = descent.images(optimum.variables)
         sizes = loss.norms(codes[name])
+        norm, total = (keras.ops.convert_to_numpy(each) for each in descent.terms(optimum.variables))
         numbers = {
             "representation_error": loss.errors(classifier.activations(found, [name])[name], codes[name], sizes),
             "pixel_error": loss.errors(found, images, contrasts),
             "representation_norm": sizes,
-            "alpha_norm": keras.ops.convert_to_numpy(loss.alpha_norm(optimum.variables)),
-            "total_variation": keras.ops.convert_to_numpy(loss.total_variation(optimum.variables)),
+            "alpha_norm": norm,
+            "total_variation": total,
         }
         probabilities = classifier.predict(found)
         arrays[f"reconstruction/{name}"] = found
@@ -92,23 +104,78 @@ def invert(
             facts["prediction"][index][name] = int(probability.argmax()) if finite else None
             facts["probability"][index][name] = float(probability.max()) if finite else None
             facts["stopped"][index][name] = optimum.stopped[index]
+            facts["data_weight"][index][name] = weights.data
             facts["alpha_weight"][index][name] = weights.alpha
             facts["variation_weight"][index][name] = weights.variation
         warnings += [f"The inversion of '{name}' ended early, {reason}." for reason in optimum.stopped if reason]
         if not sizes.all():
             warnings.append(f"The representation of an image in '{name}' is zero; its error there is absolute.")
-    facts["iterations"] = [steps] * len(images)
-    facts["sigma"] = [float(scale.sigma)] * len(images)
-    facts["mean"] = [scale.mean.tolist()] * len(images)
+    facts["parametrization"] = [way] * len(images)
+    facts["iterations"] = [descent.steps] * len(images)
+    if way == "pixels":
+        facts["sigma"] = [float(loss.normalisation(classifier.preprocess, sigma).sigma)] * len(images)
+    facts["mean"] = [mean.tolist()] * len(images)
     return Result(arrays, facts, warnings=tuple(dict.fromkeys(warnings)))
+
+
+WAYS: dict[str, Any] = {"spectrum": spectral, "pixels-2016": jittered}
+"""The parametrizations beside 2015's pixels, each a module."""
+
+
+def default(classifier: Classifier) -> str:
+    """The parametrization that is taken where none is named: the spectrum for photographs, else the pixels."""
+    height, width, channels = classifier.preprocess.shape
+    return "spectrum" if channels == 3 and min(height, width) >= PHOTOGRAPH else "pixels"
+
+
+def steps(parametrization: str, optimizer: str) -> int:
+    """How many steps are taken where nothing is said."""
+    return ITERATIONS[optimizer] if parametrization == "pixels" else WAYS[parametrization].STEPS
+
+
+def pixels(
+    classifier: Classifier,
+    layer: str,
+    wanted: Floats,
+    weights: loss.Weights,
+    optimizer: str,
+    iterations: int | None,
+    sigma: float | None,
+    seed: int,
+) -> Descent:
+    """How a layer is inverted by way of the pixels, as in 2015."""
+    scale = loss.normalisation(classifier.preprocess, sigma)
+    start = np.repeat(noise(classifier.preprocess.shape, seed), len(wanted), axis=0)
+    count = ITERATIONS[optimizer] if iterations is None else iterations
+    return Descent(
+        start,
+        count,
+        STEPS[optimizer](count, start[0].size),
+        loss.loss(classifier, layer, wanted, scale, weights),
+        lambda x: np.asarray(scale.undo(x), np.float32),
+        lambda x: (loss.alpha_norm(x), loss.total_variation(x)),
+        weights,
+    )
+
+
+def chosen(classifier: Classifier, most: int | None) -> list[str]:
+    """The layers that are inverted where none is named: all, or of more than `LAYERS` those in which the stages end.
+
+    Args:
+        classifier: The model.
+        most: How many at most; of more they are taken from all depths.
+    """
+    found = list(classifier.stages) if len(classifier.layers) > LAYERS else []
+    # A network without feature maps has no stages, and one without strides a single one.
+    found = found if len(found) > 2 else representations(classifier)
+    return from_all_depths(found, LAYERS if most is None else most)
 
 
 def representations(classifier: Classifier) -> list[str]:
     """The layers that hold something of their own, in the order of computation, the last being the logits.
 
     Left out are the softmax, which the logits stand for, and layers that put out the numbers of an earlier one, in whatever
-    shape: they would give the same picture again. Images of noise tell, so that it holds for layers of any class. Of more
-    than `LAYERS` some are taken from all depths.
+    shape: they would give the same picture again. Images of noise tell, so that it holds for layers of any class.
     """
     names = ["input", "logits", *(layer.name for layer in classifier.layers if layer.name != classifier.output)]
     low, high = classifier.preprocess.black, classifier.preprocess.white
@@ -119,8 +186,7 @@ def representations(classifier: Classifier) -> list[str]:
     first: dict[bytes, str] = {}
     for name, digest in digests.items():
         first.setdefault(digest.digest(), name)
-    found = [*(name for name in first.values() if name not in ("input", "logits")), "logits"]
-    return from_all_depths(found, LAYERS)
+    return [*(name for name in first.values() if name not in ("input", "logits")), "logits"]
 
 
 def noise(shape: tuple[int, ...], seed: int) -> Floats:

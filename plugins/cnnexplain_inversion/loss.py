@@ -26,6 +26,9 @@ ALPHA = 6
 ALPHA_WEIGHT, VARIATION_WEIGHTS = 2.16e8, (0.5, 5.0, 50.0)
 """The paper's weights on its own inputs: λ_α, and λ_V for the early, the middle and the deep layers."""
 
+ALPHA_SHARE = 0.01
+"""The share of the paper's λ_α that is taken: the whole dims what is bright, digits before all."""
+
 SIDE, NUMBERS = 227, 227 * 227 * 3
 """The side of the paper's inputs, and how many numbers they have."""
 
@@ -56,10 +59,11 @@ class Normalisation:
 
 @dataclass(frozen=True)
 class Weights:
-    """The regularisers' weights, λ_α and λ_V."""
+    """The weights of the α-norm, of the total variation and of the representation error."""
 
     alpha: float
     variation: float
+    data: float = 1.0
 
 
 def normalisation(preprocess: Preprocess, sigma: float | None) -> Normalisation:
@@ -98,12 +102,17 @@ def weights(classifier: Classifier, layer: str, alpha: float | None, variation: 
         variation: Taken in the place of the derived λ_V.
     """
     height, width, channels = classifier.preprocess.shape
-    places = {"input": 0, **{each.name: place for place, each in enumerate(classifier.layers)}}
-    third = 3 * places.get(layer, len(classifier.layers) - 1) // len(classifier.layers)
+    share = ALPHA_SHARE * (height * width * channels / NUMBERS) ** 2
     return Weights(
-        ALPHA_WEIGHT * (height * width * channels / NUMBERS) ** 2 if alpha is None else alpha,
-        VARIATION_WEIGHTS[third] * height * width / SIDE**2 if variation is None else variation,
+        ALPHA_WEIGHT * share if alpha is None else alpha,
+        VARIATION_WEIGHTS[third(classifier, layer)] * height * width / SIDE**2 if variation is None else variation,
     )
+
+
+def third(classifier: Classifier, layer: str) -> int:
+    """Whether a layer is early (0), middle (1) or deep (2): of the first, second or last third of `Classifier.layers`."""
+    places = {"input": 0, **{each.name: place for place, each in enumerate(classifier.layers)}}
+    return 3 * places.get(layer, len(classifier.layers) - 1) // len(classifier.layers)
 
 
 def alpha_norm(x: Any) -> Any:
@@ -163,9 +172,13 @@ def loss(
 
 def _value(outputs: dict[str, Any], x: Any, wanted: Any, size: Any, alpha: Any, variation: Any, *_: Any) -> Any:
     (output,) = outputs.values()
+    return data(output, wanted, size) + alpha * alpha_norm(x) + variation * total_variation(x)
+
+
+def data(output: Any, wanted: Any, size: Any) -> Any:
+    """‖Φ − Φ0‖² / size² of each image, (N,)."""
     # Divided before they are squared, neither very small nor very large representations leave the range of float32.
-    data = keras.ops.sum(((output - wanted) / size) ** 2, axis=tuple(range(1, len(output.shape))))
-    return data + alpha * alpha_norm(x) + variation * total_variation(x)
+    return keras.ops.sum(((output - wanted) / size) ** 2, axis=tuple(range(1, len(output.shape))))
 
 
 def _shown(x: Any, *given: Any) -> Any:

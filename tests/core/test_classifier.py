@@ -404,6 +404,42 @@ def test_a_batch_too_large_for_the_memory_is_halved_and_none_lost(model, random,
     assert lengths == [2] * 11 + [1]
 
 
+def _faded(variables):
+    """Two images of each 3 numbers: the plain colour, and the colour fading from left to right; the first one's first."""
+    plain = keras.ops.broadcast_to(variables[:, None, None], (len(variables), 12, 10, 3))
+    views = keras.ops.stack([plain, plain * FADE], axis=1)
+    return keras.ops.reshape(views, (-1, 12, 10, 3))
+
+
+FADE = np.linspace(0, 1, 10, dtype=np.float32)[:, None]
+
+
+def _first_and_twice_the_second(outputs, variables):
+    logits = keras.ops.reshape(outputs["logits"], (len(variables), 2, -1))
+    return logits[:, 0, 1] + 2 * logits[:, 1, 2]
+
+
+@pytest.mark.parametrize("most", [99, 5])
+def test_variables_of_another_shape_are_differentiated_through_several_views(model, random, monkeypatch, most):
+    variables = random.uniform(0.2, 0.8, (7, 3)).astype(np.float32)
+    whole = cx.load(model())
+    plain = np.broadcast_to(variables[:, None, None], (7, 12, 10, 3))
+    first, second = whole.gradient(plain, [1] * 7), whole.gradient(plain * FADE, [2] * 7)
+    lengths = cramped(most, monkeypatch)
+    clf = cx.load(model())
+    monkeypatch.setitem(clf.__dict__, "batch_size", 16)
+    pull = clf.differentiable(_first_and_twice_the_second, ["logits"], seen=_faded, variables=(3,), views=2)
+    values, gradient = pull(variables)
+    expected = whole.logits(plain)[:, 1] + 2 * whole.logits(plain * FADE)[:, 2]
+    np.testing.assert_allclose(values, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(gradient, (first + 2 * FADE * second).sum(axis=(1, 2)), rtol=1e-3, atol=1e-4)
+    # 16 images are 8 variables, which are halved as long as they are too many.
+    assert lengths[:1] == [7]
+    assert clf.batch_size == (16 if most > 7 else 6)
+    with pytest.raises(UsageError, match=r"expected \(any, 3\)"):
+        pull(variables[:, :2])
+
+
 def test_where_one_image_is_too_many_it_is_said(model, random, monkeypatch):
     lengths = cramped(0, monkeypatch)
     clf = cx.load(model())

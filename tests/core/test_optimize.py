@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cnnexplain.errors import ModelError
-from cnnexplain.optimize import adam, minimise, momentum
+from cnnexplain.optimize import adam, minimise, momentum, nadam
 
 
 def bowl(centres):
@@ -14,7 +14,8 @@ def bowl(centres):
 
 def test_each_finds_its_own_minimum():
     centres = np.array([[1.0, -2.0], [0.5, 3.0]])
-    for step in (adam(lambda number: 0.1 * 0.99**number), momentum(lambda _: 0.1, 0.5)):
+    rate = lambda number: 0.1 * 0.99**number  # noqa: E731
+    for step in (adam(rate), nadam(rate), momentum(lambda _: 0.1, 0.5)):
         found = minimise(bowl(centres), np.zeros((2, 2)), step, 600)
         np.testing.assert_allclose(found.variables, centres, atol=1e-3)
         assert found.values.shape == (601, 2)
@@ -25,6 +26,15 @@ def test_each_finds_its_own_minimum():
 def test_adams_first_step_is_the_learning_rate_against_the_gradients_sign():
     found = minimise(bowl(np.array([[100.0, -0.001]])), np.zeros((1, 2)), adam(lambda _: 0.25), 1)
     np.testing.assert_allclose(found.variables, [[0.25, -0.25]], rtol=1e-4)
+
+
+def test_nadam_by_hand():
+    """Gradient 1 throughout: both moments are exact, so that a step is 0.9 m̂ + 0.1 / (1 − 0.9^t) with m̂ of the next step."""
+    slope = lambda x, _: (x.sum(axis=1), np.ones_like(x))  # noqa: E731
+    found = minimise(slope, np.zeros((1, 1)), nadam(lambda _: 1.0), 2)
+    first = 0.9 * 0.1 / (1 - 0.9**2) + 0.1 / 0.1
+    second = 0.9 * 0.19 / (1 - 0.9**3) + 0.1 / 0.19
+    np.testing.assert_allclose(found.values[:, 0], [0, -first, -first - second], rtol=1e-5)
 
 
 def test_momentum_by_hand_and_zeroed_where_the_rate_changes():

@@ -365,12 +365,14 @@ def test_a_difference_of_classes(lenet, oracle, one):
 @pytest.mark.numeric
 def test_feature_maps_and_neurons(lenet, oracle, one):
     record = quick(lenet, layer="conv2", unit=("4", "7,2,11"), dataset=one, steps=20)
-    outputs = oracle.layers(record.arrays["optimum"])["conv2"]
-    assert record.facts["unit"] == ["conv2:4", "conv2:7,2,11"]
+    # What is maximised is the layer's activation, which follows it.
+    outputs = np.maximum(oracle.layers(record.arrays["optimum"])["conv2"], 0)
+    assert record.facts["unit"] == ["relu2:4", "relu2:7,2,11"]
+    assert record.warnings[0] == "'conv2' has no activation; what is maximised is 'relu2', which follows it."
     np.testing.assert_allclose(record.facts["value"], [outputs[0, ..., 4].mean(), outputs[1, 7, 2, 11]], rtol=1e-3)
     strongest = [outputs[0].mean(axis=(0, 1)).argmax() == 4, outputs[1, 7, 2].argmax() == 11]
     assert record.facts["strongest"] == strongest
-    other = oracle.layers(one)["conv2"][0]
+    other = np.maximum(oracle.layers(one)["conv2"][0], 0)
     np.testing.assert_allclose(record.facts["best"], [other[..., 4].mean(), other[7, 2, 11]], rtol=1e-3)
 
 
@@ -464,8 +466,8 @@ def test_more_classes_or_units_than_are_shown(random):
     model.add(keras.layers.Dense(20))
     clf = cx.load(model)
     classes, units = quick(clf, steps=1), quick(clf, layer="conv", steps=1)
-    assert classes.facts["unit"] == [str(i) for i in range(16)]
-    assert classes.warnings[0].startswith("The first 16 of the model's 20 classes are shown")
+    assert classes.facts["unit"] == [str(i) for i in range(4)]
+    assert classes.warnings[0].startswith("The first 4 of the model's 20 classes are shown")
     assert units.facts["unit"] == [f"conv:{i}" for i in range(32)]
     assert units.warnings[0].startswith("The first 32 of the 40 units of 'conv' are shown")
 

@@ -1,12 +1,14 @@
 """Representation inversion against its definition (Mahendran & Vedaldi 2015)."""
 
+import functools
 import math
 
+import cnnexplain_inversion
 import keras
 import numpy as np
 import oracles
 import pytest
-from cnnexplain_inversion import inversion, loss
+from cnnexplain_inversion import inversion, jittered, loss, spectral
 
 import cnnexplain as cx
 from cnnexplain import datasets, optimize
@@ -30,7 +32,7 @@ def digits(lenet):
 @pytest.fixture(scope="module")
 def ten(lenet, digits):
     """Some layers of ten digits, with few steps."""
-    return cx.explain("inversion", lenet, digits, layer=MAIN, iterations=50)
+    return cx.explain("inversion", lenet, digits, layer=MAIN, iterations=120)
 
 
 @pytest.fixture(scope="module")
@@ -97,8 +99,8 @@ def test_the_alpha_norm_counts_magnitudes():
 
 def test_the_papers_weights_scale_with_the_input(lenet):
     early, middle, deep = (loss.weights(lenet, name, None, None) for name in ("pool1", "pool2", "dense"))
-    assert early.alpha == middle.alpha == deep.alpha == pytest.approx(2.16e8 * (784 / 154587) ** 2)
-    assert early.alpha == pytest.approx(5.6e3, rel=0.01)
+    assert early.alpha == middle.alpha == deep.alpha == pytest.approx(0.01 * 2.16e8 * (784 / 154587) ** 2)
+    assert early.alpha == pytest.approx(56, rel=0.01)
     share = 784 / 227**2
     assert [each.variation for each in (early, middle, deep)] == pytest.approx([0.5 * share, 5 * share, 50 * share])
     assert [loss.weights(lenet, name, None, None) for name in ("input", "conv2", "logits")] == [early, middle, deep]
@@ -109,7 +111,7 @@ def test_on_inputs_of_the_papers_size_the_weights_are_the_papers():
     layers = [keras.layers.AveragePooling2D(32), keras.layers.Flatten(), keras.layers.Dense(2)]
     clf = cx.load(keras.Sequential([keras.Input((227, 227, 3)), *layers]))
     found = [loss.weights(clf, layer.name, None, None) for layer in layers]
-    assert [(each.alpha, each.variation) for each in found] == [(2.16e8, 0.5), (2.16e8, 5), (2.16e8, 50)]
+    assert [(each.alpha, each.variation) for each in found] == [(2.16e6, 0.5), (2.16e6, 5), (2.16e6, 50)]
 
 
 def test_mean_and_sigma_are_those_of_the_training_digits(lenet, scale):
@@ -187,7 +189,9 @@ def test_adam_reaches_a_lower_loss_than_the_papers_optimiser_in_half_the_steps(l
     for optimizer in ("adam", "momentum"):
         record = cx.explain("inversion", lenet, digits[:3], optimizer=optimizer)
         found = {
-            name: means(record, name) for name in record.facts if name not in ("stopped", "iterations", "sigma", "mean")
+            name: means(record, name)
+            for name, fact in record.facts.items()
+            if isinstance(fact[0], dict) and name != "stopped"
         }
         totals.append(
             [
@@ -318,8 +322,9 @@ def test_layers_without_numbers_of_their_own_are_left_out():
 def test_of_very_many_layers_some_are_taken_from_all_depths():
     layers = [keras.layers.Dense(5, name=f"layer{number}") for number in range(30)]
     clf = cx.load(keras.Sequential([keras.Input((2, 2, 1)), keras.layers.Flatten(), *layers, keras.layers.Dense(3)]))
-    found = inversion.representations(clf)
+    found = inversion.chosen(clf, None)
     assert len(found) == inversion.LAYERS == 12
+    assert inversion.chosen(clf, 3) == ["layer0", "layer15", "logits"]
     assert (found[0], found[-1]) == ("layer0", "logits")
     places = [int(name.removeprefix("layer")) for name in found[:-1]]
     assert set(np.diff(places)) <= {2, 3}
@@ -465,9 +470,9 @@ def test_a_larger_image_is_inverted_no_worse_than_by_the_papers_optimiser(random
     clf = cx.load(keras.Sequential([keras.Input((80, 96, 3)), *layers, keras.layers.Dense(3)]))
     rows, columns = np.mgrid[:80, :96] / 10
     image = np.stack([np.sin(rows), np.cos(columns), np.sin(rows + columns)], axis=-1)[None] / 3 + 0.5
-    ends = {}
+    ends, pixels = {}, {"parametrization": "pixels"}
     for optimizer, iterations in (("adam", 60), ("momentum", 120)):
-        record = cx.explain("inversion", clf, image, layer="conv", optimizer=optimizer, iterations=iterations)
+        record = cx.explain("inversion", clf, image, layer="conv", optimizer=optimizer, iterations=iterations, **pixels)
         ends[optimizer] = record.facts["representation_error"][0]["conv"]
     assert ends["adam"] < 0.05
     assert ends["adam"] < 1.1 * ends["momentum"]
@@ -485,3 +490,214 @@ def test_what_is_kept_is_the_lowest_value_met(lenet, monkeypatch):
     monkeypatch.setitem(inversion.STEPS, "adam", jumping)
     record = cx.explain("inversion", lenet, "mnist:test/42", layer="conv1", iterations=20)
     assert np.abs(record.arrays["reconstruction/conv1"]).max() < record.facts["sigma"][0] / 2
+
+
+# The spectrum, and the paper of 2016.
+
+
+@pytest.fixture
+def photographs(random):
+    """A network for small colour images, whose last layer but two is a ReLU that is dead for dark images."""
+    layers = [
+        keras.layers.Conv2D(4, 3, strides=2, name="conv"),
+        keras.layers.ReLU(max_value=6, name="relu"),
+        keras.layers.GlobalAveragePooling2D(),
+        keras.layers.Dense(3, name="scores"),
+    ]
+    model = keras.Sequential([keras.Input((10, 9, 3)), *layers])
+    model.layers[0].set_weights([random.normal(size=(3, 3, 3, 4)), np.zeros(4)])
+    return cx.load(model, preprocess=Preprocess(10, 9, scale=2 / 255, mean=(1,)))
+
+
+def compiled(descent, variables, number=0):
+    """The value and the gradient of one picture."""
+    (value,), (gradient,) = descent.loss(np.asarray(variables, np.float32)[None], number)
+    return value, gradient
+
+
+def slope(function, x, direction, step=1e-5):
+    return (function(x + step * direction) - function(x - step * direction)) / (2 * step)
+
+
+def test_the_loss_of_the_spectrum_equals_the_oracles_and_its_gradient_finite_differences(photographs, random):
+    wanted = random.uniform(-1, 1, (1, 10, 9, 3)).astype(np.float32)
+    weights = loss.Weights(0.7, 3.0)
+    descent = spectral.descent(photographs, "input", wanted, weights, None, 0)
+    x = random.normal(size=(2, 3, 10, 5)).astype(np.float32).astype(float) / 2
+
+    def exact(s):
+        z = oracles.spectrum_picture(s, 9)
+        u = 1 / (1 + np.exp(-z))
+        shown = 2 * u - 1
+        return (
+            np.sum((shown - wanted[0]) ** 2) / np.sum(wanted[0] ** 2)
+            + 0.7 * np.mean(z**2)
+            + 3 * oracles.total_variation(u) / u.size
+        )
+
+    value, gradient = compiled(descent, x)
+    assert value == pytest.approx(exact(x), rel=1e-4)
+    for direction in random.normal(size=(5, *x.shape)):
+        assert np.sum(gradient * direction) == pytest.approx(slope(exact, x, direction), rel=1e-3, abs=1e-4)
+    shown = descent.images(x[None])[0]
+    np.testing.assert_allclose(shown, 2 / (1 + np.exp(-oracles.spectrum_picture(x, 9))) - 1, atol=1e-5)
+    assert np.abs(shown).max() < 1
+
+
+def test_the_order_of_the_models_channels_makes_no_difference_to_the_spectrum(photographs, random):
+    """A network on blue, green and red and the same network on red, green and blue are told the same pictures."""
+    other = keras.models.clone_model(photographs.model)
+    kernel, *rest = photographs.model.get_weights()
+    other.set_weights([kernel[:, :, ::-1], *rest])
+    bgr = cx.load(other, preprocess=Preprocess(10, 9, "bgr", scale=2 / 255, mean=(1,)))
+    image = random.uniform(-1, 1, (1, 10, 9, 3)).astype(np.float32)
+    options = {"layer": "conv", "parametrization": "spectrum", "iterations": 15}
+    one = cx.explain("inversion", photographs, image, **options).arrays["reconstruction/conv"]
+    two = cx.explain("inversion", bgr, image[..., ::-1], **options).arrays["reconstruction/conv"]
+    np.testing.assert_allclose(one, two[..., ::-1], atol=1e-3)
+
+
+def test_where_a_relu_is_dead_the_spectrum_has_a_gradient_all_the_same(photographs, random):
+    """It is that of ⟨a, 2 (relu(a) − Φ0)⟩ / ‖Φ0‖² at the input a of the ReLU, the second factor being held."""
+    photographs.model.layers[0].bias.assign([-100.0] * 4)
+    wanted = random.uniform(1, 5, (1, 4, 4, 4)).astype(np.float32)
+    descent = spectral.descent(photographs, "relu", wanted, loss.Weights(0, 0), None, 0)
+    x = random.normal(size=(2, 3, 10, 5)) / 2
+    value, gradient = compiled(descent, x)
+    assert value == pytest.approx(1, rel=1e-5)
+
+    def surrogate(s):
+        shown = 2 / (1 + np.exp(-oracles.spectrum_picture(s, 9))) - 1
+        before = photographs.activations(shown[None].astype(np.float32), ["conv"])["conv"]
+        return np.sum((before + 100.0) * -2 * wanted, dtype=float) / np.sum(wanted.astype(float) ** 2)
+
+    for direction in random.normal(size=(3, *x.shape)):
+        assert np.sum(gradient * direction) == pytest.approx(slope(surrogate, x, direction, 1e-2), rel=0.01, abs=1e-3)
+    # Without a ReLU of its own a layer has none that could be dead.
+    assert [photographs.before_relu(name) for name in ("relu", "conv", "input", "logits")] == ["conv", None, None, None]
+
+
+def test_the_learning_rate_of_the_spectrum_rises_and_falls():
+    rates = np.array([spectral.rate(number, 100, 0.3) for number in range(101)])
+    np.testing.assert_allclose(rates[:10], 0.03 * np.arange(1, 11))
+    np.testing.assert_allclose(rates[10:61], 0.3)
+    np.testing.assert_allclose(rates[[80, 100]], [0.15, 0], atol=1e-12)
+
+
+def test_the_loss_of_2016_equals_the_oracles_and_its_gradient_finite_differences(photographs, random):
+    """The network sees the image moved: the gradient with respect to the image is moved back."""
+    wanted = random.uniform(-1, 1, (1, 10, 9, 3)).astype(np.float32)
+    descent = jittered.descent(photographs, "input", wanted, loss.Weights(0.7, 3.0, 20.0), 14, 0)
+    drawn = np.random.default_rng(0)
+    drawn.normal(size=(1, 10, 9, 3))
+    moves = drawn.integers(-1, 2, (15, 2))
+    v = random.normal(size=(10, 9, 3))
+
+    def exact(v, move):
+        x = 2 * 80 / 255 * v
+        rows, columns = np.clip(np.arange(10) - move[0], 0, 9), np.clip(np.arange(9) - move[1], 0, 8)
+        shown = np.array([[x[row, column] for column in columns] for row in rows])
+        norms = np.array([[np.linalg.norm(colour) for colour in row] for row in v])
+        data = np.sum((shown - wanted[0]) ** 2) / np.sum(wanted[0] ** 2)
+        return 20 * data + 0.7 * np.mean(norms**6) + 3 * oracles.total_variation(v) / 90
+
+    assert np.any(moves[:12])
+    for number in (*range(5), 12, 14):
+        # The last seventh is not moved.
+        here = functools.partial(exact, move=moves[number] if number < 12 else (0, 0))
+        value, gradient = compiled(descent, v, number)
+        assert value == pytest.approx(here(v), rel=1e-4)
+        direction = random.normal(size=v.shape)
+        assert np.sum(gradient * direction) == pytest.approx(slope(here, v, direction), rel=1e-3, abs=1e-3)
+
+
+def test_colours_are_bounded_and_keep_their_direction(random):
+    v = random.normal(size=(2, 5, 4, 3)) * 3
+    found, norms = jittered.bounded(v), np.linalg.norm(v, axis=-1)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=-1), np.minimum(norms, 2), rtol=1e-5)
+    np.testing.assert_allclose(found * norms[..., None], v * np.minimum(norms, 2)[..., None], rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(jittered.bounded(np.zeros((1, 1, 1, 3))), np.zeros((1, 1, 1, 3)))
+
+
+def test_the_jitter_is_a_quarter_of_the_stride_and_the_data_weigh_less_with_depth():
+    pools = [keras.layers.AveragePooling2D(2, name=f"pool{number}") for number in range(1, 7)]
+    layers = [*pools, keras.layers.Flatten(), keras.layers.Dense(3, name="scores")]
+    clf = cx.load(keras.Sequential([keras.Input((128, 128, 3)), *layers]))
+    names = ["input", "pool1", "pool3", "pool4", "pool5", "scores", "logits"]
+    assert [jittered.jitter(clf, name) for name in names] == [1, 1, 2, 4, 8, 16, 16]
+    found = [jittered.weights(clf, name, None, None) for name in ("pool1", "pool4", "logits")]
+    assert [(each.alpha, each.variation, each.data) for each in found] == [(1, 6.5**2, 300), (1, 6.5**2, 20), (1, 6.5**2, 1)]
+    assert jittered.weights(clf, "pool1", 3.0, 4.0) == loss.Weights(3, 4, 300)
+    found = [spectral.weights(clf, name, None, None) for name in ("pool1", "pool4", "logits")]
+    assert found == [loss.Weights(0.01, 4), loss.Weights(0.01, 8), loss.Weights(0.01, 8)]
+    assert spectral.weights(clf, "pool1", 3.0, 4.0) == loss.Weights(3, 4)
+
+
+@pytest.mark.parametrize(("parametrization", "error"), [("spectrum", 0.02), ("pixels-2016", 0.05)])
+def test_photographs_are_recovered_within_the_input_range(photographs, random, parametrization, error):
+    rows, columns = np.mgrid[:10, :9] / 4
+    image = np.stack([np.sin(rows), np.cos(columns), np.sin(rows + columns)], axis=-1)[None].astype(np.float32) / 2
+    images = np.concatenate([image, -image])
+    record = cx.explain("inversion", photographs, images, layer=["conv", "relu"], parametrization=parametrization)
+    for index, facts in enumerate(record.facts["representation_error"]):
+        assert facts["conv"] < error
+        alone = cx.explain("inversion", photographs, images[[index]], layer="conv", parametrization=parametrization)
+        assert alone.facts["representation_error"][0]["conv"] == pytest.approx(facts["conv"], rel=0.05)
+    again = cx.explain("inversion", photographs, images, layer="conv", parametrization=parametrization)
+    np.testing.assert_array_equal(again.arrays["reconstruction/conv"], record.arrays["reconstruction/conv"])
+    if parametrization == "spectrum":
+        assert np.abs(record.arrays["reconstruction/conv"]).max() < 1
+    else:
+        norms = np.linalg.norm(record.arrays["reconstruction/conv"] / (2 * 80 / 255), axis=-1)
+        assert norms.max() < 2.001
+    assert record.facts["iterations"][0] == {"spectrum": spectral.STEPS, "pixels-2016": 350}[parametrization]
+    assert record.facts["parametrization"] == [parametrization] * 2
+    assert "sigma" not in record.facts
+
+
+@pytest.mark.parametrize(
+    ("shape", "way"), [((64, 70, 3), "spectrum"), ((63, 70, 3), "pixels"), ((64, 70, 1), "pixels"), ((28, 28, 1), "pixels")]
+)
+def test_the_spectrum_is_the_default_for_photographs(shape, way):
+    layers = [keras.layers.AveragePooling2D(8, name="pool"), keras.layers.Flatten(), keras.layers.Dense(2)]
+    clf = cx.load(keras.Sequential([keras.Input(shape), *layers]))
+    assert inversion.default(clf) == way
+    assert cx.explain("inversion", clf, np.zeros((1, *shape)), layer="pool", iterations=1).facts["parametrization"] == [way]
+
+
+def test_what_belongs_to_the_pixels_of_2015_is_refused_elsewhere(photographs):
+    for parametrization in ("spectrum", "pixels-2016"):
+        for options in ({"optimizer": "momentum"}, {"sigma": 2.0}):
+            with pytest.raises(cx.UsageError, match=f"but the parametrization is '{parametrization}'"):
+                cx.explain("inversion", photographs, np.zeros((1, 10, 9, 3)), parametrization=parametrization, **options)
+
+
+def test_of_a_deep_network_the_ends_of_its_stages_are_inverted():
+    x = start = keras.Input((32, 32, 3))
+    for number in range(1, 5):
+        x = keras.layers.Conv2D(4, 3, strides=2, padding="same", name=f"conv{number}")(x)
+        x = keras.layers.BatchNormalization(name=f"norm{number}")(x)
+        x = keras.layers.ReLU(name=f"relu{number}")(x)
+    x = keras.layers.Dense(3, name="scores")(keras.layers.GlobalAveragePooling2D()(x))
+    clf = cx.load(keras.Model(start, x))
+    assert inversion.chosen(clf, None) == ["relu1", "relu2", "relu3", "relu4"]
+    assert inversion.chosen(clf, 2) == ["relu1", "relu4"]
+    # The gradient that passes the ReLUs of the deep ones is held against heavier weights.
+    assert [spectral.weights(clf, f"relu{number}", None, None).alpha for number in (1, 2, 4)] == [0.01, 0.01, 0.06]
+
+
+def test_the_passes_are_those_of_the_part_of_the_network_below_each_layer(lenet):
+    (analysis,) = cnnexplain_inversion.cnnexplain_analyses()
+    options = {each.name: each.default for each in analysis.options}
+    assert analysis.passes(lenet, {**options, "layer": ("pool1",), "iterations": 30}) == pytest.approx(2 * 30 * 3 / 9)
+    assert analysis.passes(lenet, {**options, "layer": ("input", "logits")}) == pytest.approx(2 * 200)
+    assert analysis.passes(lenet, {**options, "layer": ("logits",), "optimizer": "momentum"}) == pytest.approx(2 * 400)
+
+
+def test_the_finding_names_the_middle_layers_error_and_how_often_the_class_is_kept(ten):
+    analysis = ten.analysis
+    error = ten.facts["representation_error"][3]["pool2"]
+    assert analysis.finding(ten, 3) == (
+        f"At pool2 the image is recovered to a representation error of {error:.3f}; "
+        "the predicted class is kept in all 5 layers."
+    )

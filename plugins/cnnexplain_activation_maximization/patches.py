@@ -1,0 +1,130 @@
+"""The parts of a data set's images that excite units the most, which often tell more of them than made-up pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cnnexplain.errors import ModelError
+from cnnexplain_activation_maximization.scores import stacked
+
+if TYPE_CHECKING:
+    from cnnexplain.arrays import Floats
+    from cnnexplain.classifier import Classifier
+    from cnnexplain.geometry import Field
+    from cnnexplain.objectives import Objective
+    from cnnexplain.stream import Stream
+
+TOP = 9
+"""How many patches a unit has, one an image."""
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A part of a natural image, as strong as the unit is there.
+
+    Args:
+        value: Of the unit.
+        name: Of the image.
+        pixels: In the model's input range: the whole image, or what a unit of feature maps can see.
+    """
+
+    value: float
+    name: str
+    pixels: Floats
+
+
+@dataclass
+class Strongest:
+    """What of a data set excites a unit the most.
+
+    Args:
+        best: Its highest value, or None where none is finite.
+        image: The name of the image that has it.
+        patches: The strongest ones so far, from the highest, one an image.
+    """
+
+    best: float | None = None
+    image: str | None = None
+    patches: list[Patch] = field(default_factory=list)
+
+    def takes(self, value: float) -> bool:
+        """Whether a patch of that value is among the strongest so far."""
+        return len(self.patches) < TOP or value > self.patches[-1].value
+
+    def add(self, patch: Patch) -> None:
+        """Takes a patch, the later one of two of the same value behind."""
+        self.patches = sorted([*self.patches, patch], key=lambda each: -each.value)[:TOP]
+
+
+def strongest(
+    classifier: Classifier, objectives: Sequence[Objective], dataset: Stream, report: Callable[[int], None]
+) -> list[Strongest]:
+    """What of a data set excites each unit the most, from one pass over the images.
+
+    A unit of feature maps is as strong in an image as at its strongest place, and its patch there is the pixels that it can
+    see, grey where these lie beyond the image. Any other objective is a number for the image, which is its patch.
+    """
+    found = [Strongest() for _ in objectives]
+    seeds = stacked(classifier, objectives)
+    fields = [_field(classifier, objective) for objective in objectives]
+    for number, (_, batch) in enumerate(dataset.batches(), start=1):
+        images = np.asarray(batch)
+        outputs = classifier.activations(images, list(seeds))
+        values = np.zeros((len(images), len(objectives)), np.float32)
+        for name, weights in seeds.items():
+            values += outputs[name].reshape(len(images), -1) @ weights.reshape(len(weights), -1).T
+        for unit, (most, seen) in enumerate(zip(found, fields, strict=True)):
+            for place in np.flatnonzero(np.isfinite(values[:, unit])):
+                image, value, name = images[place], float(values[place, unit]), batch.sources[place].name
+                if most.best is None or value > most.best:
+                    most.best, most.image = value, name
+                row = column = 0
+                if seen is not None:
+                    row, column, value = _place(outputs[seen[0]][place], seeds[seen[0]][unit])
+                if most.takes(value):
+                    pixels = image.copy() if seen is None else _cut(image, seen[1], row, column, classifier.preprocess.grey)
+                    most.add(Patch(value, name, pixels))
+        report(number)
+    return found
+
+
+def _field(classifier: Classifier, objective: Objective) -> tuple[str, Field] | None:
+    """The layer of feature maps that an objective reads and its receptive fields; None for what is no unit of one."""
+    names = list(objective.seeds(classifier))
+    if len(names) > 1 or not classifier.layer(names[0]).maps:
+        return None
+    try:
+        return names[0], classifier.receptive_field(names[0])
+    except ModelError:
+        return None
+
+
+def _place(output: Floats, seed: Floats) -> tuple[int, int, float]:
+    """Where a unit is the strongest, and how strong: the sum over the channels, each with its weight, at one place.
+
+    Args:
+        output: (h, w, K), of the layer.
+        seed: (h, w, K), the weights; those of a mean are the same everywhere, those of a neuron 0 but at its place.
+    """
+    weights = seed.sum(axis=(0, 1))
+    at = np.where((seed != 0).any(axis=-1), output @ weights, -np.inf)
+    row, column = np.unravel_index(at.argmax(), at.shape)
+    return int(row), int(column), float(at[row, column])
+
+
+def _cut(image: Floats, seen: Field, row: int, column: int, grey: Floats) -> Floats:
+    """The pixels that a unit sees, as many for each unit of a layer, and at most the image's."""
+    parts, places = [], []
+    for axis, unit, length in ((seen.rows, row, image.shape[0]), (seen.columns, column, image.shape[1])):
+        inside = axis.slice(unit, length)
+        first = 0 if axis.size >= length else inside.start - (axis.start + unit * axis.step)
+        parts.append(inside)
+        places.append(slice(first, first + inside.stop - inside.start))
+    size = min(seen.rows.size, image.shape[0]), min(seen.columns.size, image.shape[1])
+    patch = np.broadcast_to(grey, (*size, image.shape[2])).astype(np.float32)
+    patch[tuple(places)] = image[tuple(parts)]
+    return patch
