@@ -12,6 +12,8 @@ Importing this package imports neither Keras nor Matplotlib: each name below is 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from cnnexplain.notebook import quiet_start
+
 if TYPE_CHECKING:
     from cnnexplain.classifier import Classifier, Layer
     from cnnexplain.errors import CnnExplainError, ImageError, ModelError, OutputError, PluginError, UsageError
@@ -76,7 +78,8 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     for module, names in _HOMES.items():
         if name in names:
-            return getattr(import_module(f"cnnexplain.{module}"), name)
+            with quiet_start():
+                return getattr(import_module(f"cnnexplain.{module}"), name)
     raise AttributeError(f"module 'cnnexplain' has no attribute '{name}'")
 
 

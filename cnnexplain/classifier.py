@@ -7,9 +7,11 @@ import itertools
 import math
 import operator
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
@@ -40,7 +42,7 @@ KEPT = 64
 """How many of the functions given to `Classifier.differentiable` are kept compiled."""
 
 LISTED = 40
-"""How many layers an error names before it counts the rest."""
+"""How many layers or classes an error names before it counts the rest."""
 
 
 CONVOLUTIONS = (
@@ -93,6 +95,7 @@ class Classifier:
         output: The name of the output (N, K) to explain, where there are several.
         logits: Whether that output is the scores, whatever layer it comes from.
         training_figures: What is known of its training: names with numbers or texts.
+        unused_json: A JSON file beside the model file that says nothing of its input, of which the user is told.
 
     Raises:
         ModelError: The model has another form.
@@ -110,10 +113,12 @@ class Classifier:
         output: str | None = None,
         logits: bool = False,
         training_figures: Mapping[str, Any] = MappingProxyType({}),
+        unused_json: Path | None = None,
     ) -> None:
         self.model = model
         self.name = name
         self.training_figures = training_figures
+        self.unused_json = unused_json
         self._sha256 = sha256
         self.preprocess = preprocess or told(model)
         _check_input(model, self.preprocess)
@@ -481,25 +486,34 @@ class Classifier:
         Raises:
             UsageError: There is no such class, or there are several.
         """
-        labelled = [index for index, label in enumerate(self.labels) if wanted == label]
-        labelled = labelled or [index for index, label in enumerate(self.labels) if wanted in label.split(", ")]
-        if len(labelled) > 1:
-            several = ", ".join(f"{index} ({self.labels[index]})" for index in labelled)
-            raise UsageError(f"'{wanted}' may be any of the classes {several}; give the number of one.")
-        if labelled:
-            return labelled[0]
+        named = [index for index, label in enumerate(self.labels) if wanted == label]
+        named = named or [index for index, label in enumerate(self.labels) if wanted in label.split(", ")]
+        if len(named) > 1:
+            raise UsageError(f"'{wanted}' may be any of the classes {self._numbered(named)}; give the number of one.")
+        if named:
+            return named[0]
         try:
             if isinstance(wanted, bool):
                 raise TypeError
             index = int(wanted) if isinstance(wanted, str) else operator.index(wanted)
         except (TypeError, ValueError):
-            raise UsageError(
-                f"There is no class labelled '{wanted}'.{suggest(str(wanted), self.labels)} "
-                f"The model has {self._classes} classes, '{self.labels[0]}' to '{self.labels[-1]}'."
-            ) from None
+            word = re.compile(rf"\b{re.escape(str(wanted))}\b", re.IGNORECASE)
+            holding = [index for index, label in enumerate(self.labels) if word.search(label)]
+            if holding:
+                hint = f" These contain the word: {self._numbered(holding)}; give a number or a whole name."
+            else:
+                hint = (
+                    f"{suggest(str(wanted), [name for label in self.labels for name in label.split(', ')])} The model has "
+                    f"{self._classes} classes, '{self.labels[0]}' to '{self.labels[-1]}'."
+                )
+            raise UsageError(f"There is no class labelled '{wanted}'.{hint}") from None
         if not 0 <= index < self._classes:
             raise UsageError(f"There is no class {index}: the model has {self._classes}, 0 to {self._classes - 1}.")
         return index
+
+    def _numbered(self, classes: Sequence[int]) -> str:
+        more = f" and {len(classes) - LISTED} more" if len(classes) > LISTED else ""
+        return ", ".join(f"{index} ({self.labels[index]})" for index in classes[:LISTED]) + more
 
     @property
     def sha256(self) -> str:

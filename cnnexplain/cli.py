@@ -87,7 +87,7 @@ def _app(*, analyses: bool, report: bool) -> typer.Typer:
     app.callback()(_root)
     app.add_typer(_run_app() if analyses else typer.Typer(callback=_no_analyses), name="run", help=RUN)
     app.command("report", help=REPORT)(_report_command() if report else _no_analyses)
-    app.command("list")(_list)
+    app.command("list")(_list_command())
     app.command("train")(_train)
     evaluate = startup.declare(_evaluate, {**startup.MODEL_OPTIONS, **_PRINTING})
     app.command("evaluate")(evaluate)
@@ -141,14 +141,45 @@ def _no_analyses() -> None:
     """Stands for the analyses where none of them is called."""
 
 
-def _list(json: startup.JsonOption = False) -> None:
-    """List the analyses, each with its paper, and the models, with the distributions that they come from."""
+def _list(json: bool = False) -> None:
+    """Says what is installed."""
     with terminal.document(json) as emit:
         if json:
             emit(_offers())
         else:
             _print_offers()
     startup.warn_of_problems()
+
+
+def _list_command() -> Callable[..., None]:
+    """The command `list`, which takes a model where its classes are asked for."""
+
+    def command(*, context: typer.Context, classes: bool, json: bool, verbose: bool, **given: Any) -> None:
+        """List the analyses, each with its paper, and the models, with the distributions that they come from."""
+        if classes:
+            _list_classes(startup.model_request(given), json=json, verbose=verbose)
+            return
+        # A configuration may name a model for all commands.
+        typed = [name for name in given if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"]
+        if typed:
+            raise UsageError(f"--{typed[0].replace('_', '-')} says whose classes to list: add --classes.")
+        _list(json)
+
+    option = typer.Option("--classes", help="List the classes of --model instead, with their numbers.")
+    context = {"context": (typer.Context, inspect.Parameter.empty)}
+    declared = {**context, "classes": (Annotated[bool, option], False), **_PRINTING, **startup.MODEL_OPTIONS}
+    return startup.declare(command, declared)
+
+
+def _list_classes(request: startup.ModelRequest, *, json: bool, verbose: bool) -> None:
+    with terminal.document(json) as emit:
+        with terminal.quiet(verbose), terminal.progress() as shown:
+            classifier = startup.load(request, shown)
+        if json:
+            emit({"model": classifier.name, "sha256": classifier.sha256, "classes": list(classifier.labels)})
+        else:
+            for index, label in enumerate(classifier.labels):
+                terminal.say(f"{index:>{len(str(len(classifier.labels)))}}  {label}")
 
 
 def _offers() -> dict[str, Any]:

@@ -17,6 +17,7 @@ import numpy as np
 from cnnexplain import datasets
 from cnnexplain.arrays import Array, Floats
 from cnnexplain.errors import ImageError, UsageError, suggest
+from cnnexplain.photographs import is_photograph
 from cnnexplain.preprocess import LARGEST, Preprocess, middle_part
 
 if TYPE_CHECKING:
@@ -52,12 +53,14 @@ class Source:
         sha256: Of the file's bytes, of the sample's raw pixels, or of the array's numbers.
         inverted: Dark and light were swapped.
         resized: It was cut or resized to the model's input.
+        photograph: It looks like a photograph, and was read for a model of digits.
     """
 
     name: str
     sha256: str
     inverted: bool = False
     resized: bool = False
+    photograph: bool = False
 
 
 class ImageBatch(np.ndarray[Any, np.dtype[np.float32]]):
@@ -252,7 +255,8 @@ def read(name: str, preprocess: Preprocess, invert: bool | None) -> tuple[Floats
     image, inverted = rest.apply(pixels, invert)
     if preprocess.digits and float(image.max()) == preprocess.low:
         raise ImageError(f"'{name}' shows nothing that stands out from its ground, so there is no digit to explain.")
-    return image, Source(name, sha256, inverted, resized=cut or not preprocess.keeps(*pixels.shape[:2]))
+    resized = cut or not preprocess.keeps(*pixels.shape[:2])
+    return image, Source(name, sha256, inverted, resized, preprocess.digits and is_photograph(pixels))
 
 
 def _file(name: str, preprocess: Preprocess) -> tuple[str, Floats, bool]:

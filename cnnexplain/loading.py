@@ -29,6 +29,7 @@ class _Found:
     name: str
     sha256: str | None = None
     said: tuple[Preprocess | Mapping[str, Any], ...] = ()
+    unused_json: Path | None = None
 
 
 def load(
@@ -88,6 +89,7 @@ def load(
         output=output,
         logits=logits,
         training_figures=figures,
+        unused_json=found.unused_json,
     )
 
 
@@ -111,7 +113,7 @@ def _found(model: Any, custom_objects: Any, weights: str | os.PathLike[str] | No
     _refuse_weights(weights, f"the file '{place}'")
     said = sidecar.beside(place)
     loaded, sha256 = modelfile.read(place, _by_name(custom_objects))
-    return _Found(loaded, os.fspath(model), sha256, (said,))
+    return _Found(loaded, os.fspath(model), sha256, (said,), sidecar.unused(place))
 
 
 def _refuse_weights(weights: object, what: str) -> None:

@@ -1,10 +1,12 @@
-"""What a notebook shows while work is done."""
+"""What a notebook shows while work is done, and what it doesn't."""
 
 from __future__ import annotations
 
+import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 AFTER = 1.0
 """Seconds that work takes before its progress is shown."""
@@ -18,9 +20,7 @@ def progress(what: str) -> Callable[[int, int], None]:
 
     What is shown goes away when all is done.
     """
-    # Who runs in a notebook has imported IPython already.
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    if getattr(shell, "kernel", None) is None:
+    if not _here():
         return lambda *_: None
     from IPython.display import HTML, display
 
@@ -43,3 +43,32 @@ def progress(what: str) -> Callable[[int, int], None]:
             handle.update(page)
 
     return update
+
+
+@contextmanager
+def quiet_start() -> Iterator[None]:
+    """In a notebook, keeps what the backend logs while it is started out of the cell, where it would stand as an error.
+
+    Elsewhere, and where Keras was started before, nothing is changed. TensorFlow's C++ code writes to file descriptor 2,
+    whatever its settings say.
+    """
+    if "keras" in sys.modules or not _here():
+        yield
+        return
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+        if "keras" in sys.modules:
+            # Only the first tensor makes the backend look for devices, of which it logs more.
+            sys.modules["keras"].ops.zeros(())
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _here() -> bool:
+    # Who runs in a notebook has imported IPython already.
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    return getattr(shell, "kernel", None) is not None

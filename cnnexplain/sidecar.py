@@ -209,12 +209,24 @@ def beside(model: Path) -> dict[str, Any]:
         ModelError: The sidecar can't be read, is no JSON, or says what `check` refuses.
     """
     path = place(model)
-    if not path.is_file():
-        return {}
-    said = _json(path)
-    if isinstance(said, dict) and said and not any(get_close_matches(key.lower(), KEYS, cutoff=0.75) for key in said):
-        return {}
-    return _said(path, said)
+    said = _json(path) if path.is_file() else {}
+    return {} if _foreign(said) else _said(path, said)
+
+
+def unused(model: Path) -> Path | None:
+    """The JSON file beside a model file that is another program's and no sidecar; None where there is none.
+
+    Raises:
+        ModelError: It can't be read, or is no JSON.
+    """
+    path = place(model)
+    return path if path.is_file() and _foreign(_json(path)) else None
+
+
+def _foreign(said: object) -> bool:
+    return (
+        isinstance(said, dict) and bool(said) and not any(get_close_matches(key.lower(), KEYS, cutoff=0.75) for key in said)
+    )
 
 
 def place(model: Path) -> Path:

@@ -81,8 +81,10 @@ def _compiled(function: Callable[..., Sequence[Any]], variables: Sequence[Any]) 
         padded = 1 << max(length - 1, 0).bit_length()
         filled = (np.resize(np.asarray(array, np.float32), (padded, *np.shape(array)[1:])) for array in arrays)
         try:
-            # To read what could not be computed aborts the process; to wait for it raises.
-            outputs = jax.block_until_ready(compiled([each.value for each in variables], *filled))
+            # Otherwise a GPU multiplies float32 numbers as TensorFloat-32, which has 10 bits of mantissa in the place of 23.
+            with jax.default_matmul_precision("highest"):
+                # To read what could not be computed aborts the process; to wait for it raises.
+                outputs = jax.block_until_ready(compiled([each.value for each in variables], *filled))
             return [np.asarray(each)[:length] for each in outputs]
         except jax.errors.JaxRuntimeError as error:
             if "RESOURCE_EXHAUSTED" in str(error):

@@ -80,7 +80,7 @@ def _computing(variables: Sequence[Any]) -> Iterator[None]:
     """The variables as they are, but without a gradient, for which PyTorch would keep what every layer is given."""
     values = [(variable, variable.value.detach()) for variable in variables]
     try:
-        with keras.StatelessScope(state_mapping=values):
+        with keras.StatelessScope(state_mapping=values), _full_precision():
             yield
     except torch.OutOfMemoryError as error:
         raise MemoryError(str(error)) from error
@@ -89,6 +89,20 @@ def _computing(variables: Sequence[Any]) -> Iterator[None]:
         if "can't allocate memory" in str(error):
             raise MemoryError(str(error)) from error
         raise
+
+
+@contextmanager
+def _full_precision() -> Iterator[None]:
+    """Keeps a GPU from multiplying float32 numbers as TensorFloat-32, which has 10 bits of mantissa in the place of 23."""
+    settings = [torch.backends.cudnn, torch.backends.cuda.matmul] if torch.cuda.is_available() else []
+    before = [each.allow_tf32 for each in settings]
+    try:
+        for each in settings:
+            each.allow_tf32 = False
+        yield
+    finally:
+        for each, allowed in zip(settings, before, strict=True):
+            each.allow_tf32 = allowed
 
 
 def _tensor(array: Array) -> Any:

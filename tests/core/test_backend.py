@@ -57,6 +57,34 @@ def test_values_and_gradients_of_batches_of_any_length(random, kernel, count):
 
 
 @numeric
+def test_products_have_the_whole_precision_of_float32_and_settings_stay():
+    """On a GPU; here only the setting is seen, while a function is compiled and afterwards."""
+    name = keras.backend.backend()
+    if name == "tensorflow":
+        import tensorflow as tf
+
+        reduced = tf.config.experimental.tensor_float_32_execution_enabled
+    elif name == "jax":
+        import jax
+
+        def reduced():
+            return jax.config.jax_default_matmul_precision != "highest"
+    else:
+        pytest.skip("PyTorch has the setting where there is a GPU")
+    seen = []
+
+    def function(x):
+        seen.append(reduced())
+        return [ops.multiply(x, 2)]
+
+    before = reduced()
+    backend.current().forward(function, (3,), [])(np.ones((2, 3), np.float32))
+    assert before
+    assert not any(seen)
+    assert reduced() == before
+
+
+@numeric
 def test_new_values_of_the_variables_are_seen(random, kernel):
     x, w = random.normal(size=(3, 2, 3)).astype(np.float32), random.normal(size=(3, 4)).astype(np.float32)
     gradient = backend.current().gradient(score(kernel), [(2, 3), (4,)], [kernel])

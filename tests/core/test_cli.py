@@ -127,6 +127,15 @@ def test_broken_plugins_are_named_and_the_others_listed(cli, install, plugin_cod
         registry.load.cache_clear()
 
 
+def test_the_classes_of_a_model_are_listed_with_their_numbers(cli):
+    code, listed, _ = cli("list", "--classes")
+    assert (code, listed.split()) == (0, [word for digit in range(10) for word in (str(digit), str(digit))])
+    code, listed, _ = cli("list", "--classes", "--json")
+    assert (code, json.loads(listed)["classes"]) == (0, list(map(str, range(10))))
+    code, _, err = cli("list", "--model", "lenet.keras")
+    assert (code, err) == (2, "Error: --model says whose classes to list: add --classes.\n")
+
+
 def test_list_run_help_and_version(cli):
     code, listed, _ = cli("list")
     assert code == 0

@@ -47,3 +47,16 @@ def test_a_name_of_several_classes_is_refused_with_their_numbers(classifier):
         classifier.target("panda")
     with pytest.raises(UsageError, match=r"There is no class labelled 'expresso'\. Did you mean 'espresso'\?"):
         classifier.target("expresso")
+
+
+def test_a_word_in_labels_lists_them(classifier):
+    with pytest.raises(UsageError) as caught:
+        classifier.target("Cat")
+    words = str(caught.value)
+    assert words.startswith(
+        "There is no class labelled 'Cat'. These contain the word: 281 (tabby, tabby cat), 282 (tiger cat)"
+    )
+    # The word as a whole: no cattle, catamaran or catamount.
+    assert "286" not in words
+    with pytest.raises(UsageError, match=r"These contain the word: 985 \(daisy\); give a number"):
+        classifier.target("DAISY")

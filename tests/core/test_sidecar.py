@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+import cnnexplain as cx
 from cnnexplain import sidecar
 from cnnexplain.errors import ModelError, UsageError
 
@@ -111,12 +112,23 @@ def test_another_programs_file_is_no_sidecar_but_a_mistyped_one_is(tmp_path):
     path = tmp_path / "net.json"
     path.write_text(json.dumps({"name": "net", "input_size": 224, "preprocessing": "central crop", "classes": ["a"]}))
     assert sidecar.beside(tmp_path / "net.keras") == {}
+    assert sidecar.unused(tmp_path / "net.keras") == path
+    assert sidecar.unused(tmp_path / "other.keras") is None
     with pytest.raises(ModelError, match=r"In '.*net.json': There is no key 'name'"):
         sidecar.read(path)
     for mistyped in ({"lables": ["a"]}, {"Size": 3}, {"name": "net", "scale": 1}):
         path.write_text(json.dumps(mistyped))
+        assert sidecar.unused(tmp_path / "net.keras") is None
         with pytest.raises(ModelError, match="There is no key"):
             sidecar.beside(tmp_path / "net.keras")
+
+
+def test_a_file_that_is_not_used_is_warned_of(lenet, tmp_path, noise):
+    lenet.model.save(tmp_path / "net.keras")
+    (tmp_path / "net.json").write_text(json.dumps({"class_names": ["a", "b"], "epochs": 3}))
+    record = cx.explain("saliency", cx.load(tmp_path / "net.keras"), noise[:1])
+    (warning,) = record.warnings
+    assert warning.startswith(f"'{tmp_path / 'net.json'}' has none of the keys of a sidecar and was not used.")
 
 
 HOSTILE = {
