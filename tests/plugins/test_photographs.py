@@ -216,8 +216,12 @@ def test_relus_are_overridden_where_a_unit_has_no_gradient():
     assert not plain.any()
     # At x − 9 < 0 passes what raises it, 2; at x + 9 > 6 what lowers it, −3.
     np.testing.assert_allclose(overridden, np.full((1, 2, 2, 1), -1.0))
-    record = quick(clf, target=Channel("relu", 0), canvas=16, steps=2)
-    assert not any("No noise excites" in warning for warning in record.warnings)
+    # Grey noise doesn't excite a unit that is on above 0.8; where all of the range leaves it off, it is told.
+    model.layers[1].set_weights([np.array([[[[1.0, 1.0]]]]), np.array([-0.8, -9.0])])
+    record = quick(clf, target=[Channel("relu", 0), Channel("relu", 1)], regularization="spectrum", rate=0.3, steps=12)
+    assert record.facts["view_value"][0] > 0.01
+    assert record.facts["view_value"][1] == 0
+    assert [warning for warning in record.warnings if "excites" in warning][0].startswith("No noise excites relu:1:")
 
 
 def first_logit(outputs, _):
