@@ -221,7 +221,7 @@ def test_relus_are_overridden_where_a_unit_has_no_gradient():
     record = quick(clf, target=[Channel("relu", 0), Channel("relu", 1)], regularization="spectrum", rate=0.3, steps=12)
     assert record.facts["view_value"][0] > 0.01
     assert record.facts["view_value"][1] == 0
-    assert [warning for warning in record.warnings if "excites" in warning][0].startswith("No noise excites relu:1:")
+    assert next(warning for warning in record.warnings if "excites" in warning).startswith("No noise excites relu:1:")
 
 
 def first_logit(outputs, _):
