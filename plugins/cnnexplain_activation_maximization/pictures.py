@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from cnnexplain.arrays import Floats
+    from cnnexplain.arrays import Array, Floats
     from cnnexplain.record import Record
 
 SIDE, LARGE, WORDS = 1.45, 2.2, 1.35
@@ -70,7 +70,7 @@ def grid(record: Record) -> Figure:
         natural = record.arrays.get(f"patch/{index // diversity}")
         if natural is not None:
             beside = draw.panel(figure, left + wide + NEAR, top, tall, tall)
-            beside.imshow(_block(draw.shown(record, natural)), vmin=0, vmax=1, cmap="gray", interpolation="antialiased")
+            beside.imshow(_block(natural), vmin=0, vmax=255, cmap="gray", interpolation="antialiased")
     draw.heading(figure, _heading(record), _reference(record))
     return figure
 
@@ -91,11 +91,11 @@ def _faded(record: Record, image: Floats, opacity: Floats) -> Floats:
     return np.asarray(np.broadcast_to(1 - alpha * (1 - clear), (*u.shape[:2], 3)))
 
 
-def _block(patches: Floats) -> Floats:
+def _block(patches: Array) -> Array:
     """Patches (N, h, w, C) in a square of `PATCHES` rows, white where there are fewer and between them."""
     height, width = patches.shape[1:3]
     gap = max(1, round(max(height, width) / 24))
-    block = np.ones((PATCHES * (height + gap) - gap, PATCHES * (width + gap) - gap, patches.shape[3]), np.float32)
+    block = np.full((PATCHES * (height + gap) - gap, PATCHES * (width + gap) - gap, patches.shape[3]), 255, np.uint8)
     for index, patch in enumerate(patches):
         top, left = index // PATCHES * (height + gap), index % PATCHES * (width + gap)
         block[top : top + height, left : left + width] = patch

@@ -254,15 +254,19 @@ def test_the_strongest_patches_are_those_of_a_full_sort(clf, random):
     logits, maps = clf.logits(images)[:, 1], clf.activations(images, ["conv"])["conv"][..., 2]
     order = np.argsort(-logits)[:9]
     np.testing.assert_allclose(record.facts["patch_values"][0], logits[order], rtol=1e-4)
-    np.testing.assert_array_equal(record.arrays["patch/0"], images[order])
+    np.testing.assert_array_equal(record.arrays["patch/0"], pixels(images[order]))
     peaks = maps.reshape(12, -1).max(axis=1)
     order = np.argsort(-peaks)[:9]
     np.testing.assert_allclose(record.facts["patch_values"][1], peaks[order], rtol=1e-4)
     assert record.facts["patch_images"][1] == [f"array[{place}]" for place in order]
     for patch, place in zip(record.arrays["patch/1"], order, strict=True):
         row, column = np.unravel_index(maps[place].argmax(), maps[place].shape)
-        np.testing.assert_array_equal(patch, images[place, row : row + 3, column : column + 3])
+        np.testing.assert_array_equal(patch, pixels(images[place, row : row + 3, column : column + 3]))
     assert record.facts["best"][1] == pytest.approx(maps.mean(axis=(1, 2)).max(), rel=1e-4)
+
+
+def pixels(image):
+    return np.round(255 * image).astype(np.uint8)
 
 
 def test_patches_are_grey_beyond_the_image(random):
@@ -273,7 +277,7 @@ def test_patches_are_grey_beyond_the_image(random):
     image = np.zeros((1, 6, 6, 1), np.float32)
     image[0, 0, 0] = 1
     record = quick(cx.load(model), target=cx.Neuron("conv", 0, 0, 1), dataset=image, steps=1, canvas=16)
-    np.testing.assert_array_equal(record.arrays["patch/0"][0, ..., 0], [[0.5, 0.5, 0.5], [0.5, 1, 0], [0.5, 0, 0]])
+    np.testing.assert_array_equal(record.arrays["patch/0"][0, ..., 0], [[128, 128, 128], [128, 255, 0], [128, 0, 0]])
 
 
 def test_a_direction_and_a_layer_without_an_activation(random):
@@ -319,6 +323,14 @@ def test_every_part_of_a_recipe_does_something(clf):
     plain = quick(clf, target=0).arrays["optimum"]
     for options in ({"views": 1}, {"largest_view": 0.9}, {"rotate": 40.0}, {"view_noise": 0.3}, {"rate": 0.1}):
         assert np.abs(plain - quick(clf, target=0, **options).arrays["optimum"]).max() > 0.01
+
+
+def test_the_passes_are_those_of_the_classes_of_an_image(clf, lenet):
+    analysis = cx.analyses()[NAME]
+    options = {parameter.name: parameter.default for parameter in analysis.options} | dict(analysis.quick)
+    # Two classes; 8 starts of 80 steps; or 3 views of each step, a gradient counting twice, and 32 views unseen.
+    assert analysis.passes(lenet, options) == 2 * 2 * 8 * 80
+    assert analysis.passes(lenet, options | {"regularization": "maco"}) == 2 * (2 * 3 * 80 + 32)
 
 
 def test_the_low_pass_leaves_less_that_is_fine(clf):
