@@ -27,7 +27,10 @@ CLASSES = (
     *("goldfish", "flamingo", "giant panda", "tabby", "monarch"),
     *("castle", "volcano", "pizza", "espresso", "acoustic guitar"),
 )
-CHANNELS = (3, 17, 29, 40, 58)
+CHANNELS = (3, 11, 17, 29, 38)
+"""Of each of two layers, the ends of the stages that are third and fourth from the last."""
+
+PAIRS = ("efficientnet-lite0/efficientnet-lite2", "efficientnet-lite2/efficientnet-lite0")
 RECIPES = ("robust", "fourier", "spectrum", "maco")
 PIXELS = ("robust", "fourier", "yosinski-1", "yosinski-2", "yosinski-3", "yosinski-4", "none")
 SIDE, GAP = 224, 4
@@ -38,22 +41,23 @@ def main() -> None:
     """Compares the recipes and writes what comes of them, after each one."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("benchmark-activation-maximization"))
-    parser.add_argument("--model", nargs=2, default=["efficientnet-lite0", "efficientnet-lite2"], help="two networks")
+    parser.add_argument("--network", action="append", help="NETWORK/JUDGE (repeatable)")
     parser.add_argument("--recipe", action="append", help="NAME or NAME:option=value,… (repeatable)")
-    parser.add_argument("--units", type=int, default=10, help="how many classes, and how many channels")
+    parser.add_argument("--classes", type=int, default=10, help="how many of the ten")
+    parser.add_argument("--channels", type=int, default=10, help="how many of the ten")
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--starts", type=int, default=1, help="of recipes that optimise pixels")
     parser.add_argument("--batch", type=int, help="images that go through a network at once, where a GPU has the memory")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
-    networks = [cx.load(name) for name in given.model]
-    for network in networks:
-        if given.batch:
-            network.batch_size = given.batch
     print("| network | recipe | top 5 | top 5 with crops | median rank | > 0.25 c/px | over views | whole | s/unit |")
     print("|---|---|---|---|---|---|---|---|---|", flush=True)
     lines = []
-    for network, judge in zip(networks, given.model[::-1], strict=True):
+    for pair in given.network or PAIRS:
+        name, _, judge = pair.partition("/")
+        network = cx.load(name)
+        if given.batch:
+            network.batch_size = given.batch
         for recipe in given.recipe or RECIPES:
             line = compared(network, judge, recipe, given)
             lines.append(line)
@@ -67,28 +71,29 @@ def compared(network: cx.Classifier, judge: str, recipe: str, given: argparse.Na
     options: dict[str, Any] = {"regularization": name, "steps": given.steps}
     options |= {"starts": given.starts} if name in PIXELS else {}
     options |= {key: ast.literal_eval(value) for key, _, value in (part.partition("=") for part in parts.split(",") if part)}
-    classes = [network.target(label) for label in CLASSES[: given.units]]
     late, middle = network.stages[-3], network.stages[-4]
-    channels = [cx.Channel(layer, index) for layer in (late, middle) for index in CHANNELS][: given.units]
-    began = time.perf_counter()
-    of_classes = cx.explain("activation-maximization", network, target=classes, judge=judge, **options)
-    of_channels = cx.explain("activation-maximization", network, target=channels, **options)
-    seconds = (time.perf_counter() - began) / (len(classes) + len(channels))
-    rows = [network.preprocess.decode(record.arrays["optimum"]).clip(0, 1) for record in (of_classes, of_channels)]
+    channels = [cx.Channel(layer, index) for layer in (late, middle) for index in CHANNELS][: given.channels]
+    classes = [network.target(label) for label in CLASSES[: given.classes]]
     safe = "".join(each if each.isalnum() or each in "-_." else "_" for each in recipe)
-    sheet(rows).save(given.out / f"{network.name}-{safe}.webp", quality=88)
-    ranks, best = (of_classes.facts[fact] for fact in ("judge_rank", "judge_best_rank"))
-    views = [value for record in (of_classes, of_channels) for value in record.facts["view_value"]]
+    began = time.perf_counter()
+    records, rows = [], []
+    asked: list[tuple[list[Any], str | None]] = [(classes, judge), (channels, None)]
+    for targets, judged in asked:
+        if targets:
+            records.append(cx.explain("activation-maximization", network, target=targets, judge=judged, **options))
+            rows.append(network.preprocess.decode(records[-1].arrays["optimum"]).clip(0, 1))
+            sheet(rows).save(given.out / f"{network.name}-{safe}.webp", quality=80)
+    seconds = (time.perf_counter() - began) / (len(classes) + len(channels))
+    facts = {name: [value for record in records for value in record.facts[name]] for name in ("unit", "value", "view_value")}
     return {
         "network": network.name,
         "judge": judge,
         "recipe": recipe,
-        "units": [*of_classes.facts["unit"], *of_channels.facts["unit"]],
-        "rank": ranks,
-        "best_rank": best,
+        "steps": given.steps,
+        **facts,
+        "rank": records[0].facts["judge_rank"],
+        "best_rank": records[0].facts["judge_best_rank"],
         "energy": [fine(picture) for pictures in rows for picture in pictures],
-        "view_value": views,
-        "value": [*of_classes.facts["value"], *of_channels.facts["value"]],
         "seconds": seconds,
     }
 
