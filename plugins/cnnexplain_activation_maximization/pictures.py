@@ -109,12 +109,9 @@ def _heading(record: Record) -> str:
 
 
 def _reference(record: Record) -> str:
-    facts = record.facts
-    words = f"regularization {facts['regularization']['name']}"
-    if facts["view_value"][0] is not None:
-        words += " · mean over 32 unseen views, and of the whole picture"
+    words = f"regularization {record.facts['regularization']['name']}, {record.facts['steps']} steps"
     if "opacity" in record.arrays:
-        words += " · faded where pixels mattered little"
+        words += " · faded where it mattered little"
     if "dataset" not in record.provenance:
         return f"{words} · no data set to compare with"
     dataset = record.provenance["dataset"]
@@ -129,7 +126,7 @@ def _words(facts: Mapping[str, Any], index: int) -> list[str]:
         ratio = facts["ratio"][index]
         found = [_number(value) + ("" if ratio is None or value is None else f" = {ratio:.3g} × best")]
     else:
-        found = [f"{_number(view)} in views · {_number(value)} whole"]
+        found = [f"{_number(view)} in unseen views · {_number(value)} whole"]
         found += [] if best is None else [f"best natural {_number(best)}"]
     rank, crops = facts["judge_rank"][index], facts["judge_best_rank"][index]
     return found if rank is None else [*found, f"judge: rank {rank:,} whole, {crops:,} with crops"]
