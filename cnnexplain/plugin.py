@@ -162,7 +162,8 @@ class Analysis:
             of each other.
         targets: (N,) int64, the class to explain for each image. Naming it gives the analysis the option `target`.
         objectives: The `Objective` to explain for each image, a list. Naming it gives the options `target` and `against`.
-            Without `images`: those that the user asks for, or an empty list.
+            Without `images`: those that the user asks for; else the classes that the model sees in the images that the user
+            gives, the first and the second of each; else an empty list.
         dataset: A `Stream` of images; where none is named, of MNIST's test digits for a model of digits, else of all the
             images that are explained. None where there are none of these, and in every call but the first for the same
             images, since what is found there belongs to none of them: it goes into `Result.overview`. Naming it gives the

@@ -89,14 +89,16 @@ class Request:
 
 def common_options(inputs: Sequence[str], out: str) -> dict[str, tuple[Any, Any]]:
     """The options that come with what an analysis asks for: each name's annotation and default."""
+    files = "Files (PNG, JPEG, WebP, BMP, GIF, TIFF), folders, globs, or samples such as mnist:test/7."
     images: dict[str, tuple[Any, Any]] = {
         "images": (
             Annotated[
                 list[str] | None,
                 typer.Argument(
                     metavar="IMAGES",
-                    help="Files (PNG, JPEG, WebP, BMP, GIF, TIFF), folders, globs, or samples such as "
-                    f"mnist:test/7. Without any: {datasets.SAMPLE}.",
+                    help=f"{files} Without any: {datasets.SAMPLE}."
+                    if "images" in inputs
+                    else f"Images of which the prediction and the runner-up are explained. {files}",
                     autocompletion=completion.samples,
                 ),
             ],
@@ -114,12 +116,8 @@ def common_options(inputs: Sequence[str], out: str) -> dict[str, tuple[Any, Any]
             None,
         ),
     }
-    of_the_model = "objectives" in inputs and "images" not in inputs
-    if of_the_model:
-        names = "Images whose predictions and runners-up are the classes to explain: files, folders, globs or samples."
-        argument = typer.Argument(metavar="IMAGES", help=names, autocompletion=completion.samples)
-        images["images"] = (Annotated[list[str] | None, argument], None)
-    found = images if of_the_model or "images" in inputs else {}
+    takes_images = bool({"images", "objectives"} & set(inputs))
+    found = images if takes_images else {}
     if {"targets", "objectives"} & set(inputs):
         default = "the prediction" if "images" in inputs else "the images' predictions, or all, or the first of very many"
         found["target"] = _text(
@@ -133,7 +131,7 @@ def common_options(inputs: Sequence[str], out: str) -> dict[str, tuple[Any, Any]
             completion.labels,
         )
     if "dataset" in inputs:
-        default = "mnist:test for a model of digits" + (", else the images" if "images" in inputs else ", else none")
+        default = "mnist:test for a model of digits" + (", else the images" if takes_images else ", else none")
         found["dataset"] = _text(
             "--dataset",
             "FOLDER",

@@ -91,7 +91,8 @@ def from_spectrum(coefficients: Any, scale: Floats, width: int) -> Any:
     Returns:
         y (N, H, W, C).
     """
-    scaled = coefficients * scale
+    # An array of NumPy's times a tensor is not the same on every backend.
+    scaled = ops.multiply(coefficients, scale)
     return _inverse(scaled[:, 0], scaled[:, 1], width) * ((scale.shape[0] * width) ** 0.5 / 4)
 
 
@@ -109,8 +110,9 @@ def from_phases(phases: Any, magnitude: Floats, width: int) -> Any:
     Returns:
         y (N, H, W, C).
     """
-    angles = _standardised(phases)
-    return _standardised(_inverse(magnitude * ops.cos(angles), magnitude * ops.sin(angles), width))
+    angles = _standardised(ops.convert_to_tensor(phases))
+    real, imaginary = (ops.multiply(part, magnitude) for part in (ops.cos(angles), ops.sin(angles)))
+    return _standardised(_inverse(real, imaginary, width))
 
 
 def _standardised(x: Any) -> Any:

@@ -10,6 +10,7 @@ from cnnexplain.plugin import Analysis, Option, Result, hookimpl
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Any
 
     from matplotlib.figure import Figure
 
@@ -120,15 +121,16 @@ def run(
     Returns:
         The array `optimum` (U, H, W, C), a picture for each unit, in the model's input range, whole and at its own size;
         with `opacity` the array of that name (U, H, W), Σ |∂a/∂u| over steps; with a data set `patch/NUMBER` (≤ 9, h, w, C)
-        for each unit, its strongest natural patches. Facts with one entry for each picture: `unit` (its name), `value`
-        (reached by the whole picture, resized to the input), `view_value` (mean over 32 crops that were not optimised, for
-        `maco` and `spectrum`), `best` and `best_image` (the highest of the data set, and where), `ratio` (of `view_value`
-        or else `value` to `best`; None without a data set, and where its best is not above 0), `noise` (the value of the
-        picture's own pixels in random order), `strongest` (whether no other unit of the layer is as strong for it; None for
-        a sum or a direction), `judge_rank` and `judge_best_rank` (the rank of the class for the judge, 1 being the first,
-        over the whole picture and the best over it and nine crops of half its side), `stopped` (why its ascent ended early,
-        or None). With an entry for each unit: `patch_values` and `patch_images`. `judge` is its name and hash, `steps` and
-        `starts` the numbers used, and `regularization` its name and every part of it with the value used.
+        for each unit, its strongest natural patches, pixels from 0 to 255. Facts with one entry for each picture: `unit`
+        (its name), `value` (reached by the whole picture, resized to the input), `view_value` (mean over 32 crops that were
+        not optimised, for `maco` and `spectrum`), `best` and `best_image` (the highest of the data set, and where), `ratio`
+        (of `view_value` or else `value` to `best`; None without a data set, and where its best is not above 0), `noise`
+        (the value of the picture's own pixels in random order), `strongest` (whether no other unit of the layer is as
+        strong for it; None for a sum or a direction), `judge_rank` and `judge_best_rank` (the rank of the class for the
+        judge, 1 being the first, over the whole picture and the best over it and nine crops of half its side), `stopped`
+        (why its ascent ended early, or None). With an entry for each unit: `patch_values` and `patch_images`. `judge` is
+        its name and hash, `steps` and `starts` the numbers used, and `regularization` its name and every part of it with
+        the value used.
 
     Raises:
         UsageError: Options contradict each other, or the model has no such layer or unit.
@@ -187,6 +189,20 @@ def overview(record: Record) -> Mapping[str, Figure]:
     return {"activation-maximization": grid(record)}
 
 
+def passes(classifier: Classifier, options: Mapping[str, Any]) -> float:
+    """A gradient for each view, start and step, of the two classes that an image asks for, and views that are held out."""
+    from cnnexplain_activation_maximization.maxima import STARTS
+    from cnnexplain_activation_maximization.recipes import RECIPES, choose
+    from cnnexplain_activation_maximization.spectral import HELD_OUT
+
+    name, _ = choose(options["regularization"], classifier.preprocess, {}, {})
+    if name not in RECIPES:
+        return float(2 * 2 * options["steps"] * (options["starts"] or STARTS))
+    views = options["views"] or RECIPES[name].views
+    pictures = 2 * (options["starts"] or 1) * options["diversity"]
+    return float(pictures * (2 * options["steps"] * views + HELD_OUT))
+
+
 @hookimpl
 def cnnexplain_analyses() -> list[Analysis]:
     """Offers the activation-maximization analysis."""
@@ -195,12 +211,18 @@ def cnnexplain_analyses() -> list[Analysis]:
             "activation-maximization",
             run,
             None,
-            "Simonyan, Vedaldi, Zisserman 2013 (arXiv:1312.6034); Yosinski et al. 2015 (arXiv:1506.06579)",
+            "Simonyan, Vedaldi, Zisserman 2013 (arXiv:1312.6034); Yosinski et al. 2015 (arXiv:1506.06579); "
+            "Fel et al. 2023 (arXiv:2306.06805)",
             overview,
             "Such a picture is one of many that excite the unit, and the regularization decides which; it need not look "
-            "like anything in the data, and does not show what else excites the unit.",
+            "like anything in the data, and does not show what else excites the unit. Natural images predict better what a "
+            "unit responds to (Borowski et al. 2021).",
             "Each picture was changed step by step until it excited its unit; what recurs in it is what the unit looks for. "
-            "The number under it is the value reached, beside the highest one among real images where a data set is given.",
+            "Under it stands the value reached: for pictures larger than the model's input, the mean over crops that were "
+            "not optimised, and the value of the whole picture. Beside it are the images of a data set that excite the unit "
+            "the most, or what a unit of feature maps sees of them.",
             trial={"steps": 2, "starts": 1},
+            quick={"steps": 80},
+            passes=passes,
         )
     ]

@@ -96,8 +96,9 @@ class Views:
         rows, columns, channels = u.shape[1:]
         count = views.shape[0]
         # A border of nothing around the pictures, to which all places beyond are moved; and a row for each pixel.
-        bordered = ops.pad(u - 0.5, ((0, 0), (1, 1), (1, 1), (0, 0)))
+        bordered = ops.pad(ops.convert_to_tensor(u) - 0.5, ((0, 0), (1, 1), (1, 1), (0, 0)))
         pixels = ops.reshape(ops.transpose(bordered, (1, 2, 0, 3)), ((rows + 2) * (columns + 2), -1))
+        views = ops.convert_to_tensor(views)
         maps = ops.reshape(views[:, :6], (count, 2, 3))
         places = ops.matmul(_places(self.height, self.width), ops.swapaxes(maps[:, :, :2], 1, 2)) + maps[:, None, :, 2] + 1
         # Just less than the last row, so that the one below it is there.
@@ -116,21 +117,18 @@ class Views:
         if self.noise:
             seen = seen + self.noise * self._grain(views, channels)
         seen = ops.reshape(seen + 0.5, (-1, self.height, self.width, channels))
-        black, white = np.array(self.black, np.float32), np.array(self.white, np.float32)
-        return black + (white - black) * (ops.flip(seen, axis=-1) if self.reversed else seen)
+        black, span = np.array(self.black, np.float32), np.subtract(self.white, self.black, dtype=np.float32)
+        return ops.add(ops.multiply(ops.flip(seen, axis=-1) if self.reversed else seen, span), black)
 
     def _grain(self, views: Any, channels: int) -> Any:
         """(V, h, w, C), the same noise moved around for each view, which is as good as another one."""
-        grain = _noise(self.height, self.width, channels, self.seed)
+        grain = ops.convert_to_tensor(_noise(self.height, self.width, channels, self.seed))
         moved = ops.cast(views[:, 6:], "int32")
-        moves = [
-            ops.take(
-                ops.take(grain, (np.arange(self.height, dtype=np.int32) + moved[view, 0]) % self.height, axis=0),
-                (np.arange(self.width, dtype=np.int32) + moved[view, 1]) % self.width,
-                axis=1,
-            )
-            for view in range(views.shape[0])
-        ]
+        rows, columns = (ops.arange(length, dtype="int32") for length in (self.height, self.width))
+        moves = []
+        for view in range(views.shape[0]):
+            down = ops.take(grain, ops.mod(rows + moved[view, 0], self.height), axis=0)
+            moves.append(ops.take(down, ops.mod(columns + moved[view, 1], self.width), axis=1))
         return ops.stack(moves)
 
 

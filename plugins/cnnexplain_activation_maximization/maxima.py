@@ -108,7 +108,9 @@ def maxima(
         arrays["opacity"] = np.stack([one.opacity for one in found if one.opacity is not None])
     for unit, one in enumerate(natural):
         if one.patches:
-            arrays[f"patch/{unit}"] = np.stack([patch.pixels for patch in one.patches])
+            decoded = classifier.preprocess.decode(np.stack([patch.pixels for patch in one.patches]))
+            # Photographs have no more than 256 values, and nine whole ones of each unit are many numbers.
+            arrays[f"patch/{unit}"] = np.round(255 * np.clip(decoded, 0, 1)).astype(np.uint8)
     return Result(arrays, facts, warnings=tuple(_warnings(found, facts)))
 
 

@@ -12,7 +12,7 @@ from cnnexplain.errors import ModelError
 from cnnexplain_activation_maximization.scores import stacked
 
 if TYPE_CHECKING:
-    from cnnexplain.arrays import Floats
+    from cnnexplain.arrays import Floats, Integers
     from cnnexplain.classifier import Classifier
     from cnnexplain.geometry import Field
     from cnnexplain.objectives import Objective
@@ -71,6 +71,7 @@ def strongest(
     found = [Strongest() for _ in objectives]
     seeds = stacked(classifier, objectives)
     fields = [_field(classifier, objective) for objective in objectives]
+    grey = classifier.preprocess.grey
     for number, (_, batch) in enumerate(dataset.batches(), start=1):
         images = np.asarray(batch)
         outputs = classifier.activations(images, list(seeds))
@@ -78,16 +79,19 @@ def strongest(
         for name, weights in seeds.items():
             values += outputs[name].reshape(len(images), -1) @ weights.reshape(len(weights), -1).T
         for unit, (most, seen) in enumerate(zip(found, fields, strict=True)):
-            for place in np.flatnonzero(np.isfinite(values[:, unit])):
-                image, value, name = images[place], float(values[place, unit]), batch.sources[place].name
-                if most.best is None or value > most.best:
-                    most.best, most.image = value, name
-                row = column = 0
-                if seen is not None:
-                    row, column, value = _place(outputs[seen[0]][place], seeds[seen[0]][unit])
-                if most.takes(value):
-                    pixels = image.copy() if seen is None else _cut(image, seen[1], row, column, classifier.preprocess.grey)
-                    most.add(Patch(value, name, pixels))
+            here = np.where(np.isfinite(values[:, unit]), values[:, unit], -np.inf)
+            place = int(here.argmax())
+            if np.isfinite(here[place]) and (most.best is None or here[place] > most.best):
+                most.best, most.image = float(here[place]), batch.sources[place].name
+            rows = columns = np.zeros(len(images), int)
+            if seen is not None:
+                rows, columns, peaks = _places(outputs[seen[0]], seeds[seen[0]][unit])
+                here = np.where(np.isfinite(here), peaks, -np.inf)
+            for place in np.argsort(-here, kind="stable")[:TOP]:
+                if np.isfinite(here[place]) and most.takes(here[place]):
+                    image, name = images[place], batch.sources[place].name
+                    pixels = image.copy() if seen is None else _cut(image, seen[1], rows[place], columns[place], grey)
+                    most.add(Patch(float(here[place]), name, pixels))
         report(number)
     return found
 
@@ -103,17 +107,20 @@ def _field(classifier: Classifier, objective: Objective) -> tuple[str, Field] | 
         return None
 
 
-def _place(output: Floats, seed: Floats) -> tuple[int, int, float]:
-    """Where a unit is the strongest, and how strong: the sum over the channels, each with its weight, at one place.
+def _places(outputs: Floats, seed: Floats) -> tuple[Integers, Integers, Floats]:
+    """Where a unit is the strongest in each image, and how strong: the sum over the channels, each with its weight.
 
     Args:
-        output: (h, w, K), of the layer.
+        outputs: (N, h, w, K), of the layer.
         seed: (h, w, K), the weights; those of a mean are the same everywhere, those of a neuron 0 but at its place.
+
+    Returns:
+        The rows, columns and values, (N,) each.
     """
-    weights = seed.sum(axis=(0, 1))
-    at = np.where((seed != 0).any(axis=-1), output @ weights, -np.inf)
-    row, column = np.unravel_index(at.argmax(), at.shape)
-    return int(row), int(column), float(at[row, column])
+    at = np.where((seed != 0).any(axis=-1), outputs @ seed.sum(axis=(0, 1)), -np.inf).reshape(len(outputs), -1)
+    places = at.argmax(axis=1)
+    rows, columns = np.unravel_index(places, seed.shape[:2])
+    return rows, columns, at[np.arange(len(at)), places]
 
 
 def _cut(image: Floats, seen: Field, row: int, column: int, grey: Floats) -> Floats:

@@ -1,59 +1,117 @@
-"""The drawing of activation maximization: a grid with the image of each unit."""
+"""The drawing of activation maximization: a grid with the pictures of each unit, beside what excites it in a data set."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from matplotlib.patches import Rectangle
 
 from cnnexplain import draw
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from cnnexplain.arrays import Array, Floats
     from cnnexplain.record import Record
 
 SIDE, LARGE, WORDS = 1.45, 2.2, 1.35
 """Inches of a panel's longer side among many and among few, and the width that its words need at least."""
 
-ACROSS, DOWN, UNDER = 0.12, 0.6, 0.3
-"""Inches between panels, between rows of them, and under the last row for its numbers."""
+ACROSS, NEAR, DOWN, UNDER = 0.12, 0.05, 0.45, 0.15
+"""Inches between panels, between a picture and its natural patches, between rows of them, and under the last row."""
 
-FEW, COLUMNS = 3, 5
-"""How many panels have room to be large, and how many go in a row at least where there are more than that."""
+LINE = 0.15
+"""Inches of a line of numbers under a panel."""
+
+FEW, COLUMNS, WIDE_COLUMNS = 3, 5, 3
+"""How many pictures have room to be large, and how many go in a row at least where there are more than that, alone and with
+natural patches beside them."""
+
+PATCHES = 3
+"""How many natural patches lie along each side of their block."""
+
+OPAQUE, CONTRAST = 80, (1, 99)
+"""The percentile of the opacity above which all is as opaque, and those between which a faded picture's contrast lies."""
 
 
 def grid(record: Record) -> Figure:
-    """The images, black and white being the ends of the model's input range, each with its unit and its value."""
+    """The pictures, black and white being the ends of the model's input range, each with its unit and its values."""
     images, facts = record.arrays["optimum"], record.facts
-    count = len(images)
-    columns = min(count, max(COLUMNS, math.ceil(math.sqrt(count))))
-    wide, tall = draw.panel_size(record, LARGE if count <= FEW else SIDE)
+    count, diversity = len(images), record.options["diversity"]
+    patches = any(name.startswith("patch/") for name in record.arrays)
+    columns = min(count, max(WIDE_COLUMNS if patches else COLUMNS, math.ceil(math.sqrt(count))))
+    size = LARGE if count <= FEW or facts["view_value"][0] is not None else SIDE
+    wide, tall = draw.panel_size(record, size)
     wide = max(wide, WORDS)
-    across, down = wide + ACROSS, tall + DOWN
+    lines = [_words(facts, index) for index in range(count)]
+    words = LINE * max(map(len, lines))
+    cell = wide + (NEAR + tall if patches else 0)
+    across, down = cell + ACROSS, tall + DOWN + words
     rows, width = -(-count // columns), columns * across - ACROSS
     figure = draw.sheet(record, width, rows * down - DOWN + UNDER)
     margin = max(draw.CAPTION - width, 0) / 2
     for index, image in enumerate(images):
-        panel = draw.panel(figure, margin + index % columns * across, index // columns * down, wide, tall)
-        draw.picture(panel, record, image)
-        # Without a frame an image with a white ground would have no end.
-        frame = Rectangle((0, 0), 1, 1, transform=panel.transAxes, fill=False, edgecolor="0.6", linewidth=0.6, clip_on=False)
-        panel.add_patch(frame)
-        draw.title(panel, draw.named(record, facts["unit"][index]), tail=record.options["layer"] is not None)
-        draw.below(panel, _words(facts["value"][index], facts["ratio"][index]))
+        left, top = margin + index % columns * across, index // columns * down
+        panel = draw.panel(figure, left, top, wide, tall)
+        if "opacity" in record.arrays:
+            panel.imshow(_faded(record, image, record.arrays["opacity"][index]), interpolation="antialiased")
+        else:
+            draw.picture(panel, record, image)
+        _frame(panel)
+        unit = draw.named(record, facts["unit"][index])
+        number = f" · {index % diversity + 1} of {diversity}" if diversity > 1 else ""
+        draw.title(panel, unit + number, room=cell + draw.GAP, tail=record.options["layer"] is not None)
+        draw.below(panel, "\n".join(lines[index]))
+        natural = record.arrays.get(f"patch/{index // diversity}")
+        if natural is not None:
+            beside = draw.panel(figure, left + wide + NEAR, top, tall, tall)
+            beside.imshow(_block(natural), vmin=0, vmax=255, cmap="gray", interpolation="antialiased")
     draw.heading(figure, _heading(record), _reference(record))
     return figure
 
 
+def _frame(panel: Axes) -> None:
+    # Without a frame an image with a white ground would have no end.
+    frame = Rectangle((0, 0), 1, 1, transform=panel.transAxes, fill=False, edgecolor="0.6", linewidth=0.6, clip_on=False)
+    panel.add_patch(frame)
+
+
+def _faded(record: Record, image: Floats, opacity: Floats) -> Floats:
+    """The picture before white, as opaque as each pixel mattered (Fel et al. 2023)."""
+    u = draw.shown(record, image)
+    low, high = np.percentile(u, CONTRAST)
+    alpha = np.minimum(opacity, np.percentile(opacity, OPAQUE))[..., None]
+    alpha = alpha / draw.top(alpha)
+    clear = np.clip((u - low) / max(high - low, 1e-6), 0, 1)
+    return np.asarray(np.broadcast_to(1 - alpha * (1 - clear), (*u.shape[:2], 3)))
+
+
+def _block(patches: Array) -> Array:
+    """Patches (N, h, w, C) in a square of `PATCHES` rows, white where there are fewer and between them."""
+    height, width = patches.shape[1:3]
+    gap = max(1, round(max(height, width) / 24))
+    block = np.full((PATCHES * (height + gap) - gap, PATCHES * (width + gap) - gap, patches.shape[3]), 255, np.uint8)
+    for index, patch in enumerate(patches):
+        top, left = index // PATCHES * (height + gap), index % PATCHES * (width + gap)
+        block[top : top + height, left : left + width] = patch
+    return block
+
+
 def _heading(record: Record) -> str:
     layer = record.options["layer"]
-    return f"The images that excite {'the classes' if layer is None else layer} the most"
+    words = f"The images that excite {'the classes' if layer is None else layer} the most"
+    return words + (", and natural ones" if any(name.startswith("patch/") for name in record.arrays) else "")
 
 
 def _reference(record: Record) -> str:
-    words = f"regularization {record.options['regularization']}"
+    words = f"regularization {record.facts['regularization']['name']}, {record.facts['steps']} steps"
+    if "opacity" in record.arrays:
+        words += " · faded where it mattered little"
     if "dataset" not in record.provenance:
         return f"{words} · no data set to compare with"
     dataset = record.provenance["dataset"]
@@ -61,8 +119,18 @@ def _reference(record: Record) -> str:
     return f"{words} · best: of {draw.shorten(dataset['name'], 24, tail=True)}, {count:,} image{'s' * (count != 1)}"
 
 
-def _words(value: float | None, ratio: float | None) -> str:
-    if value is None:
-        return "not finite"
-    words = f"{value:.3g}" if ratio is None else f"{value:.3g} = {ratio:.3g} × best"
-    return words.replace("-", "−")
+def _words(facts: Mapping[str, Any], index: int) -> list[str]:
+    """The lines under a picture: its values, the data set's best one, the judge's ranks."""
+    value, view, best = (facts[name][index] for name in ("value", "view_value", "best"))
+    if facts["view_value"][0] is None:
+        ratio = facts["ratio"][index]
+        found = [_number(value) + ("" if ratio is None or value is None else f" = {ratio:.3g} × best")]
+    else:
+        found = [f"{_number(view)} in unseen views · {_number(value)} whole"]
+        found += [] if best is None else [f"best natural {_number(best)}"]
+    rank, crops = facts["judge_rank"][index], facts["judge_best_rank"][index]
+    return found if rank is None else [*found, f"judge: rank {rank:,} whole, {crops:,} with crops"]
+
+
+def _number(value: float | None) -> str:
+    return "not finite" if value is None else f"{value:.3g}".replace("-", "−")

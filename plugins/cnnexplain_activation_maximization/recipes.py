@@ -40,9 +40,9 @@ class Recipe:
     canvas: int = 0
     views: int = 3
     smallest_view: float = 0.25
-    largest_view: float = 0.6
+    largest_view: float = 0.8
     rotate: float = 10.0
-    view_noise: float = 0.05
+    view_noise: float = 0.02
     low_pass: float = 0.0
     rate: float = 1.0
 

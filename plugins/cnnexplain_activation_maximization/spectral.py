@@ -245,7 +245,7 @@ class Ascent:
         opacity: bool,
     ) -> None:
         self.moved = np.zeros(len(objectives), bool)
-        self._steepness = np.zeros(len(objectives))
+        self.steepness = np.zeros(len(objectives))
         self.traces = np.zeros((len(objectives), pictures, canvas.height, canvas.width), np.float32)
         self._recipe, self._canvas, self._preprocess, self._random = recipe, canvas, classifier.preprocess, random
         self._opacity = opacity
@@ -290,8 +290,8 @@ class Ascent:
             pictures = np.stack([np.stack([_picture(self._canvas, each) for each in unit]) for unit in variables])
             self.traces += np.abs(self._traced(pictures, views, *self._weights)[1]).mean(axis=-1)
         steepness = np.sqrt(np.square(gradient.reshape(len(gradient), -1), dtype=np.float64).mean(axis=1))
-        self._steepness = np.where(self._steepness > 0, self._steepness, np.nan_to_num(steepness, posinf=0))
-        scale = np.where(self._steepness > 0, self._steepness, 1).astype(np.float32)
+        self.steepness = np.where(self.steepness > 0, self.steepness, np.nan_to_num(steepness, posinf=0))
+        scale = np.where(self.steepness > 0, self.steepness, 1).astype(np.float32)
         return -values / scale, -gradient / scale.reshape(-1, *[1] * (gradient.ndim - 1))
 
 

@@ -225,7 +225,7 @@ def cnnexplain_analyses() -> list[Analysis]:
             reading="Each picture has nearly the same code in that layer as the image: what both show, the layer keeps; "
             "what the picture has lost or got wrong, the layer can no longer tell. The error says how near the codes are.",
             trial={"iterations": 2, "most": 3},
-            quick={"most": 3, "iterations": 100},
+            quick={"most": 3, "iterations": 120},
             passes=passes,
             finding=finding,
         )

@@ -51,8 +51,8 @@ def descent(
     most, random = jitter(classifier, layer), np.random.default_rng(seed)
     start = random.normal(0, DEVIATION, (1, height, width, channels)).astype(np.float32)
     moves = random.integers(-most, most + 1, (steps + 1, 2))
-    # The value met at the start, before the first step, is of an image moved too.
-    moves[round((1 - STILL) * steps) :] = 0
+    still = round((1 - STILL) * steps)
+    moves[still:] = 0
     given = [
         wanted,
         loss.divisors(loss.norms(wanted)).reshape(-1, *(1,) * (wanted.ndim - 1)),
@@ -69,7 +69,7 @@ def descent(
     return Descent(
         bounded(np.repeat(start, count, axis=0)),
         steps,
-        optimize.adam(lambda number: RATE * (1 if moves[number:].any() else SLOWER)),
+        optimize.adam(lambda number: RATE * (1 if number < still else SLOWER)),
         minimised,
         lambda v: np.asarray(given[-2] + given[-1] * v, np.float32),
         terms,

@@ -104,7 +104,11 @@ def terms(z: Any) -> tuple[Any, Any]:
 def shown(preprocess: Preprocess) -> Callable[..., Any]:
     """(coefficients, …) ↦ the picture in the model's input range, lo + u · (hi − lo)."""
     low, high = preprocess.black, preprocess.white
-    return lambda coefficients, *_: low + ops.sigmoid(unbounded(coefficients, preprocess)) * (high - low)
+
+    def image(coefficients: Any, *_: Any) -> Any:
+        return ops.add(ops.multiply(ops.sigmoid(unbounded(coefficients, preprocess)), high - low), low)
+
+    return image
 
 
 @functools.cache

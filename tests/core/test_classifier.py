@@ -407,7 +407,7 @@ def test_a_batch_too_large_for_the_memory_is_halved_and_none_lost(model, random,
 def _faded(variables):
     """Two images of each 3 numbers: the plain colour, and the colour fading from left to right; the first one's first."""
     plain = keras.ops.broadcast_to(variables[:, None, None], (len(variables), 12, 10, 3))
-    views = keras.ops.stack([plain, plain * FADE], axis=1)
+    views = keras.ops.stack([plain, keras.ops.multiply(plain, FADE)], axis=1)
     return keras.ops.reshape(views, (-1, 12, 10, 3))
 
 

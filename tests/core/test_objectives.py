@@ -5,7 +5,7 @@ import oracles
 import pytest
 
 import cnnexplain as cx
-from cnnexplain import Channel, Logit, Neuron
+from cnnexplain import Channel, Direction, Logit, Neuron
 from cnnexplain.errors import UsageError
 
 pytestmark = pytest.mark.numeric
@@ -49,6 +49,21 @@ def test_a_channel_is_the_mean_of_its_map_and_a_neuron_one_number(lenet, noise):
     assert (seen.max(axis=0) <= [17, 23]).all()
 
 
+def test_a_direction_weighs_the_means_of_a_layers_maps(lenet, noise, random):
+    maps, dense = random.normal(size=30), random.normal(size=500)
+    outputs = lenet.activations(noise, ["conv2", "dense"])
+    objectives = [Direction("conv2", maps), Direction("dense", dense), 2 * Direction("conv2", maps) - Logit(1)]
+    expected = [outputs["conv2"][0].mean(axis=(0, 1)) @ maps, outputs["dense"][1] @ dense]
+    expected.append(2 * outputs["conv2"][2].mean(axis=(0, 1)) @ maps - lenet.logits(noise)[2, 1])
+    np.testing.assert_allclose(lenet.values(noise[:3], objectives), expected, rtol=1e-4, atol=1e-4)
+    assert str(objectives[0]) == "conv2:direction"
+    assert str(Direction("conv2", maps, name="strokes") - Logit(1)) == "strokes − 1"
+    assert Direction("conv2", np.arange(3)) == Direction("conv2", (0.0, 1.0, 2.0))
+    for wrong in ([0, 0], [[1, 2]], [np.nan, 1]):
+        with pytest.raises(UsageError, match="finite numbers, not all 0"):
+            Direction("conv2", wrong)
+
+
 def test_objectives_say_what_they_are():
     assert str(Logit(4) - Logit(9)) == "4 − 9"
     assert (
@@ -70,6 +85,7 @@ def test_objectives_say_what_they_are():
         (Channel("conv2", -1), "no unit -1"),
         (Neuron("conv2", 8, 0, 0), "'conv2' has no unit 8, 0, 0: they go from 0 to 7, 7, 29"),
         (Neuron("dense", 0, 0, 0), r"'dense' \(Dense\) has no feature maps"),
+        (Direction("conv2", [1, 2]), "has 2 numbers, but the layer 'conv2' has 30"),
     ],
 )
 def test_what_the_model_does_not_have_is_refused(lenet, noise, objective, words):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import cnnexplain as cx
-from cnnexplain import registry
+from cnnexplain import pipeline, registry
 from cnnexplain.errors import ModelError, PluginError, UsageError
 
 CLEAR = registry.load.cache_clear
@@ -140,12 +140,36 @@ def test_an_analysis_of_the_model_alone(lenet, installed, tmp_path, noise):
     with pytest.raises(IndexError, match=r"0 images; got index 0; what belongs to none of them is in overview\(\)"):
         record.figure()
     for given, words in (
-        ({"images": noise}, "explains the model alone and takes no images"),
         ({"against": 3}, "needs a target to hold against 3"),
         ({"target": 10}, "no class 10"),
     ):
         with pytest.raises(UsageError, match=words):
             cx.explain("weights", lenet, **given)
+
+
+def test_images_decide_the_classes_of_an_analysis_of_the_model_alone(lenet, installed, noise, monkeypatch):
+    installed("acme-weights", WEIGHTS)
+    order = np.argsort(-lenet.predict(noise), axis=1)
+    record = cx.explain("weights", lenet, noise)
+    wanted = list(dict.fromkeys(str(index) for index in order[:, :2].ravel()))
+    assert record.facts["asked"] == wanted
+    assert (len(record), record.images.shape, record.warnings) == (0, (0, 28, 28, 1), ("Beware.",))
+    first = int(order[0, 0])
+    assert cx.explain("weights", lenet, noise[:1], target=3).facts["asked"] == ["3"]
+    other = (first + 1) % 10
+    assert cx.explain("weights", lenet, noise[:1], against=other).facts["asked"] == [f"{first} − {other}"]
+    with pytest.raises(UsageError, match=f"predicted to be {first}, the class that is held against them"):
+        cx.explain("weights", lenet, noise[:1], against=first)
+    monkeypatch.setattr(pipeline, "PREDICTED", 1)
+    record = cx.explain("weights", lenet, noise)
+    assert record.facts["asked"] == wanted[:1]
+    assert record.warnings[0] == f"The images are of {len(wanted)} different classes, of which the first 1 are explained."
+
+
+def test_an_analysis_that_asks_for_no_classes_takes_no_images_for_them(lenet, installed, noise):
+    installed("acme-plain", WEIGHTS.replace("objectives, dataset", "dataset").replace("in objectives", "in ()"))
+    with pytest.raises(UsageError, match="explains the model alone and takes no images"):
+        cx.explain("weights", lenet, noise)
 
 
 def test_without_images_a_model_that_gives_no_finite_numbers_is_refused(installed, model):
@@ -205,9 +229,11 @@ def test_the_command_of_an_analysis_of_the_model_alone(cli, installed, tmp_path)
     assert "Wrote cnnexplain-out/weights/others.png" in out
     assert json.loads((tmp_path / "cnnexplain-out/weights/result.json").read_text())["facts"]["asked"] == ["4 − 9"]
     assert cli("run", "weights", "photo.png")[0] == 2
-    code, out, _ = cli("run", "weights", "--help")
-    assert "--invert" not in out
-    assert "IMAGES" not in out
+    code, out, _ = cli("run", "weights", "mnist:test/7", "--json")
+    assert code == 0
+    facts = json.loads((tmp_path / "cnnexplain-out/weights/result.json").read_text())["facts"]
+    assert (len(facts["asked"]), facts["asked"][0]) == (2, "9")
+    assert json.loads(out)["images"] == []
 
 
 @pytest.fixture

@@ -72,7 +72,7 @@ def test_the_gradient_is_that_of_finite_differences(random, size, kind):
         magnitude, shape = spectrum.natural_magnitude(height, width, 3), (3, height, half)
         picture = lambda x: spectrum.from_phases(x, magnitude, width)  # noqa: E731
         exact = lambda x: phases_oracle(x, width)  # noqa: E731
-    value = lambda x: keras.ops.sum(spectrum.colours(picture(x)) * weights, axis=(1, 2, 3))  # noqa: E731
+    value = lambda x: keras.ops.sum(keras.ops.multiply(spectrum.colours(picture(x)), weights), axis=(1, 2, 3))  # noqa: E731
     x, along = random.normal(size=(1, *shape)), random.normal(size=(1, *shape))
     _, gradient = backend.current().gradient(value, [shape], [])(x)
 

@@ -505,9 +505,11 @@ def test_a_grid_of_any_number_of_units(clf, count):
     )
     ((name, figure),) = record.overview().items()
     assert name == NAME
-    panels = [axes for axes in figure.axes if axes.images]
+    places = [axes.get_position() for axes in figure.axes]
+    panels = [axes for axes in figure.axes if axes.get_title()]
     assert [axes.get_title() for axes in panels] == record.facts["unit"]
-    places = [axes.get_position() for axes in panels]
+    # Beside each picture are the natural patches.
+    assert len(figure.axes) == 2 * len(panels)
     assert all(place.x0 >= 0 and place.x1 <= 1 and place.y0 > 0 and place.y1 < 1 for place in places)
     np.testing.assert_allclose(panels[0].images[0].get_array(), record.arrays["optimum"][0], atol=1e-6)
 
