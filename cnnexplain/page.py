@@ -48,7 +48,7 @@ SHOWN = 3
 """How many images of a record a notebook shows."""
 
 
-MOST, BESIDE_MAPS, OVERVIEW = 40_000, 20_000, 26_000
+MOST, BESIDE_MAPS, OVERVIEW = 30_000, 14_000, 26_000
 """Bytes that a picture of an image takes in a page, one whose maps the page shows too, and one of an overview. The files
 have all of it."""
 
@@ -90,7 +90,7 @@ def drawn(record: Record) -> Drawn:
 def compacted(record: Record, pictures: Sequence[bytes], overview: Mapping[str, bytes]) -> Drawn:
     """A record and its pictures, which come as PNG."""
     maps = _present(record)
-    most = BESIDE_MAPS if maps else MOST
+    most = BESIDE_MAPS if maps or record.analysis.panels is not None else MOST
     return Drawn(
         record,
         [_compact(picture, most) for picture in pictures],

@@ -18,7 +18,19 @@ if TYPE_CHECKING:
 FORMATS = ("png", "svg", "pdf")
 MIN_DPI, MAX_DPI = 20, 1200
 
-SIZES = ((600, 30), (700, 35), (850, 40), (1000, 40), (1000, 50), (1200, 50), (1200, 60), (1400, 70), (1600, 80))
+SIZES = (
+    (400, 30),
+    (500, 30),
+    (600, 30),
+    (700, 35),
+    (850, 40),
+    (1000, 40),
+    (1000, 50),
+    (1200, 50),
+    (1200, 60),
+    (1400, 70),
+    (1600, 80),
+)
 """Widths in pixels and qualities of WebP, of which the best is taken that makes a picture small enough."""
 
 WEBP = 16383

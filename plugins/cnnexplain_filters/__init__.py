@@ -24,8 +24,8 @@ def run(
     layer: Annotated[
         tuple[str, ...],
         Option(
-            "A convolution to show, in a nested model 'outer/inner', or 'all'. Default: all of up to six; of more the first "
-            "one and the last of each stage."
+            "A convolution to show, in a nested model 'outer/inner', 'first' or 'all'. Default: all of up to six; of more "
+            "the first one and the last of each stage."
         ),
     ] = (),
     kernels: Annotated[
@@ -88,6 +88,7 @@ def cnnexplain_analyses() -> list[Analysis]:
             "A kernel of the first layer responds to patches that are bright where it is red (in colour kernels: that have "
             "the kernel's colours) and dark where it is blue, zero being white (in colour kernels grey). Of deeper layers "
             "the heat map has a row for each kernel and a column for each input channel: dark ones count little.",
+            quick={"layer": ("first",)},
             # The kernels are read, not computed; that of the grey image on which every model is tried.
             passes=lambda *_: 1,
         )

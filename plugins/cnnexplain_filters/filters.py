@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 LAYERS = 6
 """So many convolutions are all shown where none is named."""
 
-ALL = "all"
-"""The word for every convolution."""
+ALL, FIRST = "all", "first"
+"""The words for every convolution, and for the one that sees the image."""
 
 
 def filters(
@@ -71,7 +71,7 @@ def filters(
 
 def _chosen(classifier: Classifier, layers: Sequence[Convolution], names: Sequence[str]) -> list[Convolution]:
     """The convolutions named; where none is, all of a few, else the first and the last one of each stage."""
-    known = {each.layer.name: each for each in layers}
+    known = {FIRST: layers[0], **{each.layer.name: each for each in layers}}
     for name in names:
         if name not in known and name != ALL:
             raise UsageError(
@@ -80,7 +80,7 @@ def _chosen(classifier: Classifier, layers: Sequence[Convolution], names: Sequen
     if ALL in names or (not names and len(layers) <= LAYERS):
         return list(layers)
     if names:
-        return [known[name] for name in dict.fromkeys(names)]
+        return list({known[name].layer.name: known[name] for name in names}.values())
     order = {layer.name: place for place, layer in enumerate(classifier.layers)}
     lasts = [
         max((each for each in layers if order[each.layer.name] <= order[end]), key=lambda each: order[each.layer.name])

@@ -310,7 +310,7 @@ def test_a_picture_is_made_as_good_as_its_bytes_allow(random, most):
         assert picture.format == "WEBP"
         assert picture.height == pytest.approx(picture.width / 6, abs=0.6)
         # There is an end to it.
-        assert (picture.width == 600) == (most == 3_000)
+        assert (picture.width == 400) == (most == 3_000)
         assert len(written) <= most or most == 3_000
     plain = Image.new("RGB", (90, 30), (1, 2, 3))
     with Image.open(io.BytesIO(compact(plain, most))) as picture:

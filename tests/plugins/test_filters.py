@@ -225,6 +225,7 @@ def test_of_a_deep_network_the_first_convolution_and_the_last_of_each_stage_are_
     record = cx.explain("filters", clf)
     assert list(record.facts["shown"]) == ["conv0", "conv2", "conv6", "conv9"]
     assert len(record.facts["layers"]) == 10
+    assert list(cx.explain("filters", clf, layer=("first", "conv0", "conv3")).facts["shown"]) == ["conv0", "conv3"]
     assert list(cx.explain("filters", clf, layer="all").facts["shown"]) == [f"conv{number}" for number in range(10)]
     assert list(cx.explain("filters", clf, layer=["conv5", "conv1"]).facts["shown"]) == ["conv5", "conv1"]
     with pytest.raises(UsageError, match=r"no convolution 'conv12'\. Did you mean 'conv[0-9]'"):
