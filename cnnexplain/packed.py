@@ -8,17 +8,18 @@ from typing import Any
 import numpy as np
 
 from cnnexplain.arrays import Array
+from cnnexplain.resampling import averaged
 from cnnexplain.templates import encoded
 
-FINE, COARSE, PAINT = 16, 10, 8
-"""Bits that a map's range is divided by: 16, 10 for grain, which can't be packed, 8 for what is only seen."""
+FINE, COARSE, PAINT = 16, 8, 8
+"""Bits that a map's range is divided by: 16, 8 for grain, which can't be packed, 8 for what is only seen."""
 
 GRAIN, SMALL = 0.7, 12_000
 """The bytes of a pixel from which on a packed map is grain, and the bytes of a map up to which it doesn't matter."""
 
 
 def packed(values: Array) -> dict[str, Any]:
-    """A map (H, W) rounded to 16 bits of its range, or to 10 where it is grain that would fill a page.
+    """A map (H, W) rounded to 16 bits of its range, or to 8 where it is grain that would fill a page.
 
     Args:
         values: Finite numbers.
@@ -33,8 +34,15 @@ def packed(values: Array) -> dict[str, Any]:
 
 
 def painted(values: Array) -> dict[str, Any]:
-    """A map (H, W), as `packed` gives it, rounded to 8 bits of its range: enough to be seen, and not to be read."""
-    return _packed(values, PAINT)
+    """A map (H, W), as `packed` gives it, rounded to 8 bits of its range: enough to be seen, and not to be read.
+
+    Returns:
+        As `packed`, of the means of blocks of `block` × `block` pixels: 1, or 2 for what would fill a page.
+    """
+    whole = _packed(values, PAINT)
+    if len(whole["data"]) * 3 / 4 <= SMALL / 2:
+        return {**whole, "block": 1}
+    return {**_packed(averaged(values[None], 2)[0], PAINT), "block": 2}
 
 
 def _packed(values: Array, bits: int) -> dict[str, Any]:

@@ -48,7 +48,7 @@ SHOWN = 3
 """How many images of a record a notebook shows."""
 
 
-MOST, BESIDE_MAPS, OVERVIEW = 30_000, 14_000, 26_000
+MOST, BESIDE_MAPS, OVERVIEW = 45_000, 14_000, 26_000
 """Bytes that a picture of an image takes in a page, one whose maps the page shows too, and one of an overview. The files
 have all of it."""
 

@@ -30,6 +30,24 @@
     return Float64Array.from(whole, (number) => map.low + map.step * number);
   }
 
+  // What is only seen, between the middles of the blocks of pixels whose means it holds.
+  async function readable(map, height, width) {
+    const [rows, columns] = [Math.ceil(height / map.block), Math.ceil(width / map.block)];
+    const means = await unpacked(map, rows, columns);
+    if (map.block === 1) return means;
+    const along = (pixel, count) => {
+      const place = Math.min(Math.max((pixel + 0.5) / map.block - 0.5, 0), count - 1);
+      const first = Math.min(Math.floor(place), Math.max(count - 2, 0));
+      return [first, Math.min(first + 1, count - 1), place - first];
+    };
+    return Float64Array.from({ length: height * width }, (_, index) => {
+      const [top, bottom, down] = along(Math.floor(index / width), rows);
+      const [left, right, across] = along(index % width, columns);
+      const row = (at) => means[at * columns + left] * (1 - across) + means[at * columns + right] * across;
+      return row(top) * (1 - down) + row(bottom) * down;
+    });
+  }
+
   function largest(values) {
     let found = 0;
     for (const value of values) found = Math.max(found, Math.abs(value));
@@ -96,7 +114,7 @@
     const smooth = group.querySelector(".smooth");
     const packed = JSON.parse(group.querySelector(".data").textContent);
     const unpacking = await Promise.all(packed.map((data) => unpacked(data, height, width)));
-    const painted = await Promise.all(packed.map((data) => (data.painted ? unpacked(data.painted, height, width) : null)));
+    const painted = await Promise.all(packed.map((data) => (data.painted ? readable(data.painted, height, width) : null)));
     const maps = packed.map((data, index) => {
       const figure = figures[index];
       const numbers = unpacking[index];

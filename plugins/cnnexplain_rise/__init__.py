@@ -121,7 +121,7 @@ def cnnexplain_analyses() -> list[Analysis]:
             "map is noise: compare it with the standard error, and take more masks. Details smaller than a cell are lost.",
             reading="Red pixels raise the probability of the class, or its logit, when they are shown, blue ones lower it, "
             "by as much as the colour bar says, compared with the mean over all masks.",
-            maps={"gain": _unit, "saliency": _unit, "standard_error": _unit},
+            maps={"gain": _unit, "standard_error": _unit},
             trial={"masks": 8},
             passes=passes,
             finding=finding,

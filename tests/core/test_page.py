@@ -102,13 +102,23 @@ def test_a_packed_map_is_within_half_a_step_and_zero_stays_zero(values):
     assert (found[values == 0] == 0).all()
 
 
-def test_a_map_of_grain_takes_10_bits(random):
+def test_a_map_of_grain_takes_8_bits(random):
     values = random.normal(0, 1, (160, 160))
     each = packed.packed(values)
-    assert each["step"] == pytest.approx(np.ptp(values) / (2**10 - 2))
+    assert each["step"] == pytest.approx(np.ptp(values) / (2**8 - 2))
     np.testing.assert_allclose(pages.unpacked(each, 160, 160), values, rtol=0, atol=0.501 * each["step"])
     smooth = np.outer(np.linspace(-1, 1, 160), np.linspace(0, 1, 160) ** 2)
     assert packed.packed(smooth)["step"] == pytest.approx(2 / (2**16 - 2))
+
+
+def test_what_is_only_seen_is_averaged_over_blocks_where_it_would_fill_a_page(random):
+    values = random.normal(0, 1, (161, 160))
+    each = packed.painted(values)
+    assert each["block"] == 2
+    found = pages.unpacked(each, 81, 80)
+    np.testing.assert_allclose(found[3, 4], values[6:8, 8:10].mean(), rtol=0, atol=0.501 * each["step"])
+    np.testing.assert_allclose(found[80, 4], values[160:, 8:10].mean(), rtol=0, atol=0.501 * each["step"])
+    assert packed.painted(np.zeros((160, 160)))["block"] == 1
 
 
 def test_the_colours_are_those_that_are_drawn_with():
