@@ -1,7 +1,7 @@
 """Recipes of activation maximization compared: the same classes and channels of two networks, each judged by the other.
 
-For each network and recipe it writes a contact sheet, NETWORK-RECIPE.webp, the classes in the first row and the channels in
-the second, and a line of a table: how many of the classes the judge has in its first five (over the whole picture, and over
+For each network and recipe it writes a contact sheet, NETWORK-RECIPE.webp, the classes above and the channels below, and
+a line of a table: how many of the classes the judge has in its first five (over the whole picture, and over
 the best of it and nine crops), the median rank, the share of the pictures' energy above 0.25 cycles per pixel (about 2% in
 photographs), the values over held-out views and of the whole picture, and seconds for each unit.
 
@@ -33,8 +33,8 @@ CHANNELS = (3, 11, 17, 29, 38)
 PAIRS = ("efficientnet-lite0/efficientnet-lite2", "efficientnet-lite2/efficientnet-lite0")
 RECIPES = ("robust", "fourier", "spectrum", "maco")
 PIXELS = ("robust", "fourier", "yosinski-1", "yosinski-2", "yosinski-3", "yosinski-4", "none")
-SIDE, GAP = 224, 4
-"""Pixels of a picture on a contact sheet, and between them."""
+SIDE, GAP, ACROSS = 224, 4, 5
+"""Pixels of a picture on a contact sheet and between them, and how many stand in a row."""
 
 
 def main() -> None:
@@ -125,7 +125,8 @@ def fine(picture: np.ndarray[Any, Any]) -> float:
 
 
 def sheet(rows: list[np.ndarray[Any, Any]]) -> Image.Image:
-    """Pictures (N, H, W, 3) from 0 to 1, in rows."""
+    """Pictures (N, H, W, 3) from 0 to 1, in rows of at most `ACROSS`."""
+    rows = [pictures[start : start + ACROSS] for pictures in rows for start in range(0, len(pictures), ACROSS)]
     step = SIDE + GAP
     found = Image.new("RGB", (max(map(len, rows)) * step - GAP, len(rows) * step - GAP), "white")
     for down, pictures in enumerate(rows):

@@ -33,7 +33,7 @@ FEW, COLUMNS, WIDE_COLUMNS = 3, 5, 3
 natural patches beside them."""
 
 PATCHES = 3
-"""How many natural patches lie along each side of their block."""
+"""How many natural patches lie along each side of their block, at most."""
 
 OPAQUE, CONTRAST = 80, (1, 99)
 """The percentile of the opacity above which all is as opaque, and those between which a faded picture's contrast lies."""
@@ -92,12 +92,13 @@ def _faded(record: Record, image: Floats, opacity: Floats) -> Floats:
 
 
 def _block(patches: Array) -> Array:
-    """Patches (N, h, w, C) in a square of `PATCHES` rows, white where there are fewer and between them."""
+    """Patches (N, h, w, C) in a square of up to `PATCHES` rows, white where there are fewer and between them."""
     height, width = patches.shape[1:3]
+    side = min(PATCHES, math.ceil(math.sqrt(len(patches))))
     gap = max(1, round(max(height, width) / 24))
-    block = np.full((PATCHES * (height + gap) - gap, PATCHES * (width + gap) - gap, patches.shape[3]), 255, np.uint8)
+    block = np.full((side * (height + gap) - gap, side * (width + gap) - gap, patches.shape[3]), 255, np.uint8)
     for index, patch in enumerate(patches):
-        top, left = index // PATCHES * (height + gap), index % PATCHES * (width + gap)
+        top, left = index // side * (height + gap), index % side * (width + gap)
         block[top : top + height, left : left + width] = patch
     return block
 
