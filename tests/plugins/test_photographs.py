@@ -251,12 +251,20 @@ def test_the_judge_ranks_the_class_by_its_label(clf, model, tmp_path, random):
     other.save(tmp_path / "judge.keras")
     (tmp_path / "judge.json").write_text('{"labels": ["4", "3", "2", "1", "0"]}')
     record = quick(clf, judge=str(tmp_path / "judge.keras"))
-    for index, u in enumerate(decoded(clf, record)):
+    loaded = cx.load(other)
+
+    def exact(u, place):
         parts = [u, *(u[i : i + 9, j : j + 8] for i in (0, 4, 9) for j in (0, 4, 7))]
-        logits = cx.load(other).logits(np.stack([clf.preprocess.encode(resize(part, 12, 10)) for part in parts]))
-        ranks = 1 + (logits > logits[:, [4 - index]]).sum(axis=1)
-        assert record.facts["judge_rank"][index] == ranks[0]
-        assert record.facts["judge_best_rank"][index] == ranks.min()
+        logits = loaded.logits(np.stack([clf.preprocess.encode(resize(part, 12, 10)) for part in parts]))
+        ranks = 1 + (logits > logits[:, [place]]).sum(axis=1)
+        return ranks[0], ranks.min()
+
+    found = zip(record.facts["judge_rank"], record.facts["judge_best_rank"], strict=True)
+    assert list(found) == [exact(u, 4 - index) for index, u in enumerate(decoded(clf, record))]
+    # In a picture of two halves the crops differ.
+    halves = np.zeros((18, 15, 3), np.float32)
+    halves[:9] = halves[:, :7, 0] = 1
+    assert judge.ranks(loaded, halves, 2) == exact(halves, 2) == (5, 2)
     assert "judge: rank" in "".join(text.get_text() for text in record.overview()[NAME].axes[0].texts)
     with pytest.raises(UsageError, match="has no class '0'"):
         judge.classes(clf, cx.load(other, labels=list("abcde")), [Logit(0)])
