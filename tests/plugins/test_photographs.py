@@ -7,6 +7,7 @@ from cnnexplain_activation_maximization import crops, judge, spectral
 from cnnexplain_activation_maximization.recipes import RECIPES, Recipe, choose
 
 import cnnexplain as cx
+from cnnexplain import backend
 from cnnexplain.errors import UsageError
 from cnnexplain.objectives import Channel, Direction, Logit
 from cnnexplain.preprocess import Preprocess, resize
@@ -171,17 +172,33 @@ def test_how_alike_pictures_are_is_the_oracles(random):
         assert alike == pytest.approx(np.mean(cosines), rel=1e-4)
 
 
-def test_diversity_makes_several_pictures_less_alike(clf):
-    record = quick(clf, target=2, diversity=3, steps=12)
+@pytest.mark.numeric
+def test_pictures_of_a_unit_are_kept_from_being_alike(random):
+    """The slope of a − |a| · c, |a| being a mere factor, by differences of a and c."""
+    maps, weights = random.normal(size=(1, 3, 2, 4, 5, 6)), random.normal(size=(1, 4, 5, 6)) + 1
+    along = random.normal(size=maps.shape)
+
+    def value(x, weights):
+        outputs = {"conv": keras.ops.reshape(x, (6, 4, 5, 6))}
+        views = keras.ops.zeros((1, 2, 8))
+        return spectral.Value(("conv",), "conv")(outputs, x, views, weights)
+
+    def parts(x):
+        alike = spectral.likeness(keras.ops.reshape(np.float64(x), (6, 4, 5, 6)), 3, 2)
+        return (x * weights[:, None, None]).sum() / 6, float(keras.ops.convert_to_numpy(alike)[0])
+
+    values, gradient = backend.current().gradient(value, [maps.shape[1:], weights.shape[1:]], [])(maps, weights)
+    (mean, alike), step = parts(maps), 1e-4
+    assert values[0] == pytest.approx(mean - abs(mean) * alike, rel=1e-4)
+    slopes = (np.array(parts(maps + step * along)) - parts(maps - step * along)) / (2 * step)
+    assert (gradient * along).sum() == pytest.approx(slopes[0] - abs(mean) * slopes[1], rel=1e-3)
+
+
+def test_several_pictures_of_a_unit(clf):
+    record = quick(clf, target=2, diversity=3)
     assert record.arrays["optimum"].shape == (3, 18, 15, 3)
     assert record.facts["unit"] == ["2"] * 3
-
-    def alike(pictures):
-        maps = clf.activations(np.stack([clf.preprocess.encode(resize(u, 12, 10)) for u in pictures]), ["conv"])["conv"]
-        return float(spectral.likeness(maps, len(pictures), 1)[0])
-
-    free = [decoded(clf, quick(clf, target=2, steps=12, seed=seed))[0] for seed in range(3)]
-    assert alike(decoded(clf, record)) < alike(free)
+    assert np.abs(np.diff(record.arrays["optimum"], axis=0)).max() > 0.1
     ((_, figure),) = record.overview().items()
     assert [axes.get_title() for axes in figure.axes][-1] == "2 · 3 of 3"
 
@@ -234,12 +251,20 @@ def test_the_judge_ranks_the_class_by_its_label(clf, model, tmp_path, random):
     other.save(tmp_path / "judge.keras")
     (tmp_path / "judge.json").write_text('{"labels": ["4", "3", "2", "1", "0"]}')
     record = quick(clf, judge=str(tmp_path / "judge.keras"))
-    for index, u in enumerate(decoded(clf, record)):
+    loaded = cx.load(other)
+
+    def exact(u, place):
         parts = [u, *(u[i : i + 9, j : j + 8] for i in (0, 4, 9) for j in (0, 4, 7))]
-        logits = cx.load(other).logits(np.stack([clf.preprocess.encode(resize(part, 12, 10)) for part in parts]))
-        ranks = 1 + (logits > logits[:, [4 - index]]).sum(axis=1)
-        assert record.facts["judge_rank"][index] == ranks[0]
-        assert record.facts["judge_best_rank"][index] == ranks.min()
+        logits = loaded.logits(np.stack([clf.preprocess.encode(resize(part, 12, 10)) for part in parts]))
+        ranks = 1 + (logits > logits[:, [place]]).sum(axis=1)
+        return ranks[0], ranks.min()
+
+    found = zip(record.facts["judge_rank"], record.facts["judge_best_rank"], strict=True)
+    assert list(found) == [exact(u, 4 - index) for index, u in enumerate(decoded(clf, record))]
+    # In a picture of two halves the crops differ.
+    halves = np.zeros((18, 15, 3), np.float32)
+    halves[:9] = halves[:, :7, 0] = 1
+    assert judge.ranks(loaded, halves, 2) == exact(halves, 2) == (5, 2)
     assert "judge: rank" in "".join(text.get_text() for text in record.overview()[NAME].axes[0].texts)
     with pytest.raises(UsageError, match="has no class '0'"):
         judge.classes(clf, cx.load(other, labels=list("abcde")), [Logit(0)])
