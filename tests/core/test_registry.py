@@ -32,7 +32,7 @@ def test_a_third_party_plugin_runs_like_a_built_in_one(install, plugin_code, len
     assert record.facts["mean"] == pytest.approx(noise.mean(axis=(1, 2, 3)).tolist())
     assert record.explained[0].target is None
     assert record.provenance["plugin"] == {"name": "acme-scaling", "distribution": "acme-scaling", "version": "1.5"}
-    assert len(record.save(tmp_path / "out")) == 4 + 3
+    assert len(record.save(tmp_path / "out")) == 4 + 4
     with pytest.raises(UsageError, match="takes no target"):
         cx.explain("scaling", lenet, noise, target=1)
 
