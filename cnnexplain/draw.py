@@ -410,7 +410,7 @@ def _bar(panel: Axes, drawn: ScalarMappable, unit: str, values: Array, limit: fl
     beside = figure.add_axes((place.x1 + 0.07 / inches, place.y0, 0.12 / inches, place.height))
     beyond = float((np.abs(values) > limit).sum() / np.isfinite(values).sum())
     bar = figure.colorbar(drawn, cax=beside, extend="neither" if not beyond else "max" if drawn.norm.vmin == 0 else "both")
-    bar.set_label(f"{unit}\n{percent(beyond)} beyond" if beyond else unit, fontsize=8)
+    bar.set_label(f"{unit}\n{percent(beyond)} clipped" if beyond else unit, fontsize=8)
     bar.ax.tick_params(labelsize=SMALL)
     # Small values as 1.2 with 1e-4 above the bar: longer numbers would push the label into the next panel.
     if isinstance(bar.formatter, ScalarFormatter):

@@ -44,6 +44,9 @@ IMAGES = {"digit": DIGIT, "cat": str(PHOTOS / "cat.jpg"), "espresso": str(PHOTOS
 CLASSES = ["flamingo", "espresso", "giant panda, panda, panda bear, coon bear, Ailuropoda melanoleuca", "daisy"]
 """Of the photographs' model, whose classes activation maximization shows."""
 
+SHEETS = ("strongest-patches-relu2", "templates-conv1", "kernels-conv2", "kernels-stem_conv", "kernels-block3b_project")
+"""The sheets of a whole data set or model that are kept, of analyses that draw several."""
+
 CAT, ESPRESSO = (f"examples/photos/{name}.jpg --model efficientnet-lite0" for name in ("cat", "espresso"))
 
 PICTURES = {
@@ -103,24 +106,27 @@ def _explain(name: str, image: str, explain: Callable[[], cx.Record]) -> None:
 def _figures(record: cx.Record) -> Iterator[tuple[str, Figure]]:
     if len(record):
         yield "", record.figure()
-    for number, (title, figure) in enumerate(record.overview().items()):
-        # Of an analysis of the model alone the first figure is the picture.
-        yield "" if not (len(record) or number) else f"-{title}", figure
+    sheets = record.overview()
+    for title, figure in sheets.items():
+        if title in SHEETS or len(sheets) == 1:
+            yield "" if len(sheets) == 1 else f"-{title}", figure
 
 
 def first() -> None:
-    """A photograph and a digit, each seen by six methods."""
+    """Two photographs and a digit, each seen by five methods."""
     figure = draw_first()
     _save(_drawn(figure, 200), FIRST, quality=88)
     print(f"{FIRST.relative_to(DOCS.parent)}: {FIRST.stat().st_size / 1000:.0f} kB")
 
 
 def draw_first() -> Figure:
-    """The figure: columns are methods, rows the photograph and the digit."""
+    """The figure: columns are methods, rows the photographs and the digit."""
     from matplotlib.figure import Figure
 
+    photos = cx.load("efficientnet-lite0")
     rows = [
-        (cx.load("efficientnet-lite0"), IMAGES["cat"], "block5c_add"),
+        (photos, IMAGES["espresso"], "block5c_add"),
+        (photos, IMAGES["cat"], "block5c_add"),
         (cx.load(), DIGIT, "pool2"),
     ]
     heads = ("input", "Grad-CAM", "occlusion", "integrated gradients", "inversion", "what the class looks like")

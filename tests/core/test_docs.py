@@ -120,6 +120,18 @@ def test_the_keys_of_a_sidecar_are_documented_and_the_example_is_one(folder):
         assert f"`--{name.replace('_', '-')}" in page
 
 
+def test_the_gallery_has_every_analysis_and_every_picture_is_shown(folder):
+    gallery = (folder / "docs" / "gallery.md").read_text()
+    for name, analysis in ANALYSES.items():
+        kinds = ("digit", "cat", "espresso") if "images" in analysis.inputs else ("digits", "photographs")
+        for kind in kinds:
+            assert re.search(rf"\]\(images/{name}-{kind}[\w-]*\.webp\)", gallery), (name, kind)
+    pages = "".join(page.read_text() for page in [folder / "README.md", *(folder / "docs").rglob("*.md")])
+    kept = list((folder / "docs" / "images").iterdir())
+    assert [path.name for path in kept if f"images/{path.name}" not in pages] == []
+    assert sum(path.stat().st_size for path in kept) < 6e6
+
+
 def test_the_pages_show_pictures_that_are_drawn_and_link_to_what_exists(folder):
     for page in [folder / "README.md", *(folder / "docs").rglob("*.md")]:
         for target in re.findall(r"\]\(([^)#]+)", page.read_text()):

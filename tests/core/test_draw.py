@@ -62,7 +62,7 @@ def test_a_map_with_extreme_pixels_is_drawn_to_a_high_percentile_and_the_bar_tel
         (0, 1e6),
     ]
     bars = figure.axes[3:]
-    assert [bar.get_ylabel() for bar in bars] == ["u\n0.5% beyond", "u\n0.5% beyond", "u"]
+    assert [bar.get_ylabel() for bar in bars] == ["u\n0.5% clipped", "u\n0.5% clipped", "u"]
     assert not pictures.overlapping(figure)
     assert [panel.images[0].colorbar.extend for panel in (left, middle, right)] == ["max", "both", "neither"]
     # What stands beside a bar does not reach the next panel.

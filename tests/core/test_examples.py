@@ -28,17 +28,6 @@ def test_every_analysis_has_an_example_that_runs(shell, folder, tmp_path):
         assert f"python examples/{script.name}" in script.read_text()
 
 
-@pytest.mark.slow
-def test_the_readmes_pictures(shell, folder, tmp_path):
-    done = shell(folder / "examples" / "readme_pictures.py", "pictures")
-    assert done.returncode == 0, done.stderr
-    drawn = {path.name for path in (tmp_path / "pictures").iterdir()}
-    assert drawn == {path.name for path in (folder / "docs" / "images").iterdir()}
-    pages = [folder / "README.md", *(folder / "docs" / "analyses").iterdir()]
-    shown = {name for page in pages for name in re.findall(r"images/([\w.-]+\.png)", page.read_text())}
-    assert shown == drawn
-
-
 @pytest.fixture
 def blocks(folder):
     """The README's Python code blocks."""

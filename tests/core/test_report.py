@@ -260,7 +260,7 @@ def test_figures_show_each_image_with_its_own_caption(record):
         np.testing.assert_array_equal(panels[0].images[0].get_array(), record.images[index, ..., 0])
         np.testing.assert_array_equal(panels[1].images[0].get_array(), record.arrays["saliency"][index])
         assert panels[1].images[0].get_clim() == pytest.approx((0, np.percentile(record.arrays["saliency"][index], 99.5)))
-        assert figure.axes[3].get_ylabel() == "logits per unit of input\n0.5% beyond"
+        assert figure.axes[3].get_ylabel() == "logits per unit of input\n0.5% clipped"
     with pytest.raises(IndexError, match="2 images; got index 2"):
         record.figure(2)
 
