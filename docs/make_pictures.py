@@ -1,7 +1,7 @@
-"""Makes the pictures of the documentation: the gallery, the first picture of the README, and those of the tutorial.
+"""Makes the pictures of the documentation: the gallery, the README's first one, the tutorial's, and the tour's outputs.
 
 The gallery has every installed analysis of a digit and of two photographs, with its defaults. Run it in the root of the
-repository, with the extra `photos` installed: python docs/make_pictures.py [gallery] [first] [tutorial]
+repository, with the extras `photos` and `test` installed: python docs/make_pictures.py [gallery] [first] [tutorial] [tour]
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ PICTURES = {
         "intermediate-outputs/mnist-test-42.png",
     ),
     "cat-layers": (
-        f"cnnexplain run intermediate-outputs {CAT} --layer stem_relu --layer block4c_add --scale channel",
+        f"cnnexplain run intermediate-outputs {CAT} --layer block2a_expand_relu --layer block5c_add --layer head_relu",
         "intermediate-outputs/cat.png",
     ),
     "digit-inversion": ("cnnexplain run inversion mnist:test/42", "inversion/mnist-test-42.png"),
@@ -183,6 +183,25 @@ def tutorial() -> None:
                 _save(picture.convert("RGB"), TUTORIAL / f"{name}.webp")
 
 
+def tour() -> None:
+    """Runs the notebook of the examples and keeps what it puts out."""
+    import nbformat
+    from nbclient import NotebookClient
+
+    path = PHOTOS.parent / "tour.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    NotebookClient(notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": PHOTOS.parent}}).execute()
+    for cell in notebook.cells:
+        # When a cell ran says nothing to a reader.
+        cell.metadata.pop("execution", None)
+        if cell.cell_type == "code":
+            # The bars of progress that are gone again.
+            cell.outputs = [
+                output for output in cell.outputs if output.output_type != "display_data" or output.data.get("image/png")
+            ]
+    nbformat.write(notebook, path)
+
+
 def _drawn(figure: Figure, dpi: int = 110) -> Image.Image:
     data = io.BytesIO()
     figure.savefig(data, format="png", dpi=dpi)
@@ -196,7 +215,7 @@ def _save(picture: Image.Image, path: Path, quality: int = 82) -> None:
     picture.resize((width, height), Image.Resampling.LANCZOS).save(path, quality=quality, method=6)
 
 
-PARTS = {"gallery": gallery, "first": first, "tutorial": tutorial}
+PARTS = {"gallery": gallery, "first": first, "tutorial": tutorial, "tour": tour}
 
 if __name__ == "__main__":
     for part in sys.argv[1:] or PARTS:
