@@ -459,7 +459,8 @@ def test_the_streamed_top_nine_equal_a_full_sort(random, monkeypatch):
         largest = activations[..., channel].max(axis=(1, 2))
         order = sorted(range(40), key=lambda image: (-largest[image], image))[:TOP]
         assert found.images[channel].tolist() == order
-        np.testing.assert_array_equal(found.values[channel], largest[order])
+        # Batches of another length may round otherwise.
+        np.testing.assert_allclose(found.values[channel], largest[order], rtol=1e-6)
         for image, row, column in zip(order, found.rows[channel], found.columns[channel], strict=True):
             assert activations[image, row, column, channel] == largest[image]
 
