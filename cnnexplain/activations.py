@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
+import numpy as np
 
 from cnnexplain.twin import IDLE, Call, Linear, Twin, linear_part
 
@@ -69,6 +70,9 @@ def activation(call: Call) -> Activation | None:
         own = (lambda: keras.layers.ReLU(negative_slope=slope, threshold=threshold)) if ceiling is not None else None
         relu = not slope and not threshold
         return Activation("relu", _first, call.function, relu, ceiling if relu else None, own, own)
+    # Numbers that have bounds of their own are not all of one activation.
+    if kind == "Clip" and (np.ndim(layer.x_min) or np.ndim(layer.x_max)):
+        return None
     if kind == "Clip":
         relu = layer.x_min == 0
         own = keras.layers.ReLU if relu else keras.layers.Identity

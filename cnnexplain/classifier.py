@@ -19,7 +19,7 @@ import keras
 import numpy as np
 
 from cnnexplain import backend, rules, twin
-from cnnexplain.activations import KINDS, unclipped
+from cnnexplain.activations import KINDS, activation, unclipped
 from cnnexplain.arrays import Array, Floats, Integers
 from cnnexplain.errors import ModelError, UsageError, suggest
 from cnnexplain.geometry import Field, receptive_field
@@ -53,9 +53,6 @@ CONVOLUTIONS = (
 )
 AFTER = ("BatchNormalization", *KINDS)
 """Layers, and operations such as `keras.ops.relu`, that belong to the convolution before them."""
-
-RELUS, RELU_FUNCTIONS = ("ReLU", "Relu", "Relu6"), (keras.activations.relu, keras.activations.relu6)
-"""Layers and operations that are a ReLU, with or without a ceiling, and the functions that an Activation applies."""
 
 Found = TypeVar("Found")
 
@@ -555,11 +552,11 @@ class Classifier:
         output = self._twin.tensors[self.layer(name).name]
         names = {id(self._twin.tensors[each]): each for each in self._twin.names}
         call = next((call for call in self._twin.calls if call.output is output), None)
-        if call is None:
+        found = None if call is None else activation(call)
+        # A layer with a ReLU behind its own product is none that is given what the ReLU takes.
+        if call is None or found is None or not found.relu or isinstance(found.given, twin.Linear):
             return None
-        alone = isinstance(call.inner, keras.layers.Activation)
-        relu = call.inner.activation in RELU_FUNCTIONS if alone else type(call.inner).__name__ in RELUS
-        return names.get(id(call.sources[0])) if relu else None
+        return names.get(id(call.sources[0]))
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:

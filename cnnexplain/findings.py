@@ -64,6 +64,8 @@ def largest(summed: Array, square: int) -> str:
         square: The side of the squares that they were summed over.
     """
     value = float(summed.flat[np.abs(summed).argmax()])
+    if not value:
+        return "all attributions are 0"
     if square == 1:
         return f"the largest attribution of a pixel, {number(value)}, lies at {peak_place(summed)}"
     where = peak_place(summed, square)
@@ -78,9 +80,16 @@ def concentration(values: Array) -> float:
     return float(held / total) if total else draw.STRONGEST
 
 
-def number(value: float) -> str:
-    """A number with three digits and a minus sign: "−1.23"."""
-    return (f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}").replace("-", "−")
+def number(value: float, digits: int = 3) -> str:
+    """A number with so many digits that count, all of those before the point, and a minus sign: "−1.23"."""
+    # −0.0 is 0.
+    value = value or 0
+    return (f"{value:.0f}" if abs(value) >= 10**digits - 0.5 else f"{value:.{digits}g}").replace("-", "−")
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """A contribution, which has a plus sign too where it is not 0: "+1.2", "0", "−150"."""
+    return ("+" if value > 0 else "") + number(value, digits)
 
 
 def percent(share: float) -> str:

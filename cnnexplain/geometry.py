@@ -5,13 +5,17 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
+import numpy as np
 
 from cnnexplain.activations import KINDS
 from cnnexplain.errors import ModelError
 from cnnexplain.twin import IDLE, Twin
+
+if TYPE_CHECKING:
+    from cnnexplain.arrays import Floats
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,30 @@ class Field:
 
     rows: Axis
     columns: Axis
+
+    def cut(self, image: Floats, row: int, column: int, grey: Floats) -> Floats:
+        """What unit (row, column) sees of an image.
+
+        Args:
+            image: (H, W, C).
+            row: Of the unit.
+            column: Of the unit.
+            grey: (C,), what lies beyond what it sees.
+
+        Returns:
+            (h, w, C), of one size for all units of the layer: that of their fields. Where these are larger than the image
+            it is the image's, and what the unit sees lies where it does in the image.
+        """
+        size, inside, where = [], [], []
+        for axis, unit, length in zip((self.rows, self.columns), (row, column), image.shape[:2], strict=True):
+            pixels = axis.slice(unit, length)
+            first = axis.start + unit * axis.step if axis.size <= length else 0
+            size.append(min(axis.size, length))
+            inside.append(pixels)
+            where.append(slice(pixels.start - first, pixels.stop - first))
+        patch = np.broadcast_to(grey, (*size, image.shape[-1])).astype(np.float32)
+        patch[tuple(where)] = image[tuple(inside)]
+        return patch
 
 
 def receptive_field(twin: Twin, name: str) -> Field:

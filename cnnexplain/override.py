@@ -8,10 +8,8 @@ from typing import Any
 import keras
 
 from cnnexplain import backend
-from cnnexplain.twin import Call, Twin, linear_part
-
-CEILINGS = {keras.activations.relu: None, keras.activations.relu6: 6.0}
-"""The activations that are ReLUs, each with the value above which it is flat."""
+from cnnexplain.activations import activation
+from cnnexplain.twin import Call, Twin
 
 
 def overridden(twin: Twin, names: Sequence[str]) -> Callable[[Any], list[Any]]:
@@ -24,22 +22,15 @@ def overridden(twin: Twin, names: Sequence[str]) -> Callable[[Any], list[Any]]:
 
 
 def _overridden(call: Call) -> Callable[..., Any]:
-    layer, kind = call.inner, type(call.inner).__name__
-    activation: Any = getattr(layer, "activation", None)
-    if kind in ("Relu", "Relu6"):
-        return _passing(call.function, 6.0 if kind == "Relu6" else None)
-    if isinstance(layer, keras.layers.ReLU) and not layer.negative_slope and not layer.threshold:
-        return _passing(call.function, layer.max_value)
-    if isinstance(layer, keras.layers.Activation) and activation in CEILINGS:
-        return _passing(activation, CEILINGS[activation])
-    linear = linear_part(layer) if activation in CEILINGS else None
-    if linear is None:
+    found = activation(call)
+    if found is None or not found.relu:
         return call.function
-    relu = _passing(activation, CEILINGS[activation])
-    return lambda *args, **kwargs: relu(linear(*args, *kwargs.values()))
+    passing = _passing(found.function, found.ceiling)
+    # What a ReLU or layer is given may come by name.
+    return lambda *args, **kwargs: passing(found.given(*args, *kwargs.values()))
 
 
-def _passing(relu: Callable[[Any], Any], ceiling: float | None) -> Callable[..., Any]:
+def _passing(relu: Callable[[Any], Any], ceiling: float | None) -> Callable[[Any], Any]:
     def pull(x: Any, signal: Any) -> Any:
         passes = keras.ops.logical_or(x > 0, signal > 0)
         if ceiling is not None:
@@ -47,6 +38,4 @@ def _passing(relu: Callable[[Any], Any], ceiling: float | None) -> Callable[...,
         # A layer may put out another precision than it is given.
         return keras.ops.cast(keras.ops.where(passes, signal, keras.ops.zeros_like(signal)), x.dtype)
 
-    passing = backend.current().with_pullback(relu, pull)
-    # The one thing that a ReLU is given may come by name.
-    return lambda *args, **kwargs: passing(*args, *kwargs.values())
+    return backend.current().with_pullback(relu, pull)

@@ -270,7 +270,10 @@ def _objectives(
         return objectives
     for target, index in zip(targets, against, strict=True):
         if target == index:
-            raise UsageError(f"The class {classifier.labels[index]} can't be held against itself.")
+            raise UsageError(
+                f"The class {classifier.labels[index]} can't be held against itself. Name another one, or, where that is an "
+                "image's prediction, a target."
+            )
     return [objective - Logit(index) for objective, index in zip(objectives, against, strict=True)]
 
 
@@ -368,7 +371,10 @@ def _predicted(classifier: Classifier, images: Stream, against: Sequence[int] | 
                 found[int(index)] = None
     if against is not None and not found:
         label = classifier.labels[against[0]]
-        raise UsageError(f"All of the images are predicted to be {label}, the class that is held against them.")
+        raise UsageError(
+            f"All of the images are predicted to be {label}, the class that is held against them. Name another one, or a "
+            "target."
+        )
     warning = f"The images are of {len(found)} different classes, of which the first {PREDICTED} are explained."
     return list(found)[:PREDICTED], (warning,) if len(found) > PREDICTED else ()
 

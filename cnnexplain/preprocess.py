@@ -26,6 +26,9 @@ LARGEST = 1000
 CONTRAST = 0.1
 """By how much of the way from black to white a digit must stand out from its ground."""
 
+PHOTOGRAPH = 64
+"""How many rows and columns an input for photographs has at least."""
+
 
 @dataclass(frozen=True)
 class Preprocess:
@@ -89,6 +92,11 @@ class Preprocess:
     def digits(self) -> bool:
         """Whether inputs are light digits on black, prepared as MNIST's are."""
         return self.fit == "digit"
+
+    @property
+    def photographs(self) -> bool:
+        """Whether inputs are large enough for photographs: in colour, with 64 rows and columns or more."""
+        return self.channels == 3 and min(self.height, self.width) >= PHOTOGRAPH
 
     @property
     def black(self) -> Floats:

@@ -172,7 +172,8 @@ def _drawn(folder: Path, record: Record, draw: Callable[[], Made]) -> Made:
         return draw()
     except PluginError as error:
         raise PluginError(
-            f"The result in '{folder}' may be damaged, or of another version of '{record.analysis.name}': {error}"
+            f"The result in '{folder}' may be damaged, or of another version of '{record.analysis.name}', and would have to "
+            f"be computed again: {error}"
         ) from error
 
 

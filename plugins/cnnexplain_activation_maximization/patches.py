@@ -90,7 +90,7 @@ def strongest(
             for place in np.argsort(-here, kind="stable")[:TOP]:
                 if np.isfinite(here[place]) and most.takes(here[place]):
                     image, name = images[place], batch.sources[place].name
-                    pixels = image.copy() if seen is None else _cut(image, seen[1], rows[place], columns[place], grey)
+                    pixels = image.copy() if seen is None else seen[1].cut(image, rows[place], columns[place], grey)
                     most.add(Patch(float(here[place]), name, pixels))
         report(number)
     return found
@@ -121,17 +121,3 @@ def _places(outputs: Floats, seed: Floats) -> tuple[Integers, Integers, Floats]:
     places = at.argmax(axis=1)
     rows, columns = np.unravel_index(places, seed.shape[:2])
     return rows, columns, at[np.arange(len(at)), places]
-
-
-def _cut(image: Floats, seen: Field, row: int, column: int, grey: Floats) -> Floats:
-    """The pixels that a unit sees, as many for each unit of a layer, and at most the image's."""
-    parts, places = [], []
-    for axis, unit, length in ((seen.rows, row, image.shape[0]), (seen.columns, column, image.shape[1])):
-        inside = axis.slice(unit, length)
-        first = 0 if axis.size >= length else inside.start - (axis.start + unit * axis.step)
-        parts.append(inside)
-        places.append(slice(first, first + inside.stop - inside.start))
-    size = min(seen.rows.size, image.shape[0]), min(seen.columns.size, image.shape[1])
-    patch = np.broadcast_to(grey, (*size, image.shape[2])).astype(np.float32)
-    patch[tuple(places)] = image[tuple(parts)]
-    return patch

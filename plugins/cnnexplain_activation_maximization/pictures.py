@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.patches import Rectangle
 
-from cnnexplain import draw
+from cnnexplain import draw, findings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -125,7 +125,7 @@ def _words(facts: Mapping[str, Any], index: int) -> list[str]:
     value, view, best = (facts[name][index] for name in ("value", "view_value", "best"))
     if facts["view_value"][0] is None:
         ratio = facts["ratio"][index]
-        found = [_number(value) + ("" if ratio is None or value is None else f" = {ratio:.3g} × best")]
+        found = [_number(value) + ("" if ratio is None or value is None else f" = {findings.number(ratio)} × best")]
     else:
         found = [f"{_number(view)} in unseen views · {_number(value)} whole"]
         found += [] if best is None else [f"best natural {_number(best)}"]
@@ -134,4 +134,4 @@ def _words(facts: Mapping[str, Any], index: int) -> list[str]:
 
 
 def _number(value: float | None) -> str:
-    return "not finite" if value is None else f"{value:.3g}".replace("-", "−")
+    return "not finite" if value is None else findings.number(value)

@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from cnnexplain.preprocess import Preprocess
     from cnnexplain_activation_maximization.regularization import Regularization
 
-SMALL = 64
-"""Colour inputs with at least as many pixels on their shorter side are those of photographs."""
-
 LARGER = 320 / 224
 """How many times as large as the input a picture is, where nothing else is said."""
 
@@ -69,8 +66,7 @@ def choose(
         UsageError: A part is given that is not one of it, or parts contradict each other.
     """
     if name is None:
-        photographs = preprocess.channels == 3 and min(preprocess.height, preprocess.width) >= SMALL
-        name = "maco" if photographs else "robust"
+        name = "maco" if preprocess.photographs else "robust"
     taken, others = (spectra, pixels) if name in RECIPES else (pixels, spectra)
     for part, value in others.items():
         if value is not None and part not in taken:

@@ -34,7 +34,10 @@ def choose(
         UsageError: The options contradict each other, or there is no such layer or unit.
     """
     if objectives and (layer is not None or units):
-        raise UsageError("--target asks for a class, --layer and --unit for units of a layer: give one or the other.")
+        raise UsageError(
+            "--target and images ask for classes, --layer and --unit for units of a layer: give one or the other. Images to "
+            "look through go in a folder: --dataset FOLDER."
+        )
     if objectives:
         return objectives, ()
     if layer is None:

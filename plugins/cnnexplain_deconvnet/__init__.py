@@ -129,20 +129,19 @@ def overview(record: Record) -> Mapping[str, Figure]:
 
 def finding(record: Record, index: int) -> str:
     """Which feature map of the last layer contributes the most, and where its strongest unit looks."""
-    from cnnexplain import draw
+    from cnnexplain import findings
 
     layer, maps = list(record.facts["strongest"][index].items())[-1]
     best = max(maps, key=lambda fact: fact["contribution"])
-    explained = record.explained[index]
-    what = draw.named(record, explained.objective) if explained.objective else ""
-    if explained.target is not None and not what:
-        what = draw.name(record, explained.target)
-    share = f"{best['contribution']:+.2g} of {record.facts['value'][index]:.3g}".replace("-", "−")
+    target = findings.target(record, index)
+    if not any(fact["contribution"] for fact in maps):
+        return f"In {layer}, none of the feature maps shown contributes to {target}."
+    share = f"{findings.signed(best['contribution'])} of {findings.number(record.facts['value'][index])}"
     where = ""
     if best["middle"] is not None:
         row, column = (round(each) for each in best["middle"])
         where = f"; its strongest unit looks around row {row}, column {column}"
-    return f"In {layer}, feature map {best['map']} contributes the most to {what} ({share}){where}."
+    return f"In {layer}, feature map {best['map']} contributes the most to {target} ({share}){where}."
 
 
 def passes(classifier: Classifier, options: Mapping[str, Any]) -> float:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.patches import Rectangle
 
-from cnnexplain import draw
+from cnnexplain import draw, findings
 from cnnexplain_deconvnet.crops import overlap, paste
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def projections(record: Record, index: int) -> Figure:
             draw.image(beside, record, index)
             draw.title(beside, "input")
             if not place:
-                value = f"{record.facts['value'][index]:.3g}".replace("-", "−")
+                value = findings.number(record.facts["value"][index])
                 draw.below(beside, f"maps: contribution\nto the score {value}")
         lefts = [left + rank * (wide + GAP) for rank in range(len(row.maps))]
         if row.form == "tiles":
@@ -145,7 +145,7 @@ def _tiles(figure: Figure, record: Record, index: int, row: _Row, lefts: Sequenc
             _, here = overlap(fact["corner"], signal.shape, record.images.shape[1:3])
             limit = draw.ceiling(signal[here])
             draw.signals(tile, record, signal[here] / limit, "", bar=False)
-            draw.below(tile, f"± {limit:.3g}" if signal.any() else "no signal")
+            draw.below(tile, f"± {findings.number(limit)}" if signal.any() else "no signal")
 
 
 def _panels(
@@ -174,7 +174,7 @@ def _panels(
             shown = signal[here] if row.form == "part" else paste(signal, fact["corner"], record.images.shape[1:3])
             # Each to its own bound, since those of a row can differ a thousandfold.
             draw.signals(panel, record, shown / limit, f"signal / {SCALE}", bar=rank == len(panels) - 1)
-            draw.below(panel, f"± {limit:.3g}" if signal.any() else "no signal")
+            draw.below(panel, f"± {findings.number(limit)}" if signal.any() else "no signal")
 
 
 def _seen(panel: Axes, record: Record, index: int, field: Sequence[Sequence[int]], rank: int) -> None:
@@ -187,7 +187,7 @@ def _seen(panel: Axes, record: Record, index: int, field: Sequence[Sequence[int]
 
 def _words(fact: Mapping[str, Any]) -> str:
     """A map's number, and what it contributes to what is explained."""
-    return f"map {fact['map']}: {fact['contribution']:+.2g}".replace("-", "−")
+    return f"map {fact['map']}: {findings.signed(fact['contribution'])}"
 
 
 def _place(field: Sequence[Sequence[int]], size: Sequence[int], colour: str) -> Rectangle:
@@ -265,12 +265,12 @@ def _bounds(limits: Sequence[float]) -> str:
     """What the colours of several projections end at."""
     if not limits:
         return "no signal"
-    first, last = f"{min(limits):.3g}", f"{max(limits):.3g}"
+    first, last = findings.number(min(limits)), findings.number(max(limits))
     return f"± {first}" if first == last else f"± {first} to {last}"
 
 
 def _strengths(number: int, values: list[float]) -> str:
     if max(values) <= 0:
         return f"map {number}: never active"
-    words = [f"{values[0]:.2g}", *([f"{values[-1]:.2g}"] if len(values) > 1 else [])]
-    return f"map {number}: {' to '.join(words)}".replace("-", "−")
+    words = [findings.number(value, 2) for value in (values[0], *values[1:][-1:])]
+    return f"map {number}: {' to '.join(words)}"

@@ -209,7 +209,8 @@ def shown_layers(classifier: Classifier, names: Sequence[str]) -> list[Layer]:
     found = classifier.convolutions
     if not found:
         raise ModelError(
-            f"'{classifier.name}' has no convolutional layer, and so no feature maps whose patches can be shown."
+            f"'{classifier.name}' has no convolutional layer, and so no feature maps whose patches can be shown; choose "
+            "another analysis, such as saliency."
         )
     stages = [classifier.layer(name) for name in classifier.stages]
     return stages if is_deep(classifier) and stages else from_all_depths(found, LAYERS)

@@ -37,7 +37,10 @@ def filters(
     for each in classifier.filters:
         layers.setdefault(id(each.inner), []).append(each)
     if not layers:
-        raise ModelError(f"'{classifier.name}' has no convolution over rows and columns, and so no kernels to show.")
+        raise ModelError(
+            f"'{classifier.name}' has no convolution over rows and columns, and so no kernels to show; choose another "
+            "analysis, such as activation-maximization."
+        )
     found = {same[0].layer.name: kernels.kernels(same[0].inner) for same in layers.values()}
     chosen = _chosen(classifier, [same[0] for same in layers.values()], names)
     norms = {name: kernels.norms(kernel) for name, kernel in found.items()}

@@ -118,22 +118,10 @@ class Search:
         for place in np.unique(best[..., 1]):
             image = np.asarray(self.dataset.pick([int(place)]))[0]
             for kernel, rank in np.argwhere(best[..., 1] == place):
-                patch = self._cut(image, field, best[kernel, rank, 2:].astype(int), size)
+                row, column = map(int, best[kernel, rank, 2:])
+                patch = field.cut(image, row, column, self.classifier.preprocess.grey)
                 patches[kernel, rank] = averaged(patch.transpose(2, 0, 1), block).transpose(1, 2, 0)
         return patches
-
-    def _cut(self, image: Floats, field: Field, unit: Array, size: tuple[int, int]) -> Floats:
-        """What a unit, given by row and column, sees of an image; where that doesn't reach, grey."""
-        patch = np.broadcast_to(self.classifier.preprocess.grey, (*size, image.shape[-1])).astype(np.float32)
-        inside, where = [], []
-        for axis, number, length in zip((field.rows, field.columns), unit, image.shape[:2], strict=True):
-            pixels = axis.slice(int(number), length)
-            # A field larger than the image has a patch of the image's own size.
-            first = axis.start + int(number) * axis.step if axis.size <= length else 0
-            inside.append(pixels)
-            where.append(slice(pixels.start - first, pixels.stop - first))
-        patch[where[0], where[1]] = image[inside[0], inside[1]]
-        return patch
 
 
 def strongest(outputs: Floats, places: Array) -> Array:

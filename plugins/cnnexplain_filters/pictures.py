@@ -10,7 +10,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from cnnexplain import draw
+from cnnexplain import draw, findings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,14 +76,14 @@ def _templates(record: Record, name: str) -> Figure:
         panels[1].imshow(_signal(record, kernel[..., shown[place]], limit), interpolation="nearest")
         draw.title(panels[1], f"kernel {shown[place]}")
         draw.picture(panels[2], record, record.arrays[f"patch/{name}"][place, 0])
-        draw.title(panels[2], f"best patch: {_number(best['response'])}")
+        draw.title(panels[2], f"best patch: {findings.number(best['response'], 2)}")
         draw.signed(panels[3], responses[place], "response")
         _frame(panels[3], [best["row"], best["column"]], [max(1, VISIBLE * max(responses.shape[1:]))] * 2)
         draw.title(panels[3], "response at every place")
     draw.heading(
         figure,
         f"{name}: kernels as templates",
-        f"each with the image of {_dataset(record)} that it matches best; kernels to ± {_number(limit)}",
+        f"each with the image of {_dataset(record)} that it matches best; kernels to ± {findings.number(limit, 2)}",
     )
     return figure
 
@@ -152,7 +152,7 @@ def _words(panel: Axes, row: Mapping[str, Any], record: Record, number: int, roo
     name, k = row["name"], record.facts["shown"][row["name"]][number]
     norm = float(np.linalg.norm(record.arrays[f"norm/{name}"][k]))
     repeated = dict(record.facts["duplicates"].get(name, []))
-    words = f"{k}: norm {_number(norm)}"
+    words = f"{k}: norm {findings.number(norm, 2)}"
     if k in record.facts["dead"].get(name, []):
         words = f"{k}: dead"
     elif k in record.facts["never_active"].get(name, []):
@@ -160,8 +160,8 @@ def _words(panel: Axes, row: Mapping[str, Any], record: Record, number: int, roo
     elif k in repeated:
         words = f"{k}: like {repeated[k]}"
     elif "strongest" in record.facts and name in record.facts["strongest"]:
-        words = f"{k}: {_number(record.facts['strongest'][name][number]['patches'][0]['response'])}"
-        words += f", norm {_number(norm)}" if room > TILE else ""
+        words = f"{k}: {findings.number(record.facts['strongest'][name][number]['patches'][0]['response'], 2)}"
+        words += f", norm {findings.number(norm, 2)}" if room > TILE else ""
     panel.set_title(draw.fit(words, room + 0.2, draw.SMALL), fontsize=draw.SMALL, loc="left", y=1, pad=3, parse_math=False)
 
 
@@ -224,7 +224,7 @@ def _counts(row: Mapping[str, Any]) -> str:
 def _shown(record: Record, row: Mapping[str, Any], count: int, limit: float | None) -> str:
     """The second line: which kernels are shown, on what scale, beside which patches."""
     parts = [f"the {count} with the largest norms"] if count < row["kernels"] else []
-    parts += [] if limit is None else [f"weights to ± {_number(limit)}"]
+    parts += [] if limit is None else [f"weights to ± {findings.number(limit, 2)}"]
     if f"patch/{row['name']}" in record.arrays:
         parts.append(f"beside the patches of {_dataset(record)} that they match best")
     return ", ".join(parts)
@@ -232,7 +232,3 @@ def _shown(record: Record, row: Mapping[str, Any], count: int, limit: float | No
 
 def _dataset(record: Record) -> str:
     return draw.shorten(str(record.provenance["dataset"]["name"]), 40, tail=True)
-
-
-def _number(value: float) -> str:
-    return f"{value:.2g}".replace("-", "−")

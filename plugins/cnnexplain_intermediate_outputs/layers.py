@@ -59,8 +59,10 @@ def finding(record: Record, index: int) -> str:
     contributions = record.arrays[f"contribution/{facts['name']}"][index]
     best, count = int(contributions.argmax()), len(contributions)
     some = f"none of the {count} maps" if not facts["dead"] else f"{facts['dead']} of {count} maps"
-    share = f"{contributions[best]:+.2f} of {record.facts['value'][index]:.2f}".replace("-", "−")
+    target, dead = findings.target(record, index), f"{some} {'are' if facts['dead'] > 1 else 'is'} dead"
+    if not contributions.any():
+        return f"At {facts['name']} no map contributes to the score of {target} (activation × gradient); {dead}."
+    share = f"{findings.signed(contributions[best], 3)} of {findings.number(record.facts['value'][index])}"
     return (
-        f"At {facts['name']} map {best} contributes most to the score of {findings.target(record, index)}: {share} "
-        f"(activation × gradient); {some} {'are' if facts['dead'] > 1 else 'is'} dead."
+        f"At {facts['name']} map {best} contributes most to the score of {target}: {share} (activation × gradient); {dead}."
     )

@@ -14,6 +14,7 @@ from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.ticker import MaxNLocator
 
 from cnnexplain import draw as drawing
+from cnnexplain import findings
 from cnnexplain_intermediate_outputs import ALL
 from cnnexplain_intermediate_outputs.layers import maps_of
 
@@ -110,7 +111,7 @@ def draw(record: Record, index: int) -> Figure:
 
 def _input(record: Record, index: int) -> Strip:
     image = record.images[index]
-    title = f"input · {_shape(image.shape)} · {_number(image.min())} to {_number(image.max())}"
+    title = f"input · {_shape(image.shape)} · {findings.number(image.min())} to {findings.number(image.max())}"
     width, height = drawing.panel_size(record, INPUT)
     return Strip(title, width, height, lambda panel: drawing.image(panel, record, index))
 
@@ -122,10 +123,11 @@ def _layer(record: Record, index: int, facts: Mapping[str, Any], tallest: float)
     name = drawing.shorten(facts["name"], NAME, tail=True)
     title = (
         f"{name} ({facts['kind']}) · {_shape(facts['shape'])} · "
-        f"{_number(facts['min'])} to {_number(facts['max'])} · {facts['dead']} of {channels} dead"
+        f"{findings.number(facts['min'])} to {findings.number(facts['max'])} · {facts['dead']} of {channels} dead"
     )
     if facts["contribution"] is not None and facts["unit"] == "activation":
-        title += f" · contributes {_signed(facts['contribution'])} of {_number(record.facts['value'][index])}"
+        score = findings.number(record.facts["value"][index])
+        title += f" · contributes {findings.signed(facts['contribution'])} of {score}"
     if output.ndim == 1 and facts["unit"] == "activation":
         return [_bars(title, output, facts["dead_channels"], facts["unit"], list(map(str, range(output.size))))]
     if output.ndim < 2:
@@ -135,14 +137,14 @@ def _layer(record: Record, index: int, facts: Mapping[str, Any], tallest: float)
     if record.options["maps"] == ALL:
         return [grid(title, range(channels), EVERY if len(record.options["layer"]) == 1 else TALLEST)]
     contributions = record.arrays.get(f"contribution/{facts['name']}")
-    words = [str(k) if contributions is None else f"{k}: {_signed(contributions[index, k])}" for k in facts["shown"]]
+    words = [str(k) if contributions is None else f"{k}: {findings.signed(contributions[index, k])}" for k in facts["shown"]]
     large = grid(title, facts["shown"], tallest, words=words)
     others = sorted({*range(channels)} - {*facts["shown"]})
     if not others:
         return [large]
     rest = f"the other {len(others)} maps of {name}, in the order of channels"
     if contributions is not None:
-        rest += f" · contribute {_signed(contributions[index, others].sum())}"
+        rest += f" · contribute {findings.signed(contributions[index, others].sum())}"
     return [large, grid(rest, others, OTHERS)]
 
 
@@ -275,7 +277,7 @@ def _bars(title: str, values: Floats, dead: list[int], unit: str, names: list[st
         panel.spines["left"].set_color(drawing.QUIET)
         panel.set_ylabel(unit, fontsize=8)
         panel.yaxis.set_major_locator(MaxNLocator(2, steps=[1, 2, 5, 10]))
-        panel.yaxis.set_major_formatter(lambda value, _: _number(value))
+        panel.yaxis.set_major_formatter(lambda value, _: findings.number(value))
         panel.xaxis.set_major_locator(MaxNLocator(TICKS, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
         panel.xaxis.set_major_formatter(lambda place, _: names[int(place)] if 0 <= place < count else "")
         panel.tick_params(axis="x", length=0, pad=8, labelsize=TICK)
@@ -300,10 +302,10 @@ def _ranking(title: str, values: Floats, unit: str, names: list[str]) -> Strip:
         panel.spines["bottom"].set_color(drawing.QUIET)
         panel.set_xlabel(unit, fontsize=8)
         panel.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
-        panel.xaxis.set_major_formatter(lambda value, _: _number(value))
+        panel.xaxis.set_major_formatter(lambda value, _: findings.number(value))
         panel.tick_params(axis="x", length=2, labelsize=TICK)
         for place, index in zip(places, order, strict=True):
-            value = drawing.percent(float(values[index])) if unit == "probability" else _number(values[index])
+            value = drawing.percent(float(values[index])) if unit == "probability" else findings.number(values[index])
             panel.annotate(
                 drawing.fit(f"{value}  {names[index]}", NAMES, 8),
                 (1, place),
@@ -336,11 +338,3 @@ def _range(values: Array, unit: str) -> tuple[float, float]:
 
 def _shape(shape: tuple[int, ...] | list[int]) -> str:
     return "×".join(map(str, shape)) or "1"
-
-
-def _number(value: float) -> str:
-    return f"{value:.3g}".replace("-", "−")
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.2g}".replace("-", "−") if value else "0"

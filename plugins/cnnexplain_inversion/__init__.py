@@ -178,7 +178,7 @@ def draw(record: Record, index: int) -> Figure:
 def _short(error: float) -> str:
     """An error for people: three decimals, none from 10 on, and a power of ten where three would be zeros."""
     if 0 < error < 0.0005:
-        return f"{error:.0e}"
+        return f"{error:.0e}".replace("-", "−")
     return f"{error:.3f}" if error < 10 else f"{error:.0f}"
 
 

@@ -31,9 +31,6 @@ PAPER_RATE, MOMENTUM, ADAM_RATE = 0.004, 0.9, 0.84
 LAYERS = 12
 """How many layers are inverted when none is named, where they are no more; of a deeper network those in which stages end."""
 
-PHOTOGRAPH = 64
-"""From how many rows and columns on a colour input is taken for that of photographs."""
-
 PROBES = 8
 """How many images of noise tell whether two layers put out the same numbers."""
 
@@ -124,8 +121,7 @@ WAYS: dict[str, Any] = {"spectrum": spectral, "pixels-2016": jittered}
 
 def default(classifier: Classifier) -> str:
     """The parametrization that is taken where none is named: the spectrum for photographs, else the pixels."""
-    height, width, channels = classifier.preprocess.shape
-    return "spectrum" if channels == 3 and min(height, width) >= PHOTOGRAPH else "pixels"
+    return "spectrum" if classifier.preprocess.photographs else "pixels"
 
 
 def steps(parametrization: str, optimizer: str) -> int:

@@ -102,11 +102,14 @@ def finding(record: Record, index: int) -> str:
     (row, column), side = facts["largest_drop_square"], facts["patch"]
     drop, logit = facts["largest_drop"], facts["unoccluded_logit"]
     middle = findings.side(row + side / 2 - 0.5, column + side / 2 - 0.5, record.images.shape[1:3])
+    target, before, after = findings.target(record, index), findings.number(logit), findings.number(logit - drop)
     effect = "lowers the score of {} the most" if drop > 0 else "raises the score of {} the least, as all of them do"
     words = (
-        f"Hiding the square at row {row}, column {column} ({side}×{side} pixels, {middle}) "
-        f"{effect.format(findings.target(record, index))}: {findings.number(logit)} → {findings.number(logit - drop)}"
+        f"Hiding the square at row {row}, column {column} ({side}×{side} pixels, {middle}) {effect.format(target)}: "
+        f"{before} → {after}"
     )
+    if drop == 0:
+        words = f"Nowhere does hiding a square of {side}×{side} pixels lower the score of {target}, {before}"
     if "agreement" in facts:
         agreement = facts["agreement"]
         compared = "can't be compared" if agreement is None else f"has a rank correlation of {findings.number(agreement)}"

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from cnnexplain.classifier import Classifier
 
 
-PHOTOGRAPH = 64
-"""Images in colour with a shorter side of so many pixels are taken for photographs."""
-
 QUIET = 0.1
 """The share of the positions where the second square changes the score the least: there is little to hide."""
 
@@ -109,8 +106,7 @@ def second_fill(classifier: Classifier, fill: str, compare: str | None) -> str |
     """What a second square shows: as asked for, or a blur (or grey, if that is the first) on photographs; None for none."""
     if compare is not None:
         return None if compare == "none" else compare
-    height, width, channels = classifier.preprocess.shape
-    if channels == 1 or min(height, width) < PHOTOGRAPH:
+    if not classifier.preprocess.photographs:
         return None
     return "grey" if fill == "blur" else "blur"
 

@@ -94,6 +94,8 @@ def finding(record: Record, index: int) -> str:
 
     facts = {name: fact[index] for name, fact in record.facts.items()}
     of, target, mean = record.options["of"], findings.target(record, index), facts[f"masked_{record.options['of']}"]
+    if not record.arrays["gain"][index].any():
+        return f"The {of} of {target} is {findings.number(mean)} under every mask: the map is zero everywhere."
     if facts["relative_error"] > NOISE:
         return (
             f"Under {record.options['masks']} masks the {of} of {target} is {findings.number(mean)} on average; the map is "

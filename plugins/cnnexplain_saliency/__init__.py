@@ -73,6 +73,8 @@ def finding(record: Record, index: int) -> str:
     from cnnexplain import findings
 
     smooth = overlay(record, index)
+    if not smooth.any():
+        return f"No pixel changes the score of {findings.target(record, index)}: the map is zero everywhere."
     return (
         f"The score of {findings.target(record, index)} is most sensitive at {findings.peak_place(smooth)}; the strongest "
         f"tenth of the pixels holds {findings.percent(findings.concentration(record.arrays['saliency'][index]))} of the map."

@@ -84,7 +84,10 @@ def finding(record: Record, index: int) -> str:
     """Where the map is the strongest, and how sure it is."""
     from cnnexplain import findings
 
-    place, copies = findings.peak_place(overlay(record, index)), record.facts["samples"][index]
+    smooth, copies = overlay(record, index), record.facts["samples"][index]
+    if not smooth.any():
+        return f"Under noise no pixel changes the score of {findings.target(record, index)}: the map is zero everywhere."
+    place = findings.peak_place(smooth)
     return (
         f"Under noise the score of {findings.target(record, index)} is most sensitive at {place}; after {copies} copies the "
         f"map has a relative error of {findings.percent(record.facts['relative_error'][index])}."

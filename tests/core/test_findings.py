@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 
@@ -48,10 +49,18 @@ def test_the_share_of_the_strongest_tenth():
 
 
 @pytest.mark.parametrize(
-    ("value", "words"), [(-1.2345, "−1.23"), (0.5, "0.5"), (-12345.6, "−12346"), (1.5e-7, "1.5e−07"), (0, "0")]
+    ("value", "words"),
+    [(-1.2345, "−1.23"), (0.5, "0.5"), (-12345.6, "−12346"), (1.5e-7, "1.5e−07"), (0, "0"), (999.7, "1000")],
 )
 def test_numbers_have_three_digits_and_a_minus_sign(value, words):
     assert findings.number(value) == words
+
+
+@pytest.mark.parametrize(
+    ("value", "words"), [(0.0123, "+0.012"), (-0.5, "−0.5"), (123.4, "+123"), (-99.7, "−100"), (0, "0"), (-0.0, "0")]
+)
+def test_contributions_have_two_digits_and_a_sign(value, words):
+    assert findings.signed(value) == words
 
 
 @pytest.mark.parametrize(
@@ -80,3 +89,42 @@ def test_what_is_explained_is_called_as_in_pictures(lenet):
     assert findings.target(plain, 0) == "'9'"
     nothing = replace(plain, explained=(replace(plain.explained[0], target=None),))
     assert findings.target(nothing, 0) == "'4'"
+
+
+ZERO = {
+    "saliency": ({}, "No pixel changes the score of '0': the map is zero everywhere."),
+    "smoothgrad": ({"samples": 2}, "Under noise no pixel changes the score of '0': the map is zero everywhere."),
+    "gradient-x-input": (
+        {},
+        "The attributions for '0' add up to 0 logits where the score differs from the baseline's by 0; all attributions "
+        "are 0.",
+    ),
+    "integrated-gradients": (
+        {"steps": 2},
+        "From the baseline to the image the score of '0' goes from 0 to 0; all attributions are 0.",
+    ),
+    "occlusion": ({"compare": "none"}, "Nowhere does hiding a square of 2×2 pixels lower the score of '0', 0."),
+    "rise": ({"masks": 4}, "The probability of '0' is 0.5 under every mask: the map is zero everywhere."),
+    "deconvnet": ({}, "In conv, none of the feature maps shown contributes to '0'."),
+    "intermediate-outputs": (
+        {},
+        "At conv no map contributes to the score of '0' (activation × gradient); none of the 2 maps is dead.",
+    ),
+}
+
+
+@pytest.mark.parametrize("analysis", ZERO)
+def test_a_map_of_zeros_has_no_peak(analysis, random):
+    """The first place of a map without any peak says nothing."""
+    network = keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            keras.layers.Conv2D(2, 3, name="conv"),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(2, kernel_initializer="zeros", name="scores"),
+        ]
+    )
+    options, words = ZERO[analysis]
+    images = random.uniform(0, 1, (1, 8, 8, 1)).astype(np.float32)
+    record = cx.explain(analysis, cx.load(network, logits=True), images, **options)
+    assert record.finding() == words

@@ -132,4 +132,8 @@ def test_the_command_line_asks_why_the_one_and_not_the_other(cli, tmp_path):
     assert code == 0
     assert "4 − 9" in out
     code, _, err = cli("run", "saliency", "--target", "4", "--against", "4")
-    assert (code, err.splitlines()[-1]) == (2, "Error: The class 4 can't be held against itself.")
+    assert (code, err.splitlines()[-1]) == (
+        2,
+        "Error: The class 4 can't be held against itself. Name another one, or, where that is an image's prediction, a "
+        "target.",
+    )

@@ -158,7 +158,7 @@ def test_images_decide_the_classes_of_an_analysis_of_the_model_alone(lenet, inst
     assert cx.explain("weights", lenet, noise[:1], target=3).facts["asked"] == ["3"]
     other = (first + 1) % 10
     assert cx.explain("weights", lenet, noise[:1], against=other).facts["asked"] == [f"{first} − {other}"]
-    with pytest.raises(UsageError, match=f"predicted to be {first}, the class that is held against them"):
+    with pytest.raises(UsageError, match=f"predicted to be {first}, the class that is held against them. Name another"):
         cx.explain("weights", lenet, noise[:1], against=first)
     monkeypatch.setattr(pipeline, "PREDICTED", 1)
     record = cx.explain("weights", lenet, noise)

@@ -190,3 +190,11 @@ def test_what_is_no_preprocessing_is_refused(fields, words):
 
 def test_one_number_stands_for_all_channels_and_arrays_for_tuples():
     assert Preprocess(4, 4, mean=0.5, std=np.float32([1, 2, 4])) == Preprocess(4, 4, mean=(0.5,), std=(1.0, 2.0, 4.0))
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "colour", "photographs"),
+    [(64, 64, "rgb", True), (64, 90, "bgr", True), (63, 90, "rgb", False), (90, 63, "rgb", False), (90, 90, "grey", False)],
+)
+def test_inputs_for_photographs_are_in_colour_and_not_small(height, width, colour, photographs):
+    assert Preprocess(height, width, colour).photographs == photographs

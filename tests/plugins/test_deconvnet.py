@@ -249,6 +249,18 @@ def test_what_is_clipped_is_as_it_was_for_all_else(random):
     assert (found["low"][1] > 6.5).any()
 
 
+def test_numbers_clipped_by_bounds_of_their_own_are_of_no_known_activation(random):
+    inputs = keras.Input((4, 4, 3))
+    clipped = keras.ops.clip(keras.layers.Conv2D(3, 1, name="conv")(inputs), np.zeros(3, np.float32), 1.0)
+    top = keras.layers.Conv2D(2, 1, name="top")(clipped)
+    clf = cx.load(keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(top))))
+    images = random.uniform(0, 1, (1, 4, 4, 3)).astype(np.float32)
+    with pytest.raises(ModelError, match=r"\(Clip\) is neither an activation that works number by number"):
+        cx.explain("deconvnet", clf, images, layer="top", rule="guided")
+    record = cx.explain("deconvnet", clf, images, layer="top", rule="gradient")
+    assert record.arrays["projection/top/gradient"].any()
+
+
 def silu(x):
     return x / (1 + np.exp(-x))
 
@@ -671,7 +683,7 @@ def test_wrong_requests_are_refused(lenet, options, words):
 
 def test_a_model_without_convolutions_is_refused(random):
     model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
-    with pytest.raises(ModelError, match="has no convolutional layer, and so no feature maps"):
+    with pytest.raises(ModelError, match=r"has no convolutional layer, and so no feature maps.* choose another analysis"):
         cx.explain("deconvnet", cx.load(model), np.zeros((1, 4, 4), np.uint8))
 
 

@@ -577,6 +577,38 @@ def test_where_a_relu_is_dead_the_spectrum_has_a_gradient_all_the_same(photograp
     assert [photographs.before_relu(name) for name in ("relu", "conv", "input", "logits")] == ["conv", None, None, None]
 
 
+@pytest.mark.parametrize(
+    ("activation", "is_relu"),
+    [
+        (keras.layers.ReLU(6.0), True),
+        (keras.layers.Activation("relu6"), True),
+        (keras.ops.relu, True),
+        (lambda x: keras.ops.clip(x, 0, 6), True),
+        (keras.layers.ReLU(negative_slope=0.2), False),
+        (keras.layers.ReLU(threshold=1.0), False),
+        (keras.layers.Activation("tanh"), False),
+        (keras.layers.Conv2D(2, 1, activation="relu"), False),
+    ],
+)
+def test_only_a_relu_by_itself_is_given_the_output_of_the_layer_before(activation, is_relu):
+    inputs = keras.Input((5, 4, 3))
+    x = activation(keras.layers.Conv2D(2, 1, name="conv")(inputs))
+    model = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(x)))
+    clf = cx.load(model)
+    last = [layer.name for layer in clf.layers if layer.maps][-1]
+    assert clf.before_relu(last) == ("conv" if is_relu else None)
+
+
+def test_an_error_for_people_is_short_and_has_a_minus_sign():
+    assert [cnnexplain_inversion._short(error) for error in (0, 3e-5, 0.0123, 9.9994, 12.3)] == [
+        "0.000",
+        "3e−05",
+        "0.012",
+        "9.999",
+        "12",
+    ]
+
+
 def test_the_learning_rate_of_the_spectrum_rises_and_falls():
     rates = np.array([spectral.rate(number, 100, 0.3) for number in range(101)])
     np.testing.assert_allclose(rates[:10], 0.03 * np.arange(1, 11))

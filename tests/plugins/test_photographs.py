@@ -241,6 +241,12 @@ def test_relus_are_overridden_where_a_unit_has_no_gradient():
     assert next(warning for warning in record.warnings if "excites" in warning).startswith("No noise excites relu:1:")
 
 
+def test_diversity_asks_for_feature_maps():
+    model = keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Conv2D(3, 16), keras.layers.Flatten()])
+    with pytest.raises(UsageError, match="no convolution that puts out more than a single place"):
+        quick(cx.load(model, logits=True), target=0, diversity=2)
+
+
 def first_logit(outputs, _):
     return outputs["logits"][:, 0]
 
