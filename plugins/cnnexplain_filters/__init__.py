@@ -39,9 +39,9 @@ def run(
     they act: of a separable convolution the product of its two, of a transposed one from input to output channels, and of a
     depthwise or grouped one over the input channels that the kernel sees.
 
-    A kernel is dead where its norm is 0 (up to a millionth of the layer's largest), or, with a data set, where what comes
-    of it after batch normalization and activation is 0 everywhere for all images. It is a duplicate where an earlier one of
-    the layer sees the same channels with a cosine similarity above 0.99.
+    A kernel is dead where its norm is 0 (up to a millionth of the layer's largest). With a data set, it is never active
+    where what comes of it after batch normalization and activation is 0 everywhere for all images. It is a duplicate where
+    an earlier one of the layer sees the same channels with a cosine similarity above 0.99.
 
     Returns:
         For each layer shown the arrays `kernel/NAME` (h, w, I, O) of O kernels over I input channels, raw, and `norm/NAME`

@@ -127,7 +127,7 @@ def _layer(record: Record, index: int, facts: Mapping[str, Any], tallest: float)
     )
     if facts["contribution"] is not None and facts["unit"] == "activation":
         score = findings.number(record.facts["value"][index])
-        title += f" · contributes {findings.signed(facts['contribution'])} of {score}"
+        title += f" · contributes {findings.signed(facts['contribution'], 3)} of {score}"
     if output.ndim == 1 and facts["unit"] == "activation":
         return [_bars(title, output, facts["dead_channels"], facts["unit"], list(map(str, range(output.size))))]
     if output.ndim < 2:
