@@ -99,6 +99,7 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters |= {
         "percent": draw.percent,
+        "source": draw.source,
         "share": _share,
         "number": _number,
         "shape": _shape,

@@ -4,7 +4,7 @@
   const tiles = [...list.querySelectorAll(".tile")].map((element, given) => ({
     element,
     given,
-    name: element.querySelector(".name").textContent,
+    name: element.querySelector(".name").title,
     class: element.querySelector("strong").textContent,
     probability: Number(element.dataset.probability),
   }));

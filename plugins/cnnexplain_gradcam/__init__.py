@@ -36,7 +36,7 @@ def run(
         ),
     ] = None,
 ) -> Result:
-    """Where in the image the network finds what speaks for the class, as far as a layer's feature maps tell places.
+    """Which image regions support the class, at the resolution of a convolutional layer.
 
     With A the layer's feature maps and S_c the logit of the class, the map is ReLU(Σ_k w_k A_k). Grad-CAM (Selvaraju et al.
     2017) takes for w_k the mean of ∂S_c/∂A_k over its places; Grad-CAM++ (Chattopadhyay et al. 2018) the sum of its positive

@@ -35,7 +35,7 @@ def run(
     keep: Annotated[float, Option("The probability that a cell is shown.", min=0.01, max=0.99)] = 0.5,
     seed: Annotated[int, Option("Of the masks, which are the same for every image.", min=0)] = 0,
 ) -> Result:
-    """How probable the class is when a pixel is shown and random other parts of the image are not.
+    """Class probability when a pixel is visible and random other regions are masked.
 
     Petsiuk et al. 2018, section 3: S(λ) = 1/(E[M] n) Σ f(x ⊙ M_i) M_i(λ) over n random masks M_i from 0 to 1, where f is the
     probability of the class, or its logit where that is asked for, and x ⊙ M goes from black at 0 to the image at 1. Only

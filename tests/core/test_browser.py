@@ -501,7 +501,7 @@ def sheet(tmp_path_factory):
 
 
 def order(browser):
-    return [NAMES.index(each.text) for each in find(browser, ".tile .name") if each.is_displayed()]
+    return [NAMES.index(each.get_attribute("title")) for each in find(browser, ".tile .name") if each.is_displayed()]
 
 
 def choose(browser, selector, words):
