@@ -18,7 +18,7 @@ from rich.text import Text
 
 from cnnexplain import __version__, completion, config, datasets, files, kit, models, sidecar, startup, terminal
 from cnnexplain.backend import BACKENDS, module
-from cnnexplain.errors import CnnExplainError, InterruptionError, UsageError
+from cnnexplain.errors import CnnExplainError, InterruptionError, UsageError, interrupted
 from cnnexplain.redrawing import redraw_command
 
 if TYPE_CHECKING:
@@ -63,7 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         terminal.complain(str(error))
         return error.exit_code
     except CnnExplainError as error:
-        return _fail(str(error), error.exit_code)
+        if not interrupted(error):
+            return _fail(str(error), error.exit_code)
+        code = INTERRUPTED
     except typer.TyperException as error:
         # With no arguments at all the help has been printed, and there is nothing to add.
         if not error.format_message():
@@ -71,6 +73,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         startup.warn_of_problems()
         return _fail(_words(error), error.exit_code)
     except KeyboardInterrupt:
+        code = INTERRUPTED
+    except Exception as error:
+        if not interrupted(error):
+            raise
         code = INTERRUPTED
     if code == INTERRUPTED:
         terminal.complain("Interrupted: nothing more was written.")

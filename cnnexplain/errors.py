@@ -51,6 +51,15 @@ def failure(error: Exception, function: Callable[..., Any]) -> str:
     return f"{type(error).__name__}: {error}{place}"
 
 
+def interrupted(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is what led to an error: Python wraps it, for one, where it comes while a class is made."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 def suggest(word: str, known: Iterable[str]) -> str:
     """A " Did you mean 'saliency'?" to append to a message; empty where no known word is close."""
     close = difflib.get_close_matches(word.lower(), {name.lower(): None for name in known}, n=1)

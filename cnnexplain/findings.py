@@ -1,10 +1,14 @@
 """Words for what an analysis found: places, shares and numbers, as `Analysis.finding` puts them into a sentence.
 
-from cnnexplain import findings
+A plugin's function reads arrays and facts, and puts the words together:
 
-def finding(record, index):
-    values = record.arrays["heat"][index]
-    return f"The map of {findings.target(record, index)} is strongest at {findings.peak_place(values)}."
+    ```python
+    from cnnexplain import findings
+
+    def finding(record, index):
+        values = record.arrays["heat"][index]
+        return f"The map of {findings.target(record, index)} is strongest at {findings.peak_place(values)}."
+    ```
 """
 
 from __future__ import annotations

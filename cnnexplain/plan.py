@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cnnexplain.errors import interrupted
 from cnnexplain.options import validate
 
 if TYPE_CHECKING:
@@ -69,7 +70,9 @@ def _passes(analysis: Analysis, classifier: Classifier, options: Mapping[str, An
     try:
         passes = float(analysis.passes(classifier, validate(analysis.options, options)))
     # A plugin is anyone's code. That its passes aren't known is no reason not to run it; `check-plugin` tells its author.
-    except Exception:  # noqa: BLE001
+    except Exception as error:
+        if interrupted(error):
+            raise KeyboardInterrupt from error
         return None
     return passes if math.isfinite(passes) else None
 

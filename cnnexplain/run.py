@@ -17,7 +17,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from cnnexplain import completion, datasets, startup, terminal
-from cnnexplain.errors import CnnExplainError, InterruptionError
+from cnnexplain.errors import CnnExplainError, InterruptionError, interrupted
 from cnnexplain.options import Parameter, validate
 from cnnexplain.pictures import FORMATS, Pictures
 from cnnexplain.plugin import ALL
@@ -468,7 +468,9 @@ def explain_several(
             _write(step.analysis, request, given, step.options, shown, several.outcomes[name], keep, advance)
             several.done.append(name)
         # Whatever one of them does, the others run.
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
+            if interrupted(error):
+                raise KeyboardInterrupt from error
             known = isinstance(error, CnnExplainError)
             several.failed[name] = str(error) if known else f"{type(error).__name__}: {error}"
         before += takes

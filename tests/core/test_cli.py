@@ -108,6 +108,42 @@ def test_a_third_party_analysis_has_its_command_and_its_options(cli, install, pl
         registry.load.cache_clear()
 
 
+WRAPPED = """
+from cnnexplain.plugin import Analysis, Result, hookimpl
+
+def run(classifier, images):
+    "Is interrupted while a class is made, which Python tells by an error of its own."
+    class Interrupted:
+        def __set_name__(self, owner, name):
+            raise KeyboardInterrupt
+    try:
+        type("Made", (), {"name": Interrupted()})
+    except KeyboardInterrupt as error:  # From Python 3.12 on it is not wrapped.
+        raise RuntimeError("Error calling __set_name__") from error
+
+def draw(record, index): ...
+
+@hookimpl
+def cnnexplain_analyses():
+    return [Analysis("aa-wrapped", run, draw, "Nobody 2026", passes=lambda *_: 0)]
+"""
+
+
+def test_ctrl_c_that_comes_as_another_error_is_ctrl_c(cli, install):
+    install("wrapped", WRAPPED, module="wrapped_cli")
+    registry.load.cache_clear()
+    try:
+        code, _, err = cli("run", "aa-wrapped")
+        assert (code, err.splitlines()[-1]) == (130, "Interrupted: nothing more was written.")
+        code, _, err = cli("run", "all")
+        assert (code, err.splitlines()[-1]) == (
+            130,
+            "Interrupted; no analysis had ended. The same command with --resume continues.",
+        )
+    finally:
+        registry.load.cache_clear()
+
+
 def test_broken_plugins_are_named_and_the_others_listed(cli, install, plugin_code):
     install("bad-plugin", "import nothing_of_the_kind", module="bad_cli")
     install("first-maker", plugin_code("scaling"), module="first_cli")
