@@ -133,7 +133,7 @@ def examine(
         trials.append(_tried(analysis, classifier, batch))
         progress(number, total)
     findings = [*_guesses(classifier), *_range(classifier, np.asarray(batch), known=images is not None)]
-    findings += _saturation(classifier, logits) if images is not None else []
+    findings += _saturation(classifier, logits) if images is not None and classifier.head != "values" else []
     findings += _flat(classifier, batch)
     findings += _dead(layers, len(batch))
     return Examination(layers, tuple(findings), tuple(trials), 0 if images is None else len(batch))
@@ -197,8 +197,10 @@ def _guesses(classifier: Classifier) -> Iterator[str]:
     if not classifier.certain:
         yield (
             "The model ends without a softmax or sigmoid, and its outputs were taken for scores before a "
-            f"{classifier.head}. If they are, say so with --logits."
+            f"{classifier.head}. If they are, say so with --logits; if they are other numbers, with --values."
         )
+    if classifier.doubt is not None:
+        yield classifier.doubt
 
 
 def _range(classifier: Classifier, images: Floats, *, known: bool) -> Iterator[str]:

@@ -39,6 +39,10 @@ def load(
     labels: Sequence[str] | str | os.PathLike[str] | None = None,
     output: str | None = None,
     logits: bool = False,
+    probabilities: bool = False,
+    values: bool = False,
+    unit: str | None = None,
+    reduce: str | tuple[int, int] | None = None,
     custom_objects: Mapping[str, Any] | Iterable[Any] | str | None = None,
     weights: str | os.PathLike[str] | None = None,
 ) -> Classifier:
@@ -53,21 +57,31 @@ def load(
         preprocess: What the model's input is: a `Preprocess`; a mapping with some of a sidecar's keys; the path of a JSON
             file with them; a function, or its "module:name", that brings pixels (N, H, W, C) from 0 to 255 into the model's
             input range; or several of these in a list, of which a later one counts more.
-        labels: The names of the K classes, or the path of a text file with one on each line.
+        labels: The names of the K classes or values, or the path of a text file with one on each line.
         output: The name of the output to explain, of a model with several.
         logits: Whether the outputs are scores before a softmax, whatever layer they come from.
+        probabilities: Whether they are probabilities, whatever layer they come from. The scores are then log p, of outputs
+            that sum to 1, else log p − log(1 − p), with p no less than 1e-37 and 1 − p no less than 3e-8.
+        values: Whether they are numbers that are no probabilities, such as an age or a box, which are explained themselves.
+        unit: Of these values, such as "years".
+        reduce: Of an output (N, H, W, K), such as a segmentation's, what is made of the pixels: "mean", "max", or a row and
+            column, as (12, 7) or "12,7".
         custom_objects: Classes and functions that the model file needs and Keras does not have: themselves, by their names
             in a mapping, or as "module:name", which is imported.
         weights: The file of weights for a model by name that takes one.
 
     Raises:
-        UsageError: There is no such file or name, or what was said of the input or the labels does not fit the model.
+        UsageError: There is no such file or name, or what was said of the input, the outputs or the labels does not fit the
+            model.
         ModelError: The file is damaged, is no Keras model, or carries code; or the model is no image classifier.
     """
+    outputs = sidecar.outputs(logits=logits, probabilities=probabilities, values=values)
+    reduction = sidecar.reduction(reduce)
     found = _found(model, custom_objects, weights)
     settled = told(found.model)
     names: Any = None
     figures: Mapping[str, Any] = {}
+    beside: dict[str, Any] = {}
     listed = isinstance(preprocess, Sequence) and not isinstance(preprocess, str)
     given: Sequence[Any] = preprocess if listed else [] if preprocess is None else [preprocess]  # type: ignore[assignment]
     for said in [*found.said, *(_said(each, settled.shape) for each in given)]:
@@ -76,6 +90,8 @@ def load(
         else:
             settled, names = _over(settled, said), said.get("labels", names)
             figures = said.get("training_figures", figures)
+            beside |= {key: said[key] for key in ("head", "unit") if key in said}
+    beside |= {} if unit is None else sidecar.check({"unit": unit})
     if labels is not None:
         names = labels if isinstance(labels, os.PathLike) else sidecar.check({"labels": labels})["labels"]
     if isinstance(names, str | os.PathLike):
@@ -87,7 +103,10 @@ def load(
         preprocess=settled,
         labels=names,
         output=output,
-        logits=logits,
+        said=outputs or beside.get("head"),
+        reduce=reduction,
+        # The sidecar's is of the values that it speaks of.
+        unit="" if unit is None and outputs not in (None, beside.get("head")) else beside.get("unit", ""),
         training_figures=figures,
         unused_json=found.unused_json,
     )

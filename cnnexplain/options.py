@@ -18,7 +18,8 @@ INPUTS = ("classifier", "images", "targets", "objectives", "dataset", "progress"
 RESERVED = (
     *("analysis", "classifier", "images", "target", "targets", "against", "objectives", "dataset", "progress"),
     *("model", "out", "invert", "verbose", "help", "h", "json", "config"),
-    *("preprocess", "labels", "output", "logits", "custom_objects", "weights"),
+    *("preprocess", "labels", "output", "custom_objects", "weights"),
+    *("logits", "probabilities", "values", "value_unit", "reduce"),
     *("input_size", "input_colour", "input_scale", "input_mean", "input_std", "input_fit", "input_crop"),
     "input_interpolation",
 )

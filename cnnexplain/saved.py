@@ -309,10 +309,13 @@ def _explained(image: Mapping[str, Any], labels: Collection[str]) -> Explained:
     return Explained(
         Source(image["source"], image["sha256"], image["inverted"], image["resized"]),
         image["prediction_index"],
-        float(image["probability"]),
+        None if image["probability"] is None else float(image["probability"]),
         image["target_index"],
         image["target_probability"],
         image["objective"],
+        # Results of earlier versions are of classes alone.
+        image.get("value"),
+        image.get("unit", ""),
     )
 
 

@@ -84,12 +84,23 @@ MODEL_OPTIONS: dict[str, tuple[Any, Any]] = {
     ),
     "labels": (_model_option("--labels", "FILE", "A text file with the name of a class on each line."), None),
     "output": (_model_option("--output", "NAME", "The output to explain, of a model with several."), None),
-    "logits": (
-        Annotated[
-            bool,
-            typer.Option("--logits", help="The outputs are scores before a softmax.", rich_help_panel=PANEL),
-        ],
-        False,
+    **{
+        name: (Annotated[bool, typer.Option(f"--{name}", help=text, rich_help_panel=PANEL)], False)
+        for name, text in {
+            "logits": "The outputs are scores before a softmax.",
+            "probabilities": "The outputs are probabilities, whose scores are then log p or log p − log(1 − p).",
+            "values": "The outputs are numbers such as an age or a box, and no probabilities.",
+        }.items()
+    },
+    "value_unit": (_model_option("--value-unit", "NAME", "The unit of --values, such as years."), None),
+    "reduce": (
+        _model_option(
+            "--reduce",
+            "mean|max|ROW,COLUMN",
+            "Of an output with scores for each pixel: their mean, their largest, or those of one pixel.",
+            offers=completion.of(("mean", "max")),
+        ),
+        None,
     ),
     "custom_objects": (
         _model_option(
@@ -143,7 +154,9 @@ class ModelRequest:
     preprocess: str | None
     labels: str | None
     output: str | None
-    logits: bool
+    outputs: sidecar.Outputs | None
+    value_unit: str | None
+    reduce: str | None
     custom_objects: tuple[str, ...]
     weights: str | None
     backend: str | None
@@ -157,10 +170,14 @@ def model_request(given: Mapping[str, Any]) -> ModelRequest:
         ModelError: A JSON file can't be read or says what it may not.
     """
     said = {key: given[f"input_{key}"] for key in sidecar.KEYS if given.get(f"input_{key}") is not None}
-    rest = {name: given[name] for name in ("model", "preprocess", "labels", "output", "logits", "weights", "backend")}
-    request = ModelRequest(said=said, custom_objects=tuple(given["custom_objects"] or ()), **rest)
+    names = ("model", "preprocess", "labels", "output", "value_unit", "reduce", "weights", "backend")
+    rest = {name: given[name] for name in names}
+    outputs = sidecar.outputs(**{name: given[name] for name in ("logits", "probabilities", "values")})
+    request = ModelRequest(said=said, outputs=outputs, custom_objects=tuple(given["custom_objects"] or ()), **rest)
     check_backend(request.backend)
     sidecar.check(said, "--input-{}".format)
+    sidecar.check({} if request.value_unit is None else {"unit": request.value_unit}, "--value-{}".format)
+    sidecar.reduction(request.reduce)
     models.find(request.model)
     for name, what in ((request.labels, "file of labels"), (request.weights, "file of weights")):
         if name is not None:
@@ -220,7 +237,9 @@ def load(request: ModelRequest, shown: Progress) -> Classifier:
         preprocess=[*([] if request.preprocess is None else [request.preprocess]), request.said],
         labels=None if request.labels is None else Path(request.labels),
         output=request.output,
-        logits=request.logits,
+        **({} if request.outputs is None else {request.outputs: True}),
+        unit=request.value_unit,
+        reduce=request.reduce,
         custom_objects=request.custom_objects,
         weights=request.weights,
     )
@@ -292,7 +311,7 @@ def print_assumption(classifier: Classifier) -> None:
     if not classifier.certain:
         terminal.say(
             f"The model ends without a softmax or sigmoid: its outputs were taken for scores before a {classifier.head}. "
-            "If they are, --logits says so."
+            "If they are, --logits says so; if they are other numbers, --values does."
         )
 
 

@@ -26,6 +26,9 @@ def classes(classifier: Classifier, judge: Classifier, objectives: Sequence[Obje
     Raises:
         UsageError: An objective is no class, or the judge has none of that label.
     """
+    for each in (classifier, judge):
+        if each.head == "values":
+            raise UsageError(f"--judge ranks classes, but '{each.name}' puts out values; leave it out.")
     found = []
     for objective in objectives:
         if not isinstance(objective, Logit):

@@ -18,6 +18,8 @@ WHOLE = {
     "crop": 0.875,
     "interpolation": "bicubic",
     "labels": ["cat", "dog"],
+    "head": "values",
+    "unit": "years",
     "training_figures": {"epochs": 30, "by": "Ada"},
 }
 
