@@ -37,6 +37,12 @@ def of_values(record: Record) -> bool:
     return bool(record.provenance["model"].get("head") == "values")
 
 
+def turned(record: Record, index: int) -> int:
+    """−1 where what lowers a value is explained for an image, whose score is minus the value; else 1."""
+    target = record.explained[index].target
+    return -1 if of_values(record) and target is not None and target >= len(record.labels) // 2 else 1
+
+
 def in_units(record: Record, text: str) -> str:
     """A unit or name in terms of logits or a probability, such as "logits per unit of input", in those of a model's values.
 

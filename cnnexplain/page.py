@@ -328,7 +328,7 @@ def _images(found: Sequence[Drawn], classifier: Classifier, methods: Sequence[di
             "probability": record.explained[index].probability,
             "value": record.explained[index].value,
             "unit": record.explained[index].unit,
-            "classes": _classes(each, classifier),
+            "classes": _classes(each, classifier, record.explained[index].unit),
             "analyses": [_entry(*entry, methods) for entry in here],
             # The main ones first.
             "maps": sorted(
@@ -340,7 +340,7 @@ def _images(found: Sequence[Drawn], classifier: Classifier, methods: Sequence[di
     ]
 
 
-def _classes(outputs: Floats, classifier: Classifier) -> list[dict[str, Any]]:
+def _classes(outputs: Floats, classifier: Classifier, unit: str) -> list[dict[str, Any]]:
     """The most probable classes, or the first values, each with what is said of it."""
     shown: list[tuple[int, float | None, float | None]]
     if classifier.head == "values":
@@ -349,7 +349,7 @@ def _classes(outputs: Floats, classifier: Classifier) -> list[dict[str, Any]]:
         order = np.argsort(-outputs, kind="stable")[:CLASSES]
         shown = [(int(index), float(outputs[index]), None) for index in order]
     return [
-        {"label": classifier.labels[index], "probability": probability, "value": value, "unit": classifier.unit}
+        {"label": classifier.labels[index], "probability": probability, "value": value, "unit": unit}
         for index, probability, value in shown
     ]
 

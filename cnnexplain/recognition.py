@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -72,7 +73,10 @@ def tried(function: Callable[[Any], Any], numbers: Floats, dtype: str = "float32
         function = lambda x: layer(x, **inference)  # noqa: E731
     # A user's function may do anything with a tensor that it doesn't expect.
     try:
-        output = function(keras.ops.convert_to_tensor(numbers, dtype=dtype))
+        with warnings.catch_warnings():
+            # Of a softmax over one class, such as Keras warns of.
+            warnings.simplefilter("ignore")
+            output = function(keras.ops.convert_to_tensor(numbers, dtype=dtype))
         if not keras.ops.is_tensor(output):
             return None
         precision = max(PRECISION.get(kind, 1e-5) for kind in (dtype, keras.backend.standardize_dtype(output.dtype)))

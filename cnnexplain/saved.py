@@ -306,6 +306,9 @@ def _explained(image: Mapping[str, Any], labels: Collection[str]) -> Explained:
     named = [image["prediction_index"], *([] if image["target_index"] is None else [image["target_index"]])]
     if not all(0 <= index < len(labels) for index in named):
         raise IndexError(f"a class {max(named)} of {len(labels)}")
+    # Results of earlier versions are of classes alone.
+    if (image["probability"] is None) == (image.get("value") is None):
+        raise ValueError("an image has neither a probability nor a value, or both")
     return Explained(
         Source(image["source"], image["sha256"], image["inverted"], image["resized"]),
         image["prediction_index"],
@@ -313,9 +316,8 @@ def _explained(image: Mapping[str, Any], labels: Collection[str]) -> Explained:
         image["target_index"],
         image["target_probability"],
         image["objective"],
-        # Results of earlier versions are of classes alone.
-        image.get("value"),
-        image.get("unit", ""),
+        None if image.get("value") is None else float(image["value"]),
+        str(image.get("unit", "")),
     )
 
 

@@ -57,9 +57,8 @@ def draw(record: Record, index: int) -> Figure:
     draw.image(first, record, index)
     draw.title(first, "input")
     draw.picture(second, record, record.arrays["baseline"][index])
-    draw.title(
-        second, f"baseline: {answers.in_units(record, 'logit')} {findings.number(record.facts['baseline_logit'][index])}"
-    )
+    baseline = findings.number(answers.turned(record, index) * record.facts["baseline_logit"][index])
+    draw.title(second, f"baseline: {answers.in_units(record, 'logit')} {baseline}")
     draw.signed(third, values, unit, limit=draw.ceiling(values))
     total, difference = (findings.number(record.facts[name][index]) for name in ("sum", "difference"))
     draw.title(third, f"attribution: sum {total} of {difference}")

@@ -209,9 +209,13 @@ def passes(classifier: Classifier, options: Mapping[str, Any]) -> float:
 
 def finding(record: Record, index: int) -> str:
     """How well the layer half-way up was inverted, and in how many the reconstruction keeps the predicted class."""
-    errors, predictions = record.facts["representation_error"][index], record.facts["prediction"][index]
+    errors = record.facts["representation_error"][index]
     names = list(errors)
     name = names[len(names) // 2]
+    recovered = f"At {name} the image is recovered to a representation error of {_short(errors[name])}"
+    if "value" in record.facts:
+        return f"{recovered}, with {_answer(record, {'value': record.facts['value'][index]}, name)}."
+    predictions = record.facts["prediction"][index]
     own = record.explained[index].prediction
     lost = [each for each in names if predictions[each] != own]
     kept = len(names) - len(lost)
@@ -221,7 +225,7 @@ def finding(record: Record, index: int) -> str:
         classes = f"the predicted class is kept in all {len(names)} layers"
     else:
         classes = f"the predicted class is kept in {kept} of {len(names)} layers"
-    return f"At {name} the image is recovered to a representation error of {_short(errors[name])}; {classes}."
+    return f"{recovered}; {classes}."
 
 
 @hookimpl

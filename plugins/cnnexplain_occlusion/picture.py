@@ -58,16 +58,19 @@ def picture(record: Record, index: int) -> Figure:
     draw.image(above[0], record, index)
     draw.title(above[0], "input")
     draw.picture(above[1], record, arrays["occluded"])
-    before, after = (findings.number(facts["unoccluded_logit"] - drop) for drop in (0, facts["largest_drop"]))
-    draw.title(above[1], f"worst square: {answers.in_units(record, 'logit')} {before} → {after}")
+    sign, values = answers.turned(record, index), answers.of_values(record)
+    scores = [sign * (facts["unoccluded_logit"] - drop) for drop in (0, facts["largest_drop"])]
+    before, after = map(findings.number, scores)
+    unit = answers.in_units(record, "logit")
+    draw.title(above[1], f"worst square: {before} → {after} {unit}" if values else f"worst square: logit {before} → {after}")
+    changed = f"{'drop' if sign > 0 else 'rise'} in {unit}" if values else "drop of the logit"
     # On one scale, so that the two squares can be compared.
     names_of_drops = ["logit_drop", "second_logit_drop"][: 1 + compared]
     limit = max(draw.top(np.abs(arrays[each])) for each in names_of_drops)
     for panel, each in zip(above[2:], names_of_drops, strict=True):
-        draw.overlay(
-            panel, record, index, arrays[each], limit=limit, signed=True, unit=answers.in_units(record, "drop of the logit")
-        )
-    draw.title(above[2], f"drop over input, {record.options['fill']}" if compared else "drop over input")
+        draw.overlay(panel, record, index, arrays[each], limit=limit, signed=True, unit=changed)
+    over = "drop over input" if sign > 0 else "rise over input"
+    draw.title(above[2], f"{over}, {record.options['fill']}" if compared else over)
     if compared:
         agreement = "" if facts["agreement"] is None else f", agreement {findings.number(facts['agreement'])}"
         draw.title(above[3], f"{facts['second_fill']}{agreement}")
@@ -98,9 +101,10 @@ def picture(record: Record, index: int) -> Figure:
         _labelled(below[1], placed(arrays["prediction"]), classes, names)
         draw.title(below[1], "most probable class")
     else:
-        scale = draw.signed if arrays["logit"].min() < 0 else draw.unsigned
-        scale(below[0], placed(arrays["logit"]), answers.in_units(record, "logit"))
-        draw.title(below[0], called)
+        shown = sign * arrays["logit"]
+        scale = draw.signed if shown.min() < 0 else draw.unsigned
+        scale(below[0], placed(shown), unit)
+        draw.title(below[0], draw.name(record, record.explained[index].prediction, CHARACTERS))
     if "activation" in arrays:
         # After a ReLU nothing is below zero, but before one a total may be.
         scale = draw.signed if arrays["activation"].min() < 0 else draw.unsigned

@@ -68,7 +68,9 @@ def draw(record: Record, index: int) -> Figure:
     draw.image(first, record, index)
     draw.title(first, "input")
     draw.signed(second, gain, unit)
-    told = draw.percent(mean) if of == "probability" else f"{answers.in_units(record, of)} {findings.number(mean)}"
+    told = draw.percent(mean) if of == "probability" else f"logit {findings.number(mean)}"
+    if answers.of_values(record):
+        told = f"{findings.number(answers.turned(record, index) * mean)} {unit}"
     draw.title(second, f"gain over {told}")
     draw.overlay(third, record, index, gain, signed=True)
     draw.title(third, "gain over input")
@@ -95,25 +97,27 @@ def passes(_: Classifier, options: Mapping[str, Any]) -> float:
 
 def finding(record: Record, index: int) -> str:
     """Where the gain is the largest, with its standard error, or that the map is noise."""
-    from cnnexplain import answers, findings
+    from cnnexplain import answers, draw, findings
     from cnnexplain_rise.masking import NOISE
 
     facts = {name: fact[index] for name, fact in record.facts.items()}
-    target, mean = findings.target(record, index), facts[f"masked_{_of(record)}"]
-    of = "value" if answers.of_values(record) else record.options["of"]
+    of, mean, sign = _of(record), facts[f"masked_{_of(record)}"], answers.turned(record, index)
+    what = f"the {of} of {findings.target(record, index)}"
+    if answers.of_values(record):
+        what, mean = f"'{draw.name(record, record.explained[index].prediction)}'", sign * mean
     if not record.arrays["gain"][index].any():
-        return f"The {of} of {target} is {findings.number(mean)} under every mask: the map is zero everywhere."
+        return f"{what[0].upper()}{what[1:]} is {findings.number(mean)} under every mask: the map is zero everywhere."
     if facts["relative_error"] > NOISE:
         return (
-            f"Under {record.options['masks']} masks the {of} of {target} is {findings.number(mean)} on average; the map is "
-            f"noise, since its standard error is {findings.percent(facts['relative_error'])} of its own spread."
+            f"Under {record.options['masks']} masks {what} is {findings.number(mean)} on average; the map is noise, since "
+            f"its standard error is {findings.percent(facts['relative_error'])} of its own spread."
         )
     row, column = facts["peak_pixel"]
     error = float(record.arrays["standard_error"][index, row, column])
     return (
-        f"Showing {findings.place(row, column, record.images.shape[1:3])}, raises the {of} of {target} the most, by "
-        f"{findings.number(facts['peak'])} (standard error {findings.number(error)}) from a mean of {findings.number(mean)} "
-        "under the masks."
+        f"Showing {findings.place(row, column, record.images.shape[1:3])}, {'raises' if sign > 0 else 'lowers'} {what} the "
+        f"most, by {findings.number(facts['peak'])} (standard error {findings.number(error)}) from a mean of "
+        f"{findings.number(mean)} under the masks."
     )
 
 
