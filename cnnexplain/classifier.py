@@ -588,6 +588,10 @@ class Classifier:
         """Every layer, in the order of computation; those of nested models as "outer/inner"."""
         return tuple(self.layer(name) for name in self._twin.names)
 
+    def leads_to_scores(self, name: str) -> bool:
+        """Whether the scores depend on what a layer puts out; on a softmax after them they don't."""
+        return self._twin.tail(self.layer(name).name, [twin.LOGITS]) is not None
+
     @property
     def output(self) -> str:
         """The name of the layer that puts out what the model does: the probabilities, or the scores."""

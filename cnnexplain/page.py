@@ -447,7 +447,7 @@ def _maps(drawn: Drawn, index: int, signed: Mapping[tuple[str, str], bool]) -> l
     return [
         {
             "analysis": record.analysis.name,
-            "name": name,
+            "name": name.replace("logit", "value") if answers.of_values(record) else name,
             "main": place == 0,
             "target": target,
             "unit": answers.in_units(record, record.analysis.unit(name, record.options)),

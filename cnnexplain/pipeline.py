@@ -275,7 +275,7 @@ def _objectives(
             and target % classifier.outputs == index % classifier.outputs
         ):
             raise UsageError(
-                f"The value {classifier.labels[target]} can't be held against itself"
+                f"The value '{classifier.labels[target]}' can't be held against itself"
                 + ("; name another one." if classifier.outputs > 1 else ", and the model puts out no other.")
             )
         if target == index:

@@ -107,7 +107,7 @@ def _field(classifier: Classifier, layer: Layer) -> list[list[int]] | None:
 def _unit(output: Floats, probabilities: Floats | None) -> str:
     """The unit of the last layer's output for one image, given the probabilities if the model has any."""
     if probabilities is None:
-        return "logit"
+        return "value"
     # Of scores for each pixel the last layer puts out more than there are classes.
     if output.size > probabilities.size:
         return "activation"

@@ -153,7 +153,7 @@ def _classes(record: Record, title: str, values: Floats, dead: list[int], unit: 
     names = [drawing.name(record, index) for index in range(len(record.labels))]
     # One sigmoid unit stands for the last of its two classes; of values come first those that the model puts out.
     names = names[: len(values)] if answers.of_values(record) else names[-len(values) :]
-    unit = answers.in_units(record, unit)
+    unit = answers.in_units(record, "logit") if unit == "value" else unit
     if len(values) * PITCH <= WIDTH and all(drawing.text_width(each, TICK) < PITCH for each in names):
         return _bars(title, values, dead, unit, names)
     return _ranking(title, values, unit, names)
