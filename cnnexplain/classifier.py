@@ -21,7 +21,7 @@ import numpy as np
 from cnnexplain import backend, heads, rules, twin
 from cnnexplain.activations import KINDS, activation, unclipped
 from cnnexplain.arrays import Array, Floats, Integers
-from cnnexplain.errors import ModelError, UsageError, suggest
+from cnnexplain.errors import CnnExplainError, ModelError, UsageError, suggest
 from cnnexplain.geometry import Field, receptive_field
 from cnnexplain.images import wrong_shape
 from cnnexplain.objectives import Logit, Objective
@@ -228,8 +228,15 @@ class Classifier:
         """A twin's scores for the trial images, before it is compiled."""
         function = candidate.function([twin.LOGITS])
         batches = np.split(self._trial_images(), heads.TRIALS)
-        found = [function(keras.ops.convert_to_tensor(batch))[0] for batch in batches]
-        return np.concatenate([keras.ops.convert_to_numpy(keras.ops.cast(each, "float32")) for each in found])
+        # A model is anyone's code.
+        try:
+            found = [function(keras.ops.convert_to_tensor(batch))[0] for batch in batches]
+            return np.concatenate([keras.ops.convert_to_numpy(keras.ops.cast(each, "float32")) for each in found])
+        except CnnExplainError:
+            raise
+        except Exception as error:
+            reason = " ".join(str(error).split())[:160]
+            raise ModelError(f"'{self.name}' can't be computed: {type(error).__name__}: {reason}") from error
 
     def activations(self, images: Array, names: Sequence[str]) -> dict[str, Floats]:
         """The outputs of layers, by name, all from one forward pass in inference mode.
