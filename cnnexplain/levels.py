@@ -77,7 +77,7 @@ def told(image: Any) -> float | None:
 
 def inverted(image: Any) -> bool:
     """Whether the lowest value is white in an image of more than 8 bits, which Pillow does not see to."""
-    return image.format == "TIFF" and image.tag_v2.get(INVERTED) == 0
+    return bool(image.format == "TIFF" and image.tag_v2.get(INVERTED) == 0)
 
 
 def of_grey(lowest: float, highest: float, image: Any, name: str, said: float | None) -> Levels:
@@ -94,24 +94,28 @@ def of_grey(lowest: float, highest: float, image: Any, name: str, said: float | 
         ImageError: The values are out of the range that any white gives.
     """
     reals = image.mode.startswith("F")
-    by_file = told(image)
-    if said is not None:
-        white: float | None = said
-    elif by_file is not None and highest <= by_file:
-        white = by_file
-    else:
+    white = _known(highest, image, said)
+    is_told = white is not None
+    if white is None:
         white = next((each for each in (REALS if reals else (WHITE,)) if highest <= (1 + SLACK) * each), None)
     if white is None or lowest < (-SLACK * white if reals else 0):
         raise ImageError(
-            f"The image '{name}' has values from {lowest:g} to {highest:g}; expected 0 to {said or WHITE:g}. Negative values "
-            "can't be shown; if a higher one is white, say which with --input-white-level (white_level)."
+            f"The image '{name}' has values from {lowest:g} to {highest:g}; expected 0 to {said or WHITE:g}. Negative "
+            "values can't be shown; if a higher one is white, say which with --input-white-level (white_level)."
         )
-    return Levels(highest, white, said is not None or white == by_file)
+    return Levels(highest, white, is_told)
 
 
-def of_colours(highest: float, said: float | None) -> Levels:
-    """The levels of an image with colours of 16 bits, by their highest value and by the one that is said to be white."""
-    return Levels(highest, WHITE if said is None else said, said is not None)
+def of_colours(highest: float, image: Any, said: float | None) -> Levels:
+    """The levels of an image with colours of 16 bits; the arguments are as in `of_grey`."""
+    white = _known(highest, image, said)
+    return Levels(highest, WHITE if white is None else white, white is not None)
+
+
+def _known(highest: float, image: Any, said: float | None) -> float | None:
+    """The value that is white as the user says it, or the file does and its values agree."""
+    by_file = told(image)
+    return said if said is not None or by_file is None or highest > by_file else by_file
 
 
 def unpacked(image: Any) -> str:
