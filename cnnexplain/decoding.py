@@ -148,6 +148,8 @@ def _shown(image: Any, file: BinaryIO, name: str, preprocess: Preprocess) -> _Sh
     large = image.width * image.height > LARGE
     pieces = tiffs.strips(image, file) if large else None
     size: tuple[int, int] = image.size if pieces is None else pieces.size
+    if image.format == "TIFF" and levels.torn(image):
+        raise ImageError(f"'{name}' keeps colours of 16 bits in separate planes without compression; save it in one plane.")
     how = levels.unpacked(image)
     grey = image.mode.startswith(("I", "F"))
     coloured = not grey and ";16" in how

@@ -196,7 +196,7 @@ def _from_array(array: Array, preprocess: Preprocess) -> ImageBatch:
     found = None
     if array.dtype == np.uint8:
         array = preprocess.encode(array.astype(np.float32) / 255)
-    elif array.dtype.kind in "iu" and preprocess.white_level is not None:
+    elif array.dtype.kind in "iu" and preprocess.white_level is not None and array.min() >= 0:
         found = Levels(float(array.max()), preprocess.white_level, told=True)
         array = preprocess.encode(np.clip(array.astype(np.float32) / np.float32(preprocess.white_level), 0, 1))
     elif array.dtype.kind not in "fiu":
@@ -221,8 +221,9 @@ def _check_values(array: Array, preprocess: Preprocess, what: str) -> None:
     guessed = "range" in preprocess.assumed and array.dtype.kind == "f"
     if not guessed and (least < low - slack or most > high + slack):
         raise ImageError(
-            f"{what} has values from {least:g} to {most:g}, but the model's input ranges from {low:g} to {high:g}. Scale it, "
-            "or pass pixels from 0 to 255 as uint8. If it holds whole numbers of more bits, say which is white (white_level)."
+            f"{what} has values from {least:g} to {most:g}, but the model's input ranges from {low:g} to {high:g}. Scale "
+            "it, or pass pixels from 0 to 255 as uint8; if it holds whole numbers of more bits, say which is white "
+            "(white_level)."
         )
 
 

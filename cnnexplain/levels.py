@@ -40,8 +40,8 @@ LOW = {
 }
 """Of colours of 16 bits Pillow keeps the high bytes; by how it unpacks these: how it unpacks the low ones instead."""
 
-HIGHEST, BIT_DEPTH, INVERTED = (341, 281), 258, 262
-"""The TIFF tags for the highest value that the samples may have, for their bits, and for which end of them is white."""
+HIGHEST, BIT_DEPTH, INVERTED, PLANES = (341, 281), 258, 262, 284
+"""The TIFF tags for the highest value that the samples may have, their bits, which end of them is white, and the planes."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,13 @@ def told(image: Any) -> float | None:
 def inverted(image: Any) -> bool:
     """Whether the lowest value is white in an image of more than 8 bits, which Pillow does not see to."""
     return bool(image.format == "TIFF" and image.tag_v2.get(INVERTED) == 0)
+
+
+def torn(image: Any) -> bool:
+    """Whether a TIFF file has colours of 16 bits in such separate planes as Pillow takes for ones of 8 bits."""
+    tags = image.tag_v2
+    planes = tags.get(PLANES, 1) == 2 and max(tags.get(BIT_DEPTH, (1,))) > 8
+    return bool(planes and image.mode in ("RGB", "RGBA", "CMYK") and image.tile and image.tile[0][0] == "raw")
 
 
 def of_grey(lowest: float, highest: float, image: Any, name: str, said: float | None) -> Levels:
