@@ -154,7 +154,7 @@ def _shown(image: Any, file: BinaryIO, name: str, preprocess: Preprocess) -> _Sh
     grey = image.mode.startswith(("I", "F"))
     coloured = not grey and ";16" in how
     scaled = coloured and (preprocess.white_level is not None or levels.told(image) is not None)
-    if scaled and how not in levels.LOW:
+    if scaled and not levels.has_low(image):
         raise ImageError(f"'{name}' keeps its colours in a form that no white level can be given to; save it as 16-bit RGB.")
     whole = large and pieces is None
     # A PNG is decoded to see how it must be turned, while at which size a JPEG is decoded depends on that.

@@ -131,6 +131,11 @@ def unpacked(image: Any) -> str:
     return str(how[0]) if isinstance(how, tuple) and how else str(how)
 
 
+def has_low(image: Any) -> bool:
+    """Whether the low bytes of its colours of 16 bits can be had."""
+    return unpacked(image) in LOW and (image.format != "TIFF" or image.tag_v2.get(PLANES, 1) == 1)
+
+
 def keep_low(image: Any) -> None:
     """Lets Pillow keep the low bytes of colours of 16 bits, and not the high ones, when it decodes an image."""
     other = LOW[unpacked(image)]

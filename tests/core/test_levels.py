@@ -161,7 +161,9 @@ def test_planes_of_sixteen_bits_are_right_or_refused(tmp_path):
     """Pillow takes them for planes of 8 bits where they are not compressed."""
     pixels = values(3)
     path = write(tmp_path, tiff(pixels, planar=True, deflate=True), "tiff")
-    np.testing.assert_allclose(read(path, "rgb", white_level=4095)[0], pixels / 4095, atol=0.51 / 255)
+    np.testing.assert_allclose(read(path, "rgb")[0], pixels / 65535, atol=1 / 255)
+    with pytest.raises(ImageError, match="save it as 16-bit RGB"):
+        read(path, "rgb", white_level=4095)
     for order in "<>":
         with pytest.raises(ImageError, match="separate planes"):
             read(write(tmp_path, tiff(pixels, order, planar=True), "tiff"), "rgb")
