@@ -36,7 +36,7 @@ FEW: dict[str, dict[str, Any]] = {
     "inversion": {"iterations": 4, "most": 2},
     "rise": {"masks": 500},
 }
-"""Options of analyses that take long, or go many steps: these amplify rounding, most of all where signs decide, as in maco."""
+"""Options of analyses that take long, or whose many steps amplify rounding (most of all where signs decide, as in maco)."""
 
 PHOTOS = Path(__file__).parent.parent / "examples" / "photos"
 
