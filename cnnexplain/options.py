@@ -22,6 +22,7 @@ RESERVED = (
     *("logits", "probabilities", "values", "value_unit", "reduce"),
     *("input_size", "input_colour", "input_scale", "input_mean", "input_std", "input_fit", "input_crop"),
     "input_interpolation",
+    "input_white_level",
 )
 """Names that mean something for every analysis, so that no analysis may declare them as its own option."""
 

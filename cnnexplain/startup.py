@@ -63,7 +63,7 @@ MODEL_OPTIONS: dict[str, tuple[Any, Any]] = {
     **{
         f"input_{name}": (
             _model_option(
-                f"--input-{name}",
+                f"--input-{name.replace('_', '-')}",
                 "HOW" if key.words else {"size": "N|HxW", "mean": "X|X,X,X", "std": "X|X,X,X"}.get(name, "X"),
                 f"{key.help} {'|'.join(key.words)}".strip(),
                 offers=completion.of(key.words),
@@ -175,7 +175,7 @@ def model_request(given: Mapping[str, Any]) -> ModelRequest:
     outputs = sidecar.outputs(**{name: given[name] for name in ("logits", "probabilities", "values")})
     request = ModelRequest(said=said, outputs=outputs, custom_objects=tuple(given["custom_objects"] or ()), **rest)
     check_backend(request.backend)
-    sidecar.check(said, "--input-{}".format)
+    sidecar.check(said, lambda key: f"--input-{key.replace('_', '-')}")
     sidecar.check({} if request.value_unit is None else {"unit": request.value_unit}, "--value-{}".format)
     sidecar.reduction(request.reduce)
     models.find(request.model)

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from campaign import LONGEST
+from campaign import assert_plain
 from hypothesis import given
 from hypothesis import strategies as st
 from keras import layers, ops
@@ -21,7 +21,6 @@ ACTIVATIONS = {
     "temperature": lambda x: ops.softmax(x / 3),
     "other axis": lambda x: ops.softmax(x, axis=0),
     "mixing": lambda x: x - ops.mean(x),
-    "raising": lambda x: ops.reshape(x, ops.shape(x)) if ops.shape(x)[-1] != 19 else [][0],
 }
 LAYERS = {"Softmax": layers.Softmax, "ReLU": layers.ReLU, "LeakyReLU": lambda: layers.LeakyReLU(0.3)}
 
@@ -101,9 +100,7 @@ def test_whatever_is_shown_as_a_probability_is_what_the_model_returns(
         finite = np.isfinite(outputs).all()
         record = cx.explain("gradient-x-input", clf, IMAGES[:1], target=target) if finite and spread == 1.0 else None
     except CnnExplainError as error:
-        assert str(error).strip()
-        assert len(str(error)) <= LONGEST
-        assert str(error).count("\n") <= 1
+        assert_plain(1, str(error))
         return
     own = reduced(keras.ops.convert_to_numpy(model(IMAGES, training=False)), said.get("reduce"))
     if clf.head == "values":
