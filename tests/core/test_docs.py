@@ -113,6 +113,7 @@ def test_the_keys_of_a_sidecar_are_documented_and_the_example_is_one(folder):
     page = (folder / "docs" / "models.md").read_text()
     rows = re.findall(r"^\| `(\w+)` \| (?:`(--[\w-]+)` )?\| (.*) \| (.*) \|$", page, re.MULTILINE)
     flags = {key: f"--input-{key}" for key in sidecar.KEYS} | {"labels": "--labels", "training_figures": ""}
+    flags |= {"head": "", "unit": "--value-unit"}
     assert rows == [(name, flags[name], key.help, key.expected) for name, key in sidecar.KEYS.items()]
     example = re.search(r"```json\n(.*?)```", page, re.DOTALL)
     assert sidecar.check(json.loads(example[1]))
