@@ -81,7 +81,9 @@ def activation(call: Call) -> Activation | None:
     if kind in OPERATIONS or kind in LAYERS:
         return _known(OPERATIONS.get(kind, kind), _first, call.function)
     function: Any = getattr(layer, "activation", None)
-    given = _first if kind == "Activation" else linear_part(layer)
+    if kind == "Lambda" and not layer.arguments:
+        function = layer.function
+    given = _first if kind in ("Activation", "Lambda") else linear_part(layer)
     computed = None if given is None or function is None else recognition.elementwise(function, FUNCTIONS)
     if given is None or computed is None or computed.name == "linear":
         return None

@@ -71,6 +71,8 @@ class Head:
     def probabilities(self, logits: Floats) -> Floats:
         """What the model makes of logits (N, K): their softmax, or the sigmoid of each, as precise as they are.
 
+        Of logits that are logarithms of the model's own probabilities these, which may not quite add up to 1.
+
         Raises:
             ModelError: The model puts out values and no probabilities.
         """
@@ -80,6 +82,8 @@ class Head:
             # Without overflow: exp is only ever given numbers up to 0.
             small = np.exp(-np.abs(logits))
             found = np.where(logits < 0, small, 1) / (1 + small)
+        elif self.clipped:
+            found = np.exp(logits)
         else:
             powers = np.exp(logits - logits.max(axis=1, keepdims=True))
             found = powers / powers.sum(axis=1, keepdims=True)
@@ -400,7 +404,7 @@ def _before(twin: Twin, end: Any) -> _Before:
         activation, sources = getattr(call.inner, "activation", None), call.sources
         if getattr(call.inner, "weights", None):
             # What a layer makes of its product; one without an activation of its own is known by nothing.
-            name = recognition.head(activation, _shape(tensor), tensor.shape[0]) if callable(activation) else ""
+            name = recognition.head(activation, _shape(tensor)) if callable(activation) else ""
             linear = linear_part(call.inner)
             if linear is not None:
                 like = keras.KerasTensor(tensor.shape, tensor.dtype)
@@ -410,7 +414,7 @@ def _before(twin: Twin, end: Any) -> _Before:
             break
         source = sources[0]
         function = partial(_called, call, source)
-        how = _shape(source), source.shape[0], keras.backend.standardize_dtype(source.dtype)
+        how = _shape(source), keras.backend.standardize_dtype(source.dtype)
         name, scores = recognition.head(function, *how), source
         if name in HEADS or not (name == "linear" or recognition.keeps(function, *how)):
             break

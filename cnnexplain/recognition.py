@@ -89,19 +89,18 @@ def tried(function: Callable[[Any], Any], numbers: Floats, dtype: str = "float32
     return found, precision
 
 
-def head(function: Callable[[Any], Any], shape: tuple[int, ...], batch: int | None = None, dtype: str = "float32") -> str:
+def head(function: Callable[[Any], Any], shape: tuple[int, ...], dtype: str = "float32") -> str:
     """Which of "softmax", "sigmoid", "log_softmax" and "linear" a function of scores is; "" for none of them.
 
     Args:
         function: Takes and gives a tensor (N, *shape).
         shape: (…, K), the K scores last; where all other sizes are 1 they may stand in any place.
-        batch: N, where the function takes no other.
         dtype: Of what it is given.
     """
     shape = tuple(min(size, FEW) for size in shape[:-1]) + shape[-1:] if len(shape) == 3 else shape
     classes = max(shape, default=1) if max(shape, default=1) == math.prod(shape) else shape[-1]
     rows = math.prod(shape) // classes
-    count = batch or max(2, math.ceil(16 / rows))
+    count = max(2, math.ceil(16 / rows))
     scores = _scores(count * rows, classes)
     outcome = tried(function, scores.reshape(count, *shape), dtype)
     if outcome is None or outcome[0].size != scores.size:
@@ -118,24 +117,23 @@ def head(function: Callable[[Any], Any], shape: tuple[int, ...], batch: int | No
     return ""
 
 
-def keeps(function: Callable[[Any], Any], shape: tuple[int, ...], batch: int | None = None, dtype: str = "float32") -> bool:
+def keeps(function: Callable[[Any], Any], shape: tuple[int, ...], dtype: str = "float32") -> bool:
     """Whether a function puts out the probabilities that it is given, in their order, whatever it does to their shape.
 
     Args:
         function: Takes a tensor (N, *shape).
         shape: Of what it takes.
-        batch: N, where the function takes no other.
         dtype: Of what it is given.
     """
     small = tuple(min(size, FEW) for size in shape[:-1]) + shape[-1:]
     # A layer that gives the numbers another shape may take all of them alone.
-    return any(_keeps(function, tried, batch, dtype) for tried in dict.fromkeys([small, shape]))
+    return any(_keeps(function, each, dtype) for each in dict.fromkeys([small, shape]))
 
 
-def _keeps(function: Callable[[Any], Any], shape: tuple[int, ...], batch: int | None, dtype: str) -> bool:
+def _keeps(function: Callable[[Any], Any], shape: tuple[int, ...], dtype: str) -> bool:
     if math.prod(shape) > MANY:
         return False
-    count = batch or max(2, math.ceil(32 / math.prod(shape)))
+    count = max(2, math.ceil(32 / math.prod(shape)))
     random = np.random.default_rng(0)
     numbers = random.uniform(0, 1, (count, *shape)) ** random.choice([1, 4, 12], (count, *shape))
     numbers[random.uniform(0, 1, numbers.shape) < 0.1] = 0
