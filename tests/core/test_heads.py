@@ -1,8 +1,11 @@
 """What makes probabilities of scores: softmax, sigmoids, none; one of several outputs; sizes that a model leaves open."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 import cnnexplain as cx
 from cnnexplain.errors import ModelError, UsageError
@@ -390,8 +393,11 @@ def test_one_pixel_is_flattened(images):
 def test_an_odd_reduction_is_refused(reduce, error, words):
     with pytest.raises(error, match=words):
         cx.load(segmented("softmax"), reduce=reduce)
-    with pytest.raises(UsageError, match=r"and has no pixels; leave out --reduce|takes 'mean'"):
-        cx.load(scored(4, "softmax"), reduce="mean" if error is UsageError and reduce != "median" else reduce)
+
+
+def test_scores_without_pixels_are_not_reduced():
+    with pytest.raises(UsageError, match=r"is \(4\) and has no pixels; leave out --reduce"):
+        cx.load(scored(4, "softmax"), reduce="mean")
 
 
 def test_all_analyses_explain_reduced_outputs_and_probabilities(images):
@@ -401,3 +407,30 @@ def test_all_analyses_explain_reduced_outputs_and_probabilities(images):
                 name, {}
             )
             assert cx.explain(name, clf, images[:1], **options).figure(0)
+
+
+def test_the_command_line_says_what_outputs_are(cli, tmp_path, random):
+    picture = random.integers(0, 255, (12, 10, 3)).astype(np.uint8)
+    Image.fromarray(picture).save(tmp_path / "x.png")
+    given = (picture / np.float32(255))[None]
+    mean, pixels = average(dense(3, "softmax"), dense(3, "softmax")), segmented("softmax")
+    mean.save(tmp_path / "mean.keras")
+    pixels.save(tmp_path / "pixels.keras")
+    for model, option, p in [
+        ("mean.keras", ("--probabilities",), own(mean, given)[0]),
+        ("pixels.keras", ("--output", "pixels", "--reduce", "2,3"), own(pixels, given)[0, 2, 3]),
+        ("pixels.keras", ("--reduce", "mean"), own(pixels, given)[0].mean(axis=(0, 1))),
+    ]:
+        code, _, err = cli("run", "saliency", "x.png", "--model", model)
+        assert (code, err.count("\n")) == (1, 1)
+        assert option[-2 if len(option) > 1 else 0] in err
+        code, out, _ = cli("run", "saliency", "x.png", "--model", model, *option)
+        assert code == 0
+        assert f"│ {p.argmax()}          │ {100 * p.max():.1f}%" in out
+        result = json.loads((tmp_path / "cnnexplain-out/saliency/result.json").read_text())
+        assert result["images"][0]["probability"] == pytest.approx(float(p.max()), rel=1e-5)
+    code, _, err = cli("run", "saliency", "x.png", "--model", "pixels.keras", "--reduce", "median")
+    assert (code, err) == (
+        2,
+        "Error: --reduce (reduce=) takes 'mean', 'max' or ROW,COLUMN, such as 12,7, but got 'median'.\n",
+    )
