@@ -311,7 +311,7 @@ def print_assumption(classifier: Classifier) -> None:
     if not classifier.certain:
         terminal.say(
             f"The model ends without a softmax or sigmoid: its outputs were taken for scores before a {classifier.head}. "
-            "If they are, --logits says so; if they are other numbers, --values does."
+            "If they are, --logits says so. If they are other numbers, --values does."
         )
 
 
