@@ -196,6 +196,11 @@ class Classifier:
         return self._head.kind
 
     @property
+    def logarithms(self) -> bool:
+        """Whether the logits are made of the model's own probabilities p: log p ("softmax") or log p − log(1 − p)."""
+        return self._head.clipped
+
+    @property
     def outputs(self) -> int:
         """How many numbers the model puts out for an image: K classes or values, or 1 for two classes."""
         return self._head.outputs
@@ -698,7 +703,9 @@ class Classifier:
                     f"{self._classes} classes, '{self.labels[0]}' to '{self.labels[-1]}'."
                 )
             raise UsageError(f"There is no class labelled '{wanted}'.{hint}") from None
-        if self.head == "values" and not 0 <= index < self._classes:
+        # What the user types counts the values alone.
+        most = self.outputs if isinstance(wanted, str) else self._classes
+        if self.head == "values" and not 0 <= index < most:
             raise heads.no_value(index, self.labels)
         if not 0 <= index < self._classes:
             raise UsageError(f"There is no class {index}: the model has {self._classes}, 0 to {self._classes - 1}.")

@@ -308,6 +308,12 @@ def print_assumption(classifier: Classifier) -> None:
             f"The model leaves the size of its input open: {preprocess.height}×{preprocess.width} was taken. "
             "Say otherwise with --input-size."
         )
+    if classifier.logarithms:
+        softmax = classifier.head == "softmax"
+        terminal.say(
+            f"The outputs are probabilities that {'add up to 1' if softmax else 'are each of a class by itself'}: "
+            f"the scores explained are {'log p' if softmax else 'log p − log(1 − p)'}."
+        )
     if not classifier.certain:
         terminal.say(
             f"The model ends without a softmax or sigmoid: its outputs were taken for scores before a {classifier.head}. "
