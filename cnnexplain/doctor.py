@@ -132,7 +132,7 @@ def examine(
     """
     noise = classifier.preprocess.encode(np.random.default_rng(0).uniform(0, 1, (1, *classifier.preprocess.shape)))
     batch = as_batch(noise if images is None else images, classifier)
-    expected = expected_range(classifier.model, classifier.preprocess.shape)
+    expected = expected_range(classifier.model, classifier.preprocess.shape, classifier.inputs)
     analyses = registry.load().analyses
     total = 2 + len(analyses)
     logits = classifier.logits(np.asarray(batch))

@@ -15,6 +15,7 @@ from cnnexplain import modelfile, models, probing, references, registry, sidecar
 from cnnexplain.classifier import Classifier
 from cnnexplain.errors import CnnExplainError, PluginError, UsageError
 from cnnexplain.inferred import told
+from cnnexplain.inputs import settle
 from cnnexplain.plugin import NamedModel, Pretrained
 from cnnexplain.preprocess import Preprocess
 
@@ -40,6 +41,8 @@ def load(
     labels: Sequence[str] | str | os.PathLike[str] | None = None,
     output: str | None = None,
     logits: bool = False,
+    input: str | None = None,  # noqa: A002
+    fixed: Mapping[str, Any] | None = None,
     custom_objects: Mapping[str, Any] | Iterable[Any] | str | None = None,
     weights: str | os.PathLike[str] | None = None,
 ) -> Classifier:
@@ -57,6 +60,9 @@ def load(
         labels: The names of the K classes, or the path of a text file with one on each line.
         output: The name of the output to explain, of a model with several.
         logits: Whether the outputs are scores before a softmax, whatever layer they come from.
+        input: The name of the input to explain, an image, of a model with several; None for the only one without a value.
+        fixed: The values of all other inputs, by name, for every image the same: numbers, arrays of one row, or the paths of
+            files (`.npy`, `.npz`, `.json`, `.csv`).
         custom_objects: Classes and functions that the model file needs and Keras does not have: themselves, by their names
             in a mapping, or as "module:name", which is imported.
         weights: The file of weights for a model by name that takes one.
@@ -66,17 +72,24 @@ def load(
         ModelError: The file is damaged, is no Keras model, or carries code; or the model is no image classifier.
     """
     found = _found(model, custom_objects, weights)
-    settled = told(found.model)
-    names: Any = None
-    figures: Mapping[str, Any] = {}
     listed = isinstance(preprocess, Sequence) and not isinstance(preprocess, str)
     given: Sequence[Any] = preprocess if listed else [] if preprocess is None else [preprocess]  # type: ignore[assignment]
-    for said in [*found.said, *(_said(each, settled.shape) for each in given)]:
+    everything = [*found.said, *map(_said, given)]
+    # Which of the inputs is the image decides what a function that prepares it is tried on.
+    values = {
+        name: value for said in everything if isinstance(said, Mapping) for name, value in said.get("fixed", {}).items()
+    }
+    inputs = settle(found.model, input, values | dict(fixed or {}))
+    settled = told(found.model, inputs)
+    names: Any = None
+    figures: Mapping[str, Any] = {}
+    for said in everything:
         if isinstance(said, Preprocess):
             settled = said
-        else:
-            settled, names = _over(settled, said), said.get("labels", names)
-            figures = said.get("training_figures", figures)
+            continue
+        what = said if isinstance(said, Mapping) else probing.straight(said.function, said.name, settled.shape)
+        settled, names = _over(settled, what), what.get("labels", names)
+        figures = what.get("training_figures", figures)
     if labels is not None:
         names = labels if isinstance(labels, os.PathLike) else sidecar.check({"labels": labels})["labels"]
     if isinstance(names, str | os.PathLike):
@@ -91,6 +104,7 @@ def load(
         logits=logits,
         training_figures=figures,
         unused_json=found.unused_json,
+        inputs=inputs,
     )
 
 
@@ -153,8 +167,16 @@ def _by_name(objects: Any) -> dict[str, Any]:
     return found
 
 
-def _said(said: Any, shape: tuple[int, int, int]) -> Preprocess | Mapping[str, Any]:
-    """What one of the ways to say it comes to: a whole preprocessing, or some keys of a sidecar."""
+@dataclass(frozen=True)
+class _Function:
+    """A function that prepares pixels, and what to call it."""
+
+    function: Callable[[Any], Any]
+    name: str
+
+
+def _said(said: Any) -> Preprocess | Mapping[str, Any] | _Function:
+    """What one of the ways to say it comes to: a whole preprocessing, some keys of a sidecar, or a function."""
     if isinstance(said, Preprocess):
         return said
     if isinstance(said, Mapping):
@@ -170,7 +192,7 @@ def _said(said: Any, shape: tuple[int, int, int]) -> Preprocess | Mapping[str, A
             "Preprocessing is said by a Preprocess, a mapping, a .json file or a function, but got a "
             f"{type(function).__name__}."
         )
-    return probing.straight(function, name, shape)
+    return _Function(function, name)
 
 
 def _over(preprocess: Preprocess, said: Mapping[str, Any]) -> Preprocess:

@@ -14,7 +14,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
-from cnnexplain import files
+from cnnexplain import files, fixed
 from cnnexplain.errors import ModelError, UsageError, suggest
 from cnnexplain.models import existing
 
@@ -114,6 +114,20 @@ def _figures(value: Any) -> dict[str, Any]:
     return {name: figure if isinstance(figure, str) else _number(figure) for name, figure in value.items()}
 
 
+def _fixed(value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) and name.strip() for name in value):
+        raise TypeError
+    left = list(value.values())
+    while left:
+        each = left.pop()
+        # Numbers in lists within lists, a text of numbers, or the name of a file with them.
+        if isinstance(each, list | tuple):
+            left += each
+        elif not isinstance(each, int | float | str) or each != each or each in (math.inf, -math.inf, ""):
+            raise ValueError
+    return dict(value)
+
+
 def _word(known: tuple[str, ...]) -> Callable[[Any], str]:
     def read(value: Any) -> str:
         if value not in known:
@@ -153,6 +167,11 @@ KEYS: dict[str, Key] = {
         "a list of names, or the name of a text file with one on each line",
         _names,
     ),
+    "fixed": Key(
+        "The values of the inputs beside the image, of a model with several.",
+        'names with numbers, lists of numbers or file names, such as {"meta": [0.5, 3], "mask": "mask.npy"}',
+        _fixed,
+    ),
     "training_figures": Key(
         "What is known of its training, which the model's card in a report shows.",
         'names with numbers or texts, such as {"epochs": 30, "validation accuracy": 0.93}',
@@ -161,7 +180,7 @@ KEYS: dict[str, Key] = {
 }
 """All that can be said, in the order in which it is documented."""
 
-BESIDE = ("labels", "training_figures")
+BESIDE = ("labels", "fixed", "training_figures")
 """The keys that are not about the input, for which there is no option `--input-KEY`."""
 
 
@@ -269,6 +288,11 @@ def _said(path: Path, said: object) -> dict[str, Any]:
         if Path(labels).name != labels or "\\" in labels or labels == "..":
             raise ModelError(f"In '{path}': 'labels' names the file {_shown(labels)}; expected one in the same folder.")
         found["labels"] = read_labels(existing(path.parent / labels, "file of labels"))
+    for name, value in found.get("fixed", {}).items():
+        if isinstance(value, str) and fixed.is_file(value):
+            if Path(value).name != value or "\\" in value:
+                raise ModelError(f"In '{path}': 'fixed' names the file {_shown(value)}; expected one in the same folder.")
+            found["fixed"][name] = existing(path.parent / value, f"file of values for '{name}'")
     return found
 
 

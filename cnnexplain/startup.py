@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from cnnexplain import completion, models, references, sidecar, terminal
+from cnnexplain import completion, fixed, models, references, sidecar, terminal
 from cnnexplain.backend import BACKENDS
 from cnnexplain.errors import CnnExplainError, UsageError, suggest
 from cnnexplain.pictures import FORMATS, MAX_DPI, MIN_DPI, Pictures
@@ -84,6 +84,17 @@ MODEL_OPTIONS: dict[str, tuple[Any, Any]] = {
     ),
     "labels": (_model_option("--labels", "FILE", "A text file with the name of a class on each line."), None),
     "output": (_model_option("--output", "NAME", "The output to explain, of a model with several."), None),
+    "input": (_model_option("--input", "NAME", "The input to explain, an image, of a model with several."), None),
+    "fixed": (
+        _model_option(
+            "--fixed",
+            "NAME=FILE|NUMBERS",
+            "The values of an input beside the image: a .npy, .npz, .json or .csv file, or numbers such as 1,2.5,3. "
+            "(Repeatable.)",
+            list[str] | None,
+        ),
+        None,
+    ),
     "logits": (
         Annotated[
             bool,
@@ -144,6 +155,8 @@ class ModelRequest:
     labels: str | None
     output: str | None
     logits: bool
+    input: str | None
+    fixed: Mapping[str, str]
     custom_objects: tuple[str, ...]
     weights: str | None
     backend: str | None
@@ -157,8 +170,10 @@ def model_request(given: Mapping[str, Any]) -> ModelRequest:
         ModelError: A JSON file can't be read or says what it may not.
     """
     said = {key: given[f"input_{key}"] for key in sidecar.KEYS if given.get(f"input_{key}") is not None}
-    rest = {name: given[name] for name in ("model", "preprocess", "labels", "output", "logits", "weights", "backend")}
-    request = ModelRequest(said=said, custom_objects=tuple(given["custom_objects"] or ()), **rest)
+    names = ("model", "preprocess", "labels", "output", "logits", "input", "weights", "backend")
+    rest = {name: given[name] for name in names}
+    values = fixed.parse(given["fixed"] or ())
+    request = ModelRequest(said=said, fixed=values, custom_objects=tuple(given["custom_objects"] or ()), **rest)
     check_backend(request.backend)
     sidecar.check(said, "--input-{}".format)
     models.find(request.model)
@@ -221,6 +236,8 @@ def load(request: ModelRequest, shown: Progress) -> Classifier:
         labels=None if request.labels is None else Path(request.labels),
         output=request.output,
         logits=request.logits,
+        input=request.input,
+        fixed=request.fixed,
         custom_objects=request.custom_objects,
         weights=request.weights,
     )
