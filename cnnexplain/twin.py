@@ -11,6 +11,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
 import keras
@@ -121,6 +122,19 @@ class Twin:
         """How many numbers all the layers put out for one image."""
         tensors = keras.tree.flatten([call.output for call in self.calls])
         return sum(math.prod(size or 1 for size in tensor.shape[1:]) for tensor in tensors)
+
+    def sees(self, call: Call) -> bool:
+        """Whether a call is given something of the image, and not fixed inputs alone."""
+        return not self._seen.isdisjoint(map(id, call.sources))
+
+    @cached_property
+    def _seen(self) -> set[int]:
+        """Which tensors depend on the image."""
+        seen = {id(self.input)}
+        for call in self.calls:
+            if not seen.isdisjoint(map(id, call.sources)):
+                seen.update(map(id, keras.tree.flatten(call.output)))
+        return seen
 
     def ancestors(self, names: Iterable[str], after: str = INPUT) -> list[Call]:
         """The calls that the outputs of these names are made of, in the order of the calls.
