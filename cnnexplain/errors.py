@@ -52,12 +52,35 @@ def failure(error: Exception, function: Callable[..., Any]) -> str:
 
 
 def interrupted(error: BaseException | None) -> bool:
-    """Whether Ctrl-C is what led to an error: Python wraps it, for one, where it comes while a class is made."""
-    while error is not None:
-        if isinstance(error, KeyboardInterrupt):
+    """Whether Ctrl-C is what led to an error.
+
+    Python wraps it, for one, where it comes while a class is made, and TensorFlow tells it in words alone where it comes in a
+    function of Python's that a graph calls.
+    """
+    left, seen = [error], set()
+    while left:
+        each = left.pop()
+        if each is None or id(each) in seen:
+            continue
+        if isinstance(each, KeyboardInterrupt) or type(each).__module__.startswith("tensorflow") and _tells(each):
             return True
-        error = error.__cause__ or error.__context__
+        seen.add(id(each))
+        left += [each.__cause__, each.__context__, *getattr(each, "exceptions", ())]
     return False
+
+
+def _tells(error: BaseException) -> bool:
+    return KeyboardInterrupt.__name__ in str(error)
+
+
+def check_interrupted(error: BaseException) -> None:
+    """Sees that an error, which is to be told in other words or passed over, is not how Ctrl-C shows.
+
+    Raises:
+        KeyboardInterrupt: It is.
+    """
+    if interrupted(error):
+        raise KeyboardInterrupt from error
 
 
 def suggest(word: str, known: Iterable[str]) -> str:

@@ -1,0 +1,172 @@
+"""Which value is white in image files of more than 8 bits, what is said of ones that came out too dark, and their low bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from cnnexplain.errors import ImageError
+
+if TYPE_CHECKING:
+    from cnnexplain.images import Source
+
+WHITE = 65535
+"""White in files of 16 bits, unless something says otherwise."""
+
+REALS = (1, 255, WHITE)
+"""White in files of floating-point numbers: the first of these that holds them."""
+
+SLACK = 1e-3
+"""By what share of white a value may be beyond black and white, as computed ones often are."""
+
+BITS = (8, 10, 12, 14, 15)
+"""How many bits cameras and scanners have whose values are often kept in files of 16."""
+
+NAMED = 3
+"""How many images a warning names before it counts the rest."""
+
+LOW = {
+    **{f"{mode};16{one}": f"{mode};16{other}" for mode in ("RGB", "RGBX", "RGBA") for one, other in ("BL", "LB", "NB")},
+    "LA;16B": "RGBA",
+}
+"""Of colours of 16 bits Pillow keeps the high bytes; by how it unpacks these: how it unpacks the low ones instead."""
+
+HIGHEST, BIT_DEPTH, INVERTED = (341, 281), 258, 262
+"""The TIFF tags for the highest value that the samples may have, for their bits, and for which end of them is white."""
+
+
+@dataclass(frozen=True)
+class Levels:
+    """The values of a file of more than 8 bits.
+
+    Args:
+        highest: The highest of them.
+        white: What was taken for white.
+        told: Whether the file or the user says that it is.
+    """
+
+    highest: float
+    white: float
+    told: bool
+
+
+def told(image: Any) -> float | None:
+    """The value that is white as a TIFF file tells it, by the number of bits or by the highest value that a sample may have."""
+    if image.format != "TIFF":
+        return None
+    bits = image.tag_v2.get(BIT_DEPTH, (1,))[0]
+    if 8 < bits < 16:
+        return float(2**bits - 1)
+    for tag in HIGHEST:
+        found = image.tag_v2.get(tag)
+        most = max(found) if isinstance(found, tuple) else found
+        # Some programs write the highest value of the samples there are; all bits set is what they may have.
+        if isinstance(most, int | float) and 255 < most < WHITE and (int(most) & int(most + 1)) == 0:
+            return float(most)
+    return None
+
+
+def inverted(image: Any) -> bool:
+    """Whether the lowest value is white in an image of more than 8 bits, which Pillow does not see to."""
+    return image.format == "TIFF" and image.tag_v2.get(INVERTED) == 0
+
+
+def of_grey(lowest: float, highest: float, image: Any, name: str, said: float | None) -> Levels:
+    """The levels of a grey image.
+
+    Args:
+        lowest: Of its values.
+        highest: Of its values.
+        image: As Pillow has opened it.
+        name: What to call it in an error.
+        said: The value that the user says is white.
+
+    Raises:
+        ImageError: The values are out of the range that any white gives.
+    """
+    reals = image.mode.startswith("F")
+    by_file = told(image)
+    if said is not None:
+        white: float | None = said
+    elif by_file is not None and highest <= by_file:
+        white = by_file
+    else:
+        white = next((each for each in (REALS if reals else (WHITE,)) if highest <= (1 + SLACK) * each), None)
+    if white is None or lowest < (-SLACK * white if reals else 0):
+        raise ImageError(
+            f"The image '{name}' has values from {lowest:g} to {highest:g}; expected 0 to {said or WHITE:g}. If another value "
+            "is white, say so with --input-white-level (white_level); negative ones can't be shown."
+        )
+    return Levels(highest, white, said is not None or white == by_file)
+
+
+def of_colours(highest: float, said: float | None) -> Levels:
+    """The levels of an image with colours of 16 bits, by their highest value and by the one that is said to be white."""
+    return Levels(highest, WHITE if said is None else said, said is not None)
+
+
+def unpacked(image: Any) -> str:
+    """How Pillow will unpack what it decodes, such as "RGB;16B"."""
+    how = image.tile[0][3] if image.tile else ""
+    return str(how[0]) if isinstance(how, tuple) and how else str(how)
+
+
+def keep_low(image: Any) -> None:
+    """Lets Pillow keep the low bytes of colours of 16 bits, and not the high ones, when it decodes an image."""
+    other = LOW[unpacked(image)]
+    image.tile = [
+        tile._replace(args=(other, *tile.args[1:]) if isinstance(tile.args, tuple) else other) for tile in image.tile
+    ]
+
+
+def joined(high: Image.Image, low: Image.Image, white: float, *, grey: bool) -> Image.Image:
+    """The colours of high and low bytes, as 8 bits of which 255 is white.
+
+    Args:
+        high: RGB or RGBA.
+        low: Likewise; the high byte, the low one and those of the opacity where `grey`.
+        white: The value that becomes 255.
+        grey: Whether the image is of grey values with an opacity.
+    """
+    bytes_above, bytes_below = np.asarray(high, np.uint16), np.asarray(low, np.uint16)
+    if grey:
+        bytes_below = bytes_below[..., [1, 1, 1, 3]]
+    values = np.minimum(((bytes_above << 8) | bytes_below) * np.float32(255 / white), 255)
+    # What is opaque does not depend on what is white.
+    values[..., 3:] = bytes_above[..., 3:]
+    return Image.fromarray(np.round(values).astype(np.uint8), high.mode)
+
+
+def misread(sources: Iterable[Source]) -> Iterator[str]:
+    """What to say of images that came out too dark, or too light, since nothing tells which value is white in them."""
+    known = [(source.name, source.levels) for source in sources if source.levels is not None]
+    over = {name: levels for name, levels in known if levels.highest > (1 + SLACK) * levels.white}
+    if over:
+        name, levels = max(over.items(), key=lambda each: each[1].highest)
+        yield (
+            f"{_named(list(over))} {'has' if len(over) == 1 else 'have'} values up to {levels.highest:,g}, above the "
+            f"{levels.white:,g} that is said to be white (--input-white-level); they were taken for white."
+        )
+    guessed = [(name, levels) for name, levels in known if not levels.told and levels.white > 1]
+    # A dark picture among others that are bright is a dark picture.
+    if guessed and all(levels.highest < levels.white / 2 for _, levels in guessed):
+        highest, white = max((levels.highest, levels.white) for _, levels in guessed)
+        bits = next((bits for bits in BITS if highest <= 2**bits - 1), 16)
+        remedy = (
+            f"If they hold {bits}-bit data, say so: --input-white-level {2**bits - 1} (white_level={2**bits - 1})"
+            if white == WHITE
+            else "If another value is white, say it with --input-white-level (white_level)"
+        )
+        yield (
+            f"The highest value of {_named([name for name, _ in guessed])} is {highest:,.6g}, but {white:,g} was taken for "
+            f"white. {remedy if len(guessed) > 1 else remedy.replace('they hold', 'it holds')}."
+        )
+
+
+def _named(names: list[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"{', '.join(names[:NAMED])}{more}"
