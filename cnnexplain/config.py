@@ -172,6 +172,8 @@ def _value(command: Command, key: str, value: Any, place: str, context: typer.Co
         raise UsageError(f"'{place}' takes {wanted}, but got {_shown(value)}.")
     if key.startswith("input-"):
         sidecar.check({key.removeprefix("input-").replace("-", "_"): value}, lambda _: f"'{place}'")
+        if isinstance(value, bool):
+            return value
         joined = "x" if key == "input-size" else ","
         return joined.join(map(str, value)) if isinstance(value, list) else str(value)
     if isinstance(value, list) != option.multiple:

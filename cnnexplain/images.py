@@ -239,10 +239,10 @@ def read(name: str, preprocess: Preprocess, invert: bool | None) -> tuple[Floats
         decoded = Decoded(digit[..., None].astype(np.float32) / 255)
     pixels = decoded.pixels
     rest = replace(preprocess, fit="stretch", crop=1.0) if decoded.cut else preprocess
-    image, inverted = rest.apply(pixels, invert)
+    image, inverted = rest.apply(pixels, invert, decoded.grid)
     if preprocess.digits and float(image.max()) == preprocess.low:
         raise ImageError(f"'{name}' shows nothing that stands out from its ground, so there is no digit to explain.")
-    resized = decoded.cut or not preprocess.keeps(*pixels.shape[:2])
+    resized = decoded.cut or decoded.grid is not None or not preprocess.keeps(*pixels.shape[:2])
     photograph = preprocess.digits and is_photograph(pixels)
     return image, Source(name, sha256, inverted, resized, photograph, decoded.levels)
 

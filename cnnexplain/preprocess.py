@@ -10,8 +10,10 @@ from typing import Any, get_args
 import numpy as np
 from PIL import Image
 
+from cnnexplain import sampling
 from cnnexplain.arrays import Floats
 from cnnexplain.errors import UsageError, suggest
+from cnnexplain.sampling import Grid
 from cnnexplain.sidecar import Colour, Fit, Interpolation
 
 __all__ = ["Colour", "Fit", "Interpolation", "Preprocess", "centre_digit", "dark_on_light", "letterbox", "middle", "resize"]
@@ -44,7 +46,9 @@ class Preprocess:
         fit: How a picture of another size is brought to the input's: "stretch" takes it whole and does not keep its aspect,
             "crop" takes its middle, "pad" puts it whole on black, "digit" prepares it as MNIST's digits are.
         crop: For "crop", the share of the side that is kept, above 0 and up to 1.
-        interpolation: How it is resized: "bilinear", "bicubic" or "nearest", the first two anti-aliased.
+        interpolation: How it is resized: "bilinear", "bicubic" or "nearest".
+        antialias: Whether the first two see all the pixels that a new one stands for. Without it they see the nearest alone,
+            as in Keras' `image_dataset_from_directory`, and "crop" and "pad" round as that does.
         white_level: The value that is white in pictures of more than 8 bits: 4095 for 12-bit data in files of 16 bits. None
             takes what the file tells, else the highest value that its bits can hold.
         assumed: What of this is a guess, since nothing in the model tells it: "range", "size".
@@ -62,6 +66,7 @@ class Preprocess:
     fit: Fit = "stretch"
     crop: float = 1.0
     interpolation: Interpolation = "bilinear"
+    antialias: bool = True
     white_level: float | None = None
     assumed: tuple[str, ...] = ()
 
@@ -80,6 +85,8 @@ class Preprocess:
             raise UsageError(f"Preprocess takes a number above 0 as white_level, but got {self.white_level!r}.")
         if not _finite(self.crop) or not 0 < self.crop <= 1:
             raise UsageError(f"Preprocess takes a number above 0 and up to 1 as crop, but got {self.crop!r}.")
+        if not isinstance(self.antialias, bool):
+            raise UsageError(f"Preprocess takes True or False as antialias, but got {self.antialias!r}.")
         if self.crop != 1 and self.fit != "crop":
             raise UsageError(f"A crop of {self.crop:g} is kept by the fit 'crop' alone, but the fit is '{self.fit}'.")
 
@@ -142,18 +149,21 @@ class Preprocess:
         """Channels (…, C) in the model's order from red, green, blue, or back."""
         return values[..., ::-1] if self.colour == "bgr" else values
 
-    def apply(self, picture: Floats, invert: bool | None = None) -> tuple[Floats, bool]:
+    def apply(self, picture: Floats, invert: bool | None = None, grid: Grid | None = None) -> tuple[Floats, bool]:
         """The model's input (H, W, C) for a picture, and whether it was inverted.
 
         Args:
             picture: (h, w, 1 or 3), from 0 to 1.
             invert: Whether to swap dark and light; None swaps for a model of digits where the picture shows dark on light.
+            grid: Which of these pixels are taken, where they are no whole picture.
         """
         picture = _channels(picture, self.channels)
         inverted = self.digits and dark_on_light(picture) if invert is None else invert
         if inverted:
             picture = 1 - picture
-        if not self.keeps(*picture.shape[:2]):
+        if grid is not None:
+            picture = grid.sample(picture)
+        elif not self.keeps(*picture.shape[:2]):
             picture = self._fitted(picture)
         return self.encode(picture), inverted
 
@@ -161,9 +171,45 @@ class Preprocess:
         """Whether a picture of that size is taken as it is."""
         return (height, width) == (self.height, self.width) and (self.fit != "crop" or self.crop == 1)
 
+    @property
+    def samples(self) -> bool:
+        """Whether pictures are resized by single pixels, and not by means of all."""
+        return self.fit != "digit" and (self.interpolation == "nearest" or not self.antialias)
+
+    def middle_part(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """The first row and column and the numbers of rows and columns that "crop" takes of a picture of that size."""
+        if self.antialias:
+            return middle_part(height, width, self.height / self.width, self.crop)
+        # As Keras' loaders round with `crop_to_aspect_ratio=True`.
+        rows = int(np.float32(width * self.height) / np.float32(self.width))
+        columns = int(np.float32(height * self.width) / np.float32(self.height))
+        rows, columns = (max(1, int(self.crop * min(sides))) for sides in ((height, rows), (width, columns)))
+        return (height - rows) // 2, (width - columns) // 2, rows, columns
+
+    def grid(self, height: int, width: int) -> Grid:
+        """Which pixels of a picture of that size are taken, where `samples`."""
+        rows, columns = (0, height, 0, self.height), (0, width, 0, self.width)
+        if self.fit == "crop":
+            top, left, tall, wide = self.middle_part(height, width)
+            rows, columns = (top, tall, 0, self.height), (left, wide, 0, self.width)
+        elif self.fit == "pad":
+            place = _place if self.antialias else _place_in_keras
+            top, left, tall, wide = place(height, width, self.height, self.width)
+            rows, columns = (0, height, top, tall), (0, width, left, wide)
+        axes = []
+        for (start, length, before, pixels), total in ((rows, self.height), (columns, self.width)):
+            if self.antialias:
+                axis = sampling.nearest(length, pixels)
+            else:
+                axis = sampling.axis(length, pixels, self.interpolation)
+            axes.append(axis.within(start, before, total))
+        return Grid(*axes)
+
     def _fitted(self, picture: Floats) -> Floats:
         if self.fit == "digit":
             return centre_digit(picture, self.height, self.width)
+        if self.samples:
+            return self.grid(*picture.shape[:2]).sample(picture)
         if self.fit == "crop":
             picture = middle(picture, self.height / self.width, self.crop)
         if self.fit == "pad":
@@ -206,12 +252,26 @@ def middle_part(height: int, width: int, aspect: float, share: float) -> tuple[i
 
 def letterbox(picture: Floats, height: int, width: int, interpolation: Interpolation = "bilinear") -> Floats:
     """The whole picture in the middle of black, as large as it fits with its aspect kept."""
-    ratio = min(height / picture.shape[0], width / picture.shape[1])
-    rows, columns = (max(1, round(side * ratio)) for side in picture.shape[:2])
-    top, left = (height - rows) // 2, (width - columns) // 2
+    top, left, rows, columns = _place(*picture.shape[:2], height, width)
     canvas = np.zeros((height, width, picture.shape[-1]), np.float32)
     canvas[top : top + rows, left : left + columns] = resize(picture, rows, columns, interpolation)
     return canvas
+
+
+def _place(height: int, width: int, tall: int, wide: int) -> tuple[int, int, int, int]:
+    """The first row and column and the numbers of rows and columns that `letterbox` gives a picture of that size."""
+    ratio = min(tall / height, wide / width)
+    rows, columns = (max(1, round(side * ratio)) for side in (height, width))
+    return (tall - rows) // 2, (wide - columns) // 2, rows, columns
+
+
+def _place_in_keras(height: int, width: int, tall: int, wide: int) -> tuple[int, int, int, int]:
+    """As `_place`, rounded as Keras' loaders do with `pad_to_aspect_ratio=True`."""
+    sides = np.float32([height, width])
+    fitted = sides / (sides / np.float32([tall, wide])).max()
+    top, left = (max(0, int(room)) for room in (np.float32([tall, wide]) - fitted) / 2)
+    rows, columns = (max(1, int(side)) for side in fitted)
+    return top, left, rows, columns
 
 
 def dark_on_light(picture: Floats) -> bool:

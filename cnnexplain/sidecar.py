@@ -128,6 +128,12 @@ def _fixed(value: Any) -> dict[str, Any]:
     return dict(value)
 
 
+def _truth(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError
+    return value
+
+
 def _word(known: tuple[str, ...]) -> Callable[[Any], str]:
     def read(value: Any) -> str:
         if value not in known:
@@ -162,6 +168,11 @@ KEYS: dict[str, Key] = {
     ),
     "crop": Key("For the fit 'crop', the share of the side that is kept.", "a number above 0 and up to 1", _share),
     "interpolation": _words("How pictures are resized.", Interpolation),
+    "antialias": Key(
+        "Whether a resized pixel is made of all that it stands for, or, as Keras' loaders do, of the nearest alone.",
+        "true or false",
+        _truth,
+    ),
     "white_level": Key(
         "The value that is white in pictures of more than 8 bits, such as 4095 for 12-bit data in files of 16.",
         "a number above 0, such as 4095",

@@ -37,6 +37,13 @@ def _model_option(
     return Annotated[kind, option]
 
 
+def _flag_option(flag: str, text: str) -> Any:
+    return Annotated[bool | None, typer.Option(flag, help=escape(text), rich_help_panel=PANEL)]
+
+
+FLAGS = ("antialias",)
+"""The keys of a sidecar that are true or false."""
+
 MODEL_HELP = f"A Keras model (.keras, .h5), '{models.INCLUDED}', which is included, or another name from 'cnnexplain list'."
 
 BackendOption = Annotated[
@@ -62,7 +69,9 @@ MODEL_OPTIONS: dict[str, tuple[Any, Any]] = {
     ),
     **{
         f"input_{name}": (
-            _model_option(
+            _flag_option(f"--input-{name}/--no-input-{name}", key.help)
+            if name in FLAGS
+            else _model_option(
                 f"--input-{name.replace('_', '-')}",
                 "HOW" if key.words else {"size": "N|HxW", "mean": "X|X,X,X", "std": "X|X,X,X"}.get(name, "X"),
                 f"{key.help} {'|'.join(key.words)}".strip(),
