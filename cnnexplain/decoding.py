@@ -38,11 +38,17 @@ DECODERS = (PngImagePlugin, JpegImagePlugin, WebPImagePlugin, BmpImagePlugin, Gi
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 """What Pillow calls their formats."""
 
+DRAFTED = ("JPEG", "MPO")
+"""The formats that can be decoded at a half, a quarter or an eighth of their size."""
+
 MAX_PIXELS = 100_000_000
 """A larger image is taken for a decompression bomb."""
 
 LARGE = 4_000_000
 """Of an image of more pixels only a smaller one is made in floating-point numbers, which take four times the memory."""
+
+LEAST = 16
+"""How many rows and columns at least are made of a large image, so that a block of it is small."""
 
 BLOCK = 1 << 20
 """How many pixels of a large image are made smaller at a time."""
@@ -52,6 +58,9 @@ MEMORY = 460 << 20
 
 BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2}
 """How many bytes a pixel has in Pillow's memory, where these are not four."""
+
+ROW = 8
+"""How many bytes Pillow takes for each row besides."""
 
 WEBP = 16
 """Bytes for a pixel of a WebP: two canvases of its decoder, what that hands out, and Pillow's own."""
@@ -105,7 +114,7 @@ def decode(file: BinaryIO, name: str, preprocess: Preprocess) -> Decoded:
         with warnings.catch_warnings(action="ignore"), Image.open(file, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ImageError(_bomb(name))
-            return _decoded(image, file, name, preprocess)
+            shown = _shown(image, file, name, preprocess)
     except ImageError:
         raise
     except UnidentifiedImageError:
@@ -116,20 +125,29 @@ def decode(file: BinaryIO, name: str, preprocess: Preprocess) -> Decoded:
     except Exception as error:
         check_interrupted(error)
         raise ImageError(f"The image '{name}' is damaged or truncated: {' '.join(str(error).split())[:160]}.") from error
+    # What is decoded of a large image takes too much to be kept beside floating-point numbers.
+    del image
+    return _decoded(shown, name, preprocess)
 
 
 def _bomb(name: str) -> str:
     return f"The image '{name}' has more than {MAX_PIXELS // 10**6} megapixels: too large, or a decompression bomb."
 
 
-def _decoded(image: Any, file: BinaryIO, name: str, preprocess: Preprocess) -> Decoded:
+@dataclass(frozen=True)
+class _Shown:
+    """What was made of a file: an image upright, large ones smaller; its levels, and whether their lowest value is white."""
+
+    image: Image.Image
+    large: bool
+    levels: Levels | None
+    inverted: bool
+
+
+def _shown(image: Any, file: BinaryIO, name: str, preprocess: Preprocess) -> _Shown:
     large = image.width * image.height > LARGE
     pieces = tiffs.strips(image, file) if large else None
-    # What is decoded of a TIFF file as a whole Pillow turns itself.
-    orientation = 1 if image.format == "TIFF" and pieces is None else image.getexif().get(ExifTags.Base.Orientation, 1)
     size: tuple[int, int] = image.size if pieces is None else pieces.size
-    box, made = _plan(image, size, preprocess, lying=orientation in LYING) if large else ((0.0, 0.0, *size), size)
-
     how = levels.unpacked(image)
     grey = image.mode.startswith(("I", "F"))
     coloured = not grey and ";16" in how
@@ -137,18 +155,25 @@ def _decoded(image: Any, file: BinaryIO, name: str, preprocess: Preprocess) -> D
     scaled = coloured and said is not None and said != levels.WHITE
     if scaled and how not in levels.LOW:
         raise ImageError(f"'{name}' keeps its colours in a form that no white level can be given to; save it as 16-bit RGB.")
-    if large and pieces is None:
-        _check_memory(image, file, name, copies=1 + scaled)
+    whole = large and pieces is None
+    # A PNG is decoded to see how it must be turned, while at which size a JPEG is decoded depends on that.
+    if whole and image.format not in DRAFTED:
+        _check_memory(image, size, file, name, copies=1 + scaled)
+    # What is decoded of a TIFF file as a whole Pillow turns itself.
+    orientation = 1 if image.format == "TIFF" and pieces is None else image.getexif().get(ExifTags.Base.Orientation, 1)
+    box, made = _plan(image, size, preprocess, lying=orientation in LYING) if large else ((0.0, 0.0, *size), size)
+    if whole and image.format in DRAFTED:
+        _check_memory(image, size, file, name, copies=1)
 
     stored: Crop = image.crop if pieces is None else pieces.crop
-    found = None
+    shown, found = stored, None
     if grey:
         extremes = [stored(each).convert("F").getextrema() for each in _blocks(size)]
-        found = levels.of_grey(*_outermost(extremes), image, name, said)
+        lowest, highest = min(low for low, _ in extremes), max(high for _, high in extremes)
+        found = levels.of_grey(lowest, highest, image, name, said)
     elif coloured and image.mode in ("RGB", "RGBA"):
         highest = max(end for each in _blocks(size) for _, end in stored(each).getextrema()[:3])
         found = levels.of_colours(256 * highest + 255, said)
-    shown = stored
     if scaled:
         assert said is not None
         low = _lows(file) if pieces is None else partial(pieces.crop, before=levels.keep_low)
@@ -156,17 +181,22 @@ def _decoded(image: Any, file: BinaryIO, name: str, preprocess: Preprocess) -> D
 
     mode = "F" if grey else "RGBA" if image.has_transparency_data else "L" if image.mode in ("1", "L") else "RGB"
     small = _made(shown, mode, box, made, single=preprocess.interpolation == "nearest") if large else shown((0, 0, *size))
-    turned = small if orientation not in TURNS else small.transpose(TURNS[orientation])
-    values = np.array(turned.convert(mode), np.float32)
-    if found is None or coloured:
-        values /= 255
-        pixels = _composite(values) if mode == "RGBA" else np.atleast_3d(values)
-    else:
+    upright = small if orientation not in TURNS else small.transpose(TURNS[orientation])
+    return _Shown(upright.convert(mode), large, found, grey and levels.inverted(image))
+
+
+def _decoded(shown: _Shown, name: str, preprocess: Preprocess) -> Decoded:
+    values = np.array(shown.image, np.float32)
+    if shown.image.mode == "F":
+        assert shown.levels is not None
         if not np.isfinite(values).all():
             raise ImageError(f"The image '{name}' holds a value that is not finite (NaN or infinity).")
-        pixels = np.clip(values[..., None] / found.white, 0, 1)
-        pixels = 1 - pixels if levels.inverted(image) else pixels
-    return Decoded(np.asarray(pixels, np.float32), large and preprocess.fit == "crop", found)
+        pixels = np.clip(values[..., None] / shown.levels.white, 0, 1)
+        pixels = 1 - pixels if shown.inverted else pixels
+    else:
+        values /= 255
+        pixels = _composite(values) if shown.image.mode == "RGBA" else np.atleast_3d(values)
+    return Decoded(np.asarray(pixels, np.float32), shown.large and preprocess.fit == "crop", shown.levels)
 
 
 def _plan(
@@ -207,7 +237,8 @@ def _taken(size: tuple[int, int], preprocess: Preprocess, *, lying: bool) -> tup
 
 def _size(extent: tuple[float, float], preprocess: Preprocess, *, lying: bool) -> tuple[int, int]:
     """The (columns, rows) that are made of what is taken of a large image, (width, height) pixels."""
-    sides = (2 * LARGEST, 2 * LARGEST) if preprocess.digits else (2 * preprocess.width, 2 * preprocess.height)
+    least = (LARGEST, LARGEST) if preprocess.digits else (preprocess.width, preprocess.height)
+    sides = [max(LEAST, 2 * side) for side in least]
     across, down = (length / side for length, side in zip(extent, sides[::-1] if lying else sides, strict=True))
     if preprocess.fit in ("pad", "digit"):
         across = down = max(across, down)
@@ -215,11 +246,12 @@ def _size(extent: tuple[float, float], preprocess: Preprocess, *, lying: bool) -
     return max(1, columns), max(1, rows)
 
 
-def _check_memory(image: Any, file: BinaryIO, name: str, *, copies: int) -> None:
+def _check_memory(image: Any, size: tuple[int, int], file: BinaryIO, name: str, *, copies: int) -> None:
     """Sees that decoding a whole image fits into `MEMORY`.
 
     Args:
         image: As Pillow has opened it; a JPEG is decoded at the size that it has now.
+        size: The columns and rows that it has in the file.
         file: The file.
         name: What to call it in an error.
         copies: How often it is decoded.
@@ -228,11 +260,11 @@ def _check_memory(image: Any, file: BinaryIO, name: str, *, copies: int) -> None
         ImageError: It does not.
     """
     pixels = image.width * image.height
-    needed = copies * pixels * BYTES.get(image.mode, 4)
+    needed = copies * (pixels * BYTES.get(image.mode, 4) + ROW * image.height)
     if image.format == "WEBP":
         needed = WEBP * pixels
-    elif image.format in ("JPEG", "MPO"):
-        needed += _coefficients(image, file)
+    elif image.format in DRAFTED:
+        needed += _coefficients(image, size, file)
     elif image.format == "TIFF":
         # Turning makes a copy, and the decoder of compressed files maps the file into memory.
         turned = image.tag_v2.get(tiffs.ORIENTATION, 1) in TURNS
@@ -240,25 +272,24 @@ def _check_memory(image: Any, file: BinaryIO, name: str, *, copies: int) -> None
         needed += copies * os.fstat(file.fileno()).st_size if image.tile[0][0] == "libtiff" else 0
     if needed > MEMORY:
         raise ImageError(
-            f"To decode the image '{name}' of {image.width}×{image.height} pixels takes {needed >> 20:,} MiB, of which "
-            f"{MEMORY >> 20} are allowed. Make it smaller, or save it as a plain JPEG or PNG."
+            f"To decode the image '{name}' of {size[0]}×{size[1]} pixels takes {needed >> 20:,} MiB, of which "
+            f"{MEMORY >> 20} are allowed. Make it smaller, or save it as a plain (not progressive) JPEG or as a PNG."
         )
 
 
-def _coefficients(image: Any, file: BinaryIO) -> int:
+def _coefficients(image: Any, size: tuple[int, int], file: BinaryIO) -> int:
     """The bytes of the coefficients that a JPEG of several scans, such as a progressive one, has in memory all at once."""
     components = [(across, down) for _, across, down, *_ in image.layer]
+    # Pillow has just read the header of the first scan: its length, then how many components the scan has, and so on.
     header = 6 + 2 * len(components)
     place = file.tell()
     file.seek(place - header)
-    # Pillow has just read the header of the first scan: its length, then how many components the scan has.
-    first = file.read(3)
+    together = file.read(3) == bytes((0, header, len(components)))
     file.seek(place)
-    if not image.info.get("progressive") and first == bytes((0, header, len(components))):
+    if together and not image.info.get("progressive"):
         return 0
     most = max(across for across, _ in components) * max(down for _, down in components)
-    columns, rows = image.tile[0][1][2:] if not image.decoderconfig else (image.decoderconfig[0] * side for side in image.size)
-    return 2 * columns * rows * sum(across * down for across, down in components) // most
+    return 2 * size[0] * size[1] * sum(across * down for across, down in components) // max(1, most)
 
 
 def _blocks(size: tuple[int, int]) -> Iterator[Box]:
@@ -270,10 +301,6 @@ def _blocks(size: tuple[int, int]) -> Iterator[Box]:
             yield left, top, min(left + columns, size[0]), min(top + rows, size[1])
 
 
-def _outermost(extremes: list[tuple[float, float]]) -> tuple[float, float]:
-    return float(min(least for least, _ in extremes)), float(max(most for _, most in extremes))
-
-
 def _lows(file: BinaryIO) -> Crop:
     """Parts of the low bytes of the colours of a file."""
     file.seek(0)
@@ -282,7 +309,7 @@ def _lows(file: BinaryIO) -> Crop:
     return image.crop
 
 
-def _scaled(high: Crop, low: Crop, white: float, grey: bool, box: Box) -> Image.Image:  # noqa: FBT001  # For `partial`.
+def _scaled(high: Crop, low: Crop, white: float, grey: bool, box: Box) -> Image.Image:
     return levels.joined(high(box), low(box), white, grey=grey)
 
 
@@ -307,9 +334,13 @@ def _made(
     for row in range(0, made[1], rows):
         for column in range(0, made[0], columns):
             here = min(columns, made[0] - column), min(rows, made[1] - row)
-            part = left + column * across, top + row * down, *(
-                min(left + (column + here[0]) * across, right),
-                min(top + (row + here[1]) * down, bottom),
+            part = (
+                left + column * across,
+                top + row * down,
+                *(
+                    min(left + (column + here[0]) * across, right),
+                    min(top + (row + here[1]) * down, bottom),
+                ),
             )
             first = int(part[0]), int(part[1])
             block = shown((*first, math.ceil(part[2]), math.ceil(part[3]))).convert(mode)

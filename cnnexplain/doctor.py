@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnexplain import registry
+from cnnexplain import levels, registry
 from cnnexplain.arrays import Array, Floats
 from cnnexplain.classifier import Classifier, Layer
 from cnnexplain.errors import CnnExplainError, ModelError
@@ -148,7 +148,7 @@ def examine(
         progress(number, total)
     findings = [*_guesses(classifier), *_range(classifier, expected, np.asarray(batch), known=images is not None)]
     findings += _saturation(classifier, logits) if images is not None else []
-    findings += _flat(classifier, batch)
+    findings += [*_flat(classifier, batch), *levels.misread(batch.sources)]
     findings += _dead(layers, len(batch))
     return Examination(layers, tuple(findings), tuple(trials), 0 if images is None else len(batch), expected)
 

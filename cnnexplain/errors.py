@@ -54,23 +54,21 @@ def failure(error: Exception, function: Callable[..., Any]) -> str:
 def interrupted(error: BaseException | None) -> bool:
     """Whether Ctrl-C is what led to an error.
 
-    Python wraps it, for one, where it comes while a class is made, and TensorFlow tells it in words alone where it comes in a
+    Python wraps it, for one, where it comes while a class is made; TensorFlow tells it in words alone where it comes in a
     function of Python's that a graph calls.
     """
-    left, seen = [error], set()
+    left: list[BaseException | None] = [error]
+    seen: set[int] = set()
     while left:
         each = left.pop()
         if each is None or id(each) in seen:
             continue
-        if isinstance(each, KeyboardInterrupt) or type(each).__module__.startswith("tensorflow") and _tells(each):
+        in_words = type(each).__module__.startswith("tensorflow") and KeyboardInterrupt.__name__ in str(each)
+        if in_words or isinstance(each, KeyboardInterrupt):
             return True
         seen.add(id(each))
         left += [each.__cause__, each.__context__, *getattr(each, "exceptions", ())]
     return False
-
-
-def _tells(error: BaseException) -> bool:
-    return KeyboardInterrupt.__name__ in str(error)
 
 
 def check_interrupted(error: BaseException) -> None:

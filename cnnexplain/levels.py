@@ -1,7 +1,8 @@
-"""Which value is white in image files of more than 8 bits, what is said of ones that came out too dark, and their low bytes."""
+"""Image files of more than 8 bits: which value is white, what is said where that may be wrong, and colours of 16 bits."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,11 @@ NAMED = 3
 """How many images a warning names before it counts the rest."""
 
 LOW = {
-    **{f"{mode};16{one}": f"{mode};16{other}" for mode in ("RGB", "RGBX", "RGBA") for one, other in ("BL", "LB", "NB")},
+    **{
+        f"{mode};16{one}": f"{mode};16{other}"
+        for mode in ("RGB", "RGBX", "RGBA")
+        for one, other in ("BL", "LB", ("N", "B" if sys.byteorder == "little" else "L"))
+    },
     "LA;16B": "RGBA",
 }
 """Of colours of 16 bits Pillow keeps the high bytes; by how it unpacks these: how it unpacks the low ones instead."""
@@ -55,7 +60,7 @@ class Levels:
 
 
 def told(image: Any) -> float | None:
-    """The value that is white as a TIFF file tells it, by the number of bits or by the highest value that a sample may have."""
+    """The value that is white as a TIFF file tells it, by its number of bits or by the highest value that it may have."""
     if image.format != "TIFF":
         return None
     bits = image.tag_v2.get(BIT_DEPTH, (1,))[0]
@@ -98,8 +103,8 @@ def of_grey(lowest: float, highest: float, image: Any, name: str, said: float | 
         white = next((each for each in (REALS if reals else (WHITE,)) if highest <= (1 + SLACK) * each), None)
     if white is None or lowest < (-SLACK * white if reals else 0):
         raise ImageError(
-            f"The image '{name}' has values from {lowest:g} to {highest:g}; expected 0 to {said or WHITE:g}. If another value "
-            "is white, say so with --input-white-level (white_level); negative ones can't be shown."
+            f"The image '{name}' has values from {lowest:g} to {highest:g}; expected 0 to {said or WHITE:g}. Negative values "
+            "can't be shown; if a higher one is white, say which with --input-white-level (white_level)."
         )
     return Levels(highest, white, said is not None or white == by_file)
 
@@ -146,7 +151,7 @@ def misread(sources: Iterable[Source]) -> Iterator[str]:
     known = [(source.name, source.levels) for source in sources if source.levels is not None]
     over = {name: levels for name, levels in known if levels.highest > (1 + SLACK) * levels.white}
     if over:
-        name, levels = max(over.items(), key=lambda each: each[1].highest)
+        levels = max(over.values(), key=lambda each: each.highest)
         yield (
             f"{_named(list(over))} {'has' if len(over) == 1 else 'have'} values up to {levels.highest:,g}, above the "
             f"{levels.white:,g} that is said to be white (--input-white-level); they were taken for white."

@@ -1,4 +1,4 @@
-"""TIFF files decoded a few strips or rows of tiles at a time: Pillow decodes a compressed one as a whole, beside the file."""
+"""TIFF files, decoded a few strips or rows of tiles at a time; Pillow decodes all of them, with the whole file in memory."""
 
 from __future__ import annotations
 
@@ -26,6 +26,9 @@ COPIED = (WIDTH, 258, COMPRESSION, 262, 266, 277, LAYOUT, 292, 293, 317, 320, TI
 
 OTHERWISE = (532, 512, 513)
 """Tags of files that are decoded as a whole: with black and white of their own, or with the JPEG of before 1995."""
+
+BLOCK = 1 << 20
+"""Pixels of the strips into which a file without compression is cut that has but one."""
 
 LARGEST = 8_000_000
 """Pixels of a strip or row of tiles, above which the file is decoded as a whole."""
@@ -59,6 +62,12 @@ def strips(image: Any, file: BinaryIO) -> Strips | None:
     rows = max(1, min(tags.get(kind[0], height), height if kind is STRIPS else LARGEST))
     offsets, counts = (_tuple(tags.get(tag)) for tag in kind[1:])
     across = math.ceil(width / tags[TILE_WIDTH]) if kind is TILES else 1
+    if kind is STRIPS and len(offsets) == len(counts) == 1 and tags.get(COMPRESSION, 1) == 1 and not counts[0] % height:
+        # One strip of bytes as they are can be cut between any rows.
+        rows, line = max(1, BLOCK // width), counts[0] // height
+        tops = range(0, height, rows)
+        counts = tuple(line * min(rows, height - top) for top in tops)
+        offsets = tuple(offsets[0] + line * top for top in tops)
     whole = len(offsets) != len(counts) or across * math.ceil(height / rows) != len(offsets) or rows * width > LARGEST
     if whole or tags.get(LAYOUT, 1) != 1 or any(tag in tags for tag in OTHERWISE):
         return None
