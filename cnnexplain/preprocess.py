@@ -198,10 +198,7 @@ class Preprocess:
             rows, columns = (0, height, top, tall), (0, width, left, wide)
         axes = []
         for (start, length, before, pixels), total in ((rows, self.height), (columns, self.width)):
-            if self.antialias:
-                axis = sampling.nearest(length, pixels)
-            else:
-                axis = sampling.axis(length, pixels, self.interpolation)
+            axis = sampling.nearest(length, pixels) if self.antialias else sampling.axis(length, pixels, self.interpolation)
             axes.append(axis.within(start, before, total))
         return Grid(*axes)
 
@@ -220,7 +217,7 @@ class Preprocess:
 def resize(picture: Floats, height: int, width: int, interpolation: Interpolation = "bilinear") -> Floats:
     """The whole picture brought to a size, its aspect not kept; anti-aliased, but for "nearest".
 
-    Bilinear is what `keras.utils.image_dataset_from_directory` does unless told otherwise, but for the anti-aliasing.
+    Without anti-aliasing see `Preprocess.grid`.
     """
     method = Image.Resampling[interpolation.upper()]
     planes = [
@@ -252,7 +249,7 @@ def middle_part(height: int, width: int, aspect: float, share: float) -> tuple[i
 
 def letterbox(picture: Floats, height: int, width: int, interpolation: Interpolation = "bilinear") -> Floats:
     """The whole picture in the middle of black, as large as it fits with its aspect kept."""
-    top, left, rows, columns = _place(*picture.shape[:2], height, width)
+    top, left, rows, columns = _place(picture.shape[0], picture.shape[1], height, width)
     canvas = np.zeros((height, width, picture.shape[-1]), np.float32)
     canvas[top : top + rows, left : left + columns] = resize(picture, rows, columns, interpolation)
     return canvas
@@ -267,9 +264,9 @@ def _place(height: int, width: int, tall: int, wide: int) -> tuple[int, int, int
 
 def _place_in_keras(height: int, width: int, tall: int, wide: int) -> tuple[int, int, int, int]:
     """As `_place`, rounded as Keras' loaders do with `pad_to_aspect_ratio=True`."""
-    sides = np.float32([height, width])
-    fitted = sides / (sides / np.float32([tall, wide])).max()
-    top, left = (max(0, int(room)) for room in (np.float32([tall, wide]) - fitted) / 2)
+    given, whole = np.array([height, width], np.float32), np.array([tall, wide], np.float32)
+    fitted = given / (given / whole).max()
+    top, left = (max(0, int(room)) for room in (whole - fitted) / 2)
     rows, columns = (max(1, int(side)) for side in fitted)
     return top, left, rows, columns
 

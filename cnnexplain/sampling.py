@@ -44,7 +44,7 @@ class Grid:
         """(h, w, C) → (H, W, C)."""
         for axis, here in enumerate((self.rows, self.columns)):
             wide = (slice(None), *[None] * (2 - axis))
-            picture = sum(  # type: ignore[assignment]
+            picture = sum(
                 np.take(picture, places, axis) * weights[wide]
                 for places, weights in zip(here.places.T, here.weights.T, strict=True)
             )
