@@ -170,7 +170,7 @@ def _value(command: Command, key: str, value: Any, place: str, context: typer.Co
     wanted = _wanted(option)
     if isinstance(value, bool) != (wanted == "true or false") or isinstance(value, Mapping):
         raise UsageError(f"'{place}' takes {wanted}, but got {_shown(value)}.")
-    if key.startswith("input-"):
+    if key.startswith("input-") or key == "show-bands":
         sidecar.check({key.removeprefix("input-").replace("-", "_"): value}, lambda _: f"'{place}'")
         if isinstance(value, bool):
             return value

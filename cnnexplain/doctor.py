@@ -147,7 +147,9 @@ def examine(
     Raises:
         ImageError: An image can't be read.
     """
-    noise = classifier.preprocess.encode(np.random.default_rng(0).uniform(0, 1, (1, *classifier.preprocess.shape)))
+    black, white = classifier.preprocess.black, classifier.preprocess.white
+    random = np.random.default_rng(0).uniform(0, 1, (1, *classifier.preprocess.shape))
+    noise = (black + (white - black) * random).astype(np.float32)
     batch = as_batch(noise if images is None else images, classifier)
     expected = expected_range(classifier.model, classifier.preprocess.shape, classifier.inputs)
     analyses = registry.load().analyses
@@ -214,7 +216,12 @@ def _tried(analysis: Analysis, classifier: Classifier, batch: ImageBatch) -> Tri
 
 def _guesses(classifier: Classifier) -> Iterator[str]:
     preprocess = classifier.preprocess
-    if "range" in preprocess.assumed:
+    if "range" in preprocess.assumed and preprocess.bands is not None:
+        yield (
+            "Nothing tells the range of the input: the model is given the numbers of the files as they are. If it was "
+            "trained otherwise, say so with --input-scale, --input-mean and --input-std, or in a sidecar."
+        )
+    elif "range" in preprocess.assumed:
         yield (
             f"Nothing tells the range of the input: pixels are scaled to {preprocess.low:g} to {preprocess.high:g}. If the "
             "model was trained otherwise, every explanation is of another input; say it with --input-scale, --input-mean "
@@ -244,7 +251,7 @@ def _range(classifier: Classifier, expected: Range | None, images: Floats, *, kn
                 f"{RANGE_OPTIONS[expected.low, expected.high]} would."
             )
     first = classifier.first_normalization
-    if first is None or not known:
+    if first is None or not known or preprocess.bands is not None:
         return
     source, mean, variance = first
     pictures = preprocess.decode(images)

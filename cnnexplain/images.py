@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnexplain import datasets
+from cnnexplain import bands, datasets
 from cnnexplain.arrays import Array, Floats
 from cnnexplain.decoding import Decoded, decode
 from cnnexplain.errors import ImageError, UsageError, check_interrupted, suggest
@@ -100,6 +100,7 @@ def _found(name: str) -> list[str]:
         raise UsageError("An image was given by an empty name; expected a file, folder, glob or sample.")
     if path.is_dir():
         inside = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+        inside = inside or bands.in_folder(path)
         if not inside:
             raise ImageError(f"The folder '{name}' holds no image ({', '.join(SUFFIXES)}).")
         return [str(path) for path in inside]
@@ -193,7 +194,7 @@ def _from_array(array: Array, preprocess: Preprocess) -> ImageBatch:
     if not len(array):
         raise ImageError("The array holds no image.")
     if array.dtype == np.uint8:
-        array = preprocess.encode(array.astype(np.float32) / 255)
+        array = preprocess.encode(array.astype(np.float32) / (255 if preprocess.bands is None else 1))
     elif array.dtype.kind not in "fiu":
         raise ImageError(f"The array holds {array.dtype}; expected uint8 from 0 to 255 or floating-point numbers.")
     _check_values(array, preprocess, "The array")
@@ -212,7 +213,8 @@ def _check_values(array: Array, preprocess: Preprocess, what: str) -> None:
         raise ImageError(f"{what} holds a value that is not finite (NaN or infinity).")
     low, high, slack = preprocess.low, preprocess.high, 1e-3 * (preprocess.high - preprocess.low)
     least, most = float(array.min()), float(array.max())
-    if "range" not in preprocess.assumed and (least < low - slack or most > high + slack):
+    # Bands may hold any values.
+    if preprocess.bands is None and "range" not in preprocess.assumed and (least < low - slack or most > high + slack):
         raise ImageError(
             f"{what} has values from {least:g} to {most:g}, but the model's input ranges from {low:g} to {high:g}. "
             "Scale it, or pass pixels from 0 to 255 as uint8."
@@ -238,6 +240,9 @@ def read(name: str, preprocess: Preprocess, invert: bool | None) -> tuple[Floats
         sha256 = hashlib.sha256(digit.tobytes()).hexdigest()
         decoded = Decoded(digit[..., None].astype(np.float32) / 255)
     pixels = decoded.pixels
+    if preprocess.bands is not None and (pixels.shape[-1] != preprocess.bands or invert):
+        reason = "dark and light can't be swapped in bands" if invert else f"the model takes {preprocess.bands} bands"
+        raise ImageError(f"'{name}' can't be used: {reason}. Give .npy arrays (height, width, {preprocess.bands}).")
     rest = replace(preprocess, fit="stretch", crop=1.0) if decoded.cut else preprocess
     image, inverted = rest.apply(pixels, invert, decoded.grid)
     if preprocess.digits and float(image.max()) == preprocess.low:
@@ -258,6 +263,8 @@ def _file(name: str, preprocess: Preprocess) -> tuple[str, Decoded]:
             file.seek(0)
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             file.seek(0)
+            if preprocess.bands is not None:
+                return sha256, Decoded(bands.read(file, name, preprocess))
             return sha256, decode(file, name, preprocess)
     except OSError as error:
         check_interrupted(error)

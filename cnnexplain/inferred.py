@@ -73,17 +73,19 @@ def told(model: Any, inputs: Inputs = IMAGE) -> Preprocess:
     """
     shape = tuple(model.inputs[inputs.image].shape[1:])
     which = f"input '{inputs.name}' of the model" if inputs.fixed else "model"
-    if len(shape) == 3 and shape[2] not in (1, 3) and shape[0] in (1, 3):
+    if len(shape) == 3 and shape[2] not in (1, 3) and _channels_first(shape):
         raise ModelError(
             f"The {which} '{model.name}' takes {_named(shape)}, channels first; only (height, width, channels) is explained."
         )
     shape = (*shape, 1) if inputs.flat else shape
-    if len(shape) != 3 or shape[2] not in (1, 3):
+    if len(shape) != 3 or shape[2] is None:
         raise ModelError(
             f"The {which} '{model.name}' takes {_named(shape)}, which is no image; "
-            "expected (height, width, channels) with 1 or 3 channels."
+            "expected (height, width, channels), or (height, width) of grey ones."
         )
     height, width = (size or SIDE for size in shape[:2])
+    if shape[2] not in (1, 3):
+        return _of_bands(model, (height, width, shape[2]), inputs, size=("size",) if None in shape else ())
     colour: Colour = "grey" if shape[2] == 1 else "rgb"
     if model.name == LENET and shape == (28, 28, 1):
         return Preprocess(height, width, colour, fit="digit")
@@ -92,6 +94,25 @@ def told(model: Any, inputs: Inputs = IMAGE) -> Preprocess:
     if found is None:
         return Preprocess(height, width, colour, assumed=(*size, "range"))
     return Preprocess(height, width, colour, **SAID[found.low, found.high], assumed=size)
+
+
+def _of_bands(model: Any, shape: tuple[int, int, int], inputs: Inputs, size: tuple[str, ...]) -> Preprocess:
+    """For bands, whose numbers are given to the model as they are unless something says otherwise."""
+    height, width, bands = shape
+    found = expected_range(model, shape, inputs)
+    if found is None or found.low < 0:
+        return Preprocess(height, width, "bands", scale=1.0, bands=bands, assumed=(*size, "range"))
+    return Preprocess(height, width, "bands", scale=1.0, bands=bands, white_level=found.high, assumed=size)
+
+
+def _channels_first(shape: tuple[int | None, ...]) -> bool:
+    """Whether (channels, height, width) is likelier than (height, width, channels)."""
+    first, height, width = shape
+    return first in (1, 3) or (first is not None and height is not None and height == width and first < min(height, FEW))
+
+
+FEW = 32
+"""Bands there seldom are more of, and seldom images of fewer rows."""
 
 
 def expected_range(model: Any, shape: tuple[int, int, int], inputs: Inputs = IMAGE) -> Range | None:

@@ -18,12 +18,15 @@ from cnnexplain import files, fixed
 from cnnexplain.errors import ModelError, UsageError, suggest
 from cnnexplain.models import existing
 
-Colour: TypeAlias = Literal["rgb", "bgr", "grey"]
+Colour: TypeAlias = Literal["rgb", "bgr", "grey", "bands"]
 Fit: TypeAlias = Literal["stretch", "crop", "pad", "digit"]
 Interpolation: TypeAlias = Literal["bilinear", "bicubic", "nearest"]
 
 LIMIT = 4 << 20
 """A JSON or text file of more bytes is refused."""
+
+CHANNELS = 4096
+"""The greatest number of channels that an input is given."""
 
 LARGEST = 8192
 """The greatest number of rows or columns that an input is given."""
@@ -71,7 +74,7 @@ def _numbers(value: Any) -> tuple[float, ...]:
     # As it is typed, and as JSON has it.
     values = value.strip("[] ").split(",") if isinstance(value, str) else value
     numbers = tuple(map(_number, values)) if isinstance(values, list | tuple) else (_number(values),)
-    if len(numbers) not in (1, 3):
+    if not 1 <= len(numbers) <= CHANNELS:
         raise ValueError
     return numbers
 
@@ -87,6 +90,15 @@ def _size(value: Any) -> tuple[int, int]:
     if len(sides) not in (1, 2) or not all(type(side) is int and 1 <= side <= LARGEST for side in sides):
         raise ValueError
     return sides[0], sides[-1]
+
+
+def _bands(value: Any) -> tuple[int, ...]:
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,4}(,[0-9]{1,4})*", value):
+        value = [int(band) for band in value.split(",")]
+    bands = value if isinstance(value, list | tuple) else [value]
+    if len(bands) not in (1, 3) or not all(type(band) is int and 0 <= band < CHANNELS for band in bands):
+        raise ValueError
+    return tuple(bands)
 
 
 def _share(value: Any) -> float:
@@ -159,9 +171,13 @@ KEYS: dict[str, Key] = {
         "What pixel values, from 0 to 255, are multiplied by.", "a number above 0, such as 0.5 or '1/255'", _positive
     ),
     "mean": Key(
-        "What is subtracted then, in the order of the channels.", "one number or three, such as [0.5, 0.4, 0.3]", _numbers
+        "What is subtracted then, in the order of the channels.",
+        "one number, or one for each channel, such as [0.5, 0.4, 0.3]",
+        _numbers,
     ),
-    "std": Key("What is divided by then.", "one number above 0 or three, such as [0.2, 0.2, 0.2]", _deviations),
+    "std": Key(
+        "What is divided by then.", "one number above 0, or one for each channel, such as [0.2, 0.2, 0.2]", _deviations
+    ),
     "fit": _words(
         "How a picture is brought to the size: whole, its aspect not kept; its middle; whole on black; as MNIST's digits.",
         Fit,
@@ -177,6 +193,11 @@ KEYS: dict[str, Key] = {
         "The value that is white in pictures of more than 8 bits, such as 4095 for 12-bit data in files of 16.",
         "a number above 0, such as 4095",
         _positive,
+    ),
+    "show_bands": Key(
+        "Of an input of bands those that pictures show as red, green and blue, or as grey, counted from 0.",
+        "three numbers or one, such as [3, 2, 1]",
+        _bands,
     ),
     "labels": Key(
         "The names of the classes, in their order.",
@@ -198,6 +219,11 @@ KEYS: dict[str, Key] = {
 
 BESIDE = ("labels", "fixed", "training_figures")
 """The keys that are not about the input, for which there is no option `--input-KEY`."""
+
+
+def flag(key: str) -> str:
+    """The option that says a key about the input."""
+    return "--show-bands" if key == "show_bands" else f"--input-{key.replace('_', '-')}"
 
 
 def check(said: object, named: Callable[[str], str] = "'{}'".format) -> dict[str, Any]:

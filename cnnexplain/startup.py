@@ -41,6 +41,9 @@ def _flag_option(flag: str, text: str) -> Any:
     return Annotated[bool | None, typer.Option(flag, help=escape(text), rich_help_panel=PANEL)]
 
 
+METAVARS = {"size": "N|HxW", "mean": "X|X,X,X", "std": "X|X,X,X", "show_bands": "N|N,N,N"}
+"""What the values of some keys look like."""
+
 FLAGS = ("antialias",)
 """The keys of a sidecar that are true or false."""
 
@@ -72,8 +75,8 @@ MODEL_OPTIONS: dict[str, tuple[Any, Any]] = {
             _flag_option(f"--input-{name}/--no-input-{name}", key.help)
             if name in FLAGS
             else _model_option(
-                f"--input-{name.replace('_', '-')}",
-                "HOW" if key.words else {"size": "N|HxW", "mean": "X|X,X,X", "std": "X|X,X,X"}.get(name, "X"),
+                sidecar.flag(name),
+                "HOW" if key.words else METAVARS.get(name, "X"),
                 f"{key.help} {'|'.join(key.words)}".strip(),
                 offers=completion.of(key.words),
             ),
@@ -184,7 +187,7 @@ def model_request(given: Mapping[str, Any]) -> ModelRequest:
     values = fixed.parse(given["fixed"] or ())
     request = ModelRequest(said=said, fixed=values, custom_objects=tuple(given["custom_objects"] or ()), **rest)
     check_backend(request.backend)
-    sidecar.check(said, lambda key: f"--input-{key.replace('_', '-')}")
+    sidecar.check(said, sidecar.flag)
     models.find(request.model)
     for name, what in ((request.labels, "file of labels"), (request.weights, "file of weights")):
         if name is not None:
@@ -305,7 +308,12 @@ def start_keras(backend: str | None) -> None:
 def print_assumption(classifier: Classifier) -> None:
     """Says what was guessed of the model, since nothing tells it."""
     preprocess = classifier.preprocess
-    if "range" in preprocess.assumed:
+    if "range" in preprocess.assumed and preprocess.colour == "bands":
+        terminal.say(
+            "Nothing in the model tells its input range: it is given the numbers of the files as they are. Say otherwise "
+            "with --input-scale, --input-mean and --input-std, or in a sidecar."
+        )
+    elif "range" in preprocess.assumed:
         terminal.say(
             f"Nothing in the model tells its input range: pixels were scaled to {preprocess.low:g} to {preprocess.high:g}."
             " Say otherwise with --input-scale, --input-mean and --input-std, or in a sidecar."
