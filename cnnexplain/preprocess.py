@@ -54,7 +54,7 @@ class Preprocess:
             alone, as in Keras' `image_dataset_from_directory`, and "crop" and "pad" round as that does.
         white_level: The value that is white in pictures of more than 8 bits: 4095 for 12-bit data in files of 16 bits. None
             takes what the file tells, else the highest value that its bits can hold. Of bands the value that counts as
-            white; None takes 1 / scale, or, where `std` says how they deviate, ± 2 deviations for black and white.
+            white; None takes 1 / scale, or, where `std` is given, ± 2 deviations for black and white.
         bands: How many channels "bands" has. Their values v are the numbers of the files as they are.
         show_bands: Which three of them pictures show as red, green and blue, or which one as grey, counted from 0. None shows
             the first three, or of two the first.

@@ -221,9 +221,14 @@ BESIDE = ("labels", "fixed", "training_figures")
 """The keys that are not about the input, for which there is no option `--input-KEY`."""
 
 
+def parameter(key: str) -> str:
+    """The name of the parameter that says a key about the input."""
+    return key if key == "show_bands" else f"input_{key}"
+
+
 def flag(key: str) -> str:
-    """The option that says a key about the input."""
-    return "--show-bands" if key == "show_bands" else f"--input-{key.replace('_', '-')}"
+    """Its option."""
+    return f"--{parameter(key).replace('_', '-')}"
 
 
 def check(said: object, named: Callable[[str], str] = "'{}'".format) -> dict[str, Any]:

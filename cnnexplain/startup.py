@@ -71,7 +71,7 @@ MODEL_OPTIONS: dict[str, tuple[Any, Any]] = {
         models.INCLUDED,
     ),
     **{
-        f"input_{name}": (
+        sidecar.parameter(name): (
             _flag_option(f"--input-{name}/--no-input-{name}", key.help)
             if name in FLAGS
             else _model_option(
@@ -181,7 +181,7 @@ def model_request(given: Mapping[str, Any]) -> ModelRequest:
         UsageError: A value is none that the option takes, or a file that does not exist.
         ModelError: A JSON file can't be read or says what it may not.
     """
-    said = {key: given[f"input_{key}"] for key in sidecar.KEYS if given.get(f"input_{key}") is not None}
+    said = {key: given[sidecar.parameter(key)] for key in sidecar.KEYS if given.get(sidecar.parameter(key)) is not None}
     names = ("model", "preprocess", "labels", "output", "logits", "input", "weights", "backend")
     rest = {name: given[name] for name in names}
     values = fixed.parse(given["fixed"] or ())

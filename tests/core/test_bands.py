@@ -42,10 +42,8 @@ def test_scores_and_gradients_are_those_of_the_model(channels, random):
     np.testing.assert_allclose(record.arrays["attribution"].sum(axis=(1, 2, 3)), logits, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("channels", [2, 13])
-def test_every_analysis_works_and_draws(channels, random, tmp_path):
-    images = random.uniform(0, 1, (2, 12, 10, channels)).astype(np.float32)
-    clf = cx.load(model((12, 10, channels)))
+def test_every_analysis_works_and_draws(images, tmp_path):
+    images, clf = images[:1], cx.load(model())
     for analysis in registry.load().analyses.values():
         given = images if "images" in analysis.inputs else None
         looked = {"dataset": images} if "dataset" in analysis.inputs else {}
@@ -164,8 +162,8 @@ def test_files_that_are_no_bands_are_refused(tmp_path, random):
         with pytest.raises(ImageError) as raised:
             cx.read_images([path], clf)
         assert len(str(raised.value)) < 300
+    np.save(tmp_path / "fine.npy", np.zeros(SHAPE))
     with pytest.raises(ImageError, match="can't be swapped in bands"):
-        np.save(tmp_path / "fine.npy", np.zeros(SHAPE))
         cx.read_images([tmp_path / "fine.npy"], clf, invert=True)
 
 
@@ -186,7 +184,7 @@ def test_the_command_line_reads_a_folder_of_arrays(tmp_path, cli, images):
     assert cli(*run[:-1])[0] == 0
     result = json.loads((tmp_path / "cnnexplain-out/saliency/result.json").read_text())
     assert result["input"]["show_bands"] == [5]
-    code, out, _ = cli("doctor", "tiles", "--model", "m.keras")
+    code, out, _ = cli("doctor", "m.keras", "tiles")
     assert "13 bands; pictures show band 5 as grey" in " ".join(out.split())
 
 

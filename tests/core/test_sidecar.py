@@ -17,6 +17,10 @@ WHOLE = {
     "fit": "crop",
     "crop": 0.875,
     "interpolation": "bicubic",
+    "antialias": False,
+    "white_level": 4095,
+    "show_bands": [3, 2, 1],
+    "fixed": {"meta": [0.5, 3], "site": 2, "mask": "mask.npy"},
     "labels": ["cat", "dog"],
     "training_figures": {"epochs": 30, "by": "Ada"},
 }
@@ -29,6 +33,7 @@ def test_every_key_is_read():
         "mean": (103.9, 116.8, 123.7),
         "std": (2.0,),
         "labels": ("cat", "dog"),
+        "show_bands": (3, 2, 1),
     }
     assert set(WHOLE) == set(sidecar.KEYS)
 
