@@ -152,12 +152,13 @@ def _shown(image: Any, file: BinaryIO, name: str, preprocess: Preprocess) -> _Sh
     large = image.width * image.height > LARGE
     pieces = tiffs.strips(image, file) if large else None
     size: tuple[int, int] = image.size if pieces is None else pieces.size
+    if image.format == "TIFF" and levels.torn(image):
+        raise ImageError(f"'{name}' keeps colours of 16 bits in separate planes without compression; save it in one plane.")
     how = levels.unpacked(image)
     grey = image.mode.startswith(("I", "F"))
     coloured = not grey and ";16" in how
-    said = levels.told(image) if preprocess.white_level is None else preprocess.white_level
-    scaled = coloured and said is not None and said != levels.WHITE
-    if scaled and how not in levels.LOW:
+    scaled = coloured and (preprocess.white_level is not None or levels.told(image) is not None)
+    if scaled and not levels.has_low(image):
         raise ImageError(f"'{name}' keeps its colours in a form that no white level can be given to; save it as 16-bit RGB.")
     whole = large and pieces is None
     # A PNG is decoded to see how it must be turned, while at which size a JPEG is decoded depends on that.
@@ -174,16 +175,15 @@ def _shown(image: Any, file: BinaryIO, name: str, preprocess: Preprocess) -> _Sh
     stored: Crop = image.crop if pieces is None else pieces.crop
     shown, found = stored, None
     if grey:
-        extremes = [stored(each).convert("F").getextrema() for each in _blocks(size)]
-        lowest, highest = min(low for low, _ in extremes), max(high for _, high in extremes)
-        found = levels.of_grey(lowest, highest, image, name, said)
+        extremes: list[Any] = [stored(each).convert("F").getextrema() for each in _blocks(size)]
+        lowest, highest = min(least for least, _ in extremes), max(most for _, most in extremes)
+        found = levels.of_grey(lowest, highest, image, name, preprocess.white_level)
     elif coloured and image.mode in ("RGB", "RGBA"):
-        highest = max(end for each in _blocks(size) for _, end in stored(each).getextrema()[:3])
-        found = levels.of_colours(256 * highest + 255, said)
-    if scaled:
-        assert said is not None
-        low = _lows(file) if pieces is None else partial(pieces.crop, before=levels.keep_low)
-        shown = partial(_scaled, stored, low, said, how.startswith("LA"))
+        extremes = [each for block in _blocks(size) for each in stored(block).getextrema()[:3]]
+        found = levels.of_colours(256 * max(most for _, most in extremes) + 255, image, preprocess.white_level)
+        if found.white != levels.WHITE:
+            low = _lows(file) if pieces is None else partial(pieces.crop, before=levels.keep_low)
+            shown = partial(_scaled, stored, low, found.white, how.startswith("LA"))
 
     mode = "F" if grey else "RGBA" if image.has_transparency_data else "L" if image.mode in ("1", "L") else "RGB"
     grid = None
@@ -287,7 +287,7 @@ def _check_memory(image: Any, size: tuple[int, int], file: BinaryIO, name: str, 
 
 def _coefficients(image: Any, size: tuple[int, int], file: BinaryIO) -> int:
     """The bytes of the coefficients that a JPEG of several scans, such as a progressive one, has in memory all at once."""
-    components = [(across, down) for _, across, down, *_ in image.layer]
+    components: list[tuple[int, int]] = [(across, down) for _, across, down, *_ in image.layer]
     # Pillow has just read the header of the first scan: its length, then how many components the scan has, and so on.
     header = 6 + 2 * len(components)
     place = file.tell()
@@ -296,7 +296,7 @@ def _coefficients(image: Any, size: tuple[int, int], file: BinaryIO) -> int:
     file.seek(place)
     if together and not image.info.get("progressive"):
         return 0
-    most = max(across for across, _ in components) * max(down for _, down in components)
+    most: int = max(across for across, _ in components) * max(down for _, down in components)
     return 2 * size[0] * size[1] * sum(across * down for across, down in components) // max(1, most)
 
 

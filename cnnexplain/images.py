@@ -156,8 +156,9 @@ def read_images(
 def as_batch(images: object, classifier: Classifier) -> ImageBatch:
     """A batch from what a Python caller may have: a batch, a path or sample, several of them, or an array.
 
-    An array of uint8 holds pixels from 0 to 255 and is brought into the model's input range; any other must be in it
-    already. An array may lack the first axis (one image), or the last where the model takes grey images.
+    An array of uint8 holds pixels from 0 to 255 and is brought into the model's input range, and so is one of other whole
+    numbers where it was said which of them is white; any other must be in that range already. An array may lack the first
+    axis (one image), or the last where the model takes grey images.
 
     Raises:
         UsageError: An array has the wrong shape.
@@ -193,13 +194,20 @@ def _from_array(array: Array, preprocess: Preprocess) -> ImageBatch:
         raise UsageError(wrong_shape(shape, preprocess))
     if not len(array):
         raise ImageError("The array holds no image.")
-    if array.dtype == np.uint8:
-        array = preprocess.encode(array.astype(np.float32) / (255 if preprocess.bands is None else 1))
+    found = None
+    if preprocess.bands is not None and array.dtype.kind in "iu":
+        array = preprocess.encode(array.astype(np.float32))
+    elif array.dtype == np.uint8:
+        array = preprocess.encode(array.astype(np.float32) / 255)
+    elif array.dtype.kind in "iu" and preprocess.white_level is not None and array.min() >= 0:
+        found = Levels(float(array.max()), preprocess.white_level, told=True)
+        array = preprocess.encode(np.clip(array.astype(np.float32) / np.float32(preprocess.white_level), 0, 1))
     elif array.dtype.kind not in "fiu":
         raise ImageError(f"The array holds {array.dtype}; expected uint8 from 0 to 255 or floating-point numbers.")
     _check_values(array, preprocess, "The array")
     array = np.ascontiguousarray(array, np.float32)
-    sources = [Source(f"array[{i}]", hashlib.sha256(image.tobytes()).hexdigest()) for i, image in enumerate(array)]
+    hashes = [hashlib.sha256(image.tobytes()).hexdigest() for image in array]
+    sources = [Source(f"array[{i}]", sha256, levels=found) for i, sha256 in enumerate(hashes)]
     return ImageBatch(array, sources)
 
 
@@ -214,10 +222,12 @@ def _check_values(array: Array, preprocess: Preprocess, what: str) -> None:
     low, high, slack = preprocess.low, preprocess.high, 1e-3 * (preprocess.high - preprocess.low)
     least, most = float(array.min()), float(array.max())
     # Bands may hold any values.
-    if preprocess.bands is None and "range" not in preprocess.assumed and (least < low - slack or most > high + slack):
+    guessed = preprocess.bands is not None or ("range" in preprocess.assumed and array.dtype.kind == "f")
+    if not guessed and (least < low - slack or most > high + slack):
         raise ImageError(
-            f"{what} has values from {least:g} to {most:g}, but the model's input ranges from {low:g} to {high:g}. "
-            "Scale it, or pass pixels from 0 to 255 as uint8."
+            f"{what} has values from {least:g} to {most:g}, but the model's input ranges from {low:g} to {high:g}. Scale "
+            "it, or pass pixels from 0 to 255 as uint8; if it holds whole numbers of more bits, say which is white "
+            "(white_level)."
         )
 
 

@@ -40,8 +40,8 @@ LOW = {
 }
 """Of colours of 16 bits Pillow keeps the high bytes; by how it unpacks these: how it unpacks the low ones instead."""
 
-HIGHEST, BIT_DEPTH, INVERTED = (341, 281), 258, 262
-"""The TIFF tags for the highest value that the samples may have, for their bits, and for which end of them is white."""
+HIGHEST, BIT_DEPTH, INVERTED, PLANES = (341, 281), 258, 262, 284
+"""The TIFF tags for the highest value that the samples may have, their bits, which end of them is white, and the planes."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,14 @@ def told(image: Any) -> float | None:
 
 def inverted(image: Any) -> bool:
     """Whether the lowest value is white in an image of more than 8 bits, which Pillow does not see to."""
-    return image.format == "TIFF" and image.tag_v2.get(INVERTED) == 0
+    return bool(image.format == "TIFF" and image.tag_v2.get(INVERTED) == 0)
+
+
+def torn(image: Any) -> bool:
+    """Whether a TIFF file has colours of 16 bits in such separate planes as Pillow takes for ones of 8 bits."""
+    tags = image.tag_v2
+    planes = tags.get(PLANES, 1) == 2 and max(tags.get(BIT_DEPTH, (1,))) > 8
+    return bool(planes and image.mode in ("RGB", "RGBA", "CMYK") and image.tile and image.tile[0][0] == "raw")
 
 
 def of_grey(lowest: float, highest: float, image: Any, name: str, said: float | None) -> Levels:
@@ -94,30 +101,39 @@ def of_grey(lowest: float, highest: float, image: Any, name: str, said: float | 
         ImageError: The values are out of the range that any white gives.
     """
     reals = image.mode.startswith("F")
-    by_file = told(image)
-    if said is not None:
-        white: float | None = said
-    elif by_file is not None and highest <= by_file:
-        white = by_file
-    else:
+    white = _known(highest, image, said)
+    is_told = white is not None
+    if white is None:
         white = next((each for each in (REALS if reals else (WHITE,)) if highest <= (1 + SLACK) * each), None)
     if white is None or lowest < (-SLACK * white if reals else 0):
         raise ImageError(
-            f"The image '{name}' has values from {lowest:g} to {highest:g}; expected 0 to {said or WHITE:g}. Negative values "
-            "can't be shown; if a higher one is white, say which with --input-white-level (white_level)."
+            f"The image '{name}' has values from {lowest:g} to {highest:g}; expected 0 to {said or WHITE:g}. Negative "
+            "values can't be shown; if a higher one is white, say which with --input-white-level (white_level)."
         )
-    return Levels(highest, white, said is not None or white == by_file)
+    return Levels(highest, white, is_told)
 
 
-def of_colours(highest: float, said: float | None) -> Levels:
-    """The levels of an image with colours of 16 bits, by their highest value and by the one that is said to be white."""
-    return Levels(highest, WHITE if said is None else said, said is not None)
+def of_colours(highest: float, image: Any, said: float | None) -> Levels:
+    """The levels of an image with colours of 16 bits; the arguments are as in `of_grey`."""
+    white = _known(highest, image, said)
+    return Levels(highest, WHITE if white is None else white, white is not None)
+
+
+def _known(highest: float, image: Any, said: float | None) -> float | None:
+    """The value that is white as the user says it, or the file does and its values agree."""
+    by_file = told(image)
+    return said if said is not None or by_file is None or highest > by_file else by_file
 
 
 def unpacked(image: Any) -> str:
     """How Pillow will unpack what it decodes, such as "RGB;16B"."""
     how = image.tile[0][3] if image.tile else ""
     return str(how[0]) if isinstance(how, tuple) and how else str(how)
+
+
+def has_low(image: Any) -> bool:
+    """Whether the low bytes of its colours of 16 bits can be had."""
+    return unpacked(image) in LOW and (image.format != "TIFF" or image.tag_v2.get(PLANES, 1) == 1)
 
 
 def keep_low(image: Any) -> None:

@@ -56,8 +56,8 @@ class Preprocess:
             takes what the file tells, else the highest value that its bits can hold. Of bands the value that counts as
             white; None takes 1 / scale, or, where `std` is given, ± 2 deviations for black and white.
         bands: How many channels "bands" has. Their values v are the numbers of the files as they are.
-        show_bands: Which three of them pictures show as red, green and blue, or which one as grey, counted from 0. None shows
-            the first three, or of two the first.
+        show_bands: Which three of them pictures show as red, green and blue, or which one as grey, counted from 0. None
+            shows the first three, or of two the first.
         assumed: What of this is a guess, since nothing in the model tells it: "range", "size".
 
     Raises:
