@@ -88,9 +88,8 @@ def settle(model: Any, wanted: str | None, values: Mapping[str, Any]) -> Inputs:
         raise UsageError(f"All inputs of the model '{model.name}' are fixed; leave out the image that is to be explained.")
     if image is None or len(left) > 1:
         # What has no rows and columns is surely not the image.
-        others = sorted(
-            (place for place in left if place != image), key=lambda place: len(model.inputs[place].shape) in (3, 4)
-        )
+        others = [place for place in reversed(left) if place != image]
+        others.sort(key=lambda place: len(model.inputs[place].shape) in (3, 4))
         example = names[others[0]][0]
         which = "all but the image that is explained" if image is None else f"'{example}'"
         raise UsageError(
