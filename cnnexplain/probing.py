@@ -67,8 +67,8 @@ def _called(function: Callable[[Any], Any], name: str, pixels: Floats) -> Array:
 
 def _refusal(name: str, reason: str) -> UsageError:
     return UsageError(
-        f"'{line(name)}' can't be the preprocessing: {reason}. Expected a function of pixels from 0 to 255, (N, H, W, C), that "
-        "multiplies and shifts each channel by fixed numbers, or swaps red and blue."
+        f"'{line(name)}' can't be the preprocessing: {reason}. Expected a function of pixels from 0 to 255, (N, H, W, C), "
+        "that multiplies and shifts each channel by fixed numbers, or swaps red and blue."
     )
 
 
