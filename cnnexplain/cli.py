@@ -87,6 +87,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 1 if problem is None else _fail(problem, 1)
         code = _unexpected(error, words)
     except (Exception, SystemExit) as error:  # noqa: BLE001
+        # Rich ends the program where nobody reads any more what it prints, as behind `| head`.
+        if isinstance(error.__context__, BrokenPipeError):
+            return 1
         code = _unexpected(error, words)
     if code == INTERRUPTED:
         terminal.complain("Interrupted: nothing more was written.")
@@ -465,7 +468,8 @@ def _words(error: typer.TyperException) -> str:
 
 
 def _fail(message: str, code: int) -> int:
-    terminal.complain(line(f"Error: {message}", LONGEST))
+    gone = "" if environment.here() else " The current folder no longer exists."
+    terminal.complain(line(f"Error: {message}", LONGEST) + gone)
     return code
 
 

@@ -49,13 +49,23 @@ def believe_widths() -> None:
             os.environ.pop(name, None)
 
 
+def here() -> bool:
+    """Whether the current folder is still there."""
+    try:
+        os.getcwd()
+    except OSError:
+        return False
+    return True
+
+
 def flush() -> None:
     """Writes what is left of the results.
 
     Raises:
         OSError: They can't be written.
     """
-    sys.stdout.flush()
+    if sys.stdout is not None:
+        sys.stdout.flush()
 
 
 def unwritable(error: OSError) -> str | None:

@@ -5,6 +5,7 @@ A folder may hold a `matplotlibrc` from anywhere, which Matplotlib obeys: it cou
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,16 @@ def prepare() -> None:
     """Has this process' Matplotlib read none of the machine's settings; of no effect once it is imported."""
     os.environ["MATPLOTLIBRC"] = os.devnull
     os.environ["MPLBACKEND"] = "agg"
+    # Where its fonts are kept is nothing that a user has to know.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+    if os.path.exists("matplotlibrc"):
+        # A file of the working folder counts more, so that it must be another folder for a moment.
+        here = os.getcwd()
+        os.chdir(os.path.abspath(os.sep))
+        try:
+            import matplotlib  # noqa: F401
+        finally:
+            os.chdir(here)
 
 
 @contextmanager

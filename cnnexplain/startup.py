@@ -265,6 +265,9 @@ def start_keras(backend: str | None) -> None:
     # collection, costs a tenth of a cold run.
     gc.disable()
     ours = "keras" not in sys.modules
+    # They cut every training short, whatever it is asked for.
+    for name in ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"):
+        os.environ.pop(name, None)
     try:
         with foreign(_cant_start):
             import keras
@@ -284,9 +287,11 @@ def _cant_start(error: BaseException) -> CnnExplainError:
     # Where no other backend was asked for, Keras' own settings name it.
     missing = BACKENDS.get(getattr(error, "name", None) or "")
     file = Path(os.environ.get("KERAS_HOME") or Path("~/.keras").expanduser()) / "keras.json"
-    settings = f" Its settings are in '{file}'." if not missing and os.path.lexists(file) else ""
-    remedy = f"Install it ({missing}), or choose" if missing else "Choose"
-    return CnnExplainError(f"Keras can't start: {reason(error)}.{settings} {remedy} another backend with --backend.")
+    settings = (
+        f" Correct or remove its settings, '{file}', or choose" if not missing and os.path.lexists(file) else " Choose"
+    )
+    remedy = f" Install it ({missing}), or choose" if missing else settings
+    return CnnExplainError(f"Keras can't start: {reason(error)}.{remedy} another backend with --backend.")
 
 
 def print_assumption(classifier: Classifier) -> None:

@@ -93,7 +93,7 @@ def _finite(value: Any) -> Any:
 
 def complain(text: str, style: str = "") -> None:
     """Prints one line to where errors go; where that takes no more, nobody can be told."""
-    with suppress(OSError):
+    with suppress(OSError, SystemExit):
         err().print(plain(text), soft_wrap=True, style=style)
 
 
