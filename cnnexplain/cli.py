@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import platform
+import re
 import signal
 import sys
 import traceback
@@ -42,6 +43,9 @@ _PRINTING: dict[str, tuple[Any, Any]] = {
 
 LONGEST = 900
 """Characters that an error has at most; some list all layers or classes."""
+
+WORD = 300
+"""Characters of a word in an error from which on it is shortened."""
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C, as shells use it."""
@@ -469,7 +473,9 @@ def _words(error: typer.TyperException) -> str:
 
 def _fail(message: str, code: int) -> int:
     gone = "" if environment.here() else " The current folder no longer exists."
-    terminal.complain(line(f"Error: {message}", LONGEST) + gone)
+    # Typer, for one, repeats a word however long it is.
+    legible = re.sub(rf"\S{{{WORD},}}", lambda word: f"{word[0][:80]}…", message)
+    terminal.complain(line(f"Error: {legible}", LONGEST) + gone)
     return code
 
 

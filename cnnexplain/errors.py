@@ -135,7 +135,7 @@ def _message(error: BaseException) -> str:
 def line(text: object, most: int = TEXT) -> str:
     """A text as one line of so many characters at most, in which nothing can drive a terminal."""
     # No more of a long text is looked at than can be shown.
-    words = " ".join(TERMINAL.sub("", str(text)[: 4 * most]).split())
+    words = " ".join(str(text)[: 4 * most].split())
     return _cut("".join(char if char.isprintable() else repr(char)[1:-1] for char in words), most)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import math
 import os
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from cnnexplain import datasets
+from cnnexplain import datasets, globs
 from cnnexplain.arrays import Array, Floats
 from cnnexplain.errors import ImageError, UsageError, suggest
 from cnnexplain.photographs import is_photograph
@@ -120,8 +119,8 @@ def _found(name: str) -> list[str]:
         return [str(path) for path in inside]
     if path.exists():
         return [name]
-    if glob.has_magic(name):
-        matches = sorted(match for match in glob.glob(name, recursive=True) if Path(match).is_file())
+    if globs.is_glob(name):
+        matches = globs.matching(name)
         if not matches:
             raise UsageError(f"No file matches '{name}'.")
         return matches

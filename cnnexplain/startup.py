@@ -287,10 +287,11 @@ def _cant_start(error: BaseException) -> CnnExplainError:
     # Where no other backend was asked for, Keras' own settings name it.
     missing = BACKENDS.get(getattr(error, "name", None) or "")
     file = Path(os.environ.get("KERAS_HOME") or Path("~/.keras").expanduser()) / "keras.json"
-    settings = (
-        f" Correct or remove its settings, '{file}', or choose" if not missing and os.path.lexists(file) else " Choose"
-    )
-    remedy = f" Install it ({missing}), or choose" if missing else settings
+    remedy = " Choose"
+    if missing:
+        remedy = f" Install it ({missing}), or choose"
+    elif os.path.lexists(file):
+        remedy = f" Correct or remove its settings, '{file}', or choose"
     return CnnExplainError(f"Keras can't start: {reason(error)}.{remedy} another backend with --backend.")
 
 
