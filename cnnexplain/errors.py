@@ -13,6 +13,9 @@ from typing import Any
 VALUE, TEXT = 80, 200
 """Characters that an error shows of a value, and of a text that another program wrote."""
 
+LONGEST = 1000
+"""Characters of an error of ours that is passed on as it is."""
+
 LONG = 100_000
 """Characters of an error's message that are looked through."""
 
@@ -83,11 +86,15 @@ def foreign(say: Callable[[BaseException], CnnExplainError], *passing: type[Base
         say: The error for what was raised.
         *passing: What passes too.
     """
-    passes: tuple[type[BaseException], ...] = (CnnExplainError, *passing)
     try:
         yield
-    except passes:
+    except passing:
         raise
+    except CnnExplainError as error:
+        # A plugin may raise them too.
+        if len(_message(error)) <= LONGEST:
+            raise
+        raise say(error) from error
     # A program that wants to end, such as a plugin that calls sys.exit(0), has not done what it was called for.
     except BaseException as error:
         if interrupted(error):

@@ -103,7 +103,7 @@ class Parameter:
             raise UsageError(f"{self.flag} takes one of {', '.join(self.choices)}, but got {shown(value)}.{near}")
         low, high = self.option.min, self.option.max
         if isinstance(value, int | float) and not (
-            (low is None or value >= low) and (high is None or value <= high) and _finite(value)
+            (low is None or value >= low) and (high is None or value <= high) and _fits(value)
         ):
             raise UsageError(f"{self.flag} takes {_interval(low, high)}, but got {shown(value)}.")
         return value
@@ -199,12 +199,9 @@ def _parameter(run: Callable[..., object], parameter: inspect.Parameter) -> Para
     return declared
 
 
-def _finite(value: float) -> bool:
-    try:
-        return math.isfinite(value)
-    # A whole number beyond all floating-point ones.
-    except OverflowError:
-        return isinstance(value, int)
+def _fits(value: float) -> bool:
+    """Whether a number is finite, and a whole one of 64 bits."""
+    return -(2**63) <= value < 2**63 if isinstance(value, int) else math.isfinite(value)
 
 
 def _interval(low: float | None, high: float | None) -> str:
