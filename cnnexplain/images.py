@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnexplain import bands, datasets
+from cnnexplain import bands, datasets, globs
 from cnnexplain.arrays import Array, Floats
 from cnnexplain.decoding import Decoded, decode
 from cnnexplain.errors import ImageError, UsageError, check_interrupted, suggest
@@ -106,8 +105,8 @@ def _found(name: str) -> list[str]:
         return [str(path) for path in inside]
     if path.exists():
         return [name]
-    if glob.has_magic(name):
-        matches = sorted(match for match in glob.glob(name, recursive=True) if Path(match).is_file())
+    if globs.is_glob(name):
+        matches = globs.matching(name)
         if not matches:
             raise UsageError(f"No file matches '{name}'.")
         return matches

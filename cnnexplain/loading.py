@@ -13,7 +13,7 @@ import keras
 
 from cnnexplain import modelfile, models, probing, references, registry, sidecar
 from cnnexplain.classifier import Classifier
-from cnnexplain.errors import CnnExplainError, PluginError, UsageError
+from cnnexplain.errors import ModelError, PluginError, UsageError, foreign, line, reason, shown
 from cnnexplain.inferred import told
 from cnnexplain.inputs import settle
 from cnnexplain.plugin import NamedModel, Pretrained
@@ -72,6 +72,20 @@ def load(
         ModelError: The file is damaged, is no Keras model, or carries code; or the model is no image classifier.
     """
     found = _found(model, custom_objects, weights)
+    # A model holds what its author gave its layers, which may be anything.
+    with foreign(lambda error: ModelError(f"'{line(found.name)}' can't be used: {reason(error)}")):
+        return _classifier(found, preprocess, labels, output, logits, input, fixed)
+
+
+def _classifier(
+    found: _Found,
+    preprocess: Said | Sequence[Said] | None,
+    labels: Any,
+    output: str | None,
+    logits: bool,
+    image: str | None,
+    fixed: Mapping[str, Any] | None,
+) -> Classifier:
     listed = isinstance(preprocess, Sequence) and not isinstance(preprocess, str)
     given: Sequence[Any] = preprocess if listed else [] if preprocess is None else [preprocess]  # type: ignore[assignment]
     everything = [*found.said, *map(_said, given)]
@@ -138,18 +152,18 @@ def _refuse_weights(weights: object, what: str) -> None:
 
 def _named(offered: NamedModel, weights: str | os.PathLike[str] | None) -> _Found:
     path = None if weights is None else models.existing(weights, "file of weights")
-    plugin = registry.load().models.suppliers[offered.name]
-    try:
+    begin = f"{registry.load().models.suppliers[offered.name]}: load() of '{offered.name}'"
+    with foreign(lambda error: PluginError(f"{begin} failed: {reason(error)}")):
         found = offered.load(path)
-    except CnnExplainError:
-        raise
-    # A plugin is anyone's code.
-    except Exception as error:
-        raise PluginError(
-            f"{plugin}: load() of '{offered.name}' failed: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        ) from error
     if not isinstance(found, Pretrained):
-        raise PluginError(f"{plugin}: load() of '{offered.name}' returned a {type(found).__name__}; expected a Pretrained.")
+        raise PluginError(f"{begin} returned a {type(found).__name__}; expected a Pretrained.")
+    if not isinstance(found.model, keras.Model) or not isinstance(found.preprocess, Preprocess):
+        raise PluginError(
+            f"{begin} returned a Pretrained of {shown(found.model)} and {shown(found.preprocess)}; expected a Keras model "
+            "and a Preprocess."
+        )
+    if isinstance(found.labels, str) or not all(isinstance(label, str) for label in found.labels):
+        raise PluginError(f"{begin} returned the labels {shown(found.labels)}; expected the names of the classes.")
     return _Found(found.model, offered.name, found.sha256, (found.preprocess, {"labels": tuple(found.labels)}))
 
 
@@ -162,7 +176,7 @@ def _by_name(objects: Any) -> dict[str, Any]:
     for each in [objects] if isinstance(objects, str) or callable(objects) else objects:
         thing = references.find(each) if isinstance(each, str) else each
         if not callable(thing) or not hasattr(thing, "__name__"):
-            raise UsageError(f"A custom object is a class or a function, but got {thing!r}.")
+            raise UsageError(f"A custom object is a class or a function, but got {shown(thing)}.")
         found |= dict.fromkeys([thing.__name__, keras.saving.get_registered_name(thing)], thing)
     return found
 

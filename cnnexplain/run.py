@@ -17,7 +17,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from cnnexplain import completion, datasets, startup, terminal
-from cnnexplain.errors import CnnExplainError, InterruptionError, interrupted
+from cnnexplain.errors import CnnExplainError, InterruptionError, interrupted, reason
 from cnnexplain.options import Parameter, validate
 from cnnexplain.pictures import FORMATS, Pictures
 from cnnexplain.plugin import ALL
@@ -471,8 +471,7 @@ def explain_several(
         except Exception as error:
             if interrupted(error):
                 raise KeyboardInterrupt from error
-            known = isinstance(error, CnnExplainError)
-            several.failed[name] = str(error) if known else f"{type(error).__name__}: {error}"
+            several.failed[name] = str(error) if isinstance(error, CnnExplainError) else reason(error)
         before += takes
         after([later.analysis.name for later in planned[number:]])
     shown.remove_task(task)

@@ -17,7 +17,7 @@ from rich.markup import escape
 
 from cnnexplain import completion, fixed, models, references, sidecar, terminal
 from cnnexplain.backend import BACKENDS
-from cnnexplain.errors import CnnExplainError, UsageError, suggest
+from cnnexplain.errors import CnnExplainError, UsageError, foreign, reason, shown, suggest
 from cnnexplain.pictures import FORMATS, MAX_DPI, MIN_DPI, Pictures
 
 if TYPE_CHECKING:
@@ -269,7 +269,7 @@ def check_backend(name: str | None) -> None:
         return
     if wanted not in BACKENDS:
         raise UsageError(
-            f"cnnexplain has no backend '{wanted}'.{suggest(wanted, BACKENDS)} The backends are {', '.join(BACKENDS)}."
+            f"cnnexplain has no backend {shown(wanted)}.{suggest(wanted, BACKENDS)} The backends are {', '.join(BACKENDS)}."
         )
     if importlib.util.find_spec(wanted) is None:
         raise CnnExplainError(f"The backend '{wanted}' is not installed: {BACKENDS[wanted]}")
@@ -293,16 +293,35 @@ def start_keras(backend: str | None) -> None:
     # The import makes hundreds of thousands of objects that stay. Looking for garbage among them, then and at every later
     # collection, costs a tenth of a cold run.
     gc.disable()
+    ours = "keras" not in sys.modules
+    # They cut every training short, whatever it is asked for.
+    for name in ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"):
+        os.environ.pop(name, None)
     try:
-        import keras  # noqa: F401
-    except (ImportError, ValueError) as error:
-        # Where no other one was asked for, Keras' own settings name the backend.
-        missing = BACKENDS.get(getattr(error, "name", None) or "")
-        remedy = f"Install it ({missing}), or choose" if missing else "Choose"
-        raise CnnExplainError(f"Keras can't start: {error}. {remedy} another backend with --backend.") from error
+        with foreign(_cant_start):
+            import keras
+
+        if ours:
+            # What Keras' settings file says beside the backend is for models that are made here.
+            keras.config.set_floatx("float32")
+            keras.config.set_epsilon(1e-7)
+            keras.config.set_image_data_format("channels_last")
     finally:
         gc.freeze()
         gc.enable()
+
+
+def _cant_start(error: BaseException) -> CnnExplainError:
+    """What to say where Keras can't be imported."""
+    # Where no other backend was asked for, Keras' own settings name it.
+    missing = BACKENDS.get(getattr(error, "name", None) or "")
+    file = Path(os.environ.get("KERAS_HOME") or Path("~/.keras").expanduser()) / "keras.json"
+    remedy = " Choose"
+    if missing:
+        remedy = f" Install it ({missing}), or choose"
+    elif os.path.lexists(file):
+        remedy = f" Correct or remove its settings, '{file}', or choose"
+    return CnnExplainError(f"Keras can't start: {reason(error)}.{remedy} another backend with --backend.")
 
 
 def print_assumption(classifier: Classifier) -> None:

@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeAlias
 import keras
 
 from cnnexplain.arrays import Array
-from cnnexplain.errors import ModelError, UsageError
+from cnnexplain.errors import ModelError, UsageError, foreign, line, reason
 from cnnexplain.inputs import IMAGE, Inputs, repeated
 
 Head: TypeAlias = Literal["softmax", "sigmoid", "none"]
@@ -56,6 +56,16 @@ class _Step(keras.Operation):  # type: ignore[misc]  # Keras has no types.
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
         return self.inner.compute_output_spec(*args, **kwargs)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        # Where memory doesn't suffice for a batch, a shorter one is tried.
+        symbolic = any(map(keras.utils.is_keras_tensor, keras.tree.flatten((args, kwargs))))
+        with foreign(self._failed, *(() if symbolic else (MemoryError,))):
+            return super().__call__(*args, **kwargs)
+
+    def _failed(self, error: BaseException) -> ModelError:
+        kind = line(type(self.inner).__name__)
+        return ModelError(f"The layer '{line(self.inner.name)}' ({kind}) fails: {reason(error)}")
 
 
 @dataclass(frozen=True, eq=False)
