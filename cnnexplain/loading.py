@@ -36,7 +36,7 @@ def load(
     model: Any = None,
     *,
     preprocess: Said | Sequence[Said] | None = None,
-    labels: Sequence[str] | str | os.PathLike[str] | None = None,
+    labels: Sequence[str] | Mapping[Any, Any] | str | os.PathLike[str] | None = None,
     output: str | None = None,
     logits: bool = False,
     custom_objects: Mapping[str, Any] | Iterable[Any] | str | None = None,
@@ -53,7 +53,8 @@ def load(
         preprocess: What the model's input is: a `Preprocess`; a mapping with some of a sidecar's keys; the path of a JSON
             file with them; a function, or its "module:name", that brings pixels (N, H, W, C) from 0 to 255 into the model's
             input range; or several of these in a list, of which a later one counts more.
-        labels: The names of the K classes, or the path of a text file with one on each line.
+        labels: The names of the K classes; a class index such as {"cat": 0, "dog": 1} or {0: "cat", 1: "dog"}; or the path
+            of a JSON file with either, or of a text file with a name on each line.
         output: The name of the output to explain, of a model with several.
         logits: Whether the outputs are scores before a softmax, whatever layer they come from.
         custom_objects: Classes and functions that the model file needs and Keras does not have: themselves, by their names

@@ -82,7 +82,14 @@ MODEL_OPTIONS: dict[str, tuple[Any, Any]] = {
         ),
         None,
     ),
-    "labels": (_model_option("--labels", "FILE", "A text file with the name of a class on each line."), None),
+    "labels": (
+        _model_option(
+            "--labels",
+            "FILE",
+            "A text file with the name of a class on each line, or a JSON file: a list of names, or a class index.",
+        ),
+        None,
+    ),
     "output": (_model_option("--output", "NAME", "The output to explain, of a model with several."), None),
     "logits": (
         Annotated[
