@@ -145,7 +145,7 @@ def test_folders_and_globs_are_sorted_and_other_files_left_out(tmp_path, ramp):
     for name in ("b.png", "a.PNG", "deep/c.png"):
         Image.fromarray(ramp).save(tmp_path / name)
     (tmp_path / "notes.txt").write_text("no image")
-    assert find([tmp_path]) == [str(tmp_path / "a.PNG"), str(tmp_path / "b.png")]
+    assert find([tmp_path]) == [str(tmp_path / name) for name in ("a.PNG", "b.png", "deep/c.png")]
     assert find([f"{tmp_path}/**/*.png"]) == [str(tmp_path / "b.png"), str(tmp_path / "deep/c.png")]
 
 
