@@ -18,6 +18,7 @@ import numpy as np
 from cnnexplain import comparison, processes
 from cnnexplain.backend import BACKENDS
 from cnnexplain.errors import CnnExplainError, PluginError, UsageError, failure
+from cnnexplain.interruption import check_interrupted
 from cnnexplain.options import validate
 from cnnexplain.plugin import Analysis
 
@@ -289,6 +290,7 @@ def _passes(candidate: Candidate) -> None:
             count = analysis.passes(candidate.lenet, validate(analysis.options, options))
         # A plugin is anyone's code.
         except Exception as error:
+            check_interrupted(error)
             raise PluginError(f"passes() failed: {failure(error, analysis.passes)}") from error
         if isinstance(count, bool) or not isinstance(count, int | float) or not 0 < count < math.inf:
             raise PluginError(f"passes() returned {count!r} for the options {dict(options)}; expected a number above 0.")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import platform
-import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from importlib import metadata
@@ -18,7 +17,8 @@ from rich.text import Text
 
 from cnnexplain import __version__, completion, config, datasets, files, kit, models, sidecar, startup, terminal
 from cnnexplain.backend import BACKENDS, module
-from cnnexplain.errors import CnnExplainError, InterruptionError, UsageError, interrupted
+from cnnexplain.errors import CnnExplainError, InterruptionError, UsageError
+from cnnexplain.interruption import check, check_interrupted, interrupted, listen
 from cnnexplain.redrawing import redraw_command
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit code: 0, 1 for a failure, 2 for wrong usage, 130 after Ctrl-C."""
     if arguments is None:
         # A polite request to end is answered like Ctrl-C, so that nothing unfinished is left behind.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        listen()
     words = list(sys.argv[1:] if arguments is None else arguments)
 
     def run(typed: Sequence[str], configured: bool = False) -> Any:
@@ -280,6 +280,7 @@ def _train(
         from cnnexplain import lenet, loading
 
         def report(now: TrainingProgress) -> None:
+            check()
             shown.update(
                 task,
                 description=f"Epoch {now.epoch}/{now.epochs}",
@@ -400,6 +401,7 @@ def _backend(name: str) -> dict[str, Any]:
         devices = list(module(name).devices())
     # One that is broken fails in its own way, and says little about the others.
     except Exception as error:  # noqa: BLE001
+        check_interrupted(error)
         return {**found, "problem": f"can't be used: {type(error).__name__}: {error}"}
     return {**found, "version": metadata.version(name), "devices": devices}
 

@@ -27,7 +27,8 @@ from PIL import (
 
 from cnnexplain import levels, tiffs
 from cnnexplain.arrays import Floats
-from cnnexplain.errors import ImageError, check_interrupted
+from cnnexplain.errors import ImageError
+from cnnexplain.interruption import check_interrupted
 from cnnexplain.levels import Levels
 from cnnexplain.preprocess import LARGEST, Preprocess, middle_part
 from cnnexplain.tiffs import Box

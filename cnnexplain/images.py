@@ -15,7 +15,8 @@ import numpy as np
 from cnnexplain import datasets, folders
 from cnnexplain.arrays import Array, Floats
 from cnnexplain.decoding import Decoded, decode
-from cnnexplain.errors import ImageError, UsageError, check_interrupted, suggest
+from cnnexplain.errors import ImageError, UsageError, suggest
+from cnnexplain.interruption import check_interrupted
 from cnnexplain.levels import Levels
 from cnnexplain.photographs import is_photograph
 from cnnexplain.preprocess import Preprocess

@@ -12,6 +12,7 @@ import numpy as np
 from cnnexplain import twin
 from cnnexplain.arrays import Floats, Integers
 from cnnexplain.errors import ModelError
+from cnnexplain.interruption import check_interrupted
 from cnnexplain.preprocess import Colour, Preprocess
 
 LENET = "cnnexplain_lenet"
@@ -112,7 +113,8 @@ def expected_range(model: Any, shape: tuple[int, int, int]) -> Range | None:
     try:
         found = None if np.prod(shape) > LARGEST or _learns_at_once(model) else _brought(model, shape)
     # The operations are anyone's code; one that fails will do so again, and be named, when the model is run.
-    except Exception:  # noqa: BLE001
+    except Exception as error:  # noqa: BLE001
+        check_interrupted(error)
         found = None
     return found or (Range(*PIXELS) if whole else None)
 

@@ -15,6 +15,7 @@ from cnnexplain import modelfile, models, probing, references, registry, sidecar
 from cnnexplain.classifier import Classifier
 from cnnexplain.errors import CnnExplainError, PluginError, UsageError
 from cnnexplain.inferred import told
+from cnnexplain.interruption import check_interrupted
 from cnnexplain.plugin import NamedModel, Pretrained
 from cnnexplain.preprocess import Preprocess
 
@@ -132,6 +133,7 @@ def _named(offered: NamedModel, weights: str | os.PathLike[str] | None) -> _Foun
         raise
     # A plugin is anyone's code.
     except Exception as error:
+        check_interrupted(error)
         raise PluginError(
             f"{plugin}: load() of '{offered.name}' failed: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
         ) from error

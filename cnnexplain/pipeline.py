@@ -17,6 +17,7 @@ from cnnexplain.arrays import Array, Floats, Integers
 from cnnexplain.classifier import Classifier
 from cnnexplain.errors import CnnExplainError, ModelError, PluginError, UsageError, failure
 from cnnexplain.images import ImageBatch, Source, as_batch
+from cnnexplain.interruption import check_interrupted
 from cnnexplain.objectives import Logit, Objective
 from cnnexplain.options import validate
 from cnnexplain.plugin import Analysis, Result
@@ -532,6 +533,7 @@ def _call(
         raise ModelError(f"The memory does not suffice for '{analysis.name}' of '{run.classifier.name}'.") from error
     # A plugin is anyone's code; its own exception stays attached for its author.
     except Exception as error:
+        check_interrupted(error)
         raise PluginError(f"run() of '{analysis.name}' failed: {failure(error, analysis.run)}") from error
     seconds = time.perf_counter() - started
     _check(analysis, result, None if images is None else images.shape)

@@ -9,6 +9,7 @@ import numpy as np
 
 from cnnexplain.arrays import Array, Floats
 from cnnexplain.errors import UsageError
+from cnnexplain.interruption import check_interrupted
 
 TOLERANCE = 1e-5
 """By how much of its range a function may deviate from straight lines: some roundings of single precision."""
@@ -59,6 +60,7 @@ def _called(function: Callable[[Any], Any], name: str, pixels: Floats) -> Array:
         found: Array = keras.ops.convert_to_numpy(function(pixels.copy()))
     # The function is anyone's code.
     except Exception as error:
+        check_interrupted(error)
         raise _refusal(name, f"it raised {type(error).__name__}: {' '.join(str(error).split())[:160]}") from error
     if found.shape != pixels.shape:
         raise _refusal(name, f"it made {found.shape} of {pixels.shape}")

@@ -13,6 +13,7 @@ import numpy as np
 from cnnexplain.arrays import Array, Floats
 from cnnexplain.errors import PluginError, failure
 from cnnexplain.images import Source
+from cnnexplain.interruption import check_interrupted
 from cnnexplain.plugin import Analysis, Panel
 
 if TYPE_CHECKING:
@@ -193,6 +194,7 @@ class Record:
             raise
         # A plugin is anyone's code; its own exception stays attached for its author.
         except Exception as error:
+            check_interrupted(error)
             raise PluginError(f"{name}() of '{self.analysis.name}' failed: {failure(error, function)}") from error
 
     def _figure(self, figure: object) -> Figure:

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from cnnexplain.errors import CnnExplainError, UsageError, suggest
+from cnnexplain.interruption import check_interrupted
 
 
 def check(text: str) -> tuple[str, str]:
@@ -53,6 +54,7 @@ def find(text: str) -> Any:
         raise UsageError(f"Can't import '{text}': {error}, neither installed nor in the current folder.") from error
     # The module is the user's own code, and may fail in any way.
     except (Exception, SystemExit) as error:
+        check_interrupted(error)
         raise CnnExplainError(f"Importing '{text}' failed: {type(error).__name__}: {error}") from error
     finally:
         if added:

@@ -17,6 +17,7 @@ import pluggy
 
 from cnnexplain import hookspecs
 from cnnexplain.errors import PluginError, UsageError, suggest
+from cnnexplain.interruption import check_interrupted
 from cnnexplain.plugin import Analysis, NamedModel
 
 Offer = TypeVar("Offer", Analysis, NamedModel)
@@ -158,6 +159,7 @@ def collect(points: Iterable[EntryPoint]) -> Registry:
             offered = _offered(hook, "cnnexplain_analyses", Analysis), _offered(hook, "cnnexplain_models", NamedModel)
         # A plugin is anyone's code: whatever it raises must not stop the others, and is shown with its cause.
         except (Exception, SystemExit) as error:  # noqa: BLE001
+            check_interrupted(error)
             broken.append(Problem((plugin,), _cause(error)))
             continue
         analyses += [(analysis, plugin) for analysis in offered[0]]

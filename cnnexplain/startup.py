@@ -18,6 +18,7 @@ from rich.markup import escape
 from cnnexplain import completion, models, references, sidecar, terminal
 from cnnexplain.backend import BACKENDS
 from cnnexplain.errors import CnnExplainError, UsageError, suggest
+from cnnexplain.interruption import check_interrupted
 from cnnexplain.pictures import FORMATS, MAX_DPI, MIN_DPI, Pictures
 
 if TYPE_CHECKING:
@@ -274,6 +275,7 @@ def start_keras(backend: str | None) -> None:
     try:
         import keras  # noqa: F401
     except (ImportError, ValueError) as error:
+        check_interrupted(error)
         # Where no other one was asked for, Keras' own settings name the backend.
         missing = BACKENDS.get(getattr(error, "name", None) or "")
         remedy = f"Install it ({missing}), or choose" if missing else "Choose"
