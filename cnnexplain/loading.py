@@ -38,7 +38,7 @@ def load(
     model: Any = None,
     *,
     preprocess: Said | Sequence[Said] | None = None,
-    labels: Sequence[str] | str | os.PathLike[str] | None = None,
+    labels: Sequence[str] | Mapping[Any, Any] | str | os.PathLike[str] | None = None,
     output: str | None = None,
     logits: bool = False,
     input: str | None = None,  # noqa: A002
@@ -57,7 +57,8 @@ def load(
         preprocess: What the model's input is: a `Preprocess`; a mapping with some of a sidecar's keys; the path of a JSON
             file with them; a function, or its "module:name", that brings pixels (N, H, W, C) from 0 to 255 into the model's
             input range; or several of these in a list, of which a later one counts more.
-        labels: The names of the K classes, or the path of a text file with one on each line.
+        labels: The names of the K classes; a class index such as {"cat": 0, "dog": 1} or {0: "cat", 1: "dog"}; or the path
+            of a JSON file with either, or of a text file with a name on each line.
         output: The name of the output to explain, of a model with several.
         logits: Whether the outputs are scores before a softmax, whatever layer they come from.
         input: The name of the input to explain, an image, of a model with several; None for the only one without a value.
@@ -93,7 +94,7 @@ def _classifier(
     values = {
         name: value for said in everything if isinstance(said, Mapping) for name, value in said.get("fixed", {}).items()
     }
-    inputs = settle(found.model, input, values | dict(fixed or {}))
+    inputs = settle(found.model, image, values | dict(fixed or {}))
     settled = told(found.model, inputs)
     names: Any = None
     figures: Mapping[str, Any] = {}

@@ -94,7 +94,14 @@ MODEL_OPTIONS: dict[str, tuple[Any, Any]] = {
         ),
         None,
     ),
-    "labels": (_model_option("--labels", "FILE", "A text file with the name of a class on each line."), None),
+    "labels": (
+        _model_option(
+            "--labels",
+            "FILE",
+            "A text file with the name of a class on each line, or a JSON file: a list of names, or a class index.",
+        ),
+        None,
+    ),
     "output": (_model_option("--output", "NAME", "The output to explain, of a model with several."), None),
     "input": (_model_option("--input", "NAME", "The input to explain, an image, of a model with several."), None),
     "fixed": (
