@@ -141,7 +141,12 @@ def _fixed(value: Any) -> dict[str, Any]:
     return dict(value)
 
 
+TRUTHS = ("true", "false")
+
+
 def _truth(value: Any) -> bool:
+    if isinstance(value, str) and value in TRUTHS:
+        return value == "true"
     if not isinstance(value, bool):
         raise TypeError
     return value
@@ -189,6 +194,7 @@ KEYS: dict[str, Key] = {
         "Whether a resized pixel is made of all that it stands for, or, as Keras' loaders do, of the nearest alone.",
         "true or false",
         _truth,
+        TRUTHS,
     ),
     "white_level": Key(
         "The value that is white in pictures of more than 8 bits, such as 4095 for 12-bit data in files of 16.",

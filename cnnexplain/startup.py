@@ -37,15 +37,8 @@ def _model_option(
     return Annotated[kind, option]
 
 
-def _flag_option(flag: str, text: str) -> Any:
-    return Annotated[bool | None, typer.Option(flag, help=escape(text), rich_help_panel=PANEL)]
-
-
 METAVARS = {"size": "N|HxW", "mean": "X|X,X,X", "std": "X|X,X,X", "show_bands": "N|N,N,N"}
 """What the values of some keys look like."""
-
-FLAGS = ("antialias",)
-"""The keys of a sidecar that are true or false."""
 
 MODEL_HELP = f"A Keras model (.keras, .h5), '{models.INCLUDED}', which is included, or another name from 'cnnexplain list'."
 
@@ -72,9 +65,7 @@ MODEL_OPTIONS: dict[str, tuple[Any, Any]] = {
     ),
     **{
         sidecar.parameter(name): (
-            _flag_option(f"--input-{name}/--no-input-{name}", key.help)
-            if name in FLAGS
-            else _model_option(
+            _model_option(
                 sidecar.flag(name),
                 "HOW" if key.words else METAVARS.get(name, "X"),
                 f"{key.help} {'|'.join(key.words)}".strip(),
