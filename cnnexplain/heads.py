@@ -472,8 +472,8 @@ def _check(before: _Before, alike: bool) -> None:
         kind = f"'{line(layer.name)}' ({line(type(layer).__name__)})"
         raise ModelError(
             f"The scores before the {before.name} of layer {kind} can't be reached; say with --probabilities "
-            "(probabilities=True) that the outputs are probabilities, whose logarithms are then the scores, or end the model "
-            "in a Dense, Softmax or Activation layer."
+            "(probabilities=True) that the outputs are probabilities, whose logarithms are then the scores, or end the "
+            "model in a Dense, Softmax or Activation layer."
         )
     activation = getattr(layer, "activation", None)
     if before.name or not callable(activation) or recognition.head(activation, (3,)) == "linear":
