@@ -164,7 +164,7 @@ def examine(
         trials.append(_tried(analysis, classifier, batch))
         progress(number, total)
     findings = [*_guesses(classifier), *_range(classifier, expected, np.asarray(batch), known=images is not None)]
-    findings += _saturation(classifier, logits) if images is not None else []
+    findings += _saturation(classifier, logits) if images is not None and classifier.head != "values" else []
     findings += [*_flat(classifier, batch), *levels.misread(batch.sources), *_resizing(classifier, batch, logits)]
     findings += _dead(layers, len(batch))
     return Examination(layers, tuple(findings), tuple(trials), 0 if images is None else len(batch), expected)
@@ -233,8 +233,10 @@ def _guesses(classifier: Classifier) -> Iterator[str]:
     if not classifier.certain:
         yield (
             "The model ends without a softmax or sigmoid, and its outputs were taken for scores before a "
-            f"{classifier.head}. If they are, say so with --logits."
+            f"{classifier.head}. If they are, say so with --logits; if they are other numbers, with --values."
         )
+    if classifier.doubt is not None:
+        yield classifier.doubt
 
 
 def _range(classifier: Classifier, expected: Range | None, images: Floats, *, known: bool) -> Iterator[str]:
