@@ -24,10 +24,12 @@ from cnnexplain.arrays import Array, Floats, Integers
 from cnnexplain.errors import ModelError, UsageError, suggest
 from cnnexplain.geometry import Field, receptive_field
 from cnnexplain.images import wrong_shape
+from cnnexplain.inference import in_inference
 from cnnexplain.objectives import Logit, Objective
 from cnnexplain.override import overridden
 from cnnexplain.preprocess import Colour, Preprocess
 from cnnexplain.stages import stage_ends
+from cnnexplain.subclassed import has_graph, no_graph
 
 LENET = "cnnexplain_lenet"
 """The name that a Keras model made by `cnnexplain train` carries, by which its input is known to be MNIST's."""
@@ -737,7 +739,8 @@ class Classifier:
         # A functional model may want its one input in a list or by name; a sequential one doesn't say.
         structure = getattr(self.model, "input", self.model.inputs[0])
         given = keras.tree.pack_sequence_as(structure, [keras.ops.convert_to_tensor(np.asarray(image))])
-        output = keras.tree.flatten(self.model(given, training=False))[self._output]
+        with keras.StatelessScope():
+            output = keras.tree.flatten(in_inference(lambda: self.model(given, training=False)))[self._output]
         own = keras.ops.convert_to_numpy(keras.ops.cast(output, "float32"))
         twins = (logits if self._twin.head == "none" else self.probabilities(logits))[:, -own.shape[1] :]
         # Half precision rounds at the third digit.
@@ -875,9 +878,7 @@ def told(model: Any) -> Preprocess:
     """
     inputs, outputs = getattr(model, "inputs", None), getattr(model, "outputs", None)
     if not inputs or not outputs:
-        raise ModelError(
-            f"The model '{model.name}' has no graph of layers; build it from keras.Input, or as a Sequential with an Input."
-        )
+        raise no_graph(model)
     if len(inputs) > 1:
         raise ModelError(
             f"The model '{model.name}' has {len(inputs)} inputs ({', '.join(each.name for each in inputs)}); "
@@ -915,4 +916,4 @@ def _leaves(model: Any) -> Iterator[Any]:
     """The layers and operations of a model, those of nested models in their place."""
     # A sequential model has layers alone.
     for each in getattr(model, "operations", None) or model.layers:
-        yield from _leaves(each) if isinstance(each, keras.Model) else [each]
+        yield from _leaves(each) if has_graph(each) else [each]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
@@ -16,6 +17,8 @@ from typing import Any, Literal, TypeAlias
 import keras
 
 from cnnexplain.errors import ModelError, UsageError
+from cnnexplain.inference import in_inference
+from cnnexplain.subclassed import has_graph, no_graph
 
 Head: TypeAlias = Literal["softmax", "sigmoid", "none"]
 
@@ -60,7 +63,8 @@ class Call:
     """One call of a layer, or of an operation such as `x + 1`, in a graph of symbolic tensors.
 
     Args:
-        name: The layer's name, those of nested models as "outer/inner"; numbered (":2") from the second call on.
+        name: The layer's name, those of nested models as "outer/inner". From the second call of a layer on it is numbered,
+            "name:2", and those in the second call of a nested model are "outer:2/inner".
         inner: The layer or operation of the user's model.
         function: Computes what it does, in inference mode.
         args: What it was given by position: symbolic tensors, or what else it takes.
@@ -153,7 +157,7 @@ class Twin:
             [call if change is None else replace(call, function=change(call)) for call in calls],
             [self.tensors[name] for name in names],
         )
-        return lambda x: _replay(graph, [x], lambda call, args, kwargs: call.function(*args, **kwargs))
+        return lambda x: _computed(graph, [x])
 
     def tail(self, start: str, names: Sequence[str]) -> Callable[[Any, Any], list[Any]] | None:
         """What maps the output of `start` and the input to the list of the outputs of these names.
@@ -169,11 +173,7 @@ class Twin:
         if not any(each is given for each in itertools.chain(outputs, *(call.sources for call in calls))):
             return None
         graph = _Graph([self.input, given], calls, outputs)
-        return lambda output, x: _replay(
-            graph,
-            [x, keras.ops.cast(output, given.dtype)],
-            lambda call, args, kwargs: call.function(*args, **kwargs),
-        )
+        return lambda output, x: _computed(graph, [x, keras.ops.cast(output, given.dtype)])
 
 
 def twin(model: Any, shape: tuple[int, int, int], output: int = 0, *, logits: bool = False) -> Twin:
@@ -186,9 +186,11 @@ def twin(model: Any, shape: tuple[int, int, int], output: int = 0, *, logits: bo
         logits: Whether that output is the scores, whatever layer it comes from.
 
     Raises:
-        ModelError: A nested model has no graph, or the head is none of softmax, sigmoid or raw scores.
+        ModelError: The model has no graph, or the head is none of softmax, sigmoid or raw scores.
     """
-    graph = _trace(model, [shape], [model.outputs[output]])
+    if not getattr(model, "inputs", None):
+        raise no_graph(model)
+    graph = in_inference(lambda: _trace(model, [shape], [model.outputs[output]]))
     calls, tensors = list(graph.calls), {INPUT: graph.inputs[0]}
     for number, call in enumerate(calls):
         name = _free(call.name, tensors)
@@ -330,22 +332,27 @@ def linear_part(layer: Any) -> Callable[[Any], Any] | None:
 
 
 def _trace(model: Any, shapes: Sequence[tuple[int | None, ...]], outputs: Sequence[Any]) -> _Graph:
-    """The graph of some outputs of a model on inputs of its own, every nested model in it resolved into its layers."""
-    if not getattr(model, "inputs", None):
-        raise ModelError(
-            f"The nested model '{model.name}' has no graph of layers; build it from keras.Input, or as a Sequential."
-        )
+    """The graph of some outputs of a model on inputs of its own, every nested model in it resolved into its layers.
+
+    A nested model without a graph is one layer.
+    """
     calls: list[Call] = []
+    times: Counter[str] = Counter()
 
     def trace(step: _Step, *args: Any, **kwargs: Any) -> Any:
-        if isinstance(step.inner, keras.Model):
+        times[step.inner.name] += 1
+        count = times[step.inner.name]
+        name = step.inner.name if count == 1 else f"{step.inner.name}:{count}"
+        if has_graph(step.inner):
             inputs = keras.tree.flatten(args[0] if args else next(iter(kwargs.values())))
             shapes = [tensor.shape[1:] for tensor in inputs]
-            inner = _trace(step.inner, shapes, step.inner.outputs)
-            outputs = _replay(inner, inputs, lambda *made: nested(step.inner.name, *made))
-            return outputs[0] if len(outputs) == 1 else outputs
+            # Otherwise Keras adds or drops an axis before the model.
+            if [len(shape) for shape in shapes] == [len(tensor.shape) - 1 for tensor in step.inner.inputs]:
+                inner = _trace(step.inner, shapes, step.inner.outputs)
+                outputs = _replay(inner, inputs, lambda *made: nested(name, *made))
+                return outputs[0] if len(outputs) == 1 else outputs
         output = step(*args, **kwargs)
-        calls.append(Call(step.inner.name, step.inner, step, args, kwargs, output))
+        calls.append(Call(name, step.inner, step, args, kwargs, output))
         return output
 
     def nested(outer: str, there: Call, args: Any, kwargs: Any) -> Any:
@@ -369,6 +376,11 @@ def _trace(model: Any, shapes: Sequence[tuple[int | None, ...]], outputs: Sequen
         call_function=trace,
     )
     return _Graph(inputs, calls, cloned.outputs)
+
+
+def _computed(graph: _Graph, inputs: Sequence[Any]) -> list[Any]:
+    """A graph's outputs for other inputs, in inference mode."""
+    return in_inference(lambda: _replay(graph, inputs, lambda call, args, kwargs: call.function(*args, **kwargs)))
 
 
 def _replay(graph: _Graph, inputs: Sequence[Any], make: Callable[[Call, Any, Any], Any]) -> list[Any]:
