@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import zipfile
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnexplain.errors import ModelError
+from cnnexplain.layernames import free, of_call
 from cnnexplain.models import LEGACY
 
 CONFIG = 64 << 20
@@ -40,8 +40,7 @@ def layers(config: Any) -> list[str]:
     # What stands for the input gives its name away.
     names: dict[str, None] = {"input": None}
     for name in _called(config):
-        numbered = itertools.chain([name], (f"{name}:{number}" for number in itertools.count(2)))
-        names[next(each for each in numbered if each not in names)] = None
+        names[free(name, names)] = None
     return [*names][1:]
 
 
@@ -54,7 +53,7 @@ def _called(config: Any) -> Iterator[str]:
             continue
         inside = list(_called(layer)) if _nested(layer["config"]) else None
         for number in range(1, 1 + len(layer.get("inbound_nodes") or [()])):
-            name = str(layer["config"]["name"]) + (f":{number}" if number > 1 else "")
+            name = of_call(str(layer["config"]["name"]), number)
             yield from [name] if inside is None else (f"{name}/{each}" for each in inside)
 
 

@@ -18,6 +18,7 @@ import keras
 
 from cnnexplain.errors import ModelError, UsageError
 from cnnexplain.inference import in_inference
+from cnnexplain.layernames import free, of_call
 from cnnexplain.subclassed import has_graph, no_graph
 
 Head: TypeAlias = Literal["softmax", "sigmoid", "none"]
@@ -193,7 +194,7 @@ def twin(model: Any, shape: tuple[int, int, int], output: int = 0, *, logits: bo
     graph = in_inference(lambda: _trace(model, [shape], [model.outputs[output]]))
     calls, tensors = list(graph.calls), {INPUT: graph.inputs[0]}
     for number, call in enumerate(calls):
-        name = _free(call.name, tensors)
+        name = free(call.name, tensors)
         calls[number] = replace(call, name=name)
         if keras.utils.is_keras_tensor(call.output):
             tensors[name] = call.output
@@ -219,11 +220,6 @@ def twin(model: Any, shape: tuple[int, int, int], output: int = 0, *, logits: bo
     names = tuple(name for name in tensors if name != INPUT)
     last = next((name for name in names if tensors[name] is graph.outputs[0]), None)
     return Twin(graph.inputs[0], tuple(calls), {**tensors, LOGITS: scores}, names, last, head, binary)
-
-
-def _free(name: str, taken: Iterable[str]) -> str:
-    numbered = itertools.chain([name], (f"{name}:{number}" for number in itertools.count(2)))
-    return next(each for each in numbered if each not in taken)
 
 
 HEADS: dict[Any, Head] = {
@@ -341,8 +337,7 @@ def _trace(model: Any, shapes: Sequence[tuple[int | None, ...]], outputs: Sequen
 
     def trace(step: _Step, *args: Any, **kwargs: Any) -> Any:
         times[step.inner.name] += 1
-        count = times[step.inner.name]
-        name = step.inner.name if count == 1 else f"{step.inner.name}:{count}"
+        name = of_call(step.inner.name, times[step.inner.name])
         if has_graph(step.inner):
             inputs = keras.tree.flatten(args[0] if args else next(iter(kwargs.values())))
             shapes = [tensor.shape[1:] for tensor in inputs]

@@ -18,7 +18,7 @@ from cnnexplain.backend import no_gradient
 # Left to choose, Keras compiles with XLA, whose convolutions take twice the time on a processor.
 JIT = False
 
-NAME, ODD = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*"), re.compile(r"[^A-Za-z0-9_.-]")
+NAME, ODD = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_./-]*"), re.compile(r"[^A-Za-z0-9_.-]")
 """The names that TensorFlow takes, and the characters that it doesn't."""
 
 

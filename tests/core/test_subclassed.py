@@ -114,10 +114,14 @@ def test_a_nested_class_is_one_layer(kind, random):
     # Behind the layer all is linear: the gradient with respect to it is the class's weights, spread over its places.
     values, outputs, gradient = clf.layer_gradient(images, name, np.array([0, 2]))
     kernel, bias = model.layers[-1].get_weights()
-    np.testing.assert_allclose(values, [(outputs[i].mean((0, 1)) @ kernel + bias)[c] for i, c in enumerate((0, 2))], rtol=1e-4)
+    np.testing.assert_allclose(
+        values, [(outputs[i].mean((0, 1)) @ kernel + bias)[c] for i, c in enumerate((0, 2))], rtol=1e-4
+    )
     places = outputs.shape[1] * outputs.shape[2]
     for number, target in enumerate((0, 2)):
-        np.testing.assert_allclose(gradient[number], np.broadcast_to(kernel[:, target] / places, outputs.shape[1:]), rtol=1e-4)
+        np.testing.assert_allclose(
+            gradient[number], np.broadcast_to(kernel[:, target] / places, outputs.shape[1:]), rtol=1e-4
+        )
     assert cx.explain("gradcam", clf, images, layer=name).facts["layer"] == [name] * 2
     if name == "body/inner":
         with pytest.raises(ModelError, match=rf"field of 'body/inner' is not known past the layer 'body/inner' \(\w+\)"):
@@ -164,7 +168,9 @@ def test_the_same_goes_for_a_class_that_comes_from_a_file(random, tmp_path):
 
 def test_a_sequence_of_layers_without_a_size_is_told_to_say_it(random):
     model = keras.Sequential([layers.Conv2D(4, 3), layers.GlobalAveragePooling2D(), layers.Dense(3)], name="open")
-    with pytest.raises(ModelError, match=r"'open' .* size of its input\. .*model\.build\(\(None, height, width, channels\)\)"):
+    with pytest.raises(
+        ModelError, match=r"'open' .* size of its input\. .*model\.build\(\(None, height, width, channels\)\)"
+    ):
         cx.load(model)
     model.build((None, 9, 8, 3))
     assert cx.load(model).logits(random.uniform(0, 1, (2, 9, 8, 3)).astype(np.float32)).shape == (2, 3)
