@@ -13,7 +13,7 @@ def has_graph(model: Any) -> bool:
     """Whether a layer is a model that computes what its graph of layers says."""
     if not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
         return False
-    return type(model).call.__module__.partition(".")[0] == "keras"
+    return bool(type(model).call.__module__.partition(".")[0] == "keras")
 
 
 def no_graph(model: Any) -> ModelError:

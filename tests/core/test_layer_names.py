@@ -14,7 +14,13 @@ layers = keras.layers
 
 NAMES = {
     **{name: name for name in ("_c", "-c", "my conv (1)", "[0]", "größe 卷积", "c" * 300, "50%", "a:2", "a>b", "*")},
-    **{"a\\b": "a_b", "a\nb": "a_b:2", ".": "_.", "..": "_..", "": "_", "input": "input:2", "logits": "logits:1"},
+    "a\\b": "a_b",
+    "a\nb": "a_b:2",
+    ".": "_.",
+    "..": "_..",
+    "": "_",
+    "input": "input:2",
+    "logits": "logits:1",
 }
 """Names of layers, each with that by which it is reached."""
 

@@ -1,4 +1,4 @@
-"""Models that are classes with a call() of their own: nested ones are one layer each, and one alone is told how to be mended."""
+"""Models that are classes with a call() of their own: a nested one is one layer; one alone is told how to be mended."""
 
 import keras
 import numpy as np
@@ -73,7 +73,7 @@ class Alone(keras.Model):
 
 
 def within(make):
-    """A functional model that holds a functional one that holds what `make` makes."""
+    """A functional model that holds a functional one that holds what is nested."""
     inner, outer = keras.Input((9, 8, 3)), keras.Input((9, 8, 3))
     body = keras.Model(inner, make(inner), name="body")
     x = layers.GlobalAveragePooling2D()(body(outer))
@@ -86,23 +86,21 @@ def several(x):
 
 
 NESTED = {
-    "block": (lambda x: Block(name="inner")(x), "body/inner"),
-    "class in class": (lambda x: Outer(name="inner")(x), "body/inner"),
-    "several outputs": (several, "body/difference"),
-    "sequential": (lambda x: Doubled([layers.Conv2D(4, 3)], name="inner")(x), "body/inner"),
-    "sequential with an input": (
-        lambda x: Doubled([keras.Input((9, 8, 3)), layers.Conv2D(4, 3)], name="inner")(x),
-        "body/inner",
-    ),
-    "functional with a call": (lambda x: Tripled(name="inner")(x), "body/inner"),
+    "block": (lambda: Block(name="inner"), "body/inner"),
+    "class in class": (lambda: Outer(name="inner"), "body/inner"),
+    "several outputs": (lambda: several, "body/difference"),
+    "sequential": (lambda: Doubled([layers.Conv2D(4, 3)], name="inner"), "body/inner"),
+    "sequential with an input": (lambda: Doubled([keras.Input((9, 8, 3)), layers.Conv2D(4, 3)], name="inner"), "body/inner"),
+    "functional with a call": (lambda: Tripled(name="inner"), "body/inner"),
 }
+"""What makes what is nested, and the layer that stands for it."""
 
 
 @pytest.mark.parametrize("kind", NESTED)
 def test_a_nested_class_is_one_layer(kind, random):
     keras.utils.set_random_seed(1)
     make, name = NESTED[kind]
-    model = within(make)
+    model = within(make())
     for weight in model.weights:
         if "seed" not in weight.path:
             weight.assign(random.uniform(0.1, 0.6, weight.shape))
@@ -124,7 +122,7 @@ def test_a_nested_class_is_one_layer(kind, random):
         )
     assert cx.explain("gradcam", clf, images, layer=name).facts["layer"] == [name] * 2
     if name == "body/inner":
-        with pytest.raises(ModelError, match=rf"field of 'body/inner' is not known past the layer 'body/inner' \(\w+\)"):
+        with pytest.raises(ModelError, match=r"field of 'body/inner' is not known past the layer 'body/inner' \(\w+\)"):
             clf.receptive_field(name)
         with pytest.raises(ModelError, match=r"The layer 'body/inner' \(\w+\) is neither an activation"):
             clf.describe_rule(name, "deconvnet")
@@ -137,7 +135,7 @@ def fix(error):
 
 def mended(model, error):
     names = {"keras": keras, "model": model, "height": 9, "width": 8, "channels": 3}
-    exec(fix(error), names)  # noqa: S102
+    exec(fix(error), names)
     return names["model"]
 
 
