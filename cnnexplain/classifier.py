@@ -27,6 +27,7 @@ from cnnexplain.images import wrong_shape
 from cnnexplain.inference import in_inference
 from cnnexplain.objectives import Logit, Objective
 from cnnexplain.override import overridden
+from cnnexplain.places import Grid, Layout, layout
 from cnnexplain.preprocess import Colour, Preprocess
 from cnnexplain.stages import stage_ends
 from cnnexplain.subclassed import has_graph, no_graph
@@ -68,17 +69,32 @@ class Layer:
         kind: Its class, such as "Conv2D".
         shape: Of what it puts out for one image: (H, W, C) for C feature maps, (K,) for a dense layer.
         parameters: How many numbers it has learnt or counted; 0 where a shared layer stands for the second time.
+        grid: How its tokens (T, C) stand for places; None where it has none, or it isn't known.
+        heads: Whether (h, w, C) is of attention heads or the like, and no feature maps.
     """
 
     name: str
     kind: str
     shape: tuple[int, ...]
     parameters: int = 0
+    grid: Grid | None = None
+    heads: bool = False
 
     @property
     def maps(self) -> bool:
         """Whether it puts out feature maps."""
-        return len(self.shape) == 3
+        return len(self.shape) == 3 and not self.heads
+
+    @property
+    def sides(self) -> tuple[int, int] | None:
+        """Rows and columns of its feature maps, or of the grid of its tokens; None where it has neither."""
+        if self.grid is not None:
+            return self.grid.rows, self.grid.columns
+        return (self.shape[0], self.shape[1]) if self.maps else None
+
+    def as_maps(self, output: Array) -> Array:
+        """What it puts out, (N, *shape), as feature maps (N, h, w, C); tokens that stand for no place are left out."""
+        return output if self.grid is None else self.grid.maps(output)
 
 
 @dataclass(frozen=True)
@@ -534,8 +550,15 @@ class Classifier:
             )
         tensor = self._twin.tensors[name]
         call = next((call for call in self._twin.calls if call.output is tensor), None)
+        kind = "Input" if call is None else type(call.inner).__name__
+        if id(tensor) in self._layout.windows:
+            raise UsageError(
+                f"The layer '{name}' ({kind}) holds windows of an image as if they were images, and can't be read image by "
+                "image; name one before or after the windows."
+            )
         shape = tuple(int(size) for size in tensor.shape[1:])
-        layer = Layer(name, "Input" if call is None else type(call.inner).__name__, shape, self._parameters(call))
+        grid, heads = self._layout.grids.get(id(tensor)), id(tensor) in self._layout.heads
+        layer = Layer(name, kind, shape, self._parameters(call), grid, heads)
         if layer.maps and call is not None and getattr(call.inner, "data_format", "") == "channels_first":
             raise ModelError(
                 f"The layer '{name}' of '{self.name}' puts its channels first; expected feature maps of (height, width, "
@@ -562,8 +585,16 @@ class Classifier:
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
-        """Every layer, in the order of computation; those of nested models as "outer/inner"."""
-        return tuple(self.layer(name) for name in self._twin.names)
+        """Every layer, in the order of computation; those of nested models as "outer/inner".
+
+        Layers that hold windows of an image as if they were images are left out.
+        """
+        tensors, windows = self._twin.tensors, self._layout.windows
+        return tuple(self.layer(name) for name in self._twin.names if id(tensors[name]) not in windows)
+
+    @cached_property
+    def _layout(self) -> Layout:
+        return layout(self._twin)
 
     @property
     def output(self) -> str:
@@ -622,7 +653,7 @@ class Classifier:
             UsageError: There is no such layer.
             ModelError: A layer on the way is none whose geometry is known.
         """
-        return receptive_field(self._twin, self.layer(name).name)
+        return receptive_field(self._twin, self._layout, self.layer(name).name)
 
     @property
     def first_normalization(self) -> tuple[str, Floats, Floats] | None:

@@ -28,16 +28,13 @@ INPUT, LOGITS = "input", "logits"
 
 
 IDLE = (
-    *(
-        "ActivityRegularization",
-        "AlphaDropout",
-        "Dropout",
-        "GaussianDropout",
-        "GaussianNoise",
-        "Identity",
-        "SpatialDropout2D",
-    ),
-    *("RandomBrightness", "RandomContrast", "RandomFlip", "RandomRotation", "RandomTranslation", "RandomZoom"),
+    *("ActivityRegularization", "AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise", "Identity"),
+    *("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D"),
+    *("AugMix", "CutMix", "MixUp", "RandAugment", "Solarization"),
+    *("RandomBrightness", "RandomColorDegeneration", "RandomColorJitter", "RandomContrast", "RandomCrop"),
+    *("RandomElasticTransform", "RandomErasing", "RandomFlip", "RandomGaussianBlur", "RandomGrayscale", "RandomHue"),
+    *("RandomInvert", "RandomPerspective", "RandomPosterization", "RandomRotation", "RandomSaturation", "RandomSharpness"),
+    *("RandomShear", "RandomTranslation", "RandomZoom"),
 )
 """Layers that put out what they are given in inference mode."""
 
@@ -56,6 +53,9 @@ class _Step(keras.Operation):  # type: ignore[misc]  # Keras has no types.
         return self.inner(*args, **kwargs)
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        # It says the size that it crops to in training.
+        if isinstance(self.inner, keras.layers.RandomCrop):
+            return keras.KerasTensor(args[0].shape, self.inner.compute_dtype)
         return self.inner.compute_output_spec(*args, **kwargs)
 
 
