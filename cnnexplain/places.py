@@ -287,7 +287,7 @@ def _patches(call: Call, output: Any) -> _Places | None:
 
 
 def _extended(call: Call, given: _Places | None) -> _Places | None:
-    """The places of tokens among which a layer of someone else's puts others: those stay when all that it is given changes."""
+    """The places of tokens among which a layer puts others: those stay when all that it is given changes."""
     places = None if given is None else _coarse(given)
     if places is None or places.numbers is None or places.numbers.ndim != 3:
         return None

@@ -13,6 +13,7 @@ from cnnexplain.objectives import Logit
 from cnnexplain.places import MOVING, RESIZING
 from cnnexplain.plugin import Result
 from cnnexplain.resampling import bilinear
+from cnnexplain.stages import MERGES
 
 if TYPE_CHECKING:
     from cnnexplain.arrays import Array, Floats
@@ -23,7 +24,7 @@ RESHAPING = (
     *("AveragePooling2D", "MaxPooling2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D"),
     *("Normalization", "Rescaling"),
     *RESIZING,
-    *MOVING,
+    *(kind for kind in MOVING if kind not in MERGES),
 )
 """Layers that compute no features, but pick, move or average those of the layer before."""
 
@@ -104,7 +105,7 @@ def explained_layer(classifier: Classifier, name: str | None) -> Layer:
 
 
 def _leading(classifier: Classifier, layers: list[Layer]) -> Layer:
-    """The last of some layers that has a place on which a score depends: behind the last attention only a class token may."""
+    """The last of some layers of which a score depends on places: past the last attention only a class token may count."""
     pixels = np.random.default_rng(0).uniform(0, 1, (1, *classifier.preprocess.shape))
     noise = classifier.preprocess.encode(pixels)
     _, gradients = classifier.layer_gradients(noise, [layer.name for layer in layers], np.array([0]))
