@@ -12,7 +12,7 @@ import numpy as np
 
 from cnnexplain.activations import KINDS
 from cnnexplain.errors import ModelError
-from cnnexplain.places import Layout, moved, moves, natural
+from cnnexplain.places import RESIZING, Layout, moved, moves, natural
 from cnnexplain.twin import IDLE, Call, Twin
 
 if TYPE_CHECKING:
@@ -67,11 +67,15 @@ class Field:
 
 @dataclass(frozen=True, eq=False)
 class _Strewn:
-    """A tensor whose numbers are those of feature maps, of that field and width, in another order; see `places.natural`."""
+    """A tensor whose numbers are those of feature maps, of that field and width, in another order; see `places.natural`.
+
+    What moved them there is the call that is named where nothing moves them back.
+    """
 
     field: Field
     width: int
     numbers: Array
+    call: Call
 
 
 def receptive_field(twin: Twin, layout: Layout, name: str) -> Field:
@@ -89,6 +93,7 @@ def receptive_field(twin: Twin, layout: Layout, name: str) -> Field:
         # What is made of no pixel, such as the positions of tokens, adds none.
         given = {id(source): fields[id(source)] for source in call.sources if id(source) in fields}
         past = next((unknown[id(source)] for source in call.sources if id(source) in unknown), None)
+        strewn = next((each.call for each in given.values() if isinstance(each, _Strewn)), None)
         found: Sequence[Field | _Strewn] | None
         if len(outputs[0].shape) < 3 and (given or past):
             found = [whole] * len(outputs)
@@ -97,14 +102,14 @@ def receptive_field(twin: Twin, layout: Layout, name: str) -> Field:
         if found is not None:
             fields |= zip(map(id, outputs), found, strict=True)
         elif given or past:
-            unknown |= dict.fromkeys(map(id, outputs), past or call)
+            unknown |= dict.fromkeys(map(id, outputs), past or strewn or call)
     end = id(twin.tensors[name])
-    if end in unknown:
-        kind = type(unknown[end].inner).__name__
-        raise ModelError(f"The receptive field of '{name}' is not known past the layer '{unknown[end].name}' ({kind}).")
     field = fields.get(end, whole)
-    # Its numbers are of several places each, and read by no layer on the way.
-    return whole if isinstance(field, _Strewn) else field
+    if isinstance(field, _Strewn) or end in unknown:
+        cause = field.call if isinstance(field, _Strewn) else unknown[end]
+        kind = type(cause.inner).__name__
+        raise ModelError(f"The receptive field of '{name}' is not known past the layer '{cause.name}' ({kind}).")
+    return field
 
 
 def _after(
@@ -115,7 +120,11 @@ def _after(
     rank = len(outputs[0].shape)
     if whole in found or kind in ("GlobalAveragePooling2D", "GlobalMaxPooling2D", "GlobalAveragePooling1D"):
         return [whole] * len(outputs)
-    if kind in LOCAL and getattr(call.inner, "data_format", "channels_last") == "channels_last":
+    if (
+        kind in LOCAL
+        and not (kind in RESIZING and moves(call))
+        and getattr(call.inner, "data_format", "channels_last") == "channels_last"
+    ):
         (field,) = found
         if isinstance(field, Field) and rank == 4:
             windows = LOCAL[kind](call.inner, call.sources[0].shape[1:3])
@@ -154,10 +163,10 @@ def _moved(
     sources = {id(source): source for source in call.sources}
     parts: list[list[_Strewn]] = [[] for _ in outputs]
     for key, field in given.items():
-        strewn = field if isinstance(field, _Strewn) else _strewn(sources[key], field, layout)
+        strewn = field if isinstance(field, _Strewn) else _strewn(call, sources[key], field, layout)
         for part, numbers in zip(parts, moved(call, {key: strewn.numbers}), strict=True):
             if numbers.any():
-                part.append(_Strewn(strewn.field, strewn.width, numbers))
+                part.append(_Strewn(strewn.field, strewn.width, numbers, call))
     found: list[Field | _Strewn] = []
     for output, part in zip(outputs, parts, strict=True):
         fields = [_field(output, each, layout) for each in part]
@@ -168,20 +177,20 @@ def _moved(
         joined = _joined(known) if alike else None
         if joined is not None:
             found.append(joined)
-        elif len(output.shape) != 4 and len({(each.field, each.width) for each in part}) == 1:
-            found.append(_Strewn(part[0].field, part[0].width, np.max([each.numbers for each in part], axis=0)))
+        elif len({(each.field, each.width) for each in part}) == 1:
+            found.append(_Strewn(part[0].field, part[0].width, np.max([each.numbers for each in part], axis=0), call))
         else:
             return None
     return found
 
 
-def _strewn(tensor: Any, field: Field, layout: Layout) -> _Strewn:
+def _strewn(call: Call, tensor: Any, field: Field, layout: Layout) -> _Strewn:
     """The places that the numbers of feature maps, or of tokens that have a grid, stand for."""
     grid = layout.grids.get(id(tensor))
     if grid is None:
-        return _Strewn(field, tensor.shape[2], natural(tensor))
+        return _Strewn(field, tensor.shape[2], natural(tensor), call)
     places = np.arange(1, 1 + len(grid.tokens), dtype=np.float32).reshape(1, grid.rows, grid.columns, 1)
-    return _Strewn(field, grid.columns, grid.spread(np.repeat(places, tensor.shape[-1], axis=-1)))
+    return _Strewn(field, grid.columns, grid.spread(np.repeat(places, tensor.shape[-1], axis=-1)), call)
 
 
 def _field(tensor: Any, strewn: _Strewn, layout: Layout) -> Field | None:
@@ -254,7 +263,7 @@ def _resized(layer: Any, shape: tuple[int, int]) -> tuple[Window, Window] | None
     if not plain or getattr(layer, "antialias", False) or any(old % new for old, new in zip(shape, sizes, strict=True)):
         return None
     steps = [old // new for old, new in zip(shape, sizes, strict=True)]
-    rows, columns = (((1 - step) // 2, 1 + (step % 2 == 0), step) for step in steps)
+    rows, columns = ((-((step - 1) // 2), 1 + (step % 2 == 0), step) for step in steps)
     return rows, columns
 
 

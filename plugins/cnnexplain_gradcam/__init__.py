@@ -33,7 +33,7 @@ def run(
         str | None,
         Option(
             "The layer whose feature maps, or tokens that stand for places, are weighed. Default: the last with feature "
-            "maps, after its ReLU, before pooling; of tokens the last from which more than a class token leads to the scores."
+            "maps, after its ReLU, before pooling; of tokens the last from which more than a class token reaches the scores."
         ),
     ] = None,
 ) -> Result:
