@@ -596,6 +596,26 @@ class Classifier:
     def _layout(self) -> Layout:
         return layout(self._twin)
 
+    def other_calls(self, name: str) -> tuple[str, ...]:
+        """The other calls of a layer that learnt something, or of the nested model that it stands in, by their names.
+
+        Raises:
+            UsageError: There is no such layer.
+        """
+        tensor, (outer, _, leaf) = self._twin.tensors[self.layer(name).name], name.rpartition("/")
+        inner = next((call.inner for call in self._twin.calls if call.output is tensor), None)
+        same = [call.name for call in self._twin.calls if call.inner is inner and call.output is not tensor]
+        learnt = isinstance(inner, keras.Layer) and bool(inner.weights)
+        # A ReLU that is used everywhere has no paths of its own.
+        apart = [other for other in same if learnt or other.rpartition("/")[0] != outer]
+        alike = [other for other in apart if other.rpartition("/")[2] == leaf]
+        return tuple(other for other in alike or apart if other in self._twin.tensors)
+
+    @property
+    def closed(self) -> tuple[str, ...]:
+        """The layers that are models without a graph, and hide the layers in them."""
+        return tuple(call.name for call in self._twin.calls if isinstance(call.inner, keras.Model))
+
     @property
     def output(self) -> str:
         """The name of the layer that puts out what the model does: the probabilities, or the scores."""

@@ -13,6 +13,7 @@ from cnnexplain.objectives import Logit
 from cnnexplain.places import MOVING, RESIZING
 from cnnexplain.plugin import Result
 from cnnexplain.resampling import bilinear
+from cnnexplain.sharing import of_one_path
 from cnnexplain.stages import MERGES
 
 if TYPE_CHECKING:
@@ -58,7 +59,9 @@ def gradcam(
         evidence, logits, warnings = _by_gradient(classifier, images, objectives, shown, progress, method)
     cams = np.maximum(evidence, 0)
     maps = spread(cams, *images.shape[1:3])
-    warnings += _blank(cams, evidence, shown) + (_past(classifier, shown) if layer is None else [])
+    warnings += _blank(cams, evidence, shown)
+    if layer is None:
+        warnings += _past(classifier, shown) + of_one_path(classifier, [shown.name])
     facts: dict[str, list[Any]] = {
         "layer": [shown.name] * len(images),
         "logit": [float(value) for value in logits],

@@ -10,6 +10,7 @@ import numpy as np
 from cnnexplain.classifier import from_all_depths
 from cnnexplain.errors import ModelError, UsageError
 from cnnexplain.plugin import Result
+from cnnexplain.sharing import of_one_path
 from cnnexplain_intermediate_outputs import ALL
 
 if TYPE_CHECKING:
@@ -63,11 +64,12 @@ def outputs(
         "probabilities": probabilities,
     }
     left_out = 0 if names or classifier.stages else len(classifier.layers) - len(layers)
-    warning = f"{left_out} of the {len(classifier.layers)} layers are left out; name those to show with --layer."
+    warnings = [f"{left_out} of the {len(classifier.layers)} layers are left out; name those to show with --layer."]
+    shared = [] if names else of_one_path(classifier, [layer.name for layer in layers])
     return Result(
         arrays,
         {"layers": facts, "value": [float(value) for value in values]},
-        warnings=(warning,) if left_out else (),
+        warnings=(*(warnings if left_out else ()), *shared),
     )
 
 

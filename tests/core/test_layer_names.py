@@ -106,3 +106,33 @@ def test_all_layers_of_a_nested_models_second_call_are_numbered_with_it(images, 
 def test_an_option_called_layers_is_none_of_a_models(tmp_path):
     config = {"config": {"layers": [{"class_name": "Mine", "config": {"name": "mine", "layers": [4, 4]}}]}}
     assert modelconfig.layers(config) == ["mine"]
+
+
+def siamese():
+    """The same base for both halves of the image, as networks that compare two have it, a ReLU that is used everywhere."""
+    relu = layers.ReLU(name="relu")
+    inner = keras.Input((7, 4, 3))
+    base = keras.Model(
+        inner, relu(layers.Conv2D(3, 2, name="conv")(relu(layers.Conv2D(3, 2, name="first")(inner)))), name="base"
+    )
+    inputs = keras.Input((7, 8, 3))
+    left, right = (layers.GlobalAveragePooling2D()(base(half)) for half in (inputs[:, :, :4], inputs[:, :, 4:]))
+    return keras.Model(inputs, layers.Dense(3)(layers.Concatenate()([left, right])))
+
+
+def test_where_one_of_several_paths_is_shown_the_others_are_named(images):
+    clf = cx.load(siamese())
+    shown = cx.explain("gradcam", clf, images)
+    assert shown.facts["layer"][0] == "base:2/relu:2"
+    warning = "The model calls 'base' several times, and 'base:2/relu:2' is shown; on other paths there is base/relu:2."
+    assert warning in shown.warnings
+    named = cx.explain("gradcam", clf, images, layer="base/relu:2").warnings
+    assert not any("several times" in warning for warning in named)
+    kernels = cx.explain("filters", clf)
+    assert list(kernels.facts["shown"]) == ["base/first", "base/conv"]
+    warning = "The model calls 'base' several times, and 'base/first' is shown; on other paths there are base:2/first, "
+    assert kernels.warnings == (warning + "base:2/conv.",)
+    both = cx.explain("intermediate-outputs", clf, images, layer="all")
+    assert both.warnings == ()
+    assert {"base/conv", "base:2/conv"} <= {facts["name"] for facts in both.facts["layers"][0]}
+    assert cx.explain("deconvnet", clf, images).warnings == ()

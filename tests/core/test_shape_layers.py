@@ -36,7 +36,7 @@ MOVING = {
     "center crop": lambda x: layers.CenterCrop(7, 9)(x),
     "zero padding": lambda x: layers.ZeroPadding2D(((2, 1), (0, 3)))(x),
     "pad": lambda x: ops.pad(x, ((0, 0), (2, 1), (0, 3), (0, 0))),
-    "bgr": lambda x: x[..., ::-1],
+    "bgr": lambda x: ops.flip(x, axis=-1),
     "every other": lambda x: x[:, ::2, 1::3],
     "stack": lambda x: ops.stack([x[..., 2], x[..., 0], x[..., 1]], axis=-1),
     "stack of copies": lambda x: layers.Reshape((12, 16, 6))(ops.stack([x, x], axis=-1)),

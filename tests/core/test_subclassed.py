@@ -126,6 +126,9 @@ def test_a_nested_class_is_one_layer(kind, random):
             clf.receptive_field(name)
         with pytest.raises(ModelError, match=r"The layer 'body/inner' \(\w+\) is neither an activation"):
             clf.describe_rule(name, "deconvnet")
+        for analysis, given in (("deconvnet", [images]), ("filters", [])):
+            with pytest.raises(ModelError, match=r"has no convolution.*what 'body/inner' computes by a call\(\) of its own"):
+                cx.explain(analysis, clf, *given)
 
 
 def fix(error):

@@ -1,3 +1,4 @@
+# ruff: noqa: PLW0108  # Each call makes a layer.
 """Tokens stand for places: which, however they were made, and Grad-CAM and intermediate outputs on their grid."""
 
 import keras
@@ -151,12 +152,12 @@ STYLES = {
 }
 
 
-def transformer(style):
+def transformer(style, blocks="b"):
     keras.utils.set_random_seed(7)
     embed, added, make, head, _, _ = STYLES[style]
     inputs = keras.Input(SHAPE)
     x = ADDED[added](embed(inputs))
-    for name in "ab":
+    for name in blocks:
         x = make(x, name)
     x = head(layers.LayerNormalization(name="norm")(x))
     return keras.Model(inputs, layers.Dense(3, name="scores")(x))
@@ -185,7 +186,7 @@ def differences(clf, image, name, target):
 @pytest.mark.parametrize("style", STYLES)
 def test_grad_cam_of_tokens_is_that_of_maps_on_their_grid(style, images):
     *_, name, order = STYLES[style]
-    clf = cx.load(transformer(style))
+    clf = cx.load(transformer(style, "ab" if style == "class token" else "b"))
     np.testing.assert_allclose(clf.logits(images), keras.ops.convert_to_numpy(clf.model(images)), rtol=1e-4, atol=1e-5)
     grid = clf.layer(name).grid
     assert (grid.rows, grid.columns, list(grid.tokens)) == (ROWS, COLUMNS, list(order))
@@ -229,30 +230,28 @@ def test_the_other_methods_take_the_same_grid(method, images):
 
 def test_token_maps_are_shown_on_their_grid(images):
     clf = cx.load(transformer("registers"))
-    record = cx.explain("intermediate-outputs", clf, images, layer=["a_sum2", "b_norm1"])
+    record = cx.explain("intermediate-outputs", clf, images, layer=["b_sum1", "b_norm1"])
     facts = record.facts["layers"][0][0]
     assert (facts["shape"], facts["grid"]) == ([16, WIDTH], [ROWS, COLUMNS, 3])
-    output = record.arrays["output/a_sum2"]
-    np.testing.assert_array_equal(output, clf.activations(images, ["a_sum2"])["a_sum2"])
+    output = record.arrays["output/b_sum1"]
+    np.testing.assert_array_equal(output, clf.activations(images, ["b_sum1"])["b_sum1"])
     panel = record.analysis.panels(record, 0)[0]
     best = facts["shown"][0]
     np.testing.assert_array_equal(panel.maps[0], output[0, 3:15, best].reshape(ROWS, COLUMNS))
     assert record.figure(0) is not None
     turned = cx.load(transformer("column by column"))
-    assert cx.explain("intermediate-outputs", turned, images, layer=["a_sum2"]).facts["layers"][0][0]["grid"] is None
+    assert cx.explain("intermediate-outputs", turned, images, layer=["b_sum1"]).facts["layers"][0][0]["grid"] is None
 
 
 def test_of_a_deep_transformer_blocks_are_shown(images):
-    clf = cx.load(transformer("class token"))
-    assert len(clf.layers) > 20 - 1
+    clf = cx.load(transformer("class token", "ab"))
     names = [facts["name"] for facts in cx.explain("intermediate-outputs", clf, images).facts["layers"][0]]
     assert {"patch", "a_sum2", "b_sum2", "scores"} <= set(names)
 
 
 def test_patches_see_their_pixels_and_attention_sees_all(images):
     clf = cx.load(transformer("attention by hand"))
-    for name in ("patch", "reshape", "a_norm1"):
-        name = next(layer.name for layer in clf.layers if layer.name.startswith(name))
+    for name in ("patch", "b_norm1"):
         assert clf.receptive_field(name).rows == Axis(0, 4, 4)
     other = cx.load(transformer("patches by a reshape"))
     assert other.receptive_field("patch").columns == Axis(0, 4, 4)
