@@ -21,6 +21,7 @@ RESERVED = (
     *("preprocess", "labels", "output", "logits", "custom_objects", "weights"),
     *("input_size", "input_colour", "input_scale", "input_mean", "input_std", "input_fit", "input_crop"),
     "input_interpolation",
+    "input_white_level",
 )
 """Names that mean something for every analysis, so that no analysis may declare them as its own option."""
 

@@ -222,6 +222,17 @@ def twin(model: Any, shape: tuple[int, int, int], output: int = 0, *, logits: bo
     return Twin(graph.inputs[0], tuple(calls), {**tensors, LOGITS: scores}, names, last, head, binary)
 
 
+def traced(model: Any, shape: tuple[int, int, int]) -> tuple[Any, list[Call]]:
+    """The symbolic input of a model, and the calls of its layers, those of nested models in their place.
+
+    Args:
+        model: Functional or sequential, with one input.
+        shape: (H, W, C) of the input.
+    """
+    graph = in_inference(lambda: _trace(model, [shape], model.outputs))
+    return graph.inputs[0], graph.calls
+
+
 HEADS: dict[Any, Head] = {
     keras.activations.softmax: "softmax",
     keras.ops.softmax: "softmax",
