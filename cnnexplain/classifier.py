@@ -230,12 +230,19 @@ class Classifier:
 
         Raises:
             UsageError: The model has no such layer.
+            ModelError: A layer puts out another shape than it says.
         """
         if isinstance(names, str):
             raise UsageError(f"The names of layers are given as a list, but got '{names}'; write ['{names}'].")
-        names = [self.layer(name).name for name in names]
-        outputs = self._batched(self._forward(tuple(names)), images)
-        return dict(zip(names, outputs, strict=True))
+        layers = {layer.name: layer for layer in map(self.layer, names)}
+        outputs = dict(zip(layers, self._batched(self._forward(tuple(layers)), images), strict=True))
+        for name, output in outputs.items():
+            if output.shape[1:] != layers[name].shape:
+                raise ModelError(
+                    f"The layer '{name}' ({layers[name].kind}) says that it puts out {layers[name].shape}, but puts out "
+                    f"{output.shape[1:]}; mend its compute_output_shape()."
+                )
+        return outputs
 
     def unclipped(self, images: Array, names: Sequence[str]) -> dict[str, tuple[Floats, Floats]]:
         """The outputs of layers, and by what their units can be ranked where the activation is clipped.
