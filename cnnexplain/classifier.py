@@ -25,19 +25,14 @@ from cnnexplain.errors import ModelError, UsageError, foreign, line, reason, sug
 from cnnexplain.faults import check_shapes, naming
 from cnnexplain.geometry import Field, receptive_field
 from cnnexplain.images import wrong_shape
+from cnnexplain.inferred import told
 from cnnexplain.objectives import Logit, Objective
 from cnnexplain.override import overridden
-from cnnexplain.preprocess import Colour, Preprocess
+from cnnexplain.preprocess import Preprocess
 from cnnexplain.stages import stage_ends
-
-LENET = "cnnexplain_lenet"
-"""The name that a Keras model made by `cnnexplain train` carries, by which its input is known to be MNIST's."""
 
 MEMORY = 1 << 30
 """Bytes that the intermediate results of one batch may take, where the machine has so many to spare."""
-
-SIDE = 224
-"""Rows and columns that are taken for a model which leaves them open, where nothing else is said."""
 
 KEPT = 64
 """How many of the functions given to `Classifier.differentiable` are kept compiled."""
@@ -882,54 +877,3 @@ def _listed(names: Sequence[str]) -> str:
 
 def _named(shape: tuple[int | None, ...]) -> str:
     return f"({', '.join('any' if size is None else str(size) for size in shape)})"
-
-
-def told(model: Any) -> Preprocess:
-    """What a model tells of its input, the rest assumed: the LeNet's is MNIST's, a first layer that scales tells its range.
-
-    Raises:
-        ModelError: The model is no classifier of images.
-    """
-    inputs, outputs = getattr(model, "inputs", None), getattr(model, "outputs", None)
-    if not inputs or not outputs:
-        raise ModelError(
-            f"The model '{model.name}' has no graph of layers; build it from keras.Input, or as a Sequential with an Input."
-        )
-    if len(inputs) > 1:
-        raise ModelError(
-            f"The model '{model.name}' has {len(inputs)} inputs ({', '.join(each.name for each in inputs)}); "
-            "only models of one image are explained. Fix the others in a model of your own around it."
-        )
-    shape = tuple(inputs[0].shape[1:])
-    if len(shape) == 3 and shape[2] not in (1, 3) and shape[0] in (1, 3):
-        raise ModelError(
-            f"The model '{model.name}' takes {_named(shape)}, channels first; only (height, width, channels) is explained."
-        )
-    if len(shape) != 3 or shape[2] not in (1, 3):
-        raise ModelError(
-            f"The model '{model.name}' takes {_named(shape)}, which is no image; "
-            "expected (height, width, channels) with 1 or 3 channels."
-        )
-    height, width = (size or SIDE for size in shape[:2])
-    colour: Colour = "grey" if shape[2] == 1 else "rgb"
-    if model.name == LENET and shape == (28, 28, 1):
-        return Preprocess(height, width, colour, fit="digit")
-    size = ("size",) if None in shape else ()
-    # Before the first layer that learns, and by a factor that brings 255 to about 1 or 2.
-    for layer in itertools.takewhile(lambda layer: not hasattr(layer, "kernel"), _leaves(model)):
-        if isinstance(layer, keras.layers.Rescaling) and np.all(np.abs(np.multiply(layer.scale, 191) - 1.125) < 0.4):
-            return Preprocess(height, width, colour, scale=1.0, assumed=size)
-        if isinstance(layer, keras.layers.Normalization) and layer.built and not layer.invert:
-            # Pictures deviate from their mean by about a quarter of their range.
-            spread = np.sqrt(keras.ops.convert_to_numpy(keras.ops.cast(layer.variance, "float32")))
-            for white in (1, 255):
-                if np.all((spread > 0.1 * white) & (spread < 0.5 * white)):
-                    return Preprocess(height, width, colour, scale=white / 255, assumed=size)
-    return Preprocess(height, width, colour, assumed=(*size, "range"))
-
-
-def _leaves(model: Any) -> Iterator[Any]:
-    """The layers and operations of a model, those of nested models in their place."""
-    # A sequential model has layers alone.
-    for each in getattr(model, "operations", None) or model.layers:
-        yield from _leaves(each) if isinstance(each, keras.Model) else [each]

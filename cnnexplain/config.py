@@ -175,7 +175,7 @@ def _value(command: Command, key: str, value: Any, place: str, context: typer.Co
     if isinstance(value, bool) != (wanted == "true or false") or isinstance(value, Mapping):
         raise UsageError(f"'{place}' takes {wanted}, but got {_shown(value)}.")
     if key.startswith("input-"):
-        sidecar.check({key.removeprefix("input-"): value}, lambda _: f"'{place}'")
+        sidecar.check({key.removeprefix("input-").replace("-", "_"): value}, lambda _: f"'{place}'")
         joined = "x" if key == "input-size" else ","
         return joined.join(map(str, value)) if isinstance(value, list) else str(value)
     if isinstance(value, list) != option.multiple:

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from cnnexplain import registry
+from cnnexplain import levels, registry
 from cnnexplain.arrays import Array, Floats
-from cnnexplain.classifier import Classifier, Layer, told
+from cnnexplain.classifier import Classifier, Layer
 from cnnexplain.errors import CnnExplainError, ModelError
 from cnnexplain.geometry import Field
 from cnnexplain.images import ImageBatch, as_batch
+from cnnexplain.inferred import PIXELS, SHARES, SIGNED, Range, expected_range
 from cnnexplain.pipeline import explain
 from cnnexplain.plugin import Analysis
 
@@ -26,6 +27,16 @@ ENOUGH, MANY = 16, 1 / 3
 FAR, NEAR = 0.5, 0.1
 """A normalization that is given other numbers than it learnt from, by more nats than `FAR`, is worth a word where another
 range of the input brings that below `NEAR`."""
+
+FIT = 0.1
+"""By how much of its range an input may lie beside the one that the model expects."""
+
+RANGE_OPTIONS = {
+    PIXELS: "--input-scale 1 --input-mean 0 --input-std 1",
+    SHARES: "--input-scale 1/255 --input-mean 0 --input-std 1",
+    SIGNED: "--input-scale 1/127.5 --input-mean 1 --input-std 1",
+}
+"""The options that say the ranges that a model's operations tell."""
 
 RANGES: dict[str, dict[str, Any]] = {
     "--input-scale 1/255": {"scale": 1 / 255, "mean": (0.0,), "std": (1.0,)},
@@ -91,12 +102,14 @@ class Examination:
         findings: What a user would trip over, each with what mends it.
         trials: Every installed analysis.
         images: How many images it was tried on; 0 for noise.
+        expected: The range of pixels that the model's own operations expect; None where they don't tell it.
     """
 
     layers: tuple[LayerReport, ...]
     findings: tuple[str, ...]
     trials: tuple[Trial, ...]
     images: int
+    expected: Range | None = None
 
     @property
     def well(self) -> bool:
@@ -119,6 +132,7 @@ def examine(
     """
     noise = classifier.preprocess.encode(np.random.default_rng(0).uniform(0, 1, (1, *classifier.preprocess.shape)))
     batch = as_batch(noise if images is None else images, classifier)
+    expected = expected_range(classifier.model, classifier.preprocess.shape)
     analyses = registry.load().analyses
     total = 2 + len(analyses)
     logits = classifier.logits(np.asarray(batch))
@@ -132,11 +146,11 @@ def examine(
     for number, analysis in enumerate(analyses.values(), start=3):
         trials.append(_tried(analysis, classifier, batch))
         progress(number, total)
-    findings = [*_guesses(classifier), *_range(classifier, np.asarray(batch), known=images is not None)]
+    findings = [*_guesses(classifier), *_range(classifier, expected, np.asarray(batch), known=images is not None)]
     findings += _saturation(classifier, logits) if images is not None else []
-    findings += _flat(classifier, batch)
+    findings += [*_flat(classifier, batch), *levels.misread(batch.sources)]
     findings += _dead(layers, len(batch))
-    return Examination(layers, tuple(findings), tuple(trials), 0 if images is None else len(batch))
+    return Examination(layers, tuple(findings), tuple(trials), 0 if images is None else len(batch), expected)
 
 
 def _layers(classifier: Classifier, images: Floats) -> Iterator[LayerReport]:
@@ -201,14 +215,17 @@ def _guesses(classifier: Classifier) -> Iterator[str]:
         )
 
 
-def _range(classifier: Classifier, images: Floats, *, known: bool) -> Iterator[str]:
+def _range(classifier: Classifier, expected: Range | None, images: Floats, *, known: bool) -> Iterator[str]:
     """Whether the input range is what the model's own layers expect."""
-    preprocess, own = classifier.preprocess, told(classifier.model)
-    if "range" not in own.assumed and not np.isclose(preprocess.high, own.high, rtol=0.5):
-        yield (
-            f"The model begins with a layer that scales pixels up to {own.high:g}, but its input is given from "
-            f"{preprocess.low:g} to {preprocess.high:g}: it does not fit."
-        )
+    preprocess = classifier.preprocess
+    if expected is not None:
+        slack = FIT * (expected.high - expected.low)
+        if abs(preprocess.low - expected.low) > slack or abs(preprocess.high - expected.high) > slack:
+            yield (
+                f"The model expects pixels from {expected.low:g} to {expected.high:g} ({expected}), but its input is given "
+                f"from {preprocess.low:.4g} to {preprocess.high:.4g}: it does not fit. "
+                f"{RANGE_OPTIONS[expected.low, expected.high]} would."
+            )
     first = classifier.first_normalization
     if first is None or not known:
         return

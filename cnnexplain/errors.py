@@ -178,15 +178,33 @@ def _cut(text: str, most: int) -> str:
 
 
 def interrupted(error: BaseException | None) -> bool:
-    """Whether Ctrl-C is what led to an error: Python wraps it, for one, where it comes while a class is made."""
+    """Whether Ctrl-C is what led to an error.
+
+    Python wraps it, for one, where it comes while a class is made; TensorFlow tells it in words alone where it comes in a
+    function of Python's that a graph calls.
+    """
+    left: list[BaseException | None] = [error]
     seen: set[int] = set()
-    # An error may be its own cause.
-    while error is not None and id(error) not in seen:
-        if isinstance(error, KeyboardInterrupt):
+    while left:
+        each = left.pop()
+        if each is None or id(each) in seen:
+            continue
+        in_words = type(each).__module__.startswith("tensorflow") and KeyboardInterrupt.__name__ in _message(each)
+        if in_words or isinstance(each, KeyboardInterrupt):
             return True
-        seen.add(id(error))
-        error = error.__cause__ or error.__context__
+        seen.add(id(each))
+        left += [each.__cause__, each.__context__, *getattr(each, "exceptions", ())]
     return False
+
+
+def check_interrupted(error: BaseException) -> None:
+    """Sees that an error, which is to be told in other words or passed over, is not how Ctrl-C shows.
+
+    Raises:
+        KeyboardInterrupt: It is.
+    """
+    if interrupted(error):
+        raise KeyboardInterrupt from error
 
 
 def suggest(word: str, known: Iterable[str]) -> str:

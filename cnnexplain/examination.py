@@ -48,7 +48,7 @@ def _examined(request: startup.ModelRequest, names: Sequence[str], *, verbose: b
 
 
 def _document(classifier: Classifier, examination: Examination) -> dict[str, Any]:
-    preprocess = classifier.preprocess
+    preprocess, expected = classifier.preprocess, examination.expected
     return {
         "well": examination.well,
         "model": {
@@ -63,6 +63,9 @@ def _document(classifier: Classifier, examination: Examination) -> dict[str, Any
                 "fit": preprocess.fit,
                 "interpolation": preprocess.interpolation,
                 "assumed": preprocess.assumed,
+                "expected": None
+                if expected is None
+                else {"low": expected.low, "high": expected.high, "since": str(expected)},
             },
             "head": classifier.head,
             "labels": classifier.labels,
@@ -114,6 +117,7 @@ def _print_model(classifier: Classifier, examination: Examination) -> None:
         ("model", classifier.name),
         ("input", f"{preprocess.height} rows × {preprocess.width} columns, {preprocess.colour}"),
         ("range", f"{preprocess.low:.4g} to {preprocess.high:.4g}{' (a guess)' if 'range' in preprocess.assumed else ''}"),
+        *([] if examination.expected is None else [("expected", str(examination.expected))]),
         ("pictures", f"{preprocess.fit}, {preprocess.interpolation}"),
         ("head", kind),
         ("classes", f"{len(classifier.labels)}: {labels}"),

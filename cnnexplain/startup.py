@@ -63,7 +63,7 @@ MODEL_OPTIONS: dict[str, tuple[Any, Any]] = {
     **{
         f"input_{name}": (
             _model_option(
-                f"--input-{name}",
+                f"--input-{name.replace('_', '-')}",
                 "HOW" if key.words else {"size": "N|HxW", "mean": "X|X,X,X", "std": "X|X,X,X"}.get(name, "X"),
                 f"{key.help} {'|'.join(key.words)}".strip(),
                 offers=completion.of(key.words),
@@ -160,7 +160,7 @@ def model_request(given: Mapping[str, Any]) -> ModelRequest:
     rest = {name: given[name] for name in ("model", "preprocess", "labels", "output", "logits", "weights", "backend")}
     request = ModelRequest(said=said, custom_objects=tuple(given["custom_objects"] or ()), **rest)
     check_backend(request.backend)
-    sidecar.check(said, "--input-{}".format)
+    sidecar.check(said, lambda key: f"--input-{key.replace('_', '-')}")
     models.find(request.model)
     for name, what in ((request.labels, "file of labels"), (request.weights, "file of weights")):
         if name is not None:

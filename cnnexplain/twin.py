@@ -229,6 +229,20 @@ def twin(model: Any, shape: tuple[int, int, int], output: int = 0, *, logits: bo
     return Twin(graph.inputs[0], tuple(calls), {**tensors, LOGITS: scores}, names, last, head, binary)
 
 
+def traced(model: Any, shape: tuple[int, int, int]) -> tuple[Any, list[Call]]:
+    """The symbolic input of a model, and the calls of its layers, those of nested models in their place.
+
+    Args:
+        model: Functional or sequential, with one input.
+        shape: (H, W, C) of the input.
+
+    Raises:
+        ModelError: A nested model has no graph.
+    """
+    graph = _trace(model, [shape], model.outputs)
+    return graph.inputs[0], graph.calls
+
+
 def _free(name: str, taken: Iterable[str]) -> str:
     numbered = itertools.chain([name], (f"{name}:{number}" for number in itertools.count(2)))
     return next(each for each in numbered if each not in taken)

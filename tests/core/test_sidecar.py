@@ -17,6 +17,7 @@ WHOLE = {
     "fit": "crop",
     "crop": 0.875,
     "interpolation": "bicubic",
+    "white_level": 4095,
     "labels": ["cat", "dog"],
     "training_figures": {"epochs": 30, "by": "Ada"},
 }
