@@ -13,8 +13,8 @@ from typing import Any
 VALUE, TEXT = 80, 200
 """Characters that an error shows of a value, and of a text that another program wrote."""
 
-LONGEST = 1000
-"""Characters of an error of ours that is passed on as it is."""
+WORD, LONGEST = 300, 900
+"""Characters of a word, and of a whole message, from which on an error is shortened; some list all layers or classes."""
 
 LONG = 100_000
 """Characters of an error's message that are looked through."""
@@ -46,6 +46,10 @@ class CnnExplainError(Exception):
     """Something that was asked for exists but can't be used, or can't be done. The command line exits with 1."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        """What is wrong, in which no value is repeated that would fill the screen."""
+        return short(super().__str__())
 
 
 class UsageError(CnnExplainError):
@@ -92,7 +96,7 @@ def foreign(say: Callable[[BaseException], CnnExplainError], *passing: type[Base
         raise
     except CnnExplainError as error:
         # A plugin may raise them too.
-        if len(_message(error)) <= LONGEST:
+        if len("".join(map(str, error.args))) <= LONGEST:
             raise
         raise say(error) from error
     # A program that wants to end, such as a plugin that calls sys.exit(0), has not done what it was called for.
@@ -137,6 +141,11 @@ def _message(error: BaseException) -> str:
         text = found[1]
     lines = [PLACE.sub("", each) for each in text.splitlines() if not NOISE.fullmatch(each)]
     return "\n".join(lines) if any(map(str.strip, lines)) else text
+
+
+def short(text: str) -> str:
+    """A message without the rest of words that are longer than any in a language or a path, and of a message without end."""
+    return _cut(re.sub(rf"\S{{{WORD},}}", lambda word: _cut(word[0], VALUE), text[:LONG]), LONGEST)
 
 
 def line(text: object, most: int = TEXT) -> str:
