@@ -22,6 +22,7 @@ from matplotlib.ft2font import FT2Font, LoadFlags
 from matplotlib.ticker import ScalarFormatter
 
 from cnnexplain.errors import UsageError, suggest
+from cnnexplain.errors import shown as shown_value
 from cnnexplain.fills import gaussian
 from cnnexplain.resampling import bicubic
 from cnnexplain.settings import drawing
@@ -77,7 +78,7 @@ class Style:
 
     def __post_init__(self) -> None:
         if self.regions is not None and self.regions < 1:
-            raise UsageError(f"Regions are at least 1 pixel wide, but got {self.regions}.")
+            raise UsageError(f"Regions are at least 1 pixel wide, but got {shown_value(self.regions)}.")
 
 
 PLAIN = Style()

@@ -144,15 +144,15 @@ def _message(error: BaseException) -> str:
 
 
 def short(text: str) -> str:
-    """A message without the rest of words that are longer than any in a language or a path, and of a message without end."""
-    return _cut(re.sub(rf"\S{{{WORD},}}", lambda word: _cut(word[0], VALUE), text[:LONG]), LONGEST)
+    """A message without the rest of words that are longer than any in a language or a path, in one line, and with an end."""
+    return _cut(_legible(re.sub(rf"\S{{{WORD},}}", lambda word: _cut(word[0], VALUE), text[:LONG])), LONGEST)
 
 
 def line(text: object, most: int = TEXT) -> str:
     """A text as one line of so many characters at most, in which nothing can drive a terminal."""
     # No more of a long text is looked at than can be shown.
     words = " ".join(str(text)[: 4 * most].split())
-    return _cut("".join(char if char.isprintable() else repr(char)[1:-1] for char in words), most)
+    return _cut(_legible(words), most)
 
 
 def shown(value: object, most: int = VALUE) -> str:
@@ -180,6 +180,10 @@ class _Short(reprlib.Repr):
         if shape and hasattr(x, "dtype"):
             return f"<{type(x).__name__} of shape {tuple(shape)}, {x.dtype}>"
         return super().repr_instance(x, level)
+
+
+def _legible(text: str) -> str:
+    return text if text.isprintable() else "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def _cut(text: str, most: int) -> str:
@@ -216,8 +220,10 @@ def check_interrupted(error: BaseException) -> None:
         raise KeyboardInterrupt from error
 
 
-def suggest(word: str, known: Iterable[str]) -> str:
+def suggest(word: object, known: Iterable[str]) -> str:
     """A " Did you mean 'saliency'?" to append to a message; empty where no known word is close."""
+    if not isinstance(word, str) or len(word) > WORD:
+        return ""
     close = difflib.get_close_matches(word.lower(), {name.lower(): None for name in known}, n=1)
     exact = [name for name in known if close and name.lower() == close[0]]
     return f" Did you mean '{exact[0]}'?" if exact else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -11,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from cnnexplain.arrays import Floats
-from cnnexplain.errors import UsageError, suggest
+from cnnexplain.errors import UsageError, shown, suggest
 from cnnexplain.sidecar import Colour, Fit, Interpolation
 
 __all__ = ["Colour", "Fit", "Interpolation", "Preprocess", "centre_digit", "dark_on_light", "letterbox", "middle", "resize"]
@@ -71,15 +70,17 @@ class Preprocess:
         for name in ("height", "width"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise UsageError(f"Preprocess takes a whole number of at least 1 as {name}, but got {value!r}.")
+                raise UsageError(f"Preprocess takes a whole number of at least 1 as {name}, but got {shown(value)}.")
         for name in ("mean", "std"):
             object.__setattr__(self, name, _per_channel(name, getattr(self, name), self.channels))
         if not _finite(self.scale) or self.scale <= 0 or min(self.std) <= 0:
-            raise UsageError(f"Preprocess takes numbers above 0 as scale and std, but got {self.scale!r} and {self.std}.")
+            raise UsageError(
+                f"Preprocess takes numbers above 0 as scale and std, but got {shown(self.scale)} and {self.std}."
+            )
         if self.white_level is not None and (not _finite(self.white_level) or self.white_level <= 0):
-            raise UsageError(f"Preprocess takes a number above 0 as white_level, but got {self.white_level!r}.")
+            raise UsageError(f"Preprocess takes a number above 0 as white_level, but got {shown(self.white_level)}.")
         if not _finite(self.crop) or not 0 < self.crop <= 1:
-            raise UsageError(f"Preprocess takes a number above 0 and up to 1 as crop, but got {self.crop!r}.")
+            raise UsageError(f"Preprocess takes a number above 0 and up to 1 as crop, but got {shown(self.crop)}.")
         if self.crop != 1 and self.fit != "crop":
             raise UsageError(f"A crop of {self.crop:g} is kept by the fit 'crop' alone, but the fit is '{self.fit}'.")
 
@@ -304,18 +305,21 @@ def _otsu(grey: Floats) -> float:
 
 
 def _check_word(name: str, value: object, known: Sequence[str]) -> None:
-    if value not in known:
-        near = suggest(str(value), known)
-        raise UsageError(f"Preprocess takes one of {', '.join(known)} as {name}, but got {value!r}.{near}")
+    if not isinstance(value, str) or value not in known:
+        near = suggest(value, known)
+        raise UsageError(f"Preprocess takes one of {', '.join(known)} as {name}, but got {shown(value)}.{near}")
 
 
 def _per_channel(name: str, values: object, channels: int) -> tuple[float, ...]:
     found: Sequence[Any] = list(values) if isinstance(values, Sequence | np.ndarray) else [values]
     if not all(map(_finite, found)) or len(found) not in (1, channels):
         each = f", or one for each of the {channels} channels" if channels > 1 else ""
-        raise UsageError(f"Preprocess takes one finite number{each}, as {name}, but got {values!r}.")
+        raise UsageError(f"Preprocess takes one finite number{each}, as {name}, but got {shown(values)}.")
     return tuple(map(float, found))
 
 
 def _finite(value: object) -> bool:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, int | float | np.number) or isinstance(value, bool | np.complexfloating):
+        return False
+    # A whole number may be beyond all floating-point ones.
+    return bool(abs(value) <= sys.float_info.max)
