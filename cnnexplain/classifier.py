@@ -644,8 +644,8 @@ class Classifier:
         Raises:
             UsageError: There is no such class, or there are several.
         """
-        if not isinstance(wanted, str) and not hasattr(wanted, "__index__"):
-            raise UsageError(f"A class is named by its label or its number, but got {shown(wanted)}.")
+        if not isinstance(wanted, str) and not _is_index(wanted):
+            raise UsageError(f"There is no class labelled '{shown(wanted)}': a class has a label and a number.")
         named = [index for index, label in enumerate(self.labels) if wanted == label]
         named = named or [index for index, label in enumerate(self.labels) if wanted in label.split(", ")]
         if len(named) > 1:
@@ -853,9 +853,17 @@ def _output(model: Any, wanted: str | None) -> int:
     return index
 
 
+def _is_index(value: Any) -> bool:
+    try:
+        operator.index(value)
+    except TypeError:
+        return False
+    return True
+
+
 def _as_objectives(targets: Integers | Sequence[Objective]) -> list[Objective]:
     for target in targets:
-        if not isinstance(target, Objective) and not hasattr(target, "__index__"):
+        if not isinstance(target, Objective) and not _is_index(target):
             raise UsageError(f"A target is the number of a class or an Objective, but got {shown(target)}.")
     return [target if isinstance(target, Objective) else Logit(int(target)) for target in targets]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -321,5 +322,8 @@ def _per_channel(name: str, values: object, channels: int) -> tuple[float, ...]:
 def _finite(value: object) -> bool:
     if not isinstance(value, int | float | np.number) or isinstance(value, bool | np.complexfloating):
         return False
+    try:
+        return math.isfinite(value)
     # A whole number may be beyond all floating-point ones.
-    return bool(abs(value) <= sys.float_info.max)
+    except OverflowError:
+        return False
