@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import platform
-import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +19,8 @@ from rich.text import Text
 from cnnexplain import __version__, completion, config, datasets, environment, files, kit, models, sidecar, startup, terminal
 from cnnexplain.backend import BACKENDS, module
 from cnnexplain.docstrings import docstring
-from cnnexplain.errors import CnnExplainError, InterruptionError, UsageError, interrupted, reason, short, shown
+from cnnexplain.errors import CnnExplainError, InterruptionError, UsageError, reason, short, shown
+from cnnexplain.interruption import check, check_interrupted, interrupted, listen
 from cnnexplain.redrawing import redraw_command
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit code: 0, 1 for a failure, 2 for wrong usage, 130 after Ctrl-C."""
     if arguments is None:
         # A polite request to end is answered like Ctrl-C, so that nothing unfinished is left behind.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        listen()
     words = list(sys.argv[1:] if arguments is None else arguments)
     environment.believe_widths()
 
@@ -298,6 +298,7 @@ def _train(
         from cnnexplain import lenet, loading
 
         def report(now: TrainingProgress) -> None:
+            check()
             shown.update(
                 task,
                 description=f"Epoch {now.epoch}/{now.epochs}",
@@ -418,6 +419,7 @@ def _backend(name: str) -> dict[str, Any]:
         devices = list(module(name).devices())
     # One that is broken fails in its own way, and says little about the others.
     except Exception as error:  # noqa: BLE001
+        check_interrupted(error)
         return {**found, "problem": f"can't be used: {reason(error)}"}
     return {**found, "version": metadata.version(name), "devices": devices}
 

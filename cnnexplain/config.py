@@ -172,12 +172,14 @@ def _value(command: Command, key: str, value: Any, place: str, context: typer.Co
     """The value as it would be typed, once it passed the option's own checks."""
     option = command.options[key]
     wanted = _wanted(option)
-    if isinstance(value, bool) != (wanted == "true or false") or isinstance(value, Mapping):
-        raise UsageError(f"'{place}' takes {wanted}, but got {_shown(value)}.")
-    if key.startswith("input-"):
+    if key.startswith("input-") or key == "show-bands":
         sidecar.check({key.removeprefix("input-").replace("-", "_"): value}, lambda _: f"'{place}'")
         joined = "x" if key == "input-size" else ","
+        if isinstance(value, bool):
+            return str(value).lower()
         return joined.join(map(str, value)) if isinstance(value, list) else str(value)
+    if isinstance(value, bool) != (wanted == "true or false") or isinstance(value, Mapping):
+        raise UsageError(f"'{place}' takes {wanted}, but got {_shown(value)}.")
     if isinstance(value, list) != option.multiple:
         raise UsageError(f"'{place}' takes {wanted}, but got {_shown(value)}.")
     for each in value if isinstance(value, list) else [value]:

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from cnnexplain.interruption import check_interrupted
+
 VALUE, TEXT = 80, 200
 """Characters that an error shows of a value, and of a text that another program wrote."""
 
@@ -101,8 +103,7 @@ def foreign(say: Callable[[BaseException], CnnExplainError], *passing: type[Base
         raise say(error) from error
     # A program that wants to end, such as a plugin that calls sys.exit(0), has not done what it was called for.
     except BaseException as error:
-        if interrupted(error):
-            raise
+        check_interrupted(error)
         raise say(error) from error
 
 
@@ -188,36 +189,6 @@ def _legible(text: str) -> str:
 
 def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
-
-
-def interrupted(error: BaseException | None) -> bool:
-    """Whether Ctrl-C is what led to an error.
-
-    Python wraps it, for one, where it comes while a class is made; TensorFlow tells it in words alone where it comes in a
-    function of Python's that a graph calls.
-    """
-    left: list[BaseException | None] = [error]
-    seen: set[int] = set()
-    while left:
-        each = left.pop()
-        if each is None or id(each) in seen:
-            continue
-        in_words = type(each).__module__.startswith("tensorflow") and KeyboardInterrupt.__name__ in _message(each)
-        if in_words or isinstance(each, KeyboardInterrupt):
-            return True
-        seen.add(id(each))
-        left += [each.__cause__, each.__context__, *getattr(each, "exceptions", ())]
-    return False
-
-
-def check_interrupted(error: BaseException) -> None:
-    """Sees that an error, which is to be told in other words or passed over, is not how Ctrl-C shows.
-
-    Raises:
-        KeyboardInterrupt: It is.
-    """
-    if interrupted(error):
-        raise KeyboardInterrupt from error
 
 
 def suggest(word: object, known: Iterable[str]) -> str:

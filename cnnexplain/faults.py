@@ -10,7 +10,8 @@ import keras
 
 from cnnexplain import backend
 from cnnexplain.arrays import Array, Floats
-from cnnexplain.errors import CnnExplainError, ModelError, interrupted, line, reason
+from cnnexplain.errors import CnnExplainError, ModelError, line, reason
+from cnnexplain.interruption import check_interrupted
 from cnnexplain.twin import LOGITS, Call, Twin
 
 Shape: TypeAlias = tuple[int | None, ...] | None
@@ -36,7 +37,8 @@ def naming(twin: Twin, image: Floats, variables: Any) -> Iterator[None]:
     except BaseException as error:
         # A layer that fails may have been given something of another shape than the one before it declares.
         passes = isinstance(error, MemoryError) or (isinstance(error, CnnExplainError) and not isinstance(error, ModelError))
-        if passes or interrupted(error):
+        check_interrupted(error)
+        if passes:
             raise
         found = _located(twin, image, variables, error)
         if found is None:
@@ -50,9 +52,8 @@ def _located(twin: Twin, image: Floats, variables: Any, error: BaseException) ->
         suspects = _backwards(twin, image, variables)
     except ModelError as found:
         return found
-    except BaseException as other:
-        if interrupted(other):
-            raise
+    except BaseException as other:  # noqa: BLE001
+        check_interrupted(other)
         return None
     if not suspects:
         return None
@@ -146,8 +147,7 @@ def _fails(twin: Twin, name: str | None, image: Floats, variables: Any) -> bool:
         backend.current().gradient(value, [array.shape[1:] for array in given], variables)(*given)
     except ModelError:
         return False
-    except BaseException as error:
-        if interrupted(error):
-            raise
+    except BaseException as error:  # noqa: BLE001
+        check_interrupted(error)
         return True
     return False

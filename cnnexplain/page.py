@@ -447,10 +447,11 @@ def _maps(drawn: Drawn, index: int, signed: Mapping[tuple[str, str], bool]) -> l
 
 def _card(classifier: Classifier) -> dict[str, Any]:
     preprocess = classifier.preprocess
+    size = " × ".join(map(str, preprocess.shape))
     return {
         "name": classifier.name,
         "sha256": classifier.sha256,
-        "input": f"{preprocess.height} × {preprocess.width} × {preprocess.channels} ({preprocess.colour})",
+        "input": f"{size} ({preprocess.false_colour or preprocess.colour})",
         "low": preprocess.low,
         "high": preprocess.high,
         "fit": preprocess.fit,

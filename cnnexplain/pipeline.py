@@ -614,6 +614,7 @@ def _provenance(run: _Run) -> dict[str, Any]:
             "sha256": classifier.sha256,
             "output": classifier.output,
             "head": classifier.head,
+            **classifier.inputs.described,
         },
         "plugin": {"name": plugin.name, "distribution": plugin.distribution, "version": plugin.version},
         "keras": {"version": keras.__version__, "backend": keras.backend.backend()},

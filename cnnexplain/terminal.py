@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
+from cnnexplain.interruption import check
+
 if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn, TaskID
     from rich.table import Table
@@ -113,10 +115,14 @@ def training_progress() -> AbstractContextManager[Progress]:
 
 
 def bar(progress: Progress, what: str) -> Callable[[int, int], None]:
-    """A callback that shows `done` of `total` as a bar, which goes away when all is done."""
+    """A callback that shows `done` of `total` as a bar, which goes away when all is done.
+
+    Everything that takes long calls one, and so it also sees that no Ctrl-C got lost.
+    """
     tasks: list[TaskID] = []
 
     def update(done: int, total: int) -> None:
+        check()
         if not tasks:
             tasks.append(progress.add_task(what, total=total))
         progress.update(tasks[0], completed=done, visible=done < total)
