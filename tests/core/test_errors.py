@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from cnnexplain.errors import ModelError, PluginError, foreign, interrupted, line, reason, shown
+from cnnexplain.errors import ModelError, PluginError, foreign, line, reason, shown
+from cnnexplain.interruption import interrupted
 
 
 class Unwritable:
@@ -32,6 +33,13 @@ class UnprintableError(Exception):
 )
 def test_a_value_is_written_in_one_line(value, words):
     assert shown(value) == words
+
+
+def test_an_error_of_ours_repeats_no_value_that_fills_the_screen():
+    assert str(ModelError("x" * 5000)) == "x" * 79 + "…"
+    assert str(ModelError("a word " * 500)) == ("a word " * 500)[:899] + "…"
+    assert str(ModelError("two\nlines")) == "two\\nlines"
+    assert str(ModelError("It is short.")) == "It is short."
 
 
 @pytest.mark.parametrize("value", ["x" * 10**6, ["y"] * 10**6, "\n" * 999, dict.fromkeys(range(99), "z" * 99), b"x" * 9999])
@@ -100,7 +108,9 @@ def test_foreign_code_ends_in_an_error_of_ours():
         with pytest.raises(PluginError, match=r"^It failed: ") as found:
             failing(error)
         assert found.value.__cause__ is error
-    for error in (KeyboardInterrupt(), MemoryError(), ModelError("said")):
+    with pytest.raises(KeyboardInterrupt):
+        failing(KeyboardInterrupt())
+    for error in (MemoryError(), ModelError("said")):
         with pytest.raises(type(error)) as found:
             failing(error)
         assert found.value is error
@@ -108,7 +118,7 @@ def test_foreign_code_ends_in_an_error_of_ours():
         failing(ModelError("x" * 5000))
     caused = RuntimeError("of a class")
     caused.__cause__ = KeyboardInterrupt()
-    with pytest.raises(RuntimeError):
+    with pytest.raises(KeyboardInterrupt):
         failing(caused)
 
 
