@@ -21,7 +21,7 @@ import numpy as np
 from cnnexplain import backend, heads, rules, twin
 from cnnexplain.activations import KINDS, activation, unclipped
 from cnnexplain.arrays import Array, Floats, Integers
-from cnnexplain.errors import ModelError, UsageError, foreign, line, reason, suggest
+from cnnexplain.errors import ModelError, UsageError, foreign, line, reason, shown, suggest
 from cnnexplain.faults import check_shapes, naming
 from cnnexplain.geometry import Field, receptive_field
 from cnnexplain.images import wrong_shape
@@ -584,9 +584,9 @@ class Classifier:
             UsageError: There is no such layer, or it puts out no feature maps where they are needed.
             ModelError: Its feature maps have their channels first.
         """
-        if name not in self._twin.tensors:
+        if not isinstance(name, str) or name not in self._twin.tensors:
             raise UsageError(
-                f"The model has no layer '{name}'.{suggest(name, self._twin.tensors)} "
+                f"The model has no layer {shown(name)}.{suggest(name, self._twin.tensors)} "
                 f"Its layers are {_listed([layer.name for layer in self.layers])}."
             )
         tensor = self._twin.tensors[name]
@@ -740,6 +740,8 @@ class Classifier:
         Raises:
             UsageError: There is no such class, or there are several.
         """
+        if not isinstance(wanted, str) and not _is_index(wanted):
+            raise UsageError(f"There is no class labelled '{shown(wanted)}': a class has a label and a number.")
         if self.head == "values" and isinstance(wanted, str):
             wanted = heads.direction(wanted, self.labels)
         named = [index for index, label in enumerate(self.labels) if wanted == label]
@@ -768,7 +770,7 @@ class Classifier:
         if self.head == "values" and not 0 <= index < self._classes:
             raise heads.no_value(index, self.labels)
         if not 0 <= index < self._classes:
-            raise UsageError(f"There is no class {index}: the model has {self._classes}, 0 to {self._classes - 1}.")
+            raise UsageError(f"There is no class {shown(index)}: the model has {self._classes}, 0 to {self._classes - 1}.")
         return index
 
     def _numbered(self, classes: Sequence[int]) -> str:
@@ -953,7 +955,18 @@ def _output(model: Any, wanted: str | None) -> tuple[int, str]:
     return index, names[index]
 
 
+def _is_index(value: Any) -> bool:
+    try:
+        operator.index(value)
+    except TypeError:
+        return False
+    return True
+
+
 def _as_objectives(targets: Integers | Sequence[Objective]) -> list[Objective]:
+    for target in targets:
+        if not isinstance(target, Objective) and not _is_index(target):
+            raise UsageError(f"A target is the number of a class or an Objective, but got {shown(target)}.")
     return [target if isinstance(target, Objective) else Logit(int(target)) for target in targets]
 
 

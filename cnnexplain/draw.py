@@ -24,6 +24,7 @@ from matplotlib.ticker import ScalarFormatter
 from cnnexplain import answers
 from cnnexplain.bands import STRETCH, stretched
 from cnnexplain.errors import UsageError, suggest
+from cnnexplain.errors import shown as shown_value
 from cnnexplain.fills import gaussian
 from cnnexplain.resampling import bicubic
 from cnnexplain.settings import drawing
@@ -79,7 +80,7 @@ class Style:
 
     def __post_init__(self) -> None:
         if self.regions is not None and self.regions < 1:
-            raise UsageError(f"Regions are at least 1 pixel wide, but got {self.regions}.")
+            raise UsageError(f"Regions are at least 1 pixel wide, but got {shown_value(self.regions)}.")
 
 
 PLAIN = Style()

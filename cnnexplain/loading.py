@@ -148,7 +148,7 @@ def _found(model: Any, custom_objects: Any, weights: str | os.PathLike[str] | No
     if isinstance(model, keras.Model):
         _refuse_weights(weights, "a model from memory")
         return _Found(model, model.name)
-    if model is None or model == models.INCLUDED:
+    if model is None or (isinstance(model, str) and model == models.INCLUDED):
         from cnnexplain import lenet
 
         _refuse_weights(weights, f"'{models.INCLUDED}'")
