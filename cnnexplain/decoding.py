@@ -26,11 +26,12 @@ from PIL import (
 )
 
 from cnnexplain import levels, tiffs
-from cnnexplain.arrays import Floats
+from cnnexplain.arrays import Floats, Integers
 from cnnexplain.errors import ImageError
 from cnnexplain.interruption import check_interrupted
 from cnnexplain.levels import Levels
 from cnnexplain.preprocess import LARGEST, Preprocess, middle_part
+from cnnexplain.sampling import Grid
 from cnnexplain.tiffs import Box
 
 DECODERS = (PngImagePlugin, JpegImagePlugin, WebPImagePlugin, BmpImagePlugin, GifImagePlugin, TiffImagePlugin)
@@ -92,11 +93,13 @@ class Decoded:
         pixels: (h, w, 1 or 3) float32, from 0 (black) to 1 (white); fewer than the file has where it is a large image.
         cut: Whether these are the middle alone that a model with the fit "crop" takes.
         levels: Of a file of more than 8 bits.
+        grid: Where the model takes single pixels of a large image, how it does of these, which are all that it takes.
     """
 
     pixels: Floats
     cut: bool = False
     levels: Levels | None = None
+    grid: Grid | None = None
 
 
 def decode(file: BinaryIO, name: str, preprocess: Preprocess) -> Decoded:
@@ -145,6 +148,7 @@ class _Shown:
     large: bool
     levels: Levels | None
     inverted: bool
+    grid: Grid | None
 
 
 def _shown(image: Any, file: BinaryIO, name: str, preprocess: Preprocess) -> _Shown:
@@ -165,7 +169,9 @@ def _shown(image: Any, file: BinaryIO, name: str, preprocess: Preprocess) -> _Sh
         _check_memory(image, size, file, name, copies=1 + scaled)
     # What is decoded of a TIFF file as a whole Pillow turns itself.
     orientation = 1 if image.format == "TIFF" and pieces is None else image.getexif().get(ExifTags.Base.Orientation, 1)
-    box, made = _plan(image, size, preprocess, lying=orientation in LYING) if large else ((0.0, 0.0, *size), size)
+    single = large and preprocess.samples
+    means = large and not single
+    box, made = _plan(image, size, preprocess, lying=orientation in LYING) if means else ((0.0, 0.0, *size), size)
     if whole and image.format in DRAFTED:
         _check_memory(image, size, file, name, copies=1)
 
@@ -183,9 +189,14 @@ def _shown(image: Any, file: BinaryIO, name: str, preprocess: Preprocess) -> _Sh
             shown = partial(_scaled, stored, low, found.white, how.startswith("LA"))
 
     mode = "F" if grey else "RGBA" if image.has_transparency_data else "L" if image.mode in ("1", "L") else "RGB"
-    small = _made(shown, mode, box, made, single=preprocess.interpolation == "nearest") if large else shown((0, 0, *size))
+    grid = None
+    if single:
+        rows, columns, grid = preprocess.grid(*(size if orientation in LYING else size[::-1])).needed()
+        small = _picked(shown, mode, size, *_stored(rows, columns, size, orientation))
+    else:
+        small = _made(shown, mode, box, made) if large else shown((0, 0, *size))
     upright = small if orientation not in TURNS else small.transpose(TURNS[orientation])
-    return _Shown(upright.convert(mode), large, found, grey and levels.inverted(image))
+    return _Shown(upright.convert(mode), large, found, grey and levels.inverted(image), grid)
 
 
 def _decoded(shown: _Shown, name: str, preprocess: Preprocess) -> Decoded:
@@ -199,7 +210,7 @@ def _decoded(shown: _Shown, name: str, preprocess: Preprocess) -> Decoded:
     else:
         values /= 255
         pixels = _composite(values) if shown.image.mode == "RGBA" else np.atleast_3d(values)
-    return Decoded(np.asarray(pixels, np.float32), shown.large and preprocess.fit == "crop", shown.levels)
+    return Decoded(np.asarray(pixels, np.float32), shown.large and preprocess.fit == "crop", shown.levels, shown.grid)
 
 
 def _plan(
@@ -216,9 +227,6 @@ def _plan(
     """
     box = _taken(size, preprocess, lying=lying)
     made = _size((box[2] - box[0], box[3] - box[1]), preprocess, lying=lying)
-    # Where the model sees single pixels no means are made of them.
-    if preprocess.interpolation == "nearest":
-        return box, made
     # Twice as much as is needed keeps the error, which is that of blocks of pixels, half as large.
     wanted = (2 * made[0] * size[0] // (box[2] - box[0]), 2 * made[1] * size[1] // (box[3] - box[1]))
     drafted = image.draft(None, wanted)
@@ -316,9 +324,7 @@ def _scaled(high: Crop, low: Crop, white: float, grey: bool, box: Box) -> Image.
     return levels.joined(high(box), low(box), white, grey=grey)
 
 
-def _made(
-    shown: Crop, mode: str, box: tuple[float, float, float, float], made: tuple[int, int], *, single: bool
-) -> Image.Image:
+def _made(shown: Crop, mode: str, box: tuple[float, float, float, float], made: tuple[int, int]) -> Image.Image:
     """A part of a large image by whole factors smaller, made block by block.
 
     Args:
@@ -326,11 +332,9 @@ def _made(
         mode: Of the result: "F", "L", "RGB", or "RGBA", of which means are taken as they would be seen.
         box: What is taken of the image.
         made: The columns and rows of the result.
-        single: Whether single pixels are taken, and no means.
     """
     left, top, right, bottom = box
     across, down = (right - left) / made[0], (bottom - top) / made[1]
-    method = Image.Resampling.NEAREST if single else Image.Resampling.BOX
     small = Image.new(mode, made)
     rows = min(made[1], max(1, int(BLOCK / ((right - left) * down))))
     columns = made[0] if rows > 1 else min(made[0], max(1, int(BLOCK / (across * down))))
@@ -350,7 +354,48 @@ def _made(
             within = part[0] - first[0], part[1] - first[1], part[2] - first[0], part[3] - first[1]
             # Sums of fractions may end a hair beyond the last pixel.
             within = (*within[:2], min(within[2], block.width), min(within[3], block.height))
-            small.paste(block.resize(here, method, within), (column, row))
+            small.paste(block.resize(here, Image.Resampling.BOX, within), (column, row))
+    return small
+
+
+def _stored(rows: Integers, columns: Integers, size: tuple[int, int], orientation: int) -> tuple[Integers, Integers]:
+    """The rows and columns of an upright image as those of the image as it is stored, in their order there.
+
+    Args:
+        rows: Of the upright image.
+        columns: Likewise.
+        size: The columns and rows of the image as it is stored.
+        orientation: As EXIF has it.
+    """
+    if orientation not in TURNS:
+        return rows, columns
+    # Where four pixels come to lie tells which axis is which, and which one is reversed.
+    corners = np.asarray(Image.fromarray(np.array([[0, 1], [2, 3]], np.uint8)).transpose(TURNS[orientation]), int)
+    found: dict[int, Integers] = {}
+    for places, step in ((rows, corners[1, 0] - corners[0, 0]), (columns, corners[0, 1] - corners[0, 0])):
+        length = size[1] if abs(step) == 2 else size[0]
+        found[abs(step)] = places if step > 0 else (length - 1 - places)[::-1]
+    return found[2], found[1]
+
+
+def _picked(shown: Crop, mode: str, size: tuple[int, int], rows: Integers, columns: Integers) -> Image.Image:
+    """Single rows and columns of a large image, read block by block.
+
+    Args:
+        shown: Gives parts of the image.
+        mode: Of the result.
+        size: The columns and rows of the image.
+        rows: Which, in their order.
+        columns: Likewise.
+    """
+    small = Image.new(mode, (len(columns), len(rows)))
+    for left, top, right, bottom in _blocks(size):
+        first, last = np.searchsorted(rows, (top, bottom))
+        start, stop = np.searchsorted(columns, (left, right))
+        if first < last and start < stop:
+            block = np.asarray(shown((left, top, right, bottom)).convert(mode))
+            picked = block[np.ix_(rows[first:last] - top, columns[start:stop] - left)]
+            small.paste(Image.fromarray(picked), (int(start), int(first)))
     return small
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from cnnexplain.arrays import Array, Floats
 from cnnexplain.classifier import Classifier, Layer
 from cnnexplain.errors import CnnExplainError, ModelError
 from cnnexplain.geometry import Field
-from cnnexplain.images import ImageBatch, as_batch
+from cnnexplain.images import ImageBatch, as_batch, read
 from cnnexplain.inferred import PIXELS, SHARES, SIGNED, Range, expected_range
 from cnnexplain.pipeline import explain
 from cnnexplain.plugin import Analysis
@@ -55,6 +56,20 @@ RANGES: dict[str, dict[str, Any]] = {
     },
 }
 """The ranges that Keras' own models take, each with the options that say it."""
+
+
+RESIZED = 64
+"""How many images at most are resized in other ways."""
+
+RESIZINGS: dict[str, dict[str, Any]] = {
+    "without anti-aliasing, as Keras' image_dataset_from_directory does, {}. If the model was trained so, say it with "
+    "--input-antialias false (antialias in a sidecar)": {"antialias": False},
+    "with anti-aliasing, {}. If the model was trained so, say it with --input-antialias true "
+    "--input-interpolation bilinear": {"antialias": True, "interpolation": "bilinear"},
+    "to the nearest pixels, as Keras' load_img(target_size=…) does, {}. If the model was trained so, say it with "
+    "--input-antialias true --input-interpolation nearest": {"antialias": True, "interpolation": "nearest"},
+}
+"""How images may be resized, each with the words for it."""
 
 
 @dataclass(frozen=True)
@@ -130,9 +145,11 @@ def examine(
     Raises:
         ImageError: An image can't be read.
     """
-    noise = classifier.preprocess.encode(np.random.default_rng(0).uniform(0, 1, (1, *classifier.preprocess.shape)))
+    black, white = classifier.preprocess.black, classifier.preprocess.white
+    random = np.random.default_rng(0).uniform(0, 1, (1, *classifier.preprocess.shape))
+    noise = (black + (white - black) * random).astype(np.float32)
     batch = as_batch(noise if images is None else images, classifier)
-    expected = expected_range(classifier.model, classifier.preprocess.shape)
+    expected = expected_range(classifier.model, classifier.preprocess.shape, classifier.inputs)
     analyses = registry.load().analyses
     total = 2 + len(analyses)
     logits = classifier.logits(np.asarray(batch))
@@ -148,7 +165,7 @@ def examine(
         progress(number, total)
     findings = [*_guesses(classifier), *_range(classifier, expected, np.asarray(batch), known=images is not None)]
     findings += _saturation(classifier, logits) if images is not None else []
-    findings += [*_flat(classifier, batch), *levels.misread(batch.sources)]
+    findings += [*_flat(classifier, batch), *levels.misread(batch.sources), *_resizing(classifier, batch, logits)]
     findings += _dead(layers, len(batch))
     return Examination(layers, tuple(findings), tuple(trials), 0 if images is None else len(batch), expected)
 
@@ -197,7 +214,12 @@ def _tried(analysis: Analysis, classifier: Classifier, batch: ImageBatch) -> Tri
 
 def _guesses(classifier: Classifier) -> Iterator[str]:
     preprocess = classifier.preprocess
-    if "range" in preprocess.assumed:
+    if "range" in preprocess.assumed and preprocess.bands is not None:
+        yield (
+            "Nothing tells the range of the input: the model is given the numbers of the files as they are. If it was "
+            "trained otherwise, say so with --input-scale, --input-mean and --input-std, or in a sidecar."
+        )
+    elif "range" in preprocess.assumed:
         yield (
             f"Nothing tells the range of the input: pixels are scaled to {preprocess.low:g} to {preprocess.high:g}. If the "
             "model was trained otherwise, every explanation is of another input; say it with --input-scale, --input-mean "
@@ -227,7 +249,7 @@ def _range(classifier: Classifier, expected: Range | None, images: Floats, *, kn
                 f"{RANGE_OPTIONS[expected.low, expected.high]} would."
             )
     first = classifier.first_normalization
-    if first is None or not known:
+    if first is None or not known or preprocess.bands is not None:
         return
     source, mean, variance = first
     pictures = preprocess.decode(images)
@@ -254,6 +276,24 @@ def _range(classifier: Classifier, expected: Range | None, images: Floats, *, kn
             f"The input range may not be the one of the training: the normalization after '{source}' learnt from other "
             f"numbers than it is given ({here:.2g} nats apart); with {best} they would agree ({fitting[best]:.2g})."
         )
+
+
+def _resizing(classifier: Classifier, batch: ImageBatch, logits: Floats) -> Iterator[str]:
+    """Whether the predictions depend on how the images were resized, which nothing in a model tells."""
+    preprocess = classifier.preprocess
+    places = [place for place, source in enumerate(batch.sources) if source.resized and Path(source.name).is_file()][
+        :RESIZED
+    ]
+    if preprocess.digits or not places:
+        return
+    for words, fields in RESIZINGS.items():
+        other = replace(preprocess, **fields)
+        if (other.samples, other.interpolation) == (preprocess.samples, preprocess.interpolation):
+            continue
+        given = [read(source.name, other, source.inverted)[0] for source in (batch.sources[place] for place in places)]
+        changed = classifier.logits(np.stack(given)).argmax(axis=1) != logits[places].argmax(axis=1)
+        if changed.any():
+            yield f"Resized {words.format(f'{changed.sum()} of {len(places)} images are predicted to be of another class')}."
 
 
 def _saturation(classifier: Classifier, logits: Floats) -> Iterator[str]:

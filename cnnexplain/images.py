@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnexplain import datasets, folders
+from cnnexplain import bands, datasets, folders
 from cnnexplain.arrays import Array, Floats
 from cnnexplain.decoding import Decoded, decode
 from cnnexplain.errors import ImageError, UsageError, suggest
@@ -100,7 +100,7 @@ def _found(name: str) -> list[str]:
     if not name:
         raise UsageError("An image was given by an empty name; expected a file, folder, glob or sample.")
     if path.is_dir():
-        inside = folders.files(str(path), SUFFIXES)
+        inside = folders.files(name, SUFFIXES) or folders.files(name, (bands.SUFFIX,))
         if not inside:
             raise ImageError(f"The folder '{name}' holds no image ({', '.join(SUFFIXES)}).")
         return inside
@@ -195,7 +195,9 @@ def _from_array(array: Array, preprocess: Preprocess) -> ImageBatch:
     if not len(array):
         raise ImageError("The array holds no image.")
     found = None
-    if array.dtype == np.uint8:
+    if preprocess.bands is not None and array.dtype.kind in "iu":
+        array = preprocess.encode(array.astype(np.float32))
+    elif array.dtype == np.uint8:
         array = preprocess.encode(array.astype(np.float32) / 255)
     elif array.dtype.kind in "iu" and preprocess.white_level is not None and array.min() >= 0:
         found = Levels(float(array.max()), preprocess.white_level, told=True)
@@ -219,7 +221,8 @@ def _check_values(array: Array, preprocess: Preprocess, what: str) -> None:
         raise ImageError(f"{what} holds a value that is not finite (NaN or infinity).")
     low, high, slack = preprocess.low, preprocess.high, 1e-3 * (preprocess.high - preprocess.low)
     least, most = float(array.min()), float(array.max())
-    guessed = "range" in preprocess.assumed and array.dtype.kind == "f"
+    # Bands may hold any values.
+    guessed = preprocess.bands is not None or ("range" in preprocess.assumed and array.dtype.kind == "f")
     if not guessed and (least < low - slack or most > high + slack):
         raise ImageError(
             f"{what} has values from {least:g} to {most:g}, but the model's input ranges from {low:g} to {high:g}. Scale "
@@ -247,11 +250,14 @@ def read(name: str, preprocess: Preprocess, invert: bool | None) -> tuple[Floats
         sha256 = hashlib.sha256(digit.tobytes()).hexdigest()
         decoded = Decoded(digit[..., None].astype(np.float32) / 255)
     pixels = decoded.pixels
+    if preprocess.bands is not None and (pixels.shape[-1] != preprocess.bands or invert):
+        reason = "dark and light can't be swapped in bands" if invert else f"the model takes {preprocess.bands} bands"
+        raise ImageError(f"'{name}' can't be used: {reason}. Give .npy arrays (height, width, {preprocess.bands}).")
     rest = replace(preprocess, fit="stretch", crop=1.0) if decoded.cut else preprocess
-    image, inverted = rest.apply(pixels, invert)
+    image, inverted = rest.apply(pixels, invert, decoded.grid)
     if preprocess.digits and float(image.max()) == preprocess.low:
         raise ImageError(f"'{name}' shows nothing that stands out from its ground, so there is no digit to explain.")
-    resized = decoded.cut or not preprocess.keeps(*pixels.shape[:2])
+    resized = decoded.cut or decoded.grid is not None or not preprocess.keeps(*pixels.shape[:2])
     photograph = preprocess.digits and is_photograph(pixels)
     return image, Source(name, sha256, inverted, resized, photograph, decoded.levels)
 
@@ -267,6 +273,8 @@ def _file(name: str, preprocess: Preprocess) -> tuple[str, Decoded]:
             file.seek(0)
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             file.seek(0)
+            if preprocess.bands is not None:
+                return sha256, Decoded(bands.read(file, name, preprocess))
             return sha256, decode(file, name, preprocess)
     except OSError as error:
         check_interrupted(error)

@@ -12,6 +12,7 @@ import numpy as np
 from cnnexplain import twin
 from cnnexplain.arrays import Floats, Integers
 from cnnexplain.errors import ModelError
+from cnnexplain.inputs import IMAGE, Inputs
 from cnnexplain.interruption import check_interrupted
 from cnnexplain.preprocess import Colour, Preprocess
 
@@ -61,44 +62,61 @@ class Range:
         return f"the model brings {self.low:g} to {self.high:g} to {self.inner[0]:.3g} to {self.inner[1]:.3g} ({names})"
 
 
-def told(model: Any) -> Preprocess:
-    """What a model tells of its input, the rest assumed: the LeNet's is MNIST's, operations that scale tell its range.
+def told(model: Any, inputs: Inputs = IMAGE) -> Preprocess:
+    """What a model tells of its image, the rest assumed: the LeNet's is MNIST's, operations that scale tell its range.
+
+    Args:
+        model: A Keras model with a graph.
+        inputs: Which of its inputs is the image, and the values of the others.
 
     Raises:
-        ModelError: The model is no classifier of images.
+        ModelError: That input is no image.
     """
-    inputs, outputs = getattr(model, "inputs", None), getattr(model, "outputs", None)
-    if not inputs or not outputs:
+    shape = tuple(model.inputs[inputs.image].shape[1:])
+    which = f"input '{inputs.name}' of the model" if inputs.fixed else "model"
+    if len(shape) == 3 and shape[2] not in (1, 3) and _channels_first(shape):
         raise ModelError(
-            f"The model '{model.name}' has no graph of layers; build it from keras.Input, or as a Sequential with an Input."
+            f"The {which} '{model.name}' takes {_named(shape)}, channels first; only (height, width, channels) is explained."
         )
-    if len(inputs) > 1:
+    shape = (*shape, 1) if inputs.flat else shape
+    if len(shape) != 3 or shape[2] is None:
         raise ModelError(
-            f"The model '{model.name}' has {len(inputs)} inputs ({', '.join(each.name for each in inputs)}); "
-            "only models of one image are explained. Fix the others in a model of your own around it."
-        )
-    shape = tuple(inputs[0].shape[1:])
-    if len(shape) == 3 and shape[2] not in (1, 3) and shape[0] in (1, 3):
-        raise ModelError(
-            f"The model '{model.name}' takes {_named(shape)}, channels first; only (height, width, channels) is explained."
-        )
-    if len(shape) != 3 or shape[2] not in (1, 3):
-        raise ModelError(
-            f"The model '{model.name}' takes {_named(shape)}, which is no image; "
-            "expected (height, width, channels) with 1 or 3 channels."
+            f"The {which} '{model.name}' takes {_named(shape)}, which is no image; "
+            "expected (height, width, channels), or (height, width) of grey ones."
         )
     height, width = (size or SIDE for size in shape[:2])
+    if shape[2] not in (1, 3):
+        return _of_bands(model, (height, width, shape[2]), inputs, size=("size",) if None in shape else ())
     colour: Colour = "grey" if shape[2] == 1 else "rgb"
     if model.name == LENET and shape == (28, 28, 1):
         return Preprocess(height, width, colour, fit="digit")
     size = ("size",) if None in shape else ()
-    found = expected_range(model, (height, width, shape[2]))
+    found = expected_range(model, (height, width, shape[2]), inputs)
     if found is None:
         return Preprocess(height, width, colour, assumed=(*size, "range"))
     return Preprocess(height, width, colour, **SAID[found.low, found.high], assumed=size)
 
 
-def expected_range(model: Any, shape: tuple[int, int, int]) -> Range | None:
+def _of_bands(model: Any, shape: tuple[int, int, int], inputs: Inputs, size: tuple[str, ...]) -> Preprocess:
+    """For bands, whose numbers are given to the model as they are unless something says otherwise."""
+    height, width, bands = shape
+    found = expected_range(model, shape, inputs)
+    if found is None or found.low < 0:
+        return Preprocess(height, width, "bands", scale=1.0, bands=bands, assumed=(*size, "range"))
+    return Preprocess(height, width, "bands", scale=1.0, bands=bands, white_level=found.high, assumed=size)
+
+
+def _channels_first(shape: tuple[int | None, ...]) -> bool:
+    """Whether (channels, height, width) is likelier than (height, width, channels)."""
+    first, height, width = shape
+    return first in (1, 3) or (first is not None and height is not None and height == width and first < min(height, FEW))
+
+
+FEW = 32
+"""Bands there seldom are more of, and seldom images of fewer rows."""
+
+
+def expected_range(model: Any, shape: tuple[int, int, int], inputs: Inputs = IMAGE) -> Range | None:
     """The range of pixels that a model's own operations expect; None where they don't tell it.
 
     Constant images go through the operations before the first layer that has learnt anything. The range that they bring to
@@ -107,11 +125,16 @@ def expected_range(model: Any, shape: tuple[int, int, int]) -> Range | None:
 
     Args:
         model: The model.
-        shape: (H, W, C) of its input.
+        shape: (H, W, C) of the image.
+        inputs: What the model is given beside it.
     """
-    whole = "int" in model.inputs[0].dtype
+    whole = "int" in model.inputs[inputs.image].dtype
     try:
-        found = None if np.prod(shape) > LARGEST or _learns_at_once(model) else _brought(model, shape)
+        found = (
+            None
+            if np.prod(shape) > LARGEST or (len(model.inputs) == 1 and _learns_at_once(model))
+            else _brought(model, shape, inputs)
+        )
     # The operations are anyone's code; one that fails will do so again, and be named, when the model is run.
     except Exception as error:  # noqa: BLE001
         check_interrupted(error)
@@ -119,8 +142,8 @@ def expected_range(model: Any, shape: tuple[int, int, int]) -> Range | None:
     return found or (Range(*PIXELS) if whole else None)
 
 
-def _brought(model: Any, shape: tuple[int, int, int]) -> Range | None:
-    tensor, calls = twin.traced(model, shape)
+def _brought(model: Any, shape: tuple[int, int, int], inputs: Inputs) -> Range | None:
+    tensor, calls = twin.traced(model, shape, inputs)
     seen, before = {id(tensor)}, list[twin.Call]()
     end, after = None, None
     for call in calls:

@@ -70,7 +70,7 @@ def _passes(analysis: Analysis, classifier: Classifier, options: Mapping[str, An
     try:
         passes = float(analysis.passes(classifier, validate(analysis.options, options)))
     # A plugin is anyone's code. That its passes aren't known is no reason not to run it; `check-plugin` tells its author.
-    except Exception as error:  # noqa: BLE001
+    except BaseException as error:  # noqa: BLE001
         check_interrupted(error)
         return None
     return passes if math.isfinite(passes) else None

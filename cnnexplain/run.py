@@ -17,7 +17,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from cnnexplain import completion, datasets, startup, terminal
-from cnnexplain.errors import CnnExplainError, InterruptionError
+from cnnexplain.errors import CnnExplainError, InterruptionError, reason
 from cnnexplain.interruption import check_interrupted, plainly
 from cnnexplain.options import Parameter, validate
 from cnnexplain.pictures import FORMATS, Pictures
@@ -471,8 +471,7 @@ def explain_several(
         # Whatever one of them does, the others run.
         except Exception as error:  # noqa: BLE001
             check_interrupted(error)
-            known = isinstance(error, CnnExplainError)
-            several.failed[name] = str(error) if known else f"{type(error).__name__}: {error}"
+            several.failed[name] = str(error) if isinstance(error, CnnExplainError) else reason(error)
         before += takes
         after([later.analysis.name for later in planned[number:]])
     shown.remove_task(task)

@@ -307,7 +307,7 @@ def test_a_large_photograph_is_read_as_a_small_one_would_be(tmp_path, photograph
     apply = Preprocess.apply
     monkeypatch.setattr(decoding, "LARGE", 20_000)
     monkeypatch.setattr(
-        Preprocess, "apply", lambda self, found, invert: sizes.append(found.shape) or apply(self, found, invert)
+        Preprocess, "apply", lambda self, found, *rest: sizes.append(found.shape) or apply(self, found, *rest)
     )
     shrunk, again = images.read(str(path), preprocess, None)
     assert again == source
