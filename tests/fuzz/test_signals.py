@@ -7,7 +7,9 @@ import json
 import re
 import shutil
 import signal
+import subprocess
 import sys
+import time
 from contextlib import nullcontext
 
 import numpy as np
@@ -167,5 +169,29 @@ def test_at_any_moment(cli, program, pictures, tmp_path, command):
             else:
                 assert cli(*words)[0] == 0
         assert contents(tmp_path / "o") == whole
+
+    interrupt()
+
+
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_of_the_system(pictures, tmp_path, number):
+    """Those of Ctrl-C, and of `kill`, to a process of its own, which its environment may have stopped from hearing Ctrl-C."""
+    shutil.copytree(pictures, tmp_path, dirs_exist_ok=True)
+    command = [sys.executable, "-m", "cnnexplain", "run", "saliency", "d", "--out", "o", "--dpi", "20"]
+
+    @settings(max_examples=max(2, CASES // 100))
+    @given(st.floats(0.2, 8))
+    def interrupt(seconds):
+        shutil.rmtree(tmp_path / "o", ignore_errors=True)
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        time.sleep(seconds)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=120)
+        # Before Python hears of signals, and at its very end, they are the system's.
+        assert_plain(abs(process.returncode), out + err or "ended by the system", codes=(0, 130, number))
+        if process.returncode == 130:
+            assert re.fullmatch(r"Interrupted[:;] .*\n", err), err
+        assert not list(tmp_path.rglob(".cnnexplain-*"))
 
     interrupt()
