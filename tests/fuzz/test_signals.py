@@ -176,7 +176,7 @@ def test_at_any_moment(cli, program, pictures, tmp_path, command):
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_of_the_system(pictures, tmp_path, number):
-    """Those of Ctrl-C, and of `kill`, to a process of its own, which its environment may have stopped from hearing Ctrl-C."""
+    """Those of Ctrl-C and of `kill`, sent to a process of its own."""
     shutil.copytree(pictures, tmp_path, dirs_exist_ok=True)
     command = [sys.executable, "-m", "cnnexplain", "run", "saliency", "d", "--out", "o", "--dpi", "20"]
 
