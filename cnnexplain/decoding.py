@@ -25,7 +25,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from cnnexplain import levels, tiffs
+from cnnexplain import bands, levels, tiffs
 from cnnexplain.arrays import Floats, Integers
 from cnnexplain.errors import ImageError
 from cnnexplain.interruption import check_interrupted
@@ -113,6 +113,10 @@ def decode(file: BinaryIO, name: str, preprocess: Preprocess) -> Decoded:
     Raises:
         ImageError: It is no image, is damaged or too large, or has values that are out of range.
     """
+    start = file.read(len(bands.MAGIC))
+    file.seek(0)
+    if start == bands.MAGIC:
+        return _array(file, name, preprocess)
     try:
         # Pillow warns of odd metadata, which the pixels don't depend on, and of sizes, which are checked here.
         with warnings.catch_warnings(action="ignore"), Image.open(file, formats=FORMATS) as image:
@@ -134,6 +138,26 @@ def decode(file: BinaryIO, name: str, preprocess: Preprocess) -> Decoded:
     # What is decoded of a large image takes too much to be kept beside floating-point numbers.
     del image
     return _decoded(shown, name, preprocess)
+
+
+def _array(file: BinaryIO, name: str, preprocess: Preprocess) -> Decoded:
+    """A `.npy` array (h, w), (h, w, 1) or (h, w, 3): of bytes, or as the values of a file of more than 8 bits."""
+    values = bands.numbers(file, name)
+    if values.ndim == 2:
+        values = values[..., None]
+    if values.ndim != 3 or values.shape[-1] not in (1, 3) or not 0 < values.size <= 3 * LARGE:
+        raise ImageError(
+            f"'{name}' holds an array of shape {values.shape}; expected (height, width), or with 1 or 3 channels, of up to "
+            f"{LARGE // 10**6} megapixels."
+        )
+    if not np.isfinite(values).all():
+        raise ImageError(f"The image '{name}' holds a value that is not finite (NaN or infinity).")
+    if values.dtype.kind == "b" or values.dtype == np.uint8:
+        return Decoded(values.astype(np.float32) / np.float32(1 if values.dtype.kind == "b" else 255))
+    found = levels.of_values(
+        float(values.min()), float(values.max()), name, reals=values.dtype.kind == "f", said=preprocess.white_level
+    )
+    return Decoded(np.clip(values.astype(np.float32) / np.float32(found.white), 0, 1), levels=found)
 
 
 def _bomb(name: str) -> str:
@@ -180,7 +204,14 @@ def _shown(image: Any, file: BinaryIO, name: str, preprocess: Preprocess) -> _Sh
     if grey:
         extremes: list[Any] = [stored(each).convert("F").getextrema() for each in _blocks(size)]
         lowest, highest = min(least for least, _ in extremes), max(most for _, most in extremes)
-        found = levels.of_grey(lowest, highest, image, name, preprocess.white_level)
+        found = levels.of_values(
+            lowest,
+            highest,
+            name,
+            reals=image.mode.startswith("F"),
+            by_file=levels.told(image),
+            said=preprocess.white_level,
+        )
     elif coloured and image.mode in ("RGB", "RGBA"):
         extremes = [each for block in _blocks(size) for each in stored(block).getextrema()[:3]]
         found = levels.of_colours(256 * max(most for _, most in extremes) + 255, image, preprocess.white_level)
