@@ -195,7 +195,7 @@ def _shown(image: Any, file: BinaryIO, name: str, preprocess: Preprocess) -> _Sh
     orientation = 1 if image.format == "TIFF" and pieces is None else image.getexif().get(ExifTags.Base.Orientation, 1)
     single = large and preprocess.samples
     means = large and not single
-    box, made = _plan(image, size, preprocess, lying=orientation in LYING) if means else ((0.0, 0.0, *size), size)
+    box, made = _plan(image, size, preprocess, orientation) if means else ((0.0, 0.0, *size), size)
     if whole and image.format in DRAFTED:
         _check_memory(image, size, file, name, copies=1)
 
@@ -245,7 +245,7 @@ def _decoded(shown: _Shown, name: str, preprocess: Preprocess) -> Decoded:
 
 
 def _plan(
-    image: Any, size: tuple[int, int], preprocess: Preprocess, *, lying: bool
+    image: Any, size: tuple[int, int], preprocess: Preprocess, orientation: int
 ) -> tuple[tuple[float, float, float, float], tuple[int, int]]:
     """What is taken of a large image, and the columns and rows that are made of it: twice the model's input at least.
 
@@ -254,9 +254,10 @@ def _plan(
             that is enough.
         size: Its columns and rows as they are stored.
         preprocess: The model's input.
-        lying: Whether the image is still to be turned by a right angle.
+        orientation: How the image is still to be turned.
     """
-    box = _taken(size, preprocess, lying=lying)
+    lying = orientation in LYING
+    box = _taken(size, preprocess, orientation)
     made = _size((box[2] - box[0], box[3] - box[1]), preprocess, lying=lying)
     # Twice as much as is needed keeps the error, which is that of blocks of pixels, half as large.
     wanted = (2 * made[0] * size[0] // (box[2] - box[0]), 2 * made[1] * size[1] // (box[3] - box[1]))
@@ -268,13 +269,24 @@ def _plan(
     return (left, top, right, bottom), _size((right - left, bottom - top), preprocess, lying=lying)
 
 
-def _taken(size: tuple[int, int], preprocess: Preprocess, *, lying: bool) -> tuple[int, int, int, int]:
-    """The first column and row that a model takes of an image of that size, and those after the last."""
+def _taken(size: tuple[int, int], preprocess: Preprocess, orientation: int) -> Box:
+    """The first column and row, and those after the last, of what a model takes of an image, as it is stored.
+
+    The middle of an odd number of rows is a row nearer to the top, where that is once the image is turned.
+    """
     if preprocess.fit != "crop":
         return 0, 0, *size
-    aspect = preprocess.width / preprocess.height if lying else preprocess.height / preprocess.width
-    top, left, rows, columns = middle_part(size[1], size[0], aspect, preprocess.crop)
-    return left, top, left + columns, top + rows
+    lying = orientation in LYING
+    width, height = size[::-1] if lying else size
+    top, left, rows, columns = middle_part(height, width, preprocess.height / preprocess.width, preprocess.crop)
+    across, down = (left, left + columns), (top, top + rows)
+    if lying:
+        across, down = down, across
+    if orientation in (2, 3, 7, 8):
+        across = size[0] - across[1], size[0] - across[0]
+    if orientation in (3, 4, 6, 7):
+        down = size[1] - down[1], size[1] - down[0]
+    return across[0], down[0], across[1], down[1]
 
 
 def _size(extent: tuple[float, float], preprocess: Preprocess, *, lying: bool) -> tuple[int, int]:
