@@ -24,10 +24,12 @@ from cnnexplain.arrays import Array, Floats, Integers
 from cnnexplain.errors import ModelError, UsageError, suggest
 from cnnexplain.geometry import Field, receptive_field
 from cnnexplain.images import wrong_shape
+from cnnexplain.inference import in_inference
 from cnnexplain.inferred import told
 from cnnexplain.inputs import Inputs, settle
 from cnnexplain.objectives import Logit, Objective
 from cnnexplain.override import overridden
+from cnnexplain.places import Grid, Layout, layout
 from cnnexplain.preprocess import Preprocess
 from cnnexplain.stages import stage_ends
 
@@ -62,17 +64,32 @@ class Layer:
         kind: Its class, such as "Conv2D".
         shape: Of what it puts out for one image: (H, W, C) for C feature maps, (K,) for a dense layer.
         parameters: How many numbers it has learnt or counted; 0 where a shared layer stands for the second time.
+        grid: How its tokens (T, C) stand for places; None where it has none, or it isn't known.
+        heads: Whether (h, w, C) is of attention heads or the like, and no feature maps.
     """
 
     name: str
     kind: str
     shape: tuple[int, ...]
     parameters: int = 0
+    grid: Grid | None = None
+    heads: bool = False
 
     @property
     def maps(self) -> bool:
         """Whether it puts out feature maps."""
-        return len(self.shape) == 3
+        return len(self.shape) == 3 and not self.heads
+
+    @property
+    def sides(self) -> tuple[int, int] | None:
+        """Rows and columns of its feature maps, or of the grid of its tokens; None where it has neither."""
+        if self.grid is not None:
+            return self.grid.rows, self.grid.columns
+        return (self.shape[0], self.shape[1]) if self.maps else None
+
+    def as_maps(self, output: Array) -> Array:
+        """What it puts out, (N, *shape), as feature maps (N, h, w, C); tokens that stand for no place are left out."""
+        return output if self.grid is None else self.grid.maps(output)
 
 
 @dataclass(frozen=True)
@@ -532,8 +549,15 @@ class Classifier:
             )
         tensor = self._twin.tensors[name]
         call = next((call for call in self._twin.calls if call.output is tensor), None)
+        kind = "Input" if call is None else type(call.inner).__name__
+        if id(tensor) in self._layout.windows:
+            raise UsageError(
+                f"The layer '{name}' ({kind}) holds windows of an image as if they were images, and can't be read image by "
+                "image; name one before or after the windows."
+            )
         shape = tuple(int(size) for size in tensor.shape[1:])
-        layer = Layer(name, "Input" if call is None else type(call.inner).__name__, shape, self._parameters(call))
+        grid, heads = self._layout.grids.get(id(tensor)), id(tensor) in self._layout.heads
+        layer = Layer(name, kind, shape, self._parameters(call), grid, heads)
         if layer.maps and call is not None and getattr(call.inner, "data_format", "") == "channels_first":
             raise ModelError(
                 f"The layer '{name}' of '{self.name}' puts its channels first; expected feature maps of (height, width, "
@@ -560,8 +584,36 @@ class Classifier:
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
-        """Every layer, in the order of computation; those of nested models as "outer/inner"."""
-        return tuple(self.layer(name) for name in self._twin.names)
+        """Every layer, in the order of computation; those of nested models as "outer/inner".
+
+        Layers that hold windows of an image as if they were images are left out.
+        """
+        tensors, windows = self._twin.tensors, self._layout.windows
+        return tuple(self.layer(name) for name in self._twin.names if id(tensors[name]) not in windows)
+
+    @cached_property
+    def _layout(self) -> Layout:
+        return layout(self._twin)
+
+    def other_calls(self, name: str) -> tuple[str, ...]:
+        """The other calls of a layer that learnt something, or of the nested model that it stands in, by their names.
+
+        Raises:
+            UsageError: There is no such layer.
+        """
+        tensor, (outer, _, leaf) = self._twin.tensors[self.layer(name).name], name.rpartition("/")
+        inner = next((call.inner for call in self._twin.calls if call.output is tensor), None)
+        same = [call.name for call in self._twin.calls if call.inner is inner and call.output is not tensor]
+        learnt = isinstance(inner, keras.Layer) and bool(inner.weights)
+        # A ReLU that is used everywhere has no paths of its own.
+        apart = [other for other in same if learnt or other.rpartition("/")[0] != outer]
+        alike = [other for other in apart if other.rpartition("/")[2] == leaf]
+        return tuple(other for other in alike or apart if other in self._twin.tensors)
+
+    @property
+    def closed(self) -> tuple[str, ...]:
+        """The layers that are models without a graph, and hide the layers in them."""
+        return tuple(call.name for call in self._twin.calls if isinstance(call.inner, keras.Model))
 
     @property
     def output(self) -> str:
@@ -620,7 +672,7 @@ class Classifier:
             UsageError: There is no such layer.
             ModelError: A layer on the way is none whose geometry is known.
         """
-        return receptive_field(self._twin, self.layer(name).name)
+        return receptive_field(self._twin, self._layout, self.layer(name).name)
 
     @property
     def first_normalization(self) -> tuple[str, Floats, Floats] | None:
@@ -738,7 +790,8 @@ class Classifier:
         structure = getattr(self.model, "input", self.model.inputs[0])
         inputs = self.inputs.given(keras.ops.convert_to_tensor(np.asarray(image)))
         given = keras.tree.pack_sequence_as(structure, inputs)
-        output = keras.tree.flatten(self.model(given, training=False))[self._output]
+        with keras.StatelessScope():
+            output = keras.tree.flatten(in_inference(lambda: self.model(given, training=False)))[self._output]
         own = keras.ops.convert_to_numpy(keras.ops.cast(output, "float32"))
         twins = (logits if self._twin.head == "none" else self.probabilities(logits))[:, -own.shape[1] :]
         # Half precision rounds at the third digit.

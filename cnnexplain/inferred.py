@@ -12,8 +12,10 @@ import numpy as np
 from cnnexplain import twin
 from cnnexplain.arrays import Floats, Integers
 from cnnexplain.errors import ModelError
+from cnnexplain.inference import in_inference
 from cnnexplain.inputs import IMAGE, Inputs
 from cnnexplain.preprocess import Colour, Preprocess
+from cnnexplain.subclassed import has_graph
 
 LENET = "cnnexplain_lenet"
 """The name that a Keras model made by `cnnexplain train` carries, by which its input is known to be MNIST's."""
@@ -176,7 +178,8 @@ def _brought(model: Any, shape: tuple[int, int, int], inputs: Inputs) -> Range |
             some.append(found.ravel()[chosen])
         return some
 
-    made = {value: at(value) for value in (-1.0, 0.0, 1.0, 255.0)}
+    with keras.StatelessScope():
+        made = in_inference(lambda: {value: at(value) for value in (-1.0, 0.0, 1.0, 255.0)})
     names = (*(call.name for call in before), *([] if statistics is None or after is None else [after.name]))
     fits = []
     for low, high in (PIXELS, SHARES, SIGNED):
@@ -243,7 +246,7 @@ def _leaves(model: Any) -> Iterator[Any]:
     """The layers and operations of a model, those of nested models in their place."""
     # A sequential model has layers alone.
     for each in getattr(model, "operations", None) or model.layers:
-        yield from _leaves(each) if isinstance(each, keras.Model) else [each]
+        yield from _leaves(each) if has_graph(each) else [each]
 
 
 def _named(shape: tuple[int | None, ...]) -> str:
