@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
 from cnnexplain.arrays import Array, Floats
-from cnnexplain.errors import ImageError, check_interrupted
+from cnnexplain.errors import ImageError
+from cnnexplain.interruption import check_interrupted
 
 if TYPE_CHECKING:
     from cnnexplain.preprocess import Preprocess
@@ -106,11 +106,6 @@ def _pages(file: BinaryIO, name: str, bands: int) -> Array:
     except Exception as error:
         check_interrupted(error)
         raise ImageError(f"The image '{name}' is damaged or truncated: {' '.join(str(error).split())[:160]}.") from error
-
-
-def in_folder(folder: Path) -> list[Path]:
-    """The arrays right in a folder, which are what is read of one without images."""
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() == SUFFIX and path.is_file())
 
 
 def stretched(values: Floats, black: Floats, white: Floats) -> Floats:

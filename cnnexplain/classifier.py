@@ -21,7 +21,8 @@ import numpy as np
 from cnnexplain import backend, rules, twin
 from cnnexplain.activations import KINDS, activation, unclipped
 from cnnexplain.arrays import Array, Floats, Integers
-from cnnexplain.errors import ModelError, UsageError, suggest
+from cnnexplain.errors import ModelError, UsageError, foreign, line, reason, suggest
+from cnnexplain.faults import check_shapes, naming
 from cnnexplain.geometry import Field, receptive_field
 from cnnexplain.images import wrong_shape
 from cnnexplain.inference import in_inference
@@ -212,8 +213,15 @@ class Classifier:
             ModelError: The model's output turns out to be probabilities, though it has no softmax that can be left out.
         """
         (logits,) = self._batched(self._forward((twin.LOGITS,)), images)
+        if logits.shape != (len(images), self._classes):
+            check_shapes(self._twin, self._example(images))
+            raise ModelError(
+                f"'{line(self.name)}' gives {logits.shape} for {len(images)} images; expected a score of each of its "
+                f"{self._classes} classes for each image."
+            )
         if not self._compared and len(logits):
-            self._compare(images[:1], logits[:1])
+            with foreign(lambda error: ModelError(f"'{line(self.name)}' can't be computed as a whole: {reason(error)}")):
+                self._compare(images[:1], logits[:1])
             self._compared = True
         if not self.certain and len(logits) and (logits >= 0).all() and np.allclose(logits.sum(axis=1), 1, atol=1e-3):
             raise ModelError(
@@ -803,7 +811,8 @@ class Classifier:
 
     def _batched(self, function: Callable[..., list[Array]], *arrays: Array) -> list[Array]:
         self._check_images(arrays[0])
-        return self._in_batches(function, arrays)
+        with foreign(lambda error: ModelError(f"'{line(self.name)}' can't be computed: {reason(error)}")):
+            return self._in_batches(function, arrays)
 
     def _check_images(self, images: object) -> None:
         if not isinstance(images, np.ndarray):
@@ -831,7 +840,9 @@ class Classifier:
         """What the function gives for a slice of the arrays, which is halved as long as it takes too much memory."""
         count = min(here.stop, len(arrays[0])) - here.start
         try:
-            yield function(*(array[here] for array in arrays))
+            with naming(self._twin, self._example(arrays[0][here]), self.model.variables):
+                found = function(*(array[here] for array in arrays))
+            yield found
             return
         except MemoryError as error:
             if count <= 1:
@@ -843,6 +854,12 @@ class Classifier:
         middle = here.start + count // 2
         yield from self._halved(function, arrays, slice(here.start, middle), views)
         yield from self._halved(function, arrays, slice(middle, here.stop), views)
+
+    def _example(self, arrays: Array) -> Floats:
+        """One image (1, H, W, C): the first, or a grey one where the arrays are none."""
+        if len(arrays) and arrays.shape[1:] == self._shape:
+            return arrays[:1]
+        return np.full((1, *self._shape), self.preprocess.grey, np.float32)
 
 
 def from_all_depths(found: Sequence[Found], most: int) -> list[Found]:

@@ -27,7 +27,8 @@ from PIL import (
 
 from cnnexplain import levels, tiffs
 from cnnexplain.arrays import Floats, Integers
-from cnnexplain.errors import ImageError, check_interrupted
+from cnnexplain.errors import ImageError
+from cnnexplain.interruption import check_interrupted
 from cnnexplain.levels import Levels
 from cnnexplain.preprocess import LARGEST, Preprocess, middle_part
 from cnnexplain.sampling import Grid
@@ -124,6 +125,8 @@ def decode(file: BinaryIO, name: str, preprocess: Preprocess) -> Decoded:
         raise ImageError(f"'{name}' is not an image that can be read ({', '.join(FORMATS)}).") from None
     except Image.DecompressionBombError:
         raise ImageError(_bomb(name)) from None
+    except MemoryError as error:
+        raise ImageError(f"The memory does not suffice to decode the image '{name}'; make it smaller.") from error
     # Decoders of untrusted bytes raise many kinds (OSError, SyntaxError, ValueError, struct.error, zlib.error, …).
     except Exception as error:
         check_interrupted(error)

@@ -63,13 +63,11 @@ RESIZED = 64
 
 RESIZINGS: dict[str, dict[str, Any]] = {
     "without anti-aliasing, as Keras' image_dataset_from_directory does, {}. If the model was trained so, say it with "
-    "--no-input-antialias (antialias in a sidecar)": {"antialias": False},
-    "with anti-aliasing, {}. If the model was trained so, say it with --input-antialias --input-interpolation bilinear": {
-        "antialias": True,
-        "interpolation": "bilinear",
-    },
+    "--input-antialias false (antialias in a sidecar)": {"antialias": False},
+    "with anti-aliasing, {}. If the model was trained so, say it with --input-antialias true "
+    "--input-interpolation bilinear": {"antialias": True, "interpolation": "bilinear"},
     "to the nearest pixels, as Keras' load_img(target_size=…) does, {}. If the model was trained so, say it with "
-    "--input-antialias --input-interpolation nearest": {"antialias": True, "interpolation": "nearest"},
+    "--input-antialias true --input-interpolation nearest": {"antialias": True, "interpolation": "nearest"},
 }
 """How images may be resized, each with the words for it."""
 

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cache
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Literal
 
@@ -24,6 +25,7 @@ from cnnexplain.bands import STRETCH, stretched
 from cnnexplain.errors import UsageError, suggest
 from cnnexplain.fills import gaussian
 from cnnexplain.resampling import bicubic
+from cnnexplain.settings import drawing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -605,7 +607,13 @@ def legible(text: str, *, keep: str = "") -> str:
 
 
 def _font() -> FT2Font:
-    return font_manager.get_font(font_manager.findfont(font_manager.FontProperties()))
+    return font_manager.get_font(_font_file())
+
+
+@cache
+def _font_file() -> str:
+    with drawing():
+        return font_manager.findfont(font_manager.FontProperties())
 
 
 def _inches(panel: Axes) -> tuple[float, float]:

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnexplain import bands, datasets
+from cnnexplain import bands, datasets, folders
 from cnnexplain.arrays import Array, Floats
 from cnnexplain.decoding import Decoded, decode
-from cnnexplain.errors import ImageError, UsageError, check_interrupted, suggest
+from cnnexplain.errors import ImageError, UsageError, suggest
+from cnnexplain.interruption import check_interrupted
 from cnnexplain.levels import Levels
 from cnnexplain.photographs import is_photograph
 from cnnexplain.preprocess import Preprocess
@@ -23,7 +24,7 @@ from cnnexplain.preprocess import Preprocess
 if TYPE_CHECKING:
     from cnnexplain.classifier import Classifier
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+SUFFIXES = (".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 """What a folder's files must end in to be taken as images."""
 
 
@@ -79,7 +80,7 @@ class ImageBatch(np.ndarray[Any, np.dtype[np.float32]]):
 def find(names: Iterable[str | os.PathLike[str]]) -> list[str]:
     """The image files and samples that names of files, folders, globs and samples stand for, in that order.
 
-    A folder stands for the image files right in it, sorted by name; a glob may use `**` for folders at any depth.
+    A folder stands for the image files in it at any depth, sorted by name; in a glob `**` stands for folders at any depth.
 
     Raises:
         UsageError: A file or sample does not exist, or a glob matches no file.
@@ -99,15 +100,14 @@ def _found(name: str) -> list[str]:
     if not name:
         raise UsageError("An image was given by an empty name; expected a file, folder, glob or sample.")
     if path.is_dir():
-        inside = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
-        inside = inside or bands.in_folder(path)
+        inside = folders.files(name, SUFFIXES) or folders.files(name, (bands.SUFFIX,))
         if not inside:
             raise ImageError(f"The folder '{name}' holds no image ({', '.join(SUFFIXES)}).")
-        return [str(path) for path in inside]
+        return inside
     if path.exists():
         return [name]
     if glob.has_magic(name):
-        matches = sorted(match for match in glob.glob(name, recursive=True) if Path(match).is_file())
+        matches = folders.matching(name)
         if not matches:
             raise UsageError(f"No file matches '{name}'.")
         return matches

@@ -14,6 +14,7 @@ from cnnexplain.arrays import Floats, Integers
 from cnnexplain.errors import ModelError
 from cnnexplain.inference import in_inference
 from cnnexplain.inputs import IMAGE, Inputs
+from cnnexplain.interruption import check_interrupted
 from cnnexplain.preprocess import Colour, Preprocess
 from cnnexplain.subclassed import has_graph
 
@@ -137,7 +138,8 @@ def expected_range(model: Any, shape: tuple[int, int, int], inputs: Inputs = IMA
             else _brought(model, shape, inputs)
         )
     # The operations are anyone's code; one that fails will do so again, and be named, when the model is run.
-    except Exception:  # noqa: BLE001
+    except Exception as error:  # noqa: BLE001
+        check_interrupted(error)
         found = None
     return found or (Range(*PIXELS) if whole else None)
 

@@ -13,7 +13,7 @@ import keras
 
 from cnnexplain import modelfile, models, probing, references, registry, sidecar
 from cnnexplain.classifier import Classifier
-from cnnexplain.errors import CnnExplainError, PluginError, UsageError
+from cnnexplain.errors import ModelError, PluginError, UsageError, foreign, line, reason, shown
 from cnnexplain.inferred import told
 from cnnexplain.inputs import settle
 from cnnexplain.plugin import NamedModel, Pretrained
@@ -38,7 +38,7 @@ def load(
     model: Any = None,
     *,
     preprocess: Said | Sequence[Said] | None = None,
-    labels: Sequence[str] | str | os.PathLike[str] | None = None,
+    labels: Sequence[str] | Mapping[Any, Any] | str | os.PathLike[str] | None = None,
     output: str | None = None,
     logits: bool = False,
     input: str | None = None,  # noqa: A002
@@ -57,7 +57,8 @@ def load(
         preprocess: What the model's input is: a `Preprocess`; a mapping with some of a sidecar's keys; the path of a JSON
             file with them; a function, or its "module:name", that brings pixels (N, H, W, C) from 0 to 255 into the model's
             input range; or several of these in a list, of which a later one counts more.
-        labels: The names of the K classes, or the path of a text file with one on each line.
+        labels: The names of the K classes; a class index such as {"cat": 0, "dog": 1} or {0: "cat", 1: "dog"}; or the path
+            of a JSON file with either, or of a text file with a name on each line.
         output: The name of the output to explain, of a model with several.
         logits: Whether the outputs are scores before a softmax, whatever layer they come from.
         input: The name of the input to explain, an image, of a model with several; None for the only one without a value.
@@ -72,6 +73,20 @@ def load(
         ModelError: The file is damaged, is no Keras model, or carries code; or the model is no image classifier.
     """
     found = _found(model, custom_objects, weights)
+    # A model holds what its author gave its layers, which may be anything.
+    with foreign(lambda error: ModelError(f"'{line(found.name)}' can't be used: {reason(error)}")):
+        return _classifier(found, preprocess, labels, output, logits, input, fixed)
+
+
+def _classifier(
+    found: _Found,
+    preprocess: Said | Sequence[Said] | None,
+    labels: Any,
+    output: str | None,
+    logits: bool,
+    image: str | None,
+    fixed: Mapping[str, Any] | None,
+) -> Classifier:
     listed = isinstance(preprocess, Sequence) and not isinstance(preprocess, str)
     given: Sequence[Any] = preprocess if listed else [] if preprocess is None else [preprocess]  # type: ignore[assignment]
     everything = [*found.said, *map(_said, given)]
@@ -79,7 +94,7 @@ def load(
     values = {
         name: value for said in everything if isinstance(said, Mapping) for name, value in said.get("fixed", {}).items()
     }
-    inputs = settle(found.model, input, values | dict(fixed or {}))
+    inputs = settle(found.model, image, values | dict(fixed or {}))
     settled = told(found.model, inputs)
     names: Any = None
     figures: Mapping[str, Any] = {}
@@ -138,18 +153,18 @@ def _refuse_weights(weights: object, what: str) -> None:
 
 def _named(offered: NamedModel, weights: str | os.PathLike[str] | None) -> _Found:
     path = None if weights is None else models.existing(weights, "file of weights")
-    plugin = registry.load().models.suppliers[offered.name]
-    try:
+    begin = f"{registry.load().models.suppliers[offered.name]}: load() of '{offered.name}'"
+    with foreign(lambda error: PluginError(f"{begin} failed: {reason(error)}")):
         found = offered.load(path)
-    except CnnExplainError:
-        raise
-    # A plugin is anyone's code.
-    except Exception as error:
-        raise PluginError(
-            f"{plugin}: load() of '{offered.name}' failed: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        ) from error
     if not isinstance(found, Pretrained):
-        raise PluginError(f"{plugin}: load() of '{offered.name}' returned a {type(found).__name__}; expected a Pretrained.")
+        raise PluginError(f"{begin} returned a {type(found).__name__}; expected a Pretrained.")
+    if not isinstance(found.model, keras.Model) or not isinstance(found.preprocess, Preprocess):
+        raise PluginError(
+            f"{begin} returned a Pretrained of {shown(found.model)} and {shown(found.preprocess)}; expected a Keras model "
+            "and a Preprocess."
+        )
+    if isinstance(found.labels, str) or not all(isinstance(label, str) for label in found.labels):
+        raise PluginError(f"{begin} returned the labels {shown(found.labels)}; expected the names of the classes.")
     return _Found(found.model, offered.name, found.sha256, (found.preprocess, {"labels": tuple(found.labels)}))
 
 
@@ -162,7 +177,7 @@ def _by_name(objects: Any) -> dict[str, Any]:
     for each in [objects] if isinstance(objects, str) or callable(objects) else objects:
         thing = references.find(each) if isinstance(each, str) else each
         if not callable(thing) or not hasattr(thing, "__name__"):
-            raise UsageError(f"A custom object is a class or a function, but got {thing!r}.")
+            raise UsageError(f"A custom object is a class or a function, but got {shown(thing)}.")
         found |= dict.fromkeys([thing.__name__, keras.saving.get_registered_name(thing)], thing)
     return found
 

@@ -25,6 +25,7 @@ from cnnexplain import __version__, draw, files, packed, panels, stream, templat
 from cnnexplain.errors import OutputError, UsageError
 from cnnexplain.images import Source
 from cnnexplain.pictures import compact
+from cnnexplain.pictures import write as write_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -522,7 +523,7 @@ def _once(parts: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
 
 def _png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI)
+    write_figure(figure, buffer, format="png", dpi=DPI)
     return buffer.getvalue()
 
 

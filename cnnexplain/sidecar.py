@@ -14,7 +14,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
-from cnnexplain import files, fixed
+from cnnexplain import classindex, files, fixed
 from cnnexplain.errors import ModelError, UsageError, suggest
 from cnnexplain.models import existing
 
@@ -111,11 +111,12 @@ def _share(value: Any) -> float:
 def _names(value: Any) -> tuple[str, ...] | str:
     if isinstance(value, str) and value:
         return value
-    if not isinstance(value, list | tuple) or not value:
-        raise TypeError
-    if not all(isinstance(name, str) and name.strip() for name in value):
-        raise ValueError
-    return tuple(value)
+    try:
+        return classindex.names(value)
+    except (TypeError, ValueError) as error:
+        if isinstance(value, Mapping):
+            raise UsageError(f"The labels are no class index: {error}. {classindex.EXPECTED}") from error
+        raise
 
 
 def _figures(value: Any) -> dict[str, Any]:
@@ -140,7 +141,12 @@ def _fixed(value: Any) -> dict[str, Any]:
     return dict(value)
 
 
+TRUTHS = ("true", "false")
+
+
 def _truth(value: Any) -> bool:
+    if isinstance(value, str) and value in TRUTHS:
+        return value == "true"
     if not isinstance(value, bool):
         raise TypeError
     return value
@@ -188,6 +194,7 @@ KEYS: dict[str, Key] = {
         "Whether a resized pixel is made of all that it stands for, or, as Keras' loaders do, of the nearest alone.",
         "true or false",
         _truth,
+        TRUTHS,
     ),
     "white_level": Key(
         "The value that is white in pictures of more than 8 bits, such as 4095 for 12-bit data in files of 16.",
@@ -201,7 +208,8 @@ KEYS: dict[str, Key] = {
     ),
     "labels": Key(
         "The names of the classes, in their order.",
-        "a list of names, or the name of a text file with one on each line",
+        'a list of names, a class index such as {"cat": 0, "dog": 1}, or the name of a file: JSON with either, or text with '
+        "one on each line",
         _names,
     ),
     "fixed": Key(
@@ -290,9 +298,16 @@ def unused(model: Path) -> Path | None:
 
 
 def _foreign(said: object) -> bool:
-    return (
-        isinstance(said, dict) and bool(said) and not any(get_close_matches(key.lower(), KEYS, cutoff=0.75) for key in said)
-    )
+    if not isinstance(said, dict) or not said or any(key in KEYS for key in said):
+        return False
+    return _is_index(said) or not any(get_close_matches(key.lower(), KEYS, cutoff=0.75) for key in said)
+
+
+def _is_index(said: dict[str, Any]) -> bool:
+    try:
+        return bool(classindex.names(said))
+    except (TypeError, ValueError):
+        return False
 
 
 def place(model: Path) -> Path:
@@ -312,11 +327,16 @@ def write(path: Path, said: Mapping[str, Any]) -> None:
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
-    """The names in a text file, one on each line.
+    """The names in a file: of a list or class index in one that ends in .json, else one on each line.
 
     Raises:
-        ModelError: It can't be read, is no text, or has a line without a name between others.
+        ModelError: It can't be read, has a line without a name between others, or its JSON is no list or class index.
     """
+    if path.suffix.lower() == ".json":
+        try:
+            return classindex.names(_json(path))
+        except (TypeError, ValueError) as error:
+            raise ModelError(f"'{path}' names no classes: {error}. {classindex.EXPECTED}") from error
     lines = [line.strip() for line in _text(path).rstrip().splitlines()]
     if not lines or not all(lines):
         place = f"line {lines.index('') + 1} of '{path}' is empty" if lines else f"'{path}' holds none"

@@ -17,7 +17,7 @@ from rich.markup import escape
 
 from cnnexplain import completion, fixed, models, references, sidecar, terminal
 from cnnexplain.backend import BACKENDS
-from cnnexplain.errors import CnnExplainError, UsageError, suggest
+from cnnexplain.errors import CnnExplainError, UsageError, foreign, reason, shown, suggest
 from cnnexplain.pictures import FORMATS, MAX_DPI, MIN_DPI, Pictures
 
 if TYPE_CHECKING:
@@ -37,15 +37,8 @@ def _model_option(
     return Annotated[kind, option]
 
 
-def _flag_option(flag: str, text: str) -> Any:
-    return Annotated[bool | None, typer.Option(flag, help=escape(text), rich_help_panel=PANEL)]
-
-
 METAVARS = {"size": "N|HxW", "mean": "X|X,X,X", "std": "X|X,X,X", "show_bands": "N|N,N,N"}
 """What the values of some keys look like."""
-
-FLAGS = ("antialias",)
-"""The keys of a sidecar that are true or false."""
 
 MODEL_HELP = f"A Keras model (.keras, .h5), '{models.INCLUDED}', which is included, or another name from 'cnnexplain list'."
 
@@ -72,9 +65,7 @@ MODEL_OPTIONS: dict[str, tuple[Any, Any]] = {
     ),
     **{
         sidecar.parameter(name): (
-            _flag_option(f"--input-{name}/--no-input-{name}", key.help)
-            if name in FLAGS
-            else _model_option(
+            _model_option(
                 sidecar.flag(name),
                 "HOW" if key.words else METAVARS.get(name, "X"),
                 f"{key.help} {'|'.join(key.words)}".strip(),
@@ -94,7 +85,14 @@ MODEL_OPTIONS: dict[str, tuple[Any, Any]] = {
         ),
         None,
     ),
-    "labels": (_model_option("--labels", "FILE", "A text file with the name of a class on each line."), None),
+    "labels": (
+        _model_option(
+            "--labels",
+            "FILE",
+            "A text file with the name of a class on each line, or a JSON file: a list of names, or a class index.",
+        ),
+        None,
+    ),
     "output": (_model_option("--output", "NAME", "The output to explain, of a model with several."), None),
     "input": (_model_option("--input", "NAME", "The input to explain, an image, of a model with several."), None),
     "fixed": (
@@ -269,7 +267,7 @@ def check_backend(name: str | None) -> None:
         return
     if wanted not in BACKENDS:
         raise UsageError(
-            f"cnnexplain has no backend '{wanted}'.{suggest(wanted, BACKENDS)} The backends are {', '.join(BACKENDS)}."
+            f"cnnexplain has no backend {shown(wanted)}.{suggest(wanted, BACKENDS)} The backends are {', '.join(BACKENDS)}."
         )
     if importlib.util.find_spec(wanted) is None:
         raise CnnExplainError(f"The backend '{wanted}' is not installed: {BACKENDS[wanted]}")
@@ -293,16 +291,35 @@ def start_keras(backend: str | None) -> None:
     # The import makes hundreds of thousands of objects that stay. Looking for garbage among them, then and at every later
     # collection, costs a tenth of a cold run.
     gc.disable()
+    ours = "keras" not in sys.modules
+    # They cut every training short, whatever it is asked for.
+    for name in ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"):
+        os.environ.pop(name, None)
     try:
-        import keras  # noqa: F401
-    except (ImportError, ValueError) as error:
-        # Where no other one was asked for, Keras' own settings name the backend.
-        missing = BACKENDS.get(getattr(error, "name", None) or "")
-        remedy = f"Install it ({missing}), or choose" if missing else "Choose"
-        raise CnnExplainError(f"Keras can't start: {error}. {remedy} another backend with --backend.") from error
+        with foreign(_cant_start):
+            import keras
+
+        if ours:
+            # What Keras' settings file says beside the backend is for models that are made here.
+            keras.config.set_floatx("float32")
+            keras.config.set_epsilon(1e-7)
+            keras.config.set_image_data_format("channels_last")
     finally:
         gc.freeze()
         gc.enable()
+
+
+def _cant_start(error: BaseException) -> CnnExplainError:
+    """What to say where Keras can't be imported."""
+    # Where no other backend was asked for, Keras' own settings name it.
+    missing = BACKENDS.get(getattr(error, "name", None) or "")
+    file = Path(os.environ.get("KERAS_HOME") or Path("~/.keras").expanduser()) / "keras.json"
+    remedy = " Choose"
+    if missing:
+        remedy = f" Install it ({missing}), or choose"
+    elif os.path.lexists(file):
+        remedy = f" Correct or remove its settings, '{file}', or choose"
+    return CnnExplainError(f"Keras can't start: {reason(error)}.{remedy} another backend with --backend.")
 
 
 def print_assumption(classifier: Classifier) -> None:

@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeAlias
 import keras
 
 from cnnexplain.arrays import Array
-from cnnexplain.errors import ModelError, UsageError
+from cnnexplain.errors import ModelError, UsageError, foreign, line, reason
 from cnnexplain.inference import in_inference
 from cnnexplain.inputs import IMAGE, Inputs, repeated
 from cnnexplain.layernames import free, of_call
@@ -60,6 +60,16 @@ class _Step(keras.Operation):  # type: ignore[misc]  # Keras has no types.
         if isinstance(self.inner, keras.layers.RandomCrop):
             return keras.KerasTensor(args[0].shape, self.inner.compute_dtype)
         return self.inner.compute_output_spec(*args, **kwargs)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        # Where memory doesn't suffice for a batch, a shorter one is tried.
+        symbolic = any(map(keras.utils.is_keras_tensor, keras.tree.flatten((args, kwargs))))
+        with foreign(self._failed, *(() if symbolic else (MemoryError,))):
+            return super().__call__(*args, **kwargs)
+
+    def _failed(self, error: BaseException) -> ModelError:
+        kind = line(type(self.inner).__name__)
+        return ModelError(f"The layer '{line(self.inner.name)}' ({kind}) fails: {reason(error)}")
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import cnnexplain as cx
-from cnnexplain import datasets, decoding, images
+from cnnexplain import datasets, decoding, images, tiffs
 from cnnexplain.errors import ImageError, UsageError
 from cnnexplain.images import find
 from cnnexplain.preprocess import Preprocess
@@ -145,7 +145,7 @@ def test_folders_and_globs_are_sorted_and_other_files_left_out(tmp_path, ramp):
     for name in ("b.png", "a.PNG", "deep/c.png"):
         Image.fromarray(ramp).save(tmp_path / name)
     (tmp_path / "notes.txt").write_text("no image")
-    assert find([tmp_path]) == [str(tmp_path / "a.PNG"), str(tmp_path / "b.png")]
+    assert find([tmp_path]) == [str(tmp_path / name) for name in ("a.PNG", "b.png", "deep/c.png")]
     assert find([f"{tmp_path}/**/*.png"]) == [str(tmp_path / "b.png"), str(tmp_path / "deep/c.png")]
 
 
@@ -421,15 +421,62 @@ print(peak() - before)
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="tells the peak of a process")
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("kind", "most"), [("RGB.jpg", 200), ("RGB.png", 600), ("RGBA.png", 600), ("P.png", 300), ("I;16.png", 400)]
+    ("kind", "most"),
+    [
+        ("RGB.jpg", 100),
+        ("RGB.png", 450),
+        ("RGBA.png", 450),
+        ("P.png", 200),
+        ("I;16.png", 300),
+        ("RGB.bmp", 450),
+        ("P.gif", 200),
+        ("RGB.tiff", 150),
+        ("RGBA.lzw.tiff", 150),
+    ],
 )
 def test_a_hundred_megapixels_are_read_in_bounded_memory(tmp_path, shell, kind, most):
-    mode, _, suffix = kind.partition(".")
+    mode, *_, suffix = kind.split(".")
     small = Image.effect_noise((125, 100), 80)
     deep = Image.fromarray(np.asarray(small, np.uint16) * 257) if mode == "I;16" else small.convert(mode)
-    path = tmp_path / f"x.{suffix}"
-    deep.resize((12_500, 8_000), Image.Resampling.NEAREST).save(path, **({"compress_level": 1} if suffix == "png" else {}))
+    path, how = tmp_path / f"x.{suffix}", {"compress_level": 1} if suffix == "png" else {}
+    how |= {"compression": "tiff_lzw"} if "lzw" in kind else {}
+    deep.resize((12_500, 8_000), Image.Resampling.NEAREST).save(path, **how)
     done = shell("-c", PEAK, path)
     assert done.returncode == 0, done.stderr
-    # What is decoded is there at the peak, unless a JPEG is decoded at an eighth of its size.
-    assert (5 if kind == "RGB.jpg" else 90) < float(done.stdout) < most
+    # What is decoded is there at the peak, unless it is decoded at an eighth of its size, or strip by strip.
+    assert (5 if suffix in ("jpg", "tiff") else 90) < float(done.stdout) < most
+
+
+@pytest.mark.parametrize(
+    ("suffix", "how", "taken"),
+    [
+        ("webp", {}, 16),
+        ("jpg", {"progressive": True, "subsampling": 0}, 6 + 4 / 4),
+        ("jpg", {"progressive": True, "subsampling": 2}, 3 + 4 / 4),
+        ("png", {}, 4),
+        ("tiff", {"compression": "tiff_lzw", "strip_size": 1 << 30}, 4),
+    ],
+)
+def test_what_takes_too_much_memory_is_refused_before_it_is_decoded(tmp_path, monkeypatch, suffix, how, taken):
+    """By the bytes that a pixel takes: those of the whole decoded, of coefficients, of canvases."""
+    photograph = np.zeros((400, 400, 3), np.uint8)
+    path = tmp_path / f"x.{suffix}"
+    Image.fromarray(photograph).save(path, **how)
+    monkeypatch.setattr(decoding, "LARGE", 10_000)
+    monkeypatch.setattr(tiffs, "LARGEST", 10_000)
+    around = 400 * 8 + (path.stat().st_size if suffix == "tiff" else 0)
+    preprocess = Preprocess(48, 48)
+    monkeypatch.setattr(decoding, "MEMORY", int(taken * 160_000) + around)
+    assert images.read(str(path), preprocess, None)[0].shape == (48, 48, 3)
+    monkeypatch.setattr(decoding, "MEMORY", int(0.95 * taken * 160_000))
+    with pytest.raises(ImageError, match=r"To decode the image '.*' of 400×400 pixels takes .*save it as a plain"):
+        images.read(str(path), preprocess, None)
+
+
+def test_one_column_of_many_rows_is_refused(tmp_path, monkeypatch):
+    """Pillow has 8 bytes for each row besides."""
+    Image.new("L", (1, 30_000)).save(tmp_path / "x.png")
+    monkeypatch.setattr(decoding, "LARGE", 10_000)
+    monkeypatch.setattr(decoding, "MEMORY", 200_000)
+    with pytest.raises(ImageError, match="of 1×30000 pixels"):
+        images.read(str(tmp_path / "x.png"), Preprocess(4, 4), None)

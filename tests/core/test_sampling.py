@@ -109,8 +109,8 @@ def test_a_sidecar_and_an_option_say_it(tmp_path, cli, random):
 
     assert cli(*run)[0] == 0
     assert not applied()
-    assert cli(*run, "--resume", "--input-antialias")[0] == 2
-    assert cli(*run, "--input-antialias")[0] == 0
+    assert cli(*run, "--resume", "--input-antialias", "true")[0] == 2
+    assert cli(*run, "--input-antialias", "true")[0] == 0
     assert applied()
     assert cx.Record.load(tmp_path / "cnnexplain-out/saliency").preprocess.antialias
     (tmp_path / "cnnexplain.toml").write_text("input-antialias = false\n")
@@ -140,7 +140,7 @@ def test_the_doctor_counts_predictions_that_depend_on_it(tmp_path, random, monke
     clf = cx.load(model, logits=True, preprocess={"scale": "1/255"})
     (found,) = (each for each in examine(clf, names).findings if "anti-aliasing" in each)
     assert found.startswith("Resized without anti-aliasing, as Keras' image_dataset_from_directory does, 3 of 4 images")
-    assert "--no-input-antialias" in found
+    assert "--input-antialias false" in found
     single = cx.load(model, logits=True, preprocess={"scale": "1/255", "antialias": False})
     assert any("Resized with anti-aliasing, 3 of 4 images" in each for each in examine(single, names).findings)
     assert not any("anti-aliasing" in each for each in examine(clf, cx.read_images(names, clf)[3:]).findings)

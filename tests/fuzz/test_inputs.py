@@ -267,7 +267,7 @@ def test_whatever_is_typed_ends_in_a_result_or_in_a_line(pair, cli, typed, tmp_p
     (tmp_path / "m.keras").exists() or pair.save(tmp_path / "m.keras")
     before = sorted(tmp_path.iterdir())
     arguments = [part for text in typed for part in ("--fixed", text)]
-    code, out, errors = cli("run", "saliency", "--model", "m.keras", "--input-antialias", *arguments)
+    code, out, errors = cli("run", "saliency", "--model", "m.keras", "--input-antialias", "true", *arguments)
     assert_plain(code, errors if code else out, codes=(0, 1, 2))
     if code:
         assert [path for path in sorted(tmp_path.iterdir()) if path.name != "cnnexplain-out"] == [
