@@ -167,6 +167,12 @@ class Preprocess:
         values = self.swap(picture) * np.float32(self._factor)
         return np.asarray((values - np.array(self.mean, np.float32)) / np.array(self.std, np.float32), np.float32)
 
+    def between(self, shares: Floats) -> Floats:
+        """The input for pixels (…, C) that are so far on the way from black (0) to white (1)."""
+        if self.bands is None:
+            return self.encode(shares)
+        return np.asarray(self.black + (self.white - self.black) * shares, np.float32)
+
     def decode(self, image: Floats) -> Floats:
         """The inverse of `encode`, for showing an input; of bands how far they are on the way from black to white."""
         if self.bands is not None:

@@ -306,13 +306,18 @@ def _explained(image: Mapping[str, Any], labels: Collection[str]) -> Explained:
     named = [image["prediction_index"], *([] if image["target_index"] is None else [image["target_index"]])]
     if not all(0 <= index < len(labels) for index in named):
         raise IndexError(f"a class {max(named)} of {len(labels)}")
+    # Results of earlier versions are of classes alone.
+    if (image["probability"] is None) == (image.get("value") is None):
+        raise ValueError("an image has neither a probability nor a value, or both")
     return Explained(
         Source(image["source"], image["sha256"], image["inverted"], image["resized"]),
         image["prediction_index"],
-        float(image["probability"]),
+        None if image["probability"] is None else float(image["probability"]),
         image["target_index"],
         image["target_probability"],
         image["objective"],
+        None if image.get("value") is None else float(image["value"]),
+        str(image.get("unit", "")),
     )
 
 
