@@ -103,6 +103,10 @@ class Preprocess:
             raise UsageError(f"Preprocess takes True or False as antialias, but got {self.antialias!r}.")
         if self.crop != 1 and self.fit != "crop":
             raise UsageError(f"A crop of {self.crop:g} is kept by the fit 'crop' alone, but the fit is '{self.fit}'.")
+        with np.errstate(all="ignore"):
+            low, high = self.low, self.high
+        if not math.isfinite(low) or not math.isfinite(high):
+            raise UsageError(f"With this scale, mean and std inputs go from {low:g} to {high:g}; expected finite numbers.")
 
     @property
     def channels(self) -> int:
