@@ -219,6 +219,11 @@ class Classifier:
         return self._head.kind
 
     @property
+    def logarithms(self) -> bool:
+        """Whether the logits are made of the model's own probabilities p: log p ("softmax") or log p − log(1 − p)."""
+        return self._head.clipped
+
+    @property
     def outputs(self) -> int:
         """How many numbers the model puts out for an image: K classes or values, or 1 for two classes."""
         return self._head.outputs
@@ -247,7 +252,7 @@ class Classifier:
         return logits
 
     def _trial_images(self) -> Floats:
-        return np.asarray(self.preprocess.encode(heads.images(self.preprocess.shape)), np.float32)
+        return self.preprocess.between(heads.images(self.preprocess.shape))
 
     def _tried(self, candidate: twin.Twin) -> Floats:
         """A twin's scores for the trial images, before it is compiled."""
@@ -255,7 +260,7 @@ class Classifier:
         batches = np.split(self._trial_images(), heads.TRIALS)
         # A model is anyone's code.
         with foreign(lambda error: ModelError(f"'{line(self.name)}' can't be computed: {reason(error)}")):
-            found = [function(keras.ops.convert_to_tensor(batch))[0] for batch in batches]
+            found = aside(lambda: [function(keras.ops.convert_to_tensor(batch))[0] for batch in batches])
             return np.concatenate([keras.ops.convert_to_numpy(keras.ops.cast(each, "float32")) for each in found])
 
     def activations(self, images: Array, names: Sequence[str]) -> dict[str, Floats]:
@@ -767,7 +772,9 @@ class Classifier:
                     f"{self._classes} classes, '{self.labels[0]}' to '{self.labels[-1]}'."
                 )
             raise UsageError(f"There is no class labelled '{wanted}'.{hint}") from None
-        if self.head == "values" and not 0 <= index < self._classes:
+        # What the user types counts the values alone.
+        most = self.outputs if isinstance(wanted, str) else self._classes
+        if self.head == "values" and not 0 <= index < most:
             raise heads.no_value(index, self.labels)
         if not 0 <= index < self._classes:
             raise UsageError(f"There is no class {shown(index)}: the model has {self._classes}, 0 to {self._classes - 1}.")

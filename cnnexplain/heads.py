@@ -206,6 +206,10 @@ def headed(
         UsageError: What is said is not so.
     """
     end, add = twin.end, _Adding(twin)
+    if "float" not in str(end.dtype):
+        raise ModelError(
+            f"The output '{output}' is of {end.dtype}; expected floating-point numbers, such as scores of classes."
+        )
     layers = _flattening(tuple(end.shape[1:]), reduce, end.dtype, output)
     before = _before(twin, end)
     if said == "logits" and before.name in PROBABILISTIC:

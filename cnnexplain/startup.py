@@ -196,13 +196,8 @@ def model_request(given: Mapping[str, Any]) -> ModelRequest:
     names = ("model", "preprocess", "labels", "output", "value_unit", "reduce", "input", "weights", "backend")
     rest = {name: given[name] for name in names}
     outputs = sidecar.outputs(**{name: given[name] for name in ("logits", "probabilities", "values")})
-    request = ModelRequest(
-        said=said,
-        outputs=outputs,
-        fixed=fixed.parse(given["fixed"] or ()),
-        custom_objects=tuple(given["custom_objects"] or ()),
-        **rest,
-    )
+    values, objects = fixed.parse(given["fixed"] or ()), tuple(given["custom_objects"] or ())
+    request = ModelRequest(said=said, outputs=outputs, fixed=values, custom_objects=objects, **rest)
     check_backend(request.backend)
     sidecar.check(said, sidecar.flag)
     sidecar.check({} if request.value_unit is None else {"unit": request.value_unit}, "--value-{}".format)
@@ -362,6 +357,12 @@ def print_assumption(classifier: Classifier) -> None:
         terminal.say(
             f"The model leaves the size of its input open: {preprocess.height}×{preprocess.width} was taken. "
             "Say otherwise with --input-size."
+        )
+    if classifier.logarithms:
+        softmax = classifier.head == "softmax"
+        terminal.say(
+            f"The outputs are probabilities that {'add up to 1' if softmax else 'are each of a class by itself'}: "
+            f"the scores explained are {'log p' if softmax else 'log p − log(1 − p)'}."
         )
     if not classifier.certain:
         terminal.say(

@@ -217,6 +217,8 @@ def twin(model: Any, shape: tuple[int, int, int], output: int = 0, inputs: Input
     Raises:
         ModelError: The model, or a nested one, has no graph.
     """
+    if not getattr(model, "inputs", None):
+        raise no_graph(model)
     graph, image = _of_image(model, shape, [model.outputs[output]], inputs)
     calls, tensors = list(graph.calls), {INPUT: image}
     seen = {id(image)}
@@ -351,8 +353,6 @@ def _trace(model: Any, shapes: Sequence[tuple[int | None, ...]], outputs: Sequen
         outputs: Which of its symbolic tensors.
         kinds: The types of the inputs.
     """
-    if not getattr(model, "inputs", None):
-        raise no_graph(model)
     calls: list[Call] = []
     times: Counter[str] = Counter()
 

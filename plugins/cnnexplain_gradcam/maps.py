@@ -95,9 +95,8 @@ def explained_layer(classifier: Classifier, name: str | None) -> Layer:
                 "name a layer before it."
             )
         return layer
-    found = [layer for layer in known if layer.kind not in RESHAPING]
     # A softmax of scores for each pixel comes after them.
-    found = [layer for layer in found if classifier.leads_to_scores(layer.name)]
+    found = [layer for layer in known if layer.kind not in RESHAPING and classifier.leads_to_scores(layer.name)]
     if not found:
         raise ModelError(
             f"'{classifier.name}' has no layer that computes feature maps, which a class activation map is made of; "

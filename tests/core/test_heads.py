@@ -395,6 +395,12 @@ def test_an_odd_reduction_is_refused(reduce, error, words):
         cx.load(segmented("softmax"), reduce=reduce)
 
 
+def test_whole_numbers_are_no_outputs():
+    head = scored(4)
+    with pytest.raises(ModelError, match="is of int32; expected floating-point numbers"):
+        cx.load(keras.Model(head.inputs[0], keras.ops.argmax(head.outputs[0], axis=-1)))
+
+
 def test_scores_without_pixels_are_not_reduced():
     with pytest.raises(UsageError, match=r"is \(4\) and has no pixels; leave out --reduce"):
         cx.load(scored(4, "softmax"), reduce="mean")
@@ -426,6 +432,7 @@ def test_the_command_line_says_what_outputs_are(cli, tmp_path, random):
         assert option[-2 if len(option) > 1 else 0] in err
         code, out, _ = cli("run", "saliency", "x.png", "--model", model, *option)
         assert code == 0
+        assert ("the scores explained are log p." in out) == (option[-1] in ("--probabilities", "mean"))
         assert f"│ {p.argmax()}          │ {100 * p.max():.1f}%" in out
         result = json.loads((tmp_path / "cnnexplain-out/saliency/result.json").read_text())
         assert result["images"][0]["probability"] == pytest.approx(float(p.max()), rel=1e-5)
