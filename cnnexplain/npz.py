@@ -84,8 +84,8 @@ def _each(archive: zipfile.ZipFile, size: int) -> Iterator[Member]:
     found: set[str] = set()
     for member in archive.infolist():
         name = member.filename.removesuffix(".npy")
-        if name in found or not member.filename.endswith(".npy"):
-            raise DamageError(f"'{plain(member.filename, 80)}' is no array, or stands there twice")
+        if name in found or not member.filename.endswith(".npy") or not name.isprintable():
+            raise DamageError(f"'{plain(member.filename, 80)}' is no array of ours, or stands there twice")
         found.add(name)
         # A few bytes can stand for gigabytes where they are compressed, as ours never are, or are used several times.
         size -= member.file_size

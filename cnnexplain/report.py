@@ -31,8 +31,8 @@ PROVENANCE = ("dataset", "model", "plugin", "keras")
 EARLIER, UNFINISHED = "earlier", "unfinished.json"
 """Beside the files that are to be moved: a folder for those of the earlier result, and what `result.json` says meanwhile."""
 
-NAMED = 10
-"""How many files that are in the way are named before the rest are counted."""
+NAMED, TOLD = 10, 3
+"""How many files that are in the way are named, and differences of a request told, before the rest are counted."""
 
 
 def check_folder(folder: Path) -> list[str]:
@@ -51,7 +51,12 @@ def check_folder(folder: Path) -> list[str]:
         if not folder.exists() or not any(not path.name.startswith(files.PREFIX) for path in folder.iterdir()):
             return []
         listed = schema.named(schema.read(folder / RESULT))
-        parts = sorted(path for path in folder.glob("result-*.json") if path.name not in listed)
+        for part in sorted(path for path in folder.glob("result-*.json") if path.name not in listed):
+            with contextlib.suppress(schema.DamageError):
+                listed += [part.name, *schema.named(schema.read(part))]
+        here = set(os.listdir(folder))
+        # The lists may have been changed by anyone: what is no file is not replaced.
+        return [name for name in dict.fromkeys([RESULT, *listed]) if name not in here or _is_file(folder / name)]
     except schema.DamageError as damage:
         whose = f", or whose {RESULT} is damaged ({schema.plain(damage)})" if os.path.lexists(folder / RESULT) else ""
         raise OutputError(
@@ -60,16 +65,11 @@ def check_folder(folder: Path) -> list[str]:
         ) from damage
     except OSError as error:
         raise OutputError(f"Can't use the folder '{folder}': {error.strerror}.") from error
-    for part in parts:
-        with contextlib.suppress(schema.DamageError):
-            listed += [part.name, *schema.named(schema.read(part))]
-    # The lists may have been changed by anyone: what is no file is not replaced.
-    return [name for name in dict.fromkeys([RESULT, *listed]) if not _foreign(folder / name)]
 
 
-def _foreign(path: Path) -> bool:
-    """Whether what stands there is no file, so that it can't be one of ours."""
-    return os.path.lexists(path) and (path.is_dir() or not (path.is_file() or path.is_symlink()))
+def _is_file(path: Path) -> bool:
+    """Whether it is a file, or a link that leads to one or nowhere."""
+    return path.is_file() or (path.is_symlink() and not path.exists())
 
 
 def write(record: Record, folder: Path, pictures: Pictures) -> list[Path]:
@@ -216,22 +216,24 @@ class Writer:
         except OutputError as error:
             raise OutputError(f"{error} Leave out --resume to replace it.") from error
         self._compare(earlier.get("request"))
-        self.complete = earlier["complete"] and all(map(self._whole, earlier["files"]))
-        if self.complete or "parts" not in earlier:
-            return
         kept: dict[str, Any] = {"parts": [], "skipped": {}, "seconds": 0.0, "files": [*self._ours & {INDEX}, RESULT]}
+        start = 0
         with contextlib.suppress(OutputError):
-            for name, part in zip(earlier["parts"], schema.read_parts(self.folder, earlier), strict=True):
+            for number, part in enumerate(schema.read_parts(self.folder, earlier), start=1):
+                stop = part["span"][1]
+                self.complete = (
+                    earlier["complete"] and stop == len(self._sources) and all(map(self._whole, earlier["files"]))
+                )
                 # The last part is made again where what is written with it was lost.
-                if part["span"][1] >= len(self._sources) or not all(map(self._whole, [name, *part["files"]])):
+                if "parts" not in earlier or stop >= len(self._sources) or not all(map(self._whole, part["files"])):
                     break
-                kept["parts"].append(name)
+                kept["parts"].append(schema.part_name(number))
                 kept["skipped"] |= part["skipped"]
                 kept["seconds"] = round(kept["seconds"] + part["seconds"], 4)
                 kept["files"] += part["files"]
-                self.start = part["span"][1]
-        if self.start:
-            self._result = {**earlier, **kept, "complete": False}
+                start = stop
+        if start and not self.complete:
+            self.start, self._result = start, {**earlier, **kept, "complete": False}
 
     def _whole(self, name: str) -> bool:
         """Whether a file of the earlier result is there, and its arrays can be read."""
@@ -251,8 +253,9 @@ class Writer:
         other = [name for name in self._request if earlier.get(name) != self._request[name]]
         if other:
             differences = [f"{name} was {_short(earlier.get(name))}, now {_short(self._request[name])}" for name in other]
+            more = f"; and {len(differences) - TOLD} more" if len(differences) > TOLD else ""
             raise UsageError(
-                f"The result in '{self.folder}' is of another request: {'; '.join(differences)}. "
+                f"The result in '{self.folder}' is of another request: {'; '.join(differences[:TOLD])}{more}. "
                 "Leave out --resume to replace it, or choose another --out."
             )
 
@@ -281,7 +284,7 @@ def refuse_foreign(folder: Path, names: Iterable[str], ours: Collection[str]) ->
     foreign = [name for name in names if name not in ours and os.path.lexists(folder / name)]
     if not foreign:
         return
-    also = f", and so do {schema.listed(foreign[1:], NAMED)}" if len(foreign) > 1 else ""
+    also = f", and neither are {schema.listed(foreign[1:], NAMED)}" if len(foreign) > 1 else ""
     raise OutputError(
         f"'{folder / foreign[0]}' exists and is not part of the earlier result{also}; choose another with --out, "
         f"or delete {'them' if also else 'it'}."

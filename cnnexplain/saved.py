@@ -158,7 +158,7 @@ def _redraw(folder: Path, asked: Pictures, style: Style, progress: Callable[[int
                 small[part_name] = _drawn(folder, record, partial(thumbnails.write, record, staged, stem))
             for name, figure in zip(names, itertools.chain(images, overview.values()), strict=True):
                 renamed[name] = f"{Path(name).stem}.{pictures.format}"
-                pictures.save(figure, staged / renamed[name])
+                _drawn(folder, record, partial(pictures.save, figure, staged / renamed[name]))
                 progress(next(done), total)
             # Nothing of it is held while the next part is read.
             del record, overview, images
@@ -185,10 +185,14 @@ def _drawn(folder: Path, record: Record, draw: Callable[[], Made]) -> Made:
     """What `draw` draws of the record; where it can't, the reason is looked for in the result first."""
     try:
         return draw()
-    except PluginError as error:
+    except (OutputError, OSError):
+        raise
+    # Whatever a plugin does with numbers that are none of its own.
+    except Exception as error:
+        why = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {plain(error)}"
         raise PluginError(
             f"The result in '{folder}' may be damaged, or of another version of '{record.analysis.name}', and would have to "
-            f"be computed again: {error}"
+            f"be computed again: {why}"
         ) from error
 
 
@@ -208,12 +212,17 @@ def _renamed(content: Mapping[str, Any], names: Mapping[str, str], small: Mappin
 
 def _result(folder: Path) -> dict[str, Any]:
     """What the folder's `result.json` says, seen to be ours."""
-    if not folder.is_dir():
-        raise UsageError(f"There is no folder '{folder}'; expected one that a run wrote, such as cnnexplain-out/saliency.")
-    if not (folder / RESULT).exists():
-        within = sorted(path.parent.name for path in folder.glob(f"*/{RESULT}"))
-        advice = f" There are results in its folders {', '.join(within)}: name one of them." if within else ""
-        raise OutputError(f"The folder '{folder}' holds no result, since it has no {RESULT}.{advice}")
+    try:
+        if not folder.is_dir():
+            raise UsageError(
+                f"There is no folder '{folder}'; expected one that a run wrote, such as cnnexplain-out/saliency."
+            )
+        if not os.path.lexists(folder / RESULT):
+            within = sorted(path.parent.name for path in folder.glob(f"*/{RESULT}"))
+            advice = f" There are results in its folders {schema.listed(within, 20)}: name one of them." if within else ""
+            raise OutputError(f"The folder '{folder}' holds no result, since it has no {RESULT}.{advice}")
+    except OSError as error:
+        raise OutputError(f"Can't read the folder '{folder}': {error.strerror or error}.") from error
     return schema.read_result(folder)
 
 
@@ -300,7 +309,11 @@ def _preprocess(given: Mapping[str, Any]) -> Preprocess:
     if unknown:
         # Without it the images could be shown as what they are not.
         raise DamageError(f"'input' has '{min(unknown)}', which cnnexplain {__version__} does not know")
-    return Preprocess(**{name: _tuple(value) for name, value in given.items()})
+    preprocess = Preprocess(**{name: _tuple(value) for name, value in given.items()})
+    with np.errstate(all="ignore"):
+        if not np.isfinite([preprocess.low, preprocess.high]).all():
+            raise DamageError("'input' has no finite range")
+    return preprocess
 
 
 def _explained(image: Mapping[str, Any]) -> Explained:

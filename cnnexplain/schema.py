@@ -22,9 +22,10 @@ RESULT = "result.json"
 FORMAT = "cnnexplain result 1"
 """What `result.json` says of itself, by which a folder is known to be ours."""
 
+PICTURE = re.compile(r"\w[\w.-]*\.(png|svg|pdf)")
 FILE = re.compile(
-    r"index\.html|result(-[0-9]{5,})?\.json|arrays(-[0-9]{5,})?\.npz|thumbnails(-[0-9]{5,})?(-[0-9]+)?\.webp"
-    r"|\w[\w.-]*\.(png|svg|pdf)"
+    r"index\.html|result(-[0-9]{5,})?\.json|arrays(-[0-9]{5,})?\.npz|thumbnails(-[0-9]{5,})?(-[0-9]+)?\.webp|"
+    + PICTURE.pattern
 )
 """The names of the files that a result consists of. No others are ever read, replaced or removed."""
 
@@ -186,14 +187,16 @@ def check_result(content: Mapping[str, Any]) -> None:
         DamageError: It does not.
     """
     _fields(RUN, RUN_LATER)(content, "")
-    if not set(content["overview"]) <= set(content["files"]):
-        raise DamageError("a picture of 'overview' is not among 'files'")
+    if not set(content["overview"]) <= set(filter(PICTURE.fullmatch, content["files"])):
+        raise DamageError("the pictures of 'overview' are others than were written")
     if "parts" in content:
         _fields(WHOLE, {})(content, "")
         if content["parts"] != [part_name(number) for number in range(1, len(content["parts"]) + 1)] or not content["parts"]:
             raise DamageError("'parts' are not numbered from 1 on")
     else:
         check_part(content, content["labels"])
+        if content["span"][0]:
+            raise DamageError("'span' does not begin with the first image")
 
 
 def check_part(content: Mapping[str, Any], labels: Sequence[str]) -> None:
@@ -204,13 +207,14 @@ def check_part(content: Mapping[str, Any], labels: Sequence[str]) -> None:
     """
     _fields(PART, PART_LATER)(content, "")
     (start, stop), images = content["span"], content["images"]
-    if len(images) > stop - start:
+    # Images that can't be read are told of by their names, of which several may be the same.
+    if len(images) > stop - start or (len(images) < stop - start and not content["skipped"]):
         raise DamageError(f"'images' has {len(images)} entries for those from {start} to {stop}")
     for index in (index for image in images for index in (image["prediction_index"], image["target_index"])):
         if index is not None and index >= len(labels):
             raise DamageError(f"class {index} of {len(labels)}")
     own = [image["picture"] for image in images]
-    if len(set(own)) < len(own) or not set(own) <= set(content["files"]):
+    if len(set(own)) < len(own) or not set(own) <= set(filter(PICTURE.fullmatch, content["files"])):
         raise DamageError("its pictures are others than were written")
     if len([name for name in content["files"] if name.endswith(".npz")]) != 1:
         raise DamageError("'files' does not name one file of arrays")
