@@ -7,13 +7,14 @@ import json
 import os
 import random
 import shutil
+from pathlib import Path
 
 import pytest
 from campaign import assert_plain
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 
-import cnnexplain as cx
 from cnnexplain import pipeline, schema
 from cnnexplain.errors import CnnExplainError
 from cnnexplain.record import Record
@@ -65,6 +66,12 @@ def originals(tmp_path_factory):
         patch.setattr(pipeline, "PART_IMAGES", 1)
         assert main(["run", "saliency", *IMAGES, "--dpi", "20", "--out", str(folder / "parts")]) == 0
     return folder
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """Figures are laid out, but not rendered, which takes the most time."""
+    monkeypatch.setattr(Figure, "savefig", lambda self, path, **_: Path(path).write_bytes(b"picture"))
 
 
 def places(content, path=()):
@@ -145,8 +152,8 @@ def test_a_changed_result_does_no_harm(originals, cli, tmp_path, seed):
     shutil.copytree(originals / kind, tmp_path / "out")
     folder = tmp_path / "out/saliency"
     (tmp_path / "out/mine.png").write_text("mine")
-    (folder / "thesis.docx").write_text("mine")
     change(chance, folder)
+    (folder / "thesis.docx").write_text("mine")
     before = snapshot(tmp_path)
     way = chance.choice(["load", "load", "load", "redraw", "redraw", "save", "resume", "run"])
     if way in ("load", "save"):
@@ -159,7 +166,6 @@ def test_a_changed_result_does_no_harm(originals, cli, tmp_path, seed):
             assert printed.isprintable()
         else:
             code, printed = 0, ""
-            assert len(record) <= len(IMAGES)
     else:
         options = {"redraw": ["redraw", folder], "run": ["run", "saliency", IMAGES[1], "--out", "out"]}.get(
             way, ["run", "saliency", *IMAGES, "--out", "out", "--resume"]
@@ -173,14 +179,16 @@ def test_a_changed_result_does_no_harm(originals, cli, tmp_path, seed):
         assert snapshot(tmp_path) == before
     elif way in ("save", "run"):
         assert len(Record.load(folder)) == {"save": 3, "run": 1}[way]
-        assert cx.redraw(folder, dpi=20)
 
 
 @given(st.binary(max_size=300) | st.text(max_size=300).map(lambda text: text.encode("utf-8", errors="replace")))
 def test_any_bytes_are_read_or_refused(tmp_path, content):
     path = tmp_path / "result.json"
     path.write_bytes(content)
+    words = ""
     try:
         schema.check_result(schema.read(path))
     except schema.DamageError as damage:
-        assert schema.plain(damage).isprintable()
+        words = schema.plain(damage)
+    assert words
+    assert words.isprintable()
