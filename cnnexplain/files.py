@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from cnnexplain.errors import OutputError
+from cnnexplain.interruption import check_interrupted, held
 
 PREFIX = ".cnnexplain-"
 """How the names of unfinished files and folders begin; the process that writes them and its machine follow."""
@@ -124,6 +125,7 @@ def plain_errors(path: Path) -> Iterator[None]:
 @contextmanager
 def _unfinished(parent: Path) -> Iterator[Path]:
     parent.mkdir(parents=True, exist_ok=True)
+<<<<<<< HEAD
     remove_dead(parent)
     name: Path | None = None
     try:
@@ -135,6 +137,19 @@ def _unfinished(parent: Path) -> Iterator[Path]:
     finally:
         if name is not None:
             with uninterrupted():
+=======
+    name: Path | None = None
+    try:
+        with held():
+            _remove_dead(parent)
+            name = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=parent))
+            # mkdtemp lets the owner alone in; what is kept of the folder has the user's usual permissions.
+            name.chmod(0o777 & ~_umask())
+        yield name
+    finally:
+        with held():
+            if name is not None:
+>>>>>>> main
                 shutil.rmtree(name, ignore_errors=True)
 
 
@@ -175,6 +190,18 @@ def _alive(process: int) -> bool:
     return True
 
 
+<<<<<<< HEAD
+=======
+@contextmanager
+def _plain_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        check_interrupted(error)
+        raise OutputError(f"Can't write '{path}': {error.strerror or error}.") from error
+
+
+>>>>>>> main
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnexplain.errors import ModelError
+from cnnexplain.interruption import check_interrupted
 from cnnexplain.models import LEGACY
 
 CONFIG = 64 << 20
@@ -83,6 +84,7 @@ def _zipped(path: Path) -> Any:
             raise
         # Like an image, an archive from anywhere can fail in many ways.
         except Exception as error:
+            check_interrupted(error)
             raise ModelError(f"'{path}' is no Keras model file (.keras), or is truncated.{other}") from error
 
 
@@ -120,6 +122,8 @@ class _opened:  # noqa: N801  # Used like a function.
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._file.close()
+        if error is not None:
+            check_interrupted(error)
         if isinstance(error, OSError | RuntimeError | KeyError | ValueError | TypeError):
             raise ModelError(f"'{self._path}' is damaged: {' '.join(str(error).split())[:160]}") from error
 

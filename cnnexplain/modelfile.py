@@ -11,6 +11,7 @@ import keras
 
 from cnnexplain import modelconfig
 from cnnexplain.errors import ModelError
+from cnnexplain.interruption import check_interrupted
 
 CODE = ("Lambda", "__lambda__", "TorchModuleWrapper")
 """Classes that keep Python code in a model file."""
@@ -44,6 +45,7 @@ def read(path: Path, custom_objects: Mapping[str, Any]) -> tuple[Any, str]:
         model = keras.saving.load_model(path, custom_objects=dict(custom_objects), compile=False, safe_mode=True)
     # Keras raises whatever a damaged or hostile file makes its many parts raise.
     except Exception as error:
+        check_interrupted(error)
         foreign = sorted(_foreign(config) - set(custom_objects))
         if foreign:
             raise ModelError(

@@ -12,6 +12,7 @@ import typer
 
 from cnnexplain import completion, config, datasets, run, startup, terminal
 from cnnexplain.errors import CnnExplainError, InterruptionError, UsageError
+from cnnexplain.interruption import plainly
 
 if TYPE_CHECKING:
     from cnnexplain.classifier import Classifier
@@ -131,7 +132,7 @@ def _report(analyses: Sequence[Analysis], request: run.Request, typed: str, *, f
     # The page of another report would be replaced by this one's, whatever analyses they run.
     folders = [request.out, *(outcome.folder for outcome in several.outcomes.values())]
     try:
-        with locks.held_all(folders), terminal.quiet(request.verbose), terminal.progress() as shown:
+        with plainly(), locks.held_all(folders), terminal.quiet(request.verbose), terminal.progress() as shown:
             run.explain_several(several, request, shown, keep, write, quick=not full)
     except KeyboardInterrupt as interruption:
         if not several.done:

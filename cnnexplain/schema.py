@@ -354,6 +354,7 @@ TEXT = _of("text", lambda value: isinstance(value, str))
 NAME = _of(f"text of up to {LONGEST} characters", lambda value: isinstance(value, str) and len(value) <= LONGEST)
 FLAG = _of("true or false", lambda value: isinstance(value, bool))
 COUNT = _of("a whole number of at least 0", _natural)
+SIDE = _of("a whole number up to a million", lambda value: _natural(value) and value <= 10**6)
 NUMBER = _of("a number", _real)
 SECONDS = _of("a number of at least 0", lambda value: _real(value, 0))
 # A softmax in 32 bits may come to a little more than 1.
@@ -384,7 +385,7 @@ RUN: dict[str, Kind] = {
     "analysis": NAME,
     "options": _by_name(ANY),
     "overview": _unique(FILE_NAME),
-    "input": _fields({"height": COUNT, "width": COUNT}, {"assumed": _list(NAME)}),
+    "input": _fields({"height": SIDE, "width": SIDE}, {"bands": _or_none(SIDE), "assumed": _list(NAME)}),
     "labels": _list(NAME),
     "model": _fields({"name": NAME}, {"sha256": NAME, "output": NAME, "head": NAME}),
     "plugin": _fields({"distribution": NAME, "version": NAME}, {"name": NAME}),
