@@ -7,15 +7,13 @@ import os
 import platform
 import re
 import shutil
-import signal
 import stat
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from cnnexplain.errors import OutputError
 from cnnexplain.interruption import check_interrupted, held
@@ -82,26 +80,6 @@ def opened(path: Path) -> BinaryIO:
     return open(descriptor, "rb")
 
 
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Holds Ctrl-C and requests to end back until the block has ended; they come to the main thread alone."""
-    came: list[int] = []
-    before: dict[int, Any] = {}
-    try:
-        if threading.current_thread() is threading.main_thread():
-            for number in (int(signal.SIGINT), int(signal.SIGTERM)):
-                # Python can't bring back a handler that it did not set.
-                if signal.getsignal(number) is not None:
-                    before[number] = signal.getsignal(number)
-                    signal.signal(number, lambda number, _: came.append(number))
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        for number in dict.fromkeys(came):
-            signal.raise_signal(number)
-
-
 def remove_dead(parent: Path) -> None:
     """Removes what processes that were killed have left unfinished in a folder."""
     for left in parent.glob(f"{PREFIX}*-*"):
@@ -119,37 +97,24 @@ def plain_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        check_interrupted(error)
         raise OutputError(f"Can't write '{path}': {error.strerror or error}.") from error
 
 
 @contextmanager
 def _unfinished(parent: Path) -> Iterator[Path]:
     parent.mkdir(parents=True, exist_ok=True)
-<<<<<<< HEAD
-    remove_dead(parent)
-    name: Path | None = None
-    try:
-        with uninterrupted():
-            name = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-{_machine()}-", dir=parent))
-        # mkdtemp lets the owner alone in; what is kept of the folder has the user's usual permissions.
-        name.chmod(0o777 & ~_umask())
-        yield name
-    finally:
-        if name is not None:
-            with uninterrupted():
-=======
     name: Path | None = None
     try:
         with held():
-            _remove_dead(parent)
-            name = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=parent))
+            remove_dead(parent)
+            name = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-{_machine()}-", dir=parent))
             # mkdtemp lets the owner alone in; what is kept of the folder has the user's usual permissions.
             name.chmod(0o777 & ~_umask())
         yield name
     finally:
         with held():
             if name is not None:
->>>>>>> main
                 shutil.rmtree(name, ignore_errors=True)
 
 
@@ -190,18 +155,6 @@ def _alive(process: int) -> bool:
     return True
 
 
-<<<<<<< HEAD
-=======
-@contextmanager
-def _plain_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        check_interrupted(error)
-        raise OutputError(f"Can't write '{path}': {error.strerror or error}.") from error
-
-
->>>>>>> main
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

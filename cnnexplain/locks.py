@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from cnnexplain import files
+from cnnexplain import files, interruption
 from cnnexplain.errors import OutputError
 from cnnexplain.schema import plain
 
@@ -64,7 +64,7 @@ def held(folder: Path) -> Iterator[None]:
         made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         with files.plain_errors(folder):
-            with files.uninterrupted():
+            with interruption.held():
                 descriptor = _locked(folder)
                 if descriptor is not None:
                     _held[folder] = descriptor
@@ -72,7 +72,7 @@ def held(folder: Path) -> Iterator[None]:
                 files.remove_dead(place)
         yield
     finally:
-        with files.uninterrupted():
+        with interruption.held():
             if descriptor is not None:
                 del _held[folder]
                 _release(folder / NAME, descriptor)

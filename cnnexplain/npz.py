@@ -15,6 +15,7 @@ import numpy as np
 
 from cnnexplain import files
 from cnnexplain.arrays import Array
+from cnnexplain.interruption import check_interrupted
 from cnnexplain.schema import DamageError, plain
 
 DIRECTORY = 1 << 22
@@ -67,6 +68,7 @@ def _members(path: Path) -> Iterator[Iterator[Member]]:
         raise DamageError(f"{path.name}: {error.strerror or error}") from error
     # What zipfile and NumPy raise where a file is damaged is documented for none of them.
     except Exception as error:
+        check_interrupted(error)
         raise DamageError(f"{path.name} can't be read: {plain(error, 80) or type(error).__name__}") from error
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnexplain import __version__, files, locks, npz, schema
+from cnnexplain import __version__, files, interruption, locks, npz, schema
 from cnnexplain.errors import OutputError, UsageError
 from cnnexplain.pictures import Pictures
 from cnnexplain.schema import FORMAT, RESULT
@@ -195,7 +195,7 @@ class Writer:
             page.write_index(staged / INDEX, record.analysis, result, parts, count)
             write_json(staged / RESULT, result)
             # Ctrl-C that comes meanwhile leaves what is written and what is known of it alike.
-            with files.uninterrupted():
+            with interruption.held():
                 replace_files(staged, self.folder, names, self._result, self._ours, self._gone - set(names))
                 self._ours |= set(names)
                 self._gone = set()
@@ -319,7 +319,7 @@ def replace_files(
         source.replace(target)
         moved.append((source, target))
 
-    with files.uninterrupted():
+    with interruption.held():
         try:
             if (folder / RESULT).exists():
                 shutil.copyfile(folder / RESULT, earlier / RESULT)
@@ -331,7 +331,7 @@ def replace_files(
             for name in names[:-1]:
                 move(staged / name, folder / name)
             (staged / RESULT).replace(folder / RESULT)
-        except Exception:
+        except OSError:
             with contextlib.suppress(OSError):
                 for source, target in reversed(moved):
                     target.replace(source)

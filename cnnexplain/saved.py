@@ -15,8 +15,9 @@ import numpy as np
 
 from cnnexplain import __version__, files, locks, npz, registry, report, schema
 from cnnexplain.arrays import Array, Floats
-from cnnexplain.errors import OutputError, PluginError, UsageError
+from cnnexplain.errors import OutputError, PluginError, UsageError, reason
 from cnnexplain.images import Source
+from cnnexplain.interruption import check_interrupted
 from cnnexplain.pictures import FORMATS, Pictures
 from cnnexplain.plugin import Analysis
 from cnnexplain.preprocess import Preprocess
@@ -189,7 +190,8 @@ def _drawn(folder: Path, record: Record, draw: Callable[[], Made]) -> Made:
         raise
     # Whatever a plugin does with numbers that are none of its own.
     except Exception as error:
-        why = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {plain(error)}"
+        check_interrupted(error)
+        why = str(error) if isinstance(error, PluginError) else reason(error)
         raise PluginError(
             f"The result in '{folder}' may be damaged, or of another version of '{record.analysis.name}', and would have to "
             f"be computed again: {why}"

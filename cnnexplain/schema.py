@@ -213,6 +213,8 @@ def check_part(content: Mapping[str, Any], labels: Sequence[str]) -> None:
     for index in (index for image in images for index in (image["prediction_index"], image["target_index"])):
         if index is not None and index >= len(labels):
             raise DamageError(f"class {index} of {len(labels)}")
+    if any((image["probability"] is None) == (image.get("value") is None) for image in images):
+        raise DamageError("an image has neither a probability nor a value, or both")
     own = [image["picture"] for image in images]
     if len(set(own)) < len(own) or not set(own) <= set(filter(PICTURE.fullmatch, content["files"])):
         raise DamageError("its pictures are others than were written")
@@ -368,14 +370,14 @@ IMAGE: dict[str, Kind] = {
     "resized": FLAG,
     "prediction": NAME,
     "prediction_index": COUNT,
-    "probability": PROBABILITY,
+    "probability": _or_none(PROBABILITY),
     "target": _or_none(NAME),
     "target_index": _or_none(COUNT),
     "target_probability": _or_none(PROBABILITY),
     "objective": _or_none(NAME),
     "picture": TEXT,
 }
-IMAGE_LATER: dict[str, Kind] = {"finding": _or_none(TEXT)}
+IMAGE_LATER: dict[str, Kind] = {"finding": _or_none(TEXT), "value": _or_none(NUMBER), "unit": NAME}
 
 THUMBNAILS: dict[str, Kind] = {"files": _unique(FILE_NAME), "height": COUNT, "width": COUNT, "columns": COUNT}
 
