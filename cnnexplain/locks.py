@@ -151,6 +151,8 @@ def _opened(path: Path) -> int:
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | flags, 0o666)
     except PermissionError:
+        if not path.exists():
+            raise
         # Of another user: it can be locked all the same, but not be written.
         return os.open(path, os.O_RDONLY | flags)
 

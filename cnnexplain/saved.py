@@ -219,10 +219,11 @@ def _result(folder: Path) -> dict[str, Any]:
             raise UsageError(
                 f"There is no folder '{folder}'; expected one that a run wrote, such as cnnexplain-out/saliency."
             )
-        if not os.path.lexists(folder / RESULT):
-            within = sorted(path.parent.name for path in folder.glob(f"*/{RESULT}"))
-            advice = f" There are results in its folders {schema.listed(within, 20)}: name one of them." if within else ""
-            raise OutputError(f"The folder '{folder}' holds no result, since it has no {RESULT}.{advice}")
+        (folder / RESULT).lstat()
+    except FileNotFoundError as error:
+        within = sorted(path.parent.name for path in folder.glob(f"*/{RESULT}"))
+        advice = f" There are results in its folders {schema.listed(within, 20)}: name one of them." if within else ""
+        raise OutputError(f"The folder '{folder}' holds no result, since it has no {RESULT}.{advice}") from error
     except OSError as error:
         raise OutputError(f"Can't read the folder '{folder}': {error.strerror or error}.") from error
     return schema.read_result(folder)
