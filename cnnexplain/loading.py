@@ -135,7 +135,7 @@ def _classifier(
         labels=names,
         output=output,
         said=outputs or beside.get("head"),
-        reduce=reduction,
+        reduce=reduce,
         # The sidecar's is of the values that it speaks of.
         unit="" if unit is None and outputs not in (None, beside.get("head")) else beside.get("unit", ""),
         training_figures=figures,

@@ -82,7 +82,7 @@ def tried(function: Callable[[Any], Any], numbers: Floats, dtype: str = "float32
         precision = max(PRECISION.get(kind, 1e-5) for kind in (dtype, keras.backend.standardize_dtype(output.dtype)))
         with np.errstate(all="ignore"):
             found = np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(output, "float32")), np.float64)
-    except Exception as error:  # noqa: BLE001
+    except BaseException as error:  # noqa: BLE001
         check_interrupted(error)
         return None
     return found, precision
