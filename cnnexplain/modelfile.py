@@ -3,58 +3,97 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from cnnexplain import modelconfig
+from cnnexplain import allowed, legacy, modelconfig, sizes
 from cnnexplain.errors import ModelError
 
 CODE = ("Lambda", "__lambda__", "TorchModuleWrapper")
 """Classes that keep Python code in a model file."""
 
-HOMES = ("layers", "models", "initializers", "regularizers", "constraints", "dtype_policies", "quantizers")
-"""Where Keras keeps what the description of a model may name."""
+TENSORFLOW = {"softmax_v2": keras.activations.softmax, "log_softmax_v2": keras.activations.log_softmax}
+"""Activations by the names that Keras writes where they are TensorFlow's functions."""
 
 
-def read(path: Path, custom_objects: Mapping[str, Any]) -> tuple[Any, str]:
+def read(path: Path, custom_objects: Mapping[str, Any], limits: bool = True) -> tuple[Any, str]:
     """The model in a `.keras` or legacy HDF5 file, and the hash of the file.
 
     Args:
         path: The file.
         custom_objects: Classes and functions that are not Keras' own, by the names that the file has for them.
+        limits: Whether to refuse a file that declares more layers, or larger ones, than fit into memory.
 
     Raises:
-        ModelError: The file can't be read, is damaged, is no Keras model, carries code or needs other classes.
+        ModelError: The file can't be read, is damaged, is no Keras model, carries code, needs other classes, names what
+            no model needs, or declares too much.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"Can't read '{path}': {error.strerror}.") from error
-    config = modelconfig.read(path)
+    config, version = modelconfig.read(path, limits)
     kept = next((found for found in CODE if found in _classes(config)), None)
     if kept is not None:
         raise ModelError(
             f"'{path}' carries Python code ({kept}), which is refused: it would run on your machine. "
             "If you trust it, load it yourself with Keras and pass the model to cnnexplain.load()."
         )
+    load = _keras_2 if legacy.wrote(version) else _keras_3
     try:
-        model = keras.saving.load_model(path, custom_objects=dict(custom_objects), compile=False, safe_mode=True)
-    # Keras raises whatever a damaged or hostile file makes its many parts raise.
-    except Exception as error:
-        foreign = sorted(_foreign(config) - set(custom_objects))
-        if foreign:
-            raise ModelError(
-                f"'{path}' needs code that Keras does not have: {', '.join(foreign)}. "
-                "Name the modules that have it with --custom-objects module:name (custom_objects=…)."
-            ) from error
-        reason = " ".join(str(error).split())
-        raise ModelError(f"'{path}' is damaged or no Keras model: {reason[:160]}") from error
+        model = load(path, config, {**TENSORFLOW, **custom_objects}, limits)
+    except ModelError as error:
+        raise ModelError(f"'{path}' {error}") from error
     if not isinstance(model, keras.Model):
         raise ModelError(f"'{path}' holds a {type(model).__name__}; expected a Keras model.")
-    return model, hashlib.sha256(data).hexdigest()
+    with path.open("rb") as file:
+        return model, hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _keras_3(path: Path, config: Any, objects: Mapping[str, Any], limits: bool) -> Any:
+    allowed.check(config, objects)
+    if limits:
+        sizes.check_calls(config)
+        sizes.check_memory(lambda: _described(config, objects))
+    return _tried(lambda: keras.saving.load_model(path, custom_objects=dict(objects), compile=False, safe_mode=True))
+
+
+def _described(config: Any, objects: Mapping[str, Any]) -> Any:
+    """The model of a description, its weights not yet read."""
+    return keras.saving.deserialize_keras_object(config, custom_objects=dict(objects), safe_mode=True)
+
+
+def _keras_2(path: Path, config: Any, objects: Mapping[str, Any], limits: bool) -> Any:
+    if limits:
+        sizes.check_calls(config)
+        sizes.check_memory(lambda: legacy.Building(config, objects).model)
+    building = _tried(lambda: legacy.Building(config, objects))
+    _tried(lambda: building.read(path))
+    return building.model
+
+
+def _tried(load: Callable[[], Any]) -> Any:
+    """What Keras makes of a file.
+
+    Raises:
+        ModelError: It can't. The message, with what Keras says, goes on after the name of the file.
+    """
+    try:
+        return load()
+    except ModelError:
+        raise
+    # Keras raises whatever a damaged or hostile file makes its many parts raise.
+    except Exception as error:
+        raise ModelError(f"can't be read by Keras {keras.__version__}: {_reason(error)}") from error
+
+
+def _reason(error: BaseException) -> str:
+    """The useful part of Keras' long messages: the layer, and what they say was encountered in it."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    name = re.search(r"'name': '([^']{1,80})'", text)
+    cause = re.split(r"Exception encountered: |Error encountered during deserialization: ", text)[-1]
+    cause = re.split(r" ?(?:Full object config|Full config|config)[:=] ?\{", cause)[0]
+    return (f"in layer '{name[1]}': " if name and cause != text else "") + (cause if len(cause) <= 300 else f"{cause[:299]}…")
 
 
 def _objects(config: Any) -> Iterator[dict[str, Any]]:
@@ -73,20 +112,3 @@ def _objects(config: Any) -> Iterator[dict[str, Any]]:
 
 def _classes(config: Any) -> set[str]:
     return {str(found["class_name"]) for found in _objects(config)}
-
-
-def _foreign(config: Any) -> set[str]:
-    """What a model's configuration names that isn't part of Keras."""
-    # A class of a script or notebook has no module there, and only what isn't Keras' own a registered name.
-    modules = {
-        str(found.get("registered_name") or found["class_name"]): str(found.get("module") or "")
-        for found in _objects(config)
-        if found.get("module") or found.get("registered_name")
-    }
-    foreign = {name for name, module in modules.items() if module.partition(".")[0] not in ("keras", "builtins")}
-    # Older files have class names alone.
-    bare = {str(found["class_name"]) for found in _objects(config) if not {"module", "registered_name"} & set(found)}
-    homes = [getattr(keras, home) for home in HOMES if hasattr(keras, home)]
-    foreign |= {name for name in bare if not any(hasattr(home, name) for home in homes) and name != "Functional"}
-    # Between two underscores stands what Keras itself notes, such as tensors.
-    return {name for name in foreign if not name.startswith("__")}
