@@ -124,25 +124,26 @@ def check(config: Any, custom_objects: Mapping[str, Any]) -> None:
     """
     own = {**custom_objects, **keras.saving.get_custom_objects()}
     foreign: dict[str, None] = {}
-    for found, place in _named(config):
+    for found, place, key in _named(config):
         kind, module = found["class_name"], found.get("module") or ""
         name = found.get("config") if kind == "function" else found.get("registered_name") or kind
         if not (isinstance(kind, str) and isinstance(module, str) and isinstance(name, str)):
             raise ModelError(f"is damaged: in {place}, something is named by {name!r:.60}.")
         if name in own or kind in own or kind in NOTED:
             continue
+        kinds = (keras.Operation,) if key.endswith("activation") else KINDS
         home = module.removeprefix("keras.").removeprefix("src.").partition(".")[0]
         if module == "builtins" or not module:
-            known = any(_known(kind, name, getattr(keras, each)) for each in HOMES) or kind == "Functional"
+            known = any(_known(kind, name, getattr(keras, each), kinds) for each in HOMES) or kind == "Functional"
         elif module == "keras" or (module.startswith("keras.") and home in HOMES):
-            known = _known(kind, name, sys.modules.get(module) or _public(module))
+            known = _known(kind, name, sys.modules.get(module) or _public(module), kinds)
         else:
             known = False
         if known:
             continue
         if module.partition(".")[0] == "keras" or kind in MORE:
             shown = ".".join(filter(None, (module, name if kind == "function" else kind)))
-            raise ModelError(f"names {shown:.120} ({place}), which no model of images needs, and is refused.")
+            raise ModelError(f"names {shown:.120} as {key} of {place}, which no model of images needs there, and is refused.")
         foreign[name] = None
     if foreign:
         raise ModelError(_foreign(foreign))
@@ -154,17 +155,17 @@ def layer(kind: str) -> Any:
     Raises:
         ModelError: There is none, or no model of images needs it. The message goes on after the name of the file.
     """
-    if _known(kind, kind, keras.layers):
+    if _known(kind, kind, keras.layers, KINDS):
         return getattr(keras.layers, kind)
     if kind in MORE:
         raise ModelError(f"has a layer {kind}, which no model of images needs, and is refused.")
     raise ModelError(_foreign([kind]))
 
 
-def _known(kind: str, name: str, home: Any) -> bool:
+def _known(kind: str, name: str, home: Any, kinds: tuple[Any, ...]) -> bool:
     found = getattr(home, name if kind == "function" else kind, None)
     if kind != "function":
-        return inspect.isclass(found) and issubclass(found, KINDS) and kind not in MORE
+        return inspect.isclass(found) and issubclass(found, kinds) and kind not in MORE
     ops = getattr(home, "__name__", "").startswith(("keras.ops", "keras.src.ops", "keras._tf_keras.keras.ops"))
     return inspect.isfunction(found) and (name in ELEMENTWISE if ops else name not in UNRELATED and home is not keras)
 
@@ -185,18 +186,18 @@ def _foreign(names: Iterable[str]) -> str:
     )
 
 
-def _named(config: Any) -> Iterator[tuple[dict[str, Any], str]]:
-    """Every object in a description, and in which layer it is."""
+def _named(config: Any) -> Iterator[tuple[dict[str, Any], str, str]]:
+    """Every object in a description, in which layer it is, and as what."""
     # A list of what is left to see, since a hostile file may nest deeper than Python calls itself.
-    left: list[tuple[Any, str]] = [(config, "the model")]
+    left: list[tuple[Any, str, str]] = [(config, "the model", "the whole")]
     while left:
-        each, place = left.pop()
+        each, place, key = left.pop()
         if isinstance(each, dict):
             inner = each.get("config")
             if "class_name" in each:
+                yield each, place, key
                 name = inner.get("name") if isinstance(inner, dict) else None
                 place = f"layer '{name:.60}'" if isinstance(name, str) else place
-                yield each, place
-            left += [(value, place) for value in each.values()]
+            left += [(value, place, key if inside in ("config", "class_name") else str(inside)[:60]) for inside, value in each.items()]
         elif isinstance(each, list):
-            left += [(value, place) for value in each]
+            left += [(value, place, key) for value in each]

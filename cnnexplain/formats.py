@@ -79,13 +79,13 @@ def _file(path: Path) -> tuple[str, str] | None:
     if start[4:8] == b"TFL3":
         ending = ".tflite"
     if start.startswith(IMAGES) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP"):
-        return "an image", "Give it as --image FILE, and the model with --model."
+        return "an image", "Images stand after the analysis: cnnexplain run saliency IMAGE --model MODEL."
     if start[:2] == b"\x80\x02" or start[:2] in (b"\x80\x03", b"\x80\x04", b"\x80\x05"):
         ending = ending if ending in ENDINGS else ".pkl"
     if start.startswith(b"PK\x03\x04"):
         return _zip(path, ending)
     if start.startswith(HDF5):
-        return None if ending in MODELS[1:] else ("an HDF5 file", f"It looks like an older HDF5 file: name it .h5.")
+        return None if ending in MODELS[1:] else ("an HDF5 file", "It looks like an older HDF5 file: name it .h5.")
     if path.name == "saved_model.pb":
         return "part of a TensorFlow SavedModel", SAVED_MODEL.format(str(path.parent))
     return ENDINGS.get(ending)

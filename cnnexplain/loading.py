@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import keras
 
-from cnnexplain import modelfile, models, probing, references, registry, sidecar
+from cnnexplain import modelfile, models, probing, references, registry, sidecar, sizes
 from cnnexplain.classifier import Classifier, told
 from cnnexplain.errors import CnnExplainError, PluginError, UsageError
 from cnnexplain.plugin import NamedModel, Pretrained
@@ -30,6 +30,7 @@ class _Found:
     sha256: str | None = None
     said: tuple[Preprocess | Mapping[str, Any], ...] = ()
     unused_json: Path | None = None
+    from_file: bool = False
 
 
 def load(
@@ -41,6 +42,7 @@ def load(
     logits: bool = False,
     custom_objects: Mapping[str, Any] | Iterable[Any] | str | None = None,
     weights: str | os.PathLike[str] | None = None,
+    limits: bool = True,
 ) -> Classifier:
     """A classifier to explain.
 
@@ -59,12 +61,13 @@ def load(
         custom_objects: Classes and functions that the model file needs and Keras does not have: themselves, by their names
             in a mapping, or as "module:name", which is imported.
         weights: The file of weights for a model by name that takes one.
+        limits: Whether to refuse a file that declares more layers, weights or outputs than fit into the free memory.
 
     Raises:
         UsageError: There is no such file or name, or what was said of the input or the labels does not fit the model.
         ModelError: The file is damaged, is no Keras model, or carries code; or the model is no image classifier.
     """
-    found = _found(model, custom_objects, weights)
+    found = _found(model, custom_objects, weights, limits)
     settled = told(found.model)
     names: Any = None
     figures: Mapping[str, Any] = {}
@@ -76,6 +79,8 @@ def load(
         else:
             settled, names = _over(settled, said), said.get("labels", names)
             figures = said.get("training_figures", figures)
+    if limits and found.from_file:
+        sizes.check_image(found.model, found.name, settled.height, settled.width)
     if labels is not None:
         names = labels if isinstance(labels, os.PathLike) else sidecar.check({"labels": labels})["labels"]
     if isinstance(names, str | os.PathLike):
@@ -93,7 +98,7 @@ def load(
     )
 
 
-def _found(model: Any, custom_objects: Any, weights: str | os.PathLike[str] | None) -> _Found:
+def _found(model: Any, custom_objects: Any, weights: str | os.PathLike[str] | None, limits: bool) -> _Found:
     if isinstance(model, keras.Model):
         _refuse_weights(weights, "a model from memory")
         return _Found(model, model.name)
@@ -112,8 +117,8 @@ def _found(model: Any, custom_objects: Any, weights: str | os.PathLike[str] | No
         return _named(place, weights)
     _refuse_weights(weights, f"the file '{place}'")
     said = sidecar.beside(place)
-    loaded, sha256 = modelfile.read(place, _by_name(custom_objects))
-    return _Found(loaded, os.fspath(model), sha256, (said,), sidecar.unused(place))
+    loaded, sha256 = modelfile.read(place, _by_name(custom_objects), limits)
+    return _Found(loaded, os.fspath(model), sha256, (said,), sidecar.unused(place), from_file=True)
 
 
 def _refuse_weights(weights: object, what: str) -> None:

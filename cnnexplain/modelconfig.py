@@ -100,6 +100,28 @@ def check_hdf5(path: Path) -> None:
         _check_numbers(file, path, path.stat().st_size, limits=True)
 
 
+def check_weights(path: Path, limits: bool = True) -> int:
+    """Looks over the weights in a model file without reading them, and returns how many numbers there are.
+
+    Args:
+        path: The file, which `read` has read.
+        limits: Whether to refuse weights that unpack to far more than their size, or to more than the free memory.
+
+    Raises:
+        ModelError: They are damaged, lie in another file, or are too many.
+    """
+    if path.suffix.lower() in LEGACY:
+        with _opened(path, path) as file:
+            return _check_numbers(file, path, path.stat().st_size, limits)
+    try:
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+            return _check_stored(archive, file, path, limits)
+    except ModelError:
+        raise
+    except Exception as error:
+        raise ModelError(f"'{path}' is damaged: {' '.join(str(error).split())[:160]}") from error
+
+
 def _zipped(path: Path, limits: bool) -> Description:
     try:
         file = path.open("rb")
@@ -112,9 +134,6 @@ def _zipped(path: Path, limits: bool) -> Description:
             with zipfile.ZipFile(file) as archive:
                 config = _json(_member(archive, "config.json", path), path, limits)
                 about = _json(_member(archive, "metadata.json", path), path, limits) if _has(archive, "metadata.json") else {}
-                if not _has(archive, WEIGHTS):
-                    raise ModelError(f"'{path}' is damaged: it holds no weights ({WEIGHTS}).")
-                _check_weights(archive, file, path, limits)
         except ModelError:
             raise
         # Like an image, an archive from anywhere can fail in many ways.
@@ -149,8 +168,10 @@ def _member(archive: zipfile.ZipFile, name: str, path: Path) -> bytes:
     return archive.read(member)
 
 
-def _check_weights(archive: zipfile.ZipFile, file: Any, path: Path, limits: bool) -> None:
+def _check_stored(archive: zipfile.ZipFile, file: Any, path: Path, limits: bool) -> int:
     """Looks over the weights in a `.keras` file, without reading them where they are stored plainly, as Keras does."""
+    if not _has(archive, WEIGHTS):
+        raise ModelError(f"'{path}' is damaged: it holds no weights ({WEIGHTS}).")
     member = archive.getinfo(WEIGHTS)
     if limits:
         _check_size(member.file_size, member.compress_size, path)
@@ -160,7 +181,7 @@ def _check_weights(archive: zipfile.ZipFile, file: Any, path: Path, limits: bool
     before = sum(int.from_bytes(file.read(2), "little") for _ in range(2))
     weights: Any = _Part(file, member.header_offset + 30 + before, member.file_size) if plain else io.BytesIO(archive.read(member))
     with _opened(weights, path) as opened:
-        _check_numbers(opened, path, member.compress_size, limits)
+        return _check_numbers(opened, path, member.compress_size, limits)
 
 
 class _Part(io.RawIOBase):
@@ -249,11 +270,12 @@ class _opened:  # noqa: N801  # Used like a function.
             raise ModelError(f"'{self._path}' is damaged: {' '.join(str(error).split())[:160]}") from error
 
 
-def _check_numbers(file: Any, path: Path, stored: int, limits: bool) -> None:
+def _check_numbers(file: Any, path: Path, stored: int, limits: bool) -> int:
+    """Sees that an HDF5 file holds plain numbers of its own, and returns how many."""
     # It brings NumPy along, which little else here has need of.
     import h5py
 
-    seen, groups, size, number = set(), [file], 0, 0
+    seen, groups, size, number, numbers = set(), [file], 0, 0, 0
     while groups:
         group = groups.pop()
         for name in group:
@@ -269,10 +291,11 @@ def _check_numbers(file: Any, path: Path, stored: int, limits: bool) -> None:
             if isinstance(each, h5py.Dataset):
                 if each.external or each.is_virtual:
                     raise ModelError(f"'{path}' takes '{name[:80]}' from another file, and is refused.")
-                size += each.nbytes
+                size, numbers = size + each.nbytes, numbers + int(each.size or 0)
             seen.add(address)
     if limits:
         _check_size(size, stored, path)
+    return numbers
 
 
 def _check_size(size: int, stored: int, path: Path) -> None:

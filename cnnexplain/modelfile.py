@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -12,6 +13,7 @@ import keras
 
 from cnnexplain import allowed, legacy, modelconfig, sizes
 from cnnexplain.errors import ModelError
+from cnnexplain.models import LEGACY
 
 CODE = ("Lambda", "__lambda__", "TorchModuleWrapper")
 """Classes that keep Python code in a model file."""
@@ -32,16 +34,18 @@ def read(path: Path, custom_objects: Mapping[str, Any], limits: bool = True) -> 
         ModelError: The file can't be read, is damaged, is no Keras model, carries code, needs other classes, names what
             no model needs, or declares too much.
     """
-    config, version = modelconfig.read(path, limits)
+    described = modelconfig.read(path, limits)
+    config = described.config
     kept = next((found for found in CODE if found in _classes(config)), None)
     if kept is not None:
         raise ModelError(
             f"'{path}' carries Python code ({kept}), which is refused: it would run on your machine. "
             "If you trust it, load it yourself with Keras and pass the model to cnnexplain.load()."
         )
-    load = _keras_2 if legacy.wrote(version) else _keras_3
+    numbers = modelconfig.check_weights(path, limits)
+    load = _keras_2 if legacy.wrote(described.version) else _keras_3
     try:
-        model = load(path, config, {**TENSORFLOW, **custom_objects}, limits)
+        model = load(path, config, {**TENSORFLOW, **custom_objects}, numbers if limits else None)
     except ModelError as error:
         raise ModelError(f"'{path}' {error}") from error
     if not isinstance(model, keras.Model):
@@ -50,23 +54,26 @@ def read(path: Path, custom_objects: Mapping[str, Any], limits: bool = True) -> 
         return model, hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _keras_3(path: Path, config: Any, objects: Mapping[str, Any], limits: bool) -> Any:
+def _keras_3(path: Path, config: Any, objects: Mapping[str, Any], numbers: int | None) -> Any:
     allowed.check(config, objects)
-    if limits:
+    if numbers is not None:
         sizes.check_calls(config)
-        sizes.check_memory(lambda: _described(config, objects))
+        sizes.check_memory(lambda: _built(path, config, objects), numbers)
     return _tried(lambda: keras.saving.load_model(path, custom_objects=dict(objects), compile=False, safe_mode=True))
 
 
-def _described(config: Any, objects: Mapping[str, Any]) -> Any:
+def _built(path: Path, config: Any, objects: Mapping[str, Any]) -> Any:
     """The model of a description, its weights not yet read."""
+    if path.suffix.lower() in LEGACY and "module" not in config:
+        kind = keras.Sequential if config["class_name"] == "Sequential" else keras.Model
+        return kind.from_config(copy.deepcopy(config["config"]), custom_objects=dict(objects))
     return keras.saving.deserialize_keras_object(config, custom_objects=dict(objects), safe_mode=True)
 
 
-def _keras_2(path: Path, config: Any, objects: Mapping[str, Any], limits: bool) -> Any:
-    if limits:
+def _keras_2(path: Path, config: Any, objects: Mapping[str, Any], numbers: int | None) -> Any:
+    if numbers is not None:
         sizes.check_calls(config)
-        sizes.check_memory(lambda: legacy.Building(config, objects).model)
+        sizes.check_memory(lambda: legacy.Building(config, objects).model, numbers)
     building = _tried(lambda: legacy.Building(config, objects))
     _tried(lambda: building.read(path))
     return building.model
@@ -84,16 +91,21 @@ def _tried(load: Callable[[], Any]) -> Any:
         raise
     # Keras raises whatever a damaged or hostile file makes its many parts raise.
     except Exception as error:
-        raise ModelError(f"can't be read by Keras {keras.__version__}: {_reason(error)}") from error
+        reason = _reason(error)
+        # It was built, and its weights are missing or those of something else.
+        if re.search(r"during loading|objects could not be loaded|mismatch", reason):
+            raise ModelError(f"is damaged: {reason}") from error
+        raise ModelError(f"can't be read by Keras {keras.__version__}: {reason}") from error
 
 
 def _reason(error: BaseException) -> str:
     """The useful part of Keras' long messages: the layer, and what they say was encountered in it."""
     text = " ".join(str(error).split()) or type(error).__name__
-    name = re.search(r"'name': '([^']{1,80})'", text)
-    cause = re.split(r"Exception encountered: |Error encountered during deserialization: ", text)[-1]
+    lost = re.search(r"Example error message for object .*?>: (.*?) ?List of objects that could not be loaded", text)
+    cause = re.split(r"Exception encountered: |Error encountered during deserialization: ", lost[1] if lost else text)[-1]
     cause = re.split(r" ?(?:Full object config|Full config|config)[:=] ?\{", cause)[0]
-    return (f"in layer '{name[1]}': " if name and cause != text else "") + (cause if len(cause) <= 300 else f"{cause[:299]}…")
+    layers = re.findall(r"using config=\{'name': '([^']{1,80})'", text)
+    return (f"in layer '{layers[-1]}': " if layers else "") + (cause if len(cause) <= 300 else f"{cause[:299]}…")
 
 
 def _objects(config: Any) -> Iterator[dict[str, Any]]:

@@ -18,7 +18,7 @@ INPUTS = ("classifier", "images", "targets", "objectives", "dataset", "progress"
 RESERVED = (
     *("analysis", "classifier", "images", "target", "targets", "against", "objectives", "dataset", "progress"),
     *("model", "out", "invert", "verbose", "help", "h", "json", "config"),
-    *("preprocess", "labels", "output", "logits", "custom_objects", "weights"),
+    *("preprocess", "labels", "output", "logits", "custom_objects", "weights", "limits"),
     *("input_size", "input_colour", "input_scale", "input_mean", "input_std", "input_fit", "input_crop"),
     "input_interpolation",
 )

@@ -101,6 +101,17 @@ MODEL_OPTIONS: dict[str, tuple[Any, Any]] = {
         None,
     ),
     "weights": (_model_option("--weights", "FILE", "The weights, for a model by name that takes them from a file."), None),
+    "limits": (
+        Annotated[
+            bool,
+            typer.Option(
+                "--limits/--no-limits",
+                help="Refuse model files that declare more than fits into memory.",
+                rich_help_panel=PANEL,
+            ),
+        ],
+        True,
+    ),
     "backend": (BackendOption, None),
 }
 """What the commands take that load a model: each option's annotation and default, by the name of the parameter."""
@@ -146,6 +157,7 @@ class ModelRequest:
     logits: bool
     custom_objects: tuple[str, ...]
     weights: str | None
+    limits: bool
     backend: str | None
 
 
@@ -157,7 +169,7 @@ def model_request(given: Mapping[str, Any]) -> ModelRequest:
         ModelError: A JSON file can't be read or says what it may not.
     """
     said = {key: given[f"input_{key}"] for key in sidecar.KEYS if given.get(f"input_{key}") is not None}
-    rest = {name: given[name] for name in ("model", "preprocess", "labels", "output", "logits", "weights", "backend")}
+    rest = {name: given[name] for name in ("model", "preprocess", "labels", "output", "logits", "weights", "limits", "backend")}
     request = ModelRequest(said=said, custom_objects=tuple(given["custom_objects"] or ()), **rest)
     check_backend(request.backend)
     sidecar.check(said, "--input-{}".format)
@@ -223,6 +235,7 @@ def load(request: ModelRequest, shown: Progress) -> Classifier:
         logits=request.logits,
         custom_objects=request.custom_objects,
         weights=request.weights,
+        limits=request.limits,
     )
     shown.remove_task(task)
     return loaded

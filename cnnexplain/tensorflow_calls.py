@@ -75,6 +75,12 @@ def _place(said: Any) -> Any:
     raise ValueError("a slice that is computed")
 
 
+def _transposed(a: Any, perm: Any = None, conjugate: bool = False) -> Any:
+    # Of real numbers the conjugate is the same.
+    del conjugate
+    return ops.transpose(a, perm)
+
+
 def _matmul(a: Any, b: Any, transpose_a: bool = False, transpose_b: bool = False) -> Any:
     return ops.matmul(ops.swapaxes(a, -1, -2) if transpose_a else a, ops.swapaxes(b, -1, -2) if transpose_b else b)
 
@@ -129,7 +135,7 @@ CALLS: dict[str, Callable[..., Any]] = {
     "cast": lambda x, dtype: ops.cast(x, dtype),
     "clip_by_value": lambda t, clip_value_min, clip_value_max: ops.clip(t, clip_value_min, clip_value_max),
     "compat.v1.pad": _padded,
-    "compat.v1.transpose": lambda a, perm=None: ops.transpose(a, perm),
+    "compat.v1.transpose": _transposed,
     "concat": lambda values, axis: ops.concatenate(values, axis=axis),
     "expand_dims": lambda input, axis: ops.expand_dims(input, axis),  # noqa: A006
     "identity": lambda input: input,  # noqa: A006
@@ -143,7 +149,7 @@ CALLS: dict[str, Callable[..., Any]] = {
     "pad": _padded,
     "reshape": lambda tensor, shape: ops.reshape(tensor, tuple(shape)),
     "stack": lambda values, axis=0: ops.stack(values, axis=axis),
-    "transpose": lambda a, perm=None: ops.transpose(a, perm),
+    "transpose": _transposed,
 }
 """A function's name in TensorFlow ↦ what computes the same, with the same parameters."""
 
