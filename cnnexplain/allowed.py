@@ -143,7 +143,9 @@ def check(config: Any, custom_objects: Mapping[str, Any]) -> None:
             continue
         if module.partition(".")[0] == "keras" or kind in MORE:
             shown = ".".join(filter(None, (module, name if kind == "function" else kind)))
-            raise ModelError(f"names {shown:.120} as {key} of {place}, which no model of images needs there, and is refused.")
+            raise ModelError(
+                f"names {shown:.120} as {key} of {place}, which no model of images needs there, and is refused."
+            )
         foreign[name] = None
     if foreign:
         raise ModelError(_foreign(foreign))
@@ -198,6 +200,9 @@ def _named(config: Any) -> Iterator[tuple[dict[str, Any], str, str]]:
                 yield each, place, key
                 name = inner.get("name") if isinstance(inner, dict) else None
                 place = f"layer '{name:.60}'" if isinstance(name, str) else place
-            left += [(value, place, key if inside in ("config", "class_name") else str(inside)[:60]) for inside, value in each.items()]
+            left += [
+                (value, place, key if inside in ("config", "class_name") else str(inside)[:60])
+                for inside, value in each.items()
+            ]
         elif isinstance(each, list):
             left += [(value, place, key) for value in each]

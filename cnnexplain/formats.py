@@ -14,7 +14,7 @@ HDF5 = b"\x89HDF\r\n\x1a\n"
 """What an HDF5 file begins with."""
 
 SAVED_MODEL = (
-    "Keras reads it in Python, as one layer: x = keras.Input((224, 224, 3)); "
+    "Keras reads it in Python, as one layer: import keras, cnnexplain as cx; x = keras.Input((224, 224, 3)); "
     "y = keras.tree.flatten(keras.layers.TFSMLayer({0!r}, call_endpoint='serving_default')(x))[0]; "
     "clf = cx.load(keras.Model(x, y), probabilities=True)  # the size is that of its images"
 )
@@ -67,7 +67,10 @@ def _folder(path: Path) -> tuple[str, str]:
     if "checkpoint" in names or any(name.endswith(".index") for name in names):
         return "a folder of TensorFlow checkpoints, weights without a model", WEIGHTS
     if "model.json" in names:
-        return "a TensorFlow.js model", "Convert it with tensorflowjs_converter, or give the Keras model that it was made of."
+        return (
+            "a TensorFlow.js model",
+            "Convert it with tensorflowjs_converter, or give the Keras model that it was made of.",
+        )
     models = sorted(name for name in names if name.endswith(MODELS))
     return "a folder", f"Did you mean '{path / models[0]}'?" if models else "Give a file that ends in .keras or .h5."
 

@@ -61,7 +61,9 @@ UNNEEDED: dict[str, tuple[Any, ...] | None] = {
 CONSTANT = "_CONSTANT_VALUE"
 """What stands for a tensor that is a constant."""
 
-AGAIN = "Keras 2 wrote it: save it again with tf_keras.models.load_model(…).export(…), and explain the folder as its error says."
+AGAIN = (
+    "Keras 2 wrote it: save it again with tf_keras.models.load_model(…).export(…), and explain the folder as its error says."
+)
 """What helps where a model can't be read."""
 
 IGNORED = ("trainable", "activity_regularizer", "input_shape")
@@ -126,7 +128,9 @@ class Building:
             elif key in known:
                 kept[key] = self._value(key, value)
             elif key not in UNNEEDED or not (UNNEEDED[key] is None or value in (UNNEEDED[key] or ())):
-                raise ModelError(f"has the layer '{name}' ({kind}) with {key} = {value!r:.60}, which Keras 3 does not have. {AGAIN}")
+                raise ModelError(
+                    f"has the layer '{name}' ({kind}) with {key} = {value!r:.60}, which Keras 3 does not have. {AGAIN}"
+                )
         try:
             return made(**kept)
         # Whatever the parts of a damaged file make it raise.
@@ -336,7 +340,11 @@ def _called(
 
 def _texts(group: Any, name: str) -> Iterator[str]:
     """A list of texts among the attributes of a group, where one too long for HDF5 stands in numbered parts."""
-    parts = [name] if name in group.attrs else itertools.takewhile(group.attrs.__contains__, map(f"{name}{{}}".format, itertools.count()))
+    parts = (
+        [name]
+        if name in group.attrs
+        else itertools.takewhile(group.attrs.__contains__, map(f"{name}{{}}".format, itertools.count()))
+    )
     for part in parts:
         for text in group.attrs[part]:
             yield text.decode() if isinstance(text, bytes) else str(text)
@@ -345,7 +353,9 @@ def _texts(group: Any, name: str) -> Iterator[str]:
 def _assign(layer: str, wanted: Sequence[Any], names: Sequence[str], stored: Sequence[Any]) -> None:
     shapes = [tuple(weight.shape) for weight in wanted], [tuple(each.shape) for each in stored]
     if shapes[0] != shapes[1]:
-        raise ModelError(f"is damaged: layer '{layer}' needs weights of the shapes {shapes[0]!s:.80}, but it has {shapes[1]!s:.80}.")
+        raise ModelError(
+            f"is damaged: layer '{layer}' needs weights of the shapes {shapes[0]!s:.80}, but it has {shapes[1]!s:.80}."
+        )
     # The same names in another order would be the weights of another layer.
     kinds = [weight.name for weight in wanted], [name.rpartition("/")[2].partition(":")[0] for name in names]
     if kinds[0] != kinds[1] and sorted(kinds[0]) == sorted(kinds[1]):

@@ -133,7 +133,9 @@ def _zipped(path: Path, limits: bool) -> Description:
             _check_directory(file, path)
             with zipfile.ZipFile(file) as archive:
                 config = _json(_member(archive, "config.json", path), path, limits)
-                about = _json(_member(archive, "metadata.json", path), path, limits) if _has(archive, "metadata.json") else {}
+                about = (
+                    _json(_member(archive, "metadata.json", path), path, limits) if _has(archive, "metadata.json") else {}
+                )
         except ModelError:
             raise
         # Like an image, an archive from anywhere can fail in many ways.
@@ -179,7 +181,9 @@ def _check_stored(archive: zipfile.ZipFile, file: Any, path: Path, limits: bool)
     # What stands before a member's data has a length of its own in the file.
     file.seek(member.header_offset + 26)
     before = sum(int.from_bytes(file.read(2), "little") for _ in range(2))
-    weights: Any = _Part(file, member.header_offset + 30 + before, member.file_size) if plain else io.BytesIO(archive.read(member))
+    weights: Any = (
+        _Part(file, member.header_offset + 30 + before, member.file_size) if plain else io.BytesIO(archive.read(member))
+    )
     with _opened(weights, path) as opened:
         return _check_numbers(opened, path, member.compress_size, limits)
 

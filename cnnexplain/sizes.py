@@ -30,7 +30,9 @@ def check_calls(config: Any) -> None:
     """
     number = _calls(config)
     if number > CALLS:
-        raise ModelError(f"describes {min(number, 10**9):,} calls of layers, more than the {CALLS:,} that are allowed{OVERRIDE}")
+        raise ModelError(
+            f"describes {min(number, 10**9):,} calls of layers, more than the {CALLS:,} that are allowed{OVERRIDE}"
+        )
 
 
 def _calls(entry: Any) -> int:
@@ -65,7 +67,9 @@ def check_memory(build: Callable[[], Any], numbers: int) -> None:
             needed.append(sum(math.prod(map(int, each.shape)) for each in model.variables))
             # A file and its contents are in memory at once.
             weights = [_Array(2 * _bytes(each), f"the weights '{each.path:.80}'", each.shape) for each in model.variables]
-            return weights + (_outputs(model, [each.shape for each in model.inputs]) if getattr(model, "inputs", None) else [])
+            return weights + (
+                _outputs(model, [each.shape for each in model.inputs]) if getattr(model, "inputs", None) else []
+            )
 
     _check(_apart(measured))
     # Packed weights, and those that no file has, are no reason to refuse one.

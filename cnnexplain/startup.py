@@ -169,7 +169,9 @@ def model_request(given: Mapping[str, Any]) -> ModelRequest:
         ModelError: A JSON file can't be read or says what it may not.
     """
     said = {key: given[f"input_{key}"] for key in sidecar.KEYS if given.get(f"input_{key}") is not None}
-    rest = {name: given[name] for name in ("model", "preprocess", "labels", "output", "logits", "weights", "limits", "backend")}
+    rest = {
+        name: given[name] for name in ("model", "preprocess", "labels", "output", "logits", "weights", "limits", "backend")
+    }
     request = ModelRequest(said=said, custom_objects=tuple(given["custom_objects"] or ()), **rest)
     check_backend(request.backend)
     sidecar.check(said, "--input-{}".format)

@@ -81,7 +81,6 @@ def unknown(config):
     return config
 
 
-
 def channels_first(config):
     layer(config, "Conv2D")["padding"] = "sideways"
     return config
@@ -118,7 +117,10 @@ def test_what_keras_3_does_not_have_is_named(keras2, tmp_path, change, words):
 
 @pytest.mark.parametrize(
     ("function", "words"),
-    [("io.read_file", "calls TensorFlow's tf.io.read_file in the layer '.*', of which Keras has no equal"), ("pad", "in a way")],
+    [
+        ("io.read_file", "calls TensorFlow's tf.io.read_file in the layer '.*', of which Keras has no equal"),
+        ("pad", "in a way"),
+    ],
 )
 def test_a_function_of_tensorflow_without_an_equal_is_named(keras2, tmp_path, function, words):
     def change(config):

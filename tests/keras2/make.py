@@ -1,4 +1,4 @@
-"""Writes the small models of this folder with Keras 2, and what it predicts with them: `pip install tf_keras`, then run it."""
+"""Writes the models of this folder with Keras 2, and what it predicts: `pip install tf_keras`, then run this."""
 
 from pathlib import Path
 
