@@ -75,6 +75,10 @@ def _place(said: Any) -> Any:
     raise ValueError("a slice that is computed")
 
 
+def _clipped(t: Any, clip_value_min: float, clip_value_max: float) -> Any:
+    return ops.clip(t, clip_value_min, clip_value_max)
+
+
 def _transposed(a: Any, perm: Any = None, conjugate: bool = False) -> Any:
     # Of real numbers the conjugate is the same.
     del conjugate
@@ -132,15 +136,15 @@ CALLS: dict[str, Callable[..., Any]] = {
         for name, function in {"max": ops.max, "mean": ops.mean, "min": ops.min, "sum": ops.sum}.items()
     },
     "__operators__.getitem": _element,
-    "cast": lambda x, dtype: ops.cast(x, dtype),
-    "clip_by_value": lambda t, clip_value_min, clip_value_max: ops.clip(t, clip_value_min, clip_value_max),
+    "cast": ops.cast,
+    "clip_by_value": _clipped,
     "compat.v1.pad": _padded,
     "compat.v1.transpose": _transposed,
     "concat": lambda values, axis: ops.concatenate(values, axis=axis),
-    "expand_dims": lambda input, axis: ops.expand_dims(input, axis),  # noqa: A006
+    "expand_dims": _unary(ops.expand_dims, "input"),
     "identity": lambda input: input,  # noqa: A006
     "image.resize": _resized,
-    "image.rgb_to_grayscale": lambda images: ops.image.rgb_to_grayscale(images),
+    "image.rgb_to_grayscale": ops.image.rgb_to_grayscale,
     "linalg.matmul": _matmul,
     "nn.bias_add": _bias,
     "nn.gelu": lambda features, approximate=False: ops.gelu(features, approximate=approximate),

@@ -80,7 +80,7 @@ def test_the_name_of_something_else_is_no_activation(tmp_path):
         path = write(
             tmp_path / "net.keras", sequential(layer("Flatten", "f"), layer("Dense", "d", units=3, activation=named))
         )
-        with pytest.raises(ModelError, match="can't be read by Keras .*in layer 'd': Could not interpret activation"):
+        with pytest.raises(ModelError, match=r"can't be read by Keras .*in layer 'd': Could not interpret activation"):
             cx.load(path)
 
 

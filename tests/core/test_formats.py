@@ -116,7 +116,7 @@ def test_the_lines_that_a_saved_model_is_given_work(model, tmp_path, monkeypatch
         models.find("saved")
     lines = re.search(r": (import .*?)  #", str(caught.value))[1].replace("(224, 224, 3)", "(12, 10, 3)")
     scope = {}
-    exec(lines, scope)  # noqa: S102
+    exec(lines, scope)
     images = np.random.default_rng(0).uniform(0, 1, (2, 12, 10, 3)).astype(np.float32)
     expected = keras.ops.convert_to_numpy(keras_model(images))
     np.testing.assert_allclose(scope["clf"].predict(images), expected, rtol=1e-5)
@@ -155,7 +155,7 @@ def damage(path, kind, model):
 @pytest.mark.parametrize("kind", ["cut", "no weights", "empty", "weights of another", "no JSON"])
 def test_what_is_damaged_is_said_to_be(kind, model, tmp_path):
     damage(tmp_path / "net.keras", kind, model())
-    with pytest.raises(ModelError, match="is damaged|is truncated|can.t be read") as caught:
+    with pytest.raises(ModelError, match=r"is damaged|is truncated|can.t be read") as caught:
         cx.load(tmp_path / "net.keras")
     assert len(str(caught.value)) < 500
 

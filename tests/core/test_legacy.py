@@ -148,5 +148,5 @@ def test_weights_of_another_shape_or_order_are_no_weights_of_the_layer(keras2, t
         cx.load(path)
     with h5py.File(path, "a") as file:
         del file["model_weights/conv2d"]
-    with pytest.raises(ModelError, match="damaged|can't be read"):
+    with pytest.raises(ModelError, match=r"damaged|can't be read"):
         cx.load(path)
