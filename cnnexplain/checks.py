@@ -9,7 +9,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from cnnexplain import comparison, processes
 from cnnexplain.backend import BACKENDS
-from cnnexplain.errors import CnnExplainError, PluginError, UsageError, failure
+from cnnexplain.errors import CnnExplainError, PluginError, UsageError, failure, foreign, shown
 from cnnexplain.options import validate
 from cnnexplain.plugin import Analysis
 
@@ -66,13 +66,13 @@ def _declaration(candidate: Candidate) -> None:
     }
     for what, (words, meaning) in sentences.items():
         if not _sentence(words):
-            raise PluginError(f"Its {what} is {words!r}; expected a sentence on {meaning}, with a full stop.")
+            raise PluginError(f"Its {what} is {shown(words)}; expected a sentence on {meaning}, with a full stop.")
     if not re.search(r"\b(19|20)\d\d\b", analysis.paper):
         raise PluginError(f"Its paper is '{analysis.paper}'; expected authors, year and number, for those who look it up.")
     for name in analysis.maps:
         unit = analysis.unit(name, validate(analysis.options, analysis.trial))
         if not isinstance(unit, str) or not unit.strip():
-            raise PluginError(f"Its map '{name}' has the unit {unit!r}; expected words such as 'logits', or 'no unit'.")
+            raise PluginError(f"Its map '{name}' has the unit {shown(unit)}; expected words such as 'logits', or 'no unit'.")
 
 
 def _sentence(words: object) -> bool:
@@ -271,7 +271,7 @@ def _finding(candidate: Candidate) -> None:
     for index in range(len(record)):
         sentence = record.finding(index)
         if not _sentence(sentence):
-            raise PluginError(f"finding() returned {sentence!r}; expected a sentence in one line, with a full stop.")
+            raise PluginError(f"finding() returned {shown(sentence)}; expected a sentence in one line, with a full stop.")
 
 
 def _panels(candidate: Candidate) -> None:
@@ -285,13 +285,18 @@ def _passes(candidate: Candidate) -> None:
     analysis = candidate.analysis
     assert analysis.passes is not None
     for options in ({}, analysis.quick, analysis.trial):
-        try:
-            count = analysis.passes(candidate.lenet, validate(analysis.options, options))
         # A plugin is anyone's code.
-        except Exception as error:
-            raise PluginError(f"passes() failed: {failure(error, analysis.passes)}") from error
+        with foreign(partial(_passes_failed, analysis)):
+            count = analysis.passes(candidate.lenet, validate(analysis.options, options))
         if isinstance(count, bool) or not isinstance(count, int | float) or not 0 < count < math.inf:
-            raise PluginError(f"passes() returned {count!r} for the options {dict(options)}; expected a number above 0.")
+            raise PluginError(
+                f"passes() returned {shown(count)} for the options {dict(options)}; expected a number above 0."
+            )
+
+
+def _passes_failed(analysis: Analysis, error: BaseException) -> PluginError:
+    assert analysis.passes is not None
+    return PluginError(f"passes() failed: {failure(error, analysis.passes)}")
 
 
 REDRAWING = """

@@ -21,22 +21,19 @@ import numpy as np
 from cnnexplain import backend, rules, twin
 from cnnexplain.activations import KINDS, activation, unclipped
 from cnnexplain.arrays import Array, Floats, Integers
-from cnnexplain.errors import ModelError, UsageError, suggest
+from cnnexplain.errors import ModelError, UsageError, foreign, line, reason, suggest
+from cnnexplain.faults import check_shapes, naming
 from cnnexplain.geometry import Field, receptive_field
 from cnnexplain.images import wrong_shape
+from cnnexplain.inferred import told
+from cnnexplain.inputs import Inputs, settle
 from cnnexplain.objectives import Logit, Objective
 from cnnexplain.override import overridden
-from cnnexplain.preprocess import Colour, Preprocess
+from cnnexplain.preprocess import Preprocess
 from cnnexplain.stages import stage_ends
-
-LENET = "cnnexplain_lenet"
-"""The name that a Keras model made by `cnnexplain train` carries, by which its input is known to be MNIST's."""
 
 MEMORY = 1 << 30
 """Bytes that the intermediate results of one batch may take, where the machine has so many to spare."""
-
-SIDE = 224
-"""Rows and columns that are taken for a model which leaves them open, where nothing else is said."""
 
 KEPT = 64
 """How many of the functions given to `Classifier.differentiable` are kept compiled."""
@@ -100,8 +97,8 @@ class Classifier:
     """A Keras image classifier, ready to be explained. Made by `cnnexplain.load`.
 
     Args:
-        model: A functional or sequential Keras model with one input (N, H, W, 1 or 3). It is never changed, and its weights
-            are shared, not copied.
+        model: A functional or sequential Keras model of an image (N, H, W, C) or (N, H, W). It is never changed, and its
+            weights are shared, not copied.
         name: What to call it.
         sha256: Of the file that it came from; None for a model from memory.
         preprocess: What its input is; None for what `told` says.
@@ -110,6 +107,7 @@ class Classifier:
         logits: Whether that output is the scores, whatever layer it comes from.
         training_figures: What is known of its training: names with numbers or texts.
         unused_json: A JSON file beside the model file that says nothing of its input, of which the user is told.
+        inputs: Which of its inputs is the image, and the values of the others; None for a model of one.
 
     Raises:
         ModelError: The model has another form.
@@ -128,16 +126,19 @@ class Classifier:
         logits: bool = False,
         training_figures: Mapping[str, Any] = MappingProxyType({}),
         unused_json: Path | None = None,
+        inputs: Inputs | None = None,
     ) -> None:
         self.model = model
         self.name = name
         self.training_figures = training_figures
         self.unused_json = unused_json
         self._sha256 = sha256
-        self.preprocess = preprocess or told(model)
-        _check_input(model, self.preprocess)
+        self.inputs = inputs or settle(model, None, {})
+        """Which of the model's inputs is the image, and the values of the others."""
+        self.preprocess = preprocess or told(model, self.inputs)
+        _check_input(model, self.preprocess, self.inputs)
         self._output = _output(model, output)
-        self._twin = twin.twin(model, self.preprocess.shape, self._output, logits=logits)
+        self._twin = twin.twin(model, self.preprocess.shape, self._output, logits=logits, inputs=self.inputs)
         self._classes = self._twin.tensors[twin.LOGITS].shape[-1]
         self._said = logits
         self._compared = False
@@ -195,8 +196,15 @@ class Classifier:
             ModelError: The model's output turns out to be probabilities, though it has no softmax that can be left out.
         """
         (logits,) = self._batched(self._forward((twin.LOGITS,)), images)
+        if logits.shape != (len(images), self._classes):
+            check_shapes(self._twin, self._example(images))
+            raise ModelError(
+                f"'{line(self.name)}' gives {logits.shape} for {len(images)} images; expected a score of each of its "
+                f"{self._classes} classes for each image."
+            )
         if not self._compared and len(logits):
-            self._compare(images[:1], logits[:1])
+            with foreign(lambda error: ModelError(f"'{line(self.name)}' can't be computed as a whole: {reason(error)}")):
+                self._compare(images[:1], logits[:1])
             self._compared = True
         if not self.certain and len(logits) and (logits >= 0).all() and np.allclose(logits.sum(axis=1), 1, atol=1e-3):
             raise ModelError(
@@ -734,9 +742,10 @@ class Classifier:
 
     def _compare(self, image: Array, logits: Array) -> None:
         """Sees that the twin computes what the model does, once: a model may do in `call` what its graph doesn't show."""
-        # A functional model may want its one input in a list or by name; a sequential one doesn't say.
+        # A functional model may want its inputs in a list or by name; a sequential one doesn't say.
         structure = getattr(self.model, "input", self.model.inputs[0])
-        given = keras.tree.pack_sequence_as(structure, [keras.ops.convert_to_tensor(np.asarray(image))])
+        inputs = self.inputs.given(keras.ops.convert_to_tensor(np.asarray(image)))
+        given = keras.tree.pack_sequence_as(structure, inputs)
         output = keras.tree.flatten(self.model(given, training=False))[self._output]
         own = keras.ops.convert_to_numpy(keras.ops.cast(output, "float32"))
         twins = (logits if self._twin.head == "none" else self.probabilities(logits))[:, -own.shape[1] :]
@@ -749,7 +758,8 @@ class Classifier:
 
     def _batched(self, function: Callable[..., list[Array]], *arrays: Array) -> list[Array]:
         self._check_images(arrays[0])
-        return self._in_batches(function, arrays)
+        with foreign(lambda error: ModelError(f"'{line(self.name)}' can't be computed: {reason(error)}")):
+            return self._in_batches(function, arrays)
 
     def _check_images(self, images: object) -> None:
         if not isinstance(images, np.ndarray):
@@ -777,7 +787,9 @@ class Classifier:
         """What the function gives for a slice of the arrays, which is halved as long as it takes too much memory."""
         count = min(here.stop, len(arrays[0])) - here.start
         try:
-            yield function(*(array[here] for array in arrays))
+            with naming(self._twin, self._example(arrays[0][here]), self.model.variables):
+                found = function(*(array[here] for array in arrays))
+            yield found
             return
         except MemoryError as error:
             if count <= 1:
@@ -789,6 +801,12 @@ class Classifier:
         middle = here.start + count // 2
         yield from self._halved(function, arrays, slice(here.start, middle), views)
         yield from self._halved(function, arrays, slice(middle, here.stop), views)
+
+    def _example(self, arrays: Array) -> Floats:
+        """One image (1, H, W, C): the first, or a grey one where the arrays are none."""
+        if len(arrays) and arrays.shape[1:] == self._shape:
+            return arrays[:1]
+        return np.full((1, *self._shape), self.preprocess.grey, np.float32)
 
 
 def from_all_depths(found: Sequence[Found], most: int) -> list[Found]:
@@ -807,8 +825,10 @@ def _memory() -> int:
     return min(MEMORY, free * os.sysconf("SC_PAGE_SIZE"))
 
 
-def _check_input(model: Any, preprocess: Preprocess) -> None:
-    shape = tuple(model.inputs[0].shape[1:])
+def _check_input(model: Any, preprocess: Preprocess, inputs: Inputs) -> None:
+    shape = tuple(model.inputs[inputs.image].shape[1:])
+    if inputs.flat:
+        shape = (*shape, 1)
     if any(size not in (None, given) for size, given in zip(shape, preprocess.shape, strict=True)):
         raise UsageError(
             f"The model '{model.name}' takes {_named(shape)}, but was said to take {_named(preprocess.shape)}; "
@@ -865,54 +885,3 @@ def _listed(names: Sequence[str]) -> str:
 
 def _named(shape: tuple[int | None, ...]) -> str:
     return f"({', '.join('any' if size is None else str(size) for size in shape)})"
-
-
-def told(model: Any) -> Preprocess:
-    """What a model tells of its input, the rest assumed: the LeNet's is MNIST's, a first layer that scales tells its range.
-
-    Raises:
-        ModelError: The model is no classifier of images.
-    """
-    inputs, outputs = getattr(model, "inputs", None), getattr(model, "outputs", None)
-    if not inputs or not outputs:
-        raise ModelError(
-            f"The model '{model.name}' has no graph of layers; build it from keras.Input, or as a Sequential with an Input."
-        )
-    if len(inputs) > 1:
-        raise ModelError(
-            f"The model '{model.name}' has {len(inputs)} inputs ({', '.join(each.name for each in inputs)}); "
-            "only models of one image are explained. Fix the others in a model of your own around it."
-        )
-    shape = tuple(inputs[0].shape[1:])
-    if len(shape) == 3 and shape[2] not in (1, 3) and shape[0] in (1, 3):
-        raise ModelError(
-            f"The model '{model.name}' takes {_named(shape)}, channels first; only (height, width, channels) is explained."
-        )
-    if len(shape) != 3 or shape[2] not in (1, 3):
-        raise ModelError(
-            f"The model '{model.name}' takes {_named(shape)}, which is no image; "
-            "expected (height, width, channels) with 1 or 3 channels."
-        )
-    height, width = (size or SIDE for size in shape[:2])
-    colour: Colour = "grey" if shape[2] == 1 else "rgb"
-    if model.name == LENET and shape == (28, 28, 1):
-        return Preprocess(height, width, colour, fit="digit")
-    size = ("size",) if None in shape else ()
-    # Before the first layer that learns, and by a factor that brings 255 to about 1 or 2.
-    for layer in itertools.takewhile(lambda layer: not hasattr(layer, "kernel"), _leaves(model)):
-        if isinstance(layer, keras.layers.Rescaling) and np.all(np.abs(np.multiply(layer.scale, 191) - 1.125) < 0.4):
-            return Preprocess(height, width, colour, scale=1.0, assumed=size)
-        if isinstance(layer, keras.layers.Normalization) and layer.built and not layer.invert:
-            # Pictures deviate from their mean by about a quarter of their range.
-            spread = np.sqrt(keras.ops.convert_to_numpy(keras.ops.cast(layer.variance, "float32")))
-            for white in (1, 255):
-                if np.all((spread > 0.1 * white) & (spread < 0.5 * white)):
-                    return Preprocess(height, width, colour, scale=white / 255, assumed=size)
-    return Preprocess(height, width, colour, assumed=(*size, "range"))
-
-
-def _leaves(model: Any) -> Iterator[Any]:
-    """The layers and operations of a model, those of nested models in their place."""
-    # A sequential model has layers alone.
-    for each in getattr(model, "operations", None) or model.layers:
-        yield from _leaves(each) if isinstance(each, keras.Model) else [each]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import platform
-import signal
+import re
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -16,9 +17,11 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from cnnexplain import __version__, completion, config, datasets, files, kit, models, sidecar, startup, terminal
+from cnnexplain import __version__, completion, config, datasets, environment, files, kit, models, sidecar, startup, terminal
 from cnnexplain.backend import BACKENDS, module
-from cnnexplain.errors import CnnExplainError, InterruptionError, UsageError, interrupted
+from cnnexplain.docstrings import docstring
+from cnnexplain.errors import CnnExplainError, InterruptionError, UsageError, line, reason, shown
+from cnnexplain.interruption import check, check_interrupted, interrupted, listen
 from cnnexplain.redrawing import redraw_command
 
 if TYPE_CHECKING:
@@ -38,6 +41,12 @@ _PRINTING: dict[str, tuple[Any, Any]] = {
     "verbose": (startup.VerboseOption, False),
 }
 
+LONGEST = 900
+"""Characters that an error has at most; some list all layers or classes."""
+
+WORD = 300
+"""Characters of a word in an error from which on it is shortened."""
+
 INTERRUPTED = 130
 """The exit code after Ctrl-C, as shells use it."""
 
@@ -46,8 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit code: 0, 1 for a failure, 2 for wrong usage, 130 after Ctrl-C."""
     if arguments is None:
         # A polite request to end is answered like Ctrl-C, so that nothing unfinished is left behind.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        listen()
     words = list(sys.argv[1:] if arguments is None else arguments)
+    environment.believe_widths()
 
     def run(typed: Sequence[str], configured: bool = False) -> Any:
         app = _app(analyses="run" in typed or configured, report="report" in typed or configured)
@@ -59,6 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whether a configuration says of an analysis what it may is seen in its command.
         configured = bool(config.found()) or any(word.partition("=")[0] == "--config" for word in words)
         code = run(words, configured)
+        environment.flush()
     except InterruptionError as error:
         terminal.complain(str(error))
         return error.exit_code
@@ -74,10 +85,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(_words(error), error.exit_code)
     except KeyboardInterrupt:
         code = INTERRUPTED
-    except Exception as error:
-        if not interrupted(error):
-            raise
-        code = INTERRUPTED
+    except OSError as error:
+        if environment.is_printing(error):
+            problem = environment.unwritable(error)
+            return 1 if problem is None else _fail(problem, 1)
+        code = _unexpected(error, words)
+    except (Exception, SystemExit) as error:  # noqa: BLE001
+        # Rich ends the program where nobody reads any more what it prints, as behind `| head`.
+        if isinstance(error.__context__, BrokenPipeError):
+            return 1
+        code = _unexpected(error, words)
     if code == INTERRUPTED:
         terminal.complain("Interrupted: nothing more was written.")
     return int(code or 0)
@@ -90,18 +107,22 @@ def _app(*, analyses: bool, report: bool) -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
+
+    def add(name: str, command: Callable[..., None]) -> None:
+        app.command(name, help=docstring(command))(command)
+
     app.callback()(_root)
     app.add_typer(_run_app() if analyses else typer.Typer(callback=_no_analyses), name="run", help=RUN)
     app.command("report", help=REPORT)(_report_command() if report else _no_analyses)
-    app.command("list")(_list_command())
-    app.command("train")(_train)
+    add("list", _list_command())
+    add("train", _train)
     evaluate = startup.declare(_evaluate, {**startup.MODEL_OPTIONS, **_PRINTING})
-    app.command("evaluate")(evaluate)
-    app.command("doctor")(_doctor_command())
-    app.command("redraw")(redraw_command())
-    app.command("info")(_info)
-    app.command("new-plugin")(kit.new_plugin)
-    app.command("check-plugin")(kit.check_plugin)
+    add("evaluate", evaluate)
+    add("doctor", _doctor_command())
+    add("redraw", redraw_command())
+    add("info", _info)
+    add("new-plugin", kit.new_plugin)
+    add("check-plugin", kit.check_plugin)
     return app
 
 
@@ -257,9 +278,13 @@ def _model_rows() -> Iterator[tuple[str, str, str]]:
 
 def _train(
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where to write the model.")] = Path("lenet.keras"),
-    epochs: Annotated[int, typer.Option(min=1, help="How many times to go through the training images.")] = 15,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images per step.")] = 64,
-    seed: Annotated[int, typer.Option(min=0, help="Decides the first weights and the order of the images.")] = 0,
+    epochs: Annotated[
+        int, typer.Option(min=1, max=1_000_000, help="How many times to go through the training images.")
+    ] = 15,
+    batch_size: Annotated[int, typer.Option(min=1, max=60_000, help="Images per step.")] = 64,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Decides the first weights and the order of the images.")
+    ] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE and its sidecar if they exist.")] = False,
     backend: startup.BackendOption = None,
     verbose: startup.VerboseOption = False,
@@ -280,6 +305,7 @@ def _train(
         from cnnexplain import lenet, loading
 
         def report(now: TrainingProgress) -> None:
+            check()
             shown.update(
                 task,
                 description=f"Epoch {now.epoch}/{now.epochs}",
@@ -400,7 +426,8 @@ def _backend(name: str) -> dict[str, Any]:
         devices = list(module(name).devices())
     # One that is broken fails in its own way, and says little about the others.
     except Exception as error:  # noqa: BLE001
-        return {**found, "problem": f"can't be used: {type(error).__name__}: {error}"}
+        check_interrupted(error)
+        return {**found, "problem": f"can't be used: {reason(error)}"}
     return {**found, "version": metadata.version(name), "devices": devices}
 
 
@@ -443,9 +470,23 @@ def _words(error: typer.TyperException) -> str:
         return f"No such option here: {option}. It belongs to 'cnnexplain run {' or '.join(owners)}'."
     # Where a value is of another type, Typer has this from Pydantic.
     found: list[dict[str, Any]] = getattr(error.__cause__, "errors", list)()
-    return error.format_message() + "".join(f", but got {each['input']!r}" for each in found) + ("." if found else "")
+    return error.format_message() + "".join(f", but got {shown(each['input'])}" for each in found) + ("." if found else "")
 
 
 def _fail(message: str, code: int) -> int:
-    terminal.complain(f"Error: {message}")
+    gone = "" if environment.here() else " The current folder no longer exists."
+    # Typer, for one, repeats a word however long it is.
+    legible = re.sub(rf"\S{{{WORD},}}", lambda word: f"{word[0][:80]}…", message)
+    terminal.complain(line(f"Error: {legible}", LONGEST) + gone)
     return code
+
+
+def _unexpected(error: Exception | SystemExit, words: Sequence[str]) -> int:
+    """What nobody has foreseen: a line for users, the traceback for those who ask for it."""
+    if interrupted(error):
+        return INTERRUPTED
+    if "--verbose" in words:
+        raise error
+    place = traceback.extract_tb(error.__traceback__)[-1:]
+    where = "".join(f" ({Path(frame.filename).name}, line {frame.lineno})" for frame in place)
+    return _fail(f"An error that cnnexplain did not expect, {reason(error)}{where}. Please report it, with --verbose.", 1)

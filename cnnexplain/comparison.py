@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnnexplain.errors import PluginError
+from cnnexplain.interruption import check_interrupted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,6 +38,7 @@ def _pixels(figure: Figure) -> Array:
         canvas.draw()  # type: ignore[no-untyped-call]
     # What a plugin has put into a figure may fail in any way when it is rendered.
     except Exception as error:
+        check_interrupted(error)
         raise PluginError(f"Its figure can't be rendered: {type(error).__name__}: {error}") from error
     return np.array(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
 

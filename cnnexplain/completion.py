@@ -37,16 +37,16 @@ def complete(app: Callable[..., Any]) -> int:
         app: Called with the environment as Typer reads it; prints the offers and ends with SystemExit.
     """
     left_off, code = "", 0
-    if os.environ[VARIABLE] == "complete_bash":
-        left_off = _rejoin(os.environ)
     offers = io.StringIO()
     with contextlib.redirect_stdout(offers), contextlib.redirect_stderr(io.StringIO()):
         try:
+            if os.environ[VARIABLE] == "complete_bash":
+                left_off = _rejoin(os.environ)
             app()
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else 0
         # The user is still typing: a half-written line, a broken plugin or model file just has nothing to offer.
-        except (Exception, KeyboardInterrupt):  # noqa: BLE001
+        except BaseException:  # noqa: BLE001
             code = 1
     sys.stdout.write("".join(f"{line.removeprefix(left_off)}\n" for line in offers.getvalue().splitlines()))
     return code

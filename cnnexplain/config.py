@@ -17,7 +17,7 @@ import typer
 
 from cnnexplain import references, sidecar
 from cnnexplain.backend import BACKENDS
-from cnnexplain.errors import UsageError, suggest
+from cnnexplain.errors import UsageError, line, shown, suggest
 from cnnexplain.pictures import Pictures
 
 if TYPE_CHECKING:
@@ -110,6 +110,9 @@ def _declared(words: Sequence[str]) -> tuple[Parameter, ...]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
+        # One that isn't there, or is no file, says so when it is opened; a pipe would wait for someone to write.
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise UsageError(f"'{path}' is no file.")
         with path.open("rb") as file:
             data = file.read(LIMIT + 1)
         if len(data) > LIMIT:
@@ -117,8 +120,9 @@ def _read(path: Path) -> dict[str, Any]:
         return tomllib.loads(data.decode("utf-8"))
     except OSError as error:
         raise UsageError(f"Can't read the configuration '{path}': {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UsageError(f"'{path}' is no TOML: {' '.join(str(error).split())[:160]}.") from error
+    # Whole numbers of thousands of digits are refused by Python itself.
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"'{path}' is no TOML: {line(error)}.") from error
 
 
 def _said(said: Mapping[str, Any], commands: Sequence[Command], context: typer.Context) -> dict[int, dict[str, Any]]:
@@ -168,12 +172,14 @@ def _value(command: Command, key: str, value: Any, place: str, context: typer.Co
     """The value as it would be typed, once it passed the option's own checks."""
     option = command.options[key]
     wanted = _wanted(option)
+    if key.startswith("input-") or key == "show-bands":
+        sidecar.check({key.removeprefix("input-").replace("-", "_"): value}, lambda _: f"'{place}'")
+        joined = "x" if key == "input-size" else ","
+        if isinstance(value, bool):
+            return str(value).lower()
+        return joined.join(map(str, value)) if isinstance(value, list) else str(value)
     if isinstance(value, bool) != (wanted == "true or false") or isinstance(value, Mapping):
         raise UsageError(f"'{place}' takes {wanted}, but got {_shown(value)}.")
-    if key.startswith("input-"):
-        sidecar.check({key.removeprefix("input-"): value}, lambda _: f"'{place}'")
-        joined = "x" if key == "input-size" else ","
-        return joined.join(map(str, value)) if isinstance(value, list) else str(value)
     if isinstance(value, list) != option.multiple:
         raise UsageError(f"'{place}' takes {wanted}, but got {_shown(value)}.")
     for each in value if isinstance(value, list) else [value]:
@@ -234,5 +240,4 @@ def _check_harmless(values: Mapping[str, Any]) -> None:
 
 
 def _shown(value: object) -> str:
-    text = str(value).lower() if isinstance(value, bool) else repr(value)
-    return text if len(text) <= 60 else f"{text[:59]}…"
+    return str(value).lower() if isinstance(value, bool) else shown(value, 60)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cnnexplain import registry
+from cnnexplain import levels, registry
 from cnnexplain.arrays import Array, Floats
-from cnnexplain.classifier import Classifier, Layer, told
+from cnnexplain.classifier import Classifier, Layer
 from cnnexplain.errors import CnnExplainError, ModelError
 from cnnexplain.geometry import Field
-from cnnexplain.images import ImageBatch, as_batch
+from cnnexplain.images import ImageBatch, as_batch, read
+from cnnexplain.inferred import PIXELS, SHARES, SIGNED, Range, expected_range
 from cnnexplain.pipeline import explain
 from cnnexplain.plugin import Analysis
 
@@ -26,6 +28,16 @@ ENOUGH, MANY = 16, 1 / 3
 FAR, NEAR = 0.5, 0.1
 """A normalization that is given other numbers than it learnt from, by more nats than `FAR`, is worth a word where another
 range of the input brings that below `NEAR`."""
+
+FIT = 0.1
+"""By how much of its range an input may lie beside the one that the model expects."""
+
+RANGE_OPTIONS = {
+    PIXELS: "--input-scale 1 --input-mean 0 --input-std 1",
+    SHARES: "--input-scale 1/255 --input-mean 0 --input-std 1",
+    SIGNED: "--input-scale 1/127.5 --input-mean 1 --input-std 1",
+}
+"""The options that say the ranges that a model's operations tell."""
 
 RANGES: dict[str, dict[str, Any]] = {
     "--input-scale 1/255": {"scale": 1 / 255, "mean": (0.0,), "std": (1.0,)},
@@ -44,6 +56,20 @@ RANGES: dict[str, dict[str, Any]] = {
     },
 }
 """The ranges that Keras' own models take, each with the options that say it."""
+
+
+RESIZED = 64
+"""How many images at most are resized in other ways."""
+
+RESIZINGS: dict[str, dict[str, Any]] = {
+    "without anti-aliasing, as Keras' image_dataset_from_directory does, {}. If the model was trained so, say it with "
+    "--input-antialias false (antialias in a sidecar)": {"antialias": False},
+    "with anti-aliasing, {}. If the model was trained so, say it with --input-antialias true "
+    "--input-interpolation bilinear": {"antialias": True, "interpolation": "bilinear"},
+    "to the nearest pixels, as Keras' load_img(target_size=…) does, {}. If the model was trained so, say it with "
+    "--input-antialias true --input-interpolation nearest": {"antialias": True, "interpolation": "nearest"},
+}
+"""How images may be resized, each with the words for it."""
 
 
 @dataclass(frozen=True)
@@ -91,12 +117,14 @@ class Examination:
         findings: What a user would trip over, each with what mends it.
         trials: Every installed analysis.
         images: How many images it was tried on; 0 for noise.
+        expected: The range of pixels that the model's own operations expect; None where they don't tell it.
     """
 
     layers: tuple[LayerReport, ...]
     findings: tuple[str, ...]
     trials: tuple[Trial, ...]
     images: int
+    expected: Range | None = None
 
     @property
     def well(self) -> bool:
@@ -117,8 +145,11 @@ def examine(
     Raises:
         ImageError: An image can't be read.
     """
-    noise = classifier.preprocess.encode(np.random.default_rng(0).uniform(0, 1, (1, *classifier.preprocess.shape)))
+    black, white = classifier.preprocess.black, classifier.preprocess.white
+    random = np.random.default_rng(0).uniform(0, 1, (1, *classifier.preprocess.shape))
+    noise = (black + (white - black) * random).astype(np.float32)
     batch = as_batch(noise if images is None else images, classifier)
+    expected = expected_range(classifier.model, classifier.preprocess.shape, classifier.inputs)
     analyses = registry.load().analyses
     total = 2 + len(analyses)
     logits = classifier.logits(np.asarray(batch))
@@ -132,11 +163,11 @@ def examine(
     for number, analysis in enumerate(analyses.values(), start=3):
         trials.append(_tried(analysis, classifier, batch))
         progress(number, total)
-    findings = [*_guesses(classifier), *_range(classifier, np.asarray(batch), known=images is not None)]
+    findings = [*_guesses(classifier), *_range(classifier, expected, np.asarray(batch), known=images is not None)]
     findings += _saturation(classifier, logits) if images is not None else []
-    findings += _flat(classifier, batch)
+    findings += [*_flat(classifier, batch), *levels.misread(batch.sources), *_resizing(classifier, batch, logits)]
     findings += _dead(layers, len(batch))
-    return Examination(layers, tuple(findings), tuple(trials), 0 if images is None else len(batch))
+    return Examination(layers, tuple(findings), tuple(trials), 0 if images is None else len(batch), expected)
 
 
 def _layers(classifier: Classifier, images: Floats) -> Iterator[LayerReport]:
@@ -183,7 +214,12 @@ def _tried(analysis: Analysis, classifier: Classifier, batch: ImageBatch) -> Tri
 
 def _guesses(classifier: Classifier) -> Iterator[str]:
     preprocess = classifier.preprocess
-    if "range" in preprocess.assumed:
+    if "range" in preprocess.assumed and preprocess.bands is not None:
+        yield (
+            "Nothing tells the range of the input: the model is given the numbers of the files as they are. If it was "
+            "trained otherwise, say so with --input-scale, --input-mean and --input-std, or in a sidecar."
+        )
+    elif "range" in preprocess.assumed:
         yield (
             f"Nothing tells the range of the input: pixels are scaled to {preprocess.low:g} to {preprocess.high:g}. If the "
             "model was trained otherwise, every explanation is of another input; say it with --input-scale, --input-mean "
@@ -201,16 +237,19 @@ def _guesses(classifier: Classifier) -> Iterator[str]:
         )
 
 
-def _range(classifier: Classifier, images: Floats, *, known: bool) -> Iterator[str]:
+def _range(classifier: Classifier, expected: Range | None, images: Floats, *, known: bool) -> Iterator[str]:
     """Whether the input range is what the model's own layers expect."""
-    preprocess, own = classifier.preprocess, told(classifier.model)
-    if "range" not in own.assumed and not np.isclose(preprocess.high, own.high, rtol=0.5):
-        yield (
-            f"The model begins with a layer that scales pixels up to {own.high:g}, but its input is given from "
-            f"{preprocess.low:g} to {preprocess.high:g}: it does not fit."
-        )
+    preprocess = classifier.preprocess
+    if expected is not None:
+        slack = FIT * (expected.high - expected.low)
+        if abs(preprocess.low - expected.low) > slack or abs(preprocess.high - expected.high) > slack:
+            yield (
+                f"The model expects pixels from {expected.low:g} to {expected.high:g} ({expected}), but its input is given "
+                f"from {preprocess.low:.4g} to {preprocess.high:.4g}: it does not fit. "
+                f"{RANGE_OPTIONS[expected.low, expected.high]} would."
+            )
     first = classifier.first_normalization
-    if first is None or not known:
+    if first is None or not known or preprocess.bands is not None:
         return
     source, mean, variance = first
     pictures = preprocess.decode(images)
@@ -237,6 +276,24 @@ def _range(classifier: Classifier, images: Floats, *, known: bool) -> Iterator[s
             f"The input range may not be the one of the training: the normalization after '{source}' learnt from other "
             f"numbers than it is given ({here:.2g} nats apart); with {best} they would agree ({fitting[best]:.2g})."
         )
+
+
+def _resizing(classifier: Classifier, batch: ImageBatch, logits: Floats) -> Iterator[str]:
+    """Whether the predictions depend on how the images were resized, which nothing in a model tells."""
+    preprocess = classifier.preprocess
+    places = [place for place, source in enumerate(batch.sources) if source.resized and Path(source.name).is_file()][
+        :RESIZED
+    ]
+    if preprocess.digits or not places:
+        return
+    for words, fields in RESIZINGS.items():
+        other = replace(preprocess, **fields)
+        if (other.samples, other.interpolation) == (preprocess.samples, preprocess.interpolation):
+            continue
+        given = [read(source.name, other, source.inverted)[0] for source in (batch.sources[place] for place in places)]
+        changed = classifier.logits(np.stack(given)).argmax(axis=1) != logits[places].argmax(axis=1)
+        if changed.any():
+            yield f"Resized {words.format(f'{changed.sum()} of {len(places)} images are predicted to be of another class')}."
 
 
 def _saturation(classifier: Classifier, logits: Floats) -> Iterator[str]:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cache
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Literal
 
@@ -20,9 +21,11 @@ from matplotlib.figure import Figure
 from matplotlib.ft2font import FT2Font, LoadFlags
 from matplotlib.ticker import ScalarFormatter
 
+from cnnexplain.bands import STRETCH, stretched
 from cnnexplain.errors import UsageError, suggest
 from cnnexplain.fills import gaussian
 from cnnexplain.resampling import bicubic
+from cnnexplain.settings import drawing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -149,7 +152,13 @@ GAP, BAR, HEAD = 0.18, 0.86, 0.82
 def sheet(record: Record, width: float, height: float) -> Figure:
     """An empty figure with room for `width` × `height` inches of panels, the caption above and the analysis' note below."""
     wide = max(width, CAPTION) + 2 * GAP
-    note = textwrap.wrap(record.analysis.note, min(int(NOTE_CHARACTERS * (wide - 2 * GAP)), NOTE_LONGEST))
+    bands = record.preprocess.false_colour
+    words = (
+        f"Images in false colour: {bands}, each stretched between its {STRETCH[0]}nd and {STRETCH[1]}th percentile. "
+        if bands
+        else ""
+    )
+    note = textwrap.wrap(words + record.analysis.note, min(int(NOTE_CHARACTERS * (wide - 2 * GAP)), NOTE_LONGEST))
     foot = GAP + NOTE_LINE * len(note) + (GAP if note else 0)
     figure = Figure(figsize=(wide, HEAD + height + foot), facecolor="white")
     figure.text(
@@ -215,7 +224,8 @@ def caption(figure: Figure, record: Record, index: int) -> None:
             words += f" · target {name(record, explained.target, length)} ({percent(explained.target_probability)})"
         if text_width(words, HEADING) <= figure.get_figwidth() - 2 * GAP:
             break
-    heading(figure, source(explained.source.name), words)
+    bands = record.preprocess.false_colour
+    heading(figure, source(explained.source.name) + (f" · {bands}" if bands else ""), words)
 
 
 def heading(figure: Figure, first: str, second: str = "") -> None:
@@ -297,7 +307,13 @@ def picture(panel: Axes, record: Record, values: Floats) -> None:
 
 
 def shown(record: Record, values: Floats) -> Floats:
-    """Values in the model's input range as grey or RGB from 0 to 1; what lies beyond is clipped, NaN stays."""
+    """Values in the model's input range as grey or RGB from 0 to 1; what lies beyond is clipped, NaN stays.
+
+    Of bands those that `Preprocess.show_bands` names, as `cnnexplain.bands.stretched` gives them.
+    """
+    preprocess = record.preprocess
+    if preprocess.bands is not None:
+        return stretched(*map(preprocess.picked, (values, preprocess.black, preprocess.white)))
     return np.clip(record.preprocess.decode(values), 0, 1)
 
 
@@ -371,12 +387,16 @@ def regions(values: Array) -> int:
 
 def signals(panel: Axes, record: Record, values: Array, unit: str, *, bar: bool = True) -> None:
     """Shows signed values (H, W, C) in the order of the model's channels on a scale of ±1, as `signal` does."""
+    values = channels(record, values)
     colours = palette().signed if values.shape[-1] == 1 else "gray"
-    panel.imshow(
-        signal(record.preprocess.swap(values), 1), interpolation="nearest" if max(values.shape) < FINE else "antialiased"
-    )
+    panel.imshow(signal(values, 1), interpolation="nearest" if max(values.shape) < FINE else "antialiased")
     if bar:
         _bar(panel, ScalarMappable(Normalize(-1, 1), colours), unit, values, 1)
+
+
+def channels(record: Record, values: Array) -> Floats:
+    """Values (…, C) in the order of the model's channels as red, green, blue, as grey, or as the bands that are shown."""
+    return record.preprocess.picked(record.preprocess.swap(values))
 
 
 def signal(values: Array, limit: float) -> Floats:
@@ -587,7 +607,13 @@ def legible(text: str, *, keep: str = "") -> str:
 
 
 def _font() -> FT2Font:
-    return font_manager.get_font(font_manager.findfont(font_manager.FontProperties()))
+    return font_manager.get_font(_font_file())
+
+
+@cache
+def _font_file() -> str:
+    with drawing():
+        return font_manager.findfont(font_manager.FontProperties())
 
 
 def _inches(panel: Axes) -> tuple[float, float]:

@@ -13,6 +13,7 @@ from cnnexplain import startup, terminal
 if TYPE_CHECKING:
     from cnnexplain.classifier import Classifier
     from cnnexplain.doctor import Examination, LayerReport
+    from cnnexplain.preprocess import Preprocess
 
 DIGITS = 256
 """How many test images of MNIST a model of digits is tried on where none are given."""
@@ -48,7 +49,7 @@ def _examined(request: startup.ModelRequest, names: Sequence[str], *, verbose: b
 
 
 def _document(classifier: Classifier, examination: Examination) -> dict[str, Any]:
-    preprocess = classifier.preprocess
+    preprocess, expected = classifier.preprocess, examination.expected
     return {
         "well": examination.well,
         "model": {
@@ -63,6 +64,9 @@ def _document(classifier: Classifier, examination: Examination) -> dict[str, Any
                 "fit": preprocess.fit,
                 "interpolation": preprocess.interpolation,
                 "assumed": preprocess.assumed,
+                "expected": None
+                if expected is None
+                else {"low": expected.low, "high": expected.high, "since": str(expected)},
             },
             "head": classifier.head,
             "labels": classifier.labels,
@@ -112,8 +116,9 @@ def _print_model(classifier: Classifier, examination: Examination) -> None:
     tried = f"{count} image{'s' if count > 1 else ''}" if count else "noise; name images to be surer"
     rows = [
         ("model", classifier.name),
-        ("input", f"{preprocess.height} rows × {preprocess.width} columns, {preprocess.colour}"),
+        ("input", f"{preprocess.height} rows × {preprocess.width} columns, {_channels(preprocess)}"),
         ("range", f"{preprocess.low:.4g} to {preprocess.high:.4g}{' (a guess)' if 'range' in preprocess.assumed else ''}"),
+        *([] if examination.expected is None else [("expected", str(examination.expected))]),
         ("pictures", f"{preprocess.fit}, {preprocess.interpolation}"),
         ("head", kind),
         ("classes", f"{len(classifier.labels)}: {labels}"),
@@ -122,6 +127,12 @@ def _print_model(classifier: Classifier, examination: Examination) -> None:
     ]
     for name, value in rows:
         terminal.say(f"{name:14} {value}")
+
+
+def _channels(preprocess: Preprocess) -> str:
+    if preprocess.bands is None:
+        return preprocess.colour
+    return f"{preprocess.bands} bands; pictures show {preprocess.false_colour}"
 
 
 def _print_layers(examination: Examination) -> None:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cnnexplain.errors import OutputError
+from cnnexplain.interruption import check_interrupted, held
 
 PREFIX = ".cnnexplain-"
 """How the names of unfinished files and folders begin; the number of the process that writes them follows."""
@@ -54,14 +55,18 @@ def check_writable(path: Path) -> None:
 @contextmanager
 def _unfinished(parent: Path) -> Iterator[Path]:
     parent.mkdir(parents=True, exist_ok=True)
-    _remove_dead(parent)
-    name = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=parent))
-    # mkdtemp lets the owner alone in; what is kept of the folder has the user's usual permissions.
-    name.chmod(0o777 & ~_umask())
+    name: Path | None = None
     try:
+        with held():
+            _remove_dead(parent)
+            name = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=parent))
+            # mkdtemp lets the owner alone in; what is kept of the folder has the user's usual permissions.
+            name.chmod(0o777 & ~_umask())
         yield name
     finally:
-        shutil.rmtree(name, ignore_errors=True)
+        with held():
+            if name is not None:
+                shutil.rmtree(name, ignore_errors=True)
 
 
 def _remove_dead(parent: Path) -> None:
@@ -90,6 +95,7 @@ def _plain_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        check_interrupted(error)
         raise OutputError(f"Can't write '{path}': {error.strerror or error}.") from error
 
 

@@ -74,14 +74,18 @@ def receptive_field(twin: Twin, name: str) -> Field:
     whole = Field(Axis(0, 0, height), Axis(0, 0, width))
     fields = {id(twin.input): Field(Axis(0, 1, 1), Axis(0, 1, 1))}
     for call in twin.ancestors([name]):
-        found = [fields[id(source)] for source in call.sources]
+        # What is made of a model's fixed inputs alone sees no pixel.
+        sources = [source for source in call.sources if id(source) in fields]
+        found = [fields[id(source)] for source in sources]
+        if not found:
+            continue
         kind, outputs = type(call.inner).__name__, keras.tree.flatten(call.output)
         # A layer that joins or spreads maps along rows or columns puts out maps of another size than it was given.
-        sizes = {tensor.shape[1:3] for tensor in (*call.sources, *outputs)}
+        sizes = {tensor.shape[1:3] for tensor in (*sources, *outputs)}
         if len(outputs[0].shape) < 4 or whole in found or kind in ("GlobalAveragePooling2D", "GlobalMaxPooling2D"):
             field = whole
         elif kind in LOCAL and getattr(call.inner, "data_format", "channels_last") == "channels_last":
-            field = _seen(LOCAL[kind](call.inner, call.sources[0].shape[1:3]), found[0])
+            field = _seen(LOCAL[kind](call.inner, sources[0].shape[1:3]), found[0])
         elif kind == "LayerNormalization" and call.inner.axis not in ([-1], [3]):
             field = whole
         elif kind in POINTWISE and len(sizes) == 1 and len({(each.rows.step, each.columns.step) for each in found}) == 1:

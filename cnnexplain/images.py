@@ -4,44 +4,28 @@ from __future__ import annotations
 
 import glob
 import hashlib
-import math
 import os
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnexplain import datasets
+from cnnexplain import bands, datasets, folders
 from cnnexplain.arrays import Array, Floats
+from cnnexplain.decoding import Decoded, decode
 from cnnexplain.errors import ImageError, UsageError, suggest
+from cnnexplain.interruption import check_interrupted
+from cnnexplain.levels import Levels
 from cnnexplain.photographs import is_photograph
-from cnnexplain.preprocess import LARGEST, Preprocess, middle_part
+from cnnexplain.preprocess import Preprocess
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from cnnexplain.classifier import Classifier
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+SUFFIXES = (".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 """What a folder's files must end in to be taken as images."""
-
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
-"""The decoders that untrusted files may reach."""
-
-MAX_PIXELS = 100_000_000
-"""A larger image is taken for a decompression bomb."""
-
-LARGE = 4_000_000
-"""Of an image of more pixels only a smaller one is made in floating-point numbers, which take four times the memory."""
-
-LYING = (2, 4, 5, 6)
-"""Of Pillow's ways to turn an image those that swap its sides: by right angles, and at its diagonals."""
-
-STRIP = 16
-"""How many rows of the smaller one are made at a time."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +38,7 @@ class Source:
         inverted: Dark and light were swapped.
         resized: It was cut or resized to the model's input.
         photograph: It looks like a photograph, and was read for a model of digits.
+        levels: Of a file of more than 8 bits.
     """
 
     name: str
@@ -61,6 +46,7 @@ class Source:
     inverted: bool = False
     resized: bool = False
     photograph: bool = False
+    levels: Levels | None = None
 
 
 class ImageBatch(np.ndarray[Any, np.dtype[np.float32]]):
@@ -94,7 +80,7 @@ class ImageBatch(np.ndarray[Any, np.dtype[np.float32]]):
 def find(names: Iterable[str | os.PathLike[str]]) -> list[str]:
     """The image files and samples that names of files, folders, globs and samples stand for, in that order.
 
-    A folder stands for the image files right in it, sorted by name; a glob may use `**` for folders at any depth.
+    A folder stands for the image files in it at any depth, sorted by name; in a glob `**` stands for folders at any depth.
 
     Raises:
         UsageError: A file or sample does not exist, or a glob matches no file.
@@ -114,14 +100,14 @@ def _found(name: str) -> list[str]:
     if not name:
         raise UsageError("An image was given by an empty name; expected a file, folder, glob or sample.")
     if path.is_dir():
-        inside = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+        inside = folders.files(name, SUFFIXES) or folders.files(name, (bands.SUFFIX,))
         if not inside:
             raise ImageError(f"The folder '{name}' holds no image ({', '.join(SUFFIXES)}).")
-        return [str(path) for path in inside]
+        return inside
     if path.exists():
         return [name]
     if glob.has_magic(name):
-        matches = sorted(match for match in glob.glob(name, recursive=True) if Path(match).is_file())
+        matches = folders.matching(name)
         if not matches:
             raise UsageError(f"No file matches '{name}'.")
         return matches
@@ -170,8 +156,9 @@ def read_images(
 def as_batch(images: object, classifier: Classifier) -> ImageBatch:
     """A batch from what a Python caller may have: a batch, a path or sample, several of them, or an array.
 
-    An array of uint8 holds pixels from 0 to 255 and is brought into the model's input range; any other must be in it
-    already. An array may lack the first axis (one image), or the last where the model takes grey images.
+    An array of uint8 holds pixels from 0 to 255 and is brought into the model's input range, and so is one of other whole
+    numbers where it was said which of them is white; any other must be in that range already. An array may lack the first
+    axis (one image), or the last where the model takes grey images.
 
     Raises:
         UsageError: An array has the wrong shape.
@@ -207,13 +194,20 @@ def _from_array(array: Array, preprocess: Preprocess) -> ImageBatch:
         raise UsageError(wrong_shape(shape, preprocess))
     if not len(array):
         raise ImageError("The array holds no image.")
-    if array.dtype == np.uint8:
+    found = None
+    if preprocess.bands is not None and array.dtype.kind in "iu":
+        array = preprocess.encode(array.astype(np.float32))
+    elif array.dtype == np.uint8:
         array = preprocess.encode(array.astype(np.float32) / 255)
+    elif array.dtype.kind in "iu" and preprocess.white_level is not None and array.min() >= 0:
+        found = Levels(float(array.max()), preprocess.white_level, told=True)
+        array = preprocess.encode(np.clip(array.astype(np.float32) / np.float32(preprocess.white_level), 0, 1))
     elif array.dtype.kind not in "fiu":
         raise ImageError(f"The array holds {array.dtype}; expected uint8 from 0 to 255 or floating-point numbers.")
     _check_values(array, preprocess, "The array")
     array = np.ascontiguousarray(array, np.float32)
-    sources = [Source(f"array[{i}]", hashlib.sha256(image.tobytes()).hexdigest()) for i, image in enumerate(array)]
+    hashes = [hashlib.sha256(image.tobytes()).hexdigest() for image in array]
+    sources = [Source(f"array[{i}]", sha256, levels=found) for i, sha256 in enumerate(hashes)]
     return ImageBatch(array, sources)
 
 
@@ -227,10 +221,13 @@ def _check_values(array: Array, preprocess: Preprocess, what: str) -> None:
         raise ImageError(f"{what} holds a value that is not finite (NaN or infinity).")
     low, high, slack = preprocess.low, preprocess.high, 1e-3 * (preprocess.high - preprocess.low)
     least, most = float(array.min()), float(array.max())
-    if "range" not in preprocess.assumed and (least < low - slack or most > high + slack):
+    # Bands may hold any values.
+    guessed = preprocess.bands is not None or ("range" in preprocess.assumed and array.dtype.kind == "f")
+    if not guessed and (least < low - slack or most > high + slack):
         raise ImageError(
-            f"{what} has values from {least:g} to {most:g}, but the model's input ranges from {low:g} to {high:g}. "
-            "Scale it, or pass pixels from 0 to 255 as uint8."
+            f"{what} has values from {least:g} to {most:g}, but the model's input ranges from {low:g} to {high:g}. Scale "
+            "it, or pass pixels from 0 to 255 as uint8; if it holds whole numbers of more bits, say which is white "
+            "(white_level)."
         )
 
 
@@ -247,20 +244,26 @@ def read(name: str, preprocess: Preprocess, invert: bool | None) -> tuple[Floats
         ImageError: It can't be read.
     """
     if Path(name).exists() or not _is_sample(name):
-        sha256, pixels, cut = _file(name, preprocess)
+        sha256, decoded = _file(name, preprocess)
     else:
         digit, _ = datasets.sample(name)
-        sha256, pixels, cut = hashlib.sha256(digit.tobytes()).hexdigest(), digit[..., None].astype(np.float32) / 255, False
-    rest = replace(preprocess, fit="stretch", crop=1.0) if cut else preprocess
-    image, inverted = rest.apply(pixels, invert)
+        sha256 = hashlib.sha256(digit.tobytes()).hexdigest()
+        decoded = Decoded(digit[..., None].astype(np.float32) / 255)
+    pixels = decoded.pixels
+    if preprocess.bands is not None and (pixels.shape[-1] != preprocess.bands or invert):
+        reason = "dark and light can't be swapped in bands" if invert else f"the model takes {preprocess.bands} bands"
+        raise ImageError(f"'{name}' can't be used: {reason}. Give .npy arrays (height, width, {preprocess.bands}).")
+    rest = replace(preprocess, fit="stretch", crop=1.0) if decoded.cut else preprocess
+    image, inverted = rest.apply(pixels, invert, decoded.grid)
     if preprocess.digits and float(image.max()) == preprocess.low:
         raise ImageError(f"'{name}' shows nothing that stands out from its ground, so there is no digit to explain.")
-    resized = cut or not preprocess.keeps(*pixels.shape[:2])
-    return image, Source(name, sha256, inverted, resized, preprocess.digits and is_photograph(pixels))
+    resized = decoded.cut or decoded.grid is not None or not preprocess.keeps(*pixels.shape[:2])
+    photograph = preprocess.digits and is_photograph(pixels)
+    return image, Source(name, sha256, inverted, resized, photograph, decoded.levels)
 
 
-def _file(name: str, preprocess: Preprocess) -> tuple[str, Floats, bool]:
-    """The hash of a file, then what `_pixels` gives of it."""
+def _file(name: str, preprocess: Preprocess) -> tuple[str, Decoded]:
+    """The hash of a file, and what it shows."""
     try:
         if not Path(name).is_file():
             raise ImageError(f"'{name}' is not a file.")
@@ -270,140 +273,12 @@ def _file(name: str, preprocess: Preprocess) -> tuple[str, Floats, bool]:
             file.seek(0)
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             file.seek(0)
-            return sha256, *_decode(file, name, preprocess)
+            if preprocess.bands is not None:
+                return sha256, Decoded(bands.read(file, name, preprocess))
+            return sha256, decode(file, name, preprocess)
     except OSError as error:
+        check_interrupted(error)
         raise ImageError(f"Can't read '{name}': {error.strerror}.") from error
-
-
-def _decode(file: BinaryIO, name: str, preprocess: Preprocess) -> tuple[Floats, bool]:
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        # Pillow warns of odd metadata, which the pixels don't depend on, and of sizes, which are checked here.
-        with warnings.catch_warnings(action="ignore"), Image.open(file, formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise ImageError(_bomb(name))
-            return _pixels(image, name, preprocess)
-    except ImageError:
-        raise
-    except UnidentifiedImageError:
-        raise ImageError(f"'{name}' is not an image that can be read ({', '.join(FORMATS)}).") from None
-    except Image.DecompressionBombError:
-        raise ImageError(_bomb(name)) from None
-    # Decoders of untrusted bytes raise many kinds (OSError, SyntaxError, ValueError, struct.error, zlib.error, …).
-    except Exception as error:
-        raise ImageError(f"The image '{name}' is damaged or truncated: {' '.join(str(error).split())}.") from error
-
-
-def _bomb(name: str) -> str:
-    return f"The image '{name}' has more than {MAX_PIXELS // 10**6} megapixels: too large, or a decompression bomb."
-
-
-def _pixels(image: Image.Image, name: str, preprocess: Preprocess) -> tuple[Floats, bool]:
-    """(h, w, 1 or 3) float32 from 0 to 1, upright, fewer of a large image; and whether these are its middle alone."""
-    turn = _turn(image)
-    large = image.width * image.height > LARGE
-    deep = image.mode.startswith(("I", "F"))
-    mode = "F" if deep else "RGBA" if image.has_transparency_data else "L" if image.mode in ("1", "L") else "RGB"
-    small = _small(image, mode, preprocess, lying=turn in LYING) if large else image.convert(mode)
-    values = np.asarray(small if turn is None else small.transpose(turn), np.float32)
-    if deep:
-        pixels = _deep(values, image, name)
-    else:
-        pixels = _composite(values / 255) if mode == "RGBA" else np.atleast_3d(values) / 255
-    return pixels, large and preprocess.fit == "crop"
-
-
-def _turn(image: Image.Image) -> Image.Transpose | None:
-    """How the image must be turned as its EXIF orientation says; other tags, which may be odd, are not looked at."""
-    from PIL import ExifTags, Image
-
-    turn = Image.Transpose
-    turns = {
-        2: turn.FLIP_LEFT_RIGHT,
-        3: turn.ROTATE_180,
-        4: turn.FLIP_TOP_BOTTOM,
-        5: turn.TRANSPOSE,
-        6: turn.ROTATE_270,
-        7: turn.TRANSVERSE,
-        8: turn.ROTATE_90,
-    }
-    return turns.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-
-
-def _small(image: Image.Image, mode: str, preprocess: Preprocess, *, lying: bool) -> Image.Image:
-    """What the model takes of a large image, by whole factors smaller, but twice the model's input at least; strip by strip.
-
-    Args:
-        image: The image.
-        mode: Of the result: "F", "L", "RGB", or "RGBA", of which means are taken as they would be seen.
-        preprocess: The model's input.
-        lying: Whether the image is still to be turned by a right angle.
-    """
-    from PIL import Image
-
-    # Where the model sees single pixels no means are made of them.
-    single = preprocess.interpolation == "nearest"
-    box = _taken(image.size, preprocess, lying=lying)
-    size = _size((box[2] - box[0], box[3] - box[1]), preprocess, lying=lying)
-    # A JPEG can be decoded at a half, a quarter or an eighth of its size. Twice as much as is needed keeps the error, which
-    # is that of blocks of pixels, half as large.
-    whole = image.size
-    wanted = (2 * size[0] * whole[0] // (box[2] - box[0]), 2 * size[1] * whole[1] // (box[3] - box[1]))
-    drafted = None if single else image.draft(None, wanted)
-    scale = 1 if drafted is None else drafted[1][2] / whole[0]
-    left, top, right, bottom = (scale * side for side in box)
-    size = _size((right - left, bottom - top), preprocess, lying=lying)
-    small, step = Image.new(mode, size), (bottom - top) / size[1]
-    for row in range(0, size[1], STRIP):
-        end = min(row + STRIP, size[1])
-        first, last = int(top + row * step), min(math.ceil(top + end * step), image.height)
-        strip = image.crop((0, first, image.width, last)).convert(mode)
-        part = (left, top + row * step - first, right, min(top + end * step, last) - first)
-        method = Image.Resampling.NEAREST if single else Image.Resampling.BOX
-        small.paste(strip.resize((size[0], end - row), method, part), (0, row))
-    return small
-
-
-def _taken(size: tuple[int, int], preprocess: Preprocess, *, lying: bool) -> tuple[int, int, int, int]:
-    """The first column and row that a model takes of an image of that size, and those after the last."""
-    if preprocess.fit != "crop":
-        return 0, 0, *size
-    aspect = preprocess.width / preprocess.height if lying else preprocess.height / preprocess.width
-    top, left, rows, columns = middle_part(size[1], size[0], aspect, preprocess.crop)
-    return left, top, left + columns, top + rows
-
-
-def _size(extent: tuple[float, float], preprocess: Preprocess, *, lying: bool) -> tuple[int, int]:
-    """The (columns, rows) that are made of what is taken of a large image, (width, height) pixels."""
-    sides = (2 * LARGEST, 2 * LARGEST) if preprocess.digits else (2 * preprocess.width, 2 * preprocess.height)
-    across, down = (length / side for length, side in zip(extent, sides[::-1] if lying else sides, strict=True))
-    if preprocess.fit in ("pad", "digit"):
-        across = down = max(across, down)
-    columns, rows = (round(length / max(1, int(factor))) for length, factor in zip(extent, (across, down), strict=True))
-    return max(1, columns), max(1, rows)
-
-
-def _deep(values: Floats, image: Image.Image, name: str) -> Floats:
-    """Grey values of more than 8 bits: integers are white at 65535, reals at the first of 1, 255 and 65535 to hold them."""
-    if not np.isfinite(values).all():
-        raise ImageError(f"The image '{name}' holds a value that is not finite (NaN or infinity).")
-    strips = (image.crop((0, top, image.width, min(top + 256, image.height))) for top in range(0, image.height, 256))
-    extremes = [strip.convert("F").getextrema() for strip in strips]
-    least, most = (float(end(pair[place] for pair in extremes)) for place, end in ((0, min), (1, max)))  # type: ignore[arg-type]
-    whites = (1, 255, 65535) if image.mode.startswith("F") else (65535,)
-    white = next((white for white in whites if most <= 1.001 * white), None)
-    if white is None or least < 0:
-        raise ImageError(f"The image '{name}' has values from {least:g} to {most:g}; expected 0 to {whites[-1]}.")
-    return np.asarray(np.minimum(values[..., None] / white, 1), np.float32)
-
-
-def _composite(rgba: Floats) -> Floats:
-    """Colours over white, or over black where what is visible is light and would vanish on white."""
-    colour, alpha = rgba[..., :3], rgba[..., 3:]
-    visible = float((colour * alpha).mean() / max(float(alpha.mean()), 1e-6))
-    ground = 0.0 if visible > 0.5 else 1.0
-    return np.asarray(colour * alpha + ground * (1 - alpha), np.float32)
 
 
 def _is_sample(name: str) -> bool:

@@ -12,7 +12,8 @@ import h5py
 import keras
 
 from cnnexplain import allowed, tensorflow_calls
-from cnnexplain.errors import ModelError
+from cnnexplain.errors import ModelError, line, reason, shown
+from cnnexplain.interruption import check_interrupted
 from cnnexplain.models import LEGACY
 
 NESTED = ("Sequential", "Functional", "Model")
@@ -129,15 +130,14 @@ class Building:
                 kept[key] = self._value(key, value)
             elif key not in UNNEEDED or not (UNNEEDED[key] is None or value in (UNNEEDED[key] or ())):
                 raise ModelError(
-                    f"has the layer '{name}' ({kind}) with {key} = {value!r:.60}, which Keras 3 does not have. {AGAIN}"
+                    f"has the layer '{name}' ({kind}) with {key} = {shown(value)}, which Keras 3 does not have. {AGAIN}"
                 )
         try:
             return made(**kept)
         # Whatever the parts of a damaged file make it raise.
         except Exception as error:
-            raise ModelError(
-                f"has the layer '{name}' ({kind}), of which Keras 3 says: {' '.join(str(error).split())[-200:]}"
-            ) from error
+            check_interrupted(error)
+            raise ModelError(f"has the layer '{name}' ({kind}), of which Keras 3 says: {reason(error)}") from error
 
     def _value(self, key: str, value: Any) -> Any:
         if key == "name":
@@ -334,7 +334,7 @@ def _called(
     except KeyError:
         problem = "of which Keras has no equal that is known here"
     except (TypeError, ValueError) as error:
-        problem = f"in a way of which Keras has no equal ({' '.join(str(error).split())[:120]})"
+        problem = f"in a way of which Keras has no equal ({line(error)})"
     raise ModelError(f"calls TensorFlow's tf.{function:.60} in the layer '{entry['name']:.80}', {problem}. {AGAIN}")
 
 

@@ -13,8 +13,9 @@ import numpy as np
 
 from cnnexplain import backend, datasets, files, sidecar
 from cnnexplain.arrays import Array, Floats, Integers
-from cnnexplain.classifier import LENET
 from cnnexplain.errors import ModelError, UsageError
+from cnnexplain.inferred import LENET
+from cnnexplain.interruption import plainly
 
 if TYPE_CHECKING:
     from cnnexplain.classifier import Classifier
@@ -161,9 +162,15 @@ def train(
     keeper = _Keeper(path, epochs, len(batches), progress)
     interrupted = False
     try:
-        model.fit(
-            batches, epochs=epochs, shuffle=False, verbose=0, callbacks=[keeper], validation_data=(x[split:], y[split:])
-        )
+        with plainly():
+            model.fit(
+                batches,
+                epochs=epochs,
+                shuffle=False,
+                verbose=0,
+                callbacks=[keeper],
+                validation_data=(x[split:], y[split:]),
+            )
     except KeyboardInterrupt:
         interrupted = True
         keeper.write()

@@ -12,8 +12,10 @@ from typing import Any, TypeAlias
 import keras
 
 from cnnexplain import modelfile, models, probing, references, registry, sidecar, sizes
-from cnnexplain.classifier import Classifier, told
-from cnnexplain.errors import CnnExplainError, PluginError, UsageError
+from cnnexplain.classifier import Classifier
+from cnnexplain.errors import ModelError, PluginError, UsageError, foreign, line, reason, shown
+from cnnexplain.inferred import told
+from cnnexplain.inputs import settle
 from cnnexplain.plugin import NamedModel, Pretrained
 from cnnexplain.preprocess import Preprocess
 
@@ -37,9 +39,11 @@ def load(
     model: Any = None,
     *,
     preprocess: Said | Sequence[Said] | None = None,
-    labels: Sequence[str] | str | os.PathLike[str] | None = None,
+    labels: Sequence[str] | Mapping[Any, Any] | str | os.PathLike[str] | None = None,
     output: str | None = None,
     logits: bool = False,
+    input: str | None = None,  # noqa: A002
+    fixed: Mapping[str, Any] | None = None,
     custom_objects: Mapping[str, Any] | Iterable[Any] | str | None = None,
     weights: str | os.PathLike[str] | None = None,
     limits: bool = True,
@@ -55,9 +59,13 @@ def load(
         preprocess: What the model's input is: a `Preprocess`; a mapping with some of a sidecar's keys; the path of a JSON
             file with them; a function, or its "module:name", that brings pixels (N, H, W, C) from 0 to 255 into the model's
             input range; or several of these in a list, of which a later one counts more.
-        labels: The names of the K classes, or the path of a text file with one on each line.
+        labels: The names of the K classes; a class index such as {"cat": 0, "dog": 1} or {0: "cat", 1: "dog"}; or the path
+            of a JSON file with either, or of a text file with a name on each line.
         output: The name of the output to explain, of a model with several.
         logits: Whether the outputs are scores before a softmax, whatever layer they come from.
+        input: The name of the input to explain, an image, of a model with several; None for the only one without a value.
+        fixed: The values of all other inputs, by name, for every image the same: numbers, arrays of one row, or the paths of
+            files (`.npy`, `.npz`, `.json`, `.csv`).
         custom_objects: Classes and functions that the model file needs and Keras does not have: themselves, by their names
             in a mapping, or as "module:name", which is imported.
         weights: The file of weights for a model by name that takes one.
@@ -68,17 +76,39 @@ def load(
         ModelError: The file is damaged, is no Keras model, or carries code; or the model is no image classifier.
     """
     found = _found(model, custom_objects, weights, limits)
-    settled = told(found.model)
-    names: Any = None
-    figures: Mapping[str, Any] = {}
+    # A model holds what its author gave its layers, which may be anything.
+    with foreign(lambda error: ModelError(f"'{line(found.name)}' can't be used: {reason(error)}")):
+        return _classifier(found, preprocess, labels, output, logits, input, fixed, limits)
+
+
+def _classifier(
+    found: _Found,
+    preprocess: Said | Sequence[Said] | None,
+    labels: Any,
+    output: str | None,
+    logits: bool,
+    image: str | None,
+    fixed: Mapping[str, Any] | None,
+    limits: bool,
+) -> Classifier:
     listed = isinstance(preprocess, Sequence) and not isinstance(preprocess, str)
     given: Sequence[Any] = preprocess if listed else [] if preprocess is None else [preprocess]  # type: ignore[assignment]
-    for said in [*found.said, *(_said(each, settled.shape) for each in given)]:
+    everything = [*found.said, *map(_said, given)]
+    # Which of the inputs is the image decides what a function that prepares it is tried on.
+    values = {
+        name: value for said in everything if isinstance(said, Mapping) for name, value in said.get("fixed", {}).items()
+    }
+    inputs = settle(found.model, image, values | dict(fixed or {}))
+    settled = told(found.model, inputs)
+    names: Any = None
+    figures: Mapping[str, Any] = {}
+    for said in everything:
         if isinstance(said, Preprocess):
             settled = said
-        else:
-            settled, names = _over(settled, said), said.get("labels", names)
-            figures = said.get("training_figures", figures)
+            continue
+        what = said if isinstance(said, Mapping) else probing.straight(said.function, said.name, settled.shape)
+        settled, names = _over(settled, what), what.get("labels", names)
+        figures = what.get("training_figures", figures)
     if limits and found.from_file:
         sizes.check_image(found.model, found.name, settled.height, settled.width)
     if labels is not None:
@@ -95,6 +125,7 @@ def load(
         logits=logits,
         training_figures=figures,
         unused_json=found.unused_json,
+        inputs=inputs,
     )
 
 
@@ -128,18 +159,18 @@ def _refuse_weights(weights: object, what: str) -> None:
 
 def _named(offered: NamedModel, weights: str | os.PathLike[str] | None) -> _Found:
     path = None if weights is None else models.existing(weights, "file of weights")
-    plugin = registry.load().models.suppliers[offered.name]
-    try:
+    begin = f"{registry.load().models.suppliers[offered.name]}: load() of '{offered.name}'"
+    with foreign(lambda error: PluginError(f"{begin} failed: {reason(error)}")):
         found = offered.load(path)
-    except CnnExplainError:
-        raise
-    # A plugin is anyone's code.
-    except Exception as error:
-        raise PluginError(
-            f"{plugin}: load() of '{offered.name}' failed: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        ) from error
     if not isinstance(found, Pretrained):
-        raise PluginError(f"{plugin}: load() of '{offered.name}' returned a {type(found).__name__}; expected a Pretrained.")
+        raise PluginError(f"{begin} returned a {type(found).__name__}; expected a Pretrained.")
+    if not isinstance(found.model, keras.Model) or not isinstance(found.preprocess, Preprocess):
+        raise PluginError(
+            f"{begin} returned a Pretrained of {shown(found.model)} and {shown(found.preprocess)}; expected a Keras model "
+            "and a Preprocess."
+        )
+    if isinstance(found.labels, str) or not all(isinstance(label, str) for label in found.labels):
+        raise PluginError(f"{begin} returned the labels {shown(found.labels)}; expected the names of the classes.")
     return _Found(found.model, offered.name, found.sha256, (found.preprocess, {"labels": tuple(found.labels)}))
 
 
@@ -152,13 +183,21 @@ def _by_name(objects: Any) -> dict[str, Any]:
     for each in [objects] if isinstance(objects, str) or callable(objects) else objects:
         thing = references.find(each) if isinstance(each, str) else each
         if not callable(thing) or not hasattr(thing, "__name__"):
-            raise UsageError(f"A custom object is a class or a function, but got {thing!r}.")
+            raise UsageError(f"A custom object is a class or a function, but got {shown(thing)}.")
         found |= dict.fromkeys([thing.__name__, keras.saving.get_registered_name(thing)], thing)
     return found
 
 
-def _said(said: Any, shape: tuple[int, int, int]) -> Preprocess | Mapping[str, Any]:
-    """What one of the ways to say it comes to: a whole preprocessing, or some keys of a sidecar."""
+@dataclass(frozen=True)
+class _Function:
+    """A function that prepares pixels, and what to call it."""
+
+    function: Callable[[Any], Any]
+    name: str
+
+
+def _said(said: Any) -> Preprocess | Mapping[str, Any] | _Function:
+    """What one of the ways to say it comes to: a whole preprocessing, some keys of a sidecar, or a function."""
     if isinstance(said, Preprocess):
         return said
     if isinstance(said, Mapping):
@@ -174,7 +213,7 @@ def _said(said: Any, shape: tuple[int, int, int]) -> Preprocess | Mapping[str, A
             "Preprocessing is said by a Preprocess, a mapping, a .json file or a function, but got a "
             f"{type(function).__name__}."
         )
-    return probing.straight(function, name, shape)
+    return _Function(function, name)
 
 
 def _over(preprocess: Preprocess, said: Mapping[str, Any]) -> Preprocess:
@@ -183,6 +222,8 @@ def _over(preprocess: Preprocess, said: Mapping[str, Any]) -> Preprocess:
     # Another way to fit pictures into the input leaves a share of theirs that was to be kept without a meaning.
     if said.get("fit", "crop") != "crop":
         fields.setdefault("crop", 1.0)
+    if "colour" in said:
+        fields["bands"] = preprocess.channels if said["colour"] == "bands" else None
     if "size" in said:
         fields["height"], fields["width"] = said["size"]
     # Without a scale, the range remains a guess.

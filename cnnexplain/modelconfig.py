@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cnnexplain import memory
-from cnnexplain.errors import ModelError
+from cnnexplain.errors import ModelError, line
+from cnnexplain.interruption import check_interrupted
 from cnnexplain.models import LEGACY
 
 CONFIG = 16 << 20
@@ -119,7 +120,8 @@ def check_weights(path: Path, limits: bool = True) -> int:
     except ModelError:
         raise
     except Exception as error:
-        raise ModelError(f"'{path}' is damaged: {' '.join(str(error).split())[:160]}") from error
+        check_interrupted(error)
+        raise ModelError(f"'{path}' is damaged: {line(error)}") from error
 
 
 def _zipped(path: Path, limits: bool) -> Description:
@@ -140,6 +142,7 @@ def _zipped(path: Path, limits: bool) -> Description:
             raise
         # Like an image, an archive from anywhere can fail in many ways.
         except Exception as error:
+            check_interrupted(error)
             raise ModelError(f"'{path}' is no Keras model file (.keras), or is truncated.{other}") from error
     version = about.get("keras_version") if isinstance(about, dict) else None
     return Description(config, version if isinstance(version, str) else "3")
@@ -270,8 +273,10 @@ class _opened:  # noqa: N801  # Used like a function.
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._file.close()
+        if error is not None:
+            check_interrupted(error)
         if isinstance(error, OSError | RuntimeError | KeyError | ValueError | TypeError | OverflowError | MemoryError):
-            raise ModelError(f"'{self._path}' is damaged: {' '.join(str(error).split())[:160]}") from error
+            raise ModelError(f"'{self._path}' is damaged: {line(error)}") from error
 
 
 def _check_numbers(file: Any, path: Path, stored: int, limits: bool) -> int:
@@ -287,14 +292,14 @@ def _check_numbers(file: Any, path: Path, stored: int, limits: bool) -> int:
             if number > OBJECTS:
                 raise ModelError(f"'{path}' holds more than {OBJECTS:,} arrays and groups, and is refused.")
             if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-                raise ModelError(f"'{path}' links '{name[:80]}' to somewhere else, and is refused.")
+                raise ModelError(f"'{path}' links '{line(name, 80)}' to somewhere else, and is refused.")
             each = group[name]
             address = h5py.h5o.get_info(each.id).addr
             if isinstance(each, h5py.Group) and address not in seen:
                 groups.append(each)
             if isinstance(each, h5py.Dataset):
                 if each.external or each.is_virtual:
-                    raise ModelError(f"'{path}' takes '{name[:80]}' from another file, and is refused.")
+                    raise ModelError(f"'{path}' takes '{line(name, 80)}' from another file, and is refused.")
                 size, numbers = size + each.nbytes, numbers + int(each.size or 0)
             seen.add(address)
     if limits:

@@ -12,7 +12,8 @@ from typing import Any
 import keras
 
 from cnnexplain import allowed, legacy, modelconfig, sizes
-from cnnexplain.errors import ModelError
+from cnnexplain.errors import ModelError, line, reason
+from cnnexplain.interruption import check_interrupted
 from cnnexplain.models import LEGACY
 
 CODE = ("Lambda", "__lambda__", "TorchModuleWrapper")
@@ -91,16 +92,18 @@ def _tried(load: Callable[[], Any]) -> Any:
         raise
     # Keras raises whatever a damaged or hostile file makes its many parts raise.
     except Exception as error:
-        reason = _reason(error)
+        check_interrupted(error)
+        said = _said(error)
         # It was built, and its weights are missing or those of something else.
-        if re.search(r"during loading|objects could not be loaded|mismatch", reason):
-            raise ModelError(f"is damaged: {reason}") from error
-        raise ModelError(f"can't be read by Keras {keras.__version__}: {reason}") from error
+        if re.search(r"during loading|objects could not be loaded|mismatch", said):
+            raise ModelError(f"is damaged: {said}") from error
+        raise ModelError(f"can't be read by Keras {keras.__version__}: {said}") from error
 
 
-def _reason(error: BaseException) -> str:
+def _said(error: BaseException) -> str:
     """The useful part of Keras' long messages: the layer, and what they say was encountered in it."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    # The whole of what reason() cuts.
+    text = line(error, 20_000) if ":" in reason(error) else type(error).__name__
     lost = re.search(r"Example error message for object .*?>: (.*?) ?List of objects that could not be loaded", text)
     cause = re.split(r"Exception encountered: |Error encountered during deserialization: ", lost[1] if lost else text)[-1]
     cause = re.split(r" ?(?:Full object config|Full config|config)[:=] ?\{", cause)[0]

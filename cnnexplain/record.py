@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from cnnexplain.arrays import Array, Floats
-from cnnexplain.errors import PluginError, failure
+from cnnexplain.errors import PluginError, failure, foreign, line, shown
 from cnnexplain.images import Source
 from cnnexplain.plugin import Analysis, Panel
+from cnnexplain.registry import Plugin
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 
 Made = TypeVar("Made")
+
+INCHES = 500
+"""Of a figure's sides, at most."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +140,7 @@ class Record:
             return None
         sentence = self._called("finding", state, lambda: state(self, index % len(self)))
         if not isinstance(sentence, str) or not sentence.strip() or not sentence.isprintable():
-            raise PluginError(f"finding() of '{self.analysis.name}' returned {sentence!r}; expected a sentence in one line.")
+            raise PluginError(f"{self._function('finding')} returned {shown(sentence)}; expected a sentence in one line.")
         return sentence
 
     def overlay(self, index: int = 0) -> Array | None:
@@ -153,13 +157,16 @@ class Record:
         prepare = self.analysis.overlay
         if prepare is None:
             return values
-        shown: Array = np.asarray(self._called("overlay", prepare, lambda: prepare(self, index % len(self))))
-        if shown.shape != values.shape or shown.dtype.kind not in "biuf" or not np.isfinite(shown).all():
+        return self._called("overlay", prepare, lambda: self._overlay(prepare(self, index % len(self)), values.shape))
+
+    def _overlay(self, found: object, shape: tuple[int, ...]) -> Array:
+        values: Array = np.asarray(found)
+        if values.shape != shape or values.dtype.kind not in "biuf" or not np.isfinite(values).all():
             raise PluginError(
-                f"overlay() of '{self.analysis.name}' returned {shown.dtype} of shape {shown.shape}; expected finite real "
-                f"numbers of shape {values.shape}."
+                f"{self._function('overlay')} returned {line(values.dtype)} of shape {values.shape}; expected finite real "
+                f"numbers of shape {shape}."
             )
-        return shown
+        return values
 
     def panels(self, index: int = 0) -> list[Panel]:
         """The small maps of image `index`, such as those of each layer; none where the analysis has none.
@@ -173,33 +180,44 @@ class Record:
             raise IndexError(f"The record has {len(self)} images; got index {index}.")
         if give is None:
             return []
-        found = self._called("panels", give, lambda: give(self, index % len(self)))
+        return self._called("panels", give, lambda: self._panels(give(self, index % len(self))))
+
+    def _panels(self, found: object) -> list[Panel]:
         if not isinstance(found, list | tuple) or not all(isinstance(each, Panel) for each in found):
-            raise PluginError(f"panels() of '{self.analysis.name}' returned {found!r:.80}; expected a list of Panel.")
+            raise PluginError(f"{self._function('panels')} returned {shown(found)}; expected a list of Panel.")
         for panel in found:
             maps, count = np.asarray(panel.maps), len(panel.names)
             told = count if panel.values is None else len(panel.values)
             if maps.ndim != 3 or not maps.size or len(maps) != count or told != count or not np.isfinite(maps).all():
                 raise PluginError(
-                    f"panels() of '{self.analysis.name}' gave {count} names and {told} values for maps of shape "
-                    f"{maps.shape} in '{panel.title}'; expected one of each for every map (K, h, w) of finite numbers."
+                    f"{self._function('panels')} gave {count} names and {told} values for maps of shape {maps.shape} in "
+                    f"{shown(panel.title)}; expected one of each for every map (K, h, w) of finite numbers."
                 )
         return list(found)
 
     def _called(self, name: str, function: Callable[..., Any], call: Callable[[], Made]) -> Made:
-        try:
+        from cnnexplain.settings import drawing
+
+        with drawing(), foreign(lambda error: PluginError(f"{self._function(name)} failed: {failure(error, function)}")):
             return call()
-        except PluginError:
-            raise
-        # A plugin is anyone's code; its own exception stays attached for its author.
-        except Exception as error:
-            raise PluginError(f"{name}() of '{self.analysis.name}' failed: {failure(error, function)}") from error
+
+    def _function(self, name: str) -> str:
+        """A function of the analysis, with the plugin that it comes from, to begin an error with."""
+        plugin = self.provenance.get("plugin", {})
+        words = (plugin.get(key, "") for key in ("name", "distribution", "version"))
+        return f"{Plugin(*map(line, words))}: {name}() of '{self.analysis.name}'"
 
     def _figure(self, figure: object) -> Figure:
         from matplotlib.figure import Figure
 
+        begin = f"{self._function('draw')} returned"
         if not isinstance(figure, Figure):
-            raise PluginError(f"draw() of '{self.analysis.name}' returned {figure!r}; expected a Matplotlib figure.")
+            raise PluginError(f"{begin} {shown(figure)}; expected a Matplotlib figure.")
+        width, height = map(float, figure.get_size_inches())
+        if not all(0 < side <= INCHES for side in (width, height)):
+            raise PluginError(f"{begin} a figure of {width:.3g} × {height:.3g} inches; expected at most {INCHES} a side.")
+        # By which an error tells whose it is where it can't be written.
+        figure.set_label(f"A figure of {self._function('draw')}")
         return figure
 
     def save(self, folder: str | os.PathLike[str], *, format: str = "png", dpi: int = 130) -> list[Path]:  # noqa: A002

@@ -8,7 +8,7 @@ import sys
 from importlib import import_module
 from typing import Any
 
-from cnnexplain.errors import CnnExplainError, UsageError, suggest
+from cnnexplain.errors import CnnExplainError, UsageError, foreign, line, reason, shown, suggest
 
 
 def check(text: str) -> tuple[str, str]:
@@ -19,7 +19,7 @@ def check(text: str) -> tuple[str, str]:
     """
     parts = re.fullmatch(r"([^\W\d]\w*(?:\.[^\W\d]\w*)*):([^\W\d]\w*(?:\.[^\W\d]\w*)*)", text)
     if parts is None:
-        raise UsageError(f"Expected module:name, such as my_module:my_function, but got '{text[:80]}'.")
+        raise UsageError(f"Expected module:name, such as my_module:my_function, but got {shown(text)}.")
     return parts[1], parts[2]
 
 
@@ -34,26 +34,28 @@ def find(text: str) -> Any:
         CnnExplainError: The module fails when it is imported.
     """
     module, name = check(text)
-    here = os.getcwd()
+    try:
+        here = os.getcwd()
+    except OSError as error:
+        raise CnnExplainError(f"Can't import '{line(text)}': the current folder is gone.") from error
     added = here not in sys.path
     if added:
         # Last, so that a file of the folder never stands in for what is installed.
         sys.path.append(here)
     try:
-        found = import_module(module)
+        # The module is the user's own code, and may fail in any way.
+        with foreign(
+            lambda error: CnnExplainError(f"Importing '{line(text)}' failed: {reason(error)}"), ModuleNotFoundError
+        ):
+            found = import_module(module)
         for part in name.split("."):
+            if not hasattr(found, part):
+                known = [each for each in dir(found) if not each.startswith("_")]
+                place = getattr(sys.modules.get(module), "__file__", None)
+                raise UsageError(f"'{module}' ({place}) has no '{line(name)}'.{suggest(part, known)}")
             found = getattr(found, part)
-    except AttributeError as error:
-        if not hasattr(error, "obj"):
-            raise
-        known = [each for each in dir(error.obj) if not each.startswith("_")]
-        place = getattr(sys.modules.get(module), "__file__", None)
-        raise UsageError(f"'{module}' ({place}) has no '{name}'.{suggest(name, known)}") from error
     except ModuleNotFoundError as error:
-        raise UsageError(f"Can't import '{text}': {error}, neither installed nor in the current folder.") from error
-    # The module is the user's own code, and may fail in any way.
-    except (Exception, SystemExit) as error:
-        raise CnnExplainError(f"Importing '{text}' failed: {type(error).__name__}: {error}") from error
+        raise UsageError(f"Can't import '{line(text)}': {error}, neither installed nor in the current folder.") from error
     finally:
         if added:
             sys.path.remove(here)

@@ -5,6 +5,7 @@ pluggy's own entry-point loader lets the first broken plugin end the program; he
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
@@ -16,8 +17,14 @@ from typing import Any, Generic, TypeVar
 import pluggy
 
 from cnnexplain import hookspecs
-from cnnexplain.errors import PluginError, UsageError, suggest
+from cnnexplain.errors import CnnExplainError, PluginError, UsageError, foreign, line, reason, shown, suggest
 from cnnexplain.plugin import Analysis, NamedModel
+
+SENTENCES = 600
+"""Characters of what is wrong with a plugin, at most."""
+
+MOST = 10_000
+"""Analyses, or models, that a plugin offers at most: one whose list never ends must not keep the others from being read."""
 
 Offer = TypeVar("Offer", Analysis, NamedModel)
 
@@ -144,25 +151,26 @@ def collect(points: Iterable[EntryPoint]) -> Registry:
     analyses: list[tuple[Analysis, Plugin]] = []
     models: list[tuple[NamedModel, Plugin]] = []
     broken: list[Problem] = []
-    for point in sorted(points, key=lambda point: point.name):
-        distribution = point.dist
-        plugin = Plugin(
-            point.name,
-            distribution.name if distribution else "an unknown distribution",
-            distribution.version if distribution else "",
-        )
+    for point in sorted(points, key=lambda point: str(point.name)):
+        plugin = _plugin(point)
         try:
-            # What a plugin prints while it is imported gets between no results.
-            with redirect_stdout(sys.stderr):
+            # What a plugin prints while it is imported gets between no results. Whatever it raises must not stop the others.
+            with redirect_stdout(sys.stderr), foreign(lambda error: PluginError(reason(error))):
                 hook = _hook(point)
-            offered = _offered(hook, "cnnexplain_analyses", Analysis), _offered(hook, "cnnexplain_models", NamedModel)
-        # A plugin is anyone's code: whatever it raises must not stop the others, and is shown with its cause.
-        except (Exception, SystemExit) as error:  # noqa: BLE001
-            broken.append(Problem((plugin,), _cause(error)))
+                offered = _offered(hook, "cnnexplain_analyses", Analysis), _offered(hook, "cnnexplain_models", NamedModel)
+        except CnnExplainError as error:
+            broken.append(Problem((plugin,), line(error, SENTENCES)))
             continue
         analyses += [(analysis, plugin) for analysis in offered[0]]
         models += [(model, plugin) for model in offered[1]]
     return Registry(_unique("an analysis", analyses), _unique("a model", models), tuple(broken))
+
+
+def _plugin(point: EntryPoint) -> Plugin:
+    """The entry point and its distribution, whose metadata may lack anything."""
+    said: Any = {} if point.dist is None else point.dist.metadata
+    distribution = said.get("Name", "an unknown distribution")
+    return Plugin(line(point.name), line(distribution), line(said.get("Version", "")))
 
 
 def _hook(point: EntryPoint) -> Any:
@@ -178,12 +186,15 @@ def _hook(point: EntryPoint) -> Any:
 def _offered(hook: Any, name: str, kind: type[Offer]) -> list[Offer]:
     """What a plugin's function of that name returns; nothing where it has none."""
     caller = getattr(hook, name)
-    offers = [offer for offered in caller() for offer in offered]
+    offers = []
+    for offer in itertools.chain.from_iterable(caller()):
+        if not isinstance(offer, kind):
+            raise PluginError(f"{name}() must return a list of {kind.__name__}, but it holds {shown(offer)}.")
+        offers.append(offer)
+        if len(offers) > MOST:
+            raise PluginError(f"{name}() returned more than {MOST} of {kind.__name__}; expected a list that ends.")
     if caller.get_hookimpls() and not offers:
         raise PluginError(f"its {name}() returned nothing; expected a list of {kind.__name__}.")
-    for offer in offers:
-        if not isinstance(offer, kind):
-            raise PluginError(f"{name}() must return a list of {kind.__name__}, but it holds {offer!r}.")
     return offers
 
 
@@ -206,8 +217,3 @@ def _unique(kind: str, offers: Sequence[tuple[Offer, Plugin]]) -> Offers[Offer]:
         {name: plugin for name, (_, plugin) in unique.items()},
         clashes,
     )
-
-
-def _cause(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return text if isinstance(error, PluginError) else f"{type(error).__name__}: {text}"

@@ -12,6 +12,7 @@ import typer
 
 from cnnexplain import completion, config, datasets, run, startup, terminal
 from cnnexplain.errors import CnnExplainError, InterruptionError, UsageError
+from cnnexplain.interruption import plainly
 
 if TYPE_CHECKING:
     from cnnexplain.classifier import Classifier
@@ -129,7 +130,7 @@ def _report(analyses: Sequence[Analysis], request: run.Request, typed: str, *, f
         page.write(path, html)
 
     try:
-        with terminal.quiet(request.verbose), terminal.progress() as shown:
+        with plainly(), terminal.quiet(request.verbose), terminal.progress() as shown:
             run.explain_several(several, request, shown, keep, write, quick=not full)
     except KeyboardInterrupt as interruption:
         if not several.done:

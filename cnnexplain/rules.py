@@ -64,7 +64,9 @@ def ruled(twin: Twin, names: Sequence[str], rule: str) -> Callable[[Any], list[A
         describe(twin, name, rule)
     whole, seconds = unclipped(twin, names, ranking=False)
     ends = [seconds.get(name, name) for name in names]
-    return whole.function(ends, None if rule == "gradient" else lambda call: _ruled(call, rule))
+    return whole.function(
+        ends, None if rule == "gradient" else lambda call: _ruled(call, rule) if twin.sees(call) else call.function
+    )
 
 
 def describe(twin: Twin, name: str, rule: str) -> str:
@@ -76,7 +78,7 @@ def describe(twin: Twin, name: str, rule: str) -> str:
     """
     if rule not in RULES:
         raise UsageError(f"There is no rule '{rule}'.{suggest(rule, RULES)} The rules are {', '.join(RULES)}.")
-    calls = twin.ancestors([name])
+    calls = [call for call in twin.ancestors([name]) if twin.sees(call)]
     if rule != "gradient":
         for call in calls:
             _ruled(call, rule)

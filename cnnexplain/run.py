@@ -17,7 +17,8 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from cnnexplain import completion, datasets, startup, terminal
-from cnnexplain.errors import CnnExplainError, InterruptionError, interrupted
+from cnnexplain.errors import CnnExplainError, InterruptionError, reason
+from cnnexplain.interruption import check_interrupted, plainly
 from cnnexplain.options import Parameter, validate
 from cnnexplain.pictures import FORMATS, Pictures
 from cnnexplain.plugin import ALL
@@ -330,7 +331,7 @@ def _explained(analysis: Analysis, request: Request, own: Mapping[str, object], 
 
     report.check_folder(outcome.folder)
     try:
-        with terminal.quiet(request.verbose), terminal.progress() as shown:
+        with plainly(), terminal.quiet(request.verbose), terminal.progress() as shown:
             given = _prepare([analysis], request, shown)
             _write(analysis, request, given, own, shown, outcome)
             return given
@@ -413,7 +414,7 @@ def _explain_each(request: Request, emit: Callable[[Mapping[str, Any]], None]) -
         raise CnnExplainError("No analysis is installed.")
     several = Several.of(analyses, request)
     try:
-        with terminal.quiet(request.verbose), terminal.progress() as shown:
+        with plainly(), terminal.quiet(request.verbose), terminal.progress() as shown:
             explain_several(several, request, shown)
     except KeyboardInterrupt as interruption:
         kept = f"kept in {request.out}: {several.kept}" if several.kept else "no analysis had ended"
@@ -468,11 +469,9 @@ def explain_several(
             _write(step.analysis, request, given, step.options, shown, several.outcomes[name], keep, advance)
             several.done.append(name)
         # Whatever one of them does, the others run.
-        except Exception as error:
-            if interrupted(error):
-                raise KeyboardInterrupt from error
-            known = isinstance(error, CnnExplainError)
-            several.failed[name] = str(error) if known else f"{type(error).__name__}: {error}"
+        except Exception as error:  # noqa: BLE001
+            check_interrupted(error)
+            several.failed[name] = str(error) if isinstance(error, CnnExplainError) else reason(error)
         before += takes
         after([later.analysis.name for later in planned[number:]])
     shown.remove_task(task)

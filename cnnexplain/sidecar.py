@@ -14,16 +14,19 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
-from cnnexplain import files
+from cnnexplain import classindex, files, fixed
 from cnnexplain.errors import ModelError, UsageError, suggest
 from cnnexplain.models import existing
 
-Colour: TypeAlias = Literal["rgb", "bgr", "grey"]
+Colour: TypeAlias = Literal["rgb", "bgr", "grey", "bands"]
 Fit: TypeAlias = Literal["stretch", "crop", "pad", "digit"]
 Interpolation: TypeAlias = Literal["bilinear", "bicubic", "nearest"]
 
 LIMIT = 4 << 20
 """A JSON or text file of more bytes is refused."""
+
+CHANNELS = 4096
+"""The greatest number of channels that an input is given."""
 
 LARGEST = 8192
 """The greatest number of rows or columns that an input is given."""
@@ -71,7 +74,7 @@ def _numbers(value: Any) -> tuple[float, ...]:
     # As it is typed, and as JSON has it.
     values = value.strip("[] ").split(",") if isinstance(value, str) else value
     numbers = tuple(map(_number, values)) if isinstance(values, list | tuple) else (_number(values),)
-    if len(numbers) not in (1, 3):
+    if not 1 <= len(numbers) <= CHANNELS:
         raise ValueError
     return numbers
 
@@ -89,6 +92,15 @@ def _size(value: Any) -> tuple[int, int]:
     return sides[0], sides[-1]
 
 
+def _bands(value: Any) -> tuple[int, ...]:
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,4}(,[0-9]{1,4})*", value):
+        value = [int(band) for band in value.split(",")]
+    bands = value if isinstance(value, list | tuple) else [value]
+    if len(bands) not in (1, 3) or not all(type(band) is int and 0 <= band < CHANNELS for band in bands):
+        raise ValueError
+    return tuple(bands)
+
+
 def _share(value: Any) -> float:
     share = _positive(value)
     if share > 1:
@@ -99,11 +111,12 @@ def _share(value: Any) -> float:
 def _names(value: Any) -> tuple[str, ...] | str:
     if isinstance(value, str) and value:
         return value
-    if not isinstance(value, list | tuple) or not value:
-        raise TypeError
-    if not all(isinstance(name, str) and name.strip() for name in value):
-        raise ValueError
-    return tuple(value)
+    try:
+        return classindex.names(value)
+    except (TypeError, ValueError) as error:
+        if isinstance(value, Mapping):
+            raise UsageError(f"The labels are no class index: {error}. {classindex.EXPECTED}") from error
+        raise
 
 
 def _figures(value: Any) -> dict[str, Any]:
@@ -112,6 +125,31 @@ def _figures(value: Any) -> dict[str, Any]:
     if not all(isinstance(figure, str | int | float) for figure in value.values()):
         raise TypeError
     return {name: figure if isinstance(figure, str) else _number(figure) for name, figure in value.items()}
+
+
+def _fixed(value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) and name.strip() for name in value):
+        raise TypeError
+    left = list(value.values())
+    while left:
+        each = left.pop()
+        # Numbers in lists within lists, a text of numbers, or the name of a file with them.
+        if isinstance(each, list | tuple):
+            left += each
+        elif not isinstance(each, int | float | str) or each != each or each in (math.inf, -math.inf, ""):
+            raise ValueError
+    return dict(value)
+
+
+TRUTHS = ("true", "false")
+
+
+def _truth(value: Any) -> bool:
+    if isinstance(value, str) and value in TRUTHS:
+        return value == "true"
+    if not isinstance(value, bool):
+        raise TypeError
+    return value
 
 
 def _word(known: tuple[str, ...]) -> Callable[[Any], str]:
@@ -139,19 +177,45 @@ KEYS: dict[str, Key] = {
         "What pixel values, from 0 to 255, are multiplied by.", "a number above 0, such as 0.5 or '1/255'", _positive
     ),
     "mean": Key(
-        "What is subtracted then, in the order of the channels.", "one number or three, such as [0.5, 0.4, 0.3]", _numbers
+        "What is subtracted then, in the order of the channels.",
+        "one number, or one for each channel, such as [0.5, 0.4, 0.3]",
+        _numbers,
     ),
-    "std": Key("What is divided by then.", "one number above 0 or three, such as [0.2, 0.2, 0.2]", _deviations),
+    "std": Key(
+        "What is divided by then.", "one number above 0, or one for each channel, such as [0.2, 0.2, 0.2]", _deviations
+    ),
     "fit": _words(
         "How a picture is brought to the size: whole, its aspect not kept; its middle; whole on black; as MNIST's digits.",
         Fit,
     ),
     "crop": Key("For the fit 'crop', the share of the side that is kept.", "a number above 0 and up to 1", _share),
     "interpolation": _words("How pictures are resized.", Interpolation),
+    "antialias": Key(
+        "Whether a resized pixel is made of all that it stands for, or, as Keras' loaders do, of the nearest alone.",
+        "true or false",
+        _truth,
+        TRUTHS,
+    ),
+    "white_level": Key(
+        "The value that is white in pictures of more than 8 bits, such as 4095 for 12-bit data in files of 16.",
+        "a number above 0, such as 4095",
+        _positive,
+    ),
+    "show_bands": Key(
+        "Of an input of bands those that pictures show as red, green and blue, or as grey, counted from 0.",
+        "three numbers or one, such as [3, 2, 1]",
+        _bands,
+    ),
     "labels": Key(
         "The names of the classes, in their order.",
-        "a list of names, or the name of a text file with one on each line",
+        'a list of names, a class index such as {"cat": 0, "dog": 1}, or the name of a file: JSON with either, or text with '
+        "one on each line",
         _names,
+    ),
+    "fixed": Key(
+        "The values of the inputs beside the image, of a model with several.",
+        'names with numbers, lists of numbers or file names, such as {"meta": [0.5, 3], "mask": "mask.npy"}',
+        _fixed,
     ),
     "training_figures": Key(
         "What is known of its training, which the model's card in a report shows.",
@@ -161,8 +225,18 @@ KEYS: dict[str, Key] = {
 }
 """All that can be said, in the order in which it is documented."""
 
-BESIDE = ("labels", "training_figures")
+BESIDE = ("labels", "fixed", "training_figures")
 """The keys that are not about the input, for which there is no option `--input-KEY`."""
+
+
+def parameter(key: str) -> str:
+    """The name of the parameter that says a key about the input."""
+    return key if key == "show_bands" else f"input_{key}"
+
+
+def flag(key: str) -> str:
+    """Its option."""
+    return f"--{parameter(key).replace('_', '-')}"
 
 
 def check(said: object, named: Callable[[str], str] = "'{}'".format) -> dict[str, Any]:
@@ -224,9 +298,16 @@ def unused(model: Path) -> Path | None:
 
 
 def _foreign(said: object) -> bool:
-    return (
-        isinstance(said, dict) and bool(said) and not any(get_close_matches(key.lower(), KEYS, cutoff=0.75) for key in said)
-    )
+    if not isinstance(said, dict) or not said or any(key in KEYS for key in said):
+        return False
+    return _is_index(said) or not any(get_close_matches(key.lower(), KEYS, cutoff=0.75) for key in said)
+
+
+def _is_index(said: dict[str, Any]) -> bool:
+    try:
+        return bool(classindex.names(said))
+    except (TypeError, ValueError):
+        return False
 
 
 def place(model: Path) -> Path:
@@ -246,11 +327,16 @@ def write(path: Path, said: Mapping[str, Any]) -> None:
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
-    """The names in a text file, one on each line.
+    """The names in a file: of a list or class index in one that ends in .json, else one on each line.
 
     Raises:
-        ModelError: It can't be read, is no text, or has a line without a name between others.
+        ModelError: It can't be read, has a line without a name between others, or its JSON is no list or class index.
     """
+    if path.suffix.lower() == ".json":
+        try:
+            return classindex.names(_json(path))
+        except (TypeError, ValueError) as error:
+            raise ModelError(f"'{path}' names no classes: {error}. {classindex.EXPECTED}") from error
     lines = [line.strip() for line in _text(path).rstrip().splitlines()]
     if not lines or not all(lines):
         place = f"line {lines.index('') + 1} of '{path}' is empty" if lines else f"'{path}' holds none"
@@ -269,6 +355,11 @@ def _said(path: Path, said: object) -> dict[str, Any]:
         if Path(labels).name != labels or "\\" in labels or labels == "..":
             raise ModelError(f"In '{path}': 'labels' names the file {_shown(labels)}; expected one in the same folder.")
         found["labels"] = read_labels(existing(path.parent / labels, "file of labels"))
+    for name, value in found.get("fixed", {}).items():
+        if isinstance(value, str) and fixed.is_file(value):
+            if Path(value).name != value or "\\" in value:
+                raise ModelError(f"In '{path}': 'fixed' names the file {_shown(value)}; expected one in the same folder.")
+            found["fixed"][name] = existing(path.parent / value, f"file of values for '{name}'")
     return found
 
 

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from cnnexplain import completion, models, references, sidecar, terminal
+from cnnexplain import completion, fixed, models, references, sidecar, terminal
 from cnnexplain.backend import BACKENDS
-from cnnexplain.errors import CnnExplainError, UsageError, suggest
+from cnnexplain.errors import CnnExplainError, UsageError, foreign, reason, shown, suggest
 from cnnexplain.pictures import FORMATS, MAX_DPI, MIN_DPI, Pictures
 
 if TYPE_CHECKING:
@@ -36,6 +36,9 @@ def _model_option(
     option = typer.Option(flag, metavar=metavar, help=escape(text), rich_help_panel=PANEL, autocompletion=offers)
     return Annotated[kind, option]
 
+
+METAVARS = {"size": "N|HxW", "mean": "X|X,X,X", "std": "X|X,X,X", "show_bands": "N|N,N,N"}
+"""What the values of some keys look like."""
 
 MODEL_HELP = f"A Keras model (.keras, .h5), '{models.INCLUDED}', which is included, or another name from 'cnnexplain list'."
 
@@ -61,10 +64,10 @@ MODEL_OPTIONS: dict[str, tuple[Any, Any]] = {
         models.INCLUDED,
     ),
     **{
-        f"input_{name}": (
+        sidecar.parameter(name): (
             _model_option(
-                f"--input-{name}",
-                "HOW" if key.words else {"size": "N|HxW", "mean": "X|X,X,X", "std": "X|X,X,X"}.get(name, "X"),
+                sidecar.flag(name),
+                "HOW" if key.words else METAVARS.get(name, "X"),
                 f"{key.help} {'|'.join(key.words)}".strip(),
                 offers=completion.of(key.words),
             ),
@@ -82,8 +85,26 @@ MODEL_OPTIONS: dict[str, tuple[Any, Any]] = {
         ),
         None,
     ),
-    "labels": (_model_option("--labels", "FILE", "A text file with the name of a class on each line."), None),
+    "labels": (
+        _model_option(
+            "--labels",
+            "FILE",
+            "A text file with the name of a class on each line, or a JSON file: a list of names, or a class index.",
+        ),
+        None,
+    ),
     "output": (_model_option("--output", "NAME", "The output to explain, of a model with several."), None),
+    "input": (_model_option("--input", "NAME", "The input to explain, an image, of a model with several."), None),
+    "fixed": (
+        _model_option(
+            "--fixed",
+            "NAME=FILE|NUMBERS",
+            "The values of an input beside the image: a .npy, .npz, .json or .csv file, or numbers such as 1,2.5,3. "
+            "(Repeatable.)",
+            list[str] | None,
+        ),
+        None,
+    ),
     "logits": (
         Annotated[
             bool,
@@ -155,6 +176,8 @@ class ModelRequest:
     labels: str | None
     output: str | None
     logits: bool
+    input: str | None
+    fixed: Mapping[str, str]
     custom_objects: tuple[str, ...]
     weights: str | None
     limits: bool
@@ -168,13 +191,13 @@ def model_request(given: Mapping[str, Any]) -> ModelRequest:
         UsageError: A value is none that the option takes, or a file that does not exist.
         ModelError: A JSON file can't be read or says what it may not.
     """
-    said = {key: given[f"input_{key}"] for key in sidecar.KEYS if given.get(f"input_{key}") is not None}
-    rest = {
-        name: given[name] for name in ("model", "preprocess", "labels", "output", "logits", "weights", "limits", "backend")
-    }
-    request = ModelRequest(said=said, custom_objects=tuple(given["custom_objects"] or ()), **rest)
+    said = {key: given[sidecar.parameter(key)] for key in sidecar.KEYS if given.get(sidecar.parameter(key)) is not None}
+    names = ("model", "preprocess", "labels", "output", "logits", "input", "weights", "limits", "backend")
+    rest = {name: given[name] for name in names}
+    values = fixed.parse(given["fixed"] or ())
+    request = ModelRequest(said=said, fixed=values, custom_objects=tuple(given["custom_objects"] or ()), **rest)
     check_backend(request.backend)
-    sidecar.check(said, "--input-{}".format)
+    sidecar.check(said, sidecar.flag)
     models.find(request.model)
     for name, what in ((request.labels, "file of labels"), (request.weights, "file of weights")):
         if name is not None:
@@ -235,6 +258,8 @@ def load(request: ModelRequest, shown: Progress) -> Classifier:
         labels=None if request.labels is None else Path(request.labels),
         output=request.output,
         logits=request.logits,
+        input=request.input,
+        fixed=request.fixed,
         custom_objects=request.custom_objects,
         weights=request.weights,
         limits=request.limits,
@@ -255,7 +280,7 @@ def check_backend(name: str | None) -> None:
         return
     if wanted not in BACKENDS:
         raise UsageError(
-            f"cnnexplain has no backend '{wanted}'.{suggest(wanted, BACKENDS)} The backends are {', '.join(BACKENDS)}."
+            f"cnnexplain has no backend {shown(wanted)}.{suggest(wanted, BACKENDS)} The backends are {', '.join(BACKENDS)}."
         )
     if importlib.util.find_spec(wanted) is None:
         raise CnnExplainError(f"The backend '{wanted}' is not installed: {BACKENDS[wanted]}")
@@ -279,22 +304,46 @@ def start_keras(backend: str | None) -> None:
     # The import makes hundreds of thousands of objects that stay. Looking for garbage among them, then and at every later
     # collection, costs a tenth of a cold run.
     gc.disable()
+    ours = "keras" not in sys.modules
+    # They cut every training short, whatever it is asked for.
+    for name in ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"):
+        os.environ.pop(name, None)
     try:
-        import keras  # noqa: F401
-    except (ImportError, ValueError) as error:
-        # Where no other one was asked for, Keras' own settings name the backend.
-        missing = BACKENDS.get(getattr(error, "name", None) or "")
-        remedy = f"Install it ({missing}), or choose" if missing else "Choose"
-        raise CnnExplainError(f"Keras can't start: {error}. {remedy} another backend with --backend.") from error
+        with foreign(_cant_start):
+            import keras
+
+        if ours:
+            # What Keras' settings file says beside the backend is for models that are made here.
+            keras.config.set_floatx("float32")
+            keras.config.set_epsilon(1e-7)
+            keras.config.set_image_data_format("channels_last")
     finally:
         gc.freeze()
         gc.enable()
 
 
+def _cant_start(error: BaseException) -> CnnExplainError:
+    """What to say where Keras can't be imported."""
+    # Where no other backend was asked for, Keras' own settings name it.
+    missing = BACKENDS.get(getattr(error, "name", None) or "")
+    file = Path(os.environ.get("KERAS_HOME") or Path("~/.keras").expanduser()) / "keras.json"
+    remedy = " Choose"
+    if missing:
+        remedy = f" Install it ({missing}), or choose"
+    elif os.path.lexists(file):
+        remedy = f" Correct or remove its settings, '{file}', or choose"
+    return CnnExplainError(f"Keras can't start: {reason(error)}.{remedy} another backend with --backend.")
+
+
 def print_assumption(classifier: Classifier) -> None:
     """Says what was guessed of the model, since nothing tells it."""
     preprocess = classifier.preprocess
-    if "range" in preprocess.assumed:
+    if "range" in preprocess.assumed and preprocess.colour == "bands":
+        terminal.say(
+            "Nothing in the model tells its input range: it is given the numbers of the files as they are. Say otherwise "
+            "with --input-scale, --input-mean and --input-std, or in a sidecar."
+        )
+    elif "range" in preprocess.assumed:
         terminal.say(
             f"Nothing in the model tells its input range: pixels were scaled to {preprocess.low:g} to {preprocess.high:g}."
             " Say otherwise with --input-scale, --input-mean and --input-std, or in a sidecar."

@@ -9,11 +9,13 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout, suppress
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.text import Text
+
+from cnnexplain.interruption import check
 
 if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn, TaskID
@@ -80,7 +82,7 @@ def document(wanted: bool) -> Iterator[Callable[[Mapping[str, Any]], None]]:
     """
     results = sys.stdout
     with redirect_stdout(sys.stderr) if wanted else nullcontext():
-        yield lambda content: print(json.dumps(_finite(content), indent=2, allow_nan=False), file=results)
+        yield lambda content: print(json.dumps(_finite(content), indent=2, allow_nan=False), file=results, flush=True)
 
 
 def _finite(value: Any) -> Any:
@@ -92,8 +94,9 @@ def _finite(value: Any) -> Any:
 
 
 def complain(text: str, style: str = "") -> None:
-    """Prints one line to where errors go."""
-    err().print(plain(text), soft_wrap=True, style=style)
+    """Prints one line to where errors go; where that takes no more, nobody can be told."""
+    with suppress(OSError, SystemExit):
+        err().print(plain(text), soft_wrap=True, style=style)
 
 
 def progress() -> AbstractContextManager[Progress]:
@@ -112,10 +115,14 @@ def training_progress() -> AbstractContextManager[Progress]:
 
 
 def bar(progress: Progress, what: str) -> Callable[[int, int], None]:
-    """A callback that shows `done` of `total` as a bar, which goes away when all is done."""
+    """A callback that shows `done` of `total` as a bar, which goes away when all is done.
+
+    Everything that takes long calls one, and so it also sees that no Ctrl-C got lost.
+    """
     tasks: list[TaskID] = []
 
     def update(done: int, total: int) -> None:
+        check()
         if not tasks:
             tasks.append(progress.add_task(what, total=total))
         progress.update(tasks[0], completed=done, visible=done < total)
@@ -137,10 +144,11 @@ def quiet(verbose: bool) -> Iterator[None]:
     atexit.register(_mute)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     stderr, terminal = sys.stderr, os.dup(2)
+    said: dict[str, Any] = {name: getattr(stderr, name, None) for name in ("encoding", "errors")}
     # What a command with a JSON document says goes there too.
     aside = sys.stdout is stderr
     try:
-        with open(os.devnull, "w") as nowhere, open(os.dup(terminal), "w", buffering=1) as shown:
+        with open(os.devnull, "w") as nowhere, open(os.dup(terminal), "w", buffering=1, **said) as shown:
             stderr.flush()
             os.dup2(nowhere.fileno(), 2)
             sys.stderr = shown
@@ -155,7 +163,8 @@ def quiet(verbose: bool) -> Iterator[None]:
 
 
 def _mute() -> None:
-    sys.stderr.flush()
+    with suppress(OSError, ValueError):
+        sys.stderr.flush()
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), 2)
 

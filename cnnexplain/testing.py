@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from cnnexplain import comparison, processes, registry
 from cnnexplain.checks import CHECKS, HEAVY, Check
-from cnnexplain.errors import CnnExplainError, PluginError, UsageError, suggest
+from cnnexplain.errors import CnnExplainError, PluginError, UsageError, foreign, reason, suggest
 from cnnexplain.plugin import Analysis
 
 if TYPE_CHECKING:
@@ -173,7 +173,8 @@ class Candidate:
             if need in applying and not self.outcome(need).passed:
                 return Outcome(check, None, f"not made, since '{need}' did not pass")
         try:
-            check.run(self)
+            with foreign(lambda error: PluginError(f"The check can't be made: {reason(error)}")):
+                check.run(self)
         except CnnExplainError as error:
             return Outcome(check, False, str(error))
         return Outcome(check, True)

@@ -11,11 +11,14 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
 import keras
 
-from cnnexplain.errors import ModelError, UsageError
+from cnnexplain.arrays import Array
+from cnnexplain.errors import ModelError, UsageError, foreign, line, reason
+from cnnexplain.inputs import IMAGE, Inputs, repeated
 
 Head: TypeAlias = Literal["softmax", "sigmoid", "none"]
 
@@ -53,6 +56,16 @@ class _Step(keras.Operation):  # type: ignore[misc]  # Keras has no types.
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
         return self.inner.compute_output_spec(*args, **kwargs)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        # Where memory doesn't suffice for a batch, a shorter one is tried.
+        symbolic = any(map(keras.utils.is_keras_tensor, keras.tree.flatten((args, kwargs))))
+        with foreign(self._failed, *(() if symbolic else (MemoryError,))):
+            return super().__call__(*args, **kwargs)
+
+    def _failed(self, error: BaseException) -> ModelError:
+        kind = line(type(self.inner).__name__)
+        return ModelError(f"The layer '{line(self.inner.name)}' ({kind}) fails: {reason(error)}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +109,7 @@ class Twin:
 
     Args:
         input: The symbolic input (N, H, W, C).
+        fixed: The symbolic inputs of a model of several beside the image, each with its values (1, …).
         calls: Every call, in an order in which they can be made.
         tensors: The symbolic output of each layer by name, and what `INPUT` and `LOGITS` stand for.
         names: The layers' names, in that order.
@@ -111,12 +125,26 @@ class Twin:
     output: str | None
     head: Head
     binary: bool
+    fixed: tuple[tuple[Any, Array], ...] = ()
 
     @property
     def values(self) -> int:
         """How many numbers all the layers put out for one image."""
         tensors = keras.tree.flatten([call.output for call in self.calls])
         return sum(math.prod(size or 1 for size in tensor.shape[1:]) for tensor in tensors)
+
+    def sees(self, call: Call) -> bool:
+        """Whether a call is given something of the image, and not fixed inputs alone."""
+        return not self._seen.isdisjoint(map(id, call.sources))
+
+    @cached_property
+    def _seen(self) -> set[int]:
+        """Which tensors depend on the image."""
+        seen = {id(self.input)}
+        for call in self.calls:
+            if not seen.isdisjoint(map(id, call.sources)):
+                seen.update(map(id, keras.tree.flatten(call.output)))
+        return seen
 
     def ancestors(self, names: Iterable[str], after: str = INPUT) -> list[Call]:
         """The calls that the outputs of these names are made of, in the order of the calls.
@@ -149,11 +177,15 @@ class Twin:
         """
         calls = self.ancestors(names)
         graph = _Graph(
-            [self.input],
+            [self.input, *(tensor for tensor, _ in self.fixed)],
             [call if change is None else replace(call, function=change(call)) for call in calls],
             [self.tensors[name] for name in names],
         )
-        return lambda x: _replay(graph, [x], lambda call, args, kwargs: call.function(*args, **kwargs))
+        return lambda x: _replay(graph, [x, *self._beside(x)], lambda call, args, kwargs: call.function(*args, **kwargs))
+
+    def _beside(self, x: Any) -> list[Any]:
+        """The fixed values, for each of a batch of images."""
+        return [repeated(value, keras.ops.shape(x)[0]) for _, value in self.fixed]
 
     def tail(self, start: str, names: Sequence[str]) -> Callable[[Any, Any], list[Any]] | None:
         """What maps the output of `start` and the input to the list of the outputs of these names.
@@ -168,31 +200,37 @@ class Twin:
         outputs = [self.tensors[name] for name in names]
         if not any(each is given for each in itertools.chain(outputs, *(call.sources for call in calls))):
             return None
-        graph = _Graph([self.input, given], calls, outputs)
+        graph = _Graph([self.input, *(tensor for tensor, _ in self.fixed), given], calls, outputs)
         return lambda output, x: _replay(
             graph,
-            [x, keras.ops.cast(output, given.dtype)],
+            [x, *self._beside(x), keras.ops.cast(output, given.dtype)],
             lambda call, args, kwargs: call.function(*args, **kwargs),
         )
 
 
-def twin(model: Any, shape: tuple[int, int, int], output: int = 0, *, logits: bool = False) -> Twin:
-    """Traces a functional or sequential model with one input.
+def twin(model: Any, shape: tuple[int, int, int], output: int = 0, *, logits: bool = False, inputs: Inputs = IMAGE) -> Twin:
+    """Traces a functional or sequential model.
 
     Args:
         model: The model.
-        shape: (H, W, C) of the input, where the model may leave rows and columns open.
+        shape: (H, W, C) of the image, where the model may leave rows and columns open.
         output: Which of its outputs.
         logits: Whether that output is the scores, whatever layer it comes from.
+        inputs: What the model is given beside the image.
 
     Raises:
         ModelError: A nested model has no graph, or the head is none of softmax, sigmoid or raw scores.
     """
-    graph = _trace(model, [shape], [model.outputs[output]])
-    calls, tensors = list(graph.calls), {INPUT: graph.inputs[0]}
+    graph, image = _of_image(model, shape, [model.outputs[output]], inputs)
+    calls, tensors = list(graph.calls), {INPUT: image}
+    seen = {id(image)}
     for number, call in enumerate(calls):
         name = _free(call.name, tensors)
         calls[number] = replace(call, name=name)
+        # What is made of fixed inputs alone shows nothing of the image.
+        if seen.isdisjoint(map(id, call.sources)):
+            continue
+        seen.update(map(id, keras.tree.flatten(call.output)))
         if keras.utils.is_keras_tensor(call.output):
             tensors[name] = call.output
     head: Head
@@ -216,7 +254,62 @@ def twin(model: Any, shape: tuple[int, int, int], output: int = 0, *, logits: bo
         tensors = {name + ":1" if name == LOGITS else name: tensor for name, tensor in tensors.items()}
     names = tuple(name for name in tensors if name != INPUT)
     last = next((name for name in names if tensors[name] is graph.outputs[0]), None)
-    return Twin(graph.inputs[0], tuple(calls), {**tensors, LOGITS: scores}, names, last, head, binary)
+    beside = tuple((graph.inputs[place], value) for place, value in inputs.fixed.items())
+    return Twin(image, tuple(calls), {**tensors, LOGITS: scores}, names, last, head, binary, beside)
+
+
+def traced(model: Any, shape: tuple[int, int, int], inputs: Inputs = IMAGE) -> tuple[Any, list[Call]]:
+    """The symbolic image of a model, and the calls of its layers, those of nested models in their place.
+
+    Args:
+        model: Functional or sequential.
+        shape: (H, W, C) of the image.
+        inputs: What the model is given beside it.
+
+    Raises:
+        ModelError: A nested model has no graph.
+    """
+    graph, image = _of_image(model, shape, model.outputs, inputs)
+    return image, graph.calls
+
+
+def _of_image(model: Any, shape: tuple[int, int, int], outputs: Sequence[Any], inputs: Inputs) -> tuple[_Graph, Any]:
+    """The graph of a model on an image of that shape and its fixed inputs, and the symbolic image (N, H, W, C)."""
+    taken = shape[:2] if inputs.flat else shape
+    shapes = [inputs.fixed[place].shape[1:] if place in inputs.fixed else taken for place in range(len(model.inputs))]
+    # Whole numbers have no gradient, so that a model of uint8 pixels is traced on real ones.
+    kinds = [tensor.dtype if place in inputs.fixed else _real(tensor.dtype) for place, tensor in enumerate(model.inputs)]
+    graph = _trace(model, shapes, outputs, kinds)
+    given = graph.inputs[inputs.image]
+    if not inputs.flat:
+        return graph, given
+    image = keras.KerasTensor((given.shape[0], *shape), given.dtype)
+    calls = []
+    for call in graph.calls:
+        # What only puts the axis of channels back is left out on the way.
+        again = call.sources and call.sources[0] is given and _adds_channel(call) and call.output.shape == image.shape
+        calls.append(
+            replace(call, inner=keras.layers.Identity(), function=_same, args=(image,), kwargs={}) if again else call
+        )
+    if any(source is given for call in calls for source in call.sources):
+        flat = keras.layers.Reshape(shape[:2], name="without_channel")
+        calls.insert(0, Call("without_channel", flat, _without_channel, (image,), {}, given))
+    return replace(graph, calls=calls), image
+
+
+def _adds_channel(call: Call) -> bool:
+    """Whether a layer or operation on images (N, H, W) may do no more than give them an axis of channels."""
+    if type(call.inner).__name__ == "GetItem":
+        return call.args[1:] in (((..., None),), ((slice(None), slice(None), slice(None), None),))
+    return type(call.inner).__name__ in ("ExpandDims", "Reshape")
+
+
+def _same(x: Any) -> Any:
+    return x
+
+
+def _without_channel(x: Any) -> Any:
+    return keras.ops.squeeze(x, -1)
 
 
 def _free(name: str, taken: Iterable[str]) -> str:
@@ -329,8 +422,15 @@ def linear_part(layer: Any) -> Callable[[Any], Any] | None:
     return None if product is None else Linear(layer, product)
 
 
-def _trace(model: Any, shapes: Sequence[tuple[int | None, ...]], outputs: Sequence[Any]) -> _Graph:
-    """The graph of some outputs of a model on inputs of its own, every nested model in it resolved into its layers."""
+def _trace(model: Any, shapes: Sequence[tuple[int | None, ...]], outputs: Sequence[Any], kinds: Sequence[str]) -> _Graph:
+    """The graph of some outputs of a model on inputs of its own, every nested model in it resolved into its layers.
+
+    Args:
+        model: The model.
+        shapes: Of its inputs, without the batch axis.
+        outputs: Which of its symbolic tensors.
+        kinds: The types of the inputs.
+    """
     if not getattr(model, "inputs", None):
         raise ModelError(
             f"The nested model '{model.name}' has no graph of layers; build it from keras.Input, or as a Sequential."
@@ -341,7 +441,7 @@ def _trace(model: Any, shapes: Sequence[tuple[int | None, ...]], outputs: Sequen
         if isinstance(step.inner, keras.Model):
             inputs = keras.tree.flatten(args[0] if args else next(iter(kwargs.values())))
             shapes = [tensor.shape[1:] for tensor in inputs]
-            inner = _trace(step.inner, shapes, step.inner.outputs)
+            inner = _trace(step.inner, shapes, step.inner.outputs, [tensor.dtype for tensor in inputs])
             outputs = _replay(inner, inputs, lambda *made: nested(step.inner.name, *made))
             return outputs[0] if len(outputs) == 1 else outputs
         output = step(*args, **kwargs)
@@ -353,10 +453,9 @@ def _trace(model: Any, shapes: Sequence[tuple[int | None, ...]], outputs: Sequen
         calls.append(Call(f"{outer}/{there.name}", there.inner, there.function, args, kwargs, output))
         return output
 
-    # Whole numbers have no gradient, so that a model of uint8 pixels is traced on real ones.
     inputs = [
-        keras.Input(shape, batch_size=tensor.shape[0], dtype=_real(tensor.dtype))
-        for tensor, shape in zip(model.inputs, shapes, strict=True)
+        keras.Input(shape, batch_size=tensor.shape[0], dtype=kind)
+        for tensor, shape, kind in zip(model.inputs, shapes, kinds, strict=True)
     ]
     # A plain model over the same graph: cloning a compiled one would try to rebuild its loss and optimizer.
     plain = keras.Model(model.inputs, list(outputs))

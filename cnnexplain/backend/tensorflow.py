@@ -78,6 +78,12 @@ def _compiled(function: Callable[..., Sequence[Any]], shapes: Sequence[tuple[int
                 return [np.asarray(each) for each in compiled(*(np.asarray(array, np.float32) for array in arrays))]
         except tf.errors.ResourceExhaustedError as error:
             raise MemoryError(error.message) from error
+        # AutoGraph raises another error, with its own words around those of the first.
+        except Exception as error:
+            first = error.__context__ if hasattr(error, "ag_error_metadata") else None
+            if first is None:
+                raise
+            raise first from first.__cause__
 
     return call
 

@@ -12,6 +12,7 @@ import torch
 
 from cnnexplain.arrays import Array
 from cnnexplain.backend import no_gradient
+from cnnexplain.errors import ModelError
 
 # To compile, PyTorch needs a C++ compiler on the machine.
 JIT = False
@@ -82,13 +83,16 @@ def _computing(variables: Sequence[Any]) -> Iterator[None]:
     try:
         with keras.StatelessScope(state_mapping=values), _full_precision():
             yield
-    except torch.OutOfMemoryError as error:
-        raise MemoryError(str(error)) from error
-    # On a processor there is no error of its own.
-    except RuntimeError as error:
-        if "can't allocate memory" in str(error):
+    # A layer that fails is named, with its own error as the cause.
+    except (RuntimeError, ModelError) as error:
+        if _exhausted(error) or _exhausted(error.__cause__):
             raise MemoryError(str(error)) from error
         raise
+
+
+def _exhausted(error: BaseException | None) -> bool:
+    # On a processor there is no error of its own.
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 @contextmanager

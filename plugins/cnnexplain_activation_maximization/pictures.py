@@ -70,7 +70,9 @@ def grid(record: Record) -> Figure:
         natural = record.arrays.get(f"patch/{index // diversity}")
         if natural is not None:
             beside = draw.panel(figure, left + wide + NEAR, top, tall, tall)
-            beside.imshow(_block(natural), vmin=0, vmax=255, cmap="gray", interpolation="antialiased")
+            beside.imshow(
+                _block(record.preprocess.picked(natural)), vmin=0, vmax=255, cmap="gray", interpolation="antialiased"
+            )
     draw.heading(figure, _heading(record), _reference(record))
     return figure
 

@@ -74,6 +74,11 @@ def choose(
             raise UsageError(
                 f"--{part.replace('_', '-')} is no part of the regularization '{name}'; it goes with {', '.join(these)}."
             )
+    if name in RECIPES and preprocess.bands is not None:
+        raise UsageError(
+            f"The regularization '{name}' is for pictures in grey or colour, but the model takes {preprocess.bands} bands; "
+            f"name one of {', '.join(regularization.SETTINGS)}."
+        )
     if name not in RECIPES:
         return name, regularization.choose(name, **pixels)
     given = {part: value for part, value in spectra.items() if value is not None}

@@ -241,7 +241,7 @@ def patches(record: Record, layer: str) -> Figure:
             signals = record.arrays[f"patch_projection/{layer}/{rule}"][number]
             limits = [draw.ceiling(signal) for signal in signals]
             beside = draw.panel(figure, left + place * (wide + 0.06), top, wide, tall)
-            beside.imshow(_mosaic(record.preprocess.swap(signals), limits), interpolation=smooth)
+            beside.imshow(_mosaic(draw.channels(record, signals), limits), interpolation=smooth)
             draw.below(beside, _bounds([limit for limit, signal in zip(limits, signals, strict=True) if signal.any()]))
             if len(rules) > 1:
                 beside.set_title(rule, fontsize=draw.SMALL, y=1, pad=3, loc="left", color=draw.QUIET)

@@ -19,6 +19,7 @@ import numpy as np
 
 from cnnexplain.arrays import Array
 from cnnexplain.errors import ModelError
+from cnnexplain.interruption import check_interrupted
 
 MAGIC, VERSION = bytes.fromhex("80028a0a6cfc9c46f9206aa850192e"), 1001
 """The first pickle, and what the second one holds."""
@@ -137,6 +138,7 @@ def _load(stream: io.BytesIO, known: Mapping[tuple[str, str], Any] | None = None
         raise
     # Of a broken pickle any kind of error can come, as Python's documentation says.
     except Exception as error:
+        check_interrupted(error)
         raise _RefusedError(f"it is damaged or cut short ({error}).") from error
 
 

@@ -193,7 +193,7 @@ def _frame(panel: Axes, middles: Sequence[float], sides: Sequence[float]) -> Non
 
 def _signal(record: Record, kernel: Floats, limit: float) -> Floats:
     """A kernel (h, w, I) as colours: one channel in red and blue, three in the picture's own, zero in the middle."""
-    return draw.signal(record.preprocess.swap(kernel) if kernel.shape[-1] == 3 else kernel, limit)
+    return draw.signal(draw.channels(record, kernel) if kernel.shape[-1] == record.preprocess.channels else kernel, limit)
 
 
 def _apart(kernel: Floats, most: int) -> list[int]:

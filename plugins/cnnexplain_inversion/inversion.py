@@ -57,6 +57,11 @@ def invert(
             f"The optimizer '{optimizer}' and sigma are those of 2015's inversion of pixels, but the parametrization is "
             f"'{way}'; leave them out, or choose --parametrization pixels (parametrization='pixels')."
         )
+    if way == "spectrum" and classifier.preprocess.bands is not None:
+        raise UsageError(
+            "The parametrization 'spectrum' is for pictures in grey or colour, but the model takes "
+            f"{classifier.preprocess.bands} bands; name 'pixels' or 'pixels-2016'."
+        )
     names = list(dict.fromkeys(classifier.layer(name).name for name in layers)) or chosen(classifier, most)
     mean = loss.normalisation(classifier.preprocess, sigma).mean
     codes = classifier.activations(images, names)

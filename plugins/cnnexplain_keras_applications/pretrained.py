@@ -11,6 +11,7 @@ import keras
 
 from cnnexplain import datasets, modelconfig, probing
 from cnnexplain.errors import ModelError
+from cnnexplain.interruption import check_interrupted
 from cnnexplain.plugin import Pretrained
 from cnnexplain.preprocess import Preprocess
 
@@ -47,6 +48,7 @@ def _downloaded(build: Any, name: str) -> Any:
         return build(weights="imagenet")
     # What a download raises depends on how it fails.
     except Exception as error:
+        check_interrupted(error)
         raise ModelError(
             f"The weights of {name} could not be downloaded ({' '.join(str(error).split())[:160]}). "
             "Give a file that has them with --weights FILE (weights=…)."
@@ -63,6 +65,7 @@ def _from_file(build: Any, name: str, weights: Path) -> Any:
             model.load_weights(weights)
     # Keras raises whatever a damaged or other file makes its many parts raise.
     except Exception as error:
+        check_interrupted(error)
         reason = " ".join(str(error).split()).partition(". ")[0]
         raise ModelError(f"'{weights}' does not hold the weights of {name}: {reason[:160]}.") from error
     return model

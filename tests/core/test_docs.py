@@ -112,7 +112,8 @@ def test_every_analysis_stands_in_the_readme(name, folder):
 def test_the_keys_of_a_sidecar_are_documented_and_the_example_is_one(folder):
     page = (folder / "docs" / "models.md").read_text()
     rows = re.findall(r"^\| `(\w+)` \| (?:`(--[\w-]+)` )?\| (.*) \| (.*) \|$", page, re.MULTILINE)
-    flags = {key: f"--input-{key}" for key in sidecar.KEYS} | {"labels": "--labels", "training_figures": ""}
+    beside = {"labels": "--labels", "fixed": "--fixed", "training_figures": ""}
+    flags = {key: sidecar.flag(key) for key in sidecar.KEYS} | beside
     assert rows == [(name, flags[name], key.help, key.expected) for name, key in sidecar.KEYS.items()]
     example = re.search(r"```json\n(.*?)```", page, re.DOTALL)
     assert sidecar.check(json.loads(example[1]))

@@ -336,6 +336,10 @@ def test_pictures_and_tables_have_the_labels_and_the_result_what_was_applied(pat
         "fit": "crop",
         "crop": 1.0,
         "interpolation": "bilinear",
+        "antialias": True,
+        "white_level": None,
+        "bands": None,
+        "show_bands": None,
         "assumed": [],
     }
 

@@ -522,7 +522,8 @@ def test_the_command_writes_a_page_and_names_what_failed_in_it(cli, failing, tmp
     assert "1 of 2 analyses failed: failing." in err
     assert "Wrote cnnexplain-out/report.html" in out
     read = Read((tmp_path / "cnnexplain-out/report.html").read_text())
-    assert "failing could not be run: run() of 'failing' failed: ValueError: no <b>luck</b>" in read.text
+    assert "failing could not be run: plugin " in read.text
+    assert ": run() of 'failing' failed: ValueError: no <b>luck</b>" in read.text
     ((each,),) = data_of(read)
     with np.load(tmp_path / "cnnexplain-out/saliency/arrays.npz") as arrays:
         values = arrays["saliency"][0]

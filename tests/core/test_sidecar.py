@@ -17,6 +17,10 @@ WHOLE = {
     "fit": "crop",
     "crop": 0.875,
     "interpolation": "bicubic",
+    "antialias": False,
+    "white_level": 4095,
+    "show_bands": [3, 2, 1],
+    "fixed": {"meta": [0.5, 3], "site": 2},
     "labels": ["cat", "dog"],
     "training_figures": {"epochs": 30, "by": "Ada"},
 }
@@ -29,6 +33,7 @@ def test_every_key_is_read():
         "mean": (103.9, 116.8, 123.7),
         "std": (2.0,),
         "labels": ("cat", "dog"),
+        "show_bands": (3, 2, 1),
     }
     assert set(WHOLE) == set(sidecar.KEYS)
 
@@ -58,7 +63,13 @@ def test_what_is_typed_means_the_same(key, value, expected):
         *(("size", value) for value in (0, -1, 2.5, True, "x", "0x5", [1, 2, 3], [], None, 10**9, [28, "28"], "9" * 5000)),
         *(("colour", value) for value in ("RGB", 1, None, ["rgb"], {})),
         *(("scale", value) for value in (0, -1, "1/0", "0/1", "", "1/2/3", None, True, float("nan"), float("inf"), 10**400)),
-        *(("mean", value) for value in ([1, 2], [], "1,2", [1, "x", 2], {"a": 1}, [True, 0, 1], [[1], 2, 3], float("nan"))),
+        *(("mean", value) for value in ([], "1,,2", [1, "x", 2], {"a": 1}, [True, 0, 1], [[1], 2, 3], float("nan"))),
+        *(("antialias", value) for value in ("no", 0, None, [True])),
+        *(("show_bands", value) for value in ([1, 2], [], "1,2", -1, [1.0, 2, 3], [True, 0, 1], "x", None)),
+        *(
+            ("fixed", value)
+            for value in ([1], {"": 1}, {1: 1}, {"a": None}, {"a": {}}, {"a": [1, [None]]}, {"a": float("inf")})
+        ),
         *(("std", value) for value in (0, [1, 0, 1], -1, "0", [1e400, 1, 1])),
         *(
             ("training_figures", value)
@@ -67,7 +78,7 @@ def test_what_is_typed_means_the_same(key, value, expected):
         *(("fit", value) for value in ("squash", None)),
         *(("crop", value) for value in (0, 1.01, -0.5, "x", True)),
         ("interpolation", "lanczos"),
-        *(("labels", value) for value in ([], "", [1, 2], ["a", ""], ["a", " "], None, {"0": "a"})),
+        *(("labels", value) for value in ([], "", [1, 2], ["a", ""], ["a", " "], None)),
     ],
 )
 def test_a_value_that_a_key_does_not_take_is_named_with_what_it_takes(key, value):

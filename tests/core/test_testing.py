@@ -207,11 +207,15 @@ BROKEN = {
     "no passes": ({"passes": lambda classifier, options: 0}, "passes", "passes() returned 0 for the options {}"),
     "passes failed": ({"passes": lambda classifier, options: options["parts"]}, "passes", "passes() failed: KeyError"),
     "0 / 0": ({"draw": draw_scaled}, "plain", "invalid value encountered in divide"),
-    "any word": ({"run": worded}, "options", "--fill 'no such value', which its declaration allows, ends in: run() of"),
+    "any word": (
+        {"run": worded},
+        "options",
+        "--fill 'no such value', which its declaration allows, ends in: plugin 'probe' of probe 1: run() of",
+    ),
     "a bound": (
         {"run": divided},
         "options",
-        "--parts 0, which its declaration allows, ends in: run() of 'probe' failed: Zero",
+        "--parts 0, which its declaration allows, ends in: plugin 'probe' of probe 1: run() of 'probe' failed: Zero",
     ),
     "no effect": ({"run": idle}, "choices", "--exact changes neither numbers nor pictures"),
     "square images": (

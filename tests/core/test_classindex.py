@@ -1,0 +1,114 @@
+"""The names of classes from lists and class indices, in JSON and in Python."""
+
+import json
+
+import numpy as np
+import pytest
+
+import cnnexplain as cx
+from cnnexplain import sidecar
+from cnnexplain.classindex import names
+from cnnexplain.errors import ModelError, UsageError
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        ["cat", "dog", "owl"],
+        ("cat", "dog", "owl"),
+        {"dog": 1, "cat": 0, "owl": 2},
+        {"dog": "1", "cat": "0", "owl": "2"},
+        {"dog": np.int64(1), "cat": np.int32(0), "owl": 2},
+        {"2": "owl", "0": "cat", "1": "dog"},
+        {2: "owl", 0: "cat", 1: "dog"},
+        {"0": ["n02121808", "cat"], "1": ["n02084071", "dog"], "2": ["n01621127", "owl"]},
+        [["n02121808", "cat"], ["n02084071", "dog"], ["n01621127", "owl"]],
+    ],
+    ids=str,
+)
+def test_every_form_gives_the_names_in_order(said):
+    assert names(said) == ("cat", "dog", "owl")
+
+
+def test_names_that_are_digits():
+    assert names({"7": 0, "3": 1}) == ("7", "3")
+    assert names({"0": "7", "1": "3"}) == ("7", "3")
+    assert names(["7", "3"]) == ("7", "3")
+
+
+def test_two_classes_of_one_name_are_two():
+    assert names({"0": "crane", "1": "crane"}) == ("crane", "crane")
+
+
+WRONG = {
+    "a number is missing": ({"cat": 0, "dog": 2}, "2 classes have the numbers 0 to 1, but 1 is missing"),
+    "from 1": ({"1": "cat", "2": "dog"}, "but 0 is missing"),
+    "twice": ({"cat": 0, "dog": 0}, "the number 0 stands for 'cat' and for 'dog'"),
+    "no numbers": ({"cat": "x", "dog": "y"}, "'x' has no number|'y' has no number|has no number"),
+    "a fraction": ({"cat": 0.0, "dog": 1.0}, "has no number"),
+    "a truth": ({"cat": False, "dog": True}, "has no number"),
+    "negative": ({"cat": -1, "dog": 0}, "missing"),
+    "empty": ({}, "it is empty"),
+    "an empty name": ({"": 0}, "a name is empty"),
+    "no names": ({"0": {"a": 1}}, "is no name"),
+    "huge": ({"cat": 10**30}, "but 0 is missing"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_is_no_class_index_is_refused_with_the_reason(tmp_path, case):
+    said, words = WRONG[case]
+    with pytest.raises((ValueError, TypeError), match=words):
+        names(said)
+    (tmp_path / "labels.json").write_text(json.dumps(said))
+    with pytest.raises(ModelError, match=r"labels.json' names no classes: .*Expected a list of names") as error:
+        sidecar.read_labels(tmp_path / "labels.json")
+    assert len(str(error.value)) < 400
+    with pytest.raises(UsageError, match="The labels are no class index"):
+        sidecar.check({"labels": said})
+
+
+@pytest.mark.parametrize("text", ["", "{", "3", '"cat"', "null", "[]", "[3]", "[[]]", "[" * 100_000])
+def test_json_of_another_kind_is_refused(tmp_path, text):
+    (tmp_path / "labels.JSON").write_text(text)
+    with pytest.raises(ModelError, match=r"names no classes|is no JSON"):
+        sidecar.read_labels(tmp_path / "labels.JSON")
+
+
+CLASSES = {name: index for index, name in enumerate("edcba")}
+
+
+def test_in_python_and_in_files(model, tmp_path):
+    (tmp_path / "class_indices.json").write_text(json.dumps(CLASSES))
+    wanted = ("e", "d", "c", "b", "a")
+    path = tmp_path / "class_indices.json"
+    for said in (CLASSES, {index: name for name, index in CLASSES.items()}, list(wanted), path, str(path)):
+        assert cx.load(model(), labels=said).labels == wanted
+    assert cx.load(model(), preprocess={"labels": CLASSES}).labels == wanted
+    with pytest.raises(UsageError, match="There are 2 labels for the 5 classes"):
+        cx.load(model(), labels={"a": 0, "b": 1})
+
+
+def test_on_the_command_line_and_in_a_sidecar(cli, model, tmp_path):
+    model().save(tmp_path / "net.keras")
+    (tmp_path / "class_indices.json").write_text(json.dumps(CLASSES))
+    code, out, _ = cli("list", "--classes", "--model", "net.keras", "--labels", "class_indices.json")
+    assert (code, out.split()) == (0, ["0", "e", "1", "d", "2", "c", "3", "b", "4", "a"])
+    for said in ("class_indices.json", CLASSES):
+        (tmp_path / "net.json").write_text(json.dumps({"labels": said}))
+        assert cli("list", "--classes", "--model", "net.keras")[1] == out
+    # Beside the model by its own name it is not used unasked, and said to be there; even where a class is called like a key.
+    for index in (CLASSES, {"cat": 0, "label": 1, "sizes": 2, "dog": 3, "owl": 4}):
+        (tmp_path / "net.json").write_text(json.dumps(index))
+        record = cx.explain("saliency", cx.load("net.keras"), np.zeros((12, 10, 3), np.float32))
+        assert record.labels == ("0", "1", "2", "3", "4")
+        (warning,) = record.warnings
+        assert warning.endswith("If it names the classes: --labels net.json (labels=).")
+    code, _, err = cli("run", "saliency", "--model", "net.keras", "--labels", "gone.json")
+    assert (code, err.count("\n")) == (2, 1)
+    (tmp_path / "class_indices.json").write_text('{"a": 0, "b": 3}')
+    code, _, err = cli("list", "--classes", "--model", "net.keras", "--labels", "class_indices.json")
+    assert code == 1
+    assert err.startswith(
+        "Error: 'class_indices.json' names no classes: 2 classes have the numbers 0 to 1, but 1 is missing."
+    )

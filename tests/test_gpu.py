@@ -1,0 +1,33 @@
+"""The script for machines with a GPU, tried small on the processor."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parent.parent / "benchmarks" / "gpu.sh"
+
+
+@pytest.mark.slow
+def test_the_script_for_gpus_compares_and_times_every_analysis(tmp_path):
+    import keras
+
+    from cnnexplain import registry
+
+    backend = keras.backend.backend()
+    subprocess.run(
+        ["bash", SCRIPT, "--small", backend],
+        env={**os.environ, "PYTHON": sys.executable, "OUT": str(tmp_path)},
+        check=True,
+        capture_output=True,
+        timeout=240,
+    )
+    found = json.loads((tmp_path / "gpu.json").read_text())[backend]
+    assert set(found["agreement"]) == {f"LeNet: {name}" for name in registry.load().analyses}
+    assert all(each["agrees"] for each in found["agreement"].values())
+    assert len(found["speed"]) == 4
+    assert all(each["ratio"] > 0 for each in found["speed"].values())
+    assert not found["left out"]
