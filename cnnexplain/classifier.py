@@ -21,14 +21,16 @@ import numpy as np
 from cnnexplain import backend, heads, rules, twin
 from cnnexplain.activations import KINDS, activation, unclipped
 from cnnexplain.arrays import Array, Floats, Integers
-from cnnexplain.errors import ModelError, UsageError, foreign, line, reason, suggest
+from cnnexplain.errors import ModelError, UsageError, foreign, line, reason, shown, suggest
 from cnnexplain.faults import check_shapes, naming
 from cnnexplain.geometry import Field, receptive_field
 from cnnexplain.images import wrong_shape
+from cnnexplain.inference import aside
 from cnnexplain.inferred import told
 from cnnexplain.inputs import Inputs, settle
 from cnnexplain.objectives import Logit, Objective
 from cnnexplain.override import overridden
+from cnnexplain.places import Grid, Layout, layout
 from cnnexplain.preprocess import Preprocess
 from cnnexplain.sidecar import Outputs, Reduction
 from cnnexplain.stages import stage_ends
@@ -64,17 +66,32 @@ class Layer:
         kind: Its class, such as "Conv2D".
         shape: Of what it puts out for one image: (H, W, C) for C feature maps, (K,) for a dense layer.
         parameters: How many numbers it has learnt or counted; 0 where a shared layer stands for the second time.
+        grid: How its tokens (T, C) stand for places; None where it has none, or it isn't known.
+        heads: Whether (h, w, C) is of attention heads or the like, and no feature maps.
     """
 
     name: str
     kind: str
     shape: tuple[int, ...]
     parameters: int = 0
+    grid: Grid | None = None
+    heads: bool = False
 
     @property
     def maps(self) -> bool:
         """Whether it puts out feature maps."""
-        return len(self.shape) == 3
+        return len(self.shape) == 3 and not self.heads
+
+    @property
+    def sides(self) -> tuple[int, int] | None:
+        """Rows and columns of its feature maps, or of the grid of its tokens; None where it has neither."""
+        if self.grid is not None:
+            return self.grid.rows, self.grid.columns
+        return (self.shape[0], self.shape[1]) if self.maps else None
+
+    def as_maps(self, output: Array) -> Array:
+        """What it puts out, (N, *shape), as feature maps (N, h, w, C); tokens that stand for no place are left out."""
+        return output if self.grid is None else self.grid.maps(output)
 
 
 @dataclass(frozen=True)
@@ -235,14 +252,15 @@ class Classifier:
         return logits
 
     def _trial_images(self) -> Floats:
-        return np.asarray(self.preprocess.encode(heads.images(self.preprocess.shape)), np.float32)
+        return self.preprocess.between(heads.images(self.preprocess.shape))
 
     def _tried(self, candidate: twin.Twin) -> Floats:
         """A twin's scores for the trial images, before it is compiled."""
         function = candidate.function([twin.LOGITS])
         batches = np.split(self._trial_images(), heads.TRIALS)
+        # A model is anyone's code.
         with foreign(lambda error: ModelError(f"'{line(self.name)}' can't be computed: {reason(error)}")):
-            found = [function(keras.ops.convert_to_tensor(batch))[0] for batch in batches]
+            found = aside(lambda: [function(keras.ops.convert_to_tensor(batch))[0] for batch in batches])
             return np.concatenate([keras.ops.convert_to_numpy(keras.ops.cast(each, "float32")) for each in found])
 
     def activations(self, images: Array, names: Sequence[str]) -> dict[str, Floats]:
@@ -257,12 +275,19 @@ class Classifier:
 
         Raises:
             UsageError: The model has no such layer.
+            ModelError: A layer puts out another shape than it says.
         """
         if isinstance(names, str):
             raise UsageError(f"The names of layers are given as a list, but got '{names}'; write ['{names}'].")
-        names = [self.layer(name).name for name in names]
-        outputs = self._batched(self._forward(tuple(names)), images)
-        return dict(zip(names, outputs, strict=True))
+        layers = {layer.name: layer for layer in map(self.layer, names)}
+        outputs = dict(zip(layers, self._batched(self._forward(tuple(layers)), images), strict=True))
+        for name, output in outputs.items():
+            if output.shape[1:] != layers[name].shape:
+                raise ModelError(
+                    f"The layer '{name}' ({layers[name].kind}) says that it puts out {layers[name].shape}, but puts out "
+                    f"{output.shape[1:]}; mend its compute_output_shape()."
+                )
+        return outputs
 
     def unclipped(self, images: Array, names: Sequence[str]) -> dict[str, tuple[Floats, Floats]]:
         """The outputs of layers, and by what their units can be ranked where the activation is clipped.
@@ -564,15 +589,22 @@ class Classifier:
             UsageError: There is no such layer, or it puts out no feature maps where they are needed.
             ModelError: Its feature maps have their channels first.
         """
-        if name not in self._twin.tensors:
+        if not isinstance(name, str) or name not in self._twin.tensors:
             raise UsageError(
-                f"The model has no layer '{name}'.{suggest(name, self._twin.tensors)} "
+                f"The model has no layer {shown(name)}.{suggest(name, self._twin.tensors)} "
                 f"Its layers are {_listed([layer.name for layer in self.layers])}."
             )
         tensor = self._twin.tensors[name]
         call = next((call for call in self._twin.calls if call.output is tensor), None)
+        kind = "Input" if call is None else type(call.inner).__name__
+        if id(tensor) in self._layout.windows:
+            raise UsageError(
+                f"The layer '{name}' ({kind}) holds windows of an image as if they were images, and can't be read image by "
+                "image; name one before or after the windows."
+            )
         shape = tuple(int(size) for size in tensor.shape[1:])
-        layer = Layer(name, "Input" if call is None else type(call.inner).__name__, shape, self._parameters(call))
+        grid, heads = self._layout.grids.get(id(tensor)), id(tensor) in self._layout.heads
+        layer = Layer(name, kind, shape, self._parameters(call), grid, heads)
         if layer.maps and call is not None and getattr(call.inner, "data_format", "") == "channels_first":
             raise ModelError(
                 f"The layer '{name}' of '{self.name}' puts its channels first; expected feature maps of (height, width, "
@@ -599,8 +631,36 @@ class Classifier:
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
-        """Every layer, in the order of computation; those of nested models as "outer/inner"."""
-        return tuple(self.layer(name) for name in self._twin.names)
+        """Every layer, in the order of computation; those of nested models as "outer/inner".
+
+        Layers that hold windows of an image as if they were images are left out.
+        """
+        tensors, windows = self._twin.tensors, self._layout.windows
+        return tuple(self.layer(name) for name in self._twin.names if id(tensors[name]) not in windows)
+
+    @cached_property
+    def _layout(self) -> Layout:
+        return layout(self._twin)
+
+    def other_calls(self, name: str) -> tuple[str, ...]:
+        """The other calls of a layer that learnt something, or of the nested model that it stands in, by their names.
+
+        Raises:
+            UsageError: There is no such layer.
+        """
+        tensor, (outer, _, leaf) = self._twin.tensors[self.layer(name).name], name.rpartition("/")
+        inner = next((call.inner for call in self._twin.calls if call.output is tensor), None)
+        same = [call.name for call in self._twin.calls if call.inner is inner and call.output is not tensor]
+        learnt = isinstance(inner, keras.Layer) and bool(inner.weights)
+        # A ReLU that is used everywhere has no paths of its own.
+        apart = [other for other in same if learnt or other.rpartition("/")[0] != outer]
+        alike = [other for other in apart if other.rpartition("/")[2] == leaf]
+        return tuple(other for other in alike or apart if other in self._twin.tensors)
+
+    @property
+    def closed(self) -> tuple[str, ...]:
+        """The layers that are models without a graph, and hide the layers in them."""
+        return tuple(call.name for call in self._twin.calls if isinstance(call.inner, keras.Model))
 
     def leads_to_scores(self, name: str) -> bool:
         """Whether the scores depend on what a layer puts out; on a softmax after them they don't."""
@@ -663,7 +723,7 @@ class Classifier:
             UsageError: There is no such layer.
             ModelError: A layer on the way is none whose geometry is known.
         """
-        return receptive_field(self._twin, self.layer(name).name)
+        return receptive_field(self._twin, self._layout, self.layer(name).name)
 
     @property
     def first_normalization(self) -> tuple[str, Floats, Floats] | None:
@@ -685,6 +745,8 @@ class Classifier:
         Raises:
             UsageError: There is no such class, or there are several.
         """
+        if not isinstance(wanted, str) and not _is_index(wanted):
+            raise UsageError(f"There is no class labelled '{shown(wanted)}': a class has a label and a number.")
         if self.head == "values" and isinstance(wanted, str):
             wanted = heads.direction(wanted, self.labels)
         named = [index for index, label in enumerate(self.labels) if wanted == label]
@@ -715,7 +777,7 @@ class Classifier:
         if self.head == "values" and not 0 <= index < most:
             raise heads.no_value(index, self.labels)
         if not 0 <= index < self._classes:
-            raise UsageError(f"There is no class {index}: the model has {self._classes}, 0 to {self._classes - 1}.")
+            raise UsageError(f"There is no class {shown(index)}: the model has {self._classes}, 0 to {self._classes - 1}.")
         return index
 
     def _numbered(self, classes: Sequence[int]) -> str:
@@ -790,7 +852,7 @@ class Classifier:
         structure = getattr(self.model, "input", self.model.inputs[0])
         inputs = self.inputs.given(keras.ops.convert_to_tensor(np.asarray(image)))
         given = keras.tree.pack_sequence_as(structure, inputs)
-        output = self._head.flat(keras.tree.flatten(self.model(given, training=False))[self._output])
+        output = self._head.flat(keras.tree.flatten(aside(lambda: self.model(given, training=False)))[self._output])
         own = keras.ops.convert_to_numpy(keras.ops.cast(output, "float32"))
         twins = self._head.own(logits)
         # Half precision rounds at the third digit.
@@ -900,7 +962,18 @@ def _output(model: Any, wanted: str | None) -> tuple[int, str]:
     return index, names[index]
 
 
+def _is_index(value: Any) -> bool:
+    try:
+        operator.index(value)
+    except TypeError:
+        return False
+    return True
+
+
 def _as_objectives(targets: Integers | Sequence[Objective]) -> list[Objective]:
+    for target in targets:
+        if not isinstance(target, Objective) and not _is_index(target):
+            raise UsageError(f"A target is the number of a class or an Objective, but got {shown(target)}.")
     return [target if isinstance(target, Objective) else Logit(int(target)) for target in targets]
 
 

@@ -145,9 +145,7 @@ def examine(
     Raises:
         ImageError: An image can't be read.
     """
-    black, white = classifier.preprocess.black, classifier.preprocess.white
-    random = np.random.default_rng(0).uniform(0, 1, (1, *classifier.preprocess.shape))
-    noise = (black + (white - black) * random).astype(np.float32)
+    noise = classifier.preprocess.between(np.random.default_rng(0).uniform(0, 1, (1, *classifier.preprocess.shape)))
     batch = as_batch(noise if images is None else images, classifier)
     expected = expected_range(classifier.model, classifier.preprocess.shape, classifier.inputs)
     analyses = registry.load().analyses
@@ -286,7 +284,7 @@ def _resizing(classifier: Classifier, batch: ImageBatch, logits: Floats) -> Iter
     places = [place for place, source in enumerate(batch.sources) if source.resized and Path(source.name).is_file()][
         :RESIZED
     ]
-    if preprocess.digits or not places:
+    if preprocess.digits or classifier.head == "values" or not places:
         return
     for words, fields in RESIZINGS.items():
         other = replace(preprocess, **fields)

@@ -20,7 +20,8 @@ import keras
 from cnnexplain import backend
 from cnnexplain.activations import activation, is_linear, unclipped
 from cnnexplain.errors import ModelError, UsageError, suggest
-from cnnexplain.twin import IDLE, Call, Linear, Twin
+from cnnexplain.places import MOVING, RESIZING
+from cnnexplain.twin import Call, Linear, Twin
 
 RULES: dict[str, Callable[[Any, Any], Any]] = {
     "deconvnet": lambda _, signal: signal * _mask(signal > 0, signal),
@@ -35,11 +36,13 @@ FORMULAS = {"deconvnet": "R where R > 0", "guided": "R where R > 0 and x > 0", "
 LINEAR = (
     *("Add", "Average", "Concatenate", "Subtract"),
     *("Conv2D", "Conv2DTranspose", "Dense", "DepthwiseConv2D", "SeparableConv2D"),
-    *("AveragePooling2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D", "MaxPooling2D"),
+    *("AdaptiveAveragePooling2D", "AdaptiveMaxPooling2D", "AveragePooling2D", "MaxPooling2D"),
+    *("GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalMaxPooling1D", "GlobalMaxPooling2D"),
+    *("AveragePool", "MaxPool", "Max", "ExtractPatches"),
     *("BatchNormalization", "LayerScale", "Normalization", "Rescaling"),
-    *("Cropping2D", "Flatten", "Permute", "Reshape", "UpSampling2D", "ZeroPadding2D"),
-    *("ExpandDims", "GetItem", "Mean", "Negative", "Split", "Squeeze", "Sum", "Transpose"),
-    *IDLE,
+    *("CenterCrop", "Flatten", "Ravel", "Mean", "Negative", "Sum"),
+    *MOVING,
+    *RESIZING,
 )
 """Layers, and operations such as `x + y`, through which all rules agree: linear in inference mode, or a maximum's choice."""
 

@@ -27,10 +27,11 @@ Reduction: TypeAlias = Literal["mean", "max"] | tuple[int, int]
 LIMIT = 4 << 20
 """A JSON or text file of more bytes is refused."""
 
-LONGEST = 40
-"""How many characters a unit has at most."""
 CHANNELS = 4096
 """The greatest number of channels that an input is given."""
+
+LONGEST = 40
+"""How many characters a unit has at most."""
 
 LARGEST = 8192
 """The greatest number of rows or columns that an input is given."""
@@ -96,12 +97,6 @@ def _size(value: Any) -> tuple[int, int]:
     return sides[0], sides[-1]
 
 
-def _text_of(value: Any) -> str:
-    if not isinstance(value, str) or not value.strip() or not value.isprintable() or len(value) > LONGEST:
-        raise ValueError
-    return value.strip()
-
-
 def _bands(value: Any) -> tuple[int, ...]:
     if isinstance(value, str) and re.fullmatch(r"[0-9]{1,4}(,[0-9]{1,4})*", value):
         value = [int(band) for band in value.split(",")]
@@ -109,6 +104,12 @@ def _bands(value: Any) -> tuple[int, ...]:
     if len(bands) not in (1, 3) or not all(type(band) is int and 0 <= band < CHANNELS for band in bands):
         raise ValueError
     return tuple(bands)
+
+
+def _text_of(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip() or not value.isprintable() or len(value) > LONGEST:
+        raise ValueError
+    return value.strip()
 
 
 def _share(value: Any) -> float:
@@ -222,13 +223,13 @@ KEYS: dict[str, Key] = {
         "one on each line",
         _names,
     ),
-    "head": _words("What the outputs are: scores before a softmax, probabilities, or values such as an age.", Outputs),
-    "unit": Key("The unit of values.", f"a text of up to {LONGEST} characters, such as 'years'", _text_of),
     "fixed": Key(
         "The values of the inputs beside the image, of a model with several.",
         'names with numbers, lists of numbers or file names, such as {"meta": [0.5, 3], "mask": "mask.npy"}',
         _fixed,
     ),
+    "head": _words("What the outputs are: scores before a softmax, probabilities, or values such as an age.", Outputs),
+    "unit": Key("The unit of values.", f"a text of up to {LONGEST} characters, such as 'years'", _text_of),
     "training_figures": Key(
         "What is known of its training, which the model's card in a report shows.",
         'names with numbers or texts, such as {"epochs": 30, "validation accuracy": 0.93}',
@@ -237,7 +238,7 @@ KEYS: dict[str, Key] = {
 }
 """All that can be said, in the order in which it is documented."""
 
-BESIDE = ("labels", "head", "unit", "fixed", "training_figures")
+BESIDE = ("labels", "fixed", "head", "unit", "training_figures")
 """The keys that are not about the input, for which there is no option `--input-KEY`."""
 
 

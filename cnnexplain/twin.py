@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,23 +19,23 @@ import keras
 
 from cnnexplain.arrays import Array
 from cnnexplain.errors import ModelError, foreign, line, reason
+from cnnexplain.inference import in_inference
 from cnnexplain.inputs import IMAGE, Inputs, repeated
+from cnnexplain.layernames import free, of_call
+from cnnexplain.subclassed import has_graph, no_graph
 
 INPUT, LOGITS = "input", "logits"
 """The names under which the input and the pre-softmax scores are reached, beside the layers."""
 
 
 IDLE = (
-    *(
-        "ActivityRegularization",
-        "AlphaDropout",
-        "Dropout",
-        "GaussianDropout",
-        "GaussianNoise",
-        "Identity",
-        "SpatialDropout2D",
-    ),
-    *("RandomBrightness", "RandomContrast", "RandomFlip", "RandomRotation", "RandomTranslation", "RandomZoom"),
+    *("ActivityRegularization", "AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise", "Identity"),
+    *("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "StochasticDepth"),
+    *("AugMix", "CutMix", "MixUp", "RandAugment", "Solarization"),
+    *("RandomBrightness", "RandomColorDegeneration", "RandomColorJitter", "RandomContrast", "RandomCrop"),
+    *("RandomElasticTransform", "RandomErasing", "RandomFlip", "RandomGaussianBlur", "RandomGrayscale", "RandomHue"),
+    *("RandomInvert", "RandomPerspective", "RandomPosterization", "RandomRotation", "RandomSaturation", "RandomSharpness"),
+    *("RandomShear", "RandomTranslation", "RandomZoom"),
 )
 """Layers that put out what they are given in inference mode."""
 
@@ -53,6 +54,9 @@ class _Step(keras.Operation):  # type: ignore[misc]  # Keras has no types.
         return self.inner(*args, **kwargs)
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        # It says the size that it crops to in training.
+        if isinstance(self.inner, keras.layers.RandomCrop):
+            return keras.KerasTensor(args[0].shape, self.inner.compute_dtype)
         return self.inner.compute_output_spec(*args, **kwargs)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -71,7 +75,8 @@ class Call:
     """One call of a layer, or of an operation such as `x + 1`, in a graph of symbolic tensors.
 
     Args:
-        name: The layer's name, those of nested models as "outer/inner"; numbered (":2") from the second call on.
+        name: The layer's name, those of nested models as "outer/inner". From the second call of a layer on it is numbered,
+            "name:2", and those in the second call of a nested model are "outer:2/inner".
         inner: The layer or operation of the user's model.
         function: Computes what it does, in inference mode.
         args: What it was given by position: symbolic tensors, or what else it takes.
@@ -177,7 +182,7 @@ class Twin:
             [call if change is None else replace(call, function=change(call)) for call in calls],
             [self.tensors[name] for name in names],
         )
-        return lambda x: _replay(graph, [x, *self._beside(x)], lambda call, args, kwargs: call.function(*args, **kwargs))
+        return lambda x: _computed(graph, [x, *self._beside(x)])
 
     def _beside(self, x: Any) -> list[Any]:
         """The fixed values, for each of a batch of images."""
@@ -197,14 +202,10 @@ class Twin:
         if not any(each is given for each in itertools.chain(outputs, *(call.sources for call in calls))):
             return None
         graph = _Graph([self.input, *(tensor for tensor, _ in self.fixed), given], calls, outputs)
-        return lambda output, x: _replay(
-            graph,
-            [x, *self._beside(x), keras.ops.cast(output, given.dtype)],
-            lambda call, args, kwargs: call.function(*args, **kwargs),
-        )
+        return lambda output, x: _computed(graph, [x, *self._beside(x), keras.ops.cast(output, given.dtype)])
 
 
-def twin(model: Any, shape: tuple[int, int, int], output: int = 0, *, inputs: Inputs = IMAGE) -> Twin:
+def twin(model: Any, shape: tuple[int, int, int], output: int = 0, inputs: Inputs = IMAGE) -> Twin:
     """Traces a functional or sequential model.
 
     Args:
@@ -214,13 +215,15 @@ def twin(model: Any, shape: tuple[int, int, int], output: int = 0, *, inputs: In
         inputs: What the model is given beside the image.
 
     Raises:
-        ModelError: A nested model has no graph.
+        ModelError: The model, or a nested one, has no graph.
     """
+    if not getattr(model, "inputs", None):
+        raise no_graph(model)
     graph, image = _of_image(model, shape, [model.outputs[output]], inputs)
     calls, tensors = list(graph.calls), {INPUT: image}
     seen = {id(image)}
     for number, call in enumerate(calls):
-        name = _free(call.name, tensors)
+        name = free(call.name, tensors)
         calls[number] = replace(call, name=name)
         # What is made of fixed inputs alone shows nothing of the image.
         if seen.isdisjoint(map(id, call.sources)):
@@ -241,9 +244,6 @@ def traced(model: Any, shape: tuple[int, int, int], inputs: Inputs = IMAGE) -> t
         model: Functional or sequential.
         shape: (H, W, C) of the image.
         inputs: What the model is given beside it.
-
-    Raises:
-        ModelError: A nested model has no graph.
     """
     graph, image = _of_image(model, shape, model.outputs, inputs)
     return image, graph.calls
@@ -255,7 +255,7 @@ def _of_image(model: Any, shape: tuple[int, int, int], outputs: Sequence[Any], i
     shapes = [inputs.fixed[place].shape[1:] if place in inputs.fixed else taken for place in range(len(model.inputs))]
     # Whole numbers have no gradient, so that a model of uint8 pixels is traced on real ones.
     kinds = [tensor.dtype if place in inputs.fixed else _real(tensor.dtype) for place, tensor in enumerate(model.inputs)]
-    graph = _trace(model, shapes, outputs, kinds)
+    graph = in_inference(lambda: _trace(model, shapes, outputs, kinds))
     given = graph.inputs[inputs.image]
     if not inputs.flat:
         return graph, given
@@ -286,11 +286,6 @@ def _same(x: Any) -> Any:
 
 def _without_channel(x: Any) -> Any:
     return keras.ops.squeeze(x, -1)
-
-
-def _free(name: str, taken: Iterable[str]) -> str:
-    numbered = itertools.chain([name], (f"{name}:{number}" for number in itertools.count(2)))
-    return next(each for each in numbered if each not in taken)
 
 
 class Linear(keras.Layer):  # type: ignore[misc]
@@ -350,27 +345,30 @@ def linear_part(layer: Any) -> Callable[[Any], Any] | None:
 def _trace(model: Any, shapes: Sequence[tuple[int | None, ...]], outputs: Sequence[Any], kinds: Sequence[str]) -> _Graph:
     """The graph of some outputs of a model on inputs of its own, every nested model in it resolved into its layers.
 
+    A nested model without a graph is one layer.
+
     Args:
         model: The model.
         shapes: Of its inputs, without the batch axis.
         outputs: Which of its symbolic tensors.
         kinds: The types of the inputs.
     """
-    if not getattr(model, "inputs", None):
-        raise ModelError(
-            f"The nested model '{model.name}' has no graph of layers; build it from keras.Input, or as a Sequential."
-        )
     calls: list[Call] = []
+    times: Counter[str] = Counter()
 
     def trace(step: _Step, *args: Any, **kwargs: Any) -> Any:
-        if isinstance(step.inner, keras.Model):
+        times[step.inner.name] += 1
+        name = of_call(step.inner.name, times[step.inner.name])
+        if has_graph(step.inner):
             inputs = keras.tree.flatten(args[0] if args else next(iter(kwargs.values())))
             shapes = [tensor.shape[1:] for tensor in inputs]
-            inner = _trace(step.inner, shapes, step.inner.outputs, [tensor.dtype for tensor in inputs])
-            outputs = _replay(inner, inputs, lambda *made: nested(step.inner.name, *made))
-            return outputs[0] if len(outputs) == 1 else outputs
+            # Otherwise Keras adds or drops an axis before the model.
+            if [len(shape) for shape in shapes] == [len(tensor.shape) - 1 for tensor in step.inner.inputs]:
+                inner = _trace(step.inner, shapes, step.inner.outputs, [tensor.dtype for tensor in inputs])
+                outputs = _replay(inner, inputs, lambda *made: nested(name, *made))
+                return outputs[0] if len(outputs) == 1 else outputs
         output = step(*args, **kwargs)
-        calls.append(Call(step.inner.name, step.inner, step, args, kwargs, output))
+        calls.append(Call(name, step.inner, step, args, kwargs, output))
         return output
 
     def nested(outer: str, there: Call, args: Any, kwargs: Any) -> Any:
@@ -393,6 +391,11 @@ def _trace(model: Any, shapes: Sequence[tuple[int | None, ...]], outputs: Sequen
         call_function=trace,
     )
     return _Graph(inputs, calls, cloned.outputs)
+
+
+def _computed(graph: _Graph, inputs: Sequence[Any]) -> list[Any]:
+    """A graph's outputs for other inputs, in inference mode."""
+    return in_inference(lambda: _replay(graph, inputs, lambda call, args, kwargs: call.function(*args, **kwargs)))
 
 
 def _replay(graph: _Graph, inputs: Sequence[Any], make: Callable[[Call, Any, Any], Any]) -> list[Any]:

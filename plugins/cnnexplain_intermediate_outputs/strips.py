@@ -132,7 +132,7 @@ def _layer(record: Record, index: int, facts: Mapping[str, Any], tallest: float)
         return [_bars(title, output, facts["dead_channels"], facts["unit"], list(map(str, range(output.size))))]
     if output.ndim < 2:
         return [_classes(record, title, output.reshape(-1), facts["dead_channels"], facts["unit"])]
-    maps = maps_of(output)
+    maps = maps_of(output, facts.get("grid"))
     grid = partial(_grid, maps, dead=facts["dead_channels"], scale=record.options["scale"])
     if record.options["maps"] == ALL:
         return [grid(title, range(channels), EVERY if len(record.options["layer"]) == 1 else TALLEST)]
