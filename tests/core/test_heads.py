@@ -213,7 +213,7 @@ IDENTITIES = {
     "reshaped": lambda p: keras.layers.Reshape((4,))(keras.layers.Reshape((1, 1, 4))(p)),
     "one pixel": keras.layers.Reshape((1, 1, 4)),
     "flattened": keras.layers.Flatten(),
-    "cast": lambda p: keras.ops.cast(keras.ops.cast(p, "float64"), "float32"),
+    "cast": lambda p: keras.ops.cast(p, "float32"),
     "squeezed": lambda p: keras.ops.squeeze(keras.ops.expand_dims(p, 1), 1),
     "clipped": lambda p: keras.ops.clip(p, 1e-7, 1 - 1e-7),
     "several": lambda p: keras.layers.Dropout(0.1)(keras.layers.Flatten()(keras.layers.Identity()(p))),
