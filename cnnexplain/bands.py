@@ -49,7 +49,9 @@ def read(file: BinaryIO, name: str, preprocess: Preprocess) -> Floats:
             f"'{name}' holds {array.shape}; the model takes (height, width, {bands}): give a .npy array of that shape, or a "
             f"TIFF file of {bands} pages."
         )
-    found = array.astype(np.float32)
+    # What single precision can't hold becomes infinite, and is refused as that.
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = array.astype(np.float32)
     if not np.isfinite(found).all():
         raise ImageError(f"'{name}' holds a value that is not finite (NaN or infinity).")
     return found
