@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import itertools
 import json
 import zipfile
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 from cnnexplain import memory
 from cnnexplain.errors import ModelError, line
 from cnnexplain.interruption import check_interrupted
+from cnnexplain.layernames import free, of_call
 from cnnexplain.models import LEGACY
 
 CONFIG = 16 << 20
@@ -71,11 +71,11 @@ def layers(config: Any) -> list[str]:
     Raises:
         ValueError, TypeError, LookupError: It describes no model.
     """
-    names: dict[str, None] = {}
+    # What stands for the input gives its name away.
+    names: dict[str, None] = {"input": None}
     for name in _called(config):
-        numbered = itertools.chain([name], (f"{name}:{number}" for number in itertools.count(2)))
-        names[next(each for each in numbered if each not in names)] = None
-    return list(names)
+        names[free(name, names)] = None
+    return [*names][1:]
 
 
 def _called(config: Any) -> Iterator[str]:
@@ -85,10 +85,16 @@ def _called(config: Any) -> Iterator[str]:
     for layer in inner["layers"] if isinstance(inner, dict) else inner:
         if layer["class_name"] == "InputLayer":
             continue
-        name = str(layer["config"]["name"])
-        nested = "layers" in layer["config"]
-        for _ in layer.get("inbound_nodes") or [()]:
-            yield from (f"{name}/{each}" for each in _called(layer)) if nested else [name]
+        inside = list(_called(layer)) if _nested(layer["config"]) else None
+        for number in range(1, 1 + len(layer.get("inbound_nodes") or [()])):
+            name = of_call(str(layer["config"]["name"]), number)
+            yield from [name] if inside is None else (f"{name}/{each}" for each in inside)
+
+
+def _nested(config: Any) -> bool:
+    """Whether a layer is a model with a graph: a class may have an option of that name."""
+    layers = config.get("layers")
+    return isinstance(layers, list) and all(isinstance(each, dict) and "class_name" in each for each in layers)
 
 
 def check_hdf5(path: Path) -> None:

@@ -120,7 +120,7 @@ def test_names_that_a_shell_would_run_are_not_offered(tab, tmp_path):
     ]
     with zipfile.ZipFile(tmp_path / "evil.keras", "w") as archive:
         archive.writestr("config.json", json.dumps({"class_name": "Sequential", "config": {"layers": layers}}))
-    assert tab("run intermediate-outputs --model evil.keras --layer ") == ["good"]
+    assert tab("run intermediate-outputs --model evil.keras --layer ") == ["good", "_"]
 
 
 def test_classes_of_the_model_or_of_a_file(tab, model, tmp_path):
