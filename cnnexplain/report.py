@@ -402,6 +402,8 @@ def _found(record: Record, pictures: list[str]) -> dict[str, Any]:
             "target_index": explained.target,
             "target_probability": explained.target_probability,
             "objective": explained.objective,
+            "value": explained.value,
+            "unit": explained.unit,
             "finding": record.finding(index),
             "picture": picture,
         }

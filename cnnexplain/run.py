@@ -295,6 +295,8 @@ def _document(analysis: Analysis, outcome: _Outcome, problem: str | None = None)
             "target": None if target is None else outcome.labels[target],
             "target_probability": explained.target_probability,
             "objective": explained.objective,
+            "value": explained.value,
+            "unit": explained.unit,
             "finding": finding,
         }
 
@@ -599,7 +601,8 @@ def _write(
         "invert": request.invert,
         "format": request.pictures.format,
         "dpi": request.pictures.dpi,
-        "logits": request.model.logits,
+        "outputs": request.model.outputs,
+        "reduce": request.model.reduce,
         "custom_objects": list(request.model.custom_objects),
     }
     writer = report.Writer(outcome.folder, names, request.pictures, wanted, resume=request.resume)
@@ -657,17 +660,20 @@ def _fitting(preprocess: Preprocess) -> str:
 
 
 def _print_images(outcome: _Outcome) -> None:
-    from cnnexplain.draw import percent
+    from cnnexplain.answers import amount
 
     if not outcome.first:
         return
-    columns = ["Prediction", "Probability", *(["Target", "Its probability"] if outcome.targeted else [])]
+    values = outcome.first[0].value is not None
+    columns = ["Output", "Value"] if values else ["Prediction", "Probability"]
+    columns += (["Target"] if values else ["Target", "Its probability"]) if outcome.targeted else []
     table = Table(Column("Image", no_wrap=True), *columns)
     for explained in outcome.first[:SHOWN]:
-        cells = [explained.source.name, outcome.labels[explained.prediction], percent(explained.probability)]
-        if outcome.targeted and explained.target is not None and explained.target_probability is not None:
-            plain = [outcome.labels[explained.target], percent(explained.target_probability)]
-            cells += plain if explained.objective is None else [explained.objective, ""]
+        answer = amount(explained.probability, explained.value, explained.unit)
+        cells = [explained.source.name, outcome.labels[explained.prediction], answer]
+        if outcome.targeted and explained.target is not None:
+            plain = [outcome.labels[explained.target], amount(explained.target_probability)]
+            cells += (plain if explained.objective is None else [explained.objective, ""])[: len(columns) - 2]
         table.add_row(*map(terminal.plain, cells))
     if outcome.images > SHOWN:
         table.add_row(f"… and {outcome.images - SHOWN} more")

@@ -323,10 +323,12 @@ def _explained(image: Mapping[str, Any]) -> Explained:
     return Explained(
         Source(image["source"], image["sha256"], image["inverted"], image["resized"]),
         image["prediction_index"],
-        float(image["probability"]),
+        None if image["probability"] is None else float(image["probability"]),
         image["target_index"],
         image["target_probability"],
         image["objective"],
+        None if image.get("value") is None else float(image["value"]),
+        str(image.get("unit", "")),
     )
 
 
