@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
@@ -12,9 +13,11 @@ import numpy as np
 from cnnexplain import twin
 from cnnexplain.arrays import Floats, Integers
 from cnnexplain.errors import ModelError
+from cnnexplain.inference import aside
 from cnnexplain.inputs import IMAGE, Inputs
 from cnnexplain.interruption import check_interrupted
 from cnnexplain.preprocess import Colour, Preprocess
+from cnnexplain.subclassed import has_graph
 
 LENET = "cnnexplain_lenet"
 """The name that a Keras model made by `cnnexplain train` carries, by which its input is known to be MNIST's."""
@@ -165,7 +168,7 @@ def _brought(model: Any, shape: tuple[int, int, int], inputs: Inputs) -> Range |
         here = {id(tensor): keras.ops.full((tensor.shape[0] or 1, *shape), value, "float32")}
         for call in before:
             args, kwargs = keras.tree.map_structure(lambda leaf: here.get(id(leaf), leaf), (call.args, call.kwargs))
-            made = keras.tree.flatten(call.function(*args, **kwargs))
+            made = keras.tree.flatten(aside(partial(call.function, *args, **kwargs)))
             here.update(zip(map(id, keras.tree.flatten(call.output)), made, strict=True))
         some = list[Floats]()
         for key in [*(id(keras.tree.flatten(call.output)[0]) for call in before), id(end)]:
@@ -245,7 +248,7 @@ def _leaves(model: Any) -> Iterator[Any]:
     """The layers and operations of a model, those of nested models in their place."""
     # A sequential model has layers alone.
     for each in getattr(model, "operations", None) or model.layers:
-        yield from _leaves(each) if isinstance(each, keras.Model) else [each]
+        yield from _leaves(each) if has_graph(each) else [each]
 
 
 def _named(shape: tuple[int | None, ...]) -> str:

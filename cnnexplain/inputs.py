@@ -13,6 +13,7 @@ import numpy as np
 from cnnexplain import fixed
 from cnnexplain.arrays import Array
 from cnnexplain.errors import ModelError, UsageError, suggest
+from cnnexplain.subclassed import no_graph
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,7 @@ def settle(model: Any, wanted: str | None, values: Mapping[str, Any]) -> Inputs:
         ModelError: The model has no graph, or an input takes what can't be fixed.
     """
     if not getattr(model, "inputs", None) or not getattr(model, "outputs", None):
-        raise ModelError(
-            f"The model '{model.name}' has no graph of layers; build it from keras.Input, or as a Sequential with an Input."
-        )
+        raise no_graph(model)
     names = _names(model)
     places = {name: place for place, alike in enumerate(names) for name in alike}
     for name in [*([] if wanted is None else [wanted]), *values]:

@@ -105,6 +105,10 @@ class Preprocess:
             raise UsageError(f"Preprocess takes True or False as antialias, but got {shown(self.antialias)}.")
         if self.crop != 1 and self.fit != "crop":
             raise UsageError(f"A crop of {self.crop:g} is kept by the fit 'crop' alone, but the fit is '{self.fit}'.")
+        with np.errstate(all="ignore"):
+            low, high = self.low, self.high
+        if not math.isfinite(low) or not math.isfinite(high):
+            raise UsageError(f"With this scale, mean and std inputs go from {low:g} to {high:g}; expected finite numbers.")
 
     @property
     def channels(self) -> int:
@@ -168,6 +172,12 @@ class Preprocess:
         """
         values = self.swap(picture) * np.float32(self._factor)
         return np.asarray((values - np.array(self.mean, np.float32)) / np.array(self.std, np.float32), np.float32)
+
+    def between(self, shares: Floats) -> Floats:
+        """The input for pixels (…, C) that are so far on the way from black (0) to white (1)."""
+        if self.bands is None:
+            return self.encode(shares)
+        return np.asarray(self.black + (self.white - self.black) * shares, np.float32)
 
     def decode(self, image: Floats) -> Floats:
         """The inverse of `encode`, for showing an input; of bands how far they are on the way from black to white."""

@@ -18,9 +18,10 @@ from typing import Any
 import keras
 
 from cnnexplain import backend
-from cnnexplain.activations import activation, unclipped
+from cnnexplain.activations import activation, is_linear, unclipped
 from cnnexplain.errors import ModelError, UsageError, suggest
-from cnnexplain.twin import IDLE, Call, Linear, Twin
+from cnnexplain.places import MOVING, RESIZING
+from cnnexplain.twin import Call, Linear, Twin
 
 RULES: dict[str, Callable[[Any, Any], Any]] = {
     "deconvnet": lambda _, signal: signal * _mask(signal > 0, signal),
@@ -35,11 +36,13 @@ FORMULAS = {"deconvnet": "R where R > 0", "guided": "R where R > 0 and x > 0", "
 LINEAR = (
     *("Add", "Average", "Concatenate", "Subtract"),
     *("Conv2D", "Conv2DTranspose", "Dense", "DepthwiseConv2D", "SeparableConv2D"),
-    *("AveragePooling2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D", "MaxPooling2D"),
+    *("AdaptiveAveragePooling2D", "AdaptiveMaxPooling2D", "AveragePooling2D", "MaxPooling2D"),
+    *("GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalMaxPooling1D", "GlobalMaxPooling2D"),
+    *("AveragePool", "MaxPool", "Max", "ExtractPatches"),
     *("BatchNormalization", "LayerScale", "Normalization", "Rescaling"),
-    *("Cropping2D", "Flatten", "Permute", "Reshape", "UpSampling2D", "ZeroPadding2D"),
-    *("ExpandDims", "GetItem", "Mean", "Negative", "Split", "Squeeze", "Sum", "Transpose"),
-    *IDLE,
+    *("CenterCrop", "Flatten", "Ravel", "Mean", "Negative", "Sum"),
+    *MOVING,
+    *RESIZING,
 )
 """Layers, and operations such as `x + y`, through which all rules agree: linear in inference mode, or a maximum's choice."""
 
@@ -124,15 +127,14 @@ def _linear(call: Call) -> bool:
     """Whether all rules agree on a call that ends in no known activation."""
     if isinstance(call.function, Linear):
         return True
-    kind, linear = type(call.inner).__name__, keras.activations.linear
-    plain = getattr(call.inner, "activation", linear) is linear
+    kind, plain = type(call.inner).__name__, is_linear(getattr(call.inner, "activation", None))
     return _keras(call) and ((kind in (*LINEAR, "Activation") and plain) or (kind in FACTORS and len(call.sources) == 1))
 
 
 def _described(call: Call) -> str:
-    kind, function = type(call.inner).__name__, getattr(call.inner, "activation", keras.activations.linear)
-    name = getattr(function, "__name__", str(function))
-    return kind if function is keras.activations.linear else f"{kind} with activation '{name}'"
+    kind, function = type(call.inner).__name__, getattr(call.inner, "activation", None)
+    name = getattr(function, "__name__", type(function).__name__)
+    return kind if is_linear(function) else f"{kind} with activation '{name}'"
 
 
 def _passing(relu: Callable[[Any], Any], rule: Callable[[Any, Any], Any], ceiling: float | None) -> Callable[[Any], Any]:

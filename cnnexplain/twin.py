@@ -9,34 +9,33 @@ from __future__ import annotations
 import inspect
 import itertools
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import keras
 
 from cnnexplain.arrays import Array
-from cnnexplain.errors import ModelError, UsageError, foreign, line, reason
+from cnnexplain.errors import ModelError, foreign, line, reason
+from cnnexplain.inference import in_inference
 from cnnexplain.inputs import IMAGE, Inputs, repeated
-
-Head: TypeAlias = Literal["softmax", "sigmoid", "none"]
+from cnnexplain.layernames import free, of_call
+from cnnexplain.subclassed import has_graph, no_graph
 
 INPUT, LOGITS = "input", "logits"
 """The names under which the input and the pre-softmax scores are reached, beside the layers."""
 
 
 IDLE = (
-    *(
-        "ActivityRegularization",
-        "AlphaDropout",
-        "Dropout",
-        "GaussianDropout",
-        "GaussianNoise",
-        "Identity",
-        "SpatialDropout2D",
-    ),
-    *("RandomBrightness", "RandomContrast", "RandomFlip", "RandomRotation", "RandomTranslation", "RandomZoom"),
+    *("ActivityRegularization", "AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise", "Identity"),
+    *("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "StochasticDepth"),
+    *("AugMix", "CutMix", "MixUp", "RandAugment", "Solarization"),
+    *("RandomBrightness", "RandomColorDegeneration", "RandomColorJitter", "RandomContrast", "RandomCrop"),
+    *("RandomElasticTransform", "RandomErasing", "RandomFlip", "RandomGaussianBlur", "RandomGrayscale", "RandomHue"),
+    *("RandomInvert", "RandomPerspective", "RandomPosterization", "RandomRotation", "RandomSaturation", "RandomSharpness"),
+    *("RandomShear", "RandomTranslation", "RandomZoom"),
 )
 """Layers that put out what they are given in inference mode."""
 
@@ -55,6 +54,9 @@ class _Step(keras.Operation):  # type: ignore[misc]  # Keras has no types.
         return self.inner(*args, **kwargs)
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        # It says the size that it crops to in training.
+        if isinstance(self.inner, keras.layers.RandomCrop):
+            return keras.KerasTensor(args[0].shape, self.inner.compute_dtype)
         return self.inner.compute_output_spec(*args, **kwargs)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -73,7 +75,8 @@ class Call:
     """One call of a layer, or of an operation such as `x + 1`, in a graph of symbolic tensors.
 
     Args:
-        name: The layer's name, those of nested models as "outer/inner"; numbered (":2") from the second call on.
+        name: The layer's name, those of nested models as "outer/inner". From the second call of a layer on it is numbered,
+            "name:2", and those in the second call of a nested model are "outer:2/inner".
         inner: The layer or operation of the user's model.
         function: Computes what it does, in inference mode.
         args: What it was given by position: symbolic tensors, or what else it takes.
@@ -111,20 +114,18 @@ class Twin:
         input: The symbolic input (N, H, W, C).
         fixed: The symbolic inputs of a model of several beside the image, each with its values (1, …).
         calls: Every call, in an order in which they can be made.
-        tensors: The symbolic output of each layer by name, and what `INPUT` and `LOGITS` stand for.
+        tensors: The symbolic output of each layer by name, and what `INPUT` and, once they are found, `LOGITS` stand for.
         names: The layers' names, in that order.
-        output: The name of the layer that puts out what the model does; None where that is the input.
-        head: What makes the model's output of the scores: "softmax", "sigmoid", or "none" where the output is the scores.
-        binary: Whether the model has one score alone, s, which stands for the scores (−s, s) of two classes.
+        end: The symbolic output of the model.
+        output: The name of the layer that puts it out; None where that is the input, or a layer of several outputs.
     """
 
     input: Any
     calls: tuple[Call, ...]
     tensors: dict[str, Any]
     names: tuple[str, ...]
+    end: Any
     output: str | None
-    head: Head
-    binary: bool
     fixed: tuple[tuple[Any, Array], ...] = ()
 
     @property
@@ -181,7 +182,7 @@ class Twin:
             [call if change is None else replace(call, function=change(call)) for call in calls],
             [self.tensors[name] for name in names],
         )
-        return lambda x: _replay(graph, [x, *self._beside(x)], lambda call, args, kwargs: call.function(*args, **kwargs))
+        return lambda x: _computed(graph, [x, *self._beside(x)])
 
     def _beside(self, x: Any) -> list[Any]:
         """The fixed values, for each of a batch of images."""
@@ -201,31 +202,28 @@ class Twin:
         if not any(each is given for each in itertools.chain(outputs, *(call.sources for call in calls))):
             return None
         graph = _Graph([self.input, *(tensor for tensor, _ in self.fixed), given], calls, outputs)
-        return lambda output, x: _replay(
-            graph,
-            [x, *self._beside(x), keras.ops.cast(output, given.dtype)],
-            lambda call, args, kwargs: call.function(*args, **kwargs),
-        )
+        return lambda output, x: _computed(graph, [x, *self._beside(x), keras.ops.cast(output, given.dtype)])
 
 
-def twin(model: Any, shape: tuple[int, int, int], output: int = 0, *, logits: bool = False, inputs: Inputs = IMAGE) -> Twin:
+def twin(model: Any, shape: tuple[int, int, int], output: int = 0, inputs: Inputs = IMAGE) -> Twin:
     """Traces a functional or sequential model.
 
     Args:
         model: The model.
         shape: (H, W, C) of the image, where the model may leave rows and columns open.
         output: Which of its outputs.
-        logits: Whether that output is the scores, whatever layer it comes from.
         inputs: What the model is given beside the image.
 
     Raises:
-        ModelError: A nested model has no graph, or the head is none of softmax, sigmoid or raw scores.
+        ModelError: The model, or a nested one, has no graph.
     """
+    if not getattr(model, "inputs", None):
+        raise no_graph(model)
     graph, image = _of_image(model, shape, [model.outputs[output]], inputs)
     calls, tensors = list(graph.calls), {INPUT: image}
     seen = {id(image)}
     for number, call in enumerate(calls):
-        name = _free(call.name, tensors)
+        name = free(call.name, tensors)
         calls[number] = replace(call, name=name)
         # What is made of fixed inputs alone shows nothing of the image.
         if seen.isdisjoint(map(id, call.sources)):
@@ -233,29 +231,10 @@ def twin(model: Any, shape: tuple[int, int, int], output: int = 0, *, logits: bo
         seen.update(map(id, keras.tree.flatten(call.output)))
         if keras.utils.is_keras_tensor(call.output):
             tensors[name] = call.output
-    head: Head
-    scores, head = _scores(graph, said=logits)
-    if isinstance(scores, Call):
-        calls.append(scores)
-        scores = scores.output
-    binary = scores.shape[-1] == 1
-    if binary and head != "sigmoid" and not logits:
-        always = "whose softmax is always 1" if head == "softmax" else "which may be any number"
-        raise ModelError(
-            f"The model puts out one number, {always}; expected a score for each of several classes, or one sigmoid unit. "
-            "If it is the score of one class against another, say so with --logits (logits=True)."
-        )
-    if binary:
-        two = keras.KerasTensor((scores.shape[0], 2), scores.dtype)
-        calls.append(Call(LOGITS, keras.layers.Concatenate(name="opposite"), _opposite, (scores,), {}, two))
-        scores = two
-    # A layer that is called "logits" and isn't them gives way.
-    if LOGITS in tensors and tensors[LOGITS] is not scores:
-        tensors = {name + ":1" if name == LOGITS else name: tensor for name, tensor in tensors.items()}
     names = tuple(name for name in tensors if name != INPUT)
     last = next((name for name in names if tensors[name] is graph.outputs[0]), None)
     beside = tuple((graph.inputs[place], value) for place, value in inputs.fixed.items())
-    return Twin(image, tuple(calls), {**tensors, LOGITS: scores}, names, last, head, binary, beside)
+    return Twin(image, tuple(calls), tensors, names, graph.outputs[0], last, beside)
 
 
 def traced(model: Any, shape: tuple[int, int, int], inputs: Inputs = IMAGE) -> tuple[Any, list[Call]]:
@@ -265,9 +244,6 @@ def traced(model: Any, shape: tuple[int, int, int], inputs: Inputs = IMAGE) -> t
         model: Functional or sequential.
         shape: (H, W, C) of the image.
         inputs: What the model is given beside it.
-
-    Raises:
-        ModelError: A nested model has no graph.
     """
     graph, image = _of_image(model, shape, model.outputs, inputs)
     return image, graph.calls
@@ -279,7 +255,7 @@ def _of_image(model: Any, shape: tuple[int, int, int], outputs: Sequence[Any], i
     shapes = [inputs.fixed[place].shape[1:] if place in inputs.fixed else taken for place in range(len(model.inputs))]
     # Whole numbers have no gradient, so that a model of uint8 pixels is traced on real ones.
     kinds = [tensor.dtype if place in inputs.fixed else _real(tensor.dtype) for place, tensor in enumerate(model.inputs)]
-    graph = _trace(model, shapes, outputs, kinds)
+    graph = in_inference(lambda: _trace(model, shapes, outputs, kinds))
     given = graph.inputs[inputs.image]
     if not inputs.flat:
         return graph, given
@@ -310,62 +286,6 @@ def _same(x: Any) -> Any:
 
 def _without_channel(x: Any) -> Any:
     return keras.ops.squeeze(x, -1)
-
-
-def _free(name: str, taken: Iterable[str]) -> str:
-    numbered = itertools.chain([name], (f"{name}:{number}" for number in itertools.count(2)))
-    return next(each for each in numbered if each not in taken)
-
-
-HEADS: dict[Any, Head] = {
-    keras.activations.softmax: "softmax",
-    keras.ops.softmax: "softmax",
-    keras.activations.sigmoid: "sigmoid",
-    keras.ops.sigmoid: "sigmoid",
-}
-"""The activations that make probabilities of scores."""
-
-
-def _scores(graph: _Graph, *, said: bool) -> tuple[Any, Head]:
-    """The symbolic tensor of the scores, or the call that makes it, and what makes the model's output of them.
-
-    Where it is said that the output is the scores, it may come from any layer but one that makes probabilities.
-    """
-    output = graph.outputs[0]
-    last = next((call for call in graph.calls if call.output is output), None)
-    if last is None:
-        return output, "none"
-    layer, kind = last.inner, type(last.inner).__name__
-    # A layer or operation of Keras that is nothing but the activation; a class of someone else's may have any name.
-    alone = kind in ("Softmax", "Sigmoid") and type(layer).__module__.partition(".")[0] == "keras"
-    activation = getattr(keras.activations, kind.lower()) if alone else getattr(layer, "activation", None)
-    if activation is None or activation is keras.activations.linear or (said and activation not in HEADS):
-        return output, "none"
-    if said:
-        raise UsageError(
-            f"The model ends in a {HEADS[activation]} (layer '{layer.name}'), whose outputs are probabilities and no "
-            "scores; leave out --logits (logits=True)."
-        )
-    if activation not in HEADS:
-        name = getattr(activation, "__name__", repr(activation))
-        raise ModelError(
-            f"The model ends in the activation '{name}' (layer '{layer.name}'); expected softmax, sigmoid or raw scores. "
-            "If its outputs are the scores themselves, say so with --logits (logits=True)."
-        )
-    if alone or isinstance(layer, keras.layers.Activation):
-        return last.args[0], HEADS[activation]
-    linear = linear_part(layer)
-    if linear is None:
-        raise ModelError(
-            f"The scores before the {HEADS[activation]} of layer '{layer.name}' ({kind}) can't be reached; "
-            "end the model in a Dense, Softmax or Activation layer."
-        )
-    return Call(LOGITS, layer, linear, last.args, {}, keras.KerasTensor(output.shape, output.dtype)), HEADS[activation]
-
-
-def _opposite(score: Any) -> Any:
-    """(N, 1), the score s of one class against another, as the scores (−s, s) of the two: their sigmoids add up to 1."""
-    return keras.ops.concatenate([-score, score], axis=-1)
 
 
 class Linear(keras.Layer):  # type: ignore[misc]
@@ -425,27 +345,30 @@ def linear_part(layer: Any) -> Callable[[Any], Any] | None:
 def _trace(model: Any, shapes: Sequence[tuple[int | None, ...]], outputs: Sequence[Any], kinds: Sequence[str]) -> _Graph:
     """The graph of some outputs of a model on inputs of its own, every nested model in it resolved into its layers.
 
+    A nested model without a graph is one layer.
+
     Args:
         model: The model.
         shapes: Of its inputs, without the batch axis.
         outputs: Which of its symbolic tensors.
         kinds: The types of the inputs.
     """
-    if not getattr(model, "inputs", None):
-        raise ModelError(
-            f"The nested model '{model.name}' has no graph of layers; build it from keras.Input, or as a Sequential."
-        )
     calls: list[Call] = []
+    times: Counter[str] = Counter()
 
     def trace(step: _Step, *args: Any, **kwargs: Any) -> Any:
-        if isinstance(step.inner, keras.Model):
+        times[step.inner.name] += 1
+        name = of_call(step.inner.name, times[step.inner.name])
+        if has_graph(step.inner):
             inputs = keras.tree.flatten(args[0] if args else next(iter(kwargs.values())))
             shapes = [tensor.shape[1:] for tensor in inputs]
-            inner = _trace(step.inner, shapes, step.inner.outputs, [tensor.dtype for tensor in inputs])
-            outputs = _replay(inner, inputs, lambda *made: nested(step.inner.name, *made))
-            return outputs[0] if len(outputs) == 1 else outputs
+            # Otherwise Keras adds or drops an axis before the model.
+            if [len(shape) for shape in shapes] == [len(tensor.shape) - 1 for tensor in step.inner.inputs]:
+                inner = _trace(step.inner, shapes, step.inner.outputs, [tensor.dtype for tensor in inputs])
+                outputs = _replay(inner, inputs, lambda *made: nested(name, *made))
+                return outputs[0] if len(outputs) == 1 else outputs
         output = step(*args, **kwargs)
-        calls.append(Call(step.inner.name, step.inner, step, args, kwargs, output))
+        calls.append(Call(name, step.inner, step, args, kwargs, output))
         return output
 
     def nested(outer: str, there: Call, args: Any, kwargs: Any) -> Any:
@@ -468,6 +391,11 @@ def _trace(model: Any, shapes: Sequence[tuple[int | None, ...]], outputs: Sequen
         call_function=trace,
     )
     return _Graph(inputs, calls, cloned.outputs)
+
+
+def _computed(graph: _Graph, inputs: Sequence[Any]) -> list[Any]:
+    """A graph's outputs for other inputs, in inference mode."""
+    return in_inference(lambda: _replay(graph, inputs, lambda call, args, kwargs: call.function(*args, **kwargs)))
 
 
 def _replay(graph: _Graph, inputs: Sequence[Any], make: Callable[[Call, Any, Any], Any]) -> list[Any]:

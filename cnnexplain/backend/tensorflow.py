@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -15,6 +17,9 @@ from cnnexplain.backend import no_gradient
 
 # Left to choose, Keras compiles with XLA, whose convolutions take twice the time on a processor.
 JIT = False
+
+NAME, ODD = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_./-]*"), re.compile(r"[^A-Za-z0-9_.-]")
+"""The names that TensorFlow takes, and the characters that it doesn't."""
 
 
 def forward(
@@ -69,8 +74,13 @@ def devices() -> list[str]:
 
 def _compiled(function: Callable[..., Sequence[Any]], shapes: Sequence[tuple[int, ...]]) -> Callable[..., list[Array]]:
     signature = [tf.TensorSpec((None, *shape), tf.float32) for shape in shapes]
+
+    def pure(function: Callable[..., Sequence[Any]], *arrays: Any) -> Sequence[Any]:
+        with keras.StatelessScope(), _any_name():
+            return function(*arrays)
+
     # TensorFlow takes functions that share their code for one, and warns when several of them are compiled.
-    compiled = tf.function(functools.partial(function), input_signature=signature)
+    compiled = tf.function(functools.partial(pure, function), input_signature=signature)
 
     def call(*arrays: Array) -> list[Array]:
         try:
@@ -86,6 +96,18 @@ def _compiled(function: Callable[..., Sequence[Any]], shapes: Sequence[tuple[int
             raise first from first.__cause__
 
     return call
+
+
+@contextmanager
+def _any_name() -> Iterator[None]:
+    """Lets layers have names, as Keras does, of characters that TensorFlow refuses in the graph that is being built."""
+    graph = tf.compat.v1.get_default_graph()
+    scope = graph.name_scope
+    graph.name_scope = lambda name: scope(name if not name or NAME.fullmatch(name) else "at." + ODD.sub("_", name))
+    try:
+        yield
+    finally:
+        graph.name_scope = scope
 
 
 @contextmanager

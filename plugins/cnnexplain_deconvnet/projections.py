@@ -13,6 +13,7 @@ from cnnexplain.classifier import from_all_depths
 from cnnexplain.errors import ModelError, UsageError
 from cnnexplain.geometry import Axis, Field
 from cnnexplain.plugin import Result
+from cnnexplain.sharing import hidden, of_one_path
 from cnnexplain.stream import GIVEN
 from cnnexplain_deconvnet import crops
 
@@ -118,6 +119,7 @@ def deconvnet(
 ) -> Result:
     """The projections for the images, and the strongest patches of a data set; see `cnnexplain_deconvnet.run`."""
     views, warnings = _views(classifier, shown_layers(classifier, layers), rules)
+    warnings += [] if layers else of_one_path(classifier, [view.name for view in views])
     _check_maps(views, maps)
     # Of the one image that is explained nothing is the strongest.
     if dataset is not None and dataset.name == GIVEN and len(dataset) == 1:
@@ -209,8 +211,8 @@ def shown_layers(classifier: Classifier, names: Sequence[str]) -> list[Layer]:
     found = classifier.convolutions
     if not found:
         raise ModelError(
-            f"'{classifier.name}' has no convolutional layer, and so no feature maps whose patches can be shown; choose "
-            "another analysis, such as saliency."
+            f"'{classifier.name}' has no convolutional layer{hidden(classifier)}, and so no feature maps whose patches can "
+            "be shown; choose another analysis, such as saliency."
         )
     stages = [classifier.layer(name) for name in classifier.stages]
     return stages if is_deep(classifier) and stages else from_all_depths(found, LAYERS)

@@ -9,6 +9,7 @@ import numpy as np
 
 from cnnexplain.errors import ModelError, UsageError, suggest
 from cnnexplain.plugin import Result
+from cnnexplain.sharing import hidden, of_one_path
 from cnnexplain_filters import kernels
 from cnnexplain_filters.patches import Search, sees_the_image
 
@@ -38,8 +39,8 @@ def filters(
         layers.setdefault(id(each.inner), []).append(each)
     if not layers:
         raise ModelError(
-            f"'{classifier.name}' has no convolution over rows and columns, and so no kernels to show; choose another "
-            "analysis, such as activation-maximization."
+            f"'{classifier.name}' has no convolution over rows and columns{hidden(classifier)}, and so no kernels to show; "
+            "choose another analysis, such as activation-maximization."
         )
     found = {same[0].layer.name: kernels.kernels(same[0].inner) for same in layers.values()}
     chosen = _chosen(classifier, [same[0] for same in layers.values()], names)
@@ -69,7 +70,7 @@ def filters(
         for name in [same[0].layer.name]
     ]
     facts |= {"layers": rows, "shown": shown, "dead": _some(dead), "duplicates": _some(twice), "never_active": _some(never)}
-    return Result(arrays, facts)
+    return Result(arrays, facts, warnings=tuple(of_one_path(classifier, list(shown))))
 
 
 def _chosen(classifier: Classifier, layers: Sequence[Convolution], names: Sequence[str]) -> list[Convolution]:

@@ -32,7 +32,8 @@ def run(
     layer: Annotated[
         str | None,
         Option(
-            "The layer whose feature maps are weighed. Default: the last with feature maps, after its ReLU, before pooling."
+            "The layer whose feature maps, or tokens that stand for places, are weighed. Default: the last with feature "
+            "maps, after its ReLU, before pooling; of tokens the last from which more than a class token reaches the scores."
         ),
     ] = None,
 ) -> Result:
@@ -44,6 +45,9 @@ def run(
     here without the factor exp(S_c) that is the same at all places; Layer-CAM (Jiang et al. 2021) the positive values
     themselves, place by place; Score-CAM (Wang et al. 2020, definitions 3 and 4) no gradient, but the probability of the
     class for the image times the map, scaled from 0 to 1, less that for an input of zeros.
+
+    Tokens (T, C) of a transformer are taken as C feature maps on the grid of the patches that they stand for; a class token
+    and others that stand for no place are left out of maps and means.
 
     Returns:
         Arrays `evidence` (N, h, w), signed, the sum before the ReLU at the layer's resolution; `cam` (N, h, w), after it;
@@ -65,11 +69,11 @@ def run(
 
 def draw(record: Record, index: int) -> Figure:
     """The image, the signed evidence at the layer's resolution, the map enlarged smoothly, and the map over the image."""
-    from cnnexplain import draw
+    from cnnexplain import answers, draw
 
     facts = {name: fact[index] for name, fact in record.facts.items()}
     evidence, smooth = record.arrays["evidence"][index], overlay(record, index)
-    unit = _unit(record.options)
+    unit = answers.in_units(record, _unit(record.options))
     figure, (image, coarse, fine, over) = draw.row(4, record, bars=[1, 2])
     draw.image(image, record, index)
     draw.title(image, "input")

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cnnexplain.activations import KINDS
 from cnnexplain.errors import ModelError, UsageError
 from cnnexplain.objectives import Logit
+from cnnexplain.places import MOVING, RESIZING
 from cnnexplain.plugin import Result
 from cnnexplain.resampling import bilinear
-from cnnexplain.twin import IDLE
+from cnnexplain.sharing import of_one_path
+from cnnexplain.stages import MERGES
 
 if TYPE_CHECKING:
     from cnnexplain.arrays import Array, Floats
@@ -19,12 +22,22 @@ if TYPE_CHECKING:
     from cnnexplain.objectives import Objective
 
 RESHAPING = (
-    *("AveragePooling2D", "MaxPooling2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D", "UpSampling2D"),
-    *("Cropping2D", "ZeroPadding2D", "Permute", "Reshape", "Transpose"),
-    *("CenterCrop", "Normalization", "Rescaling", "Resizing"),
-    *IDLE,
+    *("AveragePooling2D", "MaxPooling2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D"),
+    *("Normalization", "Rescaling"),
+    *RESIZING,
+    *(kind for kind in MOVING if kind not in MERGES),
 )
 """Layers that compute no features, but pick, move or average those of the layer before."""
+
+INNER = (
+    *("Attention", "Dense", "Einsum", "EinsumDense", "GroupedQueryAttention", "Matmul", "MultiHeadAttention", "Softmax"),
+    *("DotProductAttention", "ExtractPatches", "Multiply", "Divide", "TrueDivide"),
+    *KINDS,
+)
+"""Layers of tokens within a block, which the sum at its end or the normalization before it stands for."""
+
+TRIED = 24
+"""Of so many layers of tokens, from the last one on, it is tried which one the scores depend on place by place."""
 
 
 def gradcam(
@@ -47,6 +60,8 @@ def gradcam(
     cams = np.maximum(evidence, 0)
     maps = spread(cams, *images.shape[1:3])
     warnings += _blank(cams, evidence, shown)
+    if layer is None:
+        warnings += _past(classifier, shown) + of_one_path(classifier, [shown.name])
     facts: dict[str, list[Any]] = {
         "layer": [shown.name] * len(images),
         "logit": [float(value) for value in logits],
@@ -60,26 +75,63 @@ def gradcam(
 
 
 def explained_layer(classifier: Classifier, name: str | None) -> Layer:
-    """The layer of that name, or the last that computes feature maps of more than one place."""
+    """The layer of that name, or the last that computes feature maps of more than one place, or tokens that stand for some.
+
+    Of tokens it is the last layer from which more than a class token leads to the scores.
+    """
+    known = [layer for layer in classifier.layers if layer.sides is not None and not _single(layer)]
     if name is not None:
-        layer = classifier.layer(name, maps=True)
+        layer = classifier.layer(name)
+        if layer.sides is None and len(layer.shape) == 2:
+            raise UsageError(
+                f"The layer '{name}' ({layer.kind}) puts out {layer.shape}, of which rows and columns are not known. "
+                f"Those of these layers are: {', '.join(each.name for each in known[-10:]) or 'none'}."
+            )
+        if layer.sides is None:
+            layer = classifier.layer(name, maps=True)
         if _single(layer):
             raise UsageError(
                 f"The feature maps of the layer '{name}' are of one place alone, which tells nothing of where; "
                 "name a layer before it."
             )
         return layer
-    found = [layer for layer in classifier.layers if layer.maps and not _single(layer) and layer.kind not in RESHAPING]
+    # A softmax of scores for each pixel comes after them.
+    found = [layer for layer in known if layer.kind not in RESHAPING and classifier.leads_to_scores(layer.name)]
     if not found:
         raise ModelError(
             f"'{classifier.name}' has no layer that computes feature maps, which a class activation map is made of; "
             "choose another analysis, such as saliency."
         )
-    return found[-1]
+    if all(layer.grid is None for layer in found):
+        return found[-1]
+    ends = [layer for layer in found if layer.grid is None or layer.kind not in INNER] or found
+    return _leading(classifier, ends[-TRIED:])
+
+
+def _leading(classifier: Classifier, layers: list[Layer]) -> Layer:
+    """The last of some layers of which a score depends on places: past the last attention only a class token may count."""
+    pixels = np.random.default_rng(0).uniform(0, 1, (1, *classifier.preprocess.shape))
+    noise = classifier.preprocess.encode(pixels)
+    _, gradients = classifier.layer_gradients(noise, [layer.name for layer in layers], np.array([0]))
+    leading = [layer for layer in layers if layer.name in gradients and layer.as_maps(gradients[layer.name]).any()]
+    return (leading or layers)[-1]
+
+
+def _past(classifier: Classifier, shown: Layer) -> list[str]:
+    """Says of later layers that their tokens can't be shown."""
+    names = [layer.name for layer in classifier.layers]
+    later = classifier.layers[names.index(shown.name) + 1 :] if shown.name in names else ()
+    lost = [layer.name for layer in later if len(layer.shape) == 2 and layer.shape[0] > 1 and layer.grid is None]
+    if not lost:
+        return []
+    return [
+        f"The layer '{shown.name}' is shown, though there are later ones, such as '{lost[-1]}': rows and columns of what "
+        "they put out are not known."
+    ]
 
 
 def _single(layer: Layer) -> bool:
-    return layer.shape[:2] == (1, 1)
+    return layer.sides == (1, 1)
 
 
 def _by_gradient(
@@ -91,11 +143,12 @@ def _by_gradient(
     method: str,
 ) -> tuple[Floats, Floats, list[str]]:
     """The evidence (N, h, w) of the methods that go by the gradient, the targets' values (N,), and warnings."""
-    evidence, values = np.zeros((len(images), *layer.shape[:2]), np.float32), np.zeros(len(images), np.float32)
+    sides = layer.sides or (0, 0)
+    evidence, values = np.zeros((len(images), *sides), np.float32), np.zeros(len(images), np.float32)
     singular = 0
     for here in classifier.slices(len(images)):
         values[here], outputs, gradient = classifier.layer_gradient(images[here], layer.name, objectives[here])
-        a, g = outputs.astype(np.float64), gradient.astype(np.float64)
+        a, g = (layer.as_maps(each).astype(np.float64) for each in (outputs, gradient))
         if method == "gradcam++":
             singular += int(((g > 0) & (_curvature(a, g) <= 0)).sum())
         evidence[here] = (WEIGHTS[method](a, g) * a).sum(axis=-1)
@@ -151,20 +204,23 @@ def _score_cam(
 ) -> Floats:
     """The evidence (N, h, w) of Score-CAM (Wang et al. 2020, definitions 3 and 4).
 
-    The weight of a map is p_c(x ∘ s(A)) − p_c(0), where s scales the map, spread over the image, to [0, 1]. A map that is
-    the same everywhere has no such scale, hides nothing of the image, and weighs nothing.
+    The weight of a map is p_c(x ∘ s(A)) − p_c(0), where s scales the map, spread over the image, to [0, 1]; for a model of
+    values p_c is the value. A map that is the same everywhere has no such scale, hides nothing of the image, and weighs
+    nothing.
     """
     targets = [_target(classifier, objective) for objective in objectives]
     channels, total = layer.shape[-1], len(images) * layer.shape[-1]
-    blank = classifier.predict(np.zeros_like(images[:1]))[0].astype(np.float64)
-    evidence = np.zeros((len(images), *layer.shape[:2]), np.float32)
+    answers = classifier.logits if classifier.head == "values" else classifier.predict
+    blank = answers(np.zeros_like(images[:1]))[0].astype(np.float64)
+    evidence = np.zeros((len(images), *(layer.sides or (0, 0))), np.float32)
     for number, target in enumerate(targets):
         image = images[number]
-        maps = np.moveaxis(classifier.activations(image[None], [layer.name])[layer.name][0], -1, 0)
+        outputs = classifier.activations(image[None], [layer.name])[layer.name]
+        maps = np.moveaxis(layer.as_maps(outputs)[0], -1, 0)
         weights = np.zeros(channels)
         for here in classifier.slices(channels):
             masks, varied = _masks(maps[here], *image.shape[:2])
-            weights[here] = classifier.predict(masks[..., None] * image)[:, target].astype(np.float64) - blank[target]
+            weights[here] = answers(masks[..., None] * image)[:, target].astype(np.float64) - blank[target]
             weights[here][~varied] = 0
             progress(number * channels + here.stop, total)
         evidence[number] = np.tensordot(weights, maps.astype(np.float64), axes=1)
@@ -208,7 +264,9 @@ def _shift(classifier: Classifier, layer: Layer) -> float | None:
     if not field.rows.step or not field.columns.step:
         return None
     shifts = []
-    for axis, places, pixels in zip((field.rows, field.columns), layer.shape, classifier.preprocess.shape, strict=False):
+    for axis, places, pixels in zip(
+        (field.rows, field.columns), layer.sides or (), classifier.preprocess.shape, strict=False
+    ):
         units = np.arange(places)
         shifts.append(np.abs((units + 0.5) * pixels / places - (axis.start + units * axis.step + axis.size / 2)).max())
     return float(max(shifts))

@@ -6,19 +6,29 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnexplain import findings
+from cnnexplain import answers, findings
 from cnnexplain.plugin import Panel
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cnnexplain.arrays import Floats
     from cnnexplain.record import Record
 
 
-def maps_of(output: Floats) -> Floats:
+def maps_of(output: Floats, grid: Sequence[int] | None = None) -> Floats:
     """A layer's output for one image as maps (C, H, W).
 
     Sequences are maps of one row; of volumes the planes stand one below the other.
+
+    Args:
+        output: (…, C).
+        grid: Of tokens (T, C) that stand for places, row by row: rows, columns, and the first of them. The others, such as
+            a class token, are left out.
     """
+    if grid is not None:
+        rows, columns, first = grid
+        output = output[first : first + rows * columns].reshape(rows, columns, -1)
     return np.moveaxis(output.reshape(-1, *output.shape[-2:]), -1, 0)
 
 
@@ -29,12 +39,16 @@ def panels(record: Record, index: int) -> list[Panel]:
         name, shown = facts["name"], facts["shown"]
         if not shown:
             continue
-        maps = maps_of(record.arrays[f"output/{name}"][index])
+        maps = maps_of(record.arrays[f"output/{name}"][index], facts.get("grid"))
         left_out = {*shown, *facts["dead_channels"]}
         order = [*shown, *(k for k in range(len(maps)) if k not in left_out)]
         shape = " × ".join(map(str, facts["shape"]))
         contributions = record.arrays.get(f"contribution/{name}")
-        told = "" if contributions is None else "; beside a map’s number its contribution in logits"
+        told = (
+            ""
+            if contributions is None
+            else "; beside a map’s number its contribution in " + answers.in_units(record, "logits")
+        )
         found.append(
             Panel(
                 f"{name} ({facts['kind']}), {shape}: {facts['dead']} of {len(maps)} maps dead{told}",

@@ -10,6 +10,7 @@ import numpy as np
 from cnnexplain.classifier import from_all_depths
 from cnnexplain.errors import ModelError, UsageError
 from cnnexplain.plugin import Result
+from cnnexplain.sharing import of_one_path
 from cnnexplain_intermediate_outputs import ALL
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 LAYERS = 20
 """A network of so many layers is shown whole where none is named."""
+
+TOKENS = 6
+"""Of the sums in which the blocks of a transformer end so many are shown where no layer is named."""
 
 MAPS, WHOLE = 24, 32
 """How many maps of a layer are shown large where it isn't said, and of how many none is left out."""
@@ -36,17 +40,21 @@ def outputs(
     found = classifier.activations(images, [*(layer.name for layer in layers), LOGITS])
     values, gradients = classifier.layer_gradients(images, [layer.name for layer in layers], objectives)
     contributions = {name: _per_channel(found[name] * gradient) for name, gradient in gradients.items()}
-    probabilities = classifier.probabilities(found[LOGITS])
+    # A model of values has no probabilities.
+    probabilities = None if classifier.head == "values" else classifier.probabilities(found[LOGITS])
     last = classifier.output
     fields = {layer.name: _field(classifier, layer) for layer in layers}
+    grids = {layer.name: _grid(layer) for layer in layers}
     facts = [
         [
             {
-                **_facts(
-                    layer, found[layer.name][number], None if layer.name not in (last, LOGITS) else probabilities[number]
-                ),
+                **_facts(layer, found[layer.name][number]),
+                "unit": "activation"
+                if layer.name not in (last, LOGITS)
+                else _unit(found[layer.name][number], None if probabilities is None else probabilities[number]),
                 **_weighed(layer, found[layer.name][number], contributions.get(layer.name, {number: None})[number], most),
                 "field": fields[layer.name],
+                "grid": grids[layer.name],
             }
             for layer in layers
         ]
@@ -55,14 +63,15 @@ def outputs(
     arrays = {
         **{f"output/{layer.name}": found[layer.name] for layer in layers},
         **{f"contribution/{name}": each for name, each in contributions.items()},
-        "probabilities": probabilities,
+        **({} if probabilities is None else {"probabilities": probabilities}),
     }
     left_out = 0 if names or classifier.stages else len(classifier.layers) - len(layers)
-    warning = f"{left_out} of the {len(classifier.layers)} layers are left out; name those to show with --layer."
+    warnings = [f"{left_out} of the {len(classifier.layers)} layers are left out; name those to show with --layer."]
+    shared = [] if names else of_one_path(classifier, [layer.name for layer in layers])
     return Result(
         arrays,
         {"layers": facts, "value": [float(value) for value in values]},
-        warnings=(warning,) if left_out else (),
+        warnings=(*(warnings if left_out else ()), *shared),
     )
 
 
@@ -83,7 +92,9 @@ def _layers(classifier: Classifier, names: Sequence[str]) -> list[Layer]:
         return list(classifier.layers)
     if not names and not classifier.stages:
         return from_all_depths(classifier.layers, LAYERS)
-    return [classifier.layer(name) for name in dict.fromkeys(names or (*classifier.stages, classifier.output))]
+    tokens = [layer.name for layer in classifier.layers if layer.grid is not None and layer.kind == "Add"]
+    some = names or (*classifier.stages, *from_all_depths(tokens, TOKENS), classifier.output)
+    return [classifier.layer(name) for name in dict.fromkeys(some)]
 
 
 def _per_channel(products: Floats) -> Floats:
@@ -93,7 +104,7 @@ def _per_channel(products: Floats) -> Floats:
 
 def _field(classifier: Classifier, layer: Layer) -> list[list[int]] | None:
     """What the places of its maps see of the image: start, step and size along rows and along columns."""
-    if not layer.maps:
+    if not layer.maps and _grid(layer) is None:
         return None
     try:
         field = classifier.receptive_field(layer.name)
@@ -102,18 +113,33 @@ def _field(classifier: Classifier, layer: Layer) -> list[list[int]] | None:
     return [[axis.start, axis.step, axis.size] for axis in (field.rows, field.columns)]
 
 
-def _facts(layer: Layer, output: Floats, probabilities: Floats | None) -> dict[str, Any]:
-    """What is to be said of one layer's output for one image; `probabilities` are given for the network's last layer."""
-    unit = "activation"
-    if probabilities is not None:
-        # One sigmoid unit stands for the last of its two classes. Half precision rounds at the third digit.
-        unit = "probability" if np.allclose(output, probabilities[-output.size :], rtol=0, atol=1e-2) else "logit"
+def _grid(layer: Layer) -> list[int] | None:
+    """Rows and columns of its tokens, and the first that stands for a place, where they follow row by row."""
+    grid = layer.grid
+    if grid is None or grid.tokens != tuple(range(grid.tokens[0], grid.tokens[0] + len(grid.tokens))):
+        return None
+    return [grid.rows, grid.columns, grid.tokens[0]]
+
+
+def _unit(output: Floats, probabilities: Floats | None) -> str:
+    """The unit of the last layer's output for one image, given the probabilities if the model has any."""
+    if probabilities is None:
+        return "value"
+    # Of scores for each pixel the last layer puts out more than there are classes.
+    if output.size > probabilities.size:
+        return "activation"
+    # One sigmoid unit stands for the last of its two classes. Half precision rounds at the third digit.
+    same = np.allclose(output.reshape(-1), probabilities[-output.size :], rtol=0, atol=1e-2)
+    return "probability" if same else "logit"
+
+
+def _facts(layer: Layer, output: Floats) -> dict[str, Any]:
+    """What is to be said of one layer's output for one image."""
     dead = np.flatnonzero((output == 0).reshape(-1, output.shape[-1] if layer.shape else 1).all(axis=0))
     return {
         "name": layer.name,
         "kind": layer.kind,
         "shape": list(layer.shape),
-        "unit": unit,
         "min": float(output.min()),
         "max": float(output.max()),
         "dead": len(dead),

@@ -110,7 +110,7 @@ def test_layers_are_named_as_the_classifier_names_them(ending, model, tmp_path):
         if ending == ".h5" and number == 3:
             continue  # Keras can't read back a sum in HDF5.
         network.save(path)
-        found = modelconfig.layers(modelconfig.read(path))
+        found = modelconfig.layers(modelconfig.read(path).config)
         assert sorted(found) == sorted(layer.name for layer in cx.load(path).layers)
 
 
@@ -120,7 +120,7 @@ def test_names_that_a_shell_would_run_are_not_offered(tab, tmp_path):
     ]
     with zipfile.ZipFile(tmp_path / "evil.keras", "w") as archive:
         archive.writestr("config.json", json.dumps({"class_name": "Sequential", "config": {"layers": layers}}))
-    assert tab("run intermediate-outputs --model evil.keras --layer ") == ["good"]
+    assert tab("run intermediate-outputs --model evil.keras --layer ") == ["good", "_"]
 
 
 def test_classes_of_the_model_or_of_a_file(tab, model, tmp_path):

@@ -199,7 +199,7 @@ def test_facts_name_the_layers_in_order_with_range_and_dead_channels():
     first, second = record.facts["layers"]
     assert [facts["name"] for facts in first] == ["maps", "flat", "scores"]
     maps = {"name": "maps", "kind": "Conv2D", "shape": [4, 6, 4], "unit": "activation"}
-    maps["field"] = [[0, 1, 1], [0, 1, 1]]
+    maps |= {"field": [[0, 1, 1], [0, 1, 1]], "grid": None}
     weighed = ("contribution", "shown")
     assert {key: fact for key, fact in first[0].items() if key not in weighed} == {
         **maps,
@@ -320,7 +320,7 @@ def made(record, outputs, unit, labels=None, shape=None):
     facts = [
         {"name": name, "kind": "Layer", "shape": list(output.shape), "unit": unit, "dead": 0, "dead_channels": []}
         | {"min": float(output.min()), "max": float(output.max()), "contribution": None}
-        | {"shown": list(range(24 if output.ndim > 1 else 0))[: output.shape[-1]], "field": None}
+        | {"shown": list(range(24 if output.ndim > 1 else 0))[: output.shape[-1]], "field": None, "grid": None}
         for name, output in outputs.items()
     ]
     first = replace(record.explained[0], prediction=0, target=0)

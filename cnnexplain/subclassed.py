@@ -1,0 +1,48 @@
+"""Models of which Keras knows no graph of layers, since they are classes with a `call` of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from cnnexplain.errors import ModelError
+
+
+def has_graph(model: Any) -> bool:
+    """Whether a layer is a model that computes what its graph of layers says."""
+    if not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
+        return False
+    return bool(type(model).call.__module__.partition(".")[0] == "keras")
+
+
+def no_graph(model: Any) -> ModelError:
+    """What is raised for a model that has none: it says how to give it one."""
+    kind, shape = type(model).__name__, _input_shape(model)
+    if isinstance(model, keras.Sequential):
+        sizes = "(None, height, width, channels)" if shape is None else f"(None, {', '.join(map(str, shape))})"
+        return ModelError(
+            f"The model '{model.name}' ({kind}) has no graph of layers, as nothing tells the size of its input. "
+            f"Say it before: model.build({sizes})"
+        )
+    sizes = "(height, width, channels)" if shape is None else repr(shape)
+    return ModelError(
+        f"The model '{model.name}' ({kind}) has no graph of layers, as its class computes by a call() of its own. "
+        f"Give it one, and load or save that: i = keras.Input({sizes}); model = keras.Model(i, model.call(i))"
+    )
+
+
+def _input_shape(model: Any) -> tuple[int | None, ...] | None:
+    """(H, W, C) of the images that it was built for; None where it wasn't."""
+    try:
+        shape = (model.get_build_config() or {}).get("input_shape")
+    # A class may say of itself what it likes.
+    except Exception:  # noqa: BLE001
+        return None
+    if (
+        not isinstance(shape, list | tuple)
+        or len(shape) < 2
+        or not all(each is None or isinstance(each, int) for each in shape)
+    ):
+        return None
+    return tuple(shape[1:])
