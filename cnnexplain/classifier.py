@@ -21,14 +21,13 @@ import numpy as np
 from cnnexplain import backend, heads, rules, twin
 from cnnexplain.activations import KINDS, activation, unclipped
 from cnnexplain.arrays import Array, Floats, Integers
-from cnnexplain.errors import CnnExplainError, ModelError, UsageError, foreign, line, reason, suggest
+from cnnexplain.errors import ModelError, UsageError, foreign, line, reason, shown, suggest
 from cnnexplain.faults import check_shapes, naming
 from cnnexplain.geometry import Field, receptive_field
 from cnnexplain.images import wrong_shape
-from cnnexplain.inference import in_inference
+from cnnexplain.inference import aside
 from cnnexplain.inferred import told
 from cnnexplain.inputs import Inputs, settle
-from cnnexplain.interruption import check_interrupted
 from cnnexplain.objectives import Logit, Objective
 from cnnexplain.override import overridden
 from cnnexplain.places import Grid, Layout, layout
@@ -248,7 +247,7 @@ class Classifier:
             if self._head.raw and self.head != "values":
                 known = self._batched(self._forward((twin.LOGITS,)), self._trial_images())[0]
                 seen = self._head.own(np.concatenate([known, logits]))
-                self.doubt = self._head.doubt(seen, self.name, said=self._said is not None)
+                self.doubt = self._head.doubt(seen, line(self.name), said=self._said is not None)
             self._compared = True
         return logits
 
@@ -260,15 +259,9 @@ class Classifier:
         function = candidate.function([twin.LOGITS])
         batches = np.split(self._trial_images(), heads.TRIALS)
         # A model is anyone's code.
-        try:
-            with keras.StatelessScope():
-                found = in_inference(lambda: [function(keras.ops.convert_to_tensor(batch))[0] for batch in batches])
+        with foreign(lambda error: ModelError(f"'{line(self.name)}' can't be computed: {reason(error)}")):
+            found = aside(lambda: [function(keras.ops.convert_to_tensor(batch))[0] for batch in batches])
             return np.concatenate([keras.ops.convert_to_numpy(keras.ops.cast(each, "float32")) for each in found])
-        except CnnExplainError:
-            raise
-        except Exception as error:
-            check_interrupted(error)
-            raise ModelError(f"'{line(self.name)}' can't be computed: {reason(error)}") from error
 
     def activations(self, images: Array, names: Sequence[str]) -> dict[str, Floats]:
         """The outputs of layers, by name, all from one forward pass in inference mode.
@@ -282,12 +275,19 @@ class Classifier:
 
         Raises:
             UsageError: The model has no such layer.
+            ModelError: A layer puts out another shape than it says.
         """
         if isinstance(names, str):
             raise UsageError(f"The names of layers are given as a list, but got '{names}'; write ['{names}'].")
-        names = [self.layer(name).name for name in names]
-        outputs = self._batched(self._forward(tuple(names)), images)
-        return dict(zip(names, outputs, strict=True))
+        layers = {layer.name: layer for layer in map(self.layer, names)}
+        outputs = dict(zip(layers, self._batched(self._forward(tuple(layers)), images), strict=True))
+        for name, output in outputs.items():
+            if output.shape[1:] != layers[name].shape:
+                raise ModelError(
+                    f"The layer '{name}' ({layers[name].kind}) says that it puts out {layers[name].shape}, but puts out "
+                    f"{output.shape[1:]}; mend its compute_output_shape()."
+                )
+        return outputs
 
     def unclipped(self, images: Array, names: Sequence[str]) -> dict[str, tuple[Floats, Floats]]:
         """The outputs of layers, and by what their units can be ranked where the activation is clipped.
@@ -589,9 +589,9 @@ class Classifier:
             UsageError: There is no such layer, or it puts out no feature maps where they are needed.
             ModelError: Its feature maps have their channels first.
         """
-        if name not in self._twin.tensors:
+        if not isinstance(name, str) or name not in self._twin.tensors:
             raise UsageError(
-                f"The model has no layer '{name}'.{suggest(name, self._twin.tensors)} "
+                f"The model has no layer {shown(name)}.{suggest(name, self._twin.tensors)} "
                 f"Its layers are {_listed([layer.name for layer in self.layers])}."
             )
         tensor = self._twin.tensors[name]
@@ -745,6 +745,8 @@ class Classifier:
         Raises:
             UsageError: There is no such class, or there are several.
         """
+        if not isinstance(wanted, str) and not _is_index(wanted):
+            raise UsageError(f"There is no class labelled '{shown(wanted)}': a class has a label and a number.")
         if self.head == "values" and isinstance(wanted, str):
             wanted = heads.direction(wanted, self.labels)
         named = [index for index, label in enumerate(self.labels) if wanted == label]
@@ -775,7 +777,7 @@ class Classifier:
         if self.head == "values" and not 0 <= index < most:
             raise heads.no_value(index, self.labels)
         if not 0 <= index < self._classes:
-            raise UsageError(f"There is no class {index}: the model has {self._classes}, 0 to {self._classes - 1}.")
+            raise UsageError(f"There is no class {shown(index)}: the model has {self._classes}, 0 to {self._classes - 1}.")
         return index
 
     def _numbered(self, classes: Sequence[int]) -> str:
@@ -850,9 +852,7 @@ class Classifier:
         structure = getattr(self.model, "input", self.model.inputs[0])
         inputs = self.inputs.given(keras.ops.convert_to_tensor(np.asarray(image)))
         given = keras.tree.pack_sequence_as(structure, inputs)
-        with keras.StatelessScope():
-            outputs = keras.tree.flatten(in_inference(lambda: self.model(given, training=False)))
-            output = self._head.flat(outputs[self._output])
+        output = self._head.flat(keras.tree.flatten(aside(lambda: self.model(given, training=False)))[self._output])
         own = keras.ops.convert_to_numpy(keras.ops.cast(output, "float32"))
         twins = self._head.own(logits)
         # Half precision rounds at the third digit.
@@ -962,7 +962,18 @@ def _output(model: Any, wanted: str | None) -> tuple[int, str]:
     return index, names[index]
 
 
+def _is_index(value: Any) -> bool:
+    try:
+        operator.index(value)
+    except TypeError:
+        return False
+    return True
+
+
 def _as_objectives(targets: Integers | Sequence[Objective]) -> list[Objective]:
+    for target in targets:
+        if not isinstance(target, Objective) and not _is_index(target):
+            raise UsageError(f"A target is the number of a class or an Objective, but got {shown(target)}.")
     return [target if isinstance(target, Objective) else Logit(int(target)) for target in targets]
 
 

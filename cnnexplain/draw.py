@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
+from bisect import bisect_right
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -24,6 +25,7 @@ from matplotlib.ticker import ScalarFormatter
 from cnnexplain import answers
 from cnnexplain.bands import STRETCH, stretched
 from cnnexplain.errors import UsageError, suggest
+from cnnexplain.errors import shown as shown_value
 from cnnexplain.fills import gaussian
 from cnnexplain.resampling import bicubic
 from cnnexplain.settings import drawing
@@ -79,7 +81,7 @@ class Style:
 
     def __post_init__(self) -> None:
         if self.regions is not None and self.regions < 1:
-            raise UsageError(f"Regions are at least 1 pixel wide, but got {self.regions}.")
+            raise UsageError(f"Regions are at least 1 pixel wide, but got {shown_value(self.regions)}.")
 
 
 PLAIN = Style()
@@ -587,10 +589,11 @@ def text_width(text: str, points: float) -> float:
 def fit(text: str, inches: float, points: float, *, tail: bool = False) -> str:
     """The legible text, or as much of its start (or of its end) as fits in that many inches at that size."""
     text = legible(text)
-    length = len(text)
-    while length > 1 and text_width(shorten(text, length, tail=tail), points) > inches:
-        length -= 1
-    return shorten(text, length, tail=tail)
+    if text_width(text, points) <= inches:
+        return text
+    lengths = range(1, len(text))
+    fitting = bisect_right(lengths, inches, key=lambda length: text_width(shorten(text, length, tail=tail), points))
+    return shorten(text, max(fitting, 1), tail=tail)
 
 
 def shorten(text: str, length: int, *, tail: bool = False) -> str:

@@ -11,6 +11,7 @@ import keras
 from cnnexplain import backend
 from cnnexplain.arrays import Array, Floats
 from cnnexplain.errors import CnnExplainError, ModelError, line, reason
+from cnnexplain.inference import aside
 from cnnexplain.interruption import check_interrupted
 from cnnexplain.twin import LOGITS, Call, Twin
 
@@ -84,7 +85,7 @@ def check_shapes(twin: Twin, image: Floats) -> None:
 
         return function
 
-    twin.function([LOGITS], checked)(keras.ops.convert_to_tensor(image))
+    aside(lambda: twin.function([LOGITS], checked)(keras.ops.convert_to_tensor(image)))
 
 
 def _shape(tensor: Any) -> tuple[int | None, ...]:
@@ -141,7 +142,7 @@ def _fails(twin: Twin, name: str | None, image: Floats, variables: Any) -> bool:
 
     given: list[Array] = [image]
     if name is not None:
-        output = twin.function([name])(keras.ops.convert_to_tensor(image))[0]
+        output = aside(lambda: twin.function([name])(keras.ops.convert_to_tensor(image)))[0]
         given = [keras.ops.convert_to_numpy(keras.ops.cast(output, "float32")), image]
     try:
         backend.current().gradient(value, [array.shape[1:] for array in given], variables)(*given)

@@ -120,6 +120,9 @@ def _after(
     rank = len(outputs[0].shape)
     if whole in found or kind in ("GlobalAveragePooling2D", "GlobalMaxPooling2D", "GlobalAveragePooling1D"):
         return [whole] * len(outputs)
+    # A class of someone else's may have any name.
+    if type(call.inner).__module__.partition(".")[0] != "keras":
+        return None
     if (
         kind in LOCAL
         and not (kind in RESIZING and moves(call))

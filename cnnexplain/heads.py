@@ -20,7 +20,7 @@ import numpy as np
 
 from cnnexplain import recognition
 from cnnexplain.arrays import Floats
-from cnnexplain.errors import ModelError, UsageError, suggest
+from cnnexplain.errors import ModelError, UsageError, line, suggest
 from cnnexplain.sidecar import Outputs, Reduction
 from cnnexplain.twin import INPUT, LOGITS, Call, Twin, linear_part
 
@@ -149,7 +149,9 @@ def labels(head: Head, given: Sequence[str] | None, name: str) -> tuple[str, ...
     if given is not None and len(given) != count:
         told = "There is 1 label" if len(given) == 1 else f"There are {len(given)} labels"
         what = "classes" if head.kind != "values" else "value" if count == 1 else "values"
-        raise UsageError(f"{told} for the {count} {what} of '{name}'; name each once (--labels, the sidecar or labels=).")
+        raise UsageError(
+            f"{told} for the {count} {what} of '{line(name)}'; name each once (--labels, the sidecar or labels=)."
+        )
     if head.kind != "values":
         return tuple(map(str, range(count) if given is None else given))
     # Names such as "dense_3", which Keras makes, say nothing.
@@ -171,12 +173,14 @@ def no_value(wanted: object, labels: Sequence[str]) -> UsageError:
     """The error for a target that a model of values has not."""
     names = labels[: len(labels) // 2]
     if wanted in ("up", "down"):
-        return UsageError(f"The model has {len(names)} values; name the one to explain, such as '{names[0]} {wanted}'.")
+        return UsageError(
+            f"The model has {len(names)} values; name the one to explain, such as '{line(names[0])} {wanted}'."
+        )
     more = f" and {len(names) - 20} more" if len(names) > 20 else ""
     alone = ", or up and down" if len(names) == 1 else ""
     return UsageError(
         f"There is no value '{str(wanted)[:80]}'.{suggest(str(wanted)[:80], labels)} The model has "
-        f"{', '.join(names[:20])}{more}, each of them also as '{names[0]} down'{alone}."
+        f"{line(', '.join(names[:20]))}{more}, each of them also as '{line(names[0])} down'{alone}."
     )
 
 
@@ -208,13 +212,13 @@ def headed(
     end, add = twin.end, _Adding(twin)
     if "float" not in str(end.dtype):
         raise ModelError(
-            f"The output '{output}' is of {end.dtype}; expected floating-point numbers, such as scores of classes."
+            f"The output '{line(output)}' is of {end.dtype}; expected floating-point numbers, such as scores of classes."
         )
     layers = _flattening(tuple(end.shape[1:]), reduce, end.dtype, output)
     before = _before(twin, end)
     if said == "logits" and before.name in PROBABILISTIC:
         raise UsageError(
-            f"The model ends in a {before.name} (layer '{before.layer.name}'), whose outputs are probabilities and no "
+            f"The model ends in a {before.name} (layer '{line(before.layer.name)}'), whose outputs are probabilities and no "
             "scores; leave out --logits (logits=True)."
         )
     # The mean of probabilities over pixels is not made of the mean of their scores; that of one pixel is.
@@ -338,6 +342,7 @@ def _flattening(shape: tuple[int | None, ...], reduce: Reduction | None, dtype: 
         ModelError: It has another form, or a score for each pixel and it isn't said which counts.
         UsageError: It can't be reduced so.
     """
+    output = line(output)
     named = f"The output '{output}' is ({', '.join('any' if size is None else str(size) for size in shape)})"
     if reduce is not None and len(shape) not in (2, 3):
         raise UsageError(f"{named} and has no pixels; leave out --reduce (reduce=).")
@@ -464,16 +469,19 @@ def _check(before: _Before, alike: bool) -> None:
     """
     layer = before.layer
     if before.name in PROBABILISTIC and before.scores is None and alike:
+        kind = f"'{line(layer.name)}' ({line(type(layer).__name__)})"
         raise ModelError(
-            f"The scores before the {before.name} of layer '{layer.name}' ({type(layer).__name__}) can't be reached; say "
-            "with --probabilities (probabilities=True) that the outputs are probabilities, whose logarithms are then the "
-            "scores, or end the model in a Dense, Softmax or Activation layer."
+            f"The scores before the {before.name} of layer {kind} can't be reached; say with --probabilities "
+            "(probabilities=True) that the outputs are probabilities, whose logarithms are then the scores, or end the "
+            "model in a Dense, Softmax or Activation layer."
         )
     activation = getattr(layer, "activation", None)
     if before.name or not callable(activation) or recognition.head(activation, (3,)) == "linear":
         return
-    name = getattr(activation, "__name__", type(activation).__name__)
-    ends = f"The model ends in the activation '{name}' (layer '{layer.name}'); expected softmax, sigmoid or raw scores."
+    name = line(getattr(activation, "__name__", type(activation).__name__))
+    ends = (
+        f"The model ends in the activation '{name}' (layer '{line(layer.name)}'); expected softmax, sigmoid or raw scores."
+    )
     outcome = recognition.tried(activation, recognition.NUMBERS[None])
     if outcome is not None and outcome[0].min() >= 0 and outcome[0].max() <= 1:
         raise ModelError(f"{ends} {PROBABILITIES}")

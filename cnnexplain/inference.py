@@ -32,3 +32,9 @@ def in_inference(function: Callable[[], Given]) -> Given:
     so do their variables, such as the states of random generators.
     """
     return _Entry()(function=function, training=False)  # type: ignore[no-any-return]
+
+
+def aside(function: Callable[[], Given]) -> Given:
+    """The same where nothing else keeps losses and variables as they are; not for what a backend compiles."""
+    with keras.StatelessScope():
+        return in_inference(function)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
@@ -12,7 +13,7 @@ import numpy as np
 from cnnexplain import twin
 from cnnexplain.arrays import Floats, Integers
 from cnnexplain.errors import ModelError
-from cnnexplain.inference import in_inference
+from cnnexplain.inference import aside
 from cnnexplain.inputs import IMAGE, Inputs
 from cnnexplain.interruption import check_interrupted
 from cnnexplain.preprocess import Colour, Preprocess
@@ -167,7 +168,7 @@ def _brought(model: Any, shape: tuple[int, int, int], inputs: Inputs) -> Range |
         here = {id(tensor): keras.ops.full((tensor.shape[0] or 1, *shape), value, "float32")}
         for call in before:
             args, kwargs = keras.tree.map_structure(lambda leaf: here.get(id(leaf), leaf), (call.args, call.kwargs))
-            made = keras.tree.flatten(call.function(*args, **kwargs))
+            made = keras.tree.flatten(aside(partial(call.function, *args, **kwargs)))
             here.update(zip(map(id, keras.tree.flatten(call.output)), made, strict=True))
         some = list[Floats]()
         for key in [*(id(keras.tree.flatten(call.output)[0]) for call in before), id(end)]:
@@ -180,8 +181,7 @@ def _brought(model: Any, shape: tuple[int, int, int], inputs: Inputs) -> Range |
             some.append(found.ravel()[chosen])
         return some
 
-    with keras.StatelessScope():
-        made = in_inference(lambda: {value: at(value) for value in (-1.0, 0.0, 1.0, 255.0)})
+    made = {value: at(value) for value in (-1.0, 0.0, 1.0, 255.0)}
     names = (*(call.name for call in before), *([] if statistics is None or after is None else [after.name]))
     fits = []
     for low, high in (PIXELS, SHARES, SIGNED):

@@ -5,16 +5,20 @@ from __future__ import annotations
 import itertools
 from collections.abc import Container
 
+LONGEST = 80
+"""Characters of a layer's name, so that with those of the models that it stands in it fits the name of an array."""
+
 
 def of_call(name: str, number: int) -> str:
     """The name of a layer's call: numbered, "name:2", from the second one on.
 
     Args:
-        name: Of the layer, in which what can't be printed, or stands in the name of an array or file, is "_".
+        name: Of the layer. What can't be printed, or can't stand in the name of an array, is "_"; a long one is cut.
         number: Of the call, from 1 on, in the order of computation.
     """
     plain = "".join(each if each.isprintable() and each not in "/\\" else "_" for each in name)
     plain = f"_{plain}" if plain in ("", ".", "..") else plain
+    plain = plain if len(plain) <= LONGEST else f"{plain[: LONGEST - 1]}…"
     return plain if number == 1 else f"{plain}:{number}"
 
 

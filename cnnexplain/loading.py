@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import keras
 
-from cnnexplain import modelfile, models, probing, references, registry, sidecar
+from cnnexplain import modelfile, models, probing, references, registry, sidecar, sizes
 from cnnexplain.classifier import Classifier
 from cnnexplain.errors import ModelError, PluginError, UsageError, foreign, line, reason, shown
 from cnnexplain.inferred import told
@@ -32,6 +32,7 @@ class _Found:
     sha256: str | None = None
     said: tuple[Preprocess | Mapping[str, Any], ...] = ()
     unused_json: Path | None = None
+    from_file: bool = False
 
 
 def load(
@@ -49,6 +50,7 @@ def load(
     fixed: Mapping[str, Any] | None = None,
     custom_objects: Mapping[str, Any] | Iterable[Any] | str | None = None,
     weights: str | os.PathLike[str] | None = None,
+    limits: bool = True,
 ) -> Classifier:
     """A classifier to explain.
 
@@ -77,6 +79,7 @@ def load(
         custom_objects: Classes and functions that the model file needs and Keras does not have: themselves, by their names
             in a mapping, or as "module:name", which is imported.
         weights: The file of weights for a model by name that takes one.
+        limits: Whether to refuse a file that declares more layers, weights or outputs than fit into the free memory.
 
     Raises:
         UsageError: There is no such file or name, or what was said of the input, the outputs or the labels does not fit the
@@ -85,10 +88,10 @@ def load(
     """
     outputs = sidecar.outputs(logits=logits, probabilities=probabilities, values=values)
     reduction = sidecar.reduction(reduce)
-    found = _found(model, custom_objects, weights)
+    found = _found(model, custom_objects, weights, limits)
     # A model holds what its author gave its layers, which may be anything.
     with foreign(lambda error: ModelError(f"'{line(found.name)}' can't be used: {reason(error)}")):
-        return _classifier(found, preprocess, labels, output, outputs, unit, reduction, input, fixed)
+        return _classifier(found, preprocess, labels, output, outputs, unit, reduction, input, fixed, limits)
 
 
 def _classifier(
@@ -101,6 +104,7 @@ def _classifier(
     reduction: sidecar.Reduction | None,
     image: str | None,
     fixed: Mapping[str, Any] | None,
+    limits: bool,
 ) -> Classifier:
     listed = isinstance(preprocess, Sequence) and not isinstance(preprocess, str)
     given: Sequence[Any] = preprocess if listed else [] if preprocess is None else [preprocess]  # type: ignore[assignment]
@@ -123,6 +127,8 @@ def _classifier(
         figures = what.get("training_figures", figures)
         beside |= {key: what[key] for key in ("head", "unit") if key in what}
     beside |= {} if unit is None else sidecar.check({"unit": unit})
+    if limits and found.from_file:
+        sizes.check_image(found.model, found.name, settled.height, settled.width)
     if labels is not None:
         names = labels if isinstance(labels, os.PathLike) else sidecar.check({"labels": labels})["labels"]
     if isinstance(names, str | os.PathLike):
@@ -144,11 +150,11 @@ def _classifier(
     )
 
 
-def _found(model: Any, custom_objects: Any, weights: str | os.PathLike[str] | None) -> _Found:
+def _found(model: Any, custom_objects: Any, weights: str | os.PathLike[str] | None, limits: bool) -> _Found:
     if isinstance(model, keras.Model):
         _refuse_weights(weights, "a model from memory")
         return _Found(model, model.name)
-    if model is None or model == models.INCLUDED:
+    if model is None or (isinstance(model, str) and model == models.INCLUDED):
         from cnnexplain import lenet
 
         _refuse_weights(weights, f"'{models.INCLUDED}'")
@@ -163,8 +169,8 @@ def _found(model: Any, custom_objects: Any, weights: str | os.PathLike[str] | No
         return _named(place, weights)
     _refuse_weights(weights, f"the file '{place}'")
     said = sidecar.beside(place)
-    loaded, sha256 = modelfile.read(place, _by_name(custom_objects))
-    return _Found(loaded, os.fspath(model), sha256, (said,), sidecar.unused(place))
+    loaded, sha256 = modelfile.read(place, _by_name(custom_objects), limits)
+    return _Found(loaded, os.fspath(model), sha256, (said,), sidecar.unused(place), from_file=True)
 
 
 def _refuse_weights(weights: object, what: str) -> None:

@@ -226,10 +226,15 @@ def check(path: Path) -> None:
     """
     files.check_writable(path)
     try:
-        if path.exists() and templates.MARK.encode() not in path.read_bytes()[:200]:
+        if os.path.lexists(path) and templates.MARK.encode() not in _start(path):
             raise OutputError(f"'{path}' exists and is no report of cnnexplain; choose another place for the report.")
     except OSError as error:
         raise OutputError(f"Can't replace '{path}': {error.strerror}.") from error
+
+
+def _start(path: Path) -> bytes:
+    with files.opened(path) as file:
+        return file.read(200)
 
 
 def write(path: Path, html: str) -> None:
@@ -537,7 +542,9 @@ def _once(parts: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
         told |= set(warnings)
         # Results of earlier versions have neither small pictures nor findings.
         images = [{"finding": None, "value": None, "unit": "", **image} for image in part["images"]]
-        yield {"thumbnails": None, **part, "warnings": warnings, "images": images}
+        small = part.get("thumbnails")
+        enough = small is not None and thumbnails.EACH * len(small["files"]) >= len(images)
+        yield {**part, "thumbnails": small if enough else None, "warnings": warnings, "images": images}
 
 
 def _png(figure: Figure) -> bytes:

@@ -243,14 +243,18 @@ def _check_inputs(analysis: Analysis, images: object | None, target: object, aga
     if against is not None and "objectives" not in inputs:
         raise UsageError(f"The analysis '{analysis.name}' compares no classes and takes no 'against'.")
     if against is not None and target is None and images is None:
-        raise UsageError(f"The analysis '{analysis.name}' needs a target to hold against {against}.")
+        raise UsageError(f"The analysis '{analysis.name}' needs a target to hold against {shown(against)}.")
     if dataset is not None and "dataset" not in inputs:
         raise UsageError(f"The analysis '{analysis.name}' looks through no data set and takes none.")
 
 
+def _several(given: object) -> bool:
+    return isinstance(given, Sequence | np.ndarray) and not isinstance(given, str) and getattr(given, "ndim", 1) > 0
+
+
 def _targets(target: Target | Sequence[Target], classifier: Classifier, count: int | None) -> list[int | Objective]:
     """A class index or an objective for each of `count` images; without images, those that are asked for."""
-    several = not isinstance(target, str | Objective) and np.ndim(target) > 0  # type: ignore[arg-type]
+    several = _several(target)
     wanted: list[Any] = list(target) if several else [target] * (1 if count is None else count)  # type: ignore[arg-type]
     if count is not None and len(wanted) != count:
         raise UsageError(f"There are {len(wanted)} targets for {count} images; give one, or one for each.")
@@ -258,8 +262,7 @@ def _targets(target: Target | Sequence[Target], classifier: Classifier, count: i
 
 
 def _against(against: Class | Sequence[Class], classifier: Classifier, count: int) -> list[int]:
-    several = not isinstance(against, str) and np.ndim(against) > 0
-    others: list[Any] = list(against) if several else [against] * count  # type: ignore[arg-type]
+    others: list[Any] = list(against) if _several(against) else [against] * count  # type: ignore[arg-type]
     if len(others) != count:
         raise UsageError(f"There are {len(others)} classes to hold against {count} targets; give one for each.")
     return [classifier.target(other) for other in others]
@@ -645,8 +648,8 @@ def _provenance(run: _Run) -> dict[str, Any]:
             "sha256": classifier.sha256,
             "output": classifier.output,
             "head": classifier.head,
-            **classifier.inputs.described,
             **({"unit": classifier.unit} if classifier.head == "values" else {}),
+            **classifier.inputs.described,
         },
         "plugin": {"name": plugin.name, "distribution": plugin.distribution, "version": plugin.version},
         "keras": {"version": keras.__version__, "backend": keras.backend.backend()},

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 
 from cnnexplain.arrays import Array
-from cnnexplain.inference import in_inference
+from cnnexplain.inference import aside
 from cnnexplain.twin import IDLE, Call, Twin
 
 MOVING = (
@@ -94,8 +94,7 @@ def moved(call: Call, given: Mapping[int, Array]) -> list[Array]:
         return keras.ops.convert_to_tensor(np.asarray(array, np.float32))
 
     args, kwargs = keras.tree.map_structure(filled, (call.args, call.kwargs))
-    with keras.StatelessScope():
-        outputs = in_inference(lambda: call.function(*args, **kwargs))
+    outputs = aside(lambda: call.function(*args, **kwargs))
     return [keras.ops.convert_to_numpy(each) for each in keras.tree.flatten(outputs)]
 
 

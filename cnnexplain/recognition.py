@@ -18,7 +18,7 @@ import keras
 import numpy as np
 
 from cnnexplain.arrays import Floats
-from cnnexplain.interruption import interrupted
+from cnnexplain.interruption import check_interrupted
 
 LARGE = 50.0
 """Beyond this a function that is written without care for overflow may put out what isn't finite."""
@@ -82,9 +82,8 @@ def tried(function: Callable[[Any], Any], numbers: Floats, dtype: str = "float32
         precision = max(PRECISION.get(kind, 1e-5) for kind in (dtype, keras.backend.standardize_dtype(output.dtype)))
         with np.errstate(all="ignore"):
             found = np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(output, "float32")), np.float64)
-    except Exception as error:
-        if interrupted(error):
-            raise KeyboardInterrupt from error
+    except BaseException as error:  # noqa: BLE001
+        check_interrupted(error)
         return None
     return found, precision
 

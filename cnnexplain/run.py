@@ -329,11 +329,11 @@ def _explain(analysis: Analysis, request: Request, own: Mapping[str, object]) ->
 
 def _explained(analysis: Analysis, request: Request, own: Mapping[str, object], outcome: _Outcome) -> _Given:
     """Runs one analysis and writes what it finds."""
-    from cnnexplain import report
+    from cnnexplain import locks, report
 
     report.check_folder(outcome.folder)
     try:
-        with plainly(), terminal.quiet(request.verbose), terminal.progress() as shown:
+        with plainly(), locks.held(outcome.folder), terminal.quiet(request.verbose), terminal.progress() as shown:
             given = _prepare([analysis], request, shown)
             _write(analysis, request, given, own, shown, outcome)
             return given
@@ -415,8 +415,11 @@ def _explain_each(request: Request, emit: Callable[[Mapping[str, Any]], None]) -
     if not analyses:
         raise CnnExplainError("No analysis is installed.")
     several = Several.of(analyses, request)
+    from cnnexplain import locks
+
+    folders = [outcome.folder for outcome in several.outcomes.values()]
     try:
-        with plainly(), terminal.quiet(request.verbose), terminal.progress() as shown:
+        with plainly(), locks.held_all(folders), terminal.quiet(request.verbose), terminal.progress() as shown:
             explain_several(several, request, shown)
     except KeyboardInterrupt as interruption:
         kept = f"kept in {request.out}: {several.kept}" if several.kept else "no analysis had ended"
@@ -623,7 +626,12 @@ def _write(
     )
 
     def write(record: Record) -> None:
-        paths = writer.add(record, drawing)
+        try:
+            paths = writer.add(record, drawing)
+        except KeyboardInterrupt:
+            # It may have waited until all of them were written.
+            outcome.images += len(record) if writer.written(record) else 0
+            raise
         outcome.add(record, paths)
         keep(record, paths)
 

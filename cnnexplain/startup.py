@@ -133,6 +133,17 @@ MODEL_OPTIONS: dict[str, tuple[Any, Any]] = {
         None,
     ),
     "weights": (_model_option("--weights", "FILE", "The weights, for a model by name that takes them from a file."), None),
+    "limits": (
+        Annotated[
+            bool,
+            typer.Option(
+                "--limits/--no-limits",
+                help="Refuse model files that declare more than fits into memory.",
+                rich_help_panel=PANEL,
+            ),
+        ],
+        True,
+    ),
     "backend": (BackendOption, None),
 }
 """What the commands take that load a model: each option's annotation and default, by the name of the parameter."""
@@ -182,6 +193,7 @@ class ModelRequest:
     fixed: Mapping[str, str]
     custom_objects: tuple[str, ...]
     weights: str | None
+    limits: bool
     backend: str | None
 
 
@@ -193,7 +205,7 @@ def model_request(given: Mapping[str, Any]) -> ModelRequest:
         ModelError: A JSON file can't be read or says what it may not.
     """
     said = {key: given[sidecar.parameter(key)] for key in sidecar.KEYS if given.get(sidecar.parameter(key)) is not None}
-    names = ("model", "preprocess", "labels", "output", "value_unit", "reduce", "input", "weights", "backend")
+    names = ("model", "preprocess", "labels", "output", "value_unit", "reduce", "input", "weights", "limits", "backend")
     rest = {name: given[name] for name in names}
     outputs = sidecar.outputs(**{name: given[name] for name in ("logits", "probabilities", "values")})
     values, objects = fixed.parse(given["fixed"] or ()), tuple(given["custom_objects"] or ())
@@ -268,6 +280,7 @@ def load(request: ModelRequest, shown: Progress) -> Classifier:
         fixed=request.fixed,
         custom_objects=request.custom_objects,
         weights=request.weights,
+        limits=request.limits,
     )
     shown.remove_task(task)
     return loaded

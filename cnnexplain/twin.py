@@ -30,7 +30,7 @@ INPUT, LOGITS = "input", "logits"
 
 IDLE = (
     *("ActivityRegularization", "AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise", "Identity"),
-    *("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D"),
+    *("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "StochasticDepth"),
     *("AugMix", "CutMix", "MixUp", "RandAugment", "Solarization"),
     *("RandomBrightness", "RandomColorDegeneration", "RandomColorJitter", "RandomContrast", "RandomCrop"),
     *("RandomElasticTransform", "RandomErasing", "RandomFlip", "RandomGaussianBlur", "RandomGrayscale", "RandomHue"),
@@ -205,7 +205,7 @@ class Twin:
         return lambda output, x: _computed(graph, [x, *self._beside(x), keras.ops.cast(output, given.dtype)])
 
 
-def twin(model: Any, shape: tuple[int, int, int], output: int = 0, *, inputs: Inputs = IMAGE) -> Twin:
+def twin(model: Any, shape: tuple[int, int, int], output: int = 0, inputs: Inputs = IMAGE) -> Twin:
     """Traces a functional or sequential model.
 
     Args:
@@ -215,7 +215,7 @@ def twin(model: Any, shape: tuple[int, int, int], output: int = 0, *, inputs: In
         inputs: What the model is given beside the image.
 
     Raises:
-        ModelError: The model has no graph.
+        ModelError: The model, or a nested one, has no graph.
     """
     if not getattr(model, "inputs", None):
         raise no_graph(model)
@@ -244,9 +244,6 @@ def traced(model: Any, shape: tuple[int, int, int], inputs: Inputs = IMAGE) -> t
         model: Functional or sequential.
         shape: (H, W, C) of the image.
         inputs: What the model is given beside it.
-
-    Raises:
-        ModelError: A nested model has no graph.
     """
     graph, image = _of_image(model, shape, model.outputs, inputs)
     return image, graph.calls

@@ -179,3 +179,35 @@ def test_the_rules_pass_layers_that_move_numbers_as_their_gradient_does(random):
     expected[:, 2:, :12] = inner[..., ::-1]
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
     assert np.abs(found).max() > 0
+
+
+class Shorter(layers.Layer):
+    """It says that it puts out less than it does."""
+
+    def call(self, x):
+        return x
+
+    def compute_output_shape(self, shape):
+        return shape[0], 5, 4, shape[3]
+
+
+class Conv2D(layers.Layer):
+    """Someone's own, which has the name of a layer of Keras."""
+
+    def call(self, x):
+        return ops.flip(x, axis=1)
+
+
+def test_a_layer_that_puts_out_another_shape_than_it_says_is_named():
+    clf = cx.load(network(Shorter(name="odd")))
+    images = np.zeros((1, *SHAPE), np.float32)
+    with pytest.raises(ModelError, match=r"'odd' \(Shorter\) says that it puts out \(5, 4, 3\), but puts out \(12, 16, 3\)"):
+        clf.activations(images, ["odd"])
+
+
+def test_a_class_of_someone_elses_is_not_taken_for_keras_own():
+    clf = cx.load(network(Conv2D(name="odd")))
+    with pytest.raises(ModelError, match=r"not known past the layer 'odd' \(Conv2D\)"):
+        clf.receptive_field("top")
+    with pytest.raises(ModelError, match=r"'odd' \(Conv2D\) is neither"):
+        clf.describe_rule("top", "deconvnet")

@@ -54,9 +54,10 @@ def model():
     inner = keras.Input((8, 9, 4))
     body = keras.Model(inner, layers.Conv2D(4, 3, padding="same", activity_regularizer="l1")(inner), name="body")
     inputs = keras.Input((8, 9, 3))
-    x = layers.RandomFlip(seed=1)(inputs)
+    # Before all that learns, where the input's range is looked for.
+    x = Sampled(name="sampled")(layers.RandomFlip(seed=1)(inputs))
     x = layers.Conv2D(4, 3, padding="same", activation="relu", kernel_regularizer="l2")(x)
-    x = body(layers.ActivityRegularization(l2=0.1)(Sampled(name="sampled")(Inner(name="inner")(x))))
+    x = body(layers.ActivityRegularization(l2=0.1)(Inner(name="inner")(x)))
     x = layers.GlobalAveragePooling2D()(layers.BatchNormalization(trainable=False)(body(x)))
     x = layers.Dropout(0.5, seed=2)(Charged(name="charged")(x))
     made = keras.Model(inputs, layers.Dense(3, activation="softmax", dtype="float32")(x))
