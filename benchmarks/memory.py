@@ -1,4 +1,4 @@
-"""The peak memory of each analysis, and of photographs of 100 megapixels, each in a process of its own.
+"""The peak memory of each analysis, each in a process of its own; that of large photographs is measured by images.py.
 
 Prints, for every analysis with its defaults, the peak after the model has predicted an image and that of the whole run, then
 the peaks of saliency on 500 and on 2,000 test digits, which should be the same. The pictures of the latter are drawn small.
@@ -9,10 +9,6 @@ import json
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
-
-import numpy as np
-from PIL import Image
 
 from cnnexplain import registry
 
@@ -38,18 +34,9 @@ code = cli.main(arguments)
 print(json.dumps([code, before, peak()]))
 """
 
-READING = f"""{PEAK}
-from cnnexplain import images, preprocess
-from PIL import JpegImagePlugin, PngImagePlugin
-
-before = peak()
-images.read(sys.argv[1], preprocess.Preprocess(224, 224), None)
-print(json.dumps([0, before, peak()]))
-"""
-
 
 def main(model: str = "lenet", *images: str) -> None:
-    """Prints a row for each analysis, each number of digits, and each kind of photograph."""
+    """Prints a row for each analysis and each number of digits."""
     print(f"{'':32} before   peak   MiB")
     with tempfile.TemporaryDirectory() as folder:
         for analysis in registry.load().analyses.values():
@@ -59,14 +46,6 @@ def main(model: str = "lenet", *images: str) -> None:
             digits = [f"mnist:test/{number}" for number in range(count)]
             name = f"saliency of {count} digits"
             _row(name, PROGRAM, "run", "saliency", *digits, "--model", "lenet", "--dpi", "20", "--out", f"{folder}/{count}")
-        noise = np.random.default_rng(0).integers(0, 256, (100, 125, 3), np.uint8)
-        photo = Image.fromarray(noise).resize((12_500, 8_000), Image.Resampling.BICUBIC)
-        photo.save(Path(folder) / "photo.jpg")
-        photo.save(Path(folder) / "photo.png", compress_level=1)
-        deep = np.asarray(photo.getchannel(0), np.uint16) * 257
-        Image.fromarray(deep).save(Path(folder) / "deep.png", compress_level=1)
-        for name in ("photo.jpg", "photo.png", "deep.png"):
-            _row(f"{name}, 100 megapixels", READING, str(Path(folder) / name))
 
 
 def _row(name: str, program: str, *arguments: str) -> None:

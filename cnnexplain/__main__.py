@@ -14,7 +14,12 @@ def run() -> int:
         from cnnexplain.cli import main
 
         return main()
-    except KeyboardInterrupt:
+    except (Exception, KeyboardInterrupt) as error:
+        from cnnexplain.interruption import interrupted
+
+        # Python makes another error of it while a class is made, of which reading modules is full.
+        if not interrupted(error):
+            raise
         print("Interrupted: nothing more was written.", file=sys.stderr)  # noqa: T201
         return 130
     finally:

@@ -13,6 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from cnnexplain import recognition
 from cnnexplain.twin import IDLE, Call, Linear, Twin, linear_part
 
 FUNCTIONS = {
@@ -80,10 +81,21 @@ def activation(call: Call) -> Activation | None:
     if kind in OPERATIONS or kind in LAYERS:
         return _known(OPERATIONS.get(kind, kind), _first, call.function)
     function: Any = getattr(layer, "activation", None)
-    if function not in FUNCTIONS:
+    if kind == "Lambda" and not layer.arguments:
+        function = layer.function
+    given = _first if kind in ("Activation", "Lambda") else linear_part(layer)
+    computed = None if given is None or function is None else recognition.elementwise(function, FUNCTIONS)
+    if given is None or computed is None or computed.name == "linear":
         return None
-    given = _first if kind == "Activation" else linear_part(layer)
-    return None if given is None else _known(FUNCTIONS[function], given, function)
+    return _known(computed.name, given, function, computed.ceiling)
+
+
+def is_linear(function: Any) -> bool:
+    """Whether the activation of a layer leaves numbers as they are, as `tf.identity` does."""
+    if function is None or function is keras.activations.linear:
+        return True
+    computed = recognition.elementwise(function, FUNCTIONS)
+    return computed is not None and computed.name == "linear"
 
 
 CLIPPED: dict[str, Callable[[], Any]] = {
@@ -97,10 +109,10 @@ SATURATING = ("sigmoid", "sparse_sigmoid", "log_sigmoid", "tanh")
 """Activations whose outputs for large inputs are the same in single precision, though their slopes are not zero."""
 
 
-def _known(name: str, given: Callable[..., Any], function: Callable[[Any], Any]) -> Activation:
-    unclipped = CLIPPED.get(name)
+def _known(name: str, given: Callable[..., Any], function: Callable[[Any], Any], ceiling: float | None = None) -> Activation:
+    unclipped = CLIPPED.get(name) if ceiling is None else keras.layers.ReLU
     ranking = keras.layers.Identity if name in SATURATING else unclipped
-    ceiling = 6.0 if name == "relu6" else None
+    ceiling = 6.0 if name == "relu6" else ceiling
     return Activation(name, given, function, name in ("relu", "relu6"), ceiling, unclipped, ranking)
 
 

@@ -40,7 +40,7 @@ def read(file: BinaryIO, name: str, preprocess: Preprocess) -> Floats:
     """
     start = file.read(len(MAGIC))
     file.seek(0)
-    array = _array(file, name) if start == MAGIC else _pages(file, name, preprocess.channels)
+    array = numbers(file, name) if start == MAGIC else _pages(file, name, preprocess.channels)
     bands = preprocess.channels
     if array.ndim == 3 and array.shape[-1] != bands and array.shape[0] == bands:
         array = np.moveaxis(array, 0, -1)
@@ -49,13 +49,24 @@ def read(file: BinaryIO, name: str, preprocess: Preprocess) -> Floats:
             f"'{name}' holds {array.shape}; the model takes (height, width, {bands}): give a .npy array of that shape, or a "
             f"TIFF file of {bands} pages."
         )
-    found = array.astype(np.float32)
+    # What single precision can't hold becomes infinite, and is refused as that.
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = array.astype(np.float32)
     if not np.isfinite(found).all():
         raise ImageError(f"'{name}' holds a value that is not finite (NaN or infinity).")
     return found
 
 
-def _array(file: BinaryIO, name: str) -> Array:
+def numbers(file: BinaryIO, name: str) -> Array:
+    """What a `.npy` file holds.
+
+    Args:
+        file: The file.
+        name: What to call it in an error.
+
+    Raises:
+        ImageError: It is damaged, holds no numbers, or more than `LIMIT` bytes of them.
+    """
     try:
         version = np.lib.format.read_magic(file)
         header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0

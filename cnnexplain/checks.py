@@ -99,7 +99,9 @@ def _help(candidate: Candidate) -> None:
     for option in candidate.analysis.options:
         text = option.option.help
         if not _sentence(text) or text[0].islower():
-            raise PluginError(f"{option.flag} has the help {text!r}; expected a sentence, with a capital and a full stop.")
+            raise PluginError(
+                f"{option.flag} has the help {shown(text)}; expected a sentence, with a capital and a full stop."
+            )
         for words in (option.flag, text):
             if " ".join(words.split()) not in printed:
                 raise PluginError(f"Its help does not show '{words}'; expected all of the options, each with its sentence.")
@@ -112,7 +114,7 @@ def _options(candidate: Candidate) -> None:
                 candidate.explain(candidate.lenet, candidate.images[:1], options={option.name: value})
             except UsageError:
                 continue
-            raise PluginError(f"{option.flag} took {value!r}; expected a UsageError that says what it takes.")
+            raise PluginError(f"{option.flag} took {shown(value)}; expected a UsageError that says what it takes.")
         for value in _doubtful(option):
             try:
                 candidate.explain(candidate.lenet, candidate.images[:1], options={option.name: value})
@@ -120,7 +122,7 @@ def _options(candidate: Candidate) -> None:
                 continue
             except CnnExplainError as error:
                 raise PluginError(
-                    f"{option.flag} {value!r}, which its declaration allows, ends in: {error} Expected a result, or a "
+                    f"{option.flag} {shown(value)}, which its declaration allows, ends in: {error} Expected a result, or a "
                     "UsageError that says what it takes; or bounds in its Option."
                 ) from error
 
@@ -148,7 +150,7 @@ def _results(candidate: Candidate) -> None:
         raise PluginError("Its result has no arrays; expected the numbers that its pictures are drawn from.")
     for warning in record.warnings:
         if not _sentence(warning):
-            raise PluginError(f"Its result warns {warning!r}; expected a sentence, which users read.")
+            raise PluginError(f"Its result warns {shown(warning)}; expected a sentence, which users read.")
 
 
 def _maps(candidate: Candidate) -> None:
@@ -261,7 +263,7 @@ def _drawing(candidate: Candidate) -> None:
         raise PluginError("It draws nothing; expected a figure for each image from draw(), or some from overview().")
     for name in figures:
         if not isinstance(name, str | int) or name == "":
-            raise PluginError(f"overview() names a figure {name!r}; expected words, which become the name of its file.")
+            raise PluginError(f"overview() names a figure {shown(name)}; expected words, which become the name of its file.")
     if not all(comparison.identical(record.arrays[name], array) for name, array in before.items()):
         raise PluginError("Drawing changed the arrays of the record; expected them as they were. Work on copies.")
 

@@ -18,10 +18,10 @@ from typing import Any, Literal, TypeVar
 import keras
 import numpy as np
 
-from cnnexplain import backend, rules, twin
+from cnnexplain import backend, heads, rules, twin
 from cnnexplain.activations import KINDS, activation, unclipped
 from cnnexplain.arrays import Array, Floats, Integers
-from cnnexplain.errors import ModelError, UsageError, foreign, line, reason, suggest
+from cnnexplain.errors import ModelError, UsageError, foreign, line, reason, shown, suggest
 from cnnexplain.faults import check_shapes, naming
 from cnnexplain.geometry import Field, receptive_field
 from cnnexplain.images import wrong_shape
@@ -33,6 +33,7 @@ from cnnexplain.objectives import Logit, Objective
 from cnnexplain.override import overridden
 from cnnexplain.places import Grid, Layout, layout
 from cnnexplain.preprocess import Preprocess
+from cnnexplain.sidecar import Outputs, Reduction
 from cnnexplain.stages import stage_ends
 
 MEMORY = 1 << 30
@@ -120,16 +121,20 @@ class Classifier:
         name: What to call it.
         sha256: Of the file that it came from; None for a model from memory.
         preprocess: What its input is; None for what `told` says.
-        labels: The names of its K classes; None for "0" to K − 1.
+        labels: The names of its K classes, or values; None for "0" to K − 1, or the name of the output.
         output: The name of the output (N, K) to explain, where there are several.
-        logits: Whether that output is the scores, whatever layer it comes from.
+        said: What that output is, whatever layer it comes from: "logits", "probabilities" or "values"; None for what the
+            model's layers tell.
+        reduce: Of an output (N, H, W, K), what is made of the scores of the pixels: "mean", "max", or a row and column.
+        unit: Of the values.
         training_figures: What is known of its training: names with numbers or texts.
         unused_json: A JSON file beside the model file that says nothing of its input, of which the user is told.
         inputs: Which of its inputs is the image, and the values of the others; None for a model of one.
 
     Raises:
         ModelError: The model has another form.
-        UsageError: There is no such output, the size is not the model's, or there are more or fewer labels than classes.
+        UsageError: There is no such output, it can't be what is said, the size is not the model's, or there are more or
+            fewer labels than classes.
     """
 
     def __init__(
@@ -141,7 +146,9 @@ class Classifier:
         preprocess: Preprocess | None = None,
         labels: Sequence[str] | None = None,
         output: str | None = None,
-        logits: bool = False,
+        said: Outputs | None = None,
+        reduce: Reduction | None = None,
+        unit: str = "",
         training_figures: Mapping[str, Any] = MappingProxyType({}),
         unused_json: Path | None = None,
         inputs: Inputs | None = None,
@@ -155,25 +162,29 @@ class Classifier:
         """Which of the model's inputs is the image, and the values of the others."""
         self.preprocess = preprocess or told(model, self.inputs)
         _check_input(model, self.preprocess, self.inputs)
-        self._output = _output(model, output)
-        self._twin = twin.twin(model, self.preprocess.shape, self._output, logits=logits, inputs=self.inputs)
+        self._output, output_name = _output(model, output)
+        traced = twin.twin(model, self.preprocess.shape, self._output, inputs=self.inputs)
+        self._twin, self._head = heads.headed(traced, said, reduce, output_name, self._tried)
         self._classes = self._twin.tensors[twin.LOGITS].shape[-1]
-        self._said = logits
+        self._said = said
+        self.doubt: str | None = None
+        """What speaks against the outputs being the scores that they are taken for, known once it has seen an image."""
         self._compared = False
         self._shape = self.preprocess.shape
         self._functions: dict[tuple[str, ...], Callable[..., list[Array]]] = {}
         self._differentiated = lru_cache(KEPT)(self._differentiate)
-        self.labels: tuple[str, ...] = tuple(map(str, range(self._classes) if labels is None else labels))
-        """The K names of the classes."""
-        if len(self.labels) != self._classes:
-            count = "There is 1 label" if len(self.labels) == 1 else f"There are {len(self.labels)} labels"
-            raise UsageError(
-                f"{count} for the {self._classes} classes of '{name}'; name each once (--labels, the sidecar or labels=)."
-            )
+        self.labels = heads.labels(self._head, labels, name)
+        """The K names of the classes. Of values: their names, then "NAME down" for what lowers each."""
+        if unit and self.head != "values":
+            raise UsageError(f"The unit '{unit}' is of values; say with --values (values=True) that the outputs are such.")
+        self.unit = unit
+        """Of the values; "" where it isn't told, or the model puts out none."""
 
     def __repr__(self) -> str:
         height, width, channels = self.preprocess.shape
-        return f"Classifier('{self.name}', {height}×{width}×{channels} → {len(self.labels)} classes)"
+        values = f"{self._head.outputs} value{'s' if self._head.outputs > 1 else ''}"
+        outputs = values if self.head == "values" else f"{len(self.labels)} classes"
+        return f"Classifier('{self.name}', {height}×{width}×{channels} → {outputs})"
 
     def _repr_html_(self) -> str:
         """What a notebook shows: its card."""
@@ -182,30 +193,41 @@ class Classifier:
         return page.classifier_fragment(self)
 
     def predict(self, images: Array) -> Floats:
-        """The probability of each class, (N, K)."""
-        return self.probabilities(self.logits(images))
+        """The probability of each class, or the model's values, (N, K)."""
+        logits = self.logits(images)
+        return self._head.own(logits) if self.head == "values" else self.probabilities(logits)
 
     def probabilities(self, logits: Floats) -> Floats:
-        """What the model's head makes of logits (N, K): their softmax, or the sigmoid of each, as precise as they are."""
-        if self.head == "sigmoid":
-            # Without overflow: exp is only ever given numbers up to 0.
-            small = np.exp(-np.abs(logits))
-            return np.asarray(np.where(logits < 0, small, 1) / (1 + small), logits.dtype)
-        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return np.asarray(powers / powers.sum(axis=1, keepdims=True), logits.dtype)
+        """What the model's head makes of logits (N, K): their softmax, or the sigmoid of each, as precise as they are.
+
+        Raises:
+            ModelError: The model puts out values, which have no probabilities.
+        """
+        return self._head.probabilities(logits)
 
     @property
     def certain(self) -> bool:
         """Whether it is known that the logits are scores: from the model's last layer, or since it was said."""
-        return self._said or self._twin.head != "none"
+        return self._head.certain
 
     @property
-    def head(self) -> Literal["softmax", "sigmoid"]:
+    def head(self) -> Literal["softmax", "sigmoid", "values"]:
         """How probabilities are made of logits: "softmax" for one class of K, "sigmoid" for each class by itself.
 
-        A single sigmoid unit with the score s is seen as two classes with the logits −s and s.
+        A single sigmoid unit with the score s is seen as two classes with the logits −s and s. With "values" there are no
+        probabilities, and the logits of K values are v and −v: what raises each, and what lowers it.
         """
-        return "sigmoid" if self._twin.head == "sigmoid" or self._twin.binary else "softmax"
+        return self._head.kind
+
+    @property
+    def logarithms(self) -> bool:
+        """Whether the logits are made of the model's own probabilities p: log p ("softmax") or log p − log(1 − p)."""
+        return self._head.clipped
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers the model puts out for an image: K classes or values, or 1 for two classes."""
+        return self._head.outputs
 
     def logits(self, images: Array) -> Floats:
         """The score of each class before the softmax, (N, K), for images (N, H, W, C) in the model's input range.
@@ -223,14 +245,24 @@ class Classifier:
         if not self._compared and len(logits):
             with foreign(lambda error: ModelError(f"'{line(self.name)}' can't be computed as a whole: {reason(error)}")):
                 self._compare(images[:1], logits[:1])
+            if self._head.raw and self.head != "values":
+                known = self._batched(self._forward((twin.LOGITS,)), self._trial_images())[0]
+                seen = self._head.own(np.concatenate([known, logits]))
+                self.doubt = self._head.doubt(seen, line(self.name), said=self._said is not None)
             self._compared = True
-        if not self.certain and len(logits) and (logits >= 0).all() and np.allclose(logits.sum(axis=1), 1, atol=1e-3):
-            raise ModelError(
-                f"The outputs of '{self.name}' are probabilities, but no softmax layer was found to leave out; "
-                "end the model in a Dense, Softmax or Activation layer with softmax. If they are scores, say so with "
-                "--logits (logits=True)."
-            )
         return logits
+
+    def _trial_images(self) -> Floats:
+        return self.preprocess.between(heads.images(self.preprocess.shape))
+
+    def _tried(self, candidate: twin.Twin) -> Floats:
+        """A twin's scores for the trial images, before it is compiled."""
+        function = candidate.function([twin.LOGITS])
+        batches = np.split(self._trial_images(), heads.TRIALS)
+        # A model is anyone's code.
+        with foreign(lambda error: ModelError(f"'{line(self.name)}' can't be computed: {reason(error)}")):
+            found = aside(lambda: [function(keras.ops.convert_to_tensor(batch))[0] for batch in batches])
+            return np.concatenate([keras.ops.convert_to_numpy(keras.ops.cast(each, "float32")) for each in found])
 
     def activations(self, images: Array, names: Sequence[str]) -> dict[str, Floats]:
         """The outputs of layers, by name, all from one forward pass in inference mode.
@@ -558,12 +590,12 @@ class Classifier:
             UsageError: There is no such layer, or it puts out no feature maps where they are needed.
             ModelError: Its feature maps have their channels first.
         """
-        if name not in self._twin.tensors:
+        if isinstance(name, str) and name not in self._twin.tensors:
             # Keras' own name may be another.
             name = next((each for each in [from_keras(name)] if each in self._twin.tensors), name)
-        if name not in self._twin.tensors:
+        if not isinstance(name, str) or name not in self._twin.tensors:
             raise UsageError(
-                f"The model has no layer '{name}'.{suggest(name, self._twin.tensors)} "
+                f"The model has no layer {shown(name)}.{suggest(name, self._twin.tensors)} "
                 f"Its layers are {_listed([layer.name for layer in self.layers])}."
             )
         tensor = self._twin.tensors[name]
@@ -633,6 +665,10 @@ class Classifier:
     def closed(self) -> tuple[str, ...]:
         """The layers that are models without a graph, and hide the layers in them."""
         return tuple(call.name for call in self._twin.calls if isinstance(call.inner, keras.Model))
+
+    def leads_to_scores(self, name: str) -> bool:
+        """Whether the scores depend on what a layer puts out; on a softmax after them they don't."""
+        return self._twin.tail(self.layer(name).name, [twin.LOGITS]) is not None
 
     @property
     def output(self) -> str:
@@ -707,11 +743,16 @@ class Classifier:
     def target(self, wanted: int | str) -> int:
         """The index of a class given by label or index; a string that is a label counts as that label first.
 
-        Of a label that is a list of words, as ImageNet's "tabby, tabby cat" is, one of them will do.
+        Of a label that is a list of words, as ImageNet's "tabby, tabby cat" is, one of them will do. Of values "NAME up" and
+        "NAME down" say whether what raises it or what lowers it is meant, and of one value alone "up" and "down".
 
         Raises:
             UsageError: There is no such class, or there are several.
         """
+        if not isinstance(wanted, str) and not _is_index(wanted):
+            raise UsageError(f"There is no class labelled '{shown(wanted)}': a class has a label and a number.")
+        if self.head == "values" and isinstance(wanted, str):
+            wanted = heads.direction(wanted, self.labels)
         named = [index for index, label in enumerate(self.labels) if wanted == label]
         named = named or [index for index, label in enumerate(self.labels) if wanted in label.split(", ")]
         if len(named) > 1:
@@ -723,6 +764,8 @@ class Classifier:
                 raise TypeError
             index = int(wanted) if isinstance(wanted, str) else operator.index(wanted)
         except (TypeError, ValueError):
+            if self.head == "values":
+                raise heads.no_value(wanted, self.labels) from None
             word = re.compile(rf"\b{re.escape(str(wanted))}\b", re.IGNORECASE)
             holding = [index for index, label in enumerate(self.labels) if word.search(label)]
             if holding:
@@ -733,8 +776,12 @@ class Classifier:
                     f"{self._classes} classes, '{self.labels[0]}' to '{self.labels[-1]}'."
                 )
             raise UsageError(f"There is no class labelled '{wanted}'.{hint}") from None
+        # What the user types counts the values alone.
+        most = self.outputs if isinstance(wanted, str) else self._classes
+        if self.head == "values" and not 0 <= index < most:
+            raise heads.no_value(index, self.labels)
         if not 0 <= index < self._classes:
-            raise UsageError(f"There is no class {index}: the model has {self._classes}, 0 to {self._classes - 1}.")
+            raise UsageError(f"There is no class {shown(index)}: the model has {self._classes}, 0 to {self._classes - 1}.")
         return index
 
     def _numbered(self, classes: Sequence[int]) -> str:
@@ -809,9 +856,9 @@ class Classifier:
         structure = getattr(self.model, "input", self.model.inputs[0])
         inputs = self.inputs.given(keras.ops.convert_to_tensor(np.asarray(image)))
         given = keras.tree.pack_sequence_as(structure, inputs)
-        output = keras.tree.flatten(aside(lambda: self.model(given, training=False)))[self._output]
+        output = self._head.flat(keras.tree.flatten(aside(lambda: self.model(given, training=False)))[self._output])
         own = keras.ops.convert_to_numpy(keras.ops.cast(output, "float32"))
-        twins = (logits if self._twin.head == "none" else self.probabilities(logits))[:, -own.shape[1] :]
+        twins = self._head.own(logits)
         # Half precision rounds at the third digit.
         if np.isfinite(own).all() and not np.allclose(own, twins, rtol=1e-2, atol=1e-2):
             raise ModelError(
@@ -899,8 +946,8 @@ def _check_input(model: Any, preprocess: Preprocess, inputs: Inputs) -> None:
         )
 
 
-def _output(model: Any, wanted: str | None) -> int:
-    """Which of a model's outputs has that name; one alone needs none."""
+def _output(model: Any, wanted: str | None) -> tuple[int, str]:
+    """Which of a model's outputs has that name, and the name; one alone needs none."""
     structure = getattr(model, "output", None)
     keys = {id(tensor): key for key, tensor in structure.items()} if isinstance(structure, dict) else {}
     # A sequential model names its output as its last layer.
@@ -916,13 +963,21 @@ def _output(model: Any, wanted: str | None) -> int:
             f"The model '{model.name}' has no output '{wanted}'.{suggest(wanted, names)} It has {', '.join(names)}."
         )
     index = 0 if wanted is None else names.index(wanted)
-    shape = tuple(model.outputs[index].shape[1:])
-    if len(shape) != 1 or not shape[0]:
-        raise ModelError(f"The model '{model.name}' puts out {_named(shape)}; expected one score for each class, (classes).")
-    return index
+    return index, names[index]
+
+
+def _is_index(value: Any) -> bool:
+    try:
+        operator.index(value)
+    except TypeError:
+        return False
+    return True
 
 
 def _as_objectives(targets: Integers | Sequence[Objective]) -> list[Objective]:
+    for target in targets:
+        if not isinstance(target, Objective) and not _is_index(target):
+            raise UsageError(f"A target is the number of a class or an Objective, but got {shown(target)}.")
     return [target if isinstance(target, Objective) else Logit(int(target)) for target in targets]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import platform
-import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +19,7 @@ from rich.text import Text
 from cnnexplain import __version__, completion, config, datasets, environment, files, kit, models, sidecar, startup, terminal
 from cnnexplain.backend import BACKENDS, module
 from cnnexplain.docstrings import docstring
-from cnnexplain.errors import CnnExplainError, InterruptionError, UsageError, line, reason, shown
+from cnnexplain.errors import CnnExplainError, InterruptionError, UsageError, reason, short, shown
 from cnnexplain.interruption import check, check_interrupted, interrupted, listen
 from cnnexplain.redrawing import redraw_command
 
@@ -40,12 +39,6 @@ _PRINTING: dict[str, tuple[Any, Any]] = {
     "json": (startup.JsonOption, False),
     "verbose": (startup.VerboseOption, False),
 }
-
-LONGEST = 900
-"""Characters that an error has at most; some list all layers or classes."""
-
-WORD = 300
-"""Characters of a word in an error from which on it is shortened."""
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C, as shells use it."""
@@ -476,8 +469,7 @@ def _words(error: typer.TyperException) -> str:
 def _fail(message: str, code: int) -> int:
     gone = "" if environment.here() else " The current folder no longer exists."
     # Typer, for one, repeats a word however long it is.
-    legible = re.sub(rf"\S{{{WORD},}}", lambda word: f"{word[0][:80]}…", message)
-    terminal.complain(line(f"Error: {legible}", LONGEST) + gone)
+    terminal.complain(f"Error: {short(message)}{gone}")
     return code
 
 

@@ -126,7 +126,7 @@ def data_sets(incomplete: str) -> list[str]:
 def layers(context: typer.Context) -> list[str]:
     """The layers of the model named before, where that is a file or the one that is included."""
     place = models.find(context.params["model"])
-    return [] if isinstance(place, NamedModel) else _plain(modelconfig.layers(modelconfig.read(place)))
+    return [] if isinstance(place, NamedModel) else _plain(modelconfig.layers(modelconfig.read(place).config))
 
 
 def labels(context: typer.Context) -> list[str]:

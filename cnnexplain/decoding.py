@@ -25,7 +25,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from cnnexplain import levels, tiffs
+from cnnexplain import bands, levels, tiffs
 from cnnexplain.arrays import Floats, Integers
 from cnnexplain.errors import ImageError
 from cnnexplain.interruption import check_interrupted
@@ -113,6 +113,10 @@ def decode(file: BinaryIO, name: str, preprocess: Preprocess) -> Decoded:
     Raises:
         ImageError: It is no image, is damaged or too large, or has values that are out of range.
     """
+    start = file.read(len(bands.MAGIC))
+    file.seek(0)
+    if start == bands.MAGIC:
+        return _array(file, name, preprocess)
     try:
         # Pillow warns of odd metadata, which the pixels don't depend on, and of sizes, which are checked here.
         with warnings.catch_warnings(action="ignore"), Image.open(file, formats=FORMATS) as image:
@@ -134,6 +138,26 @@ def decode(file: BinaryIO, name: str, preprocess: Preprocess) -> Decoded:
     # What is decoded of a large image takes too much to be kept beside floating-point numbers.
     del image
     return _decoded(shown, name, preprocess)
+
+
+def _array(file: BinaryIO, name: str, preprocess: Preprocess) -> Decoded:
+    """A `.npy` array (h, w), (h, w, 1) or (h, w, 3): of bytes, or as the values of a file of more than 8 bits."""
+    values = bands.numbers(file, name)
+    if values.ndim == 2:
+        values = values[..., None]
+    if values.ndim != 3 or values.shape[-1] not in (1, 3) or not 0 < values.size <= 3 * LARGE:
+        raise ImageError(
+            f"'{name}' holds an array of shape {values.shape}; expected (height, width), or with 1 or 3 channels, of up to "
+            f"{LARGE // 10**6} megapixels."
+        )
+    if not np.isfinite(values).all():
+        raise ImageError(f"The image '{name}' holds a value that is not finite (NaN or infinity).")
+    if values.dtype.kind == "b" or values.dtype == np.uint8:
+        return Decoded(values.astype(np.float32) / np.float32(1 if values.dtype.kind == "b" else 255))
+    found = levels.of_values(
+        float(values.min()), float(values.max()), name, reals=values.dtype.kind == "f", said=preprocess.white_level
+    )
+    return Decoded(np.clip(values.astype(np.float32) / np.float32(found.white), 0, 1), levels=found)
 
 
 def _bomb(name: str) -> str:
@@ -171,7 +195,7 @@ def _shown(image: Any, file: BinaryIO, name: str, preprocess: Preprocess) -> _Sh
     orientation = 1 if image.format == "TIFF" and pieces is None else image.getexif().get(ExifTags.Base.Orientation, 1)
     single = large and preprocess.samples
     means = large and not single
-    box, made = _plan(image, size, preprocess, lying=orientation in LYING) if means else ((0.0, 0.0, *size), size)
+    box, made = _plan(image, size, preprocess, orientation) if means else ((0.0, 0.0, *size), size)
     if whole and image.format in DRAFTED:
         _check_memory(image, size, file, name, copies=1)
 
@@ -180,7 +204,14 @@ def _shown(image: Any, file: BinaryIO, name: str, preprocess: Preprocess) -> _Sh
     if grey:
         extremes: list[Any] = [stored(each).convert("F").getextrema() for each in _blocks(size)]
         lowest, highest = min(least for least, _ in extremes), max(most for _, most in extremes)
-        found = levels.of_grey(lowest, highest, image, name, preprocess.white_level)
+        found = levels.of_values(
+            lowest,
+            highest,
+            name,
+            reals=image.mode.startswith("F"),
+            by_file=levels.told(image),
+            said=preprocess.white_level,
+        )
     elif coloured and image.mode in ("RGB", "RGBA"):
         extremes = [each for block in _blocks(size) for each in stored(block).getextrema()[:3]]
         found = levels.of_colours(256 * max(most for _, most in extremes) + 255, image, preprocess.white_level)
@@ -214,7 +245,7 @@ def _decoded(shown: _Shown, name: str, preprocess: Preprocess) -> Decoded:
 
 
 def _plan(
-    image: Any, size: tuple[int, int], preprocess: Preprocess, *, lying: bool
+    image: Any, size: tuple[int, int], preprocess: Preprocess, orientation: int
 ) -> tuple[tuple[float, float, float, float], tuple[int, int]]:
     """What is taken of a large image, and the columns and rows that are made of it: twice the model's input at least.
 
@@ -223,9 +254,10 @@ def _plan(
             that is enough.
         size: Its columns and rows as they are stored.
         preprocess: The model's input.
-        lying: Whether the image is still to be turned by a right angle.
+        orientation: How the image is still to be turned.
     """
-    box = _taken(size, preprocess, lying=lying)
+    lying = orientation in LYING
+    box = _taken(size, preprocess, orientation)
     made = _size((box[2] - box[0], box[3] - box[1]), preprocess, lying=lying)
     # Twice as much as is needed keeps the error, which is that of blocks of pixels, half as large.
     wanted = (2 * made[0] * size[0] // (box[2] - box[0]), 2 * made[1] * size[1] // (box[3] - box[1]))
@@ -237,13 +269,24 @@ def _plan(
     return (left, top, right, bottom), _size((right - left, bottom - top), preprocess, lying=lying)
 
 
-def _taken(size: tuple[int, int], preprocess: Preprocess, *, lying: bool) -> tuple[int, int, int, int]:
-    """The first column and row that a model takes of an image of that size, and those after the last."""
+def _taken(size: tuple[int, int], preprocess: Preprocess, orientation: int) -> Box:
+    """The first column and row, and those after the last, of what a model takes of an image, as it is stored.
+
+    The middle of an odd number of rows is a row nearer to the top, where that is once the image is turned.
+    """
     if preprocess.fit != "crop":
         return 0, 0, *size
-    aspect = preprocess.width / preprocess.height if lying else preprocess.height / preprocess.width
-    top, left, rows, columns = middle_part(size[1], size[0], aspect, preprocess.crop)
-    return left, top, left + columns, top + rows
+    lying = orientation in LYING
+    width, height = size[::-1] if lying else size
+    top, left, rows, columns = middle_part(height, width, preprocess.height / preprocess.width, preprocess.crop)
+    across, down = (left, left + columns), (top, top + rows)
+    if lying:
+        across, down = down, across
+    if orientation in (2, 3, 7, 8):
+        across = size[0] - across[1], size[0] - across[0]
+    if orientation in (3, 4, 6, 7):
+        down = size[1] - down[1], size[1] - down[0]
+    return across[0], down[0], across[1], down[1]
 
 
 def _size(extent: tuple[float, float], preprocess: Preprocess, *, lying: bool) -> tuple[int, int]:

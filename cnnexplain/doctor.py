@@ -145,9 +145,7 @@ def examine(
     Raises:
         ImageError: An image can't be read.
     """
-    black, white = classifier.preprocess.black, classifier.preprocess.white
-    random = np.random.default_rng(0).uniform(0, 1, (1, *classifier.preprocess.shape))
-    noise = (black + (white - black) * random).astype(np.float32)
+    noise = classifier.preprocess.between(np.random.default_rng(0).uniform(0, 1, (1, *classifier.preprocess.shape)))
     batch = as_batch(noise if images is None else images, classifier)
     expected = expected_range(classifier.model, classifier.preprocess.shape, classifier.inputs)
     analyses = registry.load().analyses
@@ -164,7 +162,7 @@ def examine(
         trials.append(_tried(analysis, classifier, batch))
         progress(number, total)
     findings = [*_guesses(classifier), *_range(classifier, expected, np.asarray(batch), known=images is not None)]
-    findings += _saturation(classifier, logits) if images is not None else []
+    findings += _saturation(classifier, logits) if images is not None and classifier.head != "values" else []
     findings += [*_flat(classifier, batch), *levels.misread(batch.sources), *_resizing(classifier, batch, logits)]
     findings += _dead(layers, len(batch))
     return Examination(layers, tuple(findings), tuple(trials), 0 if images is None else len(batch), expected)
@@ -233,8 +231,10 @@ def _guesses(classifier: Classifier) -> Iterator[str]:
     if not classifier.certain:
         yield (
             "The model ends without a softmax or sigmoid, and its outputs were taken for scores before a "
-            f"{classifier.head}. If they are, say so with --logits."
+            f"{classifier.head}. If they are, say so with --logits; if they are other numbers, with --values."
         )
+    if classifier.doubt is not None:
+        yield classifier.doubt
 
 
 def _range(classifier: Classifier, expected: Range | None, images: Floats, *, known: bool) -> Iterator[str]:
@@ -284,7 +284,7 @@ def _resizing(classifier: Classifier, batch: ImageBatch, logits: Floats) -> Iter
     places = [place for place, source in enumerate(batch.sources) if source.resized and Path(source.name).is_file()][
         :RESIZED
     ]
-    if preprocess.digits or not places:
+    if preprocess.digits or classifier.head == "values" or not places:
         return
     for words, fields in RESIZINGS.items():
         other = replace(preprocess, **fields)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
+from bisect import bisect_right
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -21,8 +22,10 @@ from matplotlib.figure import Figure
 from matplotlib.ft2font import FT2Font, LoadFlags
 from matplotlib.ticker import ScalarFormatter
 
+from cnnexplain import answers
 from cnnexplain.bands import STRETCH, stretched
 from cnnexplain.errors import UsageError, suggest
+from cnnexplain.errors import shown as shown_value
 from cnnexplain.fills import gaussian
 from cnnexplain.resampling import bicubic
 from cnnexplain.settings import drawing
@@ -78,7 +81,7 @@ class Style:
 
     def __post_init__(self) -> None:
         if self.regions is not None and self.regions < 1:
-            raise UsageError(f"Regions are at least 1 pixel wide, but got {self.regions}.")
+            raise UsageError(f"Regions are at least 1 pixel wide, but got {shown_value(self.regions)}.")
 
 
 PLAIN = Style()
@@ -217,9 +220,13 @@ def caption(figure: Figure, record: Record, index: int) -> None:
     """Writes over the figure where the image came from, what the model predicts and which class is explained."""
     explained = record.explained[index]
     for length in (30, 24, 18, 12, 8):
-        words = f"predicted {name(record, explained.prediction, length)} ({percent(explained.probability)})"
+        called = name(record, explained.prediction, length)
+        answer = answers.amount(explained.probability, explained.value, explained.unit)
+        words = f"predicted {called} ({answer})" if explained.value is None else f"{called} {answer}"
         if explained.objective is not None:
             words += f" · target {shorten(named(record, explained.objective), 2 * length)}"
+        elif explained.value is not None and explained.target is not None and explained.target != explained.prediction:
+            words += f" · target {name(record, explained.target, length)}"
         elif explained.target is not None and explained.target_probability is not None:
             words += f" · target {name(record, explained.target, length)} ({percent(explained.target_probability)})"
         if text_width(words, HEADING) <= figure.get_figwidth() - 2 * GAP:
@@ -545,11 +552,7 @@ def top(values: Array) -> float:
 
 def percent(probability: float) -> str:
     """A probability for people: "99.3%"; one that rounds to a whole says on which side it lies."""
-    if 0.9995 <= probability < 1:
-        return "> 99.9%"
-    if 0 < probability < 0.0005:
-        return "< 0.1%"
-    return f"{100 * probability:.1f}%"
+    return answers.percent(probability)
 
 
 def name(record: Record, index: int, length: int = 30) -> str:
@@ -586,10 +589,11 @@ def text_width(text: str, points: float) -> float:
 def fit(text: str, inches: float, points: float, *, tail: bool = False) -> str:
     """The legible text, or as much of its start (or of its end) as fits in that many inches at that size."""
     text = legible(text)
-    length = len(text)
-    while length > 1 and text_width(shorten(text, length, tail=tail), points) > inches:
-        length -= 1
-    return shorten(text, length, tail=tail)
+    if text_width(text, points) <= inches:
+        return text
+    lengths = range(1, len(text))
+    fitting = bisect_right(lengths, inches, key=lambda length: text_width(shorten(text, length, tail=tail), points))
+    return shorten(text, max(fitting, 1), tail=tail)
 
 
 def shorten(text: str, length: int, *, tail: bool = False) -> str:

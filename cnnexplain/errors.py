@@ -15,8 +15,8 @@ from cnnexplain.interruption import check_interrupted
 VALUE, TEXT = 80, 200
 """Characters that an error shows of a value, and of a text that another program wrote."""
 
-LONGEST = 1000
-"""Characters of an error of ours that is passed on as it is."""
+WORD, LONGEST = 300, 900
+"""Characters of a word, and of a whole message, from which on an error is shortened; some list all layers or classes."""
 
 LONG = 100_000
 """Characters of an error's message that are looked through."""
@@ -48,6 +48,10 @@ class CnnExplainError(Exception):
     """Something that was asked for exists but can't be used, or can't be done. The command line exits with 1."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        """What is wrong, in which no value is repeated that would fill the screen."""
+        return short(super().__str__())
 
 
 class UsageError(CnnExplainError):
@@ -94,7 +98,7 @@ def foreign(say: Callable[[BaseException], CnnExplainError], *passing: type[Base
         raise
     except CnnExplainError as error:
         # A plugin may raise them too.
-        if len(_message(error)) <= LONGEST:
+        if len("".join(map(str, error.args))) <= LONGEST:
             raise
         raise say(error) from error
     # A program that wants to end, such as a plugin that calls sys.exit(0), has not done what it was called for.
@@ -140,11 +144,16 @@ def _message(error: BaseException) -> str:
     return "\n".join(lines) if any(map(str.strip, lines)) else text
 
 
+def short(text: str) -> str:
+    """A message without the rest of words that are longer than any in a language or a path, in one line, and with an end."""
+    return _cut(_legible(re.sub(rf"\S{{{WORD},}}", lambda word: _cut(word[0], VALUE), text[:LONG])), LONGEST)
+
+
 def line(text: object, most: int = TEXT) -> str:
     """A text as one line of so many characters at most, in which nothing can drive a terminal."""
     # No more of a long text is looked at than can be shown.
     words = " ".join(str(text)[: 4 * most].split())
-    return _cut("".join(char if char.isprintable() else repr(char)[1:-1] for char in words), most)
+    return _cut(_legible(words), most)
 
 
 def shown(value: object, most: int = VALUE) -> str:
@@ -174,12 +183,18 @@ class _Short(reprlib.Repr):
         return super().repr_instance(x, level)
 
 
+def _legible(text: str) -> str:
+    return text if text.isprintable() else "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
 def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
-def suggest(word: str, known: Iterable[str]) -> str:
+def suggest(word: object, known: Iterable[str]) -> str:
     """A " Did you mean 'saliency'?" to append to a message; empty where no known word is close."""
+    if not isinstance(word, str) or len(word) > WORD:
+        return ""
     close = difflib.get_close_matches(word.lower(), {name.lower(): None for name in known}, n=1)
     exact = [name for name in known if close and name.lower() == close[0]]
     return f" Did you mean '{exact[0]}'?" if exact else ""

@@ -68,7 +68,9 @@ def _document(classifier: Classifier, examination: Examination) -> dict[str, Any
                 if expected is None
                 else {"low": expected.low, "high": expected.high, "since": str(expected)},
             },
+            "fixed": classifier.inputs.described.get("fixed", {}),
             "head": classifier.head,
+            "unit": classifier.unit,
             "labels": classifier.labels,
             "parameters": sum(report.layer.parameters for report in examination.layers),
         },
@@ -109,19 +111,25 @@ def _print(classifier: Classifier, examination: Examination) -> None:
 
 def _print_model(classifier: Classifier, examination: Examination) -> None:
     preprocess = classifier.preprocess
-    names = [f"'{label}'" if "," in label else label for label in classifier.labels[:NAMED]]
-    labels = ", ".join(names) + (", …" if len(classifier.labels) > NAMED else "")
-    kind = {"softmax": "softmax: one class of all", "sigmoid": "sigmoid: each class by itself"}[classifier.head]
+    known = classifier.labels[: classifier.outputs] if classifier.head == "values" else classifier.labels
+    names = [f"'{label}'" if "," in label else label for label in known[:NAMED]]
+    labels = ", ".join(names) + (", …" if len(known) > NAMED else "")
+    kind = {
+        "softmax": "softmax: one class of all",
+        "sigmoid": "sigmoid: each class by itself",
+        "values": f"values{f' in {classifier.unit}' if classifier.unit else ''}: numbers without probabilities",
+    }[classifier.head]
     count = examination.images
     tried = f"{count} image{'s' if count > 1 else ''}" if count else "noise; name images to be surer"
     rows = [
         ("model", classifier.name),
         ("input", f"{preprocess.height} rows × {preprocess.width} columns, {_channels(preprocess)}"),
         ("range", f"{preprocess.low:.4g} to {preprocess.high:.4g}{' (a guess)' if 'range' in preprocess.assumed else ''}"),
+        *([("fixed", str(classifier.inputs))] if classifier.inputs.fixed else []),
         *([] if examination.expected is None else [("expected", str(examination.expected))]),
         ("pictures", f"{preprocess.fit}, {preprocess.interpolation}"),
         ("head", kind),
-        ("classes", f"{len(classifier.labels)}: {labels}"),
+        ("values" if classifier.head == "values" else "classes", f"{len(known)}: {labels}"),
         ("parameters", f"{sum(report.layer.parameters for report in examination.layers):,}"),
         ("tried on", tried),
     ]

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import platform
+import re
 import shutil
+import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from cnnexplain.errors import OutputError
 from cnnexplain.interruption import check_interrupted, held
 
 PREFIX = ".cnnexplain-"
-"""How the names of unfinished files and folders begin; the number of the process that writes them follows."""
+"""How the names of unfinished files and folders begin; the process that writes them and its machine follow."""
+
+DAY = 24 * 60 * 60
+"""Seconds after which what another machine left unfinished is given up: whether its process lives isn't known here."""
 
 
 @contextmanager
@@ -23,7 +32,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: The folder can't be made or written, or the disk is full. What stood at `path` stays.
     """
-    with _plain_errors(path), _unfinished(path.parent) as folder:
+    with plain_errors(path), _unfinished(path.parent) as folder:
         temporary = folder / path.name
         yield temporary
         temporary.replace(path)
@@ -36,7 +45,7 @@ def staging(folder: Path) -> Iterator[Path]:
     Raises:
         OutputError: It can't be made or written, or the disk is full.
     """
-    with _plain_errors(folder), _unfinished(folder if folder.is_dir() else folder.parent) as staged:
+    with plain_errors(folder), _unfinished(folder if folder.is_dir() else folder.parent) as staged:
         yield staged
 
 
@@ -46,10 +55,50 @@ def check_writable(path: Path) -> None:
     Raises:
         OutputError: What exists of the path is no folder, or may not be written.
     """
-    standing = next(parent for parent in path.absolute().parents if parent.exists())
+    if "\0" in str(path):
+        raise OutputError(f"Can't write to {str(path)!r:.80}: no name has a NUL character in it; choose another.")
+    try:
+        parents = path.absolute().parents
+    except FileNotFoundError as error:
+        raise OutputError(f"Can't write to '{path}': the working folder was deleted; change to another one.") from error
+    standing = next(parent for parent in parents if parent.exists())
     standing = path if path.is_dir() else standing
     if not standing.is_dir() or not os.access(standing, os.W_OK | os.X_OK):
         raise OutputError(f"Can't write to '{path}': '{standing}' is no folder that may be written; choose another.")
+
+
+def opened(path: Path) -> BinaryIO:
+    """Opens a file to be read; never waits, as for the writer of a pipe.
+
+    Raises:
+        OSError: It can't be read, or is a folder, a pipe or a device.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file")
+    return open(descriptor, "rb")
+
+
+def remove_dead(parent: Path) -> None:
+    """Removes what processes that were killed have left unfinished in a folder."""
+    for left in parent.glob(f"{PREFIX}*-*"):
+        if _dead(left):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+@contextmanager
+def plain_errors(path: Path) -> Iterator[None]:
+    """Turns errors of the operating system into one that says what could not be written.
+
+    Raises:
+        OutputError: One came.
+    """
+    try:
+        yield
+    except OSError as error:
+        check_interrupted(error)
+        raise OutputError(f"Can't write '{path}': {error.strerror or error}.") from error
 
 
 @contextmanager
@@ -58,8 +107,8 @@ def _unfinished(parent: Path) -> Iterator[Path]:
     name: Path | None = None
     try:
         with held():
-            _remove_dead(parent)
-            name = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=parent))
+            remove_dead(parent)
+            name = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-{_machine()}-", dir=parent))
             # mkdtemp lets the owner alone in; what is kept of the folder has the user's usual permissions.
             name.chmod(0o777 & ~_umask())
         yield name
@@ -69,12 +118,28 @@ def _unfinished(parent: Path) -> Iterator[Path]:
                 shutil.rmtree(name, ignore_errors=True)
 
 
-def _remove_dead(parent: Path) -> None:
-    """Removes what processes that were killed have left unfinished."""
-    for left in parent.glob(f"{PREFIX}*-*"):
-        number = left.name.removeprefix(PREFIX).partition("-")[0]
-        if number.isdigit() and not _alive(int(number)):
-            shutil.rmtree(left, ignore_errors=True)
+def _dead(left: Path) -> bool:
+    """Whether the process that has made a folder of unfinished files has ended."""
+    named = re.fullmatch(re.escape(PREFIX) + r"([0-9]+)-(?:([0-9A-Za-z_.]+)-)?[^-]*", left.name)
+    if named is None:
+        return False
+    number, machine = named.groups()
+    if machine not in (None, _machine()):
+        return _age(left) > DAY
+    return not _alive(int(number))
+
+
+def _age(path: Path) -> float:
+    """Seconds since a file was changed; 0 where it is gone."""
+    try:
+        return time.time() - path.lstat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _machine() -> str:
+    """The name of this machine, as it stands in the names of unfinished files: several may share a folder."""
+    return re.sub(r"[^0-9A-Za-z_.]", "_", platform.node())[:60] or "unknown"
 
 
 def _alive(process: int) -> bool:
@@ -88,15 +153,6 @@ def _alive(process: int) -> bool:
     except (PermissionError, OverflowError):
         return True
     return True
-
-
-@contextmanager
-def _plain_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        check_interrupted(error)
-        raise OutputError(f"Can't write '{path}': {error.strerror or error}.") from error
 
 
 def _umask() -> int:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnexplain import draw
+from cnnexplain import answers, draw
 
 if TYPE_CHECKING:
     from cnnexplain.arrays import Array
@@ -86,9 +86,7 @@ def concentration(values: Array) -> float:
 
 def number(value: float, digits: int = 3) -> str:
     """A number with so many digits that count, all of those before the point, and a minus sign: "−1.23"."""
-    # −0.0 is 0.
-    value = value or 0
-    return (f"{value:.0f}" if abs(value) >= 10**digits - 0.5 else f"{value:.{digits}g}").replace("-", "−")
+    return answers.number(value, digits)
 
 
 def signed(value: float, digits: int = 2) -> str:

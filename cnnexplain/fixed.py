@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnexplain.errors import UsageError
+from cnnexplain.interruption import check_interrupted
 from cnnexplain.models import existing
 
 if TYPE_CHECKING:
@@ -119,19 +120,14 @@ def _file(name: str, path: Path) -> Any:
             return _archived(name, path, data)
         if suffix == ".npy":
             return np.load(io.BytesIO(data), allow_pickle=False)
+    except UsageError:
+        raise
     except OSError as error:
+        check_interrupted(error)
         raise UsageError(f"Can't read '{path}': {error.strerror or error}.") from error
-    # What damaged files make their parsers raise.
-    except (
-        ValueError,
-        TypeError,
-        EOFError,
-        SyntaxError,
-        RecursionError,
-        MemoryError,
-        OverflowError,
-        zipfile.BadZipFile,
-    ) as error:
+    # What damaged files make their parsers raise is of many kinds, tokenize.TokenError among them.
+    except Exception as error:
+        check_interrupted(error)
         raise UsageError(f"'{path}' holds no array of numbers: {' '.join(str(error).split())[:120]}.") from error
     raise UsageError(f"The input '{name}' is given {EXPECTED}, but got '{path}'.")
 

@@ -11,8 +11,12 @@ SKIPPED = "__MACOSX"
 """The folder that macOS puts beside the files in its archives, with a hidden file for each of them."""
 
 
+RESULT, OURS = "result.json", b'"format": "cnnexplain result'
+"""By what the folder of a result is known: this file, which begins like this. Its pictures are no images to explain."""
+
+
 def files(folder: str, suffixes: Collection[str]) -> list[str]:
-    """The files of these endings in a folder at any depth, sorted by folder and name; hidden ones are left out.
+    """The files of these endings in a folder at any depth, sorted by folder and name, but for hidden ones and our results.
 
     Args:
         folder: The folder.
@@ -77,4 +81,15 @@ def _folders(folder: str) -> Iterator[str]:
 
 def _wanted(entry: os.DirEntry[str]) -> bool:
     # A link to itself is no folder, and asked itself the entry raises an error.
-    return not entry.name.startswith(".") and entry.name != SKIPPED and os.path.isdir(entry.path)
+    if entry.name.startswith(".") or entry.name == SKIPPED or not os.path.isdir(entry.path):
+        return False
+    return not _is_result(entry.path)
+
+
+def _is_result(folder: str) -> bool:
+    path = os.path.join(folder, RESULT)
+    # Whatever else may be called so: a named pipe would be waited for.
+    if not os.path.isfile(path):
+        return False
+    with open(path, "rb") as file:
+        return OURS in file.read(100)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass
@@ -46,12 +48,26 @@ def _note(*_: object) -> None:
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Lets Ctrl-C wait until the block has ended, where `listen` was called."""
+    """Lets Ctrl-C, and a request to end, wait until the block has ended, whether `listen` was called or not."""
+    came: list[int] = []
+    before: dict[int, Any] = {}
     _state.held += 1
     try:
+        # Signals come to the main thread alone.
+        if threading.current_thread() is threading.main_thread():
+            for number in (int(signal.SIGINT), int(signal.SIGTERM)):
+                handler = signal.getsignal(number)
+                # Python can't bring back a handler that it did not set.
+                if handler not in (None, _note):
+                    before[number] = handler
+                    signal.signal(number, lambda number, _: came.append(number))
         yield
     finally:
         _state.held -= 1
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in dict.fromkeys(came):
+            signal.raise_signal(number)
         if _state.waits and not _state.held:
             _state.waits = False
             raise KeyboardInterrupt
@@ -85,8 +101,8 @@ def interrupted(error: BaseException) -> bool:
         each = left.pop()
         if each is None or id(each) in seen:
             continue
-        # TensorFlow tells it in words alone where it comes in a function of Python's that a graph calls.
-        in_words = type(each).__module__.startswith("tensorflow") and KeyboardInterrupt.__name__ in str(each)
+        # TensorFlow and JAX tell it in words alone where it comes in a function of Python's that they call.
+        in_words = type(each).__module__.startswith(("tensorflow", "jax")) and KeyboardInterrupt.__name__ in str(each)
         if in_words or isinstance(each, KeyboardInterrupt):
             return True
         seen.add(id(each))

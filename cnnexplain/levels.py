@@ -87,21 +87,23 @@ def torn(image: Any) -> bool:
     return bool(planes and image.mode in ("RGB", "RGBA", "CMYK") and image.tile and image.tile[0][0] == "raw")
 
 
-def of_grey(lowest: float, highest: float, image: Any, name: str, said: float | None) -> Levels:
-    """The levels of a grey image.
+def of_values(
+    lowest: float, highest: float, name: str, *, reals: bool, by_file: float | None = None, said: float | None
+) -> Levels:
+    """The levels of an image of whole numbers of more than 8 bits, or of floating-point numbers.
 
     Args:
         lowest: Of its values.
         highest: Of its values.
-        image: As Pillow has opened it.
         name: What to call it in an error.
+        reals: Whether they are floating-point numbers.
+        by_file: The value that the file says is white.
         said: The value that the user says is white.
 
     Raises:
         ImageError: The values are out of the range that any white gives.
     """
-    reals = image.mode.startswith("F")
-    white = _known(highest, image, said)
+    white = _known(highest, by_file, said)
     is_told = white is not None
     if white is None:
         white = next((each for each in (REALS if reals else (WHITE,)) if highest <= (1 + SLACK) * each), None)
@@ -114,14 +116,13 @@ def of_grey(lowest: float, highest: float, image: Any, name: str, said: float | 
 
 
 def of_colours(highest: float, image: Any, said: float | None) -> Levels:
-    """The levels of an image with colours of 16 bits; the arguments are as in `of_grey`."""
-    white = _known(highest, image, said)
+    """The levels of an image that Pillow has opened, with colours of 16 bits; the arguments are as in `of_values`."""
+    white = _known(highest, told(image), said)
     return Levels(highest, WHITE if white is None else white, white is not None)
 
 
-def _known(highest: float, image: Any, said: float | None) -> float | None:
+def _known(highest: float, by_file: float | None, said: float | None) -> float | None:
     """The value that is white as the user says it, or the file does and its values agree."""
-    by_file = told(image)
     return said if said is not None or by_file is None or highest > by_file else by_file
 
 

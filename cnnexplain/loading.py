@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import keras
 
-from cnnexplain import modelfile, models, probing, references, registry, sidecar
+from cnnexplain import modelfile, models, probing, references, registry, sidecar, sizes
 from cnnexplain.classifier import Classifier
 from cnnexplain.errors import ModelError, PluginError, UsageError, foreign, line, reason, shown
 from cnnexplain.inferred import told
@@ -32,6 +32,7 @@ class _Found:
     sha256: str | None = None
     said: tuple[Preprocess | Mapping[str, Any], ...] = ()
     unused_json: Path | None = None
+    from_file: bool = False
 
 
 def load(
@@ -41,10 +42,15 @@ def load(
     labels: Sequence[str] | Mapping[Any, Any] | str | os.PathLike[str] | None = None,
     output: str | None = None,
     logits: bool = False,
+    probabilities: bool = False,
+    values: bool = False,
+    unit: str | None = None,
+    reduce: str | tuple[int, int] | None = None,
     input: str | None = None,  # noqa: A002
     fixed: Mapping[str, Any] | None = None,
     custom_objects: Mapping[str, Any] | Iterable[Any] | str | None = None,
     weights: str | os.PathLike[str] | None = None,
+    limits: bool = True,
 ) -> Classifier:
     """A classifier to explain.
 
@@ -57,25 +63,35 @@ def load(
         preprocess: What the model's input is: a `Preprocess`; a mapping with some of a sidecar's keys; the path of a JSON
             file with them; a function, or its "module:name", that brings pixels (N, H, W, C) from 0 to 255 into the model's
             input range; or several of these in a list, of which a later one counts more.
-        labels: The names of the K classes; a class index such as {"cat": 0, "dog": 1} or {0: "cat", 1: "dog"}; or the path
-            of a JSON file with either, or of a text file with a name on each line.
+        labels: The names of the K classes or values; a class index such as {"cat": 0, "dog": 1} or {0: "cat", 1: "dog"}; or
+            the path of a JSON file with either, or of a text file with a name on each line.
         output: The name of the output to explain, of a model with several.
         logits: Whether the outputs are scores before a softmax, whatever layer they come from.
+        probabilities: Whether they are probabilities, whatever layer they come from. The scores are then log p, of outputs
+            that sum to 1, else log p − log(1 − p), with p no less than 1e-37 and 1 − p no less than 3e-8.
+        values: Whether they are numbers that are no probabilities, such as an age or a box, which are explained themselves.
+        unit: Of these values, such as "years".
+        reduce: Of an output (N, H, W, K), such as a segmentation's, what is made of the pixels: "mean", "max", or a row and
+            column, as (12, 7) or "12,7".
         input: The name of the input to explain, an image, of a model with several; None for the only one without a value.
         fixed: The values of all other inputs, by name, for every image the same: numbers, arrays of one row, or the paths of
             files (`.npy`, `.npz`, `.json`, `.csv`).
         custom_objects: Classes and functions that the model file needs and Keras does not have: themselves, by their names
             in a mapping, or as "module:name", which is imported.
         weights: The file of weights for a model by name that takes one.
+        limits: Whether to refuse a file that declares more layers, weights or outputs than fit into the free memory.
 
     Raises:
-        UsageError: There is no such file or name, or what was said of the input or the labels does not fit the model.
+        UsageError: There is no such file or name, or what was said of the input, the outputs or the labels does not fit the
+            model.
         ModelError: The file is damaged, is no Keras model, or carries code; or the model is no image classifier.
     """
-    found = _found(model, custom_objects, weights)
+    outputs = sidecar.outputs(logits=logits, probabilities=probabilities, values=values)
+    reduction = sidecar.reduction(reduce)
+    found = _found(model, custom_objects, weights, limits)
     # A model holds what its author gave its layers, which may be anything.
     with foreign(lambda error: ModelError(f"'{line(found.name)}' can't be used: {reason(error)}")):
-        return _classifier(found, preprocess, labels, output, logits, input, fixed)
+        return _classifier(found, preprocess, labels, output, outputs, unit, reduction, input, fixed, limits)
 
 
 def _classifier(
@@ -83,9 +99,12 @@ def _classifier(
     preprocess: Said | Sequence[Said] | None,
     labels: Any,
     output: str | None,
-    logits: bool,
+    outputs: sidecar.Outputs | None,
+    unit: str | None,
+    reduction: sidecar.Reduction | None,
     image: str | None,
     fixed: Mapping[str, Any] | None,
+    limits: bool,
 ) -> Classifier:
     listed = isinstance(preprocess, Sequence) and not isinstance(preprocess, str)
     given: Sequence[Any] = preprocess if listed else [] if preprocess is None else [preprocess]  # type: ignore[assignment]
@@ -98,6 +117,7 @@ def _classifier(
     settled = told(found.model, inputs)
     names: Any = None
     figures: Mapping[str, Any] = {}
+    beside: dict[str, Any] = {}
     for said in everything:
         if isinstance(said, Preprocess):
             settled = said
@@ -105,6 +125,10 @@ def _classifier(
         what = said if isinstance(said, Mapping) else probing.straight(said.function, said.name, settled.shape)
         settled, names = _over(settled, what), what.get("labels", names)
         figures = what.get("training_figures", figures)
+        beside |= {key: what[key] for key in ("head", "unit") if key in what}
+    beside |= {} if unit is None else sidecar.check({"unit": unit})
+    if limits and found.from_file:
+        sizes.check_image(found.model, found.name, settled.height, settled.width)
     if labels is not None:
         names = labels if isinstance(labels, os.PathLike) else sidecar.check({"labels": labels})["labels"]
     if isinstance(names, str | os.PathLike):
@@ -116,18 +140,21 @@ def _classifier(
         preprocess=settled,
         labels=names,
         output=output,
-        logits=logits,
+        said=outputs or beside.get("head"),
+        reduce=reduction,
+        # The sidecar's is of the values that it speaks of.
+        unit="" if unit is None and outputs not in (None, beside.get("head")) else beside.get("unit", ""),
         training_figures=figures,
         unused_json=found.unused_json,
         inputs=inputs,
     )
 
 
-def _found(model: Any, custom_objects: Any, weights: str | os.PathLike[str] | None) -> _Found:
+def _found(model: Any, custom_objects: Any, weights: str | os.PathLike[str] | None, limits: bool) -> _Found:
     if isinstance(model, keras.Model):
         _refuse_weights(weights, "a model from memory")
         return _Found(model, model.name)
-    if model is None or model == models.INCLUDED:
+    if model is None or (isinstance(model, str) and model == models.INCLUDED):
         from cnnexplain import lenet
 
         _refuse_weights(weights, f"'{models.INCLUDED}'")
@@ -142,8 +169,8 @@ def _found(model: Any, custom_objects: Any, weights: str | os.PathLike[str] | No
         return _named(place, weights)
     _refuse_weights(weights, f"the file '{place}'")
     said = sidecar.beside(place)
-    loaded, sha256 = modelfile.read(place, _by_name(custom_objects))
-    return _Found(loaded, os.fspath(model), sha256, (said,), sidecar.unused(place))
+    loaded, sha256 = modelfile.read(place, _by_name(custom_objects), limits)
+    return _Found(loaded, os.fspath(model), sha256, (said,), sidecar.unused(place), from_file=True)
 
 
 def _refuse_weights(weights: object, what: str) -> None:

@@ -2,61 +2,119 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from cnnexplain import modelconfig
-from cnnexplain.errors import ModelError
+from cnnexplain import allowed, legacy, modelconfig, sizes
+from cnnexplain.errors import ModelError, line, reason
 from cnnexplain.interruption import check_interrupted
+from cnnexplain.models import LEGACY
 
 CODE = ("Lambda", "__lambda__", "TorchModuleWrapper")
 """Classes that keep Python code in a model file."""
 
-HOMES = ("layers", "models", "initializers", "regularizers", "constraints", "dtype_policies", "quantizers")
-"""Where Keras keeps what the description of a model may name."""
+TENSORFLOW = {"softmax_v2": keras.activations.softmax, "log_softmax_v2": keras.activations.log_softmax}
+"""Activations by the names that Keras writes where they are TensorFlow's functions."""
 
 
-def read(path: Path, custom_objects: Mapping[str, Any]) -> tuple[Any, str]:
+def read(path: Path, custom_objects: Mapping[str, Any], limits: bool = True) -> tuple[Any, str]:
     """The model in a `.keras` or legacy HDF5 file, and the hash of the file.
 
     Args:
         path: The file.
         custom_objects: Classes and functions that are not Keras' own, by the names that the file has for them.
+        limits: Whether to refuse a file that declares more layers, or larger ones, than fit into memory.
 
     Raises:
-        ModelError: The file can't be read, is damaged, is no Keras model, carries code or needs other classes.
+        ModelError: The file can't be read, is damaged, is no Keras model, carries code, needs other classes, names what
+            no model needs, or declares too much.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"Can't read '{path}': {error.strerror}.") from error
-    config = modelconfig.read(path)
+    described = modelconfig.read(path, limits)
+    config = described.config
     kept = next((found for found in CODE if found in _classes(config)), None)
     if kept is not None:
         raise ModelError(
             f"'{path}' carries Python code ({kept}), which is refused: it would run on your machine. "
             "If you trust it, load it yourself with Keras and pass the model to cnnexplain.load()."
         )
+    numbers = modelconfig.check_weights(path, limits)
+    load = _keras_2 if legacy.wrote(described.version) else _keras_3
     try:
-        model = keras.saving.load_model(path, custom_objects=dict(custom_objects), compile=False, safe_mode=True)
+        model = load(path, config, {**TENSORFLOW, **custom_objects}, numbers if limits else None)
+    except ModelError as error:
+        raise ModelError(f"'{path}' {error}") from error
+    if not isinstance(model, keras.Model):
+        raise ModelError(f"'{path}' holds a {type(model).__name__}; expected a Keras model.")
+    with path.open("rb") as file:
+        return model, hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _keras_3(path: Path, config: Any, objects: Mapping[str, Any], numbers: int | None) -> Any:
+    allowed.check(config, objects)
+    if numbers is not None:
+        sizes.check_calls(config)
+        sizes.check_memory(lambda: _built(path, config, objects), numbers)
+    try:
+        return _tried(lambda: keras.saving.load_model(path, custom_objects=dict(objects), compile=False, safe_mode=True))
+    except ModelError as error:
+        # Of a graph with operations such as x + y it writes there what it can't read.
+        if path.suffix.lower() not in LEGACY:
+            raise
+        raise ModelError(f"{error}. Keras 3 does not keep every model in .h5: save it as .keras.") from error
+
+
+def _built(path: Path, config: Any, objects: Mapping[str, Any]) -> Any:
+    """The model of a description, its weights not yet read."""
+    if path.suffix.lower() in LEGACY and "module" not in config:
+        kind = keras.Sequential if config["class_name"] == "Sequential" else keras.Model
+        return kind.from_config(copy.deepcopy(config["config"]), custom_objects=dict(objects))
+    return keras.saving.deserialize_keras_object(config, custom_objects=dict(objects), safe_mode=True)
+
+
+def _keras_2(path: Path, config: Any, objects: Mapping[str, Any], numbers: int | None) -> Any:
+    if numbers is not None:
+        sizes.check_calls(config)
+        sizes.check_memory(lambda: legacy.Building(config, objects).model, numbers)
+    building = _tried(lambda: legacy.Building(config, objects))
+    _tried(lambda: building.read(path))
+    return building.model
+
+
+def _tried(load: Callable[[], Any]) -> Any:
+    """What Keras makes of a file.
+
+    Raises:
+        ModelError: It can't. The message, with what Keras says, goes on after the name of the file.
+    """
+    try:
+        return load()
+    except ModelError:
+        raise
     # Keras raises whatever a damaged or hostile file makes its many parts raise.
     except Exception as error:
         check_interrupted(error)
-        foreign = sorted(_foreign(config) - set(custom_objects))
-        if foreign:
-            raise ModelError(
-                f"'{path}' needs code that Keras does not have: {', '.join(foreign)}. "
-                "Name the modules that have it with --custom-objects module:name (custom_objects=…)."
-            ) from error
-        reason = " ".join(str(error).split())
-        raise ModelError(f"'{path}' is damaged or no Keras model: {reason[:160]}") from error
-    if not isinstance(model, keras.Model):
-        raise ModelError(f"'{path}' holds a {type(model).__name__}; expected a Keras model.")
-    return model, hashlib.sha256(data).hexdigest()
+        said = _said(error)
+        # It was built, and its weights are missing or those of something else.
+        if re.search(r"during loading|objects could not be loaded|mismatch", said):
+            raise ModelError(f"is damaged: {said}") from error
+        raise ModelError(f"can't be read by Keras {keras.__version__}: {said}") from error
+
+
+def _said(error: BaseException) -> str:
+    """The useful part of Keras' long messages: the layer, and what they say was encountered in it."""
+    # The whole of what reason() cuts.
+    text = line(error, 20_000) if ":" in reason(error) else type(error).__name__
+    lost = re.search(r"Example error message for object .*?>: (.*?) ?List of objects that could not be loaded", text)
+    cause = re.split(r"Exception encountered: |Error encountered during deserialization: ", lost[1] if lost else text)[-1]
+    cause = re.split(r" ?(?:Full object config|Full config|config)[:=] ?\{", cause)[0]
+    layers = re.findall(r"using config=\{'name': '([^']{1,80})'", text)
+    return (f"in layer '{layers[-1]}': " if layers else "") + (cause if len(cause) <= 300 else f"{cause[:299]}…")
 
 
 def _objects(config: Any) -> Iterator[dict[str, Any]]:
@@ -75,20 +133,3 @@ def _objects(config: Any) -> Iterator[dict[str, Any]]:
 
 def _classes(config: Any) -> set[str]:
     return {str(found["class_name"]) for found in _objects(config)}
-
-
-def _foreign(config: Any) -> set[str]:
-    """What a model's configuration names that isn't part of Keras."""
-    # A class of a script or notebook has no module there, and only what isn't Keras' own a registered name.
-    modules = {
-        str(found.get("registered_name") or found["class_name"]): str(found.get("module") or "")
-        for found in _objects(config)
-        if found.get("module") or found.get("registered_name")
-    }
-    foreign = {name for name, module in modules.items() if module.partition(".")[0] not in ("keras", "builtins")}
-    # Older files have class names alone.
-    bare = {str(found["class_name"]) for found in _objects(config) if not {"module", "registered_name"} & set(found)}
-    homes = [getattr(keras, home) for home in HOMES if hasattr(keras, home)]
-    foreign |= {name for name in bare if not any(hasattr(home, name) for home in homes) and name != "Functional"}
-    # Between two underscores stands what Keras itself notes, such as tensors.
-    return {name for name in foreign if not name.startswith("__")}

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cnnexplain import formats
 from cnnexplain.datasets import asset
 from cnnexplain.errors import UsageError, suggest
 
@@ -29,6 +30,7 @@ def find(name: str | os.PathLike[str]) -> Path | NamedModel:
 
     Raises:
         UsageError: There is no such file and no such name.
+        ModelError: There is one, but it is something else than a Keras model.
         PluginError: Several plugins offer the name.
     """
     if name == INCLUDED:
@@ -36,7 +38,7 @@ def find(name: str | os.PathLike[str]) -> Path | NamedModel:
     if Path(name).suffix.lower() == ".json":
         raise UsageError(f"'{name}' is a JSON file and no model; give the model file that it lies beside (.keras or .h5).")
     if is_file(name) or isinstance(name, os.PathLike):
-        return existing(name, "model file", [INCLUDED])
+        return _model(name, [INCLUDED])
     # Reading what is installed takes a fifth of a start.
     from cnnexplain import registry
 
@@ -44,7 +46,15 @@ def find(name: str | os.PathLike[str]) -> Path | NamedModel:
     if name in offered or name in offered.clashes:
         return offered.pick(name)[0]
     broken = "".join(f" Broken: {problem}" for problem in registry.load().broken)
-    return existing(name, "model file", [INCLUDED, *offered], broken)
+    return _model(name, [INCLUDED, *offered], broken)
+
+
+def _model(name: str | os.PathLike[str], known: list[str], more: str = "") -> Path:
+    path = Path(name)
+    if not _is("dir", path, "model file"):
+        existing(name, "model file", known, more)
+    formats.check(path)
+    return path
 
 
 def existing(name: str | os.PathLike[str], what: str, known: list[str] | None = None, more: str = "") -> Path:
@@ -60,15 +70,20 @@ def existing(name: str | os.PathLike[str], what: str, known: list[str] | None = 
         UsageError: There is no such file.
     """
     path = Path(name)
-    try:
-        exists = path.is_file()
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise UsageError(f"Can't look for the {what} '{str(path)[:80]}': {reason}.") from error
-    if not exists:
-        siblings = os.listdir(path.parent) if path.parent.is_dir() else []
+    if not _is("file", path, what):
+        if _is("dir", path, what):
+            raise UsageError(f"'{path}' is a folder; expected a {what}.")
+        siblings = [each for each in os.listdir(path.parent) if each != path.name] if path.parent.is_dir() else []
         wanted = path.name if path.parent != Path() else str(name)
         near = suggest(wanted, [*(known or []), *siblings])
         expected = f" Give a .keras or .h5 file, '{INCLUDED}', which is included, or a name from 'cnnexplain list'."
         raise UsageError(f"There is no {what} '{path}'.{near}{expected if known else ''}{more}")
     return path
+
+
+def _is(kind: str, path: Path, what: str) -> bool:
+    try:
+        return path.is_dir() if kind == "dir" else path.is_file()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(f"Can't look for the {what} '{str(path)[:80]}': {reason}.") from error

@@ -9,13 +9,14 @@ An objective is a weighted sum of the outputs of layers, so that its gradient is
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnexplain.errors import UsageError
+from cnnexplain.errors import UsageError, shown
 
 if TYPE_CHECKING:
     from cnnexplain.arrays import Floats
@@ -43,7 +44,7 @@ class Objective:
         return self + -1 * other if isinstance(other, Objective) else NotImplemented
 
     def __mul__(self, factor: float) -> Objective:
-        if not isinstance(factor, int | float):
+        if not isinstance(factor, int | float) or abs(factor) > sys.float_info.max:
             return NotImplemented
         return Sum(tuple((unit, weight * factor) for unit, weight in self.terms))
 
@@ -145,11 +146,14 @@ class Direction(Objective):
     name: str | None = None
 
     def __post_init__(self) -> None:
-        vector = np.asarray(self.vector, np.float32)
+        vector: Floats
+        try:
+            vector = np.asarray(self.vector, np.float32)
+        except (TypeError, ValueError, OverflowError):
+            vector = np.zeros((), np.float32)
         if vector.ndim != 1 or not np.isfinite(vector).all() or not vector.any():
             raise UsageError(
-                f"A direction in '{self.layer}' is a list of finite numbers, not all 0, but got {vector.dtype} of shape "
-                f"{vector.shape}."
+                f"A direction in '{self.layer}' is a list of finite numbers, not all 0, but got {shown(self.vector)}."
             )
         # An array is not hashable.
         object.__setattr__(self, "vector", tuple(map(float, vector)))

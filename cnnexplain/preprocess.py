@@ -12,7 +12,7 @@ from PIL import Image
 
 from cnnexplain import sampling
 from cnnexplain.arrays import Floats
-from cnnexplain.errors import UsageError, suggest
+from cnnexplain.errors import UsageError, shown, suggest
 from cnnexplain.sampling import Grid
 from cnnexplain.sidecar import Colour, Fit, Interpolation
 
@@ -85,24 +85,30 @@ class Preprocess:
         for name in ("height", "width"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise UsageError(f"Preprocess takes a whole number of at least 1 as {name}, but got {value!r}.")
+                raise UsageError(f"Preprocess takes a whole number of at least 1 as {name}, but got {shown(value)}.")
         if (self.colour == "bands") != (self.bands is not None):
             raise UsageError("Preprocess takes a number of bands for the colour 'bands', and for that alone.")
         if self.bands is not None and not (isinstance(self.bands, int) and self.bands >= 1):
-            raise UsageError(f"Preprocess takes a whole number of at least 1 as bands, but got {self.bands!r}.")
+            raise UsageError(f"Preprocess takes a whole number of at least 1 as bands, but got {shown(self.bands)}.")
         self._check_shown()
         for name in ("mean", "std"):
             object.__setattr__(self, name, _per_channel(name, getattr(self, name), self.channels))
         if not _finite(self.scale) or self.scale <= 0 or min(self.std) <= 0:
-            raise UsageError(f"Preprocess takes numbers above 0 as scale and std, but got {self.scale!r} and {self.std}.")
+            raise UsageError(
+                f"Preprocess takes numbers above 0 as scale and std, but got {shown(self.scale)} and {self.std}."
+            )
         if self.white_level is not None and (not _finite(self.white_level) or self.white_level <= 0):
-            raise UsageError(f"Preprocess takes a number above 0 as white_level, but got {self.white_level!r}.")
+            raise UsageError(f"Preprocess takes a number above 0 as white_level, but got {shown(self.white_level)}.")
         if not _finite(self.crop) or not 0 < self.crop <= 1:
-            raise UsageError(f"Preprocess takes a number above 0 and up to 1 as crop, but got {self.crop!r}.")
+            raise UsageError(f"Preprocess takes a number above 0 and up to 1 as crop, but got {shown(self.crop)}.")
         if not isinstance(self.antialias, bool):
-            raise UsageError(f"Preprocess takes True or False as antialias, but got {self.antialias!r}.")
+            raise UsageError(f"Preprocess takes True or False as antialias, but got {shown(self.antialias)}.")
         if self.crop != 1 and self.fit != "crop":
             raise UsageError(f"A crop of {self.crop:g} is kept by the fit 'crop' alone, but the fit is '{self.fit}'.")
+        with np.errstate(all="ignore"):
+            low, high = self.low, self.high
+        if not math.isfinite(low) or not math.isfinite(high):
+            raise UsageError(f"With this scale, mean and std inputs go from {low:g} to {high:g}; expected finite numbers.")
 
     @property
     def channels(self) -> int:
@@ -166,6 +172,12 @@ class Preprocess:
         """
         values = self.swap(picture) * np.float32(self._factor)
         return np.asarray((values - np.array(self.mean, np.float32)) / np.array(self.std, np.float32), np.float32)
+
+    def between(self, shares: Floats) -> Floats:
+        """The input for pixels (…, C) that are so far on the way from black (0) to white (1)."""
+        if self.bands is None:
+            return self.encode(shares)
+        return np.asarray(self.black + (self.white - self.black) * shares, np.float32)
 
     def decode(self, image: Floats) -> Floats:
         """The inverse of `encode`, for showing an input; of bands how far they are on the way from black to white."""
@@ -429,18 +441,24 @@ def _otsu(grey: Floats) -> float:
 
 
 def _check_word(name: str, value: object, known: Sequence[str]) -> None:
-    if value not in known:
-        near = suggest(str(value), known)
-        raise UsageError(f"Preprocess takes one of {', '.join(known)} as {name}, but got {value!r}.{near}")
+    if not isinstance(value, str) or value not in known:
+        near = suggest(value, known)
+        raise UsageError(f"Preprocess takes one of {', '.join(known)} as {name}, but got {shown(value)}.{near}")
 
 
 def _per_channel(name: str, values: object, channels: int) -> tuple[float, ...]:
     found: Sequence[Any] = list(values) if isinstance(values, Sequence | np.ndarray) else [values]
     if not all(map(_finite, found)) or len(found) not in (1, channels):
         each = f", or one for each of the {channels} channels" if channels > 1 else ""
-        raise UsageError(f"Preprocess takes one finite number{each}, as {name}, but got {values!r}.")
+        raise UsageError(f"Preprocess takes one finite number{each}, as {name}, but got {shown(values)}.")
     return tuple(map(float, found))
 
 
 def _finite(value: object) -> bool:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, int | float | np.number) or isinstance(value, bool | np.complexfloating):
+        return False
+    try:
+        return math.isfinite(value)
+    # A whole number may be beyond all floating-point ones.
+    except OverflowError:
+        return False

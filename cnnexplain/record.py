@@ -34,19 +34,23 @@ class Explained:
 
     Args:
         source: Where the image came from.
-        prediction: Index of the most probable class.
-        probability: The prediction's probability, from 0 to 1.
+        prediction: Index of the most probable class; of a model of values, of the one that is explained, or the first.
+        probability: The prediction's probability, from 0 to 1; None for a model of values.
         target: Index of the explained class; None where no class is explained.
-        target_probability: The target's probability, from 0 to 1.
+        target_probability: The target's probability, from 0 to 1; None for a model of values.
         objective: What is explained, where it isn't just the target's logit, such as "4 − 9".
+        value: Of a model of values, the one of `prediction`; None for a model of classes.
+        unit: Of the value; "" where it isn't known.
     """
 
     source: Source
     prediction: int
-    probability: float
+    probability: float | None
     target: int | None
     target_probability: float | None
     objective: str | None = None
+    value: float | None = None
+    unit: str = ""
 
 
 @dataclass(frozen=True, repr=False)

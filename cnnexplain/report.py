@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
+import os
 import re
+import shutil
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -12,23 +15,31 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnexplain import __version__, files
-from cnnexplain.errors import OutputError, UsageError
+from cnnexplain import __version__, files, interruption, locks, npz, schema
+from cnnexplain.errors import OutputError, UsageError, line
 from cnnexplain.pictures import Pictures
+from cnnexplain.schema import FORMAT, RESULT
 
 if TYPE_CHECKING:
     from cnnexplain.record import Record
 
-ARRAYS, INDEX, RESULT = "arrays.npz", "index.html", "result.json"
-FORMAT = "cnnexplain result 1"
-"""What `result.json` says of itself, by which a folder is known to be ours."""
+ARRAYS, INDEX = "arrays.npz", "index.html"
 
 PROVENANCE = ("dataset", "model", "plugin", "keras")
 """What `Record.provenance` may tell."""
 
+EARLIER, UNFINISHED = "earlier", "unfinished.json"
+"""Beside the files that are to be moved: a folder for those of the earlier result, and what `result.json` says meanwhile."""
+
+NAMED, TOLD = 10, 3
+"""How many files that are in the way are named, and differences of a request told, before the rest are counted."""
+
 
 def check_folder(folder: Path) -> list[str]:
     """The files of an earlier result in `folder`, which a new result may replace; none for a new or empty folder.
+
+    Files that `result.json` doesn't list count too where the file of a part lists them: two runs at once, which earlier
+    versions did not keep apart, have left such files.
 
     Raises:
         OutputError: `folder` is a file, or holds files but no result that cnnexplain wrote.
@@ -39,17 +50,26 @@ def check_folder(folder: Path) -> list[str]:
         files.check_writable(folder)
         if not folder.exists() or not any(not path.name.startswith(files.PREFIX) for path in folder.iterdir()):
             return []
-        earlier = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-        names = [str(name) for name in earlier["files"]]
-        ours = earlier["format"] == FORMAT
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        ours = False
+        listed = schema.named(schema.read(folder / RESULT))
+        for part in sorted(path for path in folder.glob("result-*.json") if path.name not in listed):
+            with contextlib.suppress(schema.DamageError):
+                listed += [part.name, *schema.named(schema.read(part))]
+        here = set(os.listdir(folder))
+        # The lists may have been changed by anyone: what is no file is not replaced.
+        return [name for name in dict.fromkeys([RESULT, *listed]) if name not in here or _is_file(folder / name)]
+    except schema.DamageError as damage:
+        whose = f", or whose {RESULT} is damaged ({line(damage)})" if os.path.lexists(folder / RESULT) else ""
+        raise OutputError(
+            f"The folder '{folder}' holds files that cnnexplain did not write{whose}; choose another with --out"
+            f"{', or empty the folder' if whose else ''}."
+        ) from damage
     except OSError as error:
         raise OutputError(f"Can't use the folder '{folder}': {error.strerror}.") from error
-    if not ours:
-        raise OutputError(f"The folder '{folder}' holds files that cnnexplain did not write; choose another with --out.")
-    # The list comes from a file that anyone may have changed: nothing outside the folder is ever replaced.
-    return [name for name in names if Path(name).name == name and name not in ("", ".", "..")]
+
+
+def _is_file(path: Path) -> bool:
+    """Whether it is a file, or a link that leads to one or nowhere."""
+    return path.is_file() or (path.is_symlink() and not path.exists())
 
 
 def write(record: Record, folder: Path, pictures: Pictures) -> list[Path]:
@@ -61,14 +81,18 @@ def write(record: Record, folder: Path, pictures: Pictures) -> list[Path]:
         The paths of the pictures, then of `arrays.npz`, `index.html` and `result.json`.
 
     Raises:
-        OutputError: The folder can't be written, or holds files that cnnexplain did not write.
+        OutputError: The folder can't be written, holds files that cnnexplain did not write, or another run writes to it.
     """
-    writer = Writer(folder, [explained.source.name for explained in record.explained], pictures)
-    return writer.add(replace(record, span=range(len(record))))
+    check_folder(folder)
+    with locks.held(folder):
+        writer = Writer(folder, [explained.source.name for explained in record.explained], pictures)
+        return writer.add(replace(record, span=range(len(record))))
 
 
 class Writer:
     """Writes the records of a run on many images into a folder, one after another; a kill leaves whole ones.
+
+    Whoever writes holds the folder's lock (`locks.held`) meanwhile.
 
     A record of all the images gives `arrays.npz` and `result.json`. One of some gives `arrays-00001.npz` and
     `result-00001.json`, and `result.json` has what is common to all, and the list of all files.
@@ -107,7 +131,9 @@ class Writer:
         self._result: dict[str, Any] = {}
         if resume and self._ours:
             self._continue()
-        refuse_foreign(folder, self._pictures, self._ours)
+        self._gone = self._ours - set(self._result.get("files", []))
+        """Files of the earlier result that are removed when the first part is written."""
+        refuse_foreign(folder, [*self._pictures, INDEX], self._ours)
 
     def add(self, record: Record, progress: Callable[[int, int], None] = lambda *_: None) -> list[Path]:
         """Writes a record, whose images follow those of the last.
@@ -125,6 +151,9 @@ class Writer:
         """
         from cnnexplain import page, thumbnails
 
+        locks.check(self.folder)
+        with files.plain_errors(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
         with files.staging(self.folder) as staged:
             overview = record.overview()
             taken = [self._pictures[place] for place in record.span if self._sources[place] not in record.skipped]
@@ -160,52 +189,63 @@ class Writer:
                     "files": list(dict.fromkeys([*result.get("files", []), INDEX, RESULT, *written])),
                 }
             result["complete"] = record.span.stop == len(self._sources)
-            parts = [result] if whole else map(_read_json, [*map(self.folder.joinpath, result["parts"][:-1]), staged / part])
+            parts = [result] if whole else itertools.chain(schema.read_parts(self.folder, self._result), [found])
             # As far as it is done, without those that could not be read.
             count = record.span.stop - len(result["skipped"])
             page.write_index(staged / INDEX, record.analysis, result, parts, count)
             write_json(staged / RESULT, result)
-            self._move(staged, names)
-            self._result = result
+            # Ctrl-C that comes meanwhile leaves what is written and what is known of it alike.
+            with interruption.held():
+                replace_files(staged, self.folder, names, self._result, self._ours, self._gone - set(names))
+                self._ours |= set(names)
+                self._gone = set()
+                self._result = result
+                self.start = record.span.stop
         return [self.folder / name for name in names]
 
-    def _move(self, staged: Path, names: list[str]) -> None:
-        """Moves what is written into its place, and removes what is left of an earlier result."""
-        if self.folder.exists():
-            replace_files(
-                staged, self.folder, names, self._result, self._ours, () if self._result else self._ours - set(names)
-            )
-        else:
-            staged.rename(self.folder)
-        self._ours |= set(names)
+    def written(self, record: Record) -> bool:
+        """Whether a record is written, as it is where Ctrl-C ended `add` after that."""
+        return self.start >= record.span.stop > 0
 
     def _continue(self) -> None:
-        """Sees what of the earlier result can be kept, and removes what a run that was ended left beside it."""
-        earlier = _read_json(self.folder / RESULT)
-        # A run that was ended among the moves of its first part has left a list of files and nothing else.
-        if "analysis" not in earlier:
+        """Sees what of the earlier result can be kept."""
+        if schema.unfinished(schema.read(self.folder / RESULT)):
             return
+        try:
+            earlier = schema.read_result(self.folder)
+        except OutputError as error:
+            raise OutputError(f"{error} Leave out --resume to replace it.") from error
         self._compare(earlier.get("request"))
-        self.complete = bool(earlier.get("complete")) and all((self.folder / name).exists() for name in self._ours)
-        if self.complete or "parts" not in earlier:
-            return
         kept: dict[str, Any] = {"parts": [], "skipped": {}, "seconds": 0.0, "files": [*self._ours & {INDEX}, RESULT]}
-        for number in itertools.count(1):
-            part = _read_json(self.folder / f"result-{number:05}.json") if number <= len(earlier["parts"]) else {}
-            ours = [str(name) for name in part.get("files", [])]
-            if not part or not self._ours.issuperset(ours) or not all((self.folder / name).exists() for name in ours):
-                break
-            kept["parts"].append(f"result-{number:05}.json")
-            kept["skipped"] |= part["skipped"]
-            kept["seconds"] = round(kept["seconds"] + part["seconds"], 4)
-            kept["files"] += ours
-            self.start = part["span"][1]
-        if self.start:
-            self._result = {**earlier, **kept, "complete": False}
-            with files.replacing(self.folder / RESULT) as path:
-                write_json(path, {**self._result, "files": sorted(self._ours)})
-            _remove(self.folder, self._ours - set(kept["files"]))
-            self._ours = set(kept["files"])
+        start = 0
+        with contextlib.suppress(OutputError):
+            for number, part in enumerate(schema.read_parts(self.folder, earlier), start=1):
+                stop = part["span"][1]
+                self.complete = (
+                    earlier["complete"] and stop == len(self._sources) and all(map(self._whole, earlier["files"]))
+                )
+                # The last part is made again where what is written with it was lost.
+                if "parts" not in earlier or stop >= len(self._sources) or not all(map(self._whole, part["files"])):
+                    break
+                kept["parts"].append(schema.part_name(number))
+                kept["skipped"] |= part["skipped"]
+                kept["seconds"] = round(kept["seconds"] + part["seconds"], 4)
+                kept["files"] += part["files"]
+                start = stop
+        if start and not self.complete:
+            self.start, self._result = start, {**earlier, **kept, "complete": False}
+
+    def _whole(self, name: str) -> bool:
+        """Whether a file of the earlier result is there, and its arrays can be read."""
+        path = self.folder / name
+        if name not in self._ours or not path.is_file():
+            return False
+        try:
+            if path.suffix == ".npz":
+                npz.check(path)
+        except schema.DamageError:
+            return False
+        return True
 
     def _compare(self, earlier: Any) -> None:
         if not isinstance(earlier, dict) or self._request is None:
@@ -213,8 +253,9 @@ class Writer:
         other = [name for name in self._request if earlier.get(name) != self._request[name]]
         if other:
             differences = [f"{name} was {_short(earlier.get(name))}, now {_short(self._request[name])}" for name in other]
+            more = f"; and {len(differences) - TOLD} more" if len(differences) > TOLD else ""
             raise UsageError(
-                f"The result in '{self.folder}' is of another request: {'; '.join(differences)}. "
+                f"The result in '{self.folder}' is of another request: {'; '.join(differences[:TOLD])}{more}. "
                 "Leave out --resume to replace it, or choose another --out."
             )
 
@@ -235,20 +276,27 @@ class Writer:
 
 
 def refuse_foreign(folder: Path, names: Iterable[str], ours: Collection[str]) -> None:
-    """Sees that no file of these names stands in the folder but those that are ours.
+    """Sees that nothing of these names stands in the folder but files that are ours.
 
     Raises:
-        OutputError: One does.
+        OutputError: Something does.
     """
-    for name in names:
-        if name not in ours and (folder / name).exists():
-            raise OutputError(f"'{folder / name}' exists and is not part of the earlier result; choose another with --out.")
+    foreign = [name for name in names if name not in ours and os.path.lexists(folder / name)]
+    if not foreign:
+        return
+    also = f", and neither are {schema.listed(foreign[1:], NAMED)}" if len(foreign) > 1 else ""
+    raise OutputError(
+        f"'{folder / foreign[0]}' exists and is not part of the earlier result{also}; choose another with --out, "
+        f"or delete {'them' if also else 'it'}."
+    )
 
 
 def replace_files(
-    staged: Path, folder: Path, names: Sequence[str], result: Mapping[str, Any], ours: Iterable[str], gone: Iterable[str]
+    staged: Path, folder: Path, names: Sequence[str], result: Mapping[str, Any], ours: Collection[str], gone: Iterable[str]
 ) -> None:
-    """Moves files into a folder that has a result, so that an interruption at any moment leaves one that can be replaced.
+    """Moves files into a folder, so that a kill at any moment leaves one whose result can be replaced.
+
+    Ctrl-C waits until they are moved; where one can't be moved, those before it are put back.
 
     Args:
         staged: Where the files lie.
@@ -257,32 +305,46 @@ def replace_files(
         result: What `result.json` says until then.
         ours: The names of the files of the earlier result.
         gone: Those of them to remove.
+
+    Raises:
+        OutputError: A file in the folder is not ours, or the folder was removed meanwhile.
     """
-    with files.replacing(folder / RESULT) as both:
-        write_json(both, {"format": FORMAT, **result, "files": sorted({*ours, *names})})
-    for name in names[:-1]:
-        (staged / name).replace(folder / name)
-    _remove(folder, gone)
-    (staged / RESULT).replace(folder / RESULT)
+    locks.check(folder)
+    refuse_foreign(folder, names, ours)
+    earlier = staged / EARLIER
+    earlier.mkdir()
+    moved: list[tuple[Path, Path]] = []
 
+    def move(source: Path, target: Path) -> None:
+        source.replace(target)
+        moved.append((source, target))
 
-def _remove(folder: Path, names: Iterable[str]) -> None:
-    for name in names:
-        (folder / name).unlink(missing_ok=True)
+    with interruption.held():
+        try:
+            if (folder / RESULT).exists():
+                shutil.copyfile(folder / RESULT, earlier / RESULT)
+            write_json(staged / UNFINISHED, {"format": FORMAT, **result, "files": sorted({*ours, *names})})
+            (staged / UNFINISHED).replace(folder / RESULT)
+            for name in [*names[:-1], *gone]:
+                if os.path.lexists(folder / name):
+                    move(folder / name, earlier / name)
+            for name in names[:-1]:
+                move(staged / name, folder / name)
+            (staged / RESULT).replace(folder / RESULT)
+        except OSError:
+            with contextlib.suppress(OSError):
+                for source, target in reversed(moved):
+                    target.replace(source)
+                if (earlier / RESULT).exists():
+                    (earlier / RESULT).replace(folder / RESULT)
+                else:
+                    (folder / RESULT).unlink(missing_ok=True)
+            raise
 
 
 def _short(value: Any) -> str:
     text = _json(value, indent=None)
     return text if len(text) <= 80 else f"{text[:80]}…"
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    """What a file of ours holds; nothing where it is not there or damaged."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def picture_names(
@@ -302,6 +364,8 @@ def picture_names(
     stems = [source if re.match(r"\w+:\w+/", source) else Path(source).stem for source in sources]
     for words in (*stems, *titles):
         stem = re.sub(r"[^\w.-]+", "-", words).strip("-.")[:80] or "image"
+        # A file name has up to 255 bytes, and a letter up to four.
+        stem = stem.encode()[:200].decode(errors="ignore")
         name, number = f"{stem}.{suffix}", numbers.get(stem.casefold(), 1)
         while name.casefold() in used:
             number += 1
@@ -338,6 +402,8 @@ def _found(record: Record, pictures: list[str]) -> dict[str, Any]:
             "target_index": explained.target,
             "target_probability": explained.target_probability,
             "objective": explained.objective,
+            "value": explained.value,
+            "unit": explained.unit,
             "finding": record.finding(index),
             "picture": picture,
         }

@@ -91,7 +91,7 @@ def _analyses(names: Sequence[str] | None) -> list[Analysis]:
 
 
 def _report(analyses: Sequence[Analysis], request: run.Request, typed: str, *, full: bool) -> None:
-    from cnnexplain import images, page
+    from cnnexplain import images, locks, page
 
     path = request.out / REPORT
     page.check(path)
@@ -129,8 +129,10 @@ def _report(analyses: Sequence[Analysis], request: run.Request, typed: str, *, f
         )
         page.write(path, html)
 
+    # The page of another report would be replaced by this one's, whatever analyses they run.
+    folders = [request.out, *(outcome.folder for outcome in several.outcomes.values())]
     try:
-        with plainly(), terminal.quiet(request.verbose), terminal.progress() as shown:
+        with plainly(), locks.held_all(folders), terminal.quiet(request.verbose), terminal.progress() as shown:
             run.explain_several(several, request, shown, keep, write, quick=not full)
     except KeyboardInterrupt as interruption:
         if not several.done:

@@ -18,7 +18,7 @@ from typing import Any
 import keras
 
 from cnnexplain import backend
-from cnnexplain.activations import activation, unclipped
+from cnnexplain.activations import activation, is_linear, unclipped
 from cnnexplain.errors import ModelError, UsageError, suggest
 from cnnexplain.places import MOVING, RESIZING
 from cnnexplain.twin import Call, Linear, Twin
@@ -127,15 +127,14 @@ def _linear(call: Call) -> bool:
     """Whether all rules agree on a call that ends in no known activation."""
     if isinstance(call.function, Linear):
         return True
-    kind, linear = type(call.inner).__name__, keras.activations.linear
-    plain = getattr(call.inner, "activation", linear) is linear
+    kind, plain = type(call.inner).__name__, is_linear(getattr(call.inner, "activation", None))
     return _keras(call) and ((kind in (*LINEAR, "Activation") and plain) or (kind in FACTORS and len(call.sources) == 1))
 
 
 def _described(call: Call) -> str:
-    kind, function = type(call.inner).__name__, getattr(call.inner, "activation", keras.activations.linear)
-    name = getattr(function, "__name__", str(function))
-    return kind if function is keras.activations.linear else f"{kind} with activation '{name}'"
+    kind, function = type(call.inner).__name__, getattr(call.inner, "activation", None)
+    name = getattr(function, "__name__", type(function).__name__)
+    return kind if is_linear(function) else f"{kind} with activation '{name}'"
 
 
 def _passing(relu: Callable[[Any], Any], rule: Callable[[Any, Any], Any], ceiling: float | None) -> Callable[[Any], Any]:

@@ -295,6 +295,8 @@ def _document(analysis: Analysis, outcome: _Outcome, problem: str | None = None)
             "target": None if target is None else outcome.labels[target],
             "target_probability": explained.target_probability,
             "objective": explained.objective,
+            "value": explained.value,
+            "unit": explained.unit,
             "finding": finding,
         }
 
@@ -327,11 +329,11 @@ def _explain(analysis: Analysis, request: Request, own: Mapping[str, object]) ->
 
 def _explained(analysis: Analysis, request: Request, own: Mapping[str, object], outcome: _Outcome) -> _Given:
     """Runs one analysis and writes what it finds."""
-    from cnnexplain import report
+    from cnnexplain import locks, report
 
     report.check_folder(outcome.folder)
     try:
-        with plainly(), terminal.quiet(request.verbose), terminal.progress() as shown:
+        with plainly(), locks.held(outcome.folder), terminal.quiet(request.verbose), terminal.progress() as shown:
             given = _prepare([analysis], request, shown)
             _write(analysis, request, given, own, shown, outcome)
             return given
@@ -413,8 +415,11 @@ def _explain_each(request: Request, emit: Callable[[Mapping[str, Any]], None]) -
     if not analyses:
         raise CnnExplainError("No analysis is installed.")
     several = Several.of(analyses, request)
+    from cnnexplain import locks
+
+    folders = [outcome.folder for outcome in several.outcomes.values()]
     try:
-        with plainly(), terminal.quiet(request.verbose), terminal.progress() as shown:
+        with plainly(), locks.held_all(folders), terminal.quiet(request.verbose), terminal.progress() as shown:
             explain_several(several, request, shown)
     except KeyboardInterrupt as interruption:
         kept = f"kept in {request.out}: {several.kept}" if several.kept else "no analysis had ended"
@@ -596,7 +601,8 @@ def _write(
         "invert": request.invert,
         "format": request.pictures.format,
         "dpi": request.pictures.dpi,
-        "logits": request.model.logits,
+        "outputs": request.model.outputs,
+        "reduce": request.model.reduce,
         "custom_objects": list(request.model.custom_objects),
     }
     writer = report.Writer(outcome.folder, names, request.pictures, wanted, resume=request.resume)
@@ -620,7 +626,12 @@ def _write(
     )
 
     def write(record: Record) -> None:
-        paths = writer.add(record, drawing)
+        try:
+            paths = writer.add(record, drawing)
+        except KeyboardInterrupt:
+            # It may have waited until all of them were written.
+            outcome.images += len(record) if writer.written(record) else 0
+            raise
         outcome.add(record, paths)
         keep(record, paths)
 
@@ -649,17 +660,20 @@ def _fitting(preprocess: Preprocess) -> str:
 
 
 def _print_images(outcome: _Outcome) -> None:
-    from cnnexplain.draw import percent
+    from cnnexplain.answers import amount
 
     if not outcome.first:
         return
-    columns = ["Prediction", "Probability", *(["Target", "Its probability"] if outcome.targeted else [])]
+    values = outcome.first[0].value is not None
+    columns = ["Output", "Value"] if values else ["Prediction", "Probability"]
+    columns += (["Target"] if values else ["Target", "Its probability"]) if outcome.targeted else []
     table = Table(Column("Image", no_wrap=True), *columns)
     for explained in outcome.first[:SHOWN]:
-        cells = [explained.source.name, outcome.labels[explained.prediction], percent(explained.probability)]
-        if outcome.targeted and explained.target is not None and explained.target_probability is not None:
-            plain = [outcome.labels[explained.target], percent(explained.target_probability)]
-            cells += plain if explained.objective is None else [explained.objective, ""]
+        answer = amount(explained.probability, explained.value, explained.unit)
+        cells = [explained.source.name, outcome.labels[explained.prediction], answer]
+        if outcome.targeted and explained.target is not None:
+            plain = [outcome.labels[explained.target], amount(explained.target_probability)]
+            cells += (plain if explained.objective is None else [explained.objective, ""])[: len(columns) - 2]
         table.add_row(*map(terminal.plain, cells))
     if outcome.images > SHOWN:
         table.add_row(f"… and {outcome.images - SHOWN} more")

@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 import itertools
-import json
-import math
 import os
-import zipfile
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnexplain import __version__, files, registry, report
+from cnnexplain import __version__, files, locks, npz, registry, report, schema
 from cnnexplain.arrays import Array, Floats
-from cnnexplain.errors import OutputError, PluginError, UsageError
+from cnnexplain.errors import OutputError, PluginError, UsageError, line, reason
 from cnnexplain.images import Source
+from cnnexplain.interruption import check_interrupted
 from cnnexplain.pictures import FORMATS, Pictures
 from cnnexplain.plugin import Analysis
 from cnnexplain.preprocess import Preprocess
 from cnnexplain.record import Explained, Made, Record
+from cnnexplain.schema import RESULT, DamageError, damaged
+
+if TYPE_CHECKING:
+    from cnnexplain.draw import Style
 
 INPUT = "input"
 """Under which name the images lie among the arrays."""
-
-TOLD = {"model": ("name",), "keras": ("version", "backend"), "plugin": ("distribution", "version")}
-"""What a result tells at least of where it came from."""
 
 DAMAGES = (KeyError, TypeError, ValueError, IndexError, AttributeError, UsageError)
 """What goes wrong on the way from JSON to a record where the JSON is not what was written."""
@@ -56,7 +56,7 @@ def load(folder: str | os.PathLike[str]) -> Record:
             skipped={name: reason for record in records for name, reason in record.skipped.items()},
         )
     except DAMAGES as error:
-        raise _damaged(Path(folder), f"its parts are not alike: {_words(error)}") from error
+        raise damaged(Path(folder), f"its parts are not alike: {_words(error)}") from error
 
 
 def load_parts(folder: str | os.PathLike[str]) -> Iterator[Record]:
@@ -75,8 +75,12 @@ def load_parts(folder: str | os.PathLike[str]) -> Iterator[Record]:
     folder = Path(folder)
     result = _result(folder)
     analysis = _analysis(folder, result)
-    for _, part in _parts(folder, result):
-        yield _record(folder, analysis, result, part)
+    for part in schema.read_parts(folder, result):
+        record = _record(folder, analysis, result, part)
+        _check_unchanged(folder, result)
+        yield record
+        # Nothing of it is held while the next part is read.
+        del record
 
 
 def redraw(
@@ -113,17 +117,28 @@ def redraw(
     """
     folder = Path(folder)
     asked = Pictures(format or Pictures.format, dpi)
-    result = _result(folder)
-    analysis = _analysis(folder, result)
-    from cnnexplain import draw, page, thumbnails
+    # What is no result is not locked either.
+    _analysis(folder, _result(folder))
+    from cnnexplain import draw
 
     colours = draw.Palette(unsigned or draw.DEFAULT.unsigned, signed or draw.DEFAULT.signed)
     style = draw.Style(colours, contours, regions)
+    report.check_folder(folder)
+    with locks.held(folder):
+        return _redraw(folder, asked, style, progress, keep=format is None)
+
+
+def _redraw(folder: Path, asked: Pictures, style: Style, progress: Callable[[int, int], None], *, keep: bool) -> list[Path]:
+    """Draws the pictures of a result in a folder that is locked; `keep` where they keep the format that they have."""
+    from cnnexplain import draw, page, thumbnails
+
+    result = _result(folder)
+    analysis = _analysis(folder, result)
     ours = set(report.check_folder(folder))
-    parts = _parts(folder, result)
+    parts = list(zip(result.get("parts", [RESULT]), schema.read_parts(folder, result), strict=True))
     drawn = [*(image["picture"] for _, part in parts for image in part["images"]), *result["overview"]]
     kept = {suffix for name in drawn if (suffix := Path(name).suffix[1:]) in FORMATS}
-    pictures = replace(asked, format=kept.pop()) if format is None and len(kept) == 1 else asked
+    pictures = replace(asked, format=kept.pop()) if keep and len(kept) == 1 else asked
     count = sum(len(part["images"]) for _, part in parts)
     total = len(result["overview"]) + count
     done = itertools.count(1)
@@ -137,30 +152,31 @@ def redraw(
             overview = _drawn(folder, record, record.overview) if titles else {}
             names = [*(image["picture"] for image in part["images"]), *titles]
             if len(overview) != len(titles) or not ours.issuperset([part_name, *names]):
-                raise _damaged(folder, "its pictures are others than were written")
+                raise damaged(folder, "its pictures are others than were written")
             images = (_drawn(folder, record, partial(record.figure, index)) for index in range(len(record)))
             if len(record) and count > 1:
                 stem = "thumbnails" + Path(part_name).stem.removeprefix("result")
                 small[part_name] = _drawn(folder, record, partial(thumbnails.write, record, staged, stem))
             for name, figure in zip(names, itertools.chain(images, overview.values()), strict=True):
                 renamed[name] = f"{Path(name).stem}.{pictures.format}"
-                pictures.save(figure, staged / renamed[name])
+                _drawn(folder, record, partial(pictures.save, figure, staged / renamed[name]))
                 progress(next(done), total)
             # Nothing of it is held while the next part is read.
             del record, overview, images
+        if len(set(renamed.values())) < len(renamed):
+            raise damaged(folder, "its pictures have the same name")
         sheets = [name for each in small.values() for name in each["files"]]
-        report.refuse_foreign(folder, [*renamed.values(), *sheets], ours)
-        whole = _renamed(result, renamed, small.get(report.RESULT))
+        whole = _renamed(result, renamed, small.get(RESULT))
         whole["files"] = list(dict.fromkeys([*whole["files"], *sheets]))
         if "request" in whole:
             # So that --resume goes on in this format, or says that it is another one.
             whole["request"] = whole["request"] | {"format": pictures.format, "dpi": pictures.dpi}
-        written = {name: _renamed(part, renamed, small.get(name)) for name, part in parts} | {report.RESULT: whole}
+        written = {name: _renamed(part, renamed, small.get(name)) for name, part in parts} | {RESULT: whole}
         for name, content in written.items():
             report.write_json(staged / name, content)
         index = [report.INDEX] if report.INDEX in ours else []
         for name in index:
-            page.write_index(staged / name, analysis, written[report.RESULT], (written[part] for part, _ in parts), count)
+            page.write_index(staged / name, analysis, written[RESULT], (written[part] for part, _ in parts), count)
         gone = set(renamed) - set(renamed.values())
         report.replace_files(staged, folder, [*renamed.values(), *sheets, *index, *written], result, ours, gone)
     return [folder / name for name in renamed.values()]
@@ -170,10 +186,15 @@ def _drawn(folder: Path, record: Record, draw: Callable[[], Made]) -> Made:
     """What `draw` draws of the record; where it can't, the reason is looked for in the result first."""
     try:
         return draw()
-    except PluginError as error:
+    except (OutputError, OSError):
+        raise
+    # Whatever a plugin does with numbers that are none of its own.
+    except Exception as error:
+        check_interrupted(error)
+        why = str(error) if isinstance(error, PluginError) else reason(error)
         raise PluginError(
             f"The result in '{folder}' may be damaged, or of another version of '{record.analysis.name}', and would have to "
-            f"be computed again: {error}"
+            f"be computed again: {why}"
         ) from error
 
 
@@ -193,60 +214,44 @@ def _renamed(content: Mapping[str, Any], names: Mapping[str, str], small: Mappin
 
 def _result(folder: Path) -> dict[str, Any]:
     """What the folder's `result.json` says, seen to be ours."""
-    if not folder.is_dir():
-        raise UsageError(f"There is no folder '{folder}'; expected one that a run wrote, such as cnnexplain-out/saliency.")
-    if not (folder / report.RESULT).exists():
-        within = sorted(path.parent.name for path in folder.glob(f"*/{report.RESULT}"))
-        advice = f" There are results in its folders {', '.join(within)}: name one of them." if within else ""
-        raise OutputError(f"The folder '{folder}' holds no result, since it has no {report.RESULT}.{advice}")
-    result = _json(folder, report.RESULT)
     try:
-        if result["format"] != report.FORMAT:
-            raise OutputError(f"'{folder / report.RESULT}' was not written by cnnexplain {__version__}.")
-        provenance = [result[name][key] for name, keys in TOLD.items() for key in keys]
-        if not isinstance(result["complete"], bool):
-            raise _damaged(folder, "it does not say whether it is complete")
-        strings = [
-            *provenance,
-            *result["overview"],
-            *result["files"],
-            *result["labels"],
-            result["analysis"],
-            *result.get("parts", []),
-        ]
-        if not all(isinstance(word, str) for word in strings):
-            raise _damaged(folder, "a name in it is no text")
-    except DAMAGES as error:
-        raise _damaged(folder, _words(error)) from error
-    return result
+        if not folder.is_dir():
+            raise UsageError(
+                f"There is no folder '{folder}'; expected one that a run wrote, such as cnnexplain-out/saliency."
+            )
+        (folder / RESULT).lstat()
+    except FileNotFoundError as error:
+        within = sorted(path.parent.name for path in folder.glob(f"*/{RESULT}"))
+        advice = f" There are results in its folders {schema.listed(within, 20)}: name one of them." if within else ""
+        raise OutputError(f"The folder '{folder}' holds no result, since it has no {RESULT}.{advice}") from error
+    except OSError as error:
+        raise OutputError(f"Can't read the folder '{folder}': {error.strerror or error}.") from error
+    return schema.read_result(folder)
 
 
-def _parts(folder: Path, result: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """For each part of a result the name of its JSON file and what that says; of a whole one the result itself."""
-    if "parts" not in result:
-        parts = [(report.RESULT, dict(result))]
-    else:
-        parts = [(name, _json(folder, name)) for name in result["parts"]]
-    if not parts:
-        raise _damaged(folder, "it has no parts")
-    for name, part in parts:
-        try:
-            fine = all(isinstance(image["picture"], str) for image in part["images"]) and isinstance(part["files"], list)
-        except DAMAGES as error:
-            raise _damaged(folder, f"{name}: {_words(error)}") from error
-        if not fine:
-            raise _damaged(folder, f"{name}: a name in it is no text")
-    return parts
+def _check_unchanged(folder: Path, result: Mapping[str, Any]) -> None:
+    """Sees that what was read is all of one result.
+
+    Raises:
+        OutputError: Another run has replaced it meanwhile.
+    """
+    # A run that goes on adds parts.
+    grown = ("files", "parts", "complete", "skipped", "seconds")
+    with suppress(DamageError):
+        now = schema.read(folder / RESULT)
+        if all(name in grown or now.get(name) == value for name, value in result.items()):
+            return
+    raise OutputError(f"The result in '{folder}' was replaced by another run while it was read; read it again.")
 
 
 def _analysis(folder: Path, result: Mapping[str, Any]) -> Analysis:
-    name, plugin = result["analysis"], result.get("plugin")
+    name, plugin = result["analysis"], result["plugin"]
     try:
         return registry.load().get(name)[0]
     except UsageError as error:
-        supplier = f", from {plugin['distribution']} {plugin['version']}," if isinstance(plugin, dict) else ""
+        supplier = line(f"{plugin['distribution']} {plugin['version']}", 80)
         raise UsageError(
-            f"The result in '{folder}' is of the analysis '{name}'{supplier} which is not installed here."
+            f"The result in '{folder}' is of the analysis '{line(name, 80)}', from {supplier}, which is not installed here."
         ) from error
 
 
@@ -254,7 +259,7 @@ def _record(folder: Path, analysis: Analysis, result: Mapping[str, Any], part: M
     arrays = _arrays(folder, part["files"])
     try:
         labels, (start, stop) = tuple(result["labels"]), part["span"]
-        preprocess = Preprocess(**{name: _tuple(value) for name, value in result["input"].items()})
+        preprocess = _preprocess(result["input"])
         shape = (len(part["images"]), *preprocess.shape)
         images = np.asarray(arrays.pop(INPUT, np.zeros((0, *preprocess.shape))), np.float32)
         if images.shape != shape:
@@ -264,7 +269,7 @@ def _record(folder: Path, analysis: Analysis, result: Mapping[str, Any], part: M
             replace(analysis, overview=None) if start else analysis,
             {name: _tuple(value) for name, value in result["options"].items()},
             images,
-            tuple(_explained(image, labels) for image in part["images"]),
+            tuple(map(_explained, part["images"])),
             arrays,
             dict(part["facts"]),
             labels,
@@ -276,7 +281,7 @@ def _record(folder: Path, analysis: Analysis, result: Mapping[str, Any], part: M
             dict(part["skipped"]),
         )
     except DAMAGES as error:
-        raise _damaged(folder, _words(error)) from error
+        raise damaged(folder, _words(error)) from error
 
 
 def _check(analysis: Analysis, images: Floats, arrays: Mapping[str, Array], facts: Mapping[str, Any], start: int) -> None:
@@ -302,50 +307,38 @@ def _check(analysis: Analysis, images: Floats, arrays: Mapping[str, Array], fact
             raise ValueError(f"'{name}' has no entry for each of {len(images)} images")
 
 
-def _explained(image: Mapping[str, Any], labels: Collection[str]) -> Explained:
-    named = [image["prediction_index"], *([] if image["target_index"] is None else [image["target_index"]])]
-    if not all(0 <= index < len(labels) for index in named):
-        raise IndexError(f"a class {max(named)} of {len(labels)}")
+def _preprocess(given: Mapping[str, Any]) -> Preprocess:
+    unknown = set(given) - {field.name for field in fields(Preprocess)}
+    if unknown:
+        # Without it the images could be shown as what they are not.
+        raise DamageError(f"'input' has '{min(unknown)}', which cnnexplain {__version__} does not know")
+    preprocess = Preprocess(**{name: _tuple(value) for name, value in given.items()})
+    with np.errstate(all="ignore"):
+        if not np.isfinite([preprocess.low, preprocess.high]).all():
+            raise DamageError("'input' has no finite range")
+    return preprocess
+
+
+def _explained(image: Mapping[str, Any]) -> Explained:
     return Explained(
         Source(image["source"], image["sha256"], image["inverted"], image["resized"]),
         image["prediction_index"],
-        float(image["probability"]),
+        None if image["probability"] is None else float(image["probability"]),
         image["target_index"],
         image["target_probability"],
         image["objective"],
+        None if image.get("value") is None else float(image["value"]),
+        str(image.get("unit", "")),
     )
 
 
 def _arrays(folder: Path, names: list[str]) -> dict[str, Array]:
     """The arrays of the part that has these files."""
+    (name,) = (name for name in names if name.endswith(".npz"))
     try:
-        (name,) = (name for name in names if Path(name).name == name and name.endswith(".npz"))
-        with zipfile.ZipFile(folder / name) as archive:
-            # A few bytes can stand for gigabytes where they are compressed, as ours never are.
-            if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
-                raise ValueError(f"{name} is compressed")
-        with np.load(folder / name, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (OSError, EOFError, MemoryError, zipfile.BadZipFile, *DAMAGES) as error:
-        raise _damaged(folder, _words(error)) from error
-
-
-def _json(folder: Path, name: str) -> dict[str, Any]:
-    try:
-        text = (folder / Path(name).name).read_text(encoding="utf-8")
-        content = json.loads(text, parse_float=_number, parse_constant=_number)
-    except (OSError, ValueError, RecursionError) as error:
-        raise _damaged(folder, f"{name}: {_words(error)}") from error
-    if not isinstance(content, dict):
-        raise _damaged(folder, f"{name} holds no object")
-    return content
-
-
-def _number(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"{text} is no finite number")
-    return number
+        return npz.read(folder / name)
+    except DamageError as damage:
+        raise damaged(folder, damage) from damage
 
 
 def _tuple(value: Any) -> Any:
@@ -353,8 +346,4 @@ def _tuple(value: Any) -> Any:
 
 
 def _words(error: Exception) -> str:
-    return f"{error} is missing" if isinstance(error, KeyError) else str(error)
-
-
-def _damaged(folder: Path, why: str) -> OutputError:
-    return OutputError(f"The result in '{folder}' is damaged: {why}.")
+    return f"{error} is missing" if isinstance(error, KeyError) else str(error) or type(error).__name__

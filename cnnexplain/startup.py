@@ -105,12 +105,23 @@ MODEL_OPTIONS: dict[str, tuple[Any, Any]] = {
         ),
         None,
     ),
-    "logits": (
-        Annotated[
-            bool,
-            typer.Option("--logits", help="The outputs are scores before a softmax.", rich_help_panel=PANEL),
-        ],
-        False,
+    **{
+        name: (Annotated[bool, typer.Option(f"--{name}", help=text, rich_help_panel=PANEL)], False)
+        for name, text in {
+            "logits": "The outputs are scores before a softmax.",
+            "probabilities": "The outputs are probabilities, whose scores are then log p or log p − log(1 − p).",
+            "values": "The outputs are numbers such as an age or a box, and no probabilities.",
+        }.items()
+    },
+    "value_unit": (_model_option("--value-unit", "NAME", "The unit of --values, such as years."), None),
+    "reduce": (
+        _model_option(
+            "--reduce",
+            "mean|max|ROW,COLUMN",
+            "Of an output with scores for each pixel: their mean, their largest, or those of one pixel.",
+            offers=completion.of(("mean", "max")),
+        ),
+        None,
     ),
     "custom_objects": (
         _model_option(
@@ -122,6 +133,17 @@ MODEL_OPTIONS: dict[str, tuple[Any, Any]] = {
         None,
     ),
     "weights": (_model_option("--weights", "FILE", "The weights, for a model by name that takes them from a file."), None),
+    "limits": (
+        Annotated[
+            bool,
+            typer.Option(
+                "--limits/--no-limits",
+                help="Refuse model files that declare more than fits into memory.",
+                rich_help_panel=PANEL,
+            ),
+        ],
+        True,
+    ),
     "backend": (BackendOption, None),
 }
 """What the commands take that load a model: each option's annotation and default, by the name of the parameter."""
@@ -164,11 +186,14 @@ class ModelRequest:
     preprocess: str | None
     labels: str | None
     output: str | None
-    logits: bool
+    outputs: sidecar.Outputs | None
+    value_unit: str | None
+    reduce: str | None
     input: str | None
     fixed: Mapping[str, str]
     custom_objects: tuple[str, ...]
     weights: str | None
+    limits: bool
     backend: str | None
 
 
@@ -180,12 +205,15 @@ def model_request(given: Mapping[str, Any]) -> ModelRequest:
         ModelError: A JSON file can't be read or says what it may not.
     """
     said = {key: given[sidecar.parameter(key)] for key in sidecar.KEYS if given.get(sidecar.parameter(key)) is not None}
-    names = ("model", "preprocess", "labels", "output", "logits", "input", "weights", "backend")
+    names = ("model", "preprocess", "labels", "output", "value_unit", "reduce", "input", "weights", "limits", "backend")
     rest = {name: given[name] for name in names}
-    values = fixed.parse(given["fixed"] or ())
-    request = ModelRequest(said=said, fixed=values, custom_objects=tuple(given["custom_objects"] or ()), **rest)
+    outputs = sidecar.outputs(**{name: given[name] for name in ("logits", "probabilities", "values")})
+    values, objects = fixed.parse(given["fixed"] or ()), tuple(given["custom_objects"] or ())
+    request = ModelRequest(said=said, outputs=outputs, fixed=values, custom_objects=objects, **rest)
     check_backend(request.backend)
     sidecar.check(said, sidecar.flag)
+    sidecar.check({} if request.value_unit is None else {"unit": request.value_unit}, "--value-{}".format)
+    sidecar.reduction(request.reduce)
     models.find(request.model)
     for name, what in ((request.labels, "file of labels"), (request.weights, "file of weights")):
         if name is not None:
@@ -245,11 +273,14 @@ def load(request: ModelRequest, shown: Progress) -> Classifier:
         preprocess=[*([] if request.preprocess is None else [request.preprocess]), request.said],
         labels=None if request.labels is None else Path(request.labels),
         output=request.output,
-        logits=request.logits,
+        **({} if request.outputs is None else {request.outputs: True}),
+        unit=request.value_unit,
+        reduce=request.reduce,
         input=request.input,
         fixed=request.fixed,
         custom_objects=request.custom_objects,
         weights=request.weights,
+        limits=request.limits,
     )
     shown.remove_task(task)
     return loaded
@@ -340,10 +371,16 @@ def print_assumption(classifier: Classifier) -> None:
             f"The model leaves the size of its input open: {preprocess.height}×{preprocess.width} was taken. "
             "Say otherwise with --input-size."
         )
+    if classifier.logarithms:
+        softmax = classifier.head == "softmax"
+        terminal.say(
+            f"The outputs are probabilities that {'add up to 1' if softmax else 'are each of a class by itself'}: "
+            f"the scores explained are {'log p' if softmax else 'log p − log(1 − p)'}."
+        )
     if not classifier.certain:
         terminal.say(
             f"The model ends without a softmax or sigmoid: its outputs were taken for scores before a {classifier.head}. "
-            "If they are, --logits says so."
+            "If they are, --logits says so. If they are other numbers, --values does."
         )
 
 

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import jinja2
 
-from cnnexplain import __version__, draw
+from cnnexplain import __version__, answers, draw
 
 MARK = "<!-- cnnexplain report 1 -->"
 """What a report says of itself in its second line, by which it is known to be ours."""
@@ -98,6 +98,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
+        "amount": lambda image: answers.amount(image["probability"], image["value"], image["unit"]),
         "percent": draw.percent,
         "source": draw.source,
         "share": _share,

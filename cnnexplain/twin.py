@@ -13,18 +13,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import keras
 
 from cnnexplain.arrays import Array
-from cnnexplain.errors import ModelError, UsageError, foreign, line, reason
+from cnnexplain.errors import ModelError, foreign, line, reason
 from cnnexplain.inference import in_inference
 from cnnexplain.inputs import IMAGE, Inputs, repeated
 from cnnexplain.layernames import free, of_call
 from cnnexplain.subclassed import has_graph, no_graph
-
-Head: TypeAlias = Literal["softmax", "sigmoid", "none"]
 
 INPUT, LOGITS = "input", "logits"
 """The names under which the input and the pre-softmax scores are reached, beside the layers."""
@@ -116,20 +114,18 @@ class Twin:
         input: The symbolic input (N, H, W, C).
         fixed: The symbolic inputs of a model of several beside the image, each with its values (1, …).
         calls: Every call, in an order in which they can be made.
-        tensors: The symbolic output of each layer by name, and what `INPUT` and `LOGITS` stand for.
+        tensors: The symbolic output of each layer by name, and what `INPUT` and, once they are found, `LOGITS` stand for.
         names: The layers' names, in that order.
-        output: The name of the layer that puts out what the model does; None where that is the input.
-        head: What makes the model's output of the scores: "softmax", "sigmoid", or "none" where the output is the scores.
-        binary: Whether the model has one score alone, s, which stands for the scores (−s, s) of two classes.
+        end: The symbolic output of the model.
+        output: The name of the layer that puts it out; None where that is the input, or a layer of several outputs.
     """
 
     input: Any
     calls: tuple[Call, ...]
     tensors: dict[str, Any]
     names: tuple[str, ...]
+    end: Any
     output: str | None
-    head: Head
-    binary: bool
     fixed: tuple[tuple[Any, Array], ...] = ()
 
     @property
@@ -209,19 +205,20 @@ class Twin:
         return lambda output, x: _computed(graph, [x, *self._beside(x), keras.ops.cast(output, given.dtype)])
 
 
-def twin(model: Any, shape: tuple[int, int, int], output: int = 0, *, logits: bool = False, inputs: Inputs = IMAGE) -> Twin:
+def twin(model: Any, shape: tuple[int, int, int], output: int = 0, inputs: Inputs = IMAGE) -> Twin:
     """Traces a functional or sequential model.
 
     Args:
         model: The model.
         shape: (H, W, C) of the image, where the model may leave rows and columns open.
         output: Which of its outputs.
-        logits: Whether that output is the scores, whatever layer it comes from.
         inputs: What the model is given beside the image.
 
     Raises:
-        ModelError: The model has no graph, or the head is none of softmax, sigmoid or raw scores.
+        ModelError: The model, or a nested one, has no graph.
     """
+    if not getattr(model, "inputs", None):
+        raise no_graph(model)
     graph, image = _of_image(model, shape, [model.outputs[output]], inputs)
     calls, tensors = list(graph.calls), {INPUT: image}
     seen = {id(image)}
@@ -234,29 +231,10 @@ def twin(model: Any, shape: tuple[int, int, int], output: int = 0, *, logits: bo
         seen.update(map(id, keras.tree.flatten(call.output)))
         if keras.utils.is_keras_tensor(call.output):
             tensors[name] = call.output
-    head: Head
-    scores, head = _scores(graph, said=logits)
-    if isinstance(scores, Call):
-        calls.append(scores)
-        scores = scores.output
-    binary = scores.shape[-1] == 1
-    if binary and head != "sigmoid" and not logits:
-        always = "whose softmax is always 1" if head == "softmax" else "which may be any number"
-        raise ModelError(
-            f"The model puts out one number, {always}; expected a score for each of several classes, or one sigmoid unit. "
-            "If it is the score of one class against another, say so with --logits (logits=True)."
-        )
-    if binary:
-        two = keras.KerasTensor((scores.shape[0], 2), scores.dtype)
-        calls.append(Call(LOGITS, keras.layers.Concatenate(name="opposite"), _opposite, (scores,), {}, two))
-        scores = two
-    # A layer that is called "logits" and isn't them gives way.
-    if LOGITS in tensors and tensors[LOGITS] is not scores:
-        tensors = {name + ":1" if name == LOGITS else name: tensor for name, tensor in tensors.items()}
     names = tuple(name for name in tensors if name != INPUT)
     last = next((name for name in names if tensors[name] is graph.outputs[0]), None)
     beside = tuple((graph.inputs[place], value) for place, value in inputs.fixed.items())
-    return Twin(image, tuple(calls), {**tensors, LOGITS: scores}, names, last, head, binary, beside)
+    return Twin(image, tuple(calls), tensors, names, graph.outputs[0], last, beside)
 
 
 def traced(model: Any, shape: tuple[int, int, int], inputs: Inputs = IMAGE) -> tuple[Any, list[Call]]:
@@ -308,57 +286,6 @@ def _same(x: Any) -> Any:
 
 def _without_channel(x: Any) -> Any:
     return keras.ops.squeeze(x, -1)
-
-
-HEADS: dict[Any, Head] = {
-    keras.activations.softmax: "softmax",
-    keras.ops.softmax: "softmax",
-    keras.activations.sigmoid: "sigmoid",
-    keras.ops.sigmoid: "sigmoid",
-}
-"""The activations that make probabilities of scores."""
-
-
-def _scores(graph: _Graph, *, said: bool) -> tuple[Any, Head]:
-    """The symbolic tensor of the scores, or the call that makes it, and what makes the model's output of them.
-
-    Where it is said that the output is the scores, it may come from any layer but one that makes probabilities.
-    """
-    output = graph.outputs[0]
-    last = next((call for call in graph.calls if call.output is output), None)
-    if last is None:
-        return output, "none"
-    layer, kind = last.inner, type(last.inner).__name__
-    # A layer or operation of Keras that is nothing but the activation; a class of someone else's may have any name.
-    alone = kind in ("Softmax", "Sigmoid") and type(layer).__module__.partition(".")[0] == "keras"
-    activation = getattr(keras.activations, kind.lower()) if alone else getattr(layer, "activation", None)
-    if activation is None or activation is keras.activations.linear or (said and activation not in HEADS):
-        return output, "none"
-    if said:
-        raise UsageError(
-            f"The model ends in a {HEADS[activation]} (layer '{layer.name}'), whose outputs are probabilities and no "
-            "scores; leave out --logits (logits=True)."
-        )
-    if activation not in HEADS:
-        name = getattr(activation, "__name__", repr(activation))
-        raise ModelError(
-            f"The model ends in the activation '{name}' (layer '{layer.name}'); expected softmax, sigmoid or raw scores. "
-            "If its outputs are the scores themselves, say so with --logits (logits=True)."
-        )
-    if alone or isinstance(layer, keras.layers.Activation):
-        return last.args[0], HEADS[activation]
-    linear = linear_part(layer)
-    if linear is None:
-        raise ModelError(
-            f"The scores before the {HEADS[activation]} of layer '{layer.name}' ({kind}) can't be reached; "
-            "end the model in a Dense, Softmax or Activation layer."
-        )
-    return Call(LOGITS, layer, linear, last.args, {}, keras.KerasTensor(output.shape, output.dtype)), HEADS[activation]
-
-
-def _opposite(score: Any) -> Any:
-    """(N, 1), the score s of one class against another, as the scores (−s, s) of the two: their sigmoids add up to 1."""
-    return keras.ops.concatenate([-score, score], axis=-1)
 
 
 class Linear(keras.Layer):  # type: ignore[misc]
@@ -426,8 +353,6 @@ def _trace(model: Any, shapes: Sequence[tuple[int | None, ...]], outputs: Sequen
         outputs: Which of its symbolic tensors.
         kinds: The types of the inputs.
     """
-    if not getattr(model, "inputs", None):
-        raise no_graph(model)
     calls: list[Call] = []
     times: Counter[str] = Counter()
 

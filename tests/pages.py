@@ -35,6 +35,8 @@ class Stand:
     sha256: str = "ab" * 32
     preprocess: Preprocess = PREPROCESS
     head: str = "softmax"
+    outputs: int = 3
+    unit: str = ""
     layers: tuple = (Layer("conv", "Conv2D", (4, 6, 2), 20), Layer("scores", "Dense", (3,), 147))
     training_figures: dict = field(default_factory=lambda: {"epochs": 3, "<b>by</b>": "<i>Ada</i>"})
     shares: tuple = field(default=(0.125, 0.625, 0.25))

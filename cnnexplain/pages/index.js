@@ -6,7 +6,7 @@
     given,
     name: element.querySelector(".name").title,
     class: element.querySelector("strong").textContent,
-    probability: Number(element.dataset.probability),
+    amount: Number(element.dataset.amount),
   }));
   const sheets = new Map([...list.querySelectorAll(".sheet")].map((each) => [each.dataset.name, each.dataset]));
   const of = new Map(tiles.map((tile) => [tile.element, tile]));
@@ -42,10 +42,10 @@
   const words = new Intl.Collator(undefined, { numeric: true });
   const orders = {
     given: (one, other) => one.given - other.given,
-    high: (one, other) => other.probability - one.probability || one.given - other.given,
-    low: (one, other) => one.probability - other.probability || one.given - other.given,
+    high: (one, other) => other.amount - one.amount || one.given - other.given,
+    low: (one, other) => one.amount - other.amount || one.given - other.given,
     name: (one, other) => words.compare(one.name, other.name) || one.given - other.given,
-    class: (one, other) => words.compare(one.class, other.class) || other.probability - one.probability,
+    class: (one, other) => words.compare(one.class, other.class) || other.amount - one.amount,
   };
   const chooser = document.querySelector(".chooser");
   const order = chooser.querySelector(".order");

@@ -77,5 +77,5 @@ def _whole(classifier: Classifier, layer: Layer, index: int) -> Objective:
     # The last layer's units are the classes, and a softmax there could be raised by lowering the other classes.
     if layer.name == classifier.output and 0 <= index < layer.shape[-1]:
         # One unit alone stands for the last of two classes.
-        return Logit(len(classifier.labels) - layer.shape[-1] + index)
+        return Logit(index if classifier.head == "values" else len(classifier.labels) - layer.shape[-1] + index)
     return Channel(layer.name, index)

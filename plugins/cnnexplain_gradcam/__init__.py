@@ -69,11 +69,11 @@ def run(
 
 def draw(record: Record, index: int) -> Figure:
     """The image, the signed evidence at the layer's resolution, the map enlarged smoothly, and the map over the image."""
-    from cnnexplain import draw
+    from cnnexplain import answers, draw
 
     facts = {name: fact[index] for name, fact in record.facts.items()}
     evidence, smooth = record.arrays["evidence"][index], overlay(record, index)
-    unit = _unit(record.options)
+    unit = answers.in_units(record, _unit(record.options))
     figure, (image, coarse, fine, over) = draw.row(4, record, bars=[1, 2])
     draw.image(image, record, index)
     draw.title(image, "input")

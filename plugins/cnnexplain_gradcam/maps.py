@@ -95,7 +95,8 @@ def explained_layer(classifier: Classifier, name: str | None) -> Layer:
                 "name a layer before it."
             )
         return layer
-    found = [layer for layer in known if layer.kind not in RESHAPING]
+    # A softmax of scores for each pixel comes after them.
+    found = [layer for layer in known if layer.kind not in RESHAPING and classifier.leads_to_scores(layer.name)]
     if not found:
         raise ModelError(
             f"'{classifier.name}' has no layer that computes feature maps, which a class activation map is made of; "
@@ -203,12 +204,14 @@ def _score_cam(
 ) -> Floats:
     """The evidence (N, h, w) of Score-CAM (Wang et al. 2020, definitions 3 and 4).
 
-    The weight of a map is p_c(x ∘ s(A)) − p_c(0), where s scales the map, spread over the image, to [0, 1]. A map that is
-    the same everywhere has no such scale, hides nothing of the image, and weighs nothing.
+    The weight of a map is p_c(x ∘ s(A)) − p_c(0), where s scales the map, spread over the image, to [0, 1]; for a model of
+    values p_c is the value. A map that is the same everywhere has no such scale, hides nothing of the image, and weighs
+    nothing.
     """
     targets = [_target(classifier, objective) for objective in objectives]
     channels, total = layer.shape[-1], len(images) * layer.shape[-1]
-    blank = classifier.predict(np.zeros_like(images[:1]))[0].astype(np.float64)
+    answers = classifier.logits if classifier.head == "values" else classifier.predict
+    blank = answers(np.zeros_like(images[:1]))[0].astype(np.float64)
     evidence = np.zeros((len(images), *(layer.sides or (0, 0))), np.float32)
     for number, target in enumerate(targets):
         image = images[number]
@@ -217,7 +220,7 @@ def _score_cam(
         weights = np.zeros(channels)
         for here in classifier.slices(channels):
             masks, varied = _masks(maps[here], *image.shape[:2])
-            weights[here] = classifier.predict(masks[..., None] * image)[:, target].astype(np.float64) - blank[target]
+            weights[here] = answers(masks[..., None] * image)[:, target].astype(np.float64) - blank[target]
             weights[here][~varied] = 0
             progress(number * channels + here.stop, total)
         evidence[number] = np.tensordot(weights, maps.astype(np.float64), axes=1)

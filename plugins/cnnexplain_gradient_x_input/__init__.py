@@ -47,16 +47,17 @@ def run(
 
 def draw(record: Record, index: int) -> Figure:
     """The image, the attribution with its colour bar, and its sums over regions over the image."""
-    from cnnexplain import draw
+    from cnnexplain import answers, draw
 
+    unit = answers.in_units(record, "logits")
     figure, (left, middle, right) = draw.row(3, record, bars=[1, 2])
     values = record.arrays["pixel_attribution"][index]
     draw.image(left, record, index)
     draw.title(left, "input")
-    draw.signed(middle, values, "logits", limit=draw.ceiling(values))
+    draw.signed(middle, values, unit, limit=draw.ceiling(values))
     baseline = record.options["baseline"]
     draw.title(middle, "x · ∂S/∂x" if baseline is None else f"(x − {baseline}) · ∂S/∂x")
-    draw.regions_overlay(right, record, index, values, "attribution", "logits")
+    draw.regions_overlay(right, record, index, values, "attribution", unit)
     draw.caption(figure, record, index)
     return figure
 
@@ -76,12 +77,13 @@ def passes(_: Classifier, __: Mapping[str, Any]) -> float:
 
 def finding(record: Record, index: int) -> str:
     """What the attributions add up to, and where the largest is."""
-    from cnnexplain import draw, findings
+    from cnnexplain import answers, draw, findings
 
     total, difference = (findings.number(record.facts[name][index]) for name in ("sum", "difference"))
+    unit = answers.in_units(record, "logits")
     return (
-        f"The attributions for {findings.target(record, index)} add up to {total} logits where the score differs from the "
-        f"baseline's by {difference}; "
+        f"The attributions for {findings.target(record, index)} add up to {total} {unit} where the score "
+        f"differs from the baseline's by {difference}; "
         f"{findings.largest(overlay(record, index), draw.regions(record.arrays['pixel_attribution'][index]))}."
     )
 

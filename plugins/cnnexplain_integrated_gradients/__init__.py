@@ -49,18 +49,20 @@ def run(
 
 def draw(record: Record, index: int) -> Figure:
     """The image, its baseline, the attribution with its colour bar, and its sums over regions over the image."""
-    from cnnexplain import draw, findings
+    from cnnexplain import answers, draw, findings
 
+    unit = answers.in_units(record, "logits")
     figure, (first, second, third, fourth) = draw.row(4, record, bars=[2, 3])
     values = record.arrays["pixel_attribution"][index]
     draw.image(first, record, index)
     draw.title(first, "input")
     draw.picture(second, record, record.arrays["baseline"][index])
-    draw.title(second, f"baseline: logit {findings.number(record.facts['baseline_logit'][index])}")
-    draw.signed(third, values, "logits", limit=draw.ceiling(values))
+    baseline = findings.number(answers.turned(record, index) * record.facts["baseline_logit"][index])
+    draw.title(second, f"baseline: {answers.in_units(record, 'logit')} {baseline}")
+    draw.signed(third, values, unit, limit=draw.ceiling(values))
     total, difference = (findings.number(record.facts[name][index]) for name in ("sum", "difference"))
     draw.title(third, f"attribution: sum {total} of {difference}")
-    draw.regions_overlay(fourth, record, index, values, "attribution", "logits")
+    draw.regions_overlay(fourth, record, index, values, "attribution", unit)
     draw.caption(figure, record, index)
     return figure
 

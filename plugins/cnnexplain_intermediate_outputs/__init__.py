@@ -54,8 +54,8 @@ def run(
         For each layer the array `output/NAME` (N, *shape of the layer), raw and signed, and, where the score depends on it,
         `contribution/NAME` (N, C), signed, in logits, of its C maps or units. `probabilities` (N, K), the softmax of the
         logits. Facts: `value`, what is explained (the logit of the class, or the difference of two), and `layers`, for each
-        image its layers in the order drawn, each with `name`, `kind`, `shape`, `unit` ("activation", "logit" or
-        "probability"), `min`, `max`; `dead` and `dead_channels`: how many and which channels or units are exactly zero
+        image its layers in the order drawn, each with `name`, `kind`, `shape`, `unit` ("activation", "logit",
+        "probability" or "value"), `min`, `max`; `dead` and `dead_channels`: how many and which channels or units are zero
         everywhere; `contribution`, the sum of its maps', None where the score doesn't depend on it; `shown`, the maps shown
         large, the largest contribution first; `field`, what its units see of the image, None where that isn't known: of
         rows and of columns start, step and size, unit i seeing `size` pixels from start + i · step on; and `grid`, None but

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnexplain import findings
+from cnnexplain import answers, findings
 from cnnexplain.plugin import Panel
 
 if TYPE_CHECKING:
@@ -50,7 +50,11 @@ def panels(record: Record, index: int) -> list[Panel]:
         order = [*shown, *(k for k in range(len(maps)) if k not in left_out)]
         shape = " × ".join(map(str, facts["shape"])) + on_grid(facts)
         contributions = record.arrays.get(f"contribution/{name}")
-        told = "" if contributions is None else "; beside a map’s number its contribution in logits"
+        told = (
+            ""
+            if contributions is None
+            else "; beside a map’s number its contribution in " + answers.in_units(record, "logits")
+        )
         found.append(
             Panel(
                 f"{name} ({facts['kind']}), {shape}: {facts['dead']} of {len(maps)} maps dead{told}",

@@ -40,16 +40,18 @@ def outputs(
     found = classifier.activations(images, [*(layer.name for layer in layers), LOGITS])
     values, gradients = classifier.layer_gradients(images, [layer.name for layer in layers], objectives)
     contributions = {name: _per_channel(found[name] * gradient) for name, gradient in gradients.items()}
-    probabilities = classifier.probabilities(found[LOGITS])
+    # A model of values has no probabilities.
+    probabilities = None if classifier.head == "values" else classifier.probabilities(found[LOGITS])
     last = classifier.output
     fields = {layer.name: _field(classifier, layer) for layer in layers}
     grids = {layer.name: _grid(layer) for layer in layers}
     facts = [
         [
             {
-                **_facts(
-                    layer, found[layer.name][number], None if layer.name not in (last, LOGITS) else probabilities[number]
-                ),
+                **_facts(layer, found[layer.name][number]),
+                "unit": "activation"
+                if layer.name not in (last, LOGITS)
+                else _unit(found[layer.name][number], None if probabilities is None else probabilities[number]),
                 **_weighed(layer, found[layer.name][number], contributions.get(layer.name, {number: None})[number], most),
                 "field": fields[layer.name],
                 "grid": grids[layer.name],
@@ -61,7 +63,7 @@ def outputs(
     arrays = {
         **{f"output/{layer.name}": found[layer.name] for layer in layers},
         **{f"contribution/{name}": each for name, each in contributions.items()},
-        "probabilities": probabilities,
+        **({} if probabilities is None else {"probabilities": probabilities}),
     }
     left_out = 0 if names or classifier.stages else len(classifier.layers) - len(layers)
     warnings = [f"{left_out} of the {len(classifier.layers)} layers are left out; name those to show with --layer."]
@@ -119,18 +121,25 @@ def _grid(layer: Layer) -> list[int] | None:
     return [grid.rows, grid.columns, grid.tokens[0]]
 
 
-def _facts(layer: Layer, output: Floats, probabilities: Floats | None) -> dict[str, Any]:
-    """What is to be said of one layer's output for one image; `probabilities` are given for the network's last layer."""
-    unit = "activation"
-    if probabilities is not None:
-        # One sigmoid unit stands for the last of its two classes. Half precision rounds at the third digit.
-        unit = "probability" if np.allclose(output, probabilities[-output.size :], rtol=0, atol=1e-2) else "logit"
+def _unit(output: Floats, probabilities: Floats | None) -> str:
+    """The unit of the last layer's output for one image, given the probabilities if the model has any."""
+    if probabilities is None:
+        return "value"
+    # Of scores for each pixel the last layer puts out more than there are classes.
+    if output.size > probabilities.size:
+        return "activation"
+    # One sigmoid unit stands for the last of its two classes. Half precision rounds at the third digit.
+    same = np.allclose(output.reshape(-1), probabilities[-output.size :], rtol=0, atol=1e-2)
+    return "probability" if same else "logit"
+
+
+def _facts(layer: Layer, output: Floats) -> dict[str, Any]:
+    """What is to be said of one layer's output for one image."""
     dead = np.flatnonzero((output == 0).reshape(-1, output.shape[-1] if layer.shape else 1).all(axis=0))
     return {
         "name": layer.name,
         "kind": layer.kind,
         "shape": list(layer.shape),
-        "unit": unit,
         "min": float(output.min()),
         "max": float(output.max()),
         "dead": len(dead),

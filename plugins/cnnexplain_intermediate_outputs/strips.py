@@ -13,8 +13,8 @@ import numpy as np
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.ticker import MaxNLocator
 
+from cnnexplain import answers, findings
 from cnnexplain import draw as drawing
-from cnnexplain import findings
 from cnnexplain_intermediate_outputs import ALL
 from cnnexplain_intermediate_outputs.layers import maps_of, on_grid
 
@@ -89,7 +89,7 @@ def draw(record: Record, index: int) -> Figure:
     layers = record.facts["layers"][index]
     tallest = min(max(SHARED / len(layers), LEAST), TALLEST)
     strips = [_input(record, index), *(strip for facts in layers for strip in _layer(record, index, facts, tallest))]
-    if not record.options["layer"] and layers[-1]["unit"] == "logit":
+    if not record.options["layer"] and layers[-1]["unit"] == "logit" and "probabilities" in record.arrays:
         values = record.arrays["probabilities"][index]
         strips.append(_classes(record, "probabilities", values, [], "probability"))
     *tops, total = np.cumsum([0, *(strip.height + BETWEEN for strip in strips)])
@@ -150,8 +150,10 @@ def _layer(record: Record, index: int, facts: Mapping[str, Any], tallest: float)
 
 def _classes(record: Record, title: str, values: Floats, dead: list[int], unit: str) -> Strip:
     """The strip of a bar for each class with its name; where the names have no room, of the strongest classes."""
-    # One sigmoid unit stands for the last of its two classes.
-    names = [drawing.name(record, index) for index in range(len(record.labels))][-len(values) :]
+    names = [drawing.name(record, index) for index in range(len(record.labels))]
+    # One sigmoid unit stands for the last of its two classes; of values come first those that the model puts out.
+    names = names[: len(values)] if answers.of_values(record) else names[-len(values) :]
+    unit = answers.in_units(record, "logit") if unit == "value" else unit
     if len(values) * PITCH <= WIDTH and all(drawing.text_width(each, TICK) < PITCH for each in names):
         return _bars(title, values, dead, unit, names)
     return _ranking(title, values, unit, names)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cnnexplain.plugin import Analysis, Option, Result, hookimpl
 
@@ -115,7 +116,8 @@ def run(
         with a value for each layer: `representation_error` ‖Φ(x) − Φ0‖² / ‖Φ0‖² and `pixel_error` ‖x − x0‖² / ‖x0 − mean‖²,
         both of the reconstruction x as it is, and absolute where the divisor is 0; `representation_norm` ‖Φ0‖; `alpha_norm`
         and `total_variation`, with the weights `data_weight`, `alpha_weight` and `variation_weight`; `prediction` (index)
-        and `probability` (0 to 1) of the reconstruction, None where they are not finite; `stopped`, why the optimisation
+        and `probability` (0 to 1) of the reconstruction, or of a model of values the first `value`, None where they are not
+        finite; `stopped`, why the optimisation
         ended early, or None. Facts of the whole: `parametrization`, `iterations`, the channels' `mean`, and for pixels
         `sigma` (both in the input range).
 
@@ -163,16 +165,27 @@ def draw(record: Record, index: int) -> Figure:
         draw.picture(panel, record, record.arrays[f"reconstruction/{name}"][index])
         early = "" if facts["stopped"][name] is None else " (ended early)"
         draw.title(panel, name + early, tail=True)
-        prediction, probability = facts["prediction"][name], facts["probability"][name]
-        label = "nothing" if prediction is None else draw.name(record, prediction, 14)
         draw.below(
             panel,
             f"representation error {_short(facts['representation_error'][name])}\n"
             f"pixel error {_short(facts['pixel_error'][name])}\n"
-            f"predicted {label}" + ("" if probability is None else f" ({draw.percent(probability)})"),
+            f"{_answer(record, facts, name)}",
         )
     draw.caption(figure, record, index)
     return figure
+
+
+def _answer(record: Record, facts: Mapping[str, Any], name: str) -> str:
+    """What the model answers for the reconstruction from a layer."""
+    from cnnexplain import answers, draw
+
+    if "value" in facts:
+        value = facts["value"][name]
+        unit = record.explained[0].unit
+        return f"{draw.name(record, 0, 14)} " + ("not finite" if value is None else answers.amount(None, value, unit))
+    prediction, probability = facts["prediction"][name], facts["probability"][name]
+    label = "nothing" if prediction is None else draw.name(record, prediction, 14)
+    return f"predicted {label}" + ("" if probability is None else f" ({draw.percent(probability)})")
 
 
 def _short(error: float) -> str:
@@ -196,9 +209,13 @@ def passes(classifier: Classifier, options: Mapping[str, Any]) -> float:
 
 def finding(record: Record, index: int) -> str:
     """How well the layer half-way up was inverted, and in how many the reconstruction keeps the predicted class."""
-    errors, predictions = record.facts["representation_error"][index], record.facts["prediction"][index]
+    errors = record.facts["representation_error"][index]
     names = list(errors)
     name = names[len(names) // 2]
+    recovered = f"At {name} the image is recovered to a representation error of {_short(errors[name])}"
+    if "value" in record.facts:
+        return f"{recovered}, with {_answer(record, {'value': record.facts['value'][index]}, name)}."
+    predictions = record.facts["prediction"][index]
     own = record.explained[index].prediction
     lost = [each for each in names if predictions[each] != own]
     kept = len(names) - len(lost)
@@ -208,7 +225,7 @@ def finding(record: Record, index: int) -> str:
         classes = f"the predicted class is kept in all {len(names)} layers"
     else:
         classes = f"the predicted class is kept in {kept} of {len(names)} layers"
-    return f"At {name} the image is recovered to a representation error of {_short(errors[name])}; {classes}."
+    return f"{recovered}; {classes}."
 
 
 @hookimpl

@@ -96,15 +96,18 @@ def invert(
             "alpha_norm": norm,
             "total_variation": total,
         }
-        probabilities = classifier.predict(found)
+        answers = classifier.predict(found)
         arrays[f"reconstruction/{name}"] = found
-        for index, probability in enumerate(probabilities):
+        for index, answer in enumerate(answers):
             for fact, values in numbers.items():
                 facts[fact][index][name] = float(values[index])
             # Where this layer is finite, those after it need not be.
-            finite = bool(np.isfinite(probability).all())
-            facts["prediction"][index][name] = int(probability.argmax()) if finite else None
-            facts["probability"][index][name] = float(probability.max()) if finite else None
+            finite = bool(np.isfinite(answer).all())
+            if classifier.head == "values":
+                facts["value"][index][name] = float(answer[0]) if finite else None
+            else:
+                facts["prediction"][index][name] = int(answer.argmax()) if finite else None
+                facts["probability"][index][name] = float(answer.max()) if finite else None
             facts["stopped"][index][name] = optimum.stopped[index]
             facts["data_weight"][index][name] = weights.data
             facts["alpha_weight"][index][name] = weights.alpha

@@ -96,20 +96,25 @@ def passes(classifier: Classifier, options: Mapping[str, Any]) -> float:
 
 def finding(record: Record, index: int) -> str:
     """The square of the largest drop, and how far the second one agrees."""
-    from cnnexplain import findings
+    from cnnexplain import answers, draw, findings
 
     facts = {name: fact[index] for name, fact in record.facts.items()}
     (row, column), side = facts["largest_drop_square"], facts["patch"]
     drop, logit = facts["largest_drop"], facts["unoccluded_logit"]
     middle = findings.side(row + side / 2 - 0.5, column + side / 2 - 0.5, record.images.shape[1:3])
-    target, before, after = findings.target(record, index), findings.number(logit), findings.number(logit - drop)
-    effect = "lowers the score of {} the most" if drop > 0 else "raises the score of {} the least, as all of them do"
+    sign, target = answers.turned(record, index), f"the score of {findings.target(record, index)}"
+    before, after = findings.number(sign * logit), findings.number(sign * (logit - drop))
+    lowers, raises = ("lowers", "raises") if sign > 0 else ("raises", "lowers")
+    if answers.of_values(record):
+        explained = record.explained[index]
+        target, after = f"'{draw.name(record, explained.prediction)}'", f"{after} {explained.unit}".strip()
+    effect = f"{lowers} {{}} the most" if drop > 0 else f"{raises} {{}} the least, as all of them do"
     words = (
         f"Hiding the square at row {row}, column {column} ({side}×{side} pixels, {middle}) {effect.format(target)}: "
         f"{before} → {after}"
     )
     if drop == 0:
-        words = f"Nowhere does hiding a square of {side}×{side} pixels lower the score of {target}, {before}"
+        words = f"Nowhere does hiding a square of {side}×{side} pixels {lowers.removesuffix('s')} {target}, {before}"
     if "agreement" in facts:
         agreement = facts["agreement"]
         compared = "can't be compared" if agreement is None else f"has a rank correlation of {findings.number(agreement)}"

@@ -69,7 +69,8 @@ def occlusion(
         return {name: np.concatenate([part[name] for part in parts]).reshape(shape) for name in parts[0]}
 
     grids = slid(behind, watched, 0)
-    drops = {name: before[name][:, None, None] - grids[name] for name in ("logit", "probability")}
+    told = [name for name in ("logit", "probability") if name in before]
+    drops = {name: before[name][:, None, None] - grids[name] for name in told}
     worst = drops["logit"].reshape(len(images), -1).argmax(axis=1)
     arrays: dict[str, Array] = {
         **grids,
@@ -93,8 +94,11 @@ def occlusion(
         others = slid(behind_second, None, total // 2)
         other = before["logit"][:, None, None] - others["logit"]
         arrays |= {"second_logit": others["logit"], "second_logit_drop": squares.mean(other)}
-        kept = before["prediction"][:, None, None] == others["prediction"]
-        compared = _compared(drops["logit"], other, kept & (grids["prediction"] != others["prediction"]))
+        changed = np.zeros(other.shape, bool)
+        if "prediction" in before:
+            kept = before["prediction"][:, None, None] == others["prediction"]
+            changed = kept & (grids["prediction"] != others["prediction"])
+        compared = _compared(drops["logit"], other, changed)
         facts |= {"second_fill": [second] * len(images), **compared}
         most = np.abs(other).max(axis=(1, 2))
         if any(share >= MOST for share in compared["own_changes"]) or (np.abs(compared["own_drop"]) > MOST * most).any():
@@ -167,11 +171,10 @@ def _measured(
     """What is recorded of N images, by name, each (N,), from the outputs of the layers for them."""
     each = np.arange(len(targets))
     logits = outputs["logits"].astype(np.float64)
-    measured = {
-        "logit": logits[each, targets],
-        "probability": classifier.probabilities(logits)[each, targets],
-        "prediction": logits.argmax(axis=1),
-    }
+    measured: dict[str, Array] = {"logit": logits[each, targets]}
+    if classifier.head != "values":
+        measured["probability"] = classifier.probabilities(logits)[each, targets]
+        measured["prediction"] = logits.argmax(axis=1)
     if watched is not None:
         measured["activation"] = outputs[watched][each, :, :, channels].sum(axis=(1, 2), dtype=np.float64)
     return measured

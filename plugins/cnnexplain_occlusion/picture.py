@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 
-from cnnexplain import draw, findings
+from cnnexplain import answers, draw, findings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,7 +41,8 @@ def picture(record: Record, index: int) -> Figure:
     """Draws image `index`; see `cnnexplain_occlusion.draw`."""
     arrays = {name: array[index] for name, array in record.arrays.items()}
     facts = {name: fact[index] for name, fact in record.facts.items()}
-    classes, counts = np.unique(arrays["prediction"], return_counts=True)
+    # A model of values has neither probabilities nor classes.
+    classes, counts = np.unique(arrays.get("prediction", np.zeros(0, np.int64)), return_counts=True)
     classes = classes[np.argsort(-counts, kind="stable")][: len(COLOURS)]
     names = [draw.name(record, label, CHARACTERS) for label in classes]
 
@@ -52,19 +53,24 @@ def picture(record: Record, index: int) -> Figure:
     lefts = np.cumsum([0, wide + draw.BAR + draw.GAP, wide + legend + draw.GAP, *[wide + draw.BAR + draw.GAP] * compared])
     figure = draw.sheet(record, lefts[-1] + wide + draw.BAR, 2 * tall + BETWEEN)
     above = [draw.panel(figure, left, 0, wide, tall) for left in lefts]
-    below = [draw.panel(figure, left, tall + BETWEEN, wide, tall) for left in lefts[:3]]
+    below = [draw.panel(figure, left, tall + BETWEEN, wide, tall) for left in lefts[: 3 if names else 2]]
 
     draw.image(above[0], record, index)
     draw.title(above[0], "input")
     draw.picture(above[1], record, arrays["occluded"])
-    before, after = (findings.number(facts["unoccluded_logit"] - drop) for drop in (0, facts["largest_drop"]))
-    draw.title(above[1], f"worst square: logit {before} → {after}")
+    sign, values = answers.turned(record, index), answers.of_values(record)
+    scores = [sign * (facts["unoccluded_logit"] - drop) for drop in (0, facts["largest_drop"])]
+    before, after = map(findings.number, scores)
+    unit = answers.in_units(record, "logit")
+    draw.title(above[1], f"worst square: {before} → {after} {unit}" if values else f"worst square: logit {before} → {after}")
+    changed = f"{'drop' if sign > 0 else 'rise'} in {unit}" if values else "drop of the logit"
     # On one scale, so that the two squares can be compared.
     names_of_drops = ["logit_drop", "second_logit_drop"][: 1 + compared]
     limit = max(draw.top(np.abs(arrays[each])) for each in names_of_drops)
     for panel, each in zip(above[2:], names_of_drops, strict=True):
-        draw.overlay(panel, record, index, arrays[each], limit=limit, signed=True, unit="drop of the logit")
-    draw.title(above[2], f"drop over input, {record.options['fill']}" if compared else "drop over input")
+        draw.overlay(panel, record, index, arrays[each], limit=limit, signed=True, unit=changed)
+    over = "drop over input" if sign > 0 else "rise over input"
+    draw.title(above[2], f"{over}, {record.options['fill']}" if compared else over)
     if compared:
         agreement = "" if facts["agreement"] is None else f", agreement {findings.number(facts['agreement'])}"
         draw.title(above[3], f"{facts['second_fill']}{agreement}")
@@ -79,7 +85,7 @@ def picture(record: Record, index: int) -> Figure:
         va="center",
     )
     height, width = record.images.shape[1:3]
-    for panel in below if "activation" in arrays else below[:2]:
+    for panel in below if "activation" in arrays else below[:-1]:
         panel.imshow(np.full((2 * height, 2 * width, 3), NOWHERE))
 
     def placed(grid: Array) -> Floats:
@@ -87,17 +93,23 @@ def picture(record: Record, index: int) -> Figure:
 
     target = record.explained[index].target
     assert target is not None
-    draw.unsigned(
-        below[0], placed(arrays["probability"]), "probability", limit=1 if arrays["probability"].max() > UNSURE else None
-    )
-    draw.title(below[0], f"probability of {draw.name(record, target, CHARACTERS)}")
-    _labelled(below[1], placed(arrays["prediction"]), classes, names)
-    draw.title(below[1], "most probable class")
+    called = draw.name(record, target, CHARACTERS)
+    if "probability" in arrays:
+        probability = arrays["probability"]
+        draw.unsigned(below[0], placed(probability), "probability", limit=1 if probability.max() > UNSURE else None)
+        draw.title(below[0], f"probability of {called}")
+        _labelled(below[1], placed(arrays["prediction"]), classes, names)
+        draw.title(below[1], "most probable class")
+    else:
+        shown = sign * arrays["logit"]
+        scale = draw.signed if shown.min() < 0 else draw.unsigned
+        scale(below[0], placed(shown), unit)
+        draw.title(below[0], draw.name(record, record.explained[index].prediction, CHARACTERS))
     if "activation" in arrays:
         # After a ReLU nothing is below zero, but before one a total may be.
         scale = draw.signed if arrays["activation"].min() < 0 else draw.unsigned
-        scale(below[2], placed(arrays["activation"]), "total activation")
-        draw.title(below[2], f"map {facts['feature_map']} of {draw.shorten(facts['layer'], 20, tail=True)}")
+        scale(below[-1], placed(arrays["activation"]), "total activation")
+        draw.title(below[-1], f"map {facts['feature_map']} of {draw.shorten(facts['layer'], 20, tail=True)}")
     draw.caption(figure, record, index)
     return figure
 

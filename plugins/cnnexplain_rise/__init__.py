@@ -59,16 +59,18 @@ def run(
 
 def draw(record: Record, index: int) -> Figure:
     """The image, the gain with its colour bar, the same over the image, and its standard error."""
-    from cnnexplain import draw, findings
+    from cnnexplain import answers, draw, findings
 
     figure, (first, second, third, fourth) = draw.row(4, record, bars=[1, 3])
     gain, error = (record.arrays[name][index] for name in ("gain", "standard_error"))
-    unit = _unit(record.options)
-    mean = record.facts[f"masked_{record.options['of']}"][index]
+    unit, of = answers.in_units(record, _unit(record.options)), _of(record)
+    mean = record.facts[f"masked_{of}"][index]
     draw.image(first, record, index)
     draw.title(first, "input")
     draw.signed(second, gain, unit)
-    told = draw.percent(mean) if unit == "probability" else f"logit {findings.number(mean)}"
+    told = draw.percent(mean) if of == "probability" else f"logit {findings.number(mean)}"
+    if answers.of_values(record):
+        told = f"{findings.number(answers.turned(record, index) * mean)} {unit}"
     draw.title(second, f"gain over {told}")
     draw.overlay(third, record, index, gain, signed=True)
     draw.title(third, "gain over input")
@@ -76,6 +78,12 @@ def draw(record: Record, index: int) -> Figure:
     draw.title(fourth, f"standard error, {record.options['masks']} masks")
     draw.caption(figure, record, index)
     return figure
+
+
+def _of(record: Record) -> str:
+    """What was asked for under the masks: of a model of values, which has no probabilities, the value."""
+    of = str(record.options["of"])
+    return of if f"masked_{of}" in record.facts else "logit"
 
 
 def _unit(options: Mapping[str, Any]) -> str:
@@ -89,24 +97,27 @@ def passes(_: Classifier, options: Mapping[str, Any]) -> float:
 
 def finding(record: Record, index: int) -> str:
     """Where the gain is the largest, with its standard error, or that the map is noise."""
-    from cnnexplain import findings
+    from cnnexplain import answers, draw, findings
     from cnnexplain_rise.masking import NOISE
 
     facts = {name: fact[index] for name, fact in record.facts.items()}
-    of, target, mean = record.options["of"], findings.target(record, index), facts[f"masked_{record.options['of']}"]
+    of, mean, sign = _of(record), facts[f"masked_{_of(record)}"], answers.turned(record, index)
+    what = f"the {of} of {findings.target(record, index)}"
+    if answers.of_values(record):
+        what, mean = f"'{draw.name(record, record.explained[index].prediction)}'", sign * mean
     if not record.arrays["gain"][index].any():
-        return f"The {of} of {target} is {findings.number(mean)} under every mask: the map is zero everywhere."
+        return f"{what[0].upper()}{what[1:]} is {findings.number(mean)} under every mask: the map is zero everywhere."
     if facts["relative_error"] > NOISE:
         return (
-            f"Under {record.options['masks']} masks the {of} of {target} is {findings.number(mean)} on average; the map is "
-            f"noise, since its standard error is {findings.percent(facts['relative_error'])} of its own spread."
+            f"Under {record.options['masks']} masks {what} is {findings.number(mean)} on average; the map is noise, since "
+            f"its standard error is {findings.percent(facts['relative_error'])} of its own spread."
         )
     row, column = facts["peak_pixel"]
     error = float(record.arrays["standard_error"][index, row, column])
     return (
-        f"Showing {findings.place(row, column, record.images.shape[1:3])}, raises the {of} of {target} the most, by "
-        f"{findings.number(facts['peak'])} (standard error {findings.number(error)}) from a mean of {findings.number(mean)} "
-        "under the masks."
+        f"Showing {findings.place(row, column, record.images.shape[1:3])}, {'raises' if sign > 0 else 'lowers'} {what} the "
+        f"most, by {findings.number(facts['peak'])} (standard error {findings.number(error)}) from a mean of "
+        f"{findings.number(mean)} under the masks."
     )
 
 
@@ -119,9 +130,9 @@ def cnnexplain_analyses() -> list[Analysis]:
             run,
             draw,
             "Petsiuk, Das, Saenko 2018 (arXiv:1806.07421)",
-            note="An image half hidden is nothing that the network has seen, and where the probability hardly changes the "
+            note="An image half hidden is nothing that the network has seen, and where the answer hardly changes the "
             "map is noise: compare it with the standard error, and take more masks. Details smaller than a cell are lost.",
-            reading="Red pixels raise the probability of the class, or its logit, when they are shown, blue ones lower it, "
+            reading="Red pixels raise what is asked for of the class when they are shown, blue ones lower it, "
             "by as much as the colour bar says, compared with the mean over all masks.",
             maps={"gain": _unit, "standard_error": _unit},
             trial={"masks": 8},

@@ -52,6 +52,8 @@ def rise(
     seed: int,
 ) -> Result:
     """The maps by pixel and what is known of each image; see `cnnexplain_rise.run`."""
+    # A model of values has no probabilities: its values are what is asked for.
+    of = "logit" if classifier.head == "values" else of
     masks = random_masks(images.shape[1], images.shape[2], count, cells, keep, seed)
     answers = _answers(classifier, images, targets, masks, progress)
     found = answers[of]
@@ -95,13 +97,13 @@ def _answers(
 ) -> dict[str, Floats]:
     """The probability and the logit of each image's target under each mask, both (n, N)."""
     black, total = classifier.preprocess.black, len(masks) * len(images)
-    found = {"probability": np.zeros(total), "logit": np.zeros(total)}
+    found: dict[str, Floats] = {}
     for here in classifier.slices(total):
         numbers, which = np.divmod(np.arange(here.start, here.stop), len(images))
         shown = masks[numbers[0] : numbers[-1] + 1][numbers - numbers[0], :, :, None]
         hidden = black + shown * (images[which] - black)
         for name, values in _of_targets(classifier, hidden, targets[which]).items():
-            found[name][here] = values
+            found.setdefault(name, np.zeros(total))[here] = values
         progress(here.stop, total)
     return {name: values.reshape(len(masks), len(images)) for name, values in found.items()}
 
@@ -109,4 +111,7 @@ def _answers(
 def _of_targets(classifier: Classifier, images: Floats, targets: Integers) -> dict[str, Floats]:
     """The probability and the logit of each image's target, both (N,)."""
     logits, each = classifier.logits(images), np.arange(len(images))
-    return {"probability": classifier.probabilities(logits)[each, targets], "logit": logits[each, targets]}
+    found = {"logit": logits[each, targets]}
+    if classifier.head != "values":
+        found["probability"] = classifier.probabilities(logits)[each, targets]
+    return found

@@ -42,13 +42,14 @@ def run(
 
 def draw(record: Record, index: int) -> Figure:
     """The image, the saliency map with its colour bar, and the map over the image."""
-    from cnnexplain import draw
+    from cnnexplain import answers, draw
 
+    unit = answers.in_units(record, "logits per unit of input")
     figure, (left, middle, right) = draw.row(3, record, bars=[1])
     saliency = record.arrays["saliency"][index]
     draw.image(left, record, index)
     draw.title(left, "input")
-    draw.unsigned(middle, saliency, "logits per unit of input", limit=draw.ceiling(saliency))
+    draw.unsigned(middle, saliency, unit, limit=draw.ceiling(saliency))
     mean = ", mean of ten crops" if record.options["crops"] == "ten" else ""
     draw.title(middle, f"saliency |∂S/∂x|{mean}")
     draw.smoothed_overlay(right, record, index, saliency, "saliency")

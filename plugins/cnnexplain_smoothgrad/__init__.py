@@ -55,13 +55,14 @@ def run(
 
 def draw(record: Record, index: int) -> Figure:
     """The image, the map with its colour bar, and the map over the image."""
-    from cnnexplain import draw
+    from cnnexplain import answers, draw
 
+    unit = answers.in_units(record, "logits per unit of input")
     figure, (left, middle, right) = draw.row(3, record, bars=[1])
     values = record.arrays["smoothgrad"][index]
     draw.image(left, record, index)
     draw.title(left, "input")
-    draw.unsigned(middle, values, "logits per unit of input", limit=draw.ceiling(values))
+    draw.unsigned(middle, values, unit, limit=draw.ceiling(values))
     draw.title(middle, f"|mean ∂S/∂x| of {record.facts['samples'][index]}, noise {record.options['noise']:g}")
     draw.smoothed_overlay(right, record, index, values, "map")
     draw.caption(figure, record, index)

@@ -136,6 +136,7 @@ def test_false_colours_are_the_bands_asked_for_each_stretched(images, tmp_path):
         ({"show_bands": "3,2"}, "three numbers or one"),
         ({"show_bands": -1}, "three numbers or one"),
         ({"mean": [1, 2, 3]}, "one for each of the 13 channels"),
+        ({"mean": 3.5e38}, "inputs go from -inf to -inf; expected finite"),
         ({"colour": "rgb"}, r"was said to take \(12, 10, 3\)"),
     ],
 )
@@ -184,6 +185,7 @@ def test_the_command_line_reads_a_folder_of_arrays(tmp_path, cli, images):
     assert cli(*run[:-1])[0] == 0
     result = json.loads((tmp_path / "cnnexplain-out/saliency/result.json").read_text())
     assert result["input"]["show_bands"] == [5]
+    assert cli("run", "filters", "--model", "m.keras", "--dataset", "tiles")[0] == 0
     code, out, _ = cli("doctor", "m.keras", "tiles")
     assert "13 bands; pictures show band 5 as grey" in " ".join(out.split())
 

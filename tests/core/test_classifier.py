@@ -135,13 +135,14 @@ def test_of_many_layers_some_are_taken_from_all_depths_evenly():
 
 def softmax_in_a_custom_way(shape=(4, 4, 1)):
     inputs = keras.Input(shape)
-    scores = keras.layers.Dense(3)(keras.layers.Flatten()(inputs))
-    return keras.Model(inputs, keras.layers.Reshape((3,))(keras.layers.Softmax()(scores)))
+    flat = keras.layers.Flatten()(inputs)
+    parts = [keras.layers.Dense(3, activation="softmax")(flat) for _ in range(2)]
+    return keras.Model(inputs, keras.layers.Average()(parts))
 
 
 def test_probabilities_that_pass_for_logits_are_refused(random):
     clf = cx.load(softmax_in_a_custom_way())
-    with pytest.raises(ModelError, match="are probabilities, but no softmax layer was found"):
+    with pytest.raises(ModelError, match=r"probabilities, whose scores .* can't be reached; say so with --probabilities"):
         clf.logits(random.uniform(0, 1, (2, 4, 4, 1)).astype(np.float32))
 
 
@@ -272,8 +273,8 @@ def head(units, activation=None, shape=(4, 4, 1)):
     return keras.Sequential(parts)
 
 
-def convolutional():
-    inputs = keras.Input((4, 4, 1))
+def convolutional(shape):
+    inputs = keras.Input(shape)
     return keras.Model(inputs, keras.layers.Conv2D(3, 4, activation="softmax")(inputs))
 
 
@@ -283,7 +284,10 @@ def convolutional():
         (lambda: head(3, shape=(16,)), "takes \\(16\\), which is no image"),
         (lambda: head(3, shape=(4, 4, 2, 1)), "takes \\(4, 4, 2, 1\\), which is no image"),
         (lambda: head(3, shape=(3, 8, 8)), "takes \\(3, 8, 8\\), channels first"),
-        (convolutional, "puts out \\(1, 1, 3\\)"),
+        (
+            lambda: convolutional((5, 4, 1)),
+            "is \\(2, 1, 3\\); expected one score for each class.*--reduce mean, max or ROW,COLUMN",
+        ),
         (lambda: head(1), "puts out one number, which may be any number; expected .* with --logits"),
         (lambda: head(1, "softmax"), "puts out one number, whose softmax is always 1"),
         (lambda: head(3, "relu"), "ends in the activation 'relu'"),

@@ -110,7 +110,7 @@ def test_layers_are_named_as_the_classifier_names_them(ending, model, tmp_path):
         if ending == ".h5" and number == 3:
             continue  # Keras can't read back a sum in HDF5.
         network.save(path)
-        found = modelconfig.layers(modelconfig.read(path))
+        found = modelconfig.layers(modelconfig.read(path).config)
         assert sorted(found) == sorted(layer.name for layer in cx.load(path).layers)
 
 

@@ -112,7 +112,7 @@ def test_every_analysis_stands_in_the_readme(name, folder):
 def test_the_keys_of_a_sidecar_are_documented_and_the_example_is_one(folder):
     page = (folder / "docs" / "models.md").read_text()
     rows = re.findall(r"^\| `(\w+)` \| (?:`(--[\w-]+)` )?\| (.*) \| (.*) \|$", page, re.MULTILINE)
-    beside = {"labels": "--labels", "fixed": "--fixed", "training_figures": ""}
+    beside = {"labels": "--labels", "fixed": "--fixed", "head": "", "unit": "--value-unit", "training_figures": ""}
     flags = {key: sidecar.flag(key) for key in sidecar.KEYS} | beside
     assert rows == [(name, flags[name], key.help, key.expected) for name, key in sidecar.KEYS.items()]
     example = re.search(r"```json\n(.*?)```", page, re.DOTALL)

@@ -2,6 +2,7 @@
 
 import os
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -102,3 +103,16 @@ def test_files_of_one_name_have_pictures_of_their_own(pictures, lenet):
     assert [explained.source.name for explained in record.explained] == [f"d/{name}" for name in ALL]
     paths = [path.name for path in record.save(pictures.parent / "out") if path.suffix == ".png"]
     assert len({name.casefold() for name in paths}) == len(ALL)
+
+
+def test_the_pictures_of_results_are_no_images(cli, pictures, lenet):
+    """A folder is explained twice, with the results in it."""
+    os.chdir(pictures)
+    for _ in range(2):
+        code, _, err = cli("run", "saliency", ".", "--no-invert", "--dpi", "20")
+        assert code == 0, err
+        assert len(list(Path("cnnexplain-out/saliency").glob("*.png"))) == len(ALL)
+    assert find(["."]) == ALL
+    assert find(["**/*.png"]) == ["dog-x/1.png"]
+    # Asked for by name they are.
+    assert len(find(["cnnexplain-out/saliency"])) > len(ALL)

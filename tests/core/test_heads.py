@@ -1,8 +1,11 @@
 """What makes probabilities of scores: softmax, sigmoids, none; one of several outputs; sizes that a model leaves open."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 import cnnexplain as cx
 from cnnexplain.errors import ModelError, UsageError
@@ -174,3 +177,267 @@ def test_all_analyses_name_the_classes_of_sigmoid_units(units, images):
         assert found.facts["unit"] == ["yes"]
     occluded = cx.explain("occlusion", clf, images, target=1, patch=4, stride=4)
     np.testing.assert_allclose(occluded.arrays["probability"], sigmoid(occluded.arrays["logit"]), rtol=1e-5)
+
+
+def average(*tails, shape=(12, 10, 3)):
+    """The mean of what several tails put out."""
+    inputs = keras.Input(shape)
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(6, 3, activation="relu")(inputs))
+    model = keras.Model(inputs, keras.layers.Average()([tail(x) for tail in tails]))
+    random = np.random.default_rng(1)
+    for weight in model.weights:
+        weight.assign(random.normal(0, 0.9, weight.shape))
+    return model
+
+
+def opposite(units=1):
+    """[1 − p, p] of a sigmoid."""
+    model = scored(units, "sigmoid")
+    p = model.outputs[0]
+    return keras.Model(model.inputs[0], keras.layers.Concatenate()([1 - p, p]))
+
+
+def dense(units, activation):
+    return keras.layers.Dense(units, activation=activation)
+
+
+class Doubled(keras.layers.Dense):
+    """A layer of someone else's, whose product isn't known."""
+
+
+IDENTITIES = {
+    "dropout": keras.layers.Dropout(0.5),
+    "identity": keras.layers.Identity(),
+    "linear": keras.layers.Activation("linear", dtype="float32"),
+    "noise": keras.layers.GaussianNoise(0.3),
+    "reshaped": lambda p: keras.layers.Reshape((4,))(keras.layers.Reshape((1, 1, 4))(p)),
+    "one pixel": keras.layers.Reshape((1, 1, 4)),
+    "flattened": keras.layers.Flatten(),
+    "cast": lambda p: keras.ops.cast(keras.ops.cast(p, "float64"), "float32"),
+    "squeezed": lambda p: keras.ops.squeeze(keras.ops.expand_dims(p, 1), 1),
+    "clipped": lambda p: keras.ops.clip(p, 1e-7, 1 - 1e-7),
+    "several": lambda p: keras.layers.Dropout(0.1)(keras.layers.Flatten()(keras.layers.Identity()(p))),
+}
+
+
+@pytest.mark.parametrize("name", IDENTITIES)
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+def test_a_head_is_found_behind_what_leaves_probabilities_as_they_are(name, activation, images):
+    head = scored(4, activation)
+    model = keras.Model(head.inputs[0], IDENTITIES[name](head.outputs[0]))
+    clf = cx.load(model)
+    assert (clf.head, clf.certain) == (activation, True)
+    np.testing.assert_allclose(clf.logits(images), own(scored(4), images), rtol=1e-5)
+    np.testing.assert_allclose(clf.predict(images), own(model, images).reshape(3, 4), rtol=1e-5, atol=1e-6)
+
+
+PROBABILISTIC = {
+    "two softmaxes": lambda: average(dense(4, "softmax"), dense(4, "softmax")),
+    "two sigmoids": lambda: average(dense(4, "sigmoid"), dense(4, "sigmoid")),
+    "two single sigmoids": lambda: average(dense(1, "sigmoid"), dense(1, "sigmoid")),
+    "opposite": opposite,
+    "hard sigmoid": lambda: scored(4, "hard_sigmoid"),
+    "temperature": lambda: scored(4, lambda x: keras.ops.softmax(x / 2)),
+    "a layer of someone else's": lambda: network(Doubled(4, activation="softmax")),
+    "means of maps": lambda: keras.Sequential(
+        [keras.Input((12, 10, 3)), keras.layers.Conv2D(4, 3, activation="sigmoid"), keras.layers.GlobalAveragePooling2D()]
+    ),
+}
+"""Models of probabilities whose scores can't be reached."""
+
+
+@pytest.mark.parametrize("name", PROBABILISTIC)
+def test_probabilities_whose_scores_cannot_be_reached_are_refused_until_it_is_said(name, images):
+    model = PROBABILISTIC[name]()
+    with pytest.raises(ModelError, match="--probabilities") as refused:
+        cx.load(model).logits(images)
+    assert "--logits" not in str(refused.value)
+    clf = cx.load(model, probabilities=True)
+    p = own(model, images).astype(np.float64)
+    np.testing.assert_allclose(clf.predict(images)[:, -p.shape[1] :], p, rtol=1e-5, atol=1e-7)
+    assert clf.head == ("softmax" if p.shape[1] > 1 and np.allclose(p.sum(axis=1), 1) else "sigmoid")
+    # The scores by their definition; those of p and of 1 − p, which can be 0.
+    tiny = np.maximum(p, 1e-37)
+    expected = np.log(tiny) if clf.head == "softmax" else np.log(tiny) - np.log(np.maximum(1 - p, 2.0**-25))
+    np.testing.assert_allclose(clf.logits(images)[:, -p.shape[1] :], expected, rtol=1e-4, atol=1e-5)
+    assert clf.certain
+    record = cx.explain("saliency", clf, images)
+    assert record.arrays["saliency"].any()
+    shown = clf.predict(images).max(axis=1)
+    np.testing.assert_allclose([each.probability for each in record.explained], shown, rtol=1e-6)
+
+
+def test_the_gradient_of_a_mean_of_probabilities_is_that_of_its_logarithm(images):
+    model = PROBABILISTIC["two softmaxes"]()
+    clf = cx.load(model, probabilities=True)
+    gradient, step = clf.gradient(images[:1], [2]), 1e-2
+    place = np.unravel_index(np.abs(gradient).argmax(), gradient.shape)
+    moved = [images[:1].copy() for _ in range(2)]
+    moved[0][place] += step
+    moved[1][place] -= step
+    high, low = (np.log(own(model, each)[0, 2].astype(np.float64)) for each in moved)
+    np.testing.assert_allclose(gradient[place], (high - low) / (2 * step), rtol=2e-2)
+
+
+def test_what_has_a_softmax_that_is_reached_has_exact_logarithms(images):
+    """A softmax of a score of 200 is 0 in single precision; its logarithm is not."""
+    model = scored(4, "softmax")
+    model.layers[-1].bias.assign([0, 0, 0, 200])
+    clf = cx.load(model, probabilities=True)
+    scores = own(network(keras.layers.Dense(4)), images) + np.array([0, 0, 0, 200])
+    logits = clf.logits(images)
+    assert logits.min() < -150
+    np.testing.assert_allclose(logits[:, :3] - logits[:, 3:], (scores[:, :3] - scores[:, 3:]) - 0, rtol=0.1)
+    np.testing.assert_allclose(clf.predict(images), own(model, images), atol=1e-7)
+
+
+def test_a_probability_of_zero_and_of_one_stays_what_it_is(images):
+    model = average(dense(3, "softmax"), dense(3, "softmax"))
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Dense):
+            layer.kernel.assign(np.zeros(layer.kernel.shape))
+            layer.bias.assign([300, 0, -300])
+    clf = cx.load(model, probabilities=True)
+    np.testing.assert_array_equal(clf.predict(images), [[1, 0, 0]] * 3)
+    assert np.isfinite(clf.logits(images)).all()
+    assert np.isfinite(clf.gradient(images, [2, 1, 0])).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "outcome"), [("two softmaxes", "refused"), ("opposite", "refused"), ("two sigmoids", "warned")]
+)
+def test_probabilities_that_are_said_to_be_logits_are_refused_or_warned_of(name, outcome, images):
+    clf = cx.load(PROBABILISTIC[name](), logits=True)
+    if outcome == "refused":
+        with pytest.raises(ModelError, match=r"are probabilities.*--probabilities"):
+            clf.logits(images)
+        return
+    record = cx.explain("saliency", clf, images)
+    assert [each for each in record.warnings if "lie between 0 and 1" in each and "--probabilities" in each]
+
+
+def test_numbers_that_are_no_probabilities_are_not_taken_for_such():
+    with pytest.raises(UsageError, match=r"go from -.* to .*, and are no probabilities; leave out --probabilities"):
+        cx.load(scored(4), probabilities=True)
+    with pytest.raises(UsageError, match=r"only one of .*--logits .* and --values"):
+        cx.load(scored(4), logits=True, values=True)
+
+
+def test_the_logarithms_of_a_softmax_are_scores(images):
+    model = scored(4, "log_softmax")
+    clf = cx.load(model)
+    assert clf.certain
+    np.testing.assert_allclose(clf.predict(images), np.exp(own(model, images)), rtol=1e-5)
+
+
+def segmented(activation, *, classes=3, after=None):
+    """A score for each of (10, 8) pixels."""
+    layers = [
+        keras.layers.Conv2D(6, 3, activation="relu"),
+        keras.layers.Conv2D(classes, 1, activation=activation, name="pixels"),
+    ]
+    model = keras.Sequential([keras.Input((12, 10, 3)), *layers, *([] if after is None else [after])])
+    random = np.random.default_rng(0)
+    for weight in model.weights:
+        weight.assign(random.normal(0, 0.7, weight.shape))
+    return model
+
+
+REDUCED = {
+    "mean": lambda maps: maps.mean(axis=(1, 2)),
+    "max": lambda maps: maps.max(axis=(1, 2)),
+    "3,2": lambda maps: maps[:, 3, 2],
+}
+
+
+@pytest.mark.parametrize("reduce", REDUCED)
+@pytest.mark.parametrize(("activation", "classes"), [("softmax", 3), ("sigmoid", 3), ("sigmoid", 1), (None, 3)])
+def test_scores_of_pixels_are_reduced_as_asked(reduce, activation, classes, images):
+    model = segmented(activation, classes=classes)
+    with pytest.raises(ModelError, match=r"is \(10, 8, \d\).*--output pixels --reduce mean, max or ROW,COLUMN"):
+        cx.load(model)
+    clf = cx.load(model, reduce=reduce)
+    expected = REDUCED[reduce](own(model, images))
+    if activation is None:
+        np.testing.assert_allclose(clf.logits(images), expected, rtol=1e-4, atol=1e-5)
+        return
+    np.testing.assert_allclose(clf.predict(images)[:, -classes:], expected, rtol=1e-5, atol=1e-6)
+    # One class for each pixel, and of the largest of each over the pixels any number.
+    assert clf.head == ("softmax" if activation == "softmax" and reduce != "max" else "sigmoid")
+    if reduce == "3,2":
+        before = own(segmented(None, classes=classes), images)[:, 3, 2]
+        np.testing.assert_allclose(clf.logits(images)[:, -classes:], before, rtol=1e-4, atol=1e-5)
+    record = cx.explain("gradcam", clf, images)
+    assert record.explained[0].probability == pytest.approx(clf.predict(images)[0].max())
+
+
+def test_one_pixel_is_flattened(images):
+    inputs = keras.Input((12, 10, 3))
+    whole = keras.layers.Conv2D(4, (12, 10), activation="softmax", name="whole")(inputs)
+    model = keras.Model(inputs, whole)
+    clf = cx.load(model)
+    np.testing.assert_allclose(clf.predict(images), own(model, images).reshape(3, 4), rtol=1e-5)
+    assert cx.explain("occlusion", clf, images, patch=4, stride=4).arrays["probability"].shape[0] == 3
+    assert cx.explain("intermediate-outputs", clf, images).facts["layers"]
+
+
+@pytest.mark.parametrize(
+    ("reduce", "error", "words"),
+    [
+        ((10, 2), UsageError, r"is \(10, 8, 3\) and has no pixel 10,2"),
+        ("median", UsageError, "takes 'mean', 'max' or ROW,COLUMN, such as 12,7, but got 'median'"),
+        ("3", UsageError, "takes 'mean', 'max' or ROW,COLUMN"),
+        ((1, -2), UsageError, "takes 'mean', 'max' or ROW,COLUMN"),
+    ],
+)
+def test_an_odd_reduction_is_refused(reduce, error, words):
+    with pytest.raises(error, match=words):
+        cx.load(segmented("softmax"), reduce=reduce)
+
+
+def test_whole_numbers_are_no_outputs():
+    head = scored(4)
+    with pytest.raises(ModelError, match="is of int32; expected floating-point numbers"):
+        cx.load(keras.Model(head.inputs[0], keras.ops.argmax(head.outputs[0], axis=-1)))
+
+
+def test_scores_without_pixels_are_not_reduced():
+    with pytest.raises(UsageError, match=r"is \(4\) and has no pixels; leave out --reduce"):
+        cx.load(scored(4, "softmax"), reduce="mean")
+
+
+def test_all_analyses_explain_reduced_outputs_and_probabilities(images):
+    for clf in (cx.load(segmented("softmax"), reduce="mean"), cx.load(opposite(), probabilities=True)):
+        for name in ("saliency", "occlusion", "rise", "intermediate-outputs", "deconvnet", "integrated-gradients"):
+            options = {"rise": {"masks": 8}, "occlusion": {"patch": 4, "stride": 4}, "deconvnet": {"dataset": None}}.get(
+                name, {}
+            )
+            assert cx.explain(name, clf, images[:1], **options).figure(0)
+
+
+def test_the_command_line_says_what_outputs_are(cli, tmp_path, random):
+    picture = random.integers(0, 255, (12, 10, 3)).astype(np.uint8)
+    Image.fromarray(picture).save(tmp_path / "x.png")
+    given = (picture / np.float32(255))[None]
+    mean, pixels = average(dense(3, "softmax"), dense(3, "softmax")), segmented("softmax")
+    mean.save(tmp_path / "mean.keras")
+    pixels.save(tmp_path / "pixels.keras")
+    for model, option, p in [
+        ("mean.keras", ("--probabilities",), own(mean, given)[0]),
+        ("pixels.keras", ("--output", "pixels", "--reduce", "2,3"), own(pixels, given)[0, 2, 3]),
+        ("pixels.keras", ("--reduce", "mean"), own(pixels, given)[0].mean(axis=(0, 1))),
+    ]:
+        code, _, err = cli("run", "saliency", "x.png", "--model", model)
+        assert (code, err.count("\n")) == (1, 1)
+        assert option[-2 if len(option) > 1 else 0] in err
+        code, out, _ = cli("run", "saliency", "x.png", "--model", model, *option)
+        assert code == 0
+        assert ("the scores explained are log p." in out) == (option[-1] in ("--probabilities", "mean"))
+        assert f"│ {p.argmax()}          │ {100 * p.max():.1f}%" in out
+        result = json.loads((tmp_path / "cnnexplain-out/saliency/result.json").read_text())
+        assert result["images"][0]["probability"] == pytest.approx(float(p.max()), rel=1e-5)
+    code, _, err = cli("run", "saliency", "x.png", "--model", "pixels.keras", "--reduce", "median")
+    assert (code, err) == (
+        2,
+        "Error: --reduce (reduce=) takes 'mean', 'max' or ROW,COLUMN, such as 12,7, but got 'median'.\n",
+    )

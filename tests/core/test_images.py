@@ -480,3 +480,19 @@ def test_one_column_of_many_rows_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(decoding, "MEMORY", 200_000)
     with pytest.raises(ImageError, match="of 1×30000 pixels"):
         images.read(str(tmp_path / "x.png"), Preprocess(4, 4), None)
+
+
+@pytest.mark.parametrize("orientation", TURNS)
+def test_the_middle_of_a_turned_image_is_its_middle_to_the_pixel(tmp_path, monkeypatch, orientation):
+    """Of 47 rows and 33 columns a model sees 20 and 20 in the middle, which no half pixel divides."""
+    stored = np.arange(47 * 33, dtype=np.uint16).reshape(47, 33) * 40
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(stored).save(tmp_path / "x.png", exif=exif)
+    preprocess = Preprocess(20, 20, "grey", fit="crop", crop=20 / 33)
+    whole = images.read(str(tmp_path / "x.png"), preprocess, None)[0]
+    monkeypatch.setattr(decoding, "LARGE", 100)
+    np.testing.assert_allclose(images.read(str(tmp_path / "x.png"), preprocess, None)[0], whole, atol=1e-6)
+    np.testing.assert_allclose(
+        whole, preprocess.apply(TURNS[orientation](stored)[..., None] / np.float32(65535))[0], atol=1e-6
+    )

@@ -263,3 +263,38 @@ def test_it_can_be_said_in_every_way(cli, model, tmp_path):
 def test_a_white_level_is_a_number_above_0(wrong):
     with pytest.raises(UsageError, match="number above 0 as white_level"):
         Preprocess(2, 2, white_level=wrong)
+
+
+@pytest.mark.parametrize("channels", [0, 1, 3])
+def test_arrays_in_files(tmp_path, channels):
+    """NumPy's files are read as image files of that many bits are."""
+    path = tmp_path / "x.npy"
+    deep = values(channels or 1)
+    shape = deep.shape if channels else deep.shape[:2]
+    for array, said, white in (
+        ((deep >> 4).astype(np.uint8), None, 255),
+        (deep, 4095, 4095),
+        (deep, None, 65535),
+        (deep.astype(np.int32), 4095, 4095),
+        (deep.astype(np.float64) / 4012, None, 1),
+        ((deep >> 4).astype(np.float32) * 255 / 250, None, 255),
+        (deep > 2000, None, 1),
+    ):
+        np.save(path, array.reshape(shape))
+        found, source = read(path, "rgb", white_level=said)
+        np.testing.assert_allclose(found, np.broadcast_to(array.astype(np.float64) / white, (24, 24, 3)), atol=1e-6)
+        assert len(list(misread([source]))) == (white == 65535)
+    for wrong in (
+        np.zeros(5),
+        np.zeros((2, 2, 2)),
+        np.zeros((0, 3)),
+        np.full((2, 2), np.nan),
+        np.full((2, 2), -1),
+        deep * 1j,
+    ):
+        np.save(path, wrong)
+        with pytest.raises(ImageError):
+            read(path)
+    np.save(path, np.array([{}]), allow_pickle=True)
+    with pytest.raises(ImageError):
+        read(path)

@@ -290,7 +290,7 @@ def test_what_another_analysis_found_is_not_drawn_by_this_one(results, tmp_path,
     assert (code, out) == (1, "")
     assert err.startswith(
         "Error: The result in 'result' may be damaged, or of another version of 'gradcam', and would have to be computed "
-        "again: draw() of 'gradcam' failed: KeyError: 'evidence' "
+        f"again: plugin 'saliency' of cnnexplain {cx.__version__}: draw() of 'gradcam' failed: KeyError: 'evidence' "
     )
     assert err.count("\n") == 1
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

@@ -22,6 +22,8 @@ WHOLE = {
     "show_bands": [3, 2, 1],
     "fixed": {"meta": [0.5, 3], "site": 2},
     "labels": ["cat", "dog"],
+    "head": "values",
+    "unit": "years",
     "training_figures": {"epochs": 30, "by": "Ada"},
 }
 

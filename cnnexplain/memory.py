@@ -1,0 +1,59 @@
+"""How much memory a process can still take."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+GROUPS = (
+    (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")),
+    (Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"), Path("/sys/fs/cgroup/memory/memory.usage_in_bytes")),
+)
+"""Where Linux says what a container may have and what it has, in its newer and its older way."""
+
+
+def free() -> int:
+    """Bytes that are free, for this process and in its container; half of all there are where the system tells no more."""
+    return min([_system(), *_container(), *_process()])
+
+
+def readable(size: int) -> str:
+    """A number of bytes for people, such as "1.5 GiB"."""
+    for power, unit in ((60, "EiB"), (40, "TiB"), (30, "GiB"), (20, "MiB")):
+        if size >> power:
+            return f"{min(size / (1 << power), 1e6):,.1f} {unit}"
+    return "less than 1 MiB"
+
+
+def _system() -> int:
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, ValueError, StopIteration):
+        pass
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    # Windows has no such call.
+    except (AttributeError, OSError, ValueError):
+        return 8 << 30
+
+
+def _container() -> list[int]:
+    found = []
+    for limit, used in GROUPS:
+        try:
+            found.append(max(int(limit.read_text()) - int(used.read_text()), 0))
+        except (OSError, ValueError):
+            continue
+    return found
+
+
+def _process() -> list[int]:
+    try:
+        import resource
+
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    except (ImportError, OSError, ValueError):
+        return []
+    return [] if limit == resource.RLIM_INFINITY else [max(limit - used, 0)]

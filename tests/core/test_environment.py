@@ -1,0 +1,170 @@
+"""The program in odd surroundings, and Matplotlib's settings."""
+
+import os
+import subprocess
+import sys
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+import cnnexplain as cx
+from cnnexplain import environment
+
+HOSTILE = {
+    "text.usetex": True,
+    "font.size": 30,
+    "savefig.dpi": 30,
+    "savefig.bbox": "tight",
+    "image.cmap": "jet",
+    "axes.grid": True,
+}
+
+
+@pytest.fixture
+def record(lenet):
+    return cx.explain("saliency", lenet, "mnist:test/0")
+
+
+def test_pictures_are_drawn_with_our_own_settings(record, tmp_path):
+    expected = [path.read_bytes() for path in record.save(tmp_path / "plain") if path.suffix == ".png"]
+    with mpl.rc_context(HOSTILE):
+        before = dict(mpl.rcParams)
+        found = [path.read_bytes() for path in record.save(tmp_path / "odd") if path.suffix == ".png"]
+        assert dict(mpl.rcParams) == before
+    assert found == expected
+
+
+@pytest.mark.parametrize("given", ["0", "1", "-5", "abc", "²", "9" * 9, "9" * 5000])
+def test_a_width_that_is_none_is_forgotten(cli, monkeypatch, given):
+    monkeypatch.setenv("COLUMNS", given)
+    monkeypatch.setenv("TERMINAL_WIDTH", given)
+    code, out, _ = cli("--help")
+    assert code == 0
+    assert max(map(len, out.splitlines())) <= 300
+    assert "COLUMNS" not in os.environ
+
+
+def test_signs_that_a_terminal_lacks_are_written_otherwise():
+    error = UnicodeEncodeError("ascii", "28×28 → ½", 2, 9, "no")
+    assert environment._encoded(error) == ("x28 -> \\xbd", 9)
+
+
+def program(folder, command, **variables):
+    return subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m cnnexplain {command}"],
+        cwd=folder,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=200,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "words"),
+    [
+        ("list > /dev/full", 1, "Error: Can't write to standard output: No space left on device."),
+        ("list --json > /dev/full", 1, "Error: Can't write to standard output: No space left on device."),
+        ("list 2>&- >&- <&-", 0, ""),
+        ("nonsense 2>&-", 2, ""),
+        ("nonsense 2> /dev/full", 2, ""),
+        ("list | head -c 1", 0, ""),
+    ],
+)
+def test_streams_that_take_nothing(tmp_path, command, code, words):
+    done = program(tmp_path, command)
+    assert (done.returncode, done.stderr.strip()) == (code, words)
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"PYTHONIOENCODING": "ascii"},
+        {"PYTHONWARNINGS": "error", "MPLBACKEND": "nonsense"},
+        {"PYTHONOPTIMIZE": "2"},
+        {"HOME": "/nonexistent", "TMPDIR": "/nonexistent", "XDG_CONFIG_HOME": "/dev/null"},
+    ],
+)
+def test_the_list_is_the_same_everywhere(tmp_path, variables):
+    done = program(tmp_path, "list", COLUMNS="300", **variables)
+    assert (done.returncode, done.stderr) == (0, "")
+    expected = program(tmp_path, "list", COLUMNS="300").stdout
+    if "PYTHONIOENCODING" not in variables:
+        assert done.stdout == expected
+    assert "28x28 grey -> 10 classes" in done.stdout or "28×28 grey → 10 classes" in done.stdout
+    assert cx.analyses()["saliency"].summary[:30] in done.stdout
+
+
+@pytest.mark.parametrize("content", [b"text.usetex: True\nfont.size: 30\n", b"\xff\xfe", None])
+def test_the_matplotlibrc_of_the_folder_is_not_read(record, tmp_path, content):
+    picture = next(path for path in record.save(tmp_path / "result") if path.suffix == ".png")
+    before = picture.read_bytes()
+    picture.write_bytes(b"")
+    if content is None:
+        os.mkfifo(tmp_path / "matplotlibrc")
+    else:
+        (tmp_path / "matplotlibrc").write_bytes(content)
+    done = program(tmp_path, "redraw result")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert picture.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ('{"floatx": "float99"}', "Keras can't start"),
+        ("[1]", "Keras can't start"),
+        ('{"backend": "nonsense"}', "Keras can't start"),
+        ('{"floatx": "float16", "image_data_format": "channels_first", "epsilon": 0.5}', ""),
+    ],
+)
+def test_the_settings_of_keras(lenet, tmp_path, content, words):
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "keras.json").write_text(content)
+    variables = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
+    done = subprocess.run(
+        [sys.executable, "-m", "cnnexplain", "run", "saliency", "mnist:test/0"],
+        cwd=tmp_path,
+        env={**variables, "KERAS_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    if words:
+        assert done.returncode == 1
+        assert done.stderr.startswith(f"Error: {words}: ")
+        assert f"Correct or remove its settings, '{home / 'keras.json'}'" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+    else:
+        assert done.returncode == 0, done.stderr
+        found = cx.Record.load(tmp_path / "cnnexplain-out" / "saliency").arrays["gradient"]
+        expected = cx.explain("saliency", lenet, "mnist:test/0").arrays["gradient"]
+        np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+def test_a_folder_that_is_gone_is_said(tmp_path):
+    done = program(tmp_path, "redraw x", PYTHONSAFEPATH="1")
+    assert "no longer exists" not in done.stderr
+    (tmp_path / "gone").mkdir()
+    done = program(tmp_path, f"list; cd gone; rmdir ../gone; {sys.executable} -m cnnexplain redraw x")
+    assert done.returncode == 2
+    assert done.stderr.endswith("The current folder no longer exists.\n")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_an_error_that_nobody_foresaw_is_a_line(cli, monkeypatch):
+    def broken():
+        raise ZeroDivisionError("x" * 5000)
+
+    monkeypatch.setattr("cnnexplain.config.found", broken)
+    code, _, err = cli("list")
+    assert code == 1
+    assert err.startswith("Error: An error that cnnexplain did not expect, ZeroDivisionError: x")
+    assert len(err) < 500
+    with pytest.raises(ZeroDivisionError):
+        cli("list", "--verbose")

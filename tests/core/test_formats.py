@@ -1,0 +1,175 @@
+"""What is given for a model and is none is named, with the way to come to a model."""
+
+import json
+import pickle
+import re
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+from modelfiles import write
+
+import cnnexplain as cx
+from cnnexplain import models
+from cnnexplain.errors import ModelError, UsageError
+
+TFLITE, PICKLE = b"\x1c\0\0\0TFL3" + bytes(40), pickle.dumps({"a": 1})
+
+
+def archive(path, *names):
+    with zipfile.ZipFile(path, "w") as file:
+        for name in names:
+            file.writestr(name, "x")
+
+
+FILES = {
+    "net.tflite": (TFLITE, "is a TensorFlow Lite model, .* It has no gradients"),
+    "net": (TFLITE, "is a TensorFlow Lite model"),
+    "net.keras": (TFLITE, "is a TensorFlow Lite model"),
+    "frozen.pb": (b"\n\x03abc", "is a TensorFlow graph"),
+    "net.onnx": (b"\x08\x07abc", "is an ONNX model"),
+    "net.pth": (PICKLE, "is a PyTorch file"),
+    "net.pt": (b"", "is a PyTorch file"),
+    "net.safetensors": (b"\x10\0\0\0\0\0\0\0{}", r"is a file of weights \(safetensors\)"),
+    "net.mlmodel": (b"\x08\x01", "is a Core ML model"),
+    "net.pkl": (PICKLE, "is a Python pickle, and no Keras model file. It could run anything"),
+    "net.joblib": (PICKLE, "is a Python pickle"),
+    "pickled.h5": (PICKLE, "is a Python pickle"),
+    "net.ckpt": (b"x", "is a TensorFlow checkpoint, weights without a model"),
+    "net.index": (b"x", "is part of a TensorFlow checkpoint"),
+    "net.png": (b"\x89PNG\r\n\x1a\n", "is an image"),
+    "image.h5": (b"\xff\xd8\xff\xe0", "is an image"),
+    "weights.npz": (b"", "is a file of arrays"),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_of_another_format_is_named(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data, words = FILES[name]
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(ModelError, match=words) as caught:
+        models.find(name)
+    assert str(caught.value).startswith(f"'{name}' is ")
+
+
+@pytest.mark.parametrize(
+    ("name", "inside", "words"),
+    [
+        (
+            "net.zip",
+            ("keras_model.h5", "labels.txt"),
+            "is a zip archive with a model in it, .*Unpack it and give 'keras_model.h5'",
+        ),
+        ("net.pth", ("archive/data.pkl", "archive/data/0"), "is a PyTorch file"),
+        (
+            "net.zip",
+            ("config.json", "metadata.json", "model.weights.h5"),
+            "is a .keras file by another name, .*Name it .keras",
+        ),
+        ("net.h5", ("config.json", "metadata.json", "model.weights.h5"), "is a .keras file by another name"),
+    ],
+)
+def test_an_archive_is_named_by_what_it_holds(name, inside, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    archive(name, *inside)
+    with pytest.raises(ModelError, match=words):
+        models.find(name)
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        (["saved_model.pb"], "'saved' is a TensorFlow SavedModel, .*TFSMLayer"),
+        (["config.json", "metadata.json", "model.weights.h5"], "'saved' is an unpacked .keras file, .*load_model"),
+        (["checkpoint", "x.index"], "'saved' is a folder of TensorFlow checkpoints"),
+        (["model.json", "a.bin"], "'saved' is a TensorFlow.js model"),
+        (["labels.txt", "keras_model.h5"], "'saved' is a folder, .*Did you mean 'saved/keras_model.h5'?"),
+        ([], "'saved' is a folder, and no Keras model file. Give a file that ends in .keras or .h5"),
+    ],
+)
+def test_a_folder_is_named_by_what_it_holds(files, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "saved").mkdir()
+    for name in files:
+        (tmp_path / "saved" / name).write_text("x")
+    with pytest.raises(ModelError, match=words):
+        models.find("saved")
+
+
+def test_a_word_is_not_what_was_meant_by_itself(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "labels").mkdir()
+    with pytest.raises(UsageError, match="'labels' is a folder; expected a file of labels") as caught:
+        models.existing("labels", "file of labels")
+    assert "Did you mean" not in str(caught.value)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="Keras reads a SavedModel on TensorFlow alone.")
+@pytest.mark.filterwarnings("ignore")
+def test_the_lines_that_a_saved_model_is_given_work(model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    keras_model = model()
+    keras_model.export("saved", verbose=False)
+    with pytest.raises(ModelError) as caught:
+        models.find("saved")
+    lines = re.search(r": (import .*?)  #", str(caught.value))[1].replace("(224, 224, 3)", "(12, 10, 3)")
+    scope = {}
+    exec(lines, scope)
+    images = np.random.default_rng(0).uniform(0, 1, (2, 12, 10, 3)).astype(np.float32)
+    expected = keras.ops.convert_to_numpy(keras_model(images))
+    np.testing.assert_allclose(scope["clf"].predict(images), expected, rtol=1e-5)
+
+
+def test_the_command_line_names_it_before_keras_starts(shell, tmp_path):
+    (tmp_path / "net.onnx").write_bytes(b"\x08\x07")
+    program = "import sys; from cnnexplain.cli import main; code = main(['run', 'saliency', '--model', 'net.onnx']); "
+    done = shell("-c", program + "assert code == 1 and not {'keras', 'numpy'} & set(sys.modules), sys.modules.keys()")
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert "is an ONNX model" in done.stderr
+
+
+def damage(path, kind, model):
+    if kind == "cut":
+        model.save(path)
+        path.write_bytes(path.read_bytes()[:3000])
+    elif kind == "no weights":
+        archive(path, "metadata.json", "config.json")
+    elif kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "weights of another":
+        model.save(path)
+        with zipfile.ZipFile(path) as file:
+            parts = {name: file.read(name) for name in file.namelist()}
+        config = json.loads(parts["config.json"])
+        config["config"]["layers"][1]["config"]["filters"] = 7
+        parts["config.json"] = json.dumps(config).encode()
+        with zipfile.ZipFile(path, "w") as file:
+            for name, data in parts.items():
+                file.writestr(name, data)
+    else:
+        write(path, None, text="{")
+
+
+@pytest.mark.parametrize("kind", ["cut", "no weights", "empty", "weights of another", "no JSON"])
+def test_what_is_damaged_is_said_to_be(kind, model, tmp_path):
+    damage(tmp_path / "net.keras", kind, model())
+    with pytest.raises(ModelError, match=r"is damaged|is truncated|can.t be read") as caught:
+        cx.load(tmp_path / "net.keras")
+    assert len(str(caught.value)) < 500
+
+
+def test_a_key_of_another_version_is_named_with_its_layer(model, tmp_path):
+    model().save(tmp_path / "net.keras")
+    with zipfile.ZipFile(tmp_path / "net.keras") as file:
+        parts = {name: file.read(name) for name in file.namelist()}
+    config = json.loads(parts["config.json"])
+    config["config"]["layers"][1]["config"]["novel"] = True
+    parts["config.json"] = json.dumps(config).encode()
+    with zipfile.ZipFile(tmp_path / "net.keras", "w") as file:
+        for name, data in parts.items():
+            file.writestr(name, data)
+    with pytest.raises(ModelError, match=r"can't be read by Keras 3.*in layer 'conv'.*novel") as caught:
+        cx.load(tmp_path / "net.keras")
+    assert "damaged" not in str(caught.value)

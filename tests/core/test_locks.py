@@ -1,0 +1,332 @@
+"""Two runs on one folder: the second ends at once, names the first and changes nothing; a killed one stops nobody."""
+
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+import cnnexplain as cx
+from cnnexplain import files, locks, pipeline, report
+from cnnexplain.errors import OutputError
+from cnnexplain.pictures import Pictures
+from cnnexplain.record import Record
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from cnnexplain import locks
+with locks.held(Path(sys.argv[1])):
+    print("locked", flush=True)
+    time.sleep(120)
+"""
+
+
+@pytest.fixture(scope="module")
+def record(lenet):
+    return cx.explain("saliency", lenet, ["mnist:test/3", "mnist:test/8"])
+
+
+def everything(folder):
+    """What lies in a folder, however deep, but for what tells that it is locked."""
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != locks.NAME}
+
+
+@contextmanager
+def holder(folder):
+    """Another process that has locked a folder."""
+    with subprocess.Popen([sys.executable, "-c", HOLDER, folder], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "locked\n"
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_second_run_ends_at_once_names_the_first_and_changes_nothing(cli, tmp_path, record):
+    record.save("cnnexplain-out/saliency", dpi=20)
+    before = everything(tmp_path)
+    with holder(tmp_path / "cnnexplain-out/saliency") as first:
+        for arguments in (
+            ("run", "saliency"),
+            ("run", "saliency", "--resume"),
+            ("run", "saliency", "mnist:test/5", "--target", "3", "--format", "svg", "--json"),
+            ("run", "all"),
+            ("report",),
+            ("report", "--analysis", "saliency"),
+            ("redraw", "cnnexplain-out/saliency", "--dpi", "20"),
+        ):
+            started = time.monotonic()
+            code, out, err = cli(*arguments)
+            assert code == 1
+            assert "Wrote" not in out
+            (line,) = err.splitlines()
+            assert line.startswith("Error: Another run writes to 'cnnexplain-out/saliency': process ")
+            assert f"process {first.pid} on " in line
+            assert "'-c " in line
+            assert line.endswith("Wait until it has ended, or choose another --out.")
+            assert time.monotonic() - started < 20
+            assert everything(tmp_path) == before
+        with pytest.raises(locks.InUseError, match=f"process {first.pid} on "):
+            record.save("cnnexplain-out/saliency")
+        # To read needs no lock, and another analysis has a folder of its own.
+        assert Record.load("cnnexplain-out/saliency").explained == record.explained
+        assert cli("run", "gradient-x-input", "--dpi", "20")[0] == 0
+    # The first was killed.
+    assert (tmp_path / "cnnexplain-out/saliency" / locks.NAME).exists()
+    assert cli("run", "saliency", "--dpi", "20")[0] == 0
+    assert not list(tmp_path.rglob(f"{files.PREFIX}*"))
+
+
+def test_reports_of_different_analyses_do_not_replace_each_others_page(cli, tmp_path):
+    with holder(tmp_path / "cnnexplain-out") as first:
+        code, _, err = cli("report", "--analysis", "gradcam")
+        assert (code, err.count("\n")) == (1, 1)
+        assert f"Another run writes to 'cnnexplain-out': process {first.pid}" in err
+    assert [path.name for path in (tmp_path / "cnnexplain-out").iterdir()] == [locks.NAME]
+
+
+def test_of_threads_that_save_at_once_each_writes_all_or_nothing(record, tmp_path, monkeypatch):
+    monkeypatch.setattr(Pictures, "save", lambda self, figure, path: (time.sleep(0.05), path.write_bytes(b"picture")))
+    monkeypatch.setattr(Record, "figure", lambda self, index: None)
+    outcomes = []
+
+    def save():
+        try:
+            outcomes.append(len(record.save(tmp_path / "out")))
+        except OutputError as error:
+            outcomes.append(str(error))
+
+    threads = [threading.Thread(target=save) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    words = [outcome for outcome in outcomes if isinstance(outcome, str)]
+    assert 0 < len(words) < 4
+    assert all(f"Another run writes to '{tmp_path / 'out'}': process {os.getpid()} on " in word for word in words)
+    assert len(Record.load(tmp_path / "out")) == 2
+    listed = json.loads((tmp_path / "out/result.json").read_text())["files"]
+    assert sorted(listed) == sorted(path.name for path in (tmp_path / "out").iterdir())
+
+
+def test_a_folder_that_nothing_was_written_to_goes_away_with_the_lock(cli, tmp_path):
+    (tmp_path / "mine").mkdir()
+    with locks.held(tmp_path / "mine/a/b/c"):
+        assert [path.name for path in (tmp_path / "mine/a/b/c").iterdir()] == [locks.NAME]
+        (tmp_path / "mine/a/notes.txt").touch()
+    assert sorted(path.name for path in (tmp_path / "mine").rglob("*")) == ["a", "notes.txt"]
+    assert cli("run", "saliency", "nothing.png")[0] == 2
+    assert not (tmp_path / "cnnexplain-out").exists()
+
+
+def test_a_file_system_without_locks_keeps_nothing_apart(record, tmp_path, monkeypatch):
+    def unsupported(*_):
+        raise OSError(errno.ENOTSUP, "Operation not supported")
+
+    monkeypatch.setattr(locks, "_take", unsupported)
+    with locks.held(tmp_path / "out"):
+        record.save(tmp_path / "out", dpi=20)
+    assert len(Record.load(tmp_path / "out")) == 2
+    assert not list(tmp_path.rglob(f"{files.PREFIX}*"))
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, lambda path: path.symlink_to(path.name), lambda path: path.symlink_to("mine")])
+def test_what_else_stands_in_the_locks_place_is_told_and_left(record, tmp_path, make):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/mine").write_text("mine")
+    make(tmp_path / "out" / locks.NAME)
+    with pytest.raises(OutputError, match=f"Can't write '{tmp_path}/out"), locks.held(tmp_path / "out"):
+        pass
+    assert (tmp_path / "out/mine").read_text() == "mine"
+    assert os.path.lexists(tmp_path / "out" / locks.NAME)
+
+
+def test_a_hostile_lock_file_drives_no_terminal(tmp_path):
+    with locks.held(tmp_path):
+        told = {"process": "\x1b[31m" * 99, "machine": "\u202e\n", "since": [[]], "command": "x" * 500}
+        for content in (json.dumps(told), "[" * 900, "\0\xff", ""):
+            (tmp_path / locks.NAME).write_bytes(content.encode("latin-1", errors="replace"))
+            with pytest.raises(locks.InUseError) as caught, locks.held(tmp_path):
+                pass
+            assert str(caught.value).isprintable()
+            assert len(str(caught.value)) < 600
+
+
+def test_a_folder_that_is_removed_during_a_run_is_not_written_to(record, tmp_path, monkeypatch):
+    """Another run may have it by then."""
+    out = tmp_path / "out"
+
+    def removing(self, figure, path):
+        path.write_bytes(b"picture")
+        shutil.rmtree(out, ignore_errors=True)
+        out.mkdir(exist_ok=True)
+
+    monkeypatch.setattr(Pictures, "save", removing)
+    with pytest.raises(OutputError) as caught:
+        record.save(out)
+    assert str(caught.value).count("\n") == 0
+    assert not list(tmp_path.rglob("result.json"))
+
+
+def test_runs_at_once_leave_what_one_of_them_has_found(tmp_path, shell):
+    """The same folder, different images and parts: whoever is second says so; later runs go on as ever."""
+    program = (
+        "import sys\nfrom cnnexplain import pipeline\nfrom cnnexplain.cli import main\n"
+        "pipeline.READ, pipeline.PART_IMAGES = 2, 3\nsys.exit(main(sys.argv[1:]))"
+    )
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, "run", "saliency", *(f"mnist:test/{i}" for i in images), "--dpi", "20"],
+            cwd=tmp_path,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for images in (range(12), range(6, 20))
+    ]
+    errors = [run.communicate(timeout=240)[1] for run in runs]
+    codes = [run.returncode for run in runs]
+    assert sorted(codes) == [0, 1]
+    second = codes.index(1)
+    assert f"Error: Another run writes to 'cnnexplain-out/saliency': process {runs[1 - second].pid} on " in errors[second]
+    record = Record.load(tmp_path / "cnnexplain-out/saliency")
+    assert len(record) == (12, 14)[1 - second]
+
+
+def orphaned(folder):
+    """A folder as two runs at once have left it before there were locks: parts that `result.json` does not list."""
+    content = json.loads((folder / "result.json").read_text())
+    last = json.loads((folder / content["parts"][-1]).read_text())
+    kept = [name for name in content["files"] if name not in last["files"]]
+    (folder / "result.json").write_text(
+        json.dumps(content | {"parts": content["parts"][:-1], "files": kept, "complete": False})
+    )
+    return last
+
+
+def test_folders_that_two_runs_have_left_can_be_used_again(cli, tmp_path, monkeypatch):
+    monkeypatch.setattr(pipeline, "READ", 2)
+    monkeypatch.setattr(pipeline, "PART_IMAGES", 3)
+    names = [f"mnist:test/{i}" for i in range(7)]
+    folder = tmp_path / "cnnexplain-out/saliency"
+    assert cli("run", "saliency", *names, "--dpi", "20")[0] == 0
+    before = everything(tmp_path)
+    orphaned(folder)
+    assert cli("run", "saliency", *names, "--dpi", "20", "--resume")[0] == 0
+    assert sorted(map(str, everything(tmp_path))) == sorted(map(str, before))
+    assert json.loads((folder / "result.json").read_text())["parts"] == ["result-00001.json", "result-00002.json"]
+    last = orphaned(folder)
+    assert cli("run", "saliency", "mnist:test/50", "--dpi", "20")[0] == 0
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
+        json.loads((folder / "result.json").read_text())["files"]
+    )
+    # Pictures that nothing lists may be the user's: it says which are in the way.
+    for image in last["images"]:
+        (folder / image["picture"]).write_bytes(b"picture")
+    code, _, err = cli("run", "saliency", *names, "--dpi", "20")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "mnist-test-4.png' exists and is not part of the earlier result, and neither are mnist-test-5.png, " in err
+    assert "mnist-test-6.png; choose another with --out, or delete them." in err
+
+
+def test_a_move_that_fails_puts_everything_back(record, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    record.save(out, dpi=20)
+    before = everything(out)
+    replace, count = Path.replace, 0
+    for failing in range(1, 20):
+        count = 0
+
+        def move(path, target, failing=failing):
+            nonlocal count
+            count += 1
+            if count == failing:
+                raise PermissionError(errno.EACCES, "Permission denied")
+            return replace(path, target)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "replace", move)
+            words = ""
+            try:
+                report.write(record, out, Pictures("svg", 20))
+            except OutputError as error:
+                words = str(error)
+        if not words:
+            break
+        assert words == f"Can't write '{out}': Permission denied."
+        assert everything(out) == before
+    assert failing > 8
+    assert {path.suffix for path in out.iterdir()} == {".svg", ".npz", ".webp", ".html", ".json"}
+
+
+SIGNALLED = """
+import os, signal, sys
+from pathlib import Path
+from cnnexplain.cli import main
+number = int(sys.argv[1])
+replace, moves = Path.replace, 0
+
+def move(path, target):
+    global moves
+    moves += 1
+    if moves == at:
+        os.kill(os.getpid(), number)
+    return replace(path, target)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGTERM, signal.default_int_handler)
+Path.replace = move
+codes = []
+for at in range(1, 8):
+    moves = 0
+    codes.append(main(["run", "saliency", "--dpi", "20", "--out", f"out{at}"]))
+print(codes)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_among_the_moves_waits_until_the_result_is_whole(shell, tmp_path, number):
+    done = shell("-c", SIGNALLED, int(number))
+    assert done.stdout.splitlines()[-1] == str([130] * 5 + [0] * 2)
+    for at in range(1, 8):
+        assert json.loads((tmp_path / f"out{at}/saliency/result.json").read_text())["complete"]
+        assert len(Record.load(tmp_path / f"out{at}/saliency")) == 1
+    assert not list(tmp_path.rglob(f"{files.PREFIX}*"))
+    assert done.stderr.count("Interrupted: 1 images are done and kept in out") == 5
+
+
+def test_what_a_killed_run_left_is_removed_even_where_nothing_is_left_to_do(cli, tmp_path):
+    with subprocess.Popen([sys.executable, "-c", "pass"]) as ended:
+        pass
+    folder = tmp_path / "cnnexplain-out/saliency"
+    assert cli("run", "saliency", "--dpi", "20")[0] == 0
+    machine = files._machine()
+    gone = [f"{ended.pid}-x", f"{ended.pid}-{machine}-x", "99999999-other.host-x"]
+    kept = [f"{os.getpid()}-{machine}-x", f"{os.getpid()}-x", f"{ended.pid}-other.host-x", "²-x", "notes", "1-2-3-4"]
+    for name in gone + kept:
+        (folder / f"{files.PREFIX}{name}").mkdir()
+        (folder / f"{files.PREFIX}{name}" / "half.png").touch()
+    os.utime(folder / f"{files.PREFIX}{gone[2]}", (0, 0))
+    code, out, _ = cli("run", "saliency", "--dpi", "20", "--resume")
+    assert (code, "nothing was left to do" in out) == (0, True)
+    assert sorted(path.name for path in folder.glob(f"{files.PREFIX}*")) == sorted(f"{files.PREFIX}{name}" for name in kept)
+
+
+def test_a_deleted_working_folder_is_named(record, tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    for call in (lambda: record.save("out"), lambda: report.check_folder(Path("out"))):
+        with pytest.raises(OutputError, match="the working folder was deleted; change to another one"):
+            call()
+    monkeypatch.chdir(tmp_path)

@@ -1,0 +1,258 @@
+"""Models of numbers that are no probabilities: an age, an angle, a box."""
+
+import json
+import re
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from PIL import Image
+
+import cnnexplain as cx
+from cnnexplain import Logit, registry
+from cnnexplain.doctor import examine
+from cnnexplain.errors import ModelError, UsageError
+from cnnexplain.record import Record
+
+QUICK = {
+    "activation-maximization": {"steps": 2, "starts": 1, "diversity": 1},
+    "inversion": {"iterations": 2, "most": 2, "parametrization": "pixels"},
+    "occlusion": {"patch": 4, "stride": 4},
+    "rise": {"masks": 16},
+    "integrated-gradients": {"steps": 4},
+    "smoothgrad": {"samples": 4},
+}
+"""Options with which an analysis takes no time."""
+
+
+def network(*tail, seed=0):
+    inputs = keras.Input((12, 10, 3))
+    x = layers.Conv2D(6, 3, activation="relu", name="conv")(inputs)
+    x = layers.GlobalAveragePooling2D(name="pool")(x)
+    for layer in tail:
+        x = layer(x)
+    model = keras.Model(inputs, x)
+    random = np.random.default_rng(seed)
+    for weight in model.weights:
+        weight.assign(random.normal(0, 0.7, weight.shape))
+    return model
+
+
+def age(activation=None):
+    """Of a person, some 60 years."""
+    model = network(layers.Dense(1, activation=activation, name="age"))
+    model.layers[-1].bias.assign([58])
+    return model
+
+
+def box():
+    return network(layers.Dense(4, name="box"))
+
+
+@pytest.fixture
+def images(random):
+    return random.uniform(0, 1, (3, 12, 10, 3)).astype(np.float32)
+
+
+def own(model, images):
+    return keras.ops.convert_to_numpy(model(images, training=False))
+
+
+@pytest.mark.numeric
+@pytest.mark.parametrize("activation", [None, "relu", "softplus"])
+def test_a_value_is_what_the_model_puts_out(activation, images):
+    model = age(activation)
+    clf = cx.load(model, values=True, unit="years")
+    assert (clf.head, clf.outputs, clf.unit, clf.certain) == ("values", 1, "years", True)
+    assert clf.labels == ("age", "age down")
+    np.testing.assert_allclose(clf.predict(images), own(model, images), rtol=1e-6)
+    np.testing.assert_allclose(clf.logits(images), own(model, images) * [1, -1], rtol=1e-6)
+    up, down = (clf.gradient(images, [target] * 3) for target in (0, 1))
+    assert np.abs(up).max() > 1e-3
+    np.testing.assert_array_equal(up, -down)
+    np.testing.assert_array_equal(clf.gradient(images, [-Logit("age")] * 3), down)
+    with pytest.raises(ModelError, match=r"values.*which have no probabilities"):
+        clf.probabilities(clf.logits(images))
+
+
+@pytest.mark.numeric
+def test_several_values_are_explained_by_name_or_number(images):
+    model = box()
+    clf = cx.load(model, values=True, labels=["x0", "y0", "x1", "y1"])
+    np.testing.assert_allclose(clf.predict(images), own(model, images), rtol=1e-5)
+    assert clf.labels[:5] == ("x0", "y0", "x1", "y1", "x0 down")
+    assert [clf.target(each) for each in (2, "x1", "x1 up", "x1 down", "2")] == [2, 2, 2, 6, 2]
+    assert cx.load(model, values=True).labels[:4] == ("box 0", "box 1", "box 2", "box 3")
+    record = cx.explain("gradient-x-input", clf, images, target="y1 down", against="x0")
+    assert record.explained[1].objective == "y1 down − x0"
+    outputs = own(model, images)
+    np.testing.assert_allclose(record.facts["logit"], -outputs[:, 3] - outputs[:, 0], rtol=1e-4, atol=1e-5)
+    assert record.explained[1].value == pytest.approx(outputs[1, 3], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("labels", "target", "against", "words"),
+    [
+        (["age"], "agee", None, "There is no value 'agee'. Did you mean 'age'?"),
+        (["age"], 2, None, "There is no value '2'. The model has age, each of them also as 'age down', or up and down."),
+        (["x0", "y0", "x1", "y1"], "5", None, "There is no value '5'. The model has x0, y0, x1, y1,"),
+        (["age"], "up", "down", "The value 'age' can't be held against itself, and the model puts out no other."),
+        (["x0", "y0", "x1", "y1"], "down", None, "The model has 4 values; name the one to explain, such as 'x0 down'."),
+        (["x0", "y0", "x1", "y1"], "x0", "x0 down", "The value 'x0' can't be held against itself; name another one."),
+    ],
+)
+def test_an_odd_target_of_values_is_refused(labels, target, against, words, images):
+    clf = cx.load(age() if len(labels) == 1 else box(), values=True, labels=labels)
+    with pytest.raises(UsageError, match=re.escape(words)):
+        cx.explain("saliency", clf, images, target=target, against=against)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({}, ModelError, "puts out one number, which may be any number.*--logits .*--probabilities .*--values"),
+        ({"unit": "years", "logits": True}, UsageError, "The unit 'years' is of values; say with --values"),
+        ({"values": True, "probabilities": True}, UsageError, "only one of logits, probabilities and values"),
+        ({"values": True, "unit": "y" * 41}, UsageError, "takes a text of up to 40 characters"),
+        ({"values": True, "labels": ["a", "b"]}, UsageError, "There are 2 labels for the 1 value of"),
+    ],
+)
+def test_what_is_said_of_values_must_fit(options, error, words):
+    with pytest.raises(error, match=words):
+        cx.load(age(), **options)
+
+
+def test_a_sidecar_says_that_outputs_are_values(tmp_path, images):
+    age().save(tmp_path / "age.keras")
+    (tmp_path / "age.json").write_text(json.dumps({"scale": "1/255", "head": "values", "unit": "years"}))
+    clf = cx.load(tmp_path / "age.keras")
+    assert (clf.head, clf.unit) == ("values", "years")
+    # What is said when it is loaded counts more.
+    assert cx.load(tmp_path / "age.keras", logits=True).head == "sigmoid"
+    assert cx.load(tmp_path / "age.keras", unit="months").unit == "months"
+    (tmp_path / "age.json").write_text(json.dumps({"head": "probabilites"}))
+    with pytest.raises(ModelError, match=r"'head' takes one of logits, probabilities, values.*Did you mean 'probabilities'"):
+        cx.load(tmp_path / "age.keras")
+
+
+@pytest.mark.numeric
+def test_occlusion_is_in_the_values_unit(images):
+    model = age()
+    clf = cx.load(model, values=True, unit="years")
+    up, down = (cx.explain("occlusion", clf, images, target=target, patch=4, stride=4) for target in ("up", "down"))
+    assert not [name for name in (*up.arrays, *up.facts) if "probab" in name or "prediction" in name]
+    np.testing.assert_allclose(up.facts["unoccluded_logit"], own(model, images)[:, 0], rtol=1e-6)
+    np.testing.assert_array_equal(up.arrays["logit"], -down.arrays["logit"])
+    hidden = own(model, up.arrays["occluded"].astype(np.float32))[:, 0]
+    np.testing.assert_allclose(up.facts["largest_drop"], own(model, images)[:, 0] - hidden, rtol=1e-3, atol=1e-4)
+    before, after = (float(own(model, each.arrays["occluded"])[0, 0]) for each in (down, down))
+    assert after == before
+    assert down.finding(0).startswith("Hiding the square at row ")
+    assert re.search(r"(raises|lowers) 'age' the (most|least).*: 6\d(\.\d)? → 6\d(\.\d)? years\.", down.finding(0))
+
+
+@pytest.mark.numeric
+def test_rise_and_score_cam_weigh_by_the_value(images):
+    model = age()
+    clf = cx.load(model, values=True)
+    record = cx.explain("rise", clf, images, masks=64)
+    assert not [name for name in (*record.arrays, *record.facts) if "probab" in name]
+    asked = cx.explain("rise", clf, images, masks=64, of="logit")
+    np.testing.assert_array_equal(record.arrays["gain"], asked.arrays["gain"])
+    np.testing.assert_allclose(record.facts["logit"], own(model, images)[:, 0], rtol=1e-6)
+    up, down = (cx.explain("gradcam", clf, images, method="scorecam", target=each) for each in ("up", "down"))
+    assert np.abs(up.arrays["evidence"]).max() > 0
+    np.testing.assert_allclose(up.arrays["evidence"], -down.arrays["evidence"], rtol=1e-5, atol=1e-6)
+
+
+def texts(figure):
+    return "\n".join(text.get_text() for text in figure.findobj(lambda each: hasattr(each, "get_text")))
+
+
+@pytest.mark.parametrize("name", registry.load().analyses)
+@pytest.mark.parametrize("make", [age, box])
+def test_no_analysis_tells_a_probability_of_values(name, make, images):
+    analysis = registry.load().analyses[name]
+    clf = cx.load(make(), values=True, unit="years")
+    shown = images[:2] if "images" in analysis.inputs else None
+    options = dict(QUICK.get(name, {}))
+    if {"targets", "objectives"} & set(analysis.inputs):
+        options["target"] = "up" if make is age else "box 1"
+    record = cx.explain(name, clf, shown, **options)
+    told = json.dumps(dict(record.facts)) + " ".join(record.arrays) + " ".join(record.warnings)
+    for index in range(len(record)):
+        told += texts(record.figure(index)) + (record.finding(index) or "")
+        assert record.explained[index].probability is None
+    for figure in record.overview().values():
+        told += texts(figure)
+    told = told.replace(analysis.note, "")
+    assert not re.search("probab|softmax|predicted", told), told
+    if shown is not None:
+        place = 0 if make is age or "target" not in options else 1
+        expected = own(clf.model, images[:2])[:, place]
+        np.testing.assert_allclose([each.value for each in record.explained], expected, rtol=1e-5)
+        assert ("age 6" in told) if make is age else f"box {place} " in told
+        assert "years" in told
+
+
+def test_the_first_of_several_values_is_explained_and_said_so(images):
+    record = cx.explain("saliency", cx.load(box(), values=True), images)
+    (warning,) = [each for each in record.warnings if "4 values" in each]
+    assert "the first, 'box 0', is explained; name another one with --target" in warning
+    assert not [each for each in cx.explain("saliency", cx.load(age(), values=True), images).warnings if "values" in each]
+
+
+def test_a_saved_result_keeps_its_values(tmp_path, images):
+    clf = cx.load(age(), values=True, unit="years")
+    record = cx.explain("occlusion", clf, images, target="down", patch=4, stride=4)
+    record.save(tmp_path / "out")
+    loaded = Record.load(tmp_path / "out")
+    assert loaded.explained == record.explained
+    assert (loaded.explained[0].unit, loaded.explained[0].target) == ("years", 1)
+    assert texts(loaded.figure(1)) == texts(record.figure(1))
+    assert loaded.finding(0) == record.finding(0)
+    cx.redraw(tmp_path / "out")
+    index = (tmp_path / "out/index.html").read_text() if (tmp_path / "out/index.html").exists() else ""
+    assert "%" not in re.sub(r"<style.*?</style>|<script.*?</script>|<[^>]*>", "", index, flags=re.DOTALL)
+
+
+def test_the_command_line_shows_values(cli, tmp_path, random):
+    age().save(tmp_path / "age.keras")
+    Image.fromarray(random.integers(0, 255, (12, 10, 3)).astype(np.uint8)).save(tmp_path / "ada.png")
+    said = ("--model", "age.keras", "--values", "--value-unit", "years", "--input-scale", "1/255")
+    code, out, _ = cli("run", "occlusion", "ada.png", *said, "--patch", 4, "--stride", 4)
+    assert code == 0
+    assert re.search(r"│ ada\.png │ age +│ 6\d\.\d+ years │", out)
+    assert "robab" not in out
+    code, out, _ = cli("run", "occlusion", "ada.png", *said, "--target", "down", "--patch", 4, "--stride", 4, "--json")
+    (image,) = json.loads(out)["images"]
+    assert (image["prediction"], image["target"], image["unit"]) == ("age", "age down", "years")
+    assert 60 < image["value"] < 70
+    assert image["probability"] is image["target_probability"] is None
+    page = (tmp_path / "cnnexplain-out/occlusion/index.html").read_text()
+    assert re.search(r"<strong>age</strong> 6\d\.\d+ years", page)
+    code, out, _ = cli("doctor", "age.keras", "ada.png", *said[2:])
+    assert "values in years: numbers without probabilities" in out
+    assert "robabilit" not in out.replace("numbers without probabilities", "")
+    code, _, err = cli("run", "saliency", "ada.png", "--model", "age.keras", "--values", "--logits")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "--logits (logits=True) and --values (values=True)" in err
+
+
+def test_a_report_tells_values(tmp_path, images):
+    clf = cx.load(box(), values=True, unit="px", labels=["x0", "y0", "x1", "y1"])
+    records = [cx.explain(name, clf, images[:2], target="y0", **QUICK.get(name, {})) for name in ("saliency", "occlusion")]
+    cx.write_report(tmp_path / "report.html", clf, records)
+    page = (tmp_path / "report.html").read_text()
+    shown = re.sub(r"<script.*?</script>|<style.*?</style>|<[^>]*>", " ", page, flags=re.DOTALL)
+    assert re.search(r"4 values in px", shown)
+    value = f"{own(clf.model, images)[0, 1]:.4g}".replace("-", "−")
+    assert re.search(rf"y0\s+{value} px", shown)
+    assert not re.search("robab|oftmax|logit", shown), re.findall(".{60}(?:robab|oftmax|logit).{60}", shown)
+
+
+def test_the_doctor_says_what_else_outputs_may_be(images):
+    found = examine(cx.load(box()), images).findings
+    assert any("say so with --logits; if they are other numbers, with --values" in each for each in found)
+    assert not any("--values" in each for each in examine(cx.load(box(), values=True), images).findings)
