@@ -45,6 +45,7 @@ UnknownError = type("UnknownError", (Exception,), {"__module__": "tensorflow.pyt
         chained(ImportError(), __context__=KeyboardInterrupt(), __suppress_context__=True),
         BaseExceptionGroup("several", [ValueError(), KeyboardInterrupt()]),
         UnknownError("{{function_node f}} KeyboardInterrupt: \nTraceback"),
+        type("JaxRuntimeError", (RuntimeError,), {"__module__": "jaxlib._jax"})("INTERNAL: KeyboardInterrupt"),
     ],
     ids=repr,
 )
