@@ -382,7 +382,7 @@ RUN: dict[str, Kind] = {
     "overview": _unique(FILE_NAME),
     "input": _fields({"height": SIDE, "width": SIDE}, {"bands": _or_none(SIDE), "assumed": _list(NAME)}),
     "labels": _list(NAME),
-    "model": _fields({"name": NAME}, {"sha256": NAME, "output": NAME, "head": NAME}),
+    "model": _fields({"name": NAME}, {"sha256": NAME, "output": NAME, "head": NAME, "unit": NAME}),
     "plugin": _fields({"distribution": NAME, "version": NAME}, {"name": NAME}),
     "keras": _fields({"version": NAME, "backend": NAME}, {}),
     "files": _unique(FILE_NAME),

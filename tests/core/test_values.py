@@ -12,7 +12,7 @@ from PIL import Image
 import cnnexplain as cx
 from cnnexplain import Logit, registry
 from cnnexplain.doctor import examine
-from cnnexplain.errors import ModelError, UsageError
+from cnnexplain.errors import ModelError, OutputError, UsageError
 from cnnexplain.record import Record
 
 QUICK = {
@@ -212,6 +212,13 @@ def test_a_saved_result_keeps_its_values(tmp_path, images):
     assert (loaded.explained[0].unit, loaded.explained[0].target) == ("years", 1)
     assert texts(loaded.figure(1)) == texts(record.figure(1))
     assert loaded.finding(0) == record.finding(0)
+    path = tmp_path / "out/result.json"
+    for damage in ({"unit": 3}, {"unit": ["years"]}):
+        written = path.read_text()
+        path.write_text(json.dumps(json.loads(written) | {"model": json.loads(written)["model"] | damage}))
+        with pytest.raises(OutputError, match="is damaged"):
+            Record.load(tmp_path / "out")
+        path.write_text(written)
     cx.redraw(tmp_path / "out")
     index = (tmp_path / "out/index.html").read_text() if (tmp_path / "out/index.html").exists() else ""
     assert "%" not in re.sub(r"<style.*?</style>|<script.*?</script>|<[^>]*>", "", index, flags=re.DOTALL)
