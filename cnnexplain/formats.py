@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 
 from cnnexplain.errors import ModelError, UsageError
+from cnnexplain.interruption import check_interrupted
 
 MODELS = (".keras", ".h5", ".hdf5")
 """What the names of model files end in."""
@@ -105,7 +106,8 @@ def _zip(path: Path, ending: str) -> tuple[str, str] | None:
         with zipfile.ZipFile(path) as archive:
             names = set(archive.namelist()[:1000])
     # What is damaged is said where the file is read.
-    except Exception:  # noqa: BLE001
+    except Exception as error:  # noqa: BLE001
+        check_interrupted(error)
         return None
     if any(name.endswith("data.pkl") for name in names):
         return ENDINGS[".pt"]

@@ -33,12 +33,6 @@ LEAST, BELOW_ONE = 1e-37, 2.0**-25
 SUMS_TO = 1e-2
 """How far from 1 the sum of probabilities may be, half precision being enough."""
 
-AUTOMATIC = re.compile(
-    r"(activation|add|concatenate|conv2d|dense|dropout|flatten|functional|global_average_pooling2d|identity|lambda|multiply"
-    r"|re_lu|rescaling|reshape|sequential)(_[0-9]+)?"
-)
-"""Names that Keras gives to layers which have none."""
-
 PROBABILITIES = "If they are probabilities, say so with --probabilities (probabilities=True)."
 SCORES = "If they are scores before a softmax, say so with --logits (logits=True)"
 NUMBERS = "other numbers, such as an age, with --values (values=True)"
@@ -53,7 +47,7 @@ class Head:
         certain: Whether it is known that the scores are scores: from the model's layers, or since it was said.
         raw: Whether the model puts out the scores themselves, and not probabilities.
         outputs: How many numbers K the model puts out for an image, once reduced.
-        name: Of the output.
+        name: Of the output; "value" where it has only the one that Keras gave it.
         affine: Whether a layer puts it out that multiplies by weights and adds a bias: it can be any number.
         layers: What brings the model's own output to (N, K).
         clipped: Whether the scores are logarithms of probabilities, which may be 0.
@@ -154,9 +148,7 @@ def labels(head: Head, given: Sequence[str] | None, name: str) -> tuple[str, ...
         )
     if head.kind != "values":
         return tuple(map(str, range(count) if given is None else given))
-    # Names such as "dense_3", which Keras makes, say nothing.
-    own = "value" if AUTOMATIC.fullmatch(head.name) else head.name
-    names = tuple(given or ([own] if count == 1 else [f"{own} {index}" for index in range(count)]))
+    names = tuple(given or ([head.name] if count == 1 else [f"{head.name} {index}" for index in range(count)]))
     return (*names, *(f"{each} down" for each in names))
 
 
@@ -236,7 +228,8 @@ def headed(
         return tensor
 
     def head(kind: Kind, scores: Any, *, raw: bool = True, certain: bool = True, clipped: bool = False) -> tuple[Twin, Head]:
-        found = Head(kind, certain, raw, scores.shape[-1], output, affine, tuple(layers), clipped)
+        name = "value" if _automatic(output, _producer(twin, end)) else output
+        found = Head(kind, certain, raw, scores.shape[-1], name, affine, tuple(layers), clipped)
         if kind == "values":
             scores = add.joined(_both, scores, 2 * found.outputs)
         elif found.outputs == 1:
@@ -264,6 +257,14 @@ def headed(
         like = not affine and seen.min() >= 0 and seen.max() <= 1
         raise _one_number("which looks like a probability" if like else "which may be any number", like=like)
     return head("sigmoid" if scores.shape[-1] == 1 else "softmax", scores, certain=said is not None or bool(before.name))
+
+
+def _automatic(name: str, producer: Call | None) -> bool:
+    """Whether an output has the name that Keras gives to layers without one, such as "dense_3", which says nothing."""
+    if producer is None:
+        return True
+    kind = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", type(producer.inner).__name__)
+    return bool(re.fullmatch(re.sub("([a-z])([A-Z])", r"\1_\2", kind).lower() + r"(_[0-9]+)?", name))
 
 
 PROBABILISTIC = ("softmax", "sigmoid")

@@ -53,6 +53,9 @@ def test_layers_of_any_name_are_reached(images):
     for layer, name in zip(model.layers[1:], NAMES.values(), strict=False):
         x = layer(x)
         np.testing.assert_allclose(outputs[name], keras.ops.convert_to_numpy(x), rtol=1e-5, atol=1e-6)
+    assert [clf.layer(name).name for name in NAMES if name not in ("a\nb", "input", "logits")] == [
+        reached for name, reached in NAMES.items() if name not in ("a\nb", "input", "logits")
+    ]
     assert np.isfinite(clf.gradient(images, np.array([0, 1]))).all()
     record = cx.explain("intermediate-outputs", clf, images, layer="all")
     assert record.arrays["output/a_b:2"].shape == (2, 7, 8, 2)
