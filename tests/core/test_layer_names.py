@@ -96,7 +96,7 @@ def test_all_layers_of_a_nested_models_second_call_are_numbered_with_it(images, 
     names = [layer.name for layer in clf.layers]
     assert sorted(names) == sorted([*pairs, "same", "same:2", "both", "mean", "scores"])
     model.save(tmp_path / "model.keras")
-    assert sorted(modelconfig.layers(modelconfig.read(tmp_path / "model.keras"))) == sorted(names)
+    assert sorted(modelconfig.layers(modelconfig.read(tmp_path / "model.keras").config)) == sorted(names)
     # The steps of each call follow one another.
     inner, found = model.get_layer("pair").get_layer("base").get_layer("conv"), clf.activations(images, names)
     for outer in ("pair", "pair:2"):
