@@ -13,6 +13,7 @@ from cnnexplain.errors import ModelError
 
 HOMES = (
     "activations",
+    "applications",
     "constraints",
     "dtype_policies",
     "initializers",
@@ -26,6 +27,9 @@ HOMES = (
     "regularizers",
 )
 """Where Keras keeps what a description may name, in `keras` and in `keras.src`."""
+
+FUNCTIONS = ("activations", "constraints", "initializers", "losses", "metrics", "ops", "regularizers")
+"""Those of them that have functions which it may name."""
 
 KINDS = (
     keras.Operation,  # Layers and models are operations.
@@ -103,7 +107,7 @@ ELEMENTWISE = (
 """Operations that may be an activation: each keeps the shape of a tensor."""
 
 UNRELATED = ("deserialize", "get", "serialize")
-"""Functions beside activations and losses that make other things."""
+"""Functions there that make other things."""
 
 HIDDEN = {name: f"keras.src.applications.convnext:{name}" for name in ("LayerScale", "StochasticDepth")}
 """Classes of networks in keras.applications that Keras does not find by their names, and where it has them."""
@@ -132,10 +136,11 @@ def check(config: Any, custom_objects: Mapping[str, Any]) -> None:
         if name in own or kind in own or kind in NOTED:
             continue
         kinds = (keras.Operation,) if key.endswith("activation") else KINDS
+        homes = FUNCTIONS if kind == "function" else HOMES
         home = module.removeprefix("keras.").removeprefix("src.").partition(".")[0]
         if module == "builtins" or not module:
-            known = any(_known(kind, name, getattr(keras, each), kinds) for each in HOMES) or kind == "Functional"
-        elif module == "keras" or (module.startswith("keras.") and home in HOMES):
+            known = any(_known(kind, name, getattr(keras, each), kinds) for each in homes) or kind == "Functional"
+        elif (module == "keras" and kind != "function") or (module.startswith("keras.") and home in homes):
             known = _known(kind, name, sys.modules.get(module) or _public(module), kinds)
         else:
             known = False
@@ -169,7 +174,7 @@ def _known(kind: str, name: str, home: Any, kinds: tuple[Any, ...]) -> bool:
     if kind != "function":
         return inspect.isclass(found) and issubclass(found, kinds) and kind not in MORE
     ops = getattr(home, "__name__", "").startswith(("keras.ops", "keras.src.ops", "keras._tf_keras.keras.ops"))
-    return inspect.isfunction(found) and (name in ELEMENTWISE if ops else name not in UNRELATED and home is not keras)
+    return inspect.isfunction(found) and (name in ELEMENTWISE if ops else name not in UNRELATED)
 
 
 def _public(module: str) -> Any:

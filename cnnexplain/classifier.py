@@ -28,6 +28,7 @@ from cnnexplain.images import wrong_shape
 from cnnexplain.inference import aside
 from cnnexplain.inferred import told
 from cnnexplain.inputs import Inputs, settle
+from cnnexplain.layernames import from_keras
 from cnnexplain.objectives import Logit, Objective
 from cnnexplain.override import overridden
 from cnnexplain.places import Grid, Layout, layout
@@ -589,6 +590,9 @@ class Classifier:
             UsageError: There is no such layer, or it puts out no feature maps where they are needed.
             ModelError: Its feature maps have their channels first.
         """
+        if isinstance(name, str) and name not in self._twin.tensors:
+            # Keras' own name may be another.
+            name = next((each for each in [from_keras(name)] if each in self._twin.tensors), name)
         if not isinstance(name, str) or name not in self._twin.tensors:
             raise UsageError(
                 f"The model has no layer {shown(name)}.{suggest(name, self._twin.tensors)} "

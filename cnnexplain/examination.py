@@ -68,6 +68,7 @@ def _document(classifier: Classifier, examination: Examination) -> dict[str, Any
                 if expected is None
                 else {"low": expected.low, "high": expected.high, "since": str(expected)},
             },
+            "fixed": classifier.inputs.described.get("fixed", {}),
             "head": classifier.head,
             "unit": classifier.unit,
             "labels": classifier.labels,
@@ -124,6 +125,7 @@ def _print_model(classifier: Classifier, examination: Examination) -> None:
         ("model", classifier.name),
         ("input", f"{preprocess.height} rows × {preprocess.width} columns, {_channels(preprocess)}"),
         ("range", f"{preprocess.low:.4g} to {preprocess.high:.4g}{' (a guess)' if 'range' in preprocess.assumed else ''}"),
+        *([("fixed", str(classifier.inputs))] if classifier.inputs.fixed else []),
         *([] if examination.expected is None else [("expected", str(examination.expected))]),
         ("pictures", f"{preprocess.fit}, {preprocess.interpolation}"),
         ("head", kind),

@@ -43,7 +43,10 @@ def matching(pattern: str) -> list[str]:
     Raises:
         OSError: A folder can't be read.
     """
-    return sorted(path for path in set(_matches(pattern)) if os.path.isfile(path))
+    parts = pattern.split(os.sep)
+    # Of folders at any depth in folders at any depth each would be found by many names.
+    parts = [part for number, part in enumerate(parts) if part != "**" or number == 0 or parts[number - 1] != "**"]
+    return sorted(path for path in set(_matches(os.sep.join(parts))) if os.path.isfile(path))
 
 
 def _matches(pattern: str) -> Iterator[str]:

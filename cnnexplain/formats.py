@@ -5,7 +5,8 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-from cnnexplain.errors import ModelError
+from cnnexplain.errors import ModelError, UsageError
+from cnnexplain.interruption import check_interrupted
 
 MODELS = (".keras", ".h5", ".hdf5")
 """What the names of model files end in."""
@@ -49,6 +50,7 @@ def check(path: Path) -> None:
 
     Raises:
         ModelError: It is something else.
+        UsageError: It is a folder of which nothing is known.
     """
     what = _folder(path) if path.is_dir() else _file(path)
     if what is not None:
@@ -72,12 +74,17 @@ def _folder(path: Path) -> tuple[str, str]:
             "Convert it with tensorflowjs_converter, or give the Keras model that it was made of.",
         )
     models = sorted(name for name in names if name.endswith(MODELS))
-    return "a folder", f"Did you mean '{path / models[0]}'?" if models else "Give a file that ends in .keras or .h5."
+    inside = f"Did you mean '{path / models[0]}'?" if models else "Give a file that ends in .keras or .h5."
+    raise UsageError(f"There is no model file '{path}'. It is a folder. {inside}")
 
 
 def _file(path: Path) -> tuple[str, str] | None:
-    with path.open("rb") as file:
-        start = file.read(64)
+    try:
+        with path.open("rb") as file:
+            start = file.read(64)
+    # That it can't be read is said where it is read.
+    except OSError:
+        return None
     ending = path.suffix.lower()
     if start[4:8] == b"TFL3":
         ending = ".tflite"
@@ -99,7 +106,8 @@ def _zip(path: Path, ending: str) -> tuple[str, str] | None:
         with zipfile.ZipFile(path) as archive:
             names = set(archive.namelist()[:1000])
     # What is damaged is said where the file is read.
-    except Exception:  # noqa: BLE001
+    except Exception as error:  # noqa: BLE001
+        check_interrupted(error)
         return None
     if any(name.endswith("data.pkl") for name in names):
         return ENDINGS[".pt"]

@@ -31,7 +31,22 @@ def in_inference(function: Callable[[], Given]) -> Given:
     The layers' losses stay what they are where this runs in a `keras.StatelessScope`, as all does that a backend compiles;
     so do their variables, such as the states of random generators.
     """
-    return _Entry()(function=function, training=False)  # type: ignore[no-any-return]
+    raised: list[BaseException] = []
+
+    def kept() -> Given:
+        try:
+            return function()
+        except BaseException as error:
+            raised.append(error)
+            raise
+
+    try:
+        return _Entry()(function=kept, training=False)  # type: ignore[no-any-return]
+    except BaseException:
+        # Keras raises another error, with its own words around those of the first.
+        if not raised:
+            raise
+    raise raised[0] from raised[0].__cause__
 
 
 def aside(function: Callable[[], Given]) -> Given:

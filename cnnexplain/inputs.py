@@ -41,6 +41,15 @@ class Inputs:
             return {}
         return {"input": self.name, "fixed": fixed.described({self.names[place]: self.fixed[place] for place in self.fixed})}
 
+    def __str__(self) -> str:
+        """The fixed values in words, such as "age = 58, mask of shape (8, 8)"; "" where there are none."""
+        words = []
+        for place, value in self.fixed.items():
+            numbers = ", ".join(f"{each:g}" for each in value.ravel().tolist())
+            several = value.size > fixed.FEW
+            words.append(f"{self.names[place]} {f'of shape {value.shape[1:]}' if several else f'= {numbers}'}")
+        return "; ".join(words)
+
     def given(self, image: Any) -> list[Any]:
         """What the model is given for a batch of images (N, H, W, C), as a list of its inputs."""
         count = keras.ops.shape(image)[0]

@@ -101,8 +101,8 @@ def interrupted(error: BaseException) -> bool:
         each = left.pop()
         if each is None or id(each) in seen:
             continue
-        # TensorFlow tells it in words alone where it comes in a function of Python's that a graph calls.
-        in_words = type(each).__module__.startswith("tensorflow") and KeyboardInterrupt.__name__ in str(each)
+        # TensorFlow and JAX tell it in words alone where it comes in a function of Python's that they call.
+        in_words = type(each).__module__.startswith(("tensorflow", "jax")) and KeyboardInterrupt.__name__ in str(each)
         if in_words or isinstance(each, KeyboardInterrupt):
             return True
         seen.add(id(each))

@@ -22,6 +22,11 @@ def of_call(name: str, number: int) -> str:
     return plain if number == 1 else f"{plain}:{number}"
 
 
+def from_keras(name: str) -> str:
+    """The name by which a layer is reached, of its own name in Keras, or of "outer/inner" of several."""
+    return "/".join(of_call(each, 1) for each in name.split("/"))
+
+
 def free(name: str, taken: Container[str]) -> str:
     """The name, or where it is taken with the first number behind it that isn't."""
     numbered = itertools.chain([name], (f"{name}:{number}" for number in itertools.count(2)))

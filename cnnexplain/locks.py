@@ -16,8 +16,7 @@ from datetime import datetime
 from pathlib import Path
 
 from cnnexplain import files, interruption
-from cnnexplain.errors import OutputError
-from cnnexplain.schema import plain
+from cnnexplain.errors import OutputError, line
 
 if sys.platform == "win32":
     import msvcrt
@@ -207,7 +206,7 @@ def _holder(descriptor: int) -> str:
             os.lseek(descriptor, 0, os.SEEK_SET)
             told = json.loads(os.read(descriptor, LONGEST))
             words = f"process {told['process']} on {told['machine']}, since {told['since']}, '{told['command']}'"
-            return plain(words, 300)
+            return line(words, 300)
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             # It may just be writing this.
             time.sleep(0.02)

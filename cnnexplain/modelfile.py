@@ -60,7 +60,13 @@ def _keras_3(path: Path, config: Any, objects: Mapping[str, Any], numbers: int |
     if numbers is not None:
         sizes.check_calls(config)
         sizes.check_memory(lambda: _built(path, config, objects), numbers)
-    return _tried(lambda: keras.saving.load_model(path, custom_objects=dict(objects), compile=False, safe_mode=True))
+    try:
+        return _tried(lambda: keras.saving.load_model(path, custom_objects=dict(objects), compile=False, safe_mode=True))
+    except ModelError as error:
+        # Of a graph with operations such as x + y it writes there what it can't read.
+        if path.suffix.lower() not in LEGACY:
+            raise
+        raise ModelError(f"{error}. Keras 3 does not keep every model in .h5: save it as .keras.") from error
 
 
 def _built(path: Path, config: Any, objects: Mapping[str, Any]) -> Any:

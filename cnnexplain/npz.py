@@ -15,8 +15,9 @@ import numpy as np
 
 from cnnexplain import files
 from cnnexplain.arrays import Array
+from cnnexplain.errors import line
 from cnnexplain.interruption import check_interrupted
-from cnnexplain.schema import DamageError, plain
+from cnnexplain.schema import DamageError
 
 DIRECTORY = 1 << 22
 """Bytes of the longest table of contents: each array takes about a hundred."""
@@ -69,7 +70,7 @@ def _members(path: Path) -> Iterator[Iterator[Member]]:
     # What zipfile and NumPy raise where a file is damaged is documented for none of them.
     except Exception as error:
         check_interrupted(error)
-        raise DamageError(f"{path.name} can't be read: {plain(error, 80) or type(error).__name__}") from error
+        raise DamageError(f"{path.name} can't be read: {line(error, 80) or type(error).__name__}") from error
 
 
 def _check_directory(file: BinaryIO) -> None:
@@ -87,7 +88,7 @@ def _each(archive: zipfile.ZipFile, size: int) -> Iterator[Member]:
     for member in archive.infolist():
         name = member.filename.removesuffix(".npy")
         if name in found or not member.filename.endswith(".npy") or not name.isprintable():
-            raise DamageError(f"'{plain(member.filename, 80)}' is no array of ours, or stands there twice")
+            raise DamageError(f"'{line(member.filename, 80)}' is no array of ours, or stands there twice")
         found.add(name)
         # A few bytes can stand for gigabytes where they are compressed, as ours never are, or are used several times.
         size -= member.file_size
@@ -98,15 +99,15 @@ def _each(archive: zipfile.ZipFile, size: int) -> Iterator[Member]:
             if version == b"\x93NUMPY\2\0":
                 length += stream.read(2)
             elif version != b"\x93NUMPY\1\0":
-                raise DamageError(f"'{plain(name, 80)}' is no array of NumPy")
+                raise DamageError(f"'{line(name, 80)}' is no array of NumPy")
             count = int.from_bytes(length, "little")
             header = HEADER.fullmatch(stream.read(min(count, HEADER_BYTES)).decode("latin-1"))
             if header is None:
-                raise DamageError(f"'{plain(name, 80)}' is no array of numbers")
+                raise DamageError(f"'{line(name, 80)}' is no array of numbers")
             shape = tuple(int(side) for side in re.findall("[0-9]+", header[3]))
             dtype = np.dtype(header[1])
             if math.prod(shape) * dtype.itemsize != member.file_size - len(version) - len(length) - count:
-                raise DamageError(f"'{plain(name, 80)}' has not as many numbers as its shape {plain(shape, 80)} tells")
+                raise DamageError(f"'{line(name, 80)}' has not as many numbers as its shape {line(shape, 80)} tells")
             yield name, stream, shape, dtype, "F" if header[2] == "True" else "C"  # type: ignore[misc]
 
 

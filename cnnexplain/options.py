@@ -185,8 +185,10 @@ def _parameter(run: Callable[..., object], parameter: inspect.Parameter) -> Para
         raise PluginError(
             f"run() declares '{name}' as {shown(kind)}: use int, float, str, bool, a Literal of strings, or a tuple."
         )
-    if many and kind is bool:
-        raise PluginError(f"run() declares '{name}' as several of bool, which can't be typed.")
+    if many and (kind is bool or optional):
+        raise PluginError(f"run() declares '{name}' as several of bool, or of None, which can't be typed.")
+    if many and not isinstance(parameter.default, list | tuple):
+        raise PluginError(f"run() declares '{name}' with the default {shown(parameter.default)}; expected a tuple.")
     if kind not in (int, float) and (option.min, option.max) != (None, None):
         raise PluginError(f"run() declares '{name}' as {kind.__name__} with bounds, which only numbers have.")
     if not all(isinstance(bound, int | float | None) for bound in (option.min, option.max)):

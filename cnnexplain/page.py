@@ -469,10 +469,11 @@ def _maps(drawn: Drawn, index: int, signed: Mapping[tuple[str, str], bool]) -> l
 def _card(classifier: Classifier) -> dict[str, Any]:
     preprocess = classifier.preprocess
     size = " × ".join(map(str, preprocess.shape))
+    beside = f"; fixed: {classifier.inputs}" if classifier.inputs.fixed else ""
     return {
         "name": classifier.name,
         "sha256": classifier.sha256,
-        "input": f"{size} ({preprocess.false_colour or preprocess.colour})",
+        "input": f"{size} ({preprocess.false_colour or preprocess.colour}){beside}",
         "low": preprocess.low,
         "high": preprocess.high,
         "fit": preprocess.fit,

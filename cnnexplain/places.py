@@ -17,6 +17,7 @@ import numpy as np
 
 from cnnexplain.arrays import Array
 from cnnexplain.inference import aside
+from cnnexplain.interruption import check_interrupted
 from cnnexplain.twin import IDLE, Call, Twin
 
 MOVING = (
@@ -205,7 +206,8 @@ def _computed(call: Call, output: Any, given: list[_Places | None], lost: _Place
     try:
         return _patches(call, output) if len(call.sources[0].shape) == 4 else _extended(call, given[0])
     # Someone else's layer may take whole images alone, or raise whatever it likes.
-    except Exception:  # noqa: BLE001
+    except Exception as error:  # noqa: BLE001
+        check_interrupted(error)
         return None
 
 

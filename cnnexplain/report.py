@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnnexplain import __version__, files, interruption, locks, npz, schema
-from cnnexplain.errors import OutputError, UsageError
+from cnnexplain.errors import OutputError, UsageError, line
 from cnnexplain.pictures import Pictures
 from cnnexplain.schema import FORMAT, RESULT
 
@@ -58,7 +58,7 @@ def check_folder(folder: Path) -> list[str]:
         # The lists may have been changed by anyone: what is no file is not replaced.
         return [name for name in dict.fromkeys([RESULT, *listed]) if name not in here or _is_file(folder / name)]
     except schema.DamageError as damage:
-        whose = f", or whose {RESULT} is damaged ({schema.plain(damage)})" if os.path.lexists(folder / RESULT) else ""
+        whose = f", or whose {RESULT} is damaged ({line(damage)})" if os.path.lexists(folder / RESULT) else ""
         raise OutputError(
             f"The folder '{folder}' holds files that cnnexplain did not write{whose}; choose another with --out"
             f"{', or empty the folder' if whose else ''}."

@@ -15,14 +15,14 @@ import numpy as np
 
 from cnnexplain import __version__, files, locks, npz, registry, report, schema
 from cnnexplain.arrays import Array, Floats
-from cnnexplain.errors import OutputError, PluginError, UsageError, reason
+from cnnexplain.errors import OutputError, PluginError, UsageError, line, reason
 from cnnexplain.images import Source
 from cnnexplain.interruption import check_interrupted
 from cnnexplain.pictures import FORMATS, Pictures
 from cnnexplain.plugin import Analysis
 from cnnexplain.preprocess import Preprocess
 from cnnexplain.record import Explained, Made, Record
-from cnnexplain.schema import RESULT, DamageError, damaged, plain
+from cnnexplain.schema import RESULT, DamageError, damaged
 
 if TYPE_CHECKING:
     from cnnexplain.draw import Style
@@ -249,9 +249,9 @@ def _analysis(folder: Path, result: Mapping[str, Any]) -> Analysis:
     try:
         return registry.load().get(name)[0]
     except UsageError as error:
-        supplier = plain(f"{plugin['distribution']} {plugin['version']}", 80)
+        supplier = line(f"{plugin['distribution']} {plugin['version']}", 80)
         raise UsageError(
-            f"The result in '{folder}' is of the analysis '{plain(name, 80)}', from {supplier}, which is not installed here."
+            f"The result in '{folder}' is of the analysis '{line(name, 80)}', from {supplier}, which is not installed here."
         ) from error
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnexplain import __version__, files
-from cnnexplain.errors import OutputError
+from cnnexplain.errors import OutputError, line
 
 RESULT = "result.json"
 FORMAT = "cnnexplain result 1"
@@ -47,22 +47,15 @@ class DamageError(ValueError):
     """What is wrong with a file, in a few words."""
 
 
-def plain(words: object, most: int = 160) -> str:
-    """Words from outside in one line of printable characters, cut where they are many."""
-    text = " ".join(str(words).split())
-    text = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text[: most + 1])
-    return text if len(text) <= most else f"{text[:most]}…"
-
-
 def listed(names: Sequence[str], most: int) -> str:
     """The first few of many names, and how many there are more."""
     rest = f" and {len(names) - most} more" if len(names) > most else ""
-    return plain(", ".join(names[:most]), 500) + rest
+    return line(", ".join(names[:most]), 500) + rest
 
 
 def damaged(folder: Path, why: object) -> OutputError:
     """The error that says of a result what is wrong with it."""
-    words = plain(why) if str(why).strip() else type(why).__name__
+    words = line(why) if str(why).strip() else type(why).__name__
     return OutputError(f"The result in '{folder}' is damaged: {words.removesuffix('.')}.")
 
 

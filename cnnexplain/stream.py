@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnexplain import datasets, folders, images
+from cnnexplain import bands, datasets, folders, images
 from cnnexplain.arrays import Array, Floats
 from cnnexplain.errors import ImageError, UsageError, suggest
 from cnnexplain.images import ImageBatch, Source
@@ -168,7 +168,7 @@ def check(name: str | os.PathLike[str]) -> list[str]:
             raise UsageError(
                 f"There is no data set '{path}'.{suggest(str(path), SPLITS)} Give a folder of images, {' or '.join(SPLITS)}."
             )
-        found = folders.files(str(path), images.SUFFIXES)
+        found = folders.files(str(path), images.SUFFIXES) or folders.files(str(path), (bands.SUFFIX,))
     except OSError as error:
         raise UsageError(f"Can't look for the data set '{str(path)[:80]}': {error.strerror}.") from error
     if not found:

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from cnnexplain.errors import ModelError
+from cnnexplain.interruption import check_interrupted
 
 
 def has_graph(model: Any) -> bool:
@@ -37,7 +38,8 @@ def _input_shape(model: Any) -> tuple[int | None, ...] | None:
     try:
         shape = (model.get_build_config() or {}).get("input_shape")
     # A class may say of itself what it likes.
-    except Exception:  # noqa: BLE001
+    except Exception as error:  # noqa: BLE001
+        check_interrupted(error)
         return None
     if (
         not isinstance(shape, list | tuple)

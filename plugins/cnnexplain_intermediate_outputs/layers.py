@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from cnnexplain import answers, findings
 from cnnexplain.plugin import Panel
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from cnnexplain.arrays import Floats
     from cnnexplain.record import Record
@@ -32,6 +32,12 @@ def maps_of(output: Floats, grid: Sequence[int] | None = None) -> Floats:
     return np.moveaxis(output.reshape(-1, *output.shape[-2:]), -1, 0)
 
 
+def on_grid(facts: Mapping[str, Any]) -> str:
+    """A phrase for tokens that stand for places: on how many rows and columns."""
+    grid = facts.get("grid")
+    return "" if grid is None else f" on {grid[0]}×{grid[1]}"
+
+
 def panels(record: Record, index: int) -> list[Panel]:
     """A panel for each layer with feature maps, those shown large first, without the dead ones that aren't."""
     found = []
@@ -42,7 +48,7 @@ def panels(record: Record, index: int) -> list[Panel]:
         maps = maps_of(record.arrays[f"output/{name}"][index], facts.get("grid"))
         left_out = {*shown, *facts["dead_channels"]}
         order = [*shown, *(k for k in range(len(maps)) if k not in left_out)]
-        shape = " × ".join(map(str, facts["shape"]))
+        shape = " × ".join(map(str, facts["shape"])) + on_grid(facts)
         contributions = record.arrays.get(f"contribution/{name}")
         told = (
             ""

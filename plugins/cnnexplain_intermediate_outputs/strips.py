@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from cnnexplain import answers, findings
 from cnnexplain import draw as drawing
 from cnnexplain_intermediate_outputs import ALL
-from cnnexplain_intermediate_outputs.layers import maps_of
+from cnnexplain_intermediate_outputs.layers import maps_of, on_grid
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -122,7 +122,7 @@ def _layer(record: Record, index: int, facts: Mapping[str, Any], tallest: float)
     channels = facts["shape"][-1] if facts["shape"] else 1
     name = drawing.shorten(facts["name"], NAME, tail=True)
     title = (
-        f"{name} ({facts['kind']}) · {_shape(facts['shape'])} · "
+        f"{name} ({facts['kind']}) · {_shape(facts['shape'])}{on_grid(facts)} · "
         f"{findings.number(facts['min'])} to {findings.number(facts['max'])} · {facts['dead']} of {channels} dead"
     )
     if facts["contribution"] is not None and facts["unit"] == "activation":

@@ -157,3 +157,9 @@ def test_every_layer_and_operation_of_keras_is_known():
             allowed.check({"class_name": name, "config": {}}, {})
     missing = [name for name in allowed.ELEMENTWISE if not hasattr(keras.ops, name) and not hasattr(keras.activations, name)]
     assert not missing
+
+
+def test_a_layer_of_the_networks_of_keras_is_known_by_the_module_that_keras_writes():
+    allowed.check(made("keras.src.applications.convnext", "LayerScale"), {})
+    with pytest.raises(ModelError, match=r"LayerScale \(keras.src.applications.convnext:LayerScale\)"):
+        allowed.check({"class_name": "LayerScale", "config": {}}, {})

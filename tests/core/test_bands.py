@@ -185,6 +185,7 @@ def test_the_command_line_reads_a_folder_of_arrays(tmp_path, cli, images):
     assert cli(*run[:-1])[0] == 0
     result = json.loads((tmp_path / "cnnexplain-out/saliency/result.json").read_text())
     assert result["input"]["show_bands"] == [5]
+    assert cli("run", "filters", "--model", "m.keras", "--dataset", "tiles")[0] == 0
     code, out, _ = cli("doctor", "m.keras", "tiles")
     assert "13 bands; pictures show band 5 as grey" in " ".join(out.split())
 

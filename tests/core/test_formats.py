@@ -85,8 +85,11 @@ def test_an_archive_is_named_by_what_it_holds(name, inside, words, tmp_path, mon
         (["config.json", "metadata.json", "model.weights.h5"], "'saved' is an unpacked .keras file, .*load_model"),
         (["checkpoint", "x.index"], "'saved' is a folder of TensorFlow checkpoints"),
         (["model.json", "a.bin"], "'saved' is a TensorFlow.js model"),
-        (["labels.txt", "keras_model.h5"], "'saved' is a folder, .*Did you mean 'saved/keras_model.h5'?"),
-        ([], "'saved' is a folder, and no Keras model file. Give a file that ends in .keras or .h5"),
+        (
+            ["labels.txt", "keras_model.h5"],
+            r"There is no model file 'saved'. It is a folder. Did you mean 'saved/keras_model.h5'\?",
+        ),
+        ([], r"There is no model file 'saved'. It is a folder. Give a file that ends in .keras or .h5"),
     ],
 )
 def test_a_folder_is_named_by_what_it_holds(files, words, tmp_path, monkeypatch):
@@ -94,7 +97,7 @@ def test_a_folder_is_named_by_what_it_holds(files, words, tmp_path, monkeypatch)
     (tmp_path / "saved").mkdir()
     for name in files:
         (tmp_path / "saved" / name).write_text("x")
-    with pytest.raises(ModelError, match=words):
+    with pytest.raises((ModelError, UsageError), match=words):
         models.find("saved")
 
 

@@ -140,6 +140,26 @@ def test_a_picture_scores_as_the_model_scores_its_pixels(name, tmp_path, random)
     np.testing.assert_allclose(clf.predict(np.asarray(batch)), expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("before", "suffix"), [(CAFFE, "keras"), (TF, "keras"), (nested(CAFFE), "keras"), (layers.Rescaling(1 / 255), "h5")]
+)
+def test_a_saved_model_tells_the_same(before, suffix, tmp_path):
+    model(before).save(tmp_path / f"m.{suffix}")
+    assert cx.load(tmp_path / f"m.{suffix}").preprocess.high == 255
+
+
+@pytest.mark.parametrize("before", [TF, CAFFE, layers.Rescaling(1 / 255)])
+def test_half_precision_tells_the_same(before):
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        built = model(before)
+    finally:
+        keras.config.set_dtype_policy(policy)
+    preprocess = cx.load(built).preprocess
+    assert (preprocess.high, preprocess.assumed) == (255, ())
+
+
 def test_what_is_said_counts_more_and_the_doctor_says_that_it_does_not_fit(random, monkeypatch):
     monkeypatch.setattr("cnnexplain.doctor.registry.load", lambda: cx.registry.collect([]))
     images = random.integers(0, 256, (2, *SHAPE)).astype(np.uint8)

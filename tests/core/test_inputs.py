@@ -186,6 +186,20 @@ def test_an_input_that_is_no_image_can_not_be_explained():
         cx.load(numbers(), input="meta", fixed={"image": OTHER})
 
 
+def test_the_values_stand_in_the_models_card_and_in_what_the_doctor_prints(tmp_path, cli, monkeypatch):
+    built = three()
+    clf = cx.load(built, fixed={"age": 58, "meta": META})
+    assert str(clf.inputs) in ("age = 58; meta = 0.5, -1, 2, 3", "meta = 0.5, -1, 2, 3; age = 58")
+    assert str(cx.load(pair(), fixed={"right": OTHER}).inputs) == "right of shape (12, 10, 3)"
+    assert f"12 × 10 × 3 (rgb); fixed: {clf.inputs}" in clf._repr_html_()
+    built.save(tmp_path / "m.keras")
+    monkeypatch.setattr("cnnexplain.doctor.registry.load", lambda: registry.collect([]))
+    assert (
+        "fixed          age = 58; meta = 0.5, -1, 2, 3"
+        in cli("doctor", "m.keras", "--fixed", "age=58", "--fixed", "meta=0.5,-1,2,3")[1]
+    )
+
+
 def test_the_name_of_the_only_input_may_be_said():
     image = picture()
     model = keras.Model(image, layers.Dense(3)(features(image)))

@@ -45,6 +45,7 @@ UnknownError = type("UnknownError", (Exception,), {"__module__": "tensorflow.pyt
         chained(ImportError(), __context__=KeyboardInterrupt(), __suppress_context__=True),
         BaseExceptionGroup("several", [ValueError(), KeyboardInterrupt()]),
         UnknownError("{{function_node f}} KeyboardInterrupt: \nTraceback"),
+        type("JaxRuntimeError", (RuntimeError,), {"__module__": "jaxlib._jax"})("INTERNAL: KeyboardInterrupt"),
     ],
     ids=repr,
 )
@@ -102,7 +103,7 @@ def handlers(path):
                 yield node, caught
 
 
-LEFT = {"__main__.py": 1, "cli.py": 1, "completion.py": 1, "errors.py": 2, "tensorflow.py": 1}
+LEFT = {"__main__.py": 1, "cli.py": 1, "completion.py": 1, "errors.py": 2, "inference.py": 2, "tensorflow.py": 1}
 """How many handlers look at Ctrl-C in another way, or pass it on: the program's end, completions, how values are shown."""
 
 

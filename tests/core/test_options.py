@@ -179,3 +179,43 @@ def test_an_analysis_of_the_model_alone_has_no_maps_of_images():
 def test_a_name_is_lower_case_words(name):
     with pytest.raises(PluginError, match="lower-case words"):
         Analysis(name, run, run, "Nobody")
+
+
+def declaring(option):
+    """An analysis with one option more."""
+    found = {"Annotated": Annotated, "Literal": Literal, "Option": Option}
+    exec(f'def run(classifier, images, *, {option}):\n    "Shows something."', found)
+    return found["run"]
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("format: Annotated[str, Option('A word.')] = ''", "'format', a name which every analysis already has"),
+        ("dpi: Annotated[int, Option('A number.')] = 1", "'dpi', a name which"),
+        ("resume: Annotated[bool, Option('Whether.')] = False", "'resume', a name which"),
+        ("start: Annotated[int, Option('A number.')] = 1", "'start', a name which"),
+        ("input_size: Annotated[int, Option('A number.')] = 1", "'input_size', a name which"),
+        ("no_invert: Annotated[bool, Option('Whether.')] = False", "'no_invert', a name which"),
+        ("a: Annotated[bool, Option('W.')] = True, no_a: Annotated[bool, Option('W.')] = True", "'a' and 'no_a'"),
+        ("_a: Annotated[int, Option('A number.')] = 1", "lower-case words joined by underscores"),
+        ("Size: Annotated[int, Option('A number.')] = 1", "lower-case words joined by underscores"),
+        ("é: Annotated[int, Option('A number.')] = 1", "lower-case words joined by underscores"),
+        (f"{'a' * 99}: Annotated[int, Option('A number.')] = 1", "lower-case words joined by underscores"),
+        ("a: Annotated[tuple[bool, ...], Option('Whether.')] = ()", "several of bool"),
+        ("a: Annotated[tuple[int | None, ...], Option('A number.')] = ()", "or of None"),
+        ("a: Annotated[tuple[int, ...], Option('A number.')] = 1", "the default 1; expected a tuple"),
+        ("a: Annotated[int, Option('A number.')] = 10 ** 5000", "got <int of 16610 bits>"),
+    ],
+)
+def test_an_option_that_the_command_line_can_not_take_is_refused(option, words):
+    with pytest.raises(PluginError, match=words):
+        Analysis("broken", declaring(option), run, "Nobody")
+
+
+@pytest.mark.parametrize("value", [10**4000, -(2**63) - 1, 2**63], ids=lambda value: f"{value.bit_length()} bits")
+def test_a_whole_number_has_64_bits(value):
+    declared = parameters(declaring("a: Annotated[int, Option('A number.')] = 1"))
+    with pytest.raises(UsageError, match="--a takes a number, but got"):
+        validate(declared, {"a": value})
+    assert validate(declared, {"a": 2**63 - 1}) == {"a": 2**63 - 1}

@@ -44,6 +44,17 @@ BROKEN = {
     ),
     "syntax error": ("def (", "SyntaxError"),
     "exit": ("raise SystemExit(3)", "SystemExit: 3"),
+    "no exception": ("class Base(BaseException):\n    pass\nraise Base('odd')", "Base: odd"),
+    "unprintable": (
+        "class OddError(Exception):\n    def __str__(self):\n        raise ValueError\nraise OddError",
+        "OddError",
+    ),
+    "long": ("raise ValueError('line\\n' * 5000)", "ValueError: line line"),
+    "endless": (
+        "import itertools\nfrom cnnexplain.plugin import hookimpl\n@hookimpl\ndef cnnexplain_analyses():\n"
+        "    return itertools.count()",
+        "must return a list of Analysis, but it holds 0",
+    ),
     "no hook": ("x = 1", "no function 'cnnexplain_analyses' or 'cnnexplain_models' marked with @hookimpl"),
     "hook raises": (
         "from cnnexplain.plugin import hookimpl\n@hookimpl\ndef cnnexplain_analyses():\n    return 1 / 0",
@@ -82,6 +93,7 @@ def test_a_broken_plugin_is_named_with_its_cause_and_harms_no_other(install, len
     (problem,) = found.problems
     assert str(problem).startswith("plugin 'oddity' of bad-plugin 1.5: ")
     assert cause in str(problem)
+    assert len(str(problem)) < 400
     assert len(cx.explain("saliency", lenet, noise)) == 4
     with pytest.raises(UsageError, match=r"There is no analysis 'odd'.*plugin 'oddity' of bad-plugin 1.5"):
         cx.explain("odd", lenet, noise)
@@ -138,6 +150,34 @@ def test_a_drawing_that_fails_is_named(install, plugin_code, lenet, noise, end, 
     install("bad-drawing", plugin_code("scaling").replace("return figure", end), module=f"drawing_{len(end)}")
     with pytest.raises(PluginError, match=rf"draw\(\) of 'scaling' {words}"):
         cx.explain("scaling", lenet, noise).figure(0)
+
+
+@pytest.mark.parametrize("does", ["raise SystemExit(0)", "import sys; sys.exit(0)", "raise BaseException('odd')"])
+def test_a_plugin_that_ends_the_program_has_failed(install, plugin_code, cli, does):
+    code = plugin_code("scaling").replace("    return Result", f"    {does}\n    return Result")
+    install("leaving", code, module=f"leaving_{len(does)}")
+    code, _, err = cli("run", "scaling", "mnist:test/0")
+    assert code == 1
+    assert err.startswith("Error: plugin 'leaving' of leaving 1.5: run() of 'scaling' failed: ")
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("size", ["(0, 0)", "(1e5, 1)", "(float('nan'), 1)"])
+def test_a_figure_of_no_size_or_an_enormous_one_is_refused(install, plugin_code, lenet, noise, tmp_path, size):
+    code = plugin_code("scaling").replace("return figure", f"figure.bbox_inches.p1 = {size}; return figure")
+    install("sizing", code, module=f"sizing_{len(size)}")
+    with pytest.raises(PluginError, match=r"plugin 'sizing' of sizing 1.5: draw\(\) of 'scaling' returned a figure of"):
+        cx.explain("scaling", lenet, noise).save(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_figure_that_fails_when_it_is_written_names_its_plugin(install, plugin_code, lenet, noise, tmp_path):
+    code = plugin_code("scaling").replace("return figure", "figure.text(0, 0, '$\\\\nonsense$'); return figure")
+    install("writing", code)
+    with pytest.raises(
+        PluginError, match=r"A figure of plugin 'writing' of writing 1.5: draw\(\) .* can't be drawn: ValueError"
+    ):
+        cx.explain("scaling", lenet, noise).save(tmp_path / "out")
 
 
 def test_values_that_are_not_finite_are_refused(install, plugin_code, lenet, noise):

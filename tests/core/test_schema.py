@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import cnnexplain as cx
-from cnnexplain import report
+from cnnexplain import npz, report, schema
 from cnnexplain.errors import CnnExplainError, OutputError
 from cnnexplain.pictures import Pictures
 from cnnexplain.record import Record
@@ -333,3 +333,62 @@ def test_to_go_on_with_what_is_wrong_is_refused_or_makes_it_again(saved, folder)
         assert "Leave out --resume to replace it." in words, case
         assert snapshot(folder) == before, case
     assert not [case for case in kept if "as an image's" in case or "among the files" in case or " cut at " in case]
+
+
+def test_what_is_written_is_what_is_read(saved, folder):
+    content = schema.read_result(folder)
+    known = {*schema.RUN, *schema.RUN_LATER, *schema.PART, *schema.PART_LATER}
+    assert known - set(content) == {"dataset"}
+    assert set(content) <= known
+    for each in content["images"]:
+        assert set(schema.IMAGE) <= set(each) <= {*schema.IMAGE, *schema.IMAGE_LATER}
+    # A later version may write more, and what it writes is kept.
+    edited(folder, lambda content: content.update(weather={"sun": [1, None]}))
+    image(mood="good")(folder)
+    assert Record.load(folder).explained == saved[0].explained
+    cx.redraw(folder, dpi=20)
+    content = schema.read_result(folder)
+    assert (content["weather"], content["images"][0]["mood"]) == ({"sun": [1, None]}, "good")
+
+
+def test_a_result_of_a_later_version_is_said_to_be(saved, folder):
+    edited(folder, lambda content: content.update(format="cnnexplain result 2"))
+    later = r"later version \('cnnexplain result 2'\): use that one"
+    for call in (lambda: Record.load(folder), lambda: saved[0].save(folder)):
+        with pytest.raises(OutputError, match=later):
+            call()
+
+
+def test_a_result_that_is_replaced_while_it_is_read_is_not_mixed(saved, folder, monkeypatch):
+    read = npz.read
+
+    def replacing(path):
+        image(source="another")(folder)
+        return read(path)
+
+    monkeypatch.setattr(npz, "read", replacing)
+    with pytest.raises(OutputError, match="was replaced by another run while it was read; read it again"):
+        Record.load(folder)
+
+
+def test_what_a_run_leaves_that_was_killed_among_its_moves_is_told_and_replaced(saved, folder):
+    text('{"format": "cnnexplain result 1", "files": ["mnist-test-3.png", "mnist-test-8.png", "arrays.npz", "index.html", '
+         '"thumbnails.webp"]}')(folder)  # fmt: skip
+    assert "holds no whole result: a run was ended while it wrote it" in fails(folder, lambda: Record.load(folder))
+    assert not report.Writer(folder, TWO, Pictures(), {"analysis": "saliency"}, resume=True).complete
+    saved[0].save(folder, dpi=20)
+    assert len(Record.load(folder)) == 2
+
+
+@pytest.mark.parametrize("length", [300, 9_000])
+def test_long_names_are_drawn_in_a_moment(folder, length):
+    image(source="x" * length, objective="y" * length)(folder)
+    edited(folder, lambda content: content.update(labels=["z" * length] * 10))
+    assert cx.redraw(folder, dpi=20)
+
+
+@pytest.mark.parametrize("letter", ["é", "日", "𝔘", "𠀀"])
+def test_names_of_pictures_fit_into_a_folder(tmp_path, letter):
+    (name,) = report.picture_names([letter * 90 + ".png"], suffix="png")
+    (tmp_path / name).touch()
+    assert schema.FILE_NAME(name, "it") is None

@@ -121,6 +121,9 @@ def assert_computes(clf):
 
 def test_layers_that_augment_are_left_out_of_inference():
     known = [kind for kind in AUGMENTING if hasattr(layers, kind)]
+    if keras.backend.backend() == "jax":
+        # There Keras warns of a type that JAX doesn't have.
+        known.remove("MixUp")
 
     def between(x):
         for kind in known:

@@ -236,6 +236,7 @@ def test_token_maps_are_shown_on_their_grid(images):
     output = record.arrays["output/b_sum1"]
     np.testing.assert_array_equal(output, clf.activations(images, ["b_sum1"])["b_sum1"])
     panel = record.analysis.panels(record, 0)[0]
+    assert "b_sum1 (Add), 16 × 8 on 4×3: 0 of 8 maps dead" in panel.title
     best = facts["shown"][0]
     np.testing.assert_array_equal(panel.maps[0], output[0, 3:15, best].reshape(ROWS, COLUMNS))
     assert record.figure(0) is not None

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from cnnexplain import pipeline, schema
-from cnnexplain.errors import CnnExplainError
+from cnnexplain.errors import CnnExplainError, line
 from cnnexplain.record import Record
 
 pytestmark = pytest.mark.slow
@@ -189,6 +189,6 @@ def test_any_bytes_are_read_or_refused(tmp_path, content):
     try:
         schema.check_result(schema.read(path))
     except schema.DamageError as damage:
-        words = schema.plain(damage)
+        words = line(damage)
     assert words
     assert words.isprintable()

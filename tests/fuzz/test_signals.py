@@ -19,7 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from cnnexplain import __main__, interruption, loading, registry
+from cnnexplain import cli as command_line
+from cnnexplain import interruption, loading, registry
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
@@ -109,7 +110,13 @@ def program(capfd, monkeypatch):
         before = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
         try:
             with moment or nullcontext():
-                code = __main__.run()
+                code = command_line.main()
+        # As in __main__, which also sets up the streams of the process.
+        except (Exception, KeyboardInterrupt) as error:
+            if not interruption.interrupted(error):
+                raise
+            sys.stderr.write("Interrupted: nothing more was written.\n")
+            code = 130
         finally:
             for number, handler in before:
                 signal.signal(number, handler)
