@@ -324,10 +324,12 @@ def shown(record: Record, values: Floats) -> Floats:
     return np.clip(record.preprocess.decode(values), 0, 1)
 
 
-def unsigned(panel: Axes, values: Array, unit: str, *, limit: float | None = None, bar: bool = True) -> None:
-    """Shows a map (H, W) of values from 0 up, with a colour bar from 0 to its maximum, or to `limit`."""
+def unsigned(
+    panel: Axes, values: Array, unit: str, *, limit: float | None = None, start: float = 0.0, bar: bool = True
+) -> None:
+    """Shows a map (H, W) of values from `start` up, with a colour bar from there to its maximum, or to `limit`."""
     limit = limit or top(values)
-    drawn = panel.imshow(values, vmin=0, vmax=limit, cmap=palette().unsigned, interpolation="nearest")
+    drawn = panel.imshow(values, vmin=start, vmax=limit, cmap=palette().unsigned, interpolation="nearest")
     if bar:
         _bar(panel, drawn, unit, values, limit)
 
@@ -436,7 +438,7 @@ def _bar(panel: Axes, drawn: ScalarMappable, unit: str, values: Array, limit: fl
     inches = figure.get_figwidth()
     beside = figure.add_axes((place.x1 + 0.07 / inches, place.y0, 0.12 / inches, place.height))
     beyond = float((np.abs(values) > limit).sum() / np.isfinite(values).sum())
-    bar = figure.colorbar(drawn, cax=beside, extend="neither" if not beyond else "max" if drawn.norm.vmin == 0 else "both")
+    bar = figure.colorbar(drawn, cax=beside, extend="neither" if not beyond else "both" if drawn.norm.vmin == -limit else "max")
     bar.set_label(f"{unit}\n{percent(beyond)} clipped" if beyond else unit, fontsize=8)
     bar.ax.tick_params(labelsize=SMALL)
     # Small values as 1.2 with 1e-4 above the bar: longer numbers would push the label into the next panel.

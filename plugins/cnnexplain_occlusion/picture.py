@@ -102,8 +102,11 @@ def picture(record: Record, index: int) -> Figure:
         draw.title(below[1], "most probable class")
     else:
         shown = sign * arrays["logit"]
-        scale = draw.signed if shown.min() < 0 else draw.unsigned
-        scale(below[0], placed(shown), unit)
+        if shown.min() < 0:
+            draw.signed(below[0], placed(shown), unit)
+        else:
+            # An age of 58 that becomes 57 would not be seen from 0 on.
+            draw.unsigned(below[0], placed(shown), unit, start=float(shown.min()) if np.ptp(shown) else 0.0)
         draw.title(below[0], draw.name(record, record.explained[index].prediction, CHARACTERS))
     if "activation" in arrays:
         # After a ReLU nothing is below zero, but before one a total may be.
