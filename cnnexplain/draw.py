@@ -438,7 +438,8 @@ def _bar(panel: Axes, drawn: ScalarMappable, unit: str, values: Array, limit: fl
     inches = figure.get_figwidth()
     beside = figure.add_axes((place.x1 + 0.07 / inches, place.y0, 0.12 / inches, place.height))
     beyond = float((np.abs(values) > limit).sum() / np.isfinite(values).sum())
-    bar = figure.colorbar(drawn, cax=beside, extend="neither" if not beyond else "both" if drawn.norm.vmin == -limit else "max")
+    ends = "both" if drawn.norm.vmin == -limit else "max"
+    bar = figure.colorbar(drawn, cax=beside, extend=ends if beyond else "neither")
     bar.set_label(f"{unit}\n{percent(beyond)} clipped" if beyond else unit, fontsize=8)
     bar.ax.tick_params(labelsize=SMALL)
     # Small values as 1.2 with 1e-4 above the bar: longer numbers would push the label into the next panel.
