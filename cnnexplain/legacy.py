@@ -322,12 +322,18 @@ def _called(
     if entry["class_name"] not in OPERATIONS:
         return layers[entry["name"]](_alone(given), **options)
     function = entry["config"]["function"]
+    # From the inputs on, since Keras before 3.15 makes no function that begins in the middle of a graph.
+    inputs = [
+        tensor
+        for (name, _), tensors in made.items()
+        if isinstance(layers.get(name), keras.layers.InputLayer)
+        for tensor in tensors
+    ]
     try:
         while True:
             output = tensorflow_calls.call(function, [given], options)
             # Keras numbers its operations, and no layer may have the name that it gives one.
-            sources = [each for each in keras.tree.flatten([given, options]) if keras.utils.is_keras_tensor(each)]
-            operations = keras.Function(sources, output).operations
+            operations = keras.Function(inputs, output).operations
             names = {each.name for each in operations if not isinstance(each, keras.Layer)}
             if not names & set(map(_plain, layers)):
                 return output

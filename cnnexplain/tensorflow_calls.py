@@ -62,7 +62,11 @@ def _element(x: Any, slice_spec: Sequence[Any]) -> Any:
                 raise ValueError("a slice that drops or adds an axis, and turns one round")
             axes.append(number if before else number - len(places))
     whole = tuple(slice(None) if place == backwards else place for place in places)
-    return ops.flip(x[whole], axis=tuple(axes)) if axes else x[whole]
+    turned = x[whole]
+    # One by one, since Keras before 3.15 turns no several axes on TensorFlow.
+    for axis in axes:
+        turned = ops.flip(turned, axis=axis)
+    return turned
 
 
 def _place(said: Any) -> Any:

@@ -11,6 +11,8 @@ from cnnexplain.errors import ModelError
 pytestmark = pytest.mark.numeric
 
 layers, ops = keras.layers, keras.ops
+NEW = tuple(map(int, keras.__version__.split(".")[:2])) >= (3, 15)
+"""Before, Keras had no adaptive pooling, and computed some of these operations in no model."""
 SHAPE = (12, 16, 3)
 
 AUGMENTING = {
@@ -46,19 +48,25 @@ MOVING = {
     "through sequences": lambda x: layers.Reshape((12, 16, 3))(layers.Reshape((192, 3))(x)),
     "through channels first": lambda x: ops.transpose(ops.transpose(x, (0, 3, 1, 2)), (0, 2, 3, 1)),
     "twice transposed": lambda x: layers.Permute((2, 1, 3))(layers.Permute((2, 1, 3))(x)),
-    "tile of channels": lambda x: ops.tile(x, (1, 1, 1, 2)),
     "repeat of channels": lambda x: ops.repeat(x, 2, axis=-1),
     "space to depth": lambda x: layers.Reshape((6, 8, 12))(
         ops.transpose(layers.Reshape((6, 2, 8, 2, 3))(x), (0, 1, 3, 2, 4, 5))
     ),
     "patches": lambda x: ops.image.extract_patches(x, (3, 4)),
-    "overlapping patches": lambda x: ops.image.extract_patches(x, (4, 4), strides=(2, 3)),
     "resizing to a half": lambda x: layers.Resizing(6, 8)(x),
     "resizing to a third": lambda x: layers.Resizing(4, 16)(x),
     "resizing to the same": lambda x: layers.Resizing(12, 16)(x),
     "nearest resizing": lambda x: layers.Resizing(6, 8, interpolation="nearest")(x),
     "resize": lambda x: ops.image.resize(x, (6, 4)),
     "one of two": lambda x: ops.split(x, 2, axis=1)[1],
+    **(
+        {
+            "tile of channels": lambda x: ops.tile(x, (1, 1, 1, 2)),
+            "overlapping patches": lambda x: ops.image.extract_patches(x, (4, 4), strides=(2, 3)),
+        }
+        if NEW
+        else {}
+    ),
 }
 """What moves numbers, or is linear, in regular steps."""
 
@@ -76,7 +84,7 @@ IRREGULAR = {
     "mirrored at the border": (lambda x: ops.pad(x, ((0, 0), (2, 2), (2, 2), (0, 0)), mode="reflect"), "Pad"),
     "doubled": (lambda x: ops.tile(x, (1, 2, 1, 1)), "Tile"),
     "one below the other": (lambda x: layers.Concatenate(axis=1)([x, x]), "Concatenate"),
-    "adaptive": (lambda x: layers.AdaptiveAveragePooling2D(5)(x), "AdaptiveAveragePooling2D"),
+    **({"adaptive": (lambda x: layers.AdaptiveAveragePooling2D(5)(x), "AdaptiveAveragePooling2D")} if NEW else {}),
 }
 """What is linear too, but whose units see no windows in regular steps."""
 
