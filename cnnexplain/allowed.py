@@ -128,6 +128,9 @@ def check(config: Any, custom_objects: Mapping[str, Any]) -> None:
     """
     own = {**custom_objects, **keras.saving.get_custom_objects()}
     foreign: dict[str, None] = {}
+    # How the whole model was trained is never read; a nested model's training is.
+    if isinstance(config, dict):
+        config = {key: value for key, value in config.items() if key != "compile_config"}
     for found, place, key in _named(config):
         kind, module = found["class_name"], found.get("module") or ""
         name = found.get("config") if kind == "function" else found.get("registered_name") or kind
@@ -142,6 +145,9 @@ def check(config: Any, custom_objects: Mapping[str, Any]) -> None:
             known = any(_known(kind, name, getattr(keras, each), kinds) for each in homes) or kind == "Functional"
         elif (module == "keras" and kind != "function") or (module.startswith("keras.") and home in homes):
             known = _known(kind, name, sys.modules.get(module) or _public(module), kinds)
+        elif module.startswith("keras.src.backend.") and ".optimizers." in module:
+            # Each backend has its own.
+            known = hasattr(keras.optimizers, kind)
         else:
             known = False
         if known:

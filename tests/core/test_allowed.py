@@ -163,3 +163,15 @@ def test_a_layer_of_the_networks_of_keras_is_known_by_the_module_that_keras_writ
     allowed.check(made("keras.src.applications.convnext", "LayerScale"), {})
     with pytest.raises(ModelError, match=r"LayerScale \(keras.src.applications.convnext:LayerScale\)"):
         allowed.check({"class_name": "LayerScale", "config": {}}, {})
+
+
+def test_how_a_model_was_trained_needs_nothing(tmp_path):
+    """A model compiled with a loss and a metric of its author's own is read without them."""
+
+    def own(expected, found):
+        return keras.ops.mean((expected - found) ** 2)
+
+    model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(2, activation="softmax")])
+    model.compile("adam", loss=own, metrics=[own])
+    model.save(tmp_path / "m.keras")
+    assert cx.load(tmp_path / "m.keras").labels == ("0", "1")
