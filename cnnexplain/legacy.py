@@ -330,18 +330,29 @@ def _called(
         for tensor in tensors
     ]
     try:
-        while True:
+        # Keras numbers its operations, and no layer may have the name that it gives one.
+        for _ in range(1 + len(layers)):
             output = tensorflow_calls.call(function, [given], options)
-            # Keras numbers its operations, and no layer may have the name that it gives one.
-            operations = keras.Function(inputs, output).operations
-            names = {each.name for each in operations if not isinstance(each, keras.Layer)}
-            if not names & set(map(_plain, layers)):
+            names = _operations(inputs, output)
+            if names is not None and not names & set(map(_plain, layers)):
                 return output
+        problem = "and no name for it is left"
     except KeyError:
         problem = "of which Keras has no equal that is known here"
     except (TypeError, ValueError) as error:
         problem = f"in a way of which Keras has no equal ({line(error)})"
     raise ModelError(f"calls TensorFlow's tf.{function:.60} in the layer '{entry['name']:.80}', {problem}. {AGAIN}")
+
+
+def _operations(inputs: Sequence[Any], output: Any) -> set[str] | None:
+    """The names of the operations that lead to an output; None where two of them, or a layer, have the same."""
+    try:
+        operations = keras.Function(inputs, output).operations
+    except ValueError as error:
+        if "unique" not in str(error):
+            raise
+        return None
+    return {each.name for each in operations if not isinstance(each, keras.Layer)}
 
 
 def _texts(group: Any, name: str) -> Iterator[str]:

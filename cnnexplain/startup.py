@@ -98,7 +98,7 @@ MODEL_OPTIONS: dict[str, tuple[Any, Any]] = {
     "fixed": (
         _model_option(
             "--fixed",
-            "NAME=FILE|NUMBERS",
+            "NAME=VALUE",
             "The values of an input beside the image: a .npy, .npz, .json or .csv file, or numbers such as 1,2.5,3. "
             "(Repeatable.)",
             list[str] | None,
@@ -106,19 +106,20 @@ MODEL_OPTIONS: dict[str, tuple[Any, Any]] = {
         None,
     ),
     **{
-        name: (Annotated[bool, typer.Option(f"--{name}", help=text, rich_help_panel=PANEL)], False)
+        name.replace("-", "_"): (Annotated[bool, typer.Option(f"--{name}", help=text, rich_help_panel=PANEL)], False)
         for name, text in {
             "logits": "The outputs are scores before a softmax.",
             "probabilities": "The outputs are probabilities, whose scores are then log p or log p − log(1 − p).",
             "values": "The outputs are numbers such as an age or a box, and no probabilities.",
+            "no-limits": "Read a model file that declares more than fits into memory.",
         }.items()
     },
     "value_unit": (_model_option("--value-unit", "NAME", "The unit of --values, such as years."), None),
     "reduce": (
         _model_option(
             "--reduce",
-            "mean|max|ROW,COLUMN",
-            "Of an output with scores for each pixel: their mean, their largest, or those of one pixel.",
+            "HOW",
+            "Of an output with scores for each pixel: their mean, their largest, or those of one pixel. mean|max|ROW,COLUMN",
             offers=completion.of(("mean", "max")),
         ),
         None,
@@ -133,17 +134,6 @@ MODEL_OPTIONS: dict[str, tuple[Any, Any]] = {
         None,
     ),
     "weights": (_model_option("--weights", "FILE", "The weights, for a model by name that takes them from a file."), None),
-    "limits": (
-        Annotated[
-            bool,
-            typer.Option(
-                "--limits/--no-limits",
-                help="Refuse model files that declare more than fits into memory.",
-                rich_help_panel=PANEL,
-            ),
-        ],
-        True,
-    ),
     "backend": (BackendOption, None),
 }
 """What the commands take that load a model: each option's annotation and default, by the name of the parameter."""
@@ -193,7 +183,7 @@ class ModelRequest:
     fixed: Mapping[str, str]
     custom_objects: tuple[str, ...]
     weights: str | None
-    limits: bool
+    no_limits: bool
     backend: str | None
 
 
@@ -205,7 +195,7 @@ def model_request(given: Mapping[str, Any]) -> ModelRequest:
         ModelError: A JSON file can't be read or says what it may not.
     """
     said = {key: given[sidecar.parameter(key)] for key in sidecar.KEYS if given.get(sidecar.parameter(key)) is not None}
-    names = ("model", "preprocess", "labels", "output", "value_unit", "reduce", "input", "weights", "limits", "backend")
+    names = ("model", "preprocess", "labels", "output", "value_unit", "reduce", "input", "weights", "no_limits", "backend")
     rest = {name: given[name] for name in names}
     outputs = sidecar.outputs(**{name: given[name] for name in ("logits", "probabilities", "values")})
     values, objects = fixed.parse(given["fixed"] or ()), tuple(given["custom_objects"] or ())
@@ -280,7 +270,7 @@ def load(request: ModelRequest, shown: Progress) -> Classifier:
         fixed=request.fixed,
         custom_objects=request.custom_objects,
         weights=request.weights,
-        limits=request.limits,
+        limits=not request.no_limits,
     )
     shown.remove_task(task)
     return loaded

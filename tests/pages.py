@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from cnnexplain.classifier import Layer
 from cnnexplain.images import Source
+from cnnexplain.inputs import IMAGE, Inputs
 from cnnexplain.plugin import Analysis, Option
 from cnnexplain.preprocess import Preprocess
 from cnnexplain.record import Explained, Record
@@ -37,6 +38,7 @@ class Stand:
     head: str = "softmax"
     outputs: int = 3
     unit: str = ""
+    inputs: Inputs = IMAGE
     layers: tuple = (Layer("conv", "Conv2D", (4, 6, 2), 20), Layer("scores", "Dense", (3,), 147))
     training_figures: dict = field(default_factory=lambda: {"epochs": 3, "<b>by</b>": "<i>Ada</i>"})
     shares: tuple = field(default=(0.125, 0.625, 0.25))

@@ -312,7 +312,7 @@ def test_ctrl_c_during_a_run_leaves_nothing_and_says_so(tmp_path):
     code, _, err = interrupt(tmp_path, ["run", "saliency", *names], lambda: out.is_dir() and any(out.iterdir()))
     assert code == 130
     assert err == "Interrupted: nothing more was written.\n"
-    assert list(out.iterdir()) == []
+    assert not out.exists() or not list(out.iterdir())
 
 
 @pytest.mark.slow
