@@ -7,12 +7,13 @@
 #
 # A bare machine has NumPy, Matplotlib, Typer, Rich, pluggy, Jinja2, h5py, Pillow, and JAX or PyTorch. Without benchmarks/packed/ all must
 # be installed, and the processor's numbers are computed first. --small is the LeNet alone, for machines without a GPU.
-# PYTHON names the interpreter (python3), OUT the folder for gpu.json (this one), SECONDS_EACH the limit for each backend (140).
+# PYTHON names the interpreter (python3), OUT the folder for gpu.json (this one), PACKED the folder of what was packed (benchmarks/packed),
+# SECONDS_EACH the limit for each backend (140).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
 out=$(realpath "${OUT:-.}")
-packed=$PWD/benchmarks/packed
+packed=${PACKED:-$PWD/benchmarks/packed}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export TF_CPP_MIN_LOG_LEVEL=3 XLA_PYTHON_CLIENT_PREALLOCATE=false
