@@ -653,8 +653,10 @@ class Classifier:
             UsageError: There is no such layer.
         """
         tensor, (outer, _, leaf) = self._twin.tensors[self.layer(name).name], name.rpartition("/")
-        inner = next((call.inner for call in self._twin.calls if call.output is tensor), None)
-        same = [call.name for call in self._twin.calls if call.inner is inner and call.output is not tensor]
+        # The scores before a layer's own activation are no call of the model's.
+        calls = [call for call in self._twin.calls if call.name != twin.LOGITS]
+        inner = next((call.inner for call in calls if call.output is tensor), None)
+        same = [call.name for call in calls if call.inner is inner and call.output is not tensor]
         learnt = isinstance(inner, keras.Layer) and bool(inner.weights)
         # A ReLU that is used everywhere has no paths of its own.
         apart = [other for other in same if learnt or other.rpartition("/")[0] != outer]

@@ -89,6 +89,15 @@ def number(value: float, digits: int = 3) -> str:
     return answers.number(value, digits)
 
 
+def pair(before: float, after: float) -> tuple[str, str]:
+    """Two numbers with so many digits that they differ, where they do: 58.12 and 58.09."""
+    for digits in range(3, 8):
+        words = number(before, digits), number(after, digits)
+        if words[0] != words[1] or before == after:
+            break
+    return words
+
+
 def signed(value: float, digits: int = 2) -> str:
     """A contribution, which has a plus sign too where it is not 0: "+1.2", "0", "−150"."""
     return ("+" if value > 0 else "") + number(value, digits)

@@ -109,7 +109,17 @@ class Head:
         Raises:
             ModelError: They are probabilities, or look so and it isn't said that they are not.
         """
-        if not self.raw or self.kind == "values" or not len(outputs) or (outputs < 0).any() or (outputs > 1 + 1e-3).any():
+        if not self.raw or self.kind == "values" or not len(outputs) or (outputs < 0).any():
+            return None
+        total = outputs.sum(axis=1)
+        varied = np.ptp(outputs, axis=0).max() > 1e-3 * total.mean() > 0
+        # Percentages, for one.
+        if outputs.shape[1] > 1 and varied and np.ptp(total) <= 1e-3 * total.mean() and not sums_to_one(outputs):
+            looks = f"The outputs of '{name}' add up to {total.mean():.4g} for every image tried, as no scores do"
+            if said:
+                return f"{looks}, and are taken for scores before a softmax, as was said."
+            raise ModelError(f"{looks}. End the model in a layer whose outputs are scores or probabilities.")
+        if (outputs > 1 + 1e-3).any():
             return None
         if outputs.shape[1] > 1 and sums_to_one(outputs):
             raise ModelError(

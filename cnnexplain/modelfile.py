@@ -59,7 +59,7 @@ def _keras_3(path: Path, config: Any, objects: Mapping[str, Any], numbers: int |
     allowed.check(config, objects)
     if numbers is not None:
         sizes.check_calls(config)
-        sizes.check_memory(lambda: _built(path, config, objects), numbers)
+        sizes.check_memory(lambda: _built(path, config, objects), numbers, config)
     try:
         return _tried(lambda: keras.saving.load_model(path, custom_objects=dict(objects), compile=False, safe_mode=True))
     except ModelError as error:
@@ -80,7 +80,7 @@ def _built(path: Path, config: Any, objects: Mapping[str, Any]) -> Any:
 def _keras_2(path: Path, config: Any, objects: Mapping[str, Any], numbers: int | None) -> Any:
     if numbers is not None:
         sizes.check_calls(config)
-        sizes.check_memory(lambda: legacy.Building(config, objects).model, numbers)
+        sizes.check_memory(lambda: legacy.Building(config, objects).model, numbers, config)
     building = _tried(lambda: legacy.Building(config, objects))
     _tried(lambda: building.read(path))
     return building.model

@@ -32,6 +32,9 @@ MOVING = (
 RESIZING = ("Resize", "Resizing", "UpSampling2D")
 """Layers and operations that put out feature maps of another size."""
 
+BLANK = ("FullLike", "OnesLike", "ZerosLike")
+"""Operations that take the shape of what they are given, and nothing else of it."""
+
 MIXING = ("Conv1D", "Cumsum", "Cumprod", "Sort")
 """Layers and operations that keep the length of a sequence, but not which place a token stands for."""
 
@@ -180,6 +183,8 @@ def _after(call: Call, outputs: list[Any], given: list[_Places | None]) -> list[
         return [None] * len(outputs)
     items, width = max(each.items for each in known), known[0].width
     lost = _Places(width, None, items)
+    if type(call.inner).__name__ in BLANK and items == 1:
+        return [_Places(width, np.zeros((1, *(size or 1 for size in each.shape[1:])), np.float32)) for each in outputs]
     if moves(call):
         arrays = {
             id(source): each.numbers

@@ -252,7 +252,7 @@ class Writer:
             raise UsageError(f"The result in '{self.folder}' can't be continued: it does not tell what was asked for.")
         other = [name for name in self._request if earlier.get(name) != self._request[name]]
         if other:
-            differences = [f"{name} was {_short(earlier.get(name))}, now {_short(self._request[name])}" for name in other]
+            differences = [_difference(name, earlier.get(name), self._request[name]) for name in other]
             more = f"; and {len(differences) - TOLD} more" if len(differences) > TOLD else ""
             raise UsageError(
                 f"The result in '{self.folder}' is of another request: {'; '.join(differences[:TOLD])}{more}. "
@@ -340,6 +340,14 @@ def replace_files(
                 else:
                     (folder / RESULT).unlink(missing_ok=True)
             raise
+
+
+def _difference(name: str, was: Any, now: Any) -> str:
+    """In words how one value of a request differs from another, of objects by the keys that do."""
+    if isinstance(was, dict) and isinstance(now, dict):
+        other = [key for key in {**was, **now} if was.get(key) != now.get(key)]
+        return "; ".join(_difference(f"{name}.{key}", was.get(key), now.get(key)) for key in other)
+    return f"{name} was {_short(was)}, now {_short(now)}"
 
 
 def _short(value: Any) -> str:

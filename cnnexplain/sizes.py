@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import threading
 from collections.abc import Callable
@@ -11,12 +10,16 @@ from typing import Any, NamedTuple
 import keras
 
 from cnnexplain import memory
-from cnnexplain.errors import ModelError
+from cnnexplain.errors import ModelError, reason
+from cnnexplain.interruption import check_interrupted
 from cnnexplain.modelconfig import OVERRIDE
 
 CALLS = 3000
 """A file is refused whose layers are called more often, those of a nested model for each of its calls."""
 
+
+LARGE = 100_000
+"""From this number on, of filters or units, a layer may not fit into memory."""
 
 PLAY = 100_000
 """How many weights more than numbers a file may lack before it is said without building the model."""
@@ -48,15 +51,17 @@ def _times(entry: Any) -> int:
     return max(len(nodes), 1) if isinstance(nodes, list) else 1
 
 
-def check_memory(build: Callable[[], Any], numbers: int) -> None:
+def check_memory(build: Callable[[], Any], numbers: int, config: Any) -> None:
     """Sees that a model and what it computes of one image fit into memory, without making its weights.
 
     Args:
         build: Builds the model, its weights not yet read.
         numbers: How many numbers the file holds for them.
+        config: The description that it is built from.
 
     Raises:
-        ModelError: They don't, or the file lacks most of them. The message goes on after the name of the file.
+        ModelError: They don't, or the file lacks most of them; or a description of large numbers can't be built. The message
+            goes on after the name of the file.
     """
     needed: list[int] = []
 
@@ -71,7 +76,13 @@ def check_memory(build: Callable[[], Any], numbers: int) -> None:
                 _outputs(model, [each.shape for each in model.inputs]) if getattr(model, "inputs", None) else []
             )
 
-    _check(_apart(measured))
+    found, error = _apart(measured)
+    # What can't be built will be said when it is built in earnest, unless that may take all the memory there is.
+    if error is not None and (largest := _largest(config)) >= LARGE:
+        raise ModelError(
+            f"can't be built ({reason(error)}), and describes something of the size {largest:,}{OVERRIDE}"
+        ) from error
+    _check(found)
     # Packed weights, and those that no file has, are no reason to refuse one.
     if needed and needed[0] > 2 * numbers + PLAY:
         raise ModelError(f"is damaged: its layers have {needed[0]:,} weights, but it holds {numbers:,} numbers.")
@@ -87,7 +98,7 @@ def check_image(model: Any, name: str, height: int, width: int) -> None:
         return
     shape = (None, height, width, *model.inputs[0].shape[3:])
     try:
-        _check(_apart(lambda: _outputs(model, [shape])))
+        _check(_apart(lambda: _outputs(model, [shape]))[0])
     except ModelError as error:
         raise ModelError(f"'{name}' {error}") from error
 
@@ -100,21 +111,40 @@ class _Array(NamedTuple):
     shape: tuple[int | None, ...]
 
 
-def _apart(measure: Callable[[], list[_Array]]) -> list[_Array]:
+def _apart(measure: Callable[[], list[_Array]]) -> tuple[list[_Array], Exception | None]:
     """What is measured in a thread of its own: Keras fills a thread's variables later, were there none for them then.
 
-    Nothing where it can't be built, which is said when it is built in earnest.
+    Returns:
+        What was measured, nothing where it failed; and what it failed with.
     """
     found: list[_Array] = []
+    failed: list[Exception] = []
 
     def run() -> None:
-        with contextlib.suppress(Exception):
+        try:
             found.extend(measure())
+        except Exception as error:  # noqa: BLE001
+            check_interrupted(error)
+            failed.append(error)
 
     thread = threading.Thread(target=run)
     thread.start()
     thread.join()
-    return found
+    return found, failed[0] if failed else None
+
+
+def _largest(config: Any) -> int:
+    """The largest whole number in a description, but for seeds and the numbers by which objects are known again."""
+    left, largest = [config], 0
+    while left:
+        each = left.pop()
+        if isinstance(each, dict):
+            left += [value for key, value in each.items() if key not in ("seed", "shared_object_id")]
+        elif isinstance(each, list):
+            left += each
+        elif isinstance(each, int):
+            largest = max(largest, each)
+    return largest
 
 
 def _check(arrays: list[_Array]) -> None:

@@ -58,7 +58,7 @@ def draw(record: Record, index: int) -> Figure:
     draw.title(first, "input")
     draw.picture(second, record, record.arrays["baseline"][index])
     baseline = findings.number(answers.turned(record, index) * record.facts["baseline_logit"][index])
-    draw.title(second, f"baseline: {answers.in_units(record, 'logit')} {baseline}")
+    draw.title(second, f"baseline: {baseline} {unit}" if answers.of_values(record) else f"baseline: logit {baseline}")
     draw.signed(third, values, unit, limit=draw.ceiling(values))
     total, difference = (findings.number(record.facts[name][index]) for name in ("sum", "difference"))
     draw.title(third, f"attribution: sum {total} of {difference}")

@@ -103,7 +103,7 @@ def finding(record: Record, index: int) -> str:
     drop, logit = facts["largest_drop"], facts["unoccluded_logit"]
     middle = findings.side(row + side / 2 - 0.5, column + side / 2 - 0.5, record.images.shape[1:3])
     sign, target = answers.turned(record, index), f"the score of {findings.target(record, index)}"
-    before, after = findings.number(sign * logit), findings.number(sign * (logit - drop))
+    before, after = findings.pair(sign * logit, sign * (logit - drop))
     lowers, raises = ("lowers", "raises") if sign > 0 else ("raises", "lowers")
     if answers.of_values(record):
         explained = record.explained[index]

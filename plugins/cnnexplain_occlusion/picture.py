@@ -60,7 +60,7 @@ def picture(record: Record, index: int) -> Figure:
     draw.picture(above[1], record, arrays["occluded"])
     sign, values = answers.turned(record, index), answers.of_values(record)
     scores = [sign * (facts["unoccluded_logit"] - drop) for drop in (0, facts["largest_drop"])]
-    before, after = map(findings.number, scores)
+    before, after = findings.pair(*scores)
     unit = answers.in_units(record, "logit")
     draw.title(above[1], f"worst square: {before} → {after} {unit}" if values else f"worst square: logit {before} → {after}")
     changed = f"{'drop' if sign > 0 else 'rise'} in {unit}" if values else "drop of the logit"

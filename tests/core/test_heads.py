@@ -441,3 +441,18 @@ def test_the_command_line_says_what_outputs_are(cli, tmp_path, random):
         2,
         "Error: --reduce (reduce=) takes 'mean', 'max' or ROW,COLUMN, such as 12,7, but got 'median'.\n",
     )
+
+
+@pytest.mark.parametrize("scaled", [lambda p: keras.layers.Rescaling(100.0)(p), lambda p: p * 100.0])
+def test_percentages_are_not_taken_for_scores(scaled, images):
+    inputs = keras.Input((12, 10, 3))
+    shares = keras.layers.Dense(3, activation="softmax")(keras.layers.Flatten()(inputs))
+    model = keras.Model(inputs, scaled(shares))
+    with pytest.raises(ModelError, match="add up to 100 for every image"):
+        cx.load(model).predict(images)
+
+
+def test_the_scores_before_an_activation_are_no_other_path():
+    inputs = keras.Input((12, 10, 3))
+    shares = keras.layers.Dense(3, activation="softmax", name="shares")(keras.layers.Flatten()(inputs))
+    assert cx.load(keras.Model(inputs, shares)).other_calls("shares") == ()

@@ -3,6 +3,7 @@
 import resource
 import sys
 import time
+import zipfile
 
 import keras
 import numpy as np
@@ -166,7 +167,7 @@ def test_a_model_of_800_layers_is_loaded(tmp_path, random):
     described = modelconfig.read(tmp_path / "net.keras").config
     start = time.process_time()
     sizes.check_calls(described)
-    sizes.check_memory(lambda: keras.saving.deserialize_keras_object(described), 10**6)
+    sizes.check_memory(lambda: keras.saving.deserialize_keras_object(described), 10**6, described)
     assert time.process_time() - start < 20
     clf = cx.load(tmp_path / "net.keras")
     images = random.uniform(0, 1, (2, 8, 8, 3)).astype(np.float32)
@@ -194,3 +195,16 @@ def test_free_memory_is_that_of_the_process(shell):
         assert int(shell("-c", limited).stdout) < 1 << 30
     assert memory.readable(3 << 29) == "1.5 GiB"
     assert memory.readable(5) == "less than 1 MiB"
+
+
+def test_a_model_of_large_layers_that_fit_nothing_is_refused_before_it_is_built(tmp_path):
+    """Keras makes the weights of a layer before it sees that the next one was built for others."""
+    model = keras.Sequential(
+        [keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3), keras.layers.Flatten(), keras.layers.Dense(2)]
+    )
+    model.save(tmp_path / "m.keras")
+    with zipfile.ZipFile(tmp_path / "m.keras") as whole, zipfile.ZipFile(tmp_path / "swollen.keras", "w") as swollen:
+        for name in whole.namelist():
+            swollen.writestr(name, whole.read(name).replace(b'"filters": 4', b'"filters": 100000000'))
+    with pytest.raises(ModelError, match="can't be built .*100,000,000.*--no-limits"):
+        cx.load(tmp_path / "swollen.keras")
