@@ -443,7 +443,7 @@ def test_the_command_line_says_what_outputs_are(cli, tmp_path, random):
     )
 
 
-@pytest.mark.parametrize("scaled", [lambda p: keras.layers.Rescaling(100.0)(p), lambda p: p * 100.0])
+@pytest.mark.parametrize("scaled", [keras.layers.Rescaling(100.0), lambda p: p * 100.0])
 def test_percentages_are_not_taken_for_scores(scaled, images):
     inputs = keras.Input((12, 10, 3))
     shares = keras.layers.Dense(3, activation="softmax")(keras.layers.Flatten()(inputs))

@@ -206,5 +206,5 @@ def test_a_model_of_large_layers_that_fit_nothing_is_refused_before_it_is_built(
     with zipfile.ZipFile(tmp_path / "m.keras") as whole, zipfile.ZipFile(tmp_path / "swollen.keras", "w") as swollen:
         for name in whole.namelist():
             swollen.writestr(name, whole.read(name).replace(b'"filters": 4', b'"filters": 100000000'))
-    with pytest.raises(ModelError, match="can't be built .*100,000,000.*--no-limits"):
+    with pytest.raises(ModelError, match=r"can't be built .*100,000,000.*--no-limits"):
         cx.load(tmp_path / "swollen.keras")

@@ -149,7 +149,7 @@ def test_occlusion_is_in_the_values_unit(images):
     before, after = (float(own(model, each.arrays["occluded"])[0, 0]) for each in (down, down))
     assert after == before
     assert down.finding(0).startswith("Hiding the square at row ")
-    assert re.search(r"(raises|lowers) 'age' the (most|least).*: 6\d(\.\d)? → 6\d(\.\d)? years\.", down.finding(0))
+    assert re.search(r"(raises|lowers) 'age' the (most|least).*: 6\d(\.\d+)? → 6\d(\.\d+)? years\.", down.finding(0))
 
 
 @pytest.mark.numeric
