@@ -272,11 +272,11 @@ def test_another_request_is_not_continued(cli, small, tmp_path, model, lenet):
         ([*SEVEN, "--target", "3"], "target was null, now 3"),
         ([*SEVEN, "--target", "3", "--against", "5"], "target was null, now 3; against was null, now 5"),
         ([*SEVEN, "--crops", "ten"], 'options.crops was "one", now "ten"'),
-        (SEVEN[:-1], 'images was {"count": 7, '),
-        ([*SEVEN[:-1], "mnist:test/8"], 'images was {"count": 7, '),
+        (SEVEN[:-1], "images.count was 7, now 6"),
+        ([*SEVEN[:-1], "mnist:test/8"], 'images.sha256 was "'),
         ([*SEVEN, "--invert"], "invert was null, now true"),
         ([*SEVEN, "--format", "pdf", "--dpi", "40"], 'format was "png", now "pdf"; dpi was 130, now 40'),
-        ([*SEVEN, "--model", "other.keras"], 'model was {"name": "lenet", '),
+        ([*SEVEN, "--model", "other.keras"], 'model.name was "lenet", now "other.keras"; model.sha256'),
     ):
         code, _, err = cli("run", "saliency", *arguments, "--resume")
         assert code == 2
