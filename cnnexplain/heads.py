@@ -127,14 +127,12 @@ class Head:
                 "--probabilities (probabilities=True), which takes their logarithms for scores, or end the model in a "
                 "Dense, Softmax or Activation layer with softmax."
             )
-        # A network whose weights are 0 tells nothing by what it puts out.
-        if self.affine and np.ptp(outputs, axis=0).max() < 1e-6:
+        # What multiplies by weights and adds a bias makes scores, and for a few images they may lie anywhere.
+        if self.affine:
             return None
         looks = f"The outputs of '{name}' lie between 0 and 1 for every image tried, as probabilities do"
         if said:
             return f"{looks}, and are taken for scores before a softmax, as was said. {PROBABILITIES}"
-        if self.affine:
-            return f"{looks}, and are taken for scores before a {self.kind}. {PROBABILITIES} If they are {NUMBERS}."
         raise ModelError(f"{looks}, and no softmax or sigmoid was found that makes them of scores. {PROBABILITIES}")
 
 
