@@ -164,13 +164,18 @@ class Record:
         return self._called("overlay", prepare, lambda: self._overlay(prepare(self, index % len(self)), values.shape))
 
     def _overlay(self, found: object, shape: tuple[int, ...]) -> Array:
-        values: Array = np.asarray(found)
-        if values.shape != shape or values.dtype.kind not in "biuf" or not np.isfinite(values).all():
-            raise PluginError(
-                f"{self._function('overlay')} returned {line(values.dtype)} of shape {values.shape}; expected finite real "
-                f"numbers of shape {shape}."
-            )
-        return values
+        # Anything else is not converted: range(10 ** 9) would take 8 GB.
+        if (
+            isinstance(found, np.ndarray)
+            and found.shape == shape
+            and found.dtype.kind in "biuf"
+            and np.isfinite(found).all()
+        ):
+            return found
+        what = f"{line(found.dtype)} of shape {found.shape}" if isinstance(found, np.ndarray) else shown(found)
+        raise PluginError(
+            f"{self._function('overlay')} returned {what}; expected an array of finite real numbers of shape {shape}."
+        )
 
     def panels(self, index: int = 0) -> list[Panel]:
         """The small maps of image `index`, such as those of each layer; none where the analysis has none.
@@ -190,7 +195,12 @@ class Record:
         if not isinstance(found, list | tuple) or not all(isinstance(each, Panel) for each in found):
             raise PluginError(f"{self._function('panels')} returned {shown(found)}; expected a list of Panel.")
         for panel in found:
-            maps, count = np.asarray(panel.maps), len(panel.names)
+            maps, count = panel.maps, len(panel.names)
+            if not isinstance(maps, np.ndarray):
+                raise PluginError(
+                    f"{self._function('panels')} gave {shown(maps)} for the maps in {shown(panel.title)}; expected an array "
+                    "(K, h, w) of finite numbers."
+                )
             told = count if panel.values is None else len(panel.values)
             if maps.ndim != 3 or not maps.size or len(maps) != count or told != count or not np.isfinite(maps).all():
                 raise PluginError(

@@ -52,8 +52,11 @@ def test_without_maps_it_is_the_image_and_large_ones_are_made_smaller(tmp_path):
 
 def test_what_is_laid_over_an_image_is_checked(tmp_path):
     bent = pages.analysis(overlay=lambda record, index: np.zeros((2, 2)))
-    with pytest.raises(PluginError, match=r"overlay\(\) of 'made-map' returned float64 of shape \(2, 2\); expected finite"):
+    with pytest.raises(PluginError, match=r"overlay\(\) of 'made-map' returned float64 of shape \(2, 2\); expected an"):
         thumbnails.write(pages.record(made=bent), tmp_path, "small")
+    endless = pages.analysis(overlay=lambda record, index: range(10**9))
+    with pytest.raises(PluginError, match=r"overlay\(\) of 'made-map' returned range\(0, 1000000000\); expected an array"):
+        thumbnails.write(pages.record(made=endless), tmp_path, "small")
     failing = pages.analysis(overlay=lambda record, index: record.arrays["nothing"])
     with pytest.raises(PluginError, match=r"overlay\(\) of 'made-map' failed: KeyError"):
         thumbnails.write(pages.record(made=failing), tmp_path, "small")
