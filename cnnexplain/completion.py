@@ -14,6 +14,7 @@ from typing import Any
 import typer
 
 from cnnexplain import datasets, modelconfig, models, sidecar
+from cnnexplain.environment import unwritable
 from cnnexplain.plugin import NamedModel
 
 VARIABLE = "_CNNEXPLAIN_COMPLETE"
@@ -48,7 +49,12 @@ def complete(app: Callable[..., Any]) -> int:
         # The user is still typing: a half-written line, a broken plugin or model file just has nothing to offer.
         except BaseException:  # noqa: BLE001
             code = 1
-    sys.stdout.write("".join(f"{line.removeprefix(left_off)}\n" for line in offers.getvalue().splitlines()))
+    try:
+        sys.stdout.write("".join(f"{line.removeprefix(left_off)}\n" for line in offers.getvalue().splitlines()))
+        sys.stdout.flush()
+    except OSError as error:
+        unwritable(error)
+        return 1
     return code
 
 

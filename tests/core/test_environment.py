@@ -72,10 +72,12 @@ def program(folder, command, **variables):
         ("nonsense 2>&-", 2, ""),
         ("nonsense 2> /dev/full", 2, ""),
         ("list | head -c 1", 0, ""),
+        ("> /dev/full", 1, ""),
     ],
 )
 def test_streams_that_take_nothing(tmp_path, command, code, words):
-    done = program(tmp_path, command)
+    completing = {"_CNNEXPLAIN_COMPLETE": "complete_bash", "COMP_WORDS": "cnnexplain\nli", "COMP_CWORD": "1"}
+    done = program(tmp_path, command, **(completing if command.startswith(">") else {}))
     assert (done.returncode, done.stderr.strip()) == (code, words)
 
 
