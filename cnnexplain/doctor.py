@@ -314,9 +314,9 @@ def _flat(classifier: Classifier, batch: ImageBatch) -> Iterator[str]:
         yield str(error)
         return
     if not np.isfinite(gradient).all():
-        yield "The gradient of the predicted class is not finite."
+        yield "The gradient of the prediction's score is not finite."
     elif not gradient.any():
-        yield "The gradient of the predicted class is zero everywhere, so that whatever is made of gradients shows nothing."
+        yield "The gradient of the prediction's score is zero everywhere, so whatever is made of gradients shows nothing."
 
 
 def _dead(layers: Sequence[LayerReport], images: int) -> Iterator[str]:

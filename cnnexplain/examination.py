@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Column, Table
 from rich.text import Text
 
-from cnnexplain import startup, terminal
+from cnnexplain import answers, startup, terminal
 
 if TYPE_CHECKING:
     from cnnexplain.classifier import Classifier
@@ -129,7 +129,7 @@ def _print_model(classifier: Classifier, examination: Examination) -> None:
         *([] if examination.expected is None else [("expected", str(examination.expected))]),
         ("pictures", f"{preprocess.fit}, {preprocess.interpolation}"),
         ("head", kind),
-        ("values" if classifier.head == "values" else "classes", f"{len(known)}: {labels}"),
+        (answers.outputs(classifier.head), f"{len(known)}: {labels}"),
         ("parameters", f"{sum(report.layer.parameters for report in examination.layers):,}"),
         ("tried on", tried),
     ]

@@ -61,7 +61,7 @@ def peak_place(values: Array, square: int = 1) -> str:
 
 
 def largest(summed: Array, square: int) -> str:
-    """Where the largest of signed attributions (H, W) lies, and what it is, as the second half of a sentence.
+    """Which of signed attributions (H, W) has the largest magnitude, and where it lies, as the second half of a sentence.
 
     Args:
         summed: The attributions, as `draw.summed` gives them.
@@ -71,9 +71,9 @@ def largest(summed: Array, square: int) -> str:
     if not value:
         return "all attributions are 0"
     if square == 1:
-        return f"the largest attribution of a pixel, {number(value)}, lies at {peak_place(summed)}"
+        return f"the attribution of largest magnitude, {signed(value, 3)}, is that of the pixel at {peak_place(summed)}"
     where = peak_place(summed, square)
-    return f"of the squares of {square}×{square} pixels the one at {where}, has the largest attribution, {number(value)}"
+    return f"the attribution of largest magnitude, {signed(value, 3)}, is that of the {square}×{square} pixels at {where}"
 
 
 def concentration(values: Array) -> float:
@@ -91,11 +91,18 @@ def number(value: float, digits: int = 3) -> str:
 
 def pair(before: float, after: float) -> tuple[str, str]:
     """Two numbers with so many digits that they differ, where they do: 58.12 and 58.09."""
-    for digits in range(3, 8):
+    # Two different numbers of single precision differ in nine digits at the latest.
+    for digits in range(3, 10):
         words = number(before, digits), number(after, digits)
         if words[0] != words[1] or before == after:
             break
     return words
+
+
+def change(before: float, after: float) -> str:
+    """What happens to a score: "goes from 2.1 to −3.4", or "stays at 2.1"."""
+    one, other = pair(before, after)
+    return f"stays at {one}" if one == other else f"goes from {one} to {other}"
 
 
 def signed(value: float, digits: int = 2) -> str:

@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeAlias
 import keras
 import numpy as np
 
-from cnnexplain import recognition
+from cnnexplain import answers, recognition
 from cnnexplain.arrays import Floats
 from cnnexplain.errors import ModelError, UsageError, line, suggest
 from cnnexplain.sidecar import Outputs, Reduction
@@ -150,7 +150,7 @@ def labels(head: Head, given: Sequence[str] | None, name: str) -> tuple[str, ...
     count = 2 if head.outputs == 1 and head.kind != "values" else head.outputs
     if given is not None and len(given) != count:
         told = "There is 1 label" if len(given) == 1 else f"There are {len(given)} labels"
-        what = "classes" if head.kind != "values" else "value" if count == 1 else "values"
+        what = "value" if head.kind == "values" and count == 1 else answers.outputs(head.kind)
         raise UsageError(
             f"{told} for the {count} {what} of '{line(name)}'; name each once (--labels, the sidecar or labels=)."
         )

@@ -89,7 +89,7 @@ MODEL_OPTIONS: dict[str, tuple[Any, Any]] = {
         _model_option(
             "--labels",
             "FILE",
-            "A text file with the name of a class on each line, or a JSON file: a list of names, or a class index.",
+            "A text file with the name of an output on each line, or a JSON file: a list of names, or a class index.",
         ),
         None,
     ),

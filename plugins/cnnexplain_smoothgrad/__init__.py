@@ -34,7 +34,7 @@ def run(
     ] = 0.15,
     seed: Annotated[int, Option("Of the noise, which is the same for every image.", min=0)] = 0,
 ) -> Result:
-    """Which pixels the score of the class is sensitive to, averaged over copies of the image with noise.
+    """Which pixels the score of the target is sensitive to, averaged over copies of the image with noise.
 
     Smilkov et al. 2017: the mean, over n copies, of the gradient ∂S_c/∂x at x + ε with Gaussian noise ε, S_c being the logit
     of the class. The map is the magnitude of that mean, for colour images its maximum over the channels. After every 32
@@ -106,8 +106,8 @@ def cnnexplain_analyses() -> list[Analysis]:
             "Smilkov, Thorat, Kim, Viégas, Wattenberg 2017 (arXiv:1706.03825)",
             note="The map is that of a network which sees the image under noise, not of the network at the image itself; "
             "and sensitive is still not important: it tells what changing a pixel would do, not what the pixel contributes.",
-            reading="The brighter a pixel, the more a change of it would change the score of the class, up or down, in most "
-            "of the copies with noise; where the copies disagree the map is dark.",
+            reading="The brighter a pixel, the more a change of it would change the score of the target, up or down, in "
+            "most of the copies with noise; where the copies disagree the map is dark.",
             maps={"smoothgrad": "logits per unit of input"},
             overlay=overlay,
             trial={"samples": 2},

@@ -124,7 +124,7 @@ def test_a_gradient_of_zero_is_found(photos, untried):
     net, model = networks.build("plain", "softmax")
     net.steps[0][1].set_weights([0 * weight - 1 for weight in net.steps[0][1].get_weights()])
     found = examine(cx.load(model, preprocess=cx.Preprocess(*networks.SHAPE[:2])), photos).findings
-    assert any("gradient of the predicted class is zero everywhere" in each for each in found)
+    assert any("gradient of the prediction's score is zero everywhere" in each for each in found)
 
 
 def test_scores_that_are_not_finite_are_found_first(photos):

@@ -74,11 +74,11 @@ def test_the_largest_attribution_is_of_a_pixel_or_of_a_square():
     values = np.zeros((12, 12))
     values[2, 9] = -0.5
     assert findings.largest(values, 1) == (
-        "the largest attribution of a pixel, −0.5, lies at the upper right, around row 2, column 9"
+        "the attribution of largest magnitude, −0.5, is that of the pixel at the upper right, around row 2, column 9"
     )
     values[0:4, 8:12] = -0.5
     assert findings.largest(values, 4) == (
-        "of the squares of 4×4 pixels the one at the upper right, around row 2, column 10, has the largest attribution, −0.5"
+        "the attribution of largest magnitude, −0.5, is that of the 4×4 pixels at the upper right, around row 2, column 10"
     )
 
 
@@ -96,12 +96,11 @@ ZERO = {
     "smoothgrad": ({"samples": 2}, "Under noise no pixel changes the score of '0': the map is zero everywhere."),
     "gradient-x-input": (
         {},
-        "The attributions for '0' add up to 0 logits where the score differs from the baseline's by 0; all attributions "
-        "are 0.",
+        "The attributions for '0' add up to 0 logits, the score less that of the baseline is 0; all attributions are 0.",
     ),
     "integrated-gradients": (
         {"steps": 2},
-        "From the baseline to the image the score of '0' goes from 0 to 0; all attributions are 0.",
+        "From the baseline to the image the score of '0' stays at 0; all attributions are 0.",
     ),
     "occlusion": ({"compare": "none"}, "Nowhere does hiding a square of 2×2 pixels lower the score of '0', 0."),
     "rise": ({"masks": 4}, "The probability of '0' is 0.5 under every mask: the map is zero everywhere."),

@@ -281,11 +281,11 @@ def test_a_map_of_zeros_says_why(method):
     share = {"gradcam": "75%", "scorecam": "75%", "gradcam++": "0%", "layercam": "0%"}[method]
     (warning,) = record.warnings
     assert warning == (
-        "The map is zero everywhere for 1 of 1 images: at no place do the feature maps of 'maps' speak for the class, "
-        f"and at {share} of the places they speak against it (the array 'evidence')."
+        "The map is zero everywhere for 1 of 1 images: at no place do the feature maps of 'maps' support the target, "
+        f"and at {share} of the places they lower its score (the array 'evidence')."
     )
     assert record.figure().axes[2].get_title() == f"{TITLES[method]} map: zero everywhere"
-    assert record.analysis.finding(record, 0) == "At no place do the feature maps of the layer maps speak for '0'."
+    assert record.analysis.finding(record, 0) == "At no place do the feature maps of the layer maps support '0'."
 
 
 def test_the_picture_is_enlarged_smoothly_and_the_map_stays_as_it_is(lenet, noise):
