@@ -506,7 +506,7 @@ def _provenance(records: Sequence[Record], classifier: Classifier) -> dict[str, 
 
 
 def _python(records: Sequence[Record], classifier: Classifier) -> str:
-    """The Python program that comes to the same records; what can't be written down is said in a comment."""
+    """The Python program that comes to the same records; what can't be written down stands in a comment."""
     lines = ["import cnnexplain as cx", "", f"classifier = cx.load({classifier.name!r})  # Or as you loaded it."]
     for record in records:
         arguments = [repr(record.analysis.name), "classifier"]

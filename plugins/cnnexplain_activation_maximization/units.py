@@ -22,7 +22,7 @@ FEW_CLASSES, FEW_UNITS = 4, 8
 def choose(
     classifier: Classifier, objectives: list[Objective], layer: str | None, units: tuple[str, ...], *, long: bool
 ) -> tuple[list[Objective], tuple[str, ...]]:
-    """The objectives to maximise, and what the user should be told of the choice.
+    """The objectives to maximise, and warnings about the choice.
 
     Args:
         classifier: Whose units.

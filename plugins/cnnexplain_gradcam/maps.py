@@ -91,7 +91,7 @@ def explained_layer(classifier: Classifier, name: str | None) -> Layer:
             layer = classifier.layer(name, maps=True)
         if _single(layer):
             raise UsageError(
-                f"The feature maps of the layer '{name}' are of one place alone, which tells nothing of where; "
+                f"The feature maps of the layer '{name}' have a single place, so a map would show no position; "
                 "name a layer before it."
             )
         return layer

@@ -23,7 +23,7 @@ def run(
     objectives: list[Objective],
     progress: Callable[[int, int], None],
     *,
-    baseline: Annotated[str, Option(f"The image that stands for nothing: {FILLS}")] = "black",
+    baseline: Annotated[str, Option(f"The image that pixels are measured from: {FILLS}")] = "black",
     steps: Annotated[
         int, Option("At how many images on the way from the baseline the gradient is taken.", min=1, max=1000)
     ] = 128,

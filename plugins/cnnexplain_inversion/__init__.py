@@ -62,7 +62,7 @@ def run(
     alpha_weight: Annotated[
         float | None,
         Option(
-            "The weight of the α-norm, which bounds the pixels. Default: for pixels a hundredth of the paper's, brought to "
+            "The weight of the α-norm, which bounds the pixels. Default: for pixels a hundredth of the paper's, scaled to "
             "the size of the input (56 for digits; the paper's is 5556); for pixels-2016 1; for spectrum 0.01, "
             "and 0.06 for deep ReLUs.",
             min=0,
@@ -72,7 +72,7 @@ def run(
         float | None,
         Option(
             "The weight of the total variation, which smooths. Default: for pixels the paper's for the layer's depth, "
-            "brought to the size of the input; for pixels-2016 42.25; for spectrum 4 for early layers, 8 for "
+            "scaled to the size of the input; for pixels-2016 42.25; for spectrum 4 for early layers, 8 for "
             "others and 30 for deep ReLUs.",
             min=0,
         ),
@@ -243,7 +243,7 @@ def cnnexplain_analyses() -> list[Analysis]:
             note="Networks with random weights invert well too (He, Wang & Hopcroft 2016, arXiv:1606.04801): a good "
             "reconstruction shows what a layer keeps, not that it has learnt anything.",
             reading="Each picture has nearly the same code in that layer as the image: what both show, the layer keeps; "
-            "what the picture has lost or got wrong, the layer can no longer tell. The error says how near the codes are.",
+            "what the picture has lost or got wrong, the layer no longer holds. The error says how near the codes are.",
             trial={"iterations": 2, "most": 3},
             quick={"most": 3, "iterations": 120},
             passes=passes,

@@ -91,7 +91,7 @@ def cnnexplain_analyses() -> list[Analysis]:
             run,
             draw,
             "Simonyan, Vedaldi, Zisserman 2013 (arXiv:1312.6034)",
-            note="Sensitive is not important: the map tells what a small change of a pixel would do to the score, not how "
+            note="Sensitive is not important: the map shows what a small change of a pixel would do to the score, not how "
             "much the pixel as it is contributes to it; and neighbouring pixels often pull in opposite directions.",
             reading="The brighter a pixel, the more a small change of it would change the score of the target, up or down.",
             maps={"saliency": "logits per unit of input"},

@@ -46,7 +46,7 @@ def run(
         target at the image without noise, or the difference of two), `peak` (the map's maximum) and `peak_pixel` (its row
         and column), `samples` (the copies that were taken), `standard_error` of the mean gradient and `relative_error`, that
         as a share of the gradient itself, both as root mean squares over the pixels, and `stopped_by`, "error" where that is
-        no larger than was asked for, else "samples".
+        no larger than `error`, else "samples".
     """
     from cnnexplain_smoothgrad.smoothing import smoothgrad
 

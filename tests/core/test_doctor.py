@@ -64,7 +64,7 @@ def test_what_is_refused_is_said_by_layer(photos):
 def test_an_input_range_that_is_guessed_is_said(photos, untried):
     _, model = networks.build("plain", "softmax")
     found = examine(cx.load(model), photos)
-    assert any("Nothing tells the range of the input: pixels are scaled to 0 to 1" in words for words in found.findings)
+    assert any("The range of the input is unknown: pixels are scaled to 0 to 1" in words for words in found.findings)
     assert not found.well
 
 

@@ -78,7 +78,7 @@ def test_an_odd_target_of_values_is_refused(labels, target, against, words, imag
     ("options", "error", "words"),
     [
         ({}, ModelError, "puts out one number, which may be any number.*--logits .*--probabilities .*--values"),
-        ({"unit": "years", "logits": True}, UsageError, "The unit 'years' is of values; say with --values"),
+        ({"unit": "years", "logits": True}, UsageError, "A unit \\('years'\\) belongs to values; give --values"),
         ({"values": True, "probabilities": True}, UsageError, "only one of logits, probabilities and values"),
         ({"values": True, "unit": "y" * 41}, UsageError, "takes a text of up to 40 characters"),
         ({"values": True, "labels": ["a", "b"]}, UsageError, "There are 2 labels for the 1 value of"),

@@ -328,7 +328,7 @@ def test_layers_that_can_not_be_weighed_are_refused(lenet, noise):
     with pytest.raises(UsageError, match=r"'dense' .* has no feature maps"):
         cx.explain("gradcam", lenet, noise, layer="dense")
     _, clf, images = tiny("squeezed")
-    with pytest.raises(UsageError, match="'squeeze' are of one place alone"):
+    with pytest.raises(UsageError, match="'squeeze' have a single place"):
         cx.explain("gradcam", clf, images, layer="squeeze")
     with pytest.raises(UsageError, match="does not depend on the layer 'relu2'; name one that leads to conv1"):
         cx.explain("gradcam", lenet, noise, layer="relu2", target=cx.Channel("conv1", 0))
