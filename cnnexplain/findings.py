@@ -13,6 +13,7 @@ A plugin's function reads arrays and facts, and puts the words together:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -82,6 +83,11 @@ def concentration(values: Array) -> float:
     total = magnitudes.sum(dtype=np.float64)
     held = magnitudes[: max(1, round(draw.STRONGEST * magnitudes.size))].sum(dtype=np.float64)
     return float(held / total) if total else draw.STRONGEST
+
+
+def telling(contributions: Sequence[float]) -> int:
+    """The place of the largest of signed contributions; where none is above 0, of the one that lowers the most."""
+    return int(np.argmax(contributions) if max(contributions) > 0 else np.argmin(contributions))
 
 
 def number(value: float, digits: int = 3) -> str:

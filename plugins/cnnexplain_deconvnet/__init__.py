@@ -132,7 +132,7 @@ def finding(record: Record, index: int) -> str:
     from cnnexplain import findings
 
     layer, maps = list(record.facts["strongest"][index].items())[-1]
-    best = max(maps, key=lambda fact: fact["contribution"])
+    best = maps[findings.telling([fact["contribution"] for fact in maps])]
     target = findings.target(record, index)
     if not any(fact["contribution"] for fact in maps):
         return f"In {layer}, none of the feature maps shown contributes to {target}."
@@ -143,7 +143,7 @@ def finding(record: Record, index: int) -> str:
         where = f"; its strongest unit looks around row {row}, column {column}"
     found = f"feature map {best['map']} contributes the most to {target}"
     if best["contribution"] <= 0:
-        found = f"none of the feature maps shown raises the score of {target}; map {best['map']} lowers it the least"
+        found = f"none of the feature maps shown raises the score of {target}; map {best['map']} lowers it the most"
     return f"In {layer}, {found} ({contribution}; score {score}){where}."
 
 

@@ -74,7 +74,7 @@ def finding(record: Record, index: int) -> str:
         return "None of the layers shown has feature maps on which the score depends."
     facts = layers[-1]
     contributions = record.arrays[f"contribution/{facts['name']}"][index]
-    best, count = int(contributions.argmax()), len(contributions)
+    best, count = findings.telling(contributions), len(contributions)
     some = f"none of the {count} maps" if not facts["dead"] else f"{facts['dead']} of {count} maps"
     target, dead = findings.target(record, index), f"{some} {'are' if facts['dead'] > 1 else 'is'} dead"
     if not contributions.any():
@@ -83,6 +83,6 @@ def finding(record: Record, index: int) -> str:
     most = (
         f"map {best} contributes most to the score of {target}: {contribution}"
         if contributions[best] > 0
-        else f"no map raises the score of {target}; map {best} lowers it the least: {contribution}"
+        else f"no map raises the score of {target}; map {best} lowers it the most: {contribution}"
     )
     return f"At {facts['name']} {most} (activation × gradient; score {score}); {dead}."

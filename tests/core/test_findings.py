@@ -173,11 +173,15 @@ def signed(scale):
 
 OF_A_SIGN = {
     # What is found in a map of positive values of a score that all of them raise, and of one that all lower.
-    "deconvnet": ({}, r"feature map 1 contributes the most to '0' \(\+", r"none of .* raises .* lowers it the least \(−"),
+    "deconvnet": (
+        {},
+        r"feature map 1 contributes the most to '0' \(\+",
+        r"none of .* raises .* map 1 lowers it the most \(−",
+    ),
     "intermediate-outputs": (
         {},
         r"map 1 contributes most to the score of '0': \+",
-        r"no map raises the score of '0'; map 0 lowers it the least: −",
+        r"no map raises the score of '0'; map 1 lowers it the most: −",
     ),
     "gradient-x-input": (
         {},
@@ -231,3 +235,9 @@ def test_rise_tells_a_gain_from_a_loss(target, peak, words):
     arrays = {**record.arrays, "gain": gain, "standard_error": np.full((1, 8, 8), 0.001, np.float32)}
     found = replace(record, facts=facts, arrays=arrays).finding()
     assert found.startswith(words.replace("PLACE", "the upper right, around row 1, column 6")), found
+
+
+def test_of_contributions_the_one_that_raises_or_else_lowers_the_most_is_named():
+    assert findings.telling([1, 3, -9]) == 1
+    assert findings.telling([0, -1, -9]) == 2
+    assert findings.telling([-2, -1]) == 0
