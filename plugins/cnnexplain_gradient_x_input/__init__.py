@@ -82,8 +82,8 @@ def finding(record: Record, index: int) -> str:
     total, difference = (findings.signed(record.facts[name][index], 3) for name in ("sum", "difference"))
     unit = answers.in_units(record, "logits")
     return (
-        f"The attributions for {findings.target(record, index)} add up to {total} {unit}, the score less "
-        f"that of the baseline is {difference}; "
+        f"The attributions for {findings.target(record, index)} add up to {total} {unit}; the score minus "
+        f"the baseline's is {difference}; "
         f"{findings.largest(overlay(record, index), draw.regions(record.arrays['pixel_attribution'][index]))}."
     )
 

@@ -145,8 +145,8 @@ def cnnexplain_analyses() -> list[Analysis]:
             "Petsiuk, Das, Saenko 2018 (arXiv:1806.07421)",
             note="The network has never seen an image half hidden, and where its output hardly changes the map is "
             "noise: compare it with the standard error, and take more masks. Details smaller than a cell are lost.",
-            reading="Red pixels raise the model's output for the target when they are shown, blue ones lower it, "
-            "by as much as the colour bar says, compared with the mean over all masks.",
+            reading="Red pixels support the target, blue ones count against it: showing them changes the output by as much "
+            "as the colour bar says, compared with the mean over all masks.",
             maps={"gain": _unit, "standard_error": _unit},
             trial={"masks": 8},
             passes=passes,

@@ -97,7 +97,7 @@ ZERO = {
     "smoothgrad": ({"samples": 2}, "Under noise no pixel changes the score of '0': the map is zero everywhere."),
     "gradient-x-input": (
         {},
-        "The attributions for '0' add up to 0 logits, the score less that of the baseline is 0; all attributions are 0.",
+        "The attributions for '0' add up to 0 logits; the score minus the baseline's is 0; all attributions are 0.",
     ),
     "integrated-gradients": (
         {"steps": 2},
