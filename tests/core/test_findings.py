@@ -185,8 +185,8 @@ OF_A_SIGN = {
     ),
     "gradient-x-input": (
         {},
-        r"add up to \+.* baseline is \+.* magnitude, \+",
-        r"add up to −.* baseline is −.* magnitude, −",
+        r"add up to \+.* baseline's is \+.* magnitude, \+",
+        r"add up to −.* baseline's is −.* magnitude, −",
     ),
     "integrated-gradients": ({"steps": 2}, r"goes from 0 to \d.* magnitude, \+", r"goes from 0 to −\d.* magnitude, −"),
     "rise": (
