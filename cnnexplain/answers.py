@@ -37,6 +37,21 @@ def of_values(record: Record) -> bool:
     return bool(record.provenance["model"].get("head") == "values")
 
 
+def outputs(head: str | None) -> str:
+    """What the outputs of a model with this head are called: "classes" or "values"."""
+    return "values" if head == "values" else "classes"
+
+
+def named(record: Record, name: str) -> str:
+    """What a fact or an array is called: its name, with "value" for "logit" where the model puts out values."""
+    return name.replace("logit", "value") if of_values(record) else name
+
+
+def layer(record: Record, name: str) -> str:
+    """What a layer is called: its name, but "values" for the logits of a model of values."""
+    return "values" if name == "logits" and of_values(record) else name
+
+
 def turned(record: Record, index: int) -> int:
     """−1 where what lowers a value is explained for an image, whose score is minus the value; else 1."""
     target = record.explained[index].target

@@ -220,7 +220,7 @@ def _target(candidate: Candidate) -> None:
     one, other = (candidate.explain(candidate.lenet, candidate.images[:1], target=target) for target in (0, 1))
     if comparison.same(one, other):
         raise PluginError(
-            "Explaining class 0 and class 1 gives the same numbers; expected what is asked for. Make run() use the "
+            "Explaining class 0 and class 1 gives the same numbers; expected different ones. Make run() use the "
             "targets or objectives that it names, or don't name them."
         )
 
@@ -341,7 +341,7 @@ def _plain(candidate: Candidate) -> None:
         comparison.figures(candidate.explain(candidate.lenet, grey))
     except CnnExplainError as error:
         raise PluginError(
-            f"For an image all of one grey: {error} Mind maps of zeros, and divisions by their largest value."
+            f"For an image all of one grey: {error} Check for maps of zeros, and divisions by their largest value."
         ) from error
 
 
@@ -429,7 +429,7 @@ CHECKS = (
     Check("batch", "a batch gives what single images give", _batch, ("neighbours",), _of_images),
     Check(
         "target",
-        "it explains the class that is asked for",
+        "it explains the target that it is given",
         _target,
         ("repeats",),
         lambda analysis: bool({"targets", "objectives"} & set(analysis.inputs)),

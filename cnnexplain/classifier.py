@@ -128,7 +128,7 @@ class Classifier:
         reduce: Of an output (N, H, W, K), what is made of the scores of the pixels: "mean", "max", or a row and column.
         unit: Of the values.
         training_figures: What is known of its training: names with numbers or texts.
-        unused_json: A JSON file beside the model file that says nothing of its input, of which the user is told.
+        unused_json: A JSON file beside the model file that says nothing of its input, of which the user is warned.
         inputs: Which of its inputs is the image, and the values of the others; None for a model of one.
 
     Raises:
@@ -168,7 +168,7 @@ class Classifier:
         self._classes = self._twin.tensors[twin.LOGITS].shape[-1]
         self._said = said
         self.doubt: str | None = None
-        """What speaks against the outputs being the scores that they are taken for, known once it has seen an image."""
+        """Why the outputs, which are taken for scores, may be something else; known once it has seen an image."""
         self._compared = False
         self._shape = self.preprocess.shape
         self._functions: dict[tuple[str, ...], Callable[..., list[Array]]] = {}
@@ -176,9 +176,9 @@ class Classifier:
         self.labels = heads.labels(self._head, labels, name)
         """The K names of the classes. Of values: their names, then "NAME down" for what lowers each."""
         if unit and self.head != "values":
-            raise UsageError(f"The unit '{unit}' is of values; say with --values (values=True) that the outputs are such.")
+            raise UsageError(f"A unit ('{unit}') belongs to values; give --values (values=True) too.")
         self.unit = unit
-        """Of the values; "" where it isn't told, or the model puts out none."""
+        """Of the values; "" where it isn't known, or the model puts out none."""
 
     def __repr__(self) -> str:
         height, width, channels = self.preprocess.shape
@@ -285,8 +285,8 @@ class Classifier:
         for name, output in outputs.items():
             if output.shape[1:] != layers[name].shape:
                 raise ModelError(
-                    f"The layer '{name}' ({layers[name].kind}) says that it puts out {layers[name].shape}, but puts out "
-                    f"{output.shape[1:]}; mend its compute_output_shape()."
+                    f"The layer '{name}' ({layers[name].kind}) declares the output shape {layers[name].shape}, but returns "
+                    f"{output.shape[1:]}; fix its compute_output_shape()."
                 )
         return outputs
 
@@ -947,8 +947,8 @@ def _check_input(model: Any, preprocess: Preprocess, inputs: Inputs) -> None:
         shape = (*shape, 1)
     if any(size not in (None, given) for size, given in zip(shape, preprocess.shape, strict=True)):
         raise UsageError(
-            f"The model '{model.name}' takes {_named(shape)}, but was said to take {_named(preprocess.shape)}; "
-            "say its own size and colours (--input-size, --input-colour, the sidecar or preprocess=)."
+            f"The model '{model.name}' takes {_named(shape)}, but is declared to take {_named(preprocess.shape)}; "
+            "give its own size and colours (--input-size, --input-colour, the sidecar or preprocess=)."
         )
 
 

@@ -185,7 +185,7 @@ def _list_command() -> Callable[..., None]:
             raise UsageError(f"--{typed[0].replace('_', '-')} says whose classes to list: add --classes.")
         _list(json)
 
-    option = typer.Option("--classes", help="List the classes of --model instead, with their numbers.")
+    option = typer.Option("--classes", help="List the classes or values of --model instead, with their numbers.")
     context = {"context": (typer.Context, inspect.Parameter.empty)}
     declared = {**context, "classes": (Annotated[bool, option], False), **_PRINTING, **startup.MODEL_OPTIONS}
     return startup.declare(command, declared)

@@ -1,4 +1,4 @@
-"""What was found twice, held against each other: arrays, facts and pictures."""
+"""Two results compared with each other: arrays, facts and pictures."""
 
 from __future__ import annotations
 

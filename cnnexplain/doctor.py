@@ -62,11 +62,13 @@ RESIZED = 64
 """How many images at most are resized in other ways."""
 
 RESIZINGS: dict[str, dict[str, Any]] = {
-    "without anti-aliasing, as Keras' image_dataset_from_directory does, {}. If the model was trained so, say it with "
+    "without anti-aliasing, as Keras' image_dataset_from_directory does, {}. If the model was trained so, give "
     "--input-antialias false (antialias in a sidecar)": {"antialias": False},
-    "with anti-aliasing, {}. If the model was trained so, say it with --input-antialias true "
-    "--input-interpolation bilinear": {"antialias": True, "interpolation": "bilinear"},
-    "to the nearest pixels, as Keras' load_img(target_size=…) does, {}. If the model was trained so, say it with "
+    "with anti-aliasing, {}. If the model was trained so, give --input-antialias true --input-interpolation bilinear": {
+        "antialias": True,
+        "interpolation": "bilinear",
+    },
+    "to the nearest pixels, as Keras' load_img(target_size=…) does, {}. If the model was trained so, give "
     "--input-antialias true --input-interpolation nearest": {"antialias": True, "interpolation": "nearest"},
 }
 """How images may be resized, each with the words for it."""
@@ -214,19 +216,19 @@ def _guesses(classifier: Classifier) -> Iterator[str]:
     preprocess = classifier.preprocess
     if "range" in preprocess.assumed and preprocess.bands is not None:
         yield (
-            "Nothing tells the range of the input: the model is given the numbers of the files as they are. If it was "
+            "The range of the input is unknown: the model is given the numbers of the files as they are. If it was "
             "trained otherwise, say so with --input-scale, --input-mean and --input-std, or in a sidecar."
         )
     elif "range" in preprocess.assumed:
         yield (
-            f"Nothing tells the range of the input: pixels are scaled to {preprocess.low:g} to {preprocess.high:g}. If the "
+            f"The range of the input is unknown: pixels are scaled to {preprocess.low:g} to {preprocess.high:g}. If the "
             "model was trained otherwise, every explanation is of another input; say it with --input-scale, --input-mean "
             "and --input-std, or in a sidecar."
         )
     if "size" in preprocess.assumed:
         yield (
             f"The model leaves the size of its input open: {preprocess.height}×{preprocess.width} was taken. "
-            "Say the size that it was trained on with --input-size."
+            "Give the size that it was trained on with --input-size."
         )
     if not classifier.certain:
         yield (
@@ -314,9 +316,9 @@ def _flat(classifier: Classifier, batch: ImageBatch) -> Iterator[str]:
         yield str(error)
         return
     if not np.isfinite(gradient).all():
-        yield "The gradient of the predicted class is not finite."
+        yield "The gradient of the prediction's score is not finite."
     elif not gradient.any():
-        yield "The gradient of the predicted class is zero everywhere, so that whatever is made of gradients shows nothing."
+        yield "The gradient of the prediction's score is zero everywhere, so whatever is made of gradients shows nothing."
 
 
 def _dead(layers: Sequence[LayerReport], images: int) -> Iterator[str]:

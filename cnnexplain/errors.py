@@ -45,7 +45,7 @@ PLACE = re.compile(r"\s*(\{\{function_node [^}]*\}\}|\[\[\{\{node .*?\}\}\]\]|\[
 
 
 class CnnExplainError(Exception):
-    """Something that was asked for exists but can't be used, or can't be done. The command line exits with 1."""
+    """Something that was named exists but can't be used, or can't be done. The command line exits with 1."""
 
     exit_code = 1
 
@@ -55,7 +55,7 @@ class CnnExplainError(Exception):
 
 
 class UsageError(CnnExplainError):
-    """What was asked for does not exist: an analysis, option value, label, file or sample. Exits with 2."""
+    """Something that was named does not exist: an analysis, option value, label, file or sample. Exits with 2."""
 
     exit_code = 2
 

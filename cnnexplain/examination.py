@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Column, Table
 from rich.text import Text
 
-from cnnexplain import startup, terminal
+from cnnexplain import answers, startup, terminal
 
 if TYPE_CHECKING:
     from cnnexplain.classifier import Classifier
@@ -104,7 +104,7 @@ def _print(classifier: Classifier, examination: Examination) -> None:
     _print_model(classifier, examination)
     _print_trials(examination)
     for finding in examination.findings:
-        terminal.out().print(Text.assemble(("Mind: ", "yellow bold"), terminal.plain(finding)))
+        terminal.out().print(Text.assemble(("Note: ", "yellow bold"), terminal.plain(finding)))
     if examination.well:
         terminal.say("All is well.")
 
@@ -129,7 +129,7 @@ def _print_model(classifier: Classifier, examination: Examination) -> None:
         *([] if examination.expected is None else [("expected", str(examination.expected))]),
         ("pictures", f"{preprocess.fit}, {preprocess.interpolation}"),
         ("head", kind),
-        ("values" if classifier.head == "values" else "classes", f"{len(known)}: {labels}"),
+        (answers.outputs(classifier.head), f"{len(known)}: {labels}"),
         ("parameters", f"{sum(report.layer.parameters for report in examination.layers):,}"),
         ("tried on", tried),
     ]
@@ -175,7 +175,7 @@ def _seen(report: LayerReport) -> str:
 
 
 def _print_trials(examination: Examination) -> None:
-    table = Table("Analysis", "", Column("Why, or what to mind", overflow="fold"), title="Analyses", title_justify="left")
+    table = Table("Analysis", "", Column("Reason, or warnings", overflow="fold"), title="Analyses", title_justify="left")
     for trial in examination.trials:
         outcome = Text("works", style="green") if trial.works else Text("refused", style="red")
         table.add_row(trial.analysis, outcome, terminal.plain(" ".join(trial.remarks)))

@@ -13,6 +13,7 @@ A plugin's function reads arrays and facts, and puts the words together:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -61,7 +62,7 @@ def peak_place(values: Array, square: int = 1) -> str:
 
 
 def largest(summed: Array, square: int) -> str:
-    """Where the largest of signed attributions (H, W) lies, and what it is, as the second half of a sentence.
+    """Which of signed attributions (H, W) has the largest magnitude, and where it lies, as the second half of a sentence.
 
     Args:
         summed: The attributions, as `draw.summed` gives them.
@@ -71,9 +72,9 @@ def largest(summed: Array, square: int) -> str:
     if not value:
         return "all attributions are 0"
     if square == 1:
-        return f"the largest attribution of a pixel, {number(value)}, lies at {peak_place(summed)}"
+        return f"the attribution of largest magnitude, {signed(value, 3)}, is that of the pixel at {peak_place(summed)}"
     where = peak_place(summed, square)
-    return f"of the squares of {square}×{square} pixels the one at {where}, has the largest attribution, {number(value)}"
+    return f"the attribution of largest magnitude, {signed(value, 3)}, is that of the {square}×{square} pixels at {where}"
 
 
 def concentration(values: Array) -> float:
@@ -84,6 +85,11 @@ def concentration(values: Array) -> float:
     return float(held / total) if total else draw.STRONGEST
 
 
+def telling(contributions: Sequence[float]) -> int:
+    """The place of the largest of signed contributions; where none is above 0, of the one that lowers the most."""
+    return int(np.argmax(contributions) if max(contributions) > 0 else np.argmin(contributions))
+
+
 def number(value: float, digits: int = 3) -> str:
     """A number with so many digits that count, all of those before the point, and a minus sign: "−1.23"."""
     return answers.number(value, digits)
@@ -91,11 +97,18 @@ def number(value: float, digits: int = 3) -> str:
 
 def pair(before: float, after: float) -> tuple[str, str]:
     """Two numbers with so many digits that they differ, where they do: 58.12 and 58.09."""
-    for digits in range(3, 8):
+    # Two different numbers of single precision differ in nine digits at the latest.
+    for digits in range(3, 10):
         words = number(before, digits), number(after, digits)
         if words[0] != words[1] or before == after:
             break
     return words
+
+
+def change(before: float, after: float) -> str:
+    """What happens to a score: "goes from 2.1 to −3.4", or "stays at 2.1"."""
+    one, other = pair(before, after)
+    return f"stays at {one}" if one == other else f"goes from {one} to {other}"
 
 
 def signed(value: float, digits: int = 2) -> str:

@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeAlias
 import keras
 import numpy as np
 
-from cnnexplain import recognition
+from cnnexplain import answers, recognition
 from cnnexplain.arrays import Floats
 from cnnexplain.errors import ModelError, UsageError, line, suggest
 from cnnexplain.sidecar import Outputs, Reduction
@@ -35,6 +35,7 @@ SUMS_TO = 1e-2
 
 PROBABILITIES = "If they are probabilities, say so with --probabilities (probabilities=True)."
 SCORES = "If they are scores before a softmax, say so with --logits (logits=True)"
+DECLARED = "They are treated as scores before a softmax, since logits=True (--logits, the sidecar's head) declares them so"
 NUMBERS = "other numbers, such as an age, with --values (values=True)"
 
 
@@ -99,7 +100,7 @@ class Head:
         return (logits if self.raw else self.probabilities(logits))[:, -self.outputs :]
 
     def doubt(self, outputs: Floats, name: str, *, said: bool) -> str | None:
-        """What speaks against the outputs being scores, where they are taken for such.
+        """Why the outputs, which are taken for scores, may be something else.
 
         Args:
             outputs: (N, K), of a few images.
@@ -115,9 +116,9 @@ class Head:
         varied = np.ptp(outputs, axis=0).max() > 1e-3 * total.mean() > 0
         # Percentages, for one.
         if outputs.shape[1] > 1 and varied and np.ptp(total) <= 1e-3 * total.mean() and not sums_to_one(outputs):
-            looks = f"The outputs of '{name}' add up to {total.mean():.4g} for every image tried, as no scores do"
+            looks = f"The outputs of '{name}' add up to {total.mean():.4g} for every image tried, which scores don't"
             if said:
-                return f"{looks}, and are taken for scores before a softmax, as was said."
+                return f"{looks}. {DECLARED}."
             raise ModelError(f"{looks}. End the model in a layer whose outputs are scores or probabilities.")
         if (outputs > 1 + 1e-3).any():
             return None
@@ -130,10 +131,10 @@ class Head:
         # What multiplies by weights and adds a bias makes scores, and for a few images they may lie anywhere.
         if self.affine:
             return None
-        looks = f"The outputs of '{name}' lie between 0 and 1 for every image tried, as probabilities do"
+        looks = f"The outputs of '{name}' lie between 0 and 1 for every image tried, like probabilities"
         if said:
-            return f"{looks}, and are taken for scores before a softmax, as was said. {PROBABILITIES}"
-        raise ModelError(f"{looks}, and no softmax or sigmoid was found that makes them of scores. {PROBABILITIES}")
+            return f"{looks}. {DECLARED}. {PROBABILITIES}"
+        raise ModelError(f"{looks}, and no softmax or sigmoid was found that computes them. {PROBABILITIES}")
 
 
 def labels(head: Head, given: Sequence[str] | None, name: str) -> tuple[str, ...]:
@@ -150,7 +151,7 @@ def labels(head: Head, given: Sequence[str] | None, name: str) -> tuple[str, ...
     count = 2 if head.outputs == 1 and head.kind != "values" else head.outputs
     if given is not None and len(given) != count:
         told = "There is 1 label" if len(given) == 1 else f"There are {len(given)} labels"
-        what = "classes" if head.kind != "values" else "value" if count == 1 else "values"
+        what = "value" if head.kind == "values" and count == 1 else answers.outputs(head.kind)
         raise UsageError(
             f"{told} for the {count} {what} of '{line(name)}'; name each once (--labels, the sidecar or labels=)."
         )

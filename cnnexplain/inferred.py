@@ -62,7 +62,7 @@ class Range:
         if self.inner is None:
             return "the model takes whole numbers"
         names = ", ".join(self.operations[:4]) + (" …" if len(self.operations) > 4 else "")
-        return f"the model brings {self.low:g} to {self.high:g} to {self.inner[0]:.3g} to {self.inner[1]:.3g} ({names})"
+        return f"the model maps {self.low:g} to {self.high:g} onto {self.inner[0]:.3g} to {self.inner[1]:.3g} ({names})"
 
 
 def told(model: Any, inputs: Inputs = IMAGE) -> Preprocess:

@@ -171,7 +171,7 @@ def misread(sources: Iterable[Source]) -> Iterator[str]:
         levels = max(over.values(), key=lambda each: each.highest)
         yield (
             f"{_named(list(over))} {'has' if len(over) == 1 else 'have'} values up to {levels.highest:,g}, above the "
-            f"{levels.white:,g} that is said to be white (--input-white-level); they were taken for white."
+            f"white level of {levels.white:,g} (--input-white-level); they were clipped to it."
         )
     guessed = [(name, levels) for name, levels in known if not levels.told and levels.white > 1]
     # A dark picture among others that are bright is a dark picture.

@@ -231,7 +231,7 @@ def _said(said: Any) -> Preprocess | Mapping[str, Any] | _Function:
         return function
     if not callable(function):
         raise UsageError(
-            "Preprocessing is said by a Preprocess, a mapping, a .json file or a function, but got a "
+            "Preprocessing is given as a Preprocess, a mapping, a .json file or a function, but got a "
             f"{type(function).__name__}."
         )
     return _Function(function, name)

@@ -210,4 +210,4 @@ def _holder(descriptor: int) -> str:
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             # It may just be writing this.
             time.sleep(0.02)
-    return "it does not tell which"
+    return "unknown which one"

@@ -107,7 +107,7 @@ def _each(archive: zipfile.ZipFile, size: int) -> Iterator[Member]:
             shape = tuple(int(side) for side in re.findall("[0-9]+", header[3]))
             dtype = np.dtype(header[1])
             if math.prod(shape) * dtype.itemsize != member.file_size - len(version) - len(length) - count:
-                raise DamageError(f"'{line(name, 80)}' has not as many numbers as its shape {line(shape, 80)} tells")
+                raise DamageError(f"'{line(name, 80)}' holds another number of values than its shape {line(shape, 80)}")
             yield name, stream, shape, dtype, "F" if header[2] == "True" else "C"  # type: ignore[misc]
 
 

@@ -364,8 +364,7 @@ def _entry(each: Drawn, index: int, methods: Sequence[dict[str, Any]]) -> dict[s
     """What one analysis found for one image."""
     record = each.record
     facts = {
-        # What a fact calls a logit is a value where the model puts out such.
-        (name.replace("logit", "value") if answers.of_values(record) else name): fact[index]
+        answers.named(record, name): _by_layer(record, fact[index])
         for name, fact in record.facts.items()
         if _of_images(record, fact)
     }
@@ -418,6 +417,11 @@ def _options(analysis: Analysis, values: Mapping[str, Any]) -> list[dict[str, An
     ]
 
 
+def _by_layer(record: Record, fact: Any) -> Any:
+    """A fact, where it has an entry for each layer with the layers as they are called."""
+    return {answers.layer(record, name): each for name, each in fact.items()} if isinstance(fact, dict) else fact
+
+
 def _of_images(record: Record, fact: Any) -> bool:
     return bool(len(record)) and isinstance(fact, list | tuple)
 
@@ -453,7 +457,7 @@ def _maps(drawn: Drawn, index: int, signed: Mapping[tuple[str, str], bool]) -> l
     return [
         {
             "analysis": record.analysis.name,
-            "name": name.replace("logit", "value") if answers.of_values(record) else name,
+            "name": answers.named(record, name),
             "main": place == 0,
             "target": target,
             "unit": answers.in_units(record, record.analysis.unit(name, record.options)),
@@ -502,7 +506,7 @@ def _provenance(records: Sequence[Record], classifier: Classifier) -> dict[str, 
 
 
 def _python(records: Sequence[Record], classifier: Classifier) -> str:
-    """The Python program that comes to the same records; what can't be written down is said in a comment."""
+    """The Python program that comes to the same records; what can't be written down stands in a comment."""
     lines = ["import cnnexplain as cx", "", f"classifier = cx.load({classifier.name!r})  # Or as you loaded it."]
     for record in records:
         arguments = [repr(record.analysis.name), "classifier"]

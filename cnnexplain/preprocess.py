@@ -46,7 +46,7 @@ class Preprocess:
         scale: What pixel values are multiplied by.
         mean: What is subtracted then: one number, or one for each channel in the model's order.
         std: What is divided by then, likewise.
-        fit: How a picture of another size is brought to the input's: "stretch" takes it whole and does not keep its aspect,
+        fit: How an image of another size is resized to the input's: "stretch" takes it whole and does not keep its aspect,
             "crop" takes its middle, "pad" puts it whole on black, "digit" prepares it as MNIST's digits are.
         crop: For "crop", the share of the side that is kept, above 0 and up to 1.
         interpolation: How it is resized: "bilinear", "bicubic" or "nearest".

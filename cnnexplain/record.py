@@ -67,7 +67,7 @@ class Record:
         labels: The names of the classes.
         preprocess: The model's input range, for drawing the images.
         provenance: JSON-able: model, plugin and versions.
-        warnings: What the user should be told of, a sentence each.
+        warnings: Warnings for the user, a sentence each.
         seconds: How long the analysis took.
         span: The places that its images have among all that were given; those that could not be read are counted too.
         skipped: The names of the images in `span` that could not be read, each with the reason.

@@ -118,7 +118,7 @@ class Registry:
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """All that a user should be told of, in no particular order."""
+        """All that a user should be warned of, in no particular order."""
         return (*self.broken, *self.analyses.clashes.values(), *self.models.clashes.values())
 
     def get(self, name: str) -> tuple[Analysis, Plugin]:

@@ -249,7 +249,7 @@ class Writer:
 
     def _compare(self, earlier: Any) -> None:
         if not isinstance(earlier, dict) or self._request is None:
-            raise UsageError(f"The result in '{self.folder}' can't be continued: it does not tell what was asked for.")
+            raise UsageError(f"The result in '{self.folder}' can't be continued: it does not record its request.")
         other = [name for name in self._request if earlier.get(name) != self._request[name]]
         if other:
             differences = [_difference(name, earlier.get(name), self._request[name]) for name in other]

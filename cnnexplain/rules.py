@@ -114,7 +114,7 @@ def _ruled(call: Call, rule: str) -> Callable[..., Any]:
         )
     raise ModelError(
         f"{which}neither an activation that works number by number nor known to pass a signal as its gradient does, so that "
-        f"the rule '{rule}' might give something else than it says. Name a layer before it, or use the rule 'gradient'."
+        f"the rule '{rule}' may not do what it is defined to do. Name a layer before it, or use the rule 'gradient'."
     )
 
 

@@ -122,13 +122,17 @@ def common_options(inputs: Sequence[str], out: str) -> dict[str, tuple[Any, Any]
     if {"targets", "objectives"} & set(inputs):
         default = "the prediction" if "images" in inputs else "the images' predictions, or all, or the first of very many"
         found["target"] = _text(
-            "--target", "CLASS", f"The class to explain, by label or index. Default: {default}.", completion.labels
+            "--target",
+            "TARGET",
+            "What to explain: a class by label or index, or a value of a regression model, such as 'age' or 'age down'. "
+            f"Default: {default}.",
+            completion.labels,
         )
     if "objectives" in inputs:
         found["against"] = _text(
             "--against",
-            "CLASS",
-            "A class whose score is subtracted from the target's: why the one and not the other?",
+            "TARGET",
+            "Another target, whose score is subtracted from that of --target: why the one and not the other?",
             completion.labels,
         )
     if "dataset" in inputs:

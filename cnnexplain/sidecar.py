@@ -196,13 +196,13 @@ KEYS: dict[str, Key] = {
         "What is divided by then.", "one number above 0, or one for each channel, such as [0.2, 0.2, 0.2]", _deviations
     ),
     "fit": _words(
-        "How a picture is brought to the size: whole, its aspect not kept; its middle; whole on black; as MNIST's digits.",
+        "How an image is resized: stretched; cropped to its middle; padded with black; or centred, as MNIST's digits are.",
         Fit,
     ),
     "crop": Key("For the fit 'crop', the share of the side that is kept.", "a number above 0 and up to 1", _share),
     "interpolation": _words("How pictures are resized.", Interpolation),
     "antialias": Key(
-        "Whether a resized pixel is made of all that it stands for, or, as Keras' loaders do, of the nearest alone.",
+        "Whether resizing is anti-aliased, which Keras' loaders don't do.",
         "true or false",
         _truth,
         TRUTHS,
@@ -263,7 +263,9 @@ def check(said: object, named: Callable[[str], str] = "'{}'".format) -> dict[str
         UsageError: It is no such mapping, has another key, or a value that a key forbids.
     """
     if not isinstance(said, Mapping):
-        raise UsageError(f"What is said of a model's input is no {type(said).__name__}; expected keys such as 'size'.")
+        raise UsageError(
+            f"Expected a mapping with keys such as 'size' for a model's input, but got a {type(said).__name__}."
+        )
     for key in said:
         if key not in KEYS:
             raise UsageError(f"There is no key {_shown(key)}.{suggest(str(key)[:80], KEYS)} The keys are {', '.join(KEYS)}.")

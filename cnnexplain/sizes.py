@@ -79,9 +79,7 @@ def check_memory(build: Callable[[], Any], numbers: int, config: Any) -> None:
     found, error = _apart(measured)
     # What can't be built will be said when it is built in earnest, unless that may take all the memory there is.
     if error is not None and (largest := _largest(config)) >= LARGE:
-        raise ModelError(
-            f"can't be built ({reason(error)}), and describes something of the size {largest:,}{OVERRIDE}"
-        ) from error
+        raise ModelError(f"can't be built ({reason(error)}), and declares a size of {largest:,}{OVERRIDE}") from error
     _check(found)
     # Packed weights, and those that no file has, are no reason to refuse one.
     if needed and needed[0] > 2 * numbers + PLAY:

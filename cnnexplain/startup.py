@@ -80,7 +80,7 @@ MODEL_OPTIONS: dict[str, tuple[Any, Any]] = {
         _model_option(
             "--preprocess",
             "FILE|module:name",
-            "A JSON file that says this, or a Python function that brings pixels into the model's input range. "
+            "A JSON file with these settings, or a Python function that maps pixels to the model's input range. "
             "Default: NAME.json beside the model.",
         ),
         None,
@@ -89,7 +89,7 @@ MODEL_OPTIONS: dict[str, tuple[Any, Any]] = {
         _model_option(
             "--labels",
             "FILE",
-            "A text file with the name of a class on each line, or a JSON file: a list of names, or a class index.",
+            "A text file with the name of an output on each line, or a JSON file: a list of names, or a class index.",
         ),
         None,
     ),
@@ -348,18 +348,18 @@ def print_assumption(classifier: Classifier) -> None:
     preprocess = classifier.preprocess
     if "range" in preprocess.assumed and preprocess.colour == "bands":
         terminal.say(
-            "Nothing in the model tells its input range: it is given the numbers of the files as they are. Say otherwise "
+            "The model's input range is unknown: it is given the numbers of the files as they are. Set it "
             "with --input-scale, --input-mean and --input-std, or in a sidecar."
         )
     elif "range" in preprocess.assumed:
         terminal.say(
-            f"Nothing in the model tells its input range: pixels were scaled to {preprocess.low:g} to {preprocess.high:g}."
-            " Say otherwise with --input-scale, --input-mean and --input-std, or in a sidecar."
+            f"The model's input range is unknown: pixels were scaled to {preprocess.low:g} to {preprocess.high:g}."
+            " Set it with --input-scale, --input-mean and --input-std, or in a sidecar."
         )
     if "size" in preprocess.assumed:
         terminal.say(
             f"The model leaves the size of its input open: {preprocess.height}×{preprocess.width} was taken. "
-            "Say otherwise with --input-size."
+            "Set it with --input-size."
         )
     if classifier.logarithms:
         softmax = classifier.head == "softmax"

@@ -23,8 +23,8 @@ def no_graph(model: Any) -> ModelError:
     if isinstance(model, keras.Sequential):
         sizes = "(None, height, width, channels)" if shape is None else f"(None, {', '.join(map(str, shape))})"
         return ModelError(
-            f"The model '{model.name}' ({kind}) has no graph of layers, as nothing tells the size of its input. "
-            f"Say it before: model.build({sizes})"
+            f"The model '{model.name}' ({kind}) has no graph of layers, since the size of its input is unknown. "
+            f"Build it for one: model.build({sizes})"
         )
     sizes = "(height, width, channels)" if shape is None else repr(shape)
     return ModelError(

@@ -1,4 +1,4 @@
-"""Class activation maps through the Python API: where four methods see what speaks for a digit, and for a 4 against a 9.
+"""Class activation maps through the Python API: where four methods see support for a digit, and for a 4 rather than a 9.
 
 Run it with: python examples/gradcam.py
 """

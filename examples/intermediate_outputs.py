@@ -1,4 +1,4 @@
-"""Intermediate outputs through the Python API: which feature maps of a digit speak for its class, and which stay dead.
+"""Intermediate outputs through the Python API: which feature maps of a digit support its class, and which stay dead.
 
 Run it with: python examples/intermediate_outputs.py
 """

@@ -1,4 +1,4 @@
-"""Saliency through the Python API: which pixels speak for the class, and which against it.
+"""Saliency through the Python API: which pixels raise the score of the class, and which lower it.
 
 Run it with: python examples/saliency.py
 """

@@ -1,4 +1,4 @@
-"""The activation-maximization analysis: which image excites a class, a feature map or a neuron the most."""
+"""The activation-maximization analysis: which image excites an output, a feature map or a neuron the most."""
 
 from __future__ import annotations
 
@@ -26,7 +26,13 @@ def run(
     dataset: Stream | None,
     progress: Callable[[int, int], None],
     *,
-    layer: Annotated[str | None, Option("The layer whose units to show. Default: the classes, before the softmax.")] = None,
+    layer: Annotated[
+        str | None,
+        Option(
+            "The layer whose units to show. Default: the model's outputs, which are the classes before the softmax, or the "
+            "values of a regression model."
+        ),
+    ] = None,
     unit: Annotated[
         tuple[str, ...],
         Option("A unit of the layer: K for a feature map's mean or a dense neuron, ROW,COLUMN,K for one neuron of a map."),
@@ -108,11 +114,11 @@ def run(
     ] = False,
     judge: Annotated[
         str | None,
-        Option("Another model, by name or file, with the same labels: at which rank does it see the class in the picture?"),
+        Option("Another classifier, by name or file, with the same labels: at which rank does it see the target there?"),
     ] = None,
     seed: Annotated[int, Option("Decides the noises and the random views.", min=0)] = 0,
 ) -> Result:
-    """Which image excites a class, a feature map or a neuron the most.
+    """Which image excites an output, a feature map or a neuron the most.
 
     Simonyan et al. 2013, section 2, and Yosinski et al. 2015, section 3: x* = argmax a(x) − R(x), by gradient ascent from
     noise, a being the score of a class before the softmax, the mean of a feature map, or a neuron. With `maco` (Fel et al.

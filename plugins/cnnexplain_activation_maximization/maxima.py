@@ -1,4 +1,4 @@
-"""The units' maxima, held against what a data set, noise, an independent network and the other units of the layer reach."""
+"""The units' maxima, compared with what a data set, noise, an independent network and the other units of the layer reach."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.patches import Rectangle
 
-from cnnexplain import draw, findings
+from cnnexplain import answers, draw, findings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -106,8 +106,8 @@ def _block(patches: Array) -> Array:
 
 
 def _heading(record: Record) -> str:
-    layer = record.options["layer"]
-    words = f"The images that excite {'the classes' if layer is None else layer} the most"
+    units = record.options["layer"] or f"the {answers.outputs(record.provenance['model'].get('head'))}"
+    words = f"The images that excite {units} the most"
     return words + (", and natural ones" if any(name.startswith("patch/") for name in record.arrays) else "")
 
 

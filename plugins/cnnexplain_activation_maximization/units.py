@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from cnnexplain import answers
 from cnnexplain.errors import UsageError
 from cnnexplain.objectives import Channel, Logit, Neuron, Objective
 
@@ -21,7 +22,7 @@ FEW_CLASSES, FEW_UNITS = 4, 8
 def choose(
     classifier: Classifier, objectives: list[Objective], layer: str | None, units: tuple[str, ...], *, long: bool
 ) -> tuple[list[Objective], tuple[str, ...]]:
-    """The objectives to maximise, and what the user should be told of the choice.
+    """The objectives to maximise, and warnings about the choice.
 
     Args:
         classifier: Whose units.
@@ -35,7 +36,7 @@ def choose(
     """
     if objectives and (layer is not None or units):
         raise UsageError(
-            "--target and images ask for classes, --layer and --unit for units of a layer: give one or the other. Images to "
+            "--target and images ask for outputs, --layer and --unit for units of a layer: give one or the other. Images to "
             "look through go in a folder: --dataset FOLDER."
         )
     if objectives:
@@ -46,8 +47,8 @@ def choose(
         count = len(classifier.labels)
         shown = count if count <= CLASSES else FEW_CLASSES
         warning = (
-            f"The first {shown} of the model's {count} classes are shown; name another one with --target, or give images, "
-            "whose predictions are shown."
+            f"The first {shown} of the model's {count} {answers.outputs(classifier.head)} are shown; name another one with "
+            "--target, or give images, whose predictions are shown."
         )
         return [Logit(index) for index in range(shown)], (warning,) if count > shown else ()
     asked = classifier.layer(layer)

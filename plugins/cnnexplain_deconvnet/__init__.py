@@ -44,12 +44,12 @@ def run(
     maps: Annotated[
         str,
         Option(
-            "How many feature maps of each layer to show, those that contribute the most to the class; or their numbers "
+            "How many feature maps of each layer to show, those that contribute the most to the target; or their numbers "
             "with commas, such as 3,17,40 (one alone: 17,)."
         ),
     ] = "6",
 ) -> Result:
-    """What in the image made the feature maps respond that matter for the class, and what excites them in a data set.
+    """What in the image made the feature maps respond that matter for the target, and what excites them in a data set.
 
     Zeiler & Fergus 2014, section 2.1: one activation is kept, the others of its layer are set to zero, and the signal is
     brought down to the pixels through unpooling with switches, a ReLU rule and the transposed filters, without biases. The
@@ -107,7 +107,7 @@ def _numbers(maps: str) -> int | list[int]:
 
 
 def draw(record: Record, index: int) -> Figure:
-    """The image, and for each layer and rule a row with the projections of the feature maps that matter for the class."""
+    """The image, and for each layer and rule a row with the projections of the feature maps that matter for the target."""
     from cnnexplain_deconvnet.pictures import projections
 
     return projections(record, index)
@@ -132,16 +132,19 @@ def finding(record: Record, index: int) -> str:
     from cnnexplain import findings
 
     layer, maps = list(record.facts["strongest"][index].items())[-1]
-    best = max(maps, key=lambda fact: fact["contribution"])
+    best = maps[findings.telling([fact["contribution"] for fact in maps])]
     target = findings.target(record, index)
     if not any(fact["contribution"] for fact in maps):
         return f"In {layer}, none of the feature maps shown contributes to {target}."
-    share = f"{findings.signed(best['contribution'])} of {findings.number(record.facts['value'][index])}"
+    contribution, score = findings.signed(best["contribution"]), findings.number(record.facts["value"][index])
     where = ""
     if best["middle"] is not None:
         row, column = (round(each) for each in best["middle"])
         where = f"; its strongest unit looks around row {row}, column {column}"
-    return f"In {layer}, feature map {best['map']} contributes the most to {target} ({share}){where}."
+    found = f"feature map {best['map']} contributes the most to {target}"
+    if best["contribution"] <= 0:
+        found = f"none of the feature maps shown raises the score of {target}; map {best['map']} lowers it the most"
+    return f"In {layer}, {found} ({contribution}; score {score}){where}."
 
 
 def passes(classifier: Classifier, options: Mapping[str, Any]) -> float:
@@ -167,11 +170,11 @@ def cnnexplain_analyses() -> list[Analysis]:
             draw,
             "Zeiler, Fergus 2014 (arXiv:1311.2901)",
             overview,
-            "Deconvnet and guided back-propagation partly recover the image itself and are only weakly class-specific "
+            "Deconvnet and guided back-propagation partly recover the image itself and depend only weakly on the target "
             "(Adebayo et al. 2018, Nie et al. 2018): a sharp projection is no proof of what the network decides by.",
             "Each picture is what in the image made a feature map respond, projected back to the pixels; each row is a "
             "layer under one of three rules for going back through its activations. The feature maps are those that "
-            "contribute the most to the class.",
+            "contribute the most to the target.",
             trial={"maps": "1"},
             quick={"maps": "4"},
             passes=passes,

@@ -1,4 +1,4 @@
-"""The gradcam analysis: which places of a layer's feature maps speak for the class, by four methods."""
+"""The gradcam analysis: which places of a layer's feature maps support the target, by four methods."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def run(
         Literal["gradcam", "gradcam++", "scorecam", "layercam"],
         Option(
             "How the feature maps are weighed: by the mean of their gradients; by the positive gradients, each the more the "
-            "smaller its map; by the probability of the class where the map lets the image through; or place by place."
+            "smaller its map; by the model's output for the target where the map lets the image through; or place by place."
         ),
     ] = "gradcam",
     layer: Annotated[
@@ -37,7 +37,7 @@ def run(
         ),
     ] = None,
 ) -> Result:
-    """Which image regions support the class, at the resolution of a convolutional layer.
+    """Which image regions support the target, at the resolution of a convolutional layer.
 
     With A the layer's feature maps and S_c the logit of the class, the map is ReLU(Σ_k w_k A_k). Grad-CAM (Selvaraju et al.
     2017) takes for w_k the mean of ∂S_c/∂A_k over its places; Grad-CAM++ (Chattopadhyay et al. 2018) the sum of its positive
@@ -112,7 +112,7 @@ def finding(record: Record, index: int) -> str:
 
     layer, target, found = record.facts["layer"][index], findings.target(record, index), record.arrays["map"][index]
     if not found.any():
-        return f"At no place do the feature maps of the layer {layer} speak for {target}."
+        return f"At no place do the feature maps of the layer {layer} support {target}."
     return (
         f"The layer {layer} responds for {target} mostly at {findings.peak_place(found)}: the strongest tenth of the pixels "
         f"holds {findings.percent(findings.concentration(found))} of the map."
@@ -127,13 +127,13 @@ NAMES = {"gradcam": "Grad-CAM", "gradcam++": "Grad-CAM++", "scorecam": "Score-CA
 """The methods as their papers write them."""
 
 NOTE = (
-    "The map is as coarse as the layer, and smooth only because it is enlarged; what speaks against the class is left out; "
+    "The map is as coarse as the layer, and smooth only because it is enlarged; what lowers the score is left out; "
     "and a place is drawn by its position in the layer, though its units see a much larger part of the image."
 )
 
 READING = (
-    "Bright is where the layer's feature maps speak for the class. In the signed panel, at the layer's own resolution, red "
-    "speaks for the class and blue against it; the map keeps the red alone."
+    "Bright is where the layer's feature maps raise the score of the target. In the signed panel, at the layer's own "
+    "resolution, they raise it where it is red and lower it where it is blue; the map keeps the red alone."
 )
 
 

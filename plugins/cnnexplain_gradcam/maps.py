@@ -91,7 +91,7 @@ def explained_layer(classifier: Classifier, name: str | None) -> Layer:
             layer = classifier.layer(name, maps=True)
         if _single(layer):
             raise UsageError(
-                f"The feature maps of the layer '{name}' are of one place alone, which tells nothing of where; "
+                f"The feature maps of the layer '{name}' have a single place, so a map would show no position; "
                 "name a layer before it."
             )
         return layer
@@ -230,7 +230,7 @@ def _score_cam(
 def _target(classifier: Classifier, objective: Objective) -> int:
     if not isinstance(objective, Logit):
         raise UsageError(
-            "Score-CAM weighs feature maps by the probability of a class, and can't explain "
+            "Score-CAM weighs feature maps by the model's output for a class or value, and can't explain "
             f"'{objective.describe(classifier.labels)}'. Leave out --against, or take another --method."
         )
     return classifier.target(objective.target)
@@ -280,6 +280,6 @@ def _blank(cams: Floats, evidence: Floats, layer: Layer) -> list[str]:
     against = (evidence[zero] < 0).mean()
     return [
         f"The map is zero everywhere for {zero.sum()} of {len(zero)} images: at no place do the feature maps of "
-        f"'{layer.name}' speak for the class, and at {against:.0%} of the places they speak against it (the array "
+        f"'{layer.name}' support the target, and at {against:.0%} of the places they lower its score (the array "
         "'evidence')."
     ]

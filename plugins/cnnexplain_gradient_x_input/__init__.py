@@ -27,7 +27,7 @@ def run(
         Option(f"What a pixel is measured from. Default: the number 0, whatever colour it is for the model. Else {FILLS}"),
     ] = None,
 ) -> Result:
-    """What each pixel contributes to the score of the class, if the gradient at the image held all the way to 0.
+    """What each pixel contributes to the score of the target, if the gradient at the image held all the way to 0.
 
     Shrikumar et al. 2016: the gradient ∂S_c/∂x times x, S_c being the logit of the class; with a baseline b, times x − b.
 
@@ -79,11 +79,11 @@ def finding(record: Record, index: int) -> str:
     """What the attributions add up to, and where the largest is."""
     from cnnexplain import answers, draw, findings
 
-    total, difference = (findings.number(record.facts[name][index]) for name in ("sum", "difference"))
+    total, difference = (findings.signed(record.facts[name][index], 3) for name in ("sum", "difference"))
     unit = answers.in_units(record, "logits")
     return (
-        f"The attributions for {findings.target(record, index)} add up to {total} {unit} where the score "
-        f"differs from the baseline's by {difference}; "
+        f"The attributions for {findings.target(record, index)} add up to {total} {unit}; the score minus "
+        f"the baseline's is {difference}; "
         f"{findings.largest(overlay(record, index), draw.regions(record.arrays['pixel_attribution'][index]))}."
     )
 
@@ -99,8 +99,8 @@ def cnnexplain_analyses() -> list[Analysis]:
             "Shrikumar, Greenside, Shcherbina, Kundaje 2016 (arXiv:1605.01713)",
             note="A pixel whose value is the baseline gets nothing, however much it matters: black strokes on white are "
             "invisible where 0 is black. And the gradient at the image need not hold on the way to the baseline.",
-            reading="Red pixels raise the score of the class by being as they are and not as the baseline, blue ones lower "
-            "it, by as many logits as the colour bar says.",
+            reading="Red pixels raise the score of the target by being as they are and not as the baseline, blue ones lower "
+            "it, by as much as the colour bar says.",
             maps={"pixel_attribution": "logits"},
             overlay=overlay,
             passes=passes,

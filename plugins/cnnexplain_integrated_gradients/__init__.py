@@ -23,12 +23,12 @@ def run(
     objectives: list[Objective],
     progress: Callable[[int, int], None],
     *,
-    baseline: Annotated[str, Option(f"The image that stands for nothing: {FILLS}")] = "black",
+    baseline: Annotated[str, Option(f"The image that pixels are measured from: {FILLS}")] = "black",
     steps: Annotated[
         int, Option("At how many images on the way from the baseline the gradient is taken.", min=1, max=1000)
     ] = 128,
 ) -> Result:
-    """What each pixel contributes to the score of the class, all the way from a baseline such as a black image.
+    """What each pixel contributes to the score of the target, all the way from a baseline such as a black image.
 
     Sundararajan et al. 2017: (x − b) · ∫ ∂S_c/∂x(b + α (x − b)) dα for α from 0 to 1, with b the baseline and S_c the logit
     of the class. The attributions of all pixels add up to S_c(x) − S_c(b).
@@ -84,9 +84,9 @@ def finding(record: Record, index: int) -> str:
     """The difference that is shared out, and the largest share."""
     from cnnexplain import draw, findings
 
-    before, after = (findings.number(record.facts[name][index]) for name in ("baseline_logit", "logit"))
+    before, after = (record.facts[name][index] for name in ("baseline_logit", "logit"))
     return (
-        f"From the baseline to the image the score of {findings.target(record, index)} goes from {before} to {after}; "
+        f"From the baseline to the image the score of {findings.target(record, index)} {findings.change(before, after)}; "
         f"{findings.largest(overlay(record, index), draw.regions(record.arrays['pixel_attribution'][index]))}."
     )
 
@@ -102,8 +102,8 @@ def cnnexplain_analyses() -> list[Analysis]:
             "Sundararajan, Taly, Yan 2017 (arXiv:1703.01365)",
             note="A pixel that equals the baseline gets nothing, however much it matters: with a black baseline, black "
             "pixels. Another baseline asks another question, and gives another picture.",
-            reading="Red pixels raise the score of the class above the baseline's, blue ones lower it, by as many logits as "
-            "the colour bar says; all pixels together make the whole difference between the two scores.",
+            reading="Red pixels raise the score of the target above the baseline's, blue ones lower it, by as much as the "
+            "colour bar says; all pixels together make up the whole difference between the two scores.",
             maps={"pixel_attribution": "logits"},
             overlay=overlay,
             trial={"steps": 2},

@@ -28,7 +28,7 @@ def run(
         tuple[str, ...],
         Option(
             "A layer to show, in a nested model 'outer/inner', or 'all'. Default: all of up to twenty layers; "
-            "of a deeper network one a stage, and the classes."
+            "of a deeper network one a stage, and the output."
         ),
     ] = (),
     maps: Annotated[
@@ -43,7 +43,7 @@ def run(
         Option("Colours of feature maps: 'shared' by all of a layer, or each 'channel' by its own largest magnitude."),
     ] = "shared",
 ) -> Result:
-    """What every layer puts out for an image, and which of its feature maps contribute to the score of the class.
+    """What every layer puts out for an image, and which of its feature maps contribute to the score of the target.
 
     Yosinski et al. 2015, section 2: the live activations of every layer, all from one forward pass in inference mode. The
     contribution of a feature map A to the score S is Σ A · ∂S/∂A over its places: to first order, what the score would
@@ -95,8 +95,8 @@ def cnnexplain_analyses() -> list[Analysis]:
     """Offers the intermediate-outputs analysis."""
     reading = (
         "Follow the image from the input down: each cell shows where a feature map responds, in the first layers to edges "
-        "and strokes, deeper to larger, more specific parts, until bars stand for single units and, last, for the classes. "
-        "Under a map stand its number and what it contributes to the score of the class: first the maps that raise it the "
+        "and strokes, deeper to larger, more specific parts, until bars stand for single units and, last, for the outputs. "
+        "Under a map stand its number and what it contributes to the score of the target: first the maps that raise it the "
         "most, last those that lower it."
     )
     note = (

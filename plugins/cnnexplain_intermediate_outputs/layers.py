@@ -50,11 +50,8 @@ def panels(record: Record, index: int) -> list[Panel]:
         order = [*shown, *(k for k in range(len(maps)) if k not in left_out)]
         shape = " × ".join(map(str, facts["shape"])) + on_grid(facts)
         contributions = record.arrays.get(f"contribution/{name}")
-        told = (
-            ""
-            if contributions is None
-            else "; beside a map’s number its contribution in " + answers.in_units(record, "logits")
-        )
+        unit = answers.in_units(record, "logits")
+        told = "" if contributions is None else f"; beside a map’s number its contribution in {unit}"
         found.append(
             Panel(
                 f"{name} ({facts['kind']}), {shape}: {facts['dead']} of {len(maps)} maps dead{told}",
@@ -62,7 +59,7 @@ def panels(record: Record, index: int) -> list[Panel]:
                 [str(k) for k in order],
                 facts["unit"],
                 None if contributions is None else contributions[index, order].tolist(),
-                "logits",
+                unit,
                 len(shown),
                 facts["field"],
             )
@@ -77,12 +74,15 @@ def finding(record: Record, index: int) -> str:
         return "None of the layers shown has feature maps on which the score depends."
     facts = layers[-1]
     contributions = record.arrays[f"contribution/{facts['name']}"][index]
-    best, count = int(contributions.argmax()), len(contributions)
+    best, count = findings.telling(contributions), len(contributions)
     some = f"none of the {count} maps" if not facts["dead"] else f"{facts['dead']} of {count} maps"
     target, dead = findings.target(record, index), f"{some} {'are' if facts['dead'] > 1 else 'is'} dead"
     if not contributions.any():
         return f"At {facts['name']} no map contributes to the score of {target} (activation × gradient); {dead}."
-    share = f"{findings.signed(contributions[best], 3)} of {findings.number(record.facts['value'][index])}"
-    return (
-        f"At {facts['name']} map {best} contributes most to the score of {target}: {share} (activation × gradient); {dead}."
+    contribution, score = findings.signed(contributions[best], 3), findings.number(record.facts["value"][index])
+    most = (
+        f"map {best} contributes most to the score of {target}: {contribution}"
+        if contributions[best] > 0
+        else f"no map raises the score of {target}; map {best} lowers it the most: {contribution}"
     )
+    return f"At {facts['name']} {most} (activation × gradient; score {score}); {dead}."

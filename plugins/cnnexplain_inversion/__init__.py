@@ -32,8 +32,8 @@ def run(
     layer: Annotated[
         tuple[str, ...],
         Option(
-            "A layer to invert, or 'logits'. Default: every layer with numbers of its own; of a network of more than twelve "
-            "layers, those in which its stages end."
+            "A layer to invert, or 'logits', which of a regression model are its values. Default: every layer with numbers "
+            "of its own; of a network of more than twelve layers, those in which its stages end."
         ),
     ] = (),
     most: Annotated[
@@ -62,7 +62,7 @@ def run(
     alpha_weight: Annotated[
         float | None,
         Option(
-            "The weight of the α-norm, which bounds the pixels. Default: for pixels a hundredth of the paper's, brought to "
+            "The weight of the α-norm, which bounds the pixels. Default: for pixels a hundredth of the paper's, scaled to "
             "the size of the input (56 for digits; the paper's is 5556); for pixels-2016 1; for spectrum 0.01, "
             "and 0.06 for deep ReLUs.",
             min=0,
@@ -72,7 +72,7 @@ def run(
         float | None,
         Option(
             "The weight of the total variation, which smooths. Default: for pixels the paper's for the layer's depth, "
-            "brought to the size of the input; for pixels-2016 42.25; for spectrum 4 for early layers, 8 for "
+            "scaled to the size of the input; for pixels-2016 42.25; for spectrum 4 for early layers, 8 for "
             "others and 30 for deep ReLUs.",
             min=0,
         ),
@@ -145,7 +145,7 @@ def run(
 
 def draw(record: Record, index: int) -> Figure:
     """The image and its reconstruction from each layer, all on the scale of the model's input range."""
-    from cnnexplain import draw
+    from cnnexplain import answers, draw
 
     facts = {name: fact[index] for name, fact in record.facts.items()}
     names = list(facts["representation_error"])
@@ -164,7 +164,7 @@ def draw(record: Record, index: int) -> Figure:
     for panel, name in zip(panels[1:], names, strict=True):
         draw.picture(panel, record, record.arrays[f"reconstruction/{name}"][index])
         early = "" if facts["stopped"][name] is None else " (ended early)"
-        draw.title(panel, name + early, tail=True)
+        draw.title(panel, answers.layer(record, name) + early, tail=True)
         draw.below(
             panel,
             f"representation error {_short(facts['representation_error'][name])}\n"
@@ -209,10 +209,13 @@ def passes(classifier: Classifier, options: Mapping[str, Any]) -> float:
 
 def finding(record: Record, index: int) -> str:
     """How well the layer half-way up was inverted, and in how many the reconstruction keeps the predicted class."""
+    from cnnexplain import answers
+
     errors = record.facts["representation_error"][index]
     names = list(errors)
     name = names[len(names) // 2]
-    recovered = f"At {name} the image is recovered to a representation error of {_short(errors[name])}"
+    layer, error = answers.layer(record, name), _short(errors[name])
+    recovered = f"At {layer} the image is recovered to a representation error of {error}"
     if "value" in record.facts:
         return f"{recovered}, with {_answer(record, {'value': record.facts['value'][index]}, name)}."
     predictions = record.facts["prediction"][index]
@@ -240,7 +243,7 @@ def cnnexplain_analyses() -> list[Analysis]:
             note="Networks with random weights invert well too (He, Wang & Hopcroft 2016, arXiv:1606.04801): a good "
             "reconstruction shows what a layer keeps, not that it has learnt anything.",
             reading="Each picture has nearly the same code in that layer as the image: what both show, the layer keeps; "
-            "what the picture has lost or got wrong, the layer can no longer tell. The error says how near the codes are.",
+            "what the picture has lost or got wrong, the layer no longer holds. The error says how near the codes are.",
             trial={"iterations": 2, "most": 3},
             quick={"most": 3, "iterations": 120},
             passes=passes,

@@ -88,7 +88,7 @@ def normalisation(preprocess: Preprocess, sigma: float | None) -> Normalisation:
 
 
 def weights(classifier: Classifier, layer: str, alpha: float | None, variation: float | None) -> Weights:
-    """The paper's weights, brought to the size of the model's input.
+    """The paper's weights, scaled to the size of the model's input.
 
     An image of norm 1 with M numbers of like magnitude has ‖x‖₆⁶ = M · (M^-½)⁶ = M⁻², hence λ_α ∝ M². A smooth image of norm
     1 resampled to H × W pixels has HW differences of neighbours, each ∝ 1 / √(HW) of a value that is itself ∝ 1 / √(HW):

@@ -37,8 +37,8 @@ def run(
     compare: Annotated[
         str | None,
         Option(
-            "What a second square shows, as in --fill, whose map is held against the first one's; 'none' for none. Default: "
-            "'blur' for images in colour from 64 pixels on ('grey' after --fill blur), else none."
+            "What a second square shows, as in --fill, whose map is compared with the first one's; 'none' for none. "
+            "Default: 'blur' for images in colour from 64 pixels on ('grey' after --fill blur), else none."
         ),
     ] = None,
     layer: Annotated[
@@ -128,8 +128,8 @@ NOTE = (
 )
 
 READING = (
-    "Red is what the class is recognised by: with it hidden the score falls. Blue is what speaks against the class: with it "
-    "hidden the score rises. The lower row shows, for each place of the square, what the network then says."
+    "Red is what raises the score of the target: with it hidden the score falls. Blue is what lowers it: with it hidden the "
+    "score rises. The lower row shows the model's output for each position of the square."
 )
 
 

@@ -22,9 +22,12 @@ def run(
     progress: Callable[[int, int], None],
     *,
     of: Annotated[
-        Literal["probability", "logit"],
-        Option("What is asked for under the masks: the probability of the class, or its logit, which saturates nowhere."),
-    ] = "probability",
+        Literal["probability", "logit"] | None,
+        Option(
+            "What is measured under the masks. Default: the probability of the target, which saturates where its 'logit' "
+            "doesn't, or the value of a regression model."
+        ),
+    ] = None,
     masks: Annotated[int, Option("How many random masks the image is shown under.", min=2, max=100000)] = 1000,
     cells: Annotated[
         int | None,
@@ -32,14 +35,14 @@ def run(
             "Cells of a mask along the shorter side. Default: 7, or as few as 3 where a cell would be under 6 pixels.", min=1
         ),
     ] = None,
-    keep: Annotated[float, Option("The probability that a cell is shown.", min=0.01, max=0.99)] = 0.5,
+    keep: Annotated[float, Option("The share of the cells that are shown, on average.", min=0.01, max=0.99)] = 0.5,
     seed: Annotated[int, Option("Of the masks, which are the same for every image.", min=0)] = 0,
 ) -> Result:
-    """Class probability when a pixel is visible and random other regions are masked.
+    """Model output for the target when a pixel is visible and random other regions are masked.
 
     Petsiuk et al. 2018, section 3: S(λ) = 1/(E[M] n) Σ f(x ⊙ M_i) M_i(λ) over n random masks M_i from 0 to 1, where f is the
-    probability of the class, or its logit where that is asked for, and x ⊙ M goes from black at 0 to the image at 1. Only
-    what the network puts out is used.
+    probability of the class, or its logit where that is asked for, or the value of a regression model, and x ⊙ M goes from
+    black at 0 to the image at 1. Only what the network puts out is used.
 
     Returns:
         Arrays by pixel, (N, H, W): `saliency`, the S of the paper; `gain`, how much larger f is with the pixel shown than
@@ -50,7 +53,7 @@ def run(
         over the pixels) and `cells` (rows and columns of the grid).
 
     Raises:
-        UsageError: There are more cells than pixels.
+        UsageError: There are more cells than pixels, or a probability is asked for of a regression model.
     """
     from cnnexplain_rise.masking import rise
 
@@ -59,19 +62,19 @@ def run(
 
 def draw(record: Record, index: int) -> Figure:
     """The image, the gain with its colour bar, the same over the image, and its standard error."""
-    from cnnexplain import answers, draw, findings
+    from cnnexplain import answers, draw
 
     figure, (first, second, third, fourth) = draw.row(4, record, bars=[1, 3])
     gain, error = (record.arrays[name][index] for name in ("gain", "standard_error"))
-    unit, of = answers.in_units(record, _unit(record.options)), _of(record)
-    mean = record.facts[f"masked_{of}"][index]
+    unit = answers.in_units(record, _unit(record.options))
     draw.image(first, record, index)
     draw.title(first, "input")
     draw.signed(second, gain, unit)
-    told = draw.percent(mean) if of == "probability" else f"logit {findings.number(mean)}"
-    if answers.of_values(record):
-        told = f"{findings.number(answers.turned(record, index) * mean)} {unit}"
-    draw.title(second, f"gain over {told}")
+    mean = _mean(record, index)
+    if not answers.of_values(record):
+        probable = _of(record) == "probability"
+        mean = draw.percent(record.facts["masked_probability"][index]) if probable else f"logit {mean}"
+    draw.title(second, f"gain over {mean}")
     draw.overlay(third, record, index, gain, signed=True)
     draw.title(third, "gain over input")
     draw.unsigned(fourth, error, unit)
@@ -81,9 +84,18 @@ def draw(record: Record, index: int) -> Figure:
 
 
 def _of(record: Record) -> str:
-    """What was asked for under the masks: of a model of values, which has no probabilities, the value."""
-    of = str(record.options["of"])
-    return of if f"masked_{of}" in record.facts else "logit"
+    """What was measured under the masks; of a model of values, which has no probabilities, the logit is the value."""
+    return "logit" if record.options["of"] == "logit" or "masked_probability" not in record.facts else "probability"
+
+
+def _mean(record: Record, index: int) -> str:
+    """The mean of what was measured under the masks."""
+    from cnnexplain import answers, findings
+
+    mean = record.facts[f"masked_{_of(record)}"][index]
+    if answers.of_values(record):
+        return answers.amount(None, answers.turned(record, index) * mean, record.explained[index].unit)
+    return findings.number(mean)
 
 
 def _unit(options: Mapping[str, Any]) -> str:
@@ -101,24 +113,25 @@ def finding(record: Record, index: int) -> str:
     from cnnexplain_rise.masking import NOISE
 
     facts = {name: fact[index] for name, fact in record.facts.items()}
-    of, mean, sign = _of(record), facts[f"masked_{_of(record)}"], answers.turned(record, index)
-    what = f"the {of} of {findings.target(record, index)}"
+    mean = _mean(record, index)
+    what = f"the {_of(record)} of {findings.target(record, index)}"
     if answers.of_values(record):
-        what, mean = f"'{draw.name(record, record.explained[index].prediction)}'", sign * mean
+        what = f"'{draw.name(record, record.explained[index].prediction)}'"
     if not record.arrays["gain"][index].any():
-        return f"{what[0].upper()}{what[1:]} is {findings.number(mean)} under every mask: the map is zero everywhere."
+        return f"{what[0].upper()}{what[1:]} is {mean} under every mask: the map is zero everywhere."
     if facts["relative_error"] > NOISE:
         return (
-            f"Under {record.options['masks']} masks {what} is {findings.number(mean)} on average; the map is noise, since "
+            f"Under {record.options['masks']} masks {what} is {mean} on average; the map is noise, since "
             f"its standard error is {findings.percent(facts['relative_error'])} of its own spread."
         )
     row, column = facts["peak_pixel"]
     error = float(record.arrays["standard_error"][index, row, column])
-    return (
-        f"Showing {findings.place(row, column, record.images.shape[1:3])}, {'raises' if sign > 0 else 'lowers'} {what} the "
-        f"most, by {findings.number(facts['peak'])} (standard error {findings.number(error)}) from a mean of "
-        f"{findings.number(mean)} under the masks."
-    )
+    place, peak = findings.place(row, column, record.images.shape[1:3]), facts["peak"]
+    raises, lowers = ("raises", "lowers") if answers.turned(record, index) > 0 else ("lowers", "raises")
+    by = f"by {findings.number(abs(peak))} (standard error {findings.number(error)}) from a mean of {mean} under the masks"
+    if peak > 0:
+        return f"Showing {place}, {raises} {what} the most, {by}."
+    return f"No pixel {raises} {what} when it is shown; the one at {place}, {lowers} it the least, {by}."
 
 
 @hookimpl
@@ -130,10 +143,10 @@ def cnnexplain_analyses() -> list[Analysis]:
             run,
             draw,
             "Petsiuk, Das, Saenko 2018 (arXiv:1806.07421)",
-            note="An image half hidden is nothing that the network has seen, and where the answer hardly changes the "
-            "map is noise: compare it with the standard error, and take more masks. Details smaller than a cell are lost.",
-            reading="Red pixels raise what is asked for of the class when they are shown, blue ones lower it, "
-            "by as much as the colour bar says, compared with the mean over all masks.",
+            note="The network has never seen an image half hidden, and where its output hardly changes the map is "
+            "noise: compare it with the standard error, and take more masks. Details smaller than a cell are lost.",
+            reading="Red pixels support the target, blue ones count against it: showing them changes the output by as much "
+            "as the colour bar says, compared with the mean over all masks.",
             maps={"gain": _unit, "standard_error": _unit},
             trial={"masks": 8},
             passes=passes,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cnnexplain.errors import UsageError
 from cnnexplain.plugin import Result
 from cnnexplain_rise.masks import Masks, random_masks
 
@@ -45,15 +46,16 @@ def rise(
     targets: Integers,
     progress: Callable[[int, int], None],
     *,
-    of: str,
+    of: str | None,
     count: int,
     cells: int | None,
     keep: float,
     seed: int,
 ) -> Result:
     """The maps by pixel and what is known of each image; see `cnnexplain_rise.run`."""
-    # A model of values has no probabilities: its values are what is asked for.
-    of = "logit" if classifier.head == "values" else of
+    if of == "probability" and classifier.head == "values":
+        raise UsageError(f"'{classifier.name}' puts out values, which have no probabilities; leave out --of probability.")
+    of = of or ("logit" if classifier.head == "values" else "probability")
     masks = random_masks(images.shape[1], images.shape[2], count, cells, keep, seed)
     answers = _answers(classifier, images, targets, masks, progress)
     found = answers[of]

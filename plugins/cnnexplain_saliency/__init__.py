@@ -1,4 +1,4 @@
-"""The saliency analysis: which pixels would change the score of the class the most."""
+"""The saliency analysis: which pixels would change the score of the target the most."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def run(
         Option("'ten' averages the maps of ten crops, the corners and the middle, each also mirrored, as the paper did."),
     ] = "one",
 ) -> Result:
-    """Which pixels, changed a little, would change the score of the class the most.
+    """Which pixels, changed a little, would change the score of the target the most.
 
     Simonyan et al. 2013, section 3: w = ∂S_c/∂x with S_c the logit of the class; the map is |w|, for colour images its
     maximum over the channels.
@@ -91,9 +91,9 @@ def cnnexplain_analyses() -> list[Analysis]:
             run,
             draw,
             "Simonyan, Vedaldi, Zisserman 2013 (arXiv:1312.6034)",
-            note="Sensitive is not important: the map tells what a small change of a pixel would do to the score, not how "
+            note="Sensitive is not important: the map shows what a small change of a pixel would do to the score, not how "
             "much the pixel as it is contributes to it; and neighbouring pixels often pull in opposite directions.",
-            reading="The brighter a pixel, the more a small change of it would change the score of the class, up or down.",
+            reading="The brighter a pixel, the more a small change of it would change the score of the target, up or down.",
             maps={"saliency": "logits per unit of input"},
             overlay=overlay,
             passes=passes,

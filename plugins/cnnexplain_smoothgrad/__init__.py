@@ -34,7 +34,7 @@ def run(
     ] = 0.15,
     seed: Annotated[int, Option("Of the noise, which is the same for every image.", min=0)] = 0,
 ) -> Result:
-    """Which pixels the score of the class is sensitive to, averaged over copies of the image with noise.
+    """Which pixels the score of the target is sensitive to, averaged over copies of the image with noise.
 
     Smilkov et al. 2017: the mean, over n copies, of the gradient ∂S_c/∂x at x + ε with Gaussian noise ε, S_c being the logit
     of the class. The map is the magnitude of that mean, for colour images its maximum over the channels. After every 32
@@ -46,7 +46,7 @@ def run(
         target at the image without noise, or the difference of two), `peak` (the map's maximum) and `peak_pixel` (its row
         and column), `samples` (the copies that were taken), `standard_error` of the mean gradient and `relative_error`, that
         as a share of the gradient itself, both as root mean squares over the pixels, and `stopped_by`, "error" where that is
-        no larger than was asked for, else "samples".
+        no larger than `error`, else "samples".
     """
     from cnnexplain_smoothgrad.smoothing import smoothgrad
 
@@ -106,8 +106,8 @@ def cnnexplain_analyses() -> list[Analysis]:
             "Smilkov, Thorat, Kim, Viégas, Wattenberg 2017 (arXiv:1706.03825)",
             note="The map is that of a network which sees the image under noise, not of the network at the image itself; "
             "and sensitive is still not important: it tells what changing a pixel would do, not what the pixel contributes.",
-            reading="The brighter a pixel, the more a change of it would change the score of the class, up or down, in most "
-            "of the copies with noise; where the copies disagree the map is dark.",
+            reading="The brighter a pixel, the more a change of it would change the score of the target, up or down, in "
+            "most of the copies with noise; where the copies disagree the map is dark.",
             maps={"smoothgrad": "logits per unit of input"},
             overlay=overlay,
             trial={"samples": 2},

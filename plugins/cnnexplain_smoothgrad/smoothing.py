@@ -75,7 +75,7 @@ def smoothgrad(
 
 
 NOISY = (
-    "The maps of some images are not as sure as was asked for: their relative_error is above --error {:g} after {} copies. "
+    "The maps of some images have a relative_error that is still above --error {:g} after {} copies. "
     "Take more --samples or less --noise, or look at sums over regions (redraw --regions)."
 )
 

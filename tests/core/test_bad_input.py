@@ -10,6 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from campaign import snapshot
 from PIL import Image
 
 
@@ -104,7 +105,7 @@ ROWS = {
     "scale": (2, ["--input-scale", "1/0"], "--input-scale takes a number above 0, such as 0.5 or '1/255', but got '1/0'."),
     "mean of two": (2, ["--input-mean", "1,2"], "Preprocess takes one finite number, as mean"),
     "means of grey": (2, ["--input-mean", "1,2,3"], "Preprocess takes one finite number, as mean"),
-    "another size": (2, ["--input-size", "32x30"], "takes (28, 28, 1), but was said to take (32, 30, 1)"),
+    "another size": (2, ["--input-size", "32x30"], "takes (28, 28, 1), but is declared to take (32, 30, 1)"),
     "preprocessing missing": (2, ["--preprocess", "no.json"], "There is no file of preprocessing 'no.json'."),
     "preprocessing of no kind": (2, ["--preprocess", "photo"], "Expected module:name"),
     "preprocessing elsewhere": (2, ["--preprocess", "no_module:f"], "No module named 'no_module', neither installed nor"),
@@ -126,15 +127,11 @@ ROWS = {
 }
 
 
-def tree(folder):
-    return {path: path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
-
-
 @pytest.mark.parametrize("row", ROWS)
 def test_bad_input(cli, tmp_path, model, row):
     code, arguments, words = ROWS[row]
     unusual_files(tmp_path, model)
-    before = tree(tmp_path)
+    before = snapshot(tmp_path)
     found, _, err = cli("run", "saliency", *arguments)
     assert found == code
     assert words in err
@@ -142,7 +139,7 @@ def test_bad_input(cli, tmp_path, model, row):
     assert len(err.splitlines()) <= 2
     assert len(err) < 400
     assert "Traceback" not in err
-    assert tree(tmp_path) == before
+    assert snapshot(tmp_path) == before
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ def test_false_colours_are_the_bands_asked_for_each_stretched(images, tmp_path):
         ({"show_bands": -1}, "three numbers or one"),
         ({"mean": [1, 2, 3]}, "one for each of the 13 channels"),
         ({"mean": 3.5e38}, "inputs go from -inf to -inf; expected finite"),
-        ({"colour": "rgb"}, r"was said to take \(12, 10, 3\)"),
+        ({"colour": "rgb"}, r"is declared to take \(12, 10, 3\)"),
     ],
 )
 def test_what_does_not_fit_is_said(said, words):

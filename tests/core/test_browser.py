@@ -520,7 +520,7 @@ def test_a_contact_sheet_sorts_and_filters(browser, sheet):
         "probability, lowest first": [5, 6, 7, 2, 0, 3, 1, 4],
         # 9 before 10, as people count.
         "name": [2, 3, 1, 0, 4, 5, 6, 7],
-        "class": [1, 3, 2, 7, 6, 5, 4, 0],
+        "prediction": [1, 3, 2, 7, 6, 5, 4, 0],
         "the order given": list(range(8)),
     }
     for words, places in expected.items():

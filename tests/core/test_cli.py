@@ -58,7 +58,7 @@ def test_another_model_and_what_was_assumed_of_it(cli, tmp_path, model):
     model().save(tmp_path / "mine.keras")
     code, out, _ = cli("run", "saliency", "--model", "mine.keras")
     assert code == 0
-    assert "Nothing in the model tells its input range: pixels were scaled to 0 to 1." in out
+    assert "The model's input range is unknown: pixels were scaled to 0 to 1." in out
     assert "Resized to the model's 12 rows × 10 columns: mnist:test/42." in out
     assert json.loads((tmp_path / "cnnexplain-out/saliency/result.json").read_text())["input"]["assumed"] == ["range"]
 

@@ -84,7 +84,7 @@ def test_what_holds_for_all_is_not_what_another_command_calls_alike(cli, write):
         ("input-size = [224, 0]", "'input-size' takes whole numbers from 1 to 8192"),
         ('input-fit = "crp"', "'input-fit' takes one of stretch, crop, pad, digit, but got 'crp'. Did you mean 'crop'?"),
         ('backend = "jaxx"', "'backend' takes one of tensorflow, jax, torch, but got 'jaxx'. Did you mean 'jax'?"),
-        ('format = "pgn"', "'format': Pictures are written as png, svg, pdf, but 'pgn' was asked for. Did you mean 'png'?"),
+        ('format = "pgn"', "'format': Pictures are written as png, svg, pdf, but got 'pgn'. Did you mean 'png'?"),
         ("dpi = 5", "'dpi': Pictures take a whole number from 20 to 1200 as dpi, but got 5."),
         ('logits = "yes"', "'logits' takes true or false, but got 'yes'."),
         ("model = 3", "'model' takes a text in quotes, but got 3."),

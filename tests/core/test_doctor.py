@@ -64,7 +64,7 @@ def test_what_is_refused_is_said_by_layer(photos):
 def test_an_input_range_that_is_guessed_is_said(photos, untried):
     _, model = networks.build("plain", "softmax")
     found = examine(cx.load(model), photos)
-    assert any("Nothing tells the range of the input: pixels are scaled to 0 to 1" in words for words in found.findings)
+    assert any("The range of the input is unknown: pixels are scaled to 0 to 1" in words for words in found.findings)
     assert not found.well
 
 
@@ -124,7 +124,7 @@ def test_a_gradient_of_zero_is_found(photos, untried):
     net, model = networks.build("plain", "softmax")
     net.steps[0][1].set_weights([0 * weight - 1 for weight in net.steps[0][1].get_weights()])
     found = examine(cx.load(model, preprocess=cx.Preprocess(*networks.SHAPE[:2])), photos).findings
-    assert any("gradient of the predicted class is zero everywhere" in each for each in found)
+    assert any("gradient of the prediction's score is zero everywhere" in each for each in found)
 
 
 def test_scores_that_are_not_finite_are_found_first(photos):

@@ -155,7 +155,7 @@ def test_a_model_of_any_size_is_given_one(random):
 
 
 def test_a_size_that_is_not_the_models_is_refused():
-    with pytest.raises(UsageError, match=r"takes \(12, 10, 3\), but was said to take \(10, 12, 3\)"):
+    with pytest.raises(UsageError, match=r"takes \(12, 10, 3\), but is declared to take \(10, 12, 3\)"):
         cx.load(scored(3), preprocess=cx.Preprocess(10, 12))
 
 

@@ -164,7 +164,7 @@ def test_what_is_said_counts_more_and_the_doctor_says_that_it_does_not_fit(rando
     monkeypatch.setattr("cnnexplain.doctor.registry.load", lambda: cx.registry.collect([]))
     images = random.integers(0, 256, (2, *SHAPE)).astype(np.uint8)
     said = examine(cx.load(model(TF), preprocess={"scale": 1 / 255}), images)
-    assert str(said.expected).startswith("the model brings 0 to 255 to -1 to 1 (true_divide")
+    assert str(said.expected).startswith("the model maps 0 to 255 onto -1 to 1 (true_divide")
     (finding,) = (each for each in said.findings if "expects pixels" in each)
     assert "from 0 to 255 (" in finding
     assert "given from 0 to 1: it does not fit. --input-scale 1 --input-mean 0 --input-std 1 would." in finding

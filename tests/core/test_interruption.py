@@ -25,6 +25,12 @@ def fresh(monkeypatch):
     monkeypatch.setattr(interruption, "_state", interruption._State())
 
 
+def python(folder, program, *arguments):
+    """How a program ended that ran in a process of its own, in a folder."""
+    command = [sys.executable, "-c", program, *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
 def chained(error, **links):
     for name, link in links.items():
         setattr(error, name, link)
@@ -203,13 +209,7 @@ sys.exit(run())
 
 @pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_while_pillow_is_imported(pictures):
-    done = subprocess.run(
-        [sys.executable, "-c", IS_ANIMATED.format(names=["is_animated"]), "run", "saliency", "0.png"],
-        cwd=pictures,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = python(pictures, IS_ANIMATED.format(names=["is_animated"]), "run", "saliency", "0.png")
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted: nothing more was written.\n")
 
 
@@ -232,9 +232,7 @@ sys.exit(run())
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("count", [1, 40])
 def test_ctrl_c_while_the_modules_of_the_command_line_are_read(tmp_path, count):
-    done = subprocess.run(
-        [sys.executable, "-c", ENUM.format(count=count), "list"], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    done = python(tmp_path, ENUM.format(count=count), "list")
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted: nothing more was written.\n")
 
 
@@ -301,9 +299,7 @@ except KeyboardInterrupt:
     assert interruption.interrupted(TypeError())
     sys.exit(7)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", program.format(number=int(number))], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    done = python(tmp_path, program.format(number=int(number)))
     assert done.returncode == 7, done.stderr
 
 
@@ -316,6 +312,6 @@ from cnnexplain import cli
 cli.main()
 os.kill(os.getpid(), signal.SIGINT)
 """
-    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = python(tmp_path, program)
     assert done.returncode == 0, done.stderr
     assert Path(os.devnull).exists()

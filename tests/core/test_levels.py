@@ -190,7 +190,7 @@ def test_what_is_above_the_white_level_is_white_and_warned_of(tmp_path):
     found, source = read(path, white_level=1023)
     np.testing.assert_allclose(found, np.minimum(values(1) / 1023, 1), atol=1e-6)
     (warning,) = misread([source])
-    assert "has values up to 4,012, above the 1,023 that is said to be white" in warning
+    assert "has values up to 4,012, above the white level of 1,023" in warning
 
 
 @both

@@ -115,8 +115,8 @@ def test_a_target_may_be_an_objective_and_may_be_held_against_a_class(lenet, noi
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"target": 4, "against": 4}, "class 4 can't be held against itself"),
-        ({"target": 4, "against": [1, 2]}, "2 classes to hold against 4 targets"),
+        ({"target": 4, "against": 4}, r"different classes \(both are '4'\)"),
+        ({"target": 4, "against": [1, 2]}, "'against' has 2 entries for 4 targets"),
         ({"against": "cat"}, "no class labelled 'cat'"),
         ({"target": [Logit(1)]}, "1 targets for 4 images"),
         ({"dataset": "mnist:test"}, "looks through no data set and takes none"),
@@ -134,6 +134,6 @@ def test_the_command_line_asks_why_the_one_and_not_the_other(cli, tmp_path):
     code, _, err = cli("run", "saliency", "--target", "4", "--against", "4")
     assert (code, err.splitlines()[-1]) == (
         2,
-        "Error: The class 4 can't be held against itself. Name another one, or, where that is an image's prediction, a "
-        "target.",
+        "Error: The target and 'against' must be different classes (both are '4'). Name another one, or, where "
+        "that is an image's prediction, a target.",
     )

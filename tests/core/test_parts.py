@@ -286,7 +286,7 @@ def test_another_request_is_not_continued(cli, small, tmp_path, model, lenet):
     cx.explain("saliency", lenet, SEVEN).save("saved/saliency")
     code, _, err = cli("run", "saliency", *SEVEN, "--resume", "--out", "saved")
     assert code == 2
-    assert "can't be continued: it does not tell what was asked for" in err
+    assert "can't be continued: it does not record its request" in err
     # Without the option it is replaced.
     assert cli("run", "saliency", *SEVEN[:2])[0] == 0
     assert sorted(path.name for path in (tmp_path / "cnnexplain-out/saliency").iterdir()) == [

@@ -140,7 +140,7 @@ def test_an_analysis_of_the_model_alone(lenet, installed, tmp_path, noise):
     with pytest.raises(IndexError, match=r"0 images; got index 0; what belongs to none of them is in overview\(\)"):
         record.figure()
     for given, words in (
-        ({"against": 3}, "needs a target to hold against 3"),
+        ({"against": 3}, "needs a target of which 3 is subtracted"),
         ({"target": 10}, "no class 10"),
     ):
         with pytest.raises(UsageError, match=words):
@@ -158,7 +158,7 @@ def test_images_decide_the_classes_of_an_analysis_of_the_model_alone(lenet, inst
     assert cx.explain("weights", lenet, noise[:1], target=3).facts["asked"] == ["3"]
     other = (first + 1) % 10
     assert cx.explain("weights", lenet, noise[:1], against=other).facts["asked"] == [f"{first} − {other}"]
-    with pytest.raises(UsageError, match=f"predicted to be {first}, the class that is held against them. Name another"):
+    with pytest.raises(UsageError, match=f"predicted to be {first}, which is also 'against'. Name another"):
         cx.explain("weights", lenet, noise[:1], against=first)
     monkeypatch.setattr(pipeline, "PREDICTED", 1)
     record = cx.explain("weights", lenet, noise)

@@ -328,7 +328,7 @@ def test_foreign_folders_and_wrong_names_get_their_own_words(results, tmp_path, 
     assert "is of the analysis 'lime', from lime-plugin 2, which is not installed here." in err
     for words, option in (
         ("Matplotlib has no colormap 'virdis'. Did you mean 'viridis'?", ["--unsigned", "virdis"]),
-        ("'jpeg' was asked for", ["--format", "jpeg"]),
+        ("but got 'jpeg'", ["--format", "jpeg"]),
         ("a whole number from 20 to 1200 as dpi, but got 5", ["--dpi", "5"]),
     ):
         code, _, err = cli("redraw", str(results["saliency"][1]), *option)
@@ -379,7 +379,7 @@ def test_the_command_line_and_save_take_format_and_dpi(cli, lenet, tmp_path):
     small, large = (record.save(tmp_path / str(dpi), dpi=dpi)[0] for dpi in (40, 80))
     with Image.open(small) as one, Image.open(large) as two:
         assert np.abs(np.array(two.size) - 2 * np.array(one.size)).max() <= 1
-    with pytest.raises(UsageError, match="'gif' was asked for"):
+    with pytest.raises(UsageError, match="but got 'gif'"):
         record.save(tmp_path / "gif", format="gif")
     assert not (tmp_path / "gif").exists()
     assert saved.load(tmp_path / "40").labels == lenet.labels

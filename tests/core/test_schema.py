@@ -8,6 +8,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from campaign import snapshot
 
 import cnnexplain as cx
 from cnnexplain import npz, report, schema
@@ -26,17 +27,6 @@ def saved(lenet, tmp_path_factory):
     writer = report.Writer(folder, TWO, Pictures(dpi=20), {"analysis": "saliency"})
     writer.add(record)
     return record, folder
-
-
-def snapshot(folder):
-    """All that is in a folder, however deep."""
-    return {
-        str(path.relative_to(folder)): (
-            path.lstat().st_mode,
-            os.readlink(path) if path.is_symlink() else path.read_bytes() if path.is_file() else None,
-        )
-        for path in sorted(folder.rglob("*"))
-    }
 
 
 def edited(folder, change):

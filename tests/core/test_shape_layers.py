@@ -212,7 +212,9 @@ class Conv2D(layers.Layer):
 def test_a_layer_that_puts_out_another_shape_than_it_says_is_named():
     clf = cx.load(network(Shorter(name="odd")))
     images = np.zeros((1, *SHAPE), np.float32)
-    with pytest.raises(ModelError, match=r"'odd' \(Shorter\) says that it puts out \(5, 4, 3\), but puts out \(12, 16, 3\)"):
+    with pytest.raises(
+        ModelError, match=r"'odd' \(Shorter\) declares the output shape \(5, 4, 3\), but returns \(12, 16, 3\)"
+    ):
         clf.activations(images, ["odd"])
 
 

@@ -95,7 +95,7 @@ def test_a_value_that_a_key_does_not_take_is_named_with_what_it_takes(key, value
         ({"colur": "rgb"}, "There is no key 'colur'. Did you mean 'colour'?"),
         ({"fit": "crops"}, "'fit' takes one of stretch, crop, pad, digit, but got 'crops'. Did you mean 'crop'?"),
         ({"interpolation": "bicubik"}, "Did you mean 'bicubic'?"),
-        (["size"], "is no list; expected keys such as 'size'"),
+        (["size"], "Expected a mapping with keys such as 'size' for a model's input, but got a list"),
         ({3: 4}, "There is no key 3."),
     ],
 )
@@ -149,7 +149,7 @@ HOSTILE = {
     "deep": (b"[" * 100_000, "is no JSON"),
     "a long number": (b'{"size": ' + b"9" * 5000 + b"}", "is no JSON|takes whole numbers"),
     "no text": (b"\xff\xfe\x00", "no text in UTF-8"),
-    "a list": (b"[]", "is no list"),
+    "a list": (b"[]", "but got a list"),
     "not a number": (b'{"scale": NaN}', "'scale' takes a number above 0"),
     "large": (b'{"labels": ["' + b"a" * (4 << 20) + b'"]}', "more than 4 MiB"),
     "labels above": (b'{"labels": "../names.txt"}', r"names the file '../names.txt'; expected one in the same folder"),

@@ -6,48 +6,14 @@ import re
 import keras
 import numpy as np
 import pytest
-from keras import layers
 from PIL import Image
+from regression import QUICK, age, box
 
 import cnnexplain as cx
-from cnnexplain import Logit, registry
+from cnnexplain import Logit
 from cnnexplain.doctor import examine
 from cnnexplain.errors import ModelError, OutputError, UsageError
 from cnnexplain.record import Record
-
-QUICK = {
-    "activation-maximization": {"steps": 2, "starts": 1, "diversity": 1},
-    "inversion": {"iterations": 2, "most": 2, "parametrization": "pixels"},
-    "occlusion": {"patch": 4, "stride": 4},
-    "rise": {"masks": 16},
-    "integrated-gradients": {"steps": 4},
-    "smoothgrad": {"samples": 4},
-}
-"""Options with which an analysis takes no time."""
-
-
-def network(*tail, seed=0):
-    inputs = keras.Input((12, 10, 3))
-    x = layers.Conv2D(6, 3, activation="relu", name="conv")(inputs)
-    x = layers.GlobalAveragePooling2D(name="pool")(x)
-    for layer in tail:
-        x = layer(x)
-    model = keras.Model(inputs, x)
-    random = np.random.default_rng(seed)
-    for weight in model.weights:
-        weight.assign(random.normal(0, 0.7, weight.shape))
-    return model
-
-
-def age(activation=None):
-    """Of a person, some 60 years."""
-    model = network(layers.Dense(1, activation=activation, name="age"))
-    model.layers[-1].bias.assign([58])
-    return model
-
-
-def box():
-    return network(layers.Dense(4, name="box"))
 
 
 @pytest.fixture
@@ -97,9 +63,9 @@ def test_several_values_are_explained_by_name_or_number(images):
         (["age"], "agee", None, "There is no value 'agee'. Did you mean 'age'?"),
         (["age"], 2, None, "There is no value '2'. The model has age, each of them also as 'age down', or up and down."),
         (["x0", "y0", "x1", "y1"], "5", None, "There is no value '5'. The model has x0, y0, x1, y1,"),
-        (["age"], "up", "down", "The value 'age' can't be held against itself, and the model puts out no other."),
+        (["age"], "down", "up", "must be different values (both are of 'age'), and the model puts out no other."),
         (["x0", "y0", "x1", "y1"], "down", None, "The model has 4 values; name the one to explain, such as 'x0 down'."),
-        (["x0", "y0", "x1", "y1"], "x0", "x0 down", "The value 'x0' can't be held against itself; name another one."),
+        (["x0", "y0", "x1", "y1"], "x0", "x0 down", "must be different values (both are of 'x0'); name another one."),
     ],
 )
 def test_an_odd_target_of_values_is_refused(labels, target, against, words, images):
@@ -112,7 +78,7 @@ def test_an_odd_target_of_values_is_refused(labels, target, against, words, imag
     ("options", "error", "words"),
     [
         ({}, ModelError, "puts out one number, which may be any number.*--logits .*--probabilities .*--values"),
-        ({"unit": "years", "logits": True}, UsageError, "The unit 'years' is of values; say with --values"),
+        ({"unit": "years", "logits": True}, UsageError, "A unit \\('years'\\) belongs to values; give --values"),
         ({"values": True, "probabilities": True}, UsageError, "only one of logits, probabilities and values"),
         ({"values": True, "unit": "y" * 41}, UsageError, "takes a text of up to 40 characters"),
         ({"values": True, "labels": ["a", "b"]}, UsageError, "There are 2 labels for the 1 value of"),
@@ -168,32 +134,6 @@ def test_rise_and_score_cam_weigh_by_the_value(images):
 
 def texts(figure):
     return "\n".join(text.get_text() for text in figure.findobj(lambda each: hasattr(each, "get_text")))
-
-
-@pytest.mark.parametrize("name", registry.load().analyses)
-@pytest.mark.parametrize("make", [age, box])
-def test_no_analysis_tells_a_probability_of_values(name, make, images):
-    analysis = registry.load().analyses[name]
-    clf = cx.load(make(), values=True, unit="years")
-    shown = images[:2] if "images" in analysis.inputs else None
-    options = dict(QUICK.get(name, {}))
-    if {"targets", "objectives"} & set(analysis.inputs):
-        options["target"] = "up" if make is age else "box 1"
-    record = cx.explain(name, clf, shown, **options)
-    told = json.dumps(dict(record.facts)) + " ".join(record.arrays) + " ".join(record.warnings)
-    for index in range(len(record)):
-        told += texts(record.figure(index)) + (record.finding(index) or "")
-        assert record.explained[index].probability is None
-    for figure in record.overview().values():
-        told += texts(figure)
-    told = told.replace(analysis.note, "")
-    assert not re.search("probab|softmax|predicted", told), told
-    if shown is not None:
-        place = 0 if make is age or "target" not in options else 1
-        expected = own(clf.model, images[:2])[:, place]
-        np.testing.assert_allclose([each.value for each in record.explained], expected, rtol=1e-5)
-        assert ("age 6" in told) if make is age else f"box {place} " in told
-        assert "years" in told
 
 
 def test_the_first_of_several_values_is_explained_and_said_so(images):

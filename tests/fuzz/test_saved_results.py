@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from campaign import assert_plain
+from campaign import assert_plain, snapshot
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
@@ -132,16 +132,6 @@ def change(chance, folder):
         path = folder / chance.choice(names)
         path.unlink()
         OTHERS[chance.choice(list(OTHERS))](path)
-
-
-def snapshot(folder):
-    return {
-        str(path.relative_to(folder)): (
-            path.lstat().st_mode,
-            os.readlink(path) if path.is_symlink() else path.read_bytes() if path.is_file() else None,
-        )
-        for path in sorted(folder.rglob("*"))
-    }
 
 
 @given(seed=st.integers(0, 2**32))

@@ -14,7 +14,7 @@ from contextlib import nullcontext
 
 import numpy as np
 import pytest
-from campaign import CASES, assert_plain
+from campaign import CASES, assert_plain, snapshot
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -127,19 +127,14 @@ def program(capfd, monkeypatch):
     return run
 
 
-def contents(folder):
-    """What a result says but for the seconds, and its numbers."""
-    found = {}
-    for path in sorted(folder.rglob("*")):
-        if path.suffix == ".npz":
-            with np.load(path) as arrays:
-                found[path.name] = {name: arrays[name].tobytes() for name in arrays}
-        elif path.suffix == ".json":
-            result = json.loads(path.read_text())
-            found[path.name] = {name: value for name, value in result.items() if name not in ("seconds", "request")}
-        elif path.is_file():
-            found[path.name] = None
-    return found
+def found(path):
+    """What a file of a result says but for the seconds: its numbers, and nothing of pictures and pages."""
+    if path.suffix == ".npz":
+        with np.load(path) as arrays:
+            return {name: arrays[name].tobytes() for name in arrays}
+    if path.suffix == ".json":
+        return {name: value for name, value in json.loads(path.read_text()).items() if name not in ("seconds", "request")}
+    return None
 
 
 @pytest.mark.usefixtures("quick")
@@ -147,15 +142,15 @@ def contents(folder):
 def test_at_any_moment(cli, program, pictures, tmp_path, command):
     words = COMMANDS[command]
     shutil.copytree(pictures, tmp_path, dirs_exist_ok=True)
-    given_files = contents(tmp_path / "d")
+    given_files = snapshot(tmp_path / "d")
     assert cli(*COMMANDS["run"])[0] == 0
-    whole = contents(tmp_path / "o")
+    whole = snapshot(tmp_path / "o", found)
     shutil.copytree(tmp_path / "o", tmp_path / "before")
     if command != "redraw":
         shutil.rmtree(tmp_path / "o")
     counted = Moment(-1, "itself")
     assert program(words, counted)[0] == 0
-    whole = whole if command == "run" else contents(tmp_path / "o")
+    whole = whole if command == "run" else snapshot(tmp_path / "o", found)
 
     @settings(max_examples=max(1, CASES // 3))
     @given(st.integers(2, counted.calls), st.sampled_from(["itself", "another error", "lost"]))
@@ -167,7 +162,7 @@ def test_at_any_moment(cli, program, pictures, tmp_path, command):
         assert_plain(code, out + err, codes=(0, 130))
         assert not re.search("damaged|skipped|failed", out + err), err
         assert not list(tmp_path.rglob(".cnnexplain-*"))
-        assert contents(tmp_path / "d") == given_files
+        assert snapshot(tmp_path / "d") == given_files
         if code == 130:
             assert re.fullmatch(r"(.*\n)?Interrupted[:;] .*\n", err), err
             if command == "run":
@@ -175,7 +170,7 @@ def test_at_any_moment(cli, program, pictures, tmp_path, command):
                 assert code == 0, err
             else:
                 assert cli(*words)[0] == 0
-        assert contents(tmp_path / "o") == whole
+        assert snapshot(tmp_path / "o", found) == whole
 
     interrupt()
 

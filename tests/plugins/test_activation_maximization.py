@@ -475,7 +475,7 @@ def test_more_classes_or_units_than_are_shown(random):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"layer": "conv", "target": 1}, "--target and images ask for classes, .* give one or the other"),
+        ({"layer": "conv", "target": 1}, "--target and images ask for outputs, .* give one or the other"),
         ({"unit": ("1",), "target": 1}, "give one or the other"),
         ({"unit": ("1",)}, "--unit 1 needs a layer"),
         ({"layer": "conv", "unit": ("one",)}, "ROW,COLUMN,K"),

@@ -281,11 +281,11 @@ def test_a_map_of_zeros_says_why(method):
     share = {"gradcam": "75%", "scorecam": "75%", "gradcam++": "0%", "layercam": "0%"}[method]
     (warning,) = record.warnings
     assert warning == (
-        "The map is zero everywhere for 1 of 1 images: at no place do the feature maps of 'maps' speak for the class, "
-        f"and at {share} of the places they speak against it (the array 'evidence')."
+        "The map is zero everywhere for 1 of 1 images: at no place do the feature maps of 'maps' support the target, "
+        f"and at {share} of the places they lower its score (the array 'evidence')."
     )
     assert record.figure().axes[2].get_title() == f"{TITLES[method]} map: zero everywhere"
-    assert record.analysis.finding(record, 0) == "At no place do the feature maps of the layer maps speak for '0'."
+    assert record.analysis.finding(record, 0) == "At no place do the feature maps of the layer maps support '0'."
 
 
 def test_the_picture_is_enlarged_smoothly_and_the_map_stays_as_it_is(lenet, noise):
@@ -328,7 +328,7 @@ def test_layers_that_can_not_be_weighed_are_refused(lenet, noise):
     with pytest.raises(UsageError, match=r"'dense' .* has no feature maps"):
         cx.explain("gradcam", lenet, noise, layer="dense")
     _, clf, images = tiny("squeezed")
-    with pytest.raises(UsageError, match="'squeeze' are of one place alone"):
+    with pytest.raises(UsageError, match="'squeeze' have a single place"):
         cx.explain("gradcam", clf, images, layer="squeeze")
     with pytest.raises(UsageError, match="does not depend on the layer 'relu2'; name one that leads to conv1"):
         cx.explain("gradcam", lenet, noise, layer="relu2", target=cx.Channel("conv1", 0))

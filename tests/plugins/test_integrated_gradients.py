@@ -201,7 +201,7 @@ def test_the_finding_names_the_largest_attribution(lenet, digits):
     row, column = np.unravel_index(np.abs(values).argmax(), values.shape)
     words = record.analysis.finding(record, 0)
     before, after = (f"{record.facts[name][0]:.3g}".replace("-", "−") for name in ("baseline_logit", "logit"))
-    assert words.startswith(f"From the baseline to the image the score of '4' goes from {before} to {after}; the largest ")
+    assert words.startswith(f"From the baseline to the image the score of '4' goes from {before} to {after}; the ")
     assert words.endswith(f"around row {row}, column {column}.")
     np.testing.assert_array_equal(record.analysis.overlay(record, 0), values)
 
@@ -216,7 +216,7 @@ def test_sums_over_regions_are_shown_where_they_are_asked_for_and_the_arrays_sta
     assert shown[0, 0] == pytest.approx(values[:7, :7].sum(), abs=1e-5)
     assert shown[27, 8] == pytest.approx(values[21:, 7:14].sum(), abs=1e-5)
     assert shown.sum() == pytest.approx(49 * values.sum(), rel=1e-4)
-    assert "of the squares of 7×7 pixels" in words
+    assert "is that of the 7×7 pixels at " in words
     pixels = panels["sums over 7×7 pixels"].images[0].get_array()
     np.testing.assert_allclose(pixels, draw.overlaid(record, 0, shown, limit=draw.ceiling(shown), signed=True))
     np.testing.assert_array_equal(values, before)

@@ -1,4 +1,4 @@
-"""The shapley analysis: how the squares of an image share out the score of the class."""
+"""The shapley analysis: how the squares of an image share out the score of the target."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def run(
     ] = "black",
     seed: Annotated[int, Option("Decides the orders.", min=0)] = 0,
 ) -> Result:
-    """What each square of the image adds to the score of the class, on average over all orders of showing them.
+    """What each square of the image adds to the score of the target, on average over all orders of showing them.
 
     Castro, Gómez, Tejada 2009; for predictions Štrumbelj & Kononenko 2014: the Shapley value of square i is the mean, over
     the orders of all squares, of S(those before i, and i) − S(those before i), with S the logit of the class and every other
@@ -74,7 +74,7 @@ def cnnexplain_analyses() -> list[Analysis]:
             "Castro, Gómez, Tejada 2009 (doi:10.1016/j.cor.2008.04.004); "
             "Štrumbelj & Kononenko 2014 (doi:10.1007/s10115-013-0679-x)",
             note="A network has never seen an image with filled squares, and another filling gives other values.",
-            reading="Red squares raise the score of the class and blue ones lower it, on average over all the other squares "
+            reading="Red squares raise the score of the target and blue ones lower it, on average over all other squares "
             "that may be there already; all of them together make up the score that the image has more than a filled one.",
             maps={"shapley": "logits per square"},
             trial={"squares": 3, "permutations": 2},
