@@ -21,9 +21,10 @@ import numpy as np
 from cnnexplain import backend, heads, rules, twin
 from cnnexplain.activations import KINDS, activation, unclipped
 from cnnexplain.arrays import Array, Floats, Integers
+from cnnexplain.axes import Field
 from cnnexplain.errors import ModelError, UsageError, foreign, line, reason, shown, suggest
 from cnnexplain.faults import check_shapes, naming
-from cnnexplain.geometry import Field, receptive_field
+from cnnexplain.geometry import Fields
 from cnnexplain.images import wrong_shape
 from cnnexplain.inference import aside
 from cnnexplain.inferred import told
@@ -722,6 +723,10 @@ class Classifier:
         """The layers in which the stages end, between which the network halves the resolution; the last feature maps too."""
         return tuple(stage_ends(self._twin, {layer.name for layer in self.convolutions}, AFTER))
 
+    @cached_property
+    def _fields(self) -> Fields:
+        return Fields(self._twin, self._layout)
+
     def receptive_field(self, name: str) -> Field:
         """Which pixels the units of a layer can see.
 
@@ -729,7 +734,7 @@ class Classifier:
             UsageError: There is no such layer.
             ModelError: A layer on the way is none whose geometry is known.
         """
-        return receptive_field(self._twin, self._layout, self.layer(name).name)
+        return self._fields.of(self.layer(name).name)
 
     @property
     def first_normalization(self) -> tuple[str, Floats, Floats] | None:

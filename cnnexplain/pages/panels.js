@@ -44,9 +44,14 @@
   // The pixels that the units of a block see along one axis: the first, and the one after the last.
   function seen(axis, first, block, count, length) {
     if (!axis) return null;
+    const last = Math.min(first * block + block, count) - 1;
+    if (axis.length && Array.isArray(axis[0])) {
+      // A pair for each place; those of padding see nothing.
+      const pairs = axis.slice(first * block, last + 1).filter(([from, to]) => from < to);
+      return pairs.length ? [Math.min(...pairs.map((pair) => pair[0])), Math.max(...pairs.map((pair) => pair[1]))] : [0, 0];
+    }
     const [start, step, size] = axis;
     if (step === 0) return [0, length];
-    const last = Math.min(first * block + block, count) - 1;
     return [Math.max(0, start + first * block * step), Math.min(length, start + last * step + size)];
   }
 
