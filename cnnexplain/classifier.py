@@ -730,6 +730,9 @@ class Classifier:
     def receptive_field(self, name: str) -> Field:
         """Which pixels the units of a layer can see.
 
+        Returns:
+            Of rows and of columns `size`, the most that a unit sees, and `slice(unit, length)`, the pixels of one unit.
+
         Raises:
             UsageError: There is no such layer.
             ModelError: A layer on the way is none whose geometry is known.

@@ -38,13 +38,13 @@ class _Along:
 
     def through(self, window: Window | Integers, units: int) -> _Along:
         """What units see that read these through a window, or these places."""
-        axis, taps = None, window
-        if isinstance(window, Window):
-            taps = window.taps(units, len(self.spans.starts))
-            if self.axis is not None:
-                start, step = self.axis.first(-window.pad), self.axis.step
-                axis = Axis(start, step * window.stride, self.axis.size + (window.span - 1) * step)
-        return _Along(axis, self.spans.behind(taps))
+        if not isinstance(window, Window):
+            return _Along(None, self.spans.behind(window))
+        axis = self.axis
+        if axis is not None:
+            size = axis.size + (window.span - 1) * axis.step
+            axis = Axis(axis.first(-window.pad), axis.step * window.stride, size)
+        return _Along(axis, self.spans.behind(window.taps(units, len(self.spans.starts))))
 
     def sees_all(self, length: int) -> bool:
         """Whether each unit sees all of so many pixels, but for windows that go on in regular steps."""

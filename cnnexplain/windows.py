@@ -77,16 +77,13 @@ def _resized(layer: Any, shape: Sides, made: Sides) -> Windows | None:
     interpolation, smooth = layer.interpolation, bool(getattr(layer, "antialias", False))
     if interpolation not in RADIUS:
         return None
-    parts = _parts(layer, shape, made)
-    whole = all(start == 0 and old == length for (start, length), old in zip(parts, shape, strict=True))
-    plain = interpolation == "bilinear" and not smooth and whole
-    if plain and not any(old % new for old, new in zip(shape, made, strict=True)):
-        # To a whole fraction of the size: the pixel in the middle, or the two next to it.
-        steps = [old // new for old, new in zip(shape, made, strict=True)]
-        rows, columns = (Window(-((step - 1) // 2), 1 + (step % 2 == 0), step) for step in steps)
-        return rows, columns
     found: list[Window | Integers] = []
-    for (start, length), old, new in zip(parts, shape, made, strict=True):
+    for (start, length), old, new in zip(_parts(layer, shape, made), shape, made, strict=True):
+        if interpolation == "bilinear" and not smooth and length == old and length % new == 0:
+            # To a whole fraction of the size: the pixel in the middle, or the two next to it.
+            step = length // new
+            found.append(Window(-((step - 1) // 2), 1 + (step % 2 == 0), step))
+            continue
         taps = nearest(length, new) if interpolation == "nearest" else interpolated(length, new, interpolation, smooth)
         # Pixels beyond the border are padding.
         taps = np.where((taps >= 0) & (taps + start >= 0) & (taps + start < old), taps + start, -1)

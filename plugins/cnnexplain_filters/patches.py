@@ -143,9 +143,9 @@ def sees_the_image(classifier: Classifier, convolution: Convolution) -> bool:
     inner, field = convolution.inner, _field(classifier, convolution)
     spans = [(size - 1) * rate + 1 for size, rate in zip(inner.kernel_size, inner.dilation_rate, strict=True)]
     # What lies before a first layer, such as a rescaling, works pixel by pixel.
-    alone = field is not None and spans == [field.rows.size, field.columns.size]
-    # Of an image that was enlarged it may see as many pixels.
-    alone = alone and isinstance(field.rows, Axis) and isinstance(field.columns, Axis)
+    # Of an image that was enlarged it may see as many pixels, but in no regular steps.
+    axes = [] if field is None else [field.rows, field.columns]
+    alone = spans == [axis.size for axis in axes if isinstance(axis, Axis)]
     return alone and kernels(inner).shape[2] == classifier.preprocess.channels
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import cnnexplain as cx
-from cnnexplain.axes import Axis, Spans
+from cnnexplain.axes import Axis, Field, Spans
 
 pytestmark = pytest.mark.numeric
 
@@ -139,3 +139,81 @@ def assert_exact(clf, names):
 def test_the_field_of_every_unit_is_what_changes_it(way):
     clf = cx.load(network(WAYS[way]))
     assert_exact(clf, [layer.name for layer in clf.layers if layer.maps])
+
+
+def test_whole_steps_are_told_as_such_and_others_by_unit():
+    """Bilinear, twice the size: unit i lies at i / 2 − ¼, between two pixels, which the kernel of 2 joins to three or two."""
+    clf = cx.load(network(lambda x: layers.Resizing(24, 8, name="resized")(x)))
+    resized, top = clf.receptive_field("resized"), clf.receptive_field("top")
+    # The columns, halved, go on in steps of two.
+    assert resized.columns == Axis(0, 2, 2)
+    assert resized.rows.plain()[:5] == [[0, 1], [0, 2], [0, 2], [1, 3], [1, 3]]
+    assert resized.rows.plain()[-1] == [11, 12]
+    assert top.rows.plain()[:4] == [[0, 2], [0, 2], [0, 3], [1, 3]]
+    assert (resized.rows.size, top.rows.size, top.whole) == (2, 3, False)
+
+
+def test_what_is_moved_and_moved_back_keeps_its_steps():
+    clf = cx.load(network(lambda x: ops.roll(layers.Identity()(ops.roll(conv(x, strides=2), 2, axis=1)), -2, axis=1)))
+    assert clf.receptive_field("top") == Field(Axis(0, 2, 5), Axis(0, 2, 5))
+
+
+def test_units_that_all_see_everything_see_the_whole_image():
+    clf = cx.load(network(lambda x: layers.Resizing(3, 3)(layers.AveragePooling2D((12, 16))(x))))
+    assert clf.receptive_field("top").whole
+
+
+def test_patches_have_the_size_of_the_largest(random):
+    """What a unit sees of the image; at the first border it is put at the end, as with padding, and grey beyond."""
+    image, grey = random.uniform(0, 1, (6, 4, 3)).astype(np.float32), np.array([-1, -2, -3], np.float32)
+    field = Field(Spans((0, 0, 1, 4, 0), (2, 3, 4, 6, 0)), Axis(0, 0, 4))
+    assert field.rows.size == 3
+    found = [field.cut(image, row, 0, grey) for row in range(5)]
+    assert {patch.shape for patch in found} == {(3, 4, 3)}
+    np.testing.assert_array_equal(found[0][1:], image[:2])
+    np.testing.assert_array_equal(found[1], image[:3])
+    np.testing.assert_array_equal(found[2], image[1:4])
+    np.testing.assert_array_equal(found[3][:2], image[4:])
+    for beyond in (found[0][0], found[3][2], found[4][0], found[4][2]):
+        np.testing.assert_array_equal(beyond, np.tile(grey, (4, 1)))
+
+
+def test_analyses_show_what_units_see(tmp_path, random):
+    """Facts, patches, projections, pictures and pages of a layer without regular steps, saved and read again."""
+    inputs = keras.Input((24, 32, 3))
+    x = layers.Activation("relu", name="act")(conv(branches(inputs), name="own"))
+    clf = cx.load(keras.Model(inputs, layers.Dense(3, activation="softmax")(layers.GlobalAveragePooling2D()(x))))
+    field = clf.receptive_field("act")
+    size = field.rows.size, field.columns.size
+    images = random.uniform(0, 1, (2, 24, 32, 3)).astype(np.float32)
+    dataset = random.integers(0, 255, (10, 24, 32, 3)).astype(np.uint8)
+
+    record = cx.explain("deconvnet", clf, images, layer="act", dataset=dataset)
+    assert record.arrays["projection/act/deconvnet"].shape[2:4] == size
+    for each in record.facts["strongest"][0]["act"]:
+        rows, columns = field.rows.slice(each["row"], 24), field.columns.slice(each["column"], 32)
+        assert each["field"] == [[rows.start, rows.stop], [columns.start, columns.stop]]
+        assert each["middle"] == [(rows.start + rows.stop - 1) / 2, (columns.start + columns.stop - 1) / 2]
+    record.figure()
+    record.overview()
+
+    record = cx.explain("intermediate-outputs", clf, images, layer=["own", "before"])
+    record.save(tmp_path)
+    record = cx.Record.load(tmp_path)
+    fields = {each["name"]: each["field"] for each in record.facts["layers"][0]}
+    assert fields["own"] == [field.rows.plain(), field.columns.plain()]
+    assert fields["before"] == [[-1, 1, 3], [-1, 1, 3]]
+    assert record.analysis.panels(record, 0)[0].field in fields.values()
+
+    record = cx.explain("filters", clf, layer="own", dataset=dataset)
+    assert record.facts["field"]["own"] == fields["own"]
+    assert record.arrays["patch/own"].shape[2:4] == size
+    assert "image/own" not in record.arrays
+    best = record.facts["strongest"]["own"][0]["patches"][0]
+    image = np.asarray(cx.open_stream(dataset, clf).pick([int(best["image"].strip("array[]"))]))[0]
+    expected = field.cut(image, best["row"], best["column"], clf.preprocess.grey)
+    np.testing.assert_array_equal(record.arrays["patch/own"][0, 0], expected)
+    record.overview()
+
+    (shift,) = set(cx.explain("gradcam", clf, images, layer="up").facts["shift"])
+    assert shift == 0.5
