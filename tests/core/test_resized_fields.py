@@ -142,7 +142,7 @@ def test_the_field_of_every_unit_is_what_changes_it(way):
 
 
 def test_whole_steps_are_told_as_such_and_others_by_unit():
-    """Bilinear, twice the size: unit i lies at i / 2 − ¼, between two pixels, which the kernel of 2 joins to three or two."""
+    """Bilinear, twice the size: unit i lies at i / 2 − ¼, between two pixels, of which a kernel of 2 reads 2 or 3."""
     clf = cx.load(network(lambda x: layers.Resizing(24, 8, name="resized")(x)))
     resized, top = clf.receptive_field("resized"), clf.receptive_field("top")
     # The columns, halved, go on in steps of two.
@@ -210,7 +210,7 @@ def test_analyses_show_what_units_see(tmp_path, random):
     assert record.arrays["patch/own"].shape[2:4] == size
     assert "image/own" not in record.arrays
     best = record.facts["strongest"]["own"][0]["patches"][0]
-    image = np.asarray(cx.open_stream(dataset, clf).pick([int(best["image"].strip("array[]"))]))[0]
+    image = np.asarray(cx.open_stream(dataset, clf).pick([int(best["image"][6:-1])]))[0]
     expected = field.cut(image, best["row"], best["column"], clf.preprocess.grey)
     np.testing.assert_array_equal(record.arrays["patch/own"][0, 0], expected)
     record.overview()
