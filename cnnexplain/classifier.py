@@ -691,6 +691,8 @@ class Classifier:
         for call in self._twin.calls:
             if not isinstance(call.inner, CONVOLUTIONS) or id(call.output) not in names:
                 continue
+            if id(call.output) in self._layout.windows:
+                continue
             output = normalized = call.output
             while len(after := self._twin.consumers(output)) == 1 and type(after[0].inner).__name__ in AFTER:
                 if output is normalized and isinstance(after[0].inner, keras.layers.BatchNormalization):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from cnnexplain.activations import KINDS
 from cnnexplain.axes import Axis, Field, Spans
 from cnnexplain.errors import ModelError
-from cnnexplain.places import Layout, moved, moves, natural
+from cnnexplain.places import Layout, moved, moves, natural, unstacks
 from cnnexplain.twin import IDLE, Call, Twin
 from cnnexplain.windows import LOCAL, Window
 
@@ -171,13 +171,18 @@ def _after(
         # Of channels that stand for different places all are seen.
         mixed = _seen(outputs[0], found[0], layout) if kind in MIXING else found[0]
         return None if mixed is None else [mixed]
-    if moves(call) and (kind not in POINTWISE or any(isinstance(each, _Strewn) for each in found)):
+    elsewhere = getattr(call.inner, "axis", None) == 0 or any(isinstance(each, _Strewn) for each in found)
+    if moves(call) and (kind not in POINTWISE or elsewhere):
         return _moved(call, outputs, given, layout)
     if kind in POINTWISE and rank > 2 and len(sizes) == 1:
         plain = [_plain(source, given[id(source)], layout) for source in call.sources if id(source) in given]
         known = [each for each in plain if each is not None]
         if len(known) == len(plain):
             return [reduce(_Seen.with_those_of, known)]
+    if unstacks(call) and rank == 4 and isinstance(found[0], _Strewn) and found[0].numbers.ndim == 5:
+        # What is stacked is seen together, as channels are.
+        mixed = _seen(outputs[0], replace(found[0], numbers=np.concatenate([*found[0].numbers], axis=-1)), layout)
+        return None if mixed is None else [mixed]
     if kind in ATTENTION and layout.windows.isdisjoint(map(id, call.sources)):
         return [whole] * len(outputs)
     if not moves(call):

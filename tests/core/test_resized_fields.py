@@ -75,6 +75,7 @@ WAYS = {
     "one below the other": lambda x: layers.Concatenate(axis=1)([x, x]),
     "one below the mirrored other": lambda x: layers.Concatenate(axis=1)([x, ops.flip(x, axis=1)]),
     "mirrored and enlarged": lambda x: layers.UpSampling2D(2)(ops.flip(x, axis=1)),
+    "stacked as batches": lambda x: ops.mean(ops.stack([x, ops.flip(x, axis=1)], axis=0), axis=0),
     "resized tokens": lambda x: layers.Reshape((9, 9, 2))(layers.Reshape((81, 2))(layers.Resizing(9, 9)(x))),
 }
 if not TORCH:
