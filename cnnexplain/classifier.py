@@ -21,9 +21,10 @@ import numpy as np
 from cnnexplain import backend, heads, rules, twin
 from cnnexplain.activations import KINDS, activation, unclipped
 from cnnexplain.arrays import Array, Floats, Integers
+from cnnexplain.axes import Field
 from cnnexplain.errors import ModelError, UsageError, foreign, line, reason, shown, suggest
 from cnnexplain.faults import check_shapes, naming
-from cnnexplain.geometry import Field, receptive_field
+from cnnexplain.geometry import Fields
 from cnnexplain.images import wrong_shape
 from cnnexplain.inference import aside
 from cnnexplain.inferred import told
@@ -690,6 +691,8 @@ class Classifier:
         for call in self._twin.calls:
             if not isinstance(call.inner, CONVOLUTIONS) or id(call.output) not in names:
                 continue
+            if id(call.output) in self._layout.windows:
+                continue
             output = normalized = call.output
             while len(after := self._twin.consumers(output)) == 1 and type(after[0].inner).__name__ in AFTER:
                 if output is normalized and isinstance(after[0].inner, keras.layers.BatchNormalization):
@@ -722,14 +725,21 @@ class Classifier:
         """The layers in which the stages end, between which the network halves the resolution; the last feature maps too."""
         return tuple(stage_ends(self._twin, {layer.name for layer in self.convolutions}, AFTER))
 
+    @cached_property
+    def _fields(self) -> Fields:
+        return Fields(self._twin, self._layout)
+
     def receptive_field(self, name: str) -> Field:
         """Which pixels the units of a layer can see.
+
+        Returns:
+            Of rows and of columns `size`, the most that a unit sees, and `slice(unit, length)`, the pixels of one unit.
 
         Raises:
             UsageError: There is no such layer.
             ModelError: A layer on the way is none whose geometry is known.
         """
-        return receptive_field(self._twin, self._layout, self.layer(name).name)
+        return self._fields.of(self.layer(name).name)
 
     @property
     def first_normalization(self) -> tuple[str, Floats, Floats] | None:

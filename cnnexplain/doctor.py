@@ -11,9 +11,9 @@ import numpy as np
 
 from cnnexplain import levels, registry
 from cnnexplain.arrays import Array, Floats
+from cnnexplain.axes import Field
 from cnnexplain.classifier import Classifier, Layer
 from cnnexplain.errors import CnnExplainError, ModelError
-from cnnexplain.geometry import Field
 from cnnexplain.images import ImageBatch, as_batch, read
 from cnnexplain.inferred import PIXELS, SHARES, SIGNED, Range, expected_range
 from cnnexplain.pipeline import explain

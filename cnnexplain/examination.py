@@ -90,7 +90,7 @@ def _layer(report: LayerReport) -> dict[str, Any]:
         "kind": layer.kind,
         "shape": layer.shape,
         "parameters": layer.parameters,
-        "receptive_field": None if field is None or not field.rows.step else [field.rows.size, field.columns.size],
+        "receptive_field": None if field is None or field.rows.whole else [field.rows.size, field.columns.size],
         "sees": _seen(report),
         "relu_rules": report.rules if layer.maps else None,
         "silent": report.silent,
@@ -166,10 +166,10 @@ def _number(name: str) -> Column:
 
 
 def _seen(report: LayerReport) -> str:
-    """The size of a receptive field."""
+    """The size of a receptive field, the largest where those of the units differ."""
     if report.field is None:
         return "unknown" if report.layer.maps else ""
-    if not report.field.rows.step:
+    if report.field.rows.whole:
         return "everything"
     return f"{report.field.rows.size}×{report.field.columns.size}"
 

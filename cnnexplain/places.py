@@ -38,6 +38,8 @@ BLANK = ("FullLike", "OnesLike", "ZerosLike")
 MIXING = ("Conv1D", "Cumsum", "Cumprod", "Sort")
 """Layers and operations that keep the length of a sequence, but not which place a token stands for."""
 
+REDUCING = ("Amax", "Amin", "Average", "Logsumexp", "Max", "Mean", "Median", "Min", "Prod", "Std", "Sum", "Var")
+"""Operations that may take an axis away, such as the one along which images were stacked."""
 
 OTHERS = 8
 """So many tokens at most that stand for no place, such as class tokens, are looked for beside the patches of a layer."""
@@ -86,6 +88,14 @@ def moves(call: Call) -> bool:
     return kind in MOVING and not np.any(getattr(inner, "constant_values", 0) or 0)
 
 
+def unstacks(call: Call) -> bool:
+    """Whether a call takes the first axis away, along which images may have been stacked."""
+    if type(call.inner).__name__ not in REDUCING or type(call.inner).__module__.partition(".")[0] != "keras":
+        return False
+    axis = getattr(call.inner, "axis", None)
+    return axis is None or not {0, -len(call.sources[0].shape)}.isdisjoint(keras.tree.flatten(axis))
+
+
 def moved(call: Call, given: Mapping[int, Array]) -> list[Array]:
     """What a call puts out for arrays in the place of the symbolic tensors with those ids; zeros for all others."""
 
@@ -124,7 +134,7 @@ class Layout:
 
     Args:
         grids: Of the tokens (N, T, C) that have one.
-        windows: The tensors of which the first axis counts more than the images, such as windows of them.
+        windows: The tensors of which the first axis counts more than the images, such as windows of them, or something else.
         heads: The tensors (N, h, w, C) of which the axes after the first are no rows and columns, as of attention heads.
     """
 
@@ -144,7 +154,9 @@ def layout(twin: Twin) -> Layout:
             here[id(tensor)] = _Places(tensor.shape[2] or 1, natural(tensor))
         return here.get(id(tensor))
 
-    for call in twin.calls if any(len(tensor.shape) in (3, 5, 6) for tensor in twin.tensors.values()) else ():
+    # Elsewhere every tensor has the images along its first axis, and feature maps behind it.
+    many = any(len(tensor.shape) in (3, 5, 6) for call in twin.calls for tensor in keras.tree.flatten(call.output))
+    for call in twin.calls if many or any(getattr(call.inner, "axis", None) == 0 for call in twin.calls) else ():
         outputs = keras.tree.flatten(call.output)
         for output, made in zip(outputs, _after(call, outputs, [places(source) for source in call.sources]), strict=True):
             if made is None:
@@ -153,7 +165,8 @@ def layout(twin: Twin) -> Layout:
             grid = _grid(made) if len(output.shape) == 3 else None
             if grid is not None:
                 found[id(output)] = grid
-            if made.items > 1:
+            # Where the axis of images isn't the first.
+            if made.items > 1 or None in output.shape[1:]:
                 windows.add(id(output))
             elif len(output.shape) == 4 and not _maps(made):
                 heads.add(id(output))
@@ -192,10 +205,27 @@ def _after(call: Call, outputs: list[Any], given: list[_Places | None]) -> list[
             if each is not None and each.numbers is not None and each.width == width
         }
         if not arrays and items > 1:
-            return [lost] * len(outputs)
+            return _without(call, outputs, items, width)
         found = moved(call, arrays) if arrays else [None] * len(outputs)
         return [None if each is None else _Places(width, each, len(each)) for each in found]
+    if items > 1 and unstacks(call):
+        return _without(call, outputs, items, width)
     return [_computed(call, output, given, lost) for output in outputs]
+
+
+def _without(call: Call, outputs: list[Any], items: int, width: int) -> list[_Places | None]:
+    """The outputs of a call given what stands in the place of images, after which images may stand there again.
+
+    The length of the first axis tells; which places the numbers stand for is lost.
+    """
+    blank = {
+        id(source): np.zeros([source.shape[0] or items, *(size or 1 for size in source.shape[1:])], np.float32)
+        for source in call.sources
+    }
+    found = [_Places(width, None, len(each)) for each in moved(call, blank)]
+    return [
+        None if each.items == 1 and len(output.shape) == 4 else each for output, each in zip(outputs, found, strict=True)
+    ]
 
 
 def _computed(call: Call, output: Any, given: list[_Places | None], lost: _Places) -> _Places | None:

@@ -71,8 +71,10 @@ class Panel:
         values: A number to show of each beside its name, such as its contribution; None for nothing.
         value_unit: Of those numbers.
         shown: The first so many stand in the open, the others in a strip that opens; None for all.
-        field: Which pixels of the image a place of the maps sees: (start, step, size) of rows, and the same of columns. Row
-            i sees `size` rows from start + i · step on, or all of them where step is 0. None where that isn't known.
+        field: Which pixels of the image a place of the maps sees, of rows and of columns: `plain()` of an axis of a
+            receptive field. With (start, step, size) row i sees `size` rows from start + i · step on, or all of them where
+            step is 0. Where there are no regular steps, each row has a pair: the first that it sees, and the one after the
+            last. None where that isn't known.
     """
 
     title: str
@@ -82,7 +84,7 @@ class Panel:
     values: Sequence[float] | None = None
     value_unit: str = ""
     shown: int | None = None
-    field: Sequence[Sequence[int]] | None = None
+    field: Sequence[Sequence[Any]] | None = None
 
 
 @dataclass(frozen=True)

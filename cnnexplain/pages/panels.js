@@ -44,9 +44,14 @@
   // The pixels that the units of a block see along one axis: the first, and the one after the last.
   function seen(axis, first, block, count, length) {
     if (!axis) return null;
+    const last = Math.min(first * block + block, count) - 1;
+    if (Array.isArray(axis[0])) {
+      // A pair for each place; those of padding see nothing.
+      const pairs = axis.slice(first * block, last + 1).filter(([from, to]) => from < to);
+      return pairs.length ? [Math.min(...pairs.map((pair) => pair[0])), Math.max(...pairs.map((pair) => pair[1]))] : [0, 0];
+    }
     const [start, step, size] = axis;
     if (step === 0) return [0, length];
-    const last = Math.min(first * block + block, count) - 1;
     return [Math.max(0, start + first * block * step), Math.min(length, start + last * step + size)];
   }
 
@@ -91,6 +96,7 @@
         put(beside.querySelector(".frame"), down, across, height, width);
         const whole = down[1] - down[0] === height && across[1] - across[0] === width;
         sees = whole ? "sees the whole image" : `sees rows ${down[0]} to ${down[1] - 1}, columns ${across[0]} to ${across[1] - 1}`;
+        if (down[0] >= down[1] || across[0] >= across[1]) sees = "sees nothing of the image";
       }
       const value = words(map.numbers[row * map.width + column], map.step);
       zoom.querySelector("output").textContent =

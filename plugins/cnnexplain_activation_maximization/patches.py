@@ -13,8 +13,8 @@ from cnnexplain_activation_maximization.scores import stacked
 
 if TYPE_CHECKING:
     from cnnexplain.arrays import Floats, Integers
+    from cnnexplain.axes import Field
     from cnnexplain.classifier import Classifier
-    from cnnexplain.geometry import Field
     from cnnexplain.objectives import Objective
     from cnnexplain.stream import Stream
 

@@ -9,14 +9,14 @@ import numpy as np
 
 if TYPE_CHECKING:
     from cnnexplain.arrays import Floats
-    from cnnexplain.geometry import Axis, Field
+    from cnnexplain.axes import Axis, Field, Spans
 
 Corner = tuple[int, int]
 """The row and the column of the image where a crop begins, negative where it reaches beyond the border."""
 
 
 def size(field: Field, most: Sequence[int]) -> tuple[int, int]:
-    """Rows and columns of the crop to a receptive field, `most` of them at most."""
+    """Rows and columns of the crop to a receptive field, the largest of the layer's, `most` of them at most."""
     return min(field.rows.size, most[0]), min(field.columns.size, most[1])
 
 
@@ -60,11 +60,11 @@ def overlap(at: Corner, crop: Sequence[int], image: Sequence[int]) -> tuple[tupl
     return inside, (slice(top - at[0], bottom - at[0]), slice(left - at[1], right - at[1]))
 
 
-def _first(axis: Axis, unit: int, length: int, most: int) -> int:
+def _first(axis: Axis | Spans, unit: int, length: int, most: int) -> int:
     if axis.size <= most:
-        return axis.start + unit * axis.step
+        return axis.first(unit)
     return min(max(round(_middle(axis, unit, length) - (most - 1) / 2), 0), length - most)
 
 
-def _middle(axis: Axis, unit: int, length: int) -> float:
-    return min(max(axis.start + unit * axis.step + (axis.size - 1) / 2, 0), length - 1)
+def _middle(axis: Axis | Spans, unit: int, length: int) -> float:
+    return min(max(axis.middle(unit), 0), length - 1)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cnnexplain.axes import Axis, Field
 from cnnexplain.classifier import from_all_depths
 from cnnexplain.errors import ModelError, UsageError
-from cnnexplain.geometry import Axis, Field
 from cnnexplain.plugin import Result
 from cnnexplain.sharing import hidden, of_one_path
 from cnnexplain.stream import GIVEN

@@ -55,7 +55,8 @@ def run(
         set), and `of_image`, whether they stand over the image itself; for each layer that has any `dead`, `duplicates`
         (each with the kernel that it repeats) and `never_active`, which; `shown`, the kernels shown of each layer;
         `strongest`, for those with patches image, response, row and column; and `field`, what a layer's units see of the
-        image: of rows and of columns start, step and size, unit i seeing `size` pixels from start + i · step on.
+        image: of rows and of columns start, step and size, unit i seeing `size` pixels from start + i · step on, or, past
+        resizings without regular steps, for each unit the first pixel and the one after the last.
 
     Raises:
         UsageError: The model has no such convolution.

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cnnexplain.axes import Axis
 from cnnexplain.errors import ModelError
 from cnnexplain.resampling import averaged
 from cnnexplain_filters.kernels import kernels
 
 if TYPE_CHECKING:
     from cnnexplain.arrays import Array, Floats
+    from cnnexplain.axes import Field
     from cnnexplain.classifier import Classifier, Convolution
-    from cnnexplain.geometry import Field
     from cnnexplain.stream import Stream
 
 PATCHES = 4
@@ -102,10 +103,7 @@ class Search:
             ]
             for name, best in self.best.items()
         }
-        fields = {
-            name: [[axis.start, axis.step, axis.size] for axis in (field.rows, field.columns)]
-            for name, field in self.fields.items()
-        }
+        fields = {name: [axis.plain() for axis in (field.rows, field.columns)] for name, field in self.fields.items()}
         return {"strongest": strongest, "field": fields}
 
     def _patches(self, name: str) -> Floats:
@@ -145,7 +143,9 @@ def sees_the_image(classifier: Classifier, convolution: Convolution) -> bool:
     inner, field = convolution.inner, _field(classifier, convolution)
     spans = [(size - 1) * rate + 1 for size, rate in zip(inner.kernel_size, inner.dilation_rate, strict=True)]
     # What lies before a first layer, such as a rescaling, works pixel by pixel.
-    alone = field is not None and spans == [field.rows.size, field.columns.size]
+    # Of an image that was enlarged it may see as many pixels, but in no regular steps.
+    axes = [] if field is None else [field.rows, field.columns]
+    alone = spans == [axis.size for axis in axes if isinstance(axis, Axis)]
     return alone and kernels(inner).shape[2] == classifier.preprocess.channels
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnnexplain.activations import KINDS
+from cnnexplain.axes import Spans
 from cnnexplain.errors import ModelError, UsageError
 from cnnexplain.objectives import Logit
 from cnnexplain.places import MOVING, RESIZING
@@ -261,15 +262,20 @@ def _shift(classifier: Classifier, layer: Layer) -> float | None:
         field = classifier.receptive_field(layer.name)
     except ModelError:
         return None
-    if not field.rows.step or not field.columns.step:
+    if field.rows.whole or field.columns.whole:
         return None
-    shifts = []
+    shifts: list[float] = []
     for axis, places, pixels in zip(
         (field.rows, field.columns), layer.sides or (), classifier.preprocess.shape, strict=False
     ):
-        units = np.arange(places)
-        shifts.append(np.abs((units + 0.5) * pixels / places - (axis.start + units * axis.step + axis.size / 2)).max())
-    return float(max(shifts))
+        # What is cut off at the border moves the middle of what is seen.
+        units = [
+            unit
+            for unit in range(places)
+            if not isinstance(axis, Spans) or (axis.starts[unit] > 0 and axis.stops[unit] < pixels)
+        ]
+        shifts += [abs((unit + 0.5) * pixels / places - (axis.middle(unit) + 0.5)) for unit in units]
+    return max(shifts, default=None)
 
 
 def _blank(cams: Floats, evidence: Floats, layer: Layer) -> list[str]:

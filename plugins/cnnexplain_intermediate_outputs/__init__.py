@@ -58,8 +58,9 @@ def run(
         "probability" or "value"), `min`, `max`; `dead` and `dead_channels`: how many and which channels or units are zero
         everywhere; `contribution`, the sum of its maps', None where the score doesn't depend on it; `shown`, the maps shown
         large, the largest contribution first; `field`, what its units see of the image, None where that isn't known: of
-        rows and of columns start, step and size, unit i seeing `size` pixels from start + i · step on; and `grid`, None but
-        for tokens (T, C) that stand for places of the image row by row: rows, columns, and the first token of them.
+        rows and of columns start, step and size, unit i seeing `size` pixels from start + i · step on, or, past resizings
+        without regular steps, for each unit the first pixel and the one after the last; and `grid`, None but for tokens
+        (T, C) that stand for places of the image row by row: rows, columns, and the first token of them.
 
     Raises:
         UsageError: The model has no such layer, or `maps` is neither a number nor "all".

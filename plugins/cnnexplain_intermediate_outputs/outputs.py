@@ -102,15 +102,15 @@ def _per_channel(products: Floats) -> Floats:
     return np.asarray(products.reshape(len(products), -1, products.shape[-1]).sum(axis=1), np.float32)
 
 
-def _field(classifier: Classifier, layer: Layer) -> list[list[int]] | None:
-    """What the places of its maps see of the image: start, step and size along rows and along columns."""
+def _field(classifier: Classifier, layer: Layer) -> list[list[Any]] | None:
+    """What the places of its maps see of the image, along rows and along columns; see `Panel`."""
     if not layer.maps and _grid(layer) is None:
         return None
     try:
         field = classifier.receptive_field(layer.name)
     except ModelError:
         return None
-    return [[axis.start, axis.step, axis.size] for axis in (field.rows, field.columns)]
+    return [axis.plain() for axis in (field.rows, field.columns)]
 
 
 def _grid(layer: Layer) -> list[int] | None:

@@ -256,6 +256,29 @@ def test_a_small_map_is_enlarged_by_a_click_and_its_points_tell_what_they_see(op
     assert opened.execute_script("return document.documentElement.scrollWidth") <= 360
 
 
+def test_a_point_tells_what_it_sees_where_fields_have_no_regular_steps(opened, tmp_path):
+    from selenium.webdriver import Keys
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    rows, columns = [[0, 2], [1, 2], [3, 6]], [[0, 1], [0, 3], [2, 8], [0, 0]]
+    sheet = Panel("one", np.ones((1, 3, 4), np.float32), ["0"], "volts", field=[rows, columns])
+    made = pages.analysis(maps={}, panels=lambda record, index: [sheet])
+    path = cx.write_report(tmp_path / "spans.html", pages.Stand(), [pages.record(made=made)])
+    still(opened)
+    show(opened, path)
+    WebDriverWait(opened, 20).until(lambda browser: find(browser, ".thumbs button"))
+    find(opened, ".thumbs button")[0].click()
+    canvas = find(opened, ".zoom canvas")[0]
+    (said,) = text(opened, ".zoom output")
+    # In the middle, row 1 and column 2.
+    assert said.endswith("sees rows 1 to 1, columns 2 to 7.")
+    canvas.send_keys(Keys.ARROW_DOWN, Keys.ARROW_LEFT)
+    assert text(opened, ".zoom output")[0].endswith("sees rows 3 to 5, columns 0 to 2.")
+    canvas.send_keys(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
+    assert text(opened, ".zoom output")[0].endswith("sees nothing of the image.")
+    assert opened.get_log("browser") == []
+
+
 def test_the_contents_stand_beside_the_page_or_fold_on_a_telephone(opened):
     still(opened)
     links = find(opened, ".side a")

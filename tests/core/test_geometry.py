@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import cnnexplain as cx
+from cnnexplain.axes import Axis, Field
 from cnnexplain.errors import ModelError
-from cnnexplain.geometry import Axis, Field
 
 pytestmark = pytest.mark.numeric
 
@@ -103,7 +103,8 @@ def test_nothing_outside_the_field_changes_the_unit_and_its_edges_do(random):
 def test_maps_joined_or_spread_along_rows_or_columns_are_refused_by_name():
     inputs = keras.Input((12, 12, 3))
     narrow, whole = keras.layers.Conv2D(2, 1)(inputs), keras.layers.Conv2D(2, 12)(inputs)
-    one, other = keras.layers.Conv2D(2, 3)(inputs), keras.layers.Conv2D(2, 3)(inputs)
+    one, other = keras.layers.Conv2D(2, 3)(inputs), keras.layers.Conv2D(2, 3, strides=2)(inputs)
+    other = keras.layers.ZeroPadding2D(((0, 0), (0, 5)))(other)
     for top in (keras.layers.Add(name="top")([narrow, whole]), keras.layers.Concatenate(axis=1, name="top")([one, other])):
         clf = cx.load(keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(top))))
         with pytest.raises(ModelError, match="field of 'top' is not known past the layer 'top'"):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import cnnexplain as cx
-from cnnexplain.errors import ModelError
+from cnnexplain.errors import ModelError, UsageError
 
 pytestmark = pytest.mark.numeric
 
@@ -58,6 +58,14 @@ MOVING = {
     "resizing to the same": lambda x: layers.Resizing(12, 16)(x),
     "nearest resizing": lambda x: layers.Resizing(6, 8, interpolation="nearest")(x),
     "resize": lambda x: ops.image.resize(x, (6, 4)),
+    "stacked as batches, one taken": lambda x: ops.stack([x, 2 * x], axis=0)[1],
+    "stacked as batches and taken apart": lambda x: layers.Add()(ops.unstack(ops.stack([x, 2 * x], axis=0), 2, axis=0)),
+    "stacked as batches, mean": lambda x: ops.mean(ops.stack([x, 2 * x]), axis=0),
+    "stacked as batches, maximum": lambda x: ops.max(ops.stack([x, ops.flip(x, axis=-1)]), axis=-5),
+    "one stacked as a batch": lambda x: ops.squeeze(ops.stack([x], axis=0), axis=0),
+    "stacked as batches, then as channels": lambda x: layers.Reshape((12, 16, 6))(
+        ops.transpose(ops.stack([x, x], axis=0), (1, 2, 3, 0, 4))
+    ),
     "one of two": lambda x: ops.split(x, 2, axis=1)[1],
     **(
         {
@@ -70,23 +78,17 @@ MOVING = {
 }
 """What moves numbers, or is linear, in regular steps."""
 
-IRREGULAR = {
-    "enlarged": (lambda x: layers.UpSampling2D(2)(x), "UpSampling2D"),
-    "enlarged smoothly": (lambda x: layers.UpSampling2D(2, interpolation="bilinear")(x), "UpSampling2D"),
-    "resizing": (lambda x: layers.Resizing(9, 11)(x), "Resizing"),
-    "smoothed": (lambda x: layers.Resizing(6, 8, antialias=True)(x), "Resizing"),
-    "cubic": (lambda x: layers.Resizing(6, 8, interpolation="bicubic")(x), "Resizing"),
-    "fitted": (lambda x: layers.Resizing(6, 6, crop_to_aspect_ratio=True)(x), "Resizing"),
+UNKNOWN = {
     "enlarging crop": (lambda x: layers.CenterCrop(20, 20)(x), "CenterCrop"),
-    "flipped": (lambda x: ops.flip(x, axis=2), "Flip"),
-    "rolled": (lambda x: ops.roll(x, 3, axis=1), "Roll"),
     "transposed": (lambda x: layers.Permute((2, 1, 3))(x), "Permute"),
-    "mirrored at the border": (lambda x: ops.pad(x, ((0, 0), (2, 2), (2, 2), (0, 0)), mode="reflect"), "Pad"),
-    "doubled": (lambda x: ops.tile(x, (1, 2, 1, 1)), "Tile"),
-    "one below the other": (lambda x: layers.Concatenate(axis=1)([x, x]), "Concatenate"),
+    "one below the other": (
+        lambda x: layers.Concatenate(axis=1)([layers.Conv2D(3, 3, padding="same")(x), layers.Conv2D(3, 1)(x)]),
+        "Concatenate",
+    ),
+    "transposed convolution": (lambda x: layers.Conv2DTranspose(3, 3)(x), "Conv2DTranspose"),
     **({"adaptive": (lambda x: layers.AdaptiveAveragePooling2D(5)(x), "AdaptiveAveragePooling2D")} if NEW else {}),
 }
-"""What is linear too, but whose units see no windows in regular steps."""
+"""What is linear too, but of which it is not known what the units see."""
 
 
 def network(between):
@@ -155,14 +157,57 @@ def test_layers_that_move_numbers_are_seen_through(kind):
     assert clf.describe_rule("top", "deconvnet") == "R where R > 0 at ReLUs"
 
 
-@pytest.mark.parametrize("kind", IRREGULAR)
-def test_what_is_seen_in_no_regular_steps_is_unknown_by_name(kind):
-    between, name = IRREGULAR[kind]
+@pytest.mark.parametrize("kind", UNKNOWN)
+def test_what_is_not_known_to_be_seen_is_told_by_name(kind):
+    between, name = UNKNOWN[kind]
     clf = cx.load(network(between))
     assert_computes(clf)
     with pytest.raises(ModelError, match=rf"field of 'top' is not known past the layer '\w+' \({name}\)"):
         clf.receptive_field("top")
     assert clf.describe_rule("top", "deconvnet") == "R where R > 0 at ReLUs"
+
+
+def twice(x, back):
+    """A convolution that is given images and mirrored images in one batch."""
+    both = ops.reshape(ops.stack([x, ops.flip(x, axis=2)], axis=0), (-1, *SHAPE))
+    shared = layers.Conv2D(4, 3, name="shared")(both)
+    return back(ops.reshape(shared, (2, -1, 10, 14, 4)))
+
+
+BACK = {
+    "mean": lambda both: ops.mean(both, axis=0),
+    "maximum": lambda both: ops.max(both, axis=0),
+    "taken apart": lambda both: layers.Add()(ops.unstack(both, 2, axis=0)),
+    "one of them": lambda both: both[1],
+}
+
+
+@pytest.mark.parametrize("back", BACK)
+def test_what_follows_stacked_images_is_explained_image_by_image(back):
+    model = network(lambda x: twice(x, BACK[back]))
+    clf = cx.load(model)
+    images = assert_computes(clf)
+    assert "shared" not in {layer.name for layer in clf.layers}
+    assert [layer.name for layer in clf.convolutions] == ["top"]
+    with pytest.raises(UsageError, match=r"'shared' \(Conv2D\) holds windows of an image as if they were images"):
+        clf.layer("shared")
+    shared = model.get_layer("shared")
+    one, other = (keras.ops.convert_to_numpy(shared(each)) for each in (images, images[:, :, ::-1].copy()))
+    joined = {"mean": (one + other) / 2, "maximum": np.maximum(one, other), "taken apart": one + other, "one of them": other}
+    top = keras.ops.convert_to_numpy(model.get_layer("top")(joined[back]))
+    np.testing.assert_allclose(clf.activations(images, ["top"])["top"], top, rtol=1e-4, atol=1e-5)
+    # One image's explanation is the same beside others.
+    record, alone = (cx.explain("gradcam", clf, each, layer="top", target=1) for each in (images, images[1:]))
+    np.testing.assert_allclose(record.arrays["evidence"][1:], alone.arrays["evidence"], rtol=1e-4, atol=1e-6)
+    cx.explain("intermediate-outputs", clf, images)
+    with pytest.raises(ModelError, match=r"not known past the layer '\w+' \(Reshape\)"):
+        clf.receptive_field("top")
+
+
+def test_two_batches_in_one_are_read_image_by_image_after_they_are_split():
+    clf = cx.load(network(lambda x: layers.Add()(ops.split(ops.concatenate([x, 2 * x], axis=0), 2, axis=0))))
+    assert_computes(clf)
+    assert_seen(clf)
 
 
 @pytest.mark.parametrize("make", [lambda: layers.AutoContrast((0, 1)), lambda: layers.Softmax()])

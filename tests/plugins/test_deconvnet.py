@@ -655,10 +655,12 @@ def test_a_projection_of_nothing_says_so(random):
 
 
 def test_a_receptive_field_that_is_not_known_is_said(random):
-    clf = classifier(keras.layers.UpSampling2D(name="up"), keras.layers.Conv2D(2, 3, name="top"))
+    clf = classifier(keras.layers.Conv2DTranspose(2, 3, name="up"), keras.layers.Conv2D(2, 3, name="top"))
     record = cx.explain("deconvnet", clf, random.uniform(0, 1, (2, 13, 11, 3)).astype(np.float32), layer="top")
     (warning,) = record.warnings
-    assert "The receptive field of 'top' is not known past the layer 'up' (UpSampling2D). Whole images are shown" in warning
+    assert (
+        "The receptive field of 'top' is not known past the layer 'up' (Conv2DTranspose). Whole images are shown" in warning
+    )
     assert record.arrays["patch/top"].shape == (2, 2, 13, 11, 3)
     assert record.facts["strongest"][0]["top"][0]["field"] is None
     assert not pictures.overlapping(record.figure())
