@@ -13,8 +13,8 @@ import keras
 
 from cnnexplain import allowed, legacy, modelconfig, sizes
 from cnnexplain.errors import ModelError, line, reason
+from cnnexplain.formats import LEGACY
 from cnnexplain.interruption import check_interrupted
-from cnnexplain.models import LEGACY
 
 CODE = ("Lambda", "__lambda__", "TorchModuleWrapper")
 """Classes that keep Python code in a model file."""
@@ -108,11 +108,11 @@ def _tried(load: Callable[[], Any]) -> Any:
 
 def _said(error: BaseException) -> str:
     """The useful part of Keras' long messages: the layer, and what they say was encountered in it."""
-    # The whole of what reason() cuts.
-    text = line(error, 20_000) if ":" in reason(error) else type(error).__name__
-    lost = re.search(r"Example error message for object .*?>: (.*?) ?List of objects that could not be loaded", text)
+    # The whole of what reason() cuts: it tells the cause last, after descriptions that may be long.
+    text = str(error) if ":" in reason(error) else type(error).__name__
+    lost = re.search(r"(?s)Example error message for object .*?>:\s+(.*?)\s*List of objects that could not be loaded", text)
     cause = re.split(r"Exception encountered: |Error encountered during deserialization: ", lost[1] if lost else text)[-1]
-    cause = re.split(r" ?(?:Full object config|Full config|config)[:=] ?\{", cause)[0]
+    cause = re.split(r" ?(?:Full object config|Full config|config)[:=] ?\{", line(cause, 20_000))[0]
     layers = re.findall(r"using config=\{'name': '([^']{1,80})'", text)
     return (f"in layer '{layers[-1]}': " if layers else "") + (cause if len(cause) <= 300 else f"{cause[:299]}…")
 
