@@ -248,7 +248,7 @@ class Classifier:
             if self._head.raw and self.head != "values":
                 known = self._batched(self._forward((twin.LOGITS,)), self._trial_images())[0]
                 seen = self._head.own(np.concatenate([known, logits]))
-                self.doubt = self._head.doubt(seen, line(self.name), said=self._said is not None)
+                self.doubt = self._head.doubt(seen, line(self.name), self._output, said=self._said is not None)
             self._compared = True
         return logits
 

@@ -18,9 +18,9 @@ from typing import Any, Literal, TypeAlias
 import keras
 import numpy as np
 
-from cnnexplain import recognition
+from cnnexplain import mixtures, recognition
 from cnnexplain.arrays import Floats
-from cnnexplain.errors import ModelError, UsageError, line, suggest
+from cnnexplain.errors import CnnExplainError, ModelError, UsageError, line, suggest
 from cnnexplain.sidecar import Outputs, Reduction
 from cnnexplain.twin import INPUT, LOGITS, Call, Twin, linear_part
 
@@ -98,12 +98,13 @@ class Head:
         # One unit alone stands for the last of two classes.
         return (logits if self.raw else self.probabilities(logits))[:, -self.outputs :]
 
-    def doubt(self, outputs: Floats, name: str, *, said: bool) -> str | None:
+    def doubt(self, outputs: Floats, name: str, place: int, *, said: bool) -> str | None:
         """What speaks against the outputs being scores, where they are taken for such.
 
         Args:
             outputs: (N, K), of a few images.
             name: Of the model.
+            place: Which of the model's outputs they are.
             said: Whether the user says so.
 
         Raises:
@@ -111,14 +112,15 @@ class Head:
         """
         if not self.raw or self.kind == "values" or not len(outputs) or (outputs < 0).any():
             return None
-        total = outputs.sum(axis=1)
-        varied = np.ptp(outputs, axis=0).max() > 1e-3 * total.mean() > 0
-        # Percentages, for one.
-        if outputs.shape[1] > 1 and varied and np.ptp(total) <= 1e-3 * total.mean() and not sums_to_one(outputs):
-            looks = f"The outputs of '{name}' add up to {total.mean():.4g} for every image tried, as no scores do"
-            if said:
-                return f"{looks}, and are taken for scores before a softmax, as was said."
-            raise ModelError(f"{looks}. End the model in a layer whose outputs are scores or probabilities.")
+        # What multiplies by weights and adds a bias makes scores, and for a few images they may lie anywhere.
+        if self.affine:
+            return None
+        total = _total(outputs)
+        if total is not None and not sums_to_one(outputs):
+            raise ModelError(
+                f"The outputs of '{name}' add up to {total:.4g} for every image tried, as no scores do. "
+                f"{mixtures.rescaled(0, total, place)}."
+            )
         if (outputs > 1 + 1e-3).any():
             return None
         if outputs.shape[1] > 1 and sums_to_one(outputs):
@@ -127,9 +129,6 @@ class Head:
                 "--probabilities (probabilities=True), which takes their logarithms for scores, or end the model in a "
                 "Dense, Softmax or Activation layer with softmax."
             )
-        # What multiplies by weights and adds a bias makes scores, and for a few images they may lie anywhere.
-        if self.affine:
-            return None
         looks = f"The outputs of '{name}' lie between 0 and 1 for every image tried, as probabilities do"
         if said:
             return f"{looks}, and are taken for scores before a softmax, as was said. {PROBABILITIES}"
@@ -189,6 +188,14 @@ def sums_to_one(outputs: Floats) -> bool:
     return bool(np.allclose(outputs.sum(axis=1), 1, atol=SUMS_TO if outputs.shape[1] < 100 else 2 * SUMS_TO))
 
 
+def _total(outputs: Floats) -> float | None:
+    """What each row of outputs adds up to, where that is the same for all though the outputs are not."""
+    totals = outputs.sum(axis=1)
+    total = float(totals.mean())
+    varied = outputs.shape[1] > 1 and np.ptp(outputs, axis=0).max() > 1e-3 * total > 0
+    return total if varied and np.ptp(totals) <= 1e-3 * total and outputs.min() >= 0 else None
+
+
 def headed(
     twin: Twin,
     said: Outputs | None,
@@ -216,10 +223,11 @@ def headed(
         )
     layers = _flattening(tuple(end.shape[1:]), reduce, end.dtype, output)
     before = _before(twin, end)
-    if said == "logits" and before.name in PROBABILISTIC:
+    if said == "logits" and before.name in recognition.PROBABILISTIC:
+        instead = "" if before.scores is not None else " and say --probabilities (probabilities=True)"
         raise UsageError(
             f"The model ends in a {before.name} (layer '{line(before.layer.name)}'), whose outputs are probabilities and no "
-            "scores; leave out --logits (logits=True)."
+            f"scores; leave out --logits (logits=True){instead}."
         )
     # The mean of probabilities over pixels is not made of the mean of their scores; that of one pixel is.
     several = reduce is not None and math.prod(end.shape[1:-1]) > 1
@@ -228,6 +236,9 @@ def headed(
     if said is None:
         _check(before, alike)
     affine = before.name == "" and before.layer is not None and linear_part(before.layer) is not None
+    mixed = mixtures.mixture(twin, end) if before.name not in HEADS and said != "values" else None
+    if mixed is not None and not (said == "probabilities" and mixed.probable):
+        raise _computed(mixed, said)
 
     def flattened(tensor: Any) -> Any:
         same = len(tensor.shape) == len(end.shape)
@@ -246,16 +257,16 @@ def headed(
 
     if said == "values":
         return head("values", flattened(end))
-    if said != "logits" and before.name in PROBABILISTIC and alike and before.scores is not None:
+    if said != "logits" and before.name in recognition.PROBABILISTIC and alike and before.scores is not None:
         scores = flattened(add.call(before.scores) if isinstance(before.scores, Call) else before.scores)
         if before.name == "softmax" and scores.shape[-1] == 1:
             raise _one_number("whose softmax is always 1")
         if before.name == "softmax" and said == "probabilities":
             scores = add.layer(keras.layers.Activation("log_softmax", dtype="float32"), scores)
         return head(before.name, scores, raw=False)  # type: ignore[arg-type]
-    if said == "probabilities" or before.name in PROBABILISTIC:
+    if said == "probabilities" or before.name in recognition.PROBABILISTIC:
         probabilities = flattened(end)
-        kind = _probabilistic(tried(add.done(probabilities)))
+        kind = _probabilistic(tried(add.done(probabilities)), twin.place)
         logarithm = log_probability if kind == "softmax" else log_odds
         scores = add.layer(keras.layers.Activation(logarithm, dtype="float32"), probabilities)
         return head(kind, scores, raw=False, clipped=True)
@@ -273,10 +284,6 @@ def _automatic(name: str, producer: Call | None) -> bool:
         return True
     kind = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", type(producer.inner).__name__)
     return bool(re.fullmatch(re.sub("([a-z])([A-Z])", r"\1_\2", kind).lower() + r"(_[0-9]+)?", name))
-
-
-PROBABILISTIC = ("softmax", "sigmoid")
-"""What makes probabilities of scores."""
 
 
 class _Adding:
@@ -330,16 +337,19 @@ def log_odds(p: Any) -> Any:
     return log_probability(p) - keras.ops.log(keras.ops.maximum(1 - p, BELOW_ONE))
 
 
-def _probabilistic(outputs: Floats) -> Kind:
+def _probabilistic(outputs: Floats, place: int) -> Kind:
     """How the user's probabilities (N, K) are meant, told by some of them.
 
     Raises:
         UsageError: They are no probabilities.
     """
     if not np.isfinite(outputs).all() or outputs.min() < -1e-3 or outputs.max() > 1 + 1e-3:
+        go = f"The model's outputs go from {outputs.min():.3g} to {outputs.max():.3g} for a few images tried, and are no"
+        total = _total(outputs)
+        if total is not None:
+            raise UsageError(f"{go} probabilities, but add up to {total:.4g}. {mixtures.rescaled(0, total, place)}.")
         raise UsageError(
-            f"The model's outputs go from {outputs.min():.3g} to {outputs.max():.3g} for a few images tried, and are no "
-            f"probabilities; leave out --probabilities (probabilities=True). {SCORES}; if they are {NUMBERS}."
+            f"{go} probabilities; leave out --probabilities (probabilities=True). {SCORES}; if they are {NUMBERS}."
         )
     return "softmax" if outputs.shape[1] > 1 and sums_to_one(outputs) else "sigmoid"
 
@@ -396,6 +406,18 @@ def _one_number(which: str, *, like: bool = False) -> ModelError:
     )
 
 
+def _computed(mixed: mixtures.Mixture, said: Outputs | None) -> CnnExplainError:
+    """The error for outputs that are computed of probabilities and are taken for something else."""
+    leave = "" if said is None else f"; leave out --{said} ({said}=True)"
+    if mixed.probable:
+        what, remedy = "no scores", f"{PROBABILITIES.removesuffix('.')}; if they are {NUMBERS}."
+    else:
+        numbers = "If they are other numbers, such as an age, say so with --values (values=True)."
+        what, remedy = "neither scores nor probabilities", f"{mixed.remedy}. {numbers}"
+    text = f"The model's outputs are {mixed}: they are {what}{leave}. {remedy}"
+    return ModelError(text) if said is None else UsageError(text)
+
+
 @dataclass(frozen=True)
 class _Before:
     """What a model's output is made of, past all that leaves probabilities as they are.
@@ -434,7 +456,7 @@ def _before(twin: Twin, end: Any) -> _Before:
         if len(sources) != 1 or not _fits(sources[0], tensor):
             break
         source = sources[0]
-        function = partial(_called, call, source)
+        function = partial(call.given, source)
         how = _shape(source), keras.backend.standardize_dtype(source.dtype)
         name, scores = recognition.head(function, *how), source
         if name in HEADS or not (name == "linear" or recognition.keeps(function, *how)):
@@ -446,7 +468,7 @@ def _before(twin: Twin, end: Any) -> _Before:
     return _Before(name, None if call is None else call.inner, _shape(tensor), scores)
 
 
-HEADS = (*PROBABILISTIC, "log_softmax")
+HEADS = (*recognition.PROBABILISTIC, "log_softmax")
 """What a model may end in that is known."""
 
 
@@ -457,13 +479,6 @@ def _fits(source: Any, tensor: Any) -> bool:
         return False
     # Of scores for each pixel the classes stay last.
     return all(max(shape, default=1) == math.prod(shape) for shape in shapes) or shapes[0][-1] == shapes[1][-1]
-
-
-def _called(call: Call, source: Any, x: Any) -> Any:
-    """What a call puts out where it is given x in the place of its source."""
-    args, kwargs = keras.tree.map_structure(lambda leaf: x if leaf is source else leaf, (call.args, call.kwargs))
-    output = call.function(*args, **kwargs)
-    return keras.tree.flatten(output)[0]
 
 
 def _shape(tensor: Any) -> tuple[int, ...]:
@@ -477,7 +492,7 @@ def _check(before: _Before, alike: bool) -> None:
         ModelError: It ends in another activation, or in one whose scores can't be reached.
     """
     layer = before.layer
-    if before.name in PROBABILISTIC and before.scores is None and alike:
+    if before.name in recognition.PROBABILISTIC and before.scores is None and alike:
         kind = f"'{line(layer.name)}' ({line(type(layer).__name__)})"
         raise ModelError(
             f"The scores before the {before.name} of layer {kind} can't be reached; say with --probabilities "
