@@ -21,7 +21,8 @@ import numpy as np
 from cnnexplain import mixtures, recognition
 from cnnexplain.arrays import Floats
 from cnnexplain.errors import CnnExplainError, ModelError, UsageError, line, suggest
-from cnnexplain.sidecar import Outputs, Reduction
+from cnnexplain.outputs import Kind as Said
+from cnnexplain.outputs import Output, Reduction
 from cnnexplain.twin import INPUT, LOGITS, Call, Twin, linear_part
 
 Kind: TypeAlias = Literal["softmax", "sigmoid", "values"]
@@ -198,8 +199,7 @@ def _total(outputs: Floats) -> float | None:
 
 def headed(
     twin: Twin,
-    said: Outputs | None,
-    reduce: Reduction | None,
+    told: Output,
     output: str,
     tried: Callable[[Twin], Floats],
 ) -> tuple[Twin, Head]:
@@ -207,8 +207,7 @@ def headed(
 
     Args:
         twin: As it was traced.
-        said: What the user says that the outputs are.
-        reduce: What is made of a score for each pixel.
+        told: What the user says of the output.
         output: The name of the output.
         tried: A twin ↦ its `LOGITS` for a few images, (N, K).
 
@@ -216,7 +215,7 @@ def headed(
         ModelError: The scores can't be reached, or the output has another form.
         UsageError: What is said is not so.
     """
-    end, add = twin.end, _Adding(twin)
+    end, add, said, reduce = twin.end, _Adding(twin), told.kind, told.reduce
     if "float" not in str(end.dtype):
         raise ModelError(
             f"The output '{line(output)}' is of {end.dtype}; expected floating-point numbers, such as scores of classes."
@@ -235,7 +234,6 @@ def headed(
     alike = not several or (commutes and before.shape == _shape(end))
     if said is None:
         _check(before, alike)
-    affine = before.name == "" and before.layer is not None and linear_part(before.layer) is not None
     mixed = mixtures.mixture(twin, end) if before.name not in HEADS and said != "values" else None
     if mixed is not None and not (said == "probabilities" and mixed.probable):
         raise _computed(mixed, said)
@@ -248,7 +246,7 @@ def headed(
 
     def head(kind: Kind, scores: Any, *, raw: bool = True, certain: bool = True, clipped: bool = False) -> tuple[Twin, Head]:
         name = "value" if _automatic(output, _producer(twin, end)) else output
-        found = Head(kind, certain, raw, scores.shape[-1], name, affine, tuple(layers), clipped)
+        found = Head(kind, certain, raw, scores.shape[-1], name, before.affine, tuple(layers), clipped)
         if kind == "values":
             scores = add.joined(_both, scores, 2 * found.outputs)
         elif found.outputs == 1:
@@ -273,7 +271,7 @@ def headed(
     scores = flattened(end)
     if scores.shape[-1] == 1 and said is None:
         seen = tried(add.done(scores))
-        like = not affine and seen.min() >= 0 and seen.max() <= 1
+        like = not before.affine and seen.min() >= 0 and seen.max() <= 1
         raise _one_number("which looks like a probability" if like else "which may be any number", like=like)
     return head("sigmoid" if scores.shape[-1] == 1 else "softmax", scores, certain=said is not None or bool(before.name))
 
@@ -406,7 +404,7 @@ def _one_number(which: str, *, like: bool = False) -> ModelError:
     )
 
 
-def _computed(mixed: mixtures.Mixture, said: Outputs | None) -> CnnExplainError:
+def _computed(mixed: mixtures.Mixture, said: Said | None) -> CnnExplainError:
     """The error for outputs that are computed of probabilities and are taken for something else."""
     leave = "" if said is None else f"; leave out --{said} ({said}=True)"
     if mixed.probable:
@@ -428,12 +426,14 @@ class _Before:
         shape: Of what it puts out, for an image.
         scores: What it makes probabilities of: a symbolic tensor, or the call that computes it; None where it can't be
             reached.
+        affine: Whether a layer puts it out that multiplies by weights and adds a bias, and nothing bounds it.
     """
 
     name: str
     layer: Any
     shape: tuple[int, ...]
     scores: Any = None
+    affine: bool = False
 
 
 def _producer(twin: Twin, tensor: Any) -> Call | None:
@@ -442,13 +442,14 @@ def _producer(twin: Twin, tensor: Any) -> Call | None:
 
 
 def _before(twin: Twin, end: Any) -> _Before:
-    tensor, name, scores = end, "", None
+    tensor, name, scores, affine, bounded = end, "", None, False, False
     while (call := _producer(twin, tensor)) is not None:
         activation, sources = getattr(call.inner, "activation", None), call.sources
         if getattr(call.inner, "weights", None):
             # What a layer makes of its product; one without an activation of its own is known by nothing.
             name = recognition.head(activation, _shape(tensor)) if callable(activation) else ""
             linear = linear_part(call.inner)
+            affine = linear is not None and name == "linear" and not bounded
             if linear is not None:
                 like = keras.KerasTensor(tensor.shape, tensor.dtype)
                 scores = Call(LOGITS, call.inner, linear, call.args, {}, like)
@@ -461,11 +462,11 @@ def _before(twin: Twin, end: Any) -> _Before:
         name, scores = recognition.head(function, *how), source
         if name in HEADS or not (name == "linear" or recognition.keeps(function, *how)):
             break
-        tensor = source
+        tensor, bounded = source, bounded or name != "linear"
     # Logarithms are no probabilities, which alone are left as they are.
     if name not in HEADS or (name == "log_softmax" and tensor is not end):
         name, scores = "", None
-    return _Before(name, None if call is None else call.inner, _shape(tensor), scores)
+    return _Before(name, None if call is None else call.inner, _shape(tensor), scores, affine)
 
 
 HEADS = (*recognition.PROBABILISTIC, "log_softmax")

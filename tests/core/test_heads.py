@@ -591,6 +591,16 @@ SCORES = {
 }
 
 
+def test_scores_that_are_clipped_are_no_more_any_numbers(images):
+    for activation in (None, lambda x: ops.clip(x, 0, 1)):
+        model = computed(lambda x: ops.clip(x, 0, 1), activation)
+        with pytest.raises(ModelError, match="--probabilities"):
+            cx.load(model).logits(images)
+        clf = cx.load(model, logits=True)
+        clf.logits(images)
+        assert "lie between 0 and 1" in clf.doubt
+
+
 @pytest.mark.parametrize("name", SCORES)
 def test_scores_are_taken_as_such_and_nobody_is_warned(name, images):
     model = SCORES[name]()
