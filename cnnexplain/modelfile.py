@@ -6,6 +6,7 @@ import copy
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -57,16 +58,27 @@ def read(path: Path, custom_objects: Mapping[str, Any], limits: bool = True) -> 
 
 def _keras_3(path: Path, config: Any, objects: Mapping[str, Any], numbers: int | None) -> Any:
     allowed.check(config, objects)
-    if numbers is not None:
-        sizes.check_calls(config)
-        sizes.check_memory(lambda: _built(path, config, objects), numbers, config)
+    guard = _guard(lambda: _built(path, config, objects), config, numbers)
     try:
-        return _tried(lambda: keras.saving.load_model(path, custom_objects=dict(objects), compile=False, safe_mode=True))
+        with guard:
+            return _tried(lambda: keras.saving.load_model(path, custom_objects=dict(objects), compile=False, safe_mode=True))
     except ModelError as error:
         # Of a graph with operations such as x + y it writes there what it can't read.
         if path.suffix.lower() not in LEGACY:
             raise
         raise ModelError(f"{error}. Keras 3 does not keep every model in .h5: save it as .keras.") from error
+
+
+def _guard(build: Callable[[], Any], config: Any, numbers: int | None) -> AbstractContextManager[None]:
+    """Sees that a model fits into memory, as far as its description tells; in the block that follows, what it doesn't tell.
+
+    Raises:
+        ModelError: It doesn't.
+    """
+    if numbers is None:
+        return nullcontext()
+    sizes.check_calls(config)
+    return nullcontext() if sizes.check_memory(build, numbers) else sizes.guarded(numbers)
 
 
 def _built(path: Path, config: Any, objects: Mapping[str, Any]) -> Any:
@@ -78,10 +90,8 @@ def _built(path: Path, config: Any, objects: Mapping[str, Any]) -> Any:
 
 
 def _keras_2(path: Path, config: Any, objects: Mapping[str, Any], numbers: int | None) -> Any:
-    if numbers is not None:
-        sizes.check_calls(config)
-        sizes.check_memory(lambda: legacy.Building(config, objects).model, numbers, config)
-    building = _tried(lambda: legacy.Building(config, objects))
+    with _guard(lambda: legacy.Building(config, objects).model, config, numbers):
+        building = _tried(lambda: legacy.Building(config, objects))
     _tried(lambda: building.read(path))
     return building.model
 

@@ -78,7 +78,7 @@ def reduced(outputs, reduce):
     if outputs.ndim <= 2 or (outputs.ndim == 4 and outputs.shape[1:3] == (1, 1)):
         return outputs.reshape(len(outputs), -1)
     if reduce in ("mean", "max"):
-        return getattr(outputs, reduce)(axis=(1, 2))
+        return getattr(outputs, reduce)(axis=tuple(range(1, outputs.ndim - 1)))
     row, column = map(int, reduce.split(",") if isinstance(reduce, str) else reduce)
     return outputs[:, row, column]
 
