@@ -923,7 +923,11 @@ def from_all_depths(found: Sequence[Found], most: int) -> list[Found]:
 
 
 def _memory() -> int:
-    """Bytes for the intermediate results of one batch: a quarter of what is free, where the system tells, up to `MEMORY`."""
+    """Bytes for the intermediate results of one batch: a quarter of what is free, on a processor `MEMORY` at most."""
+    # A GPU needs many images at once to be busy; a processor computes small batches as fast as large ones.
+    device = backend.current().device_memory()
+    if device is not None:
+        return device // 4
     names = getattr(os, "sysconf_names", {})
     if not {"SC_AVPHYS_PAGES", "SC_PHYS_PAGES"} <= set(names):
         return MEMORY

@@ -54,6 +54,9 @@ class Backend(Protocol):
     def devices(self) -> list[str]:
         """The devices that the backend sees, such as "cpu:0"."""
 
+    def device_memory(self) -> int | None:
+        """Bytes free on the GPU that computes; None where the processor computes or the backend doesn't say."""
+
 
 def current() -> Backend:
     """The module for the backend that Keras runs on.

@@ -56,6 +56,13 @@ def devices() -> list[str]:
     return [f"{device.platform}:{device.id}" for device in jax.devices()]
 
 
+def device_memory() -> int | None:
+    """Bytes free on the GPU that JAX computes on; None where it computes on the processor."""
+    device = jax.devices()[0]
+    figures = device.memory_stats() if device.platform == "gpu" else None
+    return int(figures["bytes_limit"] - figures["bytes_in_use"]) if figures else None
+
+
 def _depends(function: Callable[[Any], Any], x: Any) -> bool:
     """Whether what the function puts out is computed from x; where nothing has a gradient, JAX makes up zeros."""
     jaxpr = jax.make_jaxpr(function)(x).jaxpr

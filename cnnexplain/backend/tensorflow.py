@@ -18,6 +18,9 @@ from cnnexplain.backend import no_gradient
 # Left to choose, Keras compiles with XLA, whose convolutions take twice the time on a processor.
 JIT = False
 
+GPU_MEMORY = 8 << 30
+"""Bytes that a GPU is taken to have free. Where it has fewer, batches are halved until they fit."""
+
 NAME, ODD = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_./-]*"), re.compile(r"[^A-Za-z0-9_.-]")
 """The names that TensorFlow takes, and the characters that it doesn't."""
 
@@ -70,6 +73,11 @@ def devices() -> list[str]:
     """The devices that TensorFlow sees, such as "cpu:0"."""
     names = (device.name.removeprefix("/physical_device:") for device in tf.config.list_physical_devices())
     return [name.lower() for name in names]
+
+
+def device_memory() -> int | None:
+    """`GPU_MEMORY` where TensorFlow computes on a GPU, of which it doesn't say what is free; None on the processor."""
+    return GPU_MEMORY if tf.config.list_logical_devices("GPU") else None
 
 
 def _compiled(function: Callable[..., Sequence[Any]], shapes: Sequence[tuple[int, ...]]) -> Callable[..., list[Array]]:

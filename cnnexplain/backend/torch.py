@@ -76,6 +76,15 @@ def devices() -> list[str]:
     return ["cpu:0", *cuda, *(["mps:0"] if torch.backends.mps.is_available() else [])]
 
 
+def device_memory() -> int | None:
+    """Bytes free on the GPU that Keras computes on; None where it computes on the processor."""
+    if not torch.cuda.is_available() or keras.ops.zeros(()).device.type != "cuda":
+        return None
+    free, _ = torch.cuda.mem_get_info()
+    # What PyTorch keeps for later tensors counts as taken.
+    return int(free + torch.cuda.memory_reserved() - torch.cuda.memory_allocated())
+
+
 @contextmanager
 def _computing(variables: Sequence[Any]) -> Iterator[None]:
     """The variables as they are, but without a gradient, for which PyTorch would keep what every layer is given."""

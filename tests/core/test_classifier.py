@@ -512,6 +512,16 @@ def test_the_batch_size_follows_from_what_is_free(model, monkeypatch, free, all_
     assert classifier._memory() == 1 << 30
 
 
+def test_on_a_gpu_the_batch_size_follows_from_its_memory(model, monkeypatch):
+    from cnnexplain import backend
+
+    monkeypatch.setattr(backend.current(), "device_memory", lambda: 1 << 20)
+    clf = cx.load(model())
+    assert clf.batch_size == 1 << (((1 << 18) // (12 * clf._twin.values)).bit_length() - 1)
+    monkeypatch.setattr(backend.current(), "device_memory", lambda: 80 << 30)
+    assert cx.load(model()).batch_size == 256
+
+
 def test_layers_with_their_channels_first_are_refused_by_name():
     padded = keras.Sequential(
         [
