@@ -38,7 +38,8 @@ class Mixture:
         low: The least that the output can be.
         high: The most.
         place: Which of the model's outputs it is.
-        alike: Whether there is one source alone, with as many numbers.
+        layer: The name of the layer that puts out all the probabilities, as many as the output has numbers, and could end
+            the model; None where there is none.
     """
 
     sources: tuple[Call, ...]
@@ -46,7 +47,7 @@ class Mixture:
     low: float
     high: float
     place: int
-    alike: bool
+    layer: str | None
 
     @property
     def probable(self) -> bool:
@@ -64,9 +65,8 @@ class Mixture:
     @property
     def remedy(self) -> str:
         """How to come from an output that isn't probabilities to one that is."""
-        first = self.sources[0]
-        if self.alike and self.activations[0] in recognition.PROBABILISTIC and _is_layer(first):
-            end = f"model.get_layer('{first.name}').output"
+        if self.layer is not None and self.activations[0] in recognition.PROBABILISTIC:
+            end = f"model.get_layer('{self.layer}').output"
             return f"End the model in that layer: cx.load(keras.Model(model.inputs, {end}))"
         return rescaled(self.low, self.high, self.place)
 
@@ -76,11 +76,6 @@ def rescaled(low: float, high: float, place: int) -> str:
     end = f"model.outputs[{place}]"
     shifted = f"({end} {'-' if low > 0 else '+'} {abs(low):.4g})" if abs(low) > DIFFER * high else end
     return f"Scale them: cx.load(keras.Model(model.inputs, {shifted} / {high - low:.4g}), probabilities=True)"
-
-
-def _is_layer(call: Call) -> bool:
-    """Whether a layer of the model itself, which is called once, is known by the name of a call."""
-    return isinstance(call.inner, keras.Layer) and call.inner.name == call.name and len(call.inner._inbound_nodes) == 1
 
 
 def mixture(twin: Twin, end: Any) -> Mixture | None:
@@ -117,9 +112,9 @@ def mixture(twin: Twin, end: Any) -> Mixture | None:
     if rows is None or (learnt and (rows.min() < 0 or np.ptp(rows.sum(axis=1)) > DIFFER * rows.max())):
         return None
     found.sort(key=lambda each: twin.calls.index(each.call))
-    whole = math.prod(found[0].tensor.shape[1:]) == math.prod(end.shape[1:])
     calls, names = zip(*((each.call, each.squashed.name) for each in found), strict=True)
-    return Mixture(calls, names, float(rows.min()), float(rows.max()), twin.place, len(found) == 1 and whole)
+    layer = found[0].layer(twin) if len(found) == 1 and found[0].size == math.prod(end.shape[1:]) else None
+    return Mixture(calls, names, float(rows.min()), float(rows.max()), twin.place, layer)
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +124,17 @@ class _Source:
     call: Call
     tensor: Any
     squashed: recognition.Squashed
+
+    @property
+    def size(self) -> int:
+        """How many numbers it holds for an image."""
+        return math.prod(self.tensor.shape[1:])
+
+    def layer(self, twin: Twin) -> str | None:
+        """The name of the layer that puts it out; None where that is an operation, nested, or called several times."""
+        inner = self.call.inner
+        once = sum(call.inner is inner for call in twin.calls) == 1
+        return inner.name if isinstance(inner, keras.Layer) and inner.name == self.call.name and once else None
 
     def like(self, row: int, random: np.random.Generator) -> Floats:
         """Numbers that it may be: (…)."""
@@ -164,8 +170,7 @@ def _linear(layer: Any) -> bool:
 
 def _outputs(calls: list[Call], sources: list[_Source], end: Any) -> Floats | None:
     """What calls make of probabilities, (rows, numbers); None where they make scores of these, or all the same."""
-    sizes = [math.prod(source.tensor.shape[1:]) for source in sources]
-    if ROWS * (sum(sizes) + math.prod(end.shape[1:])) > recognition.MANY:
+    if ROWS * (sum(source.size for source in sources) + math.prod(end.shape[1:])) > recognition.MANY:
         return None
     random = np.random.default_rng(0)
     rows = [np.concatenate([source.like(row, random).ravel() for source in sources]) for row in range(ROWS)]
@@ -192,9 +197,8 @@ def _function(calls: list[Call], sources: list[_Source], end: Any) -> Callable[[
             return here.get(id(leaf), leaf)
 
         for source in sources:
-            size = math.prod(source.tensor.shape[1:])
-            part = keras.ops.reshape(x[:, start : start + size], (-1, *source.tensor.shape[1:]))
-            here[id(source.tensor)], start = keras.ops.cast(part, source.tensor.dtype), start + size
+            part = keras.ops.reshape(x[:, start : start + source.size], (-1, *source.tensor.shape[1:]))
+            here[id(source.tensor)], start = keras.ops.cast(part, source.tensor.dtype), start + source.size
         for call in calls:
             args, kwargs = keras.tree.map_structure(put, (call.args, call.kwargs))
             outputs = keras.tree.flatten(call.function(*args, **kwargs))

@@ -430,6 +430,12 @@ def test_the_command_line_says_what_outputs_are(cli, tmp_path, random):
         assert f"│ {p.argmax()}          │ {100 * p.max():.1f}%" in out
         result = json.loads((tmp_path / "cnnexplain-out/saliency/result.json").read_text())
         assert result["images"][0]["probability"] == pytest.approx(float(p.max()), rel=1e-5)
+    computed(lambda p: 100 * p, "softmax").save(tmp_path / "percentages.keras")
+    for option in ((), ("--logits",), ("--probabilities",)):
+        code, out, err = cli("run", "saliency", "x.png", "--model", "percentages.keras", *option)
+        assert (code, out, err.count("\n")) == (2 if option else 1, "", 1)
+        assert "are computed from the softmax of layer 'a' and go from 0 to 100" in err
+        assert f"leave out {option[0]}" in err if option else "leave out" not in err
     code, _, err = cli("run", "saliency", "x.png", "--model", "pixels.keras", "--reduce", "median")
     assert (code, err) == (
         2,
