@@ -153,13 +153,23 @@ def check(config: Any, custom_objects: Mapping[str, Any]) -> None:
         if known:
             continue
         if module.partition(".")[0] == "keras" or kind in MORE:
-            shown = ".".join(filter(None, (module, name if kind == "function" else kind)))
-            raise ModelError(
-                f"names {shown:.120} as {key} of {place}, which no model of images needs there, and is refused."
-            )
+            shown = f"{'.'.join(filter(None, (module, name if kind == 'function' else kind))):.120}"
+            raise ModelError(f"{_used(shown, found, place, key)}, and is refused.")
         foreign[name] = None
     if foreign:
         raise ModelError(_foreign(foreign))
+
+
+def _used(shown: str, found: Mapping[str, Any], place: str, key: str) -> str:
+    """How a description uses something that no model of images needs."""
+    if key == "the whole":
+        return f"is a {shown}, which is no model of images"
+    if key not in ("layer", "layers"):
+        return f"names {shown} as {key} of {place}, which no model of images needs there"
+    inner = found.get("config")
+    name = inner.get("name") if isinstance(inner, dict) else None
+    of = f"the layer '{name:.60}' ({shown})" if isinstance(name, str) else f"a layer {shown}"
+    return f"has {of}, which no model of images needs"
 
 
 def layer(kind: str) -> Any:

@@ -31,10 +31,10 @@ from cnnexplain.inferred import told
 from cnnexplain.inputs import Inputs, settle
 from cnnexplain.layernames import from_keras
 from cnnexplain.objectives import Logit, Objective
+from cnnexplain.outputs import ONLY, Output
 from cnnexplain.override import overridden
 from cnnexplain.places import Grid, Layout, layout
 from cnnexplain.preprocess import Preprocess
-from cnnexplain.sidecar import Outputs, Reduction
 from cnnexplain.stages import stage_ends
 
 MEMORY = 1 << 30
@@ -123,11 +123,7 @@ class Classifier:
         sha256: Of the file that it came from; None for a model from memory.
         preprocess: What its input is; None for what `told` says.
         labels: The names of its K classes, or values; None for "0" to K − 1, or the name of the output.
-        output: The name of the output (N, K) to explain, where there are several.
-        said: What that output is, whatever layer it comes from: "logits", "probabilities" or "values"; None for what the
-            model's layers tell.
-        reduce: Of an output (N, H, W, K), what is made of the scores of the pixels: "mean", "max", or a row and column.
-        unit: Of the values.
+        output: Which output (N, K) is explained, where there are several, and what its numbers are.
         training_figures: What is known of its training: names with numbers or texts.
         unused_json: A JSON file beside the model file that says nothing of its input, of which the user is warned.
         inputs: Which of its inputs is the image, and the values of the others; None for a model of one.
@@ -146,10 +142,7 @@ class Classifier:
         *,
         preprocess: Preprocess | None = None,
         labels: Sequence[str] | None = None,
-        output: str | None = None,
-        said: Outputs | None = None,
-        reduce: Reduction | None = None,
-        unit: str = "",
+        output: Output = ONLY,
         training_figures: Mapping[str, Any] = MappingProxyType({}),
         unused_json: Path | None = None,
         inputs: Inputs | None = None,
@@ -163,11 +156,11 @@ class Classifier:
         """Which of the model's inputs is the image, and the values of the others."""
         self.preprocess = preprocess or told(model, self.inputs)
         _check_input(model, self.preprocess, self.inputs)
-        self._output, output_name = _output(model, output)
+        self._output, output_name = _output(model, output.name)
         traced = twin.twin(model, self.preprocess.shape, self._output, inputs=self.inputs)
-        self._twin, self._head = heads.headed(traced, said, reduce, output_name, self._tried)
+        self._twin, self._head = heads.headed(traced, output, output_name, self._tried)
         self._classes = self._twin.tensors[twin.LOGITS].shape[-1]
-        self._said = said
+        self._said = output.kind is not None
         self.doubt: str | None = None
         """Why the outputs, which are taken for scores, may be something else; known once it has seen an image."""
         self._compared = False
@@ -176,10 +169,10 @@ class Classifier:
         self._differentiated = lru_cache(KEPT)(self._differentiate)
         self.labels = heads.labels(self._head, labels, name)
         """The K names of the classes. Of values: their names, then "NAME down" for what lowers each."""
-        if unit and self.head != "values":
-            raise UsageError(f"A unit ('{unit}') belongs to values; give --values (values=True) too.")
-        self.unit = unit
+        self.unit = output.unit or ""
         """Of the values; "" where it isn't known, or the model puts out none."""
+        if self.unit and self.head != "values":
+            raise UsageError(f"A unit ('{self.unit}') belongs to values; give --values (values=True) too.")
 
     def __repr__(self) -> str:
         height, width, channels = self.preprocess.shape
@@ -249,7 +242,7 @@ class Classifier:
             if self._head.raw and self.head != "values":
                 known = self._batched(self._forward((twin.LOGITS,)), self._trial_images())[0]
                 seen = self._head.own(np.concatenate([known, logits]))
-                self.doubt = self._head.doubt(seen, line(self.name), said=self._said is not None)
+                self.doubt = self._head.doubt(seen, line(self.name), self._output, said=self._said)
             self._compared = True
         return logits
 

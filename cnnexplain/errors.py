@@ -40,7 +40,7 @@ NOISE = re.compile(
 )
 """Lines in which TensorFlow says where an error comes from, which is seldom the user's own code."""
 
-PLACE = re.compile(r"\s*(\{\{function_node [^}]*\}\}|\[\[\{\{node .*?\}\}\]\]|\[Op:\S*\]|\[\[[^\]]*\]\])")
+PLACE = re.compile(r"\s*(\{\{function_node [^}]*\}\}|\[\[\{\{node .*?\}\}\]\]|\[Op:\S*\]( name: ?\S*)?|\[\[[^\]]*\]\])")
 """The same within a line."""
 
 
@@ -146,7 +146,13 @@ def _message(error: BaseException) -> str:
 
 def short(text: str) -> str:
     """A message without the rest of words that are longer than any in a language or a path, in one line, and with an end."""
-    return _cut(_legible(re.sub(rf"\S{{{WORD},}}", lambda word: _cut(word[0], VALUE), text[:LONG])), LONGEST)
+    return _cut(_legible(re.sub(rf"\S{{{WORD},}}", _word, text[:LONG])), LONGEST)
+
+
+def _word(found: re.Match[str]) -> str:
+    """The beginning of a long word, and the quotes, brackets and marks that it ends in, which close what stands before."""
+    closing = re.search(r"['\")\]]{0,3}[.,:;!?]?\Z", found[0])
+    return _cut(found[0], VALUE) + ("" if closing is None else closing[0])
 
 
 def line(text: object, most: int = TEXT) -> str:

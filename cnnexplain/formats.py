@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from pathlib import Path
 
 from cnnexplain.errors import ModelError, UsageError
 from cnnexplain.interruption import check_interrupted
 
-MODELS = (".keras", ".h5", ".hdf5")
-"""What the names of model files end in."""
+LEGACY = (".h5", ".hdf5")
+"""What the names of model files end in that are HDF5, as older versions of Keras write them."""
+
+MODELS = (".keras", *LEGACY)
+"""What the names of all model files end in."""
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 """What an HDF5 file begins with."""
@@ -20,6 +24,7 @@ SAVED_MODEL = (
     "clf = cx.load(keras.Model(x, y), probabilities=True)  # the size is that of its images"
 )
 TORCH = "Build the network in Keras and copy its weights, or export it from PyTorch to ONNX and from there to Keras."
+PICKLE = ("a Python pickle", "It could run anything, and is not read: save the model with model.save('model.keras').")
 WEIGHTS = "Build the model in Python, give it them (model.load_weights), and save it with model.save('model.keras')."
 
 ENDINGS: dict[str, tuple[str, str]] = {
@@ -31,15 +36,18 @@ ENDINGS: dict[str, tuple[str, str]] = {
     ".safetensors": ("a file of weights (safetensors)", TORCH),
     ".mlmodel": ("a Core ML model", "Give the Keras model that it was made of."),
     ".mlpackage": ("a Core ML model", "Give the Keras model that it was made of."),
-    ".pkl": ("a Python pickle", "It could run anything, and is not read: save the model with model.save('model.keras')."),
-    ".pickle": ("a Python pickle", "It could run anything, and is not read: save the model with model.save('model.keras')."),
-    ".joblib": ("a Python pickle", "It could run anything, and is not read: save the model with model.save('model.keras')."),
+    ".pkl": PICKLE,
+    ".pickle": PICKLE,
+    ".joblib": PICKLE,
     ".ckpt": ("a TensorFlow checkpoint, weights without a model", WEIGHTS),
     ".index": ("part of a TensorFlow checkpoint, weights without a model", WEIGHTS),
     ".npz": ("a file of arrays", WEIGHTS),
     ".npy": ("an array", WEIGHTS),
 }
 """What files are by the ends of their names, and what to do about it."""
+
+DESCRIBED = 64 << 20
+"""So many bytes of a JSON file are read to see what it describes."""
 
 IMAGES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*")
 """What image files begin with."""
@@ -68,7 +76,7 @@ def _folder(path: Path) -> tuple[str, str]:
         return "an unpacked .keras file", f"Pack it: keras.saving.load_model({str(path)!r}).save('model.keras')"
     if "checkpoint" in names or any(name.endswith(".index") for name in names):
         return "a folder of TensorFlow checkpoints, weights without a model", WEIGHTS
-    if "model.json" in names:
+    if "model.json" in names and _is_tfjs(path / "model.json"):
         return (
             "a TensorFlow.js model",
             "Convert it with tensorflowjs_converter, or give the Keras model that it was made of.",
@@ -76,6 +84,16 @@ def _folder(path: Path) -> tuple[str, str]:
     models = sorted(name for name in names if name.endswith(MODELS))
     inside = f"Did you mean '{path / models[0]}'?" if models else "Give a file that ends in .keras or .h5."
     raise UsageError(f"There is no model file '{path}'. It is a folder. {inside}")
+
+
+def _is_tfjs(path: Path) -> bool:
+    """Whether a JSON file describes a model of TensorFlow.js, and not one of Keras or anything else."""
+    try:
+        with path.open("rb") as file:
+            told = json.loads(file.read(DESCRIBED))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(told, dict) and told.get("format") in ("layers-model", "graph-model")
 
 
 def _file(path: Path) -> tuple[str, str] | None:
@@ -93,9 +111,9 @@ def _file(path: Path) -> tuple[str, str] | None:
     if start[:2] == b"\x80\x02" or start[:2] in (b"\x80\x03", b"\x80\x04", b"\x80\x05"):
         ending = ending if ending in ENDINGS else ".pkl"
     if start.startswith(b"PK\x03\x04"):
-        return _zip(path, ending)
+        return _zip(path, ending) or ENDINGS.get(ending)
     if start.startswith(HDF5):
-        return None if ending in MODELS[1:] else ("an HDF5 file", "It looks like an older HDF5 file: name it .h5.")
+        return None if ending in LEGACY else ("an HDF5 file", "It looks like an older HDF5 file: name it .h5.")
     if path.name == "saved_model.pb":
         return "part of a TensorFlow SavedModel", SAVED_MODEL.format(str(path.parent))
     return ENDINGS.get(ending)

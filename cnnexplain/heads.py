@@ -18,10 +18,11 @@ from typing import Any, Literal, TypeAlias
 import keras
 import numpy as np
 
-from cnnexplain import answers, recognition
+from cnnexplain import answers, mixtures, recognition
 from cnnexplain.arrays import Floats
-from cnnexplain.errors import ModelError, UsageError, line, suggest
-from cnnexplain.sidecar import Outputs, Reduction
+from cnnexplain.errors import CnnExplainError, ModelError, UsageError, line, suggest
+from cnnexplain.outputs import Kind as Said
+from cnnexplain.outputs import Output, Reduction
 from cnnexplain.twin import INPUT, LOGITS, Call, Twin, linear_part
 
 Kind: TypeAlias = Literal["softmax", "sigmoid", "values"]
@@ -99,12 +100,13 @@ class Head:
         # One unit alone stands for the last of two classes.
         return (logits if self.raw else self.probabilities(logits))[:, -self.outputs :]
 
-    def doubt(self, outputs: Floats, name: str, *, said: bool) -> str | None:
+    def doubt(self, outputs: Floats, name: str, place: int, *, said: bool) -> str | None:
         """Why the outputs, which are taken for scores, may be something else.
 
         Args:
             outputs: (N, K), of a few images.
             name: Of the model.
+            place: Which of the model's outputs they are.
             said: Whether the user says so.
 
         Raises:
@@ -112,14 +114,15 @@ class Head:
         """
         if not self.raw or self.kind == "values" or not len(outputs) or (outputs < 0).any():
             return None
-        total = outputs.sum(axis=1)
-        varied = np.ptp(outputs, axis=0).max() > 1e-3 * total.mean() > 0
-        # Percentages, for one.
-        if outputs.shape[1] > 1 and varied and np.ptp(total) <= 1e-3 * total.mean() and not sums_to_one(outputs):
-            looks = f"The outputs of '{name}' add up to {total.mean():.4g} for every image tried, which scores don't"
-            if said:
-                return f"{looks}. {DECLARED}."
-            raise ModelError(f"{looks}. End the model in a layer whose outputs are scores or probabilities.")
+        # What multiplies by weights and adds a bias makes scores, and for a few images they may lie anywhere.
+        if self.affine:
+            return None
+        total = _total(outputs)
+        if total is not None and not sums_to_one(outputs):
+            raise ModelError(
+                f"The outputs of '{name}' add up to {total:.4g} for every image tried, which scores don't. "
+                f"{mixtures.rescaled(0, total, place)}."
+            )
         if (outputs > 1 + 1e-3).any():
             return None
         if outputs.shape[1] > 1 and sums_to_one(outputs):
@@ -128,9 +131,6 @@ class Head:
                 "--probabilities (probabilities=True), which takes their logarithms for scores, or end the model in a "
                 "Dense, Softmax or Activation layer with softmax."
             )
-        # What multiplies by weights and adds a bias makes scores, and for a few images they may lie anywhere.
-        if self.affine:
-            return None
         looks = f"The outputs of '{name}' lie between 0 and 1 for every image tried, like probabilities"
         if said:
             return f"{looks}. {DECLARED}. {PROBABILITIES}"
@@ -190,10 +190,17 @@ def sums_to_one(outputs: Floats) -> bool:
     return bool(np.allclose(outputs.sum(axis=1), 1, atol=SUMS_TO if outputs.shape[1] < 100 else 2 * SUMS_TO))
 
 
+def _total(outputs: Floats) -> float | None:
+    """What each row of outputs adds up to, where that is the same for all though the outputs are not."""
+    totals = outputs.sum(axis=1)
+    total = float(totals.mean())
+    varied = outputs.shape[1] > 1 and np.ptp(outputs, axis=0).max() > 1e-3 * total > 0
+    return total if varied and np.ptp(totals) <= 1e-3 * total and outputs.min() >= 0 else None
+
+
 def headed(
     twin: Twin,
-    said: Outputs | None,
-    reduce: Reduction | None,
+    told: Output,
     output: str,
     tried: Callable[[Twin], Floats],
 ) -> tuple[Twin, Head]:
@@ -201,8 +208,7 @@ def headed(
 
     Args:
         twin: As it was traced.
-        said: What the user says that the outputs are.
-        reduce: What is made of a score for each pixel.
+        told: What the user says of the output.
         output: The name of the output.
         tried: A twin ↦ its `LOGITS` for a few images, (N, K).
 
@@ -210,17 +216,18 @@ def headed(
         ModelError: The scores can't be reached, or the output has another form.
         UsageError: What is said is not so.
     """
-    end, add = twin.end, _Adding(twin)
+    end, add, said, reduce = twin.end, _Adding(twin), told.kind, told.reduce
     if "float" not in str(end.dtype):
         raise ModelError(
             f"The output '{line(output)}' is of {end.dtype}; expected floating-point numbers, such as scores of classes."
         )
     layers = _flattening(tuple(end.shape[1:]), reduce, end.dtype, output)
     before = _before(twin, end)
-    if said == "logits" and before.name in PROBABILISTIC:
+    if said == "logits" and before.name in recognition.PROBABILISTIC:
+        instead = "" if before.scores is not None else " and say --probabilities (probabilities=True)"
         raise UsageError(
             f"The model ends in a {before.name} (layer '{line(before.layer.name)}'), whose outputs are probabilities and no "
-            "scores; leave out --logits (logits=True)."
+            f"scores; leave out --logits (logits=True){instead}."
         )
     # The mean of probabilities over pixels is not made of the mean of their scores; that of one pixel is.
     several = reduce is not None and math.prod(end.shape[1:-1]) > 1
@@ -228,7 +235,9 @@ def headed(
     alike = not several or (commutes and before.shape == _shape(end))
     if said is None:
         _check(before, alike)
-    affine = before.name == "" and before.layer is not None and linear_part(before.layer) is not None
+    mixed = mixtures.mixture(twin, end) if before.name not in HEADS and said != "values" else None
+    if mixed is not None and not (said == "probabilities" and mixed.probable):
+        raise _computed(mixed, said)
 
     def flattened(tensor: Any) -> Any:
         same = len(tensor.shape) == len(end.shape)
@@ -238,7 +247,7 @@ def headed(
 
     def head(kind: Kind, scores: Any, *, raw: bool = True, certain: bool = True, clipped: bool = False) -> tuple[Twin, Head]:
         name = "value" if _automatic(output, _producer(twin, end)) else output
-        found = Head(kind, certain, raw, scores.shape[-1], name, affine, tuple(layers), clipped)
+        found = Head(kind, certain, raw, scores.shape[-1], name, before.affine, tuple(layers), clipped)
         if kind == "values":
             scores = add.joined(_both, scores, 2 * found.outputs)
         elif found.outputs == 1:
@@ -247,23 +256,23 @@ def headed(
 
     if said == "values":
         return head("values", flattened(end))
-    if said != "logits" and before.name in PROBABILISTIC and alike and before.scores is not None:
+    if said != "logits" and before.name in recognition.PROBABILISTIC and alike and before.scores is not None:
         scores = flattened(add.call(before.scores) if isinstance(before.scores, Call) else before.scores)
         if before.name == "softmax" and scores.shape[-1] == 1:
             raise _one_number("whose softmax is always 1")
         if before.name == "softmax" and said == "probabilities":
             scores = add.layer(keras.layers.Activation("log_softmax", dtype="float32"), scores)
         return head(before.name, scores, raw=False)  # type: ignore[arg-type]
-    if said == "probabilities" or before.name in PROBABILISTIC:
+    if said == "probabilities" or before.name in recognition.PROBABILISTIC:
         probabilities = flattened(end)
-        kind = _probabilistic(tried(add.done(probabilities)))
+        kind = _probabilistic(tried(add.done(probabilities)), twin.place)
         logarithm = log_probability if kind == "softmax" else log_odds
         scores = add.layer(keras.layers.Activation(logarithm, dtype="float32"), probabilities)
         return head(kind, scores, raw=False, clipped=True)
     scores = flattened(end)
     if scores.shape[-1] == 1 and said is None:
         seen = tried(add.done(scores))
-        like = not affine and seen.min() >= 0 and seen.max() <= 1
+        like = not before.affine and seen.min() >= 0 and seen.max() <= 1
         raise _one_number("which looks like a probability" if like else "which may be any number", like=like)
     return head("sigmoid" if scores.shape[-1] == 1 else "softmax", scores, certain=said is not None or bool(before.name))
 
@@ -274,10 +283,6 @@ def _automatic(name: str, producer: Call | None) -> bool:
         return True
     kind = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", type(producer.inner).__name__)
     return bool(re.fullmatch(re.sub("([a-z])([A-Z])", r"\1_\2", kind).lower() + r"(_[0-9]+)?", name))
-
-
-PROBABILISTIC = ("softmax", "sigmoid")
-"""What makes probabilities of scores."""
 
 
 class _Adding:
@@ -331,16 +336,19 @@ def log_odds(p: Any) -> Any:
     return log_probability(p) - keras.ops.log(keras.ops.maximum(1 - p, BELOW_ONE))
 
 
-def _probabilistic(outputs: Floats) -> Kind:
+def _probabilistic(outputs: Floats, place: int) -> Kind:
     """How the user's probabilities (N, K) are meant, told by some of them.
 
     Raises:
         UsageError: They are no probabilities.
     """
     if not np.isfinite(outputs).all() or outputs.min() < -1e-3 or outputs.max() > 1 + 1e-3:
+        go = f"The model's outputs go from {outputs.min():.3g} to {outputs.max():.3g} for a few images tried, and are no"
+        total = _total(outputs)
+        if total is not None:
+            raise UsageError(f"{go} probabilities, but add up to {total:.4g}. {mixtures.rescaled(0, total, place)}.")
         raise UsageError(
-            f"The model's outputs go from {outputs.min():.3g} to {outputs.max():.3g} for a few images tried, and are no "
-            f"probabilities; leave out --probabilities (probabilities=True). {SCORES}; if they are {NUMBERS}."
+            f"{go} probabilities; leave out --probabilities (probabilities=True). {SCORES}; if they are {NUMBERS}."
         )
     return "softmax" if outputs.shape[1] > 1 and sums_to_one(outputs) else "sigmoid"
 
@@ -397,6 +405,18 @@ def _one_number(which: str, *, like: bool = False) -> ModelError:
     )
 
 
+def _computed(mixed: mixtures.Mixture, said: Said | None) -> CnnExplainError:
+    """The error for outputs that are computed of probabilities and are taken for something else."""
+    leave = "" if said is None else f"; leave out --{said} ({said}=True)"
+    if mixed.probable:
+        what, remedy = "no scores", f"{PROBABILITIES.removesuffix('.')}; if they are {NUMBERS}."
+    else:
+        numbers = "If they are other numbers, such as an age, say so with --values (values=True)."
+        what, remedy = "neither scores nor probabilities", f"{mixed.remedy}. {numbers}"
+    text = f"The model's outputs are {mixed}: they are {what}{leave}. {remedy}"
+    return ModelError(text) if said is None else UsageError(text)
+
+
 @dataclass(frozen=True)
 class _Before:
     """What a model's output is made of, past all that leaves probabilities as they are.
@@ -407,12 +427,14 @@ class _Before:
         shape: Of what it puts out, for an image.
         scores: What it makes probabilities of: a symbolic tensor, or the call that computes it; None where it can't be
             reached.
+        affine: Whether a layer puts it out that multiplies by weights and adds a bias, and nothing bounds it.
     """
 
     name: str
     layer: Any
     shape: tuple[int, ...]
     scores: Any = None
+    affine: bool = False
 
 
 def _producer(twin: Twin, tensor: Any) -> Call | None:
@@ -421,13 +443,14 @@ def _producer(twin: Twin, tensor: Any) -> Call | None:
 
 
 def _before(twin: Twin, end: Any) -> _Before:
-    tensor, name, scores = end, "", None
+    tensor, name, scores, affine, bounded = end, "", None, False, False
     while (call := _producer(twin, tensor)) is not None:
         activation, sources = getattr(call.inner, "activation", None), call.sources
         if getattr(call.inner, "weights", None):
             # What a layer makes of its product; one without an activation of its own is known by nothing.
             name = recognition.head(activation, _shape(tensor)) if callable(activation) else ""
             linear = linear_part(call.inner)
+            affine = linear is not None and name == "linear" and not bounded
             if linear is not None:
                 like = keras.KerasTensor(tensor.shape, tensor.dtype)
                 scores = Call(LOGITS, call.inner, linear, call.args, {}, like)
@@ -435,19 +458,19 @@ def _before(twin: Twin, end: Any) -> _Before:
         if len(sources) != 1 or not _fits(sources[0], tensor):
             break
         source = sources[0]
-        function = partial(_called, call, source)
+        function = partial(call.given, source)
         how = _shape(source), keras.backend.standardize_dtype(source.dtype)
         name, scores = recognition.head(function, *how), source
         if name in HEADS or not (name == "linear" or recognition.keeps(function, *how)):
             break
-        tensor = source
+        tensor, bounded = source, bounded or name != "linear"
     # Logarithms are no probabilities, which alone are left as they are.
     if name not in HEADS or (name == "log_softmax" and tensor is not end):
         name, scores = "", None
-    return _Before(name, None if call is None else call.inner, _shape(tensor), scores)
+    return _Before(name, None if call is None else call.inner, _shape(tensor), scores, affine)
 
 
-HEADS = (*PROBABILISTIC, "log_softmax")
+HEADS = (*recognition.PROBABILISTIC, "log_softmax")
 """What a model may end in that is known."""
 
 
@@ -458,13 +481,6 @@ def _fits(source: Any, tensor: Any) -> bool:
         return False
     # Of scores for each pixel the classes stay last.
     return all(max(shape, default=1) == math.prod(shape) for shape in shapes) or shapes[0][-1] == shapes[1][-1]
-
-
-def _called(call: Call, source: Any, x: Any) -> Any:
-    """What a call puts out where it is given x in the place of its source."""
-    args, kwargs = keras.tree.map_structure(lambda leaf: x if leaf is source else leaf, (call.args, call.kwargs))
-    output = call.function(*args, **kwargs)
-    return keras.tree.flatten(output)[0]
 
 
 def _shape(tensor: Any) -> tuple[int, ...]:
@@ -478,7 +494,7 @@ def _check(before: _Before, alike: bool) -> None:
         ModelError: It ends in another activation, or in one whose scores can't be reached.
     """
     layer = before.layer
-    if before.name in PROBABILISTIC and before.scores is None and alike:
+    if before.name in recognition.PROBABILISTIC and before.scores is None and alike:
         kind = f"'{line(layer.name)}' ({line(type(layer).__name__)})"
         raise ModelError(
             f"The scores before the {before.name} of layer {kind} can't be reached; say with --probabilities "

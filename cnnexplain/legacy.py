@@ -13,8 +13,8 @@ import keras
 
 from cnnexplain import allowed, tensorflow_calls
 from cnnexplain.errors import ModelError, line, reason, shown
+from cnnexplain.formats import LEGACY
 from cnnexplain.interruption import check_interrupted
-from cnnexplain.models import LEGACY
 
 NESTED = ("Sequential", "Functional", "Model")
 """What Keras 2 calls the models that are made of layers."""
@@ -42,7 +42,6 @@ UNNEEDED: dict[str, tuple[Any, ...] | None] = {
     "input_dtype": None,
     "input_length": None,
     "key_shape": None,
-    "noise_shape": (None,),
     "optional": (False,),
     "query_shape": None,
     "ragged": (False,),
@@ -55,9 +54,8 @@ UNNEEDED: dict[str, tuple[Any, ...] | None] = {
     "sparse": (False,),
     "time_major": (False,),
     "value_shape": None,
-    "virtual_batch_size": (None,),
 }
-"""Keys that a layer of Keras 3 may lack, with the values that change no result; None for any."""
+"""Keys that a layer of Keras 3 may lack, with the values, beside None, that change no result; None for any."""
 
 CONSTANT = "_CONSTANT_VALUE"
 """What stands for a tensor that is a constant."""
@@ -128,7 +126,8 @@ class Building:
                 continue
             elif key in known:
                 kept[key] = self._value(key, value)
-            elif key not in UNNEEDED or not (UNNEEDED[key] is None or value in (UNNEEDED[key] or ())):
+            # None is what a key holds whose feature isn't used.
+            elif value is not None and (idle := UNNEEDED.get(key, ())) is not None and value not in idle:
                 raise ModelError(
                     f"has the layer '{name}' ({kind}) with {key} = {shown(value)}, which Keras 3 does not have. {AGAIN}"
                 )

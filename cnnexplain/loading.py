@@ -11,11 +11,12 @@ from typing import Any, TypeAlias
 
 import keras
 
-from cnnexplain import modelfile, models, probing, references, registry, sidecar, sizes
+from cnnexplain import modelfile, models, outputs, probing, references, registry, sidecar, sizes
 from cnnexplain.classifier import Classifier
 from cnnexplain.errors import ModelError, PluginError, UsageError, foreign, line, reason, shown
 from cnnexplain.inferred import told
 from cnnexplain.inputs import settle
+from cnnexplain.outputs import Output
 from cnnexplain.plugin import NamedModel, Pretrained
 from cnnexplain.preprocess import Preprocess
 
@@ -86,22 +87,19 @@ def load(
             model.
         ModelError: The file is damaged, is no Keras model, or carries code; or the model is no image classifier.
     """
-    outputs = sidecar.outputs(logits=logits, probabilities=probabilities, values=values)
-    reduction = sidecar.reduction(reduce)
+    kind = outputs.kind(logits=logits, probabilities=probabilities, values=values)
+    said = Output(output, kind, outputs.reduction(reduce), unit)
     found = _found(model, custom_objects, weights, limits)
     # A model holds what its author gave its layers, which may be anything.
     with foreign(lambda error: ModelError(f"'{line(found.name)}' can't be used: {reason(error)}")):
-        return _classifier(found, preprocess, labels, output, outputs, unit, reduction, input, fixed, limits)
+        return _classifier(found, preprocess, labels, said, input, fixed, limits)
 
 
 def _classifier(
     found: _Found,
     preprocess: Said | Sequence[Said] | None,
     labels: Any,
-    output: str | None,
-    outputs: sidecar.Outputs | None,
-    unit: str | None,
-    reduction: sidecar.Reduction | None,
+    output: Output,
     image: str | None,
     fixed: Mapping[str, Any] | None,
     limits: bool,
@@ -126,7 +124,8 @@ def _classifier(
         settled, names = _over(settled, what), what.get("labels", names)
         figures = what.get("training_figures", figures)
         beside |= {key: what[key] for key in ("head", "unit") if key in what}
-    beside |= {} if unit is None else sidecar.check({"unit": unit})
+    if output.unit is not None:
+        output = replace(output, **sidecar.check({"unit": output.unit}))
     if limits and found.from_file:
         sizes.check_image(found.model, found.name, settled.height, settled.width)
     if labels is not None:
@@ -139,11 +138,7 @@ def _classifier(
         found.sha256,
         preprocess=settled,
         labels=names,
-        output=output,
-        said=outputs or beside.get("head"),
-        reduce=reduction,
-        # The sidecar's is of the values that it speaks of.
-        unit="" if unit is None and outputs not in (None, beside.get("head")) else beside.get("unit", ""),
+        output=output.completed(beside),
         training_figures=figures,
         unused_json=found.unused_json,
         inputs=inputs,

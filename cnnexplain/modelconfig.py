@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 from cnnexplain import memory
 from cnnexplain.errors import ModelError, line
+from cnnexplain.formats import LEGACY
 from cnnexplain.interruption import check_interrupted
 from cnnexplain.layernames import free, of_call
-from cnnexplain.models import LEGACY
 
 CONFIG = 16 << 20
 """A description of more bytes is refused: a network of a thousand layers has one of two million."""

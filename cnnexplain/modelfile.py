@@ -6,6 +6,7 @@ import copy
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ import keras
 
 from cnnexplain import allowed, legacy, modelconfig, sizes
 from cnnexplain.errors import ModelError, line, reason
+from cnnexplain.formats import LEGACY
 from cnnexplain.interruption import check_interrupted
-from cnnexplain.models import LEGACY
 
 CODE = ("Lambda", "__lambda__", "TorchModuleWrapper")
 """Classes that keep Python code in a model file."""
@@ -57,16 +58,27 @@ def read(path: Path, custom_objects: Mapping[str, Any], limits: bool = True) -> 
 
 def _keras_3(path: Path, config: Any, objects: Mapping[str, Any], numbers: int | None) -> Any:
     allowed.check(config, objects)
-    if numbers is not None:
-        sizes.check_calls(config)
-        sizes.check_memory(lambda: _built(path, config, objects), numbers, config)
+    guard = _guard(lambda: _built(path, config, objects), config, numbers)
     try:
-        return _tried(lambda: keras.saving.load_model(path, custom_objects=dict(objects), compile=False, safe_mode=True))
+        with guard:
+            return _tried(lambda: keras.saving.load_model(path, custom_objects=dict(objects), compile=False, safe_mode=True))
     except ModelError as error:
         # Of a graph with operations such as x + y it writes there what it can't read.
         if path.suffix.lower() not in LEGACY:
             raise
         raise ModelError(f"{error}. Keras 3 does not keep every model in .h5: save it as .keras.") from error
+
+
+def _guard(build: Callable[[], Any], config: Any, numbers: int | None) -> AbstractContextManager[None]:
+    """Sees that a model fits into memory, as far as its description tells; in the block that follows, what it doesn't tell.
+
+    Raises:
+        ModelError: It doesn't.
+    """
+    if numbers is None:
+        return nullcontext()
+    sizes.check_calls(config)
+    return nullcontext() if sizes.check_memory(build, numbers) else sizes.guarded(numbers)
 
 
 def _built(path: Path, config: Any, objects: Mapping[str, Any]) -> Any:
@@ -78,10 +90,8 @@ def _built(path: Path, config: Any, objects: Mapping[str, Any]) -> Any:
 
 
 def _keras_2(path: Path, config: Any, objects: Mapping[str, Any], numbers: int | None) -> Any:
-    if numbers is not None:
-        sizes.check_calls(config)
-        sizes.check_memory(lambda: legacy.Building(config, objects).model, numbers, config)
-    building = _tried(lambda: legacy.Building(config, objects))
+    with _guard(lambda: legacy.Building(config, objects).model, config, numbers):
+        building = _tried(lambda: legacy.Building(config, objects))
     _tried(lambda: building.read(path))
     return building.model
 
@@ -108,11 +118,11 @@ def _tried(load: Callable[[], Any]) -> Any:
 
 def _said(error: BaseException) -> str:
     """The useful part of Keras' long messages: the layer, and what they say was encountered in it."""
-    # The whole of what reason() cuts.
-    text = line(error, 20_000) if ":" in reason(error) else type(error).__name__
-    lost = re.search(r"Example error message for object .*?>: (.*?) ?List of objects that could not be loaded", text)
+    # The whole of what reason() cuts: it tells the cause last, after descriptions that may be long.
+    text = str(error) if ":" in reason(error) else type(error).__name__
+    lost = re.search(r"(?s)Example error message for object .*?>:\s+(.*?)\s*List of objects that could not be loaded", text)
     cause = re.split(r"Exception encountered: |Error encountered during deserialization: ", lost[1] if lost else text)[-1]
-    cause = re.split(r" ?(?:Full object config|Full config|config)[:=] ?\{", cause)[0]
+    cause = re.split(r" ?(?:Full object config|Full config|config)[:=] ?\{", line(cause, 20_000))[0]
     layers = re.findall(r"using config=\{'name': '([^']{1,80})'", text)
     return (f"in layer '{layers[-1]}': " if layers else "") + (cause if len(cause) <= 300 else f"{cause[:299]}…")
 

@@ -16,13 +16,10 @@ if TYPE_CHECKING:
 INCLUDED = "lenet"
 """The name of the model that comes with the package."""
 
-ZIP, LEGACY = (".keras",), (".h5", ".hdf5")
-"""What the names of model files end in: as Keras 3 writes them, and HDF5 as older versions do."""
-
 
 def is_file(name: str | os.PathLike[str]) -> bool:
     """Whether a name is that of a model file, by its ending."""
-    return Path(name).suffix.lower() in (*ZIP, *LEGACY)
+    return Path(name).suffix.lower() in formats.MODELS
 
 
 def find(name: str | os.PathLike[str]) -> Path | NamedModel:

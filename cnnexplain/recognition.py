@@ -96,12 +96,8 @@ def head(function: Callable[[Any], Any], shape: tuple[int, ...], dtype: str = "f
         shape: (…, K), the K scores last; where all other sizes are 1 they may stand in any place.
         dtype: Of what it is given.
     """
-    shape = tuple(min(size, FEW) for size in shape[:-1]) + shape[-1:] if len(shape) == 3 else shape
-    classes = max(shape, default=1) if max(shape, default=1) == math.prod(shape) else shape[-1]
-    rows = math.prod(shape) // classes
-    count = max(2, math.ceil(16 / rows))
-    scores = _scores(count * rows, classes)
-    outcome = tried(function, scores.reshape(count, *shape), dtype)
+    shape, scores = _for(shape)
+    outcome = tried(function, scores.reshape(-1, *shape), dtype)
     if outcome is None or outcome[0].size != scores.size:
         return ""
     found, precision = outcome[0].reshape(scores.shape), outcome[1]
@@ -114,6 +110,55 @@ def head(function: Callable[[Any], Any], shape: tuple[int, ...], dtype: str = "f
         if np.allclose(found[comparable], expected[comparable], rtol=precision, atol=precision):
             return name
     return ""
+
+
+@dataclass(frozen=True)
+class Squashed:
+    """What a function makes of scores that is probabilities, or a multiple of them.
+
+    Args:
+        name: "softmax" or "sigmoid"; of another one what it is called.
+        high: The most that it puts out, however large the scores.
+        shares: Whether the numbers of all classes add up to that.
+    """
+
+    name: str
+    high: float
+    shares: bool
+
+
+def squashed(function: Callable[[Any], Any], shape: tuple[int, ...], dtype: str = "float32") -> Squashed | None:
+    """What a function makes of scores, if it brings any numbers between 0 and some number; None where it doesn't.
+
+    ReLUs with a ceiling, which are 0 for 0, don't count.
+
+    Args:
+        function: Takes and gives a tensor (N, *shape).
+        shape: As for `head`.
+        dtype: Of what it is given.
+    """
+    if math.prod(shape) == 0:
+        return None
+    shape, scores = _for(shape)
+    scores, found = np.concatenate([scores, -scores]), []
+    for numbers in (scores, 3 * scores, 0 * scores):
+        outcome = tried(function, numbers.reshape(-1, *shape), dtype)
+        if outcome is None or outcome[0].size != scores.size:
+            return None
+        output, precision = outcome[0].reshape(scores.shape), max(outcome[1], 1e-3)
+        # One that overflows may put out anything there.
+        careful = np.abs(_rounded(numbers, dtype)).max(axis=1) <= LARGE
+        found.append(output[careful | np.isfinite(output).all(axis=1)])
+    high = max(output.max() for output in found)
+    bounds = [output.max() >= (1 - precision) * high for output in found[:2]]
+    whole = np.concatenate(found)
+    if not np.isfinite(whole).all() or whole.min() < 0 or not all(bounds) or np.ptp(whole) < 0.1 * high:
+        return None
+    if not (found[2] > 0).all():
+        return None
+    own = str(getattr(function, "__name__", ""))[:40]
+    name = head(function, shape, dtype) or (own if own.isidentifier() else "activation")
+    return Squashed(name, float(high), bool(np.allclose(whole.sum(axis=1), high, rtol=precision)))
 
 
 def keeps(function: Callable[[Any], Any], shape: tuple[int, ...], dtype: str = "float32") -> bool:
@@ -209,6 +254,14 @@ def _same(found: Floats, expected: Floats, precision: float) -> bool:
     return bool(np.allclose(found, expected, rtol=10 * precision, atol=precision, equal_nan=True))
 
 
+def _for(shape: tuple[int, ...]) -> tuple[tuple[int, ...], Floats]:
+    """Scores (rows, classes) for a function of (N, *shape), and a shape for N of them, of few places where it is a map."""
+    shape = tuple(min(size, FEW) for size in shape[:-1]) + shape[-1:] if len(shape) == 3 else shape
+    classes = max(shape, default=1) if max(shape, default=1) == math.prod(shape) else shape[-1]
+    rows = math.prod(shape) // classes
+    return shape, _scores(max(2, math.ceil(16 / rows)) * rows, classes)
+
+
 def _scores(rows: int, classes: int) -> Floats:
     """Rows of scores, (rows, classes): of many scales, shifted, with one class far above the others, and extreme."""
     random = np.random.default_rng(0)
@@ -240,6 +293,9 @@ def _log_softmax(scores: Floats) -> Floats:
     beyond = scores - scores.max(axis=1, keepdims=True)
     return np.asarray(beyond - np.log(np.exp(beyond).sum(axis=1, keepdims=True)))
 
+
+PROBABILISTIC = ("softmax", "sigmoid")
+"""What makes probabilities of scores."""
 
 REFERENCES: dict[str, Callable[[Floats], Floats]] = {
     "linear": lambda scores: scores,

@@ -605,7 +605,7 @@ def _write(
         "invert": request.invert,
         "format": request.pictures.format,
         "dpi": request.pictures.dpi,
-        "outputs": request.model.outputs,
+        "outputs": request.model.kind,
         "reduce": request.model.reduce,
         "custom_objects": list(request.model.custom_objects),
     }

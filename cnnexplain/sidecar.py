@@ -14,15 +14,13 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
-from cnnexplain import classindex, files, fixed
+from cnnexplain import classindex, files, fixed, outputs
 from cnnexplain.errors import ModelError, UsageError, suggest
 from cnnexplain.models import existing
 
 Colour: TypeAlias = Literal["rgb", "bgr", "grey", "bands"]
 Fit: TypeAlias = Literal["stretch", "crop", "pad", "digit"]
 Interpolation: TypeAlias = Literal["bilinear", "bicubic", "nearest"]
-Outputs: TypeAlias = Literal["logits", "probabilities", "values"]
-Reduction: TypeAlias = Literal["mean", "max"] | tuple[int, int]
 
 LIMIT = 4 << 20
 """A JSON or text file of more bytes is refused."""
@@ -228,7 +226,7 @@ KEYS: dict[str, Key] = {
         'names with numbers, lists of numbers or file names, such as {"meta": [0.5, 3], "mask": "mask.npy"}',
         _fixed,
     ),
-    "head": _words("What the outputs are: scores before a softmax, probabilities, or values such as an age.", Outputs),
+    "head": _words("What the outputs are: scores before a softmax, probabilities, or values such as an age.", outputs.Kind),
     "unit": Key("The unit of values.", f"a text of up to {LONGEST} characters, such as 'years'", _text_of),
     "training_figures": Key(
         "What is known of its training, which the model's card in a report shows.",
@@ -404,31 +402,3 @@ def _text(path: Path) -> str:
 def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:59]}…"
-
-
-def outputs(*, logits: bool, probabilities: bool, values: bool) -> Outputs | None:
-    """What is said that a model's outputs are; None where nothing is.
-
-    Raises:
-        UsageError: Several things are said.
-    """
-    said = {"logits": logits, "probabilities": probabilities, "values": values}
-    chosen: list[Any] = [name for name, wanted in said.items() if wanted]
-    if len(chosen) > 1:
-        names = " and ".join(f"--{name} ({name}=True)" for name in chosen)
-        raise UsageError(f"A model's outputs are only one of logits, probabilities and values, but got {names}.")
-    return chosen[0] if chosen else None
-
-
-def reduction(said: object) -> Reduction | None:
-    """What `--reduce` or `reduce=` asks for.
-
-    Raises:
-        UsageError: It is none of "mean", "max" and a row and column.
-    """
-    if said is None or said in ("mean", "max"):
-        return said
-    places = said.split(",") if isinstance(said, str) else said
-    if isinstance(places, list | tuple) and len(places) == 2 and all(str(place).strip().isdecimal() for place in places):
-        return int(places[0]), int(places[1])
-    raise UsageError(f"--reduce (reduce=) takes 'mean', 'max' or ROW,COLUMN, such as 12,7, but got {str(said)[:60]!r}.")

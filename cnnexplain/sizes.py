@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import keras
 
 from cnnexplain import memory
-from cnnexplain.errors import ModelError, reason
+from cnnexplain.errors import ModelError
 from cnnexplain.interruption import check_interrupted
 from cnnexplain.modelconfig import OVERRIDE
 
 CALLS = 3000
 """A file is refused whose layers are called more often, those of a nested model for each of its calls."""
-
-
-LARGE = 100_000
-"""From this number on, of filters or units, a layer may not fit into memory."""
 
 PLAY = 100_000
 """How many weights more than numbers a file may lack before it is said without building the model."""
@@ -51,17 +48,18 @@ def _times(entry: Any) -> int:
     return max(len(nodes), 1) if isinstance(nodes, list) else 1
 
 
-def check_memory(build: Callable[[], Any], numbers: int, config: Any) -> None:
+def check_memory(build: Callable[[], Any], numbers: int) -> bool:
     """Sees that a model and what it computes of one image fit into memory, without making its weights.
 
     Args:
         build: Builds the model, its weights not yet read.
         numbers: How many numbers the file holds for them.
-        config: The description that it is built from.
+
+    Returns:
+        Whether it could be built so. What can't be, and may all the same in earnest, is to be built within `guarded`.
 
     Raises:
-        ModelError: They don't, or the file lacks most of them; or a description of large numbers can't be built. The message
-            goes on after the name of the file.
+        ModelError: They don't, or the file lacks most of them. The message goes on after the name of the file.
     """
     needed: list[int] = []
 
@@ -77,13 +75,59 @@ def check_memory(build: Callable[[], Any], numbers: int, config: Any) -> None:
             )
 
     found, error = _apart(measured)
-    # What can't be built will be said when it is built in earnest, unless that may take all the memory there is.
-    if error is not None and (largest := _largest(config)) >= LARGE:
-        raise ModelError(f"can't be built ({reason(error)}), and declares a size of {largest:,}{OVERRIDE}") from error
     _check(found)
     # Packed weights, and those that no file has, are no reason to refuse one.
     if needed and needed[0] > 2 * numbers + PLAY:
-        raise ModelError(f"is damaged: its layers have {needed[0]:,} weights, but it holds {numbers:,} numbers.")
+        raise _lacking(needed[0], numbers)
+    return error is None
+
+
+def _lacking(needed: int, numbers: int) -> ModelError:
+    return ModelError(f"is damaged: its layers have {needed:,} weights, but it holds {numbers:,} numbers.")
+
+
+_one_at_a_time = threading.RLock()
+
+
+@contextmanager
+def guarded(numbers: int) -> Iterator[None]:
+    """Sees in the block that no more weights are made than a file can fill, each of them before it is made.
+
+    What is built until an error shows takes memory too.
+
+    Args:
+        numbers: How many numbers the file holds for them.
+
+    Raises:
+        ModelError: There are more. The message goes on after the name of the file.
+    """
+    kind, thread = keras.Variable, threading.get_ident()
+    make, own = kind.__init__, "__init__" in vars(kind)
+    made, refused = 0, []
+
+    def counting(self: Any, initializer: Any, shape: Any = None, *args: Any, **kwargs: Any) -> None:
+        nonlocal made
+        if threading.get_ident() == thread and isinstance(shape, list | tuple):
+            made += math.prod(side for side in shape if isinstance(side, int))
+            if made > 2 * numbers + PLAY:
+                refused.append(_lacking(made, numbers))
+                raise refused[0]
+        make(self, initializer, shape, *args, **kwargs)
+
+    with _one_at_a_time:
+        kind.__init__ = counting
+        try:
+            yield
+        # Keras writes around whatever is raised while it builds.
+        except Exception as error:
+            if refused:
+                raise refused[0] from error
+            raise
+        finally:
+            if own:
+                kind.__init__ = make
+            else:
+                del kind.__init__
 
 
 def check_image(model: Any, name: str, height: int, width: int) -> None:
@@ -129,20 +173,6 @@ def _apart(measure: Callable[[], list[_Array]]) -> tuple[list[_Array], Exception
     thread.start()
     thread.join()
     return found, failed[0] if failed else None
-
-
-def _largest(config: Any) -> int:
-    """The largest whole number in a description, but for seeds and the numbers by which objects are known again."""
-    left, largest = [config], 0
-    while left:
-        each = left.pop()
-        if isinstance(each, dict):
-            left += [value for key, value in each.items() if key not in ("seed", "shared_object_id")]
-        elif isinstance(each, list):
-            left += each
-        elif isinstance(each, int):
-            largest = max(largest, each)
-    return largest
 
 
 def _check(arrays: list[_Array]) -> None:

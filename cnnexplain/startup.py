@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from cnnexplain import completion, fixed, models, references, sidecar, terminal
+from cnnexplain import completion, fixed, models, outputs, references, sidecar, terminal
 from cnnexplain.backend import BACKENDS
 from cnnexplain.errors import CnnExplainError, UsageError, foreign, reason, shown, suggest
 from cnnexplain.pictures import FORMATS, MAX_DPI, MIN_DPI, Pictures
@@ -176,7 +176,7 @@ class ModelRequest:
     preprocess: str | None
     labels: str | None
     output: str | None
-    outputs: sidecar.Outputs | None
+    kind: outputs.Kind | None
     value_unit: str | None
     reduce: str | None
     input: str | None
@@ -197,13 +197,13 @@ def model_request(given: Mapping[str, Any]) -> ModelRequest:
     said = {key: given[sidecar.parameter(key)] for key in sidecar.KEYS if given.get(sidecar.parameter(key)) is not None}
     names = ("model", "preprocess", "labels", "output", "value_unit", "reduce", "input", "weights", "no_limits", "backend")
     rest = {name: given[name] for name in names}
-    outputs = sidecar.outputs(**{name: given[name] for name in ("logits", "probabilities", "values")})
+    kind = outputs.kind(**{name: given[name] for name in ("logits", "probabilities", "values")})
     values, objects = fixed.parse(given["fixed"] or ()), tuple(given["custom_objects"] or ())
-    request = ModelRequest(said=said, outputs=outputs, fixed=values, custom_objects=objects, **rest)
+    request = ModelRequest(said=said, kind=kind, fixed=values, custom_objects=objects, **rest)
     check_backend(request.backend)
     sidecar.check(said, sidecar.flag)
     sidecar.check({} if request.value_unit is None else {"unit": request.value_unit}, "--value-{}".format)
-    sidecar.reduction(request.reduce)
+    outputs.reduction(request.reduce)
     models.find(request.model)
     for name, what in ((request.labels, "file of labels"), (request.weights, "file of weights")):
         if name is not None:
@@ -263,7 +263,7 @@ def load(request: ModelRequest, shown: Progress) -> Classifier:
         preprocess=[*([] if request.preprocess is None else [request.preprocess]), request.said],
         labels=None if request.labels is None else Path(request.labels),
         output=request.output,
-        **({} if request.outputs is None else {request.outputs: True}),
+        **({} if request.kind is None else {request.kind: True}),
         unit=request.value_unit,
         reduce=request.reduce,
         input=request.input,

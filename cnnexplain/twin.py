@@ -96,6 +96,11 @@ class Call:
         """The symbolic tensors that it was given."""
         return [leaf for leaf in keras.tree.flatten((self.args, self.kwargs)) if keras.utils.is_keras_tensor(leaf)]
 
+    def given(self, source: Any, x: Any) -> Any:
+        """What it puts out, the first of several, where it is given x in the place of one of its sources."""
+        args, kwargs = keras.tree.map_structure(lambda leaf: x if leaf is source else leaf, (self.args, self.kwargs))
+        return keras.tree.flatten(self.function(*args, **kwargs))[0]
+
 
 @dataclass(frozen=True)
 class _Graph:
@@ -118,6 +123,7 @@ class Twin:
         names: The layers' names, in that order.
         end: The symbolic output of the model.
         output: The name of the layer that puts it out; None where that is the input, or a layer of several outputs.
+        place: Which of the model's outputs it is.
     """
 
     input: Any
@@ -127,6 +133,7 @@ class Twin:
     end: Any
     output: str | None
     fixed: tuple[tuple[Any, Array], ...] = ()
+    place: int = 0
 
     @property
     def values(self) -> int:
@@ -234,7 +241,7 @@ def twin(model: Any, shape: tuple[int, int, int], output: int = 0, inputs: Input
     names = tuple(name for name in tensors if name != INPUT)
     last = next((name for name in names if tensors[name] is graph.outputs[0]), None)
     beside = tuple((graph.inputs[place], value) for place, value in inputs.fixed.items())
-    return Twin(image, tuple(calls), tensors, names, graph.outputs[0], last, beside)
+    return Twin(image, tuple(calls), tensors, names, graph.outputs[0], last, beside, output)
 
 
 def traced(model: Any, shape: tuple[int, int, int], inputs: Inputs = IMAGE) -> tuple[Any, list[Call]]:

@@ -75,6 +75,42 @@ def test_so_it_is_in_every_place(key, tmp_path, monkeypatch):
     assert not (tmp_path / "made.csv").exists()
 
 
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        (
+            sequential(layer("TFSMLayer", "saved", filepath="x")),
+            r"' has the layer 'saved' \(keras.layers.TFSMLayer\), which no model of images needs, and is refused",
+        ),
+        (
+            sequential(sequential(made("keras.callbacks", "CSVLogger", filename="made.csv"))),
+            "' has a layer keras.callbacks.CSVLogger, which no model of images needs, and is refused",
+        ),
+        (
+            sequential(layer("TimeDistributed", "each", layer=layer("Hashing", "inner", num_bins=2))),
+            r"' has the layer 'inner' \(keras.layers.Hashing\), which no",
+        ),
+        (layer("TFSMLayer", "saved", filepath="x"), "' is a keras.layers.TFSMLayer, which is no model of images, and is"),
+    ],
+)
+def test_a_layer_that_no_model_needs_is_called_one(config, words, tmp_path):
+    with pytest.raises(ModelError, match=words):
+        cx.load(write(tmp_path / "net.keras", config))
+
+
+@pytest.mark.parametrize("activation", ["x" * 10_000, "x y" * 10_000, {"class_name": "x" * 10_000, "config": {}}])
+@pytest.mark.parametrize("nested", [False, True])
+def test_what_is_wrong_with_a_long_description_is_said(activation, nested, tmp_path):
+    parts = [layer("Flatten", "f"), layer("Dense", "d", units=3, activation=activation)]
+    config = sequential(sequential(*parts)) if nested else sequential(*parts)
+    words = (
+        "needs code that Keras does not have: xxx" if isinstance(activation, dict) else "in layer 'd': Could not interpret"
+    )
+    with pytest.raises(ModelError, match=words) as caught:
+        cx.load(write(tmp_path / "net.keras", config))
+    assert len(str(caught.value)) < 700
+
+
 def test_the_name_of_something_else_is_no_activation(tmp_path):
     for named in ("CSVLogger", "deserialize", "get", ["relu"], 3):
         path = write(

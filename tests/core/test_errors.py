@@ -42,6 +42,13 @@ def test_an_error_of_ours_repeats_no_value_that_fills_the_screen():
     assert str(ModelError("It is short.")) == "It is short."
 
 
+def test_a_long_word_keeps_what_closes_it():
+    name = "x" * 300
+    assert str(ModelError(f"There is no '{name}'. Give one.")) == f"There is no '{'x' * 78}…'. Give one."
+    assert str(ModelError(f"Can't read ('{name}'): gone.")) == f"Can't read ('{'x' * 77}…'): gone."
+    assert str(ModelError(f'"{name}", "{name}"')) == f'"{"x" * 78}…", "{"x" * 78}…"'
+
+
 @pytest.mark.parametrize("value", ["x" * 10**6, ["y"] * 10**6, "\n" * 999, dict.fromkeys(range(99), "z" * 99), b"x" * 9999])
 def test_a_large_value_is_cut(value):
     assert len(shown(value)) <= 80
@@ -87,6 +94,14 @@ def test_a_list_that_holds_itself_ends():
             ),
             "ValueError: Input to reshape is a tensor",
         ),
+        (
+            NotImplementedError(
+                "{{function_node __wrapped__Cast_device_/job:a}} Can't cast string to float [Op:Cast] name: "
+            ),
+            "NotImplementedError: Can't cast string to float",
+        ),
+        (NotImplementedError("Can't cast [Op:Cast] name: net/cast\nat all"), "NotImplementedError: Can't cast at all"),
+        (NameError("not a valid root scope name: x"), "NameError: not a valid root scope name: x"),
     ],
 )
 def test_an_error_is_its_class_and_its_message(error, words):

@@ -31,6 +31,7 @@ FILES = {
     "net.onnx": (b"\x08\x07abc", "is an ONNX model"),
     "net.pth": (PICKLE, "is a PyTorch file"),
     "net.pt": (b"", "is a PyTorch file"),
+    "cut.pth": (b"PK\3\4" + bytes(80), "is a PyTorch file"),
     "net.safetensors": (b"\x10\0\0\0\0\0\0\0{}", r"is a file of weights \(safetensors\)"),
     "net.mlmodel": (b"\x08\x01", "is a Core ML model"),
     "net.pkl": (PICKLE, "is a Python pickle, and no Keras model file. It could run anything"),
@@ -63,6 +64,8 @@ def test_a_file_of_another_format_is_named(name, tmp_path, monkeypatch):
             "is a zip archive with a model in it, .*Unpack it and give 'keras_model.h5'",
         ),
         ("net.pth", ("archive/data.pkl", "archive/data/0"), "is a PyTorch file"),
+        ("other.pth", ("code/x.py",), "is a PyTorch file"),
+        ("arrays.npz", ("arr_0.npy",), "is a file of arrays"),
         (
             "net.zip",
             ("config.json", "metadata.json", "model.weights.h5"),
@@ -84,7 +87,13 @@ def test_an_archive_is_named_by_what_it_holds(name, inside, words, tmp_path, mon
         (["saved_model.pb"], "'saved' is a TensorFlow SavedModel, .*TFSMLayer"),
         (["config.json", "metadata.json", "model.weights.h5"], "'saved' is an unpacked .keras file, .*load_model"),
         (["checkpoint", "x.index"], "'saved' is a folder of TensorFlow checkpoints"),
-        (["model.json", "a.bin"], "'saved' is a TensorFlow.js model"),
+        ({"model.json": '{"format": "layers-model"}', "a.bin": "x"}, "'saved' is a TensorFlow.js model"),
+        ({"model.json": '{"modelTopology": {}, "format": "graph-model"}'}, "'saved' is a TensorFlow.js model"),
+        ({"model.json": '{"class_name": "Functional", "config": {}}', "model.h5": "x"}, r"Did you mean 'saved/model.h5'\?"),
+        ({"model.json": '{"format": "other"}'}, "There is no model file 'saved'. It is a folder. Give a file"),
+        ({"model.json": '["format"]'}, "It is a folder. Give a file"),
+        ({"model.json": "[" * 200_000}, "It is a folder. Give a file"),
+        (["model.json"], "It is a folder. Give a file"),
         (
             ["labels.txt", "keras_model.h5"],
             r"There is no model file 'saved'. It is a folder. Did you mean 'saved/keras_model.h5'\?",
@@ -96,7 +105,7 @@ def test_a_folder_is_named_by_what_it_holds(files, words, tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "saved").mkdir()
     for name in files:
-        (tmp_path / "saved" / name).write_text("x")
+        (tmp_path / "saved" / name).write_text(files[name] if isinstance(files, dict) else "x")
     with pytest.raises((ModelError, UsageError), match=words):
         models.find("saved")
 

@@ -1,6 +1,7 @@
 """What makes probabilities of scores: softmax, sigmoids, none; one of several outputs; sizes that a model leaves open."""
 
 import json
+import re
 
 import keras
 import numpy as np
@@ -303,17 +304,10 @@ def test_a_probability_of_zero_and_of_one_stays_what_it_is(images):
     assert np.isfinite(clf.gradient(images, [2, 1, 0])).all()
 
 
-@pytest.mark.parametrize(
-    ("name", "outcome"), [("two softmaxes", "refused"), ("opposite", "refused"), ("two sigmoids", "warned")]
-)
-def test_probabilities_that_are_said_to_be_logits_are_refused_or_warned_of(name, outcome, images):
-    clf = cx.load(PROBABILISTIC[name](), logits=True)
-    if outcome == "refused":
-        with pytest.raises(ModelError, match=r"are probabilities.*--probabilities"):
-            clf.logits(images)
-        return
-    record = cx.explain("saliency", clf, images)
-    assert [each for each in record.warnings if "lie between 0 and 1" in each and "--probabilities" in each]
+@pytest.mark.parametrize("name", PROBABILISTIC)
+def test_probabilities_that_are_said_to_be_logits_are_refused(name, images):
+    with pytest.raises((UsageError, ModelError), match="--probabilities"):
+        cx.load(PROBABILISTIC[name](), logits=True).logits(images)
 
 
 def test_numbers_that_are_no_probabilities_are_not_taken_for_such():
@@ -436,6 +430,12 @@ def test_the_command_line_says_what_outputs_are(cli, tmp_path, random):
         assert f"│ {p.argmax()}          │ {100 * p.max():.1f}%" in out
         result = json.loads((tmp_path / "cnnexplain-out/saliency/result.json").read_text())
         assert result["images"][0]["probability"] == pytest.approx(float(p.max()), rel=1e-5)
+    computed(lambda p: 100 * p, "softmax").save(tmp_path / "percentages.keras")
+    for option in ((), ("--logits",), ("--probabilities",)):
+        code, out, err = cli("run", "saliency", "x.png", "--model", "percentages.keras", *option)
+        assert (code, out, err.count("\n")) == (2 if option else 1, "", 1)
+        assert "are computed from the softmax of layer 'a' and go from 0 to 100" in err
+        assert f"leave out {option[0]}" in err if option else "leave out" not in err
     code, _, err = cli("run", "saliency", "x.png", "--model", "pixels.keras", "--reduce", "median")
     assert (code, err) == (
         2,
@@ -443,13 +443,206 @@ def test_the_command_line_says_what_outputs_are(cli, tmp_path, random):
     )
 
 
-@pytest.mark.parametrize("scaled", [keras.layers.Rescaling(100.0), lambda p: p * 100.0])
-def test_percentages_are_not_taken_for_scores(scaled, images):
+def computed(function, *activations, units=4):
+    """What a function makes of the outputs of dense layers with these activations."""
     inputs = keras.Input((12, 10, 3))
-    shares = keras.layers.Dense(3, activation="softmax")(keras.layers.Flatten()(inputs))
-    model = keras.Model(inputs, scaled(shares))
-    with pytest.raises(ModelError, match="add up to 100 for every image"):
-        cx.load(model).predict(images)
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(6, 3, activation="relu")(inputs))
+    parts = [dense(units, activation) for activation in activations]
+    for number, part in enumerate(parts):
+        part.name = "abc"[number]
+    model = keras.Model(inputs, function(*[part(x) for part in parts]))
+    random = np.random.default_rng(2)
+    for weight in model.weights:
+        weight.assign(random.normal(0, 0.9, weight.shape))
+    return model
+
+
+def nested(model):
+    inputs = keras.Input((12, 10, 3))
+    return keras.Model(inputs, keras.layers.Rescaling(100.0)(model(inputs)))
+
+
+def upsampled():
+    parts = [
+        keras.layers.Conv2D(3, 3, activation="sigmoid", name="maps"),
+        keras.layers.UpSampling2D(interpolation="bilinear"),
+    ]
+    return keras.Sequential(
+        [keras.Input((12, 10, 3)), *parts, keras.layers.GlobalMaxPooling2D(), keras.layers.Rescaling(9.0)]
+    )
+
+
+def confused():
+    """A layer whose weights are shares: what other classes a class is mistaken for."""
+    model = computed(keras.layers.Dense(3, name="confusion"), "softmax")
+    shares = np.random.default_rng(0).dirichlet(np.ones(3), 4)
+    model.get_layer("confusion").set_weights([shares, np.zeros(3)])
+    return model
+
+
+ops = keras.ops
+COMPUTED = {
+    # What is computed of probabilities, from what to what it goes, and of what.
+    "percentages": (lambda: computed(keras.layers.Rescaling(100.0), "softmax"), 0, 100, "softmax of layer 'a'"),
+    "times 100": (lambda: computed(lambda p: p * 100.0, "softmax"), 0, 100, "softmax of layer 'a'"),
+    "a Lambda": (lambda: computed(keras.layers.Lambda(lambda p: 100 * p), "softmax"), 0, 100, "softmax of layer 'a'"),
+    "times k": (lambda: computed(lambda p: ops.multiply(7, p), "softmax"), 0, 7, "softmax of layer 'a'"),
+    "rounded": (lambda: computed(lambda p: ops.round(100 * p, 1), "softmax"), 0, 100, "softmax of layer 'a'"),
+    "percentages of sigmoids": (lambda: computed(lambda p: 100 * p, "sigmoid"), 0, 100, "sigmoid of layer 'a'"),
+    "of one": (lambda: computed(lambda p: 100 * p, "sigmoid", units=1), 0, 100, "sigmoid of layer 'a'"),
+    "of functions": (lambda: computed(lambda p: 100 * p, ops.sigmoid), 0, 100, "sigmoid of layer 'a'"),
+    "from -1 to 1": (lambda: computed(lambda p: 2 * p - 1, "sigmoid"), -1, 1, "sigmoid of layer 'a'"),
+    "from 1 to 5": (lambda: computed(keras.layers.Rescaling(4.0, offset=1.0), "sigmoid"), 1, 5, "sigmoid of layer 'a'"),
+    "sum": (lambda: computed(lambda p, q: p + q, "softmax", "softmax"), 0, 2, "softmax of layers 'a', 'b'"),
+    "weighted": (lambda: computed(lambda p, q: 3 * p + q, "softmax", "sigmoid"), 0, 4, "softmax and the sigmoid of"),
+    "sum of three": (
+        lambda: computed(lambda *p: keras.layers.Add()(p), "sigmoid", "sigmoid", "sigmoid"),
+        *(0, 3, "sigmoid of layers 'a', 'b', 'c'"),
+    ),
+    "percentages of a mean": (
+        lambda: computed(lambda p, q: keras.layers.Dropout(0.1)(keras.layers.Average()([p, q]) * 100), "softmax", "softmax"),
+        *(0, 100, "softmax of layers 'a', 'b'"),
+    ),
+    "nested": (lambda: nested(scored(4, "softmax")), 0, 100, r"softmax of layer 'sequential[_0-9]*/scores'"),
+    "a softmax layer": (
+        lambda: computed(lambda x: 100 * keras.layers.Softmax(name="shares")(x), None),
+        *(0, 100, "softmax of layer 'shares'"),
+    ),
+    "after a temperature": (
+        lambda: computed(lambda x: 100 * keras.layers.Softmax(name="shares")(x / 3), None),
+        *(0, 100, "softmax of layer 'shares'"),
+    ),
+    "an operation": (lambda: computed(lambda x: 100 * ops.softmax(x), None), 0, 100, "softmax of layer"),
+    "an activation": (lambda: computed(lambda p: p, lambda x: 100 * ops.softmax(x)), 0, 100, "activation of layer 'a'"),
+    "a flat sigmoid": (lambda: computed(lambda p: 100 * p, lambda x: ops.sigmoid(x / 3)), 0, 100, "activation of layer 'a'"),
+    "a hard sigmoid": (lambda: computed(lambda p: 100 * p, "hard_sigmoid"), 0, 100, "hard_sigmoid of layer 'a'"),
+    "maps": (upsampled, 0, 9, "sigmoid of layer 'maps'"),
+    "mean": (lambda: average(dense(4, "sigmoid"), dense(4, "sigmoid")), 0, 1, "sigmoid of layers 'dense"),
+    "mean of one": (lambda: average(dense(1, "sigmoid"), dense(1, "sigmoid")), 0, 1, "sigmoid of layers 'dense"),
+    "turned": (lambda: computed(lambda p: (p + ops.flip(p, -1)) / 2, "softmax"), 0, 0.5, "softmax of layer 'a'"),
+    "opposite": (lambda: computed(lambda p: 1 - p, "sigmoid"), 0, 1, "sigmoid of layer 'a'"),
+    "the larger": (lambda: computed(ops.maximum, "softmax", "softmax"), 0, 1, "softmax of"),
+    "product": (
+        lambda: computed(lambda p, q: p * q, "softmax", "sigmoid"),
+        0,
+        1,
+        "softmax and the sigmoid of layers 'a', 'b'",
+    ),
+    "groups": (
+        lambda: computed(lambda p: ops.stack([p[:, 0] + p[:, 1], p[:, 2] + p[:, 3]], axis=-1), "softmax"),
+        *(0, 1, "softmax of layer 'a'"),
+    ),
+    "confusion": (confused, 0.0001378, 0.7468, "softmax of layer 'a'"),
+}
+
+
+@pytest.mark.parametrize("name", COMPUTED)
+def test_what_is_computed_of_probabilities_is_not_taken_for_scores(name, images):
+    make, low, high, of = COMPUTED[name]
+    model = make()
+    words = rf"computed from the {of}.* and go from {low} to {high}: they are "
+    probable = low >= 0 and high <= 1
+    if not probable:
+        with pytest.raises(
+            UsageError, match=f"{words}neither scores nor probabilities; leave out --probabilities .*--values"
+        ):
+            cx.load(model, probabilities=True)
+    for said in ({}, {"logits": True}):
+        with pytest.raises((ModelError, UsageError)) as refused:
+            cx.load(model, **said)
+        text = str(refused.value)
+        if name == "an activation" and not said:
+            assert "ends in the activation" in text
+            continue
+        assert re.search(words, text)
+        assert ("leave out --logits (logits=True)" in text) == bool(said)
+        assert len(text) < 600
+    assert cx.load(model, values=True).head == "values"
+    # What is advised works, and shows what the model returns.
+    if probable:
+        clf = cx.load(model, probabilities=True)
+    else:
+        clf = eval(re.search(r"(cx\.load\(.*\))\. If", text)[1], {"cx": cx, "keras": keras, "model": model})
+    outputs = own(model, images)
+    shares = outputs if probable else (outputs - low) / (high - low)
+    shown = clf.predict(images)[:, -shares.shape[1] :]
+    np.testing.assert_allclose(shown, shares, rtol=1e-4, atol=1e-3 if name == "rounded" else 1e-6)
+
+
+def wide():
+    """Scores between 0 and 1 of a last layer that is linear, and their sum always the same."""
+    model = scored(2)
+    kernel = np.random.default_rng(0).normal(0, 0.02, 6)
+    model.layers[-1].set_weights([np.stack([kernel, -kernel], axis=1), np.array([0.6, 0.4])])
+    return model
+
+
+SCORES = {
+    "logarithms": lambda: computed(lambda x: x, "log_softmax"),
+    "scaled logarithms": lambda: computed(lambda x: x / 2, "log_softmax"),
+    "logarithms of probabilities": lambda: computed(ops.log, "softmax"),
+    "logarithms of what isn't zero": lambda: computed(lambda p: ops.log(p + 1e-7), "softmax"),
+    "logarithms of a mean": lambda: computed(lambda p, q: ops.log((p + q) / 2), "softmax", "softmax"),
+    "odds": lambda: computed(lambda p: ops.log(p) - ops.log(1 - p), "sigmoid"),
+    "of sigmoids": lambda: computed(keras.layers.Dense(3), "sigmoid"),
+    "stacked": lambda: computed(lambda *p: keras.layers.Dense(3)(keras.layers.Concatenate()(p)), "softmax", "softmax"),
+    "gated": lambda: computed(lambda x, p: x * p, None, "sigmoid"),
+    "added": lambda: computed(lambda x, p: x + p, None, "sigmoid"),
+    "normalized": lambda: computed(keras.layers.LayerNormalization(), "sigmoid"),
+    "between 0 and 1": wide,
+    "of temperature 2": lambda: computed(lambda x: x / 2, None),
+    "ReLU": lambda: computed(lambda x: x, "relu"),
+    "ReLU6": lambda: computed(lambda x: x, "relu6"),
+    "capped": lambda: computed(lambda x: 30 * x, "tanh"),
+}
+
+
+def test_scores_that_are_clipped_are_no_more_any_numbers(images):
+    for activation in (None, lambda x: ops.clip(x, 0, 1)):
+        model = computed(lambda x: ops.clip(x, 0, 1), activation)
+        with pytest.raises(ModelError, match="--probabilities"):
+            cx.load(model).logits(images)
+        clf = cx.load(model, logits=True)
+        clf.logits(images)
+        assert "lie between 0 and 1" in clf.doubt
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_scores_are_taken_as_such_and_nobody_is_warned(name, images):
+    model = SCORES[name]()
+    clf = cx.load(model, logits=True)
+    np.testing.assert_allclose(clf.logits(images), own(model, images), rtol=1e-4, atol=1e-5)
+    assert clf.doubt is None
+    if name in ("of sigmoids", "stacked", "between 0 and 1"):
+        clf = cx.load(model)
+        clf.logits(images)
+        assert clf.doubt is None
+
+
+class Opaque(keras.layers.Layer):
+    """A head of someone else's, of which nothing is known."""
+
+    def __init__(self, scale, **names):
+        super().__init__(**names)
+        self.scale, self.dense = scale, keras.layers.Dense(3)
+
+    def build(self, shape):
+        self.dense.build(shape)
+
+    def call(self, x):
+        return self.scale * ops.softmax(self.dense(x))
+
+
+@pytest.mark.parametrize("said", [{}, {"logits": True}, {"probabilities": True}])
+def test_percentages_of_an_unknown_layer_are_known_by_their_sum(said, images):
+    model = network(Opaque(100.0))
+    with pytest.raises(
+        (ModelError, UsageError), match=r"add up to 100.*\(model.inputs, model.outputs\[0\] / 100\), probab"
+    ) as refused:
+        cx.load(model, **said).predict(images)
+    advised = re.search(r"(cx\.load\(.*\))\.", str(refused.value))[1]
+    clf = eval(advised, {"cx": cx, "keras": keras, "model": model})
+    np.testing.assert_allclose(clf.predict(images), own(model, images) / 100, rtol=1e-4)
 
 
 def test_the_scores_before_an_activation_are_no_other_path():

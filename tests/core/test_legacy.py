@@ -115,6 +115,19 @@ def test_what_keras_3_does_not_have_is_named(keras2, tmp_path, change, words):
     assert len(str(caught.value)) < 500
 
 
+def test_a_key_that_holds_nothing_is_left_out(keras2, tmp_path):
+    def unused(config):
+        layer(config, "ReLU")["novel"] = layer(config, "DepthwiseConv2D")["groups"] = None
+        layer(config, "Dense")["noise_shape"] = layer(config, "Conv2D")["virtual_batch_size"] = None
+        return config
+
+    folder, predictions = keras2
+    shutil.copy(folder / "depthwise.h5", tmp_path)
+    changed(tmp_path / "depthwise.h5", unused)
+    found = cx.load(tmp_path / "depthwise.h5").predict(predictions["images"])
+    np.testing.assert_allclose(found, predictions["depthwise"], rtol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("function", "words"),
     [

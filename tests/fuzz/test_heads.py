@@ -35,6 +35,8 @@ AFTER = {
     "clip": lambda p: ops.clip(p, 0, 1),
     "round": lambda p: ops.round(p, 1),
     "scaled": layers.Rescaling(0.5, offset=0.25),
+    "percentages": lambda p: 100.0 * p,
+    "sum of two": lambda p: p + ops.flip(p, axis=-1),
     "opposite": lambda p: layers.Concatenate()([1 - p, p]),
     "mean": lambda p: layers.Average()([p, ops.flip(p, axis=-1)]),
     "softmax again": layers.Softmax(),
@@ -42,6 +44,10 @@ AFTER = {
     "none": lambda p: ops.multiply(p, 0.0),
     "not finite": lambda p: p / 0.0,
 }
+
+PROBABILISTIC = ("softmax", "sigmoid", "hard_sigmoid", "own softmax", "own sigmoid", "temperature", "Softmax")
+COMPUTED = ("scaled", "percentages", "sum of two", "opposite", "mean")
+"""After those activations these make other numbers of probabilities, and no scores."""
 
 ODD = st.fixed_dictionaries(
     {},
@@ -72,7 +78,7 @@ def reduced(outputs, reduce):
     if outputs.ndim <= 2 or (outputs.ndim == 4 and outputs.shape[1:3] == (1, 1)):
         return outputs.reshape(len(outputs), -1)
     if reduce in ("mean", "max"):
-        return getattr(outputs, reduce)(axis=(1, 2))
+        return getattr(outputs, reduce)(axis=tuple(range(1, outputs.ndim - 1)))
     row, column = map(int, reduce.split(",") if isinstance(reduce, str) else reduce)
     return outputs[:, row, column]
 
@@ -122,6 +128,9 @@ def test_whatever_is_shown_as_a_probability_is_what_the_model_returns(
     except CnnExplainError as error:
         assert_plain(1, str(error))
         return
+    # What is computed of probabilities is no scores, whatever is said. Of two classes the two may always add up to the same.
+    if units > 2 and activation in PROBABILISTIC and after in COMPUTED:
+        assert said.get("values") or (said.get("probabilities") and after not in ("percentages", "sum of two"))
     own = reduced(keras.ops.convert_to_numpy(model(IMAGES, training=False)), said.get("reduce"))
     if clf.head == "values":
         np.testing.assert_allclose(outputs, own, rtol=1e-4, atol=1e-5)
