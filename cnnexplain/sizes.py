@@ -120,6 +120,7 @@ def guarded(numbers: int) -> Iterator[None]:
             yield
         # Keras writes around whatever is raised while it builds.
         except Exception as error:
+            check_interrupted(error)
             if refused:
                 raise refused[0] from error
             raise
