@@ -19,7 +19,8 @@ import keras
 import numpy as np
 
 import cnnexplain as cx
-from cnnexplain import backend, registry
+from cnnexplain import backend
+from cnnexplain.plugin import registry
 
 KEPT = 1 << 16
 """How many values of an array are compared, evenly spread."""

@@ -21,7 +21,7 @@ import keras
 import numpy as np
 
 import cnnexplain as cx
-from cnnexplain.arrays import Floats
+from cnnexplain.types import Floats
 
 
 def main(image: str = "") -> None:

@@ -19,7 +19,8 @@ COLUMNS, ROWS = 12_500, 8_000
 READING = """
 import re, sys, time
 from pathlib import Path
-from cnnexplain import images, preprocess
+from cnnexplain.inputs import images
+from cnnexplain.inputs import preprocess
 
 def peak():
     # What getrusage tells goes on from the process that started this one.

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 
-from cnnexplain import registry
+from cnnexplain.plugin import registry
 
 PEAK = """
 import json, re, sys
@@ -23,7 +23,7 @@ def peak():
 
 PROGRAM = f"""{PEAK}
 import cnnexplain as cx
-from cnnexplain import cli
+from cnnexplain.cli import app
 import matplotlib.figure
 
 arguments = sys.argv[1:]

@@ -12,21 +12,21 @@ Importing this package imports neither Keras nor Matplotlib: each name below is 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from cnnexplain.notebook import quiet_start
+from cnnexplain.rendering.notebook import quiet_start
 
 if TYPE_CHECKING:
-    from cnnexplain.classifier import Classifier, Convolution, Layer
     from cnnexplain.errors import CnnExplainError, ImageError, ModelError, OutputError, PluginError, UsageError
-    from cnnexplain.images import ImageBatch, read_images
-    from cnnexplain.loading import load
-    from cnnexplain.objectives import Channel, Direction, Logit, Neuron, Objective
-    from cnnexplain.page import write_report
-    from cnnexplain.pipeline import explain, explain_parts
-    from cnnexplain.preprocess import Preprocess
-    from cnnexplain.record import Record
-    from cnnexplain.registry import analyses
-    from cnnexplain.saved import load_parts, redraw
-    from cnnexplain.stream import Stream, open_stream
+    from cnnexplain.inputs.image_stream import Stream, open_stream
+    from cnnexplain.inputs.images import ImageBatch, read_images
+    from cnnexplain.inputs.preprocess import Preprocess
+    from cnnexplain.loading.loader import load
+    from cnnexplain.model.classifier import Classifier, Convolution, Layer
+    from cnnexplain.model.objectives import Channel, Direction, Logit, Neuron, Objective
+    from cnnexplain.pipeline.explanation import explain, explain_parts
+    from cnnexplain.plugin.registry import analyses
+    from cnnexplain.rendering.page import write_report
+    from cnnexplain.results.reader import load_parts, redraw
+    from cnnexplain.results.record import Record
 
 __version__ = "0.1.0"
 
@@ -61,18 +61,18 @@ __all__ = [
 ]
 
 _HOMES = {
-    "classifier": ("Classifier", "Convolution", "Layer"),
+    "model.classifier": ("Classifier", "Convolution", "Layer"),
     "errors": ("CnnExplainError", "ImageError", "ModelError", "OutputError", "PluginError", "UsageError"),
-    "images": ("ImageBatch", "read_images"),
-    "loading": ("load",),
-    "objectives": ("Channel", "Direction", "Logit", "Neuron", "Objective"),
-    "page": ("write_report",),
-    "pipeline": ("explain", "explain_parts"),
-    "preprocess": ("Preprocess",),
-    "record": ("Record",),
-    "registry": ("analyses",),
-    "saved": ("load_parts", "redraw"),
-    "stream": ("Stream", "open_stream"),
+    "inputs.images": ("ImageBatch", "read_images"),
+    "loading.loader": ("load",),
+    "model.objectives": ("Channel", "Direction", "Logit", "Neuron", "Objective"),
+    "rendering.page": ("write_report",),
+    "pipeline.explanation": ("explain", "explain_parts"),
+    "inputs.preprocess": ("Preprocess",),
+    "results.record": ("Record",),
+    "plugin.registry": ("analyses",),
+    "results.reader": ("load_parts", "redraw"),
+    "inputs.image_stream": ("Stream", "open_stream"),
 }
 
 

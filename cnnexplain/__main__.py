@@ -7,11 +7,11 @@ import sys
 def run() -> int:
     """Runs the command line and returns its exit code, after Ctrl-C at any moment without a traceback."""
     try:
-        from cnnexplain import environment
+        from cnnexplain.cli import environment
 
         environment.prepare()
         # Reading the modules takes long enough to be interrupted, too.
-        from cnnexplain.cli import main
+        from cnnexplain.cli.app import main
 
         return main()
     except (Exception, KeyboardInterrupt) as error:

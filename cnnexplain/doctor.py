@@ -9,15 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from cnnexplain import levels, registry
-from cnnexplain.arrays import Array, Floats
-from cnnexplain.axes import Field
-from cnnexplain.classifier import Classifier, Layer
 from cnnexplain.errors import CnnExplainError, ModelError
-from cnnexplain.images import ImageBatch, as_batch, read
-from cnnexplain.inferred import PIXELS, SHARES, SIGNED, Range, expected_range
-from cnnexplain.pipeline import explain
-from cnnexplain.plugin import Analysis
+from cnnexplain.inputs import bit_depth
+from cnnexplain.inputs.images import ImageBatch, as_batch, read
+from cnnexplain.loading.infer_preprocess import PIXELS, SHARES, SIGNED, Range, expected_range
+from cnnexplain.model.axes import Field
+from cnnexplain.model.classifier import Classifier, Layer
+from cnnexplain.pipeline.explanation import explain
+from cnnexplain.plugin import registry
+from cnnexplain.plugin.analysis import Analysis
+from cnnexplain.types import Array, Floats
 
 SURE = 1e-6
 """A probability as near to 1 as this is 1 in single precision, where no change of the image shows in it."""
@@ -165,7 +166,7 @@ def examine(
         progress(number, total)
     findings = [*_guesses(classifier), *_range(classifier, expected, np.asarray(batch), known=images is not None)]
     findings += _saturation(classifier, logits) if images is not None and classifier.head != "values" else []
-    findings += [*_flat(classifier, batch), *levels.misread(batch.sources), *_resizing(classifier, batch, logits)]
+    findings += [*_flat(classifier, batch), *bit_depth.misread(batch.sources), *_resizing(classifier, batch, logits)]
     findings += _dead(layers, len(batch))
     return Examination(layers, tuple(findings), tuple(trials), 0 if images is None else len(batch), expected)
 

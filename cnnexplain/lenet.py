@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from cnnexplain import backend, datasets, files, sidecar
-from cnnexplain.arrays import Array, Floats, Integers
+from cnnexplain import backend, files
 from cnnexplain.errors import ModelError, UsageError
-from cnnexplain.inferred import LENET
+from cnnexplain.inputs import datasets
 from cnnexplain.interruption import plainly
+from cnnexplain.loading import sidecar
+from cnnexplain.loading.infer_preprocess import LENET
+from cnnexplain.types import Array, Floats, Integers
 
 if TYPE_CHECKING:
-    from cnnexplain.classifier import Classifier
+    from cnnexplain.model.classifier import Classifier
 
 VALIDATION = 5_000
 """How many of the last training images choose the best epoch, and are not trained on."""

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from cnnexplain.arrays import Array, Floats
 from cnnexplain.errors import ModelError
+from cnnexplain.types import Array, Floats
 
 EVERY = 10
 """After how many steps the progress is reported."""

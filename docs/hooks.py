@@ -10,9 +10,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from cnnexplain import registry
-from cnnexplain.options import Parameter
-from cnnexplain.plugin import Analysis
+from cnnexplain.plugin import Analysis, registry
+from cnnexplain.plugin.options import Parameter
 
 ROOT = Path(__file__).parent.parent
 """Of the repository."""

@@ -22,13 +22,13 @@ from PIL import Image
 
 import cnnexplain as cx
 from cnnexplain import draw
-from cnnexplain.cli import main
+from cnnexplain.cli.app import main
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from cnnexplain.arrays import Array
+    from cnnexplain.types import Array
 
 DOCS = Path(__file__).parent
 PHOTOS = DOCS.parent / "examples" / "photos"

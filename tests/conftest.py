@@ -37,7 +37,7 @@ def noise(random):
 @pytest.fixture
 def cli(tmp_path, monkeypatch, capfd):
     """Runs the command line in an empty folder: cli("run", "saliency") → its exit code, output and errors."""
-    from cnnexplain.cli import main
+    from cnnexplain.cli.app import main
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
@@ -82,7 +82,7 @@ def interruptible():
 @pytest.fixture
 def digit_file(tmp_path):
     """A PNG of a seven as MNIST has it: light on black, 28×28."""
-    from cnnexplain import datasets
+    from cnnexplain.inputs import datasets
 
     path = tmp_path / "seven.png"
     Image.fromarray(datasets.sample("mnist:test/0")[0]).save(path)

@@ -8,12 +8,12 @@ from typing import Annotated
 import numpy as np
 from matplotlib.figure import Figure
 
-from cnnexplain.classifier import Layer
-from cnnexplain.images import Source
-from cnnexplain.inputs import IMAGE, Inputs
+from cnnexplain.inputs.images import Source
+from cnnexplain.inputs.preprocess import Preprocess
+from cnnexplain.model.classifier import Layer
+from cnnexplain.model.model_inputs import IMAGE, Inputs
 from cnnexplain.plugin import Analysis, Option
-from cnnexplain.preprocess import Preprocess
-from cnnexplain.record import Explained, Record
+from cnnexplain.results.record import Explained, Record
 
 HOSTILE = '</script><script>window.hacked=1</script><img src=x onerror="window.hacked=2">\'{{ 7*7 }}&amp;'
 """What a label, a file's name or a plugin's word may try."""

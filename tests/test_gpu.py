@@ -15,7 +15,7 @@ SCRIPT = Path(__file__).parent.parent / "benchmarks" / "gpu.sh"
 def test_the_script_for_gpus_compares_and_times_every_analysis(tmp_path):
     import keras
 
-    from cnnexplain import registry
+    from cnnexplain.plugin import registry
 
     backend = keras.backend.backend()
     subprocess.run(

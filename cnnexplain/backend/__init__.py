@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 from cnnexplain.errors import ModelError
 
 if TYPE_CHECKING:
-    from cnnexplain.arrays import Array
+    from cnnexplain.types import Array
 
 Shape: TypeAlias = tuple[int, ...]
 

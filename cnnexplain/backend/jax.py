@@ -9,8 +9,8 @@ import jax
 import keras
 import numpy as np
 
-from cnnexplain.arrays import Array
 from cnnexplain.backend import no_gradient
+from cnnexplain.types import Array
 
 # Without it Keras trains without compiling anything.
 JIT = True

@@ -12,8 +12,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from cnnexplain.arrays import Array
 from cnnexplain.backend import no_gradient
+from cnnexplain.types import Array
 
 # Left to choose, Keras compiles with XLA, whose convolutions take twice the time on a processor.
 JIT = False

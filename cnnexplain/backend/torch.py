@@ -10,9 +10,9 @@ import keras
 import numpy as np
 import torch
 
-from cnnexplain.arrays import Array
 from cnnexplain.backend import no_gradient
 from cnnexplain.errors import ModelError
+from cnnexplain.types import Array
 
 # To compile, PyTorch needs a C++ compiler on the machine.
 JIT = False

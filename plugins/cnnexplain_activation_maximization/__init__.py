@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from cnnexplain.classifier import Classifier
-    from cnnexplain.objectives import Objective
-    from cnnexplain.record import Record
-    from cnnexplain.stream import Stream
+    from cnnexplain.inputs.image_stream import Stream
+    from cnnexplain.model.classifier import Classifier
+    from cnnexplain.model.objectives import Objective
+    from cnnexplain.results.record import Record
 
 
 def run(
@@ -141,7 +141,7 @@ def run(
     Raises:
         UsageError: Options contradict each other, or the model has no such layer or unit.
     """
-    from cnnexplain import loading
+    from cnnexplain.loading import loader
     from cnnexplain_activation_maximization.maxima import maxima
     from cnnexplain_activation_maximization.recipes import Recipe
     from cnnexplain_activation_maximization.recipes import choose as choose_recipe
@@ -178,7 +178,7 @@ def run(
         chosen,
         progress,
         name=name,
-        judge=None if judge is None else loading.load(judge),
+        judge=None if judge is None else loader.load(judge),
         steps=steps,
         starts=starts,
         diversity=diversity,

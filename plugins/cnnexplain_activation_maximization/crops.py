@@ -10,8 +10,8 @@ import numpy as np
 from keras import ops
 
 if TYPE_CHECKING:
-    from cnnexplain.arrays import Floats
-    from cnnexplain.preprocess import Preprocess
+    from cnnexplain.inputs.preprocess import Preprocess
+    from cnnexplain.types import Floats
     from cnnexplain_activation_maximization.recipes import Recipe
 
 BEYOND = 0.04

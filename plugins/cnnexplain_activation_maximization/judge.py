@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cnnexplain.errors import UsageError, suggest
-from cnnexplain.objectives import Logit
-from cnnexplain.preprocess import LUMA, resize
+from cnnexplain.inputs.preprocess import LUMA, resize
+from cnnexplain.model.objectives import Logit
 
 if TYPE_CHECKING:
-    from cnnexplain.arrays import Floats
-    from cnnexplain.classifier import Classifier
-    from cnnexplain.objectives import Objective
+    from cnnexplain.model.classifier import Classifier
+    from cnnexplain.model.objectives import Objective
+    from cnnexplain.types import Floats
 
 SHARE, PLACES = 0.5, 3
 """The side of a crop as a share of the picture's, and how many crops lie along each side, evenly."""

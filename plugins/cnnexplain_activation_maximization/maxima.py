@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnexplain.objectives import Direction
+from cnnexplain.model.objectives import Direction
 from cnnexplain.plugin import Result
 from cnnexplain_activation_maximization import judge as judges
 from cnnexplain_activation_maximization.maximization import Maximum
@@ -19,10 +19,10 @@ from cnnexplain_activation_maximization.scores import scores
 from cnnexplain_activation_maximization.spectral import maximise
 
 if TYPE_CHECKING:
-    from cnnexplain.arrays import Floats
-    from cnnexplain.classifier import Classifier
-    from cnnexplain.objectives import Objective
-    from cnnexplain.stream import Stream
+    from cnnexplain.inputs.image_stream import Stream
+    from cnnexplain.model.classifier import Classifier
+    from cnnexplain.model.objectives import Objective
+    from cnnexplain.types import Floats
     from cnnexplain_activation_maximization.regularization import Regularization
 
 STARTS = 8

@@ -16,10 +16,10 @@ from cnnexplain_activation_maximization.scores import scores, stacked
 from cnnexplain_activation_maximization.views import View
 
 if TYPE_CHECKING:
-    from cnnexplain.arrays import Floats
-    from cnnexplain.classifier import Classifier
-    from cnnexplain.objectives import Objective
-    from cnnexplain.preprocess import Preprocess
+    from cnnexplain.inputs.preprocess import Preprocess
+    from cnnexplain.model.classifier import Classifier
+    from cnnexplain.model.objectives import Objective
+    from cnnexplain.types import Floats
 
 NOISES, CONTRAST, GRAIN = 64, 0.3, 14
 """How many noises a unit chooses its starts from; their standard deviation, in parts of the input range; and how many grains

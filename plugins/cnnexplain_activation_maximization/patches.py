@@ -12,11 +12,11 @@ from cnnexplain.errors import ModelError
 from cnnexplain_activation_maximization.scores import stacked
 
 if TYPE_CHECKING:
-    from cnnexplain.arrays import Floats, Integers
-    from cnnexplain.axes import Field
-    from cnnexplain.classifier import Classifier
-    from cnnexplain.objectives import Objective
-    from cnnexplain.stream import Stream
+    from cnnexplain.inputs.image_stream import Stream
+    from cnnexplain.model.axes import Field
+    from cnnexplain.model.classifier import Classifier
+    from cnnexplain.model.objectives import Objective
+    from cnnexplain.types import Floats, Integers
 
 TOP = 9
 """How many patches a unit has, one an image."""

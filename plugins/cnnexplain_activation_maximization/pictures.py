@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.patches import Rectangle
 
-from cnnexplain import answers, draw, findings
+from cnnexplain import draw
+from cnnexplain.draw import findings, wording
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from cnnexplain.arrays import Array, Floats
-    from cnnexplain.record import Record
+    from cnnexplain.results.record import Record
+    from cnnexplain.types import Array, Floats
 
 SIDE, LARGE, WORDS = 1.45, 2.2, 1.35
 """Inches of a panel's longer side among many and among few, and the width that its words need at least."""
@@ -106,7 +107,7 @@ def _block(patches: Array) -> Array:
 
 
 def _heading(record: Record) -> str:
-    units = record.options["layer"] or f"the {answers.outputs(record.provenance['model'].get('head'))}"
+    units = record.options["layer"] or f"the {wording.outputs(record.provenance['model'].get('head'))}"
     words = f"The images that excite {units} the most"
     return words + (", and natural ones" if any(name.startswith("patch/") for name in record.arrays) else "")
 

@@ -10,7 +10,7 @@ from cnnexplain.errors import UsageError
 from cnnexplain_activation_maximization import regularization
 
 if TYPE_CHECKING:
-    from cnnexplain.preprocess import Preprocess
+    from cnnexplain.inputs.preprocess import Preprocess
     from cnnexplain_activation_maximization.regularization import Regularization
 
 LARGER = 320 / 224

@@ -13,7 +13,7 @@ import numpy as np
 from cnnexplain.errors import UsageError
 
 if TYPE_CHECKING:
-    from cnnexplain.arrays import Floats
+    from cnnexplain.types import Floats
 
 
 @dataclass(frozen=True)

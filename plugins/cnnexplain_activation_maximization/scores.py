@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from cnnexplain.arrays import Floats
-    from cnnexplain.classifier import Classifier
-    from cnnexplain.objectives import Objective
+    from cnnexplain.model.classifier import Classifier
+    from cnnexplain.model.objectives import Objective
+    from cnnexplain.types import Floats
 
 
 def stacked(classifier: Classifier, objectives: Sequence[Objective]) -> dict[str, Floats]:

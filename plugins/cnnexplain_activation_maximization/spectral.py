@@ -12,18 +12,18 @@ import keras
 import numpy as np
 from keras import ops
 
-from cnnexplain import spectrum
 from cnnexplain.errors import UsageError
+from cnnexplain.inputs.preprocess import resize
+from cnnexplain.numerics import spectrum
 from cnnexplain.optimize import adam, minimise, nadam
-from cnnexplain.preprocess import resize
 from cnnexplain_activation_maximization.crops import NUMBERS, Views, canvas_size, draw
 from cnnexplain_activation_maximization.maximization import Maximum
 from cnnexplain_activation_maximization.scores import stacked
 
 if TYPE_CHECKING:
-    from cnnexplain.arrays import Floats
-    from cnnexplain.classifier import Classifier
-    from cnnexplain.objectives import Objective
+    from cnnexplain.model.classifier import Classifier
+    from cnnexplain.model.objectives import Objective
+    from cnnexplain.types import Floats
     from cnnexplain_activation_maximization.recipes import Recipe
 
 HELD_OUT = 32
@@ -51,7 +51,7 @@ class Canvas:
         width: Columns of the picture.
         channels: 1 or 3.
         phases: Whether the magnitudes are those of photographs.
-        low_pass: Of free coefficients; see `cnnexplain.spectrum.falloff`.
+        low_pass: Of free coefficients; see `cnnexplain.numerics.spectrum.falloff`.
     """
 
     height: int

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from cnnexplain import answers
+from cnnexplain.draw import wording
 from cnnexplain.errors import UsageError
-from cnnexplain.objectives import Channel, Logit, Neuron, Objective
+from cnnexplain.model.objectives import Channel, Logit, Neuron, Objective
 
 if TYPE_CHECKING:
-    from cnnexplain.classifier import Classifier, Layer
+    from cnnexplain.model.classifier import Classifier, Layer
 
 CLASSES, UNITS = 16, 32
 """When none is named: up to how many classes of a model all are shown, and how many units of a layer."""
@@ -47,7 +47,7 @@ def choose(
         count = len(classifier.labels)
         shown = count if count <= CLASSES else FEW_CLASSES
         warning = (
-            f"The first {shown} of the model's {count} {answers.outputs(classifier.head)} are shown; name another one with "
+            f"The first {shown} of the model's {count} {wording.outputs(classifier.head)} are shown; name another one with "
             "--target, or give images, whose predictions are shown."
         )
         return [Logit(index) for index in range(shown)], (warning,) if count > shown else ()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from cnnexplain.arrays import Array, Floats
+    from cnnexplain.types import Array, Floats
     from cnnexplain_activation_maximization.regularization import Regularization
 
 

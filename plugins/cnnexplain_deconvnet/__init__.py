@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from cnnexplain.arrays import Floats
-    from cnnexplain.classifier import Classifier
-    from cnnexplain.objectives import Objective
-    from cnnexplain.record import Record
-    from cnnexplain.stream import Stream
+    from cnnexplain.inputs.image_stream import Stream
+    from cnnexplain.model.classifier import Classifier
+    from cnnexplain.model.objectives import Objective
+    from cnnexplain.results.record import Record
+    from cnnexplain.types import Floats
 
 
 def run(
@@ -129,7 +129,7 @@ def overview(record: Record) -> Mapping[str, Figure]:
 
 def finding(record: Record, index: int) -> str:
     """Which feature map of the last layer contributes the most, and where its strongest unit looks."""
-    from cnnexplain import findings
+    from cnnexplain.draw import findings
 
     layer, maps = list(record.facts["strongest"][index].items())[-1]
     best = maps[findings.telling([fact["contribution"] for fact in maps])]

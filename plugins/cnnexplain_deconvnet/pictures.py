@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.patches import Rectangle
 
-from cnnexplain import draw, findings
+from cnnexplain import draw
+from cnnexplain.draw import findings
 from cnnexplain_deconvnet.crops import overlap, paste
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from cnnexplain.arrays import Floats
-    from cnnexplain.record import Record
+    from cnnexplain.results.record import Record
+    from cnnexplain.types import Floats
 
 CELL, LARGE, WORDS, TITLE, GAP = 1.25, 1.7, 1.25, 0.3, 0.12
 """Inches of a projection's longer side, of a photograph's, of its width at least, for its title, and between two of them."""

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnexplain.axes import Axis, Field
-from cnnexplain.classifier import from_all_depths
 from cnnexplain.errors import ModelError, UsageError
+from cnnexplain.inputs.image_stream import GIVEN
+from cnnexplain.model.axes import Axis, Field
+from cnnexplain.model.classifier import from_all_depths
+from cnnexplain.model.shared_layers import hidden, of_one_path
 from cnnexplain.plugin import Result
-from cnnexplain.sharing import hidden, of_one_path
-from cnnexplain.stream import GIVEN
 from cnnexplain_deconvnet import crops
 
 if TYPE_CHECKING:
-    from cnnexplain.arrays import Array, Floats
-    from cnnexplain.classifier import Classifier, Layer
-    from cnnexplain.objectives import Objective
-    from cnnexplain.stream import Stream
+    from cnnexplain.inputs.image_stream import Stream
+    from cnnexplain.model.classifier import Classifier, Layer
+    from cnnexplain.model.objectives import Objective
+    from cnnexplain.types import Array, Floats
 
 LAYERS = 5
 """A network of more convolutions than these is deep: one layer a stage is shown, under both rules."""

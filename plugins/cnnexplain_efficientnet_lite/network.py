@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import keras
 
-from cnnexplain.arrays import Array
 from cnnexplain.errors import ModelError
+from cnnexplain.types import Array
 from cnnexplain_efficientnet_lite import SIDES
 
 CLASSES = 1000

@@ -6,10 +6,10 @@ import hashlib
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-from cnnexplain import datasets
 from cnnexplain.errors import ModelError
+from cnnexplain.inputs import datasets
+from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.plugin import Pretrained
-from cnnexplain.preprocess import Preprocess
 from cnnexplain_efficientnet_lite import SIDES, network, state_dict
 
 VERSION = "0.1.0"

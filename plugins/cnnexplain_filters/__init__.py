@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from cnnexplain.classifier import Classifier
-    from cnnexplain.record import Record
-    from cnnexplain.stream import Stream
+    from cnnexplain.inputs.image_stream import Stream
+    from cnnexplain.model.classifier import Classifier
+    from cnnexplain.results.record import Record
 
 
 def run(

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnnexplain.errors import ModelError, UsageError, suggest
+from cnnexplain.model.shared_layers import hidden, of_one_path
 from cnnexplain.plugin import Result
-from cnnexplain.sharing import hidden, of_one_path
 from cnnexplain_filters import kernels
 from cnnexplain_filters.patches import Search, sees_the_image
 
 if TYPE_CHECKING:
-    from cnnexplain.arrays import Floats
-    from cnnexplain.classifier import Classifier, Convolution
-    from cnnexplain.stream import Stream
+    from cnnexplain.inputs.image_stream import Stream
+    from cnnexplain.model.classifier import Classifier, Convolution
+    from cnnexplain.types import Floats
 
 LAYERS = 6
 """So many convolutions are all shown where none is named."""

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnexplain.axes import Axis
 from cnnexplain.errors import ModelError
-from cnnexplain.resampling import averaged
+from cnnexplain.model.axes import Axis
+from cnnexplain.numerics.interpolation import averaged
 from cnnexplain_filters.kernels import kernels
 
 if TYPE_CHECKING:
-    from cnnexplain.arrays import Array, Floats
-    from cnnexplain.axes import Field
-    from cnnexplain.classifier import Classifier, Convolution
-    from cnnexplain.stream import Stream
+    from cnnexplain.inputs.image_stream import Stream
+    from cnnexplain.model.axes import Field
+    from cnnexplain.model.classifier import Classifier, Convolution
+    from cnnexplain.types import Array, Floats
 
 PATCHES = 4
 """How many patches are kept of each kernel, one from each image."""

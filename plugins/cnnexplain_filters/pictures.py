@@ -10,13 +10,14 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from cnnexplain import draw, findings
+from cnnexplain import draw
+from cnnexplain.draw import findings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from cnnexplain.arrays import Array, Floats
-    from cnnexplain.record import Record
+    from cnnexplain.results.record import Record
+    from cnnexplain.types import Array, Floats
 
 WIDTH, TILE, TALL, LEAST = 10.2, 0.92, 3.6, 1.6
 """Inches of the widest figure, of a kernel's side, and of a heat map's height at most and of its sides at least."""

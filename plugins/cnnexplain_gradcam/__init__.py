@@ -10,10 +10,10 @@ from cnnexplain.plugin import Analysis, Option, Result, hookimpl
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from cnnexplain.arrays import Floats
-    from cnnexplain.classifier import Classifier
-    from cnnexplain.objectives import Objective
-    from cnnexplain.record import Record
+    from cnnexplain.model.classifier import Classifier
+    from cnnexplain.model.objectives import Objective
+    from cnnexplain.results.record import Record
+    from cnnexplain.types import Floats
 
 
 def run(
@@ -69,11 +69,12 @@ def run(
 
 def draw(record: Record, index: int) -> Figure:
     """The image, the signed evidence at the layer's resolution, the map enlarged smoothly, and the map over the image."""
-    from cnnexplain import answers, draw
+    from cnnexplain import draw
+    from cnnexplain.draw import wording
 
     facts = {name: fact[index] for name, fact in record.facts.items()}
     evidence, smooth = record.arrays["evidence"][index], overlay(record, index)
-    unit = answers.in_units(record, _unit(record.options))
+    unit = wording.in_units(record, _unit(record.options))
     figure, (image, coarse, fine, over) = draw.row(4, record, bars=[1, 2])
     draw.image(image, record, index)
     draw.title(image, "input")
@@ -108,7 +109,7 @@ def passes(classifier: Classifier, options: Mapping[str, Any]) -> float:
 
 def finding(record: Record, index: int) -> str:
     """Where the map is the strongest."""
-    from cnnexplain import findings
+    from cnnexplain.draw import findings
 
     layer, target, found = record.facts["layer"][index], findings.target(record, index), record.arrays["map"][index]
     if not found.any():

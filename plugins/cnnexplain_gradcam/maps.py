@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnexplain.activations import KINDS
-from cnnexplain.axes import Spans
 from cnnexplain.errors import ModelError, UsageError
-from cnnexplain.objectives import Logit
-from cnnexplain.places import MOVING, RESIZING
+from cnnexplain.model.activations import KINDS
+from cnnexplain.model.axes import Spans
+from cnnexplain.model.objectives import Logit
+from cnnexplain.model.shared_layers import of_one_path
+from cnnexplain.model.stages import MERGES
+from cnnexplain.model.token_grid import MOVING, RESIZING
+from cnnexplain.numerics.interpolation import bilinear
 from cnnexplain.plugin import Result
-from cnnexplain.resampling import bilinear
-from cnnexplain.sharing import of_one_path
-from cnnexplain.stages import MERGES
 
 if TYPE_CHECKING:
-    from cnnexplain.arrays import Array, Floats
-    from cnnexplain.classifier import Classifier, Layer
-    from cnnexplain.objectives import Objective
+    from cnnexplain.model.classifier import Classifier, Layer
+    from cnnexplain.model.objectives import Objective
+    from cnnexplain.types import Array, Floats
 
 RESHAPING = (
     *("AveragePooling2D", "MaxPooling2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D"),

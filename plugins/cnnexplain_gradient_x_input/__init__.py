@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cnnexplain.fills import FILLS
+from cnnexplain.numerics.baselines import FILLS
 from cnnexplain.plugin import Analysis, Option, Result, hookimpl
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from cnnexplain.arrays import Floats
-    from cnnexplain.classifier import Classifier
-    from cnnexplain.objectives import Objective
-    from cnnexplain.record import Record
+    from cnnexplain.model.classifier import Classifier
+    from cnnexplain.model.objectives import Objective
+    from cnnexplain.results.record import Record
+    from cnnexplain.types import Floats
 
 
 def run(
@@ -47,9 +47,10 @@ def run(
 
 def draw(record: Record, index: int) -> Figure:
     """The image, the attribution with its colour bar, and its sums over regions over the image."""
-    from cnnexplain import answers, draw
+    from cnnexplain import draw
+    from cnnexplain.draw import wording
 
-    unit = answers.in_units(record, "logits")
+    unit = wording.in_units(record, "logits")
     figure, (left, middle, right) = draw.row(3, record, bars=[1, 2])
     values = record.arrays["pixel_attribution"][index]
     draw.image(left, record, index)
@@ -77,10 +78,11 @@ def passes(_: Classifier, __: Mapping[str, Any]) -> float:
 
 def finding(record: Record, index: int) -> str:
     """What the attributions add up to, and where the largest is."""
-    from cnnexplain import answers, draw, findings
+    from cnnexplain import draw
+    from cnnexplain.draw import findings, wording
 
     total, difference = (findings.signed(record.facts[name][index], 3) for name in ("sum", "difference"))
-    unit = answers.in_units(record, "logits")
+    unit = wording.in_units(record, "logits")
     return (
         f"The attributions for {findings.target(record, index)} add up to {total} {unit}; the score minus "
         f"the baseline's is {difference}; "

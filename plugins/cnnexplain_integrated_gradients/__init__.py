@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cnnexplain.fills import FILLS
+from cnnexplain.numerics.baselines import FILLS
 from cnnexplain.plugin import Analysis, Option, Result, hookimpl
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from cnnexplain.arrays import Floats
-    from cnnexplain.classifier import Classifier
-    from cnnexplain.objectives import Objective
-    from cnnexplain.record import Record
+    from cnnexplain.model.classifier import Classifier
+    from cnnexplain.model.objectives import Objective
+    from cnnexplain.results.record import Record
+    from cnnexplain.types import Floats
 
 
 def run(
@@ -49,16 +49,17 @@ def run(
 
 def draw(record: Record, index: int) -> Figure:
     """The image, its baseline, the attribution with its colour bar, and its sums over regions over the image."""
-    from cnnexplain import answers, draw, findings
+    from cnnexplain import draw
+    from cnnexplain.draw import findings, wording
 
-    unit = answers.in_units(record, "logits")
+    unit = wording.in_units(record, "logits")
     figure, (first, second, third, fourth) = draw.row(4, record, bars=[2, 3])
     values = record.arrays["pixel_attribution"][index]
     draw.image(first, record, index)
     draw.title(first, "input")
     draw.picture(second, record, record.arrays["baseline"][index])
-    baseline = findings.number(answers.turned(record, index) * record.facts["baseline_logit"][index])
-    draw.title(second, f"baseline: {baseline} {unit}" if answers.of_values(record) else f"baseline: logit {baseline}")
+    baseline = findings.number(wording.turned(record, index) * record.facts["baseline_logit"][index])
+    draw.title(second, f"baseline: {baseline} {unit}" if wording.of_values(record) else f"baseline: logit {baseline}")
     draw.signed(third, values, unit, limit=draw.ceiling(values))
     total, difference = (findings.number(record.facts[name][index]) for name in ("sum", "difference"))
     draw.title(third, f"attribution: sum {total} of {difference}")
@@ -82,7 +83,8 @@ def passes(_: Classifier, options: Mapping[str, Any]) -> float:
 
 def finding(record: Record, index: int) -> str:
     """The difference that is shared out, and the largest share."""
-    from cnnexplain import draw, findings
+    from cnnexplain import draw
+    from cnnexplain.draw import findings
 
     before, after = (record.facts[name][index] for name in ("baseline_logit", "logit"))
     return (

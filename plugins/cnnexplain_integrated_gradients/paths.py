@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnexplain.completeness import completeness
-from cnnexplain.fills import baselines
+from cnnexplain.numerics.baselines import baselines
+from cnnexplain.numerics.completeness import completeness
 from cnnexplain.plugin import Result
 
 if TYPE_CHECKING:
-    from cnnexplain.arrays import Floats
-    from cnnexplain.classifier import Classifier
-    from cnnexplain.objectives import Objective
+    from cnnexplain.model.classifier import Classifier
+    from cnnexplain.model.objectives import Objective
+    from cnnexplain.types import Floats
 
 TOLERANCE = 0.05
 """The residual as a share of the difference from which on users are told; section 5 of the paper asks for 5 %."""

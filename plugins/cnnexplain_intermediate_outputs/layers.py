@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnexplain import answers, findings
+from cnnexplain.draw import findings, wording
 from cnnexplain.plugin import Panel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from cnnexplain.arrays import Floats
-    from cnnexplain.record import Record
+    from cnnexplain.results.record import Record
+    from cnnexplain.types import Floats
 
 
 def maps_of(output: Floats, grid: Sequence[int] | None = None) -> Floats:
@@ -50,7 +50,7 @@ def panels(record: Record, index: int) -> list[Panel]:
         order = [*shown, *(k for k in range(len(maps)) if k not in left_out)]
         shape = " × ".join(map(str, facts["shape"])) + on_grid(facts)
         contributions = record.arrays.get(f"contribution/{name}")
-        unit = answers.in_units(record, "logits")
+        unit = wording.in_units(record, "logits")
         told = "" if contributions is None else f"; beside a map’s number its contribution in {unit}"
         found.append(
             Panel(

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnexplain.classifier import from_all_depths
 from cnnexplain.errors import ModelError, UsageError
+from cnnexplain.model.classifier import from_all_depths
+from cnnexplain.model.shared_layers import of_one_path
 from cnnexplain.plugin import Result
-from cnnexplain.sharing import of_one_path
 from cnnexplain_intermediate_outputs import ALL
 
 if TYPE_CHECKING:
-    from cnnexplain.arrays import Floats
-    from cnnexplain.classifier import Classifier, Layer
-    from cnnexplain.objectives import Objective
+    from cnnexplain.model.classifier import Classifier, Layer
+    from cnnexplain.model.objectives import Objective
+    from cnnexplain.types import Floats
 
 LAYERS = 20
 """A network of so many layers is shown whole where none is named."""

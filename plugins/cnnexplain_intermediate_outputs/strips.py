@@ -13,8 +13,8 @@ import numpy as np
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.ticker import MaxNLocator
 
-from cnnexplain import answers, findings
 from cnnexplain import draw as drawing
+from cnnexplain.draw import findings, wording
 from cnnexplain_intermediate_outputs import ALL
 from cnnexplain_intermediate_outputs.layers import maps_of, on_grid
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from cnnexplain.arrays import Array, Floats
-    from cnnexplain.record import Record
+    from cnnexplain.results.record import Record
+    from cnnexplain.types import Array, Floats
 
 WIDTH, LEFT, BETWEEN = 9.6, 0.62, 0.6
 """Inches of the widest strip, left of it for the numbers of channels and scales, and between strips for their titles."""
@@ -152,8 +152,8 @@ def _classes(record: Record, title: str, values: Floats, dead: list[int], unit: 
     """The strip of a bar for each class with its name; where the names have no room, of the strongest classes."""
     names = [drawing.name(record, index) for index in range(len(record.labels))]
     # One sigmoid unit stands for the last of its two classes; of values come first those that the model puts out.
-    names = names[: len(values)] if answers.of_values(record) else names[-len(values) :]
-    unit = answers.in_units(record, "logit") if unit == "value" else unit
+    names = names[: len(values)] if wording.of_values(record) else names[-len(values) :]
+    unit = wording.in_units(record, "logit") if unit == "value" else unit
     if len(values) * PITCH <= WIDTH and all(drawing.text_width(each, TICK) < PITCH for each in names):
         return _bars(title, values, dead, unit, names)
     return _ranking(title, values, unit, names)

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from cnnexplain.arrays import Floats
-    from cnnexplain.classifier import Classifier
-    from cnnexplain.record import Record
+    from cnnexplain.model.classifier import Classifier
+    from cnnexplain.results.record import Record
+    from cnnexplain.types import Floats
 
 SIDE, WORDS, COLUMNS = 1.9, 1.75, 5
 """Inches of a panel's longer side, of its width at least, so that its numbers fit, and how many go in a row at most."""
@@ -145,7 +145,8 @@ def run(
 
 def draw(record: Record, index: int) -> Figure:
     """The image and its reconstruction from each layer, all on the scale of the model's input range."""
-    from cnnexplain import answers, draw
+    from cnnexplain import draw
+    from cnnexplain.draw import wording
 
     facts = {name: fact[index] for name, fact in record.facts.items()}
     names = list(facts["representation_error"])
@@ -164,7 +165,7 @@ def draw(record: Record, index: int) -> Figure:
     for panel, name in zip(panels[1:], names, strict=True):
         draw.picture(panel, record, record.arrays[f"reconstruction/{name}"][index])
         early = "" if facts["stopped"][name] is None else " (ended early)"
-        draw.title(panel, answers.layer(record, name) + early, tail=True)
+        draw.title(panel, wording.layer(record, name) + early, tail=True)
         draw.below(
             panel,
             f"representation error {_short(facts['representation_error'][name])}\n"
@@ -177,12 +178,13 @@ def draw(record: Record, index: int) -> Figure:
 
 def _answer(record: Record, facts: Mapping[str, Any], name: str) -> str:
     """What the model answers for the reconstruction from a layer."""
-    from cnnexplain import answers, draw
+    from cnnexplain import draw
+    from cnnexplain.draw import wording
 
     if "value" in facts:
         value = facts["value"][name]
         unit = record.explained[0].unit
-        return f"{draw.name(record, 0, 14)} " + ("not finite" if value is None else answers.amount(None, value, unit))
+        return f"{draw.name(record, 0, 14)} " + ("not finite" if value is None else wording.amount(None, value, unit))
     prediction, probability = facts["prediction"][name], facts["probability"][name]
     label = "nothing" if prediction is None else draw.name(record, prediction, 14)
     return f"predicted {label}" + ("" if probability is None else f" ({draw.percent(probability)})")
@@ -209,12 +211,12 @@ def passes(classifier: Classifier, options: Mapping[str, Any]) -> float:
 
 def finding(record: Record, index: int) -> str:
     """How well the layer half-way up was inverted, and in how many the reconstruction keeps the predicted class."""
-    from cnnexplain import answers
+    from cnnexplain.draw import wording
 
     errors = record.facts["representation_error"][index]
     names = list(errors)
     name = names[len(names) // 2]
-    layer, error = answers.layer(record, name), _short(errors[name])
+    layer, error = wording.layer(record, name), _short(errors[name])
     recovered = f"At {layer} the image is recovered to a representation error of {error}"
     if "value" in record.facts:
         return f"{recovered}, with {_answer(record, {'value': record.facts['value'][index]}, name)}."

@@ -10,7 +10,7 @@ from cnnexplain_inversion.loss import Weights
 
 if TYPE_CHECKING:
     from cnnexplain import optimize
-    from cnnexplain.arrays import Floats
+    from cnnexplain.types import Floats
 
 
 @dataclass(frozen=True)

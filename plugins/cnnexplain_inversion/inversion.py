@@ -12,15 +12,15 @@ import keras
 import numpy as np
 
 from cnnexplain import optimize
-from cnnexplain.classifier import from_all_depths
 from cnnexplain.errors import ModelError, UsageError
+from cnnexplain.model.classifier import from_all_depths
 from cnnexplain.plugin import Result
 from cnnexplain_inversion import jittered, loss, spectral
 from cnnexplain_inversion.descent import Descent
 
 if TYPE_CHECKING:
-    from cnnexplain.arrays import Array, Floats
-    from cnnexplain.classifier import Classifier
+    from cnnexplain.model.classifier import Classifier
+    from cnnexplain.types import Array, Floats
 
 ITERATIONS = {"adam": 200, "momentum": 400}
 """How many steps each optimiser takes unless told otherwise: the paper's with momentum, half as many with Adam."""

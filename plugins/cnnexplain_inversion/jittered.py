@@ -13,8 +13,8 @@ from cnnexplain_inversion import loss
 from cnnexplain_inversion.descent import Descent
 
 if TYPE_CHECKING:
-    from cnnexplain.arrays import Array, Floats
-    from cnnexplain.classifier import Classifier
+    from cnnexplain.model.classifier import Classifier
+    from cnnexplain.types import Array, Floats
 
 STEPS, STILL = 350, 1 / 7
 """How many steps are taken unless it is said, and the share of them, the last, without jitter: the paper's 300 and 50."""

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from cnnexplain import datasets
+from cnnexplain.inputs import datasets
 
 if TYPE_CHECKING:
-    from cnnexplain.arrays import Floats
-    from cnnexplain.classifier import Classifier
-    from cnnexplain.preprocess import Preprocess
+    from cnnexplain.inputs.preprocess import Preprocess
+    from cnnexplain.model.classifier import Classifier
+    from cnnexplain.types import Floats
 
 ALPHA = 6
 """The paper's exponent of the α-norm."""

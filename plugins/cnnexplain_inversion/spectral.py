@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from keras import ops
 
-from cnnexplain import optimize, spectrum
+from cnnexplain import optimize
+from cnnexplain.numerics import spectrum
 from cnnexplain_inversion import loss
 from cnnexplain_inversion.descent import Descent
 
 if TYPE_CHECKING:
-    from cnnexplain.arrays import Floats
-    from cnnexplain.classifier import Classifier
-    from cnnexplain.preprocess import Preprocess
+    from cnnexplain.inputs.preprocess import Preprocess
+    from cnnexplain.model.classifier import Classifier
+    from cnnexplain.types import Floats
 
 STEPS = 300
 """How many steps are taken unless it is said."""

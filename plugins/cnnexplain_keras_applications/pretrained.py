@@ -9,11 +9,12 @@ from typing import Any
 
 import keras
 
-from cnnexplain import datasets, modelconfig, probing
 from cnnexplain.errors import ModelError
+from cnnexplain.inputs import datasets
+from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.interruption import check_interrupted
+from cnnexplain.loading import affine, model_config
 from cnnexplain.plugin import Pretrained
-from cnnexplain.preprocess import Preprocess
 
 CROP = 0.875
 """The share of a photograph's side that is usually kept when networks are measured on ImageNet: 224 of 256."""
@@ -35,9 +36,7 @@ def load(module: str, name: str, weights: Path | None) -> Pretrained:
         raise ModelError(f"Keras {keras.__version__} has no {name} in keras.applications; a newer one may have it.")
     model = _downloaded(build, name) if weights is None else _from_file(build, name, weights)
     height, width, channels = model.input_shape[1:]
-    said = probing.straight(
-        home.preprocess_input, f"keras.applications.{module}.preprocess_input", (height, width, channels)
-    )
+    said = affine.straight(home.preprocess_input, f"keras.applications.{module}.preprocess_input", (height, width, channels))
     preprocess = Preprocess(height, width, **said, fit="crop", crop=CROP, interpolation="bicubic")
     sha256 = None if weights is None else hashlib.sha256(weights.read_bytes()).hexdigest()
     return Pretrained(model, preprocess, datasets.imagenet_labels(), sha256)
@@ -57,7 +56,7 @@ def _downloaded(build: Any, name: str) -> Any:
 
 def _from_file(build: Any, name: str, weights: Path) -> Any:
     if weights.suffix.lower() in (".h5", ".hdf5"):
-        modelconfig.check_hdf5(weights)
+        model_config.check_hdf5(weights)
     model = build(weights=None)
     try:
         # Keras warns of each layer, a hundred times, before it says once that they don't fit.

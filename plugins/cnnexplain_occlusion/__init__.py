@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cnnexplain.fills import FILLS
+from cnnexplain.numerics.baselines import FILLS
 from cnnexplain.plugin import Analysis, Option, Result, hookimpl
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from cnnexplain.arrays import Floats, Integers
-    from cnnexplain.classifier import Classifier
-    from cnnexplain.record import Record
+    from cnnexplain.model.classifier import Classifier
+    from cnnexplain.results.record import Record
+    from cnnexplain.types import Floats, Integers
 
 
 def run(
@@ -96,16 +96,17 @@ def passes(classifier: Classifier, options: Mapping[str, Any]) -> float:
 
 def finding(record: Record, index: int) -> str:
     """The square of the largest drop, and how far the second one agrees."""
-    from cnnexplain import answers, draw, findings
+    from cnnexplain import draw
+    from cnnexplain.draw import findings, wording
 
     facts = {name: fact[index] for name, fact in record.facts.items()}
     (row, column), side = facts["largest_drop_square"], facts["patch"]
     drop, logit = facts["largest_drop"], facts["unoccluded_logit"]
     middle = findings.side(row + side / 2 - 0.5, column + side / 2 - 0.5, record.images.shape[1:3])
-    sign, target = answers.turned(record, index), f"the score of {findings.target(record, index)}"
+    sign, target = wording.turned(record, index), f"the score of {findings.target(record, index)}"
     before, after = findings.pair(sign * logit, sign * (logit - drop))
     lowers, raises = ("lowers", "raises") if sign > 0 else ("raises", "lowers")
-    if answers.of_values(record):
+    if wording.of_values(record):
         explained = record.explained[index]
         target, after = f"'{draw.name(record, explained.prediction)}'", f"{after} {explained.unit}".strip()
     effect = f"{lowers} {{}} the most" if drop > 0 else f"{raises} {{}} the least, as all of them do"

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnexplain.fills import filling
+from cnnexplain.numerics.baselines import filling
 from cnnexplain.plugin import Result
 from cnnexplain_occlusion.squares import Squares, slide
 
 if TYPE_CHECKING:
-    from cnnexplain.arrays import Array, Floats, Integers
-    from cnnexplain.classifier import Classifier
+    from cnnexplain.model.classifier import Classifier
+    from cnnexplain.types import Array, Floats, Integers
 
 
 QUIET = 0.1

@@ -9,14 +9,15 @@ import numpy as np
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 
-from cnnexplain import answers, draw, findings
+from cnnexplain import draw
+from cnnexplain.draw import findings, wording
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from cnnexplain.arrays import Array, Floats, Integers
-    from cnnexplain.record import Record
+    from cnnexplain.results.record import Record
+    from cnnexplain.types import Array, Floats, Integers
 
 SIDE, TITLE, BETWEEN = 2.4, 1.9, 0.86
 """Inches of a panel's longer side, of its width at least, so that its title fits, and between the two rows of panels."""
@@ -58,10 +59,10 @@ def picture(record: Record, index: int) -> Figure:
     draw.image(above[0], record, index)
     draw.title(above[0], "input")
     draw.picture(above[1], record, arrays["occluded"])
-    sign, values = answers.turned(record, index), answers.of_values(record)
+    sign, values = wording.turned(record, index), wording.of_values(record)
     scores = [sign * (facts["unoccluded_logit"] - drop) for drop in (0, facts["largest_drop"])]
     before, after = findings.pair(*scores)
-    unit = answers.in_units(record, "logit")
+    unit = wording.in_units(record, "logit")
     draw.title(above[1], f"worst square: {before} → {after} {unit}" if values else f"worst square: logit {before} → {after}")
     changed = f"{'drop' if sign > 0 else 'rise'} in {unit}" if values else "drop of the logit"
     # On one scale, so that the two squares can be compared.

@@ -10,9 +10,9 @@ from cnnexplain.plugin import Analysis, Option, Result, hookimpl
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from cnnexplain.arrays import Floats, Integers
-    from cnnexplain.classifier import Classifier
-    from cnnexplain.record import Record
+    from cnnexplain.model.classifier import Classifier
+    from cnnexplain.results.record import Record
+    from cnnexplain.types import Floats, Integers
 
 
 def run(
@@ -62,16 +62,17 @@ def run(
 
 def draw(record: Record, index: int) -> Figure:
     """The image, the gain with its colour bar, the same over the image, and its standard error."""
-    from cnnexplain import answers, draw
+    from cnnexplain import draw
+    from cnnexplain.draw import wording
 
     figure, (first, second, third, fourth) = draw.row(4, record, bars=[1, 3])
     gain, error = (record.arrays[name][index] for name in ("gain", "standard_error"))
-    unit = answers.in_units(record, _unit(record.options))
+    unit = wording.in_units(record, _unit(record.options))
     draw.image(first, record, index)
     draw.title(first, "input")
     draw.signed(second, gain, unit)
     mean = _mean(record, index)
-    if not answers.of_values(record):
+    if not wording.of_values(record):
         probable = _of(record) == "probability"
         mean = draw.percent(record.facts["masked_probability"][index]) if probable else f"logit {mean}"
     draw.title(second, f"gain over {mean}")
@@ -90,11 +91,11 @@ def _of(record: Record) -> str:
 
 def _mean(record: Record, index: int) -> str:
     """The mean of what was measured under the masks."""
-    from cnnexplain import answers, findings
+    from cnnexplain.draw import findings, wording
 
     mean = record.facts[f"masked_{_of(record)}"][index]
-    if answers.of_values(record):
-        return answers.amount(None, answers.turned(record, index) * mean, record.explained[index].unit)
+    if wording.of_values(record):
+        return wording.amount(None, wording.turned(record, index) * mean, record.explained[index].unit)
     return findings.number(mean)
 
 
@@ -109,13 +110,14 @@ def passes(_: Classifier, options: Mapping[str, Any]) -> float:
 
 def finding(record: Record, index: int) -> str:
     """Where the gain is the largest, with its standard error, or that the map is noise."""
-    from cnnexplain import answers, draw, findings
+    from cnnexplain import draw
+    from cnnexplain.draw import findings, wording
     from cnnexplain_rise.masking import NOISE
 
     facts = {name: fact[index] for name, fact in record.facts.items()}
     mean = _mean(record, index)
     what = f"the {_of(record)} of {findings.target(record, index)}"
-    if answers.of_values(record):
+    if wording.of_values(record):
         what = f"'{draw.name(record, record.explained[index].prediction)}'"
     if not record.arrays["gain"][index].any():
         return f"{what[0].upper()}{what[1:]} is {mean} under every mask: the map is zero everywhere."
@@ -127,7 +129,7 @@ def finding(record: Record, index: int) -> str:
     row, column = facts["peak_pixel"]
     error = float(record.arrays["standard_error"][index, row, column])
     place, peak = findings.place(row, column, record.images.shape[1:3]), facts["peak"]
-    raises, lowers = ("raises", "lowers") if answers.turned(record, index) > 0 else ("lowers", "raises")
+    raises, lowers = ("raises", "lowers") if wording.turned(record, index) > 0 else ("lowers", "raises")
     by = f"by {findings.number(abs(peak))} (standard error {findings.number(error)}) from a mean of {mean} under the masks"
     if peak > 0:
         return f"Showing {place}, {raises} {what} the most, {by}."

@@ -12,8 +12,8 @@ from cnnexplain.plugin import Result
 from cnnexplain_rise.masks import Masks, random_masks
 
 if TYPE_CHECKING:
-    from cnnexplain.arrays import Floats, Integers
-    from cnnexplain.classifier import Classifier
+    from cnnexplain.model.classifier import Classifier
+    from cnnexplain.types import Floats, Integers
 
 PIXELS = 1 << 22
 """How many pixels of masks are held at once."""

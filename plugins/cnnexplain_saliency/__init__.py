@@ -10,10 +10,10 @@ from cnnexplain.plugin import Analysis, Option, Result, hookimpl
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from cnnexplain.arrays import Floats
-    from cnnexplain.classifier import Classifier
-    from cnnexplain.objectives import Objective
-    from cnnexplain.record import Record
+    from cnnexplain.model.classifier import Classifier
+    from cnnexplain.model.objectives import Objective
+    from cnnexplain.results.record import Record
+    from cnnexplain.types import Floats
 
 
 def run(
@@ -42,9 +42,10 @@ def run(
 
 def draw(record: Record, index: int) -> Figure:
     """The image, the saliency map with its colour bar, and the map over the image."""
-    from cnnexplain import answers, draw
+    from cnnexplain import draw
+    from cnnexplain.draw import wording
 
-    unit = answers.in_units(record, "logits per unit of input")
+    unit = wording.in_units(record, "logits per unit of input")
     figure, (left, middle, right) = draw.row(3, record, bars=[1])
     saliency = record.arrays["saliency"][index]
     draw.image(left, record, index)
@@ -71,7 +72,7 @@ def passes(_: Classifier, options: Mapping[str, Any]) -> float:
 
 def finding(record: Record, index: int) -> str:
     """Where the map is the strongest."""
-    from cnnexplain import findings
+    from cnnexplain.draw import findings
 
     smooth = overlay(record, index)
     if not smooth.any():

@@ -10,9 +10,9 @@ import numpy as np
 from cnnexplain.plugin import Result
 
 if TYPE_CHECKING:
-    from cnnexplain.arrays import Array, Floats
-    from cnnexplain.classifier import Classifier
-    from cnnexplain.objectives import Objective
+    from cnnexplain.model.classifier import Classifier
+    from cnnexplain.model.objectives import Objective
+    from cnnexplain.types import Array, Floats
 
 
 BLOCK = 32

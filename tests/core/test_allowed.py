@@ -6,8 +6,8 @@ import pytest
 from modelfiles import layer, sequential, write
 
 import cnnexplain as cx
-from cnnexplain import allowed, modelfile
 from cnnexplain.errors import ModelError
+from cnnexplain.loading import allowed_names, keras_file
 
 
 def function(module, name):
@@ -180,7 +180,7 @@ def test_what_keras_writes_of_its_own_is_allowed(tmp_path, random):
     path = tmp_path / "net.keras"
     model.save(path)
     images = random.uniform(0, 1, (2, 8, 8, 3)).astype(np.float32)
-    loaded, _ = modelfile.read(path, {})
+    loaded, _ = keras_file.read(path, {})
     found, expected = (keras.ops.convert_to_numpy(each(images, training=False)) for each in (loaded, model))
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
 
@@ -188,17 +188,19 @@ def test_what_keras_writes_of_its_own_is_allowed(tmp_path, random):
 def test_every_layer_and_operation_of_keras_is_known():
     for name in dir(keras.layers):
         kind = getattr(keras.layers, name)
-        if isinstance(kind, type) and issubclass(kind, keras.Layer) and name not in allowed.MORE:
-            allowed.check({**made("keras.layers", name), "config": {}}, {})
-            allowed.check({"class_name": name, "config": {}}, {})
-    missing = [name for name in allowed.ELEMENTWISE if not hasattr(keras.ops, name) and not hasattr(keras.activations, name)]
+        if isinstance(kind, type) and issubclass(kind, keras.Layer) and name not in allowed_names.MORE:
+            allowed_names.check({**made("keras.layers", name), "config": {}}, {})
+            allowed_names.check({"class_name": name, "config": {}}, {})
+    missing = [
+        name for name in allowed_names.ELEMENTWISE if not hasattr(keras.ops, name) and not hasattr(keras.activations, name)
+    ]
     assert not missing
 
 
 def test_a_layer_of_the_networks_of_keras_is_known_by_the_module_that_keras_writes():
-    allowed.check(made("keras.src.applications.convnext", "LayerScale"), {})
+    allowed_names.check(made("keras.src.applications.convnext", "LayerScale"), {})
     with pytest.raises(ModelError, match=r"LayerScale \(keras.src.applications.convnext:LayerScale\)"):
-        allowed.check({"class_name": "LayerScale", "config": {}}, {})
+        allowed_names.check({"class_name": "LayerScale", "config": {}}, {})
 
 
 def test_how_a_model_was_trained_needs_nothing(tmp_path):

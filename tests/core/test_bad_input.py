@@ -210,8 +210,10 @@ def test_control_characters_of_a_file_name_do_not_reach_the_terminal(cli):
 
 LIMITED = """
 import resource, sys
-from cnnexplain.cli import main
-from cnnexplain import classifier, datasets, pipeline
+from cnnexplain.cli.app import main
+from cnnexplain.model import classifier
+from cnnexplain.inputs import datasets
+from cnnexplain.pipeline import explanation
 images, digits = datasets.mnist("train")
 datasets.mnist = lambda split: (images[:500], digits[:500])
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))

@@ -9,9 +9,11 @@ from keras import layers
 from PIL import Image
 
 import cnnexplain as cx
-from cnnexplain import bands, draw, registry
+from cnnexplain import draw
 from cnnexplain.errors import ImageError, ModelError, UsageError
-from cnnexplain.preprocess import Preprocess
+from cnnexplain.inputs import bands
+from cnnexplain.inputs.preprocess import Preprocess
+from cnnexplain.plugin import registry
 
 SHAPE = (12, 10, 13)
 

@@ -14,9 +14,10 @@ import pytest
 from PIL import Image
 
 import cnnexplain as cx
-from cnnexplain import draw, packed, panels
+from cnnexplain import draw
+from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.plugin import Panel
-from cnnexplain.preprocess import Preprocess
+from cnnexplain.rendering import packed_maps, panels
 
 SWITCHES = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
@@ -24,7 +25,7 @@ SWITCHES = (
 )
 VALUES = np.random.default_rng(1).normal(0, 3, (1, pages.HEIGHT, pages.WIDTH)).astype(np.float32)
 FAR = (VALUES**2 * 1e-5).astype(np.float32)
-STEPS = [packed.packed(values[0])["step"] for values in (VALUES, FAR)]
+STEPS = [packed_maps.packed(values[0])["step"] for values in (VALUES, FAR)]
 
 
 def needed(name):
@@ -130,7 +131,7 @@ def words(value, step=None):
 
 def read(number, row, column):
     """What the page reads at a pixel of one of the main maps."""
-    values = pages.unpacked(packed.packed((VALUES, FAR)[number][0]))
+    values = pages.unpacked(packed_maps.packed((VALUES, FAR)[number][0]))
     return words(values[row, column], STEPS[number])
 
 
@@ -336,7 +337,7 @@ def test_a_map_is_painted_as_its_analysis_prepares_it_and_read_as_it_is(opened, 
     assert np.abs(pixels(opened, 0) - expected).max() <= 8
     assert text(opened, ".high") == [f"≥ {words(draw.ceiling(prepared))}"]
     opened.execute_script("document.querySelector('.map canvas').dispatchEvent(new PointerEvent('pointermove'))")
-    assert text(opened, ".value") == [words((VALUES**2)[0, 0, 0], packed.packed((VALUES**2)[0])["step"])]
+    assert text(opened, ".value") == [words((VALUES**2)[0, 0, 0], packed_maps.packed((VALUES**2)[0])["step"])]
     find(opened, ".smooth")[0].click()
     expected = 255 * draw.overlaid(record, 0, (VALUES**2)[0], limit=draw.ceiling(VALUES**2))
     assert np.abs(pixels(opened, 0) - expected).max() <= 8
@@ -606,7 +607,7 @@ def test_a_contact_sheet_is_a_list_without_a_script(browser, sheet):
 
 
 def test_a_contact_sheet_of_many_images_loads_what_is_near_the_screen(browser, tmp_path):
-    from cnnexplain import page
+    from cnnexplain.rendering import page
 
     def part(number):
         images = [

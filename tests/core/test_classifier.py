@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import cnnexplain as cx
-from cnnexplain.classifier import from_all_depths
 from cnnexplain.errors import ModelError, UsageError
+from cnnexplain.model.classifier import from_all_depths
 
 pytestmark = pytest.mark.numeric
 
@@ -501,7 +501,7 @@ def test_the_batch_size_follows_from_what_is_free(model, monkeypatch, free, all_
     """A quarter of what is free, a sixteenth of all at least and 1 GiB at most, in pages of 4 KiB."""
     import os
 
-    from cnnexplain import classifier
+    from cnnexplain.model import classifier
 
     pages = {"SC_AVPHYS_PAGES": free, "SC_PHYS_PAGES": all_there_is, "SC_PAGE_SIZE": 4096}
     monkeypatch.setattr(os, "sysconf", pages.get)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import cnnexplain as cx
-from cnnexplain import sidecar
-from cnnexplain.classindex import names
 from cnnexplain.errors import ModelError, UsageError
+from cnnexplain.loading import sidecar
+from cnnexplain.loading.class_index import names
 
 
 @pytest.mark.parametrize(

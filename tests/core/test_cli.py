@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnexplain import registry
-from cnnexplain.cli import main
+from cnnexplain.cli.app import main
+from cnnexplain.plugin import registry
 
 
 def test_a_run_without_images_explains_the_sample_digit(cli, tmp_path):
@@ -84,7 +84,7 @@ def test_names_with_brackets_are_shown_as_they_are(cli, tmp_path, digit_file):
 
 
 def test_many_images_are_counted_not_listed(cli, monkeypatch):
-    monkeypatch.setattr("cnnexplain.run.SHOWN", 2)
+    monkeypatch.setattr("cnnexplain.cli.commands.run.SHOWN", 2)
     code, out, _ = cli("run", "saliency", *(f"mnist:test/{i}" for i in range(5)))
     assert code == 0
     assert "… and 3 more" in out
@@ -229,7 +229,7 @@ def test_evaluate_prints_accuracy_log_loss_and_the_confusion_matrix(cli, lenet):
 
 @pytest.fixture
 def small_mnist(monkeypatch):
-    from cnnexplain import datasets
+    from cnnexplain.inputs import datasets
 
     images, digits = datasets.mnist("train")
     monkeypatch.setattr(datasets, "mnist", lambda split: (images[:600], digits[:600]))
@@ -262,7 +262,7 @@ def test_train_shows_every_epoch_and_ends_with_the_test_figures(cli, tmp_path, s
 def test_help_and_list_import_nothing_heavy(shell):
     program = """
 import sys
-from cnnexplain.cli import main
+from cnnexplain.cli.app import main
 for arguments in (["--help"], ["list"], ["run"], ["run", "saliency", "--help"]):
     assert main(arguments) == 0
 heavy = {"keras", "tensorflow", "jax", "torch", "matplotlib", "h5py", "numpy"} & set(sys.modules)

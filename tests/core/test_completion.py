@@ -14,8 +14,8 @@ import keras
 import pytest
 
 import cnnexplain as cx
-from cnnexplain import modelconfig
-from cnnexplain.cli import main
+from cnnexplain.cli.app import main
+from cnnexplain.loading import model_config
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_layers_are_named_as_the_classifier_names_them(ending, model, tmp_path):
         if ending == ".h5" and number == 3:
             continue  # Keras can't read back a sum in HDF5.
         network.save(path)
-        found = modelconfig.layers(modelconfig.read(path).config)
+        found = model_config.layers(model_config.read(path).config)
         assert sorted(found) == sorted(layer.name for layer in cx.load(path).layers)
 
 
@@ -143,7 +143,7 @@ def test_nothing_typed_makes_an_error(tab, line):
 
 
 def test_a_plugin_that_prints_or_fails_spoils_nothing(tab, install):
-    from cnnexplain import registry
+    from cnnexplain.plugin import registry
 
     install(
         "loud-plugin", "import sys\nprint('hello')\nprint('oops', file=sys.stderr)\nraise RuntimeError('no')", module="loud"
@@ -173,7 +173,7 @@ def test_zsh_and_fish_are_offered_the_same(shell):
 def test_completing_imports_nothing_heavy(shell):
     program = """
 import os, sys
-from cnnexplain.cli import main
+from cnnexplain.cli.app import main
 os.environ |= {"_CNNEXPLAIN_COMPLETE": "complete_bash", "COMP_CWORD": "4"}
 for words in ("run deconvnet --layer c", "run saliency --target 1", "doctor . . k"):
     os.environ["COMP_WORDS"] = "cnnexplain\\n" + words.replace(" ", "\\n")

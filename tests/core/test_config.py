@@ -5,12 +5,12 @@ import sys
 
 import pytest
 
-from cnnexplain import config
+from cnnexplain.cli import configuration
 
 
 @pytest.fixture
 def write(tmp_path):
-    def put(text, name=config.NAME):
+    def put(text, name=configuration.NAME):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
@@ -113,9 +113,9 @@ def test_files_that_can_not_be_read(cli, write, tmp_path):
     write("[run")
     code, _, err = cli("list")
     assert (code, err[:38]) == (2, "Error: 'cnnexplain.toml' is no TOML: E")
-    (tmp_path / config.NAME).write_bytes(b"a = '\xff'")
+    (tmp_path / configuration.NAME).write_bytes(b"a = '\xff'")
     assert cli("list")[0] == 2
-    (tmp_path / config.NAME).write_bytes(b"# " + b"a" * config.LIMIT)
+    (tmp_path / configuration.NAME).write_bytes(b"# " + b"a" * configuration.LIMIT)
     code, _, err = cli("list")
     assert (code, err) == (2, "Error: 'cnnexplain.toml' has more than 1 MiB, and is refused.\n")
 
@@ -132,14 +132,14 @@ def test_a_file_that_is_found_names_no_code(cli, write, tmp_path, monkeypatch, k
     assert "names Python code, which a file that was found and not named may not do" in err
     assert not (tmp_path / "ran").exists()
     if "preprocess" in key:
-        code, _, err = cli("--config", config.NAME, "run", "saliency")
+        code, _, err = cli("--config", configuration.NAME, "run", "saliency")
         assert code == 0, err
         assert (tmp_path / "ran").exists()
-        assert cli("--config", str(tmp_path / config.NAME), "list")[0] == 0
+        assert cli("--config", str(tmp_path / configuration.NAME), "list")[0] == 0
         # The user's own file is the user's own word.
         (tmp_path / "ran").unlink()
-        write((tmp_path / config.NAME).read_text(), "config/cnnexplain/config.toml")
-        (tmp_path / config.NAME).unlink()
+        write((tmp_path / configuration.NAME).read_text(), "config/cnnexplain/config.toml")
+        (tmp_path / configuration.NAME).unlink()
         assert "[default: evil:run]" in cli("run", "saliency", "--help")[1]
 
 
@@ -158,6 +158,6 @@ def test_info_names_the_files_in_force(cli, write):
 def test_a_wrong_file_is_told_of_before_keras_starts(shell, write):
     write('modle = "x"')
     done = shell(
-        "-c", "import sys; from cnnexplain.cli import main; print(main(['run', 'saliency']), 'keras' in sys.modules)"
+        "-c", "import sys; from cnnexplain.cli.app import main; print(main(['run', 'saliency']), 'keras' in sys.modules)"
     )
     assert done.stdout == "2 False\n"

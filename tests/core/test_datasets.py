@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import cnnexplain as cx
-from cnnexplain.datasets import imagenet_labels
 from cnnexplain.errors import UsageError
+from cnnexplain.inputs.datasets import imagenet_labels
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import cnnexplain as cx
-from cnnexplain import doctor, registry
+from cnnexplain import doctor
 from cnnexplain.doctor import examine
+from cnnexplain.plugin import registry
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 import cnnexplain as cx
 from cnnexplain import draw
 from cnnexplain.errors import UsageError
-from cnnexplain.preprocess import Preprocess
+from cnnexplain.inputs.preprocess import Preprocess
 
 
 @pytest.fixture(scope="module")

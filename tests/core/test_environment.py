@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import cnnexplain as cx
-from cnnexplain import environment
+from cnnexplain.cli import environment
 
 HOSTILE = {
     "text.usetex": True,
@@ -163,7 +163,7 @@ def test_an_error_that_nobody_foresaw_is_a_line(cli, monkeypatch):
     def broken():
         raise ZeroDivisionError("x" * 5000)
 
-    monkeypatch.setattr("cnnexplain.config.found", broken)
+    monkeypatch.setattr("cnnexplain.cli.configuration.found", broken)
     code, _, err = cli("list")
     assert code == 1
     assert err.startswith("Error: An error that cnnexplain did not expect, ZeroDivisionError: x")

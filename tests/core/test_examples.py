@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from cnnexplain import registry
+from cnnexplain.plugin import registry
 
 RUN = """
 import runpy, sys

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import cnnexplain as cx
-from cnnexplain import findings
+from cnnexplain.draw import findings
 
 
 @pytest.mark.parametrize(

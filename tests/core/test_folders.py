@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 import cnnexplain as cx
-from cnnexplain import folders, stream
 from cnnexplain.errors import ImageError, UsageError
-from cnnexplain.images import find
+from cnnexplain.inputs import folders, image_stream
+from cnnexplain.inputs.images import find
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_folders_of_class_folders_are_read_to_any_depth(pictures):
     assert find(["d"]) == [f"d/{name}" for name in ALL]
     assert find(["d/"]) == find(["./d"]) == find(["d"])
     assert find([pictures]) == [str(pictures / name) for name in ALL]
-    assert stream.check("d") == find(["d"])
+    assert image_stream.check("d") == find(["d"])
     os.chdir(pictures)
     assert find(["."]) == ALL
 

@@ -11,8 +11,8 @@ import pytest
 from modelfiles import write
 
 import cnnexplain as cx
-from cnnexplain import models
 from cnnexplain.errors import ModelError, UsageError
+from cnnexplain.loading import model_names
 
 TFLITE, PICKLE = b"\x1c\0\0\0TFL3" + bytes(40), pickle.dumps({"a": 1})
 
@@ -51,7 +51,7 @@ def test_a_file_of_another_format_is_named(name, tmp_path, monkeypatch):
     data, words = FILES[name]
     (tmp_path / name).write_bytes(data)
     with pytest.raises(ModelError, match=words) as caught:
-        models.find(name)
+        model_names.find(name)
     assert str(caught.value).startswith(f"'{name}' is ")
 
 
@@ -78,7 +78,7 @@ def test_an_archive_is_named_by_what_it_holds(name, inside, words, tmp_path, mon
     monkeypatch.chdir(tmp_path)
     archive(name, *inside)
     with pytest.raises(ModelError, match=words):
-        models.find(name)
+        model_names.find(name)
 
 
 @pytest.mark.parametrize(
@@ -107,14 +107,14 @@ def test_a_folder_is_named_by_what_it_holds(files, words, tmp_path, monkeypatch)
     for name in files:
         (tmp_path / "saved" / name).write_text(files[name] if isinstance(files, dict) else "x")
     with pytest.raises((ModelError, UsageError), match=words):
-        models.find("saved")
+        model_names.find("saved")
 
 
 def test_a_word_is_not_what_was_meant_by_itself(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "labels").mkdir()
     with pytest.raises(UsageError, match="'labels' is a folder; expected a file of labels") as caught:
-        models.existing("labels", "file of labels")
+        model_names.existing("labels", "file of labels")
     assert "Did you mean" not in str(caught.value)
 
 
@@ -125,7 +125,7 @@ def test_the_lines_that_a_saved_model_is_given_work(model, tmp_path, monkeypatch
     keras_model = model()
     keras_model.export("saved", verbose=False)
     with pytest.raises(ModelError) as caught:
-        models.find("saved")
+        model_names.find("saved")
     lines = re.search(r": (import .*?)  #", str(caught.value))[1].replace("(224, 224, 3)", "(12, 10, 3)")
     scope = {}
     exec(lines, scope)
@@ -136,7 +136,7 @@ def test_the_lines_that_a_saved_model_is_given_work(model, tmp_path, monkeypatch
 
 def test_the_command_line_names_it_before_keras_starts(shell, tmp_path):
     (tmp_path / "net.onnx").write_bytes(b"\x08\x07")
-    program = "import sys; from cnnexplain.cli import main; code = main(['run', 'saliency', '--model', 'net.onnx']); "
+    program = "import sys; from cnnexplain.cli.app import main; code = main(['run', 'saliency', '--model', 'net.onnx']); "
     done = shell("-c", program + "assert code == 1 and not {'keras', 'numpy'} & set(sys.modules), sys.modules.keys()")
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
     assert "is an ONNX model" in done.stderr

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import cnnexplain as cx
-from cnnexplain.axes import Axis, Field
 from cnnexplain.errors import ModelError
+from cnnexplain.model.axes import Axis, Field
 
 pytestmark = pytest.mark.numeric
 

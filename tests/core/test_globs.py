@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pytest
 
-from cnnexplain import folders
+from cnnexplain.inputs import folders
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 import cnnexplain as cx
-from cnnexplain import datasets, decoding, images, tiffs
 from cnnexplain.errors import ImageError, UsageError
-from cnnexplain.images import find
-from cnnexplain.preprocess import Preprocess
+from cnnexplain.inputs import datasets, decode, images, tiff_files
+from cnnexplain.inputs.images import find
+from cnnexplain.inputs.preprocess import Preprocess
 
 
 @pytest.fixture
@@ -305,7 +305,7 @@ def test_a_large_photograph_is_read_as_a_small_one_would_be(tmp_path, photograph
     assert source.resized
     sizes = []
     apply = Preprocess.apply
-    monkeypatch.setattr(decoding, "LARGE", 20_000)
+    monkeypatch.setattr(decode, "LARGE", 20_000)
     monkeypatch.setattr(
         Preprocess, "apply", lambda self, found, *rest: sizes.append(found.shape) or apply(self, found, *rest)
     )
@@ -322,7 +322,7 @@ def test_a_large_photograph_is_read_as_a_small_one_would_be(tmp_path, photograph
 def test_a_large_photograph_of_a_digit_is_read_as_a_small_one_would_be(lenet, tmp_path, ramp, monkeypatch):
     Image.fromarray(255 - ramp).resize((4100, 4100), Image.Resampling.BILINEAR).save(tmp_path / "x.png", compress_level=1)
     shrunk = cx.read_images(tmp_path / "x.png", lenet)
-    monkeypatch.setattr(decoding, "LARGE", 10**9)
+    monkeypatch.setattr(decode, "LARGE", 10**9)
     whole = cx.read_images(tmp_path / "x.png", lenet)
     assert shrunk.sources == whole.sources
     assert shrunk.sources[0].inverted
@@ -332,7 +332,7 @@ def test_a_large_photograph_of_a_digit_is_read_as_a_small_one_would_be(lenet, tm
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
 def test_a_large_photograph_is_turned_as_its_orientation_says(tmp_path, photograph, monkeypatch, suffix):
     preprocess = Preprocess(**SHARP, fit="crop")
-    monkeypatch.setattr(decoding, "LARGE", 20_000)
+    monkeypatch.setattr(decode, "LARGE", 20_000)
     for orientation, turn in TURNS.items():
         exif = Image.Exif()
         exif[0x0112] = orientation
@@ -347,7 +347,7 @@ def test_edges_stay_in_their_places(tmp_path, monkeypatch):
     pixels = np.zeros((1237, 1611), np.uint8)
     pixels[800:] = 255
     pixels[:, 1200:] = 255
-    monkeypatch.setattr(decoding, "LARGE", 100_000)
+    monkeypatch.setattr(decode, "LARGE", 100_000)
     preprocess = Preprocess(30, 40, "grey")
     for suffix in ("png", "jpg"):
         Image.fromarray(pixels).save(tmp_path / f"x.{suffix}")
@@ -362,7 +362,7 @@ def test_a_mean_of_what_is_transparent_is_of_what_is_seen(tmp_path, monkeypatch)
     rgba[::2] = (255, 0, 0, 0)
     rgba[1::2] = (0, 0, 200, 255)
     Image.fromarray(rgba).save(tmp_path / "x.png")
-    monkeypatch.setattr(decoding, "LARGE", 100_000)
+    monkeypatch.setattr(decode, "LARGE", 100_000)
     found = images.read(str(tmp_path / "x.png"), Preprocess(20, 20), None)[0]
     # Half of the light is the white ground's.
     np.testing.assert_allclose(found[5:-5, 5:-5], np.broadcast_to([0.5, 0.5, (200 / 255 + 1) / 2], (10, 10, 3)), atol=0.01)
@@ -372,7 +372,7 @@ def test_the_darkest_and_lightest_of_a_large_deep_image_count(tmp_path, monkeypa
     values = np.zeros((400, 400), np.float32)
     values[::20, ::20] = 80
     Image.fromarray(values).save(tmp_path / "x.tiff")
-    monkeypatch.setattr(decoding, "LARGE", 100_000)
+    monkeypatch.setattr(decode, "LARGE", 100_000)
     found = images.read(str(tmp_path / "x.tiff"), Preprocess(20, 20, "grey"), None)[0]
     # The means are below 1, but the whole is on the scale of 255.
     assert found.mean() == pytest.approx(80 / 400 / 255, rel=1e-3)
@@ -384,7 +384,7 @@ def test_the_darkest_and_lightest_of_a_large_deep_image_count(tmp_path, monkeypa
 
 def test_where_the_model_sees_single_pixels_they_are_no_means(tmp_path, random, monkeypatch):
     pixels = random.choice(np.array([0, 255], np.uint8), (400, 500))
-    monkeypatch.setattr(decoding, "LARGE", 20_000)
+    monkeypatch.setattr(decode, "LARGE", 20_000)
     for suffix in ("png", "jpg"):
         Image.fromarray(pixels).save(tmp_path / f"x.{suffix}", **({"quality": 100} if suffix == "jpg" else {}))
         found = images.read(str(tmp_path / f"x.{suffix}"), Preprocess(20, 30, "grey", interpolation="nearest"), None)[0]
@@ -396,7 +396,7 @@ def test_a_ribbon_is_cut_before_it_is_made_smaller(tmp_path, monkeypatch):
     pixels = np.zeros((40, 20_000), np.uint8)
     pixels[:, 9_980:10_000] = 255
     Image.fromarray(pixels).save(tmp_path / "x.png")
-    monkeypatch.setattr(decoding, "LARGE", 100_000)
+    monkeypatch.setattr(decode, "LARGE", 100_000)
     found, source = images.read(str(tmp_path / "x.png"), Preprocess(20, 20, "grey", fit="crop"), None)
     np.testing.assert_array_equal(found[..., 0].round(), np.repeat([[1, 0]], 10, axis=1).repeat(20, axis=0))
     assert source.resized
@@ -405,7 +405,8 @@ def test_a_ribbon_is_cut_before_it_is_made_smaller(tmp_path, monkeypatch):
 PEAK = """
 import re, sys
 from pathlib import Path
-from cnnexplain import images, preprocess
+from cnnexplain.inputs import images
+from cnnexplain.inputs import preprocess
 from PIL import JpegImagePlugin, PngImagePlugin
 
 def peak():
@@ -462,13 +463,13 @@ def test_what_takes_too_much_memory_is_refused_before_it_is_decoded(tmp_path, mo
     photograph = np.zeros((400, 400, 3), np.uint8)
     path = tmp_path / f"x.{suffix}"
     Image.fromarray(photograph).save(path, **how)
-    monkeypatch.setattr(decoding, "LARGE", 10_000)
-    monkeypatch.setattr(tiffs, "LARGEST", 10_000)
+    monkeypatch.setattr(decode, "LARGE", 10_000)
+    monkeypatch.setattr(tiff_files, "LARGEST", 10_000)
     around = 400 * 8 + (path.stat().st_size if suffix == "tiff" else 0)
     preprocess = Preprocess(48, 48)
-    monkeypatch.setattr(decoding, "MEMORY", int(taken * 160_000) + around)
+    monkeypatch.setattr(decode, "MEMORY", int(taken * 160_000) + around)
     assert images.read(str(path), preprocess, None)[0].shape == (48, 48, 3)
-    monkeypatch.setattr(decoding, "MEMORY", int(0.95 * taken * 160_000))
+    monkeypatch.setattr(decode, "MEMORY", int(0.95 * taken * 160_000))
     with pytest.raises(ImageError, match=r"To decode the image '.*' of 400×400 pixels takes .*save it as a plain"):
         images.read(str(path), preprocess, None)
 
@@ -476,8 +477,8 @@ def test_what_takes_too_much_memory_is_refused_before_it_is_decoded(tmp_path, mo
 def test_one_column_of_many_rows_is_refused(tmp_path, monkeypatch):
     """Pillow has 8 bytes for each row besides."""
     Image.new("L", (1, 30_000)).save(tmp_path / "x.png")
-    monkeypatch.setattr(decoding, "LARGE", 10_000)
-    monkeypatch.setattr(decoding, "MEMORY", 200_000)
+    monkeypatch.setattr(decode, "LARGE", 10_000)
+    monkeypatch.setattr(decode, "MEMORY", 200_000)
     with pytest.raises(ImageError, match="of 1×30000 pixels"):
         images.read(str(tmp_path / "x.png"), Preprocess(4, 4), None)
 
@@ -491,7 +492,7 @@ def test_the_middle_of_a_turned_image_is_its_middle_to_the_pixel(tmp_path, monke
     Image.fromarray(stored).save(tmp_path / "x.png", exif=exif)
     preprocess = Preprocess(20, 20, "grey", fit="crop", crop=20 / 33)
     whole = images.read(str(tmp_path / "x.png"), preprocess, None)[0]
-    monkeypatch.setattr(decoding, "LARGE", 100)
+    monkeypatch.setattr(decode, "LARGE", 100)
     np.testing.assert_allclose(images.read(str(tmp_path / "x.png"), preprocess, None)[0], whole, atol=1e-6)
     np.testing.assert_allclose(
         whole, preprocess.apply(TURNS[orientation](stored)[..., None] / np.float32(65535))[0], atol=1e-6

@@ -9,8 +9,8 @@ from keras import layers, ops
 from PIL import Image
 
 import cnnexplain as cx
-from cnnexplain import registry
 from cnnexplain.errors import CnnExplainError, ModelError, UsageError
+from cnnexplain.plugin import registry
 
 SHAPE = (12, 10, 3)
 META = [0.5, -1, 2, 3]
@@ -227,7 +227,7 @@ def test_values_come_from_files(files, name):
 
 
 def test_files_that_hold_no_numbers_are_refused_and_no_pickle_is_read(tmp_path, monkeypatch):
-    monkeypatch.setattr("cnnexplain.fixed.LIMIT", 1 << 19)
+    monkeypatch.setattr("cnnexplain.model.fixed_inputs.LIMIT", 1 << 19)
     np.save(tmp_path / "pickled.npy", np.array([{"a": 1}], object), allow_pickle=True)
     np.savez(tmp_path / "several.npz", a=np.ones(4), b=np.ones(4))
     np.savez_compressed(tmp_path / "bomb.npz", np.zeros(1 << 20, np.uint8))
@@ -272,7 +272,7 @@ def test_the_command_line_takes_them_and_resuming_notices_a_change(files, cli):
     ],
 )
 def test_what_is_typed_is_checked_before_keras_starts(cli, typed, words, monkeypatch):
-    monkeypatch.setattr("cnnexplain.startup.start_keras", lambda _: pytest.fail("Keras was started"))
+    monkeypatch.setattr("cnnexplain.cli.session.start_keras", lambda _: pytest.fail("Keras was started"))
     code, _, errors = cli("run", "saliency", "--fixed", typed)
     assert (code, words in " ".join(errors.split())) == (2, True)
     assert cli("run", "saliency", "--fixed", "meta=1", "--fixed", "meta=2")[0] == 2

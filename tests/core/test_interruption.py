@@ -14,9 +14,11 @@ import pytest
 from PIL import Image
 
 import cnnexplain as cx
-from cnnexplain import decoding, interruption, terminal
+from cnnexplain import interruption
+from cnnexplain.cli import console
+from cnnexplain.inputs import decode
+from cnnexplain.inputs.image_stream import open_stream
 from cnnexplain.interruption import held, interrupted
-from cnnexplain.stream import open_stream
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +76,7 @@ def test_an_error_after_ctrl_c_is_ctrl_c_even_if_nothing_tells():
 
 
 def test_ctrl_c_that_got_lost_is_raised_at_the_next_step():
-    update = terminal.bar(terminal.training_progress().__enter__(), "Working")
+    update = console.bar(console.training_progress().__enter__(), "Working")
     update(1, 3)
     with pytest.raises(KeyboardInterrupt):
         interruption._note()
@@ -109,7 +111,7 @@ def handlers(path):
                 yield node, caught
 
 
-LEFT = {"__main__.py": 1, "cli.py": 1, "completion.py": 1, "errors.py": 2, "inference.py": 2, "tensorflow.py": 1}
+LEFT = {"__main__.py": 1, "app.py": 1, "completion.py": 1, "errors.py": 2, "inference.py": 2, "tensorflow.py": 1}
 """How many handlers look at Ctrl-C in another way, or pass it on: the program's end, completions, how values are shown."""
 
 
@@ -151,7 +153,7 @@ def lazily(monkeypatch, module, name, when=1):
 
 @pytest.mark.parametrize("kind", ["png", "tiff"])
 def test_a_file_is_not_called_damaged(lenet, pictures, monkeypatch, kind):
-    lazily(monkeypatch, decoding.Image, "open")
+    lazily(monkeypatch, decode.Image, "open")
     with pytest.raises(KeyboardInterrupt):
         cx.read_images(pictures / f"0.{kind}", lenet)
 
@@ -171,7 +173,7 @@ def test_a_run_ends_with_130_and_is_resumed_to_the_same(cli, pictures, monkeypat
     for path in pictures.glob("*.png"):
         path.rename(pictures / "d" / path.name)
     with monkeypatch.context() as patch:
-        lazily(patch, decoding.Image, "open", when)
+        lazily(patch, decode.Image, "open", when)
         code, out, err = cli(*command, "d", "--out", "o")
     assert code == 130
     assert err.startswith("Interrupted")
@@ -184,7 +186,7 @@ def test_a_run_ends_with_130_and_is_resumed_to_the_same(cli, pictures, monkeypat
 
 
 def test_a_file_of_a_data_set_is_not_passed_over(lenet, pictures, monkeypatch):
-    lazily(monkeypatch, decoding.Image, "open", 2)
+    lazily(monkeypatch, decode.Image, "open", 2)
     opened = open_stream(pictures, lenet)
     with pytest.raises(KeyboardInterrupt):
         list(opened.batches())
@@ -239,7 +241,7 @@ def test_ctrl_c_while_the_modules_of_the_command_line_are_read(tmp_path, count):
 @pytest.mark.parametrize("where", ["load", "devices", "passes", "draw", "import"])
 def test_elsewhere_too(cli, install, monkeypatch, where, tmp_path):
     """A plugin's model, its passes, its pictures and its import; a backend that is looked at."""
-    from cnnexplain import registry
+    from cnnexplain.plugin import registry
 
     wrapped = "raise RuntimeError('Error calling __set_name__') from KeyboardInterrupt()"
     code = f"""
@@ -287,7 +289,8 @@ def cnnexplain_models():
 def test_a_signal_is_noted_by_the_program_and_by_no_importer(number, tmp_path):
     program = """
 import signal, sys
-from cnnexplain import cli, interruption
+from cnnexplain import interruption
+from cnnexplain.cli import app
 before = signal.getsignal(signal.SIGINT)
 cli.main(["--version"])
 assert signal.getsignal(signal.SIGINT) is before
@@ -308,7 +311,7 @@ def test_what_ignores_ctrl_c_still_does(tmp_path):
 import os, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 sys.argv = ["cnnexplain", "--version"]
-from cnnexplain import cli
+from cnnexplain.cli import app
 cli.main()
 os.kill(os.getpid(), signal.SIGINT)
 """

@@ -5,7 +5,7 @@ import json
 import pytest
 
 import cnnexplain as cx
-from cnnexplain import registry
+from cnnexplain.plugin import registry
 
 
 @pytest.fixture
@@ -135,8 +135,8 @@ def test_errors_leave_standard_output_empty(cli):
 
 
 def test_numbers_that_are_not_finite_are_null(capsys):
-    from cnnexplain import terminal
+    from cnnexplain.cli import console
 
-    with terminal.document(True) as emit:
+    with console.document(True) as emit:
         emit({"a": [float("nan"), (float("inf"), 1.5)], "ü": None})
     assert json.loads(capsys.readouterr().out) == {"a": [None, [None, 1.5]], "ü": None}

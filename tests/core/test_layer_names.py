@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 import cnnexplain as cx
-from cnnexplain import modelconfig
+from cnnexplain.loading import model_config
 
 pytestmark = pytest.mark.numeric
 
@@ -96,7 +96,7 @@ def test_all_layers_of_a_nested_models_second_call_are_numbered_with_it(images, 
     names = [layer.name for layer in clf.layers]
     assert sorted(names) == sorted([*pairs, "same", "same:2", "both", "mean", "scores"])
     model.save(tmp_path / "model.keras")
-    assert sorted(modelconfig.layers(modelconfig.read(tmp_path / "model.keras").config)) == sorted(names)
+    assert sorted(model_config.layers(model_config.read(tmp_path / "model.keras").config)) == sorted(names)
     # The steps of each call follow one another.
     inner, found = model.get_layer("pair").get_layer("base").get_layer("conv"), clf.activations(images, names)
     for outer in ("pair", "pair:2"):
@@ -109,7 +109,7 @@ def test_all_layers_of_a_nested_models_second_call_are_numbered_with_it(images, 
 
 def test_an_option_called_layers_is_none_of_a_models(tmp_path):
     config = {"config": {"layers": [{"class_name": "Mine", "config": {"name": "mine", "layers": [4, 4]}}]}}
-    assert modelconfig.layers(config) == ["mine"]
+    assert model_config.layers(config) == ["mine"]
 
 
 def siamese():

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import cnnexplain as cx
-from cnnexplain import modelfile
 from cnnexplain.errors import ModelError
+from cnnexplain.loading import keras_file
 
 NAMES = ("depthwise", "augmented", "operations", "teachable", "frozen", "shared", "sequences", "hard", "mixed", "normalized")
 ZIPPED = ("depthwise", "augmented", "teachable", "frozen", "sequences")
@@ -40,7 +40,7 @@ def without_modules(config):
 @pytest.mark.parametrize("file", [f"{name}.h5" for name in NAMES] + [f"{name}.keras" for name in ZIPPED])
 def test_a_file_of_keras_2_predicts_what_keras_2_predicts(keras2, file):
     folder, predictions = keras2
-    model, _ = modelfile.read(folder / file, {})
+    model, _ = keras_file.read(folder / file, {})
     expected = predictions[file.partition(".")[0]]
     found = keras.ops.convert_to_numpy(model(predictions["images"], training=False))
     # Half precision rounds otherwise on another backend.
@@ -53,7 +53,7 @@ def test_so_does_one_without_the_modules_of_later_versions(keras2, tmp_path, nam
     folder, predictions = keras2
     shutil.copy(folder / f"{name}.h5", tmp_path)
     changed(tmp_path / f"{name}.h5", without_modules)
-    model, _ = modelfile.read(tmp_path / f"{name}.h5", {})
+    model, _ = keras_file.read(tmp_path / f"{name}.h5", {})
     found = keras.ops.convert_to_numpy(model(predictions["images"], training=False))
     np.testing.assert_allclose(found, predictions[name], rtol=2e-3 if name == "mixed" else 1e-5, atol=1e-6)
 

@@ -9,10 +9,11 @@ import oracles
 import pytest
 
 import cnnexplain as cx
-from cnnexplain import datasets, sidecar
 from cnnexplain.errors import UsageError
+from cnnexplain.inputs import datasets
+from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.lenet import SIDECAR, affine, build, evaluate, train
-from cnnexplain.preprocess import Preprocess
+from cnnexplain.loading import sidecar
 
 
 def test_the_whole_of_mnist_is_there():

@@ -6,21 +6,21 @@ from files import png, tiff
 from PIL import Image
 
 import cnnexplain as cx
-from cnnexplain import decoding, images
 from cnnexplain.errors import ImageError, UsageError
-from cnnexplain.levels import misread
-from cnnexplain.preprocess import Preprocess
+from cnnexplain.inputs import decode, images
+from cnnexplain.inputs.bit_depth import misread
+from cnnexplain.inputs.preprocess import Preprocess
 
 both = pytest.mark.usefixtures("small_blocks")
 
 TWELVE = 4095
 
 
-@pytest.fixture(params=[decoding.LARGE, 100], ids=["small", "large"])
+@pytest.fixture(params=[decode.LARGE, 100], ids=["small", "large"])
 def small_blocks(request, monkeypatch):
     """Both ways in which images are decoded: as a whole, and in blocks of a few rows as large ones are."""
-    monkeypatch.setattr(decoding, "LARGE", request.param)
-    monkeypatch.setattr(decoding, "BLOCK", 100)
+    monkeypatch.setattr(decode, "LARGE", request.param)
+    monkeypatch.setattr(decode, "BLOCK", 100)
 
 
 def values(channels, highest=4012, side=24):

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import cnnexplain as cx
-from cnnexplain import registry
 from cnnexplain.errors import ModelError, PluginError, UsageError
-from cnnexplain.preprocess import Preprocess
+from cnnexplain.inputs.preprocess import Preprocess
+from cnnexplain.plugin import registry
 
 
 @pytest.fixture
@@ -350,7 +350,7 @@ from cnnexplain.plugin import NamedModel, Pretrained, hookimpl
 
 def load(weights: Path | None):
     import keras
-    from cnnexplain.preprocess import Preprocess
+    from cnnexplain.inputs.preprocess import Preprocess
     keras.utils.set_random_seed(3)
     layers = [keras.Input((8, 6, 3)), keras.layers.Flatten(), keras.layers.Dense(2, activation="softmax")]
     model = keras.Sequential(layers)

@@ -15,15 +15,17 @@ from pathlib import Path
 import pytest
 
 import cnnexplain as cx
-from cnnexplain import files, locks, pipeline, report
+from cnnexplain import files
 from cnnexplain.errors import OutputError
-from cnnexplain.pictures import Pictures
-from cnnexplain.record import Record
+from cnnexplain.pipeline import explanation
+from cnnexplain.rendering.pictures import Pictures
+from cnnexplain.results import lock, writer
+from cnnexplain.results.record import Record
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from cnnexplain import locks
+from cnnexplain.results import lock
 with locks.held(Path(sys.argv[1])):
     print("locked", flush=True)
     time.sleep(120)
@@ -37,7 +39,7 @@ def record(lenet):
 
 def everything(folder):
     """What lies in a folder, however deep, but for what tells that it is locked."""
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != locks.NAME}
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != lock.NAME}
 
 
 @contextmanager
@@ -75,13 +77,13 @@ def test_a_second_run_ends_at_once_names_the_first_and_changes_nothing(cli, tmp_
             assert line.endswith("Wait until it has ended, or choose another --out.")
             assert time.monotonic() - started < 20
             assert everything(tmp_path) == before
-        with pytest.raises(locks.InUseError, match=f"process {first.pid} on "):
+        with pytest.raises(lock.InUseError, match=f"process {first.pid} on "):
             record.save("cnnexplain-out/saliency")
         # To read needs no lock, and another analysis has a folder of its own.
         assert Record.load("cnnexplain-out/saliency").explained == record.explained
         assert cli("run", "gradient-x-input", "--dpi", "20")[0] == 0
     # The first was killed.
-    assert (tmp_path / "cnnexplain-out/saliency" / locks.NAME).exists()
+    assert (tmp_path / "cnnexplain-out/saliency" / lock.NAME).exists()
     assert cli("run", "saliency", "--dpi", "20")[0] == 0
     assert not list(tmp_path.rglob(f"{files.PREFIX}*"))
 
@@ -91,7 +93,7 @@ def test_reports_of_different_analyses_do_not_replace_each_others_page(cli, tmp_
         code, _, err = cli("report", "--analysis", "gradcam")
         assert (code, err.count("\n")) == (1, 1)
         assert f"Another run writes to 'cnnexplain-out': process {first.pid}" in err
-    assert [path.name for path in (tmp_path / "cnnexplain-out").iterdir()] == [locks.NAME]
+    assert [path.name for path in (tmp_path / "cnnexplain-out").iterdir()] == [lock.NAME]
 
 
 def test_of_threads_that_save_at_once_each_writes_all_or_nothing(record, tmp_path, monkeypatch):
@@ -120,8 +122,8 @@ def test_of_threads_that_save_at_once_each_writes_all_or_nothing(record, tmp_pat
 
 def test_a_folder_that_nothing_was_written_to_goes_away_with_the_lock(cli, tmp_path):
     (tmp_path / "mine").mkdir()
-    with locks.held(tmp_path / "mine/a/b/c"):
-        assert [path.name for path in (tmp_path / "mine/a/b/c").iterdir()] == [locks.NAME]
+    with lock.held(tmp_path / "mine/a/b/c"):
+        assert [path.name for path in (tmp_path / "mine/a/b/c").iterdir()] == [lock.NAME]
         (tmp_path / "mine/a/notes.txt").touch()
     assert sorted(path.name for path in (tmp_path / "mine").rglob("*")) == ["a", "notes.txt"]
     assert cli("run", "saliency", "nothing.png")[0] == 2
@@ -132,8 +134,8 @@ def test_a_file_system_without_locks_keeps_nothing_apart(record, tmp_path, monke
     def unsupported(*_):
         raise OSError(errno.ENOTSUP, "Operation not supported")
 
-    monkeypatch.setattr(locks, "_take", unsupported)
-    with locks.held(tmp_path / "out"):
+    monkeypatch.setattr(lock, "_take", unsupported)
+    with lock.held(tmp_path / "out"):
         record.save(tmp_path / "out", dpi=20)
     assert len(Record.load(tmp_path / "out")) == 2
     assert not list(tmp_path.rglob(f"{files.PREFIX}*"))
@@ -143,19 +145,19 @@ def test_a_file_system_without_locks_keeps_nothing_apart(record, tmp_path, monke
 def test_what_else_stands_in_the_locks_place_is_told_and_left(record, tmp_path, make):
     (tmp_path / "out").mkdir()
     (tmp_path / "out/mine").write_text("mine")
-    make(tmp_path / "out" / locks.NAME)
-    with pytest.raises(OutputError, match=f"Can't write '{tmp_path}/out"), locks.held(tmp_path / "out"):
+    make(tmp_path / "out" / lock.NAME)
+    with pytest.raises(OutputError, match=f"Can't write '{tmp_path}/out"), lock.held(tmp_path / "out"):
         pass
     assert (tmp_path / "out/mine").read_text() == "mine"
-    assert os.path.lexists(tmp_path / "out" / locks.NAME)
+    assert os.path.lexists(tmp_path / "out" / lock.NAME)
 
 
 def test_a_hostile_lock_file_drives_no_terminal(tmp_path):
-    with locks.held(tmp_path):
+    with lock.held(tmp_path):
         told = {"process": "\x1b[31m" * 99, "machine": "\u202e\n", "since": [[]], "command": "x" * 500}
         for content in (json.dumps(told), "[" * 900, "\0\xff", ""):
-            (tmp_path / locks.NAME).write_bytes(content.encode("latin-1", errors="replace"))
-            with pytest.raises(locks.InUseError) as caught, locks.held(tmp_path):
+            (tmp_path / lock.NAME).write_bytes(content.encode("latin-1", errors="replace"))
+            with pytest.raises(lock.InUseError) as caught, lock.held(tmp_path):
                 pass
             assert str(caught.value).isprintable()
             assert len(str(caught.value)) < 600
@@ -214,8 +216,8 @@ def orphaned(folder):
 
 
 def test_folders_that_two_runs_have_left_can_be_used_again(cli, tmp_path, monkeypatch):
-    monkeypatch.setattr(pipeline, "READ", 2)
-    monkeypatch.setattr(pipeline, "PART_IMAGES", 3)
+    monkeypatch.setattr(explanation, "READ", 2)
+    monkeypatch.setattr(explanation, "PART_IMAGES", 3)
     names = [f"mnist:test/{i}" for i in range(7)]
     folder = tmp_path / "cnnexplain-out/saliency"
     assert cli("run", "saliency", *names, "--dpi", "20")[0] == 0
@@ -257,7 +259,7 @@ def test_a_move_that_fails_puts_everything_back(record, tmp_path, monkeypatch):
             patch.setattr(Path, "replace", move)
             words = ""
             try:
-                report.write(record, out, Pictures("svg", 20))
+                writer.write(record, out, Pictures("svg", 20))
             except OutputError as error:
                 words = str(error)
         if not words:
@@ -271,7 +273,7 @@ def test_a_move_that_fails_puts_everything_back(record, tmp_path, monkeypatch):
 SIGNALLED = """
 import os, signal, sys
 from pathlib import Path
-from cnnexplain.cli import main
+from cnnexplain.cli.app import main
 number = int(sys.argv[1])
 replace, moves = Path.replace, 0
 
@@ -326,7 +328,7 @@ def test_a_deleted_working_folder_is_named(record, tmp_path, monkeypatch):
     gone.mkdir()
     monkeypatch.chdir(gone)
     gone.rmdir()
-    for call in (lambda: record.save("out"), lambda: report.check_folder(Path("out"))):
+    for call in (lambda: record.save("out"), lambda: writer.check_folder(Path("out"))):
         with pytest.raises(OutputError, match="the working folder was deleted; change to another one"):
             call()
     monkeypatch.chdir(tmp_path)

@@ -10,7 +10,7 @@ import pytest
 from nbclient import NotebookClient
 
 import cnnexplain as cx
-from cnnexplain import notebook
+from cnnexplain.rendering import notebook
 
 
 class Display:

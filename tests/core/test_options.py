@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 import pytest
 
 from cnnexplain.errors import PluginError, UsageError
-from cnnexplain.options import inputs, parameters, validate
 from cnnexplain.plugin import Analysis, Option, Result
+from cnnexplain.plugin.options import inputs, parameters, validate
 
 
 def run(

@@ -10,7 +10,7 @@ import venv
 
 import pytest
 
-from cnnexplain import registry
+from cnnexplain.plugin import registry
 
 
 def files(folder):

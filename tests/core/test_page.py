@@ -16,10 +16,13 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import cnnexplain as cx
-from cnnexplain import draw, packed, page, registry, reporting
+from cnnexplain import draw
+from cnnexplain.cli.commands import report
 from cnnexplain.errors import OutputError, UsageError
 from cnnexplain.lenet import Evaluation
-from cnnexplain.record import Record
+from cnnexplain.plugin import registry
+from cnnexplain.rendering import packed_maps, page
+from cnnexplain.results.record import Record
 
 
 class Read(HTMLParser):
@@ -96,7 +99,7 @@ def test_the_numbers_of_the_maps_are_in_the_page_to_16_bits_of_their_range():
     ],
 )
 def test_a_packed_map_is_within_half_a_step_and_zero_stays_zero(values):
-    each = packed.packed(values)
+    each = packed_maps.packed(values)
     found = pages.unpacked(each)
     np.testing.assert_allclose(found, values, rtol=1e-12, atol=0.501 * np.ptp(values) / (2**16 - 2))
     assert (found[values == 0] == 0).all()
@@ -104,21 +107,21 @@ def test_a_packed_map_is_within_half_a_step_and_zero_stays_zero(values):
 
 def test_a_map_of_grain_takes_8_bits(random):
     values = random.normal(0, 1, (160, 160))
-    each = packed.packed(values)
+    each = packed_maps.packed(values)
     assert each["step"] == pytest.approx(np.ptp(values) / (2**8 - 2))
     np.testing.assert_allclose(pages.unpacked(each, 160, 160), values, rtol=0, atol=0.501 * each["step"])
     smooth = np.outer(np.linspace(-1, 1, 160), np.linspace(0, 1, 160) ** 2)
-    assert packed.packed(smooth)["step"] == pytest.approx(2 / (2**16 - 2))
+    assert packed_maps.packed(smooth)["step"] == pytest.approx(2 / (2**16 - 2))
 
 
 def test_what_is_only_seen_is_averaged_over_blocks_where_it_would_fill_a_page(random):
     values = random.normal(0, 1, (161, 160))
-    each = packed.painted(values)
+    each = packed_maps.painted(values)
     assert each["block"] == 2
     found = pages.unpacked(each, 81, 80)
     np.testing.assert_allclose(found[3, 4], values[6:8, 8:10].mean(), rtol=0, atol=0.501 * each["step"])
     np.testing.assert_allclose(found[80, 4], values[160:, 8:10].mean(), rtol=0, atol=0.501 * each["step"])
-    assert packed.painted(np.zeros((160, 160)))["block"] == 1
+    assert packed_maps.painted(np.zeros((160, 160)))["block"] == 1
 
 
 def test_the_colours_are_those_that_are_drawn_with():
@@ -337,13 +340,13 @@ def test_the_python_program_names_images_targets_and_changed_options():
 )
 def test_the_command_is_quoted_for_a_shell(given, words):
     defaults = dict.fromkeys(["images", "invert", "target", "input_mean", "analysis"]) | {"logits": False, "model": "lenet"}
-    line = reporting.command_line(given, defaults, configured=False)
+    line = report.command_line(given, defaults, configured=False)
     assert shlex.split(line) == ["cnnexplain", "report", *words]
 
 
 def test_defaults_are_typed_where_a_configuration_may_say_something_else():
     given = {"images": ["a.png"], "dpi": 130, "logits": False, "target": None}
-    line = reporting.command_line(given, {"images": None, "dpi": 130, "logits": False, "target": None}, configured=True)
+    line = report.command_line(given, {"images": None, "dpi": 130, "logits": False, "target": None}, configured=True)
     assert line == "cnnexplain report --dpi 130 a.png"
 
 
@@ -394,7 +397,7 @@ RESULT = {
 
 def test_an_index_of_many_parts_holds_few_of_them_in_memory(tmp_path, monkeypatch):
     alive = []
-    monkeypatch.setattr("cnnexplain.thumbnails.EACH", 60)
+    monkeypatch.setattr("cnnexplain.rendering.thumbnails.EACH", 60)
     page.write_index(tmp_path / "index.html", pages.analysis(), RESULT, parts_of(40, 100, alive), 4000)
     read = Read((tmp_path / "index.html").read_text())
     assert max(alive) <= 2
@@ -540,7 +543,7 @@ def test_the_command_writes_a_page_and_names_what_failed_in_it(cli, failing, tmp
 
 
 def test_the_command_refuses_what_it_can_before_it_starts(cli, tmp_path, monkeypatch):
-    monkeypatch.setattr("cnnexplain.startup.load", None)
+    monkeypatch.setattr("cnnexplain.cli.session.load", None)
     code, _, err = cli("report", *(f"mnist:test/{index}" for index in range(21)))
     assert code == 2
     assert "takes up to 20 images, but got 21" in err
@@ -556,7 +559,7 @@ def test_the_command_refuses_what_it_can_before_it_starts(cli, tmp_path, monkeyp
 
 
 def test_an_interruption_leaves_the_page_of_what_was_done(cli, tmp_path, monkeypatch):
-    from cnnexplain import run
+    from cnnexplain.cli.commands import run
 
     write, seen = run._write, []
 

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 import cnnexplain as cx
-from cnnexplain import panels
 from cnnexplain.errors import PluginError
+from cnnexplain.numerics.interpolation import averaged
 from cnnexplain.plugin import Panel
-from cnnexplain.resampling import averaged
+from cnnexplain.rendering import panels
 
 
 @pytest.fixture(scope="module")

@@ -15,10 +15,13 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import cnnexplain as cx
-from cnnexplain import datasets, files, pipeline, report
+from cnnexplain import files
 from cnnexplain.errors import ImageError, PluginError, UsageError
-from cnnexplain.pictures import Pictures
-from cnnexplain.record import Record
+from cnnexplain.inputs import datasets
+from cnnexplain.pipeline import explanation
+from cnnexplain.rendering.pictures import Pictures
+from cnnexplain.results import writer as report
+from cnnexplain.results.record import Record
 
 SEVEN = [f"mnist:test/{index}" for index in (3, 1, 4, 1, 5, 9, 2)]
 
@@ -26,8 +29,8 @@ SEVEN = [f"mnist:test/{index}" for index in (3, 1, 4, 1, 5, 9, 2)]
 @pytest.fixture
 def small(monkeypatch):
     """Parts of three images, of which two are read at once, and pictures that are drawn in a moment."""
-    monkeypatch.setattr(pipeline, "READ", 2)
-    monkeypatch.setattr(pipeline, "PART_IMAGES", 3)
+    monkeypatch.setattr(explanation, "READ", 2)
+    monkeypatch.setattr(explanation, "PART_IMAGES", 3)
     monkeypatch.setattr(Record, "figure", lambda record, index: Figure((0.1, 0.1)))
 
 
@@ -72,11 +75,11 @@ def test_parts_hold_together_what_one_run_finds(lenet, small):
 
 
 def test_a_part_ends_where_its_arrays_are_large(lenet, monkeypatch):
-    monkeypatch.setattr(pipeline, "READ", 2)
+    monkeypatch.setattr(explanation, "READ", 2)
     one = 28 * 28 * 4 * 3  # Input, gradient and map of an image.
-    monkeypatch.setattr(pipeline, "PART_BYTES", 3 * one)
+    monkeypatch.setattr(explanation, "PART_BYTES", 3 * one)
     assert [len(part) for part in cx.explain_parts("saliency", lenet, SEVEN)] == [4, 3]
-    monkeypatch.setattr(pipeline, "PART_BYTES", 2 * one)
+    monkeypatch.setattr(explanation, "PART_BYTES", 2 * one)
     assert [len(part) for part in cx.explain_parts("saliency", lenet, SEVEN)] == [2, 2, 2, 1]
 
 
@@ -175,7 +178,7 @@ def test_pictures_are_named_over_the_whole_run(cli, small, tmp_path):
 
 
 def test_the_closing_lines_count_what_they_do_not_show(cli, small, monkeypatch):
-    monkeypatch.setattr("cnnexplain.run.SHOWN", 2)
+    monkeypatch.setattr("cnnexplain.cli.commands.run.SHOWN", 2)
     code, out, _ = cli("run", "saliency", *SEVEN)
     assert code == 0
     assert "… and 5 more" in out
@@ -337,8 +340,8 @@ def test_what_another_program_wrote_is_never_touched(cli, small, tmp_path):
 
 KILLED = """
 import sys
-from cnnexplain import pipeline
-from cnnexplain.cli import main
+from cnnexplain.pipeline import explanation
+from cnnexplain.cli.app import main
 pipeline.READ, pipeline.PART_IMAGES = 2, 3
 sys.exit(main(sys.argv[1:]))
 """

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 import cnnexplain as cx
-from cnnexplain import datasets
-from cnnexplain.photographs import is_photograph, separability
+from cnnexplain.inputs import datasets
+from cnnexplain.inputs.photographs import is_photograph, separability
 
 
 def on_paper(number, paper, ink, side=300):

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import cnnexplain as cx
-from cnnexplain import pipeline, registry
 from cnnexplain.errors import ModelError, PluginError, UsageError
+from cnnexplain.pipeline import explanation
+from cnnexplain.plugin import registry
 
 CLEAR = registry.load.cache_clear
 
@@ -160,7 +161,7 @@ def test_images_decide_the_classes_of_an_analysis_of_the_model_alone(lenet, inst
     assert cx.explain("weights", lenet, noise[:1], against=other).facts["asked"] == [f"{first} − {other}"]
     with pytest.raises(UsageError, match=f"predicted to be {first}, which is also 'against'. Name another"):
         cx.explain("weights", lenet, noise[:1], against=first)
-    monkeypatch.setattr(pipeline, "PREDICTED", 1)
+    monkeypatch.setattr(explanation, "PREDICTED", 1)
     record = cx.explain("weights", lenet, noise)
     assert record.facts["asked"] == wanted[:1]
     assert record.warnings[0] == f"The images are of {len(wanted)} different classes, of which the first 1 are explained."
@@ -256,7 +257,7 @@ LEFT_OUT = (
 
 
 def test_run_all_runs_every_analysis_and_reports_those_that_fail(cli, installed, tmp_path, few, monkeypatch):
-    from cnnexplain.report import Writer
+    from cnnexplain.results.writer import Writer
 
     def broken(add):
         def drawn(self, record, *arguments):
@@ -306,16 +307,16 @@ def test_run_all_leaves_a_folder_of_someone_elses_alone_and_goes_on(cli, tmp_pat
 
 
 def test_run_all_interrupted_says_what_was_kept(cli, tmp_path, few, monkeypatch):
-    from cnnexplain import pipeline
+    from cnnexplain.pipeline import explanation
 
-    explain = pipeline.explain_parts
+    explain = explanation.explain_parts
 
     def interrupted(name, *arguments, **options):
         if name == "occlusion":
             raise KeyboardInterrupt
         return explain(name, *arguments, **options)
 
-    monkeypatch.setattr(pipeline, "explain_parts", interrupted)
+    monkeypatch.setattr(explanation, "explain_parts", interrupted)
     code, _, err = cli("run", "all")
     assert code == 130
     assert err == (

@@ -3,7 +3,7 @@
 import pages
 import pytest
 
-from cnnexplain import plan
+from cnnexplain.pipeline import plan
 
 
 def step(name, passes, images=1):

@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 
 import cnnexplain as cx
-from cnnexplain import datasets
 from cnnexplain.errors import UsageError
-from cnnexplain.preprocess import Preprocess, centre_digit, dark_on_light, letterbox, middle, resize
+from cnnexplain.inputs import datasets
+from cnnexplain.inputs.preprocess import Preprocess, centre_digit, dark_on_light, letterbox, middle, resize
 
 
 def photograph(digit, random, *, size):

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from cnnexplain.errors import UsageError
-from cnnexplain.preprocess import Preprocess
-from cnnexplain.probing import straight
+from cnnexplain.inputs.preprocess import Preprocess
+from cnnexplain.loading.affine import straight
 
 SHAPE = (5, 7, 3)
 

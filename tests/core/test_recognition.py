@@ -6,9 +6,9 @@ import pytest
 from keras import layers, ops
 
 import cnnexplain as cx
-from cnnexplain import recognition
-from cnnexplain.activations import FUNCTIONS, activation
 from cnnexplain.errors import ModelError
+from cnnexplain.model import recognition
+from cnnexplain.model.activations import FUNCTIONS, activation
 
 pytestmark = pytest.mark.numeric
 

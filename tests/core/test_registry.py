@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import cnnexplain as cx
-from cnnexplain import registry
 from cnnexplain.errors import PluginError, UsageError
+from cnnexplain.plugin import registry
 
 
 @pytest.fixture(autouse=True)

@@ -17,8 +17,8 @@ from PIL import Image
 import cnnexplain as cx
 from cnnexplain import draw, files
 from cnnexplain.errors import OutputError
-from cnnexplain.pictures import compact
-from cnnexplain.report import picture_names
+from cnnexplain.rendering.pictures import compact
+from cnnexplain.results.writer import picture_names
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import cnnexplain as cx
-from cnnexplain.axes import Axis, Field, Spans
+from cnnexplain.model.axes import Axis, Field, Spans
 
 pytestmark = pytest.mark.numeric
 

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 import cnnexplain as cx
-from cnnexplain import decoding, sampling
 from cnnexplain.doctor import examine
 from cnnexplain.errors import UsageError
-from cnnexplain.preprocess import Preprocess
+from cnnexplain.inputs import decode, resize_filters
+from cnnexplain.inputs.preprocess import Preprocess
 
 SIZES = [
     ((31, 47), (12, 12)),
@@ -66,11 +66,11 @@ def test_nearest_pixels_are_those_of_load_img_and_the_rest_are_near(tmp_path, ra
 def test_each_pixel_is_a_mean_of_its_four_nearest(random):
     """By hand: from 4 to 2 pixels the centres lie between the first two and between the last two."""
     picture = random.uniform(0, 1, (4, 4, 1)).astype(np.float32)
-    image = sampling.Grid(sampling.axis(4, 2, "bilinear"), sampling.axis(4, 2, "bilinear")).sample(picture)
+    image = resize_filters.Grid(resize_filters.axis(4, 2, "bilinear"), resize_filters.axis(4, 2, "bilinear")).sample(picture)
     np.testing.assert_allclose(image, picture.reshape(2, 2, 2, 2, 1).mean(axis=(1, 3)), rtol=1e-6)
     # From 6 to 2 they lie on the second and the fifth, and all others are not seen.
     picture = random.uniform(0, 1, (6, 6, 1)).astype(np.float32)
-    image = sampling.Grid(sampling.axis(6, 2, "bilinear"), sampling.axis(6, 2, "bilinear")).sample(picture)
+    image = resize_filters.Grid(resize_filters.axis(6, 2, "bilinear"), resize_filters.axis(6, 2, "bilinear")).sample(picture)
     np.testing.assert_allclose(image, picture[1::3, 1::3], rtol=1e-6)
 
 
@@ -80,7 +80,7 @@ def test_each_pixel_is_a_mean_of_its_four_nearest(random):
 )
 @pytest.mark.parametrize("fit", ["stretch", "crop", "pad"])
 def test_of_a_large_image_exactly_the_same_pixels_are_taken(fit, options, orientation, tmp_path, random, monkeypatch):
-    monkeypatch.setattr(decoding, "BLOCK", 500)
+    monkeypatch.setattr(decode, "BLOCK", 500)
     exif = Image.Exif()
     exif[0x0112] = orientation
     Image.fromarray(photograph(random, 53, 71)).save(tmp_path / "x.png", exif=exif)
@@ -88,7 +88,7 @@ def test_of_a_large_image_exactly_the_same_pixels_are_taken(fit, options, orient
     clf = cx.load(keras.Sequential([keras.Input((9, 14, 3)), keras.layers.Flatten(), keras.layers.Dense(2)]), logits=True)
     clf.preprocess = Preprocess(9, 14, fit=fit, **options, **share)
     whole = cx.read_images(tmp_path / "x.png", clf)
-    monkeypatch.setattr(decoding, "LARGE", 100)
+    monkeypatch.setattr(decode, "LARGE", 100)
     large = cx.read_images(tmp_path / "x.png", clf)
     np.testing.assert_allclose(np.asarray(large), np.asarray(whole), atol=1e-6)
     assert large.sources[0].resized

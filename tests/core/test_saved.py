@@ -13,11 +13,12 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import cnnexplain as cx
-from cnnexplain import pipeline, saved
 from cnnexplain.errors import OutputError, PluginError, UsageError
-from cnnexplain.pictures import FORMATS, Pictures
-from cnnexplain.record import Record
-from cnnexplain.registry import load as registry
+from cnnexplain.pipeline import explanation
+from cnnexplain.plugin.registry import load as registry
+from cnnexplain.rendering.pictures import FORMATS, Pictures
+from cnnexplain.results import reader
+from cnnexplain.results.record import Record
 
 TWO = ["mnist:test/3", "mnist:test/8"]
 EVERY = sorted(registry().analyses)
@@ -108,8 +109,8 @@ def test_colours_and_size_change_the_picture_and_no_number(results, tmp_path):
 @pytest.fixture
 def parts(lenet, tmp_path, monkeypatch, cli):
     """A result of seven digits in parts of four and three."""
-    monkeypatch.setattr(pipeline, "READ", 2)
-    monkeypatch.setattr(pipeline, "PART_IMAGES", 3)
+    monkeypatch.setattr(explanation, "READ", 2)
+    monkeypatch.setattr(explanation, "PART_IMAGES", 3)
     digits = [f"mnist:test/{index}" for index in range(7)]
     assert cli("run", "saliency", *digits, "--dpi", "30")[0] == 0
     return digits, tmp_path / "cnnexplain-out/saliency"
@@ -152,9 +153,9 @@ def test_parts_are_put_together_and_drawn_again(lenet, parts):
 
 
 def test_the_overview_comes_with_the_first_part_alone(lenet, tmp_path, monkeypatch):
-    monkeypatch.setattr(pipeline, "PART_IMAGES", 1)
-    monkeypatch.setattr(pipeline, "READ", 1)
-    from cnnexplain import report
+    monkeypatch.setattr(explanation, "PART_IMAGES", 1)
+    monkeypatch.setattr(explanation, "READ", 1)
+    from cnnexplain.results import writer as report
 
     writer = report.Writer(tmp_path / "out", TWO, Pictures("png", 40))
     for record in cx.explain_parts("deconvnet", lenet, TWO, dataset=TWO, maps=1):
@@ -358,7 +359,7 @@ class Absent:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, Absent())
-from cnnexplain import cli
+from cnnexplain.cli import app
 sys.exit(max(cli.main(["redraw", folder, "--dpi", "40"]) for folder in sys.argv[1:]))
 """
 
@@ -382,4 +383,4 @@ def test_the_command_line_and_save_take_format_and_dpi(cli, lenet, tmp_path):
     with pytest.raises(UsageError, match="but got 'gif'"):
         record.save(tmp_path / "gif", format="gif")
     assert not (tmp_path / "gif").exists()
-    assert saved.load(tmp_path / "40").labels == lenet.labels
+    assert reader.load(tmp_path / "40").labels == lenet.labels

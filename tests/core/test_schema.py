@@ -11,10 +11,11 @@ import pytest
 from campaign import snapshot
 
 import cnnexplain as cx
-from cnnexplain import npz, report, schema
 from cnnexplain.errors import CnnExplainError, OutputError
-from cnnexplain.pictures import Pictures
-from cnnexplain.record import Record
+from cnnexplain.rendering.pictures import Pictures
+from cnnexplain.results import npz, schema
+from cnnexplain.results import writer as report
+from cnnexplain.results.record import Record
 
 TWO = ["mnist:test/3", "mnist:test/8"]
 

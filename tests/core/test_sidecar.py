@@ -5,8 +5,8 @@ import json
 import pytest
 
 import cnnexplain as cx
-from cnnexplain import sidecar
 from cnnexplain.errors import ModelError, UsageError
+from cnnexplain.loading import sidecar
 
 WHOLE = {
     "size": [224, 160],

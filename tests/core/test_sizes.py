@@ -11,8 +11,8 @@ import pytest
 from modelfiles import head, layer, sequential, write
 
 import cnnexplain as cx
-from cnnexplain import memory, modelconfig, sizes
 from cnnexplain.errors import ModelError
+from cnnexplain.loading import memory, model_config, size_limits
 
 FLAT = layer("Flatten", "flat")
 
@@ -113,12 +113,12 @@ def test_a_file_that_holds_too_much_is_refused(given, words, tmp_path):
 def test_the_calls_of_nested_models_are_multiplied(tmp_path):
     config = described(repeated(3))
     # An input and a layer, called twice in a model with an input, and so on.
-    assert sizes._calls(config) == 1 + 2 * (1 + 2 * (1 + 2 * 2))
+    assert size_limits._calls(config) == 1 + 2 * (1 + 2 * (1 + 2 * 2))
     layers = config
     for _ in range(40):
         layers = {"class_name": "Functional", "config": {"layers": [{**layers, "inbound_nodes": [0, 0]}]}}
     with pytest.raises(ModelError, match="describes 1,000,000,000 calls of layers"):
-        sizes.check_calls(layers)
+        size_limits.check_calls(layers)
 
 
 def test_an_archive_of_very_many_files_is_refused(tmp_path):
@@ -164,10 +164,10 @@ def test_a_model_of_800_layers_is_loaded(tmp_path, random):
     model = keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(keras.layers.GlobalAveragePooling2D()(x)))
     assert len(model.layers) > 800
     model.save(tmp_path / "net.keras")
-    described = modelconfig.read(tmp_path / "net.keras").config
+    described = model_config.read(tmp_path / "net.keras").config
     start = time.process_time()
-    sizes.check_calls(described)
-    sizes.check_memory(lambda: keras.saving.deserialize_keras_object(described), 10**6)
+    size_limits.check_calls(described)
+    size_limits.check_memory(lambda: keras.saving.deserialize_keras_object(described), 10**6)
     assert time.process_time() - start < 20
     clf = cx.load(tmp_path / "net.keras")
     images = random.uniform(0, 1, (2, 8, 8, 3)).astype(np.float32)
@@ -235,9 +235,9 @@ def test_a_large_number_that_sizes_nothing_leaves_the_cause_to_be_said(tmp_path)
 
 
 def test_what_is_made_in_the_guard_is_counted_and_nothing_after_it():
-    with sizes.guarded(10):
+    with size_limits.guarded(10):
         keras.Variable("zeros", shape=(100, 1000), dtype="float32")
-    with pytest.raises(ModelError, match="have 101,000 weights, but it holds 10 numbers"), sizes.guarded(10):
+    with pytest.raises(ModelError, match="have 101,000 weights, but it holds 10 numbers"), size_limits.guarded(10):
         keras.Sequential([keras.Input((1000,)), keras.layers.Dense(100, use_bias=False), keras.layers.Dense(10)])
     keras.Variable("zeros", shape=(200, 1000))
 

@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from cnnexplain import backend, spectrum
+from cnnexplain import backend
+from cnnexplain.numerics import spectrum
 
 pytestmark = pytest.mark.numeric
 

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 import cnnexplain as cx
-from cnnexplain import datasets
 from cnnexplain.errors import ImageError, UsageError
+from cnnexplain.inputs import datasets
 
 
 def test_the_test_images_come_once_each_in_order_and_in_range(lenet):

@@ -95,7 +95,7 @@ def test_colours_on_terminals_alone_and_not_where_they_are_unwanted(tmp_path, sh
 def test_a_pipe_gets_no_display_of_progress_even_where_colours_are_forced(shell, tmp_path):
     program = """
 import time
-from cnnexplain import terminal
+from cnnexplain.cli import console
 with terminal.progress() as shown:
     shown.add_task("Working", total=3)
     time.sleep(0.3)
@@ -158,7 +158,7 @@ def test_ctrl_c_while_the_command_line_is_read(tmp_path):
 import sys, runpy, signal, importlib.abc, os
 class Finder(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
-        if name == "cnnexplain.cli":
+        if name == "cnnexplain.cli.app":
             os.kill(os.getpid(), signal.SIGINT)
 sys.meta_path.insert(0, Finder())
 sys.argv = ["cnnexplain", "list"]

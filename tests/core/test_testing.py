@@ -9,13 +9,14 @@ from typing import Annotated, Literal
 import numpy as np
 import pytest
 
-from cnnexplain import checks, registry, specimens, testing
+from cnnexplain import testing
 from cnnexplain.errors import PluginError, UsageError
-from cnnexplain.options import INPUTS
-from cnnexplain.plugin import Analysis, Option, Panel, Result
-from cnnexplain.registry import Offers, Plugin, Registry
+from cnnexplain.plugin import Analysis, Option, Panel, Result, registry
+from cnnexplain.plugin.options import INPUTS
+from cnnexplain.plugin.registry import Offers, Plugin, Registry
+from cnnexplain.testing import checks, sample_models
 
-made = functools.cache(specimens.made)
+made = functools.cache(sample_models.made)
 ELSEWHERE = ("imports", "help", "saved", "backends")
 """Checks that look at the installed plugin in a process of its own."""
 
@@ -237,7 +238,7 @@ def outcomes(lenet, monkeypatch):
         analysis = Analysis(**{**FIELDS, **fields})
         offers = Offers("an analysis", {"probe": analysis}, {"probe": Plugin("probe", "probe", "1")})
         monkeypatch.setattr(registry, "load", lambda: Registry(offers, Offers("a model")))
-        monkeypatch.setattr(specimens, "made", models)
+        monkeypatch.setattr(sample_models, "made", models)
         candidate = testing.Candidate(analysis)
         candidate.lenet = lenet
         names = [check.name for check in testing.checks(analysis) if check.name not in ELSEWHERE]
@@ -257,7 +258,7 @@ def test_a_sound_analysis_passes(outcomes):
 @pytest.mark.parametrize("kind", BROKEN)
 def test_what_is_broken_is_found_by_the_check_for_it_and_by_no_other(outcomes, kind):
     fields, check, words = BROKEN[kind]
-    found = outcomes(fields, specimens.made if kind in CHANGING else made)
+    found = outcomes(fields, sample_models.made if kind in CHANGING else made)
     assert {name: outcome.words for name, outcome in found.items() if outcome.passed is False} == {check: found[check].words}
     assert words in found[check].words
     needing = {name for name, outcome in found.items() if outcome.passed is None}

@@ -5,9 +5,10 @@ import pages
 import pytest
 from PIL import Image
 
-from cnnexplain import draw, thumbnails
+from cnnexplain import draw
 from cnnexplain.errors import PluginError
-from cnnexplain.preprocess import Preprocess
+from cnnexplain.inputs.preprocess import Preprocess
+from cnnexplain.rendering import thumbnails
 
 
 def cells(folder, written, count):

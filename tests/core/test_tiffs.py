@@ -5,8 +5,8 @@ import pytest
 from files import tiff
 from PIL import Image
 
-from cnnexplain import decoding, images, tiffs
-from cnnexplain.preprocess import Preprocess
+from cnnexplain.inputs import decode, images, tiff_files
+from cnnexplain.inputs.preprocess import Preprocess
 
 SIZE = (75, 61)
 
@@ -19,7 +19,7 @@ def picture(random):
 def parts(path):
     """A file decoded by boxes of odd sizes, and as a whole."""
     with path.open("rb") as file, Image.open(file) as image:
-        pieces = tiffs.strips(image, file)
+        pieces = tiff_files.strips(image, file)
         assert pieces is not None
         assert pieces.size == (image.tag_v2[256], image.tag_v2[257])
         width, height = pieces.size
@@ -67,18 +67,18 @@ def test_both_orders_of_bytes_in_strips_and_tiles(tmp_path, random, order, how, 
 
 def test_what_is_not_in_one_plane_or_has_large_strips_is_decoded_as_a_whole(tmp_path, random, monkeypatch):
     pixels = random.integers(0, 256, (SIZE[1], SIZE[0], 3)).astype(np.uint8)
-    monkeypatch.setattr(tiffs, "LARGEST", 1000)
+    monkeypatch.setattr(tiff_files, "LARGEST", 1000)
     for data in (tiff(pixels, planar=True, deflate=True), tiff(pixels, deflate=True)):
         (tmp_path / "x.tiff").write_bytes(data)
         with (tmp_path / "x.tiff").open("rb") as file, Image.open(file) as image:
-            assert tiffs.strips(image, file) is None
+            assert tiff_files.strips(image, file) is None
 
 
 @pytest.mark.parametrize("limit", [10**9, 100], ids=["small", "large"])
 @pytest.mark.parametrize("compression", [None, "tiff_lzw"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_tiff_is_turned_once(tmp_path, picture, orientation, compression, limit, monkeypatch):
-    monkeypatch.setattr(decoding, "LARGE", limit)
+    monkeypatch.setattr(decode, "LARGE", limit)
     exif = Image.Exif()
     exif[0x0112] = orientation
     names = []

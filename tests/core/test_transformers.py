@@ -7,8 +7,8 @@ import oracles
 import pytest
 
 import cnnexplain as cx
-from cnnexplain.axes import Axis
 from cnnexplain.errors import UsageError
+from cnnexplain.model.axes import Axis
 
 pytestmark = pytest.mark.numeric
 

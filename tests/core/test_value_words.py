@@ -11,8 +11,8 @@ from PIL import Image
 from regression import QUICK, age, box
 
 import cnnexplain as cx
-from cnnexplain import registry
-from cnnexplain.record import Record
+from cnnexplain.plugin import registry
+from cnnexplain.results.record import Record
 
 CLASSIFIERS = re.compile(r"\bclass(es)?\b(?! tokens?\b)|\blogits?\b|probab|softmax|\bpredicted\b", re.IGNORECASE)
 """Words that are true of a classifier alone."""

@@ -13,7 +13,7 @@ import cnnexplain as cx
 from cnnexplain import Logit
 from cnnexplain.doctor import examine
 from cnnexplain.errors import ModelError, OutputError, UsageError
-from cnnexplain.record import Record
+from cnnexplain.results.record import Record
 
 
 @pytest.fixture

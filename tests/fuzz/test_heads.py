@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from keras import layers, ops
 
 import cnnexplain as cx
-from cnnexplain import heads
 from cnnexplain.errors import CnnExplainError
+from cnnexplain.model import heads
 
 # Keras warns of a softmax over one class, and NumPy of what isn't finite.
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]

@@ -16,9 +16,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image, UnidentifiedImageError
 
-from cnnexplain import decoding, images, levels, loading
 from cnnexplain.errors import CnnExplainError, ImageError
-from cnnexplain.preprocess import Preprocess
+from cnnexplain.inputs import bit_depth, decode, images
+from cnnexplain.inputs.preprocess import Preprocess
+from cnnexplain.loading import loader
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
@@ -161,7 +162,7 @@ def check(path, preprocess):
         assert found.dtype == np.float32
         assert found.min() >= preprocess.low - 1e-5
         assert found.max() <= preprocess.high + 1e-5
-        for warning in levels.misread([source]):
+        for warning in bit_depth.misread([source]):
             assert len(warning) <= 500
         np.testing.assert_array_equal(images.read(str(path), preprocess, None)[0], found)
     assert path.read_bytes() == before
@@ -172,8 +173,8 @@ def check(path, preprocess):
 def test_every_file_is_read_or_refused_in_a_line(data, large, preprocess):
     with pytest.MonkeyPatch.context() as patch:
         if large:
-            patch.setattr(decoding, "LARGE", 300)
-            patch.setattr(decoding, "BLOCK", data.draw(st.sampled_from([64, 1000])))
+            patch.setattr(decode, "LARGE", 300)
+            patch.setattr(decode, "BLOCK", data.draw(st.sampled_from([64, 1000])))
         with emptied() as folder:
             path = folder / "x.png"
             path.write_bytes(data.draw(damaged(files())))
@@ -195,8 +196,8 @@ def test_a_large_file_is_read_as_a_small_one(whole, preprocess):
         path.write_bytes(whole)
         found = []
         for limit in (10**9, 1):
-            patch.setattr(decoding, "LARGE", limit)
-            patch.setattr(decoding, "BLOCK", 97)
+            patch.setattr(decode, "LARGE", limit)
+            patch.setattr(decode, "BLOCK", 97)
             try:
                 found.append(images.read(str(path), preprocess, False)[0] / (preprocess.high - preprocess.low))
             except ImageError as error:
@@ -230,7 +231,7 @@ NAMES = st.text(st.characters(blacklist_characters="/\0", blacklist_categories=[
 
 
 def test_files_of_any_name_in_any_folder(cli, tmp_path, lenet, monkeypatch):
-    monkeypatch.setattr(loading, "load", lambda *_, **__: lenet)
+    monkeypatch.setattr(loader, "load", lambda *_, **__: lenet)
 
     @settings(max_examples=max(1, CASES // 8))
     @given(

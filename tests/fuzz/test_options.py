@@ -8,7 +8,7 @@ import typer.main
 from campaign import assert_plain
 from hypothesis import strategies
 
-from cnnexplain import cli as command_line
+from cnnexplain.cli import app as command_line
 
 pytestmark = pytest.mark.slow
 

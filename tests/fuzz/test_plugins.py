@@ -11,7 +11,8 @@ from campaign import LONGEST
 from hypothesis import strategies
 
 import cnnexplain as cx
-from cnnexplain import plan, registry
+from cnnexplain.pipeline import plan
+from cnnexplain.plugin import registry
 
 pytestmark = pytest.mark.slow
 

@@ -15,9 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
-from cnnexplain import pipeline, schema
 from cnnexplain.errors import CnnExplainError, line
-from cnnexplain.record import Record
+from cnnexplain.pipeline import explanation
+from cnnexplain.results import schema
+from cnnexplain.results.record import Record
 
 pytestmark = pytest.mark.slow
 
@@ -57,13 +58,13 @@ OTHERS = {
 @pytest.fixture(scope="module")
 def originals(tmp_path_factory):
     """A result in one piece, and one in parts, as the command line writes them."""
-    from cnnexplain.cli import main
+    from cnnexplain.cli.app import main
 
     folder = tmp_path_factory.mktemp("originals")
     with pytest.MonkeyPatch.context() as patch:
         assert main(["run", "saliency", *IMAGES, "--dpi", "20", "--out", str(folder / "whole")]) == 0
-        patch.setattr(pipeline, "READ", 1)
-        patch.setattr(pipeline, "PART_IMAGES", 1)
+        patch.setattr(explanation, "READ", 1)
+        patch.setattr(explanation, "PART_IMAGES", 1)
         assert main(["run", "saliency", *IMAGES, "--dpi", "20", "--out", str(folder / "parts")]) == 0
     return folder
 

@@ -8,7 +8,7 @@ from campaign import assert_plain
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cnnexplain import sidecar
+from cnnexplain.loading import sidecar
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 

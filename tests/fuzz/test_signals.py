@@ -19,8 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from cnnexplain import cli as command_line
-from cnnexplain import interruption, loading, registry
+from cnnexplain import interruption
+from cnnexplain.cli import app as command_line
+from cnnexplain.loading import loader
+from cnnexplain.plugin import registry
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
@@ -93,9 +95,9 @@ def quick(lenet, monkeypatch, install):
     """An analysis that does little; the model is loaded already; and results are written an image at a time."""
     install("plain-analysis", PLAIN)
     registry.load.cache_clear()
-    monkeypatch.setattr(loading, "load", lambda *_, **__: lenet)
+    monkeypatch.setattr(loader, "load", lambda *_, **__: lenet)
     monkeypatch.setattr(lenet, "batch_size", 1)
-    monkeypatch.setattr("cnnexplain.pipeline.PART_IMAGES", 1)
+    monkeypatch.setattr("cnnexplain.pipeline.explanation.PART_IMAGES", 1)
     yield
     registry.load.cache_clear()
 

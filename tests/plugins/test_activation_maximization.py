@@ -12,9 +12,9 @@ from cnnexplain_activation_maximization.views import View
 
 import cnnexplain as cx
 from cnnexplain.errors import UsageError
-from cnnexplain.objectives import Channel, Logit
+from cnnexplain.inputs.image_stream import open_stream
+from cnnexplain.model.objectives import Channel, Logit
 from cnnexplain.optimize import Optimum
-from cnnexplain.stream import open_stream
 
 NAME = "activation-maximization"
 START = {"regularization": "none", "rate": 1e-6, "steps": 1}

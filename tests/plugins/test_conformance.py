@@ -2,7 +2,7 @@
 
 import pytest
 
-from cnnexplain import registry
+from cnnexplain.plugin import registry
 from cnnexplain.testing import Candidate, conformance
 
 ANALYSES = registry.load().analyses

@@ -10,8 +10,8 @@ from PIL import Image
 
 import cnnexplain as cx
 from cnnexplain import draw
-from cnnexplain.classifier import Layer
 from cnnexplain.errors import ModelError, UsageError
+from cnnexplain.model.classifier import Layer
 
 pytestmark = pytest.mark.numeric
 

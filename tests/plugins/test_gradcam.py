@@ -12,8 +12,9 @@ import oracles
 import pytest
 
 import cnnexplain as cx
-from cnnexplain import draw, registry
+from cnnexplain import draw
 from cnnexplain.errors import ModelError, UsageError
+from cnnexplain.plugin import registry
 
 pytestmark = pytest.mark.numeric
 

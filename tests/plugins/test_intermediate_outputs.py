@@ -12,7 +12,7 @@ from matplotlib.collections import LineCollection, PolyCollection
 
 import cnnexplain as cx
 from cnnexplain.errors import UsageError
-from cnnexplain.preprocess import Preprocess
+from cnnexplain.inputs.preprocess import Preprocess
 
 pytestmark = pytest.mark.numeric
 

@@ -11,8 +11,9 @@ import pytest
 from cnnexplain_inversion import inversion, jittered, loss, spectral
 
 import cnnexplain as cx
-from cnnexplain import datasets, optimize
-from cnnexplain.preprocess import Preprocess
+from cnnexplain import optimize
+from cnnexplain.inputs import datasets
+from cnnexplain.inputs.preprocess import Preprocess
 
 pytestmark = pytest.mark.numeric
 

@@ -9,10 +9,11 @@ import pytest
 from PIL import Image
 
 import cnnexplain as cx
-from cnnexplain import datasets, registry
 from cnnexplain.errors import ModelError
-from cnnexplain.preprocess import Preprocess
-from cnnexplain.probing import straight
+from cnnexplain.inputs import datasets
+from cnnexplain.inputs.preprocess import Preprocess
+from cnnexplain.loading.affine import straight
+from cnnexplain.plugin import registry
 
 
 def test_the_names_are_what_this_keras_has():

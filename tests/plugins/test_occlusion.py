@@ -13,8 +13,9 @@ from cnnexplain_occlusion.squares import slide
 from functions import formula
 
 import cnnexplain as cx
-from cnnexplain import draw, registry
+from cnnexplain import draw
 from cnnexplain.errors import UsageError
+from cnnexplain.plugin import registry
 
 pytestmark = pytest.mark.numeric
 

@@ -9,8 +9,8 @@ from cnnexplain_activation_maximization.recipes import RECIPES, Recipe, choose
 import cnnexplain as cx
 from cnnexplain import backend
 from cnnexplain.errors import UsageError
-from cnnexplain.objectives import Channel, Direction, Logit
-from cnnexplain.preprocess import Preprocess, resize
+from cnnexplain.inputs.preprocess import Preprocess, resize
+from cnnexplain.model.objectives import Channel, Direction, Logit
 
 NAME = "activation-maximization"
 INPUT = Preprocess(6, 5, "bgr", scale=1.0, mean=(127.0,), std=(128.0,))
@@ -146,7 +146,7 @@ def test_units_ascend_each_for_itself(clf, name):
 
 def test_maco_keeps_the_magnitudes_of_photographs(clf):
     """Before the colours are mixed and squashed every picture has the same spectrum but for a factor."""
-    from cnnexplain import spectrum
+    from cnnexplain.numerics import spectrum
 
     canvas = spectral.Canvas(18, 15, 3, phases=True, low_pass=0)
     phases = np.random.default_rng(0).normal(size=(1, *canvas.shape)).astype(np.float32)

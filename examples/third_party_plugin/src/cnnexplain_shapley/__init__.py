@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cnnexplain.plugin import Analysis, Option, Result, hookimpl
 
 if TYPE_CHECKING:
-    from cnnexplain.arrays import Floats, Integers
-    from cnnexplain.classifier import Classifier
-    from cnnexplain.record import Record
+    from cnnexplain.model.classifier import Classifier
+    from cnnexplain.results.record import Record
+    from cnnexplain.types import Floats, Integers
     from matplotlib.figure import Figure
 
 

@@ -10,8 +10,8 @@ from cnnexplain.errors import UsageError
 from cnnexplain.plugin import Result
 
 if TYPE_CHECKING:
-    from cnnexplain.arrays import Array, Floats, Integers
-    from cnnexplain.classifier import Classifier
+    from cnnexplain.model.classifier import Classifier
+    from cnnexplain.types import Array, Floats, Integers
 
 
 def shapley(

@@ -1,0 +1,183 @@
+"""The command `doctor`: an examination of a model, printed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Column, Table
+from rich.text import Text
+
+from cnnexplain.cli import console, session
+from cnnexplain.draw import wording
+
+if TYPE_CHECKING:
+    from cnnexplain.doctor import Examination, LayerReport
+    from cnnexplain.inputs.preprocess import Preprocess
+    from cnnexplain.model.classifier import Classifier
+
+DIGITS = 256
+"""How many test images of MNIST a model of digits is tried on where none are given."""
+
+NAMED = 5
+"""How many labels are shown."""
+
+
+def diagnose(request: session.ModelRequest, names: Sequence[str], *, verbose: bool, json: bool) -> bool:
+    """Examines a model, prints what is found, as a document if `json`, and returns whether all is well."""
+    with console.document(json) as emit:
+        classifier, examination = _examined(request, names, verbose=verbose)
+        if json:
+            emit(_document(classifier, examination))
+        else:
+            _print(classifier, examination)
+    return examination.well
+
+
+def _examined(request: session.ModelRequest, names: Sequence[str], *, verbose: bool) -> tuple[Classifier, Examination]:
+    from cnnexplain.inputs import images
+
+    found = images.find(names)
+    with console.quiet(verbose), console.progress() as shown:
+        classifier = session.load(request, shown)
+        if not found and classifier.preprocess.digits:
+            found = [f"mnist:test/{index}" for index in range(DIGITS)]
+        reading = console.bar(shown, "Reading")
+        batch = images.read_images(found, classifier, progress=reading) if found else None
+        from cnnexplain.doctor import examine
+
+        return classifier, examine(classifier, batch, console.bar(shown, "Examining"))
+
+
+def _document(classifier: Classifier, examination: Examination) -> dict[str, Any]:
+    preprocess, expected = classifier.preprocess, examination.expected
+    return {
+        "well": examination.well,
+        "model": {
+            "name": classifier.name,
+            "sha256": classifier.sha256,
+            "input": {
+                "rows": preprocess.height,
+                "columns": preprocess.width,
+                "colour": preprocess.colour,
+                "low": preprocess.low,
+                "high": preprocess.high,
+                "fit": preprocess.fit,
+                "interpolation": preprocess.interpolation,
+                "assumed": preprocess.assumed,
+                "expected": None
+                if expected is None
+                else {"low": expected.low, "high": expected.high, "since": str(expected)},
+            },
+            "fixed": classifier.inputs.described.get("fixed", {}),
+            "head": classifier.head,
+            "unit": classifier.unit,
+            "labels": classifier.labels,
+            "parameters": sum(report.layer.parameters for report in examination.layers),
+        },
+        "images": examination.images,
+        "layers": [_layer(report) for report in examination.layers],
+        "analyses": [
+            {"name": trial.analysis, "works": trial.works, "remarks": trial.remarks} for trial in examination.trials
+        ],
+        "findings": examination.findings,
+    }
+
+
+def _layer(report: LayerReport) -> dict[str, Any]:
+    layer, field = report.layer, report.field
+    return {
+        "name": layer.name,
+        "kind": layer.kind,
+        "shape": layer.shape,
+        "parameters": layer.parameters,
+        "receptive_field": None if field is None or field.rows.whole else [field.rows.size, field.columns.size],
+        "sees": _seen(report),
+        "relu_rules": report.rules if layer.maps else None,
+        "silent": report.silent,
+        "remarks": [words for words in (report.refused, report.unknown) if words],
+    }
+
+
+def _print(classifier: Classifier, examination: Examination) -> None:
+    # The longest first, so that what it comes to is what a terminal still shows.
+    _print_layers(examination)
+    _print_model(classifier, examination)
+    _print_trials(examination)
+    for finding in examination.findings:
+        console.out().print(Text.assemble(("Note: ", "yellow bold"), console.plain(finding)))
+    if examination.well:
+        console.say("All is well.")
+
+
+def _print_model(classifier: Classifier, examination: Examination) -> None:
+    preprocess = classifier.preprocess
+    known = classifier.labels[: classifier.outputs] if classifier.head == "values" else classifier.labels
+    names = [f"'{label}'" if "," in label else label for label in known[:NAMED]]
+    labels = ", ".join(names) + (", …" if len(known) > NAMED else "")
+    kind = {
+        "softmax": "softmax: one class of all",
+        "sigmoid": "sigmoid: each class by itself",
+        "values": f"values{f' in {classifier.unit}' if classifier.unit else ''}: numbers without probabilities",
+    }[classifier.head]
+    count = examination.images
+    tried = f"{count} image{'s' if count > 1 else ''}" if count else "noise; name images to be surer"
+    rows = [
+        ("model", classifier.name),
+        ("input", f"{preprocess.height} rows × {preprocess.width} columns, {_channels(preprocess)}"),
+        ("range", f"{preprocess.low:.4g} to {preprocess.high:.4g}{' (a guess)' if 'range' in preprocess.assumed else ''}"),
+        *([("fixed", str(classifier.inputs))] if classifier.inputs.fixed else []),
+        *([] if examination.expected is None else [("expected", str(examination.expected))]),
+        ("pictures", f"{preprocess.fit}, {preprocess.interpolation}"),
+        ("head", kind),
+        (wording.outputs(classifier.head), f"{len(known)}: {labels}"),
+        ("parameters", f"{sum(report.layer.parameters for report in examination.layers):,}"),
+        ("tried on", tried),
+    ]
+    for name, value in rows:
+        console.say(f"{name:14} {value}")
+
+
+def _channels(preprocess: Preprocess) -> str:
+    if preprocess.bands is None:
+        return preprocess.colour
+    return f"{preprocess.bands} bands; pictures show {preprocess.false_colour}"
+
+
+def _print_layers(examination: Examination) -> None:
+    columns = [Column("Layer", overflow="fold"), Column("Kind"), Column("Shape"), _number("Parameters"), _number("Sees")]
+    table = Table(*columns, "ReLU rules", _number("Silent"), title="Layers", title_justify="left")
+    for report in examination.layers:
+        layer = report.layer
+        shape = "×".join(map(str, layer.shape)) or "1"
+        silent = f"{report.silent} of {layer.shape[-1]}" if report.silent else ""
+        rules = "" if not layer.maps else ("no", "guided", "all")[len(report.rules)]
+        table.add_row(
+            *map(console.plain, (layer.name, layer.kind, shape, f"{layer.parameters:,}", _seen(report), rules, silent))
+        )
+    console.out().print(table)
+    # Every layer after the first that is refused is refused for the same reason.
+    every = [words for report in examination.layers for words in (report.refused, report.unknown) if words]
+    for words in dict.fromkeys(every):
+        console.say(words)
+
+
+def _number(name: str) -> Column:
+    return Column(name, justify="right")
+
+
+def _seen(report: LayerReport) -> str:
+    """The size of a receptive field, the largest where those of the units differ."""
+    if report.field is None:
+        return "unknown" if report.layer.maps else ""
+    if report.field.rows.whole:
+        return "everything"
+    return f"{report.field.rows.size}×{report.field.columns.size}"
+
+
+def _print_trials(examination: Examination) -> None:
+    table = Table("Analysis", "", Column("Reason, or warnings", overflow="fold"), title="Analyses", title_justify="left")
+    for trial in examination.trials:
+        outcome = Text("works", style="green") if trial.works else Text("refused", style="red")
+        table.add_row(trial.analysis, outcome, console.plain(" ".join(trial.remarks)))
+    console.out().print(table)

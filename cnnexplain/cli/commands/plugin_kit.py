@@ -1,0 +1,102 @@
+"""The commands for authors of plugins: `new-plugin` and `check-plugin`."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from cnnexplain.cli import completion, console, session
+
+if TYPE_CHECKING:
+    from cnnexplain.testing import Outcome
+
+MARKS = {True: ("✓", "green"), False: ("✗", "red"), None: ("–", "yellow")}
+"""How a check that passed, that failed and that was not made is shown."""
+
+
+def new_plugin(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What users will call the analysis, such as edge-energy.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FOLDER", help="The folder to make. Default: cnnexplain-NAME.")
+    ] = None,
+) -> None:
+    """Write a package with an analysis of your own: it works as it stands, and has its test."""
+    from cnnexplain.cli import scaffold
+
+    folder = Path(f"cnnexplain-{name}") if out is None else out
+    for path in scaffold.write(name, folder):
+        session.print_path(path)
+    console.say(f"Next: pip install -e {shlex.quote(str(folder))} && cnnexplain check-plugin {name}")
+
+
+def check_plugin(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="An installed analysis, or a plugin or distribution.",
+            autocompletion=completion.analyses,
+        ),
+    ],
+    tolerance: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            metavar="X",
+            help="By how much of the largest value what should be the same may differ. Default: 1e-4, for rounding; what is "
+            "optimised in many steps may need more.",
+        ),
+    ] = None,
+    backend: session.BackendOption = None,
+    verbose: session.VerboseOption = False,
+) -> None:
+    """See whether an analysis keeps what its users rely on. The exit code is 0 when it does.
+
+    It is run with the options of its trial, on the LeNet and on small models, and on every backend that is installed.
+    """
+    from cnnexplain import testing
+
+    analyses = testing.find(name)
+    names = [analysis.name for analysis in analyses]
+    total = sum(len(testing.checks(analysis)) for analysis in analyses)
+    outcomes: dict[str, list[Outcome]] = {}
+    with console.quiet(verbose), console.progress() as shown:
+        task = shown.add_task("Starting Keras", total=total)
+        session.start_keras(backend)
+        for analysis in analyses:
+            candidate = testing.Candidate(
+                analysis, tolerance=testing.TOLERANCE if tolerance is None else tolerance, together=names
+            )
+            outcomes[analysis.name] = []
+            for check in testing.checks(analysis):
+                shown.update(task, description=f"{analysis.name}: {check.name}")
+                outcomes[analysis.name].append(candidate.outcome(check.name))
+                shown.advance(task)
+    for analysis in analyses:
+        if len(analyses) > 1:
+            console.say(analysis.name)
+        for outcome in outcomes[analysis.name]:
+            _print(outcome)
+    concluded = [_conclude(each, found) for each, found in outcomes.items()]
+    if not all(concluded):
+        raise typer.Exit(1)
+
+
+def _print(outcome: Outcome) -> None:
+    mark, colour = MARKS[outcome.passed]
+    words = console.plain(outcome.words or outcome.check.says)
+    line = Text.assemble((mark, f"bold {colour}"), f" {outcome.check.name:12} ", words)
+    console.out().print(line, soft_wrap=True)
+
+
+def _conclude(name: str, outcomes: list[Outcome]) -> bool:
+    failed = [outcome.check.name for outcome in outcomes if outcome.passed is False]
+    if failed:
+        console.say(f"{name} fails {len(failed)} of {len(outcomes)} checks: {', '.join(failed)}.")
+    else:
+        console.say(f"{name} passes all {len(outcomes)} checks.")
+    return not failed

@@ -1,0 +1,166 @@
+"""The command `report`: several analyses of a few images on one page."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cnnexplain.cli import completion, configuration, console, session
+from cnnexplain.cli.commands import run
+from cnnexplain.errors import CnnExplainError, InterruptionError, UsageError
+from cnnexplain.inputs import datasets
+from cnnexplain.interruption import plainly
+
+if TYPE_CHECKING:
+    from cnnexplain.lenet import Evaluation
+    from cnnexplain.model.classifier import Classifier
+    from cnnexplain.plugin.analysis import Analysis
+    from cnnexplain.rendering.page import Drawn
+    from cnnexplain.results.record import Record
+
+REPORT = "report.html"
+
+MOST = 20
+"""How many images a report takes: each brings pictures and numbers of its own to a page that is to be mailed."""
+
+
+def report_command() -> Callable[..., None]:
+    """The command, which takes what all of the analyses together do."""
+    analysis = typer.Option(
+        "--analysis",
+        metavar="NAME",
+        help="An analysis to run. Default: all. (Repeatable.)",
+        autocompletion=completion.analyses,
+    )
+    full = typer.Option(
+        "--full", help="Run the analyses with their defaults, and not with the options that make them quick."
+    )
+    inputs = sorted({name for analysis in session.registry().analyses.values() for name in analysis.inputs})
+    options = run.common_options(inputs, f"FOLDER/ANALYSIS, the page to FOLDER/{REPORT}")
+    # What an earlier run has found is in its files, and a page is made of what is found now, with PNG pictures.
+    for name in ("resume", "format", "json"):
+        options.pop(name, None)
+    first = {name: options.pop(name) for name in ("images",) if name in options}
+    chosen = {"analysis": (Annotated[list[str] | None, analysis], None), "full": (Annotated[bool, full], False)}
+    declared = {**first, **chosen, **options}
+
+    def command(**given: Any) -> None:
+        session.warn_of_problems()
+        defaults = {name: default for name, (_, default) in declared.items()}
+        # The environment decides too, and of two machines one may say nothing there.
+        used = {**given, "backend": given["backend"] or os.environ.get("KERAS_BACKEND") or None}
+        typed = command_line(used, defaults, configured=bool(configuration.found()))
+        analyses, full = _analyses(given.pop("analysis")), given.pop("full")
+        _report(analyses, run.request_of({**given, "format": "png"}), typed, full=full)
+
+    return session.declare(command, declared)
+
+
+def command_line(given: Mapping[str, Any], defaults: Mapping[str, Any], *, configured: bool) -> str:
+    """The command that gives these values to the options, quoted for a shell.
+
+    Defaults are left out, unless a configuration file may say something else; a switch that is off can't be typed.
+    """
+    words = ["cnnexplain", "report"]
+    for name, value in given.items():
+        if name == "images" or value is None or (value == defaults[name] and (not configured or isinstance(value, bool))):
+            continue
+        flag = "--" + name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(flag if value else f"--no-{name}")
+        else:
+            values = value if isinstance(value, list | tuple) else [value]
+            for each in map(str, values):
+                # As one word, so that a value that begins with a hyphen is none of the options.
+                words += [f"{flag}={each}"] if each.startswith("-") else [flag, each]
+    images = given.get("images") or [datasets.SAMPLE]
+    if any(image.startswith("-") for image in images):
+        words.append("--")
+    return shlex.join([*words, *images])
+
+
+def _analyses(names: Sequence[str] | None) -> list[Analysis]:
+    registry = session.registry()
+    found = [registry.get(name)[0] for name in dict.fromkeys(names or registry.analyses)]
+    if not found:
+        raise CnnExplainError("No analysis is installed.")
+    return found
+
+
+def _report(analyses: Sequence[Analysis], request: run.Request, typed: str, *, full: bool) -> None:
+    from cnnexplain.inputs import images
+    from cnnexplain.rendering import page
+    from cnnexplain.results import lock
+
+    path = request.out / REPORT
+    page.check(path)
+    if any("images" in analysis.inputs for analysis in analyses):
+        count = len(images.find(request.images or [datasets.SAMPLE]))
+        if count > MOST:
+            raise UsageError(
+                f"A report takes up to {MOST} images, but got {count}; give fewer, or explain them all with "
+                "'cnnexplain run', which writes a page of any number."
+            )
+    several = run.Several.of(analyses, request)
+    found: list[Drawn] = []
+
+    def keep(record: Record, paths: Sequence[Path]) -> None:
+        found.append(_drawn(record, paths))
+
+    tested: list[Evaluation | None] = []
+
+    def write(pending: Sequence[str]) -> None:
+        """Writes the page of what was found so far."""
+        assert several.given is not None
+        classifier = several.given.classifier
+        if not found:
+            return
+        if full and not tested:
+            tested.append(_tested(classifier))
+        html = page.report(
+            found,
+            classifier,
+            command=typed,
+            failed=several.failed,
+            tested=tested[0] if tested else None,
+            pending=pending,
+            quick=not full,
+        )
+        page.write(path, html)
+
+    # The page of another report would be replaced by this one's, whatever analyses they run.
+    folders = [request.out, *(outcome.folder for outcome in several.outcomes.values())]
+    try:
+        with plainly(), lock.held_all(folders), console.quiet(request.verbose), console.progress() as shown:
+            run.explain_several(several, request, shown, keep, write, quick=not full)
+    except KeyboardInterrupt as interruption:
+        if not several.done:
+            raise InterruptionError("Interrupted: no analysis had ended, and no page was written.") from interruption
+        done = f"{', '.join(several.done)} of {len(analyses)} analyses"
+        raise InterruptionError(f"Interrupted: {path} has what was done: {done}.") from interruption
+    if found:
+        session.print_path(path)
+    run.print_several(several, request, notes=False)
+
+
+def _drawn(record: Record, paths: Sequence[Path]) -> Drawn:
+    """A record with the pictures that were written of it, so that they need not be drawn again."""
+    from cnnexplain.rendering import page
+
+    pictures = [path for path in paths if path.suffix == ".png"]
+    overview = {path.stem: path.read_bytes() for path in pictures[len(record) :]}
+    return page.compacted(record, [path.read_bytes() for path in pictures[: len(record)]], overview)
+
+
+def _tested(classifier: Classifier) -> Evaluation | None:
+    """How a model of digits does on MNIST's test images; None for any other."""
+    if not classifier.preprocess.digits or classifier.preprocess.shape != (28, 28, 1) or len(classifier.labels) != 10:
+        return None
+    from cnnexplain import lenet
+
+    return lenet.evaluate(classifier)

@@ -1,0 +1,243 @@
+"""Configuration files: defaults for the options of the command line, checked key by key.
+
+The file `cnnexplain.toml` of the working folder may come from anywhere, as the images and models beside it may.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from cnnexplain.backend import BACKENDS
+from cnnexplain.errors import UsageError, line, shown, suggest
+from cnnexplain.loading import import_string, sidecar
+from cnnexplain.rendering.pictures import Pictures
+
+if TYPE_CHECKING:
+    from cnnexplain.plugin.options import Parameter
+
+NAME = "cnnexplain.toml"
+
+NEVER = ("config", "help", "install_completion", "json", "overwrite", "resume", "show_completion", "version")
+"""Options that a user decides on anew each time."""
+
+LIMIT = 1 << 20
+"""A file of more bytes is refused."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command that takes options, such as `run saliency`.
+
+    Args:
+        words: What calls it.
+        options: Its options by their names in TOML.
+        own: Of these, the ones that mean something for this analysis alone.
+    """
+
+    words: tuple[str, ...]
+    options: Mapping[str, Any]
+    own: tuple[str, ...] = ()
+
+
+def found() -> list[Path]:
+    """The files that are there without being named, the nearest last: the user's own, then that of the working folder."""
+    # Path.is_file would raise where a folder can't be searched.
+    return [path for path in (own(), Path(NAME)) if os.path.isfile(path)]
+
+
+def own() -> Path:
+    """Where the user's own file is looked for."""
+    return Path(typer.get_app_dir("cnnexplain")) / "config.toml"
+
+
+def defaults(context: typer.Context, paths: Sequence[Path], named: Path | None) -> dict[str, Any]:
+    """What the files say, as the `default_map` of the commands; of two files the later counts more.
+
+    Args:
+        context: Of the whole command line.
+        paths: The files.
+        named: Which of them the user named; None where none is.
+
+    Raises:
+        UsageError: A file can't be read, is no TOML, or has a key or value that is none.
+    """
+    # Those of `run` first: what another command calls alike and isn't, such as train's --out, is not what is meant for all.
+    commands = sorted(_commands(context.command, context, ()), key=lambda command: command.words[0] != "run")
+    merged: dict[str, Any] = {}
+    # By any of its names, so that the file of the working folder can be the one that is named.
+    trusted = {path.resolve() for path in (own(), named) if path is not None}
+    for path in paths:
+        said = _read(path)
+        try:
+            for command, values in _said(said, commands, context).items():
+                place = merged
+                for word in commands[command].words:
+                    place = place.setdefault(word, {})
+                if path.resolve() not in trusted:
+                    _check_harmless(values)
+                place |= {commands[command].options[key].name: value for key, value in values.items()}
+        except UsageError as error:
+            raise UsageError(f"In '{path}': {error}") from error
+    return merged
+
+
+def _commands(group: Any, context: typer.Context, words: tuple[str, ...]) -> Iterator[Command]:
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if hasattr(command, "list_commands"):
+            yield from _commands(command, context, (*words, name))
+        elif not command.hidden:
+            options = [each for each in command.params if each.param_type_name == "option" and each.name not in NEVER]
+            own = tuple(parameter.flag.removeprefix("--") for parameter in _declared((*words, name)))
+            yield Command((*words, name), {each.name.replace("_", "-"): each for each in options}, own)
+
+
+def _declared(words: Sequence[str]) -> tuple[Parameter, ...]:
+    """The options that the analysis of a command declares."""
+    from cnnexplain.plugin import registry
+
+    analysis = registry.load().analyses.get(words[-1]) if words[0] == "run" else None
+    return () if analysis is None else analysis.options
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        # One that isn't there, or is no file, says so when it is opened; a pipe would wait for someone to write.
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise UsageError(f"'{path}' is no file.")
+        with path.open("rb") as file:
+            data = file.read(LIMIT + 1)
+        if len(data) > LIMIT:
+            raise UsageError(f"'{path}' has more than {LIMIT >> 20} MiB, and is refused.")
+        return tomllib.loads(data.decode("utf-8"))
+    except OSError as error:
+        raise UsageError(f"Can't read the configuration '{path}': {error.strerror}.") from error
+    # Whole numbers of thousands of digits are refused by Python itself.
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"'{path}' is no TOML: {line(error)}.") from error
+
+
+def _said(said: Mapping[str, Any], commands: Sequence[Command], context: typer.Context) -> dict[int, dict[str, Any]]:
+    """The checked values for each of the commands; its own table counts more than what holds for several."""
+    values: dict[int, dict[str, Any]] = {}
+
+    def read(table: Mapping[str, Any], words: tuple[str, ...]) -> None:
+        here = [number for number, command in enumerate(commands) if command.words[: len(words)] == words]
+        inner = {commands[number].words[len(words)] for number in here if len(commands[number].words) > len(words)}
+        alone = len(here) == 1
+        shared = Counter(key for number in here for key in commands[number].options if key not in commands[number].own)
+        known: dict[str, Any] = {}
+        for number in here:
+            for key, option in commands[number].options.items():
+                if alone or shared[key] > 1:
+                    known.setdefault(key, option)
+        # Tables last, since what they say counts more.
+        for word, value in sorted(table.items(), key=lambda item: isinstance(item[1], Mapping)):
+            key = word.replace("_", "-")
+            place = ".".join((*words, word))
+            if isinstance(value, Mapping):
+                if word not in inner:
+                    homes = [".".join(command.words) for command in commands if command.words[-1] == word]
+                    near = f" It can stand as [{homes[0]}]." if homes else suggest(word, inner) + _listed(inner)
+                    raise UsageError(f"There is no command for the table [{place}].{near}")
+                read(value, (*words, word))
+                continue
+            if key not in known:
+                homes = [f"[{'.'.join(commands[number].words)}]" for number in here if key in commands[number].options]
+                near = f" It can stand in {', '.join(homes)}." if homes else suggest(key, known) + _listed(known)
+                raise UsageError(f"There is no option '{place}'.{near}")
+            for number in here:
+                option = commands[number].options.get(key)
+                elsewhere = key in commands[number].own and not alone
+                if option is not None and not elsewhere and option.metavar == known[key].metavar:
+                    values.setdefault(number, {})[key] = _value(commands[number], key, value, place, context)
+
+    read(said, ())
+    return values
+
+
+def _listed(known: Any) -> str:
+    return f" Known are {', '.join(sorted(known))}." if known else ""
+
+
+def _value(command: Command, key: str, value: Any, place: str, context: typer.Context) -> Any:
+    """The value as it would be typed, once it passed the option's own checks."""
+    option = command.options[key]
+    wanted = _wanted(option)
+    if key.startswith("input-") or key == "show-bands":
+        sidecar.check({key.removeprefix("input-").replace("-", "_"): value}, lambda _: f"'{place}'")
+        joined = "x" if key == "input-size" else ","
+        if isinstance(value, bool):
+            return str(value).lower()
+        return joined.join(map(str, value)) if isinstance(value, list) else str(value)
+    if isinstance(value, bool) != (wanted == "true or false") or isinstance(value, Mapping):
+        raise UsageError(f"'{place}' takes {wanted}, but got {_shown(value)}.")
+    if isinstance(value, list) != option.multiple:
+        raise UsageError(f"'{place}' takes {wanted}, but got {_shown(value)}.")
+    for each in value if isinstance(value, list) else [value]:
+        if isinstance(each, str) != ("text" in wanted) or not isinstance(each, str | int | float):
+            raise UsageError(f"'{place}' takes {wanted}, but got {_shown(value)}.")
+    if key == "backend" and value not in BACKENDS:
+        raise UsageError(f"'{place}' takes one of {', '.join(BACKENDS)}, but got '{value}'.{suggest(value, BACKENDS)}")
+    if key == "preprocess" and not value.endswith(".json"):
+        import_string.check(value)
+    if key == "analysis":
+        from cnnexplain.plugin import registry
+
+        for each in value:
+            registry.load().get(each)
+    if key == "custom-objects":
+        for each in value:
+            import_string.check(each)
+    if key in ("format", "dpi"):
+        try:
+            Pictures(**{key: value})
+        except UsageError as error:
+            raise UsageError(f"'{place}': {error}") from None
+    try:
+        option.process_value(context, value)
+    except typer.TyperException as error:
+        raise UsageError(f"'{place}': {error.format_message()}") from error
+    _check_option(command, option.name, value, place)
+    return value
+
+
+def _wanted(option: Any) -> str:
+    """In words, what TOML must have for an option."""
+    kind = str(option.type_descriptor.annotation)
+    if option.is_flag:
+        return "true or false"
+    one = "a whole number" if "int" in kind else "a number" if "float" in kind else "a text in quotes"
+    return f"a list, each {one}" if option.multiple else one
+
+
+def _check_option(command: Command, name: str, value: Any, place: str) -> None:
+    """Checks the option of an analysis as its declaration says."""
+    for parameter in _declared(command.words):
+        if parameter.name == name:
+            try:
+                parameter.check(value)
+            except UsageError as error:
+                raise UsageError(str(error).replace(parameter.flag, f"'{place}'", 1)) from None
+
+
+def _check_harmless(values: Mapping[str, Any]) -> None:
+    code = [key for key in ("custom-objects", "preprocess") if key in values]
+    for key in code:
+        if key == "custom-objects" or not values[key].endswith(".json"):
+            raise UsageError(
+                f"'{key}' names Python code, which a file that was found and not named may not do. If you trust it, "
+                f"name the file: cnnexplain --config {NAME} …"
+            )
+
+
+def _shown(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else shown(value, 60)

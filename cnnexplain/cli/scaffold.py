@@ -1,0 +1,82 @@
+"""The package that `cnnexplain new-plugin` writes: an analysis that works, with its test, to be made into another one."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from importlib import resources
+from pathlib import Path
+from string import Template
+
+from cnnexplain import __version__, files
+from cnnexplain.errors import OutputError, UsageError
+from cnnexplain.plugin import registry
+from cnnexplain.plugin.analysis import ALL
+
+FILES = {
+    "pyproject.toml": "pyproject.toml",
+    "README.md": "README.md",
+    ".gitignore": "gitignore",
+    "src/$module/__init__.py": "init.py",
+    "src/$module/contributions.py": "contributions.py",
+    "src/$module/py.typed": "py.typed",
+    "tests/test_$word.py": "test.py",
+}
+"""Each file of the package and the template that it is made of."""
+
+LONGEST = 40
+"""Characters of a name, so that no line of the package becomes too long."""
+
+
+def check_name(name: str) -> None:
+    """Sees that a new analysis could have that name.
+
+    Raises:
+        UsageError: It has another form, or is taken.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name) or len(name) > LONGEST:
+        raise UsageError(
+            "An analysis is named by lower-case words joined by hyphens, such as 'edge-energy', "
+            f"{LONGEST} characters at most, but got '{name[: 2 * LONGEST]}'."
+        )
+    analyses = registry.load().analyses
+    if name == ALL:
+        raise UsageError(f"No analysis can be named '{ALL}', which stands for all of them.")
+    if name in analyses or name in analyses.clashes or importlib.util.find_spec(_module(name)) is not None:
+        raise UsageError(f"The name '{name}' is taken by an installed plugin; choose another.")
+
+
+def write(name: str, folder: Path) -> list[Path]:
+    """Writes the package of an analysis of that name into a new folder, whole or not at all.
+
+    Returns:
+        The paths of its files.
+
+    Raises:
+        UsageError: No analysis can be named so.
+        OutputError: The folder exists, or can't be made.
+    """
+    check_name(name)
+    if folder.exists():
+        raise OutputError(f"'{folder}' exists; choose another folder with --out.")
+    files.check_writable(folder)
+    words = {
+        "name": name,
+        "distribution": f"cnnexplain-{name}",
+        "module": _module(name),
+        "word": name.replace("-", "_"),
+        "version": __version__,
+    }
+    templates = resources.files("cnnexplain.cli") / "skeleton"
+    paths = [Path(Template(path).substitute(words)) for path in FILES]
+    with files.staging(folder) as staged:
+        for path, template in zip(paths, FILES.values(), strict=True):
+            text = Template((templates / f"{template}.template").read_text(encoding="utf-8")).substitute(words)
+            (staged / path).parent.mkdir(parents=True, exist_ok=True)
+            (staged / path).write_text(text, encoding="utf-8")
+        staged.rename(folder)
+    return [folder / path for path in paths]
+
+
+def _module(name: str) -> str:
+    return f"cnnexplain_{name.replace('-', '_')}"

@@ -1,0 +1,290 @@
+"""Image files, folders, globs, samples and arrays → a batch in the model's input range, with where each came from."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cnnexplain.errors import ImageError, UsageError, suggest
+from cnnexplain.inputs import bands, datasets, folders
+from cnnexplain.inputs.bit_depth import Levels
+from cnnexplain.inputs.decode import Decoded, decode
+from cnnexplain.inputs.photographs import is_photograph
+from cnnexplain.inputs.preprocess import Preprocess
+from cnnexplain.interruption import check_interrupted
+from cnnexplain.types import Array, Floats
+
+if TYPE_CHECKING:
+    from cnnexplain.model.classifier import Classifier
+
+SUFFIXES = (".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+"""What a folder's files must end in to be taken as images."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where an image came from and what was done to it.
+
+    Args:
+        name: As the user gave it: a path, a sample's name, or "array[3]".
+        sha256: Of the file's bytes, of the sample's raw pixels, or of the array's numbers.
+        inverted: Dark and light were swapped.
+        resized: It was cut or resized to the model's input.
+        photograph: It looks like a photograph, and was read for a model of digits.
+        levels: Of a file of more than 8 bits.
+    """
+
+    name: str
+    sha256: str
+    inverted: bool = False
+    resized: bool = False
+    photograph: bool = False
+    levels: Levels | None = None
+
+
+class ImageBatch(np.ndarray[Any, np.dtype[np.float32]]):
+    """A float32 array (N, H, W, C) in the model's input range that knows its `sources`.
+
+    Picking images (`batch[:3]`) keeps their sources; the result of any other operation is an array without any.
+    """
+
+    sources: tuple[Source, ...]
+
+    def __new__(cls, array: Floats, sources: Sequence[Source]) -> ImageBatch:
+        """Make a batch of an array (N, H, W, C) and its N sources."""
+        batch = np.asarray(array, np.float32).view(cls)
+        batch.sources = tuple(sources)
+        # What was changed in place would keep the name and the hash of what it was.
+        batch.flags.writeable = False
+        return batch
+
+    def __array_finalize__(self, array: object) -> None:
+        self.sources = ()
+
+    def __getitem__(self, key: Any) -> Any:
+        picked = super().__getitem__(key)
+        images = isinstance(key, slice) or (isinstance(key, list | np.ndarray) and np.ndim(key) == 1)
+        if images and isinstance(picked, ImageBatch) and len(self.sources) == len(self):
+            picked.sources = tuple(self.sources[i] for i in np.arange(len(self))[key])
+            picked.flags.writeable = False
+        return picked
+
+
+def find(names: Iterable[str | os.PathLike[str]]) -> list[str]:
+    """The image files and samples that names of files, folders, globs and samples stand for, in that order.
+
+    A folder stands for the image files in it at any depth, sorted by name; in a glob `**` stands for folders at any depth.
+
+    Raises:
+        UsageError: A file or sample does not exist, or a glob matches no file.
+        ImageError: A folder holds no image.
+    """
+    found: list[str] = []
+    for name in [os.fspath(name) for name in names]:
+        try:
+            found += _found(name)
+        except OSError as error:
+            raise UsageError(f"Can't look for '{name[:80]}': {error.strerror}.") from error
+    return found
+
+
+def _found(name: str) -> list[str]:
+    path = Path(name)
+    if not name:
+        raise UsageError("An image was given by an empty name; expected a file, folder, glob or sample.")
+    if path.is_dir():
+        inside = folders.files(name, SUFFIXES) or folders.files(name, (bands.SUFFIX,))
+        if not inside:
+            raise ImageError(f"The folder '{name}' holds no image ({', '.join(SUFFIXES)}).")
+        return inside
+    if path.exists():
+        return [name]
+    if glob.has_magic(name):
+        matches = folders.matching(name)
+        if not matches:
+            raise UsageError(f"No file matches '{name}'.")
+        return matches
+    if _is_sample(name):
+        datasets.sample_index(name)
+        return [name]
+    raise UsageError(f"There is no file '{name}'.{suggest(path.name, _siblings(path))}")
+
+
+def read_images(
+    names: Iterable[str | os.PathLike[str]] | str | os.PathLike[str],
+    classifier: Classifier,
+    *,
+    invert: bool | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> ImageBatch:
+    """Reads images into one batch.
+
+    Args:
+        names: Files (PNG, JPEG, WebP, BMP, GIF, TIFF), folders, globs, or samples such as "mnist:test/42"; one or several.
+        classifier: Whose input the images are made for.
+        invert: Whether to swap dark and light. None does so for a model of light digits on a dark ground, and for images
+            that show dark on light.
+        progress: Called with how many images are read, and of how many.
+
+    Returns:
+        A float32 array (N, H, W, C) in the model's input range, with `sources`.
+
+    Raises:
+        UsageError: An image does not exist.
+        ImageError: An image can't be read.
+    """
+    found = find([names] if isinstance(names, str | os.PathLike) else names)
+    if not found:
+        raise UsageError("No image was given: name at least one file, folder or sample such as 'mnist:test/42'.")
+    inputs, sources = [], []
+    for number, name in enumerate(found, start=1):
+        image, source = read(name, classifier.preprocess, invert)
+        inputs.append(image)
+        sources.append(source)
+        if progress is not None:
+            progress(number, len(found))
+    return ImageBatch(np.stack(inputs), sources)
+
+
+def as_batch(images: object, classifier: Classifier) -> ImageBatch:
+    """A batch from what a Python caller may have: a batch, a path or sample, several of them, or an array.
+
+    An array of uint8 holds pixels from 0 to 255 and is brought into the model's input range, and so is one of other whole
+    numbers where it was said which of them is white; any other must be in that range already. An array may lack the first
+    axis (one image), or the last where the model takes grey images.
+
+    Raises:
+        UsageError: An array has the wrong shape.
+        ImageError: An array is empty, not finite, or out of the model's input range.
+    """
+    if isinstance(images, ImageBatch) and images.sources:
+        _check_values(images, classifier.preprocess, "The batch")
+        if images.shape[1:] != classifier.preprocess.shape:
+            raise UsageError(wrong_shape(images.shape, classifier.preprocess))
+        return images
+    if isinstance(images, str | os.PathLike):
+        return read_images([images], classifier)
+    if isinstance(images, Sequence) and images and all(isinstance(item, str | os.PathLike) for item in images):
+        return read_images(images, classifier)
+    if isinstance(images, Sequence) and not len(images):
+        raise UsageError("There are no images to explain; give at least one.")
+    try:
+        array = np.asarray(images)
+    except ValueError as error:
+        raise UsageError(f"The images are not an array of numbers: {error}") from error
+    return _from_array(array, classifier.preprocess)
+
+
+def _from_array(array: Array, preprocess: Preprocess) -> ImageBatch:
+    shape = array.shape
+    full = preprocess.shape
+    short = full[:2] if preprocess.channels == 1 else full
+    if shape in (full, short):
+        array = array.reshape(1, *full)
+    elif shape[1:] in (full, short):
+        array = array.reshape(-1, *full)
+    else:
+        raise UsageError(wrong_shape(shape, preprocess))
+    if not len(array):
+        raise ImageError("The array holds no image.")
+    found = None
+    if preprocess.bands is not None and array.dtype.kind in "iu":
+        array = preprocess.encode(array.astype(np.float32))
+    elif array.dtype == np.uint8:
+        array = preprocess.encode(array.astype(np.float32) / 255)
+    elif array.dtype.kind in "iu" and preprocess.white_level is not None and array.min() >= 0:
+        found = Levels(float(array.max()), preprocess.white_level, told=True)
+        array = preprocess.encode(np.clip(array.astype(np.float32) / np.float32(preprocess.white_level), 0, 1))
+    elif array.dtype.kind not in "fiu":
+        raise ImageError(f"The array holds {array.dtype}; expected uint8 from 0 to 255 or floating-point numbers.")
+    _check_values(array, preprocess, "The array")
+    array = np.ascontiguousarray(array, np.float32)
+    hashes = [hashlib.sha256(image.tobytes()).hexdigest() for image in array]
+    sources = [Source(f"array[{i}]", sha256, levels=found) for i, sha256 in enumerate(hashes)]
+    return ImageBatch(array, sources)
+
+
+def wrong_shape(shape: tuple[int, ...], preprocess: Preprocess) -> str:
+    """What to say of images whose shape isn't the model's."""
+    return f"The images have shape {shape}; the model takes {('N', *preprocess.shape)}.".replace("'N'", "N")
+
+
+def _check_values(array: Array, preprocess: Preprocess, what: str) -> None:
+    if not np.isfinite(array).all():
+        raise ImageError(f"{what} holds a value that is not finite (NaN or infinity).")
+    low, high, slack = preprocess.low, preprocess.high, 1e-3 * (preprocess.high - preprocess.low)
+    least, most = float(array.min()), float(array.max())
+    # Bands may hold any values.
+    guessed = preprocess.bands is not None or ("range" in preprocess.assumed and array.dtype.kind == "f")
+    if not guessed and (least < low - slack or most > high + slack):
+        raise ImageError(
+            f"{what} has values from {least:g} to {most:g}, but the model's input ranges from {low:g} to {high:g}. Scale "
+            "it, or pass pixels from 0 to 255 as uint8; if it holds whole numbers of more bits, say which is white "
+            "(white_level)."
+        )
+
+
+def read(name: str, preprocess: Preprocess, invert: bool | None) -> tuple[Floats, Source]:
+    """One image (H, W, C) in the model's input range, and its source.
+
+    Args:
+        name: A file or sample, as `find` gives it.
+        preprocess: The model's input.
+        invert: As in `read_images`.
+
+    Raises:
+        UsageError: There is no such sample.
+        ImageError: It can't be read.
+    """
+    if Path(name).exists() or not _is_sample(name):
+        sha256, decoded = _file(name, preprocess)
+    else:
+        digit, _ = datasets.sample(name)
+        sha256 = hashlib.sha256(digit.tobytes()).hexdigest()
+        decoded = Decoded(digit[..., None].astype(np.float32) / 255)
+    pixels = decoded.pixels
+    if preprocess.bands is not None and (pixels.shape[-1] != preprocess.bands or invert):
+        reason = "dark and light can't be swapped in bands" if invert else f"the model takes {preprocess.bands} bands"
+        raise ImageError(f"'{name}' can't be used: {reason}. Give .npy arrays (height, width, {preprocess.bands}).")
+    rest = replace(preprocess, fit="stretch", crop=1.0) if decoded.cut else preprocess
+    image, inverted = rest.apply(pixels, invert, decoded.grid)
+    if preprocess.digits and float(image.max()) == preprocess.low:
+        raise ImageError(f"'{name}' shows nothing that stands out from its ground, so there is no digit to explain.")
+    resized = decoded.cut or decoded.grid is not None or not preprocess.keeps(*pixels.shape[:2])
+    photograph = preprocess.digits and is_photograph(pixels)
+    return image, Source(name, sha256, inverted, resized, photograph, decoded.levels)
+
+
+def _file(name: str, preprocess: Preprocess) -> tuple[str, Decoded]:
+    """The hash of a file, and what it shows."""
+    try:
+        if not Path(name).is_file():
+            raise ImageError(f"'{name}' is not a file.")
+        with Path(name).open("rb") as file:
+            if not file.read(1):
+                raise ImageError(f"The file '{name}' is empty.")
+            file.seek(0)
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            file.seek(0)
+            if preprocess.bands is not None:
+                return sha256, Decoded(bands.read(file, name, preprocess))
+            return sha256, decode(file, name, preprocess)
+    except OSError as error:
+        check_interrupted(error)
+        raise ImageError(f"Can't read '{name}': {error.strerror}.") from error
+
+
+def _is_sample(name: str) -> bool:
+    scheme, colon, rest = name.partition(":")
+    return bool(colon) and len(scheme) > 1 and scheme.isalpha() and not rest.startswith("//")
+
+
+def _siblings(path: Path) -> list[str]:
+    return os.listdir(path.parent) if path.parent.is_dir() else []

@@ -1,0 +1,154 @@
+"""Which layer of a model fails, found by computing it once more, layer by layer; only asked once something has failed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+import keras
+
+from cnnexplain import backend
+from cnnexplain.errors import CnnExplainError, ModelError, line, reason
+from cnnexplain.interruption import check_interrupted
+from cnnexplain.model.graph import LOGITS, Call, Twin
+from cnnexplain.model.inference import aside
+from cnnexplain.types import Array, Floats
+
+Shape: TypeAlias = tuple[int | None, ...] | None
+"""Of an output for one image; None for a scalar."""
+
+
+@contextmanager
+def naming(twin: Twin, image: Floats, variables: Any) -> Iterator[None]:
+    """Computes something of a model within the block: an error that comes from one of its layers names that layer.
+
+    Ctrl-C, errors of ours, a lack of memory, and what is raised by no layer pass as they are.
+
+    Args:
+        twin: The model's twin.
+        image: (1, H, W, C), one that is computed, or a grey one.
+        variables: The model's.
+
+    Raises:
+        ModelError: A layer fails, forwards or on the way back of the gradient.
+    """
+    try:
+        yield
+    except BaseException as error:
+        # A layer that fails may have been given something of another shape than the one before it declares.
+        passes = isinstance(error, MemoryError) or (isinstance(error, CnnExplainError) and not isinstance(error, ModelError))
+        check_interrupted(error)
+        if passes:
+            raise
+        found = _located(twin, image, variables, error)
+        if found is None:
+            raise
+        raise found from error
+
+
+def _located(twin: Twin, image: Floats, variables: Any, error: BaseException) -> ModelError | None:
+    try:
+        check_shapes(twin, image)
+        suspects = _backwards(twin, image, variables)
+    except ModelError as found:
+        return found
+    except BaseException as other:  # noqa: BLE001
+        check_interrupted(other)
+        return None
+    if not suspects:
+        return None
+    names = " or ".join(f"'{line(each)}'" for each in suspects)
+    return ModelError(f"The gradient of the layer {names} fails: {reason(error)}")
+
+
+def check_shapes(twin: Twin, image: Floats) -> None:
+    """Computes a model layer by layer, each of which says what it is when it fails.
+
+    Raises:
+        ModelError: A layer fails, or puts out something of another shape than it declares.
+    """
+
+    def checked(call: Call) -> Callable[..., Any]:
+        def function(*args: Any, **kwargs: Any) -> Any:
+            output = call.function(*args, **kwargs)
+            shapes, declared = (
+                [tuple(shape[1:]) if shape else None for shape in map(_shape, keras.tree.flatten(each))]
+                for each in (output, call.output)
+            )
+            if not _fit(shapes, declared):
+                raise ModelError(
+                    f"The layer '{line(call.name)}' ({line(type(call.inner).__name__)}) puts out {_written(shapes)}, but "
+                    f"declares {_written(declared)}."
+                )
+            return output
+
+        return function
+
+    aside(lambda: twin.function([LOGITS], checked)(keras.ops.convert_to_tensor(image)))
+
+
+def _shape(tensor: Any) -> tuple[int | None, ...]:
+    # A layer may put out numbers of Python's.
+    return tuple(getattr(tensor, "shape", ()))
+
+
+def _fit(shapes: Sequence[Shape], declared: Sequence[Shape]) -> bool:
+    """Whether the shapes of outputs are as declared, where None stands for a scalar, or for any number of rows."""
+    if len(shapes) != len(declared):
+        return False
+    for shape, wanted in zip(shapes, declared, strict=True):
+        if shape is None or wanted is None or len(shape) != len(wanted):
+            return shape == wanted
+        if any(size not in (None, given) for size, given in zip(wanted, shape, strict=True)):
+            return False
+    return True
+
+
+def _written(shapes: Sequence[Shape]) -> str:
+    if len(shapes) != 1:
+        return f"{len(shapes)} tensors"
+    return "a single number" if shapes[0] is None else f"(N{''.join(f', {size}' for size in shapes[0])})"
+
+
+def _backwards(twin: Twin, image: Floats, variables: Any) -> list[str]:
+    """The names of the layers of which one lets no gradient through; none where all do.
+
+    From the scores back to some layer the gradient is computed without a failure, and from those before it no more.
+    """
+    names = [name for name in twin.names if twin.tensors[name].dtype.startswith(("float", "bfloat"))]
+    fine, broken = len(names), -1
+    while fine - broken > 1:
+        middle = (fine + broken) // 2
+        if _fails(twin, names[middle], image, variables):
+            broken = middle
+        else:
+            fine = middle
+    start = twin.input if broken < 0 else twin.tensors[names[broken]]
+    failed = broken >= 0 or _fails(twin, None, image, variables)
+    return list(dict.fromkeys(call.name for call in twin.consumers(start))) if failed else []
+
+
+def _fails(twin: Twin, name: str | None, image: Floats, variables: Any) -> bool:
+    """Whether the gradient of the scores with respect to a layer's output, or to the input, can't be computed."""
+    from_input = twin.function([LOGITS])
+    tail = None if name is None else twin.tail(name, [LOGITS])
+    if name is not None and tail is None:
+        return False
+
+    def value(x: Any, *others: Any) -> Any:
+        (scores,) = from_input(x) if tail is None else tail(x, *others)
+        return keras.ops.sum(keras.ops.cast(scores, "float32"), axis=1)
+
+    given: list[Array] = [image]
+    if name is not None:
+        output = aside(lambda: twin.function([name])(keras.ops.convert_to_tensor(image)))[0]
+        given = [keras.ops.convert_to_numpy(keras.ops.cast(output, "float32")), image]
+    try:
+        backend.current().gradient(value, [array.shape[1:] for array in given], variables)(*given)
+    except ModelError:
+        return False
+    except BaseException as error:  # noqa: BLE001
+        check_interrupted(error)
+        return True
+    return False

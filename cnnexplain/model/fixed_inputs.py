@@ -1,0 +1,167 @@
+"""Values that users give the inputs of a model other than the image: as NAME=FILE or NAME=NUMBERS, in JSON or in Python."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cnnexplain.errors import UsageError
+from cnnexplain.interruption import check_interrupted
+from cnnexplain.loading.model_names import existing
+
+if TYPE_CHECKING:
+    from cnnexplain.types import Array
+
+SUFFIXES = (".npy", ".npz", ".json", ".csv")
+"""What the names of files of values end in."""
+
+LIMIT = 256 << 20
+"""Files of more bytes, or that unpack to more, are refused."""
+
+EXPECTED = "numbers, such as 1,2.5,3, or a file (.npy, .npz, .json, .csv)"
+
+
+def parse(texts: Sequence[str]) -> dict[str, str]:
+    """What was typed as NAME=FILE or NAME=NUMBERS, by name; seen to be numbers or files that exist.
+
+    Raises:
+        UsageError: One is neither, or a name is given twice.
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip() or not value.strip():
+            raise UsageError(f"--fixed takes NAME=FILE or NAME=NUMBERS, such as meta=1,2.5,3, but got '{text[:60]}'.")
+        if name.strip() in found:
+            raise UsageError(f"--fixed was given two values for '{name.strip()[:60]}'; give one.")
+        found[name.strip()] = value.strip()
+        check(name.strip(), value.strip())
+    return found
+
+
+def check(name: str, value: str) -> None:
+    """Sees that a text stands for numbers or for a file that exists.
+
+    Raises:
+        UsageError: It does not.
+    """
+    if is_file(value):
+        existing(value, f"file of values for '{name}'")
+    else:
+        _numbers(name, value)
+
+
+def is_file(value: str | os.PathLike[str]) -> bool:
+    """Whether a text names a file of values, by its ending."""
+    return isinstance(value, os.PathLike) or Path(value).suffix.lower() in SUFFIXES
+
+
+def read(name: str, value: Any) -> Array:
+    """The array that a value stands for.
+
+    Args:
+        name: Of the input.
+        value: Numbers in an array, a list or a text such as "1,2.5,3", or the path of a file with them: a `.npy` array; a
+            `.npz` archive with one array, or with one of that name; a `.json` or `.csv` file.
+
+    Raises:
+        UsageError: It is none of these, or not all of it are finite numbers.
+    """
+    import numpy as np
+
+    if isinstance(value, str | os.PathLike):
+        value = (
+            _file(name, existing(value, f"file of values for '{name}'")) if is_file(value) else _numbers(name, str(value))
+        )
+    try:
+        array: Array = np.asarray(value)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise UsageError(f"The values for the input '{name}' are no array of numbers; expected {EXPECTED}.") from error
+    if array.dtype.kind not in "biuf":
+        raise UsageError(f"The values for the input '{name}' are {array.dtype}; expected {EXPECTED}.")
+    if not array.size or not np.isfinite(array).all():
+        what = "no number" if not array.size else "a value that is not finite (NaN or infinity)"
+        raise UsageError(f"The values for the input '{name}' hold {what}.")
+    return array
+
+
+def _numbers(name: str, text: str) -> list[float] | float:
+    try:
+        numbers = [float(each) for each in text.strip("[]() ").split(",")]
+    except ValueError:
+        raise UsageError(f"The input '{name[:60]}' is given {EXPECTED}, but got '{text[:60]}'.") from None
+    if not all(map(math.isfinite, numbers)):
+        raise UsageError(f"The values for the input '{name[:60]}' hold a value that is not finite (NaN or infinity).")
+    return numbers if len(numbers) > 1 else numbers[0]
+
+
+def _file(name: str, path: Path) -> Any:
+    import numpy as np
+
+    try:
+        with path.open("rb") as file:
+            data = file.read(LIMIT + 1)
+        if len(data) > LIMIT:
+            raise UsageError(f"'{path}' has more than {LIMIT >> 20} MiB, and is refused.")
+        suffix = path.suffix.lower()
+        if suffix == ".json":
+            return json.loads(data)
+        if suffix == ".csv":
+            return [
+                [float(each) for each in line.split(",")] for line in data.decode("utf-8-sig").splitlines() if line.strip()
+            ]
+        if suffix == ".npz":
+            return _archived(name, path, data)
+        if suffix == ".npy":
+            return np.load(io.BytesIO(data), allow_pickle=False)
+    except UsageError:
+        raise
+    except OSError as error:
+        check_interrupted(error)
+        raise UsageError(f"Can't read '{path}': {error.strerror or error}.") from error
+    # What damaged files make their parsers raise is of many kinds, tokenize.TokenError among them.
+    except Exception as error:
+        check_interrupted(error)
+        raise UsageError(f"'{path}' holds no array of numbers: {' '.join(str(error).split())[:120]}.") from error
+    raise UsageError(f"The input '{name}' is given {EXPECTED}, but got '{path}'.")
+
+
+def _archived(name: str, path: Path, data: bytes) -> Array:
+    import numpy as np
+
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        if sum(member.file_size for member in archive.infolist()) > LIMIT:
+            raise UsageError(f"'{path}' unpacks to more than {LIMIT >> 20} MiB, and is refused.")
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        names = list(arrays)
+        chosen = name if name in names else names[0] if len(names) == 1 else None
+        if chosen is None:
+            listed = ", ".join(names[:8])
+            raise UsageError(f"'{path}' holds {len(names)} arrays and none is called '{name}': {listed}.")
+        found: Array = arrays[chosen]
+        return found
+
+
+def described(values: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON-able, by name: the shape, the type, a hash, and the numbers where they are few."""
+    import hashlib
+
+    return {
+        name: {
+            "shape": list(array.shape[1:]),
+            "dtype": str(array.dtype),
+            "sha256": hashlib.sha256(array.tobytes()).hexdigest(),
+            **({"values": array[0].tolist()} if array.size <= FEW else {}),
+        }
+        for name, array in values.items()
+    }
+
+
+FEW = 32
+"""Up to so many numbers of a fixed input are written down in a result."""

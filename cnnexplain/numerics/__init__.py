@@ -1,0 +1,1 @@
+"""Numerical helpers for authors of analyses: baselines, interpolation, completeness, Fourier parametrization."""

@@ -1,0 +1,1 @@
+"""From a request (analysis, classifier, images, options) to records."""

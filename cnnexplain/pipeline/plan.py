@@ -1,0 +1,104 @@
+"""In which order several analyses are run, with which options, and how long that will take."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cnnexplain.interruption import check_interrupted
+from cnnexplain.plugin.options import validate
+
+if TYPE_CHECKING:
+    from cnnexplain.model.classifier import Classifier
+    from cnnexplain.plugin.analysis import Analysis
+
+BATCH = 8
+"""How many images are passed at once to measure a pass; analyses pass from one to many."""
+
+START, PICTURE = 1.0, 0.6
+"""Seconds that an analysis takes beside its passes: to compile, and to draw and write a picture."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """An analysis that is to be run.
+
+    Args:
+        analysis: Which.
+        options: Those of its options that are not left at their defaults.
+        images: Of how many images.
+        passes: How many passes it takes for all of them; None where it doesn't tell.
+    """
+
+    analysis: Analysis
+    options: Mapping[str, Any]
+    images: int
+    passes: float | None
+
+    def seconds(self, a_pass: float) -> float:
+        """How long it takes where a pass takes so long; without its passes where it doesn't tell how many."""
+        return START + PICTURE * max(self.images, 1) + a_pass * (self.passes or 0)
+
+
+def steps(analyses: Sequence[Analysis], classifier: Classifier, images: int, *, quick: bool) -> list[Step]:
+    """Those that take few passes first, those that don't tell last.
+
+    Args:
+        analyses: Which.
+        classifier: The model.
+        images: How many images are explained.
+        quick: Whether they are run with the options of `Analysis.quick`, and not with their defaults.
+    """
+    found = []
+    for analysis in analyses:
+        options = analysis.quick if quick else {}
+        # Those of the model alone that take objectives show the classes of the images.
+        count = images if {"images", "objectives"} & set(analysis.inputs) else 0
+        passes = _passes(analysis, classifier, options)
+        found.append(Step(analysis, options, count, None if passes is None else passes * max(count, 1)))
+    return sorted(found, key=lambda step: math.inf if step.passes is None else step.passes)
+
+
+def _passes(analysis: Analysis, classifier: Classifier, options: Mapping[str, Any]) -> float | None:
+    if analysis.passes is None:
+        return None
+    try:
+        passes = float(analysis.passes(classifier, validate(analysis.options, options)))
+    # A plugin is anyone's code. That its passes aren't known is no reason not to run it; `check-plugin` tells its author.
+    except BaseException as error:  # noqa: BLE001
+        check_interrupted(error)
+        return None
+    return passes if math.isfinite(passes) else None
+
+
+def measured(classifier: Classifier) -> float:
+    """The seconds that a forward pass takes for an image, once the network is compiled."""
+    preprocess = classifier.preprocess
+    images = np.full((min(BATCH, classifier.batch_size), *preprocess.shape), preprocess.grey, np.float32)
+    classifier.predict(images)
+    started = time.perf_counter()
+    classifier.predict(images)
+    return (time.perf_counter() - started) / len(images)
+
+
+def estimate(planned: Sequence[Step], a_pass: float) -> str:
+    """A sentence that says how long the steps will take."""
+    unknown = [step.analysis.name for step in planned if step.passes is None]
+    count = f"{len(planned)} analys{'is' if len(planned) == 1 else 'es'}"
+    if len(unknown) == len(planned):
+        return f"Running {count}; how long that takes is not known."
+    known = sum(step.seconds(a_pass) for step in planned if step.passes is not None)
+    rest = f", and longer for {', '.join(unknown)}" if unknown else ""
+    return f"Running {count}: about {_duration(known)}{rest}."
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(5 * round(seconds / 5), 5)} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes / 60:.1f} hours"

@@ -1,0 +1,11 @@
+"""All that the author of a plugin imports.
+
+A plugin is a module named by an entry point of the group `cnnexplain`; a function in it, marked with `hookimpl` and named
+`cnnexplain_analyses`, returns the analyses that it offers. Importing this module imports neither Keras nor Matplotlib, and
+a plugin keeps it so by importing its own mathematics inside `run`, and what it draws with inside `draw`.
+"""
+
+from cnnexplain.plugin.analysis import Analysis, NamedModel, Panel, Pretrained, Result, hookimpl
+from cnnexplain.plugin.options import Option
+
+__all__ = ["Analysis", "NamedModel", "Option", "Panel", "Pretrained", "Result", "hookimpl"]

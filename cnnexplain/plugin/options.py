@@ -1,0 +1,214 @@
+"""One function signature → the options of the command line, the checks of the Python API, and the documentation."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+import sys
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from cnnexplain.errors import DIGITS, PluginError, UsageError, shown, suggest
+
+INPUTS = ("classifier", "images", "targets", "objectives", "dataset", "progress")
+"""What the core can hand to an analysis; its `run` names those that it wants, in any order."""
+
+LONGEST = 60
+"""Characters of an option's name, at most."""
+
+OWN = ("classifier", "targets", "objectives", "progress", "start", "analysis", "config", "help", "h", "version")
+"""Names that mean something for every analysis and are no option of `cnnexplain run`."""
+
+
+@cache
+def reserved() -> frozenset[str]:
+    """Names that mean something for every analysis, so that no analysis may declare them as its own option."""
+    # The commands are made of what the analyses declare.
+    from cnnexplain.cli.commands.run import common_options
+
+    return frozenset({*OWN, *common_options(INPUTS, "")})
+
+
+@dataclass(frozen=True)
+class Option:
+    """Documents and bounds one keyword-only parameter of an analysis, as in `Annotated[int, Option("…", min=1)]`.
+
+    Args:
+        help: One sentence for the user.
+        min: The smallest value allowed, for numbers.
+        max: The largest value allowed, for numbers.
+    """
+
+    help: str
+    min: float | None = None
+    max: float | None = None
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One option as read from a signature.
+
+    Args:
+        name: The parameter's name.
+        type: int, float, str or bool.
+        default: What is used where it isn't given.
+        option: Its help and bounds.
+        choices: The values allowed; empty where any goes.
+        optional: Whether None is allowed.
+        many: Whether it takes any number of values, kept as a tuple.
+    """
+
+    name: str
+    type: type
+    default: Any
+    option: Option
+    choices: tuple[str, ...] = ()
+    optional: bool = False
+    many: bool = False
+
+    @property
+    def flag(self) -> str:
+        """The option as typed on the command line, such as "--patch-size"."""
+        return "--" + self.name.replace("_", "-")
+
+    def check(self, value: object) -> Any:
+        """The value as this option's type.
+
+        Raises:
+            UsageError: The value has another type, is out of range, or is none of the choices.
+        """
+        if self.many:
+            if isinstance(value, list | tuple) and not value and self.default:
+                raise UsageError(f"{self.flag} takes at least one value, but got none.")
+            return tuple(map(self._check, value if isinstance(value, list | tuple) else [value]))
+        return self._check(value)
+
+    def _check(self, value: object) -> Any:
+        if value is None and self.optional:
+            return None
+        if self.type is float and isinstance(value, int) and not isinstance(value, bool):
+            value = math.inf if abs(value) > sys.float_info.max else float(value)
+        # What is typed as text may be a number from Python: --unit 3 is unit=3.
+        if self.type is str and not self.choices and isinstance(value, int) and not isinstance(value, bool):
+            value = str(value) if value.bit_length() <= DIGITS else value
+        if not isinstance(value, self.type) or (isinstance(value, bool) and self.type is not bool):
+            raise UsageError(f"{self.flag} takes {self.type.__name__}, but got {shown(value)}.")
+        if self.choices and value not in self.choices:
+            near = suggest(str(value), self.choices)
+            raise UsageError(f"{self.flag} takes one of {', '.join(self.choices)}, but got {shown(value)}.{near}")
+        low, high = self.option.min, self.option.max
+        if isinstance(value, int | float) and not (
+            (low is None or value >= low) and (high is None or value <= high) and _fits(value)
+        ):
+            raise UsageError(f"{self.flag} takes {_interval(low, high)}, but got {shown(value)}.")
+        return value
+
+
+def parameters(run: Callable[..., object]) -> tuple[Parameter, ...]:
+    """The options that the signature of `run` declares: its keyword-only parameters.
+
+    Raises:
+        PluginError: A parameter has no `Option`, no default, a reserved name or a type that is none of int, float,
+            str, bool, a `Literal` of strings, one of those `| None`, or a tuple of any number of them.
+    """
+    keyword_only = [p for p in inspect.signature(run).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    declared = tuple(_parameter(run, parameter) for parameter in keyword_only)
+    for parameter in declared:
+        if f"no_{parameter.name}" in [other.name for other in declared]:
+            raise PluginError(f"run() declares '{parameter.name}' and 'no_{parameter.name}', which would turn it off.")
+    return declared
+
+
+def inputs(run: Callable[..., object]) -> tuple[str, ...]:
+    """What `run` names of `INPUTS`: its parameters that aren't keyword-only.
+
+    Raises:
+        PluginError: It names something that the core can't give.
+    """
+    names = tuple(p.name for p in inspect.signature(run).parameters.values() if p.kind is not p.KEYWORD_ONLY)
+    for name in names:
+        if name not in INPUTS:
+            raise PluginError(
+                f"run() asks for '{name}', but an analysis can be given {', '.join(INPUTS)}."
+                f"{suggest(name, INPUTS)} Put options behind a '*'."
+            )
+    return names
+
+
+def validate(declared: Sequence[Parameter], given: Mapping[str, object]) -> dict[str, Any]:
+    """Every declared option with its checked value: the given one, else the default.
+
+    Raises:
+        UsageError: An option that isn't declared, or a value that its declaration forbids.
+    """
+    names = [parameter.name for parameter in declared]
+    for name in given:
+        if name not in names:
+            known = f"It takes {', '.join(names)}." if names else "It takes none."
+            raise UsageError(f"The analysis has no option '{name}'.{suggest(name, names)} {known}")
+    return {p.name: p.check(given[p.name]) if p.name in given else p.default for p in declared}
+
+
+def _parameter(run: Callable[..., object], parameter: inspect.Parameter) -> Parameter:
+    name = parameter.name
+    if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name) or len(name) > LONGEST:
+        raise PluginError(f"run() declares an option {shown(name)}; expected lower-case words joined by underscores.")
+    if name in reserved() or name.removeprefix("no_") in reserved():
+        raise PluginError(f"run() declares an option '{name}', a name which every analysis already has.")
+    # Only the options are resolved: the other annotations may name types that a plugin imports for checkers alone.
+    holder = types.SimpleNamespace(__annotations__={name: parameter.annotation})
+    hint = typing.get_type_hints(holder, globalns=getattr(run, "__globals__", {}), include_extras=True)[name]
+    option = next((extra for extra in getattr(hint, "__metadata__", ()) if isinstance(extra, Option)), None)
+    if option is None:
+        raise PluginError(f"run() declares '{name}' without an Option: write '{name}: Annotated[type, Option(help)]'.")
+    if not isinstance(option.help, str) or not option.help:
+        raise PluginError(f"run() declares '{name}' with the help {shown(option.help)}; expected a sentence.")
+    if parameter.default is parameter.empty:
+        raise PluginError(f"run() declares '{name}' without a default: an analysis must run with no option at all.")
+    kind = typing.get_args(hint)[0]
+    many = typing.get_origin(kind) is tuple and typing.get_args(kind)[1:] == (...,)
+    if many:
+        kind = typing.get_args(kind)[0]
+    members = typing.get_args(kind)
+    optional = type(None) in members
+    if optional and len(members) == 2:
+        kind = next(member for member in members if member is not type(None))
+    choices: tuple[str, ...] = ()
+    if typing.get_origin(kind) is typing.Literal and all(isinstance(word, str) for word in typing.get_args(kind)):
+        kind, choices = str, typing.get_args(kind)
+    if kind not in (int, float, str, bool):
+        raise PluginError(
+            f"run() declares '{name}' as {shown(kind)}: use int, float, str, bool, a Literal of strings, or a tuple."
+        )
+    if many and (kind is bool or optional):
+        raise PluginError(f"run() declares '{name}' as several of bool, or of None, which can't be typed.")
+    if many and not isinstance(parameter.default, list | tuple):
+        raise PluginError(f"run() declares '{name}' with the default {shown(parameter.default)}; expected a tuple.")
+    if kind not in (int, float) and (option.min, option.max) != (None, None):
+        raise PluginError(f"run() declares '{name}' as {kind.__name__} with bounds, which only numbers have.")
+    if not all(isinstance(bound, int | float | None) for bound in (option.min, option.max)):
+        raise PluginError(f"run() declares '{name}' with bounds that are no numbers.")
+    declared = Parameter(name, kind, parameter.default, option, choices, optional, many)
+    try:
+        declared.check(parameter.default)
+    except UsageError as error:
+        raise PluginError(f"run() declares '{name}' with a default that it forbids itself: {error}") from None
+    return declared
+
+
+def _fits(value: float) -> bool:
+    """Whether a number is finite, and a whole one of 64 bits."""
+    return -(2**63) <= value < 2**63 if isinstance(value, int) else math.isfinite(value)
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    if low is not None and high is not None:
+        return f"a number from {low} to {high}"
+    if low is not None:
+        return f"a number of at least {low}"
+    return f"a number of at most {high}" if high is not None else "a number"

@@ -1,0 +1,219 @@
+"""Finds the installed plugins, keeps a broken one from harming the others, and remembers who supplied what.
+
+pluggy's own entry-point loader lets the first broken plugin end the program; here each is loaded by itself.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Generic, TypeVar
+
+import pluggy
+
+from cnnexplain.errors import CnnExplainError, PluginError, UsageError, foreign, line, reason, shown, suggest
+from cnnexplain.plugin import hookspecs
+from cnnexplain.plugin.analysis import Analysis, NamedModel
+
+SENTENCES = 600
+"""Characters of what is wrong with a plugin, at most."""
+
+MOST = 10_000
+"""Analyses, or models, that a plugin offers at most: one whose list never ends must not keep the others from being read."""
+
+Offer = TypeVar("Offer", Analysis, NamedModel)
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """An entry point of the group `cnnexplain` and the distribution that installed it."""
+
+    name: str
+    distribution: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"plugin '{self.name}' of {self.distribution} {self.version}"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a plugin, or a name that several plugins claim, can't be used."""
+
+    plugins: tuple[Plugin, ...]
+    cause: str
+
+    def __str__(self) -> str:
+        return f"{' and '.join(map(str, self.plugins))}: {self.cause}"
+
+
+@dataclass(frozen=True, repr=False)
+class Offers(Mapping[str, Offer], Generic[Offer]):
+    """What the plugins offer of one kind, by name, with the plugin that supplies each.
+
+    Args:
+        kind: What it is called in an error, with its article: "an analysis".
+        found: The offers by name.
+        suppliers: The plugin of each.
+        clashes: The names that several plugins claim.
+    """
+
+    kind: str
+    found: Mapping[str, Offer] = field(default_factory=dict)
+    suppliers: Mapping[str, Plugin] = field(default_factory=dict)
+    clashes: Mapping[str, Problem] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Offer:
+        return self.found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.found)
+
+    def __len__(self) -> int:
+        return len(self.found)
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{name}: {offer.summary}" for name, offer in self.items()) or "none"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: a table."""
+        from cnnexplain.rendering import page
+
+        return page.offers_fragment(self)
+
+    def pick(self, name: str, more: str = "") -> tuple[Offer, Plugin]:
+        """The offer of that name and its supplier.
+
+        Args:
+            name: The name.
+            more: What to add to the error where no plugin offers it.
+
+        Raises:
+            UsageError: No plugin offers it.
+            PluginError: Several plugins offer it.
+        """
+        if name in self.clashes:
+            raise PluginError(str(self.clashes[name]))
+        if name not in self.found:
+            kind = self.kind.partition(" ")[2]
+            raise UsageError(
+                f"There is no {kind} '{name}'.{suggest(name, self.found)} "
+                f"Installed: {', '.join(self.found) or 'none'}.{more}"
+            )
+        return self.found[name], self.suppliers[name]
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The analyses and the models by name, and the problems met on the way."""
+
+    analyses: Offers[Analysis]
+    models: Offers[NamedModel]
+    broken: tuple[Problem, ...] = ()
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """All that a user should be warned of, in no particular order."""
+        return (*self.broken, *self.analyses.clashes.values(), *self.models.clashes.values())
+
+    def get(self, name: str) -> tuple[Analysis, Plugin]:
+        """The analysis of that name and its supplier.
+
+        Raises:
+            UsageError: No plugin offers it.
+            PluginError: Several plugins offer it.
+        """
+        return self.analyses.pick(name, "".join(f" Broken: {problem}" for problem in self.broken))
+
+
+def analyses() -> Offers[Analysis]:
+    """The installed analyses by name, which a notebook shows as a table.
+
+    >>> analyses()["saliency"].paper
+    'Simonyan, Vedaldi, Zisserman 2013 (arXiv:1312.6034)'
+    """
+    return load().analyses
+
+
+@cache
+def load() -> Registry:
+    """The registry of the plugins installed in this environment, read once per process."""
+    return collect(entry_points(group="cnnexplain"))
+
+
+def collect(points: Iterable[EntryPoint]) -> Registry:
+    """The registry of the plugins that the entry points name."""
+    analyses: list[tuple[Analysis, Plugin]] = []
+    models: list[tuple[NamedModel, Plugin]] = []
+    broken: list[Problem] = []
+    for point in sorted(points, key=lambda point: str(point.name)):
+        plugin = _plugin(point)
+        try:
+            # What a plugin prints while it is imported gets between no results. Whatever it raises must not stop the others.
+            with redirect_stdout(sys.stderr), foreign(lambda error: PluginError(reason(error))):
+                hook = _hook(point)
+                offered = _offered(hook, "cnnexplain_analyses", Analysis), _offered(hook, "cnnexplain_models", NamedModel)
+        except CnnExplainError as error:
+            broken.append(Problem((plugin,), line(error, SENTENCES)))
+            continue
+        analyses += [(analysis, plugin) for analysis in offered[0]]
+        models += [(model, plugin) for model in offered[1]]
+    return Registry(_unique("an analysis", analyses), _unique("a model", models), tuple(broken))
+
+
+def _plugin(point: EntryPoint) -> Plugin:
+    """The entry point and its distribution, whose metadata may lack anything."""
+    said: Any = {} if point.dist is None else point.dist.metadata
+    distribution = said.get("Name", "an unknown distribution")
+    return Plugin(line(point.name), line(distribution), line(said.get("Version", "")))
+
+
+def _hook(point: EntryPoint) -> Any:
+    manager = pluggy.PluginManager("cnnexplain")
+    manager.add_hookspecs(hookspecs)
+    manager.register(point.load(), name=point.name)
+    hook = manager.hook
+    if not (hook.cnnexplain_analyses.get_hookimpls() or hook.cnnexplain_models.get_hookimpls()):
+        raise PluginError("it has no function 'cnnexplain_analyses' or 'cnnexplain_models' marked with @hookimpl.")
+    return hook
+
+
+def _offered(hook: Any, name: str, kind: type[Offer]) -> list[Offer]:
+    """What a plugin's function of that name returns; nothing where it has none."""
+    caller = getattr(hook, name)
+    offers = []
+    for offer in itertools.chain.from_iterable(caller()):
+        if not isinstance(offer, kind):
+            raise PluginError(f"{name}() must return a list of {kind.__name__}, but it holds {shown(offer)}.")
+        offers.append(offer)
+        if len(offers) > MOST:
+            raise PluginError(f"{name}() returned more than {MOST} of {kind.__name__}; expected a list that ends.")
+    if caller.get_hookimpls() and not offers:
+        raise PluginError(f"its {name}() returned nothing; expected a list of {kind.__name__}.")
+    return offers
+
+
+def _unique(kind: str, offers: Sequence[tuple[Offer, Plugin]]) -> Offers[Offer]:
+    claims: dict[str, list[tuple[Offer, Plugin]]] = {}
+    for offer, plugin in offers:
+        claims.setdefault(offer.name, []).append((offer, plugin))
+    unique = {name: claim[0] for name, claim in sorted(claims.items()) if len(claim) == 1}
+    clashes = {
+        name: Problem(
+            tuple(plugin for _, plugin in claim),
+            f"each offers {kind} named '{name}'. Uninstall one of them to use the other.",
+        )
+        for name, claim in claims.items()
+        if len(claim) > 1
+    }
+    return Offers(
+        kind,
+        {name: offer for name, (offer, _) in unique.items()},
+        {name: plugin for name, (_, plugin) in unique.items()},
+        clashes,
+    )

@@ -1,0 +1,94 @@
+"""Panels of small maps as pages hold them: a few kilobytes each, since the exact numbers lie in `arrays.npz`."""
+
+from __future__ import annotations
+
+import io
+import math
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from cnnexplain import draw
+from cnnexplain.draw import wording
+from cnnexplain.numerics.interpolation import averaged
+from cnnexplain.plugin.analysis import Panel
+from cnnexplain.rendering import templates
+from cnnexplain.results.record import Record
+from cnnexplain.types import Array, Floats
+
+LARGE, SMALL = 40, 20
+"""Rows and columns at most of a map that stands in the open, and of one in the strip that opens."""
+
+LEVELS = 63
+"""A map's values are told apart in so many steps of its range, from 1 on: 0 is left out for what is no number."""
+
+
+def encoded(record: Record, index: int) -> list[dict[str, Any]]:
+    """The panels of image `index`, JSON-able; none where the analysis has none.
+
+    Maps of more than `LARGE` or `SMALL` pixels a side are averaged over blocks of pixels, and their values rounded to one of
+    `LEVELS` + 1 steps from their least to their largest: "sprite" is a grey picture with the maps from left to right, then
+    down, a byte for each value.
+
+    Raises:
+        PluginError: The analysis can't give them, or they break the contract.
+    """
+    return [_encoded(panel, record) for panel in record.panels(index)]
+
+
+def _encoded(panel: Panel, record: Record) -> dict[str, Any]:
+    maps = np.asarray(panel.maps, np.float32)
+    shown = len(maps) if panel.shown is None else min(panel.shown, len(maps))
+    groups = [_group(maps[:shown], LARGE)]
+    if shown < len(maps):
+        groups.append(_group(maps[shown:], SMALL))
+    return {
+        "title": panel.title,
+        "unit": wording.in_units(record, panel.unit),
+        "valueUnit": wording.in_units(record, panel.value_unit),
+        "names": list(panel.names),
+        "values": None if panel.values is None else [_rounded(value) for value in panel.values],
+        "signed": bool((maps < 0).any()),
+        "limit": _rounded(draw.ceiling(maps)),
+        "height": maps.shape[1],
+        "width": maps.shape[2],
+        "field": None if panel.field is None else [list(axis) for axis in panel.field],
+        "groups": groups,
+    }
+
+
+def _group(maps: Floats, most: int) -> dict[str, Any]:
+    """Maps of one size: their sprite, and the range of each."""
+    block = max(1, math.ceil(max(maps.shape[1:]) / most))
+    maps = averaged(maps, block)
+    low, high = maps.min(axis=(1, 2)), maps.max(axis=(1, 2))
+    spread = np.where(high > low, high - low, 1)[:, None, None]
+    steps = np.rint((maps - low[:, None, None]) / spread * LEVELS).astype(np.uint8)
+    columns = math.ceil(math.sqrt(len(maps)))
+    height, width = maps.shape[1:]
+    sheet = np.zeros((-(-len(maps) // columns), height, columns, width), np.uint8)
+    for number, each in enumerate(steps):
+        sheet[number // columns, :, number % columns] = each
+    return {
+        "block": block,
+        "height": height,
+        "width": width,
+        "columns": columns,
+        "count": len(maps),
+        "low": [_rounded(value) for value in low],
+        "high": [_rounded(value) for value in high],
+        "sprite": _picture(sheet.reshape(-1, columns * width)),
+    }
+
+
+def _picture(levels: Array) -> str:
+    """Bytes (H, W) as a lossless picture, in a data URI."""
+    buffer = io.BytesIO()
+    Image.fromarray(levels).save(buffer, "WEBP", lossless=True, quality=100, method=6, exact=True)
+    return "data:image/webp;base64," + templates.encoded(buffer.getvalue())
+
+
+def _rounded(value: float) -> float:
+    """With four digits that count, which is more than a page tells."""
+    return float(f"{value:.4g}")

@@ -1,0 +1,124 @@
+"""How pictures are written: their format and resolution; and pictures made small for a page."""
+
+from __future__ import annotations
+
+import io
+import math
+from bisect import bisect_left
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from cnnexplain.errors import OutputError, PluginError, UsageError, foreign, reason, shown, suggest
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from PIL.Image import Image
+
+FORMATS = ("png", "svg", "pdf")
+MIN_DPI, MAX_DPI = 20, 1200
+
+SIZES = (
+    (400, 30),
+    (500, 30),
+    (600, 30),
+    (700, 35),
+    (850, 40),
+    (1000, 40),
+    (1000, 50),
+    (1200, 50),
+    (1200, 60),
+    (1400, 70),
+    (1600, 80),
+)
+"""Widths in pixels and qualities of WebP, of which the best is taken that makes a picture small enough."""
+
+PIXELS = 1 << 29
+"""Of a picture at most: Matplotlib needs four bytes for each."""
+
+WEBP = 16383
+"""How many pixels a side of a WebP picture has at most."""
+
+
+def compact(image: Image, most: int) -> bytes:
+    """A picture as WebP of up to `most` bytes, as wide and as good as that allows; without loss where that is small enough.
+
+    Nothing is made narrower or worse than the first of `SIZES`, whatever bytes it takes.
+    """
+    exact = _webp(image, lossless=True) if image.width * image.height <= 4 * most else b""
+    if exact and len(exact) <= most:
+        return exact
+
+    @cache
+    def written(place: int) -> bytes:
+        width, quality = SIZES[place]
+        share = min(1, width / image.width, WEBP / image.height)
+        size = max(1, round(image.width * share)), max(1, round(image.height * share))
+        return _webp(image if share == 1 else image.resize(size, reducing_gap=3), quality=quality)
+
+    above = bisect_left(range(len(SIZES)), most + 1, key=lambda place: len(written(place)))
+    return written(max(above - 1, 0))
+
+
+def _webp(image: Image, **how: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "WEBP", method=4, **how)
+    return buffer.getvalue()
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """How pictures are written.
+
+    Args:
+        format: "png", "svg" or "pdf".
+        dpi: Pixels per inch, from 20 to 1200; in an SVG or PDF of the images within it alone.
+
+    Raises:
+        UsageError: A value is none of these.
+    """
+
+    format: str = "png"
+    dpi: int = 130
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.format, str) or self.format not in FORMATS:
+            raise UsageError(
+                f"Pictures are written as {', '.join(FORMATS)}, but got {shown(self.format)}.{suggest(self.format, FORMATS)}"
+            )
+        if not isinstance(self.dpi, int) or isinstance(self.dpi, bool) or not MIN_DPI <= self.dpi <= MAX_DPI:
+            raise UsageError(f"Pictures take a whole number from {MIN_DPI} to {MAX_DPI} as dpi, but got {shown(self.dpi)}.")
+
+    def save(self, figure: Figure, path: Path) -> None:
+        """Writes a figure, the same bytes each time: without the date, and with ids that are not random.
+
+        Raises:
+            OutputError: At this dpi it would have more pixels than can be drawn.
+            PluginError: It can't be drawn.
+        """
+        undated: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(self.format, {})
+        sides = [side * self.dpi for side in figure.get_size_inches()]
+        if self.format == "png" and (max(sides) >= 2**16 or math.prod(sides) > PIXELS):
+            inches = " × ".join(f"{side:.3g}" for side in figure.get_size_inches())
+            raise OutputError(f"A picture of {inches} inches is too large for {self.dpi} dpi; choose a smaller --dpi.")
+        write(figure, path, format=self.format, dpi=self.dpi, metadata=undated)
+
+
+def write(figure: Figure, target: Path | IO[bytes], **how: Any) -> None:
+    """Writes a figure to a file, in the settings of all pictures.
+
+    Args:
+        figure: Which; its label says whose it is.
+        target: Where to.
+        **how: As `Figure.savefig` takes it.
+
+    Raises:
+        OSError: The file can't be written.
+        PluginError: The figure can't be drawn.
+    """
+    from cnnexplain.rendering.settings import drawing
+
+    whose = figure.get_label() or "A picture"
+    with drawing(), foreign(lambda error: PluginError(f"{whose} can't be drawn: {reason(error)}"), OSError):
+        figure.savefig(target, **how)

@@ -1,0 +1,133 @@
+"""The templates of the pages, with how they write values and what the pages' content security policies allow."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import jinja2
+
+from cnnexplain import __version__, draw
+from cnnexplain.draw import wording
+
+MARK = "<!-- cnnexplain report 1 -->"
+"""What a report says of itself in its second line, by which it is known to be ours."""
+
+PARTS = {"page.css": ("page.css", "panels.css"), "page.js": ("page.js", "panels.js")}
+"""Files that stand in a page as one."""
+
+LISTED = 25
+"""How many entries of a long fact are shown before the rest are counted."""
+
+
+def get(name: str) -> jinja2.Template:
+    """The template of a file in the folder `pages`."""
+    return _environment().get_template(name)
+
+
+def policy(images: str, *, script: str) -> str:
+    """A content security policy: nothing but our style sheet, pictures from these sources and this script of ours."""
+    sources = {"img": images, "style": _hash(_asset("page.css")), "script": _hash(_asset(script))}
+    allowed = ["default-src 'none'", *(f"{kind}-src {source}" for kind, source in sources.items())]
+    # default-src leaves these open.
+    return "; ".join([*allowed, "base-uri 'none'", "form-action 'none'"])
+
+
+def encoded(data: bytes) -> str:
+    """Bytes as text, in base 64."""
+    return base64.b64encode(data).decode("ascii")
+
+
+def _number(value: object) -> str:
+    """A number of a fact, for people: four digits that count."""
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "–"}[value]
+    if isinstance(value, float):
+        return f"{value:.4g}".replace("-", "−")
+    return str(value).replace("-", "−") if isinstance(value, int) else str(value)
+
+
+def _typed(value: object) -> str:
+    """An option's value as it is typed, several with commas between them."""
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _alike(entries: Sequence[Any]) -> bool:
+    """Whether entries of a fact are mappings with the same keys, so that they make the rows of a table."""
+    return all(isinstance(entry, Mapping) and entry.keys() == entries[0].keys() for entry in entries)
+
+
+def _shape(shape: Sequence[int]) -> str:
+    return " × ".join(map(str, shape))
+
+
+def _pieces(paper: str) -> list[tuple[str, str]]:
+    """A paper's name in pieces, each with the arXiv number that follows it, the last with none."""
+    pieces = re.split(r"arXiv:(\d{4}\.\d{4,5})", paper)
+    return list(zip(pieces[::2], [*pieces[1::2], ""], strict=True))
+
+
+def _link(name: str) -> str:
+    """The address of a file beside the page."""
+    return "./" + quote(name, errors="surrogateescape")
+
+
+def _picture_kind(name: str) -> bool:
+    return Path(name).suffix.lower() in (".png", ".svg")
+
+
+def _share(probability: float) -> str:
+    """Per cent of a bar's length."""
+    return f"{100 * probability:.2f}%" if math.isfinite(probability) else "0%"
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("cnnexplain.rendering", "pages"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "amount": lambda image: wording.amount(image["probability"], image["value"], image["unit"]),
+        "percent": draw.percent,
+        "source": draw.source,
+        "share": _share,
+        "number": _number,
+        "shape": _shape,
+        "pieces": _pieces,
+        "typed": _typed,
+        "link": _link,
+    }
+    environment.tests |= {"picture": _picture_kind}
+    environment.globals |= {
+        "style": _asset("page.css"),
+        "script": _asset("page.js"),
+        "index_script": _asset("index.js"),
+        "version": __version__,
+        "mark": MARK,
+        "listed": LISTED,
+        "alike": _alike,
+    }
+    return environment
+
+
+@cache
+def _asset(name: str) -> str:
+    pages = resources.files("cnnexplain.rendering") / "pages"
+    return "\n".join((pages / part).read_text(encoding="utf-8").strip() for part in PARTS.get(name, (name,)))
+
+
+def _hash(text: str) -> str:
+    """A source of a content security policy: this text and no other."""
+    return f"'sha256-{encoded(hashlib.sha256(text.encode()).digest())}'"

@@ -1,0 +1,1 @@
+"""Records, and their files: one schema, atomic writing and reading."""

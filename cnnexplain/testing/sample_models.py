@@ -1,0 +1,81 @@
+"""Models and images that plugins are tried on: small, made on the spot, and the same with every backend."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from cnnexplain.inputs import datasets
+from cnnexplain.inputs.preprocess import Preprocess
+from cnnexplain.loading import loader
+
+if TYPE_CHECKING:
+    from cnnexplain.model.classifier import Classifier
+    from cnnexplain.types import Floats
+
+layers = keras.layers
+
+
+def _branches() -> Any:
+    """Colour, taller than wide: batch normalization, a concatenation, a residual sum, depthwise filters, a softmax layer."""
+    image = keras.Input((14, 10, 3))
+    x = layers.Conv2D(6, 3, padding="same", name="stem")(image)
+    x = first = layers.ReLU(name="stem_relu")(layers.BatchNormalization(name="stem_bn")(x))
+    left = layers.Conv2D(3, 3, padding="same", activation="relu", name="left")(x)
+    right = layers.Conv2D(3, 1, activation="relu", name="right")(x)
+    x = layers.Add(name="sum")([first, layers.Concatenate(name="both")([left, right])])
+    x = layers.DepthwiseConv2D(3, strides=2, name="depthwise")(x)
+    x = layers.ReLU(name="depthwise_relu")(layers.BatchNormalization(name="depthwise_bn")(x))
+    x = layers.Dropout(0.3, name="dropout")(layers.GlobalAveragePooling2D(name="average")(x))
+    return keras.Model(image, layers.Softmax(name="softmax")(layers.Dense(5, name="scores")(x)), name="branches")
+
+
+def _grey() -> Any:
+    """Grey, wider than tall: convolutions in a row, both kinds of pooling, one sigmoid unit for two classes."""
+    return keras.Sequential(
+        [
+            keras.Input((12, 17, 1)),
+            layers.Conv2D(4, 3, activation="relu", name="first"),
+            layers.MaxPooling2D(name="largest"),
+            layers.Conv2D(5, 3, activation="relu", name="second"),
+            layers.AveragePooling2D((1, 2), name="mean"),
+            layers.Flatten(name="flat"),
+            layers.Dense(6, activation="relu", name="hidden"),
+            layers.Dense(1, activation="sigmoid", name="score"),
+        ],
+        name="grey",
+    )
+
+
+MADE: dict[str, Callable[[], Any]] = {"branches": _branches, "grey": _grey}
+"""Makes each of the models, by name."""
+
+
+def made(name: str) -> Classifier:
+    """A new classifier of one of the models in `MADE`, with weights that are drawn from a fixed seed."""
+    model = MADE[name]()
+    random = np.random.default_rng(0)
+    for weight in model.weights:
+        shape = tuple(weight.shape)
+        positive = "variance" in weight.path or "gamma" in weight.path
+        spread = 1.4 / math.sqrt(max(1, math.prod(shape[:-1])))
+        weight.assign(random.uniform(0.5, 1.5, shape) if positive else random.normal(0, spread, shape))
+    height, width, channels = model.inputs[0].shape[1:]
+    return loader.load(model, preprocess=Preprocess(height, width, "grey" if channels == 1 else "rgb"))
+
+
+def pictures(classifier: Classifier, count: int) -> Floats:
+    """Images (count, H, W, C) in the model's input range, the same at every call: noise, for a model of digits over digits.
+
+    No two pixels are alike, so that no maximum is met twice and decided by rounding.
+    """
+    preprocess = classifier.preprocess
+    noise: Floats = np.random.default_rng(1).uniform(0, 1, (count, *preprocess.shape)).astype(np.float32)
+    if preprocess.digits:
+        digits, _ = datasets.mnist("test")
+        noise = np.float32(0.1) * noise + np.float32(0.9) * (digits[:count, ..., None].astype(np.float32) / 255)
+    return preprocess.encode(noise)
