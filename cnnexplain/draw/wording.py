@@ -37,11 +37,6 @@ def of_values(record: Record) -> bool:
     return bool(record.provenance["model"].get("head") == "values")
 
 
-def outputs(head: str | None) -> str:
-    """What the outputs of a model with this head are called: "classes" or "values"."""
-    return "values" if head == "values" else "classes"
-
-
 def named(record: Record, name: str) -> str:
     """What a fact or an array is called: its name, with "value" for "logit" where the model puts out values."""
     return name.replace("logit", "value") if of_values(record) else name

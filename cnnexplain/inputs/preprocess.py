@@ -12,8 +12,8 @@ from PIL import Image
 
 from cnnexplain.errors import UsageError, shown, suggest
 from cnnexplain.inputs import resize_filters
+from cnnexplain.inputs.literals import Colour, Fit, Interpolation
 from cnnexplain.inputs.resize_filters import Grid
-from cnnexplain.loading.sidecar import Colour, Fit, Interpolation
 from cnnexplain.types import Floats
 
 __all__ = ["Colour", "Fit", "Interpolation", "Preprocess", "centre_digit", "dark_on_light", "letterbox", "middle", "resize"]

@@ -33,11 +33,11 @@ from cnnexplain.rendering.pictures import write as write_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from cnnexplain.lenet import Evaluation
     from cnnexplain.model.classifier import Classifier
     from cnnexplain.plugin.analysis import Analysis
     from cnnexplain.plugin.registry import Offers
     from cnnexplain.results.record import Record
+    from cnnexplain.training.evaluation import Evaluation
     from cnnexplain.types import Floats
 
 DPI = 130

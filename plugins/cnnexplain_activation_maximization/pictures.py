@@ -9,7 +9,8 @@ import numpy as np
 from matplotlib.patches import Rectangle
 
 from cnnexplain import draw
-from cnnexplain.draw import findings, wording
+from cnnexplain.draw import findings
+from cnnexplain.model.outputs import noun
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -107,7 +108,7 @@ def _block(patches: Array) -> Array:
 
 
 def _heading(record: Record) -> str:
-    units = record.options["layer"] or f"the {wording.outputs(record.provenance['model'].get('head'))}"
+    units = record.options["layer"] or f"the {noun(record.provenance['model'].get('head'))}"
     words = f"The images that excite {units} the most"
     return words + (", and natural ones" if any(name.startswith("patch/") for name in record.arrays) else "")
 
