@@ -26,9 +26,9 @@ from cnnexplain.draw import wording
 from cnnexplain.errors import UsageError, suggest
 from cnnexplain.errors import shown as shown_value
 from cnnexplain.inputs.bands import STRETCH, stretched
+from cnnexplain.matplotlib_settings import drawing
 from cnnexplain.numerics.baselines import gaussian
 from cnnexplain.numerics.interpolation import bicubic
-from cnnexplain.rendering.settings import drawing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

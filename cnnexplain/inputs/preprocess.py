@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, Protocol, get_args
 
 import numpy as np
 from PIL import Image
@@ -291,6 +291,19 @@ class Preprocess:
         if self.fit == "pad":
             return letterbox(picture, self.height, self.width, self.interpolation, bounded=self.bands is None)
         return resize(picture, self.height, self.width, self.interpolation, bounded=self.bands is None)
+
+
+class TakesImages(Protocol):
+    """A model whose input is known, such as a `Classifier`."""
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """From pictures to its input."""
+
+
+def preprocess_of(model: Preprocess | TakesImages) -> Preprocess:
+    """The preprocessing that is given by itself or with a model."""
+    return model if isinstance(model, Preprocess) else model.preprocess
 
 
 def resize(

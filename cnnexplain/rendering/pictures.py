@@ -117,7 +117,7 @@ def write(figure: Figure, target: Path | IO[bytes], **how: Any) -> None:
         OSError: The file can't be written.
         PluginError: The figure can't be drawn.
     """
-    from cnnexplain.rendering.settings import drawing
+    from cnnexplain.matplotlib_settings import drawing
 
     whose = figure.get_label() or "A picture"
     with drawing(), foreign(lambda error: PluginError(f"{whose} can't be drawn: {reason(error)}"), OSError):
