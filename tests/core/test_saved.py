@@ -359,7 +359,7 @@ class Absent:
 
 sys.meta_path.insert(0, Absent())
 from cnnexplain.cli import app
-sys.exit(max(cli.main(["redraw", folder, "--dpi", "40"]) for folder in sys.argv[1:]))
+sys.exit(max(app.main(["redraw", folder, "--dpi", "40"]) for folder in sys.argv[1:]))
 """
 
 
