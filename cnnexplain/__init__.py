@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from cnnexplain.pipeline.explanation import explain, explain_parts
     from cnnexplain.plugin.registry import analyses
     from cnnexplain.rendering.page import write_report
-    from cnnexplain.results.reader import load_parts, redraw
-    from cnnexplain.results.record import Record
+    from cnnexplain.results.record import Record, load_parts
+    from cnnexplain.results.redraw import redraw
 
 __version__ = "0.1.0"
 
@@ -69,9 +69,9 @@ _HOMES = {
     "rendering.page": ("write_report",),
     "pipeline.explanation": ("explain", "explain_parts"),
     "inputs.preprocess": ("Preprocess",),
-    "results.record": ("Record",),
+    "results.record": ("Record", "load_parts"),
     "plugin.registry": ("analyses",),
-    "results.reader": ("load_parts", "redraw"),
+    "results.redraw": ("redraw",),
     "inputs.image_stream": ("Stream", "open_stream"),
 }
 

@@ -28,6 +28,7 @@ from PIL import (
 from cnnexplain.errors import ImageError
 from cnnexplain.inputs import bands, bit_depth, tiff_files
 from cnnexplain.inputs.bit_depth import Levels
+from cnnexplain.inputs.image_files import FORMATS, MAX_PIXELS
 from cnnexplain.inputs.preprocess import LARGEST, Preprocess, middle_part
 from cnnexplain.inputs.resize_filters import Grid
 from cnnexplain.inputs.tiff_files import Box
@@ -37,14 +38,8 @@ from cnnexplain.types import Floats, Integers
 DECODERS = (PngImagePlugin, JpegImagePlugin, WebPImagePlugin, BmpImagePlugin, GifImagePlugin, TiffImagePlugin)
 """What untrusted files may reach of Pillow."""
 
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
-"""What Pillow calls their formats."""
-
 DRAFTED = ("JPEG", "MPO")
 """The formats that can be decoded at a half, a quarter or an eighth of their size."""
-
-MAX_PIXELS = 100_000_000
-"""A larger image is taken for a decompression bomb."""
 
 LARGE = 4_000_000
 """Of an image of more pixels only a smaller one is made in floating-point numbers, which take four times the memory."""

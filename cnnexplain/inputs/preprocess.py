@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, Protocol, get_args
 
 import numpy as np
 from PIL import Image
 
 from cnnexplain.errors import UsageError, shown, suggest
 from cnnexplain.inputs import resize_filters
+from cnnexplain.inputs.literals import Colour, Fit, Interpolation
 from cnnexplain.inputs.resize_filters import Grid
-from cnnexplain.loading.sidecar import Colour, Fit, Interpolation
 from cnnexplain.types import Floats
 
 __all__ = ["Colour", "Fit", "Interpolation", "Preprocess", "centre_digit", "dark_on_light", "letterbox", "middle", "resize"]
@@ -291,6 +291,19 @@ class Preprocess:
         if self.fit == "pad":
             return letterbox(picture, self.height, self.width, self.interpolation, bounded=self.bands is None)
         return resize(picture, self.height, self.width, self.interpolation, bounded=self.bands is None)
+
+
+class TakesImages(Protocol):
+    """A model whose input is known, such as a `Classifier`."""
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """From pictures to its input."""
+
+
+def preprocess_of(model: Preprocess | TakesImages) -> Preprocess:
+    """The preprocessing that is given by itself or with a model."""
+    return model if isinstance(model, Preprocess) else model.preprocess
 
 
 def resize(

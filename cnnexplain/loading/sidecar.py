@@ -12,17 +12,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, get_args
 
 from cnnexplain import files
 from cnnexplain.errors import ModelError, UsageError, suggest
+from cnnexplain.inputs.literals import Colour, Fit, Interpolation
 from cnnexplain.loading import class_index
-from cnnexplain.loading.model_names import existing
 from cnnexplain.model import fixed_inputs, outputs
-
-Colour: TypeAlias = Literal["rgb", "bgr", "grey", "bands"]
-Fit: TypeAlias = Literal["stretch", "crop", "pad", "digit"]
-Interpolation: TypeAlias = Literal["bilinear", "bicubic", "nearest"]
 
 LIMIT = 4 << 20
 """A JSON or text file of more bytes is refused."""
@@ -369,12 +365,12 @@ def _said(path: Path, said: object) -> dict[str, Any]:
         # A file from anywhere may not reach into other folders.
         if Path(labels).name != labels or "\\" in labels or labels == "..":
             raise ModelError(f"In '{path}': 'labels' names the file {_shown(labels)}; expected one in the same folder.")
-        found["labels"] = read_labels(existing(path.parent / labels, "file of labels"))
+        found["labels"] = read_labels(files.existing(path.parent / labels, "file of labels"))
     for name, value in found.get("fixed", {}).items():
         if isinstance(value, str) and fixed_inputs.is_file(value):
             if Path(value).name != value or "\\" in value:
                 raise ModelError(f"In '{path}': 'fixed' names the file {_shown(value)}; expected one in the same folder.")
-            found["fixed"][name] = existing(path.parent / value, f"file of values for '{name}'")
+            found["fixed"][name] = files.existing(path.parent / value, f"file of values for '{name}'")
     return found
 
 

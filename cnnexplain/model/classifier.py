@@ -183,9 +183,10 @@ class Classifier:
 
     def _repr_html_(self) -> str:
         """What a notebook shows: its card."""
-        from cnnexplain.rendering import page
+        from cnnexplain import markup
+        from cnnexplain.model.card import card
 
-        return page.classifier_fragment(self)
+        return markup.fragment("card.html", model=card(self))
 
     def predict(self, images: Array) -> Floats:
         """The probability of each class, or the model's values, (N, K)."""

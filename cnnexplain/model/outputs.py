@@ -66,3 +66,8 @@ def reduction(said: object) -> Reduction | None:
     if isinstance(places, list | tuple) and len(places) == 2 and all(str(place).strip().isdecimal() for place in places):
         return int(places[0]), int(places[1])
     raise UsageError(f"--reduce (reduce=) takes 'mean', 'max' or ROW,COLUMN, such as 12,7, but got {str(said)[:60]!r}.")
+
+
+def noun(head: str | None) -> str:
+    """What the outputs of a model with this head are called: "classes" or "values"."""
+    return "values" if head == "values" else "classes"

@@ -18,6 +18,9 @@ from typing import Any
 from cnnexplain import __version__, files
 from cnnexplain.errors import OutputError, line
 
+PROVENANCE = ("dataset", "model", "plugin", "keras")
+"""What `Record.provenance` may tell."""
+
 RESULT = "result.json"
 FORMAT = "cnnexplain result 1"
 """What `result.json` says of itself, by which a folder is known to be ours."""

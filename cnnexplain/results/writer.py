@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 
 ARRAYS, INDEX = "arrays.npz", "index.html"
 
-PROVENANCE = ("dataset", "model", "plugin", "keras")
-"""What `Record.provenance` may tell."""
-
 EARLIER, UNFINISHED = "earlier", "unfinished.json"
 """Beside the files that are to be moved: a folder for those of the earlier result, and what `result.json` says meanwhile."""
 

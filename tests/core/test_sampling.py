@@ -13,6 +13,7 @@ from cnnexplain.doctor import examine
 from cnnexplain.errors import UsageError
 from cnnexplain.inputs import decode, resize_filters
 from cnnexplain.inputs.preprocess import Preprocess
+from cnnexplain.plugin import registry
 
 SIZES = [
     ((31, 47), (12, 12)),
@@ -124,7 +125,7 @@ def test_a_sidecar_and_an_option_say_it(tmp_path, cli, random):
 
 def test_the_doctor_counts_predictions_that_depend_on_it(tmp_path, random, monkeypatch):
     """Fine stripes are grey to a model that sees means, and are stripes to one that sees single pixels."""
-    monkeypatch.setattr("cnnexplain.doctor.registry.load", lambda: cx.registry.collect([]))
+    monkeypatch.setattr("cnnexplain.doctor.registry.load", lambda: registry.collect([]))
     monkeypatch.chdir(tmp_path)
     names = []
     for number in range(4):

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from cnnexplain.inputs.preprocess import Preprocess
     from cnnexplain.model.classifier import Classifier
     from cnnexplain.plugin.analysis import Analysis
-    from cnnexplain.results.record import Explained, Record
+    from cnnexplain.results.explained import Explained
+    from cnnexplain.results.record import Record
 
 OUT = Path("cnnexplain-out")
 SHOWN = 20
