@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from cnnexplain.model.objectives import Channel, Direction, Logit, Neuron, Objective
     from cnnexplain.pipeline.explanation import explain, explain_parts
     from cnnexplain.plugin.registry import analyses
-    from cnnexplain.rendering.page import write_report
     from cnnexplain.results.record import Record, load_parts
     from cnnexplain.results.redraw import redraw
+    from cnnexplain.results.report_file import write_report
 
 __version__ = "0.1.0"
 
@@ -66,12 +66,12 @@ _HOMES = {
     "inputs.images": ("ImageBatch", "read_images"),
     "loading.loader": ("load",),
     "model.objectives": ("Channel", "Direction", "Logit", "Neuron", "Objective"),
-    "rendering.page": ("write_report",),
     "pipeline.explanation": ("explain", "explain_parts"),
     "inputs.preprocess": ("Preprocess",),
     "results.record": ("Record", "load_parts"),
     "plugin.registry": ("analyses",),
     "results.redraw": ("redraw",),
+    "results.report_file": ("write_report",),
     "inputs.image_stream": ("Stream", "open_stream"),
 }
 

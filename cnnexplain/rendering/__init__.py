@@ -1,1 +1,1 @@
-"""From records to pages, thumbnails and notebook output; draws and writes no files of its own."""
+"""Records as pages, thumbnails and notebook output. The package formats; `cnnexplain.results` writes the files."""

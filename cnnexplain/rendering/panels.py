@@ -13,7 +13,7 @@ from cnnexplain import draw
 from cnnexplain.draw import wording
 from cnnexplain.numerics.interpolation import averaged
 from cnnexplain.plugin.analysis import Panel
-from cnnexplain.rendering import templates
+from cnnexplain.rendering.templates import data_uri
 from cnnexplain.types import Array, Floats
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _picture(levels: Array) -> str:
     """Bytes (H, W) as a lossless picture, in a data URI."""
     buffer = io.BytesIO()
     Image.fromarray(levels).save(buffer, "WEBP", lossless=True, quality=100, method=6, exact=True)
-    return "data:image/webp;base64," + templates.encoded(buffer.getvalue())
+    return data_uri(buffer.getvalue())
 
 
 def _rounded(value: float) -> float:

@@ -35,6 +35,9 @@ SIZES = (
 )
 """Widths in pixels and qualities of WebP, of which the best is taken that makes a picture small enough."""
 
+PAGE_DPI = 130
+"""Pixels per inch of the pictures on pages and in notebooks."""
+
 PIXELS = 1 << 29
 """Of a picture at most: Matplotlib needs four bytes for each."""
 
@@ -121,3 +124,14 @@ def write(figure: Figure, target: Path | IO[bytes], **how: Any) -> None:
     whose = figure.get_label() or "A picture"
     with drawing(), foreign(lambda error: PluginError(f"{whose} can't be drawn: {reason(error)}"), OSError):
         figure.savefig(target, **how)
+
+
+def png(figure: Figure) -> bytes:
+    """A figure as PNG, for a page or a notebook.
+
+    Raises:
+        PluginError: The figure can't be drawn.
+    """
+    buffer = io.BytesIO()
+    write(figure, buffer, format="png", dpi=PAGE_DPI)
+    return buffer.getvalue()

@@ -40,6 +40,11 @@ def encoded(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")
 
 
+def data_uri(picture: bytes, kind: str = "webp") -> str:
+    """The address of a picture whose bytes stand in the page itself."""
+    return f"data:image/{kind};base64,{encoded(picture)}"
+
+
 def _link(name: str) -> str:
     """The address of a file beside the page."""
     return "./" + quote(name, errors="surrogateescape")

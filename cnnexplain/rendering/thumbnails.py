@@ -1,10 +1,10 @@
-"""Small pictures of images with what was found over them, on sheets: what the page of a result's folder shows."""
+"""Thumbnails of images with their maps laid over them, many on a sheet, for the page of a result's folder."""
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,51 +16,55 @@ if TYPE_CHECKING:
     from cnnexplain.results.record import Record
 
 SIDE = 128
-"""Pixels that a picture's longer side has at most; smaller images stay as they are."""
+"""Pixels of a thumbnail's longer side at most; smaller images are not enlarged."""
 
 EACH = 256
-"""How many pictures are on a sheet at most, which a browser has in memory as a whole."""
+"""Thumbnails per sheet at most, since a browser keeps the whole sheet in memory."""
 
 SHARP = 64
-"""Sheets of pictures of fewer pixels a side are written without loss."""
+"""Sheets of thumbnails with a shorter longer side are compressed losslessly."""
 
 
-def write(record: Record, folder: Path, stem: str) -> dict[str, Any]:
-    """Writes the sheets of a record as WebP.
+def layout(record: Record) -> dict[str, int]:
+    """The "height" and "width" of a thumbnail in pixels, and how many "columns" the sheets have at most.
 
-    Args:
-        record: Which.
-        folder: Where to.
-        stem: How the files are called: `stem.webp`, and where there are more sheets `stem-2.webp` and so on.
+    Image i is on sheet i // `EACH`, at place i % `EACH` in row-major order.
+    """
+    width, height = _size(record)
+    return {"height": height, "width": width, "columns": _columns(record)}
 
-    Returns:
-        JSON-able: the names of the files in "files", the "height" and "width" of a picture in pixels, and how many "columns"
-        the sheets have at most. Image i is on sheet ⌊i / EACH⌋ at place i mod EACH, along the rows.
+
+def sheets(record: Record) -> Iterator[bytes]:
+    """The sheets of thumbnails of a record as WebP.
 
     Raises:
         PluginError: The analysis can't give what is laid over an image.
     """
-    height, width = _size(record)
-    columns = math.ceil(math.sqrt(min(len(record), EACH)))
-    names = []
-    for number, start in enumerate(range(0, len(record), EACH), start=1):
+    width, height = _size(record)
+    columns = _columns(record)
+    how: dict[str, Any] = {"lossless": True} if max(height, width) < SHARP else {"quality": 78}
+    for start in range(0, len(record), EACH):
         places = range(start, min(start + EACH, len(record)))
         sheet = Image.new("RGB", (columns * width, -(-len(places) // columns) * height))
-        for place, picture in enumerate(_pictures(record, places, (width, height))):
+        for place, picture in enumerate(_thumbnails(record, places, (width, height))):
             sheet.paste(picture, (place % columns * width, place // columns * height))
-        names.append(f"{stem}.webp" if number == 1 else f"{stem}-{number}.webp")
-        how: dict[str, Any] = {"lossless": True} if max(height, width) < SHARP else {"quality": 78}
-        sheet.save(folder / names[-1], "WEBP", method=2, **how)
-    return {"files": names, "height": height, "width": width, "columns": columns}
+        buffer = io.BytesIO()
+        sheet.save(buffer, "WEBP", method=2, **how)
+        yield buffer.getvalue()
+
+
+def _columns(record: Record) -> int:
+    return math.ceil(math.sqrt(min(len(record), EACH)))
 
 
 def _size(record: Record) -> tuple[int, int]:
+    """Width and height of a thumbnail."""
     height, width = record.preprocess.shape[:2]
     share = min(1, SIDE / max(height, width))
-    return max(1, round(share * height)), max(1, round(share * width))
+    return max(1, round(share * width)), max(1, round(share * height))
 
 
-def _pictures(record: Record, places: range, size: tuple[int, int]) -> Iterator[Image.Image]:
+def _thumbnails(record: Record, places: range, size: tuple[int, int]) -> Iterator[Image.Image]:
     name = next((name for name in record.analysis.maps if name in record.arrays), None)
     signed = name is not None and bool((record.arrays[name] < 0).any())
     for place in places:

@@ -13,13 +13,12 @@ import numpy as np
 
 from cnnexplain import __version__
 from cnnexplain.errors import OutputError, UsageError, line
-from cnnexplain.inputs.images import Source
 from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.plugin import registry
 from cnnexplain.plugin.analysis import Analysis
-from cnnexplain.results import npz, schema
-from cnnexplain.results.explained import Explained
-from cnnexplain.results.schema import RESULT, DamageError, damaged
+from cnnexplain.results import image_json, json_files, npz, result_files, schema
+from cnnexplain.results.damage import DamageError, damaged
+from cnnexplain.results.file_names import RESULT, listed
 from cnnexplain.types import Array, Floats
 
 INPUT = "input"
@@ -58,7 +57,7 @@ def read_parts(folder: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
     folder = Path(folder)
     result = read_result(folder)
     analysis = analysis_of(folder, result)
-    for part in schema.read_parts(folder, result):
+    for part in result_files.read_parts(folder, result):
         found = read_part(folder, analysis, result, part)
         _check_unchanged(folder, result)
         yield found
@@ -76,11 +75,11 @@ def read_result(folder: Path) -> dict[str, Any]:
         (folder / RESULT).lstat()
     except FileNotFoundError as error:
         within = sorted(path.parent.name for path in folder.glob(f"*/{RESULT}"))
-        advice = f" There are results in its folders {schema.listed(within, 20)}: name one of them." if within else ""
+        advice = f" There are results in its folders {listed(within, 20)}: name one of them." if within else ""
         raise OutputError(f"The folder '{folder}' holds no result, since it has no {RESULT}.{advice}") from error
     except OSError as error:
         raise OutputError(f"Can't read the folder '{folder}': {error.strerror or error}.") from error
-    return schema.read_result(folder)
+    return result_files.read_result(folder)
 
 
 def _check_unchanged(folder: Path, result: Mapping[str, Any]) -> None:
@@ -92,7 +91,7 @@ def _check_unchanged(folder: Path, result: Mapping[str, Any]) -> None:
     # A run that goes on adds parts.
     grown = ("files", "parts", "complete", "skipped", "seconds")
     with suppress(DamageError):
-        now = schema.read(folder / RESULT)
+        now = json_files.read(folder / RESULT)
         if all(name in grown or now.get(name) == value for name, value in result.items()):
             return
     raise OutputError(f"The result in '{folder}' was replaced by another run while it was read; read it again.")
@@ -139,7 +138,7 @@ def read_part(folder: Path, analysis: Analysis, result: Mapping[str, Any], part:
             "analysis": replace(analysis, overview=None) if start else analysis,
             "options": {name: _tuple(value) for name, value in result["options"].items()},
             "images": images,
-            "explained": tuple(map(_explained, part["images"])),
+            "explained": tuple(map(image_json.read, part["images"])),
             "arrays": arrays,
             "facts": dict(part["facts"]),
             "labels": labels,
@@ -187,19 +186,6 @@ def _preprocess(given: Mapping[str, Any]) -> Preprocess:
         if not np.isfinite([preprocess.low, preprocess.high]).all():
             raise DamageError("'input' has no finite range")
     return preprocess
-
-
-def _explained(image: Mapping[str, Any]) -> Explained:
-    return Explained(
-        Source(image["source"], image["sha256"], image["inverted"], image["resized"]),
-        image["prediction_index"],
-        None if image["probability"] is None else float(image["probability"]),
-        image["target_index"],
-        image["target_probability"],
-        image["objective"],
-        None if image.get("value") is None else float(image["value"]),
-        str(image.get("unit", "")),
-    )
 
 
 def _arrays(folder: Path, names: list[str]) -> dict[str, Array]:

@@ -72,15 +72,15 @@ class Record:
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the first pictures, or the overview's."""
-        from cnnexplain.rendering import page
+        from cnnexplain.rendering import record_display
 
-        return page.record_fragment(self)
+        return record_display.record_html(self)
 
     def _repr_png_(self) -> bytes:
         """The first picture, where a notebook shows no HTML."""
-        from cnnexplain.rendering import page
+        from cnnexplain.rendering import record_display
 
-        return page.record_png(self)
+        return record_display.record_png(self)
 
     def figure(self, index: int = 0) -> Figure:
         """A Matplotlib figure of image `index`.

@@ -14,9 +14,11 @@ from cnnexplain import files
 from cnnexplain.errors import OutputError, PluginError, reason
 from cnnexplain.interruption import check_interrupted
 from cnnexplain.rendering.pictures import FORMATS, Pictures
-from cnnexplain.results import lock, reader, schema, writer
+from cnnexplain.results import json_files, lock, reader, result_files
+from cnnexplain.results.damage import damaged
+from cnnexplain.results.file_names import INDEX, RESULT
 from cnnexplain.results.record import Made, Record
-from cnnexplain.results.schema import RESULT, damaged
+from cnnexplain.results.result_folder import check_folder, replace_files
 
 if TYPE_CHECKING:
     from cnnexplain.draw import Style
@@ -62,7 +64,7 @@ def redraw(
 
     colours = draw.Palette(unsigned or draw.DEFAULT_PALETTE.unsigned, signed or draw.DEFAULT_PALETTE.signed)
     style = draw.Style(colours, contours, regions)
-    writer.check_folder(folder)
+    check_folder(folder)
     with lock.held(folder):
         return _redraw(folder, asked, style, progress, keep=format is None)
 
@@ -70,12 +72,12 @@ def redraw(
 def _redraw(folder: Path, asked: Pictures, style: Style, progress: Callable[[int, int], None], *, keep: bool) -> list[Path]:
     """Draws the pictures of a result in a folder that is locked; `keep` where they keep the format that they have."""
     from cnnexplain import draw
-    from cnnexplain.rendering import page, thumbnails
+    from cnnexplain.results import index_files
 
     result = reader.read_result(folder)
     analysis = reader.analysis_of(folder, result)
-    ours = set(writer.check_folder(folder))
-    parts = list(zip(result.get("parts", [RESULT]), schema.read_parts(folder, result), strict=True))
+    ours = set(check_folder(folder))
+    parts = list(zip(result.get("parts", [RESULT]), result_files.read_parts(folder, result), strict=True))
     drawn = [*(image["picture"] for _, part in parts for image in part["images"]), *result["overview"]]
     kept = {suffix for name in drawn if (suffix := Path(name).suffix[1:]) in FORMATS}
     pictures = replace(asked, format=kept.pop()) if keep and len(kept) == 1 else asked
@@ -96,7 +98,7 @@ def _redraw(folder: Path, asked: Pictures, style: Style, progress: Callable[[int
             images = (_drawn(folder, record, partial(record.figure, index)) for index in range(len(record)))
             if len(record) and count > 1:
                 stem = "thumbnails" + Path(part_name).stem.removeprefix("result")
-                small[part_name] = _drawn(folder, record, partial(thumbnails.write, record, staged, stem))
+                small[part_name] = _drawn(folder, record, partial(index_files.write_thumbnails, record, staged, stem))
             for name, figure in zip(names, itertools.chain(images, overview.values()), strict=True):
                 renamed[name] = f"{Path(name).stem}.{pictures.format}"
                 _drawn(folder, record, partial(pictures.save, figure, staged / renamed[name]))
@@ -113,12 +115,12 @@ def _redraw(folder: Path, asked: Pictures, style: Style, progress: Callable[[int
             whole["request"] = whole["request"] | {"format": pictures.format, "dpi": pictures.dpi}
         written = {name: _renamed(part, renamed, small.get(name)) for name, part in parts} | {RESULT: whole}
         for name, content in written.items():
-            writer.write_json(staged / name, content)
-        index = [writer.INDEX] if writer.INDEX in ours else []
+            json_files.write(staged / name, content)
+        index = [INDEX] if INDEX in ours else []
         for name in index:
-            page.write_index(staged / name, analysis, written[RESULT], (written[part] for part, _ in parts), count)
+            index_files.write_index(staged / name, analysis, written[RESULT], (written[part] for part, _ in parts), count)
         gone = set(renamed) - set(renamed.values())
-        writer.replace_files(staged, folder, [*renamed.values(), *sheets, *index, *written], result, ours, gone)
+        replace_files(staged, folder, [*renamed.values(), *sheets, *index, *written], result, ours, gone)
     return [folder / name for name in renamed.values()]
 
 

@@ -607,7 +607,7 @@ def test_a_contact_sheet_is_a_list_without_a_script(browser, sheet):
 
 
 def test_a_contact_sheet_of_many_images_loads_what_is_near_the_screen(browser, tmp_path):
-    from cnnexplain.rendering import page
+    from cnnexplain.results import index_files
 
     def part(number):
         images = [
@@ -628,7 +628,7 @@ def test_a_contact_sheet_of_many_images_loads_what_is_near_the_screen(browser, t
 
     result = {**pages.PROVENANCE, "cnnexplain": "0.1.0", "options": {"depth": 3}, "overview": []}
     result |= {"seconds": 2.0, "complete": True}
-    page.write_index(tmp_path / "index.html", pages.analysis(), result, map(part, range(20)), 5_000)
+    index_files.write_index(tmp_path / "index.html", pages.analysis(), result, map(part, range(20)), 5_000)
     resize(browser, 1200)
     begun = time.perf_counter()
     show(browser, tmp_path / "index.html")

@@ -20,7 +20,10 @@ from cnnexplain import draw
 from cnnexplain.cli.commands import report
 from cnnexplain.errors import OutputError, UsageError
 from cnnexplain.plugin import registry
-from cnnexplain.rendering import packed_maps, page
+from cnnexplain.rendering import packed_maps, record_display, report_page
+from cnnexplain.rendering.drawn import compacted, draw_record
+from cnnexplain.rendering.python_program import python_program
+from cnnexplain.results import index_files, report_file
 from cnnexplain.results.record import Record
 from cnnexplain.training.evaluation import Evaluation
 
@@ -58,7 +61,7 @@ class Read(HTMLParser):
 
 
 def made(*records, classifier=None, **options):
-    return page.report([page.drawn(record) for record in records], classifier or pages.Stand(), **options)
+    return report_page.render([draw_record(record) for record in records], classifier or pages.Stand(), **options)
 
 
 def data_of(read, which="data"):
@@ -225,16 +228,19 @@ def test_what_is_untrusted_stays_text():
     # JSON in the page can't end its element either, and says the same when it is read.
     ((each,),) = data_of(read)
     assert (each["name"], each["unit"]) == (f"map{word}", f"volts{word}")
-    fragment = Read(page.record_fragment(record))
+    fragment = Read(record_display.record_html(record))
     assert not fragment.all("script")
     assert len(fragment.all("img")) == 1
 
 
 def test_a_page_says_what_was_shown_and_how_to_read_it_and_its_limits():
     record = pages.record(
-        ["one.png", "two.png"], options={"depth": 5}, facts={"peak": [1.5, -0.25], "peak_pixel": [[3, 4], [5, 6]]}
+        ["one.png", "two.png"],
+        options={"depth": 5},
+        facts={"peak": [1.5, -0.25], "peak_pixel": [[3, 4], [5, 6]]},
+        skipped={"three.png": "it is empty"},
     )
-    read = Read(made(record, command="cnnexplain report one.png", skipped={"three.png": "it is empty"}))
+    read = Read(made(record, command="cnnexplain report one.png"))
     for words in ("What was made.", "Its reading.", "Its limit.", "--depth 5", "How deep.", "peak pixel", "5, 6", "−0.25"):
         assert words in read.text
     assert "Nobody 2026 (arXiv:2601.01234)" in read.text
@@ -311,7 +317,7 @@ def test_the_figures_of_a_model_of_digits_are_told():
 
 def test_the_python_program_names_images_targets_and_changed_options():
     record = pages.record(["one.png", "it's.png"], options={"depth": 5}, targets=[1, 2])
-    program = next(line for line in page._python([record], pages.Stand()).splitlines() if line.startswith("cx.explain"))
+    program = next(line for line in python_program([record], pages.Stand()).splitlines() if line.startswith("cx.explain"))
     called = {}
     explain = staticmethod(lambda *given, **options: called.update(given=given, options=options))
     read = staticmethod(lambda names, classifier, *, invert: (names, invert))
@@ -398,7 +404,7 @@ RESULT = {
 def test_an_index_of_many_parts_holds_few_of_them_in_memory(tmp_path, monkeypatch):
     alive = []
     monkeypatch.setattr("cnnexplain.rendering.thumbnails.EACH", 60)
-    page.write_index(tmp_path / "index.html", pages.analysis(), RESULT, parts_of(40, 100, alive), 4000)
+    index_files.write_index(tmp_path / "index.html", pages.analysis(), RESULT, parts_of(40, 100, alive), 4000)
     read = Read((tmp_path / "index.html").read_text())
     assert max(alive) <= 2
     tiles = [each for each in read.all("li") if each.get("class") == "tile"]
@@ -431,7 +437,7 @@ def test_an_index_escapes_and_links_nothing_but_what_lies_beside_it(tmp_path):
     for image in part["images"]:
         del image["finding"]
     del part["thumbnails"]
-    page.write_index(tmp_path / "index.html", pages.analysis(word=pages.HOSTILE), RESULT, [part], 3)
+    index_files.write_index(tmp_path / "index.html", pages.analysis(word=pages.HOSTILE), RESULT, [part], 3)
     read = Read((tmp_path / "index.html").read_text())
     assert len(read.all("script")) == 1
     policy = next(each["content"] for each in read.all("meta") if each.get("http-equiv") == "Content-Security-Policy")
@@ -450,7 +456,7 @@ def test_an_index_escapes_and_links_nothing_but_what_lies_beside_it(tmp_path):
 
 def test_a_name_that_is_no_unicode_is_written_as_an_escape(tmp_path):
     record = pages.record(["caf\udce9.png"])
-    page.write(tmp_path / "report.html", made(record))
+    report_file.write(tmp_path / "report.html", made(record))
     assert b"caf\\udce9.png" in (tmp_path / "report.html").read_bytes()
 
 
@@ -475,7 +481,7 @@ def test_a_report_replaces_a_report_and_nothing_else(tmp_path):
 def test_a_notebook_shows_the_first_images_of_a_record():
     record = pages.record([f"{number}.png" for number in range(5)])
     read = Read(record._repr_html_())
-    assert len(read.all("img")) == page.SHOWN == 3
+    assert len(read.all("img")) == record_display.SHOWN == 3
     assert "… and 2 more images" in read.text
     assert "signed_map 5 × 6 × 8" in read.text
     assert record._repr_png_().startswith(b"\x89PNG")
@@ -536,7 +542,7 @@ def test_the_command_writes_a_page_and_names_what_failed_in_it(cli, failing, tmp
     assert typed in read.text
     # The picture is the one that was written, and not drawn twice.
     png = (tmp_path / "cnnexplain-out/saliency/seven.png").read_bytes()
-    webp = page.compacted(Record.load(tmp_path / "cnnexplain-out/saliency"), [png], {}).pictures[0]
+    webp = compacted(Record.load(tmp_path / "cnnexplain-out/saliency"), [png], {}).pictures[0]
     assert base64.b64encode(webp).decode() in {each["src"].partition(",")[2] for each in read.all("img")}
     assert (tmp_path / "cnnexplain-out/saliency/index.html").exists()
     assert not (tmp_path / "cnnexplain-out/failing").exists()
@@ -630,7 +636,7 @@ def costly(install, monkeypatch):
 
 def test_a_report_is_quick_and_runs_what_is_cheap_first(cli, costly, tmp_path, monkeypatch):
     written = []
-    monkeypatch.setattr(page, "write", lambda path, html: written.append(Read(html)))
+    monkeypatch.setattr(report_file, "write", lambda path, html: written.append(Read(html)))
     code, out, err = cli("report", "mnist:test/1", "mnist:test/2")
     assert code == 0, err
     assert re.search(r"Running 4 analyses: about \d+ s, and longer for a-unknown, d-broken\.", out)
@@ -652,7 +658,7 @@ def test_a_report_is_quick_and_runs_what_is_cheap_first(cli, costly, tmp_path, m
 
 def test_a_full_report_runs_the_defaults_and_run_all_does_so_in_order_of_cost_too(cli, costly, tmp_path, monkeypatch):
     written = []
-    monkeypatch.setattr(page, "write", lambda path, html: written.append(Read(html)))
+    monkeypatch.setattr(report_file, "write", lambda path, html: written.append(Read(html)))
     code, out, err = cli("report", "mnist:test/1", "--full")
     assert code == 0, err
     assert "There are 50 samples." in out

@@ -13,7 +13,7 @@ from campaign import snapshot
 import cnnexplain as cx
 from cnnexplain.errors import CnnExplainError, OutputError
 from cnnexplain.rendering.pictures import Pictures
-from cnnexplain.results import npz, schema
+from cnnexplain.results import file_names, kinds, npz, result_files, schema
 from cnnexplain.results import writer as report
 from cnnexplain.results.record import Record
 
@@ -327,7 +327,7 @@ def test_to_go_on_with_what_is_wrong_is_refused_or_makes_it_again(saved, folder)
 
 
 def test_what_is_written_is_what_is_read(saved, folder):
-    content = schema.read_result(folder)
+    content = result_files.read_result(folder)
     known = {*schema.RUN, *schema.RUN_LATER, *schema.PART, *schema.PART_LATER}
     assert known - set(content) == {"dataset"}
     assert set(content) <= known
@@ -338,7 +338,7 @@ def test_what_is_written_is_what_is_read(saved, folder):
     image(mood="good")(folder)
     assert Record.load(folder).explained == saved[0].explained
     cx.redraw(folder, dpi=20)
-    content = schema.read_result(folder)
+    content = result_files.read_result(folder)
     assert (content["weather"], content["images"][0]["mood"]) == ({"sun": [1, None]}, "good")
 
 
@@ -380,6 +380,6 @@ def test_long_names_are_drawn_in_a_moment(folder, length):
 
 @pytest.mark.parametrize("letter", ["é", "日", "𝔘", "𠀀"])
 def test_names_of_pictures_fit_into_a_folder(tmp_path, letter):
-    (name,) = report.picture_names([letter * 90 + ".png"], suffix="png")
+    (name,) = file_names.picture_names([letter * 90 + ".png"], suffix="png")
     (tmp_path / name).touch()
-    assert schema.FILE_NAME(name, "it") is None
+    assert kinds.FILE_NAME(name, "it") is None

@@ -9,6 +9,7 @@ from cnnexplain import draw
 from cnnexplain.errors import PluginError
 from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.rendering import thumbnails
+from cnnexplain.results import index_files
 
 
 def cells(folder, written, count):
@@ -25,7 +26,7 @@ def cells(folder, written, count):
 def test_each_image_is_where_the_page_looks_for_it_with_the_overlay_of_the_pictures(tmp_path, monkeypatch):
     monkeypatch.setattr(thumbnails, "EACH", 4)
     record = pages.record([f"{number}.png" for number in range(7)])
-    written = thumbnails.write(record, tmp_path, "small")
+    written = index_files.write_thumbnails(record, tmp_path, "small")
     assert written == {"files": ["small.webp", "small-2.webp"], "height": pages.HEIGHT, "width": pages.WIDTH, "columns": 2}
     for number, cell in enumerate(cells(tmp_path, written, 7)):
         values = record.arrays["signed_map"][number]
@@ -43,7 +44,7 @@ def test_without_maps_it_is_the_image_and_large_ones_are_made_smaller(tmp_path):
         preprocess=Preprocess(300, 600, "rgb"),
         arrays={"other": np.zeros((2, 3), np.float32)},
     )
-    written = thumbnails.write(record, tmp_path, "small")
+    written = index_files.write_thumbnails(record, tmp_path, "small")
     assert (written["height"], written["width"]) == (64, 128)
     black, half = cells(tmp_path, written, 2)
     assert black.max() < 10
@@ -54,10 +55,10 @@ def test_without_maps_it_is_the_image_and_large_ones_are_made_smaller(tmp_path):
 def test_what_is_laid_over_an_image_is_checked(tmp_path):
     bent = pages.analysis(overlay=lambda record, index: np.zeros((2, 2)))
     with pytest.raises(PluginError, match=r"overlay\(\) of 'made-map' returned float64 of shape \(2, 2\); expected an"):
-        thumbnails.write(pages.record(made=bent), tmp_path, "small")
+        index_files.write_thumbnails(pages.record(made=bent), tmp_path, "small")
     endless = pages.analysis(overlay=lambda record, index: range(10**9))
     with pytest.raises(PluginError, match=r"overlay\(\) of 'made-map' returned range\(0, 1000000000\); expected an array"):
-        thumbnails.write(pages.record(made=endless), tmp_path, "small")
+        index_files.write_thumbnails(pages.record(made=endless), tmp_path, "small")
     failing = pages.analysis(overlay=lambda record, index: record.arrays["nothing"])
     with pytest.raises(PluginError, match=r"overlay\(\) of 'made-map' failed: KeyError"):
-        thumbnails.write(pages.record(made=failing), tmp_path, "small")
+        index_files.write_thumbnails(pages.record(made=failing), tmp_path, "small")

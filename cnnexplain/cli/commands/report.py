@@ -19,7 +19,7 @@ from cnnexplain.interruption import plainly
 if TYPE_CHECKING:
     from cnnexplain.model.classifier import Classifier
     from cnnexplain.plugin.analysis import Analysis
-    from cnnexplain.rendering.page import Drawn
+    from cnnexplain.rendering.drawn import Drawn
     from cnnexplain.results.record import Record
     from cnnexplain.training.evaluation import Evaluation
 
@@ -94,11 +94,11 @@ def _analyses(names: Sequence[str] | None) -> list[Analysis]:
 
 def _report(analyses: Sequence[Analysis], request: run.Request, typed: str, *, full: bool) -> None:
     from cnnexplain.inputs import images
-    from cnnexplain.rendering import page
-    from cnnexplain.results import lock
+    from cnnexplain.rendering import report_page
+    from cnnexplain.results import lock, report_file
 
     path = request.out / REPORT
-    page.check(path)
+    report_file.check(path)
     if any("images" in analysis.inputs for analysis in analyses):
         count = len(images.find(request.images or [datasets.SAMPLE]))
         if count > MOST:
@@ -122,7 +122,7 @@ def _report(analyses: Sequence[Analysis], request: run.Request, typed: str, *, f
             return
         if full and not tested:
             tested.append(_tested(classifier))
-        html = page.report(
+        html = report_page.render(
             found,
             classifier,
             command=typed,
@@ -131,7 +131,7 @@ def _report(analyses: Sequence[Analysis], request: run.Request, typed: str, *, f
             pending=pending,
             quick=not full,
         )
-        page.write(path, html)
+        report_file.write(path, html)
 
     # The page of another report would be replaced by this one's, whatever analyses they run.
     folders = [request.out, *(outcome.folder for outcome in several.outcomes.values())]
@@ -150,11 +150,11 @@ def _report(analyses: Sequence[Analysis], request: run.Request, typed: str, *, f
 
 def _drawn(record: Record, paths: Sequence[Path]) -> Drawn:
     """A record with the pictures that were written of it, so that they need not be drawn again."""
-    from cnnexplain.rendering import page
+    from cnnexplain.rendering import drawn
 
     pictures = [path for path in paths if path.suffix == ".png"]
     overview = {path.stem: path.read_bytes() for path in pictures[len(record) :]}
-    return page.compacted(record, [path.read_bytes() for path in pictures[: len(record)]], overview)
+    return drawn.compacted(record, [path.read_bytes() for path in pictures[: len(record)]], overview)
 
 
 def _tested(classifier: Classifier) -> Evaluation | None:

@@ -1,0 +1,84 @@
+"""Records with their pictures, made small enough for a page."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from cnnexplain import draw
+from cnnexplain.rendering import packed_maps, panels
+from cnnexplain.rendering.pictures import compact, png
+
+if TYPE_CHECKING:
+    from cnnexplain.results.record import Record
+
+MOST, BESIDE_MAPS, OVERVIEW = 45_000, 14_000, 26_000
+"""Bytes on a page of a picture of an image, of one whose maps the page has too, and of one of an overview, at most. The
+files beside the page keep the full quality."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A record and its pictures as WebP.
+
+    Args:
+        record: The record.
+        pictures: A picture of each image.
+        overview: Pictures that belong to no single image, by title.
+        maps: The maps of each image by name, from `packed_maps.packed`.
+        painted: What is laid over each image and its limit, if that differs from the main map; None otherwise.
+        panels: The panels of each image, from `panels.encoded`.
+    """
+
+    record: Record
+    pictures: Sequence[bytes]
+    overview: Mapping[str, bytes]
+    maps: Sequence[Mapping[str, Mapping[str, Any]]]
+    painted: Sequence[Mapping[str, Any] | None]
+    panels: Sequence[Sequence[Mapping[str, Any]]]
+
+
+def draw_record(record: Record) -> Drawn:
+    """A record with its pictures, drawn.
+
+    Raises:
+        PluginError: The analysis can't draw it.
+    """
+    pictures = [png(record.figure(index)) for index in range(len(record))]
+    return compacted(record, pictures, {title: png(figure) for title, figure in record.overview().items()})
+
+
+def compacted(record: Record, pictures: Sequence[bytes], overview: Mapping[str, bytes]) -> Drawn:
+    """A record with its pictures, which are given as PNG."""
+    maps = maps_of(record)
+    most = BESIDE_MAPS if maps or record.analysis.panels is not None else MOST
+    return Drawn(
+        record,
+        [_compact(picture, most) for picture in pictures],
+        {title: _compact(picture, OVERVIEW) for title, picture in overview.items()},
+        [{name: packed_maps.packed(record.arrays[name][index]) for name in maps} for index in range(len(record))],
+        [_painted(record, index) for index in range(len(record))],
+        [panels.encoded(record, index) for index in range(len(record))],
+    )
+
+
+def maps_of(record: Record) -> list[str]:
+    """The names of the arrays of a record that are maps of its images; the main one is first."""
+    return [name for name in record.analysis.maps if name in record.arrays]
+
+
+def _painted(record: Record, index: int) -> dict[str, Any] | None:
+    shown, maps = record.overlay(index), maps_of(record)
+    if shown is None or np.array_equal(shown, record.arrays[maps[0]][index]):
+        return None
+    return {"limit": draw.percentile_limit(shown), **packed_maps.painted(shown)}
+
+
+def _compact(picture: bytes, most: int) -> bytes:
+    with Image.open(io.BytesIO(picture)) as image:
+        return compact(image.convert("RGB"), most)

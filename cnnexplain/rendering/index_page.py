@@ -1,0 +1,51 @@
+"""The page of a result's folder: a contact sheet of the pictures beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from cnnexplain.rendering import templates, thumbnails
+from cnnexplain.rendering.method_entries import option_rows
+
+if TYPE_CHECKING:
+    from cnnexplain.plugin.analysis import Analysis
+
+FEW = 6
+"""Up to this number of images the page shows the pictures themselves below the thumbnails."""
+
+
+def render(analysis: Analysis, result: Mapping[str, Any], parts: Iterable[Mapping[str, Any]], count: int) -> Iterator[str]:
+    """The page in pieces.
+
+    Args:
+        analysis: The analysis.
+        result: The content of `result.json`.
+        parts: The contents of the files of the parts; only one is in memory at a time.
+        count: The number of images of all parts.
+    """
+    few = count <= FEW
+    return templates.get("index.html").stream(
+        title=f"{analysis.name} of {result['model']['name']}",
+        analysis=analysis,
+        options=option_rows(analysis, result["options"]),
+        result=result,
+        parts_of_result=list(_once(parts)) if few else _once(parts),
+        count=count,
+        few=few,
+        each=thumbnails.EACH,
+        policy=templates.policy("'self' file:", script="index.js"),
+    )
+
+
+def _once(parts: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The parts, with each warning only where it occurs first."""
+    known: set[str] = set()
+    for part in parts:
+        warnings = [warning for warning in part["warnings"] if warning not in known]
+        known |= set(warnings)
+        # Results of earlier versions have neither thumbnails nor findings.
+        images = [{"finding": None, "value": None, "unit": "", **image} for image in part["images"]]
+        small = part.get("thumbnails")
+        enough = small is not None and thumbnails.EACH * len(small["files"]) >= len(images)
+        yield {**part, "thumbnails": small if enough else None, "warnings": warnings, "images": images}

@@ -1,0 +1,17 @@
+"""The error of a result whose files are damaged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cnnexplain.errors import OutputError, line
+
+
+class DamageError(ValueError):
+    """What is wrong with a file, in a few words."""
+
+
+def damaged(folder: Path, why: object) -> OutputError:
+    """The error for a result that is damaged, with the reason."""
+    words = line(why) if str(why).strip() else type(why).__name__
+    return OutputError(f"The result in '{folder}' is damaged: {words.removesuffix('.')}.")

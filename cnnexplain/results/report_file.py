@@ -1,0 +1,71 @@
+"""The file of a report: a page about a model and some images that needs no other file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cnnexplain import files
+from cnnexplain.errors import OutputError, UsageError
+from cnnexplain.rendering import report_page, templates
+from cnnexplain.rendering.drawn import draw_record
+
+if TYPE_CHECKING:
+    from cnnexplain.model.classifier import Classifier
+    from cnnexplain.results.record import Record
+
+
+def write_report(path: str | os.PathLike[str], classifier: Classifier, records: Sequence[Record]) -> Path:
+    """Draws records and writes them as one page, which needs no other file.
+
+    Args:
+        path: Where to; an existing report there is replaced.
+        classifier: The model that the records are of.
+        records: From `cnnexplain.explain`, several of them for the same images or for others.
+
+    Returns:
+        The path.
+
+    Raises:
+        UsageError: There are no records, or one is of another model.
+        OutputError: The file can't be written, or it exists and is not a report.
+        PluginError: An analysis can't draw what it found.
+    """
+    place = Path(path)
+    if not records:
+        raise UsageError("A report is made of records, but got none; give at least one that cnnexplain.explain() returned.")
+    check(place)
+    write(place, report_page.render([draw_record(record) for record in records], classifier))
+    return place
+
+
+def check(path: Path) -> None:
+    """Checks that a report may be written to `path`.
+
+    Raises:
+        OutputError: There is a file that is not a report, or the folder can't be written.
+    """
+    files.check_writable(path)
+    try:
+        if os.path.lexists(path) and templates.MARK.encode() not in _start(path):
+            raise OutputError(f"'{path}' exists and is no report of cnnexplain; choose another place for the report.")
+    except OSError as error:
+        raise OutputError(f"Can't replace '{path}': {error.strerror}.") from error
+
+
+def write(path: Path, html: str) -> None:
+    """Writes a page atomically.
+
+    Raises:
+        OutputError: It can't be written.
+    """
+    with files.replacing(path) as temporary:
+        # A file name that is not valid Unicode becomes an escape sequence.
+        temporary.write_bytes(html.encode("utf-8", errors="backslashreplace"))
+
+
+def _start(path: Path) -> bytes:
+    with files.opened(path) as file:
+        return file.read(200)

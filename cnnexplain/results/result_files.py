@@ -1,0 +1,76 @@
+"""Reads `result.json` and the files of its parts, checked against the schema."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from cnnexplain import __version__
+from cnnexplain.errors import OutputError
+from cnnexplain.results import json_files, schema
+from cnnexplain.results.damage import DamageError, damaged
+from cnnexplain.results.file_names import RESULT, part_name
+
+
+def read_result(folder: Path) -> dict[str, Any]:
+    """The content of `result.json` in a folder, checked.
+
+    Raises:
+        OutputError: There is none that this version can read, or it is damaged.
+    """
+    path = folder / RESULT
+    try:
+        content = json_files.read(path)
+        if content.get("format") != schema.FORMAT:
+            raise OutputError(f"'{path}' was not written by cnnexplain {__version__}{schema.later_version(content)}.")
+        if schema.unfinished(content):
+            raise OutputError(
+                f"The folder '{folder}' holds no whole result: a run was ended while it wrote it. Run the analysis again."
+            )
+        schema.check_result(content)
+    except DamageError as damage:
+        raise damaged(folder, f"{RESULT}: {damage}") from damage
+    return content
+
+
+def read_parts(folder: Path, result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The contents of the parts of a result, one after another, or the result itself if it was written as a whole.
+
+    Args:
+        folder: The folder of the result.
+        result: The content of its `result.json`.
+
+    Raises:
+        OutputError: One is damaged.
+    """
+    if "images" in result and "parts" not in result:
+        yield dict(result)
+    start = 0
+    for number in range(1, len(result.get("parts", [])) + 1):
+        part = _read_part(folder, number, result, start)
+        start = part["span"][1]
+        yield part
+
+
+def _read_part(folder: Path, number: int, result: Mapping[str, Any], start: int) -> dict[str, Any]:
+    """The content of the file of a part, checked.
+
+    Args:
+        folder: The folder of the result.
+        number: Of the part, from 1.
+        result: The content of `result.json`.
+        start: Index of the part's first image among all images.
+
+    Raises:
+        OutputError: It is damaged.
+    """
+    name = part_name(number)
+    try:
+        content = json_files.read(folder / name)
+        schema.check_part(content, result["labels"])
+        if content["span"][0] != start:
+            raise DamageError(f"it begins with image {content['span'][0]} in place of {start}")
+    except DamageError as damage:
+        raise damaged(folder, f"{name}: {damage}") from damage
+    return content

@@ -1,0 +1,118 @@
+"""What of an earlier result a run can keep when it is resumed."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cnnexplain.errors import OutputError, UsageError
+from cnnexplain.results import json_files, npz, result_files, schema
+from cnnexplain.results.damage import DamageError
+from cnnexplain.results.file_names import INDEX, RESULT, part_name
+
+SHOWN = 3
+"""Differences between two requests that an error states before it counts the rest."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The part of an earlier result that is kept.
+
+    Args:
+        start: Index of the first image that is still to be explained.
+        complete: Whether the earlier result is complete.
+        result: The content of `result.json` for the parts that are kept; empty if none is.
+    """
+
+    start: int = 0
+    complete: bool = False
+    result: Mapping[str, Any] = field(default_factory=dict)
+
+
+def resume(folder: Path, request: Mapping[str, Any] | None, ours: Collection[str], count: int) -> Kept:
+    """What can be kept of the result in a folder.
+
+    Args:
+        folder: The folder of the result.
+        request: The new request, as JSON holds it.
+        ours: Names of the files of the earlier result.
+        count: Number of images of the run.
+
+    Raises:
+        OutputError: The earlier result is damaged.
+        UsageError: It is of another request, or does not record its request.
+    """
+    if schema.unfinished(json_files.read(folder / RESULT)):
+        return Kept()
+    try:
+        earlier = result_files.read_result(folder)
+    except OutputError as error:
+        raise OutputError(f"{error} Leave out --resume to replace it.") from error
+    _check_request(folder, earlier.get("request"), request)
+    parts: list[str] = []
+    skipped: dict[str, str] = {}
+    names = [name for name in (INDEX, RESULT) if name in ours or name == RESULT]
+    seconds, start, complete = 0.0, 0, False
+    with contextlib.suppress(OutputError):
+        for number, part in enumerate(result_files.read_parts(folder, earlier), start=1):
+            stop = part["span"][1]
+            complete = earlier["complete"] and stop == count and _are_whole(folder, earlier["files"], ours)
+            # The last part is made again if anything written with it was lost.
+            if "parts" not in earlier or stop >= count or not _are_whole(folder, part["files"], ours):
+                break
+            parts.append(part_name(number))
+            skipped |= part["skipped"]
+            seconds = round(seconds + part["seconds"], 4)
+            names += part["files"]
+            start = stop
+    if complete:
+        return Kept(complete=True)
+    if not start:
+        return Kept()
+    kept = {"parts": parts, "skipped": skipped, "seconds": seconds, "files": names}
+    return Kept(start, result={**earlier, **kept, "complete": False})
+
+
+def _are_whole(folder: Path, names: Iterable[str], ours: Collection[str]) -> bool:
+    return all(_is_whole(folder, name, ours) for name in names)
+
+
+def _is_whole(folder: Path, name: str, ours: Collection[str]) -> bool:
+    """Whether a file of the earlier result exists and, if it has arrays, they can be read."""
+    path = folder / name
+    if name not in ours or not path.is_file():
+        return False
+    try:
+        if path.suffix == ".npz":
+            npz.check(path)
+    except DamageError:
+        return False
+    return True
+
+
+def _check_request(folder: Path, earlier: Any, request: Mapping[str, Any] | None) -> None:
+    if not isinstance(earlier, dict) or request is None:
+        raise UsageError(f"The result in '{folder}' can't be continued: it does not record its request.")
+    differences = [_difference(name, earlier.get(name), now) for name, now in request.items() if earlier.get(name) != now]
+    if differences:
+        more = f"; and {len(differences) - SHOWN} more" if len(differences) > SHOWN else ""
+        raise UsageError(
+            f"The result in '{folder}' is of another request: {'; '.join(differences[:SHOWN])}{more}. "
+            "Leave out --resume to replace it, or choose another --out."
+        )
+
+
+def _difference(name: str, was: Any, now: Any) -> str:
+    """How one value of a request differs from another; of objects, the keys that differ."""
+    if isinstance(was, dict) and isinstance(now, dict):
+        other = [key for key in {**was, **now} if was.get(key) != now.get(key)]
+        return "; ".join(_difference(f"{name}.{key}", was.get(key), now.get(key)) for key in other)
+    return f"{name} was {_short(was)}, now {_short(now)}"
+
+
+def _short(value: Any) -> str:
+    text = json_files.dumps(value, indent=None)
+    return text if len(text) <= 80 else f"{text[:80]}…"
