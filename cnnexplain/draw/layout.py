@@ -31,8 +31,17 @@ COLORBAR_WIDTH = 0.86
 HEADER_HEIGHT = 0.82
 """Inches above the panels, for the caption and the panels' titles."""
 
-HEADING_SIZE, TITLE_SIZE, LABEL_SIZE, SMALL_SIZE = 10.5, 9.5, 8.5, 7.5
-"""Font sizes in points of the caption, of panel titles, of row labels, and of small print such as the note."""
+HEADING_SIZE = 10.5
+"""Font size of the caption, in points."""
+
+TITLE_SIZE = 9.5
+"""Font size of panel titles, in points."""
+
+LABEL_SIZE = 8.5
+"""Font size of row labels, in points."""
+
+SMALL_SIZE = 7.5
+"""Font size of small print such as the note, in points."""
 
 GRAY = "0.35"
 """Color of text in the background, such as the note and numbers along an axis."""

@@ -36,6 +36,7 @@ class Palette:
 
 
 DEFAULT_PALETTE = Palette()
+"""The colormaps of pictures, unless others are chosen."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class Style:
 
 
 DEFAULT_STYLE = Style()
+"""The style of pictures, unless another is chosen."""
 
 _style = ContextVar("style", default=DEFAULT_STYLE)
 

@@ -1,4 +1,4 @@
-"""Maps as a page holds them: rounded to steps of their range, packed, with what the page's script needs to read them."""
+"""Maps as a page holds them: quantized, compressed, with what the page's script needs to read them."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from cnnexplain.rendering.templates import encoded
 from cnnexplain.types import Array
 
 FINE, COARSE, PAINT = 16, 8, 8
-"""Bits that a map's range is divided by: 16, 8 for grain, which can't be packed, 8 for what is only seen."""
+"""Bits to which maps are quantized: normally, if noisy, which compresses badly, and if only displayed."""
 
 GRAIN, SMALL = 0.7, 12_000
-"""The bytes of a pixel from which on a packed map is grain, and the bytes of a map up to which it doesn't matter."""
+"""Compressed bytes per pixel above which a map counts as noisy, and the bytes of a map up to which that does not matter."""
 
 
 def packed(values: Array) -> dict[str, Any]:
-    """A map (H, W) rounded to 16 bits of its range, or to 8 where it is grain that would fill a page.
+    """A map quantized to 16 bits of its range, or to 8 if it is noisy and would take much space.
 
     Args:
-        values: Finite numbers.
+        values: (H, W), finite numbers.
 
     Returns:
-        `low` and `step`: a value is low + step × its whole number. A zero stays one where values lie on both sides of it.
-        `data`: The whole numbers, low bytes before high ones, deflated, in base 64.
-        `differences`: Whether they are differences, modulo 2¹⁶, from the row above of differences from the pixel before.
+        `low` and `step`: a value is low + step × code. Zero stays exact if there are values on both sides of it.
+        `data`: The codes, all low bytes before all high bytes, compressed with deflate, as Base64.
+        `differences`: Whether the codes are differences along rows, then along columns, modulo 2¹⁶.
     """
     fine = _packed(values, FINE)
     return fine if len(fine["data"]) * 3 / 4 <= max(GRAIN * values.size, SMALL) else _packed(values, COARSE)
 
 
 def painted(values: Array) -> dict[str, Any]:
-    """A map (H, W), as `packed` gives it, rounded to 8 bits of its range: enough to be seen, and not to be read.
+    """A map (H, W) quantized to 8 bits of its range: enough for display, not for reading values.
 
     Returns:
-        As `packed`, of the means of blocks of `block` × `block` pixels: 1, or 2 for what would fill a page.
+        As `packed`, for the means of blocks of `block` × `block` pixels: 1, or 2 if it would take much space.
     """
     whole = _packed(values, PAINT)
     if len(whole["data"]) * 3 / 4 <= SMALL / 2:
@@ -47,7 +47,7 @@ def painted(values: Array) -> dict[str, Any]:
 
 def _packed(values: Array, bits: int) -> dict[str, Any]:
     numbers = values.astype(np.float64)
-    # A step less than there are leaves room for the one that brings zero onto a whole number.
+    # One step fewer than there are codes leaves room to shift the range so that zero is a code.
     low, high = float(numbers.min()), float(numbers.max())
     step = (high - low) / (2**bits - 2)
     if low < 0 < high:

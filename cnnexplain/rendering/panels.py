@@ -1,4 +1,4 @@
-"""Panels of small maps as pages hold them: a few kilobytes each, since the exact numbers lie in `arrays.npz`."""
+"""Panels of small maps as pages hold them: a few kilobytes each, since `arrays.npz` has the exact numbers."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from cnnexplain.results.record import Record
 
 LARGE, SMALL = 40, 20
-"""Rows and columns at most of a map that stands in the open, and of one in the strip that opens."""
+"""Pixels a side at most of a map that is always visible, and of one in the strip that opens."""
 
 LEVELS = 63
-"""A map's values are told apart in so many steps of its range, from 1 on: 0 is left out for what is no number."""
+"""Steps into which a map's range is divided."""
 
 
 def encoded(record: Record, index: int) -> list[dict[str, Any]]:
     """The panels of image `index`, JSON-able; none where the analysis has none.
 
     Maps of more than `LARGE` or `SMALL` pixels a side are averaged over blocks of pixels, and their values rounded to one of
-    `LEVELS` + 1 steps from their least to their largest: "sprite" is a grey picture with the maps from left to right, then
-    down, a byte for each value.
+    `LEVELS` + 1 steps from their least to their largest: "sprite" is a gray picture with the maps in row-major order,
+    a byte for each value.
 
     Raises:
         PluginError: The analysis can't give them, or they break the contract.
@@ -61,7 +61,7 @@ def _encoded(panel: Panel, record: Record) -> dict[str, Any]:
 
 
 def _group(maps: Floats, most: int) -> dict[str, Any]:
-    """Maps of one size: their sprite, and the range of each."""
+    """Maps of one size: their sprite and the range of each."""
     block = max(1, math.ceil(max(maps.shape[1:]) / most))
     maps = averaged(maps, block)
     low, high = maps.min(axis=(1, 2)), maps.max(axis=(1, 2))
@@ -85,12 +85,12 @@ def _group(maps: Floats, most: int) -> dict[str, Any]:
 
 
 def _picture(levels: Array) -> str:
-    """Bytes (H, W) as a lossless picture, in a data URI."""
+    """Bytes (H, W) as a lossless picture in a data URI."""
     buffer = io.BytesIO()
     Image.fromarray(levels).save(buffer, "WEBP", lossless=True, quality=100, method=6, exact=True)
     return data_uri(buffer.getvalue())
 
 
 def _rounded(value: float) -> float:
-    """With four digits that count, which is more than a page tells."""
+    """Rounded to four significant digits, more than a page shows."""
     return float(f"{value:.4g}")

@@ -1,4 +1,4 @@
-"""How pictures are written: their format and resolution; and pictures made small for a page."""
+"""Figures as files: their format and resolution, and small versions for pages."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ SIZES = (
     (1400, 70),
     (1600, 80),
 )
-"""Widths in pixels and qualities of WebP, of which the best is taken that makes a picture small enough."""
+"""Widths in pixels and WebP qualities, from which the best one is chosen that makes a picture small enough."""
 
 PAGE_DPI = 130
 """Pixels per inch of the pictures on pages and in notebooks."""
 
 PIXELS = 1 << 29
-"""Of a picture at most: Matplotlib needs four bytes for each."""
+"""Pixels of a picture at most; Matplotlib needs four bytes for each."""
 
 WEBP = 16383
-"""How many pixels a side of a WebP picture has at most."""
+"""Pixels a side of a WebP picture at most."""
 
 
 def compact(image: Image, most: int) -> bytes:
-    """A picture as WebP of up to `most` bytes, as wide and as good as that allows; without loss where that is small enough.
+    """A picture as WebP of up to `most` bytes, as wide and good as possible, and lossless if that is small enough.
 
-    Nothing is made narrower or worse than the first of `SIZES`, whatever bytes it takes.
+    It is never narrower or worse than the first of `SIZES`, even if it takes more bytes.
     """
     exact = _webp(image, lossless=True) if image.width * image.height <= 4 * most else b""
     if exact and len(exact) <= most:
@@ -73,14 +73,14 @@ def _webp(image: Image, **how: Any) -> bytes:
 
 @dataclass(frozen=True)
 class Pictures:
-    """How pictures are written.
+    """Format and resolution of picture files.
 
     Args:
         format: "png", "svg" or "pdf".
-        dpi: Pixels per inch, from 20 to 1200; in an SVG or PDF of the images within it alone.
+        dpi: Pixels per inch, from 20 to 1200; in an SVG or PDF only of embedded images.
 
     Raises:
-        UsageError: A value is none of these.
+        UsageError: The format or resolution is not one of these.
     """
 
     format: str = "png"
@@ -95,10 +95,10 @@ class Pictures:
             raise UsageError(f"Pictures take a whole number from {MIN_DPI} to {MAX_DPI} as dpi, but got {shown(self.dpi)}.")
 
     def save(self, figure: Figure, path: Path) -> None:
-        """Writes a figure, the same bytes each time: without the date, and with ids that are not random.
+        """Writes a figure reproducibly: without dates and random ids.
 
         Raises:
-            OutputError: At this dpi it would have more pixels than can be drawn.
+            OutputError: It would have too many pixels at this resolution.
             PluginError: It can't be drawn.
         """
         undated: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(self.format, {})
@@ -110,12 +110,12 @@ class Pictures:
 
 
 def write(figure: Figure, target: Path | IO[bytes], **how: Any) -> None:
-    """Writes a figure to a file, in the settings of all pictures.
+    """Writes a figure to a file, with the settings of all pictures.
 
     Args:
-        figure: Which; its label says whose it is.
-        target: Where to.
-        **how: As `Figure.savefig` takes it.
+        figure: The figure; its label names it in errors.
+        target: The path or file.
+        **how: Further arguments of `Figure.savefig`.
 
     Raises:
         OSError: The file can't be written.

@@ -1,4 +1,4 @@
-"""The templates of the pages, with how they write values and what the pages' content security policies allow."""
+"""The templates of the pages, their filters and the pages' content security policies."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from cnnexplain import __version__, draw, markup
 from cnnexplain.draw import formatting, wording
 
 MARK = "<!-- cnnexplain report 1 -->"
-"""What a report says of itself in its second line, by which it is known to be ours."""
+"""The second line of a report, by which a file is recognized as one."""
 
 PARTS = {"page.css": ("page.css", "panels.css"), "page.js": ("page.js", "panels.js")}
-"""Files that stand in a page as one."""
+"""Assets that are concatenated from several files."""
 
 
 def get(name: str) -> jinja2.Template:
@@ -28,25 +28,35 @@ def get(name: str) -> jinja2.Template:
 
 
 def policy(images: str, *, script: str) -> str:
-    """A content security policy: nothing but our style sheet, pictures from these sources and this script of ours."""
+    """A content security policy that allows only our style sheet, one of our scripts, and pictures from some sources.
+
+    Args:
+        images: The sources of pictures.
+        script: The file of the script.
+    """
     sources = {"img": images, "style": _hash(_asset("page.css")), "script": _hash(_asset(script))}
     allowed = ["default-src 'none'", *(f"{kind}-src {source}" for kind, source in sources.items())]
-    # default-src leaves these open.
+    # default-src does not cover these.
     return "; ".join([*allowed, "base-uri 'none'", "form-action 'none'"])
 
 
 def encoded(data: bytes) -> str:
-    """Bytes as text, in base 64."""
+    """Bytes as Base64 text."""
     return base64.b64encode(data).decode("ascii")
 
 
 def data_uri(picture: bytes, kind: str = "webp") -> str:
-    """The address of a picture whose bytes stand in the page itself."""
+    """A picture as a data URI.
+
+    Args:
+        picture: The bytes of the file.
+        kind: Its format.
+    """
     return f"data:image/{kind};base64,{encoded(picture)}"
 
 
 def _link(name: str) -> str:
-    """The address of a file beside the page."""
+    """The relative URL of a file in the folder of the page."""
     return "./" + quote(name, errors="surrogateescape")
 
 
@@ -55,7 +65,7 @@ def _picture_kind(name: str) -> bool:
 
 
 def _share(probability: float) -> str:
-    """Per cent of a bar's length."""
+    """The length of a bar, as CSS."""
     return f"{100 * probability:.2f}%" if math.isfinite(probability) else "0%"
 
 

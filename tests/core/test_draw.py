@@ -1,5 +1,7 @@
 """The vocabulary of the pictures."""
 
+import inspect
+import re
 from dataclasses import replace
 
 import matplotlib as mpl
@@ -12,6 +14,16 @@ import cnnexplain as cx
 from cnnexplain import draw
 from cnnexplain.errors import UsageError
 from cnnexplain.inputs.preprocess import Preprocess
+
+
+def test_every_public_name_is_documented_and_the_plugins_use_no_other(folder):
+    for name in draw.__all__:
+        value = getattr(draw, name)
+        assert isinstance(value, int | float | str | draw.Palette | draw.Style) or inspect.getdoc(value), name
+    files = [*(folder / "plugins").rglob("*.py"), *(folder / "examples").rglob("*.py"), *(folder / "docs").rglob("*.py")]
+    used = {name for file in files for name in re.findall(r"\bdraw\.([A-Za-z_]+)", file.read_text())}
+    assert len(used) > 20
+    assert used <= {*draw.__all__}
 
 
 @pytest.fixture(scope="module")
