@@ -28,9 +28,11 @@ from PIL import (
 from cnnexplain.errors import ImageError
 from cnnexplain.inputs import bands, bit_depth, tiff_files
 from cnnexplain.inputs.bit_depth import Levels
+from cnnexplain.inputs.digits import LARGEST
 from cnnexplain.inputs.image_files import FORMATS, MAX_PIXELS
-from cnnexplain.inputs.preprocess import LARGEST, Preprocess, middle_part
+from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.inputs.resize_filters import Grid
+from cnnexplain.inputs.resizing import middle_part
 from cnnexplain.inputs.tiff_files import Box
 from cnnexplain.interruption import check_interrupted
 from cnnexplain.types import Floats, Integers

@@ -29,30 +29,6 @@ DAMAGES = (KeyError, TypeError, ValueError, IndexError, AttributeError, UsageErr
 """What goes wrong on the way from JSON to a record where the JSON is not what was written."""
 
 
-def read(folder: str | os.PathLike[str]) -> dict[str, Any]:
-    """The fields of a record of all the images of a result; see `Record.load`."""
-    parts = list(read_parts(folder))
-    first, *others = parts
-    if not others:
-        return first
-    try:
-        return first | {
-            "images": np.concatenate([part["images"] for part in parts]),
-            "explained": tuple(explained for part in parts for explained in part["explained"]),
-            # What only the first part has belongs to none of the images.
-            "arrays": first["arrays"]
-            | {name: np.concatenate([part["arrays"][name] for part in parts]) for name in others[0]["arrays"]},
-            "facts": first["facts"]
-            | {name: [fact for part in parts for fact in part["facts"][name]] for name in others[0]["facts"]},
-            "warnings": tuple(dict.fromkeys(warning for part in parts for warning in part["warnings"])),
-            "seconds": sum(part["seconds"] for part in parts),
-            "span": range(first["span"].start, others[-1]["span"].stop),
-            "skipped": {name: reason for part in parts for name, reason in part["skipped"].items()},
-        }
-    except DAMAGES as error:
-        raise damaged(Path(folder), f"its parts are not alike: {_words(error)}") from error
-
-
 def read_parts(folder: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
     """The fields of a record of each part of a result; see `load_parts`."""
     folder = Path(folder)
@@ -151,7 +127,7 @@ def read_part(folder: Path, analysis: Analysis, result: Mapping[str, Any], part:
             "skipped": dict(part["skipped"]),
         }
     except DAMAGES as error:
-        raise damaged(folder, _words(error)) from error
+        raise damaged(folder, words(error)) from error
 
 
 def _check(analysis: Analysis, images: Floats, arrays: Mapping[str, Array], facts: Mapping[str, Any], start: int) -> None:
@@ -215,5 +191,6 @@ def _tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _words(error: Exception) -> str:
+def words(error: Exception) -> str:
+    """What one of `DAMAGES` says."""
     return f"{error} is missing" if isinstance(error, KeyError) else str(error) or type(error).__name__
