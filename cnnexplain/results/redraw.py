@@ -14,7 +14,7 @@ from cnnexplain import files
 from cnnexplain.errors import OutputError, PluginError, reason
 from cnnexplain.interruption import check_interrupted
 from cnnexplain.rendering.pictures import FORMATS, Pictures
-from cnnexplain.results import lock, reader, schema, writer
+from cnnexplain.results import lock, reader, result_folder, schema
 from cnnexplain.results.record import Made, Record
 from cnnexplain.results.schema import RESULT, damaged
 
@@ -62,7 +62,7 @@ def redraw(
 
     colours = draw.Palette(unsigned or draw.DEFAULT.unsigned, signed or draw.DEFAULT.signed)
     style = draw.Style(colours, contours, regions)
-    writer.check_folder(folder)
+    result_folder.check_folder(folder)
     with lock.held(folder):
         return _redraw(folder, asked, style, progress, keep=format is None)
 
@@ -74,7 +74,7 @@ def _redraw(folder: Path, asked: Pictures, style: Style, progress: Callable[[int
 
     result = reader.read_result(folder)
     analysis = reader.analysis_of(folder, result)
-    ours = set(writer.check_folder(folder))
+    ours = set(result_folder.check_folder(folder))
     parts = list(zip(result.get("parts", [RESULT]), schema.read_parts(folder, result), strict=True))
     drawn = [*(image["picture"] for _, part in parts for image in part["images"]), *result["overview"]]
     kept = {suffix for name in drawn if (suffix := Path(name).suffix[1:]) in FORMATS}
@@ -113,12 +113,12 @@ def _redraw(folder: Path, asked: Pictures, style: Style, progress: Callable[[int
             whole["request"] = whole["request"] | {"format": pictures.format, "dpi": pictures.dpi}
         written = {name: _renamed(part, renamed, small.get(name)) for name, part in parts} | {RESULT: whole}
         for name, content in written.items():
-            writer.write_json(staged / name, content)
-        index = [writer.INDEX] if writer.INDEX in ours else []
+            result_folder.write_json(staged / name, content)
+        index = [result_folder.INDEX] if result_folder.INDEX in ours else []
         for name in index:
             page.write_index(staged / name, analysis, written[RESULT], (written[part] for part, _ in parts), count)
         gone = set(renamed) - set(renamed.values())
-        writer.replace_files(staged, folder, [*renamed.values(), *sheets, *index, *written], result, ours, gone)
+        result_folder.replace_files(staged, folder, [*renamed.values(), *sheets, *index, *written], result, ours, gone)
     return [folder / name for name in renamed.values()]
 
 

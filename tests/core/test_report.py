@@ -18,7 +18,7 @@ import cnnexplain as cx
 from cnnexplain import draw, files
 from cnnexplain.errors import OutputError
 from cnnexplain.rendering.pictures import compact
-from cnnexplain.results.writer import picture_names
+from cnnexplain.results.result_folder import picture_names
 
 
 @pytest.fixture(scope="module")

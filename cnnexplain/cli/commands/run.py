@@ -336,9 +336,9 @@ def _explain(analysis: Analysis, request: Request, own: Mapping[str, object]) ->
 def _explained(analysis: Analysis, request: Request, own: Mapping[str, object], outcome: _Outcome) -> _Given:
     """Runs one analysis and writes what it finds."""
     from cnnexplain.results import lock
-    from cnnexplain.results import writer as report
+    from cnnexplain.results.result_folder import check_folder
 
-    report.check_folder(outcome.folder)
+    check_folder(outcome.folder)
     try:
         with plainly(), lock.held(outcome.folder), console.quiet(request.verbose), console.progress() as shown:
             given = _prepare([analysis], request, shown)
