@@ -182,8 +182,8 @@ def test_a_folder_that_is_removed_during_a_run_is_not_written_to(record, tmp_pat
 def test_runs_at_once_leave_what_one_of_them_has_found(tmp_path, shell):
     """The same folder, different images and parts: whoever is second says so; later runs go on as ever."""
     program = (
-        "import sys\nfrom cnnexplain import pipeline\nfrom cnnexplain.cli import main\n"
-        "pipeline.READ, pipeline.PART_IMAGES = 2, 3\nsys.exit(main(sys.argv[1:]))"
+        "import sys\nfrom cnnexplain.pipeline import explanation\nfrom cnnexplain.cli.app import main\n"
+        "explanation.READ, explanation.PART_IMAGES = 2, 3\nsys.exit(main(sys.argv[1:]))"
     )
     runs = [
         subprocess.Popen(
