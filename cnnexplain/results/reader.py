@@ -17,9 +17,10 @@ from cnnexplain.inputs.images import Source
 from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.plugin import registry
 from cnnexplain.plugin.analysis import Analysis
-from cnnexplain.results import npz, schema
+from cnnexplain.results import json_files, npz, schema
 from cnnexplain.results.explained import Explained
-from cnnexplain.results.schema import RESULT, DamageError, damaged
+from cnnexplain.results.json_kinds import DamageError
+from cnnexplain.results.schema import RESULT, damaged
 from cnnexplain.types import Array, Floats
 
 INPUT = "input"
@@ -68,7 +69,7 @@ def _check_unchanged(folder: Path, result: Mapping[str, Any]) -> None:
     # A run that goes on adds parts.
     grown = ("files", "parts", "complete", "skipped", "seconds")
     with suppress(DamageError):
-        now = schema.read(folder / RESULT)
+        now = json_files.read(folder / RESULT)
         if all(name in grown or now.get(name) == value for name, value in result.items()):
             return
     raise OutputError(f"The result in '{folder}' was replaced by another run while it was read; read it again.")

@@ -14,7 +14,7 @@ from cnnexplain import files
 from cnnexplain.errors import OutputError, PluginError, reason
 from cnnexplain.interruption import check_interrupted
 from cnnexplain.rendering.pictures import FORMATS, Pictures
-from cnnexplain.results import lock, reader, result_folder, schema
+from cnnexplain.results import json_files, lock, reader, result_folder, schema
 from cnnexplain.results.record import Made, Record
 from cnnexplain.results.schema import RESULT, damaged
 
@@ -113,7 +113,7 @@ def _redraw(folder: Path, asked: Pictures, style: Style, progress: Callable[[int
             whole["request"] = whole["request"] | {"format": pictures.format, "dpi": pictures.dpi}
         written = {name: _renamed(part, renamed, small.get(name)) for name, part in parts} | {RESULT: whole}
         for name, content in written.items():
-            result_folder.write_json(staged / name, content)
+            json_files.write(staged / name, content)
         index = [result_folder.INDEX] if result_folder.INDEX in ours else []
         for name in index:
             page.write_index(staged / name, analysis, written[RESULT], (written[part] for part, _ in parts), count)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import shutil
@@ -13,7 +12,8 @@ from typing import Any
 
 from cnnexplain import files, interruption
 from cnnexplain.errors import OutputError, line
-from cnnexplain.results import lock, schema
+from cnnexplain.results import json_files, lock, schema
+from cnnexplain.results.json_kinds import DamageError
 from cnnexplain.results.schema import FORMAT, RESULT
 
 INDEX = "index.html"
@@ -41,14 +41,14 @@ def check_folder(folder: Path) -> list[str]:
         files.check_writable(folder)
         if not folder.exists() or not any(not path.name.startswith(files.PREFIX) for path in folder.iterdir()):
             return []
-        listed = schema.named(schema.read(folder / RESULT))
+        listed = schema.named(json_files.read(folder / RESULT))
         for part in sorted(path for path in folder.glob("result-*.json") if path.name not in listed):
-            with contextlib.suppress(schema.DamageError):
-                listed += [part.name, *schema.named(schema.read(part))]
+            with contextlib.suppress(DamageError):
+                listed += [part.name, *schema.named(json_files.read(part))]
         here = set(os.listdir(folder))
         # The lists may have been changed by anyone: what is no file is not replaced.
         return [name for name in dict.fromkeys([RESULT, *listed]) if name not in here or _is_file(folder / name)]
-    except schema.DamageError as damage:
+    except DamageError as damage:
         whose = f", or whose {RESULT} is damaged ({line(damage)})" if os.path.lexists(folder / RESULT) else ""
         raise OutputError(
             f"The folder '{folder}' holds files that cnnexplain did not write{whose}; choose another with --out"
@@ -111,7 +111,7 @@ def replace_files(
         try:
             if (folder / RESULT).exists():
                 shutil.copyfile(folder / RESULT, earlier / RESULT)
-            write_json(staged / UNFINISHED, {"format": FORMAT, **result, "files": sorted({*ours, *names})})
+            json_files.write(staged / UNFINISHED, {"format": FORMAT, **result, "files": sorted({*ours, *names})})
             (staged / UNFINISHED).replace(folder / RESULT)
             for name in [*names[:-1], *gone]:
                 if os.path.lexists(folder / name):
@@ -158,14 +158,3 @@ def picture_names(
         used.add(name.casefold())
         names.append(name)
     return names
-
-
-def json_text(content: object, indent: int | None = 2) -> str:
-    """JSON as in all our files; no number in it is infinite or no number."""
-    return json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False)
-
-
-def write_json(path: Path, content: object) -> None:
-    """Writes JSON as in all our files."""
-    # A file name that is no Unicode becomes an escape that JSON knows.
-    path.write_text(json_text(content) + "\n", encoding="utf-8", errors="backslashreplace")

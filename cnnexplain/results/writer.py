@@ -15,15 +15,14 @@ import numpy as np
 from cnnexplain import __version__, files, interruption
 from cnnexplain.errors import OutputError, UsageError
 from cnnexplain.rendering.pictures import Pictures
-from cnnexplain.results import lock, npz, schema
+from cnnexplain.results import json_files, lock, npz, schema
+from cnnexplain.results.json_kinds import DamageError
 from cnnexplain.results.result_folder import (
     INDEX,
     check_folder,
-    json_text,
     picture_names,
     refuse_foreign,
     replace_files,
-    write_json,
 )
 from cnnexplain.results.schema import FORMAT, RESULT
 
@@ -90,7 +89,7 @@ class Writer:
         self._sources = sources
         self._format = pictures
         self._pictures = picture_names(sources, suffix=pictures.format)
-        self._request = None if request is None else json.loads(json_text(request))
+        self._request = None if request is None else json.loads(json_files.text(request))
         self._ours = set(check_folder(folder))
         self._result: dict[str, Any] = {}
         if resume and self._ours:
@@ -144,7 +143,7 @@ class Writer:
             else:
                 written = [*pictures, arrays, *sheets, part]
                 found = {"format": FORMAT, **_found(record, taken), "thumbnails": small, "files": written}
-                write_json(staged / part, found)
+                json_files.write(staged / part, found)
                 result = {
                     **result,
                     "parts": [*result.get("parts", []), part],
@@ -157,7 +156,7 @@ class Writer:
             # As far as it is done, without those that could not be read.
             count = record.span.stop - len(result["skipped"])
             page.write_index(staged / INDEX, record.analysis, result, parts, count)
-            write_json(staged / RESULT, result)
+            json_files.write(staged / RESULT, result)
             # Ctrl-C that comes meanwhile leaves what is written and what is known of it alike.
             with interruption.held():
                 replace_files(staged, self.folder, names, self._result, self._ours, self._gone - set(names))
@@ -173,7 +172,7 @@ class Writer:
 
     def _continue(self) -> None:
         """Sees what of the earlier result can be kept."""
-        if schema.unfinished(schema.read(self.folder / RESULT)):
+        if schema.unfinished(json_files.read(self.folder / RESULT)):
             return
         try:
             earlier = schema.read_result(self.folder)
@@ -207,7 +206,7 @@ class Writer:
         try:
             if path.suffix == ".npz":
                 npz.check(path)
-        except schema.DamageError:
+        except DamageError:
             return False
         return True
 
@@ -248,7 +247,7 @@ def _difference(name: str, was: Any, now: Any) -> str:
 
 
 def _short(value: Any) -> str:
-    text = json_text(value, indent=None)
+    text = json_files.text(value, indent=None)
     return text if len(text) <= 80 else f"{text[:80]}…"
 
 
