@@ -13,7 +13,7 @@ from urllib.parse import quote
 import jinja2
 
 from cnnexplain import __version__, draw, markup
-from cnnexplain.draw import wording
+from cnnexplain.draw import formatting, wording
 
 MARK = "<!-- cnnexplain report 1 -->"
 """What a report says of itself in its second line, by which it is known to be ours."""
@@ -58,9 +58,9 @@ def _share(probability: float) -> str:
 def _environment() -> jinja2.Environment:
     environment = markup.environment()
     environment.filters |= {
-        "amount": lambda image: wording.amount(image["probability"], image["value"], image["unit"]),
-        "percent": draw.percent,
-        "source": draw.source,
+        "amount": lambda image: wording.model_output(image["probability"], image["value"], image["unit"]),
+        "percent": formatting.probability,
+        "source": draw.source_name,
         "share": _share,
         "link": _link,
     }

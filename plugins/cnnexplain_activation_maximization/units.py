@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from cnnexplain.draw import wording
 from cnnexplain.errors import UsageError
 from cnnexplain.model.objectives import Channel, Logit, Neuron, Objective
-from cnnexplain.model.outputs import noun
 
 if TYPE_CHECKING:
     from cnnexplain.model.classifier import Classifier, Layer
@@ -47,7 +47,7 @@ def choose(
         count = len(classifier.labels)
         shown = count if count <= CLASSES else FEW_CLASSES
         warning = (
-            f"The first {shown} of the model's {count} {noun(classifier.head)} are shown; name another one with "
+            f"The first {shown} of the model's {count} {wording.outputs(classifier.head)} are shown; name another one with "
             "--target, or give images, whose predictions are shown."
         )
         return [Logit(index) for index in range(shown)], (warning,) if count > shown else ()
