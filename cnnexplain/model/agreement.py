@@ -6,6 +6,8 @@ are looked into once, on a few images without meaning, when a model is loaded.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -14,6 +16,7 @@ import numpy as np
 from cnnexplain.errors import ModelError, foreign, line, reason
 from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.model import heads
+from cnnexplain.model.batches import out_of_memory
 from cnnexplain.model.failures import naming
 from cnnexplain.model.graph import LOGITS, Twin
 from cnnexplain.model.heads import Head
@@ -59,7 +62,7 @@ def check(
     noise = preprocess.between(heads.images(preprocess.shape)[NOISE:][:1])
     with naming(twin, noise, model.variables):
         logits = _scores(twin, [noise], name)
-    with foreign(lambda error: ModelError(f"'{line(name)}' can't be computed as a whole: {reason(error)}")):
+    with _failing(name, "can't be computed as a whole"):
         own = _own_output(model, inputs, twin.place, head, noise)
     found = head.own(logits)
     # Half precision rounds at the third digit.
@@ -86,7 +89,16 @@ def _own_output(model: Any, inputs: Inputs, place: int, head: Head, image: Array
 
 def _scores(twin: Twin, batches: list[Floats], name: str) -> Floats:
     function = twin.function([LOGITS])
-    # A model is anyone's code.
-    with foreign(lambda error: ModelError(f"'{line(name)}' can't be computed: {reason(error)}")):
+    with _failing(name, "can't be computed"):
         found = aside(lambda: [function(keras.ops.convert_to_tensor(batch))[0] for batch in batches])
         return np.concatenate([keras.ops.convert_to_numpy(keras.ops.cast(each, "float32")) for each in found])
+
+
+@contextmanager
+def _failing(name: str, what: str) -> Iterator[None]:
+    """Runs a model, which is anyone's code: whatever it raises becomes a `ModelError`."""
+    try:
+        with foreign(lambda error: ModelError(f"'{line(name)}' {what}: {reason(error)}"), MemoryError):
+            yield
+    except MemoryError as error:
+        raise out_of_memory(name) from error

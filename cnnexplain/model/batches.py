@@ -70,14 +70,17 @@ class Batches:
             return
         except MemoryError as error:
             if count <= 1:
-                shown = "a single image" if views == 1 else f"{views} images"
-                raise ModelError(
-                    f"'{self._name}' needs more memory for {shown} than there is. Free some, or take a smaller model."
-                ) from error
+                raise out_of_memory(self._name, views) from error
         self.size = min(self.size, count // 2 * views)
         middle = here.start + count // 2
         yield from self._halved(function, arrays, slice(here.start, middle), views)
         yield from self._halved(function, arrays, slice(middle, here.stop), views)
+
+
+def out_of_memory(name: str, images: int = 1) -> ModelError:
+    """The error for a model that needs more memory for so many images than there is."""
+    shown = "a single image" if images == 1 else f"{images} images"
+    return ModelError(f"'{name}' needs more memory for {shown} than there is. Free some, or take a smaller model.")
 
 
 def available_memory() -> int:

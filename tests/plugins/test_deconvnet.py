@@ -11,6 +11,7 @@ from PIL import Image
 import cnnexplain as cx
 from cnnexplain import draw
 from cnnexplain.errors import ModelError, UsageError
+from cnnexplain.inputs import datasets
 from cnnexplain.model.layers import Layer
 
 pytestmark = pytest.mark.numeric
@@ -692,7 +693,7 @@ def test_a_model_without_convolutions_is_refused(random):
 def test_the_command_line_skips_broken_files_of_a_data_set_and_names_them(cli, tmp_path):
     (tmp_path / "set" / "deeper").mkdir(parents=True)
     for number in range(3):
-        Image.fromarray(cx.datasets.sample(f"mnist:test/{number}")[0]).save(tmp_path / "set" / "deeper" / f"{number}.png")
+        Image.fromarray(datasets.sample(f"mnist:test/{number}")[0]).save(tmp_path / "set" / "deeper" / f"{number}.png")
     (tmp_path / "set" / "broken.png").write_bytes(b"no image")
     code, out, err = cli(
         "run", "deconvnet", "--dataset", "set", "--rule", "guided", "--rule", "gradient", "--layer", "relu2"
