@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from cnnexplain.inputs.images import ImageBatch, read_images
     from cnnexplain.inputs.preprocess import Preprocess
     from cnnexplain.loading.loader import load
-    from cnnexplain.model.classifier import Classifier, Convolution, Layer
+    from cnnexplain.model.classifier import Classifier
+    from cnnexplain.model.convolutions import Convolution
+    from cnnexplain.model.layers import Layer
     from cnnexplain.model.objectives import Channel, Direction, Logit, Neuron, Objective
     from cnnexplain.pipeline.explanation import explain, explain_parts
     from cnnexplain.plugin.registry import analyses
@@ -61,7 +63,9 @@ __all__ = [
 ]
 
 _HOMES = {
-    "model.classifier": ("Classifier", "Convolution", "Layer"),
+    "model.classifier": ("Classifier",),
+    "model.convolutions": ("Convolution",),
+    "model.layers": ("Layer",),
     "errors": ("CnnExplainError", "ImageError", "ModelError", "OutputError", "PluginError", "UsageError"),
     "inputs.images": ("ImageBatch", "read_images"),
     "loading.loader": ("load",),
