@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cnnexplain.loading.loader import load
     from cnnexplain.model.classifier import Classifier, Convolution, Layer
     from cnnexplain.model.objectives import Channel, Direction, Logit, Neuron, Objective
-    from cnnexplain.pipeline.explanation import explain, explain_parts
+    from cnnexplain.pipeline.explain import explain, explain_parts
     from cnnexplain.plugin.registry import analyses
     from cnnexplain.rendering.page import write_report
     from cnnexplain.results.reader import load_parts, redraw
@@ -67,7 +67,7 @@ _HOMES = {
     "loading.loader": ("load",),
     "model.objectives": ("Channel", "Direction", "Logit", "Neuron", "Objective"),
     "rendering.page": ("write_report",),
-    "pipeline.explanation": ("explain", "explain_parts"),
+    "pipeline.explain": ("explain", "explain_parts"),
     "inputs.preprocess": ("Preprocess",),
     "results.record": ("Record",),
     "plugin.registry": ("analyses",),

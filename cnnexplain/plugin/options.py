@@ -29,9 +29,9 @@ OWN = ("classifier", "targets", "objectives", "progress", "start", "analysis", "
 def reserved() -> frozenset[str]:
     """Names that mean something for every analysis, so that no analysis may declare them as its own option."""
     # The commands are made of what the analyses declare.
-    from cnnexplain.cli.commands.run import common_options
+    from cnnexplain.cli.run_options import run_options
 
-    return frozenset({*OWN, *common_options(INPUTS, "")})
+    return frozenset({*OWN, *run_options(INPUTS, "")})
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,14 @@ import numpy as np
 
 from cnnexplain import __version__, files
 from cnnexplain.errors import OutputError, PluginError, UsageError, line, reason
-from cnnexplain.inputs.images import Source
 from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.interruption import check_interrupted
 from cnnexplain.plugin import registry
 from cnnexplain.plugin.analysis import Analysis
 from cnnexplain.rendering.pictures import FORMATS, Pictures
-from cnnexplain.results import lock, npz, schema, writer
-from cnnexplain.results.record import Explained, Made, Record
+from cnnexplain.results import contents, image_json, lock, npz, schema, writer
+from cnnexplain.results.joining import join
+from cnnexplain.results.record import Made, Record
 from cnnexplain.results.schema import RESULT, DamageError, damaged
 from cnnexplain.types import Array, Floats
 
@@ -38,25 +38,9 @@ DAMAGES = (KeyError, TypeError, ValueError, IndexError, AttributeError, UsageErr
 
 def load(folder: str | os.PathLike[str]) -> Record:
     """What was found for all the images of a result; see `Record.load`."""
-    first, *others = load_parts(folder)
-    if not others:
-        return first
-    records = [first, *others]
+    records = list(load_parts(folder))
     try:
-        return replace(
-            first,
-            images=np.concatenate([record.images for record in records]),
-            explained=tuple(explained for record in records for explained in record.explained),
-            # What only the first part has belongs to none of the images.
-            arrays=dict(first.arrays)
-            | {name: np.concatenate([each.arrays[name] for each in records]) for name in others[0].arrays},
-            facts=dict(first.facts)
-            | {name: [fact for each in records for fact in each.facts[name]] for name in others[0].facts},
-            warnings=tuple(dict.fromkeys(warning for record in records for warning in record.warnings)),
-            seconds=sum(record.seconds for record in records),
-            span=range(first.span.start, others[-1].span.stop),
-            skipped={name: reason for record in records for name, reason in record.skipped.items()},
-        )
+        return join(records)
     except DAMAGES as error:
         raise damaged(Path(folder), f"its parts are not alike: {_words(error)}") from error
 
@@ -269,19 +253,19 @@ def _record(folder: Path, analysis: Analysis, result: Mapping[str, Any], part: M
             raise ValueError(f"images of shape {images.shape} in place of {shape}")
         _check(analysis, images, arrays, part["facts"], start)
         return Record(
-            replace(analysis, overview=None) if start else analysis,
-            {name: _tuple(value) for name, value in result["options"].items()},
-            images,
-            tuple(map(_explained, part["images"])),
-            arrays,
-            dict(part["facts"]),
-            labels,
-            preprocess,
-            {name: result[name] for name in writer.PROVENANCE if name in result},
-            tuple(map(str, part["warnings"])),
-            float(part["seconds"]),
-            range(start, stop),
-            dict(part["skipped"]),
+            analysis=replace(analysis, overview=None) if start else analysis,
+            options={name: _tuple(value) for name, value in result["options"].items()},
+            images=images,
+            explained=tuple(map(image_json.read, part["images"])),
+            arrays=arrays,
+            facts=dict(part["facts"]),
+            labels=labels,
+            preprocess=preprocess,
+            provenance={name: result[name] for name in writer.PROVENANCE if name in result},
+            warnings=tuple(map(str, part["warnings"])),
+            seconds=float(part["seconds"]),
+            span=range(start, stop),
+            skipped=dict(part["skipped"]),
         )
     except DAMAGES as error:
         raise damaged(folder, _words(error)) from error
@@ -294,19 +278,19 @@ def _check(analysis: Analysis, images: Floats, arrays: Mapping[str, Array], fact
         ValueError: It does not.
     """
     for name, array in {INPUT: images, **arrays}.items():
-        if array.dtype.kind not in "biufc" or not np.isfinite(array).all():
-            raise ValueError(f"'{name}' holds what are no finite numbers")
+        if not contents.is_numeric(array) or not contents.is_finite(array):
+            raise ValueError(f"'{name}' holds values that are not finite numbers")
     if "images" not in analysis.inputs:
         return
-    # Only the first part can have an overview, and only of an analysis that looks through a data set.
+    # Only the first part can have an overview, and only of an analysis that searches a data set.
     alone = start > 0 or "dataset" not in analysis.inputs
     for name, array in arrays.items():
-        expected = images.shape[:3] if name in analysis.maps else images.shape[:1] if alone else ()
-        if array.shape[: len(expected)] != expected or (name in analysis.maps and array.ndim != 3):
+        of_images = array.shape[:1] == images.shape[:1] or not alone
+        if not (contents.is_map_of(array, images.shape) if name in analysis.maps else of_images):
             raise ValueError(f"'{name}' has the shape {array.shape}, which does not fit images of shape {images.shape}")
     for name, fact in facts.items():
         # The facts of an overview are never lists.
-        if len(fact) != len(images) if isinstance(fact, list) else alone:
+        if not contents.is_fact_of(fact, len(images)) and (alone or isinstance(fact, list)):
             raise ValueError(f"'{name}' has no entry for each of {len(images)} images")
 
 
@@ -320,19 +304,6 @@ def _preprocess(given: Mapping[str, Any]) -> Preprocess:
         if not np.isfinite([preprocess.low, preprocess.high]).all():
             raise DamageError("'input' has no finite range")
     return preprocess
-
-
-def _explained(image: Mapping[str, Any]) -> Explained:
-    return Explained(
-        Source(image["source"], image["sha256"], image["inverted"], image["resized"]),
-        image["prediction_index"],
-        None if image["probability"] is None else float(image["probability"]),
-        image["target_index"],
-        image["target_probability"],
-        image["objective"],
-        None if image.get("value") is None else float(image["value"]),
-        str(image.get("unit", "")),
-    )
 
 
 def _arrays(folder: Path, names: list[str]) -> dict[str, Array]:

@@ -18,7 +18,7 @@ import numpy as np
 from cnnexplain import __version__, files, interruption
 from cnnexplain.errors import OutputError, UsageError, line
 from cnnexplain.rendering.pictures import Pictures
-from cnnexplain.results import lock, npz, schema
+from cnnexplain.results import image_json, lock, npz, schema
 from cnnexplain.results.schema import FORMAT, RESULT
 
 if TYPE_CHECKING:
@@ -399,23 +399,7 @@ def write_json(path: Path, content: object) -> None:
 def _found(record: Record, pictures: list[str]) -> dict[str, Any]:
     """What a record tells of its own images."""
     images = [
-        {
-            "source": explained.source.name,
-            "sha256": explained.source.sha256,
-            "inverted": explained.source.inverted,
-            "resized": explained.source.resized,
-            "prediction": record.labels[explained.prediction],
-            "prediction_index": explained.prediction,
-            "probability": explained.probability,
-            "target": None if explained.target is None else record.labels[explained.target],
-            "target_index": explained.target,
-            "target_probability": explained.target_probability,
-            "objective": explained.objective,
-            "value": explained.value,
-            "unit": explained.unit,
-            "finding": record.finding(index),
-            "picture": picture,
-        }
+        {**image_json.write(explained, record.labels, record.finding(index)), "picture": picture}
         for index, (explained, picture) in enumerate(zip(record.explained, pictures, strict=True))
     ]
     return {

@@ -213,7 +213,6 @@ import resource, sys
 from cnnexplain.cli.app import main
 from cnnexplain.model import classifier
 from cnnexplain.inputs import datasets
-from cnnexplain.pipeline import explanation
 images, digits = datasets.mnist("train")
 datasets.mnist = lambda split: (images[:500], digits[:500])
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))

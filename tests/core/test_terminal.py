@@ -69,7 +69,7 @@ def test_a_long_path_is_never_broken(cli, monkeypatch, tmp_path, width, digit_fi
         assert name in line
         assert line.rstrip(" │").endswith("%")
         # The notes of a report's methods are in its page.
-        assert ("Note (saliency)" in out) == (command[0] == "run")
+        assert ("Note: " in out) == (command[0] == "run")
 
 
 def test_help_shows_names_whole_at_80_columns(cli, monkeypatch):
@@ -96,7 +96,7 @@ def test_a_pipe_gets_no_display_of_progress_even_where_colours_are_forced(shell,
     program = """
 import time
 from cnnexplain.cli import console
-with terminal.progress() as shown:
+with console.progress() as shown:
     shown.add_task("Working", total=3)
     time.sleep(0.3)
 """

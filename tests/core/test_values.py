@@ -63,7 +63,7 @@ def test_several_values_are_explained_by_name_or_number(images):
         (["age"], "agee", None, "There is no value 'agee'. Did you mean 'age'?"),
         (["age"], 2, None, "There is no value '2'. The model has age, each of them also as 'age down', or up and down."),
         (["x0", "y0", "x1", "y1"], "5", None, "There is no value '5'. The model has x0, y0, x1, y1,"),
-        (["age"], "down", "up", "must be different values (both are of 'age'), and the model puts out no other."),
+        (["age"], "down", "up", "must be different values (both are of 'age'), and the model has no other output."),
         (["x0", "y0", "x1", "y1"], "down", None, "The model has 4 values; name the one to explain, such as 'x0 down'."),
         (["x0", "y0", "x1", "y1"], "x0", "x0 down", "must be different values (both are of 'x0'); name another one."),
     ],
