@@ -12,7 +12,7 @@ from cnnexplain.errors import CnnExplainError
 from cnnexplain.rendering.pictures import FORMATS
 
 if TYPE_CHECKING:
-    from cnnexplain.cli.execution import Inputs
+    from cnnexplain.cli.inputs import Inputs
     from cnnexplain.plugin.analysis import Analysis
     from cnnexplain.results.record import Explained, Record
 

@@ -14,7 +14,7 @@ from cnnexplain.cli import console, outcome
 from cnnexplain.cli.outcome import Outcome, Outcomes
 
 if TYPE_CHECKING:
-    from cnnexplain.cli.execution import Inputs
+    from cnnexplain.cli.inputs import Inputs
     from cnnexplain.cli.run_options import RunArguments
     from cnnexplain.inputs.preprocess import Preprocess
     from cnnexplain.model.classifier import Classifier

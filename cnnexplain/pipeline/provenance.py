@@ -6,28 +6,13 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 
 from cnnexplain import __version__
-
-if TYPE_CHECKING:
-    from cnnexplain.inputs.image_stream import Stream
-    from cnnexplain.model.classifier import Classifier
-    from cnnexplain.pipeline.request import Request
-
-
-def describe_model(classifier: Classifier) -> dict[str, Any]:
-    """JSON-able, what identifies a model and the output that is explained."""
-    return {
-        "name": classifier.name,
-        "sha256": classifier.sha256,
-        "output": classifier.output,
-        "head": classifier.head,
-        **({"unit": classifier.unit} if classifier.head == "values" else {}),
-        **classifier.inputs.described,
-    }
+from cnnexplain.inputs.image_stream import Stream
+from cnnexplain.pipeline.request import Request
 
 
 def provenance(request: Request) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from cnnexplain.errors import UsageError, shown
 from cnnexplain.inputs.image_stream import Stream, open_stream
 from cnnexplain.model.classifier import Classifier
 from cnnexplain.pipeline import targets
-from cnnexplain.pipeline.provenance import describe_model
 from cnnexplain.pipeline.targets import Class, Resolved, Target
 from cnnexplain.plugin import registry
 from cnnexplain.plugin.analysis import Analysis
@@ -123,7 +122,7 @@ def assemble(
         plugin=plugin,
         options=options,
         classifier=classifier,
-        model=describe_model(classifier),
+        model=_describe_model(classifier),
         images=explained,
         predicted=predicted,
         targets=wanted,
@@ -152,3 +151,15 @@ def check_inputs(analysis: Analysis, images: object | None, target: object, agai
         raise UsageError(f"The analysis '{analysis.name}' needs a target of which {shown(against)} is subtracted.")
     if dataset is not None and "dataset" not in inputs:
         raise UsageError(f"The analysis '{analysis.name}' searches no data set and takes none.")
+
+
+def _describe_model(classifier: Classifier) -> dict[str, Any]:
+    """JSON-able, what identifies a model and the output that is explained."""
+    return {
+        "name": classifier.name,
+        "sha256": classifier.sha256,
+        "output": classifier.output,
+        "head": classifier.head,
+        **({"unit": classifier.unit} if classifier.head == "values" else {}),
+        **classifier.inputs.described,
+    }

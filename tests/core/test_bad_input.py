@@ -150,7 +150,7 @@ def test_bad_input(cli, tmp_path, model, row):
         (["train", "--epochs", "0"], "'--epochs': Input should be greater than or equal to 1"),
         (["train", "--epochs", "x"], "unable to parse string as an integer, but got 'x'."),
         (["report", "--crops", "ten"], "No such option here: --crops. It belongs to 'cnnexplain run saliency'."),
-        (["doctor", "--model", "m.keras"], "The model stands by itself: cnnexplain doctor MODEL."),
+        (["doctor", "--model", "m.keras"], "Give the model as an argument: cnnexplain doctor MODEL."),
         (["train", "--out", "model.h5"], "--out takes a name that ends in .keras, but got 'model.h5'."),
         (["evaluate", "--model", "no.keras"], "There is no model file 'no.keras'."),
     ],

@@ -180,7 +180,7 @@ def test_the_command_line_shows_values(cli, tmp_path, random):
     page = (tmp_path / "cnnexplain-out/occlusion/index.html").read_text()
     assert re.search(r"<strong>age</strong> 6\d\.\d+ years", page)
     code, out, _ = cli("doctor", "age.keras", "ada.png", *said[2:])
-    assert "values in years: numbers without probabilities" in out
+    assert "values in years: numbers, not probabilities" in out
     assert "robabilit" not in out.replace("numbers without probabilities", "")
     code, _, err = cli("run", "saliency", "ada.png", "--model", "age.keras", "--values", "--logits")
     assert (code, err.count("\n")) == (2, 1)

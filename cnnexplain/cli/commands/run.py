@@ -9,6 +9,7 @@ import typer
 from rich.markup import escape
 
 from cnnexplain.cli import console, documents, execution, session, summary
+from cnnexplain.cli.inputs import Inputs, load_inputs
 from cnnexplain.cli.options import analysis_options, declare
 from cnnexplain.cli.outcome import Outcome, Outcomes, empty_outcome
 from cnnexplain.cli.run_options import RunArguments, run_arguments, run_options
@@ -92,14 +93,14 @@ def _run_one(analysis: Analysis, options: Mapping[str, Any], arguments: RunArgum
             summary.print_run(analysis, arguments, inputs, outcome)
 
 
-def _explain(analysis: Analysis, options: Mapping[str, Any], arguments: RunArguments, outcome: Outcome) -> execution.Inputs:
+def _explain(analysis: Analysis, options: Mapping[str, Any], arguments: RunArguments, outcome: Outcome) -> Inputs:
     """Runs one analysis and writes what it finds."""
     from cnnexplain.results import lock, writer
 
     writer.check_folder(outcome.folder)
     try:
         with plainly(), lock.held(outcome.folder), console.quiet(arguments.verbose), console.progress() as display:
-            inputs = execution.load_inputs([analysis], arguments, display)
+            inputs = load_inputs([analysis], arguments, display)
             execution.run_analysis(analysis, options, arguments, inputs, outcome, display)
             return inputs
     except KeyboardInterrupt as interruption:
