@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from cnnexplain.inputs.images import ImageBatch, read_images
     from cnnexplain.inputs.preprocess import Preprocess
     from cnnexplain.loading.loader import load
-    from cnnexplain.model.classifier import Classifier, Convolution, Layer
+    from cnnexplain.model.classifier import Classifier
+    from cnnexplain.model.convolutions import Convolution
+    from cnnexplain.model.layers import Layer
     from cnnexplain.model.objectives import Channel, Direction, Logit, Neuron, Objective
-    from cnnexplain.pipeline.explanation import explain, explain_parts
+    from cnnexplain.pipeline.explain import explain, explain_parts
     from cnnexplain.plugin.registry import analyses
     from cnnexplain.results.record import Record, load_parts
     from cnnexplain.results.redraw import redraw
@@ -61,12 +63,14 @@ __all__ = [
 ]
 
 _HOMES = {
-    "model.classifier": ("Classifier", "Convolution", "Layer"),
+    "model.classifier": ("Classifier",),
+    "model.convolutions": ("Convolution",),
+    "model.layers": ("Layer",),
     "errors": ("CnnExplainError", "ImageError", "ModelError", "OutputError", "PluginError", "UsageError"),
     "inputs.images": ("ImageBatch", "read_images"),
     "loading.loader": ("load",),
     "model.objectives": ("Channel", "Direction", "Logit", "Neuron", "Objective"),
-    "pipeline.explanation": ("explain", "explain_parts"),
+    "pipeline.explain": ("explain", "explain_parts"),
     "inputs.preprocess": ("Preprocess",),
     "results.record": ("Record", "load_parts"),
     "plugin.registry": ("analyses",),

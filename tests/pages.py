@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from cnnexplain.inputs.images import Source
 from cnnexplain.inputs.preprocess import Preprocess
-from cnnexplain.model.classifier import Layer
+from cnnexplain.model.layers import Layer
 from cnnexplain.model.model_inputs import IMAGE, Inputs
 from cnnexplain.plugin import Analysis, Option
 from cnnexplain.results.explained import Explained

@@ -11,7 +11,8 @@ import keras
 import numpy as np
 
 from cnnexplain.errors import ModelError
-from cnnexplain.inputs.preprocess import Colour, Preprocess
+from cnnexplain.inputs.literals import Colour
+from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.interruption import check_interrupted
 from cnnexplain.model import graph, lenet
 from cnnexplain.model.inference import aside

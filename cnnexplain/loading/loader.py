@@ -135,7 +135,7 @@ def _classifier(
         names = labels if isinstance(labels, os.PathLike) else sidecar.check({"labels": labels})["labels"]
     if isinstance(names, str | os.PathLike):
         names = sidecar.read_labels(files.existing(names, "file of labels"))
-    return Classifier(
+    classifier = Classifier(
         found.model,
         found.name,
         found.sha256,
@@ -146,6 +146,8 @@ def _classifier(
         unused_json=found.unused_json,
         inputs=inputs,
     )
+    classifier.check()
+    return classifier
 
 
 def _found(model: Any, custom_objects: Any, weights: str | os.PathLike[str] | None, limits: bool) -> _Found:

@@ -16,7 +16,7 @@ from cnnexplain.errors import OutputError, UsageError, line
 from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.plugin import registry
 from cnnexplain.plugin.analysis import Analysis
-from cnnexplain.results import image_json, json_files, npz, result_files, schema
+from cnnexplain.results import contents, image_json, json_files, npz, result_files, schema
 from cnnexplain.results.damage import DamageError, damaged
 from cnnexplain.results.file_names import RESULT, listed
 from cnnexplain.types import Array, Floats
@@ -26,30 +26,6 @@ INPUT = "input"
 
 DAMAGES = (KeyError, TypeError, ValueError, IndexError, AttributeError, UsageError)
 """What goes wrong on the way from JSON to a record where the JSON is not what was written."""
-
-
-def read(folder: str | os.PathLike[str]) -> dict[str, Any]:
-    """The fields of a record of all the images of a result; see `Record.load`."""
-    parts = list(read_parts(folder))
-    first, *others = parts
-    if not others:
-        return first
-    try:
-        return first | {
-            "images": np.concatenate([part["images"] for part in parts]),
-            "explained": tuple(explained for part in parts for explained in part["explained"]),
-            # What only the first part has belongs to none of the images.
-            "arrays": first["arrays"]
-            | {name: np.concatenate([part["arrays"][name] for part in parts]) for name in others[0]["arrays"]},
-            "facts": first["facts"]
-            | {name: [fact for part in parts for fact in part["facts"][name]] for name in others[0]["facts"]},
-            "warnings": tuple(dict.fromkeys(warning for part in parts for warning in part["warnings"])),
-            "seconds": sum(part["seconds"] for part in parts),
-            "span": range(first["span"].start, others[-1]["span"].stop),
-            "skipped": {name: reason for part in parts for name, reason in part["skipped"].items()},
-        }
-    except DAMAGES as error:
-        raise damaged(Path(folder), f"its parts are not alike: {_words(error)}") from error
 
 
 def read_parts(folder: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
@@ -150,7 +126,7 @@ def read_part(folder: Path, analysis: Analysis, result: Mapping[str, Any], part:
             "skipped": dict(part["skipped"]),
         }
     except DAMAGES as error:
-        raise damaged(folder, _words(error)) from error
+        raise damaged(folder, words(error)) from error
 
 
 def _check(analysis: Analysis, images: Floats, arrays: Mapping[str, Array], facts: Mapping[str, Any], start: int) -> None:
@@ -160,19 +136,19 @@ def _check(analysis: Analysis, images: Floats, arrays: Mapping[str, Array], fact
         ValueError: It does not.
     """
     for name, array in {INPUT: images, **arrays}.items():
-        if array.dtype.kind not in "biufc" or not np.isfinite(array).all():
-            raise ValueError(f"'{name}' holds what are no finite numbers")
+        if not contents.is_numeric(array) or not contents.is_finite(array):
+            raise ValueError(f"'{name}' holds values that are not finite numbers")
     if "images" not in analysis.inputs:
         return
-    # Only the first part can have an overview, and only of an analysis that looks through a data set.
+    # Only the first part can have an overview, and only of an analysis that searches a data set.
     alone = start > 0 or "dataset" not in analysis.inputs
     for name, array in arrays.items():
-        expected = images.shape[:3] if name in analysis.maps else images.shape[:1] if alone else ()
-        if array.shape[: len(expected)] != expected or (name in analysis.maps and array.ndim != 3):
+        of_images = array.shape[:1] == images.shape[:1] or not alone
+        if not (contents.is_map_of(array, images.shape) if name in analysis.maps else of_images):
             raise ValueError(f"'{name}' has the shape {array.shape}, which does not fit images of shape {images.shape}")
     for name, fact in facts.items():
         # The facts of an overview are never lists.
-        if len(fact) != len(images) if isinstance(fact, list) else alone:
+        if not contents.is_fact_of(fact, len(images)) and (alone or isinstance(fact, list)):
             raise ValueError(f"'{name}' has no entry for each of {len(images)} images")
 
 
@@ -201,5 +177,6 @@ def _tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _words(error: Exception) -> str:
+def words(error: Exception) -> str:
+    """What one of `DAMAGES` says."""
     return f"{error} is missing" if isinstance(error, KeyError) else str(error) or type(error).__name__

@@ -14,7 +14,9 @@ from cnnexplain.errors import PluginError, failure, foreign, line, shown
 from cnnexplain.plugin.analysis import Analysis, Panel
 from cnnexplain.plugin.registry import Plugin
 from cnnexplain.results import reader
+from cnnexplain.results.damage import damaged
 from cnnexplain.results.explained import Explained
+from cnnexplain.results.joining import join
 from cnnexplain.types import Array, Floats
 
 if TYPE_CHECKING:
@@ -242,7 +244,11 @@ class Record:
             UsageError: The folder does not exist, or its analysis is not installed.
             OutputError: The folder holds no result that cnnexplain wrote, or one that is damaged.
         """
-        return cls(**reader.read(folder))
+        records = list(load_parts(folder))
+        try:
+            return join(records)
+        except reader.DAMAGES as error:
+            raise damaged(Path(folder), f"its parts are not alike: {reader.words(error)}") from error
 
 
 def load_parts(folder: str | os.PathLike[str]) -> Iterator[Record]:

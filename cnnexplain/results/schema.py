@@ -13,7 +13,7 @@ from typing import Any
 
 from cnnexplain.results.damage import DamageError
 from cnnexplain.results.file_names import PICTURE, is_ours, part_name
-from cnnexplain.results.kinds import (
+from cnnexplain.results.json_kinds import (
     ANY,
     COUNT,
     FILE_NAME,

@@ -13,7 +13,7 @@ from campaign import snapshot
 import cnnexplain as cx
 from cnnexplain.errors import CnnExplainError, OutputError
 from cnnexplain.rendering.pictures import Pictures
-from cnnexplain.results import file_names, kinds, npz, result_files, schema
+from cnnexplain.results import file_names, json_kinds, npz, result_files, schema
 from cnnexplain.results import writer as report
 from cnnexplain.results.record import Record
 
@@ -382,4 +382,4 @@ def test_long_names_are_drawn_in_a_moment(folder, length):
 def test_names_of_pictures_fit_into_a_folder(tmp_path, letter):
     (name,) = file_names.picture_names([letter * 90 + ".png"], suffix="png")
     (tmp_path / name).touch()
-    assert kinds.FILE_NAME(name, "it") is None
+    assert json_kinds.FILE_NAME(name, "it") is None

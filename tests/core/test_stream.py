@@ -49,7 +49,7 @@ def test_a_folder_is_taken_at_any_depth_and_broken_files_are_left_out(lenet, tmp
         Image.fromarray(datasets.sample(f"mnist:test/{index}")[0]).save(tmp_path / name)
     (tmp_path / "b" / "broken.png").write_bytes(b"no image")
     (tmp_path / "notes.txt").write_text("no image either")
-    monkeypatch.setitem(lenet.__dict__, "batch_size", 2)
+    monkeypatch.setattr(lenet, "batch_size", 2)
     stream = cx.open_stream(tmp_path, lenet)
     found = [(where.tolist(), [source.name for source in batch.sources]) for where, batch in stream.batches()]
     names = [str(tmp_path / name) for name in ("a.png", "b/c.png", "z.png")]

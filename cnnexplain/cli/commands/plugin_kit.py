@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from cnnexplain.cli import completion, console, session
+from cnnexplain.cli import completion, console, keras_start
+from cnnexplain.cli.options import BackendOption, VerboseOption
+from cnnexplain.cli.summary import print_path
 
 if TYPE_CHECKING:
     from cnnexplain.testing import Outcome
@@ -29,7 +31,7 @@ def new_plugin(
 
     folder = Path(f"cnnexplain-{name}") if out is None else out
     for path in scaffold.write(name, folder):
-        session.print_path(path)
+        print_path(path)
     console.say(f"Next: pip install -e {shlex.quote(str(folder))} && cnnexplain check-plugin {name}")
 
 
@@ -51,8 +53,8 @@ def check_plugin(
             "optimised in many steps may need more.",
         ),
     ] = None,
-    backend: session.BackendOption = None,
-    verbose: session.VerboseOption = False,
+    backend: BackendOption = None,
+    verbose: VerboseOption = False,
 ) -> None:
     """See whether an analysis keeps what its users rely on. The exit code is 0 when it does.
 
@@ -66,7 +68,7 @@ def check_plugin(
     outcomes: dict[str, list[Outcome]] = {}
     with console.quiet(verbose), console.progress() as shown:
         task = shown.add_task("Starting Keras", total=total)
-        session.start_keras(backend)
+        keras_start.start_keras(backend)
         for analysis in analyses:
             candidate = testing.Candidate(
                 analysis, tolerance=testing.TOLERANCE if tolerance is None else tolerance, together=names

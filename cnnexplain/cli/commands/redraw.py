@@ -11,6 +11,7 @@ import typer
 
 from cnnexplain.cli import console, session
 from cnnexplain.cli.commands.report import REPORT
+from cnnexplain.cli.options import PICTURE_OPTIONS, declare
 
 CONTOURS = "Surround the strongest tenth of the pixels of maps that lie over an image by a line."
 REGIONS = (
@@ -36,12 +37,12 @@ def redraw_command() -> Callable[..., None]:
     folder = Annotated[
         Path, typer.Argument(metavar="FOLDER", help="The folder of one analysis, such as cnnexplain-out/saliency.")
     ]
-    return session.declare(
+    return declare(
         command,
         {
             "folder": (folder, inspect.Parameter.empty),
-            **session.PICTURE_OPTIONS,
-            "format": (session.PICTURE_OPTIONS["format"][0], None),
+            **PICTURE_OPTIONS,
+            "format": (PICTURE_OPTIONS["format"][0], None),
             "unsigned": _colours("--unsigned", "maps that start at 0, such as inferno or cividis"),
             "signed": _colours("--signed", "signed maps, such as PuOr_r or coolwarm"),
             "contours": (Annotated[bool, typer.Option("--contours", help=CONTOURS)], False),
