@@ -2,10 +2,10 @@
 
 import inspect
 
-import cnnexplain_keras_applications as applications
 import keras
 import numpy as np
 import pytest
+from cnnexplain_plugins import keras_applications as applications
 from PIL import Image
 
 import cnnexplain as cx
