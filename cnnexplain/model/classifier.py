@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -23,7 +23,7 @@ from cnnexplain.errors import ModelError, UsageError, foreign, line, reason, sho
 from cnnexplain.inputs.images import wrong_shape
 from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.loading.infer_preprocess import told
-from cnnexplain.model import backward_rules, graph, heads
+from cnnexplain.model import backward_rules, graph, heads, layer_roles
 from cnnexplain.model.activations import KINDS, activation, unclipped
 from cnnexplain.model.axes import Field
 from cnnexplain.model.failures import check_shapes, naming
@@ -57,8 +57,6 @@ CONVOLUTIONS = (
 AFTER = ("BatchNormalization", *KINDS)
 """Layers, and operations such as `keras.ops.relu`, that belong to the convolution before them."""
 
-Found = TypeVar("Found")
-
 
 @dataclass(frozen=True)
 class Layer:
@@ -91,6 +89,16 @@ class Layer:
         if self.grid is not None:
             return self.grid.rows, self.grid.columns
         return (self.shape[0], self.shape[1]) if self.maps else None
+
+    @property
+    def rearranges(self) -> bool:
+        """Whether it computes no features, but picks, moves or averages those of the layer before, as pooling does."""
+        return self.kind in layer_roles.REARRANGING
+
+    @property
+    def within_block(self) -> bool:
+        """Whether it is a part of a block of a transformer, which the sum at its end or the normalization stands for."""
+        return self.kind in layer_roles.WITHIN_BLOCK
 
     def as_maps(self, output: Array) -> Array:
         """What it puts out, (N, *shape), as feature maps (N, h, w, C); tokens that stand for no place are left out."""
@@ -923,12 +931,6 @@ class Classifier:
         if len(arrays) and arrays.shape[1:] == self._shape:
             return arrays[:1]
         return np.full((1, *self._shape), self.preprocess.grey, np.float32)
-
-
-def from_all_depths(found: Sequence[Found], most: int) -> list[Found]:
-    """All of what stands in the order of computation; of more than `most` that many, evenly, with the first and the last."""
-    places = np.linspace(0, len(found) - 1, min(most, len(found))).round().astype(int)
-    return [found[place] for place in places]
 
 
 def _memory() -> int:

@@ -5,7 +5,18 @@ A plugin is a module named by an entry point of the group `cnnexplain`; a functi
 a plugin keeps it so by importing its own mathematics inside `run`, and what it draws with inside `draw`.
 """
 
+from cnnexplain.model.shared_layers import opaque_layers, other_calls_warning
 from cnnexplain.plugin.analysis import Analysis, NamedModel, Panel, Pretrained, Result, hookimpl
 from cnnexplain.plugin.options import Option
 
-__all__ = ["Analysis", "NamedModel", "Option", "Panel", "Pretrained", "Result", "hookimpl"]
+__all__ = [
+    "Analysis",
+    "NamedModel",
+    "Option",
+    "Panel",
+    "Pretrained",
+    "Result",
+    "hookimpl",
+    "opaque_layers",
+    "other_calls_warning",
+]

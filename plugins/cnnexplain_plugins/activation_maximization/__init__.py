@@ -14,10 +14,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from cnnexplain.inputs.image_stream import Stream
-    from cnnexplain.model.classifier import Classifier
-    from cnnexplain.model.objectives import Objective
-    from cnnexplain.results.record import Record
+    from cnnexplain import Classifier, Objective, Record, Stream
 
 
 def run(
@@ -141,7 +138,7 @@ def run(
     Raises:
         UsageError: Options contradict each other, or the model has no such layer or unit.
     """
-    from cnnexplain.loading import loader
+    from cnnexplain import load
     from cnnexplain_plugins.activation_maximization.maxima import maxima
     from cnnexplain_plugins.activation_maximization.recipes import Recipe
     from cnnexplain_plugins.activation_maximization.recipes import choose as choose_recipe
@@ -178,7 +175,7 @@ def run(
         chosen,
         progress,
         name=name,
-        judge=None if judge is None else loader.load(judge),
+        judge=None if judge is None else load(judge),
         steps=steps,
         starts=starts,
         diversity=diversity,

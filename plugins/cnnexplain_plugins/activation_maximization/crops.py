@@ -10,8 +10,7 @@ import numpy as np
 from keras import ops
 
 if TYPE_CHECKING:
-    from cnnexplain.inputs.preprocess import Preprocess
-    from cnnexplain.types import Floats
+    from cnnexplain import Floats, Preprocess
     from cnnexplain_plugins.activation_maximization.recipes import Recipe
 
 BEYOND = 0.04

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cnnexplain import Logit
 from cnnexplain.errors import UsageError, suggest
-from cnnexplain.inputs.preprocess import LUMA, resize
-from cnnexplain.model.objectives import Logit
+from cnnexplain.numerics import LUMA, resize
 
 if TYPE_CHECKING:
-    from cnnexplain.model.classifier import Classifier
-    from cnnexplain.model.objectives import Objective
-    from cnnexplain.types import Floats
+    from cnnexplain import Classifier, Floats, Objective
 
 SHARE, PLACES = 0.5, 3
 """The side of a crop as a share of the picture's, and how many crops lie along each side, evenly."""

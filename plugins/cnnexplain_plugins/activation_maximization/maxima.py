@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnexplain.model.objectives import Direction
+from cnnexplain import Direction
 from cnnexplain.plugin import Result
 from cnnexplain_plugins.activation_maximization import judge as judges
 from cnnexplain_plugins.activation_maximization.maximization import Maximum
@@ -19,10 +19,7 @@ from cnnexplain_plugins.activation_maximization.scores import scores
 from cnnexplain_plugins.activation_maximization.spectral import maximise
 
 if TYPE_CHECKING:
-    from cnnexplain.inputs.image_stream import Stream
-    from cnnexplain.model.classifier import Classifier
-    from cnnexplain.model.objectives import Objective
-    from cnnexplain.types import Floats
+    from cnnexplain import Classifier, Floats, Objective, Stream
     from cnnexplain_plugins.activation_maximization.regularization import Regularization
 
 STARTS = 8

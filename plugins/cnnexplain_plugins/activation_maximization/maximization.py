@@ -16,10 +16,7 @@ from cnnexplain_plugins.activation_maximization.scores import scores, stacked
 from cnnexplain_plugins.activation_maximization.views import View
 
 if TYPE_CHECKING:
-    from cnnexplain.inputs.preprocess import Preprocess
-    from cnnexplain.model.classifier import Classifier
-    from cnnexplain.model.objectives import Objective
-    from cnnexplain.types import Floats
+    from cnnexplain import Classifier, Floats, Objective, Preprocess
 
 NOISES, CONTRAST, GRAIN = 64, 0.3, 14
 """How many noises a unit chooses its starts from; their standard deviation, in parts of the input range; and how many grains

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from cnnexplain.types import Floats
+    from cnnexplain import Floats
 
 
 class Pixels:

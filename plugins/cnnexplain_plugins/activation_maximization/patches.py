@@ -12,11 +12,7 @@ from cnnexplain.errors import ModelError
 from cnnexplain_plugins.activation_maximization.scores import stacked
 
 if TYPE_CHECKING:
-    from cnnexplain.inputs.image_stream import Stream
-    from cnnexplain.model.axes import Field
-    from cnnexplain.model.classifier import Classifier
-    from cnnexplain.model.objectives import Objective
-    from cnnexplain.types import Floats, Integers
+    from cnnexplain import Classifier, Field, Floats, Integers, Objective, Stream
 
 TOP = 9
 """How many patches a unit has, one an image."""

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from cnnexplain.results.record import Record
-    from cnnexplain.types import Array, Floats
+    from cnnexplain import Array, Floats, Record
 
 SIDE, LARGE, WORDS = 1.45, 2.2, 1.35
 """Inches of a panel's longer side among many and among few, and the width that its words need at least."""

@@ -10,7 +10,7 @@ from cnnexplain.errors import UsageError
 from cnnexplain_plugins.activation_maximization import regularization
 
 if TYPE_CHECKING:
-    from cnnexplain.inputs.preprocess import Preprocess
+    from cnnexplain import Preprocess
     from cnnexplain_plugins.activation_maximization.regularization import Regularization
 
 LARGER = 320 / 224

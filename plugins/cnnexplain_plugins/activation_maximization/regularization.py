@@ -13,7 +13,7 @@ import numpy as np
 from cnnexplain.errors import UsageError
 
 if TYPE_CHECKING:
-    from cnnexplain.types import Floats
+    from cnnexplain import Floats
 
 
 @dataclass(frozen=True)

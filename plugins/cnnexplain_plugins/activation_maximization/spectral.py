@@ -13,17 +13,14 @@ import numpy as np
 from keras import ops
 
 from cnnexplain.errors import UsageError
-from cnnexplain.inputs.preprocess import resize
-from cnnexplain.numerics import spectrum
+from cnnexplain.numerics import resize, spectrum
 from cnnexplain.optimize import adam, minimise, nadam
 from cnnexplain_plugins.activation_maximization.crops import NUMBERS, Views, canvas_size, draw
 from cnnexplain_plugins.activation_maximization.maximization import Maximum
 from cnnexplain_plugins.activation_maximization.scores import stacked
 
 if TYPE_CHECKING:
-    from cnnexplain.model.classifier import Classifier
-    from cnnexplain.model.objectives import Objective
-    from cnnexplain.types import Floats
+    from cnnexplain import Classifier, Floats, Objective
     from cnnexplain_plugins.activation_maximization.recipes import Recipe
 
 HELD_OUT = 32

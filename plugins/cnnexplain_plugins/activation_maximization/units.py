@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from cnnexplain import Channel, Logit, Neuron, Objective
 from cnnexplain.draw import wording
 from cnnexplain.errors import UsageError
-from cnnexplain.model.objectives import Channel, Logit, Neuron, Objective
 
 if TYPE_CHECKING:
-    from cnnexplain.model.classifier import Classifier, Layer
+    from cnnexplain import Classifier, Layer
 
 CLASSES, UNITS = 16, 32
 """When none is named: up to how many classes of a model all are shown, and how many units of a layer."""

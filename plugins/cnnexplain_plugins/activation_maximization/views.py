@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from cnnexplain.types import Array, Floats
+    from cnnexplain import Array, Floats
     from cnnexplain_plugins.activation_maximization.regularization import Regularization
 
 

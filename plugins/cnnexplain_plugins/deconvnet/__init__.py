@@ -12,11 +12,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from cnnexplain.inputs.image_stream import Stream
-    from cnnexplain.model.classifier import Classifier
-    from cnnexplain.model.objectives import Objective
-    from cnnexplain.results.record import Record
-    from cnnexplain.types import Floats
+    from cnnexplain import Classifier, Floats, Objective, Record, Stream
 
 
 def run(

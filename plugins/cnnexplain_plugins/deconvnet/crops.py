@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from cnnexplain.model.axes import Axis, Field, Spans
-    from cnnexplain.types import Floats
+    from cnnexplain import Axis, Field, Floats, Spans
 
 Corner = tuple[int, int]
 """The row and the column of the image where a crop begins, negative where it reaches beyond the border."""

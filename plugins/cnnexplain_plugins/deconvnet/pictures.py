@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from cnnexplain.results.record import Record
-    from cnnexplain.types import Floats
+    from cnnexplain import Floats, Record
 
 CELL, LARGE, WORDS, TITLE, GAP = 1.25, 1.7, 1.25, 0.3, 0.12
 """Inches of a projection's longer side, of a photograph's, of its width at least, for its title, and between two of them."""

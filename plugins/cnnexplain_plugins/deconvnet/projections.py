@@ -9,19 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cnnexplain import Axis, Field
 from cnnexplain.errors import ModelError, UsageError
-from cnnexplain.inputs.image_stream import GIVEN
-from cnnexplain.model.axes import Axis, Field
-from cnnexplain.model.classifier import from_all_depths
-from cnnexplain.model.shared_layers import hidden, of_one_path
-from cnnexplain.plugin import Result
+from cnnexplain.numerics import evenly_spaced
+from cnnexplain.plugin import Result, opaque_layers, other_calls_warning
 from cnnexplain_plugins.deconvnet import crops
 
 if TYPE_CHECKING:
-    from cnnexplain.inputs.image_stream import Stream
-    from cnnexplain.model.classifier import Classifier, Layer
-    from cnnexplain.model.objectives import Objective
-    from cnnexplain.types import Array, Floats
+    from cnnexplain import Array, Classifier, Floats, Layer, Objective, Stream
 
 LAYERS = 5
 """A network of more convolutions than these is deep: one layer a stage is shown, under both rules."""
@@ -119,10 +114,10 @@ def deconvnet(
 ) -> Result:
     """The projections for the images, and the strongest patches of a data set; see `run`."""
     views, warnings = _views(classifier, shown_layers(classifier, layers), rules)
-    warnings += [] if layers else of_one_path(classifier, [view.name for view in views])
+    warnings += [] if layers else other_calls_warning(classifier, [view.name for view in views])
     _check_maps(views, maps)
     # Of the one image that is explained nothing is the strongest.
-    if dataset is not None and dataset.name == GIVEN and len(dataset) == 1:
+    if dataset is not None and dataset.given and len(dataset) == 1:
         dataset = None
     done = len(images)
     # Which maps are shown with their patches is known only then.
@@ -211,11 +206,11 @@ def shown_layers(classifier: Classifier, names: Sequence[str]) -> list[Layer]:
     found = classifier.convolutions
     if not found:
         raise ModelError(
-            f"'{classifier.name}' has no convolutional layer{hidden(classifier)}, and so no feature maps whose patches can "
-            "be shown; choose another analysis, such as saliency."
+            f"'{classifier.name}' has no convolutional layer{opaque_layers(classifier)}, and so no feature maps whose "
+            "patches can be shown; choose another analysis, such as saliency."
         )
     stages = [classifier.layer(name) for name in classifier.stages]
-    return stages if is_deep(classifier) and stages else from_all_depths(found, LAYERS)
+    return stages if is_deep(classifier) and stages else evenly_spaced(found, LAYERS)
 
 
 def _views(classifier: Classifier, layers: Sequence[Layer], asked: Sequence[str]) -> tuple[list[_View], list[str]]:

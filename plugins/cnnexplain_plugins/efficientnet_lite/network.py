@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import keras
 
+from cnnexplain import Array
 from cnnexplain.errors import ModelError
-from cnnexplain.types import Array
 from cnnexplain_plugins.efficientnet_lite import SIDES
 
 CLASSES = 1000

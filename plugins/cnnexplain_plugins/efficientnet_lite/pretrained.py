@@ -6,9 +6,8 @@ import hashlib
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
+from cnnexplain import Preprocess, imagenet_labels
 from cnnexplain.errors import ModelError
-from cnnexplain.inputs import datasets
-from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.plugin import Pretrained
 from cnnexplain_plugins.efficientnet_lite import SIDES, network, state_dict
 
@@ -60,7 +59,7 @@ def load(name: str, weights: Path | None) -> Pretrained:
     preprocess = Preprocess(
         side, side, "rgb", 1.0, (127,), (128,), fit="crop", crop=side / (side + 32), interpolation="bicubic"
     )
-    return Pretrained(model, preprocess, datasets.imagenet_labels(), sha256)
+    return Pretrained(model, preprocess, imagenet_labels(), sha256)
 
 
 def package(name: str) -> str:

@@ -17,9 +17,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cnnexplain.errors import ModelError
-from cnnexplain.interruption import check_interrupted
-from cnnexplain.types import Array
+from cnnexplain import Array
+from cnnexplain.errors import ModelError, check_interrupted
 
 MAGIC, VERSION = bytes.fromhex("80028a0a6cfc9c46f9206aa850192e"), 1001
 """The first pickle, and what the second one holds."""

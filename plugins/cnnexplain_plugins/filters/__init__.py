@@ -11,9 +11,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from cnnexplain.inputs.image_stream import Stream
-    from cnnexplain.model.classifier import Classifier
-    from cnnexplain.results.record import Record
+    from cnnexplain import Classifier, Record, Stream
 
 
 def run(

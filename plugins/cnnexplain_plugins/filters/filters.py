@@ -8,15 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnnexplain.errors import ModelError, UsageError, suggest
-from cnnexplain.model.shared_layers import hidden, of_one_path
-from cnnexplain.plugin import Result
+from cnnexplain.plugin import Result, opaque_layers, other_calls_warning
 from cnnexplain_plugins.filters import kernels
 from cnnexplain_plugins.filters.patches import Search, sees_the_image
 
 if TYPE_CHECKING:
-    from cnnexplain.inputs.image_stream import Stream
-    from cnnexplain.model.classifier import Classifier, Convolution
-    from cnnexplain.types import Floats
+    from cnnexplain import Classifier, Convolution, Floats, Stream
 
 LAYERS = 6
 """So many convolutions are all shown where none is named."""
@@ -39,8 +36,8 @@ def filters(
         layers.setdefault(id(each.inner), []).append(each)
     if not layers:
         raise ModelError(
-            f"'{classifier.name}' has no convolution over rows and columns{hidden(classifier)}, and so no kernels to show; "
-            "choose another analysis, such as activation-maximization."
+            f"'{classifier.name}' has no convolution over rows and columns{opaque_layers(classifier)}, and so no kernels to "
+            "show; choose another analysis, such as activation-maximization."
         )
     found = {same[0].layer.name: kernels.kernels(same[0].inner) for same in layers.values()}
     chosen = _chosen(classifier, [same[0] for same in layers.values()], names)
@@ -70,7 +67,7 @@ def filters(
         for name in [same[0].layer.name]
     ]
     facts |= {"layers": rows, "shown": shown, "dead": _some(dead), "duplicates": _some(twice), "never_active": _some(never)}
-    return Result(arrays, facts, warnings=tuple(of_one_path(classifier, list(shown))))
+    return Result(arrays, facts, warnings=tuple(other_calls_warning(classifier, list(shown))))
 
 
 def _chosen(classifier: Classifier, layers: Sequence[Convolution], names: Sequence[str]) -> list[Convolution]:

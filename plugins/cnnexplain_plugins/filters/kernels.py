@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from cnnexplain.types import Array, Floats, Integers
+from cnnexplain import Array, Floats, Integers
 
 ZERO = 1e-6
 """A kernel with a norm of up to this share of its layer's largest is dead: weight decay leaves traces."""

@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cnnexplain import Axis
 from cnnexplain.errors import ModelError
-from cnnexplain.model.axes import Axis
-from cnnexplain.numerics.interpolation import averaged
+from cnnexplain.numerics import averaged
 from cnnexplain_plugins.filters.kernels import kernels
 
 if TYPE_CHECKING:
-    from cnnexplain.inputs.image_stream import Stream
-    from cnnexplain.model.axes import Field
-    from cnnexplain.model.classifier import Classifier, Convolution
-    from cnnexplain.types import Array, Floats
+    from cnnexplain import Array, Classifier, Convolution, Field, Floats, Stream
 
 PATCHES = 4
 """How many patches are kept of each kernel, one from each image."""

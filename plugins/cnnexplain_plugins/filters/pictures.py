@@ -16,8 +16,7 @@ from cnnexplain.draw import findings
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from cnnexplain.results.record import Record
-    from cnnexplain.types import Array, Floats
+    from cnnexplain import Array, Floats, Record
 
 WIDTH, TILE, TALL, LEAST = 10.2, 0.92, 3.6, 1.6
 """Inches of the widest figure, of a kernel's side, and of a heat map's height at most and of its sides at least."""

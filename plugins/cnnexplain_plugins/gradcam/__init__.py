@@ -10,10 +10,7 @@ from cnnexplain.plugin import Analysis, Option, Result, hookimpl
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from cnnexplain.model.classifier import Classifier
-    from cnnexplain.model.objectives import Objective
-    from cnnexplain.results.record import Record
-    from cnnexplain.types import Floats
+    from cnnexplain import Classifier, Floats, Objective, Record
 
 
 def run(

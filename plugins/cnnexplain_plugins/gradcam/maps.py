@@ -7,35 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cnnexplain import Logit, Spans
 from cnnexplain.errors import ModelError, UsageError
-from cnnexplain.model.activations import KINDS
-from cnnexplain.model.axes import Spans
-from cnnexplain.model.objectives import Logit
-from cnnexplain.model.shared_layers import of_one_path
-from cnnexplain.model.stages import MERGES
-from cnnexplain.model.token_grid import MOVING, RESIZING
-from cnnexplain.numerics.interpolation import bilinear
-from cnnexplain.plugin import Result
+from cnnexplain.numerics import bilinear
+from cnnexplain.plugin import Result, other_calls_warning
 
 if TYPE_CHECKING:
-    from cnnexplain.model.classifier import Classifier, Layer
-    from cnnexplain.model.objectives import Objective
-    from cnnexplain.types import Array, Floats
-
-RESHAPING = (
-    *("AveragePooling2D", "MaxPooling2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D"),
-    *("Normalization", "Rescaling"),
-    *RESIZING,
-    *(kind for kind in MOVING if kind not in MERGES),
-)
-"""Layers that compute no features, but pick, move or average those of the layer before."""
-
-INNER = (
-    *("Attention", "Dense", "Einsum", "EinsumDense", "GroupedQueryAttention", "Matmul", "MultiHeadAttention", "Softmax"),
-    *("DotProductAttention", "ExtractPatches", "Multiply", "Divide", "TrueDivide"),
-    *KINDS,
-)
-"""Layers of tokens within a block, which the sum at its end or the normalization before it stands for."""
+    from cnnexplain import Array, Classifier, Floats, Layer, Objective
 
 TRIED = 24
 """Of so many layers of tokens, from the last one on, it is tried which one the scores depend on place by place."""
@@ -62,7 +40,7 @@ def gradcam(
     maps = spread(cams, *images.shape[1:3])
     warnings += _blank(cams, evidence, shown)
     if layer is None:
-        warnings += _past(classifier, shown) + of_one_path(classifier, [shown.name])
+        warnings += _past(classifier, shown) + other_calls_warning(classifier, [shown.name])
     facts: dict[str, list[Any]] = {
         "layer": [shown.name] * len(images),
         "logit": [float(value) for value in logits],
@@ -97,7 +75,7 @@ def explained_layer(classifier: Classifier, name: str | None) -> Layer:
             )
         return layer
     # A softmax of scores for each pixel comes after them.
-    found = [layer for layer in known if layer.kind not in RESHAPING and classifier.leads_to_scores(layer.name)]
+    found = [layer for layer in known if not layer.rearranges and classifier.leads_to_scores(layer.name)]
     if not found:
         raise ModelError(
             f"'{classifier.name}' has no layer that computes feature maps, which a class activation map is made of; "
@@ -105,7 +83,7 @@ def explained_layer(classifier: Classifier, name: str | None) -> Layer:
         )
     if all(layer.grid is None for layer in found):
         return found[-1]
-    ends = [layer for layer in found if layer.grid is None or layer.kind not in INNER] or found
+    ends = [layer for layer in found if layer.grid is None or not layer.within_block] or found
     return _leading(classifier, ends[-TRIED:])
 
 

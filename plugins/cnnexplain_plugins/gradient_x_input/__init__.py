@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cnnexplain.numerics.baselines import FILLS
+from cnnexplain.numerics import BASELINES
 from cnnexplain.plugin import Analysis, Option, Result, hookimpl
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from cnnexplain.model.classifier import Classifier
-    from cnnexplain.model.objectives import Objective
-    from cnnexplain.results.record import Record
-    from cnnexplain.types import Floats
+    from cnnexplain import Classifier, Floats, Objective, Record
 
 
 def run(
@@ -24,7 +21,9 @@ def run(
     *,
     baseline: Annotated[
         str | None,
-        Option(f"What a pixel is measured from. Default: the number 0, whatever colour it is for the model. Else {FILLS}"),
+        Option(
+            f"What a pixel is measured from. Default: the number 0, whatever colour it is for the model. Else {BASELINES}"
+        ),
     ] = None,
 ) -> Result:
     """What each pixel contributes to the score of the target, if the gradient at the image held all the way to 0.

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cnnexplain.numerics.baselines import FILLS
+from cnnexplain.numerics import BASELINES
 from cnnexplain.plugin import Analysis, Option, Result, hookimpl
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from cnnexplain.model.classifier import Classifier
-    from cnnexplain.model.objectives import Objective
-    from cnnexplain.results.record import Record
-    from cnnexplain.types import Floats
+    from cnnexplain import Classifier, Floats, Objective, Record
 
 
 def run(
@@ -23,7 +20,7 @@ def run(
     objectives: list[Objective],
     progress: Callable[[int, int], None],
     *,
-    baseline: Annotated[str, Option(f"The image that pixels are measured from: {FILLS}")] = "black",
+    baseline: Annotated[str, Option(f"The image that pixels are measured from: {BASELINES}")] = "black",
     steps: Annotated[
         int, Option("At how many images on the way from the baseline the gradient is taken.", min=1, max=1000)
     ] = 128,

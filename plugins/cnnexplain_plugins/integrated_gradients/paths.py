@@ -7,14 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnexplain.numerics.baselines import baselines
-from cnnexplain.numerics.completeness import completeness
+from cnnexplain.numerics import baseline_images, completeness_facts
 from cnnexplain.plugin import Result
 
 if TYPE_CHECKING:
-    from cnnexplain.model.classifier import Classifier
-    from cnnexplain.model.objectives import Objective
-    from cnnexplain.types import Floats
+    from cnnexplain import Classifier, Floats, Objective
 
 TOLERANCE = 0.05
 """The residual as a share of the difference from which on users are told; section 5 of the paper asks for 5 %."""
@@ -36,7 +33,7 @@ def integrated_gradients(
 ) -> Result:
     """The attributions along the straight way from the baseline; see `run`."""
     count, total = len(images), steps * len(images)
-    behind = baselines(baseline, images, classifier.preprocess)
+    behind = baseline_images(baseline, images, classifier.preprocess)
     way = images - behind
     places, weights = quadrature(steps)
     mean = np.zeros(images.shape)
@@ -48,7 +45,7 @@ def integrated_gradients(
         mean += np.tensordot(own, gradient, 1)
         progress(here.stop, total)
     attribution = way * mean
-    facts = completeness(classifier, images, behind, objectives, attribution)
+    facts = completeness_facts(classifier, images, behind, objectives, attribution)
     arrays = {"attribution": attribution, "pixel_attribution": attribution.sum(axis=-1), "baseline": behind}
     relative = facts["relative_residual"]
     warnings = () if all(share is None or share <= TOLERANCE for share in relative) else (WARNING,)

@@ -9,11 +9,8 @@ from cnnexplain.plugin import Analysis, Option, Result, hookimpl
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from cnnexplain.model.classifier import Classifier
-    from cnnexplain.model.objectives import Objective
+    from cnnexplain import Classifier, Floats, Objective, Record
     from cnnexplain.plugin import Panel
-    from cnnexplain.results.record import Record
-    from cnnexplain.types import Floats
 
 ALL = "all"
 """The word for every layer, and for every map."""

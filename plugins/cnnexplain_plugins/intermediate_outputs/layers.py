@@ -12,8 +12,7 @@ from cnnexplain.plugin import Panel
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from cnnexplain.results.record import Record
-    from cnnexplain.types import Floats
+    from cnnexplain import Floats, Record
 
 
 def maps_of(output: Floats, grid: Sequence[int] | None = None) -> Floats:

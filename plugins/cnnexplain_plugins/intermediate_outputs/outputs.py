@@ -8,15 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnnexplain.errors import ModelError, UsageError
-from cnnexplain.model.classifier import from_all_depths
-from cnnexplain.model.shared_layers import of_one_path
-from cnnexplain.plugin import Result
+from cnnexplain.numerics import evenly_spaced
+from cnnexplain.plugin import Result, other_calls_warning
 from cnnexplain_plugins.intermediate_outputs import ALL
 
 if TYPE_CHECKING:
-    from cnnexplain.model.classifier import Classifier, Layer
-    from cnnexplain.model.objectives import Objective
-    from cnnexplain.types import Floats
+    from cnnexplain import Classifier, Floats, Layer, Objective
 
 LAYERS = 20
 """A network of so many layers is shown whole where none is named."""
@@ -67,7 +64,7 @@ def outputs(
     }
     left_out = 0 if names or classifier.stages else len(classifier.layers) - len(layers)
     warnings = [f"{left_out} of the {len(classifier.layers)} layers are left out; name those to show with --layer."]
-    shared = [] if names else of_one_path(classifier, [layer.name for layer in layers])
+    shared = [] if names else other_calls_warning(classifier, [layer.name for layer in layers])
     return Result(
         arrays,
         {"layers": facts, "value": [float(value) for value in values]},
@@ -91,9 +88,9 @@ def _layers(classifier: Classifier, names: Sequence[str]) -> list[Layer]:
     if ALL in names or (not names and len(classifier.layers) <= LAYERS):
         return list(classifier.layers)
     if not names and not classifier.stages:
-        return from_all_depths(classifier.layers, LAYERS)
+        return evenly_spaced(classifier.layers, LAYERS)
     tokens = [layer.name for layer in classifier.layers if layer.grid is not None and layer.kind == "Add"]
-    some = names or (*classifier.stages, *from_all_depths(tokens, TOKENS), classifier.output)
+    some = names or (*classifier.stages, *evenly_spaced(tokens, TOKENS), classifier.output)
     return [classifier.layer(name) for name in dict.fromkeys(some)]
 
 

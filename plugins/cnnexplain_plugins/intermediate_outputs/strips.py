@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from cnnexplain.results.record import Record
-    from cnnexplain.types import Array, Floats
+    from cnnexplain import Array, Floats, Record
 
 WIDTH, LEFT, BETWEEN = 9.6, 0.62, 0.6
 """Inches of the widest strip, left of it for the numbers of channels and scales, and between strips for their titles."""

@@ -13,9 +13,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from cnnexplain.model.classifier import Classifier
-    from cnnexplain.results.record import Record
-    from cnnexplain.types import Floats
+    from cnnexplain import Classifier, Floats, Record
 
 SIDE, WORDS, COLUMNS = 1.9, 1.75, 5
 """Inches of a panel's longer side, of its width at least, so that its numbers fit, and how many go in a row at most."""

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cnnexplain_plugins.inversion.loss import Weights
 
 if TYPE_CHECKING:
-    from cnnexplain import optimize
-    from cnnexplain.types import Floats
+    from cnnexplain import Floats, optimize
 
 
 @dataclass(frozen=True)

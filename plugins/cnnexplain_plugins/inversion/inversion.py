@@ -13,14 +13,13 @@ import numpy as np
 
 from cnnexplain import optimize
 from cnnexplain.errors import ModelError, UsageError
-from cnnexplain.model.classifier import from_all_depths
+from cnnexplain.numerics import evenly_spaced
 from cnnexplain.plugin import Result
 from cnnexplain_plugins.inversion import jittered, loss, spectral
 from cnnexplain_plugins.inversion.descent import Descent
 
 if TYPE_CHECKING:
-    from cnnexplain.model.classifier import Classifier
-    from cnnexplain.types import Array, Floats
+    from cnnexplain import Array, Classifier, Floats
 
 ITERATIONS = {"adam": 200, "momentum": 400}
 """How many steps each optimiser takes unless told otherwise: the paper's with momentum, half as many with Adam."""
@@ -172,7 +171,7 @@ def chosen(classifier: Classifier, most: int | None) -> list[str]:
     found = list(classifier.stages) if len(classifier.layers) > LAYERS else []
     # A network without feature maps has no stages, and one without strides a single one.
     found = found if len(found) > 2 else representations(classifier)
-    return from_all_depths(found, LAYERS if most is None else most)
+    return evenly_spaced(found, LAYERS if most is None else most)
 
 
 def representations(classifier: Classifier) -> list[str]:

@@ -13,8 +13,7 @@ from cnnexplain_plugins.inversion import loss
 from cnnexplain_plugins.inversion.descent import Descent
 
 if TYPE_CHECKING:
-    from cnnexplain.model.classifier import Classifier
-    from cnnexplain.types import Array, Floats
+    from cnnexplain import Array, Classifier, Floats
 
 STEPS, STILL = 350, 1 / 7
 """How many steps are taken unless it is said, and the share of them, the last, without jitter: the paper's 300 and 50."""

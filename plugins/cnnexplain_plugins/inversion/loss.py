@@ -13,12 +13,10 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from cnnexplain.inputs import datasets
+from cnnexplain import mnist
 
 if TYPE_CHECKING:
-    from cnnexplain.inputs.preprocess import Preprocess
-    from cnnexplain.model.classifier import Classifier
-    from cnnexplain.types import Floats
+    from cnnexplain import Classifier, Floats, Preprocess
 
 ALPHA = 6
 """The paper's exponent of the α-norm."""
@@ -77,7 +75,7 @@ def normalisation(preprocess: Preprocess, sigma: float | None) -> Normalisation:
     """
     width = preprocess.white - preprocess.black
     if preprocess.digits and preprocess.shape == (28, 28, 1):
-        pixels = datasets.mnist("train")[0].reshape(-1, 28 * 28)
+        pixels = mnist("train")[0].reshape(-1, 28 * 28)
         sums, squares = pixels.sum(axis=1), np.einsum("ij,ij->i", pixels, pixels, dtype=np.int64)
         mean = sums.sum() / pixels.size
         norms = np.sqrt(squares - 2 * mean * sums + pixels.shape[1] * mean**2)

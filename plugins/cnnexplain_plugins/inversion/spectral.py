@@ -16,9 +16,7 @@ from cnnexplain_plugins.inversion import loss
 from cnnexplain_plugins.inversion.descent import Descent
 
 if TYPE_CHECKING:
-    from cnnexplain.inputs.preprocess import Preprocess
-    from cnnexplain.model.classifier import Classifier
-    from cnnexplain.types import Floats
+    from cnnexplain import Classifier, Floats, Preprocess
 
 STEPS = 300
 """How many steps are taken unless it is said."""

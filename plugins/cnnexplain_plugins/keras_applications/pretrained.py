@@ -9,11 +9,8 @@ from typing import Any
 
 import keras
 
-from cnnexplain.errors import ModelError
-from cnnexplain.inputs import datasets
-from cnnexplain.inputs.preprocess import Preprocess
-from cnnexplain.interruption import check_interrupted
-from cnnexplain.loading import affine, model_config
+from cnnexplain import Preprocess, check_hdf5, imagenet_labels, linear_preprocessing
+from cnnexplain.errors import ModelError, check_interrupted
 from cnnexplain.plugin import Pretrained
 
 CROP = 0.875
@@ -36,10 +33,12 @@ def load(module: str, name: str, weights: Path | None) -> Pretrained:
         raise ModelError(f"Keras {keras.__version__} has no {name} in keras.applications; a newer one may have it.")
     model = _downloaded(build, name) if weights is None else _from_file(build, name, weights)
     height, width, channels = model.input_shape[1:]
-    said = affine.straight(home.preprocess_input, f"keras.applications.{module}.preprocess_input", (height, width, channels))
+    said = linear_preprocessing(
+        home.preprocess_input, f"keras.applications.{module}.preprocess_input", (height, width, channels)
+    )
     preprocess = Preprocess(height, width, **said, fit="crop", crop=CROP, interpolation="bicubic")
     sha256 = None if weights is None else hashlib.sha256(weights.read_bytes()).hexdigest()
-    return Pretrained(model, preprocess, datasets.imagenet_labels(), sha256)
+    return Pretrained(model, preprocess, imagenet_labels(), sha256)
 
 
 def _downloaded(build: Any, name: str) -> Any:
@@ -56,7 +55,7 @@ def _downloaded(build: Any, name: str) -> Any:
 
 def _from_file(build: Any, name: str, weights: Path) -> Any:
     if weights.suffix.lower() in (".h5", ".hdf5"):
-        model_config.check_hdf5(weights)
+        check_hdf5(weights)
     model = build(weights=None)
     try:
         # Keras warns of each layer, a hundred times, before it says once that they don't fit.

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cnnexplain.numerics.baselines import FILLS
+from cnnexplain.numerics import BASELINES
 from cnnexplain.plugin import Analysis, Option, Result, hookimpl
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from cnnexplain.model.classifier import Classifier
-    from cnnexplain.results.record import Record
-    from cnnexplain.types import Floats, Integers
+    from cnnexplain import Classifier, Floats, Integers, Record
 
 
 def run(
@@ -33,7 +31,7 @@ def run(
             min=1,
         ),
     ] = None,
-    fill: Annotated[str, Option(f"What the square shows: {FILLS}")] = "grey",
+    fill: Annotated[str, Option(f"What the square shows: {BASELINES}")] = "grey",
     compare: Annotated[
         str | None,
         Option(

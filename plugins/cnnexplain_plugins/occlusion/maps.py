@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnexplain.numerics.baselines import filling
+from cnnexplain.numerics import baseline_function
 from cnnexplain.plugin import Result
 from cnnexplain_plugins.occlusion.squares import Squares, slide
 
 if TYPE_CHECKING:
-    from cnnexplain.model.classifier import Classifier
-    from cnnexplain.types import Array, Floats, Integers
+    from cnnexplain import Array, Classifier, Floats, Integers
 
 
 QUIET = 0.1
@@ -122,7 +121,7 @@ def positions(classifier: Classifier, patch: int | None, stride: int | None, sec
 
 def _behind(classifier: Classifier, images: Floats, squares: Squares, fill: str, option: str) -> Floats:
     """What the square shows at every pixel, (N, H, W, C)."""
-    shown = filling(fill, classifier.preprocess, squares.patch / 2, option)
+    shown = baseline_function(fill, classifier.preprocess, squares.patch / 2, option)
     return np.stack([shown(image) for image in images])
 
 

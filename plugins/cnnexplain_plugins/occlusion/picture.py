@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from cnnexplain.results.record import Record
-    from cnnexplain.types import Array, Floats, Integers
+    from cnnexplain import Array, Floats, Integers, Record
 
 SIDE, TITLE, BETWEEN = 2.4, 1.9, 0.86
 """Inches of a panel's longer side, of its width at least, so that its title fits, and between the two rows of panels."""

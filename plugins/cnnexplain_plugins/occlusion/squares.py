@@ -10,7 +10,7 @@ import numpy as np
 from cnnexplain.errors import UsageError
 
 if TYPE_CHECKING:
-    from cnnexplain.types import Array, Floats, Integers
+    from cnnexplain import Array, Floats, Integers
 
 
 @dataclass(frozen=True)

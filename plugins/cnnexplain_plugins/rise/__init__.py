@@ -10,9 +10,7 @@ from cnnexplain.plugin import Analysis, Option, Result, hookimpl
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from cnnexplain.model.classifier import Classifier
-    from cnnexplain.results.record import Record
-    from cnnexplain.types import Floats, Integers
+    from cnnexplain import Classifier, Floats, Integers, Record
 
 
 def run(

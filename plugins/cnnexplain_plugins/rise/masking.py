@@ -12,8 +12,7 @@ from cnnexplain.plugin import Result
 from cnnexplain_plugins.rise.masks import Masks, random_masks
 
 if TYPE_CHECKING:
-    from cnnexplain.model.classifier import Classifier
-    from cnnexplain.types import Floats, Integers
+    from cnnexplain import Classifier, Floats, Integers
 
 PIXELS = 1 << 22
 """How many pixels of masks are held at once."""

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cnnexplain.errors import UsageError
-from cnnexplain.numerics.interpolation import bilinear
+from cnnexplain.numerics import bilinear
 
 if TYPE_CHECKING:
-    from cnnexplain.types import Array, Floats, Integers
+    from cnnexplain import Array, Floats, Integers
 
 MOST, LEAST, SMALLEST = 7, 3, 6
 """Where cells aren't said: the paper's number along a side, the number for the smallest images, and a cell's least side."""

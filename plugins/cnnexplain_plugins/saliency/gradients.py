@@ -9,9 +9,7 @@ import numpy as np
 from cnnexplain.plugin import Result
 
 if TYPE_CHECKING:
-    from cnnexplain.model.classifier import Classifier
-    from cnnexplain.model.objectives import Objective
-    from cnnexplain.types import Floats
+    from cnnexplain import Classifier, Floats, Objective
 
 CROP = 224 / 256
 """The side of the paper's crops as a share of the image's side: 224 of 256 pixels."""

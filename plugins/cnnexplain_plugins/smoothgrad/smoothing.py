@@ -10,9 +10,7 @@ import numpy as np
 from cnnexplain.plugin import Result
 
 if TYPE_CHECKING:
-    from cnnexplain.model.classifier import Classifier
-    from cnnexplain.model.objectives import Objective
-    from cnnexplain.types import Array, Floats
+    from cnnexplain import Array, Classifier, Floats, Objective
 
 
 BLOCK = 32
