@@ -7,13 +7,14 @@ import pytest
 from cnnexplain_plugins.activation_maximization import maximization
 from cnnexplain_plugins.activation_maximization.maxima import _shuffled
 from cnnexplain_plugins.activation_maximization.parametrization import Spectrum
-from cnnexplain_plugins.activation_maximization.regularization import SETTINGS, Regularization, blurred, total_variation
+from cnnexplain_plugins.activation_maximization.regularization import SETTINGS, Regularization, total_variation
 from cnnexplain_plugins.activation_maximization.views import View
 
 import cnnexplain as cx
 from cnnexplain.errors import UsageError
 from cnnexplain.inputs.image_stream import open_stream
 from cnnexplain.model.objectives import Channel, Logit
+from cnnexplain.numerics import blurred
 from cnnexplain.optimize import Optimum
 
 NAME = "activation-maximization"

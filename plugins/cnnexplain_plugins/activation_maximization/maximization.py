@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
+from cnnexplain.numerics import blurred
 from cnnexplain.optimize import adam, minimise
 from cnnexplain_plugins.activation_maximization.parametrization import PARAMETRIZATIONS
-from cnnexplain_plugins.activation_maximization.regularization import Regularization, blurred, total_variation
+from cnnexplain_plugins.activation_maximization.regularization import Regularization, total_variation
 from cnnexplain_plugins.activation_maximization.scores import scores, stacked
 from cnnexplain_plugins.activation_maximization.views import View
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnnexplain.errors import UsageError
+from cnnexplain.numerics import blurred
 
 if TYPE_CHECKING:
     from cnnexplain import Floats
@@ -85,18 +86,6 @@ def choose(name: str, **parts: Any) -> Regularization:
     if parts.get("blur_every") is not None and not chosen.blur:
         raise UsageError(f"--blur-every {chosen.blur_every} needs a blur: give its width with --blur.")
     return chosen
-
-
-def blurred(z: Floats, width: float) -> Floats:
-    """A Gaussian blur of standard deviation `width` pixels; at the border the weights that fall outside are left out."""
-    rows, columns = (_gaussian(side, width) for side in z.shape[1:3])
-    return np.asarray(np.einsum("ip,npqc,jq->nijc", rows, z, columns, optimize=True), np.float32)
-
-
-def _gaussian(side: int, width: float) -> Floats:
-    places = np.arange(side)
-    weights = np.exp(-((places[:, None] - places) ** 2) / (2 * width**2))
-    return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
 
 
 def _without_least(z: Floats, measure: Floats, percentile: float) -> Floats:

@@ -9,7 +9,7 @@ import numpy as np
 
 from cnnexplain import Logit, Spans
 from cnnexplain.errors import ModelError, UsageError
-from cnnexplain.numerics import bilinear
+from cnnexplain.numerics import bilinear, peaks
 from cnnexplain.plugin import Result, other_calls_warning
 
 if TYPE_CHECKING:
@@ -231,7 +231,7 @@ def spread(maps: Floats, height: int, width: int) -> Floats:
 
 def _peak(values: Floats) -> list[int] | None:
     """Row and column of the maximum; None for a map of zeros."""
-    return [int(place) for place in np.unravel_index(values.argmax(), values.shape)] if values.any() else None
+    return peaks(values[None])[0] if values.any() else None
 
 
 def _shift(classifier: Classifier, layer: Layer) -> float | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnexplain.numerics import baseline_images, completeness_facts
+from cnnexplain.numerics import baseline_images, batches, completeness_facts
 from cnnexplain.plugin import Result
 
 if TYPE_CHECKING:
@@ -32,18 +32,14 @@ def integrated_gradients(
     steps: int,
 ) -> Result:
     """The attributions along the straight way from the baseline; see `run`."""
-    count, total = len(images), steps * len(images)
     behind = baseline_images(baseline, images, classifier.preprocess)
     way = images - behind
     places, weights = quadrature(steps)
     mean = np.zeros(images.shape)
-    for here in classifier.slices(total):
-        step, which = np.divmod(np.arange(here.start, here.stop), count)
-        shown = behind[which] + places[step, None, None, None].astype(np.float32) * way[which]
-        gradient = classifier.gradient(shown, [objectives[index] for index in which])
-        own = np.where(which == np.arange(count)[:, None], weights[step], 0)
-        mean += np.tensordot(own, gradient, 1)
-        progress(here.stop, total)
+    for batch in batches(classifier, steps, len(images), progress):
+        shown = behind[batch.image] + places[batch.copy, None, None, None].astype(np.float32) * way[batch.image]
+        gradient = classifier.gradient(shown, [objectives[index] for index in batch.image])
+        mean += batch.sum(gradient, weights[batch.copy])
     attribution = way * mean
     facts = completeness_facts(classifier, images, behind, objectives, attribution)
     arrays = {"attribution": attribution, "pixel_attribution": attribution.sum(axis=-1), "baseline": behind}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnexplain.numerics import baseline_function
+from cnnexplain.numerics import baseline_function, batches
 from cnnexplain.plugin import Result
 from cnnexplain_plugins.occlusion.squares import Squares, slide
 
@@ -53,19 +53,23 @@ def occlusion(
     if watched is not None:
         channels = outputs[watched].sum(axis=(1, 2), dtype=np.float64).argmax(axis=1)
     before = _measured(classifier, outputs, targets, watched, channels)
-    total = len(images) * squares.count * (1 if second is None else 2)
+    fills = 1 if second is None else 2
 
-    def slid(behind: Floats, watched: str | None, start: int) -> dict[str, Array]:
+    def slid(behind: Floats, watched: str | None, fill: int) -> dict[str, Array]:
         """What is recorded with the square at every position, (N, rows, columns) by name."""
         parts = []
-        for here in classifier.slices(len(images) * squares.count):
-            which, where = np.divmod(np.arange(here.start, here.stop), squares.count)
-            hidden = np.where(squares.cover(where)[..., None], behind[which], images[which])
+
+        def report(done: int, total: int) -> None:
+            progress(fill * total + done, fills * total)
+
+        for batch in batches(classifier, squares.count, len(images), report):
+            which = batch.image
+            hidden = np.where(squares.cover(batch.copy)[..., None], behind[which], images[which])
             outputs = classifier.activations(hidden, names if watched is not None else ["logits"])
             parts.append(_measured(classifier, outputs, targets[which], watched, channels[which]))
-            progress(start + here.stop, total)
-        shape = (len(images), len(squares.tops), len(squares.lefts))
-        return {name: np.concatenate([part[name] for part in parts]).reshape(shape) for name in parts[0]}
+        shape = (len(squares.tops), len(squares.lefts), len(images))
+        found = {name: np.concatenate([part[name] for part in parts]).reshape(shape) for name in parts[0]}
+        return {name: np.ascontiguousarray(np.moveaxis(values, -1, 0)) for name, values in found.items()}
 
     grids = slid(behind, watched, 0)
     told = [name for name in ("logit", "probability") if name in before]
@@ -90,7 +94,7 @@ def occlusion(
         facts |= {"layer": [watched] * len(images), "feature_map": channels.tolist()}
     warnings = []
     if behind_second is not None:
-        others = slid(behind_second, None, total // 2)
+        others = slid(behind_second, None, 1)
         other = before["logit"][:, None, None] - others["logit"]
         arrays |= {"second_logit": others["logit"], "second_logit_drop": squares.mean(other)}
         changed = np.zeros(other.shape, bool)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cnnexplain.errors import UsageError
+from cnnexplain.numerics import batches, peaks
 from cnnexplain.plugin import Result
 from cnnexplain_plugins.rise.masks import Masks, random_masks
 
@@ -71,14 +72,13 @@ def rise(
     # Since Σ (f − mean f) = 0, the products are those with M − E[M] too. Rounding may leave less than nothing of a variance.
     variance = np.maximum(squares / count - (products / count) ** 2, 0)
     gain, error = products / (keep * (count - 1)), np.sqrt(variance / count) / keep
-    peaks = [np.unravel_index(each.argmax(), each.shape) for each in gain]
     spread, doubt = (np.sqrt((each**2).mean(axis=(1, 2))) for each in (gain, error))
     relative = np.divide(doubt, spread, out=np.zeros_like(doubt), where=spread > 0)
     facts = {
         **{name: values.tolist() for name, values in _of_targets(classifier, images, targets).items()},
         **{f"masked_{name}": values.mean(axis=0).tolist() for name, values in answers.items()},
         "peak": gain.max(axis=(1, 2)).tolist(),
-        "peak_pixel": [[int(row), int(column)] for row, column in peaks],
+        "peak_pixel": peaks(gain),
         "relative_error": relative.tolist(),
         "cells": [list(masks.grids.shape[1:])] * len(images),
     }
@@ -97,15 +97,14 @@ def _answers(
     classifier: Classifier, images: Floats, targets: Integers, masks: Masks, progress: Callable[[int, int], None]
 ) -> dict[str, Floats]:
     """The probability and the logit of each image's target under each mask, both (n, N)."""
-    black, total = classifier.preprocess.black, len(masks) * len(images)
+    black = classifier.preprocess.black
     found: dict[str, Floats] = {}
-    for here in classifier.slices(total):
-        numbers, which = np.divmod(np.arange(here.start, here.stop), len(images))
-        shown = masks[numbers[0] : numbers[-1] + 1][numbers - numbers[0], :, :, None]
-        hidden = black + shown * (images[which] - black)
-        for name, values in _of_targets(classifier, hidden, targets[which]).items():
-            found.setdefault(name, np.zeros(total))[here] = values
-        progress(here.stop, total)
+    for batch in batches(classifier, len(masks), len(images), progress):
+        first = batch.copy[0]
+        shown = masks[first : batch.copy[-1] + 1][batch.copy - first, :, :, None]
+        hidden = black + shown * (images[batch.image] - black)
+        for name, values in _of_targets(classifier, hidden, targets[batch.image]).items():
+            found.setdefault(name, np.zeros(len(masks) * len(images)))[batch.rows] = values
     return {name: values.reshape(len(masks), len(images)) for name, values in found.items()}
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cnnexplain.numerics import batches, peaks
 from cnnexplain.plugin import Result
 
 if TYPE_CHECKING:
@@ -35,19 +37,16 @@ def smoothgrad(
     active = np.arange(count)
     for first in range(0, samples, BLOCK):
         last = min(first + BLOCK, samples)
-        for here in classifier.slices((last - first) * len(active)):
-            copies, places = np.divmod(np.arange(here.start, here.stop), len(active))
-            noises = np.stack(
-                [disturbance(images.shape[1:], seed, first + copy) for copy in range(copies[0], copies[-1] + 1)]
-            )
-            which = active[places]
-            shown = images[which] + sigma * noises[copies - copies[0]]
+        # Images that need no more copies count as if they had had all.
+        before = (count - len(active)) * samples + first * len(active)
+        report = partial(_report, progress, before, samples * count)
+        for batch in batches(classifier, last - first, len(active), report):
+            copies, which = np.unique(batch.copy), active[batch.image]
+            noises = np.stack([disturbance(images.shape[1:], seed, first + copy) for copy in copies])
+            shown = images[which] + sigma * noises[batch.copy - copies[0]]
             gradient = classifier.gradient(shown, [objectives[index] for index in which]).astype(np.float64)
-            own = (places == np.arange(len(active))[:, None]).astype(np.float64)
-            sums[active] += np.tensordot(own, gradient, 1)
-            squares[active] += np.tensordot(own, gradient**2, 1)
-            # Images that need no more copies count as if they had had all.
-            progress((count - len(active)) * samples + first * len(active) + here.stop, samples * count)
+            sums[active] += batch.sum(gradient)
+            squares[active] += batch.sum(gradient**2)
         taken[active] = last
         _, deviation = _moments(sums[active], squares[active], last)
         _, relative = _errors(sums[active] / last, deviation, taken[active])
@@ -57,11 +56,10 @@ def smoothgrad(
     mean, deviation = _moments(sums, squares, taken[:, None, None, None])
     standard, relative = _errors(mean, deviation, taken)
     maps = np.abs(mean).max(axis=-1)
-    peaks = [np.unravel_index(each.argmax(), each.shape) for each in maps]
     facts = {
         "logit": [float(value) for value in classifier.values(images, objectives)],
         "peak": [float(each.max()) for each in maps],
-        "peak_pixel": [[int(row), int(column)] for row, column in peaks],
+        "peak_pixel": peaks(maps),
         "samples": taken.tolist(),
         "standard_error": standard.tolist(),
         "relative_error": relative.tolist(),
@@ -76,6 +74,10 @@ NOISY = (
     "The maps of some images have a relative_error that is still above --error {:g} after {} copies. "
     "Take more --samples or less --noise, or look at sums over regions (redraw --regions)."
 )
+
+
+def _report(progress: Callable[[int, int], None], before: int, total: int, done: int, _: int) -> None:
+    progress(before + done, total)
 
 
 def _moments(sums: Floats, squares: Floats, taken: int | Array) -> tuple[Floats, Floats]:
