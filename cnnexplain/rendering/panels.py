@@ -50,7 +50,7 @@ def _encoded(panel: Panel, record: Record) -> dict[str, Any]:
         "names": list(panel.names),
         "values": None if panel.values is None else [_rounded(value) for value in panel.values],
         "signed": bool((maps < 0).any()),
-        "limit": _rounded(draw.ceiling(maps)),
+        "limit": _rounded(draw.percentile_limit(maps)),
         "height": maps.shape[1],
         "width": maps.shape[2],
         "field": None if panel.field is None else [list(axis) for axis in panel.field],

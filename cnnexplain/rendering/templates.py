@@ -16,7 +16,7 @@ from urllib.parse import quote
 import jinja2
 
 from cnnexplain import __version__, draw
-from cnnexplain.draw import wording
+from cnnexplain.draw import formatting, wording
 
 MARK = "<!-- cnnexplain report 1 -->"
 """What a report says of itself in its second line, by which it is known to be ours."""
@@ -99,9 +99,9 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "amount": lambda image: wording.amount(image["probability"], image["value"], image["unit"]),
-        "percent": draw.percent,
-        "source": draw.source,
+        "amount": lambda image: wording.model_output(image["probability"], image["value"], image["unit"]),
+        "percent": formatting.probability,
+        "source": draw.source_name,
         "share": _share,
         "number": _number,
         "shape": _shape,

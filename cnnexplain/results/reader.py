@@ -123,7 +123,7 @@ def redraw(
     _analysis(folder, _result(folder))
     from cnnexplain import draw
 
-    colours = draw.Palette(unsigned or draw.DEFAULT.unsigned, signed or draw.DEFAULT.signed)
+    colours = draw.Palette(unsigned or draw.DEFAULT_PALETTE.unsigned, signed or draw.DEFAULT_PALETTE.signed)
     style = draw.Style(colours, contours, regions)
     writer.check_folder(folder)
     with lock.held(folder):
@@ -147,7 +147,7 @@ def _redraw(folder: Path, asked: Pictures, style: Style, progress: Callable[[int
     done = itertools.count(1)
     renamed: dict[str, str] = {}
     small: dict[str, dict[str, Any]] = {}
-    with files.staging(folder) as staged, draw.drawn_with(style):
+    with files.staging(folder) as staged, draw.use_style(style):
         for part_name, part in parts:
             record = _record(folder, analysis, result, part)
             # What belongs to no image was drawn with the first part.

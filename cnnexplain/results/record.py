@@ -210,7 +210,7 @@ class Record:
         return list(found)
 
     def _called(self, name: str, function: Callable[..., Any], call: Callable[[], Made]) -> Made:
-        from cnnexplain.rendering.settings import drawing
+        from cnnexplain.matplotlib_settings import drawing
 
         with drawing(), foreign(lambda error: PluginError(f"{self._function(name)} failed: {failure(error, function)}")):
             return call()

@@ -39,7 +39,7 @@ def draw(record, index):
     from cnnexplain import draw
 
     figure, (panel,) = draw.row(1, record)
-    draw.unsigned(panel, record.arrays["map"][index], "logits", bar=False)
+    draw.unsigned_map(panel, record.arrays["map"][index], "logits", bar=False)
     return figure
 
 
@@ -127,7 +127,7 @@ def draw_scaled(record, index):
 
     image = record.images[index, ..., 0]
     figure, (panel,) = draw.row(1, record)
-    draw.unsigned(panel, (image - image.min()) / (image.max() - image.min()), "", bar=False)
+    draw.unsigned_map(panel, (image - image.min()) / (image.max() - image.min()), "", bar=False)
     return figure
 
 
@@ -275,7 +275,7 @@ def run(classifier, images):
 def draw(record, index):
     from cnnexplain import draw
     figure, (panel,) = draw.row(1, record)
-    draw.unsigned(panel, record.arrays["map"][index], "brightness")
+    draw.unsigned_map(panel, record.arrays["map"][index], "brightness")
     return figure
 
 @hookimpl

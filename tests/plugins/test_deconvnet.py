@@ -595,7 +595,7 @@ def test_the_picture_shows_each_projection_in_its_place(lenet):
             (words,) = [
                 texts
                 for image, texts in drawn(figure, shown.shape[:2])
-                if image.ndim == 3 and np.allclose(image, draw.signal(shown, limit), atol=1e-5)
+                if image.ndim == 3 and np.allclose(image, draw.signed_rgb(shown, limit), atol=1e-5)
             ]
             assert any(text == f"± {limit:.3g}" for text in words)
             if layer == "relu1":

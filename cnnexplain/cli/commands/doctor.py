@@ -9,7 +9,6 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from cnnexplain.cli import console, session
-from cnnexplain.draw import wording
 
 if TYPE_CHECKING:
     from cnnexplain.doctor import Examination, LayerReport
@@ -111,6 +110,8 @@ def _print(classifier: Classifier, examination: Examination) -> None:
 
 
 def _print_model(classifier: Classifier, examination: Examination) -> None:
+    from cnnexplain.draw import wording
+
     preprocess = classifier.preprocess
     known = classifier.labels[: classifier.outputs] if classifier.head == "values" else classifier.labels
     names = [f"'{label}'" if "," in label else label for label in known[:NAMED]]

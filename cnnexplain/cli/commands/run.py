@@ -667,7 +667,7 @@ def _fitting(preprocess: Preprocess) -> str:
 
 
 def _print_images(outcome: _Outcome) -> None:
-    from cnnexplain.draw.wording import amount
+    from cnnexplain.draw.wording import model_output
 
     if not outcome.first:
         return
@@ -676,10 +676,10 @@ def _print_images(outcome: _Outcome) -> None:
     columns += (["Target"] if values else ["Target", "Its probability"]) if outcome.targeted else []
     table = Table(Column("Image", no_wrap=True), *columns)
     for explained in outcome.first[:SHOWN]:
-        answer = amount(explained.probability, explained.value, explained.unit)
+        answer = model_output(explained.probability, explained.value, explained.unit)
         cells = [explained.source.name, outcome.labels[explained.prediction], answer]
         if outcome.targeted and explained.target is not None:
-            plain = [outcome.labels[explained.target], amount(explained.target_probability)]
+            plain = [outcome.labels[explained.target], model_output(explained.target_probability)]
             cells += (plain if explained.objective is None else [explained.objective, ""])[: len(columns) - 2]
         table.add_row(*map(console.plain, cells))
     if outcome.images > SHOWN:
