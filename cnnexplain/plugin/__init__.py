@@ -8,6 +8,7 @@ a plugin keeps it so by importing its own mathematics inside `run`, and what it 
 from cnnexplain.model.shared_layers import opaque_layers, other_calls_warning
 from cnnexplain.plugin.analysis import Analysis, NamedModel, Panel, Pretrained, Result, hookimpl
 from cnnexplain.plugin.options import Option
+from cnnexplain.plugin.overlays import smoothed_map, summed_map
 
 __all__ = [
     "Analysis",
@@ -19,4 +20,6 @@ __all__ = [
     "hookimpl",
     "opaque_layers",
     "other_calls_warning",
+    "smoothed_map",
+    "summed_map",
 ]

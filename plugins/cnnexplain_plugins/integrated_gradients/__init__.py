@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cnnexplain.numerics import BASELINES
-from cnnexplain.plugin import Analysis, Option, Result, hookimpl
+from cnnexplain.plugin import Analysis, Option, Result, hookimpl, summed_map
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -65,14 +65,6 @@ def draw(record: Record, index: int) -> Figure:
     return figure
 
 
-def overlay(record: Record, index: int) -> Floats:
-    """The attributions, summed over regions."""
-    from cnnexplain import draw
-
-    values = record.arrays["pixel_attribution"][index]
-    return draw.region_sums(values, draw.region_side(values))
-
-
 def passes(_: Classifier, options: Mapping[str, Any]) -> float:
     """A gradient for each step, and the scores of the image and the baseline."""
     return 2 * float(options["steps"]) + 2
@@ -84,7 +76,7 @@ def finding(record: Record, index: int) -> str:
     from cnnexplain.draw import findings
 
     before, after = (record.facts[name][index] for name in ("baseline_logit", "logit"))
-    sums = overlay(record, index)
+    sums = summed_map(record, index)
     return (
         f"From the baseline to the image the score of {findings.target(record, index)} {findings.change(before, after)}; "
         f"{findings.largest_attribution(sums, draw.region_side(sums))}."
@@ -105,7 +97,7 @@ def cnnexplain_analyses() -> list[Analysis]:
             reading="Red pixels raise the score of the target above the baseline's, blue ones lower it, by as much as the "
             "colour bar says; all pixels together make up the whole difference between the two scores.",
             maps={"pixel_attribution": "logits"},
-            overlay=overlay,
+            overlay=summed_map,
             trial={"steps": 2},
             passes=passes,
             finding=finding,

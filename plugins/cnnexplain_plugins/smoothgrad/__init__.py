@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cnnexplain.plugin import Analysis, Option, Result, hookimpl
+from cnnexplain.plugin import Analysis, Option, Result, hookimpl, smoothed_map
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,26 +52,10 @@ def run(
 
 def draw(record: Record, index: int) -> Figure:
     """The image, the map with its colour bar, and the map over the image."""
-    from cnnexplain import draw
-    from cnnexplain.draw import wording
+    from cnnexplain.draw import map_figure
 
-    unit = wording.in_units(record, "logits per unit of input")
-    figure, (left, middle, right) = draw.row(3, record, bars=[1])
-    values = record.arrays["smoothgrad"][index]
-    draw.input_image(left, record, index)
-    draw.title(left, "input")
-    draw.unsigned_map(middle, values, unit, limit=draw.percentile_limit(values))
-    draw.title(middle, f"|mean ∂S/∂x| of {record.facts['samples'][index]}, noise {record.options['noise']:g}")
-    draw.smoothed_overlay(right, record, index, values, "map")
-    draw.caption(figure, record, index)
-    return figure
-
-
-def overlay(record: Record, index: int) -> Floats:
-    """The map, smoothed, or summed over the regions that were asked for."""
-    from cnnexplain import draw
-
-    return draw.readable(record.arrays["smoothgrad"][index])
+    title = f"|mean ∂S/∂x| of {record.facts['samples'][index]}, noise {record.options['noise']:g}"
+    return map_figure(record, index, record.arrays["smoothgrad"][index], "logits per unit of input", title)
 
 
 def passes(_: Classifier, options: Mapping[str, Any]) -> float:
@@ -83,7 +67,7 @@ def finding(record: Record, index: int) -> str:
     """Where the map is the strongest, and how sure it is."""
     from cnnexplain.draw import findings, formatting
 
-    smooth, copies = overlay(record, index), record.facts["samples"][index]
+    smooth, copies = smoothed_map(record, index), record.facts["samples"][index]
     if not smooth.any():
         return f"Under noise no pixel changes the score of {findings.target(record, index)}: the map is zero everywhere."
     place = findings.peak_place(smooth)
@@ -107,7 +91,7 @@ def cnnexplain_analyses() -> list[Analysis]:
             reading="The brighter a pixel, the more a change of it would change the score of the target, up or down, in "
             "most of the copies with noise; where the copies disagree the map is dark.",
             maps={"smoothgrad": "logits per unit of input"},
-            overlay=overlay,
+            overlay=smoothed_map,
             trial={"samples": 2},
             quick={"samples": 256},
             passes=passes,
