@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def map_figure(
     record: Record, index: int, values: Array, unit: str, title: str, *, signed: bool = False, what: str = "map"
 ) -> Figure:
-    """The image, a map of its pixels with a color bar, and over the image the map smoothed, or summed over regions if signed.
+    """The image, a map of its pixels with a color bar, and over the image the map smoothed, or summed if signed.
 
     Args:
         record: Of the analysis.
