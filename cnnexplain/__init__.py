@@ -24,13 +24,15 @@ if TYPE_CHECKING:
     from cnnexplain.loading.loader import load
     from cnnexplain.loading.model_config import check_hdf5
     from cnnexplain.model.axes import Axis, Field, Spans
-    from cnnexplain.model.classifier import Classifier, Convolution, Layer
+    from cnnexplain.model.classifier import Classifier
+    from cnnexplain.model.convolutions import Convolution
+    from cnnexplain.model.layers import Layer
     from cnnexplain.model.objectives import Channel, Direction, Logit, Neuron, Objective
     from cnnexplain.pipeline.explanation import explain, explain_parts
     from cnnexplain.plugin.registry import analyses
     from cnnexplain.rendering.page import write_report
-    from cnnexplain.results.reader import load_parts, redraw
-    from cnnexplain.results.record import Record
+    from cnnexplain.results.record import Record, load_parts
+    from cnnexplain.results.redraw import redraw
     from cnnexplain.types import Array, Floats, Integers
 
 __version__ = "0.1.0"
@@ -81,7 +83,9 @@ _HOMES = {
     "loading.model_config": ("check_hdf5",),
     "model.axes": ("Axis", "Field", "Spans"),
     "types": ("Array", "Floats", "Integers"),
-    "model.classifier": ("Classifier", "Convolution", "Layer"),
+    "model.classifier": ("Classifier",),
+    "model.convolutions": ("Convolution",),
+    "model.layers": ("Layer",),
     "errors": ("CnnExplainError", "ImageError", "ModelError", "OutputError", "PluginError", "UsageError"),
     "inputs.images": ("ImageBatch", "read_images"),
     "loading.loader": ("load",),
@@ -89,9 +93,9 @@ _HOMES = {
     "rendering.page": ("write_report",),
     "pipeline.explanation": ("explain", "explain_parts"),
     "inputs.preprocess": ("Preprocess",),
-    "results.record": ("Record",),
+    "results.record": ("Record", "load_parts"),
     "plugin.registry": ("analyses",),
-    "results.reader": ("load_parts", "redraw"),
+    "results.redraw": ("redraw",),
     "inputs.image_stream": ("Stream", "open_stream"),
 }
 

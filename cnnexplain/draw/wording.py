@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from cnnexplain.draw import formatting
+from cnnexplain.model.outputs import noun
 
 if TYPE_CHECKING:
     from cnnexplain.results.record import Record
@@ -31,7 +32,7 @@ def has_values(record: Record) -> bool:
 
 def outputs(head: str | None) -> str:
     """What the outputs of a model with this head (`Classifier.head`) are: "classes" or "values"."""
-    return "values" if head == "values" else "classes"
+    return noun(head)
 
 
 def fact_name(record: Record, name: str) -> str:

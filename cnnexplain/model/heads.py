@@ -22,7 +22,7 @@ from cnnexplain.errors import CnnExplainError, ModelError, UsageError, line, sug
 from cnnexplain.model import mixtures, recognition
 from cnnexplain.model.graph import INPUT, LOGITS, Call, Twin, linear_part
 from cnnexplain.model.outputs import Kind as Said
-from cnnexplain.model.outputs import Output, Reduction
+from cnnexplain.model.outputs import Output, Reduction, noun
 from cnnexplain.types import Floats
 
 Kind: TypeAlias = Literal["softmax", "sigmoid", "values"]
@@ -151,7 +151,7 @@ def labels(head: Head, given: Sequence[str] | None, name: str) -> tuple[str, ...
     count = 2 if head.outputs == 1 and head.kind != "values" else head.outputs
     if given is not None and len(given) != count:
         told = "There is 1 label" if len(given) == 1 else f"There are {len(given)} labels"
-        what = "value" if head.kind == "values" and count == 1 else "values" if head.kind == "values" else "classes"
+        what = "value" if head.kind == "values" and count == 1 else noun(head.kind)
         raise UsageError(
             f"{told} for the {count} {what} of '{line(name)}'; name each once (--labels, the sidecar or labels=)."
         )

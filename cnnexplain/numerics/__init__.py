@@ -7,7 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cnnexplain.inputs.preprocess import LUMA, resize
+    from cnnexplain.inputs.preprocess import LUMA
+    from cnnexplain.inputs.resizing import resize
     from cnnexplain.numerics import spectrum
     from cnnexplain.numerics.baselines import BASELINES, baseline_function, baseline_images, blurred, gaussian
     from cnnexplain.numerics.completeness import completeness_facts
@@ -41,7 +42,8 @@ _HOMES = {
     "numerics.interpolation": ("averaged", "bicubic", "bilinear", "ten_crops"),
     "numerics.maps": ("peaks",),
     "numerics.sampling": ("Batch", "batches", "evenly_spaced"),
-    "inputs.preprocess": ("LUMA", "resize"),
+    "inputs.preprocess": ("LUMA",),
+    "inputs.resizing": ("resize",),
 }
 
 

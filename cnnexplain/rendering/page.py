@@ -26,6 +26,7 @@ from cnnexplain.draw import wording
 from cnnexplain.errors import OutputError, UsageError
 from cnnexplain.inputs import image_stream
 from cnnexplain.inputs.images import Source
+from cnnexplain.model.card import card
 from cnnexplain.rendering import packed_maps, panels, templates, thumbnails
 from cnnexplain.rendering.pictures import compact
 from cnnexplain.rendering.pictures import write as write_figure
@@ -33,11 +34,10 @@ from cnnexplain.rendering.pictures import write as write_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from cnnexplain.lenet import Evaluation
     from cnnexplain.model.classifier import Classifier
     from cnnexplain.plugin.analysis import Analysis
-    from cnnexplain.plugin.registry import Offers
     from cnnexplain.results.record import Record
+    from cnnexplain.training.evaluation import Evaluation
     from cnnexplain.types import Floats
 
 DPI = 130
@@ -158,7 +158,7 @@ def report(
         failed=failed or {},
         skipped=dict(skipped or {}) | {name: reason for record in records for name, reason in record.skipped.items()},
         warned=warned,
-        model=_card(classifier),
+        model=card(classifier),
         tested=tested,
         provenance=_provenance(records, classifier),
         date=datetime.now(UTC),
@@ -266,16 +266,6 @@ def record_fragment(record: Record) -> str:
 def record_png(record: Record) -> bytes:
     """The first picture of a record, for a notebook that shows no HTML."""
     return _png(record.figure(0) if len(record) else next(iter(record.overview().values())))
-
-
-def classifier_fragment(classifier: Classifier) -> str:
-    """A model's card, for a notebook."""
-    return templates.get("card.html").render(model=_card(classifier))
-
-
-def offers_fragment(offers: Offers[Any]) -> str:
-    """The installed analyses, or models, as a table, for a notebook."""
-    return templates.get("offers.html").render(offers=offers)
 
 
 def _check_model(record: Record, classifier: Classifier) -> None:
@@ -471,28 +461,6 @@ def _maps(drawn: Drawn, index: int, signed: Mapping[tuple[str, str], bool]) -> l
         }
         for place, name in enumerate(_present(record))
     ]
-
-
-def _card(classifier: Classifier) -> dict[str, Any]:
-    preprocess = classifier.preprocess
-    size = " × ".join(map(str, preprocess.shape))
-    beside = f"; fixed: {classifier.inputs}" if classifier.inputs.fixed else ""
-    return {
-        "name": classifier.name,
-        "sha256": classifier.sha256,
-        "input": f"{size} ({preprocess.false_colour or preprocess.colour}){beside}",
-        "low": preprocess.low,
-        "high": preprocess.high,
-        "fit": preprocess.fit,
-        "assumed": preprocess.assumed,
-        "head": classifier.head,
-        "outputs": classifier.outputs,
-        "unit": classifier.unit,
-        "training": classifier.training_figures,
-        "labels": classifier.labels,
-        "layers": classifier.layers,
-        "parameters": sum(layer.parameters for layer in classifier.layers),
-    }
 
 
 def _provenance(records: Sequence[Record], classifier: Classifier) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -14,8 +14,10 @@ from cnnexplain.draw import wording
 from cnnexplain.numerics.interpolation import averaged
 from cnnexplain.plugin.analysis import Panel
 from cnnexplain.rendering import templates
-from cnnexplain.results.record import Record
 from cnnexplain.types import Array, Floats
+
+if TYPE_CHECKING:
+    from cnnexplain.results.record import Record
 
 LARGE, SMALL = 40, 20
 """Rows and columns at most of a map that stands in the open, and of one in the strip that opens."""

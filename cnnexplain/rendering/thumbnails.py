@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
 from cnnexplain import draw
-from cnnexplain.results.record import Record
+
+if TYPE_CHECKING:
+    from cnnexplain.results.record import Record
 
 SIDE = 128
 """Pixels that a picture's longer side has at most; smaller images stay as they are."""

@@ -19,10 +19,10 @@ import cnnexplain as cx
 from cnnexplain import draw
 from cnnexplain.cli.commands import report
 from cnnexplain.errors import OutputError, UsageError
-from cnnexplain.lenet import Evaluation
 from cnnexplain.plugin import registry
 from cnnexplain.rendering import packed_maps, page
 from cnnexplain.results.record import Record
+from cnnexplain.training.evaluation import Evaluation
 
 
 class Read(HTMLParser):

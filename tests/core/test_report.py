@@ -20,7 +20,7 @@ from cnnexplain import files
 from cnnexplain.draw import formatting
 from cnnexplain.errors import OutputError
 from cnnexplain.rendering.pictures import compact
-from cnnexplain.results.writer import picture_names
+from cnnexplain.results.result_folder import picture_names
 
 
 @pytest.fixture(scope="module")

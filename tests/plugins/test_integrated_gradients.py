@@ -158,7 +158,7 @@ def test_a_batch_is_as_its_images_one_by_one_and_chunks_do_not_show(model, rando
     options = {"steps": 5, "target": 2, "baseline": "mean"}
     alone = [cx.explain("integrated-gradients", clf, images[i : i + 1], **options) for i in range(3)]
     together = cx.explain("integrated-gradients", clf, images, **options)
-    monkeypatch.setitem(clf.__dict__, "batch_size", 4)
+    monkeypatch.setattr(clf, "batch_size", 4)
     seen = []
     chunked = cx.explain("integrated-gradients", clf, images, progress=lambda *done: seen.append(done), **options)
     assert seen == [(4, 15), (8, 15), (12, 15), (15, 15)]

@@ -227,7 +227,7 @@ def test_the_batch_size_does_not_show(model, random, monkeypatch):
         return activations(images, names)
 
     monkeypatch.setattr(clf, "activations", watched)
-    monkeypatch.setitem(clf.__dict__, "batch_size", 5)
+    monkeypatch.setattr(clf, "batch_size", 5)
     chunked = cx.explain("occlusion", clf, images, patch=4, stride=3, progress=lambda *done: seen.append(done))
     # Four images at once, then 4 × 12 images with a square, 5 at a time.
     assert sizes == [4, *[5] * 9, 3]

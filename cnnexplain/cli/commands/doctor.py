@@ -9,6 +9,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from cnnexplain.cli import console, session
+from cnnexplain.model.outputs import noun
 
 if TYPE_CHECKING:
     from cnnexplain.doctor import Examination, LayerReport
@@ -110,8 +111,6 @@ def _print(classifier: Classifier, examination: Examination) -> None:
 
 
 def _print_model(classifier: Classifier, examination: Examination) -> None:
-    from cnnexplain.draw import wording
-
     preprocess = classifier.preprocess
     known = classifier.labels[: classifier.outputs] if classifier.head == "values" else classifier.labels
     names = [f"'{label}'" if "," in label else label for label in known[:NAMED]]
@@ -131,7 +130,7 @@ def _print_model(classifier: Classifier, examination: Examination) -> None:
         *([] if examination.expected is None else [("expected", str(examination.expected))]),
         ("pictures", f"{preprocess.fit}, {preprocess.interpolation}"),
         ("head", kind),
-        (wording.outputs(classifier.head), f"{len(known)}: {labels}"),
+        (noun(classifier.head), f"{len(known)}: {labels}"),
         ("parameters", f"{sum(report.layer.parameters for report in examination.layers):,}"),
         ("tried on", tried),
     ]

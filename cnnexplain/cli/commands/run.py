@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from cnnexplain.inputs.preprocess import Preprocess
     from cnnexplain.model.classifier import Classifier
     from cnnexplain.plugin.analysis import Analysis
-    from cnnexplain.results.record import Explained, Record
+    from cnnexplain.results.explained import Explained
+    from cnnexplain.results.record import Record
 
 OUT = Path("cnnexplain-out")
 SHOWN = 20
@@ -335,9 +336,9 @@ def _explain(analysis: Analysis, request: Request, own: Mapping[str, object]) ->
 def _explained(analysis: Analysis, request: Request, own: Mapping[str, object], outcome: _Outcome) -> _Given:
     """Runs one analysis and writes what it finds."""
     from cnnexplain.results import lock
-    from cnnexplain.results import writer as report
+    from cnnexplain.results.result_folder import check_folder
 
-    report.check_folder(outcome.folder)
+    check_folder(outcome.folder)
     try:
         with plainly(), lock.held(outcome.folder), console.quiet(request.verbose), console.progress() as shown:
             given = _prepare([analysis], request, shown)
