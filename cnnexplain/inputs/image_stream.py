@@ -64,6 +64,11 @@ class Stream:
     def __repr__(self) -> str:
         return f"Stream('{self.name}', {len(self)} images)"
 
+    @property
+    def given(self) -> bool:
+        """Whether these are images that were given as they are, and not by the name of a data set."""
+        return self.name == GIVEN
+
     def batches(self) -> Iterator[tuple[Array, ImageBatch]]:
         """Goes through all the images, as many at once as the classifier takes, else `TOGETHER`; broken files are left out.
 
