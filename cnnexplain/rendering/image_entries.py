@@ -17,7 +17,7 @@ from cnnexplain.rendering.method_entries import method_number
 from cnnexplain.rendering.templates import data_uri
 
 if TYPE_CHECKING:
-    from cnnexplain.inputs.images import Source
+    from cnnexplain.inputs.source import Source
     from cnnexplain.model.classifier import Classifier
     from cnnexplain.results.record import Record
     from cnnexplain.types import Floats
