@@ -186,7 +186,7 @@ def _same(path: Path, descriptor: int) -> bool:
 
 def _tell(descriptor: int) -> None:
     """Writes who has the lock."""
-    told = {
+    holder = {
         "process": os.getpid(),
         "machine": platform.node(),
         "since": f"{datetime.now():%Y-%m-%d %H:%M:%S}",
@@ -196,7 +196,7 @@ def _tell(descriptor: int) -> None:
     with contextlib.suppress(OSError):
         os.ftruncate(descriptor, 0)
         os.lseek(descriptor, 0, os.SEEK_SET)
-        os.write(descriptor, json.dumps(told).encode())
+        os.write(descriptor, json.dumps(holder).encode())
 
 
 def _holder(descriptor: int) -> str:
@@ -204,8 +204,8 @@ def _holder(descriptor: int) -> str:
     for _ in range(TRIES):
         try:
             os.lseek(descriptor, 0, os.SEEK_SET)
-            told = json.loads(os.read(descriptor, LONGEST))
-            words = f"process {told['process']} on {told['machine']}, since {told['since']}, '{told['command']}'"
+            holder = json.loads(os.read(descriptor, LONGEST))
+            words = f"process {holder['process']} on {holder['machine']}, since {holder['since']}, '{holder['command']}'"
             return line(words, 300)
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             # It may just be writing this.
