@@ -26,7 +26,7 @@ HOLDER = """
 import sys, time
 from pathlib import Path
 from cnnexplain.results import lock
-with locks.held(Path(sys.argv[1])):
+with lock.held(Path(sys.argv[1])):
     print("locked", flush=True)
     time.sleep(120)
 """
