@@ -20,13 +20,15 @@ if TYPE_CHECKING:
     from cnnexplain.inputs.images import ImageBatch, read_images
     from cnnexplain.inputs.preprocess import Preprocess
     from cnnexplain.loading.loader import load
-    from cnnexplain.model.classifier import Classifier, Convolution, Layer
+    from cnnexplain.model.classifier import Classifier
+    from cnnexplain.model.convolutions import Convolution
+    from cnnexplain.model.layers import Layer
     from cnnexplain.model.objectives import Channel, Direction, Logit, Neuron, Objective
     from cnnexplain.pipeline.explain import explain, explain_parts
     from cnnexplain.plugin.registry import analyses
     from cnnexplain.rendering.page import write_report
-    from cnnexplain.results.reader import load_parts, redraw
-    from cnnexplain.results.record import Record
+    from cnnexplain.results.record import Record, load_parts
+    from cnnexplain.results.redraw import redraw
 
 __version__ = "0.1.0"
 
@@ -61,7 +63,9 @@ __all__ = [
 ]
 
 _HOMES = {
-    "model.classifier": ("Classifier", "Convolution", "Layer"),
+    "model.classifier": ("Classifier",),
+    "model.convolutions": ("Convolution",),
+    "model.layers": ("Layer",),
     "errors": ("CnnExplainError", "ImageError", "ModelError", "OutputError", "PluginError", "UsageError"),
     "inputs.images": ("ImageBatch", "read_images"),
     "loading.loader": ("load",),
@@ -69,9 +73,9 @@ _HOMES = {
     "rendering.page": ("write_report",),
     "pipeline.explain": ("explain", "explain_parts"),
     "inputs.preprocess": ("Preprocess",),
-    "results.record": ("Record",),
+    "results.record": ("Record", "load_parts"),
     "plugin.registry": ("analyses",),
-    "results.reader": ("load_parts", "redraw"),
+    "results.redraw": ("redraw",),
     "inputs.image_stream": ("Stream", "open_stream"),
 }
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cnnexplain import __version__
-from cnnexplain.loading import model_names
+from cnnexplain.model import model_files
 
 if TYPE_CHECKING:
     from cnnexplain.cli.outcome import Outcome
     from cnnexplain.plugin.analysis import Analysis
     from cnnexplain.plugin.options import Parameter
     from cnnexplain.plugin.registry import Plugin, Registry
-    from cnnexplain.results.record import Explained
+    from cnnexplain.results.explained import Explained
 
 IMAGE_KEYS = (
     "inverted",
@@ -65,7 +65,7 @@ def list_document(registry: Registry, included: str) -> dict[str, Any]:
         }
         for name, analysis in registry.analyses.items()
     ]
-    ours = {"name": model_names.INCLUDED, "summary": included, "distribution": "cnnexplain", "version": __version__}
+    ours = {"name": model_files.INCLUDED, "summary": included, "distribution": "cnnexplain", "version": __version__}
     offered = [
         {"name": name, "summary": model.summary, **_supplier(registry.models.suppliers[name])}
         for name, model in registry.models.items()

@@ -9,11 +9,12 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
+from cnnexplain import files
 from cnnexplain.cli import completion
 from cnnexplain.cli.keras_start import check_backend
 from cnnexplain.cli.options import BackendOption, Declared
 from cnnexplain.loading import import_string, model_names, sidecar
-from cnnexplain.model import fixed_inputs, outputs
+from cnnexplain.model import fixed_inputs, model_files, outputs
 
 PANEL = "Model and its input"
 """The heading of these options in the help."""
@@ -30,7 +31,7 @@ METAVARS = {"size": "N|HxW", "mean": "X|X,X,X", "std": "X|X,X,X", "show_bands": 
 """The form of the values of some keys."""
 
 MODEL_HELP = (
-    f"A Keras model (.keras, .h5), '{model_names.INCLUDED}', which is included, or a name that 'cnnexplain list' shows."
+    f"A Keras model (.keras, .h5), '{model_files.INCLUDED}', which is included, or a name that 'cnnexplain list' shows."
 )
 
 MODEL_OPTIONS: Declared = {
@@ -42,7 +43,7 @@ MODEL_OPTIONS: Declared = {
             str,
             completion.named_models,
         ),
-        model_names.INCLUDED,
+        model_files.INCLUDED,
     ),
     **{
         sidecar.parameter(name): (
@@ -160,9 +161,9 @@ def model_arguments(given: Mapping[str, Any]) -> ModelArguments:
     model_names.find(arguments.model)
     for name, what in ((arguments.labels, "file of labels"), (arguments.weights, "file of weights")):
         if name is not None:
-            model_names.existing(name, what)
+            files.existing(name, what)
     if arguments.preprocess is not None and arguments.preprocess.endswith(".json"):
-        sidecar.read(model_names.existing(arguments.preprocess, "file of preprocessing"))
+        sidecar.read(files.existing(arguments.preprocess, "file of preprocessing"))
     elif arguments.preprocess is not None:
         import_string.check(arguments.preprocess)
     for name in arguments.custom_objects:

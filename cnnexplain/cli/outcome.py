@@ -14,7 +14,8 @@ from cnnexplain.rendering.pictures import FORMATS
 if TYPE_CHECKING:
     from cnnexplain.cli.inputs import Inputs
     from cnnexplain.plugin.analysis import Analysis
-    from cnnexplain.results.record import Explained, Record
+    from cnnexplain.results.explained import Explained
+    from cnnexplain.results.record import Record
 
 SHOWN = 20
 """How many images the closing table and the notes name before they count the rest."""

@@ -133,7 +133,7 @@ def _fitting(preprocess: Preprocess) -> str:
 
 
 def _print_images(found: Outcome) -> None:
-    from cnnexplain.draw.wording import amount
+    from cnnexplain.draw.wording import model_output
 
     if not found.first:
         return
@@ -142,10 +142,10 @@ def _print_images(found: Outcome) -> None:
     columns += (["Target"] if values else ["Target", "Its probability"]) if found.targeted else []
     table = Table(Column("Image", no_wrap=True), *columns)
     for explained in found.first[: outcome.SHOWN]:
-        answer = amount(explained.probability, explained.value, explained.unit)
+        answer = model_output(explained.probability, explained.value, explained.unit)
         cells = [explained.source.name, found.labels[explained.prediction], answer]
         if found.targeted and explained.target is not None:
-            plain = [found.labels[explained.target], amount(explained.target_probability)]
+            plain = [found.labels[explained.target], model_output(explained.target_probability)]
             cells += (plain if explained.objective is None else [explained.objective, ""])[: len(columns) - 2]
         table.add_row(*map(console.plain, cells))
     if found.images > outcome.SHOWN:

@@ -19,8 +19,9 @@ from cnnexplain.pipeline.provenance import provenance
 from cnnexplain.pipeline.request import Request
 from cnnexplain.pipeline.targets import Resolved
 from cnnexplain.plugin.analysis import Result
+from cnnexplain.results.explained import Explained
 from cnnexplain.results.joining import join
-from cnnexplain.results.record import Explained, Record
+from cnnexplain.results.record import Record
 from cnnexplain.types import Array, Floats
 
 READ = 64

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cnnexplain.inputs.images import Source
-from cnnexplain.results.record import Explained
+from cnnexplain.results.explained import Explained
 
 
 def write(explained: Explained, labels: Sequence[str], finding: str | None) -> dict[str, Any]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnexplain.results.record import Record
+if TYPE_CHECKING:
+    from cnnexplain.results.record import Record
 
 
 def join(records: Sequence[Record]) -> Record:

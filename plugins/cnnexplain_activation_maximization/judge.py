@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cnnexplain.errors import UsageError, suggest
-from cnnexplain.inputs.preprocess import LUMA, resize
+from cnnexplain.inputs.preprocess import LUMA
+from cnnexplain.inputs.resizing import resize
 from cnnexplain.model.objectives import Logit
 
 if TYPE_CHECKING:

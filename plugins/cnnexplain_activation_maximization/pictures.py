@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.patches import Rectangle
 
 from cnnexplain import draw
-from cnnexplain.draw import findings, wording
+from cnnexplain.draw import formatting, wording
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,19 +55,19 @@ def grid(record: Record) -> Figure:
     across, down = cell + ACROSS, tall + DOWN + words
     rows, width = -(-count // columns), columns * across - ACROSS
     figure = draw.sheet(record, width, rows * down - DOWN + UNDER)
-    margin = max(draw.CAPTION - width, 0) / 2
+    margin = max(draw.MIN_WIDTH - width, 0) / 2
     for index, image in enumerate(images):
         left, top = margin + index % columns * across, index // columns * down
         panel = draw.panel(figure, left, top, wide, tall)
         if "opacity" in record.arrays:
             panel.imshow(_faded(record, image, record.arrays["opacity"][index]), interpolation="antialiased")
         else:
-            draw.picture(panel, record, image)
+            draw.image_values(panel, record, image)
         _frame(panel)
-        unit = draw.named(record, facts["unit"][index])
+        unit = draw.objective_name(record, facts["unit"][index])
         number = f" · {index % diversity + 1} of {diversity}" if diversity > 1 else ""
         draw.title(panel, unit + number, room=cell + draw.GAP, tail=record.options["layer"] is not None)
-        draw.below(panel, "\n".join(lines[index]))
+        draw.text_below(panel, "\n".join(lines[index]))
         natural = record.arrays.get(f"patch/{index // diversity}")
         if natural is not None:
             beside = draw.panel(figure, left + wide + NEAR, top, tall, tall)
@@ -86,10 +86,10 @@ def _frame(panel: Axes) -> None:
 
 def _faded(record: Record, image: Floats, opacity: Floats) -> Floats:
     """The picture before white, as opaque as each pixel mattered (Fel et al. 2023)."""
-    u = draw.shown(record, image)
+    u = draw.image_rgb(record, image)
     low, high = np.percentile(u, CONTRAST)
     alpha = np.minimum(opacity, np.percentile(opacity, OPAQUE))[..., None]
-    alpha = alpha / draw.top(alpha)
+    alpha = alpha / draw.max_limit(alpha)
     clear = np.clip((u - low) / max(high - low, 1e-6), 0, 1)
     return np.asarray(np.broadcast_to(1 - alpha * (1 - clear), (*u.shape[:2], 3)))
 
@@ -128,7 +128,7 @@ def _words(facts: Mapping[str, Any], index: int) -> list[str]:
     value, view, best = (facts[name][index] for name in ("value", "view_value", "best"))
     if facts["view_value"][0] is None:
         ratio = facts["ratio"][index]
-        found = [_number(value) + ("" if ratio is None or value is None else f" = {findings.number(ratio)} × best")]
+        found = [_number(value) + ("" if ratio is None or value is None else f" = {formatting.number(ratio)} × best")]
     else:
         found = [f"{_number(view)} in unseen views · {_number(value)} whole"]
         found += [] if best is None else [f"best natural {_number(best)}"]
@@ -137,4 +137,4 @@ def _words(facts: Mapping[str, Any], index: int) -> list[str]:
 
 
 def _number(value: float | None) -> str:
-    return "not finite" if value is None else findings.number(value)
+    return "not finite" if value is None else formatting.number(value)

@@ -13,7 +13,7 @@ import numpy as np
 from keras import ops
 
 from cnnexplain.errors import UsageError
-from cnnexplain.inputs.preprocess import resize
+from cnnexplain.inputs.resizing import resize
 from cnnexplain.numerics import spectrum
 from cnnexplain.optimize import adam, minimise, nadam
 from cnnexplain_activation_maximization.crops import NUMBERS, Views, canvas_size, draw

@@ -10,7 +10,8 @@ from cnnexplain.errors import UsageError
 from cnnexplain.model.objectives import Channel, Logit, Neuron, Objective
 
 if TYPE_CHECKING:
-    from cnnexplain.model.classifier import Classifier, Layer
+    from cnnexplain.model.classifier import Classifier
+    from cnnexplain.model.layers import Layer
 
 CLASSES, UNITS = 16, 32
 """When none is named: up to how many classes of a model all are shown, and how many units of a layer."""

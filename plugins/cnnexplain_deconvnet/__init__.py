@@ -129,14 +129,14 @@ def overview(record: Record) -> Mapping[str, Figure]:
 
 def finding(record: Record, index: int) -> str:
     """Which feature map of the last layer contributes the most, and where its strongest unit looks."""
-    from cnnexplain.draw import findings
+    from cnnexplain.draw import findings, formatting
 
     layer, maps = list(record.facts["strongest"][index].items())[-1]
-    best = maps[findings.telling([fact["contribution"] for fact in maps])]
+    best = maps[findings.most_telling([fact["contribution"] for fact in maps])]
     target = findings.target(record, index)
     if not any(fact["contribution"] for fact in maps):
         return f"In {layer}, none of the feature maps shown contributes to {target}."
-    contribution, score = findings.signed(best["contribution"]), findings.number(record.facts["value"][index])
+    contribution, score = formatting.signed_number(best["contribution"]), formatting.number(record.facts["value"][index])
     where = ""
     if best["middle"] is not None:
         row, column = (round(each) for each in best["middle"])

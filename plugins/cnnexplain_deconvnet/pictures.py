@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.patches import Rectangle
 
 from cnnexplain import draw
-from cnnexplain.draw import findings
+from cnnexplain.draw import formatting
 from cnnexplain_deconvnet.crops import overlap, paste
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ inches at most."""
 VISIBLE = 0.03
 """The least side of the frame that tells where a part lies, as a share of the image's longer side."""
 
-SCALE = f"{draw.PERCENTILE:g}th percentile"
+SCALE = f"{draw.LIMIT_PERCENTILE:g}th percentile"
 """What the colours of a projection end at, of its magnitudes."""
 
 BOLD = 1.15
@@ -81,17 +81,17 @@ def projections(record: Record, index: int) -> Figure:
     left = wide + 4 * GAP
     most = max(len(row.maps) for row in rows)
     height = max(rows[-1].top + rows[-1].height, LABEL + tall)
-    figure = draw.sheet(record, left + most * (wide + GAP) + draw.BAR, height)
+    figure = draw.sheet(record, left + most * (wide + GAP) + draw.COLORBAR_WIDTH, height)
     beside: Axes | None = None
     for place, row in enumerate(rows):
         # Layers of tiles share one image, which is as high as several of them.
         if beside is None or row.form != "tiles" or rows[place - 1].form != "tiles":
             beside = draw.panel(figure, 0, row.top + LABEL, wide, tall)
-            draw.image(beside, record, index)
+            draw.input_image(beside, record, index)
             draw.title(beside, "input")
             if not place:
-                value = findings.number(record.facts["value"][index])
-                draw.below(beside, f"maps: contribution\nto the score {value}")
+                value = formatting.number(record.facts["value"][index])
+                draw.text_below(beside, f"maps: contribution\nto the score {value}")
         lefts = [left + rank * (wide + GAP) for rank in range(len(row.maps))]
         if row.form == "tiles":
             _tiles(figure, record, index, row, lefts, wide)
@@ -144,9 +144,9 @@ def _tiles(figure: Figure, record: Record, index: int, row: _Row, lefts: Sequenc
         for tile, rule in zip(tiles[1:], row.rules, strict=True):
             signal = record.arrays[f"projection/{row.layer}/{rule}"][index, rank]
             _, here = overlap(fact["corner"], signal.shape, record.images.shape[1:3])
-            limit = draw.ceiling(signal[here])
-            draw.signals(tile, record, signal[here] / limit, "", bar=False)
-            draw.below(tile, f"± {findings.number(limit)}" if signal.any() else "no signal")
+            limit = draw.percentile_limit(signal[here])
+            draw.signed_image(tile, record, signal[here] / limit, "", bar=False)
+            draw.text_below(tile, f"± {formatting.number(limit)}" if signal.any() else "no signal")
 
 
 def _panels(
@@ -171,24 +171,24 @@ def _panels(
         signals = record.arrays[f"projection/{row.layer}/{rule}"][index]
         for rank, (panel, signal, fact) in enumerate(zip(panels, signals, row.maps, strict=True)):
             _, here = overlap(fact["corner"], signal.shape, record.images.shape[1:3])
-            limit = draw.ceiling(signal[here])
+            limit = draw.percentile_limit(signal[here])
             shown = signal[here] if row.form == "part" else paste(signal, fact["corner"], record.images.shape[1:3])
             # Each to its own bound, since those of a row can differ a thousandfold.
-            draw.signals(panel, record, shown / limit, f"signal / {SCALE}", bar=rank == len(panels) - 1)
-            draw.below(panel, f"± {findings.number(limit)}" if signal.any() else "no signal")
+            draw.signed_image(panel, record, shown / limit, f"signal / {SCALE}", bar=rank == len(panels) - 1)
+            draw.text_below(panel, f"± {formatting.number(limit)}" if signal.any() else "no signal")
 
 
 def _seen(panel: Axes, record: Record, index: int, field: Sequence[Sequence[int]], rank: int) -> None:
     """What a unit sees, in the colour of its frame."""
     rows, columns = (slice(*each) for each in field)
-    draw.picture(panel, record, record.images[index][rows, columns])
+    draw.image_values(panel, record, record.images[index][rows, columns])
     frame = _frame(COLOURS[rank % len(COLOURS)], 2)
     panel.add_patch(Rectangle((0, 0), 1, 1, transform=panel.transAxes, **frame))
 
 
 def _words(fact: Mapping[str, Any]) -> str:
     """A map's number, and what it contributes to what is explained."""
-    return f"map {fact['map']}: {findings.signed(fact['contribution'])}"
+    return f"map {fact['map']}: {formatting.signed_number(fact['contribution'])}"
 
 
 def _place(field: Sequence[Sequence[int]], size: Sequence[int], colour: str) -> Rectangle:
@@ -206,7 +206,7 @@ def _label(panel: Axes, left: float, text: str) -> None:
     """Names the row that begins with a panel, so far from the left, in as many letters as fit."""
     figure = panel.get_figure(root=True)
     assert figure is not None
-    draw.label(panel, draw.fit(text, (figure.get_figwidth() - left - 2 * draw.GAP) / BOLD, draw.LABEL))
+    draw.row_label(panel, draw.fit_text(text, (figure.get_figwidth() - left - 2 * draw.GAP) / BOLD, draw.LABEL_SIZE))
 
 
 def patches(record: Record, layer: str) -> Figure:
@@ -229,23 +229,23 @@ def patches(record: Record, layer: str) -> Figure:
         left, top = number % columns * block, number // columns * step
         strengths = [each["unclipped" if clipped else "activation"] for each in fact["strongest"]]
         panel = draw.panel(figure, left, top, wide, tall)
-        panel.set_title(_strengths(fact["map"], strengths), fontsize=draw.SMALL, y=1, pad=3, loc="left")
+        panel.set_title(_strengths(fact["map"], strengths), fontsize=draw.SMALL_SIZE, y=1, pad=3, loc="left")
         # What a map that is not active would show is the first unit of some image.
         active = np.array(strengths) > 0
         if not active.any():
             continue
-        shown = draw.tiles(np.where(active[:, None, None, None], draw.shown(record, seen[number]), 1), COLUMNS, gap=LINE)
+        shown = draw.tiles(np.where(active[:, None, None, None], draw.image_rgb(record, seen[number]), 1), COLUMNS, gap=LINE)
         panel.imshow(shown, vmin=0, vmax=1, cmap="gray", interpolation=smooth)
         # Where the outer patches are white they would end nowhere.
         panel.add_patch(Rectangle((0, 0), 1, 1, transform=panel.transAxes, **_frame(str(LINE), 0.5)))
         for place, rule in enumerate(rules, start=1):
             signals = record.arrays[f"patch_projection/{layer}/{rule}"][number]
-            limits = [draw.ceiling(signal) for signal in signals]
+            limits = [draw.percentile_limit(signal) for signal in signals]
             beside = draw.panel(figure, left + place * (wide + 0.06), top, wide, tall)
-            beside.imshow(_mosaic(draw.channels(record, signals), limits), interpolation=smooth)
-            draw.below(beside, _bounds([limit for limit, signal in zip(limits, signals, strict=True) if signal.any()]))
+            beside.imshow(_mosaic(draw.display_channels(record, signals), limits), interpolation=smooth)
+            draw.text_below(beside, _bounds([limit for limit, signal in zip(limits, signals, strict=True) if signal.any()]))
             if len(rules) > 1:
-                beside.set_title(rule, fontsize=draw.SMALL, y=1, pad=3, loc="left", color=draw.QUIET)
+                beside.set_title(rule, fontsize=draw.SMALL_SIZE, y=1, pad=3, loc="left", color=draw.GRAY)
     where = draw.shorten(record.provenance["dataset"]["name"], 40, tail=True)
     zero = "" if seen.shape[-1] == 1 else ", zero in grey"
     draw.heading(
@@ -259,19 +259,19 @@ def patches(record: Record, layer: str) -> Figure:
 
 def _mosaic(signals: Floats, limits: Sequence[float]) -> Floats:
     scaled = np.stack([signal / limit for signal, limit in zip(signals, limits, strict=True)])
-    return draw.tiles(draw.signal(scaled, 1), COLUMNS, gap=1)
+    return draw.tiles(draw.signed_rgb(scaled, 1), COLUMNS, gap=1)
 
 
 def _bounds(limits: Sequence[float]) -> str:
     """What the colours of several projections end at."""
     if not limits:
         return "no signal"
-    first, last = findings.number(min(limits)), findings.number(max(limits))
+    first, last = formatting.number(min(limits)), formatting.number(max(limits))
     return f"± {first}" if first == last else f"± {first} to {last}"
 
 
 def _strengths(number: int, values: list[float]) -> str:
     if max(values) <= 0:
         return f"map {number}: never active"
-    words = [findings.number(value, 2) for value in (values[0], *values[1:][-1:])]
+    words = [formatting.number(value, 2) for value in (values[0], *values[1:][-1:])]
     return f"map {number}: {' to '.join(words)}"

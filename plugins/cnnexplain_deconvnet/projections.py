@@ -19,7 +19,8 @@ from cnnexplain_deconvnet import crops
 
 if TYPE_CHECKING:
     from cnnexplain.inputs.image_stream import Stream
-    from cnnexplain.model.classifier import Classifier, Layer
+    from cnnexplain.model.classifier import Classifier
+    from cnnexplain.model.layers import Layer
     from cnnexplain.model.objectives import Objective
     from cnnexplain.types import Array, Floats
 

@@ -15,7 +15,8 @@ from cnnexplain_filters.patches import Search, sees_the_image
 
 if TYPE_CHECKING:
     from cnnexplain.inputs.image_stream import Stream
-    from cnnexplain.model.classifier import Classifier, Convolution
+    from cnnexplain.model.classifier import Classifier
+    from cnnexplain.model.convolutions import Convolution
     from cnnexplain.types import Floats
 
 LAYERS = 6

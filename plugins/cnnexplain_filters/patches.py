@@ -16,7 +16,8 @@ from cnnexplain_filters.kernels import kernels
 if TYPE_CHECKING:
     from cnnexplain.inputs.image_stream import Stream
     from cnnexplain.model.axes import Field
-    from cnnexplain.model.classifier import Classifier, Convolution
+    from cnnexplain.model.classifier import Classifier
+    from cnnexplain.model.convolutions import Convolution
     from cnnexplain.types import Array, Floats
 
 PATCHES = 4

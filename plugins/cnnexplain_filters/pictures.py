@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from cnnexplain import draw
-from cnnexplain.draw import findings
+from cnnexplain.draw import formatting
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,34 +57,34 @@ def _templates(record: Record, name: str) -> Figure:
     shown, strongest = record.facts["shown"][name], record.facts["strongest"][name]
     kernel, responses = record.arrays[f"kernel/{name}"], record.arrays[f"response/{name}"]
     order = _apart(kernel[..., shown], TEMPLATES)
-    limit = draw.top(np.abs(kernel[..., shown]))
+    limit = draw.max_limit(np.abs(kernel[..., shown]))
     wide, tall = draw.panel_size(record, LARGE)
     gap = 0.35
     lefts = [0, wide + gap, wide + LARGE + 2 * gap, wide + 2 * (LARGE + gap) + gap]
-    figure = draw.sheet(record, lefts[-1] + wide + draw.BAR, len(order) * (tall + TITLE) - TITLE)
+    figure = draw.sheet(record, lefts[-1] + wide + draw.COLORBAR_WIDTH, len(order) * (tall + TITLE) - TITLE)
     for row, place in enumerate(order):
         best = strongest[place]["patches"][0]
         panels = [
             draw.panel(figure, left, row * (tall + TITLE), width, tall)
             for left, width in zip(lefts, (wide, LARGE, LARGE, wide), strict=True)
         ]
-        draw.picture(panels[0], record, record.arrays[f"image/{name}"][place])
+        draw.image_values(panels[0], record, record.arrays[f"image/{name}"][place])
         places = zip(record.facts["field"][name], (best["row"], best["column"]), strict=True)
         middles = [start + unit * step + (size - 1) / 2 for (start, step, size), unit in places]
         least = VISIBLE * max(record.preprocess.shape)
         _frame(panels[0], middles, [max(size, least) for _, _, size in record.facts["field"][name]])
-        draw.title(panels[0], draw.source(best["image"]), tail=True)
+        draw.title(panels[0], draw.source_name(best["image"]), tail=True)
         panels[1].imshow(_signal(record, kernel[..., shown[place]], limit), interpolation="nearest")
         draw.title(panels[1], f"kernel {shown[place]}")
-        draw.picture(panels[2], record, record.arrays[f"patch/{name}"][place, 0])
-        draw.title(panels[2], f"best patch: {findings.number(best['response'], 2)}")
-        draw.signed(panels[3], responses[place], "response")
+        draw.image_values(panels[2], record, record.arrays[f"patch/{name}"][place, 0])
+        draw.title(panels[2], f"best patch: {formatting.number(best['response'], 2)}")
+        draw.signed_map(panels[3], responses[place], "response")
         _frame(panels[3], [best["row"], best["column"]], [max(1, VISIBLE * max(responses.shape[1:]))] * 2)
         draw.title(panels[3], "response at every place")
     draw.heading(
         figure,
         f"{name}: kernels as templates",
-        f"each with the image of {_dataset(record)} that it matches best; kernels to ± {findings.number(limit, 2)}",
+        f"each with the image of {_dataset(record)} that it matches best; kernels to ± {formatting.number(limit, 2)}",
     )
     return figure
 
@@ -104,10 +104,10 @@ def _layer(record: Record, row: Mapping[str, Any]) -> Figure:
     across, down = (0.0, 0.0) if pictured else _heat(record.arrays[f"norm/{name}"])
     top = 0 if pictured else down + 1.5 * TITLE * tiles
     height = top + rows * (TILE + WORDS) - WORDS * tiles
-    figure = draw.sheet(record, max(columns * block if tiles else 0, across + draw.BAR + 0.5), height + 0.1)
+    figure = draw.sheet(record, max(columns * block if tiles else 0, across + draw.COLORBAR_WIDTH + 0.5), height + 0.1)
     if not pictured:
         _map(draw.panel(figure, 0.5, 0, across, down), kernel, record.arrays[f"norm/{name}"])
-    limit = draw.top(np.abs(kernel[..., shown]))
+    limit = draw.max_limit(np.abs(kernel[..., shown]))
     for number, k in enumerate(shown):
         if not tiles:
             break
@@ -133,19 +133,19 @@ def _heat(norms: Array) -> tuple[float, float]:
 
 def _map(panel: Axes, kernel: Array, norms: Array) -> None:
     """The weights of 1×1 kernels, or the norms of others: a row for each kernel, a column for each input channel."""
-    limit = draw.ceiling if norms.size >= MANY else draw.top
+    limit = draw.percentile_limit if norms.size >= MANY else draw.max_limit
     if kernel[..., 0, 0].size == 1:
-        draw.signed(panel, kernel[0, 0].T, "weight", limit=limit(np.abs(kernel)))
+        draw.signed_map(panel, kernel[0, 0].T, "weight", limit=limit(np.abs(kernel)))
         draw.title(panel, "weights: kernels × input channels", side="left", room=WIDTH)
     else:
-        draw.unsigned(panel, norms, "norm", limit=limit(norms))
+        draw.unsigned_map(panel, norms, "norm", limit=limit(norms))
         draw.title(panel, "norms: kernels × input channels", side="left", room=WIDTH)
     panel.set_aspect("auto")
     panel.set_axis_on()
     panel.spines[:].set_visible(False)
     for axis, count in ((panel.xaxis, norms.shape[1]), (panel.yaxis, norms.shape[0])):
         axis.set_ticks(sorted({0, count // 2, count - 1}))
-    panel.tick_params(length=2, labelsize=draw.SMALL, labelcolor=draw.QUIET, color=draw.QUIET)
+    panel.tick_params(length=2, labelsize=draw.SMALL_SIZE, labelcolor=draw.GRAY, color=draw.GRAY)
 
 
 def _words(panel: Axes, row: Mapping[str, Any], record: Record, number: int, room: float) -> None:
@@ -153,7 +153,7 @@ def _words(panel: Axes, row: Mapping[str, Any], record: Record, number: int, roo
     name, k = row["name"], record.facts["shown"][row["name"]][number]
     norm = float(np.linalg.norm(record.arrays[f"norm/{name}"][k]))
     repeated = dict(record.facts["duplicates"].get(name, []))
-    words = f"{k}: norm {findings.number(norm, 2)}"
+    words = f"{k}: norm {formatting.number(norm, 2)}"
     if k in record.facts["dead"].get(name, []):
         words = f"{k}: dead"
     elif k in record.facts["never_active"].get(name, []):
@@ -161,13 +161,15 @@ def _words(panel: Axes, row: Mapping[str, Any], record: Record, number: int, roo
     elif k in repeated:
         words = f"{k}: like {repeated[k]}"
     elif "strongest" in record.facts and name in record.facts["strongest"]:
-        words = f"{k}: {findings.number(record.facts['strongest'][name][number]['patches'][0]['response'], 2)}"
-        words += f", norm {findings.number(norm, 2)}" if room > TILE else ""
-    panel.set_title(draw.fit(words, room + 0.2, draw.SMALL), fontsize=draw.SMALL, loc="left", y=1, pad=3, parse_math=False)
+        words = f"{k}: {formatting.number(record.facts['strongest'][name][number]['patches'][0]['response'], 2)}"
+        words += f", norm {formatting.number(norm, 2)}" if room > TILE else ""
+    panel.set_title(
+        draw.fit_text(words, room + 0.2, draw.SMALL_SIZE), fontsize=draw.SMALL_SIZE, loc="left", y=1, pad=3, parse_math=False
+    )
 
 
 def _mosaic(panel: Axes, record: Record, patches: Floats) -> None:
-    pictures = draw.shown(record, patches)
+    pictures = draw.image_rgb(record, patches)
     if pictures.shape[-1] == 1:
         pictures = np.repeat(pictures, 3, axis=-1)
     smooth = "nearest" if max(pictures.shape[1:3]) < FINE else "antialiased"
@@ -194,7 +196,9 @@ def _frame(panel: Axes, middles: Sequence[float], sides: Sequence[float]) -> Non
 
 def _signal(record: Record, kernel: Floats, limit: float) -> Floats:
     """A kernel (h, w, I) as colours: one channel in red and blue, three in the picture's own, zero in the middle."""
-    return draw.signal(draw.channels(record, kernel) if kernel.shape[-1] == record.preprocess.channels else kernel, limit)
+    return draw.signed_rgb(
+        draw.display_channels(record, kernel) if kernel.shape[-1] == record.preprocess.channels else kernel, limit
+    )
 
 
 def _apart(kernel: Floats, most: int) -> list[int]:
@@ -225,7 +229,7 @@ def _counts(row: Mapping[str, Any]) -> str:
 def _shown(record: Record, row: Mapping[str, Any], count: int, limit: float | None) -> str:
     """The second line: which kernels are shown, on what scale, beside which patches."""
     parts = [f"the {count} with the largest norms"] if count < row["kernels"] else []
-    parts += [] if limit is None else [f"weights to ± {findings.number(limit, 2)}"]
+    parts += [] if limit is None else [f"weights to ± {formatting.number(limit, 2)}"]
     if f"patch/{row['name']}" in record.arrays:
         parts.append(f"beside the patches of {_dataset(record)} that they match best")
     return ", ".join(parts)

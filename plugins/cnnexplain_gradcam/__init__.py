@@ -76,12 +76,12 @@ def draw(record: Record, index: int) -> Figure:
     evidence, smooth = record.arrays["evidence"][index], overlay(record, index)
     unit = wording.in_units(record, _unit(record.options))
     figure, (image, coarse, fine, over) = draw.row(4, record, bars=[1, 2])
-    draw.image(image, record, index)
+    draw.input_image(image, record, index)
     draw.title(image, "input")
-    draw.signed(coarse, evidence, unit)
+    draw.signed_map(coarse, evidence, unit)
     height, width = evidence.shape
     draw.title(coarse, f"evidence in {draw.shorten(facts['layer'], 20, tail=True)}, {height}×{width}")
-    draw.unsigned(fine, smooth, unit)
+    draw.unsigned_map(fine, smooth, unit)
     draw.title(fine, f"{NAMES[record.options['method']]} map" + ("" if facts["peak"] else ": zero everywhere"))
     draw.overlay(over, record, index, smooth)
     shift, place = facts["shift"], max(smooth.shape[0] / height, smooth.shape[1] / width)
@@ -109,14 +109,14 @@ def passes(classifier: Classifier, options: Mapping[str, Any]) -> float:
 
 def finding(record: Record, index: int) -> str:
     """Where the map is the strongest."""
-    from cnnexplain.draw import findings
+    from cnnexplain.draw import findings, formatting
 
     layer, target, found = record.facts["layer"][index], findings.target(record, index), record.arrays["map"][index]
     if not found.any():
         return f"At no place do the feature maps of the layer {layer} support {target}."
     return (
         f"The layer {layer} responds for {target} mostly at {findings.peak_place(found)}: the strongest tenth of the pixels "
-        f"holds {findings.percent(findings.concentration(found))} of the map."
+        f"holds {formatting.percent(findings.concentration(found))} of the map."
     )
 
 

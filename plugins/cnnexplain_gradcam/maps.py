@@ -18,7 +18,8 @@ from cnnexplain.numerics.interpolation import bilinear
 from cnnexplain.plugin import Result
 
 if TYPE_CHECKING:
-    from cnnexplain.model.classifier import Classifier, Layer
+    from cnnexplain.model.classifier import Classifier
+    from cnnexplain.model.layers import Layer
     from cnnexplain.model.objectives import Objective
     from cnnexplain.types import Array, Floats
 

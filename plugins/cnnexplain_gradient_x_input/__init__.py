@@ -53,9 +53,9 @@ def draw(record: Record, index: int) -> Figure:
     unit = wording.in_units(record, "logits")
     figure, (left, middle, right) = draw.row(3, record, bars=[1, 2])
     values = record.arrays["pixel_attribution"][index]
-    draw.image(left, record, index)
+    draw.input_image(left, record, index)
     draw.title(left, "input")
-    draw.signed(middle, values, unit, limit=draw.ceiling(values))
+    draw.signed_map(middle, values, unit, limit=draw.percentile_limit(values))
     baseline = record.options["baseline"]
     draw.title(middle, "x · ∂S/∂x" if baseline is None else f"(x − {baseline}) · ∂S/∂x")
     draw.regions_overlay(right, record, index, values, "attribution", unit)
@@ -68,7 +68,7 @@ def overlay(record: Record, index: int) -> Floats:
     from cnnexplain import draw
 
     values = record.arrays["pixel_attribution"][index]
-    return draw.summed(values, draw.regions(values))
+    return draw.region_sums(values, draw.region_side(values))
 
 
 def passes(_: Classifier, __: Mapping[str, Any]) -> float:
@@ -79,14 +79,15 @@ def passes(_: Classifier, __: Mapping[str, Any]) -> float:
 def finding(record: Record, index: int) -> str:
     """What the attributions add up to, and where the largest is."""
     from cnnexplain import draw
-    from cnnexplain.draw import findings, wording
+    from cnnexplain.draw import findings, formatting, wording
 
-    total, difference = (findings.signed(record.facts[name][index], 3) for name in ("sum", "difference"))
+    total, difference = (formatting.signed_number(record.facts[name][index], 3) for name in ("sum", "difference"))
     unit = wording.in_units(record, "logits")
+    sums = overlay(record, index)
     return (
         f"The attributions for {findings.target(record, index)} add up to {total} {unit}; the score minus "
         f"the baseline's is {difference}; "
-        f"{findings.largest(overlay(record, index), draw.regions(record.arrays['pixel_attribution'][index]))}."
+        f"{findings.largest_attribution(sums, draw.region_side(sums))}."
     )
 
 

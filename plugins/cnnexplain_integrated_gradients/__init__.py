@@ -50,18 +50,18 @@ def run(
 def draw(record: Record, index: int) -> Figure:
     """The image, its baseline, the attribution with its colour bar, and its sums over regions over the image."""
     from cnnexplain import draw
-    from cnnexplain.draw import findings, wording
+    from cnnexplain.draw import formatting, wording
 
     unit = wording.in_units(record, "logits")
     figure, (first, second, third, fourth) = draw.row(4, record, bars=[2, 3])
     values = record.arrays["pixel_attribution"][index]
-    draw.image(first, record, index)
+    draw.input_image(first, record, index)
     draw.title(first, "input")
-    draw.picture(second, record, record.arrays["baseline"][index])
-    baseline = findings.number(wording.turned(record, index) * record.facts["baseline_logit"][index])
-    draw.title(second, f"baseline: {baseline} {unit}" if wording.of_values(record) else f"baseline: logit {baseline}")
-    draw.signed(third, values, unit, limit=draw.ceiling(values))
-    total, difference = (findings.number(record.facts[name][index]) for name in ("sum", "difference"))
+    draw.image_values(second, record, record.arrays["baseline"][index])
+    baseline = formatting.number(wording.score_sign(record, index) * record.facts["baseline_logit"][index])
+    draw.title(second, f"baseline: {baseline} {unit}" if wording.has_values(record) else f"baseline: logit {baseline}")
+    draw.signed_map(third, values, unit, limit=draw.percentile_limit(values))
+    total, difference = (formatting.number(record.facts[name][index]) for name in ("sum", "difference"))
     draw.title(third, f"attribution: sum {total} of {difference}")
     draw.regions_overlay(fourth, record, index, values, "attribution", unit)
     draw.caption(figure, record, index)
@@ -73,7 +73,7 @@ def overlay(record: Record, index: int) -> Floats:
     from cnnexplain import draw
 
     values = record.arrays["pixel_attribution"][index]
-    return draw.summed(values, draw.regions(values))
+    return draw.region_sums(values, draw.region_side(values))
 
 
 def passes(_: Classifier, options: Mapping[str, Any]) -> float:
@@ -87,9 +87,10 @@ def finding(record: Record, index: int) -> str:
     from cnnexplain.draw import findings
 
     before, after = (record.facts[name][index] for name in ("baseline_logit", "logit"))
+    sums = overlay(record, index)
     return (
         f"From the baseline to the image the score of {findings.target(record, index)} {findings.change(before, after)}; "
-        f"{findings.largest(overlay(record, index), draw.regions(record.arrays['pixel_attribution'][index]))}."
+        f"{findings.largest_attribution(sums, draw.region_side(sums))}."
     )
 
 

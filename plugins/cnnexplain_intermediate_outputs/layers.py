@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnexplain.draw import findings, wording
+from cnnexplain.draw import findings, formatting, wording
 from cnnexplain.plugin import Panel
 
 if TYPE_CHECKING:
@@ -74,12 +74,12 @@ def finding(record: Record, index: int) -> str:
         return "None of the layers shown has feature maps on which the score depends."
     facts = layers[-1]
     contributions = record.arrays[f"contribution/{facts['name']}"][index]
-    best, count = findings.telling(contributions), len(contributions)
+    best, count = findings.most_telling(contributions), len(contributions)
     some = f"none of the {count} maps" if not facts["dead"] else f"{facts['dead']} of {count} maps"
     target, dead = findings.target(record, index), f"{some} {'are' if facts['dead'] > 1 else 'is'} dead"
     if not contributions.any():
         return f"At {facts['name']} no map contributes to the score of {target} (activation × gradient); {dead}."
-    contribution, score = findings.signed(contributions[best], 3), findings.number(record.facts["value"][index])
+    contribution, score = formatting.signed_number(contributions[best], 3), formatting.number(record.facts["value"][index])
     most = (
         f"map {best} contributes most to the score of {target}: {contribution}"
         if contributions[best] > 0

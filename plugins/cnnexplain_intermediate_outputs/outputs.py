@@ -14,7 +14,8 @@ from cnnexplain.plugin import Result
 from cnnexplain_intermediate_outputs import ALL
 
 if TYPE_CHECKING:
-    from cnnexplain.model.classifier import Classifier, Layer
+    from cnnexplain.model.classifier import Classifier
+    from cnnexplain.model.layers import Layer
     from cnnexplain.model.objectives import Objective
     from cnnexplain.types import Floats
 

@@ -14,7 +14,7 @@ from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.ticker import MaxNLocator
 
 from cnnexplain import draw as drawing
-from cnnexplain.draw import findings, wording
+from cnnexplain.draw import formatting, wording
 from cnnexplain_intermediate_outputs import ALL
 from cnnexplain_intermediate_outputs.layers import maps_of, on_grid
 
@@ -75,13 +75,13 @@ class Strip:
     width: float
     height: float
     paint: Callable[[Axes], None]
-    beside: float = drawing.BAR
+    beside: float = drawing.COLORBAR_WIDTH
     pad: float = NEAR
 
     @property
     def across(self) -> float:
         """The inches that the title needs, or the panel with what is beside it."""
-        return max(drawing.text_width(self.title, drawing.TITLE), self.width + self.beside)
+        return max(drawing.text_width(self.title, drawing.TITLE_SIZE), self.width + self.beside)
 
 
 def draw(record: Record, index: int) -> Figure:
@@ -111,9 +111,9 @@ def draw(record: Record, index: int) -> Figure:
 
 def _input(record: Record, index: int) -> Strip:
     image = record.images[index]
-    title = f"input · {_shape(image.shape)} · {findings.number(image.min())} to {findings.number(image.max())}"
+    title = f"input · {_shape(image.shape)} · {formatting.number(image.min())} to {formatting.number(image.max())}"
     width, height = drawing.panel_size(record, INPUT)
-    return Strip(title, width, height, lambda panel: drawing.image(panel, record, index))
+    return Strip(title, width, height, lambda panel: drawing.input_image(panel, record, index))
 
 
 def _layer(record: Record, index: int, facts: Mapping[str, Any], tallest: float) -> list[Strip]:
@@ -123,11 +123,11 @@ def _layer(record: Record, index: int, facts: Mapping[str, Any], tallest: float)
     name = drawing.shorten(facts["name"], NAME, tail=True)
     title = (
         f"{name} ({facts['kind']}) · {_shape(facts['shape'])}{on_grid(facts)} · "
-        f"{findings.number(facts['min'])} to {findings.number(facts['max'])} · {facts['dead']} of {channels} dead"
+        f"{formatting.number(facts['min'])} to {formatting.number(facts['max'])} · {facts['dead']} of {channels} dead"
     )
     if facts["contribution"] is not None and facts["unit"] == "activation":
-        score = findings.number(record.facts["value"][index])
-        title += f" · contributes {findings.signed(facts['contribution'], 3)} of {score}"
+        score = formatting.number(record.facts["value"][index])
+        title += f" · contributes {formatting.signed_number(facts['contribution'], 3)} of {score}"
     if output.ndim == 1 and facts["unit"] == "activation":
         return [_bars(title, output, facts["dead_channels"], facts["unit"], list(map(str, range(output.size))))]
     if output.ndim < 2:
@@ -137,22 +137,25 @@ def _layer(record: Record, index: int, facts: Mapping[str, Any], tallest: float)
     if record.options["maps"] == ALL:
         return [grid(title, range(channels), EVERY if len(record.options["layer"]) == 1 else TALLEST)]
     contributions = record.arrays.get(f"contribution/{facts['name']}")
-    words = [str(k) if contributions is None else f"{k}: {findings.signed(contributions[index, k])}" for k in facts["shown"]]
+    words = [
+        str(k) if contributions is None else f"{k}: {formatting.signed_number(contributions[index, k])}"
+        for k in facts["shown"]
+    ]
     large = grid(title, facts["shown"], tallest, words=words)
     others = sorted({*range(channels)} - {*facts["shown"]})
     if not others:
         return [large]
     rest = f"the other {len(others)} maps of {name}, in the order of channels"
     if contributions is not None:
-        rest += f" · contribute {findings.signed(contributions[index, others].sum())}"
+        rest += f" · contribute {formatting.signed_number(contributions[index, others].sum())}"
     return [large, grid(rest, others, OTHERS)]
 
 
 def _classes(record: Record, title: str, values: Floats, dead: list[int], unit: str) -> Strip:
     """The strip of a bar for each class with its name; where the names have no room, of the strongest classes."""
-    names = [drawing.name(record, index) for index in range(len(record.labels))]
+    names = [drawing.class_name(record, index) for index in range(len(record.labels))]
     # One sigmoid unit stands for the last of its two classes; of values come first those that the model puts out.
-    names = names[: len(values)] if wording.of_values(record) else names[-len(values) :]
+    names = names[: len(values)] if wording.has_values(record) else names[-len(values) :]
     unit = wording.in_units(record, "logit") if unit == "value" else unit
     if len(values) * PITCH <= WIDTH and all(drawing.text_width(each, TICK) < PITCH for each in names):
         return _bars(title, values, dead, unit, names)
@@ -180,7 +183,7 @@ def _grid(
     columns, pixel_width, pixel_height = _fit(count, height, width, line, tallest, named=bool(words))
     below = max(line, math.ceil(NAMED / pixel_height)) if words else line
     rows = math.ceil(count / columns)
-    signed, unit, limit = layer.min() < 0, "activation", drawing.ceiling(layer)
+    signed, unit, limit = layer.min() < 0, "activation", drawing.percentile_limit(layer)
     if scale == "channel":
         peaks = np.abs(maps).max(axis=(1, 2), keepdims=True)
         maps, unit = maps / np.where(peaks == 0, 1, peaks), "of the map's peak"
@@ -197,7 +200,7 @@ def _grid(
         sheet[y : y + height, x : x + width] = each
 
     def paint(panel: Axes) -> None:
-        paint_maps = drawing.signed if signed else drawing.unsigned
+        paint_maps = drawing.signed_map if signed else drawing.unsigned_map
         paint_maps(panel, sheet, unit, limit=limit)
         panel.set_aspect("auto")
         faces = np.full(count, "none", object)
@@ -225,7 +228,7 @@ def _grid(
                 str(chosen[row * columns]),
                 transform=panel.get_yaxis_transform(),
                 fontsize=TICK,
-                color=drawing.QUIET,
+                color=drawing.GRAY,
                 ha="right",
                 va="center",
             )
@@ -233,7 +236,7 @@ def _grid(
     panel_width, panel_height = (
         pixel * side for pixel, side in zip((pixel_width, pixel_height), sheet.shape[::-1], strict=True)
     )
-    near = drawing.text_width(title, drawing.TITLE) < panel_width
+    near = drawing.text_width(title, drawing.TITLE_SIZE) < panel_width
     return Strip(title, panel_width, panel_height, paint, pad=NEAR if near else FAR)
 
 
@@ -271,15 +274,15 @@ def _bars(title: str, values: Floats, dead: list[int], unit: str, names: list[st
         panel.vlines(
             dead, -0.09, -0.03, colors=CROSS, linewidths=thick, transform=panel.get_xaxis_transform(), clip_on=False
         )
-        panel.axhline(0, color=drawing.QUIET, linewidth=0.6)
+        panel.axhline(0, color=drawing.GRAY, linewidth=0.6)
         panel.set_ylim(*_range(values, unit))
         panel.set_xlim(-0.6, count - 0.4)
         panel.set_axis_on()
         panel.spines[["top", "right", "bottom"]].set_visible(False)
-        panel.spines["left"].set_color(drawing.QUIET)
+        panel.spines["left"].set_color(drawing.GRAY)
         panel.set_ylabel(unit, fontsize=8)
         panel.yaxis.set_major_locator(MaxNLocator(2, steps=[1, 2, 5, 10]))
-        panel.yaxis.set_major_formatter(lambda value, _: findings.number(value))
+        panel.yaxis.set_major_formatter(lambda value, _: formatting.number(value))
         panel.xaxis.set_major_locator(MaxNLocator(TICKS, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
         panel.xaxis.set_major_formatter(lambda place, _: names[int(place)] if 0 <= place < count else "")
         panel.tick_params(axis="x", length=0, pad=8, labelsize=TICK)
@@ -295,21 +298,23 @@ def _ranking(title: str, values: Floats, unit: str, names: list[str]) -> Strip:
     def paint(panel: Axes) -> None:
         places = np.arange(len(order))
         panel.hlines(places, 0, values[order], colors=_colours(values[order]), linewidths=0.75 * 72 * LINE)
-        panel.axvline(0, color=drawing.QUIET, linewidth=0.6)
+        panel.axvline(0, color=drawing.GRAY, linewidth=0.6)
         panel.set_xlim(*_range(values[order], unit))
         panel.set_ylim(len(order) - 0.5, -0.5)
         panel.set_axis_on()
         panel.set_yticks([])
         panel.spines[["top", "right", "left"]].set_visible(False)
-        panel.spines["bottom"].set_color(drawing.QUIET)
+        panel.spines["bottom"].set_color(drawing.GRAY)
         panel.set_xlabel(unit, fontsize=8)
         panel.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
-        panel.xaxis.set_major_formatter(lambda value, _: findings.number(value))
+        panel.xaxis.set_major_formatter(lambda value, _: formatting.number(value))
         panel.tick_params(axis="x", length=2, labelsize=TICK)
         for place, index in zip(places, order, strict=True):
-            value = drawing.percent(float(values[index])) if unit == "probability" else findings.number(values[index])
+            value = (
+                formatting.probability(float(values[index])) if unit == "probability" else formatting.number(values[index])
+            )
             panel.annotate(
-                drawing.fit(f"{value}  {names[index]}", NAMES, 8),
+                drawing.fit_text(f"{value}  {names[index]}", NAMES, 8),
                 (1, place),
                 xytext=(6, 0),
                 xycoords=panel.get_yaxis_transform(),
@@ -325,7 +330,7 @@ def _ranking(title: str, values: Floats, unit: str, names: list[str]) -> Strip:
 
 
 def _colours(values: Floats) -> list[tuple[float, float, float, float]]:
-    below, above = (mpl.colormaps[drawing.palette().signed](end) for end in (0.1, 0.9))
+    below, above = (mpl.colormaps[drawing.current_palette().signed](end) for end in (0.1, 0.9))
     return [below if value < 0 else above for value in values]
 
 

@@ -160,13 +160,13 @@ def draw(record: Record, index: int) -> Figure:
         draw.panel(figure, place % columns * (wide + ACROSS), place // columns * pitch, wide, tall)
         for place in range(len(names) + 1)
     ]
-    draw.image(panels[0], record, index)
+    draw.input_image(panels[0], record, index)
     draw.title(panels[0], "input")
     for panel, name in zip(panels[1:], names, strict=True):
-        draw.picture(panel, record, record.arrays[f"reconstruction/{name}"][index])
+        draw.image_values(panel, record, record.arrays[f"reconstruction/{name}"][index])
         early = "" if facts["stopped"][name] is None else " (ended early)"
-        draw.title(panel, wording.layer(record, name) + early, tail=True)
-        draw.below(
+        draw.title(panel, wording.layer_name(record, name) + early, tail=True)
+        draw.text_below(
             panel,
             f"representation error {_short(facts['representation_error'][name])}\n"
             f"pixel error {_short(facts['pixel_error'][name])}\n"
@@ -179,15 +179,17 @@ def draw(record: Record, index: int) -> Figure:
 def _answer(record: Record, facts: Mapping[str, Any], name: str) -> str:
     """What the model answers for the reconstruction from a layer."""
     from cnnexplain import draw
-    from cnnexplain.draw import wording
+    from cnnexplain.draw import formatting, wording
 
     if "value" in facts:
         value = facts["value"][name]
         unit = record.explained[0].unit
-        return f"{draw.name(record, 0, 14)} " + ("not finite" if value is None else wording.amount(None, value, unit))
+        return f"{draw.class_name(record, 0, 14)} " + (
+            "not finite" if value is None else wording.model_output(None, value, unit)
+        )
     prediction, probability = facts["prediction"][name], facts["probability"][name]
-    label = "nothing" if prediction is None else draw.name(record, prediction, 14)
-    return f"predicted {label}" + ("" if probability is None else f" ({draw.percent(probability)})")
+    label = "nothing" if prediction is None else draw.class_name(record, prediction, 14)
+    return f"predicted {label}" + ("" if probability is None else f" ({formatting.probability(probability)})")
 
 
 def _short(error: float) -> str:
@@ -216,7 +218,7 @@ def finding(record: Record, index: int) -> str:
     errors = record.facts["representation_error"][index]
     names = list(errors)
     name = names[len(names) // 2]
-    layer, error = wording.layer(record, name), _short(errors[name])
+    layer, error = wording.layer_name(record, name), _short(errors[name])
     recovered = f"At {layer} the image is recovered to a representation error of {error}"
     if "value" in record.facts:
         return f"{recovered}, with {_answer(record, {'value': record.facts['value'][index]}, name)}."

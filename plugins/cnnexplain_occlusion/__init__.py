@@ -97,18 +97,18 @@ def passes(classifier: Classifier, options: Mapping[str, Any]) -> float:
 def finding(record: Record, index: int) -> str:
     """The square of the largest drop, and how far the second one agrees."""
     from cnnexplain import draw
-    from cnnexplain.draw import findings, wording
+    from cnnexplain.draw import findings, formatting, wording
 
     facts = {name: fact[index] for name, fact in record.facts.items()}
     (row, column), side = facts["largest_drop_square"], facts["patch"]
     drop, logit = facts["largest_drop"], facts["unoccluded_logit"]
-    middle = findings.side(row + side / 2 - 0.5, column + side / 2 - 0.5, record.images.shape[1:3])
-    sign, target = wording.turned(record, index), f"the score of {findings.target(record, index)}"
-    before, after = findings.pair(sign * logit, sign * (logit - drop))
+    middle = findings.ninth(row + side / 2 - 0.5, column + side / 2 - 0.5, record.images.shape[1:3])
+    sign, target = wording.score_sign(record, index), f"the score of {findings.target(record, index)}"
+    before, after = formatting.number_pair(sign * logit, sign * (logit - drop))
     lowers, raises = ("lowers", "raises") if sign > 0 else ("raises", "lowers")
-    if wording.of_values(record):
+    if wording.has_values(record):
         explained = record.explained[index]
-        target, after = f"'{draw.name(record, explained.prediction)}'", f"{after} {explained.unit}".strip()
+        target, after = f"'{draw.class_name(record, explained.prediction)}'", f"{after} {explained.unit}".strip()
     effect = f"{lowers} {{}} the most" if drop > 0 else f"{raises} {{}} the least, as all of them do"
     words = (
         f"Hiding the square at row {row}, column {column} ({side}×{side} pixels, {middle}) {effect.format(target)}: "
@@ -118,7 +118,7 @@ def finding(record: Record, index: int) -> str:
         words = f"Nowhere does hiding a square of {side}×{side} pixels {lowers.removesuffix('s')} {target}, {before}"
     if "agreement" in facts:
         agreement = facts["agreement"]
-        compared = "can't be compared" if agreement is None else f"has a rank correlation of {findings.number(agreement)}"
+        compared = "can't be compared" if agreement is None else f"has a rank correlation of {formatting.number(agreement)}"
         words += f"; the map of the second square ({facts['second_fill']}) {compared} with it"
     return f"{words}."
 

@@ -10,7 +10,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 
 from cnnexplain import draw
-from cnnexplain.draw import findings, wording
+from cnnexplain.draw import formatting, wording
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,44 +45,51 @@ def picture(record: Record, index: int) -> Figure:
     # A model of values has neither probabilities nor classes.
     classes, counts = np.unique(arrays.get("prediction", np.zeros(0, np.int64)), return_counts=True)
     classes = classes[np.argsort(-counts, kind="stable")][: len(COLOURS)]
-    names = [draw.name(record, label, CHARACTERS) for label in classes]
+    names = [draw.class_name(record, label, CHARACTERS) for label in classes]
 
     wide, tall = draw.panel_size(record, SIDE)
     wide = max(wide, TITLE)
-    legend = max(draw.BAR, 0.4 + max(draw.text_width(each, LEGEND) for each in [*names, "other"]))
+    legend = max(draw.COLORBAR_WIDTH, 0.4 + max(draw.text_width(each, LEGEND) for each in [*names, "other"]))
     compared = "second_logit_drop" in arrays
-    lefts = np.cumsum([0, wide + draw.BAR + draw.GAP, wide + legend + draw.GAP, *[wide + draw.BAR + draw.GAP] * compared])
-    figure = draw.sheet(record, lefts[-1] + wide + draw.BAR, 2 * tall + BETWEEN)
+    lefts = np.cumsum(
+        [
+            0,
+            wide + draw.COLORBAR_WIDTH + draw.GAP,
+            wide + legend + draw.GAP,
+            *[wide + draw.COLORBAR_WIDTH + draw.GAP] * compared,
+        ]
+    )
+    figure = draw.sheet(record, lefts[-1] + wide + draw.COLORBAR_WIDTH, 2 * tall + BETWEEN)
     above = [draw.panel(figure, left, 0, wide, tall) for left in lefts]
     below = [draw.panel(figure, left, tall + BETWEEN, wide, tall) for left in lefts[: 3 if names else 2]]
 
-    draw.image(above[0], record, index)
+    draw.input_image(above[0], record, index)
     draw.title(above[0], "input")
-    draw.picture(above[1], record, arrays["occluded"])
-    sign, values = wording.turned(record, index), wording.of_values(record)
+    draw.image_values(above[1], record, arrays["occluded"])
+    sign, values = wording.score_sign(record, index), wording.has_values(record)
     scores = [sign * (facts["unoccluded_logit"] - drop) for drop in (0, facts["largest_drop"])]
-    before, after = findings.pair(*scores)
+    before, after = formatting.number_pair(*scores)
     unit = wording.in_units(record, "logit")
     draw.title(above[1], f"worst square: {before} → {after} {unit}" if values else f"worst square: logit {before} → {after}")
     changed = f"{'drop' if sign > 0 else 'rise'} in {unit}" if values else "drop of the logit"
     # On one scale, so that the two squares can be compared.
     names_of_drops = ["logit_drop", "second_logit_drop"][: 1 + compared]
-    limit = max(draw.top(np.abs(arrays[each])) for each in names_of_drops)
+    limit = max(draw.max_limit(np.abs(arrays[each])) for each in names_of_drops)
     for panel, each in zip(above[2:], names_of_drops, strict=True):
         draw.overlay(panel, record, index, arrays[each], limit=limit, signed=True, unit=changed)
     over = "drop over input" if sign > 0 else "rise over input"
     draw.title(above[2], f"{over}, {record.options['fill']}" if compared else over)
     if compared:
-        agreement = "" if facts["agreement"] is None else f", agreement {findings.number(facts['agreement'])}"
+        agreement = "" if facts["agreement"] is None else f", agreement {formatting.number(facts['agreement'])}"
         draw.title(above[3], f"{facts['second_fill']}{agreement}")
 
     side = facts["patch"]
     figure.text(
         draw.GAP / figure.get_figwidth(),
-        1 - (draw.HEAD + tall + BETWEEN / 2) / figure.get_figheight(),
+        1 - (draw.HEADER_HEIGHT + tall + BETWEEN / 2) / figure.get_figheight(),
         f"With the middle of the square ({side}×{side} pixels, in steps of {facts['stride']}) at each place:",
-        fontsize=draw.LABEL,
-        color=draw.QUIET,
+        fontsize=draw.LABEL_SIZE,
+        color=draw.GRAY,
         va="center",
     )
     height, width = record.images.shape[1:3]
@@ -94,24 +101,24 @@ def picture(record: Record, index: int) -> Figure:
 
     target = record.explained[index].target
     assert target is not None
-    called = draw.name(record, target, CHARACTERS)
+    called = draw.class_name(record, target, CHARACTERS)
     if "probability" in arrays:
         probability = arrays["probability"]
-        draw.unsigned(below[0], placed(probability), "probability", limit=1 if probability.max() > UNSURE else None)
+        draw.unsigned_map(below[0], placed(probability), "probability", limit=1 if probability.max() > UNSURE else None)
         draw.title(below[0], f"probability of {called}")
         _labelled(below[1], placed(arrays["prediction"]), classes, names)
         draw.title(below[1], "most probable class")
     else:
         shown = sign * arrays["logit"]
         if shown.min() < 0:
-            draw.signed(below[0], placed(shown), unit)
+            draw.signed_map(below[0], placed(shown), unit)
         else:
             # An age of 58 that becomes 57 would not be seen from 0 on.
-            draw.unsigned(below[0], placed(shown), unit, start=float(shown.min()) if np.ptp(shown) else 0.0)
-        draw.title(below[0], draw.name(record, record.explained[index].prediction, CHARACTERS))
+            draw.unsigned_map(below[0], placed(shown), unit, start=float(shown.min()) if np.ptp(shown) else 0.0)
+        draw.title(below[0], draw.class_name(record, record.explained[index].prediction, CHARACTERS))
     if "activation" in arrays:
         # After a ReLU nothing is below zero, but before one a total may be.
-        scale = draw.signed if arrays["activation"].min() < 0 else draw.unsigned
+        scale = draw.signed_map if arrays["activation"].min() < 0 else draw.unsigned_map
         scale(below[-1], placed(arrays["activation"]), "total activation")
         draw.title(below[-1], f"map {facts['feature_map']} of {draw.shorten(facts['layer'], 20, tail=True)}")
     draw.caption(figure, record, index)

@@ -63,22 +63,22 @@ def run(
 def draw(record: Record, index: int) -> Figure:
     """The image, the gain with its colour bar, the same over the image, and its standard error."""
     from cnnexplain import draw
-    from cnnexplain.draw import wording
+    from cnnexplain.draw import formatting, wording
 
     figure, (first, second, third, fourth) = draw.row(4, record, bars=[1, 3])
     gain, error = (record.arrays[name][index] for name in ("gain", "standard_error"))
     unit = wording.in_units(record, _unit(record.options))
-    draw.image(first, record, index)
+    draw.input_image(first, record, index)
     draw.title(first, "input")
-    draw.signed(second, gain, unit)
+    draw.signed_map(second, gain, unit)
     mean = _mean(record, index)
-    if not wording.of_values(record):
+    if not wording.has_values(record):
         probable = _of(record) == "probability"
-        mean = draw.percent(record.facts["masked_probability"][index]) if probable else f"logit {mean}"
+        mean = formatting.probability(record.facts["masked_probability"][index]) if probable else f"logit {mean}"
     draw.title(second, f"gain over {mean}")
     draw.overlay(third, record, index, gain, signed=True)
     draw.title(third, "gain over input")
-    draw.unsigned(fourth, error, unit)
+    draw.unsigned_map(fourth, error, unit)
     draw.title(fourth, f"standard error, {record.options['masks']} masks")
     draw.caption(figure, record, index)
     return figure
@@ -91,12 +91,12 @@ def _of(record: Record) -> str:
 
 def _mean(record: Record, index: int) -> str:
     """The mean of what was measured under the masks."""
-    from cnnexplain.draw import findings, wording
+    from cnnexplain.draw import formatting, wording
 
     mean = record.facts[f"masked_{_of(record)}"][index]
-    if wording.of_values(record):
-        return wording.amount(None, wording.turned(record, index) * mean, record.explained[index].unit)
-    return findings.number(mean)
+    if wording.has_values(record):
+        return wording.model_output(None, wording.score_sign(record, index) * mean, record.explained[index].unit)
+    return formatting.number(mean)
 
 
 def _unit(options: Mapping[str, Any]) -> str:
@@ -111,26 +111,27 @@ def passes(_: Classifier, options: Mapping[str, Any]) -> float:
 def finding(record: Record, index: int) -> str:
     """Where the gain is the largest, with its standard error, or that the map is noise."""
     from cnnexplain import draw
-    from cnnexplain.draw import findings, wording
+    from cnnexplain.draw import findings, formatting, wording
     from cnnexplain_rise.masking import NOISE
 
     facts = {name: fact[index] for name, fact in record.facts.items()}
     mean = _mean(record, index)
     what = f"the {_of(record)} of {findings.target(record, index)}"
-    if wording.of_values(record):
-        what = f"'{draw.name(record, record.explained[index].prediction)}'"
+    if wording.has_values(record):
+        what = f"'{draw.class_name(record, record.explained[index].prediction)}'"
     if not record.arrays["gain"][index].any():
         return f"{what[0].upper()}{what[1:]} is {mean} under every mask: the map is zero everywhere."
     if facts["relative_error"] > NOISE:
         return (
             f"Under {record.options['masks']} masks {what} is {mean} on average; the map is noise, since "
-            f"its standard error is {findings.percent(facts['relative_error'])} of its own spread."
+            f"its standard error is {formatting.percent(facts['relative_error'])} of its own spread."
         )
     row, column = facts["peak_pixel"]
     error = float(record.arrays["standard_error"][index, row, column])
     place, peak = findings.place(row, column, record.images.shape[1:3]), facts["peak"]
-    raises, lowers = ("raises", "lowers") if wording.turned(record, index) > 0 else ("lowers", "raises")
-    by = f"by {findings.number(abs(peak))} (standard error {findings.number(error)}) from a mean of {mean} under the masks"
+    raises, lowers = ("raises", "lowers") if wording.score_sign(record, index) > 0 else ("lowers", "raises")
+    change = f"{formatting.number(abs(peak))} (standard error {formatting.number(error)})"
+    by = f"by {change} from a mean of {mean} under the masks"
     if peak > 0:
         return f"Showing {place}, {raises} {what} the most, {by}."
     return f"No pixel {raises} {what} when it is shown; the one at {place}, {lowers} it the least, {by}."

@@ -48,9 +48,9 @@ def draw(record: Record, index: int) -> Figure:
     unit = wording.in_units(record, "logits per unit of input")
     figure, (left, middle, right) = draw.row(3, record, bars=[1])
     saliency = record.arrays["saliency"][index]
-    draw.image(left, record, index)
+    draw.input_image(left, record, index)
     draw.title(left, "input")
-    draw.unsigned(middle, saliency, unit, limit=draw.ceiling(saliency))
+    draw.unsigned_map(middle, saliency, unit, limit=draw.percentile_limit(saliency))
     mean = ", mean of ten crops" if record.options["crops"] == "ten" else ""
     draw.title(middle, f"saliency |∂S/∂x|{mean}")
     draw.smoothed_overlay(right, record, index, saliency, "saliency")
@@ -72,14 +72,15 @@ def passes(_: Classifier, options: Mapping[str, Any]) -> float:
 
 def finding(record: Record, index: int) -> str:
     """Where the map is the strongest."""
-    from cnnexplain.draw import findings
+    from cnnexplain.draw import findings, formatting
 
     smooth = overlay(record, index)
     if not smooth.any():
         return f"No pixel changes the score of {findings.target(record, index)}: the map is zero everywhere."
+    held = formatting.percent(findings.concentration(record.arrays["saliency"][index]))
     return (
         f"The score of {findings.target(record, index)} is most sensitive at {findings.peak_place(smooth)}; the strongest "
-        f"tenth of the pixels holds {findings.percent(findings.concentration(record.arrays['saliency'][index]))} of the map."
+        f"tenth of the pixels holds {held} of the map."
     )
 
 

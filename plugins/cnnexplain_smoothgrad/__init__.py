@@ -61,9 +61,9 @@ def draw(record: Record, index: int) -> Figure:
     unit = wording.in_units(record, "logits per unit of input")
     figure, (left, middle, right) = draw.row(3, record, bars=[1])
     values = record.arrays["smoothgrad"][index]
-    draw.image(left, record, index)
+    draw.input_image(left, record, index)
     draw.title(left, "input")
-    draw.unsigned(middle, values, unit, limit=draw.ceiling(values))
+    draw.unsigned_map(middle, values, unit, limit=draw.percentile_limit(values))
     draw.title(middle, f"|mean ∂S/∂x| of {record.facts['samples'][index]}, noise {record.options['noise']:g}")
     draw.smoothed_overlay(right, record, index, values, "map")
     draw.caption(figure, record, index)
@@ -84,7 +84,7 @@ def passes(_: Classifier, options: Mapping[str, Any]) -> float:
 
 def finding(record: Record, index: int) -> str:
     """Where the map is the strongest, and how sure it is."""
-    from cnnexplain.draw import findings
+    from cnnexplain.draw import findings, formatting
 
     smooth, copies = overlay(record, index), record.facts["samples"][index]
     if not smooth.any():
@@ -92,7 +92,7 @@ def finding(record: Record, index: int) -> str:
     place = findings.peak_place(smooth)
     return (
         f"Under noise the score of {findings.target(record, index)} is most sensitive at {place}; after {copies} copies the "
-        f"map has a relative error of {findings.percent(record.facts['relative_error'][index])}."
+        f"map has a relative error of {formatting.percent(record.facts['relative_error'][index])}."
     )
 
 

@@ -19,7 +19,7 @@ from cnnexplain import files
 from cnnexplain.errors import OutputError
 from cnnexplain.pipeline import parts
 from cnnexplain.rendering.pictures import Pictures
-from cnnexplain.results import lock, writer
+from cnnexplain.results import lock, result_folder, writer
 from cnnexplain.results.record import Record
 
 HOLDER = """
@@ -328,7 +328,7 @@ def test_a_deleted_working_folder_is_named(record, tmp_path, monkeypatch):
     gone.mkdir()
     monkeypatch.chdir(gone)
     gone.rmdir()
-    for call in (lambda: record.save("out"), lambda: writer.check_folder(Path("out"))):
+    for call in (lambda: record.save("out"), lambda: result_folder.check_folder(Path("out"))):
         with pytest.raises(OutputError, match="the working folder was deleted; change to another one"):
             call()
     monkeypatch.chdir(tmp_path)

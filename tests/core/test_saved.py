@@ -16,7 +16,6 @@ import cnnexplain as cx
 from cnnexplain.errors import OutputError, PluginError, UsageError
 from cnnexplain.plugin.registry import load as registry
 from cnnexplain.rendering.pictures import FORMATS, Pictures
-from cnnexplain.results import reader
 from cnnexplain.results.record import Record
 
 TWO = ["mnist:test/3", "mnist:test/8"]
@@ -382,4 +381,4 @@ def test_the_command_line_and_save_take_format_and_dpi(cli, lenet, tmp_path):
     with pytest.raises(UsageError, match="but got 'gif'"):
         record.save(tmp_path / "gif", format="gif")
     assert not (tmp_path / "gif").exists()
-    assert reader.load(tmp_path / "40").labels == lenet.labels
+    assert cx.Record.load(tmp_path / "40").labels == lenet.labels

@@ -158,7 +158,7 @@ def test_a_units_picture_does_not_depend_on_the_others(clf):
 @pytest.mark.numeric
 def test_units_go_in_groups_that_fit_the_memory(clf, monkeypatch):
     whole = quick(clf)
-    monkeypatch.setitem(clf.__dict__, "batch_size", 4)
+    monkeypatch.setattr(clf, "batch_size", 4)
     seen = []
     grouped = quick(clf, progress=lambda *done: seen.append(done))
     assert seen[-1] == (18, 18)

@@ -14,7 +14,7 @@ import cnnexplain as cx
 from cnnexplain import draw
 from cnnexplain.errors import ModelError, UsageError
 from cnnexplain.inputs import datasets
-from cnnexplain.model.classifier import Layer
+from cnnexplain.model.layers import Layer
 
 pytestmark = pytest.mark.numeric
 
@@ -468,7 +468,7 @@ def test_the_streamed_top_nine_equal_a_full_sort(random, monkeypatch):
     images = random.uniform(0, 1, (40, 13, 11, 3)).astype(np.float32)
     images[25] = images[7]  # Equal activations: the earlier image comes first.
     activations = clf.activations(images, ["top"])["top"]
-    monkeypatch.setitem(clf.__dict__, "batch_size", 7)
+    monkeypatch.setattr(clf, "batch_size", 7)
     found = top(clf, cx.open_stream(images, clf), [clf.layer("top")])["top"].peaks
     for channel in range(6):
         largest = activations[..., channel].max(axis=(1, 2))
@@ -518,7 +518,7 @@ def test_a_patch_over_the_border_holds_the_middle_of_the_range_there(random):
 
 def test_a_batch_is_as_its_images_one_by_one(lenet, noise, monkeypatch):
     together = cx.explain("deconvnet", lenet, noise, dataset=noise)
-    monkeypatch.setitem(lenet.__dict__, "batch_size", 3)
+    monkeypatch.setattr(lenet, "batch_size", 3)
     chunked = cx.explain("deconvnet", lenet, noise, dataset=noise)
     for name, array in together.arrays.items():
         np.testing.assert_allclose(chunked.arrays[name], array, rtol=1e-4, atol=1e-6)
@@ -598,7 +598,7 @@ def test_the_picture_shows_each_projection_in_its_place(lenet):
             (words,) = [
                 texts
                 for image, texts in drawn(figure, shown.shape[:2])
-                if image.ndim == 3 and np.allclose(image, draw.signal(shown, limit), atol=1e-5)
+                if image.ndim == 3 and np.allclose(image, draw.signed_rgb(shown, limit), atol=1e-5)
             ]
             assert any(text == f"± {limit:.3g}" for text in words)
             if layer == "relu1":

@@ -227,7 +227,7 @@ def test_score_cam_leaves_out_maps_that_are_the_same_everywhere(constant):
 def test_score_cam_shows_the_network_the_image_times_each_map(lenet, monkeypatch):
     """One pass for each map, in batches no larger than the classifier's, with progress, and memory for one batch."""
     image = cx.read_images(["mnist:test/42"], lenet)
-    monkeypatch.setitem(lenet.__dict__, "batch_size", 8)
+    monkeypatch.setattr(lenet, "batch_size", 8)
     shown, seen, predict = [], [], lenet.predict
 
     def spy(images):

@@ -9,7 +9,8 @@ from cnnexplain_activation_maximization.recipes import RECIPES, Recipe, choose
 import cnnexplain as cx
 from cnnexplain import backend
 from cnnexplain.errors import UsageError
-from cnnexplain.inputs.preprocess import Preprocess, resize
+from cnnexplain.inputs.preprocess import Preprocess
+from cnnexplain.inputs.resizing import resize
 from cnnexplain.model.objectives import Channel, Direction, Logit
 
 NAME = "activation-maximization"

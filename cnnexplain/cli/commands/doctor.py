@@ -13,6 +13,7 @@ from rich.text import Text
 from cnnexplain.cli import completion, console, session
 from cnnexplain.cli.model_options import MODEL_HELP, MODEL_OPTIONS, ModelArguments, model_arguments
 from cnnexplain.cli.options import PRINTING_OPTIONS, declare
+from cnnexplain.model.outputs import noun
 
 if TYPE_CHECKING:
     from cnnexplain.doctor import Examination, LayerReport
@@ -148,7 +149,6 @@ def _print_verdict(examination: Examination) -> None:
 
 
 def _print_model(classifier: Classifier, examination: Examination) -> None:
-    from cnnexplain.draw import wording
 
     preprocess = classifier.preprocess
     known = classifier.labels[: classifier.outputs] if classifier.head == "values" else classifier.labels
@@ -169,7 +169,7 @@ def _print_model(classifier: Classifier, examination: Examination) -> None:
         *([] if examination.expected is None else [("expected", str(examination.expected))]),
         ("pictures", f"{preprocess.fit}, {preprocess.interpolation}"),
         ("head", kind),
-        (wording.outputs(classifier.head), f"{len(known)}: {labels}"),
+        (noun(classifier.head), f"{len(known)}: {labels}"),
         ("parameters", f"{sum(report.layer.parameters for report in examination.layers):,}"),
         ("tried on", tried),
     ]

@@ -13,7 +13,7 @@ from cnnexplain.cli.model_options import MODEL_OPTIONS, ModelArguments, model_ar
 from cnnexplain.cli.options import PRINTING_OPTIONS, declare
 
 if TYPE_CHECKING:
-    from cnnexplain.lenet import Evaluation
+    from cnnexplain.training.evaluation import Evaluation
 
 
 def evaluate_command() -> Callable[..., None]:
@@ -31,7 +31,7 @@ def _evaluate(arguments: ModelArguments, *, json: bool, verbose: bool) -> None:
         with console.quiet(verbose), console.progress() as display:
             classifier = session.load(arguments, display)
             display.add_task("Evaluating", total=None)
-            from cnnexplain.lenet import evaluate
+            from cnnexplain.training.evaluation import evaluate
 
             evaluation = evaluate(classifier)
         summary.print_assumptions(classifier)

@@ -13,7 +13,7 @@ from cnnexplain.cli import console, documents, session
 from cnnexplain.cli.model_options import MODEL_OPTIONS, ModelArguments, model_arguments
 from cnnexplain.cli.options import PRINTING_OPTIONS, declare
 from cnnexplain.errors import UsageError
-from cnnexplain.loading import model_names
+from cnnexplain.model import model_files
 
 if TYPE_CHECKING:
     from cnnexplain.plugin.analysis import NamedModel
@@ -89,7 +89,7 @@ def _models() -> dict[str, list[tuple[str, Sequence[str]]]]:
     for name, model in offered.items():
         group, colon, _ = name.rpartition(":")
         alike.setdefault((_distribution(offered.suppliers[name]), group + colon or name), []).append(model)
-    found: dict[str, list[tuple[str, Sequence[str]]]] = {f"cnnexplain {__version__}": [(model_names.INCLUDED, (INCLUDED,))]}
+    found: dict[str, list[tuple[str, Sequence[str]]]] = {f"cnnexplain {__version__}": [(model_files.INCLUDED, (INCLUDED,))]}
     for (distribution, prefix), models in alike.items():
         entry = models[0].name, (models[0].summary,)
         if len(models) > 1:

@@ -95,9 +95,10 @@ def _run_one(analysis: Analysis, options: Mapping[str, Any], arguments: RunArgum
 
 def _explain(analysis: Analysis, options: Mapping[str, Any], arguments: RunArguments, outcome: Outcome) -> Inputs:
     """Runs one analysis and writes what it finds."""
-    from cnnexplain.results import lock, writer
+    from cnnexplain.results import lock
+    from cnnexplain.results.result_folder import check_folder
 
-    writer.check_folder(outcome.folder)
+    check_folder(outcome.folder)
     try:
         with plainly(), lock.held(outcome.folder), console.quiet(arguments.verbose), console.progress() as display:
             inputs = load_inputs([analysis], arguments, display)

@@ -16,7 +16,7 @@ from cnnexplain.interruption import check
 from cnnexplain.loading import sidecar
 
 if TYPE_CHECKING:
-    from cnnexplain.lenet import Progress as TrainingProgress
+    from cnnexplain.training.lenet import Progress as TrainingProgress
 
 
 def train(
@@ -45,8 +45,9 @@ def train(
     with console.quiet(verbose), console.training_progress() as display:
         task = display.add_task("Starting Keras", total=None, figures="")
         keras_start.start_keras(backend)
-        from cnnexplain import lenet
         from cnnexplain.loading import loader
+        from cnnexplain.training import lenet
+        from cnnexplain.training.evaluation import evaluate
 
         def report(now: TrainingProgress) -> None:
             check()
@@ -68,7 +69,7 @@ def train(
 
         training = lenet.train(out, epochs=epochs, batch_size=batch_size, seed=seed, progress=report)
         done = training.epoch and not training.interrupted
-        evaluation = lenet.evaluate(loader.load(out)) if done else None
+        evaluation = evaluate(loader.load(out)) if done else None
     if training.interrupted and not training.epoch:
         raise typer.Exit(InterruptionError.exit_code)
     if not training.epoch:

@@ -55,9 +55,9 @@ def draw(record: Record, index: int) -> Figure:
     from cnnexplain import draw
 
     figure, (left, right) = draw.row(2, record, bars=[1])
-    draw.image(left, record, index)
+    draw.input_image(left, record, index)
     draw.title(left, "input")
-    draw.signed(right, record.arrays["shapley"][index], "logits per square")
+    draw.signed_map(right, record.arrays["shapley"][index], "logits per square")
     draw.title(right, f"Shapley values, against {record.options['fill']}")
     draw.caption(figure, record, index)
     return figure

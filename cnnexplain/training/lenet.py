@@ -1,4 +1,4 @@
-"""The LeNet of the nano-book: build, train, evaluate, save."""
+"""Training the LeNet: the images and how they are changed, the best epoch, and the file that is written."""
 
 from __future__ import annotations
 
@@ -6,21 +6,17 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
 
 from cnnexplain import backend, files
-from cnnexplain.errors import ModelError, UsageError
 from cnnexplain.inputs import datasets
 from cnnexplain.interruption import plainly
 from cnnexplain.loading import sidecar
-from cnnexplain.loading.infer_preprocess import LENET
+from cnnexplain.model.lenet import build
 from cnnexplain.types import Array, Floats, Integers
-
-if TYPE_CHECKING:
-    from cnnexplain.model.classifier import Classifier
 
 VALIDATION = 5_000
 """How many of the last training images choose the best epoch, and are not trained on."""
@@ -36,9 +32,6 @@ SIDECAR: dict[str, Any] = {
     "labels": [str(digit) for digit in range(10)],
 }
 """What the sidecar of a LeNet says of its input."""
-
-INCLUDED_FIGURES = {"epoch kept": "8 of 15", "validation log loss": 0.0187, "validation accuracy": 0.9964}
-"""Of the training of the LeNet that the package includes, as `train` printed them."""
 
 SHIFT, ROTATION, ZOOM = 1.5, 10.0, 0.1
 """The largest shift in pixels, rotation in degrees and relative change of size that a training image gets."""
@@ -66,57 +59,6 @@ class Training:
     loss: float
     accuracy: float
     interrupted: bool
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Accuracy (0 to 1), log loss (nats per image) and confusion matrix [true digit, predicted digit] of a classifier."""
-
-    accuracy: float
-    loss: float
-    confusion: Integers
-
-
-def build(seed: int | None = 0) -> Any:
-    """The untrained network: 28×28×1 in [0, 1] → 10 probabilities, 268,820 parameters.
-
-    Args:
-        seed: Decides its weights; None makes them 0.
-    """
-    seeds = (int(word) for word in np.random.SeedSequence(seed).generate_state(4))
-
-    def start() -> Any:
-        return "zeros" if seed is None else keras.initializers.GlorotUniform(seed=next(seeds))
-
-    # Said here, so that what a user has set for all of Keras does not make it another network.
-    real = {"dtype": "float32"}
-    last = {**real, "data_format": "channels_last"}
-    return keras.Sequential(
-        [
-            keras.Input((28, 28, 1), **real),
-            keras.layers.Conv2D(30, 5, kernel_initializer=start(), name="conv1", **last),
-            keras.layers.ReLU(name="relu1", **real),
-            keras.layers.MaxPooling2D(name="pool1", **last),
-            keras.layers.Conv2D(30, 5, kernel_initializer=start(), name="conv2", **last),
-            keras.layers.ReLU(name="relu2", **real),
-            keras.layers.MaxPooling2D(name="pool2", **last),
-            keras.layers.Flatten(name="flatten", **last),
-            keras.layers.Dense(500, activation="relu", kernel_initializer=start(), name="dense", **real),
-            keras.layers.Dense(10, activation="softmax", kernel_initializer=start(), name="probabilities", **real),
-        ],
-        name=LENET,
-    )
-
-
-def restore(path: Path) -> Any:
-    """The network with the weights of a file that `train` wrote.
-
-    A newer Keras writes descriptions of layers that an older one can't read; the weights alone are read by all.
-    """
-    # Random numbers that are to be replaced take JAX seconds to compile.
-    model = build(seed=None)
-    model.load_weights(path)
-    return model
 
 
 def train(
@@ -177,32 +119,6 @@ def train(
         interrupted = True
         keeper.write()
     return Training(keeper.best_epoch, keeper.best_loss, keeper.best_accuracy, interrupted)
-
-
-def evaluate(classifier: Classifier, split: str = "test") -> Evaluation:
-    """Measures a classifier of 28×28 grey images on MNIST.
-
-    Raises:
-        UsageError: The classifier takes other images or does not tell ten classes apart.
-        ModelError: Its outputs are not finite.
-    """
-    if classifier.preprocess.shape != (28, 28, 1) or len(classifier.labels) != 10:
-        raise UsageError(f"{classifier!r} can't be evaluated on MNIST, which needs 28×28×1 → 10 classes.")
-    images, digits = datasets.mnist(split)
-    pictures = images[..., None].astype(np.float32) / 255
-    preprocess = classifier.preprocess
-    pixels = preprocess.encode(pictures)
-    if not preprocess.keeps(28, 28):
-        pixels = np.stack([preprocess.apply(picture, invert=False)[0] for picture in pictures])
-    logits = classifier.logits(pixels).astype(np.float64)
-    if not np.isfinite(logits).all():
-        raise ModelError(f"{classifier!r} gives values that are not finite (NaN or infinity).")
-    logits -= logits.max(axis=1, keepdims=True)
-    own = logits[np.arange(len(digits)), digits]
-    confusion = np.zeros((10, 10), np.int64)
-    np.add.at(confusion, (digits, logits.argmax(axis=1)), 1)
-    loss = float(np.mean(np.log(np.exp(logits).sum(axis=1)) - own))
-    return Evaluation(float(np.trace(confusion) / len(digits)), loss, confusion)
 
 
 def affine(count: int, random: np.random.Generator) -> Floats:

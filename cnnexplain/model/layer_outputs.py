@@ -1,0 +1,38 @@
+"""The outputs of layers for images, and what they would be without the clips of their activations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cnnexplain.errors import ModelError
+from cnnexplain.model.activations import unclipped
+from cnnexplain.model.layers import Layer
+from cnnexplain.model.network import Network
+from cnnexplain.types import Array, Floats
+
+
+def layer_outputs(network: Network, images: Array, layers: Sequence[Layer]) -> dict[str, Floats]:
+    """The outputs (N, *shape) of layers, by name, from one forward pass; see `Classifier.activations`.
+
+    Raises:
+        ModelError: A layer returns another shape than it declares.
+    """
+    by_name = {layer.name: layer for layer in layers}
+    outputs = dict(zip(by_name, network.compute(network.outputs(tuple(by_name)), images), strict=True))
+    for name, output in outputs.items():
+        if output.shape[1:] != by_name[name].shape:
+            raise ModelError(
+                f"The layer '{name}' ({by_name[name].kind}) declares the output shape {by_name[name].shape}, but returns "
+                f"{output.shape[1:]}; fix its compute_output_shape()."
+            )
+    return outputs
+
+
+def unclipped_outputs(network: Network, images: Array, names: Sequence[str]) -> dict[str, tuple[Floats, Floats]]:
+    """The outputs of layers, and by what their units can be ranked; see `Classifier.unclipped`."""
+    names = list(dict.fromkeys(names))
+    whole, seconds = unclipped(network.twin, names, ranking=True)
+    wanted = (*names, *seconds.values())
+    compiled = network.compiled(("unclipped", *wanted), lambda: network.forward(whole, wanted))
+    found = dict(zip(wanted, network.compute(compiled, images), strict=True))
+    return {name: (found[name], found[seconds.get(name, name)]) for name in names}
