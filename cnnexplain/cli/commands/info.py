@@ -26,7 +26,7 @@ def info(
     json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Show versions, the backends and their devices, where data and model lie, and the configuration files in force."""
+    """Show versions, the backends and their devices, the paths of data and model, and the configuration files in use."""
     with console.document(json) as emit:
         found = _found(backend, context.obj or [], verbose=verbose)
         if json:
