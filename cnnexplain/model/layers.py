@@ -15,6 +15,7 @@ from cnnexplain.model.activations import activation
 from cnnexplain.model.graph import Call, Twin
 from cnnexplain.model.layer_names import from_keras
 from cnnexplain.model.model_inputs import shape_text
+from cnnexplain.model.receptive_field import Fields
 from cnnexplain.model.token_grid import Grid, Layout, layout
 from cnnexplain.types import Array
 
@@ -75,6 +76,11 @@ class Layers:
     def layout(self) -> Layout:
         """What the axes of the layers' outputs stand for."""
         return layout(self.twin)
+
+    @cached_property
+    def fields(self) -> Fields:
+        """Which pixels their units see."""
+        return Fields(self.twin, self.layout)
 
     @cached_property
     def all(self) -> tuple[Layer, ...]:
