@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 
@@ -39,8 +39,6 @@ from cnnexplain.model.outputs import ONLY, Output
 from cnnexplain.model.rules import Rule
 from cnnexplain.model.stages import stage_ends
 from cnnexplain.types import Array, Floats, Integers
-
-Found = TypeVar("Found")
 
 
 class Classifier:
@@ -105,9 +103,10 @@ class Classifier:
 
     def _repr_html_(self) -> str:
         """What a notebook shows: its card."""
-        from cnnexplain.rendering import page
+        from cnnexplain import markup
+        from cnnexplain.model.card import card
 
-        return page.classifier_fragment(self)
+        return markup.fragment("card.html", model=card(self))
 
     def check(self) -> None:
         """Sees that the model computes what its layers do, else raises `ModelError`, and looks for a `doubt`."""
@@ -343,9 +342,3 @@ class Classifier:
 
     def _weights(self, images: Array, targets: Integers | Sequence[Objective]) -> tuple[tuple[str, ...], list[Floats]]:
         return objectives.output_weights(self, images, objectives.as_objectives(targets))
-
-
-def from_all_depths(found: Sequence[Found], most: int) -> list[Found]:
-    """All of what stands in the order of computation; of more than `most` that many, evenly, with the first and the last."""
-    places = np.linspace(0, len(found) - 1, min(most, len(found))).round().astype(int)
-    return [found[place] for place in places]

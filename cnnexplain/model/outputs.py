@@ -77,6 +77,11 @@ def reduction(said: object) -> Reduction | None:
     raise UsageError(f"--reduce (reduce=) takes 'mean', 'max' or ROW,COLUMN, such as 12,7, but got {str(said)[:60]!r}.")
 
 
+def noun(head: str | None) -> str:
+    """What the outputs of a model with this head are called: "classes" or "values"."""
+    return "values" if head == "values" else "classes"
+
+
 def choose(model: Any, wanted: str | None) -> tuple[int, str]:
     """Which of a model's outputs has that name, and the name; the only one needs none.
 

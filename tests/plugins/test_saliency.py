@@ -6,7 +6,7 @@ import oracles
 import pytest
 
 import cnnexplain as cx
-from cnnexplain.lenet import build
+from cnnexplain.model.lenet import build
 
 pytestmark = pytest.mark.numeric
 
