@@ -11,8 +11,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-import numpy as np
-
 from cnnexplain.errors import UsageError
 from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.model import (
@@ -29,7 +27,7 @@ from cnnexplain.model import (
     targets,
 )
 from cnnexplain.model.axes import Field
-from cnnexplain.model.convolutions import AFTER, Convolution
+from cnnexplain.model.convolutions import Convolution
 from cnnexplain.model.fingerprint import fingerprint
 from cnnexplain.model.layers import Layer, Layers
 from cnnexplain.model.model_inputs import Inputs, check_shape, settle
@@ -307,7 +305,7 @@ class Classifier:
     @cached_property
     def stages(self) -> tuple[str, ...]:
         """The layers in which the stages end, between which the network halves the resolution; the last feature maps too."""
-        return tuple(stage_ends(self._twin, {layer.name for layer in self.convolutions}, AFTER))
+        return tuple(stage_ends(self._twin, {layer.name for layer in self.convolutions}))
 
     def receptive_field(self, name: str) -> Field:
         """Which pixels the units of a layer can see; a `ModelError` where the geometry of a layer is not known."""
