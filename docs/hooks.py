@@ -1,7 +1,4 @@
-"""What the site says of the analyses is read from their code, and its mathematics needs no script.
-
-MkDocs calls these functions while it builds the site; mkdocs.yml names this file.
-"""
+"""MkDocs hooks, named in mkdocs.yml: descriptions of the analyses come from their code, and formulas become MathML."""
 
 from __future__ import annotations
 
@@ -14,17 +11,17 @@ from cnnexplain.plugin import Analysis, registry
 from cnnexplain.plugin.options import Parameter
 
 ROOT = Path(__file__).parent.parent
-"""Of the repository."""
+"""The root of the repository."""
 
 MARKER = re.compile(r"^<!-- (?P<what>about|options|file): (?P<of>\S+) -->$", re.MULTILINE)
-"""Stands alone on a line of a page, where what the analysis says of itself, its options, or the text of a file go."""
+"""A line of a page that is replaced by the description of an analysis, its options, or the text of a file."""
 
 LATEX = re.compile(r'<(?P<tag>div|span) class="arithmatex">\\[\[(](?P<latex>.*?)\\[\])]</(?P=tag)>', re.DOTALL)
-"""A formula as the extension arithmatex leaves it."""
+"""A formula in the output of the extension arithmatex."""
 
 
 def on_config(config: Any) -> None:
-    """Puts a page for each installed analysis into the navigation."""
+    """Adds a page for each installed analysis to the navigation."""
     for section in config.nav:
         if "Analyses" in section:
             section["Analyses"] = [f"analyses/{name}.md" for name in registry.load().analyses]
@@ -34,8 +31,8 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     """The page with its markers replaced.
 
     Raises:
-        UsageError: A marker names an analysis that isn't installed.
-        FileNotFoundError: A marker names a file that isn't there.
+        UsageError: A marker names an analysis that is not installed.
+        FileNotFoundError: A marker names a file that does not exist.
     """
 
     def replaced(marker: re.Match[str]) -> str:
@@ -48,32 +45,33 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def on_page_content(content: str, **_: Any) -> str:
-    """The page with MathML, which browsers draw by themselves, for LaTeX."""
+    """The page with MathML, which browsers render without scripts, in place of LaTeX."""
     return LATEX.sub(_mathml, content)
 
 
 def about(analysis: Analysis) -> str:
-    """What the analysis says of itself: what it shows, how to read it, its limits and its paper."""
+    """The analysis' own description: what it shows, how to read it, its limitations and its paper."""
     rows = [
-        ("Shows", analysis.summary),
-        ("Read", analysis.reading),
-        ("Note", analysis.note),
+        ("What it shows", analysis.summary),
+        ("How to read it", analysis.reading),
+        ("Limitations", analysis.note),
         ("Paper", re.sub(r"arXiv:([\d.]*\d)", r"[arXiv:\1](https://arxiv.org/abs/\1)", analysis.paper)),
-        ("Run", f"`cnnexplain run {analysis.name}`"),
+        ("Command", f"`cnnexplain run {analysis.name}`"),
+        ("Terms", "[Glossary](../glossary.md)"),
     ]
-    return "\n\n".join(['!!! abstract "In short"', *(f"    **{name}:** {text}" for name, text in rows if text)])
+    return "\n\n".join(['!!! abstract "Summary"', *(f"    **{name}:** {text}" for name, text in rows if text)])
 
 
 def options(analysis: Analysis) -> str:
-    """A table of the analysis' own options."""
+    """A table of the options that only this analysis has."""
     if not analysis.options:
         return "This analysis has no options of its own."
-    head = "| option | takes | default | meaning |\n|---|---|---|---|\n"
+    head = "| option | type | default | meaning |\n|---|---|---|---|\n"
     return head + "\n".join(_row(parameter) for parameter in analysis.options)
 
 
 def file(path: Path) -> str:
-    """The text of a file as a block of code."""
+    """The text of a file as a code block."""
     language = {".py": "python", ".toml": "toml", ".md": "markdown"}[path.suffix]
     return f"```{language}\n{path.read_text(encoding='utf-8')}```"
 
@@ -85,18 +83,18 @@ def _row(parameter: Parameter) -> str:
 
 def _takes(parameter: Parameter) -> str:
     low, high = parameter.option.min, parameter.option.max
-    kind = {int: "a whole number", float: "a number", str: "text", bool: "nothing"}[parameter.type]
+    kind = {int: "integer", float: "number", str: "text", bool: "flag"}[parameter.type]
     if parameter.choices:
         kind = ", ".join(f"`{choice}`" for choice in parameter.choices)
     elif low is not None and high is not None:
-        kind += f" from {low:g} to {high:g}"
+        kind += f", {low:g} to {high:g}"
     elif low is not None or high is not None:
-        kind += f" of at least {low:g}" if low is not None else f" of at most {high:g}"
+        kind += f", at least {low:g}" if low is not None else f", at most {high:g}"
     return f"{kind}; repeatable" if parameter.many else kind
 
 
 def _default(parameter: Parameter) -> str:
-    """The default, or a dash where the help tells what is done without the option."""
+    """The default, or a dash if the help says what happens without the option."""
     default = parameter.default
     if default is None or default == ():
         return "–"
@@ -110,7 +108,7 @@ def _mathml(found: re.Match[str]) -> str:
 
     latex = html.unescape(found["latex"])
     mathml = convert(latex, display="block" if found["tag"] == "div" else "inline")
-    # A command that isn't known is passed on as it is.
+    # The converter passes unknown commands on unchanged.
     if "\\" in mathml:
-        raise ValueError(f"No MathML can be made of all of '{latex}'.")
+        raise ValueError(f"'{latex}' contains LaTeX that cannot be converted to MathML.")
     return mathml

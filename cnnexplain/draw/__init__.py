@@ -7,6 +7,7 @@ that depend on whether the model predicts probabilities or values).
 
 from cnnexplain.draw import findings, formatting, wording
 from cnnexplain.draw.captions import caption, heading, row_label, text_below, title
+from cnnexplain.draw.figures import map_figure
 from cnnexplain.draw.images import display_channels, image_rgb, image_values, input_image, signed_image, signed_rgb
 from cnnexplain.draw.layout import (
     COLORBAR_WIDTH,
@@ -78,6 +79,7 @@ __all__ = [
     "image_rgb",
     "image_values",
     "input_image",
+    "map_figure",
     "max_limit",
     "objective_name",
     "overlay",

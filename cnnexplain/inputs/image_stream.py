@@ -12,8 +12,9 @@ import numpy as np
 
 from cnnexplain.errors import ImageError, UsageError, suggest
 from cnnexplain.inputs import bands, datasets, folders, images
-from cnnexplain.inputs.images import ImageBatch, Source
+from cnnexplain.inputs.images import ImageBatch
 from cnnexplain.inputs.preprocess import Preprocess, TakesImages, preprocess_of
+from cnnexplain.inputs.source import Source
 from cnnexplain.types import Array, Floats
 
 
@@ -62,6 +63,11 @@ class Stream:
 
     def __repr__(self) -> str:
         return f"Stream('{self.name}', {len(self)} images)"
+
+    @property
+    def given(self) -> bool:
+        """Whether these are images that were given as they are, and not by the name of a data set."""
+        return self.name == GIVEN
 
     def batches(self) -> Iterator[tuple[Array, ImageBatch]]:
         """Goes through all the images, as many at once as the classifier takes, else `TOGETHER`; broken files are left out.

@@ -123,7 +123,7 @@ def _classifier(
         if isinstance(said, Preprocess):
             settled = said
             continue
-        what = said if isinstance(said, Mapping) else affine.straight(said.function, said.name, settled.shape)
+        what = said if isinstance(said, Mapping) else affine.linear_preprocessing(said.function, said.name, settled.shape)
         settled, names = _over(settled, what), what.get("labels", names)
         figures = what.get("training_figures", figures)
         beside |= {key: what[key] for key in ("head", "unit") if key in what}

@@ -143,6 +143,8 @@ def check(said: object, named: Callable[[str], str] = "'{}'".format) -> dict[str
 def _checked(key: str, value: object, name: str) -> Any:
     try:
         return KEYS[key].read(value)
+    except UsageError:
+        raise
     except (ValueError, TypeError, OverflowError):
         near = suggest(str(value)[:80], KEYS[key].words)
         raise UsageError(f"{name} takes {KEYS[key].expected}, but got {_shown(value)}.{near}") from None

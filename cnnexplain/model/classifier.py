@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 
@@ -31,8 +31,6 @@ from cnnexplain.model.receptive_field import Fields
 from cnnexplain.model.rules import Rule
 from cnnexplain.model.stages import stage_ends
 from cnnexplain.types import Array, Floats, Integers
-
-Found = TypeVar("Found")
 
 
 class Classifier:
@@ -444,9 +442,3 @@ class Classifier:
 
     def _weights(self, images: Array, targets: Integers | Sequence[Objective]) -> tuple[tuple[str, ...], list[Floats]]:
         return objectives.output_weights(self, images, objectives.as_objectives(targets))
-
-
-def from_all_depths(found: Sequence[Found], most: int) -> list[Found]:
-    """All of what stands in the order of computation; of more than `most` that many, evenly, with the first and the last."""
-    places = np.linspace(0, len(found) - 1, min(most, len(found))).round().astype(int)
-    return [found[place] for place in places]

@@ -10,7 +10,7 @@ from functools import cached_property
 import keras
 
 from cnnexplain.errors import ModelError, UsageError, shown, suggest
-from cnnexplain.model import graph
+from cnnexplain.model import graph, layer_roles
 from cnnexplain.model.activations import activation
 from cnnexplain.model.graph import Call, Twin
 from cnnexplain.model.layer_names import from_keras
@@ -53,6 +53,16 @@ class Layer:
         if self.grid is not None:
             return self.grid.rows, self.grid.columns
         return (self.shape[0], self.shape[1]) if self.maps else None
+
+    @property
+    def rearranges(self) -> bool:
+        """Whether it computes no features, but picks, moves or averages those of the layer before, as pooling does."""
+        return self.kind in layer_roles.REARRANGING
+
+    @property
+    def within_block(self) -> bool:
+        """Whether it is a part of a block of a transformer, which the sum at its end or the normalization stands for."""
+        return self.kind in layer_roles.WITHIN_BLOCK
 
     def as_maps(self, output: Array) -> Array:
         """Its output (N, *shape) as feature maps (N, h, w, C); tokens that stand for no place are left out."""

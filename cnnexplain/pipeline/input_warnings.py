@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from cnnexplain.inputs import bit_depth
-from cnnexplain.inputs.images import Source
+from cnnexplain.inputs.source import Source
 from cnnexplain.model.classifier import Classifier
 from cnnexplain.pipeline.request import Request
 

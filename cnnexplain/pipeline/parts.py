@@ -9,7 +9,8 @@ import numpy as np
 
 from cnnexplain.errors import PluginError
 from cnnexplain.inputs.image_stream import Stream
-from cnnexplain.inputs.images import ImageBatch, Source
+from cnnexplain.inputs.images import ImageBatch
+from cnnexplain.inputs.source import Source
 from cnnexplain.model.classifier import Classifier
 from cnnexplain.model.objectives import Logit, Objective
 from cnnexplain.pipeline import targets

@@ -6,8 +6,10 @@ a plugin keeps it so by importing its own mathematics inside `run`, and what it 
 """
 
 from cnnexplain.model.rules import LayerCall, identity_with_pullback, with_pullback
+from cnnexplain.model.shared_layers import opaque_layers, other_calls_warning
 from cnnexplain.plugin.analysis import Analysis, NamedModel, Panel, Pretrained, Result, hookimpl
 from cnnexplain.plugin.options import Option
+from cnnexplain.plugin.overlays import smoothed_map, summed_map
 
 __all__ = [
     "Analysis",
@@ -19,5 +21,9 @@ __all__ = [
     "Result",
     "hookimpl",
     "identity_with_pullback",
+    "opaque_layers",
+    "other_calls_warning",
+    "smoothed_map",
+    "summed_map",
     "with_pullback",
 ]

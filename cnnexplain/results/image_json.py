@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cnnexplain.inputs.images import Source
+from cnnexplain.inputs.source import Source
 from cnnexplain.results.explained import Explained
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import cnnexplain as cx
 from cnnexplain.errors import ModelError, UsageError
-from cnnexplain.model.classifier import from_all_depths
+from cnnexplain.numerics import evenly_spaced
 
 pytestmark = pytest.mark.numeric
 
@@ -127,10 +127,10 @@ def test_several_targets_are_one_for_each_image(lenet, noise):
 
 
 def test_of_many_layers_some_are_taken_from_all_depths_evenly():
-    assert from_all_depths("abc", 5) == ["a", "b", "c"]
-    assert from_all_depths(range(9), 5) == [0, 2, 4, 6, 8]
-    assert from_all_depths(range(8), 3) == [0, 4, 7]
-    assert from_all_depths("", 3) == []
+    assert evenly_spaced("abc", 5) == ["a", "b", "c"]
+    assert evenly_spaced(range(9), 5) == [0, 2, 4, 6, 8]
+    assert evenly_spaced(range(8), 3) == [0, 4, 7]
+    assert evenly_spaced("", 3) == []
 
 
 class Voting(keras.layers.Layer):

@@ -64,9 +64,9 @@ def test_the_table_of_options_says_what_each_takes_and_its_default(hooks):
     assert rows == [
         "| `--layer` | text | – | One layer. |",
         "| `--rule` | `a`, `b`; repeatable | `a` | Some a\\|b. |",
-        "| `--steps` | a whole number of at least 1 | `200` | A count. |",
-        "| `--share` | a number from 0 to 1 | `0.5` | A part. |",
-        "| `--fast` | nothing | no | In a hurry. |",
+        "| `--steps` | integer, at least 1 | `200` | A count. |",
+        "| `--share` | number, 0 to 1 | `0.5` | A part. |",
+        "| `--fast` | flag | no | In a hurry. |",
     ]
 
 
@@ -108,6 +108,25 @@ def test_every_analysis_stands_in_the_readme(name, folder):
     analysis = ANALYSES[name]
     readme = (folder / "README.md").read_text()
     assert f"| [`{name}`](docs/analyses/{name}.md) | {analysis.summary} |" in readme
+
+
+def test_the_readme_is_short(folder):
+    assert len((folder / "README.md").read_text().splitlines()) <= 150
+
+
+def test_every_page_is_in_the_navigation(folder):
+    navigation = (folder / "mkdocs.yml").read_text().partition("\nnav:\n")[2]
+    # The pages of the analyses are added by docs/hooks.py.
+    assert set(re.findall(r": ([\w-]+\.md)$", navigation, re.MULTILINE)) == {
+        path.name for path in (folder / "docs").glob("*.md")
+    }
+
+
+def test_the_architecture_names_every_package(folder):
+    page = (folder / "docs" / "architecture.md").read_text()
+    for path in (folder / "cnnexplain").iterdir():
+        if (path / "__init__.py").exists():
+            assert f"`cnnexplain.{path.name}`" in page
 
 
 def test_the_keys_of_a_sidecar_are_documented_and_the_example_is_one(folder):

@@ -34,9 +34,10 @@ def blocks(folder):
     return re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
 
 
-def test_the_readmes_python(shell, blocks, digit_file):
-    api = next(block for block in blocks if "cx.load()" in block)
-    done = shell("-c", api)
+@pytest.mark.parametrize("page", ["README.md", "docs/api.md"])
+def test_the_python_of_the_readme_and_of_the_reference(page, shell, folder, digit_file):
+    found = re.findall(r"```python\n(.*?)```", (folder / page).read_text(), re.DOTALL)
+    done = shell("-c", next(block for block in found if "cx.load()" in block))
     assert done.returncode == 0, done.stderr
 
 

@@ -63,7 +63,7 @@ def matrix(layer, shape):
 
 
 def slow_epsilon(model, image, target, epsilon):
-    """The ε-rule for a chain of convolutions, ReLUs and dense layers: the sum over every pair of units in the paper."""
+    """The ε-rule for a chain of convolutions, ReLUs and dense layers, a sum over every pair of units, as in the paper."""
     steps, a, shape = [], image.astype(np.float64).ravel(), image.shape
     layers = [layer for layer in model.layers if layer.weights]
     for layer in layers:

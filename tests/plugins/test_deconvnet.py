@@ -7,7 +7,7 @@ import numpy as np
 import oracles
 import pictures
 import pytest
-from cnnexplain_deconvnet.crops import paste
+from cnnexplain_plugins.deconvnet.crops import paste
 from PIL import Image
 
 import cnnexplain as cx
@@ -462,7 +462,7 @@ def test_a_projection_lies_inside_the_receptive_field(window, random):
 
 
 def test_the_streamed_top_nine_equal_a_full_sort(random, monkeypatch):
-    from cnnexplain_deconvnet.projections import TOP, top
+    from cnnexplain_plugins.deconvnet.projections import TOP, top
 
     clf = classifier(keras.layers.Conv2D(6, 4, activation="relu", name="top"))
     images = random.uniform(0, 1, (40, 13, 11, 3)).astype(np.float32)

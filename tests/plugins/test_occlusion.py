@@ -7,9 +7,9 @@ import keras
 import numpy as np
 import oracles
 import pytest
-from cnnexplain_occlusion.maps import positions, rank_correlation, second_fill
-from cnnexplain_occlusion.picture import COLOURS, _placed
-from cnnexplain_occlusion.squares import slide
+from cnnexplain_plugins.occlusion.maps import positions, rank_correlation, second_fill
+from cnnexplain_plugins.occlusion.picture import COLOURS, _placed
+from cnnexplain_plugins.occlusion.squares import slide
 from functions import formula
 
 import cnnexplain as cx

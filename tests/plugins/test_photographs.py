@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 import pytest
-from cnnexplain_activation_maximization import crops, judge, spectral
-from cnnexplain_activation_maximization.recipes import RECIPES, Recipe, choose
+from cnnexplain_plugins.activation_maximization import crops, judge, spectral
+from cnnexplain_plugins.activation_maximization.recipes import RECIPES, Recipe, choose
 
 import cnnexplain as cx
 from cnnexplain import backend

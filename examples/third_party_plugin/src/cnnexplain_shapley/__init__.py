@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cnnexplain.plugin import Analysis, Option, Result, hookimpl
 
 if TYPE_CHECKING:
-    from cnnexplain.model.classifier import Classifier
-    from cnnexplain.results.record import Record
-    from cnnexplain.types import Floats, Integers
+    from cnnexplain import Classifier, Floats, Integers, Record
     from matplotlib.figure import Figure
 
 
