@@ -12,11 +12,11 @@ import typer
 
 from cnnexplain import __version__
 from cnnexplain.cli import completion, configuration, console, environment, session
-from cnnexplain.cli.commands import plugin_kit
 from cnnexplain.cli.commands.doctor import doctor_command
 from cnnexplain.cli.commands.evaluate import evaluate_command
 from cnnexplain.cli.commands.info import info
 from cnnexplain.cli.commands.list import list_command, list_installed
+from cnnexplain.cli.commands.plugin import check_plugin, new_plugin
 from cnnexplain.cli.commands.redraw import redraw_command
 from cnnexplain.cli.commands.train import train
 from cnnexplain.errors import CnnExplainError, InterruptionError, reason, short, shown
@@ -30,7 +30,7 @@ REPORT = "Run several analyses, the cheapest first, and write report.html, one p
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit code: 0, 1 for a failure, 2 for wrong usage, 130 after Ctrl-C."""
     if arguments is None:
-        # A polite request to end is answered like Ctrl-C, so that nothing unfinished is left behind.
+        # SIGTERM is handled like Ctrl-C, so that nothing unfinished is left behind.
         listen()
     words = list(sys.argv[1:] if arguments is None else arguments)
     environment.believe_widths()
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if completion.asked():
         return completion.complete(lambda: run(completion.typed()))
     try:
-        # Whether a configuration says of an analysis what it may is seen in its command.
+        # A configuration may set options of analyses, which only their commands can check.
         configured = bool(configuration.found()) or any(word.partition("=")[0] == "--config" for word in words)
         code = run(words, configured)
         environment.flush()
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 1 if problem is None else _fail(problem, 1)
         code = _unexpected(error, words)
     except (Exception, SystemExit) as error:  # noqa: BLE001
-        # Rich ends the program where nobody reads any more what it prints, as behind `| head`.
+        # Rich exits when its output is closed, as behind `| head`.
         if isinstance(error.__context__, BrokenPipeError):
             return 1
         code = _unexpected(error, words)
@@ -102,8 +102,8 @@ def command_app(*, analyses: bool, report: bool) -> typer.Typer:
     add("doctor", doctor_command())
     add("redraw", redraw_command())
     add("info", info)
-    add("new-plugin", plugin_kit.new_plugin)
-    add("check-plugin", plugin_kit.check_plugin)
+    add("new-plugin", new_plugin)
+    add("check-plugin", check_plugin)
     return app
 
 
@@ -139,7 +139,7 @@ def _root(
         typer.Option(
             "--config",
             metavar="FILE",
-            help=f"Defaults for the options, over those of {configuration.NAME} in this folder and of the user's own file.",
+            help=f"Defaults for the options; overrides {configuration.NAME} in this folder and the user's own file.",
         ),
     ] = None,
 ) -> None:
@@ -174,11 +174,13 @@ def _fail(message: str, code: int) -> int:
 
 
 def _unexpected(error: Exception | SystemExit, words: Sequence[str]) -> int:
-    """What nobody has foreseen: a line for users, the traceback for those who ask for it."""
+    """Reports an unforeseen error in a line; with --verbose, raises it with its traceback."""
     if interrupted(error):
         return InterruptionError.exit_code
     if "--verbose" in words:
         raise error
     place = traceback.extract_tb(error.__traceback__)[-1:]
     where = "".join(f" ({Path(frame.filename).name}, line {frame.lineno})" for frame in place)
-    return _fail(f"An error that cnnexplain did not expect, {reason(error)}{where}. Please report it, with --verbose.", 1)
+    return _fail(
+        f"cnnexplain failed unexpectedly: {reason(error)}{where}. Please report it with the output of --verbose.", 1
+    )

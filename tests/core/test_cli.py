@@ -175,7 +175,7 @@ def test_the_classes_of_a_model_are_listed_with_their_numbers(cli):
     code, listed, _ = cli("list", "--classes", "--json")
     assert (code, json.loads(listed)["classes"]) == (0, list(map(str, range(10))))
     code, _, err = cli("list", "--model", "lenet.keras")
-    assert (code, err) == (2, "Error: --model says whose classes to list: add --classes.\n")
+    assert (code, err) == (2, "Error: --model is for listing classes: add --classes.\n")
 
 
 def test_list_run_help_and_version(cli):

@@ -93,6 +93,18 @@ def test_no_part_is_held_while_the_next_is_computed(lenet, small):
     assert held == [None, None]
 
 
+def test_a_model_in_memory_is_hashed_once_for_all_parts(model, small, random, monkeypatch):
+    classifier, hashed = cx.load(model()), []
+    digest = type(classifier).sha256.fget
+    monkeypatch.setattr(type(classifier), "sha256", property(lambda self: hashed.append(1) or digest(self)))
+    records = list(
+        cx.explain_parts("saliency", classifier, random.uniform(0, 1, (7, *classifier.preprocess.shape)).astype(np.float32))
+    )
+    assert len(records) > 1
+    assert len(hashed) == 1
+    assert len({record.provenance["model"]["sha256"] for record in records}) == 1
+
+
 def test_the_overview_comes_with_the_first_part_alone(lenet, small, tmp_path):
     names = SEVEN[:5]
     whole = cx.explain("deconvnet", lenet, names, dataset=names, layer=["relu2"], maps=2)

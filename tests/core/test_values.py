@@ -138,7 +138,7 @@ def texts(figure):
 
 def test_the_first_of_several_values_is_explained_and_said_so(images):
     record = cx.explain("saliency", cx.load(box(), values=True), images)
-    (warning,) = [each for each in record.warnings if "4 values" in each]
+    (warning,) = [each for each in record.warnings if "4 outputs" in each]
     assert "the first, 'box 0', is explained; name another one with --target" in warning
     assert not [each for each in cx.explain("saliency", cx.load(age(), values=True), images).warnings if "values" in each]
 
@@ -181,7 +181,7 @@ def test_the_command_line_shows_values(cli, tmp_path, random):
     assert re.search(r"<strong>age</strong> 6\d\.\d+ years", page)
     code, out, _ = cli("doctor", "age.keras", "ada.png", *said[2:])
     assert "values in years: numbers, not probabilities" in out
-    assert "robabilit" not in out.replace("numbers without probabilities", "")
+    assert "robabilit" not in out.replace("numbers, not probabilities", "")
     code, _, err = cli("run", "saliency", "ada.png", "--model", "age.keras", "--values", "--logits")
     assert (code, err.count("\n")) == (2, 1)
     assert "--logits (logits=True) and --values (values=True)" in err

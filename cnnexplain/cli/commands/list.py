@@ -36,14 +36,14 @@ def list_command() -> Callable[..., None]:
     """The command, which takes a model where its classes are asked for."""
 
     def command(*, context: typer.Context, classes: bool, json: bool, verbose: bool, **given: Any) -> None:
-        """List the analyses, each with its paper, and the models, with the distributions that they come from."""
+        """List the installed analyses with their papers, and the models, by distribution."""
         if classes:
             _list_classes(model_arguments(given), json=json, verbose=verbose)
             return
         # A configuration may name a model for all commands.
         typed = [name for name in given if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"]
         if typed:
-            raise UsageError(f"--{typed[0].replace('_', '-')} says whose classes to list: add --classes.")
+            raise UsageError(f"--{typed[0].replace('_', '-')} is for listing classes: add --classes.")
         list_installed(json)
 
     option = typer.Option("--classes", help="List the classes or values of --model instead, with their numbers.")

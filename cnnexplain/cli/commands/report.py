@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 REPORT = "report.html"
 
 MOST = 20
-"""How many images a report takes: each brings pictures and numbers of its own to a page that is to be mailed."""
+"""How many images a report takes: each adds pictures and numbers to a page that should stay small enough to mail."""
 
 
 def report_command() -> Callable[..., None]:

@@ -20,13 +20,15 @@ if TYPE_CHECKING:
 
 
 def train(
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where to write the model.")] = Path("lenet.keras"),
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The file to write the model to.")] = Path(
+        "lenet.keras"
+    ),
     epochs: Annotated[
         int, typer.Option(min=1, max=1_000_000, help="How many times to go through the training images.")
     ] = 15,
     batch_size: Annotated[int, typer.Option(min=1, max=60_000, help="Images per step.")] = 64,
     seed: Annotated[
-        int, typer.Option(min=0, max=2**32 - 1, help="Decides the first weights and the order of the images.")
+        int, typer.Option(min=0, max=2**32 - 1, help="The seed of the initial weights and the order of the images.")
     ] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE and its sidecar if they exist.")] = False,
     backend: BackendOption = None,
@@ -34,7 +36,7 @@ def train(
 ) -> None:
     """Train the LeNet on the embedded MNIST.
 
-    Writes a sidecar beside the model, which says what its input is. Ctrl-C keeps the best model so far.
+    Writes a sidecar beside the model, which describes its input. Ctrl-C keeps the best model so far.
     """
     if out.suffix != ".keras":
         raise UsageError(f"--out takes a name that ends in .keras, but got '{out}'.")

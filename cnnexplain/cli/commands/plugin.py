@@ -21,12 +21,12 @@ MARKS = {True: ("✓", "green"), False: ("✗", "red"), None: ("–", "yellow")}
 
 
 def new_plugin(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What users will call the analysis, such as edge-energy.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The name of the analysis, such as edge-energy.")],
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FOLDER", help="The folder to make. Default: cnnexplain-NAME.")
+        Path | None, typer.Option("--out", metavar="FOLDER", help="The folder to create. Default: cnnexplain-NAME.")
     ] = None,
 ) -> None:
-    """Write a package with an analysis of your own: it works as it stands, and has its test."""
+    """Write a package with an analysis of your own, which works as it is and has a test."""
     from cnnexplain.cli import scaffold
 
     folder = Path(f"cnnexplain-{name}") if out is None else out
@@ -49,16 +49,16 @@ def check_plugin(
         typer.Option(
             min=0,
             metavar="X",
-            help="By how much of the largest value what should be the same may differ. Default: 1e-4, for rounding; what is "
-            "optimised in many steps may need more.",
+            help="Relative tolerance for results that should be equal. Default: 1e-4; results of many optimization steps "
+            "may need more.",
         ),
     ] = None,
     backend: BackendOption = None,
     verbose: VerboseOption = False,
 ) -> None:
-    """See whether an analysis keeps what its users rely on. The exit code is 0 when it does.
+    """Check that an analysis keeps its contract. The exit code is 0 when it does.
 
-    It is run with the options of its trial, on the LeNet and on small models, and on every backend that is installed.
+    It is run with the options of its trial, on the LeNet and on small models, and on every installed backend.
     """
     from cnnexplain import testing
 
@@ -66,8 +66,8 @@ def check_plugin(
     names = [analysis.name for analysis in analyses]
     total = sum(len(testing.checks(analysis)) for analysis in analyses)
     outcomes: dict[str, list[Outcome]] = {}
-    with console.quiet(verbose), console.progress() as shown:
-        task = shown.add_task("Starting Keras", total=total)
+    with console.quiet(verbose), console.progress() as display:
+        task = display.add_task("Starting Keras", total=total)
         keras_start.start_keras(backend)
         for analysis in analyses:
             candidate = testing.Candidate(
@@ -75,9 +75,9 @@ def check_plugin(
             )
             outcomes[analysis.name] = []
             for check in testing.checks(analysis):
-                shown.update(task, description=f"{analysis.name}: {check.name}")
+                display.update(task, description=f"{analysis.name}: {check.name}")
                 outcomes[analysis.name].append(candidate.outcome(check.name))
-                shown.advance(task)
+                display.advance(task)
     for analysis in analyses:
         if len(analyses) > 1:
             console.say(analysis.name)
