@@ -8,7 +8,7 @@ python benchmarks/inversion.py
 import time
 
 import numpy as np
-from cnnexplain_inversion import inversion, loss
+from cnnexplain_plugins.inversion import inversion, loss
 
 import cnnexplain as cx
 from cnnexplain import optimize

@@ -16,28 +16,40 @@ from cnnexplain.rendering.notebook import quiet_start
 
 if TYPE_CHECKING:
     from cnnexplain.errors import CnnExplainError, ImageError, ModelError, OutputError, PluginError, UsageError
+    from cnnexplain.inputs.datasets import imagenet_labels, mnist
     from cnnexplain.inputs.image_stream import Stream, open_stream
     from cnnexplain.inputs.images import ImageBatch, read_images
     from cnnexplain.inputs.preprocess import Preprocess
+    from cnnexplain.loading.affine import linear_preprocessing
     from cnnexplain.loading.loader import load
-    from cnnexplain.model.classifier import Classifier, Convolution, Layer
+    from cnnexplain.loading.model_config import check_hdf5
+    from cnnexplain.model.axes import Axis, Field, Spans
+    from cnnexplain.model.classifier import Classifier
+    from cnnexplain.model.convolutions import Convolution
+    from cnnexplain.model.layers import Layer
     from cnnexplain.model.objectives import Channel, Direction, Logit, Neuron, Objective
     from cnnexplain.pipeline.explanation import explain, explain_parts
     from cnnexplain.plugin.registry import analyses
     from cnnexplain.rendering.page import write_report
-    from cnnexplain.results.reader import load_parts, redraw
-    from cnnexplain.results.record import Record
+    from cnnexplain.results.record import Record, load_parts
+    from cnnexplain.results.redraw import redraw
+    from cnnexplain.types import Array, Floats, Integers
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Array",
+    "Axis",
     "Channel",
     "Classifier",
     "CnnExplainError",
     "Convolution",
     "Direction",
+    "Field",
+    "Floats",
     "ImageBatch",
     "ImageError",
+    "Integers",
     "Layer",
     "Logit",
     "ModelError",
@@ -47,13 +59,18 @@ __all__ = [
     "PluginError",
     "Preprocess",
     "Record",
+    "Spans",
     "Stream",
     "UsageError",
     "analyses",
+    "check_hdf5",
     "explain",
     "explain_parts",
+    "imagenet_labels",
+    "linear_preprocessing",
     "load",
     "load_parts",
+    "mnist",
     "open_stream",
     "read_images",
     "redraw",
@@ -61,7 +78,14 @@ __all__ = [
 ]
 
 _HOMES = {
-    "model.classifier": ("Classifier", "Convolution", "Layer"),
+    "inputs.datasets": ("imagenet_labels", "mnist"),
+    "loading.affine": ("linear_preprocessing",),
+    "loading.model_config": ("check_hdf5",),
+    "model.axes": ("Axis", "Field", "Spans"),
+    "types": ("Array", "Floats", "Integers"),
+    "model.classifier": ("Classifier",),
+    "model.convolutions": ("Convolution",),
+    "model.layers": ("Layer",),
     "errors": ("CnnExplainError", "ImageError", "ModelError", "OutputError", "PluginError", "UsageError"),
     "inputs.images": ("ImageBatch", "read_images"),
     "loading.loader": ("load",),
@@ -69,9 +93,9 @@ _HOMES = {
     "rendering.page": ("write_report",),
     "pipeline.explanation": ("explain", "explain_parts"),
     "inputs.preprocess": ("Preprocess",),
-    "results.record": ("Record",),
+    "results.record": ("Record", "load_parts"),
     "plugin.registry": ("analyses",),
-    "results.reader": ("load_parts", "redraw"),
+    "results.redraw": ("redraw",),
     "inputs.image_stream": ("Stream", "open_stream"),
 }
 

@@ -14,7 +14,8 @@ from cnnexplain.inputs import bit_depth
 from cnnexplain.inputs.images import ImageBatch, as_batch, read
 from cnnexplain.loading.infer_preprocess import PIXELS, SHARES, SIGNED, Range, expected_range
 from cnnexplain.model.axes import Field
-from cnnexplain.model.classifier import Classifier, Layer
+from cnnexplain.model.classifier import Classifier
+from cnnexplain.model.layers import Layer
 from cnnexplain.pipeline.explanation import explain
 from cnnexplain.plugin import registry
 from cnnexplain.plugin.analysis import Analysis

@@ -12,6 +12,18 @@ from typing import Any
 
 from cnnexplain.interruption import check_interrupted
 
+__all__ = [
+    "CnnExplainError",
+    "ImageError",
+    "InterruptionError",
+    "ModelError",
+    "OutputError",
+    "PluginError",
+    "UsageError",
+    "check_interrupted",
+    "suggest",
+]
+
 VALUE, TEXT = 80, 200
 """Characters that an error shows of a value, and of a text that another program wrote."""
 
@@ -54,8 +66,11 @@ class CnnExplainError(Exception):
         return short(super().__str__())
 
 
-class UsageError(CnnExplainError):
-    """Something that was named does not exist: an analysis, option value, label, file or sample. Exits with 2."""
+class UsageError(CnnExplainError, ValueError):
+    """Something that was named does not exist: an analysis, option value, label, file or sample. Exits with 2.
+
+    It is a `ValueError` too, which other libraries raise for an argument that they can't take.
+    """
 
     exit_code = 2
 

@@ -1,4 +1,4 @@
-"""Writing files so that a kill at any moment leaves either the old file, or the new one, or none: never a part of one."""
+"""Finding files that users name; and writing files so that a kill leaves the old file, the new one or none, never a part."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from cnnexplain.errors import OutputError
+from cnnexplain.errors import OutputError, UsageError, suggest
 from cnnexplain.interruption import check_interrupted, held
 
 PREFIX = ".cnnexplain-"
@@ -23,6 +23,41 @@ PREFIX = ".cnnexplain-"
 
 DAY = 24 * 60 * 60
 """Seconds after which what another machine left unfinished is given up: whether its process lives isn't known here."""
+
+
+def existing(name: str | os.PathLike[str], what: str, known: Sequence[str] = (), more: str = "") -> Path:
+    """The path of a file that is there.
+
+    Args:
+        name: The path.
+        what: What the file is called in an error.
+        known: Other names that could have been meant, beside those of the folder's files.
+        more: What to add to the error.
+
+    Raises:
+        UsageError: There is no such file.
+    """
+    path = Path(name)
+    if not is_there(path, what):
+        if is_there(path, what, folder=True):
+            raise UsageError(f"'{path}' is a folder; expected a {what}.")
+        siblings = [each for each in os.listdir(path.parent) if each != path.name] if path.parent.is_dir() else []
+        wanted = path.name if path.parent != Path() else str(name)
+        raise UsageError(f"There is no {what} '{path}'.{suggest(wanted, [*known, *siblings])}{more}")
+    return path
+
+
+def is_there(path: Path, what: str, *, folder: bool = False) -> bool:
+    """Whether there is a file, or a folder, of that name.
+
+    Raises:
+        UsageError: It can't be looked for; the error calls it `what`.
+    """
+    try:
+        return path.is_dir() if folder else path.is_file()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(f"Can't look for the {what} '{str(path)[:80]}': {reason}.") from error
 
 
 @contextmanager

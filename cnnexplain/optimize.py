@@ -11,6 +11,8 @@ import numpy as np
 from cnnexplain.errors import ModelError
 from cnnexplain.types import Array, Floats
 
+__all__ = ["Optimum", "Step", "adam", "minimise", "momentum", "nadam"]
+
 EVERY = 10
 """After how many steps the progress is reported."""
 

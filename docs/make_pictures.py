@@ -149,7 +149,7 @@ def _methods(classifier: cx.Classifier, source: str, layer: str) -> Iterator[Arr
     """The image, three maps over it, its inversion and the class that is predicted, as RGB from 0 to 1."""
 
     def rgb(record: cx.Record, values: Array) -> Array:
-        return np.broadcast_to(draw.shown(record, values), (*values.shape[:2], 3))
+        return np.broadcast_to(draw.image_rgb(record, values), (*values.shape[:2], 3))
 
     record = cx.explain("gradcam", classifier, source)
     yield rgb(record, record.images[0])
@@ -158,7 +158,7 @@ def _methods(classifier: cx.Classifier, source: str, layer: str) -> Iterator[Arr
         overlay = record.analysis.overlay
         values = record.arrays[next(iter(record.analysis.maps))][0] if overlay is None else overlay(record, 0)
         signed = bool((values < 0).any())
-        yield draw.overlaid(record, 0, values, limit=draw.ceiling(values), signed=signed)
+        yield draw.overlay_rgb(record, 0, values, limit=draw.percentile_limit(values), signed=signed)
     inverted = cx.explain("inversion", classifier, source, layer=[layer])
     yield rgb(inverted, next(iter(inverted.arrays.values()))[0])
     best = cx.explain("activation-maximization", classifier, target=record.explained[0].prediction)

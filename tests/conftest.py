@@ -119,7 +119,7 @@ def run(classifier, images, *, scale: Annotated[float, Option("A factor.", min=0
 def draw(record, index):
     from cnnexplain import draw
     figure, (panel,) = draw.row(1, record, bars=[0])
-    draw.unsigned(panel, record.arrays["scaled"][index, ..., 0], "units")
+    draw.unsigned_map(panel, record.arrays["scaled"][index, ..., 0], "units")
     draw.caption(figure, record, index)
     return figure
 

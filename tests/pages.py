@@ -10,10 +10,11 @@ from matplotlib.figure import Figure
 
 from cnnexplain.inputs.images import Source
 from cnnexplain.inputs.preprocess import Preprocess
-from cnnexplain.model.classifier import Layer
+from cnnexplain.model.layers import Layer
 from cnnexplain.model.model_inputs import IMAGE, Inputs
 from cnnexplain.plugin import Analysis, Option
-from cnnexplain.results.record import Explained, Record
+from cnnexplain.results.explained import Explained
+from cnnexplain.results.record import Record
 
 HOSTILE = '</script><script>window.hacked=1</script><img src=x onerror="window.hacked=2">\'{{ 7*7 }}&amp;'
 """What a label, a file's name or a plugin's word may try."""

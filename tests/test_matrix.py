@@ -7,8 +7,8 @@ import networks
 import numpy as np
 import oracles
 import pytest
-from cnnexplain_deconvnet.crops import paste
-from cnnexplain_rise.masks import random_masks
+from cnnexplain_plugins.deconvnet.crops import paste
+from cnnexplain_plugins.rise.masks import random_masks
 
 import cnnexplain as cx
 from cnnexplain.errors import ModelError

@@ -25,15 +25,16 @@ from cnnexplain.cli.commands.redraw import redraw_command
 from cnnexplain.errors import CnnExplainError, InterruptionError, UsageError, reason, short, shown
 from cnnexplain.inputs import datasets
 from cnnexplain.interruption import check, check_interrupted, interrupted, listen
-from cnnexplain.loading import model_names, sidecar
+from cnnexplain.loading import sidecar
+from cnnexplain.model import model_files
 from cnnexplain.plugin.docstrings import docstring
 
 if TYPE_CHECKING:
-    from cnnexplain.lenet import Evaluation
-    from cnnexplain.lenet import Progress as TrainingProgress
     from cnnexplain.plugin.analysis import NamedModel
     from cnnexplain.plugin.options import Parameter
     from cnnexplain.plugin.registry import Plugin
+    from cnnexplain.training.evaluation import Evaluation
+    from cnnexplain.training.lenet import Progress as TrainingProgress
 
 INCLUDED = "The LeNet that the package ships, of MNIST's digits: 28×28 grey → 10 classes."
 
@@ -238,7 +239,7 @@ def _offers() -> dict[str, Any]:
         }
         for name, analysis in found.analyses.items()
     ]
-    included = {"name": model_names.INCLUDED, "summary": INCLUDED, "distribution": "cnnexplain", "version": __version__}
+    included = {"name": model_files.INCLUDED, "summary": INCLUDED, "distribution": "cnnexplain", "version": __version__}
     offered = [
         {"name": name, "summary": model.summary, **supplier(found.models.suppliers[name])}
         for name, model in found.models.items()
@@ -259,7 +260,7 @@ def _print_offers() -> None:
 
 def _model_rows() -> Iterator[tuple[str, str, str]]:
     """The models by name; those whose names begin alike up to a colon in one row."""
-    yield model_names.INCLUDED, INCLUDED, f"cnnexplain {__version__}"
+    yield model_files.INCLUDED, INCLUDED, f"cnnexplain {__version__}"
     offered = session.registry().models
     rows: dict[tuple[str, str], list[NamedModel]] = {}
     for name, model in offered.items():
@@ -300,8 +301,9 @@ def _train(
     with console.quiet(verbose), console.training_progress() as shown:
         task = shown.add_task("Starting Keras", total=None, figures="")
         session.start_keras(backend)
-        from cnnexplain import lenet
         from cnnexplain.loading import loader
+        from cnnexplain.training import lenet
+        from cnnexplain.training.evaluation import evaluate
 
         def report(now: TrainingProgress) -> None:
             check()
@@ -323,7 +325,7 @@ def _train(
 
         training = lenet.train(out, epochs=epochs, batch_size=batch_size, seed=seed, progress=report)
         done = training.epoch and not training.interrupted
-        evaluation = lenet.evaluate(loader.load(out)) if done else None
+        evaluation = evaluate(loader.load(out)) if done else None
     if training.interrupted and not training.epoch:
         raise typer.Exit(INTERRUPTED)
     if not training.epoch:
@@ -346,7 +348,7 @@ def _evaluate(*, json: bool, verbose: bool, **given: Any) -> None:
         with console.quiet(verbose), console.progress() as shown:
             classifier = session.load(request, shown)
             shown.add_task("Evaluating", total=None)
-            from cnnexplain.lenet import evaluate
+            from cnnexplain.training.evaluation import evaluate
 
             evaluation = evaluate(classifier)
         session.print_assumption(classifier)

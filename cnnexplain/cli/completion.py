@@ -16,6 +16,7 @@ import typer
 from cnnexplain.cli.environment import unwritable
 from cnnexplain.inputs import datasets
 from cnnexplain.loading import model_config, model_names, sidecar
+from cnnexplain.model import model_files
 from cnnexplain.plugin.analysis import NamedModel
 
 VARIABLE = "_CNNEXPLAIN_COMPLETE"
@@ -109,8 +110,8 @@ def named_models(incomplete: str) -> list[str]:
     found = sorted(os.scandir(place), key=lambda entry: entry.name) if place.is_dir() else []
     shown = [entry for entry in found if not entry.name.startswith(".")]
     folders = [f"{start}{entry.name}/" for entry in shown if entry.is_dir()]
-    files = [f"{start}{entry.name}" for entry in shown if model_names.is_file(entry.name)]
-    return [model_names.INCLUDED, *registry.load().models, *_plain([*files, *folders])]
+    files = [f"{start}{entry.name}" for entry in shown if model_files.is_file(entry.name)]
+    return [model_files.INCLUDED, *registry.load().models, *_plain([*files, *folders])]
 
 
 def samples(incomplete: str) -> list[str]:
@@ -144,5 +145,5 @@ def labels(context: typer.Context) -> list[str]:
     place = model_names.find(model)
     if isinstance(place, NamedModel):
         return []
-    said = {"labels": map(str, range(10))} if model == model_names.INCLUDED else sidecar.beside(place)
+    said = {"labels": map(str, range(10))} if model == model_files.INCLUDED else sidecar.beside(place)
     return _plain(said.get("labels", ()))

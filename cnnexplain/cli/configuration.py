@@ -120,6 +120,8 @@ def _read(path: Path) -> dict[str, Any]:
         return tomllib.loads(data.decode("utf-8"))
     except OSError as error:
         raise UsageError(f"Can't read the configuration '{path}': {error.strerror}.") from error
+    except UsageError:
+        raise
     # Whole numbers of thousands of digits are refused by Python itself.
     except (ValueError, RecursionError) as error:
         raise UsageError(f"'{path}' is no TOML: {line(error)}.") from error

@@ -10,7 +10,7 @@ import re
 import sys
 import warnings
 
-from cnnexplain.rendering import settings
+from cnnexplain import matplotlib_settings
 
 WIDTHS = ("COLUMNS", "LINES", "TERMINAL_WIDTH")
 """What says how large the terminal is."""
@@ -38,7 +38,7 @@ def prepare() -> None:
     # Libraries warn of their own code; that is no reason to fail.
     if any(action == "error" for action, *_ in warnings.filters):
         warnings.simplefilter("ignore")
-    settings.prepare()
+    matplotlib_settings.prepare()
 
 
 def believe_widths() -> None:

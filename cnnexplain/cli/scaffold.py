@@ -39,10 +39,13 @@ def check_name(name: str) -> None:
             "An analysis is named by lower-case words joined by hyphens, such as 'edge-energy', "
             f"{LONGEST} characters at most, but got '{name[: 2 * LONGEST]}'."
         )
-    analyses = registry.load().analyses
+    found = registry.load()
+    analyses = found.analyses
+    plugins = {plugin.name for offers in (analyses, found.models) for plugin in offers.suppliers.values()}
     if name == ALL:
         raise UsageError(f"No analysis can be named '{ALL}', which stands for all of them.")
-    if name in analyses or name in analyses.clashes or importlib.util.find_spec(_module(name)) is not None:
+    taken = name in plugins or name in analyses or name in analyses.clashes
+    if taken or importlib.util.find_spec(_module(name)) is not None:
         raise UsageError(f"The name '{name}' is taken by an installed plugin; choose another.")
 
 

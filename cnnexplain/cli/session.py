@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
+from cnnexplain import files
 from cnnexplain.backend import BACKENDS
 from cnnexplain.cli import completion, console
 from cnnexplain.errors import CnnExplainError, UsageError, foreign, reason, shown, suggest
 from cnnexplain.loading import import_string, model_names, sidecar
-from cnnexplain.model import fixed_inputs, outputs
+from cnnexplain.model import fixed_inputs, model_files, outputs
 from cnnexplain.rendering.pictures import FORMATS, MAX_DPI, MIN_DPI, Pictures
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ METAVARS = {"size": "N|HxW", "mean": "X|X,X,X", "std": "X|X,X,X", "show_bands": 
 """What the values of some keys look like."""
 
 MODEL_HELP = (
-    f"A Keras model (.keras, .h5), '{model_names.INCLUDED}', which is included, or another name from 'cnnexplain list'."
+    f"A Keras model (.keras, .h5), '{model_files.INCLUDED}', which is included, or another name from 'cnnexplain list'."
 )
 
 BackendOption = Annotated[
@@ -65,7 +66,7 @@ MODEL_OPTIONS: dict[str, tuple[Any, Any]] = {
             str,
             completion.named_models,
         ),
-        model_names.INCLUDED,
+        model_files.INCLUDED,
     ),
     **{
         sidecar.parameter(name): (
@@ -211,9 +212,9 @@ def model_request(given: Mapping[str, Any]) -> ModelRequest:
     model_names.find(request.model)
     for name, what in ((request.labels, "file of labels"), (request.weights, "file of weights")):
         if name is not None:
-            model_names.existing(name, what)
+            files.existing(name, what)
     if request.preprocess is not None and request.preprocess.endswith(".json"):
-        sidecar.read(model_names.existing(request.preprocess, "file of preprocessing"))
+        sidecar.read(files.existing(request.preprocess, "file of preprocessing"))
     elif request.preprocess is not None:
         import_string.check(request.preprocess)
     for name in request.custom_objects:

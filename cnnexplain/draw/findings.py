@@ -1,6 +1,6 @@
-"""Words for what an analysis found: places, shares and numbers, as `Analysis.finding` puts them into a sentence.
+"""Parts of the sentence that states what an analysis found: the target, places, shares and changes.
 
-A plugin's function reads arrays and facts, and puts the words together:
+A plugin's `Analysis.finding` reads arrays and facts and composes the sentence:
 
     ```python
     from cnnexplain.draw import findings
@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnexplain import draw
-from cnnexplain.draw import wording
+from cnnexplain.draw.formatting import number_pair, signed_number
+from cnnexplain.draw.names import class_name, objective_name
+from cnnexplain.draw.overlays import STRONGEST_SHARE
 
 if TYPE_CHECKING:
     from cnnexplain.results.record import Record
@@ -27,16 +28,22 @@ if TYPE_CHECKING:
 
 
 def target(record: Record, index: int) -> str:
-    """What is explained of an image, in quotes: the name of its class as pictures have it, or the objective."""
+    """What is explained for image `index`, in quotes: the name of its class as in pictures, or the objective."""
     explained = record.explained[index]
     if explained.objective is not None:
-        return f"'{draw.named(record, explained.objective)}'"
+        return f"'{objective_name(record, explained.objective)}'"
     shown = explained.prediction if explained.target is None else explained.target
-    return f"'{draw.name(record, shown)}'"
+    return f"'{class_name(record, shown)}'"
 
 
-def side(row: float, column: float, shape: tuple[int, ...]) -> str:
-    """Which ninth of an image (H, W) a pixel lies in: "the upper left", "the left", "the middle"."""
+def ninth(row: float, column: float, shape: tuple[int, ...]) -> str:
+    """The ninth of an image in which a pixel lies: "the upper left", "the left", "the middle".
+
+    Args:
+        row: Of the pixel.
+        column: Of the pixel.
+        shape: (H, W) or (H, W, C) of the image.
+    """
     height, width = shape[:2]
     down = ("upper", "", "lower")[min(int(3 * (row + 0.5) / height), 2)]
     across = ("left", "", "right")[min(int(3 * (column + 0.5) / width), 2)]
@@ -46,77 +53,53 @@ def side(row: float, column: float, shape: tuple[int, ...]) -> str:
 
 
 def place(row: int, column: int, shape: tuple[int, ...]) -> str:
-    """A pixel of an image (H, W) in words: "the upper left, around row 70, column 88"."""
-    return f"{side(row, column, shape)}, around row {row}, column {column}"
+    """A pixel of an image of shape (H, W) in words: "the upper left, around row 70, column 88"."""
+    return f"{ninth(row, column, shape)}, around row {row}, column {column}"
 
 
 def peak_place(values: Array, square: int = 1) -> str:
-    """Where a map (H, W) has its largest magnitude, as `place` says it.
+    """The place of a map's largest magnitude, in the words of `place`.
 
     Args:
-        values: The map.
-        square: The side of the squares whose pixels share a value, as `draw.summed` makes them: their middle is named.
+        values: (H, W).
+        square: Side length of the squares whose pixels share a value, as in `draw.region_sums`; their middle is given.
     """
     row, column = np.unravel_index(np.abs(values).argmax(), values.shape)
     middle = [min(int(at) + square // 2, side - 1) for at, side in zip((row, column), values.shape, strict=True)]
     return place(middle[0], middle[1], values.shape)
 
 
-def largest(summed: Array, square: int) -> str:
-    """Which of signed attributions (H, W) has the largest magnitude, and where it lies, as the second half of a sentence.
+def largest_attribution(sums: Array, square: int) -> str:
+    """The signed attribution of largest magnitude and its place, as the second half of a sentence.
 
     Args:
-        summed: The attributions, as `draw.summed` gives them.
-        square: The side of the squares that they were summed over.
+        sums: (H, W), from `draw.region_sums`.
+        square: Side length of the squares that they were summed over.
     """
-    value = float(summed.flat[np.abs(summed).argmax()])
+    value = float(sums.flat[np.abs(sums).argmax()])
     if not value:
         return "all attributions are 0"
+    amount = signed_number(value, 3)
     if square == 1:
-        return f"the attribution of largest magnitude, {signed(value, 3)}, is that of the pixel at {peak_place(summed)}"
-    where = peak_place(summed, square)
-    return f"the attribution of largest magnitude, {signed(value, 3)}, is that of the {square}×{square} pixels at {where}"
+        return f"the attribution of largest magnitude, {amount}, is that of the pixel at {peak_place(sums)}"
+    where = peak_place(sums, square)
+    return f"the attribution of largest magnitude, {amount}, is that of the {square}×{square} pixels at {where}"
 
 
 def concentration(values: Array) -> float:
-    """The share of a map's total magnitude that its strongest tenth of the pixels holds: 0.1 for a flat map, 1 at most."""
+    """The share of a map's total magnitude in its strongest tenth of pixels: 0.1 for a constant map, at most 1."""
     magnitudes = np.sort(np.abs(values), axis=None)[::-1]
     total = magnitudes.sum(dtype=np.float64)
-    held = magnitudes[: max(1, round(draw.STRONGEST * magnitudes.size))].sum(dtype=np.float64)
-    return float(held / total) if total else draw.STRONGEST
+    held = magnitudes[: max(1, round(STRONGEST_SHARE * magnitudes.size))].sum(dtype=np.float64)
+    return float(held / total) if total else STRONGEST_SHARE
 
 
-def telling(contributions: Sequence[float]) -> int:
-    """The place of the largest of signed contributions; where none is above 0, of the one that lowers the most."""
+def most_telling(contributions: Sequence[float]) -> int:
+    """The index of the largest contribution; if none is above 0, of the one that lowers the score the most."""
     return int(np.argmax(contributions) if max(contributions) > 0 else np.argmin(contributions))
 
 
-def number(value: float, digits: int = 3) -> str:
-    """A number with so many digits that count, all of those before the point, and a minus sign: "−1.23"."""
-    return wording.number(value, digits)
-
-
-def pair(before: float, after: float) -> tuple[str, str]:
-    """Two numbers with so many digits that they differ, where they do: 58.12 and 58.09."""
-    # Two different numbers of single precision differ in nine digits at the latest.
-    for digits in range(3, 10):
-        words = number(before, digits), number(after, digits)
-        if words[0] != words[1] or before == after:
-            break
-    return words
-
-
 def change(before: float, after: float) -> str:
-    """What happens to a score: "goes from 2.1 to −3.4", or "stays at 2.1"."""
-    one, other = pair(before, after)
+    """The change of a score: "goes from 2.1 to −3.4", or "stays at 2.1"."""
+    one, other = number_pair(before, after)
     return f"stays at {one}" if one == other else f"goes from {one} to {other}"
-
-
-def signed(value: float, digits: int = 2) -> str:
-    """A contribution, which has a plus sign too where it is not 0: "+1.2", "0", "−150"."""
-    return ("+" if value > 0 else "") + number(value, digits)
-
-
-def percent(share: float) -> str:
-    """A share: "38%", and with two digits below a tenth: "0.7%"."""
-    return f"{100 * share:.0f}%" if share >= 0.0995 else f"{100 * share:.2g}%".replace("-", "−")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from cnnexplain.errors import ImageError
+from cnnexplain.inputs.image_files import FORMATS, MAX_PIXELS
 from cnnexplain.interruption import check_interrupted
 from cnnexplain.types import Array, Floats
 
@@ -86,8 +87,6 @@ def numbers(file: BinaryIO, name: str) -> Array:
 
 def _pages(file: BinaryIO, name: str, bands: int) -> Array:
     from PIL import Image, UnidentifiedImageError
-
-    from cnnexplain.inputs.decode import FORMATS, MAX_PIXELS
 
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(file, formats=FORMATS) as image:

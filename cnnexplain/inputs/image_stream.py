@@ -6,17 +6,22 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
 from cnnexplain.errors import ImageError, UsageError, suggest
 from cnnexplain.inputs import bands, datasets, folders, images
 from cnnexplain.inputs.images import ImageBatch, Source
+from cnnexplain.inputs.preprocess import Preprocess, TakesImages, preprocess_of
 from cnnexplain.types import Array, Floats
 
-if TYPE_CHECKING:
-    from cnnexplain.model.classifier import Classifier
+
+class TakesBatches(TakesImages, Protocol):
+    """A model that knows how many images it takes at once, such as a `Classifier`."""
+
+    def slices(self, count: int) -> Iterator[slice]:
+        """Goes through `count` images, as many at a time as it takes."""
 
 
 class Stream:
@@ -25,7 +30,7 @@ class Stream:
     Args:
         name: What to call it.
         names: The files or samples, each known by its place among them.
-        classifier: Whose input the images are made for.
+        classifier: Whose input the images are made for; its `Preprocess` is enough.
         batch: The images themselves, where they are in memory already.
         invert: Whether to swap dark and light in files; None where they show dark on light to a model of digits.
         needed: Those of the names without which there is nothing to be done; others are left out where they can't be read.
@@ -35,7 +40,7 @@ class Stream:
         self,
         name: str,
         names: Sequence[str],
-        classifier: Classifier,
+        classifier: Preprocess | TakesBatches,
         *,
         batch: ImageBatch | None = None,
         invert: bool | None = None,
@@ -45,7 +50,8 @@ class Stream:
         self.skipped: dict[str, str] = {}
         """The files that couldn't be read so far, each with the reason."""
         self.names = names
-        self._classifier = classifier
+        self._model = None if isinstance(classifier, Preprocess) else classifier
+        self._preprocess = preprocess_of(classifier)
         self._batch = batch
         self._invert = invert
         self._needed = frozenset(needed)
@@ -57,8 +63,13 @@ class Stream:
     def __repr__(self) -> str:
         return f"Stream('{self.name}', {len(self)} images)"
 
+    @property
+    def given(self) -> bool:
+        """Whether these are images that were given as they are, and not by the name of a data set."""
+        return self.name == GIVEN
+
     def batches(self) -> Iterator[tuple[Array, ImageBatch]]:
-        """Goes through all the images, as many at once as the classifier takes; broken files are left out.
+        """Goes through all the images, as many at once as the classifier takes, else `TOGETHER`; broken files are left out.
 
         Yields:
             The places of the images in the data set, and the images.
@@ -67,7 +78,7 @@ class Stream:
             ImageError: Not one of the images can be read.
         """
         any_read = False
-        for here in self._classifier.slices(len(self)):
+        for here in _slices(len(self)) if self._model is None else self._model.slices(len(self)):
             places, batch = self.read(range(here.start, here.stop))
             if len(places):
                 any_read = True
@@ -108,7 +119,7 @@ class Stream:
         """
         if self._batch is not None:
             return np.array(places), self._batch[list(places)]
-        preprocess = self._classifier.preprocess
+        preprocess = self._preprocess
         if self.name in SPLITS and not self._invert and preprocess.channels == 1 and preprocess.keeps(28, 28):
             return np.array(places), self._mnist(list(places))
         found = [(place, *read) for place in places if (read := self._read(place)) is not None]
@@ -120,7 +131,7 @@ class Stream:
         if place in self._kept or name in self.skipped:
             return self._kept.get(place)
         try:
-            image = images.read(name, self._classifier.preprocess, self._invert)
+            image = images.read(name, self._preprocess, self._invert)
         except ImageError as error:
             if name in self._needed:
                 raise
@@ -137,17 +148,24 @@ class Stream:
             Source(self.names[place], hashlib.sha256(digit.tobytes()).hexdigest())
             for place, digit in zip(places, digits, strict=True)
         ]
-        return ImageBatch(self._classifier.preprocess.encode(digits[..., None].astype(np.float32) / 255), sources)
+        return ImageBatch(self._preprocess.encode(digits[..., None].astype(np.float32) / 255), sources)
 
 
 GIVEN = "the images given"
 """What images are called that come from no data set."""
+
+TOGETHER = 64
+"""How many images are read at once where no model says how many it takes."""
 
 KEPT = 64 << 20
 """Images that take so many bytes at most, all together, are kept once they were read."""
 
 SPLITS = tuple(f"mnist:{split}" for split in datasets.SPLITS)
 """The names of the data sets that come with the package."""
+
+
+def _slices(count: int) -> Iterator[slice]:
+    return (slice(start, min(start + TOGETHER, count)) for start in range(0, count, TOGETHER))
 
 
 def check(name: str | os.PathLike[str]) -> list[str]:
@@ -176,12 +194,12 @@ def check(name: str | os.PathLike[str]) -> list[str]:
     return found
 
 
-def open_stream(dataset: object, classifier: Classifier, *, invert: bool | None = None) -> Stream:
+def open_stream(dataset: object, classifier: Preprocess | TakesBatches, *, invert: bool | None = None) -> Stream:
     """A stream of a data set: its name as `check` takes it, or images as `cnnexplain.explain` takes them.
 
     Args:
         dataset: Which.
-        classifier: Whose input the images are made for.
+        classifier: Whose input the images are made for; its `Preprocess` is enough.
         invert: As `cnnexplain.read_images` takes it, for a data set that is given by its name.
 
     Raises:
@@ -196,14 +214,14 @@ def open_stream(dataset: object, classifier: Classifier, *, invert: bool | None 
     return Stream(GIVEN, [source.name for source in batch.sources], classifier, batch=batch)
 
 
-def stream_images(given: object, classifier: Classifier, *, invert: bool | None = None) -> Stream:
+def stream_images(given: object, classifier: Preprocess | TakesBatches, *, invert: bool | None = None) -> Stream:
     """A stream of images to explain: files, folders, globs and samples, one or several, or images in memory.
 
     Files that are given by their own names are needed; those that folders and globs stand for may be broken.
 
     Args:
         given: Which, as `cnnexplain.explain` takes them, or a `Stream`.
-        classifier: Whose input the images are made for.
+        classifier: Whose input the images are made for; its `Preprocess` is enough.
         invert: As `cnnexplain.read_images` takes it.
 
     Raises:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,12 +17,9 @@ from cnnexplain.inputs import bands, datasets, folders
 from cnnexplain.inputs.bit_depth import Levels
 from cnnexplain.inputs.decode import Decoded, decode
 from cnnexplain.inputs.photographs import is_photograph
-from cnnexplain.inputs.preprocess import Preprocess
+from cnnexplain.inputs.preprocess import Preprocess, TakesImages, preprocess_of
 from cnnexplain.interruption import check_interrupted
 from cnnexplain.types import Array, Floats
-
-if TYPE_CHECKING:
-    from cnnexplain.model.classifier import Classifier
 
 SUFFIXES = (".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 """What a folder's files must end in to be taken as images."""
@@ -119,7 +116,7 @@ def _found(name: str) -> list[str]:
 
 def read_images(
     names: Iterable[str | os.PathLike[str]] | str | os.PathLike[str],
-    classifier: Classifier,
+    classifier: Preprocess | TakesImages,
     *,
     invert: bool | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -128,7 +125,7 @@ def read_images(
 
     Args:
         names: Files (PNG, JPEG, WebP, BMP, GIF, TIFF), folders, globs, or samples such as "mnist:test/42"; one or several.
-        classifier: Whose input the images are made for.
+        classifier: Whose input the images are made for; its `Preprocess` is enough.
         invert: Whether to swap dark and light. None does so for a model of light digits on a dark ground, and for images
             that show dark on light.
         progress: Called with how many images are read, and of how many.
@@ -143,9 +140,10 @@ def read_images(
     found = find([names] if isinstance(names, str | os.PathLike) else names)
     if not found:
         raise UsageError("No image was given: name at least one file, folder or sample such as 'mnist:test/42'.")
+    preprocess = preprocess_of(classifier)
     inputs, sources = [], []
     for number, name in enumerate(found, start=1):
-        image, source = read(name, classifier.preprocess, invert)
+        image, source = read(name, preprocess, invert)
         inputs.append(image)
         sources.append(source)
         if progress is not None:
@@ -153,7 +151,7 @@ def read_images(
     return ImageBatch(np.stack(inputs), sources)
 
 
-def as_batch(images: object, classifier: Classifier) -> ImageBatch:
+def as_batch(images: object, classifier: Preprocess | TakesImages) -> ImageBatch:
     """A batch from what a Python caller may have: a batch, a path or sample, several of them, or an array.
 
     An array of uint8 holds pixels from 0 to 255 and is brought into the model's input range, and so is one of other whole
@@ -164,22 +162,23 @@ def as_batch(images: object, classifier: Classifier) -> ImageBatch:
         UsageError: An array has the wrong shape.
         ImageError: An array is empty, not finite, or out of the model's input range.
     """
+    preprocess = preprocess_of(classifier)
     if isinstance(images, ImageBatch) and images.sources:
-        _check_values(images, classifier.preprocess, "The batch")
-        if images.shape[1:] != classifier.preprocess.shape:
-            raise UsageError(wrong_shape(images.shape, classifier.preprocess))
+        _check_values(images, preprocess, "The batch")
+        if images.shape[1:] != preprocess.shape:
+            raise UsageError(wrong_shape(images.shape, preprocess))
         return images
     if isinstance(images, str | os.PathLike):
-        return read_images([images], classifier)
+        return read_images([images], preprocess)
     if isinstance(images, Sequence) and images and all(isinstance(item, str | os.PathLike) for item in images):
-        return read_images(images, classifier)
+        return read_images(images, preprocess)
     if isinstance(images, Sequence) and not len(images):
         raise UsageError("There are no images to explain; give at least one.")
     try:
         array = np.asarray(images)
     except ValueError as error:
         raise UsageError(f"The images are not an array of numbers: {error}") from error
-    return _from_array(array, classifier.preprocess)
+    return _from_array(array, preprocess)
 
 
 def _from_array(array: Array, preprocess: Preprocess) -> ImageBatch:

@@ -5,31 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, Protocol, get_args
 
 import numpy as np
-from PIL import Image
 
 from cnnexplain.errors import UsageError, shown, suggest
-from cnnexplain.inputs import resize_filters
+from cnnexplain.inputs import resize_filters, resizing
+from cnnexplain.inputs.digits import centre_digit, dark_on_light
+from cnnexplain.inputs.literals import Colour, Fit, Interpolation
 from cnnexplain.inputs.resize_filters import Grid
-from cnnexplain.loading.sidecar import Colour, Fit, Interpolation
+from cnnexplain.inputs.resizing import letterbox, middle, middle_part, resize
 from cnnexplain.types import Floats
-
-__all__ = ["Colour", "Fit", "Interpolation", "Preprocess", "centre_digit", "dark_on_light", "letterbox", "middle", "resize"]
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """The weights of red, green and blue in a grey value (ITU-R BT.601)."""
 
 
-LARGEST = 1000
-"""A larger photograph of a digit is first brought to this many pixels on its longer side."""
-
 DEVIATIONS = 2
 """How many deviations from their mean standardized bands are taken to reach from."""
-
-CONTRAST = 0.1
-"""By how much of the way from black to white a digit must stand out from its ground."""
 
 PHOTOGRAPH = 64
 """How many rows and columns an input for photographs has at least."""
@@ -268,7 +261,7 @@ class Preprocess:
             top, left, tall, wide = self.middle_part(height, width)
             rows, columns = (top, tall, 0, self.height), (left, wide, 0, self.width)
         elif self.fit == "pad":
-            place = _place if self.antialias else _place_in_keras
+            place = resizing.place if self.antialias else resizing.place_in_keras
             top, left, tall, wide = place(height, width, self.height, self.width)
             rows, columns = (0, height, top, tall), (0, width, left, wide)
         axes = []
@@ -293,155 +286,23 @@ class Preprocess:
         return resize(picture, self.height, self.width, self.interpolation, bounded=self.bands is None)
 
 
-def resize(
-    picture: Floats, height: int, width: int, interpolation: Interpolation = "bilinear", *, bounded: bool = True
-) -> Floats:
-    """The whole picture brought to a size, its aspect not kept; anti-aliased, but for "nearest".
+class TakesImages(Protocol):
+    """A model whose input is known, such as a `Classifier`."""
 
-    Without anti-aliasing see `Preprocess.grid`. Where it is `bounded` no value is beyond 0 and 1.
-    """
-    method = Image.Resampling[interpolation.upper()]
-    planes = [
-        np.asarray(Image.fromarray(np.ascontiguousarray(plane)).resize((width, height), method))
-        for plane in np.moveaxis(picture, -1, 0)
-    ]
-    made = np.stack(planes, axis=-1)
-    # A bicubic filter goes beyond black and white at edges.
-    return np.asarray(np.clip(made, 0, 1) if bounded else made, np.float32)
+    @property
+    def preprocess(self) -> Preprocess:
+        """From pictures to its input."""
 
 
-def middle(picture: Floats, aspect: float, share: float) -> Floats:
-    """The middle of a picture (h, w, C), in whole pixels.
-
-    Args:
-        picture: The picture.
-        aspect: Rows over columns of the part.
-        share: Of the sides of the largest part that has this aspect.
-    """
-    top, left, rows, columns = middle_part(picture.shape[0], picture.shape[1], aspect, share)
-    return np.asarray(picture[top : top + rows, left : left + columns], np.float32)
-
-
-def middle_part(height: int, width: int, aspect: float, share: float) -> tuple[int, int, int, int]:
-    """The first row and column and the numbers of rows and columns of what `middle` takes of a picture of that size."""
-    rows = max(1, round(share * min(height, width * aspect)))
-    columns = max(1, round(share * min(width, height / aspect)))
-    return (height - rows) // 2, (width - columns) // 2, rows, columns
-
-
-def letterbox(
-    picture: Floats, height: int, width: int, interpolation: Interpolation = "bilinear", *, bounded: bool = True
-) -> Floats:
-    """The whole picture in the middle of black, as large as it fits with its aspect kept."""
-    top, left, rows, columns = _place(picture.shape[0], picture.shape[1], height, width)
-    canvas = np.zeros((height, width, picture.shape[-1]), np.float32)
-    canvas[top : top + rows, left : left + columns] = resize(picture, rows, columns, interpolation, bounded=bounded)
-    return canvas
-
-
-def _place(height: int, width: int, tall: int, wide: int) -> tuple[int, int, int, int]:
-    """The first row and column and the numbers of rows and columns that `letterbox` gives a picture of that size."""
-    ratio = min(tall / height, wide / width)
-    rows, columns = (max(1, round(side * ratio)) for side in (height, width))
-    return (tall - rows) // 2, (wide - columns) // 2, rows, columns
-
-
-def _place_in_keras(height: int, width: int, tall: int, wide: int) -> tuple[int, int, int, int]:
-    """As `_place`, rounded as Keras' loaders do with `pad_to_aspect_ratio=True`."""
-    given, whole = np.array([height, width], np.float32), np.array([tall, wide], np.float32)
-    fitted = given / (given / whole).max()
-    top, left = (max(0, int(room)) for room in (whole - fitted) / 2)
-    rows, columns = (max(1, int(side)) for side in fitted)
-    return top, left, rows, columns
-
-
-def dark_on_light(picture: Floats) -> bool:
-    """Whether a picture shows something dark on a light ground: its border lies nearer to its lightest than to its darkest.
-
-    The ends of the middle 99.6 % of the pixels count as extremes, so that a thin stroke decides and a speck does not.
-    """
-    grey = picture.mean(axis=-1)
-    ground = np.median(_border(grey))
-    darkest, lightest = np.percentile(grey, [0.2, 99.8])
-    return bool(ground - darkest > lightest - ground)
-
-
-def centre_digit(picture: Floats, height: int, width: int) -> Floats:
-    """A light digit on a dark ground, brought to the place and size that MNIST's digits have.
-
-    The ground is made black, the digit's bounding box is scaled, its aspect kept, to 20 of 28 pixels, and its centre of mass
-    is put in the middle: http://yann.lecun.com/exdb/mnist. A picture without contrast comes back black.
-
-    Args:
-        picture: (h, w, C), from 0 to 1.
-        height: Rows of the result.
-        width: Columns of the result.
-    """
-    shrink = LARGEST / max(picture.shape[:2])
-    if shrink < 1:
-        picture = resize(picture, *(max(1, round(side * shrink)) for side in picture.shape[:2]))
-    ink = np.clip(picture - _ground(picture.mean(axis=-1))[..., None], 0, None)
-    grey = ink.mean(axis=-1)
-    # A threshold in the middle of the two classes keeps the paper's grain and shade out of the bounding box.
-    threshold = _otsu(grey)
-    rows, columns = (np.flatnonzero((grey > threshold).any(axis=axis)) for axis in (1, 0))
-    canvas = np.zeros((height, width, picture.shape[-1]), np.float32)
-    if not rows.size or grey.max() < CONTRAST:
-        return canvas
-    digit = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    stroke = np.median(digit[digit.mean(axis=-1) > threshold])
-    strokes = np.clip((digit - threshold / 2) / max(stroke - threshold / 2, 1e-6), 0, 1)
-    ratio = min(height * 20 / 28 / strokes.shape[0], width * 20 / 28 / strokes.shape[1])
-    small = resize(strokes, *(max(1, round(side * ratio)) for side in strokes.shape[:2]))
-    # A thin pen's stroke is less than a pixel wide now; it becomes as bright as those of MNIST.
-    small = np.clip(small / np.quantile(small[small > small.max() / 4], 0.75), 0, 1)
-    mass = small.sum(axis=-1)
-    place = []
-    for axis, side in enumerate((height, width)):
-        centre = (mass.sum(axis=1 - axis) @ np.arange(mass.shape[axis])) / mass.sum()
-        place.append(int(np.clip(round((side - 1) / 2 - centre), 0, side - mass.shape[axis])))
-    top, left = place
-    canvas[top : top + small.shape[0], left : left + small.shape[1]] = small
-    return canvas
+def preprocess_of(model: Preprocess | TakesImages) -> Preprocess:
+    """The preprocessing that is given by itself or with a model."""
+    return model if isinstance(model, Preprocess) else model.preprocess
 
 
 def _channels(picture: Floats, channels: int) -> Floats:
     if picture.shape[-1] == channels:
         return picture
     return picture @ LUMA[:, None] if channels == 1 else np.repeat(picture, channels, axis=-1)
-
-
-def _border(grey: Floats) -> Floats:
-    return np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
-
-
-def _ground(grey: Floats) -> Floats:
-    """The dark ground behind what is light, with its shades: a surface of second degree through the pixels that fit it.
-
-    Pixels that stand out by more than three robust standard deviations are taken for ink and left out of the next fit.
-    """
-    y, x = np.meshgrid(*(np.linspace(-1, 1, side) for side in grey.shape), indexing="ij")
-    terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)
-    step = max(1, max(grey.shape) // 64)
-    some, values = terms[::step, ::step].reshape(-1, 6), grey[::step, ::step].ravel()
-    kept = values <= np.median(values) + 1e-6
-    for _ in range(8):
-        coefficients = np.linalg.lstsq(some[kept], values[kept], rcond=None)[0]
-        residuals = values - some @ coefficients
-        kept = residuals < 3 * 1.4826 * np.median(np.abs(residuals)) + 1e-6
-    return np.asarray(terms @ coefficients, np.float32)
-
-
-def _otsu(grey: Floats) -> float:
-    """The threshold that best separates a grey picture into two classes (Otsu 1979), by the variance between them."""
-    counts, edges = np.histogram(grey, bins=256)
-    centres = (edges[:-1] + edges[1:]) / 2
-    below = np.cumsum(counts)
-    above = below[-1] - below
-    sums = np.cumsum(counts * centres)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
-    return float(edges[1:][np.nanargmax(np.where(above > 0, between, -1))])
 
 
 def _check_word(name: str, value: object, known: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ TOLERANCE = 1e-5
 """By how much of its range a function may deviate from straight lines: some roundings of single precision."""
 
 
-def straight(function: Callable[[Any], Any], name: str, shape: tuple[int, int, int]) -> dict[str, Any]:
+def linear_preprocessing(function: Callable[[Any], Any], name: str, shape: tuple[int, int, int]) -> dict[str, Any]:
     """The colour, scale, mean and std by which pixels v become (v · scale − mean) / std, as the function brings them.
 
     It is given black, white and random images. The first two say for each channel where its straight line lies, the third

@@ -8,12 +8,7 @@ from pathlib import Path
 
 from cnnexplain.errors import ModelError, UsageError
 from cnnexplain.interruption import check_interrupted
-
-LEGACY = (".h5", ".hdf5")
-"""What the names of model files end in that are HDF5, as older versions of Keras write them."""
-
-MODELS = (".keras", *LEGACY)
-"""What the names of all model files end in."""
+from cnnexplain.model.model_files import LEGACY, SUFFIXES
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 """What an HDF5 file begins with."""
@@ -81,7 +76,7 @@ def _folder(path: Path) -> tuple[str, str]:
             "a TensorFlow.js model",
             "Convert it with tensorflowjs_converter, or give the Keras model that it was made of.",
         )
-    models = sorted(name for name in names if name.endswith(MODELS))
+    models = sorted(name for name in names if name.endswith(SUFFIXES))
     inside = f"Did you mean '{path / models[0]}'?" if models else "Give a file that ends in .keras or .h5."
     raise UsageError(f"There is no model file '{path}'. It is a folder. {inside}")
 
@@ -129,7 +124,7 @@ def _zip(path: Path, ending: str) -> tuple[str, str] | None:
         return None
     if any(name.endswith("data.pkl") for name in names):
         return ENDINGS[".pt"]
-    inside = next((name for name in sorted(names) if name.endswith(MODELS) and name != "model.weights.h5"), None)
+    inside = next((name for name in sorted(names) if name.endswith(SUFFIXES) and name != "model.weights.h5"), None)
     if inside is not None:
         return "a zip archive with a model in it", f"Unpack it and give '{inside:.80}'."
     if "config.json" in names and ending != ".keras":

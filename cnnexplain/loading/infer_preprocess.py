@@ -11,16 +11,14 @@ import keras
 import numpy as np
 
 from cnnexplain.errors import ModelError
-from cnnexplain.inputs.preprocess import Colour, Preprocess
+from cnnexplain.inputs.literals import Colour
+from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.interruption import check_interrupted
-from cnnexplain.model import graph
+from cnnexplain.model import graph, lenet
 from cnnexplain.model.inference import aside
 from cnnexplain.model.model_inputs import IMAGE, Inputs
 from cnnexplain.model.subclassed import has_graph
 from cnnexplain.types import Floats, Integers
-
-LENET = "cnnexplain_lenet"
-"""The name that a Keras model made by `cnnexplain train` carries, by which its input is known to be MNIST's."""
 
 SIDE = 224
 """Rows and columns that are taken for a model which leaves them open, where nothing else is said."""
@@ -91,7 +89,7 @@ def told(model: Any, inputs: Inputs = IMAGE) -> Preprocess:
     if shape[2] not in (1, 3):
         return _of_bands(model, (height, width, shape[2]), inputs, size=("size",) if None in shape else ())
     colour: Colour = "grey" if shape[2] == 1 else "rgb"
-    if model.name == LENET and shape == (28, 28, 1):
+    if model.name == lenet.NAME and shape == (28, 28, 1):
         return Preprocess(height, width, colour, fit="digit")
     size = ("size",) if None in shape else ()
     found = expected_range(model, (height, width, shape[2]), inputs)

@@ -14,7 +14,7 @@ import keras
 from cnnexplain.errors import ModelError, line, reason, shown
 from cnnexplain.interruption import check_interrupted
 from cnnexplain.loading import allowed_names, keras2_calls
-from cnnexplain.loading.file_formats import LEGACY
+from cnnexplain.model.model_files import LEGACY
 
 NESTED = ("Sequential", "Functional", "Model")
 """What Keras 2 calls the models that are made of layers."""

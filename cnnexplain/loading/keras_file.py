@@ -15,7 +15,7 @@ import keras
 from cnnexplain.errors import ModelError, line, reason
 from cnnexplain.interruption import check_interrupted
 from cnnexplain.loading import allowed_names, keras2, model_config, size_limits
-from cnnexplain.loading.file_formats import LEGACY
+from cnnexplain.model.model_files import LEGACY
 
 CODE = ("Lambda", "__lambda__", "TorchModuleWrapper")
 """Classes that keep Python code in a model file."""

@@ -11,11 +11,12 @@ from typing import Any, TypeAlias
 
 import keras
 
+from cnnexplain import files
 from cnnexplain.errors import ModelError, PluginError, UsageError, foreign, line, reason, shown
 from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.loading import affine, import_string, keras_file, model_names, sidecar, size_limits
 from cnnexplain.loading.infer_preprocess import told
-from cnnexplain.model import outputs
+from cnnexplain.model import lenet, model_files, outputs
 from cnnexplain.model.classifier import Classifier
 from cnnexplain.model.model_inputs import settle
 from cnnexplain.model.outputs import Output
@@ -122,7 +123,7 @@ def _classifier(
         if isinstance(said, Preprocess):
             settled = said
             continue
-        what = said if isinstance(said, Mapping) else affine.straight(said.function, said.name, settled.shape)
+        what = said if isinstance(said, Mapping) else affine.linear_preprocessing(said.function, said.name, settled.shape)
         settled, names = _over(settled, what), what.get("labels", names)
         figures = what.get("training_figures", figures)
         beside |= {key: what[key] for key in ("head", "unit") if key in what}
@@ -133,8 +134,8 @@ def _classifier(
     if labels is not None:
         names = labels if isinstance(labels, os.PathLike) else sidecar.check({"labels": labels})["labels"]
     if isinstance(names, str | os.PathLike):
-        names = sidecar.read_labels(model_names.existing(names, "file of labels"))
-    return Classifier(
+        names = sidecar.read_labels(files.existing(names, "file of labels"))
+    classifier = Classifier(
         found.model,
         found.name,
         found.sha256,
@@ -145,20 +146,20 @@ def _classifier(
         unused_json=found.unused_json,
         inputs=inputs,
     )
+    classifier.check()
+    return classifier
 
 
 def _found(model: Any, custom_objects: Any, weights: str | os.PathLike[str] | None, limits: bool) -> _Found:
     if isinstance(model, keras.Model):
         _refuse_weights(weights, "a model from memory")
         return _Found(model, model.name)
-    if model is None or (isinstance(model, str) and model == model_names.INCLUDED):
-        from cnnexplain import lenet
-
-        _refuse_weights(weights, f"'{model_names.INCLUDED}'")
-        path = model_names.find(model_names.INCLUDED)
+    if model is None or (isinstance(model, str) and model == model_files.INCLUDED):
+        _refuse_weights(weights, f"'{model_files.INCLUDED}'")
+        path = model_names.find(model_files.INCLUDED)
         assert isinstance(path, Path)
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-        return _Found(lenet.restore(path), model_names.INCLUDED, sha256, ({"training_figures": lenet.INCLUDED_FIGURES},))
+        return _Found(lenet.restore(path), model_files.INCLUDED, sha256, ({"training_figures": lenet.INCLUDED_FIGURES},))
     if not isinstance(model, str | os.PathLike):
         raise UsageError(f"Can't load a {type(model).__name__}; expected a path, a Keras model, or nothing for the LeNet.")
     place = model_names.find(model)
@@ -176,7 +177,7 @@ def _refuse_weights(weights: object, what: str) -> None:
 
 
 def _named(offered: NamedModel, weights: str | os.PathLike[str] | None) -> _Found:
-    path = None if weights is None else model_names.existing(weights, "file of weights")
+    path = None if weights is None else files.existing(weights, "file of weights")
     begin = f"{registry.load().models.suppliers[offered.name]}: load() of '{offered.name}'"
     with foreign(lambda error: PluginError(f"{begin} failed: {reason(error)}")):
         found = offered.load(path)
@@ -221,7 +222,7 @@ def _said(said: Any) -> Preprocess | Mapping[str, Any] | _Function:
     if isinstance(said, Mapping):
         return sidecar.check(said)
     if isinstance(said, os.PathLike) or (isinstance(said, str) and said.endswith(".json")):
-        return sidecar.read(model_names.existing(said, "file of preprocessing"))
+        return sidecar.read(files.existing(said, "file of preprocessing"))
     name = said if isinstance(said, str) else getattr(said, "__name__", repr(said))
     function = import_string.find(said) if isinstance(said, str) else said
     if isinstance(function, Preprocess):

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 from cnnexplain.errors import ModelError, line
 from cnnexplain.interruption import check_interrupted
 from cnnexplain.loading import memory
-from cnnexplain.loading.file_formats import LEGACY
 from cnnexplain.model.layer_names import free, of_call
+from cnnexplain.model.model_files import LEGACY
 
 CONFIG = 16 << 20
 """A description of more bytes is refused: a network of a thousand layers has one of two million."""

@@ -6,35 +6,21 @@ A sidecar is the file NAME.json beside a model file NAME.keras or NAME.h5. Like 
 from __future__ import annotations
 
 import json
-import math
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, get_args
 
 from cnnexplain import files
 from cnnexplain.errors import ModelError, UsageError, suggest
+from cnnexplain.inputs.literals import Colour, Fit, Interpolation
 from cnnexplain.loading import class_index
-from cnnexplain.loading.model_names import existing
+from cnnexplain.loading import setting_values as values
 from cnnexplain.model import fixed_inputs, outputs
-
-Colour: TypeAlias = Literal["rgb", "bgr", "grey", "bands"]
-Fit: TypeAlias = Literal["stretch", "crop", "pad", "digit"]
-Interpolation: TypeAlias = Literal["bilinear", "bicubic", "nearest"]
 
 LIMIT = 4 << 20
 """A JSON or text file of more bytes is refused."""
-
-CHANNELS = 4096
-"""The greatest number of channels that an input is given."""
-
-LONGEST = 40
-"""How many characters a unit has at most."""
-
-LARGEST = 8192
-"""The greatest number of rows or columns that an input is given."""
 
 
 @dataclass(frozen=True)
@@ -54,186 +40,68 @@ class Key:
     words: tuple[str, ...] = ()
 
 
-def _number(value: Any) -> float:
-    """A finite number; "1/255" is one, too."""
-    if isinstance(value, str):
-        above, _, below = value.partition("/")
-        number = float(above) / float(below or 1) if float(below or 1) else math.inf
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        number = float(value)
-    else:
-        raise TypeError
-    if not math.isfinite(number):
-        raise ValueError
-    return number
-
-
-def _positive(value: Any) -> float:
-    number = _number(value)
-    if number <= 0:
-        raise ValueError
-    return number
-
-
-def _numbers(value: Any) -> tuple[float, ...]:
-    # As it is typed, and as JSON has it.
-    values = value.strip("[] ").split(",") if isinstance(value, str) else value
-    numbers = tuple(map(_number, values)) if isinstance(values, list | tuple) else (_number(values),)
-    if not 1 <= len(numbers) <= CHANNELS:
-        raise ValueError
-    return numbers
-
-
-def _deviations(value: Any) -> tuple[float, ...]:
-    return tuple(map(_positive, _numbers(value)))
-
-
-def _size(value: Any) -> tuple[int, int]:
-    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,5}([x×][0-9]{1,5})?", value):
-        value = [int(side) for side in re.split("[x×]", value)]
-    sides = value if isinstance(value, list | tuple) else [value]
-    if len(sides) not in (1, 2) or not all(type(side) is int and 1 <= side <= LARGEST for side in sides):
-        raise ValueError
-    return sides[0], sides[-1]
-
-
-def _bands(value: Any) -> tuple[int, ...]:
-    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,4}(,[0-9]{1,4})*", value):
-        value = [int(band) for band in value.split(",")]
-    bands = value if isinstance(value, list | tuple) else [value]
-    if len(bands) not in (1, 3) or not all(type(band) is int and 0 <= band < CHANNELS for band in bands):
-        raise ValueError
-    return tuple(bands)
-
-
-def _text_of(value: Any) -> str:
-    if not isinstance(value, str) or not value.strip() or not value.isprintable() or len(value) > LONGEST:
-        raise ValueError
-    return value.strip()
-
-
-def _share(value: Any) -> float:
-    share = _positive(value)
-    if share > 1:
-        raise ValueError
-    return share
-
-
-def _names(value: Any) -> tuple[str, ...] | str:
-    if isinstance(value, str) and value:
-        return value
-    try:
-        return class_index.names(value)
-    except (TypeError, ValueError) as error:
-        if isinstance(value, Mapping):
-            raise UsageError(f"The labels are no class index: {error}. {class_index.EXPECTED}") from error
-        raise
-
-
-def _figures(value: Any) -> dict[str, Any]:
-    if not isinstance(value, Mapping) or not all(isinstance(name, str) and name.strip() for name in value):
-        raise TypeError
-    if not all(isinstance(figure, str | int | float) for figure in value.values()):
-        raise TypeError
-    return {name: figure if isinstance(figure, str) else _number(figure) for name, figure in value.items()}
-
-
-def _fixed(value: Any) -> dict[str, Any]:
-    if not isinstance(value, Mapping) or not all(isinstance(name, str) and name.strip() for name in value):
-        raise TypeError
-    left = list(value.values())
-    while left:
-        each = left.pop()
-        # Numbers in lists within lists, a text of numbers, or the name of a file with them.
-        if isinstance(each, list | tuple):
-            left += each
-        elif not isinstance(each, int | float | str) or each != each or each in (math.inf, -math.inf, ""):
-            raise ValueError
-    return dict(value)
-
-
-TRUTHS = ("true", "false")
-
-
-def _truth(value: Any) -> bool:
-    if isinstance(value, str) and value in TRUTHS:
-        return value == "true"
-    if not isinstance(value, bool):
-        raise TypeError
-    return value
-
-
-def _word(known: tuple[str, ...]) -> Callable[[Any], str]:
-    def read(value: Any) -> str:
-        if value not in known:
-            raise ValueError
-        return str(value)
-
-    return read
-
-
 def _words(text: str, kind: Any) -> Key:
     known = get_args(kind)
-    return Key(text, f"one of {', '.join(known)}", _word(known), known)
+    return Key(text, f"one of {', '.join(known)}", values.word(known), known)
 
 
 KEYS: dict[str, Key] = {
     "size": Key(
         "Rows and columns of the input.",
-        f"whole numbers from 1 to {LARGEST}: one for a square, or rows and columns, such as [224, 160] or 224x160",
-        _size,
+        f"whole numbers from 1 to {values.LARGEST}: one for a square, or rows and columns, such as [224, 160] or 224x160",
+        values.size,
     ),
     "colour": _words("Its channels.", Colour),
     "scale": Key(
-        "What pixel values, from 0 to 255, are multiplied by.", "a number above 0, such as 0.5 or '1/255'", _positive
+        "What pixel values, from 0 to 255, are multiplied by.", "a number above 0, such as 0.5 or '1/255'", values.positive
     ),
     "mean": Key(
         "What is subtracted then, in the order of the channels.",
         "one number, or one for each channel, such as [0.5, 0.4, 0.3]",
-        _numbers,
+        values.numbers,
     ),
     "std": Key(
-        "What is divided by then.", "one number above 0, or one for each channel, such as [0.2, 0.2, 0.2]", _deviations
+        "What is divided by then.", "one number above 0, or one for each channel, such as [0.2, 0.2, 0.2]", values.deviations
     ),
     "fit": _words(
         "How an image is resized: stretched; cropped to its middle; padded with black; or centred, as MNIST's digits are.",
         Fit,
     ),
-    "crop": Key("For the fit 'crop', the share of the side that is kept.", "a number above 0 and up to 1", _share),
+    "crop": Key("For the fit 'crop', the share of the side that is kept.", "a number above 0 and up to 1", values.share),
     "interpolation": _words("How pictures are resized.", Interpolation),
     "antialias": Key(
         "Whether resizing is anti-aliased, which Keras' loaders don't do.",
         "true or false",
-        _truth,
-        TRUTHS,
+        values.truth,
+        values.TRUTHS,
     ),
     "white_level": Key(
         "The value that is white in pictures of more than 8 bits, such as 4095 for 12-bit data in files of 16.",
         "a number above 0, such as 4095",
-        _positive,
+        values.positive,
     ),
     "show_bands": Key(
         "Of an input of bands those that pictures show as red, green and blue, or as grey, counted from 0.",
         "three numbers or one, such as [3, 2, 1]",
-        _bands,
+        values.bands,
     ),
     "labels": Key(
         "The names of the classes, in their order.",
         'a list of names, a class index such as {"cat": 0, "dog": 1}, or the name of a file: JSON with either, or text with '
         "one on each line",
-        _names,
+        values.labels,
     ),
     "fixed": Key(
         "The values of the inputs beside the image, of a model with several.",
         'names with numbers, lists of numbers or file names, such as {"meta": [0.5, 3], "mask": "mask.npy"}',
-        _fixed,
+        values.fixed,
     ),
     "head": _words("What the outputs are: scores before a softmax, probabilities, or values such as an age.", outputs.Kind),
-    "unit": Key("The unit of values.", f"a text of up to {LONGEST} characters, such as 'years'", _text_of),
+    "unit": Key("The unit of values.", f"a text of up to {values.LONGEST} characters, such as 'years'", values.text),
     "training_figures": Key(
         "What is known of its training, which the model's card in a report shows.",
         'names with numbers or texts, such as {"epochs": 30, "validation accuracy": 0.93}',
-        _figures,
+        values.figures,
     ),
 }
 """All that can be said, in the order in which it is documented."""
@@ -275,6 +143,8 @@ def check(said: object, named: Callable[[str], str] = "'{}'".format) -> dict[str
 def _checked(key: str, value: object, name: str) -> Any:
     try:
         return KEYS[key].read(value)
+    except UsageError:
+        raise
     except (ValueError, TypeError, OverflowError):
         near = suggest(str(value)[:80], KEYS[key].words)
         raise UsageError(f"{name} takes {KEYS[key].expected}, but got {_shown(value)}.{near}") from None
@@ -369,12 +239,12 @@ def _said(path: Path, said: object) -> dict[str, Any]:
         # A file from anywhere may not reach into other folders.
         if Path(labels).name != labels or "\\" in labels or labels == "..":
             raise ModelError(f"In '{path}': 'labels' names the file {_shown(labels)}; expected one in the same folder.")
-        found["labels"] = read_labels(existing(path.parent / labels, "file of labels"))
+        found["labels"] = read_labels(files.existing(path.parent / labels, "file of labels"))
     for name, value in found.get("fixed", {}).items():
         if isinstance(value, str) and fixed_inputs.is_file(value):
             if Path(value).name != value or "\\" in value:
                 raise ModelError(f"In '{path}': 'fixed' names the file {_shown(value)}; expected one in the same folder.")
-            found["fixed"][name] = existing(path.parent / value, f"file of values for '{name}'")
+            found["fixed"][name] = files.existing(path.parent / value, f"file of values for '{name}'")
     return found
 
 

@@ -1,4 +1,4 @@
-"""The rules by which a signal passes an activation on its way from a layer to the pixels; all else passes as the gradient.
+"""The rules by which a signal passes layers on its way to the pixels: those for ReLUs, and how any rule is applied.
 
 With R the signal from above and x what the ReLU was given: the gradient keeps R where x > 0, the deconvnet (Zeiler & Fergus
 2014, arXiv:1311.2901, section 2.1) where R > 0, guided back-propagation (Springenberg et al. 2014, arXiv:1412.6806, section
@@ -13,15 +13,17 @@ signal for feature maps, which are never negative.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import keras
 
-from cnnexplain import backend
-from cnnexplain.errors import ModelError, UsageError, suggest
+from cnnexplain.errors import ModelError, UsageError, shown, suggest
+from cnnexplain.model import layer_kinds
 from cnnexplain.model.activations import activation, is_linear, unclipped
-from cnnexplain.model.graph import Call, Linear, Twin
-from cnnexplain.model.token_grid import MOVING, RESIZING
+from cnnexplain.model.graph import Call, Linear, Twin, linear_part
+from cnnexplain.model.layer_kinds import Known
+from cnnexplain.model.rules import LayerCall, Rule, identity_with_pullback, with_pullback
 
 RULES: dict[str, Callable[[Any, Any], Any]] = {
     "deconvnet": lambda _, signal: signal * _mask(signal > 0, signal),
@@ -33,43 +35,62 @@ RULES: dict[str, Callable[[Any, Any], Any]] = {
 FORMULAS = {"deconvnet": "R where R > 0", "guided": "R where R > 0 and x > 0", "gradient": "R where x > 0"}
 """The same in words, R being the signal and x what the ReLU was given."""
 
-LINEAR = (
-    *("Add", "Average", "Concatenate", "Subtract"),
-    *("Conv2D", "Conv2DTranspose", "Dense", "DepthwiseConv2D", "SeparableConv2D"),
-    *("AdaptiveAveragePooling2D", "AdaptiveMaxPooling2D", "AveragePooling2D", "MaxPooling2D"),
-    *("GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalMaxPooling1D", "GlobalMaxPooling2D"),
-    *("AveragePool", "MaxPool", "Max", "ExtractPatches"),
-    *("BatchNormalization", "LayerScale", "Normalization", "Rescaling"),
-    *("CenterCrop", "Flatten", "Ravel", "Mean", "Negative", "Sum"),
-    *MOVING,
-    *RESIZING,
-)
-"""Layers, and operations such as `x + y`, through which all rules agree: linear in inference mode, or a maximum's choice."""
 
-FACTORS = ("Divide", "Multiply", "TrueDivide")
-"""Operations that are linear where they are given one tensor alone, as `x / 255` is."""
+def backward(twin: Twin, names: Sequence[str], rule: str | Rule) -> Callable[[Any], list[Any]]:
+    """What maps the input to the outputs of some layers, through which signals come down by a rule.
 
-SMOOTH = ("Multiply", "LayerNormalization", "GroupNormalization")
-"""Layers that are neither linear nor activations, through which guided back-propagation passes as the gradient does."""
-
-
-def ruled(twin: Twin, names: Sequence[str], rule: str) -> Callable[[Any], list[Any]]:
-    """What maps the input to the outputs of some layers, their activations having the rule as their pull-back.
-
-    Where a layer itself ends in a clipped activation, its output is that without the clip, so that the strongest units,
-    which the clip makes flat, have a pull-back too.
+    Args:
+        twin: The graph.
+        names: The layers.
+        rule: The name of one of `RULES`, or one of a plugin's; see `cnnexplain.model.rules`.
 
     Raises:
         UsageError: There is no such rule.
         ModelError: The rule is not defined for a layer on the way.
     """
-    for name in names:
-        describe(twin, name, rule)
+    of = named(rule) if isinstance(rule, str) else rule
+
+    def changed(call: Call) -> Callable[..., Any]:
+        return (of(layer_call(call)) if twin.sees(call) else None) or call.function
+
+    return twin.function(names, changed)
+
+
+def projected(twin: Twin, names: Sequence[str], rule: str | Rule) -> Callable[[Any], list[Any]]:
+    """The same, but a layer that ends in a clipped activation itself is taken without the clip.
+
+    The strongest units, which the clip makes flat, would have no pull-back.
+
+    Raises:
+        UsageError: There is no such rule.
+        ModelError: The rule is not defined for a layer on the way.
+    """
+    if isinstance(rule, str):
+        for name in names:
+            describe(twin, name, rule)
     whole, seconds = unclipped(twin, names, ranking=False)
-    ends = [seconds.get(name, name) for name in names]
-    return whole.function(
-        ends, None if rule == "gradient" else lambda call: _ruled(call, rule) if twin.sees(call) else call.function
-    )
+    return backward(whole, [seconds.get(name, name) for name in names], rule)
+
+
+def layer_call(call: Call) -> LayerCall:
+    """A call of the graph as a rule sees it."""
+    found = activation(call)
+    before = call.function if found is None else found.given
+    linear: Callable[[Any], Any] | None = before if isinstance(before, Linear) else None
+    if found is None and linear is None and is_linear(getattr(call.inner, "activation", None)):
+        linear = linear_part(call.inner)
+    return LayerCall(call.name, call.inner, len(call.sources), call.function, before, found, linear)
+
+
+def named(rule: str) -> Rule:
+    """One of `RULES`.
+
+    Raises:
+        UsageError: There is no such rule.
+    """
+    if rule not in RULES:
+        raise UsageError(f"There is no rule {shown(rule)}.{suggest(rule, RULES)} The rules are {', '.join(RULES)}.")
+    return _gradient if rule == "gradient" else partial(_ruled, rule)
 
 
 def describe(twin: Twin, name: str, rule: str) -> str:
@@ -79,15 +100,13 @@ def describe(twin: Twin, name: str, rule: str) -> str:
         UsageError: There is no such rule.
         ModelError: It is not defined for a layer on the way, which is named.
     """
-    if rule not in RULES:
-        raise UsageError(f"There is no rule '{rule}'.{suggest(rule, RULES)} The rules are {', '.join(RULES)}.")
-    calls = [call for call in twin.ancestors([name]) if twin.sees(call)]
-    if rule != "gradient":
-        for call in calls:
-            _ruled(call, rule)
-    found = [each for each in map(activation, calls) if each is not None]
+    of = named(rule)
+    calls = [layer_call(call) for call in twin.ancestors([name]) if twin.sees(call)]
+    for call in calls:
+        of(call)
+    found = [call.activation for call in calls if call.activation is not None]
     others = dict.fromkeys(each.name for each in found if not each.relu)
-    smooth = dict.fromkeys(type(call.inner).__name__ for call in calls if activation(call) is None and not _linear(call))
+    smooth = dict.fromkeys(call.kind for call in calls if call.activation is None and not _linear(call))
     words = [f"{FORMULAS[rule]} at ReLUs"] if any(each.relu for each in found) else []
     if others:
         slopes = "R · f′(x) where both factors are positive" if rule == "guided" else "R · f′(x)"
@@ -97,15 +116,21 @@ def describe(twin: Twin, name: str, rule: str) -> str:
     return ", ".join(words) or "the gradient, as there is no activation"
 
 
-def _ruled(call: Call, rule: str) -> Callable[..., Any]:
-    found = activation(call)
+def _gradient(_: LayerCall) -> None:
+    """The rule by which every layer passes a signal as its gradient does."""
+
+
+def _ruled(rule: str, call: LayerCall) -> Callable[..., Any] | None:
+    found = call.activation
     if found is not None and (found.relu or rule == "guided"):
         passing = _passing(found.function, RULES[rule], found.ceiling) if found.relu else _positive(found.function)
         # What an activation or layer is given may come by name.
-        return lambda *args, **kwargs: passing(found.given(*args, *kwargs.values()))
-    kind = type(call.inner).__name__
-    if found is None and (_linear(call) or (rule == "guided" and _keras(call) and kind in SMOOTH)):
-        return call.function
+        return lambda *args, **kwargs: passing(call.before(*args, *kwargs.values()))
+    if found is None and (
+        _linear(call)
+        or (rule == "guided" and layer_kinds.is_keras(call.layer) and layer_kinds.of(call.layer) & Known.SMOOTH)
+    ):
+        return None
     which = f"The layer '{call.name}' ({_described(call)}) is "
     if found is not None:
         raise ModelError(
@@ -118,23 +143,22 @@ def _ruled(call: Call, rule: str) -> Callable[..., Any]:
     )
 
 
-def _keras(call: Call) -> bool:
-    """Whether a layer is of Keras itself: a class of someone else's may have any name."""
-    return type(call.inner).__module__.partition(".")[0] == "keras"
-
-
-def _linear(call: Call) -> bool:
+def _linear(call: LayerCall) -> bool:
     """Whether all rules agree on a call that ends in no known activation."""
     if isinstance(call.function, Linear):
         return True
-    kind, plain = type(call.inner).__name__, is_linear(getattr(call.inner, "activation", None))
-    return _keras(call) and ((kind in (*LINEAR, "Activation") and plain) or (kind in FACTORS and len(call.sources) == 1))
+    known = layer_kinds.of(call.layer)
+    if not layer_kinds.is_keras(call.layer):
+        return False
+    if known & Known.LINEAR or call.kind == "Activation":
+        return is_linear(getattr(call.layer, "activation", None))
+    return bool(known & Known.LINEAR_IN_ONE) and call.inputs == 1
 
 
-def _described(call: Call) -> str:
-    kind, function = type(call.inner).__name__, getattr(call.inner, "activation", None)
+def _described(call: LayerCall) -> str:
+    function = getattr(call.layer, "activation", None)
     name = getattr(function, "__name__", type(function).__name__)
-    return kind if is_linear(function) else f"{kind} with activation '{name}'"
+    return call.kind if is_linear(function) else f"{call.kind} with activation '{name}'"
 
 
 def _passing(relu: Callable[[Any], Any], rule: Callable[[Any, Any], Any], ceiling: float | None) -> Callable[[Any], Any]:
@@ -142,10 +166,9 @@ def _passing(relu: Callable[[Any], Any], rule: Callable[[Any, Any], Any], ceilin
 
     def pull(x: Any, signal: Any) -> Any:
         below = x > 0 if ceiling is None else keras.ops.logical_and(x > 0, x < ceiling)
-        # A layer may put out another precision than it is given.
-        return keras.ops.cast(rule(_mask(below, signal), signal), x.dtype)
+        return rule(_mask(below, signal), signal)
 
-    return backend.current().with_pullback(relu, pull)
+    return with_pullback(relu, pull)
 
 
 def _positive(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -153,9 +176,7 @@ def _positive(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
     What comes down is made positive above it and below it: max(max(R, 0) · f′(x), 0).
     """
-    gate = backend.current().with_pullback(
-        lambda x: keras.ops.multiply(x, 1), lambda _, signal: keras.ops.maximum(signal, 0)
-    )
+    gate = identity_with_pullback(lambda _, signal: keras.ops.maximum(signal, 0))
     return lambda x: gate(function(gate(x)))
 
 

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cnnexplain import files
 from cnnexplain.errors import UsageError
 from cnnexplain.interruption import check_interrupted
-from cnnexplain.loading.model_names import existing
 
 if TYPE_CHECKING:
     from cnnexplain.types import Array
@@ -52,7 +52,7 @@ def check(name: str, value: str) -> None:
         UsageError: It does not.
     """
     if is_file(value):
-        existing(value, f"file of values for '{name}'")
+        files.existing(value, f"file of values for '{name}'")
     else:
         _numbers(name, value)
 
@@ -77,7 +77,9 @@ def read(name: str, value: Any) -> Array:
 
     if isinstance(value, str | os.PathLike):
         value = (
-            _file(name, existing(value, f"file of values for '{name}'")) if is_file(value) else _numbers(name, str(value))
+            _file(name, files.existing(value, f"file of values for '{name}'"))
+            if is_file(value)
+            else _numbers(name, str(value))
         )
     try:
         array: Array = np.asarray(value)

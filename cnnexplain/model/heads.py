@@ -18,12 +18,11 @@ from typing import Any, Literal, TypeAlias
 import keras
 import numpy as np
 
-from cnnexplain.draw import wording
 from cnnexplain.errors import CnnExplainError, ModelError, UsageError, line, suggest
 from cnnexplain.model import mixtures, recognition
 from cnnexplain.model.graph import INPUT, LOGITS, Call, Twin, linear_part
 from cnnexplain.model.outputs import Kind as Said
-from cnnexplain.model.outputs import Output, Reduction
+from cnnexplain.model.outputs import Output, Reduction, noun
 from cnnexplain.types import Floats
 
 Kind: TypeAlias = Literal["softmax", "sigmoid", "values"]
@@ -64,6 +63,11 @@ class Head:
     affine: bool
     layers: tuple[Any, ...]
     clipped: bool = False
+
+    def __str__(self) -> str:
+        if self.kind == "values":
+            return f"{self.outputs} value{'s' if self.outputs > 1 else ''}"
+        return f"{max(2, self.outputs)} classes"
 
     def probabilities(self, logits: Floats) -> Floats:
         """What the model makes of logits (N, K): their softmax, or the sigmoid of each, as precise as they are.
@@ -152,7 +156,7 @@ def labels(head: Head, given: Sequence[str] | None, name: str) -> tuple[str, ...
     count = 2 if head.outputs == 1 and head.kind != "values" else head.outputs
     if given is not None and len(given) != count:
         told = "There is 1 label" if len(given) == 1 else f"There are {len(given)} labels"
-        what = "value" if head.kind == "values" and count == 1 else wording.outputs(head.kind)
+        what = "value" if head.kind == "values" and count == 1 else noun(head.kind)
         raise UsageError(
             f"{told} for the {count} {what} of '{line(name)}'; name each once (--labels, the sidecar or labels=)."
         )

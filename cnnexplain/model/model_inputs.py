@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -112,6 +112,22 @@ def settle(model: Any, wanted: str | None, values: Mapping[str, Any]) -> Inputs:
     return Inputs(image, names[image][0], found, {place: names[place][0] for place in given}, flat)
 
 
+def check_shape(model: Any, inputs: Inputs, declared: tuple[int, int, int]) -> None:
+    """Sees that a model takes images of the shape (H, W, C) that is declared for it.
+
+    Raises:
+        UsageError: It does not.
+    """
+    shape = tuple(model.inputs[inputs.image].shape[1:])
+    if inputs.flat:
+        shape = (*shape, 1)
+    if any(size not in (None, given) for size, given in zip(shape, declared, strict=True)):
+        raise UsageError(
+            f"The model '{model.name}' takes {shape_text(shape)}, but is declared to take {shape_text(declared)}; "
+            "give its own size and colours (--input-size, --input-colour, the sidecar or preprocess=)."
+        )
+
+
 def _names(model: Any) -> list[list[str]]:
     """What each input of a model may be called: its key, where the model takes them in a dictionary, and its own name."""
     structure = getattr(model, "input", None)
@@ -122,15 +138,17 @@ def _names(model: Any) -> list[list[str]]:
 
 
 def _all(model: Any) -> str:
-    listed = [f"{alike[0]} {shape(tensor)}" for alike, tensor in zip(_names(model), model.inputs, strict=True)]
+    listed = [
+        f"{alike[0]} {shape_text(tensor.shape[1:])}" for alike, tensor in zip(_names(model), model.inputs, strict=True)
+    ]
     if len(listed) == 1:
         return f"Its input is {listed[0]}."
     return f"The model '{model.name}' has {len(listed)} inputs: {', '.join(listed)}."
 
 
-def shape(tensor: Any) -> str:
-    """The shape of one item of a symbolic batch, for people."""
-    return f"({', '.join('any' if size is None else str(size) for size in tensor.shape[1:])})"
+def shape_text(shape: Sequence[int | None]) -> str:
+    """A shape in which sizes may be left open, as in "(any, 3)"."""
+    return f"({', '.join('any' if size is None else str(size) for size in shape)})"
 
 
 def _fit(tensor: Any, name: str, value: Any) -> Array:
@@ -151,7 +169,7 @@ def _fit(tensor: Any, name: str, value: Any) -> Array:
         count = 0 if None in wanted else math.prod(wanted)
         numbers = {0: "any number of them", 1: "one number"}.get(count, f"{count} numbers")
         raise UsageError(
-            f"The input '{name}' takes numbers of shape {shape(tensor)}, {numbers}, but got {array.shape}{several}."
+            f"The input '{name}' takes numbers of shape {shape_text(wanted)}, {numbers}, but got {array.shape}{several}."
         )
     array = array.reshape(1, *(array.shape if None in wanted else wanted))
     if not any(kind in tensor.dtype for kind in ("float", "int", "bool")):

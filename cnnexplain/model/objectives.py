@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cnnexplain.errors import UsageError, shown
+from cnnexplain.model.targets import is_index
 
 if TYPE_CHECKING:
     from cnnexplain.model.classifier import Classifier
-    from cnnexplain.types import Floats
+    from cnnexplain.types import Array, Floats, Integers
 
 
 class Objective:
@@ -197,3 +198,34 @@ def _check(name: str, shape: tuple[int, ...], place: tuple[int, ...]) -> None:
     if any(not 0 <= index < size for index, size in zip(place, shape, strict=True)):
         last = ", ".join(str(size - 1) for size in shape)
         raise UsageError(f"The layer '{name}' has no unit {', '.join(map(str, place))}: they go from 0 to {last}.")
+
+
+def as_objectives(targets: Integers | Sequence[Objective]) -> list[Objective]:
+    """Class indices as the objectives of their logits; objectives as they are.
+
+    Raises:
+        UsageError: One is neither.
+    """
+    for target in targets:
+        if not isinstance(target, Objective) and not is_index(target):
+            raise UsageError(f"A target is the number of a class or an Objective, but got {shown(target)}.")
+    return [target if isinstance(target, Objective) else Logit(int(target)) for target in targets]
+
+
+def output_weights(
+    classifier: Classifier, images: Array, objectives: Sequence[Objective]
+) -> tuple[tuple[str, ...], list[Floats]]:
+    """The layers that the objectives read, and for each layer the weights (N, *shape) of its output.
+
+    Raises:
+        UsageError: The model has no such class, layer or unit, or there are more or fewer objectives than images.
+    """
+    if len(objectives) != len(images):
+        raise UsageError(f"There are {len(objectives)} objectives for {len(images)} images; give one for each.")
+    # An objective may stand for thousands of images, such as the copies of one with noise.
+    different = {id(objective): objective for objective in objectives}
+    found = {key: objective.seeds(classifier) for key, objective in different.items()}
+    seeds = [found[id(objective)] for objective in objectives]
+    names = tuple(sorted({name for seed in seeds for name in seed}))
+    nothing = {name: np.zeros(classifier.layer(name).shape, np.float32) for name in names}
+    return names, [np.stack([seed.get(name, nothing[name]) for seed in seeds]) for name in names]

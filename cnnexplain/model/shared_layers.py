@@ -12,7 +12,7 @@ LISTED = 6
 """So many other calls are named."""
 
 
-def of_one_path(classifier: Classifier, shown: Sequence[str]) -> list[str]:
+def other_calls_warning(classifier: Classifier, shown: Sequence[str]) -> list[str]:
     """A warning where layers are shown at one of several calls, as the branches of a siamese network have them.
 
     Args:
@@ -36,7 +36,7 @@ def of_one_path(classifier: Classifier, shown: Sequence[str]) -> list[str]:
     ]
 
 
-def hidden(classifier: Classifier) -> str:
+def opaque_layers(classifier: Classifier) -> str:
     """A phrase for a refusal of a network without some layers: classes with a call() of their own may hide them."""
     if not classifier.closed:
         return ""

@@ -1,1 +1,60 @@
-"""Numerical helpers for authors of analyses: baselines, interpolation, completeness, Fourier parametrization."""
+"""Numerical helpers for authors of analyses: baselines, copies of images, interpolation, completeness, Fourier spectra.
+
+Importing this package imports neither NumPy nor Keras: each name is fetched when it is first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cnnexplain.inputs.preprocess import LUMA
+    from cnnexplain.inputs.resizing import resize
+    from cnnexplain.numerics import spectrum
+    from cnnexplain.numerics.baselines import BASELINES, baseline_function, baseline_images, blurred, gaussian
+    from cnnexplain.numerics.completeness import completeness_facts
+    from cnnexplain.numerics.interpolation import averaged, bicubic, bilinear, ten_crops
+    from cnnexplain.numerics.maps import peaks
+    from cnnexplain.numerics.sampling import Batch, batches, evenly_spaced
+
+__all__ = [
+    "BASELINES",
+    "LUMA",
+    "Batch",
+    "averaged",
+    "baseline_function",
+    "baseline_images",
+    "batches",
+    "bicubic",
+    "bilinear",
+    "blurred",
+    "completeness_facts",
+    "evenly_spaced",
+    "gaussian",
+    "peaks",
+    "resize",
+    "spectrum",
+    "ten_crops",
+]
+
+_HOMES = {
+    "numerics.baselines": ("BASELINES", "baseline_function", "baseline_images", "blurred", "gaussian"),
+    "numerics.completeness": ("completeness_facts",),
+    "numerics.interpolation": ("averaged", "bicubic", "bilinear", "ten_crops"),
+    "numerics.maps": ("peaks",),
+    "numerics.sampling": ("Batch", "batches", "evenly_spaced"),
+    "inputs.preprocess": ("LUMA",),
+    "inputs.resizing": ("resize",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "spectrum":
+        return import_module("cnnexplain.numerics.spectrum")
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"cnnexplain.{module}"), name)
+    raise AttributeError(f"module 'cnnexplain.numerics' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

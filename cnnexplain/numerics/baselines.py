@@ -15,15 +15,14 @@ if TYPE_CHECKING:
     from cnnexplain.inputs.preprocess import Preprocess
     from cnnexplain.types import Floats
 
-
-FILLS = (
+BASELINES = (
     "'grey' (the middle of the model's input range), 'black', 'white', 'mean' (the image's own, per channel), 'blur' (the "
     "image itself, blurred), or a number in the model's input range."
 )
-"""What an option that takes a fill says of it."""
+"""What an option that takes a baseline or a fill says of it."""
 
 
-def filling(fill: str, preprocess: Preprocess, sigma: float, option: str) -> Callable[[Floats], Floats]:
+def baseline_function(fill: str, preprocess: Preprocess, sigma: float, option: str) -> Callable[[Floats], Floats]:
     """Gives for an image (H, W, C) what stands for nothing: an image of the same shape.
 
     Args:
@@ -35,7 +34,7 @@ def filling(fill: str, preprocess: Preprocess, sigma: float, option: str) -> Cal
     Raises:
         UsageError: There is no such fill, or the number is out of the model's input range where that range is known.
     """
-    # Plugins say with `FILLS` what they take, before anything is computed.
+    # Plugins say with `BASELINES` what they take, before anything is computed.
     import numpy as np
 
     low, high = preprocess.low, preprocess.high
@@ -53,15 +52,15 @@ def filling(fill: str, preprocess: Preprocess, sigma: float, option: str) -> Cal
     return functools.partial(_filled, np.float32(value))
 
 
-def baselines(baseline: str, images: Floats, preprocess: Preprocess) -> Floats:
+def baseline_images(baseline: str, images: Floats, preprocess: Preprocess) -> Floats:
     """What images (N, H, W, C) are compared with, of the same shape; a blur is as wide as an eighth of their shorter side.
 
     Raises:
-        UsageError: As `filling` does.
+        UsageError: As `baseline_function` does.
     """
     import numpy as np
 
-    fill = filling(baseline, preprocess, min(images.shape[1:3]) / 8, "--baseline")
+    fill = baseline_function(baseline, preprocess, min(images.shape[1:3]) / 8, "--baseline")
     return np.stack([fill(image) for image in images])
 
 
@@ -72,11 +71,11 @@ def _filled(colour: Floats | np.float32, image: Floats) -> Floats:
 
 
 def blurred(image: Floats, sigma: float) -> Floats:
-    """An image (H, W, C) under a Gaussian of that standard deviation in pixels, whose weights within the image sum to 1."""
+    """Images (…, H, W, C) under a Gaussian of that standard deviation in pixels, whose weights within an image sum to 1."""
     import numpy as np
 
-    rows, columns = (gaussian(side, sigma) for side in image.shape[:2])
-    return np.asarray(np.einsum("ip,pqc,jq->ijc", rows, image, columns, optimize=True), np.float32)
+    rows, columns = (gaussian(side, sigma).astype(np.float32) for side in image.shape[-3:-1])
+    return np.asarray(np.einsum("ip,...pqc,jq->...ijc", rows, image, columns, optimize=True), np.float32)
 
 
 def gaussian(side: int, sigma: float) -> Floats:

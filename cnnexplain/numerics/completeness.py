@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from cnnexplain.types import Floats
 
 
-def completeness(
+def completeness_facts(
     classifier: Classifier, images: Floats, baselines: Floats, objectives: Sequence[Objective], attribution: Floats
 ) -> dict[str, list[float | None]]:
     """What is known of each image's attribution, as facts by name.

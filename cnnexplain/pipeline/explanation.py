@@ -24,7 +24,8 @@ from cnnexplain.plugin.analysis import Analysis, Result
 from cnnexplain.plugin.options import validate
 from cnnexplain.plugin.registry import Plugin
 from cnnexplain.rendering import notebook
-from cnnexplain.results.record import Explained, Record
+from cnnexplain.results.explained import Explained
+from cnnexplain.results.record import Record
 from cnnexplain.types import Array, Floats, Integers
 
 Class: TypeAlias = int | str

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from cnnexplain.errors import PluginError, UsageError, failure, foreign, shown
-from cnnexplain.loading import model_names
+from cnnexplain.model import model_files
 from cnnexplain.plugin.docstrings import docstring
 from cnnexplain.plugin.options import Option, Parameter, inputs, parameters, validate
 
@@ -120,7 +120,7 @@ class NamedModel:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not re.fullmatch(rf"[A-Za-z0-9][A-Za-z0-9.:_-]{{,{LONGEST}}}", self.name):
             raise PluginError(f"The model name {shown(self.name)} must be of letters, digits and '.:_-'.")
-        if model_names.is_file(self.name) or self.name == model_names.INCLUDED:
+        if model_files.is_file(self.name) or self.name == model_files.INCLUDED:
             raise PluginError(f"No model can be named '{self.name}', which is a file or the model that is included.")
         if not isinstance(self.summary, str) or not self.summary:
             raise PluginError(f"The model '{self.name}' has the summary {shown(self.summary)}; expected a sentence.")

@@ -10,7 +10,6 @@ import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from cnnexplain.errors import DIGITS, PluginError, UsageError, shown, suggest
@@ -25,13 +24,26 @@ OWN = ("classifier", "targets", "objectives", "progress", "start", "analysis", "
 """Names that mean something for every analysis and are no option of `cnnexplain run`."""
 
 
-@cache
-def reserved() -> frozenset[str]:
-    """Names that mean something for every analysis, so that no analysis may declare them as its own option."""
-    # The commands are made of what the analyses declare.
-    from cnnexplain.cli.commands.run import common_options
+COMMON = (
+    *("images", "invert", "target", "against", "dataset", "resume", "out", "format", "dpi", "json", "verbose", "backend"),
+    *("model", "preprocess", "labels", "output", "input", "fixed", "custom_objects", "weights", "no_limits", "show_bands"),
+    *(
+        "logits",
+        "probabilities",
+        "values",
+        "value_unit",
+        "reduce",
+        "input_size",
+        "input_colour",
+        "input_scale",
+        "input_mean",
+    ),
+    *("input_std", "input_fit", "input_crop", "input_interpolation", "input_antialias", "input_white_level"),
+)
+"""The options of `cnnexplain run` that are not an analysis' own."""
 
-    return frozenset({*OWN, *common_options(INPUTS, "")})
+RESERVED = frozenset({*OWN, *COMMON})
+"""Names that mean something for every analysis, so that no analysis may declare them as its own option."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +170,7 @@ def _parameter(run: Callable[..., object], parameter: inspect.Parameter) -> Para
     name = parameter.name
     if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name) or len(name) > LONGEST:
         raise PluginError(f"run() declares an option {shown(name)}; expected lower-case words joined by underscores.")
-    if name in reserved() or name.removeprefix("no_") in reserved():
+    if {name, name.removeprefix("no_")} & RESERVED:
         raise PluginError(f"run() declares an option '{name}', a name which every analysis already has.")
     # Only the options are resolved: the other annotations may name types that a plugin imports for checkers alone.
     holder = types.SimpleNamespace(__annotations__={name: parameter.annotation})

@@ -82,9 +82,9 @@ class Offers(Mapping[str, Offer], Generic[Offer]):
 
     def _repr_html_(self) -> str:
         """What a notebook shows: a table."""
-        from cnnexplain.rendering import page
+        from cnnexplain import markup
 
-        return page.offers_fragment(self)
+        return markup.fragment("offers.html", offers=self)
 
     def pick(self, name: str, more: str = "") -> tuple[Offer, Plugin]:
         """The offer of that name and its supplier.

@@ -26,6 +26,7 @@ from cnnexplain.draw import wording
 from cnnexplain.errors import OutputError, UsageError
 from cnnexplain.inputs import image_stream
 from cnnexplain.inputs.images import Source
+from cnnexplain.model.card import card
 from cnnexplain.rendering import packed_maps, panels, templates, thumbnails
 from cnnexplain.rendering.pictures import compact
 from cnnexplain.rendering.pictures import write as write_figure
@@ -33,11 +34,10 @@ from cnnexplain.rendering.pictures import write as write_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from cnnexplain.lenet import Evaluation
     from cnnexplain.model.classifier import Classifier
     from cnnexplain.plugin.analysis import Analysis
-    from cnnexplain.plugin.registry import Offers
     from cnnexplain.results.record import Record
+    from cnnexplain.training.evaluation import Evaluation
     from cnnexplain.types import Floats
 
 DPI = 130
@@ -109,7 +109,7 @@ def _painted(record: Record, index: int) -> dict[str, Any] | None:
     shown, maps = record.overlay(index), _present(record)
     if shown is None or np.array_equal(shown, record.arrays[maps[0]][index]):
         return None
-    return {"limit": draw.ceiling(shown), **packed_maps.painted(shown)}
+    return {"limit": draw.percentile_limit(shown), **packed_maps.painted(shown)}
 
 
 def report(
@@ -158,7 +158,7 @@ def report(
         failed=failed or {},
         skipped=dict(skipped or {}) | {name: reason for record in records for name, reason in record.skipped.items()},
         warned=warned,
-        model=_card(classifier),
+        model=card(classifier),
         tested=tested,
         provenance=_provenance(records, classifier),
         date=datetime.now(UTC),
@@ -268,16 +268,6 @@ def record_png(record: Record) -> bytes:
     return _png(record.figure(0) if len(record) else next(iter(record.overview().values())))
 
 
-def classifier_fragment(classifier: Classifier) -> str:
-    """A model's card, for a notebook."""
-    return templates.get("card.html").render(model=_card(classifier))
-
-
-def offers_fragment(offers: Offers[Any]) -> str:
-    """The installed analyses, or models, as a table, for a notebook."""
-    return templates.get("offers.html").render(offers=offers)
-
-
 def _check_model(record: Record, classifier: Classifier) -> None:
     same = (
         record.provenance["model"]["sha256"] == classifier.sha256
@@ -322,14 +312,14 @@ def _images(found: Sequence[Drawn], classifier: Classifier, methods: Sequence[di
     if not entries:
         return []
     firsts = [(each.record, index) for (each, index), *_ in entries.values()]
-    short = Counter(draw.source(source.name) for source in entries)
+    short = Counter(draw.source_name(source.name) for source in entries)
     outputs = classifier.predict(np.stack([record.images[index] for record, index in firsts]))
     signed = _signed([each.record for each in found])
     return [
         {
             "source": source,
             # A file is called without its folder where no other one is called so.
-            "name": draw.source(source.name) if short[draw.source(source.name)] == 1 else source.name,
+            "name": draw.source_name(source.name) if short[draw.source_name(source.name)] == 1 else source.name,
             "picture": _data(_pixels(record, index)),
             "height": record.preprocess.height,
             "width": record.preprocess.width,
@@ -367,7 +357,7 @@ def _entry(each: Drawn, index: int, methods: Sequence[dict[str, Any]]) -> dict[s
     """What one analysis found for one image."""
     record = each.record
     facts = {
-        wording.named(record, name): _by_layer(record, fact[index])
+        wording.fact_name(record, name): _by_layer(record, fact[index])
         for name, fact in record.facts.items()
         if _of_images(record, fact)
     }
@@ -422,7 +412,7 @@ def _options(analysis: Analysis, values: Mapping[str, Any]) -> list[dict[str, An
 
 def _by_layer(record: Record, fact: Any) -> Any:
     """A fact, where it has an entry for each layer with the layers as they are called."""
-    return {wording.layer(record, name): each for name, each in fact.items()} if isinstance(fact, dict) else fact
+    return {wording.layer_name(record, name): each for name, each in fact.items()} if isinstance(fact, dict) else fact
 
 
 def _of_images(record: Record, fact: Any) -> bool:
@@ -460,39 +450,17 @@ def _maps(drawn: Drawn, index: int, signed: Mapping[tuple[str, str], bool]) -> l
     return [
         {
             "analysis": record.analysis.name,
-            "name": wording.named(record, name),
+            "name": wording.fact_name(record, name),
             "main": place == 0,
             "target": target,
             "unit": wording.in_units(record, record.analysis.unit(name, record.options)),
             "signed": signed[record.analysis.name, name],
-            "limit": draw.ceiling(record.arrays[name][index]),
+            "limit": draw.percentile_limit(record.arrays[name][index]),
             **drawn.maps[index][name],
             "painted": drawn.painted[index] if place == 0 else None,
         }
         for place, name in enumerate(_present(record))
     ]
-
-
-def _card(classifier: Classifier) -> dict[str, Any]:
-    preprocess = classifier.preprocess
-    size = " × ".join(map(str, preprocess.shape))
-    beside = f"; fixed: {classifier.inputs}" if classifier.inputs.fixed else ""
-    return {
-        "name": classifier.name,
-        "sha256": classifier.sha256,
-        "input": f"{size} ({preprocess.false_colour or preprocess.colour}){beside}",
-        "low": preprocess.low,
-        "high": preprocess.high,
-        "fit": preprocess.fit,
-        "assumed": preprocess.assumed,
-        "head": classifier.head,
-        "outputs": classifier.outputs,
-        "unit": classifier.unit,
-        "training": classifier.training_figures,
-        "labels": classifier.labels,
-        "layers": classifier.layers,
-        "parameters": sum(layer.parameters for layer in classifier.layers),
-    }
 
 
 def _provenance(records: Sequence[Record], classifier: Classifier) -> dict[str, str]:
@@ -562,7 +530,7 @@ def _png(figure: Figure) -> bytes:
 
 def _pixels(record: Record, index: int) -> bytes:
     """An image as the model saw it, a pixel for a pixel, as WebP."""
-    shown = np.nan_to_num(draw.shown(record, record.images[index]))
+    shown = np.nan_to_num(draw.image_rgb(record, record.images[index]))
     pixels = np.round(255 * shown).astype(np.uint8)
     buffer = io.BytesIO()
     how: dict[str, Any] = {"lossless": True} if max(pixels.shape) < SMOOTH else {"quality": 88}
@@ -577,13 +545,13 @@ def _compact(picture: bytes, most: int) -> bytes:
 
 def _colours(kind: str) -> str:
     """The 256 colours of a kind of maps as their red, green and blue bytes."""
-    colours = mpl.colormaps[getattr(draw.palette(), kind)](np.linspace(0, 1, 256))[:, :3]
+    colours = mpl.colormaps[getattr(draw.current_palette(), kind)](np.linspace(0, 1, 256))[:, :3]
     return templates.encoded(np.round(255 * colours).astype(np.uint8).tobytes())
 
 
 def _over(kind: str) -> str:
     """The 256 colours and opacities of a kind of maps over an image as their bytes."""
-    return templates.encoded(np.round(255 * draw.overlay_colours(signed=kind == "signed")).astype(np.uint8).tobytes())
+    return templates.encoded(np.round(255 * draw.overlay_colormap(signed=kind == "signed")).astype(np.uint8).tobytes())
 
 
 def _data(picture: bytes, kind: str = "webp") -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -14,8 +14,10 @@ from cnnexplain.draw import wording
 from cnnexplain.numerics.interpolation import averaged
 from cnnexplain.plugin.analysis import Panel
 from cnnexplain.rendering import templates
-from cnnexplain.results.record import Record
 from cnnexplain.types import Array, Floats
+
+if TYPE_CHECKING:
+    from cnnexplain.results.record import Record
 
 LARGE, SMALL = 40, 20
 """Rows and columns at most of a map that stands in the open, and of one in the strip that opens."""
@@ -50,7 +52,7 @@ def _encoded(panel: Panel, record: Record) -> dict[str, Any]:
         "names": list(panel.names),
         "values": None if panel.values is None else [_rounded(value) for value in panel.values],
         "signed": bool((maps < 0).any()),
-        "limit": _rounded(draw.ceiling(maps)),
+        "limit": _rounded(draw.percentile_limit(maps)),
         "height": maps.shape[1],
         "width": maps.shape[2],
         "field": None if panel.field is None else [list(axis) for axis in panel.field],

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from cnnexplain.errors import OutputError, PluginError, UsageError, foreign, reason, shown, suggest
+from cnnexplain.matplotlib_settings import drawing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -117,8 +118,6 @@ def write(figure: Figure, target: Path | IO[bytes], **how: Any) -> None:
         OSError: The file can't be written.
         PluginError: The figure can't be drawn.
     """
-    from cnnexplain.rendering.settings import drawing
-
     whose = figure.get_label() or "A picture"
     with drawing(), foreign(lambda error: PluginError(f"{whose} can't be drawn: {reason(error)}"), OSError):
         figure.savefig(target, **how)

@@ -5,27 +5,21 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
-import re
-from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import jinja2
 
-from cnnexplain import __version__, draw
-from cnnexplain.draw import wording
+from cnnexplain import __version__, draw, markup
+from cnnexplain.draw import formatting, wording
 
 MARK = "<!-- cnnexplain report 1 -->"
 """What a report says of itself in its second line, by which it is known to be ours."""
 
 PARTS = {"page.css": ("page.css", "panels.css"), "page.js": ("page.js", "panels.js")}
 """Files that stand in a page as one."""
-
-LISTED = 25
-"""How many entries of a long fact are shown before the rest are counted."""
 
 
 def get(name: str) -> jinja2.Template:
@@ -46,35 +40,6 @@ def encoded(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")
 
 
-def _number(value: object) -> str:
-    """A number of a fact, for people: four digits that count."""
-    if isinstance(value, bool) or value is None:
-        return {True: "yes", False: "no", None: "–"}[value]
-    if isinstance(value, float):
-        return f"{value:.4g}".replace("-", "−")
-    return str(value).replace("-", "−") if isinstance(value, int) else str(value)
-
-
-def _typed(value: object) -> str:
-    """An option's value as it is typed, several with commas between them."""
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-
-
-def _alike(entries: Sequence[Any]) -> bool:
-    """Whether entries of a fact are mappings with the same keys, so that they make the rows of a table."""
-    return all(isinstance(entry, Mapping) and entry.keys() == entries[0].keys() for entry in entries)
-
-
-def _shape(shape: Sequence[int]) -> str:
-    return " × ".join(map(str, shape))
-
-
-def _pieces(paper: str) -> list[tuple[str, str]]:
-    """A paper's name in pieces, each with the arXiv number that follows it, the last with none."""
-    pieces = re.split(r"arXiv:(\d{4}\.\d{4,5})", paper)
-    return list(zip(pieces[::2], [*pieces[1::2], ""], strict=True))
-
-
 def _link(name: str) -> str:
     """The address of a file beside the page."""
     return "./" + quote(name, errors="surrogateescape")
@@ -91,22 +56,12 @@ def _share(probability: float) -> str:
 
 @cache
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("cnnexplain.rendering", "pages"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = markup.environment()
     environment.filters |= {
-        "amount": lambda image: wording.amount(image["probability"], image["value"], image["unit"]),
-        "percent": draw.percent,
-        "source": draw.source,
+        "amount": lambda image: wording.model_output(image["probability"], image["value"], image["unit"]),
+        "percent": formatting.probability,
+        "source": draw.source_name,
         "share": _share,
-        "number": _number,
-        "shape": _shape,
-        "pieces": _pieces,
-        "typed": _typed,
         "link": _link,
     }
     environment.tests |= {"picture": _picture_kind}
@@ -116,8 +71,6 @@ def _environment() -> jinja2.Environment:
         "index_script": _asset("index.js"),
         "version": __version__,
         "mark": MARK,
-        "listed": LISTED,
-        "alike": _alike,
     }
     return environment
 

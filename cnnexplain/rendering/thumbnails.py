@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
 from cnnexplain import draw
-from cnnexplain.results.record import Record
+
+if TYPE_CHECKING:
+    from cnnexplain.results.record import Record
 
 SIDE = 128
 """Pixels that a picture's longer side has at most; smaller images stay as they are."""
@@ -64,9 +66,9 @@ def _pictures(record: Record, places: range, size: tuple[int, int]) -> Iterator[
     for place in places:
         values = record.overlay(place)
         if values is None:
-            shown = draw.shown(record, record.images[place])
+            shown = draw.image_rgb(record, record.images[place])
             pixels = np.broadcast_to(shown, (*shown.shape[:2], 3))
         else:
-            pixels = draw.overlaid(record, place, values, limit=draw.ceiling(values), signed=signed)
+            pixels = draw.overlay_rgb(record, place, values, limit=draw.percentile_limit(values), signed=signed)
         picture = Image.fromarray(np.round(255 * np.nan_to_num(pixels)).astype(np.uint8))
         yield picture if picture.size == size else picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=2)

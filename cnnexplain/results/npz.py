@@ -16,7 +16,7 @@ import numpy as np
 from cnnexplain import files
 from cnnexplain.errors import line
 from cnnexplain.interruption import check_interrupted
-from cnnexplain.results.schema import DamageError
+from cnnexplain.results.json_kinds import DamageError
 from cnnexplain.types import Array
 
 DIRECTORY = 1 << 22

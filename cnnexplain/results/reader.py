@@ -1,33 +1,27 @@
-"""A folder that `report` wrote → records, to be looked at or drawn again; needs no Keras."""
+"""A folder that a run wrote → the fields of its records, checked; needs no Keras."""
 
 from __future__ import annotations
 
-import itertools
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import fields, replace
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from cnnexplain import __version__, files
-from cnnexplain.errors import OutputError, PluginError, UsageError, line, reason
+from cnnexplain import __version__
+from cnnexplain.errors import OutputError, UsageError, line
 from cnnexplain.inputs.images import Source
 from cnnexplain.inputs.preprocess import Preprocess
-from cnnexplain.interruption import check_interrupted
 from cnnexplain.plugin import registry
 from cnnexplain.plugin.analysis import Analysis
-from cnnexplain.rendering.pictures import FORMATS, Pictures
-from cnnexplain.results import lock, npz, schema, writer
-from cnnexplain.results.record import Explained, Made, Record
-from cnnexplain.results.schema import RESULT, DamageError, damaged
+from cnnexplain.results import json_files, npz, schema
+from cnnexplain.results.explained import Explained
+from cnnexplain.results.json_kinds import DamageError
+from cnnexplain.results.schema import RESULT, damaged
 from cnnexplain.types import Array, Floats
-
-if TYPE_CHECKING:
-    from cnnexplain.draw import Style
 
 INPUT = "input"
 """Under which name the images lie among the arrays."""
@@ -36,186 +30,20 @@ DAMAGES = (KeyError, TypeError, ValueError, IndexError, AttributeError, UsageErr
 """What goes wrong on the way from JSON to a record where the JSON is not what was written."""
 
 
-def load(folder: str | os.PathLike[str]) -> Record:
-    """What was found for all the images of a result; see `Record.load`."""
-    first, *others = load_parts(folder)
-    if not others:
-        return first
-    records = [first, *others]
-    try:
-        return replace(
-            first,
-            images=np.concatenate([record.images for record in records]),
-            explained=tuple(explained for record in records for explained in record.explained),
-            # What only the first part has belongs to none of the images.
-            arrays=dict(first.arrays)
-            | {name: np.concatenate([each.arrays[name] for each in records]) for name in others[0].arrays},
-            facts=dict(first.facts)
-            | {name: [fact for each in records for fact in each.facts[name]] for name in others[0].facts},
-            warnings=tuple(dict.fromkeys(warning for record in records for warning in record.warnings)),
-            seconds=sum(record.seconds for record in records),
-            span=range(first.span.start, others[-1].span.stop),
-            skipped={name: reason for record in records for name, reason in record.skipped.items()},
-        )
-    except DAMAGES as error:
-        raise damaged(Path(folder), f"its parts are not alike: {_words(error)}") from error
-
-
-def load_parts(folder: str | os.PathLike[str]) -> Iterator[Record]:
-    """The records of a result, one for each part that was written, as `cnnexplain.explain_parts` gave them.
-
-    Args:
-        folder: The folder of one analysis, such as "cnnexplain-out/saliency".
-
-    Yields:
-        A record of each part, read when its turn comes; one where the result was written as a whole.
-
-    Raises:
-        UsageError: The folder does not exist, or its analysis is not installed.
-        OutputError: The folder holds no result that cnnexplain wrote, or one that is damaged.
-    """
+def read_parts(folder: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
+    """The fields of a record of each part of a result; see `load_parts`."""
     folder = Path(folder)
-    result = _result(folder)
-    analysis = _analysis(folder, result)
+    result = read_result(folder)
+    analysis = analysis_of(folder, result)
     for part in schema.read_parts(folder, result):
-        record = _record(folder, analysis, result, part)
+        found = read_part(folder, analysis, result, part)
         _check_unchanged(folder, result)
-        yield record
+        yield found
         # Nothing of it is held while the next part is read.
-        del record
+        del found
 
 
-def redraw(
-    folder: str | os.PathLike[str],
-    *,
-    format: str | None = None,  # noqa: A002
-    dpi: int = 130,
-    unsigned: str | None = None,
-    signed: str | None = None,
-    contours: bool = False,
-    regions: int | None = None,
-    progress: Callable[[int, int], None] = lambda *_: None,
-) -> list[Path]:
-    """Draws the pictures of a result again, in the place of the earlier ones; the numbers stay as they are. Needs no Keras.
-
-    Args:
-        folder: The folder of one analysis, such as "cnnexplain-out/saliency".
-        format: Of the pictures: "png", "svg" or "pdf"; None for the one that they have.
-        dpi: The pictures' pixels per inch, from 20 to 1200.
-        unsigned: Colours of maps that start at 0: the name of a colormap of Matplotlib. None for the usual ones.
-        signed: Colours of signed maps, likewise.
-        contours: Whether a line surrounds the strongest tenth of the pixels of maps that lie over an image.
-        regions: The side in pixels of the squares over which maps of gradients and attributions are summed up where they lie
-            over an image. None for what suits the image.
-        progress: Called with how many pictures are drawn, and of how many.
-
-    Returns:
-        The paths of the pictures.
-
-    Raises:
-        UsageError: There is no such folder, format or colormap, the regions have no pixel, or the analysis is not installed.
-        OutputError: The folder holds no result that cnnexplain wrote, or a damaged one, or can't be written.
-        PluginError: The analysis can't draw what was saved.
-    """
-    folder = Path(folder)
-    asked = Pictures(format or Pictures.format, dpi)
-    # What is no result is not locked either.
-    _analysis(folder, _result(folder))
-    from cnnexplain import draw
-
-    colours = draw.Palette(unsigned or draw.DEFAULT.unsigned, signed or draw.DEFAULT.signed)
-    style = draw.Style(colours, contours, regions)
-    writer.check_folder(folder)
-    with lock.held(folder):
-        return _redraw(folder, asked, style, progress, keep=format is None)
-
-
-def _redraw(folder: Path, asked: Pictures, style: Style, progress: Callable[[int, int], None], *, keep: bool) -> list[Path]:
-    """Draws the pictures of a result in a folder that is locked; `keep` where they keep the format that they have."""
-    from cnnexplain import draw
-    from cnnexplain.rendering import page, thumbnails
-
-    result = _result(folder)
-    analysis = _analysis(folder, result)
-    ours = set(writer.check_folder(folder))
-    parts = list(zip(result.get("parts", [RESULT]), schema.read_parts(folder, result), strict=True))
-    drawn = [*(image["picture"] for _, part in parts for image in part["images"]), *result["overview"]]
-    kept = {suffix for name in drawn if (suffix := Path(name).suffix[1:]) in FORMATS}
-    pictures = replace(asked, format=kept.pop()) if keep and len(kept) == 1 else asked
-    count = sum(len(part["images"]) for _, part in parts)
-    total = len(result["overview"]) + count
-    done = itertools.count(1)
-    renamed: dict[str, str] = {}
-    small: dict[str, dict[str, Any]] = {}
-    with files.staging(folder) as staged, draw.drawn_with(style):
-        for part_name, part in parts:
-            record = _record(folder, analysis, result, part)
-            # What belongs to no image was drawn with the first part.
-            titles = [] if record.span.start else result["overview"]
-            overview = _drawn(folder, record, record.overview) if titles else {}
-            names = [*(image["picture"] for image in part["images"]), *titles]
-            if len(overview) != len(titles) or not ours.issuperset([part_name, *names]):
-                raise damaged(folder, "its pictures are others than were written")
-            images = (_drawn(folder, record, partial(record.figure, index)) for index in range(len(record)))
-            if len(record) and count > 1:
-                stem = "thumbnails" + Path(part_name).stem.removeprefix("result")
-                small[part_name] = _drawn(folder, record, partial(thumbnails.write, record, staged, stem))
-            for name, figure in zip(names, itertools.chain(images, overview.values()), strict=True):
-                renamed[name] = f"{Path(name).stem}.{pictures.format}"
-                _drawn(folder, record, partial(pictures.save, figure, staged / renamed[name]))
-                progress(next(done), total)
-            # Nothing of it is held while the next part is read.
-            del record, overview, images
-        if len(set(renamed.values())) < len(renamed):
-            raise damaged(folder, "its pictures have the same name")
-        sheets = [name for each in small.values() for name in each["files"]]
-        whole = _renamed(result, renamed, small.get(RESULT))
-        whole["files"] = list(dict.fromkeys([*whole["files"], *sheets]))
-        if "request" in whole:
-            # So that --resume goes on in this format, or says that it is another one.
-            whole["request"] = whole["request"] | {"format": pictures.format, "dpi": pictures.dpi}
-        written = {name: _renamed(part, renamed, small.get(name)) for name, part in parts} | {RESULT: whole}
-        for name, content in written.items():
-            writer.write_json(staged / name, content)
-        index = [writer.INDEX] if writer.INDEX in ours else []
-        for name in index:
-            page.write_index(staged / name, analysis, written[RESULT], (written[part] for part, _ in parts), count)
-        gone = set(renamed) - set(renamed.values())
-        writer.replace_files(staged, folder, [*renamed.values(), *sheets, *index, *written], result, ours, gone)
-    return [folder / name for name in renamed.values()]
-
-
-def _drawn(folder: Path, record: Record, draw: Callable[[], Made]) -> Made:
-    """What `draw` draws of the record; where it can't, the reason is looked for in the result first."""
-    try:
-        return draw()
-    except (OutputError, OSError):
-        raise
-    # Whatever a plugin does with numbers that are none of its own.
-    except Exception as error:
-        check_interrupted(error)
-        why = str(error) if isinstance(error, PluginError) else reason(error)
-        raise PluginError(
-            f"The result in '{folder}' may be damaged, or of another version of '{record.analysis.name}', and would have to "
-            f"be computed again: {why}"
-        ) from error
-
-
-def _renamed(content: Mapping[str, Any], names: Mapping[str, str], small: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What a file of JSON says once the pictures have other names, and these are the small ones."""
-    changed = dict(content)
-    for key in ("files", "overview"):
-        if key in content:
-            changed[key] = [names.get(name, name) for name in content[key]]
-    if small is not None:
-        changed["thumbnails"] = small
-        changed["files"] = list(dict.fromkeys([*changed["files"], *small["files"]]))
-    if "images" in content:
-        changed["images"] = [{**image, "picture": names[image["picture"]]} for image in content["images"]]
-    return changed
-
-
-def _result(folder: Path) -> dict[str, Any]:
+def read_result(folder: Path) -> dict[str, Any]:
     """What the folder's `result.json` says, seen to be ours."""
     try:
         if not folder.is_dir():
@@ -241,13 +69,18 @@ def _check_unchanged(folder: Path, result: Mapping[str, Any]) -> None:
     # A run that goes on adds parts.
     grown = ("files", "parts", "complete", "skipped", "seconds")
     with suppress(DamageError):
-        now = schema.read(folder / RESULT)
+        now = json_files.read(folder / RESULT)
         if all(name in grown or now.get(name) == value for name, value in result.items()):
             return
     raise OutputError(f"The result in '{folder}' was replaced by another run while it was read; read it again.")
 
 
-def _analysis(folder: Path, result: Mapping[str, Any]) -> Analysis:
+def analysis_of(folder: Path, result: Mapping[str, Any]) -> Analysis:
+    """The analysis that found a result.
+
+    Raises:
+        UsageError: It is not installed.
+    """
     name, plugin = result["analysis"], result["plugin"]
     try:
         return registry.load().get(name)[0]
@@ -258,7 +91,18 @@ def _analysis(folder: Path, result: Mapping[str, Any]) -> Analysis:
         ) from error
 
 
-def _record(folder: Path, analysis: Analysis, result: Mapping[str, Any], part: Mapping[str, Any]) -> Record:
+def read_part(folder: Path, analysis: Analysis, result: Mapping[str, Any], part: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of the record of one part, its arrays read.
+
+    Args:
+        folder: The folder of the result.
+        analysis: What was run.
+        result: What `result.json` says.
+        part: What the file of the part says.
+
+    Raises:
+        OutputError: It is damaged.
+    """
     arrays = _arrays(folder, part["files"])
     try:
         labels, (start, stop) = tuple(result["labels"]), part["span"]
@@ -268,23 +112,23 @@ def _record(folder: Path, analysis: Analysis, result: Mapping[str, Any], part: M
         if images.shape != shape:
             raise ValueError(f"images of shape {images.shape} in place of {shape}")
         _check(analysis, images, arrays, part["facts"], start)
-        return Record(
-            replace(analysis, overview=None) if start else analysis,
-            {name: _tuple(value) for name, value in result["options"].items()},
-            images,
-            tuple(map(_explained, part["images"])),
-            arrays,
-            dict(part["facts"]),
-            labels,
-            preprocess,
-            {name: result[name] for name in writer.PROVENANCE if name in result},
-            tuple(map(str, part["warnings"])),
-            float(part["seconds"]),
-            range(start, stop),
-            dict(part["skipped"]),
-        )
+        return {
+            "analysis": replace(analysis, overview=None) if start else analysis,
+            "options": {name: _tuple(value) for name, value in result["options"].items()},
+            "images": images,
+            "explained": tuple(map(_explained, part["images"])),
+            "arrays": arrays,
+            "facts": dict(part["facts"]),
+            "labels": labels,
+            "preprocess": preprocess,
+            "provenance": {name: result[name] for name in schema.PROVENANCE if name in result},
+            "warnings": tuple(map(str, part["warnings"])),
+            "seconds": float(part["seconds"]),
+            "span": range(start, stop),
+            "skipped": dict(part["skipped"]),
+        }
     except DAMAGES as error:
-        raise damaged(folder, _words(error)) from error
+        raise damaged(folder, words(error)) from error
 
 
 def _check(analysis: Analysis, images: Floats, arrays: Mapping[str, Array], facts: Mapping[str, Any], start: int) -> None:
@@ -348,5 +192,6 @@ def _tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _words(error: Exception) -> str:
+def words(error: Exception) -> str:
+    """What one of `DAMAGES` says."""
     return f"{error} is missing" if isinstance(error, KeyError) else str(error) or type(error).__name__

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from cnnexplain.errors import PluginError, failure, foreign, line, shown
-from cnnexplain.inputs.images import Source
 from cnnexplain.plugin.analysis import Analysis, Panel
 from cnnexplain.plugin.registry import Plugin
+from cnnexplain.results import reader
+from cnnexplain.results.explained import Explained
+from cnnexplain.results.joining import join
+from cnnexplain.results.schema import damaged
 from cnnexplain.types import Array, Floats
 
 if TYPE_CHECKING:
@@ -26,31 +29,6 @@ Made = TypeVar("Made")
 
 INCHES = 500
 """Of a figure's sides, at most."""
-
-
-@dataclass(frozen=True)
-class Explained:
-    """One image of a record: its source, the class predicted and the class explained, each with its probability.
-
-    Args:
-        source: Where the image came from.
-        prediction: Index of the most probable class; of a model of values, of the one that is explained, or the first.
-        probability: The prediction's probability, from 0 to 1; None for a model of values.
-        target: Index of the explained class; None where no class is explained.
-        target_probability: The target's probability, from 0 to 1; None for a model of values.
-        objective: What is explained, where it isn't just the target's logit, such as "4 − 9".
-        value: Of a model of values, the one of `prediction`; None for a model of classes.
-        unit: Of the value; "" where it isn't known.
-    """
-
-    source: Source
-    prediction: int
-    probability: float | None
-    target: int | None
-    target_probability: float | None
-    objective: str | None = None
-    value: float | None = None
-    unit: str = ""
 
 
 @dataclass(frozen=True, repr=False)
@@ -210,7 +188,7 @@ class Record:
         return list(found)
 
     def _called(self, name: str, function: Callable[..., Any], call: Callable[[], Made]) -> Made:
-        from cnnexplain.rendering.settings import drawing
+        from cnnexplain.matplotlib_settings import drawing
 
         with drawing(), foreign(lambda error: PluginError(f"{self._function(name)} failed: {failure(error, function)}")):
             return call()
@@ -266,6 +244,27 @@ class Record:
             UsageError: The folder does not exist, or its analysis is not installed.
             OutputError: The folder holds no result that cnnexplain wrote, or one that is damaged.
         """
-        from cnnexplain.results import reader
+        records = list(load_parts(folder))
+        try:
+            return join(records)
+        except reader.DAMAGES as error:
+            raise damaged(Path(folder), f"its parts are not alike: {reader.words(error)}") from error
 
-        return reader.load(folder)
+
+def load_parts(folder: str | os.PathLike[str]) -> Iterator[Record]:
+    """The records of a result, one for each part that was written, as `cnnexplain.explain_parts` gave them.
+
+    Args:
+        folder: The folder of one analysis, such as "cnnexplain-out/saliency".
+
+    Yields:
+        A record of each part, read when its turn comes; one where the result was written as a whole.
+
+    Raises:
+        UsageError: The folder does not exist, or its analysis is not installed.
+        OutputError: The folder holds no result that cnnexplain wrote, or one that is damaged.
+    """
+    for part in reader.read_parts(folder):
+        yield Record(**part)
+        # Nothing of it is held while the next part is read.
+        part.clear()

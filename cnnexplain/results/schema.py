@@ -7,16 +7,29 @@ a later version may write more. While files are moved to their places `result.js
 
 from __future__ import annotations
 
-import itertools
-import json
-import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cnnexplain import __version__, files
+from cnnexplain import __version__
 from cnnexplain.errors import OutputError, line
+from cnnexplain.results import json_files
+from cnnexplain.results.json_kinds import (
+    DamageError,
+    Kind,
+    by_name,
+    fields,
+    is_natural,
+    is_real,
+    list_of,
+    of,
+    or_none,
+    unique,
+)
+
+PROVENANCE = ("dataset", "model", "plugin", "keras")
+"""What `Record.provenance` may tell."""
 
 RESULT = "result.json"
 FORMAT = "cnnexplain result 1"
@@ -29,22 +42,8 @@ FILE = re.compile(
 )
 """The names of the files that a result consists of. No others are ever read, replaced or removed."""
 
-BYTES, ITEMS = 1 << 26, 1 << 22
-"""How many bytes a file of JSON may have, and how many values, which take ten times the memory and more."""
-
 LONGEST = 10_000
 """Characters of what is the name of something, such as of an image or a class."""
-
-Kind = Callable[[Any, str], None]
-"""Sees that a value, called by its place, is of a kind.
-
-Raises:
-    DamageError: It is not.
-"""
-
-
-class DamageError(ValueError):
-    """What is wrong with a file, in a few words."""
 
 
 def listed(names: Sequence[str], most: int) -> str:
@@ -67,7 +66,7 @@ def read_result(folder: Path) -> dict[str, Any]:
     """
     path = folder / RESULT
     try:
-        content = read(path)
+        content = json_files.read(path)
         if content.get("format") != FORMAT:
             raise OutputError(f"'{path}' was not written by cnnexplain {__version__}{_later(content)}.")
         if unfinished(content):
@@ -113,44 +112,12 @@ def _read_part(folder: Path, number: int, result: Mapping[str, Any], start: int)
     """
     name = part_name(number)
     try:
-        content = read(folder / name)
+        content = json_files.read(folder / name)
         check_part(content, result["labels"])
         if content["span"][0] != start:
             raise DamageError(f"it begins with image {content['span'][0]} in place of {start}")
     except DamageError as damage:
         raise damaged(folder, f"{name}: {damage}") from damage
-    return content
-
-
-def read(path: Path) -> dict[str, Any]:
-    """A JSON object from a file that anyone may have changed.
-
-    Raises:
-        DamageError: There is none, or it is larger than any of ours.
-    """
-    try:
-        with files.opened(path) as file:
-            text = file.read(BYTES + 1)
-    except OSError as error:
-        raise DamageError(error.strerror or str(error)) from error
-    if len(text) > BYTES or sum(map(text.count, (b",", b"[", b"{"))) > ITEMS:
-        raise DamageError("it is larger than any result")
-    try:
-        content = json.loads(
-            text.decode("utf-8"),
-            parse_float=_finite,
-            parse_constant=_finite,
-            parse_int=_whole,
-            object_pairs_hook=_object,
-        )
-    except DamageError:
-        raise
-    except RecursionError as error:
-        raise DamageError("it is nested too deep") from error
-    except ValueError as error:
-        raise DamageError(f"it is not JSON ({error})") from error
-    if not isinstance(content, dict):
-        raise DamageError("it holds no JSON object")
     return content
 
 
@@ -179,11 +146,11 @@ def check_result(content: Mapping[str, Any]) -> None:
     Raises:
         DamageError: It does not.
     """
-    _fields(RUN, RUN_LATER)(content, "")
+    fields(RUN, RUN_LATER)(content, "")
     if not set(content["overview"]) <= set(filter(PICTURE.fullmatch, content["files"])):
         raise DamageError("the pictures of 'overview' are others than were written")
     if "parts" in content:
-        _fields(WHOLE, {})(content, "")
+        fields(WHOLE, {})(content, "")
         if content["parts"] != [part_name(number) for number in range(1, len(content["parts"]) + 1)] or not content["parts"]:
             raise DamageError("'parts' are not numbered from 1 on")
     else:
@@ -198,7 +165,7 @@ def check_part(content: Mapping[str, Any], labels: Sequence[str]) -> None:
     Raises:
         DamageError: It is not.
     """
-    _fields(PART, PART_LATER)(content, "")
+    fields(PART, PART_LATER)(content, "")
     (start, stop), images = content["span"], content["images"]
     # Images that can't be read are told of by their names, of which several may be the same.
     if len(images) > stop - start or (len(images) < stop - start and not content["skipped"]):
@@ -227,134 +194,27 @@ def _later(content: Mapping[str, Any]) -> str:
     return f" but by a later version ('{said}'): use that one" if later else ""
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    content = dict(pairs)
-    if len(content) != len(pairs):
-        twice = next(name for place, (name, _) in enumerate(pairs) if name in dict(pairs[:place]))
-        raise DamageError(f"'{twice}' stands there twice")
-    return content
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise DamageError(f"{text} is no finite number")
-    return number
-
-
-def _whole(text: str) -> int:
-    # Of more digits it is no finite number either.
-    if len(text) > 300:
-        raise DamageError(f"{text[:20]}… is too large a number")
-    return int(text)
-
-
 def _is_file(name: str) -> bool:
     return FILE.fullmatch(name) is not None and len(name.encode(errors="replace")) <= 255
 
 
-def _wrong(value: Any, place: str, expected: str) -> DamageError:
-    found = "nothing" if value is None else f"{json.dumps(value)!s:.40}" if not isinstance(value, dict | list) else ""
-    found = found or ("a list" if isinstance(value, list) else "an object")
-    return DamageError(f"{place or 'it'} is {found} in place of {expected}")
-
-
-def _of(expected: str, fits: Callable[[Any], bool]) -> Kind:
-    """The kind of the values that fit."""
-
-    def check(value: Any, place: str) -> None:
-        if not fits(value):
-            raise _wrong(value, place, expected)
-
-    return check
-
-
-def _real(value: Any, low: float = -math.inf, high: float = math.inf) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
-
-
-def _natural(value: Any) -> bool:
-    return _real(value, 0, 2**53) and isinstance(value, int)
-
-
-def _or_none(kind: Kind) -> Kind:
-    """That kind, or nothing."""
-
-    def check(value: Any, place: str) -> None:
-        if value is not None:
-            kind(value, place)
-
-    return check
-
-
-def _list(kind: Kind) -> Kind:
-    """Any number of values of a kind."""
-
-    def check(value: Any, place: str) -> None:
-        if not isinstance(value, list):
-            raise _wrong(value, place, "a list")
-        for number, each in enumerate(value):
-            kind(each, f"{place}[{number}]")
-
-    return check
-
-
-def _by_name(kind: Kind) -> Kind:
-    """An object with any keys whose values are of a kind."""
-
-    def check(value: Any, place: str) -> None:
-        if not isinstance(value, dict):
-            raise _wrong(value, place, "an object")
-        for name, each in value.items():
-            kind(each, f"{place}[{name!r:.40}]")
-
-    return check
-
-
-def _fields(needed: Mapping[str, Kind], later: Mapping[str, Kind]) -> Kind:
-    """An object with these keys; those that earlier versions do not write may be missing."""
-
-    def check(value: Any, place: str) -> None:
-        if not isinstance(value, dict):
-            raise _wrong(value, place, "an object")
-        missing = [name for name in needed if name not in value]
-        if missing:
-            raise DamageError(f"'{missing[0]}' is missing" + (f" in {place}" if place else ""))
-        for name, kind in itertools.chain(needed.items(), later.items()):
-            if name in value:
-                kind(value[name], f"{place}['{name}']" if place else f"'{name}'")
-
-    return check
-
-
-def _unique(kind: Kind) -> Kind:
-    """A list of values of a kind, none of them twice."""
-
-    def check(value: Any, place: str) -> None:
-        _list(kind)(value, place)
-        if len(set(value)) != len(value):
-            raise DamageError(f"{place} has something twice")
-
-    return check
-
-
 def _span(value: Any, place: str) -> None:
-    _list(COUNT)(value, place)
+    list_of(COUNT)(value, place)
     if len(value) != 2 or value[0] > value[1]:
         raise DamageError(f"{place} is not two places, the first and the one after the last")
 
 
-ANY = _of("anything", lambda _: True)
-TEXT = _of("text", lambda value: isinstance(value, str))
-NAME = _of(f"text of up to {LONGEST} characters", lambda value: isinstance(value, str) and len(value) <= LONGEST)
-FLAG = _of("true or false", lambda value: isinstance(value, bool))
-COUNT = _of("a whole number of at least 0", _natural)
-SIDE = _of("a whole number up to a million", lambda value: _natural(value) and value <= 10**6)
-NUMBER = _of("a number", _real)
-SECONDS = _of("a number of at least 0", lambda value: _real(value, 0))
+ANY = of("anything", lambda _: True)
+TEXT = of("text", lambda value: isinstance(value, str))
+NAME = of(f"text of up to {LONGEST} characters", lambda value: isinstance(value, str) and len(value) <= LONGEST)
+FLAG = of("true or false", lambda value: isinstance(value, bool))
+COUNT = of("a whole number of at least 0", is_natural)
+SIDE = of("a whole number up to a million", lambda value: is_natural(value) and value <= 10**6)
+NUMBER = of("a number", is_real)
+SECONDS = of("a number of at least 0", lambda value: is_real(value, 0))
 # A softmax in 32 bits may come to a little more than 1.
-PROBABILITY = _of("a probability", lambda value: _real(value, 0, 1.001))
-FILE_NAME = _of("the name of a file of ours", lambda value: isinstance(value, str) and _is_file(value))
+PROBABILITY = of("a probability", lambda value: is_real(value, 0, 1.001))
+FILE_NAME = of("the name of a file of ours", lambda value: isinstance(value, str) and _is_file(value))
 
 IMAGE: dict[str, Kind] = {
     "source": NAME,
@@ -363,49 +223,49 @@ IMAGE: dict[str, Kind] = {
     "resized": FLAG,
     "prediction": NAME,
     "prediction_index": COUNT,
-    "probability": _or_none(PROBABILITY),
-    "target": _or_none(NAME),
-    "target_index": _or_none(COUNT),
-    "target_probability": _or_none(PROBABILITY),
-    "objective": _or_none(NAME),
+    "probability": or_none(PROBABILITY),
+    "target": or_none(NAME),
+    "target_index": or_none(COUNT),
+    "target_probability": or_none(PROBABILITY),
+    "objective": or_none(NAME),
     "picture": TEXT,
 }
-IMAGE_LATER: dict[str, Kind] = {"finding": _or_none(TEXT), "value": _or_none(NUMBER), "unit": NAME}
+IMAGE_LATER: dict[str, Kind] = {"finding": or_none(TEXT), "value": or_none(NUMBER), "unit": NAME}
 
-THUMBNAILS: dict[str, Kind] = {"files": _unique(FILE_NAME), "height": COUNT, "width": COUNT, "columns": COUNT}
+THUMBNAILS: dict[str, Kind] = {"files": unique(FILE_NAME), "height": COUNT, "width": COUNT, "columns": COUNT}
 
 RUN: dict[str, Kind] = {
     "format": TEXT,
     "cnnexplain": NAME,
     "analysis": NAME,
-    "options": _by_name(ANY),
-    "overview": _unique(FILE_NAME),
-    "input": _fields({"height": SIDE, "width": SIDE}, {"bands": _or_none(SIDE), "assumed": _list(NAME)}),
-    "labels": _list(NAME),
-    "model": _fields({"name": NAME}, {"sha256": NAME, "output": NAME, "head": NAME, "unit": NAME}),
-    "plugin": _fields({"distribution": NAME, "version": NAME}, {"name": NAME}),
-    "keras": _fields({"version": NAME, "backend": NAME}, {}),
-    "files": _unique(FILE_NAME),
+    "options": by_name(ANY),
+    "overview": unique(FILE_NAME),
+    "input": fields({"height": SIDE, "width": SIDE}, {"bands": or_none(SIDE), "assumed": list_of(NAME)}),
+    "labels": list_of(NAME),
+    "model": fields({"name": NAME}, {"sha256": NAME, "output": NAME, "head": NAME, "unit": NAME}),
+    "plugin": fields({"distribution": NAME, "version": NAME}, {"name": NAME}),
+    "keras": fields({"version": NAME, "backend": NAME}, {}),
+    "files": unique(FILE_NAME),
     "complete": FLAG,
 }
 """What is common to all the images; more of `input` is seen to by `Preprocess`, `options` are the analysis' own."""
 
 RUN_LATER: dict[str, Kind] = {
-    "note": _or_none(TEXT),
-    "dataset": _fields({"name": NAME}, {"images": COUNT, "skipped": _by_name(TEXT)}),
-    "request": _by_name(ANY),
+    "note": or_none(TEXT),
+    "dataset": fields({"name": NAME}, {"images": COUNT, "skipped": by_name(TEXT)}),
+    "request": by_name(ANY),
 }
 
-WHOLE: dict[str, Kind] = {"parts": _unique(FILE_NAME), "skipped": _by_name(TEXT), "seconds": SECONDS}
+WHOLE: dict[str, Kind] = {"parts": unique(FILE_NAME), "skipped": by_name(TEXT), "seconds": SECONDS}
 """What `result.json` has beside where there are parts."""
 
 PART: dict[str, Kind] = {
     "span": _span,
-    "images": _list(_fields(IMAGE, IMAGE_LATER)),
-    "facts": _by_name(ANY),
-    "warnings": _list(TEXT),
-    "skipped": _by_name(TEXT),
+    "images": list_of(fields(IMAGE, IMAGE_LATER)),
+    "facts": by_name(ANY),
+    "warnings": list_of(TEXT),
+    "skipped": by_name(TEXT),
     "seconds": SECONDS,
-    "files": _unique(FILE_NAME),
+    "files": unique(FILE_NAME),
 }
-PART_LATER: dict[str, Kind] = {"thumbnails": _or_none(_fields(THUMBNAILS, {}))}
+PART_LATER: dict[str, Kind] = {"thumbnails": or_none(fields(THUMBNAILS, {}))}

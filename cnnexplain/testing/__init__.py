@@ -8,7 +8,7 @@ is a test for pytest, with a case for each of `CHECKS`. They run the analysis wi
 the LeNet and on small models made for them. Importing this module imports neither Keras nor pytest.
 """
 
-from cnnexplain.testing.checks import CHECKS, Check
 from cnnexplain.testing.conformance import TOLERANCE, Candidate, Outcome, checks, conformance, find
+from cnnexplain.testing.contract_checks import CHECKS, Check
 
 __all__ = ["CHECKS", "TOLERANCE", "Candidate", "Check", "Outcome", "checks", "conformance", "find"]

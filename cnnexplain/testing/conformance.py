@@ -13,7 +13,7 @@ from cnnexplain.errors import CnnExplainError, PluginError, UsageError, foreign,
 from cnnexplain.plugin import registry
 from cnnexplain.plugin.analysis import Analysis
 from cnnexplain.testing import comparison, processes
-from cnnexplain.testing.checks import CHECKS, HEAVY, Check
+from cnnexplain.testing.contract_checks import CHECKS, HEAVY, Check
 
 if TYPE_CHECKING:
     from cnnexplain.model.classifier import Classifier
@@ -32,7 +32,7 @@ from importlib.metadata import entry_points
 from cnnexplain.testing import comparison
 from cnnexplain.testing import processes
 from cnnexplain.plugin import registry
-from cnnexplain.testing.checks import CHECKS, HEAVY, Check
+from cnnexplain.testing.contract_checks import CHECKS, HEAVY, Check
 found = registry.collect(entry_points(group="cnnexplain", name=sys.argv[1]))
 if sys.argv[2] not in found.analyses:
     raise SystemExit(" ".join(map(str, found.problems)) or f"'{sys.argv[1]}' does not offer it there")

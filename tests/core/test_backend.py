@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 import pytest
-from cnnexplain_activation_maximization.maximization import maximise
-from cnnexplain_activation_maximization.regularization import choose
+from cnnexplain_plugins.activation_maximization.maximization import maximise
+from cnnexplain_plugins.activation_maximization.regularization import choose
 
 import cnnexplain as cx
 from cnnexplain import backend

@@ -112,14 +112,14 @@ def test_false_colours_are_the_bands_asked_for_each_stretched(images, tmp_path):
     clf = cx.load(model(), preprocess={"show_bands": "3,2,1"})
     images[0, ..., 2] = 0.25
     record = cx.explain("saliency", clf, images)
-    shown = draw.shown(record, record.images[0])
+    shown = draw.image_rgb(record, record.images[0])
     red = images[0, ..., 3]
     low, high = np.percentile(red, 2), np.percentile(red, 98)
     np.testing.assert_allclose(shown[..., 0], np.clip((red - low) / (high - low), 0, 1), atol=1e-5)
     # A constant band is shown where it lies in the input range, here 0 to 1.
     np.testing.assert_allclose(shown[..., 1], 0.25)
     # One picture does not depend on its neighbours.
-    np.testing.assert_array_equal(draw.shown(record, record.images)[1], draw.shown(record, record.images[1]))
+    np.testing.assert_array_equal(draw.image_rgb(record, record.images)[1], draw.image_rgb(record, record.images[1]))
     figure = record.figure()
     words = " ".join(text.get_text() for text in [*figure.texts, figure._suptitle])
     assert "bands 3, 2, 1 as red, green, blue" in words
@@ -127,7 +127,8 @@ def test_false_colours_are_the_bands_asked_for_each_stretched(images, tmp_path):
     record.save(tmp_path / "out")
     assert cx.Record.load(tmp_path / "out").preprocess.show_bands == (3, 2, 1)
     assert (
-        draw.shown(cx.explain("saliency", cx.load(model(), preprocess={"show_bands": 5}), images), images[0]).shape[-1] == 1
+        draw.image_rgb(cx.explain("saliency", cx.load(model(), preprocess={"show_bands": 5}), images), images[0]).shape[-1]
+        == 1
     )
 
 

@@ -306,9 +306,9 @@ def test_the_slider_goes_from_the_image_to_the_map_in_the_palettes_colours(opene
 
     set_blend(opened, 100)
     for number, (values, low, high) in enumerate(
-        [(VALUES[0], -draw.ceiling(VALUES), draw.ceiling(VALUES)), (FAR[0], 0, draw.ceiling(FAR))]
+        [(VALUES[0], -draw.percentile_limit(VALUES), draw.percentile_limit(VALUES)), (FAR[0], 0, draw.percentile_limit(FAR))]
     ):
-        colours = mpl.colormaps[draw.DEFAULT.unsigned if number else draw.DEFAULT.signed]
+        colours = mpl.colormaps[draw.DEFAULT_PALETTE.unsigned if number else draw.DEFAULT_PALETTE.signed]
         expected = 255 * colours((values - low) / (high - low))[..., :3]
         # An entry of the palette more or less.
         assert np.abs(pixels(opened, number) - expected).max() <= 6
@@ -319,7 +319,7 @@ def test_the_slider_goes_from_the_image_to_the_map_in_the_palettes_colours(opene
     set_blend(opened, 50)
     half = pixels(opened, 0)
     record = pages.record(arrays={"signed_map": VALUES})
-    expected = 255 * draw.overlaid(record, 0, VALUES[0], limit=draw.ceiling(VALUES), signed=True)
+    expected = 255 * draw.overlay_rgb(record, 0, VALUES[0], limit=draw.percentile_limit(VALUES), signed=True)
     assert np.median(np.abs(half - expected)) <= 1
     # A value that falls into the next of 256 colours is a step of them off.
     assert np.abs(half - expected).max() <= 6
@@ -333,19 +333,19 @@ def test_a_map_is_painted_as_its_analysis_prepares_it_and_read_as_it_is(opened, 
     made = pages.analysis(maps={"signed_map": "volts"}, overlay=lambda record, index: prepared)
     record = pages.record(made=made, arrays={"signed_map": VALUES**2})
     show(opened, cx.write_report(tmp_path / "report.html", pages.Stand(), [record]))
-    expected = 255 * draw.overlaid(record, 0, prepared, limit=draw.ceiling(prepared))
+    expected = 255 * draw.overlay_rgb(record, 0, prepared, limit=draw.percentile_limit(prepared))
     assert np.abs(pixels(opened, 0) - expected).max() <= 8
-    assert text(opened, ".high") == [f"≥ {words(draw.ceiling(prepared))}"]
+    assert text(opened, ".high") == [f"≥ {words(draw.percentile_limit(prepared))}"]
     opened.execute_script("document.querySelector('.map canvas').dispatchEvent(new PointerEvent('pointermove'))")
     assert text(opened, ".value") == [words((VALUES**2)[0, 0, 0], packed_maps.packed((VALUES**2)[0])["step"])]
     find(opened, ".smooth")[0].click()
-    expected = 255 * draw.overlaid(record, 0, (VALUES**2)[0], limit=draw.ceiling(VALUES**2))
+    expected = 255 * draw.overlay_rgb(record, 0, (VALUES**2)[0], limit=draw.percentile_limit(VALUES**2))
     assert np.abs(pixels(opened, 0) - expected).max() <= 8
-    assert text(opened, ".high") == [f"≥ {words(draw.ceiling(VALUES**2))}"]
+    assert text(opened, ".high") == [f"≥ {words(draw.percentile_limit(VALUES**2))}"]
 
 
 def test_maps_of_one_unit_can_share_a_scale(opened):
-    own, other = draw.ceiling(VALUES), draw.ceiling(FAR)
+    own, other = draw.percentile_limit(VALUES), draw.percentile_limit(FAR)
     # The largest value lies a little beyond what is drawn, as in the pictures.
     ends = [f"≤ −{words(own)}", "0"], [f"≥ {words(own)}", f"≥ {words(other)}"]
     assert (text(opened, ".low")[:2], text(opened, ".high")[:2]) == ends

@@ -9,7 +9,7 @@ import pytest
 
 import cnnexplain as cx
 from cnnexplain.errors import ModelError, UsageError
-from cnnexplain.model.classifier import from_all_depths
+from cnnexplain.numerics import evenly_spaced
 
 pytestmark = pytest.mark.numeric
 
@@ -78,7 +78,7 @@ def test_batches_of_any_length_give_the_same_as_one(model, random, monkeypatch):
     clf = cx.load(model())
     images = random.uniform(0, 1, (5, 12, 10, 3)).astype(np.float32)
     whole = clf.logits(images)
-    monkeypatch.setitem(clf.__dict__, "batch_size", 2)
+    monkeypatch.setattr(clf, "batch_size", 2)
     np.testing.assert_allclose(clf.logits(images), whole, rtol=1e-5, atol=1e-6)
     assert clf.logits(images[:0]).shape == (0, 5)
 
@@ -97,7 +97,7 @@ def test_a_saved_model_is_the_same_and_is_hashed_by_its_file(model, random, tmp_
 
 def test_targets_are_labels_first_then_indices(lenet):
     assert [lenet.target("4"), lenet.target(4), lenet.target(np.int64(4))] == [4, 4, 4]
-    clf = cx.Classifier(lenet.model, "letters")
+    clf = cx.Classifier(lenet.model, "letters", preprocess=lenet.preprocess)
     clf.labels = ("1", "cat", "dog", *"abcdefg")
     assert [clf.target("1"), clf.target(1), clf.target("cat"), clf.target("2")] == [0, 1, 1, 2]
     with pytest.raises(UsageError, match=r"labelled 'Cta'.*Did you mean 'cat'"):
@@ -127,10 +127,10 @@ def test_several_targets_are_one_for_each_image(lenet, noise):
 
 
 def test_of_many_layers_some_are_taken_from_all_depths_evenly():
-    assert from_all_depths("abc", 5) == ["a", "b", "c"]
-    assert from_all_depths(range(9), 5) == [0, 2, 4, 6, 8]
-    assert from_all_depths(range(8), 3) == [0, 4, 7]
-    assert from_all_depths("", 3) == []
+    assert evenly_spaced("abc", 5) == ["a", "b", "c"]
+    assert evenly_spaced(range(9), 5) == [0, 2, 4, 6, 8]
+    assert evenly_spaced(range(8), 3) == [0, 4, 7]
+    assert evenly_spaced("", 3) == []
 
 
 class Voting(keras.layers.Layer):
@@ -147,10 +147,9 @@ def softmax_in_a_custom_way(shape=(4, 4, 1)):
     return keras.Sequential([keras.Input(shape), keras.layers.Flatten(), Voting()])
 
 
-def test_probabilities_that_pass_for_logits_are_refused(random):
-    clf = cx.load(softmax_in_a_custom_way())
+def test_probabilities_that_pass_for_logits_are_refused():
     with pytest.raises(ModelError, match=r"probabilities, whose scores .* can't be reached; say so with --probabilities"):
-        clf.logits(random.uniform(0, 1, (2, 4, 4, 1)).astype(np.float32))
+        cx.load(softmax_in_a_custom_way())
 
 
 @pytest.mark.parametrize("nested", [False, True])
@@ -168,9 +167,9 @@ def test_layers_that_change_images_in_training_are_left_out_of_it(random, nested
         x = layer(x)
     x = keras.layers.Dropout(0.5, seed=1)(keras.layers.Flatten()(x), training=True)
     model = keras.Model(inputs, keras.layers.Dense(4, activation="softmax")(x))
-    clf = cx.load(model)
+    # The model itself is random here, which loading it would refuse.
+    clf = cx.Classifier(model, "random", preprocess=cx.Preprocess(12, 12))
     images = random.uniform(0, 1, (3, 12, 12, 3)).astype(np.float32)
-    clf._compared = True  # The model itself is random here.
     kernel, bias = model.get_weights()[-2:]
     np.testing.assert_allclose(clf.logits(images), images.reshape(3, -1) @ kernel + bias, rtol=1e-4, atol=1e-5)
     gradient = clf.gradient(images, np.array([0, 1, 2]))
@@ -402,7 +401,7 @@ def test_a_batch_too_large_for_the_memory_is_halved_and_none_lost(model, random,
     logits, gradient = whole.logits(images), whole.gradient(images, [1] * 23)
     lengths = cramped(3, monkeypatch)
     clf = cx.load(model())
-    monkeypatch.setitem(clf.__dict__, "batch_size", 16)
+    monkeypatch.setattr(clf, "batch_size", 16)
     np.testing.assert_allclose(clf.logits(images), logits, atol=1e-5)
     assert lengths[:5] == [16, 8, 4, 2, 2]
     assert clf.batch_size == 2
@@ -434,7 +433,7 @@ def test_variables_of_another_shape_are_differentiated_through_several_views(mod
     first, second = whole.gradient(plain, [1] * 7), whole.gradient(plain * FADE, [2] * 7)
     lengths = cramped(most, monkeypatch)
     clf = cx.load(model())
-    monkeypatch.setitem(clf.__dict__, "batch_size", 16)
+    monkeypatch.setattr(clf, "batch_size", 16)
     pull = clf.differentiable(_first_and_twice_the_second, ["logits"], seen=_faded, variables=(3,), views=2)
     values, gradient = pull(variables)
     expected = whole.logits(plain)[:, 1] + 2 * whole.logits(plain * FADE)[:, 2]
@@ -484,7 +483,7 @@ def test_activation_maximization_finds_the_same_where_the_batch_shrinks_underway
 
 def test_slices_follow_the_batch_size_and_leave_nothing_out(model, monkeypatch):
     clf = cx.load(model())
-    monkeypatch.setitem(clf.__dict__, "batch_size", 4)
+    monkeypatch.setattr(clf, "batch_size", 4)
     found = []
     for here in clf.slices(10):
         found.append((here.start, here.stop))
@@ -501,15 +500,15 @@ def test_the_batch_size_follows_from_what_is_free(model, monkeypatch, free, all_
     """A quarter of what is free, a sixteenth of all at least and 1 GiB at most, in pages of 4 KiB."""
     import os
 
-    from cnnexplain.model import classifier
+    from cnnexplain.model import batches
 
     pages = {"SC_AVPHYS_PAGES": free, "SC_PHYS_PAGES": all_there_is, "SC_PAGE_SIZE": 4096}
     monkeypatch.setattr(os, "sysconf", pages.get)
-    assert classifier._memory() == expected
+    assert batches.available_memory() == expected
     clf = cx.load(model())
     assert clf.batch_size == max(1, min(256, expected // (12 * clf._twin.values)))
     monkeypatch.setattr(os, "sysconf_names", {})
-    assert classifier._memory() == 1 << 30
+    assert batches.available_memory() == 1 << 30
 
 
 def test_on_a_gpu_the_batch_size_follows_from_its_memory(model, monkeypatch):

@@ -216,7 +216,7 @@ def test_info_shows_versions_devices_and_places(cli):
 
 
 def test_evaluate_prints_accuracy_log_loss_and_the_confusion_matrix(cli, lenet):
-    from cnnexplain.lenet import evaluate
+    from cnnexplain.training.evaluation import evaluate
 
     code, out, _ = cli("evaluate")
     found = evaluate(lenet)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import matplotlib as mpl
 import numpy as np
 import pictures
 import pytest
@@ -36,26 +37,26 @@ def test_tiles_stand_in_reading_order_with_lines_between_them(random):
 
 def test_signed_maps_are_white_at_zero_and_signals_too(record):
     figure, (panel,) = draw.row(1, record, bars=[0])
-    draw.signed(panel, np.array([[-1.0, 0, 0.5]]), "logits")
+    draw.signed_map(panel, np.array([[-1.0, 0, 0.5]]), "logits")
     assert panel.images[0].get_clim() == (-1, 1)
     assert figure.axes[1].get_ylabel() == "logits"
-    colours = draw.signal(np.array([[-1.0], [0], [1]]), 1)
+    colours = draw.signed_rgb(np.array([[-1.0], [0], [1]]), 1)
     assert colours[1].min() > 0.96
     assert colours[0, 2] > colours[0, 0]
     assert colours[2, 0] > colours[2, 2]
-    np.testing.assert_allclose(draw.signal(np.array([[-1.0, 0, 3]]), 1), [[0, 0.5, 1]])
+    np.testing.assert_allclose(draw.signed_rgb(np.array([[-1.0, 0, 3]]), 1), [[0, 0.5, 1]])
 
 
 def test_a_map_with_extreme_pixels_is_drawn_to_a_high_percentile_and_the_bar_tells_what_lies_beyond(record):
     values = np.arange(1000, dtype=np.float64).reshape(25, 40)
     values.flat[-1] = 1e6
     # Of a thousand values from 0, the 99.5th percentile lies at place 0.995 · 999.
-    assert draw.ceiling(values) == pytest.approx(994.005)
-    assert draw.ceiling(-values) == draw.ceiling(values)
+    assert draw.percentile_limit(values) == pytest.approx(994.005)
+    assert draw.percentile_limit(-values) == draw.percentile_limit(values)
     figure, (left, middle, right) = draw.row(3, record, bars=[0, 1, 2])
-    draw.unsigned(left, values, "u", limit=draw.ceiling(values))
-    draw.signed(middle, -values, "u", limit=draw.ceiling(values))
-    draw.unsigned(right, values, "u")
+    draw.unsigned_map(left, values, "u", limit=draw.percentile_limit(values))
+    draw.signed_map(middle, -values, "u", limit=draw.percentile_limit(values))
+    draw.unsigned_map(right, values, "u")
     assert [panel.images[0].get_clim() for panel in (left, middle, right)] == [
         (0, pytest.approx(994.005)),
         (pytest.approx(-994.005), pytest.approx(994.005)),
@@ -72,11 +73,11 @@ def test_a_map_with_extreme_pixels_is_drawn_to_a_high_percentile_and_the_bar_tel
 
 def test_a_map_that_is_nearly_all_zero_or_constant_has_a_scale_all_the_same():
     values = np.zeros((40, 40))
-    assert draw.ceiling(values) == 1
+    assert draw.percentile_limit(values) == 1
     values[3, 3] = -5
-    assert draw.ceiling(values) == 5
-    assert draw.ceiling(np.full((1, 1), 2.0)) == 2
-    assert draw.ceiling(np.array([[1.0, np.nan]])) == pytest.approx(1)
+    assert draw.percentile_limit(values) == 5
+    assert draw.percentile_limit(np.full((1, 1), 2.0)) == 2
+    assert draw.percentile_limit(np.array([[1.0, np.nan]])) == pytest.approx(1)
 
 
 def test_smoothing_spreads_a_pixel_as_a_gaussian_and_leaves_small_and_constant_maps():
@@ -105,8 +106,8 @@ def photograph(record, random):
 def test_an_overlay_keeps_the_colours_of_the_image_near_zero_and_grows_opaque_with_the_value(photograph, signed):
     record, image = photograph
     values = np.linspace(-1.2 if signed else 0, 1.2, 48).reshape(6, 8)
-    found = draw.overlaid(record, 0, values, limit=1, signed=signed)
-    colours = draw.mpl.colormaps["RdBu_r" if signed else "viridis"]
+    found = draw.overlay_rgb(record, 0, values, limit=1, signed=signed)
+    colours = mpl.colormaps["RdBu_r" if signed else "viridis"]
     for place, value in np.ndenumerate(values):
         strength = min(abs(value), 1.0)
         opacity = 0.9 * strength**2 * (3 - 2 * strength)
@@ -114,22 +115,22 @@ def test_an_overlay_keeps_the_colours_of_the_image_near_zero_and_grows_opaque_wi
         # The colours come in 256 steps.
         np.testing.assert_allclose(found[place], image[place] * (1 - opacity) + opacity * np.array(shown), atol=0.02)
     small = np.full((6, 8), 0.05) * (-1 if signed else 1)
-    np.testing.assert_allclose(draw.overlaid(record, 0, small, limit=1, signed=signed), image, atol=0.01)
+    np.testing.assert_allclose(draw.overlay_rgb(record, 0, small, limit=1, signed=signed), image, atol=0.01)
 
 
 def test_an_overlay_of_a_grey_image_or_of_zeros_and_its_own_limit(record):
     values = np.zeros((28, 28))
-    image = np.repeat(draw.shown(record, record.images[0]), 3, axis=-1)
+    image = np.repeat(draw.image_rgb(record, record.images[0]), 3, axis=-1)
     for signed in (False, True):
-        np.testing.assert_allclose(draw.overlaid(record, 0, values, signed=signed), image, atol=1e-3)
+        np.testing.assert_allclose(draw.overlay_rgb(record, 0, values, signed=signed), image, atol=1e-3)
     values[3, 4] = -7
-    brought = draw.overlaid(record, 0, values, signed=True)[3, 4]
-    np.testing.assert_allclose(brought, draw.overlaid(record, 0, values, limit=7, signed=True)[3, 4])
+    brought = draw.overlay_rgb(record, 0, values, signed=True)[3, 4]
+    np.testing.assert_allclose(brought, draw.overlay_rgb(record, 0, values, limit=7, signed=True)[3, 4])
     assert brought[2] > brought[0] + 0.3
 
 
 def test_the_opacity_rises_with_the_magnitude_and_the_colours_with_the_lightness():
-    unsigned, signed = draw.overlay_colours(), draw.overlay_colours(signed=True)
+    unsigned, signed = draw.overlay_colormap(), draw.overlay_colormap(signed=True)
     assert unsigned.shape == signed.shape == (256, 4)
     assert (np.diff(unsigned[:, 3]) > 0).all()
     assert (np.diff(signed[128:, 3]) > 0).all()
@@ -145,7 +146,7 @@ def test_contours_surround_the_strongest_tenth_where_they_are_asked_for(photogra
     values[1:3, 2:4], values[5] = [[-4, 5], [3, 4]], 1
     for contours in (False, True):
         _, (panel,) = draw.row(1, record)
-        with draw.drawn_with(draw.Style(contours=contours)):
+        with draw.use_style(draw.Style(contours=contours)):
             draw.overlay(panel, record, 0, values, signed=True)
         lines = [path.vertices for each in panel.collections for path in each.get_paths() if len(path.vertices)]
         assert len(lines) == (2 if contours else 0)
@@ -183,14 +184,14 @@ def test_a_coarse_map_is_enlarged_by_cubic_convolution_within_its_range(random):
 
 def test_regions_show_the_sum_over_their_pixels(random):
     values = random.normal(size=(7, 10))
-    found = draw.summed(values, 4)
+    found = draw.region_sums(values, 4)
     for row, column in np.ndindex(7, 10):
         top, left = row // 4 * 4, column // 4 * 4
         assert found[row, column] == pytest.approx(values[top : top + 4, left : left + 4].sum(), abs=1e-5)
-    np.testing.assert_allclose(draw.summed(values, 1), values, rtol=1e-6)
-    assert [draw.regions(np.zeros(shape)) for shape in ((28, 28), (224, 224), (100, 60))] == [1, 16, 7]
-    with draw.drawn_with(draw.Style(regions=3)):
-        assert draw.regions(np.zeros((28, 28))) == 3
+    np.testing.assert_allclose(draw.region_sums(values, 1), values, rtol=1e-6)
+    assert [draw.region_side(np.zeros(shape)) for shape in ((28, 28), (224, 224), (100, 60))] == [1, 16, 7]
+    with draw.use_style(draw.Style(regions=3)):
+        assert draw.region_side(np.zeros((28, 28))) == 3
     with pytest.raises(UsageError, match="at least 1 pixel wide, but got 0"):
         draw.Style(regions=0)
 
@@ -202,28 +203,28 @@ LABELS = ("tabby, tabby cat", "crane", "crane, bird", "lynx, catamount", "tench"
     ("index", "name"), [(0, "tabby"), (1, "crane"), (2, "crane, bird"), (3, "lynx"), (4, "tench"), (5, ", odd"), (6, "")]
 )
 def test_a_class_is_called_by_its_first_name_where_no_other_is(record, index, name):
-    assert draw.name(replace(record, labels=LABELS), index) == name
+    assert draw.class_name(replace(record, labels=LABELS), index) == name
 
 
 def test_names_in_an_objective_and_of_a_source(record):
     named = replace(record, labels=LABELS)
-    assert draw.named(named, "tabby, tabby cat − lynx, catamount") == "tabby − lynx"
-    assert draw.named(named, "−0.5 · tabby, tabby cat + tench") == "−0.5 · tabby + tench"
-    assert draw.named(named, "conv2:3") == "conv2:3"
-    assert draw.source("mnist:test/42") == "mnist:test/42"
-    assert draw.source("/home/someone/pictures/cat.jpg") == "cat.jpg"
-    assert draw.source("array[3]") == "array[3]"
+    assert draw.objective_name(named, "tabby, tabby cat − lynx, catamount") == "tabby − lynx"
+    assert draw.objective_name(named, "−0.5 · tabby, tabby cat + tench") == "−0.5 · tabby + tench"
+    assert draw.objective_name(named, "conv2:3") == "conv2:3"
+    assert draw.source_name("mnist:test/42") == "mnist:test/42"
+    assert draw.source_name("/home/someone/pictures/cat.jpg") == "cat.jpg"
+    assert draw.source_name("array[3]") == "array[3]"
 
 
 @pytest.mark.parametrize("tail", [False, True])
 def test_text_is_cut_to_the_inches_that_it_has(tail):
     text = "wide W and narrow i " * 8
-    cut = draw.fit(text, 2, 9, tail=tail)
+    cut = draw.fit_text(text, 2, 9, tail=tail)
     assert 1.8 < draw.text_width(cut, 9) <= 2
     assert cut.strip("…") in text
     assert (cut[-1] if not tail else cut[0]) == "…"
-    assert draw.fit("short", 2, 9) == "short"
-    assert draw.fit("short", 0, 9) == "…"
+    assert draw.fit_text("short", 2, 9) == "short"
+    assert draw.fit_text("short", 0, 9) == "…"
 
 
 def test_long_names_stay_within_the_figure_and_off_each_other(record):
@@ -233,9 +234,9 @@ def test_long_names_stay_within_the_figure_and_off_each_other(record):
     hostile = replace(record, labels=tuple(f"{long} {i}" for i in range(10)), explained=(first,))
     figure, panels = draw.row(2, hostile)
     for panel in panels:
-        draw.image(panel, hostile, 0)
+        draw.input_image(panel, hostile, 0)
         draw.title(panel, long)
-        draw.below(panel, long)
+        draw.text_below(panel, long)
     draw.caption(figure, hostile, 0)
     assert figure.get_suptitle().count("(") == 2
     assert not pictures.overlapping(figure)
@@ -253,8 +254,8 @@ def test_images_of_any_shape_have_their_words_inside_the_figure_and_apart(record
 
 def test_maps_of_zeros_draw_without_nan(record):
     figure, (left, right) = draw.row(2, record, bars=[0, 1])
-    draw.signed(left, np.zeros((3, 3)), "u")
-    draw.unsigned(right, np.zeros((3, 3)), "u")
+    draw.signed_map(left, np.zeros((3, 3)), "u")
+    draw.unsigned_map(right, np.zeros((3, 3)), "u")
     assert not pictures.overlapping(figure)
     assert left.images[0].get_clim() == (-1, 1)
     assert right.images[0].get_clim() == (0, 1)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cnnexplain.errors import ModelError, PluginError, foreign, line, reason, shown
+from cnnexplain.errors import ModelError, PluginError, UsageError, foreign, line, reason, shown
 from cnnexplain.interruption import interrupted
 
 
@@ -33,6 +33,11 @@ class UnprintableError(Exception):
 )
 def test_a_value_is_written_in_one_line(value, words):
     assert shown(value) == words
+
+
+def test_an_invalid_argument_is_a_value_error_too():
+    assert issubclass(UsageError, ValueError)
+    assert not issubclass(ModelError, ValueError)
 
 
 def test_an_error_of_ours_repeats_no_value_that_fills_the_screen():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import cnnexplain as cx
-from cnnexplain.draw import findings
+from cnnexplain.draw import findings, formatting
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ from cnnexplain.draw import findings
 )
 def test_ninths_of_an_image(row, column, words):
     """A third of 100 rows ends within row 33, a third of 30 columns with column 9."""
-    assert findings.side(row, column, (100, 30)) == words
+    assert findings.ninth(row, column, (100, 30)) == words
     assert findings.place(row, column, (100, 30, 3)) == f"{words}, around row {row}, column {column}"
 
 
@@ -54,31 +54,31 @@ def test_the_share_of_the_strongest_tenth():
     [(-1.2345, "−1.23"), (0.5, "0.5"), (-12345.6, "−12346"), (1.5e-7, "1.5e−07"), (0, "0"), (999.7, "1000")],
 )
 def test_numbers_have_three_digits_and_a_minus_sign(value, words):
-    assert findings.number(value) == words
+    assert formatting.number(value) == words
 
 
 @pytest.mark.parametrize(
     ("value", "words"), [(0.0123, "+0.012"), (-0.5, "−0.5"), (123.4, "+123"), (-99.7, "−100"), (0, "0"), (-0.0, "0")]
 )
 def test_contributions_have_two_digits_and_a_sign(value, words):
-    assert findings.signed(value) == words
+    assert formatting.signed_number(value) == words
 
 
 @pytest.mark.parametrize(
     ("share", "words"), [(0.384, "38%"), (0.007, "0.7%"), (0, "0%"), (1, "100%"), (0.0996, "10%"), (0.0123, "1.2%")]
 )
 def test_shares(share, words):
-    assert findings.percent(share) == words
+    assert formatting.percent(share) == words
 
 
 def test_the_largest_attribution_is_of_a_pixel_or_of_a_square():
     values = np.zeros((12, 12))
     values[2, 9] = -0.5
-    assert findings.largest(values, 1) == (
+    assert findings.largest_attribution(values, 1) == (
         "the attribution of largest magnitude, −0.5, is that of the pixel at the upper right, around row 2, column 9"
     )
     values[0:4, 8:12] = -0.5
-    assert findings.largest(values, 4) == (
+    assert findings.largest_attribution(values, 4) == (
         "the attribution of largest magnitude, −0.5, is that of the 4×4 pixels at the upper right, around row 2, column 10"
     )
 
@@ -144,8 +144,8 @@ def test_a_map_of_zeros_has_no_peak(analysis, random):
     ],
 )
 def test_two_numbers_have_the_digits_in_which_they_differ(before, after, words):
-    assert findings.pair(before, after) == words
-    assert findings.pair(after, before) == words[::-1]
+    assert formatting.number_pair(before, after) == words
+    assert formatting.number_pair(after, before) == words[::-1]
 
 
 @pytest.mark.parametrize(
@@ -238,6 +238,6 @@ def test_rise_tells_a_gain_from_a_loss(target, peak, words):
 
 
 def test_of_contributions_the_one_that_raises_or_else_lowers_the_most_is_named():
-    assert findings.telling([1, 3, -9]) == 1
-    assert findings.telling([0, -1, -9]) == 2
-    assert findings.telling([-2, -1]) == 0
+    assert findings.most_telling([1, 3, -9]) == 1
+    assert findings.most_telling([0, -1, -9]) == 2
+    assert findings.most_telling([-2, -1]) == 0

@@ -11,6 +11,7 @@ import pytest
 from modelfiles import write
 
 import cnnexplain as cx
+from cnnexplain import files
 from cnnexplain.errors import ModelError, UsageError
 from cnnexplain.loading import model_names
 
@@ -114,7 +115,7 @@ def test_a_word_is_not_what_was_meant_by_itself(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "labels").mkdir()
     with pytest.raises(UsageError, match="'labels' is a folder; expected a file of labels") as caught:
-        model_names.existing("labels", "file of labels")
+        files.existing("labels", "file of labels")
     assert "Did you mean" not in str(caught.value)
 
 

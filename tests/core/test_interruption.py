@@ -292,10 +292,10 @@ import signal, sys
 from cnnexplain import interruption
 from cnnexplain.cli import app
 before = signal.getsignal(signal.SIGINT)
-cli.main(["--version"])
+app.main(["--version"])
 assert signal.getsignal(signal.SIGINT) is before
 sys.argv = ["cnnexplain", "--version"]
-cli.main()
+app.main()
 try:
     signal.raise_signal({number})
 except KeyboardInterrupt:
@@ -312,7 +312,7 @@ import os, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 sys.argv = ["cnnexplain", "--version"]
 from cnnexplain.cli import app
-cli.main()
+app.main()
 os.kill(os.getpid(), signal.SIGINT)
 """
     done = python(tmp_path, program)

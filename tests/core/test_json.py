@@ -61,7 +61,7 @@ def test_info(document):
 
 
 def test_evaluate_gives_the_figures_unrounded(document, lenet):
-    from cnnexplain.lenet import evaluate
+    from cnnexplain.training.evaluation import evaluate
 
     found, err = document("evaluate")
     figures = evaluate(lenet)

@@ -12,8 +12,10 @@ import cnnexplain as cx
 from cnnexplain.errors import UsageError
 from cnnexplain.inputs import datasets
 from cnnexplain.inputs.preprocess import Preprocess
-from cnnexplain.lenet import SIDECAR, affine, build, evaluate, train
 from cnnexplain.loading import sidecar
+from cnnexplain.model.lenet import build
+from cnnexplain.training.evaluation import evaluate
+from cnnexplain.training.lenet import SIDECAR, affine, train
 
 
 def test_the_whole_of_mnist_is_there():
@@ -127,7 +129,7 @@ def test_a_short_training_learns_reports_and_keeps_the_best(tmp_path, digits):
 
 
 def test_the_epoch_with_the_lowest_validation_loss_is_kept(tmp_path):
-    from cnnexplain.lenet import _Keeper
+    from cnnexplain.training.lenet import _Keeper
 
     keeper = _Keeper(tmp_path / "m.keras", 3, 1, lambda _: None)
     model = build()

@@ -7,7 +7,7 @@ from PIL import Image
 
 import cnnexplain as cx
 from cnnexplain.errors import ImageError, UsageError
-from cnnexplain.inputs import decode, images
+from cnnexplain.inputs import decode, images, large_images
 from cnnexplain.inputs.bit_depth import misread
 from cnnexplain.inputs.preprocess import Preprocess
 
@@ -20,7 +20,7 @@ TWELVE = 4095
 def small_blocks(request, monkeypatch):
     """Both ways in which images are decoded: as a whole, and in blocks of a few rows as large ones are."""
     monkeypatch.setattr(decode, "LARGE", request.param)
-    monkeypatch.setattr(decode, "BLOCK", 100)
+    monkeypatch.setattr(large_images, "BLOCK", 100)
 
 
 def values(channels, highest=4012, side=24):

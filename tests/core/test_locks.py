@@ -19,14 +19,14 @@ from cnnexplain import files
 from cnnexplain.errors import OutputError
 from cnnexplain.pipeline import explanation
 from cnnexplain.rendering.pictures import Pictures
-from cnnexplain.results import lock, writer
+from cnnexplain.results import lock, result_folder, writer
 from cnnexplain.results.record import Record
 
 HOLDER = """
 import sys, time
 from pathlib import Path
 from cnnexplain.results import lock
-with locks.held(Path(sys.argv[1])):
+with lock.held(Path(sys.argv[1])):
     print("locked", flush=True)
     time.sleep(120)
 """
@@ -182,8 +182,8 @@ def test_a_folder_that_is_removed_during_a_run_is_not_written_to(record, tmp_pat
 def test_runs_at_once_leave_what_one_of_them_has_found(tmp_path, shell):
     """The same folder, different images and parts: whoever is second says so; later runs go on as ever."""
     program = (
-        "import sys\nfrom cnnexplain import pipeline\nfrom cnnexplain.cli import main\n"
-        "pipeline.READ, pipeline.PART_IMAGES = 2, 3\nsys.exit(main(sys.argv[1:]))"
+        "import sys\nfrom cnnexplain.pipeline import explanation\nfrom cnnexplain.cli.app import main\n"
+        "explanation.READ, explanation.PART_IMAGES = 2, 3\nsys.exit(main(sys.argv[1:]))"
     )
     runs = [
         subprocess.Popen(
@@ -328,7 +328,7 @@ def test_a_deleted_working_folder_is_named(record, tmp_path, monkeypatch):
     gone.mkdir()
     monkeypatch.chdir(gone)
     gone.rmdir()
-    for call in (lambda: record.save("out"), lambda: writer.check_folder(Path("out"))):
+    for call in (lambda: record.save("out"), lambda: result_folder.check_folder(Path("out"))):
         with pytest.raises(OutputError, match="the working folder was deleted; change to another one"):
             call()
     monkeypatch.chdir(tmp_path)

@@ -4,9 +4,10 @@ from typing import Annotated, Literal
 
 import pytest
 
+from cnnexplain.cli.commands.run import common_options
 from cnnexplain.errors import PluginError, UsageError
 from cnnexplain.plugin import Analysis, Option, Result
-from cnnexplain.plugin.options import inputs, parameters, validate
+from cnnexplain.plugin.options import COMMON, INPUTS, inputs, parameters, validate
 
 
 def run(
@@ -156,6 +157,10 @@ def no_images(classifier):
 def test_a_wrong_declaration_is_refused(function, words):
     with pytest.raises(PluginError, match=words):
         Analysis("broken", function, run, "Nobody")
+
+
+def test_the_reserved_names_are_the_options_of_the_command_line():
+    assert sorted(COMMON) == sorted(common_options(INPUTS, ""))
 
 
 def test_a_paper_and_two_functions_are_needed():

@@ -19,10 +19,10 @@ import cnnexplain as cx
 from cnnexplain import draw
 from cnnexplain.cli.commands import report
 from cnnexplain.errors import OutputError, UsageError
-from cnnexplain.lenet import Evaluation
 from cnnexplain.plugin import registry
 from cnnexplain.rendering import packed_maps, page
 from cnnexplain.results.record import Record
+from cnnexplain.training.evaluation import Evaluation
 
 
 class Read(HTMLParser):
@@ -131,15 +131,15 @@ def test_the_colours_are_those_that_are_drawn_with():
     assert abs(signed[127:129].astype(int) - 247).max() <= 3  # White at zero.
     assert signed[0, 2] > signed[0, 0]  # Blue below,
     assert signed[255, 0] > signed[255, 2]  # red above.
-    with draw.drawn_with(draw.Palette(unsigned="gray")):
+    with draw.use_style(draw.Palette(unsigned="gray")):
         chosen = Read(made(pages.record()))
     colours = json.loads(next(text for _, attributes, text in chosen.held if attributes.get("id") == "palettes"))
     assert np.frombuffer(base64.b64decode(colours["unsigned"]["bar"]), np.uint8).tolist() == [
         each for value in range(256) for each in [value] * 3
     ]
     over = np.frombuffer(base64.b64decode(colours["unsigned"]["over"]), np.uint8).reshape(256, 4)
-    with draw.drawn_with(draw.Palette(unsigned="gray")):
-        np.testing.assert_array_equal(over, np.round(255 * draw.overlay_colours()))
+    with draw.use_style(draw.Palette(unsigned="gray")):
+        np.testing.assert_array_equal(over, np.round(255 * draw.overlay_colormap()))
 
 
 def test_the_policy_lets_in_the_one_style_and_the_one_script_and_no_other_address():

@@ -342,7 +342,7 @@ KILLED = """
 import sys
 from cnnexplain.pipeline import explanation
 from cnnexplain.cli.app import main
-pipeline.READ, pipeline.PART_IMAGES = 2, 3
+explanation.READ, explanation.PART_IMAGES = 2, 3
 sys.exit(main(sys.argv[1:]))
 """
 

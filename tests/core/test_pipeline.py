@@ -184,7 +184,7 @@ def test_without_images_a_model_that_gives_no_finite_numbers_is_refused(installe
 
 def test_an_analysis_of_images_and_a_data_set_gets_the_data_set_once(lenet, installed, noise, tmp_path, monkeypatch):
     installed("acme-means", BOTH)
-    monkeypatch.setitem(lenet.__dict__, "batch_size", 3)
+    monkeypatch.setattr(lenet, "batch_size", 3)
     record = cx.explain("means", lenet, noise, dataset=noise)
     np.testing.assert_allclose(record.arrays["mean"], noise.mean(axis=(1, 2, 3)), rtol=1e-6)
     assert (record.arrays["all"].shape, record.facts) == ((3,), {"counted": 4})
@@ -208,7 +208,7 @@ def test_without_a_named_data_set_a_model_of_no_digits_looks_through_the_images(
 
 def test_results_that_do_not_fit_together_are_refused_and_progress_never_goes_back(lenet, installed, noise, monkeypatch):
     installed("acme-uneven", UNEVEN)
-    monkeypatch.setitem(lenet.__dict__, "batch_size", 2)
+    monkeypatch.setattr(lenet, "batch_size", 2)
     seen = []
     cx.explain("uneven", lenet, noise, progress=lambda *done: seen.append(done))
     assert seen == [(250, 1000), (500, 1000), (750, 1000), (1000, 1000)]

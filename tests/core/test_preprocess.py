@@ -7,7 +7,9 @@ from PIL import Image
 import cnnexplain as cx
 from cnnexplain.errors import UsageError
 from cnnexplain.inputs import datasets
-from cnnexplain.inputs.preprocess import Preprocess, centre_digit, dark_on_light, letterbox, middle, resize
+from cnnexplain.inputs.digits import centre_digit, dark_on_light
+from cnnexplain.inputs.preprocess import Preprocess
+from cnnexplain.inputs.resizing import letterbox, middle, resize
 
 
 def photograph(digit, random, *, size):

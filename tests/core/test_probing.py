@@ -6,7 +6,7 @@ import pytest
 
 from cnnexplain.errors import UsageError
 from cnnexplain.inputs.preprocess import Preprocess
-from cnnexplain.loading.affine import straight
+from cnnexplain.loading.affine import linear_preprocessing
 
 SHAPE = (5, 7, 3)
 
@@ -30,7 +30,7 @@ MODES = {
 
 @pytest.mark.parametrize("mode", MODES)
 def test_the_three_ways_of_keras_are_found_as_they_are_published(mode):
-    found = straight(imagenet(mode), mode, SHAPE)
+    found = linear_preprocessing(imagenet(mode), mode, SHAPE)
     expected = MODES[mode]
     assert found["colour"] == expected["colour"]
     assert found["scale"] == pytest.approx(expected["scale"], rel=1e-6)
@@ -51,7 +51,7 @@ def test_the_three_ways_of_keras_are_found_as_they_are_published(mode):
     ],
 )
 def test_encoding_is_what_the_function_does(function, shape, random):
-    preprocess = Preprocess(*shape[:2], **straight(function, "f", shape))
+    preprocess = Preprocess(*shape[:2], **linear_preprocessing(function, "f", shape))
     pictures = random.uniform(0, 1, (3, *shape)).astype(np.float32)
     expected = np.asarray(function(pictures * 255))
     np.testing.assert_allclose(preprocess.encode(pictures), expected, atol=1e-5 * np.ptp(expected))
@@ -87,4 +87,4 @@ ODD = {
 def test_another_function_is_refused_with_the_reason(kind):
     function, words = ODD[kind]
     with pytest.raises(UsageError, match=rf"'mine' can't be the preprocessing: .*({words})"):
-        straight(function, "mine", SHAPE)
+        linear_preprocessing(function, "mine", SHAPE)

@@ -22,7 +22,7 @@ def test_the_built_in_analyses_come_from_an_entry_point():
     assert found.analyses.suppliers["saliency"].distribution == "cnnexplain"
     assert found.analyses.suppliers["saliency"].version == cx.__version__
     assert found.problems == ()
-    assert [point.value for point in entry_points(group="cnnexplain", name="saliency")] == ["cnnexplain_saliency"]
+    assert [point.value for point in entry_points(group="cnnexplain", name="saliency")] == ["cnnexplain_plugins.saliency"]
 
 
 def test_a_third_party_plugin_runs_like_a_built_in_one(install, plugin_code, lenet, noise, tmp_path):

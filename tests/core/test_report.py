@@ -10,15 +10,17 @@ import time
 from pathlib import Path
 
 import keras
+import matplotlib as mpl
 import numpy as np
 import pytest
 from PIL import Image
 
 import cnnexplain as cx
-from cnnexplain import draw, files
+from cnnexplain import files
+from cnnexplain.draw import formatting
 from cnnexplain.errors import OutputError
 from cnnexplain.rendering.pictures import compact
-from cnnexplain.results.writer import picture_names
+from cnnexplain.results.result_folder import picture_names
 
 
 @pytest.fixture(scope="module")
@@ -271,7 +273,7 @@ def test_the_overlay_shows_the_image_where_the_map_is_zero_and_the_colour_at_its
     quiet = saliency == saliency.min()
     np.testing.assert_allclose(drawn[quiet], np.repeat(record.images[0][quiet], 3, axis=-1), atol=0.01)
     peak = np.unravel_index(saliency.argmax(), saliency.shape)
-    colour = np.array(draw.mpl.colormaps["viridis"](1.0)[:3])
+    colour = np.array(mpl.colormaps["viridis"](1.0)[:3])
     np.testing.assert_allclose(drawn[peak], 0.9 * colour + 0.1 * record.images[0][peak], atol=0.01)
 
 
@@ -299,7 +301,7 @@ def test_names_and_labels_from_outside_are_drawn_as_they_are(record, tmp_path):
     [(1.0, "100.0%"), (0.99996, "> 99.9%"), (0.993, "99.3%"), (0.0004, "< 0.1%"), (0.0, "0.0%")],
 )
 def test_a_probability_is_never_rounded_to_certainty(probability, words):
-    assert draw.percent(probability) == words
+    assert formatting.probability(probability) == words
 
 
 @pytest.mark.parametrize("most", [3_000, 60_000, 400_000])

@@ -11,8 +11,9 @@ from PIL import Image
 import cnnexplain as cx
 from cnnexplain.doctor import examine
 from cnnexplain.errors import UsageError
-from cnnexplain.inputs import decode, resize_filters
+from cnnexplain.inputs import decode, large_images, resize_filters
 from cnnexplain.inputs.preprocess import Preprocess
+from cnnexplain.plugin import registry
 
 SIZES = [
     ((31, 47), (12, 12)),
@@ -80,7 +81,7 @@ def test_each_pixel_is_a_mean_of_its_four_nearest(random):
 )
 @pytest.mark.parametrize("fit", ["stretch", "crop", "pad"])
 def test_of_a_large_image_exactly_the_same_pixels_are_taken(fit, options, orientation, tmp_path, random, monkeypatch):
-    monkeypatch.setattr(decode, "BLOCK", 500)
+    monkeypatch.setattr(large_images, "BLOCK", 500)
     exif = Image.Exif()
     exif[0x0112] = orientation
     Image.fromarray(photograph(random, 53, 71)).save(tmp_path / "x.png", exif=exif)
@@ -124,7 +125,7 @@ def test_a_sidecar_and_an_option_say_it(tmp_path, cli, random):
 
 def test_the_doctor_counts_predictions_that_depend_on_it(tmp_path, random, monkeypatch):
     """Fine stripes are grey to a model that sees means, and are stripes to one that sees single pixels."""
-    monkeypatch.setattr("cnnexplain.doctor.registry.load", lambda: cx.registry.collect([]))
+    monkeypatch.setattr("cnnexplain.doctor.registry.load", lambda: registry.collect([]))
     monkeypatch.chdir(tmp_path)
     names = []
     for number in range(4):

@@ -17,7 +17,6 @@ from cnnexplain.errors import OutputError, PluginError, UsageError
 from cnnexplain.pipeline import explanation
 from cnnexplain.plugin.registry import load as registry
 from cnnexplain.rendering.pictures import FORMATS, Pictures
-from cnnexplain.results import reader
 from cnnexplain.results.record import Record
 
 TWO = ["mnist:test/3", "mnist:test/8"]
@@ -360,7 +359,7 @@ class Absent:
 
 sys.meta_path.insert(0, Absent())
 from cnnexplain.cli import app
-sys.exit(max(cli.main(["redraw", folder, "--dpi", "40"]) for folder in sys.argv[1:]))
+sys.exit(max(app.main(["redraw", folder, "--dpi", "40"]) for folder in sys.argv[1:]))
 """
 
 
@@ -383,4 +382,4 @@ def test_the_command_line_and_save_take_format_and_dpi(cli, lenet, tmp_path):
     with pytest.raises(UsageError, match="but got 'gif'"):
         record.save(tmp_path / "gif", format="gif")
     assert not (tmp_path / "gif").exists()
-    assert reader.load(tmp_path / "40").labels == lenet.labels
+    assert cx.Record.load(tmp_path / "40").labels == lenet.labels

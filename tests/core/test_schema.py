@@ -13,7 +13,7 @@ from campaign import snapshot
 import cnnexplain as cx
 from cnnexplain.errors import CnnExplainError, OutputError
 from cnnexplain.rendering.pictures import Pictures
-from cnnexplain.results import npz, schema
+from cnnexplain.results import npz, result_folder, schema
 from cnnexplain.results import writer as report
 from cnnexplain.results.record import Record
 
@@ -380,6 +380,6 @@ def test_long_names_are_drawn_in_a_moment(folder, length):
 
 @pytest.mark.parametrize("letter", ["é", "日", "𝔘", "𠀀"])
 def test_names_of_pictures_fit_into_a_folder(tmp_path, letter):
-    (name,) = report.picture_names([letter * 90 + ".png"], suffix="png")
+    (name,) = result_folder.picture_names([letter * 90 + ".png"], suffix="png")
     (tmp_path / name).touch()
     assert schema.FILE_NAME(name, "it") is None

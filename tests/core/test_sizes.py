@@ -188,7 +188,7 @@ def test_what_was_only_measured_is_not_made_later(tmp_path, monkeypatch):
 
 
 def test_free_memory_is_that_of_the_process(shell):
-    program = "from cnnexplain import memory; print(memory.free())"
+    program = "from cnnexplain.loading import memory; print(memory.free())"
     assert int(shell("-c", program).stdout) > 1 << 20
     limited = f"import resource; resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30)); {program}"
     if sys.platform == "linux":

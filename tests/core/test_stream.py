@@ -26,6 +26,16 @@ def test_the_test_images_come_once_each_in_order_and_in_range(lenet):
     np.testing.assert_array_equal(firsts[1], again[1:2])
 
 
+def test_a_preprocess_is_enough(lenet, noise):
+    stream = cx.open_stream("mnist:test", lenet.preprocess)
+    places, batch = next(iter(stream.batches()))
+    assert places.tolist() == list(range(64))
+    np.testing.assert_array_equal(batch, cx.open_stream("mnist:test", lenet).pick(range(64)))
+    assert len(list(cx.open_stream(noise[:3], lenet.preprocess).batches())) == 1
+    read = [cx.read_images("mnist:test/42", of) for of in (lenet, lenet.preprocess)]
+    np.testing.assert_array_equal(*read)
+
+
 def test_samples_are_fitted_to_other_models(model):
     clf = cx.load(model())
     stream = cx.open_stream("mnist:test", clf)
@@ -39,7 +49,7 @@ def test_a_folder_is_taken_at_any_depth_and_broken_files_are_left_out(lenet, tmp
         Image.fromarray(datasets.sample(f"mnist:test/{index}")[0]).save(tmp_path / name)
     (tmp_path / "b" / "broken.png").write_bytes(b"no image")
     (tmp_path / "notes.txt").write_text("no image either")
-    monkeypatch.setitem(lenet.__dict__, "batch_size", 2)
+    monkeypatch.setattr(lenet, "batch_size", 2)
     stream = cx.open_stream(tmp_path, lenet)
     found = [(where.tolist(), [source.name for source in batch.sources]) for where, batch in stream.batches()]
     names = [str(tmp_path / name) for name in ("a.png", "b/c.png", "z.png")]

@@ -96,7 +96,7 @@ def test_a_pipe_gets_no_display_of_progress_even_where_colours_are_forced(shell,
     program = """
 import time
 from cnnexplain.cli import console
-with terminal.progress() as shown:
+with console.progress() as shown:
     shown.add_task("Working", total=3)
     time.sleep(0.3)
 """

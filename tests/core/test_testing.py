@@ -14,7 +14,7 @@ from cnnexplain.errors import PluginError, UsageError
 from cnnexplain.plugin import Analysis, Option, Panel, Result, registry
 from cnnexplain.plugin.options import INPUTS
 from cnnexplain.plugin.registry import Offers, Plugin, Registry
-from cnnexplain.testing import checks, sample_models
+from cnnexplain.testing import contract_checks, sample_models
 
 made = functools.cache(sample_models.made)
 ELSEWHERE = ("imports", "help", "saved", "backends")
@@ -39,7 +39,7 @@ def draw(record, index):
     from cnnexplain import draw
 
     figure, (panel,) = draw.row(1, record)
-    draw.unsigned(panel, record.arrays["map"][index], "logits", bar=False)
+    draw.unsigned_map(panel, record.arrays["map"][index], "logits", bar=False)
     return figure
 
 
@@ -127,7 +127,7 @@ def draw_scaled(record, index):
 
     image = record.images[index, ..., 0]
     figure, (panel,) = draw.row(1, record)
-    draw.unsigned(panel, (image - image.min()) / (image.max() - image.min()), "", bar=False)
+    draw.unsigned_map(panel, (image - image.min()) / (image.max() - image.min()), "", bar=False)
     return figure
 
 
@@ -275,7 +275,7 @@ def run(classifier, images):
 def draw(record, index):
     from cnnexplain import draw
     figure, (panel,) = draw.row(1, record)
-    draw.unsigned(panel, record.arrays["map"][index], "brightness")
+    draw.unsigned_map(panel, record.arrays["map"][index], "brightness")
     return figure
 
 @hookimpl
@@ -342,7 +342,7 @@ def test_a_drawing_of_what_is_not_in_the_record_is_found_out(install, fresh, len
 def test_another_backend_tells_what_works_on_one_alone(install, fresh, monkeypatch):
     other = "import keras\n    images = images + (keras.backend.backend() != 'tensorflow')\n    return Result"
     install("bright-maker", GOOD.replace("return Result", other), point="bright", module="one_backend")
-    monkeypatch.setattr(checks, "BACKENDS", {"tensorflow": "", "jax": ""})
+    monkeypatch.setattr(contract_checks, "BACKENDS", {"tensorflow": "", "jax": ""})
     candidate = testing.Candidate(testing.find("brightness")[0])
     assert candidate.outcome("models").passed
     assert "On jax it finds something else than on tensorflow: 'branches/map' differs" in candidate.outcome("backends").words
@@ -366,7 +366,7 @@ def test_a_broken_plugin_is_named_with_its_cause(install, fresh):
 
 
 def test_the_command_says_what_it_found(cli, install, fresh, monkeypatch):
-    monkeypatch.setattr(checks, "BACKENDS", {"tensorflow": ""})
+    monkeypatch.setattr(contract_checks, "BACKENDS", {"tensorflow": ""})
     install("bright-maker", GOOD, point="bright", module="good_two")
     code, out, _ = cli("check-plugin", "bright-maker")
     lines = [line.split() for line in out.splitlines()]
@@ -379,7 +379,7 @@ def test_the_command_says_what_it_found(cli, install, fresh, monkeypatch):
 
 
 def test_the_command_fails_where_a_check_does(cli, install, fresh, monkeypatch):
-    monkeypatch.setattr(checks, "BACKENDS", {"tensorflow": ""})
+    monkeypatch.setattr(contract_checks, "BACKENDS", {"tensorflow": ""})
     install("bright-maker", GOOD.replace("images.mean(axis=-1)", "images * float('nan')"), point="bright", module="bad_two")
     code, out, _ = cli("check-plugin", "brightness")
     assert code == 1
@@ -392,7 +392,7 @@ def test_importing_it_imports_nothing_heavy(shell):
     program = (
         "import sys, json, cnnexplain.testing; print(json.dumps([name for name in sys.argv[1:] if name in sys.modules]))"
     )
-    assert json.loads(shell("-c", program, *checks.HEAVY, "pytest").stdout) == []
+    assert json.loads(shell("-c", program, *contract_checks.HEAVY, "pytest").stdout) == []
 
 
 def test_an_unknown_check_can_not_be_skipped():

@@ -29,7 +29,7 @@ def test_each_image_is_where_the_page_looks_for_it_with_the_overlay_of_the_pictu
     assert written == {"files": ["small.webp", "small-2.webp"], "height": pages.HEIGHT, "width": pages.WIDTH, "columns": 2}
     for number, cell in enumerate(cells(tmp_path, written, 7)):
         values = record.arrays["signed_map"][number]
-        expected = draw.overlaid(record, number, values, limit=draw.ceiling(values), signed=True)
+        expected = draw.overlay_rgb(record, number, values, limit=draw.percentile_limit(values), signed=True)
         np.testing.assert_array_equal(cell, np.round(255 * expected).astype(np.uint8))
 
 

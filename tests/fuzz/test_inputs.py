@@ -14,7 +14,7 @@ from PIL import Image
 
 import cnnexplain as cx
 from cnnexplain.errors import CnnExplainError
-from cnnexplain.inputs import decode
+from cnnexplain.inputs import decode, large_images
 from cnnexplain.inputs.preprocess import Preprocess
 
 pytestmark = pytest.mark.slow
@@ -227,7 +227,7 @@ def test_large_and_small_images_give_the_same_pixels(tmp_path_factory, data):
     whole = np.asarray(cx.read_images(path, clf))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(decode, "LARGE", 50)
-        patch.setattr(decode, "BLOCK", data.draw(st.integers(30, 2000)))
+        patch.setattr(large_images, "BLOCK", data.draw(st.integers(30, 2000)))
         np.testing.assert_allclose(np.asarray(cx.read_images(path, clf)), whole, atol=1e-6)
 
 

@@ -17,7 +17,8 @@ from matplotlib.figure import Figure
 
 from cnnexplain.errors import CnnExplainError, line
 from cnnexplain.pipeline import explanation
-from cnnexplain.results import schema
+from cnnexplain.results import json_files, schema
+from cnnexplain.results.json_kinds import DamageError
 from cnnexplain.results.record import Record
 
 pytestmark = pytest.mark.slow
@@ -178,8 +179,8 @@ def test_any_bytes_are_read_or_refused(tmp_path, content):
     path.write_bytes(content)
     words = ""
     try:
-        schema.check_result(schema.read(path))
-    except schema.DamageError as damage:
+        schema.check_result(json_files.read(path))
+    except DamageError as damage:
         words = line(damage)
     assert words
     assert words.isprintable()

@@ -4,16 +4,17 @@ import keras
 import numpy as np
 import oracles
 import pytest
-from cnnexplain_activation_maximization import maximization
-from cnnexplain_activation_maximization.maxima import _shuffled
-from cnnexplain_activation_maximization.parametrization import Spectrum
-from cnnexplain_activation_maximization.regularization import SETTINGS, Regularization, blurred, total_variation
-from cnnexplain_activation_maximization.views import View
+from cnnexplain_plugins.activation_maximization import maximization
+from cnnexplain_plugins.activation_maximization.maxima import _shuffled
+from cnnexplain_plugins.activation_maximization.parametrization import Spectrum
+from cnnexplain_plugins.activation_maximization.regularization import SETTINGS, Regularization, total_variation
+from cnnexplain_plugins.activation_maximization.views import View
 
 import cnnexplain as cx
 from cnnexplain.errors import UsageError
 from cnnexplain.inputs.image_stream import open_stream
 from cnnexplain.model.objectives import Channel, Logit
+from cnnexplain.numerics import blurred
 from cnnexplain.optimize import Optimum
 
 NAME = "activation-maximization"
@@ -158,7 +159,7 @@ def test_a_units_picture_does_not_depend_on_the_others(clf):
 @pytest.mark.numeric
 def test_units_go_in_groups_that_fit_the_memory(clf, monkeypatch):
     whole = quick(clf)
-    monkeypatch.setitem(clf.__dict__, "batch_size", 4)
+    monkeypatch.setattr(clf, "batch_size", 4)
     seen = []
     grouped = quick(clf, progress=lambda *done: seen.append(done))
     assert seen[-1] == (18, 18)

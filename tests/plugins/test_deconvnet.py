@@ -5,13 +5,14 @@ import numpy as np
 import oracles
 import pictures
 import pytest
-from cnnexplain_deconvnet.crops import paste
+from cnnexplain_plugins.deconvnet.crops import paste
 from PIL import Image
 
 import cnnexplain as cx
 from cnnexplain import draw
 from cnnexplain.errors import ModelError, UsageError
-from cnnexplain.model.classifier import Layer
+from cnnexplain.inputs import datasets
+from cnnexplain.model.layers import Layer
 
 pytestmark = pytest.mark.numeric
 
@@ -459,13 +460,13 @@ def test_a_projection_lies_inside_the_receptive_field(window, random):
 
 
 def test_the_streamed_top_nine_equal_a_full_sort(random, monkeypatch):
-    from cnnexplain_deconvnet.projections import TOP, top
+    from cnnexplain_plugins.deconvnet.projections import TOP, top
 
     clf = classifier(keras.layers.Conv2D(6, 4, activation="relu", name="top"))
     images = random.uniform(0, 1, (40, 13, 11, 3)).astype(np.float32)
     images[25] = images[7]  # Equal activations: the earlier image comes first.
     activations = clf.activations(images, ["top"])["top"]
-    monkeypatch.setitem(clf.__dict__, "batch_size", 7)
+    monkeypatch.setattr(clf, "batch_size", 7)
     found = top(clf, cx.open_stream(images, clf), [clf.layer("top")])["top"].peaks
     for channel in range(6):
         largest = activations[..., channel].max(axis=(1, 2))
@@ -515,7 +516,7 @@ def test_a_patch_over_the_border_holds_the_middle_of_the_range_there(random):
 
 def test_a_batch_is_as_its_images_one_by_one(lenet, noise, monkeypatch):
     together = cx.explain("deconvnet", lenet, noise, dataset=noise)
-    monkeypatch.setitem(lenet.__dict__, "batch_size", 3)
+    monkeypatch.setattr(lenet, "batch_size", 3)
     chunked = cx.explain("deconvnet", lenet, noise, dataset=noise)
     for name, array in together.arrays.items():
         np.testing.assert_allclose(chunked.arrays[name], array, rtol=1e-4, atol=1e-6)
@@ -595,7 +596,7 @@ def test_the_picture_shows_each_projection_in_its_place(lenet):
             (words,) = [
                 texts
                 for image, texts in drawn(figure, shown.shape[:2])
-                if image.ndim == 3 and np.allclose(image, draw.signal(shown, limit), atol=1e-5)
+                if image.ndim == 3 and np.allclose(image, draw.signed_rgb(shown, limit), atol=1e-5)
             ]
             assert any(text == f"± {limit:.3g}" for text in words)
             if layer == "relu1":
@@ -692,7 +693,7 @@ def test_a_model_without_convolutions_is_refused(random):
 def test_the_command_line_skips_broken_files_of_a_data_set_and_names_them(cli, tmp_path):
     (tmp_path / "set" / "deeper").mkdir(parents=True)
     for number in range(3):
-        Image.fromarray(cx.datasets.sample(f"mnist:test/{number}")[0]).save(tmp_path / "set" / "deeper" / f"{number}.png")
+        Image.fromarray(datasets.sample(f"mnist:test/{number}")[0]).save(tmp_path / "set" / "deeper" / f"{number}.png")
     (tmp_path / "set" / "broken.png").write_bytes(b"no image")
     code, out, err = cli(
         "run", "deconvnet", "--dataset", "set", "--rule", "guided", "--rule", "gradient", "--layer", "relu2"

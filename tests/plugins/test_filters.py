@@ -130,7 +130,7 @@ def test_a_kernel_is_never_active_where_all_that_comes_of_it_is_zero(random):
 def test_the_patches_are_those_with_the_largest_responses(lenet, random, monkeypatch):
     images = random.uniform(0, 1, (7, 28, 28, 1)).astype(np.float32)
     together = cx.explain("filters", lenet, dataset=images, kernels=5)
-    monkeypatch.setitem(lenet.__dict__, "batch_size", 3)
+    monkeypatch.setattr(lenet, "batch_size", 3)
     record = cx.explain("filters", lenet, dataset=images, kernels=5)
     for name, field, step in (("conv1", 5, 1), ("conv2", 14, 2)):
         outputs = lenet.activations(images, [name])[name]

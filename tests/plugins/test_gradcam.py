@@ -227,7 +227,7 @@ def test_score_cam_leaves_out_maps_that_are_the_same_everywhere(constant):
 def test_score_cam_shows_the_network_the_image_times_each_map(lenet, monkeypatch):
     """One pass for each map, in batches no larger than the classifier's, with progress, and memory for one batch."""
     image = cx.read_images(["mnist:test/42"], lenet)
-    monkeypatch.setitem(lenet.__dict__, "batch_size", 8)
+    monkeypatch.setattr(lenet, "batch_size", 8)
     shown, seen, predict = [], [], lenet.predict
 
     def spy(images):
@@ -248,7 +248,7 @@ def test_score_cam_shows_the_network_the_image_times_each_map(lenet, monkeypatch
 
 @pytest.mark.parametrize("shape", [((3, 2), (9, 8)), ((1, 4), (5, 4)), ((7, 7), (224, 224)), ((4, 4), (3, 2))])
 def test_maps_are_spread_with_pixel_centres_at_half_numbers(shape, random):
-    from cnnexplain_gradcam.maps import spread
+    from cnnexplain_plugins.gradcam.maps import spread
 
     (rows, columns), size = shape
     maps = random.normal(size=(2, rows, columns)).astype(np.float32)
@@ -256,7 +256,7 @@ def test_maps_are_spread_with_pixel_centres_at_half_numbers(shape, random):
 
 
 def test_spreading_by_hand():
-    from cnnexplain_gradcam.maps import spread
+    from cnnexplain_plugins.gradcam.maps import spread
 
     np.testing.assert_allclose(spread(np.array([[[0.0, 4.0]]]), 1, 4), [[[0, 1, 3, 4]]])
 

@@ -158,7 +158,7 @@ def test_a_batch_is_as_its_images_one_by_one_and_chunks_do_not_show(model, rando
     options = {"steps": 5, "target": 2, "baseline": "mean"}
     alone = [cx.explain("integrated-gradients", clf, images[i : i + 1], **options) for i in range(3)]
     together = cx.explain("integrated-gradients", clf, images, **options)
-    monkeypatch.setitem(clf.__dict__, "batch_size", 4)
+    monkeypatch.setattr(clf, "batch_size", 4)
     seen = []
     chunked = cx.explain("integrated-gradients", clf, images, progress=lambda *done: seen.append(done), **options)
     assert seen == [(4, 15), (8, 15), (12, 15), (15, 15)]
@@ -210,7 +210,7 @@ def test_sums_over_regions_are_shown_where_they_are_asked_for_and_the_arrays_sta
     record = cx.explain("integrated-gradients", lenet, digits[:1], steps=20)
     values = record.arrays["pixel_attribution"][0]
     before = values.copy()
-    with draw.drawn_with(draw.Style(regions=7)):
+    with draw.use_style(draw.Style(regions=7)):
         panels = {panel.get_title(): panel for panel in record.figure(0).axes}
         shown, words = record.analysis.overlay(record, 0), record.analysis.finding(record, 0)
     assert shown[0, 0] == pytest.approx(values[:7, :7].sum(), abs=1e-5)
@@ -218,5 +218,5 @@ def test_sums_over_regions_are_shown_where_they_are_asked_for_and_the_arrays_sta
     assert shown.sum() == pytest.approx(49 * values.sum(), rel=1e-4)
     assert "is that of the 7×7 pixels at " in words
     pixels = panels["sums over 7×7 pixels"].images[0].get_array()
-    np.testing.assert_allclose(pixels, draw.overlaid(record, 0, shown, limit=draw.ceiling(shown), signed=True))
+    np.testing.assert_allclose(pixels, draw.overlay_rgb(record, 0, shown, limit=draw.percentile_limit(shown), signed=True))
     np.testing.assert_array_equal(values, before)

@@ -179,7 +179,7 @@ def test_dropout_and_batch_normalization_are_as_in_inference(random):
 
 def test_a_batch_is_as_its_images_one_by_one(lenet, noise, monkeypatch):
     together = cx.explain("intermediate-outputs", lenet, noise)
-    monkeypatch.setitem(lenet.__dict__, "batch_size", 3)
+    monkeypatch.setattr(lenet, "batch_size", 3)
     chunked = cx.explain("intermediate-outputs", lenet, noise)
     for number in range(4):
         alone = cx.explain("intermediate-outputs", lenet, noise[number : number + 1])

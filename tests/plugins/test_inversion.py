@@ -3,12 +3,12 @@
 import functools
 import math
 
-import cnnexplain_inversion
 import keras
 import numpy as np
 import oracles
 import pytest
-from cnnexplain_inversion import inversion, jittered, loss, spectral
+from cnnexplain_plugins import inversion as plugin
+from cnnexplain_plugins.inversion import inversion, jittered, loss, spectral
 
 import cnnexplain as cx
 from cnnexplain import optimize
@@ -601,7 +601,7 @@ def test_only_a_relu_by_itself_is_given_the_output_of_the_layer_before(activatio
 
 
 def test_an_error_for_people_is_short_and_has_a_minus_sign():
-    assert [cnnexplain_inversion._short(error) for error in (0, 3e-5, 0.0123, 9.9994, 12.3)] == [
+    assert [plugin._short(error) for error in (0, 3e-5, 0.0123, 9.9994, 12.3)] == [
         "0.000",
         "3e−05",
         "0.012",
@@ -720,7 +720,7 @@ def test_of_a_deep_network_the_ends_of_its_stages_are_inverted():
 
 
 def test_the_passes_are_those_of_the_part_of_the_network_below_each_layer(lenet):
-    (analysis,) = cnnexplain_inversion.cnnexplain_analyses()
+    (analysis,) = plugin.cnnexplain_analyses()
     options = {each.name: each.default for each in analysis.options}
     assert analysis.passes(lenet, {**options, "layer": ("pool1",), "iterations": 30}) == pytest.approx(2 * 30 * 3 / 9)
     assert analysis.passes(lenet, {**options, "layer": ("input", "logits")}) == pytest.approx(2 * 200)

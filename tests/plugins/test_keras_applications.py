@@ -2,17 +2,17 @@
 
 import inspect
 
-import cnnexplain_keras_applications as applications
 import keras
 import numpy as np
 import pytest
+from cnnexplain_plugins import keras_applications as applications
 from PIL import Image
 
 import cnnexplain as cx
 from cnnexplain.errors import ModelError
 from cnnexplain.inputs import datasets
 from cnnexplain.inputs.preprocess import Preprocess
-from cnnexplain.loading.affine import straight
+from cnnexplain.loading.affine import linear_preprocessing
 from cnnexplain.plugin import registry
 
 
@@ -41,7 +41,7 @@ WAYS = {
 
 @pytest.mark.parametrize("module", applications.NAMES)
 def test_each_has_the_preprocessing_that_it_is_known_for(module):
-    found = straight(getattr(keras.applications, module).preprocess_input, module, (6, 5, 3))
+    found = linear_preprocessing(getattr(keras.applications, module).preprocess_input, module, (6, 5, 3))
     assert found["colour"] == WAYS[module]["colour"]
     for key in ("scale", "mean", "std"):
         assert found[key] == pytest.approx(WAYS[module][key], rel=1e-6)

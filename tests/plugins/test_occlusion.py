@@ -7,9 +7,9 @@ import keras
 import numpy as np
 import oracles
 import pytest
-from cnnexplain_occlusion.maps import positions, rank_correlation, second_fill
-from cnnexplain_occlusion.picture import COLOURS, _placed
-from cnnexplain_occlusion.squares import slide
+from cnnexplain_plugins.occlusion.maps import positions, rank_correlation, second_fill
+from cnnexplain_plugins.occlusion.picture import COLOURS, _placed
+from cnnexplain_plugins.occlusion.squares import slide
 from functions import formula
 
 import cnnexplain as cx
@@ -227,7 +227,7 @@ def test_the_batch_size_does_not_show(model, random, monkeypatch):
         return activations(images, names)
 
     monkeypatch.setattr(clf, "activations", watched)
-    monkeypatch.setitem(clf.__dict__, "batch_size", 5)
+    monkeypatch.setattr(clf, "batch_size", 5)
     chunked = cx.explain("occlusion", clf, images, patch=4, stride=3, progress=lambda *done: seen.append(done))
     # Four images at once, then 4 × 12 images with a square, 5 at a time.
     assert sizes == [4, *[5] * 9, 3]
@@ -509,7 +509,7 @@ def test_the_picture_shows_the_papers_maps_and_the_drop(lenet, digits):
     watched = f"map {record.facts['feature_map'][0]} of relu2"
     assert list(found) == ["input", worst, "drop over input", "probability of 4", "most probable class", watched]
     shown = found["drop over input"].images[0]
-    np.testing.assert_allclose(shown.get_array(), draw.overlaid(record, 0, record.arrays["logit_drop"][0], signed=True))
+    np.testing.assert_allclose(shown.get_array(), draw.overlay_rgb(record, 0, record.arrays["logit_drop"][0], signed=True))
     probability = found["probability of 4"].images[1]
     assert probability.get_clim() == (0, 1)
     # Places are half pixels: the first square's middle is at 4 pixels, place 8; the grid goes from 3 to 25 pixels.

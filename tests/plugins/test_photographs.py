@@ -3,13 +3,14 @@
 import keras
 import numpy as np
 import pytest
-from cnnexplain_activation_maximization import crops, judge, spectral
-from cnnexplain_activation_maximization.recipes import RECIPES, Recipe, choose
+from cnnexplain_plugins.activation_maximization import crops, judge, spectral
+from cnnexplain_plugins.activation_maximization.recipes import RECIPES, Recipe, choose
 
 import cnnexplain as cx
 from cnnexplain import backend
 from cnnexplain.errors import UsageError
-from cnnexplain.inputs.preprocess import Preprocess, resize
+from cnnexplain.inputs.preprocess import Preprocess
+from cnnexplain.inputs.resizing import resize
 from cnnexplain.model.objectives import Channel, Direction, Logit
 
 NAME = "activation-maximization"

@@ -147,8 +147,8 @@ def test_a_batch_is_as_its_images_one_by_one_and_chunks_do_not_show(model, rando
     options = {"masks": 5, "cells": 4, "target": 2}
     alone = [cx.explain("rise", clf, images[i : i + 1], **options) for i in range(3)]
     together = cx.explain("rise", clf, images, **options)
-    monkeypatch.setitem(clf.__dict__, "batch_size", 4)
-    monkeypatch.setattr("cnnexplain_rise.masking.PIXELS", 240)
+    monkeypatch.setattr(clf, "batch_size", 4)
+    monkeypatch.setattr("cnnexplain_plugins.rise.masking.PIXELS", 240)
     seen, sizes, logits = [], [], clf.logits
     monkeypatch.setattr(clf, "logits", lambda images: sizes.append(len(images)) or logits(images))
     chunked = cx.explain("rise", clf, images, progress=lambda *done: seen.append(done), **options)

@@ -6,7 +6,7 @@ import oracles
 import pytest
 
 import cnnexplain as cx
-from cnnexplain.lenet import build
+from cnnexplain.model.lenet import build
 
 pytestmark = pytest.mark.numeric
 
@@ -94,7 +94,7 @@ def test_chunks_do_not_show(model, random, monkeypatch):
     clf = cx.load(model())
     images = random.uniform(0, 1, (7, 12, 10, 3)).astype(np.float32)
     whole = cx.explain("saliency", clf, images)
-    monkeypatch.setitem(clf.__dict__, "batch_size", 3)
+    monkeypatch.setattr(clf, "batch_size", 3)
     seen = []
     chunked = cx.explain("saliency", clf, images, progress=lambda *done: seen.append(done))
     assert seen == [(3, 7), (6, 7), (7, 7)]

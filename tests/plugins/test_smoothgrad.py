@@ -150,7 +150,7 @@ def test_a_batch_is_as_its_images_one_by_one_and_chunks_do_not_show(model, rando
     images = random.uniform(0, 1, (3, 12, 10, 3)).astype(np.float32)
     alone = [cx.explain("smoothgrad", clf, images[i : i + 1], samples=5, target=2) for i in range(3)]
     together = cx.explain("smoothgrad", clf, images, samples=5, target=2)
-    monkeypatch.setitem(clf.__dict__, "batch_size", 4)
+    monkeypatch.setattr(clf, "batch_size", 4)
     seen = []
     chunked = cx.explain("smoothgrad", clf, images, samples=5, target=2, progress=lambda *done: seen.append(done))
     assert seen == [(4, 15), (8, 15), (12, 15), (15, 15)]

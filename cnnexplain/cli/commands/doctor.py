@@ -9,7 +9,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from cnnexplain.cli import console, session
-from cnnexplain.draw import wording
+from cnnexplain.model.outputs import noun
 
 if TYPE_CHECKING:
     from cnnexplain.doctor import Examination, LayerReport
@@ -130,7 +130,7 @@ def _print_model(classifier: Classifier, examination: Examination) -> None:
         *([] if examination.expected is None else [("expected", str(examination.expected))]),
         ("pictures", f"{preprocess.fit}, {preprocess.interpolation}"),
         ("head", kind),
-        (wording.outputs(classifier.head), f"{len(known)}: {labels}"),
+        (noun(classifier.head), f"{len(known)}: {labels}"),
         ("parameters", f"{sum(report.layer.parameters for report in examination.layers):,}"),
         ("tried on", tried),
     ]

@@ -26,9 +26,9 @@ def redraw_command() -> Callable[..., None]:
         """Draw the pictures of a result again from its saved numbers, in place of the earlier ones. Needs no Keras."""
         session.warn_of_problems()
         with console.progress() as shown:
-            from cnnexplain.results import reader
+            from cnnexplain.results.redraw import redraw
 
-            drawn = reader.redraw(folder, **given, progress=console.bar(shown, "Drawing"))
+            drawn = redraw(folder, **given, progress=console.bar(shown, "Drawing"))
         console.say(f"Drew {len(drawn)} picture{'s' if len(drawn) != 1 else ''} in {folder}")
         if (page := folder.parent / REPORT).exists():
             console.say(f"{page} keeps the pictures that it was made with.")

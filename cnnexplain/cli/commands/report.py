@@ -17,11 +17,11 @@ from cnnexplain.inputs import datasets
 from cnnexplain.interruption import plainly
 
 if TYPE_CHECKING:
-    from cnnexplain.lenet import Evaluation
     from cnnexplain.model.classifier import Classifier
     from cnnexplain.plugin.analysis import Analysis
     from cnnexplain.rendering.page import Drawn
     from cnnexplain.results.record import Record
+    from cnnexplain.training.evaluation import Evaluation
 
 REPORT = "report.html"
 
@@ -161,6 +161,6 @@ def _tested(classifier: Classifier) -> Evaluation | None:
     """How a model of digits does on MNIST's test images; None for any other."""
     if not classifier.preprocess.digits or classifier.preprocess.shape != (28, 28, 1) or len(classifier.labels) != 10:
         return None
-    from cnnexplain import lenet
+    from cnnexplain.training.evaluation import evaluate
 
-    return lenet.evaluate(classifier)
+    return evaluate(classifier)

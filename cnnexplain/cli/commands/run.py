@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from cnnexplain.inputs.preprocess import Preprocess
     from cnnexplain.model.classifier import Classifier
     from cnnexplain.plugin.analysis import Analysis
-    from cnnexplain.results.record import Explained, Record
+    from cnnexplain.results.explained import Explained
+    from cnnexplain.results.record import Record
 
 OUT = Path("cnnexplain-out")
 SHOWN = 20
@@ -335,9 +336,9 @@ def _explain(analysis: Analysis, request: Request, own: Mapping[str, object]) ->
 def _explained(analysis: Analysis, request: Request, own: Mapping[str, object], outcome: _Outcome) -> _Given:
     """Runs one analysis and writes what it finds."""
     from cnnexplain.results import lock
-    from cnnexplain.results import writer as report
+    from cnnexplain.results.result_folder import check_folder
 
-    report.check_folder(outcome.folder)
+    check_folder(outcome.folder)
     try:
         with plainly(), lock.held(outcome.folder), console.quiet(request.verbose), console.progress() as shown:
             given = _prepare([analysis], request, shown)
@@ -667,7 +668,7 @@ def _fitting(preprocess: Preprocess) -> str:
 
 
 def _print_images(outcome: _Outcome) -> None:
-    from cnnexplain.draw.wording import amount
+    from cnnexplain.draw.wording import model_output
 
     if not outcome.first:
         return
@@ -676,10 +677,10 @@ def _print_images(outcome: _Outcome) -> None:
     columns += (["Target"] if values else ["Target", "Its probability"]) if outcome.targeted else []
     table = Table(Column("Image", no_wrap=True), *columns)
     for explained in outcome.first[:SHOWN]:
-        answer = amount(explained.probability, explained.value, explained.unit)
+        answer = model_output(explained.probability, explained.value, explained.unit)
         cells = [explained.source.name, outcome.labels[explained.prediction], answer]
         if outcome.targeted and explained.target is not None:
-            plain = [outcome.labels[explained.target], amount(explained.target_probability)]
+            plain = [outcome.labels[explained.target], model_output(explained.target_probability)]
             cells += (plain if explained.objective is None else [explained.objective, ""])[: len(columns) - 2]
         table.add_row(*map(console.plain, cells))
     if outcome.images > SHOWN:

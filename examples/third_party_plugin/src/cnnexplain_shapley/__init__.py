@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cnnexplain.plugin import Analysis, Option, Result, hookimpl
 
 if TYPE_CHECKING:
-    from cnnexplain.model.classifier import Classifier
-    from cnnexplain.results.record import Record
-    from cnnexplain.types import Floats, Integers
+    from cnnexplain import Classifier, Floats, Integers, Record
     from matplotlib.figure import Figure
 
 
@@ -55,9 +53,9 @@ def draw(record: Record, index: int) -> Figure:
     from cnnexplain import draw
 
     figure, (left, right) = draw.row(2, record, bars=[1])
-    draw.image(left, record, index)
+    draw.input_image(left, record, index)
     draw.title(left, "input")
-    draw.signed(right, record.arrays["shapley"][index], "logits per square")
+    draw.signed_map(right, record.arrays["shapley"][index], "logits per square")
     draw.title(right, f"Shapley values, against {record.options['fill']}")
     draw.caption(figure, record, index)
     return figure

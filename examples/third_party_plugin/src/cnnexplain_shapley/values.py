@@ -10,8 +10,7 @@ from cnnexplain.errors import UsageError
 from cnnexplain.plugin import Result
 
 if TYPE_CHECKING:
-    from cnnexplain.model.classifier import Classifier
-    from cnnexplain.types import Array, Floats, Integers
+    from cnnexplain import Array, Classifier, Floats, Integers
 
 
 def shapley(

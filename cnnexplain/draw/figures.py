@@ -1,0 +1,43 @@
+"""The figure that most maps of an image share, so that a plugin doesn't have to lay it out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cnnexplain.draw import captions, images, layout, maps, overlays, wording
+from cnnexplain.draw.map_values import percentile_limit
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from cnnexplain.results.record import Record
+    from cnnexplain.types import Array
+
+
+def map_figure(
+    record: Record, index: int, values: Array, unit: str, title: str, *, signed: bool = False, what: str = "map"
+) -> Figure:
+    """The image, a map of its pixels with a color bar, and over the image the map smoothed, or summed if signed.
+
+    Args:
+        record: Of the analysis.
+        index: Index of the image.
+        values: (H, W), from 0 up, or signed.
+        unit: Of the values, in logits; for a model of values its own unit is used.
+        title: Of the map.
+        signed: Whether the values have two signs and add up, as attributions do.
+        what: The name of the map in the title of the overlay.
+    """
+    unit = wording.in_units(record, unit)
+    figure, (left, middle, right) = layout.row(3, record, bars=[1, 2] if signed else [1])
+    images.input_image(left, record, index)
+    captions.title(left, "input")
+    if signed:
+        maps.signed_map(middle, values, unit, limit=percentile_limit(values))
+        overlays.regions_overlay(right, record, index, values, what, unit)
+    else:
+        maps.unsigned_map(middle, values, unit, limit=percentile_limit(values))
+        overlays.smoothed_overlay(right, record, index, values, what)
+    captions.title(middle, title)
+    captions.caption(figure, record, index)
+    return figure

@@ -1,0 +1,132 @@
+"""Figures and panels, placed in inches: the sheet with its note, single panels and rows of panels."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from matplotlib.figure import Figure
+
+from cnnexplain.draw.text import legible
+from cnnexplain.inputs.bands import STRETCH
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from cnnexplain.results.record import Record
+
+PANEL, SIDE = 2.9, 0.55
+"""Inches of a panel's longer side, and the least share of it that the shorter side has."""
+
+MIN_WIDTH = 5.0
+"""Inches of panels that a sheet has room for at least, so that its caption fits."""
+
+GAP = 0.18
+"""Inches between panels."""
+
+COLORBAR_WIDTH = 0.86
+"""Inches for a color bar with its numbers and label."""
+
+HEADER_HEIGHT = 0.82
+"""Inches above the panels, for the caption and the panels' titles."""
+
+HEADING_SIZE, TITLE_SIZE, LABEL_SIZE, SMALL_SIZE = 10.5, 9.5, 8.5, 7.5
+"""Font sizes in points of the caption, of panel titles, of row labels, and of small print such as the note."""
+
+GRAY = "0.35"
+"""Color of text in the background, such as the note and numbers along an axis."""
+
+NOTE_CHARACTERS, NOTE_LONGEST, NOTE_LINE = 16, 150, 0.15
+"""Characters of a note per inch and at most per line, and the inches that a line takes."""
+
+
+def sheet(record: Record, width: float, height: float) -> Figure:
+    """An empty figure for panels, with space for the caption above and the analysis' note below.
+
+    Args:
+        record: Whose note is written.
+        width: Inches of all panels together.
+        height: Likewise.
+    """
+    wide = max(width, MIN_WIDTH) + 2 * GAP
+    bands = record.preprocess.false_colour
+    words = (
+        f"Images in false colour: {bands}, each stretched between its {STRETCH[0]}nd and {STRETCH[1]}th percentile. "
+        if bands
+        else ""
+    )
+    note = textwrap.wrap(words + record.analysis.note, min(int(NOTE_CHARACTERS * (wide - 2 * GAP)), NOTE_LONGEST))
+    foot = GAP + NOTE_LINE * len(note) + (GAP if note else 0)
+    figure = Figure(figsize=(wide, HEADER_HEIGHT + height + foot), facecolor="white")
+    figure.text(
+        GAP / wide,
+        (foot - GAP) / (HEADER_HEIGHT + height + foot),
+        legible("\n".join(note), keep="\n"),
+        fontsize=SMALL_SIZE,
+        color=GRAY,
+        va="top",
+        linespacing=1.3,
+        parse_math=False,
+    )
+    return figure
+
+
+def panel(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
+    """A panel without ticks on a sheet.
+
+    Panels are placed by hand: Matplotlib's layout engines would take longer than all the rest of the drawing.
+
+    Args:
+        figure: The sheet.
+        left: Inches from the left edge of the panels' area.
+        top: Inches from its upper edge.
+        width: In inches.
+        height: In inches.
+    """
+    wide, tall = figure.get_size_inches()
+    place = ((GAP + left) / wide, (tall - HEADER_HEIGHT - top - height) / tall, width / wide, height / tall)
+    axes = figure.add_axes(place)
+    axes.set_axis_off()
+    # Matplotlib lays out invisible ticks too, to keep the title clear of them.
+    axes.set_xticks([])
+    axes.set_yticks([])
+    return axes
+
+
+def panel_size(record: Record, side: float = PANEL) -> tuple[float, float]:
+    """Width and height in inches of a panel with the aspect ratio of the record's images.
+
+    A very long or flat image gets a panel larger than itself, with space for a title.
+
+    Args:
+        record: Whose images are shown.
+        side: Inches of the longer side.
+    """
+    height, width = record.preprocess.shape[:2]
+    least, scale = side * SIDE, side / max(height, width)
+    return max(width * scale, least), max(height * scale, least)
+
+
+def row(count: int, record: Record, *, bars: Collection[int] = ()) -> tuple[Figure, list[Axes]]:
+    """A sheet with one row of panels, each with the aspect ratio of the record's images.
+
+    Args:
+        count: Number of panels.
+        record: Whose images are shown.
+        bars: Indices of the panels that need space for a color bar.
+
+    Returns:
+        The figure and its panels.
+    """
+    wide, tall = panel_size(record)
+    lefts = [index * (wide + GAP) + COLORBAR_WIDTH * sum(bar < index for bar in bars) for index in range(count)]
+    figure = sheet(record, lefts[-1] + wide + COLORBAR_WIDTH * (count - 1 in bars), tall)
+    return figure, [panel(figure, left, 0, wide, tall) for left in lefts]
+
+
+def panel_inches(panel: Axes) -> tuple[float, float]:
+    """Width and height of a panel in inches."""
+    figure, place = panel.get_figure(root=True), panel.get_position(original=True)
+    assert figure is not None
+    return place.width * figure.get_figwidth(), place.height * figure.get_figheight()

@@ -1,0 +1,104 @@
+"""Whether a model's graph computes what the model does, and whether outputs that are taken for scores are scores.
+
+A model may do in `call` what its graph doesn't show, and an explanation of the graph would then be of another model. Both
+are looked into once, on a few images without meaning, when a model is loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+
+from cnnexplain.errors import ModelError, foreign, line, reason
+from cnnexplain.inputs.preprocess import Preprocess
+from cnnexplain.model import heads
+from cnnexplain.model.batches import out_of_memory
+from cnnexplain.model.failures import naming
+from cnnexplain.model.graph import LOGITS, Twin
+from cnnexplain.model.heads import Head
+from cnnexplain.model.inference import aside
+from cnnexplain.model.model_inputs import Inputs
+from cnnexplain.types import Array, Floats
+
+NOISE = 3
+"""Which of the trial images a model is compared with its graph on."""
+
+
+def trial_scores(preprocess: Preprocess, name: str, twin: Twin) -> Floats:
+    """A graph's scores for the trial images, before it is compiled: (N, K).
+
+    Raises:
+        ModelError: They can't be computed.
+    """
+    images = preprocess.between(heads.images(preprocess.shape))
+    return _scores(twin, np.split(images, heads.TRIALS), name)
+
+
+def check(
+    model: Any, inputs: Inputs, twin: Twin, head: Head, preprocess: Preprocess, name: str, *, declared: bool
+) -> str | None:
+    """Sees that the graph computes what the model does, and that its outputs are what they are taken for.
+
+    Args:
+        model: The Keras model.
+        inputs: What it is given beside the image.
+        twin: Its graph.
+        head: What its outputs are.
+        preprocess: What its input is.
+        name: Of the model.
+        declared: Whether the user says what its outputs are.
+
+    Returns:
+        Why outputs that are taken for scores may be something else; None where nothing speaks for it.
+
+    Raises:
+        ModelError: The graph computes something else, one of the two can't be computed, or outputs that are taken for
+            scores are probabilities.
+    """
+    noise = preprocess.between(heads.images(preprocess.shape)[NOISE:][:1])
+    with naming(twin, noise, model.variables):
+        logits = _scores(twin, [noise], name)
+    with _failing(name, "can't be computed as a whole"):
+        own = _own_output(model, inputs, twin.place, head, noise)
+    found = head.own(logits)
+    # Half precision rounds at the third digit.
+    if np.isfinite(own).all() and not np.allclose(own, found, rtol=1e-2, atol=1e-2):
+        raise ModelError(
+            f"'{name}' computes other scores than its layers do (by {np.abs(own - found).max():.2g}); "
+            "it can't be explained unless it is built of plain layers, not quantized and without a call() of its own."
+        )
+    # Scores that a layer computes as a product with its weights may be any numbers.
+    if not head.raw or head.kind == "values" or head.affine:
+        return None
+    return head.doubt(head.own(trial_scores(preprocess, name, twin)), line(name), twin.place, said=declared)
+
+
+def _own_output(model: Any, inputs: Inputs, place: int, head: Head, image: Array) -> Floats:
+    """What the model itself returns for an image, as (1, K)."""
+    # A functional model may want its inputs in a list or by name; a sequential one doesn't say.
+    structure = getattr(model, "input", model.inputs[0])
+    given = keras.tree.pack_sequence_as(structure, inputs.given(keras.ops.convert_to_tensor(image)))
+    output = head.flat(keras.tree.flatten(aside(lambda: model(given, training=False)))[place])
+    found: Floats = keras.ops.convert_to_numpy(keras.ops.cast(output, "float32"))
+    return found
+
+
+def _scores(twin: Twin, batches: list[Floats], name: str) -> Floats:
+    function = twin.function([LOGITS])
+    with _failing(name, "can't be computed"):
+        found = aside(lambda: [function(keras.ops.convert_to_tensor(batch))[0] for batch in batches])
+        return np.concatenate([keras.ops.convert_to_numpy(keras.ops.cast(each, "float32")) for each in found])
+
+
+@contextmanager
+def _failing(name: str, what: str) -> Iterator[None]:
+    """Runs a model, which is anyone's code: whatever it raises becomes a `ModelError`."""
+    try:
+        with foreign(lambda error: ModelError(f"'{line(name)}' {what}: {reason(error)}"), MemoryError):
+            yield
+    except MemoryError as error:
+        raise out_of_memory(name) from error

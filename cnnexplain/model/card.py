@@ -1,0 +1,31 @@
+"""A model's card: what pages and notebooks tell of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cnnexplain.model.classifier import Classifier
+
+
+def card(classifier: Classifier) -> dict[str, Any]:
+    """What the template `card.html` is filled with."""
+    preprocess = classifier.preprocess
+    size = " × ".join(map(str, preprocess.shape))
+    beside = f"; fixed: {classifier.inputs}" if classifier.inputs.fixed else ""
+    return {
+        "name": classifier.name,
+        "sha256": classifier.sha256,
+        "input": f"{size} ({preprocess.false_colour or preprocess.colour}){beside}",
+        "low": preprocess.low,
+        "high": preprocess.high,
+        "fit": preprocess.fit,
+        "assumed": preprocess.assumed,
+        "head": classifier.head,
+        "outputs": classifier.outputs,
+        "unit": classifier.unit,
+        "training": classifier.training_figures,
+        "labels": classifier.labels,
+        "layers": classifier.layers,
+        "parameters": sum(layer.parameters for layer in classifier.layers),
+    }

@@ -1,0 +1,176 @@
+"""Gradients of objectives with respect to images and to the outputs of layers.
+
+An objective is a weighted sum of the outputs of layers (`objectives.output_weights`): the weights are arguments of the
+compiled functions, so that these are the same for all objectives that read the same layers.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from cnnexplain.errors import UsageError
+from cnnexplain.model.backward_rules import backward
+from cnnexplain.model.layer_outputs import layer_outputs
+from cnnexplain.model.layers import Layer
+from cnnexplain.model.model_inputs import shape_text
+from cnnexplain.model.network import Compiled, Network
+from cnnexplain.model.relu_override import relu_override
+from cnnexplain.types import Array, Floats
+
+
+def values(network: Network, images: Array, names: tuple[str, ...], weights: Sequence[Floats]) -> Floats:
+    """Σ weights · outputs of the layers, (N,)."""
+    outputs = network.compute(network.outputs(names), images)
+    products = zip(outputs, weights, strict=True)
+    total = sum((output * weight).reshape(len(images), -1).sum(axis=1) for output, weight in products)
+    return np.asarray(total, np.float32)
+
+
+def image_gradient(network: Network, images: Array, names: tuple[str, ...], weights: Sequence[Floats]) -> Floats:
+    """The gradient of Σ weights · outputs with respect to the images, (N, H, W, C)."""
+
+    def build() -> Compiled:
+        return network.gradient(weighted_sum(network.twin.function(names)), [network.shape, *_shapes(weights)])
+
+    _, gradient = network.compute(network.compiled(("gradient", *names), build), images, *weights)
+    return gradient
+
+
+def layer_gradient(
+    network: Network, images: Array, layer: Layer, names: tuple[str, ...], weights: Sequence[Floats]
+) -> tuple[Floats, Floats, Floats]:
+    """The values (N,) of Σ weights · outputs, a layer's outputs, and the gradients with respect to these.
+
+    Raises:
+        UsageError: The values do not depend on the layer.
+    """
+
+    def build() -> Compiled:
+        tail = network.twin.tail(layer.name, names)
+        if tail is None:
+            raise UsageError(
+                f"What is explained does not depend on the layer '{layer.name}'; "
+                f"name one that leads to {' and '.join(names)}."
+            )
+
+        def value(output: Any, x: Any, *weights: Any) -> Any:
+            return sum(weighted(each, weight) for each, weight in zip(tail(output, x), weights, strict=True))
+
+        return network.gradient(value, [layer.shape, network.shape, *_shapes(weights)])
+
+    pull = network.compiled(("layer gradient", layer.name, *names), build)
+    outputs = layer_outputs(network, images, [layer])[layer.name]
+    values, gradient = network.compute(lambda x, output, *others: pull(output, x, *others), images, outputs, *weights)
+    return values, outputs, gradient
+
+
+def layer_gradients(
+    network: Network,
+    images: Array,
+    layers: Mapping[str, tuple[int, ...]],
+    names: tuple[str, ...],
+    weights: Sequence[Floats],
+) -> tuple[Floats, dict[str, Floats]]:
+    """The values (N,) of Σ weights · outputs, and by layer the gradients, all from one backward pass.
+
+    Args:
+        network: The network.
+        images: (N, H, W, C).
+        layers: The shapes of the layers' outputs, by name, all of which the values depend on.
+        names: The layers that are read.
+        weights: For each its weights (N, *shape).
+    """
+    twin = network.twin
+    *ends, total = itertools.accumulate(math.prod(shape) for shape in layers.values())
+
+    def build() -> Compiled:
+        def shifted(tensor: Any, output: Any, shifts: Mapping[int, Any]) -> Any:
+            shift = shifts.get(id(tensor))
+            return output if shift is None else output + keras.ops.cast(shift, output.dtype)
+
+        # The gradient with respect to a number is that with respect to what is added to it, which is zero.
+        def value(flat: Any, x: Any, *weights: Any) -> Any:
+            parts = keras.ops.split(flat, ends, axis=1) if ends else [flat]
+            shifts = {
+                id(twin.tensors[name]): keras.ops.reshape(part, (-1, *shape))
+                for (name, shape), part in zip(layers.items(), parts, strict=True)
+            }
+            function = twin.function(
+                names, lambda call: lambda *args, **kwargs: shifted(call.output, call.function(*args, **kwargs), shifts)
+            )
+            return weighted_sum(function)(shifted(twin.input, x, shifts), *weights)
+
+        return network.gradient(value, [(total,), network.shape, *_shapes(weights)])
+
+    pull = network.compiled(("layer gradients", *layers, "of", *names), build)
+
+    def from_zero(x: Array, *weights: Array) -> list[Array]:
+        values, slopes = pull(np.zeros((len(x), total), np.float32), x, *weights)
+        parts = np.split(slopes, ends, axis=1)
+        return [values, *(part.reshape(-1, *shape) for part, shape in zip(parts, layers.values(), strict=True))]
+
+    values, *gradients = network.compute(from_zero, images, *weights)
+    return values, dict(zip(layers, gradients, strict=True))
+
+
+def differentiable(
+    network: Network,
+    function: Callable[..., Any],
+    names: tuple[str, ...],
+    shapes: Sequence[tuple[int, ...]],
+    seen: Callable[..., Any] | None,
+    *,
+    variables: tuple[int, ...] | None,
+    views: int,
+    override: bool,
+) -> Callable[..., tuple[Floats, Floats]]:
+    """Compiles a function of layers' outputs with its gradient; see `Classifier.differentiable`."""
+    first = network.shape if variables is None else variables
+
+    def build() -> Compiled:
+        outputs = backward(network.twin, names, relu_override) if override else network.twin.function(names)
+
+        def value(x: Any, *others: Any) -> Any:
+            shown = x if seen is None else seen(x, *others)
+            found = [keras.ops.cast(output, "float32") for output in outputs(shown)]
+            return function(dict(zip(names, found, strict=True)), x, *others)
+
+        return network.gradient(value, [first, *shapes])
+
+    compiled = network.recently_compiled((function, names, first, *shapes, seen, override), build)
+
+    def differentiated(*arrays: Array) -> tuple[Floats, Floats]:
+        if variables is None:
+            network.check_images(arrays[0])
+        elif arrays[0].shape[1:] != variables:
+            expected = shape_text((None, *variables))
+            raise UsageError(f"The variables have the shape {arrays[0].shape}; expected {expected}.")
+        values, gradient = network.in_batches(compiled, arrays, views)
+        return values, gradient
+
+    return differentiated
+
+
+def weighted_sum(outputs: Callable[[Any], Sequence[Any]]) -> Callable[..., Any]:
+    """(x, weights, …) ↦ Σ weights · outputs(x), image by image."""
+
+    def value(x: Any, *weights: Any) -> Any:
+        return sum(weighted(output, weight) for output, weight in zip(outputs(x), weights, strict=True))
+
+    return value
+
+
+def weighted(output: Any, weights: Any) -> Any:
+    """Σ output · weights, image by image, (N,)."""
+    products = keras.ops.cast(output, "float32") * weights
+    return keras.ops.sum(keras.ops.reshape(products, (-1, math.prod(output.shape[1:]))), axis=1)
+
+
+def _shapes(weights: Sequence[Floats]) -> list[tuple[int, ...]]:
+    return [weight.shape[1:] for weight in weights]

@@ -1,0 +1,57 @@
+"""The outputs of layers for images, and what they would be without the clips of their activations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cnnexplain.errors import ModelError, line
+from cnnexplain.model.activations import unclipped
+from cnnexplain.model.failures import check_shapes
+from cnnexplain.model.graph import LOGITS
+from cnnexplain.model.layers import Layer
+from cnnexplain.model.network import Network
+from cnnexplain.types import Array, Floats
+
+
+def logits(network: Network, images: Array) -> Floats:
+    """The score of each class before the softmax, (N, K).
+
+    Raises:
+        ModelError: The model returns another shape than its layers declare.
+    """
+    (found,) = network.compute(network.outputs((LOGITS,)), images)
+    classes = network.twin.tensors[LOGITS].shape[-1]
+    if found.shape != (len(images), classes):
+        check_shapes(network.twin, network.example(images))
+        raise ModelError(
+            f"'{line(network.name)}' gives {found.shape} for {len(images)} images; expected a score of each of its "
+            f"{classes} classes for each image."
+        )
+    return found
+
+
+def layer_outputs(network: Network, images: Array, layers: Sequence[Layer]) -> dict[str, Floats]:
+    """The outputs (N, *shape) of layers, by name, from one forward pass; see `Classifier.activations`.
+
+    Raises:
+        ModelError: A layer returns another shape than it declares.
+    """
+    by_name = {layer.name: layer for layer in layers}
+    outputs = dict(zip(by_name, network.compute(network.outputs(tuple(by_name)), images), strict=True))
+    for name, output in outputs.items():
+        if output.shape[1:] != by_name[name].shape:
+            raise ModelError(
+                f"The layer '{name}' ({by_name[name].kind}) declares the output shape {by_name[name].shape}, but returns "
+                f"{output.shape[1:]}; fix its compute_output_shape()."
+            )
+    return outputs
+
+
+def unclipped_outputs(network: Network, images: Array, names: Sequence[str]) -> dict[str, tuple[Floats, Floats]]:
+    """The outputs of layers, and by what their units can be ranked; see `Classifier.unclipped`."""
+    names = list(dict.fromkeys(names))
+    whole, seconds = unclipped(network.twin, names, ranking=True)
+    wanted = (*names, *seconds.values())
+    compiled = network.compiled(("unclipped", *wanted), lambda: network.forward(whole, wanted))
+    found = dict(zip(wanted, network.compute(compiled, images), strict=True))
+    return {name: (found[name], found[seconds.get(name, name)]) for name in names}

@@ -1,0 +1,77 @@
+"""Signals brought down from scores or layers to the pixels by a backward rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+
+from cnnexplain.model.backward_rules import backward, projected
+from cnnexplain.model.gradients import weighted_sum
+from cnnexplain.model.layers import Layer
+from cnnexplain.model.network import Compiled, Network
+from cnnexplain.model.rules import Rule
+from cnnexplain.types import Array, Floats, Integers
+
+
+def backpropagate(
+    network: Network, images: Array, names: tuple[str, ...], weights: Sequence[Floats], rule: str | Rule
+) -> Floats:
+    """The signals that are `weights` at the outputs of layers, at the pixels, (N, H, W, C)."""
+    shapes = [network.shape, *(weight.shape[1:] for weight in weights)]
+
+    def build() -> Compiled:
+        return network.gradient(weighted_sum(backward(network.twin, names, rule)), shapes)
+
+    compiled = _compiled(network, rule, ("backpropagate", *names), build)
+    _, signal = network.compute(compiled, images, *weights)
+    return signal
+
+
+def project(network: Network, images: Array, layer: Layer, seeds: Floats, rule: str | Rule) -> Floats:
+    """Signals (N, *shape) at a layer, at the pixels; see `Classifier.project`."""
+
+    def build() -> Compiled:
+        return network.gradient(weighted_sum(projected(network.twin, [layer.name], rule)), [network.shape, layer.shape])
+
+    compiled = _compiled(network, rule, ("project", layer.name), build)
+    _, signal = network.compute(compiled, images, seeds)
+    return signal
+
+
+def project_units(
+    network: Network, images: Array, names: tuple[str, ...], units: Integers, values: Floats, rule: str | Rule
+) -> Floats:
+    """Signals (N,) at single units of layers, at the pixels; see `Classifier.project_units`."""
+
+    def build() -> Compiled:
+        outputs = projected(network.twin, names, rule)
+
+        def value(x: Any, units: Any, values: Any) -> Any:
+            units = keras.ops.cast(units, "int32")
+            found = [_unit(output, units[:, 1:]) for output in outputs(x)]
+            return values * keras.ops.sum(keras.ops.stack(found, 1) * keras.ops.one_hot(units[:, 0], len(names)), axis=1)
+
+        return network.gradient(value, [network.shape, (4,), ()])
+
+    compiled = _compiled(network, rule, ("project units", *names), build)
+    _, signal = network.compute(compiled, images, units, values)
+    return signal
+
+
+def _compiled(network: Network, rule: str | Rule, key: tuple[str, ...], build: Callable[[], Compiled]) -> Compiled:
+    """Rules by name are few and are kept; those of others may be made anew at every call."""
+    if isinstance(rule, str):
+        return network.compiled((*key, rule), build)
+    return network.recently_compiled((*key, rule), build)
+
+
+def _unit(output: Any, place: Any) -> Any:
+    """The number of each image's feature maps (N, h, w, K) at its place (N, 3)."""
+    output = keras.ops.cast(output, "float32")
+    # Products with 1 and 0, whose pull-back is a plain array on all backends; a place beyond the layer gives 0.
+    for axis, size in enumerate(output.shape[1:]):
+        one = keras.ops.cast(keras.ops.equal(place[:, axis : axis + 1], keras.ops.arange(size, dtype="int32")), "float32")
+        output = keras.ops.sum(output * keras.ops.reshape(one, (-1, size, *[1] * (2 - axis))), axis=1)
+    return output

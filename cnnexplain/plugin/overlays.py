@@ -1,0 +1,29 @@
+"""What most analyses give as `Analysis.overlay`: their main map, the first one of `Analysis.maps`, made readable."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cnnexplain.results.record import Record
+    from cnnexplain.types import Array, Floats
+
+
+def smoothed_map(record: Record, index: int) -> Floats:
+    """The main map of image `index`, (H, W), smoothed, or summed over the regions that the style asks for."""
+    from cnnexplain import draw
+
+    return draw.readable(_main(record, index))
+
+
+def summed_map(record: Record, index: int) -> Floats:
+    """The main map of image `index`, (H, W), summed over regions: sums of attributions are attributions of regions."""
+    from cnnexplain import draw
+
+    values = _main(record, index)
+    return draw.region_sums(values, draw.region_side(values))
+
+
+def _main(record: Record, index: int) -> Array:
+    values: Array = record.arrays[next(iter(record.analysis.maps))][index]
+    return values

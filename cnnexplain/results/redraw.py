@@ -1,0 +1,152 @@
+"""The pictures of a result, drawn again in the place of the earlier ones; needs no Keras."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cnnexplain import files
+from cnnexplain.errors import OutputError, PluginError, reason
+from cnnexplain.interruption import check_interrupted
+from cnnexplain.rendering.pictures import FORMATS, Pictures
+from cnnexplain.results import json_files, lock, reader, result_folder, schema
+from cnnexplain.results.record import Made, Record
+from cnnexplain.results.schema import RESULT, damaged
+
+if TYPE_CHECKING:
+    from cnnexplain.draw import Style
+
+
+def redraw(
+    folder: str | os.PathLike[str],
+    *,
+    format: str | None = None,  # noqa: A002
+    dpi: int = 130,
+    unsigned: str | None = None,
+    signed: str | None = None,
+    contours: bool = False,
+    regions: int | None = None,
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> list[Path]:
+    """Draws the pictures of a result again, in the place of the earlier ones; the numbers stay as they are. Needs no Keras.
+
+    Args:
+        folder: The folder of one analysis, such as "cnnexplain-out/saliency".
+        format: Of the pictures: "png", "svg" or "pdf"; None for the one that they have.
+        dpi: The pictures' pixels per inch, from 20 to 1200.
+        unsigned: Colours of maps that start at 0: the name of a colormap of Matplotlib. None for the usual ones.
+        signed: Colours of signed maps, likewise.
+        contours: Whether a line surrounds the strongest tenth of the pixels of maps that lie over an image.
+        regions: The side in pixels of the squares over which maps of gradients and attributions are summed up where they lie
+            over an image. None for what suits the image.
+        progress: Called with how many pictures are drawn, and of how many.
+
+    Returns:
+        The paths of the pictures.
+
+    Raises:
+        UsageError: There is no such folder, format or colormap, the regions have no pixel, or the analysis is not installed.
+        OutputError: The folder holds no result that cnnexplain wrote, or a damaged one, or can't be written.
+        PluginError: The analysis can't draw what was saved.
+    """
+    folder = Path(folder)
+    asked = Pictures(format or Pictures.format, dpi)
+    # What is no result is not locked either.
+    reader.analysis_of(folder, reader.read_result(folder))
+    from cnnexplain import draw
+
+    colours = draw.Palette(unsigned or draw.DEFAULT_PALETTE.unsigned, signed or draw.DEFAULT_PALETTE.signed)
+    style = draw.Style(colours, contours, regions)
+    result_folder.check_folder(folder)
+    with lock.held(folder):
+        return _redraw(folder, asked, style, progress, keep=format is None)
+
+
+def _redraw(folder: Path, asked: Pictures, style: Style, progress: Callable[[int, int], None], *, keep: bool) -> list[Path]:
+    """Draws the pictures of a result in a folder that is locked; `keep` where they keep the format that they have."""
+    from cnnexplain import draw
+    from cnnexplain.rendering import page, thumbnails
+
+    result = reader.read_result(folder)
+    analysis = reader.analysis_of(folder, result)
+    ours = set(result_folder.check_folder(folder))
+    parts = list(zip(result.get("parts", [RESULT]), schema.read_parts(folder, result), strict=True))
+    drawn = [*(image["picture"] for _, part in parts for image in part["images"]), *result["overview"]]
+    kept = {suffix for name in drawn if (suffix := Path(name).suffix[1:]) in FORMATS}
+    pictures = replace(asked, format=kept.pop()) if keep and len(kept) == 1 else asked
+    count = sum(len(part["images"]) for _, part in parts)
+    total = len(result["overview"]) + count
+    done = itertools.count(1)
+    renamed: dict[str, str] = {}
+    small: dict[str, dict[str, Any]] = {}
+    with files.staging(folder) as staged, draw.use_style(style):
+        for part_name, part in parts:
+            record = Record(**reader.read_part(folder, analysis, result, part))
+            # What belongs to no image was drawn with the first part.
+            titles = [] if record.span.start else result["overview"]
+            overview = _drawn(folder, record, record.overview) if titles else {}
+            names = [*(image["picture"] for image in part["images"]), *titles]
+            if len(overview) != len(titles) or not ours.issuperset([part_name, *names]):
+                raise damaged(folder, "its pictures are others than were written")
+            images = (_drawn(folder, record, partial(record.figure, index)) for index in range(len(record)))
+            if len(record) and count > 1:
+                stem = "thumbnails" + Path(part_name).stem.removeprefix("result")
+                small[part_name] = _drawn(folder, record, partial(thumbnails.write, record, staged, stem))
+            for name, figure in zip(names, itertools.chain(images, overview.values()), strict=True):
+                renamed[name] = f"{Path(name).stem}.{pictures.format}"
+                _drawn(folder, record, partial(pictures.save, figure, staged / renamed[name]))
+                progress(next(done), total)
+            # Nothing of it is held while the next part is read.
+            del record, overview, images
+        if len(set(renamed.values())) < len(renamed):
+            raise damaged(folder, "its pictures have the same name")
+        sheets = [name for each in small.values() for name in each["files"]]
+        whole = _renamed(result, renamed, small.get(RESULT))
+        whole["files"] = list(dict.fromkeys([*whole["files"], *sheets]))
+        if "request" in whole:
+            # So that --resume goes on in this format, or says that it is another one.
+            whole["request"] = whole["request"] | {"format": pictures.format, "dpi": pictures.dpi}
+        written = {name: _renamed(part, renamed, small.get(name)) for name, part in parts} | {RESULT: whole}
+        for name, content in written.items():
+            json_files.write(staged / name, content)
+        index = [result_folder.INDEX] if result_folder.INDEX in ours else []
+        for name in index:
+            page.write_index(staged / name, analysis, written[RESULT], (written[part] for part, _ in parts), count)
+        gone = set(renamed) - set(renamed.values())
+        result_folder.replace_files(staged, folder, [*renamed.values(), *sheets, *index, *written], result, ours, gone)
+    return [folder / name for name in renamed.values()]
+
+
+def _drawn(folder: Path, record: Record, draw: Callable[[], Made]) -> Made:
+    """What `draw` draws of the record; where it can't, the reason is looked for in the result first."""
+    try:
+        return draw()
+    except (OutputError, OSError):
+        raise
+    # Whatever a plugin does with numbers that are none of its own.
+    except Exception as error:
+        check_interrupted(error)
+        why = str(error) if isinstance(error, PluginError) else reason(error)
+        raise PluginError(
+            f"The result in '{folder}' may be damaged, or of another version of '{record.analysis.name}', and would have to "
+            f"be computed again: {why}"
+        ) from error
+
+
+def _renamed(content: Mapping[str, Any], names: Mapping[str, str], small: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What a file of JSON says once the pictures have other names, and these are the small ones."""
+    changed = dict(content)
+    for key in ("files", "overview"):
+        if key in content:
+            changed[key] = [names.get(name, name) for name in content[key]]
+    if small is not None:
+        changed["thumbnails"] = small
+        changed["files"] = list(dict.fromkeys([*changed["files"], *small["files"]]))
+    if "images" in content:
+        changed["images"] = [{**image, "picture": names[image["picture"]]} for image in content["images"]]
+    return changed

@@ -1,0 +1,231 @@
+"""The activation-maximization analysis: which image excites an output, a feature map or a neuron the most."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cnnexplain.errors import UsageError
+from cnnexplain.plugin import Analysis, Option, Result, hookimpl
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from matplotlib.figure import Figure
+
+    from cnnexplain import Classifier, Objective, Record, Stream
+
+
+def run(
+    classifier: Classifier,
+    objectives: list[Objective],
+    dataset: Stream | None,
+    progress: Callable[[int, int], None],
+    *,
+    layer: Annotated[
+        str | None,
+        Option(
+            "The layer whose units to show. Default: the model's outputs, which are the classes before the softmax, or the "
+            "values of a regression model."
+        ),
+    ] = None,
+    unit: Annotated[
+        tuple[str, ...],
+        Option("A unit of the layer: K for a feature map's mean or a dense neuron, ROW,COLUMN,K for one neuron of a map."),
+    ] = (),
+    regularization: Annotated[
+        Literal["maco", "spectrum", "robust", "fourier", "yosinski-1", "yosinski-2", "yosinski-3", "yosinski-4", "none"]
+        | None,
+        Option(
+            "What keeps the pictures from being noise: the spectrum of photographs (maco) or a damped one, both in "
+            "decorrelated colours and seen in random crops; small views and total variation (robust), the same on a Fourier "
+            "spectrum; one of the four settings of Yosinski et al.; or nothing. What the options below give replaces its "
+            "parts. Default: maco for colour inputs of 64 pixels and more, else robust."
+        ),
+    ] = None,
+    decay: Annotated[
+        float | None, Option("By what part of itself a pixel shrinks towards the empty picture in a step.", min=0, max=1)
+    ] = None,
+    blur: Annotated[
+        float | None, Option("The standard deviation in pixels of a Gaussian blur; 0 blurs nothing.", min=0, max=100)
+    ] = None,
+    blur_every: Annotated[int | None, Option("After how many steps to blur.", min=1)] = None,
+    norm_percentile: Annotated[
+        float | None, Option("Pixels with a norm under this percentile are emptied after a step.", min=0, max=100)
+    ] = None,
+    contribution_percentile: Annotated[
+        float | None, Option("Pixels that contribute less than this percentile are emptied after a step.", min=0, max=100)
+    ] = None,
+    total_variation: Annotated[float | None, Option("The weight of the total variation.", min=0)] = None,
+    jitter: Annotated[
+        float | None, Option("By how many pixels at most what the network is shown is moved at random.", min=0, max=100)
+    ] = None,
+    rotate: Annotated[
+        float | None, Option("By how many degrees at most what it is shown is turned at random.", min=0, max=180)
+    ] = None,
+    zoom: Annotated[
+        float | None, Option("By what part at most it is made larger or smaller at random.", min=0, max=10)
+    ] = None,
+    parametrization: Annotated[
+        Literal["pixels", "fourier"] | None,
+        Option("What is optimised: the pixels, or the coefficients of a Fourier spectrum that falls as 1/f."),
+    ] = None,
+    canvas: Annotated[
+        int | None, Option("Of maco and spectrum: pixels of the picture's longer side.", min=16, max=2048)
+    ] = None,
+    views: Annotated[
+        int | None, Option("Of maco and spectrum: how many crops the network is shown at each step.", min=1, max=64)
+    ] = None,
+    smallest_view: Annotated[
+        float | None, Option("Of maco and spectrum: the least side of a crop, as a share of the picture's.", min=0.01, max=1)
+    ] = None,
+    largest_view: Annotated[
+        float | None, Option("Of maco and spectrum: the largest side of a crop, likewise.", min=0.01, max=1)
+    ] = None,
+    view_noise: Annotated[
+        float | None,
+        Option("Of maco and spectrum: standard deviation of a crop's noise, in parts of the input range.", min=0, max=1),
+    ] = None,
+    low_pass: Annotated[
+        float | None, Option("Of spectrum: in pixels, how strongly high frequencies are damped.", min=0, max=100)
+    ] = None,
+    rate: Annotated[
+        float | None, Option("The optimiser's learning rate; for pixels in parts of the input range.", min=1e-6)
+    ] = None,
+    steps: Annotated[int, Option("How many steps to ascend.", min=1)] = 200,
+    starts: Annotated[
+        int | None,
+        Option(
+            "From how many noises to ascend; the best end is kept. Default: 1 for maco and spectrum; for pixels 8, those of "
+            "64 that excite the unit the most.",
+            min=1,
+            max=64,
+        ),
+    ] = None,
+    diversity: Annotated[
+        int, Option("Of maco and spectrum: how many pictures of a unit to make, as unlike as they can be.", min=1, max=16)
+    ] = 1,
+    opacity: Annotated[
+        bool, Option("Of maco and spectrum: fade what mattered little, by the gradients added up over the steps.")
+    ] = False,
+    judge: Annotated[
+        str | None,
+        Option("Another classifier, by name or file, with the same labels: at which rank does it see the target there?"),
+    ] = None,
+    seed: Annotated[int, Option("Decides the noises and the random views.", min=0)] = 0,
+) -> Result:
+    """Which image excites an output, a feature map or a neuron the most.
+
+    Simonyan et al. 2013, section 2, and Yosinski et al. 2015, section 3: x* = argmax a(x) − R(x), by gradient ascent from
+    noise, a being the score of a class before the softmax, the mean of a feature map, or a neuron. With `maco` (Fel et al.
+    2023) and `spectrum` (Olah et al. 2017) the picture is larger than the model's input, which is shown crops of it.
+
+    Returns:
+        The array `optimum` (U, H, W, C), a picture for each unit, in the model's input range, whole and at its own size;
+        with `opacity` the array of that name (U, H, W), Σ |∂a/∂u| over steps; with a data set `patch/NUMBER` (≤ 9, h, w, C)
+        for each unit, its strongest natural patches, pixels from 0 to 255. Facts with one entry for each picture: `unit`
+        (its name), `value` (reached by the whole picture, resized to the input), `view_value` (mean over 32 crops that were
+        not optimised, for `maco` and `spectrum`), `best` and `best_image` (the highest of the data set, and where), `ratio`
+        (of `view_value` or else `value` to `best`; None without a data set, and where its best is not above 0), `noise`
+        (the value of the picture's own pixels in random order), `strongest` (whether no other unit of the layer is as
+        strong for it; None for a sum or a direction), `judge_rank` and `judge_best_rank` (the rank of the class for the
+        judge, 1 being the first, over the whole picture and the best over it and nine crops of half its side), `stopped`
+        (why its ascent ended early, or None). With an entry for each unit: `patch_values` and `patch_images`. `judge` is
+        its name and hash, `steps` and `starts` the numbers used, and `regularization` its name and every part of it with
+        the value used.
+
+    Raises:
+        UsageError: Options contradict each other, or the model has no such layer or unit.
+    """
+    from cnnexplain import load
+    from cnnexplain_plugins.activation_maximization.maxima import maxima
+    from cnnexplain_plugins.activation_maximization.recipes import Recipe
+    from cnnexplain_plugins.activation_maximization.recipes import choose as choose_recipe
+    from cnnexplain_plugins.activation_maximization.units import choose as choose_units
+
+    both = {"rotate": rotate, "rate": rate}
+    pixels = {
+        "decay": decay,
+        "blur": blur,
+        "blur_every": blur_every,
+        "norm_percentile": norm_percentile,
+        "contribution_percentile": contribution_percentile,
+        "total_variation": total_variation,
+        "jitter": jitter,
+        "zoom": zoom,
+        "parametrization": parametrization,
+    }
+    spectra = {
+        "canvas": canvas,
+        "views": views,
+        "smallest_view": smallest_view,
+        "largest_view": largest_view,
+        "view_noise": view_noise,
+        "low_pass": low_pass,
+    }
+    name, chosen = choose_recipe(regularization, classifier.preprocess, pixels | both, spectra | both)
+    if not isinstance(chosen, Recipe) and (diversity > 1 or opacity):
+        raise UsageError(f"--{'diversity' if diversity > 1 else 'opacity'} goes with the regularizations maco and spectrum.")
+    wanted, warnings = choose_units(classifier, objectives, layer, unit, long=isinstance(chosen, Recipe))
+    result = maxima(
+        classifier,
+        wanted,
+        dataset,
+        chosen,
+        progress,
+        name=name,
+        judge=None if judge is None else load(judge),
+        steps=steps,
+        starts=starts,
+        diversity=diversity,
+        opacity=opacity,
+        seed=seed,
+    )
+    return replace(result, warnings=(*warnings, *result.warnings))
+
+
+def overview(record: Record) -> Mapping[str, Figure]:
+    """The images in a grid, each with its unit, the value reached and how many times the best of the data set that is."""
+    from cnnexplain_plugins.activation_maximization.pictures import grid
+
+    return {"activation-maximization": grid(record)}
+
+
+def passes(classifier: Classifier, options: Mapping[str, Any]) -> float:
+    """A gradient for each view, start and step, of the two classes that an image asks for, and views that are held out."""
+    from cnnexplain_plugins.activation_maximization.maxima import STARTS
+    from cnnexplain_plugins.activation_maximization.recipes import RECIPES, choose
+    from cnnexplain_plugins.activation_maximization.spectral import HELD_OUT
+
+    name, _ = choose(options["regularization"], classifier.preprocess, {}, {})
+    if name not in RECIPES:
+        return float(2 * 2 * options["steps"] * (options["starts"] or STARTS))
+    views = options["views"] or RECIPES[name].views
+    pictures = 2 * (options["starts"] or 1) * options["diversity"]
+    return float(pictures * (2 * options["steps"] * views + HELD_OUT))
+
+
+@hookimpl
+def cnnexplain_analyses() -> list[Analysis]:
+    """Offers the activation-maximization analysis."""
+    return [
+        Analysis(
+            "activation-maximization",
+            run,
+            None,
+            "Simonyan, Vedaldi, Zisserman 2013 (arXiv:1312.6034); Yosinski et al. 2015 (arXiv:1506.06579); "
+            "Fel et al. 2023 (arXiv:2306.06805)",
+            overview,
+            "Such a picture is one of many that excite the unit, and the regularization decides which; it need not look "
+            "like anything in the data, and does not show what else excites the unit. Natural images predict better what a "
+            "unit responds to (Borowski et al. 2021).",
+            "Each picture was changed step by step until it excited its unit; what recurs in it is what the unit looks for. "
+            "Under it stands the value reached: for pictures larger than the model's input, the mean over crops that were "
+            "not optimised, and the value of the whole picture. Beside it are the images of a data set that excite the unit "
+            "the most, or what a unit of feature maps sees of them.",
+            trial={"steps": 2, "starts": 1},
+            quick={"steps": 80},
+            passes=passes,
+        )
+    ]

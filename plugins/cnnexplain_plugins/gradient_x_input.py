@@ -1,0 +1,80 @@
+"""Gradient × input: what each pixel contributes to the score, to first order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from cnnexplain.numerics import BASELINES
+from cnnexplain.plugin import Analysis, Option, Result, hookimpl, summed_map
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from cnnexplain import Classifier, Floats, Objective, Record
+
+BASELINE = f"What a pixel is measured from. Default: the number 0, whatever colour it is for the model. Else {BASELINES}"
+
+
+def run(
+    classifier: Classifier,
+    images: Floats,
+    objectives: list[Objective],
+    *,
+    baseline: Annotated[str | None, Option(BASELINE)] = None,
+) -> Result:
+    """What each pixel contributes to the score of the target, if the gradient at the image held all the way to 0.
+
+    Shrikumar et al. 2016: the gradient ∂S_c/∂x times x, S_c being the logit of the class; with a baseline b, times x − b.
+
+    Returns:
+        Arrays `attribution` (N, H, W, C) and `pixel_attribution` (N, H, W), its sum over the channels, both signed and in
+        logits; the facts of `cnnexplain.numerics.completeness_facts`.
+    """
+    from cnnexplain.numerics import baseline_images, completeness_facts
+
+    origins = 0 * images if baseline is None else baseline_images(baseline, images, classifier.preprocess)
+    attribution = classifier.gradient(images, objectives) * (images - origins)
+    arrays = {"attribution": attribution, "pixel_attribution": attribution.sum(axis=-1)}
+    return Result(arrays, completeness_facts(classifier, images, origins, objectives, attribution))
+
+
+def draw(record: Record, index: int) -> Figure:
+    """The image, the attribution with its colour bar, and its sums over regions over the image."""
+    from cnnexplain.draw import map_figure
+
+    baseline, values = record.options["baseline"], record.arrays["pixel_attribution"][index]
+    title = "x · ∂S/∂x" if baseline is None else f"(x − {baseline}) · ∂S/∂x"
+    return map_figure(record, index, values, "logits", title, signed=True, what="attribution")
+
+
+def finding(record: Record, index: int) -> str:
+    """What the attributions add up to, and where the largest is."""
+    from cnnexplain.draw import findings, formatting, region_side, wording
+
+    total, difference = (formatting.signed_number(record.facts[name][index], 3) for name in ("sum", "difference"))
+    sums, unit = summed_map(record, index), wording.in_units(record, "logits")
+    return (
+        f"The attributions for {findings.target(record, index)} add up to {total} {unit}; the score minus the baseline's is "
+        f"{difference}; {findings.largest_attribution(sums, region_side(sums))}."
+    )
+
+
+@hookimpl
+def cnnexplain_analyses() -> list[Analysis]:
+    """Offers the gradient × input analysis."""
+    return [
+        Analysis(
+            "gradient-x-input",
+            run,
+            draw,
+            "Shrikumar, Greenside, Shcherbina, Kundaje 2016 (arXiv:1605.01713)",
+            note="A pixel whose value is the baseline gets nothing, however much it matters: black strokes on white are "
+            "invisible where 0 is black. And the gradient at the image need not hold on the way to the baseline.",
+            reading="Red pixels raise the score of the target by being as they are and not as the baseline, blue ones lower "
+            "it, by as much as the colour bar says.",
+            maps={"pixel_attribution": "logits"},
+            overlay=summed_map,
+            passes=lambda *_: 4,
+            finding=finding,
+        )
+    ]

@@ -1,0 +1,105 @@
+"""The integrated gradients analysis: what each pixel contributes to the difference of the score from a baseline's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cnnexplain.numerics import BASELINES
+from cnnexplain.plugin import Analysis, Option, Result, hookimpl, summed_map
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from cnnexplain import Classifier, Floats, Objective, Record
+
+
+def run(
+    classifier: Classifier,
+    images: Floats,
+    objectives: list[Objective],
+    progress: Callable[[int, int], None],
+    *,
+    baseline: Annotated[str, Option(f"The image that pixels are measured from: {BASELINES}")] = "black",
+    steps: Annotated[
+        int, Option("At how many images on the way from the baseline the gradient is taken.", min=1, max=1000)
+    ] = 128,
+) -> Result:
+    """What each pixel contributes to the score of the target, all the way from a baseline such as a black image.
+
+    Sundararajan et al. 2017: (x − b) · ∫ ∂S_c/∂x(b + α (x − b)) dα for α from 0 to 1, with b the baseline and S_c the logit
+    of the class. The attributions of all pixels add up to S_c(x) − S_c(b).
+
+    Returns:
+        Arrays `attribution` (N, H, W, C) and `pixel_attribution` (N, H, W), its sum over the channels, both signed and in
+        logits; `baseline` (N, H, W, C), in the model's input range. Facts `logit` (of the target, or the difference of two),
+        `baseline_logit` (at the baseline), `difference` (the one less the other), `sum` (of the attributions), `residual`
+        (the sum less the difference) and `relative_residual` (its magnitude as a share of the difference's).
+
+    Raises:
+        UsageError: The baseline is none of those.
+    """
+    from cnnexplain_plugins.integrated_gradients.paths import integrated_gradients
+
+    return integrated_gradients(classifier, images, objectives, progress, baseline=baseline, steps=steps)
+
+
+def draw(record: Record, index: int) -> Figure:
+    """The image, its baseline, the attribution with its colour bar, and its sums over regions over the image."""
+    from cnnexplain import draw
+    from cnnexplain.draw import formatting, wording
+
+    unit = wording.in_units(record, "logits")
+    figure, (first, second, third, fourth) = draw.row(4, record, bars=[2, 3])
+    values = record.arrays["pixel_attribution"][index]
+    draw.input_image(first, record, index)
+    draw.title(first, "input")
+    draw.image_values(second, record, record.arrays["baseline"][index])
+    baseline = formatting.number(wording.score_sign(record, index) * record.facts["baseline_logit"][index])
+    draw.title(second, f"baseline: {baseline} {unit}" if wording.has_values(record) else f"baseline: logit {baseline}")
+    draw.signed_map(third, values, unit, limit=draw.percentile_limit(values))
+    total, difference = (formatting.number(record.facts[name][index]) for name in ("sum", "difference"))
+    draw.title(third, f"attribution: sum {total} of {difference}")
+    draw.regions_overlay(fourth, record, index, values, "attribution", unit)
+    draw.caption(figure, record, index)
+    return figure
+
+
+def passes(_: Classifier, options: Mapping[str, Any]) -> float:
+    """A gradient for each step, and the scores of the image and the baseline."""
+    return 2 * float(options["steps"]) + 2
+
+
+def finding(record: Record, index: int) -> str:
+    """The difference that is shared out, and the largest share."""
+    from cnnexplain import draw
+    from cnnexplain.draw import findings
+
+    before, after = (record.facts[name][index] for name in ("baseline_logit", "logit"))
+    sums = summed_map(record, index)
+    return (
+        f"From the baseline to the image the score of {findings.target(record, index)} {findings.change(before, after)}; "
+        f"{findings.largest_attribution(sums, draw.region_side(sums))}."
+    )
+
+
+@hookimpl
+def cnnexplain_analyses() -> list[Analysis]:
+    """Offers the integrated gradients analysis."""
+    return [
+        Analysis(
+            "integrated-gradients",
+            run,
+            draw,
+            "Sundararajan, Taly, Yan 2017 (arXiv:1703.01365)",
+            note="A pixel that equals the baseline gets nothing, however much it matters: with a black baseline, black "
+            "pixels. Another baseline asks another question, and gives another picture.",
+            reading="Red pixels raise the score of the target above the baseline's, blue ones lower it, by as much as the "
+            "colour bar says; all pixels together make up the whole difference between the two scores.",
+            maps={"pixel_attribution": "logits"},
+            overlay=summed_map,
+            trial={"steps": 2},
+            passes=passes,
+            finding=finding,
+        )
+    ]

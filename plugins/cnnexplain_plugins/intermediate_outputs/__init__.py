@@ -1,0 +1,118 @@
+"""The intermediate-outputs analysis: what every layer puts out for an image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cnnexplain.plugin import Analysis, Option, Result, hookimpl
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from cnnexplain import Classifier, Floats, Objective, Record
+    from cnnexplain.plugin import Panel
+
+ALL = "all"
+"""The word for every layer, and for every map."""
+
+
+def run(
+    classifier: Classifier,
+    images: Floats,
+    objectives: list[Objective],
+    *,
+    layer: Annotated[
+        tuple[str, ...],
+        Option(
+            "A layer to show, in a nested model 'outer/inner', or 'all'. Default: all of up to twenty layers; "
+            "of a deeper network one a stage, and the output."
+        ),
+    ] = (),
+    maps: Annotated[
+        str | None,
+        Option(
+            "How many of a layer's feature maps to show large, those that contribute most, or 'all', in the order of "
+            "channels. Default: 24, or all 32 of a layer that has no more."
+        ),
+    ] = None,
+    scale: Annotated[  # noqa: ARG001  # Read by draw, from the record's options.
+        Literal["shared", "channel"],
+        Option("Colours of feature maps: 'shared' by all of a layer, or each 'channel' by its own largest magnitude."),
+    ] = "shared",
+) -> Result:
+    """What every layer puts out for an image, and which of its feature maps contribute to the score of the target.
+
+    Yosinski et al. 2015, section 2: the live activations of every layer, all from one forward pass in inference mode. The
+    contribution of a feature map A to the score S is Σ A · ∂S/∂A over its places: to first order, what the score would
+    lose if the map were multiplied by 0. It is exact where S is linear in the map, such as after global average pooling.
+    `scale` decides how the maps are drawn and nothing else.
+
+    Returns:
+        For each layer the array `output/NAME` (N, *shape of the layer), raw and signed, and, where the score depends on it,
+        `contribution/NAME` (N, C), signed, in logits, of its C maps or units. `probabilities` (N, K), the softmax of the
+        logits. Facts: `value`, what is explained (the logit of the class, or the difference of two), and `layers`, for each
+        image its layers in the order drawn, each with `name`, `kind`, `shape`, `unit` ("activation", "logit",
+        "probability" or "value"), `min`, `max`; `dead` and `dead_channels`: how many and which channels or units are zero
+        everywhere; `contribution`, the sum of its maps', None where the score doesn't depend on it; `shown`, the maps shown
+        large, the largest contribution first; `field`, what its units see of the image, None where that isn't known: of
+        rows and of columns start, step and size, unit i seeing `size` pixels from start + i · step on, or, past resizings
+        without regular steps, for each unit the first pixel and the one after the last; and `grid`, None but for tokens
+        (T, C) that stand for places of the image row by row: rows, columns, and the first token of them.
+
+    Raises:
+        UsageError: The model has no such layer, or `maps` is neither a number nor "all".
+    """
+    from cnnexplain_plugins.intermediate_outputs.outputs import outputs
+
+    return outputs(classifier, images, objectives, layer, maps)
+
+
+def draw(record: Record, index: int) -> Figure:
+    """The input, then for each layer its feature maps, those that contribute most large, or a bar for each of its units."""
+    from cnnexplain_plugins.intermediate_outputs import strips
+
+    return strips.draw(record, index)
+
+
+def panels(record: Record, index: int) -> list[Panel]:
+    """A panel for each layer with feature maps."""
+    from cnnexplain_plugins.intermediate_outputs.layers import panels
+
+    return panels(record, index)
+
+
+def finding(record: Record, index: int) -> str:
+    """Which feature map of the last layer that has some contributes most."""
+    from cnnexplain_plugins.intermediate_outputs.layers import finding
+
+    return finding(record, index)
+
+
+@hookimpl
+def cnnexplain_analyses() -> list[Analysis]:
+    """Offers the intermediate-outputs analysis."""
+    reading = (
+        "Follow the image from the input down: each cell shows where a feature map responds, in the first layers to edges "
+        "and strokes, deeper to larger, more specific parts, until bars stand for single units and, last, for the outputs. "
+        "Under a map stand its number and what it contributes to the score of the target: first the maps that raise it the "
+        "most, last those that lower it."
+    )
+    note = (
+        "A contribution is activation × gradient, summed over the map: to first order what the score would lose without the "
+        "map. It is exact only where the score is linear in the map. A crossed cell, or a grey mark under a bar, is dead: "
+        "exactly zero everywhere for this image; another image may wake it."
+    )
+    return [
+        Analysis(
+            "intermediate-outputs",
+            run,
+            draw,
+            "Yosinski et al. 2015 (arXiv:1506.06579)",
+            note=note,
+            reading=reading,
+            # The outputs, and the scores with one gradient for all the layers.
+            passes=lambda *_: 3,
+            finding=finding,
+            panels=panels,
+        )
+    ]

@@ -1,0 +1,151 @@
+"""The occlusion analysis: what the network makes of an image when a square hides a part of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cnnexplain.numerics import BASELINES
+from cnnexplain.plugin import Analysis, Option, Result, hookimpl
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from cnnexplain import Classifier, Floats, Integers, Record
+
+
+def run(
+    classifier: Classifier,
+    images: Floats,
+    targets: Integers,
+    progress: Callable[[int, int], None],
+    *,
+    patch: Annotated[
+        int | None, Option("Side of the square in pixels. Default: a quarter of the image's shorter side.", min=1)
+    ] = None,
+    stride: Annotated[
+        int | None,
+        Option(
+            "Pixels from one position of the square to the next, at most its side. Default: a seventh of it, or a quarter "
+            "where two squares are compared.",
+            min=1,
+        ),
+    ] = None,
+    fill: Annotated[str, Option(f"What the square shows: {BASELINES}")] = "grey",
+    compare: Annotated[
+        str | None,
+        Option(
+            "What a second square shows, as in --fill, whose map is compared with the first one's; 'none' for none. "
+            "Default: 'blur' for images in colour from 64 pixels on ('grey' after --fill blur), else none."
+        ),
+    ] = None,
+    layer: Annotated[
+        str | None,
+        Option("The layer whose strongest feature map is watched. Default: the last convolution, after its ReLU."),
+    ] = None,
+) -> Result:
+    """What hiding each part of the image behind a square does to the score, the prediction and a feature map.
+
+    Zeiler and Fergus 2014, section 4.2 and figure 7. The square goes over the image in steps of the stride, and to its last
+    rows and columns, so that every pixel is hidden at least once. The strongest feature map is the one with the largest
+    total activation for the image without the square; a model without convolutions has none, unless a layer is named.
+
+    Returns:
+        Arrays by position of the square, (N, rows, columns): `logit` and `probability` of the target, `prediction` (index of
+        the most probable class) and `activation` (total, of the strongest feature map). Arrays by pixel, (N, H, W), means
+        over the squares that hide it: `logit_drop` and `probability_drop`, what the image has without the square less what
+        it has with it. `occluded` (N, H, W, C), in the model's input range: the image with the square of the largest drop.
+        Facts: `unoccluded_logit`, `unoccluded_probability`, `largest_drop` (of the logit, over the positions) with
+        `largest_drop_square` (its top row and left column), `rows` and `columns` (the top rows and left columns of the
+        squares), `patch` and `stride` in pixels, `layer`, `feature_map` (its index) and `unoccluded_activation`.
+
+        Where two squares are compared, also the arrays `second_logit` by position and `second_logit_drop` by pixel, and the
+        facts `second_fill`; `agreement`, Spearman's rank correlation of the two drops over the positions, None where one is
+        the same everywhere; and what the first square itself does at the tenth of the positions where the second one changes
+        the score the least: `own_drop` (the median drop of the logit) and `own_changes` (the share of them at which the
+        prediction changes, though the second square leaves it).
+
+    Raises:
+        UsageError: The square is larger than the image or smaller than the stride, the fill is none of those, or the layer
+            does not exist or has no feature maps.
+    """
+    from cnnexplain_plugins.occlusion.maps import occlusion
+
+    return occlusion(
+        classifier, images, targets, progress, patch=patch, stride=stride, fill=fill, compare=compare, layer=layer
+    )
+
+
+def draw(record: Record, index: int) -> Figure:
+    """The image, its worst square and the drop over it, for both squares; below, the paper's maps by position."""
+    from cnnexplain_plugins.occlusion.picture import picture
+
+    return picture(record, index)
+
+
+def passes(classifier: Classifier, options: Mapping[str, Any]) -> float:
+    """A forward pass for each position of each square, and one without."""
+    from cnnexplain_plugins.occlusion.maps import positions, second_fill
+
+    second = second_fill(classifier, options["fill"], options["compare"])
+    squares = positions(classifier, options["patch"], options["stride"], second)
+    return squares.count * (1 if second is None else 2) + 1
+
+
+def finding(record: Record, index: int) -> str:
+    """The square of the largest drop, and how far the second one agrees."""
+    from cnnexplain import draw
+    from cnnexplain.draw import findings, formatting, wording
+
+    facts = {name: fact[index] for name, fact in record.facts.items()}
+    (row, column), side = facts["largest_drop_square"], facts["patch"]
+    drop, logit = facts["largest_drop"], facts["unoccluded_logit"]
+    middle = findings.ninth(row + side / 2 - 0.5, column + side / 2 - 0.5, record.images.shape[1:3])
+    sign, target = wording.score_sign(record, index), f"the score of {findings.target(record, index)}"
+    before, after = formatting.number_pair(sign * logit, sign * (logit - drop))
+    lowers, raises = ("lowers", "raises") if sign > 0 else ("raises", "lowers")
+    if wording.has_values(record):
+        explained = record.explained[index]
+        target, after = f"'{draw.class_name(record, explained.prediction)}'", f"{after} {explained.unit}".strip()
+    effect = f"{lowers} {{}} the most" if drop > 0 else f"{raises} {{}} the least, as all of them do"
+    words = (
+        f"Hiding the square at row {row}, column {column} ({side}×{side} pixels, {middle}) {effect.format(target)}: "
+        f"{before} → {after}"
+    )
+    if drop == 0:
+        words = f"Nowhere does hiding a square of {side}×{side} pixels {lowers.removesuffix('s')} {target}, {before}"
+    if "agreement" in facts:
+        agreement = facts["agreement"]
+        compared = "can't be compared" if agreement is None else f"has a rank correlation of {formatting.number(agreement)}"
+        words += f"; the map of the second square ({facts['second_fill']}) {compared} with it"
+    return f"{words}."
+
+
+NOTE = (
+    "A network has never seen such a square, so that a drop may come from the square itself and not from what it hides; "
+    "and what two parts of the image show alike costs little when only one of them is hidden."
+)
+
+READING = (
+    "Red is what raises the score of the target: with it hidden the score falls. Blue is what lowers it: with it hidden the "
+    "score rises. The lower row shows the model's output for each position of the square."
+)
+
+
+@hookimpl
+def cnnexplain_analyses() -> list[Analysis]:
+    """Offers the occlusion analysis."""
+    return [
+        Analysis(
+            "occlusion",
+            run,
+            draw,
+            "Zeiler, Fergus 2014 (arXiv:1311.2901)",
+            note=NOTE,
+            reading=READING,
+            maps={"logit_drop": "logits", "second_logit_drop": "logits", "probability_drop": "probability"},
+            trial={"compare": "blur"},
+            passes=passes,
+            finding=finding,
+        )
+    ]

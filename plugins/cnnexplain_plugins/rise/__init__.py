@@ -1,0 +1,156 @@
+"""The RISE analysis: what the network says when random parts of the image are hidden, over and over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cnnexplain.plugin import Analysis, Option, Result, hookimpl
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from cnnexplain import Classifier, Floats, Integers, Record
+
+
+def run(
+    classifier: Classifier,
+    images: Floats,
+    targets: Integers,
+    progress: Callable[[int, int], None],
+    *,
+    of: Annotated[
+        Literal["probability", "logit"] | None,
+        Option(
+            "What is measured under the masks. Default: the probability of the target, which saturates where its 'logit' "
+            "doesn't, or the value of a regression model."
+        ),
+    ] = None,
+    masks: Annotated[int, Option("How many random masks the image is shown under.", min=2, max=100000)] = 1000,
+    cells: Annotated[
+        int | None,
+        Option(
+            "Cells of a mask along the shorter side. Default: 7, or as few as 3 where a cell would be under 6 pixels.", min=1
+        ),
+    ] = None,
+    keep: Annotated[float, Option("The share of the cells that are shown, on average.", min=0.01, max=0.99)] = 0.5,
+    seed: Annotated[int, Option("Of the masks, which are the same for every image.", min=0)] = 0,
+) -> Result:
+    """Model output for the target when a pixel is visible and random other regions are masked.
+
+    Petsiuk et al. 2018, section 3: S(λ) = 1/(E[M] n) Σ f(x ⊙ M_i) M_i(λ) over n random masks M_i from 0 to 1, where f is the
+    probability of the class, or its logit where that is asked for, or the value of a regression model, and x ⊙ M goes from
+    black at 0 to the image at 1. Only what the network puts out is used.
+
+    Returns:
+        Arrays by pixel, (N, H, W): `saliency`, the S of the paper; `gain`, how much larger f is with the pixel shown than
+        under all masks: S less the mean of f, without the noise that comes from some pixels being shown more often than
+        others; and `standard_error` of `gain`. Facts `probability` and `logit` (of the target for the image itself),
+        `masked_probability` and `masked_logit` (their means under the masks), `peak` and `peak_pixel` (the maximum of
+        `gain`, its row and column), `relative_error` (the standard error as a share of `gain`, both as root mean squares
+        over the pixels) and `cells` (rows and columns of the grid).
+
+    Raises:
+        UsageError: There are more cells than pixels, or a probability is asked for of a regression model.
+    """
+    from cnnexplain_plugins.rise.masking import rise
+
+    return rise(classifier, images, targets, progress, of=of, count=masks, cells=cells, keep=keep, seed=seed)
+
+
+def draw(record: Record, index: int) -> Figure:
+    """The image, the gain with its colour bar, the same over the image, and its standard error."""
+    from cnnexplain import draw
+    from cnnexplain.draw import formatting, wording
+
+    figure, (first, second, third, fourth) = draw.row(4, record, bars=[1, 3])
+    gain, error = (record.arrays[name][index] for name in ("gain", "standard_error"))
+    unit = wording.in_units(record, _unit(record.options))
+    draw.input_image(first, record, index)
+    draw.title(first, "input")
+    draw.signed_map(second, gain, unit)
+    mean = _mean(record, index)
+    if not wording.has_values(record):
+        probable = _of(record) == "probability"
+        mean = formatting.probability(record.facts["masked_probability"][index]) if probable else f"logit {mean}"
+    draw.title(second, f"gain over {mean}")
+    draw.overlay(third, record, index, gain, signed=True)
+    draw.title(third, "gain over input")
+    draw.unsigned_map(fourth, error, unit)
+    draw.title(fourth, f"standard error, {record.options['masks']} masks")
+    draw.caption(figure, record, index)
+    return figure
+
+
+def _of(record: Record) -> str:
+    """What was measured under the masks; of a model of values, which has no probabilities, the logit is the value."""
+    return "logit" if record.options["of"] == "logit" or "masked_probability" not in record.facts else "probability"
+
+
+def _mean(record: Record, index: int) -> str:
+    """The mean of what was measured under the masks."""
+    from cnnexplain.draw import formatting, wording
+
+    mean = record.facts[f"masked_{_of(record)}"][index]
+    if wording.has_values(record):
+        return wording.model_output(None, wording.score_sign(record, index) * mean, record.explained[index].unit)
+    return formatting.number(mean)
+
+
+def _unit(options: Mapping[str, Any]) -> str:
+    return "logits" if options["of"] == "logit" else "probability"
+
+
+def passes(_: Classifier, options: Mapping[str, Any]) -> float:
+    """A forward pass for each mask, and one without."""
+    return float(options["masks"]) + 1
+
+
+def finding(record: Record, index: int) -> str:
+    """Where the gain is the largest, with its standard error, or that the map is noise."""
+    from cnnexplain import draw
+    from cnnexplain.draw import findings, formatting, wording
+    from cnnexplain_plugins.rise.masking import NOISE
+
+    facts = {name: fact[index] for name, fact in record.facts.items()}
+    mean = _mean(record, index)
+    what = f"the {_of(record)} of {findings.target(record, index)}"
+    if wording.has_values(record):
+        what = f"'{draw.class_name(record, record.explained[index].prediction)}'"
+    if not record.arrays["gain"][index].any():
+        return f"{what[0].upper()}{what[1:]} is {mean} under every mask: the map is zero everywhere."
+    if facts["relative_error"] > NOISE:
+        return (
+            f"Under {record.options['masks']} masks {what} is {mean} on average; the map is noise, since "
+            f"its standard error is {formatting.percent(facts['relative_error'])} of its own spread."
+        )
+    row, column = facts["peak_pixel"]
+    error = float(record.arrays["standard_error"][index, row, column])
+    place, peak = findings.place(row, column, record.images.shape[1:3]), facts["peak"]
+    raises, lowers = ("raises", "lowers") if wording.score_sign(record, index) > 0 else ("lowers", "raises")
+    change = f"{formatting.number(abs(peak))} (standard error {formatting.number(error)})"
+    by = f"by {change} from a mean of {mean} under the masks"
+    if peak > 0:
+        return f"Showing {place}, {raises} {what} the most, {by}."
+    return f"No pixel {raises} {what} when it is shown; the one at {place}, {lowers} it the least, {by}."
+
+
+@hookimpl
+def cnnexplain_analyses() -> list[Analysis]:
+    """Offers the RISE analysis."""
+    return [
+        Analysis(
+            "rise",
+            run,
+            draw,
+            "Petsiuk, Das, Saenko 2018 (arXiv:1806.07421)",
+            note="The network has never seen an image half hidden, and where its output hardly changes the map is "
+            "noise: compare it with the standard error, and take more masks. Details smaller than a cell are lost.",
+            reading="Red pixels support the target, blue ones count against it: showing them changes the output by as much "
+            "as the colour bar says, compared with the mean over all masks.",
+            maps={"gain": _unit, "standard_error": _unit},
+            trial={"masks": 8},
+            passes=passes,
+            finding=finding,
+        )
+    ]

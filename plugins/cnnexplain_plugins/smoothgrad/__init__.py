@@ -1,0 +1,100 @@
+"""The SmoothGrad analysis: the saliency gradient, averaged over copies of the image with noise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cnnexplain.plugin import Analysis, Option, Result, hookimpl, smoothed_map
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from cnnexplain import Classifier, Floats, Objective, Record
+
+
+def run(
+    classifier: Classifier,
+    images: Floats,
+    objectives: list[Objective],
+    progress: Callable[[int, int], None],
+    *,
+    samples: Annotated[
+        int, Option("How many copies with noise the gradient is averaged over at most.", min=2, max=100000)
+    ] = 512,
+    error: Annotated[
+        float,
+        Option("The relative error of the mean gradient at which no more copies are taken; 0 takes all.", min=0, max=1),
+    ] = 0.4,
+    noise: Annotated[
+        float, Option("Standard deviation of the noise, as a share of the way from black to white.", min=0, max=10)
+    ] = 0.15,
+    seed: Annotated[int, Option("Of the noise, which is the same for every image.", min=0)] = 0,
+) -> Result:
+    """Which pixels the score of the target is sensitive to, averaged over copies of the image with noise.
+
+    Smilkov et al. 2017: the mean, over n copies, of the gradient ∂S_c/∂x at x + ε with Gaussian noise ε, S_c being the logit
+    of the class. The map is the magnitude of that mean, for colour images its maximum over the channels. After every 32
+    copies each image by itself stops where its relative error is no larger than `error`.
+
+    Returns:
+        Arrays `gradient` (N, H, W, C), the signed mean; `deviation` (N, H, W, C), the standard deviation of the gradient
+        over the copies; and `smoothgrad` (N, H, W), the map; all in logits per unit of the input. Facts `logit` (of the
+        target at the image without noise, or the difference of two), `peak` (the map's maximum) and `peak_pixel` (its row
+        and column), `samples` (the copies that were taken), `standard_error` of the mean gradient and `relative_error`, that
+        as a share of the gradient itself, both as root mean squares over the pixels, and `stopped_by`, "error" where that is
+        no larger than `error`, else "samples".
+    """
+    from cnnexplain_plugins.smoothgrad.smoothing import smoothgrad
+
+    return smoothgrad(classifier, images, objectives, progress, samples=samples, error=error, noise=noise, seed=seed)
+
+
+def draw(record: Record, index: int) -> Figure:
+    """The image, the map with its colour bar, and the map over the image."""
+    from cnnexplain.draw import map_figure
+
+    title = f"|mean ∂S/∂x| of {record.facts['samples'][index]}, noise {record.options['noise']:g}"
+    return map_figure(record, index, record.arrays["smoothgrad"][index], "logits per unit of input", title)
+
+
+def passes(_: Classifier, options: Mapping[str, Any]) -> float:
+    """A gradient for each copy at most, and the scores."""
+    return 2 * float(options["samples"]) + 1
+
+
+def finding(record: Record, index: int) -> str:
+    """Where the map is the strongest, and how sure it is."""
+    from cnnexplain.draw import findings, formatting
+
+    smooth, copies = smoothed_map(record, index), record.facts["samples"][index]
+    if not smooth.any():
+        return f"Under noise no pixel changes the score of {findings.target(record, index)}: the map is zero everywhere."
+    place = findings.peak_place(smooth)
+    return (
+        f"Under noise the score of {findings.target(record, index)} is most sensitive at {place}; after {copies} copies the "
+        f"map has a relative error of {formatting.percent(record.facts['relative_error'][index])}."
+    )
+
+
+@hookimpl
+def cnnexplain_analyses() -> list[Analysis]:
+    """Offers the SmoothGrad analysis."""
+    return [
+        Analysis(
+            "smoothgrad",
+            run,
+            draw,
+            "Smilkov, Thorat, Kim, Viégas, Wattenberg 2017 (arXiv:1706.03825)",
+            note="The map is that of a network which sees the image under noise, not of the network at the image itself; "
+            "and sensitive is still not important: it tells what changing a pixel would do, not what the pixel contributes.",
+            reading="The brighter a pixel, the more a change of it would change the score of the target, up or down, in "
+            "most of the copies with noise; where the copies disagree the map is dark.",
+            maps={"smoothgrad": "logits per unit of input"},
+            overlay=smoothed_map,
+            trial={"samples": 2},
+            quick={"samples": 256},
+            passes=passes,
+            finding=finding,
+        )
+    ]
