@@ -27,9 +27,7 @@ def pages() -> dict[Path, str]:
 
 def readme(analyses: list[Analysis]) -> str:
     """What each analysis shows, with its paper."""
-    rows = [
-        f"| [`{a.name}`](docs/analyses/{a.name}.md) | {a.summary} | {_links(a.paper)} |" for a in analyses
-    ]
+    rows = [f"| [`{a.name}`](docs/analyses/{a.name}.md) | {a.summary} | {_links(a.paper)} |" for a in analyses]
     return "\n".join(["| analysis | shows | paper |", "|---|---|---|", *rows, ""])
 
 
