@@ -1,4 +1,4 @@
-"""Writes the tables of all analyses in README.md and docs/methods.md anew, from what the analyses say of themselves.
+"""Generates the tables of all analyses in README.md and docs/methods.md from their declarations.
 
 Run it in the root of the repository: python docs/make_tables.py
 """
@@ -13,11 +13,11 @@ from cnnexplain.plugin import Analysis, registry
 ROOT = Path(__file__).parent.parent
 
 BLOCK = re.compile(r"(?<=<!-- table of analyses -->\n).*?(?=<!-- end of table -->)", re.DOTALL)
-"""What lies between the two lines that mark a table."""
+"""The text between the two lines that mark a table."""
 
 
 def pages() -> dict[Path, str]:
-    """The text of each page with its table as it should be."""
+    """The text of each page with an up-to-date table."""
     found = registry.load().analyses
     own = [analysis for name, analysis in found.items() if found.suppliers[name].distribution == "cnnexplain"]
     tables = {ROOT / "README.md": readme(own), ROOT / "docs" / "methods.md": methods(own)}
@@ -32,7 +32,7 @@ def readme(analyses: list[Analysis]) -> str:
 
 
 def methods(analyses: list[Analysis]) -> str:
-    """How to read each analysis, its limitations, and the options with which a report runs it."""
+    """How to read each analysis, its limitations, and the options used by reports."""
     rows = [
         f"| [{each.name}](analyses/{each.name}.md) | {each.reading} | {each.note} | {_options(each)} |" for each in analyses
     ]
