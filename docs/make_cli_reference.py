@@ -12,7 +12,7 @@ from typing import Any
 import typer.main
 from rich.text import Text
 
-from cnnexplain.cli import app, session
+from cnnexplain.cli import app, model_options
 from cnnexplain.plugin import registry
 
 PAGE = Path(__file__).parent / "cli.md"
@@ -35,7 +35,7 @@ Options of every command that loads a model. [Models and their input](models.md)
 
 def reference() -> str:
     """The text of the page, of the commands and of the analyses that come with the package."""
-    root = typer.main.get_command(app._app(analyses=True, report=True))
+    root = typer.main.get_command(app.command_app(analyses=True, report=True))
     sections = [HEAD]
     for path, command in _commands(root, "cnnexplain"):
         context = command.make_context(path, [], resilient_parsing=True)
@@ -67,7 +67,7 @@ def _split(command: Any) -> tuple[list[Any], dict[str, Any]]:
     of_model = {
         parameter.name: parameter
         for parameter in command.params
-        if getattr(parameter, "rich_help_panel", "") == session.PANEL
+        if getattr(parameter, "rich_help_panel", "") == model_options.PANEL
     }
     return [parameter for parameter in command.params if parameter.name not in of_model], of_model
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import pytest
 
-from cnnexplain.cli import session
+from cnnexplain.cli import model_options
 from cnnexplain.loading import sidecar
 from cnnexplain.plugin import Analysis, Option, registry
 
@@ -143,7 +143,7 @@ def test_the_keys_of_a_sidecar_are_documented_and_the_example_is_one(folder):
     assert rows == [(name, flags[name], key.help, key.expected) for name, key in sidecar.KEYS.items()]
     example = re.search(r"```json\n(.*?)```", page, re.DOTALL)
     assert sidecar.check(json.loads(example[1]))
-    for name in session.MODEL_OPTIONS:
+    for name in model_options.MODEL_OPTIONS:
         assert f"`--{name.replace('_', '-')}" in page
 
 
