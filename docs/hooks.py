@@ -13,8 +13,8 @@ from cnnexplain.plugin.options import Parameter
 ROOT = Path(__file__).parent.parent
 """The root of the repository."""
 
-MARKER = re.compile(r"^<!-- (?P<what>about|options|file|gallery): (?P<of>\S+) -->$", re.MULTILINE)
-"""A line of a page that is replaced by the description of an analysis, its options, or the text of a file."""
+MARKER = re.compile(r"^<!-- (?P<what>about|summary|options|file|gallery): (?P<of>\S+) -->$", re.MULTILINE)
+"""A line of a page that is replaced by a description, a summary, a table of options, a file, or sections of the gallery."""
 
 LATEX = re.compile(r'<(?P<tag>div|span) class="arithmatex">\\[\[(](?P<latex>.*?)\\[\])]</(?P=tag)>', re.DOTALL)
 """A formula in the output of the extension arithmatex."""
@@ -41,6 +41,8 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
         if marker["what"] == "gallery":
             return gallery(markdown)
         analysis, _ = registry.load().get(marker["of"])
+        if marker["what"] == "summary":
+            return analysis.summary
         return about(analysis) if marker["what"] == "about" else options(analysis)
 
     return MARKER.sub(replaced, markdown)

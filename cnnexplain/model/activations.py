@@ -13,27 +13,12 @@ from typing import Any
 import keras
 import numpy as np
 
-from cnnexplain.model import recognition
-from cnnexplain.model.graph import IDLE, Call, Linear, Twin, linear_part
+from cnnexplain.model import layer_kinds, recognition
+from cnnexplain.model.graph import Call, Linear, Twin, linear_part
+from cnnexplain.model.layer_kinds import ELEMENTWISE, OPERATIONS, RELUS, SATURATING, Known
 
-FUNCTIONS = {
-    getattr(keras.activations, name): name
-    for name in (
-        *("relu", "relu6", "leaky_relu", "elu", "celu", "selu", "gelu", "silu", "hard_silu", "mish", "exponential"),
-        *("sigmoid", "hard_sigmoid", "sparse_sigmoid", "log_sigmoid", "tanh", "hard_tanh", "softsign"),
-        *("softplus", "squareplus", "sparse_plus", "tanh_shrink", "hard_shrink", "soft_shrink"),
-    )
-}
+FUNCTIONS = {getattr(keras.activations, name): name for name in ELEMENTWISE}
 """The activations of Keras that work number by number, with their names."""
-
-OPERATIONS = {name.title().replace("_", ""): name for name in FUNCTIONS.values()} | {"Exp": "exponential", "Clip": "clip"}
-"""The same as operations, such as `keras.ops.relu6`, by the name of their class."""
-
-LAYERS = ("ELU", "LeakyReLU", "PReLU", "ReLU")
-"""The layers that are nothing but an activation which works number by number, beside `Activation`."""
-
-KINDS = ("Activation", *LAYERS, *OPERATIONS)
-"""The layers and operations that are nothing but an activation, `Activation` with any."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +49,7 @@ def activation(call: Call) -> Activation | None:
     """The activation that a call ends in; None where it has none, or one of which nothing is known."""
     layer, kind = call.inner, type(call.inner).__name__
     # A class of someone else's may have any name.
-    if isinstance(call.function, Linear) or type(layer).__module__.partition(".")[0] != "keras":
+    if isinstance(call.function, Linear) or not layer_kinds.is_keras(layer):
         return None
     if kind == "ReLU":
         slope, threshold, ceiling = layer.negative_slope, layer.threshold, layer.max_value
@@ -78,7 +63,7 @@ def activation(call: Call) -> Activation | None:
         relu = layer.x_min == 0
         own = keras.layers.ReLU if relu else keras.layers.Identity
         return Activation("clip", _first, call.function, relu, layer.x_max if relu else None, own, own)
-    if kind in OPERATIONS or kind in LAYERS:
+    if layer_kinds.of(layer) & Known.ACTIVATION and kind != "Activation":
         return _known(OPERATIONS.get(kind, kind), _first, call.function)
     function: Any = getattr(layer, "activation", None)
     if kind == "Lambda" and not layer.arguments:
@@ -105,23 +90,16 @@ CLIPPED: dict[str, Callable[[], Any]] = {
 }
 """Activations with a bound that they reach, each with what makes a layer that is the same without it."""
 
-SATURATING = ("sigmoid", "sparse_sigmoid", "log_sigmoid", "tanh")
-"""Activations whose outputs for large inputs are the same in single precision, though their slopes are not zero."""
-
 
 def _known(name: str, given: Callable[..., Any], function: Callable[[Any], Any], ceiling: float | None = None) -> Activation:
     unclipped = CLIPPED.get(name) if ceiling is None else keras.layers.ReLU
     ranking = keras.layers.Identity if name in SATURATING else unclipped
-    ceiling = 6.0 if name == "relu6" else ceiling
-    return Activation(name, given, function, name in ("relu", "relu6"), ceiling, unclipped, ranking)
+    ceiling = RELUS.get(name) if ceiling is None else ceiling
+    return Activation(name, given, function, name in RELUS, ceiling, unclipped, ranking)
 
 
 def _first(x: Any, *_: Any) -> Any:
     return x
-
-
-CARRYING = ("Concatenate", "GlobalMaxPooling2D", "MaxPooling2D", "Cropping2D", *IDLE)
-"""Layers of which each number is one of those that they are given, the largest of some where there is a choice."""
 
 
 def unclipped(twin: Twin, names: Sequence[str], *, ranking: bool) -> tuple[Twin, dict[str, str]]:
@@ -164,7 +142,7 @@ def unclipped(twin: Twin, names: Sequence[str], *, ranking: bool) -> tuple[Twin,
                 before = add(call, call.inner, found.given, (before,), {}, tensor)
             return add(call, own := layer(), own, (before,), {}, tensor)
         sources = call.sources
-        if type(call.inner).__name__ not in CARRYING or all(lifted(source) is source for source in sources):
+        if not layer_kinds.of(call.inner) & Known.PICKS or all(lifted(source) is source for source in sources):
             return tensor
         args, kwargs = keras.tree.map_structure(
             lambda leaf: lifted(leaf) if keras.utils.is_keras_tensor(leaf) else leaf, (call.args, call.kwargs)

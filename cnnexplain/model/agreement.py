@@ -28,7 +28,7 @@ NOISE = 3
 """Which of the trial images a model is compared with its graph on."""
 
 
-def trial_scores(twin: Twin, preprocess: Preprocess, name: str) -> Floats:
+def trial_scores(preprocess: Preprocess, name: str, twin: Twin) -> Floats:
     """A graph's scores for the trial images, before it is compiled: (N, K).
 
     Raises:
@@ -74,7 +74,7 @@ def check(
     # Scores that a layer computes as a product with its weights may be any numbers.
     if not head.raw or head.kind == "values" or head.affine:
         return None
-    return head.doubt(head.own(trial_scores(twin, preprocess, name)), line(name), twin.place, said=declared)
+    return head.doubt(head.own(trial_scores(preprocess, name, twin)), line(name), twin.place, said=declared)
 
 
 def _own_output(model: Any, inputs: Inputs, place: int, head: Head, image: Array) -> Floats:

@@ -19,10 +19,11 @@ from typing import Any
 import keras
 
 from cnnexplain.errors import ModelError, UsageError, shown, suggest
+from cnnexplain.model import layer_kinds
 from cnnexplain.model.activations import activation, is_linear, unclipped
 from cnnexplain.model.graph import Call, Linear, Twin, linear_part
+from cnnexplain.model.layer_kinds import Known
 from cnnexplain.model.rules import LayerCall, Rule, identity_with_pullback, with_pullback
-from cnnexplain.model.token_grid import MOVING, RESIZING
 
 RULES: dict[str, Callable[[Any, Any], Any]] = {
     "deconvnet": lambda _, signal: signal * _mask(signal > 0, signal),
@@ -33,25 +34,6 @@ RULES: dict[str, Callable[[Any, Any], Any]] = {
 
 FORMULAS = {"deconvnet": "R where R > 0", "guided": "R where R > 0 and x > 0", "gradient": "R where x > 0"}
 """The same in words, R being the signal and x what the ReLU was given."""
-
-LINEAR = (
-    *("Add", "Average", "Concatenate", "Subtract"),
-    *("Conv2D", "Conv2DTranspose", "Dense", "DepthwiseConv2D", "SeparableConv2D"),
-    *("AdaptiveAveragePooling2D", "AdaptiveMaxPooling2D", "AveragePooling2D", "MaxPooling2D"),
-    *("GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalMaxPooling1D", "GlobalMaxPooling2D"),
-    *("AveragePool", "MaxPool", "Max", "ExtractPatches"),
-    *("BatchNormalization", "LayerScale", "Normalization", "Rescaling"),
-    *("CenterCrop", "Flatten", "Ravel", "Mean", "Negative", "Sum"),
-    *MOVING,
-    *RESIZING,
-)
-"""Layers, and operations such as `x + y`, through which all rules agree: linear in inference mode, or a maximum's choice."""
-
-FACTORS = ("Divide", "Multiply", "TrueDivide")
-"""Operations that are linear where they are given one tensor alone, as `x / 255` is."""
-
-SMOOTH = ("Multiply", "LayerNormalization", "GroupNormalization")
-"""Layers that are neither linear nor activations, through which guided back-propagation passes as the gradient does."""
 
 
 def backward(twin: Twin, names: Sequence[str], rule: str | Rule) -> Callable[[Any], list[Any]]:
@@ -144,7 +126,10 @@ def _ruled(rule: str, call: LayerCall) -> Callable[..., Any] | None:
         passing = _passing(found.function, RULES[rule], found.ceiling) if found.relu else _positive(found.function)
         # What an activation or layer is given may come by name.
         return lambda *args, **kwargs: passing(call.before(*args, *kwargs.values()))
-    if found is None and (_linear(call) or (rule == "guided" and _keras(call) and call.kind in SMOOTH)):
+    if found is None and (
+        _linear(call)
+        or (rule == "guided" and layer_kinds.is_keras(call.layer) and layer_kinds.of(call.layer) & Known.SMOOTH)
+    ):
         return None
     which = f"The layer '{call.name}' ({_described(call)}) is "
     if found is not None:
@@ -158,17 +143,16 @@ def _ruled(rule: str, call: LayerCall) -> Callable[..., Any] | None:
     )
 
 
-def _keras(call: LayerCall) -> bool:
-    """Whether a layer is of Keras itself: a class of someone else's may have any name."""
-    return type(call.layer).__module__.partition(".")[0] == "keras"
-
-
 def _linear(call: LayerCall) -> bool:
     """Whether all rules agree on a call that ends in no known activation."""
     if isinstance(call.function, Linear):
         return True
-    plain = is_linear(getattr(call.layer, "activation", None))
-    return _keras(call) and ((call.kind in (*LINEAR, "Activation") and plain) or (call.kind in FACTORS and call.inputs == 1))
+    known = layer_kinds.of(call.layer)
+    if not layer_kinds.is_keras(call.layer):
+        return False
+    if known & Known.LINEAR or call.kind == "Activation":
+        return is_linear(getattr(call.layer, "activation", None))
+    return bool(known & Known.LINEAR_IN_ONE) and call.inputs == 1
 
 
 def _described(call: LayerCall) -> str:

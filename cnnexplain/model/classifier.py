@@ -5,29 +5,35 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-import numpy as np
-
-from cnnexplain.errors import ModelError, UsageError, line
+from cnnexplain.errors import UsageError
 from cnnexplain.inputs.preprocess import Preprocess
-from cnnexplain.model import agreement, convolutions, gradients, graph, heads, objectives, outputs, projections, targets
+from cnnexplain.model import (
+    agreement,
+    backward_rules,
+    convolutions,
+    gradients,
+    graph,
+    heads,
+    layer_outputs,
+    objectives,
+    outputs,
+    projections,
+    targets,
+)
 from cnnexplain.model.axes import Field
-from cnnexplain.model.backward_rules import describe
-from cnnexplain.model.convolutions import AFTER, Convolution
-from cnnexplain.model.failures import check_shapes
-from cnnexplain.model.layer_outputs import layer_outputs, unclipped_outputs
+from cnnexplain.model.convolutions import Convolution
+from cnnexplain.model.fingerprint import fingerprint
 from cnnexplain.model.layers import Layer, Layers
-from cnnexplain.model.model_inputs import Inputs, check_shape, settle, shape_text
+from cnnexplain.model.model_inputs import Inputs, check_shape, settle
 from cnnexplain.model.network import Network
 from cnnexplain.model.objectives import Objective
 from cnnexplain.model.outputs import ONLY, Output
-from cnnexplain.model.receptive_field import Fields
 from cnnexplain.model.rules import Rule
 from cnnexplain.model.stages import stage_ends
 from cnnexplain.types import Array, Floats, Integers
@@ -35,6 +41,11 @@ from cnnexplain.types import Array, Floats, Integers
 
 class Classifier:
     """A Keras image classifier, ready to be explained. Made by `cnnexplain.load`.
+
+    In its methods `images` are (N, H, W, C) in the model's input range, names of layers are those of `layers`, "input", or
+    "logits" for the scores before the softmax, and `targets` are a class index or an `Objective` for each image; an index
+    stands for the logit of the class. Where a layer, class or rule does not exist, or images have another shape, they raise
+    a `UsageError`; a `ModelError` where a layer fails or something is not defined for it.
 
     Args:
         model: A functional or sequential Keras model of an image (N, H, W, C) or (N, H, W). It is never changed, and its
@@ -50,8 +61,7 @@ class Classifier:
 
     Raises:
         ModelError: The model has another form.
-        UsageError: There is no such output, it can't be what is said, the size is not the model's, or there are more or
-            fewer labels than classes.
+        UsageError: There is no such output, it can't be what is said, or the size or number of labels is not the model's.
     """
 
     def __init__(
@@ -73,11 +83,9 @@ class Classifier:
         self.inputs = inputs or settle(model, None, {})
         """Which of the model's inputs is the image, and the values of the others."""
         check_shape(model, self.inputs, preprocess.shape)
-        place, output_name = outputs.choose(model, output.name)
+        place, title = outputs.choose(model, output.name)
         traced = graph.twin(model, preprocess.shape, place, inputs=self.inputs)
-        self._twin, self._head = heads.headed(
-            traced, output, output_name, lambda twin: agreement.trial_scores(twin, preprocess, name)
-        )
+        self._twin, self._head = heads.headed(traced, output, title, partial(agreement.trial_scores, preprocess, name))
         self._layers = Layers(self._twin, name)
         self._network = Network(self._twin, model.variables, preprocess, name)
         self.doubt: str | None = None
@@ -86,14 +94,10 @@ class Classifier:
         """The K names of the classes. Of values: their names, then "NAME down" for what lowers each."""
         self.unit = output.unit or ""
         """Of the values; "" where it isn't known, or the model has none."""
-        if self.unit and self.head != "values":
-            raise UsageError(f"A unit ('{self.unit}') belongs to values; give --values (values=True) too.")
+        output.check_unit(self.head)
 
     def __repr__(self) -> str:
-        height, width, channels = self.preprocess.shape
-        values = f"{self._head.outputs} value{'s' if self._head.outputs > 1 else ''}"
-        outputs = values if self.head == "values" else f"{len(self.labels)} classes"
-        return f"Classifier('{self.name}', {height}×{width}×{channels} → {outputs})"
+        return f"Classifier('{self.name}', {'×'.join(map(str, self.preprocess.shape))} → {self._head})"
 
     def _repr_html_(self) -> str:
         """What a notebook shows: its card."""
@@ -103,11 +107,7 @@ class Classifier:
         return markup.fragment("card.html", model=card(self))
 
     def check(self) -> None:
-        """Sees that its layers compute what the model does, and looks for a `doubt`. `cnnexplain.load` calls it.
-
-        Raises:
-            ModelError: They don't, a layer fails, or outputs that are taken for scores are probabilities.
-        """
+        """Sees that the model computes what its layers do, else raises `ModelError`, and looks for a `doubt`."""
         self.doubt = agreement.check(
             self.model, self.inputs, self._twin, self._head, self.preprocess, self.name, declared=self._declared
         )
@@ -118,11 +118,7 @@ class Classifier:
         return self._head.own(logits) if self.head == "values" else self.probabilities(logits)
 
     def probabilities(self, logits: Floats) -> Floats:
-        """What the model's head makes of logits (N, K): their softmax, or the sigmoid of each, as precise as they are.
-
-        Raises:
-            ModelError: The model has values, which have no probabilities.
-        """
+        """The softmax of logits (N, K), or the sigmoid of each, as precise as they are; values have none: `ModelError`."""
         return self._head.probabilities(logits)
 
     @property
@@ -134,8 +130,8 @@ class Classifier:
     def head(self) -> Literal["softmax", "sigmoid", "values"]:
         """How probabilities are made of logits: "softmax" for one class of K, "sigmoid" for each class by itself.
 
-        A single sigmoid unit with the score s is seen as two classes with the logits −s and s. With "values" there are no
-        probabilities, and the logits of K values are v and −v: what raises each, and what lowers it.
+        A single sigmoid unit with the score s is two classes with the logits −s and s. "values" have no probabilities, and
+        the logits v and −v: what raises each, and what lowers it.
         """
         return self._head.kind
 
@@ -150,72 +146,34 @@ class Classifier:
         return self._head.outputs
 
     def logits(self, images: Array) -> Floats:
-        """The score of each class before the softmax, (N, K), for images (N, H, W, C) in the model's input range."""
-        (logits,) = self._network.compute(self._network.outputs((graph.LOGITS,)), images)
-        classes = self._twin.tensors[graph.LOGITS].shape[-1]
-        if logits.shape != (len(images), classes):
-            check_shapes(self._twin, self._network.example(images))
-            raise ModelError(
-                f"'{line(self.name)}' gives {logits.shape} for {len(images)} images; expected a score of each of its "
-                f"{classes} classes for each image."
-            )
-        return logits
+        """The score of each class before the softmax, (N, K)."""
+        return layer_outputs.logits(self._network, images)
 
     def activations(self, images: Array, names: Sequence[str]) -> dict[str, Floats]:
-        """The outputs (N, *shape) of layers, by name, all from one forward pass in inference mode.
-
-        Args:
-            images: (N, H, W, C) in the model's input range.
-            names: Of `layers`; also "input", and "logits" for the scores before the softmax.
-
-        Raises:
-            UsageError: The model has no such layer.
-            ModelError: A layer returns another shape than it declares.
-        """
+        """The outputs (N, *shape) of layers, by name, all from one forward pass in inference mode."""
         if isinstance(names, str):
             raise UsageError(f"The names of layers are given as a list, but got '{names}'; write ['{names}'].")
-        return layer_outputs(self._network, images, [self.layer(name) for name in names])
+        return layer_outputs.layer_outputs(self._network, images, [self.layer(name) for name in names])
 
     def unclipped(self, images: Array, names: Sequence[str]) -> dict[str, tuple[Floats, Floats]]:
-        """The outputs of layers, and by what their units can be ranked where the activation is clipped.
-
-        Of ReLU6 all that lies above 6 is the same; what it would return without its ceiling tells which is the strongest.
-        The same goes for other activations with a bound, or that saturate in single precision, and for max-pooling and
-        concatenations after them.
-
-        Returns:
-            For each name the output (N, *shape of the layer), and an array of that shape in which a unit has a larger
-            value where its activation is larger or would be without the clip. Where nothing is clipped they are the same.
-        """
-        return unclipped_outputs(self._network, images, [self.layer(name).name for name in names])
+        """The outputs (N, *shape) of layers, and what ranks their units where the activation is clipped, as ReLU6 is."""
+        return layer_outputs.unclipped_outputs(self._network, images, [self.layer(name).name for name in names])
 
     def values(self, images: Array, objectives: Sequence[Objective]) -> Floats:
         """The value (N,) of each image's own objective."""
         return gradients.values(self._network, images, *self._weights(images, objectives))
 
     def gradient(self, images: Array, targets: Integers | Sequence[Objective]) -> Floats:
-        """∂S_c/∂x: the gradient of each image's target with respect to that image.
-
-        Args:
-            images: (N, H, W, C) in the model's input range.
-            targets: For each image a class index, for the gradient of its logit, or any `Objective`.
-
-        Returns:
-            (N, H, W, C), signed, in units of the objective (logits) per unit of the input.
-        """
+        """∂S_c/∂x, (N, H, W, C): the gradient of each image's target, signed, in logits per unit of the input."""
         return gradients.image_gradient(self._network, images, *self._weights(images, targets))
 
     def layer_gradient(
         self, images: Array, name: str, targets: Integers | Sequence[Objective]
     ) -> tuple[Floats, Floats, Floats]:
-        """∂S_c/∂A: the gradient of each image's target, as in `gradient`, with respect to a layer's output for that image.
+        """∂S_c/∂A: the gradient of each image's target with respect to a layer's output A for that image.
 
-        Returns:
-            The values of the targets (N,); the layer's outputs A (N, *shape of the layer); and the gradients, of the same
-            shape, signed, in units of the objective (logits) per unit of the layer's output.
-
-        Raises:
-            UsageError: There is no such layer, or a target does not depend on it.
+        Returns the values of the targets (N,); A, (N, *shape of the layer); and the gradients, of the same shape, signed, in
+        logits per unit of A. Where a target does not depend on the layer that is a `UsageError`.
         """
         layer = self.layer(name)
         return gradients.layer_gradient(self._network, images, layer, *self._weights(images, targets))
@@ -225,9 +183,8 @@ class Classifier:
     ) -> tuple[Floats, dict[str, Floats]]:
         """∂S_c/∂A for several layers at once, all from one backward pass.
 
-        Returns:
-            The values of the targets (N,), and by layer the gradients (N, *shape of the layer), as `layer_gradient` gives
-            them. Layers that the targets don't depend on, such as a softmax after the scores, are left out.
+        Returns the values of the targets (N,), and by layer the gradients as `layer_gradient` gives them, without the layers
+        that the targets don't depend on, such as a softmax after the scores.
         """
         seen, weights = self._weights(images, targets)
         found = dict.fromkeys(self.layer(name) for name in names)
@@ -237,48 +194,35 @@ class Classifier:
         return gradients.layer_gradients(self._network, images, kept, seen, weights)
 
     def backpropagate(self, images: Array, targets: Integers | Sequence[Objective], rule: str | Rule) -> Floats:
-        """Each image's target brought down to its pixels, the layers on the way passing the signal by a rule.
+        """Each image's target brought down to its pixels, (N, H, W, C), the layers on the way passing the signal by a rule.
 
-        Args:
-            images: (N, H, W, C) in the model's input range.
-            targets: As in `gradient`. The signal begins as the weights of the objective: 1 at the logit of a class.
-            rule: "gradient", "deconvnet" or "guided", or a function of each layer's call; see `cnnexplain.plugin.LayerCall`.
-
-        Returns:
-            (N, H, W, C), signed.
-
-        Raises:
-            UsageError: There is no such layer or rule.
-            ModelError: The rule is not defined for a layer on the way.
+        The signal begins as the weights of the objective: 1 at the logit of a class. `rule` is "gradient", "deconvnet" or
+        "guided", or a function of each layer's call; see `cnnexplain.plugin.LayerCall`.
         """
         return projections.backpropagate(self._network, images, *self._weights(images, targets), rule)
 
     def project(self, images: Array, name: str, seeds: Floats, rule: str | Rule) -> Floats:
-        """The same for signals (N, *shape) at a layer.
-
-        A layer that ends in a clipped activation, such as ReLU6, is taken without its own clip: the strongest units are
-        beyond it, and nothing would come down from them.
-        """
+        """The same for signals (N, *shape) at a layer, taken without its own clip where it ends in one, such as ReLU6's."""
         return projections.project(self._network, images, self.layer(name), seeds, rule)
 
     def project_units(
         self, images: Array, names: Sequence[str], units: Integers, values: Floats, rule: str | Rule
     ) -> Floats:
-        """Signals at single units brought down to the pixels, as `project` does, compiled once for all of the layers.
+        """The same for signals at single units, one for each image, compiled once for all of the layers.
 
         Args:
-            images: (N, H, W, C) in the model's input range, one for each unit.
+            images: At which the activations and the pooling stand.
             names: The layers, all with feature maps, that the units may be of.
             units: (N, 4): the place of the layer in `names`, and the row, the column and the feature map of the unit.
             values: (N,), the signal there.
             rule: As in `backpropagate`.
         """
-        names = tuple(self.layer(name, maps=True).name for name in names)
-        return projections.project_units(self._network, images, names, units, values, rule)
+        found = tuple(self.layer(name, maps=True).name for name in names)
+        return projections.project_units(self._network, images, found, units, values, rule)
 
     def describe_rule(self, name: str, rule: str) -> str:
-        """What a rule does at the activations on the way from a layer to the pixels, a phrase; errors as of `project`."""
-        return describe(self._twin, self.layer(name).name, rule)
+        """What a rule does at the activations on the way from a layer to the pixels, a phrase."""
+        return backward_rules.describe(self._twin, self.layer(name).name, rule)
 
     def differentiable(
         self,
@@ -305,31 +249,16 @@ class Classifier:
             override: Whether ReLUs let pass what brings them back to where they have a gradient.
 
         Returns:
-            (images, …) ↦ the numbers (N,) and their gradients, (N, H, W, C) or (N, *variables). What was compiled for the
-            same functions, layers and shapes is used again, if it is among the last 64.
+            (images, …) ↦ the numbers (N,) and their gradients, (N, H, W, C) or (N, *variables); compiled once for the same
+            functions, layers and shapes, of which the last 64 are kept.
         """
-        shape = self.preprocess.shape if variables is None else variables
         found = tuple(self.layer(name).name for name in names)
-        compiled = gradients.differentiable(self._network, function, found, (shape, *shapes), seen, override=override)
-
-        def differentiated(*arrays: Array) -> tuple[Floats, Floats]:
-            if variables is None:
-                self._network.check_images(arrays[0])
-            elif arrays[0].shape[1:] != variables:
-                expected = shape_text((None, *variables))
-                raise UsageError(f"The variables have the shape {arrays[0].shape}; expected {expected}.")
-            values, gradient = self._network.in_batches(compiled, arrays, views)
-            return values, gradient
-
-        return differentiated
+        return gradients.differentiable(
+            self._network, function, found, shapes, seen, variables=variables, views=views, override=override
+        )
 
     def layer(self, name: str, *, maps: bool = False) -> Layer:
-        """The layer of that name, or what stands for "input" or "logits".
-
-        Raises:
-            UsageError: There is no such layer, or it has no feature maps though it must (`maps`).
-            ModelError: Its feature maps have their channels first.
-        """
+        """The layer of that name, or what stands for "input" or "logits"; with `maps` it must have feature maps."""
         return self._layers.find(name, maps=maps)
 
     def before_relu(self, name: str) -> str | None:
@@ -338,10 +267,7 @@ class Classifier:
 
     @property
     def layers(self) -> tuple[Layer, ...]:
-        """Every layer, in the order of computation; those of nested models as "outer/inner".
-
-        Layers that hold windows of an image as if they were images are left out.
-        """
+        """Every layer in the order of computation, but windows that stand for images; in nested models "outer/inner"."""
         return self._layers.all
 
     def other_calls(self, name: str) -> tuple[str, ...]:
@@ -373,28 +299,17 @@ class Classifier:
         return convolutions.convolutions(self._layers)
 
     def activated(self, name: str) -> str:
-        """The layer that ends with the activation of a layer which has none itself; see `convolutions.activated`."""
+        """The layer that ends with the activation of a layer without one, past its batch normalization; else `name`."""
         return convolutions.activated(self._layers, name)
 
     @cached_property
     def stages(self) -> tuple[str, ...]:
         """The layers in which the stages end, between which the network halves the resolution; the last feature maps too."""
-        return tuple(stage_ends(self._twin, {layer.name for layer in self.convolutions}, AFTER))
-
-    @cached_property
-    def _fields(self) -> Fields:
-        return Fields(self._twin, self._layers.layout)
+        return tuple(stage_ends(self._twin, {layer.name for layer in self.convolutions}))
 
     def receptive_field(self, name: str) -> Field:
-        """Which pixels the units of a layer can see.
-
-        Returns:
-            Of rows and of columns `size`, the most that a unit sees, and `slice(unit, length)`, the pixels of one unit.
-
-        Raises:
-            ModelError: A layer on the way is none whose geometry is known.
-        """
-        return self._fields.of(self.layer(name).name)
+        """Which pixels the units of a layer can see; a `ModelError` where the geometry of a layer is not known."""
+        return self._layers.fields.of(self.layer(name).name)
 
     @property
     def first_normalization(self) -> tuple[str, Floats, Floats] | None:
@@ -402,34 +317,17 @@ class Classifier:
         return convolutions.first_normalization(self._layers)
 
     def target(self, wanted: int | str) -> int:
-        """The index of a class given by label or index; a string that is a label counts as that label first.
-
-        Of a label that is a list of words, as ImageNet's "tabby, tabby cat" is, one of them will do. Of values "NAME up" and
-        "NAME down" say whether what raises it or what lowers it is meant, and of one value alone "up" and "down".
-
-        Raises:
-            UsageError: There is no such class, or there are several.
-        """
+        """The index of a class given by label, or by one of its words, or by index; see `cnnexplain.model.targets.find`."""
         return targets.find(wanted, self.labels, values=self.head == "values")
 
     @property
     def sha256(self) -> str:
         """A hash of the model: of its file, or of its weights' names, shapes and values now where it came from memory."""
-        if self._sha256 is not None:
-            return self._sha256
-        digest = hashlib.sha256()
-        for weight, value in zip(self.model.weights, self.model.get_weights(), strict=True):
-            digest.update(f"{weight.path} {value.shape} {value.dtype}".encode())
-            digest.update(np.ascontiguousarray(value).tobytes())
-        return digest.hexdigest()
+        return self._sha256 or fingerprint(self.model)
 
     @property
     def batch_size(self) -> int:
-        """How many images go through the model at once, at first a power of two from 1 to 256; it may be set.
-
-        It follows from the memory, and becomes smaller where that turns out not to suffice: to go through images, use
-        `slices`. Backends that fill shorter batches up to a power of two make none longer than this.
-        """
+        """How many images go through the model at once; see `cnnexplain.model.batches.Batches`. It may be set."""
         return self._network.batches.size
 
     @batch_size.setter

@@ -8,7 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from cnnexplain.model.activations import KINDS
+from cnnexplain.model import layer_kinds
+from cnnexplain.model.layer_kinds import Known
 from cnnexplain.model.layers import Layer, Layers
 from cnnexplain.types import Floats
 
@@ -18,9 +19,6 @@ CONVOLUTIONS = (
     keras.layers.SeparableConv2D,
     keras.layers.Conv2DTranspose,
 )
-
-AFTER = ("BatchNormalization", *KINDS)
-"""Layers, and operations such as `keras.ops.relu`, that belong to the convolution before them."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ def convolutions(layers: Layers) -> tuple[Convolution, ...]:
         if id(call.output) in layers.layout.windows:
             continue
         output = normalized = call.output
-        while len(after := twin.consumers(output)) == 1 and type(after[0].inner).__name__ in AFTER:
+        while len(after := twin.consumers(output)) == 1 and layer_kinds.of(after[0].inner) & Known.FOLLOWS:
             if output is normalized and isinstance(after[0].inner, keras.layers.BatchNormalization):
                 normalized = after[0].output
             output = after[0].output
@@ -70,7 +68,7 @@ def activated(layers: Layers, name: str) -> str:
     """
     found = layers.find(name).name
     output = layers.twin.tensors[found]
-    while len(after := layers.twin.consumers(output)) == 1 and type(after[0].inner).__name__ in AFTER:
+    while len(after := layers.twin.consumers(output)) == 1 and layer_kinds.of(after[0].inner) & Known.FOLLOWS:
         output = after[0].output
         if type(after[0].inner).__name__ != "BatchNormalization":
             found = layers.names.get(id(output), found)

@@ -18,6 +18,7 @@ from cnnexplain.errors import UsageError
 from cnnexplain.model.backward_rules import backward
 from cnnexplain.model.layer_outputs import layer_outputs
 from cnnexplain.model.layers import Layer
+from cnnexplain.model.model_inputs import shape_text
 from cnnexplain.model.network import Compiled, Network
 from cnnexplain.model.relu_override import relu_override
 from cnnexplain.types import Array, Floats
@@ -122,12 +123,15 @@ def differentiable(
     network: Network,
     function: Callable[..., Any],
     names: tuple[str, ...],
-    shapes: tuple[tuple[int, ...], ...],
+    shapes: Sequence[tuple[int, ...]],
     seen: Callable[..., Any] | None,
     *,
+    variables: tuple[int, ...] | None,
+    views: int,
     override: bool,
-) -> Compiled:
+) -> Callable[..., tuple[Floats, Floats]]:
     """Compiles a function of layers' outputs with its gradient; see `Classifier.differentiable`."""
+    first = network.shape if variables is None else variables
 
     def build() -> Compiled:
         outputs = backward(network.twin, names, relu_override) if override else network.twin.function(names)
@@ -137,9 +141,20 @@ def differentiable(
             found = [keras.ops.cast(output, "float32") for output in outputs(shown)]
             return function(dict(zip(names, found, strict=True)), x, *others)
 
-        return network.gradient(value, shapes)
+        return network.gradient(value, [first, *shapes])
 
-    return network.recently_compiled((function, names, shapes, seen, override), build)
+    compiled = network.recently_compiled((function, names, first, *shapes, seen, override), build)
+
+    def differentiated(*arrays: Array) -> tuple[Floats, Floats]:
+        if variables is None:
+            network.check_images(arrays[0])
+        elif arrays[0].shape[1:] != variables:
+            expected = shape_text((None, *variables))
+            raise UsageError(f"The variables have the shape {arrays[0].shape}; expected {expected}.")
+        values, gradient = network.in_batches(compiled, arrays, views)
+        return values, gradient
+
+    return differentiated
 
 
 def weighted_sum(outputs: Callable[[Any], Sequence[Any]]) -> Callable[..., Any]:

@@ -28,18 +28,6 @@ INPUT, LOGITS = "input", "logits"
 """The names under which the input and the pre-softmax scores are reached, beside the layers."""
 
 
-IDLE = (
-    *("ActivityRegularization", "AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise", "Identity"),
-    *("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "StochasticDepth"),
-    *("AugMix", "CutMix", "MixUp", "RandAugment", "Solarization"),
-    *("RandomBrightness", "RandomColorDegeneration", "RandomColorJitter", "RandomContrast", "RandomCrop"),
-    *("RandomElasticTransform", "RandomErasing", "RandomFlip", "RandomGaussianBlur", "RandomGrayscale", "RandomHue"),
-    *("RandomInvert", "RandomPerspective", "RandomPosterization", "RandomRotation", "RandomSaturation", "RandomSharpness"),
-    *("RandomShear", "RandomTranslation", "RandomZoom"),
-)
-"""Layers that put out what they are given in inference mode."""
-
-
 class _Step(keras.Operation):  # type: ignore[misc]  # Keras has no types.
     """Calls `inner`, a layer or operation of the user's model, without recording it there."""
 

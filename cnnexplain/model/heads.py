@@ -64,6 +64,11 @@ class Head:
     layers: tuple[Any, ...]
     clipped: bool = False
 
+    def __str__(self) -> str:
+        if self.kind == "values":
+            return f"{self.outputs} value{'s' if self.outputs > 1 else ''}"
+        return f"{max(2, self.outputs)} classes"
+
     def probabilities(self, logits: Floats) -> Floats:
         """What the model makes of logits (N, K): their softmax, or the sigmoid of each, as precise as they are.
 

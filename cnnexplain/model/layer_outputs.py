@@ -4,11 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cnnexplain.errors import ModelError
+from cnnexplain.errors import ModelError, line
 from cnnexplain.model.activations import unclipped
+from cnnexplain.model.failures import check_shapes
+from cnnexplain.model.graph import LOGITS
 from cnnexplain.model.layers import Layer
 from cnnexplain.model.network import Network
 from cnnexplain.types import Array, Floats
+
+
+def logits(network: Network, images: Array) -> Floats:
+    """The score of each class before the softmax, (N, K).
+
+    Raises:
+        ModelError: The model returns another shape than its layers declare.
+    """
+    (found,) = network.compute(network.outputs((LOGITS,)), images)
+    classes = network.twin.tensors[LOGITS].shape[-1]
+    if found.shape != (len(images), classes):
+        check_shapes(network.twin, network.example(images))
+        raise ModelError(
+            f"'{line(network.name)}' gives {found.shape} for {len(images)} images; expected a score of each of its "
+            f"{classes} classes for each image."
+        )
+    return found
 
 
 def layer_outputs(network: Network, images: Array, layers: Sequence[Layer]) -> dict[str, Floats]:

@@ -10,11 +10,13 @@ from functools import cached_property
 import keras
 
 from cnnexplain.errors import ModelError, UsageError, shown, suggest
-from cnnexplain.model import graph, layer_roles
+from cnnexplain.model import graph, layer_kinds
 from cnnexplain.model.activations import activation
 from cnnexplain.model.graph import Call, Twin
+from cnnexplain.model.layer_kinds import Known
 from cnnexplain.model.layer_names import from_keras
 from cnnexplain.model.model_inputs import shape_text
+from cnnexplain.model.receptive_field import Fields
 from cnnexplain.model.token_grid import Grid, Layout, layout
 from cnnexplain.types import Array
 
@@ -57,12 +59,12 @@ class Layer:
     @property
     def rearranges(self) -> bool:
         """Whether it computes no features, but picks, moves or averages those of the layer before, as pooling does."""
-        return self.kind in layer_roles.REARRANGING
+        return layer_kinds.rearranges(self.kind)
 
     @property
     def within_block(self) -> bool:
         """Whether it is a part of a block of a transformer, which the sum at its end or the normalization stands for."""
-        return self.kind in layer_roles.WITHIN_BLOCK
+        return bool(layer_kinds.KINDS.get(self.kind, Known(0)) & Known.WITHIN_BLOCK)
 
     def as_maps(self, output: Array) -> Array:
         """Its output (N, *shape) as feature maps (N, h, w, C); tokens that stand for no place are left out."""
@@ -85,6 +87,11 @@ class Layers:
     def layout(self) -> Layout:
         """What the axes of the layers' outputs stand for."""
         return layout(self.twin)
+
+    @cached_property
+    def fields(self) -> Fields:
+        """Which pixels their units see."""
+        return Fields(self.twin, self.layout)
 
     @cached_property
     def all(self) -> tuple[Layer, ...]:

@@ -35,6 +35,15 @@ class Output:
         unit = beside.get("unit") if self.kind in (None, beside.get("head")) else None
         return replace(self, kind=self.kind or beside.get("head"), unit=unit if self.unit is None else self.unit)
 
+    def check_unit(self, head: str) -> None:
+        """Sees that a unit is given to values alone.
+
+        Raises:
+            UsageError: It is given to scores or probabilities.
+        """
+        if self.unit and head != "values":
+            raise UsageError(f"A unit ('{self.unit}') belongs to values; give --values (values=True) too.")
+
 
 ONLY = Output()
 """The only output of a model, of which nothing is said."""

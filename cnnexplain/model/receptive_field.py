@@ -11,9 +11,10 @@ import keras
 import numpy as np
 
 from cnnexplain.errors import ModelError
-from cnnexplain.model.activations import KINDS
+from cnnexplain.model import layer_kinds
 from cnnexplain.model.axes import Axis, Field, Spans
-from cnnexplain.model.graph import IDLE, Call, Twin
+from cnnexplain.model.graph import Call, Twin
+from cnnexplain.model.layer_kinds import Known
 from cnnexplain.model.token_grid import Layout, moved, moves, natural, unstacks
 from cnnexplain.model.windows import LOCAL, Window
 
@@ -148,12 +149,12 @@ def _after(
     call: Call, outputs: list[Any], given: dict[int, _Seen | _Strewn], layout: Layout, whole: _Seen
 ) -> Sequence[_Seen | _Strewn] | None:
     """What the units of a call's outputs see; None where that isn't known."""
-    found, kind = [*given.values()], type(call.inner).__name__
+    found, kind, facts = [*given.values()], type(call.inner).__name__, layer_kinds.of(call.inner)
     rank = len(outputs[0].shape)
     if whole in found or kind in ("GlobalAveragePooling2D", "GlobalMaxPooling2D", "GlobalAveragePooling1D"):
         return [whole] * len(outputs)
     # A class of someone else's may have any name.
-    if type(call.inner).__module__.partition(".")[0] != "keras":
+    if not layer_kinds.is_keras(call.inner):
         return None
     if kind in LOCAL and getattr(call.inner, "data_format", "channels_last") == "channels_last":
         seen = _plain(call.sources[0], found[0], layout)
@@ -167,14 +168,14 @@ def _after(
     sizes = {tuple(tensor.shape[1:-1]) for tensor in (*(each for each in call.sources if id(each) in given), *outputs)}
     if kind == "LayerNormalization" and call.inner.axis not in ([-1], [rank - 1]):
         return [whole]
-    if kind in POINTWISE and len(sizes) == len(call.sources) == 1 and isinstance(found[0], _Strewn):
+    if facts & Known.POINTWISE and len(sizes) == len(call.sources) == 1 and isinstance(found[0], _Strewn):
         # Of channels that stand for different places all are seen.
-        mixed = _seen(outputs[0], found[0], layout) if kind in MIXING else found[0]
+        mixed = _seen(outputs[0], found[0], layout) if facts & Known.MIXES_CHANNELS else found[0]
         return None if mixed is None else [mixed]
     elsewhere = getattr(call.inner, "axis", None) == 0 or any(isinstance(each, _Strewn) for each in found)
-    if moves(call) and (kind not in POINTWISE or elsewhere):
+    if moves(call) and (not facts & Known.POINTWISE or elsewhere):
         return _moved(call, outputs, given, layout)
-    if kind in POINTWISE and rank > 2 and len(sizes) == 1:
+    if facts & Known.POINTWISE and rank > 2 and len(sizes) == 1:
         plain = [_plain(source, given[id(source)], layout) for source in call.sources if id(source) in given]
         known = [each for each in plain if each is not None]
         if len(known) == len(plain):
@@ -183,7 +184,7 @@ def _after(
         # What is stacked is seen together, as channels are.
         mixed = _seen(outputs[0], replace(found[0], numbers=np.concatenate([*found[0].numbers], axis=-1)), layout)
         return None if mixed is None else [mixed]
-    if kind in ATTENTION and layout.windows.isdisjoint(map(id, call.sources)):
+    if facts & Known.SEES_ALL_TOKENS and layout.windows.isdisjoint(map(id, call.sources)):
         return [whole] * len(outputs)
     if not moves(call):
         return None
@@ -282,19 +283,3 @@ def _regular(places: Array, known: Array, axis: Axis) -> Axis | None:
         return None
     step, span = int(steps[0]), int(spans[0])
     return Axis(axis.start + int(first[0] - units[0] * step) * axis.step, axis.step * step, axis.size + span * axis.step)
-
-
-MIXING = ("Dense", "LayerNormalization", "RMSNormalization")
-"""Layers of which each number is made of all the channels."""
-
-ATTENTION = ("Attention", "AdditiveAttention", "GroupedQueryAttention", "MultiHeadAttention", "GlobalMaxPooling1D")
-"""Layers of which each token sees all tokens."""
-
-POINTWISE = (
-    *("Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract"),
-    *("BatchNormalization", "LayerNormalization", "LayerScale", "Normalization", "RMSNormalization", "Rescaling"),
-    *("Dense", "Divide", "Negative", "TrueDivide"),
-    *KINDS,
-    *IDLE,
-)
-"""Layers, and operations such as `x + y`, whose units see the same place of what they are given."""

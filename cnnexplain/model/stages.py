@@ -7,13 +7,12 @@ from typing import Any
 
 import keras
 
+from cnnexplain.model import layer_kinds
 from cnnexplain.model.graph import INPUT, Twin
-
-MERGES = ("Add", "Concatenate", "Average", "Maximum")
-"""Layers and operations in which the branches of a block meet."""
+from cnnexplain.model.layer_kinds import Known
 
 
-def stage_ends(twin: Twin, convolutions: Collection[str], follows: Collection[str]) -> list[str]:
+def stage_ends(twin: Twin, convolutions: Collection[str]) -> list[str]:
     """One layer a stage, and the last feature maps, in the order of computation.
 
     A stage begins with a layer of stride 2 or more. It ends in the last sum or concatenation of branches, after its
@@ -23,7 +22,6 @@ def stage_ends(twin: Twin, convolutions: Collection[str], follows: Collection[st
     Args:
         twin: The model.
         convolutions: The layers in which its convolutions end, batch normalization and activation included.
-        follows: The layers and operations that belong to the one before them.
     """
     names = {id(twin.tensors[name]): name for name in twin.names}
     number = {id(twin.tensors[INPUT]): 0}
@@ -37,9 +35,9 @@ def stage_ends(twin: Twin, convolutions: Collection[str], follows: Collection[st
         # A single place is no map: what is left after global pooling, or the scale of a squeeze-and-excitation block.
         if name is None or len(call.output.shape) != 4 or tuple(call.output.shape[1:3]) == (1, 1):
             continue
-        if type(call.inner).__name__ in MERGES:
+        if layer_kinds.of(call.inner) & Known.MERGES:
             output = call.output
-            while len(after := twin.consumers(output)) == 1 and type(after[0].inner).__name__ in follows:
+            while len(after := twin.consumers(output)) == 1 and layer_kinds.of(after[0].inner) & Known.FOLLOWS:
                 output = after[0].output
             merges[stage] = last = names.get(id(output), name)
         elif name in convolutions:

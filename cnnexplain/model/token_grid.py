@@ -16,30 +16,11 @@ import keras
 import numpy as np
 
 from cnnexplain.interruption import check_interrupted
-from cnnexplain.model.graph import IDLE, Call, Twin
+from cnnexplain.model import layer_kinds
+from cnnexplain.model.graph import Call, Twin
 from cnnexplain.model.inference import aside
+from cnnexplain.model.layer_kinds import Known
 from cnnexplain.types import Array
-
-MOVING = (
-    *("CenterCrop", "Concatenate", "Cropping2D", "Permute", "Reshape", "ZeroPadding2D"),
-    *("Append", "ArraySplit", "BroadcastTo", "Copy", "DepthToSpace", "ExpandDims", "Flip", "Fliplr", "Flipud", "GetItem"),
-    *("Moveaxis", "Pad", "Rearrange", "Repeat", "Roll", "Rot90", "Slice", "SpaceToDepth"),
-    *("Split", "Squeeze", "Stack", "Dstack", "Hstack", "Vstack", "Swapaxes", "Take", "Tile", "Transpose", "Unstack"),
-    *IDLE,
-)
-"""Layers and operations of Keras that put out numbers they were given, in another order or number, or zeros."""
-
-RESIZING = ("Resize", "Resizing", "UpSampling2D")
-"""Layers and operations that put out feature maps of another size."""
-
-BLANK = ("FullLike", "OnesLike", "ZerosLike")
-"""Operations that take the shape of what they are given, and nothing else of it."""
-
-MIXING = ("Conv1D", "Cumsum", "Cumprod", "Sort")
-"""Layers and operations that keep the length of a sequence, but not which place a token stands for."""
-
-REDUCING = ("Amax", "Amin", "Average", "Logsumexp", "Max", "Mean", "Median", "Min", "Prod", "Std", "Sum", "Var")
-"""Operations that may take an axis away, such as the one along which images were stacked."""
 
 OTHERS = 8
 """So many tokens at most that stand for no place, such as class tokens, are looked for beside the patches of a layer."""
@@ -75,9 +56,10 @@ class Grid:
 def moves(call: Call) -> bool:
     """Whether a call does nothing but move numbers."""
     inner, kind = call.inner, type(call.inner).__name__
-    if type(inner).__module__.partition(".")[0] != "keras":
+    known = layer_kinds.of(inner)
+    if not layer_kinds.is_keras(inner):
         return False
-    if kind in RESIZING:
+    if known & Known.RESIZES:
         # The nearest pixel is one of those that were there.
         plain = getattr(inner, "interpolation", "") == "nearest" and not getattr(inner, "pad_to_aspect_ratio", False)
         return plain and not getattr(inner, "antialias", False)
@@ -85,12 +67,12 @@ def moves(call: Call) -> bool:
         # It enlarges what is smaller.
         return bool(inner.height <= call.sources[0].shape[1] and inner.width <= call.sources[0].shape[2])
     # A padding with another number than zero would stand for a place.
-    return kind in MOVING and not np.any(getattr(inner, "constant_values", 0) or 0)
+    return bool(known & Known.MOVES) and not np.any(getattr(inner, "constant_values", 0) or 0)
 
 
 def unstacks(call: Call) -> bool:
     """Whether a call takes the first axis away, along which images may have been stacked."""
-    if type(call.inner).__name__ not in REDUCING or type(call.inner).__module__.partition(".")[0] != "keras":
+    if not layer_kinds.of(call.inner) & Known.REDUCES or not layer_kinds.is_keras(call.inner):
         return False
     axis = getattr(call.inner, "axis", None)
     return axis is None or not {0, -len(call.sources[0].shape)}.isdisjoint(keras.tree.flatten(axis))
@@ -196,7 +178,7 @@ def _after(call: Call, outputs: list[Any], given: list[_Places | None]) -> list[
         return [None] * len(outputs)
     items, width = max(each.items for each in known), known[0].width
     lost = _Places(width, None, items)
-    if type(call.inner).__name__ in BLANK and items == 1:
+    if layer_kinds.of(call.inner) & Known.BLANK and items == 1:
         return [_Places(width, np.zeros((1, *(size or 1 for size in each.shape[1:])), np.float32)) for each in outputs]
     if moves(call):
         arrays = {
@@ -236,7 +218,7 @@ def _computed(call: Call, output: Any, given: list[_Places | None], lost: _Place
     kept = next((found for each in given if each is not None and (found := _kept(call, output, each)) is not None), None)
     if kept is not None or items > 1 or rank == 4:
         return kept or lost
-    if rank != 3 or len(given) != 1 or type(call.inner).__module__.partition(".")[0] == "keras":
+    if rank != 3 or len(given) != 1 or layer_kinds.is_keras(call.inner):
         return None
     try:
         return _patches(call, output) if len(call.sources[0].shape) == 4 else _extended(call, given[0])
@@ -249,7 +231,12 @@ def _computed(call: Call, output: Any, given: list[_Places | None], lost: _Place
 def _kept(call: Call, output: Any, given: _Places) -> _Places | None:
     """The places of a layer that computes each token's numbers of that token's, or looks from it at others."""
     places, shape = _coarse(given), tuple(output.shape)
-    if places is None or places.numbers is None or places.numbers.ndim != len(shape) or type(call.inner).__name__ in MIXING:
+    if (
+        places is None
+        or places.numbers is None
+        or places.numbers.ndim != len(shape)
+        or layer_kinds.of(call.inner) & Known.SHUFFLES
+    ):
         return None
     if shape[1:-1] != places.numbers.shape[1:-1]:
         return None
