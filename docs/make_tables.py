@@ -6,37 +6,43 @@ Run it in the root of the repository: python docs/make_tables.py
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from cnnexplain.plugin import Analysis, registry
 
 ROOT = Path(__file__).parent.parent
 
-BLOCK = re.compile(r"(?<=<!-- table of analyses -->\n).*?(?=<!-- end of table -->)", re.DOTALL)
-"""The text between the two lines that mark a table."""
+HEADS = {
+    ROOT / "README.md": "| analysis | shows | paper |\n|---|---|---|\n",
+    ROOT / "docs" / "methods.md": "| analysis | how to read it | limitations | in a report |\n|---|---|---|---|\n",
+}
+"""The pages, and the first two lines of the table on each; the rows follow."""
 
 
 def pages() -> dict[Path, str]:
     """The text of each page with an up-to-date table."""
     found = registry.load().analyses
     own = [analysis for name, analysis in found.items() if found.suppliers[name].distribution == "cnnexplain"]
-    tables = {ROOT / "README.md": readme(own), ROOT / "docs" / "methods.md": methods(own)}
-    texts = {page: page.read_text(encoding="utf-8") for page in tables}
-    return {page: BLOCK.sub(lambda _, table=table: f"\n{table}\n", texts[page]) for page, table in tables.items()}
+    rows = {ROOT / "README.md": map(readme, own), ROOT / "docs" / "methods.md": map(methods, own)}
+    return {page: _replaced(page.read_text(encoding="utf-8"), head, rows[page]) for page, head in HEADS.items()}
 
 
-def readme(analyses: list[Analysis]) -> str:
-    """What each analysis shows, with its paper."""
-    rows = [f"| [`{a.name}`](docs/analyses/{a.name}.md) | {a.summary} | {_links(a.paper)} |" for a in analyses]
-    return "\n".join(["| analysis | shows | paper |", "|---|---|---|", *rows, ""])
+def _replaced(text: str, head: str, rows: Iterable[str]) -> str:
+    """The page with these rows in its table, one per line."""
+    before, _, after = text.partition(head)
+    return before + head + "".join(f"{row}\n" for row in rows) + re.sub(r"\A(\|.*\n)*", "", after)
 
 
-def methods(analyses: list[Analysis]) -> str:
-    """How to read each analysis, its limitations, and the options used by reports."""
-    rows = [
-        f"| [{each.name}](analyses/{each.name}.md) | {each.reading} | {each.note} | {_options(each)} |" for each in analyses
-    ]
-    return "\n".join(["| analysis | how to read it | limitations | in a report |", "|---|---|---|---|", *rows, ""])
+def readme(analysis: Analysis) -> str:
+    """A row with what the analysis shows, and its paper."""
+    return f"| [`{analysis.name}`](docs/analyses/{analysis.name}.md) | {analysis.summary} | {_links(analysis.paper)} |"
+
+
+def methods(analysis: Analysis) -> str:
+    """A row with how to read the analysis, its limitations, and the options used by reports."""
+    name = f"[{analysis.name}](analyses/{analysis.name}.md)"
+    return f"| {name} | {analysis.reading} | {analysis.note} | {_options(analysis)} |"
 
 
 def _links(paper: str) -> str:

@@ -115,7 +115,9 @@ def test_the_tables_of_all_analyses_are_up_to_date(folder):
 
 
 def test_the_readme_is_short(folder):
-    assert len((folder / "README.md").read_text().splitlines()) <= 150
+    lines = (folder / "README.md").read_text().splitlines()
+    # A row for each analysis, of which there were twelve in 150 lines.
+    assert len(lines) - len(ANALYSES) <= 138
 
 
 def test_every_page_is_in_the_navigation(folder):
