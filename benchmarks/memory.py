@@ -30,7 +30,7 @@ arguments = sys.argv[1:]
 clf = cx.load(arguments[arguments.index("--model") + 1])
 clf.predict(cx.read_images("mnist:test/0", clf))
 before = peak()
-code = cli.main(arguments)
+code = app.main(arguments)
 print(json.dumps([code, before, peak()]))
 """
 

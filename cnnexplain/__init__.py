@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from cnnexplain.model.convolutions import Convolution
     from cnnexplain.model.layers import Layer
     from cnnexplain.model.objectives import Channel, Direction, Logit, Neuron, Objective
-    from cnnexplain.pipeline.explanation import explain, explain_parts
+    from cnnexplain.pipeline.explain import explain, explain_parts
     from cnnexplain.plugin.registry import analyses
     from cnnexplain.rendering.page import write_report
     from cnnexplain.results.record import Record, load_parts
@@ -91,7 +91,7 @@ _HOMES = {
     "loading.loader": ("load",),
     "model.objectives": ("Channel", "Direction", "Logit", "Neuron", "Objective"),
     "rendering.page": ("write_report",),
-    "pipeline.explanation": ("explain", "explain_parts"),
+    "pipeline.explain": ("explain", "explain_parts"),
     "inputs.preprocess": ("Preprocess",),
     "results.record": ("Record", "load_parts"),
     "plugin.registry": ("analyses",),

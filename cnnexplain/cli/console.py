@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
-WIDE = 100
-"""The number of columns from which on a table of sentences can be read."""
+NARROW = 70
+"""A terminal of fewer columns has no room for text beside a column of names."""
 
 
 def out() -> Console:
@@ -46,22 +46,23 @@ def say(text: str) -> None:
     out().print(plain(text), soft_wrap=True)
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Prints rows of text as a table; where that would be too narrow to read, one below another, each under its name."""
+def definitions(entries: Iterable[tuple[str, Sequence[str]]]) -> None:
+    """Prints names, each with paragraphs of text beside it; where that would be too narrow to read, below it."""
+    from rich.console import Group
     from rich.padding import Padding
     from rich.table import Column, Table
 
     console = out()
-    if console.width >= WIDE:
-        shown = Table(Column(heads[0], no_wrap=True), *(Column(head, overflow="fold") for head in heads[1:]))
-        for row in rows:
-            shown.add_row(*map(plain, row))
-        console.print(shown)
+    if console.width < NARROW:
+        for name, paragraphs in entries:
+            console.print(plain(name), style="bold")
+            for text in paragraphs:
+                console.print(Padding(plain(text), (0, 0, 0, 2)))
         return
-    for name, *rest in rows:
-        console.print(plain(name), style="bold")
-        for text in rest:
-            console.print(Padding(plain(text), (0, 0, 0, 2)))
+    grid = Table.grid(Column(style="bold", no_wrap=True), Column(overflow="fold"), padding=(0, 2))
+    for name, paragraphs in entries:
+        grid.add_row(plain(name), Group(*map(plain, paragraphs)))
+    console.print(grid)
 
 
 def show(shown: Table) -> None:

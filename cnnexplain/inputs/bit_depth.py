@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from cnnexplain.errors import ImageError
-
-if TYPE_CHECKING:
-    from cnnexplain.inputs.images import Source
+from cnnexplain.inputs.source import Levels, Source
 
 WHITE = 65535
 """White in files of 16 bits, unless something says otherwise."""
@@ -42,21 +39,6 @@ LOW = {
 
 HIGHEST, BIT_DEPTH, INVERTED, PLANES = (341, 281), 258, 262, 284
 """The TIFF tags for the highest value that the samples may have, their bits, which end of them is white, and the planes."""
-
-
-@dataclass(frozen=True)
-class Levels:
-    """The values of a file of more than 8 bits.
-
-    Args:
-        highest: The highest of them.
-        white: What was taken for white.
-        told: Whether the file or the user says that it is.
-    """
-
-    highest: float
-    white: float
-    told: bool
 
 
 def told(image: Any) -> float | None:

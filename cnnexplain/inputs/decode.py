@@ -24,13 +24,13 @@ from PIL import (
 
 from cnnexplain.errors import ImageError
 from cnnexplain.inputs import bands, bit_depth, decoding_memory, large_images, tiff_files
-from cnnexplain.inputs.bit_depth import Levels
 from cnnexplain.inputs.decoding_memory import DRAFTED
 from cnnexplain.inputs.image_files import FORMATS, MAX_PIXELS
 from cnnexplain.inputs.large_images import Crop
 from cnnexplain.inputs.orientation import LYING, TURNS, stored_axes
 from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.inputs.resize_filters import Grid
+from cnnexplain.inputs.source import Levels
 from cnnexplain.inputs.tiff_files import Box
 from cnnexplain.interruption import check_interrupted
 from cnnexplain.types import Floats

@@ -12,8 +12,9 @@ import numpy as np
 
 from cnnexplain.errors import ImageError, UsageError, suggest
 from cnnexplain.inputs import bands, datasets, folders, images
-from cnnexplain.inputs.images import ImageBatch, Source
+from cnnexplain.inputs.images import ImageBatch
 from cnnexplain.inputs.preprocess import Preprocess, TakesImages, preprocess_of
+from cnnexplain.inputs.source import Source
 from cnnexplain.types import Array, Floats
 
 

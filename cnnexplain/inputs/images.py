@@ -6,7 +6,7 @@ import glob
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,36 +14,15 @@ import numpy as np
 
 from cnnexplain.errors import ImageError, UsageError, suggest
 from cnnexplain.inputs import bands, datasets, folders
-from cnnexplain.inputs.bit_depth import Levels
 from cnnexplain.inputs.decode import Decoded, decode
 from cnnexplain.inputs.photographs import is_photograph
 from cnnexplain.inputs.preprocess import Preprocess, TakesImages, preprocess_of
+from cnnexplain.inputs.source import Levels, Source
 from cnnexplain.interruption import check_interrupted
 from cnnexplain.types import Array, Floats
 
 SUFFIXES = (".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 """What a folder's files must end in to be taken as images."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where an image came from and what was done to it.
-
-    Args:
-        name: As the user gave it: a path, a sample's name, or "array[3]".
-        sha256: Of the file's bytes, of the sample's raw pixels, or of the array's numbers.
-        inverted: Dark and light were swapped.
-        resized: It was cut or resized to the model's input.
-        photograph: It looks like a photograph, and was read for a model of digits.
-        levels: Of a file of more than 8 bits.
-    """
-
-    name: str
-    sha256: str
-    inverted: bool = False
-    resized: bool = False
-    photograph: bool = False
-    levels: Levels | None = None
 
 
 class ImageBatch(np.ndarray[Any, np.dtype[np.float32]]):

@@ -29,10 +29,10 @@ class Step:
     """An analysis that is to be run.
 
     Args:
-        analysis: Which.
-        options: Those of its options that are not left at their defaults.
-        images: Of how many images.
-        passes: How many passes it takes for all of them; None where it doesn't tell.
+        analysis: The analysis.
+        options: All of its options, with their checked values.
+        images: The number of images.
+        passes: The number of passes for all of them, a forward pass counting 1; None where it isn't known.
     """
 
     analysis: Analysis
@@ -41,22 +41,22 @@ class Step:
     passes: float | None
 
     def seconds(self, a_pass: float) -> float:
-        """How long it takes where a pass takes so long; without its passes where it doesn't tell how many."""
+        """The seconds that it takes where a pass takes `a_pass`; without the passes where their number is unknown."""
         return START + PICTURE * max(self.images, 1) + a_pass * (self.passes or 0)
 
 
 def steps(analyses: Sequence[Analysis], classifier: Classifier, images: int, *, quick: bool) -> list[Step]:
-    """Those that take few passes first, those that don't tell last.
+    """The analyses in the order in which they are run: few passes first, unknown numbers of passes last.
 
     Args:
-        analyses: Which.
+        analyses: The analyses.
         classifier: The model.
         images: How many images are explained.
-        quick: Whether they are run with the options of `Analysis.quick`, and not with their defaults.
+        quick: Whether they are run with the options of `Analysis.quick` instead of their defaults.
     """
     found = []
     for analysis in analyses:
-        options = analysis.quick if quick else {}
+        options = validate(analysis.options, analysis.quick if quick else {})
         # Those of the model alone that take objectives show the classes of the images.
         count = images if {"images", "objectives"} & set(analysis.inputs) else 0
         passes = _passes(analysis, classifier, options)
@@ -68,7 +68,7 @@ def _passes(analysis: Analysis, classifier: Classifier, options: Mapping[str, An
     if analysis.passes is None:
         return None
     try:
-        passes = float(analysis.passes(classifier, validate(analysis.options, options)))
+        passes = float(analysis.passes(classifier, options))
     # A plugin is anyone's code. That its passes aren't known is no reason not to run it; `check-plugin` tells its author.
     except BaseException as error:  # noqa: BLE001
         check_interrupted(error)

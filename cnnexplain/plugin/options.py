@@ -27,18 +27,8 @@ OWN = ("classifier", "targets", "objectives", "progress", "start", "analysis", "
 COMMON = (
     *("images", "invert", "target", "against", "dataset", "resume", "out", "format", "dpi", "json", "verbose", "backend"),
     *("model", "preprocess", "labels", "output", "input", "fixed", "custom_objects", "weights", "no_limits", "show_bands"),
-    *(
-        "logits",
-        "probabilities",
-        "values",
-        "value_unit",
-        "reduce",
-        "input_size",
-        "input_colour",
-        "input_scale",
-        "input_mean",
-    ),
-    *("input_std", "input_fit", "input_crop", "input_interpolation", "input_antialias", "input_white_level"),
+    *("logits", "probabilities", "values", "value_unit", "reduce", "input_size", "input_colour", "input_scale"),
+    *("input_mean", "input_std", "input_fit", "input_crop", "input_interpolation", "input_antialias", "input_white_level"),
 )
 """The options of `cnnexplain run` that are not an analysis' own."""
 
@@ -88,19 +78,20 @@ class Parameter:
         """The option as typed on the command line, such as "--patch-size"."""
         return "--" + self.name.replace("_", "-")
 
-    def check(self, value: object) -> Any:
-        """The value as this option's type.
+    def check(self, value: object, called: str | None = None) -> Any:
+        """The value as this option's type; an error calls the option by its flag, or as `called` says.
 
         Raises:
             UsageError: The value has another type, is out of range, or is none of the choices.
         """
+        name = self.flag if called is None else called
         if self.many:
             if isinstance(value, list | tuple) and not value and self.default:
-                raise UsageError(f"{self.flag} takes at least one value, but got none.")
-            return tuple(map(self._check, value if isinstance(value, list | tuple) else [value]))
-        return self._check(value)
+                raise UsageError(f"{name} takes at least one value, but got none.")
+            return tuple(self._check(each, name) for each in (value if isinstance(value, list | tuple) else [value]))
+        return self._check(value, name)
 
-    def _check(self, value: object) -> Any:
+    def _check(self, value: object, name: str) -> Any:
         if value is None and self.optional:
             return None
         if self.type is float and isinstance(value, int) and not isinstance(value, bool):
@@ -109,15 +100,15 @@ class Parameter:
         if self.type is str and not self.choices and isinstance(value, int) and not isinstance(value, bool):
             value = str(value) if value.bit_length() <= DIGITS else value
         if not isinstance(value, self.type) or (isinstance(value, bool) and self.type is not bool):
-            raise UsageError(f"{self.flag} takes {self.type.__name__}, but got {shown(value)}.")
+            raise UsageError(f"{name} takes {self.type.__name__}, but got {shown(value)}.")
         if self.choices and value not in self.choices:
             near = suggest(str(value), self.choices)
-            raise UsageError(f"{self.flag} takes one of {', '.join(self.choices)}, but got {shown(value)}.{near}")
+            raise UsageError(f"{name} takes one of {', '.join(self.choices)}, but got {shown(value)}.{near}")
         low, high = self.option.min, self.option.max
         if isinstance(value, int | float) and not (
             (low is None or value >= low) and (high is None or value <= high) and _fits(value)
         ):
-            raise UsageError(f"{self.flag} takes {_interval(low, high)}, but got {shown(value)}.")
+            raise UsageError(f"{name} takes {_interval(low, high)}, but got {shown(value)}.")
         return value
 
 

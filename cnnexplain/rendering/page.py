@@ -25,7 +25,7 @@ from cnnexplain import __version__, draw, files
 from cnnexplain.draw import wording
 from cnnexplain.errors import OutputError, UsageError
 from cnnexplain.inputs import image_stream
-from cnnexplain.inputs.images import Source
+from cnnexplain.inputs.source import Source
 from cnnexplain.model.card import card
 from cnnexplain.rendering import packed_maps, panels, templates, thumbnails
 from cnnexplain.rendering.pictures import compact

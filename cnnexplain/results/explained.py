@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cnnexplain.inputs.images import Source
+from cnnexplain.inputs.source import Source
 
 
 @dataclass(frozen=True)

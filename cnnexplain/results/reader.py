@@ -13,12 +13,10 @@ import numpy as np
 
 from cnnexplain import __version__
 from cnnexplain.errors import OutputError, UsageError, line
-from cnnexplain.inputs.images import Source
 from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.plugin import registry
 from cnnexplain.plugin.analysis import Analysis
-from cnnexplain.results import json_files, npz, schema
-from cnnexplain.results.explained import Explained
+from cnnexplain.results import contents, image_json, json_files, npz, schema
 from cnnexplain.results.json_kinds import DamageError
 from cnnexplain.results.schema import RESULT, damaged
 from cnnexplain.types import Array, Floats
@@ -116,7 +114,7 @@ def read_part(folder: Path, analysis: Analysis, result: Mapping[str, Any], part:
             "analysis": replace(analysis, overview=None) if start else analysis,
             "options": {name: _tuple(value) for name, value in result["options"].items()},
             "images": images,
-            "explained": tuple(map(_explained, part["images"])),
+            "explained": tuple(map(image_json.read, part["images"])),
             "arrays": arrays,
             "facts": dict(part["facts"]),
             "labels": labels,
@@ -138,19 +136,19 @@ def _check(analysis: Analysis, images: Floats, arrays: Mapping[str, Array], fact
         ValueError: It does not.
     """
     for name, array in {INPUT: images, **arrays}.items():
-        if array.dtype.kind not in "biufc" or not np.isfinite(array).all():
-            raise ValueError(f"'{name}' holds what are no finite numbers")
+        if not contents.is_numeric(array) or not contents.is_finite(array):
+            raise ValueError(f"'{name}' holds values that are not finite numbers")
     if "images" not in analysis.inputs:
         return
-    # Only the first part can have an overview, and only of an analysis that looks through a data set.
+    # Only the first part can have an overview, and only of an analysis that searches a data set.
     alone = start > 0 or "dataset" not in analysis.inputs
     for name, array in arrays.items():
-        expected = images.shape[:3] if name in analysis.maps else images.shape[:1] if alone else ()
-        if array.shape[: len(expected)] != expected or (name in analysis.maps and array.ndim != 3):
+        of_images = array.shape[:1] == images.shape[:1] or not alone
+        if not (contents.is_map_of(array, images.shape) if name in analysis.maps else of_images):
             raise ValueError(f"'{name}' has the shape {array.shape}, which does not fit images of shape {images.shape}")
     for name, fact in facts.items():
         # The facts of an overview are never lists.
-        if len(fact) != len(images) if isinstance(fact, list) else alone:
+        if not contents.is_fact_of(fact, len(images)) and (alone or isinstance(fact, list)):
             raise ValueError(f"'{name}' has no entry for each of {len(images)} images")
 
 
@@ -164,19 +162,6 @@ def _preprocess(given: Mapping[str, Any]) -> Preprocess:
         if not np.isfinite([preprocess.low, preprocess.high]).all():
             raise DamageError("'input' has no finite range")
     return preprocess
-
-
-def _explained(image: Mapping[str, Any]) -> Explained:
-    return Explained(
-        Source(image["source"], image["sha256"], image["inverted"], image["resized"]),
-        image["prediction_index"],
-        None if image["probability"] is None else float(image["probability"]),
-        image["target_index"],
-        image["target_probability"],
-        image["objective"],
-        None if image.get("value") is None else float(image["value"]),
-        str(image.get("unit", "")),
-    )
 
 
 def _arrays(folder: Path, names: list[str]) -> dict[str, Array]:

@@ -15,7 +15,7 @@ import numpy as np
 from cnnexplain import __version__, files, interruption
 from cnnexplain.errors import OutputError, UsageError
 from cnnexplain.rendering.pictures import Pictures
-from cnnexplain.results import json_files, lock, npz, schema
+from cnnexplain.results import image_json, json_files, lock, npz, schema
 from cnnexplain.results.json_kinds import DamageError
 from cnnexplain.results.result_folder import (
     INDEX,
@@ -254,23 +254,7 @@ def _short(value: Any) -> str:
 def _found(record: Record, pictures: list[str]) -> dict[str, Any]:
     """What a record tells of its own images."""
     images = [
-        {
-            "source": explained.source.name,
-            "sha256": explained.source.sha256,
-            "inverted": explained.source.inverted,
-            "resized": explained.source.resized,
-            "prediction": record.labels[explained.prediction],
-            "prediction_index": explained.prediction,
-            "probability": explained.probability,
-            "target": None if explained.target is None else record.labels[explained.target],
-            "target_index": explained.target,
-            "target_probability": explained.target_probability,
-            "objective": explained.objective,
-            "value": explained.value,
-            "unit": explained.unit,
-            "finding": record.finding(index),
-            "picture": picture,
-        }
+        {**image_json.write(explained, record.labels, record.finding(index)), "picture": picture}
         for index, (explained, picture) in enumerate(zip(record.explained, pictures, strict=True))
     ]
     return {

@@ -122,7 +122,7 @@ class Candidate:
         Raises:
             CnnExplainError: As `cnnexplain.explain` does.
         """
-        from cnnexplain.pipeline.explanation import explain_parts
+        from cnnexplain.pipeline.explain import explain_parts
 
         given: dict[str, Any] = {**self.analysis.trial, **options, "target": target}
         if "dataset" in self.analysis.inputs:

@@ -150,7 +150,7 @@ def test_bad_input(cli, tmp_path, model, row):
         (["train", "--epochs", "0"], "'--epochs': Input should be greater than or equal to 1"),
         (["train", "--epochs", "x"], "unable to parse string as an integer, but got 'x'."),
         (["report", "--crops", "ten"], "No such option here: --crops. It belongs to 'cnnexplain run saliency'."),
-        (["doctor", "--model", "m.keras"], "The model stands by itself: cnnexplain doctor MODEL."),
+        (["doctor", "--model", "m.keras"], "Give the model as an argument: cnnexplain doctor MODEL."),
         (["train", "--out", "model.h5"], "--out takes a name that ends in .keras, but got 'model.h5'."),
         (["evaluate", "--model", "no.keras"], "There is no model file 'no.keras'."),
     ],
@@ -213,7 +213,6 @@ import resource, sys
 from cnnexplain.cli.app import main
 from cnnexplain.model import classifier
 from cnnexplain.inputs import datasets
-from cnnexplain.pipeline import explanation
 images, digits = datasets.mnist("train")
 datasets.mnist = lambda split: (images[:500], digits[:500])
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))

@@ -20,7 +20,7 @@ def test_a_run_without_images_explains_the_sample_digit(cli, tmp_path):
     code, out, err = cli("run", "saliency")
     assert (code, err) == (0, "")
     assert "explaining the sample digit mnist:test/42" in out
-    assert "cnnexplain-out/saliency/mnist-test-42.png" in out
+    assert "Wrote mnist-test-42.png, arrays.npz, index.html and result.json to cnnexplain-out/saliency" in out
     folder = tmp_path / "cnnexplain-out" / "saliency"
     assert sorted(path.name for path in folder.iterdir()) == [
         "arrays.npz",
@@ -38,7 +38,7 @@ def test_options_reach_the_analysis(cli, tmp_path):
     result = json.loads((tmp_path / "a/b/saliency/result.json").read_text())
     assert result["options"] == {"crops": "ten"}
     assert [(image["prediction"], image["target"]) for image in result["images"]] == [("7", "9"), ("2", "9")]
-    assert out.count("Wrote ") == 5
+    assert "Wrote 2 pictures, arrays.npz, index.html and result.json to a/b/saliency" in out
 
 
 def test_a_dark_digit_on_light_paper_is_said_to_be_inverted(cli, tmp_path, digit_file):
@@ -47,7 +47,7 @@ def test_a_dark_digit_on_light_paper_is_said_to_be_inverted(cli, tmp_path, digit
     code, out, _ = cli("run", "saliency", "photo.png")
     assert code == 0
     assert "Inverted, since dark on light: photo.png." in out
-    assert "Centred on the model's 28 rows × 28 columns, as MNIST's digits are: photo.png." in out
+    assert "Centered on the model's 28 rows × 28 columns, as MNIST's digits are: photo.png." in out
     result = json.loads((tmp_path / "cnnexplain-out/saliency/result.json").read_text())
     assert (result["images"][0]["prediction"], result["images"][0]["inverted"]) == ("7", True)
     code, out, _ = cli("run", "saliency", "photo.png", "--no-invert")
@@ -66,7 +66,7 @@ def test_another_model_and_what_was_assumed_of_it(cli, tmp_path, model):
 def test_scores_are_said_to_be_a_guess_unless_the_user_knows(cli):
     _, model = networks.build("plain", "logits")
     model.save("scores.keras")
-    said = "its outputs were taken for scores before a softmax. If they are, --logits says so."
+    said = "its outputs are assumed to be scores before a softmax. Confirm with --logits"
     for known in ([], ["--logits"]):
         code, out, _ = cli("run", "gradient-x-input", "--model", "scores.keras", *known)
         assert code == 0
@@ -78,17 +78,18 @@ def test_names_with_brackets_are_shown_as_they_are(cli, tmp_path, digit_file):
     code, out, _ = cli("run", "saliency", "[[]red]seven[[]blue].png")
     assert code == 0
     assert "│ [red]seven[blue].png" in out
-    assert "Wrote cnnexplain-out/saliency/red-seven-blue.png" in out
+    assert "Wrote red-seven-blue.png, arrays.npz, index.html and result.json to cnnexplain-out/saliency" in out
     code, _, err = cli("run", "saliency", "[/red].png")
     assert (code, err) == (2, "Error: No file matches '[/red].png'.\n")
 
 
 def test_many_images_are_counted_not_listed(cli, monkeypatch):
-    monkeypatch.setattr("cnnexplain.cli.commands.run.SHOWN", 2)
+    monkeypatch.setattr("cnnexplain.cli.outcome.SHOWN", 2)
     code, out, _ = cli("run", "saliency", *(f"mnist:test/{i}" for i in range(5)))
     assert code == 0
     assert "… and 3 more" in out
-    assert out.count("Wrote ") == 5
+    assert out.count("Wrote ") == 1
+    assert "Wrote 5 pictures, arrays.npz, index.html and result.json to cnnexplain-out/saliency" in out
 
 
 def test_a_third_party_analysis_has_its_command_and_its_options(cli, install, plugin_code, tmp_path):
@@ -174,7 +175,7 @@ def test_the_classes_of_a_model_are_listed_with_their_numbers(cli):
     code, listed, _ = cli("list", "--classes", "--json")
     assert (code, json.loads(listed)["classes"]) == (0, list(map(str, range(10))))
     code, _, err = cli("list", "--model", "lenet.keras")
-    assert (code, err) == (2, "Error: --model says whose classes to list: add --classes.\n")
+    assert (code, err) == (2, "Error: --model is for listing classes: add --classes.\n")
 
 
 def test_list_run_help_and_version(cli):

@@ -76,7 +76,7 @@ def test_what_holds_for_all_is_not_what_another_command_calls_alike(cli, write):
         ('[run.saliancy]\ncrops = "ten"', "There is no command for the table [run.saliancy]. Did you mean 'saliency'?"),
         ('[run.saliency]\ncrops = "tne"', "'run.saliency.crops' takes one of one, ten, but got 'tne'. Did you mean 'ten'?"),
         ('[run.saliency]\ncrop = "ten"', "There is no option 'run.saliency.crop'. Did you mean 'crops'?"),
-        ('crops = "ten"', "There is no option 'crops'. It can stand in [run.saliency]."),
+        ('crops = "ten"', "There is no option 'crops'. It belongs in [run.saliency]."),
         ("[run.occlusion]\npatch = 0", "'run.occlusion.patch' takes a number of at least 1, but got 0."),
         ('[run.occlusion]\npatch = "7"', "'run.occlusion.patch' takes a whole number, but got '7'."),
         ("[run.occlusion]\npatch = 7.5", "'run.occlusion.patch'"),
@@ -93,7 +93,7 @@ def test_what_holds_for_all_is_not_what_another_command_calls_alike(cli, write):
         ("[train]\noverwrite = true", "There is no option 'train.overwrite'."),
         ("resume = true", "There is no option 'resume'."),
         ("run = 3", "There is no option 'run'."),
-        ('[saliency]\ncrops = "ten"', "There is no command for the table [saliency]. It can stand as [run.saliency]."),
+        ('[saliency]\ncrops = "ten"', "There is no command for the table [saliency]. Use [run.saliency]."),
         ('[report]\nanalysis = ["salency"]', "There is no analysis 'salency'. Did you mean 'saliency'?"),
         ("[model]\nname = 1", "There is no command for the table [model]."),
     ],
@@ -112,12 +112,12 @@ def test_files_that_can_not_be_read(cli, write, tmp_path):
     assert (code, err) == (2, "Error: Can't read the configuration 'none.toml': No such file or directory.\n")
     write("[run")
     code, _, err = cli("list")
-    assert (code, err[:38]) == (2, "Error: 'cnnexplain.toml' is no TOML: E")
+    assert (code, err[:42]) == (2, "Error: 'cnnexplain.toml' is not valid TOML")
     (tmp_path / configuration.NAME).write_bytes(b"a = '\xff'")
     assert cli("list")[0] == 2
     (tmp_path / configuration.NAME).write_bytes(b"# " + b"a" * configuration.LIMIT)
     code, _, err = cli("list")
-    assert (code, err) == (2, "Error: 'cnnexplain.toml' has more than 1 MiB, and is refused.\n")
+    assert (code, err) == (2, "Error: 'cnnexplain.toml' has more than 1 MiB, which is too large for a configuration.\n")
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_a_file_that_is_found_names_no_code(cli, write, tmp_path, monkeypatch, k
     write(key)
     code, _, err = cli("run", "saliency")
     assert code == 2
-    assert "names Python code, which a file that was found and not named may not do" in err
+    assert "names Python code, which is allowed only in a file that you name" in err
     assert not (tmp_path / "ran").exists()
     if "preprocess" in key:
         code, _, err = cli("--config", configuration.NAME, "run", "saliency")

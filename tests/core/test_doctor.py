@@ -1,5 +1,7 @@
 """What `cnnexplain doctor` understands of a model, and what it finds."""
 
+import re
+
 import keras
 import networks
 import numpy as np
@@ -145,15 +147,19 @@ def test_raw_scores_are_doubted_until_it_is_said(photos, untried):
 
 
 def test_the_command_prints_it_and_says_by_its_exit_code_whether_all_is_well(cli, tmp_path):
-    code, out, _ = cli("doctor", "lenet", "mnist:test/42")
+    code, short, _ = cli("doctor", "lenet", "mnist:test/42")
     assert code == 0
-    assert "All is well." in out
-    assert "268,820" in out
+    assert short.startswith("All is well.\n")
+    assert "268,820" in short
+    assert "14×14" not in short
+    code, out, _ = cli("doctor", "lenet", "mnist:test/42", "--layers")
+    assert out.startswith(short)
     assert "14×14" in out
     assert "tried on       1 image\n" in out
     networks.build("smooth", "softmax")[1].save(tmp_path / "own.keras")
-    code, out, _ = cli("doctor", "own.keras")
+    code, out, _ = cli("doctor", "own.keras", "--layers")
     assert code == 1
+    assert re.match(r"\d+ problems? found[.;]", out)
     assert "'conv' (Conv2D with activation 'gelu')" in out
     assert "guided" in out
 

@@ -166,7 +166,7 @@ def test_an_error_that_nobody_foresaw_is_a_line(cli, monkeypatch):
     monkeypatch.setattr("cnnexplain.cli.configuration.found", broken)
     code, _, err = cli("list")
     assert code == 1
-    assert err.startswith("Error: An error that cnnexplain did not expect, ZeroDivisionError: x")
+    assert err.startswith("Error: cnnexplain failed unexpectedly: ZeroDivisionError: x")
     assert len(err) < 500
     with pytest.raises(ZeroDivisionError):
         cli("list", "--verbose")

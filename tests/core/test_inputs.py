@@ -272,7 +272,7 @@ def test_the_command_line_takes_them_and_resuming_notices_a_change(files, cli):
     ],
 )
 def test_what_is_typed_is_checked_before_keras_starts(cli, typed, words, monkeypatch):
-    monkeypatch.setattr("cnnexplain.cli.session.start_keras", lambda _: pytest.fail("Keras was started"))
+    monkeypatch.setattr("cnnexplain.cli.keras_start.start_keras", lambda _: pytest.fail("Keras was started"))
     code, _, errors = cli("run", "saliency", "--fixed", typed)
     assert (code, words in " ".join(errors.split())) == (2, True)
     assert cli("run", "saliency", "--fixed", "meta=1", "--fixed", "meta=2")[0] == 2

@@ -17,7 +17,7 @@ import pytest
 import cnnexplain as cx
 from cnnexplain import files
 from cnnexplain.errors import OutputError
-from cnnexplain.pipeline import explanation
+from cnnexplain.pipeline import parts
 from cnnexplain.rendering.pictures import Pictures
 from cnnexplain.results import lock, result_folder, writer
 from cnnexplain.results.record import Record
@@ -182,8 +182,8 @@ def test_a_folder_that_is_removed_during_a_run_is_not_written_to(record, tmp_pat
 def test_runs_at_once_leave_what_one_of_them_has_found(tmp_path, shell):
     """The same folder, different images and parts: whoever is second says so; later runs go on as ever."""
     program = (
-        "import sys\nfrom cnnexplain.pipeline import explanation\nfrom cnnexplain.cli.app import main\n"
-        "explanation.READ, explanation.PART_IMAGES = 2, 3\nsys.exit(main(sys.argv[1:]))"
+        "import sys\nfrom cnnexplain.pipeline import parts\nfrom cnnexplain.cli.app import main\n"
+        "parts.READ, parts.PART_IMAGES = 2, 3\nsys.exit(main(sys.argv[1:]))"
     )
     runs = [
         subprocess.Popen(
@@ -216,8 +216,8 @@ def orphaned(folder):
 
 
 def test_folders_that_two_runs_have_left_can_be_used_again(cli, tmp_path, monkeypatch):
-    monkeypatch.setattr(explanation, "READ", 2)
-    monkeypatch.setattr(explanation, "PART_IMAGES", 3)
+    monkeypatch.setattr(parts, "READ", 2)
+    monkeypatch.setattr(parts, "PART_IMAGES", 3)
     names = [f"mnist:test/{i}" for i in range(7)]
     folder = tmp_path / "cnnexplain-out/saliency"
     assert cli("run", "saliency", *names, "--dpi", "20")[0] == 0

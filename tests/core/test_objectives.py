@@ -119,7 +119,7 @@ def test_a_target_may_be_an_objective_and_may_be_held_against_a_class(lenet, noi
         ({"target": 4, "against": [1, 2]}, "'against' has 2 entries for 4 targets"),
         ({"against": "cat"}, "no class labelled 'cat'"),
         ({"target": [Logit(1)]}, "1 targets for 4 images"),
-        ({"dataset": "mnist:test"}, "looks through no data set and takes none"),
+        ({"dataset": "mnist:test"}, "searches no data set and takes none"),
     ],
 )
 def test_wrong_targets_are_refused(lenet, noise, given, words):

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import pytest
 
-from cnnexplain.cli.commands.run import common_options
+from cnnexplain.cli.run_options import run_options
 from cnnexplain.errors import PluginError, UsageError
 from cnnexplain.plugin import Analysis, Option, Result
 from cnnexplain.plugin.options import COMMON, INPUTS, inputs, parameters, validate
@@ -160,7 +160,7 @@ def test_a_wrong_declaration_is_refused(function, words):
 
 
 def test_the_reserved_names_are_the_options_of_the_command_line():
-    assert sorted(COMMON) == sorted(common_options(INPUTS, ""))
+    assert sorted(COMMON) == sorted(run_options(INPUTS, ""))
 
 
 def test_a_paper_and_two_functions_are_needed():

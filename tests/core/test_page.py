@@ -559,17 +559,17 @@ def test_the_command_refuses_what_it_can_before_it_starts(cli, tmp_path, monkeyp
 
 
 def test_an_interruption_leaves_the_page_of_what_was_done(cli, tmp_path, monkeypatch):
-    from cnnexplain.cli.commands import run
+    from cnnexplain.cli import execution
 
-    write, seen = run._write, []
+    run, seen = execution.run_analysis, []
 
-    def interrupted(analysis, *rest):
+    def interrupted(analysis, *rest, **callbacks):
         seen.append(analysis.name)
         if len(seen) == 2:
             raise KeyboardInterrupt
-        return write(analysis, *rest)
+        return run(analysis, *rest, **callbacks)
 
-    monkeypatch.setattr(run, "_write", interrupted)
+    monkeypatch.setattr(execution, "run_analysis", interrupted)
     code, _, err = cli("report", "--analysis", "saliency", "--analysis", "gradcam")
     assert code == 130
     assert f"Interrupted: cnnexplain-out/report.html has what was done: {seen[0]} of 2 analyses." in err

@@ -18,7 +18,7 @@ import cnnexplain as cx
 from cnnexplain import files
 from cnnexplain.errors import ImageError, PluginError, UsageError
 from cnnexplain.inputs import datasets
-from cnnexplain.pipeline import explanation
+from cnnexplain.pipeline import parts
 from cnnexplain.rendering.pictures import Pictures
 from cnnexplain.results import writer as report
 from cnnexplain.results.record import Record
@@ -29,8 +29,8 @@ SEVEN = [f"mnist:test/{index}" for index in (3, 1, 4, 1, 5, 9, 2)]
 @pytest.fixture
 def small(monkeypatch):
     """Parts of three images, of which two are read at once, and pictures that are drawn in a moment."""
-    monkeypatch.setattr(explanation, "READ", 2)
-    monkeypatch.setattr(explanation, "PART_IMAGES", 3)
+    monkeypatch.setattr(parts, "READ", 2)
+    monkeypatch.setattr(parts, "PART_IMAGES", 3)
     monkeypatch.setattr(Record, "figure", lambda record, index: Figure((0.1, 0.1)))
 
 
@@ -75,11 +75,11 @@ def test_parts_hold_together_what_one_run_finds(lenet, small):
 
 
 def test_a_part_ends_where_its_arrays_are_large(lenet, monkeypatch):
-    monkeypatch.setattr(explanation, "READ", 2)
+    monkeypatch.setattr(parts, "READ", 2)
     one = 28 * 28 * 4 * 3  # Input, gradient and map of an image.
-    monkeypatch.setattr(explanation, "PART_BYTES", 3 * one)
+    monkeypatch.setattr(parts, "PART_BYTES", 3 * one)
     assert [len(part) for part in cx.explain_parts("saliency", lenet, SEVEN)] == [4, 3]
-    monkeypatch.setattr(explanation, "PART_BYTES", 2 * one)
+    monkeypatch.setattr(parts, "PART_BYTES", 2 * one)
     assert [len(part) for part in cx.explain_parts("saliency", lenet, SEVEN)] == [2, 2, 2, 1]
 
 
@@ -91,6 +91,18 @@ def test_no_part_is_held_while_the_next_is_computed(lenet, small):
     held.clear()
     assert len(next(parts)) == 3
     assert held == [None, None]
+
+
+def test_a_model_in_memory_is_hashed_once_for_all_parts(model, small, random, monkeypatch):
+    classifier, hashed = cx.load(model()), []
+    digest = type(classifier).sha256.fget
+    monkeypatch.setattr(type(classifier), "sha256", property(lambda self: hashed.append(1) or digest(self)))
+    records = list(
+        cx.explain_parts("saliency", classifier, random.uniform(0, 1, (7, *classifier.preprocess.shape)).astype(np.float32))
+    )
+    assert len(records) > 1
+    assert len(hashed) == 1
+    assert len({record.provenance["model"]["sha256"] for record in records}) == 1
 
 
 def test_the_overview_comes_with_the_first_part_alone(lenet, small, tmp_path):
@@ -178,14 +190,12 @@ def test_pictures_are_named_over_the_whole_run(cli, small, tmp_path):
 
 
 def test_the_closing_lines_count_what_they_do_not_show(cli, small, monkeypatch):
-    monkeypatch.setattr("cnnexplain.cli.commands.run.SHOWN", 2)
+    monkeypatch.setattr("cnnexplain.cli.outcome.SHOWN", 2)
     code, out, _ = cli("run", "saliency", *SEVEN)
     assert code == 0
     assert "… and 5 more" in out
-    assert "… and 5 more pictures in the same folder" in out
-    assert "Wrote the numbers in 2 parts beside them" in out
-    assert [line for line in out.splitlines() if "Wrote" in line][3:] == [
-        *(f"Wrote cnnexplain-out/saliency/{name}" for name in ("index.html", "result.json"))
+    assert [line for line in out.splitlines() if "Wrote" in line] == [
+        "Wrote 7 pictures, index.html and result.json, and the numbers in 2 parts to cnnexplain-out/saliency"
     ]
 
 
@@ -340,9 +350,9 @@ def test_what_another_program_wrote_is_never_touched(cli, small, tmp_path):
 
 KILLED = """
 import sys
-from cnnexplain.pipeline import explanation
+from cnnexplain.pipeline import parts
 from cnnexplain.cli.app import main
-explanation.READ, explanation.PART_IMAGES = 2, 3
+parts.READ, parts.PART_IMAGES = 2, 3
 sys.exit(main(sys.argv[1:]))
 """
 

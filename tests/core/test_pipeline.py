@@ -8,7 +8,7 @@ import pytest
 
 import cnnexplain as cx
 from cnnexplain.errors import ModelError, PluginError, UsageError
-from cnnexplain.pipeline import explanation
+from cnnexplain.pipeline import targets
 from cnnexplain.plugin import registry
 
 CLEAR = registry.load.cache_clear
@@ -161,7 +161,7 @@ def test_images_decide_the_classes_of_an_analysis_of_the_model_alone(lenet, inst
     assert cx.explain("weights", lenet, noise[:1], against=other).facts["asked"] == [f"{first} − {other}"]
     with pytest.raises(UsageError, match=f"predicted to be {first}, which is also 'against'. Name another"):
         cx.explain("weights", lenet, noise[:1], against=first)
-    monkeypatch.setattr(explanation, "PREDICTED", 1)
+    monkeypatch.setattr(targets, "PREDICTED", 1)
     record = cx.explain("weights", lenet, noise)
     assert record.facts["asked"] == wanted[:1]
     assert record.warnings[0] == f"The images are of {len(wanted)} different classes, of which the first 1 are explained."
@@ -226,8 +226,9 @@ def test_the_command_of_an_analysis_of_the_model_alone(cli, installed, tmp_path)
     code, out, err = cli("run", "weights", "--target", "4", "--against", "9", "--dataset", "mnist:test")
     assert code == 0
     assert err == "Warning: Beware.\n"
-    assert "Note (weights): Weights are only weights." in out
-    assert "Wrote cnnexplain-out/weights/others.png" in out
+    assert "Note: Weights are only weights." in out
+    assert out.endswith("Wrote 2 pictures, arrays.npz, index.html and result.json to cnnexplain-out/weights\n")
+    assert (tmp_path / "cnnexplain-out/weights/others.png").is_file()
     assert json.loads((tmp_path / "cnnexplain-out/weights/result.json").read_text())["facts"]["asked"] == ["4 − 9"]
     assert cli("run", "weights", "photo.png")[0] == 2
     code, out, _ = cli("run", "weights", "mnist:test/7", "--json")
@@ -307,16 +308,16 @@ def test_run_all_leaves_a_folder_of_someone_elses_alone_and_goes_on(cli, tmp_pat
 
 
 def test_run_all_interrupted_says_what_was_kept(cli, tmp_path, few, monkeypatch):
-    from cnnexplain.pipeline import explanation
+    from cnnexplain.pipeline import parts
 
-    explain = explanation.explain_parts
+    run = parts.run_parts
 
-    def interrupted(name, *arguments, **options):
-        if name == "occlusion":
+    def interrupted(request, start):
+        if request.analysis.name == "occlusion":
             raise KeyboardInterrupt
-        return explain(name, *arguments, **options)
+        return run(request, start)
 
-    monkeypatch.setattr(explanation, "explain_parts", interrupted)
+    monkeypatch.setattr(parts, "run_parts", interrupted)
     code, _, err = cli("run", "all")
     assert code == 130
     assert err == (

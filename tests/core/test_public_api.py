@@ -261,6 +261,10 @@ def test_the_built_in_plugins_import_public_names_only(folder):
     assert not private
 
 
+def test_a_small_method_is_one_short_module(folder):
+    assert len((folder / "plugins/cnnexplain_plugins/gradient_x_input.py").read_text().splitlines()) <= 80
+
+
 def test_the_numerical_helpers_are_named_without_loading_keras(shell):
     program = (
         "import sys\nfrom cnnexplain import numerics, plugin\nnumerics.BASELINES\nprint({'keras', 'numpy'} & {*sys.modules})"

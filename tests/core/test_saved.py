@@ -14,7 +14,6 @@ from PIL import Image
 
 import cnnexplain as cx
 from cnnexplain.errors import OutputError, PluginError, UsageError
-from cnnexplain.pipeline import explanation
 from cnnexplain.plugin.registry import load as registry
 from cnnexplain.rendering.pictures import FORMATS, Pictures
 from cnnexplain.results.record import Record
@@ -108,8 +107,8 @@ def test_colours_and_size_change_the_picture_and_no_number(results, tmp_path):
 @pytest.fixture
 def parts(lenet, tmp_path, monkeypatch, cli):
     """A result of seven digits in parts of four and three."""
-    monkeypatch.setattr(explanation, "READ", 2)
-    monkeypatch.setattr(explanation, "PART_IMAGES", 3)
+    monkeypatch.setattr("cnnexplain.pipeline.parts.READ", 2)
+    monkeypatch.setattr("cnnexplain.pipeline.parts.PART_IMAGES", 3)
     digits = [f"mnist:test/{index}" for index in range(7)]
     assert cli("run", "saliency", *digits, "--dpi", "30")[0] == 0
     return digits, tmp_path / "cnnexplain-out/saliency"
@@ -152,8 +151,8 @@ def test_parts_are_put_together_and_drawn_again(lenet, parts):
 
 
 def test_the_overview_comes_with_the_first_part_alone(lenet, tmp_path, monkeypatch):
-    monkeypatch.setattr(explanation, "PART_IMAGES", 1)
-    monkeypatch.setattr(explanation, "READ", 1)
+    monkeypatch.setattr("cnnexplain.pipeline.parts.PART_IMAGES", 1)
+    monkeypatch.setattr("cnnexplain.pipeline.parts.READ", 1)
     from cnnexplain.results import writer as report
 
     writer = report.Writer(tmp_path / "out", TWO, Pictures("png", 40))

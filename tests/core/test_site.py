@@ -46,5 +46,5 @@ def test_formulas_are_mathml_and_markers_are_replaced(site):
     assert '<math xmlns="http://www.w3.org/1998/Math/MathML" display="block">' in text
     for page in site.rglob("*.html"):
         assert "arithmatex" not in page.read_text()
-        assert not re.search(r"<!-- (about|options|file):", page.read_text())
+        assert not re.search(r"<!-- (about|summary|options|file):", page.read_text())
     assert list(site.rglob("*.py")) == []

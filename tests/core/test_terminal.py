@@ -69,7 +69,7 @@ def test_a_long_path_is_never_broken(cli, monkeypatch, tmp_path, width, digit_fi
         assert name in line
         assert line.rstrip(" │").endswith("%")
         # The notes of a report's methods are in its page.
-        assert ("Note (saliency)" in out) == (command[0] == "run")
+        assert ("Note: " in out) == (command[0] == "run")
 
 
 def test_help_shows_names_whole_at_80_columns(cli, monkeypatch):

@@ -93,7 +93,7 @@ def test_the_commands_report_and_doctor_tell_values(cli, tmp_path, photographs):
     shown = out + err + read((tmp_path / "cnnexplain-out/report.html").read_text())
     code, out, err = cli("doctor", "net.keras", "a.png", *MODEL[2:])
     assert code == 0, err
-    assert wrong(shown + out.replace("numbers without probabilities", "") + err) == []
+    assert wrong(shown + out.replace("numbers, not probabilities", "") + err) == []
     assert "4 values in years" in shown
 
 

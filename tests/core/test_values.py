@@ -63,7 +63,7 @@ def test_several_values_are_explained_by_name_or_number(images):
         (["age"], "agee", None, "There is no value 'agee'. Did you mean 'age'?"),
         (["age"], 2, None, "There is no value '2'. The model has age, each of them also as 'age down', or up and down."),
         (["x0", "y0", "x1", "y1"], "5", None, "There is no value '5'. The model has x0, y0, x1, y1,"),
-        (["age"], "down", "up", "must be different values (both are of 'age'), and the model puts out no other."),
+        (["age"], "down", "up", "must be different values (both are of 'age'), and the model has no other output."),
         (["x0", "y0", "x1", "y1"], "down", None, "The model has 4 values; name the one to explain, such as 'x0 down'."),
         (["x0", "y0", "x1", "y1"], "x0", "x0 down", "must be different values (both are of 'x0'); name another one."),
     ],
@@ -138,7 +138,7 @@ def texts(figure):
 
 def test_the_first_of_several_values_is_explained_and_said_so(images):
     record = cx.explain("saliency", cx.load(box(), values=True), images)
-    (warning,) = [each for each in record.warnings if "4 values" in each]
+    (warning,) = [each for each in record.warnings if "4 outputs" in each]
     assert "the first, 'box 0', is explained; name another one with --target" in warning
     assert not [each for each in cx.explain("saliency", cx.load(age(), values=True), images).warnings if "values" in each]
 
@@ -180,8 +180,8 @@ def test_the_command_line_shows_values(cli, tmp_path, random):
     page = (tmp_path / "cnnexplain-out/occlusion/index.html").read_text()
     assert re.search(r"<strong>age</strong> 6\d\.\d+ years", page)
     code, out, _ = cli("doctor", "age.keras", "ada.png", *said[2:])
-    assert "values in years: numbers without probabilities" in out
-    assert "robabilit" not in out.replace("numbers without probabilities", "")
+    assert "values in years: numbers, not probabilities" in out
+    assert "robabilit" not in out.replace("numbers, not probabilities", "")
     code, _, err = cli("run", "saliency", "ada.png", "--model", "age.keras", "--values", "--logits")
     assert (code, err.count("\n")) == (2, 1)
     assert "--logits (logits=True) and --values (values=True)" in err

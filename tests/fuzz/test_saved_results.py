@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from cnnexplain.errors import CnnExplainError, line
-from cnnexplain.pipeline import explanation
+from cnnexplain.pipeline import parts
 from cnnexplain.results import json_files, schema
 from cnnexplain.results.json_kinds import DamageError
 from cnnexplain.results.record import Record
@@ -64,8 +64,8 @@ def originals(tmp_path_factory):
     folder = tmp_path_factory.mktemp("originals")
     with pytest.MonkeyPatch.context() as patch:
         assert main(["run", "saliency", *IMAGES, "--dpi", "20", "--out", str(folder / "whole")]) == 0
-        patch.setattr(explanation, "READ", 1)
-        patch.setattr(explanation, "PART_IMAGES", 1)
+        patch.setattr(parts, "READ", 1)
+        patch.setattr(parts, "PART_IMAGES", 1)
         assert main(["run", "saliency", *IMAGES, "--dpi", "20", "--out", str(folder / "parts")]) == 0
     return folder
 

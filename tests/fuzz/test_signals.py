@@ -97,7 +97,7 @@ def quick(lenet, monkeypatch, install):
     registry.load.cache_clear()
     monkeypatch.setattr(loader, "load", lambda *_, **__: lenet)
     monkeypatch.setattr(lenet, "batch_size", 1)
-    monkeypatch.setattr("cnnexplain.pipeline.explanation.PART_IMAGES", 1)
+    monkeypatch.setattr("cnnexplain.pipeline.parts.PART_IMAGES", 1)
     yield
     registry.load.cache_clear()
 

@@ -95,5 +95,5 @@ def test_the_program_in_odd_surroundings(base, given, files, command, streams):
         assert_plain(done.returncode, printed, codes=(1, 2))
     assert done.returncode in (0, 1, 2), printed
     assert "Traceback" not in printed + done.stdout.decode(errors="replace")
-    assert "did not expect" not in printed
+    assert "failed unexpectedly" not in printed
     assert sorted(path.name for path in base.iterdir()) == ["base"]

@@ -1,5 +1,7 @@
 """The deconvnet against an explicit NumPy version (Zeiler & Fergus 2014) and the properties of its parts."""
 
+import re
+
 import keras
 import numpy as np
 import oracles
@@ -700,8 +702,8 @@ def test_the_command_line_skips_broken_files_of_a_data_set_and_names_them(cli, t
     )
     assert code == 0
     assert "Warning: 1 of the 4 files of the data set 'set' can't be used and were skipped: set/broken.png." in err
-    assert "Note (deconvnet): Deconvnet and guided back-propagation partly recover the image itself" in out
-    assert "Wrote cnnexplain-out/deconvnet/strongest-patches-relu2.png" in out
+    assert "Note: Deconvnet and guided back-propagation partly recover the image itself" in out
+    assert re.search(r"Wrote \d+ pictures, .* to cnnexplain-out/deconvnet$", out, re.MULTILINE)
     (tmp_path / "empty").mkdir()
     code, _, err = cli("run", "deconvnet", "--dataset", "empty")
     assert (code, err.splitlines()[-1][:39]) == (1, "Error: The data set 'empty' holds no im")

@@ -1,14 +1,18 @@
-"""The command `doctor`: an examination of a model, printed."""
+"""The command `doctor`: an examination of a model, its verdict first."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+import inspect
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
 from rich.table import Column, Table
 from rich.text import Text
 
-from cnnexplain.cli import console, session
+from cnnexplain.cli import completion, console, session
+from cnnexplain.cli.model_options import MODEL_HELP, MODEL_OPTIONS, ModelArguments, model_arguments
+from cnnexplain.cli.options import PRINTING_OPTIONS, declare
 from cnnexplain.model.outputs import noun
 
 if TYPE_CHECKING:
@@ -23,30 +27,54 @@ NAMED = 5
 """How many labels are shown."""
 
 
-def diagnose(request: session.ModelRequest, names: Sequence[str], *, verbose: bool, json: bool) -> bool:
-    """Examines a model, prints what is found, as a document if `json`, and returns whether all is well."""
+def doctor_command() -> Callable[..., None]:
+    """The command, whose model is an argument and not an option."""
+
+    def command(**given: Any) -> None:
+        """Check a model: what is known about it, and what would go wrong. The exit code is 0 when all is well."""
+        images, layers, verbose, json = (given.pop(name) for name in ("images", "layers", "verbose", "json"))
+        if not _diagnose(model_arguments(given), images or [], layers=layers, verbose=verbose, json=json):
+            raise typer.Exit(1)
+
+    model = Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP, autocompletion=completion.named_models)]
+    images = Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="IMAGES",
+            help="Files, folders, globs or samples to try it on; more images make the checks more reliable.",
+            autocompletion=completion.samples,
+        ),
+    ]
+    layers = typer.Option("--layers", help="Also show a table of the layers.")
+    options = {name: option for name, option in MODEL_OPTIONS.items() if name != "model"}
+    declared = {"model": (model, inspect.Parameter.empty), "images": (images, None), **options}
+    return declare(command, {**declared, "layers": (Annotated[bool, layers], False), **PRINTING_OPTIONS})
+
+
+def _diagnose(arguments: ModelArguments, names: Sequence[str], *, layers: bool, verbose: bool, json: bool) -> bool:
+    """Examines a model, prints the outcome, and returns whether all is well."""
     with console.document(json) as emit:
-        classifier, examination = _examined(request, names, verbose=verbose)
+        classifier, examination = _examined(arguments, names, verbose=verbose)
         if json:
             emit(_document(classifier, examination))
         else:
-            _print(classifier, examination)
+            _print(classifier, examination, layers=layers)
     return examination.well
 
 
-def _examined(request: session.ModelRequest, names: Sequence[str], *, verbose: bool) -> tuple[Classifier, Examination]:
+def _examined(arguments: ModelArguments, names: Sequence[str], *, verbose: bool) -> tuple[Classifier, Examination]:
     from cnnexplain.inputs import images
 
     found = images.find(names)
-    with console.quiet(verbose), console.progress() as shown:
-        classifier = session.load(request, shown)
+    with console.quiet(verbose), console.progress() as display:
+        classifier = session.load(arguments, display)
         if not found and classifier.preprocess.digits:
             found = [f"mnist:test/{index}" for index in range(DIGITS)]
-        reading = console.bar(shown, "Reading")
+        reading = console.bar(display, "Reading")
         batch = images.read_images(found, classifier, progress=reading) if found else None
         from cnnexplain.doctor import examine
 
-        return classifier, examine(classifier, batch, console.bar(shown, "Examining"))
+        return classifier, examine(classifier, batch, console.bar(display, "Examining"))
 
 
 def _document(classifier: Classifier, examination: Examination) -> dict[str, Any]:
@@ -99,33 +127,44 @@ def _layer(report: LayerReport) -> dict[str, Any]:
     }
 
 
-def _print(classifier: Classifier, examination: Examination) -> None:
-    # The longest first, so that what it comes to is what a terminal still shows.
-    _print_layers(examination)
+def _print(classifier: Classifier, examination: Examination, *, layers: bool) -> None:
+    _print_verdict(examination)
     _print_model(classifier, examination)
     _print_trials(examination)
-    for finding in examination.findings:
-        console.out().print(Text.assemble(("Note: ", "yellow bold"), console.plain(finding)))
+    if layers:
+        _print_layers(examination)
+
+
+def _print_verdict(examination: Examination) -> None:
     if examination.well:
         console.say("All is well.")
+        return
+    findings, trials = len(examination.findings), examination.trials
+    refused = sum(not trial.works for trial in trials)
+    counts = [f"{findings} problem{'s' if findings != 1 else ''} found"] if findings else []
+    counts += [f"{refused} of {len(trials)} analyses can't explain this model"] if refused else []
+    console.say(f"{'; '.join(counts)}.")
+    for finding in examination.findings:
+        console.out().print(Text.assemble(("Note: ", "yellow bold"), console.plain(finding)))
 
 
 def _print_model(classifier: Classifier, examination: Examination) -> None:
+
     preprocess = classifier.preprocess
     known = classifier.labels[: classifier.outputs] if classifier.head == "values" else classifier.labels
     names = [f"'{label}'" if "," in label else label for label in known[:NAMED]]
     labels = ", ".join(names) + (", …" if len(known) > NAMED else "")
     kind = {
-        "softmax": "softmax: one class of all",
-        "sigmoid": "sigmoid: each class by itself",
-        "values": f"values{f' in {classifier.unit}' if classifier.unit else ''}: numbers without probabilities",
+        "softmax": "softmax: exactly one class",
+        "sigmoid": "sigmoid: independent classes",
+        "values": f"values{f' in {classifier.unit}' if classifier.unit else ''}: numbers, not probabilities",
     }[classifier.head]
     count = examination.images
-    tried = f"{count} image{'s' if count > 1 else ''}" if count else "noise; name images to be surer"
+    tried = f"{count} image{'s' if count > 1 else ''}" if count else "noise; give images for more reliable checks"
     rows = [
         ("model", classifier.name),
         ("input", f"{preprocess.height} rows × {preprocess.width} columns, {_channels(preprocess)}"),
-        ("range", f"{preprocess.low:.4g} to {preprocess.high:.4g}{' (a guess)' if 'range' in preprocess.assumed else ''}"),
+        ("range", f"{preprocess.low:.4g} to {preprocess.high:.4g}{' (assumed)' if 'range' in preprocess.assumed else ''}"),
         *([("fixed", str(classifier.inputs))] if classifier.inputs.fixed else []),
         *([] if examination.expected is None else [("expected", str(examination.expected))]),
         ("pictures", f"{preprocess.fit}, {preprocess.interpolation}"),

@@ -11,11 +11,12 @@ import typer
 
 from cnnexplain.cli import console, session
 from cnnexplain.cli.commands.report import REPORT
+from cnnexplain.cli.options import PICTURE_OPTIONS, declare
 
-CONTOURS = "Surround the strongest tenth of the pixels of maps that lie over an image by a line."
+CONTOURS = "Outline the strongest tenth of the pixels in maps that are drawn over an image."
 REGIONS = (
-    "Sum maps of gradients and attributions over squares of so many pixels where they lie over an image; 1 for none. "
-    "Default: what suits the image."
+    "Sum maps of gradients and attributions over squares of this size where they are drawn over an image; 1 for none. "
+    "Default: chosen for the image."
 )
 
 
@@ -23,7 +24,7 @@ def redraw_command() -> Callable[..., None]:
     """The command, with the options of all commands that write pictures."""
 
     def command(*, folder: Path, **given: Any) -> None:
-        """Draw the pictures of a result again from its saved numbers, in place of the earlier ones. Needs no Keras."""
+        """Redraw the pictures of a result from its saved numbers, replacing the earlier ones. Keras is not needed."""
         session.warn_of_problems()
         with console.progress() as shown:
             from cnnexplain.results.redraw import redraw
@@ -31,25 +32,25 @@ def redraw_command() -> Callable[..., None]:
             drawn = redraw(folder, **given, progress=console.bar(shown, "Drawing"))
         console.say(f"Drew {len(drawn)} picture{'s' if len(drawn) != 1 else ''} in {folder}")
         if (page := folder.parent / REPORT).exists():
-            console.say(f"{page} keeps the pictures that it was made with.")
+            console.say(f"{page} keeps its earlier pictures.")
 
     folder = Annotated[
         Path, typer.Argument(metavar="FOLDER", help="The folder of one analysis, such as cnnexplain-out/saliency.")
     ]
-    return session.declare(
+    return declare(
         command,
         {
             "folder": (folder, inspect.Parameter.empty),
-            **session.PICTURE_OPTIONS,
-            "format": (session.PICTURE_OPTIONS["format"][0], None),
-            "unsigned": _colours("--unsigned", "maps that start at 0, such as inferno or cividis"),
-            "signed": _colours("--signed", "signed maps, such as PuOr_r or coolwarm"),
+            **PICTURE_OPTIONS,
+            "format": (PICTURE_OPTIONS["format"][0], None),
+            "unsigned": _colormap("--unsigned", "maps that start at 0, such as inferno or cividis"),
+            "signed": _colormap("--signed", "signed maps, such as PuOr_r or coolwarm"),
             "contours": (Annotated[bool, typer.Option("--contours", help=CONTOURS)], False),
             "regions": (Annotated[int | None, typer.Option("--regions", min=1, metavar="PIXELS", help=REGIONS)], None),
         },
     )
 
 
-def _colours(flag: str, which: str) -> tuple[Any, Any]:
-    text = f"Matplotlib's colormap for {which}. Default: the usual colours."
+def _colormap(flag: str, which: str) -> tuple[Any, Any]:
+    text = f"Matplotlib's colormap for {which}. Default: the usual colors."
     return Annotated[str | None, typer.Option(flag, metavar="COLORMAP", help=text)], None

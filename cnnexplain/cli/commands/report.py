@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cnnexplain.cli import completion, configuration, console, session
-from cnnexplain.cli.commands import run
+from cnnexplain.cli import completion, configuration, console, execution, session, summary
+from cnnexplain.cli.options import declare
+from cnnexplain.cli.outcome import Outcomes
+from cnnexplain.cli.run_options import RunArguments, run_arguments, run_options
 from cnnexplain.errors import CnnExplainError, InterruptionError, UsageError
 from cnnexplain.inputs import datasets
 from cnnexplain.interruption import plainly
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 REPORT = "report.html"
 
 MOST = 20
-"""How many images a report takes: each brings pictures and numbers of its own to a page that is to be mailed."""
+"""How many images a report takes: each adds pictures and numbers to a page that should stay small enough to mail."""
 
 
 def report_command() -> Callable[..., None]:
@@ -37,11 +39,9 @@ def report_command() -> Callable[..., None]:
         help="An analysis to run. Default: all. (Repeatable.)",
         autocompletion=completion.analyses,
     )
-    full = typer.Option(
-        "--full", help="Run the analyses with their defaults, and not with the options that make them quick."
-    )
+    full = typer.Option("--full", help="Run the analyses with their default options instead of quicker ones.")
     inputs = sorted({name for analysis in session.registry().analyses.values() for name in analysis.inputs})
-    options = run.common_options(inputs, f"FOLDER/ANALYSIS, the page to FOLDER/{REPORT}")
+    options = run_options(inputs, f"FOLDER/ANALYSIS, and the page to FOLDER/{REPORT}")
     # What an earlier run has found is in its files, and a page is made of what is found now, with PNG pictures.
     for name in ("resume", "format", "json"):
         options.pop(name, None)
@@ -56,9 +56,9 @@ def report_command() -> Callable[..., None]:
         used = {**given, "backend": given["backend"] or os.environ.get("KERAS_BACKEND") or None}
         typed = command_line(used, defaults, configured=bool(configuration.found()))
         analyses, full = _analyses(given.pop("analysis")), given.pop("full")
-        _report(analyses, run.request_of({**given, "format": "png"}), typed, full=full)
+        _report(analyses, run_arguments({**given, "format": "png"}), typed, full=full)
 
-    return session.declare(command, declared)
+    return declare(command, declared)
 
 
 def command_line(given: Mapping[str, Any], defaults: Mapping[str, Any], *, configured: bool) -> str:
@@ -92,21 +92,21 @@ def _analyses(names: Sequence[str] | None) -> list[Analysis]:
     return found
 
 
-def _report(analyses: Sequence[Analysis], request: run.Request, typed: str, *, full: bool) -> None:
+def _report(analyses: Sequence[Analysis], arguments: RunArguments, typed: str, *, full: bool) -> None:
     from cnnexplain.inputs import images
     from cnnexplain.rendering import page
     from cnnexplain.results import lock
 
-    path = request.out / REPORT
+    path = arguments.out / REPORT
     page.check(path)
     if any("images" in analysis.inputs for analysis in analyses):
-        count = len(images.find(request.images or [datasets.SAMPLE]))
+        count = len(images.find(arguments.images or [datasets.SAMPLE]))
         if count > MOST:
             raise UsageError(
                 f"A report takes up to {MOST} images, but got {count}; give fewer, or explain them all with "
                 "'cnnexplain run', which writes a page of any number."
             )
-    several = run.Several.of(analyses, request)
+    outcomes = Outcomes.before(analyses, arguments.out, all_names=False)
     found: list[Drawn] = []
 
     def keep(record: Record, paths: Sequence[Path]) -> None:
@@ -116,8 +116,8 @@ def _report(analyses: Sequence[Analysis], request: run.Request, typed: str, *, f
 
     def write(pending: Sequence[str]) -> None:
         """Writes the page of what was found so far."""
-        assert several.given is not None
-        classifier = several.given.classifier
+        assert outcomes.inputs is not None
+        classifier = outcomes.inputs.classifier
         if not found:
             return
         if full and not tested:
@@ -126,7 +126,7 @@ def _report(analyses: Sequence[Analysis], request: run.Request, typed: str, *, f
             found,
             classifier,
             command=typed,
-            failed=several.failed,
+            failed=outcomes.failed,
             tested=tested[0] if tested else None,
             pending=pending,
             quick=not full,
@@ -134,18 +134,18 @@ def _report(analyses: Sequence[Analysis], request: run.Request, typed: str, *, f
         page.write(path, html)
 
     # The page of another report would be replaced by this one's, whatever analyses they run.
-    folders = [request.out, *(outcome.folder for outcome in several.outcomes.values())]
+    folders = [arguments.out, *(outcome.folder for outcome in outcomes.by_name.values())]
     try:
-        with plainly(), lock.held_all(folders), console.quiet(request.verbose), console.progress() as shown:
-            run.explain_several(several, request, shown, keep, write, quick=not full)
+        with plainly(), lock.held_all(folders), console.quiet(arguments.verbose), console.progress() as display:
+            execution.run_several(outcomes, arguments, display, keep, write, quick=not full)
     except KeyboardInterrupt as interruption:
-        if not several.done:
+        if not outcomes.done:
             raise InterruptionError("Interrupted: no analysis had ended, and no page was written.") from interruption
-        done = f"{', '.join(several.done)} of {len(analyses)} analyses"
+        done = f"{', '.join(outcomes.done)} of {len(analyses)} analyses"
         raise InterruptionError(f"Interrupted: {path} has what was done: {done}.") from interruption
     if found:
-        session.print_path(path)
-    run.print_several(several, request, notes=False)
+        summary.print_path(path)
+    summary.print_several(outcomes, arguments, notes=False)
 
 
 def _drawn(record: Record, paths: Sequence[Path]) -> Drawn:

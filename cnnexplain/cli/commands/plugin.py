@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from cnnexplain.cli import completion, console, session
+from cnnexplain.cli import completion, console, keras_start
+from cnnexplain.cli.options import BackendOption, VerboseOption
+from cnnexplain.cli.summary import print_path
 
 if TYPE_CHECKING:
     from cnnexplain.testing import Outcome
@@ -19,17 +21,17 @@ MARKS = {True: ("✓", "green"), False: ("✗", "red"), None: ("–", "yellow")}
 
 
 def new_plugin(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What users will call the analysis, such as edge-energy.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The name of the analysis, such as edge-energy.")],
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FOLDER", help="The folder to make. Default: cnnexplain-NAME.")
+        Path | None, typer.Option("--out", metavar="FOLDER", help="The folder to create. Default: cnnexplain-NAME.")
     ] = None,
 ) -> None:
-    """Write a package with an analysis of your own: it works as it stands, and has its test."""
+    """Write a package with an analysis of your own, which works as it is and has a test."""
     from cnnexplain.cli import scaffold
 
     folder = Path(f"cnnexplain-{name}") if out is None else out
     for path in scaffold.write(name, folder):
-        session.print_path(path)
+        print_path(path)
     console.say(f"Next: pip install -e {shlex.quote(str(folder))} && cnnexplain check-plugin {name}")
 
 
@@ -47,16 +49,16 @@ def check_plugin(
         typer.Option(
             min=0,
             metavar="X",
-            help="By how much of the largest value what should be the same may differ. Default: 1e-4, for rounding; what is "
-            "optimised in many steps may need more.",
+            help="Relative tolerance for results that should be equal. Default: 1e-4; results of many optimization steps "
+            "may need more.",
         ),
     ] = None,
-    backend: session.BackendOption = None,
-    verbose: session.VerboseOption = False,
+    backend: BackendOption = None,
+    verbose: VerboseOption = False,
 ) -> None:
-    """See whether an analysis keeps what its users rely on. The exit code is 0 when it does.
+    """Check that an analysis keeps its contract. The exit code is 0 when it does.
 
-    It is run with the options of its trial, on the LeNet and on small models, and on every backend that is installed.
+    It is run with the options of its trial, on the LeNet and on small models, and on every installed backend.
     """
     from cnnexplain import testing
 
@@ -64,18 +66,18 @@ def check_plugin(
     names = [analysis.name for analysis in analyses]
     total = sum(len(testing.checks(analysis)) for analysis in analyses)
     outcomes: dict[str, list[Outcome]] = {}
-    with console.quiet(verbose), console.progress() as shown:
-        task = shown.add_task("Starting Keras", total=total)
-        session.start_keras(backend)
+    with console.quiet(verbose), console.progress() as display:
+        task = display.add_task("Starting Keras", total=total)
+        keras_start.start_keras(backend)
         for analysis in analyses:
             candidate = testing.Candidate(
                 analysis, tolerance=testing.TOLERANCE if tolerance is None else tolerance, together=names
             )
             outcomes[analysis.name] = []
             for check in testing.checks(analysis):
-                shown.update(task, description=f"{analysis.name}: {check.name}")
+                display.update(task, description=f"{analysis.name}: {check.name}")
                 outcomes[analysis.name].append(candidate.outcome(check.name))
-                shown.advance(task)
+                display.advance(task)
     for analysis in analyses:
         if len(analyses) > 1:
             console.say(analysis.name)

@@ -1,0 +1,103 @@
+"""The command `list`: the analyses and models that are installed, or the classes of a model."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cnnexplain import __version__
+from cnnexplain.cli import console, documents, session
+from cnnexplain.cli.model_options import MODEL_OPTIONS, ModelArguments, model_arguments
+from cnnexplain.cli.options import PRINTING_OPTIONS, declare
+from cnnexplain.errors import UsageError
+from cnnexplain.model import model_files
+
+if TYPE_CHECKING:
+    from cnnexplain.plugin.analysis import NamedModel
+    from cnnexplain.plugin.registry import Plugin
+
+INCLUDED = "The LeNet included in the package, trained on MNIST's digits: 28×28 grey → 10 classes."
+
+
+def list_installed(json: bool = False) -> None:
+    """Prints the analyses and models that are installed."""
+    with console.document(json) as emit:
+        if json:
+            emit(documents.list_document(session.registry(), INCLUDED))
+        else:
+            _print_installed()
+    session.warn_of_problems()
+
+
+def list_command() -> Callable[..., None]:
+    """The command, which takes a model where its classes are asked for."""
+
+    def command(*, context: typer.Context, classes: bool, json: bool, verbose: bool, **given: Any) -> None:
+        """List the installed analyses with their papers, and the models, by distribution."""
+        if classes:
+            _list_classes(model_arguments(given), json=json, verbose=verbose)
+            return
+        # A configuration may name a model for all commands.
+        typed = [name for name in given if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"]
+        if typed:
+            raise UsageError(f"--{typed[0].replace('_', '-')} is for listing classes: add --classes.")
+        list_installed(json)
+
+    option = typer.Option("--classes", help="List the classes or values of --model instead, with their numbers.")
+    context = {"context": (typer.Context, inspect.Parameter.empty)}
+    declared = {**context, "classes": (Annotated[bool, option], False), **PRINTING_OPTIONS, **MODEL_OPTIONS}
+    return declare(command, declared)
+
+
+def _list_classes(arguments: ModelArguments, *, json: bool, verbose: bool) -> None:
+    with console.document(json) as emit:
+        with console.quiet(verbose), console.progress() as display:
+            classifier = session.load(arguments, display)
+        if json:
+            emit({"model": classifier.name, "sha256": classifier.sha256, "classes": list(classifier.labels)})
+        else:
+            for index, label in enumerate(classifier.labels):
+                console.say(f"{index:>{len(str(len(classifier.labels)))}}  {label}")
+
+
+def _print_installed() -> None:
+    analyses = session.registry().analyses
+    by_distribution: dict[str, list[tuple[str, Sequence[str]]]] = {}
+    for name, analysis in analyses.items():
+        entries = by_distribution.setdefault(_distribution(analyses.suppliers[name]), [])
+        entries.append((name, (analysis.summary, f"Paper: {analysis.paper}")))
+    _print_groups("Analyses", by_distribution)
+    _print_groups("Models", _models())
+    console.say("cnnexplain run ANALYSIS --help shows the options of an analysis.")
+
+
+def _print_groups(heading: str, groups: Mapping[str, Sequence[tuple[str, Sequence[str]]]]) -> None:
+    """Prints entries under a heading for each distribution that they come from."""
+    for distribution, entries in groups.items():
+        console.out().print(console.plain(f"{heading} from {distribution}"), style="underline")
+        console.definitions(entries)
+        console.say("")
+
+
+def _models() -> dict[str, list[tuple[str, Sequence[str]]]]:
+    """The models by distribution; those whose names begin alike up to a colon in one entry."""
+    offered = session.registry().models
+    alike: dict[tuple[str, str], list[NamedModel]] = {}
+    for name, model in offered.items():
+        group, colon, _ = name.rpartition(":")
+        alike.setdefault((_distribution(offered.suppliers[name]), group + colon or name), []).append(model)
+    found: dict[str, list[tuple[str, Sequence[str]]]] = {f"cnnexplain {__version__}": [(model_files.INCLUDED, (INCLUDED,))]}
+    for (distribution, prefix), models in alike.items():
+        entry = models[0].name, (models[0].summary,)
+        if len(models) > 1:
+            names = ", ".join(model.name.removeprefix(prefix) for model in models)
+            entry = f"{prefix}NAME", (f"NAME is one of {names}.",)
+        found.setdefault(distribution, []).append(entry)
+    return found
+
+
+def _distribution(plugin: Plugin) -> str:
+    return f"{plugin.distribution} {plugin.version}"

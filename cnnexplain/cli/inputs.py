@@ -1,0 +1,55 @@
+"""What a command line names: the model is loaded and the images are read, once for all analyses that are run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cnnexplain.cli import console, session
+from cnnexplain.inputs import datasets
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from cnnexplain.cli.run_options import RunArguments
+    from cnnexplain.inputs.image_stream import Stream
+    from cnnexplain.model.classifier import Classifier
+    from cnnexplain.plugin.analysis import Analysis
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the arguments name: the model, the images where an analysis takes any, the classes and the data set."""
+
+    classifier: Classifier
+    images: Stream | None
+    target: int | None
+    against: int | None
+    dataset: Stream | None
+
+
+def load_inputs(analyses: Sequence[Analysis], arguments: RunArguments, display: Progress) -> Inputs:
+    """Loads the model and reads the images once, after everything that was typed is known to exist."""
+    from cnnexplain.inputs import image_stream, images
+
+    names = arguments.images or [datasets.SAMPLE]
+    explains = any("images" in analysis.inputs for analysis in analyses)
+    if explains and not arguments.images:
+        console.say(f"No image given: explaining the sample digit {datasets.SAMPLE}.")
+    if explains or arguments.images:
+        images.find(names)
+    if arguments.dataset is not None:
+        image_stream.check(arguments.dataset)
+    classifier = session.load(arguments.model, display)
+    # A class that does not exist is known before any image is read.
+    target = None if arguments.target is None else classifier.target(arguments.target)
+    against = None if arguments.against is None else classifier.target(arguments.against)
+    found = None
+    if explains or arguments.images:
+        found = image_stream.stream_images(names, classifier, invert=arguments.invert)
+        found.check(console.bar(display, "Reading"))
+    dataset = None
+    if arguments.dataset is not None:
+        dataset = image_stream.open_stream(arguments.dataset, classifier, invert=arguments.invert)
+    return Inputs(classifier, found, target, against, dataset)

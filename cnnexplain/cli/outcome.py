@@ -1,0 +1,133 @@
+"""Tallies of what was explained and written, for the closing lines and the JSON document of `run` and `report`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cnnexplain.errors import CnnExplainError
+from cnnexplain.rendering.pictures import FORMATS
+
+if TYPE_CHECKING:
+    from cnnexplain.cli.inputs import Inputs
+    from cnnexplain.plugin.analysis import Analysis
+    from cnnexplain.results.explained import Explained
+    from cnnexplain.results.record import Record
+
+SHOWN = 20
+"""How many images the closing table and the notes name before they count the rest."""
+
+
+@dataclass
+class Names:
+    """The first `most` of many names, and their number."""
+
+    most: int
+    first: list[str] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, names: Iterable[str]) -> None:
+        """Counts the names and keeps the first ones."""
+        for name in names:
+            self.count += 1
+            if len(self.first) < self.most:
+                self.first.append(name)
+
+    def __str__(self) -> str:
+        return ", ".join(self.first[:SHOWN]) + (f" and {self.count - SHOWN} more" if self.count > SHOWN else "")
+
+
+@dataclass
+class Outcome:
+    """What was explained and written by one analysis, of any number of images."""
+
+    folder: Path
+    most: int
+    """How many images are remembered by name."""
+    kept: int = 0
+    """How many images an earlier run had finished."""
+    images: int = 0
+    first: list[Explained] = field(default_factory=list)
+    findings: list[str | None] = field(default_factory=list)
+    """Of the images in `first`."""
+    targeted: bool = False
+    """Whether another class than the prediction was explained, for any image."""
+    inverted: Names = field(init=False)
+    resized: Names = field(init=False)
+    skipped: Names = field(init=False)
+    pictures: Names = field(init=False)
+    parts: int = 0
+    files: list[Path] = field(default_factory=list)
+    """Those that are not pictures."""
+    warnings: dict[str, None] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.inverted, self.resized, self.skipped, self.pictures = (Names(self.most) for _ in range(4))
+
+    def add(self, record: Record, paths: Sequence[Path]) -> None:
+        """Counts a record, and the files that were written of it."""
+        self.images += len(record)
+        shown = record.explained[: self.most - len(self.first)]
+        self.first += shown
+        self.findings += map(record.finding, range(len(shown)))
+        # Where the prediction is what was explained, it need not be shown twice.
+        self.targeted |= any(
+            explained.objective is not None or explained.target not in (None, explained.prediction)
+            for explained in record.explained
+        )
+        self.inverted.add(explained.source.name for explained in record.explained if explained.source.inverted)
+        self.resized.add(explained.source.name for explained in record.explained if explained.source.resized)
+        self.skipped.add(record.skipped)
+        self.pictures.add(str(path) for path in paths if path.suffix[1:] in FORMATS)
+        self.parts += 1
+        others = (path for path in paths if path.suffix[1:] not in FORMATS and not path.name.startswith("thumbnails"))
+        self.files = list(dict.fromkeys([*self.files, *others]))
+        self.warnings |= dict.fromkeys(record.warnings)
+        self.labels = record.labels
+        self.seconds += record.seconds
+
+
+def empty_outcome(analysis: Analysis, out: Path, *, all_names: bool) -> Outcome:
+    """The outcome of an analysis before it is run; with `all_names` it will remember the name of every image."""
+    return Outcome(out / analysis.name, most=sys.maxsize if all_names else SHOWN)
+
+
+@dataclass
+class Outcomes:
+    """What several analyses that were run on one request have explained and written."""
+
+    analyses: Sequence[Analysis]
+    by_name: Mapping[str, Outcome]
+    inputs: Inputs | None = None
+    done: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    """The error of each analysis that failed."""
+
+    @classmethod
+    def before(cls, analyses: Sequence[Analysis], out: Path, *, all_names: bool) -> Outcomes:
+        """The outcomes before anything is run."""
+        return cls(analyses, {each.name: empty_outcome(each, out, all_names=all_names) for each in analyses})
+
+    @property
+    def kept(self) -> str:
+        """The names of the analyses of which an interrupted run leaves results."""
+        begun = [
+            f"{name} (not all images)"
+            for name, outcome in self.by_name.items()
+            if name not in (*self.done, *self.failed) and outcome.images + outcome.kept
+        ]
+        return ", ".join([*self.done, *begun])
+
+    def check(self) -> None:
+        """Checks that no analysis failed.
+
+        Raises:
+            CnnExplainError: Some did.
+        """
+        if self.failed:
+            raise CnnExplainError(f"{len(self.failed)} of {len(self.analyses)} analyses failed: {', '.join(self.failed)}.")

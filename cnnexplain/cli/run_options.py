@@ -1,0 +1,117 @@
+"""The options of `run` and `report` that are no analysis' own, and what a user gave for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cnnexplain.cli import completion
+from cnnexplain.cli.model_options import MODEL_OPTIONS, ModelArguments, model_arguments
+from cnnexplain.cli.options import PICTURE_OPTIONS, PRINTING_OPTIONS, Declared
+from cnnexplain.inputs import datasets
+from cnnexplain.rendering.pictures import Pictures
+
+OUT = Path("cnnexplain-out")
+"""The default of --out."""
+
+FILES = "Files (PNG, JPEG, WebP, BMP, GIF, TIFF), folders, globs, or samples such as mnist:test/7."
+
+
+@dataclass(frozen=True)
+class RunArguments:
+    """The values of `run_options`, by the names of their parameters."""
+
+    model: ModelArguments
+    pictures: Pictures
+    out: Path
+    verbose: bool
+    images: list[str] | None = None
+    invert: bool | None = None
+    target: str | None = None
+    against: str | None = None
+    dataset: str | None = None
+    resume: bool = False
+    json: bool = False
+
+
+def run_arguments(given: Mapping[str, Any]) -> RunArguments:
+    """The arguments among the values that Typer gives a command, checked as far as is possible without Keras.
+
+    Raises:
+        UsageError: A value is invalid, or a file does not exist.
+        ModelError: A JSON file can't be read, or has an invalid value.
+    """
+    own = {name: value for name, value in given.items() if name not in MODEL_OPTIONS}
+    pictures = Pictures(own.pop("format"), own.pop("dpi"))
+    return RunArguments(model_arguments(given), pictures, **own)
+
+
+def run_options(inputs: Sequence[str], place: str) -> Declared:
+    """The options that come with what an analysis asks for.
+
+    Args:
+        inputs: `Analysis.inputs`, or those of several analyses.
+        place: Where the results are written to, such as "FOLDER/saliency".
+    """
+    out = typer.Option("--out", metavar="FOLDER", help=f"Write the results to {place}.")
+    return {
+        **_input_options(inputs),
+        "out": (Annotated[Path, out], OUT),
+        **PICTURE_OPTIONS,
+        **PRINTING_OPTIONS,
+        **MODEL_OPTIONS,
+    }
+
+
+def _input_options(inputs: Sequence[str]) -> Declared:
+    takes_images = bool({"images", "objectives"} & set(inputs))
+    found = _image_options(explained="images" in inputs) if takes_images else {}
+    if {"targets", "objectives"} & set(inputs):
+        default = "the prediction" if "images" in inputs else "the images' predictions, or all, or the first of very many"
+        found["target"] = _text(
+            "--target",
+            "TARGET",
+            "What to explain: a class by label or index, or a value of a regression model, such as 'age' or 'age down'. "
+            f"Default: {default}.",
+            completion.labels,
+        )
+    if "objectives" in inputs:
+        found["against"] = _text(
+            "--against",
+            "TARGET",
+            "Subtract the score of this target from that of --target: why one class and not the other?",
+            completion.labels,
+        )
+    if "dataset" in inputs:
+        default = "mnist:test for a model of digits" + (", else the images" if takes_images else ", else none")
+        found["dataset"] = _text(
+            "--dataset",
+            "FOLDER",
+            f"Images to search: a folder and its subfolders, mnist:test or mnist:train. Default: {default}.",
+            completion.data_sets,
+        )
+    if "images" in inputs:
+        resume = typer.Option("--resume", help="Continue an interrupted run of the same request; finished images are kept.")
+        found["resume"] = (Annotated[bool, resume], False)
+    return found
+
+
+def _image_options(*, explained: bool) -> Declared:
+    if explained:
+        help_text = f"{FILES} Default: {datasets.SAMPLE}."
+    else:
+        help_text = f"Images whose predictions and runners-up are explained. {FILES}"
+    images = typer.Argument(metavar="IMAGES", help=help_text, autocompletion=completion.samples)
+    invert = typer.Option(
+        "--invert/--no-invert",
+        help="Swap dark and light, or don't. Default: swap dark-on-light pictures for a model of light digits on black.",
+    )
+    return {"images": (Annotated[list[str] | None, images], None), "invert": (Annotated[bool | None, invert], None)}
+
+
+def _text(flag: str, metavar: str, text: str, offers: Callable[..., list[str]]) -> tuple[Any, Any]:
+    return Annotated[str | None, typer.Option(flag, metavar=metavar, help=text, autocompletion=offers)], None

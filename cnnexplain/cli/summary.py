@@ -1,0 +1,213 @@
+"""What `run` and `report` print when they are done: assumptions, images, findings, warnings, notes, files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.table import Column, Table
+from rich.text import Text
+
+from cnnexplain.cli import console, outcome
+from cnnexplain.cli.outcome import Outcome, Outcomes
+
+if TYPE_CHECKING:
+    from cnnexplain.cli.inputs import Inputs
+    from cnnexplain.cli.run_options import RunArguments
+    from cnnexplain.inputs.preprocess import Preprocess
+    from cnnexplain.model.classifier import Classifier
+    from cnnexplain.plugin.analysis import Analysis
+
+FIRST_SENTENCE = re.compile(r".*?\w\w[.!?](?= [A-Z])", re.DOTALL)
+"""The first of several sentences; "al. 2016" and initials end none."""
+
+
+def print_run(analysis: Analysis, arguments: RunArguments, inputs: Inputs, found: Outcome) -> None:
+    """Prints what one analysis has found and written."""
+    if found.kept:
+        left = f"{found.images} more were explained" if found.parts else "nothing was left to do"
+        console.say(f"{found.kept} images were done already and are kept in {found.folder}; {left}.")
+    if not found.parts:
+        return
+    print_assumptions(inputs.classifier)
+    _print_changes(inputs.classifier, found, inverted_by_user=arguments.invert is True)
+    _print_images(found)
+    _print_findings(found)
+    print_warnings([found])
+    if analysis.note:
+        console.say(f"Note: {first_sentence(analysis.note)}")
+    _print_files(found)
+
+
+def print_several(outcomes: Outcomes, arguments: RunArguments, *, notes: bool = True) -> None:
+    """Prints how several analyses ended.
+
+    Args:
+        outcomes: How they ended.
+        arguments: What was typed.
+        notes: Whether to print the limitation of each.
+
+    Raises:
+        CnnExplainError: Some of them failed.
+    """
+    assert outcomes.inputs is not None
+    classifier = outcomes.inputs.classifier
+    done = [outcomes.by_name[name] for name in outcomes.done]
+    print_assumptions(classifier)
+    explained = [each for each in done if each.images]
+    if explained:
+        # An analysis that explains a class shows which.
+        first = next((each for each in explained if each.targeted), explained[0])
+        _print_changes(classifier, first, inverted_by_user=arguments.invert is True)
+        _print_images(first)
+    print_warnings(done)
+    for analysis in outcomes.analyses if notes else ():
+        if analysis.note and analysis.name in outcomes.done:
+            console.say(f"Note ({analysis.name}): {first_sentence(analysis.note)}")
+    _print_outcomes(outcomes)
+    for each in explained:
+        # Of several images there is no room for what was found for each.
+        if each.images == 1 and each.findings[0] is not None:
+            console.say(f"{each.folder.name}: {each.findings[0]}")
+    if done:
+        console.say(f"Wrote the pictures and numbers to {arguments.out}/ANALYSIS")
+    outcomes.check()
+
+
+def print_assumptions(classifier: Classifier) -> None:
+    """Prints what was assumed about the model, and the options that say otherwise."""
+    preprocess = classifier.preprocess
+    if "range" in preprocess.assumed and preprocess.colour == "bands":
+        console.say(
+            "The model's input range is unknown: the values of the files are used unchanged. Set it with --input-scale, "
+            "--input-mean and --input-std, or in a sidecar."
+        )
+    elif "range" in preprocess.assumed:
+        console.say(
+            f"The model's input range is unknown: pixels were scaled to {preprocess.low:g} to {preprocess.high:g}. "
+            "Set it with --input-scale, --input-mean and --input-std, or in a sidecar."
+        )
+    if "size" in preprocess.assumed:
+        console.say(
+            f"The model accepts inputs of any size: {preprocess.height}×{preprocess.width} was assumed. "
+            "Set it with --input-size."
+        )
+    if classifier.logarithms:
+        softmax = classifier.head == "softmax"
+        console.say(
+            f"The outputs are probabilities {'that add up to 1' if softmax else 'of independent classes'}: "
+            f"the scores explained are {'log p' if softmax else 'log p − log(1 − p)'}."
+        )
+    if not classifier.certain:
+        console.say(
+            "The model ends without a softmax or sigmoid: its outputs are assumed to be scores before a "
+            f"{classifier.head}. Confirm with --logits; if they are other numbers, use --values."
+        )
+
+
+def first_sentence(text: str) -> str:
+    """The first sentence of a text."""
+    found = FIRST_SENTENCE.match(text)
+    return found[0] if found else text
+
+
+def _print_changes(classifier: Classifier, found: Outcome, *, inverted_by_user: bool) -> None:
+    """Prints which pictures were inverted and resized, and how."""
+    inverted = "Inverted, as requested" if inverted_by_user else "Inverted, since dark on light"
+    for what, names in ((inverted, found.inverted), (_fitting(classifier.preprocess), found.resized)):
+        if names.count:
+            console.say(f"{what}: {names}.")
+
+
+def _fitting(preprocess: Preprocess) -> str:
+    size = f"the model's {preprocess.height} rows × {preprocess.width} columns"
+    share = "" if preprocess.crop == 1 else f" {100 * preprocess.crop:.3g}%"
+    return {
+        "stretch": f"Resized to {size}",
+        "crop": f"Cropped to the center{share} and resized to {size}",
+        "pad": f"Resized to fit {size}, padded with black",
+        "digit": f"Centered on {size}, as MNIST's digits are",
+    }[preprocess.fit]
+
+
+def _print_images(found: Outcome) -> None:
+    from cnnexplain.draw.wording import model_output
+
+    if not found.first:
+        return
+    values = found.first[0].value is not None
+    columns = ["Output", "Value"] if values else ["Prediction", "Probability"]
+    columns += (["Target"] if values else ["Target", "Its probability"]) if found.targeted else []
+    table = Table(Column("Image", no_wrap=True), *columns)
+    for explained in found.first[: outcome.SHOWN]:
+        answer = model_output(explained.probability, explained.value, explained.unit)
+        cells = [explained.source.name, found.labels[explained.prediction], answer]
+        if found.targeted and explained.target is not None:
+            plain = [found.labels[explained.target], model_output(explained.target_probability)]
+            cells += (plain if explained.objective is None else [explained.objective, ""])[: len(columns) - 2]
+        table.add_row(*map(console.plain, cells))
+    if found.images > outcome.SHOWN:
+        table.add_row(f"… and {found.images - outcome.SHOWN} more")
+    console.show(table)
+
+
+def _print_findings(found: Outcome) -> None:
+    """Prints the findings for the images that the table shows."""
+    for explained, finding in list(zip(found.first, found.findings, strict=True))[: outcome.SHOWN]:
+        if finding is not None:
+            console.say(finding if found.images == 1 else f"{explained.source.name}: {finding}")
+
+
+def print_warnings(found: Sequence[Outcome]) -> None:
+    """Prints the warnings of one or several analyses, each warning once."""
+    # Analyses that search the same data set warn of the same files.
+    warned: dict[str, list[str]] = {}
+    for each in found:
+        for warning in each.warnings:
+            warned.setdefault(warning, []).append(each.folder.name)
+    several = len(found) > 1
+    warnings = [f"{', '.join(names)}: {warning}" if several else warning for warning, names in warned.items()]
+    skipped = next((each.skipped for each in found if each.skipped.count), None)
+    if skipped is not None:
+        words = "1 image can't be read and was" if skipped.count == 1 else f"{skipped.count} images can't be read and were"
+        warnings.append(f"{words} skipped: {skipped}.")
+    for warning in warnings:
+        console.complain(f"Warning: {warning}", style="yellow")
+
+
+def _print_outcomes(outcomes: Outcomes) -> None:
+    failed = outcomes.failed
+    table = Table(
+        Column("Analysis", no_wrap=True), "Outcome", Column("Seconds", justify="right"), *(["Why"] if failed else [])
+    )
+    for analysis in outcomes.analyses:
+        if analysis.name in failed:
+            table.add_row(analysis.name, Text("failed", style="red"), "", console.plain(failed[analysis.name]))
+            continue
+        found = outcomes.by_name[analysis.name]
+        words = _count(found.pictures.count, "picture")
+        if found.kept and found.parts:
+            words += f", {found.kept} images kept"
+        table.add_row(analysis.name, words if found.parts else "done already", f"{found.seconds:.1f}")
+    console.out().print(table)
+
+
+def _print_files(found: Outcome) -> None:
+    """Prints in one line what was written and where."""
+    pictures = found.pictures
+    names = [Path(pictures.first[0]).name if pictures.count == 1 else _count(pictures.count, "picture")]
+    # The files of parts have numbers in their names.
+    names += [path.name for path in found.files if found.parts == 1 or not re.search(r"-\d{5}\.", path.name)]
+    parts = f", and the numbers in {found.parts} parts" if found.parts > 1 else ""
+    console.say(f"Wrote {', '.join(names[:-1])} and {names[-1]}{parts} to {found.folder}")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' if number != 1 else ''}"
+
+
+def print_path(path: Path) -> None:
+    """Prints that a file was written."""
+    console.say(f"Wrote {path}")

@@ -1,0 +1,214 @@
+"""The loop over the images of a request: a few are read, explained and recorded at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from cnnexplain.errors import PluginError
+from cnnexplain.inputs.image_stream import Stream
+from cnnexplain.inputs.images import ImageBatch
+from cnnexplain.inputs.source import Source
+from cnnexplain.model.classifier import Classifier
+from cnnexplain.model.objectives import Logit, Objective
+from cnnexplain.pipeline import targets
+from cnnexplain.pipeline.contract import run_analysis
+from cnnexplain.pipeline.input_warnings import dataset_warnings, input_warnings
+from cnnexplain.pipeline.provenance import provenance
+from cnnexplain.pipeline.request import Request
+from cnnexplain.pipeline.targets import Resolved
+from cnnexplain.plugin.analysis import Result
+from cnnexplain.results.explained import Explained
+from cnnexplain.results.joining import join
+from cnnexplain.results.record import Record
+from cnnexplain.types import Array, Floats
+
+READ = 64
+"""How many images are read and explained at once, at most."""
+
+PART_IMAGES, PART_BYTES = 256, 256 << 20
+"""How many images, and bytes of what was found for them, make a part of a run on many images."""
+
+
+def run_whole(request: Request) -> Record:
+    """Runs a request on all of its images.
+
+    Raises:
+        CnnExplainError: As `cnnexplain.explain` does.
+    """
+    return _finish(request, list(_pieces(request, 0)))
+
+
+def run_parts(request: Request, start: int = 0) -> Iterator[Record]:
+    """Runs a request on the images from the place `start` on, part by part.
+
+    Yields:
+        A record of up to `PART_IMAGES` images, of fewer where their arrays are large.
+
+    Raises:
+        CnnExplainError: As `cnnexplain.explain_parts` does.
+    """
+    pieces: list[Record] = []
+    for piece in _pieces(request, start):
+        pieces.append(piece)
+        last = request.images is None or piece.span.stop == len(request.images)
+        if last or sum(map(_bytes, pieces)) >= PART_BYTES or sum(map(len, pieces)) >= PART_IMAGES:
+            record = _finish(request, pieces)
+            # Nothing of it is held while the next part is computed.
+            del piece
+            pieces.clear()
+            yield record
+            del record
+
+
+def _bytes(record: Record) -> int:
+    return record.images.nbytes + sum(array.nbytes for array in record.arrays.values())
+
+
+def _finish(request: Request, pieces: Sequence[Record]) -> Record:
+    """The records of a few images each as the record of a part, with the warnings and the provenance of the request."""
+    record = join(pieces)
+    first = not record.span.start
+    warnings = [*input_warnings(request, [explained.source for explained in record.explained]), *record.warnings]
+    return replace(
+        record,
+        # What belongs to no single image is in the first part alone.
+        analysis=record.analysis if first else replace(record.analysis, overview=None),
+        warnings=(*warnings, *(dataset_warnings(request) if first else ())),
+        provenance=provenance(request),
+    )
+
+
+def _pieces(request: Request, start: int) -> Iterator[Record]:
+    """A record for each few images that are read and explained at once, without what `_finish` adds."""
+    if request.images is None:
+        yield _model_alone(request)
+        return
+    form: tuple[dict[str, tuple[int, ...]], set[str]] | None = None
+    for span, places, batch in _batches(request.images, start, request.classifier):
+        result, explained, seconds = _batch_result(request, span, places, batch)
+        here = {name: array.shape[1:] for name, array in result.arrays.items()}, set(result.facts)
+        if form not in (None, here):
+            raise PluginError(
+                f"run() of '{request.analysis.name}' returned arrays of other names or shapes, or other facts, for some "
+                "images than for others; expected the same for all."
+            )
+        form = here
+        record = _record(request, np.asarray(batch), explained, result, seconds, span)
+        del batch, result, explained
+        yield record
+        del record
+
+
+def _batches(images: Stream, start: int, classifier: Classifier) -> Iterator[tuple[range, Array, ImageBatch]]:
+    """The images that can be read, few at a time, with their places and with those that were gone through for them.
+
+    Raises:
+        ImageError: Not one of them can be read.
+    """
+    ready: tuple[Array, ImageBatch] | None = None
+    first = last = start
+    while last < len(images):
+        stop = min(last + min(classifier.batch_size, READ), len(images))
+        places, batch = images.read(range(last, stop))
+        if len(places):
+            # Only when the next ones are read is it known how many that can't be lie between.
+            if ready is not None:
+                yield range(first, last), *ready
+                first = last
+            ready = places, batch
+        last = stop
+    if ready is not None:
+        yield range(first, last), *ready
+    elif not start:
+        raise images.unusable()
+
+
+def _batch_result(
+    request: Request, span: range, places: Array, batch: ImageBatch
+) -> tuple[Result, tuple[Explained, ...], float]:
+    """What the analysis returns for a few images, what is explained of each, and the seconds it took."""
+    classifier, total = request.classifier, len(request.images or ())
+    outputs = classifier.predict(batch)
+    targets.check_finite(classifier, outputs)
+    predictions = [int(index) for index in outputs.argmax(axis=1)] if classifier.head != "values" else [0] * len(outputs)
+    wanted: Sequence[Resolved] = predictions
+    if request.targets is not None:
+        wanted = [request.targets[place] for place in places]
+    against = None if request.against is None else [request.against[place] for place in places]
+
+    def within(done: int, of: int) -> None:
+        share = (span.start + len(span) * done / max(of, 1)) / total
+        request.progress(*((done, of) if len(span) == total else (round(1000 * share), 1000)))
+
+    objectives = targets.objectives(wanted, against, classifier)
+    result, seconds = run_analysis(request, np.asarray(batch), wanted, objectives, within, first=not span.start)
+    if "progress" not in request.analysis.inputs:
+        request.progress(span.stop, total)
+    explains = bool({"targets", "objectives"} & set(request.analysis.inputs))
+    each = zip(batch.sources, outputs, predictions, wanted, objectives, strict=True)
+    return result, tuple(_explained(*one, classifier, explains=explains) for one in each), seconds
+
+
+def _model_alone(request: Request) -> Record:
+    """The record of an analysis of the model alone."""
+    classifier = request.classifier
+    shape = classifier.preprocess.shape
+    # The model is tried on a grey image, since one that gives no finite numbers has nothing to explain.
+    grey = np.full((1, *shape), classifier.preprocess.grey, np.float32)
+    targets.check_finite(classifier, classifier.predict(grey), " for a plain grey image")
+    wanted: Sequence[Resolved] = request.targets or []
+    against = request.against
+    warnings: tuple[str, ...] = ()
+    if request.predicted is not None and request.targets is None:
+        wanted, warnings = targets.predicted(classifier, request.predicted, against)
+        against = None if against is None else [against[0]] * len(wanted)
+    objectives = targets.objectives(wanted, against, classifier)
+    result, seconds = run_analysis(request, None, wanted, objectives, request.progress, first=True)
+    result = replace(result, warnings=(*warnings, *result.warnings))
+    return _record(request, np.zeros((0, *shape), np.float32), (), result, seconds, range(0))
+
+
+def _record(
+    request: Request, images: Floats, explained: tuple[Explained, ...], result: Result, seconds: float, span: range
+) -> Record:
+    overview = Result({}) if result.overview is None else result.overview
+    return Record(
+        analysis=request.analysis,
+        options=request.options,
+        images=images,
+        explained=explained,
+        arrays={**result.arrays, **overview.arrays},
+        facts={**result.facts, **overview.facts},
+        labels=request.classifier.labels,
+        preprocess=request.classifier.preprocess,
+        provenance={},
+        warnings=tuple(dict.fromkeys(result.warnings)),
+        seconds=seconds,
+        span=span,
+        skipped={} if request.images is None else request.images.skipped_in(span),
+    )
+
+
+def _explained(
+    source: Source,
+    outputs: Floats,
+    prediction: int,
+    target: Resolved,
+    objective: Objective,
+    classifier: Classifier,
+    *,
+    explains: bool,
+) -> Explained:
+    wanted = target if explains and isinstance(target, int) else None
+    plain = not explains or isinstance(objective, Logit)
+    words = None if plain else objective.describe(classifier.labels)
+    if classifier.head == "values":
+        # Of each value there is a score for what raises it and one for what lowers it.
+        first = classifier.target(unit.target) if isinstance(unit := objective.terms[0][0], Logit) else 0
+        shown = first % classifier.outputs if explains else prediction
+        return Explained(source, shown, None, wanted, None, words, float(outputs[shown]), classifier.unit)
+    probability = None if wanted is None else float(outputs[wanted])
+    return Explained(source, prediction, float(outputs[prediction]), wanted, probability, words)

@@ -1,0 +1,165 @@
+"""A request: what is to be explained, checked and resolved once before anything is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cnnexplain.errors import UsageError, shown
+from cnnexplain.inputs.image_stream import Stream, open_stream
+from cnnexplain.model.classifier import Classifier
+from cnnexplain.pipeline import targets
+from cnnexplain.pipeline.targets import Class, Resolved, Target
+from cnnexplain.plugin import registry
+from cnnexplain.plugin.analysis import Analysis
+from cnnexplain.plugin.options import validate
+from cnnexplain.plugin.registry import Plugin
+from cnnexplain.rendering import notebook
+
+DATASET = "mnist:test"
+"""The data set that is searched for a model of digits when none is named."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """An analysis with everything that it runs on.
+
+    Args:
+        analysis: The analysis.
+        plugin: Where it comes from.
+        options: All of its options, with their checked values.
+        classifier: The model.
+        model: JSON-able, what identifies the model; a model in memory is hashed once for it.
+        images: The images that are explained; None for an analysis of the model alone.
+        predicted: The images whose predictions an analysis of the model alone explains; None where there are none.
+        targets: One for each image, or those that an analysis of the model alone explains; None for the predictions.
+        against: The class whose logit is subtracted, for each target; None where nothing is subtracted.
+        dataset: The data set that the analysis searches; None where it searches none.
+        progress: Called with how much is done, and of how much.
+    """
+
+    analysis: Analysis
+    plugin: Plugin
+    options: Mapping[str, Any]
+    classifier: Classifier
+    model: Mapping[str, Any]
+    images: Stream | None
+    predicted: Stream | None
+    targets: Sequence[Resolved] | None
+    against: Sequence[int] | None
+    dataset: Stream | None
+    progress: Callable[[int, int], None]
+
+
+def from_arguments(
+    analysis: str,
+    classifier: Classifier,
+    open_images: Callable[[], Stream] | None,
+    target: Target | Sequence[Target] | None,
+    against: Class | Sequence[Class] | None,
+    dataset: object,
+    progress: Callable[[int, int], None] | None,
+    options: Mapping[str, object],
+) -> Request:
+    """The request that the arguments of `cnnexplain.explain` make; images are opened last, which takes the longest.
+
+    Raises:
+        UsageError: There is no such analysis, option, class, image or data set.
+        ImageError: An image can't be read.
+    """
+    if not isinstance(analysis, str) or not isinstance(classifier, Classifier):
+        raise UsageError(
+            f"explain() takes the name of an analysis and what cnnexplain.load() returns, but got "
+            f"{type(analysis).__name__} and {type(classifier).__name__}."
+        )
+    found, plugin = registry.load().get(analysis)
+    values = validate(found.options, options)
+    check_inputs(found, open_images, target, against, dataset)
+    resolved, others = targets.resolve(target, classifier), targets.resolve(against, classifier)
+    images = None if open_images is None else open_images()
+    return assemble(found, plugin, values, classifier, images, resolved, others, dataset, progress)
+
+
+def assemble(
+    analysis: Analysis,
+    plugin: Plugin,
+    options: Mapping[str, Any],
+    classifier: Classifier,
+    images: Stream | None,
+    target: Resolved | list[Resolved] | None,
+    against: Resolved | list[Resolved] | None,
+    dataset: object,
+    progress: Callable[[int, int], None] | None,
+) -> Request:
+    """The request of an analysis that takes these inputs (`check_inputs`).
+
+    Args:
+        analysis: The analysis.
+        plugin: Where it comes from.
+        options: As `validate` returns them.
+        classifier: The model.
+        images: The images to explain, or whose predictions are explained.
+        target: As `targets.resolve` returns it.
+        against: Likewise.
+        dataset: As `cnnexplain.explain` takes it.
+        progress: Likewise.
+
+    Raises:
+        UsageError: The numbers of images and targets differ, or there is no such data set.
+        ImageError: The data set holds no image.
+    """
+    explained, predicted = (images, None) if "images" in analysis.inputs else (None, images)
+    count = None if explained is None else len(explained)
+    wanted = None if target is None else targets.spread(target, count)
+    others = None if against is None else targets.spread_against(against, count or len(wanted or (None,)))
+    stream = None
+    if "dataset" in analysis.inputs:
+        searched = dataset if dataset is not None else DATASET if classifier.preprocess.digits else images
+        stream = None if searched is None else open_stream(searched, classifier)
+    return Request(
+        analysis=analysis,
+        plugin=plugin,
+        options=options,
+        classifier=classifier,
+        model=_describe_model(classifier),
+        images=explained,
+        predicted=predicted,
+        targets=wanted,
+        against=others,
+        dataset=stream,
+        progress=progress or notebook.progress(analysis.name),
+    )
+
+
+def check_inputs(analysis: Analysis, images: object | None, target: object, against: object, dataset: object) -> None:
+    """Checks that an analysis takes what it is given, each None where it is not given, and is given what it needs.
+
+    Raises:
+        UsageError: It does not, or is not.
+    """
+    inputs = analysis.inputs
+    if images is None and "images" in inputs:
+        raise UsageError(f"The analysis '{analysis.name}' explains images: give at least one.")
+    if images is not None and not {"images", "objectives"} & set(inputs):
+        raise UsageError(f"The analysis '{analysis.name}' explains the model alone and takes no images.")
+    if target is not None and not {"targets", "objectives"} & set(inputs):
+        raise UsageError(f"The analysis '{analysis.name}' explains no output and takes no target.")
+    if against is not None and "objectives" not in inputs:
+        raise UsageError(f"The analysis '{analysis.name}' compares no targets and takes no 'against'.")
+    if against is not None and target is None and images is None:
+        raise UsageError(f"The analysis '{analysis.name}' needs a target of which {shown(against)} is subtracted.")
+    if dataset is not None and "dataset" not in inputs:
+        raise UsageError(f"The analysis '{analysis.name}' searches no data set and takes none.")
+
+
+def _describe_model(classifier: Classifier) -> dict[str, Any]:
+    """JSON-able, what identifies a model and the output that is explained."""
+    return {
+        "name": classifier.name,
+        "sha256": classifier.sha256,
+        "output": classifier.output,
+        "head": classifier.head,
+        **({"unit": classifier.unit} if classifier.head == "values" else {}),
+        **classifier.inputs.described,
+    }

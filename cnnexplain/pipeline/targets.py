@@ -1,0 +1,129 @@
+"""What an analysis explains of each image: from the targets that a user names to class indices and objectives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from cnnexplain.errors import ModelError, UsageError
+from cnnexplain.inputs.image_stream import Stream
+from cnnexplain.model.classifier import Classifier
+from cnnexplain.model.objectives import Logit, Objective
+from cnnexplain.types import Floats
+
+Class: TypeAlias = int | str
+Target: TypeAlias = Class | Objective
+
+Resolved: TypeAlias = int | Objective
+"""A target once it is known to exist: a class index, or an objective."""
+
+PREDICTED = 16
+"""How many classes of the images' predictions an analysis of the model alone explains, at most."""
+
+
+def resolve(target: Target | Sequence[Target] | None, classifier: Classifier) -> Resolved | list[Resolved] | None:
+    """Looks up the classes that a user names, by label or index.
+
+    Returns:
+        The class index in place of each class; objectives and None as they are.
+
+    Raises:
+        UsageError: There is no such class.
+    """
+    if target is None or isinstance(target, Objective):
+        return target
+    if _is_several(target):
+        several: Any = target
+        return [one if isinstance(one, Objective) else classifier.target(one) for one in several]
+    return classifier.target(target)  # type: ignore[arg-type]
+
+
+def spread(target: Resolved | list[Resolved], count: int | None) -> list[Resolved]:
+    """One resolved target for each of `count` images; all that are given where `count` is None.
+
+    Raises:
+        UsageError: There are more or fewer targets than images.
+    """
+    targets = target if isinstance(target, list) else [target] * (1 if count is None else count)
+    if count is not None and len(targets) != count:
+        raise UsageError(f"There are {len(targets)} targets for {count} images; give one, or one for each.")
+    return targets
+
+
+def spread_against(against: Any, count: int) -> list[int]:
+    """One class of `against` for each of `count` targets.
+
+    Raises:
+        UsageError: There are more or fewer classes than targets.
+    """
+    others = against if isinstance(against, list) else [against] * count
+    if len(others) != count:
+        raise UsageError(f"'against' has {len(others)} entries for {count} targets; give one, or one for each.")
+    return others
+
+
+def objectives(targets: Sequence[Resolved], against: Sequence[int] | None, classifier: Classifier) -> list[Objective]:
+    """The objective of each target: its logit, minus the logit of `against` where that is given.
+
+    Raises:
+        UsageError: A target and its `against` are the same.
+    """
+    found = [target if isinstance(target, Objective) else Logit(target) for target in targets]
+    if against is None:
+        return found
+    for target, index in zip(targets, against, strict=True):
+        value = index % classifier.outputs
+        if classifier.head == "values" and isinstance(target, int) and target % classifier.outputs == value:
+            raise UsageError(
+                f"The target and 'against' must be different values (both are of '{classifier.labels[value]}')"
+                + ("; name another one." if classifier.outputs > 1 else ", and the model has no other output.")
+            )
+        if target == index:
+            raise UsageError(
+                f"The target and 'against' must be different classes (both are '{classifier.labels[index]}'). Name another "
+                "one, or, where that is an image's prediction, a target."
+            )
+    return [objective - Logit(index) for objective, index in zip(found, against, strict=True)]
+
+
+def predicted(classifier: Classifier, images: Stream, against: Sequence[int] | None) -> tuple[list[int], tuple[str, ...]]:
+    """The classes that the model predicts for images: the first and the second of each, without the one of `against`.
+
+    Returns:
+        Up to `PREDICTED` different ones, and a warning where there are more.
+    """
+    if classifier.head == "values":
+        # The first value is what is explained of images too.
+        return [0], ()
+    first = 1 if against is not None else 2
+    found: dict[int, None] = {}
+    for _, batch in images.batches():
+        probabilities = classifier.predict(np.asarray(batch))
+        check_finite(classifier, probabilities)
+        for index in np.argsort(-probabilities, axis=1, kind="stable")[:, :first].ravel():
+            if against is None or index != against[0]:
+                found[int(index)] = None
+    if against is not None and not found:
+        label = classifier.labels[against[0]]
+        raise UsageError(
+            f"All of the images are predicted to be {label}, which is also 'against'. Name another one, or a target."
+        )
+    warning = f"The images are of {len(found)} different classes, of which the first {PREDICTED} are explained."
+    return list(found)[:PREDICTED], (warning,) if len(found) > PREDICTED else ()
+
+
+def check_finite(classifier: Classifier, outputs: Floats, which: str = "") -> None:
+    """Checks the outputs of a model.
+
+    Raises:
+        ModelError: One of them is not finite.
+    """
+    if not np.isfinite(outputs).all():
+        what = "values" if classifier.head == "values" else "probabilities"
+        raise ModelError(f"'{classifier.name}' gives {what} that are not finite (NaN or infinity){which}.")
+
+
+def _is_several(given: object) -> bool:
+    return isinstance(given, Sequence | np.ndarray) and not isinstance(given, str) and getattr(given, "ndim", 1) > 0

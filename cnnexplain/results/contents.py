@@ -1,0 +1,27 @@
+"""What the arrays and facts of a result must be, whether an analysis has just returned them or they were read from files."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cnnexplain.types import Array
+
+
+def is_numeric(array: Array) -> bool:
+    """Whether an array holds numbers."""
+    return array.dtype.kind in "biufc"
+
+
+def is_finite(array: Array) -> bool:
+    """Whether none of an array's numbers is NaN or infinite."""
+    return array.dtype.kind not in "fc" or bool(np.isfinite(array).all())
+
+
+def is_map_of(array: Array, images: tuple[int, ...]) -> bool:
+    """Whether an array has a real number for each pixel of images of the shape (N, H, W, C)."""
+    return array.shape == images[:3] and array.dtype.kind != "c"
+
+
+def is_fact_of(fact: object, count: int) -> bool:
+    """Whether a fact has an entry for each of so many images."""
+    return isinstance(fact, list | tuple) and len(fact) == count
