@@ -30,7 +30,7 @@ REPORT = "Run several analyses, the cheapest first, and write report.html, one p
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit code: 0, 1 for a failure, 2 for wrong usage, 130 after Ctrl-C."""
     if arguments is None:
-        # A polite request to end is answered like Ctrl-C, so that nothing unfinished is left behind.
+        # SIGTERM is handled like Ctrl-C, so that nothing unfinished is left behind.
         listen()
     words = list(sys.argv[1:] if arguments is None else arguments)
     environment.believe_widths()
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if completion.asked():
         return completion.complete(lambda: run(completion.typed()))
     try:
-        # Whether a configuration says of an analysis what it may is seen in its command.
+        # A configuration may set options of analyses, which only their commands can check.
         configured = bool(configuration.found()) or any(word.partition("=")[0] == "--config" for word in words)
         code = run(words, configured)
         environment.flush()
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 1 if problem is None else _fail(problem, 1)
         code = _unexpected(error, words)
     except (Exception, SystemExit) as error:  # noqa: BLE001
-        # Rich ends the program where nobody reads any more what it prints, as behind `| head`.
+        # Rich exits when its output is closed, as behind `| head`.
         if isinstance(error.__context__, BrokenPipeError):
             return 1
         code = _unexpected(error, words)

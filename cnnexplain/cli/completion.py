@@ -1,4 +1,4 @@
-"""What the shell offers after the Tab key. Nothing of it starts Keras, and nothing of it ever fails."""
+"""Shell completions. None of them starts Keras, and none of them ever fails."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cnnexplain.model import model_files
 from cnnexplain.plugin.analysis import NamedModel
 
 VARIABLE = "_CNNEXPLAIN_COMPLETE"
-"""The environment variable in which the shell's script says that it wants completions, and for which shell."""
+"""The environment variable in which the shell's script asks for completions, and names the shell."""
 
 
 def asked() -> bool:
@@ -34,10 +34,10 @@ def typed() -> list[str]:
 
 
 def complete(app: Callable[..., Any]) -> int:
-    """Prints what Typer finds to offer, and returns the exit code that the shell's script expects.
+    """Prints the completions that Typer finds, and returns the exit code that the shell's script expects.
 
     Args:
-        app: Called with the environment as Typer reads it; prints the offers and ends with SystemExit.
+        app: Called with the environment as Typer reads it; prints the completions and ends with SystemExit.
     """
     left_off, code = "", 0
     offers = io.StringIO()
@@ -61,7 +61,7 @@ def complete(app: Callable[..., Any]) -> int:
 
 
 def _rejoin(environment: MutableMapping[str, str]) -> str:
-    """Undoes that bash breaks words at ":" and "=", and returns what bash wants left off at the start of each offer.
+    """Joins the words that bash splits at ":" and "=", and returns the prefix to omit from each completion.
 
     Args:
         environment: `COMP_WORDS`, a word on each line, and `COMP_CWORD`, the number of the one that is being typed.
@@ -84,7 +84,7 @@ def _rejoin(environment: MutableMapping[str, str]) -> str:
 
 
 def _plain(names: Iterable[str]) -> list[str]:
-    """Those of the names that mean themselves in every shell: zsh runs what it is offered as code."""
+    """The names that are literal in every shell: zsh evaluates completions as code."""
     return [name for name in names if re.fullmatch(r"[A-Za-z0-9_./:+@%,][A-Za-z0-9_./:+@%,-]*", name)]
 
 
@@ -145,5 +145,5 @@ def labels(context: typer.Context) -> list[str]:
     place = model_names.find(model)
     if isinstance(place, NamedModel):
         return []
-    said = {"labels": map(str, range(10))} if model == model_files.INCLUDED else sidecar.beside(place)
-    return _plain(said.get("labels", ()))
+    settings = {"labels": map(str, range(10))} if model == model_files.INCLUDED else sidecar.beside(place)
+    return _plain(settings.get("labels", ()))

@@ -54,7 +54,7 @@ def found() -> list[Path]:
 
 
 def own() -> Path:
-    """Where the user's own file is looked for."""
+    """The path of the user's own file."""
     return Path(typer.get_app_dir("cnnexplain")) / "config.toml"
 
 
@@ -110,7 +110,7 @@ def _declared(words: Sequence[str]) -> tuple[Parameter, ...]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        # One that isn't there, or is no file, says so when it is opened; a pipe would wait for someone to write.
+        # A missing file or a folder raises when it is opened; a pipe would block.
         if path.exists() and not (path.is_file() or path.is_dir()):
             raise UsageError(f"'{path}' is not a file.")
         with path.open("rb") as file:

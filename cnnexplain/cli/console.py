@@ -1,4 +1,4 @@
-"""What the command line prints with: consoles, text from outside made harmless, progress displays."""
+"""Printing: consoles, text from outside made harmless, progress displays."""
 
 from __future__ import annotations
 
@@ -77,9 +77,9 @@ def show(shown: Table) -> None:
 
 @contextmanager
 def document(wanted: bool) -> Iterator[Callable[[Mapping[str, Any]], None]]:
-    """Keeps standard output for one JSON document, where one is wanted: all else goes to where errors go meanwhile.
+    """Reserves standard output for one JSON document, if wanted: everything else goes to standard error meanwhile.
 
-    What is given prints the document: strict JSON of ASCII characters alone, numbers that are not finite as null.
+    Yields a function that prints the document: strict JSON in ASCII, with numbers that are not finite as null.
     """
     results = sys.stdout
     with redirect_stdout(sys.stderr) if wanted else nullcontext():
@@ -95,20 +95,20 @@ def _finite(value: Any) -> Any:
 
 
 def complain(text: str, style: str = "") -> None:
-    """Prints one line to where errors go; where that takes no more, nobody can be told."""
+    """Prints one line to standard error; errors of that stream are ignored."""
     with suppress(OSError, SystemExit):
         err().print(plain(text), soft_wrap=True, style=style)
 
 
 def progress() -> AbstractContextManager[Progress]:
-    """A display of what is being done and how much of it is left; shown on terminals alone."""
+    """A progress display; shown on terminals only."""
     from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeRemainingColumn
 
     return _live(SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
 
 
 def training_progress() -> AbstractContextManager[Progress]:
-    """A display of a training, whose tasks have a field `figures`; shown on terminals alone."""
+    """A progress display of a training, whose tasks have a field `figures`; shown on terminals only."""
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 
     figures = TextColumn("{task.fields[figures]}")
@@ -118,7 +118,7 @@ def training_progress() -> AbstractContextManager[Progress]:
 def bar(progress: Progress, what: str) -> Callable[[int, int], None]:
     """A callback that shows `done` of `total` as a bar, which goes away when all is done.
 
-    Everything that takes long calls one, and so it also sees that no Ctrl-C got lost.
+    Everything that takes long calls one, so it also checks that no Ctrl-C was lost.
     """
     tasks: list[TaskID] = []
 
@@ -133,11 +133,11 @@ def bar(progress: Progress, what: str) -> Callable[[int, int], None]:
 
 @contextmanager
 def quiet(verbose: bool) -> Iterator[None]:
-    """Keeps the backend's own lines off the terminal, unless `verbose`.
+    """Keeps the backend's log messages off the terminal, unless `verbose`.
 
     TensorFlow's C++ code writes some of them to file descriptor 2 whatever `TF_CPP_MIN_LOG_LEVEL` says, so that descriptor
-    leads nowhere meanwhile, while Python's `sys.stderr` still leads to the terminal. It leads nowhere again when the program
-    ends, since TensorFlow also writes while it is taken down.
+    is redirected to the null device meanwhile, while Python's `sys.stderr` still leads to the terminal. It is redirected
+    again when the program ends, since TensorFlow also writes during shutdown.
     """
     if verbose:
         yield
@@ -145,11 +145,11 @@ def quiet(verbose: bool) -> Iterator[None]:
     atexit.register(_mute)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     stderr, terminal = sys.stderr, os.dup(2)
-    said: dict[str, Any] = {name: getattr(stderr, name, None) for name in ("encoding", "errors")}
-    # What a command with a JSON document says goes there too.
+    settings: dict[str, Any] = {name: getattr(stderr, name, None) for name in ("encoding", "errors")}
+    # Messages beside a JSON document go there too.
     aside = sys.stdout is stderr
     try:
-        with open(os.devnull, "w") as nowhere, open(os.dup(terminal), "w", buffering=1, **said) as shown:
+        with open(os.devnull, "w") as nowhere, open(os.dup(terminal), "w", buffering=1, **settings) as shown:
             stderr.flush()
             os.dup2(nowhere.fileno(), 2)
             sys.stderr = shown
@@ -175,7 +175,7 @@ def _live(*columns: ProgressColumn) -> Iterator[Progress]:
     from rich.progress import Progress
 
     console = err()
-    # FORCE_COLOR asks for colours in a file or pipe, where a display would be rubbish all the same.
+    # FORCE_COLOR asks for colors in a file or pipe, where a display of progress would still be useless.
     shown = console.is_terminal and not console.is_dumb_terminal and console.file.isatty()
     display = Progress(*columns, console=console, transient=True, disable=not shown)
     # Where nothing is shown it isn't started either: Rich 14 and older end even a disabled display with an empty line.

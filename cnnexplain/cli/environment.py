@@ -1,4 +1,4 @@
-"""What the program finds around it, brought into a state in which it can work: streams, their encoding, widths, warnings."""
+"""Prepares the process for the command line: standard streams, their encoding, terminal widths, warnings."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ import warnings
 from cnnexplain import matplotlib_settings
 
 WIDTHS = ("COLUMNS", "LINES", "TERMINAL_WIDTH")
-"""What says how large the terminal is."""
+"""Environment variables with the size of the terminal."""
 
 NARROW, BROAD = 20, 9999
-"""Columns of a terminal, at least and at most: what says otherwise is not believed."""
+"""The fewest and the most columns of a terminal; other values are ignored."""
 
 PLAIN = {"×": "x", "−": "-", "–": "-", "…": "...", "→": "->", "·": "*", "±": "+-", "’": "'", "✓": "+", "✗": "x"}
-"""How the signs of our own texts are written where the terminal has none for them."""
+"""Replacements for our own characters where the encoding of the terminal lacks them."""
 
 BROKEN = (errno.EPIPE, errno.ESHUTDOWN)
-"""What a stream says that nobody reads any more."""
+"""Errors of a stream that is no longer read."""
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
-"""What a stream says that takes nothing more."""
+"""Errors of a stream that can't be written."""
 
 
 def prepare() -> None:
@@ -42,7 +42,7 @@ def prepare() -> None:
 
 
 def believe_widths() -> None:
-    """Forgets what can't be the size of a terminal: Rich and Typer take it as it is."""
+    """Removes invalid terminal sizes from the environment, which Rich and Typer would take as they are."""
     for name in WIDTHS:
         given = os.environ.get(name, "")
         if not re.fullmatch(r"[0-9]{1,5}", given) or not NARROW <= int(given) <= BROAD:
@@ -50,7 +50,7 @@ def believe_widths() -> None:
 
 
 def here() -> bool:
-    """Whether the current folder is still there."""
+    """Whether the current folder still exists."""
     try:
         os.getcwd()
     except OSError:
@@ -69,9 +69,9 @@ def flush() -> None:
 
 
 def unwritable(error: OSError) -> str | None:
-    """What to say where the results can't be printed; None where nobody reads them any more, as behind `| head`.
+    """The message where the results can't be printed; None where they are no longer read, as behind `| head`.
 
-    What is left of them is forgotten, so that Python doesn't try again when it ends.
+    The rest of them is dropped, so that Python doesn't try to write it again at exit.
     """
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -82,18 +82,11 @@ def unwritable(error: OSError) -> str | None:
 
 def is_printing(error: OSError) -> bool:
     """Whether an error comes from a stream: one of a file names it."""
-    return error.filename is None and error.errno in (
-        *BROKEN,
-        errno.ENOSPC,
-        errno.EDQUOT,
-        errno.EIO,
-        errno.EBADF,
-        errno.EFBIG,
-    )
+    return error.filename is None and error.errno in (*BROKEN, *FULL)
 
 
 def _open_streams() -> None:
-    """Has the three streams lead nowhere where they are closed, so that no file takes their place."""
+    """Opens closed standard streams on the null device, so that no file takes their descriptors."""
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         try:
             os.fstat(number)
@@ -106,7 +99,7 @@ def _open_streams() -> None:
 
 
 def _encoded(error: UnicodeError) -> tuple[str, int]:
-    """Characters that a stream can't take: our own signs in ASCII, all others as their escapes."""
+    """Encodes characters that a stream can't take: our own in ASCII, all others as escapes."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     characters = error.object[error.start : error.end]

@@ -49,7 +49,7 @@ def start_keras(backend: str | None) -> None:
     # collection, costs a tenth of a cold run.
     gc.disable()
     ours = "keras" not in sys.modules
-    # They cut every training short, whatever it is asked for.
+    # They shorten every training.
     for name in ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"):
         os.environ.pop(name, None)
     try:
@@ -57,7 +57,7 @@ def start_keras(backend: str | None) -> None:
             import keras
 
         if ours:
-            # What Keras' settings file says beside the backend is for models that are made here.
+            # The other settings of Keras' file are meant for models that the user builds.
             keras.config.set_floatx("float32")
             keras.config.set_epsilon(1e-7)
             keras.config.set_image_data_format("channels_last")

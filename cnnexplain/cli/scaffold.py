@@ -29,7 +29,7 @@ LONGEST = 40
 
 
 def check_name(name: str) -> None:
-    """Sees that a new analysis could have that name.
+    """Checks that a new analysis can have that name.
 
     Raises:
         UsageError: It has another form, or is taken.

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from cnnexplain.model.classifier import Classifier
     from cnnexplain.plugin.analysis import Analysis
 
-FIRST_SENTENCE = re.compile(r".*?\w\w[.!?](?= [A-Z])", re.DOTALL)
-"""The first of several sentences; "al. 2016" and initials end none."""
+FIRST_CLAUSE = re.compile(r".*?(?=; |[\w)]{2}[.!?] [A-Z])([\w)]{2})?", re.DOTALL)
+"""A text up to its first semicolon or the end of its first sentence; "al. 2016" and initials end none."""
 
 
 def print_run(analysis: Analysis, arguments: RunArguments, inputs: Inputs, found: Outcome) -> None:
@@ -37,7 +37,7 @@ def print_run(analysis: Analysis, arguments: RunArguments, inputs: Inputs, found
     _print_findings(found)
     print_warnings([found])
     if analysis.note:
-        console.say(f"Note: {first_sentence(analysis.note)}")
+        console.say(f"Note: {shortened(analysis.note)}")
     _print_files(found)
 
 
@@ -65,7 +65,7 @@ def print_several(outcomes: Outcomes, arguments: RunArguments, *, notes: bool = 
     print_warnings(done)
     for analysis in outcomes.analyses if notes else ():
         if analysis.note and analysis.name in outcomes.done:
-            console.say(f"Note ({analysis.name}): {first_sentence(analysis.note)}")
+            console.say(f"Note ({analysis.name}): {shortened(analysis.note)}")
     _print_outcomes(outcomes)
     for each in explained:
         # Of several images there is no room for what was found for each.
@@ -107,10 +107,10 @@ def print_assumptions(classifier: Classifier) -> None:
         )
 
 
-def first_sentence(text: str) -> str:
-    """The first sentence of a text."""
-    found = FIRST_SENTENCE.match(text)
-    return found[0] if found else text
+def shortened(text: str) -> str:
+    """A text up to its first semicolon or the end of its first sentence, as a sentence."""
+    found = FIRST_CLAUSE.match(text)
+    return f"{found[0]}." if found else text
 
 
 def _print_changes(classifier: Classifier, found: Outcome, *, inverted_by_user: bool) -> None:

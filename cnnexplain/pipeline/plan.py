@@ -1,4 +1,4 @@
-"""In which order several analyses are run, with which options, and how long that will take."""
+"""The order and the options in which several analyses are run, and an estimate of the time."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from cnnexplain.plugin.analysis import Analysis
 
 BATCH = 8
-"""How many images are passed at once to measure a pass; analyses pass from one to many."""
+"""How many images are passed at once to measure a pass."""
 
 START, PICTURE = 1.0, 0.6
-"""Seconds that an analysis takes beside its passes: to compile, and to draw and write a picture."""
+"""Seconds in addition to the passes: of compiling, and of drawing and writing a picture."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def _passes(analysis: Analysis, classifier: Classifier, options: Mapping[str, An
         return None
     try:
         passes = float(analysis.passes(classifier, options))
-    # A plugin is anyone's code. That its passes aren't known is no reason not to run it; `check-plugin` tells its author.
+    # A plugin may fail in any way, but can still be run without an estimate; `check-plugin` reports the error.
     except BaseException as error:  # noqa: BLE001
         check_interrupted(error)
         return None
@@ -87,7 +87,7 @@ def measured(classifier: Classifier) -> float:
 
 
 def estimate(planned: Sequence[Step], a_pass: float) -> str:
-    """A sentence that says how long the steps will take."""
+    """A sentence on how long the steps will take."""
     unknown = [step.analysis.name for step in planned if step.passes is None]
     count = f"{len(planned)} analys{'is' if len(planned) == 1 else 'es'}"
     if len(unknown) == len(planned):

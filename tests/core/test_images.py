@@ -10,7 +10,7 @@ from PIL import Image
 
 import cnnexplain as cx
 from cnnexplain.errors import ImageError, UsageError
-from cnnexplain.inputs import datasets, decode, images, tiff_files
+from cnnexplain.inputs import datasets, decode, decoding_memory, images, tiff_files
 from cnnexplain.inputs.images import find
 from cnnexplain.inputs.preprocess import Preprocess
 
@@ -467,9 +467,9 @@ def test_what_takes_too_much_memory_is_refused_before_it_is_decoded(tmp_path, mo
     monkeypatch.setattr(tiff_files, "LARGEST", 10_000)
     around = 400 * 8 + (path.stat().st_size if suffix == "tiff" else 0)
     preprocess = Preprocess(48, 48)
-    monkeypatch.setattr(decode, "MEMORY", int(taken * 160_000) + around)
+    monkeypatch.setattr(decoding_memory, "MEMORY", int(taken * 160_000) + around)
     assert images.read(str(path), preprocess, None)[0].shape == (48, 48, 3)
-    monkeypatch.setattr(decode, "MEMORY", int(0.95 * taken * 160_000))
+    monkeypatch.setattr(decoding_memory, "MEMORY", int(0.95 * taken * 160_000))
     with pytest.raises(ImageError, match=r"To decode the image '.*' of 400×400 pixels takes .*save it as a plain"):
         images.read(str(path), preprocess, None)
 
@@ -478,7 +478,7 @@ def test_one_column_of_many_rows_is_refused(tmp_path, monkeypatch):
     """Pillow has 8 bytes for each row besides."""
     Image.new("L", (1, 30_000)).save(tmp_path / "x.png")
     monkeypatch.setattr(decode, "LARGE", 10_000)
-    monkeypatch.setattr(decode, "MEMORY", 200_000)
+    monkeypatch.setattr(decoding_memory, "MEMORY", 200_000)
     with pytest.raises(ImageError, match="of 1×30000 pixels"):
         images.read(str(tmp_path / "x.png"), Preprocess(4, 4), None)
 

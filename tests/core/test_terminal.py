@@ -12,6 +12,7 @@ import time
 import pytest
 
 import cnnexplain as cx
+from cnnexplain.cli import summary
 
 
 def printed(command, tmp_path, **env):
@@ -166,3 +167,17 @@ runpy.run_module("cnnexplain", run_name="__main__")
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted: nothing more was written.\n")
+
+
+@pytest.mark.parametrize(
+    ("note", "line"),
+    [
+        ("One thing; and another. More.", "One thing."),
+        ("One thing (p. 3). More.", "One thing (p. 3)."),
+        ("Weights are only weights.", "Weights are only weights."),
+        ("So He et al. 2016 and A. Author found it.", "So He et al. 2016 and A. Author found it."),
+        ("", ""),
+    ],
+)
+def test_a_limitation_is_printed_in_one_short_line(note, line):
+    assert summary.shortened(note) == line

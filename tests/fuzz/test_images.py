@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image, UnidentifiedImageError
 
 from cnnexplain.errors import CnnExplainError, ImageError
-from cnnexplain.inputs import bit_depth, decode, images
+from cnnexplain.inputs import bit_depth, decode, images, large_images
 from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.loading import loader
 
@@ -174,7 +174,7 @@ def test_every_file_is_read_or_refused_in_a_line(data, large, preprocess):
     with pytest.MonkeyPatch.context() as patch:
         if large:
             patch.setattr(decode, "LARGE", 300)
-            patch.setattr(decode, "BLOCK", data.draw(st.sampled_from([64, 1000])))
+            patch.setattr(large_images, "BLOCK", data.draw(st.sampled_from([64, 1000])))
         with emptied() as folder:
             path = folder / "x.png"
             path.write_bytes(data.draw(damaged(files())))
@@ -197,7 +197,7 @@ def test_a_large_file_is_read_as_a_small_one(whole, preprocess):
         found = []
         for limit in (10**9, 1):
             patch.setattr(decode, "LARGE", limit)
-            patch.setattr(decode, "BLOCK", 97)
+            patch.setattr(large_images, "BLOCK", 97)
             try:
                 found.append(images.read(str(path), preprocess, False)[0] / (preprocess.high - preprocess.low))
             except ImageError as error:

@@ -71,7 +71,7 @@ def _backend(name: str) -> dict[str, Any]:
         return {**found, "problem": f"not installed: {BACKENDS[name]}"}
     try:
         devices = list(module(name).devices())
-    # One that is broken fails in its own way, and says little about the others.
+    # A broken backend may fail in any way; the others are still reported.
     except Exception as error:  # noqa: BLE001
         check_interrupted(error)
         return {**found, "problem": f"can't be used: {reason(error)}"}
