@@ -14,8 +14,9 @@ import keras
 import numpy as np
 
 from cnnexplain.model import layer_kinds, recognition
-from cnnexplain.model.graph import Call, Linear, Twin, linear_part
+from cnnexplain.model.graph import Call, Twin
 from cnnexplain.model.layer_kinds import ELEMENTWISE, OPERATIONS, RELUS, SATURATING, Known
+from cnnexplain.model.linear_parts import Linear, linear_part
 
 FUNCTIONS = {getattr(keras.activations, name): name for name in ELEMENTWISE}
 """The activations of Keras that work number by number, with their names."""

@@ -21,8 +21,9 @@ import keras
 from cnnexplain.errors import ModelError, UsageError, shown, suggest
 from cnnexplain.model import layer_kinds
 from cnnexplain.model.activations import activation, is_linear, unclipped
-from cnnexplain.model.graph import Call, Linear, Twin, linear_part
+from cnnexplain.model.graph import Call, Twin
 from cnnexplain.model.layer_kinds import Known
+from cnnexplain.model.linear_parts import Linear, linear_part
 from cnnexplain.model.rules import LayerCall, Rule, identity_with_pullback, with_pullback
 
 RULES: dict[str, Callable[[Any, Any], Any]] = {

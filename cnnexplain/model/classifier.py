@@ -19,6 +19,7 @@ from cnnexplain.model import (
     convolutions,
     gradients,
     graph,
+    head_search,
     heads,
     layer_outputs,
     objectives,
@@ -85,7 +86,7 @@ class Classifier:
         check_shape(model, self.inputs, preprocess.shape)
         place, title = outputs.choose(model, output.name)
         traced = graph.twin(model, preprocess.shape, place, inputs=self.inputs)
-        self._twin, self._head = heads.headed(traced, output, title, partial(agreement.trial_scores, preprocess, name))
+        self._twin, self._head = head_search.headed(traced, output, title, partial(agreement.trial_scores, preprocess, name))
         self._layers = Layers(self._twin, name)
         self._network = Network(self._twin, model.variables, preprocess, name)
         self.doubt: str | None = None

@@ -283,60 +283,6 @@ def _without_channel(x: Any) -> Any:
     return keras.ops.squeeze(x, -1)
 
 
-class Linear(keras.Layer):  # type: ignore[misc]
-    """What a layer computes before its activation, with the layer's own weights and precision."""
-
-    def __init__(self, layer: Any, product: Callable[[Any, Any], Any]) -> None:
-        super().__init__(name=f"linear_{layer.name}", dtype=layer.dtype_policy)
-        self.layer, self.product = layer, product
-
-    def call(self, x: Any) -> Any:
-        """The product of the layer's weights and x, and its bias."""
-        y = self.product(self.layer, x)
-        return y if self.layer.bias is None else keras.ops.add(y, self.layer.bias)
-
-
-def _conv(layer: Any, x: Any) -> Any:
-    return keras.ops.conv(x, layer.kernel, **_window(layer))
-
-
-def _depthwise(layer: Any, x: Any) -> Any:
-    return keras.ops.depthwise_conv(x, layer.kernel, **_window(layer))
-
-
-def _separable(layer: Any, x: Any) -> Any:
-    return keras.ops.separable_conv(x, layer.depthwise_kernel, layer.pointwise_kernel, **_window(layer))
-
-
-def _window(layer: Any) -> dict[str, Any]:
-    return {
-        "strides": tuple(layer.strides),
-        "padding": layer.padding,
-        "dilation_rate": tuple(layer.dilation_rate),
-        "data_format": layer.data_format,
-    }
-
-
-PRODUCTS: dict[Any, Callable[[Any, Any], Any]] = {
-    keras.layers.Dense: lambda layer, x: keras.ops.matmul(x, layer.kernel),
-    keras.layers.Conv2D: _conv,
-    keras.layers.DepthwiseConv2D: _depthwise,
-    keras.layers.SeparableConv2D: _separable,
-}
-"""How the layers that may have an activation of their own multiply their input by their weights."""
-
-
-def linear_part(layer: Any) -> Callable[[Any], Any] | None:
-    """What a layer computes before its activation; None where that isn't known.
-
-    A layer of another class, or with whole numbers for weights, may compute it in another way.
-    """
-    if getattr(layer, "quantization_mode", None) is not None or getattr(layer, "data_format", "") == "channels_first":
-        return None
-    product = PRODUCTS.get(type(layer))
-    return None if product is None else Linear(layer, product)
-
-
 def _trace(model: Any, shapes: Sequence[tuple[int | None, ...]], outputs: Sequence[Any], kinds: Sequence[str]) -> _Graph:
     """The graph of some outputs of a model on inputs of its own, every nested model in it resolved into its layers.
 

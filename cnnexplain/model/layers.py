@@ -15,6 +15,7 @@ from cnnexplain.model.activations import activation
 from cnnexplain.model.graph import Call, Twin
 from cnnexplain.model.layer_kinds import Known
 from cnnexplain.model.layer_names import from_keras
+from cnnexplain.model.linear_parts import Linear
 from cnnexplain.model.model_inputs import shape_text
 from cnnexplain.model.receptive_field import Fields
 from cnnexplain.model.token_grid import Grid, Layout, layout
@@ -164,7 +165,7 @@ class Layers:
         call = self.call(self.find(name).name)
         found = None if call is None else activation(call)
         # A layer with a ReLU behind its own product is none that is given what the ReLU takes.
-        if call is None or found is None or not found.relu or isinstance(found.given, graph.Linear):
+        if call is None or found is None or not found.relu or isinstance(found.given, Linear):
             return None
         return self.names.get(id(call.sources[0]))
 

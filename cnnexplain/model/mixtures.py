@@ -18,7 +18,8 @@ import numpy as np
 from cnnexplain.errors import line
 from cnnexplain.model import recognition
 from cnnexplain.model.activations import is_linear
-from cnnexplain.model.graph import Call, Twin, linear_part
+from cnnexplain.model.graph import Call, Twin
+from cnnexplain.model.linear_parts import linear_part
 from cnnexplain.types import Floats
 
 ROWS = 24

@@ -9,15 +9,15 @@ An objective is a weighted sum of the outputs of layers, so that its gradient is
 
 from __future__ import annotations
 
+import operator
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cnnexplain.errors import UsageError, shown
-from cnnexplain.model.targets import is_index
 
 if TYPE_CHECKING:
     from cnnexplain.model.classifier import Classifier
@@ -198,6 +198,15 @@ def _check(name: str, shape: tuple[int, ...], place: tuple[int, ...]) -> None:
     if any(not 0 <= index < size for index, size in zip(place, shape, strict=True)):
         last = ", ".join(str(size - 1) for size in shape)
         raise UsageError(f"The layer '{name}' has no unit {', '.join(map(str, place))}: they go from 0 to {last}.")
+
+
+def is_index(value: Any) -> bool:
+    """Whether a value is a whole number of any type."""
+    try:
+        operator.index(value)
+    except TypeError:
+        return False
+    return True
 
 
 def as_objectives(targets: Integers | Sequence[Objective]) -> list[Objective]:

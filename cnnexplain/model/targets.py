@@ -5,10 +5,10 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Sequence
-from typing import Any
 
 from cnnexplain.errors import UsageError, shown, suggest
 from cnnexplain.model import heads
+from cnnexplain.model.objectives import is_index
 
 LISTED = 40
 """How many classes an error names before it counts the rest."""
@@ -46,15 +46,6 @@ def find(wanted: int | str, labels: Sequence[str], *, values: bool) -> int:
     if not 0 <= index < len(labels):
         raise UsageError(f"There is no class {shown(index)}: the model has {len(labels)}, 0 to {len(labels) - 1}.")
     return index
-
-
-def is_index(value: Any) -> bool:
-    """Whether a value is a whole number of any type."""
-    try:
-        operator.index(value)
-    except TypeError:
-        return False
-    return True
 
 
 def _number(wanted: int | str) -> int | None:
