@@ -186,3 +186,20 @@ def test_a_rule_that_does_not_exist_or_is_not_defined_is_refused(random):
         clf.backpropagate(images, np.array([0]), "guide")
     with pytest.raises(ModelError, match="an activation other than ReLU, for which the rule 'deconvnet' is not defined"):
         clf.backpropagate(images, np.array([0]), "deconvnet")
+
+
+@pytest.mark.parametrize("rule", ["deconvnet", "guided", "gradient"])
+def test_a_clipped_activation_within_a_layer_passes_signals_as_one_of_its_own_does(random, rule):
+    """Also where the signal at the projected layer is negative, or at units that are 0."""
+
+    def signals(separate):
+        keras.utils.set_random_seed(0)
+        conv = keras.layers.Conv2D(3, 3, activation=None if separate else "relu6", name="conv")
+        own = [keras.layers.ReLU(6, name="relu")] if separate else []
+        end = [keras.layers.Flatten(), keras.layers.Dense(2, activation="softmax")]
+        clf = cx.load(keras.Sequential([keras.Input((6, 6, 1)), conv, *own, *end]))
+        return clf.project(images, "relu" if separate else "conv", seeds, rule)
+
+    images = random.uniform(0, 1, (2, 6, 6, 1)).astype(np.float32)
+    seeds = random.normal(size=(2, 4, 4, 3)).astype(np.float32)
+    np.testing.assert_allclose(signals(False), signals(True), rtol=1e-5, atol=1e-6)
