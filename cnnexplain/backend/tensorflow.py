@@ -63,8 +63,13 @@ def gradient(
 def with_pullback(function: Callable[[Any], Any], pull: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
     """`function`, but its pull-back at x of a signal is pull(x, signal)."""
 
-    def forwards(x: Any) -> tuple[Any, Callable[[Any], Any]]:
-        return function(x), lambda signal: pull(x, signal)
+    def forwards(x: Any) -> tuple[Any, Callable[..., Any]]:
+        # TensorFlow asks for a gradient of the variables that the function reads, too, which nobody needs.
+        def backwards(signal: Any, variables: Sequence[Any] = ()) -> Any:
+            slope = pull(x, signal)
+            return (slope, [None] * len(variables)) if variables else slope
+
+        return function(x), backwards
 
     return tf.custom_gradient(forwards)  # type: ignore[no-any-return]
 

@@ -62,8 +62,21 @@ def check(
     noise = preprocess.between(heads.images(preprocess.shape)[NOISE:][:1])
     with naming(twin, noise, model.variables):
         logits = _scores(twin, [noise], name)
+    compare(model, inputs, twin, head, name, noise, logits)
+    # Scores that a layer computes as a product with its weights may be any numbers.
+    if not head.raw or head.kind == "values" or head.affine:
+        return None
+    return head.doubt(head.own(trial_scores(preprocess, name, twin)), line(name), twin.place, said=declared)
+
+
+def compare(model: Any, inputs: Inputs, twin: Twin, head: Head, name: str, image: Array, logits: Floats) -> None:
+    """Sees that the model returns for an image (1, H, W, C) what belongs to its logits (1, K), up to half precision.
+
+    Raises:
+        ModelError: It returns something else, or can't be computed.
+    """
     with _failing(name, "can't be computed as a whole"):
-        own = _own_output(model, inputs, twin.place, head, noise)
+        own = _own_output(model, inputs, twin.place, head, image)
     found = head.own(logits)
     # Half precision rounds at the third digit.
     if np.isfinite(own).all() and not np.allclose(own, found, rtol=1e-2, atol=1e-2):
@@ -71,10 +84,6 @@ def check(
             f"'{name}' computes other scores than its layers do (by {np.abs(own - found).max():.2g}); "
             "it can't be explained unless it is built of plain layers, not quantized and without a call() of its own."
         )
-    # Scores that a layer computes as a product with its weights may be any numbers.
-    if not head.raw or head.kind == "values" or head.affine:
-        return None
-    return head.doubt(head.own(trial_scores(preprocess, name, twin)), line(name), twin.place, said=declared)
 
 
 def _own_output(model: Any, inputs: Inputs, place: int, head: Head, image: Array) -> Floats:

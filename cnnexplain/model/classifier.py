@@ -80,15 +80,14 @@ class Classifier:
     ) -> None:
         self.model, self.name, self.preprocess = model, name, preprocess
         self.training_figures, self.unused_json = training_figures, unused_json
-        self._sha256, self._declared = sha256, output.kind is not None
+        self._sha256, self._declared, self._compared = sha256, output.kind is not None, False
         self.inputs = inputs or settle(model, None, {})
         """Which of the model's inputs is the image, and the values of the others."""
         check_shape(model, self.inputs, preprocess.shape)
         place, title = outputs.choose(model, output.name)
         traced = graph.twin(model, preprocess.shape, place, inputs=self.inputs)
         self._twin, self._head = head_search.headed(traced, output, title, partial(agreement.trial_scores, preprocess, name))
-        self._layers = Layers(self._twin, name)
-        self._network = Network(self._twin, model.variables, preprocess, name)
+        self._layers, self._network = Layers(self._twin, name), Network(self._twin, model.variables, preprocess, name)
         self.doubt: str | None = None
         """Why the outputs, which are taken for scores, may be something else; known once `check` was called."""
         self.labels = heads.labels(self._head, labels, name)
@@ -113,9 +112,18 @@ class Classifier:
             self.model, self.inputs, self._twin, self._head, self.preprocess, self.name, declared=self._declared
         )
 
+    def compare(self, images: Array, logits: Floats) -> None:
+        """Sees, the first time, that the model itself returns for the first image what belongs to its logits (N, K)."""
+        if not self._compared and len(images):
+            agreement.compare(self.model, self.inputs, self._twin, self._head, self.name, images[:1], logits[:1])
+            self._compared = True
+
     def predict(self, images: Array) -> Floats:
         """The probability of each class, or the model's values, (N, K)."""
-        logits = self.logits(images)
+        return self.predictions(self.logits(images))
+
+    def predictions(self, logits: Floats) -> Floats:
+        """What `predict` returns for images with these logits (N, K)."""
         return self._head.own(logits) if self.head == "values" else self.probabilities(logits)
 
     def probabilities(self, logits: Floats) -> Floats:
@@ -131,8 +139,7 @@ class Classifier:
     def head(self) -> Literal["softmax", "sigmoid", "values"]:
         """How probabilities are made of logits: "softmax" for one class of K, "sigmoid" for each class by itself.
 
-        A single sigmoid unit with the score s is two classes with the logits −s and s. "values" have no probabilities, and
-        the logits v and −v: what raises each, and what lowers it.
+        A sigmoid unit with the score s is two classes with the logits −s and s. Values v have the logits v and −v.
         """
         return self._head.kind
 
@@ -184,15 +191,10 @@ class Classifier:
     ) -> tuple[Floats, dict[str, Floats]]:
         """∂S_c/∂A for several layers at once, all from one backward pass.
 
-        Returns the values of the targets (N,), and by layer the gradients as `layer_gradient` gives them, without the layers
-        that the targets don't depend on, such as a softmax after the scores.
+        Returns the values of the targets (N,), and by layer the gradients, without layers that the targets don't depend on.
         """
-        seen, weights = self._weights(images, targets)
-        found = dict.fromkeys(self.layer(name) for name in names)
-        kept = {layer.name: layer.shape for layer in found if self._twin.tail(layer.name, seen) is not None}
-        if not kept:
-            return gradients.values(self._network, images, seen, weights), {}
-        return gradients.layer_gradients(self._network, images, kept, seen, weights)
+        layers = [self.layer(name) for name in names]
+        return gradients.layer_gradients(self._network, images, layers, *self._weights(images, targets))
 
     def backpropagate(self, images: Array, targets: Integers | Sequence[Objective], rule: str | Rule) -> Floats:
         """Each image's target brought down to its pixels, (N, H, W, C), the layers on the way passing the signal by a rule.
@@ -216,7 +218,7 @@ class Classifier:
             names: The layers, all with feature maps, that the units may be of.
             units: (N, 4): the place of the layer in `names`, and the row, the column and the feature map of the unit.
             values: (N,), the signal there.
-            rule: As in `backpropagate`.
+            rule: See `backpropagate`.
         """
         found = tuple(self.layer(name, maps=True).name for name in names)
         return projections.project_units(self._network, images, found, units, values, rule)
@@ -245,13 +247,11 @@ class Classifier:
             seen: (images, …) ↦ what the network is shown in their place, in `keras.ops`, such as the images turned a little.
             variables: The shape, without the batch axis, of what stands in the place of the images, such as the coefficients
                 of their spectrum; then `seen` must make images of it. None for images.
-            views: How many images the network is shown of each: `seen` gives (N · views, H, W, C), those of the first one
-                first, and so are the layers' outputs given to `function`. Batches are `views` times shorter for it.
+            views: How many images `seen` gives of each, (N · views, H, W, C), those of the first one first.
             override: Whether ReLUs let pass what brings them back to where they have a gradient.
 
         Returns:
-            (images, …) ↦ the numbers (N,) and their gradients, (N, H, W, C) or (N, *variables); compiled once for the same
-            functions, layers and shapes, of which the last 64 are kept.
+            (images, …) ↦ the numbers (N,) and their gradients, (N, H, W, C) or (N, *variables); the last 64 are kept.
         """
         found = tuple(self.layer(name).name for name in names)
         return gradients.differentiable(

@@ -73,7 +73,7 @@ def layer_gradient(
 def layer_gradients(
     network: Network,
     images: Array,
-    layers: Mapping[str, tuple[int, ...]],
+    layers: Sequence[Layer],
     names: tuple[str, ...],
     weights: Sequence[Floats],
 ) -> tuple[Floats, dict[str, Floats]]:
@@ -82,12 +82,15 @@ def layer_gradients(
     Args:
         network: The network.
         images: (N, H, W, C).
-        layers: The shapes of the layers' outputs, by name, all of which the values depend on.
+        layers: The layers; one that the values don't depend on, such as a softmax after the scores, is left out.
         names: The layers that are read.
         weights: For each its weights (N, *shape).
     """
     twin = network.twin
-    *ends, total = itertools.accumulate(math.prod(shape) for shape in layers.values())
+    shapes = {layer.name: layer.shape for layer in layers if twin.tail(layer.name, names) is not None}
+    if not shapes:
+        return values(network, images, names, weights), {}
+    *ends, total = itertools.accumulate(math.prod(shape) for shape in shapes.values())
 
     def build() -> Compiled:
         def shifted(tensor: Any, output: Any, shifts: Mapping[int, Any]) -> Any:
@@ -99,7 +102,7 @@ def layer_gradients(
             parts = keras.ops.split(flat, ends, axis=1) if ends else [flat]
             shifts = {
                 id(twin.tensors[name]): keras.ops.reshape(part, (-1, *shape))
-                for (name, shape), part in zip(layers.items(), parts, strict=True)
+                for (name, shape), part in zip(shapes.items(), parts, strict=True)
             }
             function = twin.function(
                 names, lambda call: lambda *args, **kwargs: shifted(call.output, call.function(*args, **kwargs), shifts)
@@ -108,15 +111,15 @@ def layer_gradients(
 
         return network.gradient(value, [(total,), network.shape, *_shapes(weights)])
 
-    pull = network.compiled(("layer gradients", *layers, "of", *names), build)
+    pull = network.compiled(("layer gradients", *shapes, "of", *names), build)
 
     def from_zero(x: Array, *weights: Array) -> list[Array]:
-        values, slopes = pull(np.zeros((len(x), total), np.float32), x, *weights)
+        totals, slopes = pull(np.zeros((len(x), total), np.float32), x, *weights)
         parts = np.split(slopes, ends, axis=1)
-        return [values, *(part.reshape(-1, *shape) for part, shape in zip(parts, layers.values(), strict=True))]
+        return [totals, *(part.reshape(-1, *shape) for part, shape in zip(parts, shapes.values(), strict=True))]
 
-    values, *gradients = network.compute(from_zero, images, *weights)
-    return values, dict(zip(layers, gradients, strict=True))
+    totals, *gradients = network.compute(from_zero, images, *weights)
+    return totals, dict(zip(shapes, gradients, strict=True))
 
 
 def differentiable(

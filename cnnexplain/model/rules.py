@@ -7,7 +7,9 @@ signal passes as the gradient does. `Classifier.backpropagate` applies a rule to
 >>> def guided(call):  # Guided back-propagation, for ReLUs without a ceiling
 ...     if call.activation is None or not call.activation.relu:
 ...         return None
-...     relu = with_pullback(call.activation.function, lambda x, signal: signal * (x > 0) * (signal > 0))
+...     relu = with_pullback(
+...         call.activation.function, lambda x, signal: keras.ops.where((x > 0) & (signal > 0), signal, 0.0)
+...     )
 ...     return lambda x: relu(call.before(x))
 """
 
@@ -18,6 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cnnexplain import backend
+from cnnexplain.errors import ModelError
 
 if TYPE_CHECKING:
     from cnnexplain.model.activations import Activation
@@ -67,8 +70,8 @@ def with_pullback(function: Callable[[Any], Any], pull: Callable[[Any, Any], Any
     """A function whose pull-back is replaced.
 
     Args:
-        function: x ↦ y, in `keras.ops`, of tensors (N, …); one that reads no weights.
-        pull: (x, the signal at y) ↦ the signal at x, of the shape of x, in `keras.ops`.
+        function: x ↦ y, in `keras.ops`, of tensors (N, …).
+        pull: (x, the signal at y) ↦ the signal at x, of the shape of x, in `keras.ops`; numbers, no truth values.
 
     Returns:
         x ↦ function(x), through which signals come down by `pull` in the place of the function's gradient.
@@ -86,6 +89,9 @@ def _like(signal: Any, x: Any) -> Any:
     # Keras is imported where it is used: declaring a plugin must not start it.
     import keras
 
+    # TensorFlow takes the product of numbers and truth values for a logical "and".
+    if keras.backend.standardize_dtype(signal.dtype) == "bool":
+        raise ModelError("The pull-back of a rule returned truth values; write keras.ops.where(condition, signal, 0.0).")
     return keras.ops.cast(signal, x.dtype)
 
 

@@ -131,7 +131,10 @@ def _batch_result(
 ) -> tuple[Result, tuple[Explained, ...], float]:
     """What the analysis returns for a few images, what is explained of each, and the seconds it took."""
     classifier, total = request.classifier, len(request.images or ())
-    outputs = classifier.predict(batch)
+    logits = classifier.logits(batch)
+    # What the compiled graph computes for the user's own image was not seen when the model was loaded.
+    classifier.compare(batch, logits)
+    outputs = classifier.predictions(logits)
     targets.check_finite(classifier, outputs)
     predictions = [int(index) for index in outputs.argmax(axis=1)] if classifier.head != "values" else [0] * len(outputs)
     wanted: Sequence[Resolved] = predictions

@@ -203,3 +203,30 @@ def test_a_clipped_activation_within_a_layer_passes_signals_as_one_of_its_own_do
     images = random.uniform(0, 1, (2, 6, 6, 1)).astype(np.float32)
     seeds = random.normal(size=(2, 4, 4, 3)).astype(np.float32)
     np.testing.assert_allclose(signals(False), signals(True), rtol=1e-5, atol=1e-6)
+
+
+def test_the_function_may_read_weights(random):
+    """The rule "the signal stops at layers with weights, as ones", of a whole layer and its activation."""
+
+    def rule(call):
+        if call.linear is None:
+            return None
+        return with_pullback(call.function, lambda x, signal: keras.ops.ones_like(x) + 0 * keras.ops.sum(signal))
+
+    clf = cx.load(network())
+    images = random.uniform(size=(2, 6, 5, 2)).astype(np.float32)
+    np.testing.assert_array_equal(clf.backpropagate(images, [0, 1], rule), np.ones_like(images))
+
+
+def test_a_pull_back_of_truth_values_is_refused(random):
+    """TensorFlow makes a logical "and" of a product of numbers and truth values."""
+
+    def rule(call):
+        if call.activation is None:
+            return None
+        relu = with_pullback(call.activation.function, lambda x, signal: (x > 0) & (signal > 0))
+        return lambda x: relu(call.before(x))
+
+    clf = cx.load(network())
+    with pytest.raises(ModelError, match="returned truth values; write keras.ops.where"):
+        clf.backpropagate(random.uniform(size=(1, 6, 5, 2)).astype(np.float32), [0], rule)
