@@ -179,7 +179,7 @@ def test_the_command_line_reads_a_folder_of_arrays(tmp_path, cli, images):
     run = ("run", "saliency", "tiles", "--model", "m.keras", "--show-bands")
     code, out, _ = cli(*run, "3,2,1")
     assert code == 0
-    assert "is given the numbers of the files as they are" in " ".join(out.split())
+    assert "the values of the files are used unchanged" in " ".join(out.split())
     result = json.loads((tmp_path / "cnnexplain-out/saliency/result.json").read_text())
     assert (result["input"]["bands"], result["input"]["show_bands"]) == (13, [3, 2, 1])
     assert cli(*run, "4,2,1", "--resume")[0] == 2

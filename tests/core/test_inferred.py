@@ -8,6 +8,7 @@ from PIL import Image
 
 import cnnexplain as cx
 from cnnexplain.doctor import examine
+from cnnexplain.errors import ModelError
 from cnnexplain.plugin import registry
 
 pytestmark = pytest.mark.numeric
@@ -117,10 +118,18 @@ def test_what_fits_several_ranges_remains_a_guess(before):
     assert (preprocess.low, preprocess.high, preprocess.assumed) == (0, 1, ("range",))
 
 
-@pytest.mark.parametrize("before", [lambda x: x, lambda x: ops.cast(x, "float32"), lambda x: ops.cast(x, "float32") / 255])
+@pytest.mark.parametrize("before", [lambda x: ops.cast(x, "float32"), lambda x: ops.cast(x, "float32") / 255])
 def test_an_input_of_whole_numbers_is_one_of_pixels(before):
     preprocess = cx.load(model(before, dtype="uint8")).preprocess
     assert (preprocess.low, preprocess.high, preprocess.assumed) == (0, 255, ())
+
+
+def test_a_convolution_of_whole_numbers_fails_in_keras_too():
+    failing = model(lambda x: x, dtype="uint8")
+    with pytest.raises((TypeError, ValueError, RuntimeError)):
+        failing.predict(np.zeros((1, *SHAPE), np.uint8), verbose=0)
+    with pytest.raises(ModelError, match="can't be computed"):
+        cx.load(failing)
 
 
 @pytest.mark.parametrize(

@@ -322,7 +322,7 @@ def test_pictures_and_tables_have_the_labels_and_the_result_what_was_applied(pat
     (tmp_path / "names.txt").write_text("ant\nbee\ncat\ndog\neel\n")
     code, out, err = cli("run", "saliency", "--model", "net.keras", "--target", "eel", "--input-fit", "crop")
     assert (code, err) == (0, "")
-    assert "Cut to the middle and resized to the model's 12 rows × 10 columns: mnist:test/42." in out
+    assert "Cropped to the center and resized to the model's 12 rows × 10 columns: mnist:test/42." in out
     assert "eel" in out
     result = json.loads((tmp_path / "cnnexplain-out/saliency/result.json").read_text())
     assert result["images"][0]["target"] == "eel"

@@ -401,7 +401,7 @@ def test_an_unknown_check_can_not_be_skipped():
 
 
 def test_every_check_is_documented(folder):
-    page = (folder / "docs" / "plugins.md").read_text().partition("## What is asked of every analysis")[2]
+    page = (folder / "docs" / "plugins.md").read_text().partition("## Conformance tests")[2]
     rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", page, re.MULTILINE)
     assert rows == [(check.name, check.says) for check in testing.CHECKS]
 

@@ -60,7 +60,7 @@ def test_a_photograph_is_explained_with_weights_from_a_file(weights, cli, tmp_pa
     Image.fromarray(random.integers(0, 256, (300, 400, 3), dtype=np.uint8)).save(tmp_path / "photo.png")
     code, out, err = cli("run", "saliency", "photo.png", "--model", "keras:MobileNetV2", "--weights", weights)
     assert (code, err) == (0, "")
-    assert "Cut to the middle 87.5% and resized to the model's 224 rows × 224 columns: photo.png." in out
+    assert "Cropped to the center 87.5% and resized to the model's 224 rows × 224 columns: photo.png." in out
     assert any(label[:20] in out for label in datasets.imagenet_labels())
 
 
