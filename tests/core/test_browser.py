@@ -195,6 +195,8 @@ def still(opened):
 
 
 def test_what_is_further_is_a_click_away(opened):
+    from selenium.webdriver.support.ui import WebDriverWait
+
     still(opened)
     further = find(opened, ".others canvas")[0]
     picture = find(opened, ".mapped .picture")[0]
@@ -203,12 +205,13 @@ def test_what_is_further_is_a_click_away(opened):
     find(opened, ".others > summary")[0].click()
     assert further.is_displayed()
     find(opened, ".findings a")[0].click()
-    assert picture.is_displayed()
+    # The page hears of a new address a moment later.
+    WebDriverWait(opened, 20).until(lambda _: picture.is_displayed())
     # The contents lead to it too, after it was closed again, and tell where the reader is.
     find(opened, ".entry.mapped > summary")[0].click()
     assert not picture.is_displayed()
     find(opened, ".side a[href='#image-1-1']")[0].click()
-    assert picture.is_displayed()
+    WebDriverWait(opened, 20).until(lambda _: picture.is_displayed())
     top = opened.execute_script("return document.getElementById('image-1-1').getBoundingClientRect().top")
     assert 0 <= top < 450
 
