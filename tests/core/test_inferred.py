@@ -105,7 +105,7 @@ def test_operations_before_the_first_layer_tell_the_range(before, ends):
     "before",
     [
         lambda x: x,
-        lambda x: x[..., ::-1],
+        lambda x: ops.flip(x, -1),
         lambda x: x * 2,
         lambda x: x / 2,
         layers.BatchNormalization(),
