@@ -23,6 +23,9 @@ def run() -> int:
         print("Interrupted: nothing more was written.", file=sys.stderr)  # noqa: T201
         return 130
     finally:
+        # If Ctrl-C comes while Python executes a string, as it does to create a dataclass, CPython takes it for unhandled
+        # and ends with the signal instead of the exit code. Executing another string resets that.
+        exec("")  # noqa: S102
         # What is left is Python's own end, which the signal then ends at once.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
