@@ -338,3 +338,21 @@ def test_no_analysis_is_called_all():
 
     with pytest.raises(PluginError, match="No analysis can be named 'all'"):
         Analysis("all", lambda images: None, lambda record, index: None, "Nobody")
+
+
+def test_the_model_is_compared_with_its_layers_on_the_users_own_image(random):
+    """A call() that does something else for bright images alone: the noise that a model is loaded with does not show it."""
+    import keras
+
+    class Bright(keras.Model):
+        def call(self, inputs, training=None, mask=None):
+            scores = super().call(inputs, training=training, mask=mask)
+            return scores + 5.0 * keras.ops.cast(keras.ops.min(inputs) > 0.9, "float32") * keras.ops.arange(3.0)
+
+    inputs = keras.Input((6, 6, 1))
+    clf = cx.load(Bright(inputs, keras.layers.Dense(3)(keras.layers.Flatten()(inputs))), logits=True)
+    dark = random.uniform(size=(1, 6, 6, 1)).astype(np.float32)
+    assert cx.explain("saliency", clf, dark).arrays["gradient"].shape == dark.shape
+    clf = cx.load(clf.model, logits=True)
+    with pytest.raises(ModelError, match="computes other scores than its layers do"):
+        cx.explain("saliency", clf, np.ones_like(dark))
