@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +37,7 @@ def listen() -> None:
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, _note)
     signal.signal(signal.SIGTERM, _note)
+    sys.unraisablehook = _raise_again
 
 
 def _note(*_: object) -> None:
@@ -44,6 +46,19 @@ def _note(*_: object) -> None:
         _state.waits = True
     else:
         raise KeyboardInterrupt
+
+
+def _raise_again(unraisable: sys.UnraisableHookArgs) -> None:
+    """Raises a KeyboardInterrupt again a moment later, where it came in a callback out of which no exception gets.
+
+    Python calls such code (weak references, `__del__`, callbacks from C) between any two lines, and drops what it raises.
+    Where the system has no timer, as on Windows, the next `check` raises it.
+    """
+    if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+        sys.__unraisablehook__(unraisable)
+    elif hasattr(signal, "setitimer"):
+        signal.signal(signal.SIGALRM, _note)
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
 
 
 @contextmanager

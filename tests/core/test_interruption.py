@@ -318,3 +318,56 @@ os.kill(os.getpid(), signal.SIGINT)
     done = python(tmp_path, program)
     assert done.returncode == 0, done.stderr
     assert Path(os.devnull).exists()
+
+
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("callback", ["weak reference", "finalizer", "ctypes"])
+def test_ctrl_c_is_not_lost_in_a_callback(tmp_path, number, callback):
+    """Python drops what such callbacks raise, and prints a traceback."""
+    program = """
+import ctypes, signal, sys, time, weakref
+from cnnexplain.cli import app
+sys.argv = ["cnnexplain", "--version"]
+app.main()
+class Thing:
+    pass
+class Finalized:
+    def __del__(self):
+        signal.raise_signal({number})
+        pass
+def callback(*_):
+    signal.raise_signal({number})
+    return 0
+kind = {callback!r}
+try:
+    if kind == "weak reference":
+        thing = Thing()
+        reference = weakref.ref(thing, callback)
+        del thing
+    elif kind == "finalizer":
+        Finalized()
+    else:
+        ctypes.CFUNCTYPE(ctypes.c_int)(callback)()
+    time.sleep(60)
+except KeyboardInterrupt:
+    sys.exit(7)
+"""
+    done = python(tmp_path, program.format(number=int(number), callback=callback))
+    assert (done.returncode, done.stderr) == (7, "")
+
+
+def test_other_errors_in_callbacks_are_printed(tmp_path):
+    program = """
+import sys
+from cnnexplain.cli import app
+sys.argv = ["cnnexplain", "--version"]
+app.main()
+class Finalized:
+    def __del__(self):
+        raise ValueError("no interruption")
+Finalized()
+"""
+    done = python(tmp_path, program)
+    assert done.returncode == 0
+    assert "ValueError: no interruption" in done.stderr
