@@ -10,11 +10,11 @@ nox.options.default_venv_backend = "uv|virtualenv"
 CORE = (
     *("-m", "numeric and not slow"),
     *("-k", "not test_matrix or mobile"),
-    *("tests/core", "tests/test_matrix.py"),
+    "tests/numeric",
 )
 """The tests of what is computed, on one model of the matrix and without the plugins' own."""
 
-BROWSER = ("tests/core/test_browser.py",)
+BROWSER = ("tests/end_to_end/test_browser.py",)
 
 
 @nox.session

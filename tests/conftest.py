@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +11,6 @@ import pytest
 from PIL import Image
 
 import cnnexplain as cx
-
-# TensorFlow's import warns of its own code.
-with warnings.catch_warnings(action="ignore"):
-    import keras
 
 
 @pytest.fixture(scope="session")
@@ -136,6 +131,8 @@ def plugin_code():
 
 def layers(softmax, random):
     """A small network on 12×10×3 images that ends in "dense", "softmax", "activation", "logits" or "nested"."""
+    import keras
+
     parts = [
         keras.layers.Conv2D(6, 3, activation="relu", name="conv"),
         keras.layers.MaxPooling2D(name="pool"),

@@ -1,6 +1,6 @@
 """Class activation maps against their papers: Grad-CAM, Grad-CAM++, Score-CAM, Layer-CAM (oracles.py, networks.py).
 
-All graphs and heads, each at its default layer, are in tests/test_matrix.py.
+All graphs and heads, each at its default layer, are in test_matrix.py.
 """
 
 import warnings
