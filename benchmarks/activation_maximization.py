@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--classes", type=int, default=10, help="how many of the ten")
     parser.add_argument("--channels", type=int, default=10, help="how many of the ten")
     parser.add_argument("--steps", type=int, default=200)
-    parser.add_argument("--starts", type=int, default=1, help="of recipes that optimise pixels")
+    parser.add_argument("--starts", type=int, default=1, help="of recipes that optimize pixels")
     parser.add_argument("--batch", type=int, help="images that go through a network at once, where a GPU has the memory")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
@@ -118,9 +118,9 @@ def row(line: dict[str, Any]) -> str:
 
 def fine(picture: np.ndarray[Any, Any]) -> float:
     """The share of a picture's energy, less that of its mean, above 0.25 cycles per pixel."""
-    grey = picture.mean(axis=-1)
-    energy = np.abs(np.fft.fft2(grey - grey.mean())) ** 2
-    frequency = np.hypot(*np.meshgrid(*map(np.fft.fftfreq, grey.shape), indexing="ij"))
+    gray = picture.mean(axis=-1)
+    energy = np.abs(np.fft.fft2(gray - gray.mean())) ** 2
+    frequency = np.hypot(*np.meshgrid(*map(np.fft.fftfreq, gray.shape), indexing="ij"))
     return float(energy[frequency > 0.25].sum() / energy.sum())
 
 

@@ -42,9 +42,9 @@ def kinds() -> Iterator[tuple[str, Callable[[Path], Any]]]:
     small = Image.fromarray(noise)
     rgb = small.resize((COLUMNS, ROWS), Image.Resampling.BICUBIC)
     other = rgb.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    grey = rgb.getchannel(0)
+    gray = rgb.getchannel(0)
     rgba = rgb.copy()
-    rgba.putalpha(grey)
+    rgba.putalpha(gray)
     palette = small.quantize(64).resize(rgb.size, Image.Resampling.NEAREST)
     turned = Image.Exif()
     turned[0x0112] = 6
@@ -63,7 +63,7 @@ def kinds() -> Iterator[tuple[str, Callable[[Path], Any]]]:
     yield "turned.png", write(rgb, exif=turned, **fast)
     yield "palette.png", write(palette, transparency=3, **fast)
     yield "animated.png", write(rgb, save_all=True, append_images=[other], **fast)
-    deep = np.asarray(grey, np.uint16) * 257
+    deep = np.asarray(gray, np.uint16) * 257
     yield "16-bit.png", write(Image.fromarray(deep), **fast)
     yield "rgb.bmp", write(rgb)
     yield "rgb.gif", write(palette)

@@ -1,7 +1,7 @@
-"""Adam beside the paper's optimiser in representation inversion: the loss each ends at, and how long each takes.
+"""Adam beside the paper's optimizer in representation inversion: the loss each ends at, and how long each takes.
 
 Inverts every layer of the LeNet for ten test digits with both and prints, for each layer, the mean losses, the seconds, and
-the seconds after which Adam's loss was below what the paper's optimiser ends at. Compiling is not timed. Run it with:
+the seconds after which Adam's loss was below what the paper's optimizer ends at. Compiling is not timed. Run it with:
 python benchmarks/inversion.py
 """
 
@@ -18,7 +18,7 @@ def main() -> None:
     """Prints a row for each layer, and the totals."""
     clf = cx.load()
     images = np.asarray(cx.read_images([f"mnist:test/{index}" for index in range(10)], clf))
-    scale = loss.normalisation(clf.preprocess, None)
+    scale = loss.normalization(clf.preprocess, None)
     start = np.repeat(inversion.noise(clf.preprocess.shape, 0), len(images), axis=0)
     rows = []
     print("layer        paper's loss  Adam's loss   ratio   paper's s  Adam's s  s until below the paper's")
@@ -31,7 +31,7 @@ def main() -> None:
         for name in ("momentum", "adam"):
             steps = inversion.ITERATIONS[name]
             started = time.perf_counter()
-            ends[name] = optimize.minimise(
+            ends[name] = optimize.minimize(
                 function, start, inversion.STEPS[name](steps, start[0].size), steps, best=True
             ).values.mean(axis=1)
             seconds[name] = time.perf_counter() - started

@@ -28,7 +28,7 @@ ENOUGH, MANY = 16, 1 / 3
 """A layer of which more than `MANY` of the channels are zero for all of at least `ENOUGH` images is worth a word."""
 
 FAR, NEAR = 0.5, 0.1
-"""A normalization that is given other numbers than it learnt from, by more nats than `FAR`, is worth a word where another
+"""A normalization that is given other numbers than it learned from, by more nats than `FAR`, is worth a word where another
 range of the input brings that below `NEAR`."""
 
 FIT = 0.1
@@ -50,8 +50,8 @@ RANGES: dict[str, dict[str, Any]] = {
         "mean": (0.485, 0.456, 0.406),
         "std": (0.229, 0.224, 0.225),
     },
-    "--input-colour bgr --input-scale 1 --input-mean 103.939,116.779,123.68": {
-        "colour": "bgr",
+    "--input-color bgr --input-scale 1 --input-mean 103.939,116.779,123.68": {
+        "color": "bgr",
         "scale": 1.0,
         "mean": (103.939, 116.779, 123.68),
         "std": (1.0,),
@@ -259,7 +259,7 @@ def _range(classifier: Classifier, expected: Range | None, images: Floats, *, kn
     pictures = preprocess.decode(images)
 
     def distance(as_given: Any) -> float:
-        """How far the channels are from the normals that the layer learnt: the median Kullback-Leibler divergence, nats."""
+        """How far the channels are from the normals that the layer learned: the median Kullback-Leibler divergence, nats."""
         given = as_given.encode(pictures)
         seen = classifier.activations(given, [source])[source].astype(np.float64).reshape(-1, len(mean))
         ratio = np.maximum(seen.var(axis=0), 1e-12) / variance
@@ -277,7 +277,7 @@ def _range(classifier: Classifier, expected: Range | None, images: Floats, *, kn
     best = min(fitting, key=lambda words: fitting[words])
     if fitting[best] < NEAR:
         yield (
-            f"The input range may not be the one of the training: the normalization after '{source}' learnt from other "
+            f"The input range may not be the one of the training: the normalization after '{source}' learned from other "
             f"numbers than it is given ({here:.2g} nats apart); with {best} they would agree ({fitting[best]:.2g})."
         )
 

@@ -1,4 +1,4 @@
-"""The one optimisation loop: activation maximization climbs with it, representation inversion descends."""
+"""The one optimization loop: activation maximization climbs with it, representation inversion descends."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from cnnexplain.errors import ModelError
 from cnnexplain.types import Array, Floats
 
-__all__ = ["Optimum", "Step", "adam", "minimise", "momentum", "nadam"]
+__all__ = ["Optimum", "Step", "adam", "minimize", "momentum", "nadam"]
 
 EVERY = 10
 """After how many steps the progress is reported."""
@@ -63,11 +63,11 @@ def momentum(rate: Callable[[int], float], factor: float) -> Step:
 
 @dataclass(frozen=True)
 class Optimum:
-    """Where an optimisation ended.
+    """Where an optimization ended.
 
     Args:
         variables: (N, …), for each of the N the variables of its lowest value, or the last ones.
-        values: (steps + 1, N), what was minimised, at the start and after each step; NaN where it never was finite.
+        values: (steps + 1, N), what was minimized, at the start and after each step; NaN where it never was finite.
         stopped: For each of the N, why it ended before the last step, or None.
     """
 
@@ -76,7 +76,7 @@ class Optimum:
     stopped: tuple[str | None, ...]
 
 
-def minimise(
+def minimize(
     function: Callable[[Floats, int], tuple[Floats, Floats]],
     start: Floats,
     step: Step,
@@ -87,16 +87,16 @@ def minimise(
     patience: int | None = None,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Optimum:
-    """Minimises N numbers at once, each over variables of its own.
+    """Minimizes N numbers at once, each over variables of its own.
 
-    A number that stops being finite ends the optimisation of its own variables alone; the last finite ones are kept.
+    A number that stops being finite ends the optimization of its own variables alone; the last finite ones are kept.
 
     Args:
         function: (variables (N, …), number of the step from 0) ↦ values (N,) and their gradients (N, …).
         start: (N, …).
         step: How to move; see `adam` and `momentum`.
         steps: At most how many times.
-        keep: (variables, number of the step) ↦ variables, after each step: a constraint or a regulariser.
+        keep: (variables, number of the step) ↦ variables, after each step: a constraint or a regularizer.
         best: Whether to keep the variables of the lowest value instead of the last.
         patience: Ends when no value has fallen by `LEAST` of itself in as many steps. None never does.
         progress: Called every `EVERY` steps with how many are done, and of how many.
@@ -114,7 +114,7 @@ def minimise(
         stopped = _stopped(stopped, values, gradient, number)
         running = np.array([reason is None for reason in stopped])
         if not number and not running.any():
-            raise ModelError(f"The optimisation can't start: {stopped[0]}.")
+            raise ModelError(f"The optimization can't start: {stopped[0]}.")
         history.append(np.where(running, values, history[-1] if history else np.nan))
         better = running & (values < lowest)
         lowest = np.where(better, values, lowest)

@@ -6,7 +6,7 @@ Run it with: python examples/integrated_gradients.py
 import cnnexplain as cx
 
 clf = cx.load()
-for baseline in ("black", "grey", "blur"):
+for baseline in ("black", "gray", "blur"):
     record = cx.explain("integrated-gradients", clf, "mnist:test/42", baseline=baseline)
     total, difference = record.facts["sum"][0], record.facts["difference"][0]
     print(f"from {baseline}: the pixels contribute {total:.3f} logits in all; the logit differs by {difference:.3f}")

@@ -6,7 +6,7 @@ import zlib
 import numpy as np
 
 PNG_KINDS = {1: 0, 2: 4, 3: 2, 4: 6}
-"""PNG's number for grey, grey with opacity, RGB and RGBA, by the channels."""
+"""PNG's number for gray, gray with opacity, RGB and RGBA, by the channels."""
 
 
 def png(pixels, *, kind=None):

@@ -1,4 +1,4 @@
-"""Models of a formula, whose attributions can be worked out by hand, for images of 4×3 pixels in colour from −1 to 2."""
+"""Models of a formula, whose attributions can be worked out by hand, for images of 4×3 pixels in color from −1 to 2."""
 
 import keras
 import numpy as np

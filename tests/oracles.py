@@ -103,7 +103,7 @@ def differences(function, x, step=1e-6):
 
 
 def enlarge(image, top, left, height, width, mirrored):
-    """A crop of image (H, W, C) enlarged to H×W, bilinear with pixel centres at half numbers, pixel by pixel."""
+    """A crop of image (H, W, C) enlarged to H×W, bilinear with pixel centers at half numbers, pixel by pixel."""
     rows, columns = image.shape[:2]
     out = np.zeros(image.shape)
     for i in range(rows):
@@ -179,7 +179,7 @@ def lenet_steps(network):
 
 
 def total_variation(x):
-    """Of one image (H, W, C), β = 2, pixel by pixel; what has no neighbour to the right or below has no difference to it."""
+    """Of one image (H, W, C), β = 2, pixel by pixel; what has no neighbor to the right or below has no difference to it."""
     total = 0.0
     for i in range(x.shape[0]):
         for j in range(x.shape[1]):
@@ -190,7 +190,7 @@ def total_variation(x):
 
 
 def inversion_loss(code, wanted, x, alpha_weight, variation_weight):
-    """Mahendran & Vedaldi 2015, equations 1 to 3, of one normalised image x whose representation is `code`."""
+    """Mahendran & Vedaldi 2015, equations 1 to 3, of one normalized image x whose representation is `code`."""
     data = np.sum((code - wanted) ** 2) / np.sum(wanted**2)
     return data + alpha_weight * np.sum(np.abs(x) ** 6) + variation_weight * total_variation(x)
 
@@ -206,7 +206,7 @@ def spectrum_picture(s, width):
     )
     root = np.array([[0.26, 0.09, 0.02], [0.27, 0, -0.05], [0.27, -0.09, 0.03]])
     longest = max(np.sqrt((root[:, column] ** 2).sum()) for column in range(3))
-    return np.stack([sum(root[colour, each] / longest * y[each] for each in range(3)) for colour in range(3)], axis=-1)
+    return np.stack([sum(root[color, each] / longest * y[each] for each in range(3)) for color in range(3)], axis=-1)
 
 
 def isotropic_variation(x, epsilon):
@@ -243,7 +243,7 @@ def ascend(gradient, start, rate, steps):
 
 
 def bilinear(x, rows, columns):
-    """A map (h, w) enlarged pixel by pixel, with pixel centres at half numbers; beyond the outermost centres it goes on."""
+    """A map (h, w) enlarged pixel by pixel, with pixel centers at half numbers; beyond the outermost centers it goes on."""
     height, width = x.shape
     out = np.zeros((rows, columns))
     for i in range(rows):

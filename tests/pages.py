@@ -20,7 +20,7 @@ HOSTILE = '</script><script>window.hacked=1</script><img src=x onerror="window.h
 """What a label, a file's name or a plugin's word may try."""
 
 HEIGHT, WIDTH = 6, 8
-PREPROCESS = Preprocess(HEIGHT, WIDTH, "grey")
+PREPROCESS = Preprocess(HEIGHT, WIDTH, "gray")
 PROVENANCE = {
     "model": {"name": "made", "sha256": "ab" * 32, "output": "scores", "head": "softmax"},
     "plugin": {"name": "made", "distribution": "maker", "version": "1.5"},

@@ -79,7 +79,7 @@ def print_several(outcomes: Outcomes, arguments: RunArguments, *, notes: bool = 
 def print_assumptions(classifier: Classifier) -> None:
     """Prints what was assumed about the model, and the options that say otherwise."""
     preprocess = classifier.preprocess
-    if "range" in preprocess.assumed and preprocess.colour == "bands":
+    if "range" in preprocess.assumed and preprocess.color == "bands":
         console.say(
             "The model's input range is unknown: the values of the files are used unchanged. Set it with --input-scale, "
             "--input-mean and --input-std, or in a sidecar."

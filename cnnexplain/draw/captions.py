@@ -32,7 +32,7 @@ def caption(figure: Figure, record: Record, index: int) -> None:
             words += f" · target {class_name(record, explained.target, length)} ({probability})"
         if text_width(words, HEADING_SIZE) <= figure.get_figwidth() - 2 * GAP:
             break
-    bands = record.preprocess.false_colour
+    bands = record.preprocess.false_color
     heading(figure, source_name(explained.source.name) + (f" · {bands}" if bands else ""), words)
 
 

@@ -59,9 +59,9 @@ def sheet(record: Record, width: float, height: float) -> Figure:
         height: Likewise.
     """
     wide = max(width, MIN_WIDTH) + 2 * GAP
-    bands = record.preprocess.false_colour
+    bands = record.preprocess.false_color
     words = (
-        f"Images in false colour: {bands}, each stretched between its {STRETCH[0]}nd and {STRETCH[1]}th percentile. "
+        f"Images in false color: {bands}, each stretched between its {STRETCH[0]}nd and {STRETCH[1]}th percentile. "
         if bands
         else ""
     )

@@ -1,4 +1,4 @@
-"""Images of other channels than grey or colours, such as a satellite's bands: their files, and how they are shown."""
+"""Images of other channels than gray or colors, such as a satellite's bands: their files, and how they are shown."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def _pages(file: BinaryIO, name: str, bands: int) -> Array:
 
 
 def stretched(values: Floats, black: Floats, white: Floats) -> Floats:
-    """Bands (…, h, w, C) as grey or colours from 0 to 1, each stretched between its own `STRETCH` percentiles.
+    """Bands (…, h, w, C) as gray or colors from 0 to 1, each stretched between its own `STRETCH` percentiles.
 
     One that is the same everywhere is shown between the ends of the input range.
 

@@ -1,4 +1,4 @@
-"""Image files of more than 8 bits: which value is white, what is said where that may be wrong, and colours of 16 bits."""
+"""Image files of more than 8 bits: which value is white, what is said where that may be wrong, and colors of 16 bits."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ LOW = {
     },
     "LA;16B": "RGBA",
 }
-"""Of colours of 16 bits Pillow keeps the high bytes; by how it unpacks these: how it unpacks the low ones instead."""
+"""Of colors of 16 bits Pillow keeps the high bytes; by how it unpacks these: how it unpacks the low ones instead."""
 
 HIGHEST, BIT_DEPTH, INVERTED, PLANES = (341, 281), 258, 262, 284
 """The TIFF tags for the highest value that the samples may have, their bits, which end of them is white, and the planes."""
@@ -63,7 +63,7 @@ def inverted(image: Any) -> bool:
 
 
 def torn(image: Any) -> bool:
-    """Whether a TIFF file has colours of 16 bits in such separate planes as Pillow takes for ones of 8 bits."""
+    """Whether a TIFF file has colors of 16 bits in such separate planes as Pillow takes for ones of 8 bits."""
     tags = image.tag_v2
     planes = tags.get(PLANES, 1) == 2 and max(tags.get(BIT_DEPTH, (1,))) > 8
     return bool(planes and image.mode in ("RGB", "RGBA", "CMYK") and image.tile and image.tile[0][0] == "raw")
@@ -97,8 +97,8 @@ def of_values(
     return Levels(highest, white, is_told)
 
 
-def of_colours(highest: float, image: Any, said: float | None) -> Levels:
-    """The levels of an image that Pillow has opened, with colours of 16 bits; the arguments are as in `of_values`."""
+def of_colors(highest: float, image: Any, said: float | None) -> Levels:
+    """The levels of an image that Pillow has opened, with colors of 16 bits; the arguments are as in `of_values`."""
     white = _known(highest, told(image), said)
     return Levels(highest, WHITE if white is None else white, white is not None)
 
@@ -115,29 +115,29 @@ def unpacked(image: Any) -> str:
 
 
 def has_low(image: Any) -> bool:
-    """Whether the low bytes of its colours of 16 bits can be had."""
+    """Whether the low bytes of its colors of 16 bits can be had."""
     return unpacked(image) in LOW and (image.format != "TIFF" or image.tag_v2.get(PLANES, 1) == 1)
 
 
 def keep_low(image: Any) -> None:
-    """Lets Pillow keep the low bytes of colours of 16 bits, and not the high ones, when it decodes an image."""
+    """Lets Pillow keep the low bytes of colors of 16 bits, and not the high ones, when it decodes an image."""
     other = LOW[unpacked(image)]
     image.tile = [
         tile._replace(args=(other, *tile.args[1:]) if isinstance(tile.args, tuple) else other) for tile in image.tile
     ]
 
 
-def joined(high: Image.Image, low: Image.Image, white: float, *, grey: bool) -> Image.Image:
-    """The colours of high and low bytes, as 8 bits of which 255 is white.
+def joined(high: Image.Image, low: Image.Image, white: float, *, gray: bool) -> Image.Image:
+    """The colors of high and low bytes, as 8 bits of which 255 is white.
 
     Args:
         high: RGB or RGBA.
-        low: Likewise; the high byte, the low one and those of the opacity where `grey`.
+        low: Likewise; the high byte, the low one and those of the opacity where `gray`.
         white: The value that becomes 255.
-        grey: Whether the image is of grey values with an opacity.
+        gray: Whether the image is of gray values with an opacity.
     """
     bytes_above, bytes_below = np.asarray(high, np.uint16), np.asarray(low, np.uint16)
-    if grey:
+    if gray:
         bytes_below = bytes_below[..., [1, 1, 1, 3]]
     values = np.minimum(((bytes_above << 8) | bytes_below) * np.float32(255 / white), 255)
     # What is opaque does not depend on what is white.

@@ -137,13 +137,13 @@ def _shown(image: Any, file: BinaryIO, name: str, preprocess: Preprocess) -> _Sh
     pieces = tiff_files.strips(image, file) if large else None
     size: tuple[int, int] = image.size if pieces is None else pieces.size
     if image.format == "TIFF" and bit_depth.torn(image):
-        raise ImageError(f"'{name}' keeps colours of 16 bits in separate planes without compression; save it in one plane.")
+        raise ImageError(f"'{name}' keeps colors of 16 bits in separate planes without compression; save it in one plane.")
     how = bit_depth.unpacked(image)
-    grey = image.mode.startswith(("I", "F"))
-    coloured = not grey and ";16" in how
-    scaled = coloured and (preprocess.white_level is not None or bit_depth.told(image) is not None)
+    gray = image.mode.startswith(("I", "F"))
+    colored = not gray and ";16" in how
+    scaled = colored and (preprocess.white_level is not None or bit_depth.told(image) is not None)
     if scaled and not bit_depth.has_low(image):
-        raise ImageError(f"'{name}' keeps its colours in a form that no white level can be given to; save it as 16-bit RGB.")
+        raise ImageError(f"'{name}' keeps its colors in a form that no white level can be given to; save it as 16-bit RGB.")
     whole = large and pieces is None
     # A PNG is decoded to see how it must be turned, while at which size a JPEG is decoded depends on that.
     if whole and image.format not in DRAFTED:
@@ -158,7 +158,7 @@ def _shown(image: Any, file: BinaryIO, name: str, preprocess: Preprocess) -> _Sh
 
     stored: Crop = image.crop if pieces is None else pieces.crop
     shown, found = stored, None
-    if grey:
+    if gray:
         extremes: list[Any] = [stored(each).convert("F").getextrema() for each in large_images.blocks(size)]
         lowest, highest = min(least for least, _ in extremes), max(most for _, most in extremes)
         found = bit_depth.of_values(
@@ -169,14 +169,14 @@ def _shown(image: Any, file: BinaryIO, name: str, preprocess: Preprocess) -> _Sh
             by_file=bit_depth.told(image),
             said=preprocess.white_level,
         )
-    elif coloured and image.mode in ("RGB", "RGBA"):
+    elif colored and image.mode in ("RGB", "RGBA"):
         extremes = [each for block in large_images.blocks(size) for each in stored(block).getextrema()[:3]]
-        found = bit_depth.of_colours(256 * max(most for _, most in extremes) + 255, image, preprocess.white_level)
+        found = bit_depth.of_colors(256 * max(most for _, most in extremes) + 255, image, preprocess.white_level)
         if found.white != bit_depth.WHITE:
             low = _lows(file) if pieces is None else partial(pieces.crop, before=bit_depth.keep_low)
             shown = partial(_scaled, stored, low, found.white, how.startswith("LA"))
 
-    mode = "F" if grey else "RGBA" if image.has_transparency_data else "L" if image.mode in ("1", "L") else "RGB"
+    mode = "F" if gray else "RGBA" if image.has_transparency_data else "L" if image.mode in ("1", "L") else "RGB"
     grid = None
     if single:
         rows, columns, grid = preprocess.grid(*(size if orientation in LYING else size[::-1])).needed()
@@ -184,7 +184,7 @@ def _shown(image: Any, file: BinaryIO, name: str, preprocess: Preprocess) -> _Sh
     else:
         small = large_images.shrunk(shown, mode, box, made) if large else shown((0, 0, *size))
     upright = small if orientation not in TURNS else small.transpose(TURNS[orientation])
-    return _Shown(upright.convert(mode), large, found, grey and bit_depth.inverted(image), grid)
+    return _Shown(upright.convert(mode), large, found, gray and bit_depth.inverted(image), grid)
 
 
 def _decoded(shown: _Shown, name: str, preprocess: Preprocess) -> Decoded:
@@ -202,20 +202,20 @@ def _decoded(shown: _Shown, name: str, preprocess: Preprocess) -> Decoded:
 
 
 def _lows(file: BinaryIO) -> Crop:
-    """Parts of the low bytes of the colours of a file."""
+    """Parts of the low bytes of the colors of a file."""
     file.seek(0)
     image = Image.open(file, formats=FORMATS)
     bit_depth.keep_low(image)
     return image.crop
 
 
-def _scaled(high: Crop, low: Crop, white: float, grey: bool, box: Box) -> Image.Image:
-    return bit_depth.joined(high(box), low(box), white, grey=grey)
+def _scaled(high: Crop, low: Crop, white: float, gray: bool, box: Box) -> Image.Image:
+    return bit_depth.joined(high(box), low(box), white, gray=gray)
 
 
 def _composite(rgba: Floats) -> Floats:
-    """Colours over white, or over black where what is visible is light and would vanish on white."""
-    colour, alpha = rgba[..., :3], rgba[..., 3:]
-    visible = float((colour * alpha).mean() / max(float(alpha.mean()), 1e-6))
+    """Colors over white, or over black where what is visible is light and would vanish on white."""
+    color, alpha = rgba[..., :3], rgba[..., 3:]
+    visible = float((color * alpha).mean() / max(float(alpha.mean()), 1e-6))
     ground = 0.0 if visible > 0.5 else 1.0
-    return np.asarray(colour * alpha + ground * (1 - alpha), np.float32)
+    return np.asarray(color * alpha + ground * (1 - alpha), np.float32)

@@ -19,16 +19,16 @@ def dark_on_light(picture: Floats) -> bool:
 
     The ends of the middle 99.6 % of the pixels count as extremes, so that a thin stroke decides and a speck does not.
     """
-    grey = picture.mean(axis=-1)
-    ground = np.median(_border(grey))
-    darkest, lightest = np.percentile(grey, [0.2, 99.8])
+    gray = picture.mean(axis=-1)
+    ground = np.median(_border(gray))
+    darkest, lightest = np.percentile(gray, [0.2, 99.8])
     return bool(ground - darkest > lightest - ground)
 
 
-def centre_digit(picture: Floats, height: int, width: int) -> Floats:
+def center_digit(picture: Floats, height: int, width: int) -> Floats:
     """A light digit on a dark ground, brought to the place and size that MNIST's digits have.
 
-    The ground is made black, the digit's bounding box is scaled, its aspect kept, to 20 of 28 pixels, and its centre of mass
+    The ground is made black, the digit's bounding box is scaled, its aspect kept, to 20 of 28 pixels, and its center of mass
     is put in the middle: http://yann.lecun.com/exdb/mnist. A picture without contrast comes back black.
 
     Args:
@@ -40,12 +40,12 @@ def centre_digit(picture: Floats, height: int, width: int) -> Floats:
     if shrink < 1:
         picture = resize(picture, *(max(1, round(side * shrink)) for side in picture.shape[:2]))
     ink = np.clip(picture - _ground(picture.mean(axis=-1))[..., None], 0, None)
-    grey = ink.mean(axis=-1)
+    gray = ink.mean(axis=-1)
     # A threshold in the middle of the two classes keeps the paper's grain and shade out of the bounding box.
-    threshold = _otsu(grey)
-    rows, columns = (np.flatnonzero((grey > threshold).any(axis=axis)) for axis in (1, 0))
+    threshold = _otsu(gray)
+    rows, columns = (np.flatnonzero((gray > threshold).any(axis=axis)) for axis in (1, 0))
     canvas = np.zeros((height, width, picture.shape[-1]), np.float32)
-    if not rows.size or grey.max() < CONTRAST:
+    if not rows.size or gray.max() < CONTRAST:
         return canvas
     digit = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     stroke = np.median(digit[digit.mean(axis=-1) > threshold])
@@ -57,26 +57,26 @@ def centre_digit(picture: Floats, height: int, width: int) -> Floats:
     mass = small.sum(axis=-1)
     place = []
     for axis, side in enumerate((height, width)):
-        centre = (mass.sum(axis=1 - axis) @ np.arange(mass.shape[axis])) / mass.sum()
-        place.append(int(np.clip(round((side - 1) / 2 - centre), 0, side - mass.shape[axis])))
+        center = (mass.sum(axis=1 - axis) @ np.arange(mass.shape[axis])) / mass.sum()
+        place.append(int(np.clip(round((side - 1) / 2 - center), 0, side - mass.shape[axis])))
     top, left = place
     canvas[top : top + small.shape[0], left : left + small.shape[1]] = small
     return canvas
 
 
-def _border(grey: Floats) -> Floats:
-    return np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+def _border(gray: Floats) -> Floats:
+    return np.concatenate([gray[0], gray[-1], gray[:, 0], gray[:, -1]])
 
 
-def _ground(grey: Floats) -> Floats:
+def _ground(gray: Floats) -> Floats:
     """The dark ground behind what is light, with its shades: a surface of second degree through the pixels that fit it.
 
     Pixels that stand out by more than three robust standard deviations are taken for ink and left out of the next fit.
     """
-    y, x = np.meshgrid(*(np.linspace(-1, 1, side) for side in grey.shape), indexing="ij")
+    y, x = np.meshgrid(*(np.linspace(-1, 1, side) for side in gray.shape), indexing="ij")
     terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)
-    step = max(1, max(grey.shape) // 64)
-    some, values = terms[::step, ::step].reshape(-1, 6), grey[::step, ::step].ravel()
+    step = max(1, max(gray.shape) // 64)
+    some, values = terms[::step, ::step].reshape(-1, 6), gray[::step, ::step].ravel()
     kept = values <= np.median(values) + 1e-6
     for _ in range(8):
         coefficients = np.linalg.lstsq(some[kept], values[kept], rcond=None)[0]
@@ -85,13 +85,13 @@ def _ground(grey: Floats) -> Floats:
     return np.asarray(terms @ coefficients, np.float32)
 
 
-def _otsu(grey: Floats) -> float:
-    """The threshold that best separates a grey picture into two classes (Otsu 1979), by the variance between them."""
-    counts, edges = np.histogram(grey, bins=256)
-    centres = (edges[:-1] + edges[1:]) / 2
+def _otsu(gray: Floats) -> float:
+    """The threshold that best separates a gray picture into two classes (Otsu 1979), by the variance between them."""
+    counts, edges = np.histogram(gray, bins=256)
+    centers = (edges[:-1] + edges[1:]) / 2
     below = np.cumsum(counts)
     above = below[-1] - below
-    sums = np.cumsum(counts * centres)
+    sums = np.cumsum(counts * centers)
     with np.errstate(divide="ignore", invalid="ignore"):
         between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
     return float(edges[1:][np.nanargmax(np.where(above > 0, between, -1))])

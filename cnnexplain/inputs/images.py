@@ -135,7 +135,7 @@ def as_batch(images: object, classifier: Preprocess | TakesImages) -> ImageBatch
 
     An array of uint8 holds pixels from 0 to 255 and is brought into the model's input range, and so is one of other whole
     numbers where it was said which of them is white; any other must be in that range already. An array may lack the first
-    axis (one image), or the last where the model takes grey images.
+    axis (one image), or the last where the model takes gray images.
 
     Raises:
         UsageError: An array has the wrong shape.

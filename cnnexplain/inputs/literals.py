@@ -2,7 +2,7 @@
 
 from typing import Literal, TypeAlias
 
-Colour: TypeAlias = Literal["rgb", "bgr", "grey", "bands"]
+Color: TypeAlias = Literal["rgb", "bgr", "gray", "bands"]
 """The channels of an input."""
 
 Fit: TypeAlias = Literal["stretch", "crop", "pad", "digit"]

@@ -28,8 +28,8 @@ def is_photograph(picture: Floats) -> bool:
     """
     if min(picture.shape[:2]) < LEAST:
         return False
-    grey = Image.fromarray(np.ascontiguousarray(picture.mean(axis=-1, dtype=np.float32)))
-    tones = np.asarray(grey.resize((SIDE, SIDE), Image.Resampling.BOX), np.float64)
+    gray = Image.fromarray(np.ascontiguousarray(picture.mean(axis=-1, dtype=np.float32)))
+    tones = np.asarray(gray.resize((SIDE, SIDE), Image.Resampling.BOX), np.float64)
     return separability(tones - _light(tones)) < SEPARATION
 
 

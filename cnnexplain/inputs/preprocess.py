@@ -11,14 +11,14 @@ import numpy as np
 
 from cnnexplain.errors import UsageError, shown, suggest
 from cnnexplain.inputs import resize_filters, resizing
-from cnnexplain.inputs.digits import centre_digit, dark_on_light
-from cnnexplain.inputs.literals import Colour, Fit, Interpolation
+from cnnexplain.inputs.digits import center_digit, dark_on_light
+from cnnexplain.inputs.literals import Color, Fit, Interpolation
 from cnnexplain.inputs.resize_filters import Grid
 from cnnexplain.inputs.resizing import letterbox, middle, middle_part, resize
 from cnnexplain.types import Floats
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-"""The weights of red, green and blue in a grey value (ITU-R BT.601)."""
+"""The weights of red, green and blue in a gray value (ITU-R BT.601)."""
 
 
 DEVIATIONS = 2
@@ -35,7 +35,7 @@ class Preprocess:
     Args:
         height: Rows of the input.
         width: Columns of the input.
-        colour: The input's channels: "rgb", "bgr", "grey", or "bands" for any others, such as a satellite's.
+        color: The input's channels: "rgb", "bgr", "gray", or "bands" for any others, such as a satellite's.
         scale: What pixel values are multiplied by.
         mean: What is subtracted then: one number, or one for each channel in the model's order.
         std: What is divided by then, likewise.
@@ -49,7 +49,7 @@ class Preprocess:
             takes what the file tells, else the highest value that its bits can hold. Of bands the value that counts as
             white; None takes 1 / scale, or, where `std` is given, ± 2 deviations for black and white.
         bands: How many channels "bands" has. Their values v are the numbers of the files as they are.
-        show_bands: Which three of them pictures show as red, green and blue, or which one as grey, counted from 0. None
+        show_bands: Which three of them pictures show as red, green and blue, or which one as gray, counted from 0. None
             shows the first three, or of two the first.
         assumed: What of this is a guess, since nothing in the model tells it: "range", "size".
 
@@ -59,7 +59,7 @@ class Preprocess:
 
     height: int
     width: int
-    colour: Colour = "rgb"
+    color: Color = "rgb"
     scale: float = 1 / 255
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
@@ -73,14 +73,14 @@ class Preprocess:
     assumed: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name, kind in (("colour", Colour), ("fit", Fit), ("interpolation", Interpolation)):
+        for name, kind in (("color", Color), ("fit", Fit), ("interpolation", Interpolation)):
             _check_word(name, getattr(self, name), get_args(kind))
         for name in ("height", "width"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise UsageError(f"Preprocess takes a whole number of at least 1 as {name}, but got {shown(value)}.")
-        if (self.colour == "bands") != (self.bands is not None):
-            raise UsageError("Preprocess takes a number of bands for the colour 'bands', and for that alone.")
+        if (self.color == "bands") != (self.bands is not None):
+            raise UsageError("Preprocess takes a number of bands for the color 'bands', and for that alone.")
         if self.bands is not None and not (isinstance(self.bands, int) and self.bands >= 1):
             raise UsageError(f"Preprocess takes a whole number of at least 1 as bands, but got {shown(self.bands)}.")
         self._check_shown()
@@ -105,8 +105,8 @@ class Preprocess:
 
     @property
     def channels(self) -> int:
-        """1 for grey, 3 for colours, else the number of bands."""
-        return self.bands or (1 if self.colour == "grey" else 3)
+        """1 for gray, 3 for colors, else the number of bands."""
+        return self.bands or (1 if self.color == "gray" else 3)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -120,8 +120,8 @@ class Preprocess:
 
     @property
     def photographs(self) -> bool:
-        """Whether inputs are large enough for photographs: in colour, with 64 rows and columns or more."""
-        return self.colour in ("rgb", "bgr") and min(self.height, self.width) >= PHOTOGRAPH
+        """Whether inputs are large enough for photographs: in color, with 64 rows and columns or more."""
+        return self.color in ("rgb", "bgr") and min(self.height, self.width) >= PHOTOGRAPH
 
     @property
     def black(self) -> Floats:
@@ -144,7 +144,7 @@ class Preprocess:
         return self.bands is not None and self.white_level is None and any(each != 1 for each in self.std)
 
     @property
-    def grey(self) -> Floats:
+    def gray(self) -> Floats:
         """The input (C,) for a pixel half-way from black to white."""
         return (self.black + self.white) / 2
 
@@ -185,7 +185,7 @@ class Preprocess:
 
     def swap(self, values: Floats) -> Floats:
         """Channels (…, C) in the model's order from red, green, blue, or back."""
-        return values[..., ::-1] if self.colour == "bgr" else values
+        return values[..., ::-1] if self.color == "bgr" else values
 
     def picked(self, values: Floats) -> Floats:
         """Of channels (…, C), in the order red, green, blue, those that pictures show: 1 or 3."""
@@ -197,12 +197,12 @@ class Preprocess:
         return self.show_bands or ((0, 1, 2) if self.channels >= 3 else (0,))
 
     @property
-    def false_colour(self) -> str:
-        """What pictures of bands show, for their captions; "" for grey and colours."""
+    def false_color(self) -> str:
+        """What pictures of bands show, for their captions; "" for gray and colors."""
         if self.bands is None:
             return ""
         numbers = ", ".join(map(str, self.shown))
-        return f"bands {numbers} as red, green, blue" if len(self.shown) == 3 else f"band {numbers} as grey"
+        return f"bands {numbers} as red, green, blue" if len(self.shown) == 3 else f"band {numbers} as gray"
 
     def _check_shown(self) -> None:
         found = self.show_bands
@@ -210,7 +210,7 @@ class Preprocess:
             return
         if self.bands is None:
             raise UsageError(
-                f"The bands to show are for inputs of other channels than grey or colours, but this one is {self.colour}."
+                f"The bands to show are for inputs of other channels than gray or colors, but this one is {self.color}."
             )
         if len(found) not in (1, 3) or not all(type(band) is int and 0 <= band < self.bands for band in found):
             raise UsageError(
@@ -276,7 +276,7 @@ class Preprocess:
 
     def _fitted(self, picture: Floats) -> Floats:
         if self.fit == "digit":
-            return centre_digit(picture, self.height, self.width)
+            return center_digit(picture, self.height, self.width)
         if self.samples:
             return self.grid(*picture.shape[:2]).sample(picture)
         if self.fit == "crop":

@@ -63,14 +63,14 @@ class Grid:
 def axis(length: int, pixels: int, interpolation: Literal["bilinear", "bicubic", "nearest"]) -> Axis:
     """How `tf.image.resize` without anti-aliasing makes `pixels` new pixels of `length` old ones, and rounds meanwhile."""
     scale = np.float32(length) / np.float32(pixels)
-    centres = (np.arange(pixels, dtype=np.float32) + np.float32(0.5)) * scale
+    centers = (np.arange(pixels, dtype=np.float32) + np.float32(0.5)) * scale
     if interpolation == "nearest":
-        return _single(np.floor(centres), length)
-    centres = centres - np.float32(0.5)
-    low = np.floor(centres)
-    share = centres - low
+        return _single(np.floor(centers), length)
+    centers = centers - np.float32(0.5)
+    low = np.floor(centers)
+    share = centers - low
     if interpolation == "bilinear":
-        places = np.stack([low, np.ceil(centres)], axis=1)
+        places = np.stack([low, np.ceil(centers)], axis=1)
         return Axis(np.clip(places, 0, length - 1).astype(np.int64), np.stack([1 - share, share], axis=1))
     near, far = _cubic(np.rint(share * TABLE) / TABLE), _cubic(1 - np.rint(share * TABLE) / TABLE)
     weights = np.stack([near[1], near[0], far[0], far[1]], axis=1)

@@ -15,13 +15,13 @@ TOLERANCE = 1e-5
 
 
 def linear_preprocessing(function: Callable[[Any], Any], name: str, shape: tuple[int, int, int]) -> dict[str, Any]:
-    """The colour, scale, mean and std by which pixels v become (v · scale − mean) / std, as the function brings them.
+    """The color, scale, mean and std by which pixels v become (v · scale − mean) / std, as the function brings them.
 
     It is given black, white and random images. The first two say for each channel where its straight line lies, the third
     whether it is one, of which channel, and of this pixel alone.
 
     Args:
-        function: Takes pixels (N, H, W, C) float32 from 0 to 255, RGB or grey, and returns the model's input; it may change
+        function: Takes pixels (N, H, W, C) float32 from 0 to 255, RGB or gray, and returns the model's input; it may change
             what it is given.
         name: What to call it in an error.
         shape: (H, W, C).
@@ -38,8 +38,8 @@ def linear_preprocessing(function: Callable[[Any], Any], name: str, shape: tuple
     if not (slope > 0).all():
         raise _refusal(name, "a channel does not grow with its pixels' values")
     span = 255 * slope.max()
-    for colour in ("rgb", "bgr") if shape[2] == 3 else ("grey",):
-        swapped = noise[..., ::-1] if colour == "bgr" else noise
+    for color in ("rgb", "bgr") if shape[2] == 3 else ("gray",):
+        swapped = noise[..., ::-1] if color == "bgr" else noise
         if np.abs(swapped * slope + offset - random).max() <= TOLERANCE * span:
             break
     else:
@@ -49,7 +49,7 @@ def linear_preprocessing(function: Callable[[Any], Any], name: str, shape: tuple
     same = np.ptp(slope) <= TOLERANCE * slope.max()
     scale = float(f"{slope.mean():.7g}") if same else 1 / 255
     std = scale / slope
-    return {"colour": colour, "scale": scale, "mean": _neat(-offset * std), "std": (1.0,) if same else _neat(std)}
+    return {"color": color, "scale": scale, "mean": _neat(-offset * std), "std": (1.0,) if same else _neat(std)}
 
 
 def _called(function: Callable[[Any], Any], name: str, pixels: Floats) -> Array:

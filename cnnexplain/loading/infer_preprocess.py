@@ -1,4 +1,4 @@
-"""What a model tells of its input: its size and colours, and the range of pixels that its first operations expect."""
+"""What a model tells of its input: its size and colors, and the range of pixels that its first operations expect."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from cnnexplain.errors import ModelError
-from cnnexplain.inputs.literals import Colour
+from cnnexplain.inputs.literals import Color
 from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.interruption import check_interrupted
 from cnnexplain.model import graph, lenet
@@ -30,7 +30,7 @@ SAMPLED = 1 << 12
 """How many numbers of an operation's output are looked at."""
 
 PIXELS, SHARES, SIGNED = (0.0, 255.0), (0.0, 1.0), (-1.0, 1.0)
-"""The ranges of inputs that are recognised."""
+"""The ranges of inputs that are recognized."""
 
 SAID: dict[tuple[float, float], dict[str, Any]] = {
     PIXELS: {"scale": 1.0},
@@ -83,19 +83,19 @@ def told(model: Any, inputs: Inputs = IMAGE) -> Preprocess:
     if len(shape) != 3 or shape[2] is None:
         raise ModelError(
             f"The {which} '{model.name}' takes {_named(shape)}, which is no image; "
-            "expected (height, width, channels), or (height, width) of grey ones."
+            "expected (height, width, channels), or (height, width) of gray ones."
         )
     height, width = (size or SIDE for size in shape[:2])
     if shape[2] not in (1, 3):
         return _of_bands(model, (height, width, shape[2]), inputs, size=("size",) if None in shape else ())
-    colour: Colour = "grey" if shape[2] == 1 else "rgb"
+    color: Color = "gray" if shape[2] == 1 else "rgb"
     if model.name == lenet.NAME and shape == (28, 28, 1):
-        return Preprocess(height, width, colour, fit="digit")
+        return Preprocess(height, width, color, fit="digit")
     size = ("size",) if None in shape else ()
     found = expected_range(model, (height, width, shape[2]), inputs)
     if found is None:
-        return Preprocess(height, width, colour, assumed=(*size, "range"))
-    return Preprocess(height, width, colour, **SAID[found.low, found.high], assumed=size)
+        return Preprocess(height, width, color, assumed=(*size, "range"))
+    return Preprocess(height, width, color, **SAID[found.low, found.high], assumed=size)
 
 
 def _of_bands(model: Any, shape: tuple[int, int, int], inputs: Inputs, size: tuple[str, ...]) -> Preprocess:
@@ -120,7 +120,7 @@ FEW = 32
 def expected_range(model: Any, shape: tuple[int, int, int], inputs: Inputs = IMAGE) -> Range | None:
     """The range of pixels that a model's own operations expect; None where they don't tell it.
 
-    Constant images go through the operations before the first layer that has learnt anything. The range that they bring to
+    Constant images go through the operations before the first layer that has learned anything. The range that they bring to
     one that networks compute with, such as −1 to 1, is the one that the model was made for. Where several fit, or the
     operations do nothing, it is not known.
 
@@ -208,21 +208,21 @@ def _usual(given: tuple[float, float], low: float, high: float, *, normalized: b
     span = high - low
     # Where between the ends zero lies.
     zero = -low / span
-    centred = 0.8 <= span <= 10.5 and 0.05 <= zero <= 0.9
+    centered = 0.8 <= span <= 10.5 and 0.05 <= zero <= 0.9
     if normalized:
-        return given != SIGNED and span >= 1.9 and centred
+        return given != SIGNED and span >= 1.9 and centered
     if given == SIGNED:
         # A range around zero may come of 0 to 1 just as well.
-        return (abs(zero) < 0.02 and 0.95 <= span <= 1.05) or (zero < 0.48 and span > 4 and centred)
+        return (abs(zero) < 0.02 and 0.95 <= span <= 1.05) or (zero < 0.48 and span > 4 and centered)
     # As Keras' models of "caffe" have it, whose channels' means are subtracted.
     shifted = 230 <= span <= 280 and 0.25 <= zero <= 0.65
     if given == SHARES:
-        return centred or shifted
-    return centred or shifted or (abs(zero) < 0.02 and 0.8 <= span <= 2.6)
+        return centered or shifted
+    return centered or shifted or (abs(zero) < 0.02 and 0.8 <= span <= 2.6)
 
 
 def _learns(inner: Any) -> bool:
-    """Whether a layer computes with what it has learnt, other than the mean and the variance of pixels."""
+    """Whether a layer computes with what it has learned, other than the mean and the variance of pixels."""
     return isinstance(inner, keras.Layer) and bool(inner.weights) and not isinstance(inner, keras.layers.Normalization)
 
 
@@ -237,7 +237,7 @@ def _statistics(inner: Any) -> tuple[Floats, Floats] | None:
 
 
 def _learns_at_once(model: Any) -> bool:
-    """Whether the first layer has learnt something, so that tracing the model, which takes a while, would tell nothing."""
+    """Whether the first layer has learned something, so that tracing the model, which takes a while, would tell nothing."""
     first = next((each for each in _leaves(model) if not isinstance(each, keras.layers.InputLayer)), None)
     return first is not None and _learns(first) and _statistics(first) is None
 

@@ -128,7 +128,7 @@ def _said(error: BaseException) -> str:
 
 
 def _objects(config: Any) -> Iterator[dict[str, Any]]:
-    """Every serialised object in a model's configuration."""
+    """Every serialized object in a model's configuration."""
     # A list of what is left to see, since a hostile file may nest deeper than Python calls itself.
     left = [config]
     while left:

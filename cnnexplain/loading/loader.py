@@ -241,8 +241,8 @@ def _over(preprocess: Preprocess, said: Mapping[str, Any]) -> Preprocess:
     # Another way to fit pictures into the input leaves a share of theirs that was to be kept without a meaning.
     if said.get("fit", "crop") != "crop":
         fields.setdefault("crop", 1.0)
-    if "colour" in said:
-        fields["bands"] = preprocess.channels if said["colour"] == "bands" else None
+    if "color" in said:
+        fields["bands"] = preprocess.channels if said["color"] == "bands" else None
     if "size" in said:
         fields["height"], fields["width"] = said["size"]
     # Without a scale, the range remains a guess.

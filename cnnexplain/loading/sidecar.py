@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 from cnnexplain import files
 from cnnexplain.errors import ModelError, UsageError, suggest
-from cnnexplain.inputs.literals import Colour, Fit, Interpolation
+from cnnexplain.inputs.literals import Color, Fit, Interpolation
 from cnnexplain.loading import class_index
 from cnnexplain.loading import setting_values as values
 from cnnexplain.model import fixed_inputs, outputs
@@ -51,7 +51,7 @@ KEYS: dict[str, Key] = {
         f"whole numbers from 1 to {values.LARGEST}: one for a square, or rows and columns, such as [224, 160] or 224x160",
         values.size,
     ),
-    "colour": _words("Its channels.", Colour),
+    "color": _words("Its channels.", Color),
     "scale": Key(
         "What pixel values, from 0 to 255, are multiplied by.", "a number above 0, such as 0.5 or '1/255'", values.positive
     ),
@@ -64,7 +64,7 @@ KEYS: dict[str, Key] = {
         "What is divided by then.", "one number above 0, or one for each channel, such as [0.2, 0.2, 0.2]", values.deviations
     ),
     "fit": _words(
-        "How an image is resized: stretched; cropped to its middle; padded with black; or centred, as MNIST's digits are.",
+        "How an image is resized: stretched; cropped to its middle; padded with black; or centered, as MNIST's digits are.",
         Fit,
     ),
     "crop": Key("For the fit 'crop', the share of the side that is kept.", "a number above 0 and up to 1", values.share),
@@ -81,7 +81,7 @@ KEYS: dict[str, Key] = {
         values.positive,
     ),
     "show_bands": Key(
-        "Of an input of bands those that pictures show as red, green and blue, or as grey, counted from 0.",
+        "Of an input of bands those that pictures show as red, green and blue, or as gray, counted from 0.",
         "three numbers or one, such as [3, 2, 1]",
         values.bands,
     ),

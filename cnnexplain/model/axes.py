@@ -117,14 +117,14 @@ class Field:
         """Whether every unit sees the whole image."""
         return self.rows.whole and self.columns.whole
 
-    def cut(self, image: Floats, row: int, column: int, grey: Floats) -> Floats:
+    def cut(self, image: Floats, row: int, column: int, gray: Floats) -> Floats:
         """What unit (row, column) sees of an image.
 
         Args:
             image: (H, W, C).
             row: Of the unit.
             column: Of the unit.
-            grey: (C,), what lies beyond what it sees.
+            gray: (C,), what lies beyond what it sees.
 
         Returns:
             (h, w, C), of one size for all units of the layer: that of the largest of their fields. Where these are larger
@@ -137,6 +137,6 @@ class Field:
             size.append(min(axis.size, length))
             inside.append(pixels)
             where.append(slice(pixels.start - first, pixels.stop - first))
-        patch = np.broadcast_to(grey, (*size, image.shape[-1])).astype(np.float32)
+        patch = np.broadcast_to(gray, (*size, image.shape[-1])).astype(np.float32)
         patch[tuple(where)] = image[tuple(inside)]
         return patch

@@ -16,7 +16,7 @@ def card(classifier: Classifier) -> dict[str, Any]:
     return {
         "name": classifier.name,
         "sha256": classifier.sha256,
-        "input": f"{size} ({preprocess.false_colour or preprocess.colour}){beside}",
+        "input": f"{size} ({preprocess.false_color or preprocess.color}){beside}",
         "low": preprocess.low,
         "high": preprocess.high,
         "fit": preprocess.fit,

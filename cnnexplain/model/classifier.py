@@ -272,7 +272,7 @@ class Classifier:
         return self._layers.all
 
     def other_calls(self, name: str) -> tuple[str, ...]:
-        """The other calls of a layer that learnt something, or of the nested model that it stands in, by their names."""
+        """The other calls of a layer that learned something, or of the nested model that it stands in, by their names."""
         return self._layers.other_calls(name)
 
     @property
@@ -314,7 +314,7 @@ class Classifier:
 
     @property
     def first_normalization(self) -> tuple[str, Floats, Floats] | None:
-        """The layer before the first BatchNormalization, and the mean and variance that were learnt of its channels."""
+        """The layer before the first BatchNormalization, and the mean and variance that were learned of its channels."""
         return convolutions.first_normalization(self._layers)
 
     def target(self, wanted: int | str) -> int:

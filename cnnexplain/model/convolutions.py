@@ -76,7 +76,7 @@ def activated(layers: Layers, name: str) -> str:
 
 
 def first_normalization(layers: Layers) -> tuple[str, Floats, Floats] | None:
-    """The layer before the first BatchNormalization, and the mean and variance that were learnt of its channels."""
+    """The layer before the first BatchNormalization, and the mean and variance that were learned of its channels."""
     for call in layers.twin.calls:
         if isinstance(call.inner, keras.layers.BatchNormalization) and id(call.sources[0]) in layers.names:
             statistics = (call.inner.moving_mean, call.inner.moving_variance)

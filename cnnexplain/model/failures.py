@@ -27,7 +27,7 @@ def naming(twin: Twin, image: Floats, variables: Any) -> Iterator[None]:
 
     Args:
         twin: The model's twin.
-        image: (1, H, W, C), one that is computed, or a grey one.
+        image: (1, H, W, C), one that is computed, or a gray one.
         variables: The model's.
 
     Raises:

@@ -196,7 +196,7 @@ TRIALS = 6
 
 
 def images(shape: Sequence[int]) -> Floats:
-    """What a model is tried on to see what its outputs are, from 0 to 1: black, grey, white and noise, (N, *shape)."""
+    """What a model is tried on to see what its outputs are, from 0 to 1: black, gray, white and noise, (N, *shape)."""
     random = np.random.default_rng(0)
     plain, noise = [np.full(shape, level) for level in (0, 0.5, 1)], [random.uniform(0, 1, shape) for _ in range(2)]
     return np.stack([*plain, *noise, random.integers(0, 2, shape)]).astype(np.float32)

@@ -33,7 +33,7 @@ class Layer:
         name: Its name, in a nested model "outer/inner".
         kind: Its class, such as "Conv2D".
         shape: Of its output for one image: (H, W, C) for C feature maps, (K,) for a dense layer.
-        parameters: How many numbers it has learnt or counted; 0 where a shared layer stands for the second time.
+        parameters: How many numbers it has learned or counted; 0 where a shared layer stands for the second time.
         grid: How its tokens (T, C) stand for places; None where it has none, or it isn't known.
         heads: Whether (h, w, C) is of attention heads or the like, and no feature maps.
     """
@@ -154,7 +154,7 @@ class Layers:
         return layer
 
     def parameters(self, call: Call | None) -> int:
-        """How many numbers a call's layer has learnt or counted; 0 at all but its first call."""
+        """How many numbers a call's layer has learned or counted; 0 at all but its first call."""
         if call is None or not isinstance(call.inner, keras.Layer):
             return 0
         first = next(each for each in self.twin.calls if each.inner is call.inner)
@@ -170,15 +170,15 @@ class Layers:
         return self.names.get(id(call.sources[0]))
 
     def other_calls(self, name: str) -> tuple[str, ...]:
-        """The other calls of a layer that learnt something, or of the nested model that it stands in, by their names."""
+        """The other calls of a layer that learned something, or of the nested model that it stands in, by their names."""
         tensor, (outer, _, leaf) = self.twin.tensors[self.find(name).name], name.rpartition("/")
         # The scores before a layer's own activation are no call of the model's.
         calls = [call for call in self.twin.calls if call.name != graph.LOGITS]
         inner = next((call.inner for call in calls if call.output is tensor), None)
         same = [call.name for call in calls if call.inner is inner and call.output is not tensor]
-        learnt = isinstance(inner, keras.Layer) and bool(inner.weights)
+        learned = isinstance(inner, keras.Layer) and bool(inner.weights)
         # A ReLU that is used everywhere has no paths of its own.
-        apart = [other for other in same if learnt or other.rpartition("/")[0] != outer]
+        apart = [other for other in same if learned or other.rpartition("/")[0] != outer]
         alike = [other for other in apart if other.rpartition("/")[2] == leaf]
         return tuple(other for other in alike or apart if other in self.twin.tensors)
 

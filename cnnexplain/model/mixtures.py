@@ -1,7 +1,7 @@
 """Outputs that are computed of probabilities: percentages, means over models or pixels, sums over classes, 1 − p.
 
 Such outputs are no scores before a softmax, whatever numbers they are: their softmax would be a probability that the model
-doesn't return. Logarithms of probabilities are scores, and so is what a layer makes of them with weights that it has learnt.
+doesn't return. Logarithms of probabilities are scores, and so is what a layer makes of them with its learned weights.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def mixture(twin: Twin, end: Any) -> Mixture | None:
     made = {id(tensor): call for call in twin.calls for tensor in keras.tree.flatten(call.output)}
     found: list[_Source] = []
     between: set[int] = set()
-    left, seen, learnt = [end], set(), False
+    left, seen, learned = [end], set(), False
     while left:
         tensor = left.pop()
         if id(tensor) in seen:
@@ -105,12 +105,12 @@ def mixture(twin: Twin, end: Any) -> Mixture | None:
         elif not call.sources or (weighted and not _linear(call.inner)):
             return None
         else:
-            learnt = learnt or weighted
+            learned = learned or weighted
             between.add(id(call))
             left += call.sources
     rows = _outputs([call for call in twin.calls if id(call) in between], found, end)
     # What weights make of probabilities are scores, unless the weights are shares themselves.
-    if rows is None or (learnt and (rows.min() < 0 or np.ptp(rows.sum(axis=1)) > DIFFER * rows.max())):
+    if rows is None or (learned and (rows.min() < 0 or np.ptp(rows.sum(axis=1)) > DIFFER * rows.max())):
         return None
     found.sort(key=lambda each: twin.calls.index(each.call))
     calls, names = zip(*((each.call, each.squashed.name) for each in found), strict=True)

@@ -124,7 +124,7 @@ def check_shape(model: Any, inputs: Inputs, declared: tuple[int, int, int]) -> N
     if any(size not in (None, given) for size, given in zip(shape, declared, strict=True)):
         raise UsageError(
             f"The model '{model.name}' takes {shape_text(shape)}, but is declared to take {shape_text(declared)}; "
-            "give its own size and colours (--input-size, --input-colour, the sidecar or preprocess=)."
+            "give its own size and colors (--input-size, --input-color, the sidecar or preprocess=)."
         )
 
 

@@ -117,4 +117,4 @@ class Network:
         """One image (1, H, W, C): the first, or a gray one where the arrays are no images."""
         if len(arrays) and arrays.shape[1:] == self.shape:
             return arrays[:1]
-        return np.full((1, *self.shape), self._preprocess.grey, np.float32)
+        return np.full((1, *self.shape), self._preprocess.gray, np.float32)

@@ -28,7 +28,7 @@ def find(wanted: int | str, labels: Sequence[str], *, values: bool) -> int:
         UsageError: There is no such class, or there are several.
     """
     if not isinstance(wanted, str) and not is_index(wanted):
-        raise UsageError(f"There is no class labelled '{shown(wanted)}': a class has a label and a number.")
+        raise UsageError(f"There is no class labeled '{shown(wanted)}': a class has a label and a number.")
     if values and isinstance(wanted, str):
         wanted = heads.direction(wanted, labels)
     named = [index for index, label in enumerate(labels) if wanted == label]
@@ -68,7 +68,7 @@ def _unknown(wanted: str, labels: Sequence[str]) -> UsageError:
             f"{suggest(wanted, [name for label in labels for name in label.split(', ')])} The model has "
             f"{len(labels)} classes, '{labels[0]}' to '{labels[-1]}'."
         )
-    return UsageError(f"There is no class labelled '{wanted}'.{hint}")
+    return UsageError(f"There is no class labeled '{wanted}'.{hint}")
 
 
 def _numbered(classes: Sequence[int], labels: Sequence[str]) -> str:

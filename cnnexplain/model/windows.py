@@ -125,10 +125,10 @@ def interpolated(length: int, new: int, interpolation: str, antialias: bool) -> 
     pixel = 2 * new
     scale = max(pixel, 2 * length) if antialias else pixel
     reach = RADIUS[interpolation] * scale
-    centre = (2 * np.arange(new) + 1) * length - new
-    first, last = (centre - reach) // pixel + 1, -(-(centre + reach) // pixel) - 1
+    center = (2 * np.arange(new) + 1) * length - new
+    first, last = (center - reach) // pixel + 1, -(-(center + reach) // pixel) - 1
     taps = first[:, None] + np.arange((last - first).max() + 1)
-    away = np.abs(taps * pixel - centre[:, None])
+    away = np.abs(taps * pixel - center[:, None])
     # There kernels of more than one pixel on each side are zero.
     zero = (away % scale == 0) & (away > 0)
     read = (taps <= last[:, None]) & (taps >= 0) & (taps < length) & ~zero

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cnnexplain.types import Floats
 
 BASELINES = (
-    "'grey' (the middle of the model's input range), 'black', 'white', 'mean' (the image's own, per channel), 'blur' (the "
+    "'gray' (the middle of the model's input range), 'black', 'white', 'mean' (the image's own, per channel), 'blur' (the "
     "image itself, blurred), or a number in the model's input range."
 )
 """What an option that takes a baseline or a fill says of it."""
@@ -26,7 +26,7 @@ def baseline_function(fill: str, preprocess: Preprocess, sigma: float, option: s
     """Gives for an image (H, W, C) what stands for nothing: an image of the same shape.
 
     Args:
-        fill: "grey", "black", "white", "mean", "blur", or a number.
+        fill: "gray", "black", "white", "mean", "blur", or a number.
         preprocess: The model's input range.
         sigma: The standard deviation of the blur in pixels.
         option: That the fill was given to, such as "--fill", for errors.
@@ -38,9 +38,9 @@ def baseline_function(fill: str, preprocess: Preprocess, sigma: float, option: s
     import numpy as np
 
     low, high = preprocess.low, preprocess.high
-    constants = {"grey": preprocess.grey, "black": preprocess.black, "white": preprocess.white}
+    constants = {"gray": preprocess.gray, "black": preprocess.black, "white": preprocess.white}
     found: dict[str, Callable[[Floats], Floats]] = {
-        **{name: functools.partial(_filled, colour) for name, colour in constants.items()},
+        **{name: functools.partial(_filled, color) for name, color in constants.items()},
         "mean": lambda image: np.broadcast_to(image.mean(axis=(0, 1)), image.shape),
         "blur": lambda image: blurred(image, sigma),
     }
@@ -64,10 +64,10 @@ def baseline_images(baseline: str, images: Floats, preprocess: Preprocess) -> Fl
     return np.stack([fill(image) for image in images])
 
 
-def _filled(colour: Floats | np.float32, image: Floats) -> Floats:
+def _filled(color: Floats | np.float32, image: Floats) -> Floats:
     import numpy as np
 
-    return np.full_like(image, colour)
+    return np.full_like(image, color)
 
 
 def blurred(image: Floats, sigma: float) -> Floats:

@@ -10,11 +10,11 @@ from cnnexplain.types import Array, Floats
 def bilinear(places: int, pixels: int) -> Floats:
     """The matrix (pixels, places) that interpolates linearly along one axis; its rows add up to 1.
 
-    The centres of places and pixels are at half numbers, so that both span the same length; beyond the outermost centres the
+    The centers of places and pixels are at half numbers, so that both span the same length; beyond the outermost centers the
     outermost values go on. For a map, `bilinear(h, H) @ map @ bilinear(w, W).T`.
     """
-    centres = np.clip((np.arange(pixels) + 0.5) * places / pixels - 0.5, 0, places - 1)
-    return np.asarray(np.maximum(0, 1 - np.abs(centres[:, None] - np.arange(places))))
+    centers = np.clip((np.arange(pixels) + 0.5) * places / pixels - 0.5, 0, places - 1)
+    return np.asarray(np.maximum(0, 1 - np.abs(centers[:, None] - np.arange(places))))
 
 
 def averaged(maps: Array, block: int) -> Floats:
@@ -28,11 +28,11 @@ def averaged(maps: Array, block: int) -> Floats:
 def bicubic(places: int, pixels: int) -> Floats:
     """The matrix (pixels, places) of cubic convolution along one axis (Keys 1981, a = −1/2); its rows add up to 1.
 
-    Centres are as in `bilinear`; beyond the ends the outermost values go on.
+    Centers are as in `bilinear`; beyond the ends the outermost values go on.
     """
-    centres = (np.arange(pixels) + 0.5) * places / pixels - 0.5
+    centers = (np.arange(pixels) + 0.5) * places / pixels - 0.5
     # Two places more at either end stand for what goes on.
-    distance = np.abs(centres[:, None] - np.arange(-2, places + 2))
+    distance = np.abs(centers[:, None] - np.arange(-2, places + 2))
     near = 1.5 * distance**3 - 2.5 * distance**2 + 1
     far = -0.5 * distance**3 + 2.5 * distance**2 - 4 * distance + 2
     weights = np.where(distance <= 1, near, np.where(distance < 2, far, 0))

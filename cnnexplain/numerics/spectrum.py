@@ -1,9 +1,9 @@
-"""Pictures made of a Fourier spectrum with decorrelated colours, differentiable on every backend.
+"""Pictures made of a Fourier spectrum with decorrelated colors, differentiable on every backend.
 
-What is optimised is not the picture but its spectrum, in which coarse structure weighs as much as in photographs (Olah et
+What is optimized is not the picture but its spectrum, in which coarse structure weighs as much as in photographs (Olah et
 al. 2017, Feature Visualization), or only the phases of a spectrum with the magnitudes of photographs (Fel et al. 2023,
-arXiv:2306.06805). Both give y (N, H, W, C), unbounded, in colours whose channels are uncorrelated over photographs; of it
-`colours` makes the picture u in (0, 1), and lo + u · (hi − lo) is in a model's input range.
+arXiv:2306.06805). Both give y (N, H, W, C), unbounded, in colors whose channels are uncorrelated over photographs; of it
+`colors` makes the picture u in (0, 1), and lo + u · (hi − lo) is in a model's input range.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 EPSILON = 1e-5
 """Added to a standard deviation before it divides."""
 
-# A square root of the covariance of red, green and blue over ImageNet; its columns are lightness and two opponent colours.
+# A square root of the covariance of red, green and blue over ImageNet; its columns are lightness and two opponent colors.
 _ROOT = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]], np.float32)
 
-COLOURS: Floats = np.asarray(_ROOT.T / np.linalg.norm(_ROOT, axis=0).max(), np.float32)
-"""M (3, 3), by which decorrelated colours become red, green and blue: z = y · M."""
+COLORS: Floats = np.asarray(_ROOT.T / np.linalg.norm(_ROOT, axis=0).max(), np.float32)
+"""M (3, 3), by which decorrelated colors become red, green and blue: z = y · M."""
 
 _GAINS = (34.9, 35.3, 29.1)
 _POWER, _CUTOFF = 1.28, 0.285
 
 
-def colours(y: Any) -> Any:
-    """The picture of decorrelated colours, u = sigmoid(y · M); grey ones have no M.
+def colors(y: Any) -> Any:
+    """The picture of decorrelated colors, u = sigmoid(y · M); gray ones have no M.
 
     Args:
         y: (…, H, W, C), C being 1 or 3, of any range.
@@ -38,7 +38,7 @@ def colours(y: Any) -> Any:
     Returns:
         Of the same shape, in (0, 1); y = 0 gives 0.5, the middle of the range.
     """
-    return ops.sigmoid(y if y.shape[-1] == 1 else ops.matmul(y, COLOURS))
+    return ops.sigmoid(y if y.shape[-1] == 1 else ops.matmul(y, COLORS))
 
 
 def frequencies(height: int, width: int) -> Floats:
@@ -64,14 +64,14 @@ def falloff(height: int, width: int, power: float = 1.0, low_pass: float = 0.0) 
 
 
 def natural_magnitude(height: int, width: int, channels: int) -> Floats:
-    """m_c(f) = g_c · max(f, f_min)^−1.28 · exp(−(f / 0.285)²), the magnitudes of photographs in decorrelated colours.
+    """m_c(f) = g_c · max(f, f_min)^−1.28 · exp(−(f / 0.285)²), the magnitudes of photographs in decorrelated colors.
 
     A fit, which explains 96 to 97% of their energy, for pictures of any size.
 
     Args:
         height: H of the picture.
         width: W of the picture, even or odd.
-        channels: 1 for grey pictures, whose magnitudes are those of the lightness, or 3.
+        channels: 1 for gray pictures, whose magnitudes are those of the lightness, or 3.
 
     Returns:
         (C, H, W // 2 + 1) float32.
@@ -97,9 +97,9 @@ def from_spectrum(coefficients: Any, scale: Floats, width: int) -> Any:
 
 
 def from_phases(phases: Any, magnitude: Floats, width: int) -> Any:
-    """The picture of phases alone, y = standardised irfft2(m · exp(i · standardised φ)) (Fel et al. 2023, section 3).
+    """The picture of phases alone, y = standardized irfft2(m · exp(i · standardized φ)) (Fel et al. 2023, section 3).
 
-    Phases are standardised over all of a picture's, and so is y over its pixels and channels: its mean is 0 and its standard
+    Phases are standardized over all of a picture's, and so is y over its pixels and channels: its mean is 0 and its standard
     deviation 1.
 
     Args:
@@ -110,16 +110,16 @@ def from_phases(phases: Any, magnitude: Floats, width: int) -> Any:
     Returns:
         y (N, H, W, C).
     """
-    angles = _standardised(ops.convert_to_tensor(phases))
+    angles = _standardized(ops.convert_to_tensor(phases))
     real, imaginary = (ops.multiply(part, magnitude) for part in (ops.cos(angles), ops.sin(angles)))
-    return _standardised(_inverse(real, imaginary, width))
+    return _standardized(_inverse(real, imaginary, width))
 
 
-def _standardised(x: Any) -> Any:
-    centred = x - ops.mean(x, axis=(1, 2, 3), keepdims=True)
+def _standardized(x: Any) -> Any:
+    centered = x - ops.mean(x, axis=(1, 2, 3), keepdims=True)
     # At 0 the root itself has no gradient.
-    deviation = ops.sqrt(ops.mean(ops.square(centred), axis=(1, 2, 3), keepdims=True) + EPSILON**2)
-    return centred / (deviation + EPSILON)
+    deviation = ops.sqrt(ops.mean(ops.square(centered), axis=(1, 2, 3), keepdims=True) + EPSILON**2)
+    return centered / (deviation + EPSILON)
 
 
 def _inverse(real: Any, imaginary: Any, width: int) -> Any:

@@ -159,9 +159,9 @@ def _model_alone(request: Request) -> Record:
     """The record of an analysis of the model alone."""
     classifier = request.classifier
     shape = classifier.preprocess.shape
-    # The model is tried on a grey image, since one that gives no finite numbers has nothing to explain.
-    grey = np.full((1, *shape), classifier.preprocess.grey, np.float32)
-    targets.check_finite(classifier, classifier.predict(grey), " for a plain grey image")
+    # The model is tried on a gray image, since one that gives no finite numbers has nothing to explain.
+    gray = np.full((1, *shape), classifier.preprocess.gray, np.float32)
+    targets.check_finite(classifier, classifier.predict(gray), " for a plain gray image")
     wanted: Sequence[Resolved] = request.targets or []
     against = request.against
     warnings: tuple[str, ...] = ()

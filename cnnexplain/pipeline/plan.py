@@ -79,7 +79,7 @@ def _passes(analysis: Analysis, classifier: Classifier, options: Mapping[str, An
 def measured(classifier: Classifier) -> float:
     """The seconds that a forward pass takes for an image, once the network is compiled."""
     preprocess = classifier.preprocess
-    images = np.full((min(BATCH, classifier.batch_size), *preprocess.shape), preprocess.grey, np.float32)
+    images = np.full((min(BATCH, classifier.batch_size), *preprocess.shape), preprocess.gray, np.float32)
     classifier.predict(images)
     started = time.perf_counter()
     classifier.predict(images)

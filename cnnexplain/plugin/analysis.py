@@ -38,7 +38,7 @@ hookimpl = pluggy.HookimplMarker("cnnexplain")
 
 @dataclass(frozen=True)
 class Result:
-    """What an analysis found: raw, signed, unnormalised numbers.
+    """What an analysis found: raw, signed, unnormalized numbers.
 
     Args:
         arrays: Arrays by name. For an analysis of images each has the images as its first axis.
@@ -143,7 +143,7 @@ class Analysis:
         overview: Draws what belongs to no single image: `Record` ↦ figures by name. An analysis of images that has one asks
             for `dataset` too; its record is that of the first images.
         note: A sentence on what the pictures don't show, which users read beside them.
-        reading: A sentence or two on how to read the pictures: what a bright pixel, a bar or a colour stands for.
+        reading: A sentence or two on how to read the pictures: what a bright pixel, a bar or a color stands for.
         maps: Real arrays (N, H, W), a value for each pixel of the images, and the values' unit, or a function that gives it
             for the options: pages show them over the image, and tell the value under the pointer. The first one is the main
             one, which stands beside those of other analyses.

@@ -41,8 +41,8 @@ def redraw(
         folder: The folder of one analysis, such as "cnnexplain-out/saliency".
         format: Of the pictures: "png", "svg" or "pdf"; None for the one that they have.
         dpi: The pictures' pixels per inch, from 20 to 1200.
-        unsigned: Colours of maps that start at 0: the name of a colormap of Matplotlib. None for the usual ones.
-        signed: Colours of signed maps, likewise.
+        unsigned: Colors of maps that start at 0: the name of a colormap of Matplotlib. None for the usual ones.
+        signed: Colors of signed maps, likewise.
         contours: Whether a line surrounds the strongest tenth of the pixels of maps that lie over an image.
         regions: The side in pixels of the squares over which maps of gradients and attributions are summed up where they lie
             over an image. None for what suits the image.
@@ -62,8 +62,8 @@ def redraw(
     reader.analysis_of(folder, reader.read_result(folder))
     from cnnexplain import draw
 
-    colours = draw.Palette(unsigned or draw.DEFAULT_PALETTE.unsigned, signed or draw.DEFAULT_PALETTE.signed)
-    style = draw.Style(colours, contours, regions)
+    colors = draw.Palette(unsigned or draw.DEFAULT_PALETTE.unsigned, signed or draw.DEFAULT_PALETTE.signed)
+    style = draw.Style(colors, contours, regions)
     check_folder(folder)
     with lock.held(folder):
         return _redraw(folder, asked, style, progress, keep=format is None)

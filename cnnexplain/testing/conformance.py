@@ -50,7 +50,7 @@ class Candidate:
 
     Args:
         analysis: An installed one.
-        tolerance: As `TOLERANCE`; a larger one suits what is optimised in many steps, each of which amplifies rounding.
+        tolerance: As `TOLERANCE`; a larger one suits what is optimized in many steps, each of which amplifies rounding.
         together: The names of the analyses that are checked with it, so that each backend is started once for all of them.
     """
 

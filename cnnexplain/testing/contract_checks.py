@@ -185,7 +185,7 @@ def _repeats(candidate: Candidate) -> None:
         )
 
 
-def _neighbours(candidate: Candidate) -> None:
+def _neighbors(candidate: Candidate) -> None:
     images = candidate.images
     # The first image stands for those that were explained before, so that no data set is given.
     among, others = (candidate.explain(candidate.lenet, images[order], start=1) for order in ([0, 1, 2], [2, 1, 0]))
@@ -196,7 +196,7 @@ def _neighbours(candidate: Candidate) -> None:
     if apart:
         raise PluginError(
             f"What is found for an image depends on which others are explained with it: {apart}. Expected each by itself; "
-            "take maxima and means over the image's own axes, and leave normalising to draw()."
+            "take maxima and means over the image's own axes, and leave normalizing to draw()."
         )
 
 
@@ -336,12 +336,12 @@ def _saved(candidate: Candidate) -> None:
 
 def _plain(candidate: Candidate) -> None:
     preprocess = candidate.lenet.preprocess
-    grey = np.broadcast_to(preprocess.grey, (1, *preprocess.shape)).astype(np.float32)
+    gray = np.broadcast_to(preprocess.gray, (1, *preprocess.shape)).astype(np.float32)
     try:
-        comparison.figures(candidate.explain(candidate.lenet, grey))
+        comparison.figures(candidate.explain(candidate.lenet, gray))
     except CnnExplainError as error:
         raise PluginError(
-            f"For an image all of one grey: {error} Check for maps of zeros, and divisions by their largest value."
+            f"For an image all of one gray: {error} Check for maps of zeros, and divisions by their largest value."
         ) from error
 
 
@@ -426,8 +426,8 @@ CHECKS = (
     Check("model", "it does not modify the model", _model, ("results",)),
     Check("repeats", "repeated runs give the same result", _repeats, ("images", "model")),
     Check("maps", "the maps that it names are among its arrays", _maps, ("results",), lambda analysis: bool(analysis.maps)),
-    Check("neighbours", "the numbers of an image do not depend on the other images", _neighbours, ("repeats",), _of_images),
-    Check("batch", "a batch gives the same results as single images", _batch, ("neighbours",), _of_images),
+    Check("neighbors", "the numbers of an image do not depend on the other images", _neighbors, ("repeats",), _of_images),
+    Check("batch", "a batch gives the same results as single images", _batch, ("neighbors",), _of_images),
     Check(
         "target",
         "it explains the target that it is given",

@@ -21,7 +21,7 @@ layers = keras.layers
 
 
 def _branches() -> Any:
-    """Colour, taller than wide: batch normalization, a concatenation, a residual sum, depthwise filters, a softmax layer."""
+    """Color, taller than wide: batch normalization, a concatenation, a residual sum, depthwise filters, a softmax layer."""
     image = keras.Input((14, 10, 3))
     x = layers.Conv2D(6, 3, padding="same", name="stem")(image)
     x = first = layers.ReLU(name="stem_relu")(layers.BatchNormalization(name="stem_bn")(x))
@@ -34,8 +34,8 @@ def _branches() -> Any:
     return keras.Model(image, layers.Softmax(name="softmax")(layers.Dense(5, name="scores")(x)), name="branches")
 
 
-def _grey() -> Any:
-    """Grey, wider than tall: convolutions in a row, both kinds of pooling, one sigmoid unit for two classes."""
+def _gray() -> Any:
+    """Gray, wider than tall: convolutions in a row, both kinds of pooling, one sigmoid unit for two classes."""
     return keras.Sequential(
         [
             keras.Input((12, 17, 1)),
@@ -47,11 +47,11 @@ def _grey() -> Any:
             layers.Dense(6, activation="relu", name="hidden"),
             layers.Dense(1, activation="sigmoid", name="score"),
         ],
-        name="grey",
+        name="gray",
     )
 
 
-MADE: dict[str, Callable[[], Any]] = {"branches": _branches, "grey": _grey}
+MADE: dict[str, Callable[[], Any]] = {"branches": _branches, "gray": _gray}
 """Makes each of the models, by name."""
 
 
@@ -65,7 +65,7 @@ def made(name: str) -> Classifier:
         spread = 1.4 / math.sqrt(max(1, math.prod(shape[:-1])))
         weight.assign(random.uniform(0.5, 1.5, shape) if positive else random.normal(0, spread, shape))
     height, width, channels = model.inputs[0].shape[1:]
-    return loader.load(model, preprocess=Preprocess(height, width, "grey" if channels == 1 else "rgb"))
+    return loader.load(model, preprocess=Preprocess(height, width, "gray" if channels == 1 else "rgb"))
 
 
 def pictures(classifier: Classifier, count: int) -> Floats:

@@ -25,7 +25,7 @@ class Evaluation:
 
 
 def evaluate(classifier: Classifier, split: str = "test") -> Evaluation:
-    """Measures a classifier of 28×28 grey images on MNIST.
+    """Measures a classifier of 28×28 gray images on MNIST.
 
     Raises:
         UsageError: The classifier takes other images or does not tell ten classes apart.

@@ -26,7 +26,7 @@ RATE, DECAY = 2e-3, 0.2
 
 SIDECAR: dict[str, Any] = {
     "size": [28, 28],
-    "colour": "grey",
+    "color": "gray",
     "scale": "1/255",
     "fit": "digit",
     "labels": [str(digit) for digit in range(10)],

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from cnnexplain import Classifier, Floats, Objective, Record
 
-BASELINE = f"What a pixel is measured from. Default: the number 0, whatever colour it is for the model. Else {BASELINES}"
+BASELINE = f"What a pixel is measured from. Default: the number 0, whatever color it is for the model. Else {BASELINES}"
 
 
 def run(
@@ -39,7 +39,7 @@ def run(
 
 
 def draw(record: Record, index: int) -> Figure:
-    """The image, the attribution with its colour bar, and its sums over regions over the image."""
+    """The image, the attribution with its color bar, and its sums over regions over the image."""
     from cnnexplain.draw import map_figure
 
     baseline, values = record.options["baseline"], record.arrays["pixel_attribution"][index]
@@ -71,7 +71,7 @@ def cnnexplain_analyses() -> list[Analysis]:
             note="A pixel whose value is the baseline gets nothing, however much it matters: black strokes on white are "
             "invisible where 0 is black. And the gradient at the image need not hold on the way to the baseline.",
             reading="Red pixels raise the score of the target by being as they are and not as the baseline, blue ones lower "
-            "it, by as much as the colour bar says.",
+            "it, by as much as the color bar says.",
             maps={"pixel_attribution": "logits"},
             overlay=summed_map,
             passes=lambda *_: 4,

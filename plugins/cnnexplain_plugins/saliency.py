@@ -23,7 +23,7 @@ def run(
 ) -> Result:
     """Which pixels, changed a little, would change the score of the target the most.
 
-    Simonyan et al. 2013, section 3: w = ∂S_c/∂x with S_c the logit of the class; the map is |w|, for colour images its
+    Simonyan et al. 2013, section 3: w = ∂S_c/∂x with S_c the logit of the class; the map is |w|, for color images its
     maximum over the channels.
 
     Returns:
@@ -51,7 +51,7 @@ def run(
 
 
 def draw(record: Record, index: int) -> Figure:
-    """The image, the saliency map with its colour bar, and the map over the image."""
+    """The image, the saliency map with its color bar, and the map over the image."""
     from cnnexplain.draw import map_figure
 
     title = "saliency |∂S/∂x|" + (", mean of ten crops" if record.options["crops"] == "ten" else "")
@@ -82,7 +82,7 @@ def cnnexplain_analyses() -> list[Analysis]:
             draw,
             "Simonyan, Vedaldi, Zisserman 2013 (arXiv:1312.6034)",
             note="Sensitive is not important: the map shows what a small change of a pixel would do to the score, not how "
-            "much the pixel as it is contributes to it; and neighbouring pixels often pull in opposite directions.",
+            "much the pixel as it is contributes to it; and neighboring pixels often pull in opposite directions.",
             reading="The brighter a pixel, the more a small change of it would change the score of the target, up or down.",
             maps={"saliency": "logits per unit of input"},
             overlay=smoothed_map,

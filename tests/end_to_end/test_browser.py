@@ -304,15 +304,15 @@ def test_the_contents_stand_beside_the_page_or_fold_on_a_telephone(opened):
     assert heading["top"] >= bar["bottom"]
 
 
-def test_the_slider_goes_from_the_image_to_the_map_in_the_palettes_colours(opened):
+def test_the_slider_goes_from_the_image_to_the_map_in_the_palettes_colors(opened):
     import matplotlib as mpl
 
     set_blend(opened, 100)
     for number, (values, low, high) in enumerate(
         [(VALUES[0], -draw.percentile_limit(VALUES), draw.percentile_limit(VALUES)), (FAR[0], 0, draw.percentile_limit(FAR))]
     ):
-        colours = mpl.colormaps[draw.DEFAULT_PALETTE.unsigned if number else draw.DEFAULT_PALETTE.signed]
-        expected = 255 * colours((values - low) / (high - low))[..., :3]
+        colors = mpl.colormaps[draw.DEFAULT_PALETTE.unsigned if number else draw.DEFAULT_PALETTE.signed]
+        expected = 255 * colors((values - low) / (high - low))[..., :3]
         # An entry of the palette more or less.
         assert np.abs(pixels(opened, number) - expected).max() <= 6
     full = pixels(opened, 0)
@@ -324,7 +324,7 @@ def test_the_slider_goes_from_the_image_to_the_map_in_the_palettes_colours(opene
     record = pages.record(arrays={"signed_map": VALUES})
     expected = 255 * draw.overlay_rgb(record, 0, VALUES[0], limit=draw.percentile_limit(VALUES), signed=True)
     assert np.median(np.abs(half - expected)) <= 1
-    # A value that falls into the next of 256 colours is a step of them off.
+    # A value that falls into the next of 256 colors is a step of them off.
     assert np.abs(half - expected).max() <= 6
     set_blend(opened, 20)
     assert np.abs(pixels(opened, 0) - (0.4 * half + 0.6 * image)).max() <= 1.5
@@ -372,8 +372,8 @@ def test_nothing_makes_the_page_wider_than_the_screen(opened, width):
     assert wide[0] <= wide[1] <= width
 
 
-def luminance(colour):
-    channels = [float(each) / 255 for each in colour.partition("(")[2].rstrip(")").split(",")[:3]]
+def luminance(color):
+    channels = [float(each) / 255 for each in color.partition("(")[2].rstrip(")").split(",")[:3]]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
     return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
 
@@ -381,12 +381,12 @@ def luminance(colour):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_words_stand_out_from_their_ground_by_day_and_by_night(opened, scheme):
     opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
-    colour = "return getComputedStyle(document.querySelector(arguments[0]))[arguments[1]]"
-    ground = luminance(opened.execute_script(colour, "body", "backgroundColor"))
+    color = "return getComputedStyle(document.querySelector(arguments[0]))[arguments[1]]"
+    ground = luminance(opened.execute_script(color, "body", "backgroundColor"))
     assert (ground < 0.05) == (scheme == "dark")
-    card = luminance(opened.execute_script(colour, "article", "backgroundColor"))
+    card = luminance(opened.execute_script(color, "article", "backgroundColor"))
     for selector, behind in (("body", ground), (".lead", ground), ("nav a", ground), (".limits", card), (".shows", card)):
-        above = luminance(opened.execute_script(colour, selector, "color"))
+        above = luminance(opened.execute_script(color, selector, "color"))
         low, high = sorted([above, behind])
         assert (high + 0.05) / (low + 0.05) >= 4.5, selector  # WCAG 2.1, AA.
 
@@ -447,13 +447,13 @@ BROKEN = """return [...document.querySelectorAll('.ends span')].flatMap((each) =
         return range.getClientRects().length !== 1;
     }).map((word) => word[0]);
 })"""
-"""The words beside a colour bar that stand on more than one line."""
+"""The words beside a color bar that stand on more than one line."""
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_the_words_beside_a_colour_bar_stay_whole(opened, tmp_path, width):
+def test_the_words_beside_a_color_bar_stay_whole(opened, tmp_path, width):
     values = -2.345e-4 * np.linspace(-1, 1.001, 90 * 30, dtype=np.float32).reshape(1, 90, 30)
-    preprocess = Preprocess(90, 30, "grey")
+    preprocess = Preprocess(90, 30, "gray")
     arrays = {name: (index + 1) * values for index, name in enumerate(("first", "second", "third"))}
     units = dict(zip(arrays, ("probability", "logits", "activation per unit of the input"), strict=True))
     record = pages.record(

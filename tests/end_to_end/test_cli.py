@@ -184,7 +184,7 @@ def test_list_run_help_and_version(cli):
     for words in ("saliency", "arXiv:1312.6034", "cnnexplain 0.1.0", "Which pixels"):
         assert words in listed
     assert cli("run") == (0, listed, "")
-    for words in ("lenet", "keras:NAME", "NAME is one of ConvNeXtBase", "MobileNetV2", "28×28 grey → 10 classes"):
+    for words in ("lenet", "keras:NAME", "NAME is one of ConvNeXtBase", "MobileNetV2", "28×28 gray → 10 classes"):
         assert words in listed
     code, out, _ = cli("run", "saliency", "--help")
     for words in ("Which pixels", "arXiv:1312.6034", "--model", "--target", "--out", "--invert", "--crops", "one|ten"):

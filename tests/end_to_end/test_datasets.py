@@ -45,7 +45,7 @@ def test_a_name_of_several_classes_is_refused_with_their_numbers(classifier):
         classifier.target("crane")
     with pytest.raises(UsageError, match=r"387 \(lesser panda, .*\), 388 \(giant panda, .*\); give"):
         classifier.target("panda")
-    with pytest.raises(UsageError, match=r"There is no class labelled 'expresso'\. Did you mean 'espresso'\?"):
+    with pytest.raises(UsageError, match=r"There is no class labeled 'expresso'\. Did you mean 'espresso'\?"):
         classifier.target("expresso")
 
 
@@ -54,7 +54,7 @@ def test_a_word_in_labels_lists_them(classifier):
         classifier.target("Cat")
     words = str(caught.value)
     assert words.startswith(
-        "There is no class labelled 'Cat'. These contain the word: 281 (tabby, tabby cat), 282 (tiger cat)"
+        "There is no class labeled 'Cat'. These contain the word: 281 (tabby, tabby cat), 282 (tiger cat)"
     )
     # The word as a whole: no cattle, catamaran or catamount.
     assert "286" not in words

@@ -72,7 +72,7 @@ def test_an_input_range_that_is_guessed_is_said(photos, untried):
 
 
 def calibrated(photos, scale, mean):
-    """A network whose normalization learnt from these photographs in that range of the input."""
+    """A network whose normalization learned from these photographs in that range of the input."""
     net, model = networks.build("residual", "softmax")
     layer = net.steps[1][1]
     given = photos.astype(np.float64) * scale - mean

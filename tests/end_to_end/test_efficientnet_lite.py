@@ -58,7 +58,7 @@ def tensors():
 
 
 def waves():
-    """Two images of coloured waves, −1 to 1, which need no file and no random numbers."""
+    """Two images of colored waves, −1 to 1, which need no file and no random numbers."""
     y, x = np.meshgrid(np.arange(224) / 224, np.arange(224) / 224, indexing="ij")
     first = [np.sin(40 * x * y), np.cos(25 * x), np.sin(30 * y + 9 * x)]
     second = [np.cos(60 * (x - 0.5) ** 2 + 50 * (y - 0.5) ** 2), np.sin(12 * y), np.sin(8 * x) * np.cos(90 * y)]

@@ -96,7 +96,7 @@ def test_the_list_is_the_same_everywhere(tmp_path, variables):
     expected = program(tmp_path, "list", COLUMNS="300").stdout
     if "PYTHONIOENCODING" not in variables:
         assert done.stdout == expected
-    assert "28x28 grey -> 10 classes" in done.stdout or "28×28 grey → 10 classes" in done.stdout
+    assert "28x28 gray -> 10 classes" in done.stdout or "28×28 gray → 10 classes" in done.stdout
     assert cx.analyses()["saliency"].summary[:30] in done.stdout
 
 

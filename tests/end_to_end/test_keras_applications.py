@@ -25,10 +25,10 @@ def test_the_names_are_what_this_keras_has():
         assert all(getattr(home, name, None) in (None, getattr(keras.applications, name)) for name in names)
 
 
-CAFFE = {"colour": "bgr", "scale": 1, "mean": (103.939, 116.779, 123.68), "std": (1,)}
-TORCH = {"colour": "rgb", "scale": 1 / 255, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
-TF = {"colour": "rgb", "scale": 1 / 127.5, "mean": (1,) * 3, "std": (1,)}
-PIXELS = {"colour": "rgb", "scale": 1, "mean": (0,) * 3, "std": (1,)}
+CAFFE = {"color": "bgr", "scale": 1, "mean": (103.939, 116.779, 123.68), "std": (1,)}
+TORCH = {"color": "rgb", "scale": 1 / 255, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+TF = {"color": "rgb", "scale": 1 / 127.5, "mean": (1,) * 3, "std": (1,)}
+PIXELS = {"color": "rgb", "scale": 1, "mean": (0,) * 3, "std": (1,)}
 WAYS = {
     **dict.fromkeys(["convnext", "efficientnet", "efficientnet_v2", "mobilenet_v3"], PIXELS),
     **dict.fromkeys(
@@ -42,7 +42,7 @@ WAYS = {
 @pytest.mark.parametrize("module", applications.NAMES)
 def test_each_has_the_preprocessing_that_it_is_known_for(module):
     found = linear_preprocessing(getattr(keras.applications, module).preprocess_input, module, (6, 5, 3))
-    assert found["colour"] == WAYS[module]["colour"]
+    assert found["color"] == WAYS[module]["color"]
     for key in ("scale", "mean", "std"):
         assert found[key] == pytest.approx(WAYS[module][key], rel=1e-6)
 

@@ -121,7 +121,7 @@ def test_a_short_training_learns_reports_and_keeps_the_best(tmp_path, digits):
         "validation log loss": round(training.loss, 4),
         "validation accuracy": round(training.accuracy, 4),
     }
-    assert clf.preprocess == Preprocess(28, 28, "grey", fit="digit")
+    assert clf.preprocess == Preprocess(28, 28, "gray", fit="digit")
     # The file holds the weights of the best epoch, on the validation images that it was chosen by.
     validation = digits["images"][1800:, ..., None] / np.float32(255)
     probabilities = clf.predict(validation)[np.arange(200), digits["digits"][1800:]]
@@ -203,7 +203,7 @@ def test_the_sidecar_says_what_the_shipped_model_tells(lenet):
     """By the sidecar alone, the model's name having been lost, its input is the same."""
     renamed = keras.Model(lenet.model.inputs, lenet.model.outputs, name="other")
     assert cx.load(renamed).preprocess.assumed == ("range",)
-    assert cx.load(renamed, preprocess=SIDECAR).preprocess == lenet.preprocess == Preprocess(28, 28, "grey", fit="digit")
+    assert cx.load(renamed, preprocess=SIDECAR).preprocess == lenet.preprocess == Preprocess(28, 28, "gray", fit="digit")
 
 
 def test_evaluation_prepares_the_digits_as_the_model_wants_them(lenet, monkeypatch):

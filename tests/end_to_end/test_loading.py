@@ -259,7 +259,7 @@ def test_what_is_given_counts_more_than_the_sidecar_and_that_more_than_a_guess(p
     assert cx.load(path, preprocess=whole).preprocess == whole
     assert cx.load(path, preprocess=[whole, {"fit": "crop"}]).preprocess == Preprocess(**PLAIN, std=(2,), fit="crop")
     found = cx.load(path, preprocess=[caffe, {"fit": "crop"}]).preprocess
-    assert found == Preprocess(**PLAIN, colour="bgr", scale=1.0, mean=(1, 2, 3), fit="crop")
+    assert found == Preprocess(**PLAIN, color="bgr", scale=1.0, mean=(1, 2, 3), fit="crop")
 
 
 def test_a_mean_without_a_scale_leaves_the_range_a_guess(path):
@@ -271,9 +271,9 @@ def test_what_a_model_tells_counts_less_than_what_is_said_of_it():
     parts = [keras.Input((4, 4, 3)), keras.layers.Rescaling(1 / 255), keras.layers.Flatten(), keras.layers.Dense(3)]
     model = keras.Sequential(parts)
     assert cx.load(model).preprocess == Preprocess(4, 4, scale=1.0)
-    assert cx.load(model, preprocess={"colour": "bgr"}).preprocess == Preprocess(4, 4, "bgr", scale=1.0)
+    assert cx.load(model, preprocess={"color": "bgr"}).preprocess == Preprocess(4, 4, "bgr", scale=1.0)
     assert cx.load(model, preprocess={"scale": 2}).preprocess == Preprocess(4, 4, scale=2.0)
-    assert cx.load(preprocess={"fit": "pad"}).preprocess == Preprocess(28, 28, "grey", fit="pad")
+    assert cx.load(preprocess={"fit": "pad"}).preprocess == Preprocess(28, 28, "gray", fit="pad")
 
 
 def test_a_size_that_the_model_leaves_open_is_said_or_guessed(random):
@@ -289,21 +289,21 @@ def test_a_size_that_the_model_leaves_open_is_said_or_guessed(random):
 
 def test_preprocessing_is_also_a_file_or_the_name_of_a_function(path, tmp_path, own):
     (tmp_path / "said.json").write_text('{"scale": "1/2"}')
-    (tmp_path / "own_pixels.py").write_text("def centred(x):\n    return x / 127.5 - 1\n")
+    (tmp_path / "own_pixels.py").write_text("def centered(x):\n    return x / 127.5 - 1\n")
     for name in (str(tmp_path / "said.json"), tmp_path / "said.json"):
         assert cx.load(path, preprocess=name).preprocess == Preprocess(**PLAIN, scale=0.5)
-    found = cx.load(path, preprocess="own_pixels:centred").preprocess
+    found = cx.load(path, preprocess="own_pixels:centered").preprocess
     assert (found.low, found.high, found.assumed) == (pytest.approx(-1), pytest.approx(1), ())
 
 
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"preprocess": {"colur": "rgb"}}, "Did you mean 'colour'?"),
+        ({"preprocess": {"colur": "rgb"}}, "Did you mean 'color'?"),
         ({"preprocess": 3}, "a mapping, a .json file or a function, but got a int"),
         ({"preprocess": "no.json"}, "There is no file of preprocessing"),
         ({"preprocess": "own"}, "Expected module:name"),
-        ({"preprocess": {"colour": "grey"}}, r"takes \(12, 10, 3\), but is declared to take \(12, 10, 1\)"),
+        ({"preprocess": {"color": "gray"}}, r"takes \(12, 10, 3\), but is declared to take \(12, 10, 1\)"),
         ({"preprocess": {"size": 32}}, r"takes \(12, 10, 3\), but is declared to take \(32, 32, 3\)"),
         ({"labels": ["a", "b"]}, "2 labels for the 5 classes"),
         ({"labels": "no.txt"}, "There is no file of labels"),
@@ -329,7 +329,7 @@ def test_pictures_and_tables_have_the_labels_and_the_result_what_was_applied(pat
     assert result["input"] == {
         "height": 12,
         "width": 10,
-        "colour": "rgb",
+        "color": "rgb",
         "scale": 1.0,
         "mean": [127.0],
         "std": [128.0],

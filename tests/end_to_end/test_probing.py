@@ -22,9 +22,9 @@ def in_place(x):
 
 
 MODES = {
-    "tf": {"colour": "rgb", "scale": 1 / 127.5, "mean": (1, 1, 1), "std": (1,)},
-    "torch": {"colour": "rgb", "scale": 1 / 255, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)},
-    "caffe": {"colour": "bgr", "scale": 1, "mean": (103.939, 116.779, 123.68), "std": (1,)},
+    "tf": {"color": "rgb", "scale": 1 / 127.5, "mean": (1, 1, 1), "std": (1,)},
+    "torch": {"color": "rgb", "scale": 1 / 255, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)},
+    "caffe": {"color": "bgr", "scale": 1, "mean": (103.939, 116.779, 123.68), "std": (1,)},
 }
 
 
@@ -32,7 +32,7 @@ MODES = {
 def test_the_three_ways_of_keras_are_found_as_they_are_published(mode):
     found = linear_preprocessing(imagenet(mode), mode, SHAPE)
     expected = MODES[mode]
-    assert found["colour"] == expected["colour"]
+    assert found["color"] == expected["color"]
     assert found["scale"] == pytest.approx(expected["scale"], rel=1e-6)
     assert found["mean"] == pytest.approx(expected["mean"], rel=1e-5)
     assert found["std"] == pytest.approx(expected["std"], rel=1e-6)

@@ -267,14 +267,14 @@ def test_figures_show_each_image_with_its_own_caption(record):
         record.figure(2)
 
 
-def test_the_overlay_shows_the_image_where_the_map_is_zero_and_the_colour_at_its_peak(record):
+def test_the_overlay_shows_the_image_where_the_map_is_zero_and_the_color_at_its_peak(record):
     drawn = np.asarray(record.figure(0).axes[2].images[0].get_array())
     saliency = record.arrays["saliency"][0]
     quiet = saliency == saliency.min()
     np.testing.assert_allclose(drawn[quiet], np.repeat(record.images[0][quiet], 3, axis=-1), atol=0.01)
     peak = np.unravel_index(saliency.argmax(), saliency.shape)
-    colour = np.array(mpl.colormaps["viridis"](1.0)[:3])
-    np.testing.assert_allclose(drawn[peak], 0.9 * colour + 0.1 * record.images[0][peak], atol=0.01)
+    color = np.array(mpl.colormaps["viridis"](1.0)[:3])
+    np.testing.assert_allclose(drawn[peak], 0.9 * color + 0.1 * record.images[0][peak], atol=0.01)
 
 
 def test_a_map_of_zeros_draws_without_nan(record):

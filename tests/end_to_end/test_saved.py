@@ -85,7 +85,7 @@ def test_a_result_takes_another_format_and_back(results, tmp_path, kind):
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def test_colours_and_size_change_the_picture_and_no_number(results, tmp_path):
+def test_colors_and_size_change_the_picture_and_no_number(results, tmp_path):
     folder = shutil.copytree(results["occlusion"][1], tmp_path / "result")
     numbers = (folder / "arrays.npz").read_bytes(), (folder / "result.json").read_bytes()
     pictures = {}
@@ -99,7 +99,7 @@ def test_colours_and_size_change_the_picture_and_no_number(results, tmp_path):
     assert np.abs(plain - unsigned).sum() > 1000
     assert np.abs(plain - contours).sum() > 1000
     assert abs(large.shape[0] - 2 * plain.shape[0]) <= 1
-    # PuOr runs from orange to purple: where the usual colours are red, it has as much green as red, nearly.
+    # PuOr runs from orange to purple: where the usual colors are red, it has as much green as red, nearly.
     reddest = np.unravel_index((plain[..., 0] - plain[..., 1]).argmax(), plain.shape[:2])
     assert signed[reddest][1] > plain[reddest][1] + 30
 
@@ -238,7 +238,7 @@ DAMAGES = {
     "no prediction": lambda folder: image(folder, prediction_index=None),
     "no probability": lambda folder: image(folder, probability=None),
     "a picture of none": lambda folder: image(folder, picture=None),
-    "odd input": lambda folder: edited(folder, input={"height": 0, "width": 28, "colour": "grey"}),
+    "odd input": lambda folder: edited(folder, input={"height": 0, "width": 28, "color": "gray"}),
     "an unknown key of the input": lambda folder: edited(folder, input={"depth": 3}),
     "no span": lambda folder: edited(folder, span=[0]),
     "options of text": lambda folder: edited(folder, options="crops"),

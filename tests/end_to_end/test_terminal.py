@@ -1,4 +1,4 @@
-"""Narrow terminals, pipes, colours and Ctrl-C."""
+"""Narrow terminals, pipes, colors and Ctrl-C."""
 
 import os
 import pty
@@ -83,17 +83,17 @@ def test_help_shows_names_whole_at_80_columns(cli, monkeypatch):
     assert max(map(len, out.splitlines())) <= 80
 
 
-def test_colours_on_terminals_alone_and_not_where_they_are_unwanted(tmp_path, shell):
-    colour = re.compile(r"\x1b\[[0-9;]*(3[0-9]|9[0-7])")
+def test_colors_on_terminals_alone_and_not_where_they_are_unwanted(tmp_path, shell):
+    color = re.compile(r"\x1b\[[0-9;]*(3[0-9]|9[0-7])")
     plugin = ["--config", "none.toml", "list"]
-    assert colour.search(printed(["--help"], tmp_path))
-    assert not colour.search(printed(["--help"], tmp_path, NO_COLOR="1"))
+    assert color.search(printed(["--help"], tmp_path))
+    assert not color.search(printed(["--help"], tmp_path, NO_COLOR="1"))
     assert "\x1b" not in printed(["list"], tmp_path, TERM="dumb")
     assert "Can't read" in printed(plugin, tmp_path, NO_COLOR="1")
     assert "\x1b" not in shell("-m", "cnnexplain", "list").stdout
 
 
-def test_a_pipe_gets_no_display_of_progress_even_where_colours_are_forced(shell, tmp_path):
+def test_a_pipe_gets_no_display_of_progress_even_where_colors_are_forced(shell, tmp_path):
     program = """
 import time
 from cnnexplain.cli import console

@@ -182,9 +182,9 @@ BROKEN = {
         "repeats",
         "The same images give something else the second time: 'map' differs by up to",
     ),
-    "normalised": (
+    "normalized": (
         mapped(lambda usual, images: usual / max(usual.max(), 1e-9)),
-        "neighbours",
+        "neighbors",
         "What is found for an image depends on which others are explained with it: 'map' differs",
     ),
     "shared out": (mapped(lambda usual, images: usual / len(usual)), "batch", "'map' differs by up to"),
@@ -222,7 +222,7 @@ BROKEN = {
     "square images": (
         mapped(lambda usual, images: usual + usual.transpose(0, 2, 1)),
         "models",
-        "For a model of colour, taller than wide",
+        "For a model of color, taller than wide",
     ),
 }
 

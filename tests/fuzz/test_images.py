@@ -42,7 +42,7 @@ preprocesses = st.builds(
     Preprocess,
     st.integers(1, 40),
     st.integers(1, 40),
-    st.sampled_from(["rgb", "bgr", "grey"]),
+    st.sampled_from(["rgb", "bgr", "gray"]),
     fit=st.sampled_from(["stretch", "crop", "pad", "digit"]),
     interpolation=st.sampled_from(["bilinear", "bicubic", "nearest"]),
     white_level=st.sampled_from([None, None, 1, 255, 4095, 1e9]),

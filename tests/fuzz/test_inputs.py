@@ -161,7 +161,7 @@ RANGES = [(0, 255), (0, 1), (-1, 1)]
     st.booleans(),
 )
 def test_a_range_that_is_told_is_the_one_that_the_model_was_made_for(target, ends, others, halves):
-    """What brings a range to a usual one is recognised or left a guess, and never taken for another range."""
+    """What brings a range to a usual one is recognized or left a guess, and never taken for another range."""
     (factor, shift), (low, high) = target, ends
     inputs = keras.Input((6, 5, 3))
     x = inputs
@@ -236,7 +236,7 @@ KEYS = st.fixed_dictionaries(
     optional={
         "antialias": st.one_of(st.booleans(), VALUES),
         "show_bands": st.one_of(st.lists(st.integers(0, 5), max_size=4), VALUES),
-        "colour": st.sampled_from(["bands", "rgb", "grey", 3]),
+        "color": st.sampled_from(["bands", "rgb", "gray", 3]),
         "mean": st.one_of(st.lists(NUMBERS, max_size=6), VALUES),
         "std": st.lists(st.floats(0.01, 9), min_size=4, max_size=5),
         "fixed": VALUES,

@@ -45,7 +45,7 @@ def one(lenet):
 
 @pytest.fixture
 def clf(model):
-    """A classifier of 12×10 colour images with five classes."""
+    """A classifier of 12×10 color images with five classes."""
     return cx.load(model())
 
 
@@ -71,7 +71,7 @@ def test_values_are_the_logits_of_the_saved_images(digits, oracle):
 
 
 def test_values_exceed_the_best_of_all_test_images(digits, lenet):
-    """By a factor of 1.30 to 1.75; with nothing regularised, the best of some 200 ascents for the 6 has 1.44."""
+    """By a factor of 1.30 to 1.75; with nothing regularized, the best of some 200 ascents for the 6 has 1.44."""
     best, names = np.full(10, -np.inf), [""] * 10
     for _, images in open_stream("mnist:test", lenet).batches():
         logits = lenet.logits(images)
@@ -190,7 +190,7 @@ def test_several_starts_end_no_lower_than_one(clf):
         ({"contribution_percentile": 80.0}, lambda image: (image != 0.5).any(axis=-1).mean()),
     ],
 )
-def test_each_regulariser_lowers_its_own_measure(clf, options, measure):
+def test_each_regularizer_lowers_its_own_measure(clf, options, measure):
     plain = quick(clf, regularization="none", steps=16).arrays["optimum"]
     regular = quick(clf, regularization="none", steps=16, **options).arrays["optimum"]
     for before, after in zip(plain, regular, strict=True):
@@ -248,7 +248,7 @@ def test_the_papers_four_settings():
     assert all((s.jitter, s.rotate, s.zoom, s.total_variation, s.parametrization) == (0, 0, 0, 0, "pixels") for s in found)
 
 
-def test_the_regularisers_by_hand():
+def test_the_regularizers_by_hand():
     z = np.array([[[[0.3], [-0.4]], [[0.1], [0.2]]]], np.float32)
     slope = np.array([[[[1.0], [0.5]], [[-9.0], [0.0]]]], np.float32)
     kept = {
@@ -366,10 +366,10 @@ def test_a_difference_of_classes(lenet, oracle, one):
 @pytest.mark.numeric
 def test_feature_maps_and_neurons(lenet, oracle, one):
     record = quick(lenet, layer="conv2", unit=("4", "7,2,11"), dataset=one, steps=20)
-    # What is maximised is the layer's activation, which follows it.
+    # What is maximized is the layer's activation, which follows it.
     outputs = np.maximum(oracle.layers(record.arrays["optimum"])["conv2"], 0)
     assert record.facts["unit"] == ["relu2:4", "relu2:7,2,11"]
-    assert record.warnings[0] == "'conv2' has no activation; what is maximised is 'relu2', which follows it."
+    assert record.warnings[0] == "'conv2' has no activation; what is maximized is 'relu2', which follows it."
     np.testing.assert_allclose(record.facts["value"], [outputs[0, ..., 4].mean(), outputs[1, 7, 2, 11]], rtol=1e-3)
     strongest = [outputs[0].mean(axis=(0, 1)).argmax() == 4, outputs[1, 7, 2].argmax() == 11]
     assert record.facts["strongest"] == strongest
@@ -528,7 +528,7 @@ def test_the_command_line(cli, digit_file):
     assert cli(*shared, "--layer", "conv1", "--target", 4)[0] == 2
 
 
-def test_the_regularisers_follow_in_the_papers_order(random):
+def test_the_regularizers_follow_in_the_papers_order(random):
     """Decay, blur, the norm, and of what the norm leaves the contribution."""
     z = random.normal(size=(2, 9, 7, 3)).astype(np.float32)
     slope = random.normal(size=z.shape).astype(np.float32)
@@ -549,10 +549,10 @@ def test_of_several_ends_the_highest_value_less_the_variation_is_kept(clf, rando
     best, wanted = np.unravel_index(gains.argmax(), gains.shape)
     assert gains.max() > 1
     ends = np.concatenate([flat, rough[[best]]])
-    monkeypatch.setattr(maximization, "minimise", lambda *_, **__: Optimum(ends, np.zeros((1, 2)), (None, None)))
+    monkeypatch.setattr(maximization, "minimize", lambda *_, **__: Optimum(ends, np.zeros((1, 2)), (None, None)))
     for weight, kept in ((0.0, 1), (1e3, 0)):
         chosen = Regularization(total_variation=weight)
-        (found,) = maximization.maximise(clf, [Logit(int(wanted))], chosen, steps=1, starts=2, seed=0)
+        (found,) = maximization.maximize(clf, [Logit(int(wanted))], chosen, steps=1, starts=2, seed=0)
         np.testing.assert_allclose(found.image, ends[kept] + 0.5)
 
 

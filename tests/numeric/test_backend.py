@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from cnnexplain_plugins.activation_maximization.maximization import maximise
+from cnnexplain_plugins.activation_maximization.maximization import maximize
 from cnnexplain_plugins.activation_maximization.regularization import choose
 
 import cnnexplain as cx
@@ -226,7 +226,7 @@ def test_the_same_analysis_compiles_nothing_again(noise, monkeypatch):
         assert len(compiled) == fresh
         compiled.clear()
     for target, fresh in ((3, 1), (5, 0)):
-        maximise(clf, [cx.Logit(target)], choose("robust"), steps=1, starts=1, seed=0)
+        maximize(clf, [cx.Logit(target)], choose("robust"), steps=1, starts=1, seed=0)
         assert len(compiled) == fresh
         compiled.clear()
 

@@ -1,4 +1,4 @@
-"""Inputs of other channels than grey or colours, and of no axis of channels."""
+"""Inputs of other channels than gray or colors, and of no axis of channels."""
 
 import json
 
@@ -53,13 +53,13 @@ def test_every_analysis_works_and_draws(images, tmp_path):
         record.save(tmp_path / analysis.name, dpi=20)
 
 
-def test_what_needs_colours_is_refused(images):
+def test_what_needs_colors_is_refused(images):
     clf = cx.load(model())
-    with pytest.raises(UsageError, match="'maco' is for pictures in grey or colour, but the model takes 13 bands"):
+    with pytest.raises(UsageError, match="'maco' is for pictures in gray or color, but the model takes 13 bands"):
         cx.explain("activation-maximization", clf, regularization="maco", steps=1)
     with pytest.raises(UsageError, match="leave it out for a model of bands"):
         cx.explain("activation-maximization", clf, judge="lenet", steps=1)
-    with pytest.raises(UsageError, match="'spectrum' is for pictures in grey or colour"):
+    with pytest.raises(UsageError, match="'spectrum' is for pictures in gray or color"):
         cx.explain("inversion", clf, images[:1], parametrization="spectrum")
 
 
@@ -98,7 +98,7 @@ def test_a_picture_with_transparency_has_four_channels(tmp_path, random):
 def test_the_ends_of_the_range_are_those_of_what_is_said():
     shares = cx.load(model(), preprocess={"scale": "1/10000"}).preprocess
     assert (shares.low, shares.high) == pytest.approx((0, 1))
-    assert shares.grey == pytest.approx(np.full(13, 0.5))
+    assert shares.gray == pytest.approx(np.full(13, 0.5))
     deviations = cx.load(model(), preprocess={"scale": 1, "mean": [500.0] * 13, "std": [200.0] * 13}).preprocess
     assert (deviations.low, deviations.high) == (-2, 2)
     white = cx.load(model(), preprocess={"scale": 1, "white_level": 4095}).preprocess
@@ -108,7 +108,7 @@ def test_the_ends_of_the_range_are_those_of_what_is_said():
 
 
 @pytest.mark.numeric
-def test_false_colours_are_the_bands_asked_for_each_stretched(images, tmp_path):
+def test_false_colors_are_the_bands_asked_for_each_stretched(images, tmp_path):
     clf = cx.load(model(), preprocess={"show_bands": "3,2,1"})
     images[0, ..., 2] = 0.25
     record = cx.explain("saliency", clf, images)
@@ -118,7 +118,7 @@ def test_false_colours_are_the_bands_asked_for_each_stretched(images, tmp_path):
     np.testing.assert_allclose(shown[..., 0], np.clip((red - low) / (high - low), 0, 1), atol=1e-5)
     # A constant band is shown where it lies in the input range, here 0 to 1.
     np.testing.assert_allclose(shown[..., 1], 0.25)
-    # One picture does not depend on its neighbours.
+    # One picture does not depend on its neighbors.
     np.testing.assert_array_equal(draw.image_rgb(record, record.images)[1], draw.image_rgb(record, record.images[1]))
     figure = record.figure()
     words = " ".join(text.get_text() for text in [*figure.texts, figure._suptitle])
@@ -140,7 +140,7 @@ def test_false_colours_are_the_bands_asked_for_each_stretched(images, tmp_path):
         ({"show_bands": -1}, "three numbers or one"),
         ({"mean": [1, 2, 3]}, "one for each of the 13 channels"),
         ({"mean": 3.5e38}, "inputs go from -inf to -inf; expected finite"),
-        ({"colour": "rgb"}, r"is declared to take \(12, 10, 3\)"),
+        ({"color": "rgb"}, r"is declared to take \(12, 10, 3\)"),
     ],
 )
 def test_what_does_not_fit_is_said(said, words):
@@ -190,7 +190,7 @@ def test_the_command_line_reads_a_folder_of_arrays(tmp_path, cli, images):
     assert result["input"]["show_bands"] == [5]
     assert cli("run", "filters", "--model", "m.keras", "--dataset", "tiles")[0] == 0
     code, out, _ = cli("doctor", "m.keras", "tiles")
-    assert "13 bands; pictures show band 5 as grey" in " ".join(out.split())
+    assert "13 bands; pictures show band 5 as gray" in " ".join(out.split())
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_targets_are_labels_first_then_indices(lenet):
     clf = cx.Classifier(lenet.model, "letters", preprocess=lenet.preprocess)
     clf.labels = ("1", "cat", "dog", *"abcdefg")
     assert [clf.target("1"), clf.target(1), clf.target("cat"), clf.target("2")] == [0, 1, 1, 2]
-    with pytest.raises(UsageError, match=r"labelled 'Cta'.*Did you mean 'cat'"):
+    with pytest.raises(UsageError, match=r"labeled 'Cta'.*Did you mean 'cat'"):
         clf.target("Cta")
 
 
@@ -411,7 +411,7 @@ def test_a_batch_too_large_for_the_memory_is_halved_and_none_lost(model, random,
 
 
 def _faded(variables):
-    """Two images of each 3 numbers: the plain colour, and the colour fading from left to right; the first one's first."""
+    """Two images of each 3 numbers: the plain color, and the color fading from left to right; the first one's first."""
     plain = keras.ops.broadcast_to(variables[:, None, None], (len(variables), 12, 10, 3))
     views = keras.ops.stack([plain, keras.ops.multiply(plain, FADE)], axis=1)
     return keras.ops.reshape(views, (-1, 12, 10, 3))

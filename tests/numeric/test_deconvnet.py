@@ -544,7 +544,7 @@ def test_digits_give_what_they_give_alone_in_the_whole_test_set(lenet):
             assert f"mnist:test/{10 * index}" in names
 
 
-def test_a_dead_map_and_colour_images_draw_without_nan(random, tmp_path):
+def test_a_dead_map_and_color_images_draw_without_nan(random, tmp_path):
     clf = classifier(keras.layers.Conv2D(4, 3, activation="relu", name="top"), shape=(9, 16, 2))
     clf.model.get_layer("top").bias.assign([0, 0, 0, -100.0])
     images = random.uniform(0, 1, (2, 9, 16, 3)).astype(np.float32)
@@ -678,7 +678,7 @@ def test_a_receptive_field_that_is_not_known_is_said(random):
         ({"maps": 0}, "--maps takes how many feature maps to show, .* but got '0'"),
         ({"maps": "3;4"}, "but got '3;4'"),
         ({"dataset": "mnist:tset"}, "no data set 'mnist:tset'. Did you mean 'mnist:test'?"),
-        ({"target": "elevn"}, "no class labelled 'elevn'"),
+        ({"target": "elevn"}, "no class labeled 'elevn'"),
     ],
 )
 def test_wrong_requests_are_refused(lenet, options, words):

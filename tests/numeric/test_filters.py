@@ -196,7 +196,7 @@ def test_ranks_are_those_before_the_clip_and_patches_reach_beyond_the_border(ran
     assert facts["patches"][0]["response"] == pytest.approx(100 * 0.9, rel=1e-5)
     assert record.facts["field"]["conv"] == [[-1, 1, 3], [-1, 1, 3]]
     patch = record.arrays["patch/conv"][0, 0]
-    # The corner's neighbours lie outside: they are grey.
+    # The corner's neighbors lie outside: they are gray.
     np.testing.assert_array_equal(patch[0], 0.5)
     np.testing.assert_array_equal(patch[:, 2], 0.5)
     np.testing.assert_array_equal(patch[1:, :2], images[0, :2, 3:])
@@ -232,7 +232,7 @@ def test_of_a_deep_network_the_first_convolution_and_the_last_of_each_stage_are_
         cx.explain("filters", clf, layer="conv12")
 
 
-def test_channels_are_drawn_in_the_pictures_order_and_zero_is_grey(random):
+def test_channels_are_drawn_in_the_pictures_order_and_zero_is_gray(random):
     """A model of blue, green, red, whose kernel has weight on its first channel: it is blue."""
     model, _ = network("1×1", random)
     first = layers.Conv2D(2, 3, name="first")

@@ -59,23 +59,23 @@ def test_the_pixels_are_cut_at_the_borders():
     assert Axis(0, 0, 28).slice(5, 28) == slice(0, 28)
 
 
-def test_what_a_unit_sees_is_cut_out_with_grey_beyond_the_border(random):
-    """The image in a wide border; where the field is larger than the image, the image with grey where it isn't seen."""
+def test_what_a_unit_sees_is_cut_out_with_gray_beyond_the_border(random):
+    """The image in a wide border; where the field is larger than the image, the image with gray where it isn't seen."""
     image = random.uniform(0, 1, (6, 5, 3)).astype(np.float32)
-    grey = np.array([-1, -2, -3], np.float32)
-    wide = np.tile(grey, (26, 25, 1))
+    gray = np.array([-1, -2, -3], np.float32)
+    wide = np.tile(gray, (26, 25, 1))
     wide[10:16, 10:15] = image
     small = Field(Axis(-2, 2, 4), Axis(-1, 1, 3))
     for row, column in ((0, 0), (1, 2), (3, 4)):
         top, left = 10 - 2 + 2 * row, 10 - 1 + column
-        np.testing.assert_array_equal(small.cut(image, row, column, grey), wide[top : top + 4, left : left + 3])
+        np.testing.assert_array_equal(small.cut(image, row, column, gray), wide[top : top + 4, left : left + 3])
     large = Field(Axis(-7, 2, 9), Axis(-1, 1, 3))
-    seen = np.tile(grey, (6, 3, 1))
+    seen = np.tile(gray, (6, 3, 1))
     seen[0:4] = image[0:4, 1:4]
-    np.testing.assert_array_equal(large.cut(image, 1, 2, grey), seen)
-    seen = np.tile(grey, (6, 3, 1))
+    np.testing.assert_array_equal(large.cut(image, 1, 2, gray), seen)
+    seen = np.tile(gray, (6, 3, 1))
     seen[1:] = image[1:, 1:4]
-    np.testing.assert_array_equal(large.cut(image, 4, 2, grey), seen)
+    np.testing.assert_array_equal(large.cut(image, 4, 2, gray), seen)
 
 
 def test_a_layer_of_unknown_geometry_is_named():

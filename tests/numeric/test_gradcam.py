@@ -247,7 +247,7 @@ def test_score_cam_shows_the_network_the_image_times_each_map(lenet, monkeypatch
 
 
 @pytest.mark.parametrize("shape", [((3, 2), (9, 8)), ((1, 4), (5, 4)), ((7, 7), (224, 224)), ((4, 4), (3, 2))])
-def test_maps_are_spread_with_pixel_centres_at_half_numbers(shape, random):
+def test_maps_are_spread_with_pixel_centers_at_half_numbers(shape, random):
     from cnnexplain_plugins.gradcam.maps import spread
 
     (rows, columns), size = shape
@@ -359,7 +359,7 @@ def test_the_model_is_not_changed(lenet, noise):
 
 
 def test_random_weights_from_the_top_change_the_map(lenet):
-    """Adebayo et al. 2018: an explanation that depends on what was learnt is another with the last layer's weights new."""
+    """Adebayo et al. 2018: an explanation that depends on what was learned is another with the last layer's weights new."""
     images = cx.read_images([f"mnist:test/{number}" for number in range(10)], lenet)
     targets = [int(label) for label in lenet.predict(images).argmax(axis=1)]
     model = keras.models.clone_model(lenet.model)

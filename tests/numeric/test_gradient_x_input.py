@@ -26,7 +26,7 @@ def test_digits_equal_the_oracles_gradient_times_the_image(lenet, noise):
 
 
 @pytest.mark.parametrize(
-    ("baseline", "behind"), [(None, 0), ("0", 0), ("black", -1), ("white", 2), ("grey", 0.5), ("-0.25", -0.25)]
+    ("baseline", "behind"), [(None, 0), ("0", 0), ("black", -1), ("white", 2), ("gray", 0.5), ("-0.25", -0.25)]
 )
 def test_a_linear_model_is_shared_out_exactly(baseline, behind):
     weights, images = weights_and_images()

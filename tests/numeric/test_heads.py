@@ -118,18 +118,18 @@ def two_outputs(form):
     inputs = keras.Input((12, 10, 3))
     x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3, activation="relu")(inputs))
     animal = keras.layers.Dense(3, activation="softmax", name="animal")(x)
-    colour = keras.layers.Dense(2, activation="sigmoid", name="colour")(x)
-    model = keras.Model(inputs, {"list": [animal, colour], "dict": {"which": animal, "a tint": colour}}[form])
+    color = keras.layers.Dense(2, activation="sigmoid", name="color")(x)
+    model = keras.Model(inputs, {"list": [animal, color], "dict": {"which": animal, "a tint": color}}[form])
     random = np.random.default_rng(3)
     for weight in model.weights:
         weight.assign(random.normal(0, 0.7, weight.shape))
     return model
 
 
-@pytest.mark.parametrize(("form", "names"), [("list", ("animal", "colour")), ("dict", ("which", "a tint"))])
+@pytest.mark.parametrize(("form", "names"), [("list", ("animal", "color")), ("dict", ("which", "a tint"))])
 def test_one_of_several_outputs_is_explained(form, names, images):
     model = two_outputs(form)
-    with pytest.raises(UsageError, match=r"has 2 outputs; choose one with --output .*(animal, colour|a tint, which)"):
+    with pytest.raises(UsageError, match=r"has 2 outputs; choose one with --output .*(animal, color|a tint, which)"):
         cx.load(model)
     with pytest.raises(UsageError, match=r"no output 'tnit'|no output 'coluor'"):
         cx.load(model, output={"list": "coluor", "dict": "tnit"}[form])
@@ -139,7 +139,7 @@ def test_one_of_several_outputs_is_explained(form, names, images):
         expected = outputs[place if form == "list" else name]
         np.testing.assert_allclose(clf.predict(images), keras.ops.convert_to_numpy(expected), rtol=1e-5)
         assert clf.head == head
-        assert cx.explain("saliency", clf, images).provenance["model"]["output"] == ["animal", "colour"][place]
+        assert cx.explain("saliency", clf, images).provenance["model"]["output"] == ["animal", "color"][place]
 
 
 def test_a_model_of_any_size_is_given_one(random):

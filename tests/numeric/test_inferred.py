@@ -55,7 +55,7 @@ PIXELS = {
     **APPLICATIONS,
     "divided": lambda x: x / 255,
     "256": lambda x: x / 256,
-    "centred": lambda x: (x - 127.5) / 127.5,
+    "centered": lambda x: (x - 127.5) / 127.5,
     "shifted": lambda x: x - 128,
     "standardized": lambda x: (x - 255 * MEAN) / (255 * STD),
     "inverted": lambda x: 1 - x / 255,
@@ -136,7 +136,7 @@ def test_a_convolution_of_whole_numbers_loads_where_keras_computes_it():
 
 
 @pytest.mark.parametrize(
-    ("shape", "options"), [((None, None, 3), {}), (SHAPE, {"batch_size": 1}), ((9, 9, 1), {})], ids=["open", "one", "grey"]
+    ("shape", "options"), [((None, None, 3), {}), (SHAPE, {"batch_size": 1}), ((9, 9, 1), {})], ids=["open", "one", "gray"]
 )
 def test_any_input_tells(shape, options):
     assert cx.load(model(lambda x: x / 127.5 - 1, shape, **options)).preprocess.high == 255

@@ -46,7 +46,7 @@ def test_three_steps_equal_the_rule_by_hand(lenet, oracle, noise):
 
 @pytest.mark.parametrize(
     ("baseline", "behind"),
-    [("black", -1), ("white", 2), ("grey", 0.5), ("1.25", 1.25), ("mean", "mean"), ("blur", "blur")],
+    [("black", -1), ("white", 2), ("gray", 0.5), ("1.25", 1.25), ("mean", "mean"), ("blur", "blur")],
 )
 def test_a_linear_model_is_shared_out_by_its_weights(baseline, behind):
     weights, images = weights_and_images()
@@ -122,7 +122,7 @@ def test_linearity(lenet, digits):
     np.testing.assert_allclose(both, 2 * four + 0.5 * nine, atol=1e-5)
 
 
-@pytest.mark.parametrize("baseline", ["black", "grey", "blur"])
+@pytest.mark.parametrize("baseline", ["black", "gray", "blur"])
 def test_completeness_on_digits(lenet, digits, baseline):
     record = cx.explain("integrated-gradients", lenet, digits, baseline=baseline)
     targets = lenet.predict(digits).argmax(axis=1)
@@ -171,7 +171,7 @@ def test_a_batch_is_as_its_images_one_by_one_and_chunks_do_not_show(model, rando
 @pytest.mark.parametrize(
     ("baseline", "said"),
     [
-        ("blakc", "--baseline takes grey, black, white, mean, blur or a number, but got 'blakc'. Did you mean 'black'?"),
+        ("blakc", "--baseline takes gray, black, white, mean, blur or a number, but got 'blakc'. Did you mean 'black'?"),
         ("2.5", "--baseline 2.5 is out of the model's input range, -1 to 2."),
     ],
 )

@@ -253,7 +253,7 @@ def test_scale_changes_the_drawing_and_not_the_numbers(lenet, digits):
     assert channel.facts == digits.facts
 
 
-def test_colours_start_at_zero_or_are_centred_on_it(lenet, digits, figures):
+def test_colors_start_at_zero_or_are_centered_on_it(lenet, digits, figures):
     drawn = panels(figures[0])
     for name, kind, signed in [("conv1", "Conv2D", True), ("relu1", "ReLU", False)]:
         output, image = digits.arrays[f"output/{name}"][0], drawn[f"{name} ({kind})"].images[0]
@@ -265,7 +265,7 @@ def test_colours_start_at_zero_or_are_centred_on_it(lenet, digits, figures):
 
 
 @pytest.mark.parametrize(("scale", "unit"), [("shared", "activation"), ("channel", "of the map's peak")])
-def test_the_colour_bar_has_the_unit_and_the_title_the_range(scale, unit):
+def test_the_color_bar_has_the_unit_and_the_title_the_range(scale, unit):
     record = explain(channels([2, 0, -3]), np.ones((1, 4, 6, 1), np.float32), scale=scale, layer="maps")
     figure = record.figure(0)
     assert unit in [axes.get_ylabel() for axes in figure.axes]
@@ -290,7 +290,7 @@ def test_dead_crosses_are_in_their_cells_on_maps_that_are_not_square(height, wid
     images = np.ones((1, height, width, 3), np.float32)
     panel = panels(explain(channels(values, shape=images.shape[1:]), images, layer="maps").figure(0))["maps (Conv2D)"]
     assert crossed(panel, height, width) == [1, 3, 4, 17]
-    # Each map is its value three times over, one for each colour.
+    # Each map is its value three times over, one for each color.
     np.testing.assert_array_equal(cells(panel, height, width)[:18, 0, 0], 3 * np.array(values))
 
 
@@ -326,7 +326,7 @@ def made(record, outputs, unit, labels=None, shape=None):
     first = replace(record.explained[0], prediction=0, target=0)
     record = replace(record, explained=(first,), arrays={f"output/{name}": output[None] for name, output in outputs.items()})
     if shape is not None:
-        preprocess = Preprocess(*shape[:2], "grey" if shape[2] == 1 else "rgb")
+        preprocess = Preprocess(*shape[:2], "gray" if shape[2] == 1 else "rgb")
         record = replace(record, preprocess=preprocess, images=np.full((1, *shape), 0.5, np.float32))
     return replace(
         record,
@@ -439,7 +439,7 @@ def test_an_unknown_layer_is_named_with_a_near_one(lenet, noise):
 
 
 def odd():
-    """Everything at once: colour, maps of one pixel and of one row, 512 channels, 1000 units, a sequence, long names."""
+    """Everything at once: color, maps of one pixel and of one row, 512 channels, 1000 units, a sequence, long names."""
     layers = keras.layers
     inputs = keras.Input((20, 33, 3))
     x = layers.Rescaling(1 / 255)(inputs)

@@ -22,7 +22,7 @@ MAIN = ["conv1", "pool1", "pool2", "dense", "logits"]
 LAYERS = ["conv1", "relu1", "pool1", "conv2", "relu2", "pool2", "dense", "logits"]
 DEEPER = [name for name in LAYERS if name != "conv2"]
 """The pixel error rises along these. A convolution before its ReLU holds more, but the second one's negative numbers, which
-nothing after it sees, take part in ‖Φ0‖², so that the regularisers weigh more there than one layer further up."""
+nothing after it sees, take part in ‖Φ0‖², so that the regularizers weigh more there than one layer further up."""
 
 
 @pytest.fixture(scope="module")
@@ -38,14 +38,14 @@ def ten(lenet, digits):
 
 @pytest.fixture(scope="module")
 def scale(lenet):
-    return loss.normalisation(lenet.preprocess, None)
+    return loss.normalization(lenet.preprocess, None)
 
 
 def means(record, fact):
     return {name: np.mean([one[name] for one in record.facts[fact]]) for name in record.facts[fact][0]}
 
 
-# What is minimised.
+# What is minimized.
 
 
 @pytest.mark.parametrize("layer", ["conv1", "pool2", "logits"])
@@ -70,10 +70,10 @@ def test_the_loss_equals_the_oracles_and_its_gradient_finite_differences(lenet, 
     np.testing.assert_allclose(gradient[0].ravel()[some], measured, atol=1e-3 * np.abs(measured).max())
 
 
-def test_a_colour_loss_equals_the_oracles(model, random):
+def test_a_color_loss_equals_the_oracles(model, random):
     clf = cx.load(model())
     images = random.uniform(0, 1, (2, 12, 10, 3)).astype(np.float32)
-    scale = loss.Normalisation(np.array([0.2, 0.5, 0.7], np.float32), 3.0)
+    scale = loss.Normalization(np.array([0.2, 0.5, 0.7], np.float32), 3.0)
     codes = clf.activations(images, ["conv"])["conv"]
     x = random.normal(size=images.shape).astype(np.float32) / 10
     values, _ = loss.loss(clf, "conv", codes, scale, loss.Weights(100.0, 2.0))(x, 0)
@@ -120,16 +120,16 @@ def test_mean_and_sigma_are_those_of_the_training_digits(lenet, scale):
     mean = pixels.mean()
     np.testing.assert_allclose(scale.mean, [mean], rtol=1e-6)
     assert scale.sigma == pytest.approx(np.sqrt(((pixels - mean) ** 2).sum(axis=1)).mean(), rel=1e-9)
-    wide = loss.normalisation(Preprocess(28, 28, "grey", scale=2 / 255, mean=(1,), fit="digit"), None)
+    wide = loss.normalization(Preprocess(28, 28, "gray", scale=2 / 255, mean=(1,), fit="digit"), None)
     assert wide.mean == pytest.approx([2 * mean - 1])
     assert wide.sigma == pytest.approx(2 * scale.sigma)
 
 
 def test_without_training_images_they_are_guessed_from_the_range():
-    found = loss.normalisation(Preprocess(12, 10, scale=200 / 255, mean=(50,)), None)
+    found = loss.normalization(Preprocess(12, 10, scale=200 / 255, mean=(50,)), None)
     assert found.mean.tolist() == [50, 50, 50]
     assert found.sigma == pytest.approx(50 * math.sqrt(360))
-    assert loss.normalisation(Preprocess(12, 10), 7.5).sigma == 7.5
+    assert loss.normalization(Preprocess(12, 10), 7.5).sigma == 7.5
 
 
 # What is found.
@@ -140,7 +140,7 @@ def test_the_identity_gives_the_image_back(lenet, digits):
     np.testing.assert_allclose(record.arrays["reconstruction/input"], digits[:2], atol=1e-4)
 
 
-def test_the_identity_gives_a_colour_image_of_another_range_back(random):
+def test_the_identity_gives_a_color_image_of_another_range_back(random):
     layers = [keras.layers.Rescaling(1 / 255), keras.layers.Flatten(), keras.layers.Dense(3)]
     clf = cx.load(keras.Sequential([keras.Input((6, 9, 3)), *layers]))
     image = random.integers(0, 256, (1, 6, 9, 3)).astype(np.uint8)
@@ -154,7 +154,7 @@ def test_started_at_the_target_it_stays(lenet, scale, digits, optimizer, best):
     """Adam takes the gradient's rounding for a slope and leaves, but the lowest value is kept; momentum alone stays."""
     codes = lenet.activations(digits[:3], ["pool2"])["pool2"]
     function = loss.loss(lenet, "pool2", codes, scale, loss.Weights(0, 0))
-    optimum = optimize.minimise(function, scale.apply(digits[:3]), inversion.STEPS[optimizer](100, 784), 100, best=best)
+    optimum = optimize.minimize(function, scale.apply(digits[:3]), inversion.STEPS[optimizer](100, 784), 100, best=best)
     assert optimum.values[0].max() < 1e-12
     np.testing.assert_allclose(scale.undo(optimum.variables), digits[:3], atol=1e-5)
 
@@ -185,7 +185,7 @@ def test_ten_digits_by_default(lenet, digits):
 
 
 @pytest.mark.slow
-def test_adam_reaches_a_lower_loss_than_the_papers_optimiser_in_half_the_steps(lenet, digits):
+def test_adam_reaches_a_lower_loss_than_the_papers_optimizer_in_half_the_steps(lenet, digits):
     totals = []
     for optimizer in ("adam", "momentum"):
         record = cx.explain("inversion", lenet, digits[:3], optimizer=optimizer)
@@ -231,7 +231,7 @@ def test_the_errors_are_those_of_the_saved_reconstruction(ten, lenet, digits, sc
     assert ten.arrays["reconstruction/conv1"].min() < 0  # It is not clipped.
 
 
-def test_each_regulariser_lowers_its_own_measure(lenet, digits):
+def test_each_regularizer_lowers_its_own_measure(lenet, digits):
     def found(**options):
         facts = cx.explain("inversion", lenet, digits[:3], layer="pool1", iterations=60, **options).facts
         return [np.array([each["pool1"] for each in facts[name]]) for name in ("total_variation", "alpha_norm")]
@@ -358,7 +358,7 @@ def test_very_small_and_very_large_representations_are_inverted():
         np.testing.assert_allclose(record.arrays["reconstruction/factor"][0, :, :, 0], np.eye(5), atol=1e-3)
 
 
-def test_a_model_without_values_beyond_a_region_ends_its_optimisation(random):
+def test_a_model_without_values_beyond_a_region_ends_its_optimization(random):
     """√x has none below 0: the first image's pixels lie near it, and one step goes beyond; the other's lie far from it."""
     layers = [keras.layers.Activation(keras.ops.sqrt, name="root"), keras.layers.Flatten(), keras.layers.Dense(2)]
     clf = cx.load(keras.Sequential([keras.Input((4, 4, 1)), *layers]))
@@ -465,7 +465,7 @@ def test_the_command_line(cli):
         assert arrays["reconstruction/logits"].shape == (1, 28, 28, 1)
 
 
-def test_a_larger_image_is_inverted_no_worse_than_by_the_papers_optimiser(random):
+def test_a_larger_image_is_inverted_no_worse_than_by_the_papers_optimizer(random):
     """A step that suits a small image is too large for the pixels of a large one, each a smaller part of the norm."""
     layers = [keras.layers.Conv2D(8, 5, activation="relu", name="conv"), keras.layers.GlobalAveragePooling2D()]
     clf = cx.load(keras.Sequential([keras.Input((80, 96, 3)), *layers, keras.layers.Dense(3)]))
@@ -498,7 +498,7 @@ def test_what_is_kept_is_the_lowest_value_met(lenet, monkeypatch):
 
 @pytest.fixture
 def photographs(random):
-    """A network for small colour images, whose last layer but two is a ReLU that is dead for dark images."""
+    """A network for small color images, whose last layer but two is a ReLU that is dead for dark images."""
     layers = [
         keras.layers.Conv2D(4, 3, strides=2, name="conv"),
         keras.layers.ReLU(max_value=6, name="relu"),
@@ -630,7 +630,7 @@ def test_the_loss_of_2016_equals_the_oracles_and_its_gradient_finite_differences
         x = 2 * 80 / 255 * v
         rows, columns = np.clip(np.arange(10) - move[0], 0, 9), np.clip(np.arange(9) - move[1], 0, 8)
         shown = np.array([[x[row, column] for column in columns] for row in rows])
-        norms = np.array([[np.linalg.norm(colour) for colour in row] for row in v])
+        norms = np.array([[np.linalg.norm(color) for color in row] for row in v])
         data = np.sum((shown - wanted[0]) ** 2) / np.sum(wanted[0] ** 2)
         return 20 * data + 0.7 * np.mean(norms**6) + 3 * oracles.total_variation(v) / 90
 
@@ -644,7 +644,7 @@ def test_the_loss_of_2016_equals_the_oracles_and_its_gradient_finite_differences
         assert np.sum(gradient * direction) == pytest.approx(slope(here, v, direction), rel=1e-3, abs=1e-3)
 
 
-def test_colours_are_bounded_and_keep_their_direction(random):
+def test_colors_are_bounded_and_keep_their_direction(random):
     v = random.normal(size=(2, 5, 4, 3)) * 3
     found, norms = jittered.bounded(v), np.linalg.norm(v, axis=-1)
     np.testing.assert_allclose(np.linalg.norm(found, axis=-1), np.minimum(norms, 2), rtol=1e-5)

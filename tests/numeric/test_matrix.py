@@ -116,7 +116,7 @@ def test_smoothgrad(case):
 
 
 def test_integrated_gradients(case):
-    record = cx.explain("integrated-gradients", case.clf, case.images, target=[0, 1], steps=2, baseline="grey")
+    record = cx.explain("integrated-gradients", case.clf, case.images, target=[0, 1], steps=2, baseline="gray")
     for index, image in enumerate(case.images):
         places = [0.5 + sign / (2 * np.sqrt(3)) for sign in (-1, 1)]
         mean = np.mean([slope(case, 0.5 + place * (image - 0.5), index) for place in places], axis=0)
@@ -142,7 +142,7 @@ def test_rise(case):
 
 def test_occlusion(case):
     net, head, clf, images = case.net, case.head, case.clf, case.images
-    record = cx.explain("occlusion", clf, images, target=1, patch=4, stride=3, fill="grey")
+    record = cx.explain("occlusion", clf, images, target=1, patch=4, stride=3, fill="gray")
     (rows, columns), layer = (record.facts[name][0] for name in ("rows", "columns")), record.facts["layer"][0]
     assert (rows, columns) == ([0, 3, 5], [0, 3, 4])
     for i, top in enumerate(rows):

@@ -79,7 +79,7 @@ def test_objectives_say_what_they_are():
     ("objective", "words"),
     [
         (Logit(10), "no class 10"),
-        (Logit("cat"), "no class labelled 'cat'"),
+        (Logit("cat"), "no class labeled 'cat'"),
         (Channel("conv9", 0), "no layer 'conv9'. Did you mean 'conv"),
         (Channel("conv2", 30), "'conv2' has no unit 30: they go from 0 to 29"),
         (Channel("conv2", -1), "no unit -1"),
@@ -117,7 +117,7 @@ def test_a_target_may_be_an_objective_and_may_be_held_against_a_class(lenet, noi
     [
         ({"target": 4, "against": 4}, r"different classes \(both are '4'\)"),
         ({"target": 4, "against": [1, 2]}, "'against' has 2 entries for 4 targets"),
-        ({"against": "cat"}, "no class labelled 'cat'"),
+        ({"against": "cat"}, "no class labeled 'cat'"),
         ({"target": [Logit(1)]}, "1 targets for 4 images"),
         ({"dataset": "mnist:test"}, "searches no data set and takes none"),
     ],

@@ -8,7 +8,7 @@ import numpy as np
 import oracles
 import pytest
 from cnnexplain_plugins.occlusion.maps import positions, rank_correlation, second_fill
-from cnnexplain_plugins.occlusion.picture import COLOURS, _placed
+from cnnexplain_plugins.occlusion.picture import COLORS, _placed
 from cnnexplain_plugins.occlusion.squares import slide
 from functions import formula
 
@@ -41,9 +41,9 @@ def linear(random):
     return cx.load(model), weights.astype(np.float64), random.uniform(0, 1, (2, 7, 5, 3)).astype(np.float32)
 
 
-def brute(function, image, target, patch, stride, grey):
+def brute(function, image, target, patch, stride, gray):
     """Each map by position and by pixel, where `function` gives logits (P, K) and layers (P, h, w, F) of images."""
-    tops, lefts, images = oracles.occluded(image, patch, stride, np.full(image.shape, grey))
+    tops, lefts, images = oracles.occluded(image, patch, stride, np.full(image.shape, gray))
     shape = images.shape[:2]
     parts = np.array_split(images.reshape(-1, *image.shape), -(-shape[0] * shape[1] // 64))
     logits, maps = (np.concatenate(values) for values in zip(*map(function, parts), strict=True))
@@ -108,7 +108,7 @@ def test_digits_equal_the_oracle(lenet, oracle, digits, patch, stride):
     [(4, 3, [0, 3, 6, 8], [0, 3, 6]), (1, 1, list(range(12)), list(range(10))), (10, 10, [0, 2], [0])],
 )
 @pytest.mark.parametrize("target", [3, [1, 4]])
-def test_a_narrow_colour_image_equals_brute_force(model, random, target, patch, stride, rows, columns):
+def test_a_narrow_color_image_equals_brute_force(model, random, target, patch, stride, rows, columns):
     """12 rows, 10 columns: swapped axes would show in the shapes and in the numbers."""
     clf = cx.load(model())
     images = random.uniform(0, 1, (2, 12, 10, 3)).astype(np.float32)
@@ -126,7 +126,7 @@ def test_a_narrow_colour_image_equals_brute_force(model, random, target, patch, 
 
 
 def test_a_linear_model_loses_what_the_square_hides(linear):
-    """The drop of the logit is Σ w (x − grey) over the square."""
+    """The drop of the logit is Σ w (x − gray) over the square."""
     clf, weights, images = linear
     record = cx.explain("occlusion", clf, images, target=[0, 2], patch=3, stride=2)
     assert record.facts["rows"][0] == [0, 2, 4]
@@ -150,16 +150,16 @@ def test_single_pixels_of_a_linear_model_are_worth_their_weights(linear):
     np.testing.assert_allclose(record.arrays["logit_drop"], lost, atol=1e-5)
 
 
-def test_a_square_as_large_as_the_image_leaves_grey(lenet, digits):
+def test_a_square_as_large_as_the_image_leaves_gray(lenet, digits):
     record = cx.explain("occlusion", lenet, digits, patch=28)
-    grey = np.full((1, 28, 28, 1), 0.5, np.float32)
-    logits, nothing = lenet.logits(digits), lenet.logits(grey)[0]
+    gray = np.full((1, 28, 28, 1), 0.5, np.float32)
+    logits, nothing = lenet.logits(digits), lenet.logits(gray)[0]
     for index, target in enumerate(logits.argmax(axis=1)):
         drop = logits[index, target] - nothing[target]
         np.testing.assert_allclose(record.arrays["logit_drop"][index], np.full((28, 28), drop), rtol=1e-5)
-        change = lenet.predict(digits)[index, target] - lenet.predict(grey)[0, target]
+        change = lenet.predict(digits)[index, target] - lenet.predict(gray)[0, target]
         np.testing.assert_allclose(record.arrays["probability_drop"][index], np.full((28, 28), change), rtol=1e-5)
-    np.testing.assert_array_equal(record.arrays["occluded"], np.broadcast_to(grey, (2, 28, 28, 1)))
+    np.testing.assert_array_equal(record.arrays["occluded"], np.broadcast_to(gray, (2, 28, 28, 1)))
 
 
 def test_a_constant_model_drops_nowhere(model, random):
@@ -287,15 +287,15 @@ def gaussian(image, sigma):
     return out
 
 
-@pytest.mark.parametrize("fill", ["grey", "black", "white", "mean", "blur", "40.5", "0", "255"])
+@pytest.mark.parametrize("fill", ["gray", "black", "white", "mean", "blur", "40.5", "0", "255"])
 def test_the_square_shows_its_fill(rescaling, random, fill):
     images = random.integers(0, 256, (2, 12, 10, 3), np.uint8)
-    # A colour cast, so that the means of the channels differ.
+    # A color cast, so that the means of the channels differ.
     images[..., 0] //= 3
     record = cx.explain("occlusion", rescaling, images, fill=fill, patch=6, stride=3)
     for index, image in enumerate(np.float64(images)):
         behind = {
-            "grey": np.full(image.shape, 127.5),
+            "gray": np.full(image.shape, 127.5),
             "black": np.zeros(image.shape),
             "white": np.full(image.shape, 255.0),
             "mean": np.broadcast_to(image.mean(axis=(0, 1)), image.shape),
@@ -324,11 +324,11 @@ def test_the_blur_of_a_plain_image_is_that_image(lenet):
         ({"stride": 8}, "--stride 8 would leave pixels between squares of 7×7 uncovered; give a stride of at most 7"),
         ({"patch": 0}, "--patch takes a number of at least 1, but got 0."),
         ({"stride": 0}, "--stride takes a number of at least 1, but got 0."),
-        ({"fill": "gray"}, "--fill takes grey, black, white, mean, blur or a number, but got 'gray'. Did you mean 'grey'?"),
+        ({"fill": "gray"}, "--fill takes gray, black, white, mean, blur or a number, but got 'gray'. Did you mean 'gray'?"),
         ({"fill": "1.5"}, "--fill 1.5 is out of the model's input range, 0 to 1."),
         ({"fill": "nan"}, "out of the model's input range"),
         ({"fill": "-0.1"}, "out of the model's input range"),
-        ({"compare": "blurr"}, "--compare takes grey, black, white, mean, blur or a number, but got 'blurr'. Did you mean"),
+        ({"compare": "blurr"}, "--compare takes gray, black, white, mean, blur or a number, but got 'blurr'. Did you mean"),
         ({"layer": "relu3"}, "no layer 'relu3'. Did you mean 'relu2'?"),
         ({"layer": "dense"}, "'dense' (Dense) has no feature maps: it puts out (500)"),
         ({"layer": "logits"}, "has no feature maps"),
@@ -360,16 +360,16 @@ def test_a_number_may_be_anything_where_the_range_is_a_guess(model, random):
 @pytest.mark.parametrize(
     ("shape", "fill", "compare", "second"),
     [
-        ((64, 80, 3), "grey", None, "blur"),
-        ((64, 80, 3), "blur", None, "grey"),
-        ((64, 80, 3), "grey", "none", None),
-        ((63, 80, 3), "grey", None, None),
-        ((64, 80, 1), "grey", None, None),
-        ((12, 10, 1), "grey", "0.5", "0.5"),
+        ((64, 80, 3), "gray", None, "blur"),
+        ((64, 80, 3), "blur", None, "gray"),
+        ((64, 80, 3), "gray", "none", None),
+        ((63, 80, 3), "gray", None, None),
+        ((64, 80, 1), "gray", None, None),
+        ((12, 10, 1), "gray", "0.5", "0.5"),
     ],
 )
 def test_photographs_are_compared_with_a_second_square(shape, fill, compare, second):
-    preprocess = cx.Preprocess(*shape[:2], "rgb" if shape[2] == 3 else "grey")
+    preprocess = cx.Preprocess(*shape[:2], "rgb" if shape[2] == 3 else "gray")
     clf = formula(np.zeros((*shape, 2), np.float32), preprocess=preprocess)
     assert second_fill(clf, fill, compare) == second
     squares = positions(clf, None, None, second)
@@ -451,7 +451,7 @@ def test_the_picture_and_the_finding_compare_the_squares(model, random):
     record = cx.explain("occlusion", cx.load(model()), random.uniform(0, 1, (1, 12, 10, 3)), patch=4, compare="blur")
     agreement = f"{record.facts['agreement'][0]:.3g}".replace("-", "−")
     found = panels(record.figure(0))
-    assert {"drop over input, grey", f"blur, agreement {agreement}"} < set(found)
+    assert {"drop over input, gray", f"blur, agreement {agreement}"} < set(found)
     row, column = record.facts["largest_drop_square"][0]
     words = record.analysis.finding(record, 0)
     assert words.startswith(f"Hiding the square at row {row}, column {column} (4×4 pixels, the ")
@@ -465,7 +465,7 @@ def test_the_finding_states_the_largest_drop_or_that_there_is_none(lenet, digits
     assert f"row {row}, column {column} (7×7 pixels, the upper middle) lowers" in record.analysis.finding(record, 0)
     assert record.analysis.finding(record, 0).endswith(f"the score of '4' the most: {logit:.3g} → {logit - drop:.3g}.")
     clf, weights, _ = linear
-    # Light where weights are below zero, and grey says nothing: each square raises the score.
+    # Light where weights are below zero, and gray says nothing: each square raises the score.
     image = np.where(weights[..., 1] < 0, 1, 0)[None].astype(np.float32)
     record = cx.explain("occlusion", clf, image, target=1, patch=5)
     assert record.facts["largest_drop"][0] < 0
@@ -547,7 +547,7 @@ def test_the_legend_names_what_occurs_and_collapses_the_rest(random, classes, ex
     values, counts = np.unique(predicted, return_counts=True)
     assert len(values) == classes
     assert len(names) == expected
-    assert ("other" in names) == (classes > len(COLOURS))
+    assert ("other" in names) == (classes > len(COLORS))
     most = values[counts == counts.max()]
     assert names[0] in [f"_$kind$ {value}" for value in most]
     ranks = panel.images[1].get_array()
@@ -585,7 +585,7 @@ def test_the_command_line_needs_no_option(cli, tmp_path):
     assert arrays["logit"].shape == (1, 22, 22)
     assert set(arrays) == {"input", "occluded", "logit_drop", "probability_drop", *GRIDS}
     assert result["facts"]["patch"] == [7]
-    assert result["options"] == {"patch": None, "stride": None, "fill": "grey", "compare": None, "layer": None}
+    assert result["options"] == {"patch": None, "stride": None, "fill": "gray", "compare": None, "layer": None}
     assert (tmp_path / "cnnexplain-out/occlusion/mnist-test-42.png").exists()
 
 

@@ -27,7 +27,7 @@ for name, own in options.items():
     given = {"images": images} if "images" in inputs else target
     record = cx.explain(name, clf, **given, **dataset, **own)
     found |= {f"{name}/{key}": array for key, array in record.arrays.items()}
-    # What is optimised may end at another picture of the same worth.
+    # What is optimized may end at another picture of the same worth.
     for fact in ("value", "representation_error"):
         if fact in record.facts:
             found[f"{name}/facts/{fact}"] = np.array(
@@ -36,7 +36,7 @@ for name, own in options.items():
 np.savez(out, **found)
 """
 ANALYSES = registry.load().analyses
-OPTIMISED, FACTS = ("inversion", "activation-maximization"), ("representation_error", "value")
+OPTIMIZED, FACTS = ("inversion", "activation-maximization"), ("representation_error", "value")
 
 
 def quickly(chosen):
@@ -75,14 +75,14 @@ def agree(found, analyses, *, kinks=0.0, worth=1e-2):
             assert array.shape == expected.shape, where
             if what.startswith("facts/"):
                 np.testing.assert_allclose(array, expected, rtol=worth, err_msg=where)
-            elif analysis not in OPTIMISED:
+            elif analysis not in OPTIMIZED:
                 apart = np.abs(array - expected) / max(np.abs(expected).max(), 1e-30)
                 own = analyses[analysis]
                 # What is summed over a map has a share in each of its kinks.
                 if "/contribution/" not in key:
                     assert (apart > 1e-4).mean() <= kinks * own.get("samples", own.get("steps", 1)), where
                 assert apart.max() <= (0.02 if kinks else 1e-4), where
-    assert {f"{analysis}/facts/{fact}" for analysis, fact in zip(OPTIMISED, FACTS, strict=True)} <= set(reference)
+    assert {f"{analysis}/facts/{fact}" for analysis, fact in zip(OPTIMIZED, FACTS, strict=True)} <= set(reference)
 
 
 @pytest.mark.skipif(not OTHERS, reason="TensorFlow is the only backend installed")
@@ -110,7 +110,7 @@ def test_the_analyses_of_a_network_for_photographs_agree(explained, folder):
         "intermediate-outputs": {"layer": ["stem_bn", "average", "logits"]},
         "smoothgrad": {"samples": 2},
         "integrated-gradients": {"steps": 3},
-        "gradient-x-input": {"baseline": "grey"},
+        "gradient-x-input": {"baseline": "gray"},
         "rise": {"masks": 4},
         "occlusion": {"patch": 112, "stride": 112},
         "gradcam": {"method": "layercam", "layer": "block5c_add"},

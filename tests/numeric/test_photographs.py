@@ -19,7 +19,7 @@ INPUT = Preprocess(6, 5, "bgr", scale=1.0, mean=(127.0,), std=(128.0,))
 
 @pytest.fixture
 def clf(model):
-    """A classifier of 12×10 colour images with five classes."""
+    """A classifier of 12×10 color images with five classes."""
     return cx.load(model())
 
 
@@ -32,7 +32,7 @@ def decoded(clf, record):
 
 
 def viewed(u, view, size):
-    """One view of a picture (H, W, C), pixel by pixel: bilinear, grey beyond its border."""
+    """One view of a picture (H, W, C), pixel by pixel: bilinear, gray beyond its border."""
     height, width = size
     seen = np.full((height, width, u.shape[2]), 0.5)
     for i in range(height):
@@ -85,7 +85,7 @@ def test_views_lie_where_the_recipe_lets_them(random):
         (Preprocess(224, 224), "maco"),
         (Preprocess(64, 80), "maco"),
         (Preprocess(63, 80), "robust"),
-        (Preprocess(224, 224, "grey"), "robust"),
+        (Preprocess(224, 224, "gray"), "robust"),
     ],
 )
 def test_the_default_follows_from_the_input(preprocess, expected):
@@ -146,7 +146,7 @@ def test_units_ascend_each_for_itself(clf, name):
 
 
 def test_maco_keeps_the_magnitudes_of_photographs(clf):
-    """Before the colours are mixed and squashed every picture has the same spectrum but for a factor."""
+    """Before the colors are mixed and squashed every picture has the same spectrum but for a factor."""
     from cnnexplain.numerics import spectrum
 
     canvas = spectral.Canvas(18, 15, 3, phases=True, low_pass=0)
@@ -234,7 +234,7 @@ def test_relus_are_overridden_where_a_unit_has_no_gradient():
     assert not plain.any()
     # At x − 9 < 0 passes what raises it, 2; at x + 9 > 6 what lowers it, −3.
     np.testing.assert_allclose(overridden, np.full((1, 2, 2, 1), -1.0))
-    # Grey noise doesn't excite a unit that is on above 0.8; where all of the range leaves it off, it is told.
+    # Gray noise doesn't excite a unit that is on above 0.8; where all of the range leaves it off, it is told.
     model.layers[1].set_weights([np.array([[[[1.0, 1.0]]]]), np.array([-0.8, -9.0])])
     record = quick(clf, target=[Channel("relu", 0), Channel("relu", 1)], regularization="spectrum", rate=0.3, steps=12)
     assert record.facts["view_value"][0] > 0.01
@@ -301,7 +301,7 @@ def pixels(image):
     return np.round(255 * image).astype(np.uint8)
 
 
-def test_patches_are_grey_beyond_the_image(random):
+def test_patches_are_gray_beyond_the_image(random):
     model = keras.Sequential([keras.Input((6, 6, 1)), keras.layers.Conv2D(2, 3, padding="same", name="conv")])
     model.add(keras.layers.Flatten())
     model.add(keras.layers.Dense(2))
@@ -323,7 +323,7 @@ def test_a_direction_and_a_layer_without_an_activation(random):
     assert [clf.activated(name) for name in ("conv", "bn", "relu", "end", "last")] == ["relu"] * 3 + ["end", "last"]
     record = quick(clf, layer="conv", unit=("1",), steps=1)
     assert record.facts["unit"] == ["relu:1"]
-    assert "what is maximised is 'relu'" in record.warnings[0]
+    assert "what is maximized is 'relu'" in record.warnings[0]
     direction = quick(clf, target=Direction("last", [1, 0, -2, 0.5], name="edges"), steps=1)
     outputs = clf.activations(resized(clf, direction), ["last"])["last"]
     assert direction.facts["unit"] == ["edges"]

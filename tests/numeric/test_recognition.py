@@ -168,10 +168,10 @@ def test_the_rules_of_deconvnets_pass_a_relu_however_it_is_written(make, rule, r
 
 
 def test_an_activation_that_mixes_its_numbers_is_refused_by_name():
-    def normalised(x):
+    def normalized(x):
         return x / (1 + ops.max(ops.abs(x)))
 
     with pytest.raises(
-        ModelError, match=r"Conv2D with activation 'normalised'.* is neither an activation that works number by number"
+        ModelError, match=r"Conv2D with activation 'normalized'.* is neither an activation that works number by number"
     ):
-        cx.load(network(normalised)).describe_rule("logits", "guided")
+        cx.load(network(normalized)).describe_rule("logits", "guided")

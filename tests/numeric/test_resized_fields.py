@@ -165,18 +165,18 @@ def test_units_that_all_see_everything_see_the_whole_image():
 
 
 def test_patches_have_the_size_of_the_largest(random):
-    """What a unit sees of the image; at the first border it is put at the end, as with padding, and grey beyond."""
-    image, grey = random.uniform(0, 1, (6, 4, 3)).astype(np.float32), np.array([-1, -2, -3], np.float32)
+    """What a unit sees of the image; at the first border it is put at the end, as with padding, and gray beyond."""
+    image, gray = random.uniform(0, 1, (6, 4, 3)).astype(np.float32), np.array([-1, -2, -3], np.float32)
     field = Field(Spans((0, 0, 1, 4, 0), (2, 3, 4, 6, 0)), Axis(0, 0, 4))
     assert field.rows.size == 3
-    found = [field.cut(image, row, 0, grey) for row in range(5)]
+    found = [field.cut(image, row, 0, gray) for row in range(5)]
     assert {patch.shape for patch in found} == {(3, 4, 3)}
     np.testing.assert_array_equal(found[0][1:], image[:2])
     np.testing.assert_array_equal(found[1], image[:3])
     np.testing.assert_array_equal(found[2], image[1:4])
     np.testing.assert_array_equal(found[3][:2], image[4:])
     for beyond in (found[0][0], found[3][2], found[4][0], found[4][2]):
-        np.testing.assert_array_equal(beyond, np.tile(grey, (4, 1)))
+        np.testing.assert_array_equal(beyond, np.tile(gray, (4, 1)))
 
 
 def test_analyses_show_what_units_see(tmp_path, random):
@@ -212,7 +212,7 @@ def test_analyses_show_what_units_see(tmp_path, random):
     assert "image/own" not in record.arrays
     best = record.facts["strongest"]["own"][0]["patches"][0]
     image = np.asarray(cx.open_stream(dataset, clf).pick([int(best["image"][6:-1])]))[0]
-    expected = field.cut(image, best["row"], best["column"], clf.preprocess.grey)
+    expected = field.cut(image, best["row"], best["column"], clf.preprocess.gray)
     np.testing.assert_array_equal(record.arrays["patch/own"][0, 0], expected)
     record.overview()
 

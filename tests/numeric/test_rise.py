@@ -20,8 +20,8 @@ def enlarged(grid, top, left, cell, size):
     for i, j in np.ndindex(*size):
         places = []
         for at, start, number, side in zip((i, j), (top, left), grid.shape, cell, strict=True):
-            centre = (at + start + 0.5) * number / ((number + 1) * side) - 0.5
-            places.append(min(max(centre, 0), number - 1))
+            center = (at + start + 0.5) * number / ((number + 1) * side) - 0.5
+            places.append(min(max(center, 0), number - 1))
         (y, x), (y0, x0) = places, map(int, places)
         y1, x1 = min(y0 + 1, grid.shape[0] - 1), min(x0 + 1, grid.shape[1] - 1)
         above = grid[y0, x0] * (1 - x + x0) + grid[y0, x1] * (x - x0)

@@ -103,7 +103,7 @@ def test_chunks_do_not_show(model, random, monkeypatch):
 
 
 def test_random_weights_from_the_top_down_change_the_map(lenet):
-    """Adebayo et al. 2018, cascading randomisation: an explanation that depends on what was learnt loses its likeness.
+    """Adebayo et al. 2018, cascading randomization: an explanation that depends on what was learned loses its likeness.
 
     The signed gradient loses it all. The map of magnitudes keeps some with any weights, since the pixels in the middle are
     read by more units than those at the border.

@@ -65,7 +65,7 @@ def test_nearest_pixels_are_those_of_load_img_and_the_rest_are_near(tmp_path, ra
 
 
 def test_each_pixel_is_a_mean_of_its_four_nearest(random):
-    """By hand: from 4 to 2 pixels the centres lie between the first two and between the last two."""
+    """By hand: from 4 to 2 pixels the centers lie between the first two and between the last two."""
     picture = random.uniform(0, 1, (4, 4, 1)).astype(np.float32)
     image = resize_filters.Grid(resize_filters.axis(4, 2, "bilinear"), resize_filters.axis(4, 2, "bilinear")).sample(picture)
     np.testing.assert_allclose(image, picture.reshape(2, 2, 2, 2, 1).mean(axis=(1, 3)), rtol=1e-6)
@@ -124,7 +124,7 @@ def test_a_sidecar_and_an_option_say_it(tmp_path, cli, random):
 
 
 def test_the_doctor_counts_predictions_that_depend_on_it(tmp_path, random, monkeypatch):
-    """Fine stripes are grey to a model that sees means, and are stripes to one that sees single pixels."""
+    """Fine stripes are gray to a model that sees means, and are stripes to one that sees single pixels."""
     monkeypatch.setattr("cnnexplain.doctor.registry.load", lambda: registry.collect([]))
     monkeypatch.chdir(tmp_path)
     names = []
@@ -135,7 +135,7 @@ def test_the_doctor_counts_predictions_that_depend_on_it(tmp_path, random, monke
             pixels[:, 2::5] = 255
         names.append(f"{number}.png")
         Image.fromarray(pixels).save(names[-1])
-    # The score of the second class is the brightness less 0.75; grey is 0.5, and the stripes that are hit are white.
+    # The score of the second class is the brightness less 0.75; gray is 0.5, and the stripes that are hit are white.
     model = keras.Sequential([keras.Input((12, 12, 3)), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2)])
     model.layers[-1].set_weights([np.array([[0, 1 / 3]] * 3), np.array([0, -0.75])])
     clf = cx.load(model, logits=True, preprocess={"scale": "1/255"})

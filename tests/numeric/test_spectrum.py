@@ -49,14 +49,14 @@ def test_the_pictures_are_numpys(random, size, channels):
     np.testing.assert_allclose(y, phases_oracle(phases, width), rtol=1e-3, atol=1e-5)
 
 
-def test_colours_are_those_of_the_formula_and_grey_stays_grey(random):
+def test_colors_are_those_of_the_formula_and_gray_stays_gray(random):
     root = np.array([[0.26, 0.09, 0.02], [0.27, 0, -0.05], [0.27, -0.09, 0.03]])
     longest = max(np.sqrt((root[:, column] ** 2).sum()) for column in range(3))
     y = random.normal(size=(2, 4, 5, 3)).astype(np.float32)
     z = np.einsum("nhwc,rc->nhwr", y, root / longest)
-    np.testing.assert_allclose(spectrum.colours(y), 1 / (1 + np.exp(-z)), rtol=1e-5)
-    np.testing.assert_allclose(spectrum.colours(y[..., :1]), 1 / (1 + np.exp(-y[..., :1])), rtol=1e-5)
-    np.testing.assert_allclose(spectrum.colours(np.zeros((1, 2, 2, 3), np.float32)), 0.5)
+    np.testing.assert_allclose(spectrum.colors(y), 1 / (1 + np.exp(-z)), rtol=1e-5)
+    np.testing.assert_allclose(spectrum.colors(y[..., :1]), 1 / (1 + np.exp(-y[..., :1])), rtol=1e-5)
+    np.testing.assert_allclose(spectrum.colors(np.zeros((1, 2, 2, 3), np.float32)), 0.5)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -73,12 +73,12 @@ def test_the_gradient_is_that_of_finite_differences(random, size, kind):
         magnitude, shape = spectrum.natural_magnitude(height, width, 3), (3, height, half)
         picture = lambda x: spectrum.from_phases(x, magnitude, width)  # noqa: E731
         exact = lambda x: phases_oracle(x, width)  # noqa: E731
-    value = lambda x: keras.ops.sum(keras.ops.multiply(spectrum.colours(picture(x)), weights), axis=(1, 2, 3))  # noqa: E731
+    value = lambda x: keras.ops.sum(keras.ops.multiply(spectrum.colors(picture(x)), weights), axis=(1, 2, 3))  # noqa: E731
     x, along = random.normal(size=(1, *shape)), random.normal(size=(1, *shape))
     _, gradient = backend.current().gradient(value, [shape], [])(x)
 
     def oracle(x):
-        z = np.einsum("nhwc,cr->nhwr", exact(x), spectrum.COLOURS.astype(float))
+        z = np.einsum("nhwc,cr->nhwr", exact(x), spectrum.COLORS.astype(float))
         return (weights / (1 + np.exp(-z))).sum()
 
     step = 1e-5

@@ -134,7 +134,7 @@ ADDED = {
     "zeros": lambda x: ops.pad(x, ((0, 0), (1, 0), (0, 0))),
     "zeros like": lambda x: ops.concatenate([ops.zeros_like(x[:, :1]) + 1, x], axis=1),
     "ones like": lambda x: layers.Concatenate(axis=1)([ops.ones_like(x[:, :2]), x, ops.full_like(x[:, :1], 0.5)]),
-    "learnt": lambda x: layers.Concatenate(axis=1)([layers.Dense(WIDTH)(ops.full_like(x[:, -1:], 1.0)), x]),
+    "learned": lambda x: layers.Concatenate(axis=1)([layers.Dense(WIDTH)(ops.full_like(x[:, -1:], 1.0)), x]),
     "nothing": lambda x: x,
 }
 STYLES = {
@@ -143,7 +143,7 @@ STYLES = {
     "registers": (convolved, "registers", block, first, "b_norm1", range(3, 15)),
     "class token of zeros": (convolved, "zeros like", block, first, "b_norm1", range(1, 13)),
     "tokens of ones": (convolved, "ones like", block, first, "b_norm1", range(2, 14)),
-    "class token of a layer": (convolved, "learnt", block, first, "b_norm1", range(1, 13)),
+    "class token of a layer": (convolved, "learned", block, first, "b_norm1", range(1, 13)),
     "mean": (lambda x: layers.Dense(WIDTH)(Patches()(x)), "positions", block, mean, "norm", range(12)),
     "patches by a reshape": (reshaped, "positions", block, mean, "norm", range(12)),
     "all of one layer": (lambda x: Embedded(name="patch")(x), "nothing", block, first, "b_norm1", range(1, 13)),

@@ -41,10 +41,10 @@ def test_tiles_stand_in_reading_order_with_lines_between_them(random):
     assert np.isnan(grid[3]).all()
     assert np.isnan(grid[:, 4]).all()
     assert np.isnan(grid[8:, 5:]).all()
-    colours = draw.tiles(np.zeros((3, 64, 64, 3)), 3, gap=1)
-    assert colours.shape == (64, 3 * 64 + 2 * 2, 3)
-    assert colours[:, 64:66].min() == 1
-    assert colours.sum() == 64 * 4 * 3
+    colors = draw.tiles(np.zeros((3, 64, 64, 3)), 3, gap=1)
+    assert colors.shape == (64, 3 * 64 + 2 * 2, 3)
+    assert colors[:, 64:66].min() == 1
+    assert colors.sum() == 64 * 4 * 3
 
 
 def test_signed_maps_are_white_at_zero_and_signals_too(record):
@@ -52,10 +52,10 @@ def test_signed_maps_are_white_at_zero_and_signals_too(record):
     draw.signed_map(panel, np.array([[-1.0, 0, 0.5]]), "logits")
     assert panel.images[0].get_clim() == (-1, 1)
     assert figure.axes[1].get_ylabel() == "logits"
-    colours = draw.signed_rgb(np.array([[-1.0], [0], [1]]), 1)
-    assert colours[1].min() > 0.96
-    assert colours[0, 2] > colours[0, 0]
-    assert colours[2, 0] > colours[2, 2]
+    colors = draw.signed_rgb(np.array([[-1.0], [0], [1]]), 1)
+    assert colors[1].min() > 0.96
+    assert colors[0, 2] > colors[0, 0]
+    assert colors[2, 0] > colors[2, 2]
     np.testing.assert_allclose(draw.signed_rgb(np.array([[-1.0, 0, 3]]), 1), [[0, 0.5, 1]])
 
 
@@ -108,29 +108,29 @@ def test_smoothing_spreads_a_pixel_as_a_gaussian_and_leaves_small_and_constant_m
 
 @pytest.fixture
 def photograph(record, random):
-    """A record of one image in colour, of 6×8 pixels, and the image."""
+    """A record of one image in color, of 6×8 pixels, and the image."""
     preprocess = Preprocess(6, 8)
     image = random.uniform(0, 1, (6, 8, 3)).astype(np.float32)
     return replace(record, preprocess=preprocess, images=image[None]), image
 
 
 @pytest.mark.parametrize("signed", [False, True])
-def test_an_overlay_keeps_the_colours_of_the_image_near_zero_and_grows_opaque_with_the_value(photograph, signed):
+def test_an_overlay_keeps_the_colors_of_the_image_near_zero_and_grows_opaque_with_the_value(photograph, signed):
     record, image = photograph
     values = np.linspace(-1.2 if signed else 0, 1.2, 48).reshape(6, 8)
     found = draw.overlay_rgb(record, 0, values, limit=1, signed=signed)
-    colours = mpl.colormaps["RdBu_r" if signed else "viridis"]
+    colors = mpl.colormaps["RdBu_r" if signed else "viridis"]
     for place, value in np.ndenumerate(values):
         strength = min(abs(value), 1.0)
         opacity = 0.9 * strength**2 * (3 - 2 * strength)
-        shown = colours(0.5 + np.sign(value) * (0.15 + 0.25 * strength) if signed else strength)[:3]
-        # The colours come in 256 steps.
+        shown = colors(0.5 + np.sign(value) * (0.15 + 0.25 * strength) if signed else strength)[:3]
+        # The colors come in 256 steps.
         np.testing.assert_allclose(found[place], image[place] * (1 - opacity) + opacity * np.array(shown), atol=0.02)
     small = np.full((6, 8), 0.05) * (-1 if signed else 1)
     np.testing.assert_allclose(draw.overlay_rgb(record, 0, small, limit=1, signed=signed), image, atol=0.01)
 
 
-def test_an_overlay_of_a_grey_image_or_of_zeros_and_its_own_limit(record):
+def test_an_overlay_of_a_gray_image_or_of_zeros_and_its_own_limit(record):
     values = np.zeros((28, 28))
     image = np.repeat(draw.image_rgb(record, record.images[0]), 3, axis=-1)
     for signed in (False, True):
@@ -141,7 +141,7 @@ def test_an_overlay_of_a_grey_image_or_of_zeros_and_its_own_limit(record):
     assert brought[2] > brought[0] + 0.3
 
 
-def test_the_opacity_rises_with_the_magnitude_and_the_colours_with_the_lightness():
+def test_the_opacity_rises_with_the_magnitude_and_the_colors_with_the_lightness():
     unsigned, signed = draw.overlay_colormap(), draw.overlay_colormap(signed=True)
     assert unsigned.shape == signed.shape == (256, 4)
     assert (np.diff(unsigned[:, 3]) > 0).all()
@@ -256,7 +256,7 @@ def test_long_names_stay_within_the_figure_and_off_each_other(record):
 
 @pytest.mark.parametrize("shape", [(4, 80, 3), (80, 4, 1), (1, 1, 1), (30, 40, 3)])
 def test_images_of_any_shape_have_their_words_inside_the_figure_and_apart(record, random, shape):
-    preprocess = Preprocess(*shape[:2], "grey" if shape[2] == 1 else "rgb")
+    preprocess = Preprocess(*shape[:2], "gray" if shape[2] == 1 else "rgb")
     saliency = random.lognormal(-6, 2, (1, *shape[:2])).astype(np.float32)
     images = random.uniform(0, 1, (1, *shape)).astype(np.float32)
     for options in ({"crops": "one"}, {"crops": "ten"}):

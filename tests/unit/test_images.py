@@ -66,14 +66,14 @@ def test_floating_point_pixels_are_white_at_1_255_or_65535(lenet, tmp_path, ramp
 
 
 def test_palette_and_one_bit(lenet, tmp_path, ramp):
-    grey = Image.fromarray(ramp)
-    grey.convert("P").save(tmp_path / "p.png")
+    gray = Image.fromarray(ramp)
+    gray.convert("P").save(tmp_path / "p.png")
     np.testing.assert_allclose(read(tmp_path / "p.png", lenet), ramp / 255, atol=0.01)
     Image.fromarray(ramp > 100).save(tmp_path / "b.png")
     np.testing.assert_array_equal(read(tmp_path / "b.png", lenet), ramp > 100)
 
 
-def test_colour_becomes_grey_by_its_luminance(lenet, tmp_path):
+def test_color_becomes_gray_by_its_luminance(lenet, tmp_path):
     pixels = np.zeros((28, 28, 3), np.uint8)
     pixels[10:12, 10:14], pixels[12:14, 10:14] = (255, 0, 0), (0, 255, 0)
     Image.fromarray(pixels).save(tmp_path / "x.png")
@@ -81,7 +81,7 @@ def test_colour_becomes_grey_by_its_luminance(lenet, tmp_path):
     np.testing.assert_allclose(found[[10, 12], 10], [0.299, 0.587], atol=1e-6)
 
 
-def test_grey_becomes_three_equal_channels(model, tmp_path):
+def test_gray_becomes_three_equal_channels(model, tmp_path):
     pixels = np.arange(120, dtype=np.uint8).reshape(12, 10)
     Image.fromarray(pixels).save(tmp_path / "x.png")
     batch = cx.read_images([tmp_path / "x.png"], cx.load(model()))
@@ -280,7 +280,7 @@ SHARP = {"height": 30, "width": 40}
         Preprocess(**SHARP),
         Preprocess(**SHARP, fit="crop", crop=0.875),
         Preprocess(**SHARP, fit="pad"),
-        Preprocess(**SHARP, colour="grey", interpolation="bicubic"),
+        Preprocess(**SHARP, color="gray", interpolation="bicubic"),
     ],
 )
 @pytest.mark.parametrize(
@@ -348,7 +348,7 @@ def test_edges_stay_in_their_places(tmp_path, monkeypatch):
     pixels[800:] = 255
     pixels[:, 1200:] = 255
     monkeypatch.setattr(decode, "LARGE", 100_000)
-    preprocess = Preprocess(30, 40, "grey")
+    preprocess = Preprocess(30, 40, "gray")
     for suffix in ("png", "jpg"):
         Image.fromarray(pixels).save(tmp_path / f"x.{suffix}")
         found = images.read(str(tmp_path / f"x.{suffix}"), preprocess, None)[0][..., 0]
@@ -373,13 +373,13 @@ def test_the_darkest_and_lightest_of_a_large_deep_image_count(tmp_path, monkeypa
     values[::20, ::20] = 80
     Image.fromarray(values).save(tmp_path / "x.tiff")
     monkeypatch.setattr(decode, "LARGE", 100_000)
-    found = images.read(str(tmp_path / "x.tiff"), Preprocess(20, 20, "grey"), None)[0]
+    found = images.read(str(tmp_path / "x.tiff"), Preprocess(20, 20, "gray"), None)[0]
     # The means are below 1, but the whole is on the scale of 255.
     assert found.mean() == pytest.approx(80 / 400 / 255, rel=1e-3)
     values[7, 7] = np.nan
     Image.fromarray(values).save(tmp_path / "x.tiff")
     with pytest.raises(ImageError, match="not finite"):
-        images.read(str(tmp_path / "x.tiff"), Preprocess(20, 20, "grey"), None)
+        images.read(str(tmp_path / "x.tiff"), Preprocess(20, 20, "gray"), None)
 
 
 def test_where_the_model_sees_single_pixels_they_are_no_means(tmp_path, random, monkeypatch):
@@ -387,7 +387,7 @@ def test_where_the_model_sees_single_pixels_they_are_no_means(tmp_path, random, 
     monkeypatch.setattr(decode, "LARGE", 20_000)
     for suffix in ("png", "jpg"):
         Image.fromarray(pixels).save(tmp_path / f"x.{suffix}", **({"quality": 100} if suffix == "jpg" else {}))
-        found = images.read(str(tmp_path / f"x.{suffix}"), Preprocess(20, 30, "grey", interpolation="nearest"), None)[0]
+        found = images.read(str(tmp_path / f"x.{suffix}"), Preprocess(20, 30, "gray", interpolation="nearest"), None)[0]
         assert np.minimum(found, 1 - found).max() < 0.02
         assert 0.3 < found.mean() < 0.7
 
@@ -397,7 +397,7 @@ def test_a_ribbon_is_cut_before_it_is_made_smaller(tmp_path, monkeypatch):
     pixels[:, 9_980:10_000] = 255
     Image.fromarray(pixels).save(tmp_path / "x.png")
     monkeypatch.setattr(decode, "LARGE", 100_000)
-    found, source = images.read(str(tmp_path / "x.png"), Preprocess(20, 20, "grey", fit="crop"), None)
+    found, source = images.read(str(tmp_path / "x.png"), Preprocess(20, 20, "gray", fit="crop"), None)
     np.testing.assert_array_equal(found[..., 0].round(), np.repeat([[1, 0]], 10, axis=1).repeat(20, axis=0))
     assert source.resized
 
@@ -490,7 +490,7 @@ def test_the_middle_of_a_turned_image_is_its_middle_to_the_pixel(tmp_path, monke
     exif = Image.Exif()
     exif[0x0112] = orientation
     Image.fromarray(stored).save(tmp_path / "x.png", exif=exif)
-    preprocess = Preprocess(20, 20, "grey", fit="crop", crop=20 / 33)
+    preprocess = Preprocess(20, 20, "gray", fit="crop", crop=20 / 33)
     whole = images.read(str(tmp_path / "x.png"), preprocess, None)[0]
     monkeypatch.setattr(decode, "LARGE", 100)
     np.testing.assert_allclose(images.read(str(tmp_path / "x.png"), preprocess, None)[0], whole, atol=1e-6)

@@ -30,8 +30,8 @@ def values(channels, highest=4012, side=24):
     return np.round(highest * np.stack(planes[:channels], axis=-1)).astype(np.uint16)
 
 
-def read(path, colour="grey", **said):
-    return images.read(str(path), Preprocess(24, 24, colour, **said), None)
+def read(path, color="gray", **said):
+    return images.read(str(path), Preprocess(24, 24, color, **said), None)
 
 
 def write(folder, data, suffix):
@@ -40,8 +40,8 @@ def write(folder, data, suffix):
     return path
 
 
-GREY = {
-    "grey.png": png,
+GRAY = {
+    "gray.png": png,
     "little.tiff": tiff,
     "big.tiff": lambda v: tiff(v, ">"),
     "strips.tiff": lambda v: tiff(v, rows=5),
@@ -53,7 +53,7 @@ GREY = {
     "real.tiff": lambda v: tiff(v.astype(np.float32)),
 }
 
-COLOURED = {
+COLORED = {
     "rgb.png": (3, png),
     "rgba.png": (4, png),
     "rgb.tiff": (3, tiff),
@@ -66,10 +66,10 @@ COLOURED = {
 
 
 @both
-@pytest.mark.parametrize("kind", GREY)
+@pytest.mark.parametrize("kind", GRAY)
 def test_twelve_bits_in_files_of_sixteen_are_warned_of_and_scaled_as_said(tmp_path, kind):
     pixels = values(1)
-    path = write(tmp_path, GREY[kind](pixels), kind)
+    path = write(tmp_path, GRAY[kind](pixels), kind)
     dark, source = read(path)
     np.testing.assert_allclose(dark, pixels / 65535, atol=1e-6)
     (warning,) = misread([source])
@@ -81,9 +81,9 @@ def test_twelve_bits_in_files_of_sixteen_are_warned_of_and_scaled_as_said(tmp_pa
 
 
 @both
-@pytest.mark.parametrize("kind", COLOURED)
-def test_colours_too(tmp_path, kind):
-    channels, written = COLOURED[kind]
+@pytest.mark.parametrize("kind", COLORED)
+def test_colors_too(tmp_path, kind):
+    channels, written = COLORED[kind]
     pixels = values(channels)
     if channels == 4:
         pixels[..., 3] = 65535
@@ -91,7 +91,7 @@ def test_colours_too(tmp_path, kind):
     dark, source = read(path, "rgb")
     np.testing.assert_allclose(dark, pixels[..., :3] / 65535, atol=1 / 255)
     (warning,) = misread([source])
-    # Of colours the high bytes tell.
+    # Of colors the high bytes tell.
     assert "is 4,095, but 65,535 was taken for white" in warning
     right, source = read(path, "rgb", white_level=4095)
     np.testing.assert_allclose(right, pixels[..., :3] / 4095, atol=0.51 / 255)
@@ -99,7 +99,7 @@ def test_colours_too(tmp_path, kind):
 
 
 @both
-def test_grey_with_opacity(tmp_path):
+def test_gray_with_opacity(tmp_path):
     pixels = np.concatenate([values(1), np.full((24, 24, 1), 65535, np.uint16)], axis=-1)
     pixels[:12, :, 1] = 0
     path = write(tmp_path, png(pixels), "la.png")

@@ -1,37 +1,37 @@
-"""The optimisation loop on functions whose minimum is known."""
+"""The optimization loop on functions whose minimum is known."""
 
 import numpy as np
 import pytest
 
 from cnnexplain.errors import ModelError
-from cnnexplain.optimize import adam, minimise, momentum, nadam
+from cnnexplain.optimize import adam, minimize, momentum, nadam
 
 
-def bowl(centres):
+def bowl(centers):
     """½ ‖x − c‖² for each x, which is smallest at its own c."""
-    return lambda x, _: (((x - centres) ** 2).sum(axis=1) / 2, x - centres)
+    return lambda x, _: (((x - centers) ** 2).sum(axis=1) / 2, x - centers)
 
 
 def test_each_finds_its_own_minimum():
-    centres = np.array([[1.0, -2.0], [0.5, 3.0]])
+    centers = np.array([[1.0, -2.0], [0.5, 3.0]])
     rate = lambda number: 0.1 * 0.99**number  # noqa: E731
     for step in (adam(rate), nadam(rate), momentum(lambda _: 0.1, 0.5)):
-        found = minimise(bowl(centres), np.zeros((2, 2)), step, 600)
-        np.testing.assert_allclose(found.variables, centres, atol=1e-3)
+        found = minimize(bowl(centers), np.zeros((2, 2)), step, 600)
+        np.testing.assert_allclose(found.variables, centers, atol=1e-3)
         assert found.values.shape == (601, 2)
         np.testing.assert_allclose(found.values[0], [2.5, 4.625])
         assert found.stopped == (None, None)
 
 
 def test_adams_first_step_is_the_learning_rate_against_the_gradients_sign():
-    found = minimise(bowl(np.array([[100.0, -0.001]])), np.zeros((1, 2)), adam(lambda _: 0.25), 1)
+    found = minimize(bowl(np.array([[100.0, -0.001]])), np.zeros((1, 2)), adam(lambda _: 0.25), 1)
     np.testing.assert_allclose(found.variables, [[0.25, -0.25]], rtol=1e-4)
 
 
 def test_nadam_by_hand():
     """Gradient 1 throughout: both moments are exact, so that a step is 0.9 m̂ + 0.1 / (1 − 0.9^t) with m̂ of the next step."""
     slope = lambda x, _: (x.sum(axis=1), np.ones_like(x))  # noqa: E731
-    found = minimise(slope, np.zeros((1, 1)), nadam(lambda _: 1.0), 2)
+    found = minimize(slope, np.zeros((1, 1)), nadam(lambda _: 1.0), 2)
     first = 0.9 * 0.1 / (1 - 0.9**2) + 0.1 / 0.1
     second = 0.9 * 0.19 / (1 - 0.9**3) + 0.1 / 0.19
     np.testing.assert_allclose(found.values[:, 0], [0, -first, -first - second], rtol=1e-5)
@@ -41,7 +41,7 @@ def test_momentum_by_hand_and_zeroed_where_the_rate_changes():
     """With gradient 1 throughout: v = −0.1; −0.05 − 0.1; the rate changes, −0.01; −0.005 − 0.01."""
     slope = lambda x, _: (x.sum(axis=1), np.ones_like(x))  # noqa: E731
     rate = lambda number: 0.1 if number < 2 else 0.01  # noqa: E731
-    found = minimise(slope, np.zeros((1, 1)), momentum(rate, 0.5), 4)
+    found = minimize(slope, np.zeros((1, 1)), momentum(rate, 0.5), 4)
     np.testing.assert_allclose(found.values[:, 0], [0, -0.1, -0.25, -0.26, -0.275], rtol=1e-5)
 
 
@@ -51,7 +51,7 @@ def test_a_value_that_is_not_finite_stops_its_own_variables_and_the_last_finite_
         values[1] = np.nan if x[1, 0] > 0.35 else values[1]
         return values, -np.ones_like(x)
 
-    found = minimise(cliff, np.zeros((2, 1)), momentum(lambda _: 0.1, 0.0), 10)
+    found = minimize(cliff, np.zeros((2, 1)), momentum(lambda _: 0.1, 0.0), 10)
     np.testing.assert_allclose(found.variables, [[1.0], [0.3]], rtol=1e-5)
     assert found.stopped == (None, "at step 4 the value was not finite (NaN or infinity)")
     assert np.isfinite(found.values).all()
@@ -62,36 +62,36 @@ def test_a_gradient_that_is_not_finite_is_said_to_be_one():
     def cliff(x, number):
         return x[:, 0], np.full_like(x, np.inf if number == 2 else 1)
 
-    found = minimise(cliff, np.ones((1, 1)), momentum(lambda _: 0.1, 0.0), 10)
+    found = minimize(cliff, np.ones((1, 1)), momentum(lambda _: 0.1, 0.0), 10)
     assert found.stopped == ("at step 2 the gradient was not finite (NaN or infinity)",)
     np.testing.assert_allclose(found.variables, [[0.9]])
-    started = minimise(
+    started = minimize(
         lambda x, _: (np.where(x[:, 0] > 1, np.nan, 1.0), x), np.array([[1.0], [2.0]]), adam(lambda _: 1.0), 1
     )
     assert np.isnan(started.values[:, 1]).all()
     assert started.variables[1] == 2
     with pytest.raises(ModelError, match="can't start: at step 0 the value was not finite"):
-        minimise(lambda x, _: (np.full(1, np.nan), x), np.ones((1, 1)), adam(lambda _: 1.0), 3)
+        minimize(lambda x, _: (np.full(1, np.nan), x), np.ones((1, 1)), adam(lambda _: 1.0), 3)
 
 
 def test_the_best_is_kept_where_it_is_asked_for():
     values = [5.0, 1.0, 3.0, 4.0]
     climb = lambda x, number: (np.array([values[number]]), -np.ones_like(x))  # noqa: E731
     step = momentum(lambda _: 1.0, 0.0)
-    assert minimise(climb, np.zeros((1, 1)), step, 3, best=True).variables == [[1.0]]
-    assert minimise(climb, np.zeros((1, 1)), step, 3).variables == [[3.0]]
+    assert minimize(climb, np.zeros((1, 1)), step, 3, best=True).variables == [[1.0]]
+    assert minimize(climb, np.zeros((1, 1)), step, 3).variables == [[3.0]]
 
 
 def test_it_ends_when_nothing_falls_any_more():
     flat = lambda x, number: (np.full(len(x), max(-3.0, -float(number))), np.zeros_like(x))  # noqa: E731
-    found = minimise(flat, np.zeros((2, 1)), adam(lambda _: 0.1), 100, patience=7)
+    found = minimize(flat, np.zeros((2, 1)), adam(lambda _: 0.1), 100, patience=7)
     # The last fall is at step 3.
     assert len(found.values) == 3 + 7 + 1
 
 
 def test_what_is_kept_after_each_step_and_progress():
     seen = []
-    found = minimise(
+    found = minimize(
         bowl(np.array([[5.0]])),
         np.zeros((1, 1)),
         momentum(lambda _: 0.5, 0.0),

@@ -17,7 +17,7 @@ def run(
     size: Annotated[int, Option("Pixels.", min=1, max=9)] = 3,
     weight: Annotated[float, Option("A weight.", min=0)] = 0.5,
     rule: Annotated[Literal["plain", "guided"], Option("A rule.")] = "plain",
-    fill: Annotated[float | None, Option("A grey.")] = None,
+    fill: Annotated[float | None, Option("A gray.")] = None,
     shown: Annotated[bool, Option("Whether.")] = True,
     layer: Annotated[tuple[str, ...], Option("Layers.")] = (),
     unit: Annotated[tuple[int, ...], Option("Units.", min=0)] = (1, 2),

@@ -127,20 +127,20 @@ def test_what_is_only_seen_is_averaged_over_blocks_where_it_would_fill_a_page(ra
     assert packed_maps.painted(np.zeros((160, 160)))["block"] == 1
 
 
-def test_the_colours_are_those_that_are_drawn_with():
+def test_the_colors_are_those_that_are_drawn_with():
     read = Read(made(pages.record()))
-    colours = json.loads(next(text for _, attributes, text in read.held if attributes.get("id") == "palettes"))
-    signed = np.frombuffer(base64.b64decode(colours["signed"]["bar"]), np.uint8).reshape(256, 3)
+    colors = json.loads(next(text for _, attributes, text in read.held if attributes.get("id") == "palettes"))
+    signed = np.frombuffer(base64.b64decode(colors["signed"]["bar"]), np.uint8).reshape(256, 3)
     assert abs(signed[127:129].astype(int) - 247).max() <= 3  # White at zero.
     assert signed[0, 2] > signed[0, 0]  # Blue below,
     assert signed[255, 0] > signed[255, 2]  # red above.
     with draw.use_style(draw.Palette(unsigned="gray")):
         chosen = Read(made(pages.record()))
-    colours = json.loads(next(text for _, attributes, text in chosen.held if attributes.get("id") == "palettes"))
-    assert np.frombuffer(base64.b64decode(colours["unsigned"]["bar"]), np.uint8).tolist() == [
+    colors = json.loads(next(text for _, attributes, text in chosen.held if attributes.get("id") == "palettes"))
+    assert np.frombuffer(base64.b64decode(colors["unsigned"]["bar"]), np.uint8).tolist() == [
         each for value in range(256) for each in [value] * 3
     ]
-    over = np.frombuffer(base64.b64decode(colours["unsigned"]["over"]), np.uint8).reshape(256, 4)
+    over = np.frombuffer(base64.b64decode(colors["unsigned"]["over"]), np.uint8).reshape(256, 4)
     with draw.use_style(draw.Palette(unsigned="gray")):
         np.testing.assert_array_equal(over, np.round(255 * draw.overlay_colormap()))
 

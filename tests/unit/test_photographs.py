@@ -33,7 +33,7 @@ def test_photographs_are(folder):
         with Image.open(path) as file:
             picture = np.asarray(file, np.float32) / 255
         assert is_photograph(picture)
-        # In grey, upside down and darker too.
+        # In gray, upside down and darker too.
         assert is_photograph(0.6 * picture.mean(axis=-1, keepdims=True)[::-1])
         assert not is_photograph(picture[:40, :40])
 

@@ -7,13 +7,13 @@ from PIL import Image
 import cnnexplain as cx
 from cnnexplain.errors import UsageError
 from cnnexplain.inputs import datasets
-from cnnexplain.inputs.digits import centre_digit, dark_on_light
+from cnnexplain.inputs.digits import center_digit, dark_on_light
 from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.inputs.resizing import letterbox, middle, resize
 
 
 def photograph(digit, random, *, size):
-    """Ink on light paper, off-centre, with shade and grain: (h, w, 1)."""
+    """Ink on light paper, off-center, with shade and grain: (h, w, 1)."""
     height, width = random.integers(300, 500, 2)
     stretched = np.asarray(Image.fromarray(digit).resize((size, size), Image.Resampling.BICUBIC), np.float32) / 255
     ink = np.zeros((height, width), np.float32)
@@ -47,15 +47,15 @@ def test_a_thin_stroke_on_a_large_page_still_counts():
 def test_a_digit_is_as_bright_as_mnists_whatever_the_pen(pen):
     page = np.full((600, 600, 1), 0.1, np.float32)
     page[100:500, 300 : 300 + pen] = 0.8
-    found = centre_digit(page, 28, 28)
+    found = center_digit(page, 28, 28)
     assert found.max() == pytest.approx(1)
     assert 10 < (found > 0.5).sum() < 100
 
 
-def test_a_centred_digit_fills_20_of_28_pixels_about_its_centre_of_mass():
+def test_a_centered_digit_fills_20_of_28_pixels_about_its_center_of_mass():
     page = np.zeros((200, 300, 1), np.float32)
     page[20:120, 200:240] = 1
-    found = centre_digit(page, 28, 28)[..., 0]
+    found = center_digit(page, 28, 28)[..., 0]
     rows, columns = np.flatnonzero(found.sum(axis=1) > 0.5), np.flatnonzero(found.sum(axis=0) > 0.5)
     assert (len(rows), len(columns)) == (20, 8)
     assert (rows[0] + rows[-1]) / 2 == pytest.approx(13.5, abs=0.5)
@@ -64,11 +64,11 @@ def test_a_centred_digit_fills_20_of_28_pixels_about_its_centre_of_mass():
     assert found[0, 0] == 0
 
 
-@pytest.mark.parametrize("grey", [0.0, 0.4, 1.0])
-def test_a_picture_without_contrast_is_black_and_finite(grey):
-    page = np.full((50, 40, 1), grey, np.float32)
+@pytest.mark.parametrize("gray", [0.0, 0.4, 1.0])
+def test_a_picture_without_contrast_is_black_and_finite(gray):
+    page = np.full((50, 40, 1), gray, np.float32)
     assert not dark_on_light(page)
-    np.testing.assert_array_equal(centre_digit(page, 28, 28), np.zeros((28, 28, 1)))
+    np.testing.assert_array_equal(center_digit(page, 28, 28), np.zeros((28, 28, 1)))
 
 
 def test_resizing_keeps_means_and_does_not_swap_axes():
@@ -82,7 +82,7 @@ def test_resizing_keeps_means_and_does_not_swap_axes():
 
 
 def test_the_range_is_the_models():
-    preprocess = Preprocess(2, 2, "grey", scale=2 / 255, mean=(1,))
+    preprocess = Preprocess(2, 2, "gray", scale=2 / 255, mean=(1,))
     image, inverted = preprocess.apply(np.array([[[0.0], [0.5]], [[1.0], [0.25]]], np.float32))
     assert not inverted
     np.testing.assert_allclose(image[..., 0], [[-1, 0], [1, -0.5]])
@@ -126,11 +126,11 @@ def test_the_middle_is_cut_by_whole_pixels_in_the_inputs_aspect():
 
 
 def test_a_cut_picture_is_the_middle_resized_even_where_the_size_is_right():
-    preprocess = Preprocess(2, 3, "grey", fit="crop", crop=0.5, interpolation="nearest")
+    preprocess = Preprocess(2, 3, "gray", fit="crop", crop=0.5, interpolation="nearest")
     picture = plane(4, 6)
     assert values(preprocess.apply(picture)[0]) == values(picture[1:3, 1:4])
-    assert not Preprocess(4, 6, "grey", fit="crop", crop=0.5).keeps(4, 6)
-    whole = Preprocess(4, 6, "grey", fit="crop")
+    assert not Preprocess(4, 6, "gray", fit="crop", crop=0.5).keeps(4, 6)
+    whole = Preprocess(4, 6, "gray", fit="crop")
     np.testing.assert_allclose(whole.apply(picture)[0], picture, rtol=1e-6)
 
 
@@ -169,7 +169,7 @@ def test_pictures_of_any_size_become_inputs(fit, shape):
         ({"height": 0}, "a whole number of at least 1 as height, but got 0"),
         ({"width": 2.5}, "as width, but got 2.5"),
         ({"width": True}, "as width, but got True"),
-        ({"colour": "gray"}, "one of rgb, bgr, grey, bands as colour, but got 'gray'. Did you mean 'grey'?"),
+        ({"color": "gray"}, "one of rgb, bgr, gray, bands as color, but got 'gray'. Did you mean 'gray'?"),
         ({"fit": "croop"}, "Did you mean 'crop'?"),
         ({"interpolation": None}, "one of bilinear, bicubic, nearest as interpolation, but got None"),
         ({"scale": 0}, "numbers above 0 as scale and std, but got 0"),
@@ -180,7 +180,7 @@ def test_pictures_of_any_size_become_inputs(fit, shape):
         ({"mean": (float("nan"),)}, "one finite number.* as mean"),
         ({"mean": ()}, "one finite number"),
         ({"mean": "1"}, "one finite number"),
-        ({"colour": "grey", "mean": (1, 2, 3)}, "one finite number, as mean"),
+        ({"color": "gray", "mean": (1, 2, 3)}, "one finite number, as mean"),
         ({"crop": 0}, "above 0 and up to 1 as crop, but got 0"),
         ({"crop": 1.5}, "as crop, but got 1.5"),
     ],
@@ -195,8 +195,8 @@ def test_one_number_stands_for_all_channels_and_arrays_for_tuples():
 
 
 @pytest.mark.parametrize(
-    ("height", "width", "colour", "photographs"),
-    [(64, 64, "rgb", True), (64, 90, "bgr", True), (63, 90, "rgb", False), (90, 63, "rgb", False), (90, 90, "grey", False)],
+    ("height", "width", "color", "photographs"),
+    [(64, 64, "rgb", True), (64, 90, "bgr", True), (63, 90, "rgb", False), (90, 63, "rgb", False), (90, 90, "gray", False)],
 )
-def test_inputs_for_photographs_are_in_colour_and_not_small(height, width, colour, photographs):
-    assert Preprocess(height, width, colour).photographs == photographs
+def test_inputs_for_photographs_are_in_color_and_not_small(height, width, color, photographs):
+    assert Preprocess(height, width, color).photographs == photographs

@@ -10,7 +10,7 @@ from cnnexplain.loading import sidecar
 
 WHOLE = {
     "size": [224, 160],
-    "colour": "bgr",
+    "color": "bgr",
     "scale": 1,
     "mean": [103.9, 116.8, 123.7],
     "std": 2,
@@ -63,7 +63,7 @@ def test_what_is_typed_means_the_same(key, value, expected):
     ("key", "value"),
     [
         *(("size", value) for value in (0, -1, 2.5, True, "x", "0x5", [1, 2, 3], [], None, 10**9, [28, "28"], "9" * 5000)),
-        *(("colour", value) for value in ("RGB", 1, None, ["rgb"], {})),
+        *(("color", value) for value in ("RGB", 1, None, ["rgb"], {})),
         *(("scale", value) for value in (0, -1, "1/0", "0/1", "", "1/2/3", None, True, float("nan"), float("inf"), 10**400)),
         *(("mean", value) for value in ([], "1,,2", [1, "x", 2], {"a": 1}, [True, 0, 1], [[1], 2, 3], float("nan"))),
         *(("antialias", value) for value in ("no", 0, None, [True])),
@@ -92,7 +92,7 @@ def test_a_value_that_a_key_does_not_take_is_named_with_what_it_takes(key, value
 @pytest.mark.parametrize(
     ("said", "words"),
     [
-        ({"colur": "rgb"}, "There is no key 'colur'. Did you mean 'colour'?"),
+        ({"colur": "rgb"}, "There is no key 'colur'. Did you mean 'color'?"),
         ({"fit": "crops"}, "'fit' takes one of stretch, crop, pad, digit, but got 'crops'. Did you mean 'crop'?"),
         ({"interpolation": "bicubik"}, "Did you mean 'bicubic'?"),
         (["size"], "Expected a mapping with keys such as 'size' for a model's input, but got a list"),

@@ -87,7 +87,7 @@ def _document(classifier: Classifier, examination: Examination) -> dict[str, Any
             "input": {
                 "rows": preprocess.height,
                 "columns": preprocess.width,
-                "colour": preprocess.colour,
+                "color": preprocess.color,
                 "low": preprocess.low,
                 "high": preprocess.high,
                 "fit": preprocess.fit,
@@ -179,8 +179,8 @@ def _print_model(classifier: Classifier, examination: Examination) -> None:
 
 def _channels(preprocess: Preprocess) -> str:
     if preprocess.bands is None:
-        return preprocess.colour
-    return f"{preprocess.bands} bands; pictures show {preprocess.false_colour}"
+        return preprocess.color
+    return f"{preprocess.bands} bands; pictures show {preprocess.false_color}"
 
 
 def _print_layers(examination: Examination) -> None:

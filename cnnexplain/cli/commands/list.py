@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cnnexplain.plugin.analysis import NamedModel
     from cnnexplain.plugin.registry import Plugin
 
-INCLUDED = "The LeNet included in the package, trained on MNIST's digits: 28×28 grey → 10 classes."
+INCLUDED = "The LeNet included in the package, trained on MNIST's digits: 28×28 gray → 10 classes."
 
 
 def list_installed(json: bool = False) -> None:

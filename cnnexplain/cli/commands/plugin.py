@@ -89,9 +89,9 @@ def check_plugin(
 
 
 def _print(outcome: Outcome) -> None:
-    mark, colour = MARKS[outcome.passed]
+    mark, color = MARKS[outcome.passed]
     words = console.plain(outcome.words or outcome.check.says)
-    line = Text.assemble((mark, f"bold {colour}"), f" {outcome.check.name:12} ", words)
+    line = Text.assemble((mark, f"bold {color}"), f" {outcome.check.name:12} ", words)
     console.out().print(line, soft_wrap=True)
 
 

@@ -1,4 +1,4 @@
-"""The command `redraw`: a result's pictures drawn again, in other colours, another size or format."""
+"""The command `redraw`: a result's pictures drawn again, in other colors, another size or format."""
 
 from __future__ import annotations
 

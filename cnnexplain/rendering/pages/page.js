@@ -2,9 +2,9 @@
 (() => {
   const bytes = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
   const palettes = JSON.parse(document.getElementById("palettes").textContent);
-  const colours = {};
+  const colors = {};
   for (const kind of ["unsigned", "signed"]) {
-    colours[kind] = { bar: bytes(palettes[kind].bar), over: bytes(palettes[kind].over) };
+    colors[kind] = { bar: bytes(palettes[kind].bar), over: bytes(palettes[kind].over) };
   }
 
   // Four digits, or as many as a value has that is known to this step.
@@ -63,25 +63,25 @@
     return context.getImageData(0, 0, width, height).data;
   }
 
-  // Where in its colours a value lies: zero is the middle of signed ones, the beginning of others.
+  // Where in its colors a value lies: zero is the middle of signed ones, the beginning of others.
   function place(value, map) {
     const share = map.signed ? 0.5 + value / (2 * map.limit) : value / map.limit;
     return Math.max(0, Math.min(255, Math.floor(256 * share)));
   }
 
-  // From the image by the overlay of the pictures, whose opacities are in its colours, to the colours of the bar alone.
+  // From the image by the overlay of the pictures, whose opacities are in its colors, to the colors of the bar alone.
   function paint(map, image, blend) {
     const context = map.canvas.getContext("2d");
     const picture = context.createImageData(map.canvas.width, map.canvas.height);
-    const { bar, over } = map.signed ? colours.signed : colours.unsigned;
+    const { bar, over } = map.signed ? colors.signed : colors.unsigned;
     const rest = Math.max(0, 2 * blend - 1);
     map.shown.forEach((value, index) => {
       const from = place(value, map);
       const own = over[4 * from + 3] / 255;
       const opacity = rest ? own + rest * (1 - own) : 2 * blend * own;
       for (let channel = 0; channel < 3; channel++) {
-        const colour = (1 - rest) * over[4 * from + channel] + rest * bar[3 * from + channel];
-        picture.data[4 * index + channel] = opacity * colour + (1 - opacity) * image[4 * index + channel];
+        const color = (1 - rest) * over[4 * from + channel] + rest * bar[3 * from + channel];
+        picture.data[4 * index + channel] = opacity * color + (1 - opacity) * image[4 * index + channel];
       }
       picture.data[4 * index + 3] = 255;
     });
@@ -91,7 +91,7 @@
   function paintBar(map) {
     const context = map.bar.getContext("2d");
     const picture = context.createImageData(256, 1);
-    const table = (map.signed ? colours.signed : colours.unsigned).bar;
+    const table = (map.signed ? colors.signed : colors.unsigned).bar;
     for (let index = 0; index < 256; index++) {
       picture.data.set([table[3 * index], table[3 * index + 1], table[3 * index + 2], 255], 4 * index);
     }
@@ -251,5 +251,5 @@
   }, { passive: true });
 
   // For panels.js.
-  globalThis.cnnexplain = { words, colours };
+  globalThis.cnnexplain = { words, colors };
 })();

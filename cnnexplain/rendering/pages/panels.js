@@ -1,5 +1,5 @@
 (() => {
-  const { words, colours } = globalThis.cnnexplain;
+  const { words, colors } = globalThis.cnnexplain;
   const LEVELS = 63;
 
   const clamp = (value, count) => Math.max(0, Math.min(count - 1, value));
@@ -30,7 +30,7 @@
     canvas.width = map.width;
     canvas.height = map.height;
     const limit = (own ? Math.max(Math.abs(map.low), Math.abs(map.high)) : panel.limit) || 1;
-    const table = (panel.signed ? colours.signed : colours.unsigned).bar;
+    const table = (panel.signed ? colors.signed : colors.unsigned).bar;
     const picture = new ImageData(map.width, map.height);
     map.numbers.forEach((value, index) => {
       const share = panel.signed ? 0.5 + value / (2 * limit) : value / limit;
@@ -108,8 +108,8 @@
       const name = `map ${thumb.panel.names[thumb.number]}`;
       zoom.querySelector("h4").textContent = [name, told(thumb), thumb.panel.title].filter(Boolean).join(" · ");
       const limit = paint(canvas, thumb.map, thumb.panel, own.checked);
-      zoom.querySelector(".colours").textContent =
-        `Colours from ${thumb.panel.signed ? words(-limit) : 0} to ${words(limit)} ${thumb.panel.unit}`;
+      zoom.querySelector(".colors").textContent =
+        `Colors from ${thumb.panel.signed ? words(-limit) : 0} to ${words(limit)} ${thumb.panel.unit}`;
       if (!zoom.open) {
         [row, column] = [Math.floor(thumb.map.height / 2), Math.floor(thumb.map.width / 2)];
         zoom.showModal();

@@ -43,11 +43,11 @@ def network():
     )
 
 
-def exact(clf, image, target, colour):
+def exact(clf, image, target, color):
     """The Shapley values of 2 × 3 squares of 3 × 3 pixels: the sum over all sets of the others, weighed as Shapley did."""
     count = 6
     subsets = [frozenset(each) for size in range(count + 1) for each in itertools.combinations(range(count), size)]
-    shown = np.full((len(subsets), *SIZE), colour, np.float32)
+    shown = np.full((len(subsets), *SIZE), color, np.float32)
     for number, subset in enumerate(subsets):
         for square in subset:
             top, left = 3 * (square // 3), 3 * (square % 3)
@@ -62,12 +62,12 @@ def exact(clf, image, target, colour):
     return values
 
 
-@pytest.mark.parametrize(("fill", "colour"), [("black", 0), ("grey", 0.5), ("white", 1)])
-def test_what_two_squares_do_together_is_exact(images, fill, colour):
+@pytest.mark.parametrize(("fill", "color"), [("black", 0), ("gray", 0.5), ("white", 1)])
+def test_what_two_squares_do_together_is_exact(images, fill, color):
     clf = squared()
     record = cx.explain("shapley", clf, images, target=[0, 2], squares=2, permutations=3, fill=fill)
     for image, target, found in zip(images, [0, 2], record.arrays["value"], strict=True):
-        np.testing.assert_allclose(found, exact(clf, image, target, colour), atol=1e-3)
+        np.testing.assert_allclose(found, exact(clf, image, target, color), atol=1e-3)
 
 
 def test_a_network_s_values_are_found_within_their_errors(images):

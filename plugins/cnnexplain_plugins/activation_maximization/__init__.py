@@ -39,9 +39,9 @@ def run(
         | None,
         Option(
             "What keeps the pictures from being noise: the spectrum of photographs (maco) or a damped one, both in "
-            "decorrelated colours and seen in random crops; small views and total variation (robust), the same on a Fourier "
+            "decorrelated colors and seen in random crops; small views and total variation (robust), the same on a Fourier "
             "spectrum; one of the four settings of Yosinski et al.; or nothing. What the options below give replaces its "
-            "parts. Default: maco for colour inputs of 64 pixels and more, else robust."
+            "parts. Default: maco for color inputs of 64 pixels and more, else robust."
         ),
     ] = None,
     decay: Annotated[
@@ -69,7 +69,7 @@ def run(
     ] = None,
     parametrization: Annotated[
         Literal["pixels", "fourier"] | None,
-        Option("What is optimised: the pixels, or the coefficients of a Fourier spectrum that falls as 1/f."),
+        Option("What is optimized: the pixels, or the coefficients of a Fourier spectrum that falls as 1/f."),
     ] = None,
     canvas: Annotated[
         int | None, Option("Of maco and spectrum: pixels of the picture's longer side.", min=16, max=2048)
@@ -91,7 +91,7 @@ def run(
         float | None, Option("Of spectrum: in pixels, how strongly high frequencies are damped.", min=0, max=100)
     ] = None,
     rate: Annotated[
-        float | None, Option("The optimiser's learning rate; for pixels in parts of the input range.", min=1e-6)
+        float | None, Option("The optimizer's learning rate; for pixels in parts of the input range.", min=1e-6)
     ] = None,
     steps: Annotated[int, Option("How many steps to ascend.", min=1)] = 200,
     starts: Annotated[
@@ -126,7 +126,7 @@ def run(
         with `opacity` the array of that name (U, H, W), Σ |∂a/∂u| over steps; with a data set `patch/NUMBER` (≤ 9, h, w, C)
         for each unit, its strongest natural patches, pixels from 0 to 255. Facts with one entry for each picture: `unit`
         (its name), `value` (reached by the whole picture, resized to the input), `view_value` (mean over 32 crops that were
-        not optimised, for `maco` and `spectrum`), `best` and `best_image` (the highest of the data set, and where), `ratio`
+        not optimized, for `maco` and `spectrum`), `best` and `best_image` (the highest of the data set, and where), `ratio`
         (of `view_value` or else `value` to `best`; None without a data set, and where its best is not above 0), `noise`
         (the value of the picture's own pixels in random order), `strongest` (whether no other unit of the layer is as
         strong for it; None for a sum or a direction), `judge_rank` and `judge_best_rank` (the rank of the class for the
@@ -222,7 +222,7 @@ def cnnexplain_analyses() -> list[Analysis]:
             "unit responds to (Borowski et al. 2021).",
             "Each picture was changed step by step until it excited its unit; what recurs in it is what the unit looks for. "
             "Under it stands the value reached: for pictures larger than the model's input, the mean over crops that were "
-            "not optimised, and the value of the whole picture. Beside it are the images of a data set that excite the unit "
+            "not optimized, and the value of the whole picture. Beside it are the images of a data set that excite the unit "
             "the most, or what a unit of feature maps sees of them.",
             trial={"steps": 2, "starts": 1},
             quick={"steps": 80},

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from cnnexplain_plugins.activation_maximization.recipes import Recipe
 
 BEYOND = 0.04
-"""By how much of the picture's side a view may lie beyond its border, where all is grey."""
+"""By how much of the picture's side a view may lie beyond its border, where all is gray."""
 
 NUMBERS = 8
 """Of which a view consists; see `draw`."""
@@ -77,7 +77,7 @@ class Views:
             preprocess.width,
             tuple(map(float, preprocess.black)),
             tuple(map(float, preprocess.white)),
-            preprocess.colour == "bgr",
+            preprocess.color == "bgr",
             recipe.view_noise,
             seed,
         )
@@ -86,7 +86,7 @@ class Views:
         """The views of pictures.
 
         Args:
-            u: (N, H, W, C), from 0 to 1, red before blue. Around them lies grey.
+            u: (N, H, W, C), from 0 to 1, red before blue. Around them lies gray.
             views: (V, 8), as `draw` gives them; all pictures are seen in the same ones.
 
         Returns:

@@ -25,7 +25,7 @@ def classes(classifier: Classifier, judge: Classifier, objectives: Sequence[Obje
         UsageError: An objective is no class, or the judge has none of that label.
     """
     if classifier.preprocess.bands is not None or judge.preprocess.bands is not None:
-        raise UsageError("--judge shows pictures in grey or colour to another network; leave it out for a model of bands.")
+        raise UsageError("--judge shows pictures in gray or color to another network; leave it out for a model of bands.")
     for each in (classifier, judge):
         if each.head == "values":
             raise UsageError(f"--judge ranks classes, but '{each.name}' puts out values; leave it out.")

@@ -12,11 +12,11 @@ from cnnexplain import Direction
 from cnnexplain.plugin import Result
 from cnnexplain_plugins.activation_maximization import judge as judges
 from cnnexplain_plugins.activation_maximization.maximization import Maximum
-from cnnexplain_plugins.activation_maximization.maximization import maximise as maximise_pixels
+from cnnexplain_plugins.activation_maximization.maximization import maximize as maximize_pixels
 from cnnexplain_plugins.activation_maximization.patches import Strongest, strongest
 from cnnexplain_plugins.activation_maximization.recipes import Recipe
 from cnnexplain_plugins.activation_maximization.scores import scores
-from cnnexplain_plugins.activation_maximization.spectral import maximise
+from cnnexplain_plugins.activation_maximization.spectral import maximize
 
 if TYPE_CHECKING:
     from cnnexplain import Classifier, Floats, Objective, Stream
@@ -26,7 +26,7 @@ STARTS = 8
 """From how many noises pixels ascend where nothing is said."""
 
 TOGETHER = 64
-"""How many units are optimised by their spectrum at once; the network sees as many of their views as fit the memory."""
+"""How many units are optimized by their spectrum at once; the network sees as many of their views as fit the memory."""
 
 
 def maxima(
@@ -63,9 +63,9 @@ def maxima(
 
         given: dict[str, Any] = {"steps": steps, "starts": starts, "seed": seed, "progress": within}
         if isinstance(chosen, Recipe):
-            found += maximise(classifier, group, chosen, diversity=diversity, opacity=opacity, **given)
+            found += maximize(classifier, group, chosen, diversity=diversity, opacity=opacity, **given)
         else:
-            found += maximise_pixels(classifier, group, chosen, **given)
+            found += maximize_pixels(classifier, group, chosen, **given)
     natural = [Strongest()] * len(objectives)
     if dataset is not None:
         natural = strongest(classifier, objectives, dataset, lambda done: progress(steps * len(groups) + done, total))

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from cnnexplain.numerics import blurred
-from cnnexplain.optimize import adam, minimise
+from cnnexplain.optimize import adam, minimize
 from cnnexplain_plugins.activation_maximization.parametrization import PARAMETRIZATIONS
 from cnnexplain_plugins.activation_maximization.regularization import Regularization, total_variation
 from cnnexplain_plugins.activation_maximization.scores import scores, stacked
@@ -35,7 +35,7 @@ class Maximum:
         stopped: Why the ascent ended before its last step, or None.
         moved: Whether the unit had a gradient at any of its starts.
         shown: (h, w, C), the whole picture at the size of the model's input.
-        view_value: The unit's mean value over views that were not optimised; None for a picture of the input's size.
+        view_value: The unit's mean value over views that were not optimized; None for a picture of the input's size.
         opacity: (H, W), how much each pixel mattered: the sum over steps of |∂a/∂u|; None where it wasn't asked for.
     """
 
@@ -50,10 +50,10 @@ class Maximum:
 
 def origin(preprocess: Preprocess) -> Floats:
     """An empty pixel (C,): black for digits, which are light on black, else the middle of the input range."""
-    return preprocess.black if preprocess.digits else preprocess.grey
+    return preprocess.black if preprocess.digits else preprocess.gray
 
 
-def maximise(
+def maximize(
     classifier: Classifier,
     objectives: Sequence[Objective],
     regularization: Regularization,
@@ -88,7 +88,7 @@ def maximise(
     noises = ascent.variables(CONTRAST * smooth / smooth.std(axis=(1, 2, 3), keepdims=True))
     excited = scores(classifier, ascent.images(noises), objectives)
     chosen = np.argsort(-np.nan_to_num(excited, nan=-np.inf), axis=0, kind="stable")[:starts]
-    optimum = minimise(
+    optimum = minimize(
         ascent.loss,
         noises[chosen.T.ravel()],
         adam(lambda _: regularization.rate),
@@ -111,7 +111,7 @@ def maximise(
 
 
 class Ascent:
-    """The loss λ TV − a, and the regularisers that follow a step, for pictures that each ascend for themselves.
+    """The loss λ TV − a, and the regularizers that follow a step, for pictures that each ascend for themselves.
 
     A picture z is measured in parts of the model's input range from its origin, which 0 is: x = origin + span · z.
 
@@ -162,11 +162,11 @@ class Ascent:
         return self._regularization.total_variation * total_variation(z)[0] - values / self._scale
 
     def keep(self, variables: Floats, number: int) -> Floats:
-        """The pictures after a step, regularised and within the model's input range."""
+        """The pictures after a step, regularized and within the model's input range."""
         return self.variables(self._regularization.keep(self.space.picture(variables), self._slope, number))
 
     def variables(self, z: Floats) -> Floats:
-        """What is optimised, for pictures that are first brought into the model's input range."""
+        """What is optimized, for pictures that are first brought into the model's input range."""
         least, most = (self._low - self._origin) / self._span, (self._high - self._origin) / self._span
         return self.space.coefficients(np.clip(z, least, most))
 

@@ -1,4 +1,4 @@
-"""What is optimised in place of a picture: its pixels, or the coefficients of its spectrum (Olah et al. 2017)."""
+"""What is optimized in place of a picture: its pixels, or the coefficients of its spectrum (Olah et al. 2017)."""
 
 from __future__ import annotations
 

@@ -62,12 +62,12 @@ def strongest(
     """What of a data set excites each unit the most, from one pass over the images.
 
     A unit of feature maps is as strong in an image as at its strongest place, and its patch there is the pixels that it can
-    see, grey where these lie beyond the image. Any other objective is a number for the image, which is its patch.
+    see, gray where these lie beyond the image. Any other objective is a number for the image, which is its patch.
     """
     found = [Strongest() for _ in objectives]
     seeds = stacked(classifier, objectives)
     fields = [_field(classifier, objective) for objective in objectives]
-    grey = classifier.preprocess.grey
+    gray = classifier.preprocess.gray
     for number, (_, batch) in enumerate(dataset.batches(), start=1):
         images = np.asarray(batch)
         outputs = classifier.activations(images, list(seeds))
@@ -86,7 +86,7 @@ def strongest(
             for place in np.argsort(-here, kind="stable")[:TOP]:
                 if np.isfinite(here[place]) and most.takes(here[place]):
                     image, name = images[place], batch.sources[place].name
-                    pixels = image.copy() if seen is None else seen[1].cut(image, rows[place], columns[place], grey)
+                    pixels = image.copy() if seen is None else seen[1].cut(image, rows[place], columns[place], gray)
                     most.add(Patch(float(here[place]), name, pixels))
         report(number)
     return found

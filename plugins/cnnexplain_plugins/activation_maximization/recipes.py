@@ -1,4 +1,4 @@
-"""Pictures for networks of photographs, optimised by their spectrum and seen in random views (Olah et al. 2017)."""
+"""Pictures for networks of photographs, optimized by their spectrum and seen in random views (Olah et al. 2017)."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ LARGER = 320 / 224
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a picture larger than the model's input is optimised by its spectrum, seen in several random views at each step.
+    """How a picture larger than the model's input is optimized by its spectrum, seen in several random views at each step.
 
     Args:
-        phases: Whether only the phases are optimised, the magnitudes being those of photographs; else all coefficients.
+        phases: Whether only the phases are optimized, the magnitudes being those of photographs; else all coefficients.
         canvas: Pixels of the picture's longer side; 0 stands for `LARGER` times the input's.
         views: How many square views the network is shown at each step.
         smallest_view: The least side of a view, as a share of the picture's.
@@ -76,7 +76,7 @@ def choose(
             )
     if name in RECIPES and preprocess.bands is not None:
         raise UsageError(
-            f"The regularization '{name}' is for pictures in grey or colour, but the model takes {preprocess.bands} bands; "
+            f"The regularization '{name}' is for pictures in gray or color, but the model takes {preprocess.bands} bands; "
             f"name one of {', '.join(regularization.SETTINGS)}."
         )
     if name not in RECIPES:

@@ -31,7 +31,7 @@ class Regularization:
         jitter: By how many pixels at most the copy that the network is shown is moved, along each axis.
         rotate: By how many degrees at most it is turned.
         zoom: By what part at most it is enlarged or made smaller.
-        parametrization: What is optimised: "pixels", or "fourier", the coefficients of a spectrum.
+        parametrization: What is optimized: "pixels", or "fourier", the coefficients of a spectrum.
         rate: Adam's learning rate, in parts of the input range.
     """
 
@@ -48,7 +48,7 @@ class Regularization:
     rate: float = 0.05
 
     def keep(self, z: Floats, slope: Floats, number: int) -> Floats:
-        """Yosinski's four regularisers, in the paper's order, after step `number` (from 0).
+        """Yosinski's four regularizers, in the paper's order, after step `number` (from 0).
 
         Args:
             z: (N, H, W, C), the pictures.

@@ -1,4 +1,4 @@
-"""Pictures that excite units the most, optimised by their spectrum in random views, all units of a call in one batch."""
+"""Pictures that excite units the most, optimized by their spectrum in random views, all units of a call in one batch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from keras import ops
 
 from cnnexplain.errors import UsageError
 from cnnexplain.numerics import resize, spectrum
-from cnnexplain.optimize import adam, minimise, nadam
+from cnnexplain.optimize import adam, minimize, nadam
 from cnnexplain_plugins.activation_maximization.crops import NUMBERS, Views, canvas_size, draw
 from cnnexplain_plugins.activation_maximization.maximization import Maximum
 from cnnexplain_plugins.activation_maximization.scores import stacked
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cnnexplain_plugins.activation_maximization.recipes import Recipe
 
 HELD_OUT = 32
-"""In how many views that were not optimised the value of a picture is measured."""
+"""In how many views that were not optimized the value of a picture is measured."""
 
 OVERRIDDEN = 16
 """For how many steps ReLUs are overridden for a picture without any gradient."""
@@ -66,8 +66,8 @@ class Canvas:
     def picture(self, variables: Any) -> Any:
         """U (N, H, W, C), from 0 to 1, red before blue."""
         if self.phases:
-            return spectrum.colours(spectrum.from_phases(variables, self._scale, self.width))
-        return spectrum.colours(spectrum.from_spectrum(variables, self._scale, self.width))
+            return spectrum.colors(spectrum.from_phases(variables, self._scale, self.width))
+        return spectrum.colors(spectrum.from_spectrum(variables, self._scale, self.width))
 
     @cached_property
     def _scale(self) -> Floats:
@@ -141,7 +141,7 @@ def likeness(maps: Any, pictures: int, views: int) -> Any:
     return (ops.sum(cosines, axis=(1, 2)) - pictures) / (pictures * (pictures - 1))
 
 
-def maximise(
+def maximize(
     classifier: Classifier,
     objectives: Sequence[Objective],
     recipe: Recipe,
@@ -161,7 +161,7 @@ def maximise(
     Args:
         classifier: Whose units.
         objectives: The units, or sums of them.
-        recipe: How the pictures are optimised.
+        recipe: How the pictures are optimized.
         steps: Of an ascent.
         starts: From how many starts each unit ascends; the one with the highest value in unseen views is kept.
         diversity: How many pictures each unit gets, which are kept from being alike.
@@ -179,7 +179,7 @@ def maximise(
     ascending = [objective for objective in objectives for _ in range(starts)]
     ascent = Ascent(classifier, ascending, recipe, canvas, diversity, seed, shown, opacity=opacity)
     start = NOISE[recipe.phases] * noise.normal(size=(starts, diversity, *canvas.shape))
-    optimum = minimise(
+    optimum = minimize(
         ascent.loss,
         np.tile(start.astype(np.float32), (len(objectives), *[1] * (start.ndim - 1))),
         (nadam if recipe.phases else adam)(lambda _: recipe.rate),
@@ -221,7 +221,7 @@ class Ascent:
     Args:
         classifier: Whose units.
         objectives: N of them.
-        recipe: How the pictures are optimised.
+        recipe: How the pictures are optimized.
         canvas: What makes pictures of the variables.
         pictures: D, how many each unit has.
         seed: Decides the views' noise.
@@ -272,7 +272,7 @@ class Ascent:
     def loss(self, variables: Floats, number: int) -> tuple[Floats, Floats]:
         """−a / s and its gradient, the pictures being shown in other views at each step.
 
-        s is the root mean square of a unit's first gradient that isn't 0, so that the optimiser's smallest number means the
+        s is the root mean square of a unit's first gradient that isn't 0, so that the optimizer's smallest number means the
         same for the logit of a class and the mean of a feature map.
         """
         views = np.tile(draw(self._recipe, self._preprocess, self._recipe.views, self._random), (len(variables), 1, 1))

@@ -22,7 +22,7 @@ FEW_CLASSES, FEW_UNITS = 4, 8
 def choose(
     classifier: Classifier, objectives: list[Objective], layer: str | None, units: tuple[str, ...], *, long: bool
 ) -> tuple[list[Objective], tuple[str, ...]]:
-    """The objectives to maximise, and warnings about the choice.
+    """The objectives to maximize, and warnings about the choice.
 
     Args:
         classifier: Whose units.
@@ -53,7 +53,7 @@ def choose(
         return [Logit(index) for index in range(shown)], (warning,) if count > shown else ()
     asked = classifier.layer(layer)
     found = classifier.layer(classifier.activated(asked.name))
-    followed = f"'{asked.name}' has no activation; what is maximised is '{found.name}', which follows it."
+    followed = f"'{asked.name}' has no activation; what is maximized is '{found.name}', which follows it."
     warnings: tuple[str, ...] = () if found == asked else (followed,)
     if units:
         return [_unit(classifier, found, text) for text in units], warnings

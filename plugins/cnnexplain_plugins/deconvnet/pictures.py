@@ -33,19 +33,19 @@ VISIBLE = 0.03
 """The least side of the frame that tells where a part lies, as a share of the image's longer side."""
 
 SCALE = f"{draw.LIMIT_PERCENTILE:g}th percentile"
-"""What the colours of a projection end at, of its magnitudes."""
+"""What the colors of a projection end at, of its magnitudes."""
 
 BOLD = 1.15
 """How many times the width of plain letters bold ones take."""
 
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 """Told apart by all eyes (Okabe, Ito 2008); the frames of the parts of an image."""
 
 MOSAIC, WIDE_MOSAIC, COLUMNS = 1.15, 2.1, 3
 """Inches of a square of nine patches, of larger patches, and how many of them lie side by side in it."""
 
 LINE = 0.6
-"""The grey, of 0 to 1, of the lines around patches."""
+"""The gray, of 0 to 1, of the lines around patches."""
 
 SMALL = 48
 """Patches of fewer pixels are enlarged pixel by pixel, others are smoothed where they must be made smaller."""
@@ -98,7 +98,7 @@ def projections(record: Record, index: int) -> Figure:
             _panels(figure, record, index, row, lefts, (wide, tall))
         if row.form != "whole":
             for rank, fact in enumerate(row.maps):
-                beside.add_patch(_place(fact["field"], record.images.shape[1:3], COLOURS[rank % len(COLOURS)]))
+                beside.add_patch(_place(fact["field"], record.images.shape[1:3], COLORS[rank % len(COLORS)]))
     draw.caption(figure, record, index)
     return figure
 
@@ -178,10 +178,10 @@ def _panels(
 
 
 def _seen(panel: Axes, record: Record, index: int, field: Sequence[Sequence[int]], rank: int) -> None:
-    """What a unit sees, in the colour of its frame."""
+    """What a unit sees, in the color of its frame."""
     rows, columns = (slice(*each) for each in field)
     draw.image_values(panel, record, record.images[index][rows, columns])
-    frame = _frame(COLOURS[rank % len(COLOURS)], 2)
+    frame = _frame(COLORS[rank % len(COLORS)], 2)
     panel.add_patch(Rectangle((0, 0), 1, 1, transform=panel.transAxes, **frame))
 
 
@@ -190,15 +190,15 @@ def _words(fact: Mapping[str, Any]) -> str:
     return f"map {fact['map']}: {formatting.signed_number(fact['contribution'])}"
 
 
-def _place(field: Sequence[Sequence[int]], size: Sequence[int], colour: str) -> Rectangle:
+def _place(field: Sequence[Sequence[int]], size: Sequence[int], color: str) -> Rectangle:
     """The frame of a part of the image, around its middle, and as large as can be seen."""
     middles = [(first + last - 1) / 2 for first, last in field]
     tall, wide = (max(last - first, VISIBLE * max(size)) for first, last in field)
-    return Rectangle((middles[1] - wide / 2, middles[0] - tall / 2), wide, tall, **_frame(colour, 1.2))
+    return Rectangle((middles[1] - wide / 2, middles[0] - tall / 2), wide, tall, **_frame(color, 1.2))
 
 
-def _frame(colour: str, width: float) -> dict[str, Any]:
-    return {"fill": False, "edgecolor": colour, "linewidth": width, "clip_on": False}
+def _frame(color: str, width: float) -> dict[str, Any]:
+    return {"fill": False, "edgecolor": color, "linewidth": width, "clip_on": False}
 
 
 def _label(panel: Axes, left: float, text: str) -> None:
@@ -246,7 +246,7 @@ def patches(record: Record, layer: str) -> Figure:
             if len(rules) > 1:
                 beside.set_title(rule, fontsize=draw.SMALL_SIZE, y=1, pad=3, loc="left", color=draw.GRAY)
     where = draw.shorten(record.provenance["dataset"]["name"], 40, tail=True)
-    zero = "" if seen.shape[-1] == 1 else ", zero in grey"
+    zero = "" if seen.shape[-1] == 1 else ", zero in gray"
     draw.heading(
         figure,
         f"{layer}: the {seen.shape[1]} strongest activations of each feature map in {where}"
@@ -262,7 +262,7 @@ def _mosaic(signals: Floats, limits: Sequence[float]) -> Floats:
 
 
 def _bounds(limits: Sequence[float]) -> str:
-    """What the colours of several projections end at."""
+    """What the colors of several projections end at."""
     if not limits:
         return "no signal"
     first, last = formatting.number(min(limits)), formatting.number(max(limits))

@@ -371,7 +371,7 @@ def _of_dataset(
     most = min(height, max(PATCH, height // 2)), min(width, max(PATCH, width // 2))
     chosen = tops.peaks.pick(shown)
     size = (*chosen.values.shape, *crops.size(view.field, most), channels)
-    patches = np.full(size, classifier.preprocess.grey, np.float32)
+    patches = np.full(size, classifier.preprocess.gray, np.float32)
     projections = {rule: np.zeros(size, np.float32) for rule in view.rules}
     names = dataset.names
     facts = [

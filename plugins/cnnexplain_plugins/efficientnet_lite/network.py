@@ -1,6 +1,6 @@
 """EfficientNet-lite in Keras: EfficientNet (Tan & Le 2019, arXiv:1905.11946, table 1) without squeeze-and-excitation.
 
-ReLU6 stands for swish, so that it can be quantised (github.com/tensorflow/tpu, models/official/efficientnet/lite).
+ReLU6 stands for swish, so that it can be quantized (github.com/tensorflow/tpu, models/official/efficientnet/lite).
 """
 
 from __future__ import annotations

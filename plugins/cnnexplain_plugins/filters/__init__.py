@@ -84,11 +84,11 @@ def cnnexplain_analyses() -> list[Analysis]:
             overview,
             "A kernel is a template of its layer's input: that of the first layer can be read as a picture, a deeper one "
             "only through the patches that it matches. A response also grows with the contrast of a patch.",
-            "A kernel of the first layer responds to patches that are bright where it is red (in colour kernels: that have "
-            "the kernel's colours) and dark where it is blue, zero being white (in colour kernels grey). Of deeper layers "
+            "A kernel of the first layer responds to patches that are bright where it is red (in color kernels: that have "
+            "the kernel's colors) and dark where it is blue, zero being white (in color kernels gray). Of deeper layers "
             "the heat map has a row for each kernel and a column for each input channel: dark ones count little.",
             quick={"layer": ("first",)},
-            # The kernels are read, not computed; that of the grey image on which every model is tried.
+            # The kernels are read, not computed; that of the gray image on which every model is tried.
             passes=lambda *_: 1,
         )
     ]

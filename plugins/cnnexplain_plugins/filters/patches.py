@@ -114,7 +114,7 @@ class Search:
             image = np.asarray(self.dataset.pick([int(place)]))[0]
             for kernel, rank in np.argwhere(best[..., 1] == place):
                 row, column = map(int, best[kernel, rank, 2:])
-                patch = field.cut(image, row, column, self.classifier.preprocess.grey)
+                patch = field.cut(image, row, column, self.classifier.preprocess.gray)
                 patches[kernel, rank] = averaged(patch.transpose(2, 0, 1), block).transpose(1, 2, 0)
         return patches
 

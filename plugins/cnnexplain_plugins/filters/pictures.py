@@ -31,13 +31,13 @@ TEMPLATES, LARGE = 6, 1.55
 """How many kernels are shown as templates, and the inches of what is shown of each."""
 
 COLUMNS, LINE = 2, 0.5
-"""Patches in a row of a mosaic, and the grey of the lines between them."""
+"""Patches in a row of a mosaic, and the gray of the lines between them."""
 
 FINE = 48
 """Patches with fewer pixels a side are enlarged pixel by pixel."""
 
 FRAME, VISIBLE = "#e69f00", 0.04
-"""The colour of the frame around a patch in its image, and the least that its side is of the image's."""
+"""The color of the frame around a patch in its image, and the least that its side is of the image's."""
 
 
 def figures(record: Record) -> dict[str, Figure]:
@@ -93,7 +93,7 @@ def _layer(record: Record, row: Mapping[str, Any]) -> Figure:
     name = row["name"]
     kernel, shown = record.arrays[f"kernel/{name}"], record.facts["shown"][name]
     patches = record.arrays.get(f"patch/{name}")
-    # A kernel over one channel or over the image's colours is a picture, but for a single number.
+    # A kernel over one channel or over the image's colors is a picture, but for a single number.
     pictured = (row["channels"] == 1 or row["of_image"]) and kernel[..., 0, 0].size > 1
     side = TILE * (1 + pictured * (patches is not None))
     block = side + 0.24
@@ -194,7 +194,7 @@ def _frame(panel: Axes, middles: Sequence[float], sides: Sequence[float]) -> Non
 
 
 def _signal(record: Record, kernel: Floats, limit: float) -> Floats:
-    """A kernel (h, w, I) as colours: one channel in red and blue, three in the picture's own, zero in the middle."""
+    """A kernel (h, w, I) as colors: one channel in red and blue, three in the picture's own, zero in the middle."""
     return draw.signed_rgb(
         draw.display_channels(record, kernel) if kernel.shape[-1] == record.preprocess.channels else kernel, limit
     )

@@ -48,7 +48,7 @@ def run(
 
     Returns:
         Arrays `evidence` (N, h, w), signed, the sum before the ReLU at the layer's resolution; `cam` (N, h, w), after it;
-        `map` (N, H, W), that map spread over the whole image, bilinear with pixel centres at half numbers. In logits; of
+        `map` (N, H, W), that map spread over the whole image, bilinear with pixel centers at half numbers. In logits; of
         Score-CAM in probability × activation. Facts: `layer`; `logit` (of the target, or the difference of two); `peak` (the
         maximum of `cam`) with `peak_place` (its row and column there) and `peak_pixel` (of the maximum of `map`), None where
         the map is zero everywhere; `positive` (the share of places above zero); `shift`, how many pixels at most a place

@@ -224,7 +224,7 @@ def _masks(maps: Floats, height: int, width: int) -> tuple[Floats, Array]:
 
 
 def spread(maps: Floats, height: int, width: int) -> Floats:
-    """Maps (N, h, w) enlarged to (N, height, width): bilinear with pixel centres at half numbers, its edges going on."""
+    """Maps (N, h, w) enlarged to (N, height, width): bilinear with pixel centers at half numbers, its edges going on."""
     rows, columns = (bilinear(*sides) for sides in ((maps.shape[1], height), (maps.shape[2], width)))
     return np.asarray(rows @ maps.astype(np.float64) @ columns.T, np.float32)
 

@@ -45,7 +45,7 @@ def run(
 
 
 def draw(record: Record, index: int) -> Figure:
-    """The image, its baseline, the attribution with its colour bar, and its sums over regions over the image."""
+    """The image, its baseline, the attribution with its color bar, and its sums over regions over the image."""
     from cnnexplain import draw
     from cnnexplain.draw import formatting, wording
 
@@ -95,7 +95,7 @@ def cnnexplain_analyses() -> list[Analysis]:
             note="A pixel that equals the baseline gets nothing, however much it matters: with a black baseline, black "
             "pixels. Another baseline asks another question, and gives another picture.",
             reading="Red pixels raise the score of the target above the baseline's, blue ones lower it, by as much as the "
-            "colour bar says; all pixels together make up the whole difference between the two scores.",
+            "color bar says; all pixels together make up the whole difference between the two scores.",
             maps={"pixel_attribution": "logits"},
             overlay=summed_map,
             trial={"steps": 2},

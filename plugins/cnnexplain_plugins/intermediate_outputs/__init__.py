@@ -37,7 +37,7 @@ def run(
     ] = None,
     scale: Annotated[  # noqa: ARG001  # Read by draw, from the record's options.
         Literal["shared", "channel"],
-        Option("Colours of feature maps: 'shared' by all of a layer, or each 'channel' by its own largest magnitude."),
+        Option("Colors of feature maps: 'shared' by all of a layer, or each 'channel' by its own largest magnitude."),
     ] = "shared",
 ) -> Result:
     """What every layer puts out for an image, and which of its feature maps contribute to the score of the target.
@@ -99,7 +99,7 @@ def cnnexplain_analyses() -> list[Analysis]:
     )
     note = (
         "A contribution is activation × gradient, summed over the map: to first order what the score would lose without the "
-        "map. It is exact only where the score is linear in the map. A crossed cell, or a grey mark under a bar, is dead: "
+        "map. It is exact only where the score is linear in the map. A crossed cell, or a gray mark under a bar, is dead: "
         "exactly zero everywhere for this image; another image may wake it."
     )
     return [

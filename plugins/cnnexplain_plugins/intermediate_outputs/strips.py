@@ -56,10 +56,10 @@ STRONGEST, LINE, NAMES = 8, 0.17, 3.0
 """How many classes are named where not all can be, the inches from one to the next, and those beside the bars for names."""
 
 NEAR, FAR = 6.0, 15.0
-"""Points from a title to its panel: near, or clear of a colour bar's exponent."""
+"""Points from a title to its panel: near, or clear of a color bar's exponent."""
 
 FRAME, DEAD, CROSS, CROSSED = "0.6", "0.9", "0.4", 0.15
-"""The greys of a map's frame, of a dead map, and of the cross over it, which neither scale of colours has, and the inches
+"""The grays of a map's frame, of a dead map, and of the cross over it, which neither scale of colors has, and the inches
 that a map's shorter side has at least for a cross."""
 
 
@@ -67,7 +67,7 @@ that a map's shorter side has at least for a cross."""
 class Strip:
     """What is drawn of one layer: its size in inches, without what stands around it, and how to paint it.
 
-    `beside` are the inches at its right for a colour bar or names, and `pad` the points between it and its title.
+    `beside` are the inches at its right for a color bar or names, and `pad` the points between it and its title.
     """
 
     title: str
@@ -269,7 +269,7 @@ def _bars(title: str, values: Floats, dead: list[int], unit: str, names: list[st
         # A bar is never thinner than what can be seen.
         thick = max(0.8 * 72 * width / count, 0.7)
         places = np.arange(count)
-        panel.vlines(places, 0, values, colors=_colours(values), linewidths=thick)
+        panel.vlines(places, 0, values, colors=_colors(values), linewidths=thick)
         panel.vlines(
             dead, -0.09, -0.03, colors=CROSS, linewidths=thick, transform=panel.get_xaxis_transform(), clip_on=False
         )
@@ -296,7 +296,7 @@ def _ranking(title: str, values: Floats, unit: str, names: list[str]) -> Strip:
 
     def paint(panel: Axes) -> None:
         places = np.arange(len(order))
-        panel.hlines(places, 0, values[order], colors=_colours(values[order]), linewidths=0.75 * 72 * LINE)
+        panel.hlines(places, 0, values[order], colors=_colors(values[order]), linewidths=0.75 * 72 * LINE)
         panel.axvline(0, color=drawing.GRAY, linewidth=0.6)
         panel.set_xlim(*_range(values[order], unit))
         panel.set_ylim(len(order) - 0.5, -0.5)
@@ -328,7 +328,7 @@ def _ranking(title: str, values: Floats, unit: str, names: list[str]) -> Strip:
     return Strip(title + some, WIDTH / 3, LINE * len(order), paint, beside=NAMES + drawing.GAP)
 
 
-def _colours(values: Floats) -> list[tuple[float, float, float, float]]:
+def _colors(values: Floats) -> list[tuple[float, float, float, float]]:
     below, above = (mpl.colormaps[drawing.current_palette().signed](end) for end in (0.1, 0.9))
     return [below if value < 0 else above for value in values]
 

@@ -40,15 +40,15 @@ def run(
     parametrization: Annotated[
         Literal["spectrum", "pixels", "pixels-2016"] | None,
         Option(
-            "What is optimised: the 'spectrum' in decorrelated colours; the 'pixels' as in the paper of 2015; or the pixels "
-            "as in that of 2016, with bounded colours and jitter, 'pixels-2016'. Default: spectrum for colour inputs of 64 "
+            "What is optimized: the 'spectrum' in decorrelated colors; the 'pixels' as in the paper of 2015; or the pixels "
+            "as in that of 2016, with bounded colors and jitter, 'pixels-2016'. Default: spectrum for color inputs of 64 "
             "pixels and more, else pixels."
         ),
     ] = None,
     iterations: Annotated[
         int | None,
         Option(
-            "Steps of the optimisation. Default: 300 for spectrum, 350 for pixels-2016, 200 for pixels, and the paper's 400 "
+            "Steps of the optimization. Default: 300 for spectrum, 350 for pixels-2016, 200 for pixels, and the paper's 400 "
             "with momentum.",
             min=1,
         ),
@@ -83,28 +83,28 @@ def run(
             min=1e-6,
         ),
     ] = None,
-    seed: Annotated[int, Option("Decides the noise that the optimisation starts from, and the jitter.", min=0)] = 0,
+    seed: Annotated[int, Option("Decides the noise that the optimization starts from, and the jitter.", min=0)] = 0,
 ) -> Result:
     """What information each layer retains of the image: another image, made from noise, with nearly the same representation.
 
-    Mahendran & Vedaldi 2015 and 2016: the reconstruction is the image x that minimises ‖Φ(x) − Φ0‖² / ‖Φ0‖² and regularisers
+    Mahendran & Vedaldi 2015 and 2016: the reconstruction is the image x that minimizes ‖Φ(x) − Φ0‖² / ‖Φ0‖² and regularizers
     that keep it natural, with Φ a layer's output and Φ0 that for the image. The start is noise, the same for every image and
-    layer. Three ways are offered (`parametrization`); each minimises
+    layer. Three ways are offered (`parametrization`); each minimizes
     w · ‖Φ − Φ0‖² / ‖Φ0‖² + λ_α · α-norm + λ_V · total variation.
 
-    "spectrum" optimises the Fourier spectrum of z, an unbounded picture in decorrelated colours (Olah et al. 2017), of which
+    "spectrum" optimizes the Fourier spectrum of z, an unbounded picture in decorrelated colors (Olah et al. 2017), of which
     u = sigmoid(z) is the reconstruction between black and white. The α-norm is mean z², the total variation mean |∇u|², and
     w = 1. Where Φ is the output of a ReLU the gradient passes as if it had none.
 
-    "pixels" optimises x' = (x − mean) / σ, with α = 6, the α-norm ‖x'‖₆⁶, the total variation Σ |∇x'|², and w = 1. The
+    "pixels" optimizes x' = (x − mean) / σ, with α = 6, the α-norm ‖x'‖₆⁶, the total variation Σ |∇x'|², and w = 1. The
     paper's weights are for 227 × 227 × 3 numbers: λ_α = 2.16e8 and λ_V = 0.5, 5, 50. For M numbers in H × W pixels λ_α
     scales as M², and a hundredth of it is taken. A smooth image of norm 1, resampled, has a total variation ∝ 1 / HW; so λ_V
     scales as HW. For a model of digits the mean, one number per channel, and σ, the mean norm of an image less that, are
     measured on MNIST's training images. For others the mean is the middle of the input range, and σ is √(H · W · C) times a
     quarter of the range. What is kept is the x' of the lowest value met.
 
-    "pixels-2016" optimises v = (x − mean) / B, B being 80/255 of the input range, with the α-norm mean ‖v‖⁶ over the
-    colours, the total variation mean |∇v|², λ_α = 1, λ_V = 6.5² and w = 300, 20 and 1. Colours are kept within ‖v‖ ≤ 2, and
+    "pixels-2016" optimizes v = (x − mean) / B, B being 80/255 of the input range, with the α-norm mean ‖v‖⁶ over the
+    colors, the total variation mean |∇v|², λ_α = 1, λ_V = 6.5² and w = 300, 20 and 1. Colors are kept within ‖v‖ ≤ 2, and
     the network sees the image moved by up to a quarter of the layer's stride, another way at each step but the last seventh.
 
     Weights given by depth are for layers in the first, second and last third of the model's, in the order of computation.
@@ -115,12 +115,12 @@ def run(
         both of the reconstruction x as it is, and absolute where the divisor is 0; `representation_norm` ‖Φ0‖; `alpha_norm`
         and `total_variation`, with the weights `data_weight`, `alpha_weight` and `variation_weight`; `prediction` (index)
         and `probability` (0 to 1) of the reconstruction, or of a model of values the first `value`, None where they are not
-        finite; `stopped`, why the optimisation
+        finite; `stopped`, why the optimization
         ended early, or None. Facts of the whole: `parametrization`, `iterations`, the channels' `mean`, and for pixels
         `sigma` (both in the input range).
 
     Raises:
-        UsageError: The model has no such layer, or `optimizer` or `sigma` is given and the pixels aren't optimised.
+        UsageError: The model has no such layer, or `optimizer` or `sigma` is given and the pixels aren't optimized.
         ModelError: A layer's output is not finite, or does not depend on the image.
     """
     from cnnexplain_plugins.inversion.inversion import invert
@@ -243,7 +243,7 @@ def cnnexplain_analyses() -> list[Analysis]:
             draw,
             "Mahendran & Vedaldi 2015 (arXiv:1412.0035)",
             note="Networks with random weights invert well too (He, Wang & Hopcroft 2016, arXiv:1606.04801): a good "
-            "reconstruction shows what a layer keeps, not that it has learnt anything.",
+            "reconstruction shows what a layer keeps, not that it has learned anything.",
             reading="Each picture has nearly the same code in that layer as the image: what both show, the layer keeps; "
             "what the picture has lost or got wrong, the layer no longer holds. The error says how near the codes are.",
             trial={"iterations": 2, "most": 3},

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Descent:
-    """What is minimised and how: data · representation error + α · α-norm + λ · total variation.
+    """What is minimized and how: data · representation error + α · α-norm + λ · total variation.
 
     Args:
         start: (N, …), the variables that the descent starts from.

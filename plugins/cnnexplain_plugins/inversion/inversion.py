@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cnnexplain import Array, Classifier, Floats
 
 ITERATIONS = {"adam": 200, "momentum": 400}
-"""How many steps each optimiser takes unless told otherwise: the paper's with momentum, half as many with Adam."""
+"""How many steps each optimizer takes unless told otherwise: the paper's with momentum, half as many with Adam."""
 
 PAPER_RATE, MOMENTUM, ADAM_RATE = 0.004, 0.9, 0.84
 """The paper's learning rate and momentum, and Adam's learning rate; each rate is the first, and falls."""
@@ -58,11 +58,11 @@ def invert(
         )
     if way == "spectrum" and classifier.preprocess.bands is not None:
         raise UsageError(
-            "The parametrization 'spectrum' is for pictures in grey or colour, but the model takes "
+            "The parametrization 'spectrum' is for pictures in gray or color, but the model takes "
             f"{classifier.preprocess.bands} bands; name 'pixels' or 'pixels-2016'."
         )
     names = list(dict.fromkeys(classifier.layer(name).name for name in layers)) or chosen(classifier, most)
-    mean = loss.normalisation(classifier.preprocess, sigma).mean
+    mean = loss.normalization(classifier.preprocess, sigma).mean
     codes = classifier.activations(images, names)
     contrasts = loss.norms(images - mean)
     arrays: dict[str, Array] = {}
@@ -82,7 +82,7 @@ def invert(
             module = WAYS[way]
             weights = module.weights(classifier, name, alpha_weight, variation_weight)
             descent = module.descent(classifier, name, codes[name], weights, iterations, seed)
-        optimum = optimize.minimise(
+        optimum = optimize.minimize(
             descent.loss, descent.start, descent.step, descent.steps, keep=descent.keep, best=descent.best, progress=within
         )
         found = descent.images(optimum.variables)
@@ -117,7 +117,7 @@ def invert(
     facts["parametrization"] = [way] * len(images)
     facts["iterations"] = [descent.steps] * len(images)
     if way == "pixels":
-        facts["sigma"] = [float(loss.normalisation(classifier.preprocess, sigma).sigma)] * len(images)
+        facts["sigma"] = [float(loss.normalization(classifier.preprocess, sigma).sigma)] * len(images)
     facts["mean"] = [mean.tolist()] * len(images)
     return Result(arrays, facts, warnings=tuple(dict.fromkeys(warnings)))
 
@@ -147,7 +147,7 @@ def pixels(
     seed: int,
 ) -> Descent:
     """How a layer is inverted by way of the pixels, as in 2015."""
-    scale = loss.normalisation(classifier.preprocess, sigma)
+    scale = loss.normalization(classifier.preprocess, sigma)
     start = np.repeat(noise(classifier.preprocess.shape, seed), len(wanted), axis=0)
     count = ITERATIONS[optimizer] if iterations is None else iterations
     return Descent(
@@ -212,4 +212,4 @@ def _momentum(steps: int, _: int) -> optimize.Step:
 
 
 STEPS: dict[str, Callable[[int, int], optimize.Step]] = {"adam": _adam, "momentum": _momentum}
-"""The optimisers by name, each for a number of steps and of variables."""
+"""The optimizers by name, each for a number of steps and of variables."""

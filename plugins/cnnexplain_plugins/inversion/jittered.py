@@ -1,4 +1,4 @@
-"""Inversion by pixels as in Mahendran & Vedaldi 2016 (IJCV 120): bounded colours, and images moved a little at each step."""
+"""Inversion by pixels as in Mahendran & Vedaldi 2016 (IJCV 120): bounded colors, and images moved a little at each step."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ STEPS, STILL = 350, 1 / 7
 """How many steps are taken unless it is said, and the share of them, the last, without jitter: the paper's 300 and 50."""
 
 BOUND = 80 / 255
-"""B, a typical distance of a colour from the mean one, as a part of the input range; none may be further than twice that."""
+"""B, a typical distance of a color from the mean one, as a part of the input range; none may be further than twice that."""
 
 VARIATION = 6.5
-"""B over the paper's typical distance of two neighbouring pixels."""
+"""B over the paper's typical distance of two neighboring pixels."""
 
 DATA_WEIGHTS = (300.0, 20.0, 1.0)
 """C, the weight of the representation error, for the early, the middle and the deep layers."""
@@ -39,8 +39,8 @@ def descent(
 ) -> Descent:
     """How a layer is inverted by way of bounded, moving pixels.
 
-    Minimised over v = (x − mean) / B is C · ‖Φ(x moved) − Φ0‖² / ‖Φ0‖² + α · mean ‖v‖⁶ + λ · mean |∇v|², the means being
-    over pixels and ‖v‖ the norm of a colour, with the paper's α = 1 and λ = 6.5². After each step a colour with ‖v‖ > 2 is
+    Minimized over v = (x − mean) / B is C · ‖Φ(x moved) − Φ0‖² / ‖Φ0‖² + α · mean ‖v‖⁶ + λ · mean |∇v|², the means being
+    over pixels and ‖v‖ the norm of a color, with the paper's α = 1 and λ = 6.5². After each step a color with ‖v‖ > 2 is
     brought back to 2. Each step moves the image by up to max(1, stride / 4) pixels down or up and right or left; what comes
     in at a border repeats it.
     """
@@ -56,12 +56,12 @@ def descent(
         wanted,
         loss.divisors(loss.norms(wanted)).reshape(-1, *(1,) * (wanted.ndim - 1)),
         *(np.full(count, weight, np.float32) for weight in (weights.data, weights.alpha, weights.variation)),
-        *(np.tile(each, (count, 1, 1, 1)) for each in (classifier.preprocess.grey, BOUND * np.abs(high - low))),
+        *(np.tile(each, (count, 1, 1, 1)) for each in (classifier.preprocess.gray, BOUND * np.abs(high - low))),
     ]
     shapes = [*(each.shape[1:] for each in given), (height, height), (width, width)]
     compiled = classifier.differentiable(value, [layer], shapes, seen=shown)
 
-    def minimised(v: Floats, number: int) -> tuple[Floats, Floats]:
+    def minimized(v: Floats, number: int) -> tuple[Floats, Floats]:
         down, right = moves[number]
         return compiled(v, *given, np.tile(moved(height, down), (count, 1, 1)), np.tile(moved(width, right), (count, 1, 1)))
 
@@ -69,7 +69,7 @@ def descent(
         bounded(np.repeat(start, count, axis=0)),
         steps,
         optimize.adam(lambda number: RATE * (1 if number < still else SLOWER)),
-        minimised,
+        minimized,
         lambda v: np.asarray(given[-2] + given[-1] * v, np.float32),
         terms,
         weights,
@@ -101,7 +101,7 @@ def moved(side: int, by: int) -> Array:
 
 
 def bounded(v: Floats) -> Floats:
-    """Brings every colour whose norm exceeds 2 back to it."""
+    """Brings every color whose norm exceeds 2 back to it."""
     norm = np.linalg.norm(v, axis=-1, keepdims=True)
     return np.asarray(v * np.minimum(1, 2 / np.maximum(norm, 1e-9)), np.float32)
 
@@ -119,7 +119,7 @@ def shown(v: Any, *given: Any) -> Any:
 
 
 def value(outputs: dict[str, Any], v: Any, wanted: Any, size: Any, data: Any, alpha: Any, variation: Any, *_: Any) -> Any:
-    """What is minimised, (N,)."""
+    """What is minimized, (N,)."""
     (output,) = outputs.values()
     norm, total = terms(v)
     return data * loss.data(output, wanted, size) + alpha * norm + variation * total

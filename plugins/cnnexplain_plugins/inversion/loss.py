@@ -1,6 +1,6 @@
-"""What an inversion minimises (Mahendran & Vedaldi 2015, arXiv:1412.0035, section 2), over normalised images.
+"""What an inversion minimizes (Mahendran & Vedaldi 2015, arXiv:1412.0035, section 2), over normalized images.
 
-A normalised image x stands for the image mean + σx: a typical image has the norm 1, whatever the model's input range.
+A normalized image x stands for the image mean + σx: a typical image has the norm 1, whatever the model's input range.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ SPREAD = 0.25
 
 
 @dataclass(frozen=True)
-class Normalisation:
-    """How images are normalised.
+class Normalization:
+    """How images are normalized.
 
     Args:
         mean: (C,), the mean of each channel, in the model's input range.
@@ -47,12 +47,12 @@ class Normalisation:
     sigma: float
 
     def apply(self, images: Floats) -> Floats:
-        """Images in the model's input range, normalised."""
+        """Images in the model's input range, normalized."""
         return np.asarray((images - self.mean) / self.sigma, np.float32)
 
-    def undo(self, normalised: Any) -> Any:
+    def undo(self, normalized: Any) -> Any:
         """The inverse of `apply`, for arrays and tensors."""
-        return self.mean + self.sigma * normalised
+        return self.mean + self.sigma * normalized
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Weights:
     data: float = 1.0
 
 
-def normalisation(preprocess: Preprocess, sigma: float | None) -> Normalisation:
+def normalization(preprocess: Preprocess, sigma: float | None) -> Normalization:
     """The mean and σ of MNIST's training images for a model of digits, else a guess from the model's input range.
 
     The guess: the mean is the middle of the range, and the numbers of an image deviate from it by `SPREAD` of the range.
@@ -81,15 +81,15 @@ def normalisation(preprocess: Preprocess, sigma: float | None) -> Normalisation:
         norms = np.sqrt(squares - 2 * mean * sums + pixels.shape[1] * mean**2)
         middle, typical = preprocess.black + mean / 255 * width, float(norms.mean()) / 255 * float(width[0])
     else:
-        middle, typical = preprocess.grey, SPREAD * math.sqrt(preprocess.height * preprocess.width * float((width**2).sum()))
-    return Normalisation(np.asarray(middle, np.float32), typical if sigma is None else sigma)
+        middle, typical = preprocess.gray, SPREAD * math.sqrt(preprocess.height * preprocess.width * float((width**2).sum()))
+    return Normalization(np.asarray(middle, np.float32), typical if sigma is None else sigma)
 
 
 def weights(classifier: Classifier, layer: str, alpha: float | None, variation: float | None) -> Weights:
     """The paper's weights, scaled to the size of the model's input.
 
     An image of norm 1 with M numbers of like magnitude has ‖x‖₆⁶ = M · (M^-½)⁶ = M⁻², hence λ_α ∝ M². A smooth image of norm
-    1 resampled to H × W pixels has HW differences of neighbours, each ∝ 1 / √(HW) of a value that is itself ∝ 1 / √(HW):
+    1 resampled to H × W pixels has HW differences of neighbors, each ∝ 1 / √(HW) of a value that is itself ∝ 1 / √(HW):
     its total variation is ∝ 1 / HW, hence λ_V ∝ HW. The early, middle and deep layers are the first, second and last third
     of `Classifier.layers`; the logits count as the last layer and the input as the first.
 
@@ -140,7 +140,7 @@ def divisors(sizes: Floats) -> Floats:
 
 
 def loss(
-    classifier: Classifier, layer: str, wanted: Floats, scale: Normalisation, weights: Weights
+    classifier: Classifier, layer: str, wanted: Floats, scale: Normalization, weights: Weights
 ) -> Callable[[Floats, int], tuple[Floats, Floats]]:
     """‖Φ(mean + σx) − Φ0‖² / ‖Φ0‖² + λ_α ‖x‖_α^α + λ_V Σ |∇x|², compiled.
 
@@ -152,7 +152,7 @@ def loss(
         weights: λ_α and λ_V.
 
     Returns:
-        (normalised images (N, H, W, C), number of the step) ↦ the values (N,) and their gradients (N, H, W, C).
+        (normalized images (N, H, W, C), number of the step) ↦ the values (N,) and their gradients (N, H, W, C).
     """
     shape = classifier.layer(layer).shape
     one = (1,) * len(shape)
@@ -181,4 +181,4 @@ def data(output: Any, wanted: Any, size: Any) -> Any:
 
 def _shown(x: Any, *given: Any) -> Any:
     mean, sigma = given[-2:]
-    return Normalisation(mean, sigma).undo(x)
+    return Normalization(mean, sigma).undo(x)

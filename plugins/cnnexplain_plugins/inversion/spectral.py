@@ -1,4 +1,4 @@
-"""Inversion of photographs: their spectrum is optimised in decorrelated colours (Olah et al. 2017), not their pixels."""
+"""Inversion of photographs: their spectrum is optimized in decorrelated colors (Olah et al. 2017), not their pixels."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def descent(
 ) -> Descent:
     """How a layer is inverted by way of the spectrum.
 
-    Minimised over S is ‖Φ(x) − Φ0‖² / ‖Φ0‖² + α · mean z² + λ · mean |∇u|², with z = y · M the picture of the spectrum in
-    the model's colours, unbounded, u = sigmoid(z) that in (0, 1), and x = lo + u · (hi − lo); the means are over all pixels
+    Minimized over S is ‖Φ(x) − Φ0‖² / ‖Φ0‖² + α · mean z² + λ · mean |∇u|², with z = y · M the picture of the spectrum in
+    the model's colors, unbounded, u = sigmoid(z) that in (0, 1), and x = lo + u · (hi − lo); the means are over all pixels
     and channels. Where a ReLU puts out Φ its own slope counts as 1: a unit that it holds at 0 or at its ceiling would have
     none, and from noise most units of the last layers are such.
     """
@@ -87,10 +87,10 @@ def rate(number: int, steps: int, highest: float) -> float:
 
 
 def unbounded(coefficients: Any, preprocess: Preprocess) -> Any:
-    """The picture z = y · M (N, H, W, C) in the order of the model's channels, unbounded; grey has no M."""
+    """The picture z = y · M (N, H, W, C) in the order of the model's channels, unbounded; gray has no M."""
     height, width, channels = preprocess.shape
     y = spectrum.from_spectrum(coefficients, spectrum.falloff(height, width), width)
-    return y if channels == 1 else ops.matmul(y, preprocess.swap(spectrum.COLOURS).copy())
+    return y if channels == 1 else ops.matmul(y, preprocess.swap(spectrum.COLORS).copy())
 
 
 def terms(z: Any) -> tuple[Any, Any]:
@@ -112,13 +112,13 @@ def shown(preprocess: Preprocess) -> Callable[..., Any]:
 
 @functools.cache
 def value(preprocess: Preprocess) -> Callable[..., Any]:
-    """(outputs of the layer, and of that before its ReLU; coefficients, Φ0, ‖Φ0‖, α, λ) ↦ what is minimised, (N,)."""
+    """(outputs of the layer, and of that before its ReLU; coefficients, Φ0, ‖Φ0‖, α, λ) ↦ what is minimized, (N,)."""
 
-    def minimised(outputs: dict[str, Any], coefficients: Any, wanted: Any, size: Any, alpha: Any, variation: Any) -> Any:
+    def minimized(outputs: dict[str, Any], coefficients: Any, wanted: Any, size: Any, alpha: Any, variation: Any) -> Any:
         output, *before = outputs.values()
         if before:
             output = before[0] + ops.stop_gradient(output - before[0])
         norm, total = terms(unbounded(coefficients, preprocess))
         return loss.data(output, wanted, size) + alpha * norm + variation * total
 
-    return minimised
+    return minimized

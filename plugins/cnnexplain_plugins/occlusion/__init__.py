@@ -31,12 +31,12 @@ def run(
             min=1,
         ),
     ] = None,
-    fill: Annotated[str, Option(f"What the square shows: {BASELINES}")] = "grey",
+    fill: Annotated[str, Option(f"What the square shows: {BASELINES}")] = "gray",
     compare: Annotated[
         str | None,
         Option(
             "What a second square shows, as in --fill, whose map is compared with the first one's; 'none' for none. "
-            "Default: 'blur' for images in colour from 64 pixels on ('grey' after --fill blur), else none."
+            "Default: 'blur' for images in color from 64 pixels on ('gray' after --fill blur), else none."
         ),
     ] = None,
     layer: Annotated[

@@ -110,12 +110,12 @@ def occlusion(
 
 
 def second_fill(classifier: Classifier, fill: str, compare: str | None) -> str | None:
-    """What a second square shows: as asked for, or a blur (or grey, if that is the first) on photographs; None for none."""
+    """What a second square shows: as asked for, or a blur (or gray, if that is the first) on photographs; None for none."""
     if compare is not None:
         return None if compare == "none" else compare
     if not classifier.preprocess.photographs:
         return None
-    return "grey" if fill == "blur" else "blur"
+    return "gray" if fill == "blur" else "blur"
 
 
 def positions(classifier: Classifier, patch: int | None, stride: int | None, second: str | None) -> Squares:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SIDE, TITLE, BETWEEN = 2.4, 1.9, 0.86
 """Inches of a panel's longer side, of its width at least, so that its title fits, and between the two rows of panels."""
 
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
+COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 """Told apart by all eyes (Okabe, Ito 2008); for the classes that are most probable at the most positions."""
 
 OTHER = "#BBBBBB"
@@ -31,7 +31,7 @@ UNSURE = 0.1
 """Probabilities of which none is larger are drawn on a scale of their own."""
 
 NOWHERE = 0.93
-"""The grey of places where the middle of a square can't be."""
+"""The gray of places where the middle of a square can't be."""
 
 CHARACTERS, LEGEND = 18, 8.0
 """How many characters of a class's name are shown, and the points of their letters in the legend."""
@@ -43,7 +43,7 @@ def picture(record: Record, index: int) -> Figure:
     facts = {name: fact[index] for name, fact in record.facts.items()}
     # A model of values has neither probabilities nor classes.
     classes, counts = np.unique(arrays.get("prediction", np.zeros(0, np.int64)), return_counts=True)
-    classes = classes[np.argsort(-counts, kind="stable")][: len(COLOURS)]
+    classes = classes[np.argsort(-counts, kind="stable")][: len(COLORS)]
     names = [draw.class_name(record, label, CHARACTERS) for label in classes]
 
     wide, tall = draw.panel_size(record, SIDE)
@@ -105,7 +105,7 @@ def picture(record: Record, index: int) -> Figure:
         probability = arrays["probability"]
         draw.unsigned_map(below[0], placed(probability), "probability", limit=1 if probability.max() > UNSURE else None)
         draw.title(below[0], f"probability of {called}")
-        _labelled(below[1], placed(arrays["prediction"]), classes, names)
+        _labeled(below[1], placed(arrays["prediction"]), classes, names)
         draw.title(below[1], "most probable class")
     else:
         shown = sign * arrays["logit"]
@@ -138,16 +138,16 @@ def _placed(grid: Array, tops: Sequence[int], lefts: Sequence[int], patch: int, 
     return np.where(np.logical_or.outer(*beyond), np.nan, grid[np.ix_(*found)])
 
 
-def _labelled(panel: Axes, labels: Floats, classes: Integers, names: Sequence[str]) -> None:
-    """Shows a map of classes in one colour each, those that aren't of `classes` in one for all, with a legend."""
+def _labeled(panel: Axes, labels: Floats, classes: Integers, names: Sequence[str]) -> None:
+    """Shows a map of classes in one color each, those that aren't of `classes` in one for all, with a legend."""
     ranks = np.where(np.isnan(labels), np.nan, len(classes))
     for rank, label in enumerate(classes):
         ranks[labels == label] = rank
     known = [*names, "other"] if (ranks == len(classes)).any() else names
-    colours = [*COLOURS[: len(classes)], OTHER][: len(known)]
-    panel.imshow(ranks, vmin=-0.5, vmax=len(known) - 0.5, cmap=ListedColormap(colours), interpolation="nearest")
+    colors = [*COLORS[: len(classes)], OTHER][: len(known)]
+    panel.imshow(ranks, vmin=-0.5, vmax=len(known) - 0.5, cmap=ListedColormap(colors), interpolation="nearest")
     legend = panel.legend(
-        handles=[Patch(color=colour) for colour in colours],
+        handles=[Patch(color=color) for color in colors],
         labels=known,
         loc="center left",
         bbox_to_anchor=(1, 0.5),

@@ -59,7 +59,7 @@ def run(
 
 
 def draw(record: Record, index: int) -> Figure:
-    """The image, the gain with its colour bar, the same over the image, and its standard error."""
+    """The image, the gain with its color bar, the same over the image, and its standard error."""
     from cnnexplain import draw
     from cnnexplain.draw import formatting, wording
 
@@ -147,7 +147,7 @@ def cnnexplain_analyses() -> list[Analysis]:
             note="The network has never seen an image half hidden, and where its output hardly changes the map is "
             "noise: compare it with the standard error, and take more masks. Details smaller than a cell are lost.",
             reading="Red pixels support the target, blue ones count against it: showing them changes the output by as much "
-            "as the colour bar says, compared with the mean over all masks.",
+            "as the color bar says, compared with the mean over all masks.",
             maps={"gain": _unit, "standard_error": _unit},
             trial={"masks": 8},
             passes=passes,

@@ -34,7 +34,7 @@ def run(
     """Which pixels the score of the target is sensitive to, averaged over copies of the image with noise.
 
     Smilkov et al. 2017: the mean, over n copies, of the gradient ∂S_c/∂x at x + ε with Gaussian noise ε, S_c being the logit
-    of the class. The map is the magnitude of that mean, for colour images its maximum over the channels. After every 32
+    of the class. The map is the magnitude of that mean, for color images its maximum over the channels. After every 32
     copies each image by itself stops where its relative error is no larger than `error`.
 
     Returns:
@@ -51,7 +51,7 @@ def run(
 
 
 def draw(record: Record, index: int) -> Figure:
-    """The image, the map with its colour bar, and the map over the image."""
+    """The image, the map with its color bar, and the map over the image."""
     from cnnexplain.draw import map_figure
 
     title = f"|mean ∂S/∂x| of {record.facts['samples'][index]}, noise {record.options['noise']:g}"

@@ -95,5 +95,5 @@ def _errors(mean: Floats, deviation: Floats, taken: Array) -> tuple[Floats, Floa
 
 
 def disturbance(shape: tuple[int, ...], seed: int, copy: int) -> Floats:
-    """Standard normal noise (H, W, C) for one copy, the same for every image: none depends on its neighbours in a batch."""
+    """Standard normal noise (H, W, C) for one copy, the same for every image: none depends on its neighbors in a batch."""
     return np.random.default_rng([seed, copy]).standard_normal(shape, np.float32)

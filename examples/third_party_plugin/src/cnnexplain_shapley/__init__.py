@@ -23,7 +23,7 @@ def run(
         int, Option("In how many random orders, each also backwards, the squares are shown one after another.", min=2)
     ] = 20,
     fill: Annotated[
-        Literal["black", "grey", "white", "mean"],
+        Literal["black", "gray", "white", "mean"],
         Option("What stands for a square that isn't shown; 'mean' is the image's."),
     ] = "black",
     seed: Annotated[int, Option("Decides the orders.", min=0)] = 0,

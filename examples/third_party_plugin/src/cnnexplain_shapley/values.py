@@ -70,13 +70,13 @@ def grid(height: int, width: int, squares: int) -> tuple[int, int, Array]:
 def _filled(image: Floats, fill: str, classifier: Classifier) -> Floats:
     """An image (H, W, C) of which no square is shown."""
     preprocess = classifier.preprocess
-    colours = {
+    colors = {
         "black": preprocess.black,
-        "grey": preprocess.grey,
+        "gray": preprocess.gray,
         "white": preprocess.white,
         "mean": image.mean(axis=(0, 1)),
     }
-    return np.full_like(image, colours[fill])
+    return np.full_like(image, colors[fill])
 
 
 def _scores(classifier: Classifier, image: Floats, filled: Floats, target: int, players: Array, order: Array) -> Floats:
