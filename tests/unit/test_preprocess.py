@@ -169,7 +169,7 @@ def test_pictures_of_any_size_become_inputs(fit, shape):
         ({"height": 0}, "a whole number of at least 1 as height, but got 0"),
         ({"width": 2.5}, "as width, but got 2.5"),
         ({"width": True}, "as width, but got True"),
-        ({"color": "gray"}, "one of rgb, bgr, gray, bands as color, but got 'gray'. Did you mean 'gray'?"),
+        ({"color": "grau"}, "one of rgb, bgr, gray, bands as color, but got 'grau'. Did you mean 'gray'?"),
         ({"fit": "croop"}, "Did you mean 'crop'?"),
         ({"interpolation": None}, "one of bilinear, bicubic, nearest as interpolation, but got None"),
         ({"scale": 0}, "numbers above 0 as scale and std, but got 0"),
