@@ -57,8 +57,8 @@ def about(analysis: Analysis) -> str:
     """The analysis' own description: what it shows, how to read it, its limitations and its paper."""
     rows = [
         ("What it shows", analysis.summary),
-        ("How to read it", analysis.reading),
-        ("Limitations", analysis.note),
+        ("How to read it", analysis.how_to_read),
+        ("Limitations", analysis.limitations),
         ("Paper", re.sub(r"arXiv:([\d.]*\d)", r"[arXiv:\1](https://arxiv.org/abs/\1)", analysis.paper)),
         ("Command", f"`cnnexplain run {analysis.name}`"),
         ("Terms", "[Glossary](../glossary.md)"),

@@ -42,7 +42,7 @@ def readme(analysis: Analysis) -> str:
 def methods(analysis: Analysis) -> str:
     """A row with how to read the analysis, its limitations, and the options used by reports."""
     name = f"[{analysis.name}](analyses/{analysis.name}.md)"
-    return f"| {name} | {analysis.reading} | {analysis.note} | {_options(analysis)} |"
+    return f"| {name} | {analysis.how_to_read} | {analysis.limitations} | {_options(analysis)} |"
 
 
 def _links(paper: str) -> str:

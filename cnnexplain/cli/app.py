@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cnnexplain import __version__
+from cnnexplain import __version__, former_names
 from cnnexplain.cli import completion, configuration, console, environment, session
 from cnnexplain.cli.commands.doctor import doctor_command
 from cnnexplain.cli.commands.evaluate import evaluate_command
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None:
         # SIGTERM is handled like Ctrl-C, so that nothing unfinished is left behind.
         listen()
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    words = list(map(former_names.flag, sys.argv[1:] if arguments is None else arguments))
     environment.believe_widths()
 
     def run(typed: Sequence[str], configured: bool = False) -> Any:

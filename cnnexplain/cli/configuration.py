@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from cnnexplain import former_names
 from cnnexplain.backend import BACKENDS
 from cnnexplain.errors import UsageError, line, shown, suggest
 from cnnexplain.loading import import_string, sidecar
@@ -145,7 +146,7 @@ def _values(
     values: dict[int, dict[str, Any]] = {}
     # Tables last, since what they say counts more.
     for word, value in sorted(table.items(), key=lambda item: isinstance(item[1], Mapping)):
-        key = word.replace("_", "-")
+        key = former_names.key(word.replace("_", "-"))
         place = ".".join((*words, word))
         if isinstance(value, Mapping):
             if word not in inner:

@@ -46,7 +46,7 @@ def run_document(analysis: Analysis, outcome: Outcome, error: str | None = None)
         "pictures": outcome.pictures.first,
         "files": list(map(str, outcome.files)),
         "warnings": list(outcome.warnings),
-        "note": analysis.note,
+        "limitations": analysis.limitations,
         "seconds": outcome.seconds,
         "error": error,
     }

@@ -36,8 +36,8 @@ def print_run(analysis: Analysis, arguments: RunArguments, inputs: Inputs, found
     _print_images(found)
     _print_findings(found)
     print_warnings([found])
-    if analysis.note:
-        console.say(f"Note: {shortened(analysis.note)}")
+    if analysis.limitations:
+        console.say(f"Note: {shortened(analysis.limitations)}")
     _print_files(found)
 
 
@@ -64,8 +64,8 @@ def print_several(outcomes: Outcomes, arguments: RunArguments, *, notes: bool = 
         _print_images(first)
     print_warnings(done)
     for analysis in outcomes.analyses if notes else ():
-        if analysis.note and analysis.name in outcomes.done:
-            console.say(f"Note ({analysis.name}): {shortened(analysis.note)}")
+        if analysis.limitations and analysis.name in outcomes.done:
+            console.say(f"Note ({analysis.name}): {shortened(analysis.limitations)}")
     _print_outcomes(outcomes)
     for each in explained:
         # Of several images there is no room for what was found for each.

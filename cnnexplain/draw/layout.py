@@ -65,7 +65,7 @@ def sheet(record: Record, width: float, height: float) -> Figure:
         if bands
         else ""
     )
-    note = textwrap.wrap(words + record.analysis.note, min(int(NOTE_CHARACTERS * (wide - 2 * GAP)), NOTE_LONGEST))
+    note = textwrap.wrap(words + record.analysis.limitations, min(int(NOTE_CHARACTERS * (wide - 2 * GAP)), NOTE_LONGEST))
     foot = GAP + NOTE_LINE * len(note) + (GAP if note else 0)
     figure = Figure(figsize=(wide, HEADER_HEIGHT + height + foot), facecolor="white")
     figure.text(

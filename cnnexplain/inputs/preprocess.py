@@ -9,6 +9,7 @@ from typing import Any, Protocol, get_args
 
 import numpy as np
 
+from cnnexplain import former_names
 from cnnexplain.errors import UsageError, shown, suggest
 from cnnexplain.inputs import resize_filters, resizing
 from cnnexplain.inputs.digits import center_digit, dark_on_light
@@ -73,6 +74,7 @@ class Preprocess:
     assumed: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "color", former_names.word(self.color))
         for name, kind in (("color", Color), ("fit", Fit), ("interpolation", Interpolation)):
             _check_word(name, getattr(self, name), get_args(kind))
         for name in ("height", "width"):
@@ -147,6 +149,14 @@ class Preprocess:
     def gray(self) -> Floats:
         """The input (C,) for a pixel half-way from black to white."""
         return (self.black + self.white) / 2
+
+    # Plugins may still read the former names.
+    grey = gray
+
+    @property
+    def colour(self) -> Color:
+        """The former name of `color`."""
+        return self.color
 
     @property
     def low(self) -> float:

@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_args
 
-from cnnexplain import files
+from cnnexplain import files, former_names
 from cnnexplain.errors import ModelError, UsageError, suggest
 from cnnexplain.inputs.literals import Color, Fit, Interpolation
 from cnnexplain.loading import class_index
@@ -134,6 +134,7 @@ def check(said: object, named: Callable[[str], str] = "'{}'".format) -> dict[str
         raise UsageError(
             f"Expected a mapping with keys such as 'size' for a model's input, but got a {type(said).__name__}."
         )
+    said = {former_names.key(key): value for key, value in said.items()}
     for key in said:
         if key not in KEYS:
             raise UsageError(f"There is no key {_shown(key)}.{suggest(str(key)[:80], KEYS)} The keys are {', '.join(KEYS)}.")
@@ -142,7 +143,7 @@ def check(said: object, named: Callable[[str], str] = "'{}'".format) -> dict[str
 
 def _checked(key: str, value: object, name: str) -> Any:
     try:
-        return KEYS[key].read(value)
+        return KEYS[key].read(former_names.word(value) if KEYS[key].words else value)
     except UsageError:
         raise
     except (ValueError, TypeError, OverflowError):
@@ -183,7 +184,7 @@ def unused(model: Path) -> Path | None:
 
 
 def _foreign(said: object) -> bool:
-    if not isinstance(said, dict) or not said or any(key in KEYS for key in said):
+    if not isinstance(said, dict) or not said or any(former_names.key(key) in KEYS for key in said):
         return False
     return _is_index(said) or not any(get_close_matches(key.lower(), KEYS, cutoff=0.75) for key in said)
 

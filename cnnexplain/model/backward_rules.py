@@ -1,11 +1,11 @@
 """The rules by which a signal passes layers on its way to the pixels: those for ReLUs, and how any rule is applied.
 
 With R the signal from above and x what the ReLU was given: the gradient keeps R where x > 0, the deconvnet (Zeiler & Fergus
-2014, arXiv:1311.2901, section 2.1) where R > 0, guided back-propagation (Springenberg et al. 2014, arXiv:1412.6806, section
+2014, arXiv:1311.2901, section 2.1) where R > 0, guided backpropagation (Springenberg et al. 2014, arXiv:1412.6806, section
 3.4) where both hold. The gradient of max-pooling is the deconvnet's unpooling with switches, that of a convolution its
 transposed filters.
 
-Guided back-propagation is defined for any activation f that works number by number: the slope of a ReLU is positive where
+Guided backpropagation is defined for any activation f that works number by number: the slope of a ReLU is positive where
 x > 0, and R · f′(x) is kept where both factors are positive. The rule of the deconvnet stands for ReLUs alone: it takes the
 signal for feature maps, which are never negative.
 """

@@ -19,7 +19,7 @@ class Known(Flag):
     """Linear where it is given one tensor alone, as `x / 255` is."""
 
     SMOOTH = auto()
-    """Neither linear nor an activation; guided back-propagation passes it as the gradient does."""
+    """Neither linear nor an activation; guided backpropagation passes it as the gradient does."""
 
     ACTIVATION = auto()
     """Nothing but an activation; all but `Activation` itself work number by number."""

@@ -4,7 +4,7 @@ A rule is a function of one call of a layer, a `LayerCall`. It returns what is c
 output, with a pull-back of its own, made with `with_pullback` and `identity_with_pullback`. Where it returns None the
 signal passes as the gradient does. `Classifier.backpropagate` applies a rule to every layer on the way.
 
->>> def guided(call):  # Guided back-propagation, for ReLUs without a ceiling
+>>> def guided(call):  # Guided backpropagation, for ReLUs without a ceiling
 ...     if call.activation is None or not call.activation.relu:
 ...         return None
 ...     relu = with_pullback(

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from cnnexplain.numerics import spectrum
     from cnnexplain.numerics.baselines import BASELINES, baseline_function, baseline_images, blurred, gaussian
     from cnnexplain.numerics.completeness import completeness_facts
-    from cnnexplain.numerics.interpolation import averaged, bicubic, bilinear, ten_crops
+    from cnnexplain.numerics.crops import ten_crop_gradients, ten_crops
+    from cnnexplain.numerics.interpolation import averaged, bicubic, bilinear
     from cnnexplain.numerics.maps import peaks
     from cnnexplain.numerics.sampling import Batch, batches, evenly_spaced
 
@@ -33,13 +34,15 @@ __all__ = [
     "peaks",
     "resize",
     "spectrum",
+    "ten_crop_gradients",
     "ten_crops",
 ]
 
 _HOMES = {
     "numerics.baselines": ("BASELINES", "baseline_function", "baseline_images", "blurred", "gaussian"),
     "numerics.completeness": ("completeness_facts",),
-    "numerics.interpolation": ("averaged", "bicubic", "bilinear", "ten_crops"),
+    "numerics.crops": ("ten_crop_gradients", "ten_crops"),
+    "numerics.interpolation": ("averaged", "bicubic", "bilinear"),
     "numerics.maps": ("peaks",),
     "numerics.sampling": ("Batch", "batches", "evenly_spaced"),
     "inputs.preprocess": ("LUMA",),

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from cnnexplain import former_names
 from cnnexplain.errors import UsageError, suggest
 
 if TYPE_CHECKING:
@@ -44,8 +45,8 @@ def baseline_function(fill: str, preprocess: Preprocess, sigma: float, option: s
         "mean": lambda image: np.broadcast_to(image.mean(axis=(0, 1)), image.shape),
         "blur": lambda image: blurred(image, sigma),
     }
-    if fill in found:
-        return found[fill]
+    if former_names.word(fill) in found:
+        return found[former_names.word(fill)]
     value = _number(fill, list(found), option)
     if not math.isfinite(value) or not ("range" in preprocess.assumed or low <= value <= high):
         raise UsageError(f"{option} {fill} is out of the model's input range, {low:g} to {high:g}.")

@@ -28,19 +28,19 @@ def completeness_facts(
 
     Returns:
         `logit` and `baseline_logit`, the objective at the image and at its baseline; `difference`, the one less the other;
-        `sum` of the attributions; `residual`, the sum less the difference; and `relative_residual`, its magnitude as a share
-        of the difference's, None where there is no difference.
+        `sum` of the attributions; `convergence_delta`, the sum minus the difference; and `relative_convergence_delta`, its
+        magnitude relative to the difference, None if that is 0.
     """
     scores, nothing = (classifier.values(each, objectives).astype(np.float64) for each in (images, baselines))
     sums = attribution.sum(axis=(1, 2, 3), dtype=np.float64)
     differences = scores - nothing
-    residuals = sums - differences
-    pairs = zip(residuals.tolist(), differences.tolist(), strict=True)
+    deltas = sums - differences
+    pairs = zip(deltas.tolist(), differences.tolist(), strict=True)
     return {
         "logit": scores.tolist(),
         "baseline_logit": nothing.tolist(),
         "difference": differences.tolist(),
         "sum": sums.tolist(),
-        "residual": residuals.tolist(),
-        "relative_residual": [abs(residual / difference) if difference else None for residual, difference in pairs],
+        "convergence_delta": deltas.tolist(),
+        "relative_convergence_delta": [abs(delta / difference) if difference else None for delta, difference in pairs],
     }

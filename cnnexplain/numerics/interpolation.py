@@ -1,7 +1,5 @@
 """Coarse maps → as many values as an image has pixels, and fine ones → fewer."""
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from cnnexplain.types import Array, Floats
@@ -40,29 +38,3 @@ def bicubic(places: int, pixels: int) -> Floats:
     inner[:, 0] += weights[:, :2].sum(axis=1)
     inner[:, -1] += weights[:, -2:].sum(axis=1)
     return np.asarray(inner)
-
-
-def ten_crops(height: int, width: int, share: float = 224 / 256) -> Iterator[tuple[Floats, Floats]]:
-    """The four corners and the middle of an image, each as it is and mirrored, enlarged to the image's size.
-
-    A crop of an image x is `rows @ x @ columns.T`. By the chain rule a gradient g with respect to the crop is
-    `rows.T @ g @ columns` with respect to the image.
-
-    Args:
-        height: H of the image.
-        width: W of the image.
-        share: The side of the crops as a share of the image's side; Krizhevsky et al. 2012 took 224 of 256 pixels.
-
-    Yields:
-        (rows, columns), matrices (H, H) and (W, W) that interpolate linearly.
-    """
-    for down, right in [(0, 0), (0, 1), (1, 0), (1, 1), (0.5, 0.5)]:
-        rows, columns = _cut(height, down, share), _cut(width, right, share)
-        yield from ((rows, columns), (rows, columns[::-1]))
-
-
-def _cut(side: int, place: float, share: float) -> Floats:
-    """The matrix (side, side) that cuts a part of a side out, at its start (place 0) to its end (1), and enlarges it."""
-    size = max(1, round(share * side))
-    start = round(place * (side - size))
-    return np.pad(bilinear(size, side), ((0, 0), (start, side - size - start))).astype(np.float32)

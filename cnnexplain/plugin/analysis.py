@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pluggy
 
+from cnnexplain import former_names
 from cnnexplain.errors import PluginError, UsageError, failure, foreign, shown
 from cnnexplain.model import model_files
 from cnnexplain.plugin.docstrings import docstring
@@ -142,8 +143,8 @@ class Analysis:
         paper: Who defined the method, where: authors, year, arXiv number.
         overview: Draws what belongs to no single image: `Record` ↦ figures by name. An analysis of images that has one asks
             for `dataset` too; its record is that of the first images.
-        note: A sentence on what the pictures don't show, which users read beside them.
-        reading: A sentence or two on how to read the pictures: what a bright pixel, a bar or a color stands for.
+        limitations: A sentence on what the pictures don't show, which users read beside them.
+        how_to_read: A sentence or two on how to read the pictures: what a bright pixel, a bar or a color stands for.
         maps: Real arrays (N, H, W), a value for each pixel of the images, and the values' unit, or a function that gives it
             for the options: pages show them over the image, and tell the value under the pointer. The first one is the main
             one, which stands beside those of other analyses.
@@ -170,6 +171,8 @@ class Analysis:
             option `dataset`.
         progress: A function to be called with how much of the work is done, and of how much.
 
+    `note` and `reading` are the former names of `limitations` and `how_to_read`, and still accepted.
+
     Raises:
         PluginError: The declaration breaks one of these rules.
     """
@@ -179,8 +182,8 @@ class Analysis:
     draw: Callable[[Record, int], Figure] | None
     paper: str
     overview: Callable[[Record], Mapping[str, Figure]] | None = None
-    note: str = ""
-    reading: str = ""
+    limitations: str = ""
+    how_to_read: str = ""
     maps: Mapping[str, str | Callable[[Mapping[str, Any]], str]] = field(default_factory=dict)
     overlay: Callable[[Record, int], Array] | None = None
     trial: Mapping[str, Any] = field(default_factory=dict)
@@ -188,8 +191,16 @@ class Analysis:
     passes: Callable[[Classifier, Mapping[str, Any]], float] | None = None
     finding: Callable[[Record, int], str] | None = None
     panels: Callable[[Record, int], Sequence[Panel]] | None = None
+    note: InitVar[str] = ""
+    reading: InitVar[str] = ""
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, note: str, reading: str) -> None:
+        for former, value in (("note", note), ("reading", reading)):
+            present = former_names.FIELDS[former]
+            if value and getattr(self, present):
+                raise PluginError(f"'{self.name}' has both {former} and {present}, its present name; leave out {former}.")
+            if value:
+                object.__setattr__(self, present, value)
         words = isinstance(self.name, str) and re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", self.name)
         if not words or len(self.name) > LONGEST:
             raise PluginError(f"The analysis name {shown(self.name)} must be lower-case words joined by hyphens.")
@@ -199,7 +210,7 @@ class Analysis:
             raise PluginError(f"'{self.name}' needs a function as run, but got {shown(self.run)}.")
         if not isinstance(self.paper, str) or not self.paper:
             raise PluginError(f"'{self.name}' names {shown(self.paper)} as its paper; expected authors, year and number.")
-        for what in ("note", "reading"):
+        for what in former_names.FIELDS.values():
             if not isinstance(getattr(self, what), str):
                 raise PluginError(f"'{self.name}' has the {what} {shown(getattr(self, what))}; expected text.")
         for what in ("overlay", "passes", "finding", "panels"):

@@ -16,7 +16,7 @@ from cnnexplain.errors import OutputError, UsageError, line
 from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.plugin import registry
 from cnnexplain.plugin.analysis import Analysis
-from cnnexplain.results import contents, image_json, json_files, npz, result_files, schema
+from cnnexplain.results import contents, former_results, image_json, json_files, npz, result_files, schema
 from cnnexplain.results.damage import DamageError, damaged
 from cnnexplain.results.file_names import RESULT, listed
 from cnnexplain.types import Array, Floats
@@ -67,7 +67,7 @@ def _check_unchanged(folder: Path, result: Mapping[str, Any]) -> None:
     # A run that goes on adds parts.
     grown = ("files", "parts", "complete", "skipped", "seconds")
     with suppress(DamageError):
-        now = json_files.read(folder / RESULT)
+        now = former_results.result(json_files.read(folder / RESULT))
         if all(name in grown or now.get(name) == value for name, value in result.items()):
             return
     raise OutputError(f"The result in '{folder}' was replaced by another run while it was read; read it again.")

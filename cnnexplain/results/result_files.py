@@ -8,7 +8,7 @@ from typing import Any
 
 from cnnexplain import __version__
 from cnnexplain.errors import OutputError
-from cnnexplain.results import json_files, schema
+from cnnexplain.results import former_results, json_files, schema
 from cnnexplain.results.damage import DamageError, damaged
 from cnnexplain.results.file_names import RESULT, part_name
 
@@ -28,6 +28,7 @@ def read_result(folder: Path) -> dict[str, Any]:
             raise OutputError(
                 f"The folder '{folder}' holds no whole result: a run was ended while it wrote it. Run the analysis again."
             )
+        content = former_results.result(content)
         schema.check_result(content)
     except DamageError as damage:
         raise damaged(folder, f"{RESULT}: {damage}") from damage
@@ -67,7 +68,7 @@ def _read_part(folder: Path, number: int, result: Mapping[str, Any], start: int)
     """
     name = part_name(number)
     try:
-        content = json_files.read(folder / name)
+        content = former_results.part(json_files.read(folder / name), result)
         schema.check_part(content, result["labels"])
         if content["span"][0] != start:
             raise DamageError(f"it begins with image {content['span'][0]} in place of {start}")

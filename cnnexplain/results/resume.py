@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cnnexplain import former_names
 from cnnexplain.errors import OutputError, UsageError
 from cnnexplain.results import json_files, npz, result_files, schema
 from cnnexplain.results.damage import DamageError
@@ -96,7 +97,9 @@ def _is_whole(folder: Path, name: str, ours: Collection[str]) -> bool:
 def _check_request(folder: Path, earlier: Any, request: Mapping[str, Any] | None) -> None:
     if not isinstance(earlier, dict) or request is None:
         raise UsageError(f"The result in '{folder}' can't be continued: it does not record its request.")
-    differences = [_difference(name, earlier.get(name), now) for name, now in request.items() if earlier.get(name) != now]
+    before = former_names.renamed(earlier)
+    wanted = former_names.renamed(request)
+    differences = [_difference(name, before.get(name), now) for name, now in wanted.items() if before.get(name) != now]
     if differences:
         more = f"; and {len(differences) - SHOWN} more" if len(differences) > SHOWN else ""
         raise UsageError(

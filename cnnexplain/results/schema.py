@@ -75,7 +75,7 @@ RUN: dict[str, Kind] = {
 """What all images have in common. `Preprocess` checks `input` further, and `options` are up to the analysis."""
 
 RUN_LATER: dict[str, Kind] = {
-    "note": optional(TEXT),
+    "limitations": optional(TEXT),
     "dataset": fields({"name": NAME}, {"images": COUNT, "skipped": by_name(TEXT)}),
     "request": by_name(ANY),
 }

@@ -182,7 +182,7 @@ class Writer:
             "analysis": record.analysis.name,
             "options": dict(record.options),
             "overview": overview,
-            "note": record.analysis.note,
+            "limitations": record.analysis.limitations,
             "input": asdict(record.preprocess),
             "labels": list(record.labels),
             **record.provenance,

@@ -61,12 +61,12 @@ def _declaration(candidate: Candidate) -> None:
     analysis = candidate.analysis
     sentences = {
         "summary": (analysis.summary, "what it shows, as the first line of run()'s docstring"),
-        "reading": (analysis.reading, "how to read the pictures, as Analysis(…, reading=…)"),
-        "note": (analysis.note, "what the pictures don't show, as Analysis(…, note=…)"),
+        "how_to_read": (analysis.how_to_read, "how to read the pictures, as Analysis(…, how_to_read=…)"),
+        "limitations": (analysis.limitations, "what the pictures don't show, as Analysis(…, limitations=…)"),
     }
     for what, (words, meaning) in sentences.items():
         if not _sentence(words):
-            raise PluginError(f"Its {what} is {shown(words)}; expected a sentence on {meaning}, with a full stop.")
+            raise PluginError(f"'{what}' is {shown(words)}; expected a sentence on {meaning}, with a full stop.")
     if not re.search(r"\b(19|20)\d\d\b", analysis.paper):
         raise PluginError(f"Its paper is '{analysis.paper}'; expected authors, year and number, for those who look it up.")
     for name in analysis.maps:

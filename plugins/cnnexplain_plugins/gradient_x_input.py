@@ -22,7 +22,7 @@ def run(
     *,
     baseline: Annotated[str | None, Option(BASELINE)] = None,
 ) -> Result:
-    """What each pixel contributes to the score of the target, if the gradient at the image held all the way to 0.
+    """First-order contribution of each pixel to the score of the target: the gradient times the pixel's value.
 
     Shrikumar et al. 2016: the gradient ∂S_c/∂x times x, S_c being the logit of the class; with a baseline b, times x − b.
 
@@ -61,17 +61,17 @@ def finding(record: Record, index: int) -> str:
 
 @hookimpl
 def cnnexplain_analyses() -> list[Analysis]:
-    """Offers the gradient × input analysis."""
+    """Declares gradient × input."""
     return [
         Analysis(
             "gradient-x-input",
             run,
             draw,
             "Shrikumar, Greenside, Shcherbina, Kundaje 2016 (arXiv:1605.01713)",
-            note="A pixel whose value is the baseline gets nothing, however much it matters: black strokes on white are "
-            "invisible where 0 is black. And the gradient at the image need not hold on the way to the baseline.",
-            reading="Red pixels raise the score of the target by being as they are and not as the baseline, blue ones lower "
-            "it, by as much as the color bar says.",
+            limitations="Pixels equal to the baseline get no attribution: black strokes on white are invisible if black "
+            "is 0. The attributions are a first-order approximation, since the gradient is taken only at the image itself.",
+            how_to_read="Red pixels raise the score of the target compared with the baseline, blue pixels lower it; the "
+            "color bar shows by how much.",
             maps={"pixel_attribution": "logits"},
             overlay=summed_map,
             passes=lambda *_: 4,

@@ -11,17 +11,15 @@ if TYPE_CHECKING:
 
     from cnnexplain import Classifier, Floats, Objective, Record
 
-CROPS = "'ten' averages the maps of ten crops, the corners and the middle, each also mirrored, as the paper did."
-
 
 def run(
     classifier: Classifier,
     images: Floats,
     objectives: list[Objective],
     *,
-    crops: Annotated[Literal["one", "ten"], Option(CROPS)] = "one",
+    crops: Annotated[Literal["one", "ten"], Option("'ten' averages over ten crops of each image, as in the paper.")] = "one",
 ) -> Result:
-    """Which pixels, changed a little, would change the score of the target the most.
+    """How strongly the score of the target reacts to a small change of each pixel.
 
     Simonyan et al. 2013, section 3: w = ∂S_c/∂x with S_c the logit of the class; the map is |w|, for color images its
     maximum over the channels.
@@ -32,19 +30,11 @@ def run(
     """
     import numpy as np
 
-    from cnnexplain.numerics import peaks, ten_crops
+    from cnnexplain.numerics import peaks, ten_crop_gradients
 
-    if crops == "one":
-        gradient = classifier.gradient(images, objectives)
-        maps = np.abs(gradient).max(axis=-1)
-    else:
-        gradient, maps = np.zeros_like(images), np.zeros(images.shape[:3], np.float32)
-        for rows, columns in ten_crops(*images.shape[1:3]):
-            crop = np.einsum("ip,npqc,jq->nijc", rows, images, columns, optimize=True)
-            at_crop = classifier.gradient(crop, objectives)
-            at_image = np.einsum("ip,nijc,jq->npqc", rows, at_crop, columns, optimize=True)
-            gradient += at_image / 10
-            maps += np.abs(at_image).max(axis=-1) / 10
+    ten = crops == "ten"
+    gradients = ten_crop_gradients(classifier, images, objectives) if ten else classifier.gradient(images, objectives)[None]
+    gradient, maps = gradients.mean(axis=0), np.abs(gradients).max(axis=-1).mean(axis=0)
     logits = classifier.values(images, objectives).tolist()
     facts = {"logit": logits, "peak": maps.max(axis=(1, 2)).tolist(), "peak_pixel": peaks(maps)}
     return Result({"gradient": gradient, "saliency": maps}, facts)
@@ -65,25 +55,23 @@ def finding(record: Record, index: int) -> str:
     smooth, target = smoothed_map(record, index), findings.target(record, index)
     if not smooth.any():
         return f"No pixel changes the score of {target}: the map is zero everywhere."
-    held = formatting.percent(findings.concentration(record.arrays["saliency"][index]))
-    return (
-        f"The score of {target} is most sensitive at {findings.peak_place(smooth)}; the strongest tenth of the pixels holds "
-        f"{held} of the map."
-    )
+    share = formatting.percent(findings.concentration(record.arrays["saliency"][index]))
+    place = findings.peak_place(smooth)
+    return f"The score of {target} is most sensitive at {place}; the strongest tenth of the pixels holds {share} of the map."
 
 
 @hookimpl
 def cnnexplain_analyses() -> list[Analysis]:
-    """Offers the saliency analysis."""
+    """Declares saliency."""
     return [
         Analysis(
             "saliency",
             run,
             draw,
             "Simonyan, Vedaldi, Zisserman 2013 (arXiv:1312.6034)",
-            note="Sensitive is not important: the map shows what a small change of a pixel would do to the score, not how "
-            "much the pixel as it is contributes to it; and neighboring pixels often pull in opposite directions.",
-            reading="The brighter a pixel, the more a small change of it would change the score of the target, up or down.",
+            limitations="Shows sensitivity, not importance: a bright pixel need not contribute to the score. Gradients of "
+            "neighboring pixels often have opposite signs.",
+            how_to_read="The brighter a pixel, the more a small change to it would change the score of the target.",
             maps={"saliency": "logits per unit of input"},
             overlay=smoothed_map,
             passes=lambda _, options: 21 if options["crops"] == "ten" else 3,

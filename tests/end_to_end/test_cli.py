@@ -181,13 +181,22 @@ def test_the_classes_of_a_model_are_listed_with_their_numbers(cli):
 def test_list_run_help_and_version(cli):
     code, listed, _ = cli("list")
     assert code == 0
-    for words in ("saliency", "arXiv:1312.6034", "cnnexplain 0.1.0", "Which pixels"):
+    for words in ("saliency", "arXiv:1312.6034", "cnnexplain 0.1.0", "How strongly the score"):
         assert words in listed
     assert cli("run") == (0, listed, "")
     for words in ("lenet", "keras:NAME", "NAME is one of ConvNeXtBase", "MobileNetV2", "28×28 gray → 10 classes"):
         assert words in listed
     code, out, _ = cli("run", "saliency", "--help")
-    for words in ("Which pixels", "arXiv:1312.6034", "--model", "--target", "--out", "--invert", "--crops", "one|ten"):
+    for words in (
+        "How strongly the score",
+        "arXiv:1312.6034",
+        "--model",
+        "--target",
+        "--out",
+        "--invert",
+        "--crops",
+        "one|ten",
+    ):
         assert words in out
     for words in ("Model and its input", "--input-size", "stretch|crop|pad|digit", "--custom-objects", "--weights"):
         assert words in out

@@ -37,7 +37,7 @@ def test_a_model_without_trouble_is_well(photos):
     assert (found.findings, found.well, found.images) == ((), True, 20)
     assert {trial.analysis: trial.works for trial in found.trials} == dict.fromkeys(registry.load().analyses, True)
     (noisy,) = next(trial.remarks for trial in found.trials if trial.analysis == "rise")
-    assert noisy.startswith("With --masks 8: The maps of some images are noise")
+    assert noisy.startswith("With --masks 8: The maps of some images are partly noise")
     stem = {report.layer.name: report for report in found.layers}["stem"]
     assert (stem.layer.kind, stem.layer.shape, stem.layer.parameters) == ("Conv2D", (5, 4, 4), 3 * 3 * 3 * 4 + 4)
     assert (stem.field.rows.size, stem.unknown, stem.rules, stem.refused) == (3, "", ("guided", "deconvnet"), "")

@@ -133,7 +133,7 @@ def test_an_analysis_of_the_model_alone(lenet, installed, tmp_path, noise):
     result = json.loads((tmp_path / "out/result.json").read_text())
     assert result["images"] == []
     assert result["overview"] == ["first-weights.png", "others.png"]
-    assert (result["note"], result["warnings"]) == ("Weights are only weights.", ["Beware."])
+    assert (result["limitations"], result["warnings"]) == ("Weights are only weights.", ["Beware."])
     assert result["dataset"] == {"name": "mnist:test", "images": 10_000, "skipped": {}}
     with np.load(tmp_path / "out/arrays.npz") as arrays:
         assert list(arrays) == ["weights"]

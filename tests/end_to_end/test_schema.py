@@ -189,7 +189,7 @@ WRONG = {
             "span": (None, 2, [2], [2, 0], [0, 1], [5, 7], [0, 2, 3], ["0", "2"], [0, 2.0], [False, 2]),
             "thumbnails": (5, [], {}, {"files": "x", "height": 1, "width": 1, "columns": 1}),
             "parts": (None, [], 5, ["result.json"], ["result-00002.json"], ["../x.json"], ["result-00001.json"]),
-            "note": (5, []),
+            "limitations": (5, []),
             "cnnexplain": (None, 5),
         }.items()
         for value in values

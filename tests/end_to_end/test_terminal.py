@@ -52,7 +52,7 @@ def test_list_fits_its_terminal_and_nothing_is_cut(cli, monkeypatch, width):
         assert words in out
     text = "".join(out.split())
     if width < 100:
-        assert "Whichpixels,changedalittle,wouldchangethescoreofthetargetthemost." in text
+        assert "Howstronglythescoreofthetargetreactstoasmallchangeofeachpixel." in text
         assert "(arXiv:1506.06579)" in text
 
 

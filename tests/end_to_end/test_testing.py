@@ -48,8 +48,8 @@ FIELDS = {
     "run": run,
     "draw": draw,
     "paper": "Nobody 2026",
-    "note": "It does not show why.",
-    "reading": "Bright pixels matter.",
+    "limitations": "It does not show why.",
+    "how_to_read": "Bright pixels matter.",
     "maps": {"map": "logits"},
     "passes": lambda classifier, options: 2,
     "finding": lambda record, index: f"The largest value is {record.arrays['map'][index].max():.3g}.",
@@ -147,8 +147,16 @@ def draw_warning(record, index):
 
 
 BROKEN = {
-    "no reading": ({"reading": ""}, "declaration", "Its reading is ''; expected a sentence on how to read the pictures"),
-    "no note": ({"note": "mind"}, "declaration", "Its note is 'mind'; expected a sentence on what the pictures don't show"),
+    "no reading": (
+        {"how_to_read": ""},
+        "declaration",
+        "'how_to_read' is ''; expected a sentence on how to read the pictures",
+    ),
+    "no note": (
+        {"limitations": "mind"},
+        "declaration",
+        "'limitations' is 'mind'; expected a sentence on what the pictures don't show",
+    ),
     "no year": ({"paper": "Nobody"}, "declaration", "Its paper is 'Nobody'; expected authors, year and number"),
     "no unit": ({"maps": {"map": ""}}, "declaration", "the unit ''"),
     "not finite": (mapped(lambda usual, images: usual * np.nan), "results", "not finite (NaN or infinity) in 'map'"),
@@ -280,7 +288,9 @@ def draw(record, index):
 
 @hookimpl
 def cnnexplain_analyses():
-    return [Analysis("brightness", run, draw, "Nobody 2026", note="It asks no model.", reading="Bright is bright.")]
+    return [
+        Analysis("brightness", run, draw, "Nobody 2026", limitations="It asks no model.", how_to_read="Bright is bright.")
+    ]
 """
 
 

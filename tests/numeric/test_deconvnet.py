@@ -702,7 +702,7 @@ def test_the_command_line_skips_broken_files_of_a_data_set_and_names_them(cli, t
     )
     assert code == 0
     assert "Warning: 1 of the 4 files of the data set 'set' can't be used and were skipped: set/broken.png." in err
-    assert "Note: Deconvnet and guided back-propagation partly recover the image itself" in out
+    assert "Note: Deconvnet and guided backpropagation partly recover the image itself" in out
     assert re.search(r"Wrote \d+ pictures, .* to cnnexplain-out/deconvnet$", out, re.MULTILINE)
     (tmp_path / "empty").mkdir()
     code, _, err = cli("run", "deconvnet", "--dataset", "empty")

@@ -20,9 +20,9 @@ def test_digits_equal_the_oracles_gradient_times_the_image(lenet, noise):
     np.testing.assert_allclose(record.facts["sum"], exact.sum(axis=(1, 2, 3)), atol=1e-3)
     scores, nothing = (oracle.logits(images)[range(4), [3, 8, 1, 4]] for images in (noise, np.zeros_like(noise)))
     np.testing.assert_allclose(record.facts["difference"], scores - nothing, rtol=1e-3)
-    np.testing.assert_allclose(record.facts["residual"], exact.sum(axis=(1, 2, 3)) - scores + nothing, atol=2e-3)
+    np.testing.assert_allclose(record.facts["convergence_delta"], exact.sum(axis=(1, 2, 3)) - scores + nothing, atol=2e-3)
     # The network has biases, so that a residual is left.
-    assert np.abs(record.facts["residual"]).max() > 0.01
+    assert np.abs(record.facts["convergence_delta"]).max() > 0.01
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_a_linear_model_is_shared_out_exactly(baseline, behind):
     np.testing.assert_allclose(record.arrays["attribution"], exact, rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(record.arrays["pixel_attribution"], exact.sum(axis=-1), rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(record.facts["sum"], record.facts["difference"], atol=1e-4)
-    assert np.abs(record.facts["residual"]).max() < 1e-4
+    assert np.abs(record.facts["convergence_delta"]).max() < 1e-4
 
 
 def test_each_image_is_held_against_its_own_baseline():
@@ -60,7 +60,7 @@ def test_numbers_by_hand():
     assert record.arrays["pixel_attribution"][0, 3, 0] == -2
     assert record.facts["sum"] == [-0.5]
     assert (record.facts["logit"], record.facts["baseline_logit"]) == ([0.5], [1.0])
-    assert record.facts["relative_residual"] == [0]
+    assert record.facts["relative_convergence_delta"] == [0]
 
 
 def test_a_relu_network_without_biases_is_shared_out_exactly(random):
@@ -84,7 +84,7 @@ def test_a_relu_network_without_biases_is_shared_out_exactly(random):
     assert np.abs(scores).min() > 0.01
     np.testing.assert_allclose(record.arrays["attribution"].sum(axis=(1, 2, 3)), scores, rtol=1e-4)
     assert record.facts["baseline_logit"] == [0, 0, 0]
-    assert max(record.facts["relative_residual"]) < 1e-4
+    assert max(record.facts["relative_convergence_delta"]) < 1e-4
 
 
 def test_where_it_misses_what_happens_on_the_way():
@@ -94,7 +94,11 @@ def test_where_it_misses_what_happens_on_the_way():
     image = np.full((1, *SHAPE), 2, np.float32)
     record = cx.explain("gradient-x-input", formula(weights, lambda u: 1 - keras.ops.relu(1 - u)), image, target=0)
     assert not record.arrays["attribution"].any()
-    assert (record.facts["difference"], record.facts["residual"], record.facts["relative_residual"]) == ([1], [-1], [1])
+    assert (record.facts["difference"], record.facts["convergence_delta"], record.facts["relative_convergence_delta"]) == (
+        [1],
+        [-1],
+        [1],
+    )
 
 
 def test_a_batch_is_as_its_images_one_by_one_and_two_classes_are_their_difference(model, random):

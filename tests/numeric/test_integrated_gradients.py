@@ -39,9 +39,9 @@ def test_three_steps_equal_the_rule_by_hand(lenet, oracle, noise):
         assert [facts["logit"], facts["baseline_logit"]] == pytest.approx(scores, rel=1e-4)
         assert facts["difference"] == pytest.approx(scores[0] - scores[1], rel=1e-3)
         assert facts["sum"] == pytest.approx(exact.sum(), abs=1e-3)
-        assert facts["residual"] == pytest.approx(exact.sum() - scores[0] + scores[1], abs=2e-3)
-        assert facts["relative_residual"] == pytest.approx(abs(facts["residual"] / facts["difference"]))
-    assert min(map(abs, record.facts["residual"])) > 1e-3
+        assert facts["convergence_delta"] == pytest.approx(exact.sum() - scores[0] + scores[1], abs=2e-3)
+        assert facts["relative_convergence_delta"] == pytest.approx(abs(facts["convergence_delta"] / facts["difference"]))
+    assert min(map(abs, record.facts["convergence_delta"])) > 1e-3
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_linear_model_is_shared_out_by_its_weights(baseline, behind):
     np.testing.assert_allclose(record.arrays["attribution"], exact, atol=1e-5)
     np.testing.assert_allclose(record.arrays["pixel_attribution"], exact.sum(axis=-1), atol=1e-5)
     np.testing.assert_allclose(record.facts["sum"], exact.sum(axis=(1, 2, 3)), atol=1e-4)
-    assert np.abs(record.facts["residual"]).max() < 1e-4
+    assert np.abs(record.facts["convergence_delta"]).max() < 1e-4
 
 
 @pytest.mark.parametrize(("power", "steps"), [(2, 1), (3, 2), (5, 3)])
@@ -76,7 +76,7 @@ def test_powers_are_exact_by_hand(power, steps):
     u, nothing = (w * x).sum(axis=(1, 2, 3), keepdims=True), -w.sum()
     exact = w * (x + 1) / (u - nothing) * (u**power - nothing**power)
     np.testing.assert_allclose(record.arrays["attribution"], exact, atol=1e-4 * np.abs(exact).max())
-    assert max(record.facts["relative_residual"]) < 1e-4
+    assert max(record.facts["relative_convergence_delta"]) < 1e-4
 
 
 def test_sensitivity_where_the_gradient_has_none():
@@ -136,17 +136,17 @@ def test_more_steps_come_closer_and_a_large_residual_is_told(lenet, digits):
     residuals = {}
     for steps in (1, 8, 128):
         record = cx.explain("integrated-gradients", lenet, digits, steps=steps)
-        residuals[steps] = np.mean(record.facts["relative_residual"])
+        residuals[steps] = np.mean(record.facts["relative_convergence_delta"])
         told = [warning for warning in record.warnings if "--steps" in warning]
-        assert bool(told) == (max(record.facts["relative_residual"]) > 0.05) == (steps == 1)
+        assert bool(told) == (max(record.facts["relative_convergence_delta"]) > 0.05) == (steps == 1)
     assert residuals[1] > 3 * residuals[8] > 9 * residuals[128]
 
 
 def test_an_image_that_is_its_own_baseline_has_no_difference_to_share_out(lenet):
     record = cx.explain("integrated-gradients", lenet, np.zeros((1, 28, 28, 1), np.float32))
     assert not record.arrays["attribution"].any()
-    assert record.facts["relative_residual"] == [None]
-    assert record.facts["residual"] == [0]
+    assert record.facts["relative_convergence_delta"] == [None]
+    assert record.facts["convergence_delta"] == [0]
     assert record.warnings == ()
     assert json.dumps(dict(record.facts))
     record.figure().canvas.draw()

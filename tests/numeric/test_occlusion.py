@@ -440,7 +440,7 @@ def test_a_square_that_is_an_object_to_the_network_is_told():
     record = cx.explain("occlusion", formula(weights, bias=0.5, preprocess=preprocess), image, target=0, **asked)
     assert record.facts["own_drop"] == [pytest.approx(27)]
     (warning,) = record.warnings
-    assert warning.startswith("The square (--fill white) is itself an object to the network for some images")
+    assert warning.startswith("For some images the network reacts to the square (--fill white) itself")
     weights[..., 0], weights[5:7, 5:7, :, 0] = 0, 30
     record = cx.explain("occlusion", formula(weights, bias=0.5, preprocess=preprocess), image, target=0, **asked)
     assert record.facts["own_drop"] == record.facts["own_changes"] == [0]
@@ -579,7 +579,7 @@ def test_a_constant_map_and_a_long_image_are_drawn(size):
 def test_the_command_line_needs_no_option(cli, tmp_path):
     code, out, err = cli("run", "occlusion")
     assert code == 0, err
-    assert "never seen such a square" in out
+    assert "not trained on images with such squares" in out
     result = json.loads((tmp_path / "cnnexplain-out/occlusion/result.json").read_text())
     arrays = np.load(tmp_path / "cnnexplain-out/occlusion/arrays.npz")
     assert arrays["logit"].shape == (1, 22, 22)

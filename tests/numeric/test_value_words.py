@@ -70,7 +70,9 @@ def test_an_analysis_tells_values_and_nothing_of_classes(name, make, cli, tmp_pa
     said = {
         "terminal": out + err,
         "page": read((folder / "index.html").read_text()),
-        "result": "\n".join([result["note"], *result["warnings"], *(each["finding"] or "" for each in result["images"])]),
+        "result": "\n".join(
+            [result["limitations"], *result["warnings"], *(each["finding"] or "" for each in result["images"])]
+        ),
         "pictures": "\n".join(map(written, figures)),
         "notebook": read(record._repr_html_()),
         "report": read((tmp_path / "report.html").read_text()),

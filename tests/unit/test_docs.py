@@ -39,7 +39,7 @@ def test_every_analysis_has_a_page_with_what_it_says_of_itself_its_options_and_a
     numbers = re.findall(r"arXiv:[\d.]*\d", analysis.paper)
     assert numbers
     assert all(number in text for number in numbers)
-    for said in (analysis.summary, analysis.reading, analysis.note):
+    for said in (analysis.summary, analysis.how_to_read, analysis.limitations):
         assert said
         assert said in page
     rows = re.findall(r"^\| `(--[\w-]+)` \|.*\| (.*) \|$", page, re.MULTILINE)
@@ -111,7 +111,7 @@ def test_the_tables_of_all_analyses_are_up_to_date(folder):
         assert page.read_text() == text, "write it anew: python docs/make_tables.py"
     for name, analysis in ANALYSES.items():
         assert f"| [`{name}`](docs/analyses/{name}.md) | {analysis.summary} |" in made[folder / "README.md"]
-        assert f"| [{name}](analyses/{name}.md) | {analysis.reading} |" in made[folder / "docs" / "methods.md"]
+        assert f"| [{name}](analyses/{name}.md) | {analysis.how_to_read} |" in made[folder / "docs" / "methods.md"]
 
 
 def test_the_readme_is_short(folder):

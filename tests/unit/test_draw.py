@@ -275,8 +275,8 @@ def test_maps_of_zeros_draw_without_nan(record):
 
 def test_the_note_stands_under_the_panels_and_makes_room_for_itself(record):
     note = "One sentence that is long enough to need a second line, since the sheet is only five inches wide. " * 2
-    noted = replace(record, analysis=replace(record.analysis, note=note.strip()))
-    bare = replace(record, analysis=replace(record.analysis, note=""))
+    noted = replace(record, analysis=replace(record.analysis, limitations=note.strip()))
+    bare = replace(record, analysis=replace(record.analysis, limitations=""))
     plain, figure = draw.sheet(bare, 5, 2), draw.sheet(noted, 5, 2)
     words = figure.texts[0].get_text()
     assert words.replace("\n", " ") == note.strip()

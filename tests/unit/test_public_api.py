@@ -159,6 +159,7 @@ PUBLIC = {
         "peaks",
         "resize",
         "spectrum",
+        "ten_crop_gradients",
         "ten_crops",
     ],
     "cnnexplain.numerics.spectrum": [

@@ -26,96 +26,105 @@ def run(
     layer: Annotated[
         str | None,
         Option(
-            "The layer whose units to show. Default: the model's outputs, which are the classes before the softmax, or the "
-            "values of a regression model."
+            "The layer whose units to show. Default: the model's outputs (class scores before the softmax, or the values "
+            "of a regression model)."
         ),
     ] = None,
     unit: Annotated[
         tuple[str, ...],
-        Option("A unit of the layer: K for a feature map's mean or a dense neuron, ROW,COLUMN,K for one neuron of a map."),
+        Option(
+            "A unit of the layer: K for the mean of a feature map or a dense unit, ROW,COLUMN,K for one neuron of a map."
+        ),
     ] = (),
     regularization: Annotated[
         Literal["maco", "spectrum", "robust", "fourier", "yosinski-1", "yosinski-2", "yosinski-3", "yosinski-4", "none"]
         | None,
         Option(
-            "What keeps the pictures from being noise: the spectrum of photographs (maco) or a damped one, both in "
-            "decorrelated colors and seen in random crops; small views and total variation (robust), the same on a Fourier "
-            "spectrum; one of the four settings of Yosinski et al.; or nothing. What the options below give replaces its "
-            "parts. Default: maco for color inputs of 64 pixels and more, else robust."
+            "How pictures are kept from becoming noise: with the spectrum of photographs (maco) or a damped one, both in "
+            "decorrelated colors and seen in random crops; with small views and total variation (robust), also on a "
+            "Fourier spectrum (fourier); with one of the four settings of Yosinski et al.; or not at all. Options below "
+            "override its parts. Default: maco for color inputs of at least 64 pixels, otherwise robust."
         ),
     ] = None,
     decay: Annotated[
-        float | None, Option("By what part of itself a pixel shrinks towards the empty picture in a step.", min=0, max=1)
+        float | None, Option("The share by which pixels decay toward the empty picture in each step.", min=0, max=1)
     ] = None,
     blur: Annotated[
-        float | None, Option("The standard deviation in pixels of a Gaussian blur; 0 blurs nothing.", min=0, max=100)
+        float | None, Option("The standard deviation of a Gaussian blur in pixels; 0 for no blur.", min=0, max=100)
     ] = None,
-    blur_every: Annotated[int | None, Option("After how many steps to blur.", min=1)] = None,
+    blur_every: Annotated[int | None, Option("The number of steps between blurs.", min=1)] = None,
     norm_percentile: Annotated[
-        float | None, Option("Pixels with a norm under this percentile are emptied after a step.", min=0, max=100)
+        float | None, Option("Pixels with a norm below this percentile are cleared after each step.", min=0, max=100)
     ] = None,
     contribution_percentile: Annotated[
-        float | None, Option("Pixels that contribute less than this percentile are emptied after a step.", min=0, max=100)
+        float | None, Option("Pixels with a contribution below this percentile are cleared after each step.", min=0, max=100)
     ] = None,
     total_variation: Annotated[float | None, Option("The weight of the total variation.", min=0)] = None,
     jitter: Annotated[
-        float | None, Option("By how many pixels at most what the network is shown is moved at random.", min=0, max=100)
+        float | None, Option("The maximum random shift of the network's view, in pixels.", min=0, max=100)
     ] = None,
-    rotate: Annotated[
-        float | None, Option("By how many degrees at most what it is shown is turned at random.", min=0, max=180)
-    ] = None,
+    rotate: Annotated[float | None, Option("The maximum random rotation of the view, in degrees.", min=0, max=180)] = None,
     zoom: Annotated[
-        float | None, Option("By what part at most it is made larger or smaller at random.", min=0, max=10)
+        float | None,
+        Option("The maximum random enlargement or reduction of the view, as a share of its size.", min=0, max=10),
     ] = None,
     parametrization: Annotated[
         Literal["pixels", "fourier"] | None,
         Option("What is optimized: the pixels, or the coefficients of a Fourier spectrum that falls as 1/f."),
     ] = None,
     canvas: Annotated[
-        int | None, Option("Of maco and spectrum: pixels of the picture's longer side.", min=16, max=2048)
+        int | None, Option("For maco and spectrum: the picture's longer side in pixels.", min=16, max=2048)
     ] = None,
     views: Annotated[
-        int | None, Option("Of maco and spectrum: how many crops the network is shown at each step.", min=1, max=64)
+        int | None, Option("For maco and spectrum: the number of crops that the network sees in each step.", min=1, max=64)
     ] = None,
     smallest_view: Annotated[
-        float | None, Option("Of maco and spectrum: the least side of a crop, as a share of the picture's.", min=0.01, max=1)
+        float | None,
+        Option("For maco and spectrum: the smallest side of a crop, as a share of the picture's.", min=0.01, max=1),
     ] = None,
     largest_view: Annotated[
-        float | None, Option("Of maco and spectrum: the largest side of a crop, likewise.", min=0.01, max=1)
+        float | None,
+        Option("For maco and spectrum: the largest side of a crop, as a share of the picture's.", min=0.01, max=1),
     ] = None,
     view_noise: Annotated[
         float | None,
-        Option("Of maco and spectrum: standard deviation of a crop's noise, in parts of the input range.", min=0, max=1),
+        Option(
+            "For maco and spectrum: the standard deviation of the noise on crops, as a share of the input range.",
+            min=0,
+            max=1,
+        ),
     ] = None,
     low_pass: Annotated[
-        float | None, Option("Of spectrum: in pixels, how strongly high frequencies are damped.", min=0, max=100)
+        float | None, Option("For spectrum: how strongly high frequencies are damped, in pixels.", min=0, max=100)
     ] = None,
     rate: Annotated[
-        float | None, Option("The optimizer's learning rate; for pixels in parts of the input range.", min=1e-6)
+        float | None, Option("The optimizer's learning rate; for pixels as a share of the input range.", min=1e-6)
     ] = None,
-    steps: Annotated[int, Option("How many steps to ascend.", min=1)] = 200,
+    steps: Annotated[int, Option("The number of gradient ascent steps.", min=1)] = 200,
     starts: Annotated[
         int | None,
         Option(
-            "From how many noises to ascend; the best end is kept. Default: 1 for maco and spectrum; for pixels 8, those of "
-            "64 that excite the unit the most.",
+            "The number of noise images to start from; the best result is kept. Default: 1 for maco and spectrum; for "
+            "pixels 8, those of 64 that activate the unit most.",
             min=1,
             max=64,
         ),
     ] = None,
     diversity: Annotated[
-        int, Option("Of maco and spectrum: how many pictures of a unit to make, as unlike as they can be.", min=1, max=16)
+        int, Option("For maco and spectrum: the number of pictures per unit, made as different as possible.", min=1, max=16)
     ] = 1,
     opacity: Annotated[
-        bool, Option("Of maco and spectrum: fade what mattered little, by the gradients added up over the steps.")
+        bool, Option("For maco and spectrum: fade out what mattered little, according to the accumulated gradients.")
     ] = False,
     judge: Annotated[
         str | None,
-        Option("Another classifier, by name or file, with the same labels: at which rank does it see the target there?"),
+        Option(
+            "Another classifier with the same labels, by name or file: the rank of the target in its prediction is reported."
+        ),
     ] = None,
-    seed: Annotated[int, Option("Decides the noises and the random views.", min=0)] = 0,
+    seed: Annotated[int, Option("Seed of the noise images and the random views.", min=0)] = 0,
 ) -> Result:
-    """Which image excites an output, a feature map or a neuron the most.
+    """Images that activate an output, a feature map or a neuron as strongly as possible.
 
     Simonyan et al. 2013, section 2, and Yosinski et al. 2015, section 3: x* = argmax a(x) − R(x), by gradient ascent from
     noise, a being the score of a class before the softmax, the mean of a feature map, or a neuron. With `maco` (Fel et al.
@@ -217,13 +226,13 @@ def cnnexplain_analyses() -> list[Analysis]:
             "Simonyan, Vedaldi, Zisserman 2013 (arXiv:1312.6034); Yosinski et al. 2015 (arXiv:1506.06579); "
             "Fel et al. 2023 (arXiv:2306.06805)",
             overview,
-            "Such a picture is one of many that excite the unit, and the regularization decides which; it need not look "
-            "like anything in the data, and does not show what else excites the unit. Natural images predict better what a "
-            "unit responds to (Borowski et al. 2021).",
-            "Each picture was changed step by step until it excited its unit; what recurs in it is what the unit looks for. "
-            "Under it stands the value reached: for pictures larger than the model's input, the mean over crops that were "
-            "not optimized, and the value of the whole picture. Beside it are the images of a data set that excite the unit "
-            "the most, or what a unit of feature maps sees of them.",
+            "Each picture is only one of many that activate the unit, selected by the regularization. It need not look "
+            "like the training data, and does not show what else activates the unit. Natural images predict a unit's "
+            "responses better (Borowski et al. 2021).",
+            "Each picture was optimized step by step to activate its unit; elements that recur in it are what the unit "
+            "responds to. The value reached is printed below: for pictures larger than the model's input, the mean over "
+            "crops that were not optimized, and the value of the whole picture. Beside it are the images of a data set "
+            "that activate the unit most, or what a unit of feature maps sees of them.",
             trial={"steps": 2, "starts": 1},
             quick={"steps": 80},
             passes=passes,

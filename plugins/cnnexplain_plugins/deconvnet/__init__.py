@@ -25,27 +25,27 @@ def run(
     layer: Annotated[
         tuple[str, ...],
         Option(
-            "A layer with feature maps. Default: the last of each stage of a deep or separable network, of another its "
-            "convolutions after their activations."
+            "A layer with feature maps. Default: in a deep or separable network the last of each stage, otherwise the "
+            "convolutions, after their activations."
         ),
     ] = (),
     rule: Annotated[
         tuple[Literal["deconvnet", "guided", "gradient"], ...],
         Option(
-            "What passes a ReLU on the way down: the signal where it is positive; where the ReLU is active too; or the "
-            "gradient. At other activations 'guided' passes the signal times the slope where both are positive, and "
-            "'deconvnet' is not defined. Default: 'deconvnet', in a deep or separable network 'guided' too."
+            "What passes backward through a ReLU: the signal where it is positive; where also the ReLU is active; or the "
+            "gradient. At other activations, 'guided' passes signal × slope where both are positive; 'deconvnet' is "
+            "undefined. Default: 'deconvnet', in a deep or separable network also 'guided'."
         ),
     ] = (),
     maps: Annotated[
         str,
         Option(
-            "How many feature maps of each layer to show, those that contribute the most to the target; or their numbers "
-            "with commas, such as 3,17,40 (one alone: 17,)."
+            "The number of feature maps to show in each layer, those that contribute most to the target; or their "
+            "numbers, separated by commas, such as 3,17,40 (for a single one: 17,)."
         ),
     ] = "6",
 ) -> Result:
-    """What in the image made the feature maps respond that matter for the target, and what excites them in a data set.
+    """What in the image activates the feature maps that matter for the target, and what activates them most in a data set.
 
     Zeiler & Fergus 2014, section 2.1: one activation is kept, the others of its layer are set to zero, and the signal is
     brought down to the pixels through unpooling with switches, a ReLU rule and the transposed filters, without biases. The
@@ -89,7 +89,7 @@ def run(
 
 
 def _numbers(maps: str) -> int | list[int]:
-    """How many feature maps, or their numbers."""
+    """The number of feature maps, or their indices."""
     try:
         found = [int(word) for word in maps.split(",") if word.strip()]
     except ValueError:
@@ -166,11 +166,12 @@ def cnnexplain_analyses() -> list[Analysis]:
             draw,
             "Zeiler, Fergus 2014 (arXiv:1311.2901)",
             overview,
-            "Deconvnet and guided back-propagation partly recover the image itself and depend only weakly on the target "
-            "(Adebayo et al. 2018, Nie et al. 2018): a sharp projection is no proof of what the network decides by.",
-            "Each picture is what in the image made a feature map respond, projected back to the pixels; each row is a "
-            "layer under one of three rules for going back through its activations. The feature maps are those that "
-            "contribute the most to the target.",
+            "Deconvnet and guided backpropagation partly recover the image itself and depend only weakly on the target "
+            "(Adebayo et al. 2018, Nie et al. 2018): a sharp projection does not prove that the network relies on what it "
+            "shows.",
+            "Each picture shows what in the image activates a feature map, projected back to the pixels. Each row is a "
+            "layer under one of three rules for going backward through its activations. The feature maps are those that "
+            "contribute most to the target.",
             trial={"maps": "1"},
             quick={"maps": "4"},
             passes=passes,

@@ -22,15 +22,13 @@ def run(
     layer: Annotated[
         tuple[str, ...],
         Option(
-            "A convolution to show, in a nested model 'outer/inner', 'first' or 'all'. Default: all of up to six; of more "
-            "the first one and the last of each stage."
+            "A convolution to show ('outer/inner' in a nested model), 'first' or 'all'. Default: all if there are up to "
+            "six; otherwise the first one and the last of each stage."
         ),
     ] = (),
-    kernels: Annotated[
-        int, Option("How many of a layer's kernels to show one by one, those with the largest norms.", min=1)
-    ] = 32,
+    kernels: Annotated[int, Option("The number of kernels to show individually, those with the largest norms.", min=1)] = 32,
 ) -> Result:
-    """The kernels of the convolutions, which of them are dead or duplicates, and the patches that they match best.
+    """The kernels of the convolutions, which of them are dead or duplicates, and the image patches that they match best.
 
     A convolution holds its kernel w against every patch x of its input: the response Σ w · x + b is large where the patch is
     like the kernel, which thus is a template (Zeiler & Fergus 2014, section 4.1, for the first layer). Kernels are taken as
@@ -66,7 +64,7 @@ def run(
 
 
 def overview(record: Record) -> Mapping[str, Figure]:
-    """The kernels of each layer with their patches, and of the first one its kernels as templates."""
+    """The kernels of the convolutions, which of them are dead or duplicates, and the image patches that they match best."""
     from cnnexplain_plugins.filters.pictures import figures
 
     return figures(record)
@@ -82,11 +80,11 @@ def cnnexplain_analyses() -> list[Analysis]:
             None,
             "Zeiler, Fergus 2014 (arXiv:1311.2901); Krizhevsky, Sutskever, Hinton 2012 (NeurIPS 25)",
             overview,
-            "A kernel is a template of its layer's input: that of the first layer can be read as a picture, a deeper one "
-            "only through the patches that it matches. A response also grows with the contrast of a patch.",
-            "A kernel of the first layer responds to patches that are bright where it is red (in color kernels: that have "
-            "the kernel's colors) and dark where it is blue, zero being white (in color kernels gray). Of deeper layers "
-            "the heat map has a row for each kernel and a column for each input channel: dark ones count little.",
+            "A kernel is a template of its layer's input: in the first layer it can be read as a picture, in deeper "
+            "layers only through the patches that it matches. Its response also grows with the contrast of a patch.",
+            "A kernel of the first layer responds to patches that are bright where it is red and dark where it is blue; "
+            "white is zero (a color kernel has the colors to which it responds, and gray is zero). For deeper layers the "
+            "heat map has a row for each kernel and a column for each input channel; dark ones matter little.",
             quick={"layer": ("first",)},
             # The kernels are read, not computed; that of the gray image on which every model is tried.
             passes=lambda *_: 1,

@@ -22,19 +22,20 @@ def run(
     method: Annotated[
         Literal["gradcam", "gradcam++", "scorecam", "layercam"],
         Option(
-            "How the feature maps are weighed: by the mean of their gradients; by the positive gradients, each the more the "
-            "smaller its map; by the model's output for the target where the map lets the image through; or place by place."
+            "How the feature maps are weighted: by their mean gradient; by their positive gradients, more for small maps; "
+            "by the model's output for the target if only the map's regions are visible; or position by position."
         ),
     ] = "gradcam",
     layer: Annotated[
         str | None,
         Option(
-            "The layer whose feature maps, or tokens that stand for places, are weighed. Default: the last with feature "
-            "maps, after its ReLU, before pooling; of tokens the last from which more than a class token reaches the scores."
+            "The layer whose feature maps (or tokens with positions) are weighted. Default: the last one with feature "
+            "maps, after its ReLU and before pooling; for tokens, the last from which more than a class token reaches the "
+            "scores."
         ),
     ] = None,
 ) -> Result:
-    """Which image regions support the target, at the resolution of a convolutional layer.
+    """Image regions that support the target, at the resolution of a convolutional layer.
 
     With A the layer's feature maps and S_c the logit of the class, the map is ReLU(Σ_k w_k A_k). Grad-CAM (Selvaraju et al.
     2017) takes for w_k the mean of ∂S_c/∂A_k over its places; Grad-CAM++ (Chattopadhyay et al. 2018) the sum of its positive
@@ -125,13 +126,13 @@ NAMES = {"gradcam": "Grad-CAM", "gradcam++": "Grad-CAM++", "scorecam": "Score-CA
 """The methods as their papers write them."""
 
 NOTE = (
-    "The map is as coarse as the layer, and smooth only because it is enlarged; what lowers the score is left out; "
-    "and a place is drawn by its position in the layer, though its units see a much larger part of the image."
+    "The map is as coarse as the layer and looks smooth only because it is enlarged. Evidence against the target is left "
+    "out. Values are drawn at their position in the layer, although each unit sees a much larger part of the image."
 )
 
 READING = (
-    "Bright is where the layer's feature maps raise the score of the target. In the signed panel, at the layer's own "
-    "resolution, they raise it where it is red and lower it where it is blue; the map keeps the red alone."
+    "In bright regions, the layer's feature maps raise the score of the target. The signed panel shows the layer's own "
+    "resolution: red regions raise the score, blue regions lower it. The map keeps only the red ones."
 )
 
 
@@ -145,8 +146,8 @@ def cnnexplain_analyses() -> list[Analysis]:
             draw,
             "Selvaraju et al. 2017 (arXiv:1610.02391); Chattopadhyay et al. 2018 (arXiv:1710.11063); Wang et al. 2020 "
             "(arXiv:1910.01279); Jiang et al. 2021 (doi:10.1109/TIP.2021.3089943)",
-            note=NOTE,
-            reading=READING,
+            limitations=NOTE,
+            how_to_read=READING,
             maps={"map": _unit},
             overlay=overlay,
             passes=passes,

@@ -22,10 +22,11 @@ def run(
     *,
     baseline: Annotated[str, Option(f"The image that pixels are measured from: {BASELINES}")] = "black",
     steps: Annotated[
-        int, Option("At how many images on the way from the baseline the gradient is taken.", min=1, max=1000)
+        int,
+        Option("The number of images along the path from the baseline at which the gradient is computed.", min=1, max=1000),
     ] = 128,
 ) -> Result:
-    """What each pixel contributes to the score of the target, all the way from a baseline such as a black image.
+    """Contribution of each pixel to the score of the target, integrated along a path from a baseline image.
 
     Sundararajan et al. 2017: (x − b) · ∫ ∂S_c/∂x(b + α (x − b)) dα for α from 0 to 1, with b the baseline and S_c the logit
     of the class. The attributions of all pixels add up to S_c(x) − S_c(b).
@@ -33,8 +34,9 @@ def run(
     Returns:
         Arrays `attribution` (N, H, W, C) and `pixel_attribution` (N, H, W), its sum over the channels, both signed and in
         logits; `baseline` (N, H, W, C), in the model's input range. Facts `logit` (of the target, or the difference of two),
-        `baseline_logit` (at the baseline), `difference` (the one less the other), `sum` (of the attributions), `residual`
-        (the sum less the difference) and `relative_residual` (its magnitude as a share of the difference's).
+        `baseline_logit` (at the baseline), `difference` (the one less the other), `sum` (of the attributions),
+        `convergence_delta` (the sum minus the difference) and `relative_convergence_delta` (its magnitude relative to the
+        difference).
 
     Raises:
         UsageError: The baseline is none of those.
@@ -92,10 +94,10 @@ def cnnexplain_analyses() -> list[Analysis]:
             run,
             draw,
             "Sundararajan, Taly, Yan 2017 (arXiv:1703.01365)",
-            note="A pixel that equals the baseline gets nothing, however much it matters: with a black baseline, black "
-            "pixels. Another baseline asks another question, and gives another picture.",
-            reading="Red pixels raise the score of the target above the baseline's, blue ones lower it, by as much as the "
-            "color bar says; all pixels together make up the whole difference between the two scores.",
+            limitations="Pixels equal to the baseline get no attribution, such as black pixels with a black baseline. "
+            "Another baseline answers another question and gives another picture.",
+            how_to_read="Red pixels raise the score of the target above the baseline's score, blue pixels lower it; the "
+            "color bar shows by how much. The attributions of all pixels sum to the difference between the two scores.",
             maps={"pixel_attribution": "logits"},
             overlay=summed_map,
             trial={"steps": 2},

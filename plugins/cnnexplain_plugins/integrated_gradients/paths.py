@@ -17,8 +17,8 @@ TOLERANCE = 0.05
 """The residual as a share of the difference from which on users are told; section 5 of the paper asks for 5 %."""
 
 WARNING = (
-    f"The attributions of some images miss the difference of the scores by more than {TOLERANCE:.0%} (relative_residual); "
-    "more --steps may bring them closer."
+    f"For some images the sum of the attributions misses the difference of the scores by more than {TOLERANCE:.0%} "
+    "(relative_convergence_delta); use more --steps."
 )
 
 
@@ -43,7 +43,7 @@ def integrated_gradients(
     attribution = way * mean
     facts = completeness_facts(classifier, images, behind, objectives, attribution)
     arrays = {"attribution": attribution, "pixel_attribution": attribution.sum(axis=-1), "baseline": behind}
-    relative = facts["relative_residual"]
+    relative = facts["relative_convergence_delta"]
     warnings = () if all(share is None or share <= TOLERANCE for share in relative) else (WARNING,)
     return Result({name: array.astype(np.float32) for name, array in arrays.items()}, facts, warnings=warnings)
 

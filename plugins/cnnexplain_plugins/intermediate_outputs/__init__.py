@@ -24,23 +24,25 @@ def run(
     layer: Annotated[
         tuple[str, ...],
         Option(
-            "A layer to show, in a nested model 'outer/inner', or 'all'. Default: all of up to twenty layers; "
-            "of a deeper network one a stage, and the output."
+            "A layer to show ('outer/inner' in a nested model), or 'all'. Default: all layers if there are up to twenty; "
+            "in a deeper network, one per stage and the output."
         ),
     ] = (),
     maps: Annotated[
         str | None,
         Option(
-            "How many of a layer's feature maps to show large, those that contribute most, or 'all', in the order of "
-            "channels. Default: 24, or all 32 of a layer that has no more."
+            "The number of feature maps to show large, those that contribute most; or 'all', in channel order. Default: "
+            "24, or all if the layer has up to 32."
         ),
     ] = None,
     scale: Annotated[  # noqa: ARG001  # Read by draw, from the record's options.
         Literal["shared", "channel"],
-        Option("Colors of feature maps: 'shared' by all of a layer, or each 'channel' by its own largest magnitude."),
+        Option(
+            "The color scale of feature maps: 'shared' within a layer, or 'channel' for each map's own largest magnitude."
+        ),
     ] = "shared",
 ) -> Result:
-    """What every layer puts out for an image, and which of its feature maps contribute to the score of the target.
+    """The output of every layer for an image, and how much each feature map contributes to the score of the target.
 
     Yosinski et al. 2015, section 2: the live activations of every layer, all from one forward pass in inference mode. The
     contribution of a feature map A to the score S is Σ A · ∂S/∂A over its places: to first order, what the score would
@@ -92,15 +94,15 @@ def finding(record: Record, index: int) -> str:
 def cnnexplain_analyses() -> list[Analysis]:
     """Offers the intermediate-outputs analysis."""
     reading = (
-        "Follow the image from the input down: each cell shows where a feature map responds, in the first layers to edges "
-        "and strokes, deeper to larger, more specific parts, until bars stand for single units and, last, for the outputs. "
-        "Under a map stand its number and what it contributes to the score of the target: first the maps that raise it the "
-        "most, last those that lower it."
+        "Follow the image from the input down. Each cell shows where a feature map responds: in early layers to edges and "
+        "strokes, in deeper layers to larger, more specific parts. Bars stand for single units and, at the end, for the "
+        "outputs. Below each map are its number and its contribution to the score of the target. Maps that raise it most "
+        "come first, those that lower it last."
     )
     note = (
-        "A contribution is activation × gradient, summed over the map: to first order what the score would lose without the "
-        "map. It is exact only where the score is linear in the map. A crossed cell, or a gray mark under a bar, is dead: "
-        "exactly zero everywhere for this image; another image may wake it."
+        "A contribution is activation × gradient, summed over the map: a first-order estimate of how much the score would "
+        "drop without the map, exact only if the score is linear in the map. A crossed cell, or a gray mark under a bar, "
+        "is dead: exactly zero everywhere for this image, though maybe not for others."
     )
     return [
         Analysis(
@@ -108,8 +110,8 @@ def cnnexplain_analyses() -> list[Analysis]:
             run,
             draw,
             "Yosinski et al. 2015 (arXiv:1506.06579)",
-            note=note,
-            reading=reading,
+            limitations=note,
+            how_to_read=reading,
             # The outputs, and the scores with one gradient for all the layers.
             passes=lambda *_: 3,
             finding=finding,

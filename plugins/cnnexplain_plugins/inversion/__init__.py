@@ -30,39 +30,39 @@ def run(
     layer: Annotated[
         tuple[str, ...],
         Option(
-            "A layer to invert, or 'logits', which of a regression model are its values. Default: every layer with numbers "
-            "of its own; of a network of more than twelve layers, those in which its stages end."
+            "A layer to invert, or 'logits' (the values of a regression model). Default: every layer that computes "
+            "something new; in a network with more than twelve such layers, the last layer of each stage."
         ),
     ] = (),
     most: Annotated[
-        int | None, Option("At most how many layers, where none is named; they are taken from all depths.", min=1)
+        int | None, Option("The maximum number of layers if none is named, taken from all depths.", min=1)
     ] = None,
     parametrization: Annotated[
         Literal["spectrum", "pixels", "pixels-2016"] | None,
         Option(
-            "What is optimized: the 'spectrum' in decorrelated colors; the 'pixels' as in the paper of 2015; or the pixels "
-            "as in that of 2016, with bounded colors and jitter, 'pixels-2016'. Default: spectrum for color inputs of 64 "
-            "pixels and more, else pixels."
+            "What is optimized: a Fourier 'spectrum' in decorrelated colors; the 'pixels', as in the paper of 2015; or "
+            "the pixels with bounded colors and jitter, as in the paper of 2016 ('pixels-2016'). Default: spectrum for "
+            "color inputs of at least 64 pixels, otherwise pixels."
         ),
     ] = None,
     iterations: Annotated[
         int | None,
         Option(
-            "Steps of the optimization. Default: 300 for spectrum, 350 for pixels-2016, 200 for pixels, and the paper's 400 "
-            "with momentum.",
+            "Optimization steps. Default: 300 for spectrum, 350 for pixels-2016, 200 for pixels, and 400 with momentum, "
+            "as in the paper.",
             min=1,
         ),
     ] = None,
     optimizer: Annotated[
         Literal["adam", "momentum"],
-        Option("How the pixels descend: 'adam' with a cosine decay, or the paper's gradient descent with 'momentum'."),
+        Option("The optimizer for pixels: 'adam' with cosine decay, or gradient descent with 'momentum', as in the paper."),
     ] = "adam",
     alpha_weight: Annotated[
         float | None,
         Option(
-            "The weight of the α-norm, which bounds the pixels. Default: for pixels a hundredth of the paper's, scaled to "
-            "the size of the input (56 for digits; the paper's is 5556); for pixels-2016 1; for spectrum 0.01, "
-            "and 0.06 for deep ReLUs.",
+            "The weight of the α-norm, which bounds the pixels. Default: for pixels 1/100 of the paper's, scaled to the "
+            "input size (56 for digits; the paper's is 5556); for pixels-2016 1; for spectrum 0.01, and 0.06 for deep "
+            "ReLUs.",
             min=0,
         ),
     ] = None,
@@ -70,22 +70,22 @@ def run(
         float | None,
         Option(
             "The weight of the total variation, which smooths. Default: for pixels the paper's for the layer's depth, "
-            "scaled to the size of the input; for pixels-2016 42.25; for spectrum 4 for early layers, 8 for "
-            "others and 30 for deep ReLUs.",
+            "scaled to the input size; for pixels-2016 42.25; for spectrum 4 in early layers, 8 in others and 30 for deep "
+            "ReLUs.",
             min=0,
         ),
     ] = None,
     sigma: Annotated[
         float | None,
         Option(
-            "For pixels, the typical Euclidean norm of an image less the mean, in the model's input range. Default: "
-            "measured on MNIST for a model of digits, else guessed from the range.",
+            "For pixels, the typical Euclidean norm of a mean-subtracted image, in the model's input range. Default: "
+            "measured on MNIST for a digit model, otherwise estimated from the range.",
             min=1e-6,
         ),
     ] = None,
-    seed: Annotated[int, Option("Decides the noise that the optimization starts from, and the jitter.", min=0)] = 0,
+    seed: Annotated[int, Option("Seed of the initial noise and the jitter.", min=0)] = 0,
 ) -> Result:
-    """What information each layer retains of the image: another image, made from noise, with nearly the same representation.
+    """What each layer retains of the image, shown by an image optimized from noise to have nearly the same representation.
 
     Mahendran & Vedaldi 2015 and 2016: the reconstruction is the image x that minimizes ‖Φ(x) − Φ0‖² / ‖Φ0‖² and regularizers
     that keep it natural, with Φ a layer's output and Φ0 that for the image. The start is noise, the same for every image and
@@ -242,10 +242,11 @@ def cnnexplain_analyses() -> list[Analysis]:
             run,
             draw,
             "Mahendran & Vedaldi 2015 (arXiv:1412.0035)",
-            note="Networks with random weights invert well too (He, Wang & Hopcroft 2016, arXiv:1606.04801): a good "
-            "reconstruction shows what a layer keeps, not that it has learned anything.",
-            reading="Each picture has nearly the same code in that layer as the image: what both show, the layer keeps; "
-            "what the picture has lost or got wrong, the layer no longer holds. The error says how near the codes are.",
+            limitations="Networks with random weights can be inverted as well (He, Wang & Hopcroft 2016, "
+            "arXiv:1606.04801): a good reconstruction shows what a layer retains, not that it has learned anything.",
+            how_to_read="Each reconstruction has nearly the same representation in its layer as the image. What both show "
+            "is retained by the layer; what is missing or wrong in the reconstruction is not. The error measures how "
+            "close the representations are.",
             trial={"iterations": 2, "most": 3},
             quick={"most": 3, "iterations": 120},
             passes=passes,

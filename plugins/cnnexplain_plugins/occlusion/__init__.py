@@ -26,8 +26,8 @@ def run(
     stride: Annotated[
         int | None,
         Option(
-            "Pixels from one position of the square to the next, at most its side. Default: a seventh of it, or a quarter "
-            "where two squares are compared.",
+            "Distance in pixels between positions of the square, at most its side. Default: a seventh of the side, or a "
+            "quarter if two squares are compared.",
             min=1,
         ),
     ] = None,
@@ -35,16 +35,16 @@ def run(
     compare: Annotated[
         str | None,
         Option(
-            "What a second square shows, as in --fill, whose map is compared with the first one's; 'none' for none. "
-            "Default: 'blur' for images in color from 64 pixels on ('gray' after --fill blur), else none."
+            "What a second square shows (as for --fill), whose map is compared with the first; 'none' for no second "
+            "square. Default: 'blur' for color images of at least 64 pixels ('gray' after --fill blur), otherwise none."
         ),
     ] = None,
     layer: Annotated[
         str | None,
-        Option("The layer whose strongest feature map is watched. Default: the last convolution, after its ReLU."),
+        Option("The layer whose strongest feature map is recorded. Default: the last convolution, after its ReLU."),
     ] = None,
 ) -> Result:
-    """What hiding each part of the image behind a square does to the score, the prediction and a feature map.
+    """How the score, the prediction and a feature map change while a square hides each part of the image.
 
     Zeiler and Fergus 2014, section 4.2 and figure 7. The square goes over the image in steps of the stride, and to its last
     rows and columns, so that every pixel is hidden at least once. The strongest feature map is the one with the largest
@@ -122,13 +122,13 @@ def finding(record: Record, index: int) -> str:
 
 
 NOTE = (
-    "A network has never seen such a square, so that a drop may come from the square itself and not from what it hides; "
-    "and what two parts of the image show alike costs little when only one of them is hidden."
+    "The network was not trained on images with such squares, so the square itself may cause a drop, not what it hides. "
+    "If two parts of the image show the same evidence, hiding only one of them costs little."
 )
 
 READING = (
-    "Red is what raises the score of the target: with it hidden the score falls. Blue is what lowers it: with it hidden the "
-    "score rises. The lower row shows the model's output for each position of the square."
+    "Red areas raise the score of the target: it falls when they are hidden. Blue areas lower it: it rises when they are "
+    "hidden. The lower row shows the model's output for each position of the square."
 )
 
 
@@ -141,8 +141,8 @@ def cnnexplain_analyses() -> list[Analysis]:
             run,
             draw,
             "Zeiler, Fergus 2014 (arXiv:1311.2901)",
-            note=NOTE,
-            reading=READING,
+            limitations=NOTE,
+            how_to_read=READING,
             maps={"logit_drop": "logits", "second_logit_drop": "logits", "probability_drop": "probability"},
             trial={"compare": "blur"},
             passes=passes,

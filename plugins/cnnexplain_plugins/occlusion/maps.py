@@ -23,9 +23,9 @@ MOST = 0.5
 this share of the most that the second square changes it anywhere."""
 
 OBJECT = (
-    "The square (--fill {fill}) is itself an object to the network for some images: where a second one ({second}) hardly "
-    "changes the score, it changes the score or even the prediction (own_drop, own_changes). So their maps show the square "
-    "as well as what it hides; look at the map of the second one (second_logit_drop) too."
+    "For some images the network reacts to the square (--fill {fill}) itself: it changes the score or even the prediction "
+    "where a second square ({second}) hardly changes the score (own_drop, own_changes). Their maps show the square as "
+    "well as what it hides; compare with the map of the second square (second_logit_drop)."
 )
 
 

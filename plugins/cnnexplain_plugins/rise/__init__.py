@@ -22,21 +22,22 @@ def run(
     of: Annotated[
         Literal["probability", "logit"] | None,
         Option(
-            "What is measured under the masks. Default: the probability of the target, which saturates where its 'logit' "
-            "doesn't, or the value of a regression model."
+            "What is averaged over the masks. Default: the probability of the target, which saturates unlike its 'logit', or "
+            "the value of a regression model."
         ),
     ] = None,
-    masks: Annotated[int, Option("How many random masks the image is shown under.", min=2, max=100000)] = 1000,
+    masks: Annotated[int, Option("The number of random masks.", min=2, max=100000)] = 1000,
     cells: Annotated[
         int | None,
         Option(
-            "Cells of a mask along the shorter side. Default: 7, or as few as 3 where a cell would be under 6 pixels.", min=1
+            "Cells of a mask along the shorter side. Default: 7, or down to 3 if a cell would have fewer than 6 pixels.",
+            min=1,
         ),
     ] = None,
-    keep: Annotated[float, Option("The share of the cells that are shown, on average.", min=0.01, max=0.99)] = 0.5,
-    seed: Annotated[int, Option("Of the masks, which are the same for every image.", min=0)] = 0,
+    keep: Annotated[float, Option("The average share of the cells that are visible.", min=0.01, max=0.99)] = 0.5,
+    seed: Annotated[int, Option("Seed of the masks, which are the same for every image.", min=0)] = 0,
 ) -> Result:
-    """Model output for the target when a pixel is visible and random other regions are masked.
+    """Average model output when a pixel is visible while random other regions are masked.
 
     Petsiuk et al. 2018, section 3: S(λ) = 1/(E[M] n) Σ f(x ⊙ M_i) M_i(λ) over n random masks M_i from 0 to 1, where f is the
     probability of the class, or its logit where that is asked for, or the value of a regression model, and x ⊙ M goes from
@@ -144,10 +145,10 @@ def cnnexplain_analyses() -> list[Analysis]:
             run,
             draw,
             "Petsiuk, Das, Saenko 2018 (arXiv:1806.07421)",
-            note="The network has never seen an image half hidden, and where its output hardly changes the map is "
-            "noise: compare it with the standard error, and take more masks. Details smaller than a cell are lost.",
-            reading="Red pixels support the target, blue ones count against it: showing them changes the output by as much "
-            "as the color bar says, compared with the mean over all masks.",
+            limitations="The network was not trained on masked images. If its output hardly changes, the map is mostly "
+            "noise: compare it with the standard error and use more masks. Details smaller than a cell are lost.",
+            how_to_read="Red pixels support the target, blue pixels count against it. The color bar shows by how much the "
+            "output exceeds its mean over all masks when the pixel is visible.",
             maps={"gain": _unit, "standard_error": _unit},
             trial={"masks": 8},
             passes=passes,

@@ -22,11 +22,11 @@ DOUBTFUL, NOISE = 0.5, 0.8
 """The standard error as a share of the map from which on users are told; and from which on the map is said to be noise,
 since its spread is then mostly (0.8² = 64%) that of its error."""
 
-WARNING = "The maps of some images are noise to a great part (see relative_error); take more --masks, or larger cells."
+WARNING = "The maps of some images are partly noise (see relative_error); use more --masks or larger cells."
 
 NOTHING = (
-    "The maps of some images are mostly noise: their spread is that of their own standard error (see relative_error). "
-    "Take {}more --masks or larger cells."
+    "The maps of some images are mostly noise: they vary no more than their own standard error (see relative_error). Use "
+    "{}more --masks or larger cells."
 )
 
 FAINT = 0.01
@@ -37,7 +37,7 @@ RARE = (
     "their maps, and the standard error is itself unsure. Ask for the logit (--of logit)."
 )
 
-LOGIT = "the logit in place of the probability (--of logit), which changes even where the probability stays near 0 or 1, or "
+LOGIT = "the logit instead of the probability (--of logit), which changes even if the probability stays near 0 or 1, or "
 
 
 def rise(

@@ -20,18 +20,18 @@ def run(
     progress: Callable[[int, int], None],
     *,
     samples: Annotated[
-        int, Option("How many copies with noise the gradient is averaged over at most.", min=2, max=100000)
+        int, Option("The maximum number of noisy copies that the gradient is averaged over.", min=2, max=100000)
     ] = 512,
     error: Annotated[
         float,
-        Option("The relative error of the mean gradient at which no more copies are taken; 0 takes all.", min=0, max=1),
+        Option("Stop adding copies at this relative error of the mean gradient; 0 always takes all of them.", min=0, max=1),
     ] = 0.4,
     noise: Annotated[
-        float, Option("Standard deviation of the noise, as a share of the way from black to white.", min=0, max=10)
+        float, Option("Standard deviation of the noise, as a share of the range from black to white.", min=0, max=10)
     ] = 0.15,
-    seed: Annotated[int, Option("Of the noise, which is the same for every image.", min=0)] = 0,
+    seed: Annotated[int, Option("Seed of the noise, which is the same for every image.", min=0)] = 0,
 ) -> Result:
-    """Which pixels the score of the target is sensitive to, averaged over copies of the image with noise.
+    """How strongly the score of the target reacts to each pixel, averaged over noisy copies of the image.
 
     Smilkov et al. 2017: the mean, over n copies, of the gradient ∂S_c/∂x at x + ε with Gaussian noise ε, S_c being the logit
     of the class. The map is the magnitude of that mean, for color images its maximum over the channels. After every 32
@@ -86,10 +86,10 @@ def cnnexplain_analyses() -> list[Analysis]:
             run,
             draw,
             "Smilkov, Thorat, Kim, Viégas, Wattenberg 2017 (arXiv:1706.03825)",
-            note="The map is that of a network which sees the image under noise, not of the network at the image itself; "
-            "and sensitive is still not important: it tells what changing a pixel would do, not what the pixel contributes.",
-            reading="The brighter a pixel, the more a change of it would change the score of the target, up or down, in "
-            "most of the copies with noise; where the copies disagree the map is dark.",
+            limitations="Describes the network on noisy images, not on the image itself. Like saliency, it shows "
+            "sensitivity, not importance.",
+            how_to_read="The brighter a pixel, the more a change to it would change the score of the target in the same "
+            "direction for most noisy copies. Where the copies disagree, the map is dark.",
             maps={"smoothgrad": "logits per unit of input"},
             overlay=smoothed_map,
             trial={"samples": 2},

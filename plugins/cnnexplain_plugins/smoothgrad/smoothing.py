@@ -71,8 +71,8 @@ def smoothgrad(
 
 
 NOISY = (
-    "The maps of some images have a relative_error that is still above --error {:g} after {} copies. "
-    "Take more --samples or less --noise, or look at sums over regions (redraw --regions)."
+    "For some images, relative_error is still above --error {:g} after {} copies. Use more --samples or less --noise, or "
+    "sum the map over regions (redraw --regions)."
 )
 
 

@@ -71,9 +71,9 @@ def cnnexplain_analyses() -> list[Analysis]:
             draw,
             "Castro, Gómez, Tejada 2009 (doi:10.1016/j.cor.2008.04.004); "
             "Štrumbelj & Kononenko 2014 (doi:10.1007/s10115-013-0679-x)",
-            note="A network has never seen an image with filled squares, and another filling gives other values.",
-            reading="Red squares raise the score of the target and blue ones lower it, on average over all other squares "
-            "that may be there already; all of them together make up the score that the image has more than a filled one.",
+            limitations="The network was not trained on images with filled squares, and another filling gives other values.",
+            how_to_read="Red squares raise the score of the target and blue squares lower it, averaged over all subsets of "
+            "the other squares. The values of all squares sum to the difference from the score of the filled image.",
             maps={"shapley": "logits per square"},
             trial={"squares": 3, "permutations": 2},
         )

@@ -1,0 +1,47 @@
+"""Former names of settings, options and facts, which are still accepted.
+
+Model settings, configuration files, command lines and saved results may have them. Values keep their meaning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+KEYS = {"colour": "color", "input_colour": "input_color"}
+"""Former keys of model settings and options, each with its present name."""
+
+WORDS = {"grey": "gray"}
+"""Former values of options."""
+
+FIELDS = {"note": "limitations", "reading": "how_to_read"}
+"""Former parameters of `cnnexplain.plugin.Analysis` and keys of `result.json`."""
+
+FACTS = {"residual": "convergence_delta", "relative_residual": "relative_convergence_delta"}
+"""Former facts of the built-in analyses."""
+
+
+def key(name: Any) -> Any:
+    """The present name of a key, with underscores or hyphens as in `name`."""
+    if not isinstance(name, str) or name.replace("-", "_") not in KEYS:
+        return name
+    present = KEYS[name.replace("-", "_")]
+    return present.replace("_", "-") if "-" in name else present
+
+
+def word(value: Any) -> Any:
+    """The present word for the value of an option; other values unchanged."""
+    return WORDS.get(value, value) if isinstance(value, str) else value
+
+
+def flag(argument: str) -> str:
+    """A command-line argument such as "--input-colour=grey", with the option's present name."""
+    name, separator, value = argument.partition("=")
+    return f"--{key(name.removeprefix('--'))}{separator}{value}" if name.startswith("--") else argument
+
+
+def renamed(content: Any) -> Any:
+    """JSON with the present names of keys and words, at any depth; the original is not changed."""
+    if isinstance(content, Mapping):
+        return {key(name): renamed(value) for name, value in content.items()}
+    return [renamed(value) for value in content] if isinstance(content, list) else word(content)

@@ -1,0 +1,112 @@
+"""Names of earlier versions are accepted wherever names come in."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+import cnnexplain as cx
+from cnnexplain import former_names
+from cnnexplain.errors import PluginError, UsageError
+from cnnexplain.inputs.preprocess import Preprocess
+from cnnexplain.plugin import Analysis, Result
+from cnnexplain.results.record import Record
+
+
+def run(classifier, images):
+    """Nothing."""
+    return Result({})
+
+
+def test_a_key_keeps_its_hyphens_and_other_names_are_left():
+    assert former_names.key("input-colour") == "input-color"
+    assert former_names.key("input_colour") == "input_color"
+    assert former_names.key("colours") == "colours"
+    assert former_names.flag("--input-colour=grey") == "--input-color=grey"
+    assert former_names.flag("input-colour") == "input-colour"
+    assert former_names.renamed({"a": [{"colour": "grey"}, "grey"], "b": 1}) == {"a": [{"color": "gray"}, "gray"], "b": 1}
+
+
+@pytest.mark.parametrize("words", [("--input-colour", "grey"), ("--input-colour=grey",), ("--input-color", "gray")])
+def test_an_option(cli, words):
+    code, _, err = cli("run", "saliency", *words)
+    assert code == 0, err
+    assert "colour" not in cli("run", "saliency", "--help")[1]
+
+
+def test_a_configuration(cli, tmp_path):
+    (tmp_path / "cnnexplain.toml").write_text('input_colour = "grey"\n[run.occlusion]\nfill = "grey"\n')
+    code, _, err = cli("run", "occlusion")
+    assert code == 0, err
+    (tmp_path / "cnnexplain.toml").write_text('input_colour = "gry"\n')
+    code, _, err = cli("run", "occlusion")
+    assert (code, "Did you mean 'gray'?" in err) == (2, True)
+
+
+def test_model_settings(tmp_path, lenet):
+    assert cx.load(preprocess={"colour": "grey"}).preprocess == lenet.preprocess
+    (tmp_path / "lenet.json").write_text(json.dumps({"colour": "grey", "scale": "1/255", "fit": "digit"}))
+    assert cx.load(preprocess=tmp_path / "lenet.json").preprocess == lenet.preprocess
+    assert Preprocess(28, 28, "grey", fit="digit") == lenet.preprocess
+    np.testing.assert_array_equal(lenet.preprocess.grey, lenet.preprocess.gray)
+    assert lenet.preprocess.colour == "gray"
+
+
+def test_a_baseline(lenet, noise):
+    before, now = (cx.explain("gradient-x-input", lenet, noise, baseline=word) for word in ("grey", "gray"))
+    np.testing.assert_array_equal(before.arrays["attribution"], now.arrays["attribution"])
+    with pytest.raises(UsageError, match="Did you mean 'gray'"):
+        cx.explain("gradient-x-input", lenet, noise, baseline="gry")
+
+
+def test_an_analysis():
+    former = Analysis("a", run, run, "Nobody 2026", note="It shows little.", reading="Bright is much.")
+    assert (former.limitations, former.how_to_read) == ("It shows little.", "Bright is much.")
+    assert former == Analysis("a", run, run, "Nobody 2026", limitations="It shows little.", how_to_read="Bright is much.")
+    with pytest.raises(PluginError, match="'a' has both note and limitations"):
+        Analysis("a", run, run, "Nobody 2026", note="It shows little.", limitations="It shows little.")
+    with pytest.raises(PluginError, match="'a' has the how_to_read 5; expected text"):
+        Analysis("a", run, run, "Nobody 2026", reading=5)
+
+
+@pytest.fixture
+def earlier(folder, tmp_path):
+    """A result that 8106e88 wrote, with `--baseline grey --steps 8`."""
+    path = tmp_path / "o" / "integrated-gradients"
+    shutil.copytree(folder / "tests/earlier/integrated-gradients", path)
+    return path
+
+
+def test_a_saved_result(earlier):
+    record = Record.load(earlier)
+    assert record.preprocess.color == "gray"
+    assert np.abs(record.facts["convergence_delta"]).max() > 0
+    assert record.facts["relative_convergence_delta"][0] > 0
+    assert "residual" not in record.facts
+    again = record.save(earlier.parent / "again")
+    assert json.loads((earlier.parent / "again" / "result.json").read_text())["facts"]["convergence_delta"]
+    assert len(again) > 3
+
+
+def test_a_saved_result_of_a_third_party_keeps_its_facts(earlier):
+    content = json.loads((earlier / "result.json").read_text())
+    content["plugin"]["distribution"] = "acme"
+    (earlier / "result.json").write_text(json.dumps(content))
+    assert "residual" in Record.load(earlier).facts
+
+
+def test_a_result_is_continued(cli, earlier):
+    words = ("run", "integrated-gradients", "mnist:test/1", "mnist:test/2", "--steps", 8, "--out", "o", "--resume")
+    before = (earlier / "result.json").read_bytes()
+    for baseline in ("gray", "grey"):
+        code, _, err = cli(*words, "--baseline", baseline, "--dpi", 20)
+        assert code == 0, err
+        assert (earlier / "result.json").read_bytes() == before
+    code, _, err = cli(*words, "--baseline", "white", "--dpi", 20)
+    assert (code, "is of another request: options.baseline was gray, now white" in err.replace('"', "")) == (2, True), err
+
+
+def test_it_is_drawn_again(cli, earlier):
+    code, _, err = cli("redraw", earlier, "--dpi", 20)
+    assert code == 0, err
