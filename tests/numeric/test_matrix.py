@@ -1,5 +1,9 @@
-"""Every kind of graph and of head, under all analyses, against NumPy in float64 and differences (tests/networks.py)."""
+"""What all analyses are made of on every kind of graph and of head, and every analysis on one graph (tests/networks.py).
 
+The expected values are NumPy's in float64, with gradients from differences.
+"""
+
+import functools
 from typing import NamedTuple
 
 import keras
@@ -15,10 +19,10 @@ from cnnexplain.errors import ModelError
 
 pytestmark = pytest.mark.numeric
 
-CASES = [
-    *((graph, "softmax") for graph in networks.GRAPHS),
-    *(("plain", head) for head in networks.HEADS if head != "softmax"),
-]
+GRAPHS = [(graph, "softmax") for graph in networks.GRAPHS]
+HEADS = [("plain", head) for head in networks.HEADS if head != "softmax"]
+ONE = "residual"
+"""The graph on which every analysis is run: strides, batch normalization, two branches and their sum."""
 
 REFUSED = {
     "dilated": r"'leaky' \(LeakyReLU\)",
@@ -52,9 +56,9 @@ class Case(NamedTuple):
     images: np.ndarray
 
 
-@pytest.fixture(scope="module", params=CASES, ids="-".join)
-def case(request):
-    graph, head = request.param
+@functools.cache
+def built(graph, head):
+    """One classifier for each graph and head, so that its functions are compiled once."""
     if graph == "dilated" and keras.backend.backend() == "torch":
         pytest.skip("Keras' AveragePooling2D averages other pixels on PyTorch where one axis has an odd pixel of padding")
     net, model = networks.build(graph, head)
@@ -62,10 +66,30 @@ def case(request):
     return Case(graph, head, net, cx.load(model, preprocess=cx.Preprocess(*networks.SHAPE[:2])), images)
 
 
+@pytest.fixture(params=[*GRAPHS, *HEADS], ids="-".join)
+def case(request):
+    return built(*request.param)
+
+
+@pytest.fixture(params=GRAPHS, ids="-".join)
+def of_graphs(request):
+    return built(*request.param)
+
+
+@pytest.fixture
+def one():
+    return built(ONE, "softmax")
+
+
 def close(found, expected, tolerance=1e-4):
     """Within `tolerance` of the largest value: what single precision leaves of a sum."""
     assert np.shape(found) == np.shape(expected)
     np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * max(1e-3, np.abs(expected).max()))
+
+
+def score(case, target):
+    """The score of a class, of the outputs of all steps."""
+    return lambda outputs: networks.logits(case.net, outputs)[:, target]
 
 
 def test_scores_and_probabilities(case):
@@ -76,158 +100,77 @@ def test_scores_and_probabilities(case):
     assert clf.head == ("sigmoid" if head in ("binary", "labels") else "softmax")
 
 
-def test_intermediate_outputs(case):
-    net, clf, images = case.net, case.clf, case.images
-    record = cx.explain("intermediate-outputs", clf, images, target=[0, 1])
+def test_gradients(case):
+    gradients = case.clf.gradient(case.images, np.array([0, 1]))
+    for target, image in enumerate(case.images):
+        close(gradients[target], case.net.gradient(image, score(case, target)))
+
+
+def test_outputs_of_layers(of_graphs):
+    net, clf, images = of_graphs.net, of_graphs.clf, of_graphs.images
     expected = net.compute(images)
-    named = {layer.name for layer in clf.layers}
-    assert {name for name, _, _ in net.steps} <= named
-    assert all(f"output/{name}" in record.arrays for name in named)
-    for name in expected:
-        if name != "input":
-            close(record.arrays[f"output/{name}"], expected[name])
-    name = LAST_MAPS[case.graph]
-    for index, image in enumerate(images):
-        a, g = net.layer_gradient(image, name, lambda outputs, index=index: networks.logits(net, outputs)[:, index])
-        close(record.arrays[f"contribution/{name}"][index], (a * g).sum(axis=(0, 1)))
-
-
-def test_saliency(case):
-    net, clf, images = case.net, case.clf, case.images
-    record = cx.explain("saliency", clf, images, target=[0, 1])
-    for index, image in enumerate(images):
-        gradient = net.gradient(image, lambda outputs, index=index: networks.logits(net, outputs)[:, index])
-        close(record.arrays["gradient"][index], gradient)
-        close(record.arrays["saliency"][index], np.abs(gradient).max(axis=-1))
-
-
-def slope(case, image, index):
-    """∂S/∂x of the class `index` at an image."""
-    return case.net.gradient(image, lambda outputs: networks.logits(case.net, outputs)[:, index])
-
-
-def test_smoothgrad(case):
-    record = cx.explain("smoothgrad", case.clf, case.images, target=[0, 1], samples=2, noise=0.1)
-    noises = [np.random.default_rng([0, copy]).standard_normal(networks.SHAPE, np.float32) for copy in range(2)]
-    for index, image in enumerate(case.images):
-        mean = np.mean([slope(case, image + np.float32(0.1) * noise, index) for noise in noises], axis=0)
-        close(record.arrays["gradient"][index], mean)
-        close(record.arrays["smoothgrad"][index], np.abs(mean).max(axis=-1))
-
-
-def test_integrated_gradients(case):
-    record = cx.explain("integrated-gradients", case.clf, case.images, target=[0, 1], steps=2, baseline="gray")
-    for index, image in enumerate(case.images):
-        places = [0.5 + sign / (2 * np.sqrt(3)) for sign in (-1, 1)]
-        mean = np.mean([slope(case, 0.5 + place * (image - 0.5), index) for place in places], axis=0)
-        close(record.arrays["attribution"][index], (image - 0.5) * mean)
-
-
-def test_gradient_x_input(case):
-    record = cx.explain("gradient-x-input", case.clf, case.images, target=[0, 1])
-    for index, image in enumerate(case.images):
-        close(record.arrays["attribution"][index], image * slope(case, image, index))
-
-
-def test_rise(case):
-    """With as many cells as pixels, shown as they are drawn."""
-    net, head, clf, images = case.net, case.head, case.clf, case.images
-    record = cx.explain("rise", clf, images, target=1, masks=12, cells=8)
-    masks = random_masks(*networks.SHAPE[:2], 12, 8, 0.5, 0)[:]
-    outputs = [net.compute(images * mask[:, :, None]) for mask in masks]
-    found = np.array([networks.probabilities(networks.logits(net, each), head)[:, 1] for each in outputs])
-    close(record.arrays["saliency"], np.einsum("mn,mij->nij", found, masks) / 6)
-    close(record.facts["masked_probability"], found.mean(axis=0))
-
-
-def test_occlusion(case):
-    net, head, clf, images = case.net, case.head, case.clf, case.images
-    record = cx.explain("occlusion", clf, images, target=1, patch=4, stride=3, fill="gray")
-    (rows, columns), layer = (record.facts[name][0] for name in ("rows", "columns")), record.facts["layer"][0]
-    assert (rows, columns) == ([0, 3, 5], [0, 3, 4])
-    for i, top in enumerate(rows):
-        for j, left in enumerate(columns):
-            covered = images.copy()
-            covered[:, top : top + 4, left : left + 4] = 0.5
-            outputs = net.compute(covered)
-            scores = networks.logits(net, outputs)
-            close(record.arrays["logit"][:, i, j], scores[:, 1])
-            close(record.arrays["probability"][:, i, j], networks.probabilities(scores, head)[:, 1])
-            assert (record.arrays["prediction"][:, i, j] == scores.argmax(axis=1)).all()
-            for each, number in enumerate(record.facts["feature_map"]):
-                close(record.arrays["activation"][each, i, j], outputs[layer][each, ..., number].sum())
-
-
-def test_inversion(case):
-    net, clf, images = case.net, case.clf, case.images
-    record = cx.explain("inversion", clf, images, iterations=12)
-    wanted = net.compute(images)
-    names = [name.removeprefix("reconstruction/") for name in record.arrays]
-    assert len(names) > 1
+    names = [layer.name for layer in clf.layers]
+    assert {name for name, _, _ in net.steps} <= set(names)
+    outputs = clf.activations(images, names)
     for name in names:
-        found = net.compute(record.arrays[f"reconstruction/{name}"])
-        for each in range(2):
-            code, target = (
-                networks.logits(net, {k: v[[each]] for k, v in outputs.items()}) if name == "logits" else outputs[name][each]
-                for outputs in (found, wanted)
-            )
-            error = ((code - target) ** 2).sum() / (target**2).sum()
-            assert record.facts["representation_error"][each][name] == pytest.approx(error, rel=2e-3, abs=1e-5)
+        if name in expected:
+            close(outputs[name], expected[name])
 
 
-def test_activation_maximization(case):
-    net, clf, images = case.net, case.clf, case.images
-    record = cx.explain("activation-maximization", clf, steps=6, starts=1, dataset=images)
-    classes = len(clf.labels)
-    assert record.facts["unit"] == list(clf.labels)
-    scores = networks.logits(net, net.compute(record.arrays["optimum"]))
-    close(record.facts["value"], scores[np.arange(classes), np.arange(classes)])
-    over = networks.logits(net, net.compute(images)).max(axis=0)
-    close(record.facts["best"], over)
+def test_gradients_at_layers(of_graphs):
+    net, clf, images, name = of_graphs.net, of_graphs.clf, of_graphs.images, LAST_MAPS[of_graphs.graph]
+    values, outputs, gradients = clf.layer_gradient(images, name, np.array([0, 1]))
+    _, together = clf.layer_gradients(images, [name], np.array([0, 1]))
+    close(values, networks.logits(net, net.compute(images))[[0, 1], [0, 1]])
+    for target, image in enumerate(images):
+        a, g = net.layer_gradient(image, name, score(of_graphs, target))
+        close(outputs[target], a)
+        # Of equal maxima, which are zeros, NumPy takes the first one and TensorFlow all.
+        slopes = gradients[target] if of_graphs.graph != "shared" else np.where(a > 0, gradients[target], g)
+        close(slopes, g)
+        close(together[name][target], gradients[target])
 
 
 @pytest.mark.parametrize("rule", ["gradient", "deconvnet", "guided"])
-def test_deconvnet(case, rule):
-    graph, net, clf, images = case.graph, case.net, case.clf, case.images
+def test_backward_rules(of_graphs, rule, random):
+    graph, net, clf, images = of_graphs.graph, of_graphs.net, of_graphs.clf, of_graphs.images
     name = clf.convolutions[-1].name
-    outputs = net.compute(images)
+    signals = np.where(net.compute(images)[name] > 0, random.normal(0, 1, net.compute(images)[name].shape), 0)
     if graph in REFUSED and rule == "deconvnet":
         with pytest.raises(ModelError, match=f"The layer {REFUSED[graph]} is an activation other than ReLU"):
-            cx.explain("deconvnet", clf, images, layer=[name], rule=[rule])
+            clf.project(images, name, signals.astype(np.float32), rule)
         return
-    record = cx.explain("deconvnet", clf, images, layer=[name], rule=[rule], maps=2, dataset=images)
+    found = clf.project(images, name, signals.astype(np.float32), rule)
     for each, image in enumerate(images):
-        for rank, fact in enumerate(record.facts["strongest"][each][name]):
-            value = outputs[name][each, fact["row"], fact["column"], fact["map"]]
-            close(fact["activation"], value)
-            seed = np.zeros(outputs[name].shape[1:])
-            seed[fact["row"], fact["column"], fact["map"]] = value
-            projection = paste(record.arrays[f"projection/{name}/{rule}"][each, rank], fact["corner"], networks.SHAPE)
-            close(projection, net.project(image, name, seed, rule))
+        close(found[each], net.project(image, name, signals[each], rule))
 
 
-@pytest.mark.parametrize("method", ["gradcam", "gradcam++", "scorecam", "layercam"])
-def test_gradcam(case, method):
-    net, head, clf, images = case.net, case.head, case.clf, case.images
-    record = cx.explain("gradcam", clf, images, target=[0, 1], method=method)
-    name = record.facts["layer"][0]
-    assert name == LAST_MAPS[case.graph]
-    for target, image in enumerate(images):
-        a, g = net.layer_gradient(image, name, lambda outputs, c=target: networks.logits(net, outputs)[:, c])
-        if method == "scorecam":
-            evidence = oracles.score_cam(
-                a, image, lambda x, c=target: networks.probabilities(networks.logits(net, net.compute(x)), head)[:, c]
-            )
-        else:
-            evidence = oracles.BY_GRADIENT[method](a, g)
-        close(record.arrays["evidence"][target], evidence)
-        close(record.arrays["cam"][target], np.maximum(evidence, 0), 2e-4)
-        close(record.arrays["map"][target], oracles.bilinear(np.maximum(evidence, 0), *networks.SHAPE[:2]), 2e-4)
+def test_functions_of_layers_are_differentiated(of_graphs):
+    """As activation maximization and inversion need it: half the squared outputs of a layer that sees fainter images."""
+    net, clf, images, name = of_graphs.net, of_graphs.clf, of_graphs.images, LAST_MAPS[of_graphs.graph]
+    function = clf.differentiable(half_squares, [name], seen=fainter)
+    values, gradients = function(images)
+
+    def expected(outputs):
+        return (outputs[name] ** 2).sum(axis=(1, 2, 3)) / 2
+
+    for each, image in enumerate(images):
+        close(values[each], expected(net.compute(np.float32(0.75) * image[None]))[0])
+        close(gradients[each], 0.75 * net.gradient(np.float32(0.75) * image, expected))
 
 
-def test_receptive_fields(case):
+def half_squares(outputs, _):
+    (output,) = outputs.values()
+    return keras.ops.sum(output**2, axis=(1, 2, 3)) / 2
+
+
+def fainter(images):
+    return 0.75 * images
+
+
+def test_receptive_fields(of_graphs):
     """No pixel outside a unit's field changes it, and every row and column of some unit's field changes some unit."""
-    net, clf, images = case.net, case.clf, case.images
+    net, clf, images = of_graphs.net, of_graphs.clf, of_graphs.images
     random, (height, width, _) = np.random.default_rng(1), networks.SHAPE
     pixels = [(row, column) for row in range(height) for column in range(width)]
     pairs = []
@@ -248,41 +191,189 @@ def test_receptive_fields(case):
             np.testing.assert_array_equal(moved.any(axis=others), seen.any(axis=others))
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-@pytest.mark.parametrize("graph", ["plain", "mobile", "smooth"])
-def test_mixed_precision(graph, policy):
-    """Layers compute in half precision, and results agree with float64 as far as that goes."""
+def test_intermediate_outputs(one):
+    net, clf, images = one.net, one.clf, one.images
+    record = cx.explain("intermediate-outputs", clf, images, target=[0, 1])
+    expected = net.compute(images)
+    named = {layer.name for layer in clf.layers}
+    assert all(f"output/{name}" in record.arrays for name in named)
+    for name in expected:
+        if name != "input":
+            close(record.arrays[f"output/{name}"], expected[name])
+    name = LAST_MAPS[one.graph]
+    for index, image in enumerate(images):
+        a, g = net.layer_gradient(image, name, score(one, index))
+        close(record.arrays[f"contribution/{name}"][index], (a * g).sum(axis=(0, 1)))
+
+
+def test_saliency(one):
+    net, clf, images = one.net, one.clf, one.images
+    record = cx.explain("saliency", clf, images, target=[0, 1])
+    for index, image in enumerate(images):
+        gradient = net.gradient(image, score(one, index))
+        close(record.arrays["gradient"][index], gradient)
+        close(record.arrays["saliency"][index], np.abs(gradient).max(axis=-1))
+
+
+def slope(one, image, index):
+    """∂S/∂x of the class `index` at an image."""
+    return one.net.gradient(image, score(one, index))
+
+
+def test_smoothgrad(one):
+    record = cx.explain("smoothgrad", one.clf, one.images, target=[0, 1], samples=2, noise=0.1)
+    noises = [np.random.default_rng([0, copy]).standard_normal(networks.SHAPE, np.float32) for copy in range(2)]
+    for index, image in enumerate(one.images):
+        mean = np.mean([slope(one, image + np.float32(0.1) * noise, index) for noise in noises], axis=0)
+        close(record.arrays["gradient"][index], mean)
+        close(record.arrays["smoothgrad"][index], np.abs(mean).max(axis=-1))
+
+
+def test_integrated_gradients(one):
+    record = cx.explain("integrated-gradients", one.clf, one.images, target=[0, 1], steps=2, baseline="gray")
+    for index, image in enumerate(one.images):
+        places = [0.5 + sign / (2 * np.sqrt(3)) for sign in (-1, 1)]
+        mean = np.mean([slope(one, 0.5 + place * (image - 0.5), index) for place in places], axis=0)
+        close(record.arrays["attribution"][index], (image - 0.5) * mean)
+
+
+def test_gradient_x_input(one):
+    record = cx.explain("gradient-x-input", one.clf, one.images, target=[0, 1])
+    for index, image in enumerate(one.images):
+        close(record.arrays["attribution"][index], image * slope(one, image, index))
+
+
+def test_rise(one):
+    """With as many cells as pixels, shown as they are drawn."""
+    net, head, clf, images = one.net, one.head, one.clf, one.images
+    record = cx.explain("rise", clf, images, target=1, masks=12, cells=8)
+    masks = random_masks(*networks.SHAPE[:2], 12, 8, 0.5, 0)[:]
+    outputs = [net.compute(images * mask[:, :, None]) for mask in masks]
+    found = np.array([networks.probabilities(networks.logits(net, each), head)[:, 1] for each in outputs])
+    close(record.arrays["saliency"], np.einsum("mn,mij->nij", found, masks) / 6)
+    close(record.facts["masked_probability"], found.mean(axis=0))
+
+
+def test_occlusion(one):
+    net, head, clf, images = one.net, one.head, one.clf, one.images
+    record = cx.explain("occlusion", clf, images, target=1, patch=4, stride=3, fill="gray")
+    (rows, columns), layer = (record.facts[name][0] for name in ("rows", "columns")), record.facts["layer"][0]
+    assert (rows, columns) == ([0, 3, 5], [0, 3, 4])
+    for i, top in enumerate(rows):
+        for j, left in enumerate(columns):
+            covered = images.copy()
+            covered[:, top : top + 4, left : left + 4] = 0.5
+            outputs = net.compute(covered)
+            scores = networks.logits(net, outputs)
+            close(record.arrays["logit"][:, i, j], scores[:, 1])
+            close(record.arrays["probability"][:, i, j], networks.probabilities(scores, head)[:, 1])
+            assert (record.arrays["prediction"][:, i, j] == scores.argmax(axis=1)).all()
+            for each, number in enumerate(record.facts["feature_map"]):
+                close(record.arrays["activation"][each, i, j], outputs[layer][each, ..., number].sum())
+
+
+def test_inversion(one):
+    net, clf, images = one.net, one.clf, one.images
+    record = cx.explain("inversion", clf, images, iterations=12)
+    wanted = net.compute(images)
+    names = [name.removeprefix("reconstruction/") for name in record.arrays]
+    assert len(names) > 1
+    for name in names:
+        found = net.compute(record.arrays[f"reconstruction/{name}"])
+        for each in range(2):
+            code, target = (
+                networks.logits(net, {k: v[[each]] for k, v in outputs.items()}) if name == "logits" else outputs[name][each]
+                for outputs in (found, wanted)
+            )
+            error = ((code - target) ** 2).sum() / (target**2).sum()
+            assert record.facts["representation_error"][each][name] == pytest.approx(error, rel=2e-3, abs=1e-5)
+
+
+def test_activation_maximization(one):
+    net, clf, images = one.net, one.clf, one.images
+    record = cx.explain("activation-maximization", clf, steps=6, starts=1, dataset=images)
+    classes = len(clf.labels)
+    assert record.facts["unit"] == list(clf.labels)
+    scores = networks.logits(net, net.compute(record.arrays["optimum"]))
+    close(record.facts["value"], scores[np.arange(classes), np.arange(classes)])
+    over = networks.logits(net, net.compute(images)).max(axis=0)
+    close(record.facts["best"], over)
+
+
+@pytest.mark.parametrize("rule", ["gradient", "deconvnet", "guided"])
+def test_deconvnet(one, rule):
+    net, clf, images = one.net, one.clf, one.images
+    name = clf.convolutions[-1].name
+    outputs = net.compute(images)
+    record = cx.explain("deconvnet", clf, images, layer=[name], rule=[rule], maps=2, dataset=images)
+    for each, image in enumerate(images):
+        for rank, fact in enumerate(record.facts["strongest"][each][name]):
+            value = outputs[name][each, fact["row"], fact["column"], fact["map"]]
+            close(fact["activation"], value)
+            seed = np.zeros(outputs[name].shape[1:])
+            seed[fact["row"], fact["column"], fact["map"]] = value
+            projection = paste(record.arrays[f"projection/{name}/{rule}"][each, rank], fact["corner"], networks.SHAPE)
+            close(projection, net.project(image, name, seed, rule))
+
+
+@pytest.mark.parametrize("method", ["gradcam", "gradcam++", "scorecam", "layercam"])
+def test_gradcam(one, method):
+    net, head, clf, images = one.net, one.head, one.clf, one.images
+    record = cx.explain("gradcam", clf, images, target=[0, 1], method=method)
+    name = record.facts["layer"][0]
+    assert name == LAST_MAPS[one.graph]
+    for target, image in enumerate(images):
+        a, g = net.layer_gradient(image, name, score(one, target))
+        if method == "scorecam":
+            evidence = oracles.score_cam(
+                a, image, lambda x, c=target: networks.probabilities(networks.logits(net, net.compute(x)), head)[:, c]
+            )
+        else:
+            evidence = oracles.BY_GRADIENT[method](a, g)
+        close(record.arrays["evidence"][target], evidence)
+        close(record.arrays["cam"][target], np.maximum(evidence, 0), 2e-4)
+        close(record.arrays["map"][target], oracles.bilinear(np.maximum(evidence, 0), *networks.SHAPE[:2]), 2e-4)
+
+
+@functools.cache
+def half(graph, policy):
     standard = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
         net, model = networks.build(graph, "softmax")
     finally:
         keras.config.set_dtype_policy(standard)
-    clf = cx.load(model, preprocess=cx.Preprocess(*networks.SHAPE[:2]))
     images = np.random.default_rng(5).uniform(0, 1, (2, *networks.SHAPE)).astype(np.float32)
-    coarse = 0.06 if policy == "mixed_bfloat16" else 0.01
+    return Case(graph, "softmax", net, cx.load(model, preprocess=cx.Preprocess(*networks.SHAPE[:2])), images)
+
+
+@pytest.mark.parametrize(("policy", "coarse"), [("mixed_float16", 0.01), ("mixed_bfloat16", 0.06)])
+@pytest.mark.parametrize(("graph", "layer"), [("plain", "conv"), ("mobile", "depth"), ("smooth", "conv")])
+def test_layers_compute_in_half_precision(graph, layer, policy, coarse):
+    """Results agree with float64 as far as that goes."""
+    case = half(graph, policy)
+    net, clf, images = case.net, case.clf, case.images
     close(clf.logits(images), networks.logits(net, net.compute(images)), coarse)
-    record = cx.explain("saliency", clf, images, target=[0, 1])
-    assert record.arrays["gradient"].dtype == np.float32
-    for index, image in enumerate(images):
-        gradient = net.gradient(image, lambda outputs, index=index: networks.logits(net, outputs)[:, index])
-        close(record.arrays["gradient"][index], gradient, 4 * coarse)
-    for name, options in {"smoothgrad": {"samples": 2}, "integrated-gradients": {"steps": 2}, "rise": {"masks": 4}}.items():
-        assert all(np.isfinite(array).all() for array in cx.explain(name, clf, images, **options).arrays.values())
+    close(clf.activations(images, [layer])[layer], net.compute(images)[layer], coarse)
+    gradients = clf.gradient(images, np.array([0, 1]))
+    assert gradients.dtype == np.float32
+    for target, image in enumerate(images):
+        close(gradients[target], net.gradient(image, score(case, target)), 4 * coarse)
+
+
+def test_analyses_in_half_precision():
+    case, coarse = half("mobile", "mixed_float16"), 0.01
+    net, clf, images = case.net, case.clf, case.images
+    options = {"smoothgrad": {"samples": 2}, "integrated-gradients": {"steps": 2}, "rise": {"masks": 4}}
+    options |= {"intermediate-outputs": {}, "gradcam": {}, "occlusion": {"patch": 4, "stride": 4}}
+    options |= {"inversion": {"iterations": 3, "layer": ["project"]}}
+    for name, given in options.items():
+        assert all(np.isfinite(array).all() for array in cx.explain(name, clf, images, **given).arrays.values()), name
     times = cx.explain("gradient-x-input", clf, images, target=[0, 1])
-    np.testing.assert_allclose(times.arrays["attribution"], images * record.arrays["gradient"], rtol=1e-4, atol=1e-6)
-    shown = cx.explain("intermediate-outputs", clf, images)
-    close(
-        shown.arrays["output/conv" if graph != "mobile" else "output/depth"],
-        net.compute(images)["conv" if graph != "mobile" else "depth"],
-        coarse,
-    )
-    occluded = cx.explain("occlusion", clf, images, patch=4, stride=4)
-    assert np.isfinite(occluded.arrays["logit"]).all()
+    gradients = cx.explain("saliency", clf, images, target=[0, 1]).arrays["gradient"]
+    np.testing.assert_allclose(times.arrays["attribution"], images * gradients, rtol=1e-4, atol=1e-6)
     best = cx.explain("activation-maximization", clf, target=1, steps=3, starts=1)
     close(best.facts["value"][0], networks.logits(net, net.compute(best.arrays["optimum"]))[0, 1], coarse)
-    inverted = cx.explain("inversion", clf, images, iterations=3)
-    assert all(np.isfinite(array).all() for array in inverted.arrays.values())
     name = clf.convolutions[0].name
     projected = cx.explain("deconvnet", clf, images, layer=[name], rule=["gradient"], maps=1, dataset=images)
     fact, value = projected.facts["strongest"][0][name][0], net.compute(images)[name]

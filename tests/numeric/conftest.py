@@ -1,0 +1,3 @@
+"""What all tests of this folder share."""
+
+import unoptimized  # noqa: F401

@@ -1,0 +1,8 @@
+"""TensorFlow's optimization of graphs takes longer than it saves on networks as small as those of the tests."""
+
+import keras
+
+if keras.backend.backend() == "tensorflow":
+    import tensorflow
+
+    tensorflow.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
