@@ -140,7 +140,7 @@ def test_the_settings_of_keras(lenet, tmp_path, content, words):
     if words:
         assert done.returncode == 1
         assert done.stderr.startswith(f"Error: {words}: ")
-        assert f"Correct or remove its settings, '{home / 'keras.json'}'" in done.stderr
+        assert f"Correct or remove its configuration file '{home / 'keras.json'}'" in done.stderr
         assert len(done.stderr.splitlines()) == 1
     else:
         assert done.returncode == 0, done.stderr

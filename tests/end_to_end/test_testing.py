@@ -163,7 +163,7 @@ BROKEN = {
     "no JSON": (
         returns(lambda c, i, t, usual: Result(usual.arrays, {"sum": list(usual.arrays["map"].sum(axis=(1, 2)))})),
         "results",
-        "the fact 'sum', which is no JSON",
+        "the fact 'sum', which is not JSON",
     ),
     "nothing found": (
         {**returns(lambda c, i, t, usual: Result({}, usual.facts)), "maps": {}, "draw": lambda record, index: 1},

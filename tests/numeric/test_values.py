@@ -201,5 +201,5 @@ def test_a_report_tells_values(tmp_path, images):
 
 def test_the_doctor_says_what_else_outputs_may_be(images):
     found = examine(cx.load(box()), images).findings
-    assert any("say so with --logits; if they are other numbers, with --values" in each for each in found)
+    assert any("Confirm with --logits; if they are other numbers, use --values" in each for each in found)
     assert not any("--values" in each for each in examine(cx.load(box(), values=True), images).findings)

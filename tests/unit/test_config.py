@@ -109,7 +109,7 @@ def test_every_key_and_value_is_checked_whatever_the_command(cli, write, text, w
 
 def test_files_that_can_not_be_read(cli, write, tmp_path):
     code, _, err = cli("--config", "none.toml", "list")
-    assert (code, err) == (2, "Error: Can't read the configuration 'none.toml': No such file or directory.\n")
+    assert (code, err) == (2, "Error: Can't read the configuration file 'none.toml': No such file or directory.\n")
     write("[run")
     code, _, err = cli("list")
     assert (code, err[:42]) == (2, "Error: 'cnnexplain.toml' is not valid TOML")
@@ -117,7 +117,7 @@ def test_files_that_can_not_be_read(cli, write, tmp_path):
     assert cli("list")[0] == 2
     (tmp_path / configuration.NAME).write_bytes(b"# " + b"a" * configuration.LIMIT)
     code, _, err = cli("list")
-    assert (code, err) == (2, "Error: 'cnnexplain.toml' has more than 1 MiB, which is too large for a configuration.\n")
+    assert (code, err) == (2, "Error: 'cnnexplain.toml' has more than 1 MiB, which is too large for a configuration file.\n")
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_a_file_that_is_found_names_no_code(cli, write, tmp_path, monkeypatch, k
     write(key)
     code, _, err = cli("run", "saliency")
     assert code == 2
-    assert "names Python code, which is allowed only in a file that you name" in err
+    assert "names Python code, which only a file given with --config may do" in err
     assert not (tmp_path / "ran").exists()
     if "preprocess" in key:
         code, _, err = cli("--config", configuration.NAME, "run", "saliency")

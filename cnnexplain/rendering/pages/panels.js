@@ -91,7 +91,7 @@
       const down = seen(rows, row, map.block, panel.height, height);
       const across = seen(columns, column, map.block, panel.width, width);
       const mean = map.block > 1 ? ` (mean of ${map.block} × ${map.block})` : "";
-      let sees = "what it sees of the image is not known";
+      let sees = "its receptive field is unknown";
       if (down) {
         put(beside.querySelector(".frame"), down, across, height, width);
         const whole = down[1] - down[0] === height && across[1] - across[0] === width;
