@@ -339,7 +339,7 @@ def test_names_in_a_result_reach_no_file_outside_its_folder(results, tmp_path):
     folder = shutil.copytree(results["saliency"][1], tmp_path / "result")
     (tmp_path / "mine.png").write_text("mine")
     image(folder, picture="../mine.png")
-    with pytest.raises(OutputError, match="its pictures are not those that were written"):
+    with pytest.raises(OutputError, match="its pictures are duplicates or not among its files"):
         cx.redraw(folder)
     shutil.copy(folder / "arrays.npz", tmp_path)
     edited(folder, files=["../arrays.npz", "result.json"])
