@@ -1,62 +1,72 @@
-"""Test and lint sessions: `nox -l` lists them, `nox -s tests` runs one. `.ci/run` does the same on a fresh machine."""
+"""Test and lint sessions: `nox -l` lists them, `nox -s tests` runs one. `.ci/run` runs them all on a fresh machine."""
 
 from __future__ import annotations
+
+import os
+from pathlib import Path
 
 import nox
 
 nox.options.sessions = ["lint", "tests"]
 nox.options.default_venv_backend = "uv|virtualenv"
 
-CORE = (
-    *("-m", "numeric and not slow"),
-    *("-k", "not test_matrix or mobile"),
-    "tests/numeric",
-)
-"""The tests of what is computed, on one model of the matrix and without the plugins' own."""
+SOURCE = os.environ.get("CNNEXPLAIN_WHEEL", ".")
+"""What is installed: this folder, or the wheel that .ci/run has built of it."""
 
-BROWSER = ("tests/end_to_end/test_browser.py",)
+JAX = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+"""JAX spends more time on optimizing the compiled code than on running it."""
+
+TORCH = {"OMP_NUM_THREADS": "1"}
+"""The threads of several PyTorch processes would compete for the cores."""
+
+
+def install(session: nox.Session, *extras: str) -> None:
+    """Installs the package with some of its extras."""
+    session.install(f"{SOURCE}[{','.join(extras)}]")
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
     """The fast tests; arguments after -- are passed to pytest."""
-    session.install(".[test]")
-    session.run("pytest", "-q", *session.posargs)
+    install(session, "test")
+    session.run("pytest", "-q", "--durations=25", *session.posargs)
+
+
+@nox.session
+def unit(session: nox.Session) -> None:
+    """The tests that need no Keras, which take seconds."""
+    install(session, "test")
+    session.run("pytest", "-q", "tests/unit", *session.posargs)
 
 
 @nox.session
 def slow(session: nox.Session) -> None:
     """The slow tests, which also build the documentation. They need Chromium and its driver."""
-    session.install(".[test,docs]")
-    session.run("pytest", "-q", "-n", "2", "-m", "slow", *session.posargs)
+    install(session, "test", "docs")
+    session.run("pytest", "-q", "-n", "2", "-m", "slow and not backends", "--durations=25", *session.posargs)
 
 
 @nox.session
 def browser(session: nox.Session) -> None:
     """The HTML pages in Chromium, which has to be installed with its driver."""
-    session.install(".[test]")
-    session.run("pytest", "-q", "-m", "", *BROWSER, *session.posargs)
+    install(session, "test")
+    session.run("pytest", "-q", "-m", "", "tests/end_to_end/test_browser.py", *session.posargs)
 
 
 @nox.session
 @nox.parametrize("backend", ["tensorflow", "jax", "torch"])
 def numeric(session: nox.Session, backend: str) -> None:
-    """The tests of what is computed, on one backend of Keras."""
-    session.install(".[test]" if backend == "tensorflow" else f".[test,{backend}]")
-    settings = {"KERAS_BACKEND": backend}
-    if backend == "jax":
-        # JAX spends more time on optimizing the compiled code than on running it.
-        settings["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
-    if backend == "torch":
-        # The threads of several PyTorch processes would compete for the cores.
-        settings["OMP_NUM_THREADS"] = "1"
-    session.run("pytest", "-q", *CORE, *session.posargs, env=settings)
+    """What all analyses are made of, and a golden file of each analysis, on one backend of Keras."""
+    install(session, *(["test"] if backend == "tensorflow" else ["test", backend]))
+    settings = {"KERAS_BACKEND": backend, **{"jax": JAX, "torch": TORCH}.get(backend, {})}
+    session.run("cnnexplain", "run", "saliency", "--out", session.create_tmp(), env=settings)
+    session.run("pytest", "-q", "-n", "1", "-m", "backends", *session.posargs, env=settings)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
     """Ruff, mypy and import-linter."""
-    session.install(".[test]")
+    install(session, "test")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("mypy")
@@ -66,17 +76,32 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """The documentation as a site, in the folder `site` of the session."""
-    session.install(".[docs]")
+    install(session, "docs")
     session.run("mkdocs", "build", "--strict", "--site-dir", f"{session.create_tmp()}/site")
 
 
 @nox.session
+def cold_start(session: nox.Session) -> None:
+    """How long the program takes to start, beside Python's own imports."""
+    install(session, "test")
+    session.run("python", "benchmarks/cold_start.py", "3")
+
+
+@nox.session
+def redraw(session: nox.Session) -> None:
+    """Saved results, in the folders after --, are drawn again where there is no Keras."""
+    session.install("--no-deps", SOURCE)
+    session.install("jinja2", "matplotlib", "numpy", "pillow", "pluggy", "rich", "typer")
+    session.run("python", "-c", "import importlib.util; assert importlib.util.find_spec('keras') is None")
+    for folder in session.posargs:
+        session.run("cnnexplain", "redraw", folder, "--format", "svg")
+
+
+@nox.session
 def oldest(session: nox.Session) -> None:
-    """The tests of what is computed, with the oldest versions that pyproject.toml allows."""
-    constraints = f"{session.create_tmp()}/oldest.txt"
-    listed = session.run("python", ".ci/lowest.py", silent=True)
-    with open(constraints, "w", encoding="utf-8") as file:
-        file.write(str(listed))
-    session.install("--constraint", constraints, ".[test]")
+    """What all analyses are made of, with the oldest versions that pyproject.toml allows."""
+    constraints = Path(session.create_tmp()) / "oldest.txt"
+    constraints.write_text(str(session.run("python", ".ci/lowest.py", silent=True)), encoding="utf-8")
+    session.install("--constraint", str(constraints), f"{SOURCE}[test]")
     session.run("cnnexplain", "run", "all", "--out", session.create_tmp())
-    session.run("pytest", "-q", *CORE, *session.posargs)
+    session.run("pytest", "-q", "-n", "1", "-m", "backends", *session.posargs)

@@ -92,9 +92,8 @@ def _compiled(function: Callable[..., Sequence[Any]], shapes: Sequence[tuple[int
         with keras.StatelessScope(), _any_name():
             return function(*arrays)
 
-    # TensorFlow takes functions that share their code for one, and warns when several of them are compiled. AutoGraph, which
-    # rewrites Python's own `if` and `while`, does not reach into Keras' layers, and takes a tenth of the time of compiling.
-    compiled = tf.function(functools.partial(pure, function), input_signature=signature, autograph=False)
+    # TensorFlow takes functions that share their code for one, and warns when several of them are compiled.
+    compiled = tf.function(functools.partial(pure, function), input_signature=signature)
 
     def call(*arrays: Array) -> list[Array]:
         try:
@@ -102,6 +101,12 @@ def _compiled(function: Callable[..., Sequence[Any]], shapes: Sequence[tuple[int
                 return [np.asarray(each) for each in compiled(*(np.asarray(array, np.float32) for array in arrays))]
         except tf.errors.ResourceExhaustedError as error:
             raise MemoryError(error.message) from error
+        # AutoGraph raises another error, with its own words around those of the first.
+        except Exception as error:
+            first = error.__context__ if hasattr(error, "ag_error_metadata") else None
+            if first is None:
+                raise
+            raise first from first.__cause__
 
     return call
 

@@ -6,14 +6,19 @@ from cnnexplain.plugin import registry
 from cnnexplain.testing import Candidate, conformance
 
 ANALYSES = registry.load().analyses
-SLOW = ("saved", "backends")
 
-globals().update({f"test_{name.replace('-', '_')}": conformance(name, skip=SLOW) for name in ANALYSES})
+globals().update({f"test_{name.replace('-', '_')}": conformance(name, skip=("saved", "backends")) for name in ANALYSES})
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("check", SLOW)
-@pytest.mark.parametrize("name", ANALYSES)
+@pytest.mark.parametrize(
+    ("name", "check"),
+    [
+        *((name, "saved") for name in ANALYSES),
+        # The others are compared by tests/numeric/test_golden.py.
+        pytest.param("saliency", "backends", marks=pytest.mark.backends),
+    ],
+)
 def test_in_processes_of_their_own(name, check):
     outcome = Candidate(ANALYSES[name], together=tuple(ANALYSES)).outcome(check)
     assert outcome.passed, outcome.words

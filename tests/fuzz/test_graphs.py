@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import cnnexplain as cx
 from cnnexplain.errors import CnnExplainError
 
-pytestmark = [pytest.mark.slow, pytest.mark.numeric]
+pytestmark = pytest.mark.slow
 
 layers, ops = keras.layers, keras.ops
 NAMES = ["_c", "-c", "a (1)", "[0]", "ü", "c" * 300, "input", "logits", "a:2", "50%", "*", "a\\b", "tab\there"]

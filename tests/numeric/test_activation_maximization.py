@@ -105,7 +105,6 @@ def test_the_pictures_are_strokes_and_not_noise(digits, lenet):
     )
 
 
-@pytest.mark.numeric
 def test_a_step_follows_the_oracles_gradient(lenet, oracle, one):
     """The first steps from the same start, by hand in float64."""
     (start,) = cx.explain(NAME, lenet, target=3, dataset=one, starts=1, **START).arrays["optimum"]
@@ -118,7 +117,6 @@ def test_a_step_follows_the_oracles_gradient(lenet, oracle, one):
     assert (np.abs(found.arrays["optimum"][0] - exact) < 1e-3).mean() > 0.98
 
 
-@pytest.mark.numeric
 def test_the_loss_and_its_gradient_are_the_oracles(lenet, oracle, noise, random):
     ascent = maximization.Ascent(lenet, [Logit(3)] * 4, 4, Regularization(total_variation=0.3), random)
     values, gradient = ascent.loss(noise, 0)
@@ -129,7 +127,6 @@ def test_the_loss_and_its_gradient_are_the_oracles(lenet, oracle, noise, random)
     np.testing.assert_allclose(gradient, 0.3 * total_variation(noise)[1] - slopes / scale, atol=1e-3)
 
 
-@pytest.mark.numeric
 def test_the_gradient_through_view_and_spectrum_equals_differences(lenet, random):
     """The chain rule: the slope of the loss along its own gradient, in one view, is the gradient's norm."""
     parts = Regularization(jitter=3, rotate=20, zoom=0.2, total_variation=0.1, parametrization="fourier")
@@ -149,14 +146,12 @@ def test_the_gradient_through_view_and_spectrum_equals_differences(lenet, random
     assert measured == pytest.approx(float(norm), rel=0.01)
 
 
-@pytest.mark.numeric
 def test_a_units_picture_does_not_depend_on_the_others(clf):
     together = quick(clf).arrays["optimum"]
     alone = [quick(clf, target=c).arrays["optimum"][0] for c in range(5)]
     np.testing.assert_allclose(together, alone, atol=1e-4)
 
 
-@pytest.mark.numeric
 def test_units_go_in_groups_that_fit_the_memory(clf, monkeypatch):
     whole = quick(clf)
     monkeypatch.setattr(clf, "batch_size", 4)
@@ -353,7 +348,6 @@ def test_views_are_drawn_within_their_bounds():
     assert (places.min(axis=0) < -1.8).all()
 
 
-@pytest.mark.numeric
 def test_a_difference_of_classes(lenet, oracle, one):
     record = quick(lenet, target=4, against=9, dataset=one)
     logits = oracle.logits(record.arrays["optimum"])[0]
@@ -363,7 +357,6 @@ def test_a_difference_of_classes(lenet, oracle, one):
     assert logits[4] - logits[9] > 1
 
 
-@pytest.mark.numeric
 def test_feature_maps_and_neurons(lenet, oracle, one):
     record = quick(lenet, layer="conv2", unit=("4", "7,2,11"), dataset=one, steps=20)
     # What is maximized is the layer's activation, which follows it.
@@ -377,7 +370,6 @@ def test_feature_maps_and_neurons(lenet, oracle, one):
     np.testing.assert_allclose(record.facts["best"], [other[..., 4].mean(), other[7, 2, 11]], rtol=1e-3)
 
 
-@pytest.mark.numeric
 def test_a_unit_of_the_corner_changes_nothing_that_it_does_not_see(lenet, one):
     options = {"layer": "conv1", "unit": "0,0,5", "dataset": one, "starts": 1}
     start = cx.explain(NAME, lenet, **options, **START).arrays["optimum"][0, ..., 0]
@@ -387,7 +379,6 @@ def test_a_unit_of_the_corner_changes_nothing_that_it_does_not_see(lenet, one):
     assert changed.sum() == changed[:5, :5].sum()
 
 
-@pytest.mark.numeric
 def test_a_unit_that_noise_without_structure_leaves_off(lenet, one):
     """A ReLU has no gradient where it is off: of these units some are off for the noises that others choose."""
     record = cx.explain(NAME, lenet, layer="dense", unit=("11", "14", "25"), dataset=one, steps=30)
@@ -395,7 +386,6 @@ def test_a_unit_that_noise_without_structure_leaves_off(lenet, one):
     assert record.facts["strongest"].count(None) == 0
 
 
-@pytest.mark.numeric
 def test_dead_units_are_told(lenet, one):
     weights = lenet.model.get_weights()
     model = keras.models.clone_model(lenet.model)
@@ -447,7 +437,6 @@ def test_pictures_of_any_input_range_are_the_same_but_for_the_range(model, rando
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.numeric
 def test_what_stops_being_finite_is_told():
     inputs = keras.Input((4, 4, 1))
     mean = keras.layers.GlobalAveragePooling2D()(inputs)
@@ -515,7 +504,6 @@ def test_a_grid_of_any_number_of_units(clf, count):
     np.testing.assert_allclose(panels[0].images[0].get_array(), record.arrays["optimum"][0], atol=1e-6)
 
 
-@pytest.mark.numeric
 def test_the_command_line(cli, digit_file):
     shared = ("run", NAME, "--dataset", digit_file.parent, "--steps", 2)
     code, out, err = cli(*shared, "--target", 4, "--against", 9, "--out", "classes")

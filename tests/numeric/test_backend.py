@@ -11,7 +11,7 @@ from cnnexplain import backend
 from cnnexplain.errors import ModelError
 
 ops = keras.ops
-numeric = pytest.mark.numeric
+backends = pytest.mark.backends
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def central(function, x, step=1e-6):
     return gradient
 
 
-@numeric
+@backends
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 5])
 def test_values_and_gradients_of_batches_of_any_length(random, kernel, count):
     x, w = random.normal(size=(count, 2, 3)).astype(np.float32), random.normal(size=(count, 4)).astype(np.float32)
@@ -56,7 +56,7 @@ def test_values_and_gradients_of_batches_of_any_length(random, kernel, count):
     np.testing.assert_allclose(sums, x.reshape(-1, 6) @ weights, rtol=1e-5, atol=1e-5)
 
 
-@numeric
+@backends
 def test_products_have_the_whole_precision_of_float32_and_settings_stay():
     """On a GPU; here only the setting is seen, while a function is compiled and afterwards."""
     name = keras.backend.backend()
@@ -84,7 +84,7 @@ def test_products_have_the_whole_precision_of_float32_and_settings_stay():
     assert reduced() == before
 
 
-@numeric
+@backends
 def test_new_values_of_the_variables_are_seen(random, kernel):
     x, w = random.normal(size=(3, 2, 3)).astype(np.float32), random.normal(size=(3, 4)).astype(np.float32)
     gradient = backend.current().gradient(score(kernel), [(2, 3), (4,)], [kernel])
@@ -99,7 +99,7 @@ def test_new_values_of_the_variables_are_seen(random, kernel):
     assert np.abs(values - before[0]).max() > 0.1
 
 
-@numeric
+@backends
 def test_every_kind_of_weight_that_is_changed_after_compiling_is_seen(random):
     """Also those that are not trained, and those of nested models."""
     inner = keras.Sequential([keras.Input((6, 6, 2)), keras.layers.DepthwiseConv2D(3)], name="inner")
@@ -120,7 +120,7 @@ def test_every_kind_of_weight_that_is_changed_after_compiling_is_seen(random):
     np.testing.assert_allclose(clf.logits(images), own, rtol=1e-4)
 
 
-@numeric
+@backends
 def test_a_pullback_takes_the_place_of_the_derivative_and_of_nothing_else(random, kernel):
     x, w = random.normal(size=(3, 2, 3)).astype(np.float32), random.normal(size=(3, 4)).astype(np.float32)
     weights = ops.convert_to_numpy(kernel).astype(float)
@@ -147,7 +147,7 @@ def test_a_pullback_takes_the_place_of_the_derivative_and_of_nothing_else(random
     np.testing.assert_allclose(slope.reshape(-1, 6), expected, rtol=1e-4, atol=1e-5)
 
 
-@numeric
+@backends
 @pytest.mark.parametrize(
     "function",
     [
@@ -164,7 +164,7 @@ def test_what_does_not_depend_on_the_input_has_no_gradient(random, function):
     assert str(raised.value) == "The model's scores do not depend on its input through layers that have a gradient."
 
 
-@numeric
+@backends
 def test_a_gradient_of_zero_is_one(random):
     x = -random.uniform(1, 2, (3, 4)).astype(np.float32)
     values, slope = backend.current().gradient(lambda x: ops.sum(ops.relu(x), axis=1), [(4,)], [])(x)
@@ -172,7 +172,7 @@ def test_a_gradient_of_zero_is_one(random):
     np.testing.assert_array_equal(slope, 0)
 
 
-@numeric
+@backends
 @pytest.mark.parametrize("pool", [(2, 2, "valid"), (3, 2, "same"), (3, 1, "same")])
 def test_the_first_of_equal_pixels_takes_the_gradient_of_max_pooling(random, pool):
     """On black ground every window is a tie; all backends send the signal to the same pixel."""
@@ -198,7 +198,7 @@ def test_the_first_of_equal_pixels_takes_the_gradient_of_max_pooling(random, poo
     np.testing.assert_allclose(slope, expected, rtol=1e-5, atol=1e-6)
 
 
-@numeric
+@backends
 def test_too_little_memory_is_pythons_memory_error():
     """2^46 numbers are more than a processor can address."""
     wide = backend.current().forward(lambda x: [x[:, :, None] * x[:, None, :]], (1 << 23,), [])

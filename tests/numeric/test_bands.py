@@ -30,7 +30,6 @@ def images(random):
     return random.uniform(0, 1, (3, *SHAPE)).astype(np.float32)
 
 
-@pytest.mark.numeric
 @pytest.mark.parametrize("channels", [2, 4, 5, 13])
 def test_scores_and_gradients_are_those_of_the_model(channels, random):
     built = model((12, 10, channels))
@@ -94,7 +93,6 @@ def test_a_picture_with_transparency_has_four_channels(tmp_path, random):
     np.testing.assert_allclose(np.asarray(cx.read_images(tmp_path / "x.png", clf))[0], pixels / 255, rtol=1e-5)
 
 
-@pytest.mark.numeric
 def test_the_ends_of_the_range_are_those_of_what_is_said():
     shares = cx.load(model(), preprocess={"scale": "1/10000"}).preprocess
     assert (shares.low, shares.high) == pytest.approx((0, 1))
@@ -107,7 +105,6 @@ def test_the_ends_of_the_range_are_those_of_what_is_said():
     assert (told.low, told.high, told.assumed) == (0, 255, ())
 
 
-@pytest.mark.numeric
 def test_false_colors_are_the_bands_asked_for_each_stretched(images, tmp_path):
     clf = cx.load(model(), preprocess={"show_bands": "3,2,1"})
     images[0, ..., 2] = 0.25
@@ -203,7 +200,6 @@ def test_the_command_line_reads_a_folder_of_arrays(tmp_path, cli, images):
     ],
     ids=["layer", "operation", "index", "scaled"],
 )
-@pytest.mark.numeric
 def test_an_input_without_channels_gets_one(before, random, tmp_path):
     built = model((12, 10), before)
     clf = cx.load(built)

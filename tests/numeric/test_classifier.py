@@ -11,7 +11,7 @@ import cnnexplain as cx
 from cnnexplain.errors import ModelError, UsageError
 from cnnexplain.numerics import evenly_spaced
 
-pytestmark = pytest.mark.numeric
+pytestmark = pytest.mark.backends
 
 
 def nodes(model):
@@ -535,7 +535,6 @@ def test_layers_with_their_channels_first_are_refused_by_name():
         cx.explain("gradcam", clf, np.ones((1, 6, 6, 3), np.float32))
 
 
-@pytest.mark.numeric
 @pytest.mark.parametrize("head", ["dense", "nested"])
 def test_the_gradients_at_all_layers_from_one_backward_pass_are_those_of_each(model, random, head):
     clf = cx.load(model(head))

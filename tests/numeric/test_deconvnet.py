@@ -16,8 +16,6 @@ from cnnexplain.errors import ModelError, UsageError
 from cnnexplain.inputs import datasets
 from cnnexplain.model.layers import Layer
 
-pytestmark = pytest.mark.numeric
-
 RULES = ("deconvnet", "guided", "gradient")
 
 

@@ -6,8 +6,6 @@ import pytest
 
 import cnnexplain as cx
 
-pytestmark = pytest.mark.numeric
-
 STATE = {"fails": False}
 
 

@@ -10,8 +10,6 @@ import pytest
 import cnnexplain as cx
 from cnnexplain.errors import ModelError, UsageError
 
-pytestmark = pytest.mark.numeric
-
 layers = keras.layers
 
 KINDS = {

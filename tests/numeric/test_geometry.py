@@ -8,8 +8,6 @@ import cnnexplain as cx
 from cnnexplain.errors import ModelError
 from cnnexplain.model.axes import Axis, Field
 
-pytestmark = pytest.mark.numeric
-
 
 def field(*layers, name="top", shape=(20, 30, 1)):
     inputs = keras.Input(shape)

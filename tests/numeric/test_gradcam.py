@@ -16,8 +16,6 @@ from cnnexplain import draw
 from cnnexplain.errors import ModelError, UsageError
 from cnnexplain.plugin import registry
 
-pytestmark = pytest.mark.numeric
-
 METHODS = ["gradcam", "gradcam++", "scorecam", "layercam"]
 layers = keras.layers
 

@@ -8,8 +8,6 @@ from functions import SHAPE, formula, weights_and_images
 
 import cnnexplain as cx
 
-pytestmark = pytest.mark.numeric
-
 
 def test_digits_equal_the_oracles_gradient_times_the_image(lenet, noise):
     oracle = oracles.LeNet(lenet.model.get_weights())

@@ -11,8 +11,6 @@ from PIL import Image
 import cnnexplain as cx
 from cnnexplain.errors import ModelError, UsageError
 
-pytestmark = pytest.mark.numeric
-
 
 def network(*tail, units=5, shape=(12, 10, 3), seed=0):
     """A small convolutional network whose last layers are `tail`, with weights that make its scores differ."""

@@ -11,8 +11,6 @@ from cnnexplain.doctor import examine
 from cnnexplain.errors import ModelError
 from cnnexplain.plugin import registry
 
-pytestmark = pytest.mark.numeric
-
 SHAPE = (12, 10, 3)
 MEAN, STD = np.array([0.485, 0.456, 0.406], np.float32), np.array([0.229, 0.224, 0.225], np.float32)
 

@@ -110,7 +110,6 @@ def images(random):
     return random.uniform(0, 1, (5, *SHAPE)).astype(np.float32)
 
 
-@pytest.mark.numeric
 @pytest.mark.parametrize(("build", "fixed"), CASES.values(), ids=CASES)
 def test_scores_and_gradients_are_those_of_the_model_with_these_values(build, fixed, images):
     keras.utils.set_random_seed(0)

@@ -12,8 +12,6 @@ import cnnexplain as cx
 from cnnexplain import Logit, draw
 from cnnexplain.errors import UsageError
 
-pytestmark = pytest.mark.numeric
-
 
 @pytest.fixture(scope="module")
 def oracle(lenet):

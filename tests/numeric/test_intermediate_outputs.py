@@ -14,8 +14,6 @@ import cnnexplain as cx
 from cnnexplain.errors import UsageError
 from cnnexplain.inputs.preprocess import Preprocess
 
-pytestmark = pytest.mark.numeric
-
 LENET = ["conv1", "relu1", "pool1", "conv2", "relu2", "pool2", "flatten", "dense", "probabilities"]
 
 

@@ -15,8 +15,6 @@ from cnnexplain import optimize
 from cnnexplain.inputs import datasets
 from cnnexplain.inputs.preprocess import Preprocess
 
-pytestmark = pytest.mark.numeric
-
 TEN = [f"mnist:test/{index}" for index in range(10)]
 MAIN = ["conv1", "pool1", "pool2", "dense", "logits"]
 LAYERS = ["conv1", "relu1", "pool1", "conv2", "relu2", "pool2", "dense", "logits"]

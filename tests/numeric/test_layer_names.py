@@ -8,8 +8,6 @@ from PIL import Image
 import cnnexplain as cx
 from cnnexplain.loading import model_config
 
-pytestmark = pytest.mark.numeric
-
 layers = keras.layers
 
 NAMES = {

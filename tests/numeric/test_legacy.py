@@ -36,7 +36,6 @@ def without_modules(config):
     return [without_modules(each) for each in config] if isinstance(config, list) else config
 
 
-@pytest.mark.numeric
 @pytest.mark.parametrize("file", [f"{name}.h5" for name in NAMES] + [f"{name}.keras" for name in ZIPPED])
 def test_a_file_of_keras_2_predicts_what_keras_2_predicts(keras2, file):
     folder, predictions = keras2
@@ -47,7 +46,6 @@ def test_a_file_of_keras_2_predicts_what_keras_2_predicts(keras2, file):
     np.testing.assert_allclose(found, expected, rtol=2e-3 if file.startswith("mixed") else 1e-5, atol=1e-6)
 
 
-@pytest.mark.numeric
 @pytest.mark.parametrize("name", ["depthwise", "operations", "teachable", "sequences", "mixed"])
 def test_so_does_one_without_the_modules_of_later_versions(keras2, tmp_path, name):
     folder, predictions = keras2

@@ -17,7 +17,7 @@ from cnnexplain_plugins.rise.masks import random_masks
 import cnnexplain as cx
 from cnnexplain.errors import ModelError
 
-pytestmark = pytest.mark.numeric
+pytestmark = pytest.mark.backends
 
 GRAPHS = [(graph, "softmax") for graph in networks.GRAPHS]
 HEADS = [("plain", head) for head in networks.HEADS if head != "softmax"]

@@ -8,8 +8,6 @@ import cnnexplain as cx
 from cnnexplain import Channel, Direction, Logit, Neuron
 from cnnexplain.errors import UsageError
 
-pytestmark = pytest.mark.numeric
-
 
 def test_a_difference_subtracts(lenet, noise):
     """A subtraction that added stayed for years in a well-known toolkit."""

@@ -17,8 +17,6 @@ from cnnexplain import draw
 from cnnexplain.errors import UsageError
 from cnnexplain.plugin import registry
 
-pytestmark = pytest.mark.numeric
-
 GRIDS = {"logit", "probability", "prediction", "activation"}
 
 

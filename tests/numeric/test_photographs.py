@@ -47,7 +47,6 @@ def viewed(u, view, size):
     return seen
 
 
-@pytest.mark.numeric
 def test_views_are_the_oracles(random):
     u = random.uniform(0, 1, (2, 9, 8, 3)).astype(np.float32)
     recipe = Recipe(phases=True, canvas=9, smallest_view=0.4, largest_view=1.0, rotate=40, view_noise=0)
@@ -96,7 +95,6 @@ def test_the_default_follows_from_the_input(preprocess, expected):
         assert recipe.phases
 
 
-@pytest.mark.numeric
 @pytest.mark.parametrize("name", ["maco", "spectrum"])
 def test_the_gradient_through_picture_and_views_equals_differences(clf, random, name):
     _, recipe = choose(name, clf.preprocess, {}, {"canvas": 18, "views": 2})
@@ -115,7 +113,6 @@ def test_the_gradient_through_picture_and_views_equals_differences(clf, random, 
     assert measured == pytest.approx(float(norm), rel=0.02)
 
 
-@pytest.mark.numeric
 def test_values_are_those_of_unseen_views_and_of_the_whole_picture(clf):
     record = quick(clf, target=[1, 4], seed=5)
     _, recipe = choose("maco", clf.preprocess, {}, {"canvas": 18})
@@ -130,7 +127,6 @@ def test_values_are_those_of_unseen_views_and_of_the_whole_picture(clf):
     assert record.facts["regularization"]["name"] == "maco"
 
 
-@pytest.mark.numeric
 @pytest.mark.parametrize("name", ["maco", "spectrum"])
 def test_units_ascend_each_for_itself(clf, name):
     still = quick(clf, regularization=name, rate=1e-6, steps=1)
@@ -163,7 +159,6 @@ def test_several_starts_end_no_lower_than_one(clf):
     assert max(np.array(three) - np.array(one)) > 0.01
 
 
-@pytest.mark.numeric
 def test_how_alike_pictures_are_is_the_oracles(random):
     maps = random.normal(size=(2, 3, 2, 4, 5, 6)).astype(np.float32)
     found = keras.ops.convert_to_numpy(spectral.likeness(keras.ops.reshape(maps, (12, 4, 5, 6)), 3, 2))
@@ -173,7 +168,6 @@ def test_how_alike_pictures_are_is_the_oracles(random):
         assert alike == pytest.approx(np.mean(cosines), rel=1e-4)
 
 
-@pytest.mark.numeric
 def test_pictures_of_a_unit_are_kept_from_being_alike(random):
     """The slope of a − |a| · c, |a| being a mere factor, by differences of a and c."""
     maps, weights = random.normal(size=(1, 3, 2, 4, 5, 6)), random.normal(size=(1, 4, 5, 6)) + 1
@@ -217,7 +211,6 @@ def test_opacity_is_nothing_where_nothing_was_seen(clf):
     assert record.overview()[NAME].axes
 
 
-@pytest.mark.numeric
 def test_relus_are_overridden_where_a_unit_has_no_gradient():
     inputs = keras.Input((2, 2, 1))
     x = keras.layers.Conv2D(2, 1, name="conv")(inputs)
@@ -252,7 +245,6 @@ def first_logit(outputs, _):
     return outputs["logits"][:, 0]
 
 
-@pytest.mark.numeric
 def test_the_judge_ranks_the_class_by_its_label(clf, model, tmp_path, random):
     other = model(seed=3)
     other.save(tmp_path / "judge.keras")
@@ -279,7 +271,6 @@ def test_the_judge_ranks_the_class_by_its_label(clf, model, tmp_path, random):
         quick(clf, target=Channel("conv", 1), judge=str(tmp_path / "judge.keras"))
 
 
-@pytest.mark.numeric
 def test_the_strongest_patches_are_those_of_a_full_sort(clf, random):
     images = random.uniform(0, 1, (12, 12, 10, 3)).astype(np.float32)
     record = quick(clf, target=[Logit(1), Channel("conv", 2)], dataset=images, steps=1)

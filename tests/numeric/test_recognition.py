@@ -10,8 +10,6 @@ from cnnexplain.errors import ModelError
 from cnnexplain.model import recognition
 from cnnexplain.model.activations import FUNCTIONS, activation
 
-pytestmark = pytest.mark.numeric
-
 
 def native(name):
     """The backend's own function."""

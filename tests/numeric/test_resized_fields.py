@@ -8,8 +8,6 @@ import pytest
 import cnnexplain as cx
 from cnnexplain.model.axes import Axis, Field, Spans
 
-pytestmark = pytest.mark.numeric
-
 layers, ops = keras.layers, keras.ops
 SHAPE = (12, 16, 2)
 TORCH = keras.backend.backend() == "torch"

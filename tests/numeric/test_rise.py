@@ -11,8 +11,6 @@ from functions import formula
 import cnnexplain as cx
 from cnnexplain.errors import UsageError
 
-pytestmark = pytest.mark.numeric
-
 
 def enlarged(grid, top, left, cell, size):
     """A mask (H, W): the grid brought to (rows + 1) · cell pixels, bilinear, then cut out, pixel by pixel."""

@@ -8,7 +8,7 @@ import cnnexplain as cx
 from cnnexplain.errors import ModelError, UsageError
 from cnnexplain.plugin import identity_with_pullback, with_pullback
 
-pytestmark = pytest.mark.numeric
+pytestmark = pytest.mark.backends
 
 EPSILON = 0.01
 """So large that forgetting it shows."""

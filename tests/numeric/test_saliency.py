@@ -8,8 +8,6 @@ import pytest
 import cnnexplain as cx
 from cnnexplain.model.lenet import build
 
-pytestmark = pytest.mark.numeric
-
 
 @pytest.fixture(scope="module")
 def oracle(lenet):

@@ -8,7 +8,7 @@ import pytest
 import cnnexplain as cx
 from cnnexplain.errors import ModelError, UsageError
 
-pytestmark = pytest.mark.numeric
+pytestmark = pytest.mark.backends
 
 layers, ops = keras.layers, keras.ops
 NEW = tuple(map(int, keras.__version__.split(".")[:2])) >= (3, 15)

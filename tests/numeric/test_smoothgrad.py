@@ -10,8 +10,6 @@ import cnnexplain as cx
 from cnnexplain import Logit
 from cnnexplain.errors import UsageError
 
-pytestmark = pytest.mark.numeric
-
 
 @pytest.fixture(scope="module")
 def oracle(lenet):

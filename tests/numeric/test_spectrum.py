@@ -7,8 +7,6 @@ import pytest
 from cnnexplain import backend
 from cnnexplain.numerics import spectrum
 
-pytestmark = pytest.mark.numeric
-
 SIZES = [(12, 10), (9, 7), (8, 13)]
 
 

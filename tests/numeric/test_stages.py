@@ -1,11 +1,8 @@
 """One layer a stage."""
 
 import keras
-import pytest
 
 import cnnexplain as cx
-
-pytestmark = pytest.mark.numeric
 
 
 def ends(outputs, inputs):

@@ -7,8 +7,6 @@ import pytest
 import cnnexplain as cx
 from cnnexplain.errors import ModelError
 
-pytestmark = pytest.mark.numeric
-
 layers = keras.layers
 
 

@@ -10,8 +10,6 @@ import cnnexplain as cx
 from cnnexplain.errors import UsageError
 from cnnexplain.model.axes import Axis
 
-pytestmark = pytest.mark.numeric
-
 layers, ops = keras.layers, keras.ops
 SHAPE, ROWS, COLUMNS, WIDTH = (16, 12, 3), 4, 3, 8
 

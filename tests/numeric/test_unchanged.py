@@ -7,7 +7,7 @@ import pytest
 import cnnexplain as cx
 from cnnexplain.doctor import examine
 
-pytestmark = pytest.mark.numeric
+pytestmark = pytest.mark.backends
 
 layers = keras.layers
 

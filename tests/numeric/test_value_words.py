@@ -49,7 +49,6 @@ def photographs(tmp_path, random):
     return pixels
 
 
-@pytest.mark.numeric
 @pytest.mark.parametrize("make", [age, box])
 @pytest.mark.parametrize("name", ANALYSES)
 def test_an_analysis_tells_values_and_nothing_of_classes(name, make, cli, tmp_path, photographs):

@@ -25,7 +25,6 @@ def own(model, images):
     return keras.ops.convert_to_numpy(model(images, training=False))
 
 
-@pytest.mark.numeric
 @pytest.mark.parametrize("activation", [None, "relu", "softplus"])
 def test_a_value_is_what_the_model_puts_out(activation, images):
     model = age(activation)
@@ -42,7 +41,6 @@ def test_a_value_is_what_the_model_puts_out(activation, images):
         clf.probabilities(clf.logits(images))
 
 
-@pytest.mark.numeric
 def test_several_values_are_explained_by_name_or_number(images):
     model = box()
     clf = cx.load(model, values=True, labels=["x0", "y0", "x1", "y1"])
@@ -102,7 +100,6 @@ def test_a_sidecar_says_that_outputs_are_values(tmp_path, images):
         cx.load(tmp_path / "age.keras")
 
 
-@pytest.mark.numeric
 def test_occlusion_is_in_the_values_unit(images):
     model = age()
     clf = cx.load(model, values=True, unit="years")
@@ -118,7 +115,6 @@ def test_occlusion_is_in_the_values_unit(images):
     assert re.search(r"(raises|lowers) 'age' the (most|least).*: 6\d(\.\d+)? → 6\d(\.\d+)? years\.", down.finding(0))
 
 
-@pytest.mark.numeric
 def test_rise_and_score_cam_weigh_by_the_value(images):
     model = age()
     clf = cx.load(model, values=True)

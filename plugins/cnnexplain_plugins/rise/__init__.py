@@ -22,8 +22,8 @@ def run(
     of: Annotated[
         Literal["probability", "logit"] | None,
         Option(
-            "What is averaged over the masks. Default: the probability of the target, which saturates unlike its 'logit', or "
-            "the value of a regression model."
+            "What is averaged over the masks. Default: the probability of the target, which saturates unlike its 'logit', "
+            "or the value of a regression model."
         ),
     ] = None,
     masks: Annotated[int, Option("The number of random masks.", min=2, max=100000)] = 1000,
