@@ -28,7 +28,7 @@ def print_run(analysis: Analysis, arguments: RunArguments, inputs: Inputs, found
     """Prints the summary of one analysis."""
     if found.kept:
         left = f"explained {found.images} more" if found.parts else "nothing left to do"
-        console.say(f"Kept {found.kept} images that were already done in {found.folder}; {left}.")
+        console.say(f"Kept {_count(found.kept, 'finished image')} in {found.folder}; {left}.")
     if not found.parts:
         return
     print_assumptions(inputs.classifier)

@@ -47,7 +47,7 @@ def test_a_dark_digit_on_light_paper_is_said_to_be_inverted(cli, tmp_path, digit
     code, out, _ = cli("run", "saliency", "photo.png")
     assert code == 0
     assert "Inverted because dark on light: photo.png." in out
-    assert "Centered on the model's 28 rows × 28 columns, as MNIST's digits are: photo.png." in out
+    assert "Centered on the model's 28 rows × 28 columns like MNIST's digits: photo.png." in out
     result = json.loads((tmp_path / "cnnexplain-out/saliency/result.json").read_text())
     assert (result["images"][0]["prediction"], result["images"][0]["inverted"]) == ("7", True)
     code, out, _ = cli("run", "saliency", "photo.png", "--no-invert")

@@ -261,7 +261,7 @@ def test_a_lost_file_of_a_part_is_made_again(cli, small, tmp_path):
     (folder / "arrays-00002.npz").unlink()
     code, out, _ = cli("run", "saliency", *SEVEN, "--resume")
     assert code == 0
-    assert "Kept 4 images that were already done in cnnexplain-out/saliency; explained 3 more." in out
+    assert "Kept 4 finished images in cnnexplain-out/saliency; explained 3 more." in out
     assert held(folder) == expected
 
 
@@ -273,7 +273,7 @@ def test_a_finished_run_is_left_as_it_is(cli, small, tmp_path):
     code, out, _ = cli("run", "saliency", *SEVEN, "--resume")
     assert (code, out) == (
         0,
-        "Kept 7 images that were already done in cnnexplain-out/saliency; nothing left to do.\n",
+        "Kept 7 finished images in cnnexplain-out/saliency; nothing left to do.\n",
     )
     assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
 
@@ -372,7 +372,7 @@ def test_a_killed_run_goes_on_byte_for_byte(cli, small, tmp_path):
     times = {path.name: path.stat().st_mtime_ns for path in out.glob("arrays-*.npz")}
     code, words, _ = cli("run", "saliency", *names, "--resume")
     assert code == 0
-    assert "images that were already done" in words
+    assert "finished images in" in words
     assert (out / "arrays-00001.npz").stat().st_mtime_ns == times["arrays-00001.npz"]
     # The pictures that this test draws are blank.
     assert held(out)[:-1] == held(tmp_path / "whole/saliency")[:-1]
