@@ -15,7 +15,10 @@ from cnnexplain.plugin.options import validate
 
 PAGE = Path(__file__).parent / "methods.md"
 
-HEAD = "| analysis | LeNet | EfficientNet-lite0 | LeNet, in a report | EfficientNet-lite0, in a report |\n|---|---|---|---|---|\n"
+HEAD = (
+    "| analysis | LeNet | EfficientNet-lite0 | LeNet, in a report | EfficientNet-lite0, in a report |\n"
+    "|---|---|---|---|---|\n"
+)
 
 
 def page() -> str:
