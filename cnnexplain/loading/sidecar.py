@@ -64,7 +64,8 @@ KEYS: dict[str, Key] = {
         values.deviations,
     ),
     "fit": _words(
-        "How an image is fitted to the input size: stretched, cropped to its center, padded with black, or centered like MNIST's digits.",
+        "How an image is fitted to the input size: stretched, cropped to its center, padded with black, or centered like "
+        "MNIST's digits.",
         Fit,
     ),
     "crop": Key("Share of the side to keep with the fit 'crop'.", "a number above 0 and up to 1", values.share),
