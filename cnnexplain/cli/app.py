@@ -33,17 +33,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # SIGTERM is handled like Ctrl-C, so that nothing unfinished is left behind.
         listen()
     words = list(map(former_names.flag, sys.argv[1:] if arguments is None else arguments))
-    environment.believe_widths()
+    environment.drop_invalid_widths()
 
     def run(typed: Sequence[str], configured: bool = False) -> Any:
         app = command_app(analyses="run" in typed or configured, report="report" in typed or configured)
         return app(args=words, prog_name="cnnexplain", standalone_mode=False)
 
-    if completion.asked():
-        return completion.complete(lambda: run(completion.typed()))
+    if completion.is_requested():
+        return completion.complete(lambda: run(completion.typed_words()))
     try:
         # A configuration file may set options of analyses, and only the commands of the analyses can check those.
-        configured = bool(configuration.found()) or any(word.partition("=")[0] == "--config" for word in words)
+        configured = bool(configuration.default_files()) or any(word.partition("=")[0] == "--config" for word in words)
         code = run(words, configured)
         environment.flush()
     except InterruptionError as error:
@@ -143,7 +143,7 @@ def _root(
         ),
     ] = None,
 ) -> None:
-    paths = [*configuration.found(), *([] if named is None else [named])]
+    paths = [*configuration.default_files(), *([] if named is None else [named])]
     if paths:
         context.default_map = configuration.defaults(context, paths, named)
     context.obj = paths
@@ -167,7 +167,7 @@ def _usage_message(error: typer.TyperException) -> str:
 
 
 def _fail(message: str, code: int) -> int:
-    gone = "" if environment.here() else " The current folder no longer exists."
+    gone = "" if environment.current_folder_exists() else " The current folder no longer exists."
     # Typer repeats arguments of any length.
     console.complain(f"Error: {short(message)}{gone}")
     return code

@@ -23,12 +23,12 @@ VARIABLE = "_CNNEXPLAIN_COMPLETE"
 """The environment variable that the completion script of a shell sets, to the name of the shell."""
 
 
-def asked() -> bool:
+def is_requested() -> bool:
     """Whether a shell has started the program to get completions."""
     return bool(os.environ.get(VARIABLE))
 
 
-def typed() -> list[str]:
+def typed_words() -> list[str]:
     """The words of the command line that is being typed, split at spaces only."""
     return f"{os.environ.get('COMP_WORDS', '')} {os.environ.get('_TYPER_COMPLETE_ARGS', '')}".split()
 
@@ -39,12 +39,12 @@ def complete(app: Callable[..., Any]) -> int:
     Args:
         app: Called with the environment as Typer reads it; prints the completions and ends with SystemExit.
     """
-    left_off, code = "", 0
-    offers = io.StringIO()
-    with contextlib.redirect_stdout(offers), contextlib.redirect_stderr(io.StringIO()):
+    prefix, code = "", 0
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(io.StringIO()):
         try:
             if os.environ[VARIABLE] == "complete_bash":
-                left_off = _rejoin(os.environ)
+                prefix = _rejoin(os.environ)
             app()
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else 0
@@ -52,7 +52,7 @@ def complete(app: Callable[..., Any]) -> int:
         except BaseException:  # noqa: BLE001
             code = 1
     try:
-        sys.stdout.write("".join(f"{line.removeprefix(left_off)}\n" for line in offers.getvalue().splitlines()))
+        sys.stdout.write("".join(f"{line.removeprefix(prefix)}\n" for line in output.getvalue().splitlines()))
         sys.stdout.flush()
     except OSError as error:
         unwritable(error)
@@ -88,7 +88,7 @@ def _plain(names: Iterable[str]) -> list[str]:
     return [name for name in names if re.fullmatch(r"[A-Za-z0-9_./:+@%,][A-Za-z0-9_./:+@%,-]*", name)]
 
 
-def of(words: Iterable[str]) -> Callable[[], list[str]]:
+def fixed_words(words: Iterable[str]) -> Callable[[], list[str]]:
     """Completes with a fixed list of words."""
     known = list(words)
     return lambda: known
@@ -115,11 +115,11 @@ def named_models(incomplete: str) -> list[str]:
 
 
 def samples(incomplete: str) -> list[str]:
-    """The digits of MNIST, ten at a time; nothing for an empty word, for which the shell offers files."""
+    """The digits of MNIST, ten at a time; nothing for an empty word, for which the shell output files."""
     start = next((f"mnist:{split}/" for split in datasets.SPLITS if incomplete.startswith(f"mnist:{split}/")), None)
     if start is None:
-        offered = [f"mnist:{split}/{digit}" for split in datasets.SPLITS for digit in range(10)]
-        return offered if incomplete else []
+        names = [f"mnist:{split}/{digit}" for split in datasets.SPLITS for digit in range(10)]
+        return names if incomplete else []
     known = re.compile(r"0|[1-9][0-9]*")
     numbers = [incomplete.removeprefix(start) + digit for digit in ["", *map(str, range(10))]]
     split = start[len("mnist:") : -1]
@@ -127,7 +127,7 @@ def samples(incomplete: str) -> list[str]:
 
 
 def data_sets(incomplete: str) -> list[str]:
-    """The splits of MNIST; nothing for an empty word, for which the shell offers folders."""
+    """The splits of MNIST; nothing for an empty word, for which the shell output folders."""
     return [f"mnist:{split}" for split in datasets.SPLITS] if incomplete else []
 
 

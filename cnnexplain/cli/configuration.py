@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 NAME = "cnnexplain.toml"
 
-NEVER = ("config", "help", "install_completion", "json", "overwrite", "resume", "show_completion", "version")
+EXCLUDED = ("config", "help", "install_completion", "json", "overwrite", "resume", "show_completion", "version")
 """Options that a configuration file can't set."""
 
-LIMIT = 1 << 20
+MAX_BYTES = 1 << 20
 """Maximum size of a file in bytes."""
 
 
@@ -48,13 +48,13 @@ class Command:
     own: tuple[str, ...] = ()
 
 
-def found() -> list[Path]:
+def default_files() -> list[Path]:
     """The default files that exist: the user's own, then the one in the current folder."""
     # Path.is_file raises if a folder can't be searched.
-    return [path for path in (own(), Path(NAME)) if os.path.isfile(path)]
+    return [path for path in (user_file(), Path(NAME)) if os.path.isfile(path)]
 
 
-def own() -> Path:
+def user_file() -> Path:
     """The path of the user's own file."""
     return Path(typer.get_app_dir("cnnexplain")) / "config.toml"
 
@@ -74,7 +74,7 @@ def defaults(context: typer.Context, paths: Sequence[Path], named: Path | None) 
     commands = sorted(_commands(context.command, context, ()), key=lambda command: command.words[0] != "run")
     merged: dict[str, Any] = {}
     # Resolved, so that --config can name the file in the current folder.
-    trusted = {path.resolve() for path in (own(), named) if path is not None}
+    trusted = {path.resolve() for path in (user_file(), named) if path is not None}
     for path in paths:
         content = _read(path)
         try:
@@ -96,7 +96,7 @@ def _commands(group: Any, context: typer.Context, words: tuple[str, ...]) -> Ite
         if hasattr(command, "list_commands"):
             yield from _commands(command, context, (*words, name))
         elif not command.hidden:
-            options = [each for each in command.params if each.param_type_name == "option" and each.name not in NEVER]
+            options = [each for each in command.params if each.param_type_name == "option" and each.name not in EXCLUDED]
             own = tuple(parameter.flag.removeprefix("--") for parameter in _declared((*words, name)))
             yield Command((*words, name), {each.name.replace("_", "-"): each for each in options}, own)
 
@@ -115,9 +115,9 @@ def _read(path: Path) -> dict[str, Any]:
         if path.exists() and not (path.is_file() or path.is_dir()):
             raise UsageError(f"'{path}' is not a file.")
         with path.open("rb") as file:
-            data = file.read(LIMIT + 1)
-        if len(data) > LIMIT:
-            raise UsageError(f"'{path}' has more than {LIMIT >> 20} MiB, which is too large for a configuration file.")
+            data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise UsageError(f"'{path}' has more than {MAX_BYTES >> 20} MiB, which is too large for a configuration file.")
         return tomllib.loads(data.decode("utf-8"))
     except OSError as error:
         raise UsageError(f"Can't read the configuration file '{path}': {error.strerror}.") from error

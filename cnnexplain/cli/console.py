@@ -149,9 +149,9 @@ def quiet(verbose: bool) -> Iterator[None]:
     # With --json, other messages go to standard error too.
     aside = sys.stdout is stderr
     try:
-        with open(os.devnull, "w") as nowhere, open(os.dup(terminal), "w", buffering=1, **settings) as shown:
+        with open(os.devnull, "w") as null_device, open(os.dup(terminal), "w", buffering=1, **settings) as shown:
             stderr.flush()
-            os.dup2(nowhere.fileno(), 2)
+            os.dup2(null_device.fileno(), 2)
             sys.stderr = shown
             try:
                 with redirect_stdout(shown) if aside else nullcontext():
@@ -166,8 +166,8 @@ def quiet(verbose: bool) -> Iterator[None]:
 def _mute() -> None:
     with suppress(OSError, ValueError):
         sys.stderr.flush()
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
+    with open(os.devnull, "w") as null_device:
+        os.dup2(null_device.fileno(), 2)
 
 
 @contextmanager

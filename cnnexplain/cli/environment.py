@@ -15,7 +15,7 @@ from cnnexplain import matplotlib_settings
 WIDTHS = ("COLUMNS", "LINES", "TERMINAL_WIDTH")
 """Environment variables with the size of the terminal."""
 
-NARROW, BROAD = 20, 9999
+NARROWEST, WIDEST = 20, 9999
 """Minimum and maximum width of a terminal; other values are ignored."""
 
 PLAIN = {"×": "x", "−": "-", "–": "-", "…": "...", "→": "->", "·": "*", "±": "+-", "’": "'", "✓": "+", "✗": "x"}
@@ -41,15 +41,15 @@ def prepare() -> None:
     matplotlib_settings.prepare()
 
 
-def believe_widths() -> None:
+def drop_invalid_widths() -> None:
     """Removes invalid terminal sizes from the environment; Rich and Typer do not check them."""
     for name in WIDTHS:
         given = os.environ.get(name, "")
-        if not re.fullmatch(r"[0-9]{1,5}", given) or not NARROW <= int(given) <= BROAD:
+        if not re.fullmatch(r"[0-9]{1,5}", given) or not NARROWEST <= int(given) <= WIDEST:
             os.environ.pop(name, None)
 
 
-def here() -> bool:
+def current_folder_exists() -> bool:
     """Whether the current folder still exists."""
     try:
         os.getcwd()
@@ -74,9 +74,9 @@ def unwritable(error: OSError) -> str | None:
     The remaining output is discarded, so that Python does not try to write it again at exit.
     """
     with contextlib.suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.__stdout__.fileno() if sys.__stdout__ is not None else 1)
-        os.close(nowhere)
+        null_device = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null_device, sys.__stdout__.fileno() if sys.__stdout__ is not None else 1)
+        os.close(null_device)
     return None if error.errno in BROKEN else f"Can't write to standard output: {error.strerror}."
 
 
@@ -91,10 +91,10 @@ def _open_streams() -> None:
         try:
             os.fstat(number)
         except OSError:
-            opened = os.open(os.devnull, os.O_RDWR)
-            if opened != number:
-                os.dup2(opened, number)
-                os.close(opened)
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            if descriptor != number:
+                os.dup2(descriptor, number)
+                os.close(descriptor)
             setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115  # Until the end.
 
 

@@ -51,7 +51,7 @@ MODEL_OPTIONS: Declared = {
                 sidecar.flag(name),
                 "HOW" if key.words else METAVARS.get(name, "X"),
                 f"{key.help} {'|'.join(key.words)}".strip(),
-                offers=completion.of(key.words),
+                offers=completion.fixed_words(key.words),
             ),
             None,
         )
@@ -102,7 +102,7 @@ MODEL_OPTIONS: Declared = {
             "--reduce",
             "HOW",
             "How to reduce an output with scores for each pixel: mean, maximum, or one pixel. mean|max|ROW,COLUMN",
-            offers=completion.of(("mean", "max")),
+            offers=completion.fixed_words(("mean", "max")),
         ),
         None,
     ),

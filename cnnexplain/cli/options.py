@@ -23,7 +23,7 @@ BackendOption = Annotated[
         "--backend",
         metavar="NAME",
         help=f"The backend of Keras: {'|'.join(BACKENDS)}. Default: KERAS_BACKEND, Keras' configuration or tensorflow.",
-        autocompletion=completion.of(BACKENDS),
+        autocompletion=completion.fixed_words(BACKENDS),
     ),
 ]
 
@@ -43,7 +43,7 @@ PICTURE_OPTIONS: Declared = {
                 "--format",
                 metavar="|".join(FORMATS),
                 help="The file format of the pictures.",
-                autocompletion=completion.of(FORMATS),
+                autocompletion=completion.fixed_words(FORMATS),
             ),
         ],
         Pictures.format,
@@ -92,7 +92,7 @@ def _analysis_option(parameter: Parameter) -> tuple[Any, Any]:
         kind, text = list[kind], f"{text} (Repeatable.)"
     declarations = (parameter.flag,) if parameter.type is not bool else ()
     # By convention, plugins call an option for a layer `layer`.
-    offers = completion.layers if parameter.name == "layer" else completion.of(parameter.choices)
+    offers = completion.layers if parameter.name == "layer" else completion.fixed_words(parameter.choices)
     declared = typer.Option(
         *declarations, help=escape(text), metavar=metavar, rich_help_panel="This analysis", autocompletion=offers
     )

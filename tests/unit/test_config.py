@@ -115,7 +115,7 @@ def test_files_that_can_not_be_read(cli, write, tmp_path):
     assert (code, err[:42]) == (2, "Error: 'cnnexplain.toml' is not valid TOML")
     (tmp_path / configuration.NAME).write_bytes(b"a = '\xff'")
     assert cli("list")[0] == 2
-    (tmp_path / configuration.NAME).write_bytes(b"# " + b"a" * configuration.LIMIT)
+    (tmp_path / configuration.NAME).write_bytes(b"# " + b"a" * configuration.MAX_BYTES)
     code, _, err = cli("list")
     assert (code, err) == (2, "Error: 'cnnexplain.toml' has more than 1 MiB, which is too large for a configuration file.\n")
 

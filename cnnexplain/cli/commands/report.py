@@ -54,7 +54,7 @@ def report_command() -> Callable[..., None]:
         defaults = {name: default for name, (_, default) in declared.items()}
         # KERAS_BACKEND is added, so that the command gives the same result on another machine.
         used = {**given, "backend": given["backend"] or os.environ.get("KERAS_BACKEND") or None}
-        typed = command_line(used, defaults, configured=bool(configuration.found()))
+        typed = command_line(used, defaults, configured=bool(configuration.default_files()))
         analyses, full = _analyses(given.pop("analysis")), given.pop("full")
         _report(analyses, run_arguments({**given, "format": "png"}), typed, full=full)
 
