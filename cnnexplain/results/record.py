@@ -184,7 +184,7 @@ class Record:
             if maps.ndim != 3 or not maps.size or len(maps) != count or values != count or not np.isfinite(maps).all():
                 raise PluginError(
                     f"{self._function('panels')} returned {count} names and {values} values for maps of shape {maps.shape} "
-                    f"in {shown(panel.title)}; expected finite maps (K, h, w), and one name and value for each."
+                    f"in {shown(panel.title)}; expected maps (K, h, w) of finite numbers, with one name and value each."
                 )
         return list(found)
 
