@@ -155,7 +155,7 @@ def test_the_overview_comes_with_the_first_part_alone(lenet, tmp_path, monkeypat
     from cnnexplain.results import writer as report
 
     writer = report.Writer(tmp_path / "out", TWO, Pictures("png", 40))
-    for record in cx.explain_parts("deconvnet", lenet, TWO, dataset=TWO, maps=1):
+    for record in cx.explain_parts("deconvnet", lenet, TWO, dataset=TWO, layer=["conv2"], maps=1):
         writer.add(record)
     first, second = cx.load_parts(tmp_path / "out")
     assert first.overview()
