@@ -691,7 +691,7 @@ def test_the_command_line_skips_broken_files_of_a_data_set_and_names_them(cli, t
         Image.fromarray(datasets.sample(f"mnist:test/{number}")[0]).save(tmp_path / "set" / "deeper" / f"{number}.png")
     (tmp_path / "set" / "broken.png").write_bytes(b"no image")
     code, out, err = cli(
-        "run", "deconvnet", "--dataset", "set", "--rule", "guided", "--rule", "gradient", "--layer", "relu2"
+        "run", "deconvnet", "--dataset", "set", "--rule", "guided", "--rule", "gradient", "--layer", "relu2", "--maps", 2
     )
     assert code == 0
     assert "Warning: 1 of the 4 files of the data set 'set' can't be used and were skipped: set/broken.png." in err
