@@ -6,7 +6,7 @@
 >>> record.arrays["gradient"].shape
 (1, 28, 28, 1)
 
-Importing this package imports neither Keras nor Matplotlib: each name below is fetched when it is first used.
+Importing this package imports neither Keras nor Matplotlib: the names below are imported when they are first used.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""What was understood of a model, and what a user would trip over: `cnnexplain doctor`."""
+"""Examines a model and its input settings for problems: `cnnexplain doctor`."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from cnnexplain.plugin.analysis import Analysis
 from cnnexplain.types import Array, Floats
 
 SURE = 1e-6
-"""A probability as near to 1 as this is 1 in single precision, where no change of the image shows in it."""
+"""Probabilities closer to 1 than this count as saturated: changes of the image hardly change them."""
 
 ENOUGH, MANY = 16, 1 / 3
-"""A layer of which more than `MANY` of the channels are zero for all of at least `ENOUGH` images is worth a word."""
+"""A layer is reported if more than the share `MANY` of its channels are zero for all of at least `ENOUGH` images."""
 
 FAR, NEAR = 0.5, 0.1
-"""A normalization that is given other numbers than it learned from, by more nats than `FAR`, is worth a word where another
-range of the input brings that below `NEAR`."""
+"""A normalization layer is reported if its inputs differ from its training statistics by more than `FAR` nats and another
+input range would bring the difference below `NEAR`."""
 
 FIT = 0.1
-"""By how much of its range an input may lie beside the one that the model expects."""
+"""Tolerance for the ends of the input range, relative to the range that the model expects."""
 
 RANGE_OPTIONS = {
     PIXELS: "--input-scale 1 --input-mean 0 --input-std 1",
     SHARES: "--input-scale 1/255 --input-mean 0 --input-std 1",
     SIGNED: "--input-scale 1/127.5 --input-mean 1 --input-std 1",
 }
-"""The options that say the ranges that a model's operations tell."""
+"""The options for the ranges that `expected_range` can infer."""
 
 RANGES: dict[str, dict[str, Any]] = {
     "--input-scale 1/255": {"scale": 1 / 255, "mean": (0.0,), "std": (1.0,)},
@@ -57,36 +57,36 @@ RANGES: dict[str, dict[str, Any]] = {
         "std": (1.0,),
     },
 }
-"""The ranges that Keras' own models take, each with the options that say it."""
-
+"""The input ranges of the models in Keras Applications, by the options that set them."""
 
 RESIZED = 64
-"""How many images at most are resized in other ways."""
+"""Maximum number of images that are resized in other ways."""
 
 RESIZINGS: dict[str, dict[str, Any]] = {
-    "without anti-aliasing, as Keras' image_dataset_from_directory does, {}. If the model was trained so, give "
-    "--input-antialias false (antialias in a sidecar)": {"antialias": False},
-    "with anti-aliasing, {}. If the model was trained so, give --input-antialias true --input-interpolation bilinear": {
+    "without anti-aliasing, like image_dataset_from_directory of Keras, {}. If the model was trained on such images, use "
+    "--input-antialias false (`antialias` in a sidecar)": {"antialias": False},
+    "with anti-aliasing, {}. If the model was trained on such images, use --input-antialias true --input-interpolation "
+    "bilinear": {
         "antialias": True,
         "interpolation": "bilinear",
     },
-    "to the nearest pixels, as Keras' load_img(target_size=…) does, {}. If the model was trained so, give "
+    "to the nearest pixels, like load_img(target_size=…) of Keras, {}. If the model was trained on such images, use "
     "--input-antialias true --input-interpolation nearest": {"antialias": True, "interpolation": "nearest"},
 }
-"""How images may be resized, each with the words for it."""
+"""Other ways to resize images, by their description."""
 
 
 @dataclass(frozen=True)
 class LayerReport:
-    """What is to be said of a layer.
+    """Properties of a layer.
 
     Args:
-        layer: Which.
-        field: The receptive field of its units; None where it has no feature maps, or the field is not known.
-        unknown: Why the receptive field of its feature maps is not known, or "".
-        rules: Which of the rules of deconvnets can bring its feature maps down to the pixels; () where it has none.
-        refused: Why not all of them can, or "".
-        silent: How many of its channels are zero for all the images.
+        layer: The layer.
+        field: The receptive field of its units; None if it has no feature maps or if the field is unknown.
+        unknown: Why the receptive field is unknown, or "".
+        rules: The rules of `deconvnet` that can project its feature maps to the pixels; () if it has no feature maps.
+        refused: Why some of the rules can't, or "".
+        silent: Number of channels that are zero for all images.
     """
 
     layer: Layer
@@ -99,12 +99,12 @@ class LayerReport:
 
 @dataclass(frozen=True)
 class Trial:
-    """What came of trying an analysis on one image with few steps.
+    """The outcome of running an analysis on one image with few steps.
 
     Args:
-        analysis: Its name.
-        works: Whether it gave a result.
-        remarks: Why not, or what the result warns of.
+        analysis: The name of the analysis.
+        works: Whether it returned a result.
+        remarks: The error, or the warnings of the result.
     """
 
     analysis: str
@@ -118,10 +118,10 @@ class Examination:
 
     Args:
         layers: The layers in the order of computation.
-        findings: What a user would trip over, each with what mends it.
-        trials: Every installed analysis.
-        images: How many images it was tried on; 0 for noise.
-        expected: The range of pixels that the model's own operations expect; None where they don't tell it.
+        findings: Problems, each with a remedy.
+        trials: One for every installed analysis.
+        images: Number of images used; 0 for noise.
+        expected: The pixel range that the model's first operations expect; None if they do not determine it.
     """
 
     layers: tuple[LayerReport, ...]
@@ -139,12 +139,12 @@ class Examination:
 def examine(
     classifier: Classifier, images: object = None, progress: Callable[[int, int], None] = lambda *_: None
 ) -> Examination:
-    """Looks through a model, and tries every installed analysis on the first image.
+    """Examines a model, and tries every installed analysis on the first image.
 
     Args:
         classifier: The model, from `cnnexplain.load`.
-        images: What `cnnexplain.explain` takes; the more, the surer. None tries it on noise.
-        progress: Called with how much is done, and of how much.
+        images: As for `cnnexplain.explain`; more images make the checks more reliable. None uses noise.
+        progress: Called with the amount of work done, and the total.
 
     Raises:
         ImageError: An image can't be read.
@@ -156,7 +156,7 @@ def examine(
     total = 2 + len(analyses)
     logits = classifier.logits(np.asarray(batch))
     if not np.isfinite(logits).all():
-        finding = f"The model gives scores that are not finite for {int((~np.isfinite(logits)).any(axis=1).sum())} images."
+        finding = f"The scores are not finite (NaN or infinity) for {int((~np.isfinite(logits)).any(axis=1).sum())} images."
         return Examination((), (finding,), (), 0 if images is None else len(batch))
     progress(1, total)
     layers = tuple(_layers(classifier, np.asarray(batch)))
@@ -177,8 +177,8 @@ def _layers(classifier: Classifier, images: Floats) -> Iterator[LayerReport]:
     names = [layer.name for layer in classifier.layers if layer.shape]
     for chunk in classifier.slices(len(images)):
         for name, output in classifier.activations(images[chunk], names).items():
-            here = (output != 0).reshape(-1, output.shape[-1]).any(axis=0)
-            alive[name] = alive.get(name, here) | here
+            active = (output != 0).reshape(-1, output.shape[-1]).any(axis=0)
+            alive[name] = alive.get(name, active) | active
     for layer in classifier.layers:
         field, unknown, refused = None, "", ""
         rules: list[str] = []
@@ -200,14 +200,14 @@ def _layers(classifier: Classifier, images: Floats) -> Iterator[LayerReport]:
 def _tried(analysis: Analysis, classifier: Classifier, batch: ImageBatch) -> Trial:
     asked: dict[str, Any] = dict(analysis.trial)
     shown = batch[:1] if "images" in analysis.inputs else None
-    # Not the whole of MNIST, where a few images will do.
+    # The given images instead of all of MNIST, to save time.
     if "dataset" in analysis.inputs and shown is not None:
         asked["dataset"] = batch
     try:
         record = explain(analysis.name, classifier, shown, **asked)
     except CnnExplainError as error:
         return Trial(analysis.name, False, (str(error),))
-    # What it warns of may come from how little it was given to do.
+    # A warning may be due to the few steps of the trial.
     given = ", ".join(
         f"{option.flag} {analysis.trial[option.name]}" for option in analysis.options if option.name in analysis.trial
     )
@@ -218,39 +218,38 @@ def _guesses(classifier: Classifier) -> Iterator[str]:
     preprocess = classifier.preprocess
     if "range" in preprocess.assumed and preprocess.bands is not None:
         yield (
-            "The range of the input is unknown: the model is given the numbers of the files as they are. If it was "
-            "trained otherwise, say so with --input-scale, --input-mean and --input-std, or in a sidecar."
+            "The model's input range is unknown: the values of the files are used unchanged. If the model was trained with "
+            "another range, set it with --input-scale, --input-mean and --input-std, or in a sidecar."
         )
     elif "range" in preprocess.assumed:
         yield (
-            f"The range of the input is unknown: pixels are scaled to {preprocess.low:g} to {preprocess.high:g}. If the "
-            "model was trained otherwise, every explanation is of another input; say it with --input-scale, --input-mean "
+            f"The model's input range is unknown: pixels are scaled to {preprocess.low:g} to {preprocess.high:g}. If the "
+            "model was trained with another range, all explanations are wrong; set it with --input-scale, --input-mean "
             "and --input-std, or in a sidecar."
         )
     if "size" in preprocess.assumed:
         yield (
-            f"The model leaves the size of its input open: {preprocess.height}×{preprocess.width} was taken. "
-            "Give the size that it was trained on with --input-size."
+            f"The model accepts inputs of any size: {preprocess.height}×{preprocess.width} was assumed. "
+            "Set the size that it was trained with by --input-size."
         )
     if not classifier.certain:
         yield (
-            "The model ends without a softmax or sigmoid, and its outputs were taken for scores before a "
-            f"{classifier.head}. If they are, say so with --logits; if they are other numbers, with --values."
+            "The model ends without a softmax or sigmoid: its outputs are assumed to be scores before a "
+            f"{classifier.head}. Confirm with --logits; if they are other numbers, use --values."
         )
     if classifier.doubt is not None:
         yield classifier.doubt
 
 
 def _range(classifier: Classifier, expected: Range | None, images: Floats, *, known: bool) -> Iterator[str]:
-    """Whether the input range is what the model's own layers expect."""
+    """Compares the input range with the one that the model's own layers expect."""
     preprocess = classifier.preprocess
     if expected is not None:
         slack = FIT * (expected.high - expected.low)
         if abs(preprocess.low - expected.low) > slack or abs(preprocess.high - expected.high) > slack:
             yield (
-                f"The model expects pixels from {expected.low:g} to {expected.high:g} ({expected}), but its input is given "
-                f"from {preprocess.low:.4g} to {preprocess.high:.4g}: it does not fit. "
-                f"{RANGE_OPTIONS[expected.low, expected.high]} would."
+                f"The model expects pixels from {expected.low:g} to {expected.high:g} ({expected}), but they are scaled to "
+                f"{preprocess.low:.4g} to {preprocess.high:.4g}. Use {RANGE_OPTIONS[expected.low, expected.high]}."
             )
     first = classifier.first_normalization
     if first is None or not known or preprocess.bands is not None:
@@ -259,15 +258,15 @@ def _range(classifier: Classifier, expected: Range | None, images: Floats, *, kn
     pictures = preprocess.decode(images)
 
     def distance(as_given: Any) -> float:
-        """How far the channels are from the normals that the layer learned: the median Kullback-Leibler divergence, nats."""
+        """Median Kullback-Leibler divergence of the channels from the training statistics, in nats."""
         given = as_given.encode(pictures)
         seen = classifier.activations(given, [source])[source].astype(np.float64).reshape(-1, len(mean))
         ratio = np.maximum(seen.var(axis=0), 1e-12) / variance
         shift = (seen.mean(axis=0) - mean) ** 2 / variance
         return float(np.median(ratio + shift - 1 - np.log(ratio)) / 2)
 
-    here = distance(preprocess)
-    if here <= FAR:
+    current = distance(preprocess)
+    if current <= FAR:
         return
     fitting = {
         words: distance(replace(preprocess, **fields))
@@ -277,13 +276,13 @@ def _range(classifier: Classifier, expected: Range | None, images: Floats, *, kn
     best = min(fitting, key=lambda words: fitting[words])
     if fitting[best] < NEAR:
         yield (
-            f"The input range may not be the one of the training: the normalization after '{source}' learned from other "
-            f"numbers than it is given ({here:.2g} nats apart); with {best} they would agree ({fitting[best]:.2g})."
+            f"The input range may differ from the one in training: the inputs of the normalization after '{source}' do not "
+            f"match its training statistics (divergence {current:.2g} nats); they do with {best} ({fitting[best]:.2g} nats)."
         )
 
 
 def _resizing(classifier: Classifier, batch: ImageBatch, logits: Floats) -> Iterator[str]:
-    """Whether the predictions depend on how the images were resized, which nothing in a model tells."""
+    """Checks whether predictions depend on how the images are resized, which a model does not record."""
     preprocess = classifier.preprocess
     places = [place for place, source in enumerate(batch.sources) if source.resized and Path(source.name).is_file()][
         :RESIZED
@@ -297,7 +296,7 @@ def _resizing(classifier: Classifier, batch: ImageBatch, logits: Floats) -> Iter
         given = [read(source.name, other, source.inverted)[0] for source in (batch.sources[place] for place in places)]
         changed = classifier.logits(np.stack(given)).argmax(axis=1) != logits[places].argmax(axis=1)
         if changed.any():
-            yield f"Resized {words.format(f'{changed.sum()} of {len(places)} images are predicted to be of another class')}."
+            yield f"Resized {words.format(f'{changed.sum()} of {len(places)} images change class')}."
 
 
 def _saturation(classifier: Classifier, logits: Floats) -> Iterator[str]:
@@ -305,8 +304,8 @@ def _saturation(classifier: Classifier, logits: Floats) -> Iterator[str]:
     sure = int((1 - largest < SURE).sum())
     if 2 * sure > len(logits):
         yield (
-            f"The {classifier.head} saturates: for {sure} of {len(logits)} images the probability is 1 to six digits, where "
-            "hiding or changing a part of the image hardly shows in it. Read the logits, not the probabilities."
+            f"The {classifier.head} saturates: for {sure} of {len(logits)} images the probability is 1 to six digits, "
+            "so hiding or changing a part of the image hardly changes it. Read the logits instead of the probabilities."
         )
 
 
@@ -320,7 +319,7 @@ def _flat(classifier: Classifier, batch: ImageBatch) -> Iterator[str]:
     if not np.isfinite(gradient).all():
         yield "The gradient of the prediction's score is not finite."
     elif not gradient.any():
-        yield "The gradient of the prediction's score is zero everywhere, so whatever is made of gradients shows nothing."
+        yield "The gradient of the prediction's score is zero everywhere, so methods based on gradients show nothing."
 
 
 def _dead(layers: Sequence[LayerReport], images: int) -> Iterator[str]:

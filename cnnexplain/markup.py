@@ -1,4 +1,4 @@
-"""Templates → HTML: an environment that escapes whatever it is given, and writes values as all our pages do."""
+"""The Jinja environment for HTML: it escapes all values, and has filters for formatting them."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from typing import Any
 import jinja2
 
 LISTED = 25
-"""How many entries of a long fact are shown before the rest are counted."""
+"""Entries of a long fact that are shown before the rest is counted."""
 
 
 def environment() -> jinja2.Environment:
-    """A new environment of the templates in the folder `rendering/pages`.
+    """A new environment for the templates in the folder `rendering/pages`.
 
-    It has the filters of `parts.html`; a page that needs more adds them to its own.
+    It has the filters that `parts.html` uses. Pages that need more add them.
     """
-    made = jinja2.Environment(
+    created = jinja2.Environment(
         loader=jinja2.PackageLoader("cnnexplain", "rendering/pages"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"number": _number, "shape": _shape, "pieces": _pieces, "typed": _typed}
-    made.globals |= {"listed": LISTED, "alike": _alike}
-    return made
+    created.filters |= {"number": _number, "shape": _shape, "pieces": _pieces, "typed": _typed}
+    created.globals |= {"listed": LISTED, "alike": _alike}
+    return created
 
 
 def fragment(name: str, **values: object) -> str:
-    """HTML for a notebook: no page of its own, no script and no style sheet.
+    """An HTML fragment for a notebook, without scripts and style sheets.
 
     Args:
-        name: The file of the template.
-        **values: What it is filled with.
+        name: The file name of the template.
+        **values: The values of its variables.
     """
     return _plain().get_template(name).render(values)
 
@@ -46,7 +46,7 @@ def _plain() -> jinja2.Environment:
 
 
 def _number(value: object) -> str:
-    """A number of a fact, for people: four digits that count."""
+    """A number with four significant digits, or yes, no or a dash."""
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: "–"}[value]
     if isinstance(value, float):
@@ -55,12 +55,12 @@ def _number(value: object) -> str:
 
 
 def _typed(value: object) -> str:
-    """An option's value as it is typed, several with commas between them."""
+    """The value of an option; several values are separated by commas."""
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _alike(entries: Sequence[Any]) -> bool:
-    """Whether entries of a fact are mappings with the same keys, so that they make the rows of a table."""
+    """Whether the entries of a fact are mappings with the same keys, so that they can be shown as a table."""
     return all(isinstance(entry, Mapping) and entry.keys() == entries[0].keys() for entry in entries)
 
 
@@ -69,6 +69,6 @@ def _shape(shape: Sequence[int]) -> str:
 
 
 def _pieces(paper: str) -> list[tuple[str, str]]:
-    """A paper's name in pieces, each with the arXiv number that follows it, the last with none."""
+    """The reference to a paper, split at its arXiv numbers: (text, number that follows it), the last without a number."""
     pieces = re.split(r"arXiv:(\d{4}\.\d{4,5})", paper)
     return list(zip(pieces[::2], [*pieces[1::2], ""], strict=True))

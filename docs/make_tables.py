@@ -52,7 +52,11 @@ def _links(paper: str) -> str:
 
 def _options(analysis: Analysis) -> str:
     flags = {option.name: option.flag for option in analysis.options}
-    return ", ".join(f"`{flags[name]} {value}`" for name, value in analysis.quick.items())
+    return ", ".join(f"`{flags[name]} {_typed(value)}`" for name, value in analysis.quick.items())
+
+
+def _typed(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 if __name__ == "__main__":

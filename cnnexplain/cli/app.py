@@ -24,26 +24,26 @@ from cnnexplain.interruption import interrupted, listen
 from cnnexplain.plugin.docstrings import docstring
 
 RUN = "Explain images with one of the analyses."
-REPORT = "Run several analyses, the cheapest first, and write report.html, one page that grows with each of them."
+REPORT = "Run several analyses, the cheapest first, and write report.html, which is updated after each analysis."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command line and returns its exit code: 0, 1 for a failure, 2 for wrong usage, 130 after Ctrl-C."""
+    """Runs the command line and returns its exit code: 0, 1 for a failure, 2 for invalid usage, 130 after Ctrl-C."""
     if arguments is None:
         # SIGTERM is handled like Ctrl-C, so that nothing unfinished is left behind.
         listen()
     words = list(map(former_names.flag, sys.argv[1:] if arguments is None else arguments))
-    environment.believe_widths()
+    environment.drop_invalid_widths()
 
     def run(typed: Sequence[str], configured: bool = False) -> Any:
         app = command_app(analyses="run" in typed or configured, report="report" in typed or configured)
         return app(args=words, prog_name="cnnexplain", standalone_mode=False)
 
-    if completion.asked():
-        return completion.complete(lambda: run(completion.typed()))
+    if completion.is_requested():
+        return completion.complete(lambda: run(completion.typed_words()))
     try:
-        # A configuration may set options of analyses, which only their commands can check.
-        configured = bool(configuration.found()) or any(word.partition("=")[0] == "--config" for word in words)
+        # A configuration file may set options of analyses, and only the commands of the analyses can check those.
+        configured = bool(configuration.default_files()) or any(word.partition("=")[0] == "--config" for word in words)
         code = run(words, configured)
         environment.flush()
     except InterruptionError as error:
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _fail(str(error), error.exit_code)
         code = InterruptionError.exit_code
     except typer.TyperException as error:
-        # With no arguments at all the help has been printed, and there is nothing to add.
+        # Without arguments, Typer has already printed the help.
         if not error.format_message():
             return error.exit_code
         session.warn_of_problems()
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 1 if problem is None else _fail(problem, 1)
         code = _unexpected(error, words)
     except (Exception, SystemExit) as error:  # noqa: BLE001
-        # Rich exits when its output is closed, as behind `| head`.
+        # Rich exits when its output is closed, for example by `| head`.
         if isinstance(error.__context__, BrokenPipeError):
             return 1
         code = _unexpected(error, words)
@@ -80,8 +80,8 @@ def command_app(*, analyses: bool, report: bool) -> typer.Typer:
     """The Typer application.
 
     Args:
-        analyses: Whether to make the commands of the analyses, for which the plugins are loaded.
-        report: Likewise for the command `report`.
+        analyses: Whether to create the commands of the analyses, which loads the plugins.
+        report: Whether to create the command `report`, which loads the plugins too.
     """
     app = typer.Typer(
         help="See what a convolutional network sees: explain the predictions of Keras image classifiers.",
@@ -120,7 +120,7 @@ def _report_command() -> Callable[..., None]:
 
 
 def _no_analyses() -> None:
-    """Stands for the analyses where none of them is called."""
+    """Takes the place of a command that needs the plugins when another command is called."""
 
 
 def _version(wanted: bool) -> None:
@@ -139,18 +139,18 @@ def _root(
         typer.Option(
             "--config",
             metavar="FILE",
-            help=f"Defaults for the options; overrides {configuration.NAME} in this folder and the user's own file.",
+            help=f"A TOML file with defaults for options; overrides {configuration.NAME} in this folder and your own file.",
         ),
     ] = None,
 ) -> None:
-    paths = [*configuration.found(), *([] if named is None else [named])]
+    paths = [*configuration.default_files(), *([] if named is None else [named])]
     if paths:
         context.default_map = configuration.defaults(context, paths, named)
     context.obj = paths
 
 
 def _usage_message(error: typer.TyperException) -> str:
-    """Typer's message about a command line, with what it leaves out."""
+    """Typer's message about invalid usage, extended by the command that has the option, or by the invalid value."""
     option, command = getattr(error, "option_name", None), getattr(error, "cmd", None)
     if option == "--model" and getattr(command, "name", None) == "doctor":
         return "No such option: --model. Give the model as an argument: cnnexplain doctor MODEL."
@@ -161,20 +161,20 @@ def _usage_message(error: typer.TyperException) -> str:
     ]
     if owners:
         return f"No such option here: {option}. It belongs to 'cnnexplain run {' or '.join(owners)}'."
-    # Where a value is of another type, Typer has this from Pydantic.
+    # For a value of the wrong type, Typer reports an error of Pydantic.
     found: list[dict[str, Any]] = getattr(error.__cause__, "errors", list)()
     return error.format_message() + "".join(f", but got {shown(each['input'])}" for each in found) + ("." if found else "")
 
 
 def _fail(message: str, code: int) -> int:
-    gone = "" if environment.here() else " The current folder no longer exists."
-    # Typer, for one, repeats a word however long it is.
+    gone = "" if environment.current_folder_exists() else " The current folder no longer exists."
+    # Typer repeats arguments of any length.
     console.complain(f"Error: {short(message)}{gone}")
     return code
 
 
 def _unexpected(error: Exception | SystemExit, words: Sequence[str]) -> int:
-    """Reports an unforeseen error in a line; with --verbose, raises it with its traceback."""
+    """Reports an unexpected error in one line; with --verbose, raises it with its traceback."""
     if interrupted(error):
         return InterruptionError.exit_code
     if "--verbose" in words:

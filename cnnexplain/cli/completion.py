@@ -1,4 +1,4 @@
-"""Shell completions. None of them starts Keras, and none of them ever fails."""
+"""Shell completions. They never import Keras and never raise an error."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from cnnexplain.model import model_files
 from cnnexplain.plugin.analysis import NamedModel
 
 VARIABLE = "_CNNEXPLAIN_COMPLETE"
-"""The environment variable in which the shell's script asks for completions, and names the shell."""
+"""The environment variable that the completion script of a shell sets, to the name of the shell."""
 
 
-def asked() -> bool:
-    """Whether the program was started by a shell's completion."""
+def is_requested() -> bool:
+    """Whether a shell has started the program to get completions."""
     return bool(os.environ.get(VARIABLE))
 
 
-def typed() -> list[str]:
-    """The words on the command line that is being typed, roughly."""
+def typed_words() -> list[str]:
+    """The words of the command line that is being typed, split at spaces only."""
     return f"{os.environ.get('COMP_WORDS', '')} {os.environ.get('_TYPER_COMPLETE_ARGS', '')}".split()
 
 
@@ -39,20 +39,20 @@ def complete(app: Callable[..., Any]) -> int:
     Args:
         app: Called with the environment as Typer reads it; prints the completions and ends with SystemExit.
     """
-    left_off, code = "", 0
-    offers = io.StringIO()
-    with contextlib.redirect_stdout(offers), contextlib.redirect_stderr(io.StringIO()):
+    prefix, code = "", 0
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(io.StringIO()):
         try:
             if os.environ[VARIABLE] == "complete_bash":
-                left_off = _rejoin(os.environ)
+                prefix = _rejoin(os.environ)
             app()
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else 0
-        # The user is still typing: a half-written line, a broken plugin or model file just has nothing to offer.
+        # The line is incomplete: an error, for example of a broken plugin or model file, means no completions.
         except BaseException:  # noqa: BLE001
             code = 1
     try:
-        sys.stdout.write("".join(f"{line.removeprefix(left_off)}\n" for line in offers.getvalue().splitlines()))
+        sys.stdout.write("".join(f"{line.removeprefix(prefix)}\n" for line in output.getvalue().splitlines()))
         sys.stdout.flush()
     except OSError as error:
         unwritable(error)
@@ -64,7 +64,7 @@ def _rejoin(environment: MutableMapping[str, str]) -> str:
     """Joins the words that bash splits at ":" and "=", and returns the prefix to omit from each completion.
 
     Args:
-        environment: `COMP_WORDS`, a word on each line, and `COMP_CWORD`, the number of the one that is being typed.
+        environment: `COMP_WORDS`, one word per line, and `COMP_CWORD`, the index of the word that is being typed.
     """
     last = int(environment["COMP_CWORD"])
     words: list[str] = []
@@ -84,12 +84,12 @@ def _rejoin(environment: MutableMapping[str, str]) -> str:
 
 
 def _plain(names: Iterable[str]) -> list[str]:
-    """The names that are literal in every shell: zsh evaluates completions as code."""
+    """The names without characters that are special in a shell: zsh evaluates completions as code."""
     return [name for name in names if re.fullmatch(r"[A-Za-z0-9_./:+@%,][A-Za-z0-9_./:+@%,-]*", name)]
 
 
-def of(words: Iterable[str]) -> Callable[[], list[str]]:
-    """A few words that never change."""
+def fixed_words(words: Iterable[str]) -> Callable[[], list[str]]:
+    """Completes with a fixed list of words."""
     known = list(words)
     return lambda: known
 
@@ -102,7 +102,7 @@ def analyses() -> list[str]:
 
 
 def named_models(incomplete: str) -> list[str]:
-    """The included model, those of the plugins, model files and the folders on the way to them."""
+    """The included model, the models of plugins, model files and folders."""
     from cnnexplain.plugin import registry
 
     place = Path(incomplete if incomplete.endswith("/") else os.path.dirname(incomplete))
@@ -115,11 +115,11 @@ def named_models(incomplete: str) -> list[str]:
 
 
 def samples(incomplete: str) -> list[str]:
-    """The digits of MNIST, ten at a time; nothing, for which the shell offers files, until the name of the set is begun."""
+    """The digits of MNIST, ten at a time; nothing for an empty word, for which the shell output files."""
     start = next((f"mnist:{split}/" for split in datasets.SPLITS if incomplete.startswith(f"mnist:{split}/")), None)
     if start is None:
-        offered = [f"mnist:{split}/{digit}" for split in datasets.SPLITS for digit in range(10)]
-        return offered if incomplete else []
+        names = [f"mnist:{split}/{digit}" for split in datasets.SPLITS for digit in range(10)]
+        return names if incomplete else []
     known = re.compile(r"0|[1-9][0-9]*")
     numbers = [incomplete.removeprefix(start) + digit for digit in ["", *map(str, range(10))]]
     split = start[len("mnist:") : -1]
@@ -127,18 +127,18 @@ def samples(incomplete: str) -> list[str]:
 
 
 def data_sets(incomplete: str) -> list[str]:
-    """The splits of MNIST; nothing, for which the shell offers folders, until the name is begun."""
+    """The splits of MNIST; nothing for an empty word, for which the shell output folders."""
     return [f"mnist:{split}" for split in datasets.SPLITS] if incomplete else []
 
 
 def layers(context: typer.Context) -> list[str]:
-    """The layers of the model named before, where that is a file or the one that is included."""
+    """The layers of the model given before, if it is a file or the included model."""
     place = model_names.find(context.params["model"])
     return [] if isinstance(place, NamedModel) else _plain(model_config.layers(model_config.read(place).config))
 
 
 def labels(context: typer.Context) -> list[str]:
-    """The classes of the model named before, where a file of labels or a sidecar names them."""
+    """The classes of the model given before, if a file of labels or a sidecar names them."""
     given, model = context.params.get("labels"), context.params["model"]
     if given is not None:
         return _plain(sidecar.read_labels(Path(given)))

@@ -1,6 +1,6 @@
 """Configuration files: defaults for the options of the command line, checked key by key.
 
-The file `cnnexplain.toml` of the working folder may come from anywhere, as the images and models beside it may.
+The file `cnnexplain.toml` in the current folder is untrusted, like the images and models next to it.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 NAME = "cnnexplain.toml"
 
-NEVER = ("config", "help", "install_completion", "json", "overwrite", "resume", "show_completion", "version")
-"""Options that only make sense when they are typed."""
+EXCLUDED = ("config", "help", "install_completion", "json", "overwrite", "resume", "show_completion", "version")
+"""Options that a configuration file can't set."""
 
-LIMIT = 1 << 20
-"""How many bytes a file may have, at most."""
+MAX_BYTES = 1 << 20
+"""Maximum size of a file in bytes."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Command:
     """A command that takes options, such as `run saliency`.
 
     Args:
-        words: What calls it.
+        words: The words that call it.
         options: Its options by their names in TOML.
-        own: Of these, the ones that mean something for this analysis alone.
+        own: The options that the analysis itself declares.
     """
 
     words: tuple[str, ...]
@@ -48,13 +48,13 @@ class Command:
     own: tuple[str, ...] = ()
 
 
-def found() -> list[Path]:
-    """The files that are there without being named, the nearest last: the user's own, then that of the working folder."""
-    # Path.is_file would raise where a folder can't be searched.
-    return [path for path in (own(), Path(NAME)) if os.path.isfile(path)]
+def default_files() -> list[Path]:
+    """The default files that exist: the user's own, then the one in the current folder."""
+    # Path.is_file raises if a folder can't be searched.
+    return [path for path in (user_file(), Path(NAME)) if os.path.isfile(path)]
 
 
-def own() -> Path:
+def user_file() -> Path:
     """The path of the user's own file."""
     return Path(typer.get_app_dir("cnnexplain")) / "config.toml"
 
@@ -63,18 +63,18 @@ def defaults(context: typer.Context, paths: Sequence[Path], named: Path | None) 
     """The values of the files, as the `default_map` of the commands; a later file overrides an earlier one.
 
     Args:
-        context: Of the whole command line.
+        context: The context of the whole command line.
         paths: The files.
-        named: Which of them the user named; None where none is.
+        named: The file given by the user; None if there is none.
 
     Raises:
         UsageError: A file can't be read, is not TOML, or has an unknown key or an invalid value.
     """
-    # Those of `run` first: what another command calls alike and isn't, such as train's --out, is not what is meant for all.
+    # The commands of `run` come first: elsewhere an option of the same name, such as --out of `train`, may differ.
     commands = sorted(_commands(context.command, context, ()), key=lambda command: command.words[0] != "run")
     merged: dict[str, Any] = {}
-    # By any of its names, so that the file of the working folder can be the one that is named.
-    trusted = {path.resolve() for path in (own(), named) if path is not None}
+    # Resolved, so that --config can name the file in the current folder.
+    trusted = {path.resolve() for path in (user_file(), named) if path is not None}
     for path in paths:
         content = _read(path)
         try:
@@ -96,13 +96,13 @@ def _commands(group: Any, context: typer.Context, words: tuple[str, ...]) -> Ite
         if hasattr(command, "list_commands"):
             yield from _commands(command, context, (*words, name))
         elif not command.hidden:
-            options = [each for each in command.params if each.param_type_name == "option" and each.name not in NEVER]
+            options = [each for each in command.params if each.param_type_name == "option" and each.name not in EXCLUDED]
             own = tuple(parameter.flag.removeprefix("--") for parameter in _declared((*words, name)))
             yield Command((*words, name), {each.name.replace("_", "-"): each for each in options}, own)
 
 
 def _declared(words: Sequence[str]) -> tuple[Parameter, ...]:
-    """The options that the analysis of a command declares."""
+    """The options declared by the analysis that a command runs."""
     from cnnexplain.plugin import registry
 
     analysis = registry.load().analyses.get(words[-1]) if words[0] == "run" else None
@@ -111,19 +111,19 @@ def _declared(words: Sequence[str]) -> tuple[Parameter, ...]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        # A missing file or a folder raises when it is opened; a pipe would block.
+        # Opening a missing file or a folder raises an error, but opening a pipe would block.
         if path.exists() and not (path.is_file() or path.is_dir()):
             raise UsageError(f"'{path}' is not a file.")
         with path.open("rb") as file:
-            data = file.read(LIMIT + 1)
-        if len(data) > LIMIT:
-            raise UsageError(f"'{path}' has more than {LIMIT >> 20} MiB, which is too large for a configuration.")
+            data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise UsageError(f"'{path}' has more than {MAX_BYTES >> 20} MiB, which is too large for a configuration file.")
         return tomllib.loads(data.decode("utf-8"))
     except OSError as error:
-        raise UsageError(f"Can't read the configuration '{path}': {error.strerror}.") from error
+        raise UsageError(f"Can't read the configuration file '{path}': {error.strerror}.") from error
     except UsageError:
         raise
-    # Whole numbers of thousands of digits are refused by Python itself.
+    # Python rejects integers with thousands of digits.
     except (ValueError, RecursionError) as error:
         raise UsageError(f"'{path}' is not valid TOML: {line(error)}.") from error
 
@@ -131,20 +131,20 @@ def _read(path: Path) -> dict[str, Any]:
 def _values(
     table: Mapping[str, Any], words: tuple[str, ...], commands: Sequence[Command], context: typer.Context
 ) -> dict[int, dict[str, Any]]:
-    """The checked values of a table for each of the commands, by their numbers; inner tables count more than outer ones.
+    """The checked values of a table for each command, by the index of the command; inner tables override outer ones.
 
     Args:
-        table: What the file has under the words.
-        words: Where the table stands, such as ("run", "saliency").
+        table: The table.
+        words: The path of the table, such as ("run", "saliency").
         commands: All commands.
-        context: Of the whole command line.
+        context: The context of the whole command line.
     """
     here = [number for number, command in enumerate(commands) if command.words[: len(words)] == words]
     inner = {commands[number].words[len(words)] for number in here if len(commands[number].words) > len(words)}
     alone = len(here) == 1
     known = _shared_options([commands[number] for number in here])
     values: dict[int, dict[str, Any]] = {}
-    # Tables last, since what they say counts more.
+    # Tables come last, because they override the values.
     for word, value in sorted(table.items(), key=lambda item: isinstance(item[1], Mapping)):
         key = former_names.key(word.replace("_", "-"))
         place = ".".join((*words, word))
@@ -170,7 +170,7 @@ def _values(
 
 
 def _shared_options(commands: Sequence[Command]) -> dict[str, Any]:
-    """The options that a table of these commands may set: those of a single command, or those that several share."""
+    """The options that a table for these commands may set: all options of a single command, or those that several share."""
     shared = Counter(key for command in commands for key in command.options if key not in command.own)
     known: dict[str, Any] = {}
     for command in commands:
@@ -185,7 +185,7 @@ def _listed(known: Any) -> str:
 
 
 def _value(command: Command, key: str, value: Any, place: str, context: typer.Context) -> Any:
-    """The value as it would be typed, once it passed the option's own checks."""
+    """The value as the command line takes it, after the checks of the option."""
     option = command.options[key]
     wanted = _wanted(option)
     if key.startswith("input-") or key == "show-bands":
@@ -227,7 +227,7 @@ def _value(command: Command, key: str, value: Any, place: str, context: typer.Co
 
 
 def _wanted(option: Any) -> str:
-    """In words, the TOML value that an option takes."""
+    """Describes the TOML value that an option takes."""
     kind = str(option.type_descriptor.annotation)
     if option.is_flag:
         return "true or false"
@@ -236,7 +236,7 @@ def _wanted(option: Any) -> str:
 
 
 def _check_option(command: Command, name: str, value: Any, place: str) -> None:
-    """Checks the option of an analysis as its declaration says."""
+    """Checks the value of an option that the analysis itself declares."""
     for parameter in _declared(command.words):
         if parameter.name == name:
             parameter.check(value, f"'{place}'")
@@ -247,7 +247,7 @@ def _check_harmless(values: Mapping[str, Any]) -> None:
     for key in code:
         if key == "custom-objects" or not values[key].endswith(".json"):
             raise UsageError(
-                f"'{key}' names Python code, which is allowed only in a file that you name. If you trust this one: "
+                f"'{key}' names Python code, which only a file given with --config may do. If you trust this file: "
                 f"cnnexplain --config {NAME} …"
             )
 

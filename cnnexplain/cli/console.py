@@ -1,4 +1,4 @@
-"""Printing: consoles, text from outside made harmless, progress displays."""
+"""Printing: consoles, escaping of untrusted text, progress displays."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 NARROW = 70
-"""A terminal of fewer columns has no room for text beside a column of names."""
+"""Below this number of columns, texts are printed below their names instead of next to them."""
 
 
 def out() -> Console:
@@ -37,17 +37,17 @@ def err() -> Console:
 
 
 def plain(text: str) -> Text:
-    """The text as it is, never as Rich's markup, with each character that could drive a terminal shown as its escape."""
+    """The literal text, not interpreted as Rich markup, with escapes for characters that are not printable."""
     return Text("".join(char if char.isprintable() else repr(char)[1:-1] for char in text))
 
 
 def say(text: str) -> None:
-    """Prints one line, which is not broken, so that paths can be copied."""
+    """Prints one line without wrapping it, so that paths can be copied."""
     out().print(plain(text), soft_wrap=True)
 
 
 def definitions(entries: Iterable[tuple[str, Sequence[str]]]) -> None:
-    """Prints names, each with paragraphs of text beside it; where that would be too narrow to read, below it."""
+    """Prints names with paragraphs of text next to them, or below them on a narrow terminal."""
     from rich.console import Group
     from rich.padding import Padding
     from rich.table import Column, Table
@@ -66,7 +66,7 @@ def definitions(entries: Iterable[tuple[str, Sequence[str]]]) -> None:
 
 
 def show(shown: Table) -> None:
-    """Prints a table; where that is too wide, each row as a line, which is not broken, so that it can be copied."""
+    """Prints a table; if it is too wide, each row as one line without wrapping, so that it can be copied."""
     console = out()
     if console.measure(shown, options=console.options.update(max_width=10_000)).maximum <= console.width:
         console.print(shown)
@@ -77,9 +77,9 @@ def show(shown: Table) -> None:
 
 @contextmanager
 def document(wanted: bool) -> Iterator[Callable[[Mapping[str, Any]], None]]:
-    """Reserves standard output for one JSON document, if wanted: everything else goes to standard error meanwhile.
+    """Reserves standard output for one JSON document, if wanted: all other output goes to standard error.
 
-    Yields a function that prints the document: strict JSON in ASCII, with numbers that are not finite as null.
+    Yields a function that prints the document: strict JSON in ASCII, with null for numbers that are not finite.
     """
     results = sys.stdout
     with redirect_stdout(sys.stderr) if wanted else nullcontext():
@@ -116,9 +116,9 @@ def training_progress() -> AbstractContextManager[Progress]:
 
 
 def bar(progress: Progress, what: str) -> Callable[[int, int], None]:
-    """A callback that shows `done` of `total` as a bar, which goes away when all is done.
+    """A callback that shows `done` of `total` as a bar, which disappears when all is done.
 
-    Everything that takes long calls one, so it also checks that no Ctrl-C was lost.
+    Every long computation calls one, so it also checks for a Ctrl-C that was lost.
     """
     tasks: list[TaskID] = []
 
@@ -133,11 +133,11 @@ def bar(progress: Progress, what: str) -> Callable[[int, int], None]:
 
 @contextmanager
 def quiet(verbose: bool) -> Iterator[None]:
-    """Keeps the backend's log messages off the terminal, unless `verbose`.
+    """Hides the log messages of the backend, unless `verbose`.
 
-    TensorFlow's C++ code writes some of them to file descriptor 2 whatever `TF_CPP_MIN_LOG_LEVEL` says, so that descriptor
-    is redirected to the null device meanwhile, while Python's `sys.stderr` still leads to the terminal. It is redirected
-    again when the program ends, since TensorFlow also writes during shutdown.
+    TensorFlow's C++ code writes some of them to file descriptor 2 regardless of `TF_CPP_MIN_LOG_LEVEL`. Inside the block,
+    that descriptor is redirected to the null device, while Python's `sys.stderr` still writes to the terminal. It is
+    redirected again when the program ends, because TensorFlow also writes during shutdown.
     """
     if verbose:
         yield
@@ -146,12 +146,12 @@ def quiet(verbose: bool) -> Iterator[None]:
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     stderr, terminal = sys.stderr, os.dup(2)
     settings: dict[str, Any] = {name: getattr(stderr, name, None) for name in ("encoding", "errors")}
-    # Messages beside a JSON document go there too.
+    # With --json, other messages go to standard error too.
     aside = sys.stdout is stderr
     try:
-        with open(os.devnull, "w") as nowhere, open(os.dup(terminal), "w", buffering=1, **settings) as shown:
+        with open(os.devnull, "w") as null_device, open(os.dup(terminal), "w", buffering=1, **settings) as shown:
             stderr.flush()
-            os.dup2(nowhere.fileno(), 2)
+            os.dup2(null_device.fileno(), 2)
             sys.stderr = shown
             try:
                 with redirect_stdout(shown) if aside else nullcontext():
@@ -166,8 +166,8 @@ def quiet(verbose: bool) -> Iterator[None]:
 def _mute() -> None:
     with suppress(OSError, ValueError):
         sys.stderr.flush()
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
+    with open(os.devnull, "w") as null_device:
+        os.dup2(null_device.fileno(), 2)
 
 
 @contextmanager
@@ -175,9 +175,9 @@ def _live(*columns: ProgressColumn) -> Iterator[Progress]:
     from rich.progress import Progress
 
     console = err()
-    # FORCE_COLOR asks for colors in a file or pipe, where a display of progress would still be useless.
+    # FORCE_COLOR requests colors in a file or pipe, where a progress display is still useless.
     shown = console.is_terminal and not console.is_dumb_terminal and console.file.isatty()
     display = Progress(*columns, console=console, transient=True, disable=not shown)
-    # Where nothing is shown it isn't started either: Rich 14 and older end even a disabled display with an empty line.
+    # A disabled display is not started: Rich 14 and older print an empty line at its end.
     with nullcontext() if display.disable else display:
         yield display

@@ -26,7 +26,7 @@ IMAGE_KEYS = (
     "unit",
     "finding",
 )
-"""What the document has of an image beside its name, of the keys of `image_json.write`."""
+"""The keys of `image_json.write` that the document contains for an image, in addition to its name."""
 
 
 def run_document(analysis: Analysis, outcome: Outcome, error: str | None = None) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def run_document(analysis: Analysis, outcome: Outcome, error: str | None = None)
 
 
 def list_document(registry: Registry, included: str) -> dict[str, Any]:
-    """The JSON document of what is installed; `included` is the summary of the model that is included."""
+    """The JSON document of `list`; `included` is the summary of the included model."""
     analyses = [
         {
             "name": name,

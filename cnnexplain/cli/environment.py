@@ -15,41 +15,41 @@ from cnnexplain import matplotlib_settings
 WIDTHS = ("COLUMNS", "LINES", "TERMINAL_WIDTH")
 """Environment variables with the size of the terminal."""
 
-NARROW, BROAD = 20, 9999
-"""The fewest and the most columns of a terminal; other values are ignored."""
+NARROWEST, WIDEST = 20, 9999
+"""Minimum and maximum width of a terminal; other values are ignored."""
 
 PLAIN = {"×": "x", "−": "-", "–": "-", "…": "...", "→": "->", "·": "*", "±": "+-", "’": "'", "✓": "+", "✗": "x"}
-"""Replacements for our own characters where the encoding of the terminal lacks them."""
+"""ASCII replacements for characters that we print, for terminals whose encoding lacks them."""
 
 BROKEN = (errno.EPIPE, errno.ESHUTDOWN)
-"""Errors of a stream that is no longer read."""
+"""Errors of a stream whose reader has closed it."""
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
-"""Errors of a stream that can't be written."""
+"""Other errors of a stream that can't be written."""
 
 
 def prepare() -> None:
-    """Before anything else is imported, of this process that is the program's own."""
+    """Prepares this process, before anything else is imported. Not for use inside another program."""
     _open_streams()
     codecs.register_error("cnnexplain", _encoded)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="cnnexplain")
-    # Libraries warn of their own code; that is no reason to fail.
+    # Warnings of libraries must not become errors.
     if any(action == "error" for action, *_ in warnings.filters):
         warnings.simplefilter("ignore")
     matplotlib_settings.prepare()
 
 
-def believe_widths() -> None:
-    """Removes invalid terminal sizes from the environment, which Rich and Typer would take as they are."""
+def drop_invalid_widths() -> None:
+    """Removes invalid terminal sizes from the environment; Rich and Typer do not check them."""
     for name in WIDTHS:
         given = os.environ.get(name, "")
-        if not re.fullmatch(r"[0-9]{1,5}", given) or not NARROW <= int(given) <= BROAD:
+        if not re.fullmatch(r"[0-9]{1,5}", given) or not NARROWEST <= int(given) <= WIDEST:
             os.environ.pop(name, None)
 
 
-def here() -> bool:
+def current_folder_exists() -> bool:
     """Whether the current folder still exists."""
     try:
         os.getcwd()
@@ -59,47 +59,47 @@ def here() -> bool:
 
 
 def flush() -> None:
-    """Writes what is left of the results.
+    """Flushes standard output.
 
     Raises:
-        OSError: They can't be written.
+        OSError: It can't be written.
     """
     if sys.stdout is not None:
         sys.stdout.flush()
 
 
 def unwritable(error: OSError) -> str | None:
-    """The message where the results can't be printed; None where they are no longer read, as behind `| head`.
+    """The error message if standard output can't be written; None if its reader has closed it, such as `| head`.
 
-    The rest of them is dropped, so that Python doesn't try to write it again at exit.
+    The remaining output is discarded, so that Python does not try to write it again at exit.
     """
     with contextlib.suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.__stdout__.fileno() if sys.__stdout__ is not None else 1)
-        os.close(nowhere)
+        null_device = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null_device, sys.__stdout__.fileno() if sys.__stdout__ is not None else 1)
+        os.close(null_device)
     return None if error.errno in BROKEN else f"Can't write to standard output: {error.strerror}."
 
 
 def is_printing(error: OSError) -> bool:
-    """Whether an error comes from a stream: one of a file names it."""
+    """Whether an error comes from a standard stream; errors of files have a file name."""
     return error.filename is None and error.errno in (*BROKEN, *FULL)
 
 
 def _open_streams() -> None:
-    """Opens closed standard streams on the null device, so that no file takes their descriptors."""
+    """Opens closed standard streams on the null device, so that no other file gets their descriptors."""
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         try:
             os.fstat(number)
         except OSError:
-            opened = os.open(os.devnull, os.O_RDWR)
-            if opened != number:
-                os.dup2(opened, number)
-                os.close(opened)
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            if descriptor != number:
+                os.dup2(descriptor, number)
+                os.close(descriptor)
             setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115  # Until the end.
 
 
 def _encoded(error: UnicodeError) -> tuple[str, int]:
-    """Encodes characters that a stream can't take: our own in ASCII, all others as escapes."""
+    """Encodes characters that a stream can't represent: our own in ASCII, all others as escapes."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     characters = error.object[error.start : error.end]

@@ -1,4 +1,4 @@
-"""Runs one or several analyses on what was typed, and writes what they find; nothing is printed here but progress."""
+"""Runs one or several analyses and writes their results; prints only progress and the estimate of the time."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ def run_analysis(
     keep: Callable[[Record, Sequence[Path]], None] = lambda *_: None,
     advance: Callable[[int, int], None] = lambda *_: None,
 ) -> None:
-    """Runs one analysis on those of the inputs that it takes, and writes what it finds as it comes.
+    """Runs one analysis on the inputs that it takes, and writes its results part by part.
 
     Args:
         analysis: The analysis.
         options: Its options, with their checked values.
-        arguments: What was typed.
-        inputs: What that names.
-        outcome: Where it is counted what was explained and written.
-        display: Where the progress is shown.
-        keep: Called with each record and the paths of what was written of it.
-        advance: Called with how much is done, and of how much.
+        arguments: The arguments of the command.
+        inputs: The model, images, targets and data set.
+        outcome: Counts what was explained and written.
+        display: The progress display.
+        keep: Called with each record and the paths of its files.
+        advance: Called with the amount of work done, and the total.
     """
     from cnnexplain.pipeline import parts, request
     from cnnexplain.pipeline.provenance import identity
@@ -56,7 +56,7 @@ def run_analysis(
         advance(done, total)
 
     takes = set(analysis.inputs)
-    # The sample that stands for images not given decides nothing for an analysis of the model alone.
+    # An analysis of the model itself uses images only if the user gave some, not the default sample.
     images = inputs.images if "images" in takes or ("objectives" in takes and arguments.images) else None
     target = inputs.target if takes & {"targets", "objectives"} else None
     against = inputs.against if "objectives" in takes else None
@@ -88,17 +88,17 @@ def run_analysis(
         try:
             paths = writer.add(record, drawing)
         except KeyboardInterrupt:
-            # It may have waited until all of them were written.
+            # Ctrl-C may have been delayed until the files were written.
             outcome.images += len(record) if writer.written(record) else 0
             raise
         outcome.add(record, paths)
         keep(record, paths)
-        # The variable would hold a part while the next is computed.
+        # Frees the memory of this part before the next one is computed.
         del record
 
 
 def _identity_of_arguments(arguments: RunArguments) -> dict[str, Any]:
-    """What decides the results and shows neither in the images' names nor in the hash of the model."""
+    """Arguments that influence the results, but neither the names of the images nor the hash of the model."""
     return {
         "invert": arguments.invert,
         "format": arguments.pictures.format,
@@ -118,15 +118,15 @@ def run_several(
     *,
     quick: bool = False,
 ) -> None:
-    """Runs analyses one after another, the cheapest first; one that fails does not stop the others.
+    """Runs several analyses, the cheapest first; if one fails, the others still run.
 
     Args:
-        outcomes: The analyses; how they end is noted there.
-        arguments: What was typed.
-        display: Where the progress is shown.
-        keep: Called with each record and the paths of what was written of it.
-        after: Called after each analysis with the names of those that are still to be run.
-        quick: Whether to run them with the options of `Analysis.quick` instead of their defaults.
+        outcomes: The analyses; their outcomes are stored here.
+        arguments: The arguments of the command.
+        display: The progress display.
+        keep: Called with each record and the paths of its files.
+        after: Called after each analysis with the names of the remaining ones.
+        quick: Whether to use the options of `Analysis.quick` instead of the defaults.
     """
     from cnnexplain.pipeline import plan
 
@@ -134,7 +134,7 @@ def run_several(
     count = 0 if inputs.images is None else len(inputs.images)
     planned = plan.steps(outcomes.analyses, inputs.classifier, count, quick=quick)
     outcomes.analyses = [step.analysis for step in planned]
-    task = display.add_task("Measuring a pass", total=None)
+    task = display.add_task("Timing a forward pass", total=None)
     a_pass = plan.measured(inputs.classifier)
     console.say(plan.estimate(planned, a_pass))
     display.update(task, total=sum(step.seconds(a_pass) for step in planned))
@@ -147,7 +147,7 @@ def run_several(
         try:
             run_analysis(analysis, step.options, arguments, inputs, outcome, display, keep=keep, advance=advance)
             outcomes.done.append(analysis.name)
-        # Whatever one of them does, the others run.
+        # The others run even if this one fails.
         except Exception as error:  # noqa: BLE001
             check_interrupted(error)
             outcomes.failed[analysis.name] = str(error) if isinstance(error, CnnExplainError) else reason(error)
@@ -157,5 +157,5 @@ def run_several(
 
 
 def _advance(display: Progress, task: TaskID, before: float, takes: float, done: int, total: int) -> None:
-    """Shows how much of several analyses is done in the middle of one of them."""
+    """Updates the progress of several analyses while one of them runs."""
     display.update(task, completed=before + takes * done / max(total, 1))

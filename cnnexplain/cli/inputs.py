@@ -1,4 +1,4 @@
-"""What a command line names: the model is loaded and the images are read, once for all analyses that are run."""
+"""Loads the model and opens the images of a command, once for all analyses that it runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the arguments name: the model, the images where an analysis takes any, the classes and the data set."""
+    """The model, the images (None if no analysis takes any), the classes and the data set of a command."""
 
     classifier: Classifier
     images: Stream | None
@@ -30,7 +30,7 @@ class Inputs:
 
 
 def load_inputs(analyses: Sequence[Analysis], arguments: RunArguments, display: Progress) -> Inputs:
-    """Loads the model and reads the images once, after everything that was typed is known to exist."""
+    """Loads the model and opens the images, after checking that all files exist."""
     from cnnexplain.inputs import image_stream, images
 
     names = arguments.images or [datasets.SAMPLE]
@@ -42,7 +42,7 @@ def load_inputs(analyses: Sequence[Analysis], arguments: RunArguments, display: 
     if arguments.dataset is not None:
         image_stream.check(arguments.dataset)
     classifier = session.load(arguments.model, display)
-    # A class that does not exist is known before any image is read.
+    # An unknown class is reported before any image is read.
     target = None if arguments.target is None else classifier.target(arguments.target)
     against = None if arguments.against is None else classifier.target(arguments.against)
     found = None

@@ -1,4 +1,4 @@
-"""Starts Keras on a backend, once it is known that it can run on it."""
+"""Starts Keras with a backend, after checking that the backend is installed."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from cnnexplain.errors import CnnExplainError, UsageError, foreign, reason, show
 
 
 def check_backend(name: str | None) -> None:
-    """Checks that Keras can run on a backend of this name; for None, on the one that KERAS_BACKEND names, if any.
+    """Checks that Keras can use the backend of this name, or for None the one in KERAS_BACKEND, if that is set.
 
     Raises:
         UsageError: There is no such backend.
-        CnnExplainError: It is not installed, or Keras runs on another one already.
+        CnnExplainError: It is not installed, or Keras already uses another one.
     """
     wanted = os.environ.get("KERAS_BACKEND", "") if name is None else name
     if name is None and not wanted:
@@ -36,7 +36,7 @@ def check_backend(name: str | None) -> None:
 
 
 def start_keras(backend: str | None) -> None:
-    """Imports Keras on this backend; for None, on the one of KERAS_BACKEND or of Keras' own settings.
+    """Imports Keras with this backend, or for None with the one of KERAS_BACKEND or of Keras' configuration file.
 
     Raises:
         UsageError: There is no such backend.
@@ -45,11 +45,11 @@ def start_keras(backend: str | None) -> None:
     check_backend(backend)
     if backend is not None:
         os.environ["KERAS_BACKEND"] = backend
-    # The import makes hundreds of thousands of objects that stay. Looking for garbage among them, then and at every later
-    # collection, costs a tenth of a cold run.
+    # The import creates hundreds of thousands of permanent objects. Excluding them from garbage collection saves a tenth of
+    # the time of a cold run.
     gc.disable()
     ours = "keras" not in sys.modules
-    # They shorten every training.
+    # These variables would shorten every training.
     for name in ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"):
         os.environ.pop(name, None)
     try:
@@ -57,7 +57,7 @@ def start_keras(backend: str | None) -> None:
             import keras
 
         if ours:
-            # The other settings of Keras' file are meant for models that the user builds.
+            # The other settings in Keras' configuration file are meant for models that the user builds.
             keras.config.set_floatx("float32")
             keras.config.set_epsilon(1e-7)
             keras.config.set_image_data_format("channels_last")
@@ -67,13 +67,13 @@ def start_keras(backend: str | None) -> None:
 
 
 def _cant_start(error: BaseException) -> CnnExplainError:
-    """The error where Keras can't be imported."""
-    # Where no other backend was asked for, Keras' own settings name it.
+    """The error if Keras can't be imported."""
+    # Without --backend and KERAS_BACKEND, Keras' configuration file determines the backend.
     missing = BACKENDS.get(getattr(error, "name", None) or "")
     file = Path(os.environ.get("KERAS_HOME") or Path("~/.keras").expanduser()) / "keras.json"
     remedy = " Choose"
     if missing:
         remedy = f" Install it ({missing}), or choose"
     elif os.path.lexists(file):
-        remedy = f" Correct or remove its settings, '{file}', or choose"
+        remedy = f" Correct or remove its configuration file '{file}', or choose"
     return CnnExplainError(f"Keras can't start: {reason(error)}.{remedy} another backend with --backend.")

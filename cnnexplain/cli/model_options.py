@@ -1,4 +1,4 @@
-"""The options that say what the model is and what its input looks like, and what a user gave for them."""
+"""The options that select the model and describe its input, and their values."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def _model_option(
 
 
 METAVARS = {"size": "N|HxW", "mean": "X|X,X,X", "std": "X|X,X,X", "show_bands": "N|N,N,N"}
-"""The form of the values of some keys."""
+"""Metavariables of some keys."""
 
 MODEL_HELP = (
-    f"A Keras model (.keras, .h5), '{model_files.INCLUDED}', which is included, or a name that 'cnnexplain list' shows."
+    f"A Keras model file (.keras, .h5), '{model_files.INCLUDED}' (included), or another name shown by 'cnnexplain list'."
 )
 
 MODEL_OPTIONS: Declared = {
@@ -51,7 +51,7 @@ MODEL_OPTIONS: Declared = {
                 sidecar.flag(name),
                 "HOW" if key.words else METAVARS.get(name, "X"),
                 f"{key.help} {'|'.join(key.words)}".strip(),
-                offers=completion.of(key.words),
+                offers=completion.fixed_words(key.words),
             ),
             None,
         )
@@ -91,8 +91,8 @@ MODEL_OPTIONS: Declared = {
         name.replace("-", "_"): (Annotated[bool, typer.Option(f"--{name}", help=text, rich_help_panel=PANEL)], False)
         for name, text in {
             "logits": "The outputs are scores before a softmax.",
-            "probabilities": "The outputs are probabilities, whose scores are then log p or log p − log(1 − p).",
-            "values": "The outputs are numbers such as an age or a box, not probabilities.",
+            "probabilities": "The outputs are probabilities; scores are log p (softmax) or log p − log(1 − p) (sigmoid).",
+            "values": "The outputs are numbers such as an age or a bounding box, not probabilities.",
             "no-limits": "Load a model file even if it declares more than fits into memory.",
         }.items()
     },
@@ -102,7 +102,7 @@ MODEL_OPTIONS: Declared = {
             "--reduce",
             "HOW",
             "How to reduce an output with scores for each pixel: mean, maximum, or one pixel. mean|max|ROW,COLUMN",
-            offers=completion.of(("mean", "max")),
+            offers=completion.fixed_words(("mean", "max")),
         ),
         None,
     ),
@@ -142,7 +142,7 @@ class ModelArguments:
 
 
 def model_arguments(given: Mapping[str, Any]) -> ModelArguments:
-    """The arguments among the values that Typer gives a command, checked as far as is possible without Keras.
+    """The arguments among the values that Typer passes to a command, checked as far as possible without Keras.
 
     Raises:
         UsageError: A value is invalid, or a file does not exist.

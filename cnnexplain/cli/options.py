@@ -1,4 +1,4 @@
-"""The options of the command line that several commands share, and those that an analysis declares, as Typer takes them."""
+"""Options for Typer: those that several commands share, and those that an analysis declares."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ BackendOption = Annotated[
     typer.Option(
         "--backend",
         metavar="NAME",
-        help=f"The backend of Keras: {'|'.join(BACKENDS)}. Default: KERAS_BACKEND or Keras' own settings, else tensorflow.",
-        autocompletion=completion.of(BACKENDS),
+        help=f"The backend of Keras: {'|'.join(BACKENDS)}. Default: KERAS_BACKEND, Keras' configuration or tensorflow.",
+        autocompletion=completion.fixed_words(BACKENDS),
     ),
 ]
 
@@ -43,7 +43,7 @@ PICTURE_OPTIONS: Declared = {
                 "--format",
                 metavar="|".join(FORMATS),
                 help="The file format of the pictures.",
-                autocompletion=completion.of(FORMATS),
+                autocompletion=completion.fixed_words(FORMATS),
             ),
         ],
         Pictures.format,
@@ -54,8 +54,8 @@ PICTURE_OPTIONS: Declared = {
             typer.Option(
                 "--dpi",
                 metavar="N",
-                help=f"The resolution of the pictures in pixels per inch ({MIN_DPI} to {MAX_DPI}); in SVG and PDF, of the "
-                "maps in them.",
+                help=f"The resolution of the pictures in pixels per inch ({MIN_DPI} to {MAX_DPI}). In SVG and PDF files, "
+                "it applies to the maps.",
             ),
         ],
         Pictures.dpi,
@@ -65,7 +65,7 @@ PICTURE_OPTIONS: Declared = {
 
 
 def declare(command: Callable[..., None], declared: Mapping[str, tuple[Any, Any]]) -> Callable[..., None]:
-    """The function with a signature of these parameters, from which Typer makes the options of a command."""
+    """The function with these parameters as its signature, from which Typer creates the options of a command."""
     command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [
             inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
@@ -77,7 +77,7 @@ def declare(command: Callable[..., None], declared: Mapping[str, tuple[Any, Any]
 
 
 def analysis_options(parameters: Sequence[Parameter]) -> Declared:
-    """The options that an analysis declares. Ranges and choices are checked in one place, `Parameter.check`."""
+    """The options that an analysis declares. `Parameter.check` checks their ranges and choices."""
     return {parameter.name: _analysis_option(parameter) for parameter in parameters}
 
 
@@ -91,8 +91,8 @@ def _analysis_option(parameter: Parameter) -> tuple[Any, Any]:
     if parameter.many:
         kind, text = list[kind], f"{text} (Repeatable.)"
     declarations = (parameter.flag,) if parameter.type is not bool else ()
-    # The name by which plugins ask for a layer.
-    offers = completion.layers if parameter.name == "layer" else completion.of(parameter.choices)
+    # By convention, plugins call an option for a layer `layer`.
+    offers = completion.layers if parameter.name == "layer" else completion.fixed_words(parameter.choices)
     declared = typer.Option(
         *declarations, help=escape(text), metavar=metavar, rich_help_panel="This analysis", autocompletion=offers
     )

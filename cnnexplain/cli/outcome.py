@@ -1,4 +1,4 @@
-"""Tallies of what was explained and written, for the closing lines and the JSON document of `run` and `report`."""
+"""Counts what was explained and written, for the summary and the JSON document of `run` and `report`."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from cnnexplain.results.record import Record
 
 SHOWN = 20
-"""How many images the closing table and the notes name before they count the rest."""
+"""Images that the summary lists by name before it counts the rest."""
 
 
 @dataclass
 class Names:
-    """The first `most` of many names, and their number."""
+    """The first `most` of many names, and the number of all."""
 
     most: int
     first: list[str] = field(default_factory=list)
@@ -42,26 +42,26 @@ class Names:
 
 @dataclass
 class Outcome:
-    """What was explained and written by one analysis, of any number of images."""
+    """What one analysis has explained and written, for any number of images."""
 
     folder: Path
     most: int
-    """How many images are remembered by name."""
+    """Number of images that are stored by name."""
     kept: int = 0
-    """How many images an earlier run had finished."""
+    """Number of images that an earlier run has finished."""
     images: int = 0
     first: list[Explained] = field(default_factory=list)
     findings: list[str | None] = field(default_factory=list)
-    """Of the images in `first`."""
+    """The findings for the images in `first`."""
     targeted: bool = False
-    """Whether another class than the prediction was explained, for any image."""
+    """Whether a class other than the prediction was explained for any image."""
     inverted: Names = field(init=False)
     resized: Names = field(init=False)
     skipped: Names = field(init=False)
     pictures: Names = field(init=False)
     parts: int = 0
     files: list[Path] = field(default_factory=list)
-    """Those that are not pictures."""
+    """Files that are not pictures."""
     warnings: dict[str, None] = field(default_factory=dict)
     labels: tuple[str, ...] = ()
     seconds: float = 0.0
@@ -70,12 +70,12 @@ class Outcome:
         self.inverted, self.resized, self.skipped, self.pictures = (Names(self.most) for _ in range(4))
 
     def add(self, record: Record, paths: Sequence[Path]) -> None:
-        """Counts a record, and the files that were written of it."""
+        """Counts a record and its files."""
         self.images += len(record)
         shown = record.explained[: self.most - len(self.first)]
         self.first += shown
         self.findings += map(record.finding, range(len(shown)))
-        # Where the prediction is what was explained, it need not be shown twice.
+        # If only predictions were explained, the table has no column for the target.
         self.targeted |= any(
             explained.objective is not None or explained.target not in (None, explained.prediction)
             for explained in record.explained
@@ -93,13 +93,13 @@ class Outcome:
 
 
 def empty_outcome(analysis: Analysis, out: Path, *, all_names: bool) -> Outcome:
-    """The outcome of an analysis before it is run; with `all_names` it will remember the name of every image."""
+    """The outcome of an analysis before it runs; with `all_names` it will store the name of every image."""
     return Outcome(out / analysis.name, most=sys.maxsize if all_names else SHOWN)
 
 
 @dataclass
 class Outcomes:
-    """What several analyses that were run on one request have explained and written."""
+    """The outcomes of several analyses."""
 
     analyses: Sequence[Analysis]
     by_name: Mapping[str, Outcome]
@@ -110,12 +110,12 @@ class Outcomes:
 
     @classmethod
     def before(cls, analyses: Sequence[Analysis], out: Path, *, all_names: bool) -> Outcomes:
-        """The outcomes before anything is run."""
+        """The outcomes before the analyses run."""
         return cls(analyses, {each.name: empty_outcome(each, out, all_names=all_names) for each in analyses})
 
     @property
     def kept(self) -> str:
-        """The names of the analyses of which an interrupted run leaves results."""
+        """The names of the analyses that have results after an interrupted run."""
         begun = [
             f"{name} (not all images)"
             for name, outcome in self.by_name.items()
@@ -127,7 +127,7 @@ class Outcomes:
         """Checks that no analysis failed.
 
         Raises:
-            CnnExplainError: Some did.
+            CnnExplainError: At least one failed.
         """
         if self.failed:
             raise CnnExplainError(f"{len(self.failed)} of {len(self.analyses)} analyses failed: {', '.join(self.failed)}.")

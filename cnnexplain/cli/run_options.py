@@ -1,4 +1,4 @@
-"""The options of `run` and `report` that are no analysis' own, and what a user gave for them."""
+"""The options of `run` and `report` that do not depend on the analysis, and their values."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class RunArguments:
 
 
 def run_arguments(given: Mapping[str, Any]) -> RunArguments:
-    """The arguments among the values that Typer gives a command, checked as far as is possible without Keras.
+    """The arguments from the values that Typer passes to a command, checked as far as possible without Keras.
 
     Raises:
         UsageError: A value is invalid, or a file does not exist.
@@ -51,11 +51,11 @@ def run_arguments(given: Mapping[str, Any]) -> RunArguments:
 
 
 def run_options(inputs: Sequence[str], place: str) -> Declared:
-    """The options that come with what an analysis asks for.
+    """The options for the inputs of an analysis, and those that every analysis has.
 
     Args:
         inputs: `Analysis.inputs`, or those of several analyses.
-        place: Where the results are written to, such as "FOLDER/saliency".
+        place: Where the results are written, such as "FOLDER/saliency".
     """
     out = typer.Option("--out", metavar="FOLDER", help=f"Write the results to {place}.")
     return {
@@ -71,7 +71,9 @@ def _input_options(inputs: Sequence[str]) -> Declared:
     takes_images = bool({"images", "objectives"} & set(inputs))
     found = _image_options(explained="images" in inputs) if takes_images else {}
     if {"targets", "objectives"} & set(inputs):
-        default = "the prediction" if "images" in inputs else "the images' predictions, or all, or the first of very many"
+        default = (
+            "the prediction" if "images" in inputs else "the images' predictions; without images, all or the first of many"
+        )
         found["target"] = _text(
             "--target",
             "TARGET",
@@ -83,11 +85,11 @@ def _input_options(inputs: Sequence[str]) -> Declared:
         found["against"] = _text(
             "--against",
             "TARGET",
-            "Subtract the score of this target from that of --target: why one class and not the other?",
+            "Subtract the score of this target from that of --target: why one class rather than the other?",
             completion.labels,
         )
     if "dataset" in inputs:
-        default = "mnist:test for a model of digits" + (", else the images" if takes_images else ", else none")
+        default = "mnist:test for a digit classifier" + (", otherwise the images" if takes_images else ", otherwise none")
         found["dataset"] = _text(
             "--dataset",
             "FOLDER",
@@ -108,7 +110,7 @@ def _image_options(*, explained: bool) -> Declared:
     images = typer.Argument(metavar="IMAGES", help=help_text, autocompletion=completion.samples)
     invert = typer.Option(
         "--invert/--no-invert",
-        help="Swap dark and light, or don't. Default: swap dark-on-light pictures for a model of light digits on black.",
+        help="Invert the images, or don't. Default: invert dark-on-light images if the model expects light digits on black.",
     )
     return {"images": (Annotated[list[str] | None, images], None), "invert": (Annotated[bool | None, invert], None)}
 

@@ -1,4 +1,4 @@
-"""The package that `cnnexplain new-plugin` writes: an analysis that works, with its test, to be made into another one."""
+"""The package that `cnnexplain new-plugin` writes: a working analysis with a test, as a starting point."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ FILES = {
     "src/$module/py.typed": "py.typed",
     "tests/test_$word.py": "test.py",
 }
-"""Each file of the package and the template that it is made of."""
+"""The files of the package and their templates."""
 
 LONGEST = 40
-"""Characters of a name, so that no line of the package becomes too long."""
+"""Maximum number of characters of a name; with longer ones, lines of the package would become too long."""
 
 
 def check_name(name: str) -> None:
-    """Checks that a new analysis can have that name.
+    """Checks that a new analysis can have this name.
 
     Raises:
-        UsageError: It has another form, or is taken.
+        UsageError: The name is invalid or taken.
     """
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name) or len(name) > LONGEST:
         raise UsageError(
-            "An analysis is named by lower-case words joined by hyphens, such as 'edge-energy', "
-            f"{LONGEST} characters at most, but got '{name[: 2 * LONGEST]}'."
+            "The name of an analysis must be lowercase words joined by hyphens, such as 'edge-energy', "
+            f"with at most {LONGEST} characters, but got '{name[: 2 * LONGEST]}'."
         )
     found = registry.load()
     analyses = found.analyses
@@ -50,14 +50,14 @@ def check_name(name: str) -> None:
 
 
 def write(name: str, folder: Path) -> list[Path]:
-    """Writes the package of an analysis of that name into a new folder, whole or not at all.
+    """Writes the package of an analysis into a new folder, atomically.
 
     Returns:
         The paths of its files.
 
     Raises:
-        UsageError: No analysis can be named so.
-        OutputError: The folder exists, or can't be made.
+        UsageError: The name is invalid or taken.
+        OutputError: The folder exists, or can't be created.
     """
     check_name(name)
     if folder.exists():

@@ -1,4 +1,4 @@
-"""What most commands begin with: the installed plugins, and the model."""
+"""First steps of most commands: reading the installed plugins, loading the model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def registry() -> Registry:
     """The installed plugins."""
-    # Reading what is installed takes a fifth of a start, which most commands have no need of.
+    # Reading the entry points takes a fifth of the startup time, and most commands don't need them.
     from cnnexplain.plugin import registry
 
     return registry.load()
@@ -30,7 +30,7 @@ def warn_of_problems() -> None:
 
 
 def load(arguments: ModelArguments, display: Progress) -> Classifier:
-    """Starts Keras and loads the model, shown in the display."""
+    """Starts Keras and loads the model, with progress in the display."""
     task = display.add_task("Starting Keras", total=None)
     keras_start.start_keras(arguments.backend)
     from cnnexplain.loading import loader

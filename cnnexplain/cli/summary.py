@@ -1,4 +1,4 @@
-"""What `run` and `report` print when they are done: assumptions, images, findings, warnings, notes, files."""
+"""The summary that `run` and `report` print: assumptions, images, findings, warnings, notes, files."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from cnnexplain.plugin.analysis import Analysis
 
 FIRST_CLAUSE = re.compile(r".*?(?=; |[\w)]{2}[.!?] [A-Z])([\w)]{2})?", re.DOTALL)
-"""A text up to its first semicolon or the end of its first sentence; "al. 2016" and initials end none."""
+"""Matches a text up to its first semicolon or the end of its first sentence; "al. 2016" and initials are not an end."""
 
 
 def print_run(analysis: Analysis, arguments: RunArguments, inputs: Inputs, found: Outcome) -> None:
-    """Prints what one analysis has found and written."""
+    """Prints the summary of one analysis."""
     if found.kept:
-        left = f"{found.images} more were explained" if found.parts else "nothing was left to do"
-        console.say(f"{found.kept} images were done already and are kept in {found.folder}; {left}.")
+        left = f"explained {found.images} more" if found.parts else "nothing left to do"
+        console.say(f"Kept {_count(found.kept, 'finished image')} in {found.folder}; {left}.")
     if not found.parts:
         return
     print_assumptions(inputs.classifier)
@@ -42,12 +42,12 @@ def print_run(analysis: Analysis, arguments: RunArguments, inputs: Inputs, found
 
 
 def print_several(outcomes: Outcomes, arguments: RunArguments, *, notes: bool = True) -> None:
-    """Prints how several analyses ended.
+    """Prints the summary of several analyses.
 
     Args:
-        outcomes: How they ended.
-        arguments: What was typed.
-        notes: Whether to print the limitation of each.
+        outcomes: The outcomes.
+        arguments: The arguments of the command.
+        notes: Whether to print the limitations of each analysis.
 
     Raises:
         CnnExplainError: Some of them failed.
@@ -58,7 +58,7 @@ def print_several(outcomes: Outcomes, arguments: RunArguments, *, notes: bool = 
     print_assumptions(classifier)
     explained = [each for each in done if each.images]
     if explained:
-        # An analysis that explains a class shows which.
+        # Preferably an analysis that explains a target, so that the table shows it.
         first = next((each for each in explained if each.targeted), explained[0])
         _print_changes(classifier, first, inverted_by_user=arguments.invert is True)
         _print_images(first)
@@ -68,7 +68,7 @@ def print_several(outcomes: Outcomes, arguments: RunArguments, *, notes: bool = 
             console.say(f"Note ({analysis.name}): {shortened(analysis.limitations)}")
     _print_outcomes(outcomes)
     for each in explained:
-        # Of several images there is no room for what was found for each.
+        # Findings are printed only for a single image.
         if each.images == 1 and each.findings[0] is not None:
             console.say(f"{each.folder.name}: {each.findings[0]}")
     if done:
@@ -77,7 +77,7 @@ def print_several(outcomes: Outcomes, arguments: RunArguments, *, notes: bool = 
 
 
 def print_assumptions(classifier: Classifier) -> None:
-    """Prints what was assumed about the model, and the options that say otherwise."""
+    """Prints what was assumed about the model, and the options to change it."""
     preprocess = classifier.preprocess
     if "range" in preprocess.assumed and preprocess.color == "bands":
         console.say(
@@ -97,7 +97,7 @@ def print_assumptions(classifier: Classifier) -> None:
     if classifier.logarithms:
         softmax = classifier.head == "softmax"
         console.say(
-            f"The outputs are probabilities {'that add up to 1' if softmax else 'of independent classes'}: "
+            f"The outputs are probabilities {'that sum to 1' if softmax else 'of independent classes'}: "
             f"the scores explained are {'log p' if softmax else 'log p − log(1 − p)'}."
         )
     if not classifier.certain:
@@ -114,8 +114,8 @@ def shortened(text: str) -> str:
 
 
 def _print_changes(classifier: Classifier, found: Outcome, *, inverted_by_user: bool) -> None:
-    """Prints which pictures were inverted and resized, and how."""
-    inverted = "Inverted, as requested" if inverted_by_user else "Inverted, since dark on light"
+    """Prints which images were inverted and resized, and how."""
+    inverted = "Inverted, as requested" if inverted_by_user else "Inverted because dark on light"
     for what, names in ((inverted, found.inverted), (_fitting(classifier.preprocess), found.resized)):
         if names.count:
             console.say(f"{what}: {names}.")
@@ -128,7 +128,7 @@ def _fitting(preprocess: Preprocess) -> str:
         "stretch": f"Resized to {size}",
         "crop": f"Cropped to the center{share} and resized to {size}",
         "pad": f"Resized to fit {size}, padded with black",
-        "digit": f"Centered on {size}, as MNIST's digits are",
+        "digit": f"Centered on {size} like MNIST's digits",
     }[preprocess.fit]
 
 
@@ -162,7 +162,7 @@ def _print_findings(found: Outcome) -> None:
 
 def print_warnings(found: Sequence[Outcome]) -> None:
     """Prints the warnings of one or several analyses, each warning once."""
-    # Analyses that search the same data set warn of the same files.
+    # Analyses that search the same data set have the same warnings about its files.
     warned: dict[str, list[str]] = {}
     for each in found:
         for warning in each.warnings:
@@ -180,7 +180,7 @@ def print_warnings(found: Sequence[Outcome]) -> None:
 def _print_outcomes(outcomes: Outcomes) -> None:
     failed = outcomes.failed
     table = Table(
-        Column("Analysis", no_wrap=True), "Outcome", Column("Seconds", justify="right"), *(["Why"] if failed else [])
+        Column("Analysis", no_wrap=True), "Outcome", Column("Seconds", justify="right"), *(["Reason"] if failed else [])
     )
     for analysis in outcomes.analyses:
         if analysis.name in failed:
@@ -190,15 +190,15 @@ def _print_outcomes(outcomes: Outcomes) -> None:
         words = _count(found.pictures.count, "picture")
         if found.kept and found.parts:
             words += f", {found.kept} images kept"
-        table.add_row(analysis.name, words if found.parts else "done already", f"{found.seconds:.1f}")
+        table.add_row(analysis.name, words if found.parts else "already done", f"{found.seconds:.1f}")
     console.out().print(table)
 
 
 def _print_files(found: Outcome) -> None:
-    """Prints in one line what was written and where."""
+    """Prints one line with the files that were written."""
     pictures = found.pictures
     names = [Path(pictures.first[0]).name if pictures.count == 1 else _count(pictures.count, "picture")]
-    # The files of parts have numbers in their names.
+    # Files of parts, which have numbers in their names, are not listed.
     names += [path.name for path in found.files if found.parts == 1 or not re.search(r"-\d{5}\.", path.name)]
     parts = f", and the numbers in {found.parts} parts" if found.parts > 1 else ""
     console.say(f"Wrote {', '.join(names[:-1])} and {names[-1]}{parts} to {found.folder}")

@@ -1,6 +1,6 @@
-"""The vocabulary of the pictures, for `Analysis.draw`: sheets of panels, images, maps with color bars, overlays, captions.
+"""Functions for drawing figures in `Analysis.draw`: sheets of panels, images, maps with color bars, overlays, captions.
 
-This is the only package that normalizes values; saved arrays stay raw. Beside the functions below it has the modules
+This is the only package that normalizes values; saved arrays stay raw. In addition to the functions, it has the modules
 `findings` (parts of the sentence that states a result), `formatting` (numbers as text) and `wording` (terms and units
 that depend on whether the model predicts probabilities or values).
 """

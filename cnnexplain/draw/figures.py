@@ -1,4 +1,4 @@
-"""The figure that most maps of an image share, so that a plugin doesn't have to lay it out."""
+"""The standard figure for a map of an image."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class Key:
     Args:
         help: What it is, for the user.
         expected: What its values are.
-        read: A value of JSON, or a text that stands for it ↦ the value. Raises ValueError or TypeError for any other.
+        read: A value of JSON, or a text form of it ↦ the value. Raises ValueError or TypeError for invalid values.
         words: The values, where they are a few words.
     """
 
@@ -51,55 +51,56 @@ KEYS: dict[str, Key] = {
         f"whole numbers from 1 to {values.LARGEST}: one for a square, or rows and columns, such as [224, 160] or 224x160",
         values.size,
     ),
-    "color": _words("Its channels.", Color),
-    "scale": Key(
-        "What pixel values, from 0 to 255, are multiplied by.", "a number above 0, such as 0.5 or '1/255'", values.positive
-    ),
+    "color": _words("The color channels of the input.", Color),
+    "scale": Key("Factor for pixel values from 0 to 255.", "a number above 0, such as 0.5 or '1/255'", values.positive),
     "mean": Key(
-        "What is subtracted then, in the order of the channels.",
+        "Value to subtract after scaling, for all channels or for each.",
         "one number, or one for each channel, such as [0.5, 0.4, 0.3]",
         values.numbers,
     ),
     "std": Key(
-        "What is divided by then.", "one number above 0, or one for each channel, such as [0.2, 0.2, 0.2]", values.deviations
+        "Value to divide by after subtracting the mean, for all channels or for each.",
+        "one number above 0, or one for each channel, such as [0.2, 0.2, 0.2]",
+        values.deviations,
     ),
     "fit": _words(
-        "How an image is resized: stretched; cropped to its middle; padded with black; or centered, as MNIST's digits are.",
+        "How an image is fitted to the input size: stretched, cropped to its center, padded with black, or centered like "
+        "MNIST's digits.",
         Fit,
     ),
-    "crop": Key("For the fit 'crop', the share of the side that is kept.", "a number above 0 and up to 1", values.share),
-    "interpolation": _words("How pictures are resized.", Interpolation),
+    "crop": Key("Share of the side to keep with the fit 'crop'.", "a number above 0 and up to 1", values.share),
+    "interpolation": _words("Interpolation for resizing.", Interpolation),
     "antialias": Key(
-        "Whether resizing is anti-aliased, which Keras' loaders don't do.",
+        "Whether to use anti-aliasing for resizing, unlike the loaders of Keras.",
         "true or false",
         values.truth,
         values.TRUTHS,
     ),
     "white_level": Key(
-        "The value that is white in pictures of more than 8 bits, such as 4095 for 12-bit data in files of 16.",
+        "The value of white in images of more than 8 bits, such as 4095 for 12-bit data in 16-bit files.",
         "a number above 0, such as 4095",
         values.positive,
     ),
     "show_bands": Key(
-        "Of an input of bands those that pictures show as red, green and blue, or as gray, counted from 0.",
+        "The bands that pictures show as red, green and blue, or as gray, counted from 0.",
         "three numbers or one, such as [3, 2, 1]",
         values.bands,
     ),
     "labels": Key(
-        "The names of the classes, in their order.",
+        "The names of the classes, in order.",
         'a list of names, a class index such as {"cat": 0, "dog": 1}, or the name of a file: JSON with either, or text with '
         "one on each line",
         values.labels,
     ),
     "fixed": Key(
-        "The values of the inputs beside the image, of a model with several.",
+        "The values of the inputs other than the image.",
         'names with numbers, lists of numbers or file names, such as {"meta": [0.5, 3], "mask": "mask.npy"}',
         values.fixed,
     ),
     "head": _words("What the outputs are: scores before a softmax, probabilities, or values such as an age.", outputs.Kind),
     "unit": Key("The unit of values.", f"a text of up to {values.LONGEST} characters, such as 'years'", values.text),
     "training_figures": Key(
-        "What is known of its training, which the model's card in a report shows.",
+        "Information on the training, shown in the model card of a report.",
         'names with numbers or texts, such as {"epochs": 30, "validation accuracy": 0.93}',
         values.figures,
     ),

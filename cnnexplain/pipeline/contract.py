@@ -1,4 +1,4 @@
-"""The contract of an analysis: it is run here, and what it returns is checked before anything else sees it."""
+"""Runs an analysis and checks that its result follows the contract."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from cnnexplain.results import contents
 from cnnexplain.types import Array, Floats, Integers
 
 LONGEST = 200
-"""Characters in the name of an array, at most."""
+"""Maximum number of characters in the name of an array."""
 
 RESERVED = ("input", "file", "args", "kwds", "allow_pickle")
-"""Names that an analysis' arrays can't have: of the images beside them, and of the parameters of `numpy.savez`."""
+"""Names that arrays can't have: `input` is used for the images, the others are parameters of `numpy.savez`."""
 
 
 def run_analysis(
@@ -37,18 +37,18 @@ def run_analysis(
 
     Args:
         request: The request.
-        images: (N, H, W, C), those of one call; None for an analysis of the model alone.
-        targets: What is explained of each.
-        objectives: Likewise, as objectives.
-        progress: Called with how much of this call is done, and of how much.
-        first: Whether this is the first call of the request, the only one that is given the data set.
+        images: (N, H, W, C), the images of this call; None for an analysis of the model itself.
+        targets: The target of each image.
+        objectives: The targets as objectives.
+        progress: Called with the amount of work done in this call, and the total.
+        first: Whether this is the first call of the request; only the first gets the data set.
 
     Returns:
-        The result and the seconds that it took.
+        The result and the run time in seconds.
 
     Raises:
         PluginError: The analysis failed, or broke its contract.
-        ModelError: It gives values that are not finite, or the memory does not suffice.
+        ModelError: It returned values that are not finite, or there is not enough memory.
         UsageError: It can't explain an objective.
     """
     analysis = request.analysis
@@ -69,40 +69,40 @@ def run_analysis(
     except MemoryError as error:
         raise ModelError(f"There is not enough memory for '{analysis.name}' of '{request.classifier.name}'.") from error
     seconds = time.perf_counter() - started
-    # What it returns may be of the plugin's own classes.
-    with foreign(lambda error: PluginError(f"{begin} returned what can't be read: {reason(error)}")):
+    # The result may contain objects of the plugin's own classes, which may raise any error.
+    with foreign(lambda error: PluginError(f"{begin} returned an unreadable result: {reason(error)}")):
         _check(analysis, begin, result, None if images is None else images.shape)
     if images is not None and result.overview is not None and given["dataset"] is None:
-        raise PluginError(f"{begin} returned an overview, but was given no data set.")
+        raise PluginError(f"{begin} returned an overview, but got no data set.")
     return result, seconds
 
 
 def _indices(analysis: Analysis, targets: Sequence[Resolved]) -> Integers:
     for target in targets:
         if isinstance(target, Objective):
-            raise UsageError(f"The analysis '{analysis.name}' explains an output; it can't explain the objective {target}.")
+            raise UsageError(f"The analysis '{analysis.name}' explains outputs; it can't explain the objective {target}.")
     return np.array(targets, np.int64)
 
 
 def _check(analysis: Analysis, begin: str, result: object, images: tuple[int, ...] | None) -> None:
-    """Checks a result of images of this shape, None where it is of none."""
+    """Checks a result for images of this shape, or None for an analysis without images."""
     count = None if images is None else images[0]
     if not isinstance(result, Result):
         raise PluginError(f"{begin} returned a {type(result).__name__}; expected a Result.")
     for what, mapping in (("arrays", result.arrays), ("facts", result.facts)):
         if not isinstance(mapping, Mapping) or not all(isinstance(name, str) for name in mapping):
-            raise PluginError(f"{begin} returned the {what} {shown(mapping)}; expected them by name, in a dict.")
+            raise PluginError(f"{begin} returned the {what} {shown(mapping)}; expected a dict with names as keys.")
     if not isinstance(result.warnings, tuple | list) or not all(isinstance(each, str) for each in result.warnings):
-        raise PluginError(f"{begin} returned the warnings {shown(result.warnings)}; expected a tuple of sentences.")
+        raise PluginError(f"{begin} returned the warnings {shown(result.warnings)}; expected a tuple of strings.")
     for name, array in result.arrays.items():
         _check_array(analysis, begin, name, array, images)
     for name, fact in result.facts.items():
         if count is not None and not contents.is_fact_of(fact, count):
-            raise PluginError(f"{begin} returned the fact {shown(name)}; expected a list, an entry for each image.")
+            raise PluginError(f"{begin} returned the fact {shown(name)}; expected a list with one entry per image.")
         try:
             json.dumps(fact, allow_nan=False, ensure_ascii=False).encode()
         except (TypeError, ValueError, RecursionError) as error:
-            raise PluginError(f"{begin} returned the fact {shown(name)}, which is no JSON: {reason(error)}.") from error
+            raise PluginError(f"{begin} returned the fact {shown(name)}, which is not JSON: {reason(error)}.") from error
     if result.overview is not None:
         _check_overview(analysis, begin, result, result.overview)
 
@@ -112,20 +112,22 @@ def _check_array(analysis: Analysis, begin: str, name: str, array: Array, images
         found = f"of shape {array.shape}" if isinstance(array, np.ndarray) else f"as a {type(array).__name__}"
         raise PluginError(
             f"{begin} returned the array {shown(name)} {found} for {None if images is None else images[0]} images; expected "
-            "a NumPy array with the images first."
+            "a NumPy array whose first axis is the images."
         )
     odd = not name.isprintable() or name in RESERVED or "\\" in name or {"", ".", ".."} & set(name.split("/"))
     if odd or len(name) > LONGEST:
-        raise PluginError(f"{begin} returned an array named {shown(name)}; expected another name.")
+        raise PluginError(
+            f"{begin} returned an array named {shown(name)}; expected a printable name that is not reserved or a path."
+        )
     if not contents.is_numeric(array):
         raise PluginError(f"{begin} returned {line(array.dtype)} in '{name}'; expected numbers.")
     if not contents.is_finite(array):
-        raise ModelError(f"'{analysis.name}' gives values that are not finite (NaN or infinity) in '{name}'.")
+        raise ModelError(f"'{analysis.name}' returned values that are not finite (NaN or infinity) in '{name}'.")
     if name in analysis.maps and (images is None or not contents.is_map_of(array, images)):
         expected = "not in an overview" if images is None else f"of shape {images[:3]}"
         raise PluginError(
-            f"{begin} returned the map '{name}' as {array.dtype} of shape {array.shape}; expected real numbers for the "
-            f"pixels of the images, {expected}. Take what is no such map out of Analysis(…, maps=…)."
+            f"{begin} returned the map '{name}' as {array.dtype} of shape {array.shape}; expected real numbers, "
+            f"{expected}. Remove arrays that are not such maps from Analysis(…, maps=…)."
         )
 
 
@@ -136,9 +138,9 @@ def _check_overview(analysis: Analysis, begin: str, result: Result, overview: Re
     listed = [name for name, fact in overview.facts.items() if isinstance(fact, list | tuple)]
     if listed:
         raise PluginError(
-            f"{begin} returned the overview's fact {shown(listed[0])} as a list, which facts of images are; expected a "
-            "single value or a dict."
+            f"{begin} returned the fact {shown(listed[0])} of the overview as a list; expected a single value or a dict, "
+            "since lists are facts of images."
         )
     twice = [*set(result.arrays) & set(overview.arrays), *set(result.facts) & set(overview.facts)]
     if twice:
-        raise PluginError(f"{begin} returned {shown(twice[0])} for the images and for the overview.")
+        raise PluginError(f"{begin} returned {shown(twice[0])} both for the images and for the overview.")

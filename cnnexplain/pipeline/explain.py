@@ -1,4 +1,4 @@
-"""`cnnexplain.explain` and `cnnexplain.explain_parts`: the name of an analysis, a classifier, images, options → records."""
+"""`cnnexplain.explain` and `cnnexplain.explain_parts`: run an analysis on images and return records."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ def explain(
     """Runs an analysis.
 
     Args:
-        analysis: Its name, as `cnnexplain list` shows it.
+        analysis: The name of the analysis, as shown by `cnnexplain list`.
         classifier: The model to explain, from `cnnexplain.load`.
         images: What `cnnexplain.read_images` returns, a path or sample, several of them, or an array (N, H, W, C):
-            pixels as uint8, or floating-point numbers in the model's input range. None for an analysis of the model alone;
-            one that explains classes may be given some, whose predictions and runners-up are then its classes.
+            pixels as uint8, or floating-point numbers in the model's input range. None for an analysis of the model itself;
+            if such an analysis explains classes, it explains the predictions and runners-up of the images given here.
         target: The class to explain, by index or label, or an `Objective` such as `Logit(4) - Logit(9)`: one for all images
-            or one for each; of the model alone, those to explain. None explains each image's prediction.
-        against: A class whose logit is subtracted from the target's: why 4 and not 9?
-        dataset: For an analysis that searches one: "mnist:test", "mnist:train", a folder, or images as above. None
-            takes "mnist:test" for a model of digits, else the images.
-        progress: Called with how much is done, and of how much. None shows it in notebooks, and nowhere else.
-        **options: The analysis' own, as `cnnexplain run ANALYSIS --help` shows them, with underscores for hyphens.
+            or one for each; for an analysis of the model itself, all that it explains. None explains the predictions.
+        against: A class whose logit is subtracted from the target's: why a 4 rather than a 9?
+        dataset: For an analysis that searches a data set: "mnist:test", "mnist:train", a folder, or images as above. None
+            uses "mnist:test" for a digit classifier, otherwise the images.
+        progress: Called with the amount of work done, and the total. None shows a progress bar in notebooks only.
+        **options: Options of the analysis, as shown by `cnnexplain run ANALYSIS --help`, with underscores for hyphens.
 
     Returns:
-        The record, its arrays raw and signed.
+        The record, with raw and signed arrays.
 
     Raises:
         UsageError: There is no such analysis, option, class, layer, image or data set.
         ImageError: An image can't be read, or an array can't be explained.
-        ModelError: The model gives values that are not finite, or the analysis does not fit it.
-        PluginError: The analysis broke its contract.
+        ModelError: The model returns values that are not finite, or the analysis does not support it.
+        PluginError: The analysis failed or broke its contract.
     """
     read = None if images is None else lambda: open_stream(as_batch(images, classifier), classifier)
     return parts.run_whole(request.from_arguments(analysis, classifier, read, target, against, dataset, progress, options))
@@ -66,8 +66,8 @@ def explain_parts(
 ) -> Iterator[Record]:
     """Runs an analysis on more images than fit into memory.
 
-    The images are read as they are needed, and what is found comes in parts of up to 256 images, or fewer where their
-    arrays are large. An image that is found in a folder or by a glob and can't be read is skipped.
+    The images are read when they are needed. Each part has up to 256 images, or fewer if their arrays are large. Images from
+    a folder or a glob that can't be read are skipped.
 
     Args:
         analysis: As in `explain`.
@@ -75,16 +75,16 @@ def explain_parts(
         images: As in `explain`, or a `Stream`.
         target: As in `explain`.
         against: As in `explain`.
-        dataset: As in `explain`. What belongs to no single image is in the first part alone.
-        start: The place of the first image to explain, where others were explained before.
+        dataset: As in `explain`. Results that belong to no single image are in the first part only.
+        start: Index of the first image to explain.
         progress: As in `explain`.
         **options: As in `explain`.
 
     Yields:
-        A record of each part; `span` is the range of the images that it covers.
+        A record for each part; its `span` is the range of image indices that it covers.
 
     Raises:
-        CnnExplainError: As `explain` does; `ImageError` also where not one of the images can be read.
+        CnnExplainError: As for `explain`; `ImageError` also if none of the images can be read.
     """
     read = None if images is None else lambda: stream_images(images, classifier)
     yield from parts.run_parts(

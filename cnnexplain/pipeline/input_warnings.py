@@ -1,4 +1,4 @@
-"""Warnings about the input of a request: what a user has probably not meant, and what could not be used."""
+"""Warnings about the input of a request: likely mistakes, and files that could not be used."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from cnnexplain.model.classifier import Classifier
 from cnnexplain.pipeline.request import Request
 
 SHOWN = 20
-"""How many skipped files a warning names before it counts the rest."""
+"""Skipped files that a warning lists by name before it counts the rest."""
 
 PHOTOGRAPHS = 3
-"""How many photographs that were given to a model of digits a warning names before it counts the rest."""
+"""Photographs given to a digit classifier that a warning lists by name before it counts the rest."""
 
 VALUES = 8
-"""How many values of a regression model a warning names."""
+"""Values of a regression model that a warning lists."""
 
 
 def input_warnings(request: Request, sources: Sequence[Source]) -> Iterator[str]:
-    """The warnings that come with a record of images from these sources, a sentence each.
+    """The warnings for a record, a sentence each.
 
     Args:
         request: The request.
-        sources: Where the images of the record come from.
+        sources: The sources of the images of the record.
     """
     classifier = request.classifier
     yield from _photographs(classifier, sources)
@@ -33,14 +33,14 @@ def input_warnings(request: Request, sources: Sequence[Source]) -> Iterator[str]
     yield from bit_depth.misread(sources)
     if classifier.unused_json is not None:
         yield (
-            f"'{classifier.unused_json}' has none of the keys of a sidecar and was not used. If it names the outputs: "
-            f"--labels {classifier.unused_json} (labels=)."
+            f"'{classifier.unused_json}' has none of the keys of a sidecar and was not used. If it contains the names of "
+            f"the outputs, use --labels {classifier.unused_json} (labels=)."
         )
     yield from _default_value(request)
 
 
 def dataset_warnings(request: Request) -> Iterator[str]:
-    """The warnings about a data set that was searched; of the images themselves each record has those that were skipped."""
+    """The warnings about a data set that was searched; skipped images are listed in each record instead."""
     stream = request.dataset
     if stream is not None and stream is not request.images and stream.skipped:
         names = list(stream.skipped)
@@ -58,14 +58,14 @@ def _photographs(classifier: Classifier, sources: Sequence[Source]) -> Iterator[
     more = len(names) - PHOTOGRAPHS
     looks = f" and {more} more look" if more > 0 else " looks" if len(names) == 1 else " look"
     yield (
-        f"{', '.join(names[:PHOTOGRAPHS])}{looks} like a photograph, but '{classifier.name}' reads single digits: its "
-        "predictions for one mean nothing. For photographs: pip install 'cnnexplain[photos]', then --model "
+        f"{', '.join(names[:PHOTOGRAPHS])}{looks} like a photograph, but '{classifier.name}' classifies single digits, so "
+        "its predictions are meaningless. For photographs: pip install 'cnnexplain[photos]', then --model "
         "efficientnet-lite0."
     )
 
 
 def _default_value(request: Request) -> Iterator[str]:
-    """Which of several values is explained, where none was named."""
+    """Which of several values is explained if no target is given."""
     classifier = request.classifier
     explains = {"targets", "objectives"} & set(request.analysis.inputs)
     unnamed = request.images is not None and request.targets is None
@@ -73,6 +73,6 @@ def _default_value(request: Request) -> Iterator[str]:
         names = ", ".join(classifier.labels[: min(classifier.outputs, VALUES)])
         names += ", …" if classifier.outputs > VALUES else ""
         yield (
-            f"The model has {classifier.outputs} outputs ({names}), of which the first, '{classifier.labels[0]}', is "
-            "explained; name another one with --target (target=)."
+            f"The model has {classifier.outputs} outputs ({names}). The first, '{classifier.labels[0]}', is explained; "
+            "choose another one with --target (target=)."
         )

@@ -1,4 +1,4 @@
-"""The loop over the images of a request: a few are read, explained and recorded at once."""
+"""The loop over the images of a request: reads, explains and records a few images at a time."""
 
 from __future__ import annotations
 
@@ -26,29 +26,29 @@ from cnnexplain.results.record import Record
 from cnnexplain.types import Array, Floats
 
 READ = 64
-"""How many images are read and explained at once, at most."""
+"""Maximum number of images that are read and explained at once."""
 
 PART_IMAGES, PART_BYTES = 256, 256 << 20
-"""How many images, and bytes of what was found for them, make a part of a run on many images."""
+"""A part of a run on many images ends after this number of images, or of bytes of their arrays."""
 
 
 def run_whole(request: Request) -> Record:
     """Runs a request on all of its images.
 
     Raises:
-        CnnExplainError: As `cnnexplain.explain` does.
+        CnnExplainError: As for `cnnexplain.explain`.
     """
     return _finish(request, list(_pieces(request, 0)))
 
 
 def run_parts(request: Request, start: int = 0) -> Iterator[Record]:
-    """Runs a request on the images from the place `start` on, part by part.
+    """Runs a request part by part, beginning with the image at index `start`.
 
     Yields:
-        A record of up to `PART_IMAGES` images, of fewer where their arrays are large.
+        A record of up to `PART_IMAGES` images, or fewer if their arrays are large.
 
     Raises:
-        CnnExplainError: As `cnnexplain.explain_parts` does.
+        CnnExplainError: As for `cnnexplain.explain_parts`.
     """
     pieces: list[Record] = []
     for piece in _pieces(request, start):
@@ -56,7 +56,7 @@ def run_parts(request: Request, start: int = 0) -> Iterator[Record]:
         last = request.images is None or piece.span.stop == len(request.images)
         if last or sum(map(_bytes, pieces)) >= PART_BYTES or sum(map(len, pieces)) >= PART_IMAGES:
             record = _finish(request, pieces)
-            # Nothing of it is held while the next part is computed.
+            # Frees the memory of this part before the next one is computed.
             del piece
             pieces.clear()
             yield record
@@ -68,13 +68,13 @@ def _bytes(record: Record) -> int:
 
 
 def _finish(request: Request, pieces: Sequence[Record]) -> Record:
-    """The records of a few images each as the record of a part, with the warnings and the provenance of the request."""
+    """Joins the records of a few images each into the record of a part, with the warnings and provenance of the request."""
     record = join(pieces)
     first = not record.span.start
     warnings = [*input_warnings(request, [explained.source for explained in record.explained]), *record.warnings]
     return replace(
         record,
-        # What belongs to no single image is in the first part alone.
+        # The overview is in the first part only.
         analysis=record.analysis if first else replace(record.analysis, overview=None),
         warnings=(*warnings, *(dataset_warnings(request) if first else ())),
         provenance=provenance(request),
@@ -82,20 +82,20 @@ def _finish(request: Request, pieces: Sequence[Record]) -> Record:
 
 
 def _pieces(request: Request, start: int) -> Iterator[Record]:
-    """A record for each few images that are read and explained at once, without what `_finish` adds."""
+    """A record for each batch of images, without the fields that `_finish` adds."""
     if request.images is None:
         yield _model_alone(request)
         return
     form: tuple[dict[str, tuple[int, ...]], set[str]] | None = None
     for span, places, batch in _batches(request.images, start, request.classifier):
         result, explained, seconds = _batch_result(request, span, places, batch)
-        here = {name: array.shape[1:] for name, array in result.arrays.items()}, set(result.facts)
-        if form not in (None, here):
+        current = {name: array.shape[1:] for name, array in result.arrays.items()}, set(result.facts)
+        if form not in (None, current):
             raise PluginError(
-                f"run() of '{request.analysis.name}' returned arrays of other names or shapes, or other facts, for some "
-                "images than for others; expected the same for all."
+                f"run() of '{request.analysis.name}' returned different arrays, shapes or facts for different images; "
+                "expected the same for all."
             )
-        form = here
+        form = current
         record = _record(request, np.asarray(batch), explained, result, seconds, span)
         del batch, result, explained
         yield record
@@ -103,10 +103,10 @@ def _pieces(request: Request, start: int) -> Iterator[Record]:
 
 
 def _batches(images: Stream, start: int, classifier: Classifier) -> Iterator[tuple[range, Array, ImageBatch]]:
-    """The images that can be read, few at a time, with their places and with those that were gone through for them.
+    """Batches of readable images, each with the range of indices that it covers and the indices of its images.
 
     Raises:
-        ImageError: Not one of them can be read.
+        ImageError: None of them can be read.
     """
     ready: tuple[Array, ImageBatch] | None = None
     first = last = start
@@ -114,7 +114,7 @@ def _batches(images: Stream, start: int, classifier: Classifier) -> Iterator[tup
         stop = min(last + min(classifier.batch_size, READ), len(images))
         places, batch = images.read(range(last, stop))
         if len(places):
-            # Only when the next ones are read is it known how many that can't be lie between.
+            # The range of a batch ends at the next readable image, so a batch is yielded after the next one is read.
             if ready is not None:
                 yield range(first, last), *ready
                 first = last
@@ -129,10 +129,10 @@ def _batches(images: Stream, start: int, classifier: Classifier) -> Iterator[tup
 def _batch_result(
     request: Request, span: range, places: Array, batch: ImageBatch
 ) -> tuple[Result, tuple[Explained, ...], float]:
-    """What the analysis returns for a few images, what is explained of each, and the seconds it took."""
+    """The result of the analysis for a batch, what was explained for each image, and the run time in seconds."""
     classifier, total = request.classifier, len(request.images or ())
     logits = classifier.logits(batch)
-    # What the compiled graph computes for the user's own image was not seen when the model was loaded.
+    # Loading compared the compiled graph with the model on noise only; here it is compared on the user's images.
     classifier.compare(batch, logits)
     outputs = classifier.predictions(logits)
     targets.check_finite(classifier, outputs)
@@ -156,10 +156,10 @@ def _batch_result(
 
 
 def _model_alone(request: Request) -> Record:
-    """The record of an analysis of the model alone."""
+    """The record of an analysis of the model itself."""
     classifier = request.classifier
     shape = classifier.preprocess.shape
-    # The model is tried on a gray image, since one that gives no finite numbers has nothing to explain.
+    # A model whose outputs are not finite can't be explained, so it is tried on a gray image.
     gray = np.full((1, *shape), classifier.preprocess.gray, np.float32)
     targets.check_finite(classifier, classifier.predict(gray), " for a plain gray image")
     wanted: Sequence[Resolved] = request.targets or []
@@ -209,7 +209,7 @@ def _explained(
     plain = not explains or isinstance(objective, Logit)
     words = None if plain else objective.describe(classifier.labels)
     if classifier.head == "values":
-        # Of each value there is a score for what raises it and one for what lowers it.
+        # Each value has two scores: one for increasing it and one for decreasing it.
         first = classifier.target(unit.target) if isinstance(unit := objective.terms[0][0], Logit) else 0
         shown = first % classifier.outputs if explains else prediction
         return Explained(source, shown, None, wanted, None, words, float(outputs[shown]), classifier.unit)

@@ -1,4 +1,4 @@
-"""The order and the options in which several analyses are run, and an estimate of the time."""
+"""The order and the options of several analyses, and an estimate of their run time."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
     from cnnexplain.plugin.analysis import Analysis
 
 BATCH = 8
-"""How many images are passed at once to measure a pass."""
+"""Batch size for timing a forward pass."""
 
 START, PICTURE = 1.0, 0.6
-"""Seconds in addition to the passes: of compiling, and of drawing and writing a picture."""
+"""Seconds in addition to the passes: for compilation, and for drawing and writing a picture."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """An analysis that is to be run.
+    """A planned run of an analysis.
 
     Args:
         analysis: The analysis.
         options: All of its options, with their checked values.
         images: The number of images.
-        passes: The number of passes for all of them, a forward pass counting 1; None where it isn't known.
+        passes: The number of passes for all images, where a forward pass counts 1; None if unknown.
     """
 
     analysis: Analysis
@@ -41,23 +41,23 @@ class Step:
     passes: float | None
 
     def seconds(self, a_pass: float) -> float:
-        """The seconds that it takes where a pass takes `a_pass`; without the passes where their number is unknown."""
+        """The estimated seconds if a pass takes `a_pass` seconds; without the passes if their number is unknown."""
         return START + PICTURE * max(self.images, 1) + a_pass * (self.passes or 0)
 
 
 def steps(analyses: Sequence[Analysis], classifier: Classifier, images: int, *, quick: bool) -> list[Step]:
-    """The analyses in the order in which they are run: few passes first, unknown numbers of passes last.
+    """The analyses in the order in which they run: few passes first, unknown numbers of passes last.
 
     Args:
         analyses: The analyses.
         classifier: The model.
-        images: How many images are explained.
-        quick: Whether they are run with the options of `Analysis.quick` instead of their defaults.
+        images: Number of images to explain.
+        quick: Whether to use the options of `Analysis.quick` instead of the defaults.
     """
     found = []
     for analysis in analyses:
         options = validate(analysis.options, analysis.quick if quick else {})
-        # Those of the model alone that take objectives show the classes of the images.
+        # Analyses of the model itself with objectives explain the classes of the images.
         count = images if {"images", "objectives"} & set(analysis.inputs) else 0
         passes = _passes(analysis, classifier, options)
         found.append(Step(analysis, options, count, None if passes is None else passes * max(count, 1)))
@@ -69,7 +69,7 @@ def _passes(analysis: Analysis, classifier: Classifier, options: Mapping[str, An
         return None
     try:
         passes = float(analysis.passes(classifier, options))
-    # A plugin may fail in any way, but can still be run without an estimate; `check-plugin` reports the error.
+    # A plugin may raise any error, but can still run without an estimate; `check-plugin` reports the error.
     except BaseException as error:  # noqa: BLE001
         check_interrupted(error)
         return None
@@ -77,7 +77,7 @@ def _passes(analysis: Analysis, classifier: Classifier, options: Mapping[str, An
 
 
 def measured(classifier: Classifier) -> float:
-    """The seconds that a forward pass takes for an image, once the network is compiled."""
+    """The seconds of a forward pass per image, after compilation."""
     preprocess = classifier.preprocess
     images = np.full((min(BATCH, classifier.batch_size), *preprocess.shape), preprocess.gray, np.float32)
     classifier.predict(images)
@@ -87,13 +87,13 @@ def measured(classifier: Classifier) -> float:
 
 
 def estimate(planned: Sequence[Step], a_pass: float) -> str:
-    """A sentence on how long the steps will take."""
+    """A sentence with the estimated run time of the steps."""
     unknown = [step.analysis.name for step in planned if step.passes is None]
     count = f"{len(planned)} analys{'is' if len(planned) == 1 else 'es'}"
     if len(unknown) == len(planned):
-        return f"Running {count}; how long that takes is not known."
+        return f"Running {count}; no estimate of the time is available."
     known = sum(step.seconds(a_pass) for step in planned if step.passes is not None)
-    rest = f", and longer for {', '.join(unknown)}" if unknown else ""
+    rest = f", plus an unknown time for {', '.join(unknown)}" if unknown else ""
     return f"Running {count}: about {_duration(known)}{rest}."
 
 

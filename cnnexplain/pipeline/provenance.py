@@ -1,4 +1,4 @@
-"""Where a result comes from: the model, the plugin, the versions, and what identifies a request that is resumed."""
+"""The provenance of a result (model, plugin, versions), and the identity of a request for resuming it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from cnnexplain.pipeline.request import Request
 
 
 def provenance(request: Request) -> dict[str, Any]:
-    """JSON-able, what `Record.provenance` holds; of the data set also the files that were skipped so far."""
+    """The value of `Record.provenance`, JSON-able; the data set includes the files that were skipped so far."""
     return {**_dataset(request.dataset, skipped=True), **_software(request)}
 
 
 def identity(request: Request) -> dict[str, Any]:
-    """JSON-able, all that decides what a request finds: two runs of the same request find the same."""
+    """Everything that determines the results of a request, JSON-able."""
     classifier = request.classifier
     given = request.images if request.images is not None else request.predicted
     names = [] if given is None else list(given.names)
@@ -40,7 +40,7 @@ def identity(request: Request) -> dict[str, Any]:
 
 
 def _common(values: Sequence[Any] | None) -> Any:
-    """The one value where all are the same, else all of them."""
+    """A single value if all are the same, otherwise all of them."""
     if not values:
         return None
     return values[0] if all(value == values[0] for value in values) else list(values)

@@ -1,4 +1,4 @@
-"""A request: what is to be explained, checked and resolved once before anything is computed."""
+"""A request: the inputs of an analysis, checked and resolved before anything is computed."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from cnnexplain.plugin.registry import Plugin
 from cnnexplain.rendering import notebook
 
 DATASET = "mnist:test"
-"""The data set that is searched for a model of digits when none is named."""
+"""The default data set for a digit classifier."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """An analysis with everything that it runs on.
+    """An analysis and its inputs.
 
     Args:
         analysis: The analysis.
-        plugin: Where it comes from.
+        plugin: The plugin that supplies it.
         options: All of its options, with their checked values.
         classifier: The model.
-        model: JSON-able, what identifies the model; a model in memory is hashed once for it.
-        images: The images that are explained; None for an analysis of the model alone.
-        predicted: The images whose predictions an analysis of the model alone explains; None where there are none.
-        targets: One for each image, or those that an analysis of the model alone explains; None for the predictions.
-        against: The class whose logit is subtracted, for each target; None where nothing is subtracted.
-        dataset: The data set that the analysis searches; None where it searches none.
-        progress: Called with how much is done, and of how much.
+        model: Identifies the model, JSON-able; a model in memory is hashed for it.
+        images: The images to explain; None for an analysis of the model itself.
+        predicted: The images whose predictions an analysis of the model itself explains; None if there are none.
+        targets: One for each image, or all targets of an analysis of the model itself; None for the predictions.
+        against: The class whose logit is subtracted, for each target; None if nothing is subtracted.
+        dataset: The data set that the analysis searches; None if it searches none.
+        progress: Called with the amount of work done, and the total.
     """
 
     analysis: Analysis
@@ -62,7 +62,7 @@ def from_arguments(
     progress: Callable[[int, int], None] | None,
     options: Mapping[str, object],
 ) -> Request:
-    """The request that the arguments of `cnnexplain.explain` make; images are opened last, which takes the longest.
+    """Builds a request from the arguments of `cnnexplain.explain`; the images are opened last, because that takes longest.
 
     Raises:
         UsageError: There is no such analysis, option, class, image or data set.
@@ -92,22 +92,22 @@ def assemble(
     dataset: object,
     progress: Callable[[int, int], None] | None,
 ) -> Request:
-    """The request of an analysis that takes these inputs (`check_inputs`).
+    """Builds a request from inputs that `check_inputs` has checked.
 
     Args:
         analysis: The analysis.
-        plugin: Where it comes from.
-        options: As `validate` returns them.
+        plugin: The plugin that supplies it.
+        options: As returned by `validate`.
         classifier: The model.
         images: The images to explain, or whose predictions are explained.
-        target: As `targets.resolve` returns it.
-        against: Likewise.
-        dataset: As `cnnexplain.explain` takes it.
-        progress: Likewise.
+        target: As returned by `targets.resolve`.
+        against: As returned by `targets.resolve`.
+        dataset: As for `cnnexplain.explain`.
+        progress: As for `cnnexplain.explain`.
 
     Raises:
         UsageError: The numbers of images and targets differ, or there is no such data set.
-        ImageError: The data set holds no image.
+        ImageError: The data set contains no image.
     """
     explained, predicted = (images, None) if "images" in analysis.inputs else (None, images)
     count = None if explained is None else len(explained)
@@ -133,28 +133,28 @@ def assemble(
 
 
 def check_inputs(analysis: Analysis, images: object | None, target: object, against: object, dataset: object) -> None:
-    """Checks that an analysis takes what it is given, each None where it is not given, and is given what it needs.
+    """Checks that an analysis gets the inputs that it needs, and no others; None means that an input is not given.
 
     Raises:
-        UsageError: It does not, or is not.
+        UsageError: An input is missing, or not supported by the analysis.
     """
     inputs = analysis.inputs
     if images is None and "images" in inputs:
         raise UsageError(f"The analysis '{analysis.name}' explains images: give at least one.")
     if images is not None and not {"images", "objectives"} & set(inputs):
-        raise UsageError(f"The analysis '{analysis.name}' explains the model alone and takes no images.")
+        raise UsageError(f"The analysis '{analysis.name}' explains the model itself and takes no images.")
     if target is not None and not {"targets", "objectives"} & set(inputs):
-        raise UsageError(f"The analysis '{analysis.name}' explains no output and takes no target.")
+        raise UsageError(f"The analysis '{analysis.name}' does not explain an output and takes no target.")
     if against is not None and "objectives" not in inputs:
-        raise UsageError(f"The analysis '{analysis.name}' compares no targets and takes no 'against'.")
+        raise UsageError(f"The analysis '{analysis.name}' does not compare targets and takes no 'against'.")
     if against is not None and target is None and images is None:
-        raise UsageError(f"The analysis '{analysis.name}' needs a target of which {shown(against)} is subtracted.")
+        raise UsageError(f"The analysis '{analysis.name}' needs a target from which {shown(against)} is subtracted.")
     if dataset is not None and "dataset" not in inputs:
-        raise UsageError(f"The analysis '{analysis.name}' searches no data set and takes none.")
+        raise UsageError(f"The analysis '{analysis.name}' does not search a data set and takes none.")
 
 
 def _describe_model(classifier: Classifier) -> dict[str, Any]:
-    """JSON-able, what identifies a model and the output that is explained."""
+    """Identifies a model and the output that is explained, JSON-able."""
     return {
         "name": classifier.name,
         "sha256": classifier.sha256,

@@ -1,4 +1,4 @@
-"""What an analysis explains of each image: from the targets that a user names to class indices and objectives."""
+"""From the targets that a user gives to class indices and objectives."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ Class: TypeAlias = int | str
 Target: TypeAlias = Class | Objective
 
 Resolved: TypeAlias = int | Objective
-"""A target once it is known to exist: a class index, or an objective."""
+"""A resolved target: a class index or an objective."""
 
 PREDICTED = 16
-"""How many classes of the images' predictions an analysis of the model alone explains, at most."""
+"""Maximum number of predicted classes that an analysis of the model itself explains."""
 
 
 def resolve(target: Target | Sequence[Target] | None, classifier: Classifier) -> Resolved | list[Resolved] | None:
-    """Looks up the classes that a user names, by label or index.
+    """Looks up classes by label or index.
 
     Returns:
-        The class index in place of each class; objectives and None as they are.
+        The index of each class; objectives and None are unchanged.
 
     Raises:
         UsageError: There is no such class.
@@ -41,14 +41,14 @@ def resolve(target: Target | Sequence[Target] | None, classifier: Classifier) ->
 
 
 def spread(target: Resolved | list[Resolved], count: int | None) -> list[Resolved]:
-    """One resolved target for each of `count` images; all that are given where `count` is None.
+    """One resolved target for each of `count` images; all given targets if `count` is None.
 
     Raises:
         UsageError: There are more or fewer targets than images.
     """
     targets = target if isinstance(target, list) else [target] * (1 if count is None else count)
     if count is not None and len(targets) != count:
-        raise UsageError(f"There are {len(targets)} targets for {count} images; give one, or one for each.")
+        raise UsageError(f"Got {len(targets)} targets for {count} images; give one, or one per image.")
     return targets
 
 
@@ -60,12 +60,12 @@ def spread_against(against: Any, count: int) -> list[int]:
     """
     others = against if isinstance(against, list) else [against] * count
     if len(others) != count:
-        raise UsageError(f"'against' has {len(others)} entries for {count} targets; give one, or one for each.")
+        raise UsageError(f"'against' has {len(others)} entries for {count} targets; give one, or one per target.")
     return others
 
 
 def objectives(targets: Sequence[Resolved], against: Sequence[int] | None, classifier: Classifier) -> list[Objective]:
-    """The objective of each target: its logit, minus the logit of `against` where that is given.
+    """The objective of each target: its logit, minus the logit of `against` if that is given.
 
     Raises:
         UsageError: A target and its `against` are the same.
@@ -78,24 +78,24 @@ def objectives(targets: Sequence[Resolved], against: Sequence[int] | None, class
         if classifier.head == "values" and isinstance(target, int) and target % classifier.outputs == value:
             raise UsageError(
                 f"The target and 'against' must be different values (both are of '{classifier.labels[value]}')"
-                + ("; name another one." if classifier.outputs > 1 else ", and the model has no other output.")
+                + ("; choose another one." if classifier.outputs > 1 else ", and the model has no other output.")
             )
         if target == index:
             raise UsageError(
-                f"The target and 'against' must be different classes (both are '{classifier.labels[index]}'). Name another "
-                "one, or, where that is an image's prediction, a target."
+                f"The target and 'against' must be different classes (both are '{classifier.labels[index]}'). Choose "
+                "another class; the default target is the prediction."
             )
     return [objective - Logit(index) for objective, index in zip(found, against, strict=True)]
 
 
 def predicted(classifier: Classifier, images: Stream, against: Sequence[int] | None) -> tuple[list[int], tuple[str, ...]]:
-    """The classes that the model predicts for images: the first and the second of each, without the one of `against`.
+    """The predicted class and the runner-up of each image; with `against`, only the predictions that differ from it.
 
     Returns:
-        Up to `PREDICTED` different ones, and a warning where there are more.
+        Up to `PREDICTED` different classes, and a warning if there are more.
     """
     if classifier.head == "values":
-        # The first value is what is explained of images too.
+        # The first value, as for images.
         return [0], ()
     first = 1 if against is not None else 2
     found: dict[int, None] = {}
@@ -108,21 +108,21 @@ def predicted(classifier: Classifier, images: Stream, against: Sequence[int] | N
     if against is not None and not found:
         label = classifier.labels[against[0]]
         raise UsageError(
-            f"All of the images are predicted to be {label}, which is also 'against'. Name another one, or a target."
+            f"All images are predicted to be {label}, which is also 'against'. Choose another class, or set a target."
         )
-    warning = f"The images are of {len(found)} different classes, of which the first {PREDICTED} are explained."
+    warning = f"The images are of {len(found)} different classes; the first {PREDICTED} of them are explained."
     return list(found)[:PREDICTED], (warning,) if len(found) > PREDICTED else ()
 
 
 def check_finite(classifier: Classifier, outputs: Floats, which: str = "") -> None:
-    """Checks the outputs of a model.
+    """Checks that the outputs of a model are finite.
 
     Raises:
-        ModelError: One of them is not finite.
+        ModelError: They are not.
     """
     if not np.isfinite(outputs).all():
         what = "values" if classifier.head == "values" else "probabilities"
-        raise ModelError(f"'{classifier.name}' gives {what} that are not finite (NaN or infinity){which}.")
+        raise ModelError(f"'{classifier.name}' returned {what} that are not finite (NaN or infinity){which}.")
 
 
 def _is_several(given: object) -> bool:

@@ -1,8 +1,8 @@
-"""All that the author of a plugin imports.
+"""The plugin interface.
 
-A plugin is a module named by an entry point of the group `cnnexplain`; a function in it, marked with `hookimpl` and named
-`cnnexplain_analyses`, returns the analyses that it offers. Importing this module imports neither Keras nor Matplotlib, and
-a plugin keeps it so by importing its own mathematics inside `run`, and what it draws with inside `draw`.
+A plugin is a module that an entry point of the group `cnnexplain` refers to. Its function `cnnexplain_analyses`, marked with
+`hookimpl`, returns its analyses. Importing this module imports neither Keras nor Matplotlib, and neither should
+importing a plugin: import the libraries for computing inside `run`, and those for drawing inside `draw`.
 """
 
 from cnnexplain.model.rules import LayerCall, identity_with_pullback, with_pullback

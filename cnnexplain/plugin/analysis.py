@@ -1,4 +1,4 @@
-"""What an analysis and a named model are, as plugins declare them."""
+"""Declarations of analyses and named models by plugins."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ if TYPE_CHECKING:
 __all__ = ["Analysis", "NamedModel", "Option", "Panel", "Pretrained", "Result", "hookimpl"]
 
 LONGEST = 100
-"""Characters of the name of an analysis or a model, at most: folders are called by it."""
+"""Maximum number of characters in the name of an analysis or a model, which is also the name of a folder."""
 
 ALL = "all"
 """The name that stands for every installed analysis."""
 
 hookimpl = pluggy.HookimplMarker("cnnexplain")
-"""Marks a plugin's function as the implementation of the hook that has its name (see `cnnexplain.plugin.hookspecs`)."""
+"""Marks a function of a plugin as the implementation of the hook of the same name (see `cnnexplain.plugin.hookspecs`)."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What an analysis found: raw, signed, unnormalized numbers.
+    """The result of an analysis: raw, signed, unnormalized numbers.
 
     Args:
-        arrays: Arrays by name. For an analysis of images each has the images as its first axis.
-        facts: JSON-able values by name. For an analysis of images each is a list with one entry per image.
-        overview: For an analysis of images that also asks for `dataset`: what it found that belongs to none of the images,
-            with facts that are no lists; None where it was given no data set.
+        arrays: Arrays by name. For an analysis of images, the first axis of each is the images.
+        facts: JSON-able values by name. For an analysis of images, each is a list with one entry per image.
+        overview: For an analysis of images that also takes a `dataset`: the results that belong to no single image, with
+            facts that are not lists; None if it got no data set.
         warnings: Warnings for the user, a sentence each.
     """
 
@@ -57,20 +57,20 @@ class Result:
 
 @dataclass(frozen=True)
 class Panel:
-    """Small maps that belong together, such as those of a layer for one image: pages enlarge one on a click.
+    """A group of small maps, such as the feature maps of a layer for one image. On pages, a click enlarges a map.
 
     Args:
-        title: What they are, such as "relu2 (ReLU), 8 × 8 × 30".
-        maps: (K, h, w), raw and signed, in the order in which they are shown.
-        names: A short name for each, such as its number.
-        unit: Of the maps' values.
-        values: A number to show of each beside its name, such as its contribution; None for nothing.
-        value_unit: Of those numbers.
-        shown: The first so many stand in the open, the others in a strip that opens; None for all.
-        field: Which pixels of the image a place of the maps sees, of rows and of columns: `plain()` of an axis of a
-            receptive field. With (start, step, size) row i sees `size` rows from start + i · step on, or all of them where
-            step is 0. Where there are no regular steps, each row has a pair: the first that it sees, and the one after the
-            last. None where that isn't known.
+        title: The title, such as "relu2 (ReLU), 8 × 8 × 30".
+        maps: (K, h, w), raw and signed, in display order.
+        names: A short name for each map, such as its number.
+        unit: The unit of the maps.
+        values: A number to show next to the name of each map, such as its contribution; None for nothing.
+        value_unit: The unit of these numbers.
+        shown: Number of maps that are always visible; the others are in a section that can be opened. None for all.
+        field: The receptive fields of the positions, for rows and for columns: `plain()` of an axis of a receptive field.
+            With (start, step, size), position i sees `size` rows from start + i · step on, or all rows if step is 0. If the
+            steps are irregular, there is a pair for each position: the first row that it sees, and the one after the last.
+            None if unknown.
     """
 
     title: str
@@ -85,13 +85,13 @@ class Panel:
 
 @dataclass(frozen=True)
 class Pretrained:
-    """A model that a plugin has loaded, with what a user of it must know.
+    """A model that a plugin has loaded, with its preprocessing and labels.
 
     Args:
-        model: A Keras model, as `cnnexplain.load` takes it.
-        preprocess: What it expects of its input.
+        model: A Keras model, as for `cnnexplain.load`.
+        preprocess: The preprocessing that it expects.
         labels: The names of its K classes.
-        sha256: Of the file that the weights came from; None where it isn't known, for that of the weights themselves.
+        sha256: The hash of the weights file; None to hash the weights themselves.
     """
 
     model: Any
@@ -102,13 +102,13 @@ class Pretrained:
 
 @dataclass(frozen=True)
 class NamedModel:
-    """A model that users ask for by name.
+    """A model that users can load by name.
 
     Args:
-        name: As it is given to `--model` and `cnnexplain.load`: letters, digits and ".:_-". Those before a ":" are what
-            several models have in common, which are listed together.
-        summary: What it is and where its weights come from, a sentence.
-        load: Builds it, given the file of weights that the user named, or None for its own.
+        name: The name for `--model` and `cnnexplain.load`: letters, digits and ".:_-". Models with the same prefix before a
+            ":" are listed together.
+        summary: A sentence on the model and the source of its weights.
+        load: Builds the model, given the weights file of the user, or None for its own weights.
 
     Raises:
         PluginError: The declaration breaks one of these rules.
@@ -120,9 +120,9 @@ class NamedModel:
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not re.fullmatch(rf"[A-Za-z0-9][A-Za-z0-9.:_-]{{,{LONGEST}}}", self.name):
-            raise PluginError(f"The model name {shown(self.name)} must be of letters, digits and '.:_-'.")
+            raise PluginError(f"The model name {shown(self.name)} must consist of letters, digits and '.:_-'.")
         if model_files.is_file(self.name) or self.name == model_files.INCLUDED:
-            raise PluginError(f"No model can be named '{self.name}', which is a file or the model that is included.")
+            raise PluginError(f"No model can be named '{self.name}', which is a file or the included model.")
         if not isinstance(self.summary, str) or not self.summary:
             raise PluginError(f"The model '{self.name}' has the summary {shown(self.summary)}; expected a sentence.")
         if not callable(self.load):
@@ -134,44 +134,44 @@ class Analysis:
     """A method of explanation, as a plugin declares it.
 
     Args:
-        name: How users call it: lower-case letters, digits and hyphens.
-        run: Computes the `Result`. Its ordinary parameters name what it wants of the inputs below. Its keyword-only
+        name: Its name for users: lowercase letters, digits and hyphens.
+        run: Computes the `Result`. Its ordinary parameters are the inputs that it needs, see below. Its keyword-only
             parameters are its options, each annotated with `Annotated[type, Option(...)]`. The first line of its docstring
-            is the summary that users read.
-        draw: Draws image `index` of a `Record` as a Matplotlib figure; reads arrays, computes nothing. None for an analysis
-            that asks for no images.
-        paper: Who defined the method, where: authors, year, arXiv number.
-        overview: Draws what belongs to no single image: `Record` ↦ figures by name. An analysis of images that has one asks
-            for `dataset` too; its record is that of the first images.
-        limitations: A sentence on what the pictures don't show, which users read beside them.
-        how_to_read: A sentence or two on how to read the pictures: what a bright pixel, a bar or a color stands for.
-        maps: Real arrays (N, H, W), a value for each pixel of the images, and the values' unit, or a function that gives it
-            for the options: pages show them over the image, and tell the value under the pointer. The first one is the main
-            one, which stands beside those of other analyses.
-        overlay: Gives for image `index` of a `Record` what is laid over it, (H, W): the main map, smoothed or enlarged for
-            the eye. None where that is the main map itself.
-        trial: Options with which `cnnexplain doctor` quickly tries whether it works on a model.
-        quick: Options with which `cnnexplain report` runs it, unless with `--full`.
-        passes: How many passes through the network one image takes, for the classifier and the options: a forward pass
-            counts 1, a gradient 2. Reports run what takes few first, and estimate the time. None where it isn't known.
-        finding: One sentence that states what was found for image `index` of a `Record`, with its numbers, such as "Hiding
-            the square at row 3, column 7 lowers the score the most: 7.4 → 2.5."; reads arrays and facts, computes nothing.
+            is the summary for users.
+        draw: Draws image `index` of a `Record` as a Matplotlib figure, from arrays that `run` has computed. None for an
+            analysis without images.
+        paper: The publication that defines the method: authors, year, arXiv number.
+        overview: Draws the results that belong to no single image: `Record` ↦ figures by name. An analysis of images with
+            an overview must also take a `dataset`; the record contains the first images.
+        limitations: A sentence on what the pictures don't show, which is printed with them.
+        how_to_read: One or two sentences on how to read the pictures: what a bright pixel, a bar or a color means.
+        maps: Names of real arrays (N, H, W) with a value for each pixel of the images, and their units, or functions that
+            return the unit for the options. Pages show these maps over the image, with the value under the pointer. The
+            first one is the main map, which is compared with those of other analyses.
+        overlay: Returns the map (H, W) to draw over image `index` of a `Record`: the main map, smoothed or enlarged. None
+            uses the main map itself.
+        trial: Options for a quick run, with which `cnnexplain doctor` tries the analysis on a model.
+        quick: Options for `cnnexplain report` without `--full`.
+        passes: Number of passes through the network per image, for the classifier and the options: a forward pass counts 1,
+            a gradient 2. Reports run the analyses with the fewest passes first, and estimate the time. None if unknown.
+        finding: Returns a sentence that states the result for image `index` of a `Record` with its numbers, such as "Hiding
+            the square at row 3, column 7 lowers the score the most: 7.4 → 2.5.", from arrays and facts.
+        panels: Returns groups of small maps of image `index` of a `Record`, such as the feature maps of each layer.
 
-    What `run` can ask for:
+    Inputs that `run` can take:
         classifier: The `Classifier`.
-        images: (N, H, W, C) float32 in the model's input range. Many images come a few at a time, in calls that know nothing
-            of each other.
-        targets: (N,) int64, the class to explain for each image. Naming it gives the analysis the option `target`.
-        objectives: The `Objective` to explain for each image, a list. Naming it gives the options `target` and `against`.
-            Without `images`: those that the user asks for; else the classes that the model sees in the images that the user
-            gives, the first and the second of each; else an empty list.
-        dataset: A `Stream` of images; where none is named, of MNIST's test digits for a model of digits, else of all the
-            images that are explained. None where there are none of these, and in every call but the first for the same
-            images, since what is found there belongs to none of them: it goes into `Result.overview`. Naming it gives the
-            option `dataset`.
-        progress: A function to be called with how much of the work is done, and of how much.
+        images: (N, H, W, C) float32 in the model's input range. `run` is called for a few images at a time, and calls are
+            independent.
+        targets: (N,) int64, the class to explain for each image. Adds the option `target`.
+        objectives: A list with the `Objective` to explain for each image. Adds the options `target` and `against`. Without
+            `images`: the targets of the user, or the predictions and runners-up of the user's images, or an empty list.
+        dataset: A `Stream` of images: the data set of the user, by default the MNIST test images for a digit classifier and
+            all explained images otherwise. Only the first call for the same images gets it, later ones None, since its
+            results belong to no single image and go into `Result.overview`. None if there are no images. Adds the option
+            `dataset`.
+        progress: A function to call with the amount of work done, and the total.
 
-    `note` and `reading` are the former names of `limitations` and `how_to_read`, and still accepted.
+    `note` and `reading`, the former names of `limitations` and `how_to_read`, are still accepted.
 
     Raises:
         PluginError: The declaration breaks one of these rules.
@@ -198,18 +198,18 @@ class Analysis:
         for former, value in (("note", note), ("reading", reading)):
             present = former_names.FIELDS[former]
             if value and getattr(self, present):
-                raise PluginError(f"'{self.name}' has both {former} and {present}, its present name; leave out {former}.")
+                raise PluginError(f"'{self.name}' has both {former} and {present}, its current name; remove {former}.")
             if value:
                 object.__setattr__(self, present, value)
         words = isinstance(self.name, str) and re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", self.name)
         if not words or len(self.name) > LONGEST:
-            raise PluginError(f"The analysis name {shown(self.name)} must be lower-case words joined by hyphens.")
+            raise PluginError(f"The analysis name {shown(self.name)} must be lowercase words joined by hyphens.")
         if self.name == ALL:
             raise PluginError(f"No analysis can be named '{ALL}', which stands for all of them.")
         if not callable(self.run):
             raise PluginError(f"'{self.name}' needs a function as run, but got {shown(self.run)}.")
         if not isinstance(self.paper, str) or not self.paper:
-            raise PluginError(f"'{self.name}' names {shown(self.paper)} as its paper; expected authors, year and number.")
+            raise PluginError(f"'{self.name}' has {shown(self.paper)} as paper; expected authors, year and number.")
         for what in former_names.FIELDS.values():
             if not isinstance(getattr(self, what), str):
                 raise PluginError(f"'{self.name}' has the {what} {shown(getattr(self, what))}; expected text.")
@@ -220,37 +220,39 @@ class Analysis:
             if not isinstance(getattr(self, what), Mapping) or not all(
                 isinstance(each, str) for each in getattr(self, what)
             ):
-                raise PluginError(f"'{self.name}' needs names in a dict as {what}, but got {shown(getattr(self, what))}.")
+                raise PluginError(
+                    f"'{self.name}' needs a dict with names as keys for {what}, but got {shown(getattr(self, what))}."
+                )
         if not self.summary:
-            raise PluginError(f"run() of '{self.name}' has no docstring; its first line is what users read.")
+            raise PluginError(f"run() of '{self.name}' has no docstring; its first line is the summary for users.")
         if "images" in self.inputs and not callable(self.draw):
-            raise PluginError(f"'{self.name}' asks for images and needs a function as draw, but got {shown(self.draw)}.")
+            raise PluginError(f"'{self.name}' takes images and needs a function as draw, but got {shown(self.draw)}.")
         if "images" in self.inputs and self.overview is not None and "dataset" not in self.inputs:
             raise PluginError(
-                f"'{self.name}' asks for images and offers an overview, but asks for no data set; "
-                "what is found for the images is drawn image by image."
+                f"'{self.name}' takes images and has an overview, but takes no data set; "
+                "results for images are drawn by draw."
             )
         if "images" not in self.inputs and (self.draw is not None or not callable(self.overview)):
             raise PluginError(
-                f"'{self.name}' asks for no images: it needs a function as overview and None as draw, "
+                f"'{self.name}' takes no images: it needs a function as overview and None as draw, "
                 f"but got {shown(self.overview)} and {shown(self.draw)}."
             )
         if self.maps and "images" not in self.inputs:
             raise PluginError(
-                f"'{self.name}' asks for no images and can have no maps of them, but names {', '.join(self.maps)}."
+                f"'{self.name}' takes no images and can't have maps of images, but got {', '.join(self.maps)}."
             )
         if self.finding is not None and "images" not in self.inputs:
-            raise PluginError(f"'{self.name}' asks for no images and can state no finding for one.")
+            raise PluginError(f"'{self.name}' takes no images and can't have a finding.")
         if self.panels is not None and "images" not in self.inputs:
-            raise PluginError(f"'{self.name}' asks for no images and can have no panels of one.")
-        for what, options in (("tried", self.trial), ("run in reports", self.quick)):
+            raise PluginError(f"'{self.name}' takes no images and can't have panels.")
+        for what, options in (("trial", self.trial), ("quick", self.quick)):
             try:
                 validate(self.options, options)
             except UsageError as error:
-                raise PluginError(f"'{self.name}' is to be {what} with options that it doesn't take: {error}") from error
+                raise PluginError(f"'{self.name}' has invalid options as {what}: {error}") from error
 
     def unit(self, name: str, options: Mapping[str, Any]) -> str:
-        """The unit of one of its maps, as found with these options."""
+        """The unit of one of its maps for these options."""
         unit: Any = self.maps[name]
         if callable(unit):
             function = unit
@@ -261,7 +263,7 @@ class Analysis:
 
     @cached_property
     def summary(self) -> str:
-        """One sentence on what it shows."""
+        """The first line of the docstring of `run`."""
         return docstring(self.run).partition("\n")[0]
 
     @cached_property
@@ -271,5 +273,5 @@ class Analysis:
 
     @cached_property
     def inputs(self) -> tuple[str, ...]:
-        """What `run` asks the core for."""
+        """The names of the inputs that `run` takes."""
         return inputs(self.run)

@@ -1,4 +1,4 @@
-"""What a function says of itself, also where Python was told to leave docstrings out (PYTHONOPTIMIZE=2)."""
+"""Docstrings, also if Python strips them (PYTHONOPTIMIZE=2)."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 
 
 def docstring(function: Callable[..., Any]) -> str:
-    """The docstring of a function without its indentation; empty where it has none."""
-    said = inspect.getdoc(function)
-    if said is None and not __debug__ and inspect.isfunction(function):
+    """The docstring of a function without its indentation; empty if it has none."""
+    text = inspect.getdoc(function)
+    if text is None and not __debug__ and inspect.isfunction(function):
         try:
-            (read,) = ast.parse(textwrap.dedent(inspect.getsource(function))).body
+            (parsed,) = ast.parse(textwrap.dedent(inspect.getsource(function))).body
         except (OSError, SyntaxError, ValueError):
             return ""
-        said = ast.get_docstring(read) if isinstance(read, ast.FunctionDef) else None
-    return said or ""
+        text = ast.get_docstring(parsed) if isinstance(parsed, ast.FunctionDef) else None
+    return text or ""

@@ -1,4 +1,4 @@
-"""One function signature → the options of the command line, the checks of the Python API, and the documentation."""
+"""Reads the options of an analysis from the signature of its `run`, for the command line, the Python API and the docs."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ from typing import Any
 from cnnexplain.errors import DIGITS, PluginError, UsageError, shown, suggest
 
 INPUTS = ("classifier", "images", "targets", "objectives", "dataset", "progress")
-"""What the core can hand to an analysis; its `run` names those that it wants, in any order."""
+"""The inputs that an analysis can take, as parameters of `run` in any order."""
 
 LONGEST = 60
-"""Characters of an option's name, at most."""
+"""Maximum number of characters in the name of an option."""
 
 OWN = ("classifier", "targets", "objectives", "progress", "start", "analysis", "config", "help", "h", "version")
-"""Names that mean something for every analysis and are no option of `cnnexplain run`."""
-
+"""Names that have a meaning for every analysis but are not options of `cnnexplain run`."""
 
 COMMON = (
     *("images", "invert", "target", "against", "dataset", "resume", "out", "format", "dpi", "json", "verbose", "backend"),
@@ -33,7 +32,7 @@ COMMON = (
 """The options of `cnnexplain run` that are not an analysis' own."""
 
 RESERVED = frozenset({*OWN, *COMMON})
-"""Names that mean something for every analysis, so that no analysis may declare them as its own option."""
+"""Names that an analysis can't use for its own options."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +57,9 @@ class Parameter:
     Args:
         name: The parameter's name.
         type: int, float, str or bool.
-        default: What is used where it isn't given.
+        default: The default value.
         option: Its help and bounds.
-        choices: The values allowed; empty where any goes.
+        choices: The allowed values; empty if all are.
         optional: Whether None is allowed.
         many: Whether it takes any number of values, kept as a tuple.
     """
@@ -79,10 +78,10 @@ class Parameter:
         return "--" + self.name.replace("_", "-")
 
     def check(self, value: object, called: str | None = None) -> Any:
-        """The value as this option's type; an error calls the option by its flag, or as `called` says.
+        """Checks a value and converts it to this option's type; errors name the option by its flag, or by `called`.
 
         Raises:
-            UsageError: The value has another type, is out of range, or is none of the choices.
+            UsageError: The value has another type, is out of range, or is not one of the choices.
         """
         name = self.flag if called is None else called
         if self.many:
@@ -96,7 +95,7 @@ class Parameter:
             return None
         if self.type is float and isinstance(value, int) and not isinstance(value, bool):
             value = math.inf if abs(value) > sys.float_info.max else float(value)
-        # What is typed as text may be a number from Python: --unit 3 is unit=3.
+        # An option of type str also takes an int from Python: --unit 3 is unit=3.
         if self.type is str and not self.choices and isinstance(value, int) and not isinstance(value, bool):
             value = str(value) if value.bit_length() <= DIGITS else value
         if not isinstance(value, self.type) or (isinstance(value, bool) and self.type is not bool):
@@ -116,8 +115,8 @@ def parameters(run: Callable[..., object]) -> tuple[Parameter, ...]:
     """The options that the signature of `run` declares: its keyword-only parameters.
 
     Raises:
-        PluginError: A parameter has no `Option`, no default, a reserved name or a type that is none of int, float,
-            str, bool, a `Literal` of strings, one of those `| None`, or a tuple of any number of them.
+        PluginError: A parameter has no `Option`, no default, a reserved name, or an unsupported type. Supported are int,
+            float, str, bool, a `Literal` of strings, each of these `| None`, and tuples of any length of one of them.
     """
     keyword_only = [p for p in inspect.signature(run).parameters.values() if p.kind is p.KEYWORD_ONLY]
     declared = tuple(_parameter(run, parameter) for parameter in keyword_only)
@@ -128,26 +127,26 @@ def parameters(run: Callable[..., object]) -> tuple[Parameter, ...]:
 
 
 def inputs(run: Callable[..., object]) -> tuple[str, ...]:
-    """What `run` names of `INPUTS`: its parameters that aren't keyword-only.
+    """The inputs that `run` takes: its parameters that aren't keyword-only.
 
     Raises:
-        PluginError: It names something that the core can't give.
+        PluginError: One of them is not in `INPUTS`.
     """
     names = tuple(p.name for p in inspect.signature(run).parameters.values() if p.kind is not p.KEYWORD_ONLY)
     for name in names:
         if name not in INPUTS:
             raise PluginError(
-                f"run() asks for '{name}', but an analysis can be given {', '.join(INPUTS)}."
-                f"{suggest(name, INPUTS)} Put options behind a '*'."
+                f"run() takes '{name}', but the inputs of an analysis are {', '.join(INPUTS)}."
+                f"{suggest(name, INPUTS)} Put options after a '*'."
             )
     return names
 
 
 def validate(declared: Sequence[Parameter], given: Mapping[str, object]) -> dict[str, Any]:
-    """Every declared option with its checked value: the given one, else the default.
+    """Every declared option with its checked value, or its default.
 
     Raises:
-        UsageError: An option that isn't declared, or a value that its declaration forbids.
+        UsageError: An option isn't declared, or its value is invalid.
     """
     names = [parameter.name for parameter in declared]
     for name in given:
@@ -160,10 +159,10 @@ def validate(declared: Sequence[Parameter], given: Mapping[str, object]) -> dict
 def _parameter(run: Callable[..., object], parameter: inspect.Parameter) -> Parameter:
     name = parameter.name
     if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name) or len(name) > LONGEST:
-        raise PluginError(f"run() declares an option {shown(name)}; expected lower-case words joined by underscores.")
+        raise PluginError(f"run() declares an option {shown(name)}; expected lowercase words joined by underscores.")
     if {name, name.removeprefix("no_")} & RESERVED:
-        raise PluginError(f"run() declares an option '{name}', a name which every analysis already has.")
-    # Only the options are resolved: the other annotations may name types that a plugin imports for checkers alone.
+        raise PluginError(f"run() declares an option '{name}', but this name is reserved: every analysis has it already.")
+    # Only annotations of options are resolved: the others may name types that a plugin imports only for type checking.
     holder = types.SimpleNamespace(__annotations__={name: parameter.annotation})
     hint = typing.get_type_hints(holder, globalns=getattr(run, "__globals__", {}), include_extras=True)[name]
     option = next((extra for extra in getattr(hint, "__metadata__", ()) if isinstance(extra, Option)), None)
@@ -189,23 +188,23 @@ def _parameter(run: Callable[..., object], parameter: inspect.Parameter) -> Para
             f"run() declares '{name}' as {shown(kind)}: use int, float, str, bool, a Literal of strings, or a tuple."
         )
     if many and (kind is bool or optional):
-        raise PluginError(f"run() declares '{name}' as several of bool, or of None, which can't be typed.")
+        raise PluginError(f"run() declares '{name}' as a tuple of bool or with None, which the command line can't express.")
     if many and not isinstance(parameter.default, list | tuple):
         raise PluginError(f"run() declares '{name}' with the default {shown(parameter.default)}; expected a tuple.")
     if kind not in (int, float) and (option.min, option.max) != (None, None):
         raise PluginError(f"run() declares '{name}' as {kind.__name__} with bounds, which only numbers have.")
     if not all(isinstance(bound, int | float | None) for bound in (option.min, option.max)):
-        raise PluginError(f"run() declares '{name}' with bounds that are no numbers.")
+        raise PluginError(f"run() declares '{name}' with bounds that are not numbers.")
     declared = Parameter(name, kind, parameter.default, option, choices, optional, many)
     try:
         declared.check(parameter.default)
     except UsageError as error:
-        raise PluginError(f"run() declares '{name}' with a default that it forbids itself: {error}") from None
+        raise PluginError(f"run() declares '{name}' with an invalid default: {error}") from None
     return declared
 
 
 def _fits(value: float) -> bool:
-    """Whether a number is finite, and a whole one of 64 bits."""
+    """Whether a number is finite, and an integer fits into 64 bits."""
     return -(2**63) <= value < 2**63 if isinstance(value, int) else math.isfinite(value)
 
 

@@ -1,4 +1,4 @@
-"""What most analyses give as `Analysis.overlay`: their main map, the first one of `Analysis.maps`, made readable."""
+"""Common functions for `Analysis.overlay`: the main map, which is the first of `Analysis.maps`, prepared for display."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
 
 
 def smoothed_map(record: Record, index: int) -> Floats:
-    """The main map of image `index`, (H, W), smoothed, or summed over the regions that the style asks for."""
+    """The main map of image `index`, (H, W), smoothed, or summed over the regions of the style in use."""
     from cnnexplain import draw
 
     return draw.readable(_main(record, index))
 
 
 def summed_map(record: Record, index: int) -> Floats:
-    """The main map of image `index`, (H, W), summed over regions: sums of attributions are attributions of regions."""
+    """The main map of image `index`, (H, W), summed over regions, as attributions of regions."""
     from cnnexplain import draw
 
     values = _main(record, index)

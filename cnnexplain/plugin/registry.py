@@ -1,6 +1,6 @@
-"""Finds the installed plugins, keeps a broken one from harming the others, and remembers who supplied what.
+"""Finds the installed plugins, isolates broken ones, and records which plugin supplies what.
 
-pluggy's own entry-point loader lets the first broken plugin end the program; here each is loaded by itself.
+The entry-point loader of pluggy raises an error at the first broken plugin; here each plugin is loaded separately.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from cnnexplain.plugin import hookspecs
 from cnnexplain.plugin.analysis import Analysis, NamedModel
 
 SENTENCES = 600
-"""Characters of what is wrong with a plugin, at most."""
+"""Maximum number of characters of the error of a plugin."""
 
 MOST = 10_000
-"""Analyses, or models, that a plugin offers at most: one whose list never ends must not keep the others from being read."""
+"""Maximum number of analyses or models of a plugin, in case its list never ends."""
 
 Offer = TypeVar("Offer", Analysis, NamedModel)
 
@@ -43,7 +43,7 @@ class Plugin:
 
 @dataclass(frozen=True)
 class Problem:
-    """Why a plugin, or a name that several plugins claim, can't be used."""
+    """Why a plugin, or a name that several plugins use, can't be used."""
 
     plugins: tuple[Plugin, ...]
     cause: str
@@ -54,13 +54,13 @@ class Problem:
 
 @dataclass(frozen=True, repr=False)
 class Offers(Mapping[str, Offer], Generic[Offer]):
-    """What the plugins offer of one kind, by name, with the plugin that supplies each.
+    """The analyses, or the models, of all plugins by name, with the plugin that supplies each.
 
     Args:
-        kind: What it is called in an error, with its article: "an analysis".
-        found: The offers by name.
+        kind: The word for error messages, with its article: "an analysis".
+        found: The analyses or models by name.
         suppliers: The plugin of each.
-        clashes: The names that several plugins claim.
+        clashes: The names that several plugins use.
     """
 
     kind: str
@@ -81,17 +81,17 @@ class Offers(Mapping[str, Offer], Generic[Offer]):
         return "\n".join(f"{name}: {offer.summary}" for name, offer in self.items()) or "none"
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: a table."""
+        """A table for notebooks."""
         from cnnexplain import markup
 
         return markup.fragment("offers.html", offers=self)
 
     def pick(self, name: str, more: str = "") -> tuple[Offer, Plugin]:
-        """The offer of that name and its supplier.
+        """The analysis or model of that name and its plugin.
 
         Args:
             name: The name.
-            more: What to add to the error where no plugin offers it.
+            more: Text to add to the error if no plugin offers it.
 
         Raises:
             UsageError: No plugin offers it.
@@ -110,7 +110,7 @@ class Offers(Mapping[str, Offer], Generic[Offer]):
 
 @dataclass(frozen=True)
 class Registry:
-    """The analyses and the models by name, and the problems met on the way."""
+    """The analyses and models of all plugins, and the problems with plugins."""
 
     analyses: Offers[Analysis]
     models: Offers[NamedModel]
@@ -118,11 +118,11 @@ class Registry:
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """All that a user should be warned of, in no particular order."""
+        """All problems that a user should be warned about."""
         return (*self.broken, *self.analyses.clashes.values(), *self.models.clashes.values())
 
     def get(self, name: str) -> tuple[Analysis, Plugin]:
-        """The analysis of that name and its supplier.
+        """The analysis of that name and its plugin.
 
         Raises:
             UsageError: No plugin offers it.
@@ -132,7 +132,7 @@ class Registry:
 
 
 def analyses() -> Offers[Analysis]:
-    """The installed analyses by name, which a notebook shows as a table.
+    """The installed analyses by name; notebooks show them as a table.
 
     >>> analyses()["saliency"].paper
     'Simonyan, Vedaldi, Zisserman 2013 (arXiv:1312.6034)'
@@ -147,14 +147,14 @@ def load() -> Registry:
 
 
 def collect(points: Iterable[EntryPoint]) -> Registry:
-    """The registry of the plugins that the entry points name."""
+    """The registry of the plugins of these entry points."""
     analyses: list[tuple[Analysis, Plugin]] = []
     models: list[tuple[NamedModel, Plugin]] = []
     broken: list[Problem] = []
     for point in sorted(points, key=lambda point: str(point.name)):
         plugin = _plugin(point)
         try:
-            # What a plugin prints while it is imported gets between no results. Whatever it raises must not stop the others.
+            # Output of a plugin while it is imported must not mix with results, and its errors must not affect the others.
             with redirect_stdout(sys.stderr), foreign(lambda error: PluginError(reason(error))):
                 hook = _hook(point)
                 offered = _offered(hook, "cnnexplain_analyses", Analysis), _offered(hook, "cnnexplain_models", NamedModel)
@@ -168,9 +168,9 @@ def collect(points: Iterable[EntryPoint]) -> Registry:
 
 def _plugin(point: EntryPoint) -> Plugin:
     """The entry point and its distribution, whose metadata may lack anything."""
-    said: Any = {} if point.dist is None else point.dist.metadata
-    distribution = said.get("Name", "an unknown distribution")
-    return Plugin(line(point.name), line(distribution), line(said.get("Version", "")))
+    metadata: Any = {} if point.dist is None else point.dist.metadata
+    distribution = metadata.get("Name", "an unknown distribution")
+    return Plugin(line(point.name), line(distribution), line(metadata.get("Version", "")))
 
 
 def _hook(point: EntryPoint) -> Any:
@@ -184,7 +184,7 @@ def _hook(point: EntryPoint) -> Any:
 
 
 def _offered(hook: Any, name: str, kind: type[Offer]) -> list[Offer]:
-    """What a plugin's function of that name returns; nothing where it has none."""
+    """The list that the function of that name in a plugin returns; empty if there is no such function."""
     caller = getattr(hook, name)
     offers = []
     for offer in itertools.chain.from_iterable(caller()):
@@ -192,7 +192,7 @@ def _offered(hook: Any, name: str, kind: type[Offer]) -> list[Offer]:
             raise PluginError(f"{name}() must return a list of {kind.__name__}, but it holds {shown(offer)}.")
         offers.append(offer)
         if len(offers) > MOST:
-            raise PluginError(f"{name}() returned more than {MOST} of {kind.__name__}; expected a list that ends.")
+            raise PluginError(f"{name}() returned more than {MOST} of {kind.__name__}; expected a shorter list.")
     if caller.get_hookimpls() and not offers:
         raise PluginError(f"its {name}() returned nothing; expected a list of {kind.__name__}.")
     return offers

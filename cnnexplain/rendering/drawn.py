@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from cnnexplain.results.record import Record
 
 MOST, BESIDE_MAPS, OVERVIEW = 45_000, 14_000, 26_000
-"""Bytes on a page of a picture of an image, of one whose maps the page has too, and of one of an overview, at most. The
-files beside the page keep the full quality."""
+"""Maximum number of bytes on a page: of the picture of an image, of one whose maps are on the page too, and of an overview
+picture. The picture files have the full quality."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,10 @@ class Drawn:
 
     Args:
         record: The record.
-        pictures: A picture of each image.
+        pictures: The picture of each image.
         overview: Pictures that belong to no single image, by title.
         maps: The maps of each image by name, from `packed_maps.packed`.
-        painted: What is laid over each image and its limit, if that differs from the main map; None otherwise.
+        painted: The map drawn over each image and its limit; None if it is the main map itself.
         panels: The panels of each image, from `panels.encoded`.
     """
 
@@ -44,7 +44,7 @@ class Drawn:
 
 
 def draw_record(record: Record) -> Drawn:
-    """A record with its pictures, drawn.
+    """Draws the pictures of a record.
 
     Raises:
         PluginError: The analysis can't draw it.
@@ -54,7 +54,7 @@ def draw_record(record: Record) -> Drawn:
 
 
 def compacted(record: Record, pictures: Sequence[bytes], overview: Mapping[str, bytes]) -> Drawn:
-    """A record with its pictures, which are given as PNG."""
+    """A record with its pictures, given as PNG."""
     maps = maps_of(record)
     most = BESIDE_MAPS if maps or record.analysis.panels is not None else MOST
     return Drawn(

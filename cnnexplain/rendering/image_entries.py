@@ -1,4 +1,4 @@
-"""The images of a report: what the model predicts for each, and what each analysis found for it."""
+"""The images of a report: the predictions of the model, and the results of the analyses for each image."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SMOOTH = 64
 
 
 def image_entries(found: Sequence[Drawn], classifier: Classifier, methods: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """An entry for each image, with everything that was found for it."""
+    """An entry for each image, with all its results."""
     entries: dict[Source, list[tuple[Drawn, int]]] = {}
     for each in found:
         for index, explained in enumerate(each.record.explained):
@@ -54,13 +54,14 @@ def image_entries(found: Sequence[Drawn], classifier: Classifier, methods: Seque
             "value": record.explained[index].value,
             "unit": record.explained[index].unit,
             "classes": _classes(each, classifier, record.explained[index].unit),
-            "analyses": [_entry(*entry, methods) for entry in here],
-            # The main ones first.
+            "analyses": [_entry(*entry, methods) for entry in results],
+            # Main maps first.
             "maps": sorted(
-                (one for drawn, place in here for one in _maps(drawn, place, signed)), key=lambda one: not one["main"]
+                (each_map for drawn, place in results for each_map in _maps(drawn, place, signed)),
+                key=lambda each_map: not each_map["main"],
             ),
         }
-        for (record, index), each, here in zip(firsts, outputs, entries.values(), strict=True)
+        for (record, index), each, results in zip(firsts, outputs, entries.values(), strict=True)
         for source in [record.explained[index].source]
     ]
 
@@ -80,7 +81,7 @@ def _classes(outputs: Floats, classifier: Classifier, unit: str) -> list[dict[st
 
 
 def _entry(each: Drawn, index: int, methods: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """What one analysis found for one image."""
+    """The results of one analysis for one image."""
     record = each.record
     facts = {
         wording.fact_name(record, name): _by_layer(record, fact[index])
@@ -100,7 +101,7 @@ def _entry(each: Drawn, index: int, methods: Sequence[dict[str, Any]]) -> dict[s
 
 
 def _by_layer(record: Record, fact: Any) -> Any:
-    """A fact; if it has an entry for each layer, with the displayed names of the layers."""
+    """A fact, with the displayed names of layers if its entries are for layers."""
     return {wording.layer_name(record, name): each for name, each in fact.items()} if isinstance(fact, dict) else fact
 
 
@@ -110,7 +111,7 @@ def is_of_images(record: Record, fact: Any) -> bool:
 
 
 def explained_target(record: Record, index: int) -> str:
-    """What was explained, or "" if it is just the prediction."""
+    """The name of the target or objective; "" if it is just the prediction."""
     explained = record.explained[index]
     if explained.objective is not None:
         return explained.objective
@@ -149,7 +150,7 @@ def _maps(drawn: Drawn, index: int, signed: Mapping[tuple[str, str], bool]) -> l
 
 
 def _pixels(record: Record, index: int) -> bytes:
-    """An image as the model saw it, in its own resolution, as WebP."""
+    """An image at the resolution of the model's input, as WebP."""
     shown = np.nan_to_num(draw.image_rgb(record, record.images[index]))
     pixels = np.round(255 * shown).astype(np.uint8)
     buffer = io.BytesIO()

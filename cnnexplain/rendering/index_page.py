@@ -1,4 +1,4 @@
-"""The page of a result's folder: a contact sheet of the pictures beside it."""
+"""The index page of a result: a contact sheet of its pictures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from cnnexplain.plugin.analysis import Analysis
 
 FEW = 6
-"""Up to this number of images the page shows the pictures themselves below the thumbnails."""
+"""Up to this number of images, the page also shows the full pictures."""
 
 
 def render(analysis: Analysis, result: Mapping[str, Any], parts: Iterable[Mapping[str, Any]], count: int) -> Iterator[str]:
@@ -39,7 +39,7 @@ def render(analysis: Analysis, result: Mapping[str, Any], parts: Iterable[Mappin
 
 
 def _once(parts: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """The parts, with each warning only where it occurs first."""
+    """The parts, with each warning only at its first occurrence."""
     known: set[str] = set()
     for part in parts:
         warnings = [warning for warning in part["warnings"] if warning not in known]

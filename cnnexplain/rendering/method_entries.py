@@ -1,4 +1,4 @@
-"""The analyses of a page: each with its options, once for every set of options that it was run with."""
+"""The analyses on a page, with an entry for each set of options."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def method_entries(records: Sequence[Record]) -> list[dict[str, Any]]:
-    """An entry for each analysis and set of options, with the seconds that it took in all."""
+    """An entry for each analysis and set of options, with the total run time in seconds."""
     methods: list[dict[str, Any]] = []
     for record in records:
         known = next((method for method in methods if _is(method, record)), None)

@@ -1,4 +1,4 @@
-"""What a notebook shows while work is done, and what it doesn't."""
+"""Progress bars in notebooks, and hiding log messages of the backend there."""
 
 from __future__ import annotations
 
@@ -9,18 +9,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 AFTER = 1.0
-"""Seconds that work takes before its progress is shown."""
+"""Seconds after which a progress bar appears."""
 
 EVERY = 0.1
-"""Seconds between two updates."""
+"""Seconds between two updates of the bar."""
 
 
 def progress(what: str) -> Callable[[int, int], None]:
-    """A callback that shows in a notebook how much is done, and of how much; elsewhere it does nothing.
-
-    What is shown goes away when all is done.
-    """
-    if not _here():
+    """A callback that shows a progress bar in a notebook, until all is done; elsewhere it does nothing."""
+    if not _in_notebook():
         return lambda *_: None
     from IPython.display import HTML, display
 
@@ -47,12 +44,12 @@ def progress(what: str) -> Callable[[int, int], None]:
 
 @contextmanager
 def quiet_start() -> Iterator[None]:
-    """In a notebook, keeps what the backend logs while it is started out of the cell, where it would stand as an error.
+    """In a notebook, hides the log messages of the backend while it starts; they would look like errors.
 
-    Elsewhere, and where Keras was started before, nothing is changed. TensorFlow's C++ code writes to file descriptor 2,
-    whatever its settings say.
+    Has no effect elsewhere, or if Keras is already imported. TensorFlow's C++ code writes to file descriptor 2 regardless of
+    its settings.
     """
-    if "keras" in sys.modules or not _here():
+    if "keras" in sys.modules or not _in_notebook():
         yield
         return
     kept = os.dup(2)
@@ -61,14 +58,14 @@ def quiet_start() -> Iterator[None]:
             os.dup2(nowhere.fileno(), 2)
         yield
         if "keras" in sys.modules:
-            # Only the first tensor makes the backend look for devices, of which it logs more.
+            # With the first tensor, the backend initializes its devices and logs more messages.
             sys.modules["keras"].ops.zeros(())
     finally:
         os.dup2(kept, 2)
         os.close(kept)
 
 
-def _here() -> bool:
-    # Who runs in a notebook has imported IPython already.
+def _in_notebook() -> bool:
+    # In a notebook, IPython is already imported.
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     return getattr(shell, "kernel", None) is not None

@@ -1,4 +1,4 @@
-"""Maps as a page holds them: quantized, compressed, with what the page's script needs to read them."""
+"""Encodes maps for pages: quantized and compressed, with the parameters that the page's script needs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cnnexplain.rendering.templates import encoded
 from cnnexplain.types import Array
 
 FINE, COARSE, PAINT = 16, 8, 8
-"""Bits to which maps are quantized: normally, if noisy, which compresses badly, and if only displayed."""
+"""Bits to which maps are quantized: normally, if they are noisy (and compress badly), and if they are only displayed."""
 
 GRAIN, SMALL = 0.7, 12_000
 """Compressed bytes per pixel above which a map counts as noisy, and the bytes of a map up to which that does not matter."""

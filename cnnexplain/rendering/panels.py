@@ -1,4 +1,4 @@
-"""Panels of small maps as pages hold them: a few kilobytes each, since `arrays.npz` has the exact numbers."""
+"""Encodes panels of small maps for pages, in a few kilobytes each; `arrays.npz` has the exact values."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
     from cnnexplain.results.record import Record
 
 LARGE, SMALL = 40, 20
-"""Pixels a side at most of a map that is always visible, and of one in the strip that opens."""
+"""Maximum side length of a map that is always visible, and of one in the section that can be opened."""
 
 LEVELS = 63
-"""Steps into which a map's range is divided."""
+"""Number of quantization steps."""
 
 
 def encoded(record: Record, index: int) -> list[dict[str, Any]]:
-    """The panels of image `index`, JSON-able; none where the analysis has none.
+    """The panels of image `index`, JSON-able; empty if the analysis has none.
 
     Maps of more than `LARGE` or `SMALL` pixels a side are averaged over blocks of pixels, and their values rounded to one of
-    `LEVELS` + 1 steps from their least to their largest: "sprite" is a gray picture with the maps in row-major order,
+    `LEVELS` + 1 steps from the smallest to the largest: "sprite" is a gray picture with the maps in row-major order,
     a byte for each value.
 
     Raises:
-        PluginError: The analysis can't give them, or they break the contract.
+        PluginError: `Analysis.panels` failed or broke its contract.
     """
     return [_encoded(panel, record) for panel in record.panels(index)]
 

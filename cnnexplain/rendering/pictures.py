@@ -33,7 +33,7 @@ SIZES = (
     (1400, 70),
     (1600, 80),
 )
-"""Widths in pixels and WebP qualities, from which the best one is chosen that makes a picture small enough."""
+"""Widths in pixels and WebP qualities; the last one that makes a picture small enough is used."""
 
 PAGE_DPI = 130
 """Pixels per inch of the pictures on pages and in notebooks."""

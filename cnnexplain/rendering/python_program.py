@@ -1,4 +1,4 @@
-"""The Python program that a report shows, which computes the same records."""
+"""The Python program in a report that computes the same records."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def python_program(records: Sequence[Record], classifier: Classifier) -> str:
 
     Args:
         records: The records.
-        classifier: The model that they are of.
+        classifier: The model of the records.
     """
     lines = ["import cnnexplain as cx", "", f"classifier = cx.load({classifier.name!r})  # Or as you loaded it."]
     for record in records:
@@ -39,10 +39,9 @@ def python_program(records: Sequence[Record], classifier: Classifier) -> str:
         arguments += [f"{name}={value!r}" for name, value in record.options.items() if value != defaults.get(name)]
         objectives = dict.fromkeys(each.objective for each in record.explained if each.objective is not None)
         lines += [
-            f"# With target= an objective that says {objective!r}, such as cx.Logit(4) - cx.Logit(9):"
-            for objective in objectives
+            f"# Add target= with the objective {objective!r}, such as cx.Logit(4) - cx.Logit(9):" for objective in objectives
         ]
-        lines += [f"# {name} stands for an array from memory:" for name in _memory(record)]
+        lines += [f"# {name} is an array in memory:" for name in _memory(record)]
         lines.append(f"cx.explain({', '.join(arguments)})")
     return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""What a notebook shows for a record."""
+"""The display of records in notebooks."""
 
 from __future__ import annotations
 

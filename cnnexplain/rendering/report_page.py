@@ -1,7 +1,7 @@
 """A report: one self-contained HTML page of records of a model.
 
 The names of images, classes and plugins may come from anyone: every template escapes them, and the page's content security
-policy allows no script but ours, and no content but what the page itself holds.
+policy allows only our script, and no content from outside the page.
 """
 
 from __future__ import annotations
@@ -40,19 +40,19 @@ def render(
     pending: Sequence[str] = (),
     quick: bool = False,
 ) -> str:
-    """The page of everything that was found for a model and some images.
+    """Renders the report of records of a model.
 
     Args:
         found: The records with their pictures; several may be of one analysis.
-        classifier: The model that they are of.
-        command: The command line that makes the page; without one the page shows a Python program instead.
+        classifier: The model of the records.
+        command: The command line that creates the report; if empty, the report shows a Python program instead.
         failed: The analyses that failed, each with the reason.
         tested: The model's accuracy on MNIST's test images.
-        pending: The analyses that are still to be run.
-        quick: Whether the options that differ from the defaults are those of a quick report.
+        pending: The remaining analyses.
+        quick: Whether the options are those of `Analysis.quick`.
 
     Returns:
-        HTML, which loads nothing from elsewhere.
+        Self-contained HTML.
 
     Raises:
         UsageError: A record is of another model.
@@ -93,13 +93,13 @@ def _check_model(record: Record, classifier: Classifier) -> None:
     )
     if not same:
         raise UsageError(
-            f"The record of '{record.analysis.name}' is of the model '{record.provenance['model']['name']}' and not of "
-            f"{classifier!r} with its input and labels; a report is of one model."
+            f"The record of '{record.analysis.name}' is from the model '{record.provenance['model']['name']}', or has other "
+            f"input settings or labels than {classifier!r}; all records of a report must be from the same model."
         )
 
 
 def _overview(each: Drawn, methods: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """What one analysis found that belongs to no single image."""
+    """The results of one analysis that belong to no single image."""
     record = each.record
     return {
         "analysis": record.analysis,
@@ -115,7 +115,7 @@ def _provenance(records: Sequence[Record], classifier: Classifier) -> dict[str, 
 
     plugins = {f"{each['distribution']} {each['version']}": None for each in (r.provenance["plugin"] for r in records)}
     return {
-        "Made by": f"cnnexplain {__version__}",
+        "Created by": f"cnnexplain {__version__}",
         "Analyses from": ", ".join(plugins),
         "Keras": f"{keras.__version__} on {keras.backend.backend()}",
         "Python": f"{platform.python_version()}, NumPy {np.__version__}, {platform.system()} {platform.machine()}",
@@ -124,11 +124,11 @@ def _provenance(records: Sequence[Record], classifier: Classifier) -> dict[str, 
 
 
 def _colormap(kind: str) -> str:
-    """256 colors of unsigned or signed maps, a byte each of red, green and blue."""
+    """256 colors of unsigned or signed maps, with one byte each for red, green and blue."""
     colors = mpl.colormaps[getattr(draw.current_palette(), kind)](np.linspace(0, 1, 256))[:, :3]
     return templates.encoded(np.round(255 * colors).astype(np.uint8).tobytes())
 
 
 def _overlay_colormap(kind: str) -> str:
-    """256 colors of maps over an image, a byte each of red, green, blue and opacity."""
+    """256 colors of maps over an image, with one byte each for red, green, blue and opacity."""
     return templates.encoded(np.round(255 * draw.overlay_colormap(signed=kind == "signed")).astype(np.uint8).tobytes())

@@ -1,4 +1,4 @@
-"""Thumbnails of images with their maps laid over them, many on a sheet, for the page of a result's folder."""
+"""Thumbnails of images with their maps, many on a sheet, for the index page of a result."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def sheets(record: Record) -> Iterator[bytes]:
     """The sheets of thumbnails of a record as WebP.
 
     Raises:
-        PluginError: The analysis can't give what is laid over an image.
+        PluginError: `Analysis.overlay` failed.
     """
     width, height = _size(record)
     columns = _columns(record)

@@ -1,1 +1,1 @@
-"""Records, and their files: one schema, atomic writing and reading."""
+"""Records and their files: the schema, atomic writing, and reading."""

@@ -1,4 +1,4 @@
-"""What the arrays and facts of a result must be, whether an analysis has just returned them or they were read from files."""
+"""Checks of arrays and facts, for the results of an analysis and for those read from files."""
 
 from __future__ import annotations
 
@@ -23,5 +23,5 @@ def is_map_of(array: Array, images: tuple[int, ...]) -> bool:
 
 
 def is_fact_of(fact: object, count: int) -> bool:
-    """Whether a fact has an entry for each of so many images."""
+    """Whether a fact is a list with `count` entries, one per image."""
     return isinstance(fact, list | tuple) and len(fact) == count

@@ -8,7 +8,7 @@ from cnnexplain.errors import OutputError, line
 
 
 class DamageError(ValueError):
-    """What is wrong with a file, in a few words."""
+    """A file of a result is damaged; the message describes how."""
 
 
 def damaged(folder: Path, why: object) -> OutputError:

@@ -1,4 +1,4 @@
-"""What is known of one image of a record: where it came from, and what the model made of it."""
+"""One image of a record: its source, prediction and target."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ class Explained:
     """One image of a record: its source, the class predicted and the class explained, each with its probability.
 
     Args:
-        source: Where the image came from.
-        prediction: Index of the most probable class; of a model of values, of the one that is explained, or the first.
-        probability: The prediction's probability, from 0 to 1; None for a model of values.
-        target: Index of the explained class; None where no class is explained.
-        target_probability: The target's probability, from 0 to 1; None for a model of values.
-        objective: What is explained, where it isn't just the target's logit, such as "4 − 9".
-        value: Of a model of values, the one of `prediction`; None for a model of classes.
-        unit: Of the value; "" where it isn't known.
+        source: The source of the image.
+        prediction: Index of the most probable class. For a regression model, index of the explained or the first value.
+        probability: The probability of the prediction, from 0 to 1; None for a regression model.
+        target: Index of the explained class; None if no class is explained.
+        target_probability: The probability of the target, from 0 to 1; None for a regression model.
+        objective: The objective, such as "4 − 9"; None if it is just the logit of the target.
+        value: For a regression model, the value with the index `prediction`; None for a classifier.
+        unit: The unit of the value; "" if unknown.
     """
 
     source: Source

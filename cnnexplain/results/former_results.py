@@ -1,4 +1,4 @@
-"""Content of saved results with the names that earlier versions used → the same with the present names."""
+"""Converts former names in saved results to the current ones."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from cnnexplain import former_names
 
 
 def result(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The content of `result.json`, not checked yet."""
+    """Converts the content of `result.json`, before it is checked."""
     found = {former_names.FIELDS.get(name, name): value for name, value in content.items()}
     return part({**found, "input": former_names.renamed(found["input"])} if "input" in found else found, found)
 
 
 def part(content: Mapping[str, Any], of: Mapping[str, Any]) -> dict[str, Any]:
-    """The content of the file of a part.
+    """Converts the content of the file of a part, before it is checked.
 
     Args:
-        content: The content, not checked yet.
-        of: The content of `result.json`. The facts of third-party plugins are left as they are.
+        content: The content.
+        of: The content of `result.json`. The facts of third-party plugins are not changed.
     """
     plugin, facts = of.get("plugin"), content.get("facts")
     built_in = isinstance(plugin, Mapping) and plugin.get("distribution") == "cnnexplain"

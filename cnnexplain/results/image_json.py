@@ -1,4 +1,4 @@
-"""The JSON of one image of a result: written here for files and for the command line, and read here."""
+"""One image of a result as JSON, for files and the command line."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def write(explained: Explained, labels: Sequence[str], finding: str | None) -> d
 
     Args:
         explained: The image.
-        labels: Of the record.
-        finding: What was found for it; None where the analysis states nothing.
+        labels: The labels of the record.
+        finding: The finding for the image; None if the analysis has none.
     """
     target = explained.target
     return {
@@ -37,10 +37,10 @@ def write(explained: Explained, labels: Sequence[str], finding: str | None) -> d
 
 
 def read(image: Mapping[str, Any]) -> Explained:
-    """An image as `write` gave it.
+    """Reads an image that `write` has converted.
 
     Raises:
-        KeyError, TypeError, ValueError: It is something else.
+        KeyError, TypeError, ValueError: The JSON is invalid.
     """
     return Explained(
         Source(image["source"], image["sha256"], image["inverted"], image["resized"]),

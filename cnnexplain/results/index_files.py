@@ -1,4 +1,4 @@
-"""What a browser shows of a result's folder, as files: `index.html` and the sheets of thumbnails on it."""
+"""Writes `index.html` of a result and its sheets of thumbnails."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def write_index(
     path: Path, analysis: Analysis, result: Mapping[str, Any], parts: Iterable[Mapping[str, Any]], count: int
 ) -> None:
-    """Writes the page of a result's folder; the arguments after `path` are those of `index_page.render`."""
+    """Writes the index page of a result; the arguments after `path` are those of `index_page.render`."""
     # A file name that is not valid Unicode becomes an escape sequence.
     with path.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
         file.writelines(index_page.render(analysis, result, parts, count))
@@ -27,14 +27,14 @@ def write_thumbnails(record: Record, folder: Path, stem: str) -> dict[str, Any]:
 
     Args:
         record: The record.
-        folder: Where the sheets go.
-        stem: The files are named `stem.webp`, and if there are more sheets `stem-2.webp` and so on.
+        folder: The folder for the sheets.
+        stem: The files are named `stem.webp`, `stem-2.webp` and so on.
 
     Returns:
-        JSON-able: "files", the names of the sheets, and what `thumbnails.layout` says.
+        JSON-able: "files", the names of the sheets, and the values of `thumbnails.layout`.
 
     Raises:
-        PluginError: The analysis can't give what is laid over an image.
+        PluginError: `Analysis.overlay` failed.
     """
     names = []
     for number, sheet in enumerate(thumbnails.sheets(record), start=1):

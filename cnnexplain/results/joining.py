@@ -1,4 +1,4 @@
-"""Records that follow one another → one record."""
+"""Joins consecutive records."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def join(records: Sequence[Record]) -> Record:
-    """The record of all the images of records that follow one another, such as the parts of a result.
+    """Joins consecutive records, such as the parts of a result, into one.
 
-    What belongs to no single image is in the first of them alone.
+    Results that belong to no single image are in the first record only.
 
     Raises:
         KeyError, ValueError: The records are not parts of one result.

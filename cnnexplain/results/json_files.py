@@ -1,4 +1,4 @@
-"""JSON files: written alike everywhere, and read with limits, since anyone may have changed them."""
+"""Writes JSON files, and reads untrusted ones with limits on their size."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from cnnexplain import files
 from cnnexplain.results.damage import DamageError
 
 BYTES, ITEMS = 1 << 26, 1 << 22
-"""Bytes of a JSON file at most, and values in it, which take ten times the memory and more."""
+"""Maximum number of bytes of a JSON file, and of values in it, which may need more than ten times as much memory."""
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A JSON object from a file that anyone may have changed.
+    """Reads a JSON object from an untrusted file.
 
     Raises:
-        DamageError: It can't be read, is not a JSON object, has an impossible number, or is larger than any result.
+        DamageError: It can't be read, is not a JSON object, has an invalid number, or is too large.
     """
     try:
         with files.opened(path) as file:
@@ -38,11 +38,11 @@ def read(path: Path) -> dict[str, Any]:
     except DamageError:
         raise
     except RecursionError as error:
-        raise DamageError("it is nested too deep") from error
+        raise DamageError("it is nested too deeply") from error
     except ValueError as error:
         raise DamageError(f"it is not JSON ({error})") from error
     if not isinstance(content, dict):
-        raise DamageError("it holds no JSON object")
+        raise DamageError("it is not a JSON object")
     return content
 
 
@@ -61,19 +61,19 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
     if len(content) != len(pairs):
         twice = next(name for place, (name, _) in enumerate(pairs) if name in dict(pairs[:place]))
-        raise DamageError(f"'{twice}' stands there twice")
+        raise DamageError(f"'{twice}' occurs twice")
     return content
 
 
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise DamageError(f"{text} is no finite number")
+        raise DamageError(f"{text} is not a finite number")
     return number
 
 
 def _whole(text: str) -> int:
-    # Of more digits it is no finite number either.
+    # With more digits it would be infinite as a float.
     if len(text) > 300:
-        raise DamageError(f"{text[:20]}… is too large a number")
+        raise DamageError(f"the number {text[:20]}… is too large")
     return int(text)

@@ -1,4 +1,4 @@
-"""Kinds of JSON values: functions that check a value and say which one is wrong, and combinations of them."""
+"""Kinds of JSON values: functions that check a value, and combinations of them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from cnnexplain.results.damage import DamageError
 from cnnexplain.results.file_names import is_ours
 
 LONGEST = 10_000
-"""Characters of a name, such as that of an image or a class, at most."""
+"""Maximum number of characters of a name, such as that of an image or a class."""
 
 Kind = Callable[[Any, str], None]
-"""Checks a value, given with its place in the file for the error message.
+"""Checks a value; the second argument is its place in the file, for the error message.
 
 Raises:
     DamageError: The value is not of this kind.
@@ -23,10 +23,10 @@ Raises:
 
 
 def wrong(value: Any, place: str, expected: str) -> DamageError:
-    """The error for a value that is not of the kind expected."""
+    """The error for a value that is not of the expected kind."""
     found = "nothing" if value is None else f"{json.dumps(value)!s:.40}" if not isinstance(value, dict | list) else ""
     found = found or ("a list" if isinstance(value, list) else "an object")
-    return DamageError(f"{place or 'it'} is {found} in place of {expected}")
+    return DamageError(f"{place or 'it'} is {found} instead of {expected}")
 
 
 def of(expected: str, fits: Callable[[Any], bool]) -> Kind:
@@ -105,7 +105,7 @@ def unique(kind: Kind) -> Kind:
     def check(value: Any, place: str) -> None:
         list_of(kind)(value, place)
         if len(set(value)) != len(value):
-            raise DamageError(f"{place} has something twice")
+            raise DamageError(f"{place} has duplicates")
 
     return check
 
@@ -114,7 +114,7 @@ def span(value: Any, place: str) -> None:
     """The kind of ranges: [start, stop]."""
     list_of(COUNT)(value, place)
     if len(value) != 2 or value[0] > value[1]:
-        raise DamageError(f"{place} is not two places, the first and the one after the last")
+        raise DamageError(f"{place} is not a range [start, stop]")
 
 
 ANY = of("anything", lambda _: True)
@@ -125,6 +125,6 @@ COUNT = of("a whole number of at least 0", is_count)
 SIDE = of("a whole number up to a million", lambda value: is_count(value) and value <= 10**6)
 NUMBER = of("a number", is_number)
 SECONDS = of("a number of at least 0", lambda value: is_number(value, 0))
-# A softmax in 32 bits may come to a little more than 1.
+# A softmax in single precision may slightly exceed 1.
 PROBABILITY = of("a probability", lambda value: is_number(value, 0, 1.001))
-FILE_NAME = of("the name of a file of ours", lambda value: isinstance(value, str) and is_ours(value))
+FILE_NAME = of("the name of a file of cnnexplain", lambda value: isinstance(value, str) and is_ours(value))

@@ -1,4 +1,4 @@
-"""One writer to a folder at a time: a lock of the operating system, which ends with its process, however that ends."""
+"""Locks a folder, so that only one run writes to it. The operating system releases the lock when the process ends."""
 
 from __future__ import annotations
 
@@ -24,39 +24,38 @@ else:
     import fcntl
 
 NAME = f"{files.PREFIX}lock"
-"""The file in a locked folder; it tells who holds the lock, and is removed with it."""
+"""The lock file in a folder; it contains the holder of the lock, and is removed with the lock."""
 
 TAKEN = (errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK, errno.EDEADLK)
-"""How the operating system says that another has the lock; any other error says that this file system has none."""
+"""Errors if another process has the lock; any other error means that the file system does not support locks."""
 
 BYTE = 1 << 30
-"""Which byte of the file Windows locks: one beyond what it tells, since a locked byte can't be read."""
+"""The byte of the file that is locked on Windows: beyond the content, because a locked byte can't be read."""
 
 LONGEST = 1000
-"""Bytes that are read of what the file tells."""
+"""Number of bytes read from the lock file."""
 
 TRIES = 10
-"""How often the folder or file is made again where another process, which has just ended, removes it."""
-
+"""Attempts to create the folder or file, if another process that has just ended removes it."""
 
 _held: dict[Path, int] = {}
-"""The folders that this process has locked, each with the open file that holds the lock."""
+"""The folders that this process has locked, and the descriptors of their lock files."""
 
 
 class InUseError(OutputError):
-    """Another run writes to the folder."""
+    """Another run is writing to the folder."""
 
 
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Keeps other processes and threads from writing results to a folder until the block has ended.
+    """Keeps other processes and threads from writing results to a folder until the end of the block.
 
-    The folder is made where it does not exist, and removed again where nothing was written to it. What killed processes have
-    left unfinished in it, or beside it, is removed. On a file system that has no locks nothing is kept apart.
+    The folder is created if it does not exist, and removed again if nothing was written to it. Unfinished files of killed
+    processes in or next to the folder are removed. Without effect on a file system that does not support locks.
 
     Raises:
-        InUseError: Another process or thread has the lock. Nothing waits for it.
-        OutputError: The folder can't be made or written.
+        InUseError: Another process or thread has the lock; this is raised immediately, without waiting.
+        OutputError: The folder can't be created or written.
     """
     descriptor: int | None = None
     with files.plain_errors(folder):
@@ -76,17 +75,17 @@ def held(folder: Path) -> Iterator[None]:
                 del _held[folder]
                 _release(folder / NAME, descriptor)
             for path in made:
-                # One that another process has put something into stays.
+                # A folder in which another process has created files stays.
                 with contextlib.suppress(OSError):
                     path.rmdir()
 
 
 @contextmanager
 def held_all(folders: Iterable[Path]) -> Iterator[None]:
-    """Locks several folders as `held` does, but for those that can't be written: what writes to them says so.
+    """Locks several folders like `held`, except for those that can't be written: writing to them raises an error later.
 
     Raises:
-        InUseError: Another process or thread has the lock of one.
+        InUseError: Another process or thread has the lock of one of them.
     """
     with contextlib.ExitStack() as stack:
         for folder in folders:
@@ -100,10 +99,10 @@ def held_all(folders: Iterable[Path]) -> Iterator[None]:
 
 
 def check(folder: Path) -> None:
-    """Sees that a folder that this process has locked is still the one that it has locked.
+    """Checks that a folder that this process has locked was not replaced.
 
     Raises:
-        OutputError: It was removed meanwhile, and another run may write to one of the same name.
+        OutputError: It was removed, and another run may write to a folder of the same name.
     """
     if folder not in _held:
         return
@@ -116,7 +115,7 @@ def check(folder: Path) -> None:
 
 
 def _locked(folder: Path) -> int | None:
-    """The open file that holds the lock; None where the file system has none."""
+    """The descriptor of the locked file; None if the file system does not support locks."""
     path = folder / NAME
     for _ in range(TRIES):
         try:
@@ -126,9 +125,9 @@ def _locked(folder: Path) -> int | None:
             continue
         try:
             _take(descriptor)
-            # Who had the lock has removed the file before letting go of it.
+            # The previous holder removes the file before it releases the lock.
             if _same(path, descriptor):
-                _tell(descriptor)
+                _write_holder(descriptor)
                 return descriptor
         except FileNotFoundError:
             pass
@@ -139,10 +138,10 @@ def _locked(folder: Path) -> int | None:
                 path.unlink(missing_ok=True)
                 return None
             raise InUseError(
-                f"Another run writes to '{folder}': {words}. Wait until it has ended, or choose another --out."
+                f"Another run is writing to '{folder}': {words}. Wait until it ends, or choose another --out."
             ) from error
         os.close(descriptor)
-    raise FileNotFoundError(errno.ENOENT, "the folder is removed again and again")
+    raise FileNotFoundError(errno.ENOENT, "the folder is removed repeatedly")
 
 
 def _opened(path: Path) -> int:
@@ -152,15 +151,15 @@ def _opened(path: Path) -> int:
     except PermissionError:
         if not path.exists():
             raise
-        # Of another user: it can be locked all the same, but not be written.
+        # A file of another user can be locked, but not written.
         return os.open(path, os.O_RDONLY | flags)
 
 
 def _take(descriptor: int) -> None:
-    """Takes the lock.
+    """Acquires the lock.
 
     Raises:
-        OSError: Another has it, or the file system has no locks.
+        OSError: Another process has it, or the file system does not support locks.
     """
     if sys.platform == "win32":
         os.lseek(descriptor, BYTE, os.SEEK_SET)
@@ -170,7 +169,7 @@ def _take(descriptor: int) -> None:
 
 
 def _release(path: Path, descriptor: int) -> None:
-    # An open file can't be removed on Windows, and a lock that was let go of may be another's elsewhere.
+    # On Windows an open file can't be removed. Elsewhere, the file must be removed before the lock is released.
     if os.name == "nt":
         os.close(descriptor)
     with contextlib.suppress(OSError):
@@ -184,15 +183,15 @@ def _same(path: Path, descriptor: int) -> bool:
     return os.path.samestat(os.fstat(descriptor), path.stat())
 
 
-def _tell(descriptor: int) -> None:
-    """Writes who has the lock."""
+def _write_holder(descriptor: int) -> None:
+    """Writes the holder of the lock into the file."""
     holder = {
         "process": os.getpid(),
         "machine": platform.node(),
         "since": f"{datetime.now():%Y-%m-%d %H:%M:%S}",
         "command": shlex.join([Path(word).name if place == 0 else word for place, word in enumerate(sys.argv)])[:200],
     }
-    # Without, the lock holds as well.
+    # The lock works without it.
     with contextlib.suppress(OSError):
         os.ftruncate(descriptor, 0)
         os.lseek(descriptor, 0, os.SEEK_SET)
@@ -200,7 +199,7 @@ def _tell(descriptor: int) -> None:
 
 
 def _holder(descriptor: int) -> str:
-    """Who has the lock, as far as the file tells."""
+    """Describes the holder of the lock, as read from the file."""
     for _ in range(TRIES):
         try:
             os.lseek(descriptor, 0, os.SEEK_SET)
@@ -208,6 +207,6 @@ def _holder(descriptor: int) -> str:
             words = f"process {holder['process']} on {holder['machine']}, since {holder['since']}, '{holder['command']}'"
             return line(words, 300)
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
-            # It may just be writing this.
+            # The holder may still be writing the file.
             time.sleep(0.02)
-    return "unknown which one"
+    return "an unknown process"

@@ -1,4 +1,4 @@
-"""A folder that a run wrote → the fields of its records, checked; needs no Keras."""
+"""Reads the folder of a result: checks it and returns the fields of its records, without Keras."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from cnnexplain.results.file_names import RESULT, listed
 from cnnexplain.types import Array, Floats
 
 INPUT = "input"
-"""Under which name the images lie among the arrays."""
+"""The name of the images among the arrays."""
 
 DAMAGES = (KeyError, TypeError, ValueError, IndexError, AttributeError, UsageError)
-"""What goes wrong on the way from JSON to a record where the JSON is not what was written."""
+"""Errors that may occur when a record is created from damaged JSON."""
 
 
 def read_parts(folder: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
@@ -37,34 +37,34 @@ def read_parts(folder: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
         found = read_part(folder, analysis, result, part)
         _check_unchanged(folder, result)
         yield found
-        # Nothing of it is held while the next part is read.
+        # Frees the memory of this part before the next one is read.
         del found
 
 
 def read_result(folder: Path) -> dict[str, Any]:
-    """What the folder's `result.json` says, seen to be ours."""
+    """The content of `result.json` in the folder, checked."""
     try:
         if not folder.is_dir():
             raise UsageError(
-                f"There is no folder '{folder}'; expected one that a run wrote, such as cnnexplain-out/saliency."
+                f"There is no folder '{folder}'; expected the folder of a result, such as cnnexplain-out/saliency."
             )
         (folder / RESULT).lstat()
     except FileNotFoundError as error:
         within = sorted(path.parent.name for path in folder.glob(f"*/{RESULT}"))
-        advice = f" There are results in its folders {listed(within, 20)}: name one of them." if within else ""
-        raise OutputError(f"The folder '{folder}' holds no result, since it has no {RESULT}.{advice}") from error
+        advice = f" There are results in its subfolders {listed(within, 20)}: choose one of them." if within else ""
+        raise OutputError(f"The folder '{folder}' contains no result: it has no {RESULT}.{advice}") from error
     except OSError as error:
         raise OutputError(f"Can't read the folder '{folder}': {error.strerror or error}.") from error
     return result_files.read_result(folder)
 
 
 def _check_unchanged(folder: Path, result: Mapping[str, Any]) -> None:
-    """Sees that what was read is all of one result.
+    """Checks that the result was not replaced while it was read.
 
     Raises:
-        OutputError: Another run has replaced it meanwhile.
+        OutputError: Another run has replaced it.
     """
-    # A run that goes on adds parts.
+    # A run in progress may add parts.
     grown = ("files", "parts", "complete", "skipped", "seconds")
     with suppress(DamageError):
         now = former_results.result(json_files.read(folder / RESULT))
@@ -74,7 +74,7 @@ def _check_unchanged(folder: Path, result: Mapping[str, Any]) -> None:
 
 
 def analysis_of(folder: Path, result: Mapping[str, Any]) -> Analysis:
-    """The analysis that found a result.
+    """The analysis of a result.
 
     Raises:
         UsageError: It is not installed.
@@ -94,12 +94,12 @@ def read_part(folder: Path, analysis: Analysis, result: Mapping[str, Any], part:
 
     Args:
         folder: The folder of the result.
-        analysis: What was run.
-        result: What `result.json` says.
-        part: What the file of the part says.
+        analysis: The analysis.
+        result: The content of `result.json`.
+        part: The content of the file of the part.
 
     Raises:
-        OutputError: It is damaged.
+        OutputError: The part is damaged.
     """
     arrays = _arrays(folder, part["files"])
     try:
@@ -108,7 +108,7 @@ def read_part(folder: Path, analysis: Analysis, result: Mapping[str, Any], part:
         shape = (len(part["images"]), *preprocess.shape)
         images = np.asarray(arrays.pop(INPUT, np.zeros((0, *preprocess.shape))), np.float32)
         if images.shape != shape:
-            raise ValueError(f"images of shape {images.shape} in place of {shape}")
+            raise ValueError(f"the images have the shape {images.shape} instead of {shape}")
         _check(analysis, images, arrays, part["facts"], start)
         return {
             "analysis": replace(analysis, overview=None) if start else analysis,
@@ -130,14 +130,14 @@ def read_part(folder: Path, analysis: Analysis, result: Mapping[str, Any], part:
 
 
 def _check(analysis: Analysis, images: Floats, arrays: Mapping[str, Array], facts: Mapping[str, Any], start: int) -> None:
-    """Sees that what was found is of the images, as far as that can be told from what belongs to none of them.
+    """Checks that arrays and facts match the images, except for those that may belong to the overview.
 
     Raises:
-        ValueError: It does not.
+        ValueError: They don't match.
     """
     for name, array in {INPUT: images, **arrays}.items():
         if not contents.is_numeric(array) or not contents.is_finite(array):
-            raise ValueError(f"'{name}' holds values that are not finite numbers")
+            raise ValueError(f"'{name}' contains values that are not finite numbers")
     if "images" not in analysis.inputs:
         return
     # Only the first part can have an overview, and only of an analysis that searches a data set.
@@ -155,8 +155,8 @@ def _check(analysis: Analysis, images: Floats, arrays: Mapping[str, Array], fact
 def _preprocess(given: Mapping[str, Any]) -> Preprocess:
     unknown = set(given) - {field.name for field in fields(Preprocess)}
     if unknown:
-        # Without it the images could be shown as what they are not.
-        raise DamageError(f"'input' has '{min(unknown)}', which cnnexplain {__version__} does not know")
+        # An unknown key may change how the images must be displayed.
+        raise DamageError(f"'input' has '{min(unknown)}', which is unknown to cnnexplain {__version__}")
     preprocess = Preprocess(**{name: _tuple(value) for name, value in given.items()})
     with np.errstate(all="ignore"):
         if not np.isfinite([preprocess.low, preprocess.high]).all():
@@ -178,5 +178,5 @@ def _tuple(value: Any) -> Any:
 
 
 def words(error: Exception) -> str:
-    """What one of `DAMAGES` says."""
+    """The message of one of the `DAMAGES`."""
     return f"{error} is missing" if isinstance(error, KeyError) else str(error) or type(error).__name__

@@ -1,4 +1,4 @@
-"""What an explanation found, with all that is needed to draw it and to trace where it came from."""
+"""The results of an analysis, with everything needed to draw and reproduce them."""
 
 from __future__ import annotations
 
@@ -28,27 +28,28 @@ if TYPE_CHECKING:
 Made = TypeVar("Made")
 
 INCHES = 500
-"""Of a figure's sides, at most."""
+"""Maximum side length of a figure."""
 
 
 @dataclass(frozen=True, repr=False)
 class Record:
-    """The outcome of `cnnexplain.explain`.
+    """The results of `cnnexplain.explain`.
 
     Args:
         analysis: The analysis that was run.
-        options: Every option of the analysis with the value used.
-        images: (N, H, W, C) float32, the images as the model saw them, in its input range; N is 0 for an analysis of none.
-        explained: For each image its source, prediction and target.
-        arrays: The analysis' arrays, raw and signed; those of images have the images first, those of the overview follow.
-        facts: The analysis' numbers by name; those of images have one entry per image.
+        options: All options of the analysis with their values.
+        images: (N, H, W, C) float32, the images in the model's input range; N is 0 for an analysis without images.
+        explained: The source, prediction and target of each image.
+        arrays: Arrays by name, raw and signed. The first axis is the images, except for arrays of the overview, which are
+            last.
+        facts: Values by name, with one entry per image, except for those of the overview.
         labels: The names of the classes.
-        preprocess: The model's input range, for drawing the images.
-        provenance: JSON-able: model, plugin and versions.
+        preprocess: The model's preprocessing, for drawing the images.
+        provenance: The model, plugin and versions, JSON-able.
         warnings: Warnings for the user, a sentence each.
-        seconds: How long the analysis took.
-        span: The places that its images have among all that were given; those that could not be read are counted too.
-        skipped: The names of the images in `span` that could not be read, each with the reason.
+        seconds: The run time of the analysis.
+        span: The range of its images among all given images, including those that could not be read.
+        skipped: The images in `span` that could not be read, each with the reason.
     """
 
     analysis: Analysis
@@ -73,13 +74,13 @@ class Record:
         return len(self.images)
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the first pictures, or the overview's."""
+        """HTML for notebooks: the first pictures, or those of the overview."""
         from cnnexplain.rendering import record_display
 
         return record_display.record_html(self)
 
     def _repr_png_(self) -> bytes:
-        """The first picture, where a notebook shows no HTML."""
+        """The first picture, for notebooks that show no HTML."""
         from cnnexplain.rendering import record_display
 
         return record_display.record_png(self)
@@ -93,12 +94,12 @@ class Record:
         """
         draw = self.analysis.draw
         if draw is None or not -len(self) <= index < len(self):
-            overview = "" if self.analysis.overview is None else "; what belongs to none of them is in overview()"
+            overview = "" if self.analysis.overview is None else "; see overview() for results that belong to no image"
             raise IndexError(f"The record has {len(self)} images; got index {index}{overview}.")
         return self._called("draw", draw, lambda: self._figure(draw(self, index % len(self))))
 
     def overview(self) -> dict[str, Figure]:
-        """Matplotlib figures, by name, of what belongs to no single image; none where the analysis has nothing of the kind.
+        """Matplotlib figures, by name, of results that belong to no single image; empty if the analysis has none.
 
         Raises:
             PluginError: The analysis can't draw them.
@@ -109,11 +110,11 @@ class Record:
         return self._called("draw", draw, lambda: {str(name): self._figure(figure) for name, figure in draw(self).items()})
 
     def finding(self, index: int = 0) -> str | None:
-        """A sentence that states what was found for image `index`; None where the analysis states nothing.
+        """A sentence that states the result for image `index`; None if the analysis has none.
 
         Raises:
             IndexError: There is no such image.
-            PluginError: The analysis can't state it, or returned something else than a line of text.
+            PluginError: `Analysis.finding` failed or returned something other than a line of text.
         """
         state = self.analysis.finding
         if not -len(self) <= index < len(self):
@@ -122,15 +123,15 @@ class Record:
             return None
         sentence = self._called("finding", state, lambda: state(self, index % len(self)))
         if not isinstance(sentence, str) or not sentence.strip() or not sentence.isprintable():
-            raise PluginError(f"{self._function('finding')} returned {shown(sentence)}; expected a sentence in one line.")
+            raise PluginError(f"{self._function('finding')} returned {shown(sentence)}; expected one line of text.")
         return sentence
 
     def overlay(self, index: int = 0) -> Array | None:
-        """What is laid over image `index`, (H, W): its main map, made readable; None where the analysis has no maps.
+        """The map (H, W) to draw over image `index`: its main map, prepared for display; None if the analysis has no maps.
 
         Raises:
             IndexError: There is no such image.
-            PluginError: The analysis can't give it, or gives something else.
+            PluginError: `Analysis.overlay` failed or returned something else.
         """
         name = next((name for name in self.analysis.maps if name in self.arrays), None)
         if name is None:
@@ -142,7 +143,7 @@ class Record:
         return self._called("overlay", prepare, lambda: self._overlay(prepare(self, index % len(self)), values.shape))
 
     def _overlay(self, found: object, shape: tuple[int, ...]) -> Array:
-        # Anything else is not converted: range(10 ** 9) would take 8 GB.
+        # Nothing is converted to an array: range(10**9) would take 8 GB.
         if (
             isinstance(found, np.ndarray)
             and found.shape == shape
@@ -156,11 +157,11 @@ class Record:
         )
 
     def panels(self, index: int = 0) -> list[Panel]:
-        """The small maps of image `index`, such as those of each layer; none where the analysis has none.
+        """Groups of small maps of image `index`, such as the feature maps of each layer; empty if the analysis has none.
 
         Raises:
             IndexError: There is no such image.
-            PluginError: The analysis can't give them, or gives something else.
+            PluginError: `Analysis.panels` failed or returned something else.
         """
         give = self.analysis.panels
         if not -len(self) <= index < len(self):
@@ -171,19 +172,19 @@ class Record:
 
     def _panels(self, found: object) -> list[Panel]:
         if not isinstance(found, list | tuple) or not all(isinstance(each, Panel) for each in found):
-            raise PluginError(f"{self._function('panels')} returned {shown(found)}; expected a list of Panel.")
+            raise PluginError(f"{self._function('panels')} returned {shown(found)}; expected a list of Panel objects.")
         for panel in found:
             maps, count = panel.maps, len(panel.names)
             if not isinstance(maps, np.ndarray):
                 raise PluginError(
-                    f"{self._function('panels')} gave {shown(maps)} for the maps in {shown(panel.title)}; expected an array "
-                    "(K, h, w) of finite numbers."
+                    f"{self._function('panels')} returned {shown(maps)} as maps of {shown(panel.title)}; expected an "
+                    "array (K, h, w) of finite numbers."
                 )
-            told = count if panel.values is None else len(panel.values)
-            if maps.ndim != 3 or not maps.size or len(maps) != count or told != count or not np.isfinite(maps).all():
+            values = count if panel.values is None else len(panel.values)
+            if maps.ndim != 3 or not maps.size or len(maps) != count or values != count or not np.isfinite(maps).all():
                 raise PluginError(
-                    f"{self._function('panels')} gave {count} names and {told} values for maps of shape {maps.shape} in "
-                    f"{shown(panel.title)}; expected one of each for every map (K, h, w) of finite numbers."
+                    f"{self._function('panels')} returned {count} names and {values} values for maps of shape {maps.shape} "
+                    f"in {shown(panel.title)}; expected finite maps (K, h, w), and one name and value for each."
                 )
         return list(found)
 
@@ -194,7 +195,7 @@ class Record:
             return call()
 
     def _function(self, name: str) -> str:
-        """A function of the analysis, with the plugin that it comes from, to begin an error with."""
+        """The start of an error message: the plugin, and a function of its analysis."""
         plugin = self.provenance.get("plugin", {})
         words = (plugin.get(key, "") for key in ("name", "distribution", "version"))
         return f"{Plugin(*map(line, words))}: {name}() of '{self.analysis.name}'"
@@ -208,7 +209,7 @@ class Record:
         width, height = map(float, figure.get_size_inches())
         if not all(0 < side <= INCHES for side in (width, height)):
             raise PluginError(f"{begin} a figure of {width:.3g} × {height:.3g} inches; expected at most {INCHES} a side.")
-        # By which an error tells whose it is where it can't be written.
+        # The label identifies the plugin if the figure can't be written.
         figure.set_label(f"A figure of {self._function('draw')}")
         return figure
 
@@ -216,15 +217,15 @@ class Record:
         """Writes the pictures, `arrays.npz` and `result.json` into a folder.
 
         Args:
-            folder: Where to; made when it is not there. An earlier result in it is replaced.
-            format: Of the pictures: "png", "svg" or "pdf".
-            dpi: The pictures' pixels per inch, from 20 to 1200.
+            folder: The folder, created if it does not exist. An earlier result in it is replaced.
+            format: Format of the pictures: "png", "svg" or "pdf".
+            dpi: Resolution of the pictures in pixels per inch, from 20 to 1200.
 
         Returns:
-            The paths of what was written.
+            The paths of the files.
 
         Raises:
-            UsageError: There is no such format, or it does not come in that many dpi.
+            UsageError: The format or the resolution is invalid.
             OutputError: The folder can't be written, or holds files that cnnexplain did not write.
         """
         from cnnexplain.rendering.pictures import Pictures
@@ -234,37 +235,37 @@ class Record:
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> Record:
-        """What `save` or the command line wrote into a folder; needs neither Keras nor the model.
+        """Loads a result that `save` or the command line has written. Needs neither Keras nor the model.
 
         Args:
-            folder: The folder of one analysis, such as "cnnexplain-out/saliency". A result that was written in parts is
-                put together; `cnnexplain.load_parts` reads one part after another.
+            folder: The folder of one analysis, such as "cnnexplain-out/saliency". The parts of a result are joined;
+                `cnnexplain.load_parts` reads them one by one.
 
         Raises:
             UsageError: The folder does not exist, or its analysis is not installed.
-            OutputError: The folder holds no result that cnnexplain wrote, or one that is damaged.
+            OutputError: The folder contains no result, or a damaged one.
         """
         records = list(load_parts(folder))
         try:
             return join(records)
         except reader.DAMAGES as error:
-            raise damaged(Path(folder), f"its parts are not alike: {reader.words(error)}") from error
+            raise damaged(Path(folder), f"its parts do not match: {reader.words(error)}") from error
 
 
 def load_parts(folder: str | os.PathLike[str]) -> Iterator[Record]:
-    """The records of a result, one for each part that was written, as `cnnexplain.explain_parts` gave them.
+    """The records of the parts of a result, as `cnnexplain.explain_parts` has yielded them.
 
     Args:
         folder: The folder of one analysis, such as "cnnexplain-out/saliency".
 
     Yields:
-        A record of each part, read when its turn comes; one where the result was written as a whole.
+        A record for each part, read one by one; a single record if the result has no parts.
 
     Raises:
         UsageError: The folder does not exist, or its analysis is not installed.
-        OutputError: The folder holds no result that cnnexplain wrote, or one that is damaged.
+        OutputError: The folder contains no result, or a damaged one.
     """
     for part in reader.read_parts(folder):
         yield Record(**part)
-        # Nothing of it is held while the next part is read.
+        # Frees the memory of this part before the next one is read.
         part.clear()

@@ -1,4 +1,4 @@
-"""The pictures of a result, drawn again in the place of the earlier ones; needs no Keras."""
+"""Redraws the pictures of a result without Keras."""
 
 from __future__ import annotations
 
@@ -35,30 +35,30 @@ def redraw(
     regions: int | None = None,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> list[Path]:
-    """Draws the pictures of a result again, in the place of the earlier ones; the numbers stay as they are. Needs no Keras.
+    """Redraws the pictures of a result from its arrays, and replaces the earlier ones. Needs no Keras.
 
     Args:
         folder: The folder of one analysis, such as "cnnexplain-out/saliency".
-        format: Of the pictures: "png", "svg" or "pdf"; None for the one that they have.
-        dpi: The pictures' pixels per inch, from 20 to 1200.
-        unsigned: Colors of maps that start at 0: the name of a colormap of Matplotlib. None for the usual ones.
-        signed: Colors of signed maps, likewise.
-        contours: Whether a line surrounds the strongest tenth of the pixels of maps that lie over an image.
-        regions: The side in pixels of the squares over which maps of gradients and attributions are summed up where they lie
-            over an image. None for what suits the image.
-        progress: Called with how many pictures are drawn, and of how many.
+        format: Format of the pictures: "png", "svg" or "pdf"; None for their current one.
+        dpi: Resolution of the pictures in pixels per inch, from 20 to 1200.
+        unsigned: The Matplotlib colormap of maps that start at 0; None for the default.
+        signed: The Matplotlib colormap of signed maps; None for the default.
+        contours: Whether to outline the strongest tenth of the pixels in maps that are drawn over an image.
+        regions: Side length in pixels of the squares over which maps of gradients and attributions that are drawn over an
+            image are summed; None derives it from the image.
+        progress: Called with the number of pictures drawn, and the number of all.
 
     Returns:
         The paths of the pictures.
 
     Raises:
-        UsageError: There is no such folder, format or colormap, the regions have no pixel, or the analysis is not installed.
-        OutputError: The folder holds no result that cnnexplain wrote, or a damaged one, or can't be written.
+        UsageError: There is no such folder, format or colormap, `regions` is less than 1, or the analysis is not installed.
+        OutputError: The folder contains no result or a damaged one, or can't be written.
         PluginError: The analysis can't draw what was saved.
     """
     folder = Path(folder)
     asked = Pictures(format or Pictures.format, dpi)
-    # What is no result is not locked either.
+    # Only the folder of a result is locked.
     reader.analysis_of(folder, reader.read_result(folder))
     from cnnexplain import draw
 
@@ -70,7 +70,7 @@ def redraw(
 
 
 def _redraw(folder: Path, asked: Pictures, style: Style, progress: Callable[[int, int], None], *, keep: bool) -> list[Path]:
-    """Draws the pictures of a result in a folder that is locked; `keep` where they keep the format that they have."""
+    """Redraws the pictures of a result in a locked folder; with `keep`, in their current format."""
     from cnnexplain import draw
     from cnnexplain.results import index_files
 
@@ -89,12 +89,12 @@ def _redraw(folder: Path, asked: Pictures, style: Style, progress: Callable[[int
     with files.staging(folder) as staged, draw.use_style(style):
         for part_name, part in parts:
             record = Record(**reader.read_part(folder, analysis, result, part))
-            # What belongs to no image was drawn with the first part.
+            # The overview is drawn with the first part.
             titles = [] if record.span.start else result["overview"]
             overview = _drawn(folder, record, record.overview) if titles else {}
             names = [*(image["picture"] for image in part["images"]), *titles]
             if len(overview) != len(titles) or not ours.issuperset([part_name, *names]):
-                raise damaged(folder, "its pictures are others than were written")
+                raise damaged(folder, "its pictures are not those that were written")
             images = (_drawn(folder, record, partial(record.figure, index)) for index in range(len(record)))
             if len(record) and count > 1:
                 stem = "thumbnails" + Path(part_name).stem.removeprefix("result")
@@ -103,15 +103,15 @@ def _redraw(folder: Path, asked: Pictures, style: Style, progress: Callable[[int
                 renamed[name] = f"{Path(name).stem}.{pictures.format}"
                 _drawn(folder, record, partial(pictures.save, figure, staged / renamed[name]))
                 progress(next(done), total)
-            # Nothing of it is held while the next part is read.
+            # Frees the memory of this part before the next one is read.
             del record, overview, images
         if len(set(renamed.values())) < len(renamed):
-            raise damaged(folder, "its pictures have the same name")
+            raise damaged(folder, "several of its pictures have the same name")
         sheets = [name for each in small.values() for name in each["files"]]
         whole = _renamed(result, renamed, small.get(RESULT))
         whole["files"] = list(dict.fromkeys([*whole["files"], *sheets]))
         if "request" in whole:
-            # So that --resume goes on in this format, or says that it is another one.
+            # So that --resume continues in this format, or reports that it differs.
             whole["request"] = whole["request"] | {"format": pictures.format, "dpi": pictures.dpi}
         written = {name: _renamed(part, renamed, small.get(name)) for name, part in parts} | {RESULT: whole}
         for name, content in written.items():
@@ -125,23 +125,23 @@ def _redraw(folder: Path, asked: Pictures, style: Style, progress: Callable[[int
 
 
 def _drawn(folder: Path, record: Record, draw: Callable[[], Made]) -> Made:
-    """What `draw` draws of the record; where it can't, the reason is looked for in the result first."""
+    """Calls `draw`; its errors may be due to a damaged result."""
     try:
         return draw()
     except (OutputError, OSError):
         raise
-    # Whatever a plugin does with numbers that are none of its own.
+    # A plugin may raise any error for data that it has not written.
     except Exception as error:
         check_interrupted(error)
         why = str(error) if isinstance(error, PluginError) else reason(error)
         raise PluginError(
-            f"The result in '{folder}' may be damaged, or of another version of '{record.analysis.name}', and would have to "
-            f"be computed again: {why}"
+            f"The result in '{folder}' may be damaged, or written by another version of '{record.analysis.name}'; run the "
+            f"analysis again: {why}"
         ) from error
 
 
 def _renamed(content: Mapping[str, Any], names: Mapping[str, str], small: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What a file of JSON says once the pictures have other names, and these are the small ones."""
+    """The content of a JSON file with new names of the pictures, and new thumbnails."""
     changed = dict(content)
     for key in ("files", "overview"):
         if key in content:

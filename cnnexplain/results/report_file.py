@@ -1,4 +1,4 @@
-"""The file of a report: a page about a model and some images that needs no other file."""
+"""Writes a report: a self-contained HTML file on a model and some images."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 def write_report(path: str | os.PathLike[str], classifier: Classifier, records: Sequence[Record]) -> Path:
-    """Draws records and writes them as one page, which needs no other file.
+    """Draws records and writes them into one self-contained HTML file.
 
     Args:
-        path: Where to; an existing report there is replaced.
-        classifier: The model that the records are of.
-        records: From `cnnexplain.explain`, several of them for the same images or for others.
+        path: The file; an existing report is replaced.
+        classifier: The model of the records.
+        records: Records from `cnnexplain.explain`, for the same or different images.
 
     Returns:
         The path.
@@ -31,11 +31,11 @@ def write_report(path: str | os.PathLike[str], classifier: Classifier, records: 
     Raises:
         UsageError: There are no records, or one is of another model.
         OutputError: The file can't be written, or it exists and is not a report.
-        PluginError: An analysis can't draw what it found.
+        PluginError: An analysis can't draw its record.
     """
     place = Path(path)
     if not records:
-        raise UsageError("A report is made of records, but got none; give at least one that cnnexplain.explain() returned.")
+        raise UsageError("A report needs at least one record from cnnexplain.explain(), but got none.")
     check(place)
     write(place, report_page.render([draw_record(record) for record in records], classifier))
     return place
@@ -50,7 +50,7 @@ def check(path: Path) -> None:
     files.check_writable(path)
     try:
         if os.path.lexists(path) and templates.MARK.encode() not in _start(path):
-            raise OutputError(f"'{path}' exists and is no report of cnnexplain; choose another place for the report.")
+            raise OutputError(f"'{path}' exists and is not a report of cnnexplain; choose another path for the report.")
     except OSError as error:
         raise OutputError(f"Can't replace '{path}': {error.strerror}.") from error
 

@@ -17,7 +17,7 @@ def read_result(folder: Path) -> dict[str, Any]:
     """The content of `result.json` in a folder, checked.
 
     Raises:
-        OutputError: There is none that this version can read, or it is damaged.
+        OutputError: It is damaged, or this version can't read it.
     """
     path = folder / RESULT
     try:
@@ -26,7 +26,7 @@ def read_result(folder: Path) -> dict[str, Any]:
             raise OutputError(f"'{path}' was not written by cnnexplain {__version__}{schema.later_version(content)}.")
         if schema.unfinished(content):
             raise OutputError(
-                f"The folder '{folder}' holds no whole result: a run was ended while it wrote it. Run the analysis again."
+                f"The folder '{folder}' contains an incomplete result: a run ended while writing it. Run the analysis again."
             )
         content = former_results.result(content)
         schema.check_result(content)
@@ -71,7 +71,7 @@ def _read_part(folder: Path, number: int, result: Mapping[str, Any], start: int)
         content = former_results.part(json_files.read(folder / name), result)
         schema.check_part(content, result["labels"])
         if content["span"][0] != start:
-            raise DamageError(f"it begins with image {content['span'][0]} in place of {start}")
+            raise DamageError(f"it begins with image {content['span'][0]} instead of {start}")
     except DamageError as damage:
         raise damaged(folder, f"{name}: {damage}") from damage
     return content

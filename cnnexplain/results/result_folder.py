@@ -17,10 +17,10 @@ from cnnexplain.results.file_names import RESULT, listed
 from cnnexplain.results.schema import FORMAT
 
 EARLIER, UNFINISHED = "earlier", "unfinished.json"
-"""Beside the files to be moved: a folder for those of the earlier result, and the interim `result.json`."""
+"""Next to the files to be moved: a folder for those of the earlier result, and the interim `result.json`."""
 
 LISTED = 10
-"""Files in the way that an error names before it counts the rest."""
+"""Conflicting files that an error lists by name before it counts the rest."""
 
 
 def check_folder(folder: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""What of an earlier result a run can keep when it is resumed."""
+"""Determines which parts of an earlier result a resumed run can keep."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The schema of `result.json` and of the files of its parts, which are checked against it before anything is done with them.
+"""The schema of `result.json` and of the files of its parts.
 
-A result that was written as a whole has the keys of `RUN` and of `PART` in `result.json`. One that was written in parts has
-those of `RUN` and `WHOLE` there, and those of `PART` in a file for each part. Other keys are allowed, since a later version
-may write more. While files are moved to their places `result.json` has the format and their names alone.
+A result without parts has the keys of `RUN` and `PART` in `result.json`. A result with parts has those of `RUN` and `WHOLE`
+there, and those of `PART` in a file for each part. Other keys are allowed, since a later version may write more. While files
+are moved to their places, `result.json` contains only the format and their names.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ RUN: dict[str, Kind] = {
     "files": unique(FILE_NAME),
     "complete": FLAG,
 }
-"""What all images have in common. `Preprocess` checks `input` further, and `options` are up to the analysis."""
+"""Keys that apply to all images. `Preprocess` checks `input` further, and the analysis interprets `options`."""
 
 RUN_LATER: dict[str, Kind] = {
     "limitations": optional(TEXT),
@@ -97,15 +97,15 @@ PART_LATER: dict[str, Kind] = {"thumbnails": optional(fields(THUMBNAILS, {}))}
 
 
 def unfinished(content: Mapping[str, Any]) -> bool:
-    """Whether this is what `result.json` says while files are moved to their places."""
+    """Whether this is the interim content of `result.json`, while files are moved to their places."""
     return "analysis" not in content
 
 
 def file_names(content: Mapping[str, Any]) -> list[str]:
-    """The files of a result that is to be replaced, whatever else is wrong with it, without impossible names.
+    """The files of a result that is to be replaced, without invalid names; other errors in it do not matter.
 
     Raises:
-        DamageError: It is no result of this format, or does not list its files.
+        DamageError: It is not a result of this format, or does not list its files.
     """
     if content.get("format") != FORMAT:
         raise DamageError(f"its format is not '{FORMAT}'{later_version(content)}")
@@ -123,11 +123,11 @@ def check_result(content: Mapping[str, Any]) -> None:
     """
     fields(RUN, RUN_LATER)(content, "")
     if not set(content["overview"]) <= set(filter(PICTURE.fullmatch, content["files"])):
-        raise DamageError("the pictures of 'overview' are others than were written")
+        raise DamageError("the pictures of 'overview' are not among its files")
     if "parts" in content:
         fields(WHOLE, {})(content, "")
         if content["parts"] != [part_name(number) for number in range(1, len(content["parts"]) + 1)] or not content["parts"]:
-            raise DamageError("'parts' are not numbered from 1 on")
+            raise DamageError("'parts' are not numbered from 1")
     else:
         check_part(content, content["labels"])
         if content["span"][0]:
@@ -138,8 +138,8 @@ def check_part(content: Mapping[str, Any], labels: Sequence[str]) -> None:
     """Checks what is specific to a part, or to a result that was written as a whole.
 
     Args:
-        content: Of the file.
-        labels: Of the result.
+        content: The content of the file.
+        labels: The labels of the result.
 
     Raises:
         DamageError: It does not follow the schema.
@@ -153,16 +153,16 @@ def check_part(content: Mapping[str, Any], labels: Sequence[str]) -> None:
         if index is not None and index >= len(labels):
             raise DamageError(f"class {index} of {len(labels)}")
     if any((image["probability"] is None) == (image.get("value") is None) for image in images):
-        raise DamageError("an image has neither a probability nor a value, or both")
+        raise DamageError("an image must have either a probability or a value")
     own = [image["picture"] for image in images]
     if len(set(own)) < len(own) or not set(own) <= set(filter(PICTURE.fullmatch, content["files"])):
-        raise DamageError("its pictures are others than were written")
+        raise DamageError("its pictures are duplicates or not among its files")
     if len([name for name in content["files"] if name.endswith(".npz")]) != 1:
-        raise DamageError("'files' does not name one file of arrays")
+        raise DamageError("'files' must contain one file of arrays")
 
 
 def later_version(content: Mapping[str, Any]) -> str:
-    """What an error adds if a later version of cnnexplain has written this, else ""."""
-    said = content.get("format")
-    later = isinstance(said, str) and re.fullmatch(r"cnnexplain result [0-9]{1,9}", said)
-    return f" but by a later version ('{said}'): use that one" if later else ""
+    """Text for an error if a later version of cnnexplain has written this, otherwise ""."""
+    name = content.get("format")
+    later = isinstance(name, str) and re.fullmatch(r"cnnexplain result [0-9]{1,9}", name)
+    return f" but by a later version ('{name}'): use that version" if later else ""

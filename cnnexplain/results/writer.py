@@ -1,4 +1,4 @@
-"""Writes records into a folder: pictures of the images and of the overview, arrays, `index.html` and `result.json`."""
+"""Writes records into a folder: pictures, arrays, `index.html` and `result.json`."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ class Writer:
             whole = len(record.span) == len(self._sources)
             number = len(self._result.get("parts", [])) + 1
             arrays, part = (ARRAYS, RESULT) if whole else (f"arrays-{number:05}.npz", part_name(number))
-            # The page of a single image needs no thumbnail of it.
+            # The page of a single image needs no thumbnail.
             small = None
             if len(record) and len(self._sources) > 1:
                 small = index_files.write_thumbnails(record, staged, "thumbnails" if whole else f"thumbnails-{number:05}")
@@ -147,7 +147,7 @@ class Writer:
             count = record.span.stop - len(result["skipped"])
             index_files.write_index(staged / INDEX, record.analysis, result, parts, count)
             json_files.write(staged / RESULT, result)
-            # Ctrl-C is delayed, so that what is written and what is known of it agree.
+            # Ctrl-C is delayed, so that the files and the attributes below stay consistent.
             with interruption.held():
                 replace_files(staged, self.folder, names, self._result, self._ours, self._gone - set(names))
                 self._ours |= set(names)
@@ -157,7 +157,7 @@ class Writer:
         return [self.folder / name for name in names]
 
     def written(self, record: Record) -> bool:
-        """Whether a record has been written, which it may have been although Ctrl-C ended `add`."""
+        """Whether a record has been written; this may be the case even if Ctrl-C ended `add`."""
         return self.start >= record.span.stop > 0
 
     def _draw(
@@ -175,7 +175,7 @@ class Writer:
             progress(drawn, total)
 
     def _common(self, record: Record, overview: list[str]) -> dict[str, Any]:
-        """What is the same for all images, and what belongs to none of them."""
+        """The keys that apply to all images."""
         return {
             "format": FORMAT,
             "cnnexplain": __version__,
@@ -191,7 +191,7 @@ class Writer:
 
 
 def _content(record: Record, pictures: list[str]) -> dict[str, Any]:
-    """What was found for the images of a record."""
+    """The keys that are specific to the images of a record."""
     images = [
         {**image_json.write(explained, record.labels, record.finding(index)), "picture": picture}
         for index, (explained, picture) in enumerate(zip(record.explained, pictures, strict=True))

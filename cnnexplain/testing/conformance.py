@@ -225,7 +225,7 @@ def find(name: str) -> list[Analysis]:
     known = [*analyses, *(plugin.distribution for plugin in analyses.suppliers.values())]
     raise UsageError(
         f"No analysis, plugin or distribution is installed as '{name}'.{suggest(name, known)} Install it first "
-        f"(pip install -e FOLDER); 'cnnexplain list' shows what there is."
+        f"(pip install -e FOLDER); 'cnnexplain list' shows the installed analyses."
     )
 
 

@@ -155,7 +155,7 @@ def test_bad_input(cli, unusual_files, monkeypatch, row):
         (["train", "--epochs", "x"], "unable to parse string as an integer, but got 'x'."),
         (["report", "--crops", "ten"], "No such option here: --crops. It belongs to 'cnnexplain run saliency'."),
         (["doctor", "--model", "m.keras"], "Give the model as an argument: cnnexplain doctor MODEL."),
-        (["train", "--out", "model.h5"], "--out takes a name that ends in .keras, but got 'model.h5'."),
+        (["train", "--out", "model.h5"], "--out must end in .keras, but got 'model.h5'."),
         (["evaluate", "--model", "no.keras"], "There is no model file 'no.keras'."),
     ],
 )

@@ -548,7 +548,7 @@ def test_a_contact_sheet_sorts_and_filters(browser, sheet):
         # 9 before 10, as people count.
         "name": [2, 3, 1, 0, 4, 5, 6, 7],
         "prediction": [1, 3, 2, 7, 6, 5, 4, 0],
-        "the order given": list(range(8)),
+        "input order": list(range(8)),
     }
     for words, places in expected.items():
         choose(browser, ".order", words)

@@ -36,7 +36,7 @@ def test_on_the_command_line_and_in_a_sidecar(cli, model, tmp_path):
         record = cx.explain("saliency", cx.load("net.keras"), np.zeros((12, 10, 3), np.float32))
         assert record.labels == ("0", "1", "2", "3", "4")
         (warning,) = record.warnings
-        assert warning.endswith("If it names the outputs: --labels net.json (labels=).")
+        assert warning.endswith("If it contains the names of the outputs, use --labels net.json (labels=).")
     code, _, err = cli("run", "saliency", "--model", "net.keras", "--labels", "gone.json")
     assert (code, err.count("\n")) == (2, 1)
     (tmp_path / "class_indices.json").write_text('{"a": 0, "b": 3}')

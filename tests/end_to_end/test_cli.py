@@ -46,8 +46,8 @@ def test_a_dark_digit_on_light_paper_is_said_to_be_inverted(cli, tmp_path, digit
         Image.fromarray(255 - np.asarray(digit)).resize((280, 280)).save(tmp_path / "photo.png")
     code, out, _ = cli("run", "saliency", "photo.png")
     assert code == 0
-    assert "Inverted, since dark on light: photo.png." in out
-    assert "Centered on the model's 28 rows × 28 columns, as MNIST's digits are: photo.png." in out
+    assert "Inverted because dark on light: photo.png." in out
+    assert "Centered on the model's 28 rows × 28 columns like MNIST's digits: photo.png." in out
     result = json.loads((tmp_path / "cnnexplain-out/saliency/result.json").read_text())
     assert (result["images"][0]["prediction"], result["images"][0]["inverted"]) == ("7", True)
     code, out, _ = cli("run", "saliency", "photo.png", "--no-invert")
@@ -139,7 +139,7 @@ def test_ctrl_c_that_comes_as_another_error_is_ctrl_c(cli, install):
         code, _, err = cli("run", "all")
         assert (code, err.splitlines()[-1]) == (
             130,
-            "Interrupted; no analysis had ended. The same command with --resume continues.",
+            "Interrupted; no analysis had finished. The same command with --resume continues.",
         )
     finally:
         registry.load.cache_clear()
@@ -175,7 +175,7 @@ def test_the_classes_of_a_model_are_listed_with_their_numbers(cli):
     code, listed, _ = cli("list", "--classes", "--json")
     assert (code, json.loads(listed)["classes"]) == (0, list(map(str, range(10))))
     code, _, err = cli("list", "--model", "lenet.keras")
-    assert (code, err) == (2, "Error: --model is for listing classes: add --classes.\n")
+    assert (code, err) == (2, "Error: --model applies only to --classes; add --classes.\n")
 
 
 def test_list_run_help_and_version(cli):
@@ -250,7 +250,7 @@ def test_train_shows_every_epoch_and_ends_with_the_test_figures(cli, tmp_path, s
     assert code == 0
     assert "epoch  1: loss" in err
     assert "epoch  2: loss" in err
-    assert "Kept the model of epoch" in out
+    assert "Saved the model of epoch" in out
     assert "Test images: log loss" in out
     assert "Wrote m.keras" in out
     assert "Wrote m.json" in out
@@ -332,5 +332,5 @@ def test_ctrl_c_during_a_training_keeps_the_best_model(tmp_path):
     code, out, err = interrupt(tmp_path, ["train", "--batch-size", "1000", "--out", "m.keras"], path.exists)
     assert code == 130
     assert err.splitlines()[-1] == "Interrupted: nothing more was written."
-    assert "Kept the model of epoch 1" in out
+    assert "Saved the model of epoch 1" in out
     assert main(["evaluate", "--model", str(path)]) == 0

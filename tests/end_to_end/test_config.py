@@ -63,7 +63,7 @@ def test_a_file_that_is_found_names_no_code(cli, write, tmp_path, monkeypatch, k
     write(key)
     code, _, err = cli("run", "saliency")
     assert code == 2
-    assert "names Python code, which is allowed only in a file that you name" in err
+    assert "names Python code, which only a file given with --config may do" in err
     assert not (tmp_path / "ran").exists()
     if "preprocess" in key:
         code, _, err = cli("--config", configuration.NAME, "run", "saliency")

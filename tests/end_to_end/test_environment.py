@@ -145,7 +145,7 @@ def test_the_settings_of_keras(lenet, tmp_path, content, words):
     if words:
         assert done.returncode == 1
         assert done.stderr.startswith(f"Error: {words}: ")
-        assert f"Correct or remove its settings, '{home / 'keras.json'}'" in done.stderr
+        assert f"Correct or remove its configuration file '{home / 'keras.json'}'" in done.stderr
         assert len(done.stderr.splitlines()) == 1
     else:
         assert done.returncode == 0, done.stderr
@@ -168,7 +168,7 @@ def test_an_error_that_nobody_foresaw_is_a_line(cli, monkeypatch):
     def broken():
         raise ZeroDivisionError("x" * 5000)
 
-    monkeypatch.setattr("cnnexplain.cli.configuration.found", broken)
+    monkeypatch.setattr("cnnexplain.cli.configuration.default_files", broken)
     code, _, err = cli("list")
     assert code == 1
     assert err.startswith("Error: cnnexplain failed unexpectedly: ZeroDivisionError: x")

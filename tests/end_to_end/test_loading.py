@@ -417,8 +417,8 @@ def test_two_plugins_with_a_model_of_one_name_are_both_named_and_harm_no_other(p
     [
         ("lenet", "No model can be named 'lenet'"),
         ("my.keras", "No model can be named 'my.keras'"),
-        ("a b", "must be of letters, digits and"),
-        ("../x", "must be of letters, digits and"),
+        ("a b", "must consist of letters, digits and"),
+        ("../x", "must consist of letters, digits and"),
     ],
 )
 def test_a_model_of_a_bad_name_breaks_its_plugin_alone(plugins, name, words):

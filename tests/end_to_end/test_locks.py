@@ -71,10 +71,10 @@ def test_a_second_run_ends_at_once_names_the_first_and_changes_nothing(cli, tmp_
             assert code == 1
             assert "Wrote" not in out
             (line,) = err.splitlines()
-            assert line.startswith("Error: Another run writes to 'cnnexplain-out/saliency': process ")
+            assert line.startswith("Error: Another run is writing to 'cnnexplain-out/saliency': process ")
             assert f"process {first.pid} on " in line
             assert "'-c " in line
-            assert line.endswith("Wait until it has ended, or choose another --out.")
+            assert line.endswith("Wait until it ends, or choose another --out.")
             assert time.monotonic() - started < 20
             assert everything(tmp_path) == before
         with pytest.raises(lock.InUseError, match=f"process {first.pid} on "):
@@ -92,7 +92,7 @@ def test_reports_of_different_analyses_do_not_replace_each_others_page(cli, tmp_
     with holder(tmp_path / "cnnexplain-out") as first:
         code, _, err = cli("report", "--analysis", "gradcam")
         assert (code, err.count("\n")) == (1, 1)
-        assert f"Another run writes to 'cnnexplain-out': process {first.pid}" in err
+        assert f"Another run is writing to 'cnnexplain-out': process {first.pid}" in err
     assert [path.name for path in (tmp_path / "cnnexplain-out").iterdir()] == [lock.NAME]
 
 
@@ -114,7 +114,7 @@ def test_of_threads_that_save_at_once_each_writes_all_or_nothing(record, tmp_pat
         thread.join()
     words = [outcome for outcome in outcomes if isinstance(outcome, str)]
     assert 0 < len(words) < 4
-    assert all(f"Another run writes to '{tmp_path / 'out'}': process {os.getpid()} on " in word for word in words)
+    assert all(f"Another run is writing to '{tmp_path / 'out'}': process {os.getpid()} on " in word for word in words)
     assert len(Record.load(tmp_path / "out")) == 2
     listed = json.loads((tmp_path / "out/result.json").read_text())["files"]
     assert sorted(listed) == sorted(path.name for path in (tmp_path / "out").iterdir())
@@ -199,7 +199,9 @@ def test_runs_at_once_leave_what_one_of_them_has_found(tmp_path, shell):
     codes = [run.returncode for run in runs]
     assert sorted(codes) == [0, 1]
     second = codes.index(1)
-    assert f"Error: Another run writes to 'cnnexplain-out/saliency': process {runs[1 - second].pid} on " in errors[second]
+    assert (
+        f"Error: Another run is writing to 'cnnexplain-out/saliency': process {runs[1 - second].pid} on " in errors[second]
+    )
     record = Record.load(tmp_path / "cnnexplain-out/saliency")
     assert len(record) == (12, 14)[1 - second]
 
@@ -320,7 +322,7 @@ def test_what_a_killed_run_left_is_removed_even_where_nothing_is_left_to_do(cli,
         (folder / f"{files.PREFIX}{name}" / "half.png").touch()
     os.utime(folder / f"{files.PREFIX}{gone[2]}", (0, 0))
     code, out, _ = cli("run", "saliency", "--dpi", "20", "--resume")
-    assert (code, "nothing was left to do" in out) == (0, True)
+    assert (code, "nothing left to do" in out) == (0, True)
     assert sorted(path.name for path in folder.glob(f"{files.PREFIX}*")) == sorted(f"{files.PREFIX}{name}" for name in kept)
 
 

@@ -280,7 +280,7 @@ def test_a_report_replaces_a_report_and_nothing_else(tmp_path):
     assert cx.write_report(str(path), stand, [pages.record(["two.png"])]) == path
     assert "two.png" in path.read_text()
     path.write_text("<!doctype html>\n<p>mine")
-    with pytest.raises(OutputError, match="is no report of cnnexplain"):
+    with pytest.raises(OutputError, match="is not a report of cnnexplain"):
         cx.write_report(path, stand, [pages.record()])
     assert path.read_text() == "<!doctype html>\n<p>mine"
     with pytest.raises(UsageError, match="got none"):
@@ -331,7 +331,7 @@ def test_the_command_writes_a_page_and_names_what_failed_in_it(cli, failing, tmp
     assert "1 of 2 analyses failed: failing." in err
     assert "Wrote cnnexplain-out/report.html" in out
     read = Read((tmp_path / "cnnexplain-out/report.html").read_text())
-    assert "failing could not be run: plugin " in read.text
+    assert "failing failed: plugin " in read.text
     assert ": run() of 'failing' failed: ValueError: no <b>luck</b>" in read.text
     ((each,),) = data_of(read)
     with np.load(tmp_path / "cnnexplain-out/saliency/arrays.npz") as arrays:
@@ -362,7 +362,7 @@ def test_an_interruption_leaves_the_page_of_what_was_done(cli, tmp_path, monkeyp
     monkeypatch.setattr(execution, "run_analysis", interrupted)
     code, _, err = cli("report", "--analysis", "saliency", "--analysis", "gradcam")
     assert code == 130
-    assert f"Interrupted: cnnexplain-out/report.html has what was done: {seen[0]} of 2 analyses." in err
+    assert f"Interrupted: cnnexplain-out/report.html contains {seen[0]} of 2 analyses." in err
     assert sorted(each.name for each in (tmp_path / "cnnexplain-out").iterdir()) == ["report.html", seen[0]]
     read = Read((tmp_path / "cnnexplain-out/report.html").read_text())
     assert f"Not finished when this page was written: {seen[1]}." in read.text
@@ -370,7 +370,7 @@ def test_an_interruption_leaves_the_page_of_what_was_done(cli, tmp_path, monkeyp
     seen[:] = ["another"]
     code, _, err = cli("report", "--analysis", "saliency", "--out", "nothing")
     assert code == 130
-    assert "no analysis had ended, and no page was written" in err
+    assert "no analysis had finished, and no report was written" in err
     assert not (tmp_path / "nothing").exists()
 
 
@@ -423,7 +423,7 @@ def test_a_report_is_quick_and_runs_what_is_cheap_first(cli, costly, tmp_path, m
     monkeypatch.setattr(report_file, "write", lambda path, html: written.append(Read(html)))
     code, out, err = cli("report", "mnist:test/1", "mnist:test/2")
     assert code == 0, err
-    assert re.search(r"Running 4 analyses: about \d+ s, and longer for a-unknown, d-broken\.", out)
+    assert re.search(r"Running 4 analyses: about \d+ s, plus an unknown time for a-unknown, d-broken\.", out)
     assert re.findall(r"(?m)^│ ([a-d]-\w+)", out) == ["c-cheap", "b-dear", "a-unknown", "d-broken"]
     # The page grows after each.
     order = ["c-cheap", "b-dear", "a-unknown", "d-broken"]
@@ -433,7 +433,7 @@ def test_a_report_is_quick_and_runs_what_is_cheap_first(cli, costly, tmp_path, m
         pending = f"Not finished when this page was written: {', '.join(order[number:])}."
         assert (pending in read.text) == (number < 4)
     last = written[-1].text
-    assert "Quick: --samples 20 instead of 50; --full runs the defaults." in last
+    assert "Quick: --samples 20 instead of 50; use --full for the defaults." in last
     assert last.count("There are 20 samples.") == 2
     facts = [json.loads((tmp_path / f"cnnexplain-out/{name}/result.json").read_text()) for name in order]
     assert [each["options"]["samples"] for each in facts] == [3, 20, 2, 21]

@@ -261,7 +261,7 @@ def test_a_lost_file_of_a_part_is_made_again(cli, small, tmp_path):
     (folder / "arrays-00002.npz").unlink()
     code, out, _ = cli("run", "saliency", *SEVEN, "--resume")
     assert code == 0
-    assert "4 images were done already and are kept in cnnexplain-out/saliency; 3 more were explained." in out
+    assert "Kept 4 finished images in cnnexplain-out/saliency; explained 3 more." in out
     assert held(folder) == expected
 
 
@@ -273,7 +273,7 @@ def test_a_finished_run_is_left_as_it_is(cli, small, tmp_path):
     code, out, _ = cli("run", "saliency", *SEVEN, "--resume")
     assert (code, out) == (
         0,
-        "7 images were done already and are kept in cnnexplain-out/saliency; nothing was left to do.\n",
+        "Kept 7 finished images in cnnexplain-out/saliency; nothing left to do.\n",
     )
     assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
 
@@ -372,7 +372,7 @@ def test_a_killed_run_goes_on_byte_for_byte(cli, small, tmp_path):
     times = {path.name: path.stat().st_mtime_ns for path in out.glob("arrays-*.npz")}
     code, words, _ = cli("run", "saliency", *names, "--resume")
     assert code == 0
-    assert "images were done already and are kept" in words
+    assert "finished images in" in words
     assert (out / "arrays-00001.npz").stat().st_mtime_ns == times["arrays-00001.npz"]
     # The pictures that this test draws are blank.
     assert held(out)[:-1] == held(tmp_path / "whole/saliency")[:-1]
@@ -384,7 +384,7 @@ def test_what_an_overview_needs_is_in_the_first_part(lenet):
     def run(images):
         """Nothing."""
 
-    with pytest.raises(PluginError, match="asks for images and offers an overview, but asks for no data set"):
+    with pytest.raises(PluginError, match="takes images and has an overview, but takes no data set"):
         Analysis("made", run, lambda record, index: None, "Nobody", overview=lambda record: {})
 
 
@@ -393,7 +393,7 @@ def test_images_in_memory_and_a_stream_come_in_parts_too(lenet, small, noise):
     stream = cx.open_stream("mnist:test", lenet)
     part = next(cx.explain_parts("saliency", lenet, stream))
     assert [each.source.name for each in part.explained] == [f"mnist:test/{index}" for index in range(4)]
-    with pytest.raises(UsageError, match="There are 2 targets for 4 images"):
+    with pytest.raises(UsageError, match="Got 2 targets for 4 images"):
         next(cx.explain_parts("saliency", lenet, noise, target=[1, 2]))
     with pytest.raises(ImageError, match="holds no image"):
         next(cx.explain_parts("saliency", lenet, noise[:0]))

@@ -138,10 +138,10 @@ def test_an_analysis_of_the_model_alone(lenet, installed, tmp_path, noise):
     with np.load(tmp_path / "out/arrays.npz") as arrays:
         assert list(arrays) == ["weights"]
     assert record.overview()["others"].texts[0].get_text() == "Weights are only weights."
-    with pytest.raises(IndexError, match=r"0 images; got index 0; what belongs to none of them is in overview\(\)"):
+    with pytest.raises(IndexError, match=r"0 images; got index 0; see overview\(\) for results that belong to no image"):
         record.figure()
     for given, words in (
-        ({"against": 3}, "needs a target of which 3 is subtracted"),
+        ({"against": 3}, "needs a target from which 3 is subtracted"),
         ({"target": 10}, "no class 10"),
     ):
         with pytest.raises(UsageError, match=words):
@@ -159,17 +159,17 @@ def test_images_decide_the_classes_of_an_analysis_of_the_model_alone(lenet, inst
     assert cx.explain("weights", lenet, noise[:1], target=3).facts["asked"] == ["3"]
     other = (first + 1) % 10
     assert cx.explain("weights", lenet, noise[:1], against=other).facts["asked"] == [f"{first} − {other}"]
-    with pytest.raises(UsageError, match=f"predicted to be {first}, which is also 'against'. Name another"):
+    with pytest.raises(UsageError, match=f"predicted to be {first}, which is also 'against'. Choose another"):
         cx.explain("weights", lenet, noise[:1], against=first)
     monkeypatch.setattr(targets, "PREDICTED", 1)
     record = cx.explain("weights", lenet, noise)
     assert record.facts["asked"] == wanted[:1]
-    assert record.warnings[0] == f"The images are of {len(wanted)} different classes, of which the first 1 are explained."
+    assert record.warnings[0] == f"The images are of {len(wanted)} different classes; the first 1 of them are explained."
 
 
 def test_an_analysis_that_asks_for_no_classes_takes_no_images_for_them(lenet, installed, noise):
     installed("acme-plain", WEIGHTS.replace("objectives, dataset", "dataset").replace("in objectives", "in ()"))
-    with pytest.raises(UsageError, match="explains the model alone and takes no images"):
+    with pytest.raises(UsageError, match="explains the model itself and takes no images"):
         cx.explain("weights", lenet, noise)
 
 
@@ -189,11 +189,11 @@ def test_an_analysis_of_images_and_a_data_set_gets_the_data_set_once(lenet, inst
     np.testing.assert_allclose(record.arrays["mean"], noise.mean(axis=(1, 2, 3)), rtol=1e-6)
     assert (record.arrays["all"].shape, record.facts) == ((3,), {"counted": 4})
     assert [path.name for path in record.save(tmp_path / "out")][3:5] == ["array-3.png", "all.png"]
-    with pytest.raises(PluginError, match="returned 'mean' for the images and for the overview"):
+    with pytest.raises(PluginError, match="returned 'mean' both for the images and for the overview"):
         cx.explain("means", lenet, noise, what="clash")
-    with pytest.raises(PluginError, match="returned the overview's fact 'counted' as a list"):
+    with pytest.raises(PluginError, match="returned the fact 'counted' of the overview as a list"):
         cx.explain("means", lenet, noise, what="listed")
-    with pytest.raises(PluginError, match="returned an overview, but was given no data set"):
+    with pytest.raises(PluginError, match="returned an overview, but got no data set"):
         cx.explain("means", lenet, noise, what="late")
     # A model of no digits looks through the images where no data set is named.
     assert cx.explain("means", lenet, noise, what="alone").provenance["dataset"]["name"] == "mnist:test"
@@ -212,7 +212,7 @@ def test_results_that_do_not_fit_together_are_refused_and_progress_never_goes_ba
     seen = []
     cx.explain("uneven", lenet, noise, progress=lambda *done: seen.append(done))
     assert seen == [(250, 1000), (500, 1000), (750, 1000), (1000, 1000)]
-    with pytest.raises(PluginError, match="arrays of other names or shapes, or other facts, for some images"):
+    with pytest.raises(PluginError, match="different arrays, shapes or facts for different images"):
         cx.explain("uneven", lenet, noise[:3])
 
 
@@ -279,7 +279,7 @@ def test_run_all_runs_every_analysis_and_reports_those_that_fail(cli, installed,
     before = (tmp_path / "here/weights/result.json").stat().st_mtime_ns
     code, out, _ = cli("run", "all", "mnist:test/0", "--target", "9", "--out", "here", "--resume")
     assert code == 0
-    assert out.count("done already") == 3
+    assert out.count("already done") == 3
     assert (tmp_path / "here/saliency/arrays.npz").exists()
     assert (tmp_path / "here/weights/result.json").stat().st_mtime_ns == before
     installed("acme-failing", FAILING)

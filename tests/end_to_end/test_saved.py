@@ -119,7 +119,7 @@ def test_parts_with_other_arrays_are_damaged(parts, other):
     with np.load(folder / "arrays-00002.npz") as stored:
         arrays = {"input": stored["input"], **other}
     np.savez(folder / "arrays-00002.npz", **arrays)
-    with pytest.raises(OutputError, match="is damaged: its parts are not alike: "):
+    with pytest.raises(OutputError, match="is damaged: its parts do not match: "):
         Record.load(folder)
 
 
@@ -287,8 +287,8 @@ def test_what_another_analysis_found_is_not_drawn_by_this_one(results, tmp_path,
     code, out, err = cli("redraw", "result")
     assert (code, out) == (1, "")
     assert err.startswith(
-        "Error: The result in 'result' may be damaged, or of another version of 'gradcam', and would have to be computed "
-        f"again: plugin 'saliency' of cnnexplain {cx.__version__}: draw() of 'gradcam' failed: KeyError: 'evidence' "
+        "Error: The result in 'result' may be damaged, or written by another version of 'gradcam'; run the analysis again: "
+        f"plugin 'saliency' of cnnexplain {cx.__version__}: draw() of 'gradcam' failed: KeyError: 'evidence' "
     )
     assert err.count("\n") == 1
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
@@ -311,15 +311,15 @@ def test_an_overviews_arrays_need_not_fit_the_images(results, tmp_path):
 def test_foreign_folders_and_wrong_names_get_their_own_words(results, tmp_path, cli):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/notes.txt").touch()
-    assert cli("redraw", "mine")[::2] == (1, "Error: The folder 'mine' holds no result, since it has no result.json.\n")
+    assert cli("redraw", "mine")[::2] == (1, "Error: The folder 'mine' contains no result: it has no result.json.\n")
     (tmp_path / "mine/result.json").write_text('{"format": "another program"}')
     assert "'mine/result.json' was not written by cnnexplain" in cli("redraw", "mine")[2]
     assert cli("redraw", "none")[::2] == (
         2,
-        "Error: There is no folder 'none'; expected one that a run wrote, such as cnnexplain-out/saliency.\n",
+        "Error: There is no folder 'none'; expected the folder of a result, such as cnnexplain-out/saliency.\n",
     )
     shutil.copytree(results["saliency"][1], tmp_path / "out/saliency")
-    assert "There are results in its folders saliency: name one of them." in cli("redraw", "out")[2]
+    assert "There are results in its subfolders saliency: choose one of them." in cli("redraw", "out")[2]
     edited(tmp_path / "out/saliency", analysis="lime", plugin={"distribution": "lime-plugin", "version": "2"})
     code, _, err = cli("redraw", "out/saliency")
     assert code == 2
@@ -338,7 +338,7 @@ def test_names_in_a_result_reach_no_file_outside_its_folder(results, tmp_path):
     folder = shutil.copytree(results["saliency"][1], tmp_path / "result")
     (tmp_path / "mine.png").write_text("mine")
     image(folder, picture="../mine.png")
-    with pytest.raises(OutputError, match="its pictures are others than were written"):
+    with pytest.raises(OutputError, match="its pictures are duplicates or not among its files"):
         cx.redraw(folder)
     shutil.copy(folder / "arrays.npz", tmp_path)
     edited(folder, files=["../arrays.npz", "result.json"])

@@ -344,7 +344,7 @@ def test_what_is_written_is_what_is_read(saved, folder):
 
 def test_a_result_of_a_later_version_is_said_to_be(saved, folder):
     edited(folder, lambda content: content.update(format="cnnexplain result 2"))
-    later = r"later version \('cnnexplain result 2'\): use that one"
+    later = r"later version \('cnnexplain result 2'\): use that version"
     for call in (lambda: Record.load(folder), lambda: saved[0].save(folder)):
         with pytest.raises(OutputError, match=later):
             call()
@@ -365,7 +365,7 @@ def test_a_result_that_is_replaced_while_it_is_read_is_not_mixed(saved, folder, 
 def test_what_a_run_leaves_that_was_killed_among_its_moves_is_told_and_replaced(saved, folder):
     text('{"format": "cnnexplain result 1", "files": ["mnist-test-3.png", "mnist-test-8.png", "arrays.npz", "index.html", '
          '"thumbnails.webp"]}')(folder)  # fmt: skip
-    assert "holds no whole result: a run was ended while it wrote it" in fails(folder, lambda: Record.load(folder))
+    assert "contains an incomplete result: a run ended while writing it" in fails(folder, lambda: Record.load(folder))
     assert not report.Writer(folder, TWO, Pictures(), {"analysis": "saliency"}, resume=True).complete
     saved[0].save(folder, dpi=20)
     assert len(Record.load(folder)) == 2

@@ -163,7 +163,7 @@ BROKEN = {
     "no JSON": (
         returns(lambda c, i, t, usual: Result(usual.arrays, {"sum": list(usual.arrays["map"].sum(axis=(1, 2)))})),
         "results",
-        "the fact 'sum', which is no JSON",
+        "the fact 'sum', which is not JSON",
     ),
     "nothing found": (
         {**returns(lambda c, i, t, usual: Result({}, usual.facts)), "maps": {}, "draw": lambda record, index: 1},
@@ -177,8 +177,7 @@ BROKEN = {
             "maps": {"image": "logits"},
         },
         "results",
-        "the map 'image' as float32 of shape (3, 28, 28, 1); expected real numbers for the pixels of the images, of shape "
-        "(3, 28, 28). Take",
+        "the map 'image' as float32 of shape (3, 28, 28, 1); expected real numbers, of shape (3, 28, 28). Remove",
     ),
     "images overwritten": (returns(spoilt), "results", "read-only"),
     "images forced": (returns(forced), "images", "run() changed the images"),
@@ -205,7 +204,11 @@ BROKEN = {
     "the first alone": ({"draw": draw_the_first}, "drawing", "returned None; expected a Matplotlib figure"),
     "drawn over": ({"draw": draw_over}, "drawing", "Drawing changed the arrays"),
     "no such letter": ({"draw": draw_warning}, "drawing", "missing from font"),
-    "two lines": ({"finding": lambda record, index: "One.\nTwo."}, "finding", "returned 'One.\\nTwo.'; expected a sentence"),
+    "two lines": (
+        {"finding": lambda record, index: "One.\nTwo."},
+        "finding",
+        "returned 'One.\\nTwo.'; expected one line of text",
+    ),
     "no full stop": ({"finding": lambda record, index: "much"}, "finding", "returned 'much'; expected a sentence"),
     "no finding": (
         {"finding": lambda record, index: record.facts["sun"]},

@@ -178,6 +178,6 @@ def test_what_is_said_counts_more_and_the_doctor_says_that_it_does_not_fit(rando
     assert str(said.expected).startswith("the model maps 0 to 255 onto -1 to 1 (true_divide")
     (finding,) = (each for each in said.findings if "expects pixels" in each)
     assert "from 0 to 255 (" in finding
-    assert "given from 0 to 1: it does not fit. --input-scale 1 --input-mean 0 --input-std 1 would." in finding
+    assert "scaled to 0 to 1. Use --input-scale 1 --input-mean 0 --input-std 1." in finding
     well = examine(cx.load(model(TF)), images)
     assert not any("range" in each or "expects" in each for each in well.findings)

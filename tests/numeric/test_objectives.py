@@ -117,7 +117,7 @@ def test_a_target_may_be_an_objective_and_may_be_held_against_a_class(lenet, noi
         ({"target": 4, "against": [1, 2]}, "'against' has 2 entries for 4 targets"),
         ({"against": "cat"}, "no class labeled 'cat'"),
         ({"target": [Logit(1)]}, "1 targets for 4 images"),
-        ({"dataset": "mnist:test"}, "searches no data set and takes none"),
+        ({"dataset": "mnist:test"}, "does not search a data set and takes none"),
     ],
 )
 def test_wrong_targets_are_refused(lenet, noise, given, words):
@@ -132,6 +132,6 @@ def test_the_command_line_asks_why_the_one_and_not_the_other(cli, tmp_path):
     code, _, err = cli("run", "saliency", "--target", "4", "--against", "4")
     assert (code, err.splitlines()[-1]) == (
         2,
-        "Error: The target and 'against' must be different classes (both are '4'). Name another one, or, where "
-        "that is an image's prediction, a target.",
+        "Error: The target and 'against' must be different classes (both are '4'). Choose another class; the "
+        "default target is the prediction.",
     )

@@ -140,7 +140,7 @@ def test_the_doctor_counts_predictions_that_depend_on_it(tmp_path, random, monke
     model.layers[-1].set_weights([np.array([[0, 1 / 3]] * 3), np.array([0, -0.75])])
     clf = cx.load(model, logits=True, preprocess={"scale": "1/255"})
     (found,) = (each for each in examine(clf, names).findings if "anti-aliasing" in each)
-    assert found.startswith("Resized without anti-aliasing, as Keras' image_dataset_from_directory does, 3 of 4 images")
+    assert found.startswith("Resized without anti-aliasing, like image_dataset_from_directory of Keras, 3 of 4 images")
     assert "--input-antialias false" in found
     single = cx.load(model, logits=True, preprocess={"scale": "1/255", "antialias": False})
     assert any("Resized with anti-aliasing, 3 of 4 images" in each for each in examine(single, names).findings)

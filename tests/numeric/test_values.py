@@ -63,7 +63,7 @@ def test_several_values_are_explained_by_name_or_number(images):
         (["x0", "y0", "x1", "y1"], "5", None, "There is no value '5'. The model has x0, y0, x1, y1,"),
         (["age"], "down", "up", "must be different values (both are of 'age'), and the model has no other output."),
         (["x0", "y0", "x1", "y1"], "down", None, "The model has 4 values; name the one to explain, such as 'x0 down'."),
-        (["x0", "y0", "x1", "y1"], "x0", "x0 down", "must be different values (both are of 'x0'); name another one."),
+        (["x0", "y0", "x1", "y1"], "x0", "x0 down", "must be different values (both are of 'x0'); choose another one."),
     ],
 )
 def test_an_odd_target_of_values_is_refused(labels, target, against, words, images):
@@ -135,7 +135,7 @@ def texts(figure):
 def test_the_first_of_several_values_is_explained_and_said_so(images):
     record = cx.explain("saliency", cx.load(box(), values=True), images)
     (warning,) = [each for each in record.warnings if "4 outputs" in each]
-    assert "the first, 'box 0', is explained; name another one with --target" in warning
+    assert "The first, 'box 0', is explained; choose another one with --target" in warning
     assert not [each for each in cx.explain("saliency", cx.load(age(), values=True), images).warnings if "values" in each]
 
 
@@ -197,5 +197,5 @@ def test_a_report_tells_values(tmp_path, images):
 
 def test_the_doctor_says_what_else_outputs_may_be(images):
     found = examine(cx.load(box()), images).findings
-    assert any("say so with --logits; if they are other numbers, with --values" in each for each in found)
+    assert any("Confirm with --logits; if they are other numbers, use --values" in each for each in found)
     assert not any("--values" in each for each in examine(cx.load(box(), values=True), images).findings)

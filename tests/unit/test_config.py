@@ -85,15 +85,15 @@ def test_every_key_and_value_is_checked_whatever_the_command(cli, write, text, w
 
 def test_files_that_can_not_be_read(cli, write, tmp_path):
     code, _, err = cli("--config", "none.toml", "list")
-    assert (code, err) == (2, "Error: Can't read the configuration 'none.toml': No such file or directory.\n")
+    assert (code, err) == (2, "Error: Can't read the configuration file 'none.toml': No such file or directory.\n")
     write("[run")
     code, _, err = cli("list")
     assert (code, err[:42]) == (2, "Error: 'cnnexplain.toml' is not valid TOML")
     (tmp_path / configuration.NAME).write_bytes(b"a = '\xff'")
     assert cli("list")[0] == 2
-    (tmp_path / configuration.NAME).write_bytes(b"# " + b"a" * configuration.LIMIT)
+    (tmp_path / configuration.NAME).write_bytes(b"# " + b"a" * configuration.MAX_BYTES)
     code, _, err = cli("list")
-    assert (code, err) == (2, "Error: 'cnnexplain.toml' has more than 1 MiB, which is too large for a configuration.\n")
+    assert (code, err) == (2, "Error: 'cnnexplain.toml' has more than 1 MiB, which is too large for a configuration file.\n")
 
 
 def test_preprocessing_by_a_json_file_is_no_code(cli, write):

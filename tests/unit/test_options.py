@@ -145,13 +145,13 @@ def no_images(classifier):
         (no_default, "'size' without a default"),
         (odd_type, "'size' as <class 'bytes'>"),
         (no_help, "the help None; expected a sentence"),
-        (odd_bounds, "bounds that are no numbers"),
+        (odd_bounds, "bounds that are not numbers"),
         (bounded_word, "as str with bounds, which only numbers have"),
-        (reserved, "'target', a name which every analysis already has"),
-        (bad_default, "a default that it forbids itself: --size takes a number of at least 1"),
-        (unknown_input, "asks for 'clasifier'.*Did you mean 'classifier'?"),
+        (reserved, "'target', but this name is reserved"),
+        (bad_default, "an invalid default: --size takes a number of at least 1"),
+        (unknown_input, "takes 'clasifier'.*Did you mean 'classifier'?"),
         (no_docstring, "no docstring"),
-        (no_images, "asks for no images: it needs a function as overview"),
+        (no_images, "takes no images: it needs a function as overview"),
     ],
 )
 def test_a_wrong_declaration_is_refused(function, words):
@@ -164,7 +164,7 @@ def test_the_reserved_names_are_the_options_of_the_command_line():
 
 
 def test_a_paper_and_two_functions_are_needed():
-    with pytest.raises(PluginError, match="as its paper"):
+    with pytest.raises(PluginError, match="as paper"):
         Analysis("x", run, run, None)
     with pytest.raises(PluginError, match="needs a function as run, but got None"):
         Analysis("x", None, run, "Nobody")
@@ -176,13 +176,13 @@ def test_an_analysis_of_the_model_alone_has_no_maps_of_images():
     def run(classifier):
         """Shows nothing."""
 
-    with pytest.raises(PluginError, match="can have no maps of them, but names heat"):
+    with pytest.raises(PluginError, match="can't have maps of images, but got heat"):
         Analysis("x", run, None, "Nobody", lambda record: {}, maps={"heat": "logits"})
 
 
 @pytest.mark.parametrize("name", ["Saliency", "a b", "-x", "", "x_y", "../x"])
 def test_a_name_is_lower_case_words(name):
-    with pytest.raises(PluginError, match="lower-case words"):
+    with pytest.raises(PluginError, match="lowercase words"):
         Analysis(name, run, run, "Nobody")
 
 
@@ -196,19 +196,19 @@ def declaring(option):
 @pytest.mark.parametrize(
     ("option", "words"),
     [
-        ("format: Annotated[str, Option('A word.')] = ''", "'format', a name which every analysis already has"),
-        ("dpi: Annotated[int, Option('A number.')] = 1", "'dpi', a name which"),
-        ("resume: Annotated[bool, Option('Whether.')] = False", "'resume', a name which"),
-        ("start: Annotated[int, Option('A number.')] = 1", "'start', a name which"),
-        ("input_size: Annotated[int, Option('A number.')] = 1", "'input_size', a name which"),
-        ("no_invert: Annotated[bool, Option('Whether.')] = False", "'no_invert', a name which"),
+        ("format: Annotated[str, Option('A word.')] = ''", "'format', but this name is reserved"),
+        ("dpi: Annotated[int, Option('A number.')] = 1", "'dpi', but this name is reserved"),
+        ("resume: Annotated[bool, Option('Whether.')] = False", "'resume', but this name is reserved"),
+        ("start: Annotated[int, Option('A number.')] = 1", "'start', but this name is reserved"),
+        ("input_size: Annotated[int, Option('A number.')] = 1", "'input_size', but this name is reserved"),
+        ("no_invert: Annotated[bool, Option('Whether.')] = False", "'no_invert', but this name is reserved"),
         ("a: Annotated[bool, Option('W.')] = True, no_a: Annotated[bool, Option('W.')] = True", "'a' and 'no_a'"),
-        ("_a: Annotated[int, Option('A number.')] = 1", "lower-case words joined by underscores"),
-        ("Size: Annotated[int, Option('A number.')] = 1", "lower-case words joined by underscores"),
-        ("é: Annotated[int, Option('A number.')] = 1", "lower-case words joined by underscores"),
-        (f"{'a' * 99}: Annotated[int, Option('A number.')] = 1", "lower-case words joined by underscores"),
-        ("a: Annotated[tuple[bool, ...], Option('Whether.')] = ()", "several of bool"),
-        ("a: Annotated[tuple[int | None, ...], Option('A number.')] = ()", "or of None"),
+        ("_a: Annotated[int, Option('A number.')] = 1", "lowercase words joined by underscores"),
+        ("Size: Annotated[int, Option('A number.')] = 1", "lowercase words joined by underscores"),
+        ("é: Annotated[int, Option('A number.')] = 1", "lowercase words joined by underscores"),
+        (f"{'a' * 99}: Annotated[int, Option('A number.')] = 1", "lowercase words joined by underscores"),
+        ("a: Annotated[tuple[bool, ...], Option('Whether.')] = ()", "as a tuple of bool"),
+        ("a: Annotated[tuple[int | None, ...], Option('A number.')] = ()", "or with None"),
         ("a: Annotated[tuple[int, ...], Option('A number.')] = 1", "the default 1; expected a tuple"),
         ("a: Annotated[int, Option('A number.')] = 10 ** 5000", "got <int of 16610 bits>"),
     ],

@@ -36,9 +36,9 @@ def test_nothing_is_overwritten(cli, tmp_path):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("Edge", "lower-case words joined by hyphens, such as 'edge-energy', 40 characters at most, but got 'Edge'"),
+        ("Edge", "lowercase words joined by hyphens, such as 'edge-energy', with at most 40 characters, but got 'Edge'"),
         ("../edge", "but got '../edge'"),
-        ("a" * 41, "40 characters at most"),
+        ("a" * 41, "at most 40 characters"),
         ("all", "No analysis can be named 'all'"),
         ("saliency", "The name 'saliency' is taken"),
         ("keras-applications", "The name 'keras-applications' is taken"),

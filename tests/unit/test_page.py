@@ -95,9 +95,9 @@ def test_what_is_only_seen_is_averaged_over_blocks_where_it_would_fill_a_page(ra
 
 
 def test_a_record_of_another_model_is_refused():
-    with pytest.raises(UsageError, match="a report is of one model"):
+    with pytest.raises(UsageError, match="must be from the same model"):
         made(pages.record(), classifier=pages.Stand(sha256="cd" * 32))
-    with pytest.raises(UsageError, match="a report is of one model"):
+    with pytest.raises(UsageError, match="must be from the same model"):
         made(pages.record(), classifier=pages.Stand(labels=("a", "b", "c")))
 
 
@@ -211,7 +211,7 @@ def test_an_index_of_many_parts_holds_few_of_them_in_memory(tmp_path, monkeypatc
     assert "explained: dog 25.0%" in read.text
     # A warning of all the parts is told once.
     assert read.text.count("same") == 1
-    assert "not all images are done yet" not in read.text
+    assert "incomplete: some images are not explained yet" not in read.text
 
 
 def test_an_index_escapes_and_links_nothing_but_what_lies_beside_it(tmp_path):
@@ -265,5 +265,5 @@ def test_the_command_refuses_what_it_can_before_it_starts(cli, tmp_path, monkeyp
     (tmp_path / "cnnexplain-out/report.html").write_text("mine")
     code, _, err = cli("report")
     assert code == 1
-    assert "is no report of cnnexplain" in err
+    assert "is not a report of cnnexplain" in err
     assert (tmp_path / "cnnexplain-out/report.html").read_text() == "mine"

@@ -15,9 +15,9 @@ def step(name, passes, images=1):
     [
         ([step("one", 2.0)], "Running 1 analysis: about 5 s."),
         ([step("one", 2.0), step("two", 1800.0)], "Running 2 analyses: about 20 s."),
-        ([step("one", 1e4, 5), step("two", None)], "Running 2 analyses: about 2 min, and longer for two."),
+        ([step("one", 1e4, 5), step("two", None)], "Running 2 analyses: about 2 min, plus an unknown time for two."),
         ([step("one", 1e6)], "Running 1 analysis: about 2.8 hours."),
-        ([step("one", None), step("two", None)], "Running 2 analyses; how long that takes is not known."),
+        ([step("one", None), step("two", None)], "Running 2 analyses; no estimate of the time is available."),
     ],
 )
 def test_the_estimate_is_passes_by_seconds_and_what_comes_beside_them(given, words):

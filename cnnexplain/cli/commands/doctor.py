@@ -1,4 +1,4 @@
-"""The command `doctor`: an examination of a model, its verdict first."""
+"""The command `doctor`: checks a model and prints the result first."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from cnnexplain.model.classifier import Classifier
 
 DIGITS = 256
-"""How many test images of MNIST a model of digits is tried on where none are given."""
+"""Number of MNIST test images for a digit classifier, if no images are given."""
 
 NAMED = 5
-"""How many labels are shown."""
+"""Number of labels shown."""
 
 
 def doctor_command() -> Callable[..., None]:
-    """The command, whose model is an argument and not an option."""
+    """The command; the model is an argument instead of an option."""
 
     def command(**given: Any) -> None:
-        """Check a model: what is known about it, and what would go wrong. The exit code is 0 when all is well."""
+        """Check a model and its input settings, and try every analysis on it. The exit code is 0 if no problem is found."""
         images, layers, verbose, json = (given.pop(name) for name in ("images", "layers", "verbose", "json"))
         if not _diagnose(model_arguments(given), images or [], layers=layers, verbose=verbose, json=json):
             raise typer.Exit(1)
@@ -41,7 +41,7 @@ def doctor_command() -> Callable[..., None]:
         list[str] | None,
         typer.Argument(
             metavar="IMAGES",
-            help="Files, folders, globs or samples to try it on; more images make the checks more reliable.",
+            help="Images to try it on: files, folders, globs or samples. More images make the checks more reliable.",
             autocompletion=completion.samples,
         ),
     ]
@@ -52,7 +52,7 @@ def doctor_command() -> Callable[..., None]:
 
 
 def _diagnose(arguments: ModelArguments, names: Sequence[str], *, layers: bool, verbose: bool, json: bool) -> bool:
-    """Examines a model, prints the outcome, and returns whether all is well."""
+    """Examines a model, prints the outcome, and returns whether there is no problem."""
     with console.document(json) as emit:
         classifier, examination = _examined(arguments, names, verbose=verbose)
         if json:
@@ -137,19 +137,18 @@ def _print(classifier: Classifier, examination: Examination, *, layers: bool) ->
 
 def _print_verdict(examination: Examination) -> None:
     if examination.well:
-        console.say("All is well.")
+        console.say("No problems found.")
         return
     findings, trials = len(examination.findings), examination.trials
-    refused = sum(not trial.works for trial in trials)
+    failures = sum(not trial.works for trial in trials)
     counts = [f"{findings} problem{'s' if findings != 1 else ''} found"] if findings else []
-    counts += [f"{refused} of {len(trials)} analyses can't explain this model"] if refused else []
+    counts += [f"{failures} of {len(trials)} analyses can't explain this model"] if failures else []
     console.say(f"{'; '.join(counts)}.")
     for finding in examination.findings:
         console.out().print(Text.assemble(("Note: ", "yellow bold"), console.plain(finding)))
 
 
 def _print_model(classifier: Classifier, examination: Examination) -> None:
-
     preprocess = classifier.preprocess
     known = classifier.labels[: classifier.outputs] if classifier.head == "values" else classifier.labels
     names = [f"'{label}'" if "," in label else label for label in known[:NAMED]]
@@ -184,8 +183,14 @@ def _channels(preprocess: Preprocess) -> str:
 
 
 def _print_layers(examination: Examination) -> None:
-    columns = [Column("Layer", overflow="fold"), Column("Kind"), Column("Shape"), _number("Parameters"), _number("Sees")]
-    table = Table(*columns, "ReLU rules", _number("Silent"), title="Layers", title_justify="left")
+    columns = [
+        Column("Layer", overflow="fold"),
+        Column("Kind"),
+        Column("Shape"),
+        _number("Parameters"),
+        _number("Receptive field"),
+    ]
+    table = Table(*columns, "ReLU rules", _number("Dead"), title="Layers", title_justify="left")
     for report in examination.layers:
         layer = report.layer
         shape = "×".join(map(str, layer.shape)) or "1"
@@ -195,7 +200,7 @@ def _print_layers(examination: Examination) -> None:
             *map(console.plain, (layer.name, layer.kind, shape, f"{layer.parameters:,}", _seen(report), rules, silent))
         )
     console.out().print(table)
-    # Every layer after the first that is refused is refused for the same reason.
+    # All layers behind an unsupported layer have the same reason.
     every = [words for report in examination.layers for words in (report.refused, report.unknown) if words]
     for words in dict.fromkeys(every):
         console.say(words)
@@ -206,17 +211,17 @@ def _number(name: str) -> Column:
 
 
 def _seen(report: LayerReport) -> str:
-    """The size of a receptive field, the largest where those of the units differ."""
+    """The size of the receptive field; the largest if it differs between units."""
     if report.field is None:
         return "unknown" if report.layer.maps else ""
     if report.field.rows.whole:
-        return "everything"
+        return "whole image"
     return f"{report.field.rows.size}×{report.field.columns.size}"
 
 
 def _print_trials(examination: Examination) -> None:
-    table = Table("Analysis", "", Column("Reason, or warnings", overflow="fold"), title="Analyses", title_justify="left")
+    table = Table("Analysis", "", Column("Reason or warnings", overflow="fold"), title="Analyses", title_justify="left")
     for trial in examination.trials:
-        outcome = Text("works", style="green") if trial.works else Text("refused", style="red")
+        outcome = Text("works", style="green") if trial.works else Text("fails", style="red")
         table.add_row(trial.analysis, outcome, console.plain(" ".join(trial.remarks)))
     console.out().print(table)

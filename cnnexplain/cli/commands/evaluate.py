@@ -1,4 +1,4 @@
-"""The command `evaluate`: a model of digits measured on MNIST's test images."""
+"""The command `evaluate`: accuracy and log loss of a digit classifier on the MNIST test images."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def evaluate_command() -> Callable[..., None]:
     """The command, with the options of a model."""
 
     def command(*, json: bool, verbose: bool, **given: Any) -> None:
-        """Measure a model of digits on the 10,000 test images of MNIST."""
+        """Evaluate a digit classifier on the 10,000 test images of MNIST."""
         _evaluate(model_arguments(given), json=json, verbose=verbose)
 
     return declare(command, {**MODEL_OPTIONS, **PRINTING_OPTIONS})

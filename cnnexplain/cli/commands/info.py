@@ -1,4 +1,4 @@
-"""The command `info`: versions, backends and their devices, places of files."""
+"""The command `info`: versions, backends and their devices, paths of files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def info(
     json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Show versions, the backends and their devices, the paths of data and model, and the configuration files in use."""
+    """Show versions, backends and their devices, the paths of the included model and data, and the configuration files."""
     with console.document(json) as emit:
         found = _found(backend, context.obj or [], verbose=verbose)
         if json:
@@ -71,7 +71,7 @@ def _backend(name: str) -> dict[str, Any]:
         return {**found, "problem": f"not installed: {BACKENDS[name]}"}
     try:
         devices = list(module(name).devices())
-    # A broken backend may fail in any way; the others are still reported.
+    # A broken backend may raise any error; the others are still reported.
     except Exception as error:  # noqa: BLE001
         check_interrupted(error)
         return {**found, "problem": f"can't be used: {reason(error)}"}

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from cnnexplain.plugin.analysis import NamedModel
     from cnnexplain.plugin.registry import Plugin
 
-INCLUDED = "The LeNet included in the package, trained on MNIST's digits: 28×28 gray → 10 classes."
+INCLUDED = "The LeNet included in the package, trained on MNIST: 28×28 gray → 10 classes."
 
 
 def list_installed(json: bool = False) -> None:
-    """Prints the analyses and models that are installed."""
+    """Prints the installed analyses and models."""
     with console.document(json) as emit:
         if json:
             emit(documents.list_document(session.registry(), INCLUDED))
@@ -33,20 +33,20 @@ def list_installed(json: bool = False) -> None:
 
 
 def list_command() -> Callable[..., None]:
-    """The command, which takes a model where its classes are asked for."""
+    """The command, with the options of a model for --classes."""
 
     def command(*, context: typer.Context, classes: bool, json: bool, verbose: bool, **given: Any) -> None:
-        """List the installed analyses with their papers, and the models, by distribution."""
+        """List the installed analyses with their papers, and the models that have a name."""
         if classes:
             _list_classes(model_arguments(given), json=json, verbose=verbose)
             return
-        # A configuration may name a model for all commands.
+        # A model from a configuration file is no error.
         typed = [name for name in given if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"]
         if typed:
-            raise UsageError(f"--{typed[0].replace('_', '-')} is for listing classes: add --classes.")
+            raise UsageError(f"--{typed[0].replace('_', '-')} applies only to --classes; add --classes.")
         list_installed(json)
 
-    option = typer.Option("--classes", help="List the classes or values of --model instead, with their numbers.")
+    option = typer.Option("--classes", help="List the classes or values of --model instead, with their indices.")
     context = {"context": (typer.Context, inspect.Parameter.empty)}
     declared = {**context, "classes": (Annotated[bool, option], False), **PRINTING_OPTIONS, **MODEL_OPTIONS}
     return declare(command, declared)
@@ -75,7 +75,7 @@ def _print_installed() -> None:
 
 
 def _print_groups(heading: str, groups: Mapping[str, Sequence[tuple[str, Sequence[str]]]]) -> None:
-    """Prints entries under a heading for each distribution that they come from."""
+    """Prints entries by distribution, each under a heading."""
     for distribution, entries in groups.items():
         console.out().print(console.plain(f"{heading} from {distribution}"), style="underline")
         console.definitions(entries)
@@ -83,7 +83,7 @@ def _print_groups(heading: str, groups: Mapping[str, Sequence[tuple[str, Sequenc
 
 
 def _models() -> dict[str, list[tuple[str, Sequence[str]]]]:
-    """The models by distribution; those whose names begin alike up to a colon in one entry."""
+    """The models by distribution; models whose names have the same prefix before a colon share an entry."""
     offered = session.registry().models
     alike: dict[tuple[str, str], list[NamedModel]] = {}
     for name, model in offered.items():

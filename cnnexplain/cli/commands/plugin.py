@@ -1,4 +1,4 @@
-"""The commands for authors of plugins: `new-plugin` and `check-plugin`."""
+"""The commands for plugin authors: `new-plugin` and `check-plugin`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cnnexplain.testing import Outcome
 
 MARKS = {True: ("✓", "green"), False: ("✗", "red"), None: ("–", "yellow")}
-"""How a check that passed, that failed and that was not made is shown."""
+"""Symbol and color of a check that passed, failed, or was skipped."""
 
 
 def new_plugin(
@@ -26,7 +26,7 @@ def new_plugin(
         Path | None, typer.Option("--out", metavar="FOLDER", help="The folder to create. Default: cnnexplain-NAME.")
     ] = None,
 ) -> None:
-    """Write a package with an analysis of your own, which works as it is and has a test."""
+    """Create a package for your own analysis, with a working example and a test."""
     from cnnexplain.cli import scaffold
 
     folder = Path(f"cnnexplain-{name}") if out is None else out
@@ -40,7 +40,7 @@ def check_plugin(
         str,
         typer.Argument(
             metavar="NAME",
-            help="An installed analysis, or a plugin or distribution.",
+            help="An installed analysis, plugin or distribution.",
             autocompletion=completion.analyses,
         ),
     ],
@@ -56,9 +56,9 @@ def check_plugin(
     backend: BackendOption = None,
     verbose: VerboseOption = False,
 ) -> None:
-    """Check that an analysis keeps its contract. The exit code is 0 when it does.
+    """Run the conformance tests on an analysis. The exit code is 0 if it passes.
 
-    It is run with the options of its trial, on the LeNet and on small models, and on every installed backend.
+    The analysis runs with its trial options on the LeNet, on small models, and with every installed backend.
     """
     from cnnexplain import testing
 

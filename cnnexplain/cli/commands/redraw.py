@@ -1,4 +1,4 @@
-"""The command `redraw`: a result's pictures drawn again, in other colors, another size or format."""
+"""The command `redraw`: redraws the pictures of a result with other colors, resolution or format."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from cnnexplain.cli.options import PICTURE_OPTIONS, declare
 
 CONTOURS = "Outline the strongest tenth of the pixels in maps that are drawn over an image."
 REGIONS = (
-    "Sum maps of gradients and attributions over squares of this size where they are drawn over an image; 1 for none. "
-    "Default: chosen for the image."
+    "Sum maps of gradients and attributions that are drawn over an image over squares of this size; 1 for no sums. "
+    "Default: depends on the image."
 )
 
 
@@ -24,7 +24,7 @@ def redraw_command() -> Callable[..., None]:
     """The command, with the options of all commands that write pictures."""
 
     def command(*, folder: Path, **given: Any) -> None:
-        """Redraw the pictures of a result from its saved numbers, replacing the earlier ones. Keras is not needed."""
+        """Redraw the pictures of a result from its saved arrays, and replace the earlier ones. Keras is not needed."""
         session.warn_of_problems()
         with console.progress() as shown:
             from cnnexplain.results.redraw import redraw
@@ -32,7 +32,7 @@ def redraw_command() -> Callable[..., None]:
             drawn = redraw(folder, **given, progress=console.bar(shown, "Drawing"))
         console.say(f"Drew {len(drawn)} picture{'s' if len(drawn) != 1 else ''} in {folder}")
         if (page := folder.parent / REPORT).exists():
-            console.say(f"{page} keeps its earlier pictures.")
+            console.say(f"{page} still has the earlier pictures.")
 
     folder = Annotated[
         Path, typer.Argument(metavar="FOLDER", help="The folder of one analysis, such as cnnexplain-out/saliency.")
@@ -43,14 +43,14 @@ def redraw_command() -> Callable[..., None]:
             "folder": (folder, inspect.Parameter.empty),
             **PICTURE_OPTIONS,
             "format": (PICTURE_OPTIONS["format"][0], None),
-            "unsigned": _colormap("--unsigned", "maps that start at 0, such as inferno or cividis"),
-            "signed": _colormap("--signed", "signed maps, such as PuOr_r or coolwarm"),
+            "unsigned": _colormap("--unsigned", "maps that start at 0, such as inferno or cividis", "viridis"),
+            "signed": _colormap("--signed", "signed maps, such as PuOr_r or coolwarm", "RdBu_r"),
             "contours": (Annotated[bool, typer.Option("--contours", help=CONTOURS)], False),
             "regions": (Annotated[int | None, typer.Option("--regions", min=1, metavar="PIXELS", help=REGIONS)], None),
         },
     )
 
 
-def _colormap(flag: str, which: str) -> tuple[Any, Any]:
-    text = f"Matplotlib's colormap for {which}. Default: the usual colors."
+def _colormap(flag: str, which: str, default: str) -> tuple[Any, Any]:
+    text = f"Matplotlib colormap for {which}. Default: {default}."
     return Annotated[str | None, typer.Option(flag, metavar="COLORMAP", help=text)], None

@@ -1,4 +1,4 @@
-"""The command `report`: several analyses of a few images on one page."""
+"""The command `report`: several analyses of a few images in one HTML file."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ if TYPE_CHECKING:
 REPORT = "report.html"
 
 MOST = 20
-"""How many images a report takes: each adds pictures and numbers to a page that should stay small enough to mail."""
+"""Maximum number of images of a report, so that the file stays small enough to mail."""
 
 
 def report_command() -> Callable[..., None]:
-    """The command, which takes what all of the analyses together do."""
+    """The command, with the options for the inputs of all analyses."""
     analysis = typer.Option(
         "--analysis",
         metavar="NAME",
         help="An analysis to run. Default: all. (Repeatable.)",
         autocompletion=completion.analyses,
     )
-    full = typer.Option("--full", help="Run the analyses with their default options instead of quicker ones.")
+    full = typer.Option("--full", help="Run the analyses with their default options instead of faster ones.")
     inputs = sorted({name for analysis in session.registry().analyses.values() for name in analysis.inputs})
     options = run_options(inputs, f"FOLDER/ANALYSIS, and the page to FOLDER/{REPORT}")
-    # What an earlier run has found is in its files, and a page is made of what is found now, with PNG pictures.
+    # A report contains only results of this run, with PNG pictures.
     for name in ("resume", "format", "json"):
         options.pop(name, None)
     first = {name: options.pop(name) for name in ("images",) if name in options}
@@ -52,9 +52,9 @@ def report_command() -> Callable[..., None]:
     def command(**given: Any) -> None:
         session.warn_of_problems()
         defaults = {name: default for name, (_, default) in declared.items()}
-        # The environment decides too, and of two machines one may say nothing there.
+        # KERAS_BACKEND is added, so that the command gives the same result on another machine.
         used = {**given, "backend": given["backend"] or os.environ.get("KERAS_BACKEND") or None}
-        typed = command_line(used, defaults, configured=bool(configuration.found()))
+        typed = command_line(used, defaults, configured=bool(configuration.default_files()))
         analyses, full = _analyses(given.pop("analysis")), given.pop("full")
         _report(analyses, run_arguments({**given, "format": "png"}), typed, full=full)
 
@@ -62,9 +62,9 @@ def report_command() -> Callable[..., None]:
 
 
 def command_line(given: Mapping[str, Any], defaults: Mapping[str, Any], *, configured: bool) -> str:
-    """The command that gives these values to the options, quoted for a shell.
+    """The command line with these values of the options, quoted for a shell.
 
-    Defaults are left out, unless a configuration file may say something else; a switch that is off can't be typed.
+    Defaults are omitted, unless a configuration file may override them. A flag that is off can't be written.
     """
     words = ["cnnexplain", "report"]
     for name, value in given.items():
@@ -76,7 +76,7 @@ def command_line(given: Mapping[str, Any], defaults: Mapping[str, Any], *, confi
         else:
             values = value if isinstance(value, list | tuple) else [value]
             for each in map(str, values):
-                # As one word, so that a value that begins with a hyphen is none of the options.
+                # As one word, so that a value that begins with a hyphen is not taken for an option.
                 words += [f"{flag}={each}"] if each.startswith("-") else [flag, each]
     images = given.get("images") or [datasets.SAMPLE]
     if any(image.startswith("-") for image in images):
@@ -103,8 +103,8 @@ def _report(analyses: Sequence[Analysis], arguments: RunArguments, typed: str, *
         count = len(images.find(arguments.images or [datasets.SAMPLE]))
         if count > MOST:
             raise UsageError(
-                f"A report takes up to {MOST} images, but got {count}; give fewer, or explain them all with "
-                "'cnnexplain run', which writes a page of any number."
+                f"A report takes up to {MOST} images, but got {count}; give fewer, or use 'cnnexplain run', "
+                "which takes any number."
             )
     outcomes = Outcomes.before(analyses, arguments.out, all_names=False)
     found: list[Drawn] = []
@@ -115,7 +115,7 @@ def _report(analyses: Sequence[Analysis], arguments: RunArguments, typed: str, *
     tested: list[Evaluation | None] = []
 
     def write(pending: Sequence[str]) -> None:
-        """Writes the page of what was found so far."""
+        """Writes the report with the results so far."""
         assert outcomes.inputs is not None
         classifier = outcomes.inputs.classifier
         if not found:
@@ -133,23 +133,23 @@ def _report(analyses: Sequence[Analysis], arguments: RunArguments, typed: str, *
         )
         report_file.write(path, html)
 
-    # The page of another report would be replaced by this one's, whatever analyses they run.
+    # Two reports at once would replace each other's file, even with different analyses.
     folders = [arguments.out, *(outcome.folder for outcome in outcomes.by_name.values())]
     try:
         with plainly(), lock.held_all(folders), console.quiet(arguments.verbose), console.progress() as display:
             execution.run_several(outcomes, arguments, display, keep, write, quick=not full)
     except KeyboardInterrupt as interruption:
         if not outcomes.done:
-            raise InterruptionError("Interrupted: no analysis had ended, and no page was written.") from interruption
+            raise InterruptionError("Interrupted: no analysis had finished, and no report was written.") from interruption
         done = f"{', '.join(outcomes.done)} of {len(analyses)} analyses"
-        raise InterruptionError(f"Interrupted: {path} has what was done: {done}.") from interruption
+        raise InterruptionError(f"Interrupted: {path} contains {done}.") from interruption
     if found:
         summary.print_path(path)
     summary.print_several(outcomes, arguments, notes=False)
 
 
 def _drawn(record: Record, paths: Sequence[Path]) -> Drawn:
-    """A record with the pictures that were written of it, so that they need not be drawn again."""
+    """A record with its pictures, read from the files that were written."""
     from cnnexplain.rendering import drawn
 
     pictures = [path for path in paths if path.suffix == ".png"]
@@ -158,7 +158,7 @@ def _drawn(record: Record, paths: Sequence[Path]) -> Drawn:
 
 
 def _tested(classifier: Classifier) -> Evaluation | None:
-    """How a model of digits does on MNIST's test images; None for any other."""
+    """The evaluation of a digit classifier on the MNIST test images; None for other models."""
     if not classifier.preprocess.digits or classifier.preprocess.shape != (28, 28, 1) or len(classifier.labels) != 10:
         return None
     from cnnexplain.training.evaluation import evaluate

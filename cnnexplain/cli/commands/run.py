@@ -1,4 +1,4 @@
-"""The command `run`: a subcommand for each analysis, made from its signature, and one for all of them."""
+"""The command `run`: a subcommand for each analysis, created from its signature, and `run all`."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from cnnexplain.plugin.options import validate
 if TYPE_CHECKING:
     from cnnexplain.plugin.analysis import Analysis
 
-ALL_HELP = "Run every installed analysis with its defaults, one after another, in one process."
+ALL_HELP = "Run every installed analysis with its default options, in one process."
 
 
 def run_app(bare: Callable[[], None]) -> typer.Typer:
-    """The subcommands; `bare` is called where none is named."""
+    """The subcommands; `bare` is called if none is given."""
     run = typer.Typer(invoke_without_command=True)
 
     @run.callback()
@@ -44,7 +44,7 @@ def run_app(bare: Callable[[], None]) -> typer.Typer:
 
 
 def _refusal(name: str) -> Callable[..., None]:
-    """The command of a name that two plugins claim."""
+    """The command for a name that several plugins use, which reports the error."""
 
     def refuse() -> None:
         session.registry().get(name)
@@ -54,12 +54,12 @@ def _refusal(name: str) -> Callable[..., None]:
 
 def _help(analysis: Analysis) -> str:
     plugin = session.registry().analyses.suppliers[analysis.name]
-    # A plugin's words may hold brackets, which Typer would take for markup.
+    # Texts of plugins may contain brackets, which Typer would interpret as markup.
     return escape(f"{analysis.summary}\n\nPaper: {analysis.paper}.\n\nFrom: {plugin.distribution} {plugin.version}.")
 
 
 def _command(analysis: Analysis) -> Callable[..., None]:
-    """The command of one analysis: what comes with its inputs, then its own options."""
+    """The command of one analysis: the options for its inputs, then its own options."""
 
     def command(**given: Any) -> None:
         own = {parameter.name: given.pop(parameter.name) for parameter in analysis.options}
@@ -94,7 +94,7 @@ def _run_one(analysis: Analysis, options: Mapping[str, Any], arguments: RunArgum
 
 
 def _explain(analysis: Analysis, options: Mapping[str, Any], arguments: RunArguments, outcome: Outcome) -> Inputs:
-    """Runs one analysis and writes what it finds."""
+    """Runs one analysis and writes its results."""
     from cnnexplain.results import lock
     from cnnexplain.results.result_folder import check_folder
 
@@ -114,7 +114,7 @@ def _explain(analysis: Analysis, options: Mapping[str, Any], arguments: RunArgum
 
 
 def _run_all(arguments: RunArguments) -> None:
-    """Runs every installed analysis; one that fails is reported and the others finish."""
+    """Runs every installed analysis; if one fails, the others still run."""
     with console.document(arguments.json) as emit:
         analyses = list(session.registry().analyses.values())
         if not analyses:
@@ -142,5 +142,5 @@ def _explain_all(outcomes: Outcomes, arguments: RunArguments) -> None:
         with plainly(), lock.held_all(folders), console.quiet(arguments.verbose), console.progress() as display:
             execution.run_several(outcomes, arguments, display)
     except KeyboardInterrupt as interruption:
-        kept = f"kept in {arguments.out}: {outcomes.kept}" if outcomes.kept else "no analysis had ended"
+        kept = f"kept in {arguments.out}: {outcomes.kept}" if outcomes.kept else "no analysis had finished"
         raise InterruptionError(f"Interrupted; {kept}. The same command with --resume continues.") from interruption

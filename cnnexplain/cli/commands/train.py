@@ -1,4 +1,4 @@
-"""The command `train`: the LeNet trained on the embedded MNIST."""
+"""The command `train`: trains the LeNet on the included MNIST."""
 
 from __future__ import annotations
 
@@ -23,23 +23,21 @@ def train(
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The file to write the model to.")] = Path(
         "lenet.keras"
     ),
-    epochs: Annotated[
-        int, typer.Option(min=1, max=1_000_000, help="How many times to go through the training images.")
-    ] = 15,
+    epochs: Annotated[int, typer.Option(min=1, max=1_000_000, help="Number of passes over the training images.")] = 15,
     batch_size: Annotated[int, typer.Option(min=1, max=60_000, help="Images per step.")] = 64,
     seed: Annotated[
-        int, typer.Option(min=0, max=2**32 - 1, help="The seed of the initial weights and the order of the images.")
+        int, typer.Option(min=0, max=2**32 - 1, help="Seed for the initial weights and the order of the images.")
     ] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE and its sidecar if they exist.")] = False,
     backend: BackendOption = None,
     verbose: VerboseOption = False,
 ) -> None:
-    """Train the LeNet on the embedded MNIST.
+    """Train the LeNet on the included MNIST.
 
-    Writes a sidecar beside the model, which describes its input. Ctrl-C keeps the best model so far.
+    Also writes a sidecar file that describes the input of the model. Ctrl-C keeps the best model so far.
     """
     if out.suffix != ".keras":
-        raise UsageError(f"--out takes a name that ends in .keras, but got '{out}'.")
+        raise UsageError(f"--out must end in .keras, but got '{out}'.")
     for path in (out, sidecar.place(out)):
         if path.is_dir() or (path.exists() and not overwrite):
             raise UsageError(f"'{path}' exists; choose another --out, or replace it with --overwrite.")
@@ -75,9 +73,9 @@ def train(
     if training.interrupted and not training.epoch:
         raise typer.Exit(InterruptionError.exit_code)
     if not training.epoch:
-        raise CnnExplainError("No model was kept: no epoch ended with a finite validation loss.")
+        raise CnnExplainError("No model was saved: no epoch ended with a finite validation loss.")
     console.say(
-        f"Kept the model of epoch {training.epoch}: validation log loss {training.loss:.4f}, "
+        f"Saved the model of epoch {training.epoch}: validation log loss {training.loss:.4f}, "
         f"accuracy {training.accuracy:.2%}"
     )
     print_path(out)

@@ -11,7 +11,7 @@
   const sheets = new Map([...list.querySelectorAll(".sheet")].map((each) => [each.dataset.name, each.dataset]));
   const of = new Map(tiles.map((tile) => [tile.element, tile]));
 
-  // A picture lies on a sheet of many, or in a file of its own where the result has none.
+  // A thumbnail is a part of a sheet, or a file of its own in results without sheets.
   function load(element) {
     const { sheet, place } = element.dataset;
     const thumb = element.querySelector(".thumb").style;
@@ -62,7 +62,7 @@
   const counts = new Map();
   for (const tile of tiles) counts.set(tile.class, (counts.get(tile.class) || 0) + 1);
   for (const name of [...counts.keys()].sort(words.compare)) choice.append(new Option(`${name} (${counts.get(name)})`, name));
-  // A browser that goes back keeps what was chosen.
+  // When the user navigates back, the browser restores the selection.
   if (order.value !== "given" || choice.value !== "") arrange();
   order.addEventListener("change", arrange);
   choice.addEventListener("change", arrange);

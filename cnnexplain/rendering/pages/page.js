@@ -7,7 +7,7 @@
     colors[kind] = { bar: bytes(palettes[kind].bar), over: bytes(palettes[kind].over) };
   }
 
-  // Four digits, or as many as a value has that is known to this step.
+  // Four significant digits, or fewer if the step is larger.
   function words(value, step = 0) {
     const size = Math.abs(value);
     if (size === 0) return "0";
@@ -17,7 +17,7 @@
     return text.replaceAll("-", "−");
   }
 
-  // What packed.py has made of a map.
+  // Decodes a map from packed_maps.py.
   async function unpacked(map, height, width) {
     const deflated = new Blob([bytes(map.data)]).stream().pipeThrough(new DecompressionStream("deflate"));
     const planes = new Uint8Array(await new Response(deflated).arrayBuffer());
@@ -30,7 +30,7 @@
     return Float64Array.from(whole, (number) => map.low + map.step * number);
   }
 
-  // What is only seen, between the middles of the blocks of pixels whose means it holds.
+  // A map for display only: interpolates between the centers of blocks of pixels, whose means it contains.
   async function readable(map, height, width) {
     const [rows, columns] = [Math.ceil(height / map.block), Math.ceil(width / map.block)];
     const means = await unpacked(map, rows, columns);
@@ -63,13 +63,13 @@
     return context.getImageData(0, 0, width, height).data;
   }
 
-  // Where in its colors a value lies: zero is the middle of signed ones, the beginning of others.
+  // The position of a value in its colormap: zero is the middle of a signed colormap, and the start of others.
   function place(value, map) {
     const share = map.signed ? 0.5 + value / (2 * map.limit) : value / map.limit;
     return Math.max(0, Math.min(255, Math.floor(256 * share)));
   }
 
-  // From the image by the overlay of the pictures, whose opacities are in its colors, to the colors of the bar alone.
+  // Blends from the image, via the overlay colormap with its opacities, to the colors of the bar.
   function paint(map, image, blend) {
     const context = map.canvas.getContext("2d");
     const picture = context.createImageData(map.canvas.width, map.canvas.height);
@@ -96,7 +96,7 @@
       picture.data.set([table[3 * index], table[3 * index + 1], table[3 * index + 2], 255], 4 * index);
     }
     context.putImageData(picture, 0, 0);
-    // A few extreme pixels may lie beyond the ends, as in the pictures.
+    // As in the pictures, a few extreme pixels may be clipped.
     const beyond = largest(map.shown) > map.limit * (1 + 1e-6);
     map.figure.querySelector(".low").textContent = map.signed ? (beyond ? "≤ " : "") + words(-map.limit) : "0";
     map.figure.querySelector(".high").textContent = (beyond ? "≥ " : "") + words(map.limit);
@@ -194,13 +194,13 @@
 
   for (const group of document.querySelectorAll(".maps")) start(group).then(close, () => {});
 
-  // Where its maps can be read, the picture of an analysis is one click away.
+  // If the maps can be read interactively, the pictures of the analyses are collapsed.
   function close(group) {
     for (const entry of group.closest(".image").querySelectorAll(".entry.mapped")) entry.open = false;
     open();
   }
 
-  // What the address names is opened.
+  // Opens the element in the fragment of the URL.
   function open() {
     const target = location.hash && document.getElementById(location.hash.slice(1));
     if (!target) return;
@@ -220,11 +220,11 @@
     links.set(link.hash.slice(1), link);
     link.addEventListener("click", () => {
       if (!beside.matches) contents.open = false;
-      // The same address again is no change of it.
+      // Following a link to the current fragment fires no event.
       if (link.hash === location.hash) open();
     });
   }
-  // The contents show where the reader is: the last section that begins above the middle of the screen.
+  // Highlights the current section in the contents: the last one that begins above the middle of the screen.
   const places = [...links.keys()].map((name) => document.getElementById(name));
   let waiting = false;
   function mark() {

@@ -4,7 +4,7 @@
 
   const clamp = (value, count) => Math.max(0, Math.min(count - 1, value));
 
-  // What panels.py has made of maps: their values, a byte each, from left to right and then down.
+  // Decodes maps from panels.py: one byte per value, in row-major order.
   async function unpacked(group) {
     const sprite = new Image();
     sprite.src = group.sprite;
@@ -41,12 +41,12 @@
     return limit;
   }
 
-  // The pixels that the units of a block see along one axis: the first, and the one after the last.
+  // The receptive field of the units in a block along one axis: the first pixel, and the one after the last.
   function seen(axis, first, block, count, length) {
     if (!axis) return null;
     const last = Math.min(first * block + block, count) - 1;
     if (Array.isArray(axis[0])) {
-      // A pair for each place; those of padding see nothing.
+      // A pair for each position; units in the padding see nothing.
       const pairs = axis.slice(first * block, last + 1).filter(([from, to]) => from < to);
       return pairs.length ? [Math.min(...pairs.map((pair) => pair[0])), Math.max(...pairs.map((pair) => pair[1]))] : [0, 0];
     }
@@ -76,9 +76,9 @@
     const thumbs = [];
     let [at, row, column] = [null, 0, 0];
 
-    function told(thumb) {
+    function valueText(thumb) {
       const value = thumb.panel.values && thumb.panel.values[thumb.number];
-      // Three digits.
+      // Three significant digits.
       return value === null ? "" : `${value > 0 ? "+" : ""}${words(value, Math.abs(value) / 999)} ${thumb.panel.valueUnit}`;
     }
 
@@ -91,7 +91,7 @@
       const down = seen(rows, row, map.block, panel.height, height);
       const across = seen(columns, column, map.block, panel.width, width);
       const mean = map.block > 1 ? ` (mean of ${map.block} × ${map.block})` : "";
-      let sees = "what it sees of the image is not known";
+      let sees = "its receptive field is unknown";
       if (down) {
         put(beside.querySelector(".frame"), down, across, height, width);
         const whole = down[1] - down[0] === height && across[1] - across[0] === width;
@@ -106,7 +106,7 @@
     function show(thumb) {
       at = thumb;
       const name = `map ${thumb.panel.names[thumb.number]}`;
-      zoom.querySelector("h4").textContent = [name, told(thumb), thumb.panel.title].filter(Boolean).join(" · ");
+      zoom.querySelector("h4").textContent = [name, valueText(thumb), thumb.panel.title].filter(Boolean).join(" · ");
       const limit = paint(canvas, thumb.map, thumb.panel, own.checked);
       zoom.querySelector(".colors").textContent =
         `Colors from ${thumb.panel.signed ? words(-limit) : 0} to ${words(limit)} ${thumb.panel.unit}`;
@@ -125,9 +125,9 @@
         const thumb = { panel, map, number: first + index, picture };
         name.textContent = panel.names[thumb.number];
         const value = document.createElement("span");
-        value.textContent = told(thumb).replace(` ${panel.valueUnit}`, "");
+        value.textContent = valueText(thumb).replace(` ${panel.valueUnit}`, "");
         button.type = "button";
-        button.setAttribute("aria-label", `map ${name.textContent} ${told(thumb)}: enlarge`);
+        button.setAttribute("aria-label", `map ${name.textContent} ${valueText(thumb)}: enlarge`);
         button.append(picture, name, value);
         button.addEventListener("click", () => show(thumb));
         place.append(button);
@@ -140,7 +140,7 @@
     await Promise.all(panels.map(async (panel, number) => {
       const [open, strip] = plates[number].querySelectorAll(".thumbs");
       await fill(open, panel, panel.groups[0], 0);
-      // Hundreds of maps are painted when somebody wants to see them.
+      // The maps in the closed section are drawn when it is opened.
       if (strip) {
         strip.parentElement.addEventListener("toggle", () => fill(strip, panel, panel.groups[1], panel.groups[0].count), { once: true });
       }
@@ -169,7 +169,7 @@
       });
     }
     atlas.hidden = false;
-    // Where its maps can be enlarged, the picture of the analysis is one click away.
+    // If the maps can be enlarged, the picture of the analysis is collapsed.
     atlas.closest("article").querySelector(".entry").open = false;
   }
 
