@@ -153,7 +153,7 @@ def layers(softmax, random):
     return model
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def model():
     return lambda head="dense", seed=0: layers(head, np.random.default_rng(seed))
 

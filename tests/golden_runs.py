@@ -25,7 +25,8 @@ OPTIONS = {
     "integrated-gradients": {"steps": 8},
     "rise": {"masks": 30},
     "occlusion": {"stride": 3, "layer": "relu2"},
-    "gradcam": {"method": "gradcam++"},
+    # Its evidence is negative in places.
+    "gradcam": {"method": "gradcam"},
     "deconvnet": {"rule": ["deconvnet", "guided", "gradient"], "maps": "3", "layer": ["relu2"]},
     "filters": {"layer": ["conv1"]},
     "intermediate-outputs": {"layer": ["pool1", "relu2", "dense", "logits"]},

@@ -1,6 +1,10 @@
 """TensorFlow's optimization of graphs takes longer than it saves on networks as small as those of the tests."""
 
-import keras
+import warnings
+
+# With the oldest dependencies this warns of their own code.
+with warnings.catch_warnings(action="ignore"):
+    import keras
 
 if keras.backend.backend() == "tensorflow":
     import tensorflow

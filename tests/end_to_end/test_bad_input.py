@@ -24,8 +24,10 @@ def png(width, height):
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 99)) + chunk(b"IEND", b"")
 
 
-def unusual_files(folder, model):
-    """Files that can't be explained, and models that can't be loaded."""
+@pytest.fixture(scope="module")
+def unusual_files(tmp_path_factory, model):
+    """A folder of files that can't be explained, and of models that can't be loaded."""
+    folder = tmp_path_factory.mktemp("unusual")
     (folder / "empty.png").touch()
     (folder / "text.png").write_text("This is not an image.")
     (folder / "code.svg").write_text("<svg/>")
@@ -59,6 +61,7 @@ def unusual_files(folder, model):
     model().save_weights(folder / "only.weights.h5")
     (folder / "mine" / "saliency").mkdir(parents=True)
     (folder / "mine" / "saliency" / "thesis.txt").write_text("years of work")
+    return folder
 
 
 ROWS = {
@@ -128,10 +131,11 @@ ROWS = {
 
 
 @pytest.mark.parametrize("row", ROWS)
-def test_bad_input(cli, tmp_path, model, row):
+def test_bad_input(cli, unusual_files, monkeypatch, row):
+    """All in one folder, since none may change it."""
     code, arguments, words = ROWS[row]
-    unusual_files(tmp_path, model)
-    before = snapshot(tmp_path)
+    monkeypatch.chdir(unusual_files)
+    before = snapshot(unusual_files)
     found, _, err = cli("run", "saliency", *arguments)
     assert found == code
     assert words in err
@@ -139,7 +143,7 @@ def test_bad_input(cli, tmp_path, model, row):
     assert len(err.splitlines()) <= 2
     assert len(err) < 400
     assert "Traceback" not in err
-    assert snapshot(tmp_path) == before
+    assert snapshot(unusual_files) == before
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,12 @@ def test_streams_that_take_nothing(tmp_path, command, code, words):
     assert (done.returncode, done.stderr.strip()) == (code, words)
 
 
+@pytest.fixture(scope="module")
+def listed(tmp_path_factory):
+    """What `cnnexplain list` prints in usual surroundings."""
+    return program(tmp_path_factory.mktemp("usual"), "list", COLUMNS="300").stdout
+
+
 @pytest.mark.parametrize(
     "variables",
     [
@@ -90,12 +96,11 @@ def test_streams_that_take_nothing(tmp_path, command, code, words):
         {"HOME": "/nonexistent", "TMPDIR": "/nonexistent", "XDG_CONFIG_HOME": "/dev/null"},
     ],
 )
-def test_the_list_is_the_same_everywhere(tmp_path, variables):
+def test_the_list_is_the_same_everywhere(tmp_path, listed, variables):
     done = program(tmp_path, "list", COLUMNS="300", **variables)
     assert (done.returncode, done.stderr) == (0, "")
-    expected = program(tmp_path, "list", COLUMNS="300").stdout
     if "PYTHONIOENCODING" not in variables:
-        assert done.stdout == expected
+        assert done.stdout == listed
     assert "28x28 gray -> 10 classes" in done.stdout or "28×28 gray → 10 classes" in done.stdout
     assert cx.analyses()["saliency"].summary[:30] in done.stdout
 

@@ -276,7 +276,6 @@ SIGNALLED = """
 import os, signal, sys
 from pathlib import Path
 from cnnexplain.cli.app import main
-number = int(sys.argv[1])
 replace, moves = Path.replace, 0
 
 def move(path, target):
@@ -290,22 +289,24 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGTERM, signal.default_int_handler)
 Path.replace = move
 codes = []
-for at in range(1, 8):
-    moves = 0
-    codes.append(main(["run", "saliency", "--dpi", "20", "--out", f"out{at}"]))
+for number in map(int, sys.argv[1:]):
+    for at in range(1, 8):
+        moves = 0
+        codes.append(main(["run", "saliency", "--dpi", "20", "--out", f"out{number}-{at}"]))
 print(codes)
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_among_the_moves_waits_until_the_result_is_whole(shell, tmp_path, number):
-    done = shell("-c", SIGNALLED, int(number))
-    assert done.stdout.splitlines()[-1] == str([130] * 5 + [0] * 2)
-    for at in range(1, 8):
-        assert json.loads((tmp_path / f"out{at}/saliency/result.json").read_text())["complete"]
-        assert len(Record.load(tmp_path / f"out{at}/saliency")) == 1
+def test_ctrl_c_among_the_moves_waits_until_the_result_is_whole(shell, tmp_path):
+    numbers = [int(signal.SIGINT), int(signal.SIGTERM)]
+    done = shell("-c", SIGNALLED, *numbers)
+    assert done.stdout.splitlines()[-1] == str(([130] * 5 + [0] * 2) * 2)
+    for number in numbers:
+        for at in range(1, 8):
+            assert json.loads((tmp_path / f"out{number}-{at}/saliency/result.json").read_text())["complete"]
+            assert len(Record.load(tmp_path / f"out{number}-{at}/saliency")) == 1
+        assert done.stderr.count(f"Interrupted: 1 images are done and kept in out{number}-") == 5
     assert not list(tmp_path.rglob(f"{files.PREFIX}*"))
-    assert done.stderr.count("Interrupted: 1 images are done and kept in out") == 5
 
 
 def test_what_a_killed_run_left_is_removed_even_where_nothing_is_left_to_do(cli, tmp_path):

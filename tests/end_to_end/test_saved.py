@@ -59,9 +59,8 @@ def test_a_result_of_version_0_1_is_still_read(folder):
     assert (record.explained[0].prediction, record.explained[0].source.name) == (4, "mnist:test/42")
 
 
-@pytest.mark.parametrize("name", EVERY)
-def test_what_is_drawn_again_is_the_same_to_the_byte(results, name, tmp_path):
-    folder = shutil.copytree(results[name][1], tmp_path / "result")
+def test_what_is_drawn_again_is_the_same_to_the_byte(results, tmp_path):
+    folder = shutil.copytree(results["saliency"][1], tmp_path / "result")
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     drawn = cx.redraw(folder, dpi=50)
     assert {path.name for path in drawn} == {name for name in before if name.endswith(".png")}
@@ -156,7 +155,7 @@ def test_the_overview_comes_with_the_first_part_alone(lenet, tmp_path, monkeypat
     from cnnexplain.results import writer as report
 
     writer = report.Writer(tmp_path / "out", TWO, Pictures("png", 40))
-    for record in cx.explain_parts("deconvnet", lenet, TWO, dataset=TWO, maps=1):
+    for record in cx.explain_parts("deconvnet", lenet, TWO, dataset=TWO, layer=["conv2"], maps=1):
         writer.add(record)
     first, second = cx.load_parts(tmp_path / "out")
     assert first.overview()
@@ -358,17 +357,22 @@ class Absent:
 
 sys.meta_path.insert(0, Absent())
 from cnnexplain.cli import app
-sys.exit(max(app.main(["redraw", folder, "--dpi", "40"]) for folder in sys.argv[1:]))
+sys.exit(max(app.main(["redraw", folder, "--dpi", "50"]) for folder in sys.argv[1:]))
 """
 
 
-def test_every_analysis_is_drawn_again_without_keras(results, tmp_path):
+def test_every_analysis_is_drawn_again_without_keras_the_same_to_the_byte(results, tmp_path):
     folders = [shutil.copytree(folder, tmp_path / name) for name, (_, folder) in results.items()]
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for path in before:
+        if path.suffix == ".png":
+            path.write_bytes(b"")
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_KERAS, *map(str, folders)], capture_output=True, text=True, timeout=300, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("Drew ") == len(folders)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
 def test_the_command_line_and_save_take_format_and_dpi(cli, lenet, tmp_path):

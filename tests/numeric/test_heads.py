@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 from PIL import Image
+from regression import QUICK
 
 import cnnexplain as cx
 from cnnexplain.errors import ModelError, UsageError
@@ -401,9 +402,7 @@ def test_scores_without_pixels_are_not_reduced():
 def test_all_analyses_explain_reduced_outputs_and_probabilities(images):
     for clf in (cx.load(segmented("softmax"), reduce="mean"), cx.load(opposite(), probabilities=True)):
         for name in ("saliency", "occlusion", "rise", "intermediate-outputs", "deconvnet", "integrated-gradients"):
-            options = {"rise": {"masks": 8}, "occlusion": {"patch": 4, "stride": 4}, "deconvnet": {"dataset": None}}.get(
-                name, {}
-            )
+            options = {"dataset": None} if name == "deconvnet" else QUICK.get(name, {})
             assert cx.explain(name, clf, images[:1], **options).figure(0)
 
 

@@ -114,10 +114,13 @@ def test_on_inputs_of_the_papers_size_the_weights_are_the_papers():
 
 
 def test_mean_and_sigma_are_those_of_the_training_digits(lenet, scale):
-    pixels = datasets.mnist("train")[0].reshape(60000, 784) / 255
-    mean = pixels.mean()
+    pixels = datasets.mnist("train")[0].reshape(60000, 784)
+    mean = pixels.mean() / 255
     np.testing.assert_allclose(scale.mean, [mean], rtol=1e-6)
-    assert scale.sigma == pytest.approx(np.sqrt(((pixels - mean) ** 2).sum(axis=1)).mean(), rel=1e-9)
+    # Σ(x − mean)² of each digit from exact sums of integers.
+    sums, squares = pixels.sum(axis=1), np.einsum("nd,nd->n", pixels, pixels, dtype=np.int64)
+    norms = np.sqrt(squares / 255**2 - 2 * mean * sums / 255 + 784 * mean**2)
+    assert scale.sigma == pytest.approx(norms.mean(), rel=1e-9)
     wide = loss.normalization(Preprocess(28, 28, "gray", scale=2 / 255, mean=(1,), fit="digit"), None)
     assert wide.mean == pytest.approx([2 * mean - 1])
     assert wide.sigma == pytest.approx(2 * scale.sigma)
@@ -239,18 +242,7 @@ def test_each_regularizer_lowers_its_own_measure(lenet, digits):
     assert (found(alpha_weight=1e5, variation_weight=0)[1] < plain[1]).all()
 
 
-# The batch and the seed.
-
-
-def test_a_batch_is_as_its_images_one_by_one(lenet, digits):
-    options = {"layer": ["conv1", "logits"], "iterations": 20}
-    together = cx.explain("inversion", lenet, digits[:2], **options)
-    for index in range(2):
-        alone = cx.explain("inversion", lenet, digits[index : index + 1], **options)
-        for name, array in together.arrays.items():
-            np.testing.assert_allclose(array[index], alone.arrays[name][0], atol=1e-4)
-        for fact in ("representation_error", "pixel_error", "total_variation", "alpha_norm", "probability"):
-            assert together.facts[fact][index] == pytest.approx(alone.facts[fact][0], rel=1e-3)
+# The seed, and the range of the input. That a batch is as its images and that a seed repeats, the conformance kit checks.
 
 
 def test_the_seed_decides_and_the_place_in_a_batch_does_not(model, random):
@@ -260,9 +252,8 @@ def test_the_seed_decides_and_the_place_in_a_batch_does_not(model, random):
     def run(seed):
         return cx.explain("inversion", clf, images, layer=["pool", "logits"], seed=seed, iterations=30).arrays
 
-    first, again, other = run(1), run(1), run(2)
+    first, other = run(1), run(2)
     for name in first:
-        np.testing.assert_array_equal(first[name], again[name])
         np.testing.assert_allclose(first[name][0], first[name][2], atol=1e-4)
         assert np.abs(first[name] - other[name]).max() > 0.01
     np.testing.assert_allclose(np.linalg.norm(inversion.noise((12, 10, 3), 5)), 1, rtol=1e-6)
@@ -429,9 +420,10 @@ def test_the_papers_schedule():
 def test_progress_counts_the_steps_of_all_layers(model, random):
     seen = []
     images = random.uniform(0, 1, (1, 12, 10, 3)).astype(np.float32)
-    cx.explain("inversion", cx.load(model()), images, iterations=20, progress=lambda *done: seen.append(done))
-    assert seen[0] == (10, 80)
-    assert seen[-1] == (80, 80)
+    options = {"layer": ["conv", "logits"], "iterations": 20}
+    cx.explain("inversion", cx.load(model()), images, progress=lambda *done: seen.append(done), **options)
+    assert seen[0] == (10, 40)
+    assert seen[-1] == (40, 40)
     assert seen == sorted(seen)
 
 
@@ -670,10 +662,11 @@ def test_photographs_are_recovered_within_the_input_range(photographs, random, p
     image = np.stack([np.sin(rows), np.cos(columns), np.sin(rows + columns)], axis=-1)[None].astype(np.float32) / 2
     images = np.concatenate([image, -image])
     record = cx.explain("inversion", photographs, images, layer=["conv", "relu"], parametrization=parametrization)
-    for index, facts in enumerate(record.facts["representation_error"]):
-        assert facts["conv"] < error
-        alone = cx.explain("inversion", photographs, images[[index]], layer="conv", parametrization=parametrization)
-        assert alone.facts["representation_error"][0]["conv"] == pytest.approx(facts["conv"], rel=0.05)
+    errors = [facts["conv"] for facts in record.facts["representation_error"]]
+    assert max(errors) < error
+    # The last image, so that the place in the batch may not decide.
+    alone = cx.explain("inversion", photographs, images[1:], layer="conv", parametrization=parametrization)
+    assert alone.facts["representation_error"][0]["conv"] == pytest.approx(errors[1], rel=0.05)
     again = cx.explain("inversion", photographs, images, layer="conv", parametrization=parametrization)
     np.testing.assert_array_equal(again.arrays["reconstruction/conv"], record.arrays["reconstruction/conv"])
     if parametrization == "spectrum":

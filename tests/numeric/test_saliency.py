@@ -82,12 +82,6 @@ def test_every_head_gives_the_same_map_as_a_dense_softmax(model, random, head):
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_a_batch_is_as_its_images_one_by_one(lenet, noise):
-    together = cx.explain("saliency", lenet, noise).arrays["saliency"]
-    alone = [cx.explain("saliency", lenet, noise[i : i + 1]).arrays["saliency"][0] for i in range(4)]
-    np.testing.assert_allclose(together, alone, rtol=1e-5, atol=1e-6)
-
-
 def test_chunks_do_not_show(model, random, monkeypatch):
     clf = cx.load(model())
     images = random.uniform(0, 1, (7, 12, 10, 3)).astype(np.float32)

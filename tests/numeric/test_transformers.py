@@ -1,6 +1,8 @@
 # ruff: noqa: PLW0108  # Each call makes a layer.
 """Tokens stand for places: which, however they were made, and Grad-CAM and intermediate outputs on their grid."""
 
+import functools
+
 import keras
 import numpy as np
 import oracles
@@ -167,6 +169,12 @@ def transformer(style, blocks="b"):
     return keras.Model(inputs, layers.Dense(3, name="scores")(x))
 
 
+@functools.cache
+def classifier(style, blocks="b"):
+    """Shared by the tests, so that its compiled functions are."""
+    return cx.load(transformer(style, blocks))
+
+
 @pytest.fixture
 def images(random):
     return random.uniform(0, 1, (2, *SHAPE)).astype(np.float32)
@@ -190,7 +198,7 @@ def differences(clf, image, name, target):
 @pytest.mark.parametrize("style", STYLES)
 def test_grad_cam_of_tokens_is_that_of_maps_on_their_grid(style, images):
     *_, name, order = STYLES[style]
-    clf = cx.load(transformer(style, "ab" if style == "class token" else "b"))
+    clf = classifier(style, "ab" if style == "class token" else "b")
     np.testing.assert_allclose(clf.logits(images), keras.ops.convert_to_numpy(clf.model(images)), rtol=1e-4, atol=1e-5)
     grid = clf.layer(name).grid
     assert (grid.rows, grid.columns, list(grid.tokens)) == (ROWS, COLUMNS, list(order))
@@ -208,7 +216,7 @@ def test_grad_cam_of_tokens_is_that_of_maps_on_their_grid(style, images):
 
 def test_behind_the_last_attention_only_the_class_token_counts(images):
     """So the last block's output would give an empty map, and is shown where it is asked for."""
-    clf = cx.load(transformer("class token"))
+    clf = classifier("class token")
     _, _, gradient = clf.layer_gradient(images, "b_sum2", np.array([0, 1]))
     assert not gradient[:, 1:].any()
     assert gradient[:, 0].any()
@@ -219,7 +227,7 @@ def test_behind_the_last_attention_only_the_class_token_counts(images):
 
 @pytest.mark.parametrize("method", ["gradcam++", "layercam", "scorecam"])
 def test_the_other_methods_take_the_same_grid(method, images):
-    clf = cx.load(transformer("registers"))
+    clf = classifier("registers")
     record = cx.explain("gradcam", clf, images[:1], method=method, target=1)
     assert record.arrays["evidence"].shape == (1, ROWS, COLUMNS)
     a = clf.activations(images[:1], ["b_norm1"])["b_norm1"]
@@ -233,7 +241,7 @@ def test_the_other_methods_take_the_same_grid(method, images):
 
 
 def test_token_maps_are_shown_on_their_grid(images):
-    clf = cx.load(transformer("registers"))
+    clf = classifier("registers")
     record = cx.explain("intermediate-outputs", clf, images, layer=["b_sum1", "b_norm1"])
     facts = record.facts["layers"][0][0]
     assert (facts["shape"], facts["grid"]) == ([16, WIDTH], [ROWS, COLUMNS, 3])
@@ -244,21 +252,21 @@ def test_token_maps_are_shown_on_their_grid(images):
     best = facts["shown"][0]
     np.testing.assert_array_equal(panel.maps[0], output[0, 3:15, best].reshape(ROWS, COLUMNS))
     assert record.figure(0) is not None
-    turned = cx.load(transformer("column by column"))
+    turned = classifier("column by column")
     assert cx.explain("intermediate-outputs", turned, images, layer=["b_sum1"]).facts["layers"][0][0]["grid"] is None
 
 
 def test_of_a_deep_transformer_blocks_are_shown(images):
-    clf = cx.load(transformer("class token", "ab"))
+    clf = classifier("class token", "ab")
     names = [facts["name"] for facts in cx.explain("intermediate-outputs", clf, images).facts["layers"][0]]
     assert {"patch", "a_sum2", "b_sum2", "scores"} <= set(names)
 
 
 def test_patches_see_their_pixels_and_attention_sees_all(images):
-    clf = cx.load(transformer("attention by hand"))
+    clf = classifier("attention by hand")
     for name in ("patch", "b_norm1"):
         assert clf.receptive_field(name).rows == Axis(0, 4, 4)
-    other = cx.load(transformer("patches by a reshape"))
+    other = classifier("patches by a reshape")
     assert other.receptive_field("patch").columns == Axis(0, 4, 4)
 
 
@@ -303,5 +311,5 @@ def test_tokens_of_no_known_place_are_named_and_not_passed_over_in_silence(image
 
 
 def test_heads_are_no_feature_maps():
-    clf = cx.load(transformer("attention by hand"))
+    clf = classifier("attention by hand")
     assert [layer.name for layer in clf.layers if layer.maps] == ["patch"]

@@ -2,13 +2,11 @@
 
 import os
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-import cnnexplain as cx
 from cnnexplain.errors import ImageError, UsageError
 from cnnexplain.inputs import folders, image_stream
 from cnnexplain.inputs.images import find
@@ -96,23 +94,3 @@ def test_thousands_of_files_are_found_at_once(tmp_path):
     started = time.perf_counter()
     assert len(find([tmp_path])) == len(folders.matching(f"{tmp_path}/**/*.jpg")) == 3000
     assert time.perf_counter() - started < 2
-
-
-def test_files_of_one_name_have_pictures_of_their_own(pictures, lenet):
-    record = cx.explain("saliency", lenet, cx.read_images("d", lenet, invert=False))
-    assert [explained.source.name for explained in record.explained] == [f"d/{name}" for name in ALL]
-    paths = [path.name for path in record.save(pictures.parent / "out") if path.suffix == ".png"]
-    assert len({name.casefold() for name in paths}) == len(ALL)
-
-
-def test_the_pictures_of_results_are_no_images(cli, pictures, lenet):
-    """A folder is explained twice, with the results in it."""
-    os.chdir(pictures)
-    for _ in range(2):
-        code, _, err = cli("run", "saliency", ".", "--no-invert", "--dpi", "20")
-        assert code == 0, err
-        assert len(list(Path("cnnexplain-out/saliency").glob("*.png"))) == len(ALL)
-    assert find(["."]) == ALL
-    assert find(["**/*.png"]) == ["dog-x/1.png"]
-    # Asked for by name they are.
-    assert len(find(["cnnexplain-out/saliency"])) > len(ALL)

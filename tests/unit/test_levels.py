@@ -5,15 +5,12 @@ import pytest
 from files import png, tiff
 from PIL import Image
 
-import cnnexplain as cx
 from cnnexplain.errors import ImageError, UsageError
 from cnnexplain.inputs import decode, images, large_images
 from cnnexplain.inputs.bit_depth import misread
 from cnnexplain.inputs.preprocess import Preprocess
 
 both = pytest.mark.usefixtures("small_blocks")
-
-TWELVE = 4095
 
 
 @pytest.fixture(params=[decode.LARGE, 100], ids=["small", "large"])
@@ -218,45 +215,6 @@ def test_eight_bits_do_not_depend_on_the_white_level(tmp_path):
     pixels = (values(1) >> 4).astype(np.uint8)
     Image.fromarray(pixels[..., 0]).save(tmp_path / "x.png")
     np.testing.assert_allclose(read(tmp_path / "x.png", white_level=4095)[0], pixels / 255, atol=1e-6)
-
-
-def test_whole_numbers_in_arrays_are_scaled_where_white_is_said(model):
-    pixels = np.stack([values(3, side=12)[:, :10], values(3, 2000, side=12)[:, :10]])
-    # Where the range is a guess, too.
-    for said in ({}, {"scale": 1}):
-        with pytest.raises(ImageError, match=r"whole numbers of more bits, say which is white \(white_level\)"):
-            cx.explain("saliency", cx.load(model(), preprocess=said), pixels)
-    assert cx.explain("saliency", cx.load(model()), pixels.astype(np.float32)).images.max() == 4012
-    classifier = cx.load(model(), preprocess={"white_level": 4095})
-    for array in (pixels, pixels.astype(np.int32)):
-        record = cx.explain("saliency", classifier, array)
-        np.testing.assert_allclose(record.images, pixels / 4095, atol=1e-6)
-        assert not record.warnings
-
-
-def test_it_can_be_said_in_every_way(cli, model, tmp_path):
-    model().save(tmp_path / "net.keras")
-    pixels = values(3, side=12)[:, :10]
-    write(tmp_path, png(pixels), "png")
-    code, _, err = cli("run", "saliency", "x.png", "--model", "net.keras")
-    assert code == 0
-    assert "Warning: The highest value of x.png is 4,095" in err
-    code, out, _ = cli("doctor", "net.keras", "x.png")
-    assert code == 1
-    assert "--input-white-level 4095" in out
-    for way in (["--input-white-level", "4095"], []):
-        if not way:
-            (tmp_path / "net.json").write_text('{"white_level": 4095}')
-        code, out, err = cli("run", "saliency", "x.png", "--model", "net.keras", *way)
-        assert (code, "highest" in out + err) == (0, False)
-        record = cx.Record.load("cnnexplain-out/saliency")
-        assert record.preprocess.white_level == 4095
-        np.testing.assert_allclose(record.images[0], pixels / 4095, atol=0.51 / 255)
-    code, _, err = cli("run", "saliency", "x.png", "--model", "net.keras", "--input-white-level", "-3")
-    assert (code, err) == (
-        2,
-        "Error: --input-white-level takes a number above 0, such as 4095, but got '-3'.\n",
-    )
 
 
 @pytest.mark.parametrize("wrong", [0, -1, np.nan, "x", True])

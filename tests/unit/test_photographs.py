@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import cnnexplain as cx
 from cnnexplain.inputs import datasets
 from cnnexplain.inputs.photographs import is_photograph, separability
 
@@ -47,12 +46,3 @@ def test_separability_is_the_share_of_variance_between_two_groups():
     assert separability(values[::-1]) == pytest.approx(best)
     assert separability(np.array([0, 0, 1, 1])) == pytest.approx(1)
     assert separability(np.ones((3, 3))) == 1
-
-
-def test_one_given_to_a_model_of_digits_is_warned_of(lenet, folder):
-    cat = str(folder / "examples" / "photos" / "cat.jpg")
-    record = cx.explain("saliency", lenet, ["mnist:test/42", cat])
-    (warning,) = record.warnings
-    assert warning.startswith(f"{cat} looks like a photograph, but 'lenet' classifies single digits")
-    assert "--model efficientnet-lite0" in warning
-    assert cx.explain("saliency", lenet, "mnist:test/42").warnings == ()

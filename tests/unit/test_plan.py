@@ -22,10 +22,3 @@ def step(name, passes, images=1):
 )
 def test_the_estimate_is_passes_by_seconds_and_what_comes_beside_them(given, words):
     assert plan.estimate(given, 0.01) == words
-
-
-def test_a_pass_is_measured_once_it_is_compiled(lenet, monkeypatch):
-    asked = []
-    monkeypatch.setattr(lenet, "predict", lambda images: asked.append(images.shape))
-    assert 0 <= plan.measured(lenet) < 0.01
-    assert asked == [(plan.BATCH, 28, 28, 1)] * 2

@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-import cnnexplain as cx
 from cnnexplain.errors import ModelError, UsageError
 from cnnexplain.loading import sidecar
 
@@ -134,14 +133,6 @@ def test_another_programs_file_is_no_sidecar_but_a_mistyped_one_is(tmp_path):
         assert sidecar.unused(tmp_path / "net.keras") is None
         with pytest.raises(ModelError, match="There is no key"):
             sidecar.beside(tmp_path / "net.keras")
-
-
-def test_a_file_that_is_not_used_is_warned_of(lenet, tmp_path, noise):
-    lenet.model.save(tmp_path / "net.keras")
-    (tmp_path / "net.json").write_text(json.dumps({"class_names": ["a", "b"], "epochs": 3}))
-    record = cx.explain("saliency", cx.load(tmp_path / "net.keras"), noise[:1])
-    (warning,) = record.warnings
-    assert warning.startswith(f"'{tmp_path / 'net.json'}' has none of the keys of a sidecar and was not used.")
 
 
 HOSTILE = {

@@ -1,0 +1,91 @@
+"""Configuration files: what they may say, which one counts more, and what is said of a wrong one."""
+
+import json
+import sys
+
+import pytest
+
+from cnnexplain.cli import configuration
+
+
+@pytest.fixture
+def write(tmp_path):
+    def put(text, name=configuration.NAME):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    return put
+
+
+@pytest.fixture
+def default(cli):
+    """The default that the help of `run saliency` shows for an option, given what to write before the command."""
+
+    def find(flag, *before):
+        code, out, err = cli(*before, "run", "saliency", "--help")
+        assert code == 0, err
+        # A default that is long has a line of its own.
+        text = " ".join(" ".join(out.replace("│", " ").split()).partition(f" {flag} ")[2].split(" --")[0].split())
+        return text.partition("[default: ")[2].partition("]")[0]
+
+    return find
+
+
+def test_the_command_line_counts_more_than_the_nearer_file_and_that_more_than_the_farther(cli, default, write, tmp_path):
+    write('out = "user"\n[run.saliency]\ncrops = "ten"', "config/cnnexplain/config.toml")
+    assert (default("--out"), default("--crops")) == ("user", "ten")
+    # The nearer file counts more, though it says it for all analyses and the farther for this one.
+    write('out = "near"\n[run.saliency]\ncrops = "one"')
+    write('[run]\nout = "named"\n[run.saliency]\ncrops = "ten"', "named.toml")
+    assert (default("--out"), default("--crops")) == ("near", "one")
+    assert (default("--out", "--config", "named.toml"), default("--crops", "--config", "named.toml")) == ("named", "ten")
+    assert cli("--config", "named.toml", "run", "saliency", "--out", "typed")[0] == 0
+    assert json.loads((tmp_path / "typed/saliency/result.json").read_text())["options"] == {"crops": "ten"}
+
+
+def test_what_a_file_says_of_the_model_is_used_and_shown_in_the_help(cli, write, model, tmp_path):
+    model().save(tmp_path / "mine.keras")
+    write('model = "mine.keras"\ninput_scale = "1/127.5"\ninput-mean = [1, 1, 1]\ninput-size = [12, 10]\nlogits = false')
+    assert cli("run", "saliency")[0] == 0
+    said = json.loads((tmp_path / "cnnexplain-out/saliency/result.json").read_text())["input"]
+    assert (said["assumed"], said["scale"], said["mean"]) == ([], pytest.approx(1 / 127.5), [1, 1, 1])
+    assert "[default: mine.keras]" in cli("evaluate", "--help")[1]
+
+
+@pytest.mark.parametrize(
+    "key", ['custom-objects = ["evil:run"]', 'preprocess = "evil:run"', '[run]\npreprocess = "evil:run"']
+)
+def test_a_file_that_is_found_names_no_code(cli, write, tmp_path, monkeypatch, key):
+    monkeypatch.delitem(sys.modules, "evil", raising=False)
+    write("import pathlib\npathlib.Path('ran').touch()\ndef run(x): return x / 255", "evil.py")
+    write(key)
+    code, _, err = cli("run", "saliency")
+    assert code == 2
+    assert "names Python code, which only a file given with --config may do" in err
+    assert not (tmp_path / "ran").exists()
+    if "preprocess" in key:
+        code, _, err = cli("--config", configuration.NAME, "run", "saliency")
+        assert code == 0, err
+        assert (tmp_path / "ran").exists()
+        assert cli("--config", str(tmp_path / configuration.NAME), "list")[0] == 0
+        # The user's own file is the user's own word.
+        (tmp_path / "ran").unlink()
+        write((tmp_path / configuration.NAME).read_text(), "config/cnnexplain/config.toml")
+        (tmp_path / configuration.NAME).unlink()
+        assert "[default: evil:run]" in cli("run", "saliency", "--help")[1]
+
+
+def test_info_names_the_files_in_force(cli, write):
+    write("verbose = false")
+    own = write("[info]", "config/cnnexplain/config.toml")
+    assert f"configuration  {own}, cnnexplain.toml" in cli("info")[1]
+
+
+def test_a_wrong_file_is_told_of_before_keras_starts(shell, write):
+    write('modle = "x"')
+    done = shell(
+        "-c", "import sys; from cnnexplain.cli.app import main; print(main(['run', 'saliency']), 'keras' in sys.modules)"
+    )
+    assert done.stdout == "2 False\n"

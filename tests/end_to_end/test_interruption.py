@@ -1,0 +1,265 @@
+"""Ctrl-C is Ctrl-C, whatever a library makes of it."""
+
+import functools
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnnexplain import interruption
+from cnnexplain.inputs import decode
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch):
+    """As if no Ctrl-C had come."""
+    monkeypatch.setattr(interruption, "_state", interruption._State())
+
+
+def python(folder, program, *arguments):
+    """How a program ended that ran in a process of its own, in a folder."""
+    command = [sys.executable, "-c", program, *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+"""How many handlers look at Ctrl-C in another way, or pass it on: the program's end, completions, how values are shown."""
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    for number in range(4):
+        pixels = np.zeros((28, 28), np.uint8)
+        pixels[6:22, 10 + number : 14 + number] = 255
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+        Image.fromarray(pixels).save(tmp_path / f"{number}.tiff", compression="tiff_lzw")
+    return tmp_path
+
+
+def lazily(monkeypatch, module, name, when=1):
+    """Ctrl-C comes when that function is called, and comes out as Python's RuntimeError of a class that is being made."""
+    calls = []
+    function = getattr(module, name)
+
+    def wrapped(*given, **options):
+        calls.append(1)
+        if len(calls) == when:
+            try:
+                raise KeyboardInterrupt
+            except KeyboardInterrupt as error:
+                raise RuntimeError("Error calling __set_name__ on 'cached_property' instance 'is_animated'") from error
+        return function(*given, **options)
+
+    monkeypatch.setattr(module, name, wrapped)
+
+
+@pytest.mark.parametrize(
+    ("command", "when"),
+    [
+        (("run", "saliency"), 1),
+        (("run", "saliency"), 3),
+        pytest.param(("run", "all"), 3, marks=pytest.mark.slow),
+        (("report", "--analysis", "saliency"), 2),
+    ],
+    ids=str,
+)
+def test_a_run_ends_with_130_and_is_resumed_to_the_same(cli, pictures, monkeypatch, command, when):
+    (pictures / "d").mkdir()
+    for path in pictures.glob("*.png"):
+        path.rename(pictures / "d" / path.name)
+    with monkeypatch.context() as patch:
+        lazily(patch, decode.Image, "open", when)
+        code, out, err = cli(*command, "d", "--out", "o")
+    assert code == 130
+    assert err.startswith("Interrupted")
+    assert "damaged" not in out + err
+    if command == ("run", "saliency"):
+        code, _, err = cli(*command, "d", "--out", "o", "--resume")
+        assert (code, "skipped" in err) == (0, False)
+        result = json.loads((pictures / "o/saliency/result.json").read_text())
+        assert (len(result["images"]), result["skipped"]) == (4, {})
+
+
+IS_ANIMATED = """
+import functools, signal, sys
+make = functools.cached_property.__set_name__
+left = {names!r}
+def interrupt(self, owner, name):
+    if name in left:
+        left.remove(name)
+        signal.raise_signal(signal.SIGINT)
+    return make(self, owner, name)
+functools.cached_property.__set_name__ = interrupt
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from cnnexplain.__main__ import run
+sys.exit(run())
+"""
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_ctrl_c_while_pillow_is_imported(pictures):
+    done = python(pictures, IS_ANIMATED.format(names=["is_animated"]), "run", "saliency", "0.png")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted: nothing more was written.\n")
+
+
+ENUM = """
+import enum, signal, sys
+make = enum._proto_member.__set_name__
+left = [{count}]
+def interrupt(self, owner, name):
+    left[0] -= 1
+    if not left[0]:
+        signal.raise_signal(signal.SIGINT)
+    return make(self, owner, name)
+enum._proto_member.__set_name__ = interrupt
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from cnnexplain.__main__ import run
+sys.exit(run())
+"""
+
+
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize("count", [1, 40])
+def test_ctrl_c_while_the_modules_of_the_command_line_are_read(tmp_path, count):
+    done = python(tmp_path, ENUM.format(count=count), "list")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted: nothing more was written.\n")
+
+
+@pytest.mark.parametrize("where", ["load", "devices", "passes", "draw", "import"])
+def test_elsewhere_too(cli, install, monkeypatch, where, tmp_path):
+    """A plugin's model, its passes, its pictures and its import; a backend that is looked at."""
+    from cnnexplain.plugin import registry
+
+    wrapped = "raise RuntimeError('Error calling __set_name__') from KeyboardInterrupt()"
+    code = f"""
+from cnnexplain.plugin import Analysis, NamedModel, Result, hookimpl
+{wrapped if where == "import" else ""}
+def load(weights):
+    {wrapped}
+def run(classifier, images):
+    "Nothing."
+    return Result({{}})
+def draw(record, index):
+    {wrapped}
+def passes(classifier, options):
+    {wrapped if where == "passes" else "return 1"}
+@hookimpl
+def cnnexplain_analyses():
+    return [Analysis("aa-wrapped", run, draw, "Nobody 2026", passes=passes)]
+@hookimpl
+def cnnexplain_models():
+    return [NamedModel("wrapped", "A model.", load)]
+"""
+    install("wrapped-elsewhere", code, module=f"wrapped_{where}")
+    registry.load.cache_clear()
+    if where == "devices":
+        from cnnexplain import backend
+
+        monkeypatch.setattr(backend.module("tensorflow"), "devices", functools.partial(exec, wrapped))
+    command = {
+        "load": ("run", "saliency", "--model", "wrapped"),
+        "devices": ("info",),
+        "passes": ("run", "all"),
+        "draw": ("run", "aa-wrapped"),
+        "import": ("list",),
+    }[where]
+    try:
+        code, _, err = cli(*command)
+    finally:
+        registry.load.cache_clear()
+    assert code == 130, err
+    assert err.splitlines()[-1].startswith("Interrupted")
+
+
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_noted_by_the_program_and_by_no_importer(number, tmp_path):
+    program = """
+import signal, sys
+from cnnexplain import interruption
+from cnnexplain.cli import app
+before = signal.getsignal(signal.SIGINT)
+app.main(["--version"])
+assert signal.getsignal(signal.SIGINT) is before
+sys.argv = ["cnnexplain", "--version"]
+app.main()
+try:
+    signal.raise_signal({number})
+except KeyboardInterrupt:
+    assert interruption.interrupted(TypeError())
+    sys.exit(7)
+"""
+    done = python(tmp_path, program.format(number=int(number)))
+    assert done.returncode == 7, done.stderr
+
+
+def test_what_ignores_ctrl_c_still_does(tmp_path):
+    program = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+sys.argv = ["cnnexplain", "--version"]
+from cnnexplain.cli import app
+app.main()
+os.kill(os.getpid(), signal.SIGINT)
+"""
+    done = python(tmp_path, program)
+    assert done.returncode == 0, done.stderr
+    assert Path(os.devnull).exists()
+
+
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("callback", ["weak reference", "finalizer", "ctypes"])
+def test_ctrl_c_is_not_lost_in_a_callback(tmp_path, number, callback):
+    """Python drops what such callbacks raise, and prints a traceback."""
+    program = """
+import ctypes, signal, sys, time, weakref
+from cnnexplain.cli import app
+sys.argv = ["cnnexplain", "--version"]
+app.main()
+class Thing:
+    pass
+class Finalized:
+    def __del__(self):
+        signal.raise_signal({number})
+        pass
+def callback(*_):
+    signal.raise_signal({number})
+    return 0
+kind = {callback!r}
+try:
+    if kind == "weak reference":
+        thing = Thing()
+        reference = weakref.ref(thing, callback)
+        del thing
+    elif kind == "finalizer":
+        Finalized()
+    else:
+        ctypes.CFUNCTYPE(ctypes.c_int)(callback)()
+    time.sleep(60)
+except KeyboardInterrupt:
+    sys.exit(7)
+"""
+    done = python(tmp_path, program.format(number=int(number), callback=callback))
+    assert (done.returncode, done.stderr) == (7, "")
+
+
+def test_other_errors_in_callbacks_are_printed(tmp_path):
+    program = """
+import sys
+from cnnexplain.cli import app
+sys.argv = ["cnnexplain", "--version"]
+app.main()
+class Finalized:
+    def __del__(self):
+        raise ValueError("no interruption")
+Finalized()
+"""
+    done = python(tmp_path, program)
+    assert done.returncode == 0
+    assert "ValueError: no interruption" in done.stderr

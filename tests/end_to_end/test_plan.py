@@ -1,0 +1,10 @@
+"""How long several analyses will take, in words."""
+
+from cnnexplain.pipeline import plan
+
+
+def test_a_pass_is_measured_once_it_is_compiled(lenet, monkeypatch):
+    asked = []
+    monkeypatch.setattr(lenet, "predict", lambda images: asked.append(images.shape))
+    assert 0 <= plan.measured(lenet) < 0.01
+    assert asked == [(plan.BATCH, 28, 28, 1)] * 2
