@@ -184,7 +184,7 @@ def tutorial() -> None:
 
 
 def tour() -> None:
-    """Runs the notebook of the examples and keeps what it puts out."""
+    """Runs the notebook of the examples and keeps what it returns."""
     import nbformat
     from nbclient import NotebookClient
 

@@ -64,7 +64,7 @@ def device_memory() -> int | None:
 
 
 def _depends(function: Callable[[Any], Any], x: Any) -> bool:
-    """Whether what the function puts out is computed from x; where nothing has a gradient, JAX makes up zeros."""
+    """Whether what the function returns is computed from x; where nothing has a gradient, JAX makes up zeros."""
     jaxpr = jax.make_jaxpr(function)(x).jaxpr
     reached = set(map(id, jaxpr.invars))
     for equation in jaxpr.eqns:

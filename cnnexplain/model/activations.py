@@ -1,7 +1,7 @@
 """What is known of activations: which are ReLUs, which work number by number, and which are clipped.
 
-A clipped activation, such as ReLU6, puts out the same for all that lies beyond its bound, so that it can't tell which of two
-units is the stronger; what they would put out without the clip tells it.
+A clipped activation, such as ReLU6, returns the same for all that lies beyond its bound, so that it can't tell which of two
+units is the stronger; what they would return without the clip tells it.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Activation:
         function: What it makes of that, number by number.
         relu: Whether it is a ReLU: 0 up to 0, then the identity up to its ceiling.
         ceiling: The value above which a ReLU is flat; None where there is none.
-        unclipped: Where it is clipped, makes a layer that puts out the same where it isn't, and goes on where it is.
-        ranking: Makes a layer that never puts out the same for two inputs where the activation saturates, and whose outputs
+        unclipped: Where it is clipped, makes a layer that returns the same where it isn't, and goes on where it is.
+        ranking: Makes a layer that never returns the same for two inputs where the activation saturates, and whose outputs
             have the order of the activation's; None where units are ranked by the activation itself.
     """
 

@@ -66,7 +66,7 @@ def check_shapes(twin: Twin, image: Floats) -> None:
     """Computes a model layer by layer, each of which says what it is when it fails.
 
     Raises:
-        ModelError: A layer fails, or puts out something of another shape than it declares.
+        ModelError: A layer fails, or returns something of another shape than it declares.
     """
 
     def checked(call: Call) -> Callable[..., Any]:
@@ -78,7 +78,7 @@ def check_shapes(twin: Twin, image: Floats) -> None:
             )
             if not _fit(shapes, declared):
                 raise ModelError(
-                    f"The layer '{line(call.name)}' ({line(type(call.inner).__name__)}) puts out {_written(shapes)}, but "
+                    f"The layer '{line(call.name)}' ({line(type(call.inner).__name__)}) returns {_written(shapes)}, but "
                     f"declares {_written(declared)}."
                 )
             return output
@@ -89,7 +89,7 @@ def check_shapes(twin: Twin, image: Floats) -> None:
 
 
 def _shape(tensor: Any) -> tuple[int | None, ...]:
-    # A layer may put out numbers of Python's.
+    # A layer may return numbers of Python's.
     return tuple(getattr(tensor, "shape", ()))
 
 

@@ -69,7 +69,7 @@ class Call:
         function: Computes what it does, in inference mode.
         args: What it was given by position: symbolic tensors, or what else it takes.
         kwargs: What it was given by name.
-        output: The symbolic tensor that it put out, or several.
+        output: The symbolic tensor that it returned, or several.
     """
 
     name: str
@@ -85,7 +85,7 @@ class Call:
         return [leaf for leaf in keras.tree.flatten((self.args, self.kwargs)) if keras.utils.is_keras_tensor(leaf)]
 
     def given(self, source: Any, x: Any) -> Any:
-        """What it puts out, the first of several, where it is given x in the place of one of its sources."""
+        """What it returns, the first of several, where it is given x in the place of one of its sources."""
         args, kwargs = keras.tree.map_structure(lambda leaf: x if leaf is source else leaf, (self.args, self.kwargs))
         return keras.tree.flatten(self.function(*args, **kwargs))[0]
 
@@ -125,7 +125,7 @@ class Twin:
 
     @property
     def values(self) -> int:
-        """How many numbers all the layers put out for one image."""
+        """How many numbers all the layers return for one image."""
         tensors = keras.tree.flatten([call.output for call in self.calls])
         return sum(math.prod(size or 1 for size in tensor.shape[1:]) for tensor in tensors)
 

@@ -224,7 +224,7 @@ def _flattening(shape: tuple[int | None, ...], reduce: Reduction | None, dtype: 
 
 
 def _one_number(which: str, *, like: bool = False) -> ModelError:
-    expected = f"The model puts out one number, {which}; expected a score for each of several classes, or one sigmoid unit."
+    expected = f"The model returns one number, {which}; expected a score for each of several classes, or one sigmoid unit."
     if like:
         return ModelError(f"{expected} If it is one, say so with --probabilities (probabilities=True).")
     return ModelError(

@@ -35,8 +35,8 @@ class Head:
     Args:
         kind: What it is.
         certain: Whether it is known that the scores are scores: from the model's layers, or since it was said.
-        raw: Whether the model puts out the scores themselves, and not probabilities.
-        outputs: How many numbers K the model puts out for an image, once reduced.
+        raw: Whether the model returns the scores themselves, and not probabilities.
+        outputs: How many numbers K the model returns for an image, once reduced.
         name: Of the output; "value" where it has only the one that Keras gave it.
         affine: Whether a layer puts it out that multiplies by weights and adds a bias: it can be any number.
         layers: What brings the model's own output to (N, K).
@@ -63,10 +63,10 @@ class Head:
         Of logits that are logarithms of the model's own probabilities these, which may not quite add up to 1.
 
         Raises:
-            ModelError: The model puts out values and no probabilities.
+            ModelError: The model returns values and no probabilities.
         """
         if self.kind == "values":
-            raise ModelError("The model puts out values (--values), which have no probabilities.")
+            raise ModelError("The model returns values (--values), which have no probabilities.")
         if self.kind == "sigmoid":
             # Without overflow: exp is only ever given numbers up to 0.
             small = np.exp(-np.abs(logits))

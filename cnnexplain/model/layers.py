@@ -148,7 +148,7 @@ class Layers:
         if maps and not layer.maps:
             with_maps = [layer.name for layer in self.all if layer.maps]
             raise UsageError(
-                f"The layer '{name}' ({layer.kind}) has no feature maps: it puts out {shape_text(layer.shape)}. "
+                f"The layer '{name}' ({layer.kind}) has no feature maps: it returns {shape_text(layer.shape)}. "
                 f"Layers with feature maps: {_listed(with_maps) or 'none'}."
             )
         return layer

@@ -34,12 +34,12 @@ class Mixture:
     """What an output is computed of.
 
     Args:
-        sources: The calls that put out the probabilities, which nothing with weights follows.
+        sources: The calls that return the probabilities, which nothing with weights follows.
         activations: What these end in: "softmax", "sigmoid", or the name of another activation.
         low: The least that the output can be.
         high: The most.
         place: Which of the model's outputs it is.
-        layer: The name of the layer that puts out all the probabilities, as many as the output has numbers, and could end
+        layer: The name of the layer that returns all the probabilities, as many as the output has numbers, and could end
             the model; None where there is none.
     """
 

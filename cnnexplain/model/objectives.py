@@ -67,7 +67,7 @@ class Objective:
         return words
 
     def seeds(self, classifier: Classifier) -> Mapping[str, Floats]:
-        """For each layer that it reads, the weight of every number which that layer puts out for one image.
+        """For each layer that it reads, the weight of every number which that layer returns for one image.
 
         Raises:
             UsageError: The model has no such class, layer or unit.

@@ -23,7 +23,7 @@ class End:
     Args:
         name: "softmax", "sigmoid" or "log_softmax"; "" where the output ends in none of them.
         layer: The layer or operation that puts it out; None for an input.
-        shape: Of what it puts out, for an image.
+        shape: Of what it returns, for an image.
         scores: What it makes probabilities of: a symbolic tensor, or the call that computes it; None where it can't be
             reached.
         affine: Whether a layer puts it out that multiplies by weights and adds a bias, and nothing bounds it.
@@ -37,7 +37,7 @@ class End:
 
 
 def producer(twin: Twin, tensor: Any) -> Call | None:
-    """The call that puts out a tensor."""
+    """The call that returns a tensor."""
     return next((call for call in twin.calls if any(each is tensor for each in keras.tree.flatten(call.output))), None)
 
 

@@ -164,7 +164,7 @@ def _after(
             if windows is None:
                 return None
             return [_Seen(seen.rows.through(windows[0], made[0]), seen.columns.through(windows[1], made[1]))]
-    # A layer that joins or spreads maps along rows or columns puts out maps of another size than it was given.
+    # A layer that joins or spreads maps along rows or columns returns maps of another size than it was given.
     sizes = {tuple(tensor.shape[1:-1]) for tensor in (*(each for each in call.sources if id(each) in given), *outputs)}
     if kind == "LayerNormalization" and call.inner.axis not in ([-1], [rank - 1]):
         return [whole]

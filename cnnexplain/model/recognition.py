@@ -21,7 +21,7 @@ from cnnexplain.interruption import check_interrupted
 from cnnexplain.types import Floats
 
 LARGE = 50.0
-"""Beyond this a function that is written without care for overflow may put out what isn't finite."""
+"""Beyond this a function that is written without care for overflow may return what isn't finite."""
 
 PLACES = (1e-4, 1e-3, 0.01, 0.1, 0.3, 2.6, 3.1, 5.9, 6.1, 20, 30, 100, 1000, 1e4, 6e4)
 NUMBERS = np.concatenate([np.linspace(-8, 8, 65), *([-place, place] for place in PLACES)]).astype(np.float32)
@@ -118,7 +118,7 @@ class Squashed:
 
     Args:
         name: "softmax" or "sigmoid"; of another one what it is called.
-        high: The most that it puts out, however large the scores.
+        high: The most that it returns, however large the scores.
         shares: Whether the numbers of all classes add up to that.
     """
 
@@ -146,7 +146,7 @@ def squashed(function: Callable[[Any], Any], shape: tuple[int, ...], dtype: str 
         if outcome is None or outcome[0].size != scores.size:
             return None
         output, precision = outcome[0].reshape(scores.shape), max(outcome[1], 1e-3)
-        # One that overflows may put out anything there.
+        # One that overflows may return anything there.
         careful = np.abs(_rounded(numbers, dtype)).max(axis=1) <= LARGE
         found.append(output[careful | np.isfinite(output).all(axis=1)])
     high = max(output.max() for output in found)
@@ -162,7 +162,7 @@ def squashed(function: Callable[[Any], Any], shape: tuple[int, ...], dtype: str 
 
 
 def keeps(function: Callable[[Any], Any], shape: tuple[int, ...], dtype: str = "float32") -> bool:
-    """Whether a function puts out the probabilities that it is given, in their order, whatever it does to their shape.
+    """Whether a function returns the probabilities that it is given, in their order, whatever it does to their shape.
 
     Args:
         function: Takes a tensor (N, *shape).

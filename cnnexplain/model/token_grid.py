@@ -1,7 +1,7 @@
 """Which place of feature maps each number of a tensor stands for, after layers that move numbers about.
 
 A number of feature maps (N, h, w, C) stands for a row and a column. Reshaping, transposing, joining and padding move numbers
-without changing them, so that such a layer, given the numbers of the places, puts out where each came from. This tells the
+without changing them, so that such a layer, given the numbers of the places, returns where each came from. This tells the
 grid of tokens (N, T, C), whatever way they were made of a convolution's maps.
 """
 
@@ -79,7 +79,7 @@ def unstacks(call: Call) -> bool:
 
 
 def moved(call: Call, given: Mapping[int, Array]) -> list[Array]:
-    """What a call puts out for arrays in the place of the symbolic tensors with those ids; zeros for all others."""
+    """What a call returns for arrays in the place of the symbolic tensors with those ids; zeros for all others."""
 
     def filled(leaf: Any) -> Any:
         if not keras.utils.is_keras_tensor(leaf):
@@ -172,7 +172,7 @@ def _maps(places: _Places) -> bool:
 
 
 def _after(call: Call, outputs: list[Any], given: list[_Places | None]) -> list[_Places | None]:
-    """The places of what a call puts out; None where it has new feature maps, or nothing is known."""
+    """The places of what a call returns; None where it has new feature maps, or nothing is known."""
     known = [each for each in given if each is not None]
     if not known:
         return [None] * len(outputs)

@@ -160,5 +160,5 @@ LOCAL: dict[str, Callable[[Any, Sides, Sides], Windows | None]] = {
 }
 """Layers whose units see a window of the layer before, each with what gives that window, or None where it isn't known.
 
-It is given the layer, the rows and columns that it takes, and those that it puts out.
+It is given the layer, the rows and columns that it takes, and those that it returns.
 """

@@ -134,7 +134,7 @@ def test_of_many_layers_some_are_taken_from_all_depths_evenly():
 
 
 class Voting(keras.layers.Layer):
-    """A layer of someone else's, of which nothing is known but what it puts out."""
+    """A layer of someone else's, of which nothing is known but what it returns."""
 
     def build(self, shape):
         self.voters = self.add_weight(shape=(2, shape[-1], 3), initializer="glorot_uniform", name="voters")
@@ -294,8 +294,8 @@ def convolutional(shape):
             lambda: convolutional((5, 4, 1)),
             "is \\(2, 1, 3\\); expected one score for each class.*--reduce mean, max or ROW,COLUMN",
         ),
-        (lambda: head(1), "puts out one number, which may be any number; expected .* with --logits"),
-        (lambda: head(1, "softmax"), "puts out one number, whose softmax is always 1"),
+        (lambda: head(1), "returns one number, which may be any number; expected .* with --logits"),
+        (lambda: head(1, "softmax"), "returns one number, whose softmax is always 1"),
         (lambda: head(3, "relu"), "ends in the activation 'relu'"),
         (lambda: keras.Sequential([keras.layers.Dense(3)]), "no graph of layers"),
     ],

@@ -666,7 +666,7 @@ def test_a_receptive_field_that_is_not_known_is_said(random):
     ("options", "words"),
     [
         ({"layer": "rellu1"}, "no layer 'rellu1'. Did you mean 'relu1'?"),
-        ({"layer": "dense"}, r"'dense' \(Dense\) has no feature maps: it puts out \(500\)"),
+        ({"layer": "dense"}, r"'dense' \(Dense\) has no feature maps: it returns \(500\)"),
         ({"rule": "gided"}, "Did you mean 'guided'?"),
         ({"maps": 0}, "--maps takes how many feature maps to show, .* but got '0'"),
         ({"maps": "3;4"}, "but got '3;4'"),

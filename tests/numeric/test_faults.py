@@ -130,7 +130,7 @@ def test_a_gradient_that_fails_names_its_layer(images):
 
 
 def test_the_layer_that_deceives_is_named_and_not_the_next_one(images):
-    with pytest.raises(cx.ModelError, match=r"'odd' \(Narrow\) puts out \(N, 6, 3, 4\), but declares \(N, 6, 6, 4\)"):
+    with pytest.raises(cx.ModelError, match=r"'odd' \(Narrow\) returns \(N, 6, 3, 4\), but declares \(N, 6, 6, 4\)"):
         explained(network(Narrow(name="odd")), images)
 
 

@@ -33,7 +33,7 @@ def close(found, expected, tolerance=1e-4):
 
 
 def of_two_maps(kernel, bias=0.0, kind="gap"):
-    """2×2 images of two channels' worth of maps, which the layer "maps" puts out as they are, and two logits."""
+    """2×2 images of two channels' worth of maps, which the layer "maps" returns as they are, and two logits."""
     inputs = keras.Input((2, 2, 3))
     x = layers.Conv2D(2, 1, use_bias=False, name="maps")(inputs)
     x = layers.GlobalAveragePooling2D()(x) if kind == "gap" else layers.Flatten()(x)
@@ -413,7 +413,7 @@ class TestTfKerasVis:
         close(theirs(method, clf.model, images, [0, 1], layer), ours, 1e-5)
 
     def test_score_cam_agrees_but_for_the_baseline(self, theirs):
-        """Theirs weighs by the softmax of what the model puts out, and takes no baseline off; its maps reach from corner to
+        """Theirs weighs by the softmax of what the model returns, and takes no baseline off; its maps reach from corner to
         corner, which is the same where a map has the size of the image.
         """
         net, clf, images = tiny("branches", count=1)

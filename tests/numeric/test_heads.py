@@ -180,7 +180,7 @@ def test_all_analyses_name_the_classes_of_sigmoid_units(units, images):
 
 
 def average(*tails, shape=(12, 10, 3)):
-    """The mean of what several tails put out."""
+    """The mean of what several tails return."""
     inputs = keras.Input(shape)
     x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(6, 3, activation="relu")(inputs))
     model = keras.Model(inputs, keras.layers.Average()([tail(x) for tail in tails]))

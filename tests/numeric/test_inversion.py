@@ -390,7 +390,7 @@ def test_nan_ends_it_with_the_step_and_the_reason(lenet, digits, monkeypatch):
 def test_a_layer_that_is_not_finite_for_the_image_is_named():
     layers = [keras.layers.Activation(keras.ops.log, name="log"), keras.layers.ReLU(), keras.layers.Flatten()]
     clf = cx.load(keras.Sequential([keras.Input((4, 4, 1)), *layers, keras.layers.Dense(2)]))
-    with pytest.raises(cx.ModelError, match="'log' puts out values that are not finite"):
+    with pytest.raises(cx.ModelError, match="'log' returns values that are not finite"):
         cx.explain("inversion", clf, np.zeros((1, 4, 4, 1)), layer="log")
 
 

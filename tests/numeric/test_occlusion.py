@@ -328,7 +328,7 @@ def test_the_blur_of_a_plain_image_is_that_image(lenet):
         ({"fill": "-0.1"}, "out of the model's input range"),
         ({"compare": "blurr"}, "--compare takes gray, black, white, mean, blur or a number, but got 'blurr'. Did you mean"),
         ({"layer": "relu3"}, "no layer 'relu3'. Did you mean 'relu2'?"),
-        ({"layer": "dense"}, "'dense' (Dense) has no feature maps: it puts out (500)"),
+        ({"layer": "dense"}, "'dense' (Dense) has no feature maps: it returns (500)"),
         ({"layer": "logits"}, "has no feature maps"),
     ],
 )

@@ -237,7 +237,7 @@ def test_relus_are_overridden_where_a_unit_has_no_gradient():
 
 def test_diversity_asks_for_feature_maps():
     model = keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Conv2D(3, 16), keras.layers.Flatten()])
-    with pytest.raises(UsageError, match="no convolution that puts out more than a single place"):
+    with pytest.raises(UsageError, match="no convolution that returns more than a single place"):
         quick(cx.load(model, logits=True), target=0, diversity=2)
 
 

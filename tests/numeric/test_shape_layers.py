@@ -28,10 +28,10 @@ AUGMENTING = {
     "RandomZoom": {"height_factor": 0.3},
     **{kind: {"rate": 0.5} for kind in ("AlphaDropout", "Dropout", "GaussianDropout", "SpatialDropout2D")},
     "GaussianNoise": {"stddev": 0.5},
-    # It says that it puts out 6 × 5, which it does in training alone.
+    # It says that it returns 6 × 5, which it does in training alone.
     "RandomCrop": {"height": 6, "width": 5},
 }
-"""Layers that put out what they are given in inference mode, with what they need."""
+"""Layers that return what they are given in inference mode, with what they need."""
 
 MOVING = {
     "cropping": lambda x: layers.Cropping2D(((1, 2), (3, 0)))(x),
@@ -238,7 +238,7 @@ def test_the_rules_pass_layers_that_move_numbers_as_their_gradient_does(random):
 
 
 class Shorter(layers.Layer):
-    """It says that it puts out less than it does."""
+    """It says that it returns less than it does."""
 
     def call(self, x):
         return x

@@ -75,7 +75,7 @@ def test_an_odd_target_of_values_is_refused(labels, target, against, words, imag
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
-        ({}, ModelError, "puts out one number, which may be any number.*--logits .*--probabilities .*--values"),
+        ({}, ModelError, "returns one number, which may be any number.*--logits .*--probabilities .*--values"),
         ({"unit": "years", "logits": True}, UsageError, "A unit \\('years'\\) belongs to values; give --values"),
         ({"values": True, "probabilities": True}, UsageError, "only one of logits, probabilities and values"),
         ({"values": True, "unit": "y" * 41}, UsageError, "takes a text of up to 40 characters"),

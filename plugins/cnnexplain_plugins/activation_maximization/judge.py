@@ -28,7 +28,7 @@ def classes(classifier: Classifier, judge: Classifier, objectives: Sequence[Obje
         raise UsageError("--judge shows pictures in gray or color to another network; leave it out for a model of bands.")
     for each in (classifier, judge):
         if each.head == "values":
-            raise UsageError(f"--judge ranks classes, but '{each.name}' puts out values; leave it out.")
+            raise UsageError(f"--judge ranks classes, but '{each.name}' returns values; leave it out.")
     found = []
     for objective in objectives:
         if not isinstance(objective, Logit):

@@ -300,7 +300,7 @@ def _compared(classifier: Classifier, objectives: Sequence[Objective]) -> str:
     stages = classifier.stages
     if not stages:
         raise UsageError(
-            f"--diversity compares feature maps, but '{classifier.name}' has no convolution that puts out more than a "
+            f"--diversity compares feature maps, but '{classifier.name}' has no convolution that returns more than a "
             "single place. Leave it out."
         )
     return stages[max(0, len(stages) - LATE)]

@@ -63,7 +63,7 @@ def explained_layer(classifier: Classifier, name: str | None) -> Layer:
         layer = classifier.layer(name)
         if layer.sides is None and len(layer.shape) == 2:
             raise UsageError(
-                f"The layer '{name}' ({layer.kind}) puts out {layer.shape}, of which rows and columns are not known. "
+                f"The layer '{name}' ({layer.kind}) returns {layer.shape}, whose rows and columns are not known. "
                 f"Those of these layers are: {', '.join(each.name for each in known[-10:]) or 'none'}."
             )
         if layer.sides is None:
@@ -104,8 +104,8 @@ def _past(classifier: Classifier, shown: Layer) -> list[str]:
     if not lost:
         return []
     return [
-        f"The layer '{shown.name}' is shown, though there are later ones, such as '{lost[-1]}': rows and columns of what "
-        "they put out are not known."
+        f"The layer '{shown.name}' is shown, though there are later ones, such as '{lost[-1]}': the rows and columns of "
+        "their outputs are not known."
     ]
 
 

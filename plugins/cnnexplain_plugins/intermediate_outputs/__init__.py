@@ -1,4 +1,4 @@
-"""The intermediate-outputs analysis: what every layer puts out for an image."""
+"""The intermediate-outputs analysis: what every layer returns for an image."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ LOGITS = "logits"
 def outputs(
     classifier: Classifier, images: Floats, objectives: Sequence[Objective], names: Sequence[str], maps: str | None
 ) -> Result:
-    """What layers put out for each image, and what it contributes; see `run`."""
+    """What layers return for each image, and what it contributes; see `run`."""
     most = _most(maps)
     layers = _layers(classifier, names)
     found = classifier.activations(images, [*(layer.name for layer in layers), LOGITS])
@@ -122,7 +122,7 @@ def _unit(output: Floats, probabilities: Floats | None) -> str:
     """The unit of the last layer's output for one image, given the probabilities if the model has any."""
     if probabilities is None:
         return "value"
-    # Of scores for each pixel the last layer puts out more than there are classes.
+    # Of scores for each pixel the last layer returns more than there are classes.
     if output.size > probabilities.size:
         return "activation"
     # One sigmoid unit stands for the last of its two classes. Half precision rounds at the third digit.

@@ -153,7 +153,7 @@ def _layer(record: Record, index: int, facts: Mapping[str, Any], tallest: float)
 def _classes(record: Record, title: str, values: Floats, dead: list[int], unit: str) -> Strip:
     """The strip of a bar for each class with its name; where the names have no room, of the strongest classes."""
     names = [drawing.class_name(record, index) for index in range(len(record.labels))]
-    # One sigmoid unit stands for the last of its two classes; of values come first those that the model puts out.
+    # One sigmoid unit stands for the last of its two classes; of values come first those that the model returns.
     names = names[: len(values)] if wording.has_values(record) else names[-len(values) :]
     unit = wording.in_units(record, "logit") if unit == "value" else unit
     if len(values) * PITCH <= WIDTH and all(drawing.text_width(each, TICK) < PITCH for each in names):

@@ -31,7 +31,7 @@ LAYERS = 12
 """How many layers are inverted when none is named, where they are no more; of a deeper network those in which stages end."""
 
 PROBES = 8
-"""How many images of noise tell whether two layers put out the same numbers."""
+"""How many images of noise tell whether two layers return the same numbers."""
 
 
 def invert(
@@ -70,7 +70,7 @@ def invert(
     warnings = []
     for number, name in enumerate(names):
         if not np.isfinite(codes[name]).all():
-            raise ModelError(f"The layer '{name}' puts out values that are not finite (NaN or infinity): it has no inverse.")
+            raise ModelError(f"The layer '{name}' returns values that are not finite (NaN or infinity): it has no inverse.")
 
         def within(done: int, total: int, number: int = number) -> None:
             progress(number * total + done, len(names) * total)
@@ -177,7 +177,7 @@ def chosen(classifier: Classifier, most: int | None) -> list[str]:
 def representations(classifier: Classifier) -> list[str]:
     """The layers that hold something of their own, in the order of computation, the last being the logits.
 
-    Left out are the softmax, which the logits stand for, and layers that put out the numbers of an earlier one, in whatever
+    Left out are the softmax, which the logits stand for, and layers that return the numbers of an earlier one, in whatever
     shape: they would give the same picture again. Images of noise tell, so that it holds for layers of any class.
     """
     names = ["input", "logits", *(layer.name for layer in classifier.layers if layer.name != classifier.output)]

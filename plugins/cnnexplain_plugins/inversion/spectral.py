@@ -41,7 +41,7 @@ def descent(
 
     Minimized over S is ‖Φ(x) − Φ0‖² / ‖Φ0‖² + α · mean z² + λ · mean |∇u|², with z = y · M the picture of the spectrum in
     the model's colors, unbounded, u = sigmoid(z) that in (0, 1), and x = lo + u · (hi − lo); the means are over all pixels
-    and channels. Where a ReLU puts out Φ its own slope counts as 1: a unit that it holds at 0 or at its ceiling would have
+    and channels. Where a ReLU returns Φ its own slope counts as 1: a unit that it holds at 0 or at its ceiling would have
     none, and from noise most units of the last layers are such.
     """
     preprocess = classifier.preprocess

@@ -41,7 +41,7 @@ def run(
 
     Petsiuk et al. 2018, section 3: S(λ) = 1/(E[M] n) Σ f(x ⊙ M_i) M_i(λ) over n random masks M_i from 0 to 1, where f is the
     probability of the class, or its logit where that is asked for, or the value of a regression model, and x ⊙ M goes from
-    black at 0 to the image at 1. Only what the network puts out is used.
+    black at 0 to the image at 1. Only what the network returns is used.
 
     Returns:
         Arrays by pixel, (N, H, W): `saliency`, the S of the paper; `gain`, how much larger f is with the pixel shown than

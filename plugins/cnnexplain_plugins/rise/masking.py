@@ -54,7 +54,7 @@ def rise(
 ) -> Result:
     """The maps by pixel and what is known of each image; see `run`."""
     if of == "probability" and classifier.head == "values":
-        raise UsageError(f"'{classifier.name}' puts out values, which have no probabilities; leave out --of probability.")
+        raise UsageError(f"'{classifier.name}' returns values, which have no probabilities; leave out --of probability.")
     of = of or ("logit" if classifier.head == "values" else "probability")
     masks = random_masks(images.shape[1], images.shape[2], count, cells, keep, seed)
     answers = _answers(classifier, images, targets, masks, progress)
