@@ -43,6 +43,8 @@ def unit(session: nox.Session) -> None:
 def slow(session: nox.Session) -> None:
     """The slow tests, which also build the documentation. They need Chromium and its driver."""
     install(session, "test", "docs")
+    # Tests install packages with it, which environments by uv lack.
+    session.install("pip")
     session.run("pytest", "-q", "-n", "2", "-m", "slow and not backends", "--durations=25", *session.posargs)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parent.parent / "benchmarks" / "gpu.sh"
+SCRIPT = Path(__file__).parent.parent.parent / "benchmarks" / "gpu.sh"
 
 
 @pytest.mark.slow
