@@ -1,8 +1,10 @@
-"""Made records and a stand-in for a classifier, so that pages can be tested without a network."""
+"""Made records, a stand-in for a classifier, and a reader of HTML, so that pages can be tested without a network."""
 
 import base64
+import re
 import zlib
 from dataclasses import dataclass, field
+from html.parser import HTMLParser
 from typing import Annotated
 
 import numpy as np
@@ -13,6 +15,8 @@ from cnnexplain.inputs.source import Source
 from cnnexplain.model.layers import Layer
 from cnnexplain.model.model_inputs import IMAGE, Inputs
 from cnnexplain.plugin import Analysis, Option
+from cnnexplain.rendering import report_page
+from cnnexplain.rendering.drawn import draw_record
 from cnnexplain.results.explained import Explained
 from cnnexplain.results.record import Record
 
@@ -99,3 +103,39 @@ def record(sources=("one.png",), *, made=None, arrays=None, facts=None, word="",
         "skipped": {},
     }
     return Record(**(given | changes))
+
+
+class Read(HTMLParser):
+    """The elements of a page with their attributes, and all its text."""
+
+    def __init__(self, text):
+        super().__init__(convert_charrefs=True)
+        self.elements, self.words, self.held, self.open = [], [], [], None
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+        if tag in ("script", "style"):
+            self.open = (tag, dict(attributes))
+
+    def handle_endtag(self, tag):
+        if tag in ("script", "style"):
+            self.open = None
+
+    def handle_data(self, data):
+        if self.open:
+            self.held.append((*self.open, data))
+        else:
+            self.words.append(data)
+
+    @property
+    def text(self):
+        return re.sub(r"\s+", " ", "".join(self.words))
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def made(*records, classifier=None, **options):
+    return report_page.render([draw_record(record) for record in records], classifier or Stand(), **options)

@@ -5,59 +5,23 @@ import hashlib
 import json
 import re
 import shlex
-from html.parser import HTMLParser
 
 import numpy as np
 import pages
 import pytest
 from matplotlib.figure import Figure
+from pages import Read, made
 from PIL import Image
 
 import cnnexplain as cx
 from cnnexplain import draw
 from cnnexplain.errors import OutputError, UsageError
 from cnnexplain.plugin import registry
-from cnnexplain.rendering import record_display, report_page
-from cnnexplain.rendering.drawn import compacted, draw_record
+from cnnexplain.rendering import record_display
+from cnnexplain.rendering.drawn import compacted
 from cnnexplain.results import report_file
 from cnnexplain.results.record import Record
 from cnnexplain.training.evaluation import Evaluation
-
-
-class Read(HTMLParser):
-    """The elements of a page with their attributes, and all its text."""
-
-    def __init__(self, text):
-        super().__init__(convert_charrefs=True)
-        self.elements, self.words, self.held, self.open = [], [], [], None
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag, attributes):
-        self.elements.append((tag, dict(attributes)))
-        if tag in ("script", "style"):
-            self.open = (tag, dict(attributes))
-
-    def handle_endtag(self, tag):
-        if tag in ("script", "style"):
-            self.open = None
-
-    def handle_data(self, data):
-        if self.open:
-            self.held.append((*self.open, data))
-        else:
-            self.words.append(data)
-
-    @property
-    def text(self):
-        return re.sub(r"\s+", " ", "".join(self.words))
-
-    def all(self, tag):
-        return [attributes for name, attributes in self.elements if name == tag]
-
-
-def made(*records, classifier=None, **options):
-    return report_page.render([draw_record(record) for record in records], classifier or pages.Stand(), **options)
 
 
 def data_of(read, which="data"):

@@ -2,59 +2,21 @@
 
 import base64
 import hashlib
-import re
 import shlex
 import weakref
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import numpy as np
 import pages
 import pytest
 from matplotlib.figure import Figure
+from pages import Read, made
 
 from cnnexplain.cli.commands import report
 from cnnexplain.errors import UsageError
-from cnnexplain.rendering import packed_maps, record_display, report_page
-from cnnexplain.rendering.drawn import draw_record
+from cnnexplain.rendering import packed_maps, record_display
 from cnnexplain.rendering.python_program import python_program
 from cnnexplain.results import index_files
-
-
-class Read(HTMLParser):
-    """The elements of a page with their attributes, and all its text."""
-
-    def __init__(self, text):
-        super().__init__(convert_charrefs=True)
-        self.elements, self.words, self.held, self.open = [], [], [], None
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag, attributes):
-        self.elements.append((tag, dict(attributes)))
-        if tag in ("script", "style"):
-            self.open = (tag, dict(attributes))
-
-    def handle_endtag(self, tag):
-        if tag in ("script", "style"):
-            self.open = None
-
-    def handle_data(self, data):
-        if self.open:
-            self.held.append((*self.open, data))
-        else:
-            self.words.append(data)
-
-    @property
-    def text(self):
-        return re.sub(r"\s+", " ", "".join(self.words))
-
-    def all(self, tag):
-        return [attributes for name, attributes in self.elements if name == tag]
-
-
-def made(*records, classifier=None, **options):
-    return report_page.render([draw_record(record) for record in records], classifier or pages.Stand(), **options)
 
 
 @pytest.mark.parametrize(
