@@ -115,7 +115,7 @@ def named_models(incomplete: str) -> list[str]:
 
 
 def samples(incomplete: str) -> list[str]:
-    """The digits of MNIST, ten at a time; nothing for an empty word, for which the shell output files."""
+    """The digits of MNIST, ten at a time; nothing for an empty word, for which the shell completes file names."""
     start = next((f"mnist:{split}/" for split in datasets.SPLITS if incomplete.startswith(f"mnist:{split}/")), None)
     if start is None:
         names = [f"mnist:{split}/{digit}" for split in datasets.SPLITS for digit in range(10)]
@@ -127,7 +127,7 @@ def samples(incomplete: str) -> list[str]:
 
 
 def data_sets(incomplete: str) -> list[str]:
-    """The splits of MNIST; nothing for an empty word, for which the shell output folders."""
+    """The splits of MNIST; nothing for an empty word, for which the shell completes folders."""
     return [f"mnist:{split}" for split in datasets.SPLITS] if incomplete else []
 
 
