@@ -1,6 +1,7 @@
 """What the tests share: the classifier, models with every kind of head, images, plugin packages, the command line."""
 
 import os
+import random as initializers  # Keras' initializers draw their seeds from there.
 import signal
 import subprocess
 import sys
@@ -11,6 +12,20 @@ import pytest
 from PIL import Image
 
 import cnnexplain as cx
+
+
+# Another seed gives every model of the tests other weights: SEED=7 pytest tests/numeric
+SEED = os.environ.get("SEED", "0")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup(fixturedef):
+    initializers.seed(f"{SEED} {fixturedef.argname}")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call(item):
+    initializers.seed(f"{SEED} {item.nodeid}")
 
 
 @pytest.fixture(scope="session")
