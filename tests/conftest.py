@@ -7,12 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+# The processes of pytest-xdist keep the cores busy; threads of linear algebra would wait for each other.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
+import shapes  # noqa: F401  # Before the package, to instrument it.
 from PIL import Image
 
 import cnnexplain as cx
-
 
 # Another seed gives every model of the tests other weights: SEED=7 pytest tests/numeric
 SEED = os.environ.get("SEED", "0")
