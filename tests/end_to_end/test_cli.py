@@ -287,6 +287,7 @@ def test_importing_the_package_imports_neither_keras_nor_matplotlib(shell):
     assert done.stdout == "set()\n"
 
 
+@pytest.mark.slow
 def test_the_installed_command_prints_nothing_of_tensorflow_unless_asked(shell, tmp_path):
     quiet = shell("-m", "cnnexplain", "run", "saliency")
     assert (quiet.returncode, quiet.stderr) == (0, "")

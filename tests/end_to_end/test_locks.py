@@ -179,6 +179,7 @@ def test_a_folder_that_is_removed_during_a_run_is_not_written_to(record, tmp_pat
     assert not list(tmp_path.rglob("result.json"))
 
 
+@pytest.mark.slow
 def test_runs_at_once_leave_what_one_of_them_has_found(tmp_path, shell):
     """The same folder, different images and parts: whoever is second says so; later runs go on as ever."""
     program = (
@@ -297,6 +298,7 @@ print(codes)
 """
 
 
+@pytest.mark.slow
 def test_ctrl_c_among_the_moves_waits_until_the_result_is_whole(shell, tmp_path):
     numbers = [int(signal.SIGINT), int(signal.SIGTERM)]
     done = shell("-c", SIGNALLED, *numbers)

@@ -357,6 +357,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_byte_for_byte(cli, small, tmp_path):
     names = [f"mnist:test/{index}" for index in range(20)]
     assert cli("run", "saliency", *names, "--out", "whole")[0] == 0

@@ -361,6 +361,7 @@ sys.exit(max(app.main(["redraw", folder, "--dpi", "50"]) for folder in sys.argv[
 """
 
 
+@pytest.mark.slow
 def test_every_analysis_is_drawn_again_without_keras_the_same_to_the_byte(results, tmp_path):
     folders = [shutil.copytree(folder, tmp_path / name) for name, (_, folder) in results.items()]
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
