@@ -1,4 +1,4 @@
-"""The package that `cnnexplain new-plugin` writes: a working analysis with a test, as a starting point."""
+"""The package that `cnnexplain new-plugin` creates: a working analysis with its test and its page, as a starting point."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ FILES = {
     "pyproject.toml": "pyproject.toml",
     "README.md": "README.md",
     ".gitignore": "gitignore",
-    "src/$module/__init__.py": "init.py",
-    "src/$module/contributions.py": "contributions.py",
-    "src/$module/py.typed": "py.typed",
+    "$module.py": "method.py",
     "tests/test_$word.py": "test.py",
+    "docs/$name.md": "page.md",
 }
 """The files of the package and their templates."""
 
