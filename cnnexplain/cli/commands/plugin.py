@@ -90,7 +90,7 @@ def check_plugin(
 
 def _print(outcome: Outcome) -> None:
     mark, color = MARKS[outcome.passed]
-    words = console.plain(outcome.words or outcome.check.says)
+    words = console.plain(outcome.message or outcome.check.requirement)
     line = Text.assemble((mark, f"bold {color}"), f" {outcome.check.name:12} ", words)
     console.out().print(line, soft_wrap=True)
 
