@@ -66,7 +66,7 @@ def test_a_second_run_ends_at_once_names_the_first_and_changes_nothing(cli, tmp_
             (line,) = err.splitlines()
             assert line.startswith("Error: Another run is writing to 'cnnexplain-out/saliency': process ")
             assert f"process {first.pid} on " in line
-            assert "'-c " in line
+            assert "'hold_lock.py " in line
             assert line.endswith("Wait until it ends, or choose another --out.")
             assert time.monotonic() - started < 20
             assert everything(tmp_path) == before
