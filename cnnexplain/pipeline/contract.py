@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,7 +15,10 @@ from cnnexplain.pipeline.request import Request
 from cnnexplain.pipeline.targets import Resolved
 from cnnexplain.plugin.analysis import Analysis, Result
 from cnnexplain.results import contents
-from cnnexplain.types import Array, Floats, Integers
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32, Int64
+
 
 LONGEST = 200
 """Maximum number of characters in the name of an array."""
@@ -26,7 +29,7 @@ RESERVED = ("input", "file", "args", "kwds", "allow_pickle")
 
 def run_analysis(
     request: Request,
-    images: Floats | None,
+    images: Float32[np.ndarray, "N H W C"] | None,
     targets: Sequence[Resolved],
     objectives: Sequence[Objective],
     progress: Callable[[int, int], None],
@@ -77,7 +80,7 @@ def run_analysis(
     return result, seconds
 
 
-def _indices(analysis: Analysis, targets: Sequence[Resolved]) -> Integers:
+def _indices(analysis: Analysis, targets: Sequence[Resolved]) -> Int64[np.ndarray, " N"]:
     for target in targets:
         if isinstance(target, Objective):
             raise UsageError(f"The analysis '{analysis.name}' explains outputs; it can't explain the objective {target}.")
@@ -107,7 +110,7 @@ def _check(analysis: Analysis, begin: str, result: object, images: tuple[int, ..
         _check_overview(analysis, begin, result, result.overview)
 
 
-def _check_array(analysis: Analysis, begin: str, name: str, array: Array, images: tuple[int, ...] | None) -> None:
+def _check_array(analysis: Analysis, begin: str, name: str, array: object, images: tuple[int, ...] | None) -> None:
     if not isinstance(array, np.ndarray) or (images is not None and array.shape[:1] != images[:1]):
         found = f"of shape {array.shape}" if isinstance(array, np.ndarray) else f"as a {type(array).__name__}"
         raise PluginError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,7 +24,10 @@ from cnnexplain.plugin.analysis import Result
 from cnnexplain.results.explained import Explained
 from cnnexplain.results.joining import join
 from cnnexplain.results.record import Record
-from cnnexplain.types import Array, Floats
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Float32, Int
+
 
 READ = 64
 """Maximum number of images that are read and explained at once."""
@@ -102,13 +106,15 @@ def _pieces(request: Request, start: int) -> Iterator[Record]:
         del record
 
 
-def _batches(images: Stream, start: int, classifier: Classifier) -> Iterator[tuple[range, Array, ImageBatch]]:
+def _batches(
+    images: Stream, start: int, classifier: Classifier
+) -> Iterator[tuple[range, Int[np.ndarray, " N"], ImageBatch]]:
     """Batches of readable images, each with the range of indices that it covers and the indices of its images.
 
     Raises:
         ImageError: None of them can be read.
     """
-    ready: tuple[Array, ImageBatch] | None = None
+    ready: tuple[Int[np.ndarray, " N"], ImageBatch] | None = None
     first = last = start
     while last < len(images):
         stop = min(last + min(classifier.batch_size, READ), len(images))
@@ -127,7 +133,7 @@ def _batches(images: Stream, start: int, classifier: Classifier) -> Iterator[tup
 
 
 def _batch_result(
-    request: Request, span: range, places: Array, batch: ImageBatch
+    request: Request, span: range, places: Int[np.ndarray, " N"], batch: ImageBatch
 ) -> tuple[Result, tuple[Explained, ...], float]:
     """The result of the analysis for a batch, what was explained for each image, and the run time in seconds."""
     classifier, total = request.classifier, len(request.images or ())
@@ -175,7 +181,12 @@ def _model_alone(request: Request) -> Record:
 
 
 def _record(
-    request: Request, images: Floats, explained: tuple[Explained, ...], result: Result, seconds: float, span: range
+    request: Request,
+    images: Float32[np.ndarray, "N H W C"],
+    explained: tuple[Explained, ...],
+    result: Result,
+    seconds: float,
+    span: range,
 ) -> Record:
     overview = Result({}) if result.overview is None else result.overview
     return Record(
@@ -197,7 +208,7 @@ def _record(
 
 def _explained(
     source: Source,
-    outputs: Floats,
+    outputs: Float[np.ndarray, " K"],
     prediction: int,
     target: Resolved,
     objective: Objective,

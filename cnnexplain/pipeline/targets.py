@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -11,7 +11,10 @@ from cnnexplain.errors import ModelError, UsageError
 from cnnexplain.inputs.image_stream import Stream
 from cnnexplain.model.classifier import Classifier
 from cnnexplain.model.objectives import Logit, Objective
-from cnnexplain.types import Floats
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
 
 Class: TypeAlias = int | str
 Target: TypeAlias = Class | Objective
@@ -114,7 +117,7 @@ def predicted(classifier: Classifier, images: Stream, against: Sequence[int] | N
     return list(found)[:PREDICTED], (warning,) if len(found) > PREDICTED else ()
 
 
-def check_finite(classifier: Classifier, outputs: Floats, which: str = "") -> None:
+def check_finite(classifier: Classifier, outputs: Float[np.ndarray, "N K"], which: str = "") -> None:
     """Checks that the outputs of a model are finite.
 
     Raises:

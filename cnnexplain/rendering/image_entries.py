@@ -17,10 +17,11 @@ from cnnexplain.rendering.method_entries import method_number
 from cnnexplain.rendering.templates import data_uri
 
 if TYPE_CHECKING:
+    from jaxtyping import Float
+
     from cnnexplain.inputs.source import Source
     from cnnexplain.model.classifier import Classifier
     from cnnexplain.results.record import Record
-    from cnnexplain.types import Floats
 
 CLASSES = 5
 """Classes shown for an image, the most probable first."""
@@ -66,7 +67,7 @@ def image_entries(found: Sequence[Drawn], classifier: Classifier, methods: Seque
     ]
 
 
-def _classes(outputs: Floats, classifier: Classifier, unit: str) -> list[dict[str, Any]]:
+def _classes(outputs: Float[np.ndarray, " K"], classifier: Classifier, unit: str) -> list[dict[str, Any]]:
     """The most probable classes with their probabilities, or the first values."""
     shown: list[tuple[int, float | None, float | None]]
     if classifier.head == "values":

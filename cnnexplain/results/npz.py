@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
@@ -17,7 +17,10 @@ from cnnexplain import files
 from cnnexplain.errors import line
 from cnnexplain.interruption import check_interrupted
 from cnnexplain.results.damage import DamageError
-from cnnexplain.types import Array
+
+if TYPE_CHECKING:
+    from jaxtyping import Shaped
+
 
 DIRECTORY = 1 << 22
 """Maximum number of bytes of the archive's directory; each array needs about a hundred."""
@@ -31,7 +34,7 @@ HEADER = re.compile(
 HEADER_BYTES, CHUNK = 1 << 12, 1 << 20
 
 
-def read(path: Path) -> dict[str, Array]:
+def read(path: Path) -> dict[str, Shaped[np.ndarray, " ..."]]:
     """The arrays of a file by name.
 
     Raises:
@@ -111,7 +114,7 @@ def _each(archive: zipfile.ZipFile, size: int) -> Iterator[Member]:
             yield name, stream, shape, dtype, "F" if header[2] == "True" else "C"  # type: ignore[misc]
 
 
-def _read(stream: BinaryIO, shape: tuple[int, ...], dtype: np.dtype, order: str) -> Array:
+def _read(stream: BinaryIO, shape: tuple[int, ...], dtype: np.dtype, order: str) -> Shaped[np.ndarray, " ..."]:
     array = np.empty(math.prod(shape), dtype)
     numbers, filled = array.view(np.uint8), 0
     while filled < len(numbers):

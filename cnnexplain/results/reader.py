@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,7 +19,10 @@ from cnnexplain.plugin.analysis import Analysis
 from cnnexplain.results import contents, former_results, image_json, json_files, npz, result_files, schema
 from cnnexplain.results.damage import DamageError, damaged
 from cnnexplain.results.file_names import RESULT, listed
-from cnnexplain.types import Array, Floats
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32, Shaped
+
 
 INPUT = "input"
 """The name of the images among the arrays."""
@@ -129,7 +132,13 @@ def read_part(folder: Path, analysis: Analysis, result: Mapping[str, Any], part:
         raise damaged(folder, words(error)) from error
 
 
-def _check(analysis: Analysis, images: Floats, arrays: Mapping[str, Array], facts: Mapping[str, Any], start: int) -> None:
+def _check(
+    analysis: Analysis,
+    images: Float32[np.ndarray, "N H W C"],
+    arrays: Mapping[str, Shaped[np.ndarray, " ..."]],
+    facts: Mapping[str, Any],
+    start: int,
+) -> None:
     """Checks that arrays and facts match the images, except for those that may belong to the overview.
 
     Raises:
@@ -164,7 +173,7 @@ def _preprocess(given: Mapping[str, Any]) -> Preprocess:
     return preprocess
 
 
-def _arrays(folder: Path, names: list[str]) -> dict[str, Array]:
+def _arrays(folder: Path, names: list[str]) -> dict[str, Shaped[np.ndarray, " ..."]]:
     """The arrays of the part that has these files."""
     (name,) = (name for name in names if name.endswith(".npz"))
     try:

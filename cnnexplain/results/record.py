@@ -17,9 +17,9 @@ from cnnexplain.results import reader
 from cnnexplain.results.damage import damaged
 from cnnexplain.results.explained import Explained
 from cnnexplain.results.joining import join
-from cnnexplain.types import Array, Floats
 
 if TYPE_CHECKING:
+    from jaxtyping import Float32, Shaped
     from matplotlib.figure import Figure
 
     from cnnexplain.inputs.preprocess import Preprocess
@@ -54,9 +54,9 @@ class Record:
 
     analysis: Analysis
     options: Mapping[str, Any]
-    images: Floats
+    images: Float32[np.ndarray, "N H W C"]
     explained: tuple[Explained, ...]
-    arrays: Mapping[str, Array]
+    arrays: Mapping[str, Shaped[np.ndarray, " ..."]]
     facts: Mapping[str, Any]
     labels: tuple[str, ...]
     preprocess: Preprocess
@@ -126,7 +126,7 @@ class Record:
             raise PluginError(f"{self._function('finding')} returned {shown(sentence)}; expected one line of text.")
         return sentence
 
-    def overlay(self, index: int = 0) -> Array | None:
+    def overlay(self, index: int = 0) -> Shaped[np.ndarray, "H W"] | None:
         """The map (H, W) to draw over image `index`: its main map, prepared for display; None if the analysis has no maps.
 
         Raises:
@@ -136,13 +136,13 @@ class Record:
         name = next((name for name in self.analysis.maps if name in self.arrays), None)
         if name is None:
             return None
-        values: Array = self.arrays[name][index]
+        values: Shaped[np.ndarray, "H W"] = self.arrays[name][index]
         prepare = self.analysis.overlay
         if prepare is None:
             return values
         return self._called("overlay", prepare, lambda: self._overlay(prepare(self, index % len(self)), values.shape))
 
-    def _overlay(self, found: object, shape: tuple[int, ...]) -> Array:
+    def _overlay(self, found: object, shape: tuple[int, ...]) -> Shaped[np.ndarray, "H W"]:
         # Nothing is converted to an array: range(10**9) would take 8 GB.
         if (
             isinstance(found, np.ndarray)

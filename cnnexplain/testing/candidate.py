@@ -17,9 +17,11 @@ from cnnexplain.testing.check import Check
 from cnnexplain.testing.contract_checks import CHECKS, checks
 
 if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float32, Shaped, UInt8
+
     from cnnexplain.model.classifier import Classifier
     from cnnexplain.results.record import Record
-    from cnnexplain.types import Array, Floats
 
 TOLERANCE = 1e-4
 """Relative tolerance for results that should be equal, since sums over a batch are computed in another order.
@@ -52,7 +54,7 @@ class Candidate:
         return loader.load()
 
     @cached_property
-    def images(self) -> Floats:
+    def images(self) -> Float32[np.ndarray, "3 28 28 1"]:
         """Digits with noise, (3, 28, 28, 1)."""
         from cnnexplain.testing import sample_models
 
@@ -64,7 +66,7 @@ class Candidate:
         return self.explain(self.lenet, self.images)
 
     @cached_property
-    def figures(self) -> dict[object, Array]:
+    def figures(self) -> dict[object, UInt8[np.ndarray, "_ _ 4"]]:
         """The pixels of all figures of `record`, by the index of the image or the name of the figure."""
         return comparison.figures(self.record)
 
@@ -88,7 +90,7 @@ class Candidate:
     def explain(
         self,
         classifier: Classifier,
-        images: Floats,
+        images: Float32[np.ndarray, "N H W C"],
         *,
         start: int = 0,
         target: int | None = None,
@@ -114,13 +116,13 @@ class Candidate:
         explained = images.copy() if "images" in self.analysis.inputs else None
         return next(explain_parts(self.analysis.name, classifier, explained, start=start, **arguments))
 
-    def trial_arrays(self) -> dict[str, Array]:
+    def trial_arrays(self) -> dict[str, Shaped[np.ndarray, " ..."]]:
         """The arrays for the sample models, by "model/array".
 
         Raises:
             CnnExplainError: The analysis failed for one of the models.
         """
-        arrays: dict[str, Array] = {}
+        arrays: dict[str, Shaped[np.ndarray, " ..."]] = {}
         for name, trial in self.trials.items():
             if isinstance(trial.record, CnnExplainError):
                 raise trial.record
@@ -192,7 +194,7 @@ class Outcome:
         return self.message
 
 
-def _model_state(classifier: Classifier, images: Floats) -> dict[str, Any]:
+def _model_state(classifier: Classifier, images: Float32[np.ndarray, "N H W C"]) -> dict[str, Any]:
     """Everything in a model that an analysis could change."""
     import keras
 

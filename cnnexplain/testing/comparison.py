@@ -12,16 +12,16 @@ from cnnexplain.errors import PluginError
 from cnnexplain.interruption import check_interrupted
 
 if TYPE_CHECKING:
+    from jaxtyping import UInt8
     from matplotlib.figure import Figure
 
     from cnnexplain.results.record import Record
-    from cnnexplain.types import Array
 
 LONGEST = 80
 """Number of characters of a fact that are shown in a difference."""
 
 
-def figures(record: Record, count: int | None = None) -> dict[object, Array]:
+def figures(record: Record, count: int | None = None) -> dict[object, UInt8[np.ndarray, "_ _ 4"]]:
     """The pixels of the figures of a record, by the index of the image, or the name for those of its overview.
 
     Args:
@@ -41,7 +41,7 @@ def figures(record: Record, count: int | None = None) -> dict[object, Array]:
         return {name: _pixels(figure) for name, figure in drawn.items()}
 
 
-def _pixels(figure: Figure) -> Array:
+def _pixels(figure: Figure) -> UInt8[np.ndarray, "h w 4"]:
     """The rendered figure, (h, w, 4) uint8."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -77,12 +77,12 @@ def first_image(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def array_difference(
-    arrays: Mapping[str, Array], expected: Mapping[str, Array], tolerance: float, *, outliers: float = 0.0
+    arrays: Mapping[str, Any], expected: Mapping[str, Any], tolerance: float, *, outliers: float = 0.0
 ) -> str:
     """Describes the first difference between arrays; empty if there is none.
 
     Args:
-        arrays: Arrays by name.
+        arrays: Arrays, or NumPy scalars, by name.
         expected: The expected arrays by name.
         tolerance: Tolerance relative to the largest magnitude of the expected array. Integers must be equal.
         outliers: The share of values of an array that may differ by more.

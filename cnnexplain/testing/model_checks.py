@@ -16,8 +16,9 @@ from cnnexplain.errors import CnnExplainError, PluginError
 from cnnexplain.testing import comparison, processes
 
 if TYPE_CHECKING:
+    from jaxtyping import Shaped
+
     from cnnexplain.testing.candidate import Candidate
-    from cnnexplain.types import Array
 
 BACKEND_TOLERANCE = 1e-3
 """Relative tolerance for results on different backends."""
@@ -61,13 +62,13 @@ def check_backends(candidate: Candidate) -> None:
 
 
 @cache
-def _arrays_on_backend(backend: str, names: tuple[str, ...]) -> dict[str, dict[str, Array] | str]:
+def _arrays_on_backend(backend: str, names: tuple[str, ...]) -> dict[str, dict[str, Shaped[np.ndarray, " ..."]] | str]:
     """The arrays of analyses for the sample models on another backend, by the analysis; an error message if one fails."""
     with tempfile.TemporaryDirectory() as folder:
         done = processes.run_worker("compute", folder, *names, KERAS_BACKEND=backend)
         if done.returncode:
             return dict.fromkeys(names, f"Keras does not start: {processes.last_line(done.stderr)}")
-        results: dict[str, dict[str, Array] | str] = dict(json.loads(done.stdout.splitlines()[-1]))
+        results: dict[str, dict[str, Shaped[np.ndarray, " ..."]] | str] = dict(json.loads(done.stdout.splitlines()[-1]))
         for name in names:
             if name not in results:
                 with np.load(Path(folder) / f"{name}.npz") as arrays:

@@ -17,7 +17,6 @@ from cnnexplain.testing.check import is_sentence
 
 if TYPE_CHECKING:
     from cnnexplain.testing.candidate import Candidate
-    from cnnexplain.types import Array
 
 
 def check_results(candidate: Candidate) -> None:
@@ -134,9 +133,9 @@ def _passes_failed(analysis: Analysis, error: BaseException) -> PluginError:
 
 
 def _difference(
-    arrays: Mapping[str, Array],
+    arrays: Mapping[str, Any],
     facts: Mapping[str, Any],
-    expected_arrays: Mapping[str, Array],
+    expected_arrays: Mapping[str, Any],
     expected_facts: Mapping[str, Any],
     tolerance: float,
 ) -> str:

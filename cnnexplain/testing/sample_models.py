@@ -14,8 +14,9 @@ from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.loading import loader
 
 if TYPE_CHECKING:
+    from jaxtyping import Float32
+
     from cnnexplain.model.classifier import Classifier
-    from cnnexplain.types import Floats
 
 layers = keras.layers
 
@@ -74,13 +75,15 @@ def classifier(name: str) -> Classifier:
     return loader.load(model, preprocess=Preprocess(height, width, "gray" if channels == 1 else "rgb"))
 
 
-def images(classifier: Classifier, count: int) -> Floats:
+def images(classifier: Classifier, count: int) -> Float32[np.ndarray, "count H W C"]:
     """Images (count, H, W, C) in the model's input range, the same in every call: noise, or digits with noise.
 
     No two pixels are equal. Otherwise rounding would decide between equal maxima.
     """
     preprocess = classifier.preprocess
-    noise: Floats = np.random.default_rng(1).uniform(0, 1, (count, *preprocess.shape)).astype(np.float32)
+    noise: Float32[np.ndarray, "count H W C"] = (
+        np.random.default_rng(1).uniform(0, 1, (count, *preprocess.shape)).astype(np.float32)
+    )
     if preprocess.digits:
         digits, _ = datasets.mnist("test")
         noise = np.float32(0.1) * noise + np.float32(0.9) * (digits[:count, ..., None].astype(np.float32) / 255)
