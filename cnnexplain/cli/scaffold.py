@@ -38,9 +38,9 @@ def check_name(name: str) -> None:
             "The name of an analysis must be lowercase words joined by hyphens, such as 'edge-energy', "
             f"with at most {LONGEST} characters, but got '{name[: 2 * LONGEST]}'."
         )
-    found = registry.load()
-    analyses = found.analyses
-    plugins = {plugin.name for offers in (analyses, found.models) for plugin in offers.suppliers.values()}
+    installed = registry.load()
+    analyses = installed.analyses
+    plugins = {plugin.name for offers in (analyses, installed.models) for plugin in offers.suppliers.values()}
     if name == ALL:
         raise UsageError(f"No analysis can be named '{ALL}', which stands for all of them.")
     taken = name in plugins or name in analyses or name in analyses.clashes

@@ -42,10 +42,10 @@ def encoded(record: Record, index: int) -> list[dict[str, Any]]:
 
 def _encoded(panel: Panel, record: Record) -> dict[str, Any]:
     maps = np.asarray(panel.maps, np.float32)
-    shown = len(maps) if panel.shown is None else min(panel.shown, len(maps))
-    groups = [_group(maps[:shown], LARGE)]
-    if shown < len(maps):
-        groups.append(_group(maps[shown:], SMALL))
+    visible = len(maps) if panel.shown is None else min(panel.shown, len(maps))
+    groups = [_group(maps[:visible], LARGE)]
+    if visible < len(maps):
+        groups.append(_group(maps[visible:], SMALL))
     return {
         "title": panel.title,
         "unit": wording.in_units(record, panel.unit),

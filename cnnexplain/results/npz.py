@@ -87,12 +87,12 @@ def _check_directory(file: BinaryIO) -> None:
 
 
 def _each(archive: zipfile.ZipFile, size: int) -> Iterator[Member]:
-    found: set[str] = set()
+    names: set[str] = set()
     for member in archive.infolist():
         name = member.filename.removesuffix(".npy")
-        if name in found or not member.filename.endswith(".npy") or not name.isprintable():
+        if name in names or not member.filename.endswith(".npy") or not name.isprintable():
             raise DamageError(f"'{line(member.filename, 80)}' is not an array of cnnexplain, or occurs twice")
-        found.add(name)
+        names.add(name)
         # Members that are compressed (ours never are) or share their bytes could expand to gigabytes.
         size -= member.file_size
         if member.compress_type != zipfile.ZIP_STORED or size < 0:
