@@ -17,6 +17,9 @@ WORDS = {"grey": "gray"}
 FIELDS = {"note": "limitations", "reading": "how_to_read"}
 """Former parameters of `cnnexplain.plugin.Analysis` and keys of `result.json`."""
 
+CHECKS = {"neighbours": "neighbors"}
+"""Former names of conformance checks."""
+
 FACTS = {"residual": "convergence_delta", "relative_residual": "relative_convergence_delta"}
 """Former facts of the built-in analyses."""
 

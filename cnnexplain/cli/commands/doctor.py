@@ -65,13 +65,13 @@ def _diagnose(arguments: ModelArguments, names: Sequence[str], *, layers: bool, 
 def _examined(arguments: ModelArguments, names: Sequence[str], *, verbose: bool) -> tuple[Classifier, Examination]:
     from cnnexplain.inputs import images
 
-    found = images.find(names)
+    sources = images.find(names)
     with console.quiet(verbose), console.progress() as display:
         classifier = session.load(arguments, display)
-        if not found and classifier.preprocess.digits:
-            found = [f"mnist:test/{index}" for index in range(DIGITS)]
+        if not sources and classifier.preprocess.digits:
+            sources = [f"mnist:test/{index}" for index in range(DIGITS)]
         reading = console.bar(display, "Reading")
-        batch = images.read_images(found, classifier, progress=reading) if found else None
+        batch = images.read_images(sources, classifier, progress=reading) if sources else None
         from cnnexplain.doctor import examine
 
         return classifier, examine(classifier, batch, console.bar(display, "Examining"))
