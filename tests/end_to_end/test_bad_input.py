@@ -99,7 +99,7 @@ ROWS = {
     "name too long": (2, ["x" * 300], "File name too long"),
     "address": (2, ["https://example.org/x.png"], "There is no file 'https://example.org/x.png'."),
     "model is text": (1, ["--model", "text.keras"], "'text.keras' is no Keras model file"),
-    "model with code": (1, ["--model", "code.keras"], "'code.keras' carries Python code (Lambda), which is refused"),
+    "model with code": (1, ["--model", "code.keras"], "'code.keras' contains Python code (Lambda) and is rejected"),
     "model without images": (1, ["--model", "flat.keras"], "takes (784), which is no image"),
     "model with weights alone": (1, ["--model", "only.weights.h5"], "'only.weights.h5' holds weights alone"),
     "sidecar mistyped": (1, ["--model", "typo.keras"], "There is no key 'colur'. Did you mean 'color'?"),

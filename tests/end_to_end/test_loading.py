@@ -46,7 +46,7 @@ def test_code_in_a_legacy_file_is_refused_before_keras_sees_it(model, tmp_path, 
     model().save(path)
     rewritten(path, with_lambda)
     monkeypatch.setattr(keras.saving, "load_model", lambda *_, **__: pytest.fail("Keras was asked"))
-    with pytest.raises(ModelError, match=r"carries Python code \(Lambda\), which is refused"):
+    with pytest.raises(ModelError, match=r"contains Python code \(Lambda\) and is rejected"):
         cx.load(path)
 
 

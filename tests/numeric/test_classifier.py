@@ -314,7 +314,7 @@ def test_code_in_a_file_is_refused_even_deep_inside(tmp_path):
     inner = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Lambda(lambda x: x * 2)])
     model = keras.Sequential([keras.Input((4, 4, 1)), inner, keras.layers.Flatten(), keras.layers.Dense(2)])
     model.save(tmp_path / "code.keras")
-    with pytest.raises(ModelError, match="carries Python code \\(Lambda\\), which is refused"):
+    with pytest.raises(ModelError, match="contains Python code \\(Lambda\\) and is rejected"):
         cx.load(tmp_path / "code.keras")
 
 
