@@ -14,7 +14,7 @@ import keras
 
 from cnnexplain.errors import ModelError, line, reason
 from cnnexplain.interruption import check_interrupted
-from cnnexplain.loading import allowed_names, keras2, keras2_weights, model_config, size_limits
+from cnnexplain.loading import allowed_names, keras2, keras2_weights, model_config, size_limits, stored_weights
 from cnnexplain.model.model_files import LEGACY
 
 CODE = ("Lambda", "__lambda__", "TorchModuleWrapper")
@@ -47,7 +47,7 @@ def read(path: Path, custom_objects: Mapping[str, Any], limits: bool = True) -> 
             f"'{path}' contains Python code ({code}) and is rejected: the code would run on your machine. "
             "If you trust it, load it yourself with Keras and pass the model to cnnexplain.load()."
         )
-    numbers = model_config.check_weights(path, limits)
+    numbers = stored_weights.check_weights(path, limits)
     load = _keras_2 if keras2.is_keras_2(described.version) else _keras_3
     try:
         model = load(path, config, {**TENSORFLOW, **custom_objects}, numbers if limits else None)

@@ -13,7 +13,7 @@ import keras
 from cnnexplain.errors import ModelError
 from cnnexplain.interruption import check_interrupted
 from cnnexplain.loading import memory
-from cnnexplain.loading.model_config import OVERRIDE
+from cnnexplain.loading.stored_weights import OVERRIDE
 
 CALLS = 3000
 """A file is refused whose layers are called more often, those of a nested model for each of its calls."""

@@ -52,7 +52,7 @@ def test_code_in_a_legacy_file_is_refused_before_keras_sees_it(model, tmp_path, 
 
 def test_a_file_with_weights_alone_says_so(model, tmp_path):
     model().save_weights(tmp_path / "only.weights.h5")
-    with pytest.raises(ModelError, match="holds weights alone, and not the layers"):
+    with pytest.raises(ModelError, match="contains only weights, without the layers"):
         cx.load(tmp_path / "only.weights.h5")
 
 
@@ -96,15 +96,15 @@ def number(file, path):
 
 
 HOSTILE = {
-    outer: "links 'out' to somewhere else, and is refused",
-    soft: "links 'again' to somewhere else",
-    elsewhere: "takes 'raw' from another file, and is refused",
-    virtual: "takes 'made' from another file",
-    bomb: "unpacks to 8192 MiB, more than 100 times its size, and is refused",
-    no_json: "the description of its layers is no JSON",
-    deep: "no JSON|is damaged",
-    nested: "no JSON|is damaged",
-    number: "no JSON",
+    outer: "links 'out' to another object or file and is rejected",
+    soft: "links 'again' to another object or file",
+    elsewhere: "reads 'raw' from another file and is rejected",
+    virtual: "reads 'made' from another file",
+    bomb: "unpacks to 8192 MiB, more than 100 times its size, and is rejected",
+    no_json: "the description of its layers is not valid JSON",
+    deep: "not valid JSON|is damaged",
+    nested: "not valid JSON|is damaged",
+    number: "not valid JSON",
 }
 
 

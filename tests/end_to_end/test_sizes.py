@@ -93,7 +93,7 @@ def test_what_does_not_fit_is_named_with_its_layer_before_it_is_made(name, tmp_p
         ),
         ({"config": None, "text": "[" * (20 << 20), "packed": True}, "describes its layers in more than 16 MiB"),
         ({"config": None, "text": "[" * (15 << 20), "packed": True}, "describes more layers than a model has"),
-        ({"config": None, "text": "[" * 100_000}, "is no JSON|nested"),
+        ({"config": None, "text": "[" * 100_000}, "is not valid JSON|nested"),
         ({"config": None, "text": "[" * 500 + "]" * 500}, "is nested 500 deep"),
         ({"config": sequential(*(layer("ReLU", f"relu{each}") for each in range(5000)), *head())}, "describes 5,003 calls"),
         (
@@ -140,7 +140,7 @@ def test_the_limits_can_be_lifted(tmp_path, monkeypatch, cli):
     assert len(cx.load(tmp_path / "net.keras", limits=False).labels) == 3
     code, _, err = cli("list", "--classes", "--model", "net.keras")
     assert (code, err.count("\n")) == (1, 1)
-    assert "--no-limits (limits=False) reads it all the same" in err
+    assert "--no-limits (limits=False) loads it anyway" in err
     code, _, err = cli("list", "--classes", "--model", "net.keras", "--no-limits")
     assert (code, err) == (0, "")
 
