@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import shapes  # noqa: F401  # Before the package, to instrument it.
 from PIL import Image
 
 import cnnexplain as cx
-
 
 # Another seed gives every model of the tests other weights: SEED=7 pytest tests/numeric
 SEED = os.environ.get("SEED", "0")
