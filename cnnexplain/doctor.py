@@ -287,7 +287,7 @@ def _resizing(classifier: Classifier, batch: ImageBatch, logits: Floats) -> Iter
     places = [place for place, source in enumerate(batch.sources) if source.resized and Path(source.name).is_file()][
         :RESIZED
     ]
-    if preprocess.digits or classifier.head == "values" or not places:
+    if preprocess.preset is not None or classifier.head == "values" or not places:
         return
     for words, fields in RESIZINGS.items():
         other = replace(preprocess, **fields)

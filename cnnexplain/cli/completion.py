@@ -115,20 +115,21 @@ def named_models(incomplete: str) -> list[str]:
 
 
 def samples(incomplete: str) -> list[str]:
-    """The digits of MNIST, ten at a time; nothing for an empty word, for which the shell completes file names."""
-    start = next((f"mnist:{split}/" for split in datasets.SPLITS if incomplete.startswith(f"mnist:{split}/")), None)
-    if start is None:
-        names = [f"mnist:{split}/{digit}" for split in datasets.SPLITS for digit in range(10)]
-        return names if incomplete else []
-    known = re.compile(r"0|[1-9][0-9]*")
-    numbers = [incomplete.removeprefix(start) + digit for digit in ["", *map(str, range(10))]]
-    split = start[len("mnist:") : -1]
-    return [f"{start}{each}" for each in numbers if known.fullmatch(each) and int(each) < datasets.SPLITS[split]]
+    """The samples of the included data sets, ten at a time; nothing for an empty word: the shell completes file names."""
+    name, slash, number = incomplete.partition("/")
+    if not incomplete:
+        return []
+    if name not in datasets.SPLITS or not slash:
+        return [sample for dataset, split in datasets.SPLITS.values() for sample in dataset.samples(split, 10)]
+    dataset, split = datasets.SPLITS[name]
+    numbers = [number + digit for digit in ["", *map(str, range(10))]]
+    valid = re.compile(r"0|[1-9][0-9]*")
+    return [f"{name}/{each}" for each in numbers if valid.fullmatch(each) and int(each) < dataset.splits[split]]
 
 
 def data_sets(incomplete: str) -> list[str]:
-    """The splits of MNIST; nothing for an empty word, for which the shell completes folders."""
-    return [f"mnist:{split}" for split in datasets.SPLITS] if incomplete else []
+    """The included data sets; nothing for an empty word, for which the shell completes folders."""
+    return list(datasets.SPLITS) if incomplete else []
 
 
 def layers(context: typer.Context) -> list[str]:

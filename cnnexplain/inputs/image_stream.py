@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from cnnexplain.inputs.images import ImageBatch
 from cnnexplain.inputs.preprocess import Preprocess, TakesImages, preprocess_of
 from cnnexplain.inputs.source import Source
 from cnnexplain.types import Array, Floats
+
+if TYPE_CHECKING:
+    from jaxtyping import UInt8
 
 
 class TakesBatches(TakesImages, Protocol):
@@ -120,9 +123,9 @@ class Stream:
         """
         if self._batch is not None:
             return np.array(places), self._batch[list(places)]
-        preprocess = self._preprocess
-        if self.name in SPLITS and not self._invert and preprocess.channels == 1 and preprocess.keeps(28, 28):
-            return np.array(places), self._mnist(list(places))
+        preprocess, (dataset, split) = self._preprocess, datasets.SPLITS.get(self.name, (None, ""))
+        if dataset is not None and not self._invert and preprocess.channels == 1 and preprocess.keeps(*dataset.shape):
+            return np.array(places), self._included(dataset.load(split)[0][list(places)], places)
         found = [(place, *read) for place in places if (read := self._read(place)) is not None]
         inputs = np.stack([image for _, image, _ in found]) if found else np.zeros(0, np.float32)
         return np.array([place for place, *_ in found], np.int64), ImageBatch(inputs, [source for *_, source in found])
@@ -143,13 +146,12 @@ class Stream:
             self._kept[place] = image
         return image
 
-    def _mnist(self, places: list[int]) -> ImageBatch:
-        digits = datasets.mnist(self.name.partition(":")[2])[0][places]
+    def _included(self, pixels: UInt8[np.ndarray, "N H W"], places: Sequence[int]) -> ImageBatch:
         sources = [
-            Source(self.names[place], hashlib.sha256(digit.tobytes()).hexdigest())
-            for place, digit in zip(places, digits, strict=True)
+            Source(self.names[place], hashlib.sha256(image.tobytes()).hexdigest())
+            for place, image in zip(places, pixels, strict=True)
         ]
-        return ImageBatch(self._preprocess.encode(digits[..., None].astype(np.float32) / 255), sources)
+        return ImageBatch(self._preprocess.encode(pixels[..., None].astype(np.float32) / 255), sources)
 
 
 GIVEN = "the images given"
@@ -160,9 +162,6 @@ TOGETHER = 64
 
 KEPT = 64 << 20
 """Images that take so many bytes at most, all together, are kept once they were read."""
-
-SPLITS = tuple(f"mnist:{split}" for split in datasets.SPLITS)
-"""The names of the data sets that come with the package."""
 
 
 def _slices(count: int) -> Iterator[slice]:
@@ -179,13 +178,14 @@ def check(name: str | os.PathLike[str]) -> list[str]:
         UsageError: There is no such data set.
         ImageError: The folder holds no image.
     """
-    if name in SPLITS:
-        return [f"{name}/{index}" for index in range(datasets.SPLITS[str(name).partition(":")[2]])]
-    path = Path(name)
+    dataset, split = datasets.SPLITS.get(os.fspath(name), (None, ""))
+    if dataset is not None:
+        return dataset.samples(split)
+    path, names = Path(name), list(datasets.SPLITS)
     try:
         if not path.is_dir():
             raise UsageError(
-                f"There is no data set '{path}'.{suggest(str(path), SPLITS)} Give a folder of images, {' or '.join(SPLITS)}."
+                f"There is no data set '{path}'.{suggest(str(path), names)} Give a folder of images, {' or '.join(names)}."
             )
         found = folders.files(str(path), images.SUFFIXES) or folders.files(str(path), (bands.SUFFIX,))
     except OSError as error:

@@ -15,7 +15,6 @@ import numpy as np
 from cnnexplain.errors import ImageError, UsageError, suggest
 from cnnexplain.inputs import bands, datasets, folders
 from cnnexplain.inputs.decode import Decoded, decode
-from cnnexplain.inputs.photographs import is_photograph
 from cnnexplain.inputs.preprocess import Preprocess, TakesImages, preprocess_of
 from cnnexplain.inputs.source import Levels, Source
 from cnnexplain.interruption import check_interrupted
@@ -88,7 +87,7 @@ def _found(name: str) -> list[str]:
             raise UsageError(f"No file matches '{name}'.")
         return matches
     if _is_sample(name):
-        datasets.sample_index(name)
+        datasets.locate(name)
         return [name]
     raise UsageError(f"There is no file '{name}'.{suggest(path.name, _siblings(path))}")
 
@@ -233,10 +232,11 @@ def read(name: str, preprocess: Preprocess, invert: bool | None) -> tuple[Floats
         raise ImageError(f"'{name}' can't be used: {reason}. Give .npy arrays (height, width, {preprocess.bands}).")
     rest = replace(preprocess, fit="stretch", crop=1.0) if decoded.cut else preprocess
     image, inverted = rest.apply(pixels, invert, decoded.grid)
-    if preprocess.digits and float(image.max()) == preprocess.low:
-        raise ImageError(f"'{name}' shows nothing that stands out from its ground, so there is no digit to explain.")
+    preset = preprocess.preset
+    if preset is not None and float(image.max()) == preprocess.low:
+        raise ImageError(f"'{name}' shows only background: there is no {preset.subject} to explain.")
     resized = decoded.cut or decoded.grid is not None or not preprocess.keeps(*pixels.shape[:2])
-    photograph = preprocess.digits and is_photograph(pixels)
+    photograph = preset is not None and preset.is_photograph(pixels)
     return image, Source(name, sha256, inverted, resized, photograph, decoded.levels)
 
 

@@ -9,7 +9,6 @@ from typing import Any, TypeAlias
 import numpy as np
 from PIL import Image
 
-from cnnexplain.inputs.digits import LARGEST
 from cnnexplain.inputs.orientation import LYING
 from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.inputs.resizing import middle_part
@@ -73,10 +72,11 @@ def _taken(size: tuple[int, int], preprocess: Preprocess, orientation: int) -> B
 
 def _size(extent: tuple[float, float], preprocess: Preprocess, *, lying: bool) -> tuple[int, int]:
     """The (columns, rows) that are made of what is taken of a large image, (width, height) pixels."""
-    least = (LARGEST, LARGEST) if preprocess.digits else (preprocess.width, preprocess.height)
-    sides = [max(LEAST, 2 * side) for side in least]
+    preset = preprocess.preset
+    needed = (preprocess.width, preprocess.height) if preset is None else (preset.working_size, preset.working_size)
+    sides = [max(LEAST, 2 * side) for side in needed]
     across, down = (length / side for length, side in zip(extent, sides[::-1] if lying else sides, strict=True))
-    if preprocess.fit in ("pad", "digit"):
+    if preprocess.fit == "pad" or preset is not None:
         across = down = max(across, down)
     columns, rows = (round(length / max(1, int(factor))) for length, factor in zip(extent, (across, down), strict=True))
     return max(1, columns), max(1, rows)

@@ -11,10 +11,11 @@ import keras
 import numpy as np
 
 from cnnexplain.errors import ModelError
+from cnnexplain.inputs import presets
 from cnnexplain.inputs.literals import Color
 from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.interruption import check_interrupted
-from cnnexplain.model import graph, lenet
+from cnnexplain.model import graph
 from cnnexplain.model.inference import aside
 from cnnexplain.model.model_inputs import IMAGE, Inputs
 from cnnexplain.model.subclassed import has_graph
@@ -89,8 +90,9 @@ def told(model: Any, inputs: Inputs = IMAGE) -> Preprocess:
     if shape[2] not in (1, 3):
         return _of_bands(model, (height, width, shape[2]), inputs, size=("size",) if None in shape else ())
     color: Color = "gray" if shape[2] == 1 else "rgb"
-    if model.name == lenet.NAME and shape == (28, 28, 1):
-        return Preprocess(height, width, color, fit="digit")
+    preset = presets.of_model(model.name, shape)
+    if preset is not None:
+        return Preprocess(height, width, color, fit=preset.fit)
     size = ("size",) if None in shape else ()
     found = expected_range(model, (height, width, shape[2]), inputs)
     if found is None:

@@ -17,9 +17,6 @@ from cnnexplain.plugin.options import validate
 from cnnexplain.plugin.registry import Plugin
 from cnnexplain.rendering import notebook
 
-DATASET = "mnist:test"
-"""The default data set for a digit classifier."""
-
 
 @dataclass(frozen=True)
 class Request:
@@ -115,7 +112,9 @@ def assemble(
     others = None if against is None else targets.spread_against(against, count or len(wanted or (None,)))
     stream = None
     if "dataset" in analysis.inputs:
-        searched = dataset if dataset is not None else DATASET if classifier.preprocess.digits else images
+        preset = classifier.preprocess.preset
+        default = images if preset is None else preset.dataset.default
+        searched = default if dataset is None else dataset
         stream = None if searched is None else open_stream(searched, classifier)
     return Request(
         analysis=analysis,

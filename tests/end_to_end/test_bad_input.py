@@ -106,8 +106,8 @@ ROWS = {
     "size": (2, ["--input-size", "0"], "--input-size takes whole numbers from 1 to 8192"),
     "fit mistyped": (2, ["--input-fit", "croop"], "Did you mean 'crop'?"),
     "scale": (2, ["--input-scale", "1/0"], "--input-scale takes a number above 0, such as 0.5 or '1/255', but got '1/0'."),
-    "mean of two": (2, ["--input-mean", "1,2"], "Preprocess takes one finite number, as mean"),
-    "means of gray": (2, ["--input-mean", "1,2,3"], "Preprocess takes one finite number, as mean"),
+    "mean of two": (2, ["--input-mean", "1,2"], "Preprocess takes one finite number as mean"),
+    "means of gray": (2, ["--input-mean", "1,2,3"], "Preprocess takes one finite number as mean"),
     "another size": (2, ["--input-size", "32x30"], "takes (28, 28, 1), but is declared to take (32, 30, 1)"),
     "preprocessing missing": (2, ["--preprocess", "no.json"], "There is no file of preprocessing 'no.json'."),
     "preprocessing of no kind": (2, ["--preprocess", "photo"], "Expected module:name"),
@@ -218,7 +218,7 @@ from cnnexplain.cli.app import main
 from cnnexplain.model import classifier
 from cnnexplain.inputs import datasets
 images, digits = datasets.mnist("train")
-datasets.mnist = lambda split: (images[:500], digits[:500])
+datasets.DataSet.load = lambda _, split: (images[:500], digits[:500])
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 sys.exit(main(sys.argv[1:]))
 """

@@ -445,7 +445,7 @@ def test_a_normalization_of_pixels_tells_the_range(random):
 
 
 def test_a_share_to_keep_needs_the_fit_that_keeps_it(model):
-    with pytest.raises(UsageError, match=r"crop of 0\.5 is kept by the fit 'crop' alone, but the fit is 'stretch'"):
+    with pytest.raises(UsageError, match=r"crop of 0\.5 only with the fit 'crop', but the fit is 'stretch'"):
         cx.load(model(), preprocess={"crop": 0.5})
     cropped = {"fit": "crop", "crop": 0.5}
     assert cx.load(model(), preprocess=cropped).preprocess.crop == 0.5

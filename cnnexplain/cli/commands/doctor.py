@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from cnnexplain.inputs.preprocess import Preprocess
     from cnnexplain.model.classifier import Classifier
 
-DIGITS = 256
-"""Number of MNIST test images for a digit classifier, if no images are given."""
+SAMPLES = 256
+"""Number of test images of the data set for a digit classifier, if no images are given."""
 
 NAMED = 5
 """Number of labels shown."""
@@ -68,8 +68,9 @@ def _examined(arguments: ModelArguments, names: Sequence[str], *, verbose: bool)
     found = images.find(names)
     with console.quiet(verbose), console.progress() as display:
         classifier = session.load(arguments, display)
-        if not found and classifier.preprocess.digits:
-            found = [f"mnist:test/{index}" for index in range(DIGITS)]
+        preset = classifier.preprocess.preset
+        if not found and preset is not None:
+            found = preset.dataset.samples("test", SAMPLES)
         reading = console.bar(display, "Reading")
         batch = images.read_images(found, classifier, progress=reading) if found else None
         from cnnexplain.doctor import examine

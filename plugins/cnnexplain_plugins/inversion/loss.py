@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from cnnexplain import mnist
-
 if TYPE_CHECKING:
     from cnnexplain import Classifier, Floats, Preprocess
 
@@ -65,7 +63,7 @@ class Weights:
 
 
 def normalization(preprocess: Preprocess, sigma: float | None) -> Normalization:
-    """The mean and σ of MNIST's training images for a model of digits, else a guess from the model's input range.
+    """The mean and σ of the training images if the input has a preset, such as MNIST's, else a guess from its range.
 
     The guess: the mean is the middle of the range, and the numbers of an image deviate from it by `SPREAD` of the range.
 
@@ -74,8 +72,9 @@ def normalization(preprocess: Preprocess, sigma: float | None) -> Normalization:
         sigma: Taken in the place of the measured or guessed one.
     """
     width = preprocess.white - preprocess.black
-    if preprocess.digits and preprocess.shape == (28, 28, 1):
-        pixels = mnist("train")[0].reshape(-1, 28 * 28)
+    preset = preprocess.preset
+    if preset is not None and preset.shape == preprocess.shape:
+        pixels = preset.dataset.load("train")[0].reshape(-1, math.prod(preset.shape))
         sums, squares = pixels.sum(axis=1), np.einsum("ij,ij->i", pixels, pixels, dtype=np.int64)
         mean = sums.sum() / pixels.size
         norms = np.sqrt(squares - 2 * mean * sums + pixels.shape[1] * mean**2)
