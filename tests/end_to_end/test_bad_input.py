@@ -83,7 +83,7 @@ ROWS = {
     "NaN in an image": (1, ["nan.tiff"], "'nan.tiff' holds a value that is not finite (NaN or infinity)."),
     "negative pixels": (1, ["negative.tiff"], "'negative.tiff' has values from -1 to -1; expected 0 to 65535."),
     "one bad among good": (1, ["mnist:test/1", "text.png"], "'text.png' is not an image"),
-    "folder without images": (1, ["none"], "The folder 'none' holds no image"),
+    "folder without images": (1, ["none"], "The folder 'none' contains no image"),
     "unknown sample": (2, ["mnist:tset/42"], "Did you mean 'mnist:test/42'?"),
     "sample out of range": (2, ["mnist:test/10000"], "mnist:test/9999"),
     "option value": (2, ["--crops", "tne"], "--crops takes one of one, ten, but got 'tne'. Did you mean 'ten'?"),
