@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from jaxtyping import UInt8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DataSet:
     """An included data set of gray images with one class each.
 

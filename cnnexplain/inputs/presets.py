@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Float32
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Preset:
     """The conventions for models of one kind of image: a light subject on a black background.
 

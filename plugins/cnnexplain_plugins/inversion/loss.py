@@ -5,6 +5,7 @@ A normalized image x stands for the image mean + σx: a typical image has the no
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -74,14 +75,22 @@ def normalization(preprocess: Preprocess, sigma: float | None) -> Normalization:
     width = preprocess.white - preprocess.black
     preset = preprocess.preset
     if preset is not None and preset.shape == preprocess.shape:
-        pixels = preset.dataset.load("train")[0].reshape(-1, math.prod(preset.shape))
-        sums, squares = pixels.sum(axis=1), np.einsum("ij,ij->i", pixels, pixels, dtype=np.int64)
-        mean = sums.sum() / pixels.size
-        norms = np.sqrt(squares - 2 * mean * sums + pixels.shape[1] * mean**2)
-        middle, typical = preprocess.black + mean / 255 * width, float(norms.mean()) / 255 * float(width[0])
+        mean, norm = _statistics(preset.dataset)
+        middle, typical = preprocess.black + mean / 255 * width, norm / 255 * float(width[0])
     else:
         middle, typical = preprocess.gray, SPREAD * math.sqrt(preprocess.height * preprocess.width * float((width**2).sum()))
     return Normalization(np.asarray(middle, np.float32), typical if sigma is None else sigma)
+
+
+@functools.cache
+def _statistics(dataset: Any) -> tuple[float, float]:
+    """The mean of the training images of a data set, 0–255, and the mean norm of the images after subtracting it."""
+    images, _ = dataset.load("train")
+    pixels = images.reshape(len(images), -1)
+    sums, squares = pixels.sum(axis=1), np.einsum("ij,ij->i", pixels, pixels, dtype=np.int64)
+    mean = float(sums.sum() / pixels.size)
+    norms = np.sqrt(squares - 2 * mean * sums + pixels.shape[1] * mean**2)
+    return mean, float(norms.mean())
 
 
 def weights(classifier: Classifier, layer: str, alpha: float | None, variation: float | None) -> Weights:
