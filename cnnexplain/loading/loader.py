@@ -166,7 +166,7 @@ def _found(model: Any, custom_objects: Any, weights: str | os.PathLike[str] | No
     if isinstance(place, NamedModel):
         return _named(place, weights)
     _refuse_weights(weights, f"the file '{place}'")
-    said = sidecar.beside(place)
+    said = sidecar.next_to(place)
     loaded, sha256 = keras_file.read(place, _by_name(custom_objects), limits)
     return _Found(loaded, os.fspath(model), sha256, (said,), sidecar.unused(place), from_file=True)
 
@@ -237,7 +237,7 @@ def _said(said: Any) -> Preprocess | Mapping[str, Any] | _Function:
 
 def _over(preprocess: Preprocess, said: Mapping[str, Any]) -> Preprocess:
     """A preprocessing with what was said in the place of what stood there."""
-    fields = {key: value for key, value in said.items() if key not in ("size", *sidecar.BESIDE)}
+    fields = {key: value for key, value in said.items() if key not in ("size", *sidecar.OTHER_KEYS)}
     # Another way to fit pictures into the input leaves a share of theirs that was to be kept without a meaning.
     if said.get("fit", "crop") != "crop":
         fields.setdefault("crop", 1.0)

@@ -115,7 +115,7 @@ ROWS = {
     "preprocessing not straight": (2, ["--preprocess", "numpy:square"], "'numpy:square' can't be the preprocessing"),
     "labels missing": (2, ["--labels", "no.txt"], "There is no file of labels 'no.txt'."),
     "labels of too few": (2, ["--labels", "notes.txt"], "There is 1 label for the 10 classes"),
-    "labels that are no text": (1, ["--labels", "whole.keras"], "is no text in UTF-8"),
+    "labels that are no text": (1, ["--labels", "whole.keras"], "is not text in UTF-8"),
     "weights missing": (2, ["--weights", "no.h5"], "There is no file of weights 'no.h5'."),
     "weights of a file": (2, ["--model", "whole.keras", "--weights", "old.h5"], "Weights are given to models by name"),
     "custom object": (

@@ -454,7 +454,7 @@ def test_a_share_to_keep_needs_the_fit_that_keeps_it(model):
 
 def test_a_sidecar_is_no_model(tmp_path):
     (tmp_path / "mine.json").write_text("{}")
-    with pytest.raises(UsageError, match=r"mine\.json' is a JSON file and no model"):
+    with pytest.raises(UsageError, match=r"mine\.json' is a JSON file, not a model"):
         cx.load(tmp_path / "mine.json")
 
 

@@ -221,7 +221,7 @@ def test_a_model_of_large_layers_that_fit_nothing_is_refused_before_it_is_built(
     """Keras makes the weights of a layer before it sees that the next one was built for others."""
     path, before = swollen(tmp_path, old, new), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     make = keras.Variable.__init__
-    with pytest.raises(ModelError, match=r"swollen.keras' is damaged: its layers have [\d,]{10,} weights, but it holds"):
+    with pytest.raises(ModelError, match=r"swollen.keras' is damaged: its layers have [\d,]{10,} weights, but it contains"):
         cx.load(path)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
     assert keras.Variable.__init__ is make
@@ -237,7 +237,7 @@ def test_a_large_number_that_sizes_nothing_leaves_the_cause_to_be_said(tmp_path)
 def test_what_is_made_in_the_guard_is_counted_and_nothing_after_it():
     with size_limits.guarded(10):
         keras.Variable("zeros", shape=(100, 1000), dtype="float32")
-    with pytest.raises(ModelError, match="have 101,000 weights, but it holds 10 numbers"), size_limits.guarded(10):
+    with pytest.raises(ModelError, match="have 101,000 weights, but it contains 10 numbers"), size_limits.guarded(10):
         keras.Sequential([keras.Input((1000,)), keras.layers.Dense(100, use_bias=False), keras.layers.Dense(10)])
     keras.Variable("zeros", shape=(200, 1000))
 

@@ -101,7 +101,7 @@ def text(config):
         (unknown, r"\(ReLU\) with novel = \[1, 2\], which Keras 3 does not have. Keras 2 wrote it: save it again with"),
         (channels_first, r"has the layer 'conv2d' \(Conv2D\), which Keras 3 can't build: .*sideways"),
         (foreign, r"needs code that Keras does not have: LayerScale \(keras.src.applications.convnext:LayerScale\)"),
-        (text, "TFSMLayer, which no model of images needs"),
+        (text, "TFSMLayer, which no image model needs"),
     ],
 )
 def test_what_keras_3_does_not_have_is_named(keras2, tmp_path, change, words):
