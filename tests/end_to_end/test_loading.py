@@ -207,7 +207,7 @@ def test_custom_objects_are_named_or_given(own, tmp_path, monkeypatch, random, f
         ("own_layers:Tripel", UsageError, "has no 'Tripel'. Did you mean 'Triple'?"),
         ("nowhere:Triple", UsageError, "No module named 'nowhere', neither installed nor in the current folder"),
         ("failing_layers:Triple", cx.CnnExplainError, "Importing 'failing_layers:Triple' failed: ZeroDivisionError"),
-        ("own_layers:not_callable", UsageError, "A custom object is a class or a function, but got 3"),
+        ("own_layers:not_callable", UsageError, "A custom object must be a class or a function, but got 3"),
         ("os.path:join; import os", UsageError, "Expected module:name"),
     ],
 )
@@ -309,7 +309,7 @@ def test_preprocessing_is_also_a_file_or_the_name_of_a_function(path, tmp_path, 
         ({"labels": "no.txt"}, "There is no file of labels"),
         ({"labels": 3}, "'labels' takes a list of names"),
         ({"labels": ["a", 3]}, "'labels' takes a list of names"),
-        ({"weights": "net.keras"}, "Weights are given to models by name that take them; the file .* has its own"),
+        ({"weights": "net.keras"}, "Weights can only be given for models by name that take them; the file .* has its own"),
     ],
 )
 def test_what_does_not_fit_is_said(path, given, words):

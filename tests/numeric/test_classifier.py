@@ -287,8 +287,8 @@ def convolutional(shape):
 @pytest.mark.parametrize(
     ("build", "words"),
     [
-        (lambda: head(3, shape=(16,)), "takes \\(16\\), which is no image"),
-        (lambda: head(3, shape=(4, 4, 2, 1)), "takes \\(4, 4, 2, 1\\), which is no image"),
+        (lambda: head(3, shape=(16,)), "takes \\(16\\), which is not an image"),
+        (lambda: head(3, shape=(4, 4, 2, 1)), "takes \\(4, 4, 2, 1\\), which is not an image"),
         (lambda: head(3, shape=(3, 8, 8)), "takes \\(3, 8, 8\\), channels first"),
         (
             lambda: convolutional((5, 4, 1)),
