@@ -5,8 +5,11 @@ Model settings, configuration files, command lines and saved results may have th
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 KEYS = {"colour": "color", "input_colour": "input_color"}
 """Former keys of model settings and options, each with its present name."""
@@ -30,6 +33,21 @@ def key(name: Any) -> Any:
         return name
     present = KEYS[name.replace("-", "_")]
     return present.replace("_", "-") if "-" in name else present
+
+
+def keywords(kind: type[T]) -> type[T]:
+    """A class decorator: the constructor also accepts the former names of its keyword arguments."""
+    construct = kind.__init__
+
+    @functools.wraps(construct)
+    def __init__(self: T, *args: Any, **kwargs: Any) -> None:  # noqa: N807
+        present = {key(name): value for name, value in kwargs.items()}
+        if len(present) < len(kwargs):
+            raise TypeError(f"{kind.__name__}() got both a keyword and its former name: {', '.join(kwargs)}")
+        construct(self, *args, **present)
+
+    kind.__init__ = __init__  # type: ignore[assignment]
+    return kind
 
 
 def word(value: Any) -> Any:

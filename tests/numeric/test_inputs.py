@@ -181,7 +181,7 @@ def test_what_does_not_fit_is_said(build, options, words):
 
 
 def test_an_input_that_is_no_image_can_not_be_explained():
-    with pytest.raises(ModelError, match=r"The input 'meta' of the model .* takes \(4\), which is no image"):
+    with pytest.raises(ModelError, match=r"The input 'meta' of the model .* takes \(4\), which is not an image"):
         cx.load(numbers(), input="meta", fixed={"image": OTHER})
 
 

@@ -17,7 +17,7 @@ from cnnexplain_plugins.activation_maximization.scores import scores, stacked
 from cnnexplain_plugins.activation_maximization.views import View
 
 if TYPE_CHECKING:
-    from cnnexplain import Classifier, Floats, Objective, Preprocess
+    from cnnexplain import Classifier, Floats, Objective
 
 NOISES, CONTRAST, GRAIN = 64, 0.3, 14
 """How many noises a unit chooses its starts from; their standard deviation, in parts of the input range; and how many grains
@@ -46,11 +46,6 @@ class Maximum:
     shown: Floats
     view_value: float | None = None
     opacity: Floats | None = None
-
-
-def origin(preprocess: Preprocess) -> Floats:
-    """An empty pixel (C,): black for digits, which are light on black, else the middle of the input range."""
-    return preprocess.black if preprocess.digits else preprocess.gray
 
 
 def maximize(
@@ -136,7 +131,7 @@ class Ascent:
         self.steepness = np.zeros(len(objectives))
         self._starts, self._regularization, self._random = starts, regularization, random
         self._low, self._high = classifier.preprocess.black, classifier.preprocess.white
-        self._origin, self._span = origin(classifier.preprocess), self._high - self._low
+        self._origin, self._span = classifier.preprocess.background, self._high - self._low
         self._weights = list(seeds.values())
         self._score = classifier.differentiable(_sum, list(seeds), [weights.shape[1:] for weights in self._weights])
 

@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from cnnexplain import mnist
-
 if TYPE_CHECKING:
     from cnnexplain import Classifier, Floats, Preprocess
 
@@ -66,7 +64,7 @@ class Weights:
 
 
 def normalization(preprocess: Preprocess, sigma: float | None) -> Normalization:
-    """The mean and σ of MNIST's training images for a model of digits, else a guess from the model's input range.
+    """The mean and σ of the training images if the input has a preset, such as MNIST's, else a guess from its range.
 
     The guess: the mean is the middle of the range, and the numbers of an image deviate from it by `SPREAD` of the range.
 
@@ -75,8 +73,9 @@ def normalization(preprocess: Preprocess, sigma: float | None) -> Normalization:
         sigma: Taken in the place of the measured or guessed one.
     """
     width = preprocess.white - preprocess.black
-    if preprocess.digits and preprocess.shape == (28, 28, 1):
-        mean, norm = _digits()
+    preset = preprocess.preset
+    if preset is not None and preset.shape == preprocess.shape:
+        mean, norm = _statistics(preset.dataset)
         middle, typical = preprocess.black + mean / 255 * width, norm / 255 * float(width[0])
     else:
         middle, typical = preprocess.gray, SPREAD * math.sqrt(preprocess.height * preprocess.width * float((width**2).sum()))
@@ -84,9 +83,10 @@ def normalization(preprocess: Preprocess, sigma: float | None) -> Normalization:
 
 
 @functools.cache
-def _digits() -> tuple[float, float]:
-    """The mean of MNIST's training images, 0–255, and the mean norm of what remains of an image without it."""
-    pixels = mnist("train")[0].reshape(-1, 28 * 28)
+def _statistics(dataset: Any) -> tuple[float, float]:
+    """The mean of the training images of a data set, 0–255, and the mean norm of the images after subtracting it."""
+    images, _ = dataset.load("train")
+    pixels = images.reshape(len(images), -1)
     sums, squares = pixels.sum(axis=1), np.einsum("ij,ij->i", pixels, pixels, dtype=np.int64)
     mean = float(sums.sum() / pixels.size)
     norms = np.sqrt(squares - 2 * mean * sums + pixels.shape[1] * mean**2)
