@@ -14,10 +14,12 @@ from cnnexplain.errors import ModelError
 from cnnexplain.inputs.literals import Color
 from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.interruption import check_interrupted
-from cnnexplain.model import graph, lenet
-from cnnexplain.model.inference import aside
+from cnnexplain.model import lenet
+from cnnexplain.model.graph import Call
+from cnnexplain.model.inference import run_isolated
 from cnnexplain.model.model_inputs import IMAGE, Inputs
 from cnnexplain.model.subclassed import has_graph
+from cnnexplain.model.tracing import trace_calls
 from cnnexplain.types import Floats, Integers
 
 SIDE = 224
@@ -144,8 +146,8 @@ def expected_range(model: Any, shape: tuple[int, int, int], inputs: Inputs = IMA
 
 
 def _brought(model: Any, shape: tuple[int, int, int], inputs: Inputs) -> Range | None:
-    tensor, calls = graph.traced(model, shape, inputs)
-    seen, before = {id(tensor)}, list[graph.Call]()
+    tensor, calls = trace_calls(model, shape, inputs)
+    seen, before = {id(tensor)}, list[Call]()
     end, after = None, None
     for call in calls:
         known = [source for source in call.sources if id(source) in seen]
@@ -166,7 +168,7 @@ def _brought(model: Any, shape: tuple[int, int, int], inputs: Inputs) -> Range |
         here = {id(tensor): keras.ops.full((tensor.shape[0] or 1, *shape), value, "float32")}
         for call in before:
             args, kwargs = keras.tree.map_structure(lambda leaf: here.get(id(leaf), leaf), (call.args, call.kwargs))
-            made = keras.tree.flatten(aside(partial(call.function, *args, **kwargs)))
+            made = keras.tree.flatten(run_isolated(partial(call.function, *args, **kwargs)))
             here.update(zip(map(id, keras.tree.flatten(call.output)), made, strict=True))
         some = list[Floats]()
         for key in [*(id(keras.tree.flatten(call.output)[0]) for call in before), id(end)]:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from cnnexplain.errors import ModelError, line
 from cnnexplain.interruption import check_interrupted
 from cnnexplain.loading import memory
-from cnnexplain.model.layer_names import free, of_call
+from cnnexplain.model.layer_names import call_name, unused_name
 from cnnexplain.model.model_files import LEGACY
 
 CONFIG = 16 << 20
@@ -74,7 +74,7 @@ def layers(config: Any) -> list[str]:
     # What stands for the input gives its name away.
     names: dict[str, None] = {"input": None}
     for name in _called(config):
-        names[free(name, names)] = None
+        names[unused_name(name, names)] = None
     return [*names][1:]
 
 
@@ -87,7 +87,7 @@ def _called(config: Any) -> Iterator[str]:
             continue
         inside = list(_called(layer)) if _nested(layer["config"]) else None
         for number in range(1, 1 + len(layer.get("inbound_nodes") or [()])):
-            name = of_call(str(layer["config"]["name"]), number)
+            name = call_name(str(layer["config"]["name"]), number)
             yield from [name] if inside is None else (f"{name}/{each}" for each in inside)
 
 

@@ -18,9 +18,9 @@ from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.model import heads
 from cnnexplain.model.batches import out_of_memory
 from cnnexplain.model.failures import naming
-from cnnexplain.model.graph import LOGITS, Twin
+from cnnexplain.model.graph import LOGITS, Graph
 from cnnexplain.model.heads import Head
-from cnnexplain.model.inference import aside
+from cnnexplain.model.inference import run_isolated
 from cnnexplain.model.model_inputs import Inputs
 from cnnexplain.types import Array, Floats
 
@@ -28,25 +28,25 @@ NOISE = 3
 """Which of the trial images a model is compared with its graph on."""
 
 
-def trial_scores(preprocess: Preprocess, name: str, twin: Twin) -> Floats:
+def trial_scores(preprocess: Preprocess, name: str, graph: Graph) -> Floats:
     """A graph's scores for the trial images, before it is compiled: (N, K).
 
     Raises:
         ModelError: They can't be computed.
     """
     images = preprocess.between(heads.images(preprocess.shape))
-    return _scores(twin, np.split(images, heads.TRIALS), name)
+    return _scores(graph, np.split(images, heads.TRIALS), name)
 
 
 def check(
-    model: Any, inputs: Inputs, twin: Twin, head: Head, preprocess: Preprocess, name: str, *, declared: bool
+    model: Any, inputs: Inputs, graph: Graph, head: Head, preprocess: Preprocess, name: str, *, declared: bool
 ) -> str | None:
     """Sees that the graph computes what the model does, and that its outputs are what they are taken for.
 
     Args:
         model: The Keras model.
         inputs: What it is given beside the image.
-        twin: Its graph.
+        graph: Its graph.
         head: What its outputs are.
         preprocess: What its input is.
         name: Of the model.
@@ -60,23 +60,23 @@ def check(
             scores are probabilities.
     """
     noise = preprocess.between(heads.images(preprocess.shape)[NOISE:][:1])
-    with naming(twin, noise, model.variables):
-        logits = _scores(twin, [noise], name)
-    compare(model, inputs, twin, head, name, noise, logits)
+    with naming(graph, noise, model.variables):
+        logits = _scores(graph, [noise], name)
+    compare(model, inputs, graph, head, name, noise, logits)
     # Scores that a layer computes as a product with its weights may be any numbers.
     if not head.raw or head.kind == "values" or head.affine:
         return None
-    return head.doubt(head.own(trial_scores(preprocess, name, twin)), line(name), twin.place, said=declared)
+    return head.doubt(head.own(trial_scores(preprocess, name, graph)), line(name), graph.output_index, said=declared)
 
 
-def compare(model: Any, inputs: Inputs, twin: Twin, head: Head, name: str, image: Array, logits: Floats) -> None:
+def compare(model: Any, inputs: Inputs, graph: Graph, head: Head, name: str, image: Array, logits: Floats) -> None:
     """Sees that the model returns for an image (1, H, W, C) what belongs to its logits (1, K), up to half precision.
 
     Raises:
         ModelError: It returns something else, or can't be computed.
     """
     with _failing(name, "can't be computed as a whole"):
-        own = _own_output(model, inputs, twin.place, head, image)
+        own = _own_output(model, inputs, graph.output_index, head, image)
     found = head.own(logits)
     # Half precision rounds at the third digit.
     if np.isfinite(own).all() and not np.allclose(own, found, rtol=1e-2, atol=1e-2):
@@ -91,15 +91,15 @@ def _own_output(model: Any, inputs: Inputs, place: int, head: Head, image: Array
     # A functional model may want its inputs in a list or by name; a sequential one doesn't say.
     structure = getattr(model, "input", model.inputs[0])
     given = keras.tree.pack_sequence_as(structure, inputs.given(keras.ops.convert_to_tensor(image)))
-    output = head.flat(keras.tree.flatten(aside(lambda: model(given, training=False)))[place])
+    output = head.flat(keras.tree.flatten(run_isolated(lambda: model(given, training=False)))[place])
     found: Floats = keras.ops.convert_to_numpy(keras.ops.cast(output, "float32"))
     return found
 
 
-def _scores(twin: Twin, batches: list[Floats], name: str) -> Floats:
-    function = twin.function([LOGITS])
+def _scores(graph: Graph, batches: list[Floats], name: str) -> Floats:
+    function = graph.function([LOGITS])
     with _failing(name, "can't be computed"):
-        found = aside(lambda: [function(keras.ops.convert_to_tensor(batch))[0] for batch in batches])
+        found = run_isolated(lambda: [function(keras.ops.convert_to_tensor(batch))[0] for batch in batches])
         return np.concatenate([keras.ops.convert_to_numpy(keras.ops.cast(each, "float32")) for each in found])
 
 

@@ -21,8 +21,8 @@ import keras
 from cnnexplain.errors import ModelError, UsageError, shown, suggest
 from cnnexplain.model import layer_kinds
 from cnnexplain.model.activations import activation, is_linear, unclipped
-from cnnexplain.model.graph import Call, Twin
-from cnnexplain.model.layer_kinds import Known
+from cnnexplain.model.graph import Call, Graph
+from cnnexplain.model.layer_kinds import Trait
 from cnnexplain.model.linear_parts import Linear, linear_part
 from cnnexplain.model.rules import LayerCall, Rule, identity_with_pullback, with_pullback
 
@@ -37,11 +37,11 @@ FORMULAS = {"deconvnet": "R where R > 0", "guided": "R where R > 0 and x > 0", "
 """The same in words, R being the signal and x what the ReLU was given."""
 
 
-def backward(twin: Twin, names: Sequence[str], rule: str | Rule) -> Callable[[Any], list[Any]]:
+def backward(graph: Graph, names: Sequence[str], rule: str | Rule) -> Callable[[Any], list[Any]]:
     """What maps the input to the outputs of some layers, through which signals come down by a rule.
 
     Args:
-        twin: The graph.
+        graph: The graph.
         names: The layers.
         rule: The name of one of `RULES`, or one of a plugin's; see `cnnexplain.model.rules`.
 
@@ -52,12 +52,12 @@ def backward(twin: Twin, names: Sequence[str], rule: str | Rule) -> Callable[[An
     of = named(rule) if isinstance(rule, str) else rule
 
     def changed(call: Call) -> Callable[..., Any]:
-        return (of(layer_call(call)) if twin.sees(call) else None) or call.function
+        return (of(layer_call(call)) if graph.depends_on_image(call) else None) or call.function
 
-    return twin.function(names, changed)
+    return graph.function(names, changed)
 
 
-def projected(twin: Twin, names: Sequence[str], rule: str | Rule) -> Callable[[Any], list[Any]]:
+def projected(graph: Graph, names: Sequence[str], rule: str | Rule) -> Callable[[Any], list[Any]]:
     """The same, but a layer that ends in a clipped activation itself is taken without the clip.
 
     The strongest units, which the clip makes flat, would have no pull-back.
@@ -68,15 +68,15 @@ def projected(twin: Twin, names: Sequence[str], rule: str | Rule) -> Callable[[A
     """
     if isinstance(rule, str):
         for name in names:
-            describe(twin, name, rule)
-    whole, seconds = unclipped(twin, names, ranking=False)
+            describe(graph, name, rule)
+    whole, seconds = unclipped(graph, names, ranking=False)
     return backward(whole, [seconds.get(name, name) for name in names], rule)
 
 
 def layer_call(call: Call) -> LayerCall:
     """A call of the graph as a rule sees it."""
     found = activation(call)
-    before = call.function if found is None else found.given
+    before = call.function if found is None else found.pre_activation
     linear: Callable[[Any], Any] | None = before if isinstance(before, Linear) else None
     if found is None and linear is None and is_linear(getattr(call.inner, "activation", None)):
         linear = linear_part(call.inner)
@@ -94,7 +94,7 @@ def named(rule: str) -> Rule:
     return _gradient if rule == "gradient" else partial(_ruled, rule)
 
 
-def describe(twin: Twin, name: str, rule: str) -> str:
+def describe(graph: Graph, name: str, rule: str) -> str:
     """What a rule does at the layers on the way from a layer to the pixels, a phrase with R the signal from above.
 
     Raises:
@@ -102,7 +102,7 @@ def describe(twin: Twin, name: str, rule: str) -> str:
         ModelError: It is not defined for a layer on the way, which is named.
     """
     of = named(rule)
-    calls = [layer_call(call) for call in twin.ancestors([name]) if twin.sees(call)]
+    calls = [layer_call(call) for call in graph.ancestors([name]) if graph.depends_on_image(call)]
     for call in calls:
         of(call)
     found = [call.activation for call in calls if call.activation is not None]
@@ -129,7 +129,7 @@ def _ruled(rule: str, call: LayerCall) -> Callable[..., Any] | None:
         return lambda *args, **kwargs: passing(call.before(*args, *kwargs.values()))
     if found is None and (
         _linear(call)
-        or (rule == "guided" and layer_kinds.is_keras(call.layer) and layer_kinds.of(call.layer) & Known.SMOOTH)
+        or (rule == "guided" and layer_kinds.is_keras(call.layer) and layer_kinds.of(call.layer) & Trait.SMOOTH)
     ):
         return None
     which = f"The layer '{call.name}' ({_described(call)}) is "
@@ -151,9 +151,9 @@ def _linear(call: LayerCall) -> bool:
     known = layer_kinds.of(call.layer)
     if not layer_kinds.is_keras(call.layer):
         return False
-    if known & Known.LINEAR or call.kind == "Activation":
+    if known & Trait.LINEAR or call.kind == "Activation":
         return is_linear(getattr(call.layer, "activation", None))
-    return bool(known & Known.LINEAR_IN_ONE) and call.inputs == 1
+    return bool(known & Trait.LINEAR_IN_ONE) and call.inputs == 1
 
 
 def _described(call: LayerCall) -> str:

@@ -18,7 +18,6 @@ from cnnexplain.model import (
     backward_rules,
     convolutions,
     gradients,
-    graph,
     head_search,
     heads,
     layer_outputs,
@@ -30,6 +29,7 @@ from cnnexplain.model import (
 from cnnexplain.model.axes import Field
 from cnnexplain.model.convolutions import Convolution
 from cnnexplain.model.fingerprint import fingerprint
+from cnnexplain.model.graph import LOGITS
 from cnnexplain.model.layers import Layer, Layers
 from cnnexplain.model.model_inputs import Inputs, check_shape, settle
 from cnnexplain.model.network import Network
@@ -37,6 +37,7 @@ from cnnexplain.model.objectives import Objective
 from cnnexplain.model.outputs import ONLY, Output
 from cnnexplain.model.rules import Rule
 from cnnexplain.model.stages import stage_ends
+from cnnexplain.model.tracing import trace
 from cnnexplain.types import Array, Floats, Integers
 
 
@@ -85,9 +86,11 @@ class Classifier:
         """Which of the model's inputs is the image, and the values of the others."""
         check_shape(model, self.inputs, preprocess.shape)
         place, title = outputs.choose(model, output.name)
-        traced = graph.twin(model, preprocess.shape, place, inputs=self.inputs)
-        self._twin, self._head = head_search.headed(traced, output, title, partial(agreement.trial_scores, preprocess, name))
-        self._layers, self._network = Layers(self._twin, name), Network(self._twin, model.variables, preprocess, name)
+        traced = trace(model, preprocess.shape, place, inputs=self.inputs)
+        self._graph, self._head = head_search.headed(
+            traced, output, title, partial(agreement.trial_scores, preprocess, name)
+        )
+        self._layers, self._network = Layers(self._graph, name), Network(self._graph, model.variables, preprocess, name)
         self.doubt: str | None = None
         """Why the outputs, which are taken for scores, may be something else; known once `check` was called."""
         self.labels = heads.labels(self._head, labels, name)
@@ -109,13 +112,13 @@ class Classifier:
     def check(self) -> None:
         """Sees that the model computes what its layers do, else raises `ModelError`, and looks for a `doubt`."""
         self.doubt = agreement.check(
-            self.model, self.inputs, self._twin, self._head, self.preprocess, self.name, declared=self._declared
+            self.model, self.inputs, self._graph, self._head, self.preprocess, self.name, declared=self._declared
         )
 
     def compare(self, images: Array, logits: Floats) -> None:
         """Sees, the first time, that the model itself returns for the first image what belongs to its logits (N, K)."""
         if not self._compared and len(images):
-            agreement.compare(self.model, self.inputs, self._twin, self._head, self.name, images[:1], logits[:1])
+            agreement.compare(self.model, self.inputs, self._graph, self._head, self.name, images[:1], logits[:1])
             self._compared = True
 
     def predict(self, images: Array) -> Floats:
@@ -225,7 +228,7 @@ class Classifier:
 
     def describe_rule(self, name: str, rule: str) -> str:
         """What a rule does at the activations on the way from a layer to the pixels, a phrase."""
-        return backward_rules.describe(self._twin, self.layer(name).name, rule)
+        return backward_rules.describe(self._graph, self.layer(name).name, rule)
 
     def differentiable(
         self,
@@ -282,12 +285,12 @@ class Classifier:
 
     def leads_to_scores(self, name: str) -> bool:
         """Whether the scores depend on a layer's output; on a softmax after them they don't."""
-        return self._twin.tail(self.layer(name).name, [graph.LOGITS]) is not None
+        return self._graph.tail(self.layer(name).name, [LOGITS]) is not None
 
     @property
     def output(self) -> str:
         """The name of the layer whose output is the model's: the probabilities, or the scores."""
-        return self._twin.output or graph.LOGITS
+        return self._graph.output_layer or LOGITS
 
     @cached_property
     def convolutions(self) -> tuple[Layer, ...]:
@@ -306,7 +309,7 @@ class Classifier:
     @cached_property
     def stages(self) -> tuple[str, ...]:
         """The layers in which the stages end, between which the network halves the resolution; the last feature maps too."""
-        return tuple(stage_ends(self._twin, {layer.name for layer in self.convolutions}))
+        return tuple(stage_ends(self._graph, {layer.name for layer in self.convolutions}))
 
     def receptive_field(self, name: str) -> Field:
         """Which pixels the units of a layer can see; a `ModelError` where the geometry of a layer is not known."""

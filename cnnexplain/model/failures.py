@@ -11,8 +11,8 @@ import keras
 from cnnexplain import backend
 from cnnexplain.errors import CnnExplainError, ModelError, line, reason
 from cnnexplain.interruption import check_interrupted
-from cnnexplain.model.graph import LOGITS, Call, Twin
-from cnnexplain.model.inference import aside
+from cnnexplain.model.graph import LOGITS, Call, Graph
+from cnnexplain.model.inference import run_isolated
 from cnnexplain.types import Array, Floats
 
 Shape: TypeAlias = tuple[int | None, ...] | None
@@ -20,13 +20,13 @@ Shape: TypeAlias = tuple[int | None, ...] | None
 
 
 @contextmanager
-def naming(twin: Twin, image: Floats, variables: Any) -> Iterator[None]:
+def naming(graph: Graph, image: Floats, variables: Any) -> Iterator[None]:
     """Computes something of a model within the block: an error that comes from one of its layers names that layer.
 
     Ctrl-C, errors of ours, a lack of memory, and what is raised by no layer pass as they are.
 
     Args:
-        twin: The model's twin.
+        graph: The model's graph.
         image: (1, H, W, C), one that is computed, or a gray one.
         variables: The model's.
 
@@ -41,16 +41,16 @@ def naming(twin: Twin, image: Floats, variables: Any) -> Iterator[None]:
         check_interrupted(error)
         if passes:
             raise
-        found = _located(twin, image, variables, error)
+        found = _located(graph, image, variables, error)
         if found is None:
             raise
         raise found from error
 
 
-def _located(twin: Twin, image: Floats, variables: Any, error: BaseException) -> ModelError | None:
+def _located(graph: Graph, image: Floats, variables: Any, error: BaseException) -> ModelError | None:
     try:
-        check_shapes(twin, image)
-        suspects = _backwards(twin, image, variables)
+        check_shapes(graph, image)
+        suspects = _backwards(graph, image, variables)
     except ModelError as found:
         return found
     except BaseException as other:  # noqa: BLE001
@@ -62,7 +62,7 @@ def _located(twin: Twin, image: Floats, variables: Any, error: BaseException) ->
     return ModelError(f"The gradient of the layer {names} fails: {reason(error)}")
 
 
-def check_shapes(twin: Twin, image: Floats) -> None:
+def check_shapes(graph: Graph, image: Floats) -> None:
     """Computes a model layer by layer, each of which says what it is when it fails.
 
     Raises:
@@ -85,7 +85,7 @@ def check_shapes(twin: Twin, image: Floats) -> None:
 
         return function
 
-    aside(lambda: twin.function([LOGITS], checked)(keras.ops.convert_to_tensor(image)))
+    run_isolated(lambda: graph.function([LOGITS], checked)(keras.ops.convert_to_tensor(image)))
 
 
 def _shape(tensor: Any) -> tuple[int | None, ...]:
@@ -111,28 +111,28 @@ def _written(shapes: Sequence[Shape]) -> str:
     return "a single number" if shapes[0] is None else f"(N{''.join(f', {size}' for size in shapes[0])})"
 
 
-def _backwards(twin: Twin, image: Floats, variables: Any) -> list[str]:
+def _backwards(graph: Graph, image: Floats, variables: Any) -> list[str]:
     """The names of the layers of which one lets no gradient through; none where all do.
 
     From the scores back to some layer the gradient is computed without a failure, and from those before it no more.
     """
-    names = [name for name in twin.names if twin.tensors[name].dtype.startswith(("float", "bfloat"))]
+    names = [name for name in graph.names if graph.tensors[name].dtype.startswith(("float", "bfloat"))]
     fine, broken = len(names), -1
     while fine - broken > 1:
         middle = (fine + broken) // 2
-        if _fails(twin, names[middle], image, variables):
+        if _fails(graph, names[middle], image, variables):
             broken = middle
         else:
             fine = middle
-    start = twin.input if broken < 0 else twin.tensors[names[broken]]
-    failed = broken >= 0 or _fails(twin, None, image, variables)
-    return list(dict.fromkeys(call.name for call in twin.consumers(start))) if failed else []
+    start = graph.input if broken < 0 else graph.tensors[names[broken]]
+    failed = broken >= 0 or _fails(graph, None, image, variables)
+    return list(dict.fromkeys(call.name for call in graph.consumers(start))) if failed else []
 
 
-def _fails(twin: Twin, name: str | None, image: Floats, variables: Any) -> bool:
+def _fails(graph: Graph, name: str | None, image: Floats, variables: Any) -> bool:
     """Whether the gradient of the scores with respect to a layer's output, or to the input, can't be computed."""
-    from_input = twin.function([LOGITS])
-    tail = None if name is None else twin.tail(name, [LOGITS])
+    from_input = graph.function([LOGITS])
+    tail = None if name is None else graph.tail(name, [LOGITS])
     if name is not None and tail is None:
         return False
 
@@ -142,7 +142,7 @@ def _fails(twin: Twin, name: str | None, image: Floats, variables: Any) -> bool:
 
     given: list[Array] = [image]
     if name is not None:
-        output = aside(lambda: twin.function([name])(keras.ops.convert_to_tensor(image)))[0]
+        output = run_isolated(lambda: graph.function([name])(keras.ops.convert_to_tensor(image)))[0]
         given = [keras.ops.convert_to_numpy(keras.ops.cast(output, "float32")), image]
     try:
         backend.current().gradient(value, [array.shape[1:] for array in given], variables)(*given)

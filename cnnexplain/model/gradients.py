@@ -36,7 +36,7 @@ def image_gradient(network: Network, images: Array, names: tuple[str, ...], weig
     """The gradient of Σ weights · outputs with respect to the images, (N, H, W, C)."""
 
     def build() -> Compiled:
-        return network.gradient(weighted_sum(network.twin.function(names)), [network.shape, *_shapes(weights)])
+        return network.gradient(weighted_sum(network.graph.function(names)), [network.shape, *_shapes(weights)])
 
     _, gradient = network.compute(network.compiled(("gradient", *names), build), images, *weights)
     return gradient
@@ -52,7 +52,7 @@ def layer_gradient(
     """
 
     def build() -> Compiled:
-        tail = network.twin.tail(layer.name, names)
+        tail = network.graph.tail(layer.name, names)
         if tail is None:
             raise UsageError(
                 f"What is explained does not depend on the layer '{layer.name}'; "
@@ -86,8 +86,8 @@ def layer_gradients(
         names: The layers that are read.
         weights: For each its weights (N, *shape).
     """
-    twin = network.twin
-    shapes = {layer.name: layer.shape for layer in layers if twin.tail(layer.name, names) is not None}
+    graph = network.graph
+    shapes = {layer.name: layer.shape for layer in layers if graph.tail(layer.name, names) is not None}
     if not shapes:
         return values(network, images, names, weights), {}
     *ends, total = itertools.accumulate(math.prod(shape) for shape in shapes.values())
@@ -101,13 +101,13 @@ def layer_gradients(
         def value(flat: Any, x: Any, *weights: Any) -> Any:
             parts = keras.ops.split(flat, ends, axis=1) if ends else [flat]
             shifts = {
-                id(twin.tensors[name]): keras.ops.reshape(part, (-1, *shape))
+                id(graph.tensors[name]): keras.ops.reshape(part, (-1, *shape))
                 for (name, shape), part in zip(shapes.items(), parts, strict=True)
             }
-            function = twin.function(
+            function = graph.function(
                 names, lambda call: lambda *args, **kwargs: shifted(call.output, call.function(*args, **kwargs), shifts)
             )
-            return weighted_sum(function)(shifted(twin.input, x, shifts), *weights)
+            return weighted_sum(function)(shifted(graph.input, x, shifts), *weights)
 
         return network.gradient(value, [(total,), network.shape, *_shapes(weights)])
 
@@ -137,7 +137,7 @@ def differentiable(
     first = network.shape if variables is None else variables
 
     def build() -> Compiled:
-        outputs = backward(network.twin, names, relu_override) if override else network.twin.function(names)
+        outputs = backward(network.graph, names, relu_override) if override else network.graph.function(names)
 
         def value(x: Any, *others: Any) -> Any:
             shown = x if seen is None else seen(x, *others)

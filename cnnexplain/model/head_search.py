@@ -18,8 +18,8 @@ import keras
 import numpy as np
 
 from cnnexplain.errors import CnnExplainError, ModelError, UsageError, line
-from cnnexplain.model import mixtures, recognition
-from cnnexplain.model.graph import INPUT, LOGITS, Call, Twin
+from cnnexplain.model import mixtures, output_functions
+from cnnexplain.model.graph import INPUT, LOGITS, Call, Graph
 from cnnexplain.model.heads import BELOW_ONE, LEAST, NUMBERS, PROBABILITIES, SCORES, Head, Kind, common_total, sums_to_one
 from cnnexplain.model.output_ends import HEADS, check_known, find_end, producer, shape_of
 from cnnexplain.model.outputs import Kind as Said
@@ -28,31 +28,31 @@ from cnnexplain.types import Floats
 
 
 def headed(
-    twin: Twin,
+    graph: Graph,
     told: Output,
     output: str,
-    tried: Callable[[Twin], Floats],
-) -> tuple[Twin, Head]:
-    """The twin with the scores among its tensors, as `LOGITS`, and what is known of them.
+    tried: Callable[[Graph], Floats],
+) -> tuple[Graph, Head]:
+    """The graph with the scores among its tensors, as `LOGITS`, and what is known of them.
 
     Args:
-        twin: As it was traced.
+        graph: As it was traced.
         told: What the user says of the output.
         output: The name of the output.
-        tried: A twin ↦ its `LOGITS` for a few images, (N, K).
+        tried: A graph ↦ its `LOGITS` for a few images, (N, K).
 
     Raises:
         ModelError: The scores can't be reached, or the output has another form.
         UsageError: What is said is not so.
     """
-    end, add, said, reduce = twin.end, _Adding(twin), told.kind, told.reduce
+    end, add, said, reduce = graph.output, _Adding(graph), told.kind, told.reduce
     if "float" not in str(end.dtype):
         raise ModelError(
             f"The output '{line(output)}' is of {end.dtype}; expected floating-point numbers, such as scores of classes."
         )
     layers = _flattening(tuple(end.shape[1:]), reduce, end.dtype, output)
-    before = find_end(twin, end)
-    if said == "logits" and before.name in recognition.PROBABILISTIC:
+    before = find_end(graph, end)
+    if said == "logits" and before.name in output_functions.PROBABILISTIC:
         instead = "" if before.scores is not None else " and say --probabilities (probabilities=True)"
         raise UsageError(
             f"The model ends in a {before.name} (layer '{line(before.layer.name)}'), whose outputs are probabilities and no "
@@ -64,7 +64,7 @@ def headed(
     alike = not several or (commutes and before.shape == shape_of(end))
     if said is None:
         check_known(before, alike)
-    mixed = mixtures.mixture(twin, end) if before.name not in HEADS and said != "values" else None
+    mixed = mixtures.mixture(graph, end) if before.name not in HEADS and said != "values" else None
     if mixed is not None and not (said == "probabilities" and mixed.probable):
         raise _computed(mixed, said)
 
@@ -74,8 +74,10 @@ def headed(
             tensor = add.layer(layer, tensor)
         return tensor
 
-    def head(kind: Kind, scores: Any, *, raw: bool = True, certain: bool = True, clipped: bool = False) -> tuple[Twin, Head]:
-        name = "value" if _automatic(output, producer(twin, end)) else output
+    def head(
+        kind: Kind, scores: Any, *, raw: bool = True, certain: bool = True, clipped: bool = False
+    ) -> tuple[Graph, Head]:
+        name = "value" if _automatic(output, producer(graph, end)) else output
         found = Head(kind, certain, raw, scores.shape[-1], name, before.affine, tuple(layers), clipped)
         if kind == "values":
             scores = add.joined(_both, scores, 2 * found.outputs)
@@ -85,16 +87,16 @@ def headed(
 
     if said == "values":
         return head("values", flattened(end))
-    if said != "logits" and before.name in recognition.PROBABILISTIC and alike and before.scores is not None:
+    if said != "logits" and before.name in output_functions.PROBABILISTIC and alike and before.scores is not None:
         scores = flattened(add.call(before.scores) if isinstance(before.scores, Call) else before.scores)
         if before.name == "softmax" and scores.shape[-1] == 1:
             raise _one_number("whose softmax is always 1")
         if before.name == "softmax" and said == "probabilities":
             scores = add.layer(keras.layers.Activation("log_softmax", dtype="float32"), scores)
         return head(before.name, scores, raw=False)  # type: ignore[arg-type]
-    if said == "probabilities" or before.name in recognition.PROBABILISTIC:
+    if said == "probabilities" or before.name in output_functions.PROBABILISTIC:
         probabilities = flattened(end)
-        kind = _probabilistic(tried(add.done(probabilities)), twin.place)
+        kind = _probabilistic(tried(add.done(probabilities)), graph.output_index)
         logarithm = log_probability if kind == "softmax" else log_odds
         scores = add.layer(keras.layers.Activation(logarithm, dtype="float32"), probabilities)
         return head(kind, scores, raw=False, clipped=True)
@@ -115,10 +117,10 @@ def _automatic(name: str, producer: Call | None) -> bool:
 
 
 class _Adding:
-    """A twin to which calls are added after its own."""
+    """A graph to which calls are added after its own."""
 
-    def __init__(self, twin: Twin) -> None:
-        self._twin, self._calls = twin, list(twin.calls)
+    def __init__(self, graph: Graph) -> None:
+        self._graph, self._calls = graph, list(graph.calls)
 
     def layer(self, layer: Any, tensor: Any) -> Any:
         """What a layer of ours makes of a tensor."""
@@ -134,15 +136,15 @@ class _Adding:
         self._calls.append(call)
         return call.output
 
-    def done(self, scores: Any) -> Twin:
-        """The twin with these scores; a layer that is called "logits" and isn't them gives way."""
-        tensors = self._twin.tensors
+    def done(self, scores: Any) -> Graph:
+        """The graph with these scores; a layer that is called "logits" and isn't them gives way."""
+        tensors = self._graph.tensors
         if LOGITS in tensors and tensors[LOGITS] is not scores:
             tensors = {name + ":1" if name == LOGITS else name: tensor for name, tensor in tensors.items()}
         names = tuple(name for name in tensors if name != INPUT)
-        last = next((name for name in names if tensors[name] is self._twin.end), None)
+        last = next((name for name in names if tensors[name] is self._graph.output), None)
         tensors = {**tensors, LOGITS: scores}
-        return replace(self._twin, calls=tuple(self._calls), tensors=tensors, names=names, output=last)
+        return replace(self._graph, calls=tuple(self._calls), tensors=tensors, names=names, output_layer=last)
 
 
 def _opposite(score: Any) -> Any:

@@ -20,9 +20,9 @@ def logits(network: Network, images: Array) -> Floats:
         ModelError: The model returns another shape than its layers declare.
     """
     (found,) = network.compute(network.outputs((LOGITS,)), images)
-    classes = network.twin.tensors[LOGITS].shape[-1]
+    classes = network.graph.tensors[LOGITS].shape[-1]
     if found.shape != (len(images), classes):
-        check_shapes(network.twin, network.example(images))
+        check_shapes(network.graph, network.example(images))
         raise ModelError(
             f"'{line(network.name)}' gives {found.shape} for {len(images)} images; expected a score of each of its "
             f"{classes} classes for each image."
@@ -50,7 +50,7 @@ def layer_outputs(network: Network, images: Array, layers: Sequence[Layer]) -> d
 def unclipped_outputs(network: Network, images: Array, names: Sequence[str]) -> dict[str, tuple[Floats, Floats]]:
     """The outputs of layers, and by what their units can be ranked; see `Classifier.unclipped`."""
     names = list(dict.fromkeys(names))
-    whole, seconds = unclipped(network.twin, names, ranking=True)
+    whole, seconds = unclipped(network.graph, names, ranking=True)
     wanted = (*names, *seconds.values())
     compiled = network.compiled(("unclipped", *wanted), lambda: network.forward(whole, wanted))
     found = dict(zip(wanted, network.compute(compiled, images), strict=True))

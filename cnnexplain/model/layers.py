@@ -10,10 +10,10 @@ from functools import cached_property
 import keras
 
 from cnnexplain.errors import ModelError, UsageError, shown, suggest
-from cnnexplain.model import graph, layer_kinds
+from cnnexplain.model import layer_kinds
 from cnnexplain.model.activations import activation
-from cnnexplain.model.graph import Call, Twin
-from cnnexplain.model.layer_kinds import Known
+from cnnexplain.model.graph import LOGITS, Call, Graph
+from cnnexplain.model.layer_kinds import Trait
 from cnnexplain.model.layer_names import from_keras
 from cnnexplain.model.linear_parts import Linear
 from cnnexplain.model.model_inputs import shape_text
@@ -65,7 +65,7 @@ class Layer:
     @property
     def within_block(self) -> bool:
         """Whether it is a part of a block of a transformer, which the sum at its end or the normalization stands for."""
-        return bool(layer_kinds.KINDS.get(self.kind, Known(0)) & Known.WITHIN_BLOCK)
+        return bool(layer_kinds.KINDS.get(self.kind, Trait(0)) & Trait.WITHIN_BLOCK)
 
     def as_maps(self, output: Array) -> Array:
         """Its output (N, *shape) as feature maps (N, h, w, C); tokens that stand for no place are left out."""
@@ -76,39 +76,39 @@ class Layers:
     """The layers of a model's graph.
 
     Args:
-        twin: The graph.
+        graph: The graph.
         model_name: For errors.
     """
 
-    def __init__(self, twin: Twin, model_name: str) -> None:
-        self.twin = twin
+    def __init__(self, graph: Graph, model_name: str) -> None:
+        self.graph = graph
         self._model_name = model_name
 
     @cached_property
     def layout(self) -> Layout:
         """What the axes of the layers' outputs stand for."""
-        return layout(self.twin)
+        return layout(self.graph)
 
     @cached_property
     def fields(self) -> Fields:
         """Which pixels their units see."""
-        return Fields(self.twin, self.layout)
+        return Fields(self.graph, self.layout)
 
     @cached_property
     def all(self) -> tuple[Layer, ...]:
         """Every layer, in the order of computation, but those that hold windows of an image as if they were images."""
-        tensors, windows = self.twin.tensors, self.layout.windows
-        return tuple(self.find(name) for name in self.twin.names if id(tensors[name]) not in windows)
+        tensors, windows = self.graph.tensors, self.layout.windows
+        return tuple(self.find(name) for name in self.graph.names if id(tensors[name]) not in windows)
 
     @cached_property
     def names(self) -> dict[int, str]:
         """The layers' names by the ids of their symbolic outputs."""
-        return {id(self.twin.tensors[name]): name for name in self.twin.names}
+        return {id(self.graph.tensors[name]): name for name in self.graph.names}
 
     def call(self, name: str) -> Call | None:
         """The call that computes a layer's output; None for the input."""
-        tensor = self.twin.tensors[name]
-        return next((call for call in self.twin.calls if call.output is tensor), None)
+        tensor = self.graph.tensors[name]
+        return next((call for call in self.graph.calls if call.output is tensor), None)
 
     def find(self, name: str, *, maps: bool = False) -> Layer:
         """The layer of that name, or what stands for "input" or "logits".
@@ -121,7 +121,7 @@ class Layers:
             UsageError: There is no such layer, or it has no feature maps where they are needed.
             ModelError: Its feature maps have their channels first.
         """
-        tensors = self.twin.tensors
+        tensors = self.graph.tensors
         if isinstance(name, str) and name not in tensors:
             # Keras' own name may be another.
             name = next((each for each in [from_keras(name)] if each in tensors), name)
@@ -157,7 +157,7 @@ class Layers:
         """How many numbers a call's layer has learned or counted; 0 at all but its first call."""
         if call is None or not isinstance(call.inner, keras.Layer):
             return 0
-        first = next(each for each in self.twin.calls if each.inner is call.inner)
+        first = next(each for each in self.graph.calls if each.inner is call.inner)
         return sum(math.prod(weight.shape) for weight in call.inner.weights) if first is call else 0
 
     def before_relu(self, name: str) -> str | None:
@@ -165,26 +165,26 @@ class Layers:
         call = self.call(self.find(name).name)
         found = None if call is None else activation(call)
         # A layer with a ReLU behind its own product is none that is given what the ReLU takes.
-        if call is None or found is None or not found.relu or isinstance(found.given, Linear):
+        if call is None or found is None or not found.relu or isinstance(found.pre_activation, Linear):
             return None
         return self.names.get(id(call.sources[0]))
 
     def other_calls(self, name: str) -> tuple[str, ...]:
         """The other calls of a layer that learned something, or of the nested model that it stands in, by their names."""
-        tensor, (outer, _, leaf) = self.twin.tensors[self.find(name).name], name.rpartition("/")
+        tensor, (outer, _, leaf) = self.graph.tensors[self.find(name).name], name.rpartition("/")
         # The scores before a layer's own activation are no call of the model's.
-        calls = [call for call in self.twin.calls if call.name != graph.LOGITS]
+        calls = [call for call in self.graph.calls if call.name != LOGITS]
         inner = next((call.inner for call in calls if call.output is tensor), None)
         same = [call.name for call in calls if call.inner is inner and call.output is not tensor]
         learned = isinstance(inner, keras.Layer) and bool(inner.weights)
         # A ReLU that is used everywhere has no paths of its own.
         apart = [other for other in same if learned or other.rpartition("/")[0] != outer]
         alike = [other for other in apart if other.rpartition("/")[2] == leaf]
-        return tuple(other for other in alike or apart if other in self.twin.tensors)
+        return tuple(other for other in alike or apart if other in self.graph.tensors)
 
     def models_without_graph(self) -> tuple[str, ...]:
         """The layers that are models without a graph, and hide the layers in them."""
-        return tuple(call.name for call in self.twin.calls if isinstance(call.inner, keras.Model))
+        return tuple(call.name for call in self.graph.calls if isinstance(call.inner, keras.Model))
 
 
 def _listed(names: Sequence[str]) -> str:

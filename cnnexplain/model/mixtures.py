@@ -16,9 +16,10 @@ import keras
 import numpy as np
 
 from cnnexplain.errors import line
-from cnnexplain.model import recognition
+from cnnexplain.model import output_functions
 from cnnexplain.model.activations import is_linear
-from cnnexplain.model.graph import Call, Twin
+from cnnexplain.model.function_trials import MOST_VALUES, evaluate
+from cnnexplain.model.graph import Call, Graph
 from cnnexplain.model.linear_parts import linear_part
 from cnnexplain.types import Floats
 
@@ -66,7 +67,7 @@ class Mixture:
     @property
     def remedy(self) -> str:
         """How to come from an output that isn't probabilities to one that is."""
-        if self.layer is not None and self.activations[0] in recognition.PROBABILISTIC:
+        if self.layer is not None and self.activations[0] in output_functions.PROBABILISTIC:
             end = f"model.get_layer('{self.layer}').output"
             return f"End the model in that layer: cx.load(keras.Model(model.inputs, {end}))"
         return rescaled(self.low, self.high, self.place)
@@ -79,14 +80,14 @@ def rescaled(low: float, high: float, place: int) -> str:
     return f"Scale them: cx.load(keras.Model(model.inputs, {shifted} / {high - low:.4g}), probabilities=True)"
 
 
-def mixture(twin: Twin, end: Any) -> Mixture | None:
+def mixture(graph: Graph, end: Any) -> Mixture | None:
     """What an output is computed of, if that is probabilities alone and it is not made scores again.
 
     Args:
-        twin: The model.
+        graph: The model.
         end: One of its symbolic tensors.
     """
-    made = {id(tensor): call for call in twin.calls for tensor in keras.tree.flatten(call.output)}
+    made = {id(tensor): call for call in graph.calls for tensor in keras.tree.flatten(call.output)}
     found: list[_Source] = []
     between: set[int] = set()
     left, seen, learned = [end], set(), False
@@ -108,14 +109,14 @@ def mixture(twin: Twin, end: Any) -> Mixture | None:
             learned = learned or weighted
             between.add(id(call))
             left += call.sources
-    rows = _outputs([call for call in twin.calls if id(call) in between], found, end)
+    rows = _outputs([call for call in graph.calls if id(call) in between], found, end)
     # What weights make of probabilities are scores, unless the weights are shares themselves.
     if rows is None or (learned and (rows.min() < 0 or np.ptp(rows.sum(axis=1)) > DIFFER * rows.max())):
         return None
-    found.sort(key=lambda each: twin.calls.index(each.call))
+    found.sort(key=lambda each: graph.calls.index(each.call))
     calls, names = zip(*((each.call, each.squashed.name) for each in found), strict=True)
-    layer = found[0].layer(twin) if len(found) == 1 and found[0].size == math.prod(end.shape[1:]) else None
-    return Mixture(calls, names, float(rows.min()), float(rows.max()), twin.place, layer)
+    layer = found[0].layer(graph) if len(found) == 1 and found[0].size == math.prod(end.shape[1:]) else None
+    return Mixture(calls, names, float(rows.min()), float(rows.max()), graph.output_index, layer)
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,17 +125,17 @@ class _Source:
 
     call: Call
     tensor: Any
-    squashed: recognition.Squashed
+    squashed: output_functions.Squashing
 
     @property
     def size(self) -> int:
         """How many numbers it holds for an image."""
         return math.prod(self.tensor.shape[1:])
 
-    def layer(self, twin: Twin) -> str | None:
+    def layer(self, graph: Graph) -> str | None:
         """The name of the layer that puts it out; None where that is an operation, nested, or called several times."""
         inner = self.call.inner
-        once = sum(call.inner is inner for call in twin.calls) == 1
+        once = sum(call.inner is inner for call in graph.calls) == 1
         return inner.name if isinstance(inner, keras.Layer) and inner.name == self.call.name and once else None
 
     def like(self, row: int, random: np.random.Generator) -> Floats:
@@ -144,7 +145,7 @@ class _Source:
         numbers = random.uniform(0, 1, (math.prod(shape) // classes, classes))
         # In every third row one class alone, of all sources the same.
         alone = np.arange(classes) == row // 3 % classes
-        if self.squashed.shares:
+        if self.squashed.sums_to_high:
             numbers = numbers**4 / (numbers**4).sum(axis=1, keepdims=True)
             numbers = np.where(row % 3, numbers, alone)
         else:
@@ -152,16 +153,16 @@ class _Source:
         return np.asarray(self.squashed.high * numbers, np.float64).reshape(shape)
 
 
-def _squashed(call: Call, tensor: Any) -> recognition.Squashed | None:
+def _squashed(call: Call, tensor: Any) -> output_functions.Squashing | None:
     """What a call makes of scores, if that is probabilities or a multiple of them."""
     if getattr(call.inner, "weights", None):
         activation = getattr(call.inner, "activation", None)
-        return recognition.squashed(activation, tuple(tensor.shape[1:])) if callable(activation) else None
+        return output_functions.squashing(activation, tuple(tensor.shape[1:])) if callable(activation) else None
     if len(call.sources) != 1 or None in call.sources[0].shape[1:]:
         return None
     (source,) = call.sources
     dtype = keras.backend.standardize_dtype(source.dtype)
-    return recognition.squashed(partial(call.given, source), tuple(source.shape[1:]), dtype)
+    return output_functions.squashing(partial(call.with_input, source), tuple(source.shape[1:]), dtype)
 
 
 def _linear(layer: Any) -> bool:
@@ -171,11 +172,11 @@ def _linear(layer: Any) -> bool:
 
 def _outputs(calls: list[Call], sources: list[_Source], end: Any) -> Floats | None:
     """What calls make of probabilities, (rows, numbers); None where they make scores of these, or all the same."""
-    if ROWS * (sum(source.size for source in sources) + math.prod(end.shape[1:])) > recognition.MANY:
+    if ROWS * (sum(source.size for source in sources) + math.prod(end.shape[1:])) > MOST_VALUES:
         return None
     random = np.random.default_rng(0)
     rows = [np.concatenate([source.like(row, random).ravel() for source in sources]) for row in range(ROWS)]
-    outcome = recognition.tried(_function(calls, sources, end), np.stack([*rows, (rows[1] + rows[2]) / 2]))
+    outcome = evaluate(_function(calls, sources, end), np.stack([*rows, (rows[1] + rows[2]) / 2]))
     if outcome is None or not np.isfinite(outcome[0]).all():
         return None
     found, precision = outcome[0].reshape(ROWS + 1, -1), max(outcome[1], DIFFER)

@@ -14,7 +14,7 @@ from cnnexplain.inputs.images import wrong_shape
 from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.model.batches import Batches
 from cnnexplain.model.failures import naming
-from cnnexplain.model.graph import Twin
+from cnnexplain.model.graph import Graph
 from cnnexplain.types import Array, Floats
 
 KEPT = 64
@@ -28,17 +28,17 @@ class Network:
     """Compiles functions of a model's graph, each once, and computes them for any number of images.
 
     Args:
-        twin: The graph.
+        graph: The graph.
         variables: The Keras variables of the model, which the functions read when they are called.
         preprocess: The shape and range of its input.
         name: Of the model, for errors.
     """
 
-    def __init__(self, twin: Twin, variables: Sequence[Any], preprocess: Preprocess, name: str) -> None:
-        self.twin = twin
+    def __init__(self, graph: Graph, variables: Sequence[Any], preprocess: Preprocess, name: str) -> None:
+        self.graph = graph
         self.name = name
         self.shape = preprocess.shape
-        self.batches = Batches(twin.values, name)
+        self.batches = Batches(graph.values, name)
         self._variables = variables
         self._preprocess = preprocess
         self._functions: dict[tuple[str, ...], Compiled] = {}
@@ -60,11 +60,11 @@ class Network:
 
     def outputs(self, names: tuple[str, ...]) -> Compiled:
         """Images ↦ the outputs of layers, in single precision."""
-        return self.compiled(("outputs", *names), lambda: self.forward(self.twin, names))
+        return self.compiled(("outputs", *names), lambda: self.forward(self.graph, names))
 
-    def forward(self, twin: Twin, names: Sequence[str]) -> Compiled:
-        """Compiles images ↦ the outputs of layers, in single precision, in a graph that may have more than `twin`."""
-        outputs = twin.function(names)
+    def forward(self, graph: Graph, names: Sequence[str]) -> Compiled:
+        """Compiles images ↦ the outputs of layers, in single precision, in a graph that may have more than `graph`."""
+        outputs = graph.function(names)
         return backend.current().forward(
             lambda x: [keras.ops.cast(y, "float32") for y in outputs(x)], self.shape, self._variables
         )
@@ -88,7 +88,7 @@ class Network:
         """The same for arrays of which the first may be anything that images are made of, `views` of each item."""
 
         def computed(*batch: Array) -> list[Array]:
-            with naming(self.twin, self.example(batch[0]), self._variables):
+            with naming(self.graph, self.example(batch[0]), self._variables):
                 return function(*batch)
 
         return self.batches.compute(computed, arrays, views)

@@ -10,8 +10,9 @@ from typing import Any
 import keras
 
 from cnnexplain.errors import ModelError, line
-from cnnexplain.model import recognition
-from cnnexplain.model.graph import LOGITS, Call, Twin
+from cnnexplain.model import output_functions, recognition
+from cnnexplain.model.function_trials import evaluate
+from cnnexplain.model.graph import LOGITS, Call, Graph
 from cnnexplain.model.heads import NUMBERS, PROBABILITIES
 from cnnexplain.model.linear_parts import linear_part
 
@@ -36,19 +37,19 @@ class End:
     affine: bool = False
 
 
-def producer(twin: Twin, tensor: Any) -> Call | None:
+def producer(graph: Graph, tensor: Any) -> Call | None:
     """The call that returns a tensor."""
-    return next((call for call in twin.calls if any(each is tensor for each in keras.tree.flatten(call.output))), None)
+    return next((call for call in graph.calls if any(each is tensor for each in keras.tree.flatten(call.output))), None)
 
 
-def find_end(twin: Twin, end: Any) -> End:
+def find_end(graph: Graph, end: Any) -> End:
     """What the symbolic output of a model is made of."""
     tensor, name, scores, affine, bounded = end, "", None, False, False
-    while (call := producer(twin, tensor)) is not None:
+    while (call := producer(graph, tensor)) is not None:
         activation, sources = getattr(call.inner, "activation", None), call.sources
         if getattr(call.inner, "weights", None):
             # What a layer makes of its product; one without an activation of its own is known by nothing.
-            name = recognition.head(activation, shape_of(tensor)) if callable(activation) else ""
+            name = output_functions.head_name(activation, shape_of(tensor)) if callable(activation) else ""
             linear = linear_part(call.inner)
             affine = linear is not None and name == "linear" and not bounded
             if linear is not None:
@@ -58,10 +59,10 @@ def find_end(twin: Twin, end: Any) -> End:
         if len(sources) != 1 or not fits(sources[0], tensor):
             break
         source = sources[0]
-        function = partial(call.given, source)
+        function = partial(call.with_input, source)
         how = shape_of(source), keras.backend.standardize_dtype(source.dtype)
-        name, scores = recognition.head(function, *how), source
-        if name in HEADS or not (name == "linear" or recognition.keeps(function, *how)):
+        name, scores = output_functions.head_name(function, *how), source
+        if name in HEADS or not (name == "linear" or output_functions.keeps_probabilities(function, *how)):
             break
         tensor, bounded = source, bounded or name != "linear"
     # Logarithms are no probabilities, which alone are left as they are.
@@ -70,7 +71,7 @@ def find_end(twin: Twin, end: Any) -> End:
     return End(name, None if call is None else call.inner, shape_of(tensor), scores, affine)
 
 
-HEADS = (*recognition.PROBABILISTIC, "log_softmax")
+HEADS = (*output_functions.PROBABILISTIC, "log_softmax")
 """What a model may end in that is known."""
 
 
@@ -95,7 +96,7 @@ def check_known(before: End, alike: bool) -> None:
         ModelError: It ends in another activation, or in one whose scores can't be reached.
     """
     layer = before.layer
-    if before.name in recognition.PROBABILISTIC and before.scores is None and alike:
+    if before.name in output_functions.PROBABILISTIC and before.scores is None and alike:
         kind = f"'{line(layer.name)}' ({line(type(layer).__name__)})"
         raise ModelError(
             f"The scores before the {before.name} of layer {kind} can't be reached; say with --probabilities "
@@ -103,13 +104,13 @@ def check_known(before: End, alike: bool) -> None:
             "model in a Dense, Softmax or Activation layer."
         )
     activation = getattr(layer, "activation", None)
-    if before.name or not callable(activation) or recognition.head(activation, (3,)) == "linear":
+    if before.name or not callable(activation) or output_functions.head_name(activation, (3,)) == "linear":
         return
     name = line(getattr(activation, "__name__", type(activation).__name__))
     ends = (
         f"The model ends in the activation '{name}' (layer '{line(layer.name)}'); expected softmax, sigmoid or raw scores."
     )
-    outcome = recognition.tried(activation, recognition.NUMBERS[None])
+    outcome = evaluate(activation, recognition.INPUTS[None])
     if outcome is not None and outcome[0].min() >= 0 and outcome[0].max() <= 1:
         raise ModelError(f"{ends} {PROBABILITIES}")
     raise ModelError(

@@ -22,7 +22,7 @@ def backpropagate(
     shapes = [network.shape, *(weight.shape[1:] for weight in weights)]
 
     def build() -> Compiled:
-        return network.gradient(weighted_sum(backward(network.twin, names, rule)), shapes)
+        return network.gradient(weighted_sum(backward(network.graph, names, rule)), shapes)
 
     compiled = _compiled(network, rule, ("backpropagate", *names), build)
     _, signal = network.compute(compiled, images, *weights)
@@ -33,7 +33,7 @@ def project(network: Network, images: Array, layer: Layer, seeds: Floats, rule: 
     """Signals (N, *shape) at a layer, at the pixels; see `Classifier.project`."""
 
     def build() -> Compiled:
-        return network.gradient(weighted_sum(projected(network.twin, [layer.name], rule)), [network.shape, layer.shape])
+        return network.gradient(weighted_sum(projected(network.graph, [layer.name], rule)), [network.shape, layer.shape])
 
     compiled = _compiled(network, rule, ("project", layer.name), build)
     _, signal = network.compute(compiled, images, seeds)
@@ -46,7 +46,7 @@ def project_units(
     """Signals (N,) at single units of layers, at the pixels; see `Classifier.project_units`."""
 
     def build() -> Compiled:
-        outputs = projected(network.twin, names, rule)
+        outputs = projected(network.graph, names, rule)
 
         def value(x: Any, units: Any, values: Any) -> Any:
             units = keras.ops.cast(units, "int32")
