@@ -5,6 +5,7 @@ A normalized image x stands for the image mean + σx: a typical image has the no
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -75,14 +76,21 @@ def normalization(preprocess: Preprocess, sigma: float | None) -> Normalization:
     """
     width = preprocess.white - preprocess.black
     if preprocess.digits and preprocess.shape == (28, 28, 1):
-        pixels = mnist("train")[0].reshape(-1, 28 * 28)
-        sums, squares = pixels.sum(axis=1), np.einsum("ij,ij->i", pixels, pixels, dtype=np.int64)
-        mean = sums.sum() / pixels.size
-        norms = np.sqrt(squares - 2 * mean * sums + pixels.shape[1] * mean**2)
-        middle, typical = preprocess.black + mean / 255 * width, float(norms.mean()) / 255 * float(width[0])
+        mean, norm = _digits()
+        middle, typical = preprocess.black + mean / 255 * width, norm / 255 * float(width[0])
     else:
         middle, typical = preprocess.gray, SPREAD * math.sqrt(preprocess.height * preprocess.width * float((width**2).sum()))
     return Normalization(np.asarray(middle, np.float32), typical if sigma is None else sigma)
+
+
+@functools.cache
+def _digits() -> tuple[float, float]:
+    """The mean of MNIST's training images, 0–255, and the mean norm of what remains of an image without it."""
+    pixels = mnist("train")[0].reshape(-1, 28 * 28)
+    sums, squares = pixels.sum(axis=1), np.einsum("ij,ij->i", pixels, pixels, dtype=np.int64)
+    mean = float(sums.sum() / pixels.size)
+    norms = np.sqrt(squares - 2 * mean * sums + pixels.shape[1] * mean**2)
+    return mean, float(norms.mean())
 
 
 def weights(classifier: Classifier, layer: str, alpha: float | None, variation: float | None) -> Weights:
