@@ -18,7 +18,7 @@ from cnnexplain.loading import affine, import_string, keras_file, model_names, s
 from cnnexplain.loading.infer_preprocess import told
 from cnnexplain.model import lenet, model_files, outputs
 from cnnexplain.model.classifier import Classifier
-from cnnexplain.model.model_inputs import settle
+from cnnexplain.model.model_inputs import resolve_inputs
 from cnnexplain.model.outputs import Output
 from cnnexplain.plugin import registry
 from cnnexplain.plugin.analysis import NamedModel, Pretrained
@@ -114,7 +114,7 @@ def _classifier(
     values = {
         name: value for said in everything if isinstance(said, Mapping) for name, value in said.get("fixed", {}).items()
     }
-    inputs = settle(found.model, image, values | dict(fixed or {}))
+    inputs = resolve_inputs(found.model, image, values | dict(fixed or {}))
     settled = told(found.model, inputs)
     names: Any = None
     figures: Mapping[str, Any] = {}

@@ -111,7 +111,7 @@ def test_a_class_that_does_not_exist_is_refused(lenet, target):
 
 
 def test_what_is_given_for_names_or_images_and_is_none_is_said(lenet, noise):
-    with pytest.raises(UsageError, match=r"given as a list, but got 'conv1'; write \['conv1'\]"):
+    with pytest.raises(UsageError, match=r"must be a list of layer names, but got 'conv1'; write \['conv1'\]"):
         lenet.activations(noise, "conv1")
     with pytest.raises(UsageError, match=r"The images are a str; expected an array \(N, 28, 28, 1\)"):
         lenet.predict("mnist:test/1")
