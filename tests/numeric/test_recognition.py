@@ -170,7 +170,5 @@ def test_an_activation_that_mixes_its_numbers_is_refused_by_name():
     def normalized(x):
         return x / (1 + ops.max(ops.abs(x)))
 
-    with pytest.raises(
-        ModelError, match=r"Conv2D with activation 'normalized'.* is neither an elementwise activation"
-    ):
+    with pytest.raises(ModelError, match=r"Conv2D with activation 'normalized'.* is neither an elementwise activation"):
         cx.load(network(normalized)).describe_rule("logits", "guided")
