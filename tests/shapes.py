@@ -27,7 +27,7 @@ class Names(dict):
         return typing.Any
 
 
-NAMES = Names({**vars(collections.abc), **vars(typing), **vars(jaxtyping), "np": np, "__builtins__": {}})
+NAMES = Names({**vars(typing), **vars(collections.abc), **vars(jaxtyping), "np": np, "__builtins__": {}})
 NAMES.update({kind.__name__: kind for kind in (bool, bytes, dict, float, frozenset, int, list, set, str, tuple, type)})
 
 
