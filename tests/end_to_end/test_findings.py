@@ -36,7 +36,7 @@ ZERO = {
     "deconvnet": ({}, "In conv, none of the feature maps shown contributes to '0'."),
     "intermediate-outputs": (
         {},
-        "At conv no map contributes to the score of '0' (activation × gradient); none of the 2 maps is dead.",
+        "At conv, no map contributes to the score of '0' (activation × gradient); none of the 2 maps is dead.",
     ),
 }
 

@@ -259,9 +259,8 @@ def patches(record: Record, layer: str) -> Figure:
             limits = [draw.percentile_limit(signal) for signal in signals]
             projected = draw.panel(figure, left + place * (wide + 0.06), top, wide, tall)
             projected.imshow(_mosaic(draw.display_channels(record, signals), limits), interpolation=interpolation)
-            draw.text_below(
-                projected, _limits([limit for limit, signal in zip(limits, signals, strict=True) if signal.any()])
-            )
+            nonzero = [limit for limit, signal in zip(limits, signals, strict=True) if signal.any()]
+            draw.text_below(projected, _limits(nonzero, wide + draw.GAP))
             if len(rules) > 1:
                 projected.set_title(rule, fontsize=draw.SMALL_SIZE, y=1, pad=3, loc="left", color=draw.GRAY)
     dataset = draw.shorten(record.provenance["dataset"]["name"], 40, tail=True)
@@ -281,12 +280,16 @@ def _mosaic(signals: Float32[np.ndarray, "J h w C"], limits: Sequence[float]) ->
     return draw.tiles(draw.signed_rgb(scaled, 1), COLUMNS, gap=1)
 
 
-def _limits(limits: Sequence[float]) -> str:
-    """The range of the limits of several projections."""
+def _limits(limits: Sequence[float], room: float) -> str:
+    """The range of the limits of several projections, with fewer digits if it would not fit into `room` inches."""
     if not limits:
         return "no signal"
-    first, last = formatting.number(min(limits)), formatting.number(max(limits))
-    return f"± {first}" if first == last else f"± {first} to {last}"
+    for digits in (3, 2):
+        first, last = (formatting.number(limit, digits) for limit in (min(limits), max(limits)))
+        text = f"± {first}" if first == last else f"± {first} to {last}"
+        if draw.text_width(text, draw.SMALL_SIZE) <= room:
+            break
+    return text
 
 
 def _strengths(number: int, values: list[float]) -> str:
