@@ -62,7 +62,8 @@ def start_keras(backend: str | None) -> None:
             keras.config.set_epsilon(1e-7)
             keras.config.set_image_data_format("channels_last")
     finally:
-        gc.freeze()
+        if ours:
+            gc.freeze()
         gc.enable()
 
 

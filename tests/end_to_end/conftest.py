@@ -1,3 +1,3 @@
 """What all tests of this folder share."""
 
-import unoptimized  # noqa: F401
+import quick_keras  # noqa: F401
