@@ -55,8 +55,11 @@ def grid(record: Record) -> Figure:
     cell = wide + (NEAR + tall if patches else 0)
     across, down = cell + ACROSS, tall + DOWN + text_height
     rows, width = -(-count // columns), columns * across - ACROSS
-    figure = draw.sheet(record, width, rows * down - DOWN + FOOTER)
-    margin = max(draw.MIN_WIDTH - width, 0) / 2
+    subheading = _subheading(record)
+    # A few pictures may be narrower than the heading.
+    full_width = max(width, draw.MIN_WIDTH, draw.text_width(subheading, draw.HEADING_SIZE))
+    figure = draw.sheet(record, full_width, rows * down - DOWN + FOOTER)
+    margin = (full_width - width) / 2
     for index, image in enumerate(images):
         left, top = margin + index % columns * across, index // columns * down
         panel = draw.panel(figure, left, top, wide, tall)
@@ -75,7 +78,7 @@ def grid(record: Record) -> Figure:
             patch_panel.imshow(
                 _block(record.preprocess.picked(natural)), vmin=0, vmax=255, cmap="gray", interpolation="antialiased"
             )
-    draw.heading(figure, _heading(record), _subheading(record))
+    draw.heading(figure, _heading(record), subheading)
     return figure
 
 
@@ -123,7 +126,7 @@ def _subheading(record: Record) -> str:
         return f"{text} · no data set to compare with"
     dataset = record.provenance["dataset"]
     count = dataset["images"] - len(dataset["skipped"])
-    return f"{text} · best: of {draw.shorten(dataset['name'], 24, tail=True)}, {count:,} image{'s' * (count != 1)}"
+    return f"{text} · best of {draw.shorten(dataset['name'], 24, tail=True)}, {count:,} image{'s' * (count != 1)}"
 
 
 def _value_lines(facts: Mapping[str, Any], index: int) -> list[str]:
