@@ -99,7 +99,7 @@ OF_A_SIGN = {
     "occlusion": (
         {"patch": 2, "stride": 2, "compare": "none", "fill": "black"},
         r"lowers the score of '0' the most: (\S+) → (?!−)",
-        r"raises the score of '0' the least, as all of them do: −\S+ → −",
+        r"raises the score of '0' the least \(every position raises it\): −\S+ → −",
     ),
 }
 
