@@ -124,7 +124,7 @@ ROWS = {
     "output": (2, ["--output", "scores"], "has no output 'scores'"),
     "out is a file": (1, ["--out", "taken"], "taken"),
     "out in a file": (1, ["--out", "/dev/null/x"], "Can't write to '/dev/null/x/saliency'"),
-    "out holds other files": (1, ["--out", "mine"], "holds files that cnnexplain did not write; choose another"),
+    "out holds other files": (1, ["--out", "mine"], "contains files that cnnexplain did not write; choose another"),
 }
 
 

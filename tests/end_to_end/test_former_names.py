@@ -104,7 +104,9 @@ def test_a_result_is_continued(cli, earlier):
         assert code == 0, err
         assert (earlier / "result.json").read_bytes() == before
     code, _, err = cli(*words, "--baseline", "white", "--dpi", 20)
-    assert (code, "is of another request: options.baseline was gray, now white" in err.replace('"', "")) == (2, True), err
+    assert (code, "belongs to another request: options.baseline was gray, now white" in err.replace('"', "")) == (2, True), (
+        err
+    )
 
 
 def test_it_is_drawn_again(cli, earlier):
