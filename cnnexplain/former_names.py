@@ -5,8 +5,12 @@ Model settings, configuration files, command lines and saved results may have th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 KEYS = {"colour": "color", "input_colour": "input_color"}
 """Former keys of model settings and options, each with its present name."""
@@ -32,6 +36,21 @@ def key(name: Any) -> Any:
     return present.replace("_", "-") if "-" in name else present
 
 
+def keywords(kind: type[T]) -> type[T]:
+    """A class decorator: the constructor also accepts the former names of its keyword arguments."""
+    construct = kind.__init__
+
+    @functools.wraps(construct)
+    def __init__(self: T, *args: Any, **kwargs: Any) -> None:  # noqa: N807
+        present = {key(name): value for name, value in kwargs.items()}
+        if len(present) < len(kwargs):
+            raise TypeError(f"{kind.__name__}() got both a keyword and its former name: {', '.join(kwargs)}")
+        construct(self, *args, **present)
+
+    kind.__init__ = __init__  # type: ignore[assignment]
+    return kind
+
+
 def word(value: Any) -> Any:
     """The present word for the value of an option; other values unchanged."""
     return WORDS.get(value, value) if isinstance(value, str) else value
@@ -48,3 +67,18 @@ def renamed(content: Any) -> Any:
     if isinstance(content, Mapping):
         return {key(name): renamed(value) for name, value in content.items()}
     return [renamed(value) for value in content] if isinstance(content, list) else word(content)
+
+
+def parameters(**names: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """A decorator for functions that also accept the former names of parameters, given as former=present."""
+
+    def decorate(function: Callable[P, T]) -> Callable[P, T]:
+        @functools.wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> T:
+            for former in names.keys() & kwargs.keys():
+                kwargs[names[former]] = kwargs.pop(former)
+            return function(*args, **kwargs)
+
+        return call
+
+    return decorate

@@ -115,20 +115,21 @@ def named_models(incomplete: str) -> list[str]:
 
 
 def samples(incomplete: str) -> list[str]:
-    """The digits of MNIST, ten at a time; nothing for an empty word, for which the shell completes file names."""
-    prefix = next((f"mnist:{split}/" for split in datasets.SPLITS if incomplete.startswith(f"mnist:{split}/")), None)
-    if prefix is None:
-        names = [f"mnist:{split}/{digit}" for split in datasets.SPLITS for digit in range(10)]
-        return names if incomplete else []
-    number = re.compile(r"0|[1-9][0-9]*")
-    numbers = [incomplete.removeprefix(prefix) + digit for digit in ["", *map(str, range(10))]]
-    split = prefix[len("mnist:") : -1]
-    return [f"{prefix}{each}" for each in numbers if number.fullmatch(each) and int(each) < datasets.SPLITS[split]]
+    """The samples of the included data sets, ten at a time; nothing for an empty word: the shell completes file names."""
+    name, slash, number = incomplete.partition("/")
+    if not incomplete:
+        return []
+    if name not in datasets.SPLITS or not slash:
+        return [sample for dataset, split in datasets.SPLITS.values() for sample in dataset.samples(split, 10)]
+    dataset, split = datasets.SPLITS[name]
+    numbers = [number + digit for digit in ["", *map(str, range(10))]]
+    valid = re.compile(r"0|[1-9][0-9]*")
+    return [f"{name}/{each}" for each in numbers if valid.fullmatch(each) and int(each) < dataset.splits[split]]
 
 
 def data_sets(incomplete: str) -> list[str]:
-    """The splits of MNIST; nothing for an empty word, for which the shell completes folders."""
-    return [f"mnist:{split}" for split in datasets.SPLITS] if incomplete else []
+    """The included data sets; nothing for an empty word, for which the shell completes folders."""
+    return list(datasets.SPLITS) if incomplete else []
 
 
 def layers(context: typer.Context) -> list[str]:
@@ -145,5 +146,5 @@ def labels(context: typer.Context) -> list[str]:
     model_path = model_names.find(model)
     if isinstance(model_path, NamedModel):
         return []
-    settings = {"labels": map(str, range(10))} if model == model_files.INCLUDED else sidecar.beside(model_path)
+    settings = {"labels": map(str, range(10))} if model == model_files.INCLUDED else sidecar.next_to(model_path)
     return _plain(settings.get("labels", ()))

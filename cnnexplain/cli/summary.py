@@ -123,12 +123,13 @@ def _print_changes(classifier: Classifier, result: Outcome, *, inverted_by_user:
 
 def _fitting(preprocess: Preprocess) -> str:
     size = f"the model's {preprocess.height} rows × {preprocess.width} columns"
+    if preprocess.preset is not None:
+        return preprocess.preset.fitted.format(size)
     share = "" if preprocess.crop == 1 else f" {100 * preprocess.crop:.3g}%"
     return {
         "stretch": f"Resized to {size}",
         "crop": f"Cropped to the center{share} and resized to {size}",
         "pad": f"Resized to fit {size}, padded with black",
-        "digit": f"Centered on {size} like MNIST's digits",
     }[preprocess.fit]
 
 

@@ -151,7 +151,7 @@ def resizing(classifier: Classifier, batch: ImageBatch, logits: Float32[np.ndarr
     preprocess = classifier.preprocess
     files = [index for index, source in enumerate(batch.sources) if source.resized and Path(source.name).is_file()]
     indices = files[:MAX_RESIZED]
-    if preprocess.digits or classifier.head == "values" or not indices:
+    if preprocess.preset is not None or classifier.head == "values" or not indices:
         return
     for description, fields in RESIZINGS.items():
         other = replace(preprocess, **fields)

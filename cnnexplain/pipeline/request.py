@@ -17,9 +17,6 @@ from cnnexplain.plugin.options import validate
 from cnnexplain.plugin.registry import Plugin
 from cnnexplain.rendering import notebook
 
-DATASET = "mnist:test"
-"""The default data set for a digit classifier."""
-
 
 @dataclass(frozen=True)
 class Request:
@@ -115,8 +112,10 @@ def assemble(
     resolved_against = None if against is None else targets.spread_against(against, count or len(resolved or (None,)))
     stream = None
     if "dataset" in analysis.inputs:
-        source = dataset if dataset is not None else DATASET if classifier.preprocess.digits else images
-        stream = None if source is None else open_stream(source, classifier)
+        preset = classifier.preprocess.preset
+        default = images if preset is None else preset.dataset.default
+        searched = default if dataset is None else dataset
+        stream = None if searched is None else open_stream(searched, classifier)
     return Request(
         analysis=analysis,
         plugin=plugin,

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from cnnexplain.inputs import datasets
 from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.loading import loader
 
@@ -84,7 +83,7 @@ def images(classifier: Classifier, count: int) -> Float32[np.ndarray, "count H W
     noise: Float32[np.ndarray, "count H W C"] = (
         np.random.default_rng(1).uniform(0, 1, (count, *preprocess.shape)).astype(np.float32)
     )
-    if preprocess.digits:
-        digits, _ = datasets.mnist("test")
-        noise = np.float32(0.1) * noise + np.float32(0.9) * (digits[:count, ..., None].astype(np.float32) / 255)
+    if preprocess.preset is not None:
+        samples, _ = preprocess.preset.dataset.load("test")
+        noise = np.float32(0.1) * noise + np.float32(0.9) * (samples[:count, ..., None].astype(np.float32) / 255)
     return preprocess.encode(noise)

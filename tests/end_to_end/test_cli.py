@@ -242,7 +242,7 @@ def small_mnist(monkeypatch):
     from cnnexplain.inputs import datasets
 
     images, digits = datasets.mnist("train")
-    monkeypatch.setattr(datasets, "mnist", lambda split: (images[:600], digits[:600]))
+    monkeypatch.setattr(datasets.DataSet, "load", lambda _, split: (images[:600], digits[:600]))
 
 
 def test_train_shows_every_epoch_and_ends_with_the_test_figures(cli, tmp_path, small_mnist):
@@ -281,6 +281,7 @@ def test_importing_the_package_imports_neither_keras_nor_matplotlib(shell):
     assert done.stdout == "set()\n"
 
 
+@pytest.mark.slow
 def test_the_installed_command_prints_nothing_of_tensorflow_unless_asked(shell, tmp_path):
     quiet = shell("-m", "cnnexplain", "run", "saliency")
     assert (quiet.returncode, quiet.stderr) == (0, "")

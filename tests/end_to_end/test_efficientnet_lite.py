@@ -219,6 +219,7 @@ def test_photographs_get_their_class(published, folder, name, classes):
     assert all(name in published.labels[index] for index in classes)
 
 
+@pytest.mark.slow
 def test_the_plugin_declares_the_model_without_loading_anything(shell, folder):
     result = shell(folder / "tests/programs/declare_efficientnet.py", env={"KERAS_BACKEND": "tensorflow"})
     assert result.stdout.splitlines() == [

@@ -172,6 +172,7 @@ def test_a_folder_that_is_removed_during_a_run_is_not_written_to(record, tmp_pat
     assert not list(tmp_path.rglob("result.json"))
 
 
+@pytest.mark.slow
 def test_runs_at_once_leave_what_one_of_them_has_found(tmp_path, shell):
     """The same folder, different images and parts: whoever is second says so; later runs go on as ever."""
     runs = [
@@ -264,6 +265,7 @@ def test_a_move_that_fails_puts_everything_back(record, tmp_path, monkeypatch):
     assert {path.suffix for path in out.iterdir()} == {".svg", ".npz", ".webp", ".html", ".json"}
 
 
+@pytest.mark.slow
 def test_ctrl_c_among_the_moves_waits_until_the_result_is_whole(shell, tmp_path):
     numbers = [int(signal.SIGINT), int(signal.SIGTERM)]
     done = shell(PROGRAMS / "interrupt_moves.py", *numbers)

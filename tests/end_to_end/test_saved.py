@@ -345,6 +345,7 @@ def test_names_in_a_result_reach_no_file_outside_its_folder(results, tmp_path):
     assert (tmp_path / "mine.png").read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_every_analysis_is_drawn_again_without_keras_the_same_to_the_byte(results, shell, folder, tmp_path):
     folders = [shutil.copytree(saved, tmp_path / name) for name, (_, saved) in results.items()]
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}

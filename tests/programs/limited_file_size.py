@@ -7,6 +7,6 @@ from cnnexplain.cli.app import main
 from cnnexplain.inputs import datasets
 
 images, digits = datasets.mnist("train")
-datasets.mnist = lambda split: (images[:500], digits[:500])
+datasets.DataSet.load = lambda _, split: (images[:500], digits[:500])
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 sys.exit(main(sys.argv[1:]))

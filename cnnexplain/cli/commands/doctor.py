@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from cnnexplain.inputs.preprocess import Preprocess
     from cnnexplain.model.classifier import Classifier
 
-DIGITS = 256
-"""Number of MNIST test images for a digit classifier, if no images are given."""
+SAMPLES = 256
+"""Number of test images of the data set for a digit classifier, if no images are given."""
 
 NAMED = 5
 """Number of labels shown."""
@@ -68,8 +68,9 @@ def _examined(arguments: ModelArguments, names: Sequence[str], *, verbose: bool)
     sources = images.find(names)
     with console.quiet(verbose), console.progress() as display:
         classifier = session.load(arguments, display)
-        if not sources and classifier.preprocess.digits:
-            sources = [f"mnist:test/{index}" for index in range(DIGITS)]
+        preset = classifier.preprocess.preset
+        if not sources and preset is not None:
+            sources = preset.dataset.samples("test", SAMPLES)
         reading = console.bar(display, "Reading")
         batch = images.read_images(sources, classifier, progress=reading) if sources else None
         from cnnexplain.doctor import examine

@@ -159,7 +159,8 @@ def _drawn(record: Record, paths: Sequence[Path]) -> Drawn:
 
 def _tested(classifier: Classifier) -> Evaluation | None:
     """The evaluation of a digit classifier on the MNIST test images; None for other models."""
-    if not classifier.preprocess.digits or classifier.preprocess.shape != (28, 28, 1) or len(classifier.labels) != 10:
+    preset = classifier.preprocess.preset
+    if preset is None or not preset.can_evaluate(classifier.preprocess.shape, len(classifier.labels)):
         return None
     from cnnexplain.training.evaluation import evaluate
 
