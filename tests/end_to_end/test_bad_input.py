@@ -117,7 +117,11 @@ ROWS = {
     "labels of too few": (2, ["--labels", "notes.txt"], "There is 1 label for the 10 classes"),
     "labels that are no text": (1, ["--labels", "whole.keras"], "is not text in UTF-8"),
     "weights missing": (2, ["--weights", "no.h5"], "There is no file of weights 'no.h5'."),
-    "weights of a file": (2, ["--model", "whole.keras", "--weights", "old.h5"], "Weights can only be given for models by name"),
+    "weights of a file": (
+        2,
+        ["--model", "whole.keras", "--weights", "old.h5"],
+        "Weights can only be given for models by name",
+    ),
     "custom object": (
         2,
         ["--custom-objects", "Swish"],
