@@ -98,13 +98,13 @@ class InterruptionError(CnnExplainError):
 
 
 @contextmanager
-def foreign(say: Callable[[BaseException], CnnExplainError], *passing: type[BaseException]) -> Iterator[None]:
+def foreign(convert: Callable[[BaseException], CnnExplainError], *passing: type[BaseException]) -> Iterator[None]:
     """A context for code of a user or plugin, which may raise anything: converts its errors to errors of this package.
 
     Ctrl-C and errors of this package are not converted.
 
     Args:
-        say: Returns the error to raise, given the original one.
+        convert: Returns the error to raise, given the original one.
         *passing: Other errors that are not converted.
     """
     try:
@@ -115,11 +115,11 @@ def foreign(say: Callable[[BaseException], CnnExplainError], *passing: type[Base
         # A plugin may raise one with a message of any length.
         if len("".join(map(str, error.args))) <= LONGEST:
             raise
-        raise say(error) from error
+        raise convert(error) from error
     # Includes SystemExit: a plugin that calls sys.exit(0) has failed.
     except BaseException as error:
         check_interrupted(error)
-        raise say(error) from error
+        raise convert(error) from error
 
 
 def failure(error: BaseException, function: Callable[..., Any]) -> str:

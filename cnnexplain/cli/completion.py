@@ -146,5 +146,5 @@ def labels(context: typer.Context) -> list[str]:
     place = model_names.find(model)
     if isinstance(place, NamedModel):
         return []
-    settings = {"labels": map(str, range(10))} if model == model_files.INCLUDED else sidecar.next_to(place)
+    settings = {"labels": datasets.MNIST.labels} if model == model_files.INCLUDED else sidecar.next_to(place)
     return _plain(settings.get("labels", ()))
