@@ -90,8 +90,8 @@ def _plain(names: Iterable[str]) -> list[str]:
 
 def fixed_words(words: Iterable[str]) -> Callable[[], list[str]]:
     """Completes with a fixed list of words."""
-    known = list(words)
-    return lambda: known
+    completions = list(words)
+    return lambda: completions
 
 
 def analyses() -> list[str]:
@@ -105,12 +105,12 @@ def named_models(incomplete: str) -> list[str]:
     """The included model, the models of plugins, model files and folders."""
     from cnnexplain.plugin import registry
 
-    place = Path(incomplete if incomplete.endswith("/") else os.path.dirname(incomplete))
-    start = incomplete[: incomplete.rfind("/") + 1]
-    found = sorted(os.scandir(place), key=lambda entry: entry.name) if place.is_dir() else []
-    shown = [entry for entry in found if not entry.name.startswith(".")]
-    folders = [f"{start}{entry.name}/" for entry in shown if entry.is_dir()]
-    files = [f"{start}{entry.name}" for entry in shown if model_files.is_file(entry.name)]
+    folder = Path(incomplete if incomplete.endswith("/") else os.path.dirname(incomplete))
+    prefix = incomplete[: incomplete.rfind("/") + 1]
+    entries = sorted(os.scandir(folder), key=lambda entry: entry.name) if folder.is_dir() else []
+    visible = [entry for entry in entries if not entry.name.startswith(".")]
+    folders = [f"{prefix}{entry.name}/" for entry in visible if entry.is_dir()]
+    files = [f"{prefix}{entry.name}" for entry in visible if model_files.is_file(entry.name)]
     return [model_files.INCLUDED, *registry.load().models, *_plain([*files, *folders])]
 
 
@@ -134,17 +134,17 @@ def data_sets(incomplete: str) -> list[str]:
 
 def layers(context: typer.Context) -> list[str]:
     """The layers of the model given before, if it is a file or the included model."""
-    place = model_names.find(context.params["model"])
-    return [] if isinstance(place, NamedModel) else _plain(model_config.layers(model_config.read(place).config))
+    path = model_names.find(context.params["model"])
+    return [] if isinstance(path, NamedModel) else _plain(model_config.layers(model_config.read(path).config))
 
 
 def labels(context: typer.Context) -> list[str]:
     """The classes of the model given before, if a file of labels or a sidecar names them."""
-    given, model = context.params.get("labels"), context.params["model"]
-    if given is not None:
-        return _plain(sidecar.read_labels(Path(given)))
-    place = model_names.find(model)
-    if isinstance(place, NamedModel):
+    path, model = context.params.get("labels"), context.params["model"]
+    if path is not None:
+        return _plain(sidecar.read_labels(Path(path)))
+    model_path = model_names.find(model)
+    if isinstance(model_path, NamedModel):
         return []
-    settings = {"labels": datasets.MNIST.labels} if model == model_files.INCLUDED else sidecar.next_to(place)
+    settings = {"labels": datasets.MNIST.labels} if model == model_files.INCLUDED else sidecar.next_to(model_path)
     return _plain(settings.get("labels", ()))

@@ -15,10 +15,11 @@ from cnnexplain.inputs import presets
 from cnnexplain.inputs.literals import Color
 from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.interruption import check_interrupted
-from cnnexplain.model import graph
-from cnnexplain.model.inference import aside
+from cnnexplain.model.graph import Call
+from cnnexplain.model.inference import run_isolated
 from cnnexplain.model.model_inputs import IMAGE, Inputs
 from cnnexplain.model.subclassed import has_graph
+from cnnexplain.model.tracing import trace_calls
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Float64, Int64
@@ -151,8 +152,8 @@ def expected_range(model: Any, shape: tuple[int, int, int], inputs: Inputs = IMA
 
 
 def _mapped_range(model: Any, shape: tuple[int, int, int], inputs: Inputs) -> Range | None:
-    tensor, calls = graph.traced(model, shape, inputs)
-    seen, before = {id(tensor)}, list[graph.Call]()
+    tensor, calls = trace_calls(model, shape, inputs)
+    seen, before = {id(tensor)}, list[Call]()
     end, after = None, None
     for call in calls:
         reached = [source for source in call.sources if id(source) in seen]
@@ -173,7 +174,7 @@ def _mapped_range(model: Any, shape: tuple[int, int, int], inputs: Inputs) -> Ra
         tensors = {id(tensor): keras.ops.full((tensor.shape[0] or 1, *shape), value, "float32")}
         for call in before:
             args, kwargs = keras.tree.map_structure(lambda leaf: tensors.get(id(leaf), leaf), (call.args, call.kwargs))
-            outputs = keras.tree.flatten(aside(partial(call.function, *args, **kwargs)))
+            outputs = keras.tree.flatten(run_isolated(partial(call.function, *args, **kwargs)))
             tensors.update(zip(map(id, keras.tree.flatten(call.output)), outputs, strict=True))
         samples = []
         for key in [*(id(keras.tree.flatten(call.output)[0]) for call in before), id(end)]:

@@ -18,7 +18,7 @@ from cnnexplain.loading import affine, import_string, keras_file, model_names, s
 from cnnexplain.loading.infer_preprocess import infer
 from cnnexplain.model import lenet, model_files, outputs
 from cnnexplain.model.classifier import Classifier
-from cnnexplain.model.model_inputs import settle
+from cnnexplain.model.model_inputs import resolve_inputs
 from cnnexplain.model.outputs import Output
 from cnnexplain.plugin import registry
 from cnnexplain.plugin.analysis import NamedModel, Pretrained
@@ -123,7 +123,7 @@ def _classifier(
     values = {
         name: value for each in descriptions if isinstance(each, Mapping) for name, value in each.get("fixed", {}).items()
     }
-    inputs = settle(loaded.model, image, values | dict(fixed or {}))
+    inputs = resolve_inputs(loaded.model, image, values | dict(fixed or {}))
     result = infer(loaded.model, inputs)
     names: Any = None
     figures: Mapping[str, Any] = {}

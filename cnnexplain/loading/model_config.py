@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from cnnexplain.errors import ModelError
 from cnnexplain.interruption import check_interrupted
 from cnnexplain.loading import memory, stored_weights
-from cnnexplain.model.layer_names import free, of_call
+from cnnexplain.model.layer_names import call_name, unused_name
 from cnnexplain.model.model_files import LEGACY
 
 MAX_BYTES = 16 << 20
@@ -65,7 +65,7 @@ def layers(config: Any) -> list[str]:
     # The classifier reserves this name for the input.
     names: dict[str, None] = {"input": None}
     for name in _calls(config):
-        names[free(name, names)] = None
+        names[unused_name(name, names)] = None
     return [*names][1:]
 
 
@@ -78,7 +78,7 @@ def _calls(config: Any) -> Iterator[str]:
             continue
         nested = list(_calls(layer)) if _is_nested(layer["config"]) else None
         for number in range(1, 1 + len(layer.get("inbound_nodes") or [()])):
-            name = of_call(str(layer["config"]["name"]), number)
+            name = call_name(str(layer["config"]["name"]), number)
             yield from [name] if nested is None else (f"{name}/{each}" for each in nested)
 
 

@@ -1,4 +1,4 @@
-"""The LeNet of the nano-book: its layers, and those with the weights of a file."""
+"""The LeNet of the nano-book: untrained, or with the weights of a file."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ import numpy as np
 from cnnexplain.inputs.presets import MNIST
 
 INCLUDED_FIGURES = {"epoch kept": "8 of 15", "validation log loss": 0.0187, "validation accuracy": 0.9964}
-"""Of the training of the LeNet that the package includes, as `cnnexplain train` printed them."""
+"""Figures of the training of the included LeNet, as printed by `cnnexplain train`."""
 
 
 def build(seed: int | None = 0) -> Any:
     """The untrained network: 28×28×1 in [0, 1] → 10 probabilities, 268,820 parameters.
 
     Args:
-        seed: Decides its weights; None makes them 0.
+        seed: The seed for its weights; None for zeros.
     """
     seeds = (int(word) for word in np.random.SeedSequence(seed).generate_state(4))
 
     def start() -> Any:
         return "zeros" if seed is None else keras.initializers.GlorotUniform(seed=next(seeds))
 
-    # Said here, so that what a user has set for all of Keras does not make it another network.
+    # Explicit, so that the global settings of Keras do not change the network.
     real = {"dtype": "float32"}
     last = {**real, "data_format": "channels_last"}
     return keras.Sequential(
@@ -51,9 +51,9 @@ def build(seed: int | None = 0) -> Any:
 def restore(path: Path) -> Any:
     """The network with the weights of a file that `cnnexplain train` wrote.
 
-    A newer Keras writes descriptions of layers that an older one can't read; the weights alone are read by all.
+    An older Keras may be unable to read the layers in a file of a newer one, but every version can read the weights.
     """
-    # Random numbers that are to be replaced take JAX seconds to compile.
+    # Random initial weights would take JAX seconds to compile, and are replaced anyway.
     model = build(seed=None)
     model.load_weights(path)
     return model

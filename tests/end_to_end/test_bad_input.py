@@ -2,8 +2,6 @@
 
 import os
 import struct
-import subprocess
-import sys
 import zlib
 from pathlib import Path
 
@@ -216,26 +214,12 @@ def test_control_characters_of_a_file_name_do_not_reach_the_terminal(cli):
     assert "\\x1b[31mred.png" in err
 
 
-LIMITED = """
-import resource, sys
-from cnnexplain.cli.app import main
-from cnnexplain.model import classifier
-from cnnexplain.inputs import datasets
-images, digits = datasets.mnist("train")
-datasets.DataSet.load = lambda _, split: (images[:500], digits[:500])
-resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
-sys.exit(main(sys.argv[1:]))
-"""
-
-
 @pytest.mark.parametrize(
     "arguments", [["run", "saliency", "seven.png"], pytest.param(["train", "--epochs", "1"], marks=pytest.mark.slow)]
 )
-def test_a_full_disk_is_said_and_leaves_nothing(tmp_path, digit_file, arguments):
+def test_a_full_disk_is_said_and_leaves_nothing(shell, folder, tmp_path, digit_file, arguments):
     """The system's limit on a file's size stands in for a full disk: writes fail in the middle of a file."""
-    done = subprocess.run(
-        [sys.executable, "-c", LIMITED, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False
-    )
+    done = shell(folder / "tests/programs/limited_file_size.py", *arguments)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("Error: Can't write ")
     assert "Traceback" not in done.stderr

@@ -56,7 +56,7 @@ def test_what_needs_colors_is_refused(images):
     clf = cx.load(model())
     with pytest.raises(UsageError, match="'maco' is for pictures in gray or color, but the model takes 13 bands"):
         cx.explain("activation-maximization", clf, regularization="maco", steps=1)
-    with pytest.raises(UsageError, match="leave it out for a model of bands"):
+    with pytest.raises(UsageError, match="leave it out for a model with bands"):
         cx.explain("activation-maximization", clf, judge="lenet", steps=1)
     with pytest.raises(UsageError, match="'spectrum' is for pictures in gray or color"):
         cx.explain("inversion", clf, images[:1], parametrization="spectrum")

@@ -111,7 +111,7 @@ def test_a_class_that_does_not_exist_is_refused(lenet, target):
 
 
 def test_what_is_given_for_names_or_images_and_is_none_is_said(lenet, noise):
-    with pytest.raises(UsageError, match=r"given as a list, but got 'conv1'; write \['conv1'\]"):
+    with pytest.raises(UsageError, match=r"must be a list of layer names, but got 'conv1'; write \['conv1'\]"):
         lenet.activations(noise, "conv1")
     with pytest.raises(UsageError, match=r"The images are a str; expected an array \(N, 28, 28, 1\)"):
         lenet.predict("mnist:test/1")
@@ -506,7 +506,7 @@ def test_the_batch_size_follows_from_what_is_free(model, monkeypatch, free, all_
     monkeypatch.setattr(os, "sysconf", pages.get)
     assert batches.available_memory() == expected
     clf = cx.load(model())
-    assert clf.batch_size == max(1, min(256, expected // (12 * clf._twin.values)))
+    assert clf.batch_size == max(1, min(256, expected // (12 * clf._graph.values)))
     monkeypatch.setattr(os, "sysconf_names", {})
     assert batches.available_memory() == 1 << 30
 
@@ -516,7 +516,7 @@ def test_on_a_gpu_the_batch_size_follows_from_its_memory(model, monkeypatch):
 
     monkeypatch.setattr(backend.current(), "device_memory", lambda: 1 << 20)
     clf = cx.load(model())
-    assert clf.batch_size == 1 << (((1 << 18) // (12 * clf._twin.values)).bit_length() - 1)
+    assert clf.batch_size == 1 << (((1 << 18) // (12 * clf._graph.values)).bit_length() - 1)
     monkeypatch.setattr(backend.current(), "device_memory", lambda: 80 << 30)
     assert cx.load(model()).batch_size == 256
 

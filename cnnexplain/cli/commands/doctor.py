@@ -65,14 +65,14 @@ def _diagnose(arguments: ModelArguments, names: Sequence[str], *, layers: bool, 
 def _examined(arguments: ModelArguments, names: Sequence[str], *, verbose: bool) -> tuple[Classifier, Examination]:
     from cnnexplain.inputs import images
 
-    found = images.find(names)
+    sources = images.find(names)
     with console.quiet(verbose), console.progress() as display:
         classifier = session.load(arguments, display)
         preset = classifier.preprocess.preset
-        if not found and preset is not None:
-            found = preset.dataset.samples("test", SAMPLES)
+        if not sources and preset is not None:
+            sources = preset.dataset.samples("test", SAMPLES)
         reading = console.bar(display, "Reading")
-        batch = images.read_images(found, classifier, progress=reading) if found else None
+        batch = images.read_images(sources, classifier, progress=reading) if sources else None
         from cnnexplain.doctor import examine
 
         return classifier, examine(classifier, batch, console.bar(display, "Examining"))
