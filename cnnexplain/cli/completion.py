@@ -139,7 +139,7 @@ def layers(context: typer.Context) -> list[str]:
 
 
 def labels(context: typer.Context) -> list[str]:
-    """The classes of the model given before, if a file of labels or a sidecar names them."""
+    """The classes of the model given before, if a labels file or a sidecar names them."""
     path, model = context.params.get("labels"), context.params["model"]
     if path is not None:
         return _plain(sidecar.read_labels(Path(path)))
