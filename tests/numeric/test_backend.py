@@ -278,5 +278,5 @@ def test_the_option_goes_over_the_environment_and_that_over_keras_own_settings(s
 
 def test_a_foreign_backend_of_keras_is_refused(monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "numpy")
-    with pytest.raises(ModelError, match="Keras runs on 'numpy', but cnnexplain needs one of tensorflow, jax, torch"):
+    with pytest.raises(ModelError, match="Keras uses 'numpy', but cnnexplain needs one of tensorflow, jax, torch"):
         backend.current()
