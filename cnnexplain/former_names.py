@@ -21,6 +21,9 @@ WORDS = {"grey": "gray"}
 FIELDS = {"note": "limitations", "reading": "how_to_read"}
 """Former parameters of `cnnexplain.plugin.Analysis` and keys of `result.json`."""
 
+CHECKS = {"neighbours": "neighbors"}
+"""Former names of conformance checks."""
+
 FACTS = {"residual": "convergence_delta", "relative_residual": "relative_convergence_delta"}
 """Former facts of the built-in analyses."""
 
@@ -31,6 +34,21 @@ def key(name: Any) -> Any:
         return name
     present = KEYS[name.replace("-", "_")]
     return present.replace("_", "-") if "-" in name else present
+
+
+def keywords(kind: type[T]) -> type[T]:
+    """A class decorator: the constructor also accepts the former names of its keyword arguments."""
+    construct = kind.__init__
+
+    @functools.wraps(construct)
+    def __init__(self: T, *args: Any, **kwargs: Any) -> None:  # noqa: N807
+        present = {key(name): value for name, value in kwargs.items()}
+        if len(present) < len(kwargs):
+            raise TypeError(f"{kind.__name__}() got both a keyword and its former name: {', '.join(kwargs)}")
+        construct(self, *args, **present)
+
+    kind.__init__ = __init__  # type: ignore[assignment]
+    return kind
 
 
 def word(value: Any) -> Any:

@@ -8,8 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-NAME = "cnnexplain_lenet"
-"""The name of Keras models made by `cnnexplain train`; it identifies the input as MNIST's."""
+from cnnexplain.inputs.presets import MNIST
 
 INCLUDED_FIGURES = {"epoch kept": "8 of 15", "validation log loss": 0.0187, "validation accuracy": 0.9964}
 """Figures of the training of the included LeNet, as printed by `cnnexplain train`."""
@@ -31,7 +30,7 @@ def build(seed: int | None = 0) -> Any:
     last = {**real, "data_format": "channels_last"}
     return keras.Sequential(
         [
-            keras.Input((28, 28, 1), **real),
+            keras.Input(MNIST.shape, **real),
             keras.layers.Conv2D(30, 5, kernel_initializer=start(), name="conv1", **last),
             keras.layers.ReLU(name="relu1", **real),
             keras.layers.MaxPooling2D(name="pool1", **last),
@@ -40,9 +39,12 @@ def build(seed: int | None = 0) -> Any:
             keras.layers.MaxPooling2D(name="pool2", **last),
             keras.layers.Flatten(name="flatten", **last),
             keras.layers.Dense(500, activation="relu", kernel_initializer=start(), name="dense", **real),
-            keras.layers.Dense(10, activation="softmax", kernel_initializer=start(), name="probabilities", **real),
+            keras.layers.Dense(
+                len(MNIST.labels), activation="softmax", kernel_initializer=start(), name="probabilities", **real
+            ),
         ],
-        name=NAME,
+        # Loading recognizes the input by this name.
+        name=MNIST.model_name,
     )
 
 

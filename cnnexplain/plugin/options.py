@@ -164,7 +164,7 @@ def _parameter(run: Callable[..., object], parameter: inspect.Parameter) -> Para
         raise PluginError(f"run() declares an option '{name}', but this name is reserved: every analysis has it already.")
     # Only annotations of options are resolved: the others may name types that a plugin imports only for type checking.
     holder = types.SimpleNamespace(__annotations__={name: parameter.annotation})
-    hint = typing.get_type_hints(holder, globalns=getattr(run, "__globals__", {}), include_extras=True)[name]
+    hint = typing.get_type_hints(holder, globalns=getattr(inspect.unwrap(run), "__globals__", {}), include_extras=True)[name]
     option = next((extra for extra in getattr(hint, "__metadata__", ()) if isinstance(extra, Option)), None)
     if option is None:
         raise PluginError(f"run() declares '{name}' without an Option: write '{name}: Annotated[type, Option(help)]'.")

@@ -36,7 +36,7 @@ ZERO = {
     "deconvnet": ({}, "In conv, none of the feature maps shown contributes to '0'."),
     "intermediate-outputs": (
         {},
-        "At conv no map contributes to the score of '0' (activation × gradient); none of the 2 maps is dead.",
+        "At conv, no map contributes to the score of '0' (activation × gradient); none of the 2 maps is dead.",
     ),
 }
 
@@ -99,7 +99,7 @@ OF_A_SIGN = {
     "occlusion": (
         {"patch": 2, "stride": 2, "compare": "none", "fill": "black"},
         r"lowers the score of '0' the most: (\S+) → (?!−)",
-        r"raises the score of '0' the least, as all of them do: −\S+ → −",
+        r"raises the score of '0' the least \(every position raises it\): −\S+ → −",
     ),
 }
 

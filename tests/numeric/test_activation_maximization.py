@@ -362,7 +362,7 @@ def test_feature_maps_and_neurons(lenet, oracle, one):
     # What is maximized is the layer's activation, which follows it.
     outputs = np.maximum(oracle.layers(record.arrays["optimum"])["conv2"], 0)
     assert record.facts["unit"] == ["relu2:4", "relu2:7,2,11"]
-    assert record.warnings[0] == "'conv2' has no activation; what is maximized is 'relu2', which follows it."
+    assert record.warnings[0] == "'conv2' has no activation; 'relu2', which follows it, is maximized instead."
     np.testing.assert_allclose(record.facts["value"], [outputs[0, ..., 4].mean(), outputs[1, 7, 2, 11]], rtol=1e-3)
     strongest = [outputs[0].mean(axis=(0, 1)).argmax() == 4, outputs[1, 7, 2].argmax() == 11]
     assert record.facts["strongest"] == strongest
@@ -395,8 +395,8 @@ def test_dead_units_are_told(lenet, one):
     assert record.facts["value"] == [0]
     assert record.facts["ratio"] == [None]
     assert record.facts["strongest"] == [False]
-    assert any("No noise excites dense:7" in warning for warning in record.warnings)
-    assert any("No image of the data set excites dense:7" in warning for warning in record.warnings)
+    assert any("No noise activates dense:7" in warning for warning in record.warnings)
+    assert any("No image of the data set activates dense:7" in warning for warning in record.warnings)
 
 
 def test_the_last_layers_units_are_the_classes_before_the_softmax(clf):
@@ -419,7 +419,7 @@ def test_a_best_that_is_not_positive_has_no_ratio(clf, random):
     np.testing.assert_allclose(record.facts["best"], logits.max(axis=0), rtol=1e-4)
     assert record.facts["best_image"] == [f"array[{i}]" for i in logits.argmax(axis=0)]
     assert record.facts["ratio"][0] is None
-    assert any("No image of the data set excites 0" in warning for warning in record.warnings)
+    assert any("No image of the data set activates 0" in warning for warning in record.warnings)
 
 
 def test_pictures_of_any_input_range_are_the_same_but_for_the_range(model, random):
@@ -465,9 +465,9 @@ def test_more_classes_or_units_than_are_shown(random):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"layer": "conv", "target": 1}, "--target and images ask for outputs, .* give one or the other"),
-        ({"unit": ("1",), "target": 1}, "give one or the other"),
-        ({"unit": ("1",)}, "--unit 1 needs a layer"),
+        ({"layer": "conv", "target": 1}, "--target and images select outputs, .* use one or the other"),
+        ({"unit": ("1",), "target": 1}, "use one or the other"),
+        ({"unit": ("1",)}, "--unit 1 requires a layer"),
         ({"layer": "conv", "unit": ("one",)}, "ROW,COLUMN,K"),
         ({"layer": "conv", "unit": ("1,2",)}, "ROW,COLUMN,K"),
         ({"layer": "conv", "unit": ("6",)}, "no unit 6"),

@@ -56,7 +56,7 @@ def test_what_needs_colors_is_refused(images):
     clf = cx.load(model())
     with pytest.raises(UsageError, match="'maco' is for pictures in gray or color, but the model takes 13 bands"):
         cx.explain("activation-maximization", clf, regularization="maco", steps=1)
-    with pytest.raises(UsageError, match="leave it out for a model of bands"):
+    with pytest.raises(UsageError, match="leave it out for a model with bands"):
         cx.explain("activation-maximization", clf, judge="lenet", steps=1)
     with pytest.raises(UsageError, match="'spectrum' is for pictures in gray or color"):
         cx.explain("inversion", clf, images[:1], parametrization="spectrum")
@@ -132,18 +132,18 @@ def test_false_colors_are_the_bands_asked_for_each_stretched(images, tmp_path):
 @pytest.mark.parametrize(
     ("said", "words"),
     [
-        ({"show_bands": [3, 2, 13]}, "each from 0 to 12, but got 3, 2, 13"),
+        ({"show_bands": [3, 2, 13]}, "one or three bands from 0 to 12 as show_bands, but got 3, 2, 13"),
         ({"show_bands": "3,2"}, "three numbers or one"),
         ({"show_bands": -1}, "three numbers or one"),
         ({"mean": [1, 2, 3]}, "one for each of the 13 channels"),
-        ({"mean": 3.5e38}, "inputs go from -inf to -inf; expected finite"),
+        ({"mean": 3.5e38}, "inputs range from -inf to -inf; expected finite"),
         ({"color": "rgb"}, r"is declared to take \(12, 10, 3\)"),
     ],
 )
 def test_what_does_not_fit_is_said(said, words):
     with pytest.raises(UsageError, match=words):
         cx.load(model(), preprocess=said)
-    with pytest.raises(UsageError, match="are for inputs of other channels"):
+    with pytest.raises(UsageError, match="show_bands only if the color is 'bands'"):
         Preprocess(9, 9, show_bands=(0,))
     with pytest.raises(UsageError, match="a number of bands"):
         Preprocess(9, 9, "bands")

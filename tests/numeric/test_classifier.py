@@ -287,8 +287,8 @@ def convolutional(shape):
 @pytest.mark.parametrize(
     ("build", "words"),
     [
-        (lambda: head(3, shape=(16,)), "takes \\(16\\), which is no image"),
-        (lambda: head(3, shape=(4, 4, 2, 1)), "takes \\(4, 4, 2, 1\\), which is no image"),
+        (lambda: head(3, shape=(16,)), "takes \\(16\\), which is not an image"),
+        (lambda: head(3, shape=(4, 4, 2, 1)), "takes \\(4, 4, 2, 1\\), which is not an image"),
         (lambda: head(3, shape=(3, 8, 8)), "takes \\(3, 8, 8\\), channels first"),
         (
             lambda: convolutional((5, 4, 1)),
@@ -314,7 +314,7 @@ def test_code_in_a_file_is_refused_even_deep_inside(tmp_path):
     inner = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Lambda(lambda x: x * 2)])
     model = keras.Sequential([keras.Input((4, 4, 1)), inner, keras.layers.Flatten(), keras.layers.Dense(2)])
     model.save(tmp_path / "code.keras")
-    with pytest.raises(ModelError, match="carries Python code \\(Lambda\\), which is refused"):
+    with pytest.raises(ModelError, match="contains Python code \\(Lambda\\) and is rejected"):
         cx.load(tmp_path / "code.keras")
 
 

@@ -181,7 +181,7 @@ def test_what_does_not_fit_is_said(build, options, words):
 
 
 def test_an_input_that_is_no_image_can_not_be_explained():
-    with pytest.raises(ModelError, match=r"The input 'meta' of the model .* takes \(4\), which is no image"):
+    with pytest.raises(ModelError, match=r"The input 'meta' of the model .* takes \(4\), which is not an image"):
         cx.load(numbers(), input="meta", fixed={"image": OTHER})
 
 
@@ -192,7 +192,7 @@ def test_the_values_stand_in_the_models_card_and_in_what_the_doctor_prints(tmp_p
     assert str(cx.load(pair(), fixed={"right": OTHER}).inputs) == "right of shape (12, 10, 3)"
     assert f"12 × 10 × 3 (rgb); fixed: {clf.inputs}" in clf._repr_html_()
     built.save(tmp_path / "m.keras")
-    monkeypatch.setattr("cnnexplain.doctor.registry.load", lambda: registry.collect([]))
+    monkeypatch.setattr("cnnexplain.plugin.registry.load", lambda: registry.collect([]))
     assert (
         "fixed          age = 58; meta = 0.5, -1, 2, 3"
         in cli("doctor", "m.keras", "--fixed", "age=58", "--fixed", "meta=0.5,-1,2,3")[1]

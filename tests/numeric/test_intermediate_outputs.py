@@ -610,7 +610,7 @@ def test_maps_that_lead_nowhere_are_ordered_by_their_strength():
     assert (second["shown"], second["contribution"]) == ([1, 2, 0], None)
     assert [text.get_text() for text in panels(record.figure(0))["second (Conv2D)"].texts] == ["1", "2", "0"]
     assert record.analysis.finding(record, 0) == (
-        "At first map 1 contributes most to the score of 'first:1': +2 (activation × gradient; score 2); "
+        "At first, map 1 contributes most to the score of 'first:1': +2 (activation × gradient; score 2); "
         "none of the 2 maps is dead."
     )
 
@@ -645,7 +645,7 @@ def test_what_was_found_names_the_map_that_contributes_most(lenet):
     contributions = record.arrays["contribution/pool2"][0]
     logit = lenet.logits(record.images)[0, 4]
     assert record.analysis.finding(record, 0) == (
-        f"At pool2 map {contributions.argmax()} contributes most to the score of '4': +{contributions.max():.3g} "
+        f"At pool2, map {contributions.argmax()} contributes most to the score of '4': +{contributions.max():.3g} "
         f"(activation × gradient; score {logit:.3g}); none of the 30 maps is dead."
     )
 

@@ -8,7 +8,7 @@ import numpy as np
 import oracles
 import pytest
 from cnnexplain_plugins import inversion as plugin
-from cnnexplain_plugins.inversion import inversion, jittered, loss, spectral
+from cnnexplain_plugins.inversion import figure, inversion, jittered, loss, spectral
 
 import cnnexplain as cx
 from cnnexplain import optimize
@@ -312,9 +312,9 @@ def test_layers_without_numbers_of_their_own_are_left_out():
 def test_of_very_many_layers_some_are_taken_from_all_depths():
     layers = [keras.layers.Dense(5, name=f"layer{number}") for number in range(30)]
     clf = cx.load(keras.Sequential([keras.Input((2, 2, 1)), keras.layers.Flatten(), *layers, keras.layers.Dense(3)]))
-    found = inversion.chosen(clf, None)
+    found = inversion.default_layers(clf, None)
     assert len(found) == inversion.LAYERS == 12
-    assert inversion.chosen(clf, 3) == ["layer0", "layer15", "logits"]
+    assert inversion.default_layers(clf, 3) == ["layer0", "layer15", "logits"]
     assert (found[0], found[-1]) == ("layer0", "logits")
     places = [int(name.removeprefix("layer")) for name in found[:-1]]
     assert set(np.diff(places)) <= {2, 3}
@@ -591,7 +591,7 @@ def test_only_a_relu_by_itself_is_given_the_output_of_the_layer_before(activatio
 
 
 def test_an_error_for_people_is_short_and_has_a_minus_sign():
-    assert [plugin._short(error) for error in (0, 3e-5, 0.0123, 9.9994, 12.3)] == [
+    assert [figure._format_error(error) for error in (0, 3e-5, 0.0123, 9.9994, 12.3)] == [
         "0.000",
         "3e−05",
         "0.012",
@@ -704,8 +704,8 @@ def test_of_a_deep_network_the_ends_of_its_stages_are_inverted():
         x = keras.layers.ReLU(name=f"relu{number}")(x)
     x = keras.layers.Dense(3, name="scores")(keras.layers.GlobalAveragePooling2D()(x))
     clf = cx.load(keras.Model(start, x))
-    assert inversion.chosen(clf, None) == ["relu1", "relu2", "relu3", "relu4"]
-    assert inversion.chosen(clf, 2) == ["relu1", "relu4"]
+    assert inversion.default_layers(clf, None) == ["relu1", "relu2", "relu3", "relu4"]
+    assert inversion.default_layers(clf, 2) == ["relu1", "relu4"]
     # The gradient that passes the ReLUs of the deep ones is held against heavier weights.
     assert [spectral.weights(clf, f"relu{number}", None, None).alpha for number in (1, 2, 4)] == [0.01, 0.01, 0.06]
 
@@ -722,6 +722,6 @@ def test_the_finding_names_the_middle_layers_error_and_how_often_the_class_is_ke
     analysis = ten.analysis
     error = ten.facts["representation_error"][3]["pool2"]
     assert analysis.finding(ten, 3) == (
-        f"At pool2 the image is recovered to a representation error of {error:.3f}; "
+        f"At pool2, the image is recovered to a representation error of {error:.3f}; "
         "the predicted class is kept in all 5 layers."
     )

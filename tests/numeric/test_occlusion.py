@@ -8,7 +8,7 @@ import numpy as np
 import oracles
 import pytest
 from cnnexplain_plugins.occlusion.maps import positions, rank_correlation, second_fill
-from cnnexplain_plugins.occlusion.picture import COLORS, _placed
+from cnnexplain_plugins.occlusion.picture import COLORS, _to_image
 from cnnexplain_plugins.occlusion.squares import slide
 from functions import formula
 
@@ -318,8 +318,8 @@ def test_the_blur_of_a_plain_image_is_that_image(lenet):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"patch": 29}, "--patch 29 is larger than the images of 28×28 pixels; give at most 28."),
-        ({"stride": 8}, "--stride 8 would leave pixels between squares of 7×7 uncovered; give a stride of at most 7"),
+        ({"patch": 29}, "--patch 29 is larger than the images of 28×28 pixels; use at most 28."),
+        ({"stride": 8}, "--stride 8 would leave pixels between squares of 7×7 uncovered; use a stride of at most 7"),
         ({"patch": 0}, "--patch takes a number of at least 1, but got 0."),
         ({"stride": 0}, "--stride takes a number of at least 1, but got 0."),
         ({"fill": "grau"}, "--fill takes gray, black, white, mean, blur or a number, but got 'grau'. Did you mean 'gray'?"),
@@ -340,7 +340,7 @@ def test_what_cannot_be_is_refused(lenet, digits, options, said):
 
 def test_the_limit_of_a_narrow_image_is_its_shorter_side(model, random):
     clf, images = cx.load(model()), random.uniform(0, 1, (1, 12, 10, 3))
-    with pytest.raises(UsageError, match="--patch 11 is larger than the images of 12×10 pixels; give at most 10"):
+    with pytest.raises(UsageError, match="--patch 11 is larger than the images of 12×10 pixels; use at most 10"):
         cx.explain("occlusion", clf, images, patch=11)
     record = cx.explain("occlusion", clf, images, patch=10, stride=2)
     assert (record.facts["rows"], record.facts["columns"]) == ([[0, 2]], [[0]])
@@ -467,7 +467,7 @@ def test_the_finding_states_the_largest_drop_or_that_there_is_none(lenet, digits
     image = np.where(weights[..., 1] < 0, 1, 0)[None].astype(np.float32)
     record = cx.explain("occlusion", clf, image, target=1, patch=5)
     assert record.facts["largest_drop"][0] < 0
-    assert "raises the score of '1' the least, as all of them do" in record.analysis.finding(record, 0)
+    assert "raises the score of '1' the least (every position raises it)" in record.analysis.finding(record, 0)
 
 
 @pytest.mark.parametrize("layer", ["conv1", "pool2", "input"])
@@ -521,7 +521,7 @@ def test_the_picture_shows_the_papers_maps_and_the_drop(lenet, digits):
 def test_places_show_the_nearest_middle():
     """A 2×2 square on 5×3 pixels in steps of 2: middles at rows 1, 3 and 4, at columns 1 and 2."""
     grid = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
-    placed = _placed(grid, [0, 2, 3], [0, 1], 2, 2, (5, 3))
+    placed = _to_image(grid, [0, 2, 3], [0, 1], 2, 2, (5, 3))
     first, second, third = [1, 1, 1, 2, 2, 2], [3, 3, 3, 4, 4, 4], [5, 5, 5, 6, 6, 6]
     np.testing.assert_array_equal(placed, [first] * 4 + [second] * 3 + [third] * 3)
 

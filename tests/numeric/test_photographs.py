@@ -3,7 +3,8 @@
 import keras
 import numpy as np
 import pytest
-from cnnexplain_plugins.activation_maximization import crops, judge, spectral
+from cnnexplain_plugins.activation_maximization import crops, judge, spectral_ascent
+from cnnexplain_plugins.activation_maximization.canvas import NOISE, Canvas
 from cnnexplain_plugins.activation_maximization.recipes import RECIPES, Recipe, choose
 
 import cnnexplain as cx
@@ -98,11 +99,11 @@ def test_the_default_follows_from_the_input(preprocess, expected):
 @pytest.mark.parametrize("name", ["maco", "spectrum"])
 def test_the_gradient_through_picture_and_views_equals_differences(clf, random, name):
     _, recipe = choose(name, clf.preprocess, {}, {"canvas": 18, "views": 2})
-    canvas = spectral.Canvas(18, 15, 3, recipe.phases, recipe.low_pass)
-    start = random.normal(0, spectral.NOISE[recipe.phases], (1, 1, *canvas.shape)).astype(np.float32)
+    canvas = Canvas(18, 15, 3, recipe.phases, recipe.low_pass)
+    start = random.normal(0, NOISE[recipe.phases], (1, 1, *canvas.shape)).astype(np.float32)
 
     def loss(variables):
-        ascent = spectral.Ascent(clf, [Logit(3)], recipe, canvas, 1, 0, np.random.default_rng(1), opacity=False)
+        ascent = spectral_ascent.Ascent(clf, [Logit(3)], recipe, canvas, 1, 0, np.random.default_rng(1), opacity=False)
         value, gradient = ascent.loss(variables, 0)
         return value[0] * ascent.steepness[0], gradient * ascent.steepness[0]
 
@@ -145,7 +146,7 @@ def test_maco_keeps_the_magnitudes_of_photographs(clf):
     """Before the colors are mixed and squashed every picture has the same spectrum but for a factor."""
     from cnnexplain.numerics import spectrum
 
-    canvas = spectral.Canvas(18, 15, 3, phases=True, low_pass=0)
+    canvas = Canvas(18, 15, 3, phases=True, low_pass=0)
     phases = np.random.default_rng(0).normal(size=(1, *canvas.shape)).astype(np.float32)
     y = keras.ops.convert_to_numpy(spectrum.from_phases(phases, spectrum.natural_magnitude(18, 15, 3), 15))
     found = np.abs(np.fft.rfft2(y[0].transpose(2, 0, 1)))[:, 1:9, 1:]
@@ -161,7 +162,7 @@ def test_several_starts_end_no_lower_than_one(clf):
 
 def test_how_alike_pictures_are_is_the_oracles(random):
     maps = random.normal(size=(2, 3, 2, 4, 5, 6)).astype(np.float32)
-    found = keras.ops.convert_to_numpy(spectral.likeness(keras.ops.reshape(maps, (12, 4, 5, 6)), 3, 2))
+    found = keras.ops.convert_to_numpy(spectral_ascent.similarity(keras.ops.reshape(maps, (12, 4, 5, 6)), 3, 2))
     for unit, alike in zip(maps, found, strict=True):
         grams = [np.einsum("vijk,vijl->kl", picture, picture).ravel() for picture in unit]
         cosines = [a @ b / np.linalg.norm(a) / np.linalg.norm(b) for a in grams for b in grams if a is not b]
@@ -176,10 +177,10 @@ def test_pictures_of_a_unit_are_kept_from_being_alike(random):
     def value(x, weights):
         outputs = {"conv": keras.ops.reshape(x, (6, 4, 5, 6))}
         views = keras.ops.zeros((1, 2, 8))
-        return spectral.Value(("conv",), "conv")(outputs, x, views, weights)
+        return spectral_ascent.Value(("conv",), "conv")(outputs, x, views, weights)
 
     def parts(x):
-        alike = spectral.likeness(keras.ops.reshape(np.float64(x), (6, 4, 5, 6)), 3, 2)
+        alike = spectral_ascent.similarity(keras.ops.reshape(np.float64(x), (6, 4, 5, 6)), 3, 2)
         return (x * weights[:, None, None]).sum() / 6, float(keras.ops.convert_to_numpy(alike)[0])
 
     values, gradient = backend.current().gradient(value, [maps.shape[1:], weights.shape[1:]], [])(maps, weights)
@@ -232,12 +233,12 @@ def test_relus_are_overridden_where_a_unit_has_no_gradient():
     record = quick(clf, target=[Channel("relu", 0), Channel("relu", 1)], regularization="spectrum", rate=0.3, steps=12)
     assert record.facts["view_value"][0] > 0.01
     assert record.facts["view_value"][1] == 0
-    assert next(warning for warning in record.warnings if "excites" in warning).startswith("No noise excites relu:1:")
+    assert next(warning for warning in record.warnings if "activates" in warning).startswith("No noise activates relu:1:")
 
 
 def test_diversity_asks_for_feature_maps():
     model = keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Conv2D(3, 16), keras.layers.Flatten()])
-    with pytest.raises(UsageError, match="no convolution that returns more than a single place"):
+    with pytest.raises(UsageError, match="no convolution whose output has more than one position"):
         quick(cx.load(model, logits=True), target=0, diversity=2)
 
 
@@ -267,7 +268,7 @@ def test_the_judge_ranks_the_class_by_its_label(clf, model, tmp_path, random):
     assert "judge: rank" in "".join(text.get_text() for text in record.overview()[NAME].axes[0].texts)
     with pytest.raises(UsageError, match="has no class '0'"):
         judge.classes(clf, cx.load(other, labels=list("abcde")), [Logit(0)])
-    with pytest.raises(UsageError, match="ranks classes, but 'conv:1' is none"):
+    with pytest.raises(UsageError, match="ranks classes, but 'conv:1' is not a class"):
         quick(clf, target=Channel("conv", 1), judge=str(tmp_path / "judge.keras"))
 
 
@@ -314,7 +315,7 @@ def test_a_direction_and_a_layer_without_an_activation(random):
     assert [clf.activated(name) for name in ("conv", "bn", "relu", "end", "last")] == ["relu"] * 3 + ["end", "last"]
     record = quick(clf, layer="conv", unit=("1",), steps=1)
     assert record.facts["unit"] == ["relu:1"]
-    assert "what is maximized is 'relu'" in record.warnings[0]
+    assert "'relu', which follows it, is maximized" in record.warnings[0]
     direction = quick(clf, target=Direction("last", [1, 0, -2, 0.5], name="edges"), steps=1)
     outputs = clf.activations(resized(clf, direction), ["last"])["last"]
     assert direction.facts["unit"] == ["edges"]
@@ -329,8 +330,8 @@ def resized(clf, record):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"jitter": 2.0}, "--jitter is no part of the regularization 'maco'; it goes with none, yosinski-1"),
-        ({"regularization": "robust", "canvas": None, "views": 2}, "--views is no part of the regularization 'robust'"),
+        ({"jitter": 2.0}, "--jitter is not part of the regularization 'maco'; it goes with none, yosinski-1"),
+        ({"regularization": "robust", "canvas": None, "views": 2}, "--views is not part of the regularization 'robust'"),
         ({"smallest_view": 0.9}, "The smallest view, 0.9, is larger than the largest one, 0.8"),
         ({"low_pass": 2.0}, "--low-pass is for the regularization 'spectrum'"),
         ({"regularization": "robust", "canvas": None, "diversity": 2}, "--diversity goes with"),

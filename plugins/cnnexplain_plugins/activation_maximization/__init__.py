@@ -1,4 +1,4 @@
-"""The activation-maximization analysis: which image excites an output, a feature map or a neuron the most."""
+"""The activation-maximization analysis: which image activates an output, a feature map or a neuron most."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def run(
         Literal["maco", "spectrum", "robust", "fourier", "yosinski-1", "yosinski-2", "yosinski-3", "yosinski-4", "none"]
         | None,
         Option(
-            "How pictures are kept from becoming noise: with the spectrum of photographs (maco) or a damped one, both in "
-            "decorrelated colors and seen in random crops; with small views and total variation (robust), also on a "
-            "Fourier spectrum (fourier); with one of the four settings of Yosinski et al.; or not at all. Options below "
-            "override its parts. Default: maco for color inputs of at least 64 pixels, otherwise robust."
+            "How pictures are kept from becoming noise: by the spectrum of photographs (maco) or a damped one (spectrum), "
+            "both in decorrelated colors and seen in random crops; by slightly varying views and total variation (robust), "
+            "also on a Fourier spectrum (fourier); by one of the four settings of Yosinski et al.; or not at all (none). "
+            "The options below override its parts. Default: maco for color inputs of at least 64 pixels, otherwise robust."
         ),
     ] = None,
     decay: Annotated[
@@ -127,22 +127,22 @@ def run(
     """Images that activate an output, a feature map or a neuron as strongly as possible.
 
     Simonyan et al. 2013, section 2, and Yosinski et al. 2015, section 3: x* = argmax a(x) − R(x), by gradient ascent from
-    noise, a being the score of a class before the softmax, the mean of a feature map, or a neuron. With `maco` (Fel et al.
-    2023) and `spectrum` (Olah et al. 2017) the picture is larger than the model's input, which is shown crops of it.
+    noise, where a is the score of a class before the softmax, the mean of a feature map, or a neuron. With `maco` (Fel et
+    al. 2023) and `spectrum` (Olah et al. 2017) the picture is larger than the model's input, and the model sees crops of it.
 
     Returns:
         The array `optimum` (U, H, W, C), a picture for each unit, in the model's input range, whole and at its own size;
         with `opacity` the array of that name (U, H, W), Σ |∂a/∂u| over steps; with a data set `patch/NUMBER` (≤ 9, h, w, C)
         for each unit, its strongest natural patches, pixels from 0 to 255. Facts with one entry for each picture: `unit`
-        (its name), `value` (reached by the whole picture, resized to the input), `view_value` (mean over 32 crops that were
-        not optimized, for `maco` and `spectrum`), `best` and `best_image` (the highest of the data set, and where), `ratio`
-        (of `view_value` or else `value` to `best`; None without a data set, and where its best is not above 0), `noise`
-        (the value of the picture's own pixels in random order), `strongest` (whether no other unit of the layer is as
-        strong for it; None for a sum or a direction), `judge_rank` and `judge_best_rank` (the rank of the class for the
-        judge, 1 being the first, over the whole picture and the best over it and nine crops of half its side), `stopped`
-        (why its ascent ended early, or None). With an entry for each unit: `patch_values` and `patch_images`. `judge` is
-        its name and hash, `steps` and `starts` the numbers used, and `regularization` its name and every part of it with
-        the value used.
+        (its name), `value` (for the whole picture, resized to the input), `view_value` (the mean over 32 crops that were not
+        optimized, for `maco` and `spectrum`), `best` and `best_image` (the highest value in the data set, and its image),
+        `ratio` (of `view_value`, or else `value`, to `best`; None without a data set, or if its best is not above 0),
+        `noise` (the value for the pixels of the picture in random order), `strongest` (whether no other unit of the layer is
+        as strong for the picture; None for a sum or a direction), `judge_rank` and `judge_best_rank` (the rank of the class
+        for the judge, from 1, for the whole picture, and the best over it and nine crops of half its side), `stopped` (why
+        the ascent ended early, or None). With one entry for each unit: `patch_values` and `patch_images`. `judge` is its
+        name and hash, `steps` and `starts` are the numbers used, and `regularization` is its name and all of its parts with
+        the values used.
 
     Raises:
         UsageError: Options contradict each other, or the model has no such layer or unit.
@@ -173,15 +173,15 @@ def run(
         "view_noise": view_noise,
         "low_pass": low_pass,
     }
-    name, chosen = choose_recipe(regularization, classifier.preprocess, pixels | both, spectra | both)
-    if not isinstance(chosen, Recipe) and (diversity > 1 or opacity):
+    name, setting = choose_recipe(regularization, classifier.preprocess, pixels | both, spectra | both)
+    if not isinstance(setting, Recipe) and (diversity > 1 or opacity):
         raise UsageError(f"--{'diversity' if diversity > 1 else 'opacity'} goes with the regularizations maco and spectrum.")
-    wanted, warnings = choose_units(classifier, objectives, layer, unit, long=isinstance(chosen, Recipe))
+    units, warnings = choose_units(classifier, objectives, layer, unit, slow=isinstance(setting, Recipe))
     result = maxima(
         classifier,
-        wanted,
+        units,
         dataset,
-        chosen,
+        setting,
         progress,
         name=name,
         judge=None if judge is None else load(judge),
@@ -195,14 +195,14 @@ def run(
 
 
 def overview(record: Record) -> Mapping[str, Figure]:
-    """The images in a grid, each with its unit, the value reached and how many times the best of the data set that is."""
+    """The images in a grid, each with its unit, the value reached, and its ratio to the best value in the data set."""
     from cnnexplain_plugins.activation_maximization.pictures import grid
 
     return {"activation-maximization": grid(record)}
 
 
 def passes(classifier: Classifier, options: Mapping[str, Any]) -> float:
-    """A gradient for each view, start and step, of the two classes that an image asks for, and views that are held out."""
+    """For two units, a gradient for each view, start and step, and a forward pass for each held-out view."""
     from cnnexplain_plugins.activation_maximization.maxima import STARTS
     from cnnexplain_plugins.activation_maximization.recipes import RECIPES, choose
     from cnnexplain_plugins.activation_maximization.spectral import HELD_OUT
@@ -217,7 +217,7 @@ def passes(classifier: Classifier, options: Mapping[str, Any]) -> float:
 
 @hookimpl
 def cnnexplain_analyses() -> list[Analysis]:
-    """Offers the activation-maximization analysis."""
+    """Declares activation maximization."""
     return [
         Analysis(
             "activation-maximization",

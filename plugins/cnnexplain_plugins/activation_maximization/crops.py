@@ -1,4 +1,4 @@
-"""Random square views of a picture that is larger than the network's input, as the network is shown them."""
+"""Random square views of a picture that is larger than the network's input."""
 
 from __future__ import annotations
 
@@ -10,55 +10,57 @@ import numpy as np
 from keras import ops
 
 if TYPE_CHECKING:
-    from cnnexplain import Floats, Preprocess
+    from jaxtyping import Float32
+
+    from cnnexplain import Preprocess
     from cnnexplain_plugins.activation_maximization.recipes import Recipe
 
 BEYOND = 0.04
-"""By how much of the picture's side a view may lie beyond its border, where all is gray."""
+"""The share of a picture's side by which a view may extend beyond its border, where everything is gray."""
 
 NUMBERS = 8
-"""Of which a view consists; see `draw`."""
+"""The count of numbers that define a view; see `draw`."""
 
 
 def canvas_size(recipe: Recipe, preprocess: Preprocess) -> tuple[int, int]:
-    """Rows and columns of the picture, in the aspect of the input."""
+    """Rows and columns of the picture, with the aspect ratio of the input."""
     longer = max(preprocess.height, preprocess.width)
     return round(recipe.canvas * preprocess.height / longer), round(recipe.canvas * preprocess.width / longer)
 
 
-def draw(recipe: Recipe, preprocess: Preprocess, count: int, random: np.random.Generator) -> Floats:
-    """Views at random, each as large, as far turned and as far outside as the recipe lets it be.
+def draw(recipe: Recipe, preprocess: Preprocess, count: int, random: np.random.Generator) -> Float32[np.ndarray, "V 8"]:
+    """Random views, with sizes, rotations and positions within the limits of the recipe.
 
     Returns:
-        (V, 8): the six numbers of the map (2, 3) from a place in the view, in pixels from its middle, to one in the picture,
-        in pixels from its first; and by how many rows and columns the noise is moved.
+        For each view the six numbers of the affine map (2, 3) from a position in the view, in pixels from its middle, to a
+        position in the picture, in pixels from its first pixel; and the shift of the noise in rows and columns.
     """
     rows, columns = canvas_size(recipe, preprocess)
     side = random.uniform(recipe.smallest_view, recipe.largest_view, count)
     angle = np.deg2rad(random.uniform(-recipe.rotate, recipe.rotate, count))
-    # From a view just as far beyond the first row as the share, to one as far beyond the last.
+    # Views extend beyond the first and the last row by at most the same share.
     first = -BEYOND + random.uniform(0, 1, (2, count)) * (1 + 2 * BEYOND - side)
     middle = (first + side / 2) * np.array([[rows], [columns]]) - 0.5
     scale = side * rows / preprocess.height
-    turned = np.array(
+    rotation = np.array(
         [[np.cos(angle), -np.sin(angle), middle[0] / scale], [np.sin(angle), np.cos(angle), middle[1] / scale]]
     )
-    moved = random.integers(0, [preprocess.height, preprocess.width], (count, 2))
-    return np.concatenate([(scale * turned).reshape(6, count).T, moved], axis=1).astype(np.float32)
+    shift = random.integers(0, [preprocess.height, preprocess.width], (count, 2))
+    return np.concatenate([(scale * rotation).reshape(6, count).T, shift], axis=1).astype(np.float32)
 
 
 @dataclass(frozen=True)
 class Views:
-    """What maps pictures in [0, 1] to views of them in the model's input range.
+    """Maps pictures with values from 0 to 1 to views in the model's input range.
 
     Args:
         height: Rows of the input.
         width: Columns of the input.
         black: The input for a black pixel, a number for each channel.
         white: The input for a white pixel.
-        reversed: Whether the model's channels are blue, green, red.
-        noise: The standard deviation of the noise, in parts of the input range.
-        seed: Decides the noise.
+        reversed: Whether the model's channels are in BGR order.
+        noise: The standard deviation of the noise, as a share of the input range.
+        seed: Seed of the noise.
     """
 
     height: int
@@ -86,23 +88,25 @@ class Views:
         """The views of pictures.
 
         Args:
-            u: (N, H, W, C), from 0 to 1, red before blue. Around them lies gray.
-            views: (V, 8), as `draw` gives them; all pictures are seen in the same ones.
+            u: (N, H, W, C), from 0 to 1, in RGB order; gray beyond their borders.
+            views: (V, 8), from `draw`; all pictures are seen in the same views.
 
         Returns:
             (N · V, h, w, C) in the model's input range, the views of the first picture first.
         """
         rows, columns, channels = u.shape[1:]
         count = views.shape[0]
-        # A border of nothing around the pictures, to which all places beyond are moved; and a row for each pixel.
+        # Pictures get a border of zeros, to which all positions beyond it are clipped. Then each pixel becomes a row.
         bordered = ops.pad(ops.convert_to_tensor(u) - 0.5, ((0, 0), (1, 1), (1, 1), (0, 0)))
         pixels = ops.reshape(ops.transpose(bordered, (1, 2, 0, 3)), ((rows + 2) * (columns + 2), -1))
         views = ops.convert_to_tensor(views)
         maps = ops.reshape(views[:, :6], (count, 2, 3))
-        places = ops.matmul(_places(self.height, self.width), ops.swapaxes(maps[:, :, :2], 1, 2)) + maps[:, None, :, 2] + 1
-        # Just less than the last row, so that the one below it is there.
-        row = ops.clip(places[..., 0], 0, rows + 0.999)
-        column = ops.clip(places[..., 1], 0, columns + 0.999)
+        positions = (
+            ops.matmul(_positions(self.height, self.width), ops.swapaxes(maps[:, :, :2], 1, 2)) + maps[:, None, :, 2] + 1
+        )
+        # Clipped to just below the last row, so that there is a row below.
+        row = ops.clip(positions[..., 0], 0, rows + 0.999)
+        column = ops.clip(positions[..., 1], 0, columns + 0.999)
         top, left = ops.floor(row), ops.floor(column)
         down, right = (row - top)[..., None], (column - left)[..., None]
         corner = ops.cast(top * (columns + 2) + left, "int32")
@@ -114,30 +118,30 @@ class Views:
         )
         seen = ops.transpose(ops.reshape(seen, (count, self.height, self.width, -1, channels)), (3, 0, 1, 2, 4))
         if self.noise:
-            seen = seen + self.noise * self._grain(views, channels)
+            seen = seen + self.noise * self._shifted_noise(views, channels)
         seen = ops.reshape(seen + 0.5, (-1, self.height, self.width, channels))
         black, span = np.array(self.black, np.float32), np.subtract(self.white, self.black, dtype=np.float32)
         return ops.add(ops.multiply(ops.flip(seen, axis=-1) if self.reversed else seen, span), black)
 
-    def _grain(self, views: Any, channels: int) -> Any:
-        """(V, h, w, C), the same noise moved around for each view, which is as good as another one."""
-        grain = ops.convert_to_tensor(_noise(self.height, self.width, channels, self.seed))
-        moved = ops.cast(views[:, 6:], "int32")
+    def _shifted_noise(self, views: Any, channels: int) -> Any:
+        """The same noise, shifted cyclically for each view, (V, h, w, C); it is as good as independent noise."""
+        noise = ops.convert_to_tensor(_noise(self.height, self.width, channels, self.seed))
+        shifts = ops.cast(views[:, 6:], "int32")
         rows, columns = (ops.arange(length, dtype="int32") for length in (self.height, self.width))
-        moves = []
+        shifted = []
         for view in range(views.shape[0]):
-            down = ops.take(grain, ops.mod(rows + moved[view, 0], self.height), axis=0)
-            moves.append(ops.take(down, ops.mod(columns + moved[view, 1], self.width), axis=1))
-        return ops.stack(moves)
+            down = ops.take(noise, ops.mod(rows + shifts[view, 0], self.height), axis=0)
+            shifted.append(ops.take(down, ops.mod(columns + shifts[view, 1], self.width), axis=1))
+        return ops.stack(shifted)
 
 
 @lru_cache(4)
-def _places(height: int, width: int) -> Floats:
-    """(h · w, 2), the places of a view's pixels from its middle."""
+def _positions(height: int, width: int) -> Float32[np.ndarray, "pixels 2"]:
+    """The positions of a view's pixels relative to its middle."""
     axes = [np.arange(length, dtype=np.float32) - (length - 1) / 2 for length in (height, width)]
     return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
 
 
 @lru_cache(4)
-def _noise(height: int, width: int, channels: int, seed: int) -> Floats:
+def _noise(height: int, width: int, channels: int, seed: int) -> Float32[np.ndarray, "height width channels"]:
     return np.random.default_rng(seed).normal(size=(height, width, channels)).astype(np.float32)

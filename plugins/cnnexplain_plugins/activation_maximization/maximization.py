@@ -1,4 +1,4 @@
-"""Images that excite units the most: x* = argmax a(x) − R(x) by gradient ascent, for several units at once."""
+"""Images that activate units most: x* = argmax a(x) − R(x) by gradient ascent, for several units at once."""
 
 from __future__ import annotations
 
@@ -13,44 +13,41 @@ from cnnexplain.numerics import blurred
 from cnnexplain.optimize import adam, minimize
 from cnnexplain_plugins.activation_maximization.parametrization import PARAMETRIZATIONS
 from cnnexplain_plugins.activation_maximization.regularization import Regularization, total_variation
-from cnnexplain_plugins.activation_maximization.scores import scores, stacked
+from cnnexplain_plugins.activation_maximization.scores import scores, stacked_weights
 from cnnexplain_plugins.activation_maximization.views import View
 
 if TYPE_CHECKING:
-    from cnnexplain import Classifier, Floats, Objective, Preprocess
+    from jaxtyping import Float, Float32
+
+    from cnnexplain import Classifier, Objective
 
 NOISES, CONTRAST, GRAIN = 64, 0.3, 14
-"""How many noises a unit chooses its starts from; their standard deviation, in parts of the input range; and how many grains
-lie along the longer side, each as wide as the standard deviation of a blur. A unit behind a ReLU has no gradient where it is
-off, and most noises without any structure leave the deeper units off."""
+"""The number of noise images among which the starts of a unit are chosen; their standard deviation, as a share of the input
+range; and the number of grains along the longer side, each as wide as the standard deviation of the blur. A unit behind a
+ReLU has no gradient if it is inactive, and most noise without structure leaves deeper units inactive."""
 
 
 @dataclass(frozen=True)
 class Maximum:
-    """Where the ascent for one unit ended.
+    """The result of the ascent for one unit.
 
     Args:
-        image: (H, W, C) in the model's input range, the picture at its own size.
-        value: Of the unit for the picture as `shown`; not finite where the model gives no finite one.
+        image: The picture at its own size, in the model's input range.
+        value: The value of the unit for `shown`; not finite if the model returns no finite value.
         stopped: Why the ascent ended before its last step, or None.
         moved: Whether the unit had a gradient at any of its starts.
-        shown: (h, w, C), the whole picture at the size of the model's input.
-        view_value: The unit's mean value over views that were not optimized; None for a picture of the input's size.
-        opacity: (H, W), how much each pixel mattered: the sum over steps of |∂a/∂u|; None where it wasn't asked for.
+        shown: The whole picture at the size of the model's input.
+        view_value: The unit's mean value over views that were not optimized; None for a picture of the size of the input.
+        opacity: How much each pixel mattered: the sum over steps of |∂a/∂u|; None if it was not requested.
     """
 
-    image: Floats
+    image: Float32[np.ndarray, "H W C"]
     value: float
     stopped: str | None
     moved: bool
-    shown: Floats
+    shown: Float32[np.ndarray, "h w C"]
     view_value: float | None = None
-    opacity: Floats | None = None
-
-
-def origin(preprocess: Preprocess) -> Floats:
-    """An empty pixel (C,): black for digits, which are light on black, else the middle of the input range."""
-    return preprocess.black if preprocess.digits else preprocess.gray
+    opacity: Float32[np.ndarray, "H W"] | None = None
 
 
 def maximize(
@@ -63,31 +60,31 @@ def maximize(
     seed: int,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> list[Maximum]:
-    """For each unit the image that excites it the most, of those that its ascents from several starts reach.
+    """For each unit the image that activates it most, among the results of its ascents from several starts.
 
-    The starts are those of `NOISES` random pictures that excite it the most. All units choose from the same pictures and are
-    seen in the same views, so that none depends on what it is asked with but by rounding.
+    The starts are those of `NOISES` random pictures that activate the unit most. All units choose from the same pictures and
+    are seen in the same views, so that the result for a unit does not depend on the other units, except for rounding.
 
     Args:
-        classifier: Whose units.
+        classifier: The model.
         objectives: The units, or sums of them.
-        regularization: What keeps the pictures regular.
-        steps: Of an ascent.
-        starts: From how many noises, at most `NOISES`, each unit ascends; the one that ends highest in a(x) − R(x) is kept.
-        seed: Decides the noise and the views.
-        progress: Called with how many steps are done, and of how many.
+        regularization: How the pictures are regularized.
+        steps: The number of steps of an ascent.
+        starts: The number of starts for each unit, at most `NOISES`; the result with the largest a(x) − R(x) is kept.
+        seed: Seed of the noise and the views.
+        progress: Called with the number of steps done and in total.
 
     Raises:
         UsageError: The model has no such class, layer or unit.
-        ModelError: Nothing is finite at the start.
+        ModelError: No value is finite at the start.
     """
     noise, views = np.random.default_rng(seed).spawn(2)
     ascent = Ascent(classifier, [each for each in objectives for _ in range(starts)], starts, regularization, views)
     height, width, channels = classifier.preprocess.shape
     smooth = blurred(noise.normal(size=(NOISES, height, width, channels)), max(height, width) / GRAIN)
     noises = ascent.variables(CONTRAST * smooth / smooth.std(axis=(1, 2, 3), keepdims=True))
-    excited = scores(classifier, ascent.images(noises), objectives)
-    chosen = np.argsort(-np.nan_to_num(excited, nan=-np.inf), axis=0, kind="stable")[:starts]
+    responses = scores(classifier, ascent.images(noises), objectives)
+    chosen = np.argsort(-np.nan_to_num(responses, nan=-np.inf), axis=0, kind="stable")[:starts]
     optimum = minimize(
         ascent.loss,
         noises[chosen.T.ravel()],
@@ -100,7 +97,7 @@ def maximize(
     pictures = np.arange(len(images))
     values = scores(classifier, images, objectives)[pictures, pictures // starts]
     reached = -ascent.regularized(values, ascent.space.picture(optimum.variables))
-    # A start that ends at no finite value is kept only where all do.
+    # A start that does not end at a finite value is kept only if none does.
     best = np.where(np.isfinite(reached), reached, -np.inf).reshape(-1, starts).argmax(axis=1)
     return [
         Maximum(
@@ -111,15 +108,15 @@ def maximize(
 
 
 class Ascent:
-    """The loss λ TV − a, and the regularizers that follow a step, for pictures that each ascend for themselves.
+    """The loss λ TV − a and the regularizers applied after a step, for pictures that do not affect each other.
 
-    A picture z is measured in parts of the model's input range from its origin, which 0 is: x = origin + span · z.
+    A picture z is a difference from the origin, in units of the model's input range: x = origin + span · z.
 
     Args:
-        classifier: Whose units.
-        objectives: N of them, one for each picture, the `starts` pictures of a unit side by side.
-        starts: How many pictures each unit has.
-        regularization: What keeps the pictures regular.
+        classifier: The model.
+        objectives: N units, one for each picture, the `starts` pictures of a unit next to each other.
+        starts: The number of pictures of each unit.
+        regularization: How the pictures are regularized.
         random: Draws the views.
     """
 
@@ -131,57 +128,60 @@ class Ascent:
         regularization: Regularization,
         random: np.random.Generator,
     ) -> None:
-        seeds = stacked(classifier, objectives)
+        weights = stacked_weights(classifier, objectives)
         self.space = PARAMETRIZATIONS[regularization.parametrization](*classifier.preprocess.shape[:2])
         self.steepness = np.zeros(len(objectives))
         self._starts, self._regularization, self._random = starts, regularization, random
         self._low, self._high = classifier.preprocess.black, classifier.preprocess.white
-        self._origin, self._span = origin(classifier.preprocess), self._high - self._low
-        self._weights = list(seeds.values())
-        self._score = classifier.differentiable(_sum, list(seeds), [weights.shape[1:] for weights in self._weights])
+        self._origin, self._span = classifier.preprocess.background, self._high - self._low
+        self._weights = list(weights.values())
+        self._score = classifier.differentiable(_sum, list(weights), [each.shape[1:] for each in self._weights])
 
-    def loss(self, variables: Floats, number: int) -> tuple[Floats, Floats]:
-        """λ TV(z) − a(x) / s and its gradient, x being shown in another view at each step.
+    def loss(
+        self, variables: Float[np.ndarray, "N ..."], step: int
+    ) -> tuple[Float[np.ndarray, " N"], Float[np.ndarray, "N ..."]]:
+        """λ TV(z) − a(x) / s and its gradient, for a different view of x in each step.
 
-        s is the root mean square over the pixels of ∂a/∂z at the unit's steepest start, so that λ means the same for the
+        s is the root mean square of ∂a/∂z over the pixels at the unit's steepest start. It makes λ mean the same for the
         logit of a class and the mean of a feature map.
         """
         z = self.space.picture(variables)
         view = View.draw(self._regularization, z.shape[1:3], self._random)
         values, gradient = self._score(self._origin + self._span * view.show(z), *self._weights)
         self._slope = self._span * view.adjoint(gradient)
-        if not number:
+        if not step:
             steepness = np.nan_to_num(np.sqrt((self._slope**2).mean(axis=(1, 2, 3))), posinf=0)
             self.steepness = steepness.reshape(-1, self._starts).max(axis=1).repeat(self._starts)
         slope = self._regularization.total_variation * total_variation(z)[1]
         slope -= self._slope / self._scale[:, None, None, None]
         return self.regularized(values, z), self.space.adjoint(slope)
 
-    def regularized(self, values: Floats, z: Floats) -> Floats:
-        """λ TV(z) − a / s, (N,), for the values a of the pictures."""
-        return self._regularization.total_variation * total_variation(z)[0] - values / self._scale
+    def regularized(self, values: Float[np.ndarray, " N"], z: Float[np.ndarray, "N H W C"]) -> Float[np.ndarray, " N"]:
+        """λ TV(z) − a / s, for the values a of the pictures."""
+        variation = self._regularization.total_variation * total_variation(z)[0]
+        return np.asarray(variation - values / self._scale)
 
-    def keep(self, variables: Floats, number: int) -> Floats:
-        """The pictures after a step, regularized and within the model's input range."""
-        return self.variables(self._regularization.keep(self.space.picture(variables), self._slope, number))
+    def keep(self, variables: Float[np.ndarray, "N ..."], step: int) -> Float[np.ndarray, "N ..."]:
+        """The variables after a step, regularized, with the pictures clipped to the model's input range."""
+        return self.variables(self._regularization.keep(self.space.picture(variables), self._slope, step))
 
-    def variables(self, z: Floats) -> Floats:
-        """What is optimized, for pictures that are first brought into the model's input range."""
+    def variables(self, z: Float[np.ndarray, "N H W C"]) -> Float[np.ndarray, "N ..."]:
+        """The variables that are optimized, for pictures that are first clipped to the model's input range."""
         least, most = (self._low - self._origin) / self._span, (self._high - self._origin) / self._span
         return self.space.coefficients(np.clip(z, least, most))
 
-    def images(self, variables: Floats) -> Floats:
-        """(N, H, W, C) in the model's input range."""
+    def images(self, variables: Float[np.ndarray, "N ..."]) -> Float32[np.ndarray, "N H W C"]:
+        """The pictures in the model's input range."""
         x = self._origin + self._span * self.space.picture(variables)
         return np.asarray(np.clip(x, self._low, self._high), np.float32)
 
     @property
-    def _scale(self) -> Floats:
+    def _scale(self) -> Float[np.ndarray, " N"]:
         """s; 1 for a unit without a gradient."""
         return np.where(self.steepness > 0, self.steepness, 1)
 
 
 def _sum(outputs: dict[str, Any], _: Any, *weights: Any) -> Any:
-    """a(x): the layers' numbers, each times its weight, added up."""
+    """a(x): the weighted sum of the layers' outputs."""
     products = [output * weight for output, weight in zip(outputs.values(), weights, strict=True)]
     return sum(keras.ops.sum(product, axis=tuple(range(1, len(product.shape)))) for product in products)

@@ -1,4 +1,4 @@
-"""The drawing of activation maximization: a grid with the pictures of each unit, beside what excites it in a data set."""
+"""The figure of activation maximization: a grid with the pictures of each unit, next to its strongest natural patches."""
 
 from __future__ import annotations
 
@@ -14,47 +14,52 @@ from cnnexplain.draw import formatting, wording
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from jaxtyping import Float, Float32, UInt8
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from cnnexplain import Array, Floats, Record
+    from cnnexplain import Record
 
-SIDE, LARGE, WORDS = 1.45, 2.2, 1.35
-"""Inches of a panel's longer side among many and among few, and the width that its words need at least."""
+SIDE, LARGE, MIN_WIDTH = 1.45, 2.2, 1.35
+"""Inches: the longer side of a panel if there are many or few, and the minimum width, for the text below."""
 
-ACROSS, NEAR, DOWN, UNDER = 0.12, 0.05, 0.45, 0.15
-"""Inches between panels, between a picture and its natural patches, between rows of them, and under the last row."""
+ACROSS, NEAR, DOWN, FOOTER = 0.12, 0.05, 0.45, 0.15
+"""Inches between panels, between a picture and its natural patches, between rows, and below the last row."""
 
 LINE = 0.15
-"""Inches of a line of numbers under a panel."""
+"""Inches of a line of text below a panel."""
 
 FEW, COLUMNS, WIDE_COLUMNS = 3, 5, 3
-"""How many pictures have room to be large, and how many go in a row at least where there are more than that, alone and with
-natural patches beside them."""
+"""Up to how many pictures are drawn large, and the minimum number of columns if there are more, without and with natural
+patches next to them."""
 
 PATCHES = 3
-"""How many natural patches lie along each side of their block, at most."""
+"""The maximum number of natural patches along each side of their block."""
 
 OPAQUE, CONTRAST = 80, (1, 99)
-"""The percentile of the opacity above which all is as opaque, and those between which a faded picture's contrast lies."""
+"""The percentile of the opacity from which on pixels are fully opaque, and those between which a faded picture's contrast is
+stretched."""
 
 
 def grid(record: Record) -> Figure:
-    """The pictures, black and white being the ends of the model's input range, each with its unit and its values."""
+    """The pictures, each with its unit and its values. Black and white are the ends of the model's input range."""
     images, facts = record.arrays["optimum"], record.facts
     count, diversity = len(images), record.options["diversity"]
     patches = any(name.startswith("patch/") for name in record.arrays)
     columns = min(count, max(WIDE_COLUMNS if patches else COLUMNS, math.ceil(math.sqrt(count))))
     size = LARGE if count <= FEW or facts["view_value"][0] is not None else SIDE
     wide, tall = draw.panel_size(record, size)
-    wide = max(wide, WORDS)
-    lines = [_words(facts, index) for index in range(count)]
-    words = LINE * max(map(len, lines))
+    wide = max(wide, MIN_WIDTH)
+    lines = [_value_lines(facts, index) for index in range(count)]
+    text_height = LINE * max(map(len, lines))
     cell = wide + (NEAR + tall if patches else 0)
-    across, down = cell + ACROSS, tall + DOWN + words
+    across, down = cell + ACROSS, tall + DOWN + text_height
     rows, width = -(-count // columns), columns * across - ACROSS
-    figure = draw.sheet(record, width, rows * down - DOWN + UNDER)
-    margin = max(draw.MIN_WIDTH - width, 0) / 2
+    subheading = _subheading(record)
+    # A few pictures may be narrower than the heading.
+    full_width = max(width, draw.MIN_WIDTH, draw.text_width(subheading, draw.HEADING_SIZE))
+    figure = draw.sheet(record, full_width, rows * down - DOWN + FOOTER)
+    margin = (full_width - width) / 2
     for index, image in enumerate(images):
         left, top = margin + index % columns * across, index // columns * down
         panel = draw.panel(figure, left, top, wide, tall)
@@ -69,22 +74,24 @@ def grid(record: Record) -> Figure:
         draw.text_below(panel, "\n".join(lines[index]))
         natural = record.arrays.get(f"patch/{index // diversity}")
         if natural is not None:
-            beside = draw.panel(figure, left + wide + NEAR, top, tall, tall)
-            beside.imshow(
+            patch_panel = draw.panel(figure, left + wide + NEAR, top, tall, tall)
+            patch_panel.imshow(
                 _block(record.preprocess.picked(natural)), vmin=0, vmax=255, cmap="gray", interpolation="antialiased"
             )
-    draw.heading(figure, _heading(record), _reference(record))
+    draw.heading(figure, _heading(record), subheading)
     return figure
 
 
 def _frame(panel: Axes) -> None:
-    # Without a frame an image with a white ground would have no end.
+    # Without a frame, an image with a white background would have no visible border.
     frame = Rectangle((0, 0), 1, 1, transform=panel.transAxes, fill=False, edgecolor="0.6", linewidth=0.6, clip_on=False)
     panel.add_patch(frame)
 
 
-def _faded(record: Record, image: Floats, opacity: Floats) -> Floats:
-    """The picture before white, as opaque as each pixel mattered (Fel et al. 2023)."""
+def _faded(
+    record: Record, image: Float32[np.ndarray, "H W C"], opacity: Float32[np.ndarray, "H W"]
+) -> Float[np.ndarray, "H W 3"]:
+    """The picture on white; the more a pixel mattered, the more opaque it is (Fel et al. 2023)."""
     u = draw.image_rgb(record, image)
     low, high = np.percentile(u, CONTRAST)
     alpha = np.minimum(opacity, np.percentile(opacity, OPAQUE))[..., None]
@@ -93,8 +100,8 @@ def _faded(record: Record, image: Floats, opacity: Floats) -> Floats:
     return np.asarray(np.broadcast_to(1 - alpha * (1 - clear), (*u.shape[:2], 3)))
 
 
-def _block(patches: Array) -> Array:
-    """Patches (N, h, w, C) in a square of up to `PATCHES` rows, white where there are fewer and between them."""
+def _block(patches: UInt8[np.ndarray, "N h w C"]) -> UInt8[np.ndarray, "H W C"]:
+    """Patches in a square of up to `PATCHES` rows, with white gaps."""
     height, width = patches.shape[1:3]
     side = min(PATCHES, math.ceil(math.sqrt(len(patches))))
     gap = max(1, round(max(height, width) / 24))
@@ -107,32 +114,32 @@ def _block(patches: Array) -> Array:
 
 def _heading(record: Record) -> str:
     units = record.options["layer"] or f"the {wording.outputs(record.provenance['model'].get('head'))}"
-    words = f"The images that excite {units} the most"
-    return words + (", and natural ones" if any(name.startswith("patch/") for name in record.arrays) else "")
+    text = f"The images that activate {units} most"
+    return text + (", and natural ones" if any(name.startswith("patch/") for name in record.arrays) else "")
 
 
-def _reference(record: Record) -> str:
-    words = f"regularization {record.facts['regularization']['name']}, {record.facts['steps']} steps"
+def _subheading(record: Record) -> str:
+    text = f"regularization {record.facts['regularization']['name']}, {record.facts['steps']} steps"
     if "opacity" in record.arrays:
-        words += " · faded where it mattered little"
+        text += " · faded where it mattered little"
     if "dataset" not in record.provenance:
-        return f"{words} · no data set to compare with"
+        return f"{text} · no data set to compare with"
     dataset = record.provenance["dataset"]
     count = dataset["images"] - len(dataset["skipped"])
-    return f"{words} · best: of {draw.shorten(dataset['name'], 24, tail=True)}, {count:,} image{'s' * (count != 1)}"
+    return f"{text} · best of {draw.shorten(dataset['name'], 24, tail=True)}, {count:,} image{'s' * (count != 1)}"
 
 
-def _words(facts: Mapping[str, Any], index: int) -> list[str]:
-    """The lines under a picture: its values, the data set's best one, the judge's ranks."""
+def _value_lines(facts: Mapping[str, Any], index: int) -> list[str]:
+    """The lines below a picture: its values, the best value of the data set, the judge's ranks."""
     value, view, best = (facts[name][index] for name in ("value", "view_value", "best"))
     if facts["view_value"][0] is None:
         ratio = facts["ratio"][index]
-        found = [_number(value) + ("" if ratio is None or value is None else f" = {formatting.number(ratio)} × best")]
+        lines = [_number(value) + ("" if ratio is None or value is None else f" = {formatting.number(ratio)} × best")]
     else:
-        found = [f"{_number(view)} in unseen views · {_number(value)} whole"]
-        found += [] if best is None else [f"best natural {_number(best)}"]
+        lines = [f"{_number(view)} in unseen views · {_number(value)} whole"]
+        lines += [] if best is None else [f"best natural {_number(best)}"]
     rank, crops = facts["judge_rank"][index], facts["judge_best_rank"][index]
-    return found if rank is None else [*found, f"judge: rank {rank:,} whole, {crops:,} with crops"]
+    return lines if rank is None else [*lines, f"judge: rank {rank:,} whole, {crops:,} with crops"]
 
 
 def _number(value: float | None) -> str:

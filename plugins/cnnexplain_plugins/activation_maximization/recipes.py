@@ -1,4 +1,4 @@
-"""Pictures for networks of photographs, optimized by their spectrum and seen in random views (Olah et al. 2017)."""
+"""Recipes for networks trained on photographs: optimizing a spectrum seen in random views (Olah et al. 2017)."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ if TYPE_CHECKING:
     from cnnexplain_plugins.activation_maximization.regularization import Regularization
 
 LARGER = 320 / 224
-"""How many times as large as the input a picture is, where nothing else is said."""
+"""The default size of a picture relative to the input."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a picture larger than the model's input is optimized by its spectrum, seen in several random views at each step.
+    """How a picture larger than the model's input is optimized by its spectrum, in several random views in each step.
 
     Args:
-        phases: Whether only the phases are optimized, the magnitudes being those of photographs; else all coefficients.
-        canvas: Pixels of the picture's longer side; 0 stands for `LARGER` times the input's.
-        views: How many square views the network is shown at each step.
-        smallest_view: The least side of a view, as a share of the picture's.
-        largest_view: The largest one.
-        rotate: By how many degrees at most a view is turned.
-        view_noise: The standard deviation of the noise in a view, in parts of the input range.
-        low_pass: Of free coefficients, those of frequency f are damped by exp(−(f · low_pass)²).
-        rate: The learning rate: NAdam's of phases, Adam's of coefficients.
+        phases: Whether only the phases are optimized, with the magnitudes of photographs; otherwise all coefficients.
+        canvas: The longer side of the picture in pixels; 0 for `LARGER` times that of the input.
+        views: The number of square views that the network sees in each step.
+        smallest_view: The smallest side of a view, as a share of the picture's.
+        largest_view: The largest side of a view, as a share of the picture's.
+        rotate: The maximum rotation of a view, in degrees.
+        view_noise: The standard deviation of the noise in a view, as a share of the input range.
+        low_pass: Free coefficients of frequency f are damped by exp(−(f · low_pass)²).
+        rate: The learning rate: NAdam's for phases, Adam's for coefficients.
     """
 
     phases: bool
@@ -48,36 +48,36 @@ RECIPES = {
     "maco": Recipe(phases=True),
     "spectrum": Recipe(phases=False, smallest_view=0.2, largest_view=0.7, view_noise=0.06, low_pass=2.0, rate=0.05),
 }
-"""MaCo's, with few and large views since its own 32 at each step are for a GPU; and free coefficients."""
+"""MaCo, with few and large views, because its original 32 in each step need a GPU; and free coefficients."""
 
 
 def choose(
     name: str | None, preprocess: Preprocess, pixels: Mapping[str, Any], spectra: Mapping[str, Any]
 ) -> tuple[str, Regularization | Recipe]:
-    """The name and the parts of a setting or recipe, those of its parts replaced that are not None.
+    """The name of a setting or recipe, and the setting or recipe; parts that are not None are replaced.
 
     Args:
-        name: None for what suits the model's input.
-        preprocess: Of the model.
+        name: Its name; None for the default for the model's input.
+        preprocess: The preprocessing of the model.
         pixels: Parts of a `Regularization`.
-        spectra: Parts of a `Recipe`; some are of both.
+        spectra: Parts of a `Recipe`. Some parts belong to both.
 
     Raises:
-        UsageError: A part is given that is not one of it, or parts contradict each other.
+        UsageError: A given part does not belong to it, or parts contradict each other.
     """
     if name is None:
         name = "maco" if preprocess.photographs else "robust"
-    taken, others = (spectra, pixels) if name in RECIPES else (pixels, spectra)
+    own, others = (spectra, pixels) if name in RECIPES else (pixels, spectra)
     for part, value in others.items():
-        if value is not None and part not in taken:
-            these = regularization.SETTINGS if name in RECIPES else RECIPES
+        if value is not None and part not in own:
+            names = regularization.SETTINGS if name in RECIPES else RECIPES
             raise UsageError(
-                f"--{part.replace('_', '-')} is no part of the regularization '{name}'; it goes with {', '.join(these)}."
+                f"--{part.replace('_', '-')} is not part of the regularization '{name}'; it goes with {', '.join(names)}."
             )
     if name in RECIPES and preprocess.bands is not None:
         raise UsageError(
             f"The regularization '{name}' is for pictures in gray or color, but the model takes {preprocess.bands} bands; "
-            f"name one of {', '.join(regularization.SETTINGS)}."
+            f"choose one of {', '.join(regularization.SETTINGS)}."
         )
     if name not in RECIPES:
         return name, regularization.choose(name, **pixels)
@@ -85,8 +85,8 @@ def choose(
     chosen = replace(RECIPES[name], **given)
     if chosen.smallest_view > chosen.largest_view:
         raise UsageError(
-            f"The smallest view, {chosen.smallest_view:g}, is larger than the largest one, {chosen.largest_view:g}: give "
-            "--smallest-view and --largest-view."
+            f"The smallest view, {chosen.smallest_view:g}, is larger than the largest one, {chosen.largest_view:g}: set "
+            "both --smallest-view and --largest-view."
         )
     if chosen.phases and chosen.low_pass:
         raise UsageError("--low-pass is for the regularization 'spectrum': with 'maco' the magnitudes are fixed.")

@@ -1,6 +1,6 @@
-"""What keeps the pictures from being noise: Yosinski et al. 2015 (arXiv:1506.06579, section 3), and total variation.
+"""Regularization of the pictures: Yosinski et al. 2015 (arXiv:1506.06579, section 3), and total variation.
 
-Everything here takes pictures z (N, H, W, C) in units of the model's input range, measured from its origin, which z = 0 is.
+Pictures z (N, H, W, C) are differences from the origin, an empty picture, in units of the model's input range.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from cnnexplain.errors import UsageError
 from cnnexplain.numerics import blurred
 
 if TYPE_CHECKING:
-    from cnnexplain import Floats
+    from jaxtyping import Float
 
 
 @dataclass(frozen=True)
 class Regularization:
-    """How the pictures are kept regular, and how fast they change.
+    """How the pictures are regularized, and how fast they change.
 
     Args:
-        decay: θ_decay: by what part of itself a pixel shrinks towards the origin after each step.
-        blur: θ_b_width: standard deviation of the Gaussian blur, in pixels; 0 blurs nothing.
-        blur_every: θ_b_every: after how many steps it is blurred.
-        norm_percentile: θ_n_pct: pixels whose norm over the channels is under this percentile become the origin.
-        contribution_percentile: θ_c_pct: likewise, by the pixels' contribution to the objective.
+        decay: θ_decay: the share by which pixels decay toward the origin after each step.
+        blur: θ_b_width: the standard deviation of the Gaussian blur, in pixels; 0 for no blur.
+        blur_every: θ_b_every: the number of steps between blurs.
+        norm_percentile: θ_n_pct: pixels whose norm over the channels is below this percentile are set to the origin.
+        contribution_percentile: θ_c_pct: the same for the pixels' contribution to the objective.
         total_variation: Weight of the total variation in the objective.
-        jitter: By how many pixels at most the copy that the network is shown is moved, along each axis.
-        rotate: By how many degrees at most it is turned.
-        zoom: By what part at most it is enlarged or made smaller.
+        jitter: The maximum shift of the view that the network is shown, in pixels along each axis.
+        rotate: The maximum rotation of the view, in degrees.
+        zoom: The maximum enlargement or reduction of the view, as a share of its size.
         parametrization: What is optimized: "pixels", or "fourier", the coefficients of a spectrum.
-        rate: Adam's learning rate, in parts of the input range.
+        rate: Adam's learning rate, as a share of the input range.
     """
 
     decay: float = 0.0
@@ -47,19 +47,21 @@ class Regularization:
     parametrization: str = "pixels"
     rate: float = 0.05
 
-    def keep(self, z: Floats, slope: Floats, number: int) -> Floats:
-        """Yosinski's four regularizers, in the paper's order, after step `number` (from 0).
+    def keep(
+        self, z: Float[np.ndarray, "N H W C"], slope: Float[np.ndarray, "N H W C"], step: int
+    ) -> Float[np.ndarray, "N H W C"]:
+        """Applies Yosinski's four regularizers, in the paper's order.
 
         Args:
-            z: (N, H, W, C), the pictures.
-            slope: (N, H, W, C), ∂a/∂z of the last step.
-            number: Of the step.
+            z: The pictures.
+            slope: ∂a/∂z of the last step.
+            step: The number of the step, from 0.
         """
         z = (1 - self.decay) * z
-        if self.blur and (number + 1) % self.blur_every == 0:
+        if self.blur and (step + 1) % self.blur_every == 0:
             z = blurred(z, self.blur)
-        z = _without_least(z, np.linalg.norm(z, axis=-1), self.norm_percentile)
-        return _without_least(z, np.abs((z * slope).sum(axis=-1)), self.contribution_percentile)
+        z = _clear_smallest(z, np.linalg.norm(z, axis=-1), self.norm_percentile)
+        return _clear_smallest(z, np.abs((z * slope).sum(axis=-1)), self.contribution_percentile)
 
 
 _VIEWS = Regularization(jitter=1.0, rotate=5.0, zoom=0.05)
@@ -73,14 +75,14 @@ SETTINGS = {
     "robust": replace(_VIEWS, total_variation=0.2, rate=0.1),
     "fourier": replace(_VIEWS, total_variation=0.2, parametrization="fourier"),
 }
-"""The paper's four settings, in its order, and what is usual today (Olah et al. 2017)."""
+"""The paper's four settings, in its order, and settings that are common today (Olah et al. 2017)."""
 
 
 def choose(name: str, **parts: Any) -> Regularization:
-    """The setting of that name with those of its parts replaced that are not None.
+    """The setting with that name; parts that are not None are replaced.
 
     Raises:
-        UsageError: It says how often to blur, but nothing blurs.
+        UsageError: `blur_every` is given for a setting without a blur.
     """
     chosen = replace(SETTINGS[name], **{part: value for part, value in parts.items() if value is not None})
     if parts.get("blur_every") is not None and not chosen.blur:
@@ -88,21 +90,22 @@ def choose(name: str, **parts: Any) -> Regularization:
     return chosen
 
 
-def _without_least(z: Floats, measure: Floats, percentile: float) -> Floats:
-    """The pictures with 0 where the measure (N, H, W) of a pixel is under the percentile of its own picture."""
+def _clear_smallest(
+    z: Float[np.ndarray, "N H W C"], measure: Float[np.ndarray, "N H W"], percentile: float
+) -> Float[np.ndarray, "N H W C"]:
+    """The pictures, with pixels set to 0 whose measure is below the percentile of their picture."""
     if not percentile:
         return z
     limits = np.percentile(measure, percentile, axis=(1, 2), keepdims=True)
     return np.where((measure < limits)[..., None], 0, z)
 
 
-def total_variation(z: Floats, epsilon: float = 1e-4) -> tuple[Floats, Floats]:
+def total_variation(
+    z: Float[np.ndarray, "N H W C"], epsilon: float = 1e-4
+) -> tuple[Float[np.ndarray, " N"], Float[np.ndarray, "N H W C"]]:
     """Σ √(‖z[i+1,j] − z[i,j]‖² + ‖z[i,j+1] − z[i,j]‖² + ε) − √ε over the pixels, norms over the channels, and its gradient.
 
     ε, the square of a hundredth of the input range, keeps the gradient finite where a picture is flat.
-
-    Returns:
-        (N,) and (N, H, W, C).
     """
     down, right = np.diff(z, axis=1, append=z[:, -1:]), np.diff(z, axis=2, append=z[:, :, -1:])
     length = np.sqrt((down**2 + right**2).sum(axis=-1, keepdims=True) + epsilon)

@@ -8,28 +8,32 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from cnnexplain import Classifier, Floats, Objective
+    from jaxtyping import Float32
+
+    from cnnexplain import Classifier, Objective
 
 
-def stacked(classifier: Classifier, objectives: Sequence[Objective]) -> dict[str, Floats]:
-    """For each layer that an objective reads, the weights (U, *shape of the layer) of the layer's numbers.
+def stacked_weights(classifier: Classifier, objectives: Sequence[Objective]) -> dict[str, Float32[np.ndarray, "U ..."]]:
+    """The weights (U, *shape of the layer) of each layer's output in U objectives, for all layers that they use.
 
     Raises:
         UsageError: The model has no such class, layer or unit.
     """
-    seeds = [objective.seeds(classifier) for objective in objectives]
-    names = sorted({name for seed in seeds for name in seed})
-    empty = {name: np.zeros(classifier.layer(name).shape, np.float32) for name in names}
-    return {name: np.stack([seed.get(name, empty[name]) for seed in seeds]) for name in names}
+    weights = [objective.seeds(classifier) for objective in objectives]
+    names = sorted({name for each in weights for name in each})
+    zeros = {name: np.zeros(classifier.layer(name).shape, np.float32) for name in names}
+    return {name: np.stack([each.get(name, zeros[name]) for each in weights]) for name in names}
 
 
-def scores(classifier: Classifier, images: Floats, objectives: Sequence[Objective]) -> Floats:
-    """The value of every objective for every image, (N, U), from one forward pass over the images.
+def scores(
+    classifier: Classifier, images: Float32[np.ndarray, "N H W C"], objectives: Sequence[Objective]
+) -> Float32[np.ndarray, "N U"]:
+    """The value of every objective for every image, from one forward pass over the images.
 
     Args:
-        classifier: Whose units.
-        images: (N, H, W, C) in the model's input range.
-        objectives: U of them.
+        classifier: The model.
+        images: In the model's input range.
+        objectives: U objectives.
 
     Raises:
         UsageError: The model has no such class, layer or unit.
@@ -38,10 +42,10 @@ def scores(classifier: Classifier, images: Floats, objectives: Sequence[Objectiv
     names = sorted({name for objective in objectives for name in objective.seeds(classifier)})
     values = np.zeros((len(images), len(objectives)), np.float32)
     for start in range(0, len(images), size):
-        here = slice(start, start + size)
-        outputs = {name: each.reshape(len(each), -1) for name, each in classifier.activations(images[here], names).items()}
+        batch = slice(start, start + size)
+        outputs = {name: each.reshape(len(each), -1) for name, each in classifier.activations(images[batch], names).items()}
         for first in range(0, len(objectives), size):
-            some = slice(first, first + size)
-            for name, weights in stacked(classifier, objectives[some]).items():
-                values[here, some] += outputs[name] @ weights.reshape(len(weights), -1).T
+            group = slice(first, first + size)
+            for name, weights in stacked_weights(classifier, objectives[group]).items():
+                values[batch, group] += outputs[name] @ weights.reshape(len(weights), -1).T
     return values

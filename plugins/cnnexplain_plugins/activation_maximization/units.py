@@ -1,4 +1,4 @@
-"""Which units are asked for: classes, feature maps, neurons."""
+"""The units to maximize: classes, feature maps, neurons."""
 
 from __future__ import annotations
 
@@ -13,54 +13,54 @@ if TYPE_CHECKING:
     from cnnexplain import Classifier, Layer
 
 CLASSES, UNITS = 16, 32
-"""When none is named: up to how many classes of a model all are shown, and how many units of a layer."""
+"""Defaults: all classes of a model with up to `CLASSES` are shown, and up to `UNITS` units of a layer."""
 
 FEW_CLASSES, FEW_UNITS = 4, 8
-"""How many of more classes than that are shown, and how many units where each takes long."""
+"""The number of classes shown by default of a model with more, and of units if each takes long."""
 
 
 def choose(
-    classifier: Classifier, objectives: list[Objective], layer: str | None, units: tuple[str, ...], *, long: bool
+    classifier: Classifier, objectives: list[Objective], layer: str | None, units: tuple[str, ...], *, slow: bool
 ) -> tuple[list[Objective], tuple[str, ...]]:
     """The objectives to maximize, and warnings about the choice.
 
     Args:
-        classifier: Whose units.
-        objectives: Those of `--target` and `--against`; empty when neither was given.
-        layer: A layer's name.
-        units: Of the layer, each "K" or "ROW,COLUMN,K".
-        long: Whether a unit takes long.
+        classifier: The model.
+        objectives: Those of `--target` and `--against`; empty if neither is given.
+        layer: The name of a layer.
+        units: The units of the layer, each "K" or "ROW,COLUMN,K".
+        slow: Whether maximizing a unit takes long.
 
     Raises:
         UsageError: The options contradict each other, or there is no such layer or unit.
     """
     if objectives and (layer is not None or units):
         raise UsageError(
-            "--target and images ask for outputs, --layer and --unit for units of a layer: give one or the other. Images to "
-            "look through go in a folder: --dataset FOLDER."
+            "--target and images select outputs, --layer and --unit select units of a layer: use one or the "
+            "other. To search images for strong activations, put them in a folder: --dataset FOLDER."
         )
     if objectives:
         return objectives, ()
     if layer is None:
         if units:
-            raise UsageError(f"--unit {units[0]} needs a layer: name it with --layer.")
+            raise UsageError(f"--unit {units[0]} requires a layer: name it with --layer.")
         count = len(classifier.labels)
         shown = count if count <= CLASSES else FEW_CLASSES
         warning = (
-            f"The first {shown} of the model's {count} {wording.outputs(classifier.head)} are shown; name another one with "
-            "--target, or give images, whose predictions are shown."
+            f"The first {shown} of the model's {count} {wording.outputs(classifier.head)} are shown; select others with "
+            "--target, or pass images to show their predictions."
         )
         return [Logit(index) for index in range(shown)], (warning,) if count > shown else ()
-    asked = classifier.layer(layer)
-    found = classifier.layer(classifier.activated(asked.name))
-    followed = f"'{asked.name}' has no activation; what is maximized is '{found.name}', which follows it."
-    warnings: tuple[str, ...] = () if found == asked else (followed,)
+    named = classifier.layer(layer)
+    activated = classifier.layer(classifier.activated(named.name))
+    note = f"'{named.name}' has no activation; '{activated.name}', which follows it, is maximized instead."
+    warnings: tuple[str, ...] = () if activated == named else (note,)
     if units:
-        return [_unit(classifier, found, text) for text in units], warnings
-    count, most = found.shape[-1], FEW_UNITS if long else UNITS
-    if count > most:
-        warnings += (f"The first {most} of the {count} units of '{found.name}' are shown; name others with --unit.",)
-    return [_whole(classifier, found, index) for index in range(min(count, most))], warnings
+        return [_unit(classifier, activated, text) for text in units], warnings
+    count, limit = activated.shape[-1], FEW_UNITS if slow else UNITS
+    if count > limit:
+        warnings += (f"The first {limit} of the {count} units of '{activated.name}' are shown; select others with --unit.",)
+    return [_whole(classifier, activated, index) for index in range(min(count, limit))], warnings
 
 
 def _unit(classifier: Classifier, layer: Layer, text: str) -> Objective:
@@ -75,8 +75,8 @@ def _unit(classifier: Classifier, layer: Layer, text: str) -> Objective:
 
 
 def _whole(classifier: Classifier, layer: Layer, index: int) -> Objective:
-    # The last layer's units are the classes, and a softmax there could be raised by lowering the other classes.
+    # Units of the last layer are explained by their logits: a softmax output could be raised by lowering other classes.
     if layer.name == classifier.output and 0 <= index < layer.shape[-1]:
-        # One unit alone stands for the last of two classes.
+        # A single output is the second of two classes.
         return Logit(index if classifier.head == "values" else len(classifier.labels) - layer.shape[-1] + index)
     return Channel(layer.name, index)

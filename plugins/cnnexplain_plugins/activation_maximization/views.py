@@ -1,4 +1,4 @@
-"""The network is shown a copy of the picture, moved, turned and zoomed a little at random, and differently at each step."""
+"""Random views of a picture, slightly shifted, rotated and zoomed, that differ in each step."""
 
 from __future__ import annotations
 
@@ -7,27 +7,30 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from cnnexplain import Array, Floats
+    from jaxtyping import Float, Float32, Num
+
     from cnnexplain_plugins.activation_maximization.regularization import Regularization
 
 
 class View:
-    """A linear map T of pictures z (N, H, W, C): each pixel is read, bilinear, at another place; outside of z lies 0.
+    """A linear map T of pictures z (N, H, W, C): each pixel is read at another position, with bilinear interpolation.
+
+    Beyond the border, z is 0.
 
     Args:
         shape: (H, W).
-        shift: By how many pixels the picture moves down and to the right.
-        degrees: By how much it turns about its middle, counter-clockwise.
-        zoom: How many times its size it gets.
+        shift: The shift down and to the right, in pixels.
+        degrees: The rotation around the middle, counterclockwise.
+        zoom: The factor by which the picture is enlarged.
     """
 
-    def __init__(self, shape: tuple[int, ...], shift: Array, degrees: float, zoom: float) -> None:
+    def __init__(self, shape: tuple[int, ...], shift: Num[np.ndarray, " 2"], degrees: float, zoom: float) -> None:
         self._shape = shape
         middle = (np.array(shape) - 1) / 2
-        places = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1).reshape(-1, 2)
+        positions = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1).reshape(-1, 2)
         angle = np.deg2rad(degrees)
-        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) / zoom
-        source = (places - middle - shift) @ turn + middle
+        rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) / zoom
+        source = (positions - middle - shift) @ rotation + middle
         corners = np.floor(source)[None] + np.array([[0, 0], [0, 1], [1, 0], [1, 1]])[:, None]
         weights = np.prod(1 - np.abs(source - corners), axis=-1)
         inside = ((corners >= 0) & (corners < shape)).all(axis=-1)
@@ -37,19 +40,19 @@ class View:
 
     @classmethod
     def draw(cls, regularization: Regularization, shape: tuple[int, ...], random: np.random.Generator) -> View:
-        """A view at random, as far from the plain one as the regularization lets it be at most."""
+        """A random view within the limits of the regularization."""
         down, right, turn, size = random.uniform(-1, 1, 4)
         shift = regularization.jitter * np.array([down, right])
         return cls(shape, shift, regularization.rotate * turn, (1 + regularization.zoom) ** size)
 
-    def show(self, z: Floats) -> Floats:
-        """T z: what the network is shown."""
+    def show(self, z: Float[np.ndarray, "N H W C"]) -> Float32[np.ndarray, "N H W C"]:
+        """T z: the view that the network is shown."""
         flat = z.reshape(len(z), -1, z.shape[-1])
         seen = sum(w[:, None] * flat[:, s] for w, s in zip(self._weights, self._sources, strict=True))
         return np.asarray(seen, np.float32).reshape(z.shape)
 
-    def adjoint(self, gradient: Floats) -> Floats:
-        """Tᵀ g: the gradient with respect to the pictures, of the one with respect to what was shown."""
+    def adjoint(self, gradient: Float[np.ndarray, "N H W C"]) -> Float32[np.ndarray, "N H W C"]:
+        """Tᵀ g: the gradient with respect to the pictures, from the gradient g with respect to the view."""
         count, height, width, channels = gradient.shape
         planes = np.moveaxis(gradient, -1, 1).reshape(count * channels, -1)
         sources = self._sources.ravel()

@@ -10,14 +10,16 @@ from cnnexplain.plugin import Analysis, Option, Result, hookimpl
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    import numpy as np
+    from jaxtyping import Float32
     from matplotlib.figure import Figure
 
-    from cnnexplain import Classifier, Floats, Objective, Record, Stream
+    from cnnexplain import Classifier, Objective, Record, Stream
 
 
 def run(
     classifier: Classifier,
-    images: Floats,
+    images: Float32[np.ndarray, "N H W C"],
     objectives: list[Objective],
     dataset: Stream | None,
     progress: Callable[[int, int], None],
@@ -25,16 +27,17 @@ def run(
     layer: Annotated[
         tuple[str, ...],
         Option(
-            "A layer with feature maps. Default: in a deep or separable network the last of each stage, otherwise the "
-            "convolutions, after their activations."
+            "A layer with feature maps. Default: the convolutions, after their activations; in a deep or separable "
+            "network, the last layer of each stage."
         ),
     ] = (),
     rule: Annotated[
         tuple[Literal["deconvnet", "guided", "gradient"], ...],
         Option(
-            "What passes backward through a ReLU: the signal where it is positive; where also the ReLU is active; or the "
-            "gradient. At other activations, 'guided' passes signal × slope where both are positive; 'deconvnet' is "
-            "undefined. Default: 'deconvnet', in a deep or separable network also 'guided'."
+            "How a signal passes backward through a ReLU: 'deconvnet' where the signal is positive; 'guided' where the ReLU "
+            "is active as well; 'gradient' where the ReLU is active. At other activations, 'guided' passes signal × slope "
+            "where both are positive, and 'deconvnet' is undefined. Default: 'deconvnet', in a deep or separable network "
+            "also 'guided'."
         ),
     ] = (),
     maps: Annotated[
@@ -48,30 +51,31 @@ def run(
     """What in the image activates the feature maps that matter for the target, and what activates them most in a data set.
 
     Zeiler & Fergus 2014, section 2.1: one activation is kept, the others of its layer are set to zero, and the signal is
-    brought down to the pixels through unpooling with switches, a ReLU rule and the transposed filters, without biases. The
-    signal starts as the activation's own value. Figure 2 there: for each feature map its nine strongest activations over a
+    passed back to the pixels through unpooling with switches, a ReLU rule and the transposed filters, without biases. The
+    signal starts as the value of the activation. Figure 2 there: the nine strongest activations of each feature map over a
     data set, one from each image.
 
-    Of each layer those feature maps A_k are shown that contribute the most to the explained class, by the sum over the map
-    of A_k · ∂S/∂A_k, and of each map its strongest unit. Where the layer's activation is clipped, as ReLU6 is, units are
-    ranked by the value before the clip, and the signal starts below it, still as the activation's own value.
+    In each layer, the feature maps A_k that contribute most to the score S are shown, measured by the sum over the map of
+    A_k · ∂S/∂A_k; of each map, its strongest unit. If the activation function of the layer clips, as ReLU6 does, units are
+    ranked by the value before the clip. The signal then starts before the clip, still as the value of the activation.
 
     Returns:
-        For each layer L and rule R that is defined for it the array `projection/L/R` (N, maps, h, w, C), signed, cropped to
-        the receptive field. Facts, by image: `value` of what is explained; `rules`, by layer what each rule does there;
-        `strongest`, by layer a list with an entry for each map: `map`, its number; `contribution`, in logits; `activation`
-        of its strongest unit, and `unclipped`, by which it is ranked; `row` and `column` of the unit in the map; `field`,
-        the rows and the columns of the image that it sees, and `middle` of these, None where they are not known; `corner`,
-        the row and the column of the image where the crop begins, negative where it reaches over the border. In the
-        overview: `patch/L` (M, 9, h, w, C), what each of M feature maps sees at its strongest activations, in the model's
-        input range, and `patch_projection/L/R` of that shape, signed; where an image doesn't reach, the middle of the input
-        range and 0. With fewer than nine images, fewer patches. A field larger than half of the image is cut to the half
-        around its middle. The fact `over_dataset` lists for each layer and map its `selectivity`, and for each of its
-        patches the image, what `strongest` tells of the unit, and `inside`, by rule the share of the squared signal that
-        lies inside the patch. Without a data set, or where it is the one image that is explained, there is no overview.
+        For each layer L and each rule R that is defined for it, the array `projection/L/R` (N, maps, h, w, C), signed,
+        cropped to the receptive field. Facts by image: `value`, the score explained; `rules`, by layer what each rule does
+        there; `strongest`, by layer a list with an entry for each map: `map`, its number; `contribution`, in logits;
+        `activation` of its strongest unit, and `unclipped`, the value by which it is ranked; `row` and `column` of the unit
+        in the map; `field`, the rows and columns of the image that it sees, and `middle` of these, both None if unknown;
+        `corner`, the row and the column of the image where the crop begins, negative if it extends beyond the border. In
+        the overview: `patch/L` (M, 9, h, w, C), what each of M feature maps sees at its strongest activations, in the
+        model's input range, and `patch_projection/L/R` of the same shape, signed; beyond the image they are filled with the
+        middle of the input range and 0. With fewer than nine images there are fewer patches. A field larger than half of
+        the image is cut to the half around its middle. The fact `over_dataset` lists for each layer and map its
+        `selectivity`, and for each of its patches the image, the facts of the unit as in `strongest`, and `inside`: by rule,
+        the share of the squared signal that lies inside the patch. There is no overview without a data set, or if the data
+        set is the one image that is explained.
 
     Raises:
-        UsageError: There is no such layer or feature map, or `maps` is neither a number nor numbers.
+        UsageError: There is no such layer or feature map, or `maps` is neither a number nor a list of numbers.
         ModelError: The model has no convolution, or the rule is defined for none of the layers.
     """
     from cnnexplain_plugins.deconvnet.projections import deconvnet
@@ -84,22 +88,22 @@ def run(
         progress,
         layers=layer,
         rules=tuple(dict.fromkeys(rule)),
-        maps=_numbers(maps),
+        maps=_parse_maps(maps),
     )
 
 
-def _numbers(maps: str) -> int | list[int]:
-    """The number of feature maps, or their indices."""
+def _parse_maps(text: str) -> int | list[int]:
+    """How many feature maps to show, or the numbers of those to show."""
     try:
-        found = [int(word) for word in maps.split(",") if word.strip()]
+        numbers = [int(word) for word in text.split(",") if word.strip()]
     except ValueError:
-        found = []
-    if not found or min(found) < 0 or ("," not in maps and not found[0]):
+        numbers = []
+    if not numbers or min(numbers) < 0 or ("," not in text and not numbers[0]):
         raise UsageError(
-            "--maps takes how many feature maps to show, such as 6, or their numbers, such as 3,17,40, one alone with a "
-            f"comma behind, such as 17, but got '{maps}'."
+            "--maps takes how many feature maps to show, such as 6, or their numbers, such as 3,17,40 (a single one with a "
+            f"comma after it: 17,), but got '{text}'."
         )
-    return list(dict.fromkeys(found)) if "," in maps else found[0]
+    return list(dict.fromkeys(numbers)) if "," in text else numbers[0]
 
 
 def draw(record: Record, index: int) -> Figure:
@@ -110,9 +114,9 @@ def draw(record: Record, index: int) -> Figure:
 
 
 def overview(record: Record) -> Mapping[str, Figure]:
-    """For each layer its feature maps, each with its nine strongest patches of the data set beside their projections.
+    """For each layer its feature maps, each with its nine strongest patches of the data set next to their projections.
 
-    A data set of one image has no strongest ones.
+    There is no figure for a data set of one image.
     """
     from cnnexplain_plugins.deconvnet.pictures import patches
 
@@ -124,7 +128,7 @@ def overview(record: Record) -> Mapping[str, Figure]:
 
 
 def finding(record: Record, index: int) -> str:
-    """Which feature map of the last layer contributes the most, and where its strongest unit looks."""
+    """Which feature map of the last layer contributes most, and where the receptive field of its strongest unit lies."""
     from cnnexplain.draw import findings, formatting
 
     layer, maps = list(record.facts["strongest"][index].items())[-1]
@@ -133,32 +137,32 @@ def finding(record: Record, index: int) -> str:
     if not any(fact["contribution"] for fact in maps):
         return f"In {layer}, none of the feature maps shown contributes to {target}."
     contribution, score = formatting.signed_number(best["contribution"]), formatting.number(record.facts["value"][index])
-    where = ""
+    place = ""
     if best["middle"] is not None:
         row, column = (round(each) for each in best["middle"])
-        where = f"; its strongest unit looks around row {row}, column {column}"
-    found = f"feature map {best['map']} contributes the most to {target}"
+        place = f"; its strongest unit looks around row {row}, column {column}"
+    effect = f"feature map {best['map']} contributes the most to {target}"
     if best["contribution"] <= 0:
-        found = f"none of the feature maps shown raises the score of {target}; map {best['map']} lowers it the most"
-    return f"In {layer}, {found} ({contribution}; score {score}){where}."
+        effect = f"none of the feature maps shown raises the score of {target}; map {best['map']} lowers it the most"
+    return f"In {layer}, {effect} ({contribution}; score {score}){place}."
 
 
 def passes(classifier: Classifier, options: Mapping[str, Any]) -> float:
-    """Two for the choice of maps, and for each projection a gradient, of the part of the network below its layer."""
-    from cnnexplain_plugins.deconvnet.projections import is_deep, shown_layers
+    """Three to select the maps, and for each projection a gradient of the part of the network below its layer."""
+    from cnnexplain_plugins.deconvnet.layers import is_deep, select_layers
 
     order = {each.name: place for place, each in enumerate(classifier.layers, start=1)}
-    layers = shown_layers(classifier, options["layer"])
+    layers = select_layers(classifier, options["layer"])
     rules = len(options["rule"]) or 1 + is_deep(classifier)
-    wanted = _numbers(options["maps"])
-    counts = [min(wanted, each.shape[-1]) if isinstance(wanted, int) else len(wanted) for each in layers]
+    maps = _parse_maps(options["maps"])
+    counts = [min(maps, each.shape[-1]) if isinstance(maps, int) else len(maps) for each in layers]
     depths = [order.get(each.name, len(order)) / len(order) for each in layers]
     return 3 + 2 * rules * sum(count * depth for count, depth in zip(counts, depths, strict=True))
 
 
 @hookimpl
 def cnnexplain_analyses() -> list[Analysis]:
-    """Offers the deconvnet analysis."""
+    """Declares the deconvnet."""
     return [
         Analysis(
             "deconvnet",

@@ -1,4 +1,4 @@
-"""The part of an image that a unit sees, as a crop: where it lies, how it is cut out, and how it is put back."""
+"""Crops of an image to the receptive field of a unit: their position, and cutting and pasting them."""
 
 from __future__ import annotations
 
@@ -8,61 +8,69 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from cnnexplain import Axis, Field, Floats, Spans
+    from jaxtyping import Shaped
+
+    from cnnexplain import Axis, Field, Spans
 
 Corner = tuple[int, int]
-"""The row and the column of the image where a crop begins, negative where it reaches beyond the border."""
+"""The row and the column of the image where a crop begins; negative if it extends beyond the border."""
 
 
-def size(field: Field, most: Sequence[int]) -> tuple[int, int]:
-    """Rows and columns of the crop to a receptive field, the largest of the layer's, `most` of them at most."""
-    return min(field.rows.size, most[0]), min(field.columns.size, most[1])
+def size(field: Field, limit: Sequence[int]) -> tuple[int, int]:
+    """Height and width of the crops to the receptive fields of a layer: those of the largest field, at most `limit`."""
+    return min(field.rows.size, limit[0]), min(field.columns.size, limit[1])
 
 
-def corner(field: Field, row: int, column: int, shape: Sequence[int], most: Sequence[int]) -> Corner:
-    """Where the crop of unit (row, column) begins, in an image of `shape`.
+def corner(field: Field, row: int, column: int, shape: Sequence[int], limit: Sequence[int]) -> Corner:
+    """Where the crop of the unit at (row, column) begins, in an image of `shape` (H, W).
 
-    Where the receptive field is larger than `most`, the crop lies around its middle, inside the image.
+    If the receptive field is larger than `limit`, the crop lies around its middle, inside the image.
     """
     return (
-        _first(field.rows, row, shape[0], most[0]),
-        _first(field.columns, column, shape[1], most[1]),
+        _first(field.rows, row, shape[0], limit[0]),
+        _first(field.columns, column, shape[1], limit[1]),
     )
 
 
 def middle(field: Field, row: int, column: int, shape: Sequence[int]) -> tuple[float, float]:
-    """The middle of what unit (row, column) sees, in pixels of an image of `shape`, inside it."""
+    """The middle of the receptive field of the unit at (row, column), in pixels, inside an image of `shape` (H, W)."""
     return _middle(field.rows, row, shape[0]), _middle(field.columns, column, shape[1])
 
 
-def cut(image: Floats, at: Corner, like: Floats) -> None:
-    """Writes the part of an image (H, W, C) that begins at `at` into `like` (h, w, C), which stays as it is beyond it."""
-    inside, place = overlap(at, like.shape, image.shape)
-    like[place] = image[inside]
+def cut(image: Shaped[np.ndarray, "H W C"], at: Corner, crop: Shaped[np.ndarray, "h w C"]) -> None:
+    """Writes the part of an image that begins at `at` into `crop`, which stays unchanged where the image does not reach."""
+    in_image, in_crop = overlap(at, crop.shape, image.shape)
+    crop[in_crop] = image[in_image]
 
 
-def paste(crop: Floats, at: Corner, shape: Sequence[int]) -> Floats:
-    """A crop (h, w, C) that begins at `at` in an image of zeros of `shape` (H, W): what `cut` took, in its place."""
+def paste(crop: Shaped[np.ndarray, "h w C"], at: Corner, shape: Sequence[int]) -> Shaped[np.ndarray, "H W C"]:
+    """An image of zeros of `shape` (H, W), with a crop pasted at `at`: the inverse of `cut`."""
     image = np.zeros((*shape[:2], crop.shape[-1]), crop.dtype)
-    inside, place = overlap(at, crop.shape, shape)
-    image[inside] = crop[place]
+    in_image, in_crop = overlap(at, crop.shape, shape)
+    image[in_image] = crop[in_crop]
     return image
 
 
 def overlap(at: Corner, crop: Sequence[int], image: Sequence[int]) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Where a crop and an image have pixels in common: their place in the image, and in the crop."""
+    """The pixels that a crop and an image have in common: their slices in the image, and in the crop.
+
+    Args:
+        at: Where the crop begins in the image.
+        crop: Shape of the crop, (h, w) or (h, w, C).
+        image: Shape of the image, (H, W) or (H, W, C).
+    """
     spans = [
         (max(first, 0), min(first + length, whole)) for first, length, whole in zip(at, crop[:2], image[:2], strict=True)
     ]
     (top, bottom), (left, right) = spans
-    inside = slice(top, bottom), slice(left, right)
-    return inside, (slice(top - at[0], bottom - at[0]), slice(left - at[1], right - at[1]))
+    in_image = slice(top, bottom), slice(left, right)
+    return in_image, (slice(top - at[0], bottom - at[0]), slice(left - at[1], right - at[1]))
 
 
-def _first(axis: Axis | Spans, unit: int, length: int, most: int) -> int:
-    if axis.size <= most:
+def _first(axis: Axis | Spans, unit: int, length: int, limit: int) -> int:
+    if axis.size <= limit:
         return axis.first(unit)
-    return min(max(round(_middle(axis, unit, length) - (most - 1) / 2), 0), length - most)
+    return min(max(round(_middle(axis, unit, length) - (limit - 1) / 2), 0), length - limit)
 
 
 def _middle(axis: Axis | Spans, unit: int, length: int) -> float:

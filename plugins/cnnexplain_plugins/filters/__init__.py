@@ -1,4 +1,4 @@
-"""The filters analysis: the kernels of a network's convolutions, and what they match best."""
+"""The filters analysis: the kernels of a network's convolutions, and the image patches that they match best."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def run(
     layer: Annotated[
         tuple[str, ...],
         Option(
-            "A convolution to show ('outer/inner' in a nested model), 'first' or 'all'. Default: all if there are up to "
+            "A convolution to show ('outer/inner' in a nested model), 'first' or 'all'. Default: all if there are at most "
             "six; otherwise the first one and the last of each stage."
         ),
     ] = (),
@@ -30,29 +30,30 @@ def run(
 ) -> Result:
     """The kernels of the convolutions, which of them are dead or duplicates, and the image patches that they match best.
 
-    A convolution holds its kernel w against every patch x of its input: the response Σ w · x + b is large where the patch is
-    like the kernel, which thus is a template (Zeiler & Fergus 2014, section 4.1, for the first layer). Kernels are taken as
-    they act: of a separable convolution the product of its two, of a transposed one from input to output channels, and of a
-    depthwise or grouped one over the input channels that the kernel sees.
+    A convolution compares its kernel w with every patch x of its input: the response Σ w · x + b is large if the patch
+    resembles the kernel, so the kernel is a template (Zeiler & Fergus 2014, section 4.1, for the first layer). Kernels are
+    shown as they act: for a separable convolution, the product of its two kernels; for a transposed one, from input to
+    output channels; for a depthwise or grouped one, over the input channels that the kernel sees.
 
-    A kernel is dead where its norm is 0 (up to a millionth of the layer's largest). With a data set, it is never active
-    where what comes of it after batch normalization and activation is 0 everywhere for all images. It is a duplicate where
-    an earlier one of the layer sees the same channels with a cosine similarity above 0.99.
+    A kernel is dead if its norm is 0 (up to a millionth of the layer's largest). With a data set, it is never active if its
+    output after batch normalization and activation is 0 everywhere for all images. It is a duplicate if its cosine
+    similarity to an earlier kernel of the layer, over the same channels, is above 0.99.
 
     Returns:
         For each layer shown the arrays `kernel/NAME` (h, w, I, O) of O kernels over I input channels, raw, and `norm/NAME`
         (O, I), the norm of each over its rows and columns. With a data set also `patch/NAME` (K, P, h, w, C): what the
         kernels in the fact `shown` see of the images with their P largest responses, one from each image, in the model's
-        input range, averaged over blocks to 64 pixels a side at most; where an image doesn't reach, the middle of the range.
-        Of the first layer, where it sees the image itself, `image/NAME` (K, H, W, C) and `response/NAME` (K, H', W'), the
-        image with the largest response and the responses to it. Responses are those after batch normalization, before the
+        input range, averaged over blocks to at most 64 pixels per side, and filled with the middle of the range beyond the
+        image. For a first layer that sees the image itself, `image/NAME` (K, H, W, C) and `response/NAME` (K, H', W'): the
+        image with the largest response, and the responses to it. Responses are taken after batch normalization, before the
         activation. Facts: `layers`, for every convolution of the model `name`, `kind`, `kernel`, `kernels`, `channels`,
-        `groups`, `norm` (least and largest), `dead`, `duplicates` and `never_active`, their numbers (None without a data
-        set), and `of_image`, whether they stand over the image itself; for each layer that has any `dead`, `duplicates`
-        (each with the kernel that it repeats) and `never_active`, which; `shown`, the kernels shown of each layer;
-        `strongest`, for those with patches image, response, row and column; and `field`, what a layer's units see of the
-        image: of rows and of columns start, step and size, unit i seeing `size` pixels from start + i · step on, or, past
-        resizings without regular steps, for each unit the first pixel and the one after the last.
+        `groups`, `norm` (smallest and largest), the numbers of `dead`, `duplicates` and `never_active` kernels (the last is
+        None without a data set), and `of_image`, whether its input is the image itself; `dead`, `duplicates` (each with the
+        kernel that it repeats) and `never_active`, the indices of these kernels for each layer that has any; `shown`, the
+        kernels shown of each layer; `strongest`, the image, response, row and column of each of their patches; and `field`,
+        the receptive fields of a layer's units: for rows and for columns start, step and size, so that unit i sees `size`
+        pixels from start + i · step on, or, after resizing without regular steps, the first pixel and the one after the last
+        for each unit.
 
     Raises:
         UsageError: The model has no such convolution.
@@ -72,7 +73,7 @@ def overview(record: Record) -> Mapping[str, Figure]:
 
 @hookimpl
 def cnnexplain_analyses() -> list[Analysis]:
-    """Offers the filters analysis."""
+    """Declares filters."""
     return [
         Analysis(
             "filters",
@@ -86,7 +87,7 @@ def cnnexplain_analyses() -> list[Analysis]:
             "white is zero (a color kernel has the colors to which it responds, and gray is zero). For deeper layers the "
             "heat map has a row for each kernel and a column for each input channel; dark ones matter little.",
             quick={"layer": ("first",)},
-            # The kernels are read, not computed; that of the gray image on which every model is tried.
+            # Kernels are read, not computed. The pass is that of the gray image with which every model is checked.
             passes=lambda *_: 1,
         )
     ]

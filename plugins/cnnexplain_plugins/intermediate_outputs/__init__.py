@@ -7,18 +7,20 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cnnexplain.plugin import Analysis, Option, Result, hookimpl
 
 if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float32
     from matplotlib.figure import Figure
 
-    from cnnexplain import Classifier, Floats, Objective, Record
+    from cnnexplain import Classifier, Objective, Record
     from cnnexplain.plugin import Panel
 
 ALL = "all"
-"""The word for every layer, and for every map."""
+"""The value of an option that selects every layer, or every map."""
 
 
 def run(
     classifier: Classifier,
-    images: Floats,
+    images: Float32[np.ndarray, "N H W C"],
     objectives: list[Objective],
     *,
     layer: Annotated[
@@ -32,34 +34,34 @@ def run(
         str | None,
         Option(
             "The number of feature maps to show large, those that contribute most; or 'all', in channel order. Default: "
-            "24, or all if the layer has up to 32."
+            "24, or all if the layer has at most 32."
         ),
     ] = None,
     scale: Annotated[  # noqa: ARG001  # Read by draw, from the record's options.
         Literal["shared", "channel"],
         Option(
-            "The color scale of feature maps: 'shared' within a layer, or 'channel' for each map's own largest magnitude."
+            "The color scale of feature maps: 'shared' within a layer, or 'channel', up to each map's own largest magnitude."
         ),
     ] = "shared",
 ) -> Result:
     """The output of every layer for an image, and how much each feature map contributes to the score of the target.
 
-    Yosinski et al. 2015, section 2: the live activations of every layer, all from one forward pass in inference mode. The
-    contribution of a feature map A to the score S is Σ A · ∂S/∂A over its places: to first order, what the score would
-    lose if the map were multiplied by 0. It is exact where S is linear in the map, such as after global average pooling.
-    `scale` decides how the maps are drawn and nothing else.
+    Yosinski et al. 2015, section 2: the activations of every layer, all from one forward pass in inference mode. The
+    contribution of a feature map A to the score S is Σ A · ∂S/∂A over its positions: to first order, by how much the score
+    would drop if the map were multiplied by 0. It is exact if S is linear in the map, such as after global average pooling.
+    `scale` only affects how the maps are drawn.
 
     Returns:
-        For each layer the array `output/NAME` (N, *shape of the layer), raw and signed, and, where the score depends on it,
+        For each layer the array `output/NAME` (N, *shape of the layer), raw and signed, and, if the score depends on it,
         `contribution/NAME` (N, C), signed, in logits, of its C maps or units. `probabilities` (N, K), the softmax of the
-        logits. Facts: `value`, what is explained (the logit of the class, or the difference of two), and `layers`, for each
-        image its layers in the order drawn, each with `name`, `kind`, `shape`, `unit` ("activation", "logit",
+        logits. Facts: `value`, the score explained (the logit of the class, or the difference of two), and `layers`, for
+        each image its layers in the order drawn, each with `name`, `kind`, `shape`, `unit` ("activation", "logit",
         "probability" or "value"), `min`, `max`; `dead` and `dead_channels`: how many and which channels or units are zero
-        everywhere; `contribution`, the sum of its maps', None where the score doesn't depend on it; `shown`, the maps shown
-        large, the largest contribution first; `field`, what its units see of the image, None where that isn't known: of
-        rows and of columns start, step and size, unit i seeing `size` pixels from start + i · step on, or, past resizings
-        without regular steps, for each unit the first pixel and the one after the last; and `grid`, None but for tokens
-        (T, C) that stand for places of the image row by row: rows, columns, and the first token of them.
+        everywhere; `contribution`, the sum over its maps, None if the score does not depend on the layer; `shown`, the maps
+        shown large, the largest contribution first; `field`, the receptive fields of its units, None if unknown: for rows
+        and for columns start, step and size, so that unit i sees `size` pixels from start + i · step on, or, after resizing
+        without regular steps, the first pixel and the one after the last for each unit; and `grid`, for tokens (T, C) that
+        represent positions of the image row by row: rows, columns, and the index of the first such token, otherwise None.
 
     Raises:
         UsageError: The model has no such layer, or `maps` is neither a number nor "all".
@@ -70,10 +72,10 @@ def run(
 
 
 def draw(record: Record, index: int) -> Figure:
-    """The input, then for each layer its feature maps, those that contribute most large, or a bar for each of its units."""
-    from cnnexplain_plugins.intermediate_outputs import strips
+    """The input, then for each layer its feature maps, largest the ones that contribute most, or a bar for each unit."""
+    from cnnexplain_plugins.intermediate_outputs import figure
 
-    return strips.draw(record, index)
+    return figure.draw(record, index)
 
 
 def panels(record: Record, index: int) -> list[Panel]:
@@ -84,7 +86,7 @@ def panels(record: Record, index: int) -> list[Panel]:
 
 
 def finding(record: Record, index: int) -> str:
-    """Which feature map of the last layer that has some contributes most."""
+    """Which feature map contributes most, in the last layer that has feature maps."""
     from cnnexplain_plugins.intermediate_outputs.layers import finding
 
     return finding(record, index)
@@ -92,7 +94,7 @@ def finding(record: Record, index: int) -> str:
 
 @hookimpl
 def cnnexplain_analyses() -> list[Analysis]:
-    """Offers the intermediate-outputs analysis."""
+    """Declares intermediate-outputs."""
     reading = (
         "Follow the image from the input down. Each cell shows where a feature map responds: in early layers to edges and "
         "strokes, in deeper layers to larger, more specific parts. Bars stand for single units and, at the end, for the "
@@ -112,7 +114,7 @@ def cnnexplain_analyses() -> list[Analysis]:
             "Yosinski et al. 2015 (arXiv:1506.06579)",
             limitations=note,
             how_to_read=reading,
-            # The outputs, and the scores with one gradient for all the layers.
+            # A forward pass for the outputs, and a forward and a backward pass for the gradients of all layers.
             passes=lambda *_: 3,
             finding=finding,
             panels=panels,

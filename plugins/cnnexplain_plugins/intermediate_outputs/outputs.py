@@ -1,4 +1,4 @@
-"""The outputs of a network's layers and what each of their maps contributes (Yosinski et al. 2015, section 2)."""
+"""The outputs of a network's layers and the contributions of their maps (Yosinski et al. 2015, section 2)."""
 
 from __future__ import annotations
 
@@ -13,43 +13,54 @@ from cnnexplain.plugin import Result, other_calls_warning
 from cnnexplain_plugins.intermediate_outputs import ALL
 
 if TYPE_CHECKING:
-    from cnnexplain import Classifier, Floats, Layer, Objective
+    from jaxtyping import Float, Float32
+
+    from cnnexplain import Classifier, Layer, Objective
 
 LAYERS = 20
-"""A network of so many layers is shown whole where none is named."""
+"""All layers of a network with at most this number are shown by default."""
 
 TOKENS = 6
-"""Of the sums in which the blocks of a transformer end so many are shown where no layer is named."""
+"""The number of transformer blocks shown by default, each by the sum in which it ends."""
 
-MAPS, WHOLE = 24, 32
-"""How many maps of a layer are shown large where it isn't said, and of how many none is left out."""
+MAPS, ALL_MAPS = 24, 32
+"""How many maps of a layer are shown large by default, and up to how many are all shown large."""
 
 LOGITS = "logits"
-"""The name under which a classifier gives its scores before the softmax."""
+"""The name of a classifier's scores before the softmax."""
 
 
 def outputs(
-    classifier: Classifier, images: Floats, objectives: Sequence[Objective], names: Sequence[str], maps: str | None
+    classifier: Classifier,
+    images: Float32[np.ndarray, "N H W C"],
+    objectives: Sequence[Objective],
+    names: Sequence[str],
+    maps: str | None,
 ) -> Result:
-    """What layers return for each image, and what it contributes; see `run`."""
-    most = _most(maps)
+    """The outputs of layers for each image, and their contributions; see `run`."""
+    max_maps = _max_maps(maps)
     layers = _layers(classifier, names)
-    found = classifier.activations(images, [*(layer.name for layer in layers), LOGITS])
+    outputs = classifier.activations(images, [*(layer.name for layer in layers), LOGITS])
     values, gradients = classifier.layer_gradients(images, [layer.name for layer in layers], objectives)
-    contributions = {name: _per_channel(found[name] * gradient) for name, gradient in gradients.items()}
-    # A model of values has no probabilities.
-    probabilities = None if classifier.head == "values" else classifier.probabilities(found[LOGITS])
+    contributions = {name: _sum_by_channel(outputs[name] * gradient) for name, gradient in gradients.items()}
+    # A regression model has no probabilities.
+    probabilities = None if classifier.head == "values" else classifier.probabilities(outputs[LOGITS])
     last = classifier.output
-    fields = {layer.name: _field(classifier, layer) for layer in layers}
+    fields = {layer.name: _receptive_field(classifier, layer) for layer in layers}
     grids = {layer.name: _grid(layer) for layer in layers}
     facts = [
         [
             {
-                **_facts(layer, found[layer.name][number]),
+                **_output_facts(layer, outputs[layer.name][number]),
                 "unit": "activation"
                 if layer.name not in (last, LOGITS)
-                else _unit(found[layer.name][number], None if probabilities is None else probabilities[number]),
-                **_weighed(layer, found[layer.name][number], contributions.get(layer.name, {number: None})[number], most),
+                else _unit(outputs[layer.name][number], None if probabilities is None else probabilities[number]),
+                **_contribution_facts(
+                    layer,
+                    outputs[layer.name][number],
+                    contributions[layer.name][number] if layer.name in contributions else None,
+                    max_maps,
+                ),
                 "field": fields[layer.name],
                 "grid": grids[layer.name],
             }
@@ -58,7 +69,7 @@ def outputs(
         for number in range(len(images))
     ]
     arrays = {
-        **{f"output/{layer.name}": found[layer.name] for layer in layers},
+        **{f"output/{layer.name}": outputs[layer.name] for layer in layers},
         **{f"contribution/{name}": each for name, each in contributions.items()},
         **({} if probabilities is None else {"probabilities": probabilities}),
     }
@@ -72,8 +83,8 @@ def outputs(
     )
 
 
-def _most(maps: str | None) -> int | None:
-    """How many maps to show large at most; None for the default."""
+def _max_maps(maps: str | None) -> int | None:
+    """The maximum number of maps shown large; None for the default."""
     if maps is None:
         return None
     if maps == ALL:
@@ -84,23 +95,23 @@ def _most(maps: str | None) -> int | None:
 
 
 def _layers(classifier: Classifier, names: Sequence[str]) -> list[Layer]:
-    """The named layers; where none is named all of a small network, and of a deep one the ends of its stages."""
+    """The layers with these names; without names, all layers of a small network or the ends of the stages of a deep one."""
     if ALL in names or (not names and len(classifier.layers) <= LAYERS):
         return list(classifier.layers)
     if not names and not classifier.stages:
         return evenly_spaced(classifier.layers, LAYERS)
     tokens = [layer.name for layer in classifier.layers if layer.grid is not None and layer.kind == "Add"]
-    some = names or (*classifier.stages, *evenly_spaced(tokens, TOKENS), classifier.output)
-    return [classifier.layer(name) for name in dict.fromkeys(some)]
+    chosen = names or (*classifier.stages, *evenly_spaced(tokens, TOKENS), classifier.output)
+    return [classifier.layer(name) for name in dict.fromkeys(chosen)]
 
 
-def _per_channel(products: Floats) -> Floats:
-    """The sum (N, C) of activation × gradient (N, …, C) over the places of each map."""
+def _sum_by_channel(products: Float[np.ndarray, "N ..."]) -> Float32[np.ndarray, "N F"]:
+    """The sums of activation × gradient over the positions of each feature map."""
     return np.asarray(products.reshape(len(products), -1, products.shape[-1]).sum(axis=1), np.float32)
 
 
-def _field(classifier: Classifier, layer: Layer) -> list[list[Any]] | None:
-    """What the places of its maps see of the image, along rows and along columns; see `Panel`."""
+def _receptive_field(classifier: Classifier, layer: Layer) -> list[list[Any]] | None:
+    """The receptive fields of the units of a layer's maps, along rows and along columns, as in `Panel`; None if unknown."""
     if not layer.maps and _grid(layer) is None:
         return None
     try:
@@ -111,27 +122,27 @@ def _field(classifier: Classifier, layer: Layer) -> list[list[Any]] | None:
 
 
 def _grid(layer: Layer) -> list[int] | None:
-    """Rows and columns of its tokens, and the first that stands for a place, where they follow row by row."""
+    """The number of rows and columns of a layer's tokens, and the index of the first one, if they are ordered row by row."""
     grid = layer.grid
     if grid is None or grid.tokens != tuple(range(grid.tokens[0], grid.tokens[0] + len(grid.tokens))):
         return None
     return [grid.rows, grid.columns, grid.tokens[0]]
 
 
-def _unit(output: Floats, probabilities: Floats | None) -> str:
-    """The unit of the last layer's output for one image, given the probabilities if the model has any."""
+def _unit(output: Float[np.ndarray, "*shape"], probabilities: Float[np.ndarray, " K"] | None) -> str:
+    """The unit of the last layer's output for one image; `probabilities` is None for a regression model."""
     if probabilities is None:
         return "value"
-    # Of scores for each pixel the last layer returns more than there are classes.
+    # A model with scores for each pixel returns more numbers than there are classes.
     if output.size > probabilities.size:
         return "activation"
-    # One sigmoid unit stands for the last of its two classes. Half precision rounds at the third digit.
+    # A single sigmoid output is the second of its two classes. Half precision rounds at the third digit.
     same = np.allclose(output.reshape(-1), probabilities[-output.size :], rtol=0, atol=1e-2)
     return "probability" if same else "logit"
 
 
-def _facts(layer: Layer, output: Floats) -> dict[str, Any]:
-    """What is to be said of one layer's output for one image."""
+def _output_facts(layer: Layer, output: Float[np.ndarray, "*shape"]) -> dict[str, Any]:
+    """The facts of a layer's output for one image."""
     dead = np.flatnonzero((output == 0).reshape(-1, output.shape[-1] if layer.shape else 1).all(axis=0))
     return {
         "name": layer.name,
@@ -144,14 +155,19 @@ def _facts(layer: Layer, output: Floats) -> dict[str, Any]:
     }
 
 
-def _weighed(layer: Layer, output: Floats, contributions: Floats | None, most: int | None) -> dict[str, Any]:
-    """What the channels of one layer contribute together for one image, and which of its maps are shown large."""
+def _contribution_facts(
+    layer: Layer,
+    output: Float[np.ndarray, "*shape"],
+    contributions: Float[np.ndarray, " F"] | None,
+    max_maps: int | None,
+) -> dict[str, Any]:
+    """The total contribution of a layer for one image, and which of its maps are shown large."""
     total = None if contributions is None else float(contributions.sum())
     if len(layer.shape) < 2:
         return {"contribution": total, "shown": []}
-    # What does not lead to the score contributes nothing; there the strongest maps are shown.
+    # If the score does not depend on the layer, the maps with the largest magnitudes are shown.
     weight = np.abs(output).reshape(-1, output.shape[-1]).max(axis=0) if contributions is None else contributions
-    if most is None:
-        most = MAPS if len(weight) > WHOLE else WHOLE
-    chosen = np.argsort(-np.abs(weight), kind="stable")[:most]
+    if max_maps is None:
+        max_maps = MAPS if len(weight) > ALL_MAPS else ALL_MAPS
+    chosen = np.argsort(-np.abs(weight), kind="stable")[:max_maps]
     return {"contribution": total, "shown": chosen[np.argsort(-weight[chosen], kind="stable")].tolist()}

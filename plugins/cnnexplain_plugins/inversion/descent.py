@@ -1,4 +1,4 @@
-"""How one layer is inverted, whatever stands for the image meanwhile: its spectrum or its pixels."""
+"""The descent by which a layer is inverted, for any parametrization of the image: its spectrum or its pixels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 from cnnexplain_plugins.inversion.loss import Weights
 
 if TYPE_CHECKING:
-    from cnnexplain import Floats, optimize
+    import numpy as np
+    from jaxtyping import Float, Float32
+
+    from cnnexplain import optimize
 
 
 @dataclass(frozen=True)
@@ -17,23 +20,23 @@ class Descent:
     """What is minimized and how: data · representation error + α · α-norm + λ · total variation.
 
     Args:
-        start: (N, …), the variables that the descent starts from.
-        steps: How many steps it takes.
-        step: How it moves; see `cnnexplain.optimize`.
-        loss: (variables, number of the step) ↦ the values (N,) and their gradients.
-        images: Variables ↦ images (N, H, W, C) in the model's input range.
+        start: The initial variables.
+        steps: The number of steps.
+        step: The optimizer; see `cnnexplain.optimize`.
+        loss: (variables, number of the step) ↦ the losses (N,) and their gradients.
+        images: Variables ↦ images in the model's input range.
         terms: Variables ↦ the α-norm (N,) and the total variation (N,), without their weights.
-        weights: Of the terms.
-        keep: (variables, number of the step) ↦ variables, after each step.
-        best: Whether the variables of the lowest value are kept, or the last ones.
+        weights: The weights of the terms.
+        keep: (variables, number of the step) ↦ variables; a projection applied after each step.
+        best: Whether the variables with the lowest loss are kept, or the last ones.
     """
 
-    start: Floats
+    start: Float32[np.ndarray, "N ..."]
     steps: int
     step: optimize.Step
-    loss: Callable[[Floats, int], tuple[Floats, Floats]]
-    images: Callable[[Floats], Floats]
-    terms: Callable[[Floats], tuple[Any, Any]]
+    loss: Callable[[Float32[np.ndarray, "N ..."], int], tuple[Float[np.ndarray, " N"], Float[np.ndarray, "N ..."]]]
+    images: Callable[[Float32[np.ndarray, "N ..."]], Float32[np.ndarray, "N H W C"]]
+    terms: Callable[[Float32[np.ndarray, "N ..."]], tuple[Any, Any]]
     weights: Weights
-    keep: Callable[[Floats, int], Floats] = lambda variables, _: variables
+    keep: Callable[[Float32[np.ndarray, "N ..."], int], Float32[np.ndarray, "N ..."]] = lambda variables, _: variables
     best: bool = True

@@ -1,4 +1,4 @@
-"""Images from the representations of images (Mahendran & Vedaldi 2015, arXiv:1412.0035)."""
+"""Reconstructing images from their representations (Mahendran & Vedaldi 2015, arXiv:1412.0035)."""
 
 from __future__ import annotations
 
@@ -19,24 +19,26 @@ from cnnexplain_plugins.inversion import jittered, loss, spectral
 from cnnexplain_plugins.inversion.descent import Descent
 
 if TYPE_CHECKING:
-    from cnnexplain import Array, Classifier, Floats
+    from jaxtyping import Float32
+
+    from cnnexplain import Classifier
 
 ITERATIONS = {"adam": 200, "momentum": 400}
-"""How many steps each optimizer takes unless told otherwise: the paper's with momentum, half as many with Adam."""
+"""The default number of steps of each optimizer: that of the paper with momentum, half as many with Adam."""
 
 PAPER_RATE, MOMENTUM, ADAM_RATE = 0.004, 0.9, 0.84
-"""The paper's learning rate and momentum, and Adam's learning rate; each rate is the first, and falls."""
+"""The paper's learning rate and momentum, and Adam's learning rate; the rates are the initial ones, and fall."""
 
 LAYERS = 12
-"""How many layers are inverted when none is named, where they are no more; of a deeper network those in which stages end."""
+"""The maximum number of layers inverted by default; of a network with more, those in which the stages end."""
 
 PROBES = 8
-"""How many images of noise tell whether two layers return the same numbers."""
+"""The number of noise images by which layers that return the same numbers are found."""
 
 
 def invert(
     classifier: Classifier,
-    images: Floats,
+    images: Float32[np.ndarray, "N H W C"],
     progress: Callable[[int, int], None],
     *,
     layers: Sequence[str],
@@ -49,64 +51,71 @@ def invert(
     sigma: float | None,
     seed: int,
 ) -> Result:
-    """Reconstructs each image from each layer's representation of it; see `run`."""
-    way = parametrization or default(classifier)
-    if way != "pixels" and (optimizer != "adam" or sigma is not None):
+    """Reconstructs each image from its representation in each layer; see `run`."""
+    parametrization = parametrization or default(classifier)
+    if parametrization != "pixels" and (optimizer != "adam" or sigma is not None):
         raise UsageError(
-            f"The optimizer '{optimizer}' and sigma are those of 2015's inversion of pixels, but the parametrization is "
-            f"'{way}'; leave them out, or choose --parametrization pixels (parametrization='pixels')."
+            f"The optimizer '{optimizer}' and sigma belong to the inversion of pixels of 2015, but the parametrization is "
+            f"'{parametrization}'; leave them out, or choose --parametrization pixels (parametrization='pixels')."
         )
-    if way == "spectrum" and classifier.preprocess.bands is not None:
+    if parametrization == "spectrum" and classifier.preprocess.bands is not None:
         raise UsageError(
             "The parametrization 'spectrum' is for pictures in gray or color, but the model takes "
-            f"{classifier.preprocess.bands} bands; name 'pixels' or 'pixels-2016'."
+            f"{classifier.preprocess.bands} bands; choose 'pixels' or 'pixels-2016'."
         )
-    names = list(dict.fromkeys(classifier.layer(name).name for name in layers)) or chosen(classifier, most)
+    names = list(dict.fromkeys(classifier.layer(name).name for name in layers)) or default_layers(classifier, most)
     mean = loss.normalization(classifier.preprocess, sigma).mean
     codes = classifier.activations(images, names)
     contrasts = loss.norms(images - mean)
-    arrays: dict[str, Array] = {}
+    arrays: dict[str, Float32[np.ndarray, "N H W C"]] = {}
     facts: dict[str, list[Any]] = defaultdict(lambda: [{} for _ in images])
     warnings = []
     for number, name in enumerate(names):
         if not np.isfinite(codes[name]).all():
-            raise ModelError(f"The layer '{name}' returns values that are not finite (NaN or infinity): it has no inverse.")
+            raise ModelError(
+                f"The layer '{name}' returns values that are not finite (NaN or infinity): it can't be inverted."
+            )
 
-        def within(done: int, total: int, number: int = number) -> None:
+        def layer_progress(done: int, total: int, number: int = number) -> None:
             progress(number * total + done, len(names) * total)
 
-        if way == "pixels":
+        if parametrization == "pixels":
             weights = loss.weights(classifier, name, alpha_weight, variation_weight)
             descent = pixels(classifier, name, codes[name], weights, optimizer, iterations, sigma, seed)
         else:
-            module = WAYS[way]
+            module = MODULES[parametrization]
             weights = module.weights(classifier, name, alpha_weight, variation_weight)
             descent = module.descent(classifier, name, codes[name], weights, iterations, seed)
         optimum = optimize.minimize(
-            descent.loss, descent.start, descent.step, descent.steps, keep=descent.keep, best=descent.best, progress=within
+            descent.loss,
+            descent.start,
+            descent.step,
+            descent.steps,
+            keep=descent.keep,
+            best=descent.best,
+            progress=layer_progress,
         )
-        found = descent.images(optimum.variables)
+        reconstructions = descent.images(optimum.variables)
         sizes = loss.norms(codes[name])
         norm, total = (keras.ops.convert_to_numpy(each) for each in descent.terms(optimum.variables))
-        numbers = {
-            "representation_error": loss.errors(classifier.activations(found, [name])[name], codes[name], sizes),
-            "pixel_error": loss.errors(found, images, contrasts),
+        layer_facts = {
+            "representation_error": loss.errors(classifier.activations(reconstructions, [name])[name], codes[name], sizes),
+            "pixel_error": loss.errors(reconstructions, images, contrasts),
             "representation_norm": sizes,
             "alpha_norm": norm,
             "total_variation": total,
         }
-        answers = classifier.predict(found)
-        arrays[f"reconstruction/{name}"] = found
-        for index, answer in enumerate(answers):
-            for fact, values in numbers.items():
+        arrays[f"reconstruction/{name}"] = reconstructions
+        for index, output in enumerate(classifier.predict(reconstructions)):
+            for fact, values in layer_facts.items():
                 facts[fact][index][name] = float(values[index])
-            # Where this layer is finite, those after it need not be.
-            finite = bool(np.isfinite(answer).all())
+            # Even if the output of this layer is finite, that of the model may not be.
+            finite = bool(np.isfinite(output).all())
             if classifier.head == "values":
-                facts["value"][index][name] = float(answer[0]) if finite else None
+                facts["value"][index][name] = float(output[0]) if finite else None
             else:
-                facts["prediction"][index][name] = int(answer.argmax()) if finite else None
-                facts["probability"][index][name] = float(answer.max()) if finite else None
+                facts["prediction"][index][name] = int(output.argmax()) if finite else None
+                facts["probability"][index][name] = float(output.max()) if finite else None
             facts["stopped"][index][name] = optimum.stopped[index]
             facts["data_weight"][index][name] = weights.data
             facts["alpha_weight"][index][name] = weights.alpha
@@ -114,71 +123,71 @@ def invert(
         warnings += [f"The inversion of '{name}' ended early, {reason}." for reason in optimum.stopped if reason]
         if not sizes.all():
             warnings.append(f"The representation of an image in '{name}' is zero; its error there is absolute.")
-    facts["parametrization"] = [way] * len(images)
+    facts["parametrization"] = [parametrization] * len(images)
     facts["iterations"] = [descent.steps] * len(images)
-    if way == "pixels":
+    if parametrization == "pixels":
         facts["sigma"] = [float(loss.normalization(classifier.preprocess, sigma).sigma)] * len(images)
     facts["mean"] = [mean.tolist()] * len(images)
     return Result(arrays, facts, warnings=tuple(dict.fromkeys(warnings)))
 
 
-WAYS: dict[str, Any] = {"spectrum": spectral, "pixels-2016": jittered}
-"""The parametrizations beside 2015's pixels, each a module."""
+MODULES: dict[str, Any] = {"spectrum": spectral, "pixels-2016": jittered}
+"""The modules of the parametrizations other than the pixels of 2015."""
 
 
 def default(classifier: Classifier) -> str:
-    """The parametrization that is taken where none is named: the spectrum for photographs, else the pixels."""
+    """The default parametrization: the spectrum for photographs, otherwise the pixels."""
     return "spectrum" if classifier.preprocess.photographs else "pixels"
 
 
 def steps(parametrization: str, optimizer: str) -> int:
-    """How many steps are taken where nothing is said."""
-    return ITERATIONS[optimizer] if parametrization == "pixels" else WAYS[parametrization].STEPS
+    """The default number of steps."""
+    return ITERATIONS[optimizer] if parametrization == "pixels" else MODULES[parametrization].STEPS
 
 
 def pixels(
     classifier: Classifier,
     layer: str,
-    wanted: Floats,
+    code: Float32[np.ndarray, " N *shape"],
     weights: loss.Weights,
     optimizer: str,
     iterations: int | None,
     sigma: float | None,
     seed: int,
 ) -> Descent:
-    """How a layer is inverted by way of the pixels, as in 2015."""
+    """The descent that inverts a layer by optimizing pixels, as in the paper of 2015."""
     scale = loss.normalization(classifier.preprocess, sigma)
-    start = np.repeat(noise(classifier.preprocess.shape, seed), len(wanted), axis=0)
+    start = np.repeat(noise(classifier.preprocess.shape, seed), len(code), axis=0)
     count = ITERATIONS[optimizer] if iterations is None else iterations
     return Descent(
         start,
         count,
         STEPS[optimizer](count, start[0].size),
-        loss.loss(classifier, layer, wanted, scale, weights),
+        loss.loss(classifier, layer, code, scale, weights),
         lambda x: np.asarray(scale.undo(x), np.float32),
         lambda x: (loss.alpha_norm(x), loss.total_variation(x)),
         weights,
     )
 
 
-def chosen(classifier: Classifier, most: int | None) -> list[str]:
-    """The layers that are inverted where none is named: all, or of more than `LAYERS` those in which the stages end.
+def default_layers(classifier: Classifier, most: int | None) -> list[str]:
+    """The layers that are inverted by default: all, or in a network with more than `LAYERS`, those in which the stages end.
 
     Args:
         classifier: The model.
-        most: How many at most; of more they are taken from all depths.
+        most: The maximum number of layers, taken from all depths.
     """
-    found = list(classifier.stages) if len(classifier.layers) > LAYERS else []
-    # A network without feature maps has no stages, and one without strides a single one.
-    found = found if len(found) > 2 else representations(classifier)
-    return evenly_spaced(found, LAYERS if most is None else most)
+    names = list(classifier.stages) if len(classifier.layers) > LAYERS else []
+    # A network without feature maps has no stages, and one without strides has a single stage.
+    names = names if len(names) > 2 else representations(classifier)
+    return evenly_spaced(names, LAYERS if most is None else most)
 
 
 def representations(classifier: Classifier) -> list[str]:
-    """The layers that hold something of their own, in the order of computation, the last being the logits.
+    """The layers that compute something new, in the order of computation, followed by the logits.
 
-    Left out are the softmax, which the logits stand for, and layers that return the numbers of an earlier one, in whatever
-    shape: they would give the same picture again. Images of noise tell, so that it holds for layers of any class.
+    The softmax is left out in favor of the logits, and so are layers that return the numbers of an earlier layer, in
+    whatever shape: their reconstruction would be the same. They are found with noise images, which works for any layer.
     """
     names = ["input", "logits", *(layer.name for layer in classifier.layers if layer.name != classifier.output)]
     low, high = classifier.preprocess.black, classifier.preprocess.white
@@ -192,24 +201,24 @@ def representations(classifier: Classifier) -> list[str]:
     return [*(name for name in first.values() if name not in ("input", "logits")), "logits"]
 
 
-def noise(shape: tuple[int, ...], seed: int) -> Floats:
-    """Gaussian noise of norm 1, (1, H, W, C), the same for every image, so that none depends on its place in a batch."""
-    drawn = np.random.default_rng(seed).normal(size=(1, *shape))
-    return np.asarray(drawn / np.linalg.norm(drawn), np.float32)
+def noise(shape: tuple[int, ...], seed: int) -> Float32[np.ndarray, "1 H W C"]:
+    """Gaussian noise of norm 1, the same for every image, so that results do not depend on the place in the batch."""
+    noise = np.random.default_rng(seed).normal(size=(1, *shape))
+    return np.asarray(noise / np.linalg.norm(noise), np.float32)
 
 
 def _adam(steps: int, size: int) -> optimize.Step:
-    """Adam, its rate falling to 0 along half a cosine."""
+    """Adam, with a learning rate that falls to 0 along half a cosine."""
     rate = ADAM_RATE / math.sqrt(size)
     return optimize.adam(lambda number: rate * (1 + math.cos(math.pi * number / steps)) / 2)
 
 
 def _momentum(steps: int, _: int) -> optimize.Step:
-    """The paper's: a rate of 1, 0.1 and 0.01 times `PAPER_RATE` for a quarter, a half and a quarter of the steps."""
+    """The paper's schedule: 1, 0.1 and 0.01 times `PAPER_RATE` for a quarter, a half and a quarter of the steps."""
     return optimize.momentum(
         lambda number: PAPER_RATE * (1 if 4 * number < steps else 0.1 if 4 * number < 3 * steps else 0.01), MOMENTUM
     )
 
 
 STEPS: dict[str, Callable[[int, int], optimize.Step]] = {"adam": _adam, "momentum": _momentum}
-"""The optimizers by name, each for a number of steps and of variables."""
+"""The optimizers by name: (number of steps, number of variables) ↦ optimizer."""

@@ -1,6 +1,6 @@
-"""What an inversion minimizes (Mahendran & Vedaldi 2015, arXiv:1412.0035, section 2), over normalized images.
+"""The loss of an inversion (Mahendran & Vedaldi 2015, arXiv:1412.0035, section 2), over normalized images.
 
-A normalized image x stands for the image mean + σx: a typical image has the norm 1, whatever the model's input range.
+A normalized image x represents the image mean + σx: a typical image has norm 1, whatever the model's input range.
 """
 
 from __future__ import annotations
@@ -14,41 +14,41 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from cnnexplain import mnist
-
 if TYPE_CHECKING:
-    from cnnexplain import Classifier, Floats, Preprocess
+    from jaxtyping import Float, Float32
+
+    from cnnexplain import Classifier, Preprocess
 
 ALPHA = 6
 """The paper's exponent of the α-norm."""
 
 ALPHA_WEIGHT, VARIATION_WEIGHTS = 2.16e8, (0.5, 5.0, 50.0)
-"""The paper's weights on its own inputs: λ_α, and λ_V for the early, the middle and the deep layers."""
+"""The paper's weights for its own inputs: λ_α, and λ_V for early, middle and deep layers."""
 
 ALPHA_SHARE = 0.01
-"""The share of the paper's λ_α that is taken: the whole dims what is bright, digits before all."""
+"""The factor applied to the paper's λ_α, which in full would dim what is bright, digits above all."""
 
 SIDE, NUMBERS = 227, 227 * 227 * 3
-"""The side of the paper's inputs, and how many numbers they have."""
+"""The side of the paper's inputs, and the number of their values."""
 
 SPREAD = 0.25
-"""The root mean square of an image's distance from the mean, as a part of the input range, where no images tell it."""
+"""The root mean square deviation of images from the mean, as a share of the input range, if it is not measured."""
 
 
 @dataclass(frozen=True)
 class Normalization:
-    """How images are normalized.
+    """The normalization of images.
 
     Args:
-        mean: (C,), the mean of each channel, in the model's input range.
-        sigma: The typical Euclidean norm of an image less the mean.
+        mean: The mean of each channel, in the model's input range.
+        sigma: The typical Euclidean norm of a mean-subtracted image.
     """
 
-    mean: Floats
+    mean: Float32[np.ndarray, " C"]
     sigma: float
 
-    def apply(self, images: Floats) -> Floats:
-        """Images in the model's input range, normalized."""
+    def apply(self, images: Float[np.ndarray, "N H W C"]) -> Float32[np.ndarray, "N H W C"]:
+        """Normalizes images in the model's input range."""
         return np.asarray((images - self.mean) / self.sigma, np.float32)
 
     def undo(self, normalized: Any) -> Any:
@@ -66,17 +66,18 @@ class Weights:
 
 
 def normalization(preprocess: Preprocess, sigma: float | None) -> Normalization:
-    """The mean and σ of MNIST's training images for a model of digits, else a guess from the model's input range.
+    """The mean and σ of the training images if the input has a preset, such as MNIST's; otherwise estimates from its range.
 
-    The guess: the mean is the middle of the range, and the numbers of an image deviate from it by `SPREAD` of the range.
+    The estimate: the mean is the middle of the range, and the values of an image deviate from it by `SPREAD` of the range.
 
     Args:
-        preprocess: The model's input.
-        sigma: Taken in the place of the measured or guessed one.
+        preprocess: The model's preprocessing.
+        sigma: Replaces the measured or estimated σ.
     """
     width = preprocess.white - preprocess.black
-    if preprocess.digits and preprocess.shape == (28, 28, 1):
-        mean, norm = _digits()
+    preset = preprocess.preset
+    if preset is not None and preset.shape == preprocess.shape:
+        mean, norm = _statistics(preset.dataset)
         middle, typical = preprocess.black + mean / 255 * width, norm / 255 * float(width[0])
     else:
         middle, typical = preprocess.gray, SPREAD * math.sqrt(preprocess.height * preprocess.width * float((width**2).sum()))
@@ -84,9 +85,10 @@ def normalization(preprocess: Preprocess, sigma: float | None) -> Normalization:
 
 
 @functools.cache
-def _digits() -> tuple[float, float]:
-    """The mean of MNIST's training images, 0–255, and the mean norm of what remains of an image without it."""
-    pixels = mnist("train")[0].reshape(-1, 28 * 28)
+def _statistics(dataset: Any) -> tuple[float, float]:
+    """The mean of the training images of a data set, 0–255, and the mean norm of the images after subtracting it."""
+    images, _ = dataset.load("train")
+    pixels = images.reshape(len(images), -1)
     sums, squares = pixels.sum(axis=1), np.einsum("ij,ij->i", pixels, pixels, dtype=np.int64)
     mean = float(sums.sum() / pixels.size)
     norms = np.sqrt(squares - 2 * mean * sums + pixels.shape[1] * mean**2)
@@ -96,16 +98,16 @@ def _digits() -> tuple[float, float]:
 def weights(classifier: Classifier, layer: str, alpha: float | None, variation: float | None) -> Weights:
     """The paper's weights, scaled to the size of the model's input.
 
-    An image of norm 1 with M numbers of like magnitude has ‖x‖₆⁶ = M · (M^-½)⁶ = M⁻², hence λ_α ∝ M². A smooth image of norm
-    1 resampled to H × W pixels has HW differences of neighbors, each ∝ 1 / √(HW) of a value that is itself ∝ 1 / √(HW):
+    An image of norm 1 with M values of similar magnitude has ‖x‖₆⁶ = M · (M^-½)⁶ = M⁻², hence λ_α ∝ M². A smooth image of
+    norm 1 resampled to H × W pixels has HW differences of neighbors, each ∝ 1 / √(HW) of a value that is itself ∝ 1 / √(HW):
     its total variation is ∝ 1 / HW, hence λ_V ∝ HW. The early, middle and deep layers are the first, second and last third
     of `Classifier.layers`; the logits count as the last layer and the input as the first.
 
     Args:
         classifier: The model.
-        layer: Whose representation is inverted.
-        alpha: Taken in the place of the derived λ_α.
-        variation: Taken in the place of the derived λ_V.
+        layer: The layer whose representation is inverted.
+        alpha: Replaces the derived λ_α.
+        variation: Replaces the derived λ_V.
     """
     height, width, channels = classifier.preprocess.shape
     share = ALPHA_SHARE * (height * width * channels / NUMBERS) ** 2
@@ -132,61 +134,67 @@ def total_variation(x: Any) -> Any:
     return keras.ops.sum(across**2, axis=(1, 2, 3)) + keras.ops.sum(down**2, axis=(1, 2, 3))
 
 
-def norms(values: Floats) -> Floats:
-    """The Euclidean norm of each of N arrays, (N,)."""
+def norms(values: Float[np.ndarray, "N ..."]) -> Float[np.ndarray, " N"]:
+    """The Euclidean norm of each of N arrays."""
     return np.asarray(np.linalg.norm(np.asarray(values, np.float64).reshape(len(values), -1), axis=1))
 
 
-def errors(found: Floats, wanted: Floats, sizes: Floats) -> Floats:
-    """‖found − wanted‖² / size² of each of N arrays, (N,); where a size is 0, ‖found − wanted‖² itself."""
-    return np.asarray((norms(found - wanted) / divisors(sizes)) ** 2)
+def errors(
+    values: Float[np.ndarray, " N *shape"], reference: Float[np.ndarray, " N *shape"], sizes: Float[np.ndarray, " N"]
+) -> Float[np.ndarray, " N"]:
+    """‖values − reference‖² / size² of each of N arrays; ‖values − reference‖² if the size is 0."""
+    return np.asarray((norms(values - reference) / divisors(sizes)) ** 2)
 
 
-def divisors(sizes: Floats) -> Floats:
-    """The sizes, with 1 for 0, so that what is divided by it stays as it is."""
+def divisors(sizes: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
+    """The sizes, with 1 instead of 0, so that dividing by it changes nothing."""
     return np.where(sizes > 0, sizes, 1)
 
 
 def loss(
-    classifier: Classifier, layer: str, wanted: Floats, scale: Normalization, weights: Weights
-) -> Callable[[Floats, int], tuple[Floats, Floats]]:
+    classifier: Classifier,
+    layer: str,
+    code: Float32[np.ndarray, " N *shape"],
+    scale: Normalization,
+    weights: Weights,
+) -> Callable[[Float32[np.ndarray, "N H W C"], int], tuple[Float[np.ndarray, " N"], Float[np.ndarray, "N H W C"]]]:
     """‖Φ(mean + σx) − Φ0‖² / ‖Φ0‖² + λ_α ‖x‖_α^α + λ_V Σ |∇x|², compiled.
 
     Args:
         classifier: The model.
-        layer: Whose output is Φ.
-        wanted: Φ0 of each image, (N, *shape of the layer). Where it is zero, the first term is ‖Φ‖² itself.
+        layer: The layer whose output is Φ.
+        code: Φ0 of each image. If it is zero, the first term is ‖Φ‖².
         scale: The mean and σ.
         weights: λ_α and λ_V.
 
     Returns:
-        (normalized images (N, H, W, C), number of the step) ↦ the values (N,) and their gradients (N, H, W, C).
+        (normalized images, number of the step) ↦ the losses and their gradients.
     """
     shape = classifier.layer(layer).shape
     one = (1,) * len(shape)
-    # What differs between calls is given to the function, for each image, and is no part of it, so that it is compiled once.
-    given = [
-        wanted,
-        divisors(norms(wanted)).reshape(-1, *one),
-        *(np.full(len(wanted), weight, np.float32) for weight in (weights.alpha, weights.variation)),
-        np.tile(scale.mean, (len(wanted), 1, 1, 1)),
-        np.full((len(wanted), 1, 1, 1), scale.sigma, np.float32),
+    # Constants that differ between calls are arguments, with a value for each image, so that the function is compiled once.
+    constants = [
+        code,
+        divisors(norms(code)).reshape(-1, *one),
+        *(np.full(len(code), weight, np.float32) for weight in (weights.alpha, weights.variation)),
+        np.tile(scale.mean, (len(code), 1, 1, 1)),
+        np.full((len(code), 1, 1, 1), scale.sigma, np.float32),
     ]
-    compiled = classifier.differentiable(_value, [layer], [each.shape[1:] for each in given], seen=_shown)
-    return lambda x, _: compiled(x, *given)
+    compiled = classifier.differentiable(_value, [layer], [each.shape[1:] for each in constants], seen=_images)
+    return lambda x, _: compiled(x, *constants)
 
 
-def _value(outputs: dict[str, Any], x: Any, wanted: Any, size: Any, alpha: Any, variation: Any, *_: Any) -> Any:
+def _value(outputs: dict[str, Any], x: Any, code: Any, size: Any, alpha: Any, variation: Any, *_: Any) -> Any:
     (output,) = outputs.values()
-    return data(output, wanted, size) + alpha * alpha_norm(x) + variation * total_variation(x)
+    return data(output, code, size) + alpha * alpha_norm(x) + variation * total_variation(x)
 
 
-def data(output: Any, wanted: Any, size: Any) -> Any:
+def data(output: Any, code: Any, size: Any) -> Any:
     """‖Φ − Φ0‖² / size² of each image, (N,)."""
-    # Divided before they are squared, neither very small nor very large representations leave the range of float32.
-    return keras.ops.sum(((output - wanted) / size) ** 2, axis=tuple(range(1, len(output.shape))))
+    # The division comes before the square, so that very small and very large representations stay in the range of float32.
+    return keras.ops.sum(((output - code) / size) ** 2, axis=tuple(range(1, len(output.shape))))
 
 
-def _shown(x: Any, *given: Any) -> Any:
-    mean, sigma = given[-2:]
-    return Normalization(mean, sigma).undo(x)
+def _images(x: Any, *constants: Any) -> Any:
+    mean, sigma = constants[-2:]
+    return mean + sigma * x

@@ -1,4 +1,4 @@
-"""Inversion of photographs: their spectrum is optimized in decorrelated colors (Olah et al. 2017), not their pixels."""
+"""Inversion of photographs by optimizing their spectrum in decorrelated colors (Olah et al. 2017)."""
 
 from __future__ import annotations
 
@@ -16,78 +16,85 @@ from cnnexplain_plugins.inversion import loss
 from cnnexplain_plugins.inversion.descent import Descent
 
 if TYPE_CHECKING:
-    from cnnexplain import Classifier, Floats, Preprocess
+    from jaxtyping import Float32
+
+    from cnnexplain import Classifier, Preprocess
 
 STEPS = 300
-"""How many steps are taken unless it is said."""
+"""The default number of steps."""
 
 RATES, WARM_UP, DECAY = (0.2, 0.2, 0.15), 10, 0.4
-"""Adam's learning rate for the early, the middle and the deep layers, its steps of rising, and the share of its fall."""
+"""Adam's learning rate for early, middle and deep layers, the steps in which it rises, and the share in which it falls."""
 
 DEVIATION = 0.2
-"""The standard deviation of the coefficients at the start, about a third of a photograph's."""
+"""The standard deviation of the initial coefficients, about a third of a photograph's."""
 
 WEIGHTS = ((0.01, 4.0), (0.01, 8.0), (0.01, 8.0))
-"""The weights of the norm and of the total variation for the early, the middle and the deep layers."""
+"""The weights of the α-norm and the total variation for early, middle and deep layers."""
 
 DEEP_RELU = (0.06, 30.0)
-"""The same for a deep layer whose ReLU lets all of the gradient pass: it would drive the picture to black and white."""
+"""The same for a deep layer whose ReLU passes the full gradient, which would drive the picture to black and white."""
 
 
 def descent(
-    classifier: Classifier, layer: str, wanted: Floats, weights: loss.Weights, steps: int | None, seed: int
+    classifier: Classifier,
+    layer: str,
+    code: Float32[np.ndarray, " N *shape"],
+    weights: loss.Weights,
+    steps: int | None,
+    seed: int,
 ) -> Descent:
-    """How a layer is inverted by way of the spectrum.
+    """The descent that inverts a layer by optimizing the spectrum.
 
-    Minimized over S is ‖Φ(x) − Φ0‖² / ‖Φ0‖² + α · mean z² + λ · mean |∇u|², with z = y · M the picture of the spectrum in
-    the model's colors, unbounded, u = sigmoid(z) that in (0, 1), and x = lo + u · (hi − lo); the means are over all pixels
-    and channels. Where a ReLU returns Φ its own slope counts as 1: a unit that it holds at 0 or at its ceiling would have
-    none, and from noise most units of the last layers are such.
+    It minimizes ‖Φ(x) − Φ0‖² / ‖Φ0‖² + α · mean z² + λ · mean |∇u|² over the spectrum S, where z = y · M is the unbounded
+    picture of the spectrum in the model's colors, u = sigmoid(z) lies in (0, 1), and x = low + u · (high − low); means are
+    over all pixels and channels. If Φ is the output of a ReLU, its slope is taken as 1. Otherwise units at 0 or at the
+    ceiling would have no gradient, and for noise, most units of the last layers are in this state.
     """
     preprocess = classifier.preprocess
     height, width, channels = preprocess.shape
     shape = (2, channels, height, width // 2 + 1)
     start = np.random.default_rng(seed).normal(0, DEVIATION, (1, *shape)).astype(np.float32)
-    count, steps = len(wanted), STEPS if steps is None else steps
-    given = [
-        wanted,
-        loss.divisors(loss.norms(wanted)).reshape(-1, *(1,) * (wanted.ndim - 1)),
+    count, steps = len(code), STEPS if steps is None else steps
+    constants = [
+        code,
+        loss.divisors(loss.norms(code)).reshape(-1, *(1,) * (code.ndim - 1)),
         *(np.full(count, weight, np.float32) for weight in (weights.alpha, weights.variation)),
     ]
     before, highest = classifier.before_relu(layer), RATES[loss.third(classifier, layer)]
     compiled = classifier.differentiable(
         value(preprocess),
         [layer] if before is None else [layer, before],
-        [each.shape[1:] for each in given],
-        seen=shown(preprocess),
+        [each.shape[1:] for each in constants],
+        seen=bounded_images(preprocess),
         variables=shape,
     )
     return Descent(
         np.repeat(start, count, axis=0),
         steps,
         optimize.adam(lambda number: rate(number, steps, highest)),
-        lambda coefficients, _: compiled(coefficients, *given),
-        lambda coefficients: np.asarray(ops.convert_to_numpy(shown(preprocess)(coefficients)), np.float32),
+        lambda coefficients, _: compiled(coefficients, *constants),
+        lambda coefficients: np.asarray(ops.convert_to_numpy(bounded_images(preprocess)(coefficients)), np.float32),
         lambda coefficients: terms(unbounded(coefficients, preprocess)),
         weights,
     )
 
 
 def weights(classifier: Classifier, layer: str, alpha: float | None, variation: float | None) -> loss.Weights:
-    """The weights for the layer's depth, but for those that are given."""
+    """The weights for the depth of the layer, unless they are given."""
     third = loss.third(classifier, layer)
     norm, total = WEIGHTS[third] if third < 2 or classifier.before_relu(layer) is None else DEEP_RELU
     return loss.Weights(norm if alpha is None else alpha, total if variation is None else variation)
 
 
 def rate(number: int, steps: int, highest: float) -> float:
-    """The learning rate at a step: it rises for `WARM_UP` of them, and falls along half a cosine for the last `DECAY`."""
+    """The learning rate at a step: it rises for `WARM_UP` steps, and falls along half a cosine for the last `DECAY`."""
     left = min(1, (1 - number / steps) / DECAY)
     return highest * min(1, (number + 1) / WARM_UP) * (1 - math.cos(math.pi * left)) / 2
 
 
 def unbounded(coefficients: Any, preprocess: Preprocess) -> Any:
-    """The picture z = y · M (N, H, W, C) in the order of the model's channels, unbounded; gray has no M."""
+    """The unbounded picture z = y · M (N, H, W, C) in the channel order of the model; without M for gray."""
     height, width, channels = preprocess.shape
     y = spectrum.from_spectrum(coefficients, spectrum.falloff(height, width), width)
     return y if channels == 1 else ops.matmul(y, preprocess.swap(spectrum.COLORS).copy())
@@ -98,10 +105,10 @@ def terms(z: Any) -> tuple[Any, Any]:
     return ops.mean(z**2, axis=(1, 2, 3)), loss.total_variation(ops.sigmoid(z)) / math.prod(z.shape[1:])
 
 
-# Made once for a kind of input, so that what is compiled for them is used again.
+# These functions are cached for each kind of input, so that the code compiled for them is reused.
 @functools.cache
-def shown(preprocess: Preprocess) -> Callable[..., Any]:
-    """(coefficients, …) ↦ the picture in the model's input range, lo + u · (hi − lo)."""
+def bounded_images(preprocess: Preprocess) -> Callable[..., Any]:
+    """(coefficients, …) ↦ the picture in the model's input range, low + u · (high − low)."""
     low, high = preprocess.black, preprocess.white
 
     def image(coefficients: Any, *_: Any) -> Any:
@@ -112,13 +119,13 @@ def shown(preprocess: Preprocess) -> Callable[..., Any]:
 
 @functools.cache
 def value(preprocess: Preprocess) -> Callable[..., Any]:
-    """(outputs of the layer, and of that before its ReLU; coefficients, Φ0, ‖Φ0‖, α, λ) ↦ what is minimized, (N,)."""
+    """(outputs of the layer, and of the layer before its ReLU; coefficients, Φ0, ‖Φ0‖, α, λ) ↦ the loss, (N,)."""
 
-    def minimized(outputs: dict[str, Any], coefficients: Any, wanted: Any, size: Any, alpha: Any, variation: Any) -> Any:
+    def minimized(outputs: dict[str, Any], coefficients: Any, code: Any, size: Any, alpha: Any, variation: Any) -> Any:
         output, *before = outputs.values()
         if before:
             output = before[0] + ops.stop_gradient(output - before[0])
         norm, total = terms(unbounded(coefficients, preprocess))
-        return loss.data(output, wanted, size) + alpha * norm + variation * total
+        return loss.data(output, code, size) + alpha * norm + variation * total
 
     return minimized

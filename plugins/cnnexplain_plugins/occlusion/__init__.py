@@ -1,4 +1,4 @@
-"""The occlusion analysis: what the network makes of an image when a square hides a part of it."""
+"""The occlusion analysis: how the output of the network changes when a square hides a part of the image."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from cnnexplain.numerics import BASELINES
 from cnnexplain.plugin import Analysis, Option, Result, hookimpl
 
 if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float32, Int64
     from matplotlib.figure import Figure
 
-    from cnnexplain import Classifier, Floats, Integers, Record
+    from cnnexplain import Classifier, Record
 
 
 def run(
     classifier: Classifier,
-    images: Floats,
-    targets: Integers,
+    images: Float32[np.ndarray, "N H W C"],
+    targets: Int64[np.ndarray, " N"],
     progress: Callable[[int, int], None],
     *,
     patch: Annotated[
@@ -31,12 +33,12 @@ def run(
             min=1,
         ),
     ] = None,
-    fill: Annotated[str, Option(f"What the square shows: {BASELINES}")] = "gray",
+    fill: Annotated[str, Option(f"The fill of the square: {BASELINES}")] = "gray",
     compare: Annotated[
         str | None,
         Option(
-            "What a second square shows (as for --fill), whose map is compared with the first; 'none' for no second "
-            "square. Default: 'blur' for color images of at least 64 pixels ('gray' after --fill blur), otherwise none."
+            "The fill of a second square (as for --fill), whose map is compared with the first; 'none' for no second "
+            "square. Default: 'blur' for color images of at least 64 pixels ('gray' with --fill blur), otherwise none."
         ),
     ] = None,
     layer: Annotated[
@@ -46,28 +48,28 @@ def run(
 ) -> Result:
     """How the score, the prediction and a feature map change while a square hides each part of the image.
 
-    Zeiler and Fergus 2014, section 4.2 and figure 7. The square goes over the image in steps of the stride, and to its last
+    Zeiler and Fergus 2014, section 4.2 and figure 7. The square moves over the image in steps of the stride, and to the last
     rows and columns, so that every pixel is hidden at least once. The strongest feature map is the one with the largest
     total activation for the image without the square; a model without convolutions has none, unless a layer is named.
 
     Returns:
         Arrays by position of the square, (N, rows, columns): `logit` and `probability` of the target, `prediction` (index of
-        the most probable class) and `activation` (total, of the strongest feature map). Arrays by pixel, (N, H, W), means
-        over the squares that hide it: `logit_drop` and `probability_drop`, what the image has without the square less what
-        it has with it. `occluded` (N, H, W, C), in the model's input range: the image with the square of the largest drop.
-        Facts: `unoccluded_logit`, `unoccluded_probability`, `largest_drop` (of the logit, over the positions) with
+        the most probable class) and `activation` (the total of the strongest feature map). Arrays by pixel, (N, H, W), means
+        over the squares that hide it: `logit_drop` and `probability_drop`, the value without the square minus that with it.
+        `occluded` (N, H, W, C), in the model's input range: the image with the square of the largest drop. Facts:
+        `unoccluded_logit`, `unoccluded_probability`, `largest_drop` (of the logit, over the positions) with
         `largest_drop_square` (its top row and left column), `rows` and `columns` (the top rows and left columns of the
         squares), `patch` and `stride` in pixels, `layer`, `feature_map` (its index) and `unoccluded_activation`.
 
-        Where two squares are compared, also the arrays `second_logit` by position and `second_logit_drop` by pixel, and the
-        facts `second_fill`; `agreement`, Spearman's rank correlation of the two drops over the positions, None where one is
-        the same everywhere; and what the first square itself does at the tenth of the positions where the second one changes
-        the score the least: `own_drop` (the median drop of the logit) and `own_changes` (the share of them at which the
-        prediction changes, though the second square leaves it).
+        If two squares are compared, also the arrays `second_logit` by position and `second_logit_drop` by pixel, and the
+        facts `second_fill`; `agreement`, Spearman's rank correlation of the two drops over the positions, None if one is
+        constant; and the effect of the first square itself at the tenth of the positions where the second one changes the
+        score least: `own_drop` (the median drop of the logit) and `own_changes` (the share of these positions at which the
+        first square changes the prediction and the second does not).
 
     Raises:
-        UsageError: The square is larger than the image or smaller than the stride, the fill is none of those, or the layer
-            does not exist or has no feature maps.
+        UsageError: The square is larger than the image or smaller than the stride, the fill is not valid, or the layer does
+            not exist or has no feature maps.
     """
     from cnnexplain_plugins.occlusion.maps import occlusion
 
@@ -77,7 +79,7 @@ def run(
 
 
 def draw(record: Record, index: int) -> Figure:
-    """The image, its worst square and the drop over it, for both squares; below, the paper's maps by position."""
+    """The image, the square of the largest drop, and the drop over the image; below, the paper's maps by position."""
     from cnnexplain_plugins.occlusion.picture import picture
 
     return picture(record, index)
@@ -93,7 +95,7 @@ def passes(classifier: Classifier, options: Mapping[str, Any]) -> float:
 
 
 def finding(record: Record, index: int) -> str:
-    """The square of the largest drop, and how far the second one agrees."""
+    """The square with the largest drop, and how far the map of the second square agrees."""
     from cnnexplain import draw
     from cnnexplain.draw import findings, formatting, wording
 
@@ -107,18 +109,20 @@ def finding(record: Record, index: int) -> str:
     if wording.has_values(record):
         explained = record.explained[index]
         target, after = f"'{draw.class_name(record, explained.prediction)}'", f"{after} {explained.unit}".strip()
-    effect = f"{lowers} {{}} the most" if drop > 0 else f"{raises} {{}} the least, as all of them do"
-    words = (
+    effect = f"{lowers} {{}} the most" if drop > 0 else f"{raises} {{}} the least (every position {raises} it)"
+    sentence = (
         f"Hiding the square at row {row}, column {column} ({side}×{side} pixels, {middle}) {effect.format(target)}: "
         f"{before} → {after}"
     )
     if drop == 0:
-        words = f"Nowhere does hiding a square of {side}×{side} pixels {lowers.removesuffix('s')} {target}, {before}"
+        sentence = f"Nowhere does hiding a square of {side}×{side} pixels {lowers.removesuffix('s')} {target}, {before}"
     if "agreement" in facts:
         agreement = facts["agreement"]
-        compared = "can't be compared" if agreement is None else f"has a rank correlation of {formatting.number(agreement)}"
-        words += f"; the map of the second square ({facts['second_fill']}) {compared} with it"
-    return f"{words}."
+        comparison = (
+            "can't be compared" if agreement is None else f"has a rank correlation of {formatting.number(agreement)}"
+        )
+        sentence += f"; the map of the second square ({facts['second_fill']}) {comparison} with it"
+    return f"{sentence}."
 
 
 NOTE = (
@@ -134,7 +138,7 @@ READING = (
 
 @hookimpl
 def cnnexplain_analyses() -> list[Analysis]:
-    """Offers the occlusion analysis."""
+    """Declares occlusion."""
     return [
         Analysis(
             "occlusion",

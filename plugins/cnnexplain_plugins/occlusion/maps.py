@@ -1,4 +1,4 @@
-"""What a network says of an image at every position of the square (Zeiler, Fergus 2014, section 4.2 and figure 7)."""
+"""The outputs of a network for every position of the square (Zeiler, Fergus 2014, section 4.2 and figure 7)."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ from cnnexplain.plugin import Result
 from cnnexplain_plugins.occlusion.squares import Squares, slide
 
 if TYPE_CHECKING:
-    from cnnexplain import Array, Classifier, Floats, Integers
+    from jaxtyping import Bool, Float, Float32, Int64, Shaped
+
+    from cnnexplain import Classifier
 
 
 QUIET = 0.1
-"""The share of the positions where the second square changes the score the least: there is little to hide."""
+"""The share of positions that count as quiet: those where the second square changes the score least, as it hides little."""
 
-MOST = 0.5
-"""The square is an object to the network where it changes the prediction at this share of those positions, or the score by
-this share of the most that the second square changes it anywhere."""
+OBJECT_SHARE = 0.5
+"""The network reacts to the square itself if the square changes the prediction at this share of the quiet positions, or the
+score there by this share of the largest change by the second square at any position."""
 
-OBJECT = (
+OBJECT_WARNING = (
     "For some images the network reacts to the square (--fill {fill}) itself: it changes the score or even the prediction "
     "where a second square ({second}) hardly changes the score (own_drop, own_changes). Their maps show the square as "
     "well as what it hides; compare with the map of the second square (second_logit_drop)."
@@ -31,8 +33,8 @@ OBJECT = (
 
 def occlusion(
     classifier: Classifier,
-    images: Floats,
-    targets: Integers,
+    images: Float32[np.ndarray, "N H W C"],
+    targets: Int64[np.ndarray, " N"],
     progress: Callable[[int, int], None],
     *,
     patch: int | None,
@@ -41,44 +43,45 @@ def occlusion(
     compare: str | None,
     layer: str | None,
 ) -> Result:
-    """The maps by position and by pixel, and what is known of each image; see `run`."""
+    """The maps by position and by pixel, and the facts of each image; see `run`."""
     second = second_fill(classifier, fill, compare)
     squares = positions(classifier, patch, stride, second)
-    behind = _behind(classifier, images, squares, fill, "--fill")
-    behind_second = None if second is None else _behind(classifier, images, squares, second, "--compare")
-    watched = _watched(classifier, layer)
-    names = ["logits"] if watched is None else ["logits", watched]
+    fills = _fill_images(classifier, images, squares, fill, "--fill")
+    second_fills = None if second is None else _fill_images(classifier, images, squares, second, "--compare")
+    recorded = _recorded_layer(classifier, layer)
+    names = ["logits"] if recorded is None else ["logits", recorded]
     outputs = classifier.activations(images, names)
     channels = np.zeros(len(images), np.int64)
-    if watched is not None:
-        channels = outputs[watched].sum(axis=(1, 2), dtype=np.float64).argmax(axis=1)
-    before = _measured(classifier, outputs, targets, watched, channels)
-    fills = 1 if second is None else 2
+    if recorded is not None:
+        channels = outputs[recorded].sum(axis=(1, 2), dtype=np.float64).argmax(axis=1)
+    before = _measure(classifier, outputs, targets, recorded, channels)
+    passes = 1 if second is None else 2
 
-    def slid(behind: Floats, watched: str | None, fill: int) -> dict[str, Array]:
-        """What is recorded with the square at every position, (N, rows, columns) by name."""
+    def slide_square(
+        fills: Float32[np.ndarray, "N H W C"], recorded: str | None, number: int
+    ) -> dict[str, Shaped[np.ndarray, "N rows columns"]]:
+        """The measurements with the square at every position, by name."""
         parts = []
 
         def report(done: int, total: int) -> None:
-            progress(fill * total + done, fills * total)
+            progress(number * total + done, passes * total)
 
         for batch in batches(classifier, squares.count, len(images), report):
-            which = batch.image
-            hidden = np.where(squares.cover(batch.copy)[..., None], behind[which], images[which])
-            outputs = classifier.activations(hidden, names if watched is not None else ["logits"])
-            parts.append(_measured(classifier, outputs, targets[which], watched, channels[which]))
+            index = batch.image
+            hidden = np.where(squares.cover(batch.copy)[..., None], fills[index], images[index])
+            outputs = classifier.activations(hidden, names if recorded is not None else ["logits"])
+            parts.append(_measure(classifier, outputs, targets[index], recorded, channels[index]))
         shape = (len(squares.tops), len(squares.lefts), len(images))
-        found = {name: np.concatenate([part[name] for part in parts]).reshape(shape) for name in parts[0]}
-        return {name: np.ascontiguousarray(np.moveaxis(values, -1, 0)) for name, values in found.items()}
+        grids = {name: np.concatenate([part[name] for part in parts]).reshape(shape) for name in parts[0]}
+        return {name: np.ascontiguousarray(np.moveaxis(values, -1, 0)) for name, values in grids.items()}
 
-    grids = slid(behind, watched, 0)
-    told = [name for name in ("logit", "probability") if name in before]
-    drops = {name: before[name][:, None, None] - grids[name] for name in told}
+    grids = slide_square(fills, recorded, 0)
+    drops = {name: before[name][:, None, None] - grids[name] for name in ("logit", "probability") if name in before}
     worst = drops["logit"].reshape(len(images), -1).argmax(axis=1)
-    arrays: dict[str, Array] = {
+    arrays: dict[str, Shaped[np.ndarray, "N ..."]] = {
         **grids,
         **{f"{name}_drop": squares.mean(drop) for name, drop in drops.items()},
-        "occluded": np.where(squares.cover(worst)[..., None], behind, images),
+        "occluded": np.where(squares.cover(worst)[..., None], fills, images),
     }
     rows, columns = np.unravel_index(worst, drops["logit"].shape[1:])
     facts: dict[str, list[Any]] = {
@@ -90,27 +93,28 @@ def occlusion(
         "patch": [squares.patch] * len(images),
         "stride": [squares.stride] * len(images),
     }
-    if watched is not None:
-        facts |= {"layer": [watched] * len(images), "feature_map": channels.tolist()}
+    if recorded is not None:
+        facts |= {"layer": [recorded] * len(images), "feature_map": channels.tolist()}
     warnings = []
-    if behind_second is not None:
-        others = slid(behind_second, None, 1)
-        other = before["logit"][:, None, None] - others["logit"]
-        arrays |= {"second_logit": others["logit"], "second_logit_drop": squares.mean(other)}
-        changed = np.zeros(other.shape, bool)
+    if second_fills is not None:
+        second_grids = slide_square(second_fills, None, 1)
+        second_drops = before["logit"][:, None, None] - second_grids["logit"]
+        arrays |= {"second_logit": second_grids["logit"], "second_logit_drop": squares.mean(second_drops)}
+        changed = np.zeros(second_drops.shape, bool)
         if "prediction" in before:
-            kept = before["prediction"][:, None, None] == others["prediction"]
-            changed = kept & (grids["prediction"] != others["prediction"])
-        compared = _compared(drops["logit"], other, changed)
-        facts |= {"second_fill": [second] * len(images), **compared}
-        most = np.abs(other).max(axis=(1, 2))
-        if any(share >= MOST for share in compared["own_changes"]) or (np.abs(compared["own_drop"]) > MOST * most).any():
-            warnings.append(OBJECT.format(fill=fill, second=second))
-    return Result({name: _single(array) for name, array in arrays.items()}, facts, warnings=tuple(warnings))
+            kept = before["prediction"][:, None, None] == second_grids["prediction"]
+            changed = kept & (grids["prediction"] != second_grids["prediction"])
+        comparison = _compare(drops["logit"], second_drops, changed)
+        facts |= {"second_fill": [second] * len(images), **comparison}
+        least_drop = OBJECT_SHARE * np.abs(second_drops).max(axis=(1, 2))
+        changes = any(share >= OBJECT_SHARE for share in comparison["own_changes"])
+        if changes or (np.abs(comparison["own_drop"]) > least_drop).any():
+            warnings.append(OBJECT_WARNING.format(fill=fill, second=second))
+    return Result({name: _single_precision(array) for name, array in arrays.items()}, facts, warnings=tuple(warnings))
 
 
 def second_fill(classifier: Classifier, fill: str, compare: str | None) -> str | None:
-    """What a second square shows: as asked for, or a blur (or gray, if that is the first) on photographs; None for none."""
+    """The fill of the second square: by default a blur, or gray if the first is a blur, for photographs; None for none."""
     if compare is not None:
         return None if compare == "none" else compare
     if not classifier.preprocess.photographs:
@@ -119,39 +123,45 @@ def second_fill(classifier: Classifier, fill: str, compare: str | None) -> str |
 
 
 def positions(classifier: Classifier, patch: int | None, stride: int | None, second: str | None) -> Squares:
-    """Where the square goes; where there are two they take steps of a quarter of their side, if nothing else is said."""
+    """The positions of the square. The default stride is a seventh of the side, or a quarter if there is a second square."""
     return slide(*classifier.preprocess.shape[:2], patch, stride, 7 if second is None else 4)
 
 
-def _behind(classifier: Classifier, images: Floats, squares: Squares, fill: str, option: str) -> Floats:
-    """What the square shows at every pixel, (N, H, W, C)."""
-    shown = baseline_function(fill, classifier.preprocess, squares.patch / 2, option)
-    return np.stack([shown(image) for image in images])
+def _fill_images(
+    classifier: Classifier, images: Float32[np.ndarray, "N H W C"], squares: Squares, fill: str, option: str
+) -> Float32[np.ndarray, "N H W C"]:
+    """For each image the pixels that the square shows."""
+    baseline = baseline_function(fill, classifier.preprocess, squares.patch / 2, option)
+    return np.stack([baseline(image) for image in images])
 
 
-def _compared(drops: Floats, others: Floats, changed: Array) -> dict[str, list[Any]]:
-    """How far the maps of two squares agree, and what the first one does where the second changes the score the least.
+def _compare(
+    drops: Float[np.ndarray, "N rows columns"],
+    second_drops: Float[np.ndarray, "N rows columns"],
+    changed: Bool[np.ndarray, "N rows columns"],
+) -> dict[str, list[Any]]:
+    """How far the maps of two squares agree, and what the first one does where the second changes the score least.
 
     Args:
-        drops: Of the score, by position, (N, rows, columns).
-        others: Those of the second square.
+        drops: The drops of the score, by position.
+        second_drops: Those of the second square.
         changed: Where the first square changes the prediction, and the second one does not.
 
     Returns:
         For each image `agreement`, and over the quiet positions `own_drop`, the median, and `own_changes`, the share.
     """
-    size = others[0].size
-    quiet = np.argsort(np.abs(others).reshape(-1, size), axis=1, kind="stable")[:, : max(1, round(QUIET * size))]
+    size = second_drops[0].size
+    quiet = np.argsort(np.abs(second_drops).reshape(-1, size), axis=1, kind="stable")[:, : max(1, round(QUIET * size))]
     at_quiet = [np.take_along_axis(values.reshape(-1, size), quiet, axis=1) for values in (drops, changed)]
     return {
-        "agreement": [rank_correlation(*each) for each in zip(drops, others, strict=True)],
+        "agreement": [rank_correlation(*each) for each in zip(drops, second_drops, strict=True)],
         "own_drop": np.median(at_quiet[0], axis=1).tolist(),
         "own_changes": at_quiet[1].mean(axis=1).tolist(),
     }
 
 
-def rank_correlation(first: Floats, second: Floats) -> float | None:
-    """Spearman's correlation of two maps, from −1 to 1, equal values sharing their mean rank; None where one is constant."""
+def rank_correlation(first: Float[np.ndarray, "*shape"], second: Float[np.ndarray, "*shape"]) -> float | None:
+    """Spearman's rank correlation of two maps, from −1 to 1, with mean ranks for ties; None if one of them is constant."""
     ranks = []
     for values in (first, second):
         _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
@@ -161,28 +171,32 @@ def rank_correlation(first: Floats, second: Floats) -> float | None:
     return float(ranks[0] @ ranks[1] / spread) if spread else None
 
 
-def _watched(classifier: Classifier, layer: str | None) -> str | None:
-    """The layer whose strongest feature map is watched; None for a model without convolutions where none is named."""
+def _recorded_layer(classifier: Classifier, layer: str | None) -> str | None:
+    """The layer whose strongest feature map is recorded; None by default for a model without convolutions."""
     if layer is not None:
         return classifier.layer(layer, maps=True).name
     return classifier.convolutions[-1].name if classifier.convolutions else None
 
 
-def _measured(
-    classifier: Classifier, outputs: Mapping[str, Floats], targets: Integers, watched: str | None, channels: Integers
-) -> dict[str, Array]:
-    """What is recorded of N images, by name, each (N,), from the outputs of the layers for them."""
-    each = np.arange(len(targets))
+def _measure(
+    classifier: Classifier,
+    outputs: Mapping[str, Float[np.ndarray, "N ..."]],
+    targets: Int64[np.ndarray, " N"],
+    recorded: str | None,
+    channels: Int64[np.ndarray, " N"],
+) -> dict[str, Shaped[np.ndarray, " N"]]:
+    """The measurements for N images, by name, from the outputs of layers."""
+    index = np.arange(len(targets))
     logits = outputs["logits"].astype(np.float64)
-    measured: dict[str, Array] = {"logit": logits[each, targets]}
+    measurements: dict[str, Shaped[np.ndarray, " N"]] = {"logit": logits[index, targets]}
     if classifier.head != "values":
-        measured["probability"] = classifier.probabilities(logits)[each, targets]
-        measured["prediction"] = logits.argmax(axis=1)
-    if watched is not None:
-        measured["activation"] = outputs[watched][each, :, :, channels].sum(axis=(1, 2), dtype=np.float64)
-    return measured
+        measurements["probability"] = classifier.probabilities(logits)[index, targets]
+        measurements["prediction"] = logits.argmax(axis=1)
+    if recorded is not None:
+        measurements["activation"] = outputs[recorded][index, :, :, channels].sum(axis=(1, 2), dtype=np.float64)
+    return measurements
 
 
-def _single(array: Array) -> Array:
-    """Single precision for what was summed and averaged in double, which is more than the network gives."""
+def _single_precision(array: Shaped[np.ndarray, " ..."]) -> Shaped[np.ndarray, " ..."]:
+    """Converts sums and means in double precision to the precision of the network."""
     return array.astype(np.float32) if array.dtype == np.float64 else array

@@ -1,4 +1,4 @@
-"""The picture of an occlusion: the drop of the score over the image, and the paper's maps by position of the square."""
+"""The figure of an occlusion: the drop of the score over the image, and the paper's maps by position of the square."""
 
 from __future__ import annotations
 
@@ -13,41 +13,42 @@ from cnnexplain import draw
 from cnnexplain.draw import formatting, wording
 
 if TYPE_CHECKING:
+    from jaxtyping import Float, Int64, Shaped
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from cnnexplain import Array, Floats, Integers, Record
+    from cnnexplain import Record
 
-SIDE, TITLE, BETWEEN = 2.4, 1.9, 0.86
-"""Inches of a panel's longer side, of its width at least, so that its title fits, and between the two rows of panels."""
+SIDE, MIN_WIDTH, BETWEEN = 2.4, 1.9, 0.86
+"""Inches: the longer side of a panel, its minimum width, for the title, and the space between the two rows of panels."""
 
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
-"""Told apart by all eyes (Okabe, Ito 2008); for the classes that are most probable at the most positions."""
+"""The colors of the classes predicted most often, which color-blind readers can distinguish (Okabe, Ito 2008)."""
 
 OTHER = "#BBBBBB"
-"""For all other classes."""
+"""The color of all other classes."""
 
 UNSURE = 0.1
-"""Probabilities of which none is larger are drawn on a scale of their own."""
+"""Probabilities that are all smaller than this are drawn on a scale of their own instead of from 0 to 1."""
 
 NOWHERE = 0.93
-"""The gray of places where the middle of a square can't be."""
+"""The gray of positions that the middle of a square cannot have."""
 
 CHARACTERS, LEGEND = 18, 8.0
-"""How many characters of a class's name are shown, and the points of their letters in the legend."""
+"""Maximum number of characters of a class name, and the font size of the legend."""
 
 
 def picture(record: Record, index: int) -> Figure:
     """Draws image `index`; see `draw`."""
     arrays = {name: array[index] for name, array in record.arrays.items()}
     facts = {name: fact[index] for name, fact in record.facts.items()}
-    # A model of values has neither probabilities nor classes.
+    # A regression model has neither probabilities nor classes.
     classes, counts = np.unique(arrays.get("prediction", np.zeros(0, np.int64)), return_counts=True)
     classes = classes[np.argsort(-counts, kind="stable")][: len(COLORS)]
     names = [draw.class_name(record, label, CHARACTERS) for label in classes]
 
     wide, tall = draw.panel_size(record, SIDE)
-    wide = max(wide, TITLE)
+    wide = max(wide, MIN_WIDTH)
     legend = max(draw.COLORBAR_WIDTH, 0.4 + max(draw.text_width(each, LEGEND) for each in [*names, "other"]))
     compared = "second_logit_drop" in arrays
     lefts = np.cumsum(
@@ -71,10 +72,10 @@ def picture(record: Record, index: int) -> Figure:
     unit = wording.in_units(record, "logit")
     draw.title(above[1], f"worst square: {before} → {after} {unit}" if values else f"worst square: logit {before} → {after}")
     changed = f"{'drop' if sign > 0 else 'rise'} in {unit}" if values else "drop of the logit"
-    # On one scale, so that the two squares can be compared.
-    names_of_drops = ["logit_drop", "second_logit_drop"][: 1 + compared]
-    limit = max(draw.max_limit(np.abs(arrays[each])) for each in names_of_drops)
-    for panel, each in zip(above[2:], names_of_drops, strict=True):
+    # On the same scale, so that the two squares can be compared.
+    drops = ["logit_drop", "second_logit_drop"][: 1 + compared]
+    limit = max(draw.max_limit(np.abs(arrays[each])) for each in drops)
+    for panel, each in zip(above[2:], drops, strict=True):
         draw.overlay(panel, record, index, arrays[each], limit=limit, signed=True, unit=changed)
     over = "drop over input" if sign > 0 else "rise over input"
     draw.title(above[2], f"{over}, {record.options['fill']}" if compared else over)
@@ -86,7 +87,7 @@ def picture(record: Record, index: int) -> Figure:
     figure.text(
         draw.GAP / figure.get_figwidth(),
         1 - (draw.HEADER_HEIGHT + tall + BETWEEN / 2) / figure.get_figheight(),
-        f"With the middle of the square ({side}×{side} pixels, in steps of {facts['stride']}) at each place:",
+        f"For each position of the middle of the square ({side}×{side} pixels, stride {facts['stride']}):",
         fontsize=draw.LABEL_SIZE,
         color=draw.GRAY,
         va="center",
@@ -95,60 +96,69 @@ def picture(record: Record, index: int) -> Figure:
     for panel in below if "activation" in arrays else below[:-1]:
         panel.imshow(np.full((2 * height, 2 * width, 3), NOWHERE))
 
-    def placed(grid: Array) -> Floats:
-        return _placed(grid, facts["rows"], facts["columns"], side, facts["stride"], (height, width))
+    def to_image(grid: Shaped[np.ndarray, "rows columns"]) -> Float[np.ndarray, "height width"]:
+        return _to_image(grid, facts["rows"], facts["columns"], side, facts["stride"], (height, width))
 
     target = record.explained[index].target
     assert target is not None
-    called = draw.class_name(record, target, CHARACTERS)
+    target_name = draw.class_name(record, target, CHARACTERS)
     if "probability" in arrays:
         probability = arrays["probability"]
-        draw.unsigned_map(below[0], placed(probability), "probability", limit=1 if probability.max() > UNSURE else None)
-        draw.title(below[0], f"probability of {called}")
-        _labeled(below[1], placed(arrays["prediction"]), classes, names)
+        draw.unsigned_map(below[0], to_image(probability), "probability", limit=1 if probability.max() > UNSURE else None)
+        draw.title(below[0], f"probability of {target_name}")
+        _class_map(below[1], to_image(arrays["prediction"]), classes, names)
         draw.title(below[1], "most probable class")
     else:
         shown = sign * arrays["logit"]
         if shown.min() < 0:
-            draw.signed_map(below[0], placed(shown), unit)
+            draw.signed_map(below[0], to_image(shown), unit)
         else:
-            # An age of 58 that becomes 57 would not be seen from 0 on.
-            draw.unsigned_map(below[0], placed(shown), unit, start=float(shown.min()) if np.ptp(shown) else 0.0)
+            # On a scale from 0, the change of an age from 58 to 57 would be invisible.
+            draw.unsigned_map(below[0], to_image(shown), unit, start=float(shown.min()) if np.ptp(shown) else 0.0)
         draw.title(below[0], draw.class_name(record, record.explained[index].prediction, CHARACTERS))
     if "activation" in arrays:
-        # After a ReLU nothing is below zero, but before one a total may be.
+        # Totals can be negative if the layer does not end in a ReLU.
         scale = draw.signed_map if arrays["activation"].min() < 0 else draw.unsigned_map
-        scale(below[-1], placed(arrays["activation"]), "total activation")
+        scale(below[-1], to_image(arrays["activation"]), "total activation")
         draw.title(below[-1], f"map {facts['feature_map']} of {draw.shorten(facts['layer'], 20, tail=True)}")
     draw.caption(figure, record, index)
     return figure
 
 
-def _placed(grid: Array, tops: Sequence[int], lefts: Sequence[int], patch: int, stride: int, size: Sequence[int]) -> Floats:
-    """A map (rows, columns) by position as one (2H, 2W) over the image: at each place the nearest position's.
+def _to_image(
+    grid: Shaped[np.ndarray, "rows columns"],
+    tops: Sequence[int],
+    lefts: Sequence[int],
+    patch: int,
+    stride: int,
+    size: Sequence[int],
+) -> Float[np.ndarray, "height width"]:
+    """Enlarges a map by position of the square to the image: each place gets the value of the nearest position.
 
-    A position is where the middle of its square is. Places are half pixels, since a middle may lie between two pixels; NaN
-    where none lies within half a stride.
+    The position of a square is that of its middle. The result has twice the height and width of the image, because a middle
+    may lie between two pixels, and is NaN where no middle lies within half a stride.
     """
-    found, beyond = [], []
+    nearest, beyond = [], []
     for starts, side in zip((tops, lefts), size, strict=True):
         distance = np.abs((np.arange(2 * side) + 0.5)[:, None] / 2 - (np.array(starts) + patch / 2))
-        found.append(distance.argmin(axis=1))
+        nearest.append(distance.argmin(axis=1))
         beyond.append(distance.min(axis=1) > stride / 2)
-    return np.where(np.logical_or.outer(*beyond), np.nan, grid[np.ix_(*found)])
+    return np.where(np.logical_or.outer(*beyond), np.nan, grid[np.ix_(*nearest)])
 
 
-def _labeled(panel: Axes, labels: Floats, classes: Integers, names: Sequence[str]) -> None:
-    """Shows a map of classes in one color each, those that aren't of `classes` in one for all, with a legend."""
+def _class_map(
+    panel: Axes, labels: Float[np.ndarray, "height width"], classes: Int64[np.ndarray, " K"], names: Sequence[str]
+) -> None:
+    """Shows a map of classes with a legend, with one color for each of `classes` and one for all others."""
     ranks = np.where(np.isnan(labels), np.nan, len(classes))
     for rank, label in enumerate(classes):
         ranks[labels == label] = rank
-    known = [*names, "other"] if (ranks == len(classes)).any() else names
-    colors = [*COLORS[: len(classes)], OTHER][: len(known)]
-    panel.imshow(ranks, vmin=-0.5, vmax=len(known) - 0.5, cmap=ListedColormap(colors), interpolation="nearest")
+    labels_shown = [*names, "other"] if (ranks == len(classes)).any() else names
+    colors = [*COLORS[: len(classes)], OTHER][: len(labels_shown)]
+    panel.imshow(ranks, vmin=-0.5, vmax=len(labels_shown) - 0.5, cmap=ListedColormap(colors), interpolation="nearest")
     legend = panel.legend(
         handles=[Patch(color=color) for color in colors],
-        labels=known,
+        labels=labels_shown,
         loc="center left",
         bbox_to_anchor=(1, 0.5),
         frameon=False,
