@@ -257,7 +257,7 @@ def test_a_backend_can_not_be_changed_in_a_process(cli):
         pytest.skip("no other backend is installed")
     assert (code, err) == (
         1,
-        f"Error: Keras runs on '{running}' in this process already; start another process for '{other}'.\n",
+        f"Error: Keras already runs on '{running}' in this process; start another process for '{other}'.\n",
     )
 
 
