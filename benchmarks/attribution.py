@@ -1,7 +1,7 @@
-"""Saliency and SmoothGrad beside those of tf-keras-vis, on the LeNet: how long each takes for one image and for many.
+"""Compares the run time of saliency and SmoothGrad with tf-keras-vis, on the LeNet, for one image and for many.
 
-Runs the two in turn, round after round, so that a slow moment of the machine meets both, and prints the medians and the
-ratios. The first round, in which things are compiled, is not timed. Run it with: python benchmarks/attribution.py [ROUNDS]
+Runs the two packages alternately, so that other load on the machine affects both, and prints the medians and the ratios.
+The first round, which compiles, is not timed. Run it with: python benchmarks/attribution.py [ROUNDS]
 """
 
 import statistics
@@ -23,7 +23,7 @@ SAMPLES, NOISE = 50, 0.15
 def main(rounds: int) -> None:
     """Prints a row for each method and number of images."""
     clf = cx.load()
-    # It needs a functional model. That this one ends in its softmax makes no difference to the time.
+    # tf-keras-vis needs a functional model. The softmax at its end does not affect the time.
     theirs = Saliency(keras.Model(clf.model.inputs, clf.model.outputs), clone=False)
     print(f"{'':34} {'cnnexplain':>12} {'tf-keras-vis':>12} {'ratio':>7}")
     for count in (1, 16):
@@ -38,14 +38,14 @@ def main(rounds: int) -> None:
         }
         for name, pair in rows.items():
             times = np.array([[_seconds(run) for run in pair] for _ in range(rounds + 1)])[1:]
-            mine, other = (statistics.median(each) for each in times.T.tolist())
+            seconds, other = (statistics.median(each) for each in times.T.tolist())
             label = f"{name}, {count} image" + ("s" if count > 1 else "")
-            print(f"{label:34} {1e3 * mine:9.1f} ms {1e3 * other:9.1f} ms {other / mine:7.1f}")
+            print(f"{label:34} {1e3 * seconds:9.1f} ms {1e3 * other:9.1f} ms {other / seconds:7.1f}")
 
 
 def _score(classes: list[int]) -> Callable[[Any], list[Any]]:
-    """For each image its class' output."""
-    return lambda outputs: [outputs[place, index] for place, index in enumerate(classes)]
+    """A function that returns the output for the class of each image."""
+    return lambda outputs: [outputs[image, index] for image, index in enumerate(classes)]
 
 
 def _seconds(run: Callable[[], object]) -> float:

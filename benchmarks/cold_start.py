@@ -1,7 +1,7 @@
-"""How long the command line takes from a cold start, beside `python -c "import keras"` in the same environment.
+"""Measures the cold start of the command line, compared with `python -c "import keras"` in the same environment.
 
-Runs the commands in turn, round after round, so that a slow moment of the machine meets all of them, and prints the medians
-and the ratios. Run it with: python benchmarks/cold_start.py [ROUNDS]
+Runs the commands alternately, so that other load on the machine affects all of them, and prints the medians and the ratios.
+Run it with: python benchmarks/cold_start.py [ROUNDS]
 """
 
 import os
@@ -23,7 +23,7 @@ COMMANDS = {
 
 
 def seconds(command: list[str], folder: str) -> float:
-    """Wall seconds of a command run in a folder, its output thrown away."""
+    """The wall-clock time in seconds of a command run in a folder; its output is discarded."""
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     started = time.perf_counter()
     subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=True)
@@ -36,10 +36,10 @@ def main(rounds: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for number in range(rounds + 1):
             for name, command in COMMANDS.items():
-                taken = seconds(command, folder)
+                duration = seconds(command, folder)
                 # The first round fills the file cache.
                 if number:
-                    times[name].append(taken)
+                    times[name].append(duration)
     print(f"median of {rounds} rounds    seconds   × import keras")
     for name, walls in times.items():
         ratios = [wall / keras for wall, keras in zip(walls, times["import keras"], strict=True)]

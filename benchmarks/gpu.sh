@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# Whether cnnexplain computes on a GPU what it computes on the processor, and how fast; in under five minutes, into gpu.json.
+# Compares the results of cnnexplain on a GPU with those on the CPU, and measures the speed: under five minutes, into gpu.json.
 #
-#   benchmarks/gpu.sh pack [PYTHON]            here: gathers in benchmarks/packed/ what a bare machine lacks, for its version of
-#                                              Python: the wheels of Keras and of this package, and the processor's numbers
-#   benchmarks/gpu.sh [--small] [BACKEND…]     there: runs it, on every backend that is installed if none is named
+#   benchmarks/gpu.sh pack [PYTHON]            on any machine: collects in benchmarks/packed/ what the machine with the GPU lacks, for
+#                                              its version of Python: the wheels of Keras and of this package, and the CPU's results
+#   benchmarks/gpu.sh [--small] [BACKEND…]     on the machine with the GPU: runs it on these backends, or on all that are installed
 #
-# A bare machine has NumPy, Matplotlib, Typer, Rich, pluggy, Jinja2, h5py, Pillow, and JAX or PyTorch. Without benchmarks/packed/ all must
-# be installed, and the processor's numbers are computed first. --small is the LeNet alone, for machines without a GPU.
-# PYTHON names the interpreter (python3), OUT the folder for gpu.json (this one), PACKED the folder of what was packed (benchmarks/packed),
-# SECONDS_EACH the limit for each backend (140).
+# The machine with the GPU needs NumPy, Matplotlib, Typer, Rich, pluggy, Jinja2, h5py, Pillow, and JAX or PyTorch. Without
+# benchmarks/packed/, everything must be installed, and the results on the CPU are computed first. --small runs the LeNet only, for
+# machines without a GPU.
+# Environment: PYTHON is the interpreter (python3), OUT the folder for gpu.json (this one), PACKED the packed folder
+# (benchmarks/packed), SECONDS_EACH the limit in seconds for each backend (140).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}

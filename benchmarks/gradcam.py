@@ -1,10 +1,10 @@
-"""Class activation maps beside tf-keras-vis: how far apart the results are, and how long each takes, in one run.
+"""Compares class activation maps with tf-keras-vis: the differences of the results, and the run times.
 
-The models are the LeNet and, where it is installed and a photograph is given, EfficientNet-lite0. Their softmax is left out
-for tf-keras-vis, which explains whatever a model puts out. For each method prints the largest difference as a share of our
-maximum, the correlation of the maps, the seconds of the fastest of five calls of each after a first one, and their ratio.
-Score-CAM is timed for one digit alone: it takes minutes for more. Needs TensorFlow and tf-keras-vis. Run it with:
-python benchmarks/gradcam.py [PHOTOGRAPH]
+The models are the LeNet and, if it is installed and a photograph is given, EfficientNet-lite0. Their softmax is removed for
+tf-keras-vis, which explains the outputs of a model as they are. For each method, it prints the largest difference relative
+to our maximum, the correlation of the maps, the fastest of five calls of each after a first one, and the ratio of the times.
+Score-CAM is timed for a single digit only, because it takes minutes for more. Needs TensorFlow and tf-keras-vis.
+Run it with: python benchmarks/gradcam.py [PHOTOGRAPH]
 """
 
 import importlib.util
@@ -52,21 +52,21 @@ def _rows(clf: cx.Classifier, linear: Any, images: Floats, layer: str) -> None:
             record = cx.explain("gradcam", clf, images, target=targets, method=method, layer=layer)
             return np.asarray(record.arrays["cam"])
 
-        (mine, fast), (other, slow) = _timed(ours), _timed(theirs)
-        apart = np.abs(mine - other).max() / mine.max()
-        likeness = np.mean([np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(mine, other, strict=True)])
+        (maps, fast), (other, slow) = _timed(ours), _timed(theirs)
+        difference = np.abs(maps - other).max() / maps.max()
+        correlation = np.mean([np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(maps, other, strict=True)])
         name = f"{clf.name}, {len(images)} image{'s' * (len(images) > 1)}, {method}"
-        print(f"{name:44} {apart:10.1e} {likeness:12.4f} {fast:7.3f} {slow:7.3f} {slow / fast:7.1f}")
+        print(f"{name:44} {difference:10.1e} {correlation:12.4f} {fast:7.3f} {slow:7.3f} {slow / fast:7.1f}")
 
 
 def _timed(function: Callable[[], Floats], times: int = 5) -> tuple[Floats, float]:
-    """What it gives, and the seconds of the fastest of some calls after the first, which compiles."""
-    found, seconds = function(), []
+    """The result of a function, and the seconds of its fastest call after a first one, which compiles."""
+    result, seconds = function(), []
     for _ in range(times):
         started = time.perf_counter()
         function()
         seconds.append(time.perf_counter() - started)
-    return found, min(seconds)
+    return result, min(seconds)
 
 
 def _theirs(model: Any, images: Floats, targets: list[int], layer: str) -> dict[str, Callable[[], Floats]]:

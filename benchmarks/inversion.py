@@ -1,8 +1,8 @@
-"""Adam beside the paper's optimizer in representation inversion: the loss each ends at, and how long each takes.
+"""Compares Adam with the paper's optimizer in representation inversion: the final loss and the run time.
 
-Inverts every layer of the LeNet for ten test digits with both and prints, for each layer, the mean losses, the seconds, and
-the seconds after which Adam's loss was below what the paper's optimizer ends at. Compiling is not timed. Run it with:
-python benchmarks/inversion.py
+Inverts every layer of the LeNet for ten test digits with both. For each layer, it prints the mean losses, the seconds, and
+the seconds after which Adam's loss was below the final loss of the paper's optimizer. Compilation is not timed.
+Run it with: python benchmarks/inversion.py
 """
 
 import time

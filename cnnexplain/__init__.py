@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cnnexplain.inputs.preprocess import Preprocess
     from cnnexplain.loading.affine import linear_preprocessing
     from cnnexplain.loading.loader import load
-    from cnnexplain.loading.model_config import check_hdf5
+    from cnnexplain.loading.stored_weights import check_hdf5
     from cnnexplain.model.axes import Axis, Field, Spans
     from cnnexplain.model.classifier import Classifier
     from cnnexplain.model.convolutions import Convolution
@@ -80,7 +80,7 @@ __all__ = [
 _HOMES = {
     "inputs.datasets": ("imagenet_labels", "mnist"),
     "loading.affine": ("linear_preprocessing",),
-    "loading.model_config": ("check_hdf5",),
+    "loading.stored_weights": ("check_hdf5",),
     "model.axes": ("Axis", "Field", "Spans"),
     "types": ("Array", "Floats", "Integers"),
     "model.classifier": ("Classifier",),

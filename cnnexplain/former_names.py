@@ -5,8 +5,12 @@ Model settings, configuration files, command lines and saved results may have th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 KEYS = {"colour": "color", "input_colour": "input_color"}
 """Former keys of model settings and options, each with its present name."""
@@ -16,6 +20,9 @@ WORDS = {"grey": "gray"}
 
 FIELDS = {"note": "limitations", "reading": "how_to_read"}
 """Former parameters of `cnnexplain.plugin.Analysis` and keys of `result.json`."""
+
+CHECKS = {"neighbours": "neighbors"}
+"""Former names of conformance checks."""
 
 FACTS = {"residual": "convergence_delta", "relative_residual": "relative_convergence_delta"}
 """Former facts of the built-in analyses."""
@@ -27,6 +34,21 @@ def key(name: Any) -> Any:
         return name
     present = KEYS[name.replace("-", "_")]
     return present.replace("_", "-") if "-" in name else present
+
+
+def keywords(kind: type[T]) -> type[T]:
+    """A class decorator: the constructor also accepts the former names of its keyword arguments."""
+    construct = kind.__init__
+
+    @functools.wraps(construct)
+    def __init__(self: T, *args: Any, **kwargs: Any) -> None:  # noqa: N807
+        present = {key(name): value for name, value in kwargs.items()}
+        if len(present) < len(kwargs):
+            raise TypeError(f"{kind.__name__}() got both a keyword and its former name: {', '.join(kwargs)}")
+        construct(self, *args, **present)
+
+    kind.__init__ = __init__  # type: ignore[assignment]
+    return kind
 
 
 def word(value: Any) -> Any:
@@ -45,3 +67,18 @@ def renamed(content: Any) -> Any:
     if isinstance(content, Mapping):
         return {key(name): renamed(value) for name, value in content.items()}
     return [renamed(value) for value in content] if isinstance(content, list) else word(content)
+
+
+def parameters(**names: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """A decorator for functions that also accept the former names of parameters, given as former=present."""
+
+    def decorate(function: Callable[P, T]) -> Callable[P, T]:
+        @functools.wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> T:
+            for former in names.keys() & kwargs.keys():
+                kwargs[names[former]] = kwargs.pop(former)
+            return function(*args, **kwargs)
+
+        return call
+
+    return decorate

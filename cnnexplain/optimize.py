@@ -1,32 +1,34 @@
-"""The one optimization loop: activation maximization climbs with it, representation inversion descends."""
+"""The optimization loop of activation maximization and representation inversion, and its optimizers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from cnnexplain.errors import ModelError
-from cnnexplain.types import Array, Floats
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Float32
 
 __all__ = ["Optimum", "Step", "adam", "minimize", "momentum", "nadam"]
 
 EVERY = 10
-"""After how many steps the progress is reported."""
+"""The number of steps after which progress is reported."""
 
-LEAST = 1e-3
-"""By what part of itself a value must fall to count as falling."""
+LEAST_DECREASE = 1e-3
+"""The relative decrease of a value that counts as progress."""
 
-Step = Callable[[Floats, Any, int], tuple[Floats, Any]]
-"""(gradient, state or None, number of the step) ↦ what to add to the variables, and the next state."""
+Step: TypeAlias = "Callable[[Float[np.ndarray, 'N ...'], Any, int], tuple[Float[np.ndarray, 'N ...'], Any]]"
+"""(gradient, state or None, index of the step) ↦ the update to add to the variables, and the next state."""
 
 
 def adam(rate: Callable[[int], float], decay: tuple[float, float] = (0.9, 0.999), epsilon: float = 1e-8) -> Step:
-    """Adam (Kingma & Ba 2014, arXiv:1412.6980, algorithm 1) with a learning rate for each step, from 0."""
+    """Adam (Kingma & Ba 2014, arXiv:1412.6980, algorithm 1) with a learning rate for each step, counted from 0."""
 
-    def step(gradient: Floats, state: Any, number: int) -> tuple[Floats, Any]:
+    def step(gradient: Float[np.ndarray, "N ..."], state: Any, number: int) -> tuple[Float[np.ndarray, "N ..."], Any]:
         first, second = state or (np.zeros_like(gradient), np.zeros_like(gradient))
         first = decay[0] * first + (1 - decay[0]) * gradient
         second = decay[1] * second + (1 - decay[1]) * gradient**2
@@ -37,10 +39,10 @@ def adam(rate: Callable[[int], float], decay: tuple[float, float] = (0.9, 0.999)
 
 
 def nadam(rate: Callable[[int], float], decay: tuple[float, float] = (0.9, 0.999), epsilon: float = 1e-8) -> Step:
-    """Adam with Nesterov's momentum (Dozat 2016): by the mean that follows if the next gradient is as this one."""
+    """Adam with Nesterov momentum (Dozat 2016): uses the mean that would follow if the next gradient were equal."""
     first, second = decay
 
-    def step(gradient: Floats, state: Any, number: int) -> tuple[Floats, Any]:
+    def step(gradient: Float[np.ndarray, "N ..."], state: Any, number: int) -> tuple[Float[np.ndarray, "N ..."], Any]:
         mean, square = state or (np.zeros_like(gradient), np.zeros_like(gradient))
         mean = first * mean + (1 - first) * gradient
         square = second * square + (1 - second) * gradient**2
@@ -51,9 +53,9 @@ def nadam(rate: Callable[[int], float], decay: tuple[float, float] = (0.9, 0.999
 
 
 def momentum(rate: Callable[[int], float], factor: float) -> Step:
-    """Gradient descent with momentum: v ← factor · v − rate · gradient; v is zeroed whenever the rate changes."""
+    """Gradient descent with momentum: v ← factor · v − rate · gradient; v is reset to 0 when the rate changes."""
 
-    def step(gradient: Floats, state: Any, number: int) -> tuple[Floats, Any]:
+    def step(gradient: Float[np.ndarray, "N ..."], state: Any, number: int) -> tuple[Float[np.ndarray, "N ..."], Any]:
         fresh = state is None or rate(number) != rate(number - 1)
         velocity = (0 if fresh else factor * state) - rate(number) * gradient
         return velocity, velocity
@@ -63,43 +65,43 @@ def momentum(rate: Callable[[int], float], factor: float) -> Step:
 
 @dataclass(frozen=True)
 class Optimum:
-    """Where an optimization ended.
+    """The result of an optimization.
 
     Args:
-        variables: (N, …), for each of the N the variables of its lowest value, or the last ones.
-        values: (steps + 1, N), what was minimized, at the start and after each step; NaN where it never was finite.
-        stopped: For each of the N, why it ended before the last step, or None.
+        variables: (N, …), the variables of the lowest value, or the last ones, for each of N problems.
+        values: (steps + 1, N), the minimized values at the start and after each step; NaN if they were never finite.
+        stopped: Why each problem ended before the last step; None if it did not.
     """
 
-    variables: Floats
-    values: Floats
+    variables: Float[np.ndarray, "N ..."]
+    values: Float[np.ndarray, "steps N"]
     stopped: tuple[str | None, ...]
 
 
 def minimize(
-    function: Callable[[Floats, int], tuple[Floats, Floats]],
-    start: Floats,
+    function: Callable[[Float32[np.ndarray, "N ..."], int], tuple[Float[np.ndarray, " N"], Float[np.ndarray, "N ..."]]],
+    start: Float[np.ndarray, "N ..."],
     step: Step,
     steps: int,
     *,
-    keep: Callable[[Floats, int], Floats] = lambda variables, _: variables,
+    keep: Callable[[Float32[np.ndarray, "N ..."], int], Float[np.ndarray, "N ..."]] = lambda variables, _: variables,
     best: bool = False,
     patience: int | None = None,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Optimum:
-    """Minimizes N numbers at once, each over variables of its own.
+    """Minimizes N values at once, each over its own variables.
 
-    A number that stops being finite ends the optimization of its own variables alone; the last finite ones are kept.
+    If a value or gradient is no longer finite, the optimization of its variables ends, and the last finite ones are kept.
 
     Args:
-        function: (variables (N, …), number of the step from 0) ↦ values (N,) and their gradients (N, …).
-        start: (N, …).
-        step: How to move; see `adam` and `momentum`.
-        steps: At most how many times.
-        keep: (variables, number of the step) ↦ variables, after each step: a constraint or a regularizer.
-        best: Whether to keep the variables of the lowest value instead of the last.
-        patience: Ends when no value has fallen by `LEAST` of itself in as many steps. None never does.
-        progress: Called every `EVERY` steps with how many are done, and of how many.
+        function: (variables (N, …), index of the step from 0) ↦ values (N,) and their gradients (N, …).
+        start: (N, …), the initial variables.
+        step: The optimizer; see `adam` and `momentum`.
+        steps: The maximum number of steps.
+        keep: (variables, index of the step) ↦ variables, applied after each step: a constraint or a regularizer.
+        best: Whether to return the variables of the lowest value instead of the last.
+        patience: Stop if no value has decreased by a fraction of `LEAST_DECREASE` in as many steps; None to continue.
+        progress: Called every `EVERY` steps with the number of completed steps and of all steps.
 
     Raises:
         ModelError: None of the values is finite at the start.
@@ -108,7 +110,7 @@ def minimize(
     kept = variables.copy()
     stopped: list[str | None] = [None] * len(start)
     lowest, record, fell = np.full(len(start), np.inf), np.full(len(start), np.inf), np.zeros(len(start), int)
-    history: list[Floats] = []
+    history: list[Float[np.ndarray, " N"]] = []
     for number in range(steps + 1):
         values, gradient = function(variables, number)
         stopped = _stopped(stopped, values, gradient, number)
@@ -119,8 +121,8 @@ def minimize(
         better = running & (values < lowest)
         lowest = np.where(better, values, lowest)
         kept = np.where(_spread(better if best else running, kept), variables, kept)
-        # The first record is infinite, and no part of infinity can be taken from it.
-        fallen = running & (values < record - LEAST * np.abs(np.where(np.isinf(record), 0, record)))
+        # The first record is infinite, so that no fraction of it can be subtracted.
+        fallen = running & (values < record - LEAST_DECREASE * np.abs(np.where(np.isinf(record), 0, record)))
         record, fell = np.where(fallen, values, record), np.where(fallen, number, fell)
         waited = patience is not None and running.any() and number - fell[running].max() >= patience
         if number == steps or waited or not running.any():
@@ -133,8 +135,10 @@ def minimize(
     return Optimum(np.asarray(kept, np.float32), np.asarray(history, np.float32), tuple(stopped))
 
 
-def _stopped(before: list[str | None], values: Floats, gradient: Floats, number: int) -> list[str | None]:
-    """Why each has stopped, of those that have."""
+def _stopped(
+    before: list[str | None], values: Float[np.ndarray, " N"], gradient: Float[np.ndarray, "N ..."], number: int
+) -> list[str | None]:
+    """Why each problem has stopped; None if it has not."""
     reasons = list(before)
     for index, (value, slope) in enumerate(zip(np.isfinite(values), _finite(gradient), strict=True)):
         if reasons[index] is None and not (value and slope):
@@ -143,9 +147,9 @@ def _stopped(before: list[str | None], values: Floats, gradient: Floats, number:
     return reasons
 
 
-def _finite(array: Floats) -> Array:
+def _finite(array: Float[np.ndarray, "N ..."]) -> Bool[np.ndarray, " N"]:
     return np.asarray(np.isfinite(array).reshape(len(array), -1).all(axis=1))
 
 
-def _spread(flags: Array, like: Floats) -> Array:
+def _spread(flags: Bool[np.ndarray, " N"], like: Float[np.ndarray, "N ..."]) -> Bool[np.ndarray, "N ..."]:
     return flags.reshape(-1, *[1] * (like.ndim - 1))

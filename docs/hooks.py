@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import html
 import re
 from pathlib import Path
@@ -13,8 +14,8 @@ from cnnexplain.plugin.options import Parameter
 ROOT = Path(__file__).parent.parent
 """The root of the repository."""
 
-MARKER = re.compile(r"^<!-- (?P<what>about|summary|options|file|gallery): (?P<of>\S+) -->$", re.MULTILINE)
-"""A line of a page that is replaced by a description, a summary, a table of options, a file, or sections of the gallery."""
+MARKER = re.compile(r"^<!-- (?P<what>about|summary|options|file|gallery|modules): (?P<of>\S+) -->$", re.MULTILINE)
+"""A line of a page that is replaced by generated text, such as a description, a table of options or a file."""
 
 LATEX = re.compile(r'<(?P<tag>div|span) class="arithmatex">\\[\[(](?P<latex>.*?)\\[\])]</(?P=tag)>', re.DOTALL)
 """A formula in the output of the extension arithmatex."""
@@ -40,6 +41,8 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
             return file(ROOT / marker["of"])
         if marker["what"] == "gallery":
             return gallery(markdown)
+        if marker["what"] == "modules":
+            return modules(ROOT / marker["of"])
         analysis, _ = registry.load().get(marker["of"])
         if marker["what"] == "summary":
             return analysis.summary
@@ -83,6 +86,17 @@ def gallery(page: str) -> str:
             pictures = [f"![{path.stem}](images/{path.name})" for path in paths]
             sections += [f"## {name}", f"{analysis.summary} [More](analyses/{name}.md)", *pictures]
     return "\n\n".join(sections)
+
+
+def modules(folder: Path) -> str:
+    """A list of the modules in a folder and its packages, each with the first line of its docstring."""
+    lines = []
+    for path in sorted(folder.rglob("*.py"), key=lambda path: (path.parent, path.name != "__init__.py", path.name)):
+        parts = path.parent.relative_to(folder).parts
+        name = f"**{'/'.join([folder.name, *parts])}/**" if path.name == "__init__.py" else f"`{path.name}`"
+        summary = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").partition("\n")[0]
+        lines.append(f"{'    ' * (path.name != '__init__.py')}- {name}: {summary}")
+    return "\n".join(lines)
 
 
 def file(path: Path) -> str:

@@ -1,6 +1,6 @@
-"""Makes the pictures of the documentation: the gallery, the README's first one, the tutorial's, and the tour's outputs.
+"""Creates the pictures of the documentation: gallery, README, tutorial, and the outputs of the notebook.
 
-The gallery has every installed analysis of a digit and of two photographs, with its defaults. Run it in the root of the
+The gallery shows every installed analysis with default options for a digit and two photographs. Run it in the root of the
 repository, with the extras `photos` and `test` installed: python docs/make_pictures.py [gallery] [first] [tutorial] [tour]
 """
 
@@ -35,17 +35,17 @@ PHOTOS = DOCS.parent / "examples" / "photos"
 GALLERY, FIRST, TUTORIAL = DOCS / "images", DOCS / "images" / "first.webp", DOCS / "tutorial"
 
 WIDTH = 1200
-"""Pixels to which a wider picture is brought."""
+"""Wider pictures are reduced to this width, in pixels."""
 
 DIGIT = "mnist:test/42"
 IMAGES = {"digit": DIGIT, "cat": str(PHOTOS / "cat.jpg"), "espresso": str(PHOTOS / "espresso.jpg")}
-"""What is explained, by the name in the pictures' files."""
+"""The explained images, by the name used in file names."""
 
 CLASSES = ["flamingo", "espresso", "giant panda, panda, panda bear, coon bear, Ailuropoda melanoleuca", "daisy"]
-"""Of the photographs' model, whose classes activation maximization shows."""
+"""The classes of EfficientNet-lite0 for which the gallery shows activation maximization."""
 
 SHEETS = ("strongest-patches-relu2", "templates-conv1", "kernels-conv2", "kernels-stem_conv", "kernels-block3b_project")
-"""The sheets of a whole data set or model that are kept, of analyses that draw several."""
+"""The sheets that are kept if an analysis draws several for a data set or model."""
 
 CAT, ESPRESSO = (f"examples/photos/{name}.jpg --model efficientnet-lite0" for name in ("cat", "espresso"))
 
@@ -73,11 +73,11 @@ PICTURES = {
         "activation-maximization/activation-maximization.png",
     ),
 }
-"""The pictures of the tutorial by name: the command and the file, in the folder of its results, that the tutorial shows."""
+"""The pictures of the tutorial by name: the command, and the file to show in the folder of its results."""
 
 
 def gallery() -> None:
-    """Every analysis of a digit and of two photographs, and of the two models alone; prints how long each took."""
+    """Runs every analysis on a digit and two photographs, or on the two models; prints the time of each."""
     lenet, photos = cx.load(), cx.load("efficientnet-lite0")
     for name, analysis in cx.analyses().items():
         for image, source in IMAGES.items():
@@ -113,14 +113,14 @@ def _figures(record: cx.Record) -> Iterator[tuple[str, Figure]]:
 
 
 def first() -> None:
-    """Two photographs and a digit, each seen by five methods."""
+    """Draws two photographs and a digit, each explained by five methods."""
     figure = draw_first()
     _save(_drawn(figure, 200), FIRST, quality=88)
     print(f"{FIRST.relative_to(DOCS.parent)}: {FIRST.stat().st_size / 1000:.0f} kB")
 
 
 def draw_first() -> Figure:
-    """The figure: columns are methods, rows the photographs and the digit."""
+    """The figure, with methods in columns and images in rows."""
     from matplotlib.figure import Figure
 
     photos = cx.load("efficientnet-lite0")
@@ -129,7 +129,7 @@ def draw_first() -> Figure:
         (photos, IMAGES["cat"], "block5c_add"),
         (cx.load(), DIGIT, "pool2"),
     ]
-    heads = ("input", "Grad-CAM", "occlusion", "integrated gradients", "inversion", "what the class looks like")
+    heads = ("input", "Grad-CAM", "occlusion", "integrated gradients", "inversion", "picture of the class")
     side, gap, left, top = 1.5, 0.08, 0.08, 0.36
     width = 2 * left + len(heads) * side + (len(heads) - 1) * gap
     height = top + len(rows) * side + (len(rows) - 1) * gap + left
@@ -146,7 +146,7 @@ def draw_first() -> Figure:
 
 
 def _methods(classifier: cx.Classifier, source: str, layer: str) -> Iterator[Array]:
-    """The image, three maps over it, its inversion and the class that is predicted, as RGB from 0 to 1."""
+    """The image, three maps over it, its inversion and a picture of the predicted class, as RGB from 0 to 1."""
 
     def rgb(record: cx.Record, values: Array) -> Array:
         return np.broadcast_to(draw.image_rgb(record, values), (*values.shape[:2], 3))
@@ -166,7 +166,7 @@ def _methods(classifier: cx.Classifier, source: str, layer: str) -> Iterator[Arr
 
 
 def tutorial() -> None:
-    """Runs the commands that the tutorial shows, each in a folder of its own, and keeps the pictures that it describes."""
+    """Runs the commands of the tutorial, each in a separate folder, and keeps the pictures that it describes."""
     here = Path.cwd()
     with tempfile.TemporaryDirectory() as scratch:
         for name, (command, file) in PICTURES.items():
@@ -184,7 +184,7 @@ def tutorial() -> None:
 
 
 def tour() -> None:
-    """Runs the notebook of the examples and keeps what it returns."""
+    """Executes the example notebook and saves its outputs."""
     import nbformat
     from nbclient import NotebookClient
 
@@ -192,10 +192,10 @@ def tour() -> None:
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": PHOTOS.parent}}).execute()
     for cell in notebook.cells:
-        # When a cell ran says nothing to a reader.
+        # Execution times do not matter to readers.
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
-            # The bars of progress that are gone again.
+            # Remove progress bars, which have been cleared.
             cell.outputs = [
                 output for output in cell.outputs if output.output_type != "display_data" or output.data.get("image/png")
             ]

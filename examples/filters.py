@@ -1,4 +1,4 @@
-"""Kernels through the Python API: what the LeNet's convolutions look for, and whether any of their kernels is idle.
+"""Kernels with the Python API: what the convolutions of the LeNet respond to, and whether any kernel is unused.
 
 Run it with: python examples/filters.py
 """
@@ -10,12 +10,12 @@ digits = cx.read_images([f"mnist:test/{number}" for number in range(200)], clf)
 record = cx.explain("filters", clf, dataset=digits)
 
 for layer in record.facts["layers"]:
-    idle = f"{layer['dead']} dead, {layer['never_active']} never active, {layer['duplicates']} duplicates"
-    print(f"{layer['name']}: {layer['kernels']} kernels {layer['kernel']} of norm {layer['norm']}, {idle}")
-kernel = record.arrays["kernel/conv1"]  # raw, (5, 5, 1, 30)
+    unused = f"{layer['dead']} dead, {layer['never_active']} never active, {layer['duplicates']} duplicates"
+    print(f"{layer['name']}: {layer['kernels']} kernels of {layer['kernel']}, norms {layer['norm']}, {unused}")
+kernels = record.arrays["kernel/conv1"]  # raw, (5, 5, 1, 30)
 best = record.facts["strongest"]["conv1"][0]["patches"][0]
-print(f"kernel 0 of conv1 from {kernel[..., 0].min():.2f} to {kernel[..., 0].max():.2f}")
-print(f"it matches best at row {best['row']}, column {best['column']} of {best['image']}: {best['response']:.2f}")
+print(f"the weights of kernel 0 of conv1 range from {kernels[..., 0].min():.2f} to {kernels[..., 0].max():.2f}")
+print(f"its strongest response is {best['response']:.2f}, at row {best['row']}, column {best['column']} of {best['image']}")
 
 for path in record.save("cnnexplain-out/example-filters"):
     print(f"wrote {path}")

@@ -1,4 +1,4 @@
-"""Intermediate outputs through the Python API: which feature maps of a digit support its class, and which stay dead.
+"""Intermediate outputs with the Python API: which feature maps of a digit support its class, and which are dead.
 
 Run it with: python examples/intermediate_outputs.py
 """
@@ -12,11 +12,11 @@ record = cx.explain("intermediate-outputs", clf, images, scale="channel")
 for layer in record.facts["layers"][0]:
     print(f"{layer['name']}: {layer['min']:.2f} to {layer['max']:.2f}, {layer['dead']} of {layer['shape'][-1]} dead")
 contributions = record.arrays["contribution/relu2"]  # Σ activation × gradient over each map, in logits, (N, 30)
-for number, (image, logit) in enumerate(zip(contributions, record.facts["value"], strict=True)):
-    print(f"image {number}: map {image.argmax()} of relu2 contributes {image.max():+.2f} of {logit:.2f}")
+for index, (values, logit) in enumerate(zip(contributions, record.facts["value"], strict=True)):
+    print(f"image {index}: map {values.argmax()} of relu2 contributes {values.max():+.2f} to the logit, {logit:.2f}")
 
-why = cx.explain("intermediate-outputs", clf, "mnist:test/42", target=4, against=9, layer="relu2")
-print(f"for a 4 and not a 9: maps {why.facts['layers'][0][0]['shown'][:3]}")
+difference = cx.explain("intermediate-outputs", clf, "mnist:test/42", target=4, against=9, layer="relu2")
+print(f"for a 4 rather than a 9: maps {difference.facts['layers'][0][0]['shown'][:3]}")
 
 for path in record.save("cnnexplain-out/example-intermediate-outputs"):
     print(f"wrote {path}")

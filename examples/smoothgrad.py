@@ -1,4 +1,4 @@
-"""SmoothGrad through the Python API: how many noisy copies it takes until the mean gradient stands.
+"""SmoothGrad with the Python API: how the error of the mean gradient falls with the number of noisy copies.
 
 Run it with: python examples/smoothgrad.py
 """
@@ -9,7 +9,7 @@ clf = cx.load()
 for samples in (5, 20, 80):
     record = cx.explain("smoothgrad", clf, "mnist:test/42", samples=samples, error=0.0)
     error = record.facts["relative_error"][0]
-    print(f"of {samples} copies: the mean gradient is known to {error:.0%} of itself")
+    print(f"{samples} copies: relative error of the mean gradient {error:.0%}")
 
 for path in record.save("cnnexplain-out/example-smoothgrad"):
     print(f"wrote {path}")

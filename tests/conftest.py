@@ -7,6 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+# The processes of pytest-xdist keep the cores busy; threads of linear algebra would wait for each other.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 import shapes  # noqa: F401  # Before the package, to instrument it.

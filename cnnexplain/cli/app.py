@@ -162,8 +162,12 @@ def _usage_message(error: typer.TyperException) -> str:
     if owners:
         return f"No such option here: {option}. It belongs to 'cnnexplain run {' or '.join(owners)}'."
     # For a value of the wrong type, Typer reports an error of Pydantic.
-    found: list[dict[str, Any]] = getattr(error.__cause__, "errors", list)()
-    return error.format_message() + "".join(f", but got {shown(each['input'])}" for each in found) + ("." if found else "")
+    problems: list[dict[str, Any]] = getattr(error.__cause__, "errors", list)()
+    return (
+        error.format_message()
+        + "".join(f", but got {shown(each['input'])}" for each in problems)
+        + ("." if problems else "")
+    )
 
 
 def _fail(message: str, code: int) -> int:
@@ -179,8 +183,8 @@ def _unexpected(error: Exception | SystemExit, words: Sequence[str]) -> int:
         return InterruptionError.exit_code
     if "--verbose" in words:
         raise error
-    place = traceback.extract_tb(error.__traceback__)[-1:]
-    where = "".join(f" ({Path(frame.filename).name}, line {frame.lineno})" for frame in place)
+    frames = traceback.extract_tb(error.__traceback__)[-1:]
+    location = "".join(f" ({Path(frame.filename).name}, line {frame.lineno})" for frame in frames)
     return _fail(
-        f"cnnexplain failed unexpectedly: {reason(error)}{where}. Please report it with the output of --verbose.", 1
+        f"cnnexplain failed unexpectedly: {reason(error)}{location}. Please report it with the output of --verbose.", 1
     )

@@ -90,8 +90,8 @@ def _plain(names: Iterable[str]) -> list[str]:
 
 def fixed_words(words: Iterable[str]) -> Callable[[], list[str]]:
     """Completes with a fixed list of words."""
-    known = list(words)
-    return lambda: known
+    completions = list(words)
+    return lambda: completions
 
 
 def analyses() -> list[str]:
@@ -105,45 +105,46 @@ def named_models(incomplete: str) -> list[str]:
     """The included model, the models of plugins, model files and folders."""
     from cnnexplain.plugin import registry
 
-    place = Path(incomplete if incomplete.endswith("/") else os.path.dirname(incomplete))
-    start = incomplete[: incomplete.rfind("/") + 1]
-    found = sorted(os.scandir(place), key=lambda entry: entry.name) if place.is_dir() else []
-    shown = [entry for entry in found if not entry.name.startswith(".")]
-    folders = [f"{start}{entry.name}/" for entry in shown if entry.is_dir()]
-    files = [f"{start}{entry.name}" for entry in shown if model_files.is_file(entry.name)]
+    folder = Path(incomplete if incomplete.endswith("/") else os.path.dirname(incomplete))
+    prefix = incomplete[: incomplete.rfind("/") + 1]
+    entries = sorted(os.scandir(folder), key=lambda entry: entry.name) if folder.is_dir() else []
+    visible = [entry for entry in entries if not entry.name.startswith(".")]
+    folders = [f"{prefix}{entry.name}/" for entry in visible if entry.is_dir()]
+    files = [f"{prefix}{entry.name}" for entry in visible if model_files.is_file(entry.name)]
     return [model_files.INCLUDED, *registry.load().models, *_plain([*files, *folders])]
 
 
 def samples(incomplete: str) -> list[str]:
-    """The digits of MNIST, ten at a time; nothing for an empty word, for which the shell completes file names."""
-    start = next((f"mnist:{split}/" for split in datasets.SPLITS if incomplete.startswith(f"mnist:{split}/")), None)
-    if start is None:
-        names = [f"mnist:{split}/{digit}" for split in datasets.SPLITS for digit in range(10)]
-        return names if incomplete else []
-    known = re.compile(r"0|[1-9][0-9]*")
-    numbers = [incomplete.removeprefix(start) + digit for digit in ["", *map(str, range(10))]]
-    split = start[len("mnist:") : -1]
-    return [f"{start}{each}" for each in numbers if known.fullmatch(each) and int(each) < datasets.SPLITS[split]]
+    """The samples of the included data sets, ten at a time; nothing for an empty word: the shell completes file names."""
+    name, slash, number = incomplete.partition("/")
+    if not incomplete:
+        return []
+    if name not in datasets.SPLITS or not slash:
+        return [sample for dataset, split in datasets.SPLITS.values() for sample in dataset.samples(split, 10)]
+    dataset, split = datasets.SPLITS[name]
+    numbers = [number + digit for digit in ["", *map(str, range(10))]]
+    valid = re.compile(r"0|[1-9][0-9]*")
+    return [f"{name}/{each}" for each in numbers if valid.fullmatch(each) and int(each) < dataset.splits[split]]
 
 
 def data_sets(incomplete: str) -> list[str]:
-    """The splits of MNIST; nothing for an empty word, for which the shell completes folders."""
-    return [f"mnist:{split}" for split in datasets.SPLITS] if incomplete else []
+    """The included data sets; nothing for an empty word, for which the shell completes folders."""
+    return list(datasets.SPLITS) if incomplete else []
 
 
 def layers(context: typer.Context) -> list[str]:
     """The layers of the model given before, if it is a file or the included model."""
-    place = model_names.find(context.params["model"])
-    return [] if isinstance(place, NamedModel) else _plain(model_config.layers(model_config.read(place).config))
+    path = model_names.find(context.params["model"])
+    return [] if isinstance(path, NamedModel) else _plain(model_config.layers(model_config.read(path).config))
 
 
 def labels(context: typer.Context) -> list[str]:
     """The classes of the model given before, if a file of labels or a sidecar names them."""
-    given, model = context.params.get("labels"), context.params["model"]
-    if given is not None:
-        return _plain(sidecar.read_labels(Path(given)))
-    place = model_names.find(model)
-    if isinstance(place, NamedModel):
+    path, model = context.params.get("labels"), context.params["model"]
+    if path is not None:
+        return _plain(sidecar.read_labels(Path(path)))
+    model_path = model_names.find(model)
+    if isinstance(model_path, NamedModel):
         return []
-    settings = {"labels": map(str, range(10))} if model == model_files.INCLUDED else sidecar.beside(place)
+    settings = {"labels": map(str, range(10))} if model == model_files.INCLUDED else sidecar.next_to(model_path)
     return _plain(settings.get("labels", ()))

@@ -139,70 +139,70 @@ def _values(
         commands: All commands.
         context: The context of the whole command line.
     """
-    here = [number for number, command in enumerate(commands) if command.words[: len(words)] == words]
-    inner = {commands[number].words[len(words)] for number in here if len(commands[number].words) > len(words)}
-    alone = len(here) == 1
-    known = _shared_options([commands[number] for number in here])
+    numbers = [number for number, command in enumerate(commands) if command.words[: len(words)] == words]
+    inner = {commands[number].words[len(words)] for number in numbers if len(commands[number].words) > len(words)}
+    single = len(numbers) == 1
+    options = _shared_options([commands[number] for number in numbers])
     values: dict[int, dict[str, Any]] = {}
     # Tables come last, because they override the values.
     for word, value in sorted(table.items(), key=lambda item: isinstance(item[1], Mapping)):
         key = former_names.key(word.replace("_", "-"))
-        place = ".".join((*words, word))
+        setting = ".".join((*words, word))
         if isinstance(value, Mapping):
             if word not in inner:
-                homes = [".".join(command.words) for command in commands if command.words[-1] == word]
-                near = f" Use [{homes[0]}]." if homes else suggest(word, inner) + _listed(inner)
-                raise UsageError(f"There is no command for the table [{place}].{near}")
-            for number, found in _values(value, (*words, word), commands, context).items():
-                values[number] = values.get(number, {}) | found
+                tables = [".".join(command.words) for command in commands if command.words[-1] == word]
+                hint = f" Use [{tables[0]}]." if tables else suggest(word, inner) + _listed(inner)
+                raise UsageError(f"There is no command for the table [{setting}].{hint}")
+            for number, inner_values in _values(value, (*words, word), commands, context).items():
+                values[number] = values.get(number, {}) | inner_values
             continue
-        if key not in known:
-            homes = [f"[{'.'.join(commands[number].words)}]" for number in here if key in commands[number].options]
-            near = f" It belongs in {', '.join(homes)}." if homes else suggest(key, known) + _listed(known)
-            raise UsageError(f"There is no option '{place}'.{near}")
-        for number in here:
+        if key not in options:
+            tables = [f"[{'.'.join(commands[number].words)}]" for number in numbers if key in commands[number].options]
+            hint = f" It belongs in {', '.join(tables)}." if tables else suggest(key, options) + _listed(options)
+            raise UsageError(f"There is no option '{setting}'.{hint}")
+        for number in numbers:
             command = commands[number]
             option = command.options.get(key)
-            elsewhere = key in command.own and not alone
-            if option is not None and not elsewhere and option.metavar == known[key].metavar:
-                values.setdefault(number, {})[key] = _value(command, key, value, place, context)
+            excluded = key in command.own and not single
+            if option is not None and not excluded and option.metavar == options[key].metavar:
+                values.setdefault(number, {})[key] = _value(command, key, value, setting, context)
     return values
 
 
 def _shared_options(commands: Sequence[Command]) -> dict[str, Any]:
     """The options that a table for these commands may set: all options of a single command, or those that several share."""
     shared = Counter(key for command in commands for key in command.options if key not in command.own)
-    known: dict[str, Any] = {}
+    options: dict[str, Any] = {}
     for command in commands:
         for key, option in command.options.items():
             if len(commands) == 1 or shared[key] > 1:
-                known.setdefault(key, option)
-    return known
+                options.setdefault(key, option)
+    return options
 
 
-def _listed(known: Any) -> str:
-    return f" Known: {', '.join(sorted(known))}." if known else ""
+def _listed(names: Any) -> str:
+    return f" Known: {', '.join(sorted(names))}." if names else ""
 
 
-def _value(command: Command, key: str, value: Any, place: str, context: typer.Context) -> Any:
+def _value(command: Command, key: str, value: Any, setting: str, context: typer.Context) -> Any:
     """The value as the command line takes it, after the checks of the option."""
     option = command.options[key]
-    wanted = _wanted(option)
+    expected = _wanted(option)
     if key.startswith("input-") or key == "show-bands":
-        sidecar.check({key.removeprefix("input-").replace("-", "_"): value}, lambda _: f"'{place}'")
+        sidecar.check({key.removeprefix("input-").replace("-", "_"): value}, lambda _: f"'{setting}'")
         joined = "x" if key == "input-size" else ","
         if isinstance(value, bool):
             return str(value).lower()
         return joined.join(map(str, value)) if isinstance(value, list) else str(value)
-    if isinstance(value, bool) != (wanted == "true or false") or isinstance(value, Mapping):
-        raise UsageError(f"'{place}' takes {wanted}, but got {_shown(value)}.")
+    if isinstance(value, bool) != (expected == "true or false") or isinstance(value, Mapping):
+        raise UsageError(f"'{setting}' takes {expected}, but got {_shown(value)}.")
     if isinstance(value, list) != option.multiple:
-        raise UsageError(f"'{place}' takes {wanted}, but got {_shown(value)}.")
+        raise UsageError(f"'{setting}' takes {expected}, but got {_shown(value)}.")
     for each in value if isinstance(value, list) else [value]:
-        if isinstance(each, str) != ("text" in wanted) or not isinstance(each, str | int | float):
-            raise UsageError(f"'{place}' takes {wanted}, but got {_shown(value)}.")
+        if isinstance(each, str) != ("text" in expected) or not isinstance(each, str | int | float):
+            raise UsageError(f"'{setting}' takes {expected}, but got {_shown(value)}.")
     if key == "backend" and value not in BACKENDS:
-        raise UsageError(f"'{place}' takes one of {', '.join(BACKENDS)}, but got '{value}'.{suggest(value, BACKENDS)}")
+        raise UsageError(f"'{setting}' takes one of {', '.join(BACKENDS)}, but got '{value}'.{suggest(value, BACKENDS)}")
     if key == "preprocess" and not value.endswith(".json"):
         import_string.check(value)
     if key == "analysis":
@@ -217,12 +217,12 @@ def _value(command: Command, key: str, value: Any, place: str, context: typer.Co
         try:
             Pictures(**{key: value})
         except UsageError as error:
-            raise UsageError(f"'{place}': {error}") from None
+            raise UsageError(f"'{setting}': {error}") from None
     try:
         option.process_value(context, value)
     except typer.TyperException as error:
-        raise UsageError(f"'{place}': {error.format_message()}") from error
-    _check_option(command, option.name, value, place)
+        raise UsageError(f"'{setting}': {error.format_message()}") from error
+    _check_option(command, option.name, value, setting)
     return value
 
 
@@ -235,11 +235,11 @@ def _wanted(option: Any) -> str:
     return f"a list, each {one}" if option.multiple else one
 
 
-def _check_option(command: Command, name: str, value: Any, place: str) -> None:
+def _check_option(command: Command, name: str, value: Any, setting: str) -> None:
     """Checks the value of an option that the analysis itself declares."""
     for parameter in _declared(command.words):
         if parameter.name == name:
-            parameter.check(value, f"'{place}'")
+            parameter.check(value, f"'{setting}'")
 
 
 def _check_harmless(values: Mapping[str, Any]) -> None:

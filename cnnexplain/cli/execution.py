@@ -62,7 +62,7 @@ def run_analysis(
     against = inputs.against if "objectives" in takes else None
     dataset = inputs.dataset if "dataset" in takes else None
     request.check_inputs(analysis, images, target, against, dataset)
-    asked = request.assemble(
+    prepared = request.assemble(
         analysis,
         session.registry().analyses.suppliers[analysis.name],
         options,
@@ -78,13 +78,13 @@ def run_analysis(
         outcome.folder,
         names,
         arguments.pictures,
-        identity(asked) | _identity_of_arguments(arguments),
+        identity(prepared) | _identity_of_arguments(arguments),
         resume=arguments.resume,
     )
     outcome.kept = len(names) if writer.complete else writer.start
     if writer.complete:
         return
-    for record in parts.run_parts(asked, writer.start):
+    for record in parts.run_parts(prepared, writer.start):
         try:
             paths = writer.add(record, drawing)
         except KeyboardInterrupt:

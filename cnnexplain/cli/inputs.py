@@ -45,11 +45,11 @@ def load_inputs(analyses: Sequence[Analysis], arguments: RunArguments, display: 
     # An unknown class is reported before any image is read.
     target = None if arguments.target is None else classifier.target(arguments.target)
     against = None if arguments.against is None else classifier.target(arguments.against)
-    found = None
+    stream = None
     if explains or arguments.images:
-        found = image_stream.stream_images(names, classifier, invert=arguments.invert)
-        found.check(console.bar(display, "Reading"))
+        stream = image_stream.stream_images(names, classifier, invert=arguments.invert)
+        stream.check(console.bar(display, "Reading"))
     dataset = None
     if arguments.dataset is not None:
         dataset = image_stream.open_stream(arguments.dataset, classifier, invert=arguments.invert)
-    return Inputs(classifier, found, target, against, dataset)
+    return Inputs(classifier, stream, target, against, dataset)

@@ -56,7 +56,7 @@ MODEL_OPTIONS: Declared = {
             None,
         )
         for name, key in sidecar.KEYS.items()
-        if name not in sidecar.BESIDE
+        if name not in sidecar.OTHER_KEYS
     },
     "preprocess": (
         _model_option(

@@ -69,12 +69,12 @@ def run_options(inputs: Sequence[str], place: str) -> Declared:
 
 def _input_options(inputs: Sequence[str]) -> Declared:
     takes_images = bool({"images", "objectives"} & set(inputs))
-    found = _image_options(explained="images" in inputs) if takes_images else {}
+    options = _image_options(explained="images" in inputs) if takes_images else {}
     if {"targets", "objectives"} & set(inputs):
         default = (
             "the prediction" if "images" in inputs else "the images' predictions; without images, all or the first of many"
         )
-        found["target"] = _text(
+        options["target"] = _text(
             "--target",
             "TARGET",
             "What to explain: a class by label or index, or a value of a regression model, such as 'age' or 'age down'. "
@@ -82,7 +82,7 @@ def _input_options(inputs: Sequence[str]) -> Declared:
             completion.labels,
         )
     if "objectives" in inputs:
-        found["against"] = _text(
+        options["against"] = _text(
             "--against",
             "TARGET",
             "Subtract the score of this target from that of --target: why one class rather than the other?",
@@ -90,7 +90,7 @@ def _input_options(inputs: Sequence[str]) -> Declared:
         )
     if "dataset" in inputs:
         default = "mnist:test for a digit classifier" + (", otherwise the images" if takes_images else ", otherwise none")
-        found["dataset"] = _text(
+        options["dataset"] = _text(
             "--dataset",
             "FOLDER",
             f"Images to search: a folder and its subfolders, mnist:test or mnist:train. Default: {default}.",
@@ -98,8 +98,8 @@ def _input_options(inputs: Sequence[str]) -> Declared:
         )
     if "images" in inputs:
         resume = typer.Option("--resume", help="Continue an interrupted run of the same request; finished images are kept.")
-        found["resume"] = (Annotated[bool, resume], False)
-    return found
+        options["resume"] = (Annotated[bool, resume], False)
+    return options
 
 
 def _image_options(*, explained: bool) -> Declared:

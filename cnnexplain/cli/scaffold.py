@@ -1,4 +1,4 @@
-"""The package that `cnnexplain new-plugin` writes: a working analysis with a test, as a starting point."""
+"""The package that `cnnexplain new-plugin` creates: a working analysis with its test and its page, as a starting point."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ FILES = {
     "pyproject.toml": "pyproject.toml",
     "README.md": "README.md",
     ".gitignore": "gitignore",
-    "src/$module/__init__.py": "init.py",
-    "src/$module/contributions.py": "contributions.py",
-    "src/$module/py.typed": "py.typed",
+    "$module.py": "method.py",
     "tests/test_$word.py": "test.py",
+    "docs/$name.md": "page.md",
 }
 """The files of the package and their templates."""
 
@@ -39,9 +38,9 @@ def check_name(name: str) -> None:
             "The name of an analysis must be lowercase words joined by hyphens, such as 'edge-energy', "
             f"with at most {LONGEST} characters, but got '{name[: 2 * LONGEST]}'."
         )
-    found = registry.load()
-    analyses = found.analyses
-    plugins = {plugin.name for offers in (analyses, found.models) for plugin in offers.suppliers.values()}
+    installed = registry.load()
+    analyses = installed.analyses
+    plugins = {plugin.name for offers in (analyses, installed.models) for plugin in offers.suppliers.values()}
     if name == ALL:
         raise UsageError(f"No analysis can be named '{ALL}', which stands for all of them.")
     taken = name in plugins or name in analyses or name in analyses.clashes

@@ -24,21 +24,21 @@ FIRST_CLAUSE = re.compile(r".*?(?=; |[\w)]{2}[.!?] [A-Z])([\w)]{2})?", re.DOTALL
 """Matches a text up to its first semicolon or the end of its first sentence; "al. 2016" and initials are not an end."""
 
 
-def print_run(analysis: Analysis, arguments: RunArguments, inputs: Inputs, found: Outcome) -> None:
+def print_run(analysis: Analysis, arguments: RunArguments, inputs: Inputs, result: Outcome) -> None:
     """Prints the summary of one analysis."""
-    if found.kept:
-        left = f"explained {found.images} more" if found.parts else "nothing left to do"
-        console.say(f"Kept {_count(found.kept, 'finished image')} in {found.folder}; {left}.")
-    if not found.parts:
+    if result.kept:
+        left = f"explained {result.images} more" if result.parts else "nothing left to do"
+        console.say(f"Kept {_count(result.kept, 'finished image')} in {result.folder}; {left}.")
+    if not result.parts:
         return
     print_assumptions(inputs.classifier)
-    _print_changes(inputs.classifier, found, inverted_by_user=arguments.invert is True)
-    _print_images(found)
-    _print_findings(found)
-    print_warnings([found])
+    _print_changes(inputs.classifier, result, inverted_by_user=arguments.invert is True)
+    _print_images(result)
+    _print_findings(result)
+    print_warnings([result])
     if analysis.limitations:
         console.say(f"Note: {shortened(analysis.limitations)}")
-    _print_files(found)
+    _print_files(result)
 
 
 def print_several(outcomes: Outcomes, arguments: RunArguments, *, notes: bool = True) -> None:
@@ -109,67 +109,68 @@ def print_assumptions(classifier: Classifier) -> None:
 
 def shortened(text: str) -> str:
     """A text up to its first semicolon or the end of its first sentence, as a sentence."""
-    found = FIRST_CLAUSE.match(text)
-    return f"{found[0]}." if found else text
+    match = FIRST_CLAUSE.match(text)
+    return f"{match[0]}." if match else text
 
 
-def _print_changes(classifier: Classifier, found: Outcome, *, inverted_by_user: bool) -> None:
+def _print_changes(classifier: Classifier, result: Outcome, *, inverted_by_user: bool) -> None:
     """Prints which images were inverted and resized, and how."""
     inverted = "Inverted, as requested" if inverted_by_user else "Inverted because dark on light"
-    for what, names in ((inverted, found.inverted), (_fitting(classifier.preprocess), found.resized)):
+    for what, names in ((inverted, result.inverted), (_fitting(classifier.preprocess), result.resized)):
         if names.count:
             console.say(f"{what}: {names}.")
 
 
 def _fitting(preprocess: Preprocess) -> str:
     size = f"the model's {preprocess.height} rows × {preprocess.width} columns"
+    if preprocess.preset is not None:
+        return preprocess.preset.fitted.format(size)
     share = "" if preprocess.crop == 1 else f" {100 * preprocess.crop:.3g}%"
     return {
         "stretch": f"Resized to {size}",
         "crop": f"Cropped to the center{share} and resized to {size}",
         "pad": f"Resized to fit {size}, padded with black",
-        "digit": f"Centered on {size} like MNIST's digits",
     }[preprocess.fit]
 
 
-def _print_images(found: Outcome) -> None:
+def _print_images(result: Outcome) -> None:
     from cnnexplain.draw.wording import model_output
 
-    if not found.first:
+    if not result.first:
         return
-    values = found.first[0].value is not None
+    values = result.first[0].value is not None
     columns = ["Output", "Value"] if values else ["Prediction", "Probability"]
-    columns += (["Target"] if values else ["Target", "Its probability"]) if found.targeted else []
+    columns += (["Target"] if values else ["Target", "Its probability"]) if result.targeted else []
     table = Table(Column("Image", no_wrap=True), *columns)
-    for explained in found.first[: outcome.SHOWN]:
+    for explained in result.first[: outcome.SHOWN]:
         answer = model_output(explained.probability, explained.value, explained.unit)
-        cells = [explained.source.name, found.labels[explained.prediction], answer]
-        if found.targeted and explained.target is not None:
-            plain = [found.labels[explained.target], model_output(explained.target_probability)]
+        cells = [explained.source.name, result.labels[explained.prediction], answer]
+        if result.targeted and explained.target is not None:
+            plain = [result.labels[explained.target], model_output(explained.target_probability)]
             cells += (plain if explained.objective is None else [explained.objective, ""])[: len(columns) - 2]
         table.add_row(*map(console.plain, cells))
-    if found.images > outcome.SHOWN:
-        table.add_row(f"… and {found.images - outcome.SHOWN} more")
+    if result.images > outcome.SHOWN:
+        table.add_row(f"… and {result.images - outcome.SHOWN} more")
     console.show(table)
 
 
-def _print_findings(found: Outcome) -> None:
+def _print_findings(result: Outcome) -> None:
     """Prints the findings for the images that the table shows."""
-    for explained, finding in list(zip(found.first, found.findings, strict=True))[: outcome.SHOWN]:
+    for explained, finding in list(zip(result.first, result.findings, strict=True))[: outcome.SHOWN]:
         if finding is not None:
-            console.say(finding if found.images == 1 else f"{explained.source.name}: {finding}")
+            console.say(finding if result.images == 1 else f"{explained.source.name}: {finding}")
 
 
-def print_warnings(found: Sequence[Outcome]) -> None:
+def print_warnings(results: Sequence[Outcome]) -> None:
     """Prints the warnings of one or several analyses, each warning once."""
     # Analyses that search the same data set have the same warnings about its files.
     warned: dict[str, list[str]] = {}
-    for each in found:
+    for each in results:
         for warning in each.warnings:
             warned.setdefault(warning, []).append(each.folder.name)
-    several = len(found) > 1
+    several = len(results) > 1
     warnings = [f"{', '.join(names)}: {warning}" if several else warning for warning, names in warned.items()]
-    skipped = next((each.skipped for each in found if each.skipped.count), None)
+    skipped = next((each.skipped for each in results if each.skipped.count), None)
     if skipped is not None:
         words = "1 image can't be read and was" if skipped.count == 1 else f"{skipped.count} images can't be read and were"
         warnings.append(f"{words} skipped: {skipped}.")
@@ -186,22 +187,22 @@ def _print_outcomes(outcomes: Outcomes) -> None:
         if analysis.name in failed:
             table.add_row(analysis.name, Text("failed", style="red"), "", console.plain(failed[analysis.name]))
             continue
-        found = outcomes.by_name[analysis.name]
-        words = _count(found.pictures.count, "picture")
-        if found.kept and found.parts:
-            words += f", {found.kept} images kept"
-        table.add_row(analysis.name, words if found.parts else "already done", f"{found.seconds:.1f}")
+        result = outcomes.by_name[analysis.name]
+        text = _count(result.pictures.count, "picture")
+        if result.kept and result.parts:
+            text += f", {result.kept} images kept"
+        table.add_row(analysis.name, text if result.parts else "already done", f"{result.seconds:.1f}")
     console.out().print(table)
 
 
-def _print_files(found: Outcome) -> None:
+def _print_files(result: Outcome) -> None:
     """Prints one line with the files that were written."""
-    pictures = found.pictures
+    pictures = result.pictures
     names = [Path(pictures.first[0]).name if pictures.count == 1 else _count(pictures.count, "picture")]
     # Files of parts, which have numbers in their names, are not listed.
-    names += [path.name for path in found.files if found.parts == 1 or not re.search(r"-\d{5}\.", path.name)]
-    parts = f", and the numbers in {found.parts} parts" if found.parts > 1 else ""
-    console.say(f"Wrote {', '.join(names[:-1])} and {names[-1]}{parts} to {found.folder}")
+    names += [path.name for path in result.files if result.parts == 1 or not re.search(r"-\d{5}\.", path.name)]
+    parts = f", and the numbers in {result.parts} parts" if result.parts > 1 else ""
+    console.say(f"Wrote {', '.join(names[:-1])} and {names[-1]}{parts} to {result.folder}")
 
 
 def _count(number: int, noun: str) -> str:

@@ -46,7 +46,7 @@ def image_rgb(record: Record, values: Floats) -> Floats:
     preprocess = record.preprocess
     if preprocess.bands is not None:
         return stretched(*map(preprocess.picked, (values, preprocess.black, preprocess.white)))
-    return np.clip(preprocess.decode(values), 0, 1)
+    return np.asarray(np.clip(preprocess.decode(values), 0, 1))
 
 
 def display_channels(record: Record, values: Array) -> Floats:

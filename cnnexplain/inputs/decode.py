@@ -1,15 +1,15 @@
-"""An image file of any of the formats → its pixels from 0 to 1, upright, in little more memory than one copy of it takes."""
+"""Decodes image files to upright pixels from 0 to 1, in little more memory than one copy of the image takes."""
 
 from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-# The decoders are loaded here: while a file is read an import may fail, or be interrupted, for reasons of its own.
+# The decoders are imported here, because an import may fail or be interrupted, which is not an error of the file.
 from PIL import (
     BmpImagePlugin,
     ExifTags,
@@ -27,33 +27,35 @@ from cnnexplain.inputs import bands, bit_depth, decoding_memory, large_images, t
 from cnnexplain.inputs.decoding_memory import DRAFTED
 from cnnexplain.inputs.image_files import FORMATS, MAX_PIXELS
 from cnnexplain.inputs.large_images import Crop
-from cnnexplain.inputs.orientation import LYING, TURNS, stored_axes
+from cnnexplain.inputs.orientation import SIDEWAYS, TURNS, stored_axes
 from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.inputs.resize_filters import Grid
 from cnnexplain.inputs.source import Levels
 from cnnexplain.inputs.tiff_files import Box
 from cnnexplain.interruption import check_interrupted
-from cnnexplain.types import Floats
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Float32
 
 DECODERS = (PngImagePlugin, JpegImagePlugin, WebPImagePlugin, BmpImagePlugin, GifImagePlugin, TiffImagePlugin)
-"""What untrusted files may reach of Pillow."""
+"""The decoders of Pillow that untrusted files can reach."""
 
 LARGE = 4_000_000
-"""Of an image of more pixels only a smaller one is made in floating-point numbers, which take four times the memory."""
+"""Images with more pixels are reduced before the conversion to floating-point numbers, which take four times the memory."""
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """What a file shows.
+    """A decoded image.
 
     Args:
-        pixels: (h, w, 1 or 3) float32, from 0 (black) to 1 (white); fewer than the file has where it is a large image.
-        cut: Whether these are the middle alone that a model with the fit "crop" takes.
-        levels: Of a file of more than 8 bits.
-        grid: Where the model takes single pixels of a large image, how it does of these, which are all that it takes.
+        pixels: (h, w, 1 or 3) float32, from 0 (black) to 1 (white), or bands (h, w, C); reduced if the image is large.
+        cut: Whether these are only the center, for a model with the fit "crop".
+        levels: The range of values of a file with more than 8 bits.
+        grid: If a model takes single pixels from a large image, `pixels` are only those, and this is how to sample them.
     """
 
-    pixels: Floats
+    pixels: Float32[np.ndarray, "h w C"]
     cut: bool = False
     levels: Levels | None = None
     grid: Grid | None = None
@@ -64,66 +66,74 @@ def decode(file: BinaryIO, name: str, preprocess: Preprocess) -> Decoded:
 
     Args:
         file: The file.
-        name: What to call it in an error.
-        preprocess: The model's input. Of a large image no more is made than a few times as many rows and columns.
+        name: The name of the file in errors.
+        preprocess: The model's input. Large images are reduced to a few times its rows and columns.
 
     Raises:
-        ImageError: It is no image, is damaged or too large, or has values that are out of range.
+        ImageError: The file is not an image, is damaged or too large, or has values that are out of range.
     """
     start = file.read(len(bands.MAGIC))
     file.seek(0)
     if start == bands.MAGIC:
         return _array(file, name, preprocess)
     try:
-        # Pillow warns of odd metadata, which the pixels don't depend on, and of sizes, which are checked here.
+        # Pillow warns about metadata, which does not affect the pixels, and about sizes, which are checked here.
         with warnings.catch_warnings(action="ignore"), Image.open(file, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
-                raise ImageError(_bomb(name))
-            shown = _shown(image, file, name, preprocess)
+                raise ImageError(_too_large(name))
+            upright = _upright(image, file, name, preprocess)
     except ImageError:
         raise
     except UnidentifiedImageError:
         raise ImageError(f"'{name}' is not an image that can be read ({', '.join(FORMATS)}).") from None
     except Image.DecompressionBombError:
-        raise ImageError(_bomb(name)) from None
+        raise ImageError(_too_large(name)) from None
     except MemoryError as error:
-        raise ImageError(f"The memory does not suffice to decode the image '{name}'; make it smaller.") from error
-    # Decoders of untrusted bytes raise many kinds (OSError, SyntaxError, ValueError, struct.error, zlib.error, …).
+        raise ImageError(f"There is not enough memory to decode the image '{name}'; make it smaller.") from error
+    # Untrusted bytes can make decoders raise OSError, SyntaxError, ValueError, struct.error, zlib.error and others.
     except Exception as error:
         check_interrupted(error)
         raise ImageError(f"The image '{name}' is damaged or truncated: {' '.join(str(error).split())[:160]}.") from error
-    # What is decoded of a large image takes too much to be kept beside floating-point numbers.
+    # Free a large decoded image before the conversion to floating-point numbers.
     del image
-    return _decoded(shown, name, preprocess)
+    return _as_floats(upright, name, preprocess)
 
 
 def _array(file: BinaryIO, name: str, preprocess: Preprocess) -> Decoded:
-    """A `.npy` array (h, w), (h, w, 1) or (h, w, 3): of bytes, or as the values of a file of more than 8 bits."""
-    values = bands.numbers(file, name)
+    """Reads a `.npy` array (h, w), (h, w, 1) or (h, w, 3) of bytes, or of values like those of a file with more bits."""
+    values = bands.read_array(file, name)
     if values.ndim == 2:
         values = values[..., None]
     if values.ndim != 3 or values.shape[-1] not in (1, 3) or not 0 < values.size <= 3 * LARGE:
         raise ImageError(
-            f"'{name}' holds an array of shape {values.shape}; expected (height, width), or with 1 or 3 channels, of up to "
-            f"{LARGE // 10**6} megapixels."
+            f"'{name}' contains an array of shape {values.shape}; expected (height, width), or with 1 or 3 channels, of up "
+            f"to {LARGE // 10**6} megapixels."
         )
     if not np.isfinite(values).all():
-        raise ImageError(f"The image '{name}' holds a value that is not finite (NaN or infinity).")
+        raise ImageError(f"The image '{name}' contains a value that is not finite (NaN or infinity).")
     if values.dtype.kind == "b" or values.dtype == np.uint8:
         return Decoded(values.astype(np.float32) / np.float32(1 if values.dtype.kind == "b" else 255))
-    found = bit_depth.of_values(
-        float(values.min()), float(values.max()), name, reals=values.dtype.kind == "f", said=preprocess.white_level
-    )
-    return Decoded(np.clip(values.astype(np.float32) / np.float32(found.white), 0, 1), levels=found)
+    floats = values.dtype.kind == "f"
+    extremes = float(values.min()), float(values.max())
+    levels = bit_depth.gray_levels(*extremes, name, floats=floats, white_level=preprocess.white_level)
+    return Decoded(np.clip(values.astype(np.float32) / np.float32(levels.white), 0, 1), levels=levels)
 
 
-def _bomb(name: str) -> str:
+def _too_large(name: str) -> str:
     return f"The image '{name}' has more than {MAX_PIXELS // 10**6} megapixels: too large, or a decompression bomb."
 
 
 @dataclass(frozen=True)
-class _Shown:
-    """What was made of a file: an image upright, large ones smaller; its levels, and whether their lowest value is white."""
+class _Upright:
+    """An upright image, before the conversion to floating-point numbers; large images are reduced.
+
+    Args:
+        image: The image.
+        large: Whether it was reduced.
+        levels: The range of values of a file with more than 8 bits.
+        inverted: Whether the lowest value is white.
+        grid: As in `Decoded`.
+    """
 
     image: Image.Image
     large: bool
@@ -132,90 +142,90 @@ class _Shown:
     grid: Grid | None
 
 
-def _shown(image: Any, file: BinaryIO, name: str, preprocess: Preprocess) -> _Shown:
+def _upright(image: Any, file: BinaryIO, name: str, preprocess: Preprocess) -> _Upright:
     large = image.width * image.height > LARGE
     pieces = tiff_files.strips(image, file) if large else None
     size: tuple[int, int] = image.size if pieces is None else pieces.size
-    if image.format == "TIFF" and bit_depth.torn(image):
-        raise ImageError(f"'{name}' keeps colors of 16 bits in separate planes without compression; save it in one plane.")
-    how = bit_depth.unpacked(image)
+    if image.format == "TIFF" and bit_depth.has_misread_planes(image):
+        raise ImageError(f"'{name}' has 16-bit colors in separate planes without compression; save it with one plane.")
+    raw_mode = bit_depth.raw_mode(image)
     gray = image.mode.startswith(("I", "F"))
-    colored = not gray and ";16" in how
-    scaled = colored and (preprocess.white_level is not None or bit_depth.told(image) is not None)
-    if scaled and not bit_depth.has_low(image):
-        raise ImageError(f"'{name}' keeps its colors in a form that no white level can be given to; save it as 16-bit RGB.")
+    deep_colors = not gray and ";16" in raw_mode
+    scaled = deep_colors and (preprocess.white_level is not None or bit_depth.declared_white(image) is not None)
+    if scaled and not bit_depth.has_low_bytes(image):
+        raise ImageError(f"'{name}' stores its colors in a form without support for a white level; save it as 16-bit RGB.")
     whole = large and pieces is None
-    # A PNG is decoded to see how it must be turned, while at which size a JPEG is decoded depends on that.
+    # Reading the orientation decodes a PNG. The size at which a JPEG is decoded depends on the orientation.
     if whole and image.format not in DRAFTED:
         decoding_memory.check(image, size, file, name, copies=1 + scaled)
-    # What is decoded of a TIFF file as a whole Pillow turns itself.
+    # Pillow turns TIFF files itself if it decodes them as a whole.
     orientation = 1 if image.format == "TIFF" and pieces is None else image.getexif().get(ExifTags.Base.Orientation, 1)
-    single = large and preprocess.samples
-    means = large and not single
-    box, made = large_images.plan(image, size, preprocess, orientation) if means else ((0.0, 0.0, *size), size)
+    sampled = large and preprocess.samples
+    reduced = large and not sampled
+    box, target = large_images.plan(image, size, preprocess, orientation) if reduced else ((0.0, 0.0, *size), size)
     if whole and image.format in DRAFTED:
         decoding_memory.check(image, size, file, name, copies=1)
 
     stored: Crop = image.crop if pieces is None else pieces.crop
-    shown, found = stored, None
+    crop, levels = stored, None
     if gray:
-        extremes: list[Any] = [stored(each).convert("F").getextrema() for each in large_images.blocks(size)]
-        lowest, highest = min(least for least, _ in extremes), max(most for _, most in extremes)
-        found = bit_depth.of_values(
-            lowest,
-            highest,
+        extremes: list[Any] = [stored(block).convert("F").getextrema() for block in large_images.blocks(size)]
+        levels = bit_depth.gray_levels(
+            min(low for low, _ in extremes),
+            max(high for _, high in extremes),
             name,
-            reals=image.mode.startswith("F"),
-            by_file=bit_depth.told(image),
-            said=preprocess.white_level,
+            floats=image.mode.startswith("F"),
+            in_file=bit_depth.declared_white(image),
+            white_level=preprocess.white_level,
         )
-    elif colored and image.mode in ("RGB", "RGBA"):
-        extremes = [each for block in large_images.blocks(size) for each in stored(block).getextrema()[:3]]
-        found = bit_depth.of_colors(256 * max(most for _, most in extremes) + 255, image, preprocess.white_level)
-        if found.white != bit_depth.WHITE:
-            low = _lows(file) if pieces is None else partial(pieces.crop, before=bit_depth.keep_low)
-            shown = partial(_scaled, stored, low, found.white, how.startswith("LA"))
+    elif deep_colors and image.mode in ("RGB", "RGBA"):
+        extremes = [channel for block in large_images.blocks(size) for channel in stored(block).getextrema()[:3]]
+        levels = bit_depth.color_levels(256 * max(high for _, high in extremes) + 255, image, preprocess.white_level)
+        if levels.white != bit_depth.WHITE:
+            low = _low_bytes(file) if pieces is None else partial(pieces.crop, before=bit_depth.keep_low_bytes)
+            crop = partial(_scaled, stored, low, levels.white, raw_mode.startswith("LA"))
 
     mode = "F" if gray else "RGBA" if image.has_transparency_data else "L" if image.mode in ("1", "L") else "RGB"
     grid = None
-    if single:
-        rows, columns, grid = preprocess.grid(*(size if orientation in LYING else size[::-1])).needed()
-        small = large_images.picked(shown, mode, size, *stored_axes(rows, columns, size, orientation))
+    if sampled:
+        rows, columns, grid = preprocess.grid(*(size if orientation in SIDEWAYS else size[::-1])).needed()
+        small = large_images.picked(crop, mode, size, *stored_axes(rows, columns, size, orientation))
     else:
-        small = large_images.shrunk(shown, mode, box, made) if large else shown((0, 0, *size))
+        small = large_images.shrunk(crop, mode, box, target) if large else crop((0, 0, *size))
     upright = small if orientation not in TURNS else small.transpose(TURNS[orientation])
-    return _Shown(upright.convert(mode), large, found, gray and bit_depth.inverted(image), grid)
+    return _Upright(upright.convert(mode), large, levels, gray and bit_depth.is_inverted(image), grid)
 
 
-def _decoded(shown: _Shown, name: str, preprocess: Preprocess) -> Decoded:
-    values = np.array(shown.image, np.float32)
-    if shown.image.mode == "F":
-        assert shown.levels is not None
+def _as_floats(upright: _Upright, name: str, preprocess: Preprocess) -> Decoded:
+    values = np.array(upright.image, np.float32)
+    if upright.image.mode == "F":
+        assert upright.levels is not None
         if not np.isfinite(values).all():
-            raise ImageError(f"The image '{name}' holds a value that is not finite (NaN or infinity).")
-        pixels = np.clip(values[..., None] / shown.levels.white, 0, 1)
-        pixels = 1 - pixels if shown.inverted else pixels
+            raise ImageError(f"The image '{name}' contains a value that is not finite (NaN or infinity).")
+        pixels = np.clip(values[..., None] / upright.levels.white, 0, 1)
+        pixels = 1 - pixels if upright.inverted else pixels
     else:
         values /= 255
-        pixels = _composite(values) if shown.image.mode == "RGBA" else np.atleast_3d(values)
-    return Decoded(np.asarray(pixels, np.float32), shown.large and preprocess.fit == "crop", shown.levels, shown.grid)
+        pixels = _composite(values) if upright.image.mode == "RGBA" else np.atleast_3d(values)
+    cut = upright.large and preprocess.fit == "crop"
+    return Decoded(np.asarray(pixels, np.float32), cut, upright.levels, upright.grid)
 
 
-def _lows(file: BinaryIO) -> Crop:
-    """Parts of the low bytes of the colors of a file."""
+def _low_bytes(file: BinaryIO) -> Crop:
+    """Gives parts of the low bytes of the colors of a file."""
     file.seek(0)
     image = Image.open(file, formats=FORMATS)
-    bit_depth.keep_low(image)
+    bit_depth.keep_low_bytes(image)
     return image.crop
 
 
 def _scaled(high: Crop, low: Crop, white: float, gray: bool, box: Box) -> Image.Image:
-    return bit_depth.joined(high(box), low(box), white, gray=gray)
+    return bit_depth.combined(high(box), low(box), white, gray=gray)
 
 
-def _composite(rgba: Floats) -> Floats:
-    """Colors over white, or over black where what is visible is light and would vanish on white."""
+def _composite(rgba: Float[np.ndarray, "h w 4"]) -> Float32[np.ndarray, "h w 3"]:
+    """Colors on a white background, or on black if the visible part is light and would vanish on white."""
     color, alpha = rgba[..., :3], rgba[..., 3:]
-    visible = float((color * alpha).mean() / max(float(alpha.mean()), 1e-6))
-    ground = 0.0 if visible > 0.5 else 1.0
-    return np.asarray(color * alpha + ground * (1 - alpha), np.float32)
+    brightness = float((color * alpha).mean() / max(float(alpha.mean()), 1e-6))
+    background = 0.0 if brightness > 0.5 else 1.0
+    return np.asarray(color * alpha + background * (1 - alpha), np.float32)

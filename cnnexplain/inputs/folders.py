@@ -1,4 +1,4 @@
-"""The files in a folder at any depth, and those that a glob matches. Links that lead around in circles do no harm."""
+"""Finds the files in a folder at any depth, and the files that match a glob. Circular links are safe."""
 
 from __future__ import annotations
 
@@ -8,22 +8,21 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 SKIPPED = "__MACOSX"
-"""The folder that macOS puts beside the files in its archives, with a hidden file for each of them."""
-
+"""The folder that macOS adds to its archives, with a hidden file for each file."""
 
 RESULT, OURS = "result.json", b'"format": "cnnexplain result'
-"""By what the folder of a result is known: this file, which begins like this. Its pictures are no images to explain."""
+"""The file in the folder of a result, and its beginning. The pictures in such a folder are not images to explain."""
 
 
 def files(folder: str, suffixes: Collection[str]) -> list[str]:
-    """The files of these endings in a folder at any depth, sorted by folder and name, but for hidden ones and our results.
+    """The files with these suffixes in a folder at any depth, sorted by folder and name; without hidden files and results.
 
     Args:
         folder: The folder.
-        suffixes: What the files end in, in lower case with the dot; theirs may be in any case.
+        suffixes: The suffixes in lower case, with the dot. Those of the files may be in any case.
 
     Raises:
-        OSError: The folder, or one in it, can't be read.
+        OSError: The folder, or a folder in it, can't be read.
     """
     endings = tuple(suffixes)
     found = []
@@ -38,13 +37,13 @@ def files(folder: str, suffixes: Collection[str]) -> list[str]:
 
 
 def matching(pattern: str) -> list[str]:
-    """The files that a glob matches, sorted; `**` stands for folders at any depth.
+    """The files that match a glob, sorted; `**` matches folders at any depth.
 
     Raises:
         OSError: A folder can't be read.
     """
     parts = pattern.split(os.sep)
-    # Of folders at any depth in folders at any depth each would be found by many names.
+    # With `**/**`, every file would be found under many names.
     parts = [part for number, part in enumerate(parts) if part != "**" or number == 0 or parts[number - 1] != "**"]
     return sorted(path for path in set(_matches(os.sep.join(parts))) if os.path.isfile(path))
 
@@ -64,26 +63,26 @@ def _matches(pattern: str) -> Iterator[str]:
 
 
 def _folders(folder: str) -> Iterator[str]:
-    """A folder and those in it at any depth, without hidden ones; each but once, since links may lead around in circles."""
+    """A folder and the folders in it at any depth, without hidden ones; each only once, because links may be circular."""
     seen: set[tuple[int, int]] = set()
-    left = [folder]
-    while left:
-        inside = left.pop()
+    pending = [folder]
+    while pending:
+        inside = pending.pop()
         status = os.stat(inside)
         if (status.st_dev, status.st_ino) in seen:
             continue
         seen.add((status.st_dev, status.st_ino))
         yield inside
         with os.scandir(inside) as entries:
-            # Reversed, so that of a folder and a link to it the one that comes first by name is gone through.
-            left += sorted(
+            # In reverse order, so that the first by name of a folder and a link to it is used.
+            pending += sorted(
                 (entry.path for entry in entries if _wanted(entry)),
                 reverse=True,
             )
 
 
 def _wanted(entry: os.DirEntry[str]) -> bool:
-    # A link to itself is no folder, and asked itself the entry raises an error.
+    # Not entry.is_dir(), which raises an error for a link to itself.
     if entry.name.startswith(".") or entry.name == SKIPPED or not os.path.isdir(entry.path):
         return False
     return not _is_result(entry.path)
@@ -91,7 +90,7 @@ def _wanted(entry: os.DirEntry[str]) -> bool:
 
 def _is_result(folder: str) -> bool:
     path = os.path.join(folder, RESULT)
-    # Whatever else may be called so: a named pipe would be waited for.
+    # Opening something else of this name, such as a named pipe, could block.
     if not os.path.isfile(path):
         return False
     with open(path, "rb") as file:

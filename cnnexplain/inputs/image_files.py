@@ -1,7 +1,7 @@
-"""Which image files are read: their formats, and how large they may be."""
+"""The formats of image files that are read, and their maximum size."""
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
-"""What Pillow calls the formats."""
+"""The formats, by Pillow's names."""
 
 MAX_PIXELS = 100_000_000
-"""A larger image is taken for a decompression bomb."""
+"""Larger images are rejected as decompression bombs."""

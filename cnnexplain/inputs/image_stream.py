@@ -1,4 +1,4 @@
-"""A data set as a stream of batches, of which only one is in memory at a time."""
+"""Reads a data set as a stream of batches, with one batch in memory at a time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -15,26 +15,28 @@ from cnnexplain.inputs import bands, datasets, folders, images
 from cnnexplain.inputs.images import ImageBatch
 from cnnexplain.inputs.preprocess import Preprocess, TakesImages, preprocess_of
 from cnnexplain.inputs.source import Source
-from cnnexplain.types import Array, Floats
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32, Int64, UInt8
 
 
 class TakesBatches(TakesImages, Protocol):
-    """A model that knows how many images it takes at once, such as a `Classifier`."""
+    """A model that determines how many images to process at once, such as a `Classifier`."""
 
     def slices(self, count: int) -> Iterator[slice]:
-        """Goes through `count` images, as many at a time as it takes."""
+        """Divides `count` images into batches."""
 
 
 class Stream:
-    """Images that are read when they are asked for, in the model's input range. Made by `open_stream`.
+    """Images in the model's input range that are read when they are needed. Created by `open_stream`.
 
     Args:
-        name: What to call it.
-        names: The files or samples, each known by its place among them.
-        classifier: Whose input the images are made for; its `Preprocess` is enough.
-        batch: The images themselves, where they are in memory already.
-        invert: Whether to swap dark and light in files; None where they show dark on light to a model of digits.
-        needed: Those of the names without which there is nothing to be done; others are left out where they can't be read.
+        name: The name of the data set.
+        names: The files or samples. An image is identified by its place in this list.
+        classifier: The classifier for which the images are prepared, or its `Preprocess`.
+        batch: The images themselves, if they are already in memory.
+        invert: As for `cnnexplain.read_images`.
+        needed: The names of images that must be readable; others are skipped if they can't be read.
     """
 
     def __init__(
@@ -49,14 +51,14 @@ class Stream:
     ) -> None:
         self.name = name
         self.skipped: dict[str, str] = {}
-        """The files that couldn't be read so far, each with the reason."""
+        """The files that could not be read so far, each with the reason."""
         self.names = names
         self._model = None if isinstance(classifier, Preprocess) else classifier
         self._preprocess = preprocess_of(classifier)
         self._batch = batch
         self._invert = invert
         self._needed = frozenset(needed)
-        self._kept: dict[int, tuple[Floats, Source]] = {}
+        self._cache: dict[int, tuple[Float32[np.ndarray, "H W C"], Source]] = {}
 
     def __len__(self) -> int:
         return len(self.names)
@@ -66,21 +68,21 @@ class Stream:
 
     @property
     def given(self) -> bool:
-        """Whether these are images that were given as they are, and not by the name of a data set."""
+        """Whether the images were given directly, rather than by the name of a data set."""
         return self.name == GIVEN
 
-    def batches(self) -> Iterator[tuple[Array, ImageBatch]]:
-        """Goes through all the images, as many at once as the classifier takes, else `TOGETHER`; broken files are left out.
+    def batches(self) -> Iterator[tuple[Int64[np.ndarray, " N"], ImageBatch]]:
+        """Reads all the images in batches, as large as the classifier takes or else `BATCH_SIZE`; skips broken files.
 
         Yields:
             The places of the images in the data set, and the images.
 
         Raises:
-            ImageError: Not one of the images can be read.
+            ImageError: None of the images can be read.
         """
         any_read = False
-        for here in _slices(len(self)) if self._model is None else self._model.slices(len(self)):
-            places, batch = self.read(range(here.start, here.stop))
+        for batch_slice in _slices(len(self)) if self._model is None else self._model.slices(len(self)):
+            places, batch = self.read(range(batch_slice.start, batch_slice.stop))
             if len(places):
                 any_read = True
                 yield places, batch
@@ -88,21 +90,21 @@ class Stream:
             raise self.unusable()
 
     def skipped_in(self, places: Sequence[int]) -> dict[str, str]:
-        """Those of the images at some places that couldn't be read, each with the reason."""
+        """The images at these places that could not be read, each with the reason."""
         names = dict.fromkeys(self.names[place] for place in places)
         return {name: self.skipped[name] for name in names if name in self.skipped}
 
     def unusable(self) -> ImageError:
-        """What to raise where not one image could be read."""
+        """The error for a data set without a readable image."""
         name, reason = next(iter(self.skipped.items()))
         return ImageError(f"None of the {len(self)} images of '{self.name}' can be used; the first, '{name}': {reason}")
 
     def pick(self, places: Sequence[int]) -> ImageBatch:
-        """The images at some places of the data set, which `batches` has given before."""
+        """The images at these places, which `batches` has read before."""
         return self.read(places)[1]
 
     def check(self, progress: Callable[[int, int], None] = lambda *_: None) -> None:
-        """Reads the needed images once, so that one that can't be read is known before any work is done.
+        """Reads the needed images once, to find errors before any work is done.
 
         Raises:
             ImageError: One of them can't be read.
@@ -112,25 +114,28 @@ class Stream:
             self.read([place])
             progress(number, len(needed))
 
-    def read(self, places: Sequence[int]) -> tuple[Array, ImageBatch]:
-        """Those of the images at some places that can be read, with their places.
+    def read(self, places: Sequence[int]) -> tuple[Int64[np.ndarray, " N"], ImageBatch]:
+        """Reads the images at these places.
+
+        Returns:
+            The places of the images that can be read, and these images.
 
         Raises:
-            ImageError: A needed one can't be read.
+            ImageError: A needed image can't be read.
         """
         if self._batch is not None:
-            return np.array(places), self._batch[list(places)]
-        preprocess = self._preprocess
-        if self.name in SPLITS and not self._invert and preprocess.channels == 1 and preprocess.keeps(28, 28):
-            return np.array(places), self._mnist(list(places))
-        found = [(place, *read) for place in places if (read := self._read(place)) is not None]
-        inputs = np.stack([image for _, image, _ in found]) if found else np.zeros(0, np.float32)
-        return np.array([place for place, *_ in found], np.int64), ImageBatch(inputs, [source for *_, source in found])
+            return np.array(places, np.int64), self._batch[list(places)]
+        preprocess, (dataset, split) = self._preprocess, datasets.SPLITS.get(self.name, (None, ""))
+        if dataset is not None and not self._invert and preprocess.channels == 1 and preprocess.keeps(*dataset.shape):
+            return np.array(places, np.int64), self._included(dataset.load(split)[0][list(places)], places)
+        items = [(place, *read) for place in places if (read := self._read(place)) is not None]
+        inputs = np.stack([image for _, image, _ in items]) if items else np.zeros(0, np.float32)
+        return np.array([place for place, *_ in items], np.int64), ImageBatch(inputs, [source for *_, source in items])
 
-    def _read(self, place: int) -> tuple[Floats, Source] | None:
+    def _read(self, place: int) -> tuple[Float32[np.ndarray, "H W C"], Source] | None:
         name = self.names[place]
-        if place in self._kept or name in self.skipped:
-            return self._kept.get(place)
+        if place in self._cache or name in self.skipped:
+            return self._cache.get(place)
         try:
             image = images.read(name, self._preprocess, self._invert)
         except ImageError as error:
@@ -138,74 +143,71 @@ class Stream:
                 raise
             self.skipped[name] = str(error)
             return None
-        # Several analyses may go through the same few photographs, which take long to read.
-        if len(self) * image[0].nbytes <= KEPT:
-            self._kept[place] = image
+        # Several analyses may read the same few photographs, which takes long.
+        if len(self) * image[0].nbytes <= CACHE_BYTES:
+            self._cache[place] = image
         return image
 
-    def _mnist(self, places: list[int]) -> ImageBatch:
-        digits = datasets.mnist(self.name.partition(":")[2])[0][places]
+    def _included(self, pixels: UInt8[np.ndarray, "N H W"], places: Sequence[int]) -> ImageBatch:
         sources = [
-            Source(self.names[place], hashlib.sha256(digit.tobytes()).hexdigest())
-            for place, digit in zip(places, digits, strict=True)
+            Source(self.names[place], hashlib.sha256(image.tobytes()).hexdigest())
+            for place, image in zip(places, pixels, strict=True)
         ]
-        return ImageBatch(self._preprocess.encode(digits[..., None].astype(np.float32) / 255), sources)
+        return ImageBatch(self._preprocess.encode(pixels[..., None].astype(np.float32) / 255), sources)
 
 
 GIVEN = "the images given"
-"""What images are called that come from no data set."""
+"""The name of a stream of images that do not come from a data set."""
 
-TOGETHER = 64
-"""How many images are read at once where no model says how many it takes."""
+BATCH_SIZE = 64
+"""The number of images in a batch, if no model determines it."""
 
-KEPT = 64 << 20
-"""Images that take so many bytes at most, all together, are kept once they were read."""
-
-SPLITS = tuple(f"mnist:{split}" for split in datasets.SPLITS)
-"""The names of the data sets that come with the package."""
+CACHE_BYTES = 64 << 20
+"""The images of a stream are kept after they are read if all of them take at most this many bytes."""
 
 
 def _slices(count: int) -> Iterator[slice]:
-    return (slice(start, min(start + TOGETHER, count)) for start in range(0, count, TOGETHER))
+    return (slice(start, min(start + BATCH_SIZE, count)) for start in range(0, count, BATCH_SIZE))
 
 
 def check(name: str | os.PathLike[str]) -> list[str]:
-    """The files or samples of the data set of that name.
+    """The files or samples of a data set.
 
     Args:
-        name: "mnist:test", "mnist:train", or a folder, of which every image file at any depth is taken.
+        name: "mnist:test", "mnist:train", or a folder, which stands for all image files in it at any depth.
 
     Raises:
         UsageError: There is no such data set.
-        ImageError: The folder holds no image.
+        ImageError: The folder contains no image.
     """
-    if name in SPLITS:
-        return [f"{name}/{index}" for index in range(datasets.SPLITS[str(name).partition(":")[2]])]
-    path = Path(name)
+    dataset, split = datasets.SPLITS.get(os.fspath(name), (None, ""))
+    if dataset is not None:
+        return dataset.samples(split)
+    path, names = Path(name), list(datasets.SPLITS)
     try:
         if not path.is_dir():
             raise UsageError(
-                f"There is no data set '{path}'.{suggest(str(path), SPLITS)} Give a folder of images, {' or '.join(SPLITS)}."
+                f"There is no data set '{path}'.{suggest(str(path), names)} Give a folder of images, {' or '.join(names)}."
             )
-        found = folders.files(str(path), images.SUFFIXES) or folders.files(str(path), (bands.SUFFIX,))
+        paths = folders.files(str(path), images.SUFFIXES) or folders.files(str(path), (bands.SUFFIX,))
     except OSError as error:
         raise UsageError(f"Can't look for the data set '{str(path)[:80]}': {error.strerror}.") from error
-    if not found:
-        raise ImageError(f"The data set '{path}' holds no image ({', '.join(images.SUFFIXES)}).")
-    return found
+    if not paths:
+        raise ImageError(f"The data set '{path}' contains no image ({', '.join(images.SUFFIXES)}).")
+    return paths
 
 
 def open_stream(dataset: object, classifier: Preprocess | TakesBatches, *, invert: bool | None = None) -> Stream:
-    """A stream of a data set: its name as `check` takes it, or images as `cnnexplain.explain` takes them.
+    """Opens a data set as a stream.
 
     Args:
-        dataset: Which.
-        classifier: Whose input the images are made for; its `Preprocess` is enough.
-        invert: As `cnnexplain.read_images` takes it, for a data set that is given by its name.
+        dataset: The name of the data set as for `check`, or images as for `cnnexplain.explain`, or a `Stream`.
+        classifier: The classifier for which the images are prepared, or its `Preprocess`.
+        invert: As for `cnnexplain.read_images`, for a data set given by its name.
 
     Raises:
         UsageError: There is no such data set.
-        ImageError: It holds no image.
+        ImageError: It contains no image.
     """
     if isinstance(dataset, Stream):
         return dataset
@@ -216,18 +218,18 @@ def open_stream(dataset: object, classifier: Preprocess | TakesBatches, *, inver
 
 
 def stream_images(given: object, classifier: Preprocess | TakesBatches, *, invert: bool | None = None) -> Stream:
-    """A stream of images to explain: files, folders, globs and samples, one or several, or images in memory.
+    """Opens images to explain as a stream.
 
-    Files that are given by their own names are needed; those that folders and globs stand for may be broken.
+    Files given by their own names must be readable; those from folders and globs may be broken.
 
     Args:
-        given: Which, as `cnnexplain.explain` takes them, or a `Stream`.
-        classifier: Whose input the images are made for; its `Preprocess` is enough.
-        invert: As `cnnexplain.read_images` takes it.
+        given: Files, folders, globs and samples, one or several, or images in memory, or a `Stream`.
+        classifier: The classifier for which the images are prepared, or its `Preprocess`.
+        invert: As for `cnnexplain.read_images`.
 
     Raises:
         UsageError: An image does not exist.
-        ImageError: A folder holds no image, or an array can't be explained.
+        ImageError: A folder contains no image, or an array can't be explained.
     """
     if isinstance(given, Stream):
         return given

@@ -1,4 +1,4 @@
-"""Image files, folders, globs, samples and arrays → a batch in the model's input range, with where each came from."""
+"""Reads image files, folders, globs, samples and arrays as batches in the model's input range, with their sources."""
 
 from __future__ import annotations
 
@@ -8,36 +8,37 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cnnexplain.errors import ImageError, UsageError, suggest
 from cnnexplain.inputs import bands, datasets, folders
 from cnnexplain.inputs.decode import Decoded, decode
-from cnnexplain.inputs.photographs import is_photograph
 from cnnexplain.inputs.preprocess import Preprocess, TakesImages, preprocess_of
 from cnnexplain.inputs.source import Levels, Source
 from cnnexplain.interruption import check_interrupted
-from cnnexplain.types import Array, Floats
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Float32, Shaped
 
 SUFFIXES = (".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-"""What a folder's files must end in to be taken as images."""
+"""The suffixes of files in a folder that are read as images."""
 
 
 class ImageBatch(np.ndarray[Any, np.dtype[np.float32]]):
-    """A float32 array (N, H, W, C) in the model's input range that knows its `sources`.
+    """A float32 array (N, H, W, C) in the model's input range, with the `sources` of the images.
 
-    Picking images (`batch[:3]`) keeps their sources; the result of any other operation is an array without any.
+    Selecting images (`batch[:3]`) keeps their sources; any other operation returns an array without sources.
     """
 
     sources: tuple[Source, ...]
 
-    def __new__(cls, array: Floats, sources: Sequence[Source]) -> ImageBatch:
-        """Make a batch of an array (N, H, W, C) and its N sources."""
+    def __new__(cls, array: Float[np.ndarray, "*shape"], sources: Sequence[Source]) -> ImageBatch:
+        """Make a batch from an array (N, H, W, C) and its N sources."""
         batch = np.asarray(array, np.float32).view(cls)
         batch.sources = tuple(sources)
-        # What was changed in place would keep the name and the hash of what it was.
+        # Images that were changed in place would keep the names and hashes of the original ones.
         batch.flags.writeable = False
         return batch
 
@@ -45,40 +46,40 @@ class ImageBatch(np.ndarray[Any, np.dtype[np.float32]]):
         self.sources = ()
 
     def __getitem__(self, key: Any) -> Any:
-        picked = super().__getitem__(key)
-        images = isinstance(key, slice) or (isinstance(key, list | np.ndarray) and np.ndim(key) == 1)
-        if images and isinstance(picked, ImageBatch) and len(self.sources) == len(self):
-            picked.sources = tuple(self.sources[i] for i in np.arange(len(self))[key])
-            picked.flags.writeable = False
-        return picked
+        selected = super().__getitem__(key)
+        are_images = isinstance(key, slice) or (isinstance(key, list | np.ndarray) and np.ndim(key) == 1)
+        if are_images and isinstance(selected, ImageBatch) and len(self.sources) == len(self):
+            selected.sources = tuple(self.sources[i] for i in np.arange(len(self))[key])
+            selected.flags.writeable = False
+        return selected
 
 
 def find(names: Iterable[str | os.PathLike[str]]) -> list[str]:
-    """The image files and samples that names of files, folders, globs and samples stand for, in that order.
+    """Expands names of files, folders, globs and samples to image files and samples, in this order.
 
-    A folder stands for the image files in it at any depth, sorted by name; in a glob `**` stands for folders at any depth.
+    A folder stands for the image files in it at any depth, sorted by name. In a glob, `**` matches folders at any depth.
 
     Raises:
         UsageError: A file or sample does not exist, or a glob matches no file.
-        ImageError: A folder holds no image.
+        ImageError: A folder contains no image.
     """
-    found: list[str] = []
+    expanded: list[str] = []
     for name in [os.fspath(name) for name in names]:
         try:
-            found += _found(name)
+            expanded += _expanded(name)
         except OSError as error:
             raise UsageError(f"Can't look for '{name[:80]}': {error.strerror}.") from error
-    return found
+    return expanded
 
 
-def _found(name: str) -> list[str]:
+def _expanded(name: str) -> list[str]:
     path = Path(name)
     if not name:
         raise UsageError("An image was given by an empty name; expected a file, folder, glob or sample.")
     if path.is_dir():
         inside = folders.files(name, SUFFIXES) or folders.files(name, (bands.SUFFIX,))
         if not inside:
-            raise ImageError(f"The folder '{name}' holds no image ({', '.join(SUFFIXES)}).")
+            raise ImageError(f"The folder '{name}' contains no image ({', '.join(SUFFIXES)}).")
         return inside
     if path.exists():
         return [name]
@@ -88,7 +89,7 @@ def _found(name: str) -> list[str]:
             raise UsageError(f"No file matches '{name}'.")
         return matches
     if _is_sample(name):
-        datasets.sample_index(name)
+        datasets.locate(name)
         return [name]
     raise UsageError(f"There is no file '{name}'.{suggest(path.name, _siblings(path))}")
 
@@ -104,10 +105,9 @@ def read_images(
 
     Args:
         names: Files (PNG, JPEG, WebP, BMP, GIF, TIFF), folders, globs, or samples such as "mnist:test/42"; one or several.
-        classifier: Whose input the images are made for; its `Preprocess` is enough.
-        invert: Whether to swap dark and light. None does so for a model of light digits on a dark ground, and for images
-            that show dark on light.
-        progress: Called with how many images are read, and of how many.
+        classifier: The classifier for which the images are prepared, or its `Preprocess`.
+        invert: Whether to swap dark and light. None inverts dark-on-light images if the model takes light digits on black.
+        progress: Called with the number of images read, and the total.
 
     Returns:
         A float32 array (N, H, W, C) in the model's input range, with `sources`.
@@ -116,26 +116,28 @@ def read_images(
         UsageError: An image does not exist.
         ImageError: An image can't be read.
     """
-    found = find([names] if isinstance(names, str | os.PathLike) else names)
-    if not found:
+    paths = find([names] if isinstance(names, str | os.PathLike) else names)
+    if not paths:
         raise UsageError("No image was given: name at least one file, folder or sample such as 'mnist:test/42'.")
     preprocess = preprocess_of(classifier)
     inputs, sources = [], []
-    for number, name in enumerate(found, start=1):
+    for number, name in enumerate(paths, start=1):
         image, source = read(name, preprocess, invert)
         inputs.append(image)
         sources.append(source)
         if progress is not None:
-            progress(number, len(found))
+            progress(number, len(paths))
     return ImageBatch(np.stack(inputs), sources)
 
 
 def as_batch(images: object, classifier: Preprocess | TakesImages) -> ImageBatch:
-    """A batch from what a Python caller may have: a batch, a path or sample, several of them, or an array.
+    """Converts images to a batch.
 
-    An array of uint8 holds pixels from 0 to 255 and is brought into the model's input range, and so is one of other whole
-    numbers where it was said which of them is white; any other must be in that range already. An array may lack the first
-    axis (one image), or the last where the model takes gray images.
+    Args:
+        images: A batch, a path or sample, several of them, or an array. An array of uint8 contains pixels from 0 to 255,
+            and is converted to the model's input range, as are other integers if the value of white is known. Any other
+            array must be in this range already. An array may lack the first axis (one image), or the last for gray images.
+        classifier: The classifier for which the images are prepared, or its `Preprocess`.
 
     Raises:
         UsageError: An array has the wrong shape.
@@ -160,7 +162,7 @@ def as_batch(images: object, classifier: Preprocess | TakesImages) -> ImageBatch
     return _from_array(array, preprocess)
 
 
-def _from_array(array: Array, preprocess: Preprocess) -> ImageBatch:
+def _from_array(array: Shaped[np.ndarray, "*shape"], preprocess: Preprocess) -> ImageBatch:
     shape = array.shape
     full = preprocess.shape
     short = full[:2] if preprocess.channels == 1 else full
@@ -171,77 +173,81 @@ def _from_array(array: Array, preprocess: Preprocess) -> ImageBatch:
     else:
         raise UsageError(wrong_shape(shape, preprocess))
     if not len(array):
-        raise ImageError("The array holds no image.")
-    found = None
+        raise ImageError("The array contains no image.")
+    levels = None
     if preprocess.bands is not None and array.dtype.kind in "iu":
         array = preprocess.encode(array.astype(np.float32))
     elif array.dtype == np.uint8:
         array = preprocess.encode(array.astype(np.float32) / 255)
     elif array.dtype.kind in "iu" and preprocess.white_level is not None and array.min() >= 0:
-        found = Levels(float(array.max()), preprocess.white_level, told=True)
+        levels = Levels(float(array.max()), preprocess.white_level, declared=True)
         array = preprocess.encode(np.clip(array.astype(np.float32) / np.float32(preprocess.white_level), 0, 1))
     elif array.dtype.kind not in "fiu":
-        raise ImageError(f"The array holds {array.dtype}; expected uint8 from 0 to 255 or floating-point numbers.")
+        raise ImageError(f"The array contains {array.dtype}; expected uint8 from 0 to 255 or floating-point numbers.")
     _check_values(array, preprocess, "The array")
     array = np.ascontiguousarray(array, np.float32)
     hashes = [hashlib.sha256(image.tobytes()).hexdigest() for image in array]
-    sources = [Source(f"array[{i}]", sha256, levels=found) for i, sha256 in enumerate(hashes)]
+    sources = [Source(f"array[{i}]", sha256, levels=levels) for i, sha256 in enumerate(hashes)]
     return ImageBatch(array, sources)
 
 
 def wrong_shape(shape: tuple[int, ...], preprocess: Preprocess) -> str:
-    """What to say of images whose shape isn't the model's."""
+    """The error message for images whose shape differs from the model's input."""
     return f"The images have shape {shape}; the model takes {('N', *preprocess.shape)}.".replace("'N'", "N")
 
 
-def _check_values(array: Array, preprocess: Preprocess, what: str) -> None:
+def _check_values(array: Shaped[np.ndarray, "N H W C"], preprocess: Preprocess, what: str) -> None:
     if not np.isfinite(array).all():
-        raise ImageError(f"{what} holds a value that is not finite (NaN or infinity).")
+        raise ImageError(f"{what} contains a value that is not finite (NaN or infinity).")
     low, high, slack = preprocess.low, preprocess.high, 1e-3 * (preprocess.high - preprocess.low)
-    least, most = float(array.min()), float(array.max())
-    # Bands may hold any values.
-    guessed = preprocess.bands is not None or ("range" in preprocess.assumed and array.dtype.kind == "f")
-    if not guessed and (least < low - slack or most > high + slack):
+    lowest, highest = float(array.min()), float(array.max())
+    # Bands may have any values.
+    is_guess = preprocess.bands is not None or ("range" in preprocess.assumed and array.dtype.kind == "f")
+    if not is_guess and (lowest < low - slack or highest > high + slack):
         raise ImageError(
-            f"{what} has values from {least:g} to {most:g}, but the model's input ranges from {low:g} to {high:g}. Scale "
-            "it, or pass pixels from 0 to 255 as uint8; if it holds whole numbers of more bits, say which is white "
+            f"{what} has values from {lowest:g} to {highest:g}, but the model's input ranges from {low:g} to {high:g}. "
+            "Scale it, or pass pixels from 0 to 255 as uint8. If it contains integers of more bits, give the value of white "
             "(white_level)."
         )
 
 
-def read(name: str, preprocess: Preprocess, invert: bool | None) -> tuple[Floats, Source]:
-    """One image (H, W, C) in the model's input range, and its source.
+def read(name: str, preprocess: Preprocess, invert: bool | None) -> tuple[Float32[np.ndarray, "H W C"], Source]:
+    """Reads one image.
 
     Args:
-        name: A file or sample, as `find` gives it.
+        name: A file or sample, as returned by `find`.
         preprocess: The model's input.
-        invert: As in `read_images`.
+        invert: As for `read_images`.
+
+    Returns:
+        The image (H, W, C) in the model's input range, and its source.
 
     Raises:
         UsageError: There is no such sample.
-        ImageError: It can't be read.
+        ImageError: The image can't be read.
     """
     if Path(name).exists() or not _is_sample(name):
         sha256, decoded = _file(name, preprocess)
     else:
-        digit, _ = datasets.sample(name)
-        sha256 = hashlib.sha256(digit.tobytes()).hexdigest()
-        decoded = Decoded(digit[..., None].astype(np.float32) / 255)
+        sample, _ = datasets.sample(name)
+        sha256 = hashlib.sha256(sample.tobytes()).hexdigest()
+        decoded = Decoded(sample[..., None].astype(np.float32) / 255)
     pixels = decoded.pixels
     if preprocess.bands is not None and (pixels.shape[-1] != preprocess.bands or invert):
         reason = "dark and light can't be swapped in bands" if invert else f"the model takes {preprocess.bands} bands"
         raise ImageError(f"'{name}' can't be used: {reason}. Give .npy arrays (height, width, {preprocess.bands}).")
-    rest = replace(preprocess, fit="stretch", crop=1.0) if decoded.cut else preprocess
-    image, inverted = rest.apply(pixels, invert, decoded.grid)
-    if preprocess.digits and float(image.max()) == preprocess.low:
-        raise ImageError(f"'{name}' shows nothing that stands out from its ground, so there is no digit to explain.")
+    remaining = replace(preprocess, fit="stretch", crop=1.0) if decoded.cut else preprocess
+    image, inverted = remaining.apply(pixels, invert, decoded.grid)
+    preset = preprocess.preset
+    if preset is not None and float(image.max()) == preprocess.low:
+        raise ImageError(f"'{name}' shows only background: there is no {preset.subject} to explain.")
     resized = decoded.cut or decoded.grid is not None or not preprocess.keeps(*pixels.shape[:2])
-    photograph = preprocess.digits and is_photograph(pixels)
+    photograph = preset is not None and preset.is_photograph(pixels)
     return image, Source(name, sha256, inverted, resized, photograph, decoded.levels)
 
 
 def _file(name: str, preprocess: Preprocess) -> tuple[str, Decoded]:
-    """The hash of a file, and what it shows."""
+    """The hash of a file, and the decoded image."""
     try:
         if not Path(name).is_file():
             raise ImageError(f"'{name}' is not a file.")

@@ -1,4 +1,4 @@
-"""The words that a model's input is described with; as types, which command lines and checks list too."""
+"""The words that describe a model's input, as types from which options and checks are generated."""
 
 from typing import Literal, TypeAlias
 
@@ -6,7 +6,7 @@ Color: TypeAlias = Literal["rgb", "bgr", "gray", "bands"]
 """The channels of an input."""
 
 Fit: TypeAlias = Literal["stretch", "crop", "pad", "digit"]
-"""How an image of another size is brought to the input's."""
+"""How an image of another size is fitted to the input size."""
 
 Interpolation: TypeAlias = Literal["bilinear", "bicubic", "nearest"]
-"""How the pixels between those of an image are found."""
+"""The interpolation between the pixels of an image."""

@@ -1,11 +1,14 @@
-"""How images lie in their files, which EXIF tells, and how they are turned upright."""
+"""The EXIF orientation of images, and how to turn them upright."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
-from cnnexplain.types import Integers
+if TYPE_CHECKING:
+    from jaxtyping import Int64
 
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -16,27 +19,29 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""How an image must be turned, by its EXIF orientation."""
+"""The transposition that turns an image upright, by its EXIF orientation."""
 
-LYING = (5, 6, 7, 8)
-"""The orientations of which the turn swaps the sides."""
+SIDEWAYS = (5, 6, 7, 8)
+"""The orientations with rows and columns swapped."""
 
 
-def stored_axes(rows: Integers, columns: Integers, size: tuple[int, int], orientation: int) -> tuple[Integers, Integers]:
-    """The rows and columns of an upright image as those of the image as it is stored, in their order there.
+def stored_axes(
+    rows: Int64[np.ndarray, " rows"], columns: Int64[np.ndarray, " columns"], size: tuple[int, int], orientation: int
+) -> tuple[Int64[np.ndarray, " stored_rows"], Int64[np.ndarray, " stored_columns"]]:
+    """Converts rows and columns of an upright image to those of the stored image, in their order there.
 
     Args:
-        rows: Of the upright image.
-        columns: Likewise.
-        size: The columns and rows of the image as it is stored.
-        orientation: As EXIF has it.
+        rows: The rows of the upright image.
+        columns: The columns of the upright image.
+        size: The numbers of columns and rows of the stored image.
+        orientation: The EXIF orientation.
     """
     if orientation not in TURNS:
         return rows, columns
-    # Where four pixels come to lie tells which axis is which, and which one is reversed.
+    # The positions of four pixels after the turn determine which axis is which, and which one is reversed.
     corners = np.asarray(Image.fromarray(np.array([[0, 1], [2, 3]], np.uint8)).transpose(TURNS[orientation]), int)
-    found: dict[int, Integers] = {}
-    for places, step in ((rows, corners[1, 0] - corners[0, 0]), (columns, corners[0, 1] - corners[0, 0])):
+    stored: dict[int, np.ndarray[Any, Any]] = {}
+    for indices, step in ((rows, corners[1, 0] - corners[0, 0]), (columns, corners[0, 1] - corners[0, 0])):
         length = size[1] if abs(step) == 2 else size[0]
-        found[abs(step)] = places if step > 0 else (length - 1 - places)[::-1]
-    return found[2], found[1]
+        stored[abs(step)] = indices if step > 0 else (length - 1 - indices)[::-1]
+    return stored[2], stored[1]

@@ -1,40 +1,43 @@
-"""Tells a photograph from a picture of a digit, so that one given to a model of digits by mistake is noticed."""
+"""Distinguishes photographs from images of digits, to warn about a photograph given to a digit classifier."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-from cnnexplain.types import Floats
+if TYPE_CHECKING:
+    from jaxtyping import Float, Real
 
-LEAST = 64
-"""Rows and columns that a photograph has at least."""
+MIN_SIDE = 64
+"""The minimum number of rows and columns of a photograph."""
 
 SIDE = 64
-"""The picture is looked at in that many rows and columns: paper's grain and a camera's noise are averaged away."""
+"""Images are first reduced to this many rows and columns, which removes the paper's grain and the camera's noise."""
 
 SEPARATION = 0.78
-"""Below it the tones are not those of ink and paper. Photographs have 0.48 to 0.68, photographed digits 0.88 and more."""
+"""The separability of ink and paper is higher: photographs have 0.48 to 0.68, photographed digits 0.88 or more."""
 
 
-def is_photograph(picture: Floats) -> bool:
-    """Whether a picture shows many tones where ink on paper has two.
+def is_photograph(image: Float[np.ndarray, "h w C"]) -> bool:
+    """Whether an image has many tones, unlike ink on paper with two.
 
     The criterion is the separability of the tones by one threshold, Otsu 1979 (doi:10.1109/TSMC.1979.4310076, equation 12):
-    the variance between the two groups over the whole variance. A smooth change of light over the picture is removed first.
+    the variance between the two groups divided by the total variance. A linear change of illumination is removed first.
 
     Args:
-        picture: (h, w, 1 or 3), from 0 to 1.
+        image: (h, w, C), from 0 to 1.
     """
-    if min(picture.shape[:2]) < LEAST:
+    if min(image.shape[:2]) < MIN_SIDE:
         return False
-    gray = Image.fromarray(np.ascontiguousarray(picture.mean(axis=-1, dtype=np.float32)))
+    gray = Image.fromarray(np.ascontiguousarray(image.mean(axis=-1, dtype=np.float32)))
     tones = np.asarray(gray.resize((SIDE, SIDE), Image.Resampling.BOX), np.float64)
-    return separability(tones - _light(tones)) < SEPARATION
+    return separability(tones - _illumination(tones)) < SEPARATION
 
 
-def separability(values: Floats) -> float:
-    """The largest share of the variance that lies between two groups split by a threshold, 0 to 1; 1 where all are equal."""
+def separability(values: Real[np.ndarray, "*shape"]) -> float:
+    """The largest share of the variance that lies between two groups split by a threshold; 1 if all values are equal."""
     ordered = np.sort(values, axis=None)
     variance = ordered.var()
     if variance < 1e-12:
@@ -46,8 +49,8 @@ def separability(values: Floats) -> float:
     return float((share * (1 - share) * (means[0] - means[1]) ** 2).max() / variance)
 
 
-def _light(tones: Floats) -> Floats:
-    """A plane through the tones of most pixels, of the ground if there is one."""
+def _illumination(tones: Float[np.ndarray, "side side"]) -> Float[np.ndarray, "side side"]:
+    """A plane fitted to the tones of most pixels, which are those of the background if there is one."""
     y, x = np.mgrid[:SIDE, :SIDE] / SIDE
     terms = np.stack([np.ones_like(x), x, y], axis=-1).reshape(-1, 3)
     values, kept = tones.ravel(), np.ones(tones.size, bool)

@@ -1,33 +1,34 @@
-"""Resizing by single pixels, without anti-aliasing: what Keras' loaders do, and how `Preprocess` does it for any fit."""
+"""Resizes images without anti-aliasing, like Keras' loaders, for any fit of a `Preprocess`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from cnnexplain.types import Floats, Integers
+if TYPE_CHECKING:
+    from jaxtyping import Float, Float32, Int64
 
 TABLE = 1024
-"""In so many steps between two pixels TensorFlow tabulates the cubic weights."""
+"""TensorFlow tabulates the cubic weights in this many steps between two pixels."""
 
 
 @dataclass(frozen=True)
 class Axis:
-    """For n new pixels along an axis, of which k old ones each is a weighted sum.
+    """How n new pixels along an axis are computed, each as a weighted sum of k old ones.
 
     Args:
-        places: (n, k), of the old pixels.
-        weights: (n, k); all 0 where the new pixel is black.
+        places: (n, k), the indices of the old pixels.
+        weights: (n, k), their weights; all 0 for black pixels.
     """
 
-    places: Integers
-    weights: Floats
+    places: Int64[np.ndarray, "n k"]
+    weights: Float32[np.ndarray, "n k"]
 
     def within(self, start: int, before: int, total: int) -> Axis:
-        """The same of old pixels from `start` on, among `total` new pixels, of which as many as `before` are black."""
+        """Shifts the old pixels by `start`, and pads to `total` new pixels, the first `before` of them black."""
         after = total - before - len(self.places)
         padding = ((before, after), (0, 0))
         return Axis(np.pad(self.places + start, padding, mode="edge"), np.pad(self.weights, padding))
@@ -35,23 +36,23 @@ class Axis:
 
 @dataclass(frozen=True)
 class Grid:
-    """The pixels of a picture of which one of another size is made."""
+    """How an image is resampled along both axes."""
 
     rows: Axis
     columns: Axis
 
-    def sample(self, picture: Floats) -> Floats:
-        """(h, w, C) → (H, W, C)."""
-        for axis, here in enumerate((self.rows, self.columns)):
-            wide = (slice(None), *[None] * (2 - axis))
-            picture = sum(
-                np.take(picture, places, axis) * weights[wide]
-                for places, weights in zip(here.places.T, here.weights.T, strict=True)
+    def sample(self, image: Float[np.ndarray, "h w C"]) -> Float32[np.ndarray, "H W C"]:
+        """Resamples an image (h, w, C) to (H, W, C)."""
+        for number, axis in enumerate((self.rows, self.columns)):
+            broadcast = (slice(None), *[None] * (2 - number))
+            image = sum(
+                np.take(image, places, number) * weights[broadcast]
+                for places, weights in zip(axis.places.T, axis.weights.T, strict=True)
             )
-        return np.asarray(picture, np.float32)
+        return np.asarray(image, np.float32)
 
-    def needed(self) -> tuple[Integers, Integers, Grid]:
-        """The rows and the columns that it takes, in their order, and the grid on a picture of these alone."""
+    def needed(self) -> tuple[Int64[np.ndarray, " rows"], Int64[np.ndarray, " columns"], Grid]:
+        """The rows and the columns that are used, in increasing order, and the grid for an image with only these."""
         parts = [np.unique(axis.places, return_inverse=True) for axis in (self.rows, self.columns)]
         axes = (
             Axis(inverse.reshape(axis.places.shape), axis.weights)
@@ -61,7 +62,7 @@ class Grid:
 
 
 def axis(length: int, pixels: int, interpolation: Literal["bilinear", "bicubic", "nearest"]) -> Axis:
-    """How `tf.image.resize` without anti-aliasing makes `pixels` new pixels of `length` old ones, and rounds meanwhile."""
+    """How `tf.image.resize` without anti-aliasing computes `pixels` new pixels from `length` old ones, with its rounding."""
     scale = np.float32(length) / np.float32(pixels)
     centers = (np.arange(pixels, dtype=np.float32) + np.float32(0.5)) * scale
     if interpolation == "nearest":
@@ -82,18 +83,18 @@ def axis(length: int, pixels: int, interpolation: Literal["bilinear", "bicubic",
 
 
 def nearest(length: int, pixels: int) -> Axis:
-    """How Pillow, and with it `keras.utils.load_img`, takes the nearest of `length` pixels for each of `pixels` new ones."""
+    """How Pillow, and `keras.utils.load_img`, selects the nearest of `length` old pixels for each of `pixels` new ones."""
     step = length / pixels
-    # Pillow adds up the steps, whose rounding decides where two are as near.
+    # Pillow sums the steps. The rounding decides between two old pixels at the same distance.
     return _single(np.floor(np.cumsum([step / 2, *[step] * (pixels - 1)])), length)
 
 
-def _single(places: Sequence[float] | Floats, length: int) -> Axis:
-    found = np.clip(np.asarray(places), 0, length - 1).astype(np.int64)[:, None]
-    return Axis(found, np.ones(found.shape, np.float32))
+def _single(places: Sequence[float] | Float[np.ndarray, " n"], length: int) -> Axis:
+    indices: np.ndarray[Any, Any] = np.clip(np.asarray(places), 0, length - 1).astype(np.int64)[:, None]
+    return Axis(indices, np.ones(indices.shape, np.float32))
 
 
-def _cubic(distance: Floats) -> tuple[Floats, Floats]:
+def _cubic(distance: Float32[np.ndarray, " n"]) -> tuple[Float32[np.ndarray, " n"], Float32[np.ndarray, " n"]]:
     """The weights of the nearer and the farther pixel on one side (Keys 1981, a = −1/2)."""
     further = distance + 1
     return 1.5 * distance**3 - 2.5 * distance**2 + 1, -0.5 * further**3 + 2.5 * further**2 - 4 * further + 2

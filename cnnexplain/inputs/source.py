@@ -1,4 +1,4 @@
-"""Where an image came from, and what was done to it on the way to a model's input."""
+"""The source of an image, and how it was changed to become a model's input."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Levels:
-    """The values of a file of more than 8 bits.
+    """The range of values of a file with more than 8 bits.
 
     Args:
-        highest: The highest of them.
-        white: What was taken for white.
-        told: Whether the file or the user says that it is.
+        highest: The highest value in the file.
+        white: The value used as white.
+        declared: Whether the file or the user declares this value, so that it is not a guess.
     """
 
     highest: float
     white: float
-    told: bool
+    declared: bool
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where an image came from and what was done to it.
+    """The source of an image, and how it was changed.
 
     Args:
-        name: As the user gave it: a path, a sample's name, or "array[3]".
-        sha256: Of the file's bytes, of the sample's raw pixels, or of the array's numbers.
-        inverted: Dark and light were swapped.
-        resized: It was cut or resized to the model's input.
-        photograph: It looks like a photograph, and was read for a model of digits.
-        levels: Of a file of more than 8 bits.
+        name: The name given by the user: a path, a sample, or "array[3]".
+        sha256: The hash of the file's bytes, of the sample's raw pixels, or of the array's numbers.
+        inverted: Whether dark and light were swapped.
+        resized: Whether it was cropped or resized to the input size.
+        photograph: Whether it looks like a photograph, although the model takes other images (see `Preprocess.preset`).
+        levels: The range of values of a file with more than 8 bits; None for other files.
     """
 
     name: str

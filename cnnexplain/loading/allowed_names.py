@@ -1,4 +1,4 @@
-"""What a model file may name: layers and what they are made with, and nothing that does more than compute."""
+"""Checks that an untrusted model file names only layers and their parts, and nothing that does more than compute."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ HOMES = (
     "quantizers",
     "regularizers",
 )
-"""Where Keras keeps what a description may name, in `keras` and in `keras.src`."""
+"""The modules of `keras` and `keras.src` whose objects a description may name."""
 
 FUNCTIONS = ("activations", "constraints", "initializers", "losses", "metrics", "ops", "regularizers")
-"""Those of them that have functions which it may name."""
+"""Those whose functions it may name."""
 
 KINDS = (
     keras.Operation,  # Layers and models are operations.
@@ -43,9 +43,9 @@ KINDS = (
     keras.quantizers.Quantizer,
     keras.regularizers.Regularizer,
 )
-"""What a class is one of that a description may name."""
+"""The base classes of all classes that a description may name."""
 
-MORE = (
+EXCLUDED = (
     "FlaxLayer",
     "HashedCrossing",
     "Hashing",
@@ -57,7 +57,7 @@ MORE = (
     "TextVectorization",
     "TorchModuleWrapper",
 )
-"""Layers that run code or read files that a description names, or that are made for texts and tables."""
+"""Layers that run code or read files named in a description, or that process text or tables."""
 
 ELEMENTWISE = (
     "abs",
@@ -104,103 +104,103 @@ ELEMENTWISE = (
     "tanh_shrink",
     "threshold",
 )
-"""Operations that may be an activation: each keeps the shape of a tensor."""
+"""Operations that may be used as an activation: each keeps the shape of a tensor."""
 
 UNRELATED = ("deserialize", "get", "serialize")
-"""Functions there that make other things."""
+"""Functions of these modules that are not parts of models."""
 
 HIDDEN = {name: f"keras.src.applications.convnext:{name}" for name in ("LayerScale", "StochasticDepth")}
-"""Classes of networks in keras.applications that Keras does not find by their names, and where it has them."""
+"""Layers of `keras.applications` that Keras does not find by their names, with their locations."""
 
-NOTED = ("__bytes__", "__ellipsis__", "__keras_tensor__", "__numpy__", "__slice__", "__tensor__", "__tuple__")
-"""How Keras notes values that JSON has no form for."""
+VALUES = ("__bytes__", "__ellipsis__", "__keras_tensor__", "__numpy__", "__slice__", "__tensor__", "__tuple__")
+"""The class names with which Keras stores values that have no form in JSON."""
 
 
 def check(config: Any, custom_objects: Mapping[str, Any]) -> None:
-    """Sees that a description names nothing but what a model is made of.
+    """Checks that a description names only parts of models.
 
     Args:
         config: The description.
-        custom_objects: What the user has named, by the names that the description has for it.
+        custom_objects: The user's classes and functions, by their names in the description.
 
     Raises:
-        ModelError: It does. The message goes on after the name of the file.
+        ModelError: It names something else. The message continues after the name of the file.
     """
     own = {**custom_objects, **keras.saving.get_custom_objects()}
-    foreign: dict[str, None] = {}
-    # How the whole model was trained is never read; a nested model's training is.
+    unknown: dict[str, None] = {}
+    # Loading ignores the training configuration of the whole model, but not that of nested models.
     if isinstance(config, dict):
         config = {key: value for key, value in config.items() if key != "compile_config"}
-    for found, place, key in _named(config):
-        kind, module = found["class_name"], found.get("module") or ""
-        name = found.get("config") if kind == "function" else found.get("registered_name") or kind
+    for entry, place, key in _entries(config):
+        kind, module = entry["class_name"], entry.get("module") or ""
+        name = entry.get("config") if kind == "function" else entry.get("registered_name") or kind
         if not (isinstance(kind, str) and isinstance(module, str) and isinstance(name, str)):
-            raise ModelError(f"is damaged: in {place}, something is named by {name!r:.60}.")
-        if name in own or kind in own or kind in NOTED:
+            raise ModelError(f"is damaged: in {place}, an object has the name {name!r:.60}.")
+        if name in own or kind in own or kind in VALUES:
             continue
         kinds = (keras.Operation,) if key.endswith("activation") else KINDS
         homes = FUNCTIONS if kind == "function" else HOMES
         home = module.removeprefix("keras.").removeprefix("src.").partition(".")[0]
         if module == "builtins" or not module:
-            known = any(_known(kind, name, getattr(keras, each), kinds) for each in homes) or kind == "Functional"
+            allowed = any(_is_part(kind, name, getattr(keras, each), kinds) for each in homes) or kind == "Functional"
         elif (module == "keras" and kind != "function") or (module.startswith("keras.") and home in homes):
-            known = _known(kind, name, sys.modules.get(module) or _public(module), kinds)
+            allowed = _is_part(kind, name, sys.modules.get(module) or _public(module), kinds)
         elif module.startswith("keras.src.backend.") and ".optimizers." in module:
-            # Each backend has its own.
-            known = hasattr(keras.optimizers, kind)
+            # Each backend has its own optimizer classes.
+            allowed = hasattr(keras.optimizers, kind)
         else:
-            known = False
-        if known:
+            allowed = False
+        if allowed:
             continue
-        if module.partition(".")[0] == "keras" or kind in MORE:
-            shown = f"{'.'.join(filter(None, (module, name if kind == 'function' else kind))):.120}"
-            raise ModelError(f"{_used(shown, found, place, key)}, and is refused.")
-        foreign[name] = None
-    if foreign:
-        raise ModelError(_foreign(foreign))
+        if module.partition(".")[0] == "keras" or kind in EXCLUDED:
+            full_name = f"{'.'.join(filter(None, (module, name if kind == 'function' else kind))):.120}"
+            raise ModelError(f"{_usage(full_name, entry, place, key)} and is rejected.")
+        unknown[name] = None
+    if unknown:
+        raise ModelError(_unknown(unknown))
 
 
-def _used(shown: str, found: Mapping[str, Any], place: str, key: str) -> str:
-    """How a description uses something that no model of images needs."""
-    if key == "the whole":
-        return f"is a {shown}, which is no model of images"
+def _usage(full_name: str, entry: Mapping[str, Any], place: str, key: str) -> str:
+    """How a description uses an object that no image model needs."""
+    if key == WHOLE:
+        return f"is a {full_name}, which is not an image model,"
     if key not in ("layer", "layers"):
-        return f"names {shown} as {key} of {place}, which no model of images needs there"
-    inner = found.get("config")
+        return f"names {full_name} as {key} of {place}, which no image model needs there,"
+    inner = entry.get("config")
     name = inner.get("name") if isinstance(inner, dict) else None
-    of = f"the layer '{name:.60}' ({shown})" if isinstance(name, str) else f"a layer {shown}"
-    return f"has {of}, which no model of images needs"
+    layer = f"the layer '{name:.60}' ({full_name})" if isinstance(name, str) else f"a layer {full_name}"
+    return f"has {layer}, which no image model needs,"
 
 
 def layer(kind: str) -> Any:
-    """The class of Keras' layers of this name.
+    """The Keras layer class of this name.
 
     Raises:
-        ModelError: There is none, or no model of images needs it. The message goes on after the name of the file.
+        ModelError: There is none, or no image model needs it. The message continues after the name of the file.
     """
-    if _known(kind, kind, keras.layers, KINDS):
+    if _is_part(kind, kind, keras.layers, KINDS):
         return getattr(keras.layers, kind)
-    if kind in MORE:
-        raise ModelError(f"has a layer {kind}, which no model of images needs, and is refused.")
-    raise ModelError(_foreign([kind]))
+    if kind in EXCLUDED:
+        raise ModelError(f"has a layer {kind}, which no image model needs, and is rejected.")
+    raise ModelError(_unknown([kind]))
 
 
-def _known(kind: str, name: str, home: Any, kinds: tuple[Any, ...]) -> bool:
-    found = getattr(home, name if kind == "function" else kind, None)
+def _is_part(kind: str, name: str, home: Any, kinds: tuple[Any, ...]) -> bool:
+    item = getattr(home, name if kind == "function" else kind, None)
     if kind != "function":
-        return inspect.isclass(found) and issubclass(found, kinds) and kind not in MORE
+        return inspect.isclass(item) and issubclass(item, kinds) and kind not in EXCLUDED
     ops = getattr(home, "__name__", "").startswith(("keras.ops", "keras.src.ops", "keras._tf_keras.keras.ops"))
-    return inspect.isfunction(found) and (name in ELEMENTWISE if ops else name not in UNRELATED)
+    return inspect.isfunction(item) and (name in ELEMENTWISE if ops else name not in UNRELATED)
 
 
 def _public(module: str) -> Any:
-    place: Any = keras
+    item: Any = keras
     for part in module.split(".")[1:]:
-        place = getattr(place, part, None)
-    return place
+        item = getattr(item, part, None)
+    return item
 
 
-def _foreign(names: Iterable[str]) -> str:
+def _unknown(names: Iterable[str]) -> str:
     shown = [f"{name:.80}" + (f" ({HIDDEN[name]})" if name in HIDDEN else "") for name in sorted(names)]
     more = f" and {len(shown) - 5} more" if len(shown) > 5 else ""
     return (
@@ -209,21 +209,25 @@ def _foreign(names: Iterable[str]) -> str:
     )
 
 
-def _named(config: Any) -> Iterator[tuple[dict[str, Any], str, str]]:
-    """Every object in a description, in which layer it is, and as what."""
-    # A list of what is left to see, since a hostile file may nest deeper than Python calls itself.
-    left: list[tuple[Any, str, str]] = [(config, "the model", "the whole")]
-    while left:
-        each, place, key = left.pop()
-        if isinstance(each, dict):
-            inner = each.get("config")
-            if "class_name" in each:
-                yield each, place, key
+WHOLE = "the whole"
+"""The key of the description itself in `_entries`."""
+
+
+def _entries(config: Any) -> Iterator[tuple[dict[str, Any], str, str]]:
+    """Every object in a description, with its layer and its key there."""
+    # Not recursive, because a hostile file may nest deeper than Python's recursion limit.
+    pending: list[tuple[Any, str, str]] = [(config, "the model", WHOLE)]
+    while pending:
+        item, place, key = pending.pop()
+        if isinstance(item, dict):
+            inner = item.get("config")
+            if "class_name" in item:
+                yield item, place, key
                 name = inner.get("name") if isinstance(inner, dict) else None
                 place = f"layer '{name:.60}'" if isinstance(name, str) else place
-            left += [
+            pending += [
                 (value, place, key if inside in ("config", "class_name") else str(inside)[:60])
-                for inside, value in each.items()
+                for inside, value in item.items()
             ]
-        elif isinstance(each, list):
-            left += [(value, place, key) for value in each]
+        elif isinstance(item, list):
+            pending += [(value, place, key) for value in item]

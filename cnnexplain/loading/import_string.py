@@ -1,4 +1,4 @@
-"""A name such as "package.module:function" → what Python has by that name."""
+"""Imports an object by a name such as "package.module:function"."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from cnnexplain.errors import CnnExplainError, UsageError, foreign, line, reason
 
 
 def check(text: str) -> tuple[str, str]:
-    """The module and the name in it.
+    """Splits "module:name" into the module and the name.
 
     Raises:
-        UsageError: The text is no "module:name".
+        UsageError: The text does not have this form.
     """
     parts = re.fullmatch(r"([^\W\d]\w*(?:\.[^\W\d]\w*)*):([^\W\d]\w*(?:\.[^\W\d]\w*)*)", text)
     if parts is None:
@@ -24,39 +24,39 @@ def check(text: str) -> tuple[str, str]:
 
 
 def find(text: str) -> Any:
-    """Imports a module, of those installed or from the current folder, and returns what it has by a name.
+    """Imports a module, which is installed or in the current folder, and returns an object of it.
 
     Args:
-        text: "module:name"; only a user's own words, never those of a file, since importing runs the module.
+        text: "module:name", given by the user. Never pass text from a file, because importing runs the module.
 
     Raises:
         UsageError: The text has another form, or there is no such module or name.
-        CnnExplainError: The module fails when it is imported.
+        CnnExplainError: Importing the module fails.
     """
     module, name = check(text)
     try:
-        here = os.getcwd()
+        folder = os.getcwd()
     except OSError as error:
-        raise CnnExplainError(f"Can't import '{line(text)}': the current folder is gone.") from error
-    added = here not in sys.path
+        raise CnnExplainError(f"Can't import '{line(text)}': the current folder does not exist anymore.") from error
+    added = folder not in sys.path
     if added:
-        # Last, so that a file of the folder never stands in for what is installed.
-        sys.path.append(here)
+        # At the end, so that a file in the folder never replaces an installed module.
+        sys.path.append(folder)
     try:
-        # The module is the user's own code, and may fail in any way.
+        # The module is the user's code, and may raise anything.
         with foreign(
             lambda error: CnnExplainError(f"Importing '{line(text)}' failed: {reason(error)}"), ModuleNotFoundError
         ):
-            found = import_module(module)
+            item: Any = import_module(module)
         for part in name.split("."):
-            if not hasattr(found, part):
-                known = [each for each in dir(found) if not each.startswith("_")]
-                place = getattr(sys.modules.get(module), "__file__", None)
-                raise UsageError(f"'{module}' ({place}) has no '{line(name)}'.{suggest(part, known)}")
-            found = getattr(found, part)
+            if not hasattr(item, part):
+                names = [each for each in dir(item) if not each.startswith("_")]
+                path = getattr(sys.modules.get(module), "__file__", None)
+                raise UsageError(f"'{module}' ({path}) has no '{line(name)}'.{suggest(part, names)}")
+            item = getattr(item, part)
     except ModuleNotFoundError as error:
         raise UsageError(f"Can't import '{line(text)}': {error}, neither installed nor in the current folder.") from error
     finally:
         if added:
-            sys.path.remove(here)
-    return found
+            sys.path.remove(folder)
+    return item

@@ -1,4 +1,4 @@
-"""TensorFlow's functions that models of Keras 2 call, as operations of Keras 3 that compute the same on every backend."""
+"""The TensorFlow functions in Keras 2 models, as Keras 3 operations that compute the same on every backend."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ def _binary(function: Callable[[Any, Any], Any]) -> Callable[..., Any]:
     return lambda x, y: function(_constant(x), _constant(y))
 
 
-def _unary(function: Callable[[Any], Any], given: str = "x") -> Callable[..., Any]:
-    return lambda *args, **kwargs: function(*args, **{"x" if key == given else key: value for key, value in kwargs.items()})
+def _unary(function: Callable[[Any], Any], parameter: str = "x") -> Callable[..., Any]:
+    """A function whose first parameter is named as in TensorFlow."""
+    return lambda *args, **kwargs: function(*args, **{"x" if key == parameter else key: kwargs[key] for key in kwargs})
 
 
 def _reduction(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -36,7 +37,7 @@ def _bias(value: Any, bias: Any, data_format: str = "NHWC") -> Any:
 
 
 def _padded(tensor: Any, paddings: Any, mode: str = "CONSTANT", constant_values: float = 0) -> Any:
-    # Keras' operation takes a value for this mode alone.
+    # Keras accepts a value only in this mode.
     values = {"constant_values": constant_values} if mode.lower() == "constant" else {}
     return ops.pad(tensor, [tuple(pair) for pair in paddings], mode=mode.lower(), **values)
 
@@ -44,39 +45,38 @@ def _padded(tensor: Any, paddings: Any, mode: str = "CONSTANT", constant_values:
 def _resized(
     images: Any, size: Any, method: str = "bilinear", preserve_aspect_ratio: bool = False, antialias: bool = False
 ) -> Any:
-    # Backends differ in the others.
+    # Other methods differ between backends.
     if method not in ("bilinear", "nearest") or preserve_aspect_ratio:
         raise ValueError(f"method={method!r}, preserve_aspect_ratio={preserve_aspect_ratio}")
     return ops.image.resize(images, tuple(size), interpolation=method, antialias=antialias)
 
 
 def _element(x: Any, slice_spec: Sequence[Any]) -> Any:
-    """x[slice_spec]; what is taken backwards is turned round afterwards, since PyTorch knows no negative steps."""
-    places = [_place(each) for each in (slice_spec if isinstance(slice_spec, list) else [slice_spec])]
-    backwards = slice(None, None, -1)
-    axes, before = [], True
-    for number, place in enumerate(places):
-        before = before and place is not Ellipsis
-        if place == backwards:
-            if any(each is None or isinstance(each, int) for each in places):
-                raise ValueError("a slice that drops or adds an axis, and turns one round")
-            axes.append(number if before else number - len(places))
-    whole = tuple(slice(None) if place == backwards else place for place in places)
-    turned = x[whole]
-    # One by one, since Keras before 3.15 turns no several axes on TensorFlow.
+    """x[slice_spec]. Axes with a step of −1 are flipped afterwards, because PyTorch does not support negative steps."""
+    indices = [_index(item) for item in (slice_spec if isinstance(slice_spec, list) else [slice_spec])]
+    reverse = slice(None, None, -1)
+    axes, before_ellipsis = [], True
+    for number, index in enumerate(indices):
+        before_ellipsis = before_ellipsis and index is not Ellipsis
+        if index == reverse:
+            if any(other is None or isinstance(other, int) for other in indices):
+                raise ValueError("a slice that removes or adds an axis and reverses another")
+            axes.append(number if before_ellipsis else number - len(indices))
+    result = x[tuple(slice(None) if index == reverse else index for index in indices)]
+    # One by one, because Keras before 3.15 can't flip several axes with TensorFlow.
     for axis in axes:
-        turned = ops.flip(turned, axis=axis)
-    return turned
+        result = ops.flip(result, axis=axis)
+    return result
 
 
-def _place(said: Any) -> Any:
-    if isinstance(said, dict) and said.get("class_name") == "__ellipsis__":
+def _index(item: Any) -> Any:
+    if isinstance(item, dict) and item.get("class_name") == "__ellipsis__":
         return Ellipsis
-    if isinstance(said, dict):
-        return slice(said["start"], said["stop"], said["step"])
-    if said is None or isinstance(said, int):
-        return said
-    raise ValueError("a slice that is computed")
+    if isinstance(item, dict):
+        return slice(item["start"], item["stop"], item["step"])
+    if item is None or isinstance(item, int):
+        return item
+    raise ValueError("a slice with computed bounds")
 
 
 def _clipped(t: Any, clip_value_min: float, clip_value_max: float) -> Any:
@@ -84,7 +84,7 @@ def _clipped(t: Any, clip_value_min: float, clip_value_max: float) -> Any:
 
 
 def _transposed(a: Any, perm: Any = None, conjugate: bool = False) -> Any:
-    # Of real numbers the conjugate is the same.
+    # The conjugate of a real number is the number itself.
     del conjugate
     return ops.transpose(a, perm)
 
@@ -159,21 +159,21 @@ CALLS: dict[str, Callable[..., Any]] = {
     "stack": lambda values, axis=0: ops.stack(values, axis=axis),
     "transpose": _transposed,
 }
-"""A function's name in TensorFlow ↦ what computes the same, with the same parameters."""
+"""Functions that compute the same as TensorFlow's, with the same parameters, by their names in TensorFlow."""
 
 
 def call(name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
-    """What a TensorFlow function makes of symbolic tensors.
+    """Calls the equivalent of a TensorFlow function with symbolic tensors.
 
     Args:
-        name: The function's name, such as "math.truediv".
-        args: What it is given by position.
-        kwargs: What it is given by name.
+        name: The function's name in TensorFlow, such as "math.truediv".
+        args: The positional arguments.
+        kwargs: The keyword arguments.
 
     Raises:
-        KeyError: Keras has no equal of it.
-        TypeError, ValueError: Keras has none of it with these arguments.
+        KeyError: The function has no known equivalent.
+        TypeError, ValueError: It has none with these arguments.
     """
     function = CALLS[name]
-    # Those that are None stand for TensorFlow's own defaults.
+    # None stands for TensorFlow's default.
     return function(*args, **{key: value for key, value in kwargs.items() if key != "name" and value is not None})

@@ -1,4 +1,4 @@
-"""A model file, which may come from anywhere → a Keras model."""
+"""Loads a Keras model from an untrusted file."""
 
 from __future__ import annotations
 
@@ -14,66 +14,74 @@ import keras
 
 from cnnexplain.errors import ModelError, line, reason
 from cnnexplain.interruption import check_interrupted
-from cnnexplain.loading import allowed_names, keras2, model_config, size_limits
+from cnnexplain.loading import allowed_names, keras2, keras2_weights, model_config, size_limits, stored_weights
 from cnnexplain.model.model_files import LEGACY
 
 CODE = ("Lambda", "__lambda__", "TorchModuleWrapper")
-"""Classes that keep Python code in a model file."""
+"""Classes that store Python code in a model file."""
 
 TENSORFLOW = {"softmax_v2": keras.activations.softmax, "log_softmax_v2": keras.activations.log_softmax}
-"""Activations by the names that Keras writes where they are TensorFlow's functions."""
+"""Activations by the names that Keras writes for functions of TensorFlow."""
 
 
 def read(path: Path, custom_objects: Mapping[str, Any], limits: bool = True) -> tuple[Any, str]:
-    """The model in a `.keras` or legacy HDF5 file, and the hash of the file.
+    """Loads the model in a `.keras` or legacy HDF5 file.
 
     Args:
         path: The file.
-        custom_objects: Classes and functions that are not Keras' own, by the names that the file has for them.
-        limits: Whether to refuse a file that declares more layers, or larger ones, than fit into memory.
+        custom_objects: Classes and functions that are not part of Keras, by their names in the file.
+        limits: Whether to reject a file with more layers, or larger layers, than fit into memory.
+
+    Returns:
+        The model and the SHA-256 hash of the file.
 
     Raises:
-        ModelError: The file can't be read, is damaged, is no Keras model, carries code, needs other classes, names what
-            no model needs, or declares too much.
+        ModelError: The file can't be read, is damaged, is not a Keras model, contains Python code, needs other custom
+            objects, names an object that no image model needs, or exceeds the limits.
     """
     described = model_config.read(path, limits)
     config = described.config
-    kept = next((found for found in CODE if found in _classes(config)), None)
-    if kept is not None:
+    code = next((name for name in CODE if name in _classes(config)), None)
+    if code is not None:
         raise ModelError(
-            f"'{path}' carries Python code ({kept}), which is refused: it would run on your machine. "
+            f"'{path}' contains Python code ({code}) and is rejected: the code would run on your machine. "
             "If you trust it, load it yourself with Keras and pass the model to cnnexplain.load()."
         )
-    numbers = model_config.check_weights(path, limits)
-    load = _keras_2 if keras2.wrote(described.version) else _keras_3
+    numbers = stored_weights.check_weights(path, limits)
+    load = _keras_2 if keras2.is_keras_2(described.version) else _keras_3
     try:
         model = load(path, config, {**TENSORFLOW, **custom_objects}, numbers if limits else None)
     except ModelError as error:
         raise ModelError(f"'{path}' {error}") from error
     if not isinstance(model, keras.Model):
-        raise ModelError(f"'{path}' holds a {type(model).__name__}; expected a Keras model.")
+        raise ModelError(f"'{path}' contains a {type(model).__name__}; expected a Keras model.")
     with path.open("rb") as file:
         return model, hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _keras_3(path: Path, config: Any, objects: Mapping[str, Any], numbers: int | None) -> Any:
     allowed_names.check(config, objects)
-    guard = _guard(lambda: _built(path, config, objects), config, numbers)
+    guard = _guard(lambda: _build(path, config, objects), config, numbers)
     try:
         with guard:
-            return _tried(lambda: keras.saving.load_model(path, custom_objects=dict(objects), compile=False, safe_mode=True))
+            return _attempt(lambda: keras.saving.load_model(path, dict(objects), compile=False, safe_mode=True))
     except ModelError as error:
-        # Of a graph with operations such as x + y it writes there what it can't read.
+        # Keras 3 writes .h5 files that it can't read if the graph has operations such as x + y.
         if path.suffix.lower() not in LEGACY:
             raise
-        raise ModelError(f"{error}. Keras 3 does not keep every model in .h5: save it as .keras.") from error
+        raise ModelError(f"{error}. Keras 3 can't store every model as .h5: save it as .keras.") from error
 
 
 def _guard(build: Callable[[], Any], config: Any, numbers: int | None) -> AbstractContextManager[None]:
-    """Sees that a model fits into memory, as far as its description tells; in the block that follows, what it doesn't tell.
+    """Checks that a model fits into memory. If its description does not say, the returned context checks while it is built.
+
+    Args:
+        build: Builds the model from its description.
+        config: The description.
+        numbers: How many numbers the file contains; None to check nothing.
 
     Raises:
-        ModelError: It doesn't.
+        ModelError: The model does not fit.
     """
     if numbers is None:
         return nullcontext()
@@ -81,8 +89,8 @@ def _guard(build: Callable[[], Any], config: Any, numbers: int | None) -> Abstra
     return nullcontext() if size_limits.check_memory(build, numbers) else size_limits.guarded(numbers)
 
 
-def _built(path: Path, config: Any, objects: Mapping[str, Any]) -> Any:
-    """The model of a description, its weights not yet read."""
+def _build(path: Path, config: Any, objects: Mapping[str, Any]) -> Any:
+    """Builds a model from its description, without reading its weights."""
     if path.suffix.lower() in LEGACY and "module" not in config:
         kind = keras.Sequential if config["class_name"] == "Sequential" else keras.Model
         return kind.from_config(copy.deepcopy(config["config"]), custom_objects=dict(objects))
@@ -90,35 +98,35 @@ def _built(path: Path, config: Any, objects: Mapping[str, Any]) -> Any:
 
 
 def _keras_2(path: Path, config: Any, objects: Mapping[str, Any], numbers: int | None) -> Any:
-    with _guard(lambda: keras2.Building(config, objects).model, config, numbers):
-        building = _tried(lambda: keras2.Building(config, objects))
-    _tried(lambda: building.read(path))
-    return building.model
+    with _guard(lambda: keras2.build(config, objects).model, config, numbers):
+        built = _attempt(lambda: keras2.build(config, objects))
+    _attempt(lambda: keras2_weights.load_weights(built, path))
+    return built.model
 
 
-def _tried(load: Callable[[], Any]) -> Any:
-    """What Keras makes of a file.
+def _attempt(load: Callable[[], Any]) -> Any:
+    """Calls a function that loads with Keras, and converts its errors.
 
     Raises:
-        ModelError: It can't. The message, with what Keras says, goes on after the name of the file.
+        ModelError: It failed. The message contains that of Keras, and continues after the name of the file.
     """
     try:
         return load()
     except ModelError:
         raise
-    # Keras raises whatever a damaged or hostile file makes its many parts raise.
+    # A damaged or hostile file can make Keras raise anything.
     except Exception as error:
         check_interrupted(error)
-        said = _said(error)
-        # It was built, and its weights are missing or those of something else.
-        if re.search(r"during loading|objects could not be loaded|mismatch", said):
-            raise ModelError(f"is damaged: {said}") from error
-        raise ModelError(f"can't be read by Keras {keras.__version__}: {said}") from error
+        message = _message(error)
+        # The model was built, but its weights are missing or belong to another one.
+        if re.search(r"during loading|objects could not be loaded|mismatch", message):
+            raise ModelError(f"is damaged: {message}") from error
+        raise ModelError(f"can't be read by Keras {keras.__version__}: {message}") from error
 
 
-def _said(error: BaseException) -> str:
-    """The useful part of Keras' long messages: the layer, and what they say was encountered in it."""
-    # The whole of what reason() cuts: it tells the cause last, after descriptions that may be long.
+def _message(error: BaseException) -> str:
+    """The useful part of Keras' long messages: the layer and the cause."""
+    # Not reason(), which truncates: the cause comes last, after descriptions that may be long.
     text = str(error) if ":" in reason(error) else type(error).__name__
     lost = re.search(r"(?s)Example error message for object .*?>:\s+(.*?)\s*List of objects that could not be loaded", text)
     cause = re.split(r"Exception encountered: |Error encountered during deserialization: ", lost[1] if lost else text)[-1]
@@ -129,17 +137,17 @@ def _said(error: BaseException) -> str:
 
 def _objects(config: Any) -> Iterator[dict[str, Any]]:
     """Every serialized object in a model's configuration."""
-    # A list of what is left to see, since a hostile file may nest deeper than Python calls itself.
-    left = [config]
-    while left:
-        each = left.pop()
-        if isinstance(each, dict):
-            if "class_name" in each:
-                yield each
-            left += each.values()
-        elif isinstance(each, list):
-            left += each
+    # Not recursive, because a hostile file may nest deeper than Python's recursion limit.
+    pending = [config]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, dict):
+            if "class_name" in item:
+                yield item
+            pending += item.values()
+        elif isinstance(item, list):
+            pending += item
 
 
 def _classes(config: Any) -> set[str]:
-    return {str(found["class_name"]) for found in _objects(config)}
+    return {str(item["class_name"]) for item in _objects(config)}

@@ -1,4 +1,4 @@
-"""How much memory a process can still take."""
+"""The memory available to this process."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ GROUPS = (
     (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")),
     (Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"), Path("/sys/fs/cgroup/memory/memory.usage_in_bytes")),
 )
-"""Where Linux says what a container may have and what it has, in its newer and its older way."""
+"""The files in which Linux reports the limit and the use of memory of a container (cgroups version 2 and 1)."""
 
 
 def free() -> int:
-    """Bytes that are free, for this process and in its container; half of all there are where the system tells no more."""
+    """The number of bytes free for this process in its container; half of all memory if the system does not report it."""
     return min([_system(), *_container(), *_process()])
 
 
 def readable(size: int) -> str:
-    """A number of bytes for people, such as "1.5 GiB"."""
+    """A number of bytes as text, such as "1.5 GiB"."""
     for power, unit in ((60, "EiB"), (40, "TiB"), (30, "GiB"), (20, "MiB")):
         if size >> power:
             return f"{min(size / (1 << power), 1e6):,.1f} {unit}"
@@ -39,13 +39,13 @@ def _system() -> int:
 
 
 def _container() -> list[int]:
-    found = []
+    free = []
     for limit, used in GROUPS:
         try:
-            found.append(max(int(limit.read_text()) - int(used.read_text()), 0))
+            free.append(max(int(limit.read_text()) - int(used.read_text()), 0))
         except (OSError, ValueError):
             continue
-    return found
+    return free
 
 
 def _process() -> list[int]:

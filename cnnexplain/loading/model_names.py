@@ -1,4 +1,4 @@
-"""Names of models → files, or what a plugin offers by that name."""
+"""Finds a model by its name: a file, the included model, or a model supplied by a plugin."""
 
 from __future__ import annotations
 
@@ -17,20 +17,23 @@ if TYPE_CHECKING:
 
 
 def find(name: str | os.PathLike[str]) -> Path | NamedModel:
-    """The file of a model, or the offer of a plugin for that name; the file of the one that is included, for its name.
+    """The file of a model, or the model that a plugin supplies under this name.
+
+    Args:
+        name: The path of a file, the name of the included model, or that of a model supplied by a plugin.
 
     Raises:
         UsageError: There is no such file and no such name.
-        ModelError: There is one, but it is something else than a Keras model.
-        PluginError: Several plugins offer the name.
+        ModelError: The file is not a Keras model.
+        PluginError: Several plugins supply a model with this name.
     """
     if name == INCLUDED:
         return asset("lenet.keras")
     if Path(name).suffix.lower() == ".json":
-        raise UsageError(f"'{name}' is a JSON file and no model; give the model file that it lies beside (.keras or .h5).")
+        raise UsageError(f"'{name}' is a JSON file, not a model; give the model file next to it (.keras or .h5).")
     if is_file(name) or isinstance(name, os.PathLike):
         return _model(name, [INCLUDED])
-    # Reading what is installed takes a fifth of a start.
+    # Finding the plugins takes a fifth of the startup time.
     from cnnexplain.plugin import registry
 
     offered = registry.load().models
@@ -40,10 +43,10 @@ def find(name: str | os.PathLike[str]) -> Path | NamedModel:
     return _model(name, [INCLUDED, *offered], broken)
 
 
-def _model(name: str | os.PathLike[str], known: list[str], more: str = "") -> Path:
+def _model(name: str | os.PathLike[str], names: list[str], more: str = "") -> Path:
     path = Path(name)
     if not files.is_there(path, "model file", folder=True):
-        expected = f" Give a .keras or .h5 file, '{INCLUDED}', which is included, or a name from 'cnnexplain list'."
-        files.existing(name, "model file", known, expected + more)
+        expected = f" Give a .keras or .h5 file, the included '{INCLUDED}', or a name from 'cnnexplain list'."
+        files.existing(name, "model file", names, expected + more)
     file_formats.check(path)
     return path

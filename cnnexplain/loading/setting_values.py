@@ -1,6 +1,6 @@
-"""The values of what users write of a model's input and labels: each function reads one kind, from JSON, Python or a text.
+"""Converts the values of settings from JSON, Python or text, with one function for each kind of value.
 
-They raise ValueError or TypeError for anything else.
+The functions raise ValueError or TypeError for invalid values.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from cnnexplain.errors import UsageError
 from cnnexplain.loading import class_index
 
 CHANNELS = 4096
-"""The greatest number of channels that an input is given."""
+"""The maximum number of channels of an input."""
 
 LONGEST = 40
-"""How many characters a unit has at most."""
+"""The maximum number of characters of a unit."""
 
 LARGEST = 8192
-"""The greatest number of rows or columns that an input is given."""
+"""The maximum number of rows or columns of an input."""
 
 TRUTHS = ("true", "false")
-"""How truth values are typed."""
+"""The text form of booleans."""
 
 
 def number(value: Any) -> float:
-    """A finite number; "1/255" is one, too."""
+    """A finite number, or a fraction such as "1/255"."""
     if isinstance(value, str):
-        above, _, below = value.partition("/")
-        number = float(above) / float(below or 1) if float(below or 1) else math.inf
+        numerator, _, denominator = value.partition("/")
+        number = float(numerator) / float(denominator or 1) if float(denominator or 1) else math.inf
     elif isinstance(value, int | float) and not isinstance(value, bool):
         number = float(value)
     else:
@@ -42,15 +42,15 @@ def number(value: Any) -> float:
 
 def positive(value: Any) -> float:
     """A number above 0."""
-    found = number(value)
-    if found <= 0:
+    converted = number(value)
+    if converted <= 0:
         raise ValueError
-    return found
+    return converted
 
 
 def numbers(value: Any) -> tuple[float, ...]:
-    """One number or several; "0.5,0.4,0.3", too."""
-    # As it is typed, and as JSON has it.
+    """One number or several, also as text such as "0.5,0.4,0.3"."""
+    # With or without brackets, as in JSON or as an option.
     values = value.strip("[] ").split(",") if isinstance(value, str) else value
     numbers = tuple(map(number, values)) if isinstance(values, list | tuple) else (number(values),)
     if not 1 <= len(numbers) <= CHANNELS:
@@ -64,7 +64,7 @@ def deviations(value: Any) -> tuple[float, ...]:
 
 
 def size(value: Any) -> tuple[int, int]:
-    """Rows and columns, of one number or two; "224x160", too."""
+    """Rows and columns, given as one number or two, or as text such as "224x160"."""
     if isinstance(value, str) and re.fullmatch(r"[0-9]{1,5}([x×][0-9]{1,5})?", value):
         value = [int(side) for side in re.split("[x×]", value)]
     sides = value if isinstance(value, list | tuple) else [value]
@@ -74,7 +74,7 @@ def size(value: Any) -> tuple[int, int]:
 
 
 def bands(value: Any) -> tuple[int, ...]:
-    """Which bands are shown, one or three."""
+    """The bands to show, one or three."""
     if isinstance(value, str) and re.fullmatch(r"[0-9]{1,4}(,[0-9]{1,4})*", value):
         value = [int(band) for band in value.split(",")]
     bands = value if isinstance(value, list | tuple) else [value]
@@ -84,7 +84,7 @@ def bands(value: Any) -> tuple[int, ...]:
 
 
 def text(value: Any) -> str:
-    """A short text in one line."""
+    """A short text on one line."""
     if not isinstance(value, str) or not value.strip() or not value.isprintable() or len(value) > LONGEST:
         raise ValueError
     return value.strip()
@@ -99,14 +99,14 @@ def share(value: Any) -> float:
 
 
 def labels(value: Any) -> tuple[str, ...] | str:
-    """The names of classes, or the name of a file with them."""
+    """The names of classes, or the name of a file that contains them."""
     if isinstance(value, str) and value:
         return value
     try:
         return class_index.names(value)
     except (TypeError, ValueError) as error:
         if isinstance(value, Mapping):
-            raise UsageError(f"The labels are no class index: {error}. {class_index.EXPECTED}") from error
+            raise UsageError(f"The labels are not a class index: {error}. {class_index.EXPECTED}") from error
         raise
 
 
@@ -120,22 +120,22 @@ def figures(value: Any) -> dict[str, Any]:
 
 
 def fixed(value: Any) -> dict[str, Any]:
-    """Of each input by name numbers, in lists or as a text, or the name of a file."""
+    """Numbers for each input by name, in lists or as text, or the name of a file."""
     if not isinstance(value, Mapping) or not all(isinstance(name, str) and name.strip() for name in value):
         raise TypeError
-    left = list(value.values())
-    while left:
-        each = left.pop()
-        # Numbers in lists within lists, a text of numbers, or the name of a file with them.
-        if isinstance(each, list | tuple):
-            left += each
-        elif not isinstance(each, int | float | str) or each != each or each in (math.inf, -math.inf, ""):
+    pending = list(value.values())
+    while pending:
+        item = pending.pop()
+        # Numbers in nested lists, numbers as text, or the name of a file.
+        if isinstance(item, list | tuple):
+            pending += item
+        elif not isinstance(item, int | float | str) or item != item or item in (math.inf, -math.inf, ""):
             raise ValueError
     return dict(value)
 
 
 def truth(value: Any) -> bool:
-    """True or False; "true" or "false", too."""
+    """True or False, also as text: "true" or "false"."""
     if isinstance(value, str) and value in TRUTHS:
         return value == "true"
     if not isinstance(value, bool):
@@ -143,11 +143,11 @@ def truth(value: Any) -> bool:
     return value
 
 
-def word(known: tuple[str, ...]) -> Callable[[Any], str]:
-    """What reads one of a few words."""
+def word(words: tuple[str, ...]) -> Callable[[Any], str]:
+    """Returns a function that accepts one of a few words."""
 
     def read(value: Any) -> str:
-        if value not in known:
+        if value not in words:
             raise ValueError
         return str(value)
 

@@ -1,6 +1,6 @@
-"""What users write of a model's input and labels: in a JSON file, as options or in Python; checked key by key.
+"""The settings of a model's input and labels, given in a JSON file, as options, or in Python.
 
-A sidecar is the file NAME.json beside a model file NAME.keras or NAME.h5. Like the model, it may come from anywhere.
+A sidecar is the file NAME.json next to a model file NAME.keras or NAME.h5. Like the model, it is untrusted.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from cnnexplain.loading import class_index
 from cnnexplain.loading import setting_values as values
 from cnnexplain.model import fixed_inputs, outputs
 
-LIMIT = 4 << 20
-"""A JSON or text file of more bytes is refused."""
+MAX_BYTES = 4 << 20
+"""Larger JSON and text files are rejected."""
 
 
 @dataclass(frozen=True)
 class Key:
-    """One thing that can be said.
+    """A setting.
 
     Args:
-        help: What it is, for the user.
-        expected: What its values are.
-        read: A value of JSON, or a text form of it ↦ the value. Raises ValueError or TypeError for invalid values.
-        words: The values, where they are a few words.
+        help: A description for users.
+        expected: A description of the valid values.
+        read: Converts a value from JSON, or its text form. Raises ValueError or TypeError for invalid values.
+        words: The valid values, if the setting takes one of a few words.
     """
 
     help: str
@@ -41,8 +41,8 @@ class Key:
 
 
 def _words(text: str, kind: Any) -> Key:
-    known = get_args(kind)
-    return Key(text, f"one of {', '.join(known)}", values.word(known), known)
+    words = get_args(kind)
+    return Key(text, f"one of {', '.join(words)}", values.word(words), words)
 
 
 KEYS: dict[str, Key] = {
@@ -105,41 +105,41 @@ KEYS: dict[str, Key] = {
         values.figures,
     ),
 }
-"""All that can be said, in the order in which it is documented."""
+"""All settings, in the order of the documentation."""
 
-BESIDE = ("labels", "fixed", "head", "unit", "training_figures")
-"""The keys that are not about the input, for which there is no option `--input-KEY`."""
+OTHER_KEYS = ("labels", "fixed", "head", "unit", "training_figures")
+"""The keys that are not settings of the input, and have no option `--input-KEY`."""
 
 
 def parameter(key: str) -> str:
-    """The name of the parameter that says a key about the input."""
+    """The name of the parameter for a setting of the input."""
     return key if key == "show_bands" else f"input_{key}"
 
 
 def flag(key: str) -> str:
-    """Its option."""
+    """The command-line option for a setting of the input."""
     return f"--{parameter(key).replace('_', '-')}"
 
 
-def check(said: object, named: Callable[[str], str] = "'{}'".format) -> dict[str, Any]:
-    """The values of what was said, by key.
+def check(settings: object, named: Callable[[str], str] = "'{}'".format) -> dict[str, Any]:
+    """Checks and converts settings.
 
     Args:
-        said: A mapping with some of `KEYS`.
-        named: What to call a key in an error.
+        settings: A mapping with some of `KEYS`.
+        named: Returns the name of a key in errors.
 
     Raises:
-        UsageError: It is no such mapping, has another key, or a value that a key forbids.
+        UsageError: `settings` is not a mapping, or has an unknown key or an invalid value.
     """
-    if not isinstance(said, Mapping):
+    if not isinstance(settings, Mapping):
         raise UsageError(
-            f"Expected a mapping with keys such as 'size' for a model's input, but got a {type(said).__name__}."
+            f"Expected a mapping with keys such as 'size' for a model's input, but got a {type(settings).__name__}."
         )
-    said = {former_names.key(key): value for key, value in said.items()}
-    for key in said:
+    settings = {former_names.key(key): value for key, value in settings.items()}
+    for key in settings:
         if key not in KEYS:
             raise UsageError(f"There is no key {_shown(key)}.{suggest(str(key)[:80], KEYS)} The keys are {', '.join(KEYS)}.")
-    return {key: _checked(key, said[key], named(key)) for key in KEYS if key in said}
+    return {key: _checked(key, settings[key], named(key)) for key in KEYS if key in settings}
 
 
 def _checked(key: str, value: object, name: str) -> Any:
@@ -153,101 +153,101 @@ def _checked(key: str, value: object, name: str) -> Any:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """What a JSON file says, by key.
+    """Reads settings from a JSON file.
 
     Raises:
-        ModelError: It can't be read, is no JSON, or says what `check` refuses.
+        ModelError: The file can't be read, is not valid JSON, or contains invalid settings.
     """
-    return _said(path, _json(path))
+    return _check_file(path, _json(path))
 
 
-def beside(model: Path) -> dict[str, Any]:
-    """What the sidecar of a model file says; nothing where there is none.
+def next_to(model: Path) -> dict[str, Any]:
+    """Reads the sidecar of a model file; no settings if there is none.
 
-    A JSON file that has none of our keys, nor one that looks mistyped, is another program's and no sidecar.
+    A JSON file without any of our keys, even misspelled, belongs to another program.
 
     Raises:
-        ModelError: The sidecar can't be read, is no JSON, or says what `check` refuses.
+        ModelError: The sidecar can't be read, is not valid JSON, or contains invalid settings.
     """
     path = place(model)
-    said = _json(path) if path.is_file() else {}
-    return {} if _foreign(said) else _said(path, said)
+    content = _json(path) if path.is_file() else {}
+    return {} if _is_foreign(content) else _check_file(path, content)
 
 
 def unused(model: Path) -> Path | None:
-    """The JSON file beside a model file that is another program's and no sidecar; None where there is none.
+    """The JSON file next to a model file that belongs to another program, if any.
 
     Raises:
-        ModelError: It can't be read, or is no JSON.
+        ModelError: It can't be read, or is not valid JSON.
     """
     path = place(model)
-    return path if path.is_file() and _foreign(_json(path)) else None
+    return path if path.is_file() and _is_foreign(_json(path)) else None
 
 
-def _foreign(said: object) -> bool:
-    if not isinstance(said, dict) or not said or any(former_names.key(key) in KEYS for key in said):
+def _is_foreign(content: object) -> bool:
+    if not isinstance(content, dict) or not content or any(former_names.key(key) in KEYS for key in content):
         return False
-    return _is_index(said) or not any(get_close_matches(key.lower(), KEYS, cutoff=0.75) for key in said)
+    return _is_class_index(content) or not any(get_close_matches(key.lower(), KEYS, cutoff=0.75) for key in content)
 
 
-def _is_index(said: dict[str, Any]) -> bool:
+def _is_class_index(content: dict[str, Any]) -> bool:
     try:
-        return bool(class_index.names(said))
+        return bool(class_index.names(content))
     except (TypeError, ValueError):
         return False
 
 
 def place(model: Path) -> Path:
-    """Where the sidecar of a model file lies."""
+    """The path of the sidecar of a model file."""
     return model.with_suffix(".json")
 
 
-def write(path: Path, said: Mapping[str, Any]) -> None:
+def write(path: Path, settings: Mapping[str, Any]) -> None:
     """Writes a sidecar.
 
     Raises:
         OutputError: It can't be written.
     """
-    check(said)
+    check(settings)
     with files.replacing(path) as temporary:
-        temporary.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
-    """The names in a file: of a list or class index in one that ends in .json, else one on each line.
+    """Reads the names of classes from a file: JSON with a list or class index, or text with one name on each line.
 
     Raises:
-        ModelError: It can't be read, has a line without a name between others, or its JSON is no list or class index.
+        ModelError: The file can't be read, its text has an empty line, or its JSON is neither a list nor a class index.
     """
     if path.suffix.lower() == ".json":
         try:
             return class_index.names(_json(path))
         except (TypeError, ValueError) as error:
-            raise ModelError(f"'{path}' names no classes: {error}. {class_index.EXPECTED}") from error
+            raise ModelError(f"'{path}' does not name the classes: {error}. {class_index.EXPECTED}") from error
     lines = [line.strip() for line in _text(path).rstrip().splitlines()]
     if not lines or not all(lines):
-        place = f"line {lines.index('') + 1} of '{path}' is empty" if lines else f"'{path}' holds none"
-        raise ModelError(f"Labels are read one on each line, but {place}.")
+        problem = f"line {lines.index('') + 1} of '{path}' is empty" if lines else f"'{path}' is empty"
+        raise ModelError(f"Expected one label on each line, but {problem}.")
     return tuple(lines)
 
 
-def _said(path: Path, said: object) -> dict[str, Any]:
+def _check_file(path: Path, content: object) -> dict[str, Any]:
     try:
-        found = check(said)
+        settings = check(content)
     except UsageError as error:
         raise ModelError(f"In '{path}': {error}") from error
-    labels = found.get("labels")
+    labels = settings.get("labels")
     if isinstance(labels, str):
-        # A file from anywhere may not reach into other folders.
+        # An untrusted file must not reach into other folders.
         if Path(labels).name != labels or "\\" in labels or labels == "..":
             raise ModelError(f"In '{path}': 'labels' names the file {_shown(labels)}; expected one in the same folder.")
-        found["labels"] = read_labels(files.existing(path.parent / labels, "file of labels"))
-    for name, value in found.get("fixed", {}).items():
+        settings["labels"] = read_labels(files.existing(path.parent / labels, "file of labels"))
+    for name, value in settings.get("fixed", {}).items():
         if isinstance(value, str) and fixed_inputs.is_file(value):
             if Path(value).name != value or "\\" in value:
                 raise ModelError(f"In '{path}': 'fixed' names the file {_shown(value)}; expected one in the same folder.")
-            found["fixed"][name] = files.existing(path.parent / value, f"file of values for '{name}'")
-    return found
+            settings["fixed"][name] = files.existing(path.parent / value, f"file of values for '{name}'")
+    return settings
 
 
 def _json(path: Path) -> Any:
@@ -255,22 +255,23 @@ def _json(path: Path) -> Any:
         return json.loads(_text(path))
     except (ValueError, RecursionError) as error:
         raise ModelError(
-            f"'{path}' is no JSON: {' '.join(str(error).split())[:120]}. A fraction stands in quotes, as in \"1/255\"."
+            f"'{path}' is not valid JSON: {' '.join(str(error).split())[:120]}. Write fractions in quotes, such as "
+            '"1/255".'
         ) from error
 
 
 def _text(path: Path) -> str:
     try:
         with path.open("rb") as file:
-            data = file.read(LIMIT + 1)
+            data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise ModelError(f"Can't read '{path}': {error.strerror}.") from error
-    if len(data) > LIMIT:
-        raise ModelError(f"'{path}' has more than {LIMIT >> 20} MiB, and is refused.")
+    if len(data) > MAX_BYTES:
+        raise ModelError(f"'{path}' has more than {MAX_BYTES >> 20} MiB and is rejected.")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ModelError(f"'{path}' is no text in UTF-8.") from error
+        raise ModelError(f"'{path}' is not text in UTF-8.") from error
 
 
 def _shown(value: object) -> str:

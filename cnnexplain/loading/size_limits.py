@@ -1,4 +1,4 @@
-"""What a model file declares: how many layers, and how much memory they take, known before any of it is made."""
+"""Checks the number of layers and the memory that an untrusted model file declares, before anything is allocated."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ import keras
 from cnnexplain.errors import ModelError
 from cnnexplain.interruption import check_interrupted
 from cnnexplain.loading import memory
-from cnnexplain.loading.model_config import OVERRIDE
+from cnnexplain.loading.stored_weights import OVERRIDE
 
-CALLS = 3000
-"""A file is refused whose layers are called more often, those of a nested model for each of its calls."""
+MAX_CALLS = 3000
+"""Files with more calls of layers are rejected. Layers of a nested model count for each of its calls."""
 
-PLAY = 100_000
-"""How many weights more than numbers a file may lack before it is said without building the model."""
+SLACK = 100_000
+"""A file may lack this many weights before it is rejected without building the model."""
 
 
 def check_calls(config: Any) -> None:
-    """Sees that a description has no more layers than a model needs.
+    """Checks that a description has no more layers than a model needs.
 
     Raises:
-        ModelError: It has. The message goes on after the name of the file.
+        ModelError: It has more. The message continues after the name of the file.
     """
     number = _calls(config)
-    if number > CALLS:
+    if number > MAX_CALLS:
         raise ModelError(
-            f"describes {min(number, 10**9):,} calls of layers, more than the {CALLS:,} that are allowed{OVERRIDE}"
+            f"describes {min(number, 10**9):,} calls of layers, more than the maximum of {MAX_CALLS:,}{OVERRIDE}"
         )
 
 
@@ -40,50 +40,52 @@ def _calls(entry: Any) -> int:
     layers = inner if isinstance(inner, list) else inner.get("layers") if isinstance(inner, dict) else None
     if not isinstance(layers, list):
         return 1
-    return sum(_calls(each) * _times(each) for each in layers)
+    return sum(_calls(layer) * _repetitions(layer) for layer in layers)
 
 
-def _times(entry: Any) -> int:
+def _repetitions(entry: Any) -> int:
     nodes = entry.get("inbound_nodes") if isinstance(entry, dict) else None
     return max(len(nodes), 1) if isinstance(nodes, list) else 1
 
 
 def check_memory(build: Callable[[], Any], numbers: int) -> bool:
-    """Sees that a model and what it computes of one image fit into memory, without making its weights.
+    """Checks that the weights of a model and its outputs for one image fit into memory, without allocating them.
 
     Args:
-        build: Builds the model, its weights not yet read.
-        numbers: How many numbers the file holds for them.
+        build: Builds the model, without reading its weights.
+        numbers: The number of weights in the file.
 
     Returns:
-        Whether it could be built so. What can't be, and may all the same in earnest, is to be built within `guarded`.
+        Whether the model could be built without allocating it. If not, build it within `guarded`.
 
     Raises:
-        ModelError: They don't, or the file lacks most of them. The message goes on after the name of the file.
+        ModelError: They do not fit, or the file lacks most weights. The message continues after the name of the file.
     """
     needed: list[int] = []
 
-    def measured() -> list[_Array]:
-        # Variables that are made here have shapes and no values.
+    def measure() -> list[_Array]:
+        # Variables created here have shapes, but no values.
         with keras.StatelessScope(initialize_variables=False):
             model = build()
-            needed.append(sum(math.prod(map(int, each.shape)) for each in model.variables))
-            # A file and its contents are in memory at once.
-            weights = [_Array(2 * _bytes(each), f"the weights '{each.path:.80}'", each.shape) for each in model.variables]
-            return weights + (
-                _outputs(model, [each.shape for each in model.inputs]) if getattr(model, "inputs", None) else []
-            )
+            needed.append(sum(math.prod(map(int, variable.shape)) for variable in model.variables))
+            # The file and the weights are in memory at the same time.
+            weights = [
+                _Array(2 * _bytes(variable), f"the weights '{variable.path:.80}'", variable.shape)
+                for variable in model.variables
+            ]
+            has_inputs = getattr(model, "inputs", None)
+            return weights + (_outputs(model, [tensor.shape for tensor in model.inputs]) if has_inputs else [])
 
-    found, error = _apart(measured)
-    _check(found)
-    # Packed weights, and those that no file has, are no reason to refuse one.
-    if needed and needed[0] > 2 * numbers + PLAY:
-        raise _lacking(needed[0], numbers)
+    arrays, error = _in_thread(measure)
+    _check(arrays)
+    # Packed weights, and weights that files do not contain, are not a reason to reject a file.
+    if needed and needed[0] > 2 * numbers + SLACK:
+        raise _too_few(needed[0], numbers)
     return error is None
 
 
-def _lacking(needed: int, numbers: int) -> ModelError:
-    return ModelError(f"is damaged: its layers have {needed:,} weights, but it holds {numbers:,} numbers.")
+def _too_few(needed: int, numbers: int) -> ModelError:
+    return ModelError(f"is damaged: its layers have {needed:,} weights, but it contains {numbers:,} numbers.")
 
 
 _one_at_a_time = threading.RLock()
@@ -91,98 +93,98 @@ _one_at_a_time = threading.RLock()
 
 @contextmanager
 def guarded(numbers: int) -> Iterator[None]:
-    """Sees in the block that no more weights are made than a file can fill, each of them before it is made.
+    """A context in which no more weights are created than a file can fill. Weights are counted before they are allocated.
 
-    What is built until an error shows takes memory too.
+    A model that can't be built allocates memory until the error occurs.
 
     Args:
-        numbers: How many numbers the file holds for them.
+        numbers: The number of weights in the file.
 
     Raises:
-        ModelError: There are more. The message goes on after the name of the file.
+        ModelError: There are more weights. The message continues after the name of the file.
     """
-    kind, thread = keras.Variable, threading.get_ident()
-    make, own = kind.__init__, "__init__" in vars(kind)
-    made, refused = 0, []
+    variable_class, thread = keras.Variable, threading.get_ident()
+    construct, has_own = variable_class.__init__, "__init__" in vars(variable_class)
+    created, errors = 0, []
 
     def counting(self: Any, initializer: Any, shape: Any = None, *args: Any, **kwargs: Any) -> None:
-        nonlocal made
+        nonlocal created
         if threading.get_ident() == thread and isinstance(shape, list | tuple):
-            made += math.prod(side for side in shape if isinstance(side, int))
-            if made > 2 * numbers + PLAY:
-                refused.append(_lacking(made, numbers))
-                raise refused[0]
-        make(self, initializer, shape, *args, **kwargs)
+            created += math.prod(side for side in shape if isinstance(side, int))
+            if created > 2 * numbers + SLACK:
+                errors.append(_too_few(created, numbers))
+                raise errors[0]
+        construct(self, initializer, shape, *args, **kwargs)
 
     with _one_at_a_time:
-        kind.__init__ = counting
+        variable_class.__init__ = counting
         try:
             yield
-        # Keras writes around whatever is raised while it builds.
+        # Keras wraps errors that are raised while it builds.
         except Exception as error:
             check_interrupted(error)
-            if refused:
-                raise refused[0] from error
+            if errors:
+                raise errors[0] from error
             raise
         finally:
-            if own:
-                kind.__init__ = make
+            if has_own:
+                variable_class.__init__ = construct
             else:
-                del kind.__init__
+                del variable_class.__init__
 
 
 def check_image(model: Any, name: str, height: int, width: int) -> None:
-    """Sees that what a model with an input of open size computes of one image of this size fits into memory.
+    """Checks that the outputs of a model with an input of variable size fit into memory for one image of this size.
 
     Raises:
-        ModelError: It doesn't.
+        ModelError: They do not fit.
     """
     if len(getattr(model, "inputs", None) or ()) != 1 or None not in model.inputs[0].shape[1:3]:
         return
     shape = (None, height, width, *model.inputs[0].shape[3:])
     try:
-        _check(_apart(lambda: _outputs(model, [shape]))[0])
+        _check(_in_thread(lambda: _outputs(model, [shape]))[0])
     except ModelError as error:
         raise ModelError(f"'{name}' {error}") from error
 
 
 class _Array(NamedTuple):
-    """What takes memory: its bytes, what it is, and its shape."""
+    """An array that takes memory: its number of bytes, a description, and its shape."""
 
     size: int
-    what: str
+    description: str
     shape: tuple[int | None, ...]
 
 
-def _apart(measure: Callable[[], list[_Array]]) -> tuple[list[_Array], Exception | None]:
-    """What is measured in a thread of its own: Keras fills a thread's variables later, were there none for them then.
+def _in_thread(measure: Callable[[], list[_Array]]) -> tuple[list[_Array], Exception | None]:
+    """Measures in another thread, because Keras allocates variables without values later in the same thread.
 
     Returns:
-        What was measured, nothing where it failed; and what it failed with.
+        The arrays, none if an error was raised; and the error.
     """
-    found: list[_Array] = []
-    failed: list[Exception] = []
+    arrays: list[_Array] = []
+    errors: list[Exception] = []
 
     def run() -> None:
         try:
-            found.extend(measure())
+            arrays.extend(measure())
         except Exception as error:  # noqa: BLE001
             check_interrupted(error)
-            failed.append(error)
+            errors.append(error)
 
     thread = threading.Thread(target=run)
     thread.start()
     thread.join()
-    return found, failed[0] if failed else None
+    return arrays, errors[0] if errors else None
 
 
 def _check(arrays: list[_Array]) -> None:
-    total, free = sum(each.size for each in arrays), memory.free()
+    total, free = sum(array.size for array in arrays), memory.free()
     if total > free:
-        size, what, shape = max(arrays, key=lambda each: each.size)
+        size, description, shape = max(arrays, key=lambda array: array.size)
         raise ModelError(
             f"needs {memory.readable(total)} of memory for its weights and one image, {memory.readable(size)} of it for "
-            f"{what} {_shown(shape)}, and {memory.readable(free)} are free{OVERRIDE}"
+            f"{description} {_shown(shape)}, but {memory.readable(free)} are free{OVERRIDE}"
         )
 
 
@@ -192,36 +194,36 @@ def _shown(shape: tuple[int | None, ...]) -> str:
 
 def _outputs(model: Any, shapes: list[Any]) -> list[_Array]:
     """The outputs of every layer for one image."""
-    found: list[_Array] = []
+    arrays: list[_Array] = []
 
-    def called(layer: Any, *args: Any, **kwargs: Any) -> Any:
+    def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
         output = layer(*args, **kwargs)
-        given = [each for each in keras.tree.flatten((args, kwargs)) if keras.utils.is_keras_tensor(each)]
+        tensors = [each for each in keras.tree.flatten((args, kwargs)) if keras.utils.is_keras_tensor(each)]
         if isinstance(layer, keras.Model) and getattr(layer, "inputs", None):
-            found.extend(_outputs(layer, [tensor.shape for tensor in given]))
+            arrays.extend(_outputs(layer, [tensor.shape for tensor in tensors]))
             return output
-        of = f"layer '{layer.name:.80}'"
-        found.extend(_Array(_bytes(each), f"the output of {of}", each.shape) for each in keras.tree.flatten(output))
+        name = f"layer '{layer.name:.80}'"
+        arrays.extend(_Array(_bytes(each), f"the output of {name}", each.shape) for each in keras.tree.flatten(output))
         if "Attention" in type(layer).__name__:
-            # One number for each place in the one and each in the other.
-            places = [math.prod(size or 1 for size in tensor.shape[1:-1]) for tensor in (given[0], given[-1])]
-            scores = keras.KerasTensor((None, getattr(layer, "num_heads", 1), *places))
-            found.append(_Array(_bytes(scores), f"the attention of {of}", scores.shape))
+            # One score for each pair of positions.
+            positions = [math.prod(size or 1 for size in tensor.shape[1:-1]) for tensor in (tensors[0], tensors[-1])]
+            scores = keras.KerasTensor((None, getattr(layer, "num_heads", 1), *positions))
+            arrays.append(_Array(_bytes(scores), f"the attention of {name}", scores.shape))
         return output
 
     inputs = [
         keras.Input(shape[1:], batch_size=shape[0], dtype=tensor.dtype)
         for shape, tensor in zip(shapes, model.inputs, strict=True)
     ]
-    # An image is prepared, explained and drawn.
-    found.extend(_Array(4 * _bytes(each), "the input", each.shape) for each in inputs)
+    # Preprocessing, explaining and drawing need copies of the image.
+    arrays.extend(_Array(4 * _bytes(each), "the input", each.shape) for each in inputs)
     plain = keras.Model(model.inputs, model.outputs)
-    keras.models.clone_model(plain, input_tensors=inputs, clone_function=lambda layer: layer, call_function=called)
-    return found
+    keras.models.clone_model(plain, input_tensors=inputs, clone_function=lambda layer: layer, call_function=call)
+    return arrays
 
 
 WIDTHS = {"float64": 8, "int64": 8, "uint64": 8, "float16": 2, "bfloat16": 2, "uint8": 1, "int8": 1, "bool": 1}
-"""The bytes of a number, where they are not 4."""
+"""The bytes of a number, by type, if not 4."""
 
 
 def _bytes(tensor: Any) -> int:

@@ -1,7 +1,7 @@
-"""What is known of activations: which are ReLUs, which work number by number, and which are clipped.
+"""The activations of layers: which are ReLUs, which are elementwise, and which are clipped.
 
-A clipped activation, such as ReLU6, returns the same for all that lies beyond its bound, so that it can't tell which of two
-units is the stronger; what they would return without the clip tells it.
+A clipped activation, such as ReLU6, is constant beyond its bound, so that its outputs do not show which of two units is
+stronger; the outputs without the clip do.
 """
 
 from __future__ import annotations
@@ -14,31 +14,31 @@ import keras
 import numpy as np
 
 from cnnexplain.model import layer_kinds, recognition
-from cnnexplain.model.graph import Call, Twin
-from cnnexplain.model.layer_kinds import ELEMENTWISE, OPERATIONS, RELUS, SATURATING, Known
+from cnnexplain.model.graph import Call, Graph
+from cnnexplain.model.layer_kinds import ELEMENTWISE, OPERATIONS, RELUS, SATURATING, Trait
 from cnnexplain.model.linear_parts import Linear, linear_part
 
 FUNCTIONS = {getattr(keras.activations, name): name for name in ELEMENTWISE}
-"""The activations of Keras that work number by number, with their names."""
+"""The elementwise activations of Keras, with their names."""
 
 
 @dataclass(frozen=True)
 class Activation:
-    """The activation in which a layer or operation ends.
+    """The activation at the end of a layer or operation.
 
     Args:
-        name: What Keras calls it.
-        given: What it is given, computed of what the layer is given.
-        function: What it makes of that, number by number.
-        relu: Whether it is a ReLU: 0 up to 0, then the identity up to its ceiling.
-        ceiling: The value above which a ReLU is flat; None where there is none.
-        unclipped: Where it is clipped, makes a layer that returns the same where it isn't, and goes on where it is.
-        ranking: Makes a layer that never returns the same for two inputs where the activation saturates, and whose outputs
-            have the order of the activation's; None where units are ranked by the activation itself.
+        name: Its name in Keras.
+        pre_activation: Computes the input of the activation from that of the layer.
+        function: The elementwise activation.
+        relu: Whether it is a ReLU: 0 for negative inputs, then the identity up to a ceiling.
+        ceiling: The value above which a ReLU is constant; None if there is none.
+        unclipped: For a clipped activation, returns a layer that is equal where it is not clipped and continues beyond.
+        ranking: Returns a layer that orders units like the activation, and also distinguishes inputs for which the
+            activation saturates; None if the activation itself ranks the units.
     """
 
     name: str
-    given: Callable[..., Any]
+    pre_activation: Callable[..., Any]
     function: Callable[[Any], Any]
     relu: bool = False
     ceiling: float | None = None
@@ -47,9 +47,9 @@ class Activation:
 
 
 def activation(call: Call) -> Activation | None:
-    """The activation that a call ends in; None where it has none, or one of which nothing is known."""
+    """The activation at the end of a call; None if it has none, or an unknown one."""
     layer, kind = call.inner, type(call.inner).__name__
-    # A class of someone else's may have any name.
+    # Classes that are not Keras' own may have any name.
     if isinstance(call.function, Linear) or not layer_kinds.is_keras(layer):
         return None
     if kind == "ReLU":
@@ -57,27 +57,27 @@ def activation(call: Call) -> Activation | None:
         own = (lambda: keras.layers.ReLU(negative_slope=slope, threshold=threshold)) if ceiling is not None else None
         relu = not slope and not threshold
         return Activation("relu", _first, call.function, relu, ceiling if relu else None, own, own)
-    # Numbers that have bounds of their own are not all of one activation.
+    # With a bound for each unit, the units do not share one activation.
     if kind == "Clip" and (np.ndim(layer.x_min) or np.ndim(layer.x_max)):
         return None
     if kind == "Clip":
         relu = layer.x_min == 0
         own = keras.layers.ReLU if relu else keras.layers.Identity
         return Activation("clip", _first, call.function, relu, layer.x_max if relu else None, own, own)
-    if layer_kinds.of(layer) & Known.ACTIVATION and kind != "Activation":
-        return _known(OPERATIONS.get(kind, kind), _first, call.function)
+    if layer_kinds.of(layer) & Trait.ACTIVATION and kind != "Activation":
+        return _named(OPERATIONS.get(kind, kind), _first, call.function)
     function: Any = getattr(layer, "activation", None)
     if kind == "Lambda" and not layer.arguments:
         function = layer.function
-    given = _first if kind in ("Activation", "Lambda") else linear_part(layer)
-    computed = None if given is None or function is None else recognition.elementwise(function, FUNCTIONS)
-    if given is None or computed is None or computed.name == "linear":
+    pre_activation = _first if kind in ("Activation", "Lambda") else linear_part(layer)
+    computed = None if pre_activation is None or function is None else recognition.elementwise(function, FUNCTIONS)
+    if pre_activation is None or computed is None or computed.name == "linear":
         return None
-    return _known(computed.name, given, function, computed.ceiling)
+    return _named(computed.name, pre_activation, function, computed.ceiling)
 
 
 def is_linear(function: Any) -> bool:
-    """Whether the activation of a layer leaves numbers as they are, as `tf.identity` does."""
+    """Whether the activation of a layer is the identity, such as `tf.identity`."""
     if function is None or function is keras.activations.linear:
         return True
     computed = recognition.elementwise(function, FUNCTIONS)
@@ -89,35 +89,38 @@ CLIPPED: dict[str, Callable[[], Any]] = {
     "hard_sigmoid": lambda: keras.layers.Rescaling(1 / 6, 0.5),
     "hard_tanh": keras.layers.Identity,
 }
-"""Activations with a bound that they reach, each with what makes a layer that is the same without it."""
+"""Activations with a bound that they reach, each with a function that returns a layer without the bound."""
 
 
-def _known(name: str, given: Callable[..., Any], function: Callable[[Any], Any], ceiling: float | None = None) -> Activation:
+def _named(
+    name: str, pre_activation: Callable[..., Any], function: Callable[[Any], Any], ceiling: float | None = None
+) -> Activation:
     unclipped = CLIPPED.get(name) if ceiling is None else keras.layers.ReLU
     ranking = keras.layers.Identity if name in SATURATING else unclipped
     ceiling = RELUS.get(name) if ceiling is None else ceiling
-    return Activation(name, given, function, name in RELUS, ceiling, unclipped, ranking)
+    return Activation(name, pre_activation, function, name in RELUS, ceiling, unclipped, ranking)
 
 
 def _first(x: Any, *_: Any) -> Any:
     return x
 
 
-def unclipped(twin: Twin, names: Sequence[str], *, ranking: bool) -> tuple[Twin, dict[str, str]]:
-    """The twin with the outputs of some layers computed a second time, without the clips of the activations they end in.
+def unclipped(graph: Graph, names: Sequence[str], *, ranking: bool) -> tuple[Graph, dict[str, str]]:
+    """The graph with a second output for some layers, without the clips of the activations at their ends.
 
-    A layer ends in its activation, and where it only picks from others, as max-pooling and concatenation do, in theirs.
+    The activation at the end of a layer that only selects values, such as max-pooling or concatenation, is that of the
+    layers before.
 
     Args:
-        twin: The model.
+        graph: The model.
         names: The layers.
-        ranking: Whether only the order of the outputs matters, so that smooth activations which saturate are left out too.
+        ranking: Whether only the order of the outputs matters, so that smooth activations that saturate are left out too.
 
     Returns:
-        The twin with more calls, and for each of the layers that is clipped the name of its second output in `tensors`.
+        The graph with more calls, and for each clipped layer the name of its second output in `tensors`.
     """
-    calls = {id(call.output): call for call in twin.calls}
-    made: dict[int, Any] = {}
+    calls = {id(call.output): call for call in graph.calls}
+    computed: dict[int, Any] = {}
     more: list[Call] = []
 
     def add(call: Call, inner: Any, function: Callable[..., Any], args: Any, kwargs: Any, like: Any) -> Any:
@@ -125,12 +128,12 @@ def unclipped(twin: Twin, names: Sequence[str], *, ranking: bool) -> tuple[Twin,
         more.append(replace(call, inner=inner, function=function, args=args, kwargs=kwargs, output=output))
         return output
 
-    def lifted(tensor: Any) -> Any:
-        if id(tensor) not in made:
-            made[id(tensor)] = _lifted(tensor)
-        return made[id(tensor)]
+    def without_clip(tensor: Any) -> Any:
+        if id(tensor) not in computed:
+            computed[id(tensor)] = _without_clip(tensor)
+        return computed[id(tensor)]
 
-    def _lifted(tensor: Any) -> Any:
+    def _without_clip(tensor: Any) -> Any:
         call = calls.get(id(tensor))
         if call is None:
             return tensor
@@ -138,19 +141,19 @@ def unclipped(twin: Twin, names: Sequence[str], *, ranking: bool) -> tuple[Twin,
         layer = None if found is None else found.ranking if ranking else found.unclipped
         if found is not None and layer is not None:
             before = call.sources[0]
-            if isinstance(found.given, Linear):
-                # The layer in two parts, as the scores before a softmax are.
-                before = add(call, call.inner, found.given, (before,), {}, tensor)
+            if isinstance(found.pre_activation, Linear):
+                # The layer in two parts, as for the scores before a softmax.
+                before = add(call, call.inner, found.pre_activation, (before,), {}, tensor)
             return add(call, own := layer(), own, (before,), {}, tensor)
         sources = call.sources
-        if not layer_kinds.of(call.inner) & Known.PICKS or all(lifted(source) is source for source in sources):
+        if not layer_kinds.of(call.inner) & Trait.SELECTS or all(without_clip(source) is source for source in sources):
             return tensor
         args, kwargs = keras.tree.map_structure(
-            lambda leaf: lifted(leaf) if keras.utils.is_keras_tensor(leaf) else leaf, (call.args, call.kwargs)
+            lambda leaf: without_clip(leaf) if keras.utils.is_keras_tensor(leaf) else leaf, (call.args, call.kwargs)
         )
         return add(call, call.inner, call.function, args, kwargs, tensor)
 
-    ends = {name: lifted(twin.tensors[name]) for name in dict.fromkeys(names)}
-    seconds = {f"{name}, unclipped": end for name, end in ends.items() if end is not twin.tensors[name]}
-    found = {name: f"{name}, unclipped" for name in ends if f"{name}, unclipped" in seconds}
-    return replace(twin, calls=(*twin.calls, *more), tensors={**twin.tensors, **seconds}), found
+    outputs = {name: without_clip(graph.tensors[name]) for name in dict.fromkeys(names)}
+    seconds = {name: f"{name}, unclipped" for name, output in outputs.items() if output is not graph.tensors[name]}
+    tensors = {**graph.tensors, **{second: outputs[name] for name, second in seconds.items()}}
+    return replace(graph, calls=(*graph.calls, *more), tensors=tensors), seconds

@@ -1,14 +1,15 @@
-"""Whether a model's graph computes what the model does, and whether outputs that are taken for scores are scores.
+"""Checks that the graph of a model computes what the model does, and that outputs taken for scores are scores.
 
-A model may do in `call` what its graph doesn't show, and an explanation of the graph would then be of another model. Both
-are looked into once, on a few images without meaning, when a model is loaded.
+The `call` method of a model may compute something that its graph does not show, so that explanations of the graph would be
+those of another model. Both are checked on a few artificial images when a model is loaded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -17,95 +18,116 @@ from cnnexplain.errors import ModelError, foreign, line, reason
 from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.model import heads
 from cnnexplain.model.batches import out_of_memory
-from cnnexplain.model.failures import naming
-from cnnexplain.model.graph import LOGITS, Twin
+from cnnexplain.model.failures import naming_layers
+from cnnexplain.model.graph import LOGITS, Graph
 from cnnexplain.model.heads import Head
-from cnnexplain.model.inference import aside
+from cnnexplain.model.inference import run_isolated
 from cnnexplain.model.model_inputs import Inputs
-from cnnexplain.types import Array, Floats
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Float32
 
 NOISE = 3
-"""Which of the trial images a model is compared with its graph on."""
+"""The index of the trial image on which a model is compared with its graph."""
 
 
-def trial_scores(preprocess: Preprocess, name: str, twin: Twin) -> Floats:
-    """A graph's scores for the trial images, before it is compiled: (N, K).
+def trial_scores(preprocess: Preprocess, name: str, graph: Graph) -> Float32[np.ndarray, "N K"]:
+    """The scores that a graph computes for the trial images, before it is compiled.
 
     Raises:
-        ModelError: They can't be computed.
+        ModelError: They cannot be computed.
     """
-    images = preprocess.between(heads.images(preprocess.shape))
-    return _scores(twin, np.split(images, heads.TRIALS), name)
+    images = preprocess.between(heads.trial_images(preprocess.shape))
+    return _scores(graph, np.split(images, heads.TRIALS), name)
 
 
-def check(
-    model: Any, inputs: Inputs, twin: Twin, head: Head, preprocess: Preprocess, name: str, *, declared: bool
-) -> str | None:
-    """Sees that the graph computes what the model does, and that its outputs are what they are taken for.
+@dataclass
+class Agreement:
+    """The comparison of a model with its graph.
 
     Args:
         model: The Keras model.
-        inputs: What it is given beside the image.
-        twin: Its graph.
-        head: What its outputs are.
-        preprocess: What its input is.
-        name: Of the model.
-        declared: Whether the user says what its outputs are.
-
-    Returns:
-        Why outputs that are taken for scores may be something else; None where nothing speaks for it.
-
-    Raises:
-        ModelError: The graph computes something else, one of the two can't be computed, or outputs that are taken for
-            scores are probabilities.
+        inputs: Which input is the image, and the values of the others.
+        graph: Its graph, with the scores.
+        head: What its outputs represent.
+        preprocess: The shape and range of the images.
+        name: The name of the model, for errors.
+        declared: Whether the user declares what the outputs represent.
     """
-    noise = preprocess.between(heads.images(preprocess.shape)[NOISE:][:1])
-    with naming(twin, noise, model.variables):
-        logits = _scores(twin, [noise], name)
-    compare(model, inputs, twin, head, name, noise, logits)
-    # Scores that a layer computes as a product with its weights may be any numbers.
-    if not head.raw or head.kind == "values" or head.affine:
-        return None
-    return head.doubt(head.own(trial_scores(preprocess, name, twin)), line(name), twin.place, said=declared)
 
+    model: Any
+    inputs: Inputs
+    graph: Graph
+    head: Head
+    preprocess: Preprocess
+    name: str
+    declared: bool
+    _compared: bool = field(default=False, init=False)
 
-def compare(model: Any, inputs: Inputs, twin: Twin, head: Head, name: str, image: Array, logits: Floats) -> None:
-    """Sees that the model returns for an image (1, H, W, C) what belongs to its logits (1, K), up to half precision.
+    def check(self) -> str | None:
+        """Checks that the graph computes what the model does, and that its outputs represent what they are taken for.
 
-    Raises:
-        ModelError: It returns something else, or can't be computed.
-    """
-    with _failing(name, "can't be computed as a whole"):
-        own = _own_output(model, inputs, twin.place, head, image)
-    found = head.own(logits)
-    # Half precision rounds at the third digit.
-    if np.isfinite(own).all() and not np.allclose(own, found, rtol=1e-2, atol=1e-2):
-        raise ModelError(
-            f"'{name}' computes other scores than its layers do (by {np.abs(own - found).max():.2g}); "
-            "it can't be explained unless it is built of plain layers, not quantized and without a call() of its own."
+        Returns:
+            Why outputs that are taken for scores may be something else; None if nothing suggests it.
+
+        Raises:
+            ModelError: The graph computes something else, one of the two cannot be computed, or outputs that are taken for
+                scores are probabilities.
+        """
+        noise = self.preprocess.between(heads.trial_images(self.preprocess.shape)[NOISE:][:1])
+        with naming_layers(self.graph, noise, self.model.variables):
+            logits = _scores(self.graph, [noise], self.name)
+        self._compare(noise, logits)
+        # Scores from a product with weights can have any values.
+        if not self.head.raw or self.head.kind == "values" or self.head.affine:
+            return None
+        outputs = self.head.model_output(trial_scores(self.preprocess, self.name, self.graph))
+        return self.head.doubt(outputs, line(self.name), self.graph.output_index, declared=self.declared)
+
+    def compare_once(self, images: Float[np.ndarray, "N H W C"], logits: Float[np.ndarray, "N K"]) -> None:
+        """Checks, at its first call, that the model returns for the first image what its logits imply.
+
+        Raises:
+            ModelError: It returns something else, or cannot be computed.
+        """
+        if not self._compared and len(images):
+            self._compare(images[:1], logits[:1])
+            self._compared = True
+
+    def _compare(self, image: Float[np.ndarray, "1 H W C"], logits: Float[np.ndarray, "1 K"]) -> None:
+        with _failing(self.name, "can't be computed as a whole"):
+            own = self._model_output(image)
+        expected = self.head.model_output(logits)
+        # Half precision rounds at the third digit.
+        if np.isfinite(own).all() and not np.allclose(own, expected, rtol=1e-2, atol=1e-2):
+            raise ModelError(
+                f"'{self.name}' computes other scores than its layers do (by {np.abs(own - expected).max():.2g}); it can't "
+                "be explained unless it is built of plain layers, is not quantized and has no call() of its own."
+            )
+
+    def _model_output(self, image: Float[np.ndarray, "1 H W C"]) -> Float32[np.ndarray, " ..."]:
+        """What the model itself returns for an image."""
+        # A functional model may expect its inputs in a list or dictionary; a sequential one does not declare a structure.
+        structure = getattr(self.model, "input", self.model.inputs[0])
+        arguments = self.inputs.arguments(keras.ops.convert_to_tensor(image))
+        packed = keras.tree.pack_sequence_as(structure, arguments)
+        outputs = keras.tree.flatten(run_isolated(lambda: self.model(packed, training=False)))
+        output: Float32[np.ndarray, " ..."] = keras.ops.convert_to_numpy(
+            keras.ops.cast(self.head.flat(outputs[self.graph.output_index]), "float32")
         )
+        return output
 
 
-def _own_output(model: Any, inputs: Inputs, place: int, head: Head, image: Array) -> Floats:
-    """What the model itself returns for an image, as (1, K)."""
-    # A functional model may want its inputs in a list or by name; a sequential one doesn't say.
-    structure = getattr(model, "input", model.inputs[0])
-    given = keras.tree.pack_sequence_as(structure, inputs.given(keras.ops.convert_to_tensor(image)))
-    output = head.flat(keras.tree.flatten(aside(lambda: model(given, training=False)))[place])
-    found: Floats = keras.ops.convert_to_numpy(keras.ops.cast(output, "float32"))
-    return found
-
-
-def _scores(twin: Twin, batches: list[Floats], name: str) -> Floats:
-    function = twin.function([LOGITS])
+def _scores(graph: Graph, batches: Sequence[Float[np.ndarray, "_ H W C"]], name: str) -> Float32[np.ndarray, "N K"]:
+    function = graph.function([LOGITS])
     with _failing(name, "can't be computed"):
-        found = aside(lambda: [function(keras.ops.convert_to_tensor(batch))[0] for batch in batches])
-        return np.concatenate([keras.ops.convert_to_numpy(keras.ops.cast(each, "float32")) for each in found])
+        outputs = run_isolated(lambda: [function(keras.ops.convert_to_tensor(batch))[0] for batch in batches])
+        return np.concatenate([keras.ops.convert_to_numpy(keras.ops.cast(each, "float32")) for each in outputs])
 
 
 @contextmanager
 def _failing(name: str, what: str) -> Iterator[None]:
-    """Runs a model, which is anyone's code: whatever it raises becomes a `ModelError`."""
+    """Runs the model, which may contain any code: every exception becomes a `ModelError`."""
     try:
         with foreign(lambda error: ModelError(f"'{line(name)}' {what}: {reason(error)}"), MemoryError):
             yield

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from cnnexplain.types import Array, Floats
+    from jaxtyping import Float, Float32, Int
 
 
 @dataclass(frozen=True)
@@ -21,24 +21,24 @@ class Axis:
 
     @property
     def whole(self) -> bool:
-        """Whether every unit sees all the pixels."""
+        """Whether every unit sees all pixels."""
         return self.step == 0
 
     def first(self, unit: int) -> int:
-        """Where what unit `unit` sees begins, negative where that lies beyond the border."""
+        """The first pixel that a unit sees; negative if it lies outside the image."""
         return self.start + unit * self.step
 
     def middle(self, unit: int) -> float:
-        """The middle of what unit `unit` sees; the border is not minded."""
+        """The middle of the pixels that a unit sees, regardless of the border of the image."""
         return self.first(unit) + (self.size - 1) / 2
 
     def slice(self, unit: int, length: int) -> slice:
-        """The pixels of unit `unit` that lie in an image of that many pixels."""
+        """The pixels that a unit sees in an image of `length` pixels."""
         first = self.first(unit)
         return slice(min(max(first, 0), length), min(max(first + self.size, 0), length))
 
     def plain(self) -> list[int]:
-        """The same as JSON: start, step and size."""
+        """For JSON: start, step and size."""
         return [self.start, self.step, self.size]
 
 
@@ -46,46 +46,47 @@ class Axis:
 class Spans:
     """Along rows or columns, unit i sees the pixels from starts[i] up to, not including, stops[i].
 
-    So it is where the windows of the units have no common size or go on in no regular steps, as after enlarging. All the
-    pixels lie inside the image. A unit that sees none, such as one in padding, has an empty span.
+    For units whose windows differ in size or are not at regular steps, as after enlarging. All pixels lie inside the image.
+    A unit that sees no pixel, such as one in padding, has an empty span.
     """
 
     starts: tuple[int, ...]
     stops: tuple[int, ...]
 
     whole = False
-    """Whether every unit sees all the pixels: then the field is given as an `Axis`."""
+    """Whether every unit sees all pixels; such fields are given as an `Axis`."""
 
     @property
     def size(self) -> int:
-        """How many pixels a unit sees at most."""
+        """The most pixels that a unit sees."""
         return max(stop - start for start, stop in zip(self.starts, self.stops, strict=True))
 
     def first(self, unit: int) -> int:
-        """Where a patch of `size` pixels begins that has in it what unit `unit` sees.
+        """The first pixel of a patch of `size` pixels that contains what a unit sees.
 
-        It is negative at the first border, where fewer pixels are seen, and reaches over the last one.
+        At the borders, where a unit sees fewer pixels, the patch extends beyond the image: it is negative at the first
+        border.
         """
         start, stop = self.starts[unit], self.stops[unit]
         return start if start else stop - self.size
 
     def middle(self, unit: int) -> float:
-        """The middle of the pixels that unit `unit` sees."""
+        """The middle of the pixels that a unit sees."""
         return (self.starts[unit] + self.stops[unit] - 1) / 2
 
     def slice(self, unit: int, length: int) -> slice:
-        """The pixels of unit `unit` in an image of `length` pixels."""
+        """The pixels that a unit sees in an image of `length` pixels."""
         return slice(min(self.starts[unit], length), min(self.stops[unit], length))
 
     def plain(self) -> list[list[int]]:
-        """The same as JSON: for each unit the first pixel and the one after the last."""
+        """For JSON: for each unit the first pixel and the one after the last."""
         return [list(each) for each in zip(self.starts, self.stops, strict=True)]
 
-    def behind(self, taps: Array) -> Spans:
-        """What units see that read some of these.
+    def through(self, taps: Int[np.ndarray, "units k"]) -> Spans:
+        """What units see that read some of these units.
 
         Args:
-            taps: (n, k), for each unit the numbers of those that it reads; less than 0 for none.
+            taps: (n, k), for each new unit the indices of the units that it reads; negative for none.
         """
         starts, stops = np.array(self.starts), np.array(self.stops)
         read = (taps >= 0) & (starts < stops)[taps]
@@ -94,19 +95,22 @@ class Spans:
         seen = read.any(axis=1)
         return Spans(*(tuple(np.where(seen, each, 0).tolist()) for each in (first, last)))
 
-    def with_those_of(self, other: Spans) -> Spans:
-        """What units see that see both."""
+    def union(self, other: Spans) -> Spans:
+        """What units see that read the same unit of both."""
         count = len(self.starts)
         both = Spans(self.starts + other.starts, self.stops + other.stops)
-        return both.behind(np.stack([np.arange(count), np.arange(count) + count], axis=1))
+        return both.through(np.stack([np.arange(count), np.arange(count) + count], axis=1))
+
+    behind, with_those_of = through, union
+    """The former names of these methods."""
 
 
 @dataclass(frozen=True)
 class Field:
     """The receptive fields of a layer's units, along rows and columns.
 
-    Each is an `Axis` where the units' windows go on in regular steps, its step 0 where each unit sees the whole image, and
-    else `Spans`. Both have `size`, the most that a unit sees, and `slice`, what one unit sees.
+    Each is an `Axis` if the windows of the units have regular steps, with step 0 if every unit sees the whole image, and
+    `Spans` otherwise. Both have `size`, the most that a unit sees, and `slice`, what one unit sees.
     """
 
     rows: Axis | Spans
@@ -117,18 +121,20 @@ class Field:
         """Whether every unit sees the whole image."""
         return self.rows.whole and self.columns.whole
 
-    def cut(self, image: Floats, row: int, column: int, gray: Floats) -> Floats:
+    def cut(
+        self, image: Float[np.ndarray, "H W C"], row: int, column: int, gray: Float[np.ndarray, " C"]
+    ) -> Float32[np.ndarray, "h w C"]:
         """What unit (row, column) sees of an image.
 
         Args:
             image: (H, W, C).
-            row: Of the unit.
-            column: Of the unit.
-            gray: (C,), what lies beyond what it sees.
+            row: The row of the unit.
+            column: The column of the unit.
+            gray: (C,), the color of pixels outside the receptive field.
 
         Returns:
-            (h, w, C), of one size for all units of the layer: that of the largest of their fields. Where these are larger
-            than the image it is the image's, and what the unit sees lies where it does in the image.
+            (h, w, C), of the same size for all units of the layer: that of the largest receptive field. If that is larger
+            than the image, the size is the image's, and what the unit sees is at its place in the image.
         """
         size, inside, where = [], [], []
         for axis, unit, length in zip((self.rows, self.columns), (row, column), image.shape[:2], strict=True):

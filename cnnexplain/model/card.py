@@ -1,4 +1,4 @@
-"""A model's card: what pages and notebooks tell of it."""
+"""A model's card: what pages and notebooks show about it."""
 
 from __future__ import annotations
 
@@ -8,15 +8,22 @@ if TYPE_CHECKING:
     from cnnexplain.model.classifier import Classifier
 
 
+def html(classifier: Classifier) -> str:
+    """The card as HTML."""
+    from cnnexplain import markup
+
+    return markup.fragment("card.html", model=card(classifier))
+
+
 def card(classifier: Classifier) -> dict[str, Any]:
-    """What the template `card.html` is filled with."""
+    """The values for the template `card.html`."""
     preprocess = classifier.preprocess
     size = " × ".join(map(str, preprocess.shape))
-    beside = f"; fixed: {classifier.inputs}" if classifier.inputs.fixed else ""
+    fixed = f"; fixed: {classifier.inputs}" if classifier.inputs.fixed else ""
     return {
         "name": classifier.name,
         "sha256": classifier.sha256,
-        "input": f"{size} ({preprocess.false_color or preprocess.color}){beside}",
+        "input": f"{size} ({preprocess.false_color or preprocess.color}){fixed}",
         "low": preprocess.low,
         "high": preprocess.high,
         "fit": preprocess.fit,

@@ -1,6 +1,6 @@
-"""A Keras model seen as an image classifier: its probabilities, its layers' outputs and their gradients.
+"""A Keras model as an image classifier: its probabilities, the outputs of its layers and their gradients.
 
-`Classifier` is a facade: what it offers is computed by the other modules of this package, each with one topic.
+`Classifier` is a facade: the other modules of this package, each with one topic, do the computations.
 """
 
 from __future__ import annotations
@@ -9,60 +9,55 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from cnnexplain import former_names
 from cnnexplain.errors import UsageError
 from cnnexplain.inputs.preprocess import Preprocess
-from cnnexplain.model import (
-    agreement,
-    backward_rules,
-    convolutions,
-    gradients,
-    graph,
-    head_search,
-    heads,
-    layer_outputs,
-    objectives,
-    outputs,
-    projections,
-    targets,
-)
+from cnnexplain.model import backward_rules, card, convolutions, gradients, head_search, heads, outputs, projections, targets
+from cnnexplain.model.agreement import Agreement, trial_scores
 from cnnexplain.model.axes import Field
 from cnnexplain.model.convolutions import Convolution
 from cnnexplain.model.fingerprint import fingerprint
+from cnnexplain.model.graph import LOGITS
+from cnnexplain.model.layer_outputs import layer_outputs, logits, unclipped_outputs
 from cnnexplain.model.layers import Layer, Layers
-from cnnexplain.model.model_inputs import Inputs, check_shape, settle
+from cnnexplain.model.model_inputs import Inputs, check_shape, resolve_inputs
 from cnnexplain.model.network import Network
-from cnnexplain.model.objectives import Objective
+from cnnexplain.model.objectives import Objective, Targets, output_weights
 from cnnexplain.model.outputs import ONLY, Output
 from cnnexplain.model.rules import Rule
 from cnnexplain.model.stages import stage_ends
-from cnnexplain.types import Array, Floats, Integers
+from cnnexplain.model.tracing import trace
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float, Float32, Integer
 
 
 class Classifier:
-    """A Keras image classifier, ready to be explained. Made by `cnnexplain.load`.
+    """A Keras image classifier, ready to be explained. `cnnexplain.load` returns one.
 
-    In its methods `images` are (N, H, W, C) in the model's input range, names of layers are those of `layers`, "input", or
-    "logits" for the scores before the softmax, and `targets` are a class index or an `Objective` for each image; an index
-    stands for the logit of the class. Where a layer, class or rule does not exist, or images have another shape, they raise
-    a `UsageError`; a `ModelError` where a layer fails or something is not defined for it.
+    Its methods take `images` (N, H, W, C) in the model's input range; names of layers as in `layers`, "input", or "logits"
+    for the scores before the softmax; and `targets`, a class index or an `Objective` for each image. An index stands for the
+    logit of the class. They raise a `UsageError` if a layer, class or rule does not exist, or if images have another shape,
+    and a `ModelError` if a layer fails or something is not defined for it.
 
     Args:
-        model: A functional or sequential Keras model of an image (N, H, W, C) or (N, H, W). It is never changed, and its
+        model: A functional or sequential Keras model of an image (N, H, W, C) or (N, H, W). It is never modified; its
             weights are shared, not copied.
-        name: What to call it.
-        sha256: Of the file that it came from; None for a model from memory.
-        preprocess: What its input is.
-        labels: The names of its K classes, or values; None for "0" to K − 1, or the name of the output.
-        output: Which output (N, K) is explained, where there are several, and what its numbers are.
-        training_figures: What is known of its training: names with numbers or texts.
-        unused_json: A JSON file beside the model file that says nothing of its input, of which the user is warned.
-        inputs: Which of its inputs is the image, and the values of the others; None for a model of one.
+        name: The name to use in messages and results.
+        sha256: The hash of the model's file; None for a model from memory.
+        preprocess: The shape and range of the images.
+        labels: The names of the K classes or values; None for "0" to K − 1, or the name of the output.
+        output: Which output (N, K) to explain, and what it represents.
+        training_figures: Facts about its training: names with numbers or texts.
+        unused_json: A JSON file next to the model file that describes no input, for a warning.
+        inputs: Which input is the image, and the values of the others; None for a model with a single input.
 
     Raises:
-        ModelError: The model has another form.
-        UsageError: There is no such output, it can't be what is said, or the size or number of labels is not the model's.
+        ModelError: The model has an unsupported form.
+        UsageError: There is no such output, it is not what is declared, or the input size or number of labels does not fit.
     """
 
     def __init__(
@@ -80,152 +75,160 @@ class Classifier:
     ) -> None:
         self.model, self.name, self.preprocess = model, name, preprocess
         self.training_figures, self.unused_json = training_figures, unused_json
-        self._sha256, self._declared, self._compared = sha256, output.kind is not None, False
-        self.inputs = inputs or settle(model, None, {})
+        self._sha256 = sha256
+        self.inputs = inputs or resolve_inputs(model, None, {})
         """Which of the model's inputs is the image, and the values of the others."""
         check_shape(model, self.inputs, preprocess.shape)
-        place, title = outputs.choose(model, output.name)
-        traced = graph.twin(model, preprocess.shape, place, inputs=self.inputs)
-        self._twin, self._head = head_search.headed(traced, output, title, partial(agreement.trial_scores, preprocess, name))
-        self._layers, self._network = Layers(self._twin, name), Network(self._twin, model.variables, preprocess, name)
+        index, output_name = outputs.choose(model, output.name)
+        traced = trace(model, preprocess.shape, index, self.inputs)
+        graph, head = head_search.with_head(traced, output, output_name, partial(trial_scores, preprocess, name))
+        self._graph, self._head, self._layers = graph, head, Layers(graph, name)
+        self._network = Network(graph, model.variables, preprocess, name)
+        self._agreement = Agreement(model, self.inputs, graph, head, preprocess, name, declared=output.kind is not None)
+        self.head: Literal["softmax", "sigmoid", "values"] = head.kind
+        """How logits give probabilities: "softmax" for one class of K, "sigmoid" for each class independently.
+
+        A single sigmoid unit with the score s counts as two classes with the logits −s and s. "values" gives none: values v
+        have the logits v and −v.
+        """
+        self.certain = head.certain
+        """Whether the logits are known to be scores: from the model's last layer, or declared by the user."""
+        self.logarithms = head.clipped
+        """Whether the logits are computed from probabilities p: log p ("softmax") or log p − log(1 − p) ("sigmoid")."""
+        self.outputs = head.outputs
+        """The number of outputs for an image: K classes or values, or 1 for two classes."""
+        self.output = graph.output_layer or LOGITS
+        """The name of the layer whose output is the model's: the probabilities, or the scores."""
+        self.closed = self._layers.models_without_graph()
+        """The layers that are models without a graph, whose inner layers are not accessible."""
         self.doubt: str | None = None
-        """Why the outputs, which are taken for scores, may be something else; known once `check` was called."""
-        self.labels = heads.labels(self._head, labels, name)
-        """The K names of the classes. Of values: their names, then "NAME down" for what lowers each."""
+        """Why the outputs, which are taken for scores, may be something else; known after `check`."""
+        self.labels = heads.labels(head, labels, name)
+        """The names of the K classes. For values: their names, then "NAME down" for what decreases each."""
         self.unit = output.unit or ""
-        """Of the values; "" where it isn't known, or the model has none."""
+        """The unit of the values; "" if it is not known, or if the model returns no values."""
         output.check_unit(self.head)
 
     def __repr__(self) -> str:
         return f"Classifier('{self.name}', {'×'.join(map(str, self.preprocess.shape))} → {self._head})"
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: its card."""
-        from cnnexplain import markup
-        from cnnexplain.model.card import card
-
-        return markup.fragment("card.html", model=card(self))
+        """The model card that a notebook shows."""
+        return card.html(self)
 
     def check(self) -> None:
-        """Sees that the model computes what its layers do, else raises `ModelError`, and looks for a `doubt`."""
-        self.doubt = agreement.check(
-            self.model, self.inputs, self._twin, self._head, self.preprocess, self.name, declared=self._declared
-        )
+        """Checks that the model computes what its layers do, or raises `ModelError`, and sets `doubt`."""
+        self.doubt = self._agreement.check()
 
-    def compare(self, images: Array, logits: Floats) -> None:
-        """Sees, the first time, that the model itself returns for the first image what belongs to its logits (N, K)."""
-        if not self._compared and len(images):
-            agreement.compare(self.model, self.inputs, self._twin, self._head, self.name, images[:1], logits[:1])
-            self._compared = True
+    def compare(self, images: Float[np.ndarray, "N H W C"], logits: Float[np.ndarray, "N K"]) -> None:
+        """Checks, at its first call, that the model itself returns for the first image what its logits imply."""
+        self._agreement.compare_once(images, logits)
 
-    def predict(self, images: Array) -> Floats:
+    def predict(self, images: Float[np.ndarray, "N H W C"]) -> Float32[np.ndarray, "N K"]:
         """The probability of each class, or the model's values, (N, K)."""
         return self.predictions(self.logits(images))
 
-    def predictions(self, logits: Floats) -> Floats:
-        """What `predict` returns for images with these logits (N, K)."""
-        return self._head.own(logits) if self.head == "values" else self.probabilities(logits)
+    def predictions(self, logits: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "N outputs"]:
+        """What `predict` returns for images with these logits."""
+        return self._head.model_output(logits) if self.head == "values" else self.probabilities(logits)
 
-    def probabilities(self, logits: Floats) -> Floats:
-        """The softmax of logits (N, K), or the sigmoid of each, as precise as they are; values have none: `ModelError`."""
+    def probabilities(self, logits: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "N K"]:
+        """The softmax of logits, or the sigmoid of each, in the same precision; `ModelError` for a model of values."""
         return self._head.probabilities(logits)
 
-    @property
-    def certain(self) -> bool:
-        """Whether it is known that the logits are scores: from the model's last layer, or since it was said."""
-        return self._head.certain
-
-    @property
-    def head(self) -> Literal["softmax", "sigmoid", "values"]:
-        """How probabilities are made of logits: "softmax" for one class of K, "sigmoid" for each class by itself.
-
-        A sigmoid unit with the score s is two classes with the logits −s and s. Values v have the logits v and −v.
-        """
-        return self._head.kind
-
-    @property
-    def logarithms(self) -> bool:
-        """Whether the logits are made of the model's own probabilities p: log p ("softmax") or log p − log(1 − p)."""
-        return self._head.clipped
-
-    @property
-    def outputs(self) -> int:
-        """How many numbers the model returns for an image: K classes or values, or 1 for two classes."""
-        return self._head.outputs
-
-    def logits(self, images: Array) -> Floats:
+    def logits(self, images: Float[np.ndarray, "N H W C"]) -> Float32[np.ndarray, "N K"]:
         """The score of each class before the softmax, (N, K)."""
-        return layer_outputs.logits(self._network, images)
+        return logits(self._network, images)
 
-    def activations(self, images: Array, names: Sequence[str]) -> dict[str, Floats]:
-        """The outputs (N, *shape) of layers, by name, all from one forward pass in inference mode."""
+    def activations(
+        self, images: Float[np.ndarray, "N H W C"], names: Sequence[str]
+    ) -> dict[str, Float32[np.ndarray, "N ..."]]:
+        """The outputs (N, *shape) of layers by name, from one forward pass in inference mode."""
         if isinstance(names, str):
-            raise UsageError(f"The names of layers are given as a list, but got '{names}'; write ['{names}'].")
-        return layer_outputs.layer_outputs(self._network, images, [self.layer(name) for name in names])
+            raise UsageError(f"`names` must be a list of layer names, but got '{names}'; write ['{names}'].")
+        return layer_outputs(self._network, images, [self.layer(name) for name in names])
 
-    def unclipped(self, images: Array, names: Sequence[str]) -> dict[str, tuple[Floats, Floats]]:
-        """The outputs (N, *shape) of layers, and what ranks their units where the activation is clipped, as ReLU6 is."""
-        return layer_outputs.unclipped_outputs(self._network, images, [self.layer(name).name for name in names])
+    def unclipped(
+        self, images: Float[np.ndarray, "N H W C"], names: Sequence[str]
+    ) -> dict[str, tuple[Float32[np.ndarray, "N ..."], Float32[np.ndarray, "N ..."]]]:
+        """The outputs (N, *shape) of layers, and values that rank their units even if an activation such as ReLU6 clips."""
+        return unclipped_outputs(self._network, images, [self.layer(name).name for name in names])
 
-    def values(self, images: Array, objectives: Sequence[Objective]) -> Floats:
-        """The value (N,) of each image's own objective."""
-        return gradients.values(self._network, images, *self._weights(images, objectives))
+    def values(self, images: Float[np.ndarray, "N H W C"], objectives: Sequence[Objective]) -> Float32[np.ndarray, " N"]:
+        """The value (N,) of each image's objective."""
+        return gradients.values(self._network, images, *output_weights(self, images, objectives))
 
-    def gradient(self, images: Array, targets: Integers | Sequence[Objective]) -> Floats:
-        """∂S_c/∂x, (N, H, W, C): the gradient of each image's target, signed, in logits per unit of the input."""
-        return gradients.image_gradient(self._network, images, *self._weights(images, targets))
+    def gradient(self, images: Float[np.ndarray, "N H W C"], targets: Targets) -> Float32[np.ndarray, "N H W C"]:
+        """∂S_c/∂x, (N, H, W, C): the signed gradient of each image's target, in logits per unit of the input."""
+        return gradients.image_gradient(self._network, images, *output_weights(self, images, targets))
 
     def layer_gradient(
-        self, images: Array, name: str, targets: Integers | Sequence[Objective]
-    ) -> tuple[Floats, Floats, Floats]:
+        self, images: Float[np.ndarray, "N H W C"], name: str, targets: Targets
+    ) -> tuple[Float32[np.ndarray, " N"], Float32[np.ndarray, " N *shape"], Float32[np.ndarray, " N *shape"]]:
         """∂S_c/∂A: the gradient of each image's target with respect to a layer's output A for that image.
 
-        Returns the values of the targets (N,); A, (N, *shape of the layer); and the gradients, of the same shape, signed, in
-        logits per unit of A. Where a target does not depend on the layer that is a `UsageError`.
+        Returns the values of the targets (N,); A, (N, *shape of the layer); and the signed gradients, of the same shape, in
+        logits per unit of A. It is a `UsageError` if a target does not depend on the layer.
         """
         layer = self.layer(name)
-        return gradients.layer_gradient(self._network, images, layer, *self._weights(images, targets))
+        return gradients.layer_gradient(self._network, images, layer, *output_weights(self, images, targets))
 
     def layer_gradients(
-        self, images: Array, names: Sequence[str], targets: Integers | Sequence[Objective]
-    ) -> tuple[Floats, dict[str, Floats]]:
-        """∂S_c/∂A for several layers at once, all from one backward pass.
+        self,
+        images: Float[np.ndarray, "N H W C"],
+        names: Sequence[str],
+        targets: Targets,
+    ) -> tuple[Float32[np.ndarray, " N"], dict[str, Float32[np.ndarray, "N ..."]]]:
+        """∂S_c/∂A for several layers, from one backward pass.
 
-        Returns the values of the targets (N,), and by layer the gradients, without layers that the targets don't depend on.
+        Returns the values of the targets (N,), and the gradients by layer, without layers that the targets do not depend on.
         """
         layers = [self.layer(name) for name in names]
-        return gradients.layer_gradients(self._network, images, layers, *self._weights(images, targets))
+        return gradients.layer_gradients(self._network, images, layers, *output_weights(self, images, targets))
 
-    def backpropagate(self, images: Array, targets: Integers | Sequence[Objective], rule: str | Rule) -> Floats:
-        """Each image's target brought down to its pixels, (N, H, W, C), the layers on the way passing the signal by a rule.
+    def backpropagate(
+        self,
+        images: Float[np.ndarray, "N H W C"],
+        targets: Targets,
+        rule: str | Rule,
+    ) -> Float32[np.ndarray, "N H W C"]:
+        """The signal of each image's target at the pixels, passed back through the layers by a rule.
 
-        The signal begins as the weights of the objective: 1 at the logit of a class. `rule` is "gradient", "deconvnet" or
+        The signal starts as the weights of the objective: 1 at the logit of a class. `rule` is "gradient", "deconvnet" or
         "guided", or a function of each layer's call; see `cnnexplain.plugin.LayerCall`.
         """
-        return projections.backpropagate(self._network, images, *self._weights(images, targets), rule)
+        return projections.backpropagate(self._network, images, *output_weights(self, images, targets), rule)
 
-    def project(self, images: Array, name: str, seeds: Floats, rule: str | Rule) -> Floats:
-        """The same for signals (N, *shape) at a layer, taken without its own clip where it ends in one, such as ReLU6's."""
-        return projections.project(self._network, images, self.layer(name), seeds, rule)
+    @former_names.parameters(seeds="signals")
+    def project(
+        self, images: Float[np.ndarray, "N H W C"], name: str, signals: Float[np.ndarray, "N ..."], rule: str | Rule
+    ) -> Float32[np.ndarray, "N H W C"]:
+        """`backpropagate` for signals (N, *shape) at a layer, without the clip at its end, such as that of a ReLU6."""
+        return projections.project(self._network, images, self.layer(name), signals, rule)
 
     def project_units(
-        self, images: Array, names: Sequence[str], units: Integers, values: Floats, rule: str | Rule
-    ) -> Floats:
-        """The same for signals at single units, one for each image, compiled once for all of the layers.
+        self,
+        images: Float[np.ndarray, "N H W C"],
+        names: Sequence[str],
+        units: Integer[np.ndarray, "N 4"],
+        values: Float[np.ndarray, " N"],
+        rule: str | Rule,
+    ) -> Float32[np.ndarray, "N H W C"]:
+        """`project` for a signal at a single unit for each image, compiled once for several layers with feature maps.
 
         Args:
-            images: At which the activations and the pooling stand.
-            names: The layers, all with feature maps, that the units may be of.
-            units: (N, 4): the place of the layer in `names`, and the row, the column and the feature map of the unit.
-            values: (N,), the signal there.
-            rule: See `backpropagate`.
+            images: The images that activations and pooling switches are computed for.
+            names: The layers that the units belong to.
+            units: (N, 4): the index of the layer in `names`, and the row, column and feature map of the unit.
+            values: (N,), the signal at the unit.
+            rule: As for `backpropagate`.
         """
-        found = tuple(self.layer(name, maps=True).name for name in names)
-        return projections.project_units(self._network, images, found, units, values, rule)
+        layers = tuple(self.layer(name, maps=True).name for name in names)
+        return projections.project_units(self._network, images, layers, units, values, rule)
 
     def describe_rule(self, name: str, rule: str) -> str:
-        """What a rule does at the activations on the way from a layer to the pixels, a phrase."""
-        return backward_rules.describe(self._twin, self.layer(name).name, rule)
+        """What a rule does at the activations between a layer and the pixels, as a phrase."""
+        return backward_rules.describe(self._graph, self.layer(name).name, rule)
 
     def differentiable(
         self,
@@ -237,98 +240,88 @@ class Classifier:
         variables: tuple[int, ...] | None = None,
         views: int = 1,
         override: bool = False,
-    ) -> Callable[..., tuple[Floats, Floats]]:
-        """Compiles a number of each image, made of the outputs of layers, together with its gradient.
+    ) -> Callable[..., tuple[Float32[np.ndarray, " N"], Float32[np.ndarray, "N ..."]]]:
+        """Compiles a scalar function of each image's layer outputs, together with its gradient.
 
         Args:
-            function: (outputs by name, images, …) ↦ (N,), in `keras.ops` alone.
+            function: (outputs by name, images, …) ↦ (N,), in `keras.ops` only.
             names: The layers whose outputs it takes.
-            shapes: Of what else it takes, each a batch, without the batch axis.
-            seen: (images, …) ↦ what the network is shown in their place, in `keras.ops`, such as the images turned a little.
-            variables: The shape, without the batch axis, of what stands in the place of the images, such as the coefficients
-                of their spectrum; then `seen` must make images of it. None for images.
-            views: How many images `seen` gives of each, (N · views, H, W, C), those of the first one first.
-            override: Whether ReLUs let pass what brings them back to where they have a gradient.
+            shapes: The shapes, without the batch axis, of its further arguments, each a batch.
+            seen: (images, …) ↦ the images that the network gets instead, in `keras.ops`, such as slightly rotated ones.
+            variables: The shape, without the batch axis, of variables in place of the images, such as the coefficients of
+                their spectrum; then `seen` must compute images from them. None for images.
+            views: The number of images that `seen` returns for each one, (N · views, H, W, C), ordered by view.
+            override: Whether inactive ReLUs pass gradients that would make them active.
 
         Returns:
-            (images, …) ↦ the numbers (N,) and their gradients, (N, H, W, C) or (N, *variables); the last 64 are kept.
+            (images, …) ↦ the values (N,) and their gradients, (N, H, W, C) or (N, *variables). The last 64 are kept.
         """
-        found = tuple(self.layer(name).name for name in names)
+        layers = tuple(self.layer(name).name for name in names)
         return gradients.differentiable(
-            self._network, function, found, shapes, seen, variables=variables, views=views, override=override
+            self._network, function, layers, shapes, seen, variables=variables, views=views, override=override
         )
 
     def layer(self, name: str, *, maps: bool = False) -> Layer:
-        """The layer of that name, or what stands for "input" or "logits"; with `maps` it must have feature maps."""
+        """The layer with a name, or the input or logits; with `maps` it must have feature maps."""
         return self._layers.find(name, maps=maps)
 
     def before_relu(self, name: str) -> str | None:
-        """The layer whose output a ReLU of any ceiling, given as a layer of its own, takes; None for other layers."""
+        """The layer before a layer that is only a ReLU, with or without a ceiling; None for other layers."""
         return self._layers.before_relu(name)
 
     @property
     def layers(self) -> tuple[Layer, ...]:
-        """Every layer in the order of computation, but windows that stand for images; in nested models "outer/inner"."""
+        """The layers in the order of computation, "outer/inner" in nested models; without those of windows of images."""
         return self._layers.all
 
     def other_calls(self, name: str) -> tuple[str, ...]:
-        """The other calls of a layer that learned something, or of the nested model that it stands in, by their names."""
+        """The names of the other calls of a layer with weights, or of the nested model that contains the layer."""
         return self._layers.other_calls(name)
 
-    @property
-    def closed(self) -> tuple[str, ...]:
-        """The layers that are models without a graph, and hide the layers in them."""
-        return self._layers.models_without_graph()
-
     def leads_to_scores(self, name: str) -> bool:
-        """Whether the scores depend on a layer's output; on a softmax after them they don't."""
-        return self._twin.tail(self.layer(name).name, [graph.LOGITS]) is not None
-
-    @property
-    def output(self) -> str:
-        """The name of the layer whose output is the model's: the probabilities, or the scores."""
-        return self._twin.output or graph.LOGITS
+        """Whether the scores depend on a layer's output, unlike a softmax after them."""
+        return self._graph.tail(self.layer(name).name, [LOGITS]) is not None
 
     @cached_property
     def convolutions(self) -> tuple[Layer, ...]:
-        """The output of each convolution after its batch normalization and activation, where these follow alone."""
+        """The output of each convolution after the batch normalization and activation that follow it."""
         return tuple(each.activated for each in self.filters)
 
     @cached_property
     def filters(self) -> tuple[Convolution, ...]:
-        """The convolutions, with their outputs; one that is used twice stands there twice."""
+        """The convolutions and their outputs; a shared one appears once for each call."""
         return convolutions.convolutions(self._layers)
 
     def activated(self, name: str) -> str:
-        """The layer that ends with the activation of a layer without one, past its batch normalization; else `name`."""
+        """The layer at the end of the activation that follows a layer without one; `name` if none follows."""
         return convolutions.activated(self._layers, name)
 
     @cached_property
     def stages(self) -> tuple[str, ...]:
-        """The layers in which the stages end, between which the network halves the resolution; the last feature maps too."""
-        return tuple(stage_ends(self._twin, {layer.name for layer in self.convolutions}))
+        """The last layers of the stages, between which the network reduces the resolution, and the last feature maps."""
+        return tuple(stage_ends(self._graph, {layer.name for layer in self.convolutions}))
 
     def receptive_field(self, name: str) -> Field:
-        """Which pixels the units of a layer can see; a `ModelError` where the geometry of a layer is not known."""
+        """Which pixels the units of a layer can see; a `ModelError` if the geometry of a layer is not known."""
         return self._layers.fields.of(self.layer(name).name)
 
     @property
-    def first_normalization(self) -> tuple[str, Floats, Floats] | None:
-        """The layer before the first BatchNormalization, and the mean and variance that were learned of its channels."""
+    def first_normalization(self) -> tuple[str, Float32[np.ndarray, " C"], Float32[np.ndarray, " C"]] | None:
+        """The layer before the first BatchNormalization, and the learned mean and variance of its channels."""
         return convolutions.first_normalization(self._layers)
 
     def target(self, wanted: int | str) -> int:
-        """The index of a class given by label, or by one of its words, or by index; see `cnnexplain.model.targets.find`."""
+        """The index of a class given by label, by a word of its label, or by index; see `cnnexplain.model.targets.find`."""
         return targets.find(wanted, self.labels, values=self.head == "values")
 
     @property
     def sha256(self) -> str:
-        """A hash of the model: of its file, or of its weights' names, shapes and values now where it came from memory."""
+        """The hash of the model's file; for a model from memory, of the names, shapes and current values of its weights."""
         return self._sha256 or fingerprint(self.model)
 
     @property
     def batch_size(self) -> int:
-        """How many images go through the model at once; see `cnnexplain.model.batches.Batches`. It may be set."""
+        """The number of images computed at once; it can be set. See `cnnexplain.model.batches.Batches`."""
         return self._network.batches.size
 
     @batch_size.setter
@@ -336,8 +329,5 @@ class Classifier:
         self._network.batches.size = size
 
     def slices(self, count: int, views: int = 1) -> Iterator[slice]:
-        """Goes through `count` items of `views` images each, as many at a time as `batch_size` says by then."""
+        """Slices of `count` items with `views` images each, in batches of the current `batch_size` images."""
         return self._network.batches.slices(count, views)
-
-    def _weights(self, images: Array, targets: Integers | Sequence[Objective]) -> tuple[tuple[str, ...], list[Floats]]:
-        return objectives.output_weights(self, images, objectives.as_objectives(targets))

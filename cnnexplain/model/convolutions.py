@@ -1,24 +1,20 @@
-"""The convolutions of a model, each with the batch normalization and the activation that follow it alone."""
+"""The convolutions of a model, each with the batch normalization and activation that follow it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
 from cnnexplain.model import layer_kinds
-from cnnexplain.model.layer_kinds import Known
+from cnnexplain.model.graph import Call, Graph
+from cnnexplain.model.layer_kinds import Trait
 from cnnexplain.model.layers import Layer, Layers
-from cnnexplain.types import Floats
 
-CONVOLUTIONS = (
-    keras.layers.Conv2D,
-    keras.layers.DepthwiseConv2D,
-    keras.layers.SeparableConv2D,
-    keras.layers.Conv2DTranspose,
-)
+if TYPE_CHECKING:
+    from jaxtyping import Float32
 
 
 @dataclass(frozen=True)
@@ -26,10 +22,10 @@ class Convolution:
     """A convolution of a model.
 
     Args:
-        inner: The Keras layer, whose weights are its kernels; it is the model's own and not to be changed.
+        inner: The Keras layer with the kernels as weights; it belongs to the model and must not be modified.
         layer: Its output.
-        normalized: The same after the batch normalization that follows alone; the layer itself where none does.
-        activated: The same after the activation too, where one follows alone.
+        normalized: Its output after the batch normalization that follows; `layer` if there is none.
+        activated: Its output after the activation that follows as well; `normalized` if there is none.
     """
 
     inner: Any
@@ -39,45 +35,58 @@ class Convolution:
 
 
 def convolutions(layers: Layers) -> tuple[Convolution, ...]:
-    """The convolutions in the order of computation; one that is used twice stands there twice."""
+    """The convolutions in the order of computation; a shared one appears once for each call."""
     found = []
-    twin, names = layers.twin, layers.names
-    for call in twin.calls:
-        if not isinstance(call.inner, CONVOLUTIONS) or id(call.output) not in names:
+    graph, names = layers.graph, layers.names
+    for call in graph.calls:
+        if not layer_kinds.derives_from(call.inner, Trait.CONVOLUTION) or id(call.output) not in names:
             continue
         if id(call.output) in layers.layout.windows:
             continue
         output = normalized = call.output
-        while len(after := twin.consumers(output)) == 1 and layer_kinds.of(after[0].inner) & Known.FOLLOWS:
-            if output is normalized and isinstance(after[0].inner, keras.layers.BatchNormalization):
-                normalized = after[0].output
-            output = after[0].output
-        here = (layers.find(names[id(tensor)]) for tensor in (call.output, normalized, output))
-        found.append(Convolution(call.inner, *here))
+        while (follower := _follower(graph, output)) is not None:
+            if output is normalized and isinstance(follower.inner, keras.layers.BatchNormalization):
+                normalized = follower.output
+            output = follower.output
+        outputs = (layers.find(names[id(tensor)]) for tensor in (call.output, normalized, output))
+        found.append(Convolution(call.inner, *outputs))
     return tuple(found)
 
 
 def activated(layers: Layers, name: str) -> str:
-    """The layer that ends with the activation of a layer which has none itself, past its batch normalization.
+    """The layer at the end of the activation of a layer that has none itself, after its batch normalization.
 
     Returns:
-        That layer; `name` itself where no activation follows alone, as after the last convolution before a sum.
+        The name of that layer; `name` if no activation follows, as after the last convolution before a sum.
 
     Raises:
         UsageError: There is no such layer.
     """
     found = layers.find(name).name
-    output = layers.twin.tensors[found]
-    while len(after := layers.twin.consumers(output)) == 1 and layer_kinds.of(after[0].inner) & Known.FOLLOWS:
-        output = after[0].output
-        if type(after[0].inner).__name__ != "BatchNormalization":
+    output = layers.graph.tensors[found]
+    while (follower := _follower(layers.graph, output)) is not None:
+        output = follower.output
+        if type(follower.inner).__name__ != "BatchNormalization":
             found = layers.names.get(id(output), found)
     return found
 
 
-def first_normalization(layers: Layers) -> tuple[str, Floats, Floats] | None:
-    """The layer before the first BatchNormalization, and the mean and variance that were learned of its channels."""
-    for call in layers.twin.calls:
+def end_of_followers(graph: Graph, output: Any) -> Any:
+    """The output of the last batch normalization or activation that follows a tensor; the tensor itself if none does."""
+    while (follower := _follower(graph, output)) is not None:
+        output = follower.output
+    return output
+
+
+def _follower(graph: Graph, output: Any) -> Call | None:
+    """The batch normalization or activation that is the only call with a tensor as its input."""
+    calls = graph.consumers(output)
+    return calls[0] if len(calls) == 1 and layer_kinds.of(calls[0].inner) & Trait.FOLLOWS else None
+
+
+def first_normalization(layers: Layers) -> tuple[str, Float32[np.ndarray, " C"], Float32[np.ndarray, " C"]] | None:
+    """The layer before the first BatchNormalization, and the mean and variance of its channels that the model learned."""
+    for call in layers.graph.calls:
         if isinstance(call.inner, keras.layers.BatchNormalization) and id(call.sources[0]) in layers.names:
             statistics = (call.inner.moving_mean, call.inner.moving_variance)
             mean, variance = (keras.ops.convert_to_numpy(each).astype(np.float32) for each in statistics)

@@ -1,56 +1,59 @@
-"""Which layer of a model fails, found by computing it once more, layer by layer; only asked once something has failed."""
+"""Finds which layer of a model fails, by computing the model again, layer by layer, after something has failed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import keras
 
 from cnnexplain import backend
 from cnnexplain.errors import CnnExplainError, ModelError, line, reason
 from cnnexplain.interruption import check_interrupted
-from cnnexplain.model.graph import LOGITS, Call, Twin
-from cnnexplain.model.inference import aside
-from cnnexplain.types import Array, Floats
+from cnnexplain.model.graph import LOGITS, Call, Graph
+from cnnexplain.model.inference import run_isolated
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float
 
 Shape: TypeAlias = tuple[int | None, ...] | None
-"""Of an output for one image; None for a scalar."""
+"""The shape of an output for one image; None for a scalar."""
 
 
 @contextmanager
-def naming(twin: Twin, image: Floats, variables: Any) -> Iterator[None]:
-    """Computes something of a model within the block: an error that comes from one of its layers names that layer.
+def naming_layers(graph: Graph, image: Float[np.ndarray, "1 H W C"], variables: Any) -> Iterator[None]:
+    """A context for computations of a model: errors raised by one of its layers become errors that name the layer.
 
-    Ctrl-C, errors of ours, a lack of memory, and what is raised by no layer pass as they are.
+    Ctrl-C, the package's own errors, `MemoryError`, and errors that no layer raises pass unchanged.
 
     Args:
-        twin: The model's twin.
-        image: (1, H, W, C), one that is computed, or a gray one.
-        variables: The model's.
+        graph: The model's graph.
+        image: (1, H, W, C), one of the images, or a gray one.
+        variables: The variables of the model.
 
     Raises:
-        ModelError: A layer fails, forwards or on the way back of the gradient.
+        ModelError: A layer fails in the forward pass, or its gradient fails.
     """
     try:
         yield
     except BaseException as error:
-        # A layer that fails may have been given something of another shape than the one before it declares.
+        # The layer that fails may not be the cause: the one before may return another shape than it declares.
         passes = isinstance(error, MemoryError) or (isinstance(error, CnnExplainError) and not isinstance(error, ModelError))
         check_interrupted(error)
         if passes:
             raise
-        found = _located(twin, image, variables, error)
+        found = _located(graph, image, variables, error)
         if found is None:
             raise
         raise found from error
 
 
-def _located(twin: Twin, image: Floats, variables: Any, error: BaseException) -> ModelError | None:
+def _located(graph: Graph, image: Float[np.ndarray, "1 H W C"], variables: Any, error: BaseException) -> ModelError | None:
     try:
-        check_shapes(twin, image)
-        suspects = _backwards(twin, image, variables)
+        check_shapes(graph, image)
+        suspects = _failing_gradients(graph, image, variables)
     except ModelError as found:
         return found
     except BaseException as other:  # noqa: BLE001
@@ -62,11 +65,11 @@ def _located(twin: Twin, image: Floats, variables: Any, error: BaseException) ->
     return ModelError(f"The gradient of the layer {names} fails: {reason(error)}")
 
 
-def check_shapes(twin: Twin, image: Floats) -> None:
-    """Computes a model layer by layer, each of which says what it is when it fails.
+def check_shapes(graph: Graph, image: Float[np.ndarray, "1 H W C"]) -> None:
+    """Computes a model layer by layer, to name the layer that fails.
 
     Raises:
-        ModelError: A layer fails, or returns something of another shape than it declares.
+        ModelError: A layer fails, or returns another shape than it declares.
     """
 
     def checked(call: Call) -> Callable[..., Any]:
@@ -85,22 +88,22 @@ def check_shapes(twin: Twin, image: Floats) -> None:
 
         return function
 
-    aside(lambda: twin.function([LOGITS], checked)(keras.ops.convert_to_tensor(image)))
+    run_isolated(lambda: graph.function([LOGITS], checked)(keras.ops.convert_to_tensor(image)))
 
 
 def _shape(tensor: Any) -> tuple[int | None, ...]:
-    # A layer may return numbers of Python's.
+    # A layer may return a Python number.
     return tuple(getattr(tensor, "shape", ()))
 
 
 def _fit(shapes: Sequence[Shape], declared: Sequence[Shape]) -> bool:
-    """Whether the shapes of outputs are as declared, where None stands for a scalar, or for any number of rows."""
+    """Whether the shapes of outputs are as declared; None represents a scalar, or an axis of any size."""
     if len(shapes) != len(declared):
         return False
-    for shape, wanted in zip(shapes, declared, strict=True):
-        if shape is None or wanted is None or len(shape) != len(wanted):
-            return shape == wanted
-        if any(size not in (None, given) for size, given in zip(wanted, shape, strict=True)):
+    for shape, expected in zip(shapes, declared, strict=True):
+        if shape is None or expected is None or len(shape) != len(expected):
+            return shape == expected
+        if any(size not in (None, given) for size, given in zip(expected, shape, strict=True)):
             return False
     return True
 
@@ -111,28 +114,29 @@ def _written(shapes: Sequence[Shape]) -> str:
     return "a single number" if shapes[0] is None else f"(N{''.join(f', {size}' for size in shapes[0])})"
 
 
-def _backwards(twin: Twin, image: Floats, variables: Any) -> list[str]:
-    """The names of the layers of which one lets no gradient through; none where all do.
+def _failing_gradients(graph: Graph, image: Float[np.ndarray, "1 H W C"], variables: Any) -> list[str]:
+    """The names of the layers one of whose gradients fails; empty if none does.
 
-    From the scores back to some layer the gradient is computed without a failure, and from those before it no more.
+    The gradient of the scores can be computed with respect to the outputs of later layers, but not of earlier ones; the
+    boundary is found by bisection.
     """
-    names = [name for name in twin.names if twin.tensors[name].dtype.startswith(("float", "bfloat"))]
+    names = [name for name in graph.names if graph.tensors[name].dtype.startswith(("float", "bfloat"))]
     fine, broken = len(names), -1
     while fine - broken > 1:
         middle = (fine + broken) // 2
-        if _fails(twin, names[middle], image, variables):
+        if _fails(graph, names[middle], image, variables):
             broken = middle
         else:
             fine = middle
-    start = twin.input if broken < 0 else twin.tensors[names[broken]]
-    failed = broken >= 0 or _fails(twin, None, image, variables)
-    return list(dict.fromkeys(call.name for call in twin.consumers(start))) if failed else []
+    start = graph.input if broken < 0 else graph.tensors[names[broken]]
+    failed = broken >= 0 or _fails(graph, None, image, variables)
+    return list(dict.fromkeys(call.name for call in graph.consumers(start))) if failed else []
 
 
-def _fails(twin: Twin, name: str | None, image: Floats, variables: Any) -> bool:
-    """Whether the gradient of the scores with respect to a layer's output, or to the input, can't be computed."""
-    from_input = twin.function([LOGITS])
-    tail = None if name is None else twin.tail(name, [LOGITS])
+def _fails(graph: Graph, name: str | None, image: Float[np.ndarray, "1 H W C"], variables: Any) -> bool:
+    """Whether the gradient of the scores with respect to a layer's output, or to the input, cannot be computed."""
+    from_input = graph.function([LOGITS])
+    tail = None if name is None else graph.tail(name, [LOGITS])
     if name is not None and tail is None:
         return False
 
@@ -140,12 +144,12 @@ def _fails(twin: Twin, name: str | None, image: Floats, variables: Any) -> bool:
         (scores,) = from_input(x) if tail is None else tail(x, *others)
         return keras.ops.sum(keras.ops.cast(scores, "float32"), axis=1)
 
-    given: list[Array] = [image]
+    arguments: list[Float[np.ndarray, " ..."]] = [image]
     if name is not None:
-        output = aside(lambda: twin.function([name])(keras.ops.convert_to_tensor(image)))[0]
-        given = [keras.ops.convert_to_numpy(keras.ops.cast(output, "float32")), image]
+        output = run_isolated(lambda: graph.function([name])(keras.ops.convert_to_tensor(image)))[0]
+        arguments = [keras.ops.convert_to_numpy(keras.ops.cast(output, "float32")), image]
     try:
-        backend.current().gradient(value, [array.shape[1:] for array in given], variables)(*given)
+        backend.current().gradient(value, [array.shape[1:] for array in arguments], variables)(*arguments)
     except ModelError:
         return False
     except BaseException as error:  # noqa: BLE001

@@ -1,4 +1,4 @@
-"""A hash of a model's weights, which tells one model from memory from another."""
+"""A hash of a model's weights, to identify models that do not come from a file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 
 def fingerprint(model: Any) -> str:
-    """A SHA-256 of the names, shapes, types and values of a Keras model's weights as they are now."""
+    """The SHA-256 of the names, shapes, types and current values of a Keras model's weights."""
     digest = hashlib.sha256()
     for weight, value in zip(model.weights, model.get_weights(), strict=True):
         digest.update(f"{weight.path} {value.shape} {value.dtype}".encode())

@@ -1,4 +1,4 @@
-"""Values that users give the inputs of a model other than the image: as NAME=FILE or NAME=NUMBERS, in JSON or in Python."""
+"""The values of a model's inputs other than the image, given as NAME=FILE or NAME=NUMBERS, in JSON or in Python."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ from cnnexplain.errors import UsageError
 from cnnexplain.interruption import check_interrupted
 
 if TYPE_CHECKING:
-    from cnnexplain.types import Array
+    import numpy as np
+    from jaxtyping import Shaped
 
 SUFFIXES = (".npy", ".npz", ".json", ".csv")
-"""What the names of files of values end in."""
+"""The endings of files with values."""
 
 LIMIT = 256 << 20
-"""Files of more bytes, or that unpack to more, are refused."""
+"""The most bytes of a file, also after unpacking."""
 
 EXPECTED = "numbers, such as 1,2.5,3, or a file (.npy, .npz, .json, .csv)"
 
 
 def parse(texts: Sequence[str]) -> dict[str, str]:
-    """What was typed as NAME=FILE or NAME=NUMBERS, by name; seen to be numbers or files that exist.
+    """The values of arguments NAME=FILE or NAME=NUMBERS by name, checked to be numbers or existing files.
 
     Raises:
         UsageError: One is neither, or a name is given twice.
@@ -46,7 +47,7 @@ def parse(texts: Sequence[str]) -> dict[str, str]:
 
 
 def check(name: str, value: str) -> None:
-    """Sees that a text stands for numbers or for a file that exists.
+    """Checks that a text is numbers or the path of an existing file.
 
     Raises:
         UsageError: It does not.
@@ -58,20 +59,20 @@ def check(name: str, value: str) -> None:
 
 
 def is_file(value: str | os.PathLike[str]) -> bool:
-    """Whether a text names a file of values, by its ending."""
+    """Whether a text is the path of a file with values, by its ending."""
     return isinstance(value, os.PathLike) or Path(value).suffix.lower() in SUFFIXES
 
 
-def read(name: str, value: Any) -> Array:
-    """The array that a value stands for.
+def read(name: str, value: Any) -> Shaped[np.ndarray, " ..."]:
+    """The array for a value.
 
     Args:
-        name: Of the input.
+        name: The name of the input.
         value: Numbers in an array, a list or a text such as "1,2.5,3", or the path of a file with them: a `.npy` array; a
-            `.npz` archive with one array, or with one of that name; a `.json` or `.csv` file.
+            `.npz` archive with a single array, or one of that name; a `.json` or `.csv` file.
 
     Raises:
-        UsageError: It is none of these, or not all of it are finite numbers.
+        UsageError: It is none of these, or contains something other than finite numbers.
     """
     import numpy as np
 
@@ -82,14 +83,14 @@ def read(name: str, value: Any) -> Array:
             else _numbers(name, str(value))
         )
     try:
-        array: Array = np.asarray(value)
+        array: Shaped[np.ndarray, " ..."] = np.asarray(value)
     except (ValueError, TypeError, RuntimeError) as error:
-        raise UsageError(f"The values for the input '{name}' are no array of numbers; expected {EXPECTED}.") from error
+        raise UsageError(f"The values for the input '{name}' are not an array of numbers; expected {EXPECTED}.") from error
     if array.dtype.kind not in "biuf":
         raise UsageError(f"The values for the input '{name}' are {array.dtype}; expected {EXPECTED}.")
     if not array.size or not np.isfinite(array).all():
         what = "no number" if not array.size else "a value that is not finite (NaN or infinity)"
-        raise UsageError(f"The values for the input '{name}' hold {what}.")
+        raise UsageError(f"The values for the input '{name}' contain {what}.")
     return array
 
 
@@ -97,9 +98,9 @@ def _numbers(name: str, text: str) -> list[float] | float:
     try:
         numbers = [float(each) for each in text.strip("[]() ").split(",")]
     except ValueError:
-        raise UsageError(f"The input '{name[:60]}' is given {EXPECTED}, but got '{text[:60]}'.") from None
+        raise UsageError(f"The input '{name[:60]}' takes {EXPECTED}, but got '{text[:60]}'.") from None
     if not all(map(math.isfinite, numbers)):
-        raise UsageError(f"The values for the input '{name[:60]}' hold a value that is not finite (NaN or infinity).")
+        raise UsageError(f"The values for the input '{name[:60]}' contain a value that is not finite (NaN or infinity).")
     return numbers if len(numbers) > 1 else numbers[0]
 
 
@@ -110,7 +111,7 @@ def _file(name: str, path: Path) -> Any:
         with path.open("rb") as file:
             data = file.read(LIMIT + 1)
         if len(data) > LIMIT:
-            raise UsageError(f"'{path}' has more than {LIMIT >> 20} MiB, and is refused.")
+            raise UsageError(f"'{path}' has more than {LIMIT >> 20} MiB, which is too large.")
         suffix = path.suffix.lower()
         if suffix == ".json":
             return json.loads(data)
@@ -127,31 +128,31 @@ def _file(name: str, path: Path) -> Any:
     except OSError as error:
         check_interrupted(error)
         raise UsageError(f"Can't read '{path}': {error.strerror or error}.") from error
-    # What damaged files make their parsers raise is of many kinds, tokenize.TokenError among them.
+    # Damaged files make their parsers raise many kinds of errors, including tokenize.TokenError.
     except Exception as error:
         check_interrupted(error)
-        raise UsageError(f"'{path}' holds no array of numbers: {' '.join(str(error).split())[:120]}.") from error
-    raise UsageError(f"The input '{name}' is given {EXPECTED}, but got '{path}'.")
+        raise UsageError(f"'{path}' does not contain an array of numbers: {' '.join(str(error).split())[:120]}.") from error
+    raise UsageError(f"The input '{name}' takes {EXPECTED}, but got '{path}'.")
 
 
-def _archived(name: str, path: Path, data: bytes) -> Array:
+def _archived(name: str, path: Path, data: bytes) -> Shaped[np.ndarray, " ..."]:
     import numpy as np
 
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         if sum(member.file_size for member in archive.infolist()) > LIMIT:
-            raise UsageError(f"'{path}' unpacks to more than {LIMIT >> 20} MiB, and is refused.")
+            raise UsageError(f"'{path}' unpacks to more than {LIMIT >> 20} MiB, which is too large.")
     with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
         names = list(arrays)
         chosen = name if name in names else names[0] if len(names) == 1 else None
         if chosen is None:
             listed = ", ".join(names[:8])
-            raise UsageError(f"'{path}' holds {len(names)} arrays and none is called '{name}': {listed}.")
-        found: Array = arrays[chosen]
-        return found
+            raise UsageError(f"'{path}' contains {len(names)} arrays, but none is called '{name}': {listed}.")
+        array: Shaped[np.ndarray, " ..."] = arrays[chosen]
+        return array
 
 
 def described(values: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON-able, by name: the shape, the type, a hash, and the numbers where they are few."""
+    """For JSON, by name: the shape, type and hash of the values, and the values themselves if they are few."""
     import hashlib
 
     return {
@@ -166,4 +167,4 @@ def described(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 FEW = 32
-"""Up to so many numbers of a fixed input are written down in a result."""
+"""The most values of a fixed input that a result contains."""

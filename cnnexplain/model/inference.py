@@ -1,4 +1,4 @@
-"""Calls a user's layers in inference mode so that nothing of it stays in them."""
+"""Calls a user's layers in inference mode, without leaving traces in them."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any, TypeVar
 
 import keras
 
-Given = TypeVar("Given")
+T = TypeVar("T")
 
 
 class _Entry(keras.Layer):  # type: ignore[misc]  # Keras has no types.
-    """The layer by which all others are called.
+    """The layer within which all others are called.
 
-    Keras forgets the losses of the layer by which a pass is entered, and tells those that are called on the way whether it
-    is one of training. It has no name, which would be put before the names of the layers' later variables.
+    Keras forgets the losses of the outermost layer of a pass, and passes its `training` argument on to the layers within. It
+    has no name, since Keras would prepend the name to those of variables that the layers create later.
     """
 
     def __init__(self) -> None:
@@ -25,15 +25,15 @@ class _Entry(keras.Layer):  # type: ignore[misc]  # Keras has no types.
         return function()
 
 
-def in_inference(function: Callable[[], Given]) -> Given:
-    """What a function gives that calls layers, in inference mode unless a call says otherwise.
+def in_inference(function: Callable[[], T]) -> T:
+    """The result of a function that calls layers, in inference mode unless a call states otherwise.
 
-    The layers' losses stay what they are where this runs in a `keras.StatelessScope`, as all does that a backend compiles;
-    so do their variables, such as the states of random generators.
+    The layers' losses and variables, such as the states of random generators, do not change within a
+    `keras.StatelessScope`, as in everything that a backend compiles.
     """
     raised: list[BaseException] = []
 
-    def kept() -> Given:
+    def recorded() -> T:
         try:
             return function()
         except BaseException as error:
@@ -41,15 +41,15 @@ def in_inference(function: Callable[[], Given]) -> Given:
             raise
 
     try:
-        return _Entry()(function=kept, training=False)  # type: ignore[no-any-return]
+        return _Entry()(function=recorded, training=False)  # type: ignore[no-any-return]
     except BaseException:
-        # Keras raises another error, with its own words around those of the first.
+        # Keras raises another error, with its own text around that of the original.
         if not raised:
             raise
     raise raised[0] from raised[0].__cause__
 
 
-def aside(function: Callable[[], Given]) -> Given:
-    """The same where nothing else keeps losses and variables as they are; not for what a backend compiles."""
+def run_isolated(function: Callable[[], T]) -> T:
+    """`in_inference` within a `keras.StatelessScope` of its own; not for functions that a backend compiles."""
     with keras.StatelessScope():
         return in_inference(function)

@@ -1,4 +1,4 @@
-"""The names by which layers are reached, those of nested models as "outer/inner". Twins and model files agree in them."""
+"""The names of layers, in nested models "outer/inner". The graph of a model and the reader of model files agree on them."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import itertools
 from collections.abc import Container
 
 LONGEST = 80
-"""Characters of a layer's name, so that with those of the models that it stands in it fits the name of an array."""
+"""The longest name of a layer in characters, so that names of nested layers fit into the name of an array."""
 
 
-def of_call(name: str, number: int) -> str:
-    """The name of a layer's call: numbered, "name:2", from the second one on.
+def call_name(name: str, number: int) -> str:
+    """The name of a call of a layer; from the second call on, numbered: "name:2".
 
     Args:
-        name: Of the layer. What can't be printed, or can't stand in the name of an array, is "_"; a long one is cut.
-        number: Of the call, from 1 on, in the order of computation.
+        name: The layer's name. Characters that cannot be printed, or cannot be in the name of an array, become "_"; a long
+            name is cut.
+        number: The number of the call, from 1, in the order of computation.
     """
     plain = "".join(each if each.isprintable() and each not in "/\\" else "_" for each in name)
     plain = f"_{plain}" if plain in ("", ".", "..") else plain
@@ -23,11 +24,11 @@ def of_call(name: str, number: int) -> str:
 
 
 def from_keras(name: str) -> str:
-    """The name by which a layer is reached, of its own name in Keras, or of "outer/inner" of several."""
-    return "/".join(of_call(each, 1) for each in name.split("/"))
+    """The name used here for a layer's own name in Keras, or for "outer/inner" of several."""
+    return "/".join(call_name(each, 1) for each in name.split("/"))
 
 
-def free(name: str, taken: Container[str]) -> str:
-    """The name, or where it is taken with the first number behind it that isn't."""
+def unused_name(name: str, used: Container[str]) -> str:
+    """The name, with the first free number appended if it is already used."""
     numbered = itertools.chain([name], (f"{name}:{number}" for number in itertools.count(2)))
-    return next(each for each in numbered if each not in taken)
+    return next(each for each in numbered if each not in used)

@@ -1,8 +1,9 @@
-"""The outputs of layers for images, and what they would be without the clips of their activations."""
+"""The outputs of layers for images, with and without the clips of their activations."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from cnnexplain.errors import ModelError, line
 from cnnexplain.model.activations import unclipped
@@ -10,27 +11,32 @@ from cnnexplain.model.failures import check_shapes
 from cnnexplain.model.graph import LOGITS
 from cnnexplain.model.layers import Layer
 from cnnexplain.model.network import Network
-from cnnexplain.types import Array, Floats
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float, Float32
 
 
-def logits(network: Network, images: Array) -> Floats:
+def logits(network: Network, images: Float[np.ndarray, "N H W C"]) -> Float32[np.ndarray, "N K"]:
     """The score of each class before the softmax, (N, K).
 
     Raises:
         ModelError: The model returns another shape than its layers declare.
     """
-    (found,) = network.compute(network.outputs((LOGITS,)), images)
-    classes = network.twin.tensors[LOGITS].shape[-1]
-    if found.shape != (len(images), classes):
-        check_shapes(network.twin, network.example(images))
+    (scores,) = network.compute(network.outputs((LOGITS,)), images)
+    classes = network.graph.tensors[LOGITS].shape[-1]
+    if scores.shape != (len(images), classes):
+        check_shapes(network.graph, network.example(images))
         raise ModelError(
-            f"'{line(network.name)}' gives {found.shape} for {len(images)} images; expected a score of each of its "
+            f"'{line(network.name)}' returns {scores.shape} for {len(images)} images; expected a score for each of its "
             f"{classes} classes for each image."
         )
-    return found
+    return scores
 
 
-def layer_outputs(network: Network, images: Array, layers: Sequence[Layer]) -> dict[str, Floats]:
+def layer_outputs(
+    network: Network, images: Float[np.ndarray, "N H W C"], layers: Sequence[Layer]
+) -> dict[str, Float32[np.ndarray, "N ..."]]:
     """The outputs (N, *shape) of layers, by name, from one forward pass; see `Classifier.activations`.
 
     Raises:
@@ -47,11 +53,13 @@ def layer_outputs(network: Network, images: Array, layers: Sequence[Layer]) -> d
     return outputs
 
 
-def unclipped_outputs(network: Network, images: Array, names: Sequence[str]) -> dict[str, tuple[Floats, Floats]]:
-    """The outputs of layers, and by what their units can be ranked; see `Classifier.unclipped`."""
+def unclipped_outputs(
+    network: Network, images: Float[np.ndarray, "N H W C"], names: Sequence[str]
+) -> dict[str, tuple[Float32[np.ndarray, "N ..."], Float32[np.ndarray, "N ..."]]]:
+    """The outputs of layers, and values that rank their units; see `Classifier.unclipped`."""
     names = list(dict.fromkeys(names))
-    whole, seconds = unclipped(network.twin, names, ranking=True)
+    extended, seconds = unclipped(network.graph, names, ranking=True)
     wanted = (*names, *seconds.values())
-    compiled = network.compiled(("unclipped", *wanted), lambda: network.forward(whole, wanted))
-    found = dict(zip(wanted, network.compute(compiled, images), strict=True))
-    return {name: (found[name], found[seconds.get(name, name)]) for name in names}
+    compiled = network.compiled(("unclipped", *wanted), lambda: network.forward(extended, wanted))
+    outputs = dict(zip(wanted, network.compute(compiled, images), strict=True))
+    return {name: (outputs[name], outputs[seconds.get(name, name)]) for name in names}

@@ -1,4 +1,4 @@
-"""What layers that may have an activation of their own compute before it: the product with their weights."""
+"""The part of a layer before its activation: the product with its weights and the bias."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import keras
 
 
 class Linear(keras.Layer):  # type: ignore[misc]
-    """What a layer computes before its activation, with the layer's own weights and precision."""
+    """Computes a layer without its activation, with the layer's own weights and precision."""
 
     def __init__(self, layer: Any, product: Callable[[Any, Any], Any]) -> None:
         super().__init__(name=f"linear_{layer.name}", dtype=layer.dtype_policy)
         self.layer, self.product = layer, product
 
     def call(self, x: Any) -> Any:
-        """The product of the layer's weights and x, and its bias."""
+        """The product of x and the layer's weights, plus its bias."""
         y = self.product(self.layer, x)
         return y if self.layer.bias is None else keras.ops.add(y, self.layer.bias)
 
@@ -48,13 +48,13 @@ PRODUCTS: dict[Any, Callable[[Any, Any], Any]] = {
     keras.layers.DepthwiseConv2D: _depthwise,
     keras.layers.SeparableConv2D: _separable,
 }
-"""How the layers that may have an activation of their own multiply their input by their weights."""
+"""How the layers that can have an activation of their own multiply their input by their weights."""
 
 
 def linear_part(layer: Any) -> Callable[[Any], Any] | None:
-    """What a layer computes before its activation; None where that isn't known.
+    """A layer without its activation; None if that is not known.
 
-    A layer of another class, or with whole numbers for weights, may compute it in another way.
+    A derived class, or a layer with quantized weights, may compute it in another way.
     """
     if getattr(layer, "quantization_mode", None) is not None or getattr(layer, "data_format", "") == "channels_first":
         return None

@@ -1,4 +1,4 @@
-"""Model files: what their names end in, and the name of the model that comes with the package."""
+"""Model files: the endings of their names, and the name of the included model."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import os
 from pathlib import Path
 
 INCLUDED = "lenet"
-"""The name of the model that comes with the package."""
+"""The name of the model that the package includes."""
 
 LEGACY = (".h5", ".hdf5")
-"""What the names of model files end in that are HDF5, as older versions of Keras write them."""
+"""The endings of HDF5 files, which older versions of Keras write."""
 
 SUFFIXES = (".keras", *LEGACY)
-"""What the names of all model files end in."""
+"""The endings of all model files."""
 
 
 def is_file(name: str | os.PathLike[str]) -> bool:
-    """Whether a name is that of a model file, by its ending."""
+    """Whether a name has the ending of a model file."""
     return Path(name).suffix.lower() in SUFFIXES

@@ -1,9 +1,9 @@
-"""A model's graph made into compiled functions of images, which are computed batch by batch."""
+"""Compiles functions of a model's graph and computes them in batches."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import keras
 import numpy as np
@@ -13,58 +13,60 @@ from cnnexplain.errors import ModelError, UsageError, foreign, line, reason
 from cnnexplain.inputs.images import wrong_shape
 from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.model.batches import Batches
-from cnnexplain.model.failures import naming
-from cnnexplain.model.graph import Twin
-from cnnexplain.types import Array, Floats
+from cnnexplain.model.failures import naming_layers
+from cnnexplain.model.graph import Graph
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Shaped
 
 KEPT = 64
-"""How many functions compiled for a caller's own functions, such as losses and rules, are kept."""
+"""The number of functions compiled for a caller's own functions, such as losses and rules, that are kept."""
 
-Compiled: TypeAlias = Callable[..., list[Array]]
-"""A compiled function: float32 batches (N, …) ↦ arrays (N, …)."""
+Compiled: TypeAlias = Callable[..., list[Any]]
+"""A compiled function: float32 batches (N, …) ↦ float32 arrays (N, …)."""
 
 
 class Network:
-    """Compiles functions of a model's graph, each once, and computes them for any number of images.
+    """Compiles functions of a model's graph once, and computes them for any number of images.
 
     Args:
-        twin: The graph.
-        variables: The Keras variables of the model, which the functions read when they are called.
-        preprocess: The shape and range of its input.
-        name: Of the model, for errors.
+        graph: The graph.
+        variables: The Keras variables of the model; the functions read their values at every call.
+        preprocess: The shape and range of its images.
+        name: The name of the model, for errors.
     """
 
-    def __init__(self, twin: Twin, variables: Sequence[Any], preprocess: Preprocess, name: str) -> None:
-        self.twin = twin
+    def __init__(self, graph: Graph, variables: Sequence[Any], preprocess: Preprocess, name: str) -> None:
+        self.graph = graph
         self.name = name
         self.shape = preprocess.shape
-        self.batches = Batches(twin.values, name)
+        self.batches = Batches(graph.values, name)
         self._variables = variables
         self._preprocess = preprocess
         self._functions: dict[tuple[str, ...], Compiled] = {}
         self._recent: dict[Hashable, Compiled] = {}
 
     def compiled(self, key: tuple[str, ...], build: Callable[[], Compiled]) -> Compiled:
-        """The function of that key, built at the first call."""
+        """The function with a key, built at the first call."""
         if key not in self._functions:
             self._functions[key] = build()
         return self._functions[key]
 
     def recently_compiled(self, key: Hashable, build: Callable[[], Compiled]) -> Compiled:
-        """The same for keys that hold a caller's own functions: only the last `KEPT` are kept."""
-        found = self._recent.pop(key, None) or build()
-        self._recent[key] = found
+        """`compiled` for keys with a caller's own functions, of which only the last `KEPT` are kept."""
+        function = self._recent.pop(key, None) or build()
+        self._recent[key] = function
         if len(self._recent) > KEPT:
             del self._recent[next(iter(self._recent))]
-        return found
+        return function
 
     def outputs(self, names: tuple[str, ...]) -> Compiled:
-        """Images ↦ the outputs of layers, in single precision."""
-        return self.compiled(("outputs", *names), lambda: self.forward(self.twin, names))
+        """Images ↦ the outputs of layers, as float32."""
+        return self.compiled(("outputs", *names), lambda: self.forward(self.graph, names))
 
-    def forward(self, twin: Twin, names: Sequence[str]) -> Compiled:
-        """Compiles images ↦ the outputs of layers, in single precision, in a graph that may have more than `twin`."""
-        outputs = twin.function(names)
+    def forward(self, graph: Graph, names: Sequence[str]) -> Compiled:
+        """Compiles images ↦ the outputs of layers, as float32, in a graph that may extend `self.graph`."""
+        outputs = graph.function(names)
         return backend.current().forward(
             lambda x: [keras.ops.cast(y, "float32") for y in outputs(x)], self.shape, self._variables
         )
@@ -73,8 +75,10 @@ class Network:
         """Compiles (x, …) ↦ function(x, …), (N,), and its gradient with respect to x; see `backend.Backend.gradient`."""
         return backend.current().gradient(function, shapes, self._variables)
 
-    def compute(self, function: Compiled, images: Array, *arrays: Array) -> list[Array]:
-        """A compiled function of images (N, H, W, C) and other arrays, batch by batch.
+    def compute(
+        self, function: Compiled, images: Float[np.ndarray, "N H W C"], *arrays: Shaped[np.ndarray, "N ..."]
+    ) -> list[Float[np.ndarray, "N ..."]]:
+        """A compiled function of images and other arrays, computed in batches.
 
         Raises:
             UsageError: The images have another shape or type than the model takes.
@@ -84,17 +88,19 @@ class Network:
         with foreign(lambda error: ModelError(f"'{line(self.name)}' can't be computed: {reason(error)}")):
             return self.in_batches(function, (images, *arrays))
 
-    def in_batches(self, function: Compiled, arrays: Sequence[Array], views: int = 1) -> list[Array]:
-        """The same for arrays of which the first may be anything that images are made of, `views` of each item."""
+    def in_batches(
+        self, function: Compiled, arrays: Sequence[Shaped[np.ndarray, "N ..."]], views: int = 1
+    ) -> list[Float[np.ndarray, "N ..."]]:
+        """`compute` for arrays whose first may be variables from which `views` images are computed for each item."""
 
-        def computed(*batch: Array) -> list[Array]:
-            with naming(self.twin, self.example(batch[0]), self._variables):
+        def computed(*batch: Shaped[np.ndarray, "n ..."]) -> list[Float[np.ndarray, "n ..."]]:
+            with naming_layers(self.graph, self.example(batch[0]), self._variables):
                 return function(*batch)
 
         return self.batches.compute(computed, arrays, views)
 
     def check_images(self, images: object) -> None:
-        """Sees that images have the shape and type of the model's input.
+        """Checks that images have the shape and type of the model's input.
 
         Raises:
             UsageError: They do not.
@@ -103,18 +109,18 @@ class Network:
             shape = ", ".join(map(str, self.shape))
             raise UsageError(
                 f"The images are a {type(images).__name__}; expected an array (N, {shape}), such as "
-                "cnnexplain.read_images gives."
+                "cnnexplain.read_images returns."
             )
         if images.dtype.kind != "f":
             raise UsageError(
                 f"The images hold {images.dtype}; the model takes floating-point numbers from {self._preprocess.low:g} "
-                f"to {self._preprocess.high:g}, such as cnnexplain.read_images gives."
+                f"to {self._preprocess.high:g}, such as cnnexplain.read_images returns."
             )
         if images.shape[1:] != self.shape:
             raise UsageError(wrong_shape(images.shape, self._preprocess))
 
-    def example(self, arrays: Array) -> Floats:
-        """One image (1, H, W, C): the first, or a gray one where the arrays are no images."""
+    def example(self, arrays: Shaped[np.ndarray, "n ..."]) -> Float[np.ndarray, "1 H W C"]:
+        """The first image, or a gray one if the arrays are not images."""
         if len(arrays) and arrays.shape[1:] == self.shape:
             return arrays[:1]
         return np.full((1, *self.shape), self._preprocess.gray, np.float32)

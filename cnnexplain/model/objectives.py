@@ -1,10 +1,10 @@
-"""What can be asked of a network: the score of a class, a feature map, a neuron, and their sums and differences.
+"""Objectives: scalar functions of layer outputs, such as the logit of a class, a feature map, a neuron, or sums of these.
 
 >>> from cnnexplain import Logit
 >>> str(Logit(4) - Logit(9))
 '4 − 9'
 
-An objective is a weighted sum of the outputs of layers, so that its gradient is the pull-back of those weights, its `seeds`.
+An objective is a weighted sum of the outputs of layers, so its gradient is the pull-back of these weights.
 """
 
 from __future__ import annotations
@@ -13,23 +13,24 @@ import operator
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from cnnexplain.errors import UsageError, shown
 
 if TYPE_CHECKING:
+    from jaxtyping import Float, Float32, Integer
+
     from cnnexplain.model.classifier import Classifier
-    from cnnexplain.types import Array, Floats, Integers
 
 
 class Objective:
-    """A number that an image has for a network, as a weighted sum of `terms`; closed under +, − and × by a number."""
+    """A scalar function of layer outputs: a weighted sum of `terms`. Objectives can be added, subtracted and scaled."""
 
     @property
     def terms(self) -> tuple[tuple[Objective, float], ...]:
-        """The units that it is made of, each with its weight."""
+        """The objectives that it is a sum of, each with its weight."""
         return ((self, 1.0),)
 
     def __add__(self, other: Objective) -> Objective:
@@ -38,7 +39,7 @@ class Objective:
         return Sum((*self.terms, *other.terms))
 
     def __radd__(self, other: object) -> Objective:
-        # What `sum` starts with.
+        # The initial value of `sum`.
         return self if other == 0 else NotImplemented
 
     def __sub__(self, other: Objective) -> Objective:
@@ -58,44 +59,48 @@ class Objective:
         return self.describe()
 
     def describe(self, labels: Sequence[str] | None = None) -> str:
-        """In a few characters, such as "4 − 9" or "conv2:3"; classes by their labels where these are given."""
-        words = ""
+        """A short text, such as "4 − 9" or "conv2:3", with labels in place of class indices if given."""
+        text = ""
         for unit, weight in self.terms:
             factor = "" if abs(weight) == 1 else f"{abs(weight):g} · "
-            sign = (" − " if weight < 0 else " + ") if words else ("−" if weight < 0 else "")
-            words += sign + factor + unit._name(labels)
-        return words
+            sign = (" − " if weight < 0 else " + ") if text else ("−" if weight < 0 else "")
+            text += sign + factor + unit._name(labels)
+        return text
 
-    def seeds(self, classifier: Classifier) -> Mapping[str, Floats]:
-        """For each layer that it reads, the weight of every number which that layer returns for one image.
+    def layer_weights(self, classifier: Classifier) -> Mapping[str, Float32[np.ndarray, " ..."]]:
+        """For each layer that it reads, the weights of the layer's output for one image.
 
         Raises:
             UsageError: The model has no such class, layer or unit.
         """
-        seeds: dict[str, Floats] = {}
-        for unit, weight in self.terms:
-            layer, seed = unit._seed(classifier)
-            seeds[layer] = seeds.get(layer, 0) + np.float32(weight) * seed
-        return seeds
+        sums: dict[str, Float32[np.ndarray, " ..."]] = {}
+        for unit, factor in self.terms:
+            layer, weights = unit._weights(classifier)
+            sums[layer] = sums.get(layer, 0) + np.float32(factor) * weights
+        return sums
+
+    def seeds(self, classifier: Classifier) -> Mapping[str, Float32[np.ndarray, " ..."]]:
+        """The former name of `layer_weights`."""
+        return self.layer_weights(classifier)
 
     def _name(self, labels: Sequence[str] | None) -> str:
-        """How a unit is called; a sum has no name of its own."""
+        """The text for a single objective; a sum has none of its own."""
         raise NotImplementedError
 
-    def _seed(self, classifier: Classifier) -> tuple[str, Floats]:
-        """The layer of a unit, and the weights of that layer's numbers."""
+    def _weights(self, classifier: Classifier) -> tuple[str, Float32[np.ndarray, " ..."]]:
+        """The layer of a single objective, and the weights of the layer's output."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class Sum(Objective):
-    """A weighted sum of other objectives, as `+`, `-` and `*` make it."""
+    """A weighted sum of other objectives, the result of `+`, `-` and `*`."""
 
     parts: tuple[tuple[Objective, float], ...]
 
     @property
     def terms(self) -> tuple[tuple[Objective, float], ...]:
-        """The units that it is made of, each with its weight."""
+        """The objectives that it is a sum of, each with its weight."""
         return self.parts
 
 
@@ -108,15 +113,15 @@ class Logit(Objective):
     def _name(self, labels: Sequence[str] | None) -> str:
         return labels[self.target] if labels is not None and isinstance(self.target, int) else str(self.target)
 
-    def _seed(self, classifier: Classifier) -> tuple[str, Floats]:
-        seed = np.zeros(len(classifier.labels), np.float32)
-        seed[classifier.target(self.target)] = 1
-        return "logits", seed
+    def _weights(self, classifier: Classifier) -> tuple[str, Float32[np.ndarray, " ..."]]:
+        weights = np.zeros(len(classifier.labels), np.float32)
+        weights[classifier.target(self.target)] = 1
+        return "logits", weights
 
 
 @dataclass(frozen=True)
 class Channel(Objective):
-    """The mean of feature map `index` of a layer, or the output of unit `index` of a dense one."""
+    """The mean of feature map `index` of a layer, or the output of unit `index` of a dense layer."""
 
     layer: str
     index: int
@@ -124,12 +129,12 @@ class Channel(Objective):
     def _name(self, _: Sequence[str] | None) -> str:
         return f"{self.layer}:{self.index}"
 
-    def _seed(self, classifier: Classifier) -> tuple[str, Floats]:
+    def _weights(self, classifier: Classifier) -> tuple[str, Float32[np.ndarray, " ..."]]:
         layer = classifier.layer(self.layer)
         _check(layer.name, layer.shape[-1:], (self.index,))
-        seed = np.zeros(layer.shape, np.float32)
-        seed[..., self.index] = layer.shape[-1] / seed.size
-        return layer.name, seed
+        weights = np.zeros(layer.shape, np.float32)
+        weights[..., self.index] = layer.shape[-1] / weights.size
+        return layer.name, weights
 
 
 @dataclass(frozen=True)
@@ -137,9 +142,9 @@ class Direction(Objective):
     """A direction in the feature space of a layer: Σ_k vector_k · (the mean of feature map k, or the output of unit k).
 
     Args:
-        layer: The layer.
-        vector: A weight for each of its K feature maps or units, such as a concept's direction; of any length.
-        name: What to call it; None for the layer's name with "direction".
+        layer: The name of the layer.
+        vector: A weight for each of its K feature maps or units, such as the direction of a concept; of any norm.
+        name: The text for the objective; None for the layer's name with "direction".
     """
 
     layer: str
@@ -147,22 +152,22 @@ class Direction(Objective):
     name: str | None = None
 
     def __post_init__(self) -> None:
-        vector: Floats
+        vector: Float32[np.ndarray, " K"]
         try:
             vector = np.asarray(self.vector, np.float32)
         except (TypeError, ValueError, OverflowError):
             vector = np.zeros((), np.float32)
         if vector.ndim != 1 or not np.isfinite(vector).all() or not vector.any():
             raise UsageError(
-                f"A direction in '{self.layer}' is a list of finite numbers, not all 0, but got {shown(self.vector)}."
+                f"A direction in '{self.layer}' must be a list of finite numbers, not all 0, but got {shown(self.vector)}."
             )
-        # An array is not hashable.
+        # Arrays are not hashable.
         object.__setattr__(self, "vector", tuple(map(float, vector)))
 
     def _name(self, _: Sequence[str] | None) -> str:
         return self.name or f"{self.layer}:direction"
 
-    def _seed(self, classifier: Classifier) -> tuple[str, Floats]:
+    def _weights(self, classifier: Classifier) -> tuple[str, Float32[np.ndarray, " ..."]]:
         layer = classifier.layer(self.layer)
         if len(self.vector) != layer.shape[-1]:
             raise UsageError(
@@ -175,7 +180,7 @@ class Direction(Objective):
 
 @dataclass(frozen=True)
 class Neuron(Objective):
-    """One number of a layer of feature maps: that of map `index` at a row and column."""
+    """The value of feature map `index` of a layer at a row and column."""
 
     layer: str
     row: int
@@ -185,13 +190,13 @@ class Neuron(Objective):
     def _name(self, _: Sequence[str] | None) -> str:
         return f"{self.layer}:{self.row},{self.column},{self.index}"
 
-    def _seed(self, classifier: Classifier) -> tuple[str, Floats]:
+    def _weights(self, classifier: Classifier) -> tuple[str, Float32[np.ndarray, " ..."]]:
         layer = classifier.layer(self.layer, maps=True)
         place = (self.row, self.column, self.index)
         _check(layer.name, layer.shape, place)
-        seed = np.zeros(layer.shape, np.float32)
-        seed[place] = 1
-        return layer.name, seed
+        weights = np.zeros(layer.shape, np.float32)
+        weights[place] = 1
+        return layer.name, weights
 
 
 def _check(name: str, shape: tuple[int, ...], place: tuple[int, ...]) -> None:
@@ -201,7 +206,7 @@ def _check(name: str, shape: tuple[int, ...], place: tuple[int, ...]) -> None:
 
 
 def is_index(value: Any) -> bool:
-    """Whether a value is a whole number of any type."""
+    """Whether a value is an integer of any type."""
     try:
         operator.index(value)
     except TypeError:
@@ -209,32 +214,37 @@ def is_index(value: Any) -> bool:
     return True
 
 
-def as_objectives(targets: Integers | Sequence[Objective]) -> list[Objective]:
-    """Class indices as the objectives of their logits; objectives as they are.
+Targets: TypeAlias = "Integer[np.ndarray, ' N'] | Sequence[Objective]"
+"""A class index or an objective for each of N images; an index stands for the logit of the class."""
+
+
+def as_objectives(targets: Targets) -> list[Objective]:
+    """The objectives of targets.
 
     Raises:
-        UsageError: One is neither.
+        UsageError: A target is neither a class index nor an objective.
     """
     for target in targets:
         if not isinstance(target, Objective) and not is_index(target):
-            raise UsageError(f"A target is the number of a class or an Objective, but got {shown(target)}.")
+            raise UsageError(f"A target must be the index of a class or an Objective, but got {shown(target)}.")
     return [target if isinstance(target, Objective) else Logit(int(target)) for target in targets]
 
 
 def output_weights(
-    classifier: Classifier, images: Array, objectives: Sequence[Objective]
-) -> tuple[tuple[str, ...], list[Floats]]:
-    """The layers that the objectives read, and for each layer the weights (N, *shape) of its output.
+    classifier: Classifier, images: Float[np.ndarray, "N ..."], targets: Targets
+) -> tuple[tuple[str, ...], list[Float32[np.ndarray, "N ..."]]]:
+    """The layers that the targets of images read, and for each layer the weights (N, *shape) of its output.
 
     Raises:
-        UsageError: The model has no such class, layer or unit, or there are more or fewer objectives than images.
+        UsageError: The model has no such class, layer or unit, or the number of targets is not that of the images.
     """
+    objectives = as_objectives(targets)
     if len(objectives) != len(images):
-        raise UsageError(f"There are {len(objectives)} objectives for {len(images)} images; give one for each.")
-    # An objective may stand for thousands of images, such as the copies of one with noise.
-    different = {id(objective): objective for objective in objectives}
-    found = {key: objective.seeds(classifier) for key, objective in different.items()}
-    seeds = [found[id(objective)] for objective in objectives]
-    names = tuple(sorted({name for seed in seeds for name in seed}))
-    nothing = {name: np.zeros(classifier.layer(name).shape, np.float32) for name in names}
-    return names, [np.stack([seed.get(name, nothing[name]) for seed in seeds]) for name in names]
+        raise UsageError(f"There are {len(objectives)} objectives for {len(images)} images; pass one for each image.")
+    # Thousands of images may share an objective, such as the noisy copies of one image.
+    distinct = {id(objective): objective for objective in objectives}
+    computed = {key: objective.layer_weights(classifier) for key, objective in distinct.items()}
+    weights = [computed[id(objective)] for objective in objectives]
+    names = tuple(sorted({name for each in weights for name in each}))
+    zeros = {name: np.zeros(classifier.layer(name).shape, np.float32) for name in names}
+    return names, [np.stack([each.get(name, zeros[name]) for each in weights]) for name in names]

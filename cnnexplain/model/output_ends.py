@@ -1,4 +1,4 @@
-"""What a model's output is made of: the softmax or sigmoid behind all that leaves probabilities as they are."""
+"""Finds the softmax or sigmoid at the end of a model, before any layers that keep probabilities unchanged."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ import keras
 
 from cnnexplain.errors import ModelError, line
 from cnnexplain.model import recognition
-from cnnexplain.model.graph import LOGITS, Call, Twin
+from cnnexplain.model.function_trials import evaluate
+from cnnexplain.model.graph import LOGITS, Call, Graph
 from cnnexplain.model.heads import NUMBERS, PROBABILITIES
 from cnnexplain.model.linear_parts import linear_part
+from cnnexplain.model.output_functions import PROBABILISTIC, head_name, keeps_probabilities
 
 
 @dataclass(frozen=True)
 class End:
-    """What a model's output is made of, past all that leaves probabilities as they are.
+    """The end of a model, before any layers that keep probabilities unchanged.
 
     Args:
-        name: "softmax", "sigmoid" or "log_softmax"; "" where the output ends in none of them.
-        layer: The layer or operation that puts it out; None for an input.
-        shape: Of what it returns, for an image.
-        scores: What it makes probabilities of: a symbolic tensor, or the call that computes it; None where it can't be
-            reached.
-        affine: Whether a layer puts it out that multiplies by weights and adds a bias, and nothing bounds it.
+        name: "softmax", "sigmoid" or "log_softmax"; "" if it is none of them.
+        layer: The layer or operation; None for an input.
+        shape: The shape of its output for an image.
+        scores: Its input scores: a symbolic tensor, or the call that computes them; None if they cannot be reached.
+        affine: Whether it only multiplies by weights and adds a bias, and nothing bounds the output.
     """
 
     name: str
@@ -36,19 +37,19 @@ class End:
     affine: bool = False
 
 
-def producer(twin: Twin, tensor: Any) -> Call | None:
+def producer(graph: Graph, tensor: Any) -> Call | None:
     """The call that returns a tensor."""
-    return next((call for call in twin.calls if any(each is tensor for each in keras.tree.flatten(call.output))), None)
+    return next((call for call in graph.calls if any(each is tensor for each in keras.tree.flatten(call.output))), None)
 
 
-def find_end(twin: Twin, end: Any) -> End:
-    """What the symbolic output of a model is made of."""
+def find_end(graph: Graph, end: Any) -> End:
+    """The end of a model with a symbolic output."""
     tensor, name, scores, affine, bounded = end, "", None, False, False
-    while (call := producer(twin, tensor)) is not None:
+    while (call := producer(graph, tensor)) is not None:
         activation, sources = getattr(call.inner, "activation", None), call.sources
         if getattr(call.inner, "weights", None):
-            # What a layer makes of its product; one without an activation of its own is known by nothing.
-            name = recognition.head(activation, shape_of(tensor)) if callable(activation) else ""
+            # A layer with weights is recognized by its activation; without an activation argument it is not recognized.
+            name = head_name(activation, shape_of(tensor)) if callable(activation) else ""
             linear = linear_part(call.inner)
             affine = linear is not None and name == "linear" and not bounded
             if linear is not None:
@@ -58,60 +59,64 @@ def find_end(twin: Twin, end: Any) -> End:
         if len(sources) != 1 or not fits(sources[0], tensor):
             break
         source = sources[0]
-        function = partial(call.given, source)
-        how = shape_of(source), keras.backend.standardize_dtype(source.dtype)
-        name, scores = recognition.head(function, *how), source
-        if name in HEADS or not (name == "linear" or recognition.keeps(function, *how)):
+        function = partial(call.with_input, source)
+        input_type = shape_of(source), keras.backend.standardize_dtype(source.dtype)
+        name, scores = head_name(function, *input_type), source
+        if name in HEADS or not (name == "linear" or keeps_probabilities(function, *input_type)):
             break
         tensor, bounded = source, bounded or name != "linear"
-    # Logarithms are no probabilities, which alone are left as they are.
+    # The layers after it keep probabilities unchanged, which says nothing about logarithms.
     if name not in HEADS or (name == "log_softmax" and tensor is not end):
         name, scores = "", None
     return End(name, None if call is None else call.inner, shape_of(tensor), scores, affine)
 
 
-HEADS = (*recognition.PROBABILISTIC, "log_softmax")
-"""What a model may end in that is known."""
+HEADS = (*PROBABILISTIC, "log_softmax")
+"""The functions that are recognized at the end of a model."""
 
 
 def fits(source: Any, tensor: Any) -> bool:
-    """Whether one tensor may be probabilities or scores of the same classes as another: it has as many numbers."""
+    """Whether two tensors may be probabilities or scores of the same classes: they have equally many values."""
     shapes = [tuple(each.shape[1:]) for each in (source, tensor)]
     if any(None in shape for shape in shapes) or math.prod(shapes[0]) != math.prod(shapes[1]):
         return False
-    # Of scores for each pixel the classes stay last.
+    # For a map of scores, the classes must stay last.
     return all(max(shape, default=1) == math.prod(shape) for shape in shapes) or shapes[0][-1] == shapes[1][-1]
 
 
 def shape_of(tensor: Any) -> tuple[int, ...]:
-    """The shape of one item of a symbolic batch."""
+    """The shape of a symbolic tensor for one image."""
     return tuple(tensor.shape[1:])
 
 
-def check_known(before: End, alike: bool) -> None:
-    """Sees that a model of which nothing is said ends in what is known.
+def check_known(end: End, *, commutes: bool) -> None:
+    """Checks that the end of a model without declarations is known.
+
+    Args:
+        end: The end of the model.
+        commutes: Whether its scores could be reduced like its outputs.
 
     Raises:
-        ModelError: It ends in another activation, or in one whose scores can't be reached.
+        ModelError: It is another activation, or its scores cannot be reached.
     """
-    layer = before.layer
-    if before.name in recognition.PROBABILISTIC and before.scores is None and alike:
+    layer = end.layer
+    if end.name in PROBABILISTIC and end.scores is None and commutes:
         kind = f"'{line(layer.name)}' ({line(type(layer).__name__)})"
         raise ModelError(
-            f"The scores before the {before.name} of layer {kind} can't be reached; say with --probabilities "
-            "(probabilities=True) that the outputs are probabilities, whose logarithms are then the scores, or end the "
-            "model in a Dense, Softmax or Activation layer."
+            f"The scores before the {end.name} of layer {kind} can't be reached; declare the outputs as probabilities with "
+            "--probabilities (probabilities=True), to use their logarithms as scores, or end the model in a Dense, Softmax "
+            "or Activation layer."
         )
     activation = getattr(layer, "activation", None)
-    if before.name or not callable(activation) or recognition.head(activation, (3,)) == "linear":
+    if end.name or not callable(activation) or head_name(activation, (3,)) == "linear":
         return
     name = line(getattr(activation, "__name__", type(activation).__name__))
-    ends = (
+    text = (
         f"The model ends in the activation '{name}' (layer '{line(layer.name)}'); expected softmax, sigmoid or raw scores."
     )
-    outcome = recognition.tried(activation, recognition.NUMBERS[None])
+    outcome = evaluate(activation, recognition.INPUTS[None])
     if outcome is not None and outcome[0].min() >= 0 and outcome[0].max() <= 1:
-        raise ModelError(f"{ends} {PROBABILITIES}")
+        raise ModelError(f"{text} {PROBABILITIES}")
     raise ModelError(
-        f"{ends} If its outputs are the scores themselves, say so with --logits (logits=True); if they are {NUMBERS}."
+        f"{text} If its outputs are the scores themselves, say so with --logits (logits=True); if they are {NUMBERS}."
     )

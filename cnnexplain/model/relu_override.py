@@ -1,4 +1,4 @@
-"""ReLUs that let pass what brings them back to where they have a gradient: how an ascent begins where all of it is 0."""
+"""ReLUs that also pass gradients that would activate them, so that an ascent can start where all gradients are 0."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from cnnexplain.model.rules import LayerCall, with_pullback
 
 
 def relu_override(call: LayerCall) -> Callable[..., Any] | None:
-    """The rule by which ReLUs have another pull-back where they are flat; all else passes as the gradient does.
+    """The rule by which constant ReLUs pass gradients that move them towards their slope; other layers pass the gradient.
 
-    With R the gradient from above of what is to grow and x what a ReLU was given: at x < 0 what raises x passes, R where
-    R > 0, and at or above a ceiling, such as ReLU6 has, what lowers it, R where R < 0.
+    With R the incoming gradient of the value to increase and x the input of a ReLU: for x < 0 it passes R where R > 0, which
+    increases x; at or above a ceiling, such as that of ReLU6, it passes R where R < 0, which decreases x.
     """
-    found = call.activation
-    if found is None or not found.relu:
+    activation = call.activation
+    if activation is None or not activation.relu:
         return None
-    ceiling = found.ceiling
+    ceiling = activation.ceiling
 
     def pull(x: Any, signal: Any) -> Any:
         passes = keras.ops.logical_or(x > 0, signal > 0)
@@ -27,6 +27,6 @@ def relu_override(call: LayerCall) -> Callable[..., Any] | None:
             passes = keras.ops.logical_and(passes, keras.ops.logical_or(x < ceiling, signal < 0))
         return keras.ops.where(passes, signal, keras.ops.zeros_like(signal))
 
-    relu = with_pullback(found.function, pull)
-    # What a ReLU or layer is given may come by name.
+    relu = with_pullback(activation.function, pull)
+    # The argument may be passed by name.
     return lambda *args, **kwargs: relu(call.before(*args, *kwargs.values()))

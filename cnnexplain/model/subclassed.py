@@ -1,4 +1,4 @@
-"""Models of which Keras knows no graph of layers, since they are classes with a `call` of their own."""
+"""Models without a graph of layers, since their class has a `call` method of its own."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from cnnexplain.interruption import check_interrupted
 
 
 def has_graph(model: Any) -> bool:
-    """Whether a layer is a model that computes what its graph of layers says."""
+    """Whether a layer is a model that computes its graph of layers."""
     if not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
         return False
     return bool(type(model).call.__module__.partition(".")[0] == "keras")
 
 
 def no_graph(model: Any) -> ModelError:
-    """What is raised for a model that has none: it says how to give it one."""
+    """The error for a model without a graph, with instructions to give it one."""
     kind, shape = type(model).__name__, _input_shape(model)
     if isinstance(model, keras.Sequential):
         sizes = "(None, height, width, channels)" if shape is None else f"(None, {', '.join(map(str, shape))})"
@@ -34,10 +34,10 @@ def no_graph(model: Any) -> ModelError:
 
 
 def _input_shape(model: Any) -> tuple[int | None, ...] | None:
-    """(H, W, C) of the images that it was built for; None where it wasn't."""
+    """(H, W, C) of the images that a model was built for; None if it was not built."""
     try:
         shape = (model.get_build_config() or {}).get("input_shape")
-    # A class may say of itself what it likes.
+    # The method may be the user's.
     except Exception as error:  # noqa: BLE001
         check_interrupted(error)
         return None

@@ -1,4 +1,4 @@
-"""Which class or value a user means: by label or by number."""
+"""Finds the class or value that a user names, by label or index."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from cnnexplain.model import heads
 from cnnexplain.model.objectives import is_index
 
 LISTED = 40
-"""How many classes an error names before it counts the rest."""
+"""The most classes that an error names before it counts the rest."""
 
 
 def find(wanted: int | str, labels: Sequence[str], *, values: bool) -> int:
-    """The index of a class given by label or index; a string that is a label counts as that label first.
+    """The index of a class given by label or index; a number as text is a label if there is one.
 
     Args:
-        wanted: The label or index. Of a label that is a list of words, as ImageNet's "tabby, tabby cat" is, one of them will
-            do. Of values "NAME up" and "NAME down" say whether what raises it or what lowers it is meant, and of one value
-            alone "up" and "down".
-        labels: The names of the classes; of values, their names, then "NAME down" for each.
+        wanted: The label or index. For a label with several words, such as ImageNet's "tabby, tabby cat", one of them
+            suffices. For values, "NAME up" and "NAME down" are what increases and what decreases a value; for a single
+            value, so are "up" and "down".
+        labels: The names of the classes; for values, their names, then "NAME down" for each.
         values: Whether the model returns values.
 
     Raises:
@@ -40,7 +40,7 @@ def find(wanted: int | str, labels: Sequence[str], *, values: bool) -> int:
     index = _number(wanted)
     if index is None:
         raise heads.no_value(wanted, labels) if values else _unknown(str(wanted), labels)
-    # What the user types counts the values alone.
+    # Numbers as text count only the values.
     if values and not 0 <= index < (len(labels) // 2 if isinstance(wanted, str) else len(labels)):
         raise heads.no_value(index, labels)
     if not 0 <= index < len(labels):
@@ -49,7 +49,7 @@ def find(wanted: int | str, labels: Sequence[str], *, values: bool) -> int:
 
 
 def _number(wanted: int | str) -> int | None:
-    """The number that is meant; None where it is none."""
+    """The number; None if it is not one."""
     try:
         if isinstance(wanted, bool):
             return None

@@ -1,6 +1,6 @@
 """Numerical helpers for authors of analyses: baselines, copies of images, interpolation, completeness, Fourier spectra.
 
-Importing this package imports neither NumPy nor Keras: each name is fetched when it is first used.
+Importing this package imports neither NumPy nor Keras: each name is imported when it is first used.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""How far attributions add up to what they should: the difference of the scores at an image and at its baseline."""
+"""Completeness: whether attributions sum to the difference between the scores of an image and of its baseline."""
 
 from __future__ import annotations
 
@@ -9,36 +9,41 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from jaxtyping import Float
+
     from cnnexplain.model.classifier import Classifier
     from cnnexplain.model.objectives import Objective
-    from cnnexplain.types import Floats
 
 
 def completeness_facts(
-    classifier: Classifier, images: Floats, baselines: Floats, objectives: Sequence[Objective], attribution: Floats
+    classifier: Classifier,
+    images: Float[np.ndarray, "N H W C"],
+    baselines: Float[np.ndarray, "N H W C"],
+    objectives: Sequence[Objective],
+    attribution: Float[np.ndarray, "N H W C"],
 ) -> dict[str, list[float | None]]:
-    """What is known of each image's attribution, as facts by name.
+    """Facts about the completeness of each image's attribution, by name.
 
     Args:
         classifier: The model.
         images: (N, H, W, C) in the model's input range.
-        baselines: (N, H, W, C), what they are compared with.
-        objectives: What the attributions are of, one for each image.
+        baselines: (N, H, W, C), their baselines.
+        objectives: The objective of each image.
         attribution: (N, H, W, C), in the units of the objectives (logits).
 
     Returns:
-        `logit` and `baseline_logit`, the objective at the image and at its baseline; `difference`, the one less the other;
-        `sum` of the attributions; `convergence_delta`, the sum minus the difference; and `relative_convergence_delta`, its
-        magnitude relative to the difference, None if that is 0.
+        `logit` and `baseline_logit`, the objective at the image and at its baseline; `difference`, the former minus the
+        latter; `sum` of the attributions; `convergence_delta`, the sum minus the difference; and
+        `relative_convergence_delta`, its magnitude relative to the difference, None if that is 0.
     """
-    scores, nothing = (classifier.values(each, objectives).astype(np.float64) for each in (images, baselines))
+    scores, baseline_scores = (classifier.values(each, objectives).astype(np.float64) for each in (images, baselines))
     sums = attribution.sum(axis=(1, 2, 3), dtype=np.float64)
-    differences = scores - nothing
+    differences = scores - baseline_scores
     deltas = sums - differences
     pairs = zip(deltas.tolist(), differences.tolist(), strict=True)
     return {
         "logit": scores.tolist(),
-        "baseline_logit": nothing.tolist(),
+        "baseline_logit": baseline_scores.tolist(),
         "difference": differences.tolist(),
         "sum": sums.tolist(),
         "convergence_delta": deltas.tolist(),

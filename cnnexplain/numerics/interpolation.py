@@ -1,35 +1,40 @@
-"""Coarse maps → as many values as an image has pixels, and fine ones → fewer."""
+"""Interpolation of coarse maps to the pixels of an image, and averages of fine maps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnexplain.types import Array, Floats
+if TYPE_CHECKING:
+    from jaxtyping import Float32, Float64, Shaped
 
 
-def bilinear(places: int, pixels: int) -> Floats:
-    """The matrix (pixels, places) that interpolates linearly along one axis; its rows add up to 1.
+def bilinear(places: int, pixels: int) -> Float64[np.ndarray, "{pixels} {places}"]:
+    """The matrix (pixels, places) that interpolates linearly along one axis; its rows sum to 1.
 
-    The centers of places and pixels are at half numbers, so that both span the same length; beyond the outermost centers the
-    outermost values go on. For a map, `bilinear(h, H) @ map @ bilinear(w, W).T`.
+    The centers of places and pixels are at half-integers, so that both span the same length; beyond the outermost centers,
+    the values are constant. For a map, `bilinear(h, H) @ map @ bilinear(w, W).T`.
     """
     centers = np.clip((np.arange(pixels) + 0.5) * places / pixels - 0.5, 0, places - 1)
     return np.asarray(np.maximum(0, 1 - np.abs(centers[:, None] - np.arange(places))))
 
 
-def averaged(maps: Array, block: int) -> Floats:
-    """The maps (K, h, w) averaged over blocks of so many rows and columns; those at the far border may be smaller."""
+def averaged(maps: Shaped[np.ndarray, "K h w"], block: int) -> Float32[np.ndarray, "K rows columns"]:
+    """Maps averaged over blocks of `block` rows and columns; the last blocks may be smaller."""
     starts = [np.arange(0, side, block) for side in maps.shape[1:]]
     sums = np.add.reduceat(np.add.reduceat(maps, starts[0], axis=1), starts[1], axis=2)
     rows, columns = (np.diff([*start, side]) for start, side in zip(starts, maps.shape[1:], strict=True))
     return np.asarray(sums / (rows[:, None] * columns), np.float32)
 
 
-def bicubic(places: int, pixels: int) -> Floats:
-    """The matrix (pixels, places) of cubic convolution along one axis (Keys 1981, a = −1/2); its rows add up to 1.
+def bicubic(places: int, pixels: int) -> Float64[np.ndarray, "{pixels} {places}"]:
+    """The matrix (pixels, places) of cubic convolution along one axis (Keys 1981, a = −1/2); its rows sum to 1.
 
-    Centers are as in `bilinear`; beyond the ends the outermost values go on.
+    The centers are as in `bilinear`; beyond the ends, the values are constant.
     """
     centers = (np.arange(pixels) + 0.5) * places / pixels - 0.5
-    # Two places more at either end stand for what goes on.
+    # Two more places at either end represent the constant values.
     distance = np.abs(centers[:, None] - np.arange(-2, places + 2))
     near = 1.5 * distance**3 - 2.5 * distance**2 + 1
     far = -0.5 * distance**3 + 2.5 * distance**2 - 4 * distance + 2

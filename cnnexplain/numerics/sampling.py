@@ -1,7 +1,7 @@
-"""Choosing some of many, and the one loop over copies × images.
+"""Evenly spaced samples, and the loop over copies × images.
 
-Methods that average over copies of an image (with noise, along a path, behind masks or squares) make and evaluate the copies
-a batch at a time, since together they would not fit into memory:
+Methods that average over copies of an image (with noise, along a path, behind masks or squares) compute and evaluate the
+copies in batches, since all of them together would not fit into memory:
 
     gradients = np.zeros(images.shape)
     for batch in batches(classifier, samples, len(images), progress):
@@ -18,37 +18,40 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 if TYPE_CHECKING:
+    from jaxtyping import Float64, Int64, Shaped
+
     from cnnexplain.model.classifier import Classifier
-    from cnnexplain.types import Array, Floats, Integers
 
 Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Some of all pairs of a copy and an image, which are counted copy by copy.
+    """A batch of pairs of a copy and an image, ordered by copy.
 
     Args:
-        rows: Which of the copies × images pairs these n are.
-        copy: (n,), the number of each one's copy.
-        image: (n,), the number of each one's image.
-        images: How many images there are.
+        rows: The slice of these n pairs among all copies × images pairs.
+        copy: (n,), the index of each pair's copy.
+        image: (n,), the index of each pair's image.
+        images: The number of images.
     """
 
     rows: slice
-    copy: Integers
-    image: Integers
+    copy: Int64[np.ndarray, " n"]
+    image: Int64[np.ndarray, " n"]
     images: int
 
-    def sum(self, values: Array, weights: Floats | float = 1.0) -> Floats:
+    def sum(
+        self, values: Shaped[np.ndarray, "n ..."], weights: Shaped[np.ndarray, " n"] | float = 1.0
+    ) -> Float64[np.ndarray, "{self.images} ..."]:
         """The sums over each image's copies in this batch, in double precision.
 
         Args:
-            values: (n, …), of each pair.
-            weights: Of each pair (n,), or of all of them.
+            values: (n, …), the value of each pair.
+            weights: The weights of the pairs (n,), or the weight of all pairs.
 
         Returns:
-            (images, …), 0 for an image that has no copy in this batch.
+            (images, …), 0 for images without a copy in this batch.
         """
         own = np.where(self.image == np.arange(self.images)[:, None], weights, 0.0)
         return np.asarray(np.tensordot(own, values.astype(np.float64), 1))
@@ -57,13 +60,13 @@ class Batch:
 def batches(
     classifier: Classifier, copies: int, images: int, progress: Callable[[int, int], None] = lambda *_: None
 ) -> Iterator[Batch]:
-    """All pairs of a copy and an image, in batches that are as large as the classifier's memory allows.
+    """All pairs of a copy and an image, in batches as large as memory allows.
 
     Args:
-        classifier: What evaluates them.
-        copies: How many copies there are of each image.
-        images: How many images there are.
-        progress: Called after each batch with how many pairs are done, and of how many.
+        classifier: The model that evaluates them.
+        copies: The number of copies of each image.
+        images: The number of images.
+        progress: Called after each batch with the number of completed pairs and of all pairs.
     """
     total = copies * images
     for rows in classifier.slices(total):
@@ -73,6 +76,6 @@ def batches(
 
 
 def evenly_spaced(items: Sequence[Item], most: int) -> list[Item]:
-    """All items if there are no more than `most`; else that many, evenly spaced, with the first and the last."""
+    """All items if there are at most `most`; otherwise `most` evenly spaced ones, including the first and the last."""
     places = np.linspace(0, len(items) - 1, min(most, len(items))).round().astype(int)
     return [items[place] for place in places]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,7 +15,10 @@ from cnnexplain.pipeline.request import Request
 from cnnexplain.pipeline.targets import Resolved
 from cnnexplain.plugin.analysis import Analysis, Result
 from cnnexplain.results import contents
-from cnnexplain.types import Array, Floats, Integers
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32, Int64
+
 
 LONGEST = 200
 """Maximum number of characters in the name of an array."""
@@ -26,7 +29,7 @@ RESERVED = ("input", "file", "args", "kwds", "allow_pickle")
 
 def run_analysis(
     request: Request,
-    images: Floats | None,
+    images: Float32[np.ndarray, "N H W C"] | None,
     targets: Sequence[Resolved],
     objectives: Sequence[Objective],
     progress: Callable[[int, int], None],
@@ -52,7 +55,7 @@ def run_analysis(
         UsageError: It can't explain an objective.
     """
     analysis = request.analysis
-    given: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "classifier": request.classifier,
         "images": images,
         "objectives": objectives,
@@ -60,87 +63,87 @@ def run_analysis(
         "progress": progress,
     }
     if "targets" in analysis.inputs:
-        given["targets"] = _indices(analysis, targets)
+        arguments["targets"] = _indices(analysis, targets)
     started = time.perf_counter()
-    begin = f"{request.plugin}: run() of '{analysis.name}'"
+    prefix = f"{request.plugin}: run() of '{analysis.name}'"
     try:
-        with foreign(lambda error: PluginError(f"{begin} failed: {failure(error, analysis.run)}"), MemoryError):
-            result = analysis.run(*(given[name] for name in analysis.inputs), **request.options)
+        with foreign(lambda error: PluginError(f"{prefix} failed: {failure(error, analysis.run)}"), MemoryError):
+            result = analysis.run(*(arguments[name] for name in analysis.inputs), **request.options)
     except MemoryError as error:
         raise ModelError(f"There is not enough memory for '{analysis.name}' of '{request.classifier.name}'.") from error
     seconds = time.perf_counter() - started
     # The result may contain objects of the plugin's own classes, which may raise any error.
-    with foreign(lambda error: PluginError(f"{begin} returned an unreadable result: {reason(error)}")):
-        _check(analysis, begin, result, None if images is None else images.shape)
-    if images is not None and result.overview is not None and given["dataset"] is None:
-        raise PluginError(f"{begin} returned an overview, but got no data set.")
+    with foreign(lambda error: PluginError(f"{prefix} returned an unreadable result: {reason(error)}")):
+        _check(analysis, prefix, result, None if images is None else images.shape)
+    if images is not None and result.overview is not None and arguments["dataset"] is None:
+        raise PluginError(f"{prefix} returned an overview, but got no data set.")
     return result, seconds
 
 
-def _indices(analysis: Analysis, targets: Sequence[Resolved]) -> Integers:
+def _indices(analysis: Analysis, targets: Sequence[Resolved]) -> Int64[np.ndarray, " N"]:
     for target in targets:
         if isinstance(target, Objective):
             raise UsageError(f"The analysis '{analysis.name}' explains outputs; it can't explain the objective {target}.")
     return np.array(targets, np.int64)
 
 
-def _check(analysis: Analysis, begin: str, result: object, images: tuple[int, ...] | None) -> None:
+def _check(analysis: Analysis, prefix: str, result: object, images: tuple[int, ...] | None) -> None:
     """Checks a result for images of this shape, or None for an analysis without images."""
     count = None if images is None else images[0]
     if not isinstance(result, Result):
-        raise PluginError(f"{begin} returned a {type(result).__name__}; expected a Result.")
+        raise PluginError(f"{prefix} returned a {type(result).__name__}; expected a Result.")
     for what, mapping in (("arrays", result.arrays), ("facts", result.facts)):
         if not isinstance(mapping, Mapping) or not all(isinstance(name, str) for name in mapping):
-            raise PluginError(f"{begin} returned the {what} {shown(mapping)}; expected a dict with names as keys.")
+            raise PluginError(f"{prefix} returned the {what} {shown(mapping)}; expected a dict with names as keys.")
     if not isinstance(result.warnings, tuple | list) or not all(isinstance(each, str) for each in result.warnings):
-        raise PluginError(f"{begin} returned the warnings {shown(result.warnings)}; expected a tuple of strings.")
+        raise PluginError(f"{prefix} returned the warnings {shown(result.warnings)}; expected a tuple of strings.")
     for name, array in result.arrays.items():
-        _check_array(analysis, begin, name, array, images)
+        _check_array(analysis, prefix, name, array, images)
     for name, fact in result.facts.items():
         if count is not None and not contents.is_fact_of(fact, count):
-            raise PluginError(f"{begin} returned the fact {shown(name)}; expected a list with one entry per image.")
+            raise PluginError(f"{prefix} returned the fact {shown(name)}; expected a list with one entry per image.")
         try:
             json.dumps(fact, allow_nan=False, ensure_ascii=False).encode()
         except (TypeError, ValueError, RecursionError) as error:
-            raise PluginError(f"{begin} returned the fact {shown(name)}, which is not JSON: {reason(error)}.") from error
+            raise PluginError(f"{prefix} returned the fact {shown(name)}, which is not JSON: {reason(error)}.") from error
     if result.overview is not None:
-        _check_overview(analysis, begin, result, result.overview)
+        _check_overview(analysis, prefix, result, result.overview)
 
 
-def _check_array(analysis: Analysis, begin: str, name: str, array: Array, images: tuple[int, ...] | None) -> None:
+def _check_array(analysis: Analysis, prefix: str, name: str, array: object, images: tuple[int, ...] | None) -> None:
     if not isinstance(array, np.ndarray) or (images is not None and array.shape[:1] != images[:1]):
-        found = f"of shape {array.shape}" if isinstance(array, np.ndarray) else f"as a {type(array).__name__}"
+        description = f"of shape {array.shape}" if isinstance(array, np.ndarray) else f"as a {type(array).__name__}"
         raise PluginError(
-            f"{begin} returned the array {shown(name)} {found} for {None if images is None else images[0]} images; expected "
-            "a NumPy array whose first axis is the images."
+            f"{prefix} returned the array {shown(name)} {description} for {None if images is None else images[0]} images; "
+            "expected a NumPy array whose first axis is the images."
         )
-    odd = not name.isprintable() or name in RESERVED or "\\" in name or {"", ".", ".."} & set(name.split("/"))
-    if odd or len(name) > LONGEST:
+    invalid = not name.isprintable() or name in RESERVED or "\\" in name or {"", ".", ".."} & set(name.split("/"))
+    if invalid or len(name) > LONGEST:
         raise PluginError(
-            f"{begin} returned an array named {shown(name)}; expected a printable name that is not reserved or a path."
+            f"{prefix} returned an array named {shown(name)}; expected a printable name that is not reserved or a path."
         )
     if not contents.is_numeric(array):
-        raise PluginError(f"{begin} returned {line(array.dtype)} in '{name}'; expected numbers.")
+        raise PluginError(f"{prefix} returned {line(array.dtype)} in '{name}'; expected numbers.")
     if not contents.is_finite(array):
         raise ModelError(f"'{analysis.name}' returned values that are not finite (NaN or infinity) in '{name}'.")
     if name in analysis.maps and (images is None or not contents.is_map_of(array, images)):
         expected = "not in an overview" if images is None else f"of shape {images[:3]}"
         raise PluginError(
-            f"{begin} returned the map '{name}' as {array.dtype} of shape {array.shape}; expected real numbers, "
+            f"{prefix} returned the map '{name}' as {array.dtype} of shape {array.shape}; expected real numbers, "
             f"{expected}. Remove arrays that are not such maps from Analysis(…, maps=…)."
         )
 
 
-def _check_overview(analysis: Analysis, begin: str, result: Result, overview: Result) -> None:
-    _check(analysis, begin, overview, None)
+def _check_overview(analysis: Analysis, prefix: str, result: Result, overview: Result) -> None:
+    _check(analysis, prefix, overview, None)
     if overview.overview is not None or overview.warnings:
-        raise PluginError(f"{begin} returned an overview with warnings or an overview of its own.")
+        raise PluginError(f"{prefix} returned an overview with warnings or an overview of its own.")
     listed = [name for name, fact in overview.facts.items() if isinstance(fact, list | tuple)]
     if listed:
         raise PluginError(
-            f"{begin} returned the fact {shown(listed[0])} of the overview as a list; expected a single value or a dict, "
+            f"{prefix} returned the fact {shown(listed[0])} of the overview as a list; expected a single value or a dict, "
             "since lists are facts of images."
         )
-    twice = [*set(result.arrays) & set(overview.arrays), *set(result.facts) & set(overview.facts)]
-    if twice:
-        raise PluginError(f"{begin} returned {shown(twice[0])} both for the images and for the overview.")
+    duplicates = [*set(result.arrays) & set(overview.arrays), *set(result.facts) & set(overview.facts)]
+    if duplicates:
+        raise PluginError(f"{prefix} returned {shown(duplicates[0])} both for the images and for the overview.")

@@ -52,15 +52,15 @@ def dataset_warnings(request: Request) -> Iterator[str]:
 
 
 def _photographs(classifier: Classifier, sources: Sequence[Source]) -> Iterator[str]:
-    names = [source.name for source in sources if source.photograph]
-    if not names:
+    names, preset = [source.name for source in sources if source.photograph], classifier.preprocess.preset
+    if not names or preset is None:
         return
     more = len(names) - PHOTOGRAPHS
     looks = f" and {more} more look" if more > 0 else " looks" if len(names) == 1 else " look"
     yield (
-        f"{', '.join(names[:PHOTOGRAPHS])}{looks} like a photograph, but '{classifier.name}' classifies single digits, so "
-        "its predictions are meaningless. For photographs: pip install 'cnnexplain[photos]', then --model "
-        "efficientnet-lite0."
+        f"{', '.join(names[:PHOTOGRAPHS])}{looks} like a photograph, but '{classifier.name}' classifies single "
+        f"{preset.subject}s, so its predictions are meaningless. For photographs: pip install 'cnnexplain[photos]', then "
+        "--model efficientnet-lite0."
     )
 
 

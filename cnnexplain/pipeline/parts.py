@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,7 +24,10 @@ from cnnexplain.plugin.analysis import Result
 from cnnexplain.results.explained import Explained
 from cnnexplain.results.joining import join
 from cnnexplain.results.record import Record
-from cnnexplain.types import Array, Floats
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Float32, Int
+
 
 READ = 64
 """Maximum number of images that are read and explained at once."""
@@ -86,29 +90,31 @@ def _pieces(request: Request, start: int) -> Iterator[Record]:
     if request.images is None:
         yield _model_alone(request)
         return
-    form: tuple[dict[str, tuple[int, ...]], set[str]] | None = None
+    structure: tuple[dict[str, tuple[int, ...]], set[str]] | None = None
     for span, places, batch in _batches(request.images, start, request.classifier):
         result, explained, seconds = _batch_result(request, span, places, batch)
         current = {name: array.shape[1:] for name, array in result.arrays.items()}, set(result.facts)
-        if form not in (None, current):
+        if structure not in (None, current):
             raise PluginError(
                 f"run() of '{request.analysis.name}' returned different arrays, shapes or facts for different images; "
                 "expected the same for all."
             )
-        form = current
+        structure = current
         record = _record(request, np.asarray(batch), explained, result, seconds, span)
         del batch, result, explained
         yield record
         del record
 
 
-def _batches(images: Stream, start: int, classifier: Classifier) -> Iterator[tuple[range, Array, ImageBatch]]:
+def _batches(
+    images: Stream, start: int, classifier: Classifier
+) -> Iterator[tuple[range, Int[np.ndarray, " N"], ImageBatch]]:
     """Batches of readable images, each with the range of indices that it covers and the indices of its images.
 
     Raises:
         ImageError: None of them can be read.
     """
-    ready: tuple[Array, ImageBatch] | None = None
+    ready: tuple[Int[np.ndarray, " N"], ImageBatch] | None = None
     first = last = start
     while last < len(images):
         stop = min(last + min(classifier.batch_size, READ), len(images))
@@ -127,7 +133,7 @@ def _batches(images: Stream, start: int, classifier: Classifier) -> Iterator[tup
 
 
 def _batch_result(
-    request: Request, span: range, places: Array, batch: ImageBatch
+    request: Request, span: range, places: Int[np.ndarray, " N"], batch: ImageBatch
 ) -> tuple[Result, tuple[Explained, ...], float]:
     """The result of the analysis for a batch, what was explained for each image, and the run time in seconds."""
     classifier, total = request.classifier, len(request.images or ())
@@ -137,21 +143,21 @@ def _batch_result(
     outputs = classifier.predictions(logits)
     targets.check_finite(classifier, outputs)
     predictions = [int(index) for index in outputs.argmax(axis=1)] if classifier.head != "values" else [0] * len(outputs)
-    wanted: Sequence[Resolved] = predictions
+    explained_targets: Sequence[Resolved] = predictions
     if request.targets is not None:
-        wanted = [request.targets[place] for place in places]
+        explained_targets = [request.targets[place] for place in places]
     against = None if request.against is None else [request.against[place] for place in places]
 
-    def within(done: int, of: int) -> None:
-        share = (span.start + len(span) * done / max(of, 1)) / total
-        request.progress(*((done, of) if len(span) == total else (round(1000 * share), 1000)))
+    def progress(done: int, count: int) -> None:
+        share = (span.start + len(span) * done / max(count, 1)) / total
+        request.progress(*((done, count) if len(span) == total else (round(1000 * share), 1000)))
 
-    objectives = targets.objectives(wanted, against, classifier)
-    result, seconds = run_analysis(request, np.asarray(batch), wanted, objectives, within, first=not span.start)
+    objectives = targets.objectives(explained_targets, against, classifier)
+    result, seconds = run_analysis(request, np.asarray(batch), explained_targets, objectives, progress, first=not span.start)
     if "progress" not in request.analysis.inputs:
         request.progress(span.stop, total)
     explains = bool({"targets", "objectives"} & set(request.analysis.inputs))
-    each = zip(batch.sources, outputs, predictions, wanted, objectives, strict=True)
+    each = zip(batch.sources, outputs, predictions, explained_targets, objectives, strict=True)
     return result, tuple(_explained(*one, classifier, explains=explains) for one in each), seconds
 
 
@@ -162,20 +168,25 @@ def _model_alone(request: Request) -> Record:
     # A model whose outputs are not finite can't be explained, so it is tried on a gray image.
     gray = np.full((1, *shape), classifier.preprocess.gray, np.float32)
     targets.check_finite(classifier, classifier.predict(gray), " for a plain gray image")
-    wanted: Sequence[Resolved] = request.targets or []
+    explained_targets: Sequence[Resolved] = request.targets or []
     against = request.against
     warnings: tuple[str, ...] = ()
     if request.predicted is not None and request.targets is None:
-        wanted, warnings = targets.predicted(classifier, request.predicted, against)
-        against = None if against is None else [against[0]] * len(wanted)
-    objectives = targets.objectives(wanted, against, classifier)
-    result, seconds = run_analysis(request, None, wanted, objectives, request.progress, first=True)
+        explained_targets, warnings = targets.predicted(classifier, request.predicted, against)
+        against = None if against is None else [against[0]] * len(explained_targets)
+    objectives = targets.objectives(explained_targets, against, classifier)
+    result, seconds = run_analysis(request, None, explained_targets, objectives, request.progress, first=True)
     result = replace(result, warnings=(*warnings, *result.warnings))
     return _record(request, np.zeros((0, *shape), np.float32), (), result, seconds, range(0))
 
 
 def _record(
-    request: Request, images: Floats, explained: tuple[Explained, ...], result: Result, seconds: float, span: range
+    request: Request,
+    images: Float32[np.ndarray, "N H W C"],
+    explained: tuple[Explained, ...],
+    result: Result,
+    seconds: float,
+    span: range,
 ) -> Record:
     overview = Result({}) if result.overview is None else result.overview
     return Record(
@@ -197,7 +208,7 @@ def _record(
 
 def _explained(
     source: Source,
-    outputs: Floats,
+    outputs: Float[np.ndarray, " K"],
     prediction: int,
     target: Resolved,
     objective: Objective,
@@ -205,13 +216,13 @@ def _explained(
     *,
     explains: bool,
 ) -> Explained:
-    wanted = target if explains and isinstance(target, int) else None
+    index = target if explains and isinstance(target, int) else None
     plain = not explains or isinstance(objective, Logit)
-    words = None if plain else objective.describe(classifier.labels)
+    description = None if plain else objective.describe(classifier.labels)
     if classifier.head == "values":
         # Each value has two scores: one for increasing it and one for decreasing it.
         first = classifier.target(unit.target) if isinstance(unit := objective.terms[0][0], Logit) else 0
-        shown = first % classifier.outputs if explains else prediction
-        return Explained(source, shown, None, wanted, None, words, float(outputs[shown]), classifier.unit)
-    probability = None if wanted is None else float(outputs[wanted])
-    return Explained(source, prediction, float(outputs[prediction]), wanted, probability, words)
+        value_index = first % classifier.outputs if explains else prediction
+        return Explained(source, value_index, None, index, None, description, float(outputs[value_index]), classifier.unit)
+    probability = None if index is None else float(outputs[index])
+    return Explained(source, prediction, float(outputs[prediction]), index, probability, description)

@@ -54,14 +54,14 @@ def steps(analyses: Sequence[Analysis], classifier: Classifier, images: int, *, 
         images: Number of images to explain.
         quick: Whether to use the options of `Analysis.quick` instead of the defaults.
     """
-    found = []
+    planned = []
     for analysis in analyses:
         options = validate(analysis.options, analysis.quick if quick else {})
         # Analyses of the model itself with objectives explain the classes of the images.
         count = images if {"images", "objectives"} & set(analysis.inputs) else 0
         passes = _passes(analysis, classifier, options)
-        found.append(Step(analysis, options, count, None if passes is None else passes * max(count, 1)))
-    return sorted(found, key=lambda step: math.inf if step.passes is None else step.passes)
+        planned.append(Step(analysis, options, count, None if passes is None else passes * max(count, 1)))
+    return sorted(planned, key=lambda step: math.inf if step.passes is None else step.passes)
 
 
 def _passes(analysis: Analysis, classifier: Classifier, options: Mapping[str, Any]) -> float | None:
@@ -92,9 +92,9 @@ def estimate(planned: Sequence[Step], a_pass: float) -> str:
     count = f"{len(planned)} analys{'is' if len(planned) == 1 else 'es'}"
     if len(unknown) == len(planned):
         return f"Running {count}; no estimate of the time is available."
-    known = sum(step.seconds(a_pass) for step in planned if step.passes is not None)
+    seconds = sum(step.seconds(a_pass) for step in planned if step.passes is not None)
     rest = f", plus an unknown time for {', '.join(unknown)}" if unknown else ""
-    return f"Running {count}: about {_duration(known)}{rest}."
+    return f"Running {count}: about {_duration(seconds)}{rest}."
 
 
 def _duration(seconds: float) -> str:

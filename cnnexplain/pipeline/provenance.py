@@ -23,8 +23,8 @@ def provenance(request: Request) -> dict[str, Any]:
 def identity(request: Request) -> dict[str, Any]:
     """Everything that determines the results of a request, JSON-able."""
     classifier = request.classifier
-    given = request.images if request.images is not None else request.predicted
-    names = [] if given is None else list(given.names)
+    images = request.images if request.images is not None else request.predicted
+    names = [] if images is None else list(images.names)
     return {
         "analysis": request.analysis.name,
         "options": dict(request.options),
@@ -49,8 +49,8 @@ def _common(values: Sequence[Any] | None) -> Any:
 def _dataset(stream: Stream | None, *, skipped: bool) -> dict[str, Any]:
     if stream is None:
         return {}
-    found: dict[str, Any] = {"name": stream.name, "images": len(stream)}
-    return {"dataset": found | ({"skipped": dict(stream.skipped)} if skipped else {})}
+    description: dict[str, Any] = {"name": stream.name, "images": len(stream)}
+    return {"dataset": description | ({"skipped": dict(stream.skipped)} if skipped else {})}
 
 
 def _software(request: Request) -> dict[str, Any]:

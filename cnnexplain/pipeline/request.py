@@ -17,9 +17,6 @@ from cnnexplain.plugin.options import validate
 from cnnexplain.plugin.registry import Plugin
 from cnnexplain.rendering import notebook
 
-DATASET = "mnist:test"
-"""The default data set for a digit classifier."""
-
 
 @dataclass(frozen=True)
 class Request:
@@ -73,12 +70,12 @@ def from_arguments(
             f"explain() takes the name of an analysis and what cnnexplain.load() returns, but got "
             f"{type(analysis).__name__} and {type(classifier).__name__}."
         )
-    found, plugin = registry.load().get(analysis)
-    values = validate(found.options, options)
-    check_inputs(found, open_images, target, against, dataset)
-    resolved, others = targets.resolve(target, classifier), targets.resolve(against, classifier)
+    declared, plugin = registry.load().get(analysis)
+    values = validate(declared.options, options)
+    check_inputs(declared, open_images, target, against, dataset)
+    resolved, resolved_against = targets.resolve(target, classifier), targets.resolve(against, classifier)
     images = None if open_images is None else open_images()
-    return assemble(found, plugin, values, classifier, images, resolved, others, dataset, progress)
+    return assemble(declared, plugin, values, classifier, images, resolved, resolved_against, dataset, progress)
 
 
 def assemble(
@@ -111,11 +108,13 @@ def assemble(
     """
     explained, predicted = (images, None) if "images" in analysis.inputs else (None, images)
     count = None if explained is None else len(explained)
-    wanted = None if target is None else targets.spread(target, count)
-    others = None if against is None else targets.spread_against(against, count or len(wanted or (None,)))
+    resolved = None if target is None else targets.spread(target, count)
+    resolved_against = None if against is None else targets.spread_against(against, count or len(resolved or (None,)))
     stream = None
     if "dataset" in analysis.inputs:
-        searched = dataset if dataset is not None else DATASET if classifier.preprocess.digits else images
+        preset = classifier.preprocess.preset
+        default = images if preset is None else preset.dataset.default
+        searched = default if dataset is None else dataset
         stream = None if searched is None else open_stream(searched, classifier)
     return Request(
         analysis=analysis,
@@ -125,8 +124,8 @@ def assemble(
         model=_describe_model(classifier),
         images=explained,
         predicted=predicted,
-        targets=wanted,
-        against=others,
+        targets=resolved,
+        against=resolved_against,
         dataset=stream,
         progress=progress or notebook.progress(analysis.name),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -11,7 +11,10 @@ from cnnexplain.errors import ModelError, UsageError
 from cnnexplain.inputs.image_stream import Stream
 from cnnexplain.model.classifier import Classifier
 from cnnexplain.model.objectives import Logit, Objective
-from cnnexplain.types import Floats
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
 
 Class: TypeAlias = int | str
 Target: TypeAlias = Class | Objective
@@ -58,10 +61,10 @@ def spread_against(against: Any, count: int) -> list[int]:
     Raises:
         UsageError: There are more or fewer classes than targets.
     """
-    others = against if isinstance(against, list) else [against] * count
-    if len(others) != count:
-        raise UsageError(f"'against' has {len(others)} entries for {count} targets; give one, or one per target.")
-    return others
+    classes = against if isinstance(against, list) else [against] * count
+    if len(classes) != count:
+        raise UsageError(f"'against' has {len(classes)} entries for {count} targets; give one, or one per target.")
+    return classes
 
 
 def objectives(targets: Sequence[Resolved], against: Sequence[int] | None, classifier: Classifier) -> list[Objective]:
@@ -70,9 +73,9 @@ def objectives(targets: Sequence[Resolved], against: Sequence[int] | None, class
     Raises:
         UsageError: A target and its `against` are the same.
     """
-    found = [target if isinstance(target, Objective) else Logit(target) for target in targets]
+    result = [target if isinstance(target, Objective) else Logit(target) for target in targets]
     if against is None:
-        return found
+        return result
     for target, index in zip(targets, against, strict=True):
         value = index % classifier.outputs
         if classifier.head == "values" and isinstance(target, int) and target % classifier.outputs == value:
@@ -85,7 +88,7 @@ def objectives(targets: Sequence[Resolved], against: Sequence[int] | None, class
                 f"The target and 'against' must be different classes (both are '{classifier.labels[index]}'). Choose "
                 "another class; the default target is the prediction."
             )
-    return [objective - Logit(index) for objective, index in zip(found, against, strict=True)]
+    return [objective - Logit(index) for objective, index in zip(result, against, strict=True)]
 
 
 def predicted(classifier: Classifier, images: Stream, against: Sequence[int] | None) -> tuple[list[int], tuple[str, ...]]:
@@ -98,23 +101,23 @@ def predicted(classifier: Classifier, images: Stream, against: Sequence[int] | N
         # The first value, as for images.
         return [0], ()
     first = 1 if against is not None else 2
-    found: dict[int, None] = {}
+    classes: dict[int, None] = {}
     for _, batch in images.batches():
         probabilities = classifier.predict(np.asarray(batch))
         check_finite(classifier, probabilities)
         for index in np.argsort(-probabilities, axis=1, kind="stable")[:, :first].ravel():
             if against is None or index != against[0]:
-                found[int(index)] = None
-    if against is not None and not found:
+                classes[int(index)] = None
+    if against is not None and not classes:
         label = classifier.labels[against[0]]
         raise UsageError(
             f"All images are predicted to be {label}, which is also 'against'. Choose another class, or set a target."
         )
-    warning = f"The images are of {len(found)} different classes; the first {PREDICTED} of them are explained."
-    return list(found)[:PREDICTED], (warning,) if len(found) > PREDICTED else ()
+    warning = f"The images are of {len(classes)} different classes; the first {PREDICTED} of them are explained."
+    return list(classes)[:PREDICTED], (warning,) if len(classes) > PREDICTED else ()
 
 
-def check_finite(classifier: Classifier, outputs: Floats, which: str = "") -> None:
+def check_finite(classifier: Classifier, outputs: Float[np.ndarray, "N K"], which: str = "") -> None:
     """Checks that the outputs of a model are finite.
 
     Raises:
@@ -125,5 +128,5 @@ def check_finite(classifier: Classifier, outputs: Floats, which: str = "") -> No
         raise ModelError(f"'{classifier.name}' returned {what} that are not finite (NaN or infinity){which}.")
 
 
-def _is_several(given: object) -> bool:
-    return isinstance(given, Sequence | np.ndarray) and not isinstance(given, str) and getattr(given, "ndim", 1) > 0
+def _is_several(target: object) -> bool:
+    return isinstance(target, Sequence | np.ndarray) and not isinstance(target, str) and getattr(target, "ndim", 1) > 0

@@ -201,8 +201,8 @@ class Analysis:
                 raise PluginError(f"'{self.name}' has both {former} and {present}, its current name; remove {former}.")
             if value:
                 object.__setattr__(self, present, value)
-        words = isinstance(self.name, str) and re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", self.name)
-        if not words or len(self.name) > LONGEST:
+        valid = isinstance(self.name, str) and re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", self.name)
+        if not valid or len(self.name) > LONGEST:
             raise PluginError(f"The analysis name {shown(self.name)} must be lowercase words joined by hyphens.")
         if self.name == ALL:
             raise PluginError(f"No analysis can be named '{ALL}', which stands for all of them.")
@@ -210,18 +210,21 @@ class Analysis:
             raise PluginError(f"'{self.name}' needs a function as run, but got {shown(self.run)}.")
         if not isinstance(self.paper, str) or not self.paper:
             raise PluginError(f"'{self.name}' has {shown(self.paper)} as paper; expected authors, year and number.")
-        for what in former_names.FIELDS.values():
-            if not isinstance(getattr(self, what), str):
-                raise PluginError(f"'{self.name}' has the {what} {shown(getattr(self, what))}; expected text.")
-        for what in ("overlay", "passes", "finding", "panels"):
-            if getattr(self, what) is not None and not callable(getattr(self, what)):
-                raise PluginError(f"'{self.name}' needs a function as {what}, but got {shown(getattr(self, what))}.")
-        for what in ("maps", "trial", "quick"):
-            if not isinstance(getattr(self, what), Mapping) or not all(
-                isinstance(each, str) for each in getattr(self, what)
+        for field_name in former_names.FIELDS.values():
+            if not isinstance(getattr(self, field_name), str):
+                raise PluginError(f"'{self.name}' has the {field_name} {shown(getattr(self, field_name))}; expected text.")
+        for field_name in ("overlay", "passes", "finding", "panels"):
+            if getattr(self, field_name) is not None and not callable(getattr(self, field_name)):
+                raise PluginError(
+                    f"'{self.name}' needs a function as {field_name}, but got {shown(getattr(self, field_name))}."
+                )
+        for field_name in ("maps", "trial", "quick"):
+            if not isinstance(getattr(self, field_name), Mapping) or not all(
+                isinstance(each, str) for each in getattr(self, field_name)
             ):
                 raise PluginError(
-                    f"'{self.name}' needs a dict with names as keys for {what}, but got {shown(getattr(self, what))}."
+                    f"'{self.name}' needs a dict with names as keys for {field_name}, but got "
+                    f"{shown(getattr(self, field_name))}."
                 )
         if not self.summary:
             raise PluginError(f"run() of '{self.name}' has no docstring; its first line is the summary for users.")
@@ -245,19 +248,19 @@ class Analysis:
             raise PluginError(f"'{self.name}' takes no images and can't have a finding.")
         if self.panels is not None and "images" not in self.inputs:
             raise PluginError(f"'{self.name}' takes no images and can't have panels.")
-        for what, options in (("trial", self.trial), ("quick", self.quick)):
+        for field_name, options in (("trial", self.trial), ("quick", self.quick)):
             try:
                 validate(self.options, options)
             except UsageError as error:
-                raise PluginError(f"'{self.name}' has invalid options as {what}: {error}") from error
+                raise PluginError(f"'{self.name}' has invalid options as {field_name}: {error}") from error
 
     def unit(self, name: str, options: Mapping[str, Any]) -> str:
         """The unit of one of its maps for these options."""
         unit: Any = self.maps[name]
         if callable(unit):
             function = unit
-            say = f"The unit of the map '{name}' of '{self.name}'"
-            with foreign(lambda error: PluginError(f"{say} can't be determined: {failure(error, function)}")):
+            prefix = f"The unit of the map '{name}' of '{self.name}'"
+            with foreign(lambda error: PluginError(f"{prefix} can't be determined: {failure(error, function)}")):
                 unit = function(options)
         return unit if isinstance(unit, str) else shown(unit)
 

@@ -5,18 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Shaped
+
     from cnnexplain.results.record import Record
-    from cnnexplain.types import Array, Floats
 
 
-def smoothed_map(record: Record, index: int) -> Floats:
+def smoothed_map(record: Record, index: int) -> Shaped[np.ndarray, "H W"]:
     """The main map of image `index`, (H, W), smoothed, or summed over the regions of the style in use."""
     from cnnexplain import draw
 
     return draw.readable(_main(record, index))
 
 
-def summed_map(record: Record, index: int) -> Floats:
+def summed_map(record: Record, index: int) -> Shaped[np.ndarray, "H W"]:
     """The main map of image `index`, (H, W), summed over regions, as attributions of regions."""
     from cnnexplain import draw
 
@@ -24,6 +26,6 @@ def summed_map(record: Record, index: int) -> Floats:
     return draw.region_sums(values, draw.region_side(values))
 
 
-def _main(record: Record, index: int) -> Array:
-    values: Array = record.arrays[next(iter(record.analysis.maps))][index]
+def _main(record: Record, index: int) -> Shaped[np.ndarray, "H W"]:
+    values: Shaped[np.ndarray, "H W"] = record.arrays[next(iter(record.analysis.maps))][index]
     return values

@@ -56,10 +56,10 @@ def draw_record(record: Record) -> Drawn:
 def compacted(record: Record, pictures: Sequence[bytes], overview: Mapping[str, bytes]) -> Drawn:
     """A record with its pictures, given as PNG."""
     maps = maps_of(record)
-    most = BESIDE_MAPS if maps or record.analysis.panels is not None else MOST
+    limit = BESIDE_MAPS if maps or record.analysis.panels is not None else MOST
     return Drawn(
         record,
-        [_compact(picture, most) for picture in pictures],
+        [_compact(picture, limit) for picture in pictures],
         {title: _compact(picture, OVERVIEW) for title, picture in overview.items()},
         [{name: packed_maps.packed(record.arrays[name][index]) for name in maps} for index in range(len(record))],
         [_painted(record, index) for index in range(len(record))],
@@ -73,10 +73,10 @@ def maps_of(record: Record) -> list[str]:
 
 
 def _painted(record: Record, index: int) -> dict[str, Any] | None:
-    shown, maps = record.overlay(index), maps_of(record)
-    if shown is None or np.array_equal(shown, record.arrays[maps[0]][index]):
+    overlay, maps = record.overlay(index), maps_of(record)
+    if overlay is None or np.array_equal(overlay, record.arrays[maps[0]][index]):
         return None
-    return {"limit": draw.percentile_limit(shown), **packed_maps.painted(shown)}
+    return {"limit": draw.percentile_limit(overlay), **packed_maps.painted(overlay)}
 
 
 def _compact(picture: bytes, most: int) -> bytes:

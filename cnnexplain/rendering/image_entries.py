@@ -17,10 +17,11 @@ from cnnexplain.rendering.method_entries import method_number
 from cnnexplain.rendering.templates import data_uri
 
 if TYPE_CHECKING:
+    from jaxtyping import Float
+
     from cnnexplain.inputs.source import Source
     from cnnexplain.model.classifier import Classifier
     from cnnexplain.results.record import Record
-    from cnnexplain.types import Floats
 
 CLASSES = 5
 """Classes shown for an image, the most probable first."""
@@ -66,23 +67,23 @@ def image_entries(found: Sequence[Drawn], classifier: Classifier, methods: Seque
     ]
 
 
-def _classes(outputs: Floats, classifier: Classifier, unit: str) -> list[dict[str, Any]]:
+def _classes(outputs: Float[np.ndarray, " K"], classifier: Classifier, unit: str) -> list[dict[str, Any]]:
     """The most probable classes with their probabilities, or the first values."""
-    shown: list[tuple[int, float | None, float | None]]
+    chosen: list[tuple[int, float | None, float | None]]
     if classifier.head == "values":
-        shown = [(index, None, float(value)) for index, value in enumerate(outputs[:CLASSES])]
+        chosen = [(index, None, float(value)) for index, value in enumerate(outputs[:CLASSES])]
     else:
         order = np.argsort(-outputs, kind="stable")[:CLASSES]
-        shown = [(int(index), float(outputs[index]), None) for index in order]
+        chosen = [(int(index), float(outputs[index]), None) for index in order]
     return [
         {"label": classifier.labels[index], "probability": probability, "value": value, "unit": unit}
-        for index, probability, value in shown
+        for index, probability, value in chosen
     ]
 
 
-def _entry(each: Drawn, index: int, methods: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _entry(drawn: Drawn, index: int, methods: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The results of one analysis for one image."""
-    record = each.record
+    record = drawn.record
     facts = {
         wording.fact_name(record, name): _by_layer(record, fact[index])
         for name, fact in record.facts.items()
@@ -93,9 +94,9 @@ def _entry(each: Drawn, index: int, methods: Sequence[dict[str, Any]]) -> dict[s
         "method": method_number(methods, record),
         "target": explained_target(record, index),
         "finding": record.finding(index),
-        "picture": data_uri(each.pictures[index]),
+        "picture": data_uri(drawn.pictures[index]),
         "mapped": bool(maps_of(record)),
-        "panels": each.panels[index],
+        "panels": drawn.panels[index],
         "facts": facts,
     }
 
@@ -122,12 +123,12 @@ def explained_target(record: Record, index: int) -> str:
 
 def _signed(records: Sequence[Record]) -> dict[tuple[str, str], bool]:
     """Which maps, by analysis and name, are negative for any image: all of these are drawn in the signed colormap."""
-    found: dict[tuple[str, str], bool] = {}
+    signed: dict[tuple[str, str], bool] = {}
     for record in records:
         for name in maps_of(record):
             key = record.analysis.name, name
-            found[key] = found.get(key, False) or bool((record.arrays[name] < 0).any())
-    return found
+            signed[key] = signed.get(key, False) or bool((record.arrays[name] < 0).any())
+    return signed
 
 
 def _maps(drawn: Drawn, index: int, signed: Mapping[tuple[str, str], bool]) -> list[dict[str, Any]]:
@@ -137,23 +138,23 @@ def _maps(drawn: Drawn, index: int, signed: Mapping[tuple[str, str], bool]) -> l
         {
             "analysis": record.analysis.name,
             "name": wording.fact_name(record, name),
-            "main": place == 0,
+            "main": number == 0,
             "target": target,
             "unit": wording.in_units(record, record.analysis.unit(name, record.options)),
             "signed": signed[record.analysis.name, name],
             "limit": draw.percentile_limit(record.arrays[name][index]),
             **drawn.maps[index][name],
-            "painted": drawn.painted[index] if place == 0 else None,
+            "painted": drawn.painted[index] if number == 0 else None,
         }
-        for place, name in enumerate(maps_of(record))
+        for number, name in enumerate(maps_of(record))
     ]
 
 
 def _pixels(record: Record, index: int) -> bytes:
     """An image at the resolution of the model's input, as WebP."""
-    shown = np.nan_to_num(draw.image_rgb(record, record.images[index]))
-    pixels = np.round(255 * shown).astype(np.uint8)
+    rgb = np.nan_to_num(draw.image_rgb(record, record.images[index]))
+    pixels = np.round(255 * rgb).astype(np.uint8)
     buffer = io.BytesIO()
-    how: dict[str, Any] = {"lossless": True} if max(pixels.shape) < SMOOTH else {"quality": 88}
-    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(buffer, "WEBP", **how)
+    quality: dict[str, Any] = {"lossless": True} if max(pixels.shape) < SMOOTH else {"quality": 88}
+    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(buffer, "WEBP", **quality)
     return buffer.getvalue()

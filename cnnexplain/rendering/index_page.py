@@ -40,12 +40,12 @@ def render(analysis: Analysis, result: Mapping[str, Any], parts: Iterable[Mappin
 
 def _once(parts: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     """The parts, with each warning only at its first occurrence."""
-    known: set[str] = set()
+    seen: set[str] = set()
     for part in parts:
-        warnings = [warning for warning in part["warnings"] if warning not in known]
-        known |= set(warnings)
+        warnings = [warning for warning in part["warnings"] if warning not in seen]
+        seen |= set(warnings)
         # Results of earlier versions have neither thumbnails nor findings.
         images = [{"finding": None, "value": None, "unit": "", **image} for image in part["images"]]
-        small = part.get("thumbnails")
-        enough = small is not None and thumbnails.EACH * len(small["files"]) >= len(images)
-        yield {**part, "thumbnails": small if enough else None, "warnings": warnings, "images": images}
+        sheets = part.get("thumbnails")
+        enough = sheets is not None and thumbnails.EACH * len(sheets["files"]) >= len(images)
+        yield {**part, "thumbnails": sheets if enough else None, "warnings": warnings, "images": images}

@@ -14,17 +14,17 @@ def method_entries(records: Sequence[Record]) -> list[dict[str, Any]]:
     """An entry for each analysis and set of options, with the total run time in seconds."""
     methods: list[dict[str, Any]] = []
     for record in records:
-        known = next((method for method in methods if _is(method, record)), None)
-        if known is None:
-            known = {
+        entry = next((method for method in methods if _is(method, record)), None)
+        if entry is None:
+            entry = {
                 "analysis": record.analysis,
                 "given": record.options,
                 "options": option_rows(record.analysis, record.options),
                 "plugin": record.provenance["plugin"],
                 "seconds": 0.0,
             }
-            methods.append(known)
-        known["seconds"] += record.seconds
+            methods.append(entry)
+        entry["seconds"] += record.seconds
     return methods
 
 
@@ -34,7 +34,7 @@ def _is(method: Mapping[str, Any], record: Record) -> bool:
 
 def method_number(methods: Sequence[Mapping[str, Any]], record: Record) -> int:
     """The number of a record's entry in `method_entries`, from 1."""
-    return next(place for place, method in enumerate(methods, start=1) if _is(method, record))
+    return next(number for number, method in enumerate(methods, start=1) if _is(method, record))
 
 
 def option_rows(analysis: Analysis, values: Mapping[str, Any]) -> list[dict[str, Any]]:

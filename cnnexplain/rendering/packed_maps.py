@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import zlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cnnexplain.numerics.interpolation import averaged
 from cnnexplain.rendering.templates import encoded
-from cnnexplain.types import Array
+
+if TYPE_CHECKING:
+    from jaxtyping import Int64, Real
+
 
 FINE, COARSE, PAINT = 16, 8, 8
 """Bits to which maps are quantized: normally, if they are noisy (and compress badly), and if they are only displayed."""
@@ -18,7 +21,7 @@ GRAIN, SMALL = 0.7, 12_000
 """Compressed bytes per pixel above which a map counts as noisy, and the bytes of a map up to which that does not matter."""
 
 
-def packed(values: Array) -> dict[str, Any]:
+def packed(values: Real[np.ndarray, "H W"]) -> dict[str, Any]:
     """A map quantized to 16 bits of its range, or to 8 if it is noisy and would take much space.
 
     Args:
@@ -33,7 +36,7 @@ def packed(values: Array) -> dict[str, Any]:
     return fine if len(fine["data"]) * 3 / 4 <= max(GRAIN * values.size, SMALL) else _packed(values, COARSE)
 
 
-def painted(values: Array) -> dict[str, Any]:
+def painted(values: Real[np.ndarray, "H W"]) -> dict[str, Any]:
     """A map (H, W) quantized to 8 bits of its range: enough for display, not for reading values.
 
     Returns:
@@ -45,7 +48,7 @@ def painted(values: Array) -> dict[str, Any]:
     return {**_packed(averaged(values[None], 2)[0], PAINT), "block": 2}
 
 
-def _packed(values: Array, bits: int) -> dict[str, Any]:
+def _packed(values: Real[np.ndarray, "H W"], bits: int) -> dict[str, Any]:
     numbers = values.astype(np.float64)
     # One step fewer than there are codes leaves room to shift the range so that zero is a code.
     low, high = float(numbers.min()), float(numbers.max())
@@ -63,6 +66,6 @@ def _packed(values: Array, bits: int) -> dict[str, Any]:
     }
 
 
-def _planes(codes: Array) -> bytes:
+def _planes(codes: Int64[np.ndarray, "H W"]) -> bytes:
     whole = codes.astype(np.uint16)
     return zlib.compress((whole & 255).astype(np.uint8).tobytes() + (whole >> 8).astype(np.uint8).tobytes(), 9)

@@ -14,9 +14,10 @@ from cnnexplain.draw import wording
 from cnnexplain.numerics.interpolation import averaged
 from cnnexplain.plugin.analysis import Panel
 from cnnexplain.rendering.templates import data_uri
-from cnnexplain.types import Array, Floats
 
 if TYPE_CHECKING:
+    from jaxtyping import Float32, UInt8
+
     from cnnexplain.results.record import Record
 
 LARGE, SMALL = 40, 20
@@ -41,10 +42,10 @@ def encoded(record: Record, index: int) -> list[dict[str, Any]]:
 
 def _encoded(panel: Panel, record: Record) -> dict[str, Any]:
     maps = np.asarray(panel.maps, np.float32)
-    shown = len(maps) if panel.shown is None else min(panel.shown, len(maps))
-    groups = [_group(maps[:shown], LARGE)]
-    if shown < len(maps):
-        groups.append(_group(maps[shown:], SMALL))
+    visible = len(maps) if panel.shown is None else min(panel.shown, len(maps))
+    groups = [_group(maps[:visible], LARGE)]
+    if visible < len(maps):
+        groups.append(_group(maps[visible:], SMALL))
     return {
         "title": panel.title,
         "unit": wording.in_units(record, panel.unit),
@@ -60,7 +61,7 @@ def _encoded(panel: Panel, record: Record) -> dict[str, Any]:
     }
 
 
-def _group(maps: Floats, most: int) -> dict[str, Any]:
+def _group(maps: Float32[np.ndarray, "K h w"], most: int) -> dict[str, Any]:
     """Maps of one size: their sprite and the range of each."""
     block = max(1, math.ceil(max(maps.shape[1:]) / most))
     maps = averaged(maps, block)
@@ -84,7 +85,7 @@ def _group(maps: Floats, most: int) -> dict[str, Any]:
     }
 
 
-def _picture(levels: Array) -> str:
+def _picture(levels: UInt8[np.ndarray, "H W"]) -> str:
     """Bytes (H, W) as a lossless picture in a data URI."""
     buffer = io.BytesIO()
     Image.fromarray(levels).save(buffer, "WEBP", lossless=True, quality=100, method=6, exact=True)

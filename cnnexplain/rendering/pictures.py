@@ -55,8 +55,8 @@ def compact(image: Image, most: int) -> bytes:
         return exact
 
     @cache
-    def written(place: int) -> bytes:
-        width, quality = SIZES[place]
+    def written(index: int) -> bytes:
+        width, quality = SIZES[index]
         share = min(1, width / image.width, WEBP / image.height)
         size = max(1, round(image.width * share)), max(1, round(image.height * share))
         return _webp(image if share == 1 else image.resize(size, reducing_gap=3), quality=quality)
@@ -65,9 +65,9 @@ def compact(image: Image, most: int) -> bytes:
     return written(max(above - 1, 0))
 
 
-def _webp(image: Image, **how: Any) -> bytes:
+def _webp(image: Image, **options: Any) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, "WEBP", method=4, **how)
+    image.save(buffer, "WEBP", method=4, **options)
     return buffer.getvalue()
 
 
@@ -109,21 +109,21 @@ class Pictures:
         write(figure, path, format=self.format, dpi=self.dpi, metadata=undated)
 
 
-def write(figure: Figure, target: Path | IO[bytes], **how: Any) -> None:
+def write(figure: Figure, target: Path | IO[bytes], **options: Any) -> None:
     """Writes a figure to a file, with the settings of all pictures.
 
     Args:
         figure: The figure; its label names it in errors.
         target: The path or file.
-        **how: Further arguments of `Figure.savefig`.
+        **options: Further arguments of `Figure.savefig`.
 
     Raises:
         OSError: The file can't be written.
         PluginError: The figure can't be drawn.
     """
-    whose = figure.get_label() or "A picture"
-    with drawing(), foreign(lambda error: PluginError(f"{whose} can't be drawn: {reason(error)}"), OSError):
-        figure.savefig(target, **how)
+    name = figure.get_label() or "A picture"
+    with drawing(), foreign(lambda error: PluginError(f"{name} can't be drawn: {reason(error)}"), OSError):
+        figure.savefig(target, **options)
 
 
 def png(figure: Figure) -> bytes:

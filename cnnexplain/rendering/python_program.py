@@ -27,8 +27,8 @@ def python_program(records: Sequence[Record], classifier: Classifier) -> str:
         if sources:
             inverted = {source.inverted for source in sources}
             # If only some were, it was determined for each image separately.
-            way = f", invert={inverted.pop()}" if len(inverted) == 1 else ""
-            arguments.append(f"cx.read_images({[source.name for source in sources]!r}, classifier{way})")
+            invert = f", invert={inverted.pop()}" if len(inverted) == 1 else ""
+            arguments.append(f"cx.read_images({[source.name for source in sources]!r}, classifier{invert})")
             targets = [explained.target for explained in record.explained]
             if None not in targets and not any(explained.objective for explained in record.explained):
                 arguments.append(f"target={targets!r}")

@@ -42,14 +42,14 @@ def sheets(record: Record) -> Iterator[bytes]:
     """
     width, height = _size(record)
     columns = _columns(record)
-    how: dict[str, Any] = {"lossless": True} if max(height, width) < SHARP else {"quality": 78}
+    quality: dict[str, Any] = {"lossless": True} if max(height, width) < SHARP else {"quality": 78}
     for start in range(0, len(record), EACH):
-        places = range(start, min(start + EACH, len(record)))
-        sheet = Image.new("RGB", (columns * width, -(-len(places) // columns) * height))
-        for place, picture in enumerate(_thumbnails(record, places, (width, height))):
-            sheet.paste(picture, (place % columns * width, place // columns * height))
+        indices = range(start, min(start + EACH, len(record)))
+        sheet = Image.new("RGB", (columns * width, -(-len(indices) // columns) * height))
+        for number, picture in enumerate(_thumbnails(record, indices, (width, height))):
+            sheet.paste(picture, (number % columns * width, number // columns * height))
         buffer = io.BytesIO()
-        sheet.save(buffer, "WEBP", method=2, **how)
+        sheet.save(buffer, "WEBP", method=2, **quality)
         yield buffer.getvalue()
 
 
@@ -64,15 +64,15 @@ def _size(record: Record) -> tuple[int, int]:
     return max(1, round(share * width)), max(1, round(share * height))
 
 
-def _thumbnails(record: Record, places: range, size: tuple[int, int]) -> Iterator[Image.Image]:
+def _thumbnails(record: Record, indices: range, size: tuple[int, int]) -> Iterator[Image.Image]:
     name = next((name for name in record.analysis.maps if name in record.arrays), None)
     signed = name is not None and bool((record.arrays[name] < 0).any())
-    for place in places:
-        values = record.overlay(place)
+    for index in indices:
+        values = record.overlay(index)
         if values is None:
-            shown = draw.image_rgb(record, record.images[place])
-            pixels = np.broadcast_to(shown, (*shown.shape[:2], 3))
+            rgb = draw.image_rgb(record, record.images[index])
+            pixels = np.broadcast_to(rgb, (*rgb.shape[:2], 3))
         else:
-            pixels = draw.overlay_rgb(record, place, values, limit=draw.percentile_limit(values), signed=signed)
+            pixels = draw.overlay_rgb(record, index, values, limit=draw.percentile_limit(values), signed=signed)
         picture = Image.fromarray(np.round(255 * np.nan_to_num(pixels)).astype(np.uint8))
         yield picture if picture.size == size else picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=2)

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from cnnexplain.types import Array
+if TYPE_CHECKING:
+    from jaxtyping import Shaped
 
 
-def is_numeric(array: Array) -> bool:
+def is_numeric(array: Shaped[np.ndarray, " ..."]) -> bool:
     """Whether an array holds numbers."""
     return array.dtype.kind in "biufc"
 
 
-def is_finite(array: Array) -> bool:
+def is_finite(array: Shaped[np.ndarray, " ..."]) -> bool:
     """Whether none of an array's numbers is NaN or infinite."""
     return array.dtype.kind not in "fc" or bool(np.isfinite(array).all())
 
 
-def is_map_of(array: Array, images: tuple[int, ...]) -> bool:
+def is_map_of(array: Shaped[np.ndarray, " ..."], images: tuple[int, ...]) -> bool:
     """Whether an array has a real number for each pixel of images of the shape (N, H, W, C)."""
     return array.shape == images[:3] and array.dtype.kind != "c"
 

@@ -13,5 +13,5 @@ class DamageError(ValueError):
 
 def damaged(folder: Path, why: object) -> OutputError:
     """The error for a result that is damaged, with the reason."""
-    words = line(why) if str(why).strip() else type(why).__name__
-    return OutputError(f"The result in '{folder}' is damaged: {words.removesuffix('.')}.")
+    message = line(why) if str(why).strip() else type(why).__name__
+    return OutputError(f"The result in '{folder}' is damaged: {message.removesuffix('.')}.")

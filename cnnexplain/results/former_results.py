@@ -10,18 +10,18 @@ from cnnexplain import former_names
 
 def result(content: Mapping[str, Any]) -> dict[str, Any]:
     """Converts the content of `result.json`, before it is checked."""
-    found = {former_names.FIELDS.get(name, name): value for name, value in content.items()}
-    return part({**found, "input": former_names.renamed(found["input"])} if "input" in found else found, found)
+    renamed = {former_names.FIELDS.get(name, name): value for name, value in content.items()}
+    return part({**renamed, "input": former_names.renamed(renamed["input"])} if "input" in renamed else renamed, renamed)
 
 
-def part(content: Mapping[str, Any], of: Mapping[str, Any]) -> dict[str, Any]:
+def part(content: Mapping[str, Any], whole: Mapping[str, Any]) -> dict[str, Any]:
     """Converts the content of the file of a part, before it is checked.
 
     Args:
         content: The content.
-        of: The content of `result.json`. The facts of third-party plugins are not changed.
+        whole: The content of `result.json`. The facts of third-party plugins are not changed.
     """
-    plugin, facts = of.get("plugin"), content.get("facts")
+    plugin, facts = whole.get("plugin"), content.get("facts")
     built_in = isinstance(plugin, Mapping) and plugin.get("distribution") == "cnnexplain"
     if not built_in or not isinstance(facts, Mapping):
         return dict(content)

@@ -24,9 +24,9 @@ Raises:
 
 def wrong(value: Any, place: str, expected: str) -> DamageError:
     """The error for a value that is not of the expected kind."""
-    found = "nothing" if value is None else f"{json.dumps(value)!s:.40}" if not isinstance(value, dict | list) else ""
-    found = found or ("a list" if isinstance(value, list) else "an object")
-    return DamageError(f"{place or 'it'} is {found} instead of {expected}")
+    description = "nothing" if value is None else f"{json.dumps(value)!s:.40}" if not isinstance(value, dict | list) else ""
+    description = description or ("a list" if isinstance(value, list) else "an object")
+    return DamageError(f"{place or 'it'} is {description} instead of {expected}")
 
 
 def of(expected: str, fits: Callable[[Any], bool]) -> Kind:

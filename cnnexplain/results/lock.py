@@ -59,7 +59,7 @@ def held(folder: Path) -> Iterator[None]:
     """
     descriptor: int | None = None
     with files.plain_errors(folder):
-        made = [path for path in (folder, *folder.parents) if not path.exists()]
+        created = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         with files.plain_errors(folder):
             with interruption.held():
@@ -74,7 +74,7 @@ def held(folder: Path) -> Iterator[None]:
             if descriptor is not None:
                 del _held[folder]
                 _release(folder / NAME, descriptor)
-            for path in made:
+            for path in created:
                 # A folder in which another process has created files stays.
                 with contextlib.suppress(OSError):
                     path.rmdir()
@@ -132,13 +132,13 @@ def _locked(folder: Path) -> int | None:
         except FileNotFoundError:
             pass
         except OSError as error:
-            words = _holder(descriptor) if error.errno in TAKEN else None
+            holder = _holder(descriptor) if error.errno in TAKEN else None
             os.close(descriptor)
-            if words is None:
+            if holder is None:
                 path.unlink(missing_ok=True)
                 return None
             raise InUseError(
-                f"Another run is writing to '{folder}': {words}. Wait until it ends, or choose another --out."
+                f"Another run is writing to '{folder}': {holder}. Wait until it ends, or choose another --out."
             ) from error
         os.close(descriptor)
     raise FileNotFoundError(errno.ENOENT, "the folder is removed repeatedly")
@@ -204,8 +204,10 @@ def _holder(descriptor: int) -> str:
         try:
             os.lseek(descriptor, 0, os.SEEK_SET)
             holder = json.loads(os.read(descriptor, LONGEST))
-            words = f"process {holder['process']} on {holder['machine']}, since {holder['since']}, '{holder['command']}'"
-            return line(words, 300)
+            description = (
+                f"process {holder['process']} on {holder['machine']}, since {holder['since']}, '{holder['command']}'"
+            )
+            return line(description, 300)
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             # The holder may still be writing the file.
             time.sleep(0.02)

@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
@@ -17,7 +17,10 @@ from cnnexplain import files
 from cnnexplain.errors import line
 from cnnexplain.interruption import check_interrupted
 from cnnexplain.results.damage import DamageError
-from cnnexplain.types import Array
+
+if TYPE_CHECKING:
+    from jaxtyping import Shaped
+
 
 DIRECTORY = 1 << 22
 """Maximum number of bytes of the archive's directory; each array needs about a hundred."""
@@ -31,7 +34,7 @@ HEADER = re.compile(
 HEADER_BYTES, CHUNK = 1 << 12, 1 << 20
 
 
-def read(path: Path) -> dict[str, Array]:
+def read(path: Path) -> dict[str, Shaped[np.ndarray, " ..."]]:
     """The arrays of a file by name.
 
     Raises:
@@ -84,12 +87,12 @@ def _check_directory(file: BinaryIO) -> None:
 
 
 def _each(archive: zipfile.ZipFile, size: int) -> Iterator[Member]:
-    found: set[str] = set()
+    names: set[str] = set()
     for member in archive.infolist():
         name = member.filename.removesuffix(".npy")
-        if name in found or not member.filename.endswith(".npy") or not name.isprintable():
+        if name in names or not member.filename.endswith(".npy") or not name.isprintable():
             raise DamageError(f"'{line(member.filename, 80)}' is not an array of cnnexplain, or occurs twice")
-        found.add(name)
+        names.add(name)
         # Members that are compressed (ours never are) or share their bytes could expand to gigabytes.
         size -= member.file_size
         if member.compress_type != zipfile.ZIP_STORED or size < 0:
@@ -111,7 +114,7 @@ def _each(archive: zipfile.ZipFile, size: int) -> Iterator[Member]:
             yield name, stream, shape, dtype, "F" if header[2] == "True" else "C"  # type: ignore[misc]
 
 
-def _read(stream: BinaryIO, shape: tuple[int, ...], dtype: np.dtype, order: str) -> Array:
+def _read(stream: BinaryIO, shape: tuple[int, ...], dtype: np.dtype, order: str) -> Shaped[np.ndarray, " ..."]:
     array = np.empty(math.prod(shape), dtype)
     numbers, filled = array.view(np.uint8), 0
     while filled < len(numbers):

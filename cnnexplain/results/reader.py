@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,7 +19,10 @@ from cnnexplain.plugin.analysis import Analysis
 from cnnexplain.results import contents, former_results, image_json, json_files, npz, result_files, schema
 from cnnexplain.results.damage import DamageError, damaged
 from cnnexplain.results.file_names import RESULT, listed
-from cnnexplain.types import Array, Floats
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32, Shaped
+
 
 INPUT = "input"
 """The name of the images among the arrays."""
@@ -34,11 +37,11 @@ def read_parts(folder: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
     result = read_result(folder)
     analysis = analysis_of(folder, result)
     for part in result_files.read_parts(folder, result):
-        found = read_part(folder, analysis, result, part)
+        fields_of_part = read_part(folder, analysis, result, part)
         _check_unchanged(folder, result)
-        yield found
+        yield fields_of_part
         # Frees the memory of this part before the next one is read.
-        del found
+        del fields_of_part
 
 
 def read_result(folder: Path) -> dict[str, Any]:
@@ -50,8 +53,8 @@ def read_result(folder: Path) -> dict[str, Any]:
             )
         (folder / RESULT).lstat()
     except FileNotFoundError as error:
-        within = sorted(path.parent.name for path in folder.glob(f"*/{RESULT}"))
-        advice = f" There are results in its subfolders {listed(within, 20)}: choose one of them." if within else ""
+        subfolders = sorted(path.parent.name for path in folder.glob(f"*/{RESULT}"))
+        advice = f" There are results in its subfolders {listed(subfolders, 20)}: choose one of them." if subfolders else ""
         raise OutputError(f"The folder '{folder}' contains no result: it has no {RESULT}.{advice}") from error
     except OSError as error:
         raise OutputError(f"Can't read the folder '{folder}': {error.strerror or error}.") from error
@@ -65,10 +68,10 @@ def _check_unchanged(folder: Path, result: Mapping[str, Any]) -> None:
         OutputError: Another run has replaced it.
     """
     # A run in progress may add parts.
-    grown = ("files", "parts", "complete", "skipped", "seconds")
+    growing = ("files", "parts", "complete", "skipped", "seconds")
     with suppress(DamageError):
-        now = former_results.result(json_files.read(folder / RESULT))
-        if all(name in grown or now.get(name) == value for name, value in result.items()):
+        current = former_results.result(json_files.read(folder / RESULT))
+        if all(name in growing or current.get(name) == value for name, value in result.items()):
             return
     raise OutputError(f"The result in '{folder}' was replaced by another run while it was read; read it again.")
 
@@ -129,7 +132,13 @@ def read_part(folder: Path, analysis: Analysis, result: Mapping[str, Any], part:
         raise damaged(folder, words(error)) from error
 
 
-def _check(analysis: Analysis, images: Floats, arrays: Mapping[str, Array], facts: Mapping[str, Any], start: int) -> None:
+def _check(
+    analysis: Analysis,
+    images: Float32[np.ndarray, "N H W C"],
+    arrays: Mapping[str, Shaped[np.ndarray, " ..."]],
+    facts: Mapping[str, Any],
+    start: int,
+) -> None:
     """Checks that arrays and facts match the images, except for those that may belong to the overview.
 
     Raises:
@@ -141,30 +150,30 @@ def _check(analysis: Analysis, images: Floats, arrays: Mapping[str, Array], fact
     if "images" not in analysis.inputs:
         return
     # Only the first part can have an overview, and only of an analysis that searches a data set.
-    alone = start > 0 or "dataset" not in analysis.inputs
+    no_overview = start > 0 or "dataset" not in analysis.inputs
     for name, array in arrays.items():
-        of_images = array.shape[:1] == images.shape[:1] or not alone
-        if not (contents.is_map_of(array, images.shape) if name in analysis.maps else of_images):
+        per_image = array.shape[:1] == images.shape[:1] or not no_overview
+        if not (contents.is_map_of(array, images.shape) if name in analysis.maps else per_image):
             raise ValueError(f"'{name}' has the shape {array.shape}, which does not fit images of shape {images.shape}")
     for name, fact in facts.items():
         # The facts of an overview are never lists.
-        if not contents.is_fact_of(fact, len(images)) and (alone or isinstance(fact, list)):
+        if not contents.is_fact_of(fact, len(images)) and (no_overview or isinstance(fact, list)):
             raise ValueError(f"'{name}' has no entry for each of {len(images)} images")
 
 
-def _preprocess(given: Mapping[str, Any]) -> Preprocess:
-    unknown = set(given) - {field.name for field in fields(Preprocess)}
+def _preprocess(settings: Mapping[str, Any]) -> Preprocess:
+    unknown = set(settings) - {field.name for field in fields(Preprocess)}
     if unknown:
         # An unknown key may change how the images must be displayed.
         raise DamageError(f"'input' has '{min(unknown)}', which is unknown to cnnexplain {__version__}")
-    preprocess = Preprocess(**{name: _tuple(value) for name, value in given.items()})
+    preprocess = Preprocess(**{name: _tuple(value) for name, value in settings.items()})
     with np.errstate(all="ignore"):
         if not np.isfinite([preprocess.low, preprocess.high]).all():
             raise DamageError("'input' has no finite range")
     return preprocess
 
 
-def _arrays(folder: Path, names: list[str]) -> dict[str, Array]:
+def _arrays(folder: Path, names: list[str]) -> dict[str, Shaped[np.ndarray, " ..."]]:
     """The arrays of the part that has these files."""
     (name,) = (name for name in names if name.endswith(".npz"))
     try:

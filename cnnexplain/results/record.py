@@ -17,9 +17,9 @@ from cnnexplain.results import reader
 from cnnexplain.results.damage import damaged
 from cnnexplain.results.explained import Explained
 from cnnexplain.results.joining import join
-from cnnexplain.types import Array, Floats
 
 if TYPE_CHECKING:
+    from jaxtyping import Float32, Shaped
     from matplotlib.figure import Figure
 
     from cnnexplain.inputs.preprocess import Preprocess
@@ -54,9 +54,9 @@ class Record:
 
     analysis: Analysis
     options: Mapping[str, Any]
-    images: Floats
+    images: Float32[np.ndarray, "N H W C"]
     explained: tuple[Explained, ...]
-    arrays: Mapping[str, Array]
+    arrays: Mapping[str, Shaped[np.ndarray, " ..."]]
     facts: Mapping[str, Any]
     labels: tuple[str, ...]
     preprocess: Preprocess
@@ -126,7 +126,7 @@ class Record:
             raise PluginError(f"{self._function('finding')} returned {shown(sentence)}; expected one line of text.")
         return sentence
 
-    def overlay(self, index: int = 0) -> Array | None:
+    def overlay(self, index: int = 0) -> Shaped[np.ndarray, "H W"] | None:
         """The map (H, W) to draw over image `index`: its main map, prepared for display; None if the analysis has no maps.
 
         Raises:
@@ -136,24 +136,24 @@ class Record:
         name = next((name for name in self.analysis.maps if name in self.arrays), None)
         if name is None:
             return None
-        values: Array = self.arrays[name][index]
+        values: Shaped[np.ndarray, "H W"] = self.arrays[name][index]
         prepare = self.analysis.overlay
         if prepare is None:
             return values
         return self._called("overlay", prepare, lambda: self._overlay(prepare(self, index % len(self)), values.shape))
 
-    def _overlay(self, found: object, shape: tuple[int, ...]) -> Array:
+    def _overlay(self, values: object, shape: tuple[int, ...]) -> Shaped[np.ndarray, "H W"]:
         # Nothing is converted to an array: range(10**9) would take 8 GB.
         if (
-            isinstance(found, np.ndarray)
-            and found.shape == shape
-            and found.dtype.kind in "biuf"
-            and np.isfinite(found).all()
+            isinstance(values, np.ndarray)
+            and values.shape == shape
+            and values.dtype.kind in "biuf"
+            and np.isfinite(values).all()
         ):
-            return found
-        what = f"{line(found.dtype)} of shape {found.shape}" if isinstance(found, np.ndarray) else shown(found)
+            return values
+        description = f"{line(values.dtype)} of shape {values.shape}" if isinstance(values, np.ndarray) else shown(values)
         raise PluginError(
-            f"{self._function('overlay')} returned {what}; expected an array of finite real numbers of shape {shape}."
+            f"{self._function('overlay')} returned {description}; expected an array of finite real numbers of shape {shape}."
         )
 
     def panels(self, index: int = 0) -> list[Panel]:
@@ -163,17 +163,17 @@ class Record:
             IndexError: There is no such image.
             PluginError: `Analysis.panels` failed or returned something else.
         """
-        give = self.analysis.panels
+        function = self.analysis.panels
         if not -len(self) <= index < len(self):
             raise IndexError(f"The record has {len(self)} images; got index {index}.")
-        if give is None:
+        if function is None:
             return []
-        return self._called("panels", give, lambda: self._panels(give(self, index % len(self))))
+        return self._called("panels", function, lambda: self._panels(function(self, index % len(self))))
 
-    def _panels(self, found: object) -> list[Panel]:
-        if not isinstance(found, list | tuple) or not all(isinstance(each, Panel) for each in found):
-            raise PluginError(f"{self._function('panels')} returned {shown(found)}; expected a list of Panel objects.")
-        for panel in found:
+    def _panels(self, panels: object) -> list[Panel]:
+        if not isinstance(panels, list | tuple) or not all(isinstance(each, Panel) for each in panels):
+            raise PluginError(f"{self._function('panels')} returned {shown(panels)}; expected a list of Panel objects.")
+        for panel in panels:
             maps, count = panel.maps, len(panel.names)
             if not isinstance(maps, np.ndarray):
                 raise PluginError(
@@ -186,7 +186,7 @@ class Record:
                     f"{self._function('panels')} returned {count} names and {values} values for maps of shape {maps.shape} "
                     f"in {shown(panel.title)}; expected maps (K, h, w) of finite numbers, with one name and value each."
                 )
-        return list(found)
+        return list(panels)
 
     def _called(self, name: str, function: Callable[..., Any], call: Callable[[], Made]) -> Made:
         from cnnexplain.matplotlib_settings import drawing
@@ -197,18 +197,18 @@ class Record:
     def _function(self, name: str) -> str:
         """The start of an error message: the plugin, and a function of its analysis."""
         plugin = self.provenance.get("plugin", {})
-        words = (plugin.get(key, "") for key in ("name", "distribution", "version"))
-        return f"{Plugin(*map(line, words))}: {name}() of '{self.analysis.name}'"
+        parts = (plugin.get(key, "") for key in ("name", "distribution", "version"))
+        return f"{Plugin(*map(line, parts))}: {name}() of '{self.analysis.name}'"
 
     def _figure(self, figure: object) -> Figure:
         from matplotlib.figure import Figure
 
-        begin = f"{self._function('draw')} returned"
+        prefix = f"{self._function('draw')} returned"
         if not isinstance(figure, Figure):
-            raise PluginError(f"{begin} {shown(figure)}; expected a Matplotlib figure.")
+            raise PluginError(f"{prefix} {shown(figure)}; expected a Matplotlib figure.")
         width, height = map(float, figure.get_size_inches())
         if not all(0 < side <= INCHES for side in (width, height)):
-            raise PluginError(f"{begin} a figure of {width:.3g} × {height:.3g} inches; expected at most {INCHES} a side.")
+            raise PluginError(f"{prefix} a figure of {width:.3g} × {height:.3g} inches; expected at most {INCHES} a side.")
         # The label identifies the plugin if the figure can't be written.
         figure.set_label(f"A figure of {self._function('draw')}")
         return figure

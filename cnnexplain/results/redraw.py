@@ -57,7 +57,7 @@ def redraw(
         PluginError: The analysis can't draw what was saved.
     """
     folder = Path(folder)
-    asked = Pictures(format or Pictures.format, dpi)
+    pictures = Pictures(format or Pictures.format, dpi)
     # Only the folder of a result is locked.
     reader.analysis_of(folder, reader.read_result(folder))
     from cnnexplain import draw
@@ -66,26 +66,26 @@ def redraw(
     style = draw.Style(colors, contours, regions)
     check_folder(folder)
     with lock.held(folder):
-        return _redraw(folder, asked, style, progress, keep=format is None)
+        return _redraw(folder, pictures, style, progress, keep=format is None)
 
 
-def _redraw(folder: Path, asked: Pictures, style: Style, progress: Callable[[int, int], None], *, keep: bool) -> list[Path]:
+def _redraw(folder: Path, wanted: Pictures, style: Style, progress: Callable[[int, int], None], *, keep: bool) -> list[Path]:
     """Redraws the pictures of a result in a locked folder; with `keep`, in their current format."""
     from cnnexplain import draw
     from cnnexplain.results import index_files
 
     result = reader.read_result(folder)
     analysis = reader.analysis_of(folder, result)
-    ours = set(check_folder(folder))
+    own_files = set(check_folder(folder))
     parts = list(zip(result.get("parts", [RESULT]), result_files.read_parts(folder, result), strict=True))
     drawn = [*(image["picture"] for _, part in parts for image in part["images"]), *result["overview"]]
-    kept = {suffix for name in drawn if (suffix := Path(name).suffix[1:]) in FORMATS}
-    pictures = replace(asked, format=kept.pop()) if keep and len(kept) == 1 else asked
+    formats = {suffix for name in drawn if (suffix := Path(name).suffix[1:]) in FORMATS}
+    pictures = replace(wanted, format=formats.pop()) if keep and len(formats) == 1 else wanted
     count = sum(len(part["images"]) for _, part in parts)
     total = len(result["overview"]) + count
     done = itertools.count(1)
     renamed: dict[str, str] = {}
-    small: dict[str, dict[str, Any]] = {}
+    sheets_by_part: dict[str, dict[str, Any]] = {}
     with files.staging(folder) as staged, draw.use_style(style):
         for part_name, part in parts:
             record = Record(**reader.read_part(folder, analysis, result, part))
@@ -93,12 +93,14 @@ def _redraw(folder: Path, asked: Pictures, style: Style, progress: Callable[[int
             titles = [] if record.span.start else result["overview"]
             overview = _drawn(folder, record, record.overview) if titles else {}
             names = [*(image["picture"] for image in part["images"]), *titles]
-            if len(overview) != len(titles) or not ours.issuperset([part_name, *names]):
+            if len(overview) != len(titles) or not own_files.issuperset([part_name, *names]):
                 raise damaged(folder, "its pictures are not those that were written")
             images = (_drawn(folder, record, partial(record.figure, index)) for index in range(len(record)))
             if len(record) and count > 1:
                 stem = "thumbnails" + Path(part_name).stem.removeprefix("result")
-                small[part_name] = _drawn(folder, record, partial(index_files.write_thumbnails, record, staged, stem))
+                sheets_by_part[part_name] = _drawn(
+                    folder, record, partial(index_files.write_thumbnails, record, staged, stem)
+                )
             for name, figure in zip(names, itertools.chain(images, overview.values()), strict=True):
                 renamed[name] = f"{Path(name).stem}.{pictures.format}"
                 _drawn(folder, record, partial(pictures.save, figure, staged / renamed[name]))
@@ -107,20 +109,20 @@ def _redraw(folder: Path, asked: Pictures, style: Style, progress: Callable[[int
             del record, overview, images
         if len(set(renamed.values())) < len(renamed):
             raise damaged(folder, "several of its pictures have the same name")
-        sheets = [name for each in small.values() for name in each["files"]]
-        whole = _renamed(result, renamed, small.get(RESULT))
+        sheets = [name for each in sheets_by_part.values() for name in each["files"]]
+        whole = _renamed(result, renamed, sheets_by_part.get(RESULT))
         whole["files"] = list(dict.fromkeys([*whole["files"], *sheets]))
         if "request" in whole:
             # So that --resume continues in this format, or reports that it differs.
             whole["request"] = whole["request"] | {"format": pictures.format, "dpi": pictures.dpi}
-        written = {name: _renamed(part, renamed, small.get(name)) for name, part in parts} | {RESULT: whole}
+        written = {name: _renamed(part, renamed, sheets_by_part.get(name)) for name, part in parts} | {RESULT: whole}
         for name, content in written.items():
             json_files.write(staged / name, content)
-        index = [INDEX] if INDEX in ours else []
+        index = [INDEX] if INDEX in own_files else []
         for name in index:
             index_files.write_index(staged / name, analysis, written[RESULT], (written[part] for part, _ in parts), count)
-        gone = set(renamed) - set(renamed.values())
-        replace_files(staged, folder, [*renamed.values(), *sheets, *index, *written], result, ours, gone)
+        removed = set(renamed) - set(renamed.values())
+        replace_files(staged, folder, [*renamed.values(), *sheets, *index, *written], result, own_files, removed)
     return [folder / name for name in renamed.values()]
 
 
@@ -140,15 +142,15 @@ def _drawn(folder: Path, record: Record, draw: Callable[[], Made]) -> Made:
         ) from error
 
 
-def _renamed(content: Mapping[str, Any], names: Mapping[str, str], small: Mapping[str, Any] | None) -> dict[str, Any]:
+def _renamed(content: Mapping[str, Any], names: Mapping[str, str], thumbnails: Mapping[str, Any] | None) -> dict[str, Any]:
     """The content of a JSON file with new names of the pictures, and new thumbnails."""
     changed = dict(content)
     for key in ("files", "overview"):
         if key in content:
             changed[key] = [names.get(name, name) for name in content[key]]
-    if small is not None:
-        changed["thumbnails"] = small
-        changed["files"] = list(dict.fromkeys([*changed["files"], *small["files"]]))
+    if thumbnails is not None:
+        changed["thumbnails"] = thumbnails
+        changed["files"] = list(dict.fromkeys([*changed["files"], *thumbnails["files"]]))
     if "images" in content:
         changed["images"] = [{**image, "picture": names[image["picture"]]} for image in content["images"]]
     return changed

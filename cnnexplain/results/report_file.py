@@ -33,12 +33,12 @@ def write_report(path: str | os.PathLike[str], classifier: Classifier, records: 
         OutputError: The file can't be written, or it exists and is not a report.
         PluginError: An analysis can't draw its record.
     """
-    place = Path(path)
+    file = Path(path)
     if not records:
         raise UsageError("A report needs at least one record from cnnexplain.explain(), but got none.")
-    check(place)
-    write(place, report_page.render([draw_record(record) for record in records], classifier))
-    return place
+    check(file)
+    write(file, report_page.render([draw_record(record) for record in records], classifier))
+    return file
 
 
 def check(path: Path) -> None:

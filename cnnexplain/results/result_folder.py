@@ -42,14 +42,14 @@ def check_folder(folder: Path) -> list[str]:
         for part in sorted(path for path in folder.glob("result-*.json") if path.name not in known):
             with contextlib.suppress(DamageError):
                 known += [part.name, *schema.file_names(json_files.read(part))]
-        here = set(os.listdir(folder))
+        existing = set(os.listdir(folder))
         # Anyone may have changed the lists: only files are replaced.
-        return [name for name in dict.fromkeys([RESULT, *known]) if name not in here or _is_file(folder / name)]
+        return [name for name in dict.fromkeys([RESULT, *known]) if name not in existing or _is_file(folder / name)]
     except DamageError as damage:
-        whose = f", or whose {RESULT} is damaged ({line(damage)})" if os.path.lexists(folder / RESULT) else ""
+        damage_note = f", or whose {RESULT} is damaged ({line(damage)})" if os.path.lexists(folder / RESULT) else ""
         raise OutputError(
-            f"The folder '{folder}' holds files that cnnexplain did not write{whose}; choose another with --out"
-            f"{', or empty the folder' if whose else ''}."
+            f"The folder '{folder}' holds files that cnnexplain did not write{damage_note}; choose another with --out"
+            f"{', or empty the folder' if damage_note else ''}."
         ) from damage
     except OSError as error:
         raise OutputError(f"Can't use the folder '{folder}': {error.strerror}.") from error
@@ -74,10 +74,10 @@ def refuse_foreign(folder: Path, names: Iterable[str], ours: Collection[str]) ->
     foreign = [name for name in names if name not in ours and os.path.lexists(folder / name)]
     if not foreign:
         return
-    also = f", and neither are {listed(foreign[1:], LISTED)}" if len(foreign) > 1 else ""
+    others = f", and neither are {listed(foreign[1:], LISTED)}" if len(foreign) > 1 else ""
     raise OutputError(
-        f"'{folder / foreign[0]}' exists and is not part of the earlier result{also}; choose another with --out, "
-        f"or delete {'them' if also else 'it'}."
+        f"'{folder / foreign[0]}' exists and is not part of the earlier result{others}; choose another with --out, "
+        f"or delete {'them' if others else 'it'}."
     )
 
 

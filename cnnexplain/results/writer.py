@@ -117,31 +117,33 @@ class Writer:
             self.folder.mkdir(parents=True, exist_ok=True)
         with files.staging(self.folder) as staged:
             overview = record.overview()
-            own = [self._pictures[place] for place in record.span if self._sources[place] not in record.skipped]
-            pictures = [*own, *picture_names([], list(overview), self._pictures, suffix=self._format.format)]
+            image_pictures = [self._pictures[index] for index in record.span if self._sources[index] not in record.skipped]
+            pictures = [*image_pictures, *picture_names([], list(overview), self._pictures, suffix=self._format.format)]
             whole = len(record.span) == len(self._sources)
             number = len(self._result.get("parts", [])) + 1
             arrays, part = (ARRAYS, RESULT) if whole else (f"arrays-{number:05}.npz", part_name(number))
             # The page of a single image needs no thumbnail.
-            small = None
+            thumbnails = None
             if len(record) and len(self._sources) > 1:
-                small = index_files.write_thumbnails(record, staged, "thumbnails" if whole else f"thumbnails-{number:05}")
-            sheets = [] if small is None else small["files"]
+                thumbnails = index_files.write_thumbnails(
+                    record, staged, "thumbnails" if whole else f"thumbnails-{number:05}"
+                )
+            sheets = [] if thumbnails is None else thumbnails["files"]
             names = [*pictures, arrays, *sheets, *([] if whole else [part]), INDEX, RESULT]
             refuse_foreign(self.folder, names, self._ours)
             self._draw(record, overview, pictures, staged, progress)
             named: dict[str, Any] = {**({"input": record.images} if len(record) else {}), **record.arrays}
             np.savez(staged / arrays, **named)
-            found = {**_content(record, own), "thumbnails": small}
-            common = self._result or self._common(record, pictures[len(own) :])
+            content = {**_content(record, image_pictures), "thumbnails": thumbnails}
+            common = self._result or self._common(record, pictures[len(image_pictures) :])
             if whole:
-                result = {**common, **found, "files": names}
+                result = {**common, **content, "files": names}
                 parts = iter([result])
             else:
-                found = {"format": FORMAT, **found, "files": [*pictures, arrays, *sheets, part]}
-                json_files.write(staged / part, found)
-                result = _grown(common, part, found)
-                parts = itertools.chain(result_files.read_parts(self.folder, self._result), [found])
+                content = {"format": FORMAT, **content, "files": [*pictures, arrays, *sheets, part]}
+                json_files.write(staged / part, content)
+                result = _grown(common, part, content)
+                parts = itertools.chain(result_files.read_parts(self.folder, self._result), [content])
             result["complete"] = record.span.stop == len(self._sources)
             # The images explained so far, without those that could not be read.
             count = record.span.stop - len(result["skipped"])
@@ -170,9 +172,9 @@ class Writer:
     ) -> None:
         figures = itertools.chain(map(record.figure, range(len(record))), overview.values())
         total = len(self._sources) + len(overview)
-        for drawn, (figure, picture) in enumerate(zip(figures, pictures, strict=True), start=record.span.start + 1):
+        for count, (figure, picture) in enumerate(zip(figures, pictures, strict=True), start=record.span.start + 1):
             self._format.save(figure, staged / picture)
-            progress(drawn, total)
+            progress(count, total)
 
     def _common(self, record: Record, overview: list[str]) -> dict[str, Any]:
         """The keys that apply to all images."""
@@ -206,18 +208,18 @@ def _content(record: Record, pictures: list[str]) -> dict[str, Any]:
     }
 
 
-def _grown(result: Mapping[str, Any], part: str, found: Mapping[str, Any]) -> dict[str, Any]:
+def _grown(result: Mapping[str, Any], part: str, content: Mapping[str, Any]) -> dict[str, Any]:
     """The content of `result.json` with one more part.
 
     Args:
         result: The content before.
-        part: The file of the part.
-        found: Its content.
+        part: The name of the file of the part.
+        content: The content of that file.
     """
     return {
         **result,
         "parts": [*result.get("parts", []), part],
-        "skipped": {**result.get("skipped", {}), **found["skipped"]},
-        "seconds": round(result.get("seconds", 0) + found["seconds"], 4),
-        "files": list(dict.fromkeys([*result.get("files", []), INDEX, RESULT, *found["files"]])),
+        "skipped": {**result.get("skipped", {}), **content["skipped"]},
+        "seconds": round(result.get("seconds", 0) + content["seconds"], 4),
+        "files": list(dict.fromkeys([*result.get("files", []), INDEX, RESULT, *content["files"]])),
     }

@@ -1,14 +1,16 @@
-"""Whether an analysis keeps what its users rely on: the checks of `cnnexplain check-plugin`, and of a plugin's own tests.
+"""Conformance tests for analyses: the checks of `cnnexplain check-plugin`, also for the tests of a plugin.
 
     from cnnexplain.testing import conformance
 
     test_conformance = conformance("my-analysis")
 
-is a test for pytest, with a case for each of `CHECKS`. They run the analysis with the options of its `Analysis.trial`, on
-the LeNet and on small models made for them. Importing this module imports neither Keras nor pytest.
+creates a pytest test with one case for each of `CHECKS`. The checks run the analysis with the options in its
+`Analysis.trial` on the LeNet and on small sample models. Importing this module imports neither Keras nor pytest.
 """
 
-from cnnexplain.testing.conformance import TOLERANCE, Candidate, Outcome, checks, conformance, find
-from cnnexplain.testing.contract_checks import CHECKS, Check
+from cnnexplain.testing.candidate import TOLERANCE, Candidate, Outcome
+from cnnexplain.testing.check import Check
+from cnnexplain.testing.conformance import conformance, find
+from cnnexplain.testing.contract_checks import CHECKS, checks
 
 __all__ = ["CHECKS", "TOLERANCE", "Candidate", "Check", "Outcome", "checks", "conformance", "find"]

@@ -1,4 +1,4 @@
-"""Python programs in processes of their own, in which nothing is imported yet."""
+"""Starts `cnnexplain.testing.worker` in a new process."""
 
 from __future__ import annotations
 
@@ -7,12 +7,18 @@ import subprocess
 import sys
 
 
-def run(program: str, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Runs a Python program in a process of its own, in which what can be imported here can be imported too."""
-    paths = os.pathsep.join(path for path in sys.path if path)
-    plain = {"PYTHONPATH": paths, "PYTHONIOENCODING": "utf-8", "NO_COLOR": "1", "_TYPER_FORCE_DISABLE_TERMINAL": "1"}
-    return subprocess.run(  # noqa: S603  # The interpreter and the programs are our own.
-        [sys.executable, "-c", program, *words],
+def run_worker(command: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs a command of `cnnexplain.testing.worker` in a new process with the import path of this one.
+
+    Args:
+        command: The name of one of its functions.
+        *arguments: The arguments of the function.
+        **environment: Additional environment variables.
+    """
+    path = os.pathsep.join(folder for folder in sys.path if folder)
+    plain = {"PYTHONPATH": path, "PYTHONIOENCODING": "utf-8", "NO_COLOR": "1", "_TYPER_FORCE_DISABLE_TERMINAL": "1"}
+    return subprocess.run(  # noqa: S603  # The interpreter and the program are our own.
+        [sys.executable, "-m", "cnnexplain.testing.worker", command, *arguments],
         env={**os.environ, **plain, **environment},
         capture_output=True,
         encoding="utf-8",
@@ -20,6 +26,6 @@ def run(program: str, *words: str, **environment: str) -> subprocess.CompletedPr
     )
 
 
-def last(text: str) -> str:
-    """The last line, which of a traceback says what is wrong."""
-    return (text.strip().splitlines() or ["it ended without a word."])[-1]
+def last_line(text: str) -> str:
+    """The last line of a text, which contains the error if the text is a traceback."""
+    return (text.strip().splitlines() or ["the process ended without a message."])[-1]

@@ -1,4 +1,4 @@
-"""Models and images that plugins are tried on: small, made on the spot, and the same with every backend."""
+"""Small models and images for the conformance checks, generated identically on every backend."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from cnnexplain.inputs import datasets
 from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.loading import loader
 
 if TYPE_CHECKING:
+    from jaxtyping import Float32
+
     from cnnexplain.model.classifier import Classifier
-    from cnnexplain.types import Floats
 
 layers = keras.layers
 
 
 def _branches() -> Any:
-    """Color, taller than wide: batch normalization, a concatenation, a residual sum, depthwise filters, a softmax layer."""
+    """Color images taller than wide, batch normalization, concatenation, a residual sum, depthwise filters, a softmax."""
     image = keras.Input((14, 10, 3))
     x = layers.Conv2D(6, 3, padding="same", name="stem")(image)
     x = first = layers.ReLU(name="stem_relu")(layers.BatchNormalization(name="stem_bn")(x))
@@ -35,7 +35,7 @@ def _branches() -> Any:
 
 
 def _gray() -> Any:
-    """Gray, wider than tall: convolutions in a row, both kinds of pooling, one sigmoid unit for two classes."""
+    """Gray images wider than tall, consecutive convolutions, both kinds of pooling, one sigmoid unit for two classes."""
     return keras.Sequential(
         [
             keras.Input((12, 17, 1)),
@@ -51,31 +51,39 @@ def _gray() -> Any:
     )
 
 
-MADE: dict[str, Callable[[], Any]] = {"branches": _branches, "gray": _gray}
-"""Makes each of the models, by name."""
+MODELS: dict[str, Callable[[], Any]] = {"branches": _branches, "gray": _gray}
+"""Functions that build the models, by the names of the models."""
 
 
-def made(name: str) -> Classifier:
-    """A new classifier of one of the models in `MADE`, with weights that are drawn from a fixed seed."""
-    model = MADE[name]()
+def description(name: str) -> str:
+    """What one of `MODELS` has, as the end of a sentence."""
+    text = (MODELS[name].__doc__ or "").rstrip(".")
+    return text[:1].lower() + text[1:]
+
+
+def classifier(name: str) -> Classifier:
+    """A new classifier with one of `MODELS`. Its weights are random with a fixed seed."""
+    model = MODELS[name]()
     random = np.random.default_rng(0)
     for weight in model.weights:
         shape = tuple(weight.shape)
         positive = "variance" in weight.path or "gamma" in weight.path
-        spread = 1.4 / math.sqrt(max(1, math.prod(shape[:-1])))
-        weight.assign(random.uniform(0.5, 1.5, shape) if positive else random.normal(0, spread, shape))
+        deviation = 1.4 / math.sqrt(max(1, math.prod(shape[:-1])))
+        weight.assign(random.uniform(0.5, 1.5, shape) if positive else random.normal(0, deviation, shape))
     height, width, channels = model.inputs[0].shape[1:]
     return loader.load(model, preprocess=Preprocess(height, width, "gray" if channels == 1 else "rgb"))
 
 
-def pictures(classifier: Classifier, count: int) -> Floats:
-    """Images (count, H, W, C) in the model's input range, the same at every call: noise, for a model of digits over digits.
+def images(classifier: Classifier, count: int) -> Float32[np.ndarray, "count H W C"]:
+    """Images (count, H, W, C) in the model's input range, the same in every call: noise, or digits with noise.
 
-    No two pixels are alike, so that no maximum is met twice and decided by rounding.
+    No two pixels are equal. Otherwise rounding would decide between equal maxima.
     """
     preprocess = classifier.preprocess
-    noise: Floats = np.random.default_rng(1).uniform(0, 1, (count, *preprocess.shape)).astype(np.float32)
-    if preprocess.digits:
-        digits, _ = datasets.mnist("test")
-        noise = np.float32(0.1) * noise + np.float32(0.9) * (digits[:count, ..., None].astype(np.float32) / 255)
+    noise: Float32[np.ndarray, "count H W C"] = (
+        np.random.default_rng(1).uniform(0, 1, (count, *preprocess.shape)).astype(np.float32)
+    )
+    if preprocess.preset is not None:
+        samples, _ = preprocess.preset.dataset.load("test")
+        noise = np.float32(0.1) * noise + np.float32(0.9) * (samples[:count, ..., None].astype(np.float32) / 255)
     return preprocess.encode(noise)

@@ -1,1 +1,1 @@
-"""Training and measuring classifiers of MNIST's digits."""
+"""Training the LeNet, and evaluating digit classifiers, on MNIST."""

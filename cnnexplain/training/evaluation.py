@@ -1,4 +1,4 @@
-"""How well a classifier of digits does on MNIST."""
+"""Evaluates digit classifiers on MNIST."""
 
 from __future__ import annotations
 
@@ -8,43 +8,58 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cnnexplain.errors import ModelError, UsageError
-from cnnexplain.inputs import datasets
-from cnnexplain.types import Integers
+from cnnexplain.inputs.presets import MNIST
 
 if TYPE_CHECKING:
+    from jaxtyping import Int64
+
     from cnnexplain.model.classifier import Classifier
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Accuracy (0 to 1), log loss (nats per image) and confusion matrix [true digit, predicted digit] of a classifier."""
+    """The performance of a classifier.
+
+    Args:
+        accuracy: From 0 to 1.
+        loss: The log loss, in nats per image.
+        confusion: The number of images for each pair [true digit, predicted digit].
+    """
 
     accuracy: float
     loss: float
-    confusion: Integers
+    confusion: Int64[np.ndarray, "K K"]
 
 
 def evaluate(classifier: Classifier, split: str = "test") -> Evaluation:
-    """Measures a classifier of 28×28 gray images on MNIST.
+    """Evaluates a classifier of 28×28 gray images on MNIST.
+
+    Args:
+        classifier: A classifier with ten classes.
+        split: "test" (10,000 images) or "train" (60,000).
 
     Raises:
-        UsageError: The classifier takes other images or does not tell ten classes apart.
+        UsageError: The classifier takes other images, or has another number of classes.
         ModelError: Its outputs are not finite.
     """
-    if classifier.preprocess.shape != (28, 28, 1) or len(classifier.labels) != 10:
-        raise UsageError(f"{classifier!r} can't be evaluated on MNIST, which needs 28×28×1 → 10 classes.")
-    images, digits = datasets.mnist(split)
-    pictures = images[..., None].astype(np.float32) / 255
     preprocess = classifier.preprocess
-    pixels = preprocess.encode(pictures)
-    if not preprocess.keeps(28, 28):
-        pixels = np.stack([preprocess.apply(picture, invert=False)[0] for picture in pictures])
-    logits = classifier.logits(pixels).astype(np.float64)
+    if not MNIST.can_evaluate(preprocess.shape, len(classifier.labels)):
+        height, width, channels = MNIST.shape
+        raise UsageError(
+            f"{classifier!r} can't be evaluated on {MNIST.name}, which needs {height}×{width}×{channels} → "
+            f"{len(MNIST.labels)} classes."
+        )
+    pixels, classes = MNIST.dataset.load(split)
+    images = pixels[..., None].astype(np.float32) / 255
+    inputs = preprocess.encode(images)
+    if not preprocess.keeps(*MNIST.dataset.shape):
+        inputs = np.stack([preprocess.apply(image, invert=False)[0] for image in images])
+    logits = classifier.logits(inputs).astype(np.float64)
     if not np.isfinite(logits).all():
-        raise ModelError(f"{classifier!r} gives values that are not finite (NaN or infinity).")
+        raise ModelError(f"{classifier!r} returns values that are not finite (NaN or infinity).")
     logits -= logits.max(axis=1, keepdims=True)
-    own = logits[np.arange(len(digits)), digits]
-    confusion = np.zeros((10, 10), np.int64)
-    np.add.at(confusion, (digits, logits.argmax(axis=1)), 1)
-    loss = float(np.mean(np.log(np.exp(logits).sum(axis=1)) - own))
-    return Evaluation(float(np.trace(confusion) / len(digits)), loss, confusion)
+    true_logits = logits[np.arange(len(classes)), classes]
+    confusion = np.zeros((len(MNIST.labels), len(MNIST.labels)), np.int64)
+    np.add.at(confusion, (classes, logits.argmax(axis=1)), 1)
+    loss = float(np.mean(np.log(np.exp(logits).sum(axis=1)) - true_logits))
+    return Evaluation(float(np.trace(confusion) / len(classes)), loss, confusion)

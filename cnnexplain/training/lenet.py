@@ -1,4 +1,4 @@
-"""Training the LeNet: the images and how they are changed, the best epoch, and the file that is written."""
+"""Trains the LeNet: augmentation, choice of the best epoch, and writing of the file."""
 
 from __future__ import annotations
 
@@ -6,40 +6,46 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
 from cnnexplain import backend, files
-from cnnexplain.inputs import datasets
+from cnnexplain.inputs.presets import MNIST
 from cnnexplain.interruption import plainly
 from cnnexplain.loading import sidecar
 from cnnexplain.model.lenet import build
-from cnnexplain.types import Array, Floats, Integers
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32, Int64, Integer, UInt8
 
 VALIDATION = 5_000
-"""How many of the last training images choose the best epoch, and are not trained on."""
+"""The last training images choose the best epoch, and are not used for training."""
 
 RATE, DECAY = 2e-3, 0.2
-"""The first learning rate, which falls to 0 along a cosine, and the decoupled weight decay."""
+"""The initial learning rate, which decreases to 0 along a cosine, and the decoupled weight decay."""
 
-SIDECAR: dict[str, Any] = {
-    "size": [28, 28],
-    "color": "gray",
-    "scale": "1/255",
-    "fit": "digit",
-    "labels": [str(digit) for digit in range(10)],
-}
-"""What the sidecar of a LeNet says of its input."""
+SIDECAR: dict[str, Any] = MNIST.settings
+"""The settings of the input in the sidecar of a LeNet."""
 
 SHIFT, ROTATION, ZOOM = 1.5, 10.0, 0.1
-"""The largest shift in pixels, rotation in degrees and relative change of size that a training image gets."""
+"""The maximum shift in pixels, rotation in degrees and relative change of size of a training image."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a training has come: `step` of `steps` of `epoch` (from 1) of `epochs`, with the epoch's means so far."""
+    """The progress of a training.
+
+    Args:
+        epoch: The current epoch, from 1.
+        epochs: The number of epochs.
+        step: The current step of the epoch.
+        steps: The number of steps of an epoch.
+        loss: The mean loss in the epoch so far.
+        accuracy: The mean accuracy in the epoch so far.
+        validation: The log loss and the accuracy on the validation images, at the end of the epoch.
+    """
 
     epoch: int
     epochs: int
@@ -48,12 +54,18 @@ class Progress:
     loss: float
     accuracy: float
     validation: tuple[float, float] | None = None
-    """Log loss and accuracy on the validation images, once the epoch is over."""
 
 
 @dataclass(frozen=True)
 class Training:
-    """How a training ended: the best epoch (0 where none was finished), its validation figures, and whether by Ctrl-C."""
+    """The outcome of a training.
+
+    Args:
+        epoch: The best epoch; 0 if no epoch was finished.
+        loss: Its log loss on the validation images.
+        accuracy: Its accuracy on the validation images.
+        interrupted: Whether Ctrl-C ended the training.
+    """
 
     epoch: int
     loss: float
@@ -68,30 +80,29 @@ def train(
     batch_size: int = 64,
     seed: int = 0,
     progress: Callable[[Progress], None] = lambda _: None,
-    images: Array | None = None,
-    digits: Array | None = None,
+    images: UInt8[np.ndarray, "N 28 28"] | None = None,
+    digits: Integer[np.ndarray, " N"] | None = None,
 ) -> Training:
-    """Trains a LeNet and keeps at `path` the model of the epoch with the lowest log loss on the validation images.
+    """Trains a LeNet, and writes the model of the epoch with the lowest log loss on the validation images.
 
-    AdamW with a cosine decay, on images that are shifted, rotated and zoomed at random. The file is written after every
-    epoch that is better than those before it. Ctrl-C ends the training and keeps the best model so far.
+    The optimizer is AdamW with a cosine decay. Images are shifted, rotated and zoomed at random. The file is written after
+    every epoch that is better than all before. Ctrl-C ends the training and keeps the best model so far.
 
     Args:
-        path: Where to write the `.keras` file; its sidecar, which says what its input is, is written beside it. Both replace
-            what is there.
-        epochs: How many times to go through the training images.
+        path: The `.keras` file to write, with its sidecar next to it. Existing files are replaced.
+        epochs: The number of passes through the training images.
         batch_size: Images per step.
-        seed: Decides the first weights, the order of the images and their changes.
+        seed: Determines the initial weights, the order of the images and their augmentation.
         progress: Called after every step.
-        images: (N, 28, 28) uint8, the whole training set of MNIST unless given. The last 5,000, or the last tenth where
-            there are fewer than 50,000, are for validation.
-        digits: (N,), what the images show.
+        images: (N, 28, 28) uint8, by default the training split of MNIST. The last 5,000 are for validation, or the last
+            tenth of fewer than 50,000.
+        digits: (N,), the classes of the images.
 
     Raises:
         OutputError: The file can't be written.
     """
     if images is None or digits is None:
-        images, digits = datasets.mnist("train")
+        images, digits = MNIST.dataset.load("train")
     x, y = images[..., None].astype(np.float32) / 255, digits.astype(np.int64)
     split = len(x) - min(VALIDATION, len(x) // 10)
     batches = _Augmented(x[:split], y[:split], batch_size, seed)
@@ -121,11 +132,11 @@ def train(
     return Training(keeper.best_epoch, keeper.best_loss, keeper.best_accuracy, interrupted)
 
 
-def affine(count: int, random: np.random.Generator) -> Floats:
-    """Random small shifts, rotations and zooms about the middle of a 28×28 image, as rows for `keras.ops.image`.
+def affine(count: int, random: np.random.Generator) -> Float32[np.ndarray, "{count} 8"]:
+    """Random small shifts, rotations and zooms about the center of a 28×28 image, for `keras.ops.image.affine_transform`.
 
     Returns:
-        (count, 8): each row maps an output pixel to the input pixel that it is read from.
+        (count, 8): each row maps an output pixel to the input pixel from which it is read.
     """
     angle = np.deg2rad(random.uniform(-ROTATION, ROTATION, count))
     size = 1 + random.uniform(-ZOOM, ZOOM, count)
@@ -138,9 +149,11 @@ def affine(count: int, random: np.random.Generator) -> Floats:
 
 
 class _Augmented(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types.
-    """Batches of changed images, in another order each epoch."""
+    """Batches of augmented images, in a new order each epoch."""
 
-    def __init__(self, images: Floats, digits: Integers, batch_size: int, seed: int) -> None:
+    def __init__(
+        self, images: Float32[np.ndarray, "N H W 1"], digits: Int64[np.ndarray, " N"], batch_size: int, seed: int
+    ) -> None:
         super().__init__()
         self._images, self._digits, self._batch_size = images, digits, batch_size
         self._random = np.random.default_rng(seed)
@@ -149,7 +162,7 @@ class _Augmented(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no t
     def __len__(self) -> int:
         return math.ceil(len(self._images) / self._batch_size)
 
-    def __getitem__(self, index: int) -> tuple[Floats, Integers]:
+    def __getitem__(self, index: int) -> tuple[Float32[np.ndarray, "n H W 1"], Int64[np.ndarray, " n"]]:
         picked = self._order[index * self._batch_size : (index + 1) * self._batch_size]
         moved = keras.ops.image.affine_transform(
             self._images[picked], affine(len(picked), self._random), "bilinear", "constant", data_format="channels_last"
@@ -179,16 +192,16 @@ class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         loss, accuracy = float(logs["val_loss"]), float(logs["val_accuracy"])
         if loss < self.best_loss:
-            # A fresh model leaves the optimizer's state, twice the size of the weights, out of the file.
-            kept = build()
-            kept.set_weights(self.model.get_weights())
-            self._unwritten = kept
+            # A new model, so that the file does not contain the optimizer's state, twice the size of the weights.
+            best = build()
+            best.set_weights(self.model.get_weights())
+            self._unwritten = best
             self.best_epoch, self.best_loss, self.best_accuracy = epoch + 1, loss, accuracy
             self.write()
         self._report(self._steps, logs, (loss, accuracy))
 
     def write(self) -> None:
-        """Writes the best model and its sidecar, if an interruption has not let them be written whole."""
+        """Writes the best model and its sidecar, unless they have been written since the best epoch."""
         if self._unwritten is None:
             return
         with files.replacing(self._path) as temporary:

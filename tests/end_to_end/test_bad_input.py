@@ -2,8 +2,6 @@
 
 import os
 import struct
-import subprocess
-import sys
 import zlib
 from pathlib import Path
 
@@ -80,10 +78,10 @@ ROWS = {
     "no pixels": (1, ["zero.png"], "zero.png"),
     "decompression bomb": (1, ["bomb.png"], "'bomb.png' has more than 100 megapixels"),
     "too many pixels": (1, ["large.png"], "'large.png' has more than 100 megapixels"),
-    "NaN in an image": (1, ["nan.tiff"], "'nan.tiff' holds a value that is not finite (NaN or infinity)."),
+    "NaN in an image": (1, ["nan.tiff"], "'nan.tiff' contains a value that is not finite (NaN or infinity)."),
     "negative pixels": (1, ["negative.tiff"], "'negative.tiff' has values from -1 to -1; expected 0 to 65535."),
     "one bad among good": (1, ["mnist:test/1", "text.png"], "'text.png' is not an image"),
-    "folder without images": (1, ["none"], "The folder 'none' holds no image"),
+    "folder without images": (1, ["none"], "The folder 'none' contains no image"),
     "unknown sample": (2, ["mnist:tset/42"], "Did you mean 'mnist:test/42'?"),
     "sample out of range": (2, ["mnist:test/10000"], "mnist:test/9999"),
     "option value": (2, ["--crops", "tne"], "--crops takes one of one, ten, but got 'tne'. Did you mean 'ten'?"),
@@ -93,21 +91,21 @@ ROWS = {
     "model missing": (2, ["--model", "no.keras"], "There is no model file 'no.keras'."),
     "model mistyped": (2, ["--model", "lent"], "Did you mean 'lenet'?"),
     "model is a folder": (2, ["--model", "folder.keras"], "There is no model file 'folder.keras'."),
-    "model truncated": (1, ["--model", "cut.keras"], "'cut.keras' is no Keras model file (.keras), or is truncated."),
-    "old model file truncated": (1, ["--model", "old.h5"], "'old.h5' is no HDF5 file (.h5), or is truncated."),
+    "model truncated": (1, ["--model", "cut.keras"], "'cut.keras' is not a Keras model file (.keras), or is truncated."),
+    "old model file truncated": (1, ["--model", "old.h5"], "'old.h5' is not an HDF5 file (.h5), or is truncated."),
     "empty name": (2, [""], "An image was given by an empty name"),
     "name too long": (2, ["x" * 300], "File name too long"),
     "address": (2, ["https://example.org/x.png"], "There is no file 'https://example.org/x.png'."),
-    "model is text": (1, ["--model", "text.keras"], "'text.keras' is no Keras model file"),
-    "model with code": (1, ["--model", "code.keras"], "'code.keras' carries Python code (Lambda), which is refused"),
-    "model without images": (1, ["--model", "flat.keras"], "takes (784), which is no image"),
-    "model with weights alone": (1, ["--model", "only.weights.h5"], "'only.weights.h5' holds weights alone"),
+    "model is text": (1, ["--model", "text.keras"], "'text.keras' is not a Keras model file"),
+    "model with code": (1, ["--model", "code.keras"], "'code.keras' contains Python code (Lambda) and is rejected"),
+    "model without images": (1, ["--model", "flat.keras"], "takes (784), which is not an image"),
+    "model with weights alone": (1, ["--model", "only.weights.h5"], "'only.weights.h5' contains only weights"),
     "sidecar mistyped": (1, ["--model", "typo.keras"], "There is no key 'colur'. Did you mean 'color'?"),
     "size": (2, ["--input-size", "0"], "--input-size takes whole numbers from 1 to 8192"),
     "fit mistyped": (2, ["--input-fit", "croop"], "Did you mean 'crop'?"),
     "scale": (2, ["--input-scale", "1/0"], "--input-scale takes a number above 0, such as 0.5 or '1/255', but got '1/0'."),
-    "mean of two": (2, ["--input-mean", "1,2"], "Preprocess takes one finite number, as mean"),
-    "means of gray": (2, ["--input-mean", "1,2,3"], "Preprocess takes one finite number, as mean"),
+    "mean of two": (2, ["--input-mean", "1,2"], "Preprocess takes one finite number as mean"),
+    "means of gray": (2, ["--input-mean", "1,2,3"], "Preprocess takes one finite number as mean"),
     "another size": (2, ["--input-size", "32x30"], "takes (28, 28, 1), but is declared to take (32, 30, 1)"),
     "preprocessing missing": (2, ["--preprocess", "no.json"], "There is no file of preprocessing 'no.json'."),
     "preprocessing of no kind": (2, ["--preprocess", "photo"], "Expected module:name"),
@@ -115,9 +113,13 @@ ROWS = {
     "preprocessing not straight": (2, ["--preprocess", "numpy:square"], "'numpy:square' can't be the preprocessing"),
     "labels missing": (2, ["--labels", "no.txt"], "There is no file of labels 'no.txt'."),
     "labels of too few": (2, ["--labels", "notes.txt"], "There is 1 label for the 10 classes"),
-    "labels that are no text": (1, ["--labels", "whole.keras"], "is no text in UTF-8"),
+    "labels that are no text": (1, ["--labels", "whole.keras"], "is not text in UTF-8"),
     "weights missing": (2, ["--weights", "no.h5"], "There is no file of weights 'no.h5'."),
-    "weights of a file": (2, ["--model", "whole.keras", "--weights", "old.h5"], "Weights are given to models by name"),
+    "weights of a file": (
+        2,
+        ["--model", "whole.keras", "--weights", "old.h5"],
+        "Weights can only be given for models by name",
+    ),
     "custom object": (
         2,
         ["--custom-objects", "Swish"],
@@ -212,26 +214,12 @@ def test_control_characters_of_a_file_name_do_not_reach_the_terminal(cli):
     assert "\\x1b[31mred.png" in err
 
 
-LIMITED = """
-import resource, sys
-from cnnexplain.cli.app import main
-from cnnexplain.model import classifier
-from cnnexplain.inputs import datasets
-images, digits = datasets.mnist("train")
-datasets.mnist = lambda split: (images[:500], digits[:500])
-resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
-sys.exit(main(sys.argv[1:]))
-"""
-
-
 @pytest.mark.parametrize(
     "arguments", [["run", "saliency", "seven.png"], pytest.param(["train", "--epochs", "1"], marks=pytest.mark.slow)]
 )
-def test_a_full_disk_is_said_and_leaves_nothing(tmp_path, digit_file, arguments):
+def test_a_full_disk_is_said_and_leaves_nothing(shell, folder, tmp_path, digit_file, arguments):
     """The system's limit on a file's size stands in for a full disk: writes fail in the middle of a file."""
-    done = subprocess.run(
-        [sys.executable, "-c", LIMITED, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False
-    )
+    done = shell(folder / "tests/programs/limited_file_size.py", *arguments)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("Error: Can't write ")
     assert "Traceback" not in done.stderr

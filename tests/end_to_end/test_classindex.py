@@ -43,5 +43,5 @@ def test_on_the_command_line_and_in_a_sidecar(cli, model, tmp_path):
     code, _, err = cli("list", "--classes", "--model", "net.keras", "--labels", "class_indices.json")
     assert code == 1
     assert err.startswith(
-        "Error: 'class_indices.json' names no classes: 2 classes have the numbers 0 to 1, but 1 is missing."
+        "Error: 'class_indices.json' does not name the classes: 2 classes need the numbers 0 to 1, but 1 is missing."
     )

@@ -83,9 +83,8 @@ def test_info_names_the_files_in_force(cli, write):
     assert f"configuration  {own}, cnnexplain.toml" in cli("info")[1]
 
 
-def test_a_wrong_file_is_told_of_before_keras_starts(shell, write):
+def test_a_wrong_file_is_told_of_before_keras_starts(shell, folder, write):
     write('modle = "x"')
-    done = shell(
-        "-c", "import sys; from cnnexplain.cli.app import main; print(main(['run', 'saliency']), 'keras' in sys.modules)"
-    )
-    assert done.stdout == "2 False\n"
+    done = shell(folder / "tests/programs/heavy_imports.py", json.dumps([["run", "saliency"]]))
+    codes, heavy = json.loads(done.stdout)
+    assert (codes, "keras" in heavy) == ([2], False)

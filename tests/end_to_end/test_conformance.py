@@ -21,4 +21,4 @@ globals().update({f"test_{name.replace('-', '_')}": conformance(name, skip=("sav
 )
 def test_in_processes_of_their_own(name, check):
     outcome = Candidate(ANALYSES[name], together=tuple(ANALYSES)).outcome(check)
-    assert outcome.passed, outcome.words
+    assert outcome.passed, outcome.message

@@ -23,7 +23,7 @@ def photos(random):
 @pytest.fixture
 def untried(monkeypatch):
     """No analysis is installed, so that none is tried."""
-    monkeypatch.setattr(doctor.registry, "load", lambda: registry.collect([]))
+    monkeypatch.setattr(registry, "load", lambda: registry.collect([]))
 
 
 def network(graph, head="softmax", **options):

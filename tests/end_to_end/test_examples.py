@@ -15,6 +15,7 @@ def within(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.slow
 def test_every_analysis_has_an_example_that_runs(folder, tmp_path, capsys, monkeypatch):
     analyses = list(registry.load().analyses)
     scripts = [folder / "examples" / f"{name.replace('-', '_')}.py" for name in analyses]

@@ -49,6 +49,9 @@ def test_model_settings(tmp_path, lenet):
     (tmp_path / "lenet.json").write_text(json.dumps({"colour": "grey", "scale": "1/255", "fit": "digit"}))
     assert cx.load(preprocess=tmp_path / "lenet.json").preprocess == lenet.preprocess
     assert Preprocess(28, 28, "grey", fit="digit") == lenet.preprocess
+    assert Preprocess(28, 28, colour="grey", fit="digit") == lenet.preprocess
+    with pytest.raises(TypeError, match="both a keyword and its former name: color, colour"):
+        Preprocess(28, 28, color="gray", colour="gray")
     np.testing.assert_array_equal(lenet.preprocess.grey, lenet.preprocess.gray)
     assert lenet.preprocess.colour == "gray"
 

@@ -77,23 +77,6 @@ def test_an_array_of_the_wrong_shape_is_refused(lenet):
         cx.explain("saliency", lenet, np.zeros((3, 32, 32)))
 
 
-PEAK = """
-import re, sys
-from pathlib import Path
-from cnnexplain.inputs import images
-from cnnexplain.inputs import preprocess
-from PIL import JpegImagePlugin, PngImagePlugin
-
-def peak():
-    # What getrusage tells goes on from the process that started this one.
-    return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024
-
-before = peak()
-images.read(sys.argv[1], preprocess.Preprocess(224, 224), None)
-print(peak() - before)
-"""
-
-
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="tells the peak of a process")
 @pytest.mark.slow
 @pytest.mark.parametrize(
@@ -110,14 +93,14 @@ print(peak() - before)
         ("RGBA.lzw.tiff", 150),
     ],
 )
-def test_a_hundred_megapixels_are_read_in_bounded_memory(tmp_path, shell, kind, most):
+def test_a_hundred_megapixels_are_read_in_bounded_memory(tmp_path, shell, folder, kind, most):
     mode, *_, suffix = kind.split(".")
     small = Image.effect_noise((125, 100), 80)
     deep = Image.fromarray(np.asarray(small, np.uint16) * 257) if mode == "I;16" else small.convert(mode)
     path, how = tmp_path / f"x.{suffix}", {"compress_level": 1} if suffix == "png" else {}
     how |= {"compression": "tiff_lzw"} if "lzw" in kind else {}
     deep.resize((12_500, 8_000), Image.Resampling.NEAREST).save(path, **how)
-    done = shell("-c", PEAK, path)
+    done = shell(folder / "tests/programs/image_memory.py", path)
     assert done.returncode == 0, done.stderr
     # What is decoded is there at the peak, unless it is decoded at an eighth of its size, or strip by strip.
     assert (5 if suffix in ("jpg", "tiff") else 90) < float(done.stdout) < most

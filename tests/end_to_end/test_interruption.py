@@ -15,6 +15,8 @@ from PIL import Image
 from cnnexplain import interruption
 from cnnexplain.inputs import decode
 
+PROGRAMS = Path(__file__).parent.parent / "programs"
+
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch):
@@ -23,12 +25,9 @@ def fresh(monkeypatch):
 
 
 def python(folder, program, *arguments):
-    """How a program ended that ran in a process of its own, in a folder."""
-    command = [sys.executable, "-c", program, *arguments]
+    """Runs one of the programs in a process of its own, in a folder."""
+    command = [sys.executable, PROGRAMS / program, *map(str, arguments)]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-
-
-"""How many handlers look at Ctrl-C in another way, or pass it on: the program's end, completions, how values are shown."""
 
 
 @pytest.fixture
@@ -85,48 +84,16 @@ def test_a_run_ends_with_130_and_is_resumed_to_the_same(cli, pictures, monkeypat
         assert (len(result["images"]), result["skipped"]) == (4, {})
 
 
-IS_ANIMATED = """
-import functools, signal, sys
-make = functools.cached_property.__set_name__
-left = {names!r}
-def interrupt(self, owner, name):
-    if name in left:
-        left.remove(name)
-        signal.raise_signal(signal.SIGINT)
-    return make(self, owner, name)
-functools.cached_property.__set_name__ = interrupt
-signal.signal(signal.SIGINT, signal.default_int_handler)
-from cnnexplain.__main__ import run
-sys.exit(run())
-"""
-
-
 @pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_while_pillow_is_imported(pictures):
-    done = python(pictures, IS_ANIMATED.format(names=["is_animated"]), "run", "saliency", "0.png")
+    done = python(pictures, "interrupt_property.py", "is_animated", "run", "saliency", "0.png")
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted: nothing more was written.\n")
-
-
-ENUM = """
-import enum, signal, sys
-make = enum._proto_member.__set_name__
-left = [{count}]
-def interrupt(self, owner, name):
-    left[0] -= 1
-    if not left[0]:
-        signal.raise_signal(signal.SIGINT)
-    return make(self, owner, name)
-enum._proto_member.__set_name__ = interrupt
-signal.signal(signal.SIGINT, signal.default_int_handler)
-from cnnexplain.__main__ import run
-sys.exit(run())
-"""
 
 
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("count", [1, 40])
 def test_ctrl_c_while_the_modules_of_the_command_line_are_read(tmp_path, count):
-    done = python(tmp_path, ENUM.format(count=count), "list")
+    done = python(tmp_path, "interrupt_enum.py", count, "list")
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted: nothing more was written.\n")
 
 
@@ -179,35 +146,12 @@ def cnnexplain_models():
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_is_noted_by_the_program_and_by_no_importer(number, tmp_path):
-    program = """
-import signal, sys
-from cnnexplain import interruption
-from cnnexplain.cli import app
-before = signal.getsignal(signal.SIGINT)
-app.main(["--version"])
-assert signal.getsignal(signal.SIGINT) is before
-sys.argv = ["cnnexplain", "--version"]
-app.main()
-try:
-    signal.raise_signal({number})
-except KeyboardInterrupt:
-    assert interruption.interrupted(TypeError())
-    sys.exit(7)
-"""
-    done = python(tmp_path, program.format(number=int(number)))
+    done = python(tmp_path, "note_signal.py", int(number))
     assert done.returncode == 7, done.stderr
 
 
 def test_what_ignores_ctrl_c_still_does(tmp_path):
-    program = """
-import os, signal, sys
-signal.signal(signal.SIGINT, signal.SIG_IGN)
-sys.argv = ["cnnexplain", "--version"]
-from cnnexplain.cli import app
-app.main()
-os.kill(os.getpid(), signal.SIGINT)
-"""
-    done = python(tmp_path, program)
+    done = python(tmp_path, "ignore_signal.py")
     assert done.returncode == 0, done.stderr
     assert Path(os.devnull).exists()
 
@@ -217,49 +161,11 @@ os.kill(os.getpid(), signal.SIGINT)
 @pytest.mark.parametrize("callback", ["weak reference", "finalizer", "ctypes"])
 def test_ctrl_c_is_not_lost_in_a_callback(tmp_path, number, callback):
     """Python drops what such callbacks raise, and prints a traceback."""
-    program = """
-import ctypes, signal, sys, time, weakref
-from cnnexplain.cli import app
-sys.argv = ["cnnexplain", "--version"]
-app.main()
-class Thing:
-    pass
-class Finalized:
-    def __del__(self):
-        signal.raise_signal({number})
-        pass
-def callback(*_):
-    signal.raise_signal({number})
-    return 0
-kind = {callback!r}
-try:
-    if kind == "weak reference":
-        thing = Thing()
-        reference = weakref.ref(thing, callback)
-        del thing
-    elif kind == "finalizer":
-        Finalized()
-    else:
-        ctypes.CFUNCTYPE(ctypes.c_int)(callback)()
-    time.sleep(60)
-except KeyboardInterrupt:
-    sys.exit(7)
-"""
-    done = python(tmp_path, program.format(number=int(number), callback=callback))
+    done = python(tmp_path, "interrupt_callback.py", int(number), callback)
     assert (done.returncode, done.stderr) == (7, "")
 
 
 def test_other_errors_in_callbacks_are_printed(tmp_path):
-    program = """
-import sys
-from cnnexplain.cli import app
-sys.argv = ["cnnexplain", "--version"]
-app.main()
-class Finalized:
-    def __del__(self):
-        raise ValueError("no interruption")
-Finalized()
-"""
-    done = python(tmp_path, program)
+    done = python(tmp_path, "fail_in_finalizer.py")
     assert done.returncode == 0
     assert "ValueError: no interruption" in done.stderr

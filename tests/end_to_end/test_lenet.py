@@ -71,7 +71,7 @@ def test_evaluation_equals_a_loop_over_the_images(model):
 def evaluate_slice(clf, count, monkeypatch=None):
     images, digits = datasets.mnist("test")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(datasets, "mnist", lambda split: (images[:count], digits[:count]))
+        patch.setattr(datasets.DataSet, "load", lambda _, split: (images[:count], digits[:count]))
         found = evaluate(clf)
     return found.accuracy, found.loss
 
@@ -208,7 +208,7 @@ def test_the_sidecar_says_what_the_shipped_model_tells(lenet):
 
 def test_evaluation_prepares_the_digits_as_the_model_wants_them(lenet, monkeypatch):
     images, digits = datasets.mnist("test")
-    monkeypatch.setattr(datasets, "mnist", lambda split: (images[:50], digits[:50]))
+    monkeypatch.setattr(datasets.DataSet, "load", lambda _, split: (images[:50], digits[:50]))
     cutting = cx.load(preprocess={"fit": "crop", "crop": 0.5})
     found = evaluate(cutting).confusion.sum(axis=0)
     cut = [cutting.preprocess.apply(image[..., None].astype(np.float32) / 255, invert=False)[0] for image in images[:50]]

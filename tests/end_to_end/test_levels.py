@@ -25,7 +25,7 @@ def test_whole_numbers_in_arrays_are_scaled_where_white_is_said(model):
     pixels = np.stack([values(3, side=12)[:, :10], values(3, 2000, side=12)[:, :10]])
     # Where the range is a guess, too.
     for said in ({}, {"scale": 1}):
-        with pytest.raises(ImageError, match=r"whole numbers of more bits, say which is white \(white_level\)"):
+        with pytest.raises(ImageError, match=r"integers of more bits, give the value of white \(white_level\)"):
             cx.explain("saliency", cx.load(model(), preprocess=said), pixels)
     assert cx.explain("saliency", cx.load(model()), pixels.astype(np.float32)).images.max() == 4012
     classifier = cx.load(model(), preprocess={"white_level": 4095})

@@ -46,13 +46,13 @@ def test_code_in_a_legacy_file_is_refused_before_keras_sees_it(model, tmp_path, 
     model().save(path)
     rewritten(path, with_lambda)
     monkeypatch.setattr(keras.saving, "load_model", lambda *_, **__: pytest.fail("Keras was asked"))
-    with pytest.raises(ModelError, match=r"carries Python code \(Lambda\), which is refused"):
+    with pytest.raises(ModelError, match=r"contains Python code \(Lambda\) and is rejected"):
         cx.load(path)
 
 
 def test_a_file_with_weights_alone_says_so(model, tmp_path):
     model().save_weights(tmp_path / "only.weights.h5")
-    with pytest.raises(ModelError, match="holds weights alone, and not the layers"):
+    with pytest.raises(ModelError, match="contains only weights, without the layers"):
         cx.load(tmp_path / "only.weights.h5")
 
 
@@ -96,15 +96,15 @@ def number(file, path):
 
 
 HOSTILE = {
-    outer: "links 'out' to somewhere else, and is refused",
-    soft: "links 'again' to somewhere else",
-    elsewhere: "takes 'raw' from another file, and is refused",
-    virtual: "takes 'made' from another file",
-    bomb: "unpacks to 8192 MiB, more than 100 times its size, and is refused",
-    no_json: "the description of its layers is no JSON",
-    deep: "no JSON|is damaged",
-    nested: "no JSON|is damaged",
-    number: "no JSON",
+    outer: "links 'out' to another object or file and is rejected",
+    soft: "links 'again' to another object or file",
+    elsewhere: "reads 'raw' from another file and is rejected",
+    virtual: "reads 'made' from another file",
+    bomb: "unpacks to 8192 MiB, more than 100 times its size, and is rejected",
+    no_json: "the description of its layers is not valid JSON",
+    deep: "not valid JSON|is damaged",
+    nested: "not valid JSON|is damaged",
+    number: "not valid JSON",
 }
 
 
@@ -207,7 +207,7 @@ def test_custom_objects_are_named_or_given(own, tmp_path, monkeypatch, random, f
         ("own_layers:Tripel", UsageError, "has no 'Tripel'. Did you mean 'Triple'?"),
         ("nowhere:Triple", UsageError, "No module named 'nowhere', neither installed nor in the current folder"),
         ("failing_layers:Triple", cx.CnnExplainError, "Importing 'failing_layers:Triple' failed: ZeroDivisionError"),
-        ("own_layers:not_callable", UsageError, "A custom object is a class or a function, but got 3"),
+        ("own_layers:not_callable", UsageError, "A custom object must be a class or a function, but got 3"),
         ("os.path:join; import os", UsageError, "Expected module:name"),
     ],
 )
@@ -309,7 +309,7 @@ def test_preprocessing_is_also_a_file_or_the_name_of_a_function(path, tmp_path, 
         ({"labels": "no.txt"}, "There is no file of labels"),
         ({"labels": 3}, "'labels' takes a list of names"),
         ({"labels": ["a", 3]}, "'labels' takes a list of names"),
-        ({"weights": "net.keras"}, "Weights are given to models by name that take them; the file .* has its own"),
+        ({"weights": "net.keras"}, "Weights can only be given for models by name that take them; the file .* has its own"),
     ],
 )
 def test_what_does_not_fit_is_said(path, given, words):
@@ -445,7 +445,7 @@ def test_a_normalization_of_pixels_tells_the_range(random):
 
 
 def test_a_share_to_keep_needs_the_fit_that_keeps_it(model):
-    with pytest.raises(UsageError, match=r"crop of 0\.5 is kept by the fit 'crop' alone, but the fit is 'stretch'"):
+    with pytest.raises(UsageError, match=r"crop of 0\.5 only with the fit 'crop', but the fit is 'stretch'"):
         cx.load(model(), preprocess={"crop": 0.5})
     cropped = {"fit": "crop", "crop": 0.5}
     assert cx.load(model(), preprocess=cropped).preprocess.crop == 0.5
@@ -454,7 +454,7 @@ def test_a_share_to_keep_needs_the_fit_that_keeps_it(model):
 
 def test_a_sidecar_is_no_model(tmp_path):
     (tmp_path / "mine.json").write_text("{}")
-    with pytest.raises(UsageError, match=r"mine\.json' is a JSON file and no model"):
+    with pytest.raises(UsageError, match=r"mine\.json' is a JSON file, not a model"):
         cx.load(tmp_path / "mine.json")
 
 

@@ -22,14 +22,7 @@ from cnnexplain.rendering.pictures import Pictures
 from cnnexplain.results import lock, result_folder, writer
 from cnnexplain.results.record import Record
 
-HOLDER = """
-import sys, time
-from pathlib import Path
-from cnnexplain.results import lock
-with lock.held(Path(sys.argv[1])):
-    print("locked", flush=True)
-    time.sleep(120)
-"""
+PROGRAMS = Path(__file__).parent.parent / "programs"
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +38,7 @@ def everything(folder):
 @contextmanager
 def holder(folder):
     """Another process that has locked a folder."""
-    with subprocess.Popen([sys.executable, "-c", HOLDER, folder], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([sys.executable, PROGRAMS / "hold_lock.py", folder], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "locked\n"
         try:
             yield process
@@ -73,7 +66,7 @@ def test_a_second_run_ends_at_once_names_the_first_and_changes_nothing(cli, tmp_
             (line,) = err.splitlines()
             assert line.startswith("Error: Another run is writing to 'cnnexplain-out/saliency': process ")
             assert f"process {first.pid} on " in line
-            assert "'-c " in line
+            assert "'hold_lock.py " in line
             assert line.endswith("Wait until it ends, or choose another --out.")
             assert time.monotonic() - started < 20
             assert everything(tmp_path) == before
@@ -179,15 +172,15 @@ def test_a_folder_that_is_removed_during_a_run_is_not_written_to(record, tmp_pat
     assert not list(tmp_path.rglob("result.json"))
 
 
+@pytest.mark.slow
 def test_runs_at_once_leave_what_one_of_them_has_found(tmp_path, shell):
     """The same folder, different images and parts: whoever is second says so; later runs go on as ever."""
-    program = (
-        "import sys\nfrom cnnexplain.pipeline import parts\nfrom cnnexplain.cli.app import main\n"
-        "parts.READ, parts.PART_IMAGES = 2, 3\nsys.exit(main(sys.argv[1:]))"
-    )
     runs = [
         subprocess.Popen(
-            [sys.executable, "-c", program, "run", "saliency", *(f"mnist:test/{i}" for i in images), "--dpi", "20"],
+            [
+                *(sys.executable, PROGRAMS / "small_parts.py"),
+                *("run", "saliency", *(f"mnist:test/{i}" for i in images), "--dpi", "20"),
+            ],
             cwd=tmp_path,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -272,34 +265,10 @@ def test_a_move_that_fails_puts_everything_back(record, tmp_path, monkeypatch):
     assert {path.suffix for path in out.iterdir()} == {".svg", ".npz", ".webp", ".html", ".json"}
 
 
-SIGNALLED = """
-import os, signal, sys
-from pathlib import Path
-from cnnexplain.cli.app import main
-replace, moves = Path.replace, 0
-
-def move(path, target):
-    global moves
-    moves += 1
-    if moves == at:
-        os.kill(os.getpid(), number)
-    return replace(path, target)
-
-signal.signal(signal.SIGINT, signal.default_int_handler)
-signal.signal(signal.SIGTERM, signal.default_int_handler)
-Path.replace = move
-codes = []
-for number in map(int, sys.argv[1:]):
-    for at in range(1, 8):
-        moves = 0
-        codes.append(main(["run", "saliency", "--dpi", "20", "--out", f"out{number}-{at}"]))
-print(codes)
-"""
-
-
+@pytest.mark.slow
 def test_ctrl_c_among_the_moves_waits_until_the_result_is_whole(shell, tmp_path):
     numbers = [int(signal.SIGINT), int(signal.SIGTERM)]
-    done = shell("-c", SIGNALLED, *numbers)
+    done = shell(PROGRAMS / "interrupt_moves.py", *numbers)
     assert done.stdout.splitlines()[-1] == str(([130] * 5 + [0] * 2) * 2)
     for number in numbers:
         for at in range(1, 8):

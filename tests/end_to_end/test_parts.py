@@ -348,21 +348,15 @@ def test_what_another_program_wrote_is_never_touched(cli, small, tmp_path):
     assert "mnist-test-9.png' exists and is not part of the earlier result" in err
 
 
-KILLED = """
-import sys
-from cnnexplain.pipeline import parts
-from cnnexplain.cli.app import main
-parts.READ, parts.PART_IMAGES = 2, 3
-sys.exit(main(sys.argv[1:]))
-"""
-
-
-def test_a_killed_run_goes_on_byte_for_byte(cli, small, tmp_path):
+@pytest.mark.slow
+def test_a_killed_run_goes_on_byte_for_byte(cli, small, folder, tmp_path):
     names = [f"mnist:test/{index}" for index in range(20)]
     assert cli("run", "saliency", *names, "--out", "whole")[0] == 0
     out = tmp_path / "cnnexplain-out/saliency"
     with subprocess.Popen(
-        [sys.executable, "-c", KILLED, "run", "saliency", *names], cwd=tmp_path, stderr=subprocess.DEVNULL
+        [sys.executable, folder / "tests/programs/small_parts.py", "run", "saliency", *names],
+        cwd=tmp_path,
+        stderr=subprocess.DEVNULL,
     ) as process:
         deadline = time.monotonic() + 120
         while not (out / "arrays-00002.npz").exists() and process.poll() is None and time.monotonic() < deadline:
@@ -395,5 +389,5 @@ def test_images_in_memory_and_a_stream_come_in_parts_too(lenet, small, noise):
     assert [each.source.name for each in part.explained] == [f"mnist:test/{index}" for index in range(4)]
     with pytest.raises(UsageError, match="Got 2 targets for 4 images"):
         next(cx.explain_parts("saliency", lenet, noise, target=[1, 2]))
-    with pytest.raises(ImageError, match="holds no image"):
+    with pytest.raises(ImageError, match="contains no image"):
         next(cx.explain_parts("saliency", lenet, noise[:0]))

@@ -1,6 +1,7 @@
 """Pictures of any size → the model's input."""
 
 import numpy as np
+import pytest
 from PIL import Image
 
 import cnnexplain as cx
@@ -21,6 +22,7 @@ def photograph(digit, random, *, size):
     return np.clip((0.85 * (1 - ink) + 0.2 * ink) * shade + grain, 0, 1)[..., None].astype(np.float32)
 
 
+@pytest.mark.slow
 def test_photographs_of_digits_are_read_as_the_digits(lenet, random):
     images, digits = datasets.mnist("test")
     pictures = [photograph(images[i], random, size=int(random.integers(90, 250))) for i in range(100)]

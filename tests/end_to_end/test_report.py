@@ -195,24 +195,11 @@ def test_a_path_that_is_a_file_or_lies_in_one_is_refused(record, tmp_path):
     assert (tmp_path / "file").read_text() == "mine"
 
 
-WRITER = """
-import sys, time
-from pathlib import Path
-from cnnexplain import files
-path = Path(sys.argv[1])
-while True:
-    with files.replacing(path) as temporary, open(temporary, "wb") as file:
-        for _ in range(200):
-            file.write(b"x" * 1000)
-            file.flush()
-    print("once", flush=True)
-"""
-
-
-def test_a_kill_while_writing_leaves_a_whole_file(tmp_path):
+def test_a_kill_while_writing_leaves_a_whole_file(folder, tmp_path):
     path = tmp_path / "out.bin"
     for delay in (0.0, 0.003, 0.011, 0.02):
-        with subprocess.Popen([sys.executable, "-c", WRITER, path], stdout=subprocess.PIPE) as process:
+        program = folder / "tests/programs/keep_writing.py"
+        with subprocess.Popen([sys.executable, program, path], stdout=subprocess.PIPE) as process:
             process.stdout.readline()
             time.sleep(delay)
             os.kill(process.pid, signal.SIGKILL)

@@ -3,8 +3,6 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
 import zipfile
 
 import numpy as np
@@ -347,29 +345,14 @@ def test_names_in_a_result_reach_no_file_outside_its_folder(results, tmp_path):
     assert (tmp_path / "mine.png").read_text() == "mine"
 
 
-WITHOUT_KERAS = """
-import sys
-
-class Absent:
-    def find_spec(self, name, *_):
-        if name.partition(".")[0] in ("keras", "tensorflow", "jax", "torch"):
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-
-sys.meta_path.insert(0, Absent())
-from cnnexplain.cli import app
-sys.exit(max(app.main(["redraw", folder, "--dpi", "50"]) for folder in sys.argv[1:]))
-"""
-
-
-def test_every_analysis_is_drawn_again_without_keras_the_same_to_the_byte(results, tmp_path):
-    folders = [shutil.copytree(folder, tmp_path / name) for name, (_, folder) in results.items()]
+@pytest.mark.slow
+def test_every_analysis_is_drawn_again_without_keras_the_same_to_the_byte(results, shell, folder, tmp_path):
+    folders = [shutil.copytree(saved, tmp_path / name) for name, (_, saved) in results.items()]
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     for path in before:
         if path.suffix == ".png":
             path.write_bytes(b"")
-    done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_KERAS, *map(str, folders)], capture_output=True, text=True, timeout=300, check=False
-    )
+    done = shell(folder / "tests/programs/redraw_without_keras.py", *folders, timeout=300)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("Drew ") == len(folders)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before

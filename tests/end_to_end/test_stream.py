@@ -94,5 +94,5 @@ def test_what_is_no_data_set_is_refused(lenet, tmp_path):
     for name in ("mnist:tets", tmp_path / "none", tmp_path / "file.png"):
         with pytest.raises(UsageError, match="There is no data set"):
             cx.open_stream(name, lenet)
-    with pytest.raises(ImageError, match="holds no image"):
+    with pytest.raises(ImageError, match="contains no image"):
         cx.open_stream(tmp_path / "empty", lenet)

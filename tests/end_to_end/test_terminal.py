@@ -93,15 +93,8 @@ def test_colors_on_terminals_alone_and_not_where_they_are_unwanted(tmp_path, she
     assert "\x1b" not in shell("-m", "cnnexplain", "list").stdout
 
 
-def test_a_pipe_gets_no_display_of_progress_even_where_colors_are_forced(shell, tmp_path):
-    program = """
-import time
-from cnnexplain.cli import console
-with console.progress() as shown:
-    shown.add_task("Working", total=3)
-    time.sleep(0.3)
-"""
-    done = shell("-c", program, env={"FORCE_COLOR": "1"})
+def test_a_pipe_gets_no_display_of_progress_even_where_colors_are_forced(shell, folder):
+    done = shell(folder / "tests/programs/show_progress.py", env={"FORCE_COLOR": "1"})
     assert (done.stdout, done.stderr) == ("", "")
 
 
@@ -160,18 +153,8 @@ def test_ctrl_c_at_any_moment_is_one_line_and_130(tmp_path, lenet, command, seco
 
 
 @pytest.mark.usefixtures("interruptible")
-def test_ctrl_c_while_the_command_line_is_read(tmp_path):
-    program = """
-import sys, runpy, signal, importlib.abc, os
-class Finder(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path, target=None):
-        if name == "cnnexplain.cli.app":
-            os.kill(os.getpid(), signal.SIGINT)
-sys.meta_path.insert(0, Finder())
-sys.argv = ["cnnexplain", "list"]
-runpy.run_module("cnnexplain", run_name="__main__")
-"""
-    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+def test_ctrl_c_while_the_command_line_is_read(shell, folder):
+    done = shell(folder / "tests/programs/interrupt_start.py")
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted: nothing more was written.\n")
 
 

@@ -14,9 +14,10 @@ from cnnexplain.errors import PluginError, UsageError
 from cnnexplain.plugin import Analysis, Option, Panel, Result, registry
 from cnnexplain.plugin.options import INPUTS
 from cnnexplain.plugin.registry import Offers, Plugin, Registry
-from cnnexplain.testing import contract_checks, sample_models
+from cnnexplain.testing import model_checks, sample_models
+from cnnexplain.testing.check import HEAVY_MODULES
 
-made = functools.cache(sample_models.made)
+classifier = functools.cache(sample_models.classifier)
 ELSEWHERE = ("imports", "help", "saved", "backends")
 """Checks that look at the installed plugin in a process of its own."""
 
@@ -155,9 +156,9 @@ BROKEN = {
     "no note": (
         {"limitations": "mind"},
         "declaration",
-        "'limitations' is 'mind'; expected a sentence on what the pictures don't show",
+        "'limitations' is 'mind'; expected a sentence on what the pictures do not show",
     ),
-    "no year": ({"paper": "Nobody"}, "declaration", "Its paper is 'Nobody'; expected authors, year and number"),
+    "no year": ({"paper": "Nobody"}, "declaration", "Its paper is 'Nobody'; expected authors, year and identifier"),
     "no unit": ({"maps": {"map": ""}}, "declaration", "the unit ''"),
     "not finite": (mapped(lambda usual, images: usual * np.nan), "results", "not finite (NaN or infinity) in 'map'"),
     "no JSON": (
@@ -170,7 +171,7 @@ BROKEN = {
         "results",
         "Its result has no arrays",
     ),
-    "no map": ({"maps": {"mop": "logits"}}, "maps", "It names 'mop' among its maps, but returns map"),
+    "no map": ({"maps": {"mop": "logits"}}, "maps", "Its maps include 'mop', but run() returns map"),
     "no pixels": (
         {
             **returns(lambda c, i, t, usual: Result({**usual.arrays, "image": i}, usual.facts)),
@@ -181,18 +182,18 @@ BROKEN = {
     ),
     "images overwritten": (returns(spoilt), "results", "read-only"),
     "images forced": (returns(forced), "images", "run() changed the images"),
-    "frozen": (returns(frozen), "model", "It changed the user's model: its configuration, what of it is trainable"),
+    "frozen": (returns(frozen), "model", "It changed the user's model: its configuration, which layers are trainable"),
     "trained": (returns(trained), "model", "moving_mean"),
     "weights": (returns(moved), "model", "the weight scores/kernel"),
     "unseeded": (
         mapped(lambda usual, images: usual + np.random.default_rng().uniform(0, 1, usual.shape)),
         "repeats",
-        "The same images give something else the second time: 'map' differs by up to",
+        "A second run on the same images gives another result: 'map' differs by up to",
     ),
     "normalized": (
         mapped(lambda usual, images: usual / max(usual.max(), 1e-9)),
         "neighbors",
-        "What is found for an image depends on which others are explained with it: 'map' differs",
+        "The result for an image depends on the other images: 'map' differs",
     ),
     "shared out": (mapped(lambda usual, images: usual / len(usual)), "batch", "'map' differs by up to"),
     "noise by place": (
@@ -215,25 +216,25 @@ BROKEN = {
         "finding",
         "finding() of 'probe' failed: KeyError",
     ),
-    "no panels": ({"panels": lambda record, index: []}, "panels", "panels() returned none for image 0"),
+    "no panels": ({"panels": lambda record, index: []}, "panels", "panels() returned no panels for image 0"),
     "no passes": ({"passes": lambda classifier, options: 0}, "passes", "passes() returned 0 for the options {}"),
     "passes failed": ({"passes": lambda classifier, options: options["parts"]}, "passes", "passes() failed: KeyError"),
     "0 / 0": ({"draw": draw_scaled}, "plain", "invalid value encountered in divide"),
     "any word": (
         {"run": worded},
         "options",
-        "--fill 'no such value', which its declaration allows, ends in: plugin 'probe' of probe 1: run() of",
+        "--fill 'no such value', which its declaration allows, fails: plugin 'probe' of probe 1: run() of",
     ),
     "a bound": (
         {"run": divided},
         "options",
-        "--parts 0, which its declaration allows, ends in: plugin 'probe' of probe 1: run() of 'probe' failed: Zero",
+        "--parts 0, which its declaration allows, fails: plugin 'probe' of probe 1: run() of 'probe' failed: Zero",
     ),
     "no effect": ({"run": idle}, "choices", "--exact changes neither numbers nor pictures"),
     "square images": (
         mapped(lambda usual, images: usual + usual.transpose(0, 2, 1)),
         "models",
-        "For a model of color, taller than wide",
+        "For a model with color images taller than wide",
     ),
 }
 
@@ -245,11 +246,11 @@ CHANGING = ("frozen", "trained", "weights")
 def outcomes(lenet, monkeypatch):
     """The outcomes of all checks of an analysis that is made of these fields, by name."""
 
-    def look(fields, models=made):
+    def look(fields, models=classifier):
         analysis = Analysis(**{**FIELDS, **fields})
         offers = Offers("an analysis", {"probe": analysis}, {"probe": Plugin("probe", "probe", "1")})
         monkeypatch.setattr(registry, "load", lambda: Registry(offers, Offers("a model")))
-        monkeypatch.setattr(sample_models, "made", models)
+        monkeypatch.setattr(sample_models, "classifier", models)
         candidate = testing.Candidate(analysis)
         candidate.lenet = lenet
         names = [check.name for check in testing.checks(analysis) if check.name not in ELSEWHERE]
@@ -260,7 +261,7 @@ def outcomes(lenet, monkeypatch):
 
 def test_a_sound_analysis_passes(outcomes):
     found = outcomes({})
-    assert {name: outcome.words for name, outcome in found.items()} == dict.fromkeys(found, "")
+    assert {name: outcome.message for name, outcome in found.items()} == dict.fromkeys(found, "")
     assert [name for name in found if name not in ELSEWHERE] == [
         check.name for check in testing.CHECKS if check.name not in ELSEWHERE
     ]
@@ -269,11 +270,12 @@ def test_a_sound_analysis_passes(outcomes):
 @pytest.mark.parametrize("kind", BROKEN)
 def test_what_is_broken_is_found_by_the_check_for_it_and_by_no_other(outcomes, kind):
     fields, check, words = BROKEN[kind]
-    found = outcomes(fields, sample_models.made if kind in CHANGING else made)
-    assert {name: outcome.words for name, outcome in found.items() if outcome.passed is False} == {check: found[check].words}
-    assert words in found[check].words
+    found = outcomes(fields, sample_models.classifier if kind in CHANGING else classifier)
+    message = found[check].message
+    assert {name: outcome.message for name, outcome in found.items() if outcome.passed is False} == {check: message}
+    assert words in message
     needing = {name for name, outcome in found.items() if outcome.passed is None}
-    assert all(found[name].words.startswith("not made, since '") for name in needing)
+    assert all(found[name].message.startswith("skipped, because '") for name in needing)
 
 
 GOOD = """
@@ -307,7 +309,7 @@ def fresh():
 OPTION = "from typing import Annotated\ndef run(classifier, images, *, gain: Annotated[float, Option({})] = 1.0):"
 
 DECLARED = {
-    "imports": ("import matplotlib\n" + GOOD, "Declaring it imports matplotlib, for which every command would wait"),
+    "imports": ("import matplotlib\n" + GOOD, "Declaring it imports matplotlib, which slows down every command"),
     "help": (
         GOOD.replace("def run(classifier, images):", OPTION.format("'A \\x1b[31mred word.'")),
         "expected a sentence",
@@ -322,7 +324,7 @@ def test_a_process_of_its_own_tells_what_is_wrong_with_the_declaration(install, 
     candidate = testing.Candidate(testing.find("brightness")[0])
     found = {name: candidate.outcome(name) for name in ("declaration", "imports", "help")}
     assert [name for name, outcome in found.items() if outcome.passed is False] == [check]
-    assert words in found[check].words
+    assert words in found[check].message
 
 
 KEYED = GOOD.replace("axis=-1)})", "axis=-1)}, {'means': [{0: float(image.mean())} for image in images]})").replace(
@@ -333,8 +335,8 @@ REMEMBERED = "seen = []\n" + GOOD.replace("    return Result", "    seen.append(
 )
 WITH_KERAS = GOOD.replace("    from cnnexplain import draw", "    import keras\n    from cnnexplain import draw")
 UNSAVED = {
-    "keys": (KEYED, r"KeyError: 0 \(.+, line \d+\)\. Expected draw\(\) to read the record alone; in JSON"),
-    "memory": (REMEMBERED, "Drawn from what was saved a picture comes out otherwise"),
+    "keys": (KEYED, r"KeyError: 0 \(.+, line \d+\)\. Expected draw\(\) to read only the record\. In JSON"),
+    "memory": (REMEMBERED, "The picture drawn from saved results differs"),
     "keras": (WITH_KERAS, "import of keras halted"),
 }
 
@@ -347,7 +349,7 @@ def test_a_drawing_of_what_is_not_in_the_record_is_found_out(install, fresh, len
     candidate.lenet = lenet
     found = {name: candidate.outcome(name) for name in ("results", "repeats", "batch", "drawing", "saved", "plain")}
     assert [name for name, outcome in found.items() if outcome.passed is False] == ["saved"]
-    assert re.search(words, found["saved"].words)
+    assert re.search(words, found["saved"].message)
 
 
 @pytest.mark.slow
@@ -355,10 +357,12 @@ def test_a_drawing_of_what_is_not_in_the_record_is_found_out(install, fresh, len
 def test_another_backend_tells_what_works_on_one_alone(install, fresh, monkeypatch):
     other = "import keras\n    images = images + (keras.backend.backend() != 'tensorflow')\n    return Result"
     install("bright-maker", GOOD.replace("return Result", other), point="bright", module="one_backend")
-    monkeypatch.setattr(contract_checks, "BACKENDS", {"tensorflow": "", "jax": ""})
+    monkeypatch.setattr(model_checks, "BACKENDS", {"tensorflow": "", "jax": ""})
     candidate = testing.Candidate(testing.find("brightness")[0])
     assert candidate.outcome("models").passed
-    assert "On jax it finds something else than on tensorflow: 'branches/map' differs" in candidate.outcome("backends").words
+    assert (
+        "The results on jax differ from those on tensorflow: 'branches/map' differs" in candidate.outcome("backends").message
+    )
 
 
 def test_a_name_stands_for_an_analysis_a_plugin_or_a_distribution(install, fresh):
@@ -366,7 +370,7 @@ def test_a_name_stands_for_an_analysis_a_plugin_or_a_distribution(install, fresh
     for name in ("brightness", "bright", "bright-maker"):
         assert [analysis.name for analysis in testing.find(name)] == ["brightness"]
     assert {"saliency", "occlusion"} <= {analysis.name for analysis in testing.find("cnnexplain")}
-    with pytest.raises(UsageError, match="'keras-applications' offers models and no analysis"):
+    with pytest.raises(UsageError, match="'keras-applications' provides models but no analysis"):
         testing.find("keras-applications")
     with pytest.raises(UsageError, match=r"installed as 'salency'\. Did you mean 'saliency'\? Install it first"):
         testing.find("salency")
@@ -379,7 +383,7 @@ def test_a_broken_plugin_is_named_with_its_cause(install, fresh):
 
 
 def test_the_command_says_what_it_found(cli, install, fresh, monkeypatch):
-    monkeypatch.setattr(contract_checks, "BACKENDS", {"tensorflow": ""})
+    monkeypatch.setattr(model_checks, "BACKENDS", {"tensorflow": ""})
     install("bright-maker", GOOD, point="bright", module="good_two")
     code, out, _ = cli("check-plugin", "bright-maker")
     lines = [line.split() for line in out.splitlines()]
@@ -392,12 +396,12 @@ def test_the_command_says_what_it_found(cli, install, fresh, monkeypatch):
 
 
 def test_the_command_fails_where_a_check_does(cli, install, fresh, monkeypatch):
-    monkeypatch.setattr(contract_checks, "BACKENDS", {"tensorflow": ""})
+    monkeypatch.setattr(model_checks, "BACKENDS", {"tensorflow": ""})
     install("bright-maker", GOOD.replace("images.mean(axis=-1)", "images * float('nan')"), point="bright", module="bad_two")
     code, out, _ = cli("check-plugin", "brightness")
     assert code == 1
     assert "✗ results" in out
-    assert "– images       not made, since 'results' did not pass" in out
+    assert "– images       skipped, because 'results' did not pass" in out
     assert out.splitlines()[-1] == "brightness fails 1 of 14 checks: results."
 
 
@@ -405,7 +409,7 @@ def test_importing_it_imports_nothing_heavy(shell):
     program = (
         "import sys, json, cnnexplain.testing; print(json.dumps([name for name in sys.argv[1:] if name in sys.modules]))"
     )
-    assert json.loads(shell("-c", program, *contract_checks.HEAVY, "pytest").stdout) == []
+    assert json.loads(shell("-c", program, *HEAVY_MODULES, "pytest").stdout) == []
 
 
 def test_an_unknown_check_can_not_be_skipped():
@@ -413,10 +417,20 @@ def test_an_unknown_check_can_not_be_skipped():
         testing.conformance("saliency", skip=["backend"])
 
 
+def test_a_check_can_be_skipped_by_its_former_name():
+    names = [
+        [mark.args[1] for mark in testing.conformance("saliency", skip=[name]).pytestmark]
+        for name in ("neighbours", "neighbors")
+    ]
+    assert names[0] == names[1]
+    assert "neighbors" not in names[0][0]
+    assert "batch" in names[0][0]
+
+
 def test_every_check_is_documented(folder):
     page = (folder / "docs" / "plugins.md").read_text().partition("## Conformance tests")[2]
     rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", page, re.MULTILINE)
-    assert rows == [(check.name, check.says) for check in testing.CHECKS]
+    assert rows == [(check.name, check.requirement) for check in testing.CHECKS]
 
 
 def test_the_guide_shows_the_files_of_the_example_and_all_that_run_can_ask_for(folder):

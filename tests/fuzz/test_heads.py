@@ -135,7 +135,7 @@ def test_whatever_is_shown_as_a_probability_is_what_the_model_returns(
     if clf.head == "values":
         np.testing.assert_allclose(outputs, own, rtol=1e-4, atol=1e-5)
     elif not said.get("logits"):
-        tried = np.concatenate([heads.images((6, 5, 1)), IMAGES])
+        tried = np.concatenate([heads.trial_images((6, 5, 1)), IMAGES])
         seen = reduced(keras.ops.convert_to_numpy(model(tried, training=False)), said.get("reduce"))
         if np.isfinite(seen).all() and seen.min() >= 0 and seen.max() <= 1 and np.ptp(seen, axis=0).max() > 1e-5:
             # Not taken for scores in silence, and if for probabilities, for the same ones.

@@ -132,18 +132,18 @@ def test_false_colors_are_the_bands_asked_for_each_stretched(images, tmp_path):
 @pytest.mark.parametrize(
     ("said", "words"),
     [
-        ({"show_bands": [3, 2, 13]}, "each from 0 to 12, but got 3, 2, 13"),
+        ({"show_bands": [3, 2, 13]}, "one or three bands from 0 to 12 as show_bands, but got 3, 2, 13"),
         ({"show_bands": "3,2"}, "three numbers or one"),
         ({"show_bands": -1}, "three numbers or one"),
         ({"mean": [1, 2, 3]}, "one for each of the 13 channels"),
-        ({"mean": 3.5e38}, "inputs go from -inf to -inf; expected finite"),
+        ({"mean": 3.5e38}, "inputs range from -inf to -inf; expected finite"),
         ({"color": "rgb"}, r"is declared to take \(12, 10, 3\)"),
     ],
 )
 def test_what_does_not_fit_is_said(said, words):
     with pytest.raises(UsageError, match=words):
         cx.load(model(), preprocess=said)
-    with pytest.raises(UsageError, match="are for inputs of other channels"):
+    with pytest.raises(UsageError, match="show_bands only if the color is 'bands'"):
         Preprocess(9, 9, show_bands=(0,))
     with pytest.raises(UsageError, match="a number of bands"):
         Preprocess(9, 9, "bands")

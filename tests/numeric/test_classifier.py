@@ -111,7 +111,7 @@ def test_a_class_that_does_not_exist_is_refused(lenet, target):
 
 
 def test_what_is_given_for_names_or_images_and_is_none_is_said(lenet, noise):
-    with pytest.raises(UsageError, match=r"given as a list, but got 'conv1'; write \['conv1'\]"):
+    with pytest.raises(UsageError, match=r"must be a list of layer names, but got 'conv1'; write \['conv1'\]"):
         lenet.activations(noise, "conv1")
     with pytest.raises(UsageError, match=r"The images are a str; expected an array \(N, 28, 28, 1\)"):
         lenet.predict("mnist:test/1")
@@ -287,8 +287,8 @@ def convolutional(shape):
 @pytest.mark.parametrize(
     ("build", "words"),
     [
-        (lambda: head(3, shape=(16,)), "takes \\(16\\), which is no image"),
-        (lambda: head(3, shape=(4, 4, 2, 1)), "takes \\(4, 4, 2, 1\\), which is no image"),
+        (lambda: head(3, shape=(16,)), "takes \\(16\\), which is not an image"),
+        (lambda: head(3, shape=(4, 4, 2, 1)), "takes \\(4, 4, 2, 1\\), which is not an image"),
         (lambda: head(3, shape=(3, 8, 8)), "takes \\(3, 8, 8\\), channels first"),
         (
             lambda: convolutional((5, 4, 1)),
@@ -314,7 +314,7 @@ def test_code_in_a_file_is_refused_even_deep_inside(tmp_path):
     inner = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Lambda(lambda x: x * 2)])
     model = keras.Sequential([keras.Input((4, 4, 1)), inner, keras.layers.Flatten(), keras.layers.Dense(2)])
     model.save(tmp_path / "code.keras")
-    with pytest.raises(ModelError, match="carries Python code \\(Lambda\\), which is refused"):
+    with pytest.raises(ModelError, match="contains Python code \\(Lambda\\) and is rejected"):
         cx.load(tmp_path / "code.keras")
 
 
@@ -506,7 +506,7 @@ def test_the_batch_size_follows_from_what_is_free(model, monkeypatch, free, all_
     monkeypatch.setattr(os, "sysconf", pages.get)
     assert batches.available_memory() == expected
     clf = cx.load(model())
-    assert clf.batch_size == max(1, min(256, expected // (12 * clf._twin.values)))
+    assert clf.batch_size == max(1, min(256, expected // (12 * clf._graph.values)))
     monkeypatch.setattr(os, "sysconf_names", {})
     assert batches.available_memory() == 1 << 30
 
@@ -516,7 +516,7 @@ def test_on_a_gpu_the_batch_size_follows_from_its_memory(model, monkeypatch):
 
     monkeypatch.setattr(backend.current(), "device_memory", lambda: 1 << 20)
     clf = cx.load(model())
-    assert clf.batch_size == 1 << (((1 << 18) // (12 * clf._twin.values)).bit_length() - 1)
+    assert clf.batch_size == 1 << (((1 << 18) // (12 * clf._graph.values)).bit_length() - 1)
     monkeypatch.setattr(backend.current(), "device_memory", lambda: 80 << 30)
     assert cx.load(model()).batch_size == 256
 

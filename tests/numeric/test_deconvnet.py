@@ -256,7 +256,7 @@ def test_numbers_clipped_by_bounds_of_their_own_are_of_no_known_activation(rando
     top = keras.layers.Conv2D(2, 1, name="top")(clipped)
     clf = cx.load(keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(top))))
     images = random.uniform(0, 1, (1, 4, 4, 3)).astype(np.float32)
-    with pytest.raises(ModelError, match=r"\(Clip\) is neither an activation that works number by number"):
+    with pytest.raises(ModelError, match=r"\(Clip\) is neither an elementwise activation"):
         cx.explain("deconvnet", clf, images, layer="top", rule="guided")
     record = cx.explain("deconvnet", clf, images, layer="top", rule="gradient")
     assert record.arrays["projection/top/gradient"].any()

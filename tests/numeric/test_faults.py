@@ -149,7 +149,7 @@ def test_a_function_that_is_no_activation_names_its_layer(images, name):
 def test_an_initializer_as_activation_in_a_file(images, tmp_path):
     model = network(activation=keras.initializers.RandomNormal())
     model.save(tmp_path / "odd.keras")
-    with pytest.raises(cx.ModelError, match=r"RandomNormal as activation of layer 'scores'.*refused"):
+    with pytest.raises(cx.ModelError, match=r"RandomNormal as activation of layer 'scores'.*rejected"):
         explained(tmp_path / "odd.keras", images)
 
 

@@ -310,7 +310,7 @@ def test_probabilities_that_are_said_to_be_logits_are_refused(name, images):
 
 
 def test_numbers_that_are_no_probabilities_are_not_taken_for_such():
-    with pytest.raises(UsageError, match=r"go from -.* to .*, and are no probabilities; leave out --probabilities"):
+    with pytest.raises(UsageError, match=r"go from -.* to .*, and are not probabilities; leave out --probabilities"):
         cx.load(scored(4), probabilities=True)
     with pytest.raises(UsageError, match=r"only one of .*--logits .* and --values"):
         cx.load(scored(4), logits=True, values=True)

@@ -172,7 +172,7 @@ def test_half_precision_tells_the_same(before):
 
 
 def test_what_is_said_counts_more_and_the_doctor_says_that_it_does_not_fit(random, monkeypatch):
-    monkeypatch.setattr("cnnexplain.doctor.registry.load", lambda: registry.collect([]))
+    monkeypatch.setattr("cnnexplain.plugin.registry.load", lambda: registry.collect([]))
     images = random.integers(0, 256, (2, *SHAPE)).astype(np.uint8)
     said = examine(cx.load(model(TF), preprocess={"scale": 1 / 255}), images)
     assert str(said.expected).startswith("the model maps 0 to 255 onto -1 to 1 (true_divide")

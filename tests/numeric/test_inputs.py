@@ -163,11 +163,11 @@ def test_what_shows_nothing_of_the_image_is_no_layer(images):
         (numbers, {"fixed": {"meta": np.ones((7, 4))}}, "give the values of one row, not of 7"),
         (numbers, {"fixed": {"meta": [1, 2, float("nan"), 3]}}, "not finite"),
         (numbers, {"fixed": {"meta": [1, 2, 1e300, 3]}}, "takes numbers that float32 can hold, but got 1, 2, 1e\\+300, 3"),
-        (numbers, {"fixed": {"meta": "a,b"}}, "is given numbers, such as 1,2.5,3, or a file"),
+        (numbers, {"fixed": {"meta": "a,b"}}, "takes numbers, such as 1,2.5,3, or a file"),
         (numbers, {"fixed": {"meta": "absent.npy"}}, "no file of values for 'meta' 'absent.npy'"),
         (numbers, {"fixed": {"meta": object()}}, "are object; expected numbers"),
-        (numbers, {"fixed": {"meta": [[1], [2, 3]]}}, "no array of numbers"),
-        (numbers, {"fixed": {"meta": []}}, "hold no number"),
+        (numbers, {"fixed": {"meta": [[1], [2, 3]]}}, "not an array of numbers"),
+        (numbers, {"fixed": {"meta": []}}, "contain no number"),
         (numbers, {"fixed": {"meta": META, "image": OTHER}}, "All inputs of the model .* are fixed"),
         (numbers, {"input": "image", "fixed": {"meta": META, "image": OTHER}}, "can't be fixed as well"),
         (embedded, {"fixed": {"site": 2.5}}, "numbers that int32 can hold, but got 2.5"),
@@ -181,7 +181,7 @@ def test_what_does_not_fit_is_said(build, options, words):
 
 
 def test_an_input_that_is_no_image_can_not_be_explained():
-    with pytest.raises(ModelError, match=r"The input 'meta' of the model .* takes \(4\), which is no image"):
+    with pytest.raises(ModelError, match=r"The input 'meta' of the model .* takes \(4\), which is not an image"):
         cx.load(numbers(), input="meta", fixed={"image": OTHER})
 
 
@@ -192,7 +192,7 @@ def test_the_values_stand_in_the_models_card_and_in_what_the_doctor_prints(tmp_p
     assert str(cx.load(pair(), fixed={"right": OTHER}).inputs) == "right of shape (12, 10, 3)"
     assert f"12 × 10 × 3 (rgb); fixed: {clf.inputs}" in clf._repr_html_()
     built.save(tmp_path / "m.keras")
-    monkeypatch.setattr("cnnexplain.doctor.registry.load", lambda: registry.collect([]))
+    monkeypatch.setattr("cnnexplain.plugin.registry.load", lambda: registry.collect([]))
     assert (
         "fixed          age = 58; meta = 0.5, -1, 2, 3"
         in cli("doctor", "m.keras", "--fixed", "age=58", "--fixed", "meta=0.5,-1,2,3")[1]
@@ -237,7 +237,7 @@ def test_files_that_hold_no_numbers_are_refused_and_no_pickle_is_read(tmp_path, 
     (tmp_path / "cut.npz").write_bytes(b"PK\x03\x04")
     for path in sorted(tmp_path.iterdir()):
         with pytest.raises(
-            UsageError, match=r"holds no array|none is called 'meta'|unpacks to more|object; expected"
+            UsageError, match=r"does not contain an array|none is called 'meta'|unpacks to more|object; expected"
         ) as raised:
             cx.load(numbers(), fixed={"meta": path})
         assert len(str(raised.value)) < 400
@@ -265,7 +265,7 @@ def test_the_command_line_takes_them_and_resuming_notices_a_change(files, cli):
         ("meta", "takes NAME=FILE or NAME=NUMBERS"),
         ("=1", "takes NAME=FILE or NAME=NUMBERS"),
         ("meta=", "takes NAME=FILE or NAME=NUMBERS"),
-        ("meta=1,,2", "is given numbers"),
+        ("meta=1,,2", "takes numbers"),
         ("meta=inf", "not finite"),
         ("meta=absent.npy", "no file of values for 'meta' 'absent.npy'"),
     ],

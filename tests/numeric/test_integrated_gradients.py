@@ -170,7 +170,7 @@ def test_a_batch_is_as_its_images_one_by_one_and_chunks_do_not_show(model, rando
     ("baseline", "said"),
     [
         ("blakc", "--baseline takes gray, black, white, mean, blur or a number, but got 'blakc'. Did you mean 'black'?"),
-        ("2.5", "--baseline 2.5 is out of the model's input range, -1 to 2."),
+        ("2.5", "--baseline 2.5 is outside the model's input range, -1 to 2."),
     ],
 )
 @pytest.mark.parametrize("name", ["integrated-gradients", "gradient-x-input"])

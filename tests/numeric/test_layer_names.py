@@ -102,7 +102,7 @@ def test_all_layers_of_a_nested_models_second_call_are_numbered_with_it(images, 
             first = found[f"{outer}/{nested}/conv"]
             second = keras.ops.convert_to_numpy(inner(first))
             np.testing.assert_allclose(found[f"{outer}/{nested}/conv:2"], second, rtol=1e-5, atol=1e-6)
-    assert clf._layers.parameters(next(call for call in clf._twin.calls if call.name == "pair:2/base/conv")) == 0
+    assert clf._layers.parameters(next(call for call in clf._graph.calls if call.name == "pair:2/base/conv")) == 0
 
 
 def test_an_option_called_layers_is_none_of_a_models(tmp_path):

@@ -99,9 +99,9 @@ def text(config):
     [
         (groups, r"has the layer 'depthwise_conv2d' \(DepthwiseConv2D\) with groups = 2, which Keras 3 does not have"),
         (unknown, r"\(ReLU\) with novel = \[1, 2\], which Keras 3 does not have. Keras 2 wrote it: save it again with"),
-        (channels_first, r"has the layer 'conv2d' \(Conv2D\), of which Keras 3 says: .*sideways"),
+        (channels_first, r"has the layer 'conv2d' \(Conv2D\), which Keras 3 can't build: .*sideways"),
         (foreign, r"needs code that Keras does not have: LayerScale \(keras.src.applications.convnext:LayerScale\)"),
-        (text, "TFSMLayer, which no model of images needs"),
+        (text, "TFSMLayer, which no image model needs"),
     ],
 )
 def test_what_keras_3_does_not_have_is_named(keras2, tmp_path, change, words):
@@ -129,8 +129,8 @@ def test_a_key_that_holds_nothing_is_left_out(keras2, tmp_path):
 @pytest.mark.parametrize(
     ("function", "words"),
     [
-        ("io.read_file", "calls TensorFlow's tf.io.read_file in the layer '.*', of which Keras has no equal"),
-        ("pad", "in a way"),
+        ("io.read_file", "calls TensorFlow's tf.io.read_file in the layer '.*', which has no known equivalent in Keras 3"),
+        ("pad", "with arguments that have no equivalent in Keras 3"),
     ],
 )
 def test_a_function_of_tensorflow_without_an_equal_is_named(keras2, tmp_path, function, words):
@@ -151,7 +151,7 @@ def test_weights_of_another_shape_or_order_are_no_weights_of_the_layer(keras2, t
         group = file["model_weights/batch_normalization"]
         names = list(group.attrs["weight_names"])
         group.attrs["weight_names"] = [names[1], names[0], *names[2:]]
-    with pytest.raises(ModelError, match="has the weights of the layer 'batch_normalization' in an order that is not known"):
+    with pytest.raises(ModelError, match="has the weights of the layer 'batch_normalization' in an unknown order"):
         cx.load(path)
     with h5py.File(path, "a") as file:
         file["model_weights/batch_normalization"].attrs["weight_names"] = names[:3]

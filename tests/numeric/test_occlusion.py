@@ -323,7 +323,7 @@ def test_the_blur_of_a_plain_image_is_that_image(lenet):
         ({"patch": 0}, "--patch takes a number of at least 1, but got 0."),
         ({"stride": 0}, "--stride takes a number of at least 1, but got 0."),
         ({"fill": "grau"}, "--fill takes gray, black, white, mean, blur or a number, but got 'grau'. Did you mean 'gray'?"),
-        ({"fill": "1.5"}, "--fill 1.5 is out of the model's input range, 0 to 1."),
+        ({"fill": "1.5"}, "--fill 1.5 is outside the model's input range, 0 to 1."),
         ({"fill": "nan"}, "out of the model's input range"),
         ({"fill": "-0.1"}, "out of the model's input range"),
         ({"compare": "blurr"}, "--compare takes gray, black, white, mean, blur or a number, but got 'blurr'. Did you mean"),

@@ -9,6 +9,7 @@ import cnnexplain as cx
 from cnnexplain.errors import ModelError
 from cnnexplain.model import recognition
 from cnnexplain.model.activations import FUNCTIONS, activation
+from cnnexplain.model.output_functions import head_name, keeps_probabilities
 
 
 def native(name):
@@ -112,16 +113,16 @@ def test_heads_are_known_by_what_they_compute(classes, form):
         for function in functions:
             # A softmax of one class alone is always 1, whatever it is made of.
             if classes > 1 or name != "":
-                assert recognition.head(function, shape) == name, (name, function)
+                assert head_name(function, shape) == name, (name, function)
     if form == "pixels" and classes > 1:
-        assert recognition.head(lambda x: ops.softmax(x, axis=1), shape) == ""
+        assert head_name(lambda x: ops.softmax(x, axis=1), shape) == ""
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
 def test_half_precision_is_no_other_function(dtype):
-    assert recognition.head(ops.softmax, (5,), dtype=dtype) == "softmax"
-    assert recognition.head(lambda x: ops.softmax(x / 1.2), (5,), dtype=dtype) == ""
-    assert recognition.keeps(lambda x: ops.cast(x, "float32"), (5,), dtype=dtype)
+    assert head_name(ops.softmax, (5,), dtype=dtype) == "softmax"
+    assert head_name(lambda x: ops.softmax(x / 1.2), (5,), dtype=dtype) == ""
+    assert keeps_probabilities(lambda x: ops.cast(x, "float32"), (5,), dtype=dtype)
 
 
 def test_what_keeps_probabilities_is_told_from_what_changes_them():
@@ -131,16 +132,16 @@ def test_what_keeps_probabilities_is_told_from_what_changes_them():
         lambda x: ops.clip(x, 1e-7, 1),
         lambda x: ops.reshape(x, (-1, 1, 4)),
     ):
-        assert recognition.keeps(function, (4,))
+        assert keeps_probabilities(function, (4,))
     for function in (
         lambda x: ops.clip(x, 0.01, 0.99),
         lambda x: x[:, ::-1],
         lambda x: 1 - x,
         lambda x: x / ops.sum(x, -1, keepdims=True),
     ):
-        assert not recognition.keeps(function, (4,))
+        assert not keeps_probabilities(function, (4,))
     # A layer that takes the whole of a map alone.
-    assert recognition.keeps(layers.Reshape((54, 2)), (6, 9, 2))
+    assert keeps_probabilities(layers.Reshape((54, 2)), (6, 9, 2))
 
 
 def network(relu):
@@ -159,7 +160,7 @@ def network(relu):
 def test_the_rules_of_deconvnets_pass_a_relu_however_it_is_written(make, rule, random):
     images = random.uniform(0, 1, (2, 12, 10, 3)).astype(np.float32)
     usual, clf = cx.load(network("relu")), cx.load(network(make()))
-    assert [found.relu for call in clf._twin.calls if (found := activation(call))] == [True, True]
+    assert [found.relu for call in clf._graph.calls if (found := activation(call))] == [True, True]
     seeds = np.ones((2, 4), np.float32)
     assert clf.describe_rule("logits", rule) == usual.describe_rule("logits", rule)
     np.testing.assert_array_equal(clf.project(images, "logits", seeds, rule), usual.project(images, "logits", seeds, rule))
@@ -169,7 +170,5 @@ def test_an_activation_that_mixes_its_numbers_is_refused_by_name():
     def normalized(x):
         return x / (1 + ops.max(ops.abs(x)))
 
-    with pytest.raises(
-        ModelError, match=r"Conv2D with activation 'normalized'.* is neither an activation that works number by number"
-    ):
+    with pytest.raises(ModelError, match=r"Conv2D with activation 'normalized'.* is neither an elementwise activation"):
         cx.load(network(normalized)).describe_rule("logits", "guided")

@@ -228,5 +228,5 @@ def test_a_pull_back_of_truth_values_is_refused(random):
         return lambda x: relu(call.before(x))
 
     clf = cx.load(network())
-    with pytest.raises(ModelError, match="returned truth values"):
+    with pytest.raises(ModelError, match="returned booleans"):
         clf.backpropagate(random.uniform(size=(1, 6, 5, 2)).astype(np.float32), [0], rule)

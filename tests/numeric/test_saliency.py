@@ -14,6 +14,7 @@ def oracle(lenet):
     return oracles.LeNet(lenet.model.get_weights())
 
 
+@pytest.mark.slow
 def test_the_oracles_gradient_equals_central_differences_of_its_logits(oracle, noise):
     exact = oracle.gradient(noise[:1], [3])[0]
     measured = oracles.differences(lambda batch: oracle.logits(batch)[:, 3], noise[0])

@@ -125,7 +125,7 @@ def test_a_sidecar_and_an_option_say_it(tmp_path, cli, random):
 
 def test_the_doctor_counts_predictions_that_depend_on_it(tmp_path, random, monkeypatch):
     """Fine stripes are gray to a model that sees means, and are stripes to one that sees single pixels."""
-    monkeypatch.setattr("cnnexplain.doctor.registry.load", lambda: registry.collect([]))
+    monkeypatch.setattr("cnnexplain.plugin.registry.load", lambda: registry.collect([]))
     monkeypatch.chdir(tmp_path)
     names = []
     for number in range(4):

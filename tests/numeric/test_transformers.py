@@ -182,7 +182,7 @@ def images(random):
 
 def differences(clf, image, name, target):
     """∂S/∂A of a token layer by central differences: the rest of the network is given other tokens."""
-    tail = clf._twin.tail(name, ["logits"])
+    tail = clf._graph.tail(name, ["logits"])
     a = clf.activations(image, [name])[name][0].astype(np.float64)
     step = 1e-2
     moves = step * np.eye(a.size).reshape(-1, *a.shape)

@@ -40,16 +40,16 @@ def test_two_classes_of_one_name_are_two():
 
 
 WRONG = {
-    "a number is missing": ({"cat": 0, "dog": 2}, "2 classes have the numbers 0 to 1, but 1 is missing"),
+    "a number is missing": ({"cat": 0, "dog": 2}, "2 classes need the numbers 0 to 1, but 1 is missing"),
     "from 1": ({"1": "cat", "2": "dog"}, "but 0 is missing"),
-    "twice": ({"cat": 0, "dog": 0}, "the number 0 stands for 'cat' and for 'dog'"),
+    "twice": ({"cat": 0, "dog": 0}, "the number 0 is that of 'cat' and of 'dog'"),
     "no numbers": ({"cat": "x", "dog": "y"}, "'x' has no number|'y' has no number|has no number"),
     "a fraction": ({"cat": 0.0, "dog": 1.0}, "has no number"),
     "a truth": ({"cat": False, "dog": True}, "has no number"),
     "negative": ({"cat": -1, "dog": 0}, "missing"),
     "empty": ({}, "it is empty"),
     "an empty name": ({"": 0}, "a name is empty"),
-    "no names": ({"0": {"a": 1}}, "is no name"),
+    "no names": ({"0": {"a": 1}}, "is not a name"),
     "huge": ({"cat": 10**30}, "but 0 is missing"),
 }
 
@@ -60,15 +60,15 @@ def test_what_is_no_class_index_is_refused_with_the_reason(tmp_path, case):
     with pytest.raises((ValueError, TypeError), match=words):
         names(said)
     (tmp_path / "labels.json").write_text(json.dumps(said))
-    with pytest.raises(ModelError, match=r"labels.json' names no classes: .*Expected a list of names") as error:
+    with pytest.raises(ModelError, match=r"labels.json' does not name the classes: .*Expected a list of names") as error:
         sidecar.read_labels(tmp_path / "labels.json")
     assert len(str(error.value)) < 400
-    with pytest.raises(UsageError, match="The labels are no class index"):
+    with pytest.raises(UsageError, match="The labels are not a class index"):
         sidecar.check({"labels": said})
 
 
 @pytest.mark.parametrize("text", ["", "{", "3", '"cat"', "null", "[]", "[3]", "[[]]", "[" * 100_000])
 def test_json_of_another_kind_is_refused(tmp_path, text):
     (tmp_path / "labels.JSON").write_text(text)
-    with pytest.raises(ModelError, match=r"names no classes|is no JSON"):
+    with pytest.raises(ModelError, match=r"does not name the classes|is not valid JSON"):
         sidecar.read_labels(tmp_path / "labels.JSON")

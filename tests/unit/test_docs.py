@@ -135,6 +135,15 @@ def test_the_architecture_names_every_package(folder):
             assert f"`cnnexplain.{path.name}`" in page
 
 
+def test_the_architecture_lists_every_module_with_its_purpose(folder, hooks):
+    page = hooks.on_page_markdown((folder / "docs" / "architecture.md").read_text())
+    for package in ("cnnexplain", "plugins/cnnexplain_plugins"):
+        files = [path for path in (folder / package).rglob("*.py") if path.name != "__init__.py"]
+        rows = re.findall(r"^    - `(\w+\.py)`: \S+", hooks.modules(folder / package), re.MULTILINE)
+        assert sorted(rows) == sorted(path.name for path in files)
+        assert hooks.modules(folder / package) in page
+
+
 def test_the_keys_of_a_sidecar_are_documented_and_the_example_is_one(folder):
     page = (folder / "docs" / "models.md").read_text()
     rows = re.findall(r"^\| `(\w+)` \| (?:`(--[\w-]+)` )?\| (.*) \| (.*) \|$", page, re.MULTILINE)

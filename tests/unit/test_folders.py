@@ -82,7 +82,7 @@ def test_a_link_to_a_folder_with_images_is_a_folder(pictures):
 
 def test_a_folder_without_images_says_which_it_would_take(tmp_path):
     (tmp_path / "deep" / "empty").mkdir(parents=True)
-    with pytest.raises(ImageError, match=r"holds no image \(.*\.jfif"):
+    with pytest.raises(ImageError, match=r"contains no image \(.*\.jfif"):
         find([tmp_path])
 
 

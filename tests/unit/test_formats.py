@@ -29,7 +29,7 @@ FILES = {
     "cut.pth": (b"PK\3\4" + bytes(80), "is a PyTorch file"),
     "net.safetensors": (b"\x10\0\0\0\0\0\0\0{}", r"is a file of weights \(safetensors\)"),
     "net.mlmodel": (b"\x08\x01", "is a Core ML model"),
-    "net.pkl": (PICKLE, "is a Python pickle, and no Keras model file. It could run anything"),
+    "net.pkl": (PICKLE, "is a Python pickle, not a Keras model file. It could execute any code"),
     "net.joblib": (PICKLE, "is a Python pickle"),
     "pickled.h5": (PICKLE, "is a Python pickle"),
     "net.ckpt": (b"x", "is a TensorFlow checkpoint, weights without a model"),
@@ -56,7 +56,7 @@ def test_a_file_of_another_format_is_named(name, tmp_path, monkeypatch):
         (
             "net.zip",
             ("keras_model.h5", "labels.txt"),
-            "is a zip archive with a model in it, .*Unpack it and give 'keras_model.h5'",
+            "is a zip archive that contains a model, .*Unpack it and give 'keras_model.h5'",
         ),
         ("net.pth", ("archive/data.pkl", "archive/data/0"), "is a PyTorch file"),
         ("other.pth", ("code/x.py",), "is a PyTorch file"),
@@ -64,9 +64,9 @@ def test_a_file_of_another_format_is_named(name, tmp_path, monkeypatch):
         (
             "net.zip",
             ("config.json", "metadata.json", "model.weights.h5"),
-            "is a .keras file by another name, .*Name it .keras",
+            "is a .keras file with another suffix, .*Rename it to .keras",
         ),
-        ("net.h5", ("config.json", "metadata.json", "model.weights.h5"), "is a .keras file by another name"),
+        ("net.h5", ("config.json", "metadata.json", "model.weights.h5"), "is a .keras file with another suffix"),
     ],
 )
 def test_an_archive_is_named_by_what_it_holds(name, inside, words, tmp_path, monkeypatch):

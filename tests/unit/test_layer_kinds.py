@@ -1,6 +1,6 @@
 """The table of what is known of each kind of layer, which all modules that look at layers ask."""
 
-from cnnexplain.model.layer_kinds import KINDS, TABLE, Known, rearranges
+from cnnexplain.model.layer_kinds import KINDS, TABLE, Trait, rearranges
 
 
 def test_each_kind_stands_in_one_row():
@@ -11,14 +11,14 @@ def test_each_kind_stands_in_one_row():
 
 def test_what_follows_from_what_is_known_is_known_too():
     for kind, known in KINDS.items():
-        if known & Known.IDENTITY:
-            assert known & Known.MOVES
-            assert known & Known.PICKS
-            assert known & Known.POINTWISE, kind
-        if known & (Known.MOVES | Known.RESIZES | Known.POOLS):
-            assert known & Known.LINEAR, kind
-        if known & Known.ACTIVATION:
-            assert not known & Known.LINEAR, kind
+        if known & Trait.IDENTITY:
+            assert known & Trait.MOVES
+            assert known & Trait.SELECTS
+            assert known & Trait.POINTWISE, kind
+        if known & (Trait.MOVES | Trait.RESIZES | Trait.POOLS):
+            assert known & Trait.LINEAR, kind
+        if known & Trait.ACTIVATION:
+            assert not known & Trait.LINEAR, kind
 
 
 def test_layers_without_features_of_their_own():

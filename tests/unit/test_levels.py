@@ -70,8 +70,8 @@ def test_twelve_bits_in_files_of_sixteen_are_warned_of_and_scaled_as_said(tmp_pa
     dark, source = read(path)
     np.testing.assert_allclose(dark, pixels / 65535, atol=1e-6)
     (warning,) = misread([source])
-    assert warning.startswith(f"The highest value of {path} is 4,012, but 65,535 was taken for white.")
-    assert "If it holds 12-bit data, say so: --input-white-level 4095 (white_level=4095)." in warning
+    assert warning.startswith(f"The highest value of {path} is 4,012, but 65,535 was used as white.")
+    assert "If it contains 12-bit data, use --input-white-level 4095 (white_level=4095)." in warning
     right, source = read(path, white_level=4095)
     np.testing.assert_allclose(right, pixels / 4095, atol=1e-6)
     assert not list(misread([source]))
@@ -89,7 +89,7 @@ def test_colors_too(tmp_path, kind):
     np.testing.assert_allclose(dark, pixels[..., :3] / 65535, atol=1 / 255)
     (warning,) = misread([source])
     # Of colors the high bytes tell.
-    assert "is 4,095, but 65,535 was taken for white" in warning
+    assert "is 4,095, but 65,535 was used as white" in warning
     right, source = read(path, "rgb", white_level=4095)
     np.testing.assert_allclose(right, pixels[..., :3] / 4095, atol=0.51 / 255)
     assert not list(misread([source]))
@@ -150,7 +150,7 @@ def test_where_the_lowest_value_is_white_it_is_shown_white(tmp_path, deflate, dt
 def test_the_bits_that_hold_the_values_are_named(tmp_path, highest, bits):
     _, source = read(write(tmp_path, png(values(1, highest)), "png"))
     (warning,) = misread([source])
-    assert f"{bits}-bit data, say so: --input-white-level {2**bits - 1} " in warning
+    assert f"{bits}-bit data, use --input-white-level {2**bits - 1} " in warning
 
 
 @both
@@ -178,7 +178,7 @@ def test_what_fills_its_range_or_is_dark_among_others_is_not_warned_of(tmp_path)
     assert not list(misread([real]))
     (warning,) = misread([dark] * 5)
     assert warning.startswith(f"The highest value of {', '.join([dark.name] * 3)} and 2 more is 3,000")
-    assert "If they hold 12-bit" in warning
+    assert "If they contain 12-bit" in warning
 
 
 @both
@@ -207,7 +207,7 @@ def test_real_numbers_slightly_beyond_are_cut_and_others_refused(tmp_path):
 def test_numbers_up_to_4095_that_are_real_are_warned_of(tmp_path):
     _, source = read(write(tmp_path, tiff(values(1, 2).astype(np.float32)), "tiff"))
     (warning,) = misread([source])
-    assert "is 2, but 255 was taken for white. If another value is white, say it with --input-white-level" in warning
+    assert "is 2, but 255 was used as white. If another value is white, use --input-white-level" in warning
 
 
 @both

@@ -2,6 +2,7 @@
 
 import pytest
 
+from cnnexplain.cli import scaffold
 from cnnexplain.plugin import registry
 
 
@@ -14,14 +15,19 @@ def test_a_new_package_has_all_its_files(cli, tmp_path):
     written = tmp_path / "cnnexplain-edge-energy"
     assert code == 0
     assert files(written) == [
-        *(".gitignore", "README.md", "pyproject.toml"),
-        "src/cnnexplain_edge_energy/__init__.py",
-        "src/cnnexplain_edge_energy/contributions.py",
-        "src/cnnexplain_edge_energy/py.typed",
+        *(".gitignore", "README.md", "cnnexplain_edge_energy.py", "docs/edge-energy.md", "pyproject.toml"),
         "tests/test_edge_energy.py",
     ]
+    assert len((written / "cnnexplain_edge_energy.py").read_text().splitlines()) <= 80
     assert out.splitlines()[-1] == ("Next: pip install -e cnnexplain-edge-energy && cnnexplain check-plugin edge-energy")
     assert [path.name for path in tmp_path.iterdir()] == ["cnnexplain-edge-energy"]
+
+
+def test_lines_of_a_new_package_are_not_too_long(cli, tmp_path):
+    """Ruff would reject them."""
+    cli("new-plugin", "a" * scaffold.LONGEST, "--out", tmp_path / "new")
+    for path in (tmp_path / "new").rglob("*.py"):
+        assert max(map(len, path.read_text().splitlines())) <= 125
 
 
 def test_nothing_is_overwritten(cli, tmp_path):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from cnnexplain.errors import UsageError
+from cnnexplain.inputs import presets
 from cnnexplain.inputs.digits import center_digit, dark_on_light
 from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.inputs.resizing import letterbox, middle, resize
@@ -122,7 +123,7 @@ def test_pictures_of_any_size_become_inputs(fit, shape):
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"height": 0}, "a whole number of at least 1 as height, but got 0"),
+        ({"height": 0}, "an integer of at least 1 as height, but got 0"),
         ({"width": 2.5}, "as width, but got 2.5"),
         ({"width": True}, "as width, but got True"),
         ({"color": "grau"}, "one of rgb, bgr, gray, bands as color, but got 'grau'. Did you mean 'gray'?"),
@@ -136,7 +137,7 @@ def test_pictures_of_any_size_become_inputs(fit, shape):
         ({"mean": (float("nan"),)}, "one finite number.* as mean"),
         ({"mean": ()}, "one finite number"),
         ({"mean": "1"}, "one finite number"),
-        ({"color": "gray", "mean": (1, 2, 3)}, "one finite number, as mean"),
+        ({"color": "gray", "mean": (1, 2, 3)}, "one finite number as mean"),
         ({"crop": 0}, "above 0 and up to 1 as crop, but got 0"),
         ({"crop": 1.5}, "as crop, but got 1.5"),
     ],
@@ -156,3 +157,15 @@ def test_one_number_stands_for_all_channels_and_arrays_for_tuples():
 )
 def test_inputs_for_photographs_are_in_color_and_not_small(height, width, color, photographs):
     assert Preprocess(height, width, color).photographs == photographs
+
+
+def test_the_fit_selects_the_preset():
+    digits, photographs = Preprocess(28, 28, "gray", fit="digit"), Preprocess(28, 28, "gray", fit="pad")
+    assert (digits.preset, photographs.preset) == (presets.MNIST, None)
+    assert (digits.digits, photographs.digits) == (True, False)
+    assert (digits.background.tolist(), photographs.background.tolist()) == ([0], [0.5])
+    assert presets.of_model("cnnexplain_lenet", (28, 28, 1)) is presets.MNIST
+    assert presets.of_model("cnnexplain_lenet", (32, 32, 1)) is presets.of_model("net", (28, 28, 1)) is None
+    assert presets.MNIST.can_evaluate((28, 28, 1), 10)
+    assert not presets.MNIST.can_evaluate((28, 28, 1), 9)
+    assert not presets.MNIST.can_evaluate((28, 28, 3), 10)

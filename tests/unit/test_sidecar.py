@@ -108,13 +108,13 @@ def test_a_file_lies_beside_its_model(tmp_path):
     (tmp_path / "net.json").write_text(json.dumps({"scale": "1/255", "labels": "names.txt"}))
     (tmp_path / "names.txt").write_bytes("\ufeffcat\r\n Löwe \r\n\r\n".encode())
     for name in ("net.keras", "net.h5"):
-        assert sidecar.beside(tmp_path / name) == {"scale": 1 / 255, "labels": ("cat", "Löwe")}
-    assert sidecar.beside(tmp_path / "other.keras") == {}
+        assert sidecar.next_to(tmp_path / name) == {"scale": 1 / 255, "labels": ("cat", "Löwe")}
+    assert sidecar.next_to(tmp_path / "other.keras") == {}
 
 
 def test_what_is_written_is_read(tmp_path):
     sidecar.write(tmp_path / "net.json", WHOLE)
-    assert sidecar.beside(tmp_path / "net.keras") == sidecar.check(WHOLE)
+    assert sidecar.next_to(tmp_path / "net.keras") == sidecar.check(WHOLE)
     with pytest.raises(UsageError):
         sidecar.write(tmp_path / "odd.json", {"size": 0})
     assert [path.name for path in tmp_path.iterdir()] == ["net.json"]
@@ -123,7 +123,7 @@ def test_what_is_written_is_read(tmp_path):
 def test_another_programs_file_is_no_sidecar_but_a_mistyped_one_is(tmp_path):
     path = tmp_path / "net.json"
     path.write_text(json.dumps({"name": "net", "input_size": 224, "preprocessing": "central crop", "classes": ["a"]}))
-    assert sidecar.beside(tmp_path / "net.keras") == {}
+    assert sidecar.next_to(tmp_path / "net.keras") == {}
     assert sidecar.unused(tmp_path / "net.keras") == path
     assert sidecar.unused(tmp_path / "other.keras") is None
     with pytest.raises(ModelError, match=r"In '.*net.json': There is no key 'name'"):
@@ -132,14 +132,14 @@ def test_another_programs_file_is_no_sidecar_but_a_mistyped_one_is(tmp_path):
         path.write_text(json.dumps(mistyped))
         assert sidecar.unused(tmp_path / "net.keras") is None
         with pytest.raises(ModelError, match="There is no key"):
-            sidecar.beside(tmp_path / "net.keras")
+            sidecar.next_to(tmp_path / "net.keras")
 
 
 HOSTILE = {
-    "no JSON": (b"{", "is no JSON"),
-    "deep": (b"[" * 100_000, "is no JSON"),
-    "a long number": (b'{"size": ' + b"9" * 5000 + b"}", "is no JSON|takes whole numbers"),
-    "no text": (b"\xff\xfe\x00", "no text in UTF-8"),
+    "no JSON": (b"{", "is not valid JSON"),
+    "deep": (b"[" * 100_000, "is not valid JSON"),
+    "a long number": (b'{"size": ' + b"9" * 5000 + b"}", "is not valid JSON|takes whole numbers"),
+    "no text": (b"\xff\xfe\x00", "not text in UTF-8"),
     "a list": (b"[]", "but got a list"),
     "not a number": (b'{"scale": NaN}', "'scale' takes a number above 0"),
     "large": (b'{"labels": ["' + b"a" * (4 << 20) + b'"]}', "more than 4 MiB"),
@@ -157,12 +157,12 @@ def test_a_file_from_anywhere_gets_a_plain_error(tmp_path, kind):
     data, words = HOSTILE[kind]
     (tmp_path / "net.json").write_bytes(data)
     with pytest.raises((ModelError, UsageError), match=words) as caught:
-        sidecar.beside(tmp_path / "net.keras")
+        sidecar.next_to(tmp_path / "net.keras")
     assert len(str(caught.value)) < 400
 
 
 @pytest.mark.parametrize(
-    ("text", "words"), [("", "holds none"), ("\n\n", "holds none"), ("a\n\nb\n", "line 2 of '.*' is empty")]
+    ("text", "words"), [("", "is empty"), ("\n\n", "is empty"), ("a\n\nb\n", "line 2 of '.*' is empty")]
 )
 def test_labels_without_a_name_on_each_line_are_refused(tmp_path, text, words):
     (tmp_path / "names.txt").write_text(text)

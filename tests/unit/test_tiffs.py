@@ -67,7 +67,7 @@ def test_both_orders_of_bytes_in_strips_and_tiles(tmp_path, random, order, how, 
 
 def test_what_is_not_in_one_plane_or_has_large_strips_is_decoded_as_a_whole(tmp_path, random, monkeypatch):
     pixels = random.integers(0, 256, (SIZE[1], SIZE[0], 3)).astype(np.uint8)
-    monkeypatch.setattr(tiff_files, "LARGEST", 1000)
+    monkeypatch.setattr(tiff_files, "MAX_PIECE", 1000)
     for data in (tiff(pixels, planar=True, deflate=True), tiff(pixels, deflate=True)):
         (tmp_path / "x.tiff").write_bytes(data)
         with (tmp_path / "x.tiff").open("rb") as file, Image.open(file) as image:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from cnnexplain.inputs.preprocess import Preprocess
     from cnnexplain.model.classifier import Classifier
 
-DIGITS = 256
-"""Number of MNIST test images for a digit classifier, if no images are given."""
+SAMPLES = 256
+"""Number of test images of the data set for a digit classifier, if no images are given."""
 
 NAMED = 5
 """Number of labels shown."""
@@ -65,13 +65,14 @@ def _diagnose(arguments: ModelArguments, names: Sequence[str], *, layers: bool, 
 def _examined(arguments: ModelArguments, names: Sequence[str], *, verbose: bool) -> tuple[Classifier, Examination]:
     from cnnexplain.inputs import images
 
-    found = images.find(names)
+    sources = images.find(names)
     with console.quiet(verbose), console.progress() as display:
         classifier = session.load(arguments, display)
-        if not found and classifier.preprocess.digits:
-            found = [f"mnist:test/{index}" for index in range(DIGITS)]
+        preset = classifier.preprocess.preset
+        if not sources and preset is not None:
+            sources = preset.dataset.samples("test", SAMPLES)
         reading = console.bar(display, "Reading")
-        batch = images.read_images(found, classifier, progress=reading) if found else None
+        batch = images.read_images(sources, classifier, progress=reading) if sources else None
         from cnnexplain.doctor import examine
 
         return classifier, examine(classifier, batch, console.bar(display, "Examining"))

@@ -26,7 +26,7 @@ def new_plugin(
         Path | None, typer.Option("--out", metavar="FOLDER", help="The folder to create. Default: cnnexplain-NAME.")
     ] = None,
 ) -> None:
-    """Create a package for your own analysis, with a working example and a test."""
+    """Create a package for your own analysis: a working example with its test and its page."""
     from cnnexplain.cli import scaffold
 
     folder = Path(f"cnnexplain-{name}") if out is None else out
@@ -90,7 +90,7 @@ def check_plugin(
 
 def _print(outcome: Outcome) -> None:
     mark, color = MARKS[outcome.passed]
-    words = console.plain(outcome.words or outcome.check.says)
+    words = console.plain(outcome.message or outcome.check.requirement)
     line = Text.assemble((mark, f"bold {color}"), f" {outcome.check.name:12} ", words)
     console.out().print(line, soft_wrap=True)
 

@@ -86,10 +86,10 @@ def command_line(given: Mapping[str, Any], defaults: Mapping[str, Any], *, confi
 
 def _analyses(names: Sequence[str] | None) -> list[Analysis]:
     registry = session.registry()
-    found = [registry.get(name)[0] for name in dict.fromkeys(names or registry.analyses)]
-    if not found:
+    analyses = [registry.get(name)[0] for name in dict.fromkeys(names or registry.analyses)]
+    if not analyses:
         raise CnnExplainError("No analysis is installed.")
-    return found
+    return analyses
 
 
 def _report(analyses: Sequence[Analysis], arguments: RunArguments, typed: str, *, full: bool) -> None:
@@ -107,27 +107,27 @@ def _report(analyses: Sequence[Analysis], arguments: RunArguments, typed: str, *
                 "which takes any number."
             )
     outcomes = Outcomes.before(analyses, arguments.out, all_names=False)
-    found: list[Drawn] = []
+    drawn: list[Drawn] = []
 
     def keep(record: Record, paths: Sequence[Path]) -> None:
-        found.append(_drawn(record, paths))
+        drawn.append(_drawn(record, paths))
 
-    tested: list[Evaluation | None] = []
+    evaluations: list[Evaluation | None] = []
 
     def write(pending: Sequence[str]) -> None:
         """Writes the report with the results so far."""
         assert outcomes.inputs is not None
         classifier = outcomes.inputs.classifier
-        if not found:
+        if not drawn:
             return
-        if full and not tested:
-            tested.append(_tested(classifier))
+        if full and not evaluations:
+            evaluations.append(_tested(classifier))
         html = report_page.render(
-            found,
+            drawn,
             classifier,
             command=typed,
             failed=outcomes.failed,
-            tested=tested[0] if tested else None,
+            tested=evaluations[0] if evaluations else None,
             pending=pending,
             quick=not full,
         )
@@ -143,7 +143,7 @@ def _report(analyses: Sequence[Analysis], arguments: RunArguments, typed: str, *
             raise InterruptionError("Interrupted: no analysis had finished, and no report was written.") from interruption
         done = f"{', '.join(outcomes.done)} of {len(analyses)} analyses"
         raise InterruptionError(f"Interrupted: {path} contains {done}.") from interruption
-    if found:
+    if drawn:
         summary.print_path(path)
     summary.print_several(outcomes, arguments, notes=False)
 
@@ -159,7 +159,8 @@ def _drawn(record: Record, paths: Sequence[Path]) -> Drawn:
 
 def _tested(classifier: Classifier) -> Evaluation | None:
     """The evaluation of a digit classifier on the MNIST test images; None for other models."""
-    if not classifier.preprocess.digits or classifier.preprocess.shape != (28, 28, 1) or len(classifier.labels) != 10:
+    preset = classifier.preprocess.preset
+    if preset is None or not preset.can_evaluate(classifier.preprocess.shape, len(classifier.labels)):
         return None
     from cnnexplain.training.evaluation import evaluate
 

@@ -127,10 +127,10 @@ def _run_all(arguments: RunArguments) -> None:
             return
         summary.print_assumptions(outcomes.inputs.classifier)
         summary.print_warnings([outcomes.by_name[name] for name in outcomes.done])
-        found = [
+        entries = [
             documents.run_document(each, outcomes.by_name[each.name], outcomes.failed.get(each.name)) for each in analyses
         ]
-        emit({"analyses": found})
+        emit({"analyses": entries})
         outcomes.check()
 
 

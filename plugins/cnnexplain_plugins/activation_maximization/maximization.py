@@ -19,7 +19,7 @@ from cnnexplain_plugins.activation_maximization.views import View
 if TYPE_CHECKING:
     from jaxtyping import Float, Float32
 
-    from cnnexplain import Classifier, Objective, Preprocess
+    from cnnexplain import Classifier, Objective
 
 NOISES, CONTRAST, GRAIN = 64, 0.3, 14
 """The number of noise images among which the starts of a unit are chosen; their standard deviation, as a share of the input
@@ -48,11 +48,6 @@ class Maximum:
     shown: Float32[np.ndarray, "h w C"]
     view_value: float | None = None
     opacity: Float32[np.ndarray, "H W"] | None = None
-
-
-def origin(preprocess: Preprocess) -> Float[np.ndarray, " C"]:
-    """An empty pixel: black for digits, which are light on black, otherwise the middle of the input range."""
-    return preprocess.black if preprocess.digits else preprocess.gray
 
 
 def maximize(
@@ -138,7 +133,7 @@ class Ascent:
         self.steepness = np.zeros(len(objectives))
         self._starts, self._regularization, self._random = starts, regularization, random
         self._low, self._high = classifier.preprocess.black, classifier.preprocess.white
-        self._origin, self._span = origin(classifier.preprocess), self._high - self._low
+        self._origin, self._span = classifier.preprocess.background, self._high - self._low
         self._weights = list(weights.values())
         self._score = classifier.differentiable(_sum, list(weights), [each.shape[1:] for each in self._weights])
 

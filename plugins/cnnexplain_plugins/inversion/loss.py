@@ -5,6 +5,7 @@ A normalized image x represents the image mean + σx: a typical image has norm 1
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
-
-from cnnexplain import mnist
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Float32
@@ -67,7 +66,7 @@ class Weights:
 
 
 def normalization(preprocess: Preprocess, sigma: float | None) -> Normalization:
-    """The mean and σ of MNIST's training images for a model of digits; otherwise estimates from the input range.
+    """The mean and σ of the training images if the input has a preset, such as MNIST's; otherwise estimates from its range.
 
     The estimate: the mean is the middle of the range, and the values of an image deviate from it by `SPREAD` of the range.
 
@@ -76,15 +75,24 @@ def normalization(preprocess: Preprocess, sigma: float | None) -> Normalization:
         sigma: Replaces the measured or estimated σ.
     """
     width = preprocess.white - preprocess.black
-    if preprocess.digits and preprocess.shape == (28, 28, 1):
-        pixels = mnist("train")[0].reshape(-1, 28 * 28)
-        sums, squares = pixels.sum(axis=1), np.einsum("ij,ij->i", pixels, pixels, dtype=np.int64)
-        mean = sums.sum() / pixels.size
-        norms = np.sqrt(squares - 2 * mean * sums + pixels.shape[1] * mean**2)
-        middle, typical = preprocess.black + mean / 255 * width, float(norms.mean()) / 255 * float(width[0])
+    preset = preprocess.preset
+    if preset is not None and preset.shape == preprocess.shape:
+        mean, norm = _statistics(preset.dataset)
+        middle, typical = preprocess.black + mean / 255 * width, norm / 255 * float(width[0])
     else:
         middle, typical = preprocess.gray, SPREAD * math.sqrt(preprocess.height * preprocess.width * float((width**2).sum()))
     return Normalization(np.asarray(middle, np.float32), typical if sigma is None else sigma)
+
+
+@functools.cache
+def _statistics(dataset: Any) -> tuple[float, float]:
+    """The mean of the training images of a data set, 0–255, and the mean norm of the images after subtracting it."""
+    images, _ = dataset.load("train")
+    pixels = images.reshape(len(images), -1)
+    sums, squares = pixels.sum(axis=1), np.einsum("ij,ij->i", pixels, pixels, dtype=np.int64)
+    mean = float(sums.sum() / pixels.size)
+    norms = np.sqrt(squares - 2 * mean * sums + pixels.shape[1] * mean**2)
+    return mean, float(norms.mean())
 
 
 def weights(classifier: Classifier, layer: str, alpha: float | None, variation: float | None) -> Weights:

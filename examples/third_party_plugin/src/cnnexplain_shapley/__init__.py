@@ -1,4 +1,4 @@
-"""The shapley analysis: how the squares of an image share out the score of the target."""
+"""The shapley analysis: the contribution of each square of an image to the score of the target."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ def run(
     targets: Integers,
     progress: Callable[[int, int], None],
     *,
-    squares: Annotated[int, Option("How many squares go along the image's shorter side.", min=1)] = 7,
+    squares: Annotated[int, Option("The number of squares along the shorter side of the image.", min=1)] = 7,
     permutations: Annotated[
-        int, Option("In how many random orders, each also backwards, the squares are shown one after another.", min=2)
+        int, Option("The number of random orders in which the squares are revealed; each is also reversed.", min=2)
     ] = 20,
     fill: Annotated[
         Literal["black", "gray", "white", "mean"],
-        Option("What stands for a square that isn't shown; 'mean' is the image's."),
+        Option("The color of hidden squares; 'mean' is the mean color of the image."),
     ] = "black",
-    seed: Annotated[int, Option("Decides the orders.", min=0)] = 0,
+    seed: Annotated[int, Option("Seed of the random orders.", min=0)] = 0,
 ) -> Result:
-    """What each square of the image adds to the score of the target, on average over all orders of showing them.
+    """Contribution of each square to the score of the target, averaged over all orders in which squares can be revealed.
 
     Castro, Gómez, Tejada 2009; for predictions Štrumbelj & Kononenko 2014: the Shapley value of square i is the mean, over
-    the orders of all squares, of S(those before i, and i) − S(those before i), with S the logit of the class and every other
-    square filled. Each random order is also taken backwards (Mitchell et al. 2022, arXiv:2104.12199), which makes what two
-    squares do together exact. The values add up to S(image) − S(filled image), whatever the number of orders.
+    all orders of the squares, of S(squares up to and including i) − S(squares before i). S is the logit of the class with
+    all other squares filled. Each random order is also used in reverse (Mitchell et al. 2022, arXiv:2104.12199), which
+    makes interactions of two squares exact. The values sum to S(image) − S(filled image) for any number of orders.
 
     Returns:
         Arrays `value` and `error` (N, P), the Shapley values of P squares, row by row, and their standard errors, both in
-        logits, and `shapley` (N, H, W), for each pixel the value of its square. Facts: `logit` and `filled_logit`, `sum` (of
+        logits, and `shapley` (N, H, W), for each pixel the value of its square. Facts `logit` and `filled_logit`, `sum` (of
         the values), `rows` and `columns` (of squares).
 
     Raises:
@@ -49,21 +49,21 @@ def run(
 
 
 def draw(record: Record, index: int) -> Figure:
-    """The image beside the map of its squares."""
+    """The image and the map of its squares."""
     from cnnexplain import draw
 
     figure, (left, right) = draw.row(2, record, bars=[1])
     draw.input_image(left, record, index)
     draw.title(left, "input")
     draw.signed_map(right, record.arrays["shapley"][index], "logits per square")
-    draw.title(right, f"Shapley values, against {record.options['fill']}")
+    draw.title(right, f"Shapley values, fill: {record.options['fill']}")
     draw.caption(figure, record, index)
     return figure
 
 
 @hookimpl
 def cnnexplain_analyses() -> list[Analysis]:
-    """Offers the shapley analysis."""
+    """Declares the analysis."""
     return [
         Analysis(
             "shapley",

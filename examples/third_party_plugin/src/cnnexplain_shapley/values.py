@@ -1,4 +1,4 @@
-"""The Shapley values of an image's squares, from random orders (Castro et al. 2009, Štrumbelj & Kononenko 2014)."""
+"""Shapley values of the squares of an image, from random orders (Castro et al. 2009, Štrumbelj & Kononenko 2014)."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def shapley(
     fill: str,
     seed: int,
 ) -> Result:
-    """The values, their errors and the map of each image; see `cnnexplain_shapley.run`."""
+    """The values, their standard errors and the map for each image; see `cnnexplain_shapley.run`."""
     height, width = images.shape[1:3]
     rows, columns, players = grid(height, width, squares)
     count = rows * columns
     random = np.random.default_rng(seed)
-    # The same orders for every image, so that none depends on its place in a batch.
+    # All images get the same orders, so that a result does not depend on the other images.
     orders = [random.permutation(count) for _ in range(permutations)]
     pairs = np.zeros((len(images), permutations, count))
     ends = np.zeros((len(images), 2))
@@ -54,21 +54,21 @@ def shapley(
 
 
 def grid(height: int, width: int, squares: int) -> tuple[int, int, Array]:
-    """How many rows and columns of squares there are, and the number of the square that each pixel (H, W) is in.
+    """The numbers of rows and columns of squares, and the index of the square of each pixel, (H, W).
 
     Raises:
         UsageError: There are more squares than pixels along the shorter side.
     """
     shorter = min(height, width)
     if squares > shorter:
-        raise UsageError(f"--squares takes a number up to the image's shorter side, {shorter}, but got {squares}.")
+        raise UsageError(f"--squares must be at most the shorter side of the image, {shorter} pixels, but got {squares}.")
     rows, columns = (round(side * squares / shorter) for side in (height, width))
     down, across = np.arange(height) * rows // height, np.arange(width) * columns // width
     return rows, columns, down[:, None] * columns + across
 
 
 def _filled(image: Floats, fill: str, classifier: Classifier) -> Floats:
-    """An image (H, W, C) of which no square is shown."""
+    """An image (H, W, C) in which all squares are filled."""
     preprocess = classifier.preprocess
     colors = {
         "black": preprocess.black,
@@ -80,8 +80,8 @@ def _filled(image: Floats, fill: str, classifier: Classifier) -> Floats:
 
 
 def _scores(classifier: Classifier, image: Floats, filled: Floats, target: int, players: Array, order: Array) -> Floats:
-    """The scores (P + 1,) of the class while the squares are shown one after another, from none to all."""
-    turn = np.empty(len(order), np.int64)
-    turn[order] = np.arange(len(order))
-    shown = turn[players] < np.arange(len(order) + 1)[:, None, None]
-    return classifier.logits(np.where(shown[..., None], image, filled))[:, target].astype(np.float64)
+    """The scores (P + 1,) of the target while the squares are revealed one after another, from none to all."""
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    visible = rank[players] < np.arange(len(order) + 1)[:, None, None]
+    return classifier.logits(np.where(visible[..., None], image, filled))[:, target].astype(np.float64)
