@@ -56,7 +56,7 @@ def draw(record: Record, index: int) -> Figure:
     """The image, the map with its color bar, and the map over the image."""
     from cnnexplain.draw import map_figure
 
-    title = f"|mean ∂S/∂x| of {record.facts['samples'][index]}, noise {record.options['noise']:g}"
+    title = f"|mean ∂S/∂x|, {record.facts['samples'][index]} copies, noise {record.options['noise']:g}"
     return map_figure(record, index, record.arrays["smoothgrad"][index], "logits per unit of input", title)
 
 
