@@ -41,8 +41,8 @@ def heading(figure: Figure, first: str, second: str = "") -> None:
 
     Args:
         figure: The figure.
-        first: The upper line, of which the end is kept if it is too long.
-        second: The lower line, of which the start is kept.
+        first: The upper line; if it is too long, its end is kept.
+        second: The lower line; if it is too long, its start is kept.
     """
     room = figure.get_figwidth() - 2 * GAP
     figure.suptitle(

@@ -7,8 +7,8 @@ import keras
 import numpy as np
 import oracles
 import pytest
+from cnnexplain_plugins.occlusion.figure import COLORS, _to_image
 from cnnexplain_plugins.occlusion.maps import positions, rank_correlation, second_fill
-from cnnexplain_plugins.occlusion.picture import COLORS, _to_image
 from cnnexplain_plugins.occlusion.squares import slide
 from functions import formula
 
