@@ -1,6 +1,6 @@
-"""Matplotlib's settings for all pictures: its own defaults, whatever the files and variables of the machine say.
+"""The Matplotlib settings of all pictures: its own defaults, independent of files and environment variables.
 
-A folder may hold a `matplotlibrc` from anywhere, which Matplotlib obeys: it could have LaTeX run on every text.
+Matplotlib reads a `matplotlibrc` in the working folder. It may come from an untrusted source, and could run LaTeX on texts.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from typing import Any
 
 
 def prepare() -> None:
-    """Has this process' Matplotlib read none of the machine's settings; of no effect once it is imported."""
+    """Keeps Matplotlib from reading the settings of the machine. Has no effect after Matplotlib is imported."""
     os.environ["MATPLOTLIBRC"] = os.devnull
     os.environ["MPLBACKEND"] = "agg"
-    # Where its fonts are kept is nothing that a user has to know.
+    # Users need not know where Matplotlib caches its fonts.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     if os.path.exists("matplotlibrc"):
-        # A file of the working folder counts more, so that it must be another folder for a moment.
-        here = os.getcwd()
+        # A file in the working folder takes precedence over the variable, so import Matplotlib in another folder.
+        folder = os.getcwd()
         os.chdir(os.path.abspath(os.sep))
         try:
             import matplotlib  # noqa: F401
         finally:
-            os.chdir(here)
+            os.chdir(folder)
 
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """Draws with these settings within the block; the user's own are in force again behind it."""
+    """Draws with these settings inside the block. Afterward, the user's own settings are in effect again."""
     import matplotlib as mpl
 
     with mpl.rc_context(_own()):
@@ -42,7 +42,7 @@ def drawing() -> Iterator[None]:
 def _own() -> Any:
     import matplotlib as mpl
 
-    # What is about windows has no part in a picture; the ids of an SVG's elements are not to be random.
+    # Settings of windows do not affect pictures. The salt makes the ids of SVG elements reproducible.
     windows = ("backend", "interactive", "tk.", "toolbar", "webagg")
     plain: dict[str, Any] = {str(name): value for name, value in mpl.rcParamsDefault.items() if not name.startswith(windows)}
     return plain | {"svg.hashsalt": "cnnexplain"}

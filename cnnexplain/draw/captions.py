@@ -37,7 +37,7 @@ def caption(figure: Figure, record: Record, index: int) -> None:
 
 
 def heading(figure: Figure, first: str, second: str = "") -> None:
-    """Writes two lines above the panels, as plain text and never as a formula.
+    """Writes two lines above the panels, as plain text rather than formulas.
 
     Args:
         figure: The figure.
@@ -62,26 +62,26 @@ def title(
     pad: float = 6,
     tail: bool = False,
 ) -> None:
-    """Writes the title of a panel, cut to fit, as plain text and never as a formula.
+    """Writes the title of a panel, shortened to fit, as plain text rather than a formula.
 
     Args:
         panel: The panel.
         text: The title.
-        side: How it is aligned with the panel.
-        room: Inches available; by default the width of the panel and half the gap on both sides.
-        pad: Points between title and panel.
+        side: The alignment with the panel.
+        room: The available width in inches; by default the width of the panel and half the gap on both sides.
+        pad: The distance between title and panel in points.
         tail: Whether to keep the end of a title that is too long, instead of its start.
     """
     if room is None:
         room = panel_inches(panel)[0] + GAP
-    # With y given, Matplotlib does not search for what else is above the panel.
+    # With y given, Matplotlib does not search for other items above the panel.
     panel.set_title(
         fit_text(text, room, TITLE_SIZE, tail=tail), fontsize=TITLE_SIZE, loc=side, y=1, pad=pad, parse_math=False
     )
 
 
 def row_label(panel: Axes, text: str) -> None:
-    """Labels the row of panels that begins with this panel, above its title."""
+    """Labels the row of panels that starts with this panel, above its title."""
     panel.annotate(
         legible(text),
         (0, 1),
@@ -96,7 +96,7 @@ def row_label(panel: Axes, text: str) -> None:
 
 
 def text_below(panel: Axes, text: str) -> None:
-    """Writes small text below a panel; each of its lines is cut to fit."""
+    """Writes small text below a panel; each of its lines is shortened to fit."""
     room = panel_inches(panel)[0] + GAP
     panel.annotate(
         "\n".join(fit_text(line, room, SMALL_SIZE) for line in text.split("\n")),

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 
 def number(value: float, digits: int = 3) -> str:
-    """A number with `digits` significant digits, all digits before the decimal point, and a minus sign: "−1.23"."""
+    """A number with `digits` significant digits, at least all before the decimal point, and a true minus sign: "−1.23"."""
     # −0.0 is written as 0.
     value = value or 0
     return (f"{value:.0f}" if abs(value) >= 10**digits - 0.5 else f"{value:.{digits}g}").replace("-", "−")
 
 
 def signed_number(value: float, digits: int = 2) -> str:
-    """A contribution, which has a plus sign unless it is 0 or negative: "+1.2", "0", "−150"."""
+    """A number with a plus sign if it is positive, such as a contribution: "+1.2", "0", "−150"."""
     return ("+" if value > 0 else "") + number(value, digits)
 
 
 def number_pair(before: float, after: float) -> tuple[str, str]:
-    """Two numbers with as many significant digits as it takes to tell them apart: "58.12" and "58.09"."""
+    """Two numbers with enough significant digits to distinguish them: "58.12" and "58.09"."""
     # Two different single-precision numbers differ within nine digits.
     for digits in range(3, 10):
         words = number(before, digits), number(after, digits)
@@ -26,7 +26,7 @@ def number_pair(before: float, after: float) -> tuple[str, str]:
 
 
 def probability(value: float) -> str:
-    """A probability: "99.3%". One that would round to 0% or 100% is given as a bound: "> 99.9%"."""
+    """A probability, such as "99.3%"; a bound, such as "> 99.9%", if it would round to 0% or 100%."""
     if 0.9995 <= value < 1:
         return "> 99.9%"
     if 0 < value < 0.0005:
@@ -35,5 +35,5 @@ def probability(value: float) -> str:
 
 
 def percent(share: float) -> str:
-    """A share from −1 to 1: "38%", with two significant digits below a tenth: "0.7%"."""
+    """A fraction from −1 to 1 as a percentage: "38%"; with two significant digits below 0.1: "0.7%"."""
     return f"{100 * share:.0f}%" if share >= 0.0995 else f"{100 * share:.2g}%".replace("-", "−")
