@@ -7,13 +7,15 @@ Score-CAM is timed for a single digit only, because it takes minutes for more. N
 Run it with: python benchmarks/gradcam.py [PHOTOGRAPH]
 """
 
+from __future__ import annotations
+
 import importlib.util
 import os
 import sys
 import time
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
@@ -21,7 +23,9 @@ import keras
 import numpy as np
 
 import cnnexplain as cx
-from cnnexplain.types import Floats
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Float32
 
 
 def main(image: str = "") -> None:
@@ -42,13 +46,13 @@ def main(image: str = "") -> None:
         _rows(clf, scores, np.asarray(cx.read_images(image, clf)), "head_relu")
 
 
-def _rows(clf: cx.Classifier, linear: Any, images: Floats, layer: str) -> None:
+def _rows(clf: cx.Classifier, linear: Any, images: Float32[np.ndarray, "N H W C"], layer: str) -> None:
     targets = [int(index) for index in clf.predict(images).argmax(axis=1)]
     for method, theirs in _theirs(linear, images, targets, layer).items():
         if method == "scorecam" and (clf.name != "lenet" or len(images) > 1):
             continue
 
-        def ours(method: str = method) -> Floats:
+        def ours(method: str = method) -> Float[np.ndarray, "N h w"]:
             record = cx.explain("gradcam", clf, images, target=targets, method=method, layer=layer)
             return np.asarray(record.arrays["cam"])
 
@@ -59,7 +63,7 @@ def _rows(clf: cx.Classifier, linear: Any, images: Floats, layer: str) -> None:
         print(f"{name:44} {difference:10.1e} {correlation:12.4f} {fast:7.3f} {slow:7.3f} {slow / fast:7.1f}")
 
 
-def _timed(function: Callable[[], Floats], times: int = 5) -> tuple[Floats, float]:
+def _timed(function: Callable[[], Float[np.ndarray, "N h w"]], times: int = 5) -> tuple[Float[np.ndarray, "N h w"], float]:
     """The result of a function, and the seconds of its fastest call after a first one, which compiles."""
     result, seconds = function(), []
     for _ in range(times):
@@ -69,7 +73,9 @@ def _timed(function: Callable[[], Floats], times: int = 5) -> tuple[Floats, floa
     return result, min(seconds)
 
 
-def _theirs(model: Any, images: Floats, targets: list[int], layer: str) -> dict[str, Callable[[], Floats]]:
+def _theirs(
+    model: Any, images: Float32[np.ndarray, "N H W C"], targets: list[int], layer: str
+) -> dict[str, Callable[[], Float[np.ndarray, "N h w"]]]:
     warnings.simplefilter("ignore")
     from tf_keras_vis.gradcam import Gradcam
     from tf_keras_vis.gradcam_plus_plus import GradcamPlusPlus
@@ -79,7 +85,7 @@ def _theirs(model: Any, images: Floats, targets: list[int], layer: str) -> dict[
 
     methods = {"gradcam": Gradcam, "gradcam++": GradcamPlusPlus, "layercam": Layercam, "scorecam": Scorecam}
 
-    def run(method: Any) -> Floats:
+    def run(method: Any) -> Float[np.ndarray, "N h w"]:
         raw = {"expand_cam": False, "normalize_cam": False, "seek_penultimate_conv_layer": False}
         return np.asarray(method(model, clone=False)(CategoricalScore(targets), images, penultimate_layer=layer, **raw))
 

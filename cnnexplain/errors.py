@@ -1,4 +1,4 @@
-"""The errors that users cause and can mend: shown as one or two plain lines. Anything else is a bug."""
+"""The errors that users cause and can fix, shown in one or two lines. Any other error is a bug."""
 
 import difflib
 import inspect
@@ -25,51 +25,51 @@ __all__ = [
 ]
 
 VALUE, TEXT = 80, 200
-"""Characters that an error shows of a value, and of a text that another program wrote."""
+"""The maximum number of characters in an error of a value, and of a text from another program."""
 
 WORD, LONGEST = 300, 900
-"""Characters of a word, and of a whole message, from which on an error is shortened; some list all layers or classes."""
+"""The number of characters above which words and messages are shortened; some messages list all layers or classes."""
 
 LONG = 100_000
-"""Characters of an error's message that are looked through."""
+"""The number of characters of an error message that are processed."""
 
-DIGITS = 1000
-"""Whole numbers of more bits are not written out: Python refuses to from some thousand digits on."""
+MAX_BITS = 1000
+"""Integers with more bits are not shown. Python itself can't convert integers with thousands of digits."""
 
 TERMINAL = re.compile(r"\x1b(\[[0-9;?]*[ -/]*[@-~]|[@-_])")
-"""What drives a terminal in the texts of Keras and of others."""
+"""Escape sequences for terminals, in messages of Keras and other libraries."""
 
 WRAPPED = re.compile(
     r"\A(?:Exception encountered when calling [^\n]*|Could not automatically infer the output shape.*? encountered:)\n\n"
     r"(.*?)(?:\n\nArguments received by .*)?\Z",
     re.DOTALL,
 )
-"""What Keras writes around the error of a layer."""
+"""The text that Keras adds around the error of a layer."""
 
 NOISE = re.compile(
     r"\s*(Graph execution error:|Detected at node .* defined at.*|<stack traces unavailable>|in user code:|File \".*"
     r"|\d+ root error\(s\) found\.|\(\d+\) [A-Z_]+: *)\s*"
 )
-"""Lines in which TensorFlow says where an error comes from, which is seldom the user's own code."""
+"""Lines in which TensorFlow reports the origin of an error, which is rarely the user's code."""
 
 PLACE = re.compile(r"\s*(\{\{function_node [^}]*\}\}|\[\[\{\{node .*?\}\}\]\]|\[Op:\S*\]( name: ?\S*)?|\[\[[^\]]*\]\])")
 """The same within a line."""
 
 
 class CnnExplainError(Exception):
-    """Something that was named exists but can't be used, or can't be done. The command line exits with 1."""
+    """Something exists but can't be used, or an operation failed. The command line exits with 1."""
 
     exit_code = 1
 
     def __str__(self) -> str:
-        """What is wrong, in which no value is repeated that would fill the screen."""
+        """The message, shortened if a value in it would fill the screen."""
         return short(super().__str__())
 
 
 class UsageError(CnnExplainError, ValueError):
-    """Something that was named does not exist: an analysis, option value, label, file or sample. Exits with 2.
+    """An argument is invalid or names something that does not exist. The command line exits with 2.
 
-    It is a `ValueError` too, which other libraries raise for an argument that they can't take.
+    It is also a `ValueError`, which other libraries raise for invalid arguments.
     """
 
     exit_code = 2
@@ -84,46 +84,46 @@ class ModelError(CnnExplainError):
 
 
 class PluginError(CnnExplainError):
-    """A plugin that breaks the contract of `cnnexplain.plugin`."""
+    """A plugin that violates the contract of `cnnexplain.plugin`."""
 
 
 class OutputError(CnnExplainError):
-    """A file or folder that can't be written, or that holds something which isn't ours to replace."""
+    """A file or folder that can't be written, or that contains files of others which must not be replaced."""
 
 
 class InterruptionError(CnnExplainError):
-    """Ctrl-C, where something is kept that the user should know of. Exits with 130."""
+    """Ctrl-C, with a message about the results that are kept. The command line exits with 130."""
 
     exit_code = 130
 
 
 @contextmanager
-def foreign(say: Callable[[BaseException], CnnExplainError], *passing: type[BaseException]) -> Iterator[None]:
-    """Runs code of a user or a plugin, which may raise anything: it becomes an error of ours, with its own as the cause.
+def foreign(convert: Callable[[BaseException], CnnExplainError], *passing: type[BaseException]) -> Iterator[None]:
+    """A context for code of a user or plugin, which may raise anything: converts its errors to errors of this package.
 
-    Ctrl-C and errors of ours pass as they are.
+    Ctrl-C and errors of this package are not converted.
 
     Args:
-        say: The error for what was raised.
-        *passing: What passes too.
+        convert: Returns the error to raise, given the original one.
+        *passing: Other errors that are not converted.
     """
     try:
         yield
     except passing:
         raise
     except CnnExplainError as error:
-        # A plugin may raise them too.
+        # A plugin may raise one with a message of any length.
         if len("".join(map(str, error.args))) <= LONGEST:
             raise
-        raise say(error) from error
-    # A program that wants to end, such as a plugin that calls sys.exit(0), has not done what it was called for.
+        raise convert(error) from error
+    # Includes SystemExit: a plugin that calls sys.exit(0) has failed.
     except BaseException as error:
         check_interrupted(error)
-        raise say(error) from error
+        raise convert(error) from error
 
 
 def failure(error: BaseException, function: Callable[..., Any]) -> str:
-    """What went wrong in a plugin's function, and the last line of the plugin's own code on the way there."""
+    """Describes the error of a plugin's function, with the last line of the plugin's own code in the traceback."""
     code = getattr(inspect.unwrap(function), "__code__", None)
     folder = None if code is None else Path(code.co_filename).parent
     lines = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).parent == folder]
@@ -132,9 +132,9 @@ def failure(error: BaseException, function: Callable[..., Any]) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """An error's class and message in one line, whatever its text is like: "ValueError: axes don't match"."""
+    """The class and the message of any error on one line, such as "ValueError: axes don't match"."""
     text = line(_message(error))
-    # A group says how many there are, and no more.
+    # The message of a group contains only the number of its errors.
     if isinstance(error, BaseExceptionGroup):
         text += f": {reason(error.exceptions[0])}"
     kind = line(type(error).__name__, VALUE)
@@ -142,60 +142,60 @@ def reason(error: BaseException) -> str:
 
 
 def _message(error: BaseException) -> str:
-    """What an error says, without what Keras and TensorFlow write around it."""
+    """The message of an error, without the text that Keras and TensorFlow add."""
     try:
         text = TERMINAL.sub("", str(error)[:LONG])
-        # A KeyError writes its text as Python would, the ends of its lines too.
+        # The text of a KeyError is a repr, with escaped line breaks.
         if isinstance(error, KeyError) and "\\n" in text:
             text = TERMINAL.sub("", str(error.args[0])[:LONG])
     except KeyboardInterrupt:
         raise
-    # Of an error that can't even say what is wrong its class must do.
+    # If __str__ of an error fails, its class has to suffice.
     except BaseException:  # noqa: BLE001
         return ""
-    while (found := WRAPPED.match(text.lstrip())) is not None:
-        text = found[1]
+    while (match := WRAPPED.match(text.lstrip())) is not None:
+        text = match[1]
     lines = [PLACE.sub("", each) for each in text.splitlines() if not NOISE.fullmatch(each)]
     return "\n".join(lines) if any(map(str.strip, lines)) else text
 
 
 def short(text: str) -> str:
-    """A message without the rest of words that are longer than any in a language or a path, in one line, and with an end."""
-    return _cut(_legible(re.sub(rf"\S{{{WORD},}}", _word, text[:LONG])), LONGEST)
+    """Shortens a message and the words in it that are longer than any word or path, and makes it printable."""
+    return _cut(_printable(re.sub(rf"\S{{{WORD},}}", _short_word, text[:LONG])), LONGEST)
 
 
-def _word(found: re.Match[str]) -> str:
-    """The beginning of a long word, and the quotes, brackets and marks that it ends in, which close what stands before."""
-    closing = re.search(r"['\")\]]{0,3}[.,:;!?]?\Z", found[0])
-    return _cut(found[0], VALUE) + ("" if closing is None else closing[0])
+def _short_word(word: re.Match[str]) -> str:
+    """The beginning of a long word, with the quotes, brackets and punctuation at its end."""
+    closing = re.search(r"['\")\]]{0,3}[.,:;!?]?\Z", word[0])
+    return _cut(word[0], VALUE) + ("" if closing is None else closing[0])
 
 
 def line(text: object, most: int = TEXT) -> str:
-    """A text as one line of so many characters at most, in which nothing can drive a terminal."""
-    # No more of a long text is looked at than can be shown.
+    """A text as one printable line of at most this many characters."""
+    # Longer texts are not processed beyond what can be shown.
     words = " ".join(str(text)[: 4 * most].split())
-    return _cut(_legible(words), most)
+    return _cut(_printable(words), most)
 
 
 def shown(value: object, most: int = VALUE) -> str:
-    """A value as Python writes it, in one line of so many characters at most; of an array its type, shape and dtype."""
+    """The repr of a value on one line of at most this many characters; the type, shape and dtype of an array."""
     short = _Short()
     short.maxstring = short.maxother = most
     try:
         text = short.repr(value)
     except KeyboardInterrupt:
         raise
-    # The value may be of anyone's class.
+    # The repr of a custom class may raise anything.
     except BaseException:  # noqa: BLE001
         text = f"<{type(value).__name__}>"
     return line(text, most)
 
 
 class _Short(reprlib.Repr):
-    """Writes values without going through all of a large one."""
+    """A repr of bounded length and time, also for large values."""
 
     def repr_int(self, x: int, level: int) -> str:  # noqa: ARG002
-        return repr(x) if x.bit_length() <= DIGITS else f"<int of {x.bit_length()} bits>"
+        return repr(x) if x.bit_length() <= MAX_BITS else f"<int of {x.bit_length()} bits>"
 
     def repr_instance(self, x: Any, level: int) -> str:
         shape = getattr(x, "shape", None)
@@ -204,7 +204,7 @@ class _Short(reprlib.Repr):
         return super().repr_instance(x, level)
 
 
-def _legible(text: str) -> str:
+def _printable(text: str) -> str:
     return text if text.isprintable() else "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
@@ -213,7 +213,7 @@ def _cut(text: str, most: int) -> str:
 
 
 def suggest(word: object, known: Iterable[str]) -> str:
-    """A " Did you mean 'saliency'?" to append to a message; empty where no known word is close."""
+    """A " Did you mean 'saliency'?" to append to a message; "" if no known word is close."""
     if not isinstance(word, str) or len(word) > WORD:
         return ""
     close = difflib.get_close_matches(word.lower(), {name.lower(): None for name in known}, n=1)

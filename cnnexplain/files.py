@@ -1,4 +1,4 @@
-"""Finding files that users name; and writing files so that a kill leaves the old file, the new one or none, never a part."""
+"""Finds files given by users, and writes files atomically: a kill leaves the old file, the new one or none."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from cnnexplain.errors import OutputError, UsageError, suggest
 from cnnexplain.interruption import check_interrupted, held
 
 PREFIX = ".cnnexplain-"
-"""How the names of unfinished files and folders begin; the process that writes them and its machine follow."""
+"""The beginning of the names of unfinished files and folders, before the process that writes them and its machine."""
 
 DAY = 24 * 60 * 60
-"""Seconds after which what another machine left unfinished is given up: whether its process lives isn't known here."""
+"""Seconds after which unfinished files of another machine are removed, because its processes are unknown here."""
 
 
 def existing(name: str | os.PathLike[str], what: str, known: Sequence[str] = (), more: str = "") -> Path:
-    """The path of a file that is there.
+    """The path of an existing file.
 
     Args:
         name: The path.
-        what: What the file is called in an error.
-        known: Other names that could have been meant, beside those of the folder's files.
-        more: What to add to the error.
+        what: The kind of file, for errors.
+        known: Other names to suggest, in addition to the files in the folder.
+        more: A text to append to the error.
 
     Raises:
         UsageError: There is no such file.
@@ -48,10 +48,10 @@ def existing(name: str | os.PathLike[str], what: str, known: Sequence[str] = (),
 
 
 def is_there(path: Path, what: str, *, folder: bool = False) -> bool:
-    """Whether there is a file, or a folder, of that name.
+    """Whether a file, or a folder, exists.
 
     Raises:
-        UsageError: It can't be looked for; the error calls it `what`.
+        UsageError: The path can't be looked up. The error calls it `what`.
     """
     try:
         return path.is_dir() if folder else path.is_file()
@@ -62,10 +62,10 @@ def is_there(path: Path, what: str, *, folder: bool = False) -> bool:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Gives a name beside `path` to write to; when the block ends well, that file takes the place of `path` at once.
+    """A context with a temporary path to write to; if it ends without an error, that file atomically replaces `path`.
 
     Raises:
-        OutputError: The folder can't be made or written, or the disk is full. What stood at `path` stays.
+        OutputError: The folder can't be created or written, or the disk is full. An existing file is kept.
     """
     with plain_errors(path), _unfinished(path.parent) as folder:
         temporary = folder / path.name
@@ -75,35 +75,34 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def staging(folder: Path) -> Iterator[Path]:
-    """Gives an empty folder in `folder`, or beside it where it does not exist; removed at the end, with what is left in it.
+    """A context with a temporary, empty folder in `folder`, or next to it if it does not exist.
 
     Raises:
-        OutputError: It can't be made or written, or the disk is full.
+        OutputError: It can't be created or written, or the disk is full.
     """
     with plain_errors(folder), _unfinished(folder if folder.is_dir() else folder.parent) as staged:
         yield staged
 
 
 def check_writable(path: Path) -> None:
-    """Sees that a file or folder could be made at `path`, before any work is done for it.
+    """Checks that a file or folder can be created at `path`, before any work is done.
 
     Raises:
-        OutputError: What exists of the path is no folder, or may not be written.
+        OutputError: The existing part of the path is not a folder, or is not writable.
     """
     if "\0" in str(path):
-        raise OutputError(f"Can't write to {str(path)!r:.80}: no name has a NUL character in it; choose another.")
+        raise OutputError(f"Can't write to {str(path)!r:.80}: a name can't contain a NUL character; choose another.")
     try:
         parents = path.absolute().parents
     except FileNotFoundError as error:
         raise OutputError(f"Can't write to '{path}': the working folder was deleted; change to another one.") from error
-    standing = next(parent for parent in parents if parent.exists())
-    standing = path if path.is_dir() else standing
-    if not standing.is_dir() or not os.access(standing, os.W_OK | os.X_OK):
-        raise OutputError(f"Can't write to '{path}': '{standing}' is no folder that may be written; choose another.")
+    existing_part = path if path.is_dir() else next(parent for parent in parents if parent.exists())
+    if not existing_part.is_dir() or not os.access(existing_part, os.W_OK | os.X_OK):
+        raise OutputError(f"Can't write to '{path}': '{existing_part}' is not a writable folder; choose another.")
 
 
 def opened(path: Path) -> BinaryIO:
-    """Opens a file to be read; never waits, as for the writer of a pipe.
+    """Opens a file for reading, without blocking on a pipe.
 
     Raises:
         OSError: It can't be read, or is a folder, a pipe or a device.
@@ -116,18 +115,18 @@ def opened(path: Path) -> BinaryIO:
 
 
 def remove_dead(parent: Path) -> None:
-    """Removes what processes that were killed have left unfinished in a folder."""
-    for left in parent.glob(f"{PREFIX}*-*"):
-        if _dead(left):
-            shutil.rmtree(left, ignore_errors=True)
+    """Removes the unfinished files of killed processes from a folder."""
+    for path in parent.glob(f"{PREFIX}*-*"):
+        if _is_dead(path):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 @contextmanager
 def plain_errors(path: Path) -> Iterator[None]:
-    """Turns errors of the operating system into one that says what could not be written.
+    """A context that converts errors of the operating system to an `OutputError` about `path`.
 
     Raises:
-        OutputError: One came.
+        OutputError: The path can't be written.
     """
     try:
         yield
@@ -144,7 +143,7 @@ def _unfinished(parent: Path) -> Iterator[Path]:
         with held():
             remove_dead(parent)
             name = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-{_machine()}-", dir=parent))
-            # mkdtemp lets the owner alone in; what is kept of the folder has the user's usual permissions.
+            # mkdtemp permits only the owner. The folder may be kept, so give it the user's usual permissions.
             name.chmod(0o777 & ~_umask())
         yield name
     finally:
@@ -153,19 +152,19 @@ def _unfinished(parent: Path) -> Iterator[Path]:
                 shutil.rmtree(name, ignore_errors=True)
 
 
-def _dead(left: Path) -> bool:
-    """Whether the process that has made a folder of unfinished files has ended."""
-    named = re.fullmatch(re.escape(PREFIX) + r"([0-9]+)-(?:([0-9A-Za-z_.]+)-)?[^-]*", left.name)
-    if named is None:
+def _is_dead(path: Path) -> bool:
+    """Whether the process that created a folder of unfinished files has ended."""
+    parts = re.fullmatch(re.escape(PREFIX) + r"([0-9]+)-(?:([0-9A-Za-z_.]+)-)?[^-]*", path.name)
+    if parts is None:
         return False
-    number, machine = named.groups()
+    process, machine = parts.groups()
     if machine not in (None, _machine()):
-        return _age(left) > DAY
-    return not _alive(int(number))
+        return _age(path) > DAY
+    return not _is_alive(int(process))
 
 
 def _age(path: Path) -> float:
-    """Seconds since a file was changed; 0 where it is gone."""
+    """Seconds since a file was changed; 0 if it no longer exists."""
     try:
         return time.time() - path.lstat().st_mtime
     except OSError:
@@ -173,12 +172,12 @@ def _age(path: Path) -> float:
 
 
 def _machine() -> str:
-    """The name of this machine, as it stands in the names of unfinished files: several may share a folder."""
+    """The name of this machine in the names of unfinished files. Several machines may share a folder."""
     return re.sub(r"[^0-9A-Za-z_.]", "_", platform.node())[:60] or "unknown"
 
 
-def _alive(process: int) -> bool:
-    # On Windows signal 0 would end the process.
+def _is_alive(process: int) -> bool:
+    # On Windows, signal 0 would end the process.
     if os.name != "posix":
         return True
     try:

@@ -1,4 +1,4 @@
-"""Ctrl-C, which libraries turn into other errors or lose: Python itself does, where it comes while a class is made."""
+"""Handles Ctrl-C reliably: libraries, and Python while it creates a class, convert it to other errors or lose it."""
 
 from __future__ import annotations
 
@@ -13,84 +13,84 @@ from typing import Any
 
 @dataclass
 class _State:
-    """What is known of Ctrl-C in this process, once `listen` was called.
+    """The state of Ctrl-C in this process, after `listen` was called.
 
     Args:
-        came: Whether it came.
-        held: How many blocks are running that it must not end.
-        waits: Whether it came during one of them.
+        received: Whether it was received.
+        held: The number of running blocks that it must not interrupt.
+        pending: Whether it was received during such a block.
     """
 
-    came: bool = False
+    received: bool = False
     held: int = 0
-    waits: bool = False
+    pending: bool = False
 
 
 _state = _State()
 
 
 def listen() -> None:
-    """Notes Ctrl-C, and a polite request to end (SIGTERM), beside raising KeyboardInterrupt. For the main thread alone.
+    """Installs handlers that record Ctrl-C and SIGTERM, and raise KeyboardInterrupt. Call it in the main thread.
 
-    Where the program was started to ignore Ctrl-C, as background jobs of a shell are, it still does.
+    If the program was started to ignore Ctrl-C, like background jobs of a shell, it still ignores it.
     """
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, _note)
-    signal.signal(signal.SIGTERM, _note)
+        signal.signal(signal.SIGINT, _handle)
+    signal.signal(signal.SIGTERM, _handle)
     sys.unraisablehook = _raise_again
 
 
-def _note(*_: object) -> None:
-    _state.came = True
+def _handle(*_: object) -> None:
+    _state.received = True
     if _state.held:
-        _state.waits = True
+        _state.pending = True
     else:
         raise KeyboardInterrupt
 
 
 def _raise_again(unraisable: sys.UnraisableHookArgs) -> None:
-    """Raises a KeyboardInterrupt again a moment later, where it came in a callback out of which no exception gets.
+    """Raises a KeyboardInterrupt again shortly after it occurred in a callback, from which no exception escapes.
 
-    Python calls such code (weak references, `__del__`, callbacks from C) between any two lines, and drops what it raises.
-    Where the system has no timer, as on Windows, the next `check` raises it.
+    Python calls such code (weak references, `__del__`, callbacks from C) between any two lines, and drops its exceptions.
+    On systems without a timer, such as Windows, the next `check` raises it.
     """
     if not issubclass(unraisable.exc_type, KeyboardInterrupt):
         sys.__unraisablehook__(unraisable)
     elif hasattr(signal, "setitimer"):
-        signal.signal(signal.SIGALRM, _note)
+        signal.signal(signal.SIGALRM, _handle)
         signal.setitimer(signal.ITIMER_REAL, 0.01)
 
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Lets Ctrl-C, and a request to end, wait until the block has ended, whether `listen` was called or not."""
-    came: list[int] = []
-    before: dict[int, Any] = {}
+    """A context that delays Ctrl-C and SIGTERM until it ends, whether `listen` was called or not."""
+    received: list[int] = []
+    handlers: dict[int, Any] = {}
     _state.held += 1
     try:
-        # Signals come to the main thread alone.
+        # Only the main thread receives signals.
         if threading.current_thread() is threading.main_thread():
             for number in (int(signal.SIGINT), int(signal.SIGTERM)):
                 handler = signal.getsignal(number)
-                # Python can't bring back a handler that it did not set.
-                if handler not in (None, _note):
-                    before[number] = handler
-                    signal.signal(number, lambda number, _: came.append(number))
+                # Python can't restore a handler that was not set from Python.
+                if handler not in (None, _handle):
+                    handlers[number] = handler
+                    signal.signal(number, lambda number, _: received.append(number))
         yield
     finally:
         _state.held -= 1
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)
-        for number in dict.fromkeys(came):
+        for number in dict.fromkeys(received):
             signal.raise_signal(number)
-        if _state.waits and not _state.held:
-            _state.waits = False
+        if _state.pending and not _state.held:
+            _state.pending = False
             raise KeyboardInterrupt
 
 
 @contextmanager
 def plainly() -> Iterator[None]:
-    """Makes a KeyboardInterrupt of any error that Ctrl-C led to in the block."""
+    """A context that converts any error caused by Ctrl-C to a KeyboardInterrupt."""
     try:
         yield
     except Exception as error:
@@ -99,37 +99,37 @@ def plainly() -> Iterator[None]:
 
 
 def check() -> None:
-    """To be called now and then, in case that the exception got lost on its way.
+    """Raises KeyboardInterrupt if it was lost earlier. Long computations call it regularly.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C came earlier, and the program went on.
+        KeyboardInterrupt: Ctrl-C was received, but the program continued.
     """
-    if _state.came:
+    if _state.received:
         raise KeyboardInterrupt
 
 
 def interrupted(error: BaseException) -> bool:
-    """Whether Ctrl-C is what led to an error: it is among the causes, or it came and none of them tells."""
-    left: list[BaseException | None] = [error]
+    """Whether Ctrl-C caused an error: it is among its causes, or it was received before."""
+    pending: list[BaseException | None] = [error]
     seen: set[int] = set()
-    while left:
-        each = left.pop()
-        if each is None or id(each) in seen:
+    while pending:
+        cause = pending.pop()
+        if cause is None or id(cause) in seen:
             continue
-        # TensorFlow and JAX tell it in words alone where it comes in a function of Python's that they call.
-        in_words = type(each).__module__.startswith(("tensorflow", "jax")) and KeyboardInterrupt.__name__ in str(each)
-        if in_words or isinstance(each, KeyboardInterrupt):
+        # TensorFlow and JAX only mention it in the message if it occurs in a Python function that they call.
+        is_mentioned = type(cause).__module__.startswith(("tensorflow", "jax")) and KeyboardInterrupt.__name__ in str(cause)
+        if is_mentioned or isinstance(cause, KeyboardInterrupt):
             return True
-        seen.add(id(each))
-        left += [each.__cause__, each.__context__, *getattr(each, "exceptions", ())]
-    return _state.came
+        seen.add(id(cause))
+        pending += [cause.__cause__, cause.__context__, *getattr(cause, "exceptions", ())]
+    return _state.received
 
 
 def check_interrupted(error: BaseException) -> None:
-    """Sees that an error, which is to be told in other words or passed over, is not how Ctrl-C shows.
+    """Raises KeyboardInterrupt if Ctrl-C caused an error. Call it before an error is converted or ignored.
 
     Raises:
-        KeyboardInterrupt: It is.
+        KeyboardInterrupt: Ctrl-C caused the error.
     """
     if interrupted(error):
         raise KeyboardInterrupt from error

@@ -1,7 +1,4 @@
-"""The only code that knows TensorFlow, JAX or PyTorch: one module for each, all with the same few functions.
-
-Each module offers what `Backend` lists; all else is built on it.
-"""
+"""The only code that depends on TensorFlow, JAX or PyTorch: one module for each, all with the functions of `Backend`."""
 
 from __future__ import annotations
 
@@ -12,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 from cnnexplain.errors import ModelError
 
 if TYPE_CHECKING:
-    from cnnexplain.types import Array
+    import numpy as np
+    from jaxtyping import Float32, Shaped
 
 Shape: TypeAlias = tuple[int, ...]
 
@@ -21,60 +19,60 @@ BACKENDS = {
     "jax": "pip install 'cnnexplain[jax]'",
     "torch": "pip install 'cnnexplain[torch]'",
 }
-"""The backends that have a module here, under these names, each with how to install it."""
+"""The names of the backends, which are those of their modules, each with the command to install it."""
 
 
 class Backend(Protocol):
-    """What each module of this package offers; shapes are without the batch axis, which may be of any length.
+    """The functions of each module of this package. Shapes are without the batch axis, which may have any length.
 
-    `variables` are the Keras variables that a function reads. It sees the values that they have when it is called. Where
-    memory doesn't suffice, what is compiled raises `MemoryError`.
+    `variables` are the Keras variables that a function reads; it uses their values at the time of the call. Compiled
+    functions raise `MemoryError` if there is not enough memory.
     """
 
     JIT: bool | str
-    """What `jit_compile` is best set to where Keras trains a model."""
+    """The best value of `jit_compile` for training a model with Keras."""
 
     def forward(
         self, function: Callable[[Any], Sequence[Any]], shape: Shape, variables: Sequence[Any]
-    ) -> Callable[[Array], list[Array]]:
+    ) -> Callable[[Shaped[np.ndarray, "N ..."]], list[Float32[np.ndarray, "N ..."]]]:
         """`function` compiled once for float32 batches (N, *shape)."""
 
     def gradient(
         self, function: Callable[..., Any], shapes: Sequence[Shape], variables: Sequence[Any]
-    ) -> Callable[..., list[Array]]:
-        """Compiled once: (x, …) ↦ function(x, …), of shape (N,), and the gradient of each with respect to its own x.
+    ) -> Callable[..., list[Float32[np.ndarray, "N ..."]]]:
+        """Compiled once: (x, …) ↦ function(x, …), of shape (N,), and the gradient of each value with respect to its own x.
 
-        Each argument is a float32 batch, of the shapes in `shapes`. What is compiled raises `ModelError` where the function
-        doesn't depend on x through operations that have a gradient.
+        The arguments are float32 batches with the given shapes. The compiled function raises `ModelError` if `function` does
+        not depend on x through operations that have a gradient.
         """
 
     def with_pullback(self, function: Callable[[Any], Any], pull: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
-        """`function`, but its pull-back at x of a signal is pull(x, signal)."""
+        """`function` with another pull-back: the pull-back at x of a signal is pull(x, signal)."""
 
     def devices(self) -> list[str]:
-        """The devices that the backend sees, such as "cpu:0"."""
+        """The devices that are available to the backend, such as "cpu:0"."""
 
     def device_memory(self) -> int | None:
-        """Bytes free on the GPU that computes; None where the processor computes or the backend doesn't say."""
+        """The free bytes on the GPU that is used; None if the CPU is used, or if they are not known."""
 
 
 def current() -> Backend:
-    """The module for the backend that Keras runs on.
+    """The module for the backend that Keras uses.
 
     Raises:
-        ModelError: Keras runs on a backend that has no module here.
+        ModelError: Keras uses a backend without a module here.
     """
-    # The names above are asked for before Keras is started.
+    # Imported here, since `BACKENDS` is used before Keras is imported.
     import keras
 
     name = keras.backend.backend()
     if name not in BACKENDS:
-        raise ModelError(f"Keras runs on '{name}', but cnnexplain needs one of {', '.join(BACKENDS)}: set KERAS_BACKEND.")
+        raise ModelError(f"Keras uses '{name}', but cnnexplain needs one of {', '.join(BACKENDS)}: set KERAS_BACKEND.")
     return module(name)
 
 
 def module(name: str) -> Backend:
-    """The module for a backend; it imports that backend, whichever Keras runs on.
+    """The module for a backend; it imports the backend, even if Keras uses another one.
 
     Raises:
         ImportError: It is not installed.
@@ -83,5 +81,5 @@ def module(name: str) -> Backend:
 
 
 def no_gradient() -> ModelError:
-    """What is raised where a function doesn't depend on its input through operations that have a gradient."""
+    """The error for a function that does not depend on its input through operations that have a gradient."""
     return ModelError("The model's scores do not depend on its input through layers that have a gradient.")

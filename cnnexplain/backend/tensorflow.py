@@ -1,4 +1,4 @@
-"""The backend's primitives on TensorFlow."""
+"""The functions of `Backend` for TensorFlow."""
 
 from __future__ import annotations
 
@@ -6,30 +6,32 @@ import functools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from cnnexplain.backend import no_gradient
-from cnnexplain.types import Array
 
-# Left to choose, Keras compiles with XLA, whose convolutions take twice the time on a processor.
+if TYPE_CHECKING:
+    from jaxtyping import Float32, Shaped
+
+# By default, Keras compiles with XLA, whose convolutions take twice the time on a CPU.
 JIT = False
 
 GPU_MEMORY = 8 << 30
-"""Bytes that a GPU is taken to have free. Where it has fewer, batches are halved until they fit."""
+"""The assumed number of free bytes on a GPU. If there are fewer, batches are halved until they fit."""
 
 NAME, ODD = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_./-]*"), re.compile(r"[^A-Za-z0-9_.-]")
-"""The names that TensorFlow takes, and the characters that it doesn't."""
+"""The names that TensorFlow accepts, and the characters that it does not accept."""
 
 
 def forward(
     function: Callable[[Any], Sequence[Any]],
     shape: tuple[int, ...],
-    variables: Sequence[Any],  # noqa: ARG001  # A tf.function reads them where they are.
-) -> Callable[[Array], list[Array]]:
+    variables: Sequence[Any],  # noqa: ARG001  # A tf.function reads the variables itself.
+) -> Callable[[Shaped[np.ndarray, "N ..."]], list[Float32[np.ndarray, "N ..."]]]:
     """`function` compiled once for float32 batches (N, *shape)."""
     return _compiled(function, [shape])
 
@@ -38,8 +40,8 @@ def gradient(
     function: Callable[..., Any],
     shapes: Sequence[tuple[int, ...]],
     variables: Sequence[Any],  # noqa: ARG001
-) -> Callable[..., list[Array]]:
-    """Compiled once: (x, …) ↦ function(x, …), of shape (N,), and the gradient of each with respect to its own x."""
+) -> Callable[..., list[Float32[np.ndarray, "N ..."]]]:
+    """Compiled once: (x, …) ↦ function(x, …), of shape (N,), and the gradient of each value with respect to its own x."""
 
     def pull(x: Any, *others: Any) -> list[Any]:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -50,21 +52,21 @@ def gradient(
 
     compiled = _compiled(pull, shapes)
 
-    def call(*arrays: Array) -> list[Array]:
-        found = compiled(*arrays)
-        # Raised in what is compiled, the error would tell of TensorFlow's own code.
-        if len(found) == 1:
+    def call(*arrays: Shaped[np.ndarray, "N ..."]) -> list[Float32[np.ndarray, "N ..."]]:
+        outputs = compiled(*arrays)
+        # Raised within the compiled function, the error would refer to TensorFlow's code.
+        if len(outputs) == 1:
             raise no_gradient()
-        return found
+        return outputs
 
     return call
 
 
 def with_pullback(function: Callable[[Any], Any], pull: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
-    """`function`, but its pull-back at x of a signal is pull(x, signal)."""
+    """`function` with another pull-back: the pull-back at x of a signal is pull(x, signal)."""
 
     def forwards(x: Any) -> tuple[Any, Callable[..., Any]]:
-        # TensorFlow asks for a gradient of the variables that the function reads, too, which nobody needs.
+        # TensorFlow also requires gradients of the variables that the function reads; they are not used.
         def backwards(signal: Any, variables: Sequence[Any] = ()) -> Any:
             slope = pull(x, signal)
             return (slope, [None] * len(variables)) if variables else slope
@@ -75,45 +77,47 @@ def with_pullback(function: Callable[[Any], Any], pull: Callable[[Any, Any], Any
 
 
 def devices() -> list[str]:
-    """The devices that TensorFlow sees, such as "cpu:0"."""
+    """The devices that are available to TensorFlow, such as "cpu:0"."""
     names = (device.name.removeprefix("/physical_device:") for device in tf.config.list_physical_devices())
     return [name.lower() for name in names]
 
 
 def device_memory() -> int | None:
-    """`GPU_MEMORY` where TensorFlow computes on a GPU, of which it doesn't say what is free; None on the processor."""
+    """`GPU_MEMORY` if TensorFlow uses a GPU, as it does not report the free memory; None if it uses the CPU."""
     return GPU_MEMORY if tf.config.list_logical_devices("GPU") else None
 
 
-def _compiled(function: Callable[..., Sequence[Any]], shapes: Sequence[tuple[int, ...]]) -> Callable[..., list[Array]]:
+def _compiled(
+    function: Callable[..., Sequence[Any]], shapes: Sequence[tuple[int, ...]]
+) -> Callable[..., list[Float32[np.ndarray, "N ..."]]]:
     signature = [tf.TensorSpec((None, *shape), tf.float32) for shape in shapes]
 
     def pure(function: Callable[..., Sequence[Any]], *arrays: Any) -> Sequence[Any]:
         with keras.StatelessScope(), _any_name():
             return function(*arrays)
 
-    # TensorFlow takes functions that share their code for one, and warns when several of them are compiled.
+    # TensorFlow treats functions with the same code as one, and warns if several of them are compiled.
     compiled = tf.function(functools.partial(pure, function), input_signature=signature)
 
-    def call(*arrays: Array) -> list[Array]:
+    def call(*arrays: Shaped[np.ndarray, "N ..."]) -> list[Float32[np.ndarray, "N ..."]]:
         try:
             with _full_precision():
                 return [np.asarray(each) for each in compiled(*(np.asarray(array, np.float32) for array in arrays))]
         except tf.errors.ResourceExhaustedError as error:
             raise MemoryError(error.message) from error
-        # AutoGraph raises another error, with its own words around those of the first.
+        # AutoGraph raises another error, with its own text around that of the original.
         except Exception as error:
-            first = error.__context__ if hasattr(error, "ag_error_metadata") else None
-            if first is None:
+            original = error.__context__ if hasattr(error, "ag_error_metadata") else None
+            if original is None:
                 raise
-            raise first from first.__cause__
+            raise original from original.__cause__
 
     return call
 
 
 @contextmanager
 def _any_name() -> Iterator[None]:
-    """Lets layers have names, as Keras does, of characters that TensorFlow refuses in the graph that is being built."""
+    """Allows names of layers with characters that Keras accepts, but TensorFlow rejects when it builds a graph."""
     graph = tf.compat.v1.get_default_graph()
     scope = graph.name_scope
     graph.name_scope = lambda name: scope(name if not name or NAME.fullmatch(name) else "at." + ODD.sub("_", name))
@@ -125,7 +129,7 @@ def _any_name() -> Iterator[None]:
 
 @contextmanager
 def _full_precision() -> Iterator[None]:
-    """Keeps a GPU from multiplying float32 numbers as TensorFloat-32, which has 10 bits of mantissa in the place of 23."""
+    """Keeps a GPU from multiplying float32 numbers as TensorFloat-32, which has 10 bits of mantissa instead of 23."""
     before = tf.config.experimental.tensor_float_32_execution_enabled()
     tf.config.experimental.enable_tensor_float_32_execution(False)
     try:

@@ -1,10 +1,10 @@
-"""The backend's primitives on PyTorch."""
+"""The functions of `Backend` for PyTorch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -12,20 +12,22 @@ import torch
 
 from cnnexplain.backend import no_gradient
 from cnnexplain.errors import ModelError
-from cnnexplain.types import Array
 
-# To compile, PyTorch needs a C++ compiler on the machine.
+if TYPE_CHECKING:
+    from jaxtyping import Float32, Shaped
+
+# Compilation with PyTorch requires a C++ compiler.
 JIT = False
 
 
 def forward(
     function: Callable[[Any], Sequence[Any]],
-    shape: tuple[int, ...],  # noqa: ARG001  # PyTorch computes step by step.
+    shape: tuple[int, ...],  # noqa: ARG001  # PyTorch computes eagerly.
     variables: Sequence[Any],
-) -> Callable[[Array], list[Array]]:
+) -> Callable[[Shaped[np.ndarray, "N ..."]], list[Float32[np.ndarray, "N ..."]]]:
     """`function` for float32 batches (N, *shape)."""
 
-    def call(array: Array) -> list[Array]:
+    def call(array: Shaped[np.ndarray, "N ..."]) -> list[Float32[np.ndarray, "N ..."]]:
         with _computing(variables), torch.no_grad():
             return _arrays(function(_tensor(array)))
 
@@ -36,10 +38,10 @@ def gradient(
     function: Callable[..., Any],
     shapes: Sequence[tuple[int, ...]],  # noqa: ARG001
     variables: Sequence[Any],
-) -> Callable[..., list[Array]]:
-    """(x, …) ↦ function(x, …), of shape (N,), and the gradient of each with respect to its own x."""
+) -> Callable[..., list[Float32[np.ndarray, "N ..."]]]:
+    """(x, …) ↦ function(x, …), of shape (N,), and the gradient of each value with respect to its own x."""
 
-    def call(array: Array, *others: Array) -> list[Array]:
+    def call(array: Shaped[np.ndarray, "N ..."], *others: Shaped[np.ndarray, "N ..."]) -> list[Float32[np.ndarray, "N ..."]]:
         with _computing(variables), torch.enable_grad():
             x = _tensor(array).requires_grad_()
             values = function(x, *map(_tensor, others))
@@ -54,9 +56,9 @@ def gradient(
 
 
 def with_pullback(function: Callable[[Any], Any], pull: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
-    """`function`, but its pull-back at x of a signal is pull(x, signal)."""
+    """`function` with another pull-back: the pull-back at x of a signal is pull(x, signal)."""
 
-    class Pulled(torch.autograd.Function):  # type: ignore[misc]  # Its types are left out.
+    class Pulled(torch.autograd.Function):  # type: ignore[misc]  # PyTorch is not type-checked.
         @staticmethod
         def forward(context: Any, x: Any) -> Any:
             context.save_for_backward(x)
@@ -71,28 +73,28 @@ def with_pullback(function: Callable[[Any], Any], pull: Callable[[Any, Any], Any
 
 
 def devices() -> list[str]:
-    """The devices that PyTorch sees, such as "cpu:0"."""
+    """The devices that are available to PyTorch, such as "cpu:0"."""
     cuda = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
     return ["cpu:0", *cuda, *(["mps:0"] if torch.backends.mps.is_available() else [])]
 
 
 def device_memory() -> int | None:
-    """Bytes free on the GPU that Keras computes on; None where it computes on the processor."""
+    """The free bytes on the GPU that Keras uses; None if it uses the CPU."""
     if not torch.cuda.is_available() or keras.ops.zeros(()).device.type != "cuda":
         return None
     free, _ = torch.cuda.mem_get_info()
-    # What PyTorch keeps for later tensors counts as taken.
+    # Memory that PyTorch reserves for later tensors counts as used.
     return int(free + torch.cuda.memory_reserved() - torch.cuda.memory_allocated())
 
 
 @contextmanager
 def _computing(variables: Sequence[Any]) -> Iterator[None]:
-    """The variables as they are, but without a gradient, for which PyTorch would keep what every layer is given."""
+    """Computes with the variables detached, since PyTorch would keep the inputs of all layers for their gradients."""
     values = [(variable, variable.value.detach()) for variable in variables]
     try:
         with keras.StatelessScope(state_mapping=values), _full_precision():
             yield
-    # A layer that fails is named, with its own error as the cause.
+    # An error that names a layer has the layer's own error as its cause.
     except (RuntimeError, ModelError) as error:
         if _exhausted(error) or _exhausted(error.__cause__):
             raise MemoryError(str(error)) from error
@@ -100,13 +102,13 @@ def _computing(variables: Sequence[Any]) -> Iterator[None]:
 
 
 def _exhausted(error: BaseException | None) -> bool:
-    # On a processor there is no error of its own.
+    # On a CPU, PyTorch raises no specific error.
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 @contextmanager
 def _full_precision() -> Iterator[None]:
-    """Keeps a GPU from multiplying float32 numbers as TensorFloat-32, which has 10 bits of mantissa in the place of 23."""
+    """Keeps a GPU from multiplying float32 numbers as TensorFloat-32, which has 10 bits of mantissa instead of 23."""
     settings = [torch.backends.cudnn, torch.backends.cuda.matmul] if torch.cuda.is_available() else []
     before = [each.allow_tf32 for each in settings]
     try:
@@ -118,10 +120,10 @@ def _full_precision() -> Iterator[None]:
             each.allow_tf32 = allowed
 
 
-def _tensor(array: Array) -> Any:
-    # A copy: what PyTorch computes must neither write to the caller's array nor warn that it can't.
+def _tensor(array: Shaped[np.ndarray, "N ..."]) -> Any:
+    # A copy, since PyTorch must not write to the caller's array, and warns if the array is read-only.
     return keras.ops.convert_to_tensor(np.array(array, np.float32))
 
 
-def _arrays(tensors: Sequence[Any]) -> list[Array]:
+def _arrays(tensors: Sequence[Any]) -> list[Float32[np.ndarray, "_ ..."]]:
     return [keras.ops.convert_to_numpy(tensor) for tensor in tensors]

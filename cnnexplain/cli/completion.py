@@ -139,12 +139,12 @@ def layers(context: typer.Context) -> list[str]:
 
 
 def labels(context: typer.Context) -> list[str]:
-    """The classes of the model given before, if a file of labels or a sidecar names them."""
+    """The classes of the model given before, if a labels file or a sidecar names them."""
     path, model = context.params.get("labels"), context.params["model"]
     if path is not None:
         return _plain(sidecar.read_labels(Path(path)))
     model_path = model_names.find(model)
     if isinstance(model_path, NamedModel):
         return []
-    settings = {"labels": map(str, range(10))} if model == model_files.INCLUDED else sidecar.next_to(model_path)
+    settings = {"labels": datasets.MNIST.labels} if model == model_files.INCLUDED else sidecar.next_to(model_path)
     return _plain(settings.get("labels", ()))

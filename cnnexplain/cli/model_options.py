@@ -159,11 +159,11 @@ def model_arguments(given: Mapping[str, Any]) -> ModelArguments:
     sidecar.check({} if arguments.value_unit is None else {"unit": arguments.value_unit}, "--value-{}".format)
     outputs.reduction(arguments.reduce)
     model_names.find(arguments.model)
-    for name, what in ((arguments.labels, "file of labels"), (arguments.weights, "file of weights")):
+    for name, what in ((arguments.labels, "labels file"), (arguments.weights, "weights file")):
         if name is not None:
             files.existing(name, what)
     if arguments.preprocess is not None and arguments.preprocess.endswith(".json"):
-        sidecar.read(files.existing(arguments.preprocess, "file of preprocessing"))
+        sidecar.read(files.existing(arguments.preprocess, "preprocessing file"))
     elif arguments.preprocess is not None:
         import_string.check(arguments.preprocess)
     for name in arguments.custom_objects:

@@ -8,25 +8,33 @@ from cnnexplain.draw import captions, images, layout, maps, overlays, wording
 from cnnexplain.draw.map_values import percentile_limit
 
 if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float
     from matplotlib.figure import Figure
 
     from cnnexplain.results.record import Record
-    from cnnexplain.types import Array
 
 
 def map_figure(
-    record: Record, index: int, values: Array, unit: str, title: str, *, signed: bool = False, what: str = "map"
+    record: Record,
+    index: int,
+    values: Float[np.ndarray, "H W"],
+    unit: str,
+    title: str,
+    *,
+    signed: bool = False,
+    what: str = "map",
 ) -> Figure:
-    """The image, a map of its pixels with a color bar, and over the image the map smoothed, or summed if signed.
+    """The image, a map of its pixels with a color bar, and the map over the image: smoothed, or summed if it is signed.
 
     Args:
-        record: Of the analysis.
+        record: The record.
         index: Index of the image.
-        values: (H, W), from 0 up, or signed.
-        unit: Of the values, in logits; for a model of values its own unit is used.
-        title: Of the map.
-        signed: Whether the values have two signs and add up, as attributions do.
-        what: The name of the map in the title of the overlay.
+        values: The map, from 0 up, or signed.
+        unit: Unit of the values in terms of logits; for a regression model, its own unit is used.
+        title: Title of the map.
+        signed: Whether the values are signed and can be summed, like attributions.
+        what: Name of the map in the title of the overlay.
     """
     unit = wording.in_units(record, unit)
     figure, (left, middle, right) = layout.row(3, record, bars=[1, 2] if signed else [1])

@@ -23,26 +23,27 @@ from cnnexplain.draw.names import class_name, objective_name
 from cnnexplain.draw.overlays import STRONGEST_SHARE
 
 if TYPE_CHECKING:
+    from jaxtyping import Num
+
     from cnnexplain.results.record import Record
-    from cnnexplain.types import Array
 
 
 def target(record: Record, index: int) -> str:
-    """What is explained for image `index`, in quotes: the name of its class as in pictures, or the objective."""
+    """The target of image `index` in quotes: the name of its class as in pictures, or the objective."""
     explained = record.explained[index]
     if explained.objective is not None:
         return f"'{objective_name(record, explained.objective)}'"
-    shown = explained.prediction if explained.target is None else explained.target
-    return f"'{class_name(record, shown)}'"
+    target = explained.prediction if explained.target is None else explained.target
+    return f"'{class_name(record, target)}'"
 
 
 def ninth(row: float, column: float, shape: tuple[int, ...]) -> str:
     """The ninth of an image in which a pixel lies: "the upper left", "the left", "the middle".
 
     Args:
-        row: Of the pixel.
-        column: Of the pixel.
-        shape: (H, W) or (H, W, C) of the image.
+        row: Row of the pixel.
+        column: Column of the pixel.
+        shape: Shape of the image, (H, W) or (H, W, C).
     """
     height, width = shape[:2]
     down = ("upper", "", "lower")[min(int(3 * (row + 0.5) / height), 2)]
@@ -57,11 +58,11 @@ def place(row: int, column: int, shape: tuple[int, ...]) -> str:
     return f"{ninth(row, column, shape)}, around row {row}, column {column}"
 
 
-def peak_place(values: Array, square: int = 1) -> str:
+def peak_place(values: Num[np.ndarray, "H W"], square: int = 1) -> str:
     """The place of a map's largest magnitude, in the words of `place`.
 
     Args:
-        values: (H, W).
+        values: The map.
         square: Side length of the squares whose pixels share a value, as in `draw.region_sums`; their middle is given.
     """
     row, column = np.unravel_index(np.abs(values).argmax(), values.shape)
@@ -69,12 +70,12 @@ def peak_place(values: Array, square: int = 1) -> str:
     return place(middle[0], middle[1], values.shape)
 
 
-def largest_attribution(sums: Array, square: int) -> str:
+def largest_attribution(sums: Num[np.ndarray, "H W"], square: int) -> str:
     """The signed attribution of largest magnitude and its place, as the second half of a sentence.
 
     Args:
-        sums: (H, W), from `draw.region_sums`.
-        square: Side length of the squares that they were summed over.
+        sums: The sums from `draw.region_sums`.
+        square: Side length of the squares over which they were summed.
     """
     value = float(sums.flat[np.abs(sums).argmax()])
     if not value:
@@ -82,16 +83,16 @@ def largest_attribution(sums: Array, square: int) -> str:
     amount = signed_number(value, 3)
     if square == 1:
         return f"the attribution of largest magnitude, {amount}, is that of the pixel at {peak_place(sums)}"
-    where = peak_place(sums, square)
-    return f"the attribution of largest magnitude, {amount}, is that of the {square}×{square} pixels at {where}"
+    place_of_peak = peak_place(sums, square)
+    return f"the attribution of largest magnitude, {amount}, is that of the {square}×{square} pixels at {place_of_peak}"
 
 
-def concentration(values: Array) -> float:
+def concentration(values: Num[np.ndarray, "H W"]) -> float:
     """The share of a map's total magnitude in its strongest tenth of pixels: 0.1 for a constant map, at most 1."""
     magnitudes = np.sort(np.abs(values), axis=None)[::-1]
     total = magnitudes.sum(dtype=np.float64)
-    held = magnitudes[: max(1, round(STRONGEST_SHARE * magnitudes.size))].sum(dtype=np.float64)
-    return float(held / total) if total else STRONGEST_SHARE
+    strongest = magnitudes[: max(1, round(STRONGEST_SHARE * magnitudes.size))].sum(dtype=np.float64)
+    return float(strongest / total) if total else STRONGEST_SHARE
 
 
 def most_telling(contributions: Sequence[float]) -> int:
@@ -101,5 +102,5 @@ def most_telling(contributions: Sequence[float]) -> int:
 
 def change(before: float, after: float) -> str:
     """The change of a score: "goes from 2.1 to −3.4", or "stays at 2.1"."""
-    one, other = number_pair(before, after)
-    return f"stays at {one}" if one == other else f"goes from {one} to {other}"
+    first, second = number_pair(before, after)
+    return f"stays at {first}" if first == second else f"goes from {first} to {second}"

@@ -1,4 +1,4 @@
-"""Panels of images: what the model saw, values in its input range, and signed images such as gradients by channel."""
+"""Panels with images: input images, values in the input range, and signed images such as gradients by channel."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from cnnexplain.draw.style import current_palette
 from cnnexplain.inputs.bands import stretched
 
 if TYPE_CHECKING:
+    from jaxtyping import Float, Float32
     from matplotlib.axes import Axes
 
     from cnnexplain.results.record import Record
-    from cnnexplain.types import Array, Floats
 
 
 def input_image(panel: Axes, record: Record, index: int) -> None:
@@ -26,22 +26,23 @@ def input_image(panel: Axes, record: Record, index: int) -> None:
     image_values(panel, record, record.images[index])
 
 
-def image_values(panel: Axes, record: Record, values: Floats) -> None:
-    """Shows an image (H, W, C) in the model's input range, whose ends are black and white; values beyond are clipped."""
+def image_values(panel: Axes, record: Record, values: Float[np.ndarray, "H W C"]) -> None:
+    """Shows an image in the model's input range, whose ends are black and white; values beyond are clipped."""
     panel.imshow(image_rgb(record, values), vmin=0, vmax=1, cmap="gray", interpolation="antialiased")
 
 
-def image_rgb(record: Record, values: Floats) -> Floats:
+def image_rgb(record: Record, values: Float[np.ndarray, "*shape C"]) -> Float[np.ndarray, "*shape colors"]:
     """Values in the model's input range as gray or RGB values from 0 to 1; values beyond are clipped, NaN stays NaN.
 
-    Of images with more bands, those that `Preprocess.show_bands` names, each stretched between its 2nd and 98th percentile.
+    For images with more bands, it returns those selected by `Preprocess.show_bands`, each stretched between its 2nd and 98th
+    percentile.
 
     Args:
-        record: Whose input range it is.
-        values: (H, W, C), in the model's order of channels.
+        record: The record, which states the input range.
+        values: An image (H, W, C) or several, in the channel order of the model.
 
     Returns:
-        (H, W, 1) or (H, W, 3).
+        The image with 1 or 3 channels.
     """
     preprocess = record.preprocess
     if preprocess.bands is not None:
@@ -49,19 +50,19 @@ def image_rgb(record: Record, values: Floats) -> Floats:
     return np.asarray(np.clip(preprocess.decode(values), 0, 1))
 
 
-def display_channels(record: Record, values: Array) -> Floats:
-    """Values (…, C) in the model's order of channels, reordered to RGB, gray, or the bands that are shown."""
+def display_channels(record: Record, values: Float[np.ndarray, "*shape C"]) -> Float[np.ndarray, "*shape colors"]:
+    """Values in the channel order of the model, reordered to RGB, gray, or the bands that are shown."""
     return record.preprocess.picked(record.preprocess.swap(values))
 
 
-def signed_image(panel: Axes, record: Record, values: Array, unit: str, *, bar: bool = True) -> None:
+def signed_image(panel: Axes, record: Record, values: Float[np.ndarray, "H W C"], unit: str, *, bar: bool = True) -> None:
     """Shows signed values on a scale from −1 to 1, in the colors of `signed_rgb`.
 
     Args:
         panel: The panel.
-        record: Whose order of channels it is.
-        values: (H, W, C).
-        unit: Of the values, for the color bar.
+        record: The record, which states the channel order.
+        values: The values, in the channel order of the model.
+        unit: Unit of the values, for the color bar.
         bar: Whether to add a color bar.
     """
     values = display_channels(record, values)
@@ -71,8 +72,8 @@ def signed_image(panel: Axes, record: Record, values: Array, unit: str, *, bar: 
         colorbar(panel, ScalarMappable(Normalize(-1, 1), colors), unit, values, 1)
 
 
-def signed_rgb(values: Array, limit: float) -> Floats:
-    """Signed values (…, C) as RGB (…, 3) from 0 to 1.
+def signed_rgb(values: Float[np.ndarray, "*shape C"], limit: float) -> Float32[np.ndarray, "*shape 3"]:
+    """Signed values as RGB from 0 to 1.
 
     One channel uses the signed colormap, which is white at zero. Three channels are added to middle gray.
 

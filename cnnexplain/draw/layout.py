@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from cnnexplain.results.record import Record
 
 PANEL, SIDE = 2.9, 0.55
-"""Inches of a panel's longer side, and the least share of it that the shorter side has."""
+"""The longer side of a panel in inches, and the minimum ratio of the shorter to the longer side."""
 
 MIN_WIDTH = 5.0
-"""Inches of panels that a sheet has room for at least, so that its caption fits."""
+"""Minimum width of the panels' area of a sheet in inches, so that the caption fits."""
 
 GAP = 0.18
 """Inches between panels."""
@@ -51,21 +51,23 @@ NOTE_CHARACTERS, NOTE_LONGEST, NOTE_LINE = 16, 150, 0.15
 
 
 def sheet(record: Record, width: float, height: float) -> Figure:
-    """An empty figure for panels, with space for the caption above and the analysis' note below.
+    """An empty figure for panels, with space for the caption above and the limitations of the analysis below.
 
     Args:
-        record: Whose note is written.
-        width: Inches of all panels together.
-        height: Likewise.
+        record: The record, whose limitations are written below the panels.
+        width: Width of the panels' area in inches.
+        height: Height of the panels' area in inches.
     """
     wide = max(width, MIN_WIDTH) + 2 * GAP
     bands = record.preprocess.false_color
-    words = (
+    false_color = (
         f"Images in false color: {bands}, each stretched between its {STRETCH[0]}nd and {STRETCH[1]}th percentile. "
         if bands
         else ""
     )
-    note = textwrap.wrap(words + record.analysis.limitations, min(int(NOTE_CHARACTERS * (wide - 2 * GAP)), NOTE_LONGEST))
+    note = textwrap.wrap(
+        false_color + record.analysis.limitations, min(int(NOTE_CHARACTERS * (wide - 2 * GAP)), NOTE_LONGEST)
+    )
     foot = GAP + NOTE_LINE * len(note) + (GAP if note else 0)
     figure = Figure(figsize=(wide, HEADER_HEIGHT + height + foot), facecolor="white")
     figure.text(
@@ -84,7 +86,7 @@ def sheet(record: Record, width: float, height: float) -> Figure:
 def panel(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
     """A panel without ticks on a sheet.
 
-    Panels are placed by hand: Matplotlib's layout engines would take longer than all the rest of the drawing.
+    Positions are explicit because Matplotlib's layout engines would take longer than the rest of the drawing.
 
     Args:
         figure: The sheet.
@@ -97,7 +99,7 @@ def panel(figure: Figure, left: float, top: float, width: float, height: float) 
     place = ((GAP + left) / wide, (tall - HEADER_HEIGHT - top - height) / tall, width / wide, height / tall)
     axes = figure.add_axes(place)
     axes.set_axis_off()
-    # Matplotlib lays out invisible ticks too, to keep the title clear of them.
+    # Matplotlib would also lay out invisible ticks, to position the title.
     axes.set_xticks([])
     axes.set_yticks([])
     return axes
@@ -106,15 +108,15 @@ def panel(figure: Figure, left: float, top: float, width: float, height: float) 
 def panel_size(record: Record, side: float = PANEL) -> tuple[float, float]:
     """Width and height in inches of a panel with the aspect ratio of the record's images.
 
-    A very long or flat image gets a panel larger than itself, with space for a title.
+    For a very long or flat image, the panel is larger than the image, so that there is space for a title.
 
     Args:
-        record: Whose images are shown.
+        record: The record.
         side: Inches of the longer side.
     """
     height, width = record.preprocess.shape[:2]
-    least, scale = side * SIDE, side / max(height, width)
-    return max(width * scale, least), max(height * scale, least)
+    min_side, scale = side * SIDE, side / max(height, width)
+    return max(width * scale, min_side), max(height * scale, min_side)
 
 
 def row(count: int, record: Record, *, bars: Collection[int] = ()) -> tuple[Figure, list[Axes]]:
@@ -122,7 +124,7 @@ def row(count: int, record: Record, *, bars: Collection[int] = ()) -> tuple[Figu
 
     Args:
         count: Number of panels.
-        record: Whose images are shown.
+        record: The record.
         bars: Indices of the panels that need space for a color bar.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Panels of maps: unsigned and signed, each with a color bar."""
+"""Panels with unsigned or signed maps and a color bar."""
 
 from __future__ import annotations
 
@@ -13,21 +13,26 @@ from cnnexplain.draw.map_values import max_limit
 from cnnexplain.draw.style import current_palette
 
 if TYPE_CHECKING:
+    from jaxtyping import Num
     from matplotlib.axes import Axes
     from matplotlib.cm import ScalarMappable
 
-    from cnnexplain.types import Array
-
 
 def unsigned_map(
-    panel: Axes, values: Array, unit: str, *, limit: float | None = None, start: float = 0.0, bar: bool = True
+    panel: Axes,
+    values: Num[np.ndarray, "H W"],
+    unit: str,
+    *,
+    limit: float | None = None,
+    start: float = 0.0,
+    bar: bool = True,
 ) -> None:
     """Shows a map of values from `start` up.
 
     Args:
         panel: The panel.
-        values: (H, W).
-        unit: Of the values, for the color bar.
+        values: The map; NaN is transparent.
+        unit: Unit of the values, for the color bar.
         limit: Upper end of the color scale; None for the largest value.
         start: Lower end of the color scale.
         bar: Whether to add a color bar.
@@ -38,13 +43,15 @@ def unsigned_map(
         colorbar(panel, drawn, unit, values, limit)
 
 
-def signed_map(panel: Axes, values: Array, unit: str, *, limit: float | None = None, bar: bool = True) -> None:
+def signed_map(
+    panel: Axes, values: Num[np.ndarray, "H W"], unit: str, *, limit: float | None = None, bar: bool = True
+) -> None:
     """Shows a map of signed values on a color scale that is symmetric around zero, which is white.
 
     Args:
         panel: The panel.
-        values: (H, W).
-        unit: Of the values, for the color bar.
+        values: The map; NaN is transparent.
+        unit: Unit of the values, for the color bar.
         limit: The color scale goes from −limit to limit; None for the largest magnitude.
         bar: Whether to add a color bar.
     """
@@ -54,15 +61,15 @@ def signed_map(panel: Axes, values: Array, unit: str, *, limit: float | None = N
         colorbar(panel, drawn, unit, values, limit)
 
 
-def colorbar(panel: Axes, drawn: ScalarMappable, unit: str, values: Array, limit: float) -> None:
-    """Adds a color bar beside a panel; if values exceed the limit, its ends are pointed and the label states their share."""
+def colorbar(panel: Axes, drawn: ScalarMappable, unit: str, values: Num[np.ndarray, " ..."], limit: float) -> None:
+    """Adds a color bar next to a panel; if values exceed the limit, its ends are pointed and it states their share."""
     figure, place = panel.get_figure(root=True), panel.get_position(original=True)
     assert figure is not None
     inches = figure.get_figwidth()
-    beside = figure.add_axes((place.x1 + 0.07 / inches, place.y0, 0.12 / inches, place.height))
+    axes = figure.add_axes((place.x1 + 0.07 / inches, place.y0, 0.12 / inches, place.height))
     beyond = float((np.abs(values) > limit).sum() / np.isfinite(values).sum())
     ends = "both" if drawn.norm.vmin == -limit else "max"
-    bar = figure.colorbar(drawn, cax=beside, extend=ends if beyond else "neither")
+    bar = figure.colorbar(drawn, cax=axes, extend=ends if beyond else "neither")
     bar.set_label(f"{unit}\n{formatting.probability(beyond)} clipped" if beyond else unit, fontsize=8)
     bar.ax.tick_params(labelsize=SMALL_SIZE)
     # Small values as 1.2 with 1e-4 above the bar: longer numbers would push the label into the next panel.
@@ -70,6 +77,6 @@ def colorbar(panel: Axes, drawn: ScalarMappable, unit: str, values: Array, limit
         bar.formatter.set_powerlimits((-2, 4))
         bar.update_ticks()
     bar.ax.yaxis.get_offset_text().set(size=SMALL_SIZE, ha="left")
-    # Clear of the number at the bar's end.
+    # Distance from the number at the end of the bar.
     bar.ax.yaxis.OFFSETTEXTPAD = 6
     bar.outline.set_visible(False)

@@ -1,4 +1,4 @@
-"""How pictures name classes, objectives and images."""
+"""Names of classes, objectives and images in pictures."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 def class_name(record: Record, index: int, length: int = 30) -> str:
     """The name of a class in at most `length` characters: its label up to the first comma, if no other class shares that.
 
-    ImageNet's labels list several names, such as "tabby, tabby cat", and two of its classes are a crane.
+    ImageNet's labels list several names, such as "tabby, tabby cat", and two of its classes are called "crane".
     """
     label = record.labels[index]
     first = label.partition(",")[0].strip()
-    alone = sum(other.partition(",")[0].strip() == first for other in record.labels) == 1
-    return legible(shorten(first if first and alone else label, length))
+    unique = sum(other.partition(",")[0].strip() == first for other in record.labels) == 1
+    return legible(shorten(first if first and unique else label, length))
 
 
 def objective_name(record: Record, objective: str) -> str:
     """An objective such as "tabby, tabby cat − lynx, catamount" with its classes named as by `class_name`."""
-    places = {label: place for place, label in enumerate(record.labels)}
+    indices = {label: index for index, label in enumerate(record.labels)}
     parts = re.split(r"(^−| [−+] |[\d.e+-]+ · )", objective)
-    return legible("".join(class_name(record, places[part]) if part in places else part for part in parts))
+    return legible("".join(class_name(record, indices[part]) if part in indices else part for part in parts))
 
 
 def source_name(given: str) -> str:

@@ -1,4 +1,4 @@
-"""Maps laid over the image, with an opacity that grows with the magnitude."""
+"""Maps drawn over the image, with an opacity that grows with the magnitude."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from cnnexplain.draw.maps import colorbar
 from cnnexplain.draw.style import current_palette, current_style
 
 if TYPE_CHECKING:
+    from jaxtyping import Float, Float32, Num
     from matplotlib.axes import Axes
 
     from cnnexplain.results.record import Record
-    from cnnexplain.types import Array, Floats
 
 OPAQUE, PALE, DARK = 0.9, 0.3, 0.2
 """Opacity of the strongest values over an image, and the shares of the signed colormap that are left out there."""
@@ -28,19 +28,19 @@ STRONGEST_SHARE = 0.1
 """The share of a map's pixels that a contour surrounds."""
 
 
-def overlay_colormap(*, signed: bool = False) -> Floats:
+def overlay_colormap(*, signed: bool = False) -> Float32[np.ndarray, "256 4"]:
     """The colors and opacities of maps over an image.
 
-    With the limit L, a value v belongs to row ⌊256 · v / L⌋, or to row ⌊256 · (v / L + 1) / 2⌋ of a signed map; values
-    beyond belong to the first or last row. With t = |v| / L in the middle of the row, the opacity is 0.9 · t² (3 − 2 t):
-    near zero the image keeps its colors. The pale middle of a signed colormap, which would be a haze over the image, and
-    its dark ends, which would be invisible over black, are left out.
+    With the limit L, a value v has the color of row ⌊256 · v / L⌋, or of row ⌊256 · (v / L + 1) / 2⌋ for a signed map;
+    values beyond have that of the first or last row. With t = |v| / L in the middle of the row, the opacity is
+    0.9 · t² (3 − 2 t): near zero, the image keeps its colors. The pale middle of a signed colormap, which would be a haze
+    over the image, and its dark ends, which would be invisible over black, are left out.
 
     Args:
-        signed: Whether for a signed map.
+        signed: Whether the colormap is for a signed map.
 
     Returns:
-        (256, 4): red, green, blue and opacity from 0 to 1.
+        Red, green, blue and opacity from 0 to 1.
     """
     share = (np.arange(256) + 0.5) / 256
     strength = np.abs(2 * share - 1) if signed else share
@@ -51,18 +51,17 @@ def overlay_colormap(*, signed: bool = False) -> Floats:
     return colors
 
 
-def overlay_rgb(record: Record, index: int, values: Array, *, limit: float | None = None, signed: bool = False) -> Floats:
-    """A map over the image as pixels: image · (1 − a) + color · a, where a is the color's opacity.
+def overlay_rgb(
+    record: Record, index: int, values: Num[np.ndarray, "H W"], *, limit: float | None = None, signed: bool = False
+) -> Float32[np.ndarray, "H W 3"]:
+    """A map over the image as pixels from 0 to 1: image · (1 − a) + color · a, where a is the color's opacity.
 
     Args:
-        record: Whose image.
+        record: The record.
         index: Index of the image.
-        values: (H, W), from 0 up, or signed.
+        values: The map, from 0 up, or signed.
         limit: The magnitude with the strongest color; None for the largest.
         signed: Whether the map is signed.
-
-    Returns:
-        (H, W, 3), from 0 to 1.
     """
     strength = values / (limit or max_limit(np.abs(values)))
     share = (strength + 1) / 2 if signed else strength
@@ -75,7 +74,7 @@ def overlay(
     panel: Axes,
     record: Record,
     index: int,
-    values: Array,
+    values: Num[np.ndarray, "H W"],
     *,
     limit: float | None = None,
     signed: bool = False,
@@ -85,12 +84,12 @@ def overlay(
 
     Args:
         panel: The panel.
-        record: Whose image.
+        record: The record.
         index: Index of the image.
-        values: (H, W), from 0 up, or signed.
+        values: The map, from 0 up, or signed.
         limit: The magnitude with the strongest color; None for the largest.
         signed: Whether the map is signed.
-        unit: Of the values, for a color bar; None for no color bar.
+        unit: Unit of the values, for a color bar; None for no color bar.
     """
     limit = limit or max_limit(np.abs(values))
     pixels = overlay_rgb(record, index, values, limit=limit, signed=signed)
@@ -102,24 +101,24 @@ def overlay(
         contour(panel, values)
 
 
-def contour(panel: Axes, values: Array) -> None:
+def contour(panel: Axes, values: Num[np.ndarray, "H W"]) -> None:
     """Outlines the strongest tenth of a map's pixels, in white on black so that it is visible on any image."""
     magnitudes = np.abs(values)
-    least = float(np.quantile(magnitudes, 1 - STRONGEST_SHARE))
+    threshold = float(np.quantile(magnitudes, 1 - STRONGEST_SHARE))
     # A constant map has no strongest tenth, and Matplotlib finds no contour in a single row.
-    if min(values.shape) > 1 and magnitudes.min() < least < magnitudes.max():
-        panel.contour(magnitudes, [least], colors="black", linewidths=2.2)
-        panel.contour(magnitudes, [least], colors="white", linewidths=1.0)
+    if min(values.shape) > 1 and magnitudes.min() < threshold < magnitudes.max():
+        panel.contour(magnitudes, [threshold], colors="black", linewidths=2.2)
+        panel.contour(magnitudes, [threshold], colors="white", linewidths=1.0)
 
 
-def smoothed_overlay(panel: Axes, record: Record, index: int, values: Array, what: str) -> None:
-    """Shows a map of gradients over the image, prepared by `readable`, with a title that says what was done.
+def smoothed_overlay(panel: Axes, record: Record, index: int, values: Float[np.ndarray, "H W"], what: str) -> None:
+    """Shows a map of gradients over the image, prepared by `readable`, with a title that states how.
 
     Args:
         panel: The panel.
-        record: Whose image.
+        record: The record.
         index: Index of the image.
-        values: (H, W), from 0 up.
+        values: The map, from 0 up.
         what: Name of the map in the title, such as "saliency".
     """
     shown = readable(values)
@@ -130,18 +129,18 @@ def smoothed_overlay(panel: Axes, record: Record, index: int, values: Array, wha
         title(panel, f"{what} over input" if shown is values else f"smoothed {what} over input")
 
 
-def regions_overlay(panel: Axes, record: Record, index: int, values: Array, what: str, unit: str) -> None:
-    """Shows signed attributions over the image, summed over squares, with a color bar and a title that says so.
+def regions_overlay(panel: Axes, record: Record, index: int, values: Float[np.ndarray, "H W"], what: str, unit: str) -> None:
+    """Shows signed attributions over the image, summed over squares, with a color bar and a title that states it.
 
     Sums of attributions are attributions of regions, and neighboring pixels of a photograph often differ in sign.
 
     Args:
         panel: The panel.
-        record: Whose image.
+        record: The record.
         index: Index of the image.
-        values: (H, W).
+        values: The attributions.
         what: Name of the map in the title, such as "contributions".
-        unit: Of the values, for the color bar.
+        unit: Unit of the values, for the color bar.
     """
     side = region_side(values)
     sums = region_sums(values, side)

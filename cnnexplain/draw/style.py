@@ -1,4 +1,4 @@
-"""Colormaps and options of the pictures, and the style that is in force."""
+"""Colormaps and options of pictures, and the current style."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cnnexplain.errors import UsageError, shown, suggest
 
 @dataclass(frozen=True)
 class Palette:
-    """The colormaps of maps, by their Matplotlib names.
+    """The colormaps for maps, by their Matplotlib names.
 
     Args:
         unsigned: Colormap of maps that start at 0. The default is perceptually uniform, works for color-blind readers and
@@ -45,7 +45,7 @@ class Style:
 
     Args:
         palette: The colormaps.
-        contours: Whether to outline the strongest tenth of the pixels of a map that is laid over an image.
+        contours: Whether to outline the strongest tenth of the pixels of a map that is drawn over an image.
         regions: Side length in pixels of the squares over which attributions are summed; None to derive it from the image.
 
     Raises:
@@ -68,12 +68,12 @@ _style = ContextVar("style", default=DEFAULT_STYLE)
 
 
 def current_style() -> Style:
-    """The style in force."""
+    """The current style."""
     return _style.get()
 
 
 def current_palette() -> Palette:
-    """The colormaps in force."""
+    """The current colormaps."""
     return current_style().palette
 
 

@@ -1,4 +1,4 @@
-"""Text that fits: its width in the font of the pictures, shortening, and characters that the font cannot draw."""
+"""Fitting text: its width in the font of the pictures, shortening, and characters that the font cannot draw."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def shorten(text: str, length: int, *, tail: bool = False) -> str:
 def legible(text: str, *, keep: str = "") -> str:
     """The text with "□" for each character that is not printable or missing in the font, except for those in `keep`."""
     font = _font()
-    known = (char in keep or (char.isprintable() and font.get_char_index(ord(char))) for char in text)
-    return "".join(char if fine else "□" for char, fine in zip(text, known, strict=True))
+    drawable = (char in keep or (char.isprintable() and font.get_char_index(ord(char))) for char in text)
+    return "".join(char if can_draw else "□" for char, can_draw in zip(text, drawable, strict=True))
 
 
 def _font() -> FT2Font:

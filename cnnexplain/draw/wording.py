@@ -1,4 +1,4 @@
-"""Words that depend on the model: those of class probabilities, or of values such as an age, and their units."""
+"""Terms and units that depend on whether the model predicts class probabilities or values such as an age."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def model_output(probability: float | None, value: float | None = None, unit: st
     Args:
         probability: From 0 to 1; None if the model predicts values.
         value: None if the model predicts probabilities.
-        unit: Of the value.
+        unit: Unit of the value.
     """
     if probability is not None:
         return formatting.probability(probability)
@@ -31,7 +31,7 @@ def has_values(record: Record) -> bool:
 
 
 def outputs(head: str | None) -> str:
-    """What the outputs of a model with this head (`Classifier.head`) are: "classes" or "values"."""
+    """The term for the outputs of a model with this head (`Classifier.head`): "classes" or "values"."""
     return noun(head)
 
 
@@ -46,15 +46,15 @@ def layer_name(record: Record, name: str) -> str:
 
 
 def score_sign(record: Record, index: int) -> int:
-    """−1 if the target of image `index` is a decrease of a value, whose score is minus the value; otherwise 1."""
+    """−1 if the target of image `index` is the decrease of a value, whose score is the negative value; otherwise 1."""
     target = record.explained[index].target
     return -1 if has_values(record) and target is not None and target >= len(record.labels) // 2 else 1
 
 
 def in_units(record: Record, text: str) -> str:
-    """A unit or name in terms of logits or a probability, such as "logits per unit", in terms of the model's values.
+    """Translates a unit or name such as "logits per unit" from logits or probability to the values of a regression model.
 
-    It is unchanged for a model of classes. A value without a unit is called by its name, and several values "value".
+    It is unchanged for a model that predicts classes. A value without a unit is called by its name, several values "value".
     """
     if not has_values(record):
         return text

@@ -24,6 +24,7 @@ class DataSet:
     Args:
         name: Its name in samples such as "mnist:test/42".
         shape: (h, w), the size of the images.
+        labels: The names of the classes.
         splits: The number of images in each split.
         default: The split that is used if none is given.
         sample: The image that is explained if none is given.
@@ -32,6 +33,7 @@ class DataSet:
 
     name: str
     shape: tuple[int, int]
+    labels: tuple[str, ...]
     splits: Mapping[str, int]
     default: str
     sample: str
@@ -57,6 +59,7 @@ class DataSet:
 MNIST = DataSet(
     name="mnist",
     shape=(28, 28),
+    labels=tuple(map(str, range(10))),
     splits={"test": 10_000, "train": 60_000},
     default="mnist:test",
     sample="mnist:test/42",

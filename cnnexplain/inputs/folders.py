@@ -25,15 +25,15 @@ def files(folder: str, suffixes: Collection[str]) -> list[str]:
         OSError: The folder, or a folder in it, can't be read.
     """
     endings = tuple(suffixes)
-    found = []
+    paths = []
     for inside in _folders(folder):
         with os.scandir(inside) as entries:
-            found += [
+            paths += [
                 str(Path(entry.path))
                 for entry in entries
                 if entry.name.lower().endswith(endings) and not entry.name.startswith(".") and os.path.isfile(entry.path)
             ]
-    return sorted(found, key=lambda path: path.split(os.sep))
+    return sorted(paths, key=lambda path: path.split(os.sep))
 
 
 def matching(pattern: str) -> list[str]:

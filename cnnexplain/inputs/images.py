@@ -20,7 +20,7 @@ from cnnexplain.inputs.source import Levels, Source
 from cnnexplain.interruption import check_interrupted
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Float32, Shaped
+    from jaxtyping import Float32, Shaped
 
 SUFFIXES = (".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 """The suffixes of files in a folder that are read as images."""
@@ -34,7 +34,7 @@ class ImageBatch(np.ndarray[Any, np.dtype[np.float32]]):
 
     sources: tuple[Source, ...]
 
-    def __new__(cls, array: Float[np.ndarray, "*shape"], sources: Sequence[Source]) -> ImageBatch:
+    def __new__(cls, array: Shaped[np.ndarray, "*shape"], sources: Sequence[Source]) -> ImageBatch:
         """Make a batch from an array (N, H, W, C) and its N sources."""
         batch = np.asarray(array, np.float32).view(cls)
         batch.sources = tuple(sources)

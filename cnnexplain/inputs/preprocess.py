@@ -160,12 +160,12 @@ class Preprocess:
         """The highest value of an input."""
         return float(np.maximum(self.black, self.white).max())
 
-    def encode(self, image: Float[np.ndarray, "*shape C"]) -> Float32[np.ndarray, "*shape C"]:
+    def encode(self, picture: Float[np.ndarray, "*shape C"]) -> Float32[np.ndarray, "*shape C"]:
         """Converts pixels (…, C), red first, from 0 (black) to 1 (white), to the model's input range.
 
         For bands, the pixels are the numbers in the files.
         """
-        values = self.swap(image) * np.float32(self._factor)
+        values = self.swap(picture) * np.float32(self._factor)
         return np.asarray((values - np.array(self.mean, np.float32)) / np.array(self.std, np.float32), np.float32)
 
     def between(self, shares: Float[np.ndarray, "*shape C"]) -> Float32[np.ndarray, "*shape C"]:
@@ -207,19 +207,19 @@ class Preprocess:
         return f"bands {numbers} as red, green, blue" if len(self.shown) == 3 else f"band {numbers} as gray"
 
     def apply(
-        self, image: Float[np.ndarray, "h w c"], invert: bool | None = None, grid: Grid | None = None
+        self, picture: Float[np.ndarray, "h w c"], invert: bool | None = None, grid: Grid | None = None
     ) -> tuple[Float32[np.ndarray, "H W C"], bool]:
         """Converts an image to the model's input.
 
         Args:
-            image: (h, w, C), or gray (h, w, 1) or colors (h, w, 3) for the other of the two; from 0 to 1.
+            picture: (h, w, C), or gray (h, w, 1) or colors (h, w, 3) for the other of the two; from 0 to 1.
             invert: Whether to swap dark and light. None inverts dark-on-light images if the model has a `preset`.
             grid: The pixels to take, if the image contains only those that `grid` needs.
 
         Returns:
             The input (H, W, C), and whether it was inverted.
         """
-        image = _with_channels(image, self.channels)
+        image = _with_channels(picture, self.channels)
         inverted = self.preset is not None and self.preset.dark_on_light(image) if invert is None else invert
         if inverted:
             image = 1 - image

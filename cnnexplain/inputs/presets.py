@@ -30,7 +30,6 @@ class Preset:
         fit: The value of `Preprocess.fit` that selects this preset.
         shape: (H, W, C) of the input of models trained on the data set.
         color: The channels of that input.
-        labels: The names of the classes.
         dataset: The included data set.
         model_name: The `name` of Keras models that take this input, such as those of `cnnexplain train`.
         fitted: How an image has been fitted, for messages: the size of the input replaces {}.
@@ -45,7 +44,6 @@ class Preset:
     fit: Fit
     shape: tuple[int, int, int]
     color: Color
-    labels: tuple[str, ...]
     dataset: DataSet
     model_name: str
     fitted: str
@@ -63,12 +61,12 @@ class Preset:
             "color": self.color,
             "scale": "1/255",
             "fit": self.fit,
-            "labels": list(self.labels),
+            "labels": list(self.dataset.labels),
         }
 
     def can_evaluate(self, shape: tuple[int, int, int], classes: int) -> bool:
         """Whether a model with this input (H, W, C) and this number of classes can be evaluated on the data set."""
-        return shape == self.shape and classes == len(self.labels)
+        return shape == self.shape and classes == len(self.dataset.labels)
 
 
 MNIST = Preset(
@@ -77,7 +75,6 @@ MNIST = Preset(
     fit="digit",
     shape=(*datasets.MNIST.shape, 1),
     color="gray",
-    labels=tuple(map(str, range(10))),
     dataset=datasets.MNIST,
     model_name="cnnexplain_lenet",
     fitted="Centered on {} like MNIST's digits",

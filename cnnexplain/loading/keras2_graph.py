@@ -17,7 +17,8 @@ CONSTANT = "_CONSTANT_VALUE"
 """The layer name in the reference to a constant."""
 
 SAVE_AGAIN = (
-    "Keras 2 wrote it: save it again with tf_keras.models.load_model(…).export(…), and explain the folder as its error says."
+    "Keras 2 wrote it: save it again with tf_keras.models.load_model(…).export(…). The error for the exported folder "
+    "explains how to load it."
 )
 """How to convert a model that can't be loaded."""
 

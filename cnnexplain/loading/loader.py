@@ -91,7 +91,7 @@ def load(
             files (`.npy`, `.npz`, `.json`, `.csv`).
         custom_objects: Classes and functions that the model file needs and that are not part of Keras: the objects, a
             mapping from names to objects, or "module:name", which is imported.
-        weights: The file of weights, for a model by name that takes one.
+        weights: The weights file, for a model by name that takes one.
         limits: Whether to reject a file whose layers, weights or outputs do not fit into the free memory.
 
     Raises:
@@ -146,7 +146,7 @@ def _classifier(
     if labels is not None:
         names = labels if isinstance(labels, os.PathLike) else sidecar.check({"labels": labels})["labels"]
     if isinstance(names, str | os.PathLike):
-        names = sidecar.read_labels(files.existing(names, "file of labels"))
+        names = sidecar.read_labels(files.existing(names, "labels file"))
     classifier = Classifier(
         loaded.model,
         loaded.name,
@@ -189,7 +189,7 @@ def _refuse_weights(weights: object, what: str) -> None:
 
 
 def _load_named(supplied: NamedModel, weights: str | os.PathLike[str] | None) -> _Loaded:
-    path = None if weights is None else files.existing(weights, "file of weights")
+    path = None if weights is None else files.existing(weights, "weights file")
     begin = f"{registry.load().models.suppliers[supplied.name]}: load() of '{supplied.name}'"
     with foreign(lambda error: PluginError(f"{begin} failed: {reason(error)}")):
         pretrained = supplied.load(path)
@@ -235,7 +235,7 @@ def _description(given: Any) -> Preprocess | Mapping[str, Any] | _Function:
     if isinstance(given, Mapping):
         return sidecar.check(given)
     if isinstance(given, os.PathLike) or (isinstance(given, str) and given.endswith(".json")):
-        return sidecar.read(files.existing(given, "file of preprocessing"))
+        return sidecar.read(files.existing(given, "preprocessing file"))
     name = given if isinstance(given, str) else getattr(given, "__name__", repr(given))
     function = import_string.find(given) if isinstance(given, str) else given
     if isinstance(function, Preprocess):

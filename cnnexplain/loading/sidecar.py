@@ -241,7 +241,7 @@ def _check_file(path: Path, content: object) -> dict[str, Any]:
         # An untrusted file must not reach into other folders.
         if Path(labels).name != labels or "\\" in labels or labels == "..":
             raise ModelError(f"In '{path}': 'labels' names the file {_shown(labels)}; expected one in the same folder.")
-        settings["labels"] = read_labels(files.existing(path.parent / labels, "file of labels"))
+        settings["labels"] = read_labels(files.existing(path.parent / labels, "labels file"))
     for name, value in settings.get("fixed", {}).items():
         if isinstance(value, str) and fixed_inputs.is_file(value):
             if Path(value).name != value or "\\" in value:

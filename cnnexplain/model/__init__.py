@@ -1,1 +1,1 @@
-"""What a Keras model is and what it computes: its graph, outputs, gradients, receptive fields and backward rules."""
+"""The model as a `Classifier`: its graph, heads, objectives, gradients, receptive fields and backward rules."""

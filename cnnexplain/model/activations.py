@@ -137,13 +137,13 @@ def unclipped(graph: Graph, names: Sequence[str], *, ranking: bool) -> tuple[Gra
         call = calls.get(id(tensor))
         if call is None:
             return tensor
-        found = activation(call)
-        layer = None if found is None else found.ranking if ranking else found.unclipped
-        if found is not None and layer is not None:
+        final = activation(call)
+        layer = None if final is None else final.ranking if ranking else final.unclipped
+        if final is not None and layer is not None:
             before = call.sources[0]
-            if isinstance(found.pre_activation, Linear):
+            if isinstance(final.pre_activation, Linear):
                 # The layer in two parts, as for the scores before a softmax.
-                before = add(call, call.inner, found.pre_activation, (before,), {}, tensor)
+                before = add(call, call.inner, final.pre_activation, (before,), {}, tensor)
             return add(call, own := layer(), own, (before,), {}, tensor)
         sources = call.sources
         if not layer_kinds.of(call.inner) & Trait.SELECTS or all(without_clip(source) is source for source in sources):

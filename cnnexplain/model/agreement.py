@@ -1,4 +1,4 @@
-"""Checks that the graph of a model computes what the model does, and that outputs taken for scores are scores.
+"""Checks that the graph of a model computes what the model does, and that outputs treated as scores are scores.
 
 The `call` method of a model may compute something that its graph does not show, so that explanations of the graph would be
 those of another model. Both are checked on a few artificial images when a model is loaded.
@@ -65,13 +65,13 @@ class Agreement:
     _compared: bool = field(default=False, init=False)
 
     def check(self) -> str | None:
-        """Checks that the graph computes what the model does, and that its outputs represent what they are taken for.
+        """Checks that the graph computes what the model does, and that outputs treated as scores are scores.
 
         Returns:
-            Why outputs that are taken for scores may be something else; None if nothing suggests it.
+            Why outputs that are treated as scores may be something else; None if nothing suggests it.
 
         Raises:
-            ModelError: The graph computes something else, one of the two cannot be computed, or outputs that are taken for
+            ModelError: The graph computes something else, one of the two cannot be computed, or outputs treated as
                 scores are probabilities.
         """
         noise = self.preprocess.between(heads.trial_images(self.preprocess.shape)[NOISE:][:1])
@@ -106,7 +106,7 @@ class Agreement:
             )
 
     def _model_output(self, image: Float[np.ndarray, "1 H W C"]) -> Float32[np.ndarray, " ..."]:
-        """What the model itself returns for an image."""
+        """The output of the model itself for an image."""
         # A functional model may expect its inputs in a list or dictionary; a sequential one does not declare a structure.
         structure = getattr(self.model, "input", self.model.inputs[0])
         arguments = self.inputs.arguments(keras.ops.convert_to_tensor(image))

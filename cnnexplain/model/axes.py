@@ -1,4 +1,4 @@
-"""What the units of a layer see of an image, along rows and along columns."""
+"""Receptive fields: the pixels that the units of a layer see, along rows and along columns."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Spans:
         return max(stop - start for start, stop in zip(self.starts, self.stops, strict=True))
 
     def first(self, unit: int) -> int:
-        """The first pixel of a patch of `size` pixels that contains what a unit sees.
+        """The first pixel of a patch of `size` pixels that contains all pixels that a unit sees.
 
         At the borders, where a unit sees fewer pixels, the patch extends beyond the image: it is negative at the first
         border.
@@ -83,7 +83,7 @@ class Spans:
         return [list(each) for each in zip(self.starts, self.stops, strict=True)]
 
     def through(self, taps: Int[np.ndarray, "units k"]) -> Spans:
-        """What units see that read some of these units.
+        """The pixels that units see if they read some of these units.
 
         Args:
             taps: (n, k), for each new unit the indices of the units that it reads; negative for none.
@@ -96,7 +96,7 @@ class Spans:
         return Spans(*(tuple(np.where(seen, each, 0).tolist()) for each in (first, last)))
 
     def union(self, other: Spans) -> Spans:
-        """What units see that read the same unit of both."""
+        """The pixels that units see if they read the same unit of both."""
         count = len(self.starts)
         both = Spans(self.starts + other.starts, self.stops + other.stops)
         return both.through(np.stack([np.arange(count), np.arange(count) + count], axis=1))
@@ -124,7 +124,7 @@ class Field:
     def cut(
         self, image: Float[np.ndarray, "H W C"], row: int, column: int, gray: Float[np.ndarray, " C"]
     ) -> Float32[np.ndarray, "h w C"]:
-        """What unit (row, column) sees of an image.
+        """The part of an image that unit (row, column) sees.
 
         Args:
             image: (H, W, C).
@@ -134,7 +134,7 @@ class Field:
 
         Returns:
             (h, w, C), of the same size for all units of the layer: that of the largest receptive field. If that is larger
-            than the image, the size is the image's, and what the unit sees is at its place in the image.
+            than the image, the size is the image's, and the visible pixels are at their places in the image.
         """
         size, inside, where = [], [], []
         for axis, unit, length in zip((self.rows, self.columns), (row, column), image.shape[:2], strict=True):

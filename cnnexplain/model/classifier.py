@@ -102,7 +102,7 @@ class Classifier:
         self.closed = self._layers.models_without_graph()
         """The layers that are models without a graph, whose inner layers are not accessible."""
         self.doubt: str | None = None
-        """Why the outputs, which are taken for scores, may be something else; known after `check`."""
+        """Why the outputs, which are treated as scores, may be something else; set by `check`."""
         self.labels = heads.labels(head, labels, name)
         """The names of the K classes. For values: their names, then "NAME down" for what decreases each."""
         self.unit = output.unit or ""

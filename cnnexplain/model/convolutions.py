@@ -36,7 +36,7 @@ class Convolution:
 
 def convolutions(layers: Layers) -> tuple[Convolution, ...]:
     """The convolutions in the order of computation; a shared one appears once for each call."""
-    found = []
+    result = []
     graph, names = layers.graph, layers.names
     for call in graph.calls:
         if not layer_kinds.derives_from(call.inner, Trait.CONVOLUTION) or id(call.output) not in names:
@@ -49,8 +49,8 @@ def convolutions(layers: Layers) -> tuple[Convolution, ...]:
                 normalized = follower.output
             output = follower.output
         outputs = (layers.find(names[id(tensor)]) for tensor in (call.output, normalized, output))
-        found.append(Convolution(call.inner, *outputs))
-    return tuple(found)
+        result.append(Convolution(call.inner, *outputs))
+    return tuple(result)
 
 
 def activated(layers: Layers, name: str) -> str:
@@ -62,13 +62,13 @@ def activated(layers: Layers, name: str) -> str:
     Raises:
         UsageError: There is no such layer.
     """
-    found = layers.find(name).name
-    output = layers.graph.tensors[found]
+    end = layers.find(name).name
+    output = layers.graph.tensors[end]
     while (follower := _follower(layers.graph, output)) is not None:
         output = follower.output
         if type(follower.inner).__name__ != "BatchNormalization":
-            found = layers.names.get(id(output), found)
-    return found
+            end = layers.names.get(id(output), end)
+    return end
 
 
 def end_of_followers(graph: Graph, output: Any) -> Any:

@@ -44,18 +44,18 @@ def naming_layers(graph: Graph, image: Float[np.ndarray, "1 H W C"], variables: 
         check_interrupted(error)
         if passes:
             raise
-        found = _located(graph, image, variables, error)
-        if found is None:
+        located = _located(graph, image, variables, error)
+        if located is None:
             raise
-        raise found from error
+        raise located from error
 
 
 def _located(graph: Graph, image: Float[np.ndarray, "1 H W C"], variables: Any, error: BaseException) -> ModelError | None:
     try:
         check_shapes(graph, image)
         suspects = _failing_gradients(graph, image, variables)
-    except ModelError as found:
-        return found
+    except ModelError as located:
+        return located
     except BaseException as other:  # noqa: BLE001
         check_interrupted(other)
         return None

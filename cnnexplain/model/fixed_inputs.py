@@ -34,16 +34,16 @@ def parse(texts: Sequence[str]) -> dict[str, str]:
     Raises:
         UsageError: One is neither, or a name is given twice.
     """
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name.strip() or not value.strip():
             raise UsageError(f"--fixed takes NAME=FILE or NAME=NUMBERS, such as meta=1,2.5,3, but got '{text[:60]}'.")
-        if name.strip() in found:
+        if name.strip() in values:
             raise UsageError(f"--fixed was given two values for '{name.strip()[:60]}'; give one.")
-        found[name.strip()] = value.strip()
+        values[name.strip()] = value.strip()
         check(name.strip(), value.strip())
-    return found
+    return values
 
 
 def check(name: str, value: str) -> None:

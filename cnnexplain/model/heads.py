@@ -96,7 +96,7 @@ class Head:
         return (logits if self.raw else self.probabilities(logits))[:, -self.outputs :]
 
     def doubt(self, outputs: Float[np.ndarray, "N K"], name: str, index: int, *, declared: bool) -> str | None:
-        """Why outputs that are taken for scores may be something else; None if nothing suggests it.
+        """Why outputs that are treated as scores may be something else; None if nothing suggests it.
 
         Args:
             outputs: (N, K), for a few images.

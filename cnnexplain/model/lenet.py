@@ -40,7 +40,7 @@ def build(seed: int | None = 0) -> Any:
             keras.layers.Flatten(name="flatten", **last),
             keras.layers.Dense(500, activation="relu", kernel_initializer=start(), name="dense", **real),
             keras.layers.Dense(
-                len(MNIST.labels), activation="softmax", kernel_initializer=start(), name="probabilities", **real
+                len(MNIST.dataset.labels), activation="softmax", kernel_initializer=start(), name="probabilities", **real
             ),
         ],
         # Loading recognizes the input by this name.

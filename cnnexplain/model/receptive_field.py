@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Side:
-    """What the units see along rows or columns.
+    """The pixels that units see along rows or columns.
 
     Args:
         axis: In regular steps, also outside the image; None if there are none.
@@ -38,7 +38,7 @@ class _Side:
     spans: Spans
 
     def through(self, reads: Reads, units: int) -> _Side:
-        """What units see that read these units through a window, or these places."""
+        """The pixels that units see if they read these units through a window, or at these places."""
         if not isinstance(reads, Window):
             return _Side(None, self.spans.through(reads))
         axis = self.axis
@@ -52,7 +52,7 @@ class _Side:
         return self.axis is None and set(self.spans.starts) == {0} and set(self.spans.stops) == {length}
 
     def union(self, other: _Side) -> _Side:
-        """What units see that read the same unit of both."""
+        """The pixels that units see if they read the same unit of both."""
         axis = None
         if self.axis is not None and other.axis is not None and self.axis.step == other.axis.step:
             start = min(self.axis.start, other.axis.start)
@@ -62,13 +62,13 @@ class _Side:
 
 @dataclass(frozen=True)
 class _View:
-    """What the units of feature maps, or of tokens that have a grid, see."""
+    """The pixels that the units of feature maps, or of tokens that have a grid, see."""
 
     rows: _Side
     columns: _Side
 
     def union(self, other: _View) -> _View:
-        """What units see that read the same unit of both."""
+        """The pixels that units see if they read the same unit of both."""
         return _View(self.rows.union(other.rows), self.columns.union(other.columns))
 
 
@@ -77,7 +77,7 @@ class _Scattered:
     """A tensor with the values of feature maps in another order.
 
     Args:
-        view: What the units of the feature maps see.
+        view: The pixels that the units of the feature maps see.
         width: The number of columns of the feature maps.
         numbers: The place of each value; see `place_numbers`.
         call: The call that moved the values, for an error if nothing moves them back.
@@ -118,12 +118,12 @@ class Fields:
             if id(call) not in self._done:
                 self._follow(call)
         tensor = self._graph.tensors[name]
-        found = self._views.get(id(tensor), self._whole)
+        final = self._views.get(id(tensor), self._whole)
         # The place numbers of whole feature maps take too much memory to keep.
         self._views = {key: each for key, each in self._views.items() if isinstance(each, _View)}
-        view = None if id(tensor) in self._unknown else _as_view(tensor, found, self._layout)
+        view = None if id(tensor) in self._unknown else _as_view(tensor, final, self._layout)
         if view is None:
-            cause = found.call if isinstance(found, _Scattered) else self._unknown[id(tensor)]
+            cause = final.call if isinstance(final, _Scattered) else self._unknown[id(tensor)]
             kind = type(cause.inner).__name__
             raise ModelError(f"The receptive field of '{name}' is not known past the layer '{cause.name}' ({kind}).")
         if all(map(_Side.sees_all, (view.rows, view.columns), self._graph.input.shape[1:3])):
@@ -131,7 +131,7 @@ class Fields:
         return Field(view.rows.axis or view.rows.spans, view.columns.axis or view.columns.spans)
 
     def _follow(self, call: Call) -> None:
-        """Determines what the units of a call's outputs see."""
+        """Determines the pixels that the units of a call's outputs see."""
         outputs = keras.tree.flatten(call.output)
         # Sources that depend on no pixel, such as the positions of tokens, do not matter.
         given = {id(source): self._views[id(source)] for source in call.sources if id(source) in self._views}
@@ -153,7 +153,7 @@ class Fields:
 def _output_views(
     call: Call, outputs: list[Any], given: dict[int, _View | _Scattered], layout: Layout, whole: _View
 ) -> Sequence[_View | _Scattered] | None:
-    """What the units of a call's outputs see; None if that is not known."""
+    """The pixels that the units of a call's outputs see; None if they are not known."""
     views, traits = [*given.values()], layer_kinds.of(call.inner)
     rank = len(outputs[0].shape)
     if whole in views or traits & Trait.SEES_ALL_PLACES:
@@ -201,7 +201,7 @@ def _output_views(
 def _moved(
     call: Call, outputs: list[Any], given: dict[int, _View | _Scattered], layout: Layout
 ) -> Sequence[_View | _Scattered] | None:
-    """What the units of a layer that only moves values see: each value is followed to the place it came from."""
+    """The pixels that the units of a layer that only moves values see: each value is traced to the place it came from."""
     sources = {id(source): source for source in call.sources}
     parts: list[list[_Scattered]] = [[] for _ in outputs]
     for key, each in given.items():
@@ -239,12 +239,12 @@ def _scattered(call: Call, tensor: Any, view: _View, layout: Layout) -> _Scatter
 
 
 def _as_view(tensor: Any, view: _View | _Scattered, layout: Layout) -> _View | None:
-    """What the units of a tensor see; None if it has no units of feature maps."""
+    """The pixels that the units of a tensor see; None if it has no units of feature maps."""
     return _gathered(tensor, view, layout) if isinstance(view, _Scattered) else view
 
 
 def _gathered(tensor: Any, scattered: _Scattered, layout: Layout) -> _View | None:
-    """What the units of a tensor see; None if it is not feature maps, or if rows and columns are not independent."""
+    """The pixels that the units of a tensor see; None unless it is feature maps with independent rows and columns."""
     numbers, grid = scattered.numbers, layout.grids.get(id(tensor))
     if grid is not None:
         numbers = grid.maps(numbers)
@@ -260,7 +260,7 @@ def _gathered(tensor: Any, scattered: _Scattered, layout: Layout) -> _View | Non
 
 
 def _side(places: Int[np.ndarray, "units n C"], known: Bool[np.ndarray, "units n C"], source: _Side) -> _Side | None:
-    """What units see if unit i has the values of the places (i, …) of another side, as far as these are known.
+    """The pixels that units see if unit i has the values of the places (i, …) of another side, where these are known.
 
     None if the places differ along the other side, and have no regular steps.
     """

@@ -80,7 +80,7 @@ def objectives(targets: Sequence[Resolved], against: Sequence[int] | None, class
         value = index % classifier.outputs
         if classifier.head == "values" and isinstance(target, int) and target % classifier.outputs == value:
             raise UsageError(
-                f"The target and 'against' must be different values (both are of '{classifier.labels[value]}')"
+                f"The target and 'against' must be different values (both refer to '{classifier.labels[value]}')"
                 + ("; choose another one." if classifier.outputs > 1 else ", and the model has no other output.")
             )
         if target == index:
@@ -113,7 +113,7 @@ def predicted(classifier: Classifier, images: Stream, against: Sequence[int] | N
         raise UsageError(
             f"All images are predicted to be {label}, which is also 'against'. Choose another class, or set a target."
         )
-    warning = f"The images are of {len(classes)} different classes; the first {PREDICTED} of them are explained."
+    warning = f"The images belong to {len(classes)} different classes; the first {PREDICTED} of them are explained."
     return list(classes)[:PREDICTED], (warning,) if len(classes) > PREDICTED else ()
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cnnexplain.errors import DIGITS, PluginError, UsageError, shown, suggest
+from cnnexplain.errors import MAX_BITS, PluginError, UsageError, shown, suggest
 
 INPUTS = ("classifier", "images", "targets", "objectives", "dataset", "progress")
 """The inputs that an analysis can take, as parameters of `run` in any order."""
@@ -97,7 +97,7 @@ class Parameter:
             value = math.inf if abs(value) > sys.float_info.max else float(value)
         # An option of type str also takes an int from Python: --unit 3 is unit=3.
         if self.type is str and not self.choices and isinstance(value, int) and not isinstance(value, bool):
-            value = str(value) if value.bit_length() <= DIGITS else value
+            value = str(value) if value.bit_length() <= MAX_BITS else value
         if not isinstance(value, self.type) or (isinstance(value, bool) and self.type is not bool):
             raise UsageError(f"{name} takes {self.type.__name__}, but got {shown(value)}.")
         if self.choices and value not in self.choices:

@@ -189,7 +189,7 @@ def _offered(hook: Any, name: str, kind: type[Offer]) -> list[Offer]:
     offers = []
     for offer in itertools.chain.from_iterable(caller()):
         if not isinstance(offer, kind):
-            raise PluginError(f"{name}() must return a list of {kind.__name__}, but it holds {shown(offer)}.")
+            raise PluginError(f"{name}() must return a list of {kind.__name__}, but it contains {shown(offer)}.")
         offers.append(offer)
         if len(offers) > MOST:
             raise PluginError(f"{name}() returned more than {MOST} of {kind.__name__}; expected a shorter list.")

@@ -55,7 +55,7 @@ def render(
         Self-contained HTML.
 
     Raises:
-        UsageError: A record is of another model.
+        UsageError: A record belongs to another model.
     """
     warned: dict[str, dict[str, None]] = {}
     for each in found:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def is_numeric(array: Shaped[np.ndarray, " ..."]) -> bool:
-    """Whether an array holds numbers."""
+    """Whether an array contains numbers."""
     return array.dtype.kind in "biufc"
 
 

@@ -45,7 +45,7 @@ def is_number(value: Any, low: float = -math.inf, high: float = math.inf) -> boo
 
 
 def is_count(value: Any) -> bool:
-    """Whether a value is a whole number of at least 0 that a JSON number holds exactly."""
+    """Whether a value is a whole number of at least 0 that a JSON number represents exactly."""
     return is_number(value, 0, 2**53) and isinstance(value, int)
 
 

@@ -88,7 +88,7 @@ def analysis_of(folder: Path, result: Mapping[str, Any]) -> Analysis:
     except UsageError as error:
         supplier = line(f"{plugin['distribution']} {plugin['version']}", 80)
         raise UsageError(
-            f"The result in '{folder}' is of the analysis '{line(name, 80)}', from {supplier}, which is not installed here."
+            f"The result in '{folder}' belongs to the analysis '{line(name, 80)}', from {supplier}, which is not installed."
         ) from error
 
 

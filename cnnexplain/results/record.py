@@ -226,7 +226,7 @@ class Record:
 
         Raises:
             UsageError: The format or the resolution is invalid.
-            OutputError: The folder can't be written, or holds files that cnnexplain did not write.
+            OutputError: The folder can't be written, or contains files that cnnexplain did not write.
         """
         from cnnexplain.rendering.pictures import Pictures
         from cnnexplain.results import writer

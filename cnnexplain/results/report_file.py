@@ -29,7 +29,7 @@ def write_report(path: str | os.PathLike[str], classifier: Classifier, records: 
         The path.
 
     Raises:
-        UsageError: There are no records, or one is of another model.
+        UsageError: There are no records, or one belongs to another model.
         OutputError: The file can't be written, or it exists and is not a report.
         PluginError: An analysis can't draw its record.
     """

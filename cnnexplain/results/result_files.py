@@ -59,7 +59,7 @@ def _read_part(folder: Path, number: int, result: Mapping[str, Any], start: int)
 
     Args:
         folder: The folder of the result.
-        number: Of the part, from 1.
+        number: The number of the part, from 1.
         result: The content of `result.json`.
         start: Index of the part's first image among all images.
 

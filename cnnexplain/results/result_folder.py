@@ -26,11 +26,11 @@ LISTED = 10
 def check_folder(folder: Path) -> list[str]:
     """The names of the files of an earlier result, which a new result may replace; none for a new or empty folder.
 
-    Files that only the file of a part lists count too: earlier versions did not lock the folder, and two runs at once left
-    such files.
+    This includes files that only the file of a part lists: earlier versions did not lock the folder, and two simultaneous
+    runs left them.
 
     Raises:
-        OutputError: `folder` is a file, or holds files but no result that cnnexplain wrote.
+        OutputError: `folder` is a file, or contains files but no result of cnnexplain.
     """
     try:
         if folder.exists() and not folder.is_dir():
@@ -48,7 +48,7 @@ def check_folder(folder: Path) -> list[str]:
     except DamageError as damage:
         damage_note = f", or whose {RESULT} is damaged ({line(damage)})" if os.path.lexists(folder / RESULT) else ""
         raise OutputError(
-            f"The folder '{folder}' holds files that cnnexplain did not write{damage_note}; choose another with --out"
+            f"The folder '{folder}' contains files that cnnexplain did not write{damage_note}; choose another with --out"
             f"{', or empty the folder' if damage_note else ''}."
         ) from damage
     except OSError as error:
@@ -65,11 +65,11 @@ def refuse_foreign(folder: Path, names: Iterable[str], ours: Collection[str]) ->
 
     Args:
         folder: The folder.
-        names: Of the files that are to be written.
-        ours: Names of the files of the earlier result.
+        names: The names of the files to be written.
+        ours: The names of the files of the earlier result.
 
     Raises:
-        OutputError: One is.
+        OutputError: At least one of them is.
     """
     foreign = [name for name in names if name not in ours and os.path.lexists(folder / name)]
     if not foreign:
@@ -91,13 +91,13 @@ def replace_files(
     Args:
         staged: The folder with the files.
         folder: The folder of the result.
-        names: Their names, `result.json` last.
-        result: The content of `result.json` in the meantime.
+        names: The names of the files, `result.json` last.
+        result: The interim content of `result.json`.
         ours: The names of the files of the earlier result.
-        gone: Names of those among them that are removed.
+        gone: The names of files of the earlier result to remove.
 
     Raises:
-        OutputError: A file in the folder is not ours, or the folder was removed meanwhile.
+        OutputError: A file in the folder is not ours, or the folder was removed in the meantime.
     """
     lock.check(folder)
     refuse_foreign(folder, names, ours)

@@ -38,13 +38,13 @@ def resume(folder: Path, request: Mapping[str, Any] | None, ours: Collection[str
 
     Args:
         folder: The folder of the result.
-        request: The new request, as JSON holds it.
-        ours: Names of the files of the earlier result.
-        count: Number of images of the run.
+        request: The new request, as read from JSON.
+        ours: The names of the files of the earlier result.
+        count: The number of images of the run.
 
     Raises:
         OutputError: The earlier result is damaged.
-        UsageError: It is of another request, or does not record its request.
+        UsageError: It belongs to another request, or does not record its request.
     """
     if schema.unfinished(json_files.read(folder / RESULT)):
         return Kept()
@@ -61,7 +61,7 @@ def resume(folder: Path, request: Mapping[str, Any] | None, ours: Collection[str
         for number, part in enumerate(result_files.read_parts(folder, earlier), start=1):
             stop = part["span"][1]
             complete = earlier["complete"] and stop == count and _are_whole(folder, earlier["files"], ours)
-            # The last part is made again if anything written with it was lost.
+            # The last part is computed again if any file written with it is missing.
             if "parts" not in earlier or stop >= count or not _are_whole(folder, part["files"], ours):
                 break
             parts.append(part_name(number))
@@ -103,13 +103,13 @@ def _check_request(folder: Path, earlier: Any, request: Mapping[str, Any] | None
     if differences:
         more = f"; and {len(differences) - SHOWN} more" if len(differences) > SHOWN else ""
         raise UsageError(
-            f"The result in '{folder}' is of another request: {'; '.join(differences[:SHOWN])}{more}. "
+            f"The result in '{folder}' belongs to another request: {'; '.join(differences[:SHOWN])}{more}. "
             "Leave out --resume to replace it, or choose another --out."
         )
 
 
 def _difference(name: str, was: Any, now: Any) -> str:
-    """How one value of a request differs from another; of objects, the keys that differ."""
+    """Describes how a value of a request differs from the earlier one; for objects, the keys that differ."""
     if isinstance(was, dict) and isinstance(now, dict):
         other = [key for key in {**was, **now} if was.get(key) != now.get(key)]
         return "; ".join(_difference(f"{name}.{key}", was.get(key), now.get(key)) for key in other)

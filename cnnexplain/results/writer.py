@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def write(record: Record, folder: Path, pictures: Pictures) -> list[Path]:
-    """Writes a record. All files are drawn and written aside before the first one is moved to its place.
+    """Writes a record. All files are drawn and written to a staging folder before the first one is moved to its place.
 
     Files of an earlier result in the folder that the new one does not replace are removed, and no others.
 
@@ -40,7 +40,7 @@ def write(record: Record, folder: Path, pictures: Pictures) -> list[Path]:
         The paths of the pictures, then of `arrays.npz`, the thumbnails, `index.html` and `result.json`.
 
     Raises:
-        OutputError: The folder can't be written, holds files that cnnexplain did not write, or another run writes to it.
+        OutputError: The folder can't be written, contains files that cnnexplain did not write, or another run writes to it.
     """
     check_folder(folder)
     with lock.held(folder):
@@ -49,9 +49,10 @@ def write(record: Record, folder: Path, pictures: Pictures) -> list[Path]:
 
 
 class Writer:
-    """Writes the records of a run on many images into a folder, one after another; a killed process leaves whole records.
+    """Writes the records of a run on many images into a folder, one after another.
 
-    The caller holds the folder's lock (`lock.held`) meanwhile.
+    If the process is killed, the records written before are complete. The caller must hold the lock of the folder
+    (`lock.held`).
 
     A record of all images gives `arrays.npz` and `result.json`. A record of some of them gives `arrays-00001.npz` and
     `result-00001.json`, while `result.json` has what all images have in common and the list of all files.
@@ -60,7 +61,7 @@ class Writer:
         folder: Created if it does not exist.
         sources: The names of all images of the run.
         pictures: Format and resolution of the pictures.
-        request: JSON-able, the request; an earlier result of the same request can be continued.
+        request: The request, JSON-able; an earlier result of the same request can be continued.
         resume: Whether to continue the earlier result in the folder.
 
     Attributes:
@@ -69,8 +70,8 @@ class Writer:
         complete: Whether the earlier result is complete.
 
     Raises:
-        OutputError: The folder can't be written, or holds files that cnnexplain did not write.
-        UsageError: The earlier result to be continued is of another request.
+        OutputError: The folder can't be written, or contains files that cnnexplain did not write.
+        UsageError: The earlier result to be continued belongs to another request.
     """
 
     def __init__(

@@ -43,12 +43,10 @@ def evaluate(classifier: Classifier, split: str = "test") -> Evaluation:
         ModelError: Its outputs are not finite.
     """
     preprocess = classifier.preprocess
+    outputs = len(MNIST.dataset.labels)
     if not MNIST.can_evaluate(preprocess.shape, len(classifier.labels)):
-        height, width, channels = MNIST.shape
-        raise UsageError(
-            f"{classifier!r} can't be evaluated on {MNIST.name}, which needs {height}×{width}×{channels} → "
-            f"{len(MNIST.labels)} classes."
-        )
+        size = "×".join(map(str, MNIST.shape))
+        raise UsageError(f"{classifier!r} can't be evaluated on {MNIST.name}, which needs {size} → {outputs} classes.")
     pixels, classes = MNIST.dataset.load(split)
     images = pixels[..., None].astype(np.float32) / 255
     inputs = preprocess.encode(images)
@@ -59,7 +57,7 @@ def evaluate(classifier: Classifier, split: str = "test") -> Evaluation:
         raise ModelError(f"{classifier!r} returns values that are not finite (NaN or infinity).")
     logits -= logits.max(axis=1, keepdims=True)
     true_logits = logits[np.arange(len(classes)), classes]
-    confusion = np.zeros((len(MNIST.labels), len(MNIST.labels)), np.int64)
+    confusion = np.zeros((outputs, outputs), np.int64)
     np.add.at(confusion, (classes, logits.argmax(axis=1)), 1)
     loss = float(np.mean(np.log(np.exp(logits).sum(axis=1)) - true_logits))
     return Evaluation(float(np.trace(confusion) / len(classes)), loss, confusion)

@@ -1,1 +1,1 @@
-"""The built-in analyses and models: a module or a package each, found through its entry point as any other plugin is."""
+"""The built-in analyses and models, one module or package each, found through entry points like third-party plugins."""

@@ -8,23 +8,23 @@ from cnnexplain.numerics import BASELINES
 from cnnexplain.plugin import Analysis, Option, Result, hookimpl, summed_map
 
 if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float32
     from matplotlib.figure import Figure
 
-    from cnnexplain import Classifier, Floats, Objective, Record
-
-BASELINE = f"What a pixel is measured from. Default: the number 0, whatever color it is for the model. Else {BASELINES}"
+    from cnnexplain import Classifier, Objective, Record
 
 
 def run(
     classifier: Classifier,
-    images: Floats,
+    images: Float32[np.ndarray, "N H W C"],
     objectives: list[Objective],
     *,
-    baseline: Annotated[str | None, Option(BASELINE)] = None,
+    baseline: Annotated[str | None, Option(f"The reference image. Default: the number 0. Otherwise {BASELINES}")] = None,
 ) -> Result:
     """First-order contribution of each pixel to the score of the target: the gradient times the pixel's value.
 
-    Shrikumar et al. 2016: the gradient ∂S_c/∂x times x, S_c being the logit of the class; with a baseline b, times x − b.
+    Shrikumar et al. 2016: the gradient ∂S_c/∂x times x, with S_c the logit of the class; with a baseline b, times x − b.
 
     Returns:
         Arrays `attribution` (N, H, W, C) and `pixel_attribution` (N, H, W), its sum over the channels, both signed and in
@@ -32,10 +32,10 @@ def run(
     """
     from cnnexplain.numerics import baseline_images, completeness_facts
 
-    origins = 0 * images if baseline is None else baseline_images(baseline, images, classifier.preprocess)
-    attribution = classifier.gradient(images, objectives) * (images - origins)
+    baselines = 0 * images if baseline is None else baseline_images(baseline, images, classifier.preprocess)
+    attribution = classifier.gradient(images, objectives) * (images - baselines)
     arrays = {"attribution": attribution, "pixel_attribution": attribution.sum(axis=-1)}
-    return Result(arrays, completeness_facts(classifier, images, origins, objectives, attribution))
+    return Result(arrays, completeness_facts(classifier, images, baselines, objectives, attribution))
 
 
 def draw(record: Record, index: int) -> Figure:
@@ -48,7 +48,7 @@ def draw(record: Record, index: int) -> Figure:
 
 
 def finding(record: Record, index: int) -> str:
-    """What the attributions add up to, and where the largest is."""
+    """The sum of the attributions, and the largest of them."""
     from cnnexplain.draw import findings, formatting, region_side, wording
 
     total, difference = (formatting.signed_number(record.facts[name][index], 3) for name in ("sum", "difference"))

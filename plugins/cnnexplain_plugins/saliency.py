@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cnnexplain.plugin import Analysis, Option, Result, hookimpl, smoothed_map
 
 if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float32
     from matplotlib.figure import Figure
 
-    from cnnexplain import Classifier, Floats, Objective, Record
+    from cnnexplain import Classifier, Objective, Record
 
 
 def run(
     classifier: Classifier,
-    images: Floats,
+    images: Float32[np.ndarray, "N H W C"],
     objectives: list[Objective],
     *,
     crops: Annotated[Literal["one", "ten"], Option("'ten' averages over ten crops of each image, as in the paper.")] = "one",
@@ -49,7 +51,7 @@ def draw(record: Record, index: int) -> Figure:
 
 
 def finding(record: Record, index: int) -> str:
-    """Where the map is the strongest."""
+    """Where the score is most sensitive, and how concentrated the map is."""
     from cnnexplain.draw import findings, formatting
 
     smooth, target = smoothed_map(record, index), findings.target(record, index)

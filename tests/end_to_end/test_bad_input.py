@@ -107,14 +107,14 @@ ROWS = {
     "mean of two": (2, ["--input-mean", "1,2"], "Preprocess takes one finite number as mean"),
     "means of gray": (2, ["--input-mean", "1,2,3"], "Preprocess takes one finite number as mean"),
     "another size": (2, ["--input-size", "32x30"], "takes (28, 28, 1), but is declared to take (32, 30, 1)"),
-    "preprocessing missing": (2, ["--preprocess", "no.json"], "There is no file of preprocessing 'no.json'."),
+    "preprocessing missing": (2, ["--preprocess", "no.json"], "There is no preprocessing file 'no.json'."),
     "preprocessing of no kind": (2, ["--preprocess", "photo"], "Expected module:name"),
     "preprocessing elsewhere": (2, ["--preprocess", "no_module:f"], "No module named 'no_module', neither installed nor"),
     "preprocessing not straight": (2, ["--preprocess", "numpy:square"], "'numpy:square' can't be the preprocessing"),
-    "labels missing": (2, ["--labels", "no.txt"], "There is no file of labels 'no.txt'."),
+    "labels missing": (2, ["--labels", "no.txt"], "There is no labels file 'no.txt'."),
     "labels of too few": (2, ["--labels", "notes.txt"], "There is 1 label for the 10 classes"),
     "labels that are no text": (1, ["--labels", "whole.keras"], "is not text in UTF-8"),
-    "weights missing": (2, ["--weights", "no.h5"], "There is no file of weights 'no.h5'."),
+    "weights missing": (2, ["--weights", "no.h5"], "There is no weights file 'no.h5'."),
     "weights of a file": (
         2,
         ["--model", "whole.keras", "--weights", "old.h5"],
@@ -128,7 +128,7 @@ ROWS = {
     "output": (2, ["--output", "scores"], "has no output 'scores'"),
     "out is a file": (1, ["--out", "taken"], "taken"),
     "out in a file": (1, ["--out", "/dev/null/x"], "Can't write to '/dev/null/x/saliency'"),
-    "out holds other files": (1, ["--out", "mine"], "holds files that cnnexplain did not write; choose another"),
+    "out holds other files": (1, ["--out", "mine"], "contains files that cnnexplain did not write; choose another"),
 }
 
 

@@ -110,7 +110,7 @@ def test_a_pickle_that_names_anything_else_is_refused_and_does_not_run(tmp_path)
             MAGIC + VERSION + b"\x80\x02" + call + b".",
             MAGIC + VERSION + MACHINE + state({}) + b"\x80\x02" + call + b".",
         ):
-            with pytest.raises(ModelError, match=rf"'w\.pth': it asks for {name.replace('.', '[.]')}, which is not among"):
+            with pytest.raises(ModelError, match=rf"'w\.pth': it refers to {name.replace('.', '[.]')}, which a state dict"):
                 state_dict.read(data, "w.pth")
     assert not written.exists()
 
@@ -137,25 +137,25 @@ INSIDE = b"}" + text("shape") + integers((2, 2)) + b"sb"
     ("data", "reason"),
     [
         (b"PK\x03\x04 and so on", r"newer format, a zip file"),
-        (b"\x89PNG\r\n\x1a\n", r"does not begin as a file that torch\.save wrote"),
-        (b"", r"does not begin as a file that torch\.save wrote"),
-        (pickle.dumps({"a": 1}), r"does not begin as a file that torch\.save wrote"),
+        (b"\x89PNG\r\n\x1a\n", r"does not start like a file written by torch\.save"),
+        (b"", r"does not start like a file written by torch\.save"),
+        (pickle.dumps({"a": 1}), r"does not start like a file written by torch\.save"),
         (MAGIC + pickle.dumps(1002), "in version 1002 of PyTorch's format; expected 1001"),
         (legacy(state({}), {}, machine=pickle.dumps({"little_endian": False}, 2)), "not little-endian"),
-        (legacy(pickle.dumps([1]), {}), "it holds a list; expected a state dict"),
-        (legacy(state({"epoch": b"I3\n"}), {}), "'epoch' is no tensor"),
+        (legacy(pickle.dumps([1]), {}), "it contains a list; expected a state dict"),
+        (legacy(state({"epoch": b"I3\n"}), {}), "'epoch' is not a tensor"),
         (legacy(state({"a": tensor("7", 6, (6,), (1,))}), {"8": SIX}), "storages that it lists are not those"),
-        (legacy(state({"a": tensor("7", 5, (5,), (1,))}), {"7": SIX}), "not all of its tensors' elements are there"),
-        (legacy(state({"a": tensor("7", 6, (6,), (1,))}), {"7": SIX}) + b"!", "more follows"),
+        (legacy(state({"a": tensor("7", 5, (5,), (1,))}), {"7": SIX}), "elements of its tensors are missing"),
+        (legacy(state({"a": tensor("7", 6, (6,), (1,))}), {"7": SIX}) + b"!", "more data"),
         (legacy(state({"a": tensor("7", 0, (0,), (1,))}), {"7": SIX[:0]}), "'a' is empty"),
         (legacy(state({"a": tensor("7", 6, (2, 3), (4, 1))}), {"7": SIX}), "'a' is empty or reaches beyond its storage"),
         (legacy(state({"a": tensor("7", 6, (6,), (1,), offset=1)}), {"7": SIX}), "reaches beyond its storage"),
         (legacy(state({"a": tensor("7", 6, (2**50,), (0,))}), {"7": SIX}), "reaches beyond its storage"),
-        (legacy(state({"a": tensor("7", 6, (6,), (1,), offset=-1)}), {"7": SIX}), "described otherwise"),
-        (legacy(state({"a": tensor("7", 6, (6,), (-1,), offset=5)}), {"7": SIX}), "described otherwise"),
+        (legacy(state({"a": tensor("7", 6, (6,), (1,), offset=-1)}), {"7": SIX}), "not described as"),
+        (legacy(state({"a": tensor("7", 6, (6,), (-1,), offset=5)}), {"7": SIX}), "not described as"),
         (legacy(state({"a": tensor("7", 6, (6,), (1, 1))}), {"7": SIX}), "has 1 axes and 2 strides"),
-        (legacy(state({"a": tensor("7", -1, (6,), (1,))}), {"7": SIX}), "which is no storage"),
-        (legacy(state({"a": tensor("7", 6, (6,), (1,), kind="HalfStorage")}), {"7": SIX}), "asks for torch.HalfStorage"),
+        (legacy(state({"a": tensor("7", -1, (6,), (1,))}), {"7": SIX}), "which is not a storage"),
+        (legacy(state({"a": tensor("7", 6, (6,), (1,), kind="HalfStorage")}), {"7": SIX}), "refers to torch.HalfStorage"),
         (legacy(state({"a": tensor("7", 6, (6,), (1,)) + INSIDE}), {"7": SIX}), "'_Tensor' object has no attribute"),
     ],
 )
@@ -251,7 +251,7 @@ def test_the_package_must_hold_what_was_published(tmp_path, monkeypatch):
     with pytest.raises(ModelError, match=r"Can't read the weights .*: No such file"):
         pretrained.load("lite0", None)
     path.write_bytes(b"something else")
-    with pytest.raises(ModelError, match=r"not those that were published \(sha256 [0-9a-f]{12}…, expected 579344248a93…\)"):
+    with pytest.raises(ModelError, match=r"not the published ones \(sha256 [0-9a-f]{12}…, expected 579344248a93…\)"):
         pretrained.load("lite0", None)
 
 

@@ -22,14 +22,14 @@ def test_what_is_explained_is_called_as_in_pictures(lenet):
 
 ZERO = {
     "saliency": ({}, "No pixel changes the score of '0': the map is zero everywhere."),
-    "smoothgrad": ({"samples": 2}, "Under noise no pixel changes the score of '0': the map is zero everywhere."),
+    "smoothgrad": ({"samples": 2}, "Under noise, no pixel changes the score of '0': the map is zero everywhere."),
     "gradient-x-input": (
         {},
         "The attributions for '0' add up to 0 logits; the score minus the baseline's is 0; all attributions are 0.",
     ),
     "integrated-gradients": (
         {"steps": 2},
-        "From the baseline to the image the score of '0' stays at 0; all attributions are 0.",
+        "From the baseline to the image, the score of '0' stays at 0; all attributions are 0.",
     ),
     "occlusion": ({"compare": "none"}, "Nowhere does hiding a square of 2×2 pixels lower the score of '0', 0."),
     "rise": ({"masks": 4}, "The probability of '0' is 0.5 under every mask: the map is zero everywhere."),
@@ -94,7 +94,7 @@ OF_A_SIGN = {
     "rise": (
         {"of": "logit", "masks": 300, "seed": 1},
         r"raises the logit of '0' the most, by \d",
-        r"No pixel raises the logit of '0' when it is shown; the one at .*, lowers it the least, by \d",
+        r"No pixel raises the logit of '0' when it is visible; the one at .*, lowers it the least, by \d",
     ),
     "occlusion": (
         {"patch": 2, "stride": 2, "compare": "none", "fill": "black"},
@@ -120,10 +120,10 @@ def test_a_finding_reads_right_for_every_sign(analysis, scale):
     ("target", "peak", "words"),
     [
         ("up", 0.012, "Showing PLACE, raises 'value' the most, by 0.012 (standard error 0.001) from a mean of 58.1 years"),
-        ("up", -0.012, "No pixel raises 'value' when it is shown; the one at PLACE, lowers it the least, by 0.012 "),
+        ("up", -0.012, "No pixel raises 'value' when it is visible; the one at PLACE, lowers it the least, by 0.012 "),
         ("down", 0.012, "Showing PLACE, lowers 'value' the most, by 0.012 (standard error 0.001) from a mean of 58.1 years"),
-        ("down", -0.012, "No pixel lowers 'value' when it is shown; the one at PLACE, raises it the least, by 0.012 "),
-        ("up", -1e-9, "No pixel raises 'value' when it is shown; the one at PLACE, lowers it the least, by 1e−09 "),
+        ("down", -0.012, "No pixel lowers 'value' when it is visible; the one at PLACE, raises it the least, by 0.012 "),
+        ("up", -1e-9, "No pixel raises 'value' when it is visible; the one at PLACE, lowers it the least, by 1e−09 "),
     ],
 )
 def test_rise_tells_a_gain_from_a_loss(target, peak, words):

@@ -63,6 +63,18 @@ def test_a_baseline(lenet, noise):
         cx.explain("gradient-x-input", lenet, noise, baseline="gry")
 
 
+def test_methods_and_parameters(lenet, noise):
+    signals = np.ones((4, 10), np.float32)
+    present = lenet.project(noise, "logits", signals=signals, rule="guided")
+    np.testing.assert_array_equal(lenet.project(noise, "logits", seeds=signals, rule="guided"), present)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'seed'"):
+        lenet.project(noise, "logits", seed=signals, rule="guided")
+    np.testing.assert_array_equal(cx.Logit(4).seeds(lenet)["logits"], np.eye(10)[4])
+    spans = cx.Spans((0, 2), (3, 4))
+    assert spans.behind(np.array([[0, 1], [1, -1]])) == cx.Spans((0, 2), (4, 4))
+    assert spans.with_those_of(cx.Spans((1, 1), (2, 2))) == cx.Spans((0, 1), (3, 4))
+
+
 def test_an_analysis():
     former = Analysis("a", run, run, "Nobody 2026", note="It shows little.", reading="Bright is much.")
     assert (former.limitations, former.how_to_read) == ("It shows little.", "Bright is much.")
@@ -107,7 +119,9 @@ def test_a_result_is_continued(cli, earlier):
         assert code == 0, err
         assert (earlier / "result.json").read_bytes() == before
     code, _, err = cli(*words, "--baseline", "white", "--dpi", 20)
-    assert (code, "is of another request: options.baseline was gray, now white" in err.replace('"', "")) == (2, True), err
+    assert (code, "belongs to another request: options.baseline was gray, now white" in err.replace('"', "")) == (2, True), (
+        err
+    )
 
 
 def test_it_is_drawn_again(cli, earlier):

@@ -84,7 +84,7 @@ def test_weights_of_another_network_or_of_none_are_refused(tmp_path, model):
     model().save_weights(tmp_path / "other.weights.h5")
     with pytest.raises(ModelError, match=r"text.weights.h5' is not an HDF5 file"):
         cx.load("keras:MobileNetV2", weights=tmp_path / "text.weights.h5")
-    with pytest.raises(ModelError, match=r"other.weights.h5' does not hold the weights of MobileNetV2"):
+    with pytest.raises(ModelError, match=r"other.weights.h5' does not contain the weights of MobileNetV2"):
         cx.load("keras:MobileNetV2", weights=tmp_path / "other.weights.h5")
 
 

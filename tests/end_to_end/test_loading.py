@@ -301,12 +301,12 @@ def test_preprocessing_is_also_a_file_or_the_name_of_a_function(path, tmp_path, 
     [
         ({"preprocess": {"colur": "rgb"}}, "Did you mean 'color'?"),
         ({"preprocess": 3}, "a mapping, a .json file or a function, but got a int"),
-        ({"preprocess": "no.json"}, "There is no file of preprocessing"),
+        ({"preprocess": "no.json"}, "There is no preprocessing file"),
         ({"preprocess": "own"}, "Expected module:name"),
         ({"preprocess": {"color": "gray"}}, r"takes \(12, 10, 3\), but is declared to take \(12, 10, 1\)"),
         ({"preprocess": {"size": 32}}, r"takes \(12, 10, 3\), but is declared to take \(32, 32, 3\)"),
         ({"labels": ["a", "b"]}, "2 labels for the 5 classes"),
-        ({"labels": "no.txt"}, "There is no file of labels"),
+        ({"labels": "no.txt"}, "There is no labels file"),
         ({"labels": 3}, "'labels' takes a list of names"),
         ({"labels": ["a", 3]}, "'labels' takes a list of names"),
         ({"weights": "net.keras"}, "Weights can only be given for models by name that take them; the file .* has its own"),
@@ -399,7 +399,7 @@ def test_a_plugin_offers_models_by_name(plugins, tmp_path, cli):
         cx.load("zoo:nothing")
     with pytest.raises(UsageError, match=r"There is no model file 'zooo'. Did you mean 'zoo'\? .*'cnnexplain list'"):
         cx.load("zooo")
-    with pytest.raises(UsageError, match=r"There is no file of weights 'no\.h5'"):
+    with pytest.raises(UsageError, match=r"There is no weights file 'no\.h5'"):
         cx.load("zoo", weights="no.h5")
 
 

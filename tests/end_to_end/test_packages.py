@@ -79,7 +79,7 @@ def test_the_example_is_a_package_that_works_wherever_an_analysis_does(environme
     assert run("-c", program).splitlines()[-1] == "(1, 28, 28) True"
     run("-m", "cnnexplain", "report", "mnist:test/42", "--analysis", "shapley", "--analysis", "saliency")
     page = (tmp_path / "cnnexplain-out/report.html").read_text()
-    assert "on average over all orders of showing them" in page
+    assert "averaged over all orders in which squares can be revealed" in page
     assert "cnnexplain-shapley 0.1.0" in page
     assert "passed" in run("-m", "pytest", "-q", "-k", "not backends", folder=example)
     assert "shapley passes all" in run("-m", "cnnexplain", "check-plugin", "cnnexplain-shapley")

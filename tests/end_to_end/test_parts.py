@@ -293,7 +293,7 @@ def test_another_request_is_not_continued(cli, small, tmp_path, model, lenet):
     ):
         code, _, err = cli("run", "saliency", *arguments, "--resume")
         assert code == 2
-        assert "is of another request: " in err
+        assert "belongs to another request: " in err
         assert words in err
         assert "Leave out --resume to replace it, or choose another --out." in err
     cx.explain("saliency", lenet, SEVEN).save("saved/saliency")

@@ -164,7 +164,7 @@ def test_images_decide_the_classes_of_an_analysis_of_the_model_alone(lenet, inst
     monkeypatch.setattr(targets, "PREDICTED", 1)
     record = cx.explain("weights", lenet, noise)
     assert record.facts["asked"] == wanted[:1]
-    assert record.warnings[0] == f"The images are of {len(wanted)} different classes; the first 1 of them are explained."
+    assert record.warnings[0] == f"The images belong to {len(wanted)} different classes; the first 1 of them are explained."
 
 
 def test_an_analysis_that_asks_for_no_classes_takes_no_images_for_them(lenet, installed, noise):
@@ -302,7 +302,7 @@ def test_run_all_leaves_a_folder_of_someone_elses_alone_and_goes_on(cli, tmp_pat
     (tmp_path / "cnnexplain-out" / "occlusion" / "notes.txt").write_text("mine")
     code, out, err = cli("run", "all")
     assert code == 1
-    assert "holds files that cnnexplain did not write" in out
+    assert "contains files that cnnexplain did not write" in out
     assert err.splitlines()[-1].endswith("analyses failed: occlusion.")
     assert (tmp_path / "cnnexplain-out" / "saliency" / "result.json").exists()
 

@@ -45,7 +45,7 @@ BROKEN = {
     "endless": (
         "import itertools\nfrom cnnexplain.plugin import hookimpl\n@hookimpl\ndef cnnexplain_analyses():\n"
         "    return itertools.count()",
-        "must return a list of Analysis, but it holds 0",
+        "must return a list of Analysis, but it contains 0",
     ),
     "no hook": ("x = 1", "no function 'cnnexplain_analyses' or 'cnnexplain_models' marked with @hookimpl"),
     "hook raises": (
@@ -58,7 +58,7 @@ BROKEN = {
     ),
     "no analyses": (
         "from cnnexplain.plugin import hookimpl\n@hookimpl\ndef cnnexplain_analyses():\n    return ['saliency']",
-        "must return a list of Analysis, but it holds 'saliency'",
+        "must return a list of Analysis, but it contains 'saliency'",
     ),
     "forgotten return": (
         "from cnnexplain.plugin import hookimpl\n@hookimpl\ndef cnnexplain_analyses():\n    []",

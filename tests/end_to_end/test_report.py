@@ -83,7 +83,7 @@ def test_a_folder_of_someone_elses_is_left_alone(record, tmp_path):
         folder.mkdir()
         (folder / "result.json").write_text(content)
         (folder / "notes.txt").write_text("mine")
-        with pytest.raises(OutputError, match="holds files that cnnexplain did not write"):
+        with pytest.raises(OutputError, match="contains files that cnnexplain did not write"):
             record.save(folder)
         assert names(folder) == ["notes.txt", "result.json"]
 

@@ -321,7 +321,7 @@ def test_foreign_folders_and_wrong_names_get_their_own_words(results, tmp_path, 
     edited(tmp_path / "out/saliency", analysis="lime", plugin={"distribution": "lime-plugin", "version": "2"})
     code, _, err = cli("redraw", "out/saliency")
     assert code == 2
-    assert "is of the analysis 'lime', from lime-plugin 2, which is not installed here." in err
+    assert "belongs to the analysis 'lime', from lime-plugin 2, which is not installed." in err
     for words, option in (
         ("Matplotlib has no colormap 'virdis'. Did you mean 'viridis'?", ["--unsigned", "virdis"]),
         ("but got 'jpeg'", ["--format", "jpeg"]),

@@ -279,7 +279,7 @@ def test_what_is_wrong_is_told_in_a_line_and_nothing_changes(saved, folder, case
     assert "saliency'" in fails(folder, lambda: Record.load(folder))
     assert "saliency'" in fails(folder, lambda: cx.redraw(folder, dpi=20))
     if case in UNREADABLE:
-        words = "holds files that cnnexplain did not write, or whose result.json is damaged ("
+        words = "contains files that cnnexplain did not write, or whose result.json is damaged ("
         assert words in fails(folder, lambda: record.save(folder))
         assert words in fails(folder, lambda: report.Writer(folder, TWO, Pictures(), request, resume=True))
 

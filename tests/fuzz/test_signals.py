@@ -73,7 +73,7 @@ class Moment:
         if self.way == "another error":
             raise RuntimeError("Error calling __set_name__ on 'cached_property'") from KeyboardInterrupt()
         try:
-            interruption._note()
+            interruption._handle()
         except KeyboardInterrupt:
             if self.way == "itself":
                 raise

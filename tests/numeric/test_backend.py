@@ -257,7 +257,7 @@ def test_a_backend_can_not_be_changed_in_a_process(cli):
         pytest.skip("no other backend is installed")
     assert (code, err) == (
         1,
-        f"Error: Keras runs on '{running}' in this process already; start another process for '{other}'.\n",
+        f"Error: Keras already runs on '{running}' in this process; start another process for '{other}'.\n",
     )
 
 
@@ -278,5 +278,5 @@ def test_the_option_goes_over_the_environment_and_that_over_keras_own_settings(s
 
 def test_a_foreign_backend_of_keras_is_refused(monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "numpy")
-    with pytest.raises(ModelError, match="Keras runs on 'numpy', but cnnexplain needs one of tensorflow, jax, torch"):
+    with pytest.raises(ModelError, match="Keras uses 'numpy', but cnnexplain needs one of tensorflow, jax, torch"):
         backend.current()

@@ -338,7 +338,7 @@ def test_a_layer_of_which_nothing_is_known_is_refused_under_all_rules_but_the_gr
 
     clf = classifier(Squared(name="odd"), keras.layers.Conv2D(4, 3, activation="relu", name="top"))
     x = random.uniform(0, 1, (1, 13, 11, 3)).astype(np.float32)
-    with pytest.raises(ModelError, match=r"The layer 'odd' \(Squared\) is neither an activation that works"):
+    with pytest.raises(ModelError, match=r"The layer 'odd' \(Squared\) is neither an elementwise activation"):
         cx.explain("deconvnet", clf, x, layer="top")
     assert np.abs(cx.explain("deconvnet", clf, x, layer="top", rule="gradient").arrays["projection/top/gradient"]).max() > 0
 
@@ -699,7 +699,7 @@ def test_the_command_line_skips_broken_files_of_a_data_set_and_names_them(cli, t
     assert re.search(r"Wrote \d+ pictures, .* to cnnexplain-out/deconvnet$", out, re.MULTILINE)
     (tmp_path / "empty").mkdir()
     code, _, err = cli("run", "deconvnet", "--dataset", "empty")
-    assert (code, err.splitlines()[-1][:39]) == (1, "Error: The data set 'empty' holds no im")
+    assert (code, err.splitlines()[-1][:42]) == (1, "Error: The data set 'empty' contains no im")
     (tmp_path / "empty" / "bad.png").write_bytes(b"no image")
     code, _, err = cli("run", "deconvnet", "--dataset", "empty")
     assert code == 1

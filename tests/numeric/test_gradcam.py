@@ -202,7 +202,7 @@ def test_a_difference_of_two_classes(method):
 
 def test_score_cam_explains_a_class_alone():
     _, clf, images = tiny("plain")
-    with pytest.raises(UsageError, match=r"can't explain '1 − 4'\. Leave out --against, or take another --method"):
+    with pytest.raises(UsageError, match=r"can't explain '1 − 4'\. Leave out --against, or use another --method"):
         cx.explain("gradcam", clf, images, target=1, against=4, method="scorecam")
     with pytest.raises(UsageError, match="can't explain 'conv:0'"):
         cx.explain("gradcam", clf, images, target=cx.Channel("conv", 0), method="scorecam")
@@ -246,17 +246,17 @@ def test_score_cam_shows_the_network_the_image_times_each_map(lenet, monkeypatch
 
 @pytest.mark.parametrize("shape", [((3, 2), (9, 8)), ((1, 4), (5, 4)), ((7, 7), (224, 224)), ((4, 4), (3, 2))])
 def test_maps_are_spread_with_pixel_centers_at_half_numbers(shape, random):
-    from cnnexplain_plugins.gradcam.maps import spread
+    from cnnexplain_plugins.gradcam.maps import enlarge
 
     (rows, columns), size = shape
     maps = random.normal(size=(2, rows, columns)).astype(np.float32)
-    np.testing.assert_allclose(spread(maps, *size), [oracles.bilinear(each, *size) for each in maps], atol=1e-5)
+    np.testing.assert_allclose(enlarge(maps, *size), [oracles.bilinear(each, *size) for each in maps], atol=1e-5)
 
 
 def test_spreading_by_hand():
-    from cnnexplain_plugins.gradcam.maps import spread
+    from cnnexplain_plugins.gradcam.maps import enlarge
 
-    np.testing.assert_allclose(spread(np.array([[[0.0, 4.0]]]), 1, 4), [[[0, 1, 3, 4]]])
+    np.testing.assert_allclose(enlarge(np.array([[[0.0, 4.0]]]), 1, 4), [[[0, 1, 3, 4]]])
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -280,11 +280,11 @@ def test_a_map_of_zeros_says_why(method):
     share = {"gradcam": "75%", "scorecam": "75%", "gradcam++": "0%", "layercam": "0%"}[method]
     (warning,) = record.warnings
     assert warning == (
-        "The map is zero everywhere for 1 of 1 images: at no place do the feature maps of 'maps' support the target, "
-        f"and at {share} of the places they lower its score (the array 'evidence')."
+        "The map is zero everywhere for 1 of 1 images: the feature maps of 'maps' do not support the target at any "
+        f"position, and at {share} of the positions they lower its score (see the array 'evidence')."
     )
     assert record.figure().axes[2].get_title() == f"{TITLES[method]} map: zero everywhere"
-    assert record.analysis.finding(record, 0) == "At no place do the feature maps of the layer maps support '0'."
+    assert record.analysis.finding(record, 0) == "The feature maps of the layer maps do not support '0' at any position."
 
 
 def test_the_picture_is_enlarged_smoothly_and_the_map_stays_as_it_is(lenet, noise):
@@ -297,8 +297,8 @@ def test_the_picture_is_enlarged_smoothly_and_the_map_stays_as_it_is(lenet, nois
     strongest = np.sort(record.arrays["map"][0], axis=None)[::-1]
     held = strongest[:78].sum() / strongest.sum()
     words = record.analysis.finding(record, 0)
-    assert words.startswith("The layer relu2 responds for '3' mostly at the ")
-    assert f", around row {row}, column {column}: the strongest tenth of the pixels holds {100 * held:.0f}% of" in words
+    assert words.startswith("The layer relu2 supports '3' most at the ")
+    assert f", around row {row}, column {column}; the strongest tenth of the pixels holds {100 * held:.0f}% of" in words
 
 
 @pytest.mark.parametrize(("method", "count"), [("gradcam", 3), ("scorecam", 33)])
@@ -317,7 +317,7 @@ def test_grad_cam_plus_plus_says_where_its_closed_form_has_no_meaning():
     clf = of_two_maps(kernel, kind="flat")
     record = cx.explain("gradcam", clf, -2 * IMAGE, target=0, method="gradcam++")
     assert not record.arrays["evidence"].any()
-    assert "closed form has no meaning at 4 units of 'maps', whose feature maps have negative sums" in record.warnings[0]
+    assert "closed form is invalid at 4 units of 'maps', whose feature maps have negative sums" in record.warnings[0]
     assert not cx.explain("gradcam", clf, IMAGE, target=0, method="gradcam++").warnings
 
 
@@ -327,7 +327,7 @@ def test_layers_that_can_not_be_weighed_are_refused(lenet, noise):
     with pytest.raises(UsageError, match=r"'dense' .* has no feature maps"):
         cx.explain("gradcam", lenet, noise, layer="dense")
     _, clf, images = tiny("squeezed")
-    with pytest.raises(UsageError, match="'squeeze' have a single place"):
+    with pytest.raises(UsageError, match="'squeeze' have a single position"):
         cx.explain("gradcam", clf, images, layer="squeeze")
     with pytest.raises(UsageError, match="does not depend on the layer 'relu2'; name one that leads to conv1"):
         cx.explain("gradcam", lenet, noise, layer="relu2", target=cx.Channel("conv1", 0))

@@ -255,7 +255,7 @@ def test_the_command_line_takes_them_and_resuming_notices_a_change(files, cli):
     assert result["model"]["fixed"]["meta"]["values"] == META
     assert cli(*run, "--fixed", "meta=0.5,-1,2,3", "--resume")[0] == 0
     code, _, errors = cli(*run, "--fixed", "meta=0.5,-1,2,4", "--resume")
-    assert (code, "is of another request: model.fixed.meta" in errors) == (2, True)
+    assert (code, "belongs to another request: model.fixed.meta" in errors) == (2, True)
     assert cx.Record.load(files / "cnnexplain-out/saliency").provenance["model"]["fixed"]["meta"]["shape"] == [4]
 
 

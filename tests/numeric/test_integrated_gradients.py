@@ -199,7 +199,7 @@ def test_the_finding_names_the_largest_attribution(lenet, digits):
     row, column = np.unravel_index(np.abs(values).argmax(), values.shape)
     words = record.analysis.finding(record, 0)
     before, after = (f"{record.facts[name][0]:.3g}".replace("-", "−") for name in ("baseline_logit", "logit"))
-    assert words.startswith(f"From the baseline to the image the score of '4' goes from {before} to {after}; the ")
+    assert words.startswith(f"From the baseline to the image, the score of '4' goes from {before} to {after}; the ")
     assert words.endswith(f"around row {row}, column {column}.")
     np.testing.assert_array_equal(record.analysis.overlay(record, 0), values)
 

@@ -7,8 +7,8 @@ import keras
 import numpy as np
 import oracles
 import pytest
+from cnnexplain_plugins.occlusion.figure import COLORS, _to_image
 from cnnexplain_plugins.occlusion.maps import positions, rank_correlation, second_fill
-from cnnexplain_plugins.occlusion.picture import COLORS, _to_image
 from cnnexplain_plugins.occlusion.squares import slide
 from functions import formula
 
@@ -324,8 +324,8 @@ def test_the_blur_of_a_plain_image_is_that_image(lenet):
         ({"stride": 0}, "--stride takes a number of at least 1, but got 0."),
         ({"fill": "grau"}, "--fill takes gray, black, white, mean, blur or a number, but got 'grau'. Did you mean 'gray'?"),
         ({"fill": "1.5"}, "--fill 1.5 is outside the model's input range, 0 to 1."),
-        ({"fill": "nan"}, "out of the model's input range"),
-        ({"fill": "-0.1"}, "out of the model's input range"),
+        ({"fill": "nan"}, "outside the model's input range"),
+        ({"fill": "-0.1"}, "outside the model's input range"),
         ({"compare": "blurr"}, "--compare takes gray, black, white, mean, blur or a number, but got 'blurr'. Did you mean"),
         ({"layer": "relu3"}, "no layer 'relu3'. Did you mean 'relu2'?"),
         ({"layer": "dense"}, "'dense' (Dense) has no feature maps: it returns (500)"),

@@ -195,8 +195,8 @@ def test_a_map_of_noise_is_told_and_the_logit_is_offered(random):
         assert ("--of logit" in warning) == (of == "probability")
         mean = f"{record.facts[f'masked_{of}'][0]:.3g}".replace("-", "−")
         assert record.analysis.finding(record, 0) == (
-            f"Under 200 masks the {of} of '0' is {mean} on average; the map is noise, since its standard error is "
-            f"{100 * record.facts['relative_error'][0]:.0f}% of its own spread."
+            f"Under 200 masks, the {of} of '0' is {mean} on average; the map is mostly noise: its standard error is "
+            f"{100 * record.facts['relative_error'][0]:.0f}% of its root mean square."
         )
 
 
@@ -228,7 +228,7 @@ def test_large_images_have_the_papers_seven_cells():
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"cells": 11}, "--cells 11 is more than images of 12×10 pixels have; give at most 10."),
+        ({"cells": 11}, "--cells 11 is too many for images of 12×10 pixels; use at most 10."),
         ({"masks": 1}, "--masks takes a number from 2"),
         ({"keep": 1.0}, "--keep takes a number from 0.01 to 0.99"),
     ],

@@ -179,8 +179,8 @@ def test_the_picture_shows_the_map(lenet, noise):
     record = cx.explain("smoothgrad", lenet, noise[:2], samples=2, noise=0.3)
     figure = record.figure(1)
     panels = {panel.get_title(): panel for panel in figure.axes if panel.get_title()}
-    assert list(panels) == ["input", "|mean ∂S/∂x| of 2, noise 0.3", "map over input"]
-    shown = panels["|mean ∂S/∂x| of 2, noise 0.3"].images[0]
+    assert list(panels) == ["input", "|mean ∂S/∂x|, 2 copies, noise 0.3", "map over input"]
+    shown = panels["|mean ∂S/∂x|, 2 copies, noise 0.3"].images[0]
     np.testing.assert_array_equal(shown.get_array(), record.arrays["smoothgrad"][1])
     assert shown.get_clim() == pytest.approx((0, np.percentile(record.arrays["smoothgrad"][1], 99.5)))
 

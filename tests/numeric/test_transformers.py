@@ -305,8 +305,8 @@ def test_tokens_of_no_known_place_are_named_and_not_passed_over_in_silence(image
     x = layers.GlobalAveragePooling1D()(layers.Dense(WIDTH, name="late")(x))
     clf = cx.load(keras.Model(inputs, layers.Dense(3, name="scores")(x)))
     record = cx.explain("gradcam", clf, images)
-    assert "there are later ones, such as 'late': the rows and columns of their outputs are not known" in record.warnings[0]
-    with pytest.raises(UsageError, match=r"'late' \(Dense\) returns \(6, 8\), whose rows and columns are not known"):
+    assert "instead of later ones, such as 'late': the rows and columns of their outputs are unknown" in record.warnings[0]
+    with pytest.raises(UsageError, match=r"'late' \(Dense\) returns \(6, 8\), whose rows and columns are unknown"):
         cx.explain("gradcam", clf, images, layer="late")
 
 

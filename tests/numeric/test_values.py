@@ -61,9 +61,9 @@ def test_several_values_are_explained_by_name_or_number(images):
         (["age"], "agee", None, "There is no value 'agee'. Did you mean 'age'?"),
         (["age"], 2, None, "There is no value '2'. The model has age, each of them also as 'age down', or up and down."),
         (["x0", "y0", "x1", "y1"], "5", None, "There is no value '5'. The model has x0, y0, x1, y1,"),
-        (["age"], "down", "up", "must be different values (both are of 'age'), and the model has no other output."),
+        (["age"], "down", "up", "must be different values (both refer to 'age'), and the model has no other output."),
         (["x0", "y0", "x1", "y1"], "down", None, "The model has 4 values; name the one to explain, such as 'x0 down'."),
-        (["x0", "y0", "x1", "y1"], "x0", "x0 down", "must be different values (both are of 'x0'); choose another one."),
+        (["x0", "y0", "x1", "y1"], "x0", "x0 down", "must be different values (both refer to 'x0'); choose another one."),
     ],
 )
 def test_an_odd_target_of_values_is_refused(labels, target, against, words, images):

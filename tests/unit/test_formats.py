@@ -108,6 +108,6 @@ def test_a_folder_is_named_by_what_it_holds(files, words, tmp_path, monkeypatch)
 def test_a_word_is_not_what_was_meant_by_itself(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "labels").mkdir()
-    with pytest.raises(UsageError, match="'labels' is a folder; expected a file of labels") as caught:
-        files.existing("labels", "file of labels")
+    with pytest.raises(UsageError, match="'labels' is a folder; expected a labels file") as caught:
+        files.existing("labels", "labels file")
     assert "Did you mean" not in str(caught.value)

@@ -59,7 +59,7 @@ def test_other_errors_are_none():
 def test_an_error_after_ctrl_c_is_ctrl_c_even_if_nothing_tells():
     """As extensions in C do, which drop an exception and raise their own."""
     with pytest.raises(KeyboardInterrupt):
-        interruption._note()
+        interruption._handle()
     assert interrupted(TypeError("incompatible arguments"))
 
 
@@ -67,7 +67,7 @@ def test_ctrl_c_that_got_lost_is_raised_at_the_next_step():
     update = console.bar(console.training_progress().__enter__(), "Working")
     update(1, 3)
     with pytest.raises(KeyboardInterrupt):
-        interruption._note()
+        interruption._handle()
     with pytest.raises(KeyboardInterrupt):
         update(2, 3)
 
@@ -77,9 +77,9 @@ def test_ctrl_c_waits_for_what_it_must_not_end():
 
     def work():
         with held():
-            interruption._note()
+            interruption._handle()
             with held():
-                interruption._note()
+                interruption._handle()
             done.append(1)
 
     with pytest.raises(KeyboardInterrupt):

@@ -1,6 +1,6 @@
-"""The table of what is known of each kind of layer, which all modules that look at layers ask."""
+"""The table of the traits of each kind of layer, which all modules that look at layers ask."""
 
-from cnnexplain.model.layer_kinds import KINDS, TABLE, Trait, rearranges
+from cnnexplain.model.layer_kinds import KINDS, TABLE, Trait, derives_from, is_keras, rearranges
 
 
 def test_each_kind_stands_in_one_row():
@@ -24,3 +24,20 @@ def test_what_follows_from_what_is_known_is_known_too():
 def test_layers_without_features_of_their_own():
     assert [rearranges(kind) for kind in ("MaxPooling2D", "Rescaling", "Dropout", "Resizing")] == [True] * 4
     assert [rearranges(kind) for kind in ("Concatenate", "Conv2D", "Add", "Anyones")] == [False] * 4
+
+
+def test_a_kind_has_one_kind_of_window():
+    windows = [Trait.KERNEL_WINDOW, Trait.POOL_WINDOW, Trait.PATCH_WINDOW, Trait.PADS, Trait.CROPS, Trait.RESIZES]
+    for kind, traits in KINDS.items():
+        assert sum(bool(traits & window) for window in windows) <= 1, kind
+        if traits & Trait.KERNEL_WINDOW:
+            assert traits & Trait.CONVOLUTION, kind
+
+
+def test_derived_classes_have_the_traits_of_keras_classes_only():
+    keras_class = type("Conv2D", (), {"__module__": "keras.src.layers.convolutional.conv2d"})
+    foreign_class = type("Conv2D", (), {"__module__": "mine"})
+    derived = type("Mine", (keras_class,), {"__module__": "mine"})
+    found = [derives_from(each(), Trait.CONVOLUTION) for each in (keras_class, derived, foreign_class)]
+    assert found == [True, True, False]
+    assert [is_keras(each()) for each in (keras_class, derived, foreign_class)] == [True, False, False]

@@ -147,8 +147,8 @@ HOSTILE = {
     "labels elsewhere": (b'{"labels": "/etc/hostname"}', "expected one in the same folder"),
     "labels in a folder": (b'{"labels": "sub/names.txt"}', "expected one in the same folder"),
     "labels in the parent": (b'{"labels": ".."}', "expected one in the same folder"),
-    "labels not there": (b'{"labels": "names.txt"}', "There is no file of labels"),
-    "labels with a zero byte": (b'{"labels": "a\\u0000b"}', "file of labels"),
+    "labels not there": (b'{"labels": "names.txt"}', "There is no labels file"),
+    "labels with a zero byte": (b'{"labels": "a\\u0000b"}', "labels file"),
 }
 
 

@@ -11,6 +11,7 @@ from rich.text import Text
 from cnnexplain.cli import console, session, summary
 from cnnexplain.cli.model_options import MODEL_OPTIONS, ModelArguments, model_arguments
 from cnnexplain.cli.options import PRINTING_OPTIONS, declare
+from cnnexplain.inputs import datasets
 
 if TYPE_CHECKING:
     from cnnexplain.training.evaluation import Evaluation
@@ -47,11 +48,12 @@ def _evaluate(arguments: ModelArguments, *, json: bool, verbose: bool) -> None:
 def _print_evaluation(evaluation: Evaluation) -> None:
     console.say(f"accuracy  {evaluation.accuracy:.2%}")
     console.say(f"log loss  {evaluation.loss:.4f}")
-    table = Table("", *map(str, range(10)), title="Digits (rows) and predictions (columns)", title_justify="left")
+    labels = datasets.MNIST.labels
+    table = Table("", *labels, title="Digits (rows) and predictions (columns)", title_justify="left")
     for column in table.columns:
         column.justify = "right"
-    for digit, counts in enumerate(evaluation.confusion):
+    for row, (label, counts) in enumerate(zip(labels, evaluation.confusion, strict=True)):
         cells = [Text(str(count), style="" if count else "dim") for count in counts]
-        cells[digit].stylize("bold")
-        table.add_row(Text(str(digit), style="bold"), *cells)
+        cells[row].stylize("bold")
+        table.add_row(Text(label, style="bold"), *cells)
     console.out().print(table)

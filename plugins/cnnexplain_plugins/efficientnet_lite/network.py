@@ -1,6 +1,6 @@
 """EfficientNet-lite in Keras: EfficientNet (Tan & Le 2019, arXiv:1905.11946, table 1) without squeeze-and-excitation.
 
-ReLU6 stands for swish, so that it can be quantized (github.com/tensorflow/tpu, models/official/efficientnet/lite).
+ReLU6 replaces swish, so that the network can be quantized (github.com/tensorflow/tpu, models/official/efficientnet/lite).
 """
 
 from __future__ import annotations
@@ -8,20 +8,23 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from string import ascii_lowercase
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import keras
 
-from cnnexplain import Array
 from cnnexplain.errors import ModelError
 from cnnexplain_plugins.efficientnet_lite import SIDES
 
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Shaped
+
 CLASSES = 1000
-"""How many classes there are."""
+"""The number of classes."""
 
 
 class Stage(NamedTuple):
-    """Blocks of the same kind, of which only the first strides."""
+    """Blocks of the same kind, of which only the first may have a stride above 1."""
 
     blocks: int
     kernel: int
@@ -39,10 +42,10 @@ STAGES = (
     Stage(4, 5, 2, 6, 192),
     Stage(1, 3, 1, 6, 320),
 )
-"""Those of lite0."""
+"""The stages of lite0."""
 
 SCALES = {"lite0": (1.0, 1.0), "lite1": (1.0, 1.1), "lite2": (1.1, 1.2)}
-"""Width and depth relative to lite0. Stem and head keep their width, the first and last stage their depth."""
+"""Width and depth relative to lite0. Stem and head keep their width, and the first and last stage their depth."""
 
 
 def stages(name: str) -> tuple[Stage, ...]:
@@ -77,23 +80,23 @@ def build(name: str) -> Any:
     )
 
 
-def restore(name: str, tensors: Mapping[str, Array], file: str) -> Any:
-    """A network with the weights of a state dict, whose modules are called `_conv_stem`, `_blocks.0._bn1`, `_fc`, ….
+def restore(name: str, tensors: Mapping[str, Shaped[np.ndarray, " ..."]], file: str) -> Any:
+    """A network with the weights of a state dict, whose modules are named `_conv_stem`, `_blocks.0._bn1`, `_fc` etc.
 
     Args:
-        name: Which network.
-        tensors: The state dict's tensors.
-        file: What errors call the file that they came from.
+        name: The name of the network.
+        tensors: The tensors of the state dict.
+        file: The name of the file in error messages.
 
     Raises:
-        ModelError: They are not those of this network.
+        ModelError: The tensors are not those of this network.
     """
     model = build(name)
     modules = _modules(name)
     wanted = {
         f"{modules[layer.name]}.{tensor}" for layer in model.layers if layer.weights for tensor in _TENSORS[type(layer)]
     }
-    # How many batches a training saw changes nothing that the network computes.
+    # The number of batches seen in training does not affect the output.
     given = {tensor for tensor in tensors if not tensor.endswith(".num_batches_tracked")}
     if wanted != given:
         tensor = min(wanted ^ given)
@@ -119,13 +122,13 @@ def blocks(name: str) -> Iterator[tuple[str, Stage, int]]:
             yield f"block{number}{ascii_lowercase[index]}", stage, stage.stride if index == 0 else 1
 
 
-# Said of every layer, so that what a user has set for all of Keras does not make it another network.
+# Set for every layer, so that the user's global settings of Keras do not change the network.
 REAL = {"dtype": "float32"}
 LAST = {**REAL, "data_format": "channels_last"}
 
-# For each kind of layer: the tensors of its PyTorch module in the order of its variables, each with the order of axes in
-# which Keras has it. PyTorch: (outputs, inputs, rows, columns); Keras: (rows, columns, inputs, outputs), where a depthwise
-# convolution has one output for each input.
+# For each kind of layer: the tensors of its PyTorch module in the order of the Keras variables, each with the permutation of
+# axes that Keras needs. PyTorch: (outputs, inputs, rows, columns); Keras: (rows, columns, inputs, outputs), where a
+# depthwise convolution has one output for each input.
 _TENSORS: dict[type, dict[str, tuple[int, ...]]] = {
     keras.layers.Conv2D: {"weight": (2, 3, 1, 0)},
     keras.layers.DepthwiseConv2D: {"weight": (2, 3, 0, 1)},
@@ -135,31 +138,31 @@ _TENSORS: dict[type, dict[str, tuple[int, ...]]] = {
 
 
 def _modules(name: str) -> dict[str, str]:
-    """The PyTorch module for each layer that has weights."""
-    found = {"stem_conv": "_conv_stem", "stem_bn": "_bn0", "head_conv": "_conv_head", "head_bn": "_bn1", "logits": "_fc"}
+    """The PyTorch module of each layer with weights."""
+    modules = {"stem_conv": "_conv_stem", "stem_bn": "_bn0", "head_conv": "_conv_head", "head_bn": "_bn1", "logits": "_fc"}
     for index, (block, _, _) in enumerate(blocks(name)):
         for number, part in enumerate(("expand", "depthwise", "project")):
-            found[f"{block}_{part}"] = f"_blocks.{index}._{part}_conv"
-            found[f"{block}_{part}_bn"] = f"_blocks.{index}._bn{number}"
-    return found
+            modules[f"{block}_{part}"] = f"_blocks.{index}._{part}_conv"
+            modules[f"{block}_{part}_bn"] = f"_blocks.{index}._bn{number}"
+    return modules
 
 
 def _block(x: Any, name: str, stage: Stage, stride: int) -> Any:
-    """Wide by a 1×1 convolution, filtered depthwise, narrow again, and added to what came where the shapes agree."""
-    before, wide = x, stage.expansion * x.shape[-1]
+    """Expands with a 1×1 convolution, filters depthwise, projects, and adds the input if the shapes agree."""
+    block_input, expanded = x, stage.expansion * x.shape[-1]
     if stage.expansion > 1:
-        x = _normalized(_convolution(x, f"{name}_expand", wide), f"{name}_expand_bn")
+        x = _normalized(_convolution(x, f"{name}_expand", expanded), f"{name}_expand_bn")
         x = _relu6(x, f"{name}_expand_relu")
     x = keras.layers.DepthwiseConv2D(
         stage.kernel, stride, "same", use_bias=False, depthwise_initializer="zeros", name=f"{name}_depthwise", **LAST
     )(x)
     x = _relu6(_normalized(x, f"{name}_depthwise_bn"), f"{name}_depthwise_relu")
     x = _normalized(_convolution(x, f"{name}_project", stage.channels), f"{name}_project_bn")
-    return keras.layers.Add(name=f"{name}_add", **REAL)([before, x]) if before.shape == x.shape else x
+    return keras.layers.Add(name=f"{name}_add", **REAL)([block_input, x]) if block_input.shape == x.shape else x
 
 
 def _convolution(x: Any, name: str, filters: int, *, kernel: int = 1, stride: int = 1) -> Any:
-    # With TensorFlow's padding, one row and column less before than after where it strides, as these weights were trained.
+    # With TensorFlow's padding, used in training: with strides, one less row and column before the image than after.
     return keras.layers.Conv2D(
         filters, kernel, stride, "same", use_bias=False, kernel_initializer="zeros", name=name, **LAST
     )(x)

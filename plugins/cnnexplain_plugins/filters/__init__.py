@@ -66,7 +66,7 @@ def run(
 
 def overview(record: Record) -> Mapping[str, Figure]:
     """The kernels of the convolutions, which of them are dead or duplicates, and the image patches that they match best."""
-    from cnnexplain_plugins.filters.pictures import figures
+    from cnnexplain_plugins.filters.figures import figures
 
     return figures(record)
 

@@ -1,4 +1,4 @@
-"""The gradcam analysis: which places of a layer's feature maps support the target, by four methods."""
+"""The gradcam analysis: which regions of the image support the target, by four methods of class activation mapping."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cnnexplain.plugin import Analysis, Option, Result, hookimpl
 
 if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float32
     from matplotlib.figure import Figure
 
-    from cnnexplain import Classifier, Floats, Objective, Record
+    from cnnexplain import Classifier, Objective, Record
 
 
 def run(
     classifier: Classifier,
-    images: Floats,
+    images: Float32[np.ndarray, "N H W C"],
     objectives: list[Objective],
     progress: Callable[[int, int], None],
     *,
@@ -37,27 +39,28 @@ def run(
 ) -> Result:
     """Image regions that support the target, at the resolution of a convolutional layer.
 
-    With A the layer's feature maps and S_c the logit of the class, the map is ReLU(Σ_k w_k A_k). Grad-CAM (Selvaraju et al.
-    2017) takes for w_k the mean of ∂S_c/∂A_k over its places; Grad-CAM++ (Chattopadhyay et al. 2018) the sum of its positive
-    values, weighed by the closed form that follows if the score is exp(S_c) and the layers above are linear or ReLUs, and
-    here without the factor exp(S_c) that is the same at all places; Layer-CAM (Jiang et al. 2021) the positive values
-    themselves, place by place; Score-CAM (Wang et al. 2020, definitions 3 and 4) no gradient, but the probability of the
-    class for the image times the map, scaled from 0 to 1, less that for an input of zeros.
+    With A the layer's feature maps and S_c the logit of the class, the map is ReLU(Σ_k w_k A_k). In Grad-CAM (Selvaraju et
+    al. 2017), w_k is the mean of ∂S_c/∂A_k over positions. In Grad-CAM++ (Chattopadhyay et al. 2018), it is the sum of the
+    positive values of ∂S_c/∂A_k, weighted by a closed form that holds if the score is exp(S_c) and the layers above are
+    linear or ReLUs; the factor exp(S_c), which is the same at all positions, is left out. In Layer-CAM (Jiang et al. 2021),
+    the weights are the positive values themselves, position by position. In Score-CAM (Wang et al. 2020, definitions 3 and
+    4), the weight is the probability of the class for the image times the map, scaled from 0 to 1, minus the probability for
+    an input of zeros.
 
-    Tokens (T, C) of a transformer are taken as C feature maps on the grid of the patches that they stand for; a class token
-    and others that stand for no place are left out of maps and means.
+    Tokens (T, C) of a transformer are treated as C feature maps on the grid of the patches that they represent; a class
+    token and other tokens without a position are left out of maps and means.
 
     Returns:
         Arrays `evidence` (N, h, w), signed, the sum before the ReLU at the layer's resolution; `cam` (N, h, w), after it;
-        `map` (N, H, W), that map spread over the whole image, bilinear with pixel centers at half numbers. In logits; of
-        Score-CAM in probability × activation. Facts: `layer`; `logit` (of the target, or the difference of two); `peak` (the
-        maximum of `cam`) with `peak_place` (its row and column there) and `peak_pixel` (of the maximum of `map`), None where
-        the map is zero everywhere; `positive` (the share of places above zero); `shift`, how many pixels at most a place
-        is drawn off the middle of what its units see, None where that is not known.
+        `map` (N, H, W), the cam enlarged to the image, bilinear with half-pixel centers. The unit is logits; for Score-CAM
+        probability × activation. Facts: `layer`; `logit` (of the target, or the difference of two); `peak` (the maximum of
+        `cam`) with `peak_place` (its row and column in `cam`) and `peak_pixel` (the maximum of `map`), None if the map is
+        zero everywhere; `positive` (the share of positions above zero); `shift`, the maximum distance in pixels between the
+        position where a unit is drawn and the middle of its receptive field, None if unknown.
 
     Raises:
-        UsageError: There is no such layer, it has no feature maps or the target does not depend on it, or Score-CAM is to
-            explain something else than a class.
+        UsageError: There is no such layer, it has no feature maps, the target does not depend on it, or Score-CAM is used
+            with a target that is not a class.
         ModelError: The model has no feature maps.
     """
     from cnnexplain_plugins.gradcam.maps import gradcam
@@ -83,21 +86,21 @@ def draw(record: Record, index: int) -> Figure:
     draw.title(fine, f"{NAMES[record.options['method']]} map" + ("" if facts["peak"] else ": zero everywhere"))
     draw.overlay(over, record, index, smooth)
     shift, place = facts["shift"], max(smooth.shape[0] / height, smooth.shape[1] / width)
-    # Without padding the outer units look further inwards than they are drawn.
+    # Without padding, the receptive fields of the outer units lie further inwards than the units are drawn.
     draw.title(over, f"map over input, up to {shift:.0f} pixels off" if shift and shift > place / 2 else "map over input")
     draw.caption(figure, record, index)
     return figure
 
 
-def overlay(record: Record, index: int) -> Floats:
-    """The map at the layer's resolution, enlarged smoothly: the linear slopes of `map` would show as ridges and crosses."""
+def overlay(record: Record, index: int) -> Float32[np.ndarray, "H W"]:
+    """The map at the layer's resolution, enlarged smoothly; the linear interpolation of `map` has visible ridges."""
     from cnnexplain import draw
 
     return draw.enlarged(record.arrays["cam"][index], *record.images.shape[1:3])
 
 
 def passes(classifier: Classifier, options: Mapping[str, Any]) -> float:
-    """A forward pass and the gradient of the last layers, or a forward pass for each feature map."""
+    """A forward pass and the gradient of the last layers; for Score-CAM, a forward pass for each feature map."""
     if options["method"] != "scorecam":
         return 3
     from cnnexplain_plugins.gradcam.maps import explained_layer
@@ -106,15 +109,15 @@ def passes(classifier: Classifier, options: Mapping[str, Any]) -> float:
 
 
 def finding(record: Record, index: int) -> str:
-    """Where the map is the strongest."""
+    """Where the map is strongest, and how concentrated it is."""
     from cnnexplain.draw import findings, formatting
 
-    layer, target, found = record.facts["layer"][index], findings.target(record, index), record.arrays["map"][index]
-    if not found.any():
-        return f"At no place do the feature maps of the layer {layer} support {target}."
+    layer, target, values = record.facts["layer"][index], findings.target(record, index), record.arrays["map"][index]
+    if not values.any():
+        return f"The feature maps of the layer {layer} do not support {target} at any position."
     return (
-        f"The layer {layer} responds for {target} mostly at {findings.peak_place(found)}: the strongest tenth of the pixels "
-        f"holds {formatting.percent(findings.concentration(found))} of the map."
+        f"The layer {layer} supports {target} most at {findings.peak_place(values)}; the strongest tenth of the pixels "
+        f"holds {formatting.percent(findings.concentration(values))} of the map."
     )
 
 
@@ -123,7 +126,7 @@ def _unit(options: Mapping[str, Any]) -> str:
 
 
 NAMES = {"gradcam": "Grad-CAM", "gradcam++": "Grad-CAM++", "scorecam": "Score-CAM", "layercam": "Layer-CAM"}
-"""The methods as their papers write them."""
+"""The names of the methods in their papers."""
 
 NOTE = (
     "The map is as coarse as the layer and looks smooth only because it is enlarged. Evidence against the target is left "
@@ -138,7 +141,7 @@ READING = (
 
 @hookimpl
 def cnnexplain_analyses() -> list[Analysis]:
-    """Offers the gradcam analysis."""
+    """Declares gradcam."""
     return [
         Analysis(
             "gradcam",

@@ -1,4 +1,4 @@
-"""The mathematics of class activation maps: Grad-CAM, Grad-CAM++, Score-CAM and Layer-CAM; see `run`."""
+"""The computation of class activation maps: Grad-CAM, Grad-CAM++, Score-CAM and Layer-CAM; see `run`."""
 
 from __future__ import annotations
 
@@ -13,22 +13,24 @@ from cnnexplain.numerics import bilinear, peaks
 from cnnexplain.plugin import Result, other_calls_warning
 
 if TYPE_CHECKING:
-    from cnnexplain import Array, Classifier, Floats, Layer, Objective
+    from jaxtyping import Bool, Float, Float32, Float64
+
+    from cnnexplain import Classifier, Layer, Objective
 
 TRIED = 24
-"""Of so many layers of tokens, from the last one on, it is tried which one the scores depend on place by place."""
+"""The number of layers of tokens, counted from the last, that are tested for whether scores depend on their positions."""
 
 
 def gradcam(
     classifier: Classifier,
-    images: Floats,
+    images: Float32[np.ndarray, "N H W C"],
     objectives: list[Objective],
     progress: Callable[[int, int], None],
     *,
     method: str,
     layer: str | None,
 ) -> Result:
-    """The maps and what is known of each; see `run`."""
+    """The maps and their facts; see `run`."""
     shown = explained_layer(classifier, layer)
     if method == "scorecam":
         warnings: list[str] = []
@@ -37,10 +39,10 @@ def gradcam(
     else:
         evidence, logits, warnings = _by_gradient(classifier, images, objectives, shown, progress, method)
     cams = np.maximum(evidence, 0)
-    maps = spread(cams, *images.shape[1:3])
-    warnings += _blank(cams, evidence, shown)
+    maps = enlarge(cams, *images.shape[1:3])
+    warnings += _zero_maps_warning(cams, evidence, shown)
     if layer is None:
-        warnings += _past(classifier, shown) + other_calls_warning(classifier, [shown.name])
+        warnings += _later_tokens_warning(classifier, shown) + other_calls_warning(classifier, [shown.name])
     facts: dict[str, list[Any]] = {
         "layer": [shown.name] * len(images),
         "logit": [float(value) for value in logits],
@@ -48,160 +50,164 @@ def gradcam(
         "peak_place": [_peak(cam) for cam in cams],
         "peak_pixel": [_peak(each) for each in maps],
         "positive": [float((cam > 0).mean()) for cam in cams],
-        "shift": [_shift(classifier, shown)] * len(images),
+        "shift": [_max_shift(classifier, shown)] * len(images),
     }
     return Result({"evidence": evidence, "cam": cams, "map": maps}, facts, warnings=tuple(warnings))
 
 
 def explained_layer(classifier: Classifier, name: str | None) -> Layer:
-    """The layer of that name, or the last that computes feature maps of more than one place, or tokens that stand for some.
+    """The layer with that name; by default the last one with feature maps (or tokens) of more than one position.
 
-    Of tokens it is the last layer from which more than a class token leads to the scores.
+    For tokens, it is the last layer from which more than a class token reaches the scores.
     """
-    known = [layer for layer in classifier.layers if layer.sides is not None and not _single(layer)]
+    candidates = [layer for layer in classifier.layers if layer.sides is not None and not _has_single_position(layer)]
     if name is not None:
         layer = classifier.layer(name)
         if layer.sides is None and len(layer.shape) == 2:
             raise UsageError(
-                f"The layer '{name}' ({layer.kind}) returns {layer.shape}, whose rows and columns are not known. "
-                f"Those of these layers are: {', '.join(each.name for each in known[-10:]) or 'none'}."
+                f"The layer '{name}' ({layer.kind}) returns {layer.shape}, whose rows and columns are unknown. "
+                f"Layers with known ones: {', '.join(each.name for each in candidates[-10:]) or 'none'}."
             )
         if layer.sides is None:
             layer = classifier.layer(name, maps=True)
-        if _single(layer):
+        if _has_single_position(layer):
             raise UsageError(
-                f"The feature maps of the layer '{name}' have a single place, so a map would show no position; "
-                "name a layer before it."
+                f"The feature maps of the layer '{name}' have a single position, so there is nothing to locate; "
+                "choose an earlier layer."
             )
         return layer
-    # A softmax of scores for each pixel comes after them.
-    found = [layer for layer in known if not layer.rearranges and classifier.leads_to_scores(layer.name)]
-    if not found:
+    # A softmax over scores for each pixel comes after the scores.
+    candidates = [layer for layer in candidates if not layer.rearranges and classifier.leads_to_scores(layer.name)]
+    if not candidates:
         raise ModelError(
-            f"'{classifier.name}' has no layer that computes feature maps, which a class activation map is made of; "
+            f"'{classifier.name}' has no layer that computes feature maps, which a class activation map requires; "
             "choose another analysis, such as saliency."
         )
-    if all(layer.grid is None for layer in found):
-        return found[-1]
-    ends = [layer for layer in found if layer.grid is None or not layer.within_block] or found
-    return _leading(classifier, ends[-TRIED:])
+    if all(layer.grid is None for layer in candidates):
+        return candidates[-1]
+    ends = [layer for layer in candidates if layer.grid is None or not layer.within_block] or candidates
+    return _last_with_positions(classifier, ends[-TRIED:])
 
 
-def _leading(classifier: Classifier, layers: list[Layer]) -> Layer:
-    """The last of some layers of which a score depends on places: past the last attention only a class token may count."""
+def _last_with_positions(classifier: Classifier, layers: list[Layer]) -> Layer:
+    """The last layer whose positions affect a score: after the last attention, only a class token may matter."""
     pixels = np.random.default_rng(0).uniform(0, 1, (1, *classifier.preprocess.shape))
     noise = classifier.preprocess.encode(pixels)
     _, gradients = classifier.layer_gradients(noise, [layer.name for layer in layers], np.array([0]))
-    leading = [layer for layer in layers if layer.name in gradients and layer.as_maps(gradients[layer.name]).any()]
-    return (leading or layers)[-1]
+    affecting = [layer for layer in layers if layer.name in gradients and layer.as_maps(gradients[layer.name]).any()]
+    return (affecting or layers)[-1]
 
 
-def _past(classifier: Classifier, shown: Layer) -> list[str]:
-    """Says of later layers that their tokens can't be shown."""
+def _later_tokens_warning(classifier: Classifier, shown: Layer) -> list[str]:
+    """A warning if later layers have tokens that can't be shown."""
     names = [layer.name for layer in classifier.layers]
     later = classifier.layers[names.index(shown.name) + 1 :] if shown.name in names else ()
-    lost = [layer.name for layer in later if len(layer.shape) == 2 and layer.shape[0] > 1 and layer.grid is None]
-    if not lost:
+    unknown = [layer.name for layer in later if len(layer.shape) == 2 and layer.shape[0] > 1 and layer.grid is None]
+    if not unknown:
         return []
     return [
-        f"The layer '{shown.name}' is shown, though there are later ones, such as '{lost[-1]}': the rows and columns of "
-        "their outputs are not known."
+        f"The layer '{shown.name}' is shown instead of later ones, such as '{unknown[-1]}': the rows and columns of their "
+        "outputs are unknown."
     ]
 
 
-def _single(layer: Layer) -> bool:
+def _has_single_position(layer: Layer) -> bool:
     return layer.sides == (1, 1)
 
 
 def _by_gradient(
     classifier: Classifier,
-    images: Floats,
+    images: Float32[np.ndarray, "N H W C"],
     objectives: list[Objective],
     layer: Layer,
     progress: Callable[[int, int], None],
     method: str,
-) -> tuple[Floats, Floats, list[str]]:
-    """The evidence (N, h, w) of the methods that go by the gradient, the targets' values (N,), and warnings."""
+) -> tuple[Float32[np.ndarray, "N h w"], Float32[np.ndarray, " N"], list[str]]:
+    """The evidence of the gradient-based methods, the values of the targets, and warnings."""
     sides = layer.sides or (0, 0)
     evidence, values = np.zeros((len(images), *sides), np.float32), np.zeros(len(images), np.float32)
     singular = 0
-    for here in classifier.slices(len(images)):
-        values[here], outputs, gradient = classifier.layer_gradient(images[here], layer.name, objectives[here])
+    for part in classifier.slices(len(images)):
+        values[part], outputs, gradient = classifier.layer_gradient(images[part], layer.name, objectives[part])
         a, g = (layer.as_maps(each).astype(np.float64) for each in (outputs, gradient))
         if method == "gradcam++":
             singular += int(((g > 0) & (_curvature(a, g) <= 0)).sum())
-        evidence[here] = (WEIGHTS[method](a, g) * a).sum(axis=-1)
-        progress(here.stop, len(images))
+        evidence[part] = (WEIGHTS[method](a, g) * a).sum(axis=-1)
+        progress(part.stop, len(images))
     warnings = []
     if singular:
         warnings.append(
-            f"Grad-CAM++'s closed form has no meaning at {singular} units of '{layer.name}', whose feature maps have "
-            "negative sums, and they are left out; name a layer after a ReLU, as the paper's are, or take another --method."
+            f"Grad-CAM++'s closed form is invalid at {singular} units of '{layer.name}', whose feature maps have negative "
+            "sums; they are left out. Choose a layer after a ReLU, as in the paper, or another --method."
         )
     return evidence, values, warnings
 
 
-def _grad_cam(_: Floats, g: Floats) -> Floats:
-    """Selvaraju et al. 2017, equation 1: the mean of the gradient over the places of each map."""
+def _grad_cam(_: Float64[np.ndarray, "N h w F"], g: Float64[np.ndarray, "N h w F"]) -> Float64[np.ndarray, "N 1 1 F"]:
+    """Selvaraju et al. 2017, equation 1: the mean of the gradient over the positions of each map."""
     return np.asarray(g.mean(axis=(1, 2), keepdims=True))
 
 
-def _curvature(a: Floats, g: Floats) -> Floats:
-    """2 + g Σ_ab A_ab, which the closed form of Grad-CAM++ divides by."""
+def _curvature(a: Float64[np.ndarray, "N h w F"], g: Float64[np.ndarray, "N h w F"]) -> Float64[np.ndarray, "N h w F"]:
+    """2 + g Σ_ab A_ab, the denominator of the closed form of Grad-CAM++."""
     return np.asarray(2 + g * a.sum(axis=(1, 2), keepdims=True))
 
 
-def _grad_cam_plus_plus(a: Floats, g: Floats) -> Floats:
+def _grad_cam_plus_plus(
+    a: Float64[np.ndarray, "N h w F"], g: Float64[np.ndarray, "N h w F"]
+) -> Float64[np.ndarray, "N 1 1 F"]:
     """Chattopadhyay et al. 2018, equations 10 and 19, for the score Y = exp(S), without the factor exp(S) of ∂Y/∂A.
 
-    α = g² / (2 g² + Σ_ab A_ab g³) = 1 / (2 + g Σ_ab A_ab) where g, the gradient of S, isn't zero.
+    α = g² / (2 g² + Σ_ab A_ab g³) = 1 / (2 + g Σ_ab A_ab) where g, the gradient of S, is not zero.
     """
-    below = _curvature(a, g)
-    counts = (g > 0) & (below > 0)
-    return np.asarray(np.where(counts, g / np.where(counts, below, 1), 0).sum(axis=(1, 2), keepdims=True))
+    denominator = _curvature(a, g)
+    valid = (g > 0) & (denominator > 0)
+    return np.asarray(np.where(valid, g / np.where(valid, denominator, 1), 0).sum(axis=(1, 2), keepdims=True))
 
 
-def _layer_cam(_: Floats, g: Floats) -> Floats:
-    """Jiang et al. 2021, equation 6: each place has a weight of its own, the gradient where it is positive."""
-    return np.maximum(g, 0)
+def _layer_cam(_: Float64[np.ndarray, "N h w F"], g: Float64[np.ndarray, "N h w F"]) -> Float64[np.ndarray, "N h w F"]:
+    """Jiang et al. 2021, equation 6: each position has its own weight, the positive part of the gradient."""
+    return np.asarray(np.maximum(g, 0))
 
 
-WEIGHTS: dict[str, Callable[[Floats, Floats], Floats]] = {
+WEIGHTS: dict[
+    str,
+    Callable[[Float64[np.ndarray, "N h w F"], Float64[np.ndarray, "N h w F"]], Float64[np.ndarray, "N ... F"]],
+] = {
     "gradcam": _grad_cam,
     "gradcam++": _grad_cam_plus_plus,
     "layercam": _layer_cam,
 }
-"""The weights of feature maps A (N, h, w, K), given ∂S/∂A, by method: (N, 1, 1, K), or (N, h, w, K) place by place."""
+"""For each method a function (feature maps A, ∂S/∂A) ↦ the weights of A: (N, 1, 1, F), or (N, h, w, F) by position."""
 
 
 def _score_cam(
     classifier: Classifier,
-    images: Floats,
+    images: Float32[np.ndarray, "N H W C"],
     objectives: list[Objective],
     layer: Layer,
     progress: Callable[[int, int], None],
-) -> Floats:
-    """The evidence (N, h, w) of Score-CAM (Wang et al. 2020, definitions 3 and 4).
+) -> Float32[np.ndarray, "N h w"]:
+    """The evidence of Score-CAM (Wang et al. 2020, definitions 3 and 4).
 
-    The weight of a map is p_c(x ∘ s(A)) − p_c(0), where s scales the map, spread over the image, to [0, 1]; for a model of
-    values p_c is the value. A map that is the same everywhere has no such scale, hides nothing of the image, and weighs
-    nothing.
+    The weight of a map is p_c(x ∘ s(A)) − p_c(0), where s enlarges the map to the image and scales it to [0, 1]; for a
+    regression model, p_c is the value. A constant map can't be scaled; its weight is 0.
     """
     targets = [_target(classifier, objective) for objective in objectives]
     channels, total = layer.shape[-1], len(images) * layer.shape[-1]
-    answers = classifier.logits if classifier.head == "values" else classifier.predict
-    blank = answers(np.zeros_like(images[:1]))[0].astype(np.float64)
+    predict = classifier.logits if classifier.head == "values" else classifier.predict
+    blank = predict(np.zeros_like(images[:1]))[0].astype(np.float64)
     evidence = np.zeros((len(images), *(layer.sides or (0, 0))), np.float32)
     for number, target in enumerate(targets):
         image = images[number]
         outputs = classifier.activations(image[None], [layer.name])[layer.name]
         maps = np.moveaxis(layer.as_maps(outputs)[0], -1, 0)
         weights = np.zeros(channels)
-        for here in classifier.slices(channels):
-            masks, varied = _masks(maps[here], *image.shape[:2])
-            weights[here] = answers(masks[..., None] * image)[:, target].astype(np.float64) - blank[target]
-            weights[here][~varied] = 0
-            progress(number * channels + here.stop, total)
+        for part in classifier.slices(channels):
+            masks, varies = _masks(maps[part], *image.shape[:2])
+            weights[part] = predict(masks[..., None] * image)[:, target].astype(np.float64) - blank[target]
+            weights[part][~varies] = 0
+            progress(number * channels + part.stop, total)
         evidence[number] = np.tensordot(weights, maps.astype(np.float64), axes=1)
     return evidence
 
@@ -209,33 +215,35 @@ def _score_cam(
 def _target(classifier: Classifier, objective: Objective) -> int:
     if not isinstance(objective, Logit):
         raise UsageError(
-            "Score-CAM weighs feature maps by the model's output for a class or value, and can't explain "
-            f"'{objective.describe(classifier.labels)}'. Leave out --against, or take another --method."
+            "Score-CAM weights feature maps by the model's output for a class or value, so it can't explain "
+            f"'{objective.describe(classifier.labels)}'. Leave out --against, or use another --method."
         )
     return classifier.target(objective.target)
 
 
-def _masks(maps: Floats, height: int, width: int) -> tuple[Floats, Array]:
-    """Maps (K, h, w) spread over the image and scaled from 0 to 1 each, and which of them have such a scale (K,)."""
-    masks = spread(maps, height, width)
+def _masks(
+    maps: Float[np.ndarray, "F h w"], height: int, width: int
+) -> tuple[Float32[np.ndarray, "F H W"], Bool[np.ndarray, " F"]]:
+    """Feature maps enlarged to the image, each scaled from 0 to 1, and whether each of them varies."""
+    masks = enlarge(maps, height, width)
     low, high = masks.min(axis=(1, 2), keepdims=True), masks.max(axis=(1, 2), keepdims=True)
-    varied = maps.min(axis=(1, 2)) < maps.max(axis=(1, 2))
-    return np.asarray((masks - low) / np.where(high > low, high - low, 1), np.float32), varied
+    varies = maps.min(axis=(1, 2)) < maps.max(axis=(1, 2))
+    return np.asarray((masks - low) / np.where(high > low, high - low, 1), np.float32), varies
 
 
-def spread(maps: Floats, height: int, width: int) -> Floats:
-    """Maps (N, h, w) enlarged to (N, height, width): bilinear with pixel centers at half numbers, its edges going on."""
+def enlarge(maps: Float[np.ndarray, "N h w"], height: int, width: int) -> Float32[np.ndarray, "N H W"]:
+    """Enlarges maps to (height, width): bilinear with half-pixel centers, repeating the values at the edges."""
     rows, columns = (bilinear(*sides) for sides in ((maps.shape[1], height), (maps.shape[2], width)))
     return np.asarray(rows @ maps.astype(np.float64) @ columns.T, np.float32)
 
 
-def _peak(values: Floats) -> list[int] | None:
+def _peak(values: Float[np.ndarray, "h w"]) -> list[int] | None:
     """Row and column of the maximum; None for a map of zeros."""
     return peaks(values[None])[0] if values.any() else None
 
 
-def _shift(classifier: Classifier, layer: Layer) -> float | None:
-    """How many pixels at most, along either axis, a place is drawn off the middle of its units' receptive field."""
+def _max_shift(classifier: Classifier, layer: Layer) -> float | None:
+    """The maximum distance in pixels, along an axis, between where a unit is drawn and the middle of its receptive field."""
     try:
         field = classifier.receptive_field(layer.name)
     except ModelError:
@@ -246,7 +254,7 @@ def _shift(classifier: Classifier, layer: Layer) -> float | None:
     for axis, places, pixels in zip(
         (field.rows, field.columns), layer.sides or (), classifier.preprocess.shape, strict=False
     ):
-        # What is cut off at the border moves the middle of what is seen.
+        # Receptive fields that are cut off at the border have another middle.
         units = [
             unit
             for unit in range(places)
@@ -256,14 +264,16 @@ def _shift(classifier: Classifier, layer: Layer) -> float | None:
     return max(shifts, default=None)
 
 
-def _blank(cams: Floats, evidence: Floats, layer: Layer) -> list[str]:
-    """Says of maps that are zero everywhere why they are."""
+def _zero_maps_warning(
+    cams: Float32[np.ndarray, "N h w"], evidence: Float32[np.ndarray, "N h w"], layer: Layer
+) -> list[str]:
+    """A warning that explains maps that are zero everywhere."""
     zero = np.asarray(~cams.any(axis=(1, 2)))
     if not zero.any():
         return []
     against = (evidence[zero] < 0).mean()
     return [
-        f"The map is zero everywhere for {zero.sum()} of {len(zero)} images: at no place do the feature maps of "
-        f"'{layer.name}' support the target, and at {against:.0%} of the places they lower its score (the array "
+        f"The map is zero everywhere for {zero.sum()} of {len(zero)} images: the feature maps of '{layer.name}' do not "
+        f"support the target at any position, and at {against:.0%} of the positions they lower its score (see the array "
         "'evidence')."
     ]

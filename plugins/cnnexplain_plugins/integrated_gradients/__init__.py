@@ -1,4 +1,4 @@
-"""The integrated gradients analysis: what each pixel contributes to the difference of the score from a baseline's."""
+"""The integrated gradients analysis: what each pixel contributes to the difference from the score of a baseline."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ from cnnexplain.numerics import BASELINES
 from cnnexplain.plugin import Analysis, Option, Result, hookimpl, summed_map
 
 if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float32
     from matplotlib.figure import Figure
 
-    from cnnexplain import Classifier, Floats, Objective, Record
+    from cnnexplain import Classifier, Objective, Record
 
 
 def run(
     classifier: Classifier,
-    images: Floats,
+    images: Float32[np.ndarray, "N H W C"],
     objectives: list[Objective],
     progress: Callable[[int, int], None],
     *,
-    baseline: Annotated[str, Option(f"The image that pixels are measured from: {BASELINES}")] = "black",
+    baseline: Annotated[str, Option(f"The image that represents the absence of information: {BASELINES}")] = "black",
     steps: Annotated[
         int,
         Option("The number of images along the path from the baseline at which the gradient is computed.", min=1, max=1000),
@@ -29,17 +31,17 @@ def run(
     """Contribution of each pixel to the score of the target, integrated along a path from a baseline image.
 
     Sundararajan et al. 2017: (x − b) · ∫ ∂S_c/∂x(b + α (x − b)) dα for α from 0 to 1, with b the baseline and S_c the logit
-    of the class. The attributions of all pixels add up to S_c(x) − S_c(b).
+    of the class. The attributions of all pixels sum to S_c(x) − S_c(b).
 
     Returns:
         Arrays `attribution` (N, H, W, C) and `pixel_attribution` (N, H, W), its sum over the channels, both signed and in
         logits; `baseline` (N, H, W, C), in the model's input range. Facts `logit` (of the target, or the difference of two),
-        `baseline_logit` (at the baseline), `difference` (the one less the other), `sum` (of the attributions),
+        `baseline_logit` (of the baseline), `difference` (the logit minus the baseline's), `sum` (of the attributions),
         `convergence_delta` (the sum minus the difference) and `relative_convergence_delta` (its magnitude relative to the
         difference).
 
     Raises:
-        UsageError: The baseline is none of those.
+        UsageError: There is no such baseline.
     """
     from cnnexplain_plugins.integrated_gradients.paths import integrated_gradients
 
@@ -68,26 +70,26 @@ def draw(record: Record, index: int) -> Figure:
 
 
 def passes(_: Classifier, options: Mapping[str, Any]) -> float:
-    """A gradient for each step, and the scores of the image and the baseline."""
+    """A gradient for each step, and a forward pass each for the image and the baseline."""
     return 2 * float(options["steps"]) + 2
 
 
 def finding(record: Record, index: int) -> str:
-    """The difference that is shared out, and the largest share."""
+    """The change of the score from the baseline, and the largest attribution."""
     from cnnexplain import draw
     from cnnexplain.draw import findings
 
     before, after = (record.facts[name][index] for name in ("baseline_logit", "logit"))
     sums = summed_map(record, index)
     return (
-        f"From the baseline to the image the score of {findings.target(record, index)} {findings.change(before, after)}; "
+        f"From the baseline to the image, the score of {findings.target(record, index)} {findings.change(before, after)}; "
         f"{findings.largest_attribution(sums, draw.region_side(sums))}."
     )
 
 
 @hookimpl
 def cnnexplain_analyses() -> list[Analysis]:
-    """Offers the integrated gradients analysis."""
+    """Declares integrated gradients."""
     return [
         Analysis(
             "integrated-gradients",

@@ -1,4 +1,4 @@
-"""The mathematics of integrated gradients (Sundararajan, Taly, Yan 2017, arXiv:1703.01365, sections 3 and 5)."""
+"""The computation of integrated gradients (Sundararajan, Taly, Yan 2017, arXiv:1703.01365, sections 3 and 5)."""
 
 from __future__ import annotations
 
@@ -11,44 +11,46 @@ from cnnexplain.numerics import baseline_images, batches, completeness_facts
 from cnnexplain.plugin import Result
 
 if TYPE_CHECKING:
-    from cnnexplain import Classifier, Floats, Objective
+    from jaxtyping import Float32, Float64
+
+    from cnnexplain import Classifier, Objective
 
 TOLERANCE = 0.05
-"""The residual as a share of the difference from which on users are told; section 5 of the paper asks for 5 %."""
+"""The relative convergence delta above which there is a warning; section 5 of the paper recommends at most 5%."""
 
 WARNING = (
-    f"For some images the sum of the attributions misses the difference of the scores by more than {TOLERANCE:.0%} "
+    f"For some images, the sum of the attributions misses the difference of the scores by more than {TOLERANCE:.0%} "
     "(relative_convergence_delta); use more --steps."
 )
 
 
 def integrated_gradients(
     classifier: Classifier,
-    images: Floats,
+    images: Float32[np.ndarray, "N H W C"],
     objectives: list[Objective],
     progress: Callable[[int, int], None],
     *,
     baseline: str,
     steps: int,
 ) -> Result:
-    """The attributions along the straight way from the baseline; see `run`."""
-    behind = baseline_images(baseline, images, classifier.preprocess)
-    way = images - behind
-    places, weights = quadrature(steps)
+    """The attributions along the straight path from the baseline; see `run`."""
+    baselines = baseline_images(baseline, images, classifier.preprocess)
+    path = images - baselines
+    nodes, weights = quadrature(steps)
     mean = np.zeros(images.shape)
     for batch in batches(classifier, steps, len(images), progress):
-        shown = behind[batch.image] + places[batch.copy, None, None, None].astype(np.float32) * way[batch.image]
-        gradient = classifier.gradient(shown, [objectives[index] for index in batch.image])
+        points = baselines[batch.image] + nodes[batch.copy, None, None, None].astype(np.float32) * path[batch.image]
+        gradient = classifier.gradient(points, [objectives[index] for index in batch.image])
         mean += batch.sum(gradient, weights[batch.copy])
-    attribution = way * mean
-    facts = completeness_facts(classifier, images, behind, objectives, attribution)
-    arrays = {"attribution": attribution, "pixel_attribution": attribution.sum(axis=-1), "baseline": behind}
+    attribution = path * mean
+    facts = completeness_facts(classifier, images, baselines, objectives, attribution)
+    arrays = {"attribution": attribution, "pixel_attribution": attribution.sum(axis=-1), "baseline": baselines}
     relative = facts["relative_convergence_delta"]
     warnings = () if all(share is None or share <= TOLERANCE for share in relative) else (WARNING,)
     return Result({name: array.astype(np.float32) for name, array in arrays.items()}, facts, warnings=warnings)
 
 
-def quadrature(steps: int) -> tuple[Floats, Floats]:
-    """Where from 0 to 1 Gauss and Legendre's rule takes a function, and the weights, which sum to 1."""
+def quadrature(steps: int) -> tuple[Float64[np.ndarray, " steps"], Float64[np.ndarray, " steps"]]:
+    """The nodes from 0 to 1 and the weights, which sum to 1, of Gauss-Legendre quadrature."""
     nodes, weights = np.polynomial.legendre.leggauss(steps)
     return (nodes + 1) / 2, weights / 2

@@ -29,8 +29,8 @@ NAMES = {
     "vgg19": ("VGG19",),
     "xception": ("Xception",),
 }
-"""The networks by the module of keras.applications that has their `preprocess_input`; a list here, since declaring them
-imports no Keras."""
+"""The networks, by the module of keras.applications with their `preprocess_input`. They are listed here because declaring
+them must not import Keras."""
 
 
 def _load(module: str, name: str, weights: Path | None) -> Pretrained:
@@ -41,7 +41,7 @@ def _load(module: str, name: str, weights: Path | None) -> Pretrained:
 
 @hookimpl
 def cnnexplain_models() -> list[NamedModel]:
-    """Offers every network as "keras:NAME"."""
+    """Declares every network as "keras:NAME"."""
     return [
         NamedModel(f"keras:{name}", f"{name} of keras.applications, trained on ImageNet.", partial(_load, module, name))
         for module, names in NAMES.items()

@@ -80,9 +80,9 @@ def run(
 
 def draw(record: Record, index: int) -> Figure:
     """The image, the square of the largest drop, and the drop over the image; below, the paper's maps by position."""
-    from cnnexplain_plugins.occlusion.picture import picture
+    from cnnexplain_plugins.occlusion.figure import occlusion_figure
 
-    return picture(record, index)
+    return occlusion_figure(record, index)
 
 
 def passes(classifier: Classifier, options: Mapping[str, Any]) -> float:

@@ -1,4 +1,4 @@
-"""The RISE analysis: what the network says when random parts of the image are hidden, over and over."""
+"""The RISE analysis: the output of the network when random parts of the image are hidden."""
 
 from __future__ import annotations
 
@@ -8,22 +8,24 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cnnexplain.plugin import Analysis, Option, Result, hookimpl
 
 if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float32, Int64
     from matplotlib.figure import Figure
 
-    from cnnexplain import Classifier, Floats, Integers, Record
+    from cnnexplain import Classifier, Record
 
 
 def run(
     classifier: Classifier,
-    images: Floats,
-    targets: Integers,
+    images: Float32[np.ndarray, "N H W C"],
+    targets: Int64[np.ndarray, " N"],
     progress: Callable[[int, int], None],
     *,
     of: Annotated[
         Literal["probability", "logit"] | None,
         Option(
-            "What is averaged over the masks. Default: the probability of the target, which saturates unlike its 'logit', "
-            "or the value of a regression model."
+            "What is averaged over the masks. Default: the probability of the target (which saturates, unlike its "
+            "'logit'), or the value of a regression model."
         ),
     ] = None,
     masks: Annotated[int, Option("The number of random masks.", min=2, max=100000)] = 1000,
@@ -40,19 +42,19 @@ def run(
     """Average model output when a pixel is visible while random other regions are masked.
 
     Petsiuk et al. 2018, section 3: S(λ) = 1/(E[M] n) Σ f(x ⊙ M_i) M_i(λ) over n random masks M_i from 0 to 1, where f is the
-    probability of the class, or its logit where that is asked for, or the value of a regression model, and x ⊙ M goes from
-    black at 0 to the image at 1. Only what the network returns is used.
+    probability of the class, or its logit if that is requested, or the value of a regression model, and x ⊙ M goes from
+    black at 0 to the image at 1. Only outputs of the network are used, no gradients.
 
     Returns:
-        Arrays by pixel, (N, H, W): `saliency`, the S of the paper; `gain`, how much larger f is with the pixel shown than
-        under all masks: S less the mean of f, without the noise that comes from some pixels being shown more often than
-        others; and `standard_error` of `gain`. Facts `probability` and `logit` (of the target for the image itself),
+        Arrays by pixel, (N, H, W): `saliency`, the S of the paper; `gain`, by how much f is larger if the pixel is visible
+        than on average: S minus the mean of f, without the noise due to pixels that are visible more often than others; and
+        `standard_error` of `gain`. Facts `probability` and `logit` (of the target for the image itself),
         `masked_probability` and `masked_logit` (their means under the masks), `peak` and `peak_pixel` (the maximum of
         `gain`, its row and column), `relative_error` (the standard error as a share of `gain`, both as root mean squares
         over the pixels) and `cells` (rows and columns of the grid).
 
     Raises:
-        UsageError: There are more cells than pixels, or a probability is asked for of a regression model.
+        UsageError: There are more cells than pixels, or the probability of a regression model is requested.
     """
     from cnnexplain_plugins.rise.masking import rise
 
@@ -60,7 +62,7 @@ def run(
 
 
 def draw(record: Record, index: int) -> Figure:
-    """The image, the gain with its color bar, the same over the image, and its standard error."""
+    """The image, the gain with its color bar, the gain over the image, and its standard error."""
     from cnnexplain import draw
     from cnnexplain.draw import formatting, wording
 
@@ -72,8 +74,8 @@ def draw(record: Record, index: int) -> Figure:
     draw.signed_map(second, gain, unit)
     mean = _mean(record, index)
     if not wording.has_values(record):
-        probable = _of(record) == "probability"
-        mean = formatting.probability(record.facts["masked_probability"][index]) if probable else f"logit {mean}"
+        is_probability = _output(record) == "probability"
+        mean = formatting.probability(record.facts["masked_probability"][index]) if is_probability else f"logit {mean}"
     draw.title(second, f"gain over {mean}")
     draw.overlay(third, record, index, gain, signed=True)
     draw.title(third, "gain over input")
@@ -83,16 +85,16 @@ def draw(record: Record, index: int) -> Figure:
     return figure
 
 
-def _of(record: Record) -> str:
-    """What was measured under the masks; of a model of values, which has no probabilities, the logit is the value."""
+def _output(record: Record) -> str:
+    """The output averaged over the masks: "probability", or "logit", which is the value of a regression model."""
     return "logit" if record.options["of"] == "logit" or "masked_probability" not in record.facts else "probability"
 
 
 def _mean(record: Record, index: int) -> str:
-    """The mean of what was measured under the masks."""
+    """The mean output under the masks, as text."""
     from cnnexplain.draw import formatting, wording
 
-    mean = record.facts[f"masked_{_of(record)}"][index]
+    mean = record.facts[f"masked_{_output(record)}"][index]
     if wording.has_values(record):
         return wording.model_output(None, wording.score_sign(record, index) * mean, record.explained[index].unit)
     return formatting.number(mean)
@@ -103,27 +105,27 @@ def _unit(options: Mapping[str, Any]) -> str:
 
 
 def passes(_: Classifier, options: Mapping[str, Any]) -> float:
-    """A forward pass for each mask, and one without."""
+    """A forward pass for each mask, and one for the image itself."""
     return float(options["masks"]) + 1
 
 
 def finding(record: Record, index: int) -> str:
-    """Where the gain is the largest, with its standard error, or that the map is noise."""
+    """Where the gain is largest, with its standard error; or that the map is noise."""
     from cnnexplain import draw
     from cnnexplain.draw import findings, formatting, wording
     from cnnexplain_plugins.rise.masking import NOISE
 
     facts = {name: fact[index] for name, fact in record.facts.items()}
     mean = _mean(record, index)
-    what = f"the {_of(record)} of {findings.target(record, index)}"
+    output = f"the {_output(record)} of {findings.target(record, index)}"
     if wording.has_values(record):
-        what = f"'{draw.class_name(record, record.explained[index].prediction)}'"
+        output = f"'{draw.class_name(record, record.explained[index].prediction)}'"
     if not record.arrays["gain"][index].any():
-        return f"{what[0].upper()}{what[1:]} is {mean} under every mask: the map is zero everywhere."
+        return f"{output[0].upper()}{output[1:]} is {mean} under every mask: the map is zero everywhere."
     if facts["relative_error"] > NOISE:
         return (
-            f"Under {record.options['masks']} masks {what} is {mean} on average; the map is noise, since "
-            f"its standard error is {formatting.percent(facts['relative_error'])} of its own spread."
+            f"Under {record.options['masks']} masks, {output} is {mean} on average; the map is mostly noise: its standard "
+            f"error is {formatting.percent(facts['relative_error'])} of its root mean square."
         )
     row, column = facts["peak_pixel"]
     error = float(record.arrays["standard_error"][index, row, column])
@@ -132,13 +134,13 @@ def finding(record: Record, index: int) -> str:
     change = f"{formatting.number(abs(peak))} (standard error {formatting.number(error)})"
     by = f"by {change} from a mean of {mean} under the masks"
     if peak > 0:
-        return f"Showing {place}, {raises} {what} the most, {by}."
-    return f"No pixel {raises} {what} when it is shown; the one at {place}, {lowers} it the least, {by}."
+        return f"Showing {place}, {raises} {output} the most, {by}."
+    return f"No pixel {raises} {output} when it is visible; the one at {place}, {lowers} it the least, {by}."
 
 
 @hookimpl
 def cnnexplain_analyses() -> list[Analysis]:
-    """Offers the RISE analysis."""
+    """Declares RISE."""
     return [
         Analysis(
             "rise",

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cnnexplain.plugin import Analysis, Option, Result, hookimpl, smoothed_map
 
 if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float32
     from matplotlib.figure import Figure
 
-    from cnnexplain import Classifier, Floats, Objective, Record
+    from cnnexplain import Classifier, Objective, Record
 
 
 def run(
     classifier: Classifier,
-    images: Floats,
+    images: Float32[np.ndarray, "N H W C"],
     objectives: list[Objective],
     progress: Callable[[int, int], None],
     *,
@@ -33,17 +35,17 @@ def run(
 ) -> Result:
     """How strongly the score of the target reacts to each pixel, averaged over noisy copies of the image.
 
-    Smilkov et al. 2017: the mean, over n copies, of the gradient ∂S_c/∂x at x + ε with Gaussian noise ε, S_c being the logit
-    of the class. The map is the magnitude of that mean, for color images its maximum over the channels. After every 32
-    copies each image by itself stops where its relative error is no larger than `error`.
+    Smilkov et al. 2017: the mean, over n copies, of the gradient ∂S_c/∂x at x + ε with Gaussian noise ε, where S_c is the
+    logit of the class. The map is the magnitude of that mean, for color images its maximum over the channels. After every 32
+    copies, images with a relative error of at most `error` are finished, each independently of the others.
 
     Returns:
         Arrays `gradient` (N, H, W, C), the signed mean; `deviation` (N, H, W, C), the standard deviation of the gradient
         over the copies; and `smoothgrad` (N, H, W), the map; all in logits per unit of the input. Facts `logit` (of the
-        target at the image without noise, or the difference of two), `peak` (the map's maximum) and `peak_pixel` (its row
-        and column), `samples` (the copies that were taken), `standard_error` of the mean gradient and `relative_error`, that
-        as a share of the gradient itself, both as root mean squares over the pixels, and `stopped_by`, "error" where that is
-        no larger than `error`, else "samples".
+        target for the image without noise, or the difference of two), `peak` (the map's maximum) and `peak_pixel` (its row
+        and column), `samples` (the number of copies used), `standard_error` of the mean gradient and `relative_error`, the
+        standard error relative to the mean gradient, both as root mean squares over the pixels, and `stopped_by`, "error"
+        if the relative error is at most `error`, otherwise "samples".
     """
     from cnnexplain_plugins.smoothgrad.smoothing import smoothgrad
 
@@ -54,32 +56,33 @@ def draw(record: Record, index: int) -> Figure:
     """The image, the map with its color bar, and the map over the image."""
     from cnnexplain.draw import map_figure
 
-    title = f"|mean ∂S/∂x| of {record.facts['samples'][index]}, noise {record.options['noise']:g}"
+    title = f"|mean ∂S/∂x|, {record.facts['samples'][index]} copies, noise {record.options['noise']:g}"
     return map_figure(record, index, record.arrays["smoothgrad"][index], "logits per unit of input", title)
 
 
 def passes(_: Classifier, options: Mapping[str, Any]) -> float:
-    """A gradient for each copy at most, and the scores."""
+    """At most a gradient for each copy, and a forward pass for the scores."""
     return 2 * float(options["samples"]) + 1
 
 
 def finding(record: Record, index: int) -> str:
-    """Where the map is the strongest, and how sure it is."""
+    """Where the score is most sensitive, and the relative error of the map."""
     from cnnexplain.draw import findings, formatting
 
     smooth, copies = smoothed_map(record, index), record.facts["samples"][index]
+    target = findings.target(record, index)
     if not smooth.any():
-        return f"Under noise no pixel changes the score of {findings.target(record, index)}: the map is zero everywhere."
+        return f"Under noise, no pixel changes the score of {target}: the map is zero everywhere."
     place = findings.peak_place(smooth)
     return (
-        f"Under noise the score of {findings.target(record, index)} is most sensitive at {place}; after {copies} copies the "
+        f"Under noise, the score of {target} is most sensitive at {place}; after {copies} copies the "
         f"map has a relative error of {formatting.percent(record.facts['relative_error'][index])}."
     )
 
 
 @hookimpl
 def cnnexplain_analyses() -> list[Analysis]:
-    """Offers the SmoothGrad analysis."""
+    """Declares SmoothGrad."""
     return [
         Analysis(
             "smoothgrad",

@@ -38,7 +38,7 @@ CHARACTERS, LEGEND = 18, 8.0
 """Maximum number of characters of a class name, and the font size of the legend."""
 
 
-def picture(record: Record, index: int) -> Figure:
+def occlusion_figure(record: Record, index: int) -> Figure:
     """Draws image `index`; see `draw`."""
     arrays = {name: array[index] for name, array in record.arrays.items()}
     facts = {name: fact[index] for name, fact in record.facts.items()}

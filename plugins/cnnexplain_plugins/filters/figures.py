@@ -80,7 +80,7 @@ def _templates(record: Record, name: str) -> Figure:
         draw.title(panels[2], f"best patch: {formatting.number(best['response'], 2)}")
         draw.signed_map(panels[3], responses[place], "response")
         _frame(panels[3], [best["row"], best["column"]], [max(1, VISIBLE * max(responses.shape[1:]))] * 2)
-        draw.title(panels[3], "response at each position")
+        draw.title(panels[3], "response map")
     draw.heading(
         figure,
         f"{name}: kernels as templates",
