@@ -14,6 +14,7 @@ import types
 import typing
 
 import beartype
+import beartype.roar
 import jaxtyping
 import numpy as np
 
@@ -32,6 +33,9 @@ NAMES.update({kind.__name__: kind for kind in (bool, bytes, dict, float, frozens
 
 
 def with_shapes(function):
+    """The annotations to check; none of a decorated function, whose code takes anything."""
+    if hasattr(function, "__wrapped__"):
+        return {}
     return {name: hint for name, hint in function.__annotations__.items() if isinstance(hint, str) and "[np.ndarray" in hint}
 
 
@@ -39,20 +43,20 @@ def checked(function):
     """The function, which raises where its arrays contradict its annotations."""
 
     @functools.cache
-    def instrumented():
+    def typed():
         bare = types.FunctionType(
             function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__
         )
         for name in ("__kwdefaults__", "__module__", "__qualname__"):
             setattr(bare, name, getattr(function, name))
         bare.__annotations__ = {name: eval(hint, NAMES) for name, hint in with_shapes(function).items()}
-        return jaxtyping.jaxtyped(typechecker=beartype.beartype)(bare)
+        return jaxtyping.jaxtyped(beartype.beartype(bare), typechecker=None)
 
     @functools.wraps(function)
     def call(*arguments, **options):
         try:
-            return instrumented()(*arguments, **options)
-        except jaxtyping.TypeCheckError:
+            return typed()(*arguments, **options)
+        except beartype.roar.BeartypeCallHintParamViolation:
             # Invalid arguments, as tests pass them on purpose, are fine if the function itself rejects them.
             try:
                 function(*arguments, **options)
@@ -93,6 +97,6 @@ class Finder(importlib.abc.MetaPathFinder):
         return spec
 
 
-jaxtyping.jaxtyped(len, typechecker=None)  # Its first call imports JAX where it is there, which unit tests refuse.
+jaxtyping.jaxtyped("context")  # Its first call imports JAX where it is there, which unit tests refuse.
 assert not any(name.partition(".")[0] in PACKAGES for name in sys.modules), "The package was imported before."
 sys.meta_path.insert(0, Finder())

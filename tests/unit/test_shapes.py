@@ -4,7 +4,7 @@ import inspect
 import sys
 import types
 
-import jaxtyping
+import beartype.roar
 import numpy as np
 import pytest
 import shapes
@@ -59,7 +59,7 @@ def test_shapes_that_agree_pass(module):
     ],
 )
 def test_a_contradiction_raises(module, call, message):
-    with pytest.raises(jaxtyping.TypeCheckError, match=message):
+    with pytest.raises(beartype.roar.BeartypeCallHintViolation, match=message):
         call(module)
 
 
