@@ -45,10 +45,11 @@ def start_keras(backend: str | None) -> None:
     check_backend(backend)
     if backend is not None:
         os.environ["KERAS_BACKEND"] = backend
-    # The import creates hundreds of thousands of permanent objects. Excluding them from garbage collection saves a tenth of
-    # the time of a cold run.
-    gc.disable()
     ours = "keras" not in sys.modules
+    if ours:
+        # The import creates hundreds of thousands of permanent objects. Excluding them from garbage collection saves a tenth
+        # of the time of a cold run.
+        gc.disable()
     # These variables would shorten every training.
     for name in ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"):
         os.environ.pop(name, None)
@@ -64,7 +65,7 @@ def start_keras(backend: str | None) -> None:
     finally:
         if ours:
             gc.freeze()
-        gc.enable()
+            gc.enable()
 
 
 def _cant_start(error: BaseException) -> CnnExplainError:

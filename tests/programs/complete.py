@@ -1,6 +1,5 @@
 """Completes commands as Bash does: complete.py COMMAND... The last line printed is a list of the heavy modules imported."""
 
-# ruff: noqa: T201
 import os
 import sys
 

@@ -1,6 +1,5 @@
 """Declares the EfficientNets and loads one with invalid weights; prints the heavy modules imported, and the error."""
 
-# ruff: noqa: T201
 import sys
 from pathlib import Path
 

@@ -1,6 +1,5 @@
 """Prints the free memory, within a limit if one is given: free_memory.py [BYTES]."""
 
-# ruff: noqa: T201
 import resource
 import sys
 

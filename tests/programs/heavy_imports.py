@@ -3,7 +3,6 @@
 The last line printed is JSON: the exit codes, and the heavy modules that are imported at the end.
 """
 
-# ruff: noqa: T201
 import json
 import sys
 

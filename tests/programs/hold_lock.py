@@ -1,6 +1,5 @@
 """Locks a folder for two minutes: hold_lock.py FOLDER."""
 
-# ruff: noqa: T201
 import sys
 import time
 from pathlib import Path

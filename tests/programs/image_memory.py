@@ -1,6 +1,5 @@
 """Prints by how many MiB reading an image raises the peak memory of this process: image_memory.py PATH."""
 
-# ruff: noqa: T201
 import re
 import sys
 from pathlib import Path

@@ -3,7 +3,6 @@
 Writes the folders outNUMBER-MOVE. The last line printed is the list of exit codes.
 """
 
-# ruff: noqa: T201
 import itertools
 import os
 import signal

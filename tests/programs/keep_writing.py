@@ -1,6 +1,5 @@
 """Writes a file again and again, and prints a line each time: keep_writing.py PATH."""
 
-# ruff: noqa: T201
 import sys
 from pathlib import Path
 
