@@ -96,10 +96,21 @@ def find(browser, selector):
     return browser.find_elements("css selector", selector)
 
 
+def settle(browser):
+    """Waits for the events that follow another only later, such as that a dialog has closed, and for the next picture."""
+    browser.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(arguments[0])))")
+
+
 def click(browser, element):
     """Clicks an element in the middle of the screen: what scrolls there smoothly, or moves as images load, is missed."""
     browser.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", element)
     element.click()
+    settle(browser)
+
+
+def press(browser, element, *keys):
+    element.send_keys(*keys)
+    settle(browser)
 
 
 def text(browser, selector):
@@ -168,6 +179,7 @@ def test_the_pointer_reads_the_value_of_the_pixel_under_it(opened):
         right = round((column + 0.5) * size["width"] / pages.WIDTH - size["width"] / 2)
         down = round((row + 0.5) * size["height"] / pages.HEIGHT - size["height"] / 2)
         ActionChains(opened).move_to_element_with_offset(canvas, right, down).perform()
+        settle(opened)
         (readout,) = text(opened, ".readout")
         assert readout == f"made-map, signed map: {read(0, row, column)} volts at row {row}, column {column}"
         # The same pixel in all the maps.
@@ -180,15 +192,15 @@ def test_the_keys_read_the_values_too(opened):
 
     canvas = find(opened, ".stage canvas")[1]
     # From the slider on with the tab key: over the choice of the scale and the first map.
-    find(opened, ".blend")[0].send_keys(Keys.TAB, Keys.TAB)
-    opened.switch_to.active_element.send_keys(Keys.TAB)
+    press(opened, find(opened, ".blend")[0], Keys.TAB, Keys.TAB)
+    press(opened, opened.switch_to.active_element, Keys.TAB)
     assert opened.switch_to.active_element == canvas or opened.switch_to.active_element == find(opened, ".stage canvas")[0]
-    canvas.send_keys(Keys.ARROW_LEFT, Keys.ARROW_UP)
+    press(opened, canvas, Keys.ARROW_LEFT, Keys.ARROW_UP)
     row, column = pages.HEIGHT // 2 - 1, pages.WIDTH // 2 - 1
     assert text(opened, ".readout") == [f"far-map, unsigned map: {read(1, row, column)} volts at row {row}, column {column}"]
-    canvas.send_keys(Keys.SHIFT + Keys.ARROW_RIGHT)
+    press(opened, canvas, Keys.SHIFT + Keys.ARROW_RIGHT)
     assert text(opened, ".readout")[0].endswith(f"column {pages.WIDTH - 1}")
-    canvas.send_keys(Keys.ARROW_RIGHT, *[Keys.ARROW_DOWN] * 20)
+    press(opened, canvas, Keys.ARROW_RIGHT, *[Keys.ARROW_DOWN] * 20)
     assert text(opened, ".readout")[0].endswith(f"row {pages.HEIGHT - 1}, column {pages.WIDTH - 1}")
     outline = opened.execute_script("return getComputedStyle(document.activeElement).outlineStyle")
     assert outline == "solid"
@@ -240,12 +252,12 @@ def test_a_small_map_is_enlarged_by_a_click_and_its_points_tell_what_they_see(op
     first, second = find(opened, ".thumbs button")
     assert first.text.split("\n")[-1] == "+2.35"
     assert first.get_attribute("aria-label") == f"map 0{word} +2.35 amperes: enlarge"
-    second.click()
+    click(opened, second)
     assert find(opened, ".zoom")[0].is_displayed()
     assert text(opened, ".zoom h4") == [f"map 1{word} · −1 amperes · five{word}"]
     # A map's values are known to a 63rd of its range.
     step = float(np.ptp(maps[1])) / panels.LEVELS
-    find(opened, ".zoom canvas")[0].send_keys(Keys.ARROW_UP, Keys.ARROW_UP, Keys.ARROW_UP, Keys.ARROW_LEFT)
+    press(opened, find(opened, ".zoom canvas")[0], Keys.ARROW_UP, Keys.ARROW_UP, Keys.ARROW_UP, Keys.ARROW_LEFT)
     (said,) = text(opened, ".zoom output")
     place, _, value = said.partition(": ")
     assert place == "Row 0, column 1"
@@ -282,9 +294,9 @@ def test_a_point_tells_what_it_sees_where_fields_have_no_regular_steps(opened, t
     (said,) = text(opened, ".zoom output")
     # In the middle, row 1 and column 2.
     assert said.endswith("sees rows 1 to 1, columns 2 to 7.")
-    canvas.send_keys(Keys.ARROW_DOWN, Keys.ARROW_LEFT)
+    press(opened, canvas, Keys.ARROW_DOWN, Keys.ARROW_LEFT)
     assert text(opened, ".zoom output")[0].endswith("sees rows 3 to 5, columns 0 to 2.")
-    canvas.send_keys(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
+    press(opened, canvas, Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
     assert text(opened, ".zoom output")[0].endswith("sees nothing of the image.")
     assert opened.get_log("browser") == []
 
@@ -300,7 +312,7 @@ def test_the_contents_stand_beside_the_page_or_fold_on_a_telephone(opened):
     assert not links[-1].is_displayed()
     click(opened, find(opened, ".side summary")[0])
     assert links[-1].is_displayed()
-    links[-1].click()
+    click(opened, links[-1])
     assert not links[-1].is_displayed()
     # It stays in reach, and covers no heading.
     heading, bar = opened.execute_script(
@@ -593,10 +605,10 @@ def test_a_contact_sheet_shows_each_image_from_its_sheet_and_opens_it(browser, s
     assert browser.execute_async_script(
         "document.querySelector('.viewer img').decode().then(() => arguments[0](true), () => arguments[0](false))"
     )
-    browser.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
+    press(browser, browser.switch_to.active_element, Keys.ARROW_RIGHT)
     assert text(browser, ".viewer h2") == [NAMES[7]]
     assert find(browser, ".viewer .after")[0].get_property("disabled")
-    browser.switch_to.active_element.send_keys(Keys.ESCAPE)
+    press(browser, browser.switch_to.active_element, Keys.ESCAPE)
     assert not find(browser, ".viewer")[0].is_displayed()
     assert browser.switch_to.active_element == find(browser, ".tile a")[7]
     assert browser.get_log("browser") == []
