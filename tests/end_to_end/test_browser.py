@@ -74,10 +74,15 @@ def opened(browser, report):
     return browser
 
 
+def settle(browser):
+    """Waits for the events that follow another only later, such as that a dialog has closed, and for the next picture."""
+    browser.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(arguments[0])))")
+
+
 def show(browser, path):
     from selenium.webdriver.support.ui import WebDriverWait
 
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
+    emulate(browser, {"media": "", "features": []})
     browser.get_log("browser")
     browser.get(path.as_uri())
     WebDriverWait(browser, 20).until(
@@ -85,20 +90,22 @@ def show(browser, path):
             "return [...document.querySelectorAll('.maps')].every((each) => !each.hidden)"
         )
     )
+    settle(browser)
 
 
 def resize(browser, width, mobile=False):
     screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": mobile}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    settle(browser)
+
+
+def emulate(browser, media):
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    settle(browser)
 
 
 def find(browser, selector):
     return browser.find_elements("css selector", selector)
-
-
-def settle(browser):
-    """Waits for the events that follow another only later, such as that a dialog has closed, and for the next picture."""
-    browser.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(arguments[0])))")
 
 
 def click(browser, element):
@@ -209,7 +216,7 @@ def test_the_keys_read_the_values_too(opened):
 def still(opened):
     """Jumps instead of scrolling."""
     motion = {"name": "prefers-reduced-motion", "value": "reduce"}
-    opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [motion]})
+    emulate(opened, {"features": [motion]})
 
 
 def test_what_is_further_is_a_click_away(opened):
@@ -398,7 +405,7 @@ def luminance(color):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_words_stand_out_from_their_ground_by_day_and_by_night(opened, scheme):
-    opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
+    emulate(opened, {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
     color = "return getComputedStyle(document.querySelector(arguments[0]))[arguments[1]]"
     ground = luminance(opened.execute_script(color, "body", "backgroundColor"))
     assert (ground < 0.05) == (scheme == "dark")
@@ -410,7 +417,7 @@ def test_words_stand_out_from_their_ground_by_day_and_by_night(opened, scheme):
 
 
 def test_in_print_the_pictures_stay_and_what_is_to_be_moved_goes(opened):
-    opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    emulate(opened, {"media": "print"})
     shown = "return [...document.querySelectorAll(arguments[0])].map((each) => getComputedStyle(each).display)"
     assert set(opened.execute_script(shown, ".maps, nav")) == {"none"}
     assert "none" not in opened.execute_script(shown, ".picture, .seen img, .limits")
@@ -433,7 +440,7 @@ def test_in_print_what_is_closed_on_the_screen_can_be_read(opened, tmp_path, pag
         show(opened, tmp_path / "out/index.html")
     # A page without a script: the style sheet opens it, and leaves it closed on the screen.
     assert {each["words"] for each in opened.execute_script(CLOSED)} == {""}
-    opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    emulate(opened, {"media": "print"})
     seen = opened.execute_script(CLOSED)
     assert seen
     assert min(each["height"] for each in seen) > 20
@@ -447,7 +454,7 @@ def test_in_print_what_is_closed_on_the_screen_can_be_read(opened, tmp_path, pag
 def test_in_print_nothing_scrolls_and_only_a_further_image_begins_a_page(opened, tmp_path):
     records = [pages.record(["one.png", "two.png", "three.png"])]
     show(opened, cx.write_report(tmp_path / "report.html", pages.Stand(), records))
-    opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    emulate(opened, {"media": "print"})
     style = "return [...document.querySelectorAll(arguments[0])].map((each) => getComputedStyle(each)[arguments[1]])"
     assert opened.execute_script(style, "section.image", "breakBefore") == ["auto", "page", "page"]
     assert set(opened.execute_script(style, ".wide", "overflowX")) == {"visible"}
