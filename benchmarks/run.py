@@ -1,0 +1,60 @@
+"""Measures cnnexplain against the least work for the same numbers, and against other packages: one table, and JSON.
+
+Ours, the limit and the peers run alternately in one process or next to it, on the same weights and images. The limit is
+hand-written, compiled Keras code; its numbers are compared with ours after the first calls.
+
+    python benchmarks/run.py                                   all rows
+    python benchmarks/run.py saliency occlusion --rounds 3     rows by name
+    python benchmarks/run.py --json after.json                 also writes the numbers
+    python benchmarks/compare.py before.json after.json        shows what became slower
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def main() -> None:
+    """Measures the selected rows and prints each one as soon as it is known."""
+    from benchmarks import rows, tables
+    from benchmarks.subjects import SUBJECTS
+
+    options = _options(list(rows.FAMILIES), list(SUBJECTS))
+    wanted = list(rows.families(options.rows))
+    report = tables.new_report()
+    print(tables.heading(report))
+    wrong = 0
+    for name in options.network or ("LeNet", "EfficientNet-lite0"):
+        subject = SUBJECTS[name]()
+        for _, family in wanted:
+            for row in family(subject):
+                result = rows.measure(row, options.rounds, options.seconds)
+                report["rows"].append(result)
+                wrong += not result.get("agrees", True)
+                print(tables.line(result), flush=True)
+                if options.json:
+                    tables.write(report, options.json)
+    if wrong:
+        sys.exit(f"In {wrong} rows, the numbers of the limit are not ours, so these ratios mean nothing.")
+
+
+def _options(families: list[str], subjects: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "rows", nargs="*", metavar="ROW", choices=[*families, []], help=f"{', '.join(families)}; default: all"
+    )
+    parser.add_argument(
+        "--network", action="append", choices=subjects, help="repeatable; default: LeNet, EfficientNet-lite0"
+    )
+    parser.add_argument("--rounds", type=int, default=7, help="samples of each contender, after a first call (7)")
+    parser.add_argument("--seconds", type=float, default=60, help="no round of a row starts after this time (60)")
+    parser.add_argument("--json", type=Path, help="the file for all numbers")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    # The modules of this folder import each other as `benchmarks.NAME`.
+    sys.path[0] = str(Path(__file__).parent.parent)
+    main()
