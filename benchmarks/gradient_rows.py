@@ -7,7 +7,7 @@ from functools import partial
 
 import cnnexplain as cx
 from benchmarks import limits
-from benchmarks.rows import Row, against_limit
+from benchmarks.rows import Row, row
 from benchmarks.subjects import Subject
 
 NOISE = 0.15
@@ -19,7 +19,7 @@ def saliency(subject: Subject) -> Iterator[Row]:
     small = subject.name == "LeNet"
     for count, goal in ((1, 1.3 if small else 1.05), (1024 if small else 16, 1.05)):
         images = subject.take(count)
-        yield against_limit(
+        yield row(
             f"saliency, {count:,} image{'s' * (count > 1)}",
             subject.name,
             partial(cx.explain, "saliency", subject.classifier, images),
@@ -32,7 +32,7 @@ def smoothgrad(subject: Subject) -> Iterator[Row]:
     """One image with as many noisy copies as a user waits for."""
     samples, goal = (50, 1.1) if subject.name == "LeNet" else (16, 1.05)
     image = subject.images[0]
-    yield against_limit(
+    yield row(
         f"SmoothGrad, {samples} copies, 1 image",
         subject.name,
         partial(cx.explain, "smoothgrad", subject.classifier, image[None], samples=samples, error=0.0, noise=NOISE),
@@ -45,7 +45,7 @@ def integrated_gradients(subject: Subject) -> Iterator[Row]:
     """One image with as many steps."""
     steps, goal = (50, 1.1) if subject.name == "LeNet" else (16, 1.05)
     image = subject.images[0]
-    yield against_limit(
+    yield row(
         f"Integrated Gradients, {steps} steps, 1 image",
         subject.name,
         partial(cx.explain, "integrated-gradients", subject.classifier, image[None], steps=steps),
@@ -57,7 +57,7 @@ def integrated_gradients(subject: Subject) -> Iterator[Row]:
 def gradcam(subject: Subject) -> Iterator[Row]:
     """One image, at the last feature maps."""
     images = subject.take(1)
-    yield against_limit(
+    yield row(
         "Grad-CAM, 1 image",
         subject.name,
         partial(cx.explain, "gradcam", subject.classifier, images),
@@ -71,7 +71,7 @@ def intermediate_outputs(subject: Subject) -> Iterator[Row]:
     images = subject.take(1)
     ours = partial(cx.explain, "intermediate-outputs", subject.classifier, images)
     names = [name.removeprefix("output/") for name in ours().arrays if name.startswith("output/")]
-    yield against_limit(
+    yield row(
         f"intermediate outputs of {len(names)} layers, 1 image",
         subject.name,
         ours,

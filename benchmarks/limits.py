@@ -39,7 +39,7 @@ def saliency(subject: Subject, images: np.ndarray) -> Limit:
 
     def compute(x: Any) -> Any:
         logit, probabilities, slope = engine().gradient(lambda x: _prediction(scores(x)), x)
-        return {"gradient": slope, "saliency": ops.max(ops.abs(slope), axis=-1), "logit": logit, "outputs": probabilities}
+        return {"gradient": slope, "saliency": ops.max(ops.abs(slope), axis=-1), "logit": logit, **_most(probabilities)}
 
     compiled = engine().compiled(compute, subject.model.variables)
     return lambda: in_batches(compiled, subject.batch, images)
@@ -52,11 +52,11 @@ def gradcam(subject: Subject, images: np.ndarray) -> Limit:
 
     def compute(x: Any) -> Any:
         features = maps(x)
-        logit, _, slope = engine().gradient(lambda a: _prediction(tail(a)), features)
+        logit, probabilities, slope = engine().gradient(lambda a: _prediction(tail(a)), features)
         evidence = ops.sum(ops.mean(slope, axis=(1, 2), keepdims=True) * features, axis=-1)
         cam = ops.relu(evidence)
         enlarged = ops.image.resize(cam[..., None], side, "bilinear", data_format="channels_last")[..., 0]
-        return {"evidence": evidence, "cam": cam, "map": enlarged, "logit": logit}
+        return {"evidence": evidence, "cam": cam, "map": enlarged, "logit": logit, **_most(probabilities)}
 
     compiled = engine().compiled(compute, subject.model.variables)
     return lambda: in_batches(compiled, subject.batch, images)
@@ -159,6 +159,10 @@ def intermediate_outputs(subject: Subject, images: np.ndarray, names: Sequence[s
 
     compiled = engine().compiled(compute, subject.model.variables)
     return lambda: in_batches(compiled, subject.batch, images)
+
+
+def _most(probabilities: Any) -> dict[str, Any]:
+    return {"prediction_probability": ops.max(probabilities, axis=1)}
 
 
 def _prediction(logits: Any) -> tuple[Any, Any]:

@@ -52,3 +52,10 @@ def stage_gradients(
     zeros = [jax.numpy.zeros(each.shape, each.dtype) for each in jax.eval_shape(outputs, x)]
     _, (others, computed), slopes = gradient(shifted, zeros)
     return others, computed, slopes
+
+
+def with_pull(function: Callable[[Any], Any], pull: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
+    """`function` with another pull-back: the pull-back at x of a signal is pull(x, signal)."""
+    pulled = jax.custom_vjp(function)
+    pulled.defvjp(lambda x: (function(x), x), lambda x, signal: (pull(x, signal),))
+    return pulled  # type: ignore[no-any-return]

@@ -35,3 +35,8 @@ def stage_gradients(
             outputs.append(x)
         values, others = score(x)
     return others, outputs, tape.gradient(values, outputs)
+
+
+def with_pull(function: Callable[[Any], Any], pull: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
+    """`function` with another pull-back: the pull-back at x of a signal is pull(x, signal)."""
+    return tf.custom_gradient(lambda x: (function(x), lambda signal: pull(x, signal)))  # type: ignore[no-any-return]

@@ -9,11 +9,13 @@ import keras
 import torch
 
 
-def compiled(function: Callable[..., Any], _: Sequence[Any] = ()) -> Callable[..., Any]:
-    """A function of tensors that takes and returns arrays."""
+def compiled(function: Callable[..., Any], variables: Sequence[Any] = ()) -> Callable[..., Any]:
+    """A function of tensors that reads Keras variables; it takes and returns arrays."""
 
     def call(*arrays: Any) -> Any:
-        with torch.no_grad():
+        # Detached, since PyTorch would keep the inputs of all layers for the gradients of the variables.
+        values = [(variable, variable.value.detach()) for variable in variables]
+        with torch.no_grad(), keras.StatelessScope(state_mapping=values):
             outputs = function(*(keras.ops.convert_to_tensor(array) for array in arrays))
         return keras.tree.map_structure(keras.ops.convert_to_numpy, outputs)
 
@@ -42,3 +44,20 @@ def stage_gradients(
         values, others = score(x)
         slopes = torch.autograd.grad(values.sum(), outputs)
     return others, outputs, list(slopes)
+
+
+def with_pull(function: Callable[[Any], Any], pull: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
+    """`function` with another pull-back: the pull-back at x of a signal is pull(x, signal)."""
+
+    class Pulled(torch.autograd.Function):  # type: ignore[misc]
+        @staticmethod
+        def forward(context: Any, x: Any) -> Any:
+            context.save_for_backward(x)
+            return function(x)
+
+        @staticmethod
+        def backward(context: Any, signal: Any) -> Any:
+            (x,) = context.saved_tensors
+            return pull(x, signal)
+
+    return Pulled.apply  # type: ignore[no-any-return]

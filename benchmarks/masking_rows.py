@@ -7,7 +7,7 @@ from functools import partial
 
 import cnnexplain as cx
 from benchmarks import limits_masking
-from benchmarks.rows import Row, against_limit
+from benchmarks.rows import Row, row
 from benchmarks.subjects import Subject
 
 SQUARES = {"LeNet": (4, 1, 1.1), "EfficientNet-lite0": (32, 16, 0.7), "VGG16": (32, 16, 0.25)}
@@ -23,7 +23,7 @@ def occlusion(subject: Subject) -> Iterator[Row]:
     image = subject.images[0]
     # As many positions as fit, and the one that touches the end.
     side = len(range(0, image.shape[0] - patch, stride)) + 1
-    yield against_limit(
+    yield row(
         f"occlusion {patch}/{stride}, {side**2} positions, 1 image",
         subject.name,
         partial(cx.explain, "occlusion", subject.classifier, image[None], patch=patch, stride=stride, compare="none"),
@@ -35,7 +35,7 @@ def occlusion(subject: Subject) -> Iterator[Row]:
 def rise(subject: Subject, masks: int = 1000) -> Iterator[Row]:
     """One image, as many masks as by default."""
     image, cells = subject.images[0], CELLS[subject.name]
-    yield against_limit(
+    yield row(
         f"RISE, {masks:,} masks, 1 image",
         subject.name,
         partial(cx.explain, "rise", subject.classifier, image[None], masks=masks),

@@ -1,31 +1,21 @@
-"""What a row of the table is, and which rows there are."""
+"""What a row of the table is, and how it is measured."""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from benchmarks.subjects import Subject
-from benchmarks.timing import Timer, alternate, local, ratio
+from benchmarks.timing import Measured, Timer, alternate, local, ratio
 
 TOLERANCE, OUTLIERS = 1e-3, 1e-3
 """Numbers agree if at most the share `OUTLIERS` of them differ by more than `TOLERANCE` times the largest magnitude: at the
 kink of a ReLU, rounding decides which of two gradients is used."""
 
-FAMILIES = {
-    "saliency": "gradient_rows",
-    "smoothgrad": "gradient_rows",
-    "integrated-gradients": "gradient_rows",
-    "gradcam": "gradient_rows",
-    "intermediate-outputs": "gradient_rows",
-    "occlusion": "masking_rows",
-    "rise": "masking_rows",
-}
-"""The names that select rows, each with the module whose function of that name yields them."""
+LIMIT = "limit"
+"""The name of the contender that others are compared with; "NAME limit" is that of a peer in an environment of its own."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +25,12 @@ class Row:
     Args:
         work: What is computed, such as "saliency, 1 image".
         subject: The network, or "" if there is none.
-        timers: The contenders by name; "ours" and "limit" first.
-        goal: The largest acceptable ratio of ours to the limit; None if there is no goal.
+        timers: The contenders by name: "ours", "limit", and the peers.
+        goal: The largest acceptable ratio of ours to the limit; without a limit, the largest acceptable value of ours.
         unit: The unit of the samples: "s" or "MiB".
-        difference: Compares the results of ours and the limit after the first calls; see `compare`.
+        difference: Compares ours with the limit after the first calls: the largest difference, and the share of outliers.
         repeat: Whether fast calls are repeated within a sample.
+        once: Whether the first call is the only one, as it takes minutes or compiles nothing.
     """
 
     work: str
@@ -49,24 +40,30 @@ class Row:
     unit: str = "s"
     difference: Callable[[], tuple[float, float]] | None = None
     repeat: bool = True
-    notes: Mapping[str, Any] = field(default_factory=dict)
+    once: bool = False
 
 
-def families(names: list[str]) -> Iterator[tuple[str, Callable[[Subject], Iterator[Row]]]]:
-    """The functions that yield the rows of a network, for the families with these names, or for all."""
-    for name in names or FAMILIES:
-        yield name, getattr(importlib.import_module(f"benchmarks.{FAMILIES[name]}"), name.replace("-", "_"))
-
-
-def against_limit(
+def row(
     work: str,
     subject: str,
     ours: Callable[[], Any],
-    limit: Callable[[], Mapping[str, np.ndarray]],
+    limit: Callable[[], Any],
     goal: float | None,
     peers: Mapping[str, Timer] | None = None,
+    *,
+    expected: Callable[[], Mapping[str, np.ndarray]] | None = None,
 ) -> Row:
-    """A row that compares the record of an analysis with the numbers of a limit by the names of arrays and facts."""
+    """A row whose limit computes the numbers of ours, which are compared by name.
+
+    Args:
+        work: As in `Row`.
+        subject: As in `Row`.
+        ours: Returns a record of cnnexplain, or arrays by name.
+        limit: Returns a part of the record's arrays and facts by name.
+        goal: As in `Row`.
+        peers: Further contenders.
+        expected: Computes the numbers to compare with, if the limit does not.
+    """
     kept: dict[str, Any] = {}
 
     def keep(name: str, function: Callable[[], Any]) -> Callable[[], None]:
@@ -77,25 +74,24 @@ def against_limit(
         return call
 
     def difference() -> tuple[float, float]:
-        record, numbers = kept["ours"], kept["limit"]
-        values = {name: record.arrays.get(name, record.facts.get(name)) for name in numbers}
-        # The record keeps the predicted probability only, with what was explained.
-        if "outputs" in numbers:
-            values["outputs"] = [each.probability for each in record.explained]
-            numbers = {**numbers, "outputs": numbers["outputs"].max(axis=1)}
-        return compare(values, numbers)
+        numbers = expected() if expected else kept[LIMIT]
+        return compare(_numbers(kept["ours"]), numbers)
 
-    timers = {"ours": local(keep("ours", ours)), "limit": local(keep("limit", limit)), **(peers or {})}
+    timers = {"ours": local(keep("ours", ours)), LIMIT: local(keep(LIMIT, limit)), **(peers or {})}
     return Row(work, subject, timers, goal, difference=difference)
 
 
 def compare(values: Mapping[str, Any], expected: Mapping[str, np.ndarray]) -> tuple[float, float]:
-    """The largest difference relative to the largest magnitude, and the largest share of an array beyond `TOLERANCE`."""
+    """The largest difference relative to the largest magnitude, and the largest share of an array beyond `TOLERANCE`.
+
+    Raises:
+        ValueError: A shape differs, so that something else was computed.
+    """
     worst, share = 0.0, 0.0
     for name, numbers in expected.items():
         given = np.asarray(values[name], np.float64)
         if given.shape != numbers.shape:
-            raise SystemExit(f"The limit computes '{name}' of the shape {numbers.shape}, but ours has {given.shape}.")
+            raise ValueError(f"The limit computes '{name}' of the shape {numbers.shape}, but ours has {given.shape}.")
         apart = np.abs(given - numbers) / max(float(np.abs(numbers).max(initial=0)), 1e-30)
         worst, share = max(worst, float(apart.max(initial=0))), max(share, float((~(apart <= TOLERANCE)).mean()))
     return worst, share
@@ -103,16 +99,30 @@ def compare(values: Mapping[str, Any], expected: Mapping[str, np.ndarray]) -> tu
 
 def measure(row: Row, rounds: int, seconds: float) -> dict[str, Any]:
     """Measures a row: its numbers for the table and the JSON file."""
-    measured = alternate(row.timers, rounds, seconds, repeat=row.repeat)
-    limit = measured.get("limit")
+    measured = alternate(row.timers, 0 if row.once else rounds, seconds, repeat=row.repeat)
     result: dict[str, Any] = {"work": row.work, "subject": row.subject, "unit": row.unit, "goal": row.goal}
-    if limit is not None:
-        result["ratio"] = ratio(measured["ours"], limit)
-        result["cpu_ratio"] = ratio(measured["ours"], limit, cpu=True)
-    result["peers"] = {
-        name: ratio(each, limit) for name, each in measured.items() if limit is not None and name not in ("ours", "limit")
-    }
+    if LIMIT in measured:
+        result["ratio"] = ratio(measured["ours"], measured[LIMIT])
+        result["cpu_ratio"] = ratio(measured["ours"], measured[LIMIT], cpu=True)
+    result["peers"] = _peers(measured)
     if row.difference is not None:
         result["difference"], share = row.difference()
         result["agrees"] = share <= OUTLIERS
     return {**result, "contenders": {name: each.as_json() for name, each in measured.items()}}
+
+
+def _peers(measured: Mapping[str, Measured]) -> dict[str, float]:
+    """The ratio of each peer to the limit in its own environment, or else to ours."""
+    peers: dict[str, float] = {}
+    for name, each in measured.items():
+        if name != "ours" and not name.endswith(LIMIT):
+            limit = measured.get(f"{name} {LIMIT}", measured.get(LIMIT))
+            peers |= {} if limit is None else {name: ratio(each, limit)}
+    return peers
+
+
+def _numbers(result: Any) -> Mapping[str, Any]:
+    """The arrays and facts of a record by name, or arrays by name as they are."""
+    if isinstance(result, Mapping):
+        return result
+    return {**result.facts, **result.arrays, "prediction_probability": [each.probability for each in result.explained]}

@@ -19,17 +19,18 @@ from pathlib import Path
 def main() -> None:
     """Measures the selected rows and prints each one as soon as it is known."""
     from benchmarks import rows, tables
-    from benchmarks.subjects import SUBJECTS
+    from benchmarks.families import FAMILIES
+    from benchmarks.subjects import subject
 
-    options = _options(list(rows.FAMILIES), list(SUBJECTS))
-    wanted = list(rows.families(options.rows))
+    options = _options(list(FAMILIES))
     report = tables.new_report()
     print(tables.heading(report))
     wrong = 0
-    for name in options.network or ("LeNet", "EfficientNet-lite0"):
-        subject = SUBJECTS[name]()
-        for _, family in wanted:
-            for row in family(subject):
+    for name in options.rows or FAMILIES:
+        family = FAMILIES[name]
+        networks = [each for each in family.networks if each in (options.network or family.networks)]
+        for arguments in [(subject(each),) for each in networks] if family.networks else [()]:
+            for row in family.rows(name)(*arguments):
                 result = rows.measure(row, options.rounds, options.seconds)
                 report["rows"].append(result)
                 wrong += not result.get("agrees", True)
@@ -40,13 +41,13 @@ def main() -> None:
         sys.exit(f"In {wrong} rows, the numbers of the limit are not ours, so these ratios mean nothing.")
 
 
-def _options(families: list[str], subjects: list[str]) -> argparse.Namespace:
+def _options(families: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "rows", nargs="*", metavar="ROW", choices=[*families, []], help=f"{', '.join(families)}; default: all"
     )
     parser.add_argument(
-        "--network", action="append", choices=subjects, help="repeatable; default: LeNet, EfficientNet-lite0"
+        "--network", action="append", help="only this network (repeatable): LeNet, EfficientNet-lite0, VGG16"
     )
     parser.add_argument("--rounds", type=int, default=7, help="samples of each contender, after a first call (7)")
     parser.add_argument("--seconds", type=float, default=60, help="no round of a row starts after this time (60)")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ class Subject:
     def scores(self, first: str | None = None) -> Callable[[Any], Any]:
         """The function from the output of a layer (None for the input) to the scores before the softmax."""
         before, final = self.model.layers[-2:]
-        inner = (lambda x: x) if first == before.name else self.inference(first, before.name)
+        inner: Callable[[Any], Any] = keras.ops.identity if first == before.name else self.inference(first, before.name)
         # A softmax after the scores is left out, either as a layer of its own or as the activation of the last layer.
         return (lambda x: keras.ops.matmul(inner(x), final.kernel) + final.bias) if final.weights else inner
 
@@ -83,5 +83,7 @@ def vgg16() -> Subject:
     return Subject("VGG16", classifier, np.asarray(photo), 8, "block5_conv3")
 
 
-SUBJECTS: dict[str, Callable[[], Subject]] = {"LeNet": lenet, "EfficientNet-lite0": lite0, "VGG16": vgg16}
-"""The networks by the names in tables."""
+@cache
+def subject(name: str) -> Subject:
+    """The network of a name, loaded once."""
+    return {"LeNet": lenet, "EfficientNet-lite0": lite0, "VGG16": vgg16}[name]()

@@ -51,11 +51,18 @@ def line(row: dict[str, Any]) -> str:
     cells = [f"{row['subject']:18} {row['work']:46}"]
     cells += [f"{quantity(medians[name], row['unit']) if name in medians else '–':>9}" for name in ("ours", "limit")]
     for name in ("ratio", "cpu_ratio", "goal"):
-        cells.append(f"{'–' if row.get(name) is None else f'{row[name]:.2f}':>6}")
+        cells.append(f"{ratio(row, name):>6}")
     cells.append(f"{quantity(first, row['unit']):>9}")
     cells.append("" if "difference" not in row else f"{row['difference']:.0e}" + ("" if row["agrees"] else " DIFFERS"))
     cells.append(", ".join(f"{name} {each:.2f}" for name, each in row["peers"].items()))
     return "  ".join(cells).rstrip()
+
+
+def ratio(row: dict[str, Any], name: str) -> str:
+    """A ratio of a row, or its goal, which is a quantity if there is no limit."""
+    if row.get(name) is None:
+        return "–"
+    return f"{row[name]:.2f}" if name != "goal" or "ratio" in row else quantity(row[name], row["unit"])
 
 
 def quantity(value: float, unit: str) -> str:

@@ -15,6 +15,9 @@ from typing import Any, NamedTuple
 SHORTEST = 0.05
 """Calls that are faster than this number of seconds are repeated within a sample until it takes as long."""
 
+SLOW = 5.0
+"""Contenders whose first call takes longer are not called a second time to see whether they are fast."""
+
 MOST_CALLS = 100
 """The most calls of a sample."""
 
@@ -48,14 +51,15 @@ class Measured:
         return {"first": self.first.value, "median": self.median, "samples": values, "cpu": cpu}
 
 
-def local(function: Callable[[], object]) -> Timer:
-    """Times calls of a function in this process."""
+def local(function: Callable[[], object], results: int = 1) -> Timer:
+    """Times calls of a function in this process, for each of the `results` of a call."""
 
     def timer(calls: int) -> Sample:
         started, used = time.perf_counter(), time.process_time()
         for _ in range(calls):
             function()
-        return Sample((time.perf_counter() - started) / calls, (time.process_time() - used) / calls)
+        count = calls * results
+        return Sample((time.perf_counter() - started) / count, (time.process_time() - used) / count)
 
     return timer
 
@@ -87,7 +91,9 @@ def alternate(
     measured = {name: Measured(timer(1)) for name, timer in timers.items()}
     calls = dict.fromkeys(timers, 1)
     if repeat and rounds:
-        calls = {name: _calls(timer(1).value) for name, timer in timers.items()}
+        # The first call of a fast function may compile; that of a slow one shows that no repetition is needed.
+        fast = {name: timers[name] for name, each in measured.items() if each.first.value < SLOW}
+        calls |= {name: _calls(timer(1).value) for name, timer in fast.items()}
     for number in range(rounds):
         if number and time.perf_counter() > deadline:
             break
