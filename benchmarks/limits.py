@@ -75,7 +75,9 @@ def smoothgrad(subject: Subject, image: np.ndarray, samples: int, noise: float, 
         return {"logit": ops.max(logits, axis=1), "target": ops.argmax(logits, axis=1)}
 
     def compute(x: Any, target: Any, noises: Any) -> Any:
-        _, _, slope = engine().gradient(lambda x: (ops.sum(ops.take(scores(x), target, axis=1)), None), x + sigma * noises)
+        _, _, slope = engine().gradient(
+            lambda x: (ops.sum(ops.take(scores(x), target, axis=1)), None), x + ops.multiply(sigma, noises)
+        )
         return {"sum": ops.sum(slope, axis=0), "squares": ops.sum(slope**2, axis=0)}
 
     predicted = engine().compiled(predict, subject.model.variables)

@@ -35,10 +35,10 @@ def occlusion(subject: Subject, image: np.ndarray, patch: int, stride: int) -> L
 
     def compute(x: Any, target: Any, channel: Any, corner: Any) -> Any:
         rows, columns = (
-            (corner[:, axis, None] <= np.arange(side)) & (np.arange(side) < corner[:, axis, None] + patch)
-            for axis, side in enumerate((height, width))
+            ops.logical_and(starts <= ops.arange(side), ops.arange(side) < starts + patch)
+            for starts, side in ((corner[:, :1], height), (corner[:, 1:], width))
         )
-        hidden = ops.where(rows[:, :, None, None] & columns[:, None, :, None], gray, x)
+        hidden = ops.where(ops.logical_and(rows[:, :, None, None], columns[:, None, :, None]), gray, x)
         features = maps(hidden)
         logits = tail(features)
         return {
@@ -84,9 +84,9 @@ def rise(subject: Subject, image: np.ndarray, count: int, cells: int, keep: floa
         return {"target": ops.argmax(logits, axis=1), "probability": ops.max(ops.softmax(logits), axis=1)}
 
     def compute(x: Any, target: Any, grids: Any, shifts: Any) -> Any:
-        rows, columns = (ops.take(enlarge, shifts[:, axis, None] + np.arange(side), axis=0) for axis in (0, 1))
+        rows, columns = (ops.take(enlarge, shifts[:, axis : axis + 1] + ops.arange(side), axis=0) for axis in (0, 1))
         masks = ops.matmul(ops.matmul(rows, grids), ops.transpose(columns, (0, 2, 1)))
-        logits = scores(black + masks[..., None] * (x - black))
+        logits = scores(ops.add(ops.multiply(masks[..., None], ops.subtract(x, black)), black))
         f = ops.take(ops.softmax(logits), target, axis=1)[:, 0]
         powers = ops.stack([ops.ones_like(f), f, f**2])
         flat = ops.reshape(masks, (-1, side * side)) - keep

@@ -32,6 +32,7 @@ def main() -> None:
         for arguments in [(subject(each),) for each in networks] if family.networks else [()]:
             for row in family.rows(name)(*arguments):
                 result = rows.measure(row, options.rounds, options.seconds)
+                result |= {name: report[name] for name in ("backend", "commit", "date")}
                 report["rows"].append(result)
                 wrong += not result.get("agrees", True)
                 print(tables.line(result), flush=True)
@@ -51,7 +52,7 @@ def _options(families: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=int, default=7, help="samples of each contender, after a first call (7)")
     parser.add_argument("--seconds", type=float, default=60, help="no round of a row starts after this time (60)")
-    parser.add_argument("--json", type=Path, help="the file for all numbers")
+    parser.add_argument("--json", type=Path, help="the file for all numbers; other rows in it are kept")
     return parser.parse_args()
 
 

@@ -45,12 +45,12 @@ class Subject:
 
     def inference(self, first: str | None, last: str) -> Callable[[Any], Any]:
         """The function from the output of one layer (None for the input) to the output of another."""
-        return partial(self.part(first, last), training=False)
+        return _same if first == last else partial(self.part(first, last), training=False)
 
     def scores(self, first: str | None = None) -> Callable[[Any], Any]:
         """The function from the output of a layer (None for the input) to the scores before the softmax."""
         before, final = self.model.layers[-2:]
-        inner: Callable[[Any], Any] = keras.ops.identity if first == before.name else self.inference(first, before.name)
+        inner = self.inference(first, before.name)
         # A softmax after the scores is left out, either as a layer of its own or as the activation of the last layer.
         return (lambda x: keras.ops.matmul(inner(x), final.kernel) + final.bias) if final.weights else inner
 
@@ -58,6 +58,10 @@ class Subject:
     def black(self) -> np.ndarray:
         """The value of a black pixel, (C,)."""
         return np.asarray(self.classifier.preprocess.black)
+
+
+def _same(x: Any) -> Any:
+    return x
 
 
 def lenet() -> Subject:

@@ -73,8 +73,20 @@ def quantity(value: float, unit: str) -> str:
 
 
 def write(report: dict[str, Any], path: Path) -> None:
-    """Writes a report as JSON."""
-    path.write_text(json.dumps(report, indent=1) + "\n")
+    """Writes a report as JSON. Rows that are in the file already and not in the report are kept."""
+    rows = {key(row): row for row in (read(path)["rows"] if path.exists() else []) + report["rows"]}
+    path.write_text(json.dumps({**report, "rows": list(rows.values())}, indent=1) + "\n")
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A report from a JSON file."""
+    report: dict[str, Any] = json.loads(path.read_text())
+    return report
+
+
+def key(row: dict[str, Any]) -> tuple[str, ...]:
+    """What identifies a row: the network, the work, and the backend."""
+    return row["subject"], row["work"], row["backend"]
 
 
 def _processor() -> str:
