@@ -14,7 +14,18 @@ from typing import TYPE_CHECKING, Any, Literal
 from cnnexplain import former_names
 from cnnexplain.errors import UsageError
 from cnnexplain.inputs.preprocess import Preprocess
-from cnnexplain.model import backward_rules, card, convolutions, gradients, head_search, heads, outputs, projections, targets
+from cnnexplain.model import (
+    backward_rules,
+    card,
+    convolutions,
+    gradients,
+    head_search,
+    heads,
+    outputs,
+    passes,
+    projections,
+    targets,
+)
 from cnnexplain.model.agreement import Agreement, trial_scores
 from cnnexplain.model.axes import Field
 from cnnexplain.model.convolutions import Convolution
@@ -156,35 +167,48 @@ class Classifier:
 
     def values(self, images: Float[np.ndarray, "N H W C"], objectives: Sequence[Objective]) -> Float32[np.ndarray, " N"]:
         """The value (N,) of each image's objective."""
-        return gradients.values(self._network, images, *output_weights(self, images, objectives))
+        return passes.values(self, self._network, images, objectives)
 
     def gradient(self, images: Float[np.ndarray, "N H W C"], targets: Targets) -> Float32[np.ndarray, "N H W C"]:
         """∂S_c/∂x, (N, H, W, C): the signed gradient of each image's target, in logits per unit of the input."""
-        return gradients.image_gradient(self._network, images, *output_weights(self, images, targets))
+        return self.value_and_gradient(images, targets)[1]
+
+    def value_and_gradient(
+        self, images: Float[np.ndarray, "N H W C"], targets: Targets
+    ) -> tuple[Float32[np.ndarray, " N"], Float32[np.ndarray, "N H W C"]]:
+        """The value (N,) of each image's target and its `gradient` (N, H, W, C), from one pass."""
+        return passes.image_gradient(self, self._network, images, targets)
 
     def layer_gradient(
         self, images: Float[np.ndarray, "N H W C"], name: str, targets: Targets
     ) -> tuple[Float32[np.ndarray, " N"], Float32[np.ndarray, " N *shape"], Float32[np.ndarray, " N *shape"]]:
-        """∂S_c/∂A: the gradient of each image's target with respect to a layer's output A for that image.
+        """∂S_c/∂A: the gradient of each image's target with respect to a layer's output A for that image, from one pass.
 
         Returns the values of the targets (N,); A, (N, *shape of the layer); and the signed gradients, of the same shape, in
         logits per unit of A. It is a `UsageError` if a target does not depend on the layer.
         """
-        layer = self.layer(name)
-        return gradients.layer_gradient(self._network, images, layer, *output_weights(self, images, targets))
+        return passes.layer_gradient(self, self._network, images, self.layer(name), targets)
 
     def layer_gradients(
-        self,
-        images: Float[np.ndarray, "N H W C"],
-        names: Sequence[str],
-        targets: Targets,
+        self, images: Float[np.ndarray, "N H W C"], names: Sequence[str], targets: Targets
     ) -> tuple[Float32[np.ndarray, " N"], dict[str, Float32[np.ndarray, "N ..."]]]:
-        """∂S_c/∂A for several layers, from one backward pass.
+        """∂S_c/∂A for several layers, from one pass.
 
         Returns the values of the targets (N,), and the gradients by layer, without layers that the targets do not depend on.
         """
         layers = [self.layer(name) for name in names]
-        return gradients.layer_gradients(self._network, images, layers, *output_weights(self, images, targets))
+        values, _, gradients = passes.layer_gradients(self, self._network, images, layers, [], targets)
+        return values, gradients
+
+    def outputs_and_gradients(
+        self, images: Float[np.ndarray, "N H W C"], names: Sequence[str], targets: Targets, others: Sequence[str] = ()
+    ) -> tuple[Float32[np.ndarray, " N"], dict[str, Float32[np.ndarray, "N ..."]], dict[str, Float32[np.ndarray, "N ..."]]]:
+        """`activations` and `layer_gradients` from one pass: the values, the outputs, and the gradients.
+
+        The outputs include those of `others`, layers without gradients.
+        """
+        layers, more = ([self.layer(name) for name in each] for each in (names, others))
+        return passes.layer_gradients(self, self._network, images, layers, [*layers, *more], targets)
 
     def backpropagate(
         self,
@@ -280,7 +304,7 @@ class Classifier:
 
     def leads_to_scores(self, name: str) -> bool:
         """Whether the scores depend on a layer's output, unlike a softmax after them."""
-        return self._graph.tail(self.layer(name).name, [LOGITS]) is not None
+        return self._graph.leads_to(self.layer(name).name, (LOGITS,))
 
     @cached_property
     def convolutions(self) -> tuple[Layer, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -105,6 +105,7 @@ class Graph:
     output_layer: str | None
     fixed: tuple[tuple[Any, Shaped[np.ndarray, "1 ..."]], ...] = ()
     output_index: int = 0
+    _leading: dict[tuple[str, ...], bool] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def values(self) -> int:
@@ -140,6 +141,12 @@ class Graph:
                 kept.append(call)
                 needed |= set(map(id, call.sources)) - given
         return kept[::-1]
+
+    def leads_to(self, start: str, names: tuple[str, ...]) -> bool:
+        """Whether one of some outputs depends on the output of a layer; names as in `tensors`."""
+        if (start, *names) not in self._leading:
+            self._leading[start, *names] = self.tail(start, names) is not None
+        return self._leading[start, *names]
 
     def consumers(self, tensor: Any) -> list[Call]:
         """The calls that take a tensor as an argument."""
