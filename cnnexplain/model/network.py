@@ -96,7 +96,7 @@ class Network:
             return self.in_batches(function, (images, *arrays))
 
     def in_batches(
-        self, function: Compiled, arrays: Sequence[Shaped[np.ndarray, "N ..."]], views: int = 1
+        self, function: Compiled, arrays: Sequence[Shaped[np.ndarray, "N ..."]], views: float = 1
     ) -> list[Float[np.ndarray, "N ..."]]:
         """`compute` for arrays whose first may be variables from which `views` images are computed for each item."""
 
