@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import keras
 
 
-class Linear(keras.Layer):  # type: ignore[misc]
+class Linear:
     """Computes a layer without its activation, with the layer's own weights and precision."""
 
-    def __init__(self, layer: Any, product: Callable[[Any, Any, str], Any], padding: str) -> None:
+    def __init__(self, layer: Any, product: Callable[[Any, Any], Any]) -> None:
+        self._layer, self._product = layer, product
+
+    def __call__(self, x: Any) -> Any:
+        """The product of x and the layer's weights, plus its bias."""
+        return self._computed(x)
+
+    @cached_property
+    def _computed(self) -> Any:
+        # Made at the first call, since it takes Keras a third of a millisecond to make a layer.
+        return _LinearLayer(self._layer, self._product)
+
+
+class _LinearLayer(keras.Layer):  # type: ignore[misc]
+    def __init__(self, layer: Any, product: Callable[[Any, Any], Any]) -> None:
         super().__init__(name=f"linear_{layer.name}", dtype=layer.dtype_policy)
-        self.layer, self.product, self.padding = layer, product, padding
+        self.layer, self.product = layer, product
 
     def call(self, x: Any) -> Any:
-        """The product of x and the layer's weights, plus its bias."""
-        y = self.product(self.layer, x, self.padding)
+        y = self.product(self.layer, x)
         return y if self.layer.bias is None else keras.ops.add(y, self.layer.bias)
 
 
@@ -59,4 +73,7 @@ def linear_part(layer: Any, padding: str = "") -> Callable[[Any], Any] | None:
     if getattr(layer, "quantization_mode", None) is not None or getattr(layer, "data_format", "") == "channels_first":
         return None
     product = PRODUCTS.get(type(layer))
-    return None if product is None else Linear(layer, product, padding or getattr(layer, "padding", ""))
+    if product is None:
+        return None
+    used = padding or getattr(layer, "padding", "")
+    return Linear(layer, lambda layer, x: product(layer, x, used))
