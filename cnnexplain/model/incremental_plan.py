@@ -124,13 +124,13 @@ def _needed(step: Step, source: Any) -> int:
     places = [
         (length - 1) * window.stride + window.span for length, window in zip(step.region.size, step.windows, strict=True)
     ]
-    return math.prod(places) * (source.shape[-1] or 1)
+    return math.prod(places) * int(source.shape[-1] or 1)
 
 
 def _values(tensor: Any, region: Region | None) -> int:
     """The number of values of a tensor, or of its crop to a region."""
     shape = tensor.shape[1:] if region is None else (*region.size, tensor.shape[-1])
-    return math.prod(length or 1 for length in shape)
+    return math.prod(int(length or 1) for length in shape)
 
 
 def _multiplications(call: Call) -> int:
