@@ -17,7 +17,7 @@ from cnnexplain.errors import ModelError, UsageError, foreign, line, reason
 from cnnexplain.model.batches import LARGEST_BATCH
 from cnnexplain.model.changed_regions import image_region
 from cnnexplain.model.incremental_pass import incremental_pass, places
-from cnnexplain.model.incremental_plan import describe, fastest, memory_share, plans
+from cnnexplain.model.incremental_plan import Plan, describe, fastest, memory_share, plans
 from cnnexplain.model.network import Compiled, Network
 
 if TYPE_CHECKING:
@@ -41,8 +41,12 @@ def occluded(
     count, positions = boxes.shape[:2]
     different, numbers = np.unique(boxes.reshape(-1, 4), axis=0, return_inverse=True)
     numbers = numbers.reshape(-1)
-    region = image_region(different, network.shape[:2])
-    best = fastest(plans(network.graph, names, region, min(positions, LARGEST_BATCH)))
+
+    def decide() -> Plan:
+        region = image_region(different, network.shape[:2])
+        return fastest(plans(network.graph, names, region, min(positions, LARGEST_BATCH)))
+
+    best = network.recently_compiled(("plan", names, positions, different.tobytes()), decide)
     table = places(best)
 
     def build() -> Compiled:
@@ -57,7 +61,7 @@ def occluded(
         return network.function(computed, shapes, [(None, *network.shape)] * 2)
 
     sizes = tuple(None if step.region is None else step.region.size for step in best.steps)
-    key = ("occluded", function, names, region.size, sizes, *(array.shape[1:] for array in arrays))
+    key = ("occluded", function, names, best.image.size, sizes, *(array.shape[1:] for array in arrays))
     compiled = network.recently_compiled(key, build)
 
     def batch(

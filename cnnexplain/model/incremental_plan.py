@@ -136,9 +136,9 @@ def _values(tensor: Any, region: Region | None) -> int:
 def _multiplications(call: Call) -> int:
     """The multiplications by weights for whole feature maps."""
     (output, *_) = keras.tree.flatten(call.output)
-    places = math.prod(length or 1 for length in output.shape[1:-1])
-    weights = getattr(call.inner, "weights", ())
-    return places * sum(math.prod(weight.shape) for weight in weights if len(weight.shape) > 1)
+    places = int(math.prod(length or 1 for length in output.shape[1:-1]))
+    weights = [tuple(weight.shape) for weight in getattr(call.inner, "weights", ())]
+    return places * sum(int(math.prod(shape)) for shape in weights if len(shape) > 1)
 
 
 def _whole(call: Call) -> float:
