@@ -67,13 +67,20 @@ class Network:
     def forward(self, graph: Graph, names: Sequence[str]) -> Compiled:
         """Compiles images ↦ the outputs of layers, as float32, in a graph that may extend `self.graph`."""
         outputs = graph.function(names)
-        return backend.current().forward(
-            lambda x: [keras.ops.cast(y, "float32") for y in outputs(x)], self.shape, self._variables
-        )
+        return self.function(lambda x: [keras.ops.cast(y, "float32") for y in outputs(x)], [self.shape])
 
     def gradient(self, function: Callable[..., Any], shapes: Sequence[tuple[int, ...]]) -> Compiled:
-        """Compiles (x, …) ↦ function(x, …), (N,), and its gradient with respect to x; see `backend.Backend.gradient`."""
-        return backend.current().gradient(function, shapes, self._variables)
+        """Compiles (x, …) ↦ function(x, …), (N,), and the gradient of each value with respect to its own x."""
+        return self.function(backend.current().value_and_gradient(lambda *arrays: [function(*arrays)]), shapes)
+
+    def function(
+        self,
+        function: Callable[..., Sequence[Any]],
+        shapes: Sequence[tuple[int, ...]],
+        constants: Sequence[tuple[int | None, ...]] = (),
+    ) -> Compiled:
+        """Compiles a function of batches and constants; see `backend.Backend.compiled`."""
+        return backend.current().compiled(function, shapes, self._variables, constants)
 
     def compute(
         self, function: Compiled, images: Float[np.ndarray, "N H W C"], *arrays: Shaped[np.ndarray, "N ..."]
