@@ -255,7 +255,7 @@ class Classifier:
         """
         return projections.backpropagate(self._network, images, *output_weights(self, images, targets), rule)
 
-    @former_names.parameters(seeds="signals")
+    @former_names.accepted(seeds="signals")
     def project(
         self, images: Float[np.ndarray, "N H W C"], name: str, signals: Float[np.ndarray, "N ..."], rule: str | Rule
     ) -> Float32[np.ndarray, "N H W C"]:
