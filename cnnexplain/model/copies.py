@@ -237,8 +237,8 @@ def _plan(most: int, images: int, copies: int) -> Iterator[tuple[slice, range, i
 def _halving(
     network: Network,
     function: Compiled,
-    own: Sequence[Shaped[np.ndarray, "N ..."]],
-    shared: Sequence[Shaped[np.ndarray, "c ..."]],
+    own: Sequence[Shaped[np.ndarray, "_ ..."]],
+    shared: Sequence[Shaped[np.ndarray, "_ ..."]],
     rows: slice,
     part: slice,
 ) -> Iterator[tuple[slice, slice, list[Float32[np.ndarray, "n ..."]]]]:

@@ -37,7 +37,7 @@ def visible(grids: Any, shifts: Any, height: int, width: int) -> Any:
     weights = []
     for axis, (side, number) in enumerate(((height, grids.shape[-2]), (width, grids.shape[-1]))):
         enlarged = bilinear(number, (number + 1) * cell_side(side, number)).astype(np.float32)
-        pixels = ops.cast(shifts[..., axis, None], "int32") + np.arange(side, dtype=np.int32)
+        pixels = ops.cast(shifts[..., axis, None], "int32") + ops.arange(side, dtype="int32")
         weights.append(ops.take(enlarged, pixels, axis=0))
     down, across = weights
     return ops.matmul(ops.matmul(down, grids), ops.swapaxes(across, -1, -2))
