@@ -18,10 +18,10 @@ import numpy as np
 from cnnexplain import backend
 from cnnexplain.errors import ModelError, UsageError, foreign, line, reason
 from cnnexplain.model.batches import out_of_memory
-from cnnexplain.model.gradients import weighted_sum
 from cnnexplain.model.graph import LOGITS
 from cnnexplain.model.heads import Head
 from cnnexplain.model.network import Compiled, Network
+from cnnexplain.model.readouts import Readout
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Float32, Float64, Integer, Shaped
@@ -75,19 +75,17 @@ class ValueMoments:
 def gradient_sums(
     network: Network,
     images: Float[np.ndarray, "N H W C"],
-    names: tuple[str, ...],
-    seeds: Sequence[Float32[np.ndarray, "N ..."]],
+    readout: Readout,
     copies: Copies,
     weights: Float[np.ndarray, " copies"] | None,
     progress: Callable[[int, int], None],
 ) -> tuple[Float64[np.ndarray, "N H W C"], Float64[np.ndarray, "N H W C"]]:
-    """Σ w g and Σ w g² over copies with weights w, for the gradients g of Σ seeds · outputs."""
+    """Σ w g and Σ w g² over copies with weights w, for the gradients g of the targets."""
     differentiate = backend.current().value_and_gradient
 
-    def reduce(shown: Any, seeds: Sequence[Any], weights: Any, _: Sequence[Any]) -> list[Any]:
-        value = weighted_sum(network.graph.function(names))
-        repeated = [_repeated(seed, weights) for seed in seeds]
-        _, slopes = differentiate(lambda shown: [value(shown, *repeated)])(shown)
+    def reduce(shown: Any, targets: Sequence[Any], weights: Any, _: Sequence[Any]) -> list[Any]:
+        outputs, repeated = network.graph.function(readout.layers), [_repeated(each, weights) for each in targets]
+        _, slopes = differentiate(lambda shown: [readout.values(outputs(shown), repeated)])(shown)
         slopes = ops.reshape(slopes, (ops.shape(weights)[0], -1, *network.shape))
         # Relative to the first copy, gradients that hardly differ have exact sums, and their variance does not cancel.
         differences = slopes - slopes[:1]
@@ -95,8 +93,8 @@ def gradient_sums(
 
     weights = np.ones(copies.count) if weights is None else weights
     sums, squares = np.zeros(images.shape), np.zeros(images.shape)
-    key = ("gradient sums", *names)
-    for rows, part, outputs in _blocks(network, key, reduce, images, seeds, copies, weights, progress):
+    key = ("gradient sums", *readout.key)
+    for rows, part, outputs in _blocks(network, key, reduce, images, readout.arrays, copies, weights, progress):
         first, differences, squared = (each.astype(np.float64) for each in outputs)
         total = float(weights[part].sum())
         sums[rows] += total * first + differences
@@ -164,7 +162,7 @@ def _blocks(
     key: tuple[Hashable, ...],
     reduce: Callable[[Any, Sequence[Any], Any, Sequence[Any]], list[Any]],
     images: Float[np.ndarray, "N H W C"],
-    seeds: Sequence[Shaped[np.ndarray, "N ..."]],
+    targets: Sequence[Shaped[np.ndarray, "N ..."]],
     copies: Copies,
     weights: Float[np.ndarray, " copies"],
     progress: Callable[[int, int], None],
@@ -174,10 +172,10 @@ def _blocks(
     Args:
         network: The network.
         key: Identifies `reduce`, which is compiled once for a key, a way to make copies, and shapes.
-        reduce: (the copies (c · n, H, W, C), the seeds, the weights of the copies, the inputs of `copies.make`) ↦ arrays
+        reduce: (the copies (c · n, H, W, C), the targets, the weights of the copies, the inputs of `copies.make`) ↦ arrays
             (n, …). Copies with the weight 0 may fill a block.
         images: (N, H, W, C).
-        seeds: Further arrays with one entry for each image.
+        targets: Arrays with one entry for each image.
         copies: The copies.
         weights: Their weights.
         progress: Called with the number of completed pairs and of all pairs.
@@ -186,7 +184,7 @@ def _blocks(
         The images and the copies of a block, and the outputs for its n images.
     """
     network.check_images(images)
-    own = [images, *copies.arrays, *seeds]
+    own = [images, *copies.arrays, *targets]
     last = 1 + len(copies.arrays)
 
     def block(*arrays: Any) -> list[Any]:
