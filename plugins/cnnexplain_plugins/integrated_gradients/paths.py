@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,7 @@ def point(image: Any, baseline: Any, share: Any) -> Any:
     return baseline + share * (image - baseline)
 
 
+@functools.cache
 def quadrature(steps: int) -> tuple[Float64[np.ndarray, " steps"], Float64[np.ndarray, " steps"]]:
     """The nodes from 0 to 1 and the weights, which sum to 1, of Gauss-Legendre quadrature."""
     nodes, weights = np.polynomial.legendre.leggauss(steps)
