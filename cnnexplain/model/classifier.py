@@ -31,6 +31,7 @@ from cnnexplain.model.axes import Field
 from cnnexplain.model.convolutions import Convolution
 from cnnexplain.model.fingerprint import fingerprint
 from cnnexplain.model.graph import LOGITS
+from cnnexplain.model.incremental import occluded
 from cnnexplain.model.layer_outputs import layer_outputs, logits, unclipped_outputs
 from cnnexplain.model.layers import Layer, Layers
 from cnnexplain.model.model_inputs import Inputs, check_shape, resolve_inputs
@@ -43,7 +44,7 @@ from cnnexplain.model.tracing import trace
 
 if TYPE_CHECKING:
     import numpy as np
-    from jaxtyping import Float, Float32, Integer
+    from jaxtyping import Float, Float32, Integer, Shaped
 
 
 class Classifier:
@@ -165,6 +166,37 @@ class Classifier:
         """The outputs (N, *shape) of layers, and values that rank their units even if an activation such as ReLU6 clips."""
         return unclipped_outputs(self._network, images, [self.layer(name).name for name in names])
 
+    def occluded(
+        self,
+        images: Float[np.ndarray, "N H W C"],
+        boxes: Integer[np.ndarray, "*N P 4"],
+        fills: Float[np.ndarray, "N H W C"],
+        names: Sequence[str],
+        function: Callable[..., Sequence[Any]] | None = None,
+        arrays: Sequence[Shaped[np.ndarray, "N ..."]] = (),
+        progress: Callable[[int, int], None] = lambda *_: None,
+    ) -> tuple[list[Shaped[np.ndarray, "N P ..."]], str]:
+        """The outputs of layers for copies of each image, in each of which a box of pixels is replaced.
+
+        In the first layers only the part that a box changes is computed anew, if that is faster; the results are those of
+        whole images, except for rounding (Nakandala, Kumar, Papakonstantinou, SIGMOD 2019).
+
+        Args:
+            images: (N, H, W, C).
+            boxes: (P, 4), or (N, P, 4) for boxes of each image: the first row and column, and those after the last.
+            fills: (N, H, W, C), the image that is shown within the boxes.
+            names: The layers.
+            function: (outputs by name, …) ↦ arrays (n, …), in `keras.ops` only: what is needed of the outputs (n, *shape)
+                for n copies; None for the outputs themselves. The last 64 functions are kept compiled.
+            arrays: (N, …), further arguments of `function`, whose rows belong to the images.
+            progress: Called after each batch with the number of completed copies and of all N · P copies.
+
+        Returns:
+            The arrays (N, P, …), and a sentence about which layers were computed in full.
+        """
+        layers = tuple(self.layer(name).name for name in names)
+        return occluded(self._network, images, boxes, fills, layers, function, arrays, progress)
+
     def values(self, images: Float[np.ndarray, "N H W C"], objectives: Sequence[Objective]) -> Float32[np.ndarray, " N"]:
         """The value (N,) of each image's objective."""
         return passes.values(self, self._network, images, objectives)
@@ -223,7 +255,7 @@ class Classifier:
         """
         return projections.backpropagate(self._network, images, *output_weights(self, images, targets), rule)
 
-    @former_names.parameters(seeds="signals")
+    @former_names.accepted(seeds="signals")
     def project(
         self, images: Float[np.ndarray, "N H W C"], name: str, signals: Float[np.ndarray, "N ..."], rule: str | Rule
     ) -> Float32[np.ndarray, "N H W C"]:

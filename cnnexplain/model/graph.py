@@ -133,8 +133,12 @@ class Graph:
             names: The names of the outputs, as in `tensors`.
             after: The name of a tensor that is given; calls that only this tensor needs are left out.
         """
-        given = {id(self.tensors[after])}
-        needed = {id(self.tensors[name]) for name in names} - given
+        return self.calls_for([self.tensors[name] for name in names], self.tensors[after])
+
+    def calls_for(self, tensors: Iterable[Any], after: Any = None) -> list[Call]:
+        """`ancestors` for symbolic tensors; by default, the image is given."""
+        given = {id(self.input if after is None else after)}
+        needed = set(map(id, tensors)) - given
         kept = []
         for call in reversed(self.calls):
             if needed & set(map(id, keras.tree.flatten(call.output))):
@@ -161,11 +165,17 @@ class Graph:
             names: The names of the outputs, as in `tensors`.
             change: Returns the function to call in place of a call's own.
         """
-        calls = self.ancestors(names)
+        return self.function_of([self.tensors[name] for name in names], change)
+
+    def function_of(
+        self, tensors: Sequence[Any], change: Callable[[Call], Callable[..., Any]] | None = None
+    ) -> Callable[[Any], list[Any]]:
+        """`function` for symbolic tensors."""
+        calls = self.calls_for(tensors)
         needed = Calls(
             [self.input, *(tensor for tensor, _ in self.fixed)],
             [call if change is None else replace(call, function=change(call)) for call in calls],
-            [self.tensors[name] for name in names],
+            list(tensors),
         )
         return lambda x: needed.compute([x, *self._fixed_values(x)])
 
