@@ -144,6 +144,7 @@ def _values(
     single = len(numbers) == 1
     options = _shared_options([commands[number] for number in numbers])
     values: dict[int, dict[str, Any]] = {}
+    given: dict[str, str] = {}
     # Tables come last, because they override the values.
     for word, value in sorted(table.items(), key=lambda item: isinstance(item[1], Mapping)):
         key = former_names.key(word.replace("_", "-"))
@@ -160,6 +161,9 @@ def _values(
             tables = [f"[{'.'.join(commands[number].words)}]" for number in numbers if key in commands[number].options]
             hint = f" It belongs in {', '.join(tables)}." if tables else suggest(key, options) + _listed(options)
             raise UsageError(f"There is no option '{setting}'.{hint}")
+        if key in given:
+            raise UsageError(f"'{given[key]}' and '{setting}' are the same option. Remove one of them.")
+        given[key] = setting
         for number in numbers:
             command = commands[number]
             option = command.options.get(key)
