@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # By default, Keras compiles with XLA, whose convolutions take twice the time on a CPU.
 JIT = False
 
+ANY_LENGTH = True
+
 GPU_MEMORY = 8 << 30
 """The assumed number of free bytes on a GPU. If there are fewer, batches are halved until they fit."""
 

@@ -30,6 +30,7 @@ from cnnexplain.model import (
 from cnnexplain.model.agreement import Agreement, trial_scores
 from cnnexplain.model.axes import Field
 from cnnexplain.model.convolutions import Convolution
+from cnnexplain.model.copies import Copies, ValueMoments, gradient_sums, value_moments
 from cnnexplain.model.fingerprint import fingerprint
 from cnnexplain.model.graph import LOGITS
 from cnnexplain.model.incremental import occluded
@@ -39,13 +40,14 @@ from cnnexplain.model.model_inputs import Inputs, check_shape, resolve_inputs
 from cnnexplain.model.network import Network
 from cnnexplain.model.objectives import Objective, Targets, output_weights
 from cnnexplain.model.outputs import ONLY, Output
+from cnnexplain.model.readouts import readout
 from cnnexplain.model.rules import Rule
 from cnnexplain.model.stages import stage_ends
 from cnnexplain.model.tracing import trace
 
 if TYPE_CHECKING:
     import numpy as np
-    from jaxtyping import Float, Float32, Integer, Shaped
+    from jaxtyping import Float, Float32, Float64, Integer, Shaped
 
 
 class Classifier:
@@ -282,6 +284,49 @@ class Classifier:
         """
         layers = tuple(self.layer(name, maps=True).name for name in names)
         return projections.project_units(self._network, images, layers, units, values, rule)
+
+    def gradient_sums(
+        self,
+        images: Float[np.ndarray, "N H W C"],
+        targets: Targets,
+        copies: Copies,
+        *,
+        weights: Float[np.ndarray, " copies"] | None = None,
+        progress: Callable[[int, int], None] = lambda *_: None,
+    ) -> tuple[Float64[np.ndarray, "N H W C"], Float64[np.ndarray, "N H W C"]]:
+        """Σ_i w_i g_i and Σ_i w_i g_i² over copies of each image, for the gradients g_i of its target at the copies.
+
+        Args:
+            images: The images.
+            targets: Their targets.
+            copies: How to make the copies; see `cnnexplain.numerics.Copies`.
+            weights: The weight w_i of each copy; None for 1.
+            progress: Called with the number of completed gradients and of all gradients.
+        """
+        return gradient_sums(self._network, images, readout(self, images, targets), copies, weights, progress)
+
+    def value_moments(
+        self,
+        images: Float[np.ndarray, "N H W C"],
+        targets: Integer[np.ndarray, " N"],
+        copies: Copies,
+        features: Callable[..., Any],
+        *,
+        of: str,
+        progress: Callable[[int, int], None] = lambda *_: None,
+    ) -> ValueMoments:
+        """The output for each image's target at copies of the image, and how it varies with features of the copies.
+
+        Args:
+            images: The images.
+            targets: The classes, or indices of values.
+            copies: How to make the copies; see `cnnexplain.numerics.Copies`.
+            features: The arguments of `copies.make` ↦ the features of the copies (c, 1, *F), in `keras.ops`, such as masks;
+                the same for all images, and the same object at every call.
+            of: The output that the features are multiplied by, "probability" or "logit"; a model of values has only logits.
+            progress: Called with the number of completed copies and of all copies.
+        """
+        return value_moments(self._network, self._head, images, targets, copies, features, of, progress)
 
     def describe_rule(self, name: str, rule: str) -> str:
         """What a rule does at the activations between a layer and the pixels, as a phrase."""
