@@ -202,8 +202,12 @@ def test_a_plugin_that_asks_for_the_gradient_and_then_for_values_makes_one_pass(
 def test_other_images_are_explained_for_the_classes_of_their_own(calls, images):
     """As noisy copies are."""
     clf = branched(3)
+    kernel, _ = clf.model.get_layer("scores").get_weights()
+    logits, others = clf.logits(images), 1 - images
+    # Half of the images are above the mean of each logit.
+    means = np.concatenate([logits, clf.logits(others)]).mean(axis=0)
+    clf.model.get_layer("scores").set_weights([kernel, -means])
     objectives, batch = own_logits(clf, images)
-    others = 1 - images
     gradient = clf.gradient(others, objectives)
     classes = clf.logits(images).argmax(axis=1)
     assert (clf.logits(others).argmax(axis=1) != classes).any()
@@ -228,7 +232,7 @@ def test_of_equal_logits_the_first_is_explained(images):
     kernel, bias = clf.model.get_layer("scores").get_weights()
     best = clf.logits(images).argmax(axis=1)[0]
     kernel[:], bias[:] = kernel[:, [best]], bias[best]
-    kernel[:, 0] -= 1
+    bias[0] -= 1
     clf.model.get_layer("scores").set_weights([kernel, bias])
     record = cx.explain("saliency", clf, images)
     assert [each.prediction for each in record.explained] == [1] * 5
