@@ -2,10 +2,10 @@
 
 import functools
 import itertools
-import types
 import typing
 import warnings
 
+import numpy as np
 import pytest
 
 # With the oldest dependencies this warns of their own code.
@@ -15,8 +15,7 @@ with warnings.catch_warnings(action="ignore"):
 from cnnexplain import backend
 from cnnexplain.loading import loader
 
-TENSORFLOW = keras.backend.backend() == "tensorflow"
-
+load = loader.load
 # TensorFlow asks of each argument whether it is a tensor, by a protocol whose members Python 3.11 collects each time.
 if hasattr(typing, "_get_protocol_attrs"):
     typing._get_protocol_attrs = functools.cache(typing._get_protocol_attrs)
@@ -27,11 +26,8 @@ def quick(request, monkeypatch):
     """Tests share the LeNet and compile late, except those marked `backends` or `unaided`."""
     if not {"backends", "unaided"} & {mark.name for mark in request.node.iter_markers()}:
         monkeypatch.setattr(loader, "load", load_once)
-        if TENSORFLOW:
-            monkeypatch.setattr(backend.current(), "tf", tensorflow_that_compiles_late)
-
-
-load = loader.load
+        if keras.backend.backend() == "tensorflow":
+            monkeypatch.setattr(backend.current(), "compiled", compiled_late)
 
 
 @functools.cache
@@ -45,23 +41,23 @@ def load_once(model=None, **options):
     return lenet() if model in (None, "lenet") and plain else load(model, **options)
 
 
-if TENSORFLOW:
+if keras.backend.backend() == "tensorflow":
     import tensorflow
+
+    from cnnexplain.backend.tensorflow import compiled
 
     # Its optimization of graphs takes longer than it saves on networks as small as those of the tests.
     tensorflow.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
-    def compiled_late(function, **options):
-        """`tf.function` that compiles at the third call, which most tests do not make: compiling takes longer than two."""
-        calls, compiled = itertools.count(), functools.cache(lambda: tensorflow.function(function, **options))
+    def compiled_late(function, *declared):
+        """`Backend.compiled`, which compiles at the third call: most tests make no third, and compiling takes longer."""
+        calls, made = itertools.count(), functools.cache(lambda: compiled(function, *declared))
 
         def call(*arrays):
-            if next(calls) < 2:
-                return function(*map(tensorflow.convert_to_tensor, arrays))
-            return compiled()(*arrays)
+            if next(calls) >= 2:
+                return made()(*arrays)
+            with keras.StatelessScope():
+                tensors = [tensorflow.convert_to_tensor(np.asarray(array, np.float32)) for array in arrays]
+                return [np.asarray(each) for each in function(*tensors)]
 
         return call
-
-    tensorflow_that_compiles_late = types.ModuleType("tensorflow")
-    vars(tensorflow_that_compiles_late).update(vars(tensorflow), function=compiled_late)
-    tensorflow_that_compiles_late.__getattr__ = functools.partial(getattr, tensorflow)

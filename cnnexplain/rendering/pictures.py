@@ -8,7 +8,7 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from cnnexplain.errors import OutputError, PluginError, UsageError, foreign, reason, shown, suggest
 from cnnexplain.matplotlib_settings import drawing
@@ -99,31 +99,32 @@ class Pictures:
 
         Raises:
             OutputError: It would have too many pixels at this resolution.
+            OSError: The file can't be written.
             PluginError: It can't be drawn.
         """
-        undated: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(self.format, {})
         sides = [side * self.dpi for side in figure.get_size_inches()]
         if self.format == "png" and (max(sides) >= 2**16 or math.prod(sides) > PIXELS):
             inches = " × ".join(f"{side:.3g}" for side in figure.get_size_inches())
             raise OutputError(f"A picture of {inches} inches is too large for {self.dpi} dpi; choose a smaller --dpi.")
-        write(figure, path, format=self.format, dpi=self.dpi, metadata=undated)
+        path.write_bytes(encoded(figure, self.format, self.dpi))
 
 
-def write(figure: Figure, target: Path | IO[bytes], **options: Any) -> None:
-    """Writes a figure to a file, with the settings of all pictures.
-
-    Args:
-        figure: The figure; its label names it in errors.
-        target: The path or file.
-        **options: Further arguments of `Figure.savefig`.
+def encoded(figure: Figure, format: str, dpi: int) -> bytes:  # noqa: A002
+    """A figure as PNG, SVG or PDF, with the settings of all pictures. Its label names it in errors.
 
     Raises:
-        OSError: The file can't be written.
         PluginError: The figure can't be drawn.
     """
+    from cnnexplain.rendering import png_file, raster
+
     name = figure.get_label() or "A picture"
-    with drawing(), foreign(lambda error: PluginError(f"{name} can't be drawn: {reason(error)}"), OSError):
-        figure.savefig(target, **options)
+    with drawing(), foreign(lambda error: PluginError(f"{name} can't be drawn: {reason(error)}")):
+        if format == "png":
+            return png_file.encoded(raster.pixels(figure, dpi), dpi)
+        buffer = io.BytesIO()
+        undated: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}[format]
+        figure.savefig(buffer, format=format, dpi=dpi, metadata=undated)
+        return buffer.getvalue()
 
 
 def png(figure: Figure) -> bytes:
@@ -132,6 +133,4 @@ def png(figure: Figure) -> bytes:
     Raises:
         PluginError: The figure can't be drawn.
     """
-    buffer = io.BytesIO()
-    write(figure, buffer, format="png", dpi=PAGE_DPI)
-    return buffer.getvalue()
+    return encoded(figure, "png", PAGE_DPI)
