@@ -7,6 +7,7 @@ from html import unescape
 import keras
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 from regression import QUICK, age, box
 
