@@ -225,7 +225,7 @@ def test_info_shows_versions_devices_and_places(cli):
         assert words in out
 
 
-def test_evaluate_prints_accuracy_log_loss_and_the_confusion_matrix(cli, lenet):
+def test_evaluate_prints_accuracy_log_loss_and_the_confusion_matrix(cli, lenet, small_mnist):
     from cnnexplain.training.evaluation import evaluate
 
     code, out, _ = cli("evaluate")
