@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-ENVIRONMENTS = Path(__file__).parent / "environments"
+ENVIRONMENTS = Path(__file__).parent.parent / "build" / "peers"
 """Where the environments of peers are made."""
 
 
@@ -68,9 +68,7 @@ def _options(families: list[str]) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=7, help="samples of each contender, after a first call (7)")
     parser.add_argument("--seconds", type=float, default=60, help="no round of a row starts after this time (60)")
     parser.add_argument("--json", type=Path, help="the file for all numbers; other rows in it are kept")
-    parser.add_argument(
-        "--peers", action="store_true", help=f"also Xplique and Captum, in environments in {ENVIRONMENTS.name}/"
-    )
+    parser.add_argument("--peers", action="store_true", help="also Xplique and Captum, in environments in build/peers/")
     return parser.parse_args()
 
 
