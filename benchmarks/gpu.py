@@ -192,10 +192,9 @@ def _timings(subject: Subject) -> Iterator[Timing]:
     def output(x: Any) -> Any:
         return keras.tree.flatten(clf.model(x, training=False))[0]
 
-    forward = backend.current().forward(lambda x: [output(x)], shape, variables)
-    gradient = backend.current().gradient(
-        lambda x, weights: keras.ops.sum(output(x) * weights, axis=1), [shape, output_gradients.shape[1:]], variables
-    )
+    forward = backend.current().compiled(lambda x: [output(x)], [shape], variables)
+    differentiated = backend.current().value_and_gradient(lambda x, weights: [keras.ops.sum(output(x) * weights, axis=1)])
+    gradient = backend.current().compiled(differentiated, [shape, output_gradients.shape[1:]], variables)
 
     def passes(count: int, size: int, call: Callable[[int], object]) -> None:
         """Calls the network on the same number of images as cnnexplain does, in batches of the same size."""

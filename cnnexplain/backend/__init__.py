@@ -10,7 +10,7 @@ from cnnexplain.errors import ModelError
 
 if TYPE_CHECKING:
     import numpy as np
-    from jaxtyping import Float32, Shaped
+    from jaxtyping import Float32
 
 Shape: TypeAlias = tuple[int, ...]
 
@@ -32,18 +32,25 @@ class Backend(Protocol):
     JIT: bool | str
     """The best value of `jit_compile` for training a model with Keras."""
 
-    def forward(
-        self, function: Callable[[Any], Sequence[Any]], shape: Shape, variables: Sequence[Any]
-    ) -> Callable[[Shaped[np.ndarray, "N ..."]], list[Float32[np.ndarray, "N ..."]]]:
-        """`function` compiled once for float32 batches (N, *shape)."""
-
-    def gradient(
-        self, function: Callable[..., Any], shapes: Sequence[Shape], variables: Sequence[Any]
+    def compiled(
+        self,
+        function: Callable[..., Sequence[Any]],
+        shapes: Sequence[Shape],
+        variables: Sequence[Any],
+        constants: Sequence[tuple[int | None, ...]] = (),
     ) -> Callable[..., list[Float32[np.ndarray, "N ..."]]]:
-        """Compiled once: (x, …) ↦ function(x, …), of shape (N,), and the gradient of each value with respect to its own x.
+        """`function` compiled once: float32 batches (N, *shape), then float32 arrays of the shapes `constants` ↦ batches.
 
-        The arguments are float32 batches with the given shapes. The compiled function raises `ModelError` if `function` does
-        not depend on x through operations that have a gradient.
+        A constant is the same for all items of a batch. An axis of a constant that is None may have any length, but a
+        backend may compile anew for each length.
+        """
+
+    def value_and_gradient(self, function: Callable[..., Sequence[Any]]) -> Callable[..., list[Any]]:
+        """(x, …) ↦ the values (N,), the gradient of each with respect to its own x, and other results of `function`.
+
+        `function` returns a list of the values, which it may follow by other results. The returned function computes with
+        tensors, as a part of a function that is passed to `compiled`. It raises `ModelError` if the values do not depend on
+        x through operations that have a gradient.
         """
 
     def with_pullback(self, function: Callable[[Any], Any], pull: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:

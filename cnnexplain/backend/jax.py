@@ -12,40 +12,64 @@ import numpy as np
 from cnnexplain.backend import no_gradient
 
 if TYPE_CHECKING:
-    from jaxtyping import Float32, Shaped
+    from jaxtyping import Float32
 
 # Otherwise Keras trains without compilation.
 JIT = True
 
 
-def forward(
-    function: Callable[[Any], Sequence[Any]],
-    shape: tuple[int, ...],  # noqa: ARG001  # JAX compiles for the shapes of the arguments.
+def compiled(
+    function: Callable[..., Sequence[Any]],
+    shapes: Sequence[tuple[int, ...]],
     variables: Sequence[Any],
-) -> Callable[[Shaped[np.ndarray, "N ..."]], list[Float32[np.ndarray, "N ..."]]]:
-    """`function` compiled for float32 batches (N, *shape), once for each power of two up to the longest batch."""
-    return _compiled(function, variables)
-
-
-def gradient(
-    function: Callable[..., Any],
-    shapes: Sequence[tuple[int, ...]],  # noqa: ARG001
-    variables: Sequence[Any],
+    constants: Sequence[tuple[int | None, ...]] = (),  # noqa: ARG001  # JAX compiles for the shapes of the arguments.
 ) -> Callable[..., list[Float32[np.ndarray, "N ..."]]]:
-    """(x, …) ↦ function(x, …), of shape (N,), and the gradient of each value with respect to its own x.
+    """`function` compiled for batches (N, *shape) and constants, once for each power of two up to the longest batch."""
+    batches = len(shapes)
 
-    Compiled for the same batch lengths as by `forward`.
-    """
+    # If the function read the variables itself, their present values would be compiled as constants.
+    def stateless(values: Sequence[Any], *arrays: Any) -> list[Any]:
+        with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True))):
+            return list(function(*arrays))
 
-    def pull(x: Any, *others: Any) -> tuple[Any, Any]:
-        values, pullback = jax.vjp(lambda x: function(x, *others), x)
+    jitted = jax.jit(stateless)
+
+    def call(*arrays: Any) -> list[Float32[np.ndarray, "N ..."]]:
+        floats = [np.asarray(array, np.float32) for array in arrays]
+        length = len(floats[0])
+        # JAX compiles for each length separately. Padding repeats the batch, since zeros might be unusual images.
+        padded = 1 << max(length - 1, 0).bit_length()
+        filled = [np.resize(array, (padded, *array.shape[1:])) for array in floats[:batches]]
+        try:
+            # Otherwise a GPU multiplies float32 numbers as TensorFloat-32, which has 10 bits of mantissa instead of 23.
+            with jax.default_matmul_precision("highest"):
+                # Waiting for a failed computation raises an error; reading its result would abort the process.
+                outputs = jax.block_until_ready(jitted([each.value for each in variables], *filled, *floats[batches:]))
+            return [np.asarray(each)[:length] for each in outputs]
+        except jax.errors.JaxRuntimeError as error:
+            if "RESOURCE_EXHAUSTED" in str(error):
+                raise MemoryError(str(error)) from error
+            raise
+
+    return call
+
+
+def value_and_gradient(function: Callable[..., Sequence[Any]]) -> Callable[..., list[Any]]:
+    """(x, …) ↦ the values (N,), the gradient of each with respect to its own x, and other results of `function`."""
+
+    def differentiated(x: Any, *arguments: Any) -> list[Any]:
+        def split(x: Any) -> tuple[Any, list[Any]]:
+            values, *others = function(x, *arguments)
+            return values, others
+
+        values, pullback, others = jax.vjp(split, x, has_aux=True)
         ones = jax.numpy.ones_like(values)
         if not _depends(pullback, ones):
             raise no_gradient()
         (slope,) = pullback(ones)
-        return values, slope
+        return [values, slope, *others]
 
-    return _compiled(pull, variables)
+    return differentiated
 
 
 def with_pullback(function: Callable[[Any], Any], pull: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
@@ -76,32 +100,3 @@ def _depends(function: Callable[[Any], Any], x: Any) -> bool:
         if reached & set(map(id, equation.invars)):
             reached |= set(map(id, equation.outvars))
     return bool(reached & set(map(id, jaxpr.outvars)))
-
-
-def _compiled(
-    function: Callable[..., Sequence[Any]], variables: Sequence[Any]
-) -> Callable[..., list[Float32[np.ndarray, "N ..."]]]:
-    # If the function read the variables itself, their present values would be compiled as constants.
-    def stateless(values: Sequence[Any], *arrays: Any) -> list[Any]:
-        with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True))):
-            return list(function(*arrays))
-
-    compiled = jax.jit(stateless)
-
-    def call(*arrays: Shaped[np.ndarray, "N ..."]) -> list[Float32[np.ndarray, "N ..."]]:
-        length = len(arrays[0])
-        # JAX compiles for each length separately. Padding repeats the batch, since zeros might be unusual images.
-        padded = 1 << max(length - 1, 0).bit_length()
-        filled = (np.resize(np.asarray(array, np.float32), (padded, *np.shape(array)[1:])) for array in arrays)
-        try:
-            # Otherwise a GPU multiplies float32 numbers as TensorFloat-32, which has 10 bits of mantissa instead of 23.
-            with jax.default_matmul_precision("highest"):
-                # Waiting for a failed computation raises an error; reading its result would abort the process.
-                outputs = jax.block_until_ready(compiled([each.value for each in variables], *filled))
-            return [np.asarray(each)[:length] for each in outputs]
-        except jax.errors.JaxRuntimeError as error:
-            if "RESOURCE_EXHAUSTED" in str(error):
-                raise MemoryError(str(error)) from error
-            raise
-
-    return call

@@ -15,7 +15,7 @@ import tensorflow as tf
 from cnnexplain.backend import no_gradient
 
 if TYPE_CHECKING:
-    from jaxtyping import Float32, Shaped
+    from jaxtyping import Float32
 
 # By default, Keras compiles with XLA, whose convolutions take twice the time on a CPU.
 JIT = False
@@ -27,39 +27,62 @@ NAME, ODD = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_./-]*"), re.compile(r"[^A-Za-z0-
 """The names that TensorFlow accepts, and the characters that it does not accept."""
 
 
-def forward(
-    function: Callable[[Any], Sequence[Any]],
-    shape: tuple[int, ...],
-    variables: Sequence[Any],  # noqa: ARG001  # A tf.function reads the variables itself.
-) -> Callable[[Shaped[np.ndarray, "N ..."]], list[Float32[np.ndarray, "N ..."]]]:
-    """`function` compiled once for float32 batches (N, *shape)."""
-    return _compiled(function, [shape])
-
-
-def gradient(
-    function: Callable[..., Any],
+def compiled(
+    function: Callable[..., Sequence[Any]],
     shapes: Sequence[tuple[int, ...]],
-    variables: Sequence[Any],  # noqa: ARG001
+    variables: Sequence[Any],  # noqa: ARG001  # A tf.function reads the variables itself.
+    constants: Sequence[tuple[int | None, ...]] = (),
 ) -> Callable[..., list[Float32[np.ndarray, "N ..."]]]:
-    """Compiled once: (x, …) ↦ function(x, …), of shape (N,), and the gradient of each value with respect to its own x."""
+    """`function` compiled once for float32 batches (N, *shape) and constants."""
+    signature = [tf.TensorSpec(shape, tf.float32) for shape in [*((None, *shape) for shape in shapes), *constants]]
 
-    def pull(x: Any, *others: Any) -> list[Any]:
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(x)
-            values = function(x, *others)
-        slope = tape.gradient(values, x)
-        return [values] if slope is None else [values, slope]
+    def pure(function: Callable[..., Sequence[Any]], *arrays: Any) -> Sequence[Any]:
+        with keras.StatelessScope(), _any_name():
+            return function(*arrays)
 
-    compiled = _compiled(pull, shapes)
+    def traced(*, autograph: bool) -> Any:
+        # TensorFlow treats functions with the same code as one, and warns if several of them are compiled.
+        pure_function = functools.partial(pure, function)
+        return tf.function(pure_function, input_signature=signature, autograph=autograph).get_concrete_function()
 
-    def call(*arrays: Shaped[np.ndarray, "N ..."]) -> list[Float32[np.ndarray, "N ..."]]:
-        outputs = compiled(*arrays)
-        # Raised within the compiled function, the error would refer to TensorFlow's code.
-        if len(outputs) == 1:
-            raise no_gradient()
-        return outputs
+    @functools.cache
+    def concrete() -> Any:
+        # Only layers whose Python code depends on the values of tensors need AutoGraph, which doubles the time.
+        try:
+            return traced(autograph=False)
+        except TypeError:
+            return traced(autograph=True)
+
+    def call(*arrays: Any) -> list[Float32[np.ndarray, "N ..."]]:
+        try:
+            with _full_precision():
+                tensors = [tf.convert_to_tensor(np.asarray(array, np.float32)) for array in arrays]
+                return [np.asarray(each) for each in concrete()(*tensors)]
+        except tf.errors.ResourceExhaustedError as error:
+            raise MemoryError(error.message) from error
+        # AutoGraph raises another error, with its own text around that of the original.
+        except Exception as error:
+            original = error.__context__ if hasattr(error, "ag_error_metadata") else None
+            if original is None:
+                raise
+            raise original from original.__cause__
 
     return call
+
+
+def value_and_gradient(function: Callable[..., Sequence[Any]]) -> Callable[..., list[Any]]:
+    """(x, …) ↦ the values (N,), the gradient of each with respect to its own x, and other results of `function`."""
+
+    def differentiated(x: Any, *arguments: Any) -> list[Any]:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(x)
+            values, *others = function(x, *arguments)
+        slope = tape.gradient(values, x)
+        if slope is None:
+            raise no_gradient()
+        return [values, slope, *others]
+
+    return differentiated
 
 
 def with_pullback(function: Callable[[Any], Any], pull: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
@@ -85,34 +108,6 @@ def devices() -> list[str]:
 def device_memory() -> int | None:
     """`GPU_MEMORY` if TensorFlow uses a GPU, as it does not report the free memory; None if it uses the CPU."""
     return GPU_MEMORY if tf.config.list_logical_devices("GPU") else None
-
-
-def _compiled(
-    function: Callable[..., Sequence[Any]], shapes: Sequence[tuple[int, ...]]
-) -> Callable[..., list[Float32[np.ndarray, "N ..."]]]:
-    signature = [tf.TensorSpec((None, *shape), tf.float32) for shape in shapes]
-
-    def pure(function: Callable[..., Sequence[Any]], *arrays: Any) -> Sequence[Any]:
-        with keras.StatelessScope(), _any_name():
-            return function(*arrays)
-
-    # TensorFlow treats functions with the same code as one, and warns if several of them are compiled.
-    compiled = tf.function(functools.partial(pure, function), input_signature=signature)
-
-    def call(*arrays: Shaped[np.ndarray, "N ..."]) -> list[Float32[np.ndarray, "N ..."]]:
-        try:
-            with _full_precision():
-                return [np.asarray(each) for each in compiled(*(np.asarray(array, np.float32) for array in arrays))]
-        except tf.errors.ResourceExhaustedError as error:
-            raise MemoryError(error.message) from error
-        # AutoGraph raises another error, with its own text around that of the original.
-        except Exception as error:
-            original = error.__context__ if hasattr(error, "ag_error_metadata") else None
-            if original is None:
-                raise
-            raise original from original.__cause__
-
-    return call
 
 
 @contextmanager

@@ -14,45 +14,44 @@ from cnnexplain.backend import no_gradient
 from cnnexplain.errors import ModelError
 
 if TYPE_CHECKING:
-    from jaxtyping import Float32, Shaped
+    from jaxtyping import Float32
 
 # Compilation with PyTorch requires a C++ compiler.
 JIT = False
 
 
-def forward(
-    function: Callable[[Any], Sequence[Any]],
-    shape: tuple[int, ...],  # noqa: ARG001  # PyTorch computes eagerly.
+def compiled(
+    function: Callable[..., Sequence[Any]],
+    shapes: Sequence[tuple[int, ...]],  # noqa: ARG001  # PyTorch computes eagerly.
     variables: Sequence[Any],
-) -> Callable[[Shaped[np.ndarray, "N ..."]], list[Float32[np.ndarray, "N ..."]]]:
-    """`function` for float32 batches (N, *shape)."""
+    constants: Sequence[tuple[int | None, ...]] = (),  # noqa: ARG001
+) -> Callable[..., list[Float32[np.ndarray, "N ..."]]]:
+    """`function` for float32 batches (N, *shape) and constants."""
 
-    def call(array: Shaped[np.ndarray, "N ..."]) -> list[Float32[np.ndarray, "N ..."]]:
+    def call(*arrays: Any) -> list[Float32[np.ndarray, "N ..."]]:
         with _computing(variables), torch.no_grad():
-            return _arrays(function(_tensor(array)))
+            return [
+                keras.ops.convert_to_numpy(tensor) for tensor in function(*(_tensor(np.asarray(array)) for array in arrays))
+            ]
 
     return call
 
 
-def gradient(
-    function: Callable[..., Any],
-    shapes: Sequence[tuple[int, ...]],  # noqa: ARG001
-    variables: Sequence[Any],
-) -> Callable[..., list[Float32[np.ndarray, "N ..."]]]:
-    """(x, …) ↦ function(x, …), of shape (N,), and the gradient of each value with respect to its own x."""
+def value_and_gradient(function: Callable[..., Sequence[Any]]) -> Callable[..., list[Any]]:
+    """(x, …) ↦ the values (N,), the gradient of each with respect to its own x, and other results of `function`."""
 
-    def call(array: Shaped[np.ndarray, "N ..."], *others: Shaped[np.ndarray, "N ..."]) -> list[Float32[np.ndarray, "N ..."]]:
-        with _computing(variables), torch.enable_grad():
-            x = _tensor(array).requires_grad_()
-            values = function(x, *map(_tensor, others))
+    def differentiated(x: Any, *arguments: Any) -> list[Any]:
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            values, *others = function(x, *arguments)
             if not values.requires_grad:
                 raise no_gradient()
             (slope,) = torch.autograd.grad(values.sum(), x, allow_unused=True)
-            if slope is None:
-                raise no_gradient()
-            return _arrays([values, slope])
+        if slope is None:
+            raise no_gradient()
+        return [each.detach() for each in (values, slope, *others)]
 
-    return call
+    return differentiated
 
 
 def with_pullback(function: Callable[[Any], Any], pull: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
@@ -120,10 +119,6 @@ def _full_precision() -> Iterator[None]:
             each.allow_tf32 = allowed
 
 
-def _tensor(array: Shaped[np.ndarray, "N ..."]) -> Any:
+def _tensor(array: Any) -> Any:
     # A copy, since PyTorch must not write to the caller's array, and warns if the array is read-only.
     return keras.ops.convert_to_tensor(np.array(array, np.float32))
-
-
-def _arrays(tensors: Sequence[Any]) -> list[Float32[np.ndarray, "_ ..."]]:
-    return [keras.ops.convert_to_numpy(tensor) for tensor in tensors]

@@ -140,16 +140,17 @@ def _fails(graph: Graph, name: str | None, image: Float[np.ndarray, "1 H W C"], 
     if name is not None and tail is None:
         return False
 
-    def value(x: Any, *others: Any) -> Any:
+    def value(x: Any, *others: Any) -> list[Any]:
         (scores,) = from_input(x) if tail is None else tail(x, *others)
-        return keras.ops.sum(keras.ops.cast(scores, "float32"), axis=1)
+        return [keras.ops.sum(keras.ops.cast(scores, "float32"), axis=1)]
 
     arguments: list[Float[np.ndarray, " ..."]] = [image]
     if name is not None:
         output = run_isolated(lambda: graph.function([name])(keras.ops.convert_to_tensor(image)))[0]
         arguments = [keras.ops.convert_to_numpy(keras.ops.cast(output, "float32")), image]
     try:
-        backend.current().gradient(value, [array.shape[1:] for array in arguments], variables)(*arguments)
+        differentiated = backend.current().value_and_gradient(value)
+        backend.current().compiled(differentiated, [array.shape[1:] for array in arguments], variables)(*arguments)
     except ModelError:
         return False
     except BaseException as error:  # noqa: BLE001

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import keras
 import numpy as np
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 KEPT = 64
 """The number of functions compiled for a caller's own functions, such as losses and rules, that are kept."""
+
+T = TypeVar("T")
 
 Compiled: TypeAlias = Callable[..., list[Any]]
 """A compiled function: float32 batches (N, …) ↦ float32 arrays (N, …)."""
@@ -44,7 +46,7 @@ class Network:
         self._variables = variables
         self._preprocess = preprocess
         self._functions: dict[tuple[str, ...], Compiled] = {}
-        self._recent: dict[Hashable, Compiled] = {}
+        self._recent: dict[Hashable, Any] = {}
 
     def compiled(self, key: tuple[str, ...], build: Callable[[], Compiled]) -> Compiled:
         """The function with a key, built at the first call."""
@@ -52,9 +54,9 @@ class Network:
             self._functions[key] = build()
         return self._functions[key]
 
-    def recently_compiled(self, key: Hashable, build: Callable[[], Compiled]) -> Compiled:
-        """`compiled` for keys with a caller's own functions, of which only the last `KEPT` are kept."""
-        function = self._recent.pop(key, None) or build()
+    def recently_compiled(self, key: Hashable, build: Callable[[], T]) -> T:
+        """`compiled` for keys with a caller's own functions or numbers, of which only the last `KEPT` are kept."""
+        function: T = self._recent.pop(key, None) or build()
         self._recent[key] = function
         if len(self._recent) > KEPT:
             del self._recent[next(iter(self._recent))]
@@ -67,13 +69,20 @@ class Network:
     def forward(self, graph: Graph, names: Sequence[str]) -> Compiled:
         """Compiles images ↦ the outputs of layers, as float32, in a graph that may extend `self.graph`."""
         outputs = graph.function(names)
-        return backend.current().forward(
-            lambda x: [keras.ops.cast(y, "float32") for y in outputs(x)], self.shape, self._variables
-        )
+        return self.function(lambda x: [keras.ops.cast(y, "float32") for y in outputs(x)], [self.shape])
 
     def gradient(self, function: Callable[..., Any], shapes: Sequence[tuple[int, ...]]) -> Compiled:
-        """Compiles (x, …) ↦ function(x, …), (N,), and its gradient with respect to x; see `backend.Backend.gradient`."""
-        return backend.current().gradient(function, shapes, self._variables)
+        """Compiles (x, …) ↦ function(x, …), (N,), and the gradient of each value with respect to its own x."""
+        return self.function(backend.current().value_and_gradient(lambda *arrays: [function(*arrays)]), shapes)
+
+    def function(
+        self,
+        function: Callable[..., Sequence[Any]],
+        shapes: Sequence[tuple[int, ...]],
+        constants: Sequence[tuple[int | None, ...]] = (),
+    ) -> Compiled:
+        """Compiles a function of batches and constants; see `backend.Backend.compiled`."""
+        return backend.current().compiled(function, shapes, self._variables, constants)
 
     def compute(
         self, function: Compiled, images: Float[np.ndarray, "N H W C"], *arrays: Shaped[np.ndarray, "N ..."]
@@ -89,7 +98,7 @@ class Network:
             return self.in_batches(function, (images, *arrays))
 
     def in_batches(
-        self, function: Compiled, arrays: Sequence[Shaped[np.ndarray, "N ..."]], views: int = 1
+        self, function: Compiled, arrays: Sequence[Shaped[np.ndarray, "N ..."]], views: float = 1
     ) -> list[Float[np.ndarray, "N ..."]]:
         """`compute` for arrays whose first may be variables from which `views` images are computed for each item."""
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from cnnexplain_plugins.activation_maximization.maximization import maximize
 from cnnexplain_plugins.activation_maximization.regularization import choose
+from compiling import compile_gradient
 
 import cnnexplain as cx
 from cnnexplain import backend
@@ -44,13 +45,13 @@ def test_values_and_gradients_of_batches_of_any_length(random, kernel, count):
     x, w = random.normal(size=(count, 2, 3)).astype(np.float32), random.normal(size=(count, 4)).astype(np.float32)
     weights = ops.convert_to_numpy(kernel).astype(float)
     function = score(kernel)
-    values, gradient = backend.current().gradient(function, [(2, 3), (4,)], [kernel])(x, w)
+    values, gradient = compile_gradient(function, [(2, 3), (4,)], [kernel])(x, w)
     np.testing.assert_allclose(values, exact(x.astype(float), w, weights), rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(gradient, central(lambda x: exact(x, w, weights), x.astype(float)), rtol=1e-4, atol=1e-5)
     assert values.shape == (count,)
     assert gradient.shape == x.shape
-    twice, sums = backend.current().forward(
-        lambda x: [2 * x, ops.matmul(ops.reshape(x, (-1, 6)), kernel)], (2, 3), [kernel]
+    twice, sums = backend.current().compiled(
+        lambda x: [2 * x, ops.matmul(ops.reshape(x, (-1, 6)), kernel)], [(2, 3)], [kernel]
     )(x)
     np.testing.assert_array_equal(twice, 2 * x)
     np.testing.assert_allclose(sums, x.reshape(-1, 6) @ weights, rtol=1e-5, atol=1e-5)
@@ -78,7 +79,7 @@ def test_products_have_the_whole_precision_of_float32_and_settings_stay():
         return [ops.multiply(x, 2)]
 
     before = reduced()
-    backend.current().forward(function, (3,), [])(np.ones((2, 3), np.float32))
+    backend.current().compiled(function, [(3,)], [])(np.ones((2, 3), np.float32))
     assert before
     assert not any(seen)
     assert reduced() == before
@@ -87,8 +88,8 @@ def test_products_have_the_whole_precision_of_float32_and_settings_stay():
 @backends
 def test_new_values_of_the_variables_are_seen(random, kernel):
     x, w = random.normal(size=(3, 2, 3)).astype(np.float32), random.normal(size=(3, 4)).astype(np.float32)
-    gradient = backend.current().gradient(score(kernel), [(2, 3), (4,)], [kernel])
-    forward = backend.current().forward(lambda x: [ops.matmul(ops.reshape(x, (-1, 6)), kernel)], (2, 3), [kernel])
+    gradient = compile_gradient(score(kernel), [(2, 3), (4,)], [kernel])
+    forward = backend.current().compiled(lambda x: [ops.matmul(ops.reshape(x, (-1, 6)), kernel)], [(2, 3)], [kernel])
     before = [gradient(x, w)[0], forward(x)[0]]
     kernel.assign(3 * ops.convert_to_numpy(kernel))
     weights = ops.convert_to_numpy(kernel).astype(float)
@@ -129,7 +130,7 @@ def test_a_pullback_takes_the_place_of_the_derivative_and_of_nothing_else(random
         def value(x, w):
             return ops.sum(w * middle(ops.matmul(ops.reshape(x, (-1, 6)), kernel)), axis=1)
 
-        return backend.current().gradient(value, [(2, 3), (4,)], [kernel])(x, w)
+        return compile_gradient(value, [(2, 3), (4,)], [kernel])(x, w)
 
     # tanh' = 1 − tanh², by hand: the same as the backend's own and as finite differences.
     values, slope = gradient(backend.current().with_pullback(ops.tanh, lambda y, signal: signal * (1 - ops.tanh(y) ** 2)))
@@ -160,16 +161,66 @@ def test_a_pullback_takes_the_place_of_the_derivative_and_of_nothing_else(random
 def test_what_does_not_depend_on_the_input_has_no_gradient(random, function):
     x, w = random.uniform(0, 1, (3, 4)).astype(np.float32), np.ones(3, np.float32)
     with pytest.raises(ModelError) as raised:
-        backend.current().gradient(function, [(4,), ()], [])(x, w)
+        compile_gradient(function, [(4,), ()], [])(x, w)
     assert str(raised.value) == "The model's scores do not depend on its input through layers that have a gradient."
 
 
 @backends
 def test_a_gradient_of_zero_is_one(random):
     x = -random.uniform(1, 2, (3, 4)).astype(np.float32)
-    values, slope = backend.current().gradient(lambda x: ops.sum(ops.relu(x), axis=1), [(4,)], [])(x)
+    values, slope = compile_gradient(lambda x: ops.sum(ops.relu(x), axis=1), [(4,)], [])(x)
     np.testing.assert_array_equal(values, 0)
     np.testing.assert_array_equal(slope, 0)
+
+
+@backends
+@pytest.mark.parametrize("count", [1, 3])
+def test_constants_are_not_batches_and_a_function_may_return_more_than_a_gradient(random, kernel, count):
+    """The mean gradient over shifted copies of each image; there are more copies than images, or fewer."""
+    x = random.normal(size=(count, 2, 3)).astype(np.float32)
+    weights = ops.convert_to_numpy(kernel).astype(float)
+
+    def scores(x):
+        outputs = ops.tanh(ops.matmul(ops.reshape(x, (-1, 6)), kernel))
+        return [ops.sum(outputs, axis=1), outputs]
+
+    def mean_gradient(x, shifts, scale):
+        copies = ops.shape(shifts)[0]
+        shifted = ops.reshape(x + scale * shifts[:, None], (-1, 2, 3))
+        values, slopes, outputs = backend.current().value_and_gradient(scores)(shifted)
+        split = [ops.reshape(each, (copies, -1, *each.shape[1:])) for each in (values, slopes, outputs)]
+        return [ops.mean(each, axis=0) for each in split]
+
+    compiled = backend.current().compiled(mean_gradient, [(2, 3)], [kernel], [(None, 2, 3), ()])
+    for copies in (2, 5):
+        shifts = random.normal(size=(copies, 2, 3)).astype(np.float32)
+        values, slopes, outputs = compiled(x, shifts, 0.5)
+        shifted = x.astype(float) + 0.5 * shifts[:, None]
+        expected = np.tanh(shifted.reshape(copies, count, 6) @ weights)
+        np.testing.assert_allclose(outputs, expected.mean(axis=0), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(values, expected.sum(axis=2).mean(axis=0), rtol=1e-4, atol=1e-5)
+        exact_slopes = ((1 - expected**2) @ weights.T).mean(axis=0).reshape(x.shape)
+        np.testing.assert_allclose(slopes, exact_slopes, rtol=1e-4, atol=1e-5)
+
+
+@backends
+def test_a_gradient_may_be_a_step_of_a_compiled_loop(random, kernel):
+    x, weights = random.normal(size=(3, 2, 3)).astype(np.float32), ops.convert_to_numpy(kernel).astype(float)
+
+    def descend(x, rate):
+        def step(number, x):
+            ones = ops.ones((ops.shape(x)[0], 4))
+            _, slope = backend.current().value_and_gradient(lambda x: [score(kernel)(x, ones)])(x)
+            return x - rate * slope
+
+        return [ops.fori_loop(0, 4, step, x)]
+
+    (found,) = backend.current().compiled(descend, [(2, 3)], [kernel], [()])(x, 0.1)
+    expected = x.astype(float)
+    for _ in range(4):
+        slope = (1 - np.tanh(expected.reshape(-1, 6) @ weights) ** 2) @ weights.T
+        expected = expected - 0.1 * slope.reshape(x.shape)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 @backends
@@ -178,13 +229,13 @@ def test_the_first_of_equal_pixels_takes_the_gradient_of_max_pooling(random, poo
     """On black ground every window is a tie; all backends send the signal to the same pixel."""
     layer = keras.layers.MaxPooling2D(*pool)
     x = np.round(random.uniform(0, 1, (2, 6, 6, 1))).astype(np.float32)
-    (y,) = backend.current().forward(lambda x: [layer(x)], (6, 6, 1), [])(x)
+    (y,) = backend.current().compiled(lambda x: [layer(x)], [(6, 6, 1)], [])(x)
     signal = random.normal(size=y.shape).astype(np.float32)
 
     def value(x, signal):
         return ops.sum(layer(x) * signal, axis=(1, 2, 3))
 
-    _, slope = backend.current().gradient(value, [(6, 6, 1), y.shape[1:]], [])(x, signal)
+    _, slope = compile_gradient(value, [(6, 6, 1), y.shape[1:]], [])(x, signal)
     size, stride, padding = pool
     before = max((y.shape[1] - 1) * stride + size - 6, 0) // 2 if padding == "same" else 0
     expected = np.zeros_like(x)
@@ -201,7 +252,7 @@ def test_the_first_of_equal_pixels_takes_the_gradient_of_max_pooling(random, poo
 @backends
 def test_too_little_memory_is_pythons_memory_error():
     """2^46 numbers are more than a processor can address."""
-    wide = backend.current().forward(lambda x: [x[:, :, None] * x[:, None, :]], (1 << 23,), [])
+    wide = backend.current().compiled(lambda x: [x[:, :, None] * x[:, None, :]], [(1 << 23,)], [])
     with pytest.raises(MemoryError):
         wide(np.zeros((1, 1 << 23), np.float32))
 
@@ -210,7 +261,7 @@ def test_batches_of_many_lengths_compile_few_times(random):
     if keras.backend.backend() == "torch":
         pytest.skip("PyTorch compiles nothing")
     traced = []
-    forward = backend.current().forward(lambda x: traced.append(1) or [x + 1], (2,), [])
+    forward = backend.current().compiled(lambda x: traced.append(1) or [x + 1], [(2,)], [])
     for count in range(17):
         np.testing.assert_array_equal(forward(np.full((count, 2), count)), np.full((1, count, 2), count + 1))
     assert len(traced) <= 6
@@ -219,8 +270,8 @@ def test_batches_of_many_lengths_compile_few_times(random):
 def test_the_same_analysis_compiles_nothing_again(noise, monkeypatch):
     # One of which nothing is compiled yet.
     clf, compiled = cx.load(), []
-    gradient = backend.current().gradient
-    monkeypatch.setattr(backend.current(), "gradient", lambda *given: compiled.append(1) or gradient(*given))
+    differentiate = backend.current().value_and_gradient
+    monkeypatch.setattr(backend.current(), "value_and_gradient", lambda *given: compiled.append(1) or differentiate(*given))
     for images, fresh in ((noise[:1], 2), (noise[1:2], 0)):
         cx.explain("inversion", clf, images, layer=["pool1", "dense"], iterations=1, sigma=5.0 + len(images))
         assert len(compiled) == fresh

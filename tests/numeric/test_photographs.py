@@ -6,9 +6,9 @@ import pytest
 from cnnexplain_plugins.activation_maximization import crops, judge, spectral_ascent
 from cnnexplain_plugins.activation_maximization.canvas import NOISE, Canvas
 from cnnexplain_plugins.activation_maximization.recipes import RECIPES, Recipe, choose
+from compiling import compile_gradient
 
 import cnnexplain as cx
-from cnnexplain import backend
 from cnnexplain.errors import UsageError
 from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.inputs.resizing import resize
@@ -183,7 +183,7 @@ def test_pictures_of_a_unit_are_kept_from_being_alike(random):
         alike = spectral_ascent.similarity(keras.ops.reshape(np.float64(x), (6, 4, 5, 6)), 3, 2)
         return (x * weights[:, None, None]).sum() / 6, float(keras.ops.convert_to_numpy(alike)[0])
 
-    values, gradient = backend.current().gradient(value, [maps.shape[1:], weights.shape[1:]], [])(maps, weights)
+    values, gradient = compile_gradient(value, [maps.shape[1:], weights.shape[1:]], [])(maps, weights)
     (mean, alike), step = parts(maps), 1e-4
     assert values[0] == pytest.approx(mean - abs(mean) * alike, rel=1e-4)
     slopes = (np.array(parts(maps + step * along)) - parts(maps - step * along)) / (2 * step)
