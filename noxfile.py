@@ -86,7 +86,7 @@ def docs(session: nox.Session) -> None:
 def cold_start(session: nox.Session) -> None:
     """How long the program takes to start, beside Python's own imports."""
     install(session, "test")
-    session.run("python", "benchmarks/cold_start.py", "3")
+    session.run("python", "benchmarks/run.py", "cold", "--rounds", "3")
 
 
 @nox.session
