@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
-P = ParamSpec("P")
-T = TypeVar("T")
+from cnnexplain.errors import UsageError
+
+T = TypeVar("T", bound=Callable[..., Any])
 
 KEYS = {"colour": "color", "input_colour": "input_color"}
 """Former keys of model settings and options, each with its present name."""
@@ -36,19 +37,23 @@ def key(name: Any) -> Any:
     return present.replace("_", "-") if "-" in name else present
 
 
-def keywords(kind: type[T]) -> type[T]:
-    """A class decorator: the constructor also accepts the former names of its keyword arguments."""
-    construct = kind.__init__
+def current(values: Mapping[Any, Any], names: Mapping[str, str] = KEYS, owner: str = "") -> dict[Any, Any]:
+    """The values under their present names.
 
-    @functools.wraps(construct)
-    def __init__(self: T, *args: Any, **kwargs: Any) -> None:  # noqa: N807
-        present = {key(name): value for name, value in kwargs.items()}
-        if len(present) < len(kwargs):
-            raise TypeError(f"{kind.__name__}() got both a keyword and its former name: {', '.join(kwargs)}")
-        construct(self, *args, **present)
+    Args:
+        values: Values by name, present or former.
+        names: The present name of each former one.
+        owner: What got the values, for the error.
 
-    kind.__init__ = __init__  # type: ignore[assignment]
-    return kind
+    Raises:
+        UsageError: A value has both its former and its present name.
+    """
+    for former, present in names.items():
+        if former in values and present in values:
+            raise UsageError(
+                f"{owner or 'The settings'} got both '{former}' and '{present}', its present name; remove '{former}'."
+            )
+    return {names.get(name, name): value for name, value in values.items()}
 
 
 def word(value: Any) -> Any:
@@ -69,16 +74,19 @@ def renamed(content: Any) -> Any:
     return [renamed(value) for value in content] if isinstance(content, list) else word(content)
 
 
-def parameters(**names: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """A decorator for functions that also accept the former names of parameters, given as former=present."""
+def accepted(**names: str) -> Callable[[T], T]:
+    """A decorator for functions and classes that also accept the former names of parameters, given as former=present."""
 
-    def decorate(function: Callable[P, T]) -> Callable[P, T]:
+    def decorate(decorated: T) -> T:
+        function: Any = decorated.__init__ if isinstance(decorated, type) else decorated  # type: ignore[misc]
+
         @functools.wraps(function)
-        def call(*args: P.args, **kwargs: P.kwargs) -> T:
-            for former in names.keys() & kwargs.keys():
-                kwargs[names[former]] = kwargs.pop(former)
-            return function(*args, **kwargs)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return function(*args, **current(kwargs, names, f"{decorated.__name__}()"))
 
-        return call
+        if isinstance(decorated, type):
+            decorated.__init__ = call  # type: ignore[misc]
+            return decorated
+        return call  # type: ignore[return-value]
 
     return decorate

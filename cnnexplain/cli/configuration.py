@@ -19,7 +19,7 @@ from cnnexplain import former_names
 from cnnexplain.backend import BACKENDS
 from cnnexplain.errors import UsageError, line, shown, suggest
 from cnnexplain.loading import import_string, sidecar
-from cnnexplain.rendering.pictures import Pictures
+from cnnexplain.rendering.pictures import Pictures, most
 
 if TYPE_CHECKING:
     from cnnexplain.plugin.options import Parameter
@@ -144,6 +144,7 @@ def _values(
     single = len(numbers) == 1
     options = _shared_options([commands[number] for number in numbers])
     values: dict[int, dict[str, Any]] = {}
+    given: dict[str, str] = {}
     # Tables come last, because they override the values.
     for word, value in sorted(table.items(), key=lambda item: isinstance(item[1], Mapping)):
         key = former_names.key(word.replace("_", "-"))
@@ -160,6 +161,9 @@ def _values(
             tables = [f"[{'.'.join(commands[number].words)}]" for number in numbers if key in commands[number].options]
             hint = f" It belongs in {', '.join(tables)}." if tables else suggest(key, options) + _listed(options)
             raise UsageError(f"There is no option '{setting}'.{hint}")
+        if key in given:
+            raise UsageError(f"'{given[key]}' and '{setting}' are the same option. Remove one of them.")
+        given[key] = setting
         for number in numbers:
             command = commands[number]
             option = command.options.get(key)
@@ -194,6 +198,8 @@ def _value(command: Command, key: str, value: Any, setting: str, context: typer.
         if isinstance(value, bool):
             return str(value).lower()
         return joined.join(map(str, value)) if isinstance(value, list) else str(value)
+    if key == "pictures":
+        return _pictures(value, setting)
     if isinstance(value, bool) != (expected == "true or false") or isinstance(value, Mapping):
         raise UsageError(f"'{setting}' takes {expected}, but got {_shown(value)}.")
     if isinstance(value, list) != option.multiple:
@@ -224,6 +230,16 @@ def _value(command: Command, key: str, value: Any, setting: str, context: typer.
         raise UsageError(f"'{setting}': {error.format_message()}") from error
     _check_option(command, option.name, value, setting)
     return value
+
+
+def _pictures(value: Any, setting: str) -> str:
+    """A number of pictures, or "none" or "all", as the command line takes it."""
+    text = value if isinstance(value, str) else str(value) if type(value) is int else ""
+    try:
+        most(text)
+    except UsageError:
+        raise UsageError(f'\'{setting}\' takes a whole number, "none" or "all", but got {_shown(value)}.') from None
+    return text
 
 
 def _wanted(option: Any) -> str:

@@ -7,8 +7,10 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from cnnexplain.draw.text import legible
+from cnnexplain.draw.tickless import tickless_axes
 from cnnexplain.inputs.bands import STRETCH
 
 if TYPE_CHECKING:
@@ -97,11 +99,11 @@ def panel(figure: Figure, left: float, top: float, width: float, height: float) 
     """
     wide, tall = figure.get_size_inches()
     place = ((GAP + left) / wide, (tall - HEADER_HEIGHT - top - height) / tall, width / wide, height / tall)
-    axes = figure.add_axes(place)
-    axes.set_axis_off()
-    # Matplotlib would also lay out invisible ticks, to position the title.
-    axes.set_xticks([])
-    axes.set_yticks([])
+    with tickless_axes(figure, place) as axes:
+        axes.set_axis_off()
+        for axis in (axes.xaxis, axes.yaxis):
+            # Matplotlib would also lay out invisible ticks, to position the title.
+            axis.set_major_locator(NullLocator())
     return axes
 
 

@@ -11,6 +11,7 @@ from cnnexplain.draw import formatting
 from cnnexplain.draw.layout import SMALL_SIZE
 from cnnexplain.draw.map_values import max_limit
 from cnnexplain.draw.style import current_palette
+from cnnexplain.draw.tickless import tickless_axes
 
 if TYPE_CHECKING:
     from jaxtyping import Num
@@ -66,17 +67,17 @@ def colorbar(panel: Axes, drawn: ScalarMappable, unit: str, values: Num[np.ndarr
     figure, place = panel.get_figure(root=True), panel.get_position(original=True)
     assert figure is not None
     inches = figure.get_figwidth()
-    axes = figure.add_axes((place.x1 + 0.07 / inches, place.y0, 0.12 / inches, place.height))
     beyond = float((np.abs(values) > limit).sum() / np.isfinite(values).sum())
     ends = "both" if drawn.norm.vmin == -limit else "max"
-    bar = figure.colorbar(drawn, cax=axes, extend=ends if beyond else "neither")
-    bar.set_label(f"{unit}\n{formatting.probability(beyond)} clipped" if beyond else unit, fontsize=8)
-    bar.ax.tick_params(labelsize=SMALL_SIZE)
-    # Small values as 1.2 with 1e-4 above the bar: longer numbers would push the label into the next panel.
-    if isinstance(bar.formatter, ScalarFormatter):
-        bar.formatter.set_powerlimits((-2, 4))
-        bar.update_ticks()
-    bar.ax.yaxis.get_offset_text().set(size=SMALL_SIZE, ha="left")
-    # Distance from the number at the end of the bar.
-    bar.ax.yaxis.OFFSETTEXTPAD = 6
-    bar.outline.set_visible(False)
+    with tickless_axes(figure, (place.x1 + 0.07 / inches, place.y0, 0.12 / inches, place.height)) as axes:
+        bar = figure.colorbar(drawn, cax=axes, extend=ends if beyond else "neither")
+        bar.set_label(f"{unit}\n{formatting.probability(beyond)} clipped" if beyond else unit, fontsize=8)
+        bar.ax.tick_params(labelsize=SMALL_SIZE)
+        # Small values as 1.2 with 1e-4 above the bar: longer numbers would push the label into the next panel.
+        if isinstance(bar.formatter, ScalarFormatter):
+            bar.formatter.set_powerlimits((-2, 4))
+            bar.update_ticks()
+        bar.ax.yaxis.get_offset_text().set(size=SMALL_SIZE, ha="left")
+        # Distance from the number at the end of the bar.
+        bar.ax.yaxis.OFFSETTEXTPAD = 6
+        bar.outline.set_visible(False)

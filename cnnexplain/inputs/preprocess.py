@@ -27,7 +27,7 @@ PHOTOGRAPH = 64
 """The minimum number of rows and columns of an input for photographs."""
 
 
-@former_names.keywords
+@former_names.accepted(colour="color")
 @dataclass(frozen=True)
 class Preprocess:
     """Converts images to inputs of a model: x = (v · scale − mean) / std, for pixel values v from 0 to 255.

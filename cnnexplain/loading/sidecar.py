@@ -135,7 +135,7 @@ def check(settings: object, named: Callable[[str], str] = "'{}'".format) -> dict
         raise UsageError(
             f"Expected a mapping with keys such as 'size' for a model's input, but got a {type(settings).__name__}."
         )
-    settings = {former_names.key(key): value for key, value in settings.items()}
+    settings = former_names.current(settings)
     for key in settings:
         if key not in KEYS:
             raise UsageError(f"There is no key {_shown(key)}.{suggest(str(key)[:80], KEYS)} The keys are {', '.join(KEYS)}.")

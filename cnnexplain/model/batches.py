@@ -38,11 +38,14 @@ class Batches:
         self.size = 1 << (most.bit_length() - 1)
         self._name = name
 
-    def slices(self, count: int, views: int = 1) -> Iterator[slice]:
-        """Slices of `count` items with `views` images each, in batches of the current size."""
+    def slices(self, count: int, views: float = 1) -> Iterator[slice]:
+        """Slices of `count` items with `views` images each, in batches of the current size.
+
+        `views` is less than 1 for items that take only a share of the memory of an image.
+        """
         start = 0
         while start < count:
-            stop = min(start + max(1, self.size // views), count)
+            stop = min(start + max(1, int(self.size / views)), count)
             yield slice(start, stop)
             start = stop
 
@@ -50,14 +53,14 @@ class Batches:
         self,
         function: Callable[..., list[Shaped[np.ndarray, "_ ..."]]],
         arrays: Sequence[Shaped[np.ndarray, "_ ..."]],
-        views: int = 1,
+        views: float = 1,
     ) -> list[Shaped[np.ndarray, "_ ..."]]:
         """The outputs of a function for arrays of N items each, computed in batches.
 
         Args:
             function: Batches of the arrays ↦ arrays with as many items; raises MemoryError if a batch is too large.
             arrays: The arrays; arrays without items form one empty batch.
-            views: The number of images that the network gets for each item.
+            views: The number of images that the network gets for each item; see `slices`.
 
         Raises:
             ModelError: There is not enough memory for a single item.
@@ -71,7 +74,7 @@ class Batches:
         function: Callable[..., list[Shaped[np.ndarray, "_ ..."]]],
         arrays: Sequence[Shaped[np.ndarray, "_ ..."]],
         batch: slice,
-        views: int,
+        views: float,
     ) -> Iterator[list[Shaped[np.ndarray, "_ ..."]]]:
         """The outputs for a slice of the arrays, which is halved while it needs too much memory."""
         count = min(batch.stop, len(arrays[0])) - batch.start
@@ -82,15 +85,15 @@ class Batches:
         except MemoryError as error:
             if count <= 1:
                 raise out_of_memory(self._name, views) from error
-        self.size = min(self.size, count // 2 * views)
+        self.size = min(self.size, max(1, int(count // 2 * views)))
         middle = batch.start + count // 2
         yield from self._halving(function, arrays, slice(batch.start, middle), views)
         yield from self._halving(function, arrays, slice(middle, batch.stop), views)
 
 
-def out_of_memory(name: str, images: int = 1) -> ModelError:
+def out_of_memory(name: str, images: float = 1) -> ModelError:
     """The error for a model that needs more memory for some images than there is."""
-    shown = "a single image" if images == 1 else f"{images} images"
+    shown = "a single image" if images <= 1 else f"{images} images"
     return ModelError(f"'{name}' needs more memory for {shown} than there is. Free some memory, or use a smaller model.")
 
 

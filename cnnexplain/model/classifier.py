@@ -23,6 +23,7 @@ from cnnexplain.model import (
     head_search,
     heads,
     outputs,
+    passes,
     projections,
     targets,
 )
@@ -31,6 +32,7 @@ from cnnexplain.model.axes import Field
 from cnnexplain.model.convolutions import Convolution
 from cnnexplain.model.fingerprint import fingerprint
 from cnnexplain.model.graph import LOGITS
+from cnnexplain.model.incremental import occluded
 from cnnexplain.model.layer_outputs import layer_outputs, logits, unclipped_outputs
 from cnnexplain.model.layers import Layer, Layers
 from cnnexplain.model.model_inputs import Inputs, check_shape, resolve_inputs
@@ -43,7 +45,7 @@ from cnnexplain.model.tracing import trace
 
 if TYPE_CHECKING:
     import numpy as np
-    from jaxtyping import Float, Float32, Integer
+    from jaxtyping import Float, Float32, Integer, Shaped
 
 
 class Classifier:
@@ -165,37 +167,81 @@ class Classifier:
         """The outputs (N, *shape) of layers, and values that rank their units even if an activation such as ReLU6 clips."""
         return unclipped_outputs(self._network, images, [self.layer(name).name for name in names])
 
+    def occluded(
+        self,
+        images: Float[np.ndarray, "N H W C"],
+        boxes: Integer[np.ndarray, "*N P 4"],
+        fills: Float[np.ndarray, "N H W C"],
+        names: Sequence[str],
+        function: Callable[..., Sequence[Any]] | None = None,
+        arrays: Sequence[Shaped[np.ndarray, "N ..."]] = (),
+        progress: Callable[[int, int], None] = lambda *_: None,
+    ) -> tuple[list[Shaped[np.ndarray, "N P ..."]], str]:
+        """The outputs of layers for copies of each image, in each of which a box of pixels is replaced.
+
+        In the first layers only the part that a box changes is computed anew, if that is faster; the results are those of
+        whole images, except for rounding (Nakandala, Kumar, Papakonstantinou, SIGMOD 2019).
+
+        Args:
+            images: (N, H, W, C).
+            boxes: (P, 4), or (N, P, 4) for boxes of each image: the first row and column, and those after the last.
+            fills: (N, H, W, C), the image that is shown within the boxes.
+            names: The layers.
+            function: (outputs by name, …) ↦ arrays (n, …), in `keras.ops` only: what is needed of the outputs (n, *shape)
+                for n copies; None for the outputs themselves. The last 64 functions are kept compiled.
+            arrays: (N, …), further arguments of `function`, whose rows belong to the images.
+            progress: Called after each batch with the number of completed copies and of all N · P copies.
+
+        Returns:
+            The arrays (N, P, …), and a sentence about which layers were computed in full.
+        """
+        layers = tuple(self.layer(name).name for name in names)
+        return occluded(self._network, images, boxes, fills, layers, function, arrays, progress)
+
     def values(self, images: Float[np.ndarray, "N H W C"], objectives: Sequence[Objective]) -> Float32[np.ndarray, " N"]:
         """The value (N,) of each image's objective."""
-        return gradients.values(self._network, images, *output_weights(self, images, objectives))
+        return passes.values(self, self._network, images, objectives)
 
     def gradient(self, images: Float[np.ndarray, "N H W C"], targets: Targets) -> Float32[np.ndarray, "N H W C"]:
         """∂S_c/∂x, (N, H, W, C): the signed gradient of each image's target, in logits per unit of the input."""
-        return gradients.image_gradient(self._network, images, *output_weights(self, images, targets))
+        return self.value_and_gradient(images, targets)[1]
+
+    def value_and_gradient(
+        self, images: Float[np.ndarray, "N H W C"], targets: Targets
+    ) -> tuple[Float32[np.ndarray, " N"], Float32[np.ndarray, "N H W C"]]:
+        """The value (N,) of each image's target and its `gradient` (N, H, W, C), from one pass."""
+        return passes.image_gradient(self, self._network, images, targets)
 
     def layer_gradient(
         self, images: Float[np.ndarray, "N H W C"], name: str, targets: Targets
     ) -> tuple[Float32[np.ndarray, " N"], Float32[np.ndarray, " N *shape"], Float32[np.ndarray, " N *shape"]]:
-        """∂S_c/∂A: the gradient of each image's target with respect to a layer's output A for that image.
+        """∂S_c/∂A: the gradient of each image's target with respect to a layer's output A for that image, from one pass.
 
         Returns the values of the targets (N,); A, (N, *shape of the layer); and the signed gradients, of the same shape, in
         logits per unit of A. It is a `UsageError` if a target does not depend on the layer.
         """
-        layer = self.layer(name)
-        return gradients.layer_gradient(self._network, images, layer, *output_weights(self, images, targets))
+        return passes.layer_gradient(self, self._network, images, self.layer(name), targets)
 
     def layer_gradients(
-        self,
-        images: Float[np.ndarray, "N H W C"],
-        names: Sequence[str],
-        targets: Targets,
+        self, images: Float[np.ndarray, "N H W C"], names: Sequence[str], targets: Targets
     ) -> tuple[Float32[np.ndarray, " N"], dict[str, Float32[np.ndarray, "N ..."]]]:
-        """∂S_c/∂A for several layers, from one backward pass.
+        """∂S_c/∂A for several layers, from one pass.
 
         Returns the values of the targets (N,), and the gradients by layer, without layers that the targets do not depend on.
         """
         layers = [self.layer(name) for name in names]
-        return gradients.layer_gradients(self._network, images, layers, *output_weights(self, images, targets))
+        values, _, gradients = passes.layer_gradients(self, self._network, images, layers, [], targets)
+        return values, gradients
+
+    def outputs_and_gradients(
+        self, images: Float[np.ndarray, "N H W C"], names: Sequence[str], targets: Targets, others: Sequence[str] = ()
+    ) -> tuple[Float32[np.ndarray, " N"], dict[str, Float32[np.ndarray, "N ..."]], dict[str, Float32[np.ndarray, "N ..."]]]:
+        """`activations` and `layer_gradients` from one pass: the values, the outputs, and the gradients.
+
+        The outputs include those of `others`, layers without gradients.
+        """
+        layers, more = ([self.layer(name) for name in each] for each in (names, others))
+        return passes.layer_gradients(self, self._network, images, layers, [*layers, *more], targets)
 
     def backpropagate(
         self,
@@ -210,7 +256,7 @@ class Classifier:
         """
         return projections.backpropagate(self._network, images, *output_weights(self, images, targets), rule)
 
-    @former_names.parameters(seeds="signals")
+    @former_names.accepted(seeds="signals")
     def project(
         self, images: Float[np.ndarray, "N H W C"], name: str, signals: Float[np.ndarray, "N ..."], rule: str | Rule
     ) -> Float32[np.ndarray, "N H W C"]:
@@ -316,7 +362,7 @@ class Classifier:
 
     def leads_to_scores(self, name: str) -> bool:
         """Whether the scores depend on a layer's output, unlike a softmax after them."""
-        return self._graph.tail(self.layer(name).name, [LOGITS]) is not None
+        return self._graph.leads_to(self.layer(name).name, (LOGITS,))
 
     @cached_property
     def convolutions(self) -> tuple[Layer, ...]:

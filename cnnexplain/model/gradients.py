@@ -1,142 +1,130 @@
 """Gradients of objectives with respect to images and to the outputs of layers.
 
-An objective is a weighted sum of the outputs of layers (`objectives.output_weights`). The weights are arguments of the
-compiled functions, so that objectives that read the same layers share these.
+Each function here makes one pass through the network. What it computes with the targets is in `readouts`.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
+from cnnexplain import backend
 from cnnexplain.errors import UsageError
 from cnnexplain.model.backward_rules import backward
-from cnnexplain.model.layer_outputs import layer_outputs
+from cnnexplain.model.layer_outputs import check_logits, check_outputs
 from cnnexplain.model.layers import Layer
 from cnnexplain.model.model_inputs import shape_text
 from cnnexplain.model.network import Compiled, Network
+from cnnexplain.model.readouts import Readout, weighted
 from cnnexplain.model.relu_override import relu_override
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Float32
 
 
-def values(
-    network: Network,
-    images: Float[np.ndarray, "N H W C"],
-    names: tuple[str, ...],
-    weights: Sequence[Float32[np.ndarray, "N ..."]],
-) -> Float32[np.ndarray, " N"]:
-    """Σ weights · outputs of the layers, (N,)."""
-    outputs = network.compute(network.outputs(names), images)
-    products = zip(outputs, weights, strict=True)
+def values(network: Network, images: Float[np.ndarray, "N H W C"], readout: Readout) -> Float32[np.ndarray, " N"]:
+    """The values (N,) of the targets of images."""
+    outputs = network.compute(network.outputs(readout.layers), images)
+    if readout.by_class:
+        (classes,) = readout.arrays
+        return np.asarray(check_logits(network, images, outputs[0])[np.arange(len(images)), classes])
+    products = zip(outputs, readout.arrays, strict=True)
     total = sum((output * weight).reshape(len(images), -1).sum(axis=1) for output, weight in products)
     return np.asarray(total, np.float32)
 
 
 def image_gradient(
-    network: Network,
-    images: Float[np.ndarray, "N H W C"],
-    names: tuple[str, ...],
-    weights: Sequence[Float32[np.ndarray, "N ..."]],
-) -> Float32[np.ndarray, "N H W C"]:
-    """The gradient of Σ weights · outputs with respect to the images, (N, H, W, C)."""
+    network: Network, images: Float[np.ndarray, "N H W C"], readout: Readout
+) -> list[Float32[np.ndarray, "N ..."]]:
+    """The values (N,) of targets, their gradients (N, H, W, C), and, if the targets are classes, the logits (N, K)."""
 
     def build() -> Compiled:
-        return network.gradient(weighted_sum(network.graph.function(names)), [network.shape, *_shapes(weights)])
+        outputs = network.graph.function(readout.layers)
 
-    _, gradient = network.compute(network.compiled(("gradient", *names), build), images, *weights)
-    return gradient
+        def value(x: Any, *arrays: Any) -> list[Any]:
+            read = outputs(x)
+            return [readout.values(read, arrays), *_kept(readout, read)]
 
+        return network.function(backend.current().value_and_gradient(value), [network.shape, *readout.shapes])
 
-def layer_gradient(
-    network: Network,
-    images: Float[np.ndarray, "N H W C"],
-    layer: Layer,
-    names: tuple[str, ...],
-    weights: Sequence[Float32[np.ndarray, "N ..."]],
-) -> tuple[Float32[np.ndarray, " N"], Float32[np.ndarray, " N *shape"], Float32[np.ndarray, " N *shape"]]:
-    """The values (N,) of Σ weights · outputs, the output of a layer, and the gradients with respect to it.
-
-    Raises:
-        UsageError: The values do not depend on the layer.
-    """
-
-    def build() -> Compiled:
-        tail = network.graph.tail(layer.name, names)
-        if tail is None:
-            raise UsageError(
-                f"The target does not depend on the layer '{layer.name}'; name one that leads to {' and '.join(names)}."
-            )
-
-        def value(output: Any, x: Any, *weights: Any) -> Any:
-            return sum(weighted(each, weight) for each, weight in zip(tail(output, x), weights, strict=True))
-
-        return network.gradient(value, [layer.shape, network.shape, *_shapes(weights)])
-
-    pull = network.compiled(("layer gradient", layer.name, *names), build)
-    outputs = layer_outputs(network, images, [layer])[layer.name]
-    values, gradient = network.compute(lambda x, output, *others: pull(output, x, *others), images, outputs, *weights)
-    return values, outputs, gradient
+    arrays = network.compute(network.compiled(("gradient", *readout.key), build), images, *readout.arrays)
+    return _checked(network, images, readout, arrays)
 
 
 def layer_gradients(
     network: Network,
-    images: Float[np.ndarray, "N H W C"],
     layers: Sequence[Layer],
-    names: tuple[str, ...],
-    weights: Sequence[Float32[np.ndarray, "N ..."]],
-) -> tuple[Float32[np.ndarray, " N"], dict[str, Float32[np.ndarray, "N ..."]]]:
-    """The values (N,) of Σ weights · outputs, and the gradients by layer, from one backward pass.
+    returned: Sequence[Layer],
+    images: Float[np.ndarray, "N H W C"],
+    readout: Readout,
+) -> list[Float32[np.ndarray, "N ..."]]:
+    """The values (N,) of targets, their gradients with respect to the outputs of layers, and the outputs of layers.
 
     Args:
         network: The network.
+        layers: The layers for the gradients; the targets depend on all of them.
+        returned: The layers whose outputs are returned.
         images: (N, H, W, C).
-        layers: The layers; those that the values do not depend on, such as a softmax after the scores, are left out.
-        names: The layers that the objectives read.
-        weights: The weights (N, *shape) of their outputs.
+        readout: The targets. If they are classes, the logits (N, K) are the last array.
     """
     graph = network.graph
-    shapes = {layer.name: layer.shape for layer in layers if graph.tail(layer.name, names) is not None}
-    if not shapes:
-        return values(network, images, names, weights), {}
-    *ends, total = itertools.accumulate(math.prod(shape) for shape in shapes.values())
+    tensors = [graph.tensors[layer.name] for layer in layers]
+    *ends, total = itertools.accumulate((math.prod(layer.shape) for layer in layers), initial=0)
 
-    def build() -> Compiled:
-        def shifted(tensor: Any, output: Any, shifts: Mapping[int, Any]) -> Any:
+    def split(flat: Any) -> list[Any]:
+        parts = keras.ops.split(flat, ends[1:], axis=1) if ends[1:] else [flat] if layers else []
+        return [keras.ops.reshape(part, (-1, *layer.shape)) for part, layer in zip(parts, layers, strict=True)]
+
+    # The gradient with respect to an output equals that with respect to zeros added to it.
+    def value(zeros: Any, x: Any, *arrays: Any) -> list[Any]:
+        shifts = dict(zip(map(id, tensors), split(zeros), strict=True))
+
+        def shifted(tensor: Any, output: Any) -> Any:
             shift = shifts.get(id(tensor))
             return output if shift is None else output + keras.ops.cast(shift, output.dtype)
 
-        # The gradient with respect to an output equals that with respect to zeros added to it.
-        def value(flat: Any, x: Any, *weights: Any) -> Any:
-            parts = keras.ops.split(flat, ends, axis=1) if ends else [flat]
-            shifts = {
-                id(graph.tensors[name]): keras.ops.reshape(part, (-1, *shape))
-                for (name, shape), part in zip(shapes.items(), parts, strict=True)
-            }
-            function = graph.function(
-                names, lambda call: lambda *args, **kwargs: shifted(call.output, call.function(*args, **kwargs), shifts)
-            )
-            return weighted_sum(function)(shifted(graph.input, x, shifts), *weights)
+        function = graph.function(
+            [*readout.layers, *(layer.name for layer in returned)],
+            lambda call: lambda *args, **kwargs: shifted(call.output, call.function(*args, **kwargs)),
+        )
+        outputs = function(shifted(graph.input, x))
+        read, others = outputs[: len(readout.layers)], outputs[len(readout.layers) :]
+        return [readout.values(read, arrays), *(keras.ops.cast(y, "float32") for y in others), *_kept(readout, read)]
 
-        return network.gradient(value, [(total,), network.shape, *_shapes(weights)])
+    def differentiated(x: Any, *arrays: Any) -> list[Any]:
+        zeros = keras.ops.zeros((keras.ops.shape(x)[0], total), "float32")
+        if not layers:
+            return value(zeros, x, *arrays)
+        values, slopes, *others = backend.current().value_and_gradient(value)(zeros, x, *arrays)
+        return [values, *split(slopes), *others]
 
-    pull = network.compiled(("layer gradients", *shapes, "of", *names), build)
+    def build() -> Compiled:
+        return network.function(differentiated, [network.shape, *readout.shapes])
 
-    def at_zero(
-        x: Float[np.ndarray, "N H W C"], *weights: Float32[np.ndarray, "N ..."]
-    ) -> list[Float32[np.ndarray, "N ..."]]:
-        totals, slopes = pull(np.zeros((len(x), total), np.float32), x, *weights)
-        parts = np.split(slopes, ends, axis=1)
-        return [totals, *(part.reshape(-1, *shape) for part, shape in zip(parts, shapes.values(), strict=True))]
+    names = [layer.name for layer in layers], [layer.name for layer in returned]
+    key = ("layer gradients", *names[0], "with", *names[1], *readout.key)
+    arrays = network.compute(network.compiled(key, build), images, *readout.arrays)
+    check_outputs(returned, arrays[1 + len(layers) :][: len(returned)])
+    return _checked(network, images, readout, arrays)
 
-    totals, *gradients = network.compute(at_zero, images, *weights)
-    return totals, dict(zip(shapes, gradients, strict=True))
+
+def _kept(readout: Readout, outputs: Sequence[Any]) -> list[Any]:
+    """The logits, if the targets are classes."""
+    return [keras.ops.cast(outputs[0], "float32")] if readout.by_class else []
+
+
+def _checked(
+    network: Network, images: Float[np.ndarray, "N H W C"], readout: Readout, arrays: list[Float32[np.ndarray, "N ..."]]
+) -> list[Float32[np.ndarray, "N ..."]]:
+    """The results of a pass, after the shape of the logits among them is checked."""
+    if readout.by_class:
+        check_logits(network, images, arrays[-1])
+    return arrays
 
 
 def differentiable(
@@ -186,13 +174,3 @@ def weighted_sum(outputs: Callable[[Any], Sequence[Any]]) -> Callable[..., Any]:
         return sum(weighted(output, weight) for output, weight in zip(outputs(x), weights, strict=True))
 
     return value
-
-
-def weighted(output: Any, weights: Any) -> Any:
-    """Σ output · weights for each image, (N,)."""
-    products = keras.ops.cast(output, "float32") * weights
-    return keras.ops.sum(keras.ops.reshape(products, (-1, math.prod(output.shape[1:]))), axis=1)
-
-
-def _shapes(weights: Sequence[Float32[np.ndarray, "N ..."]]) -> list[tuple[int, ...]]:
-    return [weight.shape[1:] for weight in weights]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -105,6 +105,7 @@ class Graph:
     output_layer: str | None
     fixed: tuple[tuple[Any, Shaped[np.ndarray, "1 ..."]], ...] = ()
     output_index: int = 0
+    _leading: dict[tuple[str, ...], bool] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def values(self) -> int:
@@ -132,14 +133,24 @@ class Graph:
             names: The names of the outputs, as in `tensors`.
             after: The name of a tensor that is given; calls that only this tensor needs are left out.
         """
-        given = {id(self.tensors[after])}
-        needed = {id(self.tensors[name]) for name in names} - given
+        return self.calls_for([self.tensors[name] for name in names], self.tensors[after])
+
+    def calls_for(self, tensors: Iterable[Any], after: Any = None) -> list[Call]:
+        """`ancestors` for symbolic tensors; by default, the image is given."""
+        given = {id(self.input if after is None else after)}
+        needed = set(map(id, tensors)) - given
         kept = []
         for call in reversed(self.calls):
             if needed & set(map(id, keras.tree.flatten(call.output))):
                 kept.append(call)
                 needed |= set(map(id, call.sources)) - given
         return kept[::-1]
+
+    def leads_to(self, start: str, names: tuple[str, ...]) -> bool:
+        """Whether one of some outputs depends on the output of a layer; names as in `tensors`."""
+        if (start, *names) not in self._leading:
+            self._leading[start, *names] = self.tail(start, names) is not None
+        return self._leading[start, *names]
 
     def consumers(self, tensor: Any) -> list[Call]:
         """The calls that take a tensor as an argument."""
@@ -154,11 +165,17 @@ class Graph:
             names: The names of the outputs, as in `tensors`.
             change: Returns the function to call in place of a call's own.
         """
-        calls = self.ancestors(names)
+        return self.function_of([self.tensors[name] for name in names], change)
+
+    def function_of(
+        self, tensors: Sequence[Any], change: Callable[[Call], Callable[..., Any]] | None = None
+    ) -> Callable[[Any], list[Any]]:
+        """`function` for symbolic tensors."""
+        calls = self.calls_for(tensors)
         needed = Calls(
             [self.input, *(tensor for tensor, _ in self.fixed)],
             [call if change is None else replace(call, function=change(call)) for call in calls],
-            [self.tensors[name] for name in names],
+            list(tensors),
         )
         return lambda x: needed.compute([x, *self._fixed_values(x)])
 

@@ -23,7 +23,17 @@ def logits(network: Network, images: Float[np.ndarray, "N H W C"]) -> Float32[np
     Raises:
         ModelError: The model returns another shape than its layers declare.
     """
-    (scores,) = network.compute(network.outputs((LOGITS,)), images)
+    return check_logits(network, images, network.compute(network.outputs((LOGITS,)), images)[0])
+
+
+def check_logits(
+    network: Network, images: Float[np.ndarray, "N H W C"], scores: Float32[np.ndarray, " ..."]
+) -> Float32[np.ndarray, "N K"]:
+    """Scores that a network has returned for images, after their shape is checked.
+
+    Raises:
+        ModelError: The model returns another shape than its layers declare.
+    """
     classes = network.graph.tensors[LOGITS].shape[-1]
     if scores.shape != (len(images), classes):
         check_shapes(network.graph, network.example(images))
@@ -42,15 +52,25 @@ def layer_outputs(
     Raises:
         ModelError: A layer returns another shape than it declares.
     """
-    by_name = {layer.name: layer for layer in layers}
-    outputs = dict(zip(by_name, network.compute(network.outputs(tuple(by_name)), images), strict=True))
-    for name, output in outputs.items():
-        if output.shape[1:] != by_name[name].shape:
+    distinct = list({layer.name: layer for layer in layers}.values())
+    return check_outputs(distinct, network.compute(network.outputs(tuple(layer.name for layer in distinct)), images))
+
+
+def check_outputs(
+    layers: Sequence[Layer], outputs: Sequence[Float32[np.ndarray, "N ..."]]
+) -> dict[str, Float32[np.ndarray, "N ..."]]:
+    """The outputs of layers by name, after their shapes are checked.
+
+    Raises:
+        ModelError: A layer returns another shape than it declares.
+    """
+    for layer, output in zip(layers, outputs, strict=True):
+        if output.shape[1:] != layer.shape:
             raise ModelError(
-                f"The layer '{name}' ({by_name[name].kind}) declares the output shape {by_name[name].shape}, but returns "
+                f"The layer '{layer.name}' ({layer.kind}) declares the output shape {layer.shape}, but returns "
                 f"{output.shape[1:]}; fix its compute_output_shape()."
             )
-    return outputs
+    return {layer.name: output for layer, output in zip(layers, outputs, strict=True)}
 
 
 def unclipped_outputs(

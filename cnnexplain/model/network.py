@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import keras
 import numpy as np
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 KEPT = 64
 """The number of functions compiled for a caller's own functions, such as losses and rules, that are kept."""
+
+T = TypeVar("T")
 
 Compiled: TypeAlias = Callable[..., list[Any]]
 """A compiled function: float32 batches (N, …) ↦ float32 arrays (N, …)."""
@@ -44,7 +46,7 @@ class Network:
         self._variables = variables
         self._preprocess = preprocess
         self._functions: dict[tuple[str, ...], Compiled] = {}
-        self._recent: dict[Hashable, Compiled] = {}
+        self._recent: dict[Hashable, Any] = {}
 
     def compiled(self, key: tuple[str, ...], build: Callable[[], Compiled]) -> Compiled:
         """The function with a key, built at the first call."""
@@ -52,9 +54,9 @@ class Network:
             self._functions[key] = build()
         return self._functions[key]
 
-    def recently_compiled(self, key: Hashable, build: Callable[[], Compiled]) -> Compiled:
-        """`compiled` for keys with a caller's own functions, of which only the last `KEPT` are kept."""
-        function = self._recent.pop(key, None) or build()
+    def recently_compiled(self, key: Hashable, build: Callable[[], T]) -> T:
+        """`compiled` for keys with a caller's own functions or numbers, of which only the last `KEPT` are kept."""
+        function: T = self._recent.pop(key, None) or build()
         self._recent[key] = function
         if len(self._recent) > KEPT:
             del self._recent[next(iter(self._recent))]
@@ -96,7 +98,7 @@ class Network:
             return self.in_batches(function, (images, *arrays))
 
     def in_batches(
-        self, function: Compiled, arrays: Sequence[Shaped[np.ndarray, "N ..."]], views: int = 1
+        self, function: Compiled, arrays: Sequence[Shaped[np.ndarray, "N ..."]], views: float = 1
     ) -> list[Float[np.ndarray, "N ..."]]:
         """`compute` for arrays whose first may be variables from which `views` images are computed for each item."""
 

@@ -31,8 +31,10 @@ def find(wanted: int | str, labels: Sequence[str], *, values: bool) -> int:
         raise UsageError(f"There is no class labeled '{shown(wanted)}': a class has a label and a number.")
     if values and isinstance(wanted, str):
         wanted = heads.direction(wanted, labels)
-    named = [index for index, label in enumerate(labels) if wanted == label]
-    named = named or [index for index, label in enumerate(labels) if wanted in label.split(", ")]
+    named: list[int] = []
+    if isinstance(wanted, str):
+        named = [index for index, label in enumerate(labels) if wanted == label]
+        named = named or [index for index, label in enumerate(labels) if wanted in label.split(", ")]
     if len(named) > 1:
         raise UsageError(f"'{wanted}' may be any of the classes {_numbered(named, labels)}; give the number of one.")
     if named:

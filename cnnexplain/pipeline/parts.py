@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnexplain.errors import PluginError
+from cnnexplain.errors import CnnExplainError, PluginError
 from cnnexplain.inputs.image_stream import Stream
 from cnnexplain.inputs.images import ImageBatch
 from cnnexplain.inputs.source import Source
 from cnnexplain.model.classifier import Classifier
 from cnnexplain.model.objectives import Logit, Objective
+from cnnexplain.model.predictions import Predictions
 from cnnexplain.pipeline import targets
 from cnnexplain.pipeline.contract import run_analysis
 from cnnexplain.pipeline.input_warnings import dataset_warnings, input_warnings
@@ -136,28 +137,49 @@ def _batch_result(
     request: Request, span: range, places: Int[np.ndarray, " N"], batch: ImageBatch
 ) -> tuple[Result, tuple[Explained, ...], float]:
     """The result of the analysis for a batch, what was explained for each image, and the run time in seconds."""
-    classifier, total = request.classifier, len(request.images or ())
-    logits = classifier.logits(batch)
-    # Loading compared the compiled graph with the model on noise only; here it is compared on the user's images.
-    classifier.compare(batch, logits)
-    outputs = classifier.predictions(logits)
-    targets.check_finite(classifier, outputs)
-    predictions = [int(index) for index in outputs.argmax(axis=1)] if classifier.head != "values" else [0] * len(outputs)
-    explained_targets: Sequence[Resolved] = predictions
+    classifier, total, images = request.classifier, len(request.images or ()), np.asarray(batch)
+    takes = set(request.analysis.inputs)
+
+    def check(images: Float[np.ndarray, "n H W C"], logits: Float[np.ndarray, "n K"]) -> None:
+        # Loading compared the compiled graph with the model on noise only; here it is compared on the user's images.
+        classifier.compare(images, logits)
+        targets.check_finite(classifier, classifier.predictions(logits))
+
+    predictions = Predictions(classifier, images, check)
+    given: Sequence[Resolved] | None = None
     if request.targets is not None:
-        explained_targets = [request.targets[place] for place in places]
+        given = [request.targets[place] for place in places]
+    elif classifier.head == "values":
+        given = [0] * len(images)
     against = None if request.against is None else [request.against[place] for place in places]
+    # Otherwise the first pass of the analysis computes the predictions.
+    if "objectives" not in takes or "targets" in takes or against is not None:
+        predictions.complete()
+
+    def explained_targets() -> Sequence[Resolved]:
+        return predictions.classes.tolist() if given is None else given
 
     def progress(done: int, count: int) -> None:
         share = (span.start + len(span) * done / max(count, 1)) / total
         request.progress(*((done, count) if len(span) == total else (round(1000 * share), 1000)))
 
-    objectives = targets.objectives(explained_targets, against, classifier)
-    result, seconds = run_analysis(request, np.asarray(batch), explained_targets, objectives, progress, first=not span.start)
-    if "progress" not in request.analysis.inputs:
+    objectives = targets.image_objectives(predictions, given)
+    if against is not None:
+        objectives = targets.contrasts(objectives, explained_targets(), against, classifier)
+    try:
+        result, seconds = run_analysis(
+            request, images, explained_targets() if "targets" in takes else (), objectives, progress, first=not span.start
+        )
+    except CnnExplainError:
+        # A model whose predictions are not finite explains why the analysis failed.
+        predictions.complete()
+        raise
+    predictions.complete()
+    if "progress" not in takes:
         request.progress(span.stop, total)
-    explains = bool({"targets", "objectives"} & set(request.analysis.inputs))
-    each = zip(batch.sources, outputs, predictions, explained_targets, objectives, strict=True)
+    explains = bool({"targets", "objectives"} & takes)
+    outputs = classifier.predictions(predictions.logits)
+    each = zip(batch.sources, outputs, predictions.classes.tolist(), explained_targets(), objectives, strict=True)
     return result, tuple(_explained(*one, classifier, explains=explains) for one in each), seconds
 
 
@@ -174,7 +196,9 @@ def _model_alone(request: Request) -> Record:
     if request.predicted is not None and request.targets is None:
         explained_targets, warnings = targets.predicted(classifier, request.predicted, against)
         against = None if against is None else [against[0]] * len(explained_targets)
-    objectives = targets.objectives(explained_targets, against, classifier)
+    objectives = [target if isinstance(target, Objective) else Logit(target) for target in explained_targets]
+    if against is not None:
+        objectives = targets.contrasts(objectives, explained_targets, against, classifier)
     result, seconds = run_analysis(request, None, explained_targets, objectives, request.progress, first=True)
     result = replace(result, warnings=(*warnings, *result.warnings))
     return _record(request, np.zeros((0, *shape), np.float32), (), result, seconds, range(0))

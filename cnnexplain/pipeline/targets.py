@@ -11,6 +11,7 @@ from cnnexplain.errors import ModelError, UsageError
 from cnnexplain.inputs.image_stream import Stream
 from cnnexplain.model.classifier import Classifier
 from cnnexplain.model.objectives import Logit, Objective
+from cnnexplain.model.predictions import ImageLogit, Predictions
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -67,15 +68,23 @@ def spread_against(against: Any, count: int) -> list[int]:
     return classes
 
 
-def objectives(targets: Sequence[Resolved], against: Sequence[int] | None, classifier: Classifier) -> list[Objective]:
-    """The objective of each target: its logit, minus the logit of `against` if that is given.
+def image_objectives(predictions: Predictions, targets: Sequence[Resolved] | None) -> list[Objective]:
+    """The objective for each image of a batch: that of its target, or for None the logit of the predicted class."""
+    each = [None] * len(predictions) if targets is None else targets
+    return [
+        target if isinstance(target, Objective) else ImageLogit.of(predictions, place, target)
+        for place, target in enumerate(each)
+    ]
+
+
+def contrasts(
+    objectives: Sequence[Objective], targets: Sequence[Resolved], against: Sequence[int], classifier: Classifier
+) -> list[Objective]:
+    """The objectives of targets, each minus the logit of its class of `against`.
 
     Raises:
         UsageError: A target and its `against` are the same.
     """
-    result = [target if isinstance(target, Objective) else Logit(target) for target in targets]
-    if against is None:
-        return result
     for target, index in zip(targets, against, strict=True):
         value = index % classifier.outputs
         if classifier.head == "values" and isinstance(target, int) and target % classifier.outputs == value:
@@ -88,7 +97,7 @@ def objectives(targets: Sequence[Resolved], against: Sequence[int] | None, class
                 f"The target and 'against' must be different classes (both are '{classifier.labels[index]}'). Choose "
                 "another class; the default target is the prediction."
             )
-    return [objective - Logit(index) for objective, index in zip(result, against, strict=True)]
+    return [objective - Logit(index) for objective, index in zip(objectives, against, strict=True)]
 
 
 def predicted(classifier: Classifier, images: Stream, against: Sequence[int] | None) -> tuple[list[int], tuple[str, ...]]:

@@ -34,11 +34,13 @@ def run(
 
     from cnnexplain.numerics import peaks, ten_crop_gradients
 
-    ten = crops == "ten"
-    gradients = ten_crop_gradients(classifier, images, objectives) if ten else classifier.gradient(images, objectives)[None]
-    gradient, maps = gradients.mean(axis=0), np.abs(gradients).max(axis=-1).mean(axis=0)
-    logits = classifier.values(images, objectives).tolist()
-    facts = {"logit": logits, "peak": maps.max(axis=(1, 2)).tolist(), "peak_pixel": peaks(maps)}
+    if crops == "ten":
+        logits, gradients = classifier.values(images, objectives), ten_crop_gradients(classifier, images, objectives)
+        gradient, maps = gradients.mean(axis=0), np.abs(gradients).max(axis=-1).mean(axis=0)
+    else:
+        logits, gradient = classifier.value_and_gradient(images, objectives)
+        maps = np.abs(gradient).max(axis=-1)
+    facts = {"logit": logits.tolist(), "peak": maps.max(axis=(1, 2)).tolist(), "peak_pixel": peaks(maps)}
     return Result({"gradient": gradient, "saliency": maps}, facts)
 
 
@@ -76,7 +78,7 @@ def cnnexplain_analyses() -> list[Analysis]:
             how_to_read="The brighter a pixel, the more a small change to it would change the score of the target.",
             maps={"saliency": "logits per unit of input"},
             overlay=smoothed_map,
-            passes=lambda _, options: 21 if options["crops"] == "ten" else 3,
+            passes=lambda _, options: 21 if options["crops"] == "ten" else 2,
             finding=finding,
         )
     ]

@@ -50,10 +50,23 @@ def test_model_settings(tmp_path, lenet):
     assert cx.load(preprocess=tmp_path / "lenet.json").preprocess == lenet.preprocess
     assert Preprocess(28, 28, "grey", fit="digit") == lenet.preprocess
     assert Preprocess(28, 28, colour="grey", fit="digit") == lenet.preprocess
-    with pytest.raises(TypeError, match="both a keyword and its former name: color, colour"):
-        Preprocess(28, 28, color="gray", colour="gray")
     np.testing.assert_array_equal(lenet.preprocess.grey, lenet.preprocess.gray)
     assert lenet.preprocess.colour == "gray"
+
+
+def test_a_former_name_beside_the_present_one_is_refused(cli, tmp_path, lenet, noise):
+    with pytest.raises(
+        UsageError, match=r"Preprocess\(\) got both 'colour' and 'color', its present name; remove 'colour'."
+    ):
+        Preprocess(28, 28, color="gray", colour="gray")
+    signals = np.ones((4, 10), np.float32)
+    with pytest.raises(UsageError, match=r"project\(\) got both 'seeds' and 'signals', its present name; remove 'seeds'."):
+        lenet.project(noise, "logits", signals=signals, seeds=signals, rule="guided")
+    with pytest.raises(UsageError, match="The settings got both 'colour' and 'color'"):
+        cx.load(preprocess={"colour": "gray", "color": "gray"})
+    (tmp_path / "cnnexplain.toml").write_text('input_colour = "gray"\ninput-color = "gray"\n')
+    code, _, err = cli("run", "occlusion")
+    assert (code, "'input_colour' and 'input-color' are the same option" in err) == (2, True), err
 
 
 def test_a_baseline(lenet, noise):

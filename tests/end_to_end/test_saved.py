@@ -234,7 +234,6 @@ DAMAGES = {
     "a class of text": lambda folder: image(folder, prediction_index="3"),
     "no prediction": lambda folder: image(folder, prediction_index=None),
     "no probability": lambda folder: image(folder, probability=None),
-    "a picture of none": lambda folder: image(folder, picture=None),
     "odd input": lambda folder: edited(folder, input={"height": 0, "width": 28, "color": "gray"}),
     "an unknown key of the input": lambda folder: edited(folder, input={"depth": 3}),
     "no span": lambda folder: edited(folder, span=[0]),

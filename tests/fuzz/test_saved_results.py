@@ -7,16 +7,16 @@ import json
 import os
 import random
 import shutil
-from pathlib import Path
 
+import numpy as np
 import pytest
 from campaign import assert_plain, snapshot
 from hypothesis import given
 from hypothesis import strategies as st
-from matplotlib.figure import Figure
 
 from cnnexplain.errors import CnnExplainError, line
 from cnnexplain.pipeline import parts
+from cnnexplain.rendering import raster
 from cnnexplain.results import json_files, schema
 from cnnexplain.results.damage import DamageError
 from cnnexplain.results.record import Record
@@ -73,7 +73,7 @@ def originals(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """Figures are laid out, but not rendered, which takes the most time."""
-    monkeypatch.setattr(Figure, "savefig", lambda self, path, **_: Path(path).write_bytes(b"picture"))
+    monkeypatch.setattr(raster, "pixels", lambda figure, dpi: np.zeros((1, 1, 3), np.uint8))
 
 
 def places(content, path=()):

@@ -9,7 +9,7 @@ import numpy as np
 
 from cnnexplain.plugin import Result, other_calls_warning
 from cnnexplain_plugins.deconvnet import crops
-from cnnexplain_plugins.deconvnet.layers import check_maps, select_layers, with_rules
+from cnnexplain_plugins.deconvnet.layers import check_maps, is_deep, select_layers, with_rules
 from cnnexplain_plugins.deconvnet.patches import ALL, SOME, select_maps, strongest_patches
 from cnnexplain_plugins.deconvnet.peaks import TOP, strongest_images, strongest_units, unit_facts
 
@@ -103,13 +103,27 @@ def _image_projections(
                 }
                 strongest[number].setdefault(layer.name, []).append(fact)
         for rule in dict.fromkeys(rule for layer in layers for rule in layer.rules):
-            with_rule = [layer for layer in layers if rule in layer.rules]
-            _project(classifier, batch, strongest, with_rule, rule, arrays, part.start)
+            for group in by_depth(classifier, [layer for layer in layers if rule in layer.rules]):
+                _project(classifier, batch, strongest, group, rule, arrays, part.start)
         facts["value"] += [float(value) for value in values]
         facts["strongest"] += strongest
         facts["rules"] += [{layer.name: dict(layer.rules) for layer in layers} for _ in batch]
         progress(len(facts["strongest"]))
     return arrays, facts
+
+
+def by_depth(classifier: Classifier, layers: Sequence[ShownLayer]) -> list[list[ShownLayer]]:
+    """The layers in the first half of a deep network, and the others: each group is projected by one compiled function.
+
+    The function computes the network up to the deepest layer of its group for all units. Compiling one for each layer would
+    take longer than that saves.
+    """
+    if not is_deep(classifier):
+        return [list(layers)]
+    depth = {each.name: place for place, each in enumerate(classifier.layers)}
+    half = max(depth.get(layer.name, 0) for layer in layers) / 2
+    shallow = [layer for layer in layers if depth.get(layer.name, 0) <= half]
+    return [group for group in (shallow, [layer for layer in layers if layer not in shallow]) if group]
 
 
 def _project(

@@ -40,8 +40,8 @@ def outputs(
     """The outputs of layers for each image, and their contributions; see `run`."""
     max_maps = _max_maps(maps)
     layers = _layers(classifier, names)
-    outputs = classifier.activations(images, [*(layer.name for layer in layers), LOGITS])
-    values, gradients = classifier.layer_gradients(images, [layer.name for layer in layers], objectives)
+    shown = [layer.name for layer in layers]
+    values, outputs, gradients = classifier.outputs_and_gradients(images, shown, objectives, [LOGITS])
     contributions = {name: _sum_by_channel(outputs[name] * gradient) for name, gradient in gradients.items()}
     # A regression model has no probabilities.
     probabilities = None if classifier.head == "values" else classifier.probabilities(outputs[LOGITS])

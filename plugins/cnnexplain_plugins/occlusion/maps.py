@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import keras
 import numpy as np
 
-from cnnexplain.numerics import baseline_function, batches
+from cnnexplain.numerics import baseline_function
 from cnnexplain.plugin import Result
 from cnnexplain_plugins.occlusion.squares import Squares, slide
 
@@ -49,33 +50,45 @@ def occlusion(
     fills = _fill_images(classifier, images, squares, fill, "--fill")
     second_fills = None if second is None else _fill_images(classifier, images, squares, second, "--compare")
     recorded = _recorded_layer(classifier, layer)
-    names = ["logits"] if recorded is None else ["logits", recorded]
-    outputs = classifier.activations(images, names)
+    outputs = classifier.activations(images, ["logits"] if recorded is None else ["logits", recorded])
     channels = np.zeros(len(images), np.int64)
     if recorded is not None:
-        channels = outputs[recorded].sum(axis=(1, 2), dtype=np.float64).argmax(axis=1)
-    before = _measure(classifier, outputs, targets, recorded, channels)
+        totals = outputs[recorded].sum(axis=(1, 2), dtype=np.float64)
+        channels = totals.argmax(axis=1)
+    before = _measure(classifier, outputs["logits"], targets)
+    if recorded is not None:
+        before["activation"] = totals.max(axis=1)
     passes = 1 if second is None else 2
+    boxes = squares.boxes
 
     def slide_square(
         fills: Float32[np.ndarray, "N H W C"], recorded: str | None, number: int
-    ) -> dict[str, Shaped[np.ndarray, "N rows columns"]]:
-        """The measurements with the square at every position, by name."""
-        parts = []
+    ) -> tuple[dict[str, Shaped[np.ndarray, "N rows columns"]], str]:
+        """The measurements with the square at every position, by name, and how they were computed."""
+        parts, computation = [], ""
+        names, function = (["logits"], None) if recorded is None else (["logits", recorded], _scores_and_total)
 
-        def report(done: int, total: int) -> None:
-            progress(number * total + done, passes * total)
+        # The logits of all images together may need much memory.
+        for part in classifier.slices(len(images)):
+            start = number * len(images) + part.start
 
-        for batch in batches(classifier, squares.count, len(images), report):
-            index = batch.image
-            hidden = np.where(squares.cover(batch.copy)[..., None], fills[index], images[index])
-            outputs = classifier.activations(hidden, names if recorded is not None else ["logits"])
-            parts.append(_measure(classifier, outputs, targets[index], recorded, channels[index]))
-        shape = (len(squares.tops), len(squares.lefts), len(images))
-        grids = {name: np.concatenate([part[name] for part in parts]).reshape(shape) for name in parts[0]}
-        return {name: np.ascontiguousarray(np.moveaxis(values, -1, 0)) for name, values in grids.items()}
+            def report(done: int, _: int, start: int = start) -> None:
+                progress(start * squares.count + done, passes * len(images) * squares.count)
 
-    grids = slide_square(fills, recorded, 0)
+            arrays = [] if recorded is None else [channels[part]]
+            (logits, *totals), computation = classifier.occluded(
+                images[part], boxes, fills[part], names, function, arrays, report
+            )
+            copies = logits.reshape(-1, logits.shape[-1])
+            measured = _measure(classifier, copies, np.repeat(targets[part], squares.count))
+            if totals:
+                measured["activation"] = totals[0].reshape(-1)
+            parts.append(measured)
+        grids = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        shape = (len(images), len(squares.tops), len(squares.lefts))
+        return {name: grid.reshape(shape) for name, grid in grids.items()}, computation
+
+    grids, computation = slide_square(fills, recorded, 0)
     drops = {name: before[name][:, None, None] - grids[name] for name in ("logit", "probability") if name in before}
     worst = drops["logit"].reshape(len(images), -1).argmax(axis=1)
     arrays: dict[str, Shaped[np.ndarray, "N ..."]] = {
@@ -92,12 +105,13 @@ def occlusion(
         "columns": [squares.lefts.tolist()] * len(images),
         "patch": [squares.patch] * len(images),
         "stride": [squares.stride] * len(images),
+        "computation": [computation] * len(images),
     }
     if recorded is not None:
         facts |= {"layer": [recorded] * len(images), "feature_map": channels.tolist()}
     warnings = []
     if second_fills is not None:
-        second_grids = slide_square(second_fills, None, 1)
+        second_grids, _ = slide_square(second_fills, None, 1)
         second_drops = before["logit"][:, None, None] - second_grids["logit"]
         arrays |= {"second_logit": second_grids["logit"], "second_logit_drop": squares.mean(second_drops)}
         changed = np.zeros(second_drops.shape, bool)
@@ -178,22 +192,23 @@ def _recorded_layer(classifier: Classifier, layer: str | None) -> str | None:
     return classifier.convolutions[-1].name if classifier.convolutions else None
 
 
+def _scores_and_total(outputs: Mapping[str, Any], channels: Any) -> list[Any]:
+    """The logits of n copies and the total activation of one feature map of each, from the outputs of layers."""
+    logits, maps = outputs.values()
+    totals = keras.ops.sum(maps, axis=(1, 2))
+    return [logits, keras.ops.take_along_axis(totals, keras.ops.cast(channels, "int32")[:, None], axis=1)[:, 0]]
+
+
 def _measure(
-    classifier: Classifier,
-    outputs: Mapping[str, Float[np.ndarray, "N ..."]],
-    targets: Int64[np.ndarray, " N"],
-    recorded: str | None,
-    channels: Int64[np.ndarray, " N"],
+    classifier: Classifier, logits: Float[np.ndarray, "N K"], targets: Int64[np.ndarray, " N"]
 ) -> dict[str, Shaped[np.ndarray, " N"]]:
-    """The measurements for N images, by name, from the outputs of layers."""
+    """What is recorded of the scores of N images, by name."""
     index = np.arange(len(targets))
-    logits = outputs["logits"].astype(np.float64)
+    logits = logits.astype(np.float64)
     measurements: dict[str, Shaped[np.ndarray, " N"]] = {"logit": logits[index, targets]}
     if classifier.head != "values":
         measurements["probability"] = classifier.probabilities(logits)[index, targets]
         measurements["prediction"] = logits.argmax(axis=1)
-    if recorded is not None:
-        measurements["activation"] = outputs[recorded][index, :, :, channels].sum(axis=(1, 2), dtype=np.float64)
     return measurements
 
 

@@ -38,6 +38,12 @@ class Squares:
         """The number of positions."""
         return len(self.tops) * len(self.lefts)
 
+    @property
+    def boxes(self) -> Int[np.ndarray, "P 4"]:
+        """For each position the first row and column that the square covers, and those after the last."""
+        first = np.stack(np.meshgrid(self.tops, self.lefts, indexing="ij"), axis=-1).reshape(-1, 2)
+        return np.concatenate([first, first + self.patch], axis=1)
+
     def cover(self, positions: Int[np.ndarray, " P"]) -> Bool[np.ndarray, "P H W"]:
         """The pixels that the square covers at the positions with these numbers."""
         rows, columns = np.divmod(positions, len(self.lefts))
