@@ -106,9 +106,10 @@ def test_the_gradient_through_picture_and_views_equals_differences(clf, random, 
     start = random.normal(0, NOISE[recipe.phases], (1, 1, *canvas.shape)).astype(np.float32)
 
     def loss(variables):
-        ascent = spectral_ascent.Ascent(clf, [Logit(3)], recipe, canvas, 1, 0, np.random.default_rng(1), opacity=False)
-        value, gradient = ascent.loss(variables, 0)
-        return value[0] * ascent.steepness[0], gradient * ascent.steepness[0]
+        views = crops.draw(recipe, clf.preprocess, 2, np.random.default_rng(1))[None]
+        ascent = spectral_ascent.Ascent(clf, [Logit(3)], recipe, canvas, 1, 0, views, opacity=False)
+        (value,), gradient = ascent.loss(variables, 0)
+        return value, gradient
 
     _, gradient = loss(start)
     norm = np.linalg.norm(gradient)
