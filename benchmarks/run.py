@@ -12,19 +12,35 @@ hand-written, compiled Keras code; its numbers are compared with ours after the 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from pathlib import Path
+from typing import Any
+
+ENVIRONMENTS = Path(__file__).parent / "environments"
+"""Where the environments of peers are made."""
 
 
 def main() -> None:
     """Measures the selected rows and prints each one as soon as it is known."""
-    from benchmarks import rows, tables
+    from benchmarks import peers, tables
     from benchmarks.families import FAMILIES
-    from benchmarks.subjects import subject
 
     options = _options(list(FAMILIES))
     report = tables.new_report()
     print(tables.heading(report))
+    with peers.started(ENVIRONMENTS) if options.peers else contextlib.nullcontext():
+        wrong = _measure(options, report)
+    if wrong:
+        sys.exit(f"In {wrong} rows, the numbers of the limit are not ours, so these ratios mean nothing.")
+
+
+def _measure(options: argparse.Namespace, report: dict[str, Any]) -> int:
+    """Adds the rows to the report, and returns the number of rows whose limit computes other numbers."""
+    from benchmarks import rows, tables
+    from benchmarks.families import FAMILIES
+    from benchmarks.subjects import subject
+
     wrong = 0
     for name in options.rows or FAMILIES:
         family = FAMILIES[name]
@@ -38,8 +54,7 @@ def main() -> None:
                 print(tables.line(result), flush=True)
                 if options.json:
                     tables.write(report, options.json)
-    if wrong:
-        sys.exit(f"In {wrong} rows, the numbers of the limit are not ours, so these ratios mean nothing.")
+    return wrong
 
 
 def _options(families: list[str]) -> argparse.Namespace:
@@ -53,6 +68,9 @@ def _options(families: list[str]) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=7, help="samples of each contender, after a first call (7)")
     parser.add_argument("--seconds", type=float, default=60, help="no round of a row starts after this time (60)")
     parser.add_argument("--json", type=Path, help="the file for all numbers; other rows in it are kept")
+    parser.add_argument(
+        "--peers", action="store_true", help=f"also Xplique and Captum, in environments in {ENVIRONMENTS.name}/"
+    )
     return parser.parse_args()
 
 

@@ -166,7 +166,17 @@ PUBLIC = {
         "from_spectrum",
         "natural_magnitude",
     ],
-    "cnnexplain.optimize": ["Optimum", "Step", "adam", "minimize", "momentum", "nadam"],
+    "cnnexplain.optimize": [
+        "Optimizer",
+        "Optimum",
+        "Step",
+        "adam",
+        "minimize",
+        "minimize_compiled",
+        "momentum",
+        "nadam",
+        "normalized",
+    ],
     "cnnexplain.plugin": [
         "Analysis",
         "LayerCall",

@@ -16,6 +16,7 @@ from cnnexplain.errors import UsageError
 from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.model import (
     backward_rules,
+    caller_functions,
     card,
     convolutions,
     gradients,
@@ -316,6 +317,31 @@ class Classifier:
         return gradients.differentiable(
             self._network, function, layers, shapes, seen, variables=variables, views=views, override=override
         )
+
+    def compiled(
+        self,
+        function: Callable[..., Sequence[Any]],
+        names: Sequence[str],
+        shapes: Sequence[tuple[int, ...]],
+        constants: Sequence[tuple[int | None, ...]] = (),
+        *,
+        views: int = 1,
+    ) -> Callable[[Sequence[Float[np.ndarray, "N ..."]], Sequence[Any]], list[Float32[np.ndarray, "N ..."]]]:
+        """Compiles a function that calls the network, such as many steps of an optimization.
+
+        Args:
+            function: (outputs, arrays, …, constants, …) ↦ arrays with as many items, in `keras.ops` only, where `outputs`
+                maps images to a dictionary of the outputs of the layers.
+            names: The layers.
+            shapes: The shapes of the arrays, without the batch axis.
+            constants: The shapes of arguments that are the same for all items; None for an axis of any length.
+            views: The number of images that the network gets for each item.
+
+        Returns:
+            (arrays, constants) ↦ the results. It is kept as those of `differentiable` are.
+        """
+        layers = tuple(self.layer(name).name for name in names)
+        return caller_functions.compiled(self._network, function, layers, shapes, constants, views)
 
     def layer(self, name: str, *, maps: bool = False) -> Layer:
         """The layer with a name, or the input or logits; with `maps` it must have feature maps."""
