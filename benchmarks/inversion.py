@@ -5,6 +5,7 @@ the seconds after which Adam's loss was below the final loss of the paper's opti
 Run it with: python benchmarks/inversion.py
 """
 
+import functools
 import time
 
 import numpy as np
@@ -23,17 +24,18 @@ def main() -> None:
     rows = []
     print("layer        paper's loss  Adam's loss   ratio   paper's s  Adam's s  s until below the paper's")
     for layer in inversion.representations(clf):
-        function = loss.loss(
-            clf, layer, clf.activations(images, [layer])[layer], scale, loss.weights(clf, layer, None, None)
-        )
-        function(start, 0)
+        code = clf.activations(images, [layer])[layer]
+        arrays = loss.arguments(code, scale, loss.weights(clf, layer, None, None))
         ends, seconds = {}, {}
         for name in ("momentum", "adam"):
             steps = inversion.ITERATIONS[name]
+            step = inversion.STEPS[name](steps, start[0].size)
+            minimized = functools.partial(
+                optimize.minimize_compiled, clf, loss.value, [layer], start, step, arrays=arrays, best=True
+            )
+            minimized(steps=1)
             started = time.perf_counter()
-            ends[name] = optimize.minimize(
-                function, start, inversion.STEPS[name](steps, start[0].size), steps, best=True
-            ).values.mean(axis=1)
+            ends[name] = minimized(steps=steps).values.mean(axis=1)
             seconds[name] = time.perf_counter() - started
         paper, adam = ends["momentum"].min(), ends["adam"].min()
         below = np.flatnonzero(ends["adam"] < paper)

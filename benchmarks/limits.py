@@ -15,7 +15,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from benchmarks.subjects import Subject
+from benchmarks.subject import Subject
 
 Numbers = dict[str, np.ndarray]
 Limit = Callable[[], Numbers]
@@ -67,8 +67,8 @@ def smoothgrad(subject: Subject, image: np.ndarray, samples: int, noise: float, 
 
     The noise is drawn by NumPy, as the numbers require, one batch at a time, before the copies are computed.
     """
-    scores, width = subject.scores(), np.abs(subject.classifier.preprocess.white - subject.classifier.preprocess.black)
-    sigma = (np.float32(noise) * width).astype(np.float32)
+    black, _, white = subject.colors
+    scores, sigma = subject.scores(), np.float32(noise) * np.abs(white - black)
 
     def predict(x: Any) -> Any:
         logits = scores(x)
@@ -109,7 +109,7 @@ def smoothgrad(subject: Subject, image: np.ndarray, samples: int, noise: float, 
 def integrated_gradients(subject: Subject, image: np.ndarray, steps: int) -> Limit:
     """The logits of an image (H, W, C) and of black, and the gradients at the points between them, weighted and summed."""
     scores = subject.scores()
-    baseline = np.broadcast_to(subject.black, image.shape).astype(np.float32)[None]
+    baseline = np.broadcast_to(subject.colors[0], image.shape)[None]
     nodes, weights = np.polynomial.legendre.leggauss(steps)
     nodes, weights = ((nodes + 1) / 2).astype(np.float32), (weights / 2).astype(np.float32)
 

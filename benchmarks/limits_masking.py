@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from benchmarks.limits import Limit, Numbers, engine, in_batches
-from benchmarks.subjects import Subject
+from benchmarks.subject import Subject
 
 
 def occlusion(subject: Subject, image: np.ndarray, patch: int, stride: int) -> Limit:
@@ -18,7 +18,7 @@ def occlusion(subject: Subject, image: np.ndarray, patch: int, stride: int) -> L
     """
     height, width = image.shape[:2]
     maps, tail = subject.inference(None, subject.last), subject.scores(subject.last)
-    gray = np.asarray(subject.classifier.preprocess.gray, np.float32)
+    gray = subject.colors[1]
     tops, lefts = (np.array([*range(0, side - patch, stride), side - patch], np.int32) for side in (height, width))
     grid = (len(tops), len(lefts))
     corners = np.stack(np.meshgrid(tops, lefts, indexing="ij"), axis=-1).reshape(-1, 2)
@@ -75,7 +75,7 @@ def rise(subject: Subject, image: np.ndarray, count: int, cells: int, keep: floa
     sums of f · M and of the squares are computed there.
     """
     side = image.shape[0]
-    scores, black = subject.scores(), np.asarray(subject.black, np.float32)
+    scores, black = subject.scores(), subject.colors[0]
     pixels = -(-side // cells)
     enlarge = _bilinear(cells, (cells + 1) * pixels)
 

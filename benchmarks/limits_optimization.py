@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from benchmarks.limits import engine
-from benchmarks.subjects import Subject
+from benchmarks.subject import Subject
 
 
 def score_gradients(subject: Subject, images: np.ndarray, target: int, steps: int) -> Callable[[], None]:

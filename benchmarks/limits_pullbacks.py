@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from benchmarks.limits import Limit, Numbers, engine, in_batches
-from benchmarks.subjects import Subject
+from benchmarks.subject import Subject
 
 RULES: dict[str, Callable[[Any, Any], Any]] = {
     "deconvnet": lambda _, signal: ops.where(signal > 0, signal, 0.0),

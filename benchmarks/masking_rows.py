@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from functools import partial
 
 import cnnexplain as cx
-from benchmarks import limits_masking
+from benchmarks import named_limits, peers
 from benchmarks.rows import Row, row
-from benchmarks.subjects import Subject
+from benchmarks.subject import Subject
 
 SQUARES = {"LeNet": (4, 1, 1.1), "EfficientNet-lite0": (32, 16, 0.7), "VGG16": (32, 16, 0.25)}
 """For each network the side of the square, its stride, and the goal."""
@@ -20,25 +20,27 @@ CELLS = {"LeNet": 4, "EfficientNet-lite0": 7}
 def occlusion(subject: Subject) -> Iterator[Row]:
     """One image, one square."""
     patch, stride, goal = SQUARES[subject.name]
-    image = subject.images[0]
+    images = subject.take(1)
     # As many positions as fit, and the one that touches the end.
-    side = len(range(0, image.shape[0] - patch, stride)) + 1
+    count = (len(range(0, images.shape[1] - patch, stride)) + 1) ** 2
     yield row(
-        f"occlusion {patch}/{stride}, {side**2} positions, 1 image",
+        f"occlusion {patch}/{stride}, {count} positions, 1 image",
         subject.name,
-        partial(cx.explain, "occlusion", subject.classifier, image[None], patch=patch, stride=stride, compare="none"),
-        limits_masking.occlusion(subject, image, patch, stride),
+        partial(cx.explain, "occlusion", subject.classifier, images, patch=patch, stride=stride, compare="none"),
+        named_limits.occlusion(subject, patch, stride),
         goal,
+        peers.timers("occlusion", subject, patch=patch, stride=stride),
     )
 
 
 def rise(subject: Subject, masks: int = 1000) -> Iterator[Row]:
     """One image, as many masks as by default."""
-    image, cells = subject.images[0], CELLS[subject.name]
+    cells = CELLS[subject.name]
     yield row(
         f"RISE, {masks:,} masks, 1 image",
         subject.name,
-        partial(cx.explain, "rise", subject.classifier, image[None], masks=masks),
-        limits_masking.rise(subject, image, masks, cells),
+        partial(cx.explain, "rise", subject.classifier, subject.take(1), masks=masks),
+        named_limits.rise(subject, masks, cells),
         1.1,
+        peers.timers("rise", subject, masks=masks, cells=cells),
     )

@@ -8,7 +8,7 @@ from functools import partial
 import cnnexplain as cx
 from benchmarks import limits_optimization
 from benchmarks.rows import Row
-from benchmarks.subjects import Subject
+from benchmarks.subject import Subject
 from benchmarks.timing import local
 
 ASCENT = {"LeNet": (200, 8), "EfficientNet-lite0": (64, 3)}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import cnnexplain as cx
 from benchmarks.rows import Row
-from benchmarks.subjects import Subject
+from benchmarks.subject import Subject
 from benchmarks.timing import local
 
 COUNT, SECONDS = 32, 1 / 20

@@ -11,7 +11,7 @@ from cnnexplain_plugins.deconvnet.peaks import strongest_images
 import cnnexplain as cx
 from benchmarks import limits_pullbacks
 from benchmarks.rows import Row, row
-from benchmarks.subjects import Subject
+from benchmarks.subject import Subject
 
 DIGITS = 10_000
 """The number of test digits, which are the default data set of a digit classifier."""

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 # Otherwise Keras trains without compilation.
 JIT = True
 
+ANY_LENGTH = False
+
 
 def compiled(
     function: Callable[..., Sequence[Any]],

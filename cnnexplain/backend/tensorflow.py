@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # By default, Keras compiles with XLA, whose convolutions take twice the time on a CPU.
 JIT = False
 
+ANY_LENGTH = True
+
 GPU_MEMORY = 8 << 30
 """The assumed number of free bytes on a GPU. If there are fewer, batches are halved until they fit."""
 
@@ -40,13 +42,24 @@ def compiled(
         with keras.StatelessScope(), _any_name():
             return function(*arrays)
 
-    # TensorFlow treats functions with the same code as one, and warns if several of them are compiled.
-    traced = tf.function(functools.partial(pure, function), input_signature=signature)
+    def traced(*, autograph: bool) -> Any:
+        # TensorFlow treats functions with the same code as one, and warns if several of them are compiled.
+        pure_function = functools.partial(pure, function)
+        return tf.function(pure_function, input_signature=signature, autograph=autograph).get_concrete_function()
+
+    @functools.cache
+    def concrete() -> Any:
+        # Only layers whose Python code depends on the values of tensors need AutoGraph, which doubles the time.
+        try:
+            return traced(autograph=False)
+        except TypeError:
+            return traced(autograph=True)
 
     def call(*arrays: Any) -> list[Float32[np.ndarray, "N ..."]]:
         try:
             with _full_precision():
-                return [np.asarray(each) for each in traced(*(np.asarray(array, np.float32) for array in arrays))]
+                tensors = [tf.convert_to_tensor(np.asarray(array, np.float32)) for array in arrays]
+                return [np.asarray(each) for each in concrete()(*tensors)]
         except tf.errors.ResourceExhaustedError as error:
             raise MemoryError(error.message) from error
         # AutoGraph raises another error, with its own text around that of the original.

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # Compilation with PyTorch requires a C++ compiler.
 JIT = False
 
+ANY_LENGTH = True
+
 
 def compiled(
     function: Callable[..., Sequence[Any]],

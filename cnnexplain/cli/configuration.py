@@ -19,7 +19,7 @@ from cnnexplain import former_names
 from cnnexplain.backend import BACKENDS
 from cnnexplain.errors import UsageError, line, shown, suggest
 from cnnexplain.loading import import_string, sidecar
-from cnnexplain.rendering.pictures import Pictures
+from cnnexplain.rendering.pictures import Pictures, most
 
 if TYPE_CHECKING:
     from cnnexplain.plugin.options import Parameter
@@ -198,6 +198,8 @@ def _value(command: Command, key: str, value: Any, setting: str, context: typer.
         if isinstance(value, bool):
             return str(value).lower()
         return joined.join(map(str, value)) if isinstance(value, list) else str(value)
+    if key == "pictures":
+        return _pictures(value, setting)
     if isinstance(value, bool) != (expected == "true or false") or isinstance(value, Mapping):
         raise UsageError(f"'{setting}' takes {expected}, but got {_shown(value)}.")
     if isinstance(value, list) != option.multiple:
@@ -228,6 +230,16 @@ def _value(command: Command, key: str, value: Any, setting: str, context: typer.
         raise UsageError(f"'{setting}': {error.format_message()}") from error
     _check_option(command, option.name, value, setting)
     return value
+
+
+def _pictures(value: Any, setting: str) -> str:
+    """A number of pictures, or "none" or "all", as the command line takes it."""
+    text = value if isinstance(value, str) else str(value) if type(value) is int else ""
+    try:
+        most(text)
+    except UsageError:
+        raise UsageError(f'\'{setting}\' takes a whole number, "none" or "all", but got {_shown(value)}.') from None
+    return text
 
 
 def _wanted(option: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cnnexplain.cli import console, session
 from cnnexplain.cli.inputs import Inputs, load_inputs
@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from cnnexplain.cli.outcome import Outcome, Outcomes
     from cnnexplain.cli.run_options import RunArguments
     from cnnexplain.plugin.analysis import Analysis
+    from cnnexplain.results.picture_workers import PictureWorkers
     from cnnexplain.results.record import Record
+
+
+Keep: TypeAlias = "Callable[[Record, Sequence[Path], Sequence[str | None]], None]"
 
 
 def run_analysis(
@@ -29,10 +33,13 @@ def run_analysis(
     outcome: Outcome,
     display: Progress,
     *,
-    keep: Callable[[Record, Sequence[Path]], None] = lambda *_: None,
+    keep: Keep = lambda *_: None,
     advance: Callable[[int, int], None] = lambda *_: None,
+    workers: PictureWorkers | None = None,
 ) -> None:
     """Runs one analysis on the inputs that it takes, and writes its results part by part.
+
+    If there are many pictures, other processes draw them while the next part is computed.
 
     Args:
         analysis: The analysis.
@@ -41,8 +48,9 @@ def run_analysis(
         inputs: The model, images, targets and data set.
         outcome: Counts what was explained and written.
         display: The progress display.
-        keep: Called with each record and the paths of its files.
+        keep: Called with each record, the paths of its files and the names of its images' pictures, None for no picture.
         advance: Called with the amount of work done, and the total.
+        workers: The processes that draw many pictures; None if `keep` needs the pictures.
     """
     from cnnexplain.pipeline import parts, request
     from cnnexplain.pipeline.provenance import identity
@@ -51,8 +59,13 @@ def run_analysis(
     running = console.bar(display, f"Running {analysis.name}")
     drawing = console.bar(display, f"Drawing {analysis.name}")
 
+    def draw_progress() -> None:
+        if workers is not None and workers.total:
+            drawing(workers.done, workers.total)
+
     def progress(done: int, total: int) -> None:
         running(done, total)
+        draw_progress()
         advance(done, total)
 
     takes = set(analysis.inputs)
@@ -80,11 +93,10 @@ def run_analysis(
         arguments.pictures,
         identity(prepared) | _identity_of_arguments(arguments),
         resume=arguments.resume,
+        workers=workers,
     )
     outcome.kept = len(names) if writer.complete else writer.start
-    if writer.complete:
-        return
-    for record in parts.run_parts(prepared, writer.start):
+    for record in [] if writer.complete else parts.run_parts(prepared, writer.start):
         try:
             paths = writer.add(record, drawing)
         except KeyboardInterrupt:
@@ -92,9 +104,13 @@ def run_analysis(
             outcome.images += len(record) if writer.written(record) else 0
             raise
         outcome.add(record, paths)
-        keep(record, paths)
+        keep(record, paths, writer.names_of(record))
         # Frees the memory of this part before the next one is computed.
         del record
+        if workers is not None:
+            workers.check(outcome.folder)
+    if workers is not None:
+        workers.wait(outcome.folder, draw_progress)
 
 
 def _identity_of_arguments(arguments: RunArguments) -> dict[str, Any]:
@@ -113,10 +129,11 @@ def run_several(
     outcomes: Outcomes,
     arguments: RunArguments,
     display: Progress,
-    keep: Callable[[Record, Sequence[Path]], None] = lambda *_: None,
+    keep: Keep = lambda *_: None,
     after: Callable[[Sequence[str]], None] = lambda _: None,
     *,
     quick: bool = False,
+    workers: PictureWorkers | None = None,
 ) -> None:
     """Runs several analyses, the cheapest first; if one fails, the others still run.
 
@@ -124,9 +141,10 @@ def run_several(
         outcomes: The analyses; their outcomes are stored here.
         arguments: The arguments of the command.
         display: The progress display.
-        keep: Called with each record and the paths of its files.
+        keep: Called with each record, the paths of its files and the names of its images' pictures, None for no picture.
         after: Called after each analysis with the names of the remaining ones.
         quick: Whether to use the options of `Analysis.quick` instead of the defaults.
+        workers: The processes that draw many pictures; None if `keep` needs the pictures.
     """
     from cnnexplain.pipeline import plan
 
@@ -145,7 +163,9 @@ def run_several(
         advance = partial(_advance, display, task, before, takes)
         outcome = outcomes.by_name[analysis.name]
         try:
-            run_analysis(analysis, step.options, arguments, inputs, outcome, display, keep=keep, advance=advance)
+            run_analysis(
+                analysis, step.options, arguments, inputs, outcome, display, keep=keep, advance=advance, workers=workers
+            )
             outcomes.done.append(analysis.name)
         # The others run even if this one fails.
         except Exception as error:  # noqa: BLE001

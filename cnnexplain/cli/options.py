@@ -12,7 +12,7 @@ from rich.markup import escape
 from cnnexplain.backend import BACKENDS
 from cnnexplain.cli import completion
 from cnnexplain.plugin.options import Parameter
-from cnnexplain.rendering.pictures import FORMATS, MAX_DPI, MIN_DPI, Pictures
+from cnnexplain.rendering.pictures import ALL, FORMATS, MAX_DPI, MIN_DPI, NONE, Pictures
 
 Declared: TypeAlias = dict[str, tuple[Any, Any]]
 """Options by the names of their parameters: the annotation and the default of each."""
@@ -59,6 +59,19 @@ PICTURE_OPTIONS: Declared = {
             ),
         ],
         Pictures.dpi,
+    ),
+    "pictures": (
+        Annotated[
+            str,
+            typer.Option(
+                "--pictures",
+                metavar=f"N|{NONE}",
+                help="Draw pictures of the first N images only, or none. Thousands of pictures take minutes, in which the "
+                "results are already written.",
+                autocompletion=completion.fixed_words([NONE, ALL]),
+            ),
+        ],
+        ALL,
     ),
 }
 """The options of commands that write pictures."""

@@ -13,7 +13,7 @@ from cnnexplain.cli import completion
 from cnnexplain.cli.model_options import MODEL_OPTIONS, ModelArguments, model_arguments
 from cnnexplain.cli.options import PICTURE_OPTIONS, PRINTING_OPTIONS, Declared
 from cnnexplain.inputs import datasets
-from cnnexplain.rendering.pictures import Pictures
+from cnnexplain.rendering.pictures import Pictures, most
 
 OUT = Path("cnnexplain-out")
 """The default of --out."""
@@ -46,7 +46,7 @@ def run_arguments(given: Mapping[str, Any]) -> RunArguments:
         ModelError: A JSON file can't be read, or has an invalid value.
     """
     own = {name: value for name, value in given.items() if name not in MODEL_OPTIONS}
-    pictures = Pictures(own.pop("format"), own.pop("dpi"))
+    pictures = Pictures(own.pop("format"), own.pop("dpi"), most(own.pop("pictures")))
     return RunArguments(model_arguments(given), pictures, **own)
 
 

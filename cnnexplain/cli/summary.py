@@ -199,6 +199,7 @@ def _print_files(result: Outcome) -> None:
     """Prints one line with the files that were written."""
     pictures = result.pictures
     names = [Path(pictures.first[0]).name if pictures.count == 1 else _count(pictures.count, "picture")]
+    names = names if pictures.count else []
     # Files of parts, which have numbers in their names, are not listed.
     names += [path.name for path in result.files if result.parts == 1 or not re.search(r"-\d{5}\.", path.name)]
     parts = f", and the numbers in {result.parts} parts" if result.parts > 1 else ""

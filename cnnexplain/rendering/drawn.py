@@ -28,7 +28,7 @@ class Drawn:
 
     Args:
         record: The record.
-        pictures: The picture of each image.
+        pictures: The picture of each image, or None if it has none.
         overview: Pictures that belong to no single image, by title.
         maps: The maps of each image by name, from `packed_maps.packed`.
         painted: The map drawn over each image and its limit; None if it is the main map itself.
@@ -36,7 +36,7 @@ class Drawn:
     """
 
     record: Record
-    pictures: Sequence[bytes]
+    pictures: Sequence[bytes | None]
     overview: Mapping[str, bytes]
     maps: Sequence[Mapping[str, Mapping[str, Any]]]
     painted: Sequence[Mapping[str, Any] | None]
@@ -53,13 +53,13 @@ def draw_record(record: Record) -> Drawn:
     return compacted(record, pictures, {title: png(figure) for title, figure in record.overview().items()})
 
 
-def compacted(record: Record, pictures: Sequence[bytes], overview: Mapping[str, bytes]) -> Drawn:
-    """A record with its pictures, given as PNG."""
+def compacted(record: Record, pictures: Sequence[bytes | None], overview: Mapping[str, bytes]) -> Drawn:
+    """A record with its pictures, given as PNG; an image may have none."""
     maps = maps_of(record)
     limit = BESIDE_MAPS if maps or record.analysis.panels is not None else MOST
     return Drawn(
         record,
-        [_compact(picture, limit) for picture in pictures],
+        [None if picture is None else _compact(picture, limit) for picture in pictures],
         {title: _compact(picture, OVERVIEW) for title, picture in overview.items()},
         [{name: packed_maps.packed(record.arrays[name][index]) for name in maps} for index in range(len(record))],
         [_painted(record, index) for index in range(len(record))],

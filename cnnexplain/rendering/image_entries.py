@@ -94,7 +94,7 @@ def _entry(drawn: Drawn, index: int, methods: Sequence[dict[str, Any]]) -> dict[
         "method": method_number(methods, record),
         "target": explained_target(record, index),
         "finding": record.finding(index),
-        "picture": data_uri(drawn.pictures[index]),
+        "picture": None if (picture := drawn.pictures[index]) is None else data_uri(picture),
         "mapped": bool(maps_of(record)),
         "panels": drawn.panels[index],
         "facts": facts,

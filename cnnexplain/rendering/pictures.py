@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 from bisect import bisect_left
 from dataclasses import dataclass
 from functools import cache
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 FORMATS = ("png", "svg", "pdf")
+ALL, NONE = "all", "none"
 MIN_DPI, MAX_DPI = 20, 1200
 
 SIZES = (
@@ -73,18 +75,21 @@ def _webp(image: Image, **options: Any) -> bytes:
 
 @dataclass(frozen=True)
 class Pictures:
-    """Format and resolution of picture files.
+    """Format, resolution and number of picture files.
 
     Args:
         format: "png", "svg" or "pdf".
         dpi: Pixels per inch, from 20 to 1200; in an SVG or PDF only of embedded images.
+        most: Only the first images get a picture, at most this number; with 0, there are no pictures at all, not even those
+            that belong to no single image. None for all.
 
     Raises:
-        UsageError: The format or resolution is not one of these.
+        UsageError: The format, resolution or number is not one of these.
     """
 
     format: str = "png"
     dpi: int = 130
+    most: int | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.format, str) or self.format not in FORMATS:
@@ -93,6 +98,12 @@ class Pictures:
             )
         if not isinstance(self.dpi, int) or isinstance(self.dpi, bool) or not MIN_DPI <= self.dpi <= MAX_DPI:
             raise UsageError(f"Pictures take a whole number from {MIN_DPI} to {MAX_DPI} as dpi, but got {shown(self.dpi)}.")
+        if self.most is not None and (not isinstance(self.most, int) or isinstance(self.most, bool) or self.most < 0):
+            raise UsageError(f"The number of pictures is 0 or more, or None for all, but got {shown(self.most)}.")
+
+    def count(self, images: int) -> int:
+        """How many of this number of images get a picture."""
+        return images if self.most is None else min(images, self.most)
 
     def save(self, figure: Figure, path: Path) -> None:
         """Writes a figure reproducibly: without dates and random ids.
@@ -107,6 +118,19 @@ class Pictures:
             inches = " × ".join(f"{side:.3g}" for side in figure.get_size_inches())
             raise OutputError(f"A picture of {inches} inches is too large for {self.dpi} dpi; choose a smaller --dpi.")
         path.write_bytes(encoded(figure, self.format, self.dpi))
+
+
+def most(text: str) -> int | None:
+    """The value of `Pictures.most` for a number as text, "none" or "all".
+
+    Raises:
+        UsageError: It is something else.
+    """
+    if text in (ALL, NONE):
+        return None if text == ALL else 0
+    if not re.fullmatch("[0-9]{1,9}", text):
+        raise UsageError(f"--pictures takes a whole number, '{NONE}' or '{ALL}', but got {shown(text)}.")
+    return int(text)
 
 
 def encoded(figure: Figure, format: str, dpi: int) -> bytes:  # noqa: A002

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from cnnexplain.interruption import check_interrupted
 from cnnexplain.rendering.pictures import FORMATS, Pictures
 from cnnexplain.results import json_files, lock, reader, result_files
 from cnnexplain.results.damage import damaged
-from cnnexplain.results.file_names import INDEX, RESULT
+from cnnexplain.results.file_names import INDEX, RESULT, picture_names
 from cnnexplain.results.record import Made, Record
 from cnnexplain.results.result_folder import check_folder, replace_files
 
@@ -33,6 +33,7 @@ def redraw(
     signed: str | None = None,
     contours: bool = False,
     regions: int | None = None,
+    pictures: int | None = None,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> list[Path]:
     """Redraws the pictures of a result from its arrays, and replaces the earlier ones. Needs no Keras.
@@ -46,6 +47,7 @@ def redraw(
         contours: Whether to outline the strongest tenth of the pixels in maps that are drawn over an image.
         regions: Side length in pixels of the squares over which maps of gradients and attributions that are drawn over an
             image are summed; None derives it from the image.
+        pictures: Only the first images get a picture, at most this number; 0 removes all pictures. None for all images.
         progress: Called with the number of pictures drawn, and the number of all.
 
     Returns:
@@ -57,7 +59,7 @@ def redraw(
         PluginError: The analysis can't draw what was saved.
     """
     folder = Path(folder)
-    pictures = Pictures(format or Pictures.format, dpi)
+    wanted = Pictures(format or Pictures.format, dpi, pictures)
     # Only the folder of a result is locked.
     reader.analysis_of(folder, reader.read_result(folder))
     from cnnexplain import draw
@@ -66,7 +68,7 @@ def redraw(
     style = draw.Style(colors, contours, regions)
     check_folder(folder)
     with lock.held(folder):
-        return _redraw(folder, pictures, style, progress, keep=format is None)
+        return _redraw(folder, wanted, style, progress, keep=format is None)
 
 
 def _redraw(folder: Path, wanted: Pictures, style: Style, progress: Callable[[int, int], None], *, keep: bool) -> list[Path]:
@@ -77,53 +79,86 @@ def _redraw(folder: Path, wanted: Pictures, style: Style, progress: Callable[[in
     result = reader.read_result(folder)
     analysis = reader.analysis_of(folder, result)
     own_files = set(check_folder(folder))
-    parts = list(zip(result.get("parts", [RESULT]), result_files.read_parts(folder, result), strict=True))
-    drawn = [*(image["picture"] for _, part in parts for image in part["images"]), *result["overview"]]
-    formats = {suffix for name in drawn if (suffix := Path(name).suffix[1:]) in FORMATS}
+    parts = dict(zip(result.get("parts", [RESULT]), result_files.read_parts(folder, result), strict=True))
+    images = [image for part in parts.values() for image in part["images"]]
+    before = [name for name in (*(image["picture"] for image in images), *result["overview"]) if name is not None]
+    if not own_files.issuperset([*parts, *before]):
+        raise damaged(folder, "its pictures are not those that were written")
+    formats = {suffix for name in before if (suffix := Path(name).suffix[1:]) in FORMATS}
     pictures = replace(wanted, format=formats.pop()) if keep and len(formats) == 1 else wanted
-    count = sum(len(part["images"]) for _, part in parts)
-    total = len(result["overview"]) + count
+    overview_names = [f"{Path(name).stem}.{pictures.format}" for name in result["overview"]]
+    names = iter(_names(images, pictures, overview_names))
+    names_by_part = {part_name: list(itertools.islice(names, len(part["images"]))) for part_name, part in parts.items()}
+    total = pictures.count(len(images)) + len(overview_names)
     done = itertools.count(1)
-    renamed: dict[str, str] = {}
     sheets_by_part: dict[str, dict[str, Any]] = {}
+    drawn: list[str] = []
     with files.staging(folder) as staged, draw.use_style(style):
-        for part_name, part in parts:
+        for part_name, part in parts.items():
             record = Record(**reader.read_part(folder, analysis, result, part))
             # The overview is drawn with the first part.
-            titles = [] if record.span.start else result["overview"]
-            overview = _drawn(folder, record, record.overview) if titles else {}
-            names = [*(image["picture"] for image in part["images"]), *titles]
-            if len(overview) != len(titles) or not own_files.issuperset([part_name, *names]):
+            first = not record.span.start and pictures.most != 0
+            overview = _drawn(folder, record, record.overview) if first else {}
+            if first and not overview_names:
+                taken = [name for each in names_by_part.values() for name in each if name is not None]
+                overview_names = picture_names([], list(overview), taken, suffix=pictures.format)
+            if first and len(overview) != len(overview_names):
                 raise damaged(folder, "its pictures are not those that were written")
-            images = (_drawn(folder, record, partial(record.figure, index)) for index in range(len(record)))
-            if len(record) and count > 1:
+            own = {index: name for index, name in enumerate(names_by_part[part_name]) if name is not None}
+            figures = (_drawn(folder, record, partial(record.figure, index)) for index in own)
+            if len(record) and len(images) > 1:
                 stem = "thumbnails" + Path(part_name).stem.removeprefix("result")
                 sheets_by_part[part_name] = _drawn(
                     folder, record, partial(index_files.write_thumbnails, record, staged, stem)
                 )
-            for name, figure in zip(names, itertools.chain(images, overview.values()), strict=True):
-                renamed[name] = f"{Path(name).stem}.{pictures.format}"
-                _drawn(folder, record, partial(pictures.save, figure, staged / renamed[name]))
+            part_pictures = [*own.values(), *(overview_names if first else [])]
+            for name, figure in zip(part_pictures, itertools.chain(figures, overview.values()), strict=True):
+                _drawn(folder, record, partial(pictures.save, figure, staged / name))
                 progress(next(done), total)
+            drawn += part_pictures
             # Frees the memory of this part before the next one is read.
-            del record, overview, images
-        if len(set(renamed.values())) < len(renamed):
+            del record, overview, figures
+        if len(set(drawn)) < len(drawn):
             raise damaged(folder, "several of its pictures have the same name")
         sheets = [name for each in sheets_by_part.values() for name in each["files"]]
-        whole = _renamed(result, renamed, sheets_by_part.get(RESULT))
-        whole["files"] = list(dict.fromkeys([*whole["files"], *sheets]))
+        changed = {
+            part_name: _changed(part, before, names_by_part[part_name], sheets_by_part.get(part_name))
+            for part_name, part in parts.items()
+        }
+        whole = changed.get(RESULT, result)
+        others = [name for name in whole["files"] if name not in {*before, *drawn}]
+        whole = {
+            **whole,
+            "overview": overview_names if pictures.most != 0 else [],
+            "files": list(dict.fromkeys([*drawn, *others, *sheets])),
+        }
         if "request" in whole:
             # So that --resume continues in this format, or reports that it differs.
             whole["request"] = whole["request"] | {"format": pictures.format, "dpi": pictures.dpi}
-        written = {name: _renamed(part, renamed, sheets_by_part.get(name)) for name, part in parts} | {RESULT: whole}
+        written = changed | {RESULT: whole}
         for name, content in written.items():
             json_files.write(staged / name, content)
         index = [INDEX] if INDEX in own_files else []
         for name in index:
-            index_files.write_index(staged / name, analysis, written[RESULT], (written[part] for part, _ in parts), count)
-        removed = set(renamed) - set(renamed.values())
-        replace_files(staged, folder, [*renamed.values(), *sheets, *index, *written], result, own_files, removed)
-    return [folder / name for name in renamed.values()]
+            index_files.write_index(staged / name, analysis, whole, (written[part] for part in parts), len(images))
+        replace_files(staged, folder, [*drawn, *sheets, *index, *written], result, own_files, set(before) - set(drawn))
+    return [folder / name for name in drawn]
+
+
+def _names(images: Sequence[Mapping[str, Any]], pictures: Pictures, taken: Sequence[str]) -> list[str | None]:
+    """A file name for the picture of each image, as before if it had one; None for an image that gets none."""
+    count = pictures.count(len(images))
+    names: list[str | None] = [None] * len(images)
+    for index, image in enumerate(images[:count]):
+        if image["picture"] is not None:
+            names[index] = f"{Path(image['picture']).stem}.{pictures.format}"
+    new = [index for index in range(count) if names[index] is None]
+    taken = [*taken, *(name for name in names if name is not None)]
+    for index, name in zip(
+        new, picture_names([images[index]["source"] for index in new], taken=taken, suffix=pictures.format), strict=True
+    ):
+        names[index] = name
+    return names
 
 
 def _drawn(folder: Path, record: Record, draw: Callable[[], Made]) -> Made:
@@ -142,15 +177,16 @@ def _drawn(folder: Path, record: Record, draw: Callable[[], Made]) -> Made:
         ) from error
 
 
-def _renamed(content: Mapping[str, Any], names: Mapping[str, str], thumbnails: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The content of a JSON file with new names of the pictures, and new thumbnails."""
-    changed = dict(content)
-    for key in ("files", "overview"):
-        if key in content:
-            changed[key] = [names.get(name, name) for name in content[key]]
-    if thumbnails is not None:
-        changed["thumbnails"] = thumbnails
-        changed["files"] = list(dict.fromkeys([*changed["files"], *thumbnails["files"]]))
-    if "images" in content:
-        changed["images"] = [{**image, "picture": names[image["picture"]]} for image in content["images"]]
-    return changed
+def _changed(
+    part: Mapping[str, Any], before: Sequence[str], names: Sequence[str | None], thumbnails: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """The content of the file of a part with other pictures of its images, and other thumbnails."""
+    gone = set(before)
+    kept = [name for name in part["files"] if name not in gone]
+    sheets = [] if thumbnails is None else thumbnails["files"]
+    return {
+        **part,
+        "images": [{**image, "picture": name} for image, name in zip(part["images"], names, strict=True)],
+        "files": list(dict.fromkeys([*(name for name in names if name is not None), *kept, *sheets])),
+        **({} if thumbnails is None else {"thumbnails": thumbnails}),
+    }

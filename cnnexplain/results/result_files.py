@@ -49,29 +49,28 @@ def read_parts(folder: Path, result: Mapping[str, Any]) -> Iterator[dict[str, An
         yield dict(result)
     start = 0
     for number in range(1, len(result.get("parts", [])) + 1):
-        part = _read_part(folder, number, result, start)
+        part = read_part(folder, part_name(number), result)
+        if part["span"][0] != start:
+            reason = f"{part_name(number)}: it begins with image {part['span'][0]} instead of {start}"
+            raise damaged(folder, reason)
         start = part["span"][1]
         yield part
 
 
-def _read_part(folder: Path, number: int, result: Mapping[str, Any], start: int) -> dict[str, Any]:
+def read_part(folder: Path, name: str, result: Mapping[str, Any]) -> dict[str, Any]:
     """The content of the file of a part, checked.
 
     Args:
         folder: The folder of the result.
-        number: The number of the part, from 1.
+        name: The name of the file.
         result: The content of `result.json`.
-        start: Index of the part's first image among all images.
 
     Raises:
         OutputError: It is damaged.
     """
-    name = part_name(number)
     try:
         content = former_results.part(json_files.read(folder / name), result)
         schema.check_part(content, result["labels"])
-        if content["span"][0] != start:
-            raise DamageError(f"it begins with image {content['span'][0]} instead of {start}")
     except DamageError as damage:
         raise damaged(folder, f"{name}: {damage}") from damage
     return content

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,25 @@ from cnnexplain import former_names
 from cnnexplain.errors import OutputError, UsageError
 from cnnexplain.results import json_files, npz, result_files, schema
 from cnnexplain.results.damage import DamageError
-from cnnexplain.results.file_names import INDEX, RESULT, part_name
+from cnnexplain.results.file_names import INDEX, PICTURE, RESULT, part_name
 
 SHOWN = 3
 """Differences between two requests that an error states before it counts the rest."""
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Pictures of a part that are listed but were not drawn.
+
+    Args:
+        part: The JSON file of the part.
+        images: The index of each image within the part, and the name of its picture.
+        overview: The names of the pictures that belong to no single image.
+    """
+
+    part: str
+    images: Sequence[tuple[int, str]]
+    overview: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -26,11 +41,13 @@ class Kept:
         start: Index of the first image that is still to be explained.
         complete: Whether the earlier result is complete.
         result: The content of `result.json` for the parts that are kept; empty if none is.
+        missing: The pictures of these parts that are still to be drawn.
     """
 
     start: int = 0
     complete: bool = False
     result: Mapping[str, Any] = field(default_factory=dict)
+    missing: Sequence[Missing] = ()
 
 
 def resume(folder: Path, request: Mapping[str, Any] | None, ours: Collection[str], count: int) -> Kept:
@@ -57,28 +74,45 @@ def resume(folder: Path, request: Mapping[str, Any] | None, ours: Collection[str
     skipped: dict[str, str] = {}
     names = [name for name in (INDEX, RESULT) if name in ours or name == RESULT]
     seconds, start, complete = 0.0, 0, False
+    missing: list[Missing] = []
     with contextlib.suppress(OutputError):
         for number, part in enumerate(result_files.read_parts(folder, earlier), start=1):
             stop = part["span"][1]
             complete = earlier["complete"] and stop == count and _are_whole(folder, earlier["files"], ours)
-            # The last part is computed again if any file written with it is missing.
+            absent = _missing(folder, part_name(number) if "parts" in earlier else RESULT, part, earlier["overview"])
+            if complete:
+                missing.append(absent)
+            # The last part is computed again if any file written with it is missing, except for pictures.
             if "parts" not in earlier or stop >= count or not _are_whole(folder, part["files"], ours):
                 break
             parts.append(part_name(number))
+            missing.append(absent)
             skipped |= part["skipped"]
             seconds = round(seconds + part["seconds"], 4)
             names += part["files"]
             start = stop
+    missing = [each for each in missing if each.images or each.overview]
     if complete:
-        return Kept(complete=True)
+        return Kept(complete=True, result=earlier, missing=missing)
     if not start:
         return Kept()
     kept = {"parts": parts, "skipped": skipped, "seconds": seconds, "files": names}
-    return Kept(start, result={**earlier, **kept, "complete": False})
+    return Kept(start, result={**earlier, **kept, "complete": False}, missing=missing)
+
+
+def _missing(folder: Path, name: str, part: Mapping[str, Any], overview: Sequence[str]) -> Missing:
+    """The pictures of a part that do not exist; the first part has those that belong to no single image."""
+    images = [(index, image["picture"]) for index, image in enumerate(part["images"]) if image["picture"] is not None]
+    return Missing(
+        name,
+        [(index, picture) for index, picture in images if not (folder / picture).exists()],
+        [picture for picture in overview if not part["span"][0] and not (folder / picture).exists()],
+    )
 
 
 def _are_whole(folder: Path, names: Iterable[str], ours: Collection[str]) -> bool:
-    return all(_is_whole(folder, name, ours) for name in names)
+    """Whether all files of the earlier result exist, except for pictures, which can be drawn."""
+    return all(_is_whole(folder, name, ours) for name in names if PICTURE.fullmatch(name) is None)
 
 
 def _is_whole(folder: Path, name: str, ours: Collection[str]) -> bool:

@@ -51,7 +51,7 @@ IMAGE: dict[str, Kind] = {
     "target_index": optional(COUNT),
     "target_probability": optional(PROBABILITY),
     "objective": optional(NAME),
-    "picture": TEXT,
+    "picture": optional(TEXT),
 }
 
 IMAGE_LATER: dict[str, Kind] = {"finding": optional(TEXT), "value": optional(NUMBER), "unit": NAME}
@@ -154,7 +154,7 @@ def check_part(content: Mapping[str, Any], labels: Sequence[str]) -> None:
             raise DamageError(f"class {index} of {len(labels)}")
     if any((image["probability"] is None) == (image.get("value") is None) for image in images):
         raise DamageError("an image must have either a probability or a value")
-    own = [image["picture"] for image in images]
+    own = [image["picture"] for image in images if image["picture"] is not None]
     if len(set(own)) < len(own) or not set(own) <= set(filter(PICTURE.fullmatch, content["files"])):
         raise DamageError("its pictures are duplicates or not among its files")
     if len([name for name in content["files"] if name.endswith(".npz")]) != 1:

@@ -23,7 +23,11 @@ from cnnexplain.results.schema import FORMAT
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from cnnexplain.results.picture_workers import PictureWorkers
     from cnnexplain.results.record import Record
+
+FEW = 8
+"""Up to this number of pictures is drawn by this process: starting another one takes as long as drawing about 15."""
 
 
 def write(record: Record, folder: Path, pictures: Pictures) -> list[Path]:
@@ -63,6 +67,8 @@ class Writer:
         pictures: Format and resolution of the pictures.
         request: The request, JSON-able; an earlier result of the same request can be continued.
         resume: Whether to continue the earlier result in the folder.
+        workers: Draw the pictures after their results are written, if there are many. Without workers, a result and its
+            pictures appear together.
 
     Attributes:
         folder: The folder.
@@ -82,11 +88,13 @@ class Writer:
         request: Mapping[str, Any] | None = None,
         *,
         resume: bool = False,
+        workers: PictureWorkers | None = None,
     ) -> None:
         self.folder = folder
         self._sources = sources
         self._format = pictures
-        self._pictures = picture_names(sources, suffix=pictures.format)
+        self._names = picture_names(sources, suffix=pictures.format)[: pictures.count(len(sources))]
+        self._workers = workers if len(self._names) > FEW else None
         self._request = None if request is None else json.loads(json_files.dumps(request))
         self._ours = set(check_folder(folder))
         kept = resumed(folder, self._request, self._ours, len(sources)) if resume and self._ours else Kept()
@@ -95,7 +103,10 @@ class Writer:
         self._result = dict(kept.result)
         # Files of the earlier result that are removed when the first part is written.
         self._gone = self._ours - set(self._result.get("files", []))
-        refuse_foreign(folder, [*self._pictures, INDEX], self._ours)
+        refuse_foreign(folder, [*self._names, INDEX], self._ours)
+        if workers is not None:
+            for missing in kept.missing:
+                workers.submit(folder, missing.part, self._result, missing.images, missing.overview, pictures)
 
     def add(self, record: Record, progress: Callable[[int, int], None] = lambda *_: None) -> list[Path]:
         """Writes a record, whose images follow those of the previous one.
@@ -117,9 +128,11 @@ class Writer:
         with files.plain_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
         with files.staging(self.folder) as staged:
-            overview = record.overview()
-            image_pictures = [self._pictures[index] for index in record.span if self._sources[index] not in record.skipped]
-            pictures = [*image_pictures, *picture_names([], list(overview), self._pictures, suffix=self._format.format)]
+            overview = {} if self._format.most == 0 else record.overview()
+            image_pictures = self.names_of(record)
+            drawn = [name for name in image_pictures if name is not None]
+            overview_names = picture_names([], list(overview), self._names, suffix=self._format.format)
+            pictures = [*drawn, *overview_names]
             whole = len(record.span) == len(self._sources)
             number = len(self._result.get("parts", [])) + 1
             arrays, part = (ARRAYS, RESULT) if whole else (f"arrays-{number:05}.npz", part_name(number))
@@ -132,11 +145,12 @@ class Writer:
             sheets = [] if thumbnails is None else thumbnails["files"]
             names = [*pictures, arrays, *sheets, *([] if whole else [part]), INDEX, RESULT]
             refuse_foreign(self.folder, names, self._ours)
-            self._draw(record, overview, pictures, staged, progress)
+            if self._workers is None:
+                self._draw(record, overview, pictures, staged, progress)
             named: dict[str, Any] = {**({"input": record.images} if len(record) else {}), **record.arrays}
             np.savez(staged / arrays, **named)
             content = {**_content(record, image_pictures), "thumbnails": thumbnails}
-            common = self._result or self._common(record, pictures[len(image_pictures) :])
+            common = self._result or self._common(record, overview_names)
             if whole:
                 result = {**common, **content, "files": names}
                 parts = iter([result])
@@ -150,18 +164,29 @@ class Writer:
             count = record.span.stop - len(result["skipped"])
             index_files.write_index(staged / INDEX, record.analysis, result, parts, count)
             json_files.write(staged / RESULT, result)
+            # An earlier picture must not pass for one of these results until the new one replaces it.
+            later = set() if self._workers is None else set(pictures)
+            now = [name for name in names if name not in later]
             # Ctrl-C is delayed, so that the files and the attributes below stay consistent.
             with interruption.held():
-                replace_files(staged, self.folder, names, self._result, self._ours, self._gone - set(names))
+                replace_files(staged, self.folder, now, self._result, self._ours, self._gone - set(now) | later & self._ours)
                 self._ours |= set(names)
                 self._gone = set()
                 self._result = result
                 self.start = record.span.stop
+        if self._workers is not None:
+            images = [(index, name) for index, name in enumerate(image_pictures) if name is not None]
+            self._workers.submit(self.folder, RESULT if whole else part, result, images, overview_names, self._format)
         return [self.folder / name for name in names]
 
     def written(self, record: Record) -> bool:
         """Whether a record has been written; this may be the case even if Ctrl-C ended `add`."""
         return self.start >= record.span.stop > 0
+
+    def names_of(self, record: Record) -> list[str | None]:
+        """The name of the picture of each image of a record; None for an image that gets none."""
+        readable = [index for index in record.span if self._sources[index] not in record.skipped]
+        return [self._names[index] if index < len(self._names) else None for index in readable]
 
     def _draw(
         self,
@@ -171,8 +196,9 @@ class Writer:
         staged: Path,
         progress: Callable[[int, int], None],
     ) -> None:
-        figures = itertools.chain(map(record.figure, range(len(record))), overview.values())
-        total = len(self._sources) + len(overview)
+        images = (index for index, name in enumerate(self.names_of(record)) if name is not None)
+        figures = itertools.chain(map(record.figure, images), overview.values())
+        total = len(self._names) + len(overview)
         for count, (figure, picture) in enumerate(zip(figures, pictures, strict=True), start=record.span.start + 1):
             self._format.save(figure, staged / picture)
             progress(count, total)
@@ -193,7 +219,7 @@ class Writer:
         }
 
 
-def _content(record: Record, pictures: list[str]) -> dict[str, Any]:
+def _content(record: Record, pictures: list[str | None]) -> dict[str, Any]:
     """The keys that are specific to the images of a record."""
     images = [
         {**image_json.write(explained, record.labels, record.finding(index)), "picture": picture}

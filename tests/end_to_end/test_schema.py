@@ -206,7 +206,7 @@ WRONG = {
             "inverted": (None, 1, "no"),
             "objective": (5, {}),
             "finding": (5, {}),
-            "picture": (None, 5, "a\0.png", "../mine.png", "result.json", "arrays.npz", "mnist-test-8.png"),
+            "picture": (True, 5, "a\0.png", "../mine.png", "result.json", "arrays.npz", "mnist-test-8.png"),
         }.items()
         for value in values
     },

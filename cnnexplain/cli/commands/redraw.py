@@ -12,6 +12,7 @@ import typer
 from cnnexplain.cli import console, session
 from cnnexplain.cli.commands.report import REPORT
 from cnnexplain.cli.options import PICTURE_OPTIONS, declare
+from cnnexplain.rendering.pictures import most
 
 CONTOURS = "Outline the strongest tenth of the pixels in maps that are drawn over an image."
 REGIONS = (
@@ -29,7 +30,8 @@ def redraw_command() -> Callable[..., None]:
         with console.progress() as shown:
             from cnnexplain.results.redraw import redraw
 
-            drawn = redraw(folder, **given, progress=console.bar(shown, "Drawing"))
+            number = most(given.pop("pictures"))
+            drawn = redraw(folder, **given, pictures=number, progress=console.bar(shown, "Drawing"))
         console.say(f"Drew {len(drawn)} picture{'s' if len(drawn) != 1 else ''} in {folder}")
         if (page := folder.parent / REPORT).exists():
             console.say(f"{page} still has the earlier pictures.")

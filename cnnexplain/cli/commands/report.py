@@ -109,8 +109,8 @@ def _report(analyses: Sequence[Analysis], arguments: RunArguments, typed: str, *
     outcomes = Outcomes.before(analyses, arguments.out, all_names=False)
     drawn: list[Drawn] = []
 
-    def keep(record: Record, paths: Sequence[Path]) -> None:
-        drawn.append(_drawn(record, paths))
+    def keep(record: Record, paths: Sequence[Path], names: Sequence[str | None]) -> None:
+        drawn.append(_drawn(record, paths, names))
 
     evaluations: list[Evaluation | None] = []
 
@@ -148,13 +148,13 @@ def _report(analyses: Sequence[Analysis], arguments: RunArguments, typed: str, *
     summary.print_several(outcomes, arguments, notes=False)
 
 
-def _drawn(record: Record, paths: Sequence[Path]) -> Drawn:
+def _drawn(record: Record, paths: Sequence[Path], names: Sequence[str | None]) -> Drawn:
     """A record with its pictures, read from the files that were written."""
     from cnnexplain.rendering import drawn
 
-    pictures = [path for path in paths if path.suffix == ".png"]
-    overview = {path.stem: path.read_bytes() for path in pictures[len(record) :]}
-    return drawn.compacted(record, [path.read_bytes() for path in pictures[: len(record)]], overview)
+    files = iter([path for path in paths if path.suffix == ".png"])
+    pictures = [None if name is None else next(files).read_bytes() for name in names]
+    return drawn.compacted(record, pictures, {path.stem: path.read_bytes() for path in files})
 
 
 def _tested(classifier: Classifier) -> Evaluation | None:

@@ -96,20 +96,32 @@ def _run_one(analysis: Analysis, options: Mapping[str, Any], arguments: RunArgum
 def _explain(analysis: Analysis, options: Mapping[str, Any], arguments: RunArguments, outcome: Outcome) -> Inputs:
     """Runs one analysis and writes its results."""
     from cnnexplain.results import lock
+    from cnnexplain.results.picture_workers import PictureWorkers
     from cnnexplain.results.result_folder import check_folder
 
     check_folder(outcome.folder)
+    workers = PictureWorkers()
     try:
-        with plainly(), lock.held(outcome.folder), console.quiet(arguments.verbose), console.progress() as display:
+        with (
+            plainly(),
+            lock.held(outcome.folder),
+            console.quiet(arguments.verbose),
+            console.progress() as display,
+            workers,
+        ):
             inputs = load_inputs([analysis], arguments, display)
-            execution.run_analysis(analysis, options, arguments, inputs, outcome, display)
+            execution.run_analysis(analysis, options, arguments, inputs, outcome, display, workers=workers)
             return inputs
     except KeyboardInterrupt as interruption:
         done = outcome.images + outcome.kept
         if not done:
             raise
+        left = workers.total - workers.done
+        undrawn = f"{left} of their pictures are not drawn; " if left else ""
+        continues = "the same command with --resume continues"
         raise InterruptionError(
-            f"Interrupted: {done} images are done and kept in {outcome.folder}; the same command with --resume continues."
+            f"Interrupted: {done} images are done and kept in {outcome.folder}; {undrawn}{continues}"
+            f"{', or cnnexplain redraw draws the pictures' if left else ''}."
         ) from interruption
 
 
@@ -136,11 +148,18 @@ def _run_all(arguments: RunArguments) -> None:
 
 def _explain_all(outcomes: Outcomes, arguments: RunArguments) -> None:
     from cnnexplain.results import lock
+    from cnnexplain.results.picture_workers import PictureWorkers
 
     folders = [outcome.folder for outcome in outcomes.by_name.values()]
     try:
-        with plainly(), lock.held_all(folders), console.quiet(arguments.verbose), console.progress() as display:
-            execution.run_several(outcomes, arguments, display)
+        with (
+            plainly(),
+            lock.held_all(folders),
+            console.quiet(arguments.verbose),
+            console.progress() as display,
+            PictureWorkers() as workers,
+        ):
+            execution.run_several(outcomes, arguments, display, workers=workers)
     except KeyboardInterrupt as interruption:
         kept = f"kept in {arguments.out}: {outcomes.kept}" if outcomes.kept else "no analysis had finished"
         raise InterruptionError(f"Interrupted; {kept}. The same command with --resume continues.") from interruption

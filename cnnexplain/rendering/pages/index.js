@@ -71,10 +71,11 @@
 
   const viewer = document.querySelector(".viewer");
   let here = 0;
+  const pictured = () => shown.filter((tile) => tile.element.querySelector("a[href]"));
 
   function view(place) {
-    here = Math.max(0, Math.min(shown.length - 1, place));
-    const { element, name } = shown[here];
+    here = Math.max(0, Math.min(pictured().length - 1, place));
+    const { element, name } = pictured()[here];
     const link = element.querySelector("a");
     const finding = element.querySelector(".finding");
     viewer.querySelector("h2").textContent = name;
@@ -84,18 +85,24 @@
     file.href = link.href;
     file.textContent = "The picture’s file";
     const picture = viewer.querySelector("img");
+    viewer.querySelector(".undrawn").hidden = true;
     picture.hidden = !/\.(png|svg)$/.test(link.href);
     if (picture.hidden) picture.removeAttribute("src");
     else picture.src = link.href;
     picture.alt = name;
     viewer.querySelector(".before").disabled = here === 0;
-    viewer.querySelector(".after").disabled = here === shown.length - 1;
+    viewer.querySelector(".after").disabled = here === pictured().length - 1;
   }
+  // The picture of an interrupted run may not exist yet.
+  viewer.querySelector("img").addEventListener("error", ({ target }) => {
+    target.hidden = true;
+    viewer.querySelector(".undrawn").hidden = false;
+  });
   list.addEventListener("click", (event) => {
-    const link = event.target.closest(".tile a");
+    const link = event.target.closest(".tile a[href]");
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
     event.preventDefault();
-    view(shown.indexOf(of.get(link.closest(".tile"))));
+    view(pictured().indexOf(of.get(link.closest(".tile"))));
     viewer.showModal();
   });
   viewer.querySelector(".before").addEventListener("click", () => view(here - 1));
@@ -104,5 +111,5 @@
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (step) view(here + step);
   });
-  viewer.addEventListener("close", () => shown[here].element.querySelector("a").focus());
+  viewer.addEventListener("close", () => pictured()[here].element.querySelector("a").focus());
 })();

@@ -86,15 +86,7 @@ def invert(
             module = MODULES[parametrization]
             weights = module.weights(classifier, name, alpha_weight, variation_weight)
             descent = module.descent(classifier, name, codes[name], weights, iterations, seed)
-        optimum = optimize.minimize(
-            descent.loss,
-            descent.start,
-            descent.step,
-            descent.steps,
-            keep=descent.keep,
-            best=descent.best,
-            progress=layer_progress,
-        )
+        optimum = descent.minimize(classifier, layer_progress)
         reconstructions = descent.images(optimum.variables)
         sizes = loss.norms(codes[name])
         norm, total = (keras.ops.convert_to_numpy(each) for each in descent.terms(optimum.variables))
@@ -160,10 +152,12 @@ def pixels(
     start = np.repeat(noise(classifier.preprocess.shape, seed), len(code), axis=0)
     count = ITERATIONS[optimizer] if iterations is None else iterations
     return Descent(
+        [layer],
         start,
         count,
         STEPS[optimizer](count, start[0].size),
-        loss.loss(classifier, layer, code, scale, weights),
+        loss.value,
+        loss.arguments(code, scale, weights),
         lambda x: np.asarray(scale.undo(x), np.float32),
         lambda x: (loss.alpha_norm(x), loss.total_variation(x)),
         weights,
@@ -207,18 +201,18 @@ def noise(shape: tuple[int, ...], seed: int) -> Float32[np.ndarray, "1 H W C"]:
     return np.asarray(noise / np.linalg.norm(noise), np.float32)
 
 
-def _adam(steps: int, size: int) -> optimize.Step:
+def _adam(steps: int, size: int) -> optimize.Optimizer:
     """Adam, with a learning rate that falls to 0 along half a cosine."""
     rate = ADAM_RATE / math.sqrt(size)
     return optimize.adam(lambda number: rate * (1 + math.cos(math.pi * number / steps)) / 2)
 
 
-def _momentum(steps: int, _: int) -> optimize.Step:
+def _momentum(steps: int, _: int) -> optimize.Optimizer:
     """The paper's schedule: 1, 0.1 and 0.01 times `PAPER_RATE` for a quarter, a half and a quarter of the steps."""
     return optimize.momentum(
         lambda number: PAPER_RATE * (1 if 4 * number < steps else 0.1 if 4 * number < 3 * steps else 0.01), MOMENTUM
     )
 
 
-STEPS: dict[str, Callable[[int, int], optimize.Step]] = {"adam": _adam, "momentum": _momentum}
+STEPS: dict[str, Callable[[int, int], optimize.Optimizer]] = {"adam": _adam, "momentum": _momentum}
 """The optimizers by name: (number of steps, number of variables) ↦ optimizer."""

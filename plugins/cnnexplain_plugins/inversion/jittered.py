@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -13,7 +13,7 @@ from cnnexplain_plugins.inversion import loss
 from cnnexplain_plugins.inversion.descent import Descent
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Float32
+    from jaxtyping import Float32
 
     from cnnexplain import Classifier
 
@@ -59,32 +59,23 @@ def descent(
     shifts = random.integers(-max_shift, max_shift + 1, (steps + 1, 2))
     still = round((1 - STILL) * steps)
     shifts[still:] = 0
-    constants = [
-        code,
-        loss.divisors(loss.norms(code)).reshape(-1, *(1,) * (code.ndim - 1)),
-        *(np.full(count, weight, np.float32) for weight in (weights.data, weights.alpha, weights.variation)),
-        *(np.tile(each, (count, 1, 1, 1)) for each in (classifier.preprocess.gray, BOUND * np.abs(high - low))),
-    ]
-    shapes = [*(each.shape[1:] for each in constants), (height, height), (width, width)]
-    compiled = classifier.differentiable(value, [layer], shapes, seen=shifted_images)
-
-    def minimized(
-        v: Float32[np.ndarray, "N H W C"], step: int
-    ) -> tuple[Float[np.ndarray, " N"], Float[np.ndarray, "N H W C"]]:
-        down, right = (
-            np.tile(shift_matrix(side, by), (count, 1, 1)) for side, by in zip((height, width), shifts[step], strict=True)
-        )
-        return compiled(v, *constants, down, right)
-
+    mean, bound = (
+        np.tile(each, (count, 1, 1, 1)).astype(np.float32)
+        for each in (classifier.preprocess.gray, BOUND * np.abs(high - low))
+    )
+    factors = [np.full(count, weight, np.float32) for weight in (weights.data, weights.alpha, weights.variation)]
     return Descent(
-        bounded(np.repeat(start, count, axis=0)),
+        [layer],
+        ops.convert_to_numpy(bounded(np.repeat(start, count, axis=0))),
         steps,
         optimize.adam(lambda number: RATE * (1 if number < still else SLOWER)),
-        minimized,
-        lambda v: np.asarray(constants[-2] + constants[-1] * v, np.float32),
+        value,
+        [code, loss.sizes(code), *factors, mean, bound],
+        lambda v: mean + bound * v,
         terms,
         weights,
-        keep=lambda v, _: bounded(v),
+        schedule=[shifts.astype(np.float32)],
+        keep=bounded,
         best=False,
     )
 
@@ -106,15 +97,10 @@ def jitter(classifier: Classifier, layer: str) -> int:
     return max(1, round(strides[-1] / 4)) if strides else 1
 
 
-def shift_matrix(side: int, by: int) -> Float32[np.ndarray, "side side"]:
-    """The matrix that shifts a column of pixels down by `by`, repeating the pixel at the border."""
-    return np.eye(side, dtype=np.float32)[np.clip(np.arange(side) - by, 0, side - 1)]
-
-
-def bounded(v: Float[np.ndarray, "N H W C"]) -> Float32[np.ndarray, "N H W C"]:
+def bounded(v: Any, *_: Any) -> Any:
     """Scales colors with a norm above 2 back to a norm of 2."""
-    norm = np.linalg.norm(v, axis=-1, keepdims=True)
-    return np.asarray(v * np.minimum(1, 2 / np.maximum(norm, 1e-9)), np.float32)
+    norm = ops.sqrt(ops.sum(ops.square(v), axis=-1, keepdims=True))
+    return v * ops.minimum(1, 2 / ops.maximum(norm, 1e-9))
 
 
 def terms(v: Any) -> tuple[Any, Any]:
@@ -123,14 +109,26 @@ def terms(v: Any) -> tuple[Any, Any]:
     return ops.mean(ops.sum(ops.square(v), axis=-1) ** 3, axis=(1, 2)), loss.total_variation(v) / pixels
 
 
-def shifted_images(v: Any, *constants: Any) -> Any:
-    """(v, …, mean, B, matrices that shift rows and columns) ↦ the shifted images in the model's input range."""
-    mean, bound, down, right = constants[-4:]
-    return keras.ops.einsum("nij,njkc,nlk->nilc", down, mean + bound * v, right)
+def shifted(x: Any, shift: Any) -> Any:
+    """Images that are moved down and to the right by whole numbers of pixels, repeating the pixels at the border."""
+    for axis, by in enumerate(ops.split(ops.cast(shift, "int32"), 2), start=1):
+        x = ops.take(x, ops.clip(ops.arange(x.shape[axis]) - by, 0, x.shape[axis] - 1), axis=axis)
+    return x
 
 
-def value(outputs: dict[str, Any], v: Any, code: Any, size: Any, data: Any, alpha: Any, variation: Any, *_: Any) -> Any:
+def value(
+    outputs: Callable[[Any], dict[str, Any]],
+    v: Any,
+    code: Any,
+    size: Any,
+    data: Any,
+    alpha: Any,
+    variation: Any,
+    mean: Any,
+    bound: Any,
+    shift: Any,
+) -> Any:
     """The loss, (N,)."""
-    (output,) = outputs.values()
+    (output,) = outputs(shifted(mean + bound * v, shift)).values()
     norm, total = terms(v)
     return data * loss.data(output, code, size) + alpha * norm + variation * total

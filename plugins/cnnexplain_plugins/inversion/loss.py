@@ -151,41 +151,36 @@ def divisors(sizes: Float[np.ndarray, " N"]) -> Float[np.ndarray, " N"]:
     return np.where(sizes > 0, sizes, 1)
 
 
-def loss(
-    classifier: Classifier,
-    layer: str,
-    code: Float32[np.ndarray, " N *shape"],
-    scale: Normalization,
-    weights: Weights,
-) -> Callable[[Float32[np.ndarray, "N H W C"], int], tuple[Float[np.ndarray, " N"], Float[np.ndarray, "N H W C"]]]:
-    """‖Φ(mean + σx) − Φ0‖² / ‖Φ0‖² + λ_α ‖x‖_α^α + λ_V Σ |∇x|², compiled.
+def arguments(
+    code: Float32[np.ndarray, " N *shape"], scale: Normalization, weights: Weights
+) -> list[Float32[np.ndarray, "N ..."]]:
+    """The arguments of `value` that stay the same, each with a value for each image.
 
     Args:
-        classifier: The model.
-        layer: The layer whose output is Φ.
-        code: Φ0 of each image. If it is zero, the first term is ‖Φ‖².
+        code: Φ0 of each image. If it is zero, the first term of the loss is ‖Φ‖².
         scale: The mean and σ.
         weights: λ_α and λ_V.
-
-    Returns:
-        (normalized images, number of the step) ↦ the losses and their gradients.
     """
-    shape = classifier.layer(layer).shape
-    one = (1,) * len(shape)
-    # Constants that differ between calls are arguments, with a value for each image, so that the function is compiled once.
-    constants = [
+    count = len(code)
+    return [
         code,
-        divisors(norms(code)).reshape(-1, *one),
-        *(np.full(len(code), weight, np.float32) for weight in (weights.alpha, weights.variation)),
-        np.tile(scale.mean, (len(code), 1, 1, 1)),
-        np.full((len(code), 1, 1, 1), scale.sigma, np.float32),
+        sizes(code),
+        *(np.full(count, weight, np.float32) for weight in (weights.alpha, weights.variation)),
+        np.tile(scale.mean, (count, 1, 1, 1)),
+        np.full((count, 1, 1, 1), scale.sigma, np.float32),
     ]
-    compiled = classifier.differentiable(_value, [layer], [each.shape[1:] for each in constants], seen=_images)
-    return lambda x, _: compiled(x, *constants)
 
 
-def _value(outputs: dict[str, Any], x: Any, code: Any, size: Any, alpha: Any, variation: Any, *_: Any) -> Any:
-    (output,) = outputs.values()
+def sizes(code: Float32[np.ndarray, " N *shape"]) -> Float32[np.ndarray, "N ..."]:
+    """‖Φ0‖ of each image, or 1 if it is zero, with as many axes as Φ0."""
+    return divisors(norms(code)).astype(np.float32).reshape(-1, *(1,) * (code.ndim - 1))
+
+
+def value(
+    outputs: Callable[[Any], dict[str, Any]], x: Any, code: Any, size: Any, alpha: Any, variation: Any, mean: Any, sigma: Any
+) -> Any:
+    """‖Φ(mean + σx) − Φ0‖² / ‖Φ0‖² + λ_α ‖x‖_α^α + λ_V Σ |∇x|² of normalized images x, (N,)."""
+    (output,) = outputs(mean + sigma * x).values()
     return data(output, code, size) + alpha * alpha_norm(x) + variation * total_variation(x)
 
 
@@ -193,8 +188,3 @@ def data(output: Any, code: Any, size: Any) -> Any:
     """‖Φ − Φ0‖² / size² of each image, (N,)."""
     # The division comes before the square, so that very small and very large representations stay in the range of float32.
     return keras.ops.sum(((output - code) / size) ** 2, axis=tuple(range(1, len(output.shape))))
-
-
-def _images(x: Any, *constants: Any) -> Any:
-    mean, sigma = constants[-2:]
-    return mean + sigma * x

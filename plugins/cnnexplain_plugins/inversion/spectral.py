@@ -53,28 +53,18 @@ def descent(
     """
     preprocess = classifier.preprocess
     height, width, channels = preprocess.shape
-    shape = (2, channels, height, width // 2 + 1)
-    start = np.random.default_rng(seed).normal(0, DEVIATION, (1, *shape)).astype(np.float32)
+    shape = (1, 2, channels, height, width // 2 + 1)
+    start = np.random.default_rng(seed).normal(0, DEVIATION, shape).astype(np.float32)
     count, steps = len(code), STEPS if steps is None else steps
-    constants = [
-        code,
-        loss.divisors(loss.norms(code)).reshape(-1, *(1,) * (code.ndim - 1)),
-        *(np.full(count, weight, np.float32) for weight in (weights.alpha, weights.variation)),
-    ]
     before, highest = classifier.before_relu(layer), RATES[loss.third(classifier, layer)]
-    compiled = classifier.differentiable(
-        value(preprocess),
-        [layer] if before is None else [layer, before],
-        [each.shape[1:] for each in constants],
-        seen=bounded_images(preprocess),
-        variables=shape,
-    )
     return Descent(
+        [layer] if before is None else [layer, before],
         np.repeat(start, count, axis=0),
         steps,
         optimize.adam(lambda number: rate(number, steps, highest)),
-        lambda coefficients, _: compiled(coefficients, *constants),
-        lambda coefficients: np.asarray(ops.convert_to_numpy(bounded_images(preprocess)(coefficients)), np.float32),
+        value(preprocess),
+        [code, loss.sizes(code), *(np.full(count, weight, np.float32) for weight in (weights.alpha, weights.variation))],
+        lambda coefficients: ops.convert_to_numpy(bounded_images(unbounded(coefficients, preprocess), preprocess)),
         lambda coefficients: terms(unbounded(coefficients, preprocess)),
         weights,
     )
@@ -105,27 +95,24 @@ def terms(z: Any) -> tuple[Any, Any]:
     return ops.mean(z**2, axis=(1, 2, 3)), loss.total_variation(ops.sigmoid(z)) / math.prod(z.shape[1:])
 
 
-# These functions are cached for each kind of input, so that the code compiled for them is reused.
-@functools.cache
-def bounded_images(preprocess: Preprocess) -> Callable[..., Any]:
-    """(coefficients, …) ↦ the picture in the model's input range, low + u · (high − low)."""
-    low, high = preprocess.black, preprocess.white
-
-    def image(coefficients: Any, *_: Any) -> Any:
-        return ops.add(ops.multiply(ops.sigmoid(unbounded(coefficients, preprocess)), high - low), low)
-
-    return image
+def bounded_images(z: Any, preprocess: Preprocess) -> Any:
+    """The picture in the model's input range, low + sigmoid(z) · (high − low)."""
+    return ops.add(ops.multiply(ops.sigmoid(z), preprocess.white - preprocess.black), preprocess.black)
 
 
+# Cached for each kind of input, so that the code compiled for it is reused.
 @functools.cache
 def value(preprocess: Preprocess) -> Callable[..., Any]:
     """(outputs of the layer, and of the layer before its ReLU; coefficients, Φ0, ‖Φ0‖, α, λ) ↦ the loss, (N,)."""
 
-    def minimized(outputs: dict[str, Any], coefficients: Any, code: Any, size: Any, alpha: Any, variation: Any) -> Any:
-        output, *before = outputs.values()
+    def minimized(
+        outputs: Callable[[Any], dict[str, Any]], coefficients: Any, code: Any, size: Any, alpha: Any, variation: Any
+    ) -> Any:
+        z = unbounded(coefficients, preprocess)
+        output, *before = outputs(bounded_images(z, preprocess)).values()
         if before:
             output = before[0] + ops.stop_gradient(output - before[0])
-        norm, total = terms(unbounded(coefficients, preprocess))
+        norm, total = terms(z)
         return loss.data(output, code, size) + alpha * norm + variation * total
 
     return minimized

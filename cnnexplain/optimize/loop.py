@@ -1,10 +1,10 @@
-"""The optimization loop of activation maximization and representation inversion, and its optimizers."""
+"""The optimization loop for functions of NumPy arrays."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from cnnexplain.errors import ModelError
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Float32
 
-__all__ = ["Optimum", "Step", "adam", "minimize", "momentum", "nadam"]
+    from cnnexplain.optimize.optimizers import Step
 
 EVERY = 10
 """The number of steps after which progress is reported."""
@@ -21,46 +21,8 @@ EVERY = 10
 LEAST_DECREASE = 1e-3
 """The relative decrease of a value that counts as progress."""
 
-Step: TypeAlias = "Callable[[Float[np.ndarray, 'N ...'], Any, int], tuple[Float[np.ndarray, 'N ...'], Any]]"
-"""(gradient, state or None, index of the step) ↦ the update to add to the variables, and the next state."""
-
-
-def adam(rate: Callable[[int], float], decay: tuple[float, float] = (0.9, 0.999), epsilon: float = 1e-8) -> Step:
-    """Adam (Kingma & Ba 2014, arXiv:1412.6980, algorithm 1) with a learning rate for each step, counted from 0."""
-
-    def step(gradient: Float[np.ndarray, "N ..."], state: Any, number: int) -> tuple[Float[np.ndarray, "N ..."], Any]:
-        first, second = state or (np.zeros_like(gradient), np.zeros_like(gradient))
-        first = decay[0] * first + (1 - decay[0]) * gradient
-        second = decay[1] * second + (1 - decay[1]) * gradient**2
-        mean, square = first / (1 - decay[0] ** (number + 1)), second / (1 - decay[1] ** (number + 1))
-        return -rate(number) * mean / (np.sqrt(square) + epsilon), (first, second)
-
-    return step
-
-
-def nadam(rate: Callable[[int], float], decay: tuple[float, float] = (0.9, 0.999), epsilon: float = 1e-8) -> Step:
-    """Adam with Nesterov momentum (Dozat 2016): uses the mean that would follow if the next gradient were equal."""
-    first, second = decay
-
-    def step(gradient: Float[np.ndarray, "N ..."], state: Any, number: int) -> tuple[Float[np.ndarray, "N ..."], Any]:
-        mean, square = state or (np.zeros_like(gradient), np.zeros_like(gradient))
-        mean = first * mean + (1 - first) * gradient
-        square = second * square + (1 - second) * gradient**2
-        ahead = first * mean / (1 - first ** (number + 2)) + (1 - first) * gradient / (1 - first ** (number + 1))
-        return -rate(number) * ahead / (np.sqrt(square / (1 - second ** (number + 1))) + epsilon), (mean, square)
-
-    return step
-
-
-def momentum(rate: Callable[[int], float], factor: float) -> Step:
-    """Gradient descent with momentum: v ← factor · v − rate · gradient; v is reset to 0 when the rate changes."""
-
-    def step(gradient: Float[np.ndarray, "N ..."], state: Any, number: int) -> tuple[Float[np.ndarray, "N ..."], Any]:
-        fresh = state is None or rate(number) != rate(number - 1)
-        velocity = (0 if fresh else factor * state) - rate(number) * gradient
-        return velocity, velocity
-
-    return step
+NOT_FINITE = "was not finite (NaN or infinity)"
+"""What is said about a value or gradient that ends the optimization of its variables."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +58,7 @@ def minimize(
     Args:
         function: (variables (N, …), index of the step from 0) ↦ values (N,) and their gradients (N, …).
         start: (N, …), the initial variables.
-        step: The optimizer; see `adam` and `momentum`.
+        step: The optimizer; see `adam`, `nadam` and `momentum`.
         steps: The maximum number of steps.
         keep: (variables, index of the step) ↦ variables, applied after each step: a constraint or a regularizer.
         best: Whether to return the variables of the lowest value instead of the last.
@@ -116,7 +78,7 @@ def minimize(
         stopped = _stopped(stopped, values, gradient, number)
         running = np.array([reason is None for reason in stopped])
         if not number and not running.any():
-            raise ModelError(f"The optimization can't start: {stopped[0]}.")
+            raise start_failed(stopped[0])
         history.append(np.where(running, values, history[-1] if history else np.nan))
         better = running & (values < lowest)
         lowest = np.where(better, values, lowest)
@@ -135,6 +97,16 @@ def minimize(
     return Optimum(np.asarray(kept, np.float32), np.asarray(history, np.float32), tuple(stopped))
 
 
+def ended(number: int, reason: str) -> str:
+    """Why the optimization of some variables ended, as in `Optimum.stopped`."""
+    return f"at step {number} {reason}"
+
+
+def start_failed(reason: str | None) -> ModelError:
+    """The error if the optimization of all variables ends at the start."""
+    return ModelError(f"The optimization can't start: {reason}.")
+
+
 def _stopped(
     before: list[str | None], values: Float[np.ndarray, " N"], gradient: Float[np.ndarray, "N ..."], number: int
 ) -> list[str | None]:
@@ -142,8 +114,7 @@ def _stopped(
     reasons = list(before)
     for index, (value, slope) in enumerate(zip(np.isfinite(values), _finite(gradient), strict=True)):
         if reasons[index] is None and not (value and slope):
-            what = "the gradient" if value else "the value"
-            reasons[index] = f"at step {number} {what} was not finite (NaN or infinity)"
+            reasons[index] = ended(number, f"the {'gradient' if value else 'value'} {NOT_FINITE}")
     return reasons
 
 

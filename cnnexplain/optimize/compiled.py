@@ -1,0 +1,207 @@
+"""The optimization loop in a compiled function: many steps in each call, with no work on the host between them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cnnexplain import backend
+from cnnexplain.optimize.loop import EVERY, NOT_FINITE, Optimum, ended, start_failed
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Float32
+
+    from cnnexplain.model.classifier import Classifier
+    from cnnexplain.optimize.optimizers import Optimizer, Update
+
+MOST, SECONDS = 32, 0.5
+"""The most steps in one call, and the seconds that a call should take, so that progress is shown and Ctrl-C is noticed."""
+
+RUNNING, VALUE, GRADIENT, ZERO = range(4)
+"""Whether the optimization of some variables goes on, and otherwise what ended it."""
+
+NO_GRADIENT = "the gradient was zero"
+"""A part of the reason why the optimization of variables ended, if they needed a gradient."""
+
+ENDS = {VALUE: f"the value {NOT_FINITE}", GRADIENT: f"the gradient {NOT_FINITE}", ZERO: NO_GRADIENT}
+
+
+def minimize_compiled(
+    classifier: Classifier,
+    function: Callable[..., Any],
+    names: Sequence[str],
+    start: Float[np.ndarray, "N ..."],
+    optimizer: Optimizer,
+    steps: int,
+    *,
+    arrays: Sequence[Float[np.ndarray, "N ..."]] = (),
+    schedule: Sequence[Float[np.ndarray, "steps ..."]] = (),
+    keep: Callable[..., Any] | None = None,
+    views: int = 1,
+    best: bool = False,
+    needed: int = 0,
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> Optimum:
+    """`minimize` in a compiled function, which computes the values, their gradients and the updates of many steps.
+
+    `function` and `keep` are in `keras.ops` only. They also get the arrays and, for the current step, a row of each array of
+    the schedule, such as the numbers that define a random view. The compiled function is kept as long as those of
+    `Classifier.differentiable`, and used again if both are equal, as functions of a module or frozen dataclasses are.
+
+    Args:
+        classifier: The model.
+        function: (outputs, variables (N, …), *arrays, *rows) ↦ the values (N,), where `outputs` maps images to a dictionary
+            of the outputs of layers.
+        names: The layers.
+        start: (N, …), the initial variables.
+        optimizer: Such as `adam`.
+        steps: The number of steps.
+        arrays: Further arguments of the functions, with an item for each problem.
+        schedule: Further arguments, with a row for each value that is computed: (steps + 1, …).
+        keep: (variables, *arrays, *rows) ↦ variables, applied after each step.
+        views: The number of images that the network gets for each problem.
+        best: Whether to return the variables of the lowest value instead of the last.
+        needed: The number of first values that need a gradient; if it is zero, the optimization of its variables ends.
+        progress: Called with the number of completed steps and of all steps, about every `EVERY` steps or every second.
+
+    Raises:
+        UsageError: The model has no such layer.
+        ModelError: None of the values is finite at the start, or they do not depend on the variables.
+    """
+    start = np.asarray(start, np.float32)
+    state = [np.zeros(each, np.float32) for each in optimizer.state(start.shape)]
+    steps_ahead = Steps(function, keep, optimizer.update, len(state), len(arrays), best)
+    carried = [start, start, *(np.full(len(start), each, np.float32) for each in (np.inf, 1)), *state]
+    numbers = np.array([(*optimizer.numbers(number), number < needed) for number in range(steps + 1)], np.float32)
+    tables = [numbers, *(np.asarray(each, np.float32) for each in schedule)]
+    compiled = classifier.compiled(
+        steps_ahead,
+        names,
+        [each.shape[1:] for each in (*carried, *arrays)],
+        [(), *((MOST, *table.shape[1:]) for table in tables)],
+        views=views,
+    )
+    calls: list[list[Any]] = []
+    done, reported, size = 0, 0, 1
+    while done <= steps and carried[3].any():
+        count, began = min(size, steps + 1 - done), time.monotonic()
+        rows = [np.resize(table[done : done + count], (MOST, *table.shape[1:])) for table in tables]
+        values, ends, *carried = compiled([*carried, *arrays], [np.float32(count), *rows])
+        calls.append([values[:, :count], ends[:, :count]])
+        done += count
+        seconds = time.monotonic() - began
+        size = max(1, size // 2) if seconds > SECONDS else min(MOST, 2 * size) if seconds < SECONDS / 2 else size
+        # The first call also compiles.
+        slow = seconds > 2 * SECONDS and done > 1
+        reached = done if slow else done // EVERY * EVERY
+        if reported < reached < steps:
+            progress(reached, steps)
+            reported = reached
+    progress(steps, steps)
+    return _optimum(carried[1], *(np.concatenate(each, axis=1) for each in zip(*calls, strict=True)))
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The compiled function: some steps of the optimization of N problems.
+
+    Args:
+        function: Computes the values; see `minimize_compiled`.
+        keep: Applied after each step.
+        update: That of the optimizer.
+        states: The number of arrays of the optimizer's state.
+        arrays: The number of further arrays.
+        best: Whether the variables of the lowest value are kept.
+    """
+
+    function: Callable[..., Any]
+    keep: Callable[..., Any] | None
+    update: Update
+    states: int
+    arrays: int
+    best: bool
+
+    def __call__(self, outputs: Callable[[Any], dict[str, Any]], *inputs: Any) -> list[Any]:
+        """Computes some steps.
+
+        Args:
+            outputs: Images ↦ the outputs of the layers.
+            inputs: Batches: the variables, those that are kept, the lowest values, 1 for each optimization that goes on and
+                otherwise 0, the optimizer's state, and the arrays. Then the number of steps, and tables with a row for each.
+
+        Returns:
+            The values (N, `MOST`) at each step, what ended the optimization there (N, `MOST`), and the next batches up to
+            the state.
+        """
+        from keras import ops
+
+        batches = 4 + self.states
+        x, carried, arrays = inputs[0], inputs[1:batches], inputs[batches : batches + self.arrays]
+        count, *tables = inputs[batches + self.arrays :]
+
+        def value(x: Any, *others: Any) -> list[Any]:
+            return [self.function(outputs, x, *others)]
+
+        def step(number: Any, loop: Any) -> Any:
+            x, kept, lowest, running, history, ended, *state = loop
+            numbers, *rows = (table[number] for table in tables)
+            numbers = [numbers[index] for index in range(numbers.shape[0])]
+            others = (*arrays, *rows)
+            values, gradient = backend.current().value_and_gradient(value)(x, *others)
+            end = _end(values, gradient, numbers.pop())
+            running = ops.where(ops.equal(end, RUNNING), running, 0.0)
+            going = running > 0
+            better = ops.logical_and(going, values < lowest) if self.best else going
+            kept, lowest = ops.where(_spread(better, x), x, kept), ops.where(better, values, lowest)
+            place = ops.equal(ops.arange(MOST), number)
+            history, ended = (ops.where(place, each[:, None], table) for each, table in ((values, history), (end, ended)))
+            move, state = self.update(ops.where(_spread(going, x), gradient, 0.0), state, *numbers)
+            moved = x + move if self.keep is None else self.keep(x + move, *others)
+            return (ops.where(_spread(going, x), moved, x), kept, lowest, running, history, ended, *state)
+
+        kept, lowest, running, *state = carried
+        table = ops.zeros((ops.shape(x)[0], MOST))
+        loop = (x, kept, lowest, running, table, table, *state)
+        x, kept, lowest, running, history, ended, *state = ops.fori_loop(0, ops.cast(count, "int32"), step, loop)
+        return [history, ended, x, kept, lowest, running, *state]
+
+
+def _end(values: Any, gradient: Any, needed: Any) -> Any:
+    """Whether the optimization of each x goes on, or what ends it, (N,)."""
+    from keras import ops
+
+    axes = tuple(range(1, len(gradient.shape)))
+    finite, some = ops.all(ops.isfinite(gradient), axis=axes), ops.any(ops.not_equal(gradient, 0), axis=axes)
+    end = ops.where(some, float(RUNNING), ZERO * needed)
+    return ops.where(ops.isfinite(values), ops.where(finite, end, float(GRADIENT)), float(VALUE))
+
+
+def _spread(flags: Any, like: Any) -> Any:
+    from keras import ops
+
+    return ops.reshape(flags, (-1, *[1] * (len(like.shape) - 1)))
+
+
+def _optimum(
+    kept: Float32[np.ndarray, "N ..."], values: Float32[np.ndarray, "N steps"], ends: Float32[np.ndarray, "N steps"]
+) -> Optimum:
+    """The result, in which the values of a problem that ended stay the same.
+
+    Raises:
+        ModelError: None of the values and gradients was finite at the start.
+    """
+    lengths = np.where((ends != RUNNING).any(axis=1), (ends != RUNNING).argmax(axis=1), ends.shape[1])
+    stopped = [
+        ended(number, ENDS[int(ends[index, number])]) if number < ends.shape[1] else None
+        for index, number in enumerate(lengths)
+    ]
+    if (ends[:, 0] != RUNNING).all() and (ends[:, 0] != ZERO).all():
+        raise start_failed(stopped[0])
+    # The value that ended a problem is not one of its values.
+    last = np.minimum(np.arange(min(lengths.max() + 1, ends.shape[1])), np.maximum(lengths - 1, 0)[:, None])
+    history = np.where(lengths[:, None] > 0, np.take_along_axis(values, last, axis=1), np.nan)
+    return Optimum(kept, np.asarray(history.T, np.float32), tuple(stopped))

@@ -1,0 +1,271 @@
+"""Pictures drawn by other processes while results are computed, and results with pictures of some images or of none."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import cnnexplain as cx
+from cnnexplain.errors import OutputError, UsageError
+from cnnexplain.pipeline import parts
+from cnnexplain.plugin import registry
+from cnnexplain.rendering.pictures import Pictures
+from cnnexplain.results import picture_workers, writer
+from cnnexplain.results.picture_workers import PictureWorkers
+from cnnexplain.results.record import Record
+
+FIVE = [f"mnist:test/{index}" for index in (3, 1, 4, 1, 5)]
+NAMES = ["mnist-test-3.png", "mnist-test-1.png", "mnist-test-4.png", "mnist-test-1-2.png", "mnist-test-5.png"]
+OUT = Path("cnnexplain-out/saliency")
+
+PLUGIN = """
+import os
+from cnnexplain.plugin import Analysis, Result, hookimpl
+def run(classifier, images):
+    "Nothing."
+    return Result({"kept": images})
+def draw(record, index):
+    from matplotlib.figure import Figure
+    print("a plugin may print", flush=True)
+    if index == 2:
+        CODE
+    return Figure((0.1, 0.1))
+@hookimpl
+def cnnexplain_analyses():
+    return [Analysis("aa-drawn", run, draw, "Nobody 2026")]
+"""
+
+
+@pytest.fixture
+def many(monkeypatch):
+    """As if five images were many: other processes draw, and a part has three or four images."""
+    monkeypatch.setattr(writer, "FEW", 1)
+    monkeypatch.setattr(picture_workers, "CHUNK", 2)
+    monkeypatch.setattr(parts, "READ", 2)
+    monkeypatch.setattr(parts, "PART_IMAGES", 3)
+
+
+@pytest.fixture
+def plugin(install):
+    """Installs a plugin that executes this code to draw the third image of a part."""
+
+    def put(code):
+        install("drawn-elsewhere", PLUGIN.replace("CODE", code))
+        registry.load.cache_clear()
+
+    yield put
+    registry.load.cache_clear()
+
+
+def content(folder):
+    """The files of a result, without the run time."""
+    held = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for name in [name for name in held if name.endswith(".json")]:
+        held[name] = {**json.loads(held[name]), "seconds": 0}
+    # The page states the run time, too.
+    return {name: value for name, value in held.items() if name != "index.html"}
+
+
+def pictures(folder=OUT):
+    return sorted(path.name for path in folder.glob("*.png"))
+
+
+def listed(folder=OUT):
+    result = json.loads((folder / "result.json").read_text())
+    read = [json.loads((folder / name).read_text()) for name in result.get("parts", ["result.json"])]
+    names = [image["picture"] for part in read for image in part["images"]]
+    assert sorted(result["files"]) == sorted(path.name for path in folder.iterdir())
+    return names
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.usefixtures("many")
+def test_other_processes_draw_the_same_pictures_after_the_results(cli, monkeypatch):
+    submit, here = PictureWorkers.submit, []
+
+    def checked(self, folder, part, *given):
+        assert (folder / part).exists()
+        Record.load(folder)
+        submit(self, folder, part, *given)
+
+    draw = picture_workers.picture_tasks.draw
+    monkeypatch.setattr(PictureWorkers, "submit", checked)
+    monkeypatch.setattr(picture_workers.picture_tasks, "draw", lambda task: here.append(task) or draw(task))
+    assert cli("run", "saliency", *FIVE, "--dpi", 40)[0] == 0
+    assert not here
+    monkeypatch.setattr(writer, "FEW", 100)
+    assert cli("run", "saliency", *FIVE, "--dpi", 40, "--out", "expected")[0] == 0
+    assert content(OUT) == content(Path("expected/saliency"))
+    assert pictures() == sorted(NAMES)
+
+
+@pytest.mark.usefixtures("many")
+@pytest.mark.parametrize("change", [("sys.executable", "/nowhere/python"), ("PROGRAM", "raise SystemExit")])
+def test_this_process_draws_if_no_other_can_be_started(cli, monkeypatch, change):
+    monkeypatch.setattr(f"cnnexplain.results.picture_workers.{change[0]}", change[1])
+    assert cli("run", "saliency", *FIVE, "--dpi", 20)[0] == 0
+    assert listed() == NAMES
+
+
+@pytest.mark.usefixtures("many")
+def test_this_process_draws_what_others_do_not_know(cli, monkeypatch):
+    def unknown(process, task):
+        yield from ()
+        raise UsageError("There is no such analysis.")
+
+    monkeypatch.setattr(picture_workers, "_asked", unknown)
+    assert cli("run", "saliency", *FIVE, "--dpi", 20)[0] == 0
+    assert listed() == NAMES
+
+
+@pytest.mark.usefixtures("many")
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("raise ValueError('no ink')", "draw() of 'aa-drawn' failed: ValueError: no ink"),
+        ("os._exit(3)", "A process that draws pictures ended unexpectedly (exit code 3)"),
+    ],
+)
+def test_a_picture_that_fails_is_told_in_a_line_and_the_results_are_kept(cli, plugin, code, words):
+    plugin(code)
+    code, _, err = cli("run", "aa-drawn", *FIVE, "--dpi", 20)
+    assert code == 1
+    assert words in err
+    assert err.startswith("Error: ")
+    assert err.count("\n") == 1
+    assert len(Record.load("cnnexplain-out/aa-drawn").arrays["kept"]) in (4, 5)
+
+
+@pytest.mark.usefixtures("many")
+def test_what_a_plugin_prints_while_it_draws_does_no_harm(cli, plugin):
+    plugin("pass")
+    code, out, err = cli("run", "aa-drawn", *FIVE, "--dpi", 20)
+    assert (code, err) == (0, "")
+    assert "may print" not in out
+    assert listed(Path("cnnexplain-out/aa-drawn")) == NAMES
+
+
+@pytest.mark.usefixtures("many")
+def test_an_interrupted_run_keeps_its_results_and_the_pictures_follow(cli, monkeypatch):
+    assert cli("run", "saliency", *FIVE, "--dpi", 20, "--target", 3)[0] == 0
+    former = {name: (OUT / name).read_bytes() for name in pictures()}
+    with monkeypatch.context() as patch:
+        # No picture is drawn.
+        patch.setattr(PictureWorkers, "_work", lambda self: None)
+        patch.setattr(PictureWorkers, "wait", interrupt)
+        code, _, err = cli("run", "saliency", *FIVE, "--dpi", 20, "--target", 5)
+    assert code == 130
+    assert err == (
+        f"Interrupted: 5 images are done and kept in {OUT}; 5 of their pictures are not drawn; the same command with "
+        "--resume continues, or cnnexplain redraw draws the pictures.\n"
+    )
+    # No picture of the earlier result passes for one of this.
+    assert pictures() == []
+    assert [path.name for path in OUT.iterdir() if path.name.startswith(".")] == []
+    assert len(Record.load(OUT)) == 5
+    code, out, _ = cli("run", "saliency", *FIVE, "--dpi", 20, "--target", 5, "--resume")
+    assert (code, "Kept 5 finished images" in out) == (0, True)
+    assert listed() == NAMES
+    resumed = {name: (OUT / name).read_bytes() for name in pictures()}
+    assert all(resumed[name] != former[name] for name in NAMES)
+    (OUT / NAMES[1]).unlink()
+    assert cli("redraw", OUT, "--dpi", 20)[0] == 0
+    assert {name: (OUT / name).read_bytes() for name in pictures()} == resumed
+
+
+@pytest.mark.parametrize("where", ["whole", "many"])
+def test_pictures_of_the_first_images_or_of_none(cli, request, where):
+    if where == "many":
+        request.getfixturevalue("many")
+    for number, drawn in (("2", NAMES[:2]), ("none", []), ("0", []), ("9", NAMES)):
+        code, out, _ = cli("run", "saliency", *FIVE, "--dpi", 20, "--pictures", number)
+        assert code == 0
+        assert f"Wrote {f'{len(drawn)} pictures' if drawn else 'arrays.npz' if where == 'whole' else 'index.html'}" in out
+        assert listed() == [*drawn, *[None] * (5 - len(drawn))]
+        page = (OUT / "index.html").read_text()
+        assert page.count('<li class="tile"') == 5
+        assert page.count('<a href="./mnist') == len(drawn) + (len(drawn) if page.count("<article") else 0)
+        assert len(Record.load(OUT)) == 5
+
+
+def test_pictures_can_be_drawn_and_removed_later(cli, monkeypatch):
+    monkeypatch.setattr(parts, "READ", 2)
+    monkeypatch.setattr(parts, "PART_IMAGES", 3)
+    assert cli("run", "saliency", *FIVE, "--dpi", 20, "--pictures", "none")[0] == 0
+    assert cli("redraw", OUT, "--dpi", 20, "--pictures", 2)[1] == f"Drew 2 pictures in {OUT}\n"
+    assert listed() == [*NAMES[:2], None, None, None]
+    assert cli("redraw", OUT, "--dpi", 20)[0] == 0
+    assert listed() == NAMES
+    assert cli("redraw", OUT, "--format", "svg", "--pictures", 1)[0] == 0
+    assert listed() == ["mnist-test-3.svg", None, None, None, None]
+    assert cx.redraw(OUT, pictures=0) == []
+    assert listed() == [None] * 5
+    # What is resumed has what the earlier run had.
+    assert cli("run", "saliency", *FIVE, "--format", "svg", "--resume")[0] == 0
+    assert listed() == [None] * 5
+
+
+def test_an_overview_is_drawn_later_too(cli):
+    folder = Path("cnnexplain-out/filters")
+    assert cli("run", "filters", "--layer", "conv1", "--dpi", 20)[0] == 0
+    before = content(folder)
+    assert pictures(folder)
+    assert cli("run", "filters", "--layer", "conv1", "--dpi", 20, "--pictures", "none")[0] == 0
+    assert pictures(folder) == []
+    assert cli("redraw", folder, "--dpi", 20)[0] == 0
+    after = content(folder)
+    for each in (before, after):
+        each["result.json"]["files"].sort()
+    assert after == before
+
+
+def test_a_report_without_pictures_still_has_the_maps(cli):
+    words = ("report", "--analysis", "saliency", "--analysis", "gradcam", *FIVE[:2], "--dpi", 20)
+    sizes = []
+    for number in ("all", "1", "none"):
+        assert cli(*words, "--pictures", number)[0] == 0
+        page = Path("cnnexplain-out/report.html").read_text()
+        assert page.count('class="picture" src=') == {"all": 4, "1": 2, "none": 0}[number]
+        assert page.count('class="data">') == 2
+        assert ("--pictures" in page) == (number != "all")
+        sizes.append(len(page))
+    assert sizes == sorted(sizes, reverse=True)
+
+
+@pytest.mark.parametrize("value", ["-1", "some", "1.5", "", "9" * 400])
+def test_a_wrong_number_of_pictures_is_refused(cli, value):
+    code, _, err = cli("run", "saliency", "--pictures", value)
+    assert code == 2
+    assert "--pictures" in err
+    assert len(err) < 300
+
+
+def test_a_configuration_file_sets_the_number(cli):
+    for value, wanted in (("1", NAMES[:1]), ('"none"', []), ('"all"', NAMES)):
+        Path("cnnexplain.toml").write_text(f"[run]\npictures = {value}\ndpi = 20\n")
+        assert cli("run", "saliency", *FIVE)[0] == 0
+        assert pictures() == sorted(wanted)
+    for value in ("-1", "true", "1.5", '"some"', "[1]"):
+        Path("cnnexplain.toml").write_text(f"[run]\npictures = {value}\n")
+        code, _, err = cli("run", "saliency", *FIVE)
+        assert code == 2
+        assert '\'run.pictures\' takes a whole number, "none" or "all", but got ' in err
+
+
+@pytest.mark.parametrize("most", [-1, 1.5, True, "all"])
+def test_the_python_api_refuses_other_numbers(most):
+    with pytest.raises(UsageError, match="number of pictures is 0 or more, or None for all"):
+        Pictures(most=most)
+
+
+def test_a_disk_that_is_full_is_said_to_be(tmp_path, lenet):
+    cx.explain("saliency", lenet, FIVE[:1]).save(tmp_path / "out", dpi=20)
+    result = json.loads((tmp_path / "out/result.json").read_text())
+    task = picture_workers.PictureTask(
+        str(tmp_path / "out"), "result.json", result, [(0, "a.png")], [], "png", 20, str(tmp_path / "gone")
+    )
+    with pytest.raises(OutputError, match="Can't write"):
+        list(picture_workers.picture_tasks.draw(task))

@@ -1,0 +1,205 @@
+"""The optimization loop in a compiled function, against the loop over NumPy arrays."""
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import pytest
+
+import cnnexplain as cx
+from cnnexplain import backend
+from cnnexplain.errors import ModelError, UsageError
+from cnnexplain.optimize import adam, compiled, minimize, minimize_compiled, momentum, nadam, normalized
+
+ops = keras.ops
+backends = pytest.mark.backends
+
+
+@pytest.fixture(scope="module")
+def clf():
+    random = np.random.default_rng(3)
+    layers = [
+        keras.layers.Conv2D(3, 3, activation="tanh", name="conv"),
+        keras.layers.Conv2D(2, 3, activation="tanh", name="second"),
+        keras.layers.Flatten(),
+        keras.layers.Dense(4),
+    ]
+    model = keras.Sequential([keras.Input((7, 6, 1)), *layers])
+    model.set_weights([random.normal(0, 0.4, each.shape) for each in model.get_weights()])
+    return cx.load(model)
+
+
+def shifted_distance(outputs, x, code, shift):
+    """`distance` of x + shift."""
+    return distance(outputs(x + shift), x, code)
+
+
+def distance_without_shift(outputs, x, code):
+    return distance(outputs(x), x, code)
+
+
+def distance(outputs, x, code, *_):
+    """‖Φ − Φ0‖² + 0.1 ‖x‖²."""
+    (output,) = outputs.values()
+    return ops.sum((output - code) ** 2, axis=(1, 2, 3)) + 0.1 * ops.sum(x**2, axis=(1, 2, 3))
+
+
+def shifted(x, code, shift):
+    return x + shift
+
+
+def within(x, *_):
+    return ops.clip(x, -0.9, 0.9)
+
+
+def both(clf, random, step, *, steps=45, best=False, layer="conv", shapes=(5, 4, 3), count=3, scale=1.0):
+    """The results of the compiled loop and of the other one."""
+    codes = scale * random.normal(size=(count, *shapes)).astype(np.float32)
+    start = random.normal(size=(count, 7, 6, 1)).astype(np.float32)
+    shifts = random.uniform(-0.1, 0.1, (steps + 1, 1, 1, 1)).astype(np.float32)
+    options = {"arrays": [codes], "schedule": [shifts], "keep": within, "best": best}
+    found = minimize_compiled(clf, shifted_distance, [layer], start, step, steps, **options)
+    function = clf.differentiable(distance, [layer], [shapes, (1, 1, 1)], shifted)
+
+    def loss(x, number):
+        return function(x, codes, np.tile(shifts[number], (count, 1, 1, 1)))
+
+    return found, minimize(loss, start, step, steps, keep=lambda x, _: np.clip(x, -0.9, 0.9), best=best)
+
+
+def assert_equal(found, expected):
+    assert found.values.shape == expected.values.shape
+    assert found.stopped == expected.stopped
+    np.testing.assert_allclose(found.values, expected.values, rtol=2e-4, atol=1e-5)
+    np.testing.assert_allclose(found.variables, expected.variables, rtol=1e-3, atol=1e-3)
+
+
+@backends
+@pytest.mark.parametrize("best", [False, True])
+@pytest.mark.parametrize(
+    "step",
+    [
+        adam(lambda number: 0.05 / (1 + number)),
+        nadam(lambda number: 0.02),
+        momentum(lambda number: 0.01 if number < 20 else 0.001, 0.7),
+        normalized(adam(lambda _: 0.03, epsilon=0.1)),
+    ],
+)
+def test_it_equals_the_loop_over_arrays(clf, random, step, best):
+    assert_equal(*both(clf, random, step, best=best))
+
+
+@backends
+def test_batches_do_not_change_the_result(clf, random, monkeypatch):
+    monkeypatch.setattr(clf, "batch_size", 2)
+    assert_equal(*both(clf, random, adam(lambda _: 0.02), steps=5, count=5))
+
+
+def counted(monkeypatch):
+    """The functions that are compiled from now on."""
+    functions = []
+    current = backend.current()
+    before = current.compiled
+    monkeypatch.setattr(current, "compiled", lambda *each: functions.append(each[0]) or before(*each))
+    return functions
+
+
+def test_one_function_is_compiled_for_all_rates_numbers_of_steps_and_problems(clf, random, monkeypatch):
+    start = random.normal(size=(3, 7, 6, 1)).astype(np.float32)
+    codes = random.normal(size=(3, 3, 2, 2)).astype(np.float32)
+    functions = counted(monkeypatch)
+    for count, steps, rate in [(3, 4, 0.1), (1, 90, 0.2), (2, 7, 0.3)]:
+        minimize_compiled(
+            clf,
+            distance_without_shift,
+            ["second"],
+            start[:count],
+            adam(lambda _, rate=rate: rate),
+            steps,
+            arrays=[codes[:count]],
+        )
+    assert len(functions) == 1
+    minimize_compiled(clf, distance_without_shift, ["second"], start, nadam(lambda _: 0.1), 2, arrays=[codes])
+    assert len(functions) == 2
+
+
+@dataclass(frozen=True)
+class Cliff:
+    """The sum of x, whose value or gradient is not finite above 1."""
+
+    gradient: bool
+
+    def __call__(self, outputs, x, *_):
+        total = ops.sum(x, axis=(1, 2, 3))
+        if not self.gradient:
+            return ops.log(1 - total / 42) - total
+        steep = backend.current().with_pullback(lambda x: x + 0, lambda x, slope: ops.where(x > 1, float("inf"), slope))
+        return -ops.sum(steep(x), axis=(1, 2, 3))
+
+
+@backends
+@pytest.mark.parametrize("gradient", [False, True])
+def test_what_is_not_finite_ends_its_own_problem_only(clf, gradient):
+    """Each x rises by 0.1 in a step; the first one starts at 0.65, and its end is not finite."""
+    start = np.stack([np.full((7, 6, 1), each, np.float32) for each in (0.65, -5.0, -6.0)])
+    found = minimize_compiled(clf, Cliff(gradient), ["conv"], start, adam(lambda _: 0.1), 40)
+    what = "gradient" if gradient else "value"
+    assert found.stopped == (f"at step 4 the {what} was not finite (NaN or infinity)", None, None)
+    np.testing.assert_allclose(found.variables[0], 0.95, atol=1e-3)
+    np.testing.assert_allclose(found.variables[1:, 0, 0, 0], [-1, -2], atol=0.05)
+    assert found.values.shape == (41, 3)
+    np.testing.assert_array_equal(found.values[4:, 0], found.values[3, 0])
+    assert np.isfinite(found.values).all()
+    # If all problems have ended, so has the loop.
+    alone = minimize_compiled(clf, Cliff(gradient), ["conv"], start[:1], adam(lambda _: 0.1), 40)
+    assert alone.values.shape == (5, 1)
+    some = np.stack([start[1], start[0] + 1])
+    started = minimize_compiled(clf, Cliff(gradient=False), ["conv"], some, adam(lambda _: 0.1), 3)
+    assert np.isnan(started.values[:, 1]).all()
+    np.testing.assert_array_equal(started.variables[1], some[1])
+    with pytest.raises(ModelError, match="can't start: at step 0 the value was not finite"):
+        minimize_compiled(clf, Cliff(gradient=False), ["conv"], some[1:], adam(lambda _: 0.1), 3)
+
+
+def plateau(outputs, x, *_):
+    """Falls with x up to 0.5, and is constant beyond."""
+    return -ops.sum(ops.minimum(x, 0.5), axis=(1, 2, 3))
+
+
+def test_a_gradient_of_zero_ends_its_problem_where_one_is_needed(clf):
+    start = np.stack([np.full((7, 6, 1), each, np.float32) for each in (0.25, -2.0)])
+    options = {"start": start, "optimizer": adam(lambda _: 0.1), "steps": 8}
+    found = minimize_compiled(clf, plateau, ["conv"], **options, needed=9)
+    assert found.stopped == ("at step 3 the gradient was zero", None)
+    assert minimize_compiled(clf, plateau, ["conv"], **options, needed=3).stopped == (None, None)
+
+
+def test_it_is_interrupted_between_calls_and_reports_progress(clf, random, monkeypatch):
+    start = random.normal(size=(1, 7, 6, 1)).astype(np.float32)
+    options = {"start": start, "optimizer": adam(lambda _: 0.1), "steps": 100}
+    seen = []
+    minimize_compiled(clf, plateau, ["conv"], **options, progress=lambda *done: seen.append(done))
+    assert seen[-1] == (100, 100)
+    assert seen == sorted(set(seen))
+    # If every call takes longer than it should, there is one step in each; the first one also compiles.
+    monkeypatch.setattr(compiled, "SECONDS", 0)
+    seen.clear()
+
+    def interrupt(*done):
+        seen.append(done)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        minimize_compiled(clf, plateau, ["conv"], **options, progress=interrupt)
+    assert seen == [(2, 100), (3, 100), (4, 100)]
+
+
+def test_errors(clf):
+    start = np.zeros((1, 7, 6, 1), np.float32)
+    with pytest.raises(UsageError, match="no layer 'cnv'"):
+        minimize_compiled(clf, plateau, ["cnv"], start, adam(lambda _: 0.1), 3)
+    with pytest.raises(ModelError, match="do not depend on its input"):
+        minimize_compiled(
+            clf, lambda outputs, x: ops.sum(0 * start, axis=(1, 2, 3)), ["conv"], start, adam(lambda _: 0.1), 3
+        )
