@@ -257,6 +257,13 @@ def test_too_little_memory_is_pythons_memory_error():
         wide(np.zeros((1, 1 << 23), np.float32))
 
 
+@backends
+def test_rows_are_taken_by_their_numbers(random):
+    table, numbers = random.normal(size=(7, 3)).astype(np.float32), random.integers(0, 7, (4, 2, 5))
+    taken = backend.current().rows(ops.convert_to_tensor(table), ops.convert_to_tensor(numbers, "int32"))
+    np.testing.assert_array_equal(ops.convert_to_numpy(taken), table[numbers])
+
+
 def test_batches_of_many_lengths_compile_few_times(random):
     if keras.backend.backend() == "torch":
         pytest.skip("PyTorch compiles nothing")
