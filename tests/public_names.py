@@ -169,6 +169,7 @@ PUBLIC = {
         "natural_magnitude",
     ],
     "cnnexplain.optimize": [
+        "NO_GRADIENT",
         "Optimizer",
         "Optimum",
         "Step",

@@ -56,6 +56,9 @@ class Backend(Protocol):
         x through operations that have a gradient.
         """
 
+    def rows(self, table: Any, numbers: Any) -> Any:
+        """The rows of a tensor (rows, C) with some numbers (…), which are not negative: (…, C)."""
+
     def with_pullback(self, function: Callable[[Any], Any], pull: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
         """`function` with another pull-back: the pull-back at x of a signal is pull(x, signal)."""
 

@@ -74,6 +74,11 @@ def value_and_gradient(function: Callable[..., Sequence[Any]]) -> Callable[..., 
     return differentiated
 
 
+def rows(table: Any, numbers: Any) -> Any:
+    """The rows of a tensor (rows, C) with some numbers (…), which are not negative: (…, C)."""
+    return table.at[numbers].get(mode="promise_in_bounds")
+
+
 def with_pullback(function: Callable[[Any], Any], pull: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
     """`function` with another pull-back: the pull-back at x of a signal is pull(x, signal)."""
     # With a lambda, JAX does not pass optional arguments of the function to the rules.

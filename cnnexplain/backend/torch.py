@@ -56,6 +56,11 @@ def value_and_gradient(function: Callable[..., Sequence[Any]]) -> Callable[..., 
     return differentiated
 
 
+def rows(table: Any, numbers: Any) -> Any:
+    """The rows of a tensor (rows, C) with some numbers (…), which are not negative: (…, C)."""
+    return table.index_select(0, numbers.reshape(-1)).reshape(*numbers.shape, -1)
+
+
 def with_pullback(function: Callable[[Any], Any], pull: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
     """`function` with another pull-back: the pull-back at x of a signal is pull(x, signal)."""
 

@@ -36,12 +36,14 @@ def integrated_gradients(
 ) -> Result:
     """The attributions along the straight path from the baseline; see `run`."""
     baselines = baseline_images(baseline, images, classifier.preprocess)
+    # Before anything else, so that the same pass computes the predictions for the images.
+    baseline_logits = classifier.values(baselines, objectives)
     nodes, weights = quadrature(steps)
     shares = nodes[:, None, None, None].astype(np.float32)
     points = Copies(point, steps, lambda part: [shares[part.start : part.stop]], [baselines])
     mean, _ = classifier.gradient_sums(images, objectives, points, weights=weights, progress=progress)
     attribution = (images - baselines) * mean
-    facts = completeness_facts(classifier, images, baselines, objectives, attribution)
+    facts = completeness_facts(classifier, images, baselines, objectives, attribution, baseline_logits)
     arrays = {"attribution": attribution, "pixel_attribution": attribution.sum(axis=-1), "baseline": baselines}
     relative = facts["relative_convergence_delta"]
     warnings = () if all(share is None or share <= TOLERANCE for share in relative) else (WARNING,)
