@@ -9,6 +9,8 @@ from cnnexplain import Logit, backend
 from cnnexplain.errors import ModelError, UsageError
 from cnnexplain.numerics import Copies, batches, prefetched
 
+pytestmark = pytest.mark.unaided
+
 ops = keras.ops
 backends = pytest.mark.backends
 

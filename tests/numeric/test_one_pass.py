@@ -14,6 +14,8 @@ from cnnexplain.errors import ModelError, PluginError, UsageError
 from cnnexplain.model.predictions import ImageLogit, Predictions
 from cnnexplain.plugin import Analysis, Result
 
+pytestmark = pytest.mark.unaided
+
 backends = pytest.mark.backends
 layers = keras.layers
 
