@@ -54,10 +54,10 @@ class Stand:
 
 def unpacked(each, height=HEIGHT, width=WIDTH):
     """The values (height, width) of a map as a page's JSON holds it."""
-    planes = np.frombuffer(zlib.decompress(base64.b64decode(each["data"])), np.uint8).reshape(2, height, width)
-    whole = planes[0] + 256 * planes[1].astype(np.int64)
+    planes = np.frombuffer(zlib.decompress(base64.b64decode(each["data"])), np.uint8).reshape(-1, height, width)
+    whole = sum(256**number * plane.astype(np.int64) for number, plane in enumerate(planes))
     if each["differences"]:
-        whole = whole.cumsum(axis=0).cumsum(axis=1) % 2**16
+        whole = whole.cumsum(axis=0).cumsum(axis=1) % 256 ** len(planes)
     return each["low"] + each["step"] * whole
 
 

@@ -138,6 +138,7 @@ PUBLIC = {
     "cnnexplain.numerics": [
         "BASELINES",
         "Batch",
+        "Copies",
         "LUMA",
         "averaged",
         "baseline_function",
@@ -150,6 +151,7 @@ PUBLIC = {
         "evenly_spaced",
         "gaussian",
         "peaks",
+        "prefetched",
         "resize",
         "spectrum",
         "ten_crop_gradients",

@@ -23,9 +23,6 @@ from cnnexplain.rendering.pictures import Pictures
 from cnnexplain.results import picture_tasks
 from cnnexplain.results.picture_tasks import PictureTask
 
-FEW = 8
-"""Up to this number of pictures is drawn by the program itself: starting a process takes as long as drawing about 15."""
-
 CHUNK = 16
 """Images of a task, so that all processes have work until the end."""
 

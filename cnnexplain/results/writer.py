@@ -15,7 +15,6 @@ from cnnexplain import __version__, files, interruption
 from cnnexplain.rendering.pictures import Pictures
 from cnnexplain.results import image_json, json_files, lock, result_files
 from cnnexplain.results.file_names import ARRAYS, INDEX, RESULT, part_name, picture_names
-from cnnexplain.results.picture_workers import FEW, PictureWorkers
 from cnnexplain.results.result_folder import check_folder, refuse_foreign, replace_files
 from cnnexplain.results.resume import Kept
 from cnnexplain.results.resume import resume as resumed
@@ -24,7 +23,11 @@ from cnnexplain.results.schema import FORMAT
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from cnnexplain.results.picture_workers import PictureWorkers
     from cnnexplain.results.record import Record
+
+FEW = 8
+"""Up to this number of pictures is drawn by this process: starting another one takes as long as drawing about 15."""
 
 
 def write(record: Record, folder: Path, pictures: Pictures) -> list[Path]:

@@ -12,6 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 from pages import Read, made
 
+from cnnexplain import draw
 from cnnexplain.cli.commands import report
 from cnnexplain.errors import UsageError
 from cnnexplain.rendering import packed_maps, record_display
@@ -37,13 +38,32 @@ def test_a_packed_map_is_within_half_a_step_and_zero_stays_zero(values):
     assert (found[values == 0] == 0).all()
 
 
-def test_a_map_of_grain_takes_8_bits(random):
+def test_a_map_of_grain_has_32_steps_in_its_color_scale(random):
     values = random.normal(0, 1, (160, 160))
     each = packed_maps.packed(values)
-    assert each["step"] == pytest.approx(np.ptp(values) / (2**8 - 2))
+    assert each["step"] == pytest.approx(draw.percentile_limit(values) / 32)
     np.testing.assert_allclose(pages.unpacked(each, 160, 160), values, rtol=0, atol=0.501 * each["step"])
+    # Close to the entropy of its codes.
+    assert len(each["data"]) * 3 / 4 < 1.02 * 160 * 160 * 5.6 / 8
+    # An outlier neither makes the others coarser nor is it clipped.
+    values[3, 4] = 1e4
+    each = packed_maps.packed(values)
+    np.testing.assert_allclose(pages.unpacked(each, 160, 160), values, rtol=0, atol=0.09)
     smooth = np.outer(np.linspace(-1, 1, 160), np.linspace(0, 1, 160) ** 2)
     assert packed_maps.packed(smooth)["step"] == pytest.approx(2 / (2**16 - 2))
+
+
+def test_the_larger_a_map_gets_the_coarser_it_is(random):
+    smooth = draw.enlarged(random.normal(0, 1, (4, 4)), 224, 224)
+    steps = []
+    for grain in (0, 0.0001, 0.01, 0.1):
+        values = smooth + random.normal(0, grain, smooth.shape)
+        each = packed_maps.packed(values)
+        np.testing.assert_allclose(pages.unpacked(each, 224, 224), values, rtol=0, atol=0.501 * each["step"])
+        steps.append(each["step"] / draw.percentile_limit(values))
+        assert steps[-1] <= 1.001 / 32
+    assert steps == sorted(steps)
+    assert steps[0] < 1 / 100 < steps[-1]
 
 
 def test_what_is_only_seen_is_averaged_over_blocks_where_it_would_fill_a_page(random):

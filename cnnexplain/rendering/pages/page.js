@@ -22,7 +22,10 @@
     const deflated = new Blob([bytes(map.data)]).stream().pipeThrough(new DecompressionStream("deflate"));
     const planes = new Uint8Array(await new Response(deflated).arrayBuffer());
     const count = height * width;
-    const whole = Uint16Array.from({ length: count }, (_, index) => planes[index] + 256 * planes[count + index]);
+    // Sums of differences wrap around at 2⁸ or 2¹⁶.
+    const whole = planes.length === count
+      ? planes
+      : Uint16Array.from({ length: count }, (_, index) => planes[index] + 256 * planes[count + index]);
     if (map.differences) {
       for (let index = width; index < count; index++) whole[index] += whole[index - width];
       for (let index = 0; index < count; index++) if (index % width) whole[index] += whole[index - 1];
