@@ -11,6 +11,7 @@ from cnnexplain_plugins.activation_maximization.regularization import SETTINGS, 
 from cnnexplain_plugins.activation_maximization.views import View, show
 
 import cnnexplain as cx
+from cnnexplain import backend
 from cnnexplain.errors import UsageError
 from cnnexplain.inputs.image_stream import open_stream
 from cnnexplain.model.objectives import Channel, Logit
@@ -128,7 +129,6 @@ def test_the_loss_and_its_gradient_are_the_oracles(lenet, oracle, noise, random)
     exact = [0.3 * oracles.isotropic_variation(np.float64(x), 1e-4) for x in noise] - oracle.logits(noise)[:, 3] / scale
     np.testing.assert_allclose(values, exact, rtol=1e-4)
     np.testing.assert_allclose(gradient, 0.3 * total_variation(noise)[1] - slopes / scale, atol=1e-3)
-    assert [name for name, each in SETTINGS.items() if maximization.compilable(each)] == ["none", "robust"]
 
 
 @pytest.mark.backends
@@ -137,9 +137,14 @@ def test_the_compiled_loop_equals_the_loop_over_arrays(clf, parts, monkeypatch):
     chosen = Regularization(rate=0.02, **parts)
     objectives = [Logit(1), Channel("conv", 2)]
     options = {"steps": 6, "starts": 3, "seed": 4}
-    found = maximization.maximize(clf, objectives, chosen, **options)
-    monkeypatch.setattr(maximization, "compilable", lambda _: False)
-    expected = maximization.maximize(clf, objectives, chosen, **options)
+    results = []
+    for memory in (None, 1 << 30):
+        # On a GPU, the loop is compiled.
+        monkeypatch.setattr(backend.current(), "device_memory", lambda memory=memory: memory)
+        assert maximization.compilable(chosen) == (memory is not None)
+        results.append(maximization.maximize(clf, objectives, chosen, **options))
+    expected, found = results
+    assert [name for name, each in SETTINGS.items() if maximization.compilable(each)] == ["none", "robust"]
     for one, other in zip(found, expected, strict=True):
         assert one.value == pytest.approx(other.value, rel=1e-3)
         np.testing.assert_allclose(one.image, other.image, atol=2e-3)
@@ -568,7 +573,7 @@ def test_of_several_ends_the_highest_value_less_the_variation_is_kept(clf, rando
     best, wanted = np.unravel_index(gains.argmax(), gains.shape)
     assert gains.max() > 1
     ends = np.concatenate([flat, rough[[best]]])
-    monkeypatch.setattr(maximization, "minimize_compiled", lambda *_, **__: Optimum(ends, np.zeros((1, 2)), (None, None)))
+    monkeypatch.setattr(maximization, "minimize", lambda *_, **__: Optimum(ends, np.zeros((1, 2)), (None, None)))
     for weight, kept in ((0.0, 1), (1e3, 0)):
         chosen = Regularization(total_variation=weight)
         (found,) = maximization.maximize(clf, [Logit(int(wanted))], chosen, steps=1, starts=2, seed=0)

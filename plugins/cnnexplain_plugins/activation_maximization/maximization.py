@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from keras import ops
 
+from cnnexplain import backend
 from cnnexplain.numerics import blurred
 from cnnexplain.optimize import adam, minimize, minimize_compiled
 from cnnexplain_plugins.activation_maximization.parametrization import PARAMETRIZATIONS
@@ -218,9 +219,13 @@ class Ascent:
 
 
 def compilable(regularization: Regularization) -> bool:
-    """Whether the loop can be compiled: for pixels that are neither blurred nor cleared by a percentile."""
+    """Whether the loop is compiled: on a GPU, for pixels that are neither blurred nor cleared by a percentile.
+
+    On a CPU the operations of NumPy on small pictures take a quarter of the time of compiled ones.
+    """
     cleared = regularization.norm_percentile or regularization.contribution_percentile
-    return regularization.parametrization == "pixels" and not (regularization.blur or cleared)
+    pixels = regularization.parametrization == "pixels" and not (regularization.blur or cleared)
+    return pixels and backend.current().device_memory() is not None
 
 
 @dataclass(frozen=True)
