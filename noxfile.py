@@ -45,7 +45,7 @@ def slow(session: nox.Session) -> None:
     install(session, "test", "docs")
     # Tests install packages with it, which environments by uv lack.
     session.install("pip")
-    session.run("pytest", "-q", "-n", "2", "-m", "slow and not backends", "--durations=25", *session.posargs)
+    session.run("pytest", "-q", "-n", "3", "-m", "slow and not backends", "--durations=25", *session.posargs)
 
 
 @nox.session
@@ -86,7 +86,7 @@ def docs(session: nox.Session) -> None:
 def cold_start(session: nox.Session) -> None:
     """How long the program takes to start, beside Python's own imports."""
     install(session, "test")
-    session.run("python", "benchmarks/cold_start.py", "3")
+    session.run("python", "benchmarks/run.py", "cold", "--rounds", "3")
 
 
 @nox.session
@@ -103,7 +103,7 @@ def redraw(session: nox.Session) -> None:
 def oldest(session: nox.Session) -> None:
     """What all analyses are made of, with the oldest versions that pyproject.toml allows."""
     constraints = Path(session.create_tmp()) / "oldest.txt"
-    constraints.write_text(str(session.run("python", ".ci/lowest.py", silent=True)), encoding="utf-8")
+    constraints.write_text(str(session.run_install("python", ".ci/lowest.py", silent=True)), encoding="utf-8")
     session.install("--constraint", str(constraints), f"{SOURCE}[test]")
     session.run("cnnexplain", "run", "all", "--out", session.create_tmp())
     session.run("pytest", "-q", "-n", "1", "-m", "backends", *session.posargs)

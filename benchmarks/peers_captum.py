@@ -129,7 +129,11 @@ def gradcam(subject: Subject, count: int) -> Call:
     network, x, target = _network(subject), _images(subject, count), _targets(subject, count)
     explain = attr.LayerGradCam(network, network.layers[subject.last])
     side = tuple(x.shape[2:])
-    return lambda: attr.LayerAttribution.interpolate(explain.attribute(x, target), side, "bilinear").detach().numpy()
+    return lambda: (
+        attr.LayerAttribution.interpolate(explain.attribute(x, target, relu_attributions=True), side, "bilinear")
+        .detach()
+        .numpy()
+    )
 
 
 def gradcam_limit(subject: Subject, count: int) -> Call:

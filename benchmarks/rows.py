@@ -92,7 +92,9 @@ def compare(values: Mapping[str, Any], expected: Mapping[str, np.ndarray]) -> tu
         given = np.asarray(values[name], np.float64)
         if given.shape != numbers.shape:
             raise ValueError(f"The limit computes '{name}' of the shape {numbers.shape}, but ours has {given.shape}.")
-        apart = np.abs(given - numbers) / max(float(np.abs(numbers).max(initial=0)), 1e-30)
+        # The rounding of a difference is relative to what is subtracted.
+        scale = expected.get(name.removesuffix("_drop"), numbers)
+        apart = np.abs(given - numbers) / max(float(np.abs(scale).max(initial=0)), 1e-30)
         worst, share = max(worst, float(apart.max(initial=0))), max(share, float((~(apart <= TOLERANCE)).mean()))
     return worst, share
 

@@ -13,11 +13,16 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
+import math
+import os
+import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
-ENVIRONMENTS = Path(__file__).parent / "environments"
+ENVIRONMENTS = Path(__file__).parent.parent / "build" / "peers"
 """Where the environments of peers are made."""
 
 
@@ -27,6 +32,9 @@ def main() -> None:
     from benchmarks.families import FAMILIES
 
     options = _options(list(FAMILIES))
+    if options.gpu and "KERAS_BACKEND" not in os.environ:
+        _run_on_backends()
+        return
     report = tables.new_report()
     print(tables.heading(report))
     with peers.started(ENVIRONMENTS) if options.peers else contextlib.nullcontext():
@@ -42,10 +50,14 @@ def _measure(options: argparse.Namespace, report: dict[str, Any]) -> int:
     from benchmarks.subjects import subject
 
     wrong = 0
-    for name in options.rows or FAMILIES:
+    deadline = time.perf_counter() + options.within
+    for name in options.rows or (name for name, family in FAMILIES.items() if family.device or not options.gpu):
         family = FAMILIES[name]
         networks = [each for each in family.networks if each in (options.network or family.networks)]
         for arguments in [(subject(each),) for each in networks] if family.networks else [()]:
+            if time.perf_counter() > deadline:
+                print(f"{name} is left out: {options.within:g} s have passed.")
+                continue
             for row in family.rows(name)(*arguments):
                 result = rows.measure(row, options.rounds, options.seconds)
                 result |= {name: report[name] for name in ("backend", "commit", "date")}
@@ -55,6 +67,13 @@ def _measure(options: argparse.Namespace, report: dict[str, Any]) -> int:
                 if options.json:
                     tables.write(report, options.json)
     return wrong
+
+
+def _run_on_backends() -> None:
+    """Runs this program for JAX and for PyTorch if they are installed, each in its own process."""
+    for backend in filter(importlib.util.find_spec, ("jax", "torch")):
+        print(f"== {backend}", flush=True)
+        subprocess.run([sys.executable, *sys.argv], env={**os.environ, "KERAS_BACKEND": backend}, check=True)
 
 
 def _options(families: list[str]) -> argparse.Namespace:
@@ -68,9 +87,11 @@ def _options(families: list[str]) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=7, help="samples of each contender, after a first call (7)")
     parser.add_argument("--seconds", type=float, default=60, help="no round of a row starts after this time (60)")
     parser.add_argument("--json", type=Path, help="the file for all numbers; other rows in it are kept")
+    parser.add_argument("--peers", action="store_true", help="also Xplique and Captum, in environments in build/peers/")
     parser.add_argument(
-        "--peers", action="store_true", help=f"also Xplique and Captum, in environments in {ENVIRONMENTS.name}/"
+        "--gpu", action="store_true", help="the rows of interest on a GPU, on JAX and PyTorch or KERAS_BACKEND"
     )
+    parser.add_argument("--within", type=float, default=math.inf, help="no network of a row starts after these seconds")
     return parser.parse_args()
 
 

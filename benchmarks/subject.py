@@ -63,11 +63,7 @@ class Subject:
             scores = keras.layers.Dense(final.units, name="scores")
             output = scores(output)
             scores.set_weights(final.get_weights())
-        model = keras.Model(self.model.inputs, output)
-        # A copy, since layers of the original are part of several graphs.
-        copy = keras.models.clone_model(model)
-        copy.set_weights(model.get_weights())
-        return copy
+        return _copy(self.model.inputs, output)
 
     @property
     def targets(self) -> np.ndarray:
@@ -92,8 +88,23 @@ class Subject:
         """Reads a network and its images in the environment of a peer."""
         values = np.load(folder / f"{name}.npz")
         model = keras.models.load_model(folder / f"{name}.keras", compile=False)
-        return cls(name, model, values["images"], int(values["batch"]), str(values["last"]), values["colors"])
+        return cls(
+            name,
+            _copy(model.inputs, model.outputs[0]),
+            values["images"],
+            int(values["batch"]),
+            str(values["last"]),
+            values["colors"],
+        )
 
 
 def _same(x: Any) -> Any:
     return x
+
+
+def _copy(inputs: Any, output: Any) -> Any:
+    """A functional model whose layers are part of no other graph, as they are after a sequential model is loaded."""
+    model = keras.Model(inputs, output)
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    return copy

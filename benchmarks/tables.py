@@ -62,7 +62,7 @@ def ratio(row: dict[str, Any], name: str) -> str:
     """A ratio of a row, or its goal, which is a quantity if there is no limit."""
     if row.get(name) is None:
         return "–"
-    return f"{row[name]:.2f}" if name != "goal" or row.get("ratio") is not None else quantity(row[name], row["unit"])
+    return f"{row[name]:.2f}" if name != "goal" or "ratio" in row else quantity(row[name], row["unit"])
 
 
 def quantity(value: float, unit: str) -> str:

@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-CASES = int(os.environ.get("CNNEXPLAIN_FUZZ", "100"))
-"""Cases of each test: a hundred in CI, a thousand in a campaign (CNNEXPLAIN_FUZZ=1000 pytest -m slow tests/fuzz)."""
+CASES = int(os.environ.get("CNNEXPLAIN_FUZZ", "40"))
+"""Cases of each test: forty in CI, a thousand in a campaign (CNNEXPLAIN_FUZZ=1000 pytest -m slow tests/fuzz)."""
 
 LONGEST = 1000
 """Characters of the longest message that an error may print."""

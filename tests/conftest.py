@@ -66,6 +66,16 @@ def cli(tmp_path, monkeypatch, capfd):
 
 
 @pytest.fixture
+def blank_pictures(monkeypatch):
+    """Pictures of images are blank, in tests that do not look at them: drawing takes most of the time of a run."""
+    from matplotlib.figure import Figure
+
+    from cnnexplain.results.record import Record
+
+    monkeypatch.setattr(Record, "figure", lambda record, index=0: Figure((1, 1)))
+
+
+@pytest.fixture
 def shell(tmp_path):
     """Runs a Python program in a process of its own, in an empty folder."""
 

@@ -138,6 +138,7 @@ PUBLIC = {
     "cnnexplain.numerics": [
         "BASELINES",
         "Batch",
+        "Copies",
         "LUMA",
         "averaged",
         "baseline_function",
@@ -150,6 +151,7 @@ PUBLIC = {
         "evenly_spaced",
         "gaussian",
         "peaks",
+        "prefetched",
         "resize",
         "spectrum",
         "ten_crop_gradients",
@@ -167,6 +169,7 @@ PUBLIC = {
         "natural_magnitude",
     ],
     "cnnexplain.optimize": [
+        "NO_GRADIENT",
         "Optimizer",
         "Optimum",
         "Step",

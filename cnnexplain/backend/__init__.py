@@ -32,6 +32,9 @@ class Backend(Protocol):
     JIT: bool | str
     """The best value of `jit_compile` for training a model with Keras."""
 
+    ANY_LENGTH: bool
+    """Whether a compiled function takes constants of any length without being compiled anew for each."""
+
     def compiled(
         self,
         function: Callable[..., Sequence[Any]],
@@ -52,6 +55,9 @@ class Backend(Protocol):
         tensors, as a part of a function that is passed to `compiled`. It raises `ModelError` if the values do not depend on
         x through operations that have a gradient.
         """
+
+    def rows(self, table: Any, numbers: Any) -> Any:
+        """The rows of a tensor (rows, C) with some numbers (…), which are not negative: (…, C)."""
 
     def with_pullback(self, function: Callable[[Any], Any], pull: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
         """`function` with another pull-back: the pull-back at x of a signal is pull(x, signal)."""

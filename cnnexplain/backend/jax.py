@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 # Otherwise Keras trains without compilation.
 JIT = True
 
+ANY_LENGTH = False
+
 
 def compiled(
     function: Callable[..., Sequence[Any]],
@@ -70,6 +72,11 @@ def value_and_gradient(function: Callable[..., Sequence[Any]]) -> Callable[..., 
         return [values, slope, *others]
 
     return differentiated
+
+
+def rows(table: Any, numbers: Any) -> Any:
+    """The rows of a tensor (rows, C) with some numbers (…), which are not negative: (…, C)."""
+    return table.at[numbers].get(mode="promise_in_bounds")
 
 
 def with_pullback(function: Callable[[Any], Any], pull: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:

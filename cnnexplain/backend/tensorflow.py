@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # By default, Keras compiles with XLA, whose convolutions take twice the time on a CPU.
 JIT = False
 
+ANY_LENGTH = True
+
 GPU_MEMORY = 8 << 30
 """The assumed number of free bytes on a GPU. If there are fewer, batches are halved until they fit."""
 
@@ -83,6 +85,12 @@ def value_and_gradient(function: Callable[..., Sequence[Any]]) -> Callable[..., 
         return [values, slope, *others]
 
     return differentiated
+
+
+def rows(table: Any, numbers: Any) -> Any:
+    """The rows of a tensor (rows, C) with some numbers (…), which are not negative: (…, C)."""
+    # `keras.ops.take` first makes negative numbers positive, which takes longer than the rest.
+    return tf.gather(table, numbers)
 
 
 def with_pullback(function: Callable[[Any], Any], pull: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:

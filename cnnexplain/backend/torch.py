@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # Compilation with PyTorch requires a C++ compiler.
 JIT = False
 
+ANY_LENGTH = True
+
 
 def compiled(
     function: Callable[..., Sequence[Any]],
@@ -52,6 +54,11 @@ def value_and_gradient(function: Callable[..., Sequence[Any]]) -> Callable[..., 
         return [each.detach() for each in (values, slope, *others)]
 
     return differentiated
+
+
+def rows(table: Any, numbers: Any) -> Any:
+    """The rows of a tensor (rows, C) with some numbers (…), which are not negative: (…, C)."""
+    return table.index_select(0, numbers.reshape(-1)).reshape(*numbers.shape, -1)
 
 
 def with_pullback(function: Callable[[Any], Any], pull: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -150,12 +151,12 @@ class Preprocess:
         """The former name of `color`."""
         return self.color
 
-    @property
+    @cached_property
     def low(self) -> float:
         """The lowest value of an input."""
         return float(np.minimum(self.black, self.white).min())
 
-    @property
+    @cached_property
     def high(self) -> float:
         """The highest value of an input."""
         return float(np.maximum(self.black, self.white).max())

@@ -29,12 +29,12 @@ class Batches:
         name: The name of the model, for errors.
 
     Attributes:
-        size: The current number of images in a batch, initially a power of two. Each value counts three times: for the
-            output, for its gradient, and for the working memory of a layer.
+        size: The current number of images in a batch, initially a power of two. Each value counts once,
+            since a gradient needs all outputs, but only a few other arrays at a time.
     """
 
     def __init__(self, values: int, name: str) -> None:
-        most = max(1, min(LARGEST_BATCH, available_memory() // (3 * 4 * values)))
+        most = max(1, min(LARGEST_BATCH, available_memory() // (4 * values)))
         self.size = 1 << (most.bit_length() - 1)
         self._name = name
 

@@ -1,25 +1,20 @@
 """A Keras model as an image classifier: its probabilities, the outputs of its layers and their gradients.
 
-`Classifier` is a facade: the other modules of this package, each with one topic, do the computations.
+`Classifier` is a facade: the other modules of this package, each with one topic, do the computations. Its base class has
+what concerns layers only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
-from cnnexplain import former_names
-from cnnexplain.errors import UsageError
 from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.model import (
-    backward_rules,
-    caller_functions,
     card,
-    convolutions,
-    gradients,
     head_search,
     heads,
     outputs,
@@ -28,27 +23,26 @@ from cnnexplain.model import (
     targets,
 )
 from cnnexplain.model.agreement import Agreement, trial_scores
-from cnnexplain.model.axes import Field
-from cnnexplain.model.convolutions import Convolution
+from cnnexplain.model.copies import Copies, ValueMoments, gradient_sums, value_moments
 from cnnexplain.model.fingerprint import fingerprint
 from cnnexplain.model.graph import LOGITS
-from cnnexplain.model.incremental import occluded
-from cnnexplain.model.layer_outputs import layer_outputs, logits, unclipped_outputs
-from cnnexplain.model.layers import Layer, Layers
+from cnnexplain.model.layer_outputs import logits
+from cnnexplain.model.layered_model import LayeredModel
+from cnnexplain.model.layers import Layers
 from cnnexplain.model.model_inputs import Inputs, check_shape, resolve_inputs
 from cnnexplain.model.network import Network
 from cnnexplain.model.objectives import Objective, Targets, output_weights
 from cnnexplain.model.outputs import ONLY, Output
+from cnnexplain.model.readouts import readout
 from cnnexplain.model.rules import Rule
-from cnnexplain.model.stages import stage_ends
 from cnnexplain.model.tracing import trace
 
 if TYPE_CHECKING:
     import numpy as np
-    from jaxtyping import Float, Float32, Integer, Shaped
+    from jaxtyping import Float, Float32, Float64, Integer
 
 
-class Classifier:
+class Classifier(LayeredModel):
     """A Keras image classifier, ready to be explained. `cnnexplain.load` returns one.
 
     Its methods take `images` (N, H, W, C) in the model's input range; names of layers as in `layers`, "input", or "logits"
@@ -95,8 +89,8 @@ class Classifier:
         index, output_name = outputs.choose(model, output.name)
         traced = trace(model, preprocess.shape, index, self.inputs)
         graph, head = head_search.with_head(traced, output, output_name, partial(trial_scores, preprocess, name))
-        self._graph, self._head, self._layers = graph, head, Layers(graph, name)
-        self._network = Network(graph, model.variables, preprocess, name)
+        super().__init__(Layers(graph, name), Network(graph, model.variables, preprocess, name))
+        self._head = head
         self._agreement = Agreement(model, self.inputs, graph, head, preprocess, name, declared=output.kind is not None)
         self.head: Literal["softmax", "sigmoid", "values"] = head.kind
         """How logits give probabilities: "softmax" for one class of K, "sigmoid" for each class independently.
@@ -152,51 +146,6 @@ class Classifier:
     def logits(self, images: Float[np.ndarray, "N H W C"]) -> Float32[np.ndarray, "N K"]:
         """The score of each class before the softmax, (N, K)."""
         return logits(self._network, images)
-
-    def activations(
-        self, images: Float[np.ndarray, "N H W C"], names: Sequence[str]
-    ) -> dict[str, Float32[np.ndarray, "N ..."]]:
-        """The outputs (N, *shape) of layers by name, from one forward pass in inference mode."""
-        if isinstance(names, str):
-            raise UsageError(f"`names` must be a list of layer names, but got '{names}'; write ['{names}'].")
-        return layer_outputs(self._network, images, [self.layer(name) for name in names])
-
-    def unclipped(
-        self, images: Float[np.ndarray, "N H W C"], names: Sequence[str]
-    ) -> dict[str, tuple[Float32[np.ndarray, "N ..."], Float32[np.ndarray, "N ..."]]]:
-        """The outputs (N, *shape) of layers, and values that rank their units even if an activation such as ReLU6 clips."""
-        return unclipped_outputs(self._network, images, [self.layer(name).name for name in names])
-
-    def occluded(
-        self,
-        images: Float[np.ndarray, "N H W C"],
-        boxes: Integer[np.ndarray, "*N P 4"],
-        fills: Float[np.ndarray, "N H W C"],
-        names: Sequence[str],
-        function: Callable[..., Sequence[Any]] | None = None,
-        arrays: Sequence[Shaped[np.ndarray, "N ..."]] = (),
-        progress: Callable[[int, int], None] = lambda *_: None,
-    ) -> tuple[list[Shaped[np.ndarray, "N P ..."]], str]:
-        """The outputs of layers for copies of each image, in each of which a box of pixels is replaced.
-
-        In the first layers only the part that a box changes is computed anew, if that is faster; the results are those of
-        whole images, except for rounding (Nakandala, Kumar, Papakonstantinou, SIGMOD 2019).
-
-        Args:
-            images: (N, H, W, C).
-            boxes: (P, 4), or (N, P, 4) for boxes of each image: the first row and column, and those after the last.
-            fills: (N, H, W, C), the image that is shown within the boxes.
-            names: The layers.
-            function: (outputs by name, …) ↦ arrays (n, …), in `keras.ops` only: what is needed of the outputs (n, *shape)
-                for n copies; None for the outputs themselves. The last 64 functions are kept compiled.
-            arrays: (N, …), further arguments of `function`, whose rows belong to the images.
-            progress: Called after each batch with the number of completed copies and of all N · P copies.
-
-        Returns:
-            The arrays (N, P, …), and a sentence about which layers were computed in full.
-        """
-        layers = tuple(self.layer(name).name for name in names)
-        return occluded(self._network, images, boxes, fills, layers, function, arrays, progress)
 
     def values(self, images: Float[np.ndarray, "N H W C"], objectives: Sequence[Objective]) -> Float32[np.ndarray, " N"]:
         """The value (N,) of each image's objective."""
@@ -256,141 +205,48 @@ class Classifier:
         """
         return projections.backpropagate(self._network, images, *output_weights(self, images, targets), rule)
 
-    @former_names.accepted(seeds="signals")
-    def project(
-        self, images: Float[np.ndarray, "N H W C"], name: str, signals: Float[np.ndarray, "N ..."], rule: str | Rule
-    ) -> Float32[np.ndarray, "N H W C"]:
-        """`backpropagate` for signals (N, *shape) at a layer, without the clip at its end, such as that of a ReLU6."""
-        return projections.project(self._network, images, self.layer(name), signals, rule)
-
-    def project_units(
+    def gradient_sums(
         self,
         images: Float[np.ndarray, "N H W C"],
-        names: Sequence[str],
-        units: Integer[np.ndarray, "N 4"],
-        values: Float[np.ndarray, " N"],
-        rule: str | Rule,
-    ) -> Float32[np.ndarray, "N H W C"]:
-        """`project` for a signal at a single unit for each image, compiled once for several layers with feature maps.
-
-        Args:
-            images: The images that activations and pooling switches are computed for.
-            names: The layers that the units belong to.
-            units: (N, 4): the index of the layer in `names`, and the row, column and feature map of the unit.
-            values: (N,), the signal at the unit.
-            rule: As for `backpropagate`.
-        """
-        layers = tuple(self.layer(name, maps=True).name for name in names)
-        return projections.project_units(self._network, images, layers, units, values, rule)
-
-    def describe_rule(self, name: str, rule: str) -> str:
-        """What a rule does at the activations between a layer and the pixels, as a phrase."""
-        return backward_rules.describe(self._graph, self.layer(name).name, rule)
-
-    def differentiable(
-        self,
-        function: Callable[..., Any],
-        names: Sequence[str],
-        shapes: Sequence[tuple[int, ...]] = (),
-        seen: Callable[..., Any] | None = None,
+        targets: Targets,
+        copies: Copies,
         *,
-        variables: tuple[int, ...] | None = None,
-        views: int = 1,
-        override: bool = False,
-    ) -> Callable[..., tuple[Float32[np.ndarray, " N"], Float32[np.ndarray, "N ..."]]]:
-        """Compiles a scalar function of each image's layer outputs, together with its gradient.
+        weights: Float[np.ndarray, " copies"] | None = None,
+        progress: Callable[[int, int], None] = lambda *_: None,
+    ) -> tuple[Float64[np.ndarray, "N H W C"], Float64[np.ndarray, "N H W C"]]:
+        """Σ_i w_i g_i and Σ_i w_i g_i² over copies of each image, for the gradients g_i of its target at the copies.
 
         Args:
-            function: (outputs by name, images, …) ↦ (N,), in `keras.ops` only.
-            names: The layers whose outputs it takes.
-            shapes: The shapes, without the batch axis, of its further arguments, each a batch.
-            seen: (images, …) ↦ the images that the network gets instead, in `keras.ops`, such as slightly rotated ones.
-            variables: The shape, without the batch axis, of variables in place of the images, such as the coefficients of
-                their spectrum; then `seen` must compute images from them. None for images.
-            views: The number of images that `seen` returns for each one, (N · views, H, W, C), ordered by view.
-            override: Whether inactive ReLUs pass gradients that would make them active.
-
-        Returns:
-            (images, …) ↦ the values (N,) and their gradients, (N, H, W, C) or (N, *variables). The last 64 are kept.
+            images: The images.
+            targets: Their targets.
+            copies: How to make the copies; see `cnnexplain.numerics.Copies`.
+            weights: The weight w_i of each copy; None for 1.
+            progress: Called with the number of completed gradients and of all gradients.
         """
-        layers = tuple(self.layer(name).name for name in names)
-        return gradients.differentiable(
-            self._network, function, layers, shapes, seen, variables=variables, views=views, override=override
-        )
+        return gradient_sums(self._network, images, readout(self, images, targets), copies, weights, progress)
 
-    def compiled(
+    def value_moments(
         self,
-        function: Callable[..., Sequence[Any]],
-        names: Sequence[str],
-        shapes: Sequence[tuple[int, ...]],
-        constants: Sequence[tuple[int | None, ...]] = (),
+        images: Float[np.ndarray, "N H W C"],
+        targets: Integer[np.ndarray, " N"],
+        copies: Copies,
+        features: Callable[..., Any],
         *,
-        views: int = 1,
-    ) -> Callable[[Sequence[Float[np.ndarray, "N ..."]], Sequence[Any]], list[Float32[np.ndarray, "N ..."]]]:
-        """Compiles a function that calls the network, such as many steps of an optimization.
+        of: str,
+        progress: Callable[[int, int], None] = lambda *_: None,
+    ) -> ValueMoments:
+        """The output for each image's target at copies of the image, and how it varies with features of the copies.
 
         Args:
-            function: (outputs, arrays, …, constants, …) ↦ arrays with as many items, in `keras.ops` only, where `outputs`
-                maps images to a dictionary of the outputs of the layers.
-            names: The layers.
-            shapes: The shapes of the arrays, without the batch axis.
-            constants: The shapes of arguments that are the same for all items; None for an axis of any length.
-            views: The number of images that the network gets for each item.
-
-        Returns:
-            (arrays, constants) ↦ the results. It is kept as those of `differentiable` are.
+            images: The images.
+            targets: The classes, or indices of values.
+            copies: How to make the copies; see `cnnexplain.numerics.Copies`.
+            features: The arguments of `copies.make` ↦ the features of the copies (c, 1, *F), in `keras.ops`, such as masks;
+                the same for all images, and the same object at every call.
+            of: The output that the features are multiplied by, "probability" or "logit"; a model of values has only logits.
+            progress: Called with the number of completed copies and of all copies.
         """
-        layers = tuple(self.layer(name).name for name in names)
-        return caller_functions.compiled(self._network, function, layers, shapes, constants, views)
-
-    def layer(self, name: str, *, maps: bool = False) -> Layer:
-        """The layer with a name, or the input or logits; with `maps` it must have feature maps."""
-        return self._layers.find(name, maps=maps)
-
-    def before_relu(self, name: str) -> str | None:
-        """The layer before a layer that is only a ReLU, with or without a ceiling; None for other layers."""
-        return self._layers.before_relu(name)
-
-    @property
-    def layers(self) -> tuple[Layer, ...]:
-        """The layers in the order of computation, "outer/inner" in nested models; without those of windows of images."""
-        return self._layers.all
-
-    def other_calls(self, name: str) -> tuple[str, ...]:
-        """The names of the other calls of a layer with weights, or of the nested model that contains the layer."""
-        return self._layers.other_calls(name)
-
-    def leads_to_scores(self, name: str) -> bool:
-        """Whether the scores depend on a layer's output, unlike a softmax after them."""
-        return self._graph.leads_to(self.layer(name).name, (LOGITS,))
-
-    @cached_property
-    def convolutions(self) -> tuple[Layer, ...]:
-        """The output of each convolution after the batch normalization and activation that follow it."""
-        return tuple(each.activated for each in self.filters)
-
-    @cached_property
-    def filters(self) -> tuple[Convolution, ...]:
-        """The convolutions and their outputs; a shared one appears once for each call."""
-        return convolutions.convolutions(self._layers)
-
-    def activated(self, name: str) -> str:
-        """The layer at the end of the activation that follows a layer without one; `name` if none follows."""
-        return convolutions.activated(self._layers, name)
-
-    @cached_property
-    def stages(self) -> tuple[str, ...]:
-        """The last layers of the stages, between which the network reduces the resolution, and the last feature maps."""
-        return tuple(stage_ends(self._graph, {layer.name for layer in self.convolutions}))
-
-    def receptive_field(self, name: str) -> Field:
-        """Which pixels the units of a layer can see; a `ModelError` if the geometry of a layer is not known."""
-        return self._layers.fields.of(self.layer(name).name)
-
-    @property
-    def first_normalization(self) -> tuple[str, Float32[np.ndarray, " C"], Float32[np.ndarray, " C"]] | None:
-        """The layer before the first BatchNormalization, and the learned mean and variance of its channels."""
-        return convolutions.first_normalization(self._layers)
+        return value_moments(self._network, self._head, images, targets, copies, features, of, progress)
 
     def target(self, wanted: int | str) -> int:
         """The index of a class given by label, by a word of its label, or by index; see `cnnexplain.model.targets.find`."""

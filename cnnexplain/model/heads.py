@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+import keras
 import numpy as np
 
 from cnnexplain.errors import ModelError, UsageError, line, suggest
@@ -81,6 +82,12 @@ class Head:
         if self.clipped:
             probabilities = np.where(probabilities < 2 * LEAST, 0, probabilities)
         return np.asarray(probabilities, logits.dtype)
+
+    def probability_tensor(self, logits: Any) -> Any:
+        """`probabilities` of a tensor of logits, within a compiled function."""
+        functions = {"sigmoid": keras.ops.sigmoid, "softmax": keras.ops.exp if self.clipped else keras.ops.softmax}
+        probabilities = functions[self.kind](logits)
+        return keras.ops.where(probabilities < 2 * LEAST, 0.0, probabilities) if self.clipped else probabilities
 
     def flat(self, output: Any) -> Any:
         """The model's own output, a tensor, as (N, K)."""

@@ -23,6 +23,9 @@ from cnnexplain.model.network import Compiled, Network
 if TYPE_CHECKING:
     from jaxtyping import Float, Integer, Shaped
 
+SHORT = 64
+"""Shorter batches are not made even shorter to have a length that is a power of two."""
+
 
 def occluded(
     network: Network,
@@ -71,11 +74,9 @@ def occluded(
         copies = np.concatenate([(index - index[0])[:, None], copies], axis=1)
         return compiled(copies, *values, images[shown], fills[shown])
 
-    size = network.batches.size
-    # Crops take less memory, but the unchanged feature maps of an image as much as one copy.
-    share = max(memory_share(best, network.graph), 1 / positions, size / max(size, LARGEST_BATCH))
-    parts = []
     total = count * positions
+    share = _memory_share(network, best, positions, total)
+    parts = []
     for rows in network.batches.slices(total, share):
         index = np.arange(rows.start, rows.stop) // positions
         given = (table[numbers[rows]], index, *(array[index] for array in arrays))
@@ -84,6 +85,16 @@ def occluded(
         progress(rows.stop, total)
     outputs = [np.concatenate(each) for each in zip(*parts, strict=True)]
     return [output.reshape(count, positions, *output.shape[1:]) for output in outputs], describe(best)
+
+
+def _memory_share(network: Network, plan: Plan, positions: int, total: int) -> float:
+    """The memory for a copy as a share of that for an image, such that batches have a good length."""
+    size = network.batches.size
+    # The unchanged feature maps of an image take as much memory as a copy of whole images.
+    share = max(memory_share(plan, network.graph), 1 / positions, size / max(size, LARGEST_BATCH))
+    length = min(int(size / share), total)
+    # Backends that compile for the length of a batch fill it up to a power of two.
+    return size / (1 << (length.bit_length() - 1)) if length >= SHORT else share
 
 
 def _checked(boxes: Integer[np.ndarray, "*N P 4"], images: Float[np.ndarray, "N H W C"]) -> Integer[np.ndarray, "N P 4"]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
+from cnnexplain import backend
 from cnnexplain.model import layer_kinds, local_layers
 from cnnexplain.model.changed_regions import Region, Step
 from cnnexplain.model.graph import Graph
@@ -50,10 +51,12 @@ def incremental_pass(graph: Graph, plan: Plan, names: Sequence[str]) -> Callable
     unchanged = graph.function_of(plan.clean)
     functions = {id(step.call): local_layers.valid(step.call) for step in plan.steps if not step.by_place}
 
+    rows = backend.current().rows
+
     def computed(copies: Any, images: Any, fills: Any) -> list[Any]:
         values = unchanged(images) if plan.clean else []
         clean = dict(zip(map(id, plan.clean), values, strict=True))
-        made = _Copies(graph.input, plan, clean, ops.cast(copies, "int32"), images, fills)
+        made = _Copies(graph.input, plan, clean, ops.cast(copies, "int32"), images, fills, rows)
 
         def steps() -> list[Any]:
             for step in plan.steps:
@@ -75,10 +78,20 @@ class _Copies:
         copies: (n, 1 + K), see `incremental_pass`.
         images: (N, H, W, C).
         fills: The pixels that the boxes show, (N, H, W, C).
+        rows: See `backend.Backend.rows`.
     """
 
-    def __init__(self, image: Any, plan: Plan, clean: dict[int, Any], copies: Any, images: Any, fills: Any) -> None:
-        self.image, self.images, self.fills = image, images, fills
+    def __init__(
+        self,
+        image: Any,
+        plan: Plan,
+        clean: dict[int, Any],
+        copies: Any,
+        images: Any,
+        fills: Any,
+        rows: Callable[[Any, Any], Any],
+    ) -> None:
+        self.image, self.images, self.fills, self.rows = image, images, fills, rows
         self.clean = clean | {id(image): images}
         self.number, self.first, self.stop = copies[:, 0], copies[:, 1:3], copies[:, 3:5]
         self.starts = {id(region): copies[:, 5 + 2 * k : 7 + 2 * k] for k, region in enumerate(regions(plan))}
@@ -159,7 +172,7 @@ class _Copies:
             within = (rows - start[:, :1], columns - start[:, 1:])
             # A place that changed has the larger number.
             numbers = ops.maximum(numbers, _numbers(base, row_length, within, lengths))
-        return ops.take(ops.concatenate(vectors, axis=0), ops.maximum(numbers, 0), axis=0)
+        return self.rows(ops.concatenate(vectors, axis=0), ops.maximum(numbers, 0))
 
 
 def _numbers(base: Any, row_length: int, places: tuple[Any, Any], lengths: Sequence[Any]) -> Any:

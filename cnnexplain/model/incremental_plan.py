@@ -12,13 +12,17 @@ from typing import Any
 
 import keras
 
+from cnnexplain.model import local_layers
 from cnnexplain.model.changed_regions import Region, Step, changes
 from cnnexplain.model.graph import Call, Graph
 
-MOVE = 25
-"""The multiplications that take as long as reading or writing a value."""
+MOVE, PASS = 25, 10
+"""The multiplications that take as long as reading or writing a value, and as passing one through an elementwise layer."""
 
-GAIN = 0.9
+OVERHEAD = 5e6
+"""The multiplications that take as long as the small computations for taking a crop, whatever its size."""
+
+GAIN = 0.85
 """The share of the time for whole images that a plan may take at most, since both are estimates."""
 
 STEPS = 20
@@ -91,11 +95,12 @@ def _plan(graph: Graph, steps: list[Step], outputs: Sequence[Any], image: Region
         results = keras.tree.flatten(step.call.output)
         made = sum(_values(result, step.region) for result in results)
         share = 1.0 if step.region is None else step.region.share
-        work += share * _multiplications(step.call) + MOVE * made
+        move = _move(step)
+        work += share * _multiplications(step.call) + move * made
         moved = 0
         for source in step.call.sources:
             region, needed = regions.get(id(source)), _needed(step, source)
-            work += MOVE * needed
+            work += move * needed
             if id(source) in regions and region is step.region and step.by_place:
                 continue
             # The changed values are put into the unchanged ones, from which the crop is then taken.
@@ -103,7 +108,7 @@ def _plan(graph: Graph, steps: list[Step], outputs: Sequence[Any], image: Region
             if source is not graph.input:
                 clean[id(source)] = source
             moved += changed + needed
-            work += MOVE * (2 * changed + needed + 4 * needed / (source.shape[-1] or 1))
+            work += MOVE * (2 * changed + needed + 4 * needed / (source.shape[-1] or 1)) + OVERHEAD / copies
         peak = max(peak, sum(live.values()) + moved + made)
         live |= {id(result): _values(result, step.region) for result in results}
         live = {key: values for key, values in live.items() if last.get(key, -1) > number}
@@ -115,6 +120,12 @@ def _plan(graph: Graph, steps: list[Step], outputs: Sequence[Any], image: Region
     tensors = tuple(clean.values())
     work += sum(_whole(call) for call in graph.calls_for(tensors)) / copies
     return Plan(image, tuple(steps), tensors, work, peak)
+
+
+def _move(step: Step) -> int:
+    """The multiplications that take as long as reading or writing a value in a step."""
+    elementwise = step.windows is not None and local_layers.in_place(step.windows) and not _multiplications(step.call)
+    return PASS if elementwise else MOVE
 
 
 def _needed(step: Step, source: Any) -> int:

@@ -7,6 +7,7 @@ known about kinds that are not in the table, nor about classes that are not Kera
 from __future__ import annotations
 
 from enum import Flag, auto
+from functools import cache
 
 
 class Trait(Flag):
@@ -196,6 +197,7 @@ def derives_from(layer: object, trait: Trait) -> bool:
     return any(_of_keras(each) and KINDS.get(each.__name__, Trait(0)) & trait for each in type(layer).__mro__)
 
 
+@cache
 def rearranges(kind: str) -> bool:
     """Whether a kind of layer computes no features, but selects, moves or averages those of the previous layer."""
     traits = KINDS.get(kind, Trait(0))

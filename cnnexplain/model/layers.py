@@ -87,6 +87,7 @@ class Layers:
     def __init__(self, graph: Graph, model_name: str) -> None:
         self.graph = graph
         self._model_name = model_name
+        self._found: dict[tuple[str, bool], Layer] = {}
 
     @cached_property
     def layout(self) -> Layout:
@@ -125,6 +126,12 @@ class Layers:
             UsageError: There is no such layer, or it has no feature maps although `maps` is set.
             ModelError: Its feature maps have the channels first.
         """
+        if not isinstance(name, str) or (name, maps) not in self._found:
+            layer = self._layer(name, maps=maps)
+            self._found[name, maps] = layer
+        return self._found[name, maps]
+
+    def _layer(self, name: str, *, maps: bool) -> Layer:
         tensors = self.graph.tensors
         if isinstance(name, str) and name not in tensors:
             # Its name in Keras may differ.

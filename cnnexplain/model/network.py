@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import keras
@@ -101,12 +102,12 @@ class Network:
         self, function: Compiled, arrays: Sequence[Shaped[np.ndarray, "N ..."]], views: float = 1
     ) -> list[Float[np.ndarray, "N ..."]]:
         """`compute` for arrays whose first may be variables from which `views` images are computed for each item."""
+        return self.batches.compute(partial(self.call, function), arrays, views)
 
-        def computed(*batch: Shaped[np.ndarray, "n ..."]) -> list[Float[np.ndarray, "n ..."]]:
-            with naming_layers(self.graph, self.example(batch[0]), self._variables):
-                return function(*batch)
-
-        return self.batches.compute(computed, arrays, views)
+    def call(self, function: Compiled, *arrays: Shaped[np.ndarray, "_ ..."]) -> list[Float[np.ndarray, "n ..."]]:
+        """A compiled function of arrays, the first of which may be images; its errors name the layer that fails."""
+        with naming_layers(self.graph, self.example(arrays[0]), self._variables):
+            return function(*arrays)
 
     def check_images(self, images: object) -> None:
         """Checks that images have the shape and type of the model's input.

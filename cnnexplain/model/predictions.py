@@ -141,6 +141,15 @@ class Awaiting:
         """Whether the predictions for the images are known."""
         return self.predictions.known(self.places)
 
+    @property
+    def images(self) -> Float[np.ndarray, "n H W C"]:
+        """The images."""
+        return rows(self.predictions.images, self.places)
+
+    def are_for(self, images: object) -> bool:
+        """Whether the targets are those of just these images."""
+        return isinstance(images, np.ndarray) and _same(images, self.images)
+
     def classes(self) -> Int64[np.ndarray, " n"]:
         """The index of each class."""
         if None not in self.given:
@@ -151,15 +160,13 @@ class Awaiting:
         )
 
 
-def awaited(images: object, targets: Targets) -> Awaiting | None:
-    """What the targets of images wait for; None unless all of them are `ImageLogit`s of just these images."""
+def awaited(targets: Targets) -> Awaiting | None:
+    """What targets wait for; None unless all of them are `ImageLogit`s of images of one batch."""
     logits = [target for target in targets if isinstance(target, ImageLogit)]
     predictions = logits[0].predictions if logits else None
     if predictions is None or len(logits) < len(targets) or any(each.predictions is not predictions for each in logits):
         return None
     places: Int64[np.ndarray, " n"] = np.array([each.place for each in logits], np.int64)
-    if not isinstance(images, np.ndarray) or not _same(images, rows(predictions.images, places)):
-        return None
     return Awaiting(predictions, places, [each.given for each in logits])
 
 

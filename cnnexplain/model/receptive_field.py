@@ -107,6 +107,7 @@ class Fields:
         }
         self._unknown: dict[int, Call] = {}
         self._done: set[int] = set()
+        self._fields: dict[str, Field] = {}
 
     def of(self, name: str) -> Field:
         """The receptive fields of the units of a layer: changing other pixels never changes the unit.
@@ -114,6 +115,11 @@ class Fields:
         Raises:
             ModelError: The geometry of a layer between the input and this layer is not known.
         """
+        if name not in self._fields:
+            self._fields[name] = self._field(name)
+        return self._fields[name]
+
+    def _field(self, name: str) -> Field:
         for call in self._graph.ancestors([name]):
             if id(call) not in self._done:
                 self._follow(call)

@@ -9,18 +9,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cnnexplain.inputs.preprocess import LUMA
     from cnnexplain.inputs.resizing import resize
+    from cnnexplain.model.copies import Copies
     from cnnexplain.numerics import spectrum
     from cnnexplain.numerics.baselines import BASELINES, baseline_function, baseline_images, blurred, gaussian
     from cnnexplain.numerics.completeness import completeness_facts
     from cnnexplain.numerics.crops import ten_crop_gradients, ten_crops
     from cnnexplain.numerics.interpolation import averaged, bicubic, bilinear
     from cnnexplain.numerics.maps import peaks
+    from cnnexplain.numerics.prefetching import prefetched
     from cnnexplain.numerics.sampling import Batch, batches, evenly_spaced
 
 __all__ = [
     "BASELINES",
     "LUMA",
     "Batch",
+    "Copies",
     "averaged",
     "baseline_function",
     "baseline_images",
@@ -32,6 +35,7 @@ __all__ = [
     "evenly_spaced",
     "gaussian",
     "peaks",
+    "prefetched",
     "resize",
     "spectrum",
     "ten_crop_gradients",
@@ -44,7 +48,9 @@ _HOMES = {
     "numerics.crops": ("ten_crop_gradients", "ten_crops"),
     "numerics.interpolation": ("averaged", "bicubic", "bilinear"),
     "numerics.maps": ("peaks",),
+    "numerics.prefetching": ("prefetched",),
     "numerics.sampling": ("Batch", "batches", "evenly_spaced"),
+    "model.copies": ("Copies",),
     "inputs.preprocess": ("LUMA",),
     "inputs.resizing": ("resize",),
 }

@@ -21,6 +21,7 @@ def completeness_facts(
     baselines: Float[np.ndarray, "N H W C"],
     objectives: Sequence[Objective],
     attribution: Float[np.ndarray, "N H W C"],
+    baseline_logits: Float[np.ndarray, " N"] | None = None,
 ) -> dict[str, list[float | None]]:
     """Facts about the completeness of each image's attribution, by name.
 
@@ -30,13 +31,16 @@ def completeness_facts(
         baselines: (N, H, W, C), their baselines.
         objectives: The objective of each image.
         attribution: (N, H, W, C), in the units of the objectives (logits).
+        baseline_logits: (N,), the objectives at the baselines, if they are known already.
 
     Returns:
         `logit` and `baseline_logit`, the objective at the image and at its baseline; `difference`, the former minus the
         latter; `sum` of the attributions; `convergence_delta`, the sum minus the difference; and
         `relative_convergence_delta`, its magnitude relative to the difference, None if that is 0.
     """
-    scores, baseline_scores = (classifier.values(each, objectives).astype(np.float64) for each in (images, baselines))
+    if baseline_logits is None:
+        baseline_logits = classifier.values(baselines, objectives)
+    scores, baseline_scores = (each.astype(np.float64) for each in (classifier.values(images, objectives), baseline_logits))
     sums = attribution.sum(axis=(1, 2, 3), dtype=np.float64)
     differences = scores - baseline_scores
     deltas = sums - differences

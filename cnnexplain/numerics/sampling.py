@@ -1,7 +1,8 @@
 """Evenly spaced samples, and the loop over copies × images.
 
 Methods that average over copies of an image (with noise, along a path, behind masks or squares) compute and evaluate the
-copies in batches, since all of them together would not fit into memory:
+copies in batches, since all of them together would not fit into memory. It is faster to make the copies within a compiled
+function, as described by `cnnexplain.numerics.Copies`; this loop is for copies that are made in NumPy:
 
     gradients = np.zeros(images.shape)
     for batch in batches(classifier, samples, len(images), progress):

@@ -4,8 +4,19 @@
 call of a compiled function.
 """
 
-from cnnexplain.optimize.compiled import minimize_compiled
+from cnnexplain.optimize.compiled import NO_GRADIENT, minimize_compiled
 from cnnexplain.optimize.loop import Optimum, minimize
 from cnnexplain.optimize.optimizers import Optimizer, Step, adam, momentum, nadam, normalized
 
-__all__ = ["Optimizer", "Optimum", "Step", "adam", "minimize", "minimize_compiled", "momentum", "nadam", "normalized"]
+__all__ = [
+    "NO_GRADIENT",
+    "Optimizer",
+    "Optimum",
+    "Step",
+    "adam",
+    "minimize",
+    "minimize_compiled",
+    "momentum",
+    "nadam",
+    "normalized",
+]

@@ -24,7 +24,10 @@ MOST, SECONDS = 32, 0.5
 RUNNING, VALUE, GRADIENT, ZERO = range(4)
 """Whether the optimization of some variables goes on, and otherwise what ended it."""
 
-ENDS = {VALUE: f"the value {NOT_FINITE}", GRADIENT: f"the gradient {NOT_FINITE}", ZERO: "the gradient was zero"}
+NO_GRADIENT = "the gradient was zero"
+"""A part of the reason why the optimization of variables ended, if they needed a gradient."""
+
+ENDS = {VALUE: f"the value {NOT_FINITE}", GRADIENT: f"the gradient {NOT_FINITE}", ZERO: NO_GRADIENT}
 
 
 def minimize_compiled(
@@ -189,14 +192,14 @@ def _optimum(
     """The result, in which the values of a problem that ended stay the same.
 
     Raises:
-        ModelError: All of them ended at the start.
+        ModelError: None of the values and gradients was finite at the start.
     """
     lengths = np.where((ends != RUNNING).any(axis=1), (ends != RUNNING).argmax(axis=1), ends.shape[1])
     stopped = [
         ended(number, ENDS[int(ends[index, number])]) if number < ends.shape[1] else None
         for index, number in enumerate(lengths)
     ]
-    if not lengths.any():
+    if (ends[:, 0] != RUNNING).all() and (ends[:, 0] != ZERO).all():
         raise start_failed(stopped[0])
     # The value that ended a problem is not one of its values.
     last = np.minimum(np.arange(min(lengths.max() + 1, ends.shape[1])), np.maximum(lengths - 1, 0)[:, None])

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Float32, Int
 
 
-READ = 64
+READ = 256
 """Maximum number of images that are read and explained at once."""
 
 PART_IMAGES, PART_BYTES = 256, 256 << 20

@@ -214,9 +214,8 @@ def test_control_characters_of_a_file_name_do_not_reach_the_terminal(cli):
     assert "\\x1b[31mred.png" in err
 
 
-@pytest.mark.parametrize(
-    "arguments", [["run", "saliency", "seven.png"], pytest.param(["train", "--epochs", "1"], marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", [["run", "saliency", "seven.png"], ["train", "--epochs", "1"]])
 def test_a_full_disk_is_said_and_leaves_nothing(shell, folder, tmp_path, digit_file, arguments):
     """The system's limit on a file's size stands in for a full disk: writes fail in the middle of a file."""
     done = shell(folder / "tests/programs/limited_file_size.py", *arguments)

@@ -225,7 +225,7 @@ def test_info_shows_versions_devices_and_places(cli):
         assert words in out
 
 
-def test_evaluate_prints_accuracy_log_loss_and_the_confusion_matrix(cli, lenet):
+def test_evaluate_prints_accuracy_log_loss_and_the_confusion_matrix(cli, lenet, small_mnist):
     from cnnexplain.training.evaluation import evaluate
 
     code, out, _ = cli("evaluate")
@@ -242,7 +242,7 @@ def small_mnist(monkeypatch):
     from cnnexplain.inputs import datasets
 
     images, digits = datasets.mnist("train")
-    monkeypatch.setattr(datasets.DataSet, "load", lambda _, split: (images[:600], digits[:600]))
+    monkeypatch.setattr(datasets.DataSet, "load", lambda _, split: (images[:200], digits[:200]))
 
 
 def test_train_shows_every_epoch_and_ends_with_the_test_figures(cli, tmp_path, small_mnist):

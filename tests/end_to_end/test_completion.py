@@ -131,7 +131,7 @@ def test_bash_itself_completes(tmp_path):
 
     def shown(text, wanted):
         os.write(terminal, text.encode())
-        seen, deadline = "", time.monotonic() + 30
+        seen, deadline = "", time.monotonic() + 120
         while wanted not in seen and time.monotonic() < deadline:
             if select.select([terminal], [], [], 0.1)[0]:
                 seen += os.read(terminal, 4096).decode().replace("\a", "")

@@ -7,6 +7,8 @@ import pytest
 
 from cnnexplain.cli import configuration
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 
 @pytest.fixture
 def write(tmp_path):

@@ -152,7 +152,11 @@ def test_the_command_prints_it_and_says_by_its_exit_code_whether_all_is_well(cli
     def once(classifier, *arguments):
         """The same examination for both commands on the LeNet."""
         if classifier.name not in examined:
-            examined[classifier.name] = examine(classifier, *arguments)
+            with monkeypatch.context() as patch:
+                # Analyses are tried on one of the two models.
+                if classifier.name != "lenet":
+                    patch.setattr(registry, "load", lambda: registry.collect([]))
+                examined[classifier.name] = examine(classifier, *arguments)
         return examined[classifier.name]
 
     monkeypatch.setattr(doctor, "examine", once)

@@ -105,7 +105,14 @@ def test_the_list_is_the_same_everywhere(tmp_path, listed, variables):
     assert cx.analyses()["saliency"].summary[:30] in done.stdout
 
 
-@pytest.mark.parametrize("content", [b"text.usetex: True\nfont.size: 30\n", b"\xff\xfe", None])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"text.usetex: True\nfont.size: 30\n",
+        pytest.param(b"\xff\xfe", marks=pytest.mark.slow),
+        pytest.param(None, marks=pytest.mark.slow),
+    ],
+)
 def test_the_matplotlibrc_of_the_folder_is_not_read(record, tmp_path, content):
     picture = next(path for path in record.save(tmp_path / "result") if path.suffix == ".png")
     before = picture.read_bytes()
@@ -123,8 +130,8 @@ def test_the_matplotlibrc_of_the_folder_is_not_read(record, tmp_path, content):
     ("content", "words"),
     [
         ('{"floatx": "float99"}', "Keras can't start"),
-        ("[1]", "Keras can't start"),
-        ('{"backend": "nonsense"}', "Keras can't start"),
+        pytest.param("[1]", "Keras can't start", marks=pytest.mark.slow),
+        pytest.param('{"backend": "nonsense"}', "Keras can't start", marks=pytest.mark.slow),
         ('{"floatx": "float16", "image_data_format": "channels_first", "epsilon": 0.5}', ""),
     ],
 )

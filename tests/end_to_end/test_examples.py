@@ -47,6 +47,7 @@ def test_the_python_of_the_readme_and_of_the_reference(page, folder, digit_file,
     runpy.run_path("program.py", run_name="__main__")
 
 
+@pytest.mark.slow
 def test_the_readmes_plugin(shell, folder, blocks, tmp_path):
     """The README's plugin, written down as it tells, installed for this one process, and run."""
     text = (folder / "README.md").read_text()

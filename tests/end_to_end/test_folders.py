@@ -10,6 +10,8 @@ from PIL import Image
 import cnnexplain as cx
 from cnnexplain.inputs.images import find
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 
 @pytest.fixture
 def pictures(tmp_path, monkeypatch):

@@ -13,6 +13,8 @@ from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.plugin import Analysis, Result
 from cnnexplain.results.record import Record
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 
 def run(classifier, images):
     """Nothing."""

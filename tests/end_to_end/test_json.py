@@ -7,6 +7,8 @@ import pytest
 import cnnexplain as cx
 from cnnexplain.plugin import registry
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 
 @pytest.fixture
 def document(cli):

@@ -56,6 +56,7 @@ def weights(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_a_photograph_is_explained_with_weights_from_a_file(weights, cli, tmp_path, random):
     Image.fromarray(random.integers(0, 256, (300, 400, 3), dtype=np.uint8)).save(tmp_path / "photo.png")
     code, out, err = cli("run", "saliency", "photo.png", "--model", "keras:MobileNetV2", "--weights", weights)

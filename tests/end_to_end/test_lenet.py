@@ -17,6 +17,8 @@ from cnnexplain.model.lenet import build
 from cnnexplain.training.evaluation import evaluate
 from cnnexplain.training.lenet import SIDECAR, affine, train
 
+pytestmark = pytest.mark.unaided
+
 
 def test_the_whole_of_mnist_is_there():
     images, digits = datasets.mnist("train")
@@ -154,6 +156,7 @@ def test_what_is_set_for_all_of_keras_does_not_change_the_network():
         keras.config.set_image_data_format("channels_last")
 
 
+@pytest.mark.slow
 def test_the_seed_decides(tmp_path, digits):
     few = {name: array[:400] for name, array in digits.items()}
     hashes = []
@@ -174,6 +177,7 @@ def test_ctrl_c_keeps_the_best_model_so_far(tmp_path, digits):
     assert evaluate(cx.load(tmp_path / "m.keras")).accuracy > 0.5
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_the_model_is_written_keeps_it_whole(tmp_path, digits, monkeypatch):
     """The model stands at its path, its sidecar not yet beside it."""
     written = []

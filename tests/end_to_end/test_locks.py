@@ -22,6 +22,8 @@ from cnnexplain.rendering.pictures import Pictures
 from cnnexplain.results import lock, result_folder, writer
 from cnnexplain.results.record import Record
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 PROGRAMS = Path(__file__).parent.parent / "programs"
 
 

@@ -50,8 +50,8 @@ def test_a_new_package_passes_its_tests_and_check_plugin_as_it_stands(cli, envir
     cli("new-plugin", "edge-energy", "--out", tmp_path / "new")
     run = environment(tmp_path / "new")
     here = {"folder": tmp_path / "new", "MYPYPATH": str(folder)}
-    # What check-plugin does below.
-    assert "passed" in run("-m", "pytest", "-q", "-k", "not backends", **here)
+    # Its conformance tests are what check-plugin does below.
+    assert "passed" in run("-m", "pytest", "-q", "-k", "not conformance", **here)
     run("-m", "ruff", "check", ".", **here)
     run("-m", "ruff", "format", "--check", ".", **here)
     assert "Success: no issues found in 1 source file" in run("-m", "mypy", "--follow-imports=silent", **here)
@@ -72,14 +72,9 @@ def test_the_example_is_a_package_that_works_wherever_an_analysis_does(environme
     assert told["plugin"] == {"name": "shapley", "distribution": "cnnexplain-shapley", "version": "0.1.0"}
     assert told["images"][0]["target"] == "9"
     assert (tmp_path / "cnnexplain-out/shapley/mnist-test-42.png").stat().st_size > 10_000
-    program = (
-        "import cnnexplain as cx; record = cx.explain('shapley', cx.load(), 'mnist:test/42', squares=2, permutations=2);"
-        "print(record.arrays['shapley'].shape, abs(record.facts['sum'][0]) > 1)"
-    )
-    assert run("-c", program).splitlines()[-1] == "(1, 28, 28) True"
     run("-m", "cnnexplain", "report", "mnist:test/42", "--analysis", "shapley", "--analysis", "saliency")
     page = (tmp_path / "cnnexplain-out/report.html").read_text()
     assert "averaged over all orders in which squares can be revealed" in page
     assert "cnnexplain-shapley 0.1.0" in page
+    # What check-plugin does is tried on the package of new-plugin.
     assert "passed" in run("-m", "pytest", "-q", "-k", "not backends", folder=example)
-    assert "shapley passes all" in run("-m", "cnnexplain", "check-plugin", "cnnexplain-shapley")

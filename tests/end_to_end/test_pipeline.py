@@ -239,7 +239,7 @@ def test_the_command_of_an_analysis_of_the_model_alone(cli, installed, tmp_path)
 
 
 @pytest.fixture
-def few(monkeypatch):
+def few(monkeypatch, blank_pictures):
     """Leaves the cheap analyses and what a test installs, so that all of them run in a moment."""
     whole = registry.load
 

@@ -129,7 +129,9 @@ def test_an_error_half_way_leaves_the_old_result_whole(record, lenet, tmp_path, 
 
 @pytest.mark.parametrize("moves", range(6))
 @pytest.mark.parametrize("existing", [False, True])
-def test_an_interruption_among_the_moves_can_be_run_again(record, lenet, tmp_path, monkeypatch, moves, existing):
+def test_an_interruption_among_the_moves_can_be_run_again(
+    blank_pictures, record, lenet, tmp_path, monkeypatch, moves, existing
+):
     out = tmp_path / "out"
     out.mkdir()
     if existing:

@@ -341,7 +341,7 @@ UNSAVED = {
 }
 
 
-@pytest.mark.parametrize("kind", UNSAVED)
+@pytest.mark.parametrize("kind", ["keys", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("memory", "keras"))])
 def test_a_drawing_of_what_is_not_in_the_record_is_found_out(install, fresh, lenet, kind):
     code, words = UNSAVED[kind]
     install("bright-maker", code, point="bright", module=f"unsaved_{kind}")

@@ -1,3 +1,3 @@
 """What all tests of this folder share."""
 
-import quick_keras  # noqa: F401
+from quick_keras import quick  # noqa: F401

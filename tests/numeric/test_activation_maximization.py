@@ -17,6 +17,9 @@ from cnnexplain.model.objectives import Channel, Logit
 from cnnexplain.numerics import blurred
 from cnnexplain.optimize import Optimum
 
+# Their many steps are compiled at once.
+pytestmark = pytest.mark.unaided
+
 NAME = "activation-maximization"
 START = {"regularization": "none", "rate": 1e-6, "steps": 1}
 """With these an image stays where it starts."""

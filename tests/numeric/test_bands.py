@@ -43,6 +43,7 @@ def test_scores_and_gradients_are_those_of_the_model(channels, random):
     np.testing.assert_allclose(record.arrays["attribution"].sum(axis=(1, 2, 3)), logits, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_every_analysis_works_and_draws(images, tmp_path):
     images, clf = images[:1], cx.load(model())
     for analysis in registry.load().analyses.values():

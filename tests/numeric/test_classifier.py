@@ -506,7 +506,7 @@ def test_the_batch_size_follows_from_what_is_free(model, monkeypatch, free, all_
     monkeypatch.setattr(os, "sysconf", pages.get)
     assert batches.available_memory() == expected
     clf = cx.load(model())
-    assert clf.batch_size == max(1, min(256, expected // (12 * clf._graph.values)))
+    assert clf.batch_size == max(1, min(256, expected // (4 * clf._graph.values)))
     monkeypatch.setattr(os, "sysconf_names", {})
     assert batches.available_memory() == 1 << 30
 
@@ -516,7 +516,7 @@ def test_on_a_gpu_the_batch_size_follows_from_its_memory(model, monkeypatch):
 
     monkeypatch.setattr(backend.current(), "device_memory", lambda: 1 << 20)
     clf = cx.load(model())
-    assert clf.batch_size == 1 << (((1 << 18) // (12 * clf._graph.values)).bit_length() - 1)
+    assert clf.batch_size == 1 << (((1 << 18) // (4 * clf._graph.values)).bit_length() - 1)
     monkeypatch.setattr(backend.current(), "device_memory", lambda: 80 << 30)
     assert cx.load(model()).batch_size == 256
 

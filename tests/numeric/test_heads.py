@@ -166,6 +166,7 @@ def test_labels_name_the_classes(images):
         cx.load(scored(3), labels=["cat", "dog"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("units", [1, 4])
 def test_all_analyses_name_the_classes_of_sigmoid_units(units, images):
     """The unit of a binary classifier stands for the last of its two classes."""
@@ -399,6 +400,7 @@ def test_scores_without_pixels_are_not_reduced():
         cx.load(scored(4, "softmax"), reduce="mean")
 
 
+@pytest.mark.slow
 def test_all_analyses_explain_reduced_outputs_and_probabilities(images):
     for clf in (cx.load(segmented("softmax"), reduce="mean"), cx.load(opposite(), probabilities=True)):
         for name in ("saliency", "occlusion", "rise", "intermediate-outputs", "deconvnet", "integrated-gradients"):

@@ -3,12 +3,13 @@
 import keras
 import numpy as np
 import pytest
-from random_graphs import random_model
+from random_graphs import SHAPE, random_model
 
 import cnnexplain as cx
+from cnnexplain.errors import UsageError
 from cnnexplain.model.changed_regions import image_region
 from cnnexplain.model.incremental_pass import incremental_pass, places
-from cnnexplain.model.incremental_plan import plans
+from cnnexplain.model.incremental_plan import describe, plans
 from cnnexplain.model.inference import run_isolated
 
 layers = keras.layers
@@ -55,9 +56,194 @@ def assert_plans_agree(clf, random, names):
     return found
 
 
-@pytest.mark.backends
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("seed", [*(pytest.param(seed, marks=pytest.mark.backends) for seed in range(4)), *range(4, 16)])
 def test_random_models_give_what_whole_images_give(seed):
     clf, random = cx.load(random_model(seed)), np.random.default_rng(seed)
     names = [clf.layers[random.integers(len(clf.layers))].name, "logits"]
     assert len(assert_plans_agree(clf, random, names)) > 1
+
+
+def local(x):
+    """One of each kind of layer that is local."""
+    x = layers.Rescaling(2.0, -1.0)(x)
+    x = layers.ZeroPadding2D(((1, 0), (0, 2)))(x)
+    y = x = layers.Conv2D(4, 3, strides=2, padding="same", activation="relu")(x)
+    x = layers.DepthwiseConv2D((3, 2), padding="same", depth_multiplier=2)(x)
+    x = layers.Conv2D(4, 1)(layers.ReLU(6.0)(layers.BatchNormalization()(x)))
+    x = layers.Add()([x, y])
+    x = layers.SeparableConv2D(4, 3, padding="same")(x)
+    x = layers.Concatenate()([x, layers.Conv2D(3, 3, dilation_rate=2, padding="same", activation="gelu")(y)])
+    x = layers.PReLU(shared_axes=[1, 2])(layers.MaxPooling2D(3, 1, padding="same")(x))
+    return layers.Cropping2D(1)(layers.Dropout(0.5)(layers.AveragePooling2D(2, 1)(x)))
+
+
+@pytest.mark.backends
+def test_local_layers_are_computed_as_crops_to_the_last(random):
+    image = keras.Input(SHAPE)
+    clf = cx.load(keras.Model(image, layers.Dense(3)(layers.GlobalAveragePooling2D()(local(image)))))
+    found = assert_plans_agree(clf, random, ["logits"])
+    whole = [step.call.name for step in found[-1].steps if step.region is None]
+    assert len(found) > 3
+    assert len(whole) == 2
+    assert whole[0].startswith("global_average_pooling2d")
+
+
+class Own(layers.Conv2D):
+    """A derived layer may compute anything."""
+
+    def call(self, x):
+        return super().call(x - keras.ops.max(x, axis=(1, 2), keepdims=True))
+
+
+NOT_LOCAL = {
+    "Multiply": lambda x: layers.Multiply()(
+        [x, layers.Dense(4, "sigmoid")(layers.GlobalAveragePooling2D(keepdims=True)(x))]
+    ),
+    "PReLU": layers.PReLU(),
+    "AveragePooling2D": layers.AveragePooling2D(3, padding="same"),
+    "UpSampling2D": layers.UpSampling2D(2),
+    "LayerNormalization": layers.LayerNormalization(axis=(1, 2, 3)),
+    "BatchNormalization": layers.BatchNormalization(axis=1),
+    "Activation": layers.Activation(lambda y: y - keras.ops.mean(y, axis=(1, 2), keepdims=True)),
+    "Add": lambda x: x + np.arange(14, dtype=np.float32)[:, None],
+    "Clip": lambda x: keras.ops.clip(x, np.zeros((14, 1), np.float32), 1.0),
+    "Flip": lambda x: keras.ops.flip(x, axis=2),
+    "Conv2DTranspose": layers.Conv2DTranspose(4, 3),
+    "Own": Own(4, 1),
+}
+
+
+@pytest.mark.parametrize("kind", NOT_LOCAL)
+def test_from_a_layer_that_is_not_local_on_whole_maps_are_computed(kind, random):
+    image = keras.Input(SHAPE)
+    x = NOT_LOCAL[kind](layers.Conv2D(4, 3, padding="same", activation="relu", name="first")(image))
+    x = layers.Conv2D(4, 3, name="after")(x)
+    model = keras.Model(image, layers.Dense(3)(layers.Flatten()(x)))
+    for weight in model.weights:
+        weight.assign(random.normal(0.3, 0.5, weight.shape) ** 2)
+    clf = cx.load(model)
+    *_, last = assert_plans_agree(clf, random, ["logits"])
+    regions = {step.call.name: step.region for step in last.steps}
+    assert regions["first"] is not None
+    assert regions["after"] is None
+    culprit = next(step for step in last.steps if step.region is None)
+    assert culprit.windows is None
+    assert type(culprit.call.inner).__name__ == ("GlobalAveragePooling2D" if kind == "Multiply" else kind)
+    assert f"({type(culprit.call.inner).__name__}), which is not local" in describe(last)
+
+
+@pytest.mark.backends
+def test_squares_on_digits_give_what_whole_images_give(lenet):
+    digits = cx.read_images(["mnist:test/42", "mnist:test/8"], lenet)
+    boxes = np.array([[top, left, top + 4, left + 4] for top in range(0, 25, 4) for left in range(0, 25, 3)])
+    gray = np.full_like(digits, 0.5)
+    (logits, relu), computation = lenet.occluded(digits, boxes, gray, ["logits", "relu2"])
+    exact = naive(lenet, digits, gray, boxes, ["logits", "relu2"])
+    assert "up to the layer 'conv2'" in computation
+    for given, whole in zip((logits, relu), exact, strict=True):
+        assert given.shape[:2] == (2, len(boxes))
+        assert_close(given.reshape(whole.shape), whole)
+
+
+def weighted(outputs, weights):
+    """Σ w · relu2 and the largest logit of each copy."""
+    logits, maps = outputs.values()
+    return [keras.ops.sum(maps * weights[:, None, None], axis=(1, 2, 3)), keras.ops.max(logits, axis=1)]
+
+
+@pytest.mark.backends
+def test_only_what_a_function_returns_comes_back(lenet, noise, random):
+    """Boxes of each image, in batches that end within an image."""
+    fills = noise[::-1].copy()
+    boxes = np.stack([random_boxes(random, 3, 28, 28) for _ in noise])
+    weights = random.normal(size=(4, 30)).astype(np.float32)
+    seen = []
+    (sums, largest), _ = lenet.occluded(
+        noise, boxes, fills, ["logits", "relu2"], weighted, [weights], lambda *done: seen.append(done)
+    )
+    assert seen[-1] == (28, 28)
+    for index in range(4):
+        logits, maps = naive(lenet, noise[index : index + 1], fills[index : index + 1], boxes[index], ["logits", "relu2"])
+        assert_close(sums[index], (maps * weights[index]).sum(axis=(1, 2, 3)))
+        assert_close(largest[index], logits.max(axis=1))
+    before = lenet.batch_size
+    try:
+        lenet.batch_size = 3
+        (again, _), _ = lenet.occluded(noise, boxes, fills, ["logits", "relu2"], weighted, [weights])
+    finally:
+        lenet.batch_size = before
+    assert_close(again, sums)
+
+
+def test_a_function_is_compiled_once_for_all_images_and_runs(lenet, noise):
+    boxes = np.array([[row, row, row + 5, row + 5] for row in range(20)])
+    lenet.occluded(noise[:1], boxes, noise[:1], ["logits"])
+    kept = set(lenet._network._recent)
+    lenet.occluded(noise[1:], boxes, noise[1:], ["logits"])
+    assert set(lenet._network._recent) == kept
+
+
+def test_batches_are_halved_if_memory_runs_out(lenet, noise, monkeypatch):
+    boxes = np.array([[row, row, row + 5, row + 5] for row in range(20)])
+    (whole,), _ = lenet.occluded(noise, boxes, noise[::-1].copy(), ["logits"])
+    in_batches, failed = lenet._network.in_batches, []
+
+    def scarce(function, arrays, views=1):
+        def failing(*batch):
+            if len(batch[0]) > 16:
+                failed.append(len(batch[0]))
+                raise MemoryError
+            return function(*batch)
+
+        return in_batches(failing, arrays, views)
+
+    monkeypatch.setattr(lenet._network, "in_batches", scarce)
+    monkeypatch.setattr(lenet._network.batches, "size", lenet.batch_size)
+    (halved,), _ = lenet.occluded(noise, boxes, noise[::-1].copy(), ["logits"])
+    assert failed
+    assert_close(halved, whole)
+
+
+def test_one_large_box_is_computed_as_a_whole_image(lenet, noise):
+    _, computation = lenet.occluded(noise, np.array([[2, 2, 26, 26]]), noise, ["logits"])
+    assert computation.startswith("Whole images are computed")
+
+
+@pytest.mark.parametrize(
+    ("boxes", "said"),
+    [
+        (np.zeros((3, 2), int), r"The boxes have the shape \(3, 2\); expected \(P, 4\), or \(N, P, 4\) for N = 4 images"),
+        (np.array([[[0, 0, 2, 2]]] * 3), r"shape \(3, 1, 4\)"),
+        (np.array([[0, 0, 2, 29]]), "within the images of 28×28 pixels"),
+        (np.array([[-1, 0, 2, 2]]), "within the images"),
+        (np.array([[2, 3, 2, 5]]), "at least one pixel"),
+        (np.zeros((0, 4), int), "or there are none"),
+    ],
+)
+def test_boxes_are_checked(lenet, noise, boxes, said):
+    with pytest.raises(UsageError, match=said):
+        lenet.occluded(noise, boxes, noise, ["logits"])
+
+
+def test_a_model_in_half_precision_and_with_a_second_input(random):
+    """The second input is fixed, so it has no changed region."""
+    policy = keras.DTypePolicy("mixed_float16")
+    image, other = keras.Input((12, 10, 3), name="image"), keras.Input((12, 10, 1), name="other")
+    x = layers.Conv2D(4, 3, padding="same", activation="relu", dtype=policy)(image)
+    x = layers.Concatenate()([x, other])
+    x = layers.MaxPooling2D(3, 2, padding="same")(layers.Conv2D(4, 3, padding="same", dtype=policy)(x))
+    model = keras.Model([image, other], layers.Dense(3)(layers.Flatten()(x)))
+    clf = cx.load(model, fixed={"other": random.uniform(0, 1, (12, 10, 1)).astype(np.float32)})
+    images = random.uniform(0, 1, (1, 12, 10, 3)).astype(np.float32)
+    boxes = random_boxes(random, 4, 12, 10)
+    (exact,) = naive(clf, images, images[:, ::-1], boxes, ["logits"])
+    for plan in plans(clf._graph, ["logits"], image_region(boxes, (12, 10)), 9):
+        copies = np.concatenate([np.zeros((len(boxes), 1)), places(plan)], axis=1)
+        given = keras.ops.convert_to_numpy(
+            run_isolated(
+                lambda plan=plan, copies=copies: incremental_pass(clf._graph, plan, ["logits"])(
+                    *map(keras.ops.convert_to_tensor, (copies, images, images[:, ::-1].copy()))
+                )[0]
+            )
+        )
+        np.testing.assert_allclose(given, exact, atol=5e-3 * np.abs(exact).max())

@@ -130,6 +130,7 @@ def test_scores_and_gradients_are_those_of_the_model_with_these_values(build, fi
     np.testing.assert_allclose(slope, (ahead - behind) / (2 * step), rtol=0.05, atol=0.05 * np.abs(slope).max())
 
 
+@pytest.mark.slow
 def test_every_analysis_works_on_several_images(images):
     for build, fixed in (CASES["keys"], CASES["two images"], CASES["feature maps"]):
         clf = cx.load(build(), fixed=fixed)

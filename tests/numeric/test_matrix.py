@@ -12,7 +12,7 @@ import numpy as np
 import oracles
 import pytest
 from cnnexplain_plugins.deconvnet.crops import paste
-from cnnexplain_plugins.rise.masks import random_masks
+from cnnexplain_plugins.rise.masks import random_masks, visible
 
 import cnnexplain as cx
 from cnnexplain.errors import ModelError
@@ -247,7 +247,8 @@ def test_rise(one):
     """With as many cells as pixels, shown as they are drawn."""
     net, head, clf, images = one.net, one.head, one.clf, one.images
     record = cx.explain("rise", clf, images, target=1, masks=12, cells=8)
-    masks = random_masks(*networks.SHAPE[:2], 12, 8, 0.5, 0)[:]
+    masks = random_masks(*networks.SHAPE[:2], 12, 8, 0.5, 0)
+    masks = keras.ops.convert_to_numpy(visible(masks.grids.astype(np.float32), masks.shifts, *networks.SHAPE[:2]))
     outputs = [net.compute(images * mask[:, :, None]) for mask in masks]
     found = np.array([networks.probabilities(networks.logits(net, each), head)[:, 1] for each in outputs])
     close(record.arrays["saliency"], np.einsum("mn,mij->nij", found, masks) / 6)

@@ -127,6 +127,37 @@ def test_without_a_layer_that_leads_to_the_target_outputs_and_values_remain(imag
 
 
 @backends
+@pytest.mark.parametrize("given", [None, 2])
+def test_values_of_other_images_join_the_pass_that_computes_the_predictions(calls, images, given, random):
+    clf = branched(0)
+    others = random.uniform(0, 1, images.shape).astype(np.float32)
+    objectives, batch = own_logits(clf, images, given)
+    values = clf.values(others, objectives)
+    assert calls == [10]
+    classes = clf.logits(images).argmax(axis=1) if given is None else np.full(5, given)
+    np.testing.assert_allclose(batch.logits, clf.logits(images), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(values, clf.logits(others)[np.arange(5), classes], rtol=1e-5, atol=1e-6)
+    # After that the predictions are known.
+    calls.clear()
+    np.testing.assert_allclose(clf.values(images, objectives), clf.logits(images)[np.arange(5), classes], rtol=1e-5)
+    np.testing.assert_array_equal(clf.values(others, objectives), values)
+    assert calls == [5, 5]
+    with pytest.raises(UsageError, match="have shape"):
+        clf.values(others[:, :3], own_logits(clf, images, given)[0])
+
+
+@backends
+@pytest.mark.parametrize(("analysis", "first"), [("smoothgrad", 5), ("integrated-gradients", 10), ("rise", 5)])
+def test_analyses_of_copies_predict_and_then_sum(calls, images, analysis, first):
+    clf = branched(2)
+    options = {"smoothgrad": {"samples": 2}, "integrated-gradients": {"steps": 2}, "rise": {"masks": 2}}[analysis]
+    record = cx.explain(analysis, clf, images, **options)
+    assert calls[0] == first
+    assert len(calls) == (3 if analysis == "rise" else 2)
+    assert [each.prediction for each in record.explained] == clf.logits(images).argmax(axis=1).tolist()
+
+
+@backends
 @pytest.mark.parametrize("options", [{}, {"target": 3}, {"target": "class 1"}])
 @pytest.mark.parametrize(
     ("analysis", "passes"), [("saliency", 1), ("gradcam", 1), ("intermediate-outputs", 1), ("gradient-x-input", 2)]
@@ -171,8 +202,12 @@ def test_a_plugin_that_asks_for_the_gradient_and_then_for_values_makes_one_pass(
 def test_other_images_are_explained_for_the_classes_of_their_own(calls, images):
     """As noisy copies are."""
     clf = branched(3)
+    kernel, _ = clf.model.get_layer("scores").get_weights()
+    logits, others = clf.logits(images), 1 - images
+    # Half of the images are above the mean of each logit.
+    means = np.concatenate([logits, clf.logits(others)]).mean(axis=0)
+    clf.model.get_layer("scores").set_weights([kernel, -means])
     objectives, batch = own_logits(clf, images)
-    others = 1 - images
     gradient = clf.gradient(others, objectives)
     classes = clf.logits(images).argmax(axis=1)
     assert (clf.logits(others).argmax(axis=1) != classes).any()
@@ -197,7 +232,7 @@ def test_of_equal_logits_the_first_is_explained(images):
     kernel, bias = clf.model.get_layer("scores").get_weights()
     best = clf.logits(images).argmax(axis=1)[0]
     kernel[:], bias[:] = kernel[:, [best]], bias[best]
-    kernel[:, 0] -= 1
+    bias[0] -= 1
     clf.model.get_layer("scores").set_weights([kernel, bias])
     record = cx.explain("saliency", clf, images)
     assert [each.prediction for each in record.explained] == [1] * 5

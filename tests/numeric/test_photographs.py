@@ -14,6 +14,9 @@ from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.inputs.resizing import resize
 from cnnexplain.model.objectives import Channel, Direction, Logit
 
+# Their many steps are compiled at once.
+pytestmark = pytest.mark.unaided
+
 NAME = "activation-maximization"
 INPUT = Preprocess(6, 5, "bgr", scale=1.0, mean=(127.0,), std=(128.0,))
 
@@ -103,9 +106,10 @@ def test_the_gradient_through_picture_and_views_equals_differences(clf, random, 
     start = random.normal(0, NOISE[recipe.phases], (1, 1, *canvas.shape)).astype(np.float32)
 
     def loss(variables):
-        ascent = spectral_ascent.Ascent(clf, [Logit(3)], recipe, canvas, 1, 0, np.random.default_rng(1), opacity=False)
-        value, gradient = ascent.loss(variables, 0)
-        return value[0] * ascent.steepness[0], gradient * ascent.steepness[0]
+        views = crops.draw(recipe, clf.preprocess, 2, np.random.default_rng(1))[None]
+        ascent = spectral_ascent.Ascent(clf, [Logit(3)], recipe, canvas, 1, 0, views, opacity=False)
+        (value,), gradient = ascent.loss(variables, 0)
+        return value, gradient
 
     _, gradient = loss(start)
     norm = np.linalg.norm(gradient)
@@ -154,6 +158,7 @@ def test_maco_keeps_the_magnitudes_of_photographs(clf):
     np.testing.assert_allclose(ratio, ratio.mean(), rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_several_starts_end_no_lower_than_one(clf):
     one, three = (quick(clf, starts=starts, steps=6).facts["view_value"] for starts in (1, 3))
     assert (np.array(three) >= np.array(one) - 1e-4).all()

@@ -157,6 +157,16 @@ STYLES = {
     "mixer": (convolved, "nothing", mixing, mean, "norm", range(12)),
 }
 
+ALIKE = (
+    "class token of zeros",
+    "tokens of ones",
+    "class token of a layer",
+    "patches by a reshape",
+    "channels first",
+    "mixer",
+)
+"""Other ways to write one of the other networks."""
+
 
 def transformer(style, blocks="b"):
     keras.utils.set_random_seed(7)
@@ -196,6 +206,15 @@ def differences(clf, image, name, target):
 
 
 @pytest.mark.parametrize("style", STYLES)
+def test_tokens_stand_for_their_places(style):
+    *_, name, order = STYLES[style]
+    grid = classifier(style).layer(name).grid
+    assert (grid.rows, grid.columns, list(grid.tokens)) == (ROWS, COLUMNS, list(order))
+
+
+@pytest.mark.parametrize(
+    "style", [pytest.param(style, marks=[pytest.mark.slow] if style in ALIKE else []) for style in STYLES]
+)
 def test_grad_cam_of_tokens_is_that_of_maps_on_their_grid(style, images):
     *_, name, order = STYLES[style]
     clf = classifier(style, "ab" if style == "class token" else "b")

@@ -1,5 +1,6 @@
 """The arithmetic of the benchmarks: medians, ratios, the agreement of numbers, JSON files and their comparison."""
 
+import importlib.util
 import itertools
 import json
 import math
@@ -34,10 +35,18 @@ def scripted(*values):
     return timer
 
 
-def row(name, ratio, median=1.0, **other):
-    contenders = {"ours": {"first": 2.0, "median": median, "samples": [median], "cpu": [median]}}
-    named = {"work": name, "subject": "LeNet", "backend": "tensorflow", "unit": "s", "goal": None}
-    return {**named, "ratio": ratio, "cpu_ratio": ratio, "peers": {}, "contenders": contenders, **other}
+def contender(median):
+    return {"first": 2.0, "median": median, "samples": [median], "cpu": [median]}
+
+
+def row(name, ratio=None, median=1.0, **other):
+    """A measured row; without a ratio, it has no limit."""
+    made = {"work": name, "subject": "LeNet", "backend": "tensorflow", "unit": "s", "goal": None, "peers": {}}
+    made["contenders"] = {"ours": contender(median)}
+    if ratio is not None:
+        made |= {"ratio": ratio, "cpu_ratio": ratio}
+        made["contenders"]["limit"] = contender(median / ratio)
+    return made | other
 
 
 def test_median_is_over_the_samples_after_the_first_call():
@@ -168,7 +177,7 @@ def test_comparison_fails_if_a_row_became_slower(tmp_path, ratio, status):
 def test_row_without_limit_is_compared_by_its_value():
     from benchmarks.compare import changes
 
-    [change] = changes({"rows": [row("report", None, 8.0)]}, {"rows": [row("report", None, 10.0)]})
+    [change] = changes({"rows": [row("report", median=8.0)]}, {"rows": [row("report", median=10.0)]})
     assert change.factor == 1.25
 
 
@@ -180,6 +189,22 @@ def test_line_shows_quantities_and_goals():
         "12.3 s",
         "1234 MiB",
     ]
-    assert "120 s" in line(row("report", None, goal=120, cpu_ratio=None))
+    assert "120 s" in line(row("report", goal=120))
     assert "DIFFERS" in line(row("saliency", 2.0, difference=0.5, agrees=False))
     assert "Captum 1.02" in line(row("saliency", 2.0, peers={"Captum": 1.02}))
+
+
+def test_page_gets_the_tables_between_its_marks():
+    spec = importlib.util.spec_from_file_location("make_performance", ROOT / "docs" / "make_performance.py")
+    page = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(page)
+    after = {"rows": [row("saliency", 1.25, goal=1.3, peers={"Captum": 1.02}), row("report", median=8.0, goal=5)]}
+    assert page.table(after, {"rows": [row("saliency", 2.5)]}).splitlines()[2:] == [
+        "| saliency | LeNet | 1 s | 800 ms | 2 s | 2.50 | **1.25** | 1.3 |  |  | 1.02 |",
+        "| report | LeNet | 8 s |  | 2 s |  | 8 s | 5 s |  |  |  |",
+    ]
+    assert page.gpu_table(after).splitlines()[2] == "| saliency | LeNet | 1 s | 800 ms | 1.25 |"
+    text = "a\n<!-- table -->\nold\n<!-- end of table -->\nb"
+    assert page.replaced(page.replaced(text, "table", "new"), "table", r"\1") == text.replace("old", "\n\\1\n")
+    for mark in ("table", "gpu"):
+        assert page.replaced(page.PAGE.read_text(encoding="utf-8"), mark, "")

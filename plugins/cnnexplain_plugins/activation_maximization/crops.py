@@ -96,8 +96,10 @@ class Views:
         """
         rows, columns, channels = u.shape[1:]
         count = views.shape[0]
+        black, span = np.array(self.black, np.float32), np.subtract(self.white, self.black, dtype=np.float32)
+        u = ops.flip(ops.convert_to_tensor(u), axis=-1) if self.reversed else ops.convert_to_tensor(u)
         # Pictures get a border of zeros, to which all positions beyond it are clipped. Then each pixel becomes a row.
-        bordered = ops.pad(ops.convert_to_tensor(u) - 0.5, ((0, 0), (1, 1), (1, 1), (0, 0)))
+        bordered = ops.pad(ops.multiply(u - 0.5, span), ((0, 0), (1, 1), (1, 1), (0, 0)))
         pixels = ops.reshape(ops.transpose(bordered, (1, 2, 0, 3)), ((rows + 2) * (columns + 2), -1))
         views = ops.convert_to_tensor(views)
         maps = ops.reshape(views[:, :6], (count, 2, 3))
@@ -117,22 +119,16 @@ class Views:
             + down * right * ops.take(pixels, corner + columns + 3, axis=0)
         )
         seen = ops.transpose(ops.reshape(seen, (count, self.height, self.width, -1, channels)), (3, 0, 1, 2, 4))
-        if self.noise:
-            seen = seen + self.noise * self._shifted_noise(views, channels)
-        seen = ops.reshape(seen + 0.5, (-1, self.height, self.width, channels))
-        black, span = np.array(self.black, np.float32), np.subtract(self.white, self.black, dtype=np.float32)
-        return ops.add(ops.multiply(ops.flip(seen, axis=-1) if self.reversed else seen, span), black)
+        shifted = self._shifted_noise(views, black + span / 2, span) if self.noise else black + span / 2
+        return ops.reshape(ops.add(seen, shifted), (-1, self.height, self.width, channels))
 
-    def _shifted_noise(self, views: Any, channels: int) -> Any:
-        """The same noise, shifted cyclically for each view, (V, h, w, C); it is as good as independent noise."""
-        noise = ops.convert_to_tensor(_noise(self.height, self.width, channels, self.seed))
-        shifts = ops.cast(views[:, 6:], "int32")
-        rows, columns = (ops.arange(length, dtype="int32") for length in (self.height, self.width))
-        shifted = []
-        for view in range(views.shape[0]):
-            down = ops.take(noise, ops.mod(rows + shifts[view, 0], self.height), axis=0)
-            shifted.append(ops.take(down, ops.mod(columns + shifts[view, 1], self.width), axis=1))
-        return ops.stack(shifted)
+    def _shifted_noise(self, views: Any, gray: Float32[np.ndarray, " C"], span: Float32[np.ndarray, " C"]) -> Any:
+        """The same noise around gray, shifted cyclically for each view, (V, h, w, C); it is as good as independent noise."""
+        noise = _noise(self.height, self.width, len(gray), self.seed)
+        noise = ops.convert_to_tensor(gray + span * self.noise * (noise[..., ::-1] if self.reversed else noise))
+        starts = ops.cast(ops.pad(views[:, 6:], ((0, 0), (0, 1))), "int32")
+        size = (self.height, self.width, len(gray))
+        return ops.stack([ops.slice(noise, starts[view], size) for view in range(views.shape[0])])
 
 
 @lru_cache(4)
@@ -143,5 +139,7 @@ def _positions(height: int, width: int) -> Float32[np.ndarray, "pixels 2"]:
 
 
 @lru_cache(4)
-def _noise(height: int, width: int, channels: int, seed: int) -> Float32[np.ndarray, "height width channels"]:
-    return np.random.default_rng(seed).normal(size=(height, width, channels)).astype(np.float32)
+def _noise(height: int, width: int, channels: int, seed: int) -> Float32[np.ndarray, "rows columns channels"]:
+    """Noise, repeated in both directions, so that every cyclic shift of it is a part."""
+    noise = np.random.default_rng(seed).normal(size=(height, width, channels)).astype(np.float32)
+    return np.tile(noise, (2, 2, 1))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from cnnexplain.errors import UsageError
+from cnnexplain.optimize import Optimizer, adam, nadam, normalized
 from cnnexplain_plugins.activation_maximization import regularization
 
 if TYPE_CHECKING:
@@ -42,6 +43,11 @@ class Recipe:
     view_noise: float = 0.02
     low_pass: float = 0.0
     rate: float = 1.0
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """NAdam for phases, Adam for coefficients. For both, ε means the same for a class's logit and a feature map."""
+        return normalized((nadam if self.phases else adam)(lambda _: self.rate))
 
 
 RECIPES = {

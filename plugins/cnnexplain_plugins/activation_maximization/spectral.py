@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -9,14 +10,14 @@ import keras
 import numpy as np
 
 from cnnexplain.numerics import resize
-from cnnexplain.optimize import adam, minimize, nadam
+from cnnexplain.optimize import Optimum, minimize
 from cnnexplain_plugins.activation_maximization.canvas import NOISE, Canvas
 from cnnexplain_plugins.activation_maximization.crops import Views, canvas_size, draw
 from cnnexplain_plugins.activation_maximization.maximization import Maximum
 from cnnexplain_plugins.activation_maximization.spectral_ascent import Ascent
 
 if TYPE_CHECKING:
-    from jaxtyping import Float32
+    from jaxtyping import Bool, Float32
 
     from cnnexplain import Classifier, Objective
     from cnnexplain_plugins.activation_maximization.recipes import Recipe
@@ -61,15 +62,24 @@ def maximize(
     noise, shown, held_out = np.random.default_rng(seed).spawn(3)
     canvas = Canvas(*canvas_size(recipe, preprocess), preprocess.channels, recipe.phases, recipe.low_pass)
     ascending = [objective for objective in objectives for _ in range(starts)]
-    ascent = Ascent(classifier, ascending, recipe, canvas, diversity, seed, shown, opacity=opacity)
-    start = NOISE[recipe.phases] * noise.normal(size=(starts, diversity, *canvas.shape))
-    optimum = minimize(
-        ascent.loss,
-        np.tile(start.astype(np.float32), (len(objectives), *[1] * (start.ndim - 1))),
-        (nadam if recipe.phases else adam)(lambda _: recipe.rate),
-        steps,
-        progress=progress,
-    )
+    drawn = np.stack([draw(recipe, preprocess, recipe.views, shown) for _ in range(steps + 1)])
+    starting = NOISE[recipe.phases] * noise.normal(size=(starts, diversity, *canvas.shape))
+    start = np.tile(starting.astype(np.float32), (len(objectives), *[1] * (starting.ndim - 1)))
+
+    def ascent_of(units: Sequence[Objective]) -> Ascent:
+        return Ascent(classifier, units, recipe, canvas, diversity, seed, drawn, opacity=opacity)
+
+    ascent = ascent_of(ascending)
+    minimized = functools.partial(minimize, step=recipe.optimizer, steps=steps, progress=progress)
+    if opacity:
+        optimum, moved = minimized(ascent.loss, start), ascent.moved
+    else:
+        optimum, still = ascent.ascend(start, progress)
+        moved = ~still
+        if still.any():
+            overridden = ascent_of([objective for objective, alone in zip(ascending, still, strict=True) if alone])
+            optimum = _merged(optimum, still, minimized(overridden.loss, start[still]))
+            moved[still] = overridden.moved
     unseen = draw(recipe, preprocess, HELD_OUT, held_out)
     pictures = [np.stack([canvas.picture_array(each) for each in variables]) for variables in optimum.variables]
     values = np.array(
@@ -90,13 +100,24 @@ def maximize(
                     preprocess.encode(u),
                     float(whole_values[number]),
                     optimum.stopped[index],
-                    bool(ascent.moved[index]),
+                    bool(moved[index]),
                     small[number],
                     float(values[index, number]),
                     ascent.traces[index, number] if opacity else None,
                 )
             )
     return maxima
+
+
+def _merged(optimum: Optimum, places: Bool[np.ndarray, " N"], others: Optimum) -> Optimum:
+    """The final variables of an optimization, with those of another one in some places; without the values."""
+    variables, stopped, rest = optimum.variables.copy(), list(optimum.stopped), iter(others.stopped)
+    variables[places] = others.variables
+    return Optimum(
+        variables,
+        optimum.values[:0],
+        tuple(next(rest) if place else each for place, each in zip(places, stopped, strict=True)),
+    )
 
 
 def _mean_value(

@@ -5,19 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from keras import ops
 
 from cnnexplain.errors import UsageError
-from cnnexplain_plugins.activation_maximization.crops import NUMBERS, Views, draw
+from cnnexplain.optimize import NO_GRADIENT, minimize_compiled
+from cnnexplain_plugins.activation_maximization.crops import NUMBERS, Views
 from cnnexplain_plugins.activation_maximization.scores import stacked_weights
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Bool, Float, Float32
 
     from cnnexplain import Classifier, Objective
+    from cnnexplain.optimize import Optimum
     from cnnexplain_plugins.activation_maximization.canvas import Canvas
     from cnnexplain_plugins.activation_maximization.recipes import Recipe
 
@@ -81,6 +84,19 @@ class Value:
         )
 
 
+@dataclass(frozen=True)
+class Loss:
+    """The negative value, from the variables of pictures, for `optimize.minimize_compiled`."""
+
+    show: ShowViews
+    value: Value
+
+    def __call__(self, outputs: Callable[[Any], dict[str, Any]], variables: Any, *others: Any) -> Any:
+        """(outputs of images, variables (N, D, …), weights, …, views (V, 8)) ↦ −a, (N,)."""
+        *weights, views = others
+        return -self.value(outputs(self.show(variables, views[None])), variables, views[None], *weights)
+
+
 def similarity(maps: Any, pictures: int, views: int) -> Any:
     """The mean cosine similarity of the Gram matrices of a unit's pictures, (N,), from 0 to 1.
 
@@ -107,7 +123,7 @@ class Ascent:
         canvas: Maps the variables to pictures.
         pictures: D, the number of pictures per unit.
         seed: Seed of the noise of the views.
-        random: Draws the views.
+        drawn: (steps + 1, V, 8), the views in each step.
         opacity: Whether to sum the magnitudes of the gradients with respect to the pictures, in `traces` (N, D, H, W).
     """
 
@@ -119,47 +135,48 @@ class Ascent:
         canvas: Canvas,
         pictures: int,
         seed: int,
-        random: np.random.Generator,
+        drawn: Float32[np.ndarray, "steps V 8"],
         *,
         opacity: bool,
     ) -> None:
         self.moved = np.zeros(len(objectives), bool)
-        self.steepness = np.zeros(len(objectives))
         self.traces = np.zeros((len(objectives), pictures, canvas.height, canvas.width), np.float32)
-        self._recipe, self._canvas, self._preprocess, self._random = recipe, canvas, classifier.preprocess, random
-        self._opacity = opacity
+        self._classifier, self._recipe, self._canvas, self._drawn = classifier, recipe, canvas, drawn
+        self._opacity, self._pictures = opacity, pictures
         weights = stacked_weights(classifier, objectives)
         self._weights = list(weights.values())
         compared = _compared_layer(classifier, objectives) if pictures > 1 else None
-        value = Value(tuple(weights), compared)
-        views = Views.of(recipe, classifier.preprocess, seed)
-        names = list(dict.fromkeys([*weights, *([compared] if compared else [])]))
-        shapes = [(recipe.views, NUMBERS), *(each.shape[1:] for each in self._weights)]
+        self._value = Value(tuple(weights), compared)
+        self._views = Views.of(recipe, classifier.preprocess, seed)
+        self._names = list(dict.fromkeys([*weights, *([compared] if compared else [])]))
 
-        def compiled(canvas: Canvas | None, shape: tuple[int, ...], *, override: bool = False) -> Callable[..., Any]:
-            return classifier.differentiable(
-                value,
-                names,
-                shapes,
-                ShowViews(views, canvas),
-                variables=(pictures, *shape),
-                views=pictures * recipe.views,
-                override=override,
-            )
+    def ascend(
+        self, start: Float32[np.ndarray, "N D ..."], progress: Callable[[int, int], None]
+    ) -> tuple[Optimum, Bool[np.ndarray, " N"]]:
+        """Minimizes the loss from the start, in a compiled loop, and says which of the units had no gradient.
 
-        self._score = compiled(canvas, canvas.shape)
-        self._overridden = compiled(canvas, canvas.shape, override=True)
-        self._traced = compiled(None, (canvas.height, canvas.width, canvas.channels))
+        Their pictures are at the start; they need `loss`, which overrides their ReLUs.
+        """
+        optimum = minimize_compiled(
+            self._classifier,
+            Loss(ShowViews(self._views, self._canvas), self._value),
+            self._names,
+            start,
+            self._recipe.optimizer,
+            len(self._drawn) - 1,
+            arrays=self._weights,
+            schedule=[self._drawn],
+            views=self._pictures * self._recipe.views,
+            needed=OVERRIDDEN,
+            progress=progress,
+        )
+        return optimum, np.array([reason is not None and NO_GRADIENT in reason for reason in optimum.stopped])
 
     def loss(
         self, variables: Float[np.ndarray, "N D ..."], step: int
     ) -> tuple[Float[np.ndarray, " N"], Float[np.ndarray, "N D ..."]]:
-        """−a / s and its gradient, for different views of the pictures in each step.
-
-        s is the root mean square of a unit's first nonzero gradient. It makes the optimizer's ε mean the same for the logit
-        of a class and the mean of a feature map.
-        """
-        views = np.tile(draw(self._recipe, self._preprocess, self._recipe.views, self._random), (len(variables), 1, 1))
+        """−a and its gradient, for different views of the pictures in each step."""
+        views = np.tile(self._drawn[step], (len(variables), 1, 1))
         values, gradient = self._score(variables, views, *self._weights)
         still = ~gradient.reshape(len(gradient), -1).any(axis=1)
         self.moved |= ~still
@@ -170,10 +187,30 @@ class Ascent:
         if self._opacity and step % TRACED == 0:
             pictures = np.stack([np.stack([self._canvas.picture_array(each) for each in unit]) for unit in variables])
             self.traces += np.abs(self._traced(pictures, views, *self._weights)[1]).mean(axis=-1)
-        steepness = np.sqrt(np.square(gradient.reshape(len(gradient), -1), dtype=np.float64).mean(axis=1))
-        self.steepness = np.where(self.steepness > 0, self.steepness, np.nan_to_num(steepness, posinf=0))
-        scale = np.where(self.steepness > 0, self.steepness, 1).astype(np.float32)
-        return -values / scale, -gradient / scale.reshape(-1, *[1] * (gradient.ndim - 1))
+        return -values, -gradient
+
+    @cached_property
+    def _score(self) -> Callable[..., Any]:
+        return self._compiled(self._canvas, self._canvas.shape)
+
+    @cached_property
+    def _overridden(self) -> Callable[..., Any]:
+        return self._compiled(self._canvas, self._canvas.shape, override=True)
+
+    @cached_property
+    def _traced(self) -> Callable[..., Any]:
+        return self._compiled(None, (self._canvas.height, self._canvas.width, self._canvas.channels))
+
+    def _compiled(self, canvas: Canvas | None, shape: tuple[int, ...], *, override: bool = False) -> Callable[..., Any]:
+        return self._classifier.differentiable(
+            self._value,
+            self._names,
+            [(self._recipe.views, NUMBERS), *(each.shape[1:] for each in self._weights)],
+            ShowViews(self._views, canvas),
+            variables=(self._pictures, *shape),
+            views=self._pictures * self._recipe.views,
+            override=override,
+        )
 
 
 def _compared_layer(classifier: Classifier, objectives: Sequence[Objective]) -> str:

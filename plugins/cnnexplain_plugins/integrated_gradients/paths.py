@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnexplain.numerics import baseline_images, batches, completeness_facts
+from cnnexplain.numerics import Copies, baseline_images, completeness_facts
 from cnnexplain.plugin import Result
 
 if TYPE_CHECKING:
@@ -35,21 +36,26 @@ def integrated_gradients(
 ) -> Result:
     """The attributions along the straight path from the baseline; see `run`."""
     baselines = baseline_images(baseline, images, classifier.preprocess)
-    path = images - baselines
+    # Before anything else, so that the same pass computes the predictions for the images.
+    baseline_logits = classifier.values(baselines, objectives)
     nodes, weights = quadrature(steps)
-    mean = np.zeros(images.shape)
-    for batch in batches(classifier, steps, len(images), progress):
-        points = baselines[batch.image] + nodes[batch.copy, None, None, None].astype(np.float32) * path[batch.image]
-        gradient = classifier.gradient(points, [objectives[index] for index in batch.image])
-        mean += batch.sum(gradient, weights[batch.copy])
-    attribution = path * mean
-    facts = completeness_facts(classifier, images, baselines, objectives, attribution)
+    shares = nodes[:, None, None, None].astype(np.float32)
+    points = Copies(point, steps, lambda part: [shares[part.start : part.stop]], [baselines])
+    mean, _ = classifier.gradient_sums(images, objectives, points, weights=weights, progress=progress)
+    attribution = (images - baselines) * mean
+    facts = completeness_facts(classifier, images, baselines, objectives, attribution, baseline_logits)
     arrays = {"attribution": attribution, "pixel_attribution": attribution.sum(axis=-1), "baseline": baselines}
     relative = facts["relative_convergence_delta"]
     warnings = () if all(share is None or share <= TOLERANCE for share in relative) else (WARNING,)
     return Result({name: array.astype(np.float32) for name, array in arrays.items()}, facts, warnings=warnings)
 
 
+def point(image: Any, baseline: Any, share: Any) -> Any:
+    """A point of the path from the baseline, at 0, to the image, at 1."""
+    return baseline + share * (image - baseline)
+
+
+@functools.cache
 def quadrature(steps: int) -> tuple[Float64[np.ndarray, " steps"], Float64[np.ndarray, " steps"]]:
     """The nodes from 0 to 1 and the weights, which sum to 1, of Gauss-Legendre quadrature."""
     nodes, weights = np.polynomial.legendre.leggauss(steps)

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cnnexplain.errors import UsageError
-from cnnexplain.numerics import batches, peaks
+from cnnexplain.numerics import Copies, peaks
 from cnnexplain.plugin import Result
-from cnnexplain_plugins.rise.masks import Masks, random_masks
+from cnnexplain_plugins.rise.masks import random_masks, visible
 
 if TYPE_CHECKING:
-    from jaxtyping import Float32, Float64, Int64
+    from jaxtyping import Float32, Int64, Shaped
 
     from cnnexplain import Classifier
-
-PIXELS = 1 << 22
-"""The maximum number of mask pixels in memory at once."""
 
 DOUBTFUL, NOISE = 0.5, 0.8
 """The relative standard error of a map from which on there is a warning; and from which on the map is called noise, because
@@ -59,26 +56,26 @@ def rise(
         raise UsageError(f"'{classifier.name}' returns values, not probabilities; leave out --of probability.")
     of = of or ("logit" if classifier.head == "values" else "probability")
     masks = random_masks(images.shape[1], images.shape[2], count, cells, keep, seed)
-    outputs = _masked_outputs(classifier, images, targets, masks, progress)
-    values = outputs[of]
+    black = np.broadcast_to(classifier.preprocess.black, (len(images), 1, 1, images.shape[-1]))
+
+    def parameters(part: range) -> list[Shaped[np.ndarray, "n ..."]]:
+        rows = slice(part.start, part.stop)
+        return [masks.grids[rows], masks.shifts[rows], np.full((len(part), 1, 1), keep)]
+
+    moments = classifier.value_moments(
+        images, targets, Copies(masked, count, parameters, [black]), deviation, of=of, progress=progress
+    )
+    values = moments.values[of]
     means = values.mean(axis=0)
-    deviations = values - means
-    sums, products, squares = (np.zeros(images.shape[:3]) for _ in range(3))
-    step = max(1, PIXELS // sums[0].size)
-    for start in range(0, count, step):
-        part = slice(start, start + step)
-        visible = masks[part].astype(np.float64)
-        sums += np.tensordot(values[part].T, visible, 1)
-        products += np.tensordot(deviations[part].T, visible, 1)
-        squares += np.tensordot(deviations[part].T ** 2, (visible - keep) ** 2, 1)
-    # Since Σ (f − mean f) = 0, these are also the products with M − E[M]. Rounding may make a variance negative.
-    variance = np.maximum(squares / count - (products / count) ** 2, 0)
-    gain, error = products / (keep * (count - 1)), np.sqrt(variance / count) / keep
+    # Rounding may make a variance negative.
+    variance = np.maximum(moments.squares / count - (moments.products / count) ** 2, 0)
+    gain, error = moments.products / (keep * (count - 1)), np.sqrt(variance / count) / keep
+    sums = moments.products + means[:, None, None] * moments.features + keep * values.sum(axis=0)[:, None, None]
     gain_size, error_size = (np.sqrt((each**2).mean(axis=(1, 2))) for each in (gain, error))
     relative = np.divide(error_size, gain_size, out=np.zeros_like(error_size), where=gain_size > 0)
     facts = {
         **{name: each.tolist() for name, each in _target_outputs(classifier, images, targets).items()},
-        **{f"masked_{name}": each.mean(axis=0).tolist() for name, each in outputs.items()},
+        **{f"masked_{name}": each.mean(axis=0).tolist() for name, each in moments.values.items()},
         "peak": gain.max(axis=(1, 2)).tolist(),
         "peak_pixel": peaks(gain),
         "relative_error": relative.tolist(),
@@ -95,23 +92,14 @@ def rise(
     return Result({name: array.astype(np.float32) for name, array in arrays.items()}, facts, warnings=tuple(warnings))
 
 
-def _masked_outputs(
-    classifier: Classifier,
-    images: Float32[np.ndarray, "N H W C"],
-    targets: Int64[np.ndarray, " N"],
-    masks: Masks,
-    progress: Callable[[int, int], None],
-) -> dict[str, Float64[np.ndarray, "n N"]]:
-    """The probability and the logit of each image's target under each mask."""
-    black = classifier.preprocess.black
-    outputs: dict[str, Float64[np.ndarray, " outputs"]] = {}
-    for batch in batches(classifier, len(masks), len(images), progress):
-        first = batch.copy[0]
-        visible = masks[first : batch.copy[-1] + 1][batch.copy - first, :, :, None]
-        masked = black + visible * (images[batch.image] - black)
-        for name, values in _target_outputs(classifier, masked, targets[batch.image]).items():
-            outputs.setdefault(name, np.zeros(len(masks) * len(images)))[batch.rows] = values
-    return {name: values.reshape(len(masks), len(images)) for name, values in outputs.items()}
+def masked(image: Any, black: Any, grids: Any, shifts: Any, _: Any) -> Any:
+    """Images behind masks: black where a mask is 0."""
+    return black + visible(grids, shifts, *image.shape[2:4])[..., None] * (image - black)
+
+
+def deviation(image: Any, _: Any, grids: Any, shifts: Any, keep: Any) -> Any:
+    """The pixels of the masks minus their expectation, the share of the cells that are visible."""
+    return visible(grids, shifts, *image.shape[2:4]) - keep
 
 
 def _target_outputs(

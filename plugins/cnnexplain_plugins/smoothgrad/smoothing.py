@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnexplain.numerics import batches, peaks
+from cnnexplain.numerics import Copies, peaks, prefetched
 from cnnexplain.plugin import Result
 
 if TYPE_CHECKING:
@@ -35,26 +35,30 @@ def smoothgrad(
     """The mean gradient over noisy copies, and its standard error; see `run`."""
     count = len(images)
     sigma = np.float32(noise) * np.abs(classifier.preprocess.white - classifier.preprocess.black)
+    deviations = np.broadcast_to(sigma, (count, 1, 1, images.shape[-1]))
     sums, squares, copies = np.zeros(images.shape), np.zeros(images.shape), np.zeros(count, int)
     active = np.arange(count)
-    for first in range(0, samples, BLOCK):
-        last = min(first + BLOCK, samples)
-        # For the progress, images that are finished count with all their copies.
-        before = (count - len(active)) * samples + first * len(active)
-        report = partial(_report, progress, before, samples * count)
-        for batch in batches(classifier, last - first, len(active), report):
-            numbers, indices = np.unique(batch.copy), active[batch.image]
-            noises = np.stack([copy_noise(images.shape[1:], seed, first + number) for number in numbers])
-            noisy = images[indices] + sigma * noises[batch.copy - numbers[0]]
-            gradient = classifier.gradient(noisy, [objectives[index] for index in indices]).astype(np.float64)
-            sums[active] += batch.sum(gradient)
-            squares[active] += batch.sum(gradient**2)
-        copies[active] = last
-        _, deviation = _moments(sums[active], squares[active], last)
-        _, relative = _errors(sums[active] / last, deviation, copies[active])
-        active = active[relative > error]
-        if not len(active):
-            break
+    with prefetched(partial(_noises, images.shape[1:], seed), samples) as noises:
+        step = BLOCK if error else samples
+        for first in range(0, samples, step):
+            last = min(first + step, samples)
+            # For the progress, images that are finished count with all their copies.
+            before = (count - len(active)) * samples + first * len(active)
+            block = Copies(noisy, last - first, partial(_later, noises, first), [deviations[active]])
+            gradients, squared = classifier.gradient_sums(
+                images[active],
+                [objectives[index] for index in active],
+                block,
+                progress=partial(_report, progress, before, samples * count),
+            )
+            sums[active] += gradients
+            squares[active] += squared
+            copies[active] = last
+            _, deviation = _moments(sums[active], squares[active], last)
+            _, relative = _errors(sums[active] / last, deviation, copies[active])
+            active = active[relative > error]
+            if not len(active):
+                break
     mean, deviation = _moments(sums, squares, copies[:, None, None, None])
     standard, relative = _errors(mean, deviation, copies)
     maps = np.abs(mean).max(axis=-1)
@@ -98,6 +102,23 @@ def _errors(
     standard, size = (np.sqrt((each**2).mean(axis=(1, 2, 3))) for each in (deviation, mean))
     standard = standard / np.sqrt(copies)
     return standard, np.divide(standard, size, out=np.zeros_like(standard), where=size > 0)
+
+
+def noisy(image: Any, deviation: Any, noise: Any) -> Any:
+    """A copy of an image with noise."""
+    return image + deviation * noise
+
+
+def _later(
+    noises: Callable[[range], Sequence[Float32[np.ndarray, "n H W C"]]], first: int, part: range
+) -> Sequence[Float32[np.ndarray, "n H W C"]]:
+    """The noise for a part of the copies that begin with the copy `first`."""
+    return noises(range(first + part.start, first + part.stop))
+
+
+def _noises(shape: tuple[int, ...], seed: int, part: range) -> list[Float32[np.ndarray, "n H W C"]]:
+    """The noise of copies, the only parameter of `noisy`."""
+    return [np.stack([copy_noise(shape, seed, copy) for copy in part])]
 
 
 def copy_noise(shape: tuple[int, ...], seed: int, copy: int) -> Float32[np.ndarray, "H W C"]:
