@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 READ = 256
 """Maximum number of images that are read and explained at once."""
 
-PART_IMAGES, PART_BYTES = 256, 256 << 20
+PART_IMAGES, PART_BYTES = 256, 64 << 20
 """A part of a run on many images ends after this number of images, or of bytes of their arrays."""
 
 
