@@ -12,6 +12,8 @@ from cnnexplain.model.incremental_pass import incremental_pass, places
 from cnnexplain.model.incremental_plan import describe, plans
 from cnnexplain.model.inference import run_isolated
 
+pytestmark = pytest.mark.unaided
+
 layers = keras.layers
 
 
