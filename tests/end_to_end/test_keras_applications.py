@@ -65,6 +65,7 @@ def test_a_photograph_is_explained_with_weights_from_a_file(weights, cli, tmp_pa
     assert any(label[:20] in out for label in datasets.imagenet_labels())
 
 
+@pytest.mark.slow
 def test_the_network_is_keras_own_with_its_input_and_labels(weights, random):
     clf = cx.load("keras:MobileNetV2", weights=weights)
     assert clf.labels == datasets.imagenet_labels()

@@ -605,6 +605,7 @@ def test_the_picture_shows_each_projection_in_its_place(lenet):
     assert not pictures.overlapping(figure)
 
 
+@pytest.mark.unaided
 def test_fields_at_the_border_and_of_a_photographs_size_are_shown_in_their_place(random):
     """A layer that sees 3×3 of 100×120 pixels: a frame that small is drawn larger, about the same middle."""
     parts = [keras.layers.Conv2D(4, 3, padding="same", activation="relu", name="low")]

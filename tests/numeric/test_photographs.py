@@ -132,7 +132,7 @@ def test_values_are_those_of_unseen_views_and_of_the_whole_picture(clf):
     assert record.facts["regularization"]["name"] == "maco"
 
 
-@pytest.mark.parametrize("name", ["maco", "spectrum"])
+@pytest.mark.parametrize("name", [pytest.param("maco", marks=pytest.mark.slow), "spectrum"])
 def test_units_ascend_each_for_itself(clf, name):
     still = quick(clf, regularization=name, rate=1e-6, steps=1)
     found = quick(clf, regularization=name, steps=20)
@@ -251,6 +251,7 @@ def first_logit(outputs, _):
     return outputs["logits"][:, 0]
 
 
+@pytest.mark.slow
 def test_the_judge_ranks_the_class_by_its_label(clf, model, tmp_path, random):
     other = model(seed=3)
     other.save(tmp_path / "judge.keras")

@@ -186,6 +186,7 @@ def test_the_picture_shows_the_map(lenet, noise):
     assert shown.get_clim() == pytest.approx((0, np.percentile(record.arrays["smoothgrad"][1], 99.5)))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf-keras-vis needs TensorFlow")
 def test_tf_keras_vis_agrees_within_the_error(model, random):
     """A second implementation with noise of its own, told not to take magnitudes before it averages, as it does by default.

@@ -83,7 +83,7 @@ def snapshot(model):
     return found
 
 
-@pytest.mark.parametrize("called", [True, False])
+@pytest.mark.parametrize("called", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_load_and_every_analysis_leave_the_model_exactly_as_it_was(called, random):
     keras_model = model()
     images = random.uniform(0, 1, (2, 8, 9, 3)).astype(np.float32)

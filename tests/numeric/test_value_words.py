@@ -112,6 +112,7 @@ def test_an_analysis_tells_values_and_nothing_of_classes(name, make, cli, tmp_pa
         assert ("age 6" if make is age else f"box {place} ") in said["pictures"]
 
 
+@pytest.mark.slow
 def test_the_commands_report_and_doctor_tell_values(cli, tmp_path, photographs):
     box().save(tmp_path / "net.keras")
     code, out, err = cli("report", "a.png", *MODEL, "--analysis", "saliency", "--target", "box 2")

@@ -195,6 +195,7 @@ def test_a_report_tells_values(tmp_path, images):
     assert not re.search("robab|oftmax|logit", shown), re.findall(".{60}(?:robab|oftmax|logit).{60}", shown)
 
 
+@pytest.mark.slow
 def test_the_doctor_says_what_else_outputs_may_be(images):
     found = examine(cx.load(box()), images).findings
     assert any("Confirm with --logits; if they are other numbers, use --values" in each for each in found)

@@ -99,8 +99,18 @@ def handlers(path):
                 yield node, caught
 
 
-LEFT = {"__main__.py": 1, "app.py": 1, "completion.py": 1, "errors.py": 2, "inference.py": 2, "tensorflow.py": 1}
-"""How many handlers look at Ctrl-C in another way, or pass it on: the program's end, completions, how values are shown."""
+LEFT = {
+    "__main__.py": 1,
+    "app.py": 1,
+    "completion.py": 1,
+    "errors.py": 2,
+    "inference.py": 2,
+    "tensorflow.py": 1,
+    "picture_tasks.py": 1,
+    "picture_workers.py": 1,
+}
+"""How many handlers look at Ctrl-C in another way, or pass it on: the program's end, completions, how values are shown, and
+the processes and threads that draw, whose errors the main thread raises again."""
 
 
 def test_whatever_catches_everything_looks_for_ctrl_c(folder):
