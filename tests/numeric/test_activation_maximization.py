@@ -4,13 +4,14 @@ import keras
 import numpy as np
 import oracles
 import pytest
-from cnnexplain_plugins.activation_maximization import maximization
+from cnnexplain_plugins.activation_maximization import maximization, regularization
 from cnnexplain_plugins.activation_maximization.maxima import _shuffled
 from cnnexplain_plugins.activation_maximization.parametrization import Spectrum
 from cnnexplain_plugins.activation_maximization.regularization import SETTINGS, Regularization, total_variation
-from cnnexplain_plugins.activation_maximization.views import View
+from cnnexplain_plugins.activation_maximization.views import View, show
 
 import cnnexplain as cx
+from cnnexplain import backend
 from cnnexplain.errors import UsageError
 from cnnexplain.inputs.image_stream import open_stream
 from cnnexplain.model.objectives import Channel, Logit
@@ -128,6 +129,26 @@ def test_the_loss_and_its_gradient_are_the_oracles(lenet, oracle, noise, random)
     exact = [0.3 * oracles.isotropic_variation(np.float64(x), 1e-4) for x in noise] - oracle.logits(noise)[:, 3] / scale
     np.testing.assert_allclose(values, exact, rtol=1e-4)
     np.testing.assert_allclose(gradient, 0.3 * total_variation(noise)[1] - slopes / scale, atol=1e-3)
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("parts", [{}, {"jitter": 2, "rotate": 20, "zoom": 0.2, "total_variation": 0.3, "decay": 0.02}])
+def test_the_compiled_loop_equals_the_loop_over_arrays(clf, parts, monkeypatch):
+    chosen = Regularization(rate=0.02, **parts)
+    objectives = [Logit(1), Channel("conv", 2)]
+    options = {"steps": 6, "starts": 3, "seed": 4}
+    results = []
+    for memory in (None, 1 << 30):
+        # On a GPU, the loop is compiled.
+        monkeypatch.setattr(backend.current(), "device_memory", lambda memory=memory: memory)
+        assert maximization.compilable(chosen) == (memory is not None)
+        results.append(maximization.maximize(clf, objectives, chosen, **options))
+    expected, found = results
+    assert [name for name, each in SETTINGS.items() if maximization.compilable(each)] == ["none", "robust"]
+    for one, other in zip(found, expected, strict=True):
+        assert one.value == pytest.approx(other.value, rel=1e-3)
+        np.testing.assert_allclose(one.image, other.image, atol=2e-3)
+        assert (one.moved, one.stopped) == (other.moved, other.stopped)
 
 
 def test_the_gradient_through_view_and_spectrum_equals_differences(lenet, random):
@@ -311,6 +332,18 @@ def test_the_amplitudes_of_the_spectrum_fall_as_one_over_f():
         s[0, 0, frequency, 0] = 1
         pictures.append(Spectrum(16, 16).picture(s).max())
     np.testing.assert_allclose(np.array(pictures) / pictures[0], [1, 1 / 2, 1 / 4], rtol=1e-5)
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("shape", [(6, 9), (5, 5), (1, 4)])
+def test_views_and_variation_of_tensors_are_those_of_arrays(random, shape):
+    z = random.normal(size=(2, *shape, 3)).astype(np.float32)
+    for turn, zoom in [(0, 1), (30, 1.3), (-160, 0.6)]:
+        view = View(shape, random.uniform(-2, 2, 2), turn, zoom)
+        shown = show(z, keras.ops.convert_to_tensor(view.numbers))
+        np.testing.assert_allclose(keras.ops.convert_to_numpy(shown), view.show(z), atol=1e-5)
+    found = keras.ops.convert_to_numpy(regularization.variation(keras.ops.convert_to_tensor(z)))
+    np.testing.assert_allclose(found, total_variation(z)[0], rtol=1e-5)
 
 
 def test_a_view_moves_turns_and_zooms_by_hand(random):

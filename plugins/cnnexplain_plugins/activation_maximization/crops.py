@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from keras import ops
 
+from cnnexplain_plugins.activation_maximization.sampling import sampled
+
 if TYPE_CHECKING:
     from jaxtyping import Float32
 
@@ -94,30 +96,13 @@ class Views:
         Returns:
             (N · V, h, w, C) in the model's input range, the views of the first picture first.
         """
-        rows, columns, channels = u.shape[1:]
-        count = views.shape[0]
+        channels, count = u.shape[-1], views.shape[0]
         black, span = np.array(self.black, np.float32), np.subtract(self.white, self.black, dtype=np.float32)
         u = ops.flip(ops.convert_to_tensor(u), axis=-1) if self.reversed else ops.convert_to_tensor(u)
-        # Pictures get a border of zeros, to which all positions beyond it are clipped. Then each pixel becomes a row.
-        bordered = ops.pad(ops.multiply(u - 0.5, span), ((0, 0), (1, 1), (1, 1), (0, 0)))
-        pixels = ops.reshape(ops.transpose(bordered, (1, 2, 0, 3)), ((rows + 2) * (columns + 2), -1))
         views = ops.convert_to_tensor(views)
         maps = ops.reshape(views[:, :6], (count, 2, 3))
-        positions = (
-            ops.matmul(_positions(self.height, self.width), ops.swapaxes(maps[:, :, :2], 1, 2)) + maps[:, None, :, 2] + 1
-        )
-        # Clipped to just below the last row, so that there is a row below.
-        row = ops.clip(positions[..., 0], 0, rows + 0.999)
-        column = ops.clip(positions[..., 1], 0, columns + 0.999)
-        top, left = ops.floor(row), ops.floor(column)
-        down, right = (row - top)[..., None], (column - left)[..., None]
-        corner = ops.cast(top * (columns + 2) + left, "int32")
-        seen = (
-            (1 - down) * (1 - right) * ops.take(pixels, corner, axis=0)
-            + (1 - down) * right * ops.take(pixels, corner + 1, axis=0)
-            + down * (1 - right) * ops.take(pixels, corner + columns + 2, axis=0)
-            + down * right * ops.take(pixels, corner + columns + 3, axis=0)
-        )
+        positions = ops.matmul(_positions(self.height, self.width), ops.swapaxes(maps[:, :, :2], 1, 2)) + maps[:, None, :, 2]
+        seen = sampled(ops.multiply(u - 0.5, span), positions)
         seen = ops.transpose(ops.reshape(seen, (count, self.height, self.width, -1, channels)), (3, 0, 1, 2, 4))
         shifted = self._shifted_noise(views, black + span / 2, span) if self.noise else black + span / 2
         return ops.reshape(ops.add(seen, shifted), (-1, self.height, self.width, channels))

@@ -9,12 +9,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from keras import ops
 
 from cnnexplain.errors import UsageError
 from cnnexplain.numerics import blurred
 
 if TYPE_CHECKING:
     from jaxtyping import Float
+
+
+EPSILON = 1e-4
+"""The square of a hundredth of the input range, added to squared differences of pixels."""
 
 
 @dataclass(frozen=True)
@@ -101,11 +106,11 @@ def _clear_smallest(
 
 
 def total_variation(
-    z: Float[np.ndarray, "N H W C"], epsilon: float = 1e-4
+    z: Float[np.ndarray, "N H W C"], epsilon: float = EPSILON
 ) -> tuple[Float[np.ndarray, " N"], Float[np.ndarray, "N H W C"]]:
     """Σ √(‖z[i+1,j] − z[i,j]‖² + ‖z[i,j+1] − z[i,j]‖² + ε) − √ε over the pixels, norms over the channels, and its gradient.
 
-    ε, the square of a hundredth of the input range, keeps the gradient finite where a picture is flat.
+    ε keeps the gradient finite where a picture is flat.
     """
     down, right = np.diff(z, axis=1, append=z[:, -1:]), np.diff(z, axis=2, append=z[:, :, -1:])
     length = np.sqrt((down**2 + right**2).sum(axis=-1, keepdims=True) + epsilon)
@@ -114,3 +119,11 @@ def total_variation(
     gradient[:, 1:] += down[:, :-1]
     gradient[:, :, 1:] += right[:, :, :-1]
     return (length - np.sqrt(epsilon)).sum(axis=(1, 2, 3)), gradient
+
+
+def variation(z: Any, epsilon: float = EPSILON) -> Any:
+    """The total variation of pictures, for tensors."""
+    down = ops.pad(z[:, 1:] - z[:, :-1], ((0, 0), (0, 1), (0, 0), (0, 0)))
+    right = ops.pad(z[:, :, 1:] - z[:, :, :-1], ((0, 0), (0, 0), (0, 1), (0, 0)))
+    lengths = ops.sqrt(ops.sum(down**2 + right**2, axis=-1) + epsilon)
+    return ops.sum(lengths - epsilon**0.5, axis=(1, 2))

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from keras import ops
+
+from cnnexplain_plugins.activation_maximization.sampling import sampled
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Float32, Num
 
     from cnnexplain_plugins.activation_maximization.regularization import Regularization
+
+
+def show(z: Any, numbers: Any) -> Any:
+    """T z, for tensors and the numbers of a `View`."""
+    height, width, channels = z.shape[1:]
+    axes = (np.arange(length, dtype=np.float32) for length in (height, width))
+    positions = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(1, -1, 2)
+    seen = sampled(z, ops.matmul(positions, ops.reshape(numbers[:4], (2, 2))) + numbers[4:])
+    return ops.transpose(ops.reshape(seen, (height, width, -1, channels)), (2, 0, 1, 3))
 
 
 class View:
@@ -22,6 +34,9 @@ class View:
         shift: The shift down and to the right, in pixels.
         degrees: The rotation around the middle, counterclockwise.
         zoom: The factor by which the picture is enlarged.
+
+    Attributes:
+        numbers: (6,), which define the map for `show`.
     """
 
     def __init__(self, shape: tuple[int, ...], shift: Num[np.ndarray, " 2"], degrees: float, zoom: float) -> None:
@@ -30,6 +45,7 @@ class View:
         positions = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1).reshape(-1, 2)
         angle = np.deg2rad(degrees)
         rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) / zoom
+        self.numbers = np.asarray([*rotation.ravel(), *(middle - (middle + shift) @ rotation)], np.float32)
         source = (positions - middle - shift) @ rotation + middle
         corners = np.floor(source)[None] + np.array([[0, 0], [0, 1], [1, 0], [1, 1]])[:, None]
         weights = np.prod(1 - np.abs(source - corners), axis=-1)
