@@ -58,5 +58,6 @@ for backend in "$@"; do
         CUDA_VISIBLE_DEVICES='' JAX_PLATFORMS=cpu "$python" benchmarks/gpu.py "$processor" "${options[@]}"
     fi
     "$python" benchmarks/gpu.py "$processor" "${options[@]}"
-    "$python" benchmarks/run.py --gpu "${networks[@]}" --rounds 5 --seconds 5 --within $half --json "$out/gpu-speed.json"
+    "$python" benchmarks/run.py --gpu "${networks[@]}" --rounds 5 --seconds 5 --within $half --json "$out/gpu-speed.json" || failed=1
 done
+exit "${failed:-0}"

@@ -20,7 +20,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 ENVIRONMENTS = Path(__file__).parent.parent / "build" / "peers"
 """Where the environments of peers are made."""
@@ -34,7 +34,6 @@ def main() -> None:
     options = _options(list(FAMILIES))
     if options.gpu and "KERAS_BACKEND" not in os.environ:
         _run_on_backends()
-        return
     report = tables.new_report()
     print(tables.heading(report))
     with peers.started(ENVIRONMENTS) if options.peers else contextlib.nullcontext():
@@ -69,11 +68,14 @@ def _measure(options: argparse.Namespace, report: dict[str, Any]) -> int:
     return wrong
 
 
-def _run_on_backends() -> None:
-    """Runs this program for JAX and for PyTorch if they are installed, each in its own process."""
+def _run_on_backends() -> NoReturn:
+    """Runs this program for JAX and for PyTorch if they are installed, each in its own process, and exits."""
+    codes = []
     for backend in filter(importlib.util.find_spec, ("jax", "torch")):
         print(f"== {backend}", flush=True)
-        subprocess.run([sys.executable, *sys.argv], env={**os.environ, "KERAS_BACKEND": backend}, check=True)
+        environment = {**os.environ, "KERAS_BACKEND": backend}
+        codes.append(subprocess.run([sys.executable, *sys.argv], env=environment, check=False).returncode)
+    sys.exit(max(codes, default="Neither JAX nor PyTorch is installed."))
 
 
 def _options(families: list[str]) -> argparse.Namespace:
