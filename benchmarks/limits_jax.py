@@ -12,7 +12,26 @@ import numpy as np
 
 def compiled(function: Callable[..., Any], variables: Sequence[Any] = ()) -> Callable[..., Any]:
     """A function of tensors that reads Keras variables, compiled; it takes and returns arrays."""
+    traced = _traced(function, variables)
+    return lambda *arrays: jax.tree.map(np.asarray, traced(*arrays))
 
+
+def repeated(step: Callable[[Any], Any], steps: int, variables: Sequence[Any] = ()) -> Callable[[Any], Any]:
+    """A compiled step that is applied again and again; the arrays stay on the device.
+
+    It is not a loop within a compiled function, since in these, XLA's convolutions on a CPU take many times as long.
+    """
+    traced = _traced(step, variables)
+
+    def call(x: Any) -> Any:
+        for _ in range(steps):
+            x = traced(x)
+        return np.asarray(x)
+
+    return call
+
+
+def _traced(function: Callable[..., Any], variables: Sequence[Any]) -> Callable[..., Any]:
     def stateless(values: Sequence[Any], *arrays: Any) -> Any:
         with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True))):
             return function(*arrays)
@@ -22,7 +41,7 @@ def compiled(function: Callable[..., Any], variables: Sequence[Any] = ()) -> Cal
     def call(*arrays: Any) -> Any:
         # The precision of float32, as on a CPU.
         with jax.default_matmul_precision("highest"):
-            return jax.tree.map(np.asarray, traced([each.value for each in variables], *arrays))
+            return traced([each.value for each in variables], *arrays)
 
     return call
 

@@ -1,4 +1,4 @@
-"""The least work of an optimization: as many compiled gradients of the batch as it has steps, and nothing else."""
+"""The least work of an optimization: plain gradient steps of the batch, without a transfer between them."""
 
 from __future__ import annotations
 
@@ -11,45 +11,30 @@ from keras import ops
 from benchmarks.limits import engine
 from benchmarks.subject import Subject
 
+RATE = 1e-6
+"""The step size, so small that the images stay what they are."""
 
-def score_gradients(subject: Subject, images: np.ndarray, target: int, steps: int) -> Callable[[], None]:
-    """The gradient of a class's score for a batch of images, `steps` times."""
+
+def score_ascent(subject: Subject, images: np.ndarray, target: int, steps: int) -> Callable[[], object]:
+    """Steps along the gradient of a class's score for a batch of images."""
     scores = subject.scores()
-
-    def compute(x: Any) -> Any:
-        values, _, slope = engine().gradient(lambda x: (scores(x)[:, target], None), x)
-        return {"values": values, "slope": slope}
-
-    return _repeated(subject, [compute], images, steps)
+    return _steps(subject, lambda x: scores(x)[:, target], images, steps)
 
 
-def code_gradients(subject: Subject, images: np.ndarray, names: Sequence[str], steps: int) -> Callable[[], None]:
-    """For each layer ("logits" for the scores) the gradient of the squared distance to a representation, `steps` times."""
+def code_descent(subject: Subject, images: np.ndarray, names: Sequence[str], steps: int) -> Callable[[], object]:
+    """For each layer ("logits" for the scores) steps along the gradient of the squared distance to a representation."""
 
-    def of(name: str) -> Callable[[Any], Any]:
-        output = subject.scores() if name == "logits" else subject.inference(None, name)
+    def distance(output: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        return lambda x: ops.sum(ops.reshape(output(x) - 1.0, (len(images), -1)) ** 2, axis=1)
 
-        def compute(x: Any) -> Any:
-            def distance(x: Any) -> Any:
-                code = output(x)
-                return ops.sum(ops.reshape(code - 1.0, (-1, int(np.prod(code.shape[1:])))) ** 2, axis=1), None
-
-            values, _, slope = engine().gradient(distance, x)
-            return {"values": values, "slope": slope}
-
-        return compute
-
-    return _repeated(subject, [of(name) for name in names], images, steps)
+    outputs = [subject.scores() if name == "logits" else subject.inference(None, name) for name in names]
+    layers = [_steps(subject, distance(output), images, steps) for output in outputs]
+    return lambda: [run() for run in layers]
 
 
-def _repeated(
-    subject: Subject, functions: Sequence[Callable[[Any], Any]], images: np.ndarray, steps: int
-) -> Callable[[], None]:
-    compiled = [engine().compiled(function, subject.model.variables) for function in functions]
+def _steps(subject: Subject, function: Callable[[Any], Any], images: np.ndarray, steps: int) -> Callable[[], object]:
+    def step(x: Any) -> Any:
+        return x + RATE * engine().gradient(lambda x: (function(x), None), x)[2]
 
-    def limit() -> None:
-        for function in compiled:
-            for _ in range(steps):
-                function(images)
-
-    return limit
+    repeated = engine().repeated(step, steps, subject.model.variables)
+    return lambda: repeated(images)

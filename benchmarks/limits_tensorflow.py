@@ -18,6 +18,12 @@ def compiled(function: Callable[..., Any], _: Sequence[Any] = ()) -> Callable[..
     return lambda *arrays: tf.nest.map_structure(np.asarray, traced(*map(tf.convert_to_tensor, arrays)))
 
 
+def repeated(step: Callable[[Any], Any], steps: int, variables: Sequence[Any] = ()) -> Callable[[Any], Any]:
+    """A step that is applied again and again, in one compiled loop."""
+    numbers = tf.range(steps)
+    return compiled(lambda x: tf.foldl(lambda x, _: step(x), numbers, x), variables)
+
+
 def gradient(function: Callable[[Any], tuple[Any, Any]], x: Any) -> tuple[Any, Any, Any]:
     """function(x) = (values, others), and the gradient of the sum of the values."""
     with tf.GradientTape(watch_accessed_variables=False) as tape:

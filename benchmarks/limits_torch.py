@@ -25,6 +25,17 @@ def compiled(function: Callable[..., Any], variables: Sequence[Any] = ()) -> Cal
     return call
 
 
+def repeated(step: Callable[[Any], Any], steps: int, variables: Sequence[Any] = ()) -> Callable[[Any], Any]:
+    """A step that is applied again and again; the tensors stay on the device."""
+
+    def loop(x: Any) -> Any:
+        for _ in range(steps):
+            x = step(x)
+        return x
+
+    return compiled(loop, variables)
+
+
 def gradient(function: Callable[[Any], tuple[Any, Any]], x: Any) -> tuple[Any, Any, Any]:
     """function(x) = (values, others), and the gradient of the sum of the values."""
     with torch.enable_grad():

@@ -1,4 +1,4 @@
-"""The rows of the analyses that optimize images: the limit is the gradients of their steps alone, not the same numbers."""
+"""The rows of the analyses that optimize images: the limit takes as many plain gradient steps, so its numbers differ."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 
 import cnnexplain as cx
-from benchmarks import limits_optimization
+from benchmarks import limits_optimization, peers
 from benchmarks.rows import Row
 from benchmarks.subject import Subject
 from benchmarks.timing import local
@@ -23,11 +23,12 @@ def activation_maximization(subject: Subject) -> Iterator[Row]:
     steps, count = ASCENT[subject.name]
     images = subject.take(count)
     ours = partial(cx.explain, "activation-maximization", subject.classifier, target=0, steps=steps, dataset=images)
-    limit = limits_optimization.score_gradients(subject, images, 0, steps)
+    limit = limits_optimization.score_ascent(subject, images, 0, steps)
+    others = peers.timers("activation-maximization", subject, steps=steps, count=count)
     yield Row(
         f"activation maximization, {steps} steps × {count} images",
         subject.name,
-        {"ours": local(ours), "limit": local(limit)},
+        {"ours": local(ours), "limit": local(limit), **others},
         1.15,
     )
 
@@ -38,7 +39,7 @@ def inversion(subject: Subject) -> Iterator[Row]:
     ours = partial(cx.explain, "inversion", subject.classifier, images, iterations=steps)
     arrays = cx.explain("inversion", subject.classifier, images, iterations=1).arrays
     names = [name.removeprefix("reconstruction/") for name in arrays if name.startswith("reconstruction/")]
-    limit = limits_optimization.code_gradients(subject, images, names, steps)
+    limit = limits_optimization.code_descent(subject, images, names, steps)
     yield Row(
         f"inversion, {steps} steps × {len(names)} layers",
         subject.name,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from tf_keras_vis.activation_maximization import ActivationMaximization
 from tf_keras_vis.gradcam import Gradcam
 from tf_keras_vis.saliency import Saliency
 from tf_keras_vis.utils.scores import CategoricalScore
@@ -38,8 +39,21 @@ def gradcam(subject: Subject, count: int) -> Call:
     )
 
 
+def activation_maximization(subject: Subject, steps: int, count: int) -> Call:
+    """`count` pictures of one class."""
+    explain, images = ActivationMaximization(subject.linear, clone=False), subject.take(count)
+    black, _, white = (float(color[0]) for color in subject.colors)
+    score = CategoricalScore([0] * count)
+    return lambda: explain(score, seed_input=images, steps=steps, input_range=(black, white))
+
+
 def _score(subject: Subject, count: int) -> Any:
     return CategoricalScore([int(target) for target in np.resize(subject.targets, count)])
 
 
-CALLS: dict[str, Callable[..., Call]] = {"saliency": saliency, "smoothgrad": smoothgrad, "gradcam": gradcam}
+CALLS: dict[str, Callable[..., Call]] = {
+    "saliency": saliency,
+    "smoothgrad": smoothgrad,
+    "gradcam": gradcam,
+    "activation-maximization": activation_maximization,
+}

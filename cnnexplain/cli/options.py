@@ -66,8 +66,8 @@ PICTURE_OPTIONS: Declared = {
             typer.Option(
                 "--pictures",
                 metavar=f"N|{NONE}",
-                help="Draw pictures of the first N images only, or none. Thousands of pictures take minutes, in which the "
-                "results are already written.",
+                help="Draw pictures of the first N images only, or none. The results are written first; thousands of "
+                "pictures then take minutes.",
                 autocompletion=completion.fixed_words([NONE, ALL]),
             ),
         ],

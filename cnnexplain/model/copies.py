@@ -200,7 +200,7 @@ def _blocks(
         return network.recently_compiled(whole, lambda: network.function(block, batches, [(None,), *constants]))
 
     done = 0
-    for rows, part, length in _plan(network.batches.size, len(images), copies.count):
+    for rows, part, length in _plan(max(1, network.batches.size), len(images), copies.count):
         parameters = [np.asarray(each) for each in copies.parameters(part)]
         shared = [weights[part.start : part.stop], *parameters]
         if length > len(part):

@@ -167,11 +167,11 @@ def describe(plan: Plan) -> str:
     """What a plan computes, as a sentence."""
     whole = next((index for index, step in enumerate(plan.steps) if step.region is None), None)
     if whole is None:
-        return "In all layers, only the part that a box changes is computed anew."
+        return "In all layers, only the part that a box changes was computed anew."
     if whole == 0 or not plan.clean:
-        return "Whole images are computed for each box; computing only what it changes would take as long."
+        return "Whole images were computed, since computing only the part that a box changes would not be faster."
     call = plan.steps[whole].call
-    sentence = f"Only the part that a box changes is computed anew up to the layer '{call.name}'"
+    sentence = f"Only the part that a box changes was computed anew before the layer '{call.name}'"
     if plan.steps[whole].windows is None:
-        return f"{sentence} ({type(call.inner).__name__}), which is not local; whole feature maps from there on."
-    return f"{sentence}, where it covers so much that whole feature maps are as fast."
+        return f"{sentence} ({type(call.inner).__name__}), which is not local; from there on, whole feature maps."
+    return f"{sentence}; from there on, whole feature maps, which are as fast."

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 READ = 256
 """Maximum number of images that are read and explained at once."""
 
-PART_IMAGES, PART_BYTES = 256, 256 << 20
+PART_IMAGES, PART_BYTES = 256, 64 << 20
 """A part of a run on many images ends after this number of images, or of bytes of their arrays."""
 
 
@@ -60,11 +60,11 @@ def run_parts(request: Request, start: int = 0) -> Iterator[Record]:
         pieces.append(piece)
         last = request.images is None or piece.span.stop == len(request.images)
         if last or sum(map(_bytes, pieces)) >= PART_BYTES or sum(map(len, pieces)) >= PART_IMAGES:
-            record = _finish(request, pieces)
-            # Frees the memory of this part before the next one is computed.
+            # Frees the memory of the batches while they are joined.
             del piece
-            pieces.clear()
+            record = _finish(request, pieces)
             yield record
+            # Frees the memory of this part before the next one is computed.
             del record
 
 
@@ -72,7 +72,7 @@ def _bytes(record: Record) -> int:
     return record.images.nbytes + sum(array.nbytes for array in record.arrays.values())
 
 
-def _finish(request: Request, pieces: Sequence[Record]) -> Record:
+def _finish(request: Request, pieces: list[Record]) -> Record:
     """Joins the records of a few images each into the record of a part, with the warnings and provenance of the request."""
     record = join(pieces)
     first = not record.span.start

@@ -9,29 +9,54 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from jaxtyping import Shaped
+
     from cnnexplain.results.record import Record
 
 
-def join(records: Sequence[Record]) -> Record:
+def join(records: list[Record]) -> Record:
     """Joins consecutive records, such as the parts of a result, into one.
 
-    Results that belong to no single image are in the first record only.
+    Results that belong to no single image are in the first record only. The list is emptied and each array is joined by
+    itself, so that a large result is not in memory twice.
 
     Raises:
         KeyError, ValueError: The records are not parts of one result.
     """
+    if len(records) == 1:
+        return records.pop()
     first, *others = records
-    if not others:
-        return first
-    names, facts = others[0].arrays, others[0].facts
+    names = others[0].arrays
+    own = {name: array for name, array in first.arrays.items() if name not in names}
+    columns = {name: [record.arrays[name] for record in records] for name in names}
+    images = [record.images for record in records]
+    # A view would keep the images in memory.
+    bare = [replace(record, images=record.images[:0].copy(), arrays={}) for record in records]
+    records.clear()
+    del first, others, names
+    return replace(
+        _joined(bare),
+        images=_concatenated(images),
+        arrays={**own, **{name: _concatenated(columns.pop(name)) for name in list(columns)}},
+    )
+
+
+def _concatenated(arrays: list[Shaped[np.ndarray, "_ ..."]]) -> Shaped[np.ndarray, "_ ..."]:
+    """Joins arrays along the first axis and empties the list."""
+    joined = np.concatenate(arrays)
+    arrays.clear()
+    return joined
+
+
+def _joined(records: Sequence[Record]) -> Record:
+    """Joins everything but the arrays."""
+    first, last = records[0], records[-1]
     return replace(
         first,
-        images=np.concatenate([record.images for record in records]),
         explained=tuple(explained for record in records for explained in record.explained),
-        arrays={**first.arrays, **{name: np.concatenate([each.arrays[name] for each in records]) for name in names}},
-        facts={**first.facts, **{name: [fact for each in records for fact in each.facts[name]] for name in facts}},
+        facts={**first.facts, **{name: [fact for each in records for fact in each.facts[name]] for name in last.facts}},
         warnings=tuple(dict.fromkeys(warning for record in records for warning in record.warnings)),
         seconds=sum(record.seconds for record in records),
-        span=range(first.span.start, others[-1].span.stop),
+        span=range(first.span.start, last.span.stop),
         skipped={name: reason for record in records for name, reason in record.skipped.items()},
     )

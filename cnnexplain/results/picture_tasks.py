@@ -42,7 +42,9 @@ class PictureTask:
         overview: The names of the pictures that belong to no single image; empty to draw none.
         format: The format of the pictures.
         dpi: Their resolution.
+        style: The `draw.Style` as JSON; None for the default.
         into: The folder to write them to.
+        moved: Whether the one who gave the task moves them into the folder of the result.
     """
 
     folder: str
@@ -52,7 +54,9 @@ class PictureTask:
     overview: Sequence[str]
     format: str
     dpi: int
+    style: Mapping[str, Any] | None
     into: str
+    moved: bool
 
     @property
     def names(self) -> list[str]:
@@ -68,9 +72,12 @@ def draw(task: PictureTask) -> Iterator[str]:
         OutputError: The result is damaged, or a picture can't be written.
         PluginError: A picture can't be drawn.
     """
+    from cnnexplain.draw import DEFAULT_STYLE, Palette, Style, use_style
+
     record = _record(task.folder, task.part, json.dumps(task.common))
     pictures, into = Pictures(task.format, task.dpi), Path(task.into)
-    with files.plain_errors(Path(task.folder)):
+    style = DEFAULT_STYLE if task.style is None else Style(**{**task.style, "palette": Palette(**task.style["palette"])})
+    with files.plain_errors(Path(task.folder)), use_style(style):
         for index, name in task.images:
             pictures.save(record.figure(index), into / name)
             yield name

@@ -11,10 +11,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cnnexplain import files
 from cnnexplain.errors import OutputError, UsageError
@@ -23,11 +23,17 @@ from cnnexplain.rendering.pictures import Pictures
 from cnnexplain.results import picture_tasks
 from cnnexplain.results.picture_tasks import PictureTask
 
+if TYPE_CHECKING:
+    from cnnexplain.draw import Style
+
 CHUNK = 16
 """Images of a task, so that all processes have work until the end."""
 
 MOST = 8
 """Processes at most: each takes about 100 MB."""
+
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""Variables with the number of threads of NumPy's matrix products, which would wait for each other on busy cores."""
 
 POLL = 0.1
 """Seconds between two updates of the progress."""
@@ -80,8 +86,11 @@ class PictureWorkers:
         images: Sequence[tuple[int, str]],
         overview: Sequence[str],
         pictures: Pictures,
+        *,
+        style: Style | None = None,
+        into: Path | None = None,
     ) -> None:
-        """Draws the pictures of a part of a result, and moves each into the folder when it is finished.
+        """Draws the pictures of a part of a result.
 
         Args:
             folder: The folder of the result, which the caller has locked.
@@ -90,12 +99,24 @@ class PictureWorkers:
             images: The index of each image within the part, and the name of its picture.
             overview: The names of the pictures that belong to no single image.
             pictures: Format and resolution of the pictures.
+            style: The style of the pictures; None for the default.
+            into: The folder to write them to; None moves each into the folder of the result when it is finished.
         """
-        if folder not in self._staged:
+        if into is None and folder not in self._staged:
             self._staged[folder] = self._stack.enter_context(files.staging(folder))
         common = {name: result[name] for name in picture_tasks.COMMON if name in result}
-        into = str(self._staged[folder])
-        task = PictureTask(str(folder), part, common, [], [], pictures.format, pictures.dpi, into)
+        task = PictureTask(
+            folder=str(folder),
+            part=part,
+            common=common,
+            images=[],
+            overview=[],
+            format=pictures.format,
+            dpi=pictures.dpi,
+            style=None if style is None else asdict(style),
+            into=str(into or self._staged[folder]),
+            moved=into is None,
+        )
         tasks = [replace(task, images=images[start : start + CHUNK]) for start in range(0, len(images), CHUNK)]
         for each in [*tasks, *([replace(task, overview=overview)] if overview else [])]:
             self.total += len(each.names)
@@ -138,8 +159,9 @@ class PictureWorkers:
                     _end(process)
                     process = self._started()
                 for name in self._drawn(process, task):
-                    with files.plain_errors(Path(task.folder)):
-                        (Path(task.into) / name).replace(Path(task.folder) / name)
+                    if task.moved:
+                        with files.plain_errors(Path(task.folder)):
+                            (Path(task.into) / name).replace(Path(task.folder) / name)
                     left -= 1
                     with self._lock:
                         self.done += 1
@@ -162,6 +184,7 @@ class PictureWorkers:
                     stdout=subprocess.PIPE,
                     stderr=subprocess.DEVNULL,
                     encoding="utf-8",
+                    env={**os.environ, **dict.fromkeys(THREADS, "1")},
                     # Ctrl-C is for the main program, which ends this one.
                     start_new_session=True,
                 )

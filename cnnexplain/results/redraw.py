@@ -14,14 +14,16 @@ from cnnexplain import files
 from cnnexplain.errors import OutputError, PluginError, reason
 from cnnexplain.interruption import check_interrupted
 from cnnexplain.rendering.pictures import FORMATS, Pictures
-from cnnexplain.results import json_files, lock, reader, result_files
+from cnnexplain.results import json_files, lock, reader, result_files, writer
 from cnnexplain.results.damage import damaged
 from cnnexplain.results.file_names import INDEX, RESULT, picture_names
+from cnnexplain.results.picture_workers import PictureWorkers
 from cnnexplain.results.record import Made, Record
 from cnnexplain.results.result_folder import check_folder, replace_files
 
 if TYPE_CHECKING:
     from cnnexplain.draw import Style
+    from cnnexplain.plugin.analysis import Analysis
 
 
 def redraw(
@@ -93,31 +95,36 @@ def _redraw(folder: Path, wanted: Pictures, style: Style, progress: Callable[[in
     done = itertools.count(1)
     sheets_by_part: dict[str, dict[str, Any]] = {}
     drawn: list[str] = []
-    with files.staging(folder) as staged, draw.use_style(style):
+    with files.staging(folder) as staged, draw.use_style(style), PictureWorkers() as workers:
         for part_name, part in parts.items():
             record = Record(**reader.read_part(folder, analysis, result, part))
             # The overview is drawn with the first part.
             first = not record.span.start and pictures.most != 0
-            overview = _drawn(folder, record, record.overview) if first else {}
+            overview = _drawn(folder, analysis, record.overview) if first else {}
             if first and not overview_names:
                 taken = [name for each in names_by_part.values() for name in each if name is not None]
                 overview_names = picture_names([], list(overview), taken, suffix=pictures.format)
             if first and len(overview) != len(overview_names):
                 raise damaged(folder, "its pictures are not those that were written")
             own = {index: name for index, name in enumerate(names_by_part[part_name]) if name is not None}
-            figures = (_drawn(folder, record, partial(record.figure, index)) for index in own)
             if len(record) and len(images) > 1:
                 stem = "thumbnails" + Path(part_name).stem.removeprefix("result")
-                sheets_by_part[part_name] = _drawn(
-                    folder, record, partial(index_files.write_thumbnails, record, staged, stem)
-                )
-            part_pictures = [*own.values(), *(overview_names if first else [])]
-            for name, figure in zip(part_pictures, itertools.chain(figures, overview.values()), strict=True):
-                _drawn(folder, record, partial(pictures.save, figure, staged / name))
-                progress(next(done), total)
+                write = partial(index_files.write_thumbnails, record, staged, stem)
+                sheets_by_part[part_name] = _drawn(folder, analysis, write)
+            titled = overview_names if first else []
+            part_pictures = [*own.values(), *titled]
             drawn += part_pictures
+            if total > writer.FEW:
+                workers.submit(folder, part_name, result, list(own.items()), titled, pictures, style=style, into=staged)
+                continue
+            figures = (_drawn(folder, analysis, partial(record.figure, index)) for index in own)
+            for name, figure in zip(part_pictures, itertools.chain(figures, overview.values()), strict=True):
+                _drawn(folder, analysis, partial(pictures.save, figure, staged / name))
+                progress(next(done), total)
             # Frees the memory of this part before the next one is read.
             del record, overview, figures
+        if total > writer.FEW:
+            _drawn(folder, analysis, lambda: workers.wait(folder, lambda: progress(workers.done, total)))
         if len(set(drawn)) < len(drawn):
             raise damaged(folder, "several of its pictures have the same name")
         sheets = [name for each in sheets_by_part.values() for name in each["files"]]
@@ -161,7 +168,7 @@ def _names(images: Sequence[Mapping[str, Any]], pictures: Pictures, taken: Seque
     return names
 
 
-def _drawn(folder: Path, record: Record, draw: Callable[[], Made]) -> Made:
+def _drawn(folder: Path, analysis: Analysis, draw: Callable[[], Made]) -> Made:
     """Calls `draw`; its errors may be due to a damaged result."""
     try:
         return draw()
@@ -172,7 +179,7 @@ def _drawn(folder: Path, record: Record, draw: Callable[[], Made]) -> Made:
         check_interrupted(error)
         why = str(error) if isinstance(error, PluginError) else reason(error)
         raise PluginError(
-            f"The result in '{folder}' may be damaged, or written by another version of '{record.analysis.name}'; run the "
+            f"The result in '{folder}' may be damaged, or written by another version of '{analysis.name}'; run the "
             f"analysis again: {why}"
         ) from error
 

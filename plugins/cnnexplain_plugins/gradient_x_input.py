@@ -74,7 +74,7 @@ def cnnexplain_analyses() -> list[Analysis]:
             "color bar shows by how much.",
             maps={"pixel_attribution": "logits"},
             overlay=summed_map,
-            passes=lambda *_: 4,
+            passes=lambda *_: 3,
             finding=finding,
         )
     ]

@@ -176,6 +176,29 @@ def test_an_interrupted_run_keeps_its_results_and_the_pictures_follow(cli, monke
     assert {name: (OUT / name).read_bytes() for name in pictures()} == resumed
 
 
+def test_other_processes_redraw_in_the_same_style(cli, monkeypatch):
+    monkeypatch.setattr(parts, "READ", 2)
+    monkeypatch.setattr(parts, "PART_IMAGES", 3)
+    assert cli("run", "gradient-x-input", *FIVE, "--pictures", "none")[0] == 0
+    folder, drawn = Path("cnnexplain-out/gradient-x-input"), []
+    for few in (100, 1):
+        monkeypatch.setattr(writer, "FEW", few)
+        seen = []
+        cx.redraw(folder, dpi=30, signed="PuOr_r", contours=True, regions=4, progress=lambda *now: seen.append(now))  # noqa: B023
+        assert seen[-1] == (5, 5)
+        drawn.append(content(folder))
+    assert drawn[0] == drawn[1]
+    before = content(folder)
+    monkeypatch.setattr(PictureWorkers, "_drawn", lambda self, process, task: fail())
+    with pytest.raises(OutputError, match="no ink"):
+        cx.redraw(folder, dpi=40)
+    assert content(folder) == before
+
+
+def fail():
+    raise OutputError("no ink")
+
+
 @pytest.mark.parametrize("where", ["whole", "many"])
 def test_pictures_of_the_first_images_or_of_none(cli, request, where):
     if where == "many":
@@ -264,8 +287,9 @@ def test_the_python_api_refuses_other_numbers(most):
 def test_a_disk_that_is_full_is_said_to_be(tmp_path, lenet):
     cx.explain("saliency", lenet, FIVE[:1]).save(tmp_path / "out", dpi=20)
     result = json.loads((tmp_path / "out/result.json").read_text())
+    gone = str(tmp_path / "gone")
     task = picture_workers.PictureTask(
-        str(tmp_path / "out"), "result.json", result, [(0, "a.png")], [], "png", 20, str(tmp_path / "gone")
+        str(tmp_path / "out"), "result.json", result, [(0, "a.png")], [], "png", 20, None, gone, moved=True
     )
     with pytest.raises(OutputError, match="Can't write"):
         list(picture_workers.picture_tasks.draw(task))

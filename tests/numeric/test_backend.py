@@ -282,6 +282,22 @@ def test_the_same_analysis_compiles_nothing_again(noise, monkeypatch):
         compiled.clear()
 
 
+@backends
+def test_jax_keeps_compiled_functions_on_disk_on_request(shell, tmp_path):
+    if keras.backend.backend() != "jax":
+        pytest.skip("only JAX has such a cache")
+    folder = tmp_path / "cache"
+    environment = {"JAX_COMPILATION_CACHE_DIR": str(folder), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    program = "import cnnexplain as cx; cx.explain('saliency', cx.load(), 'mnist:test/0')"
+    kept = []
+    for _ in range(2):
+        assert shell("-c", program, env=environment).returncode == 0
+        kept.append(sorted(each.name for each in folder.iterdir() if each.name.endswith("-cache")))
+    # What a second process compiles is what the first one has kept.
+    assert kept[0] == kept[1]
+    assert any("stateless" in name for name in kept[0])
+
+
 # How a backend is chosen.
 
 

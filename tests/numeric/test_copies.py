@@ -9,6 +9,8 @@ from cnnexplain import Logit, backend
 from cnnexplain.errors import ModelError, UsageError
 from cnnexplain.numerics import Copies, batches, prefetched
 
+pytestmark = pytest.mark.unaided
+
 ops = keras.ops
 backends = pytest.mark.backends
 
@@ -191,6 +193,7 @@ def test_memory_too_small_for_one_copy_is_an_error(model, images, random, monkey
         cx.load(model(), preprocess=None).gradient_sums(images, [0, 0, 0], copies)
 
 
+@backends
 def test_nothing_is_compiled_again_for_other_images_or_blocks(model, images, random, monkeypatch):
     """JAX compiles once for each number of copies in a block; TensorFlow once for all; PyTorch never."""
     traced = []

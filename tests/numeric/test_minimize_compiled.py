@@ -11,6 +11,8 @@ from cnnexplain import backend
 from cnnexplain.errors import ModelError, UsageError
 from cnnexplain.optimize import adam, compiled, minimize, minimize_compiled, momentum, nadam, normalized
 
+pytestmark = pytest.mark.unaided
+
 ops = keras.ops
 backends = pytest.mark.backends
 

@@ -102,7 +102,7 @@ def overlay(record: Record, index: int) -> Float32[np.ndarray, "H W"]:
 def passes(classifier: Classifier, options: Mapping[str, Any]) -> float:
     """A forward pass and the gradient of the last layers; for Score-CAM, a forward pass for each feature map."""
     if options["method"] != "scorecam":
-        return 3
+        return 2
     from cnnexplain_plugins.gradcam.maps import explained_layer
 
     return explained_layer(classifier, options["layer"]).shape[-1] + 3

@@ -115,7 +115,7 @@ def cnnexplain_analyses() -> list[Analysis]:
             limitations=note,
             how_to_read=reading,
             # A forward pass for the outputs, and a forward and a backward pass for the gradients of all layers.
-            passes=lambda *_: 3,
+            passes=lambda *_: 2,
             finding=finding,
             panels=panels,
         )
