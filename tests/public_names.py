@@ -179,6 +179,7 @@ PUBLIC = {
         "momentum",
         "nadam",
         "normalized",
+        "on_gpu",
     ],
     "cnnexplain.plugin": [
         "Analysis",

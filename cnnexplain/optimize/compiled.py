@@ -105,6 +105,11 @@ def minimize_compiled(
     return _optimum(carried[1], *(np.concatenate(each, axis=1) for each in zip(*calls, strict=True)))
 
 
+def on_gpu() -> bool:
+    """Whether the network is computed on a GPU, which would wait for work in NumPy between steps."""
+    return backend.current().device_memory() is not None
+
+
 @dataclass(frozen=True)
 class Steps:
     """The compiled function: some steps of the optimization of N problems.

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from keras import ops
 
-from cnnexplain import backend
 from cnnexplain.numerics import blurred
-from cnnexplain.optimize import adam, minimize, minimize_compiled
+from cnnexplain.optimize import adam, minimize, minimize_compiled, on_gpu
 from cnnexplain_plugins.activation_maximization.parametrization import PARAMETRIZATIONS
 from cnnexplain_plugins.activation_maximization.regularization import Regularization, total_variation, variation
 from cnnexplain_plugins.activation_maximization.scores import scores, stacked_weights
@@ -225,7 +224,7 @@ def compilable(regularization: Regularization) -> bool:
     """
     cleared = regularization.norm_percentile or regularization.contribution_percentile
     pixels = regularization.parametrization == "pixels" and not (regularization.blur or cleared)
-    return pixels and backend.current().device_memory() is not None
+    return pixels and on_gpu()
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,7 @@ def jitter(classifier: Classifier, layer: str) -> int:
 def bounded(v: Any, *_: Any) -> Any:
     """Scales colors with a norm above 2 back to a norm of 2."""
     norm = ops.sqrt(ops.sum(ops.square(v), axis=-1, keepdims=True))
-    return v * ops.minimum(1, 2 / ops.maximum(norm, 1e-9))
+    return ops.multiply(v, ops.minimum(1, 2 / ops.maximum(norm, 1e-9)))
 
 
 def terms(v: Any) -> tuple[Any, Any]:
