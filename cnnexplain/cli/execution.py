@@ -96,6 +96,7 @@ def run_analysis(
         workers=workers,
     )
     outcome.kept = len(names) if writer.complete else writer.start
+    outcome.drawn = writer.missing
     for record in [] if writer.complete else parts.run_parts(prepared, writer.start):
         try:
             paths = writer.add(record, drawing)

@@ -49,6 +49,8 @@ class Outcome:
     """Number of images that are stored by name."""
     kept: int = 0
     """Number of images that an earlier run has finished."""
+    drawn: int = 0
+    """Number of pictures drawn of results that an earlier run has finished."""
     images: int = 0
     first: list[Explained] = field(default_factory=list)
     findings: list[str | None] = field(default_factory=list)

@@ -27,7 +27,8 @@ FIRST_CLAUSE = re.compile(r".*?(?=; |[\w)]{2}[.!?] [A-Z])([\w)]{2})?", re.DOTALL
 def print_run(analysis: Analysis, arguments: RunArguments, inputs: Inputs, result: Outcome) -> None:
     """Prints the summary of one analysis."""
     if result.kept:
-        left = f"explained {result.images} more" if result.parts else "nothing left to do"
+        drawn = f"drew {_count(result.drawn, 'missing picture')}" if result.drawn else ""
+        left = f"explained {result.images} more" if result.parts else drawn or "nothing left to do"
         console.say(f"Kept {_count(result.kept, 'finished image')} in {result.folder}; {left}.")
     if not result.parts:
         return

@@ -74,6 +74,7 @@ class Writer:
         folder: The folder.
         start: Index of the first image that is still to be explained.
         complete: Whether the earlier result is complete.
+        missing: The number of pictures of the earlier result that the workers draw, because they are listed but missing.
 
     Raises:
         OutputError: The folder can't be written, or contains files that cnnexplain did not write.
@@ -104,7 +105,9 @@ class Writer:
         # Files of the earlier result that are removed when the first part is written.
         self._gone = self._ours - set(self._result.get("files", []))
         refuse_foreign(folder, [*self._names, INDEX], self._ours)
+        self.missing = 0
         if workers is not None:
+            self.missing = sum(len(missing.images) + len(missing.overview) for missing in kept.missing)
             for missing in kept.missing:
                 workers.submit(folder, missing.part, self._result, missing.images, missing.overview, pictures)
 
