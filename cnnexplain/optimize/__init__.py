@@ -19,4 +19,5 @@ __all__ = [
     "momentum",
     "nadam",
     "normalized",
+    "on_gpu",
 ]
