@@ -85,6 +85,8 @@ def assert_equal(found, expected):
         nadam(lambda number: 0.02),
         momentum(lambda number: 0.01 if number < 20 else 0.001, 0.7),
         normalized(adam(lambda _: 0.03, epsilon=0.1)),
+        # The last step goes too far.
+        adam(lambda number: 0.02 if number < 44 else 0.5),
     ],
 )
 def test_it_equals_the_loop_over_arrays(clf, random, step, best):
