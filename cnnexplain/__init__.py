@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from cnnexplain.loading.affine import linear_preprocessing
     from cnnexplain.loading.loader import load
     from cnnexplain.loading.stored_weights import check_hdf5
-    from cnnexplain.model.axes import Axis, Field, Spans
     from cnnexplain.model.classifier import Classifier
-    from cnnexplain.model.convolutions import Convolution
-    from cnnexplain.model.layers import Layer
-    from cnnexplain.model.objectives import Channel, Direction, Logit, Neuron, Objective
+    from cnnexplain.model.computation.objectives import Channel, Direction, Logit, Neuron, Objective
+    from cnnexplain.model.geometry.axes import Axis, Field, Spans
+    from cnnexplain.model.geometry.convolutions import Convolution
+    from cnnexplain.model.geometry.layers import Layer
     from cnnexplain.pipeline.explain import explain, explain_parts
     from cnnexplain.plugin.registry import analyses
     from cnnexplain.results.record import Record, load_parts

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.inputs.source import Source
-from cnnexplain.model.layers import Layer
-from cnnexplain.model.model_inputs import IMAGE, Inputs
+from cnnexplain.model.geometry.layers import Layer
+from cnnexplain.model.structure.model_inputs import IMAGE, Inputs
 from cnnexplain.plugin import Analysis, Option
 from cnnexplain.rendering import report_page
 from cnnexplain.rendering.drawn import draw_record

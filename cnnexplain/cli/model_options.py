@@ -14,7 +14,9 @@ from cnnexplain.cli import completion
 from cnnexplain.cli.keras_start import check_backend
 from cnnexplain.cli.options import BackendOption, Declared
 from cnnexplain.loading import import_string, model_names, sidecar
-from cnnexplain.model import fixed_inputs, model_files, outputs
+from cnnexplain.model import model_files
+from cnnexplain.model.head import outputs
+from cnnexplain.model.structure import fixed_inputs
 
 PANEL = "Model and its input"
 """The heading of these options in the help."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cnnexplain.loading.infer_preprocess import Range
-from cnnexplain.model.axes import Field
-from cnnexplain.model.layers import Layer
+from cnnexplain.model.geometry.axes import Field
+from cnnexplain.model.geometry.layers import Layer
 
 
 @dataclass(frozen=True)

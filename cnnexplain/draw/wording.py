@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from cnnexplain.draw import formatting
-from cnnexplain.model.outputs import noun
+from cnnexplain.model.head.outputs import noun
 
 if TYPE_CHECKING:
     from cnnexplain.results.record import Record

@@ -15,11 +15,11 @@ from cnnexplain.inputs import presets
 from cnnexplain.inputs.literals import Color
 from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.interruption import check_interrupted
-from cnnexplain.model.graph import Call
-from cnnexplain.model.inference import run_isolated
-from cnnexplain.model.model_inputs import IMAGE, Inputs
-from cnnexplain.model.subclassed import has_graph
-from cnnexplain.model.tracing import trace_calls
+from cnnexplain.model.structure.graph import Call
+from cnnexplain.model.structure.inference import run_isolated
+from cnnexplain.model.structure.model_inputs import IMAGE, Inputs
+from cnnexplain.model.structure.subclassed import has_graph
+from cnnexplain.model.structure.tracing import trace_calls
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Float64, Int64

@@ -16,10 +16,11 @@ from cnnexplain.errors import ModelError, PluginError, UsageError, foreign, line
 from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.loading import affine, import_string, keras_file, model_names, sidecar, size_limits
 from cnnexplain.loading.infer_preprocess import infer
-from cnnexplain.model import lenet, model_files, outputs
+from cnnexplain.model import lenet, model_files
 from cnnexplain.model.classifier import Classifier
-from cnnexplain.model.model_inputs import resolve_inputs
-from cnnexplain.model.outputs import Output
+from cnnexplain.model.head import outputs
+from cnnexplain.model.head.outputs import Output
+from cnnexplain.model.structure.model_inputs import resolve_inputs
 from cnnexplain.plugin import registry
 from cnnexplain.plugin.analysis import NamedModel, Pretrained
 

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 from cnnexplain.errors import ModelError
 from cnnexplain.interruption import check_interrupted
 from cnnexplain.loading import memory, stored_weights
-from cnnexplain.model.layer_names import call_name, unused_name
 from cnnexplain.model.model_files import LEGACY
+from cnnexplain.model.structure.layer_names import call_name, unused_name
 
 MAX_BYTES = 16 << 20
 """Longer descriptions are rejected. That of a network of a thousand layers has two million bytes."""

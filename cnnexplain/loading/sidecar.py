@@ -17,7 +17,8 @@ from cnnexplain.errors import ModelError, UsageError, suggest
 from cnnexplain.inputs.literals import Color, Fit, Interpolation
 from cnnexplain.loading import class_index
 from cnnexplain.loading import setting_values as values
-from cnnexplain.model import fixed_inputs, outputs
+from cnnexplain.model.head import outputs
+from cnnexplain.model.structure import fixed_inputs
 
 MAX_BYTES = 4 << 20
 """Larger JSON and text files are rejected."""

@@ -13,29 +13,23 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from cnnexplain.inputs.preprocess import Preprocess
-from cnnexplain.model import (
-    card,
-    head_search,
-    heads,
-    outputs,
-    passes,
-    projections,
-    targets,
-)
-from cnnexplain.model.agreement import Agreement, trial_scores
-from cnnexplain.model.copies import Copies, ValueMoments, gradient_sums, value_moments
+from cnnexplain.model import card
+from cnnexplain.model.computation import passes, projections
+from cnnexplain.model.computation.copies import Copies, ValueMoments, gradient_sums, value_moments
+from cnnexplain.model.computation.layer_outputs import logits
+from cnnexplain.model.computation.network import Network
+from cnnexplain.model.computation.objectives import Objective, Targets, output_weights
+from cnnexplain.model.computation.readouts import readout
+from cnnexplain.model.computation.rules import Rule
 from cnnexplain.model.fingerprint import fingerprint
-from cnnexplain.model.graph import LOGITS
-from cnnexplain.model.layer_outputs import logits
+from cnnexplain.model.geometry.layers import Layers
+from cnnexplain.model.head import head_search, heads, outputs, targets
+from cnnexplain.model.head.agreement import Agreement, trial_scores
+from cnnexplain.model.head.outputs import ONLY, Output
 from cnnexplain.model.layered_model import LayeredModel
-from cnnexplain.model.layers import Layers
-from cnnexplain.model.model_inputs import Inputs, check_shape, resolve_inputs
-from cnnexplain.model.network import Network
-from cnnexplain.model.objectives import Objective, Targets, output_weights
-from cnnexplain.model.outputs import ONLY, Output
-from cnnexplain.model.readouts import readout
-from cnnexplain.model.rules import Rule
-from cnnexplain.model.tracing import trace
+from cnnexplain.model.structure.graph import LOGITS
+from cnnexplain.model.structure.model_inputs import Inputs, check_shape, resolve_inputs
+from cnnexplain.model.structure.tracing import trace
 
 if TYPE_CHECKING:
     import numpy as np
@@ -249,7 +243,7 @@ class Classifier(LayeredModel):
         return value_moments(self._network, self._head, images, targets, copies, features, of, progress)
 
     def target(self, wanted: int | str) -> int:
-        """The index of a class given by label, by a word of its label, or by index; see `cnnexplain.model.targets.find`."""
+        """The index of a class given by label, by a word of its label, or by index; see `targets.find`."""
         return targets.find(wanted, self.labels, values=self.head == "values")
 
     @property
@@ -259,7 +253,7 @@ class Classifier(LayeredModel):
 
     @property
     def batch_size(self) -> int:
-        """The number of images computed at once; it can be set. See `cnnexplain.model.batches.Batches`."""
+        """The number of images computed at once; it can be set. See `cnnexplain.model.computation.batches.Batches`."""
         return self._network.batches.size
 
     @batch_size.setter

@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from cnnexplain import former_names
 from cnnexplain.errors import UsageError
-from cnnexplain.model import backward_rules, caller_functions, convolutions, gradients, projections
-from cnnexplain.model.axes import Field
-from cnnexplain.model.convolutions import Convolution
-from cnnexplain.model.graph import LOGITS
-from cnnexplain.model.incremental import occluded
-from cnnexplain.model.layer_outputs import layer_outputs, unclipped_outputs
-from cnnexplain.model.layers import Layer, Layers
-from cnnexplain.model.network import Network
-from cnnexplain.model.rules import Rule
-from cnnexplain.model.stages import stage_ends
+from cnnexplain.model.computation import backward_rules, caller_functions, gradients, projections
+from cnnexplain.model.computation.layer_outputs import layer_outputs, unclipped_outputs
+from cnnexplain.model.computation.network import Network
+from cnnexplain.model.computation.rules import Rule
+from cnnexplain.model.geometry import convolutions
+from cnnexplain.model.geometry.axes import Field
+from cnnexplain.model.geometry.convolutions import Convolution
+from cnnexplain.model.geometry.layers import Layer, Layers
+from cnnexplain.model.geometry.stages import stage_ends
+from cnnexplain.model.incremental.occluded import occluded
+from cnnexplain.model.structure.graph import LOGITS
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cnnexplain.inputs.preprocess import LUMA
     from cnnexplain.inputs.resizing import resize
-    from cnnexplain.model.copies import Copies
+    from cnnexplain.model.computation.copies import Copies
     from cnnexplain.numerics import spectrum
     from cnnexplain.numerics.baselines import BASELINES, baseline_function, baseline_images, blurred, gaussian
     from cnnexplain.numerics.completeness import completeness_facts

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnexplain.model.objectives import Logit
+from cnnexplain.model.computation.objectives import Logit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Float32
 
     from cnnexplain.model.classifier import Classifier
-    from cnnexplain.model.objectives import Objective
+    from cnnexplain.model.computation.objectives import Objective
 
 
 def completeness_facts(

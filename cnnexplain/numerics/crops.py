@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Float32
 
     from cnnexplain.model.classifier import Classifier
-    from cnnexplain.model.objectives import Objective
+    from cnnexplain.model.computation.objectives import Objective
 
 
 def ten_crops(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnnexplain.errors import ModelError, PluginError, UsageError, failure, foreign, line, reason, shown
-from cnnexplain.model.objectives import Objective
+from cnnexplain.model.computation.objectives import Objective
 from cnnexplain.pipeline.request import Request
 from cnnexplain.pipeline.targets import Resolved
 from cnnexplain.plugin.analysis import Analysis, Result

@@ -13,8 +13,8 @@ from cnnexplain.inputs.image_stream import Stream
 from cnnexplain.inputs.images import ImageBatch
 from cnnexplain.inputs.source import Source
 from cnnexplain.model.classifier import Classifier
-from cnnexplain.model.objectives import Logit, Objective
-from cnnexplain.model.predictions import Predictions
+from cnnexplain.model.computation.objectives import Logit, Objective
+from cnnexplain.model.computation.predictions import Predictions
 from cnnexplain.pipeline import targets
 from cnnexplain.pipeline.contract import run_analysis
 from cnnexplain.pipeline.input_warnings import dataset_warnings, input_warnings

@@ -10,8 +10,8 @@ import numpy as np
 from cnnexplain.errors import ModelError, UsageError
 from cnnexplain.inputs.image_stream import Stream
 from cnnexplain.model.classifier import Classifier
-from cnnexplain.model.objectives import Logit, Objective
-from cnnexplain.model.predictions import ImageLogit, Predictions
+from cnnexplain.model.computation.objectives import Logit, Objective
+from cnnexplain.model.computation.predictions import ImageLogit, Predictions
 
 if TYPE_CHECKING:
     from jaxtyping import Float

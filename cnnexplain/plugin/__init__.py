@@ -5,8 +5,8 @@ A plugin is a module that an entry point of the group `cnnexplain` refers to. It
 importing a plugin: import the libraries for computing inside `run`, and those for drawing inside `draw`.
 """
 
-from cnnexplain.model.rules import LayerCall, identity_with_pullback, with_pullback
-from cnnexplain.model.shared_layers import opaque_layers, other_calls_warning
+from cnnexplain.model.computation.rules import LayerCall, identity_with_pullback, with_pullback
+from cnnexplain.model.structure.shared_layers import opaque_layers, other_calls_warning
 from cnnexplain.plugin.analysis import Analysis, NamedModel, Panel, Pretrained, Result, hookimpl
 from cnnexplain.plugin.options import Option
 from cnnexplain.plugin.overlays import smoothed_map, summed_map

@@ -321,7 +321,7 @@ def test_run_all_interrupted_says_what_was_kept(cli, tmp_path, few, monkeypatch)
     code, _, err = cli("run", "all")
     assert code == 130
     assert err == (
-        "Interrupted; kept in cnnexplain-out: saliency, intermediate-outputs. The same command with --resume continues.\n"
+        "Interrupted; kept in cnnexplain-out: intermediate-outputs, saliency. The same command with --resume continues.\n"
     )
     assert (tmp_path / "cnnexplain-out" / "saliency" / "result.json").exists()
 

@@ -10,7 +10,7 @@ from keras import layers, ops
 
 import cnnexplain as cx
 from cnnexplain.errors import CnnExplainError
-from cnnexplain.model import heads
+from cnnexplain.model.head import heads
 
 # Keras warns of a softmax over one class, and NumPy of what isn't finite.
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]

@@ -14,7 +14,7 @@ import cnnexplain as cx
 from cnnexplain import backend
 from cnnexplain.errors import UsageError
 from cnnexplain.inputs.image_stream import open_stream
-from cnnexplain.model.objectives import Channel, Logit
+from cnnexplain.model.computation.objectives import Channel, Logit
 from cnnexplain.numerics import blurred
 from cnnexplain.optimize import Optimum
 

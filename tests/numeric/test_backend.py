@@ -279,13 +279,14 @@ def test_the_same_analysis_compiles_nothing_again(noise, monkeypatch):
     clf, compiled = cx.load(), []
     differentiate = backend.current().value_and_gradient
     monkeypatch.setattr(backend.current(), "value_and_gradient", lambda *given: compiled.append(1) or differentiate(*given))
-    for images, fresh in ((noise[:1], 2), (noise[1:2], 0)):
+    # A function may be traced more than once while it is compiled.
+    for images, fresh in ((noise[:1], True), (noise[1:2], False)):
         cx.explain("inversion", clf, images, layer=["pool1", "dense"], iterations=1, sigma=5.0 + len(images))
-        assert len(compiled) == fresh
+        assert bool(compiled) == fresh
         compiled.clear()
-    for target, fresh in ((3, 1), (5, 0)):
+    for target, fresh in ((3, True), (5, False)):
         maximize(clf, [cx.Logit(target)], choose("robust"), steps=1, starts=1, seed=0)
-        assert len(compiled) == fresh
+        assert bool(compiled) == fresh
         compiled.clear()
 
 

@@ -500,7 +500,7 @@ def test_the_batch_size_follows_from_what_is_free(model, monkeypatch, free, all_
     """A quarter of what is free, a sixteenth of all at least and 1 GiB at most, in pages of 4 KiB."""
     import os
 
-    from cnnexplain.model import batches
+    from cnnexplain.model.computation import batches
 
     pages = {"SC_AVPHYS_PAGES": free, "SC_PHYS_PAGES": all_there_is, "SC_PAGE_SIZE": 4096}
     monkeypatch.setattr(os, "sysconf", pages.get)

@@ -14,7 +14,7 @@ import cnnexplain as cx
 from cnnexplain import draw
 from cnnexplain.errors import ModelError, UsageError
 from cnnexplain.inputs import datasets
-from cnnexplain.model.layers import Layer
+from cnnexplain.model.geometry.layers import Layer
 
 RULES = ("deconvnet", "guided", "gradient")
 

@@ -6,7 +6,7 @@ import pytest
 
 import cnnexplain as cx
 from cnnexplain.errors import ModelError
-from cnnexplain.model.axes import Axis, Field
+from cnnexplain.model.geometry.axes import Axis, Field
 
 
 def field(*layers, name="top", shape=(20, 30, 1)):

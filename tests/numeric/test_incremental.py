@@ -7,10 +7,10 @@ from random_graphs import SHAPE, random_model
 
 import cnnexplain as cx
 from cnnexplain.errors import UsageError
-from cnnexplain.model.changed_regions import image_region
-from cnnexplain.model.incremental_pass import incremental_pass, places
-from cnnexplain.model.incremental_plan import describe, plans
-from cnnexplain.model.inference import run_isolated
+from cnnexplain.model.incremental.changed_regions import image_region
+from cnnexplain.model.incremental.forward_pass import incremental_pass, places
+from cnnexplain.model.incremental.plan import describe, plans
+from cnnexplain.model.structure.inference import run_isolated
 
 pytestmark = pytest.mark.unaided
 

@@ -227,7 +227,7 @@ def test_values_come_from_files(files, name):
 
 
 def test_files_that_hold_no_numbers_are_refused_and_no_pickle_is_read(tmp_path, monkeypatch):
-    monkeypatch.setattr("cnnexplain.model.fixed_inputs.LIMIT", 1 << 19)
+    monkeypatch.setattr("cnnexplain.model.structure.fixed_inputs.LIMIT", 1 << 19)
     np.save(tmp_path / "pickled.npy", np.array([{"a": 1}], object), allow_pickle=True)
     np.savez(tmp_path / "several.npz", a=np.ones(4), b=np.ones(4))
     np.savez_compressed(tmp_path / "bomb.npz", np.zeros(1 << 20, np.uint8))

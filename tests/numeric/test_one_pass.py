@@ -11,7 +11,7 @@ import pytest
 import cnnexplain as cx
 from cnnexplain import Channel, Logit, backend
 from cnnexplain.errors import ModelError, PluginError, UsageError
-from cnnexplain.model.predictions import ImageLogit, Predictions
+from cnnexplain.model.computation.predictions import ImageLogit, Predictions
 from cnnexplain.plugin import Analysis, Result
 
 pytestmark = pytest.mark.unaided

@@ -12,7 +12,7 @@ import cnnexplain as cx
 from cnnexplain.errors import UsageError
 from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.inputs.resizing import resize
-from cnnexplain.model.objectives import Channel, Direction, Logit
+from cnnexplain.model.computation.objectives import Channel, Direction, Logit
 
 # Their many steps are compiled at once.
 pytestmark = pytest.mark.unaided

@@ -7,9 +7,9 @@ from keras import layers, ops
 
 import cnnexplain as cx
 from cnnexplain.errors import ModelError
-from cnnexplain.model import recognition
-from cnnexplain.model.activations import FUNCTIONS, activation
-from cnnexplain.model.output_functions import head_name, keeps_probabilities
+from cnnexplain.model.head.output_functions import head_name, keeps_probabilities
+from cnnexplain.model.structure import recognition
+from cnnexplain.model.structure.activations import FUNCTIONS, activation
 
 
 def native(name):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import cnnexplain as cx
-from cnnexplain.model.axes import Axis, Field, Spans
+from cnnexplain.model.geometry.axes import Axis, Field, Spans
 
 layers, ops = keras.layers, keras.ops
 SHAPE = (12, 16, 2)

@@ -10,7 +10,7 @@ import pytest
 
 import cnnexplain as cx
 from cnnexplain.errors import UsageError
-from cnnexplain.model.axes import Axis
+from cnnexplain.model.geometry.axes import Axis
 
 layers, ops = keras.layers, keras.ops
 SHAPE, ROWS, COLUMNS, WIDTH = (16, 12, 3), 4, 3, 8

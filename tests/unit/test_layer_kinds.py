@@ -1,6 +1,6 @@
 """The table of the traits of each kind of layer, which all modules that look at layers ask."""
 
-from cnnexplain.model.layer_kinds import KINDS, TABLE, Trait, derives_from, is_keras, rearranges
+from cnnexplain.model.structure.layer_kinds import KINDS, TABLE, Trait, derives_from, is_keras, rearranges
 
 
 def test_each_kind_stands_in_one_row():

@@ -13,7 +13,7 @@ from rich.text import Text
 from cnnexplain.cli import completion, console, session
 from cnnexplain.cli.model_options import MODEL_HELP, MODEL_OPTIONS, ModelArguments, model_arguments
 from cnnexplain.cli.options import PRINTING_OPTIONS, declare
-from cnnexplain.model.outputs import noun
+from cnnexplain.model.head.outputs import noun
 
 if TYPE_CHECKING:
     from cnnexplain.doctor import Examination, LayerReport

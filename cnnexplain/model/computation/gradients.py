@@ -1,0 +1,176 @@
+"""Gradients of objectives with respect to images and to the outputs of layers.
+
+Each function here makes one pass through the network. What it computes with the targets is in `readouts`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from cnnexplain import backend
+from cnnexplain.errors import UsageError
+from cnnexplain.model.computation.backward_rules import backward
+from cnnexplain.model.computation.layer_outputs import check_logits, check_outputs
+from cnnexplain.model.computation.network import Compiled, Network
+from cnnexplain.model.computation.readouts import Readout, weighted
+from cnnexplain.model.computation.relu_override import relu_override
+from cnnexplain.model.geometry.layers import Layer
+from cnnexplain.model.structure.model_inputs import shape_text
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Float32
+
+
+def values(network: Network, images: Float[np.ndarray, "N H W C"], readout: Readout) -> Float32[np.ndarray, " N"]:
+    """The values (N,) of the targets of images."""
+    outputs = network.compute(network.outputs(readout.layers), images)
+    if readout.by_class:
+        (classes,) = readout.arrays
+        return np.asarray(check_logits(network, images, outputs[0])[np.arange(len(images)), classes])
+    products = zip(outputs, readout.arrays, strict=True)
+    total = sum((output * weight).reshape(len(images), -1).sum(axis=1) for output, weight in products)
+    return np.asarray(total, np.float32)
+
+
+def image_gradient(
+    network: Network, images: Float[np.ndarray, "N H W C"], readout: Readout
+) -> list[Float32[np.ndarray, "N ..."]]:
+    """The values (N,) of targets, their gradients (N, H, W, C), and, if the targets are classes, the logits (N, K)."""
+
+    def build() -> Compiled:
+        outputs = network.graph.function(readout.layers)
+
+        def value(x: Any, *arrays: Any) -> list[Any]:
+            read = outputs(x)
+            return [readout.values(read, arrays), *_kept(readout, read)]
+
+        return network.function(backend.current().value_and_gradient(value), [network.shape, *readout.shapes])
+
+    arrays = network.compute(network.compiled(("gradient", *readout.key), build), images, *readout.arrays)
+    return _checked(network, images, readout, arrays)
+
+
+def layer_gradients(
+    network: Network,
+    layers: Sequence[Layer],
+    returned: Sequence[Layer],
+    images: Float[np.ndarray, "N H W C"],
+    readout: Readout,
+) -> list[Float32[np.ndarray, "N ..."]]:
+    """The values (N,) of targets, their gradients with respect to the outputs of layers, and the outputs of layers.
+
+    Args:
+        network: The network.
+        layers: The layers for the gradients; the targets depend on all of them.
+        returned: The layers whose outputs are returned.
+        images: (N, H, W, C).
+        readout: The targets. If they are classes, the logits (N, K) are the last array.
+    """
+    graph = network.graph
+    tensors = [graph.tensors[layer.name] for layer in layers]
+    *ends, total = itertools.accumulate((math.prod(layer.shape) for layer in layers), initial=0)
+
+    def split(flat: Any) -> list[Any]:
+        parts = keras.ops.split(flat, ends[1:], axis=1) if ends[1:] else [flat] if layers else []
+        return [keras.ops.reshape(part, (-1, *layer.shape)) for part, layer in zip(parts, layers, strict=True)]
+
+    # The gradient with respect to an output equals that with respect to zeros added to it.
+    def value(zeros: Any, x: Any, *arrays: Any) -> list[Any]:
+        shifts = dict(zip(map(id, tensors), split(zeros), strict=True))
+
+        def shifted(tensor: Any, output: Any) -> Any:
+            shift = shifts.get(id(tensor))
+            return output if shift is None else output + keras.ops.cast(shift, output.dtype)
+
+        function = graph.function(
+            [*readout.layers, *(layer.name for layer in returned)],
+            lambda call: lambda *args, **kwargs: shifted(call.output, call.function(*args, **kwargs)),
+        )
+        outputs = function(shifted(graph.input, x))
+        read, others = outputs[: len(readout.layers)], outputs[len(readout.layers) :]
+        return [readout.values(read, arrays), *(keras.ops.cast(y, "float32") for y in others), *_kept(readout, read)]
+
+    def differentiated(x: Any, *arrays: Any) -> list[Any]:
+        zeros = keras.ops.zeros((keras.ops.shape(x)[0], total), "float32")
+        if not layers:
+            return value(zeros, x, *arrays)
+        values, slopes, *others = backend.current().value_and_gradient(value)(zeros, x, *arrays)
+        return [values, *split(slopes), *others]
+
+    def build() -> Compiled:
+        return network.function(differentiated, [network.shape, *readout.shapes])
+
+    names = [layer.name for layer in layers], [layer.name for layer in returned]
+    key = ("layer gradients", *names[0], "with", *names[1], *readout.key)
+    arrays = network.compute(network.compiled(key, build), images, *readout.arrays)
+    check_outputs(returned, arrays[1 + len(layers) :][: len(returned)])
+    return _checked(network, images, readout, arrays)
+
+
+def _kept(readout: Readout, outputs: Sequence[Any]) -> list[Any]:
+    """The logits, if the targets are classes."""
+    return [keras.ops.cast(outputs[0], "float32")] if readout.by_class else []
+
+
+def _checked(
+    network: Network, images: Float[np.ndarray, "N H W C"], readout: Readout, arrays: list[Float32[np.ndarray, "N ..."]]
+) -> list[Float32[np.ndarray, "N ..."]]:
+    """The results of a pass, after the shape of the logits among them is checked."""
+    if readout.by_class:
+        check_logits(network, images, arrays[-1])
+    return arrays
+
+
+def differentiable(
+    network: Network,
+    function: Callable[..., Any],
+    names: tuple[str, ...],
+    shapes: Sequence[tuple[int, ...]],
+    seen: Callable[..., Any] | None,
+    *,
+    variables: tuple[int, ...] | None,
+    views: int,
+    override: bool,
+) -> Callable[..., tuple[Float32[np.ndarray, " N"], Float32[np.ndarray, "N ..."]]]:
+    """Compiles a function of layer outputs with its gradient; see `Classifier.differentiable`."""
+    first = network.shape if variables is None else variables
+
+    def build() -> Compiled:
+        outputs = backward(network.graph, names, relu_override) if override else network.graph.function(names)
+
+        def value(x: Any, *others: Any) -> Any:
+            shown = x if seen is None else seen(x, *others)
+            values = [keras.ops.cast(output, "float32") for output in outputs(shown)]
+            return function(dict(zip(names, values, strict=True)), x, *others)
+
+        return network.gradient(value, [first, *shapes])
+
+    compiled = network.recently_compiled((function, names, first, *shapes, seen, override), build)
+
+    def differentiated(
+        *arrays: Float[np.ndarray, "N ..."],
+    ) -> tuple[Float32[np.ndarray, " N"], Float32[np.ndarray, "N ..."]]:
+        if variables is None:
+            network.check_images(arrays[0])
+        elif arrays[0].shape[1:] != variables:
+            expected = shape_text((None, *variables))
+            raise UsageError(f"The variables have the shape {arrays[0].shape}; expected {expected}.")
+        values, gradient = network.in_batches(compiled, arrays, views)
+        return values, gradient
+
+    return differentiated
+
+
+def weighted_sum(outputs: Callable[[Any], Sequence[Any]]) -> Callable[..., Any]:
+    """(x, weights, …) ↦ Σ weights · outputs(x) for each image."""
+
+    def value(x: Any, *weights: Any) -> Any:
+        return sum(weighted(output, weight) for output, weight in zip(outputs(x), weights, strict=True))
+
+    return value

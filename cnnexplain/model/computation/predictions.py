@@ -1,0 +1,182 @@
+"""The predictions for a batch of images, known after the first pass that computes them, and objectives that wait for it.
+
+An analysis gets its objectives before the network has seen the images. If it first asks for their gradients, a single pass
+computes the predictions, the values of the objectives and the gradients. If it first reads a target, a forward pass computes
+the predictions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cnnexplain.model.computation.objectives import Logit, Targets
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Float32, Int64
+
+    from cnnexplain.model.classifier import Classifier
+
+
+class Predictions:
+    """What a classifier predicts for a batch of images.
+
+    Args:
+        classifier: The classifier.
+        images: (N, H, W, C) in the model's input range; they must not change.
+        check: Called with images and their logits (N, K) as soon as these are known; raises an error if they are invalid.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        images: Float[np.ndarray, "N H W C"],
+        check: Callable[[Float[np.ndarray, "n H W C"], Float[np.ndarray, "n K"]], None],
+    ) -> None:
+        self.images = images
+        self._classifier, self._check = classifier, check
+        self._known: Bool[np.ndarray, " N"] = np.zeros(len(images), bool)
+        self._logits: Float32[np.ndarray, "N K"] = np.zeros((len(images), len(classifier.labels)), np.float32)
+        self._classes: Int64[np.ndarray, " N"] = np.zeros(len(images), np.int64)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def logits(self) -> Float32[np.ndarray, "N K"]:
+        """The score of each class before the softmax, (N, K)."""
+        self.complete()
+        return self._logits
+
+    @property
+    def classes(self) -> Int64[np.ndarray, " N"]:
+        """The most probable class of each image, the first of several; for a regression model, the first value."""
+        return self.classes_at(np.arange(len(self.images)))
+
+    def classes_at(self, places: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
+        """The `classes` of the images at some places."""
+        if not self.known(places):
+            self.complete()
+        classes: Int64[np.ndarray, " n"] = self._classes[places]
+        return classes
+
+    def complete(self) -> None:
+        """Computes the predictions that are not known yet."""
+        missing = np.flatnonzero(~self._known)
+        if len(missing):
+            self.keep(missing, self._classifier.logits(rows(self.images, missing)))
+
+    def known(self, places: Int64[np.ndarray, " n"]) -> bool:
+        """Whether the predictions for the images at these places are known."""
+        return bool(self._known[places].all())
+
+    def keep(self, places: Int64[np.ndarray, " n"], logits: Float32[np.ndarray, "n K"]) -> None:
+        """Keeps the logits of the images at these places, after they are checked."""
+        self._check(rows(self.images, places), logits)
+        self._logits[places] = logits
+        if self._classifier.head != "values":
+            self._classes[places] = self._classifier.predictions(logits).argmax(axis=1)
+        self._known[places] = True
+
+
+class ImageLogit(Logit):
+    """The logit that is explained for one image of a batch: that of a given class, or of the predicted one.
+
+    It equals the `Logit` of the class. Reading the class computes the predictions, if they are not known yet.
+    """
+
+    predictions: Predictions | None = None
+    place: int = 0
+    given: int | None = None
+
+    @classmethod
+    def of(cls, predictions: Predictions, place: int, given: int | None) -> ImageLogit:
+        """The logit for the image at a place; `given` is the index of its class, or None for the predicted class."""
+        logit = cls.__new__(cls)
+        vars(logit).update(predictions=predictions, place=place, given=given)
+        return logit
+
+    @cached_property
+    def target(self) -> int:
+        """The index of the class."""
+        if self.predictions is None:
+            raise AttributeError("target")
+        # The predictions are checked before a class is used, even a given one.
+        classes = self.predictions.classes_at(np.array([self.place]))
+        return int(classes[0]) if self.given is None else self.given
+
+    def __eq__(self, other: object) -> bool:
+        return self.target == other.target if isinstance(other, Logit) else NotImplemented
+
+    def __hash__(self) -> int:
+        return super().__hash__()
+
+    def __repr__(self) -> str:
+        return repr(Logit(self.target))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Logit, (self.target,)
+
+
+@dataclass(frozen=True)
+class Awaiting:
+    """Targets that are `ImageLogit`s of the images at some places of a batch.
+
+    Args:
+        predictions: The predictions for the batch.
+        places: (n,), the places of the images.
+        given: The index of each class, None for the predicted one.
+    """
+
+    predictions: Predictions
+    places: Int64[np.ndarray, " n"]
+    given: Sequence[int | None]
+
+    @property
+    def known(self) -> bool:
+        """Whether the predictions for the images are known."""
+        return self.predictions.known(self.places)
+
+    @property
+    def images(self) -> Float[np.ndarray, "n H W C"]:
+        """The images."""
+        return rows(self.predictions.images, self.places)
+
+    def are_for(self, images: object) -> bool:
+        """Whether the targets are those of just these images."""
+        return isinstance(images, np.ndarray) and _same(images, self.images)
+
+    def classes(self) -> Int64[np.ndarray, " n"]:
+        """The index of each class."""
+        if None not in self.given:
+            return np.array(self.given, np.int64)
+        predicted = self.predictions.classes_at(self.places).tolist()
+        return np.array(
+            [each if given is None else given for each, given in zip(predicted, self.given, strict=True)], np.int64
+        )
+
+
+def awaited(targets: Targets) -> Awaiting | None:
+    """What targets wait for; None unless all of them are `ImageLogit`s of images of one batch."""
+    logits = [target for target in targets if isinstance(target, ImageLogit)]
+    predictions = logits[0].predictions if logits else None
+    if predictions is None or len(logits) < len(targets) or any(each.predictions is not predictions for each in logits):
+        return None
+    places: Int64[np.ndarray, " n"] = np.array([each.place for each in logits], np.int64)
+    return Awaiting(predictions, places, [each.given for each in logits])
+
+
+def rows(images: Float[np.ndarray, "N ..."], places: Int64[np.ndarray, " n"]) -> Float[np.ndarray, "n ..."]:
+    """The images at some places, not copied if these are consecutive."""
+    first, last = int(places[0]), int(places[-1])
+    consecutive = np.array_equal(places, np.arange(first, last + 1))
+    return images[first : last + 1] if consecutive else images[places]
+
+
+def _same(images: Float[np.ndarray, "n ..."], others: Float[np.ndarray, "n ..."]) -> bool:
+    # Most arrays that are the same are views of the same memory, which need not be compared.
+    return images.__array_interface__ == others.__array_interface__ or np.array_equal(images, others)

@@ -1,0 +1,1 @@
+"""The layers as users see them, and which pixels their units see."""

@@ -1,0 +1,1 @@
+"""How a model's output gives scores, probabilities or values."""

@@ -1,0 +1,1 @@
+"""Copies of images that differ in a box, computed only where feature maps change."""
