@@ -50,7 +50,7 @@ _HOMES = {
     "numerics.maps": ("peaks",),
     "numerics.prefetching": ("prefetched",),
     "numerics.sampling": ("Batch", "batches", "evenly_spaced"),
-    "model.copies": ("Copies",),
+    "model.computation.copies": ("Copies",),
     "inputs.preprocess": ("LUMA",),
     "inputs.resizing": ("resize",),
 }
