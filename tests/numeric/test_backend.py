@@ -274,6 +274,7 @@ def test_batches_of_many_lengths_compile_few_times(random):
     assert len(traced) <= 6
 
 
+@pytest.mark.unaided
 def test_the_same_analysis_compiles_nothing_again(noise, monkeypatch):
     # One of which nothing is compiled yet.
     clf, compiled = cx.load(), []
