@@ -38,7 +38,7 @@ class Copies:
         make: (images (1, n, H, W, C), *arrays (1, n, …), *parameters (c, 1, …)) ↦ the copies (c, n, H, W, C), in
             `keras.ops`. It is compiled once, so it should be the same object at every call, such as a function of a module.
         count: The number of copies of each image.
-        parameters: A range of c copies ↦ their parameters, arrays (c, …). See also `cnnexplain.numerics.drawn_ahead`.
+        parameters: A range of c copies ↦ their parameters, arrays (c, …). See also `cnnexplain.numerics.prefetched`.
         arrays: Further arrays with one entry for each image, such as baselines.
 
     For example, the points of the paths from some baselines to the images:
