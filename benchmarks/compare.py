@@ -1,8 +1,8 @@
 """Compares two JSON files of run.py: python benchmarks/compare.py BEFORE.json AFTER.json.
 
 For each row, it prints the ratio of ours to the limit before and after, which other load on the machine hardly changes, and
-the medians of ours. The exit code is 1 if a row became slower by more than `--tolerance`: its ratio to the limit or, if it
-has no limit, its value.
+the medians of ours. The exit code is 1 if the numbers of a row differ from those of its limit, or if it became slower by
+more than `--tolerance`: its ratio to the limit or, if it has no limit, its value. Rows that are only in BEFORE are listed.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def figure(row: dict[str, Any]) -> float:
 
 def main() -> None:
     """Prints a line for each row, the largest increase first."""
-    from benchmarks.tables import quantity, read
+    from benchmarks.tables import key, quantity, read
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("before", type=Path)
@@ -55,7 +55,14 @@ def main() -> None:
     found = changes(read(options.before), read(options.after))
     if not found:
         sys.exit("The files have no row in common.")
-    slower = 0
+    # A row that vanished, or whose numbers differ from those of the limit, is a regression, too.
+    present = {key(row) for row in read(options.after)["rows"]}
+    lost = [" ".join(key(row)) for row in read(options.before)["rows"] if key(row) not in present]
+    wrong = [" ".join(key(row)) for row in read(options.after)["rows"] if row.get("agrees") is False]
+    for text, labels in (("not measured again", lost), ("other numbers than the limit", wrong)):
+        for label in labels:
+            print(f"{label}: {text}")
+    slower = len(wrong)
     print(f"{'':70} × limit before  after   change        ours before      after")
     for change in sorted(found, key=lambda change: -change.factor):
         ratios = [f"{row['ratio']:.2f}" if "ratio" in row else "–" for row in change[1:]]

@@ -108,8 +108,8 @@ def _quantity(value: float, unit: str) -> str:
     return f"{value:.3g} {unit}" if value < 1000 else f"{value:.0f} {unit}"
 
 
-def _key(row: dict[str, Any]) -> tuple[str, str]:
-    return row["work"], row["subject"]
+def _key(row: dict[str, Any]) -> tuple[str, ...]:
+    return row["work"], row["subject"], row["backend"]
 
 
 def _read(path: Path) -> dict[str, Any]:

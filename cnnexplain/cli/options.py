@@ -65,9 +65,9 @@ PICTURE_OPTIONS: Declared = {
             str,
             typer.Option(
                 "--pictures",
-                metavar=f"N|{NONE}",
-                help="Draw pictures of the first N images only, or none. The results are written first; thousands of "
-                "pictures then take minutes.",
+                metavar=f"N|{NONE}|{ALL}",
+                help="Draw pictures of the first N images only, of none, or of all. Drawing thousands of pictures takes "
+                "minutes.",
                 autocompletion=completion.fixed_words([NONE, ALL]),
             ),
         ],

@@ -33,7 +33,7 @@ from cnnexplain.model.structure.tracing import trace
 
 if TYPE_CHECKING:
     import numpy as np
-    from jaxtyping import Float, Float32, Float64, Integer
+    from jaxtyping import Float, Float32, Float64
 
 
 class Classifier(LayeredModel):
@@ -222,7 +222,7 @@ class Classifier(LayeredModel):
     def value_moments(
         self,
         images: Float[np.ndarray, "N H W C"],
-        targets: Integer[np.ndarray, " N"],
+        targets: Targets,
         copies: Copies,
         features: Callable[..., Any],
         *,
@@ -233,14 +233,15 @@ class Classifier(LayeredModel):
 
         Args:
             images: The images.
-            targets: The classes, or indices of values.
+            targets: Their targets, each a class or value.
             copies: How to make the copies; see `cnnexplain.numerics.Copies`.
             features: The arguments of `copies.make` ↦ the features of the copies (c, 1, *F), in `keras.ops`, such as masks;
                 the same for all images, and the same object at every call.
             of: The output that the features are multiplied by, "probability" or "logit"; a model of values has only logits.
             progress: Called with the number of completed copies and of all copies.
         """
-        return value_moments(self._network, self._head, images, targets, copies, features, of, progress)
+        classes = readout(self, images, targets)
+        return value_moments(self._network, self._head, images, classes, copies, features, of, progress)
 
     def target(self, wanted: int | str) -> int:
         """The index of a class given by label, by a word of its label, or by index; see `targets.find`."""

@@ -39,6 +39,11 @@ class LayeredModel:
     def __init__(self, layers: Layers, network: Network) -> None:
         self._layers, self._network, self._graph = layers, network, network.graph
 
+    @property
+    def activation_count(self) -> int:
+        """The number of values in the outputs of all layers for one image."""
+        return self._graph.values
+
     def layer(self, name: str, *, maps: bool = False) -> Layer:
         """The layer with a name, or the input or logits; with `maps` it must have feature maps."""
         return self._layers.find(name, maps=maps)

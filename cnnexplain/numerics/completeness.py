@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnexplain.model.computation.objectives import Logit
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from jaxtyping import Float, Float32
+    from jaxtyping import Float
 
     from cnnexplain.model.classifier import Classifier
     from cnnexplain.model.computation.objectives import Objective
@@ -55,13 +53,3 @@ def completeness_facts(
         "convergence_delta": deltas.tolist(),
         "relative_convergence_delta": [abs(delta / difference) if difference else None for delta, difference in pairs],
     }
-
-
-def _at_baselines(
-    classifier: Classifier, baselines: Float[np.ndarray, "N H W C"], objectives: Sequence[Objective]
-) -> Float32[np.ndarray, " N"]:
-    """The values (N,) of objectives at the baselines; one pass if all images have the same baseline."""
-    classes = [classifier.target(each.target) for each in objectives if isinstance(each, Logit)]
-    if len(classes) == len(baselines) > 1 and (baselines == baselines[:1]).all():
-        return classifier.logits(baselines[:1])[0, classes]
-    return classifier.values(baselines, objectives)

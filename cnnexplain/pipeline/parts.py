@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Float32, Int
 
 
-READ = 256
-"""Maximum number of images that are read and explained at once."""
+READ, READ_ANYWAY, READ_BYTES = 256, 64, 1 << 30
+"""Maximum number of images that are read and explained at once; more than `READ_ANYWAY` only if the outputs of all layers
+and their gradients take at most `READ_BYTES`."""
 
 PART_IMAGES, PART_BYTES = 256, 64 << 20
 """A part of a run on many images ends after this number of images, or of bytes of their arrays."""
@@ -116,9 +117,10 @@ def _batches(
         ImageError: None of them can be read.
     """
     ready: tuple[Int[np.ndarray, " N"], ImageBatch] | None = None
+    most = min(READ, max(READ_ANYWAY, READ_BYTES // (2 * 4 * classifier.activation_count)))
     first = last = start
     while last < len(images):
-        stop = min(last + min(classifier.batch_size, READ), len(images))
+        stop = min(last + min(classifier.batch_size, most), len(images))
         places, batch = images.read(range(last, stop))
         if len(places):
             # The range of a batch ends at the next readable image, so a batch is yielded after the next one is read.

@@ -99,6 +99,11 @@ def _record(folder: str, part: str, common: str) -> Record:
     return Record(**reader.read_part(path, analysis, result, content))
 
 
+def forget() -> None:
+    """Releases the record of the last task, whose folder may get another result."""
+    _record.cache_clear()
+
+
 def to_line(task: PictureTask) -> str:
     """A task as a line for `serve`."""
     return json.dumps(asdict(task)) + "\n"

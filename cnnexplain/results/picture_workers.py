@@ -35,6 +35,9 @@ MOST = 8
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """Variables with the number of threads of NumPy's matrix products, which would wait for each other on busy cores."""
 
+JOIN = 1.0
+"""Seconds to wait for a thread that still draws when the block is left."""
+
 POLL = 0.1
 """Seconds between two updates of the progress."""
 
@@ -74,9 +77,13 @@ class PictureWorkers:
                 process.kill()
         for _ in self._threads:
             self._tasks.put(None)
-        for thread in self._threads:
-            thread.join()
-        self._stack.close()
+        try:
+            for thread in self._threads:
+                # A picture that is drawn in this process can't be interrupted.
+                thread.join(JOIN)
+        finally:
+            picture_tasks.forget()
+            self._stack.close()
 
     def submit(
         self,
@@ -168,8 +175,12 @@ class PictureWorkers:
             # The main thread raises it.
             except BaseException as error:  # noqa: BLE001
                 self._errors.setdefault(task.folder, error)
+                # It may still answer the rest of this task.
+                _end(process)
+                process = None
                 with self._lock:
-                    self.total -= left
+                    # Pictures that an interruption leaves undrawn still count.
+                    self.total -= 0 if self._closed else left
         _end(process)
 
     def _started(self) -> subprocess.Popen[str] | None:
@@ -179,7 +190,7 @@ class PictureWorkers:
                 return None
             try:
                 process = subprocess.Popen(  # noqa: S603
-                    [sys.executable, "-P", "-c", PROGRAM, json.dumps(sys.path)],
+                    [sys.executable, "-P", "-c", PROGRAM, json.dumps([path for path in sys.path if isinstance(path, str)])],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.DEVNULL,
@@ -191,8 +202,11 @@ class PictureWorkers:
             except OSError:
                 return None
             self._processes.append(process)
-        if _answer(process) == picture_tasks.READY:
-            return process
+        assert process.stdout is not None
+        # Start-up files of the environment may print something first.
+        for line in process.stdout:
+            if line == f'"{picture_tasks.READY}"\n':
+                return process
         _end(process)
         return None
 

@@ -116,13 +116,14 @@ def _redraw(folder: Path, wanted: Pictures, style: Style, progress: Callable[[in
             drawn += part_pictures
             if total > writer.FEW:
                 workers.submit(folder, part_name, result, list(own.items()), titled, pictures, style=style, into=staged)
-                continue
-            figures = (_drawn(folder, analysis, partial(record.figure, index)) for index in own)
-            for name, figure in zip(part_pictures, itertools.chain(figures, overview.values()), strict=True):
-                _drawn(folder, analysis, partial(pictures.save, figure, staged / name))
-                progress(next(done), total)
+            else:
+                figures = (_drawn(folder, analysis, partial(record.figure, index)) for index in own)
+                for name, figure in zip(part_pictures, itertools.chain(figures, overview.values()), strict=True):
+                    _drawn(folder, analysis, partial(pictures.save, figure, staged / name))
+                    progress(next(done), total)
+                del figures
             # Frees the memory of this part before the next one is read.
-            del record, overview, figures
+            del record, overview
         if total > writer.FEW:
             _drawn(folder, analysis, lambda: workers.wait(folder, lambda: progress(workers.done, total)))
         if len(set(drawn)) < len(drawn):

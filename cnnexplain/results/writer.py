@@ -107,9 +107,13 @@ class Writer:
         refuse_foreign(folder, [*self._names, INDEX], self._ours)
         self.missing = 0
         if workers is not None:
-            self.missing = sum(len(missing.images) + len(missing.overview) for missing in kept.missing)
+            drawn = set(self._names)
             for missing in kept.missing:
-                workers.submit(folder, missing.part, self._result, missing.images, missing.overview, pictures)
+                images = [(index, name) for index, name in missing.images if name in drawn]
+                overview = [] if pictures.most == 0 else missing.overview
+                self.missing += len(images) + len(overview)
+                if images or overview:
+                    workers.submit(folder, missing.part, self._result, images, overview, pictures)
 
     def add(self, record: Record, progress: Callable[[int, int], None] = lambda *_: None) -> list[Path]:
         """Writes a record, whose images follow those of the previous one.

@@ -177,8 +177,9 @@ def test_a_folder_that_is_removed_during_a_run_is_not_written_to(record, tmp_pat
 @pytest.mark.slow
 def test_runs_at_once_leave_what_one_of_them_has_found(tmp_path, shell):
     """The same folder, different images and parts: whoever is second says so; later runs go on as ever."""
-    runs = [
-        subprocess.Popen(
+
+    def started(images):
+        return subprocess.Popen(
             [
                 *(sys.executable, PROGRAMS / "small_parts.py"),
                 *("run", "saliency", *(f"mnist:test/{i}" for i in images), "--dpi", "20"),
@@ -188,17 +189,21 @@ def test_runs_at_once_leave_what_one_of_them_has_found(tmp_path, shell):
             stderr=subprocess.PIPE,
             text=True,
         )
-        for images in (range(12), range(6, 20))
-    ]
-    errors = [run.communicate(timeout=240)[1] for run in runs]
-    codes = [run.returncode for run in runs]
-    assert sorted(codes) == [0, 1]
-    second = codes.index(1)
-    assert (
-        f"Error: Another run is writing to 'cnnexplain-out/saliency': process {runs[1 - second].pid} on " in errors[second]
-    )
-    record = Record.load(tmp_path / "cnnexplain-out/saliency")
-    assert len(record) == (12, 14)[1 - second]
+
+    first = started(range(12))
+    waited = time.monotonic() + 120
+    while not (tmp_path / "cnnexplain-out/saliency" / lock.NAME).exists():
+        assert time.monotonic() < waited
+        time.sleep(0.01)
+    # Otherwise it might end before the second begins.
+    first.send_signal(signal.SIGSTOP)
+    second = started(range(6, 20))
+    error = second.communicate(timeout=240)[1]
+    first.send_signal(signal.SIGCONT)
+    first.communicate(timeout=240)
+    assert (first.returncode, second.returncode) == (0, 1)
+    assert f"Error: Another run is writing to 'cnnexplain-out/saliency': process {first.pid} on " in error
+    assert len(Record.load(tmp_path / "cnnexplain-out/saliency")) == 12
 
 
 def orphaned(folder):

@@ -1,6 +1,7 @@
 """Pictures drawn by other processes while results are computed, and results with pictures of some images or of none."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -174,6 +175,65 @@ def test_an_interrupted_run_keeps_its_results_and_the_pictures_follow(cli, monke
     (OUT / NAMES[1]).unlink()
     assert cli("redraw", OUT, "--dpi", 20)[0] == 0
     assert {name: (OUT / name).read_bytes() for name in pictures()} == resumed
+
+
+@pytest.mark.usefixtures("many")
+def test_pictures_that_an_interruption_stops_are_counted(cli, monkeypatch):
+    def interrupted(self, *_):
+        while not self.done:
+            self.check(OUT)
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(PictureWorkers, "wait", interrupted)
+    code, _, err = cli("run", "saliency", *FIVE, *FIVE, *FIVE, "--dpi", 60)
+    left = 15 - len(pictures())
+    assert code == 130
+    assert left
+    assert f"15 images are done and kept in {OUT}; {left} of their pictures" in err
+
+
+@pytest.mark.usefixtures("many")
+def test_resuming_draws_only_the_pictures_that_are_asked_for(cli, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(PictureWorkers, "_work", lambda self: None)
+        patch.setattr(PictureWorkers, "wait", interrupt)
+        assert cli("run", "saliency", *FIVE, "--dpi", 20)[0] == 130
+    assert cli("run", "saliency", *FIVE, "--dpi", 20, "--pictures", "none", "--resume")[0] == 0
+    assert pictures() == []
+    assert cli("run", "saliency", *FIVE, "--dpi", 20, "--pictures", 2, "--resume")[0] == 0
+    assert pictures() == sorted(NAMES[:2])
+
+
+@pytest.mark.usefixtures("many")
+def test_a_picture_that_cannot_be_moved_stops_only_its_own_result(tmp_path, lenet):
+    records = [cx.explain("saliency", lenet, FIVE[:3], target=target) for target in (3, 5)]
+    for name, record in zip("ab", records, strict=True):
+        record.save(tmp_path / name, dpi=20)
+    blocked = tmp_path / "a" / NAMES[0]
+    blocked.unlink()
+    blocked.mkdir()
+    (blocked / "kept").touch()
+    (tmp_path / "b" / NAMES[0]).unlink()
+    with PictureWorkers() as workers:
+        for name in "ab":
+            result = json.loads((tmp_path / name / "result.json").read_text())
+            workers.submit(tmp_path / name, "result.json", result, list(enumerate(NAMES[:3])), [], Pictures(dpi=20))
+        with pytest.raises(OutputError):
+            workers.wait(tmp_path / "a")
+        workers.wait(tmp_path / "b")
+    assert (tmp_path / "b" / NAMES[0]).is_file()
+
+
+@pytest.mark.usefixtures("many")
+def test_this_process_redraws_the_result_that_is_there(tmp_path, lenet, monkeypatch):
+    monkeypatch.setattr("cnnexplain.results.picture_workers.sys.executable", "/nowhere/python")
+    drawn = []
+    for image in ("mnist:test/3", "mnist:test/7"):
+        cx.explain("saliency", lenet, [image] * 3, target=3).save(tmp_path / "out", dpi=20)
+        redrawn = cx.redraw(tmp_path / "out", dpi=30)
+        drawn.append(sorted(path.read_bytes() for path in redrawn if path.suffix == ".png"))
+    assert drawn[0] != drawn[1]
 
 
 def test_other_processes_redraw_in_the_same_style(cli, monkeypatch):

@@ -152,7 +152,7 @@ def step_by_step(monkeypatch):
     if keras.backend.backend() != "tensorflow":
         return
 
-    def compiled(function, shapes):
+    def compiled(function, *declared):
         def call(*arrays):
             with keras.StatelessScope():
                 found = function(*(ops.convert_to_tensor(np.asarray(array, np.float32)) for array in arrays))
@@ -160,7 +160,7 @@ def step_by_step(monkeypatch):
 
         return call
 
-    monkeypatch.setattr("cnnexplain.backend.tensorflow._compiled", compiled)
+    monkeypatch.setattr("cnnexplain.backend.tensorflow.compiled", compiled)
 
 
 @given(st.data(), st.integers(1, 6), st.integers(0, 999))

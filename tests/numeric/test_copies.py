@@ -137,7 +137,7 @@ def test_values_far_from_zero_lose_no_digits(random, images):
     clf = cx.load(model, logits=True)
     brightness = random.integers(0, 16, (30, 1, 1, 1)) / 16
     copies = Copies(lambda image, share: 0 * image + share, 30, lambda part: [brightness[part.start : part.stop]])
-    found = clf.value_moments(images, np.zeros(3, int), copies, lambda image, share: share[..., 0, 0], of="logit")
+    found = clf.value_moments(images, [0, 0, 0], copies, lambda image, share: share[..., 0, 0], of="logit")
     exact = ((brightness[:, 0, 0, 0] - brightness.mean()) * brightness[:, 0, 0, 0]).sum()
     np.testing.assert_allclose(found.products[:, 0], exact, rtol=1e-3)
 
@@ -171,7 +171,7 @@ def test_a_block_too_large_for_the_memory_is_halved_and_nothing_lost(model, imag
     copies, _, _, weights = varied(random, images, 11)
     whole = cx.load(model())
     expected = whole.gradient_sums(images, [1, 2, 3], copies, weights=weights)
-    moments = whole.value_moments(images, np.array([1, 2, 3]), copies, features, of="logit")
+    moments = whole.value_moments(images, [1, 2, 3], copies, features, of="logit")
     pairs = watched(monkeypatch, most)
     clf = cx.load(model())
     monkeypatch.setattr(clf, "batch_size", 16)
@@ -180,7 +180,7 @@ def test_a_block_too_large_for_the_memory_is_halved_and_nothing_lost(model, imag
         np.testing.assert_allclose(each, exact, rtol=0, atol=1e-6 * np.abs(exact).max())
     assert max(pairs) > most >= clf.batch_size
     pairs.clear()
-    again = clf.value_moments(images, np.array([1, 2, 3]), copies, features, of="logit")
+    again = clf.value_moments(images, [1, 2, 3], copies, features, of="logit")
     assert max(pairs) <= most
     np.testing.assert_allclose(again.values["logit"], moments.values["logit"], rtol=1e-5)
     np.testing.assert_allclose(again.products, moments.products, rtol=1e-4, atol=1e-6)
@@ -241,9 +241,10 @@ def test_ranges_are_drawn_ahead_and_errors_of_the_thread_are_raised(error):
             numbers(range(5, 10))
     with prefetched(draw, 5) as numbers:
         drawn.clear()
-        for start in (0, 2, 4):
-            numbers(range(start, min(start + 2, 5)))
-    assert drawn == [range(2), range(2, 4), range(4, 5)]
+        # Blocks of different lengths.
+        for part in (range(2), range(2, 3), range(3, 5)):
+            np.testing.assert_array_equal(numbers(part)[0], part)
+    assert [copy for part in drawn for copy in part] == list(range(5))
 
 
 def test_the_loop_of_pairs_gives_the_same(clf, images, random):
@@ -253,3 +254,71 @@ def test_the_loop_of_pairs_gives_the_same(clf, images, random):
     for batch in batches(clf, 5, 3):
         sums += batch.sum(clf.gradient(shown[batch.copy, batch.image], [int(index) for index in batch.image]))
     np.testing.assert_allclose(clf.gradient_sums(images, [0, 1, 2], copies)[0], sums, rtol=0, atol=1e-6 * np.abs(sums).max())
+
+
+def tenfold(image, factor):
+    return image * factor
+
+
+def factors(image, factor):
+    return factor[..., 0, 0]
+
+
+def moments_of_factors(clf, images, targets, count=30, **options):
+    random = np.random.default_rng(1)
+    drawn = random.uniform(0, 1, (count, 1, 1, 1)).astype(np.float32)
+    copies = Copies(tenfold, count, lambda part: [drawn[part.start : part.stop]])
+    return clf.value_moments(images, targets, copies, factors, **options), drawn[:, 0, 0, 0].astype(np.float64)
+
+
+@pytest.mark.parametrize("size", [1, 4, 64])
+def test_equal_values_have_no_moments(images, monkeypatch, size):
+    """Of a model with a constant output, whatever the blocks."""
+    inputs = keras.Input(images.shape[1:])
+    dense = keras.layers.Dense(3, activation="softmax", kernel_initializer="zeros", bias_initializer="random_normal")
+    clf = cx.load(keras.Model(inputs, dense(keras.layers.Flatten()(inputs))))
+    monkeypatch.setattr(clf, "batch_size", size)
+    for of in ("probability", "logit"):
+        moments, _ = moments_of_factors(clf, images, [0, 1, 2][: len(images)], of=of)
+        assert not moments.products.any()
+        assert not moments.squares.any()
+
+
+def test_moments_of_tiny_probabilities_do_not_vanish(images):
+    inputs = keras.Input(images.shape[1:])
+    dense = keras.layers.Dense(2, activation="softmax", bias_initializer=keras.initializers.Constant([-55.0, 0.0]))
+    clf = cx.load(keras.Model(inputs, dense(keras.layers.Flatten()(inputs))))
+    moments, drawn = moments_of_factors(clf, images, [0] * len(images), of="probability")
+    values = moments.values["probability"]
+    assert 0 < values.max() < 1e-20
+    differences = (values - values.mean(axis=0)) * drawn[:, None]
+    squares = (differences**2).sum(axis=0)
+    np.testing.assert_allclose(moments.squares.reshape(len(images)), squares, rtol=1e-3)
+
+
+def test_targets_outputs_and_arrays_of_another_number_are_refused(clf, images):
+    with pytest.raises(UsageError, match=r"no class 7\b|class"):
+        moments_of_factors(clf, images, [7] * len(images), of="logit")
+    with pytest.raises(UsageError, match=r"There is no output 'logits' of this model\. Did you mean 'logit'"):
+        moments_of_factors(clf, images, [0] * len(images), of="logits")
+    copies = Copies(
+        lambda image, baseline, share: share * image + (1 - share) * baseline,
+        2,
+        lambda part: [np.full((len(part), 1, 1, 1), 0.5, np.float32)],
+        [images[:1]],
+    )
+    with pytest.raises(UsageError, match=f"has 1 entries for {len(images)} images; expected one for each"):
+        clf.gradient_sums(images, [0] * len(images), copies)
+
+
+def test_a_kept_function_keeps_no_images(clf, images):
+    import gc
+    import weakref
+
+    own = images.copy()
+    kept = weakref.ref(own)
+    moments_of_factors(clf, own, [0] * len(own), of="logit")
+    clf.gradient(own, [cx.Logit(0) + 2 * cx.Logit(1)] * len(own))
+    del own
+    gc.collect()
+    assert kept() is None

@@ -229,6 +229,18 @@ def test_boxes_are_checked(lenet, noise, boxes, said):
         lenet.occluded(noise, boxes, noise, ["logits"])
 
 
+@pytest.mark.parametrize("kind", ["uint8", "int16"])
+def test_boxes_of_narrow_integers_do_not_overflow(random, kind):
+    image = keras.Input((96, 96, 1))
+    x = keras.layers.Conv2D(4, 7, strides=2, padding="same")(keras.layers.MaxPooling2D(3, 2, padding="same")(image))
+    clf = cx.load(keras.Model(image, keras.layers.Dense(3)(keras.layers.Flatten()(x))), logits=True)
+    images, fills = random.uniform(0, 1, (2, 1, 96, 96, 1)).astype(np.float32)
+    boxes = random_boxes(random, 5, 96, 96)
+    (expected,) = naive(clf, images, fills, boxes, ["logits"])
+    (found,), _ = clf.occluded(images, boxes.astype(kind), fills, ["logits"])
+    assert_close(found[0], expected)
+
+
 def test_a_model_in_half_precision_and_with_a_second_input(random):
     """The second input is fixed, so it has no changed region."""
     policy = keras.DTypePolicy("mixed_float16")

@@ -229,6 +229,20 @@ def test_other_images_are_explained_for_the_classes_of_their_own(calls, images):
 
 
 @backends
+def test_another_model_computes_the_targets_itself(images):
+    """The targets are the classes that the first model predicts, but the values and gradients those of the other."""
+    first, other = branched(0), branched(1)
+    for asked in ("values", "gradient"):
+        targets, batch = own_logits(first, images)
+        classes = first.logits(images).argmax(axis=1).tolist()
+        found = getattr(other, asked)(images, targets)
+        np.testing.assert_allclose(found, getattr(other, asked)(images, classes), atol=1e-6)
+        np.testing.assert_array_equal(batch.logits, first.logits(images))
+    targets, batch = own_logits(first, images)
+    np.testing.assert_allclose(other.values(1 - images, targets), other.values(1 - images, classes), atol=1e-6)
+    np.testing.assert_array_equal(batch.logits, first.logits(images))
+
+
 def test_of_equal_logits_the_first_is_explained(images):
     clf = branched(4)
     kernel, bias = clf.model.get_layer("scores").get_weights()

@@ -117,7 +117,7 @@ def _explain(analysis: Analysis, options: Mapping[str, Any], arguments: RunArgum
         if not done:
             raise
         left = workers.total - workers.done
-        undrawn = f"{left} of their pictures are not drawn; " if left else ""
+        undrawn = f"{left} of their pictures {'is' if left == 1 else 'are'} not drawn; " if left else ""
         continues = "the same command with --resume continues"
         raise InterruptionError(
             f"Interrupted: {done} images are done and kept in {outcome.folder}; {undrawn}{continues}"

@@ -1,7 +1,7 @@
 """Sums over copies of images, such as noisy ones or points of a path, which are made and summed in a compiled function.
 
 The copies of an image differ by a few numbers: only these enter the function, and only the sums leave it. The sums of a
-block of copies are in single precision, relative to the block's first or mean value, and those of all blocks in double
+block of copies are in single precision, relative to the block's first value, and those of all blocks in double
 precision, so that the size of the blocks hardly matters (about 1e-6 of the largest magnitude).
 """
 
@@ -16,14 +16,14 @@ import keras
 import numpy as np
 
 from cnnexplain import backend
-from cnnexplain.errors import ModelError, UsageError, foreign, line, reason
+from cnnexplain.errors import ModelError, UsageError, foreign, line, reason, shown, suggest
 from cnnexplain.model.computation.batches import out_of_memory
 from cnnexplain.model.computation.network import Compiled, Network
 from cnnexplain.model.computation.readouts import Readout
 from cnnexplain.model.structure.graph import LOGITS
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Float32, Float64, Integer, Shaped
+    from jaxtyping import Float, Float32, Float64, Shaped
 
     from cnnexplain.model.head.heads import Head
 
@@ -82,11 +82,11 @@ def gradient_sums(
     progress: Callable[[int, int], None],
 ) -> tuple[Float64[np.ndarray, "N H W C"], Float64[np.ndarray, "N H W C"]]:
     """Σ w g and Σ w g² over copies with weights w, for the gradients g of the targets."""
-    differentiate = backend.current().value_and_gradient
+    differentiate, form = backend.current().value_and_gradient, readout.form
 
     def reduce(shown: Any, targets: Sequence[Any], weights: Any, _: Sequence[Any]) -> list[Any]:
-        outputs, repeated = network.graph.function(readout.layers), [_repeated(each, weights) for each in targets]
-        _, slopes = differentiate(lambda shown: [readout.values(outputs(shown), repeated)])(shown)
+        outputs, repeated = network.graph.function(form.layers), [_repeated(each, weights) for each in targets]
+        _, slopes = differentiate(lambda shown: [form.values(outputs(shown), repeated)])(shown)
         slopes = ops.reshape(slopes, (ops.shape(weights)[0], -1, *network.shape))
         # Relative to the first copy, gradients that hardly differ have exact sums, and their variance does not cancel.
         differences = slopes - slopes[:1]
@@ -107,7 +107,7 @@ def value_moments(
     network: Network,
     head: Head,
     images: Float[np.ndarray, "N H W C"],
-    classes: Integer[np.ndarray, " N"],
+    readout: Readout,
     copies: Copies,
     features: Callable[..., Any],
     of: str,
@@ -115,6 +115,14 @@ def value_moments(
 ) -> ValueMoments:
     """The values of copies, and sums of their products with features of the copies; see `Classifier.value_moments`."""
     names = ("logit",) if head.kind == "values" else ("logit", "probability")
+    if of not in names:
+        raise UsageError(
+            f"There is no output {shown(of)} of this model.{suggest(of, names)} Choose one of {', '.join(names)}."
+        )
+    if not readout.by_class:
+        raise UsageError(
+            "The outputs at copies are those of classes: give the index or the Logit of a class for each image."
+        )
 
     def reduce(shown: Any, classes: Sequence[Any], weights: Any, inputs: Sequence[Any]) -> list[Any]:
         number = ops.shape(weights)[0]
@@ -125,35 +133,39 @@ def value_moments(
         found = [ops.take_along_axis(each, index, axis=1) for each in outputs]
         values = [ops.transpose(ops.reshape(each, (number, -1))) for each in found]
         explained = values[names.index(of)]
-        # Relative to their mean, the values lose no digits.
-        mean = ops.matmul(explained, weights[:, None]) / ops.sum(weights)
-        differences = (explained - mean) * weights
+        # Relative to the first, equal values have no variance; scaled, the squares of tiny differences do not vanish.
+        reference = explained[:, :1]
+        differences = (explained - reference) * weights
+        largest = ops.max(ops.abs(differences), axis=1, keepdims=True)
+        scale = ops.where(largest > 0, largest, 1.0)
+        differences = differences / scale
         powers = ops.stack([ops.broadcast_to(weights, ops.shape(differences)), differences, differences**2], axis=1)
         described = features(*inputs)
         size = described.shape[2:]
         flat = ops.reshape(described, (number, math.prod(size)))
         sums = (ops.reshape(ops.matmul(powers, each), (-1, 3, *size)) for each in (flat, flat**2))
-        return [*values, mean[:, 0], *sums]
+        return [*values, reference[:, 0], scale[:, 0], *sums]
 
     values = {name: np.zeros((copies.count, len(images))) for name in names}
     sums: Float64[np.ndarray, "5 N ..."] | None = None
     key = ("value moments", of, features)
     ones = np.ones(copies.count)
-    for rows, part, outputs in _blocks(network, key, reduce, images, [classes], copies, ones, progress):
-        *found, means, firsts, seconds = (each.astype(np.float64) for each in outputs)
+    for rows, part, outputs in _blocks(network, key, reduce, images, readout.arrays, copies, ones, progress):
+        *found, references, scales, firsts, seconds = (each.astype(np.float64) for each in outputs)
         for name, each in zip(names, found, strict=True):
             values[name][part, rows] = each.T[: len(values[name][part])]
         if sums is None:
             sums = np.zeros((5, len(images), *firsts.shape[2:]))
-        mean = means.reshape(-1, *[1] * (firsts.ndim - 2))
+        # Sums relative to the value of the first copy of all blocks.
+        shift, scale = (each.reshape(-1, *[1] * (firsts.ndim - 2)) for each in (references - values[of][0, rows], scales))
         sums[0, rows] += firsts[:, 0]
-        sums[1, rows] += firsts[:, 1] + mean * firsts[:, 0]
+        sums[1, rows] += scale * firsts[:, 1] + shift * firsts[:, 0]
         sums[2, rows] += seconds[:, 0]
-        sums[3, rows] += seconds[:, 1] + mean * seconds[:, 0]
-        sums[4, rows] += seconds[:, 2] + 2 * mean * seconds[:, 1] + mean**2 * seconds[:, 0]
+        sums[3, rows] += scale * seconds[:, 1] + shift * seconds[:, 0]
+        sums[4, rows] += scale**2 * seconds[:, 2] + 2 * shift * scale * seconds[:, 1] + shift**2 * seconds[:, 0]
     if sums is None:
         raise UsageError("There are no images to make copies of.")
-    mean = values[of].mean(axis=0).reshape(-1, *[1] * (sums.ndim - 2))
+    mean = (values[of] - values[of][0]).mean(axis=0).reshape(-1, *[1] * (sums.ndim - 2))
     squares = sums[4] - 2 * mean * sums[3] + mean**2 * sums[2]
     return ValueMoments(values, sums[0], sums[1] - mean * sums[0], squares)
 
@@ -185,14 +197,20 @@ def _blocks(
         The images and the copies of a block, and the outputs for its n images.
     """
     network.check_images(images)
+    for array in copies.arrays:
+        if len(array) != len(images):
+            raise UsageError(
+                f"An array of the copies has {len(array)} entries for {len(images)} images; expected one for each."
+            )
     own = [images, *copies.arrays, *targets]
-    last = 1 + len(copies.arrays)
+    # A kept function must not keep the images and the parameters of its first call.
+    make, last, count = copies.make, 1 + len(copies.arrays), len(own)
 
     def block(*arrays: Any) -> list[Any]:
-        weights, *parameters = arrays[len(own) :]
+        weights, *parameters = arrays[count:]
         inputs = [*(each[None] for each in arrays[:last]), *(each[:, None] for each in parameters)]
-        shown = ops.reshape(copies.make(*inputs), (-1, *network.shape))
-        return reduce(shown, arrays[last : len(own)], weights, inputs)
+        shown = ops.reshape(make(*inputs), (-1, *network.shape))
+        return reduce(shown, arrays[last:count], weights, inputs)
 
     def compiled(parameters: Sequence[Shaped[np.ndarray, "c ..."]]) -> Compiled:
         batches = [array.shape[1:] for array in own]

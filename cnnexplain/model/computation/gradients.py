@@ -42,13 +42,14 @@ def image_gradient(
     network: Network, images: Float[np.ndarray, "N H W C"], readout: Readout
 ) -> list[Float32[np.ndarray, "N ..."]]:
     """The values (N,) of targets, their gradients (N, H, W, C), and, if the targets are classes, the logits (N, K)."""
+    form = readout.form
 
     def build() -> Compiled:
-        outputs = network.graph.function(readout.layers)
+        outputs = network.graph.function(form.layers)
 
         def value(x: Any, *arrays: Any) -> list[Any]:
             read = outputs(x)
-            return [readout.values(read, arrays), *_kept(readout, read)]
+            return [form.values(read, arrays), *_kept(form, read)]
 
         return network.function(backend.current().value_and_gradient(value), [network.shape, *readout.shapes])
 
@@ -72,7 +73,7 @@ def layer_gradients(
         images: (N, H, W, C).
         readout: The targets. If they are classes, the logits (N, K) are the last array.
     """
-    graph = network.graph
+    graph, form = network.graph, readout.form
     tensors = [graph.tensors[layer.name] for layer in layers]
     *ends, total = itertools.accumulate((math.prod(layer.shape) for layer in layers), initial=0)
 
@@ -89,12 +90,12 @@ def layer_gradients(
             return output if shift is None else output + keras.ops.cast(shift, output.dtype)
 
         function = graph.function(
-            [*readout.layers, *(layer.name for layer in returned)],
+            [*form.layers, *(layer.name for layer in returned)],
             lambda call: lambda *args, **kwargs: shifted(call.output, call.function(*args, **kwargs)),
         )
         outputs = function(shifted(graph.input, x))
-        read, others = outputs[: len(readout.layers)], outputs[len(readout.layers) :]
-        return [readout.values(read, arrays), *(keras.ops.cast(y, "float32") for y in others), *_kept(readout, read)]
+        read, others = outputs[: len(form.layers)], outputs[len(form.layers) :]
+        return [form.values(read, arrays), *(keras.ops.cast(y, "float32") for y in others), *_kept(form, read)]
 
     def differentiated(x: Any, *arrays: Any) -> list[Any]:
         zeros = keras.ops.zeros((keras.ops.shape(x)[0], total), "float32")

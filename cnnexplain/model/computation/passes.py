@@ -29,7 +29,7 @@ def values(
     classifier: Classifier, network: Network, images: Float[np.ndarray, "N H W C"], targets: Targets
 ) -> Float32[np.ndarray, " N"]:
     """The values (N,) of targets, from a forward pass unless the logits are known."""
-    awaiting = awaited(targets)
+    awaiting = awaited(classifier, targets)
     if awaiting is not None and awaiting.are_for(images):
         return np.asarray(awaiting.predictions.logits[awaiting.places, awaiting.classes()])
     if awaiting is None or awaiting.known or images.shape != awaiting.images.shape:
@@ -97,7 +97,7 @@ def layer_gradients(
 
 def _read(classifier: Classifier, images: Float[np.ndarray, "N H W C"], targets: Targets) -> tuple[Readout, Awaiting | None]:
     """The readout of targets, and what they wait for, if the predictions for the images are not known yet."""
-    awaiting = awaited(targets)
+    awaiting = awaited(classifier, targets)
     if awaiting is None or awaiting.known or not awaiting.are_for(images):
         return readout(classifier, images, targets), None
     return of_classes(np.array([PREDICTED if each is None else each for each in awaiting.given], np.int64)), awaiting

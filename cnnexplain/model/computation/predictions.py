@@ -37,8 +37,8 @@ class Predictions:
         images: Float[np.ndarray, "N H W C"],
         check: Callable[[Float[np.ndarray, "n H W C"], Float[np.ndarray, "n K"]], None],
     ) -> None:
-        self.images = images
-        self._classifier, self._check = classifier, check
+        self.classifier, self.images = classifier, images
+        self._check = check
         self._known: Bool[np.ndarray, " N"] = np.zeros(len(images), bool)
         self._logits: Float32[np.ndarray, "N K"] = np.zeros((len(images), len(classifier.labels)), np.float32)
         self._classes: Int64[np.ndarray, " N"] = np.zeros(len(images), np.int64)
@@ -68,7 +68,7 @@ class Predictions:
         """Computes the predictions that are not known yet."""
         missing = np.flatnonzero(~self._known)
         if len(missing):
-            self.keep(missing, self._classifier.logits(rows(self.images, missing)))
+            self.keep(missing, self.classifier.logits(rows(self.images, missing)))
 
     def known(self, places: Int64[np.ndarray, " n"]) -> bool:
         """Whether the predictions for the images at these places are known."""
@@ -78,8 +78,8 @@ class Predictions:
         """Keeps the logits of the images at these places, after they are checked."""
         self._check(rows(self.images, places), logits)
         self._logits[places] = logits
-        if self._classifier.head != "values":
-            self._classes[places] = self._classifier.predictions(logits).argmax(axis=1)
+        if self.classifier.head != "values":
+            self._classes[places] = self.classifier.predictions(logits).argmax(axis=1)
         self._known[places] = True
 
 
@@ -160,11 +160,13 @@ class Awaiting:
         )
 
 
-def awaited(targets: Targets) -> Awaiting | None:
-    """What targets wait for; None unless all of them are `ImageLogit`s of images of one batch."""
+def awaited(classifier: Classifier, targets: Targets) -> Awaiting | None:
+    """What targets wait for; None unless all of them are `ImageLogit`s of images of one batch, for this classifier."""
     logits = [target for target in targets if isinstance(target, ImageLogit)]
     predictions = logits[0].predictions if logits else None
-    if predictions is None or len(logits) < len(targets) or any(each.predictions is not predictions for each in logits):
+    if predictions is None or predictions.classifier is not classifier:
+        return None
+    if len(logits) < len(targets) or any(each.predictions is not predictions for each in logits):
         return None
     places: Int64[np.ndarray, " n"] = np.array([each.place for each in logits], np.int64)
     return Awaiting(predictions, places, [each.given for each in logits])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -44,6 +44,11 @@ class Readout:
     def key(self) -> tuple[str, ...]:
         """Identifies the compiled function."""
         return ("of a class",) if self.by_class else ("of", *self.layers)
+
+    @property
+    def form(self) -> Readout:
+        """The readout without its arguments, for functions that are kept."""
+        return replace(self, arrays=())
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:

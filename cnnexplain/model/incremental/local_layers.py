@@ -5,6 +5,7 @@ The part of such a layer's output that depends on some places of its input can b
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -21,7 +22,7 @@ from cnnexplain.model.structure.linear_parts import linear_part
 PLACE = Window(0, 1)
 """The window of a unit that reads only its own place."""
 
-LOWEST = -3e38
+LOWEST = -math.inf
 """Stands for the places outside the feature maps that max-pooling does not count."""
 
 

@@ -107,6 +107,8 @@ def _checked(boxes: Integer[np.ndarray, "*N P 4"], images: Float[np.ndarray, "N 
     boxes = np.asarray(boxes)
     if boxes.shape[-1:] != (4,) or boxes.ndim not in (2, 3) or (boxes.ndim == 3 and len(boxes) != count):
         raise UsageError(f"The boxes have the shape {boxes.shape}; expected (P, 4), or (N, P, 4) for N = {count} images.")
+    # Narrow and unsigned integers would overflow where positions are subtracted.
+    boxes = boxes.astype(np.int64)
     first, stop = boxes[..., :2], boxes[..., 2:]
     if not boxes.size or (first < 0).any() or (stop <= first).any() or (stop > (height, width)).any():
         raise UsageError(

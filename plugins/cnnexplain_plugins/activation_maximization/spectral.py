@@ -70,9 +70,9 @@ def maximize(
         return Ascent(classifier, units, recipe, canvas, diversity, seed, drawn, opacity=opacity)
 
     ascent = ascent_of(ascending)
-    minimized = functools.partial(minimize, step=recipe.optimizer, steps=steps, progress=progress)
+    minimized = functools.partial(minimize, step=recipe.optimizer, steps=steps)
     if opacity:
-        optimum, moved = minimized(ascent.loss, start), ascent.moved
+        optimum, moved = minimized(ascent.loss, start, progress=progress), ascent.moved
     else:
         optimum, still = ascent.ascend(start, progress)
         moved = ~still

@@ -114,7 +114,7 @@ def cnnexplain_analyses() -> list[Analysis]:
             "Yosinski et al. 2015 (arXiv:1506.06579)",
             limitations=note,
             how_to_read=reading,
-            # A forward pass for the outputs, and a forward and a backward pass for the gradients of all layers.
+            # A forward pass and a backward pass for the gradients of all layers.
             passes=lambda *_: 2,
             finding=finding,
             panels=panels,
