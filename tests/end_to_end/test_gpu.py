@@ -20,7 +20,13 @@ def test_the_script_for_gpus_compares_and_times_every_analysis(tmp_path):
     backend = keras.backend.backend()
     subprocess.run(
         ["bash", SCRIPT, "--small", backend],
-        env={**os.environ, "PYTHON": sys.executable, "OUT": str(tmp_path), "PACKED": str(tmp_path / "nothing")},
+        env={
+            **os.environ,
+            "PYTHON": sys.executable,
+            "OUT": str(tmp_path),
+            "SECONDS_EACH": "80",
+            "PACKED": str(tmp_path / "nothing"),
+        },
         check=True,
         capture_output=True,
         timeout=240,
