@@ -54,8 +54,9 @@ def machine(report: dict[str, Any]) -> str:
 def table(report: dict[str, Any], before: dict[str, Any] | None) -> str:
     """The rows with the ratios to the limit: before, now, the goal, and the peers."""
     earlier = {_key(row): row for row in before["rows"]} if before else {}
-    head = ["work", "network", "ours", "limit", "first call", "before", "× limit", "goal", *PEERS]
-    return "\n".join(_lines(head, (_cells(row, earlier.get(_key(row))) for row in report["rows"])))
+    peers = [name for name in PEERS if any(name in row["peers"] for row in report["rows"])]
+    head = ["work", "network", "ours", "limit", "first call", "before", "× limit", "goal", *peers]
+    return "\n".join(_lines(head, (_cells(row, earlier.get(_key(row)), peers) for row in report["rows"])))
 
 
 def gpu_table(report: dict[str, Any]) -> str:
@@ -72,12 +73,13 @@ def gpu_table(report: dict[str, Any]) -> str:
     return "\n".join(_lines(head, cells))
 
 
-def _cells(row: dict[str, Any], before: dict[str, Any] | None) -> list[str]:
+def _cells(row: dict[str, Any], before: dict[str, Any] | None, names: list[str]) -> list[str]:
     ours, limit, ratio = _measured(row)
     goal = "" if row["goal"] is None else f"{row['goal']:.3g}" if limit else _quantity(row["goal"], row["unit"])
     reached = f"**{ratio or ours}**" if _figure(row) <= (row["goal"] or 0) else ratio or ours
-    earlier = "" if before is None else _measured(before)[2] or _measured(before)[0]
-    peers = [f"{row['peers'][name]:.2f}" if name in row["peers"] else "" for name in PEERS]
+    # Only ratios can be compared between two runs.
+    earlier = "" if before is None else _measured(before)[2]
+    peers = [f"{row['peers'][name]:.2f}" if name in row["peers"] else "" for name in names]
     first = _quantity(row["contenders"]["ours"]["first"], row["unit"])
     return [row["work"], row["subject"], ours, limit, first, earlier, reached, goal, *peers]
 
