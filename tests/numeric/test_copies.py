@@ -1,5 +1,8 @@
 """Sums over copies of images, made within compiled functions, against a loop over the copies."""
 
+import gc
+import weakref
+
 import keras
 import numpy as np
 import pytest
@@ -7,6 +10,8 @@ import pytest
 import cnnexplain as cx
 from cnnexplain import Logit, backend
 from cnnexplain.errors import ModelError, UsageError
+from cnnexplain.model.computation import passes
+from cnnexplain.model.computation.readouts import readout
 from cnnexplain.numerics import Copies, batches, prefetched
 
 pytestmark = pytest.mark.unaided
@@ -311,14 +316,21 @@ def test_targets_outputs_and_arrays_of_another_number_are_refused(clf, images):
         clf.gradient_sums(images, [0] * len(images), copies)
 
 
-def test_a_kept_function_keeps_no_images(clf, images):
-    import gc
-    import weakref
-
+def test_kept_functions_keep_neither_images_nor_the_weights_of_objectives(clf, images, monkeypatch):
     own = images.copy()
-    kept = weakref.ref(own)
+    kept = [weakref.ref(own)]
+
+    def noted(*given):
+        read = readout(*given)
+        kept.extend(map(weakref.ref, read.arrays))
+        return read
+
+    monkeypatch.setattr(passes, "readout", noted)
+    layer = next(each.name for each in clf.layers if len(each.shape) == 3)
     moments_of_factors(clf, own, [0] * len(own), of="logit")
-    clf.gradient(own, [cx.Logit(0) + 2 * cx.Logit(1)] * len(own))
+    clf.gradient(own, [cx.Channel(layer, 0)] * len(own))
+    clf.layer_gradients(own, [layer], [cx.Channel(layer, 0)] * len(own))
     del own
     gc.collect()
-    assert kept() is None
+    assert len(kept) == 3
+    assert [each() for each in kept] == [None] * 3

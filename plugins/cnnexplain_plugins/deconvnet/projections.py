@@ -103,7 +103,7 @@ def _image_projections(
                 }
                 strongest[number].setdefault(layer.name, []).append(fact)
         for rule in dict.fromkeys(rule for layer in layers for rule in layer.rules):
-            for group in by_depth(classifier, [layer for layer in layers if rule in layer.rules]):
+            for group in _by_depth(classifier, [layer for layer in layers if rule in layer.rules]):
                 _project(classifier, batch, strongest, group, rule, arrays, part.start)
         facts["value"] += [float(value) for value in values]
         facts["strongest"] += strongest
@@ -112,7 +112,7 @@ def _image_projections(
     return arrays, facts
 
 
-def by_depth(classifier: Classifier, layers: Sequence[ShownLayer]) -> list[list[ShownLayer]]:
+def _by_depth(classifier: Classifier, layers: Sequence[ShownLayer]) -> list[list[ShownLayer]]:
     """The layers in the first half of a deep network, and the others: each group is projected by one compiled function.
 
     The function computes the network up to the deepest layer of its group for all units. Compiling one for each layer would
