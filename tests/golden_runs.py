@@ -1,4 +1,4 @@
-"""The runs of which the arrays are kept in golden/, one file for each built-in analysis, and how they are made anew.
+"""The runs of which the arrays are kept in golden/, one file for each built-in analysis, and how to regenerate them.
 
 Run it with: python tests/golden_runs.py [ANALYSIS]...
 """

@@ -33,7 +33,7 @@ class Backend(Protocol):
     """The best value of `jit_compile` for training a model with Keras."""
 
     ANY_LENGTH: bool
-    """Whether a compiled function takes constants of any length without being compiled anew for each."""
+    """Whether a compiled function takes constants of any length without being recompiled for each."""
 
     def compiled(
         self,
@@ -45,7 +45,7 @@ class Backend(Protocol):
         """`function` compiled once: float32 batches (N, *shape), then float32 arrays of the shapes `constants` ↦ batches.
 
         A constant is the same for all items of a batch. An axis of a constant that is None may have any length, but a
-        backend may compile anew for each length.
+        backend may recompile for each length.
         """
 
     def value_and_gradient(self, function: Callable[..., Sequence[Any]]) -> Callable[..., list[Any]]:

@@ -119,7 +119,7 @@ class LayeredModel:
     ) -> tuple[list[Shaped[np.ndarray, "N P ..."]], str]:
         """The outputs of layers for copies of each image, in each of which a box of pixels is replaced.
 
-        In the first layers only the part that a box changes is computed anew, if that is faster; the results are those of
+        In the first layers only the part that a box changes is recomputed, if that is faster; the results are those of
         whole images, except for rounding (Nakandala, Kumar, Papakonstantinou, SIGMOD 2019).
 
         Args:

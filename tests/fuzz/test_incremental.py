@@ -1,4 +1,4 @@
-"""Random models: copies with changed boxes give what whole images give, whichever part is computed anew."""
+"""Random models: copies with changed boxes give what whole images give, whichever part is recomputed."""
 
 import keras
 import numpy as np

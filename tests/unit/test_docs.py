@@ -73,7 +73,7 @@ def test_the_table_of_options_says_what_each_takes_and_its_default(hooks):
 
 def test_the_reference_of_the_command_line_is_up_to_date(folder):
     made = loaded(folder / "docs" / "make_cli_reference.py").reference()
-    assert (folder / "docs" / "cli.md").read_text() == made, "write it anew: python docs/make_cli_reference.py"
+    assert (folder / "docs" / "cli.md").read_text() == made, "regenerate it: python docs/make_cli_reference.py"
     for name in ANALYSES:
         assert f"\n## cnnexplain run {name}\n" in made
 
@@ -108,7 +108,7 @@ def test_the_tables_of_all_analyses_are_up_to_date(folder):
     made = loaded(folder / "docs" / "make_tables.py").pages()
     assert len(made) == 2
     for page, text in made.items():
-        assert page.read_text() == text, "write it anew: python docs/make_tables.py"
+        assert page.read_text() == text, "regenerate it: python docs/make_tables.py"
     for name, analysis in ANALYSES.items():
         assert f"| [`{name}`](docs/analyses/{name}.md) | {analysis.summary} |" in made[folder / "README.md"]
         assert f"| [{name}](analyses/{name}.md) | {analysis.how_to_read} |" in made[folder / "docs" / "methods.md"]

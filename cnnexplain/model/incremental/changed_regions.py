@@ -72,7 +72,7 @@ class Region:
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """A call that is made anew for each copy.
+    """A call that is repeated for each copy.
 
     Args:
         call: The call.

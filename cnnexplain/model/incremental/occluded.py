@@ -1,7 +1,7 @@
 """The outputs of layers for copies of images in which boxes of pixels are replaced, computed incrementally.
 
 Copies differ from the image in a box, so that in the first layers only a part of the feature maps changes. Only that part is
-computed anew, until it covers so much that whole feature maps are faster (incremental view maintenance: Nakandala, Kumar,
+recomputed, until it covers so much that whole feature maps are faster (incremental view maintenance: Nakandala, Kumar,
 Papakonstantinou, SIGMOD 2019). The results are those for whole images, except for rounding.
 """
 

@@ -1,4 +1,4 @@
-"""Decides where only the changed part of feature maps is computed anew, by an estimate of the time.
+"""Decides where only the changed part of feature maps is recomputed, by an estimate of the time.
 
 The time is counted in multiplications. An estimate, unlike a measurement, gives the same plan at every run.
 """
@@ -167,11 +167,11 @@ def describe(plan: Plan) -> str:
     """What a plan computes, as a sentence."""
     whole = next((index for index, step in enumerate(plan.steps) if step.region is None), None)
     if whole is None:
-        return "In all layers, only the part that a box changes was computed anew."
+        return "In all layers, only the part that a box changes was recomputed."
     if whole == 0 or not plan.clean:
         return "Whole images were computed, since computing only the part that a box changes would not be faster."
     call = plan.steps[whole].call
-    sentence = f"Only the part that a box changes was computed anew before the layer '{call.name}'"
+    sentence = f"Only the part that a box changes was recomputed before the layer '{call.name}'"
     if plan.steps[whole].windows is None:
         return f"{sentence} ({type(call.inner).__name__}), which is not local; from there on, whole feature maps."
     return f"{sentence}; from there on, whole feature maps, which are as fast."

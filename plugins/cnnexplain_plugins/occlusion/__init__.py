@@ -60,7 +60,7 @@ def run(
         `unoccluded_logit`, `unoccluded_probability`, `largest_drop` (of the logit, over the positions) with
         `largest_drop_square` (its top row and left column), `rows` and `columns` (the top rows and left columns of the
         squares), `patch` and `stride` in pixels, `computation` (a sentence: in which layers only what a square changes was
-        computed anew), `layer`, `feature_map` (its index) and `unoccluded_activation`.
+        recomputed), `layer`, `feature_map` (its index) and `unoccluded_activation`.
 
         If two squares are compared, also the arrays `second_logit` by position and `second_logit_drop` by pixel, and the
         facts `second_fill`; `agreement`, Spearman's rank correlation of the two drops over the positions, None if one is
