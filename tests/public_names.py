@@ -184,6 +184,7 @@ PUBLIC = {
     "cnnexplain.plugin": [
         "Analysis",
         "LayerCall",
+        "Metric",
         "NamedModel",
         "Option",
         "Panel",

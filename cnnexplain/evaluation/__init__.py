@@ -1,1 +1,1 @@
-"""How good explanations are: measured by metrics, and against networks whose right answer is known."""
+"""Compares explanation methods by metrics."""
