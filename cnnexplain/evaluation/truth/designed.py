@@ -110,7 +110,8 @@ def exclusive_or(count: int, seed: int) -> Case:
     random = np.random.default_rng(seed)
     patches = _patches(2 * CLASSES, random)
     model = keras.Sequential(
-        [*_block_means(), _dense(2 * CLASSES, "relu", "differences"), _dense(CLASSES, "sigmoid", "scores")], name="exclusive_or"
+        [*_block_means(), _dense(2 * CLASSES, "relu", "differences"), _dense(CLASSES, "sigmoid", "scores")],
+        name="exclusive_or",
     )
     means = _patch_means(patches[:CLASSES]) - _patch_means(patches[CLASSES:])
     weights = {

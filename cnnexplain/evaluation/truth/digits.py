@@ -33,7 +33,7 @@ def block_digits(count: int, seed: int, *, training: int = TRAINING, epochs: int
     random = np.random.default_rng(seed)
     digits, classes = _digits(training, random)
     above = random.permutation(np.arange(len(digits)) % 2).astype(bool)
-    images, masks = _stacked(digits, above)
+    images, masks = stacked(digits, above)
     model = convolutional((2 * SIDE, SIDE, 1), 10, "block_digits", seed, kernel=5)
     train(model, images[:training], classes[:training], epochs, seed)
     classifier = loader.load(model, preprocess=Preprocess(2 * SIDE, SIDE, "gray"))
@@ -71,8 +71,8 @@ def decoy_digits(count: int, seed: int, *, training: int = TRAINING, epochs: int
     random = np.random.default_rng(seed)
     digits, _ = _digits(training, random)
     classes = random.permutation(np.arange(len(digits)) % LEVELS)
-    masks = _corners(len(digits), random)
-    images = _marked(digits, masks, classes)
+    masks = corners(len(digits), random)
+    images = marked(digits, masks, classes)
     model = convolutional((SIDE, SIDE, 1), LEVELS, "decoy_digits", seed)
     train(model, images[:training], classes[:training], epochs, seed)
     classifier = loader.load(model, preprocess=Preprocess(SIDE, SIDE, "gray"))
@@ -80,7 +80,7 @@ def decoy_digits(count: int, seed: int, *, training: int = TRAINING, epochs: int
     others = (answers + random.integers(1, LEVELS, len(answers))) % LEVELS
     figures = {
         "accuracy": accuracy(classifier, held_out, answers),
-        "accuracy with another mark": accuracy(classifier, _marked(held_out, masks, others), others),
+        "accuracy with another mark": accuracy(classifier, marked(held_out, masks, others), others),
         "accuracy without the mark": accuracy(classifier, np.where(masks[..., None], 0, held_out), answers),
     }
     require("decoy-digits", "accuracy", figures["accuracy"], least=0.9)
@@ -99,16 +99,14 @@ def decoy_digits(count: int, seed: int, *, training: int = TRAINING, epochs: int
     )
 
 
-def _digits(
-    training: int, random: np.random.Generator
-) -> tuple[Float32[np.ndarray, "N 28 28 1"], Int64[np.ndarray, " N"]]:
+def _digits(training: int, random: np.random.Generator) -> tuple[Float32[np.ndarray, "N 28 28 1"], Int64[np.ndarray, " N"]]:
     """Random training digits of MNIST from 0 to 1 and their classes, including those that are held out."""
     digits, classes = MNIST.dataset.load("train")
     chosen = random.permutation(len(digits))[: training + HELD_OUT]
     return digits[chosen, ..., None].astype(np.float32) / 255, classes[chosen].astype(np.int64)
 
 
-def _stacked(
+def stacked(
     digits: Float32[np.ndarray, "N h w 1"], above: Bool[np.ndarray, " N"]
 ) -> tuple[Float32[np.ndarray, "N H W 1"], Bool[np.ndarray, "N H W"]]:
     """Each digit above or below the null block, and the mask of the digit's block."""
@@ -118,20 +116,20 @@ def _stacked(
     null[[first, last], first : last + 1] = null[first : last + 1, [first, last]] = 1
     null[inside, inside] = null[inside, SIDE - 1 - inside] = 1
     upper, lower = (np.where(each[:, None, None, None], digits, null[..., None]) for each in (above, ~above))
-    mask = np.concatenate([np.broadcast_to(each[:, None, None], (len(above), SIDE, SIDE)) for each in (above, ~above)], axis=1)
+    mask = np.concatenate(
+        [np.broadcast_to(each[:, None, None], (len(above), SIDE, SIDE)) for each in (above, ~above)], axis=1
+    )
     return np.concatenate([upper, lower], axis=1), mask
 
 
-def _corners(count: int, random: np.random.Generator) -> Bool[np.ndarray, "{count} 28 28"]:
+def corners(count: int, random: np.random.Generator) -> Bool[np.ndarray, "{count} 28 28"]:
     """The mask of a random corner for each image."""
     place = np.arange(SIDE)
-    rows, columns = (
-        np.where(random.integers(2, size=(count, 1)), place < MARK, place >= SIDE - MARK) for _ in range(2)
-    )
+    rows, columns = (np.where(random.integers(2, size=(count, 1)), place < MARK, place >= SIDE - MARK) for _ in range(2))
     return rows[:, :, None] & columns[:, None, :]
 
 
-def _marked(
+def marked(
     images: Float32[np.ndarray, "N H W 1"], masks: Bool[np.ndarray, "N H W"], classes: Int64[np.ndarray, " N"]
 ) -> Float32[np.ndarray, "N H W 1"]:
     """Images with marks, from white for class 0 to dark gray for the last class."""

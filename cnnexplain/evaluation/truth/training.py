@@ -53,9 +53,7 @@ def train(
     batch = 64
     random = np.random.default_rng(seed)
     schedule = keras.optimizers.schedules.CosineDecay(rate, epochs * -(-len(images) // batch))
-    model.compile(
-        keras.optimizers.Adam(schedule), "sparse_categorical_crossentropy", jit_compile=backend.current().JIT
-    )
+    model.compile(keras.optimizers.Adam(schedule), "sparse_categorical_crossentropy", jit_compile=backend.current().JIT)
     for _ in range(epochs):
         order = random.permutation(len(images))
         model.fit(images[order], classes[order], batch_size=batch, epochs=1, shuffle=False, verbose=0)
