@@ -93,7 +93,7 @@ def maximum(count: int, seed: int) -> Case:
         "scores": [4 * np.eye(CLASSES), np.full(CLASSES, -1)],
     }
     images, targets = _texture(count, random), _targets(count, CLASSES, random)
-    bright, dark = _one_bright(images, first[targets], second[targets], random)
+    bright, _ = _one_bright(images, first[targets], second[targets], random)
     return Case(
         "maximum",
         "Each logit is the larger of the means of two patches, so that only the brighter patch matters.",

@@ -116,10 +116,8 @@ def stacked(
     null[[first, last], first : last + 1] = null[first : last + 1, [first, last]] = 1
     null[inside, inside] = null[inside, SIDE - 1 - inside] = 1
     upper, lower = (np.where(each[:, None, None, None], digits, null[..., None]) for each in (above, ~above))
-    mask = np.concatenate(
-        [np.broadcast_to(each[:, None, None], (len(above), SIDE, SIDE)) for each in (above, ~above)], axis=1
-    )
-    return np.concatenate([upper, lower], axis=1), mask
+    rows = np.stack([above, ~above], axis=1).repeat(SIDE, axis=1)
+    return np.concatenate([upper, lower], axis=1), rows[:, :, None].repeat(SIDE, axis=2)
 
 
 def corners(count: int, random: np.random.Generator) -> Bool[np.ndarray, "{count} 28 28"]:

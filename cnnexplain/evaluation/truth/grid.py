@@ -29,9 +29,9 @@ layers = keras.layers
 def disconnected_grid(count: int, seed: int) -> Case:
     """A grid of digits with a classification head for each cell, which sees only that cell.
 
-    The images are those of the grid pointing game (Böhle et al. 2021), with digits of different classes; as in DiFull (Rao
-    et al. 2022), no head is connected to the other cells. Instead of being trained, each head has the weights of the included
-    LeNet. Its logit of the digit in the cell is explained.
+    The images are those of the grid pointing game (Böhle et al. 2021), with digits of different classes. As in DiFull (Rao
+    et al. 2022), no head is connected to the other cells. The weights are those of the included LeNet. The logit of the digit
+    in one cell is explained.
     """
     random = np.random.default_rng(seed)
     classifier = _classifier()

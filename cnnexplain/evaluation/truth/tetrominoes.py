@@ -1,17 +1,17 @@
 """Tetrominoes in noise: the XAI-TRIS benchmark (Clark, Wilming, Haufe 2023, arXiv:2306.12816), at a quarter of its size.
 
-There are two classes, and two patterns a: the tetrominoes T and L. An image x is made of a pattern and noise η,
+There are two classes, and two patterns a: the tetrominoes T and L. An image x consists of a pattern and noise η,
 
 - in the scenario "multiplicative": x = (1 − α a) · η
 - otherwise: x = α a/‖a‖ + (1 − α) η/‖η‖
 
-and all images are scaled to −1 to 1 by the same factor. In the linear and the multiplicative scenario, T (class 0) is near the
-upper left corner, or L (class 1) near the lower right one; in the rotation scenario, the tetromino of the class is at any
-place, rotated by a multiple of 90°; in the XOR scenario, both are present at their fixed places, with equal signs (class 0) or
-different signs (class 1). The noise is white, or correlated by a Gaussian blur.
+and all images are scaled to −1 to 1 by the same factor. In the linear and the multiplicative scenario, T (class 0) is near
+the upper left corner, or L (class 1) near the lower right one. In the rotation scenario, the tetromino of the class is at
+any place, rotated by a multiple of 90°. In the XOR scenario, both are present at their fixed places, with equal signs (class
+0) or different signs (class 1). The noise is white, or correlated by a Gaussian blur.
 
-Written from the paper, not from its code. The side of an image is 16 rather than 64 pixels, patterns are not smoothed, so that
-the masks are exact, and the ratios α are those at which the small networks here learn each scenario.
+This is written from the paper, not from its code. The side of an image is 16 rather than 64 pixels; patterns are not
+smoothed, so that the masks are exact; and the ratios α are those at which the small networks here learn each scenario.
 """
 
 from __future__ import annotations
@@ -138,15 +138,15 @@ class Scenario:
         return np.where(other, second, first), decides
 
 
-SCENARIOS = tuple(
-    Scenario(kind, correlated, alpha)
-    for kind, alphas in {
-        "linear": (0.18, 0.08),
-        "multiplicative": (0.6, 0.5),
-        "rotation": (0.55, 0.3),
-        "xor": (0.25, 0.2),
-    }.items()
-    for correlated, alpha in zip((False, True), alphas, strict=True)
+SCENARIOS = (
+    Scenario("linear", correlated=False, alpha=0.18),
+    Scenario("linear", correlated=True, alpha=0.08),
+    Scenario("multiplicative", correlated=False, alpha=0.6),
+    Scenario("multiplicative", correlated=True, alpha=0.5),
+    Scenario("rotation", correlated=False, alpha=0.55),
+    Scenario("rotation", correlated=True, alpha=0.3),
+    Scenario("xor", correlated=False, alpha=0.25),
+    Scenario("xor", correlated=True, alpha=0.2),
 )
 """All scenarios."""
 
@@ -155,15 +155,20 @@ def _placed(shape: Int64[np.ndarray, "h w"], row: int, column: int) -> Float64[n
     """A tetromino whose upper left square is at that row and column, in squares."""
     squares = np.zeros((SIDE // CELL, SIDE // CELL))
     squares[row : row + shape.shape[0], column : column + shape.shape[1]] = shape
-    return np.kron(squares, np.ones((CELL, CELL)))
+    return _enlarged(squares)
 
 
 def _anywhere(shape: Int64[np.ndarray, "h w"], random: np.random.Generator) -> Float64[np.ndarray, "H W"]:
     """A tetromino at any place, not only that of a square, and rotated by a multiple of 90°."""
-    pixels = np.kron(np.rot90(shape, random.integers(4)), np.ones((CELL, CELL)))
+    pixels = _enlarged(np.rot90(shape, int(random.integers(4))).astype(np.float64))
     height, width = pixels.shape
     row, column = random.integers(SIDE - height + 1), random.integers(SIDE - width + 1)
     return np.pad(pixels, ((row, SIDE - height - row), (column, SIDE - width - column)))
+
+
+def _enlarged(squares: Float64[np.ndarray, "h w"]) -> Float64[np.ndarray, "H W"]:
+    """Squares as pixels."""
+    return squares.repeat(CELL, axis=0).repeat(CELL, axis=1)
 
 
 def _normalized(images: Float64[np.ndarray, "N H W"]) -> Float64[np.ndarray, "N H W"]:
