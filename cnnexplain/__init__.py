@@ -16,6 +16,9 @@ from cnnexplain.rendering.notebook import quiet_start
 
 if TYPE_CHECKING:
     from cnnexplain.errors import CnnExplainError, ImageError, ModelError, OutputError, PluginError, UsageError
+    from cnnexplain.evaluation.benchmark import benchmark
+    from cnnexplain.evaluation.leaderboard import Standing
+    from cnnexplain.evaluation.scoreboard import Scoreboard
     from cnnexplain.inputs.datasets import imagenet_labels, mnist
     from cnnexplain.inputs.image_stream import Stream, open_stream
     from cnnexplain.inputs.images import ImageBatch, read_images
@@ -59,10 +62,13 @@ __all__ = [
     "PluginError",
     "Preprocess",
     "Record",
+    "Scoreboard",
     "Spans",
+    "Standing",
     "Stream",
     "UsageError",
     "analyses",
+    "benchmark",
     "check_hdf5",
     "explain",
     "explain_parts",
@@ -87,6 +93,9 @@ _HOMES = {
     "model.geometry.convolutions": ("Convolution",),
     "model.geometry.layers": ("Layer",),
     "errors": ("CnnExplainError", "ImageError", "ModelError", "OutputError", "PluginError", "UsageError"),
+    "evaluation.benchmark": ("benchmark",),
+    "evaluation.leaderboard": ("Standing",),
+    "evaluation.scoreboard": ("Scoreboard",),
     "inputs.images": ("ImageBatch", "read_images"),
     "loading.loader": ("load",),
     "model.computation.objectives": ("Channel", "Direction", "Logit", "Neuron", "Objective"),

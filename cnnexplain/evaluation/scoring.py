@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,6 +37,31 @@ class Sample:
     maps: Float64[np.ndarray, "M H W"]
     mask: Bool[np.ndarray, "H W"] | None
     explain: Callable[..., Float64[np.ndarray, "M n H W"]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The scores for one image.
+
+    Args:
+        place: The index of the image among all given images.
+        name: The name of the image.
+        target: The class or value that was explained.
+        scores: The scores (M,) by metric and score; None for a metric that is not defined.
+        maps: (M, H, W).
+        image: (H, W, C).
+        warnings: Warnings by method.
+        undefined: Why a metric is not defined, by metric.
+    """
+
+    place: int
+    name: str
+    target: int
+    scores: Mapping[str, Mapping[str, Float64[np.ndarray, " M"]]]
+    maps: Float64[np.ndarray, "M H W"]
+    image: Float32[np.ndarray, "H W C"]
+    warnings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    undefined: Mapping[str, str] = field(default_factory=dict)
 
 
 def scores(
