@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cnnexplain.evaluation.benchmark import benchmark
     from cnnexplain.evaluation.leaderboard import Standing
     from cnnexplain.evaluation.scoreboard import Scoreboard
+    from cnnexplain.evaluation.truth.leaderboard import TruthBoard, benchmark_truth
     from cnnexplain.inputs.datasets import imagenet_labels, mnist
     from cnnexplain.inputs.image_stream import Stream, open_stream
     from cnnexplain.inputs.images import ImageBatch, read_images
@@ -66,9 +67,11 @@ __all__ = [
     "Spans",
     "Standing",
     "Stream",
+    "TruthBoard",
     "UsageError",
     "analyses",
     "benchmark",
+    "benchmark_truth",
     "check_hdf5",
     "explain",
     "explain_parts",
@@ -96,6 +99,7 @@ _HOMES = {
     "evaluation.benchmark": ("benchmark",),
     "evaluation.leaderboard": ("Standing",),
     "evaluation.scoreboard": ("Scoreboard",),
+    "evaluation.truth.leaderboard": ("TruthBoard", "benchmark_truth"),
     "inputs.images": ("ImageBatch", "read_images"),
     "loading.loader": ("load",),
     "model.computation.objectives": ("Channel", "Direction", "Logit", "Neuron", "Objective"),

@@ -30,8 +30,8 @@ def disconnected_grid(count: int, seed: int) -> Case:
     """A grid of digits with a classification head for each cell, which sees only that cell.
 
     The images are those of the grid pointing game (Böhle et al. 2021), with digits of different classes. As in DiFull (Rao
-    et al. 2022), no head is connected to the other cells. The weights are those of the included LeNet. The logit of the digit
-    in one cell is explained.
+    et al. 2022), no head is connected to the other cells. The weights are those of the included LeNet. The logit of the
+    digit in one cell is explained.
     """
     random = np.random.default_rng(seed)
     classifier = _classifier()
