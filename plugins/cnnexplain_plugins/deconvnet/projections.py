@@ -11,7 +11,7 @@ from cnnexplain.plugin import Result, other_calls_warning
 from cnnexplain_plugins.deconvnet import crops
 from cnnexplain_plugins.deconvnet.layers import check_maps, is_deep, select_layers, with_rules
 from cnnexplain_plugins.deconvnet.patches import ALL, SOME, select_maps, strongest_patches
-from cnnexplain_plugins.deconvnet.peaks import TOP, strongest_images, strongest_units, unit_facts
+from cnnexplain_plugins.deconvnet.peaks import TOP, locate, strongest_images, strongest_units, unit_facts
 
 if TYPE_CHECKING:
     from jaxtyping import Float32
@@ -51,9 +51,13 @@ def deconvnet(
     done += len(dataset)
     dataset_arrays: dict[str, Any] = {}
     dataset_facts: dict[str, Any] = {}
+    selected = {layer.name: select_maps(layer, peaks[layer.name], facts["strongest"], maps) for layer in shown}
+    units = locate(classifier, dataset, peaks, selected)
     for layer, share in zip(shown, shares, strict=True):
-        selected = select_maps(layer, peaks[layer.name], facts["strongest"], maps)
-        patches, dataset_facts[layer.name] = strongest_patches(classifier, dataset, layer, peaks[layer.name], selected)
+        name = layer.name
+        patches, dataset_facts[name] = strongest_patches(
+            classifier, dataset, layer, selected[name], units[name], peaks[name].selectivity
+        )
         dataset_arrays |= patches
         done += share
         progress(done, total)
