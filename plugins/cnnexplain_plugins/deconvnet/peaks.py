@@ -130,7 +130,9 @@ def locate(
     """
     chosen = {name: peaks[name].images[numbers] for name, numbers in maps.items()}
     found = {
-        name: Peaks(np.zeros(images.shape, np.float32), peaks[name].values[maps[name]], images, *np.zeros((2, *images.shape), int))
+        name: Peaks(
+            np.zeros(images.shape, np.float32), peaks[name].values[maps[name]], images, *np.zeros((2, *images.shape), int)
+        )
         for name, images in chosen.items()
     }
     needed = np.unique(np.concatenate([images.ravel() for images in chosen.values()]))
