@@ -116,18 +116,27 @@ def _image_projections(
     return arrays, facts
 
 
+SIMILAR = 0.6
+"""Layers whose depths differ at most by this factor share a compiled function."""
+
+
 def _by_depth(classifier: Classifier, layers: Sequence[ShownLayer]) -> list[list[ShownLayer]]:
-    """The layers in the first half of a deep network, and the others: each group is projected by one compiled function.
+    """Groups of layers of similar depth, each of which is projected by one compiled function.
 
     The function computes the network up to the deepest layer of its group for all units. Compiling one for each layer would
-    take longer than that saves.
+    take longer than that saves, and so would several in a network that is not deep.
     """
     if not is_deep(classifier):
         return [list(layers)]
-    depth = {each.name: place for place, each in enumerate(classifier.layers)}
-    half = max(depth.get(layer.name, 0) for layer in layers) / 2
-    shallow = [layer for layer in layers if depth.get(layer.name, 0) <= half]
-    return [group for group in (shallow, [layer for layer in layers if layer not in shallow]) if group]
+    depths = {each.name: place for place, each in enumerate(classifier.layers, start=1)}
+    groups: list[list[ShownLayer]] = []
+    for layer in sorted(layers, key=lambda layer: -depths.get(layer.name, len(depths))):
+        deepest = groups[-1][0] if groups else None
+        if deepest and depths.get(layer.name, len(depths)) >= SIMILAR * depths.get(deepest.name, len(depths)):
+            groups[-1].append(layer)
+        else:
+            groups.append([layer])
+    return groups
 
 
 def _project(
