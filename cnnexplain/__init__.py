@@ -104,7 +104,8 @@ def __getattr__(name: str) -> Any:
     for module, names in _HOMES.items():
         if name in names:
             with quiet_start():
-                return getattr(import_module(f"cnnexplain.{module}"), name)
+                # Later uses find the name without this function.
+                return globals().setdefault(name, getattr(import_module(f"cnnexplain.{module}"), name))
     raise AttributeError(f"module 'cnnexplain' has no attribute '{name}'")
 
 

@@ -147,6 +147,7 @@ PUBLIC = {
         "bicubic",
         "bilinear",
         "blurred",
+        "channel_maxima",
         "completeness_facts",
         "evenly_spaced",
         "gaussian",
