@@ -12,8 +12,6 @@ Importing this package imports neither Keras nor Matplotlib: the names below are
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from cnnexplain.rendering.notebook import quiet_start
-
 if TYPE_CHECKING:
     from cnnexplain.errors import CnnExplainError, ImageError, ModelError, OutputError, PluginError, UsageError
     from cnnexplain.inputs.datasets import imagenet_labels, mnist
@@ -103,6 +101,8 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     for module, names in _HOMES.items():
         if name in names:
+            from cnnexplain.rendering.notebook import quiet_start
+
             with quiet_start():
                 # Later uses find the name without this function.
                 return globals().setdefault(name, getattr(import_module(f"cnnexplain.{module}"), name))
