@@ -14,6 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cnnexplain.errors import CnnExplainError, ImageError, ModelError, OutputError, PluginError, UsageError
+    from cnnexplain.evaluation.benchmark import benchmark
+    from cnnexplain.evaluation.leaderboard import Standing
+    from cnnexplain.evaluation.scoreboard import Scoreboard
+    from cnnexplain.evaluation.truth.leaderboard import TruthBoard, benchmark_truth
     from cnnexplain.inputs.datasets import imagenet_labels, mnist
     from cnnexplain.inputs.image_stream import Stream, open_stream
     from cnnexplain.inputs.images import ImageBatch, read_images
@@ -57,10 +61,15 @@ __all__ = [
     "PluginError",
     "Preprocess",
     "Record",
+    "Scoreboard",
     "Spans",
+    "Standing",
     "Stream",
+    "TruthBoard",
     "UsageError",
     "analyses",
+    "benchmark",
+    "benchmark_truth",
     "check_hdf5",
     "explain",
     "explain_parts",
@@ -85,6 +94,10 @@ _HOMES = {
     "model.geometry.convolutions": ("Convolution",),
     "model.geometry.layers": ("Layer",),
     "errors": ("CnnExplainError", "ImageError", "ModelError", "OutputError", "PluginError", "UsageError"),
+    "evaluation.benchmark": ("benchmark",),
+    "evaluation.leaderboard": ("Standing",),
+    "evaluation.scoreboard": ("Scoreboard",),
+    "evaluation.truth.leaderboard": ("TruthBoard", "benchmark_truth"),
     "inputs.images": ("ImageBatch", "read_images"),
     "loading.loader": ("load",),
     "model.computation.objectives": ("Channel", "Direction", "Logit", "Neuron", "Objective"),
