@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from cnnexplain.results.redraw import redraw
     from cnnexplain.results.report_file import write_report
     from cnnexplain.types import Array, Floats, Integers
+    from cnnexplain.verification.verification import Verification
+    from cnnexplain.verification.verify import verify
 
 __version__ = "0.1.0"
 
@@ -62,6 +64,7 @@ __all__ = [
     "Spans",
     "Stream",
     "UsageError",
+    "Verification",
     "analyses",
     "check_hdf5",
     "explain",
@@ -74,6 +77,7 @@ __all__ = [
     "open_stream",
     "read_images",
     "redraw",
+    "verify",
     "write_report",
 ]
 
@@ -97,6 +101,8 @@ _HOMES = {
     "results.redraw": ("redraw",),
     "results.report_file": ("write_report",),
     "inputs.image_stream": ("Stream", "open_stream"),
+    "verification.verification": ("Verification",),
+    "verification.verify": ("verify",),
 }
 
 
