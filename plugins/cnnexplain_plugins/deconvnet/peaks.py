@@ -88,14 +88,14 @@ def strongest_images(
 
     Only one batch of the data set is in memory at a time.
     """
-    best: dict[str, tuple[Float32[np.ndarray, "F J"], Int[np.ndarray, "F J"]]] = {}
+    best: dict[str, tuple[np.ndarray, ...]] = {}
     moments = {layer.name: np.zeros((2, layer.shape[-1])) for layer in layers}
     count = 0
     for places, batch in dataset.batches():
         for name, maxima in classifier.largest_values(np.asarray(batch), [layer.name for layer in layers]).items():
             values = maxima.astype(np.float64)
             moments[name] += values.sum(axis=0), (values**2).sum(axis=0)
-            candidates = maxima.T, np.broadcast_to(places, maxima.T.shape)
+            candidates: tuple[np.ndarray, ...] = (maxima.T, np.broadcast_to(places, maxima.T.shape))
             if name in best:
                 candidates = tuple(np.concatenate(pair, axis=1) for pair in zip(best[name], candidates, strict=True))
             order = np.argsort(-candidates[0], axis=1, kind="stable")[:, :TOP]
