@@ -12,6 +12,7 @@ import typer
 
 from cnnexplain import __version__, former_names
 from cnnexplain.cli import completion, configuration, console, environment, session
+from cnnexplain.cli.commands.benchmark import benchmark_command
 from cnnexplain.cli.commands.doctor import doctor_command
 from cnnexplain.cli.commands.evaluate import evaluate_command
 from cnnexplain.cli.commands.info import info
@@ -99,6 +100,7 @@ def command_app(*, analyses: bool, report: bool) -> typer.Typer:
     add("list", list_command())
     add("train", train)
     add("evaluate", evaluate_command())
+    add("benchmark", benchmark_command())
     add("doctor", doctor_command())
     add("redraw", redraw_command())
     add("info", info)

@@ -76,9 +76,9 @@ def test_the_areas_equal_pixel_by_pixel_replacement(name, color, random, lenet, 
         for number, each in enumerate(maps):
             order = sorted(np.ndindex(each.shape), key=lambda place, each=each: -each[place])
             logit, probability = area(curve(classifier, *ends, order, min(28, len(order)), target))
-            assert found[f"logit, {fill}"][number] == pytest.approx(logit, rel=1e-4, abs=1e-5)
+            assert found[f"{fill}, logit"][number] == pytest.approx(logit, rel=1e-4, abs=1e-5)
             if classifier.head != "values":
-                assert found[f"probability, {fill}"][number] == pytest.approx(probability, rel=1e-4, abs=1e-6)
+                assert found[fill][number] == pytest.approx(probability, rel=1e-4, abs=1e-6)
 
 
 def test_numbers_by_hand():
@@ -95,14 +95,14 @@ def test_numbers_by_hand():
     # Whole pixels are the steps of a small image: after the first one, 1 or 3 is left; then 0.
     assert pixels <= 28
     deleted = np.array([4 / 2 + 1, 4 / 2 + 3]) / pixels
-    np.testing.assert_allclose(score("deletion", classifier, image, maps)["logit, black"], deleted, rtol=1e-5)
+    np.testing.assert_allclose(score("deletion", classifier, image, maps)["black, logit"], deleted, rtol=1e-5)
     inserted = np.array([3, 1]) / pixels + 4 * (pixels - 2 + 1 / 2) / pixels
-    np.testing.assert_allclose(score("insertion", classifier, image, maps)["logit, black"], inserted, rtol=1e-5)
+    np.testing.assert_allclose(score("insertion", classifier, image, maps)["black, logit"], inserted, rtol=1e-5)
 
 
 def test_a_map_of_equal_values_is_ranked_at_random_but_alike_for_all_methods(lenet, noise):
     maps = np.zeros((2, 28, 28))
-    first, again, other = (score("deletion", lenet, noise[0], maps, 3, seed=seed)["logit, black"] for seed in (0, 0, 1))
+    first, again, other = (score("deletion", lenet, noise[0], maps, 3, seed=seed)["black, logit"] for seed in (0, 0, 1))
     assert first[0] == first[1]
     np.testing.assert_array_equal(first, again)
     assert first[0] != other[0]
@@ -122,8 +122,8 @@ def test_a_model_of_values_has_no_probabilities():
     if classifier.head != "values":
         classifier = cx.load(classifier.model, values=True)
     found = score("deletion", classifier, images[0], np.zeros((2, *SHAPE[:2])))
-    assert np.isnan(found["probability, black"]).all()
-    assert np.isfinite(found["logit, black"]).all()
+    assert np.isnan(found["black"]).all()
+    assert np.isfinite(found["black, logit"]).all()
 
 
 def test_no_image_is_evaluated_twice(lenet, noise, random, monkeypatch):
