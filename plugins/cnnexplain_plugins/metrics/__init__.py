@@ -3,10 +3,34 @@
 from __future__ import annotations
 
 from cnnexplain.plugin import Metric, hookimpl
-from cnnexplain_plugins.metrics import deletion, insertion
+from cnnexplain_plugins.metrics import (
+    completeness,
+    complexity,
+    deletion,
+    infidelity,
+    insertion,
+    max_sensitivity,
+    mu_fidelity,
+    pixel_flipping,
+    random_logit,
+    sparseness,
+)
+
+MODULES = (
+    deletion,
+    insertion,
+    pixel_flipping,
+    mu_fidelity,
+    infidelity,
+    max_sensitivity,
+    random_logit,
+    completeness,
+    sparseness,
+    complexity,
+)
 
 
 @hookimpl
 def cnnexplain_metrics() -> list[Metric]:
     """Declares the metrics."""
-    return [module.METRIC for module in (deletion, insertion)]
+    return [module.METRIC for module in MODULES]
