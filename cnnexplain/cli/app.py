@@ -23,6 +23,7 @@ HELP = {
     "train": "Train the LeNet on the included MNIST.\n\n"
     "Also writes a sidecar file that describes the input of the model. Ctrl-C keeps the best model so far.",
     "evaluate": "Evaluate a digit classifier on the 10,000 test images of MNIST.",
+    "benchmark": "Compare explanation methods by metrics, with intervals, and with controls that explain no network.",
     "doctor": "Check a model and its input settings, and try every analysis on it. The exit code is 0 if no problem is "
     "found.",
     "redraw": "Redraw the pictures of a result from its saved arrays, and replace the earlier ones. Keras is not needed.",
@@ -134,6 +135,10 @@ def _command(name: str) -> Callable[..., None]:
         from cnnexplain.cli.commands.evaluate import evaluate_command
 
         return evaluate_command()
+    if name == "benchmark":
+        from cnnexplain.cli.commands.benchmark import benchmark_command
+
+        return benchmark_command()
     if name == "doctor":
         from cnnexplain.cli.commands.doctor import doctor_command
 
