@@ -12,8 +12,6 @@ Importing this package imports neither Keras nor Matplotlib: the names below are
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from cnnexplain.rendering.notebook import quiet_start
-
 if TYPE_CHECKING:
     from cnnexplain.errors import CnnExplainError, ImageError, ModelError, OutputError, PluginError, UsageError
     from cnnexplain.evaluation.benchmark import benchmark
@@ -38,6 +36,8 @@ if TYPE_CHECKING:
     from cnnexplain.results.redraw import redraw
     from cnnexplain.results.report_file import write_report
     from cnnexplain.types import Array, Floats, Integers
+    from cnnexplain.verification.verification import Verification
+    from cnnexplain.verification.verify import verify
 
 __version__ = "0.1.0"
 
@@ -69,6 +69,7 @@ __all__ = [
     "Stream",
     "TruthBoard",
     "UsageError",
+    "Verification",
     "analyses",
     "benchmark",
     "benchmark_truth",
@@ -83,6 +84,7 @@ __all__ = [
     "open_stream",
     "read_images",
     "redraw",
+    "verify",
     "write_report",
 ]
 
@@ -110,14 +112,19 @@ _HOMES = {
     "results.redraw": ("redraw",),
     "results.report_file": ("write_report",),
     "inputs.image_stream": ("Stream", "open_stream"),
+    "verification.verification": ("Verification",),
+    "verification.verify": ("verify",),
 }
 
 
 def __getattr__(name: str) -> Any:
     for module, names in _HOMES.items():
         if name in names:
+            from cnnexplain.rendering.notebook import quiet_start
+
             with quiet_start():
-                return getattr(import_module(f"cnnexplain.{module}"), name)
+                # Later uses find the name without this function.
+                return globals().setdefault(name, getattr(import_module(f"cnnexplain.{module}"), name))
     raise AttributeError(f"module 'cnnexplain' has no attribute '{name}'")
 
 
