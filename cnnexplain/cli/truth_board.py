@@ -69,8 +69,8 @@ def print_board(board: TruthBoard) -> None:
     images = len(next(iter(board.cases.values())).images)
     console.paragraph(
         f"{len(board.cases)} networks with {images} images each, seed {board.seed}. Higher is better. In italics: controls, "
-        f"which explain no network. {scoreboard_tables.MARK} does not beat every control. By weights: networks whose weights "
-        "tell the relevant pixels; gradients are zero elsewhere. --json prints all figures, with intervals."
+        f"which explain no network. {scoreboard_tables.MARK} does not beat every control. By weights: networks whose "
+        "weights show the relevant pixels; gradients are zero elsewhere. --json prints all figures, with intervals."
     )
 
 
