@@ -122,8 +122,8 @@ def _options() -> Declared:
     )
     truth = typer.Option(
         "--truth",
-        help="Instead of a model and images, use networks whose relevant pixels are known; most of them are trained for this, "
-        "which takes minutes.",
+        help="Instead of a model and images, use networks whose relevant pixels are known. Most of them are trained for "
+        "this, which takes minutes.",
     )
     case = typer.Option("--case", metavar="NAME", help="One of the networks of --truth. Default: all. (Repeatable.)")
     seed = typer.Option("--seed", metavar="N", min=0, help="The seed of all random numbers.")
