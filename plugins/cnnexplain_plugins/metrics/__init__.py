@@ -13,6 +13,7 @@ from cnnexplain_plugins.metrics import (
     mu_fidelity,
     pixel_flipping,
     random_logit,
+    road,
     sparseness,
 )
 
@@ -20,6 +21,7 @@ MODULES = (
     deletion,
     insertion,
     pixel_flipping,
+    road,
     mu_fidelity,
     infidelity,
     max_sensitivity,
