@@ -12,8 +12,11 @@ from cnnexplain_plugins.metrics import (
     max_sensitivity,
     mu_fidelity,
     pixel_flipping,
+    pointing_game,
     random_logit,
     road,
+    relevance_mass,
+    relevance_rank,
     sparseness,
 )
 
@@ -29,6 +32,9 @@ MODULES = (
     completeness,
     sparseness,
     complexity,
+    pointing_game,
+    relevance_rank,
+    relevance_mass,
 )
 
 
