@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import keras
-
 import cnnexplain as cx
 
 PAGE = Path(__file__).parent / "ground-truth.md"
@@ -51,6 +49,8 @@ def main() -> None:
     if options.source:
         document = json.loads(options.source.read_text(encoding="utf-8"))
     else:
+        import keras
+
         board = cx.benchmark_truth(
             METHODS, seed=options.seed, progress=lambda done, of: print(f"{done} of {of}", flush=True)
         )
