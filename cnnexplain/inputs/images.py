@@ -49,7 +49,8 @@ class ImageBatch(np.ndarray[Any, np.dtype[np.float32]]):
         selected = super().__getitem__(key)
         are_images = isinstance(key, slice) or (isinstance(key, list | np.ndarray) and np.ndim(key) == 1)
         if are_images and isinstance(selected, ImageBatch) and len(self.sources) == len(self):
-            selected.sources = tuple(self.sources[i] for i in np.arange(len(self))[key])
+            places = range(len(self))[key] if isinstance(key, slice) else np.arange(len(self))[key]
+            selected.sources = tuple(self.sources[i] for i in places)
             selected.flags.writeable = False
         return selected
 
