@@ -187,7 +187,7 @@ def _from_array(array: Shaped[np.ndarray, "*shape"], preprocess: Preprocess) -> 
         raise ImageError(f"The array contains {array.dtype}; expected uint8 from 0 to 255 or floating-point numbers.")
     _check_values(array, preprocess, "The array")
     array = np.ascontiguousarray(array, np.float32)
-    hashes = [hashlib.sha256(image.tobytes()).hexdigest() for image in array]
+    hashes = [hashlib.sha256(image).hexdigest() for image in array]
     sources = [Source(f"array[{i}]", sha256, levels=levels) for i, sha256 in enumerate(hashes)]
     return ImageBatch(array, sources)
 
