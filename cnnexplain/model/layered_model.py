@@ -15,6 +15,7 @@ from cnnexplain.model.computation import backward_rules, caller_functions, gradi
 from cnnexplain.model.computation.layer_outputs import largest_values, layer_outputs, unclipped_outputs
 from cnnexplain.model.computation.network import Network
 from cnnexplain.model.computation.rules import Rule
+from cnnexplain.model.computation.tails import outputs_after
 from cnnexplain.model.geometry import convolutions
 from cnnexplain.model.geometry.axes import Field
 from cnnexplain.model.geometry.convolutions import Convolution
@@ -100,6 +101,20 @@ class LayeredModel:
         if isinstance(names, str):
             raise UsageError(f"`names` must be a list of layer names, but got '{names}'; write ['{names}'].")
         return layer_outputs(self._network, images, [self.layer(name) for name in names])
+
+    def activations_after(
+        self,
+        images: Float[np.ndarray, "N H W C"],
+        name: str,
+        outputs: Float[np.ndarray, "N ..."],
+        names: Sequence[str] = (LOGITS,),
+    ) -> dict[str, Float32[np.ndarray, "N ..."]]:
+        """The outputs (N, *shape) of later layers by name, if the layer `name` returned `outputs` (N, *shape).
+
+        The images are used for paths that bypass the layer. It is a `UsageError` if nothing depends on the layer.
+        """
+        layers = list(dict.fromkeys(self.layer(each) for each in names))
+        return outputs_after(self._network, images, self.layer(name), outputs, layers)
 
     def unclipped(
         self, images: Float[np.ndarray, "N H W C"], names: Sequence[str]

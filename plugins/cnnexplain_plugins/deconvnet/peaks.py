@@ -88,7 +88,7 @@ def strongest_images(
 
     Only one batch of the data set is in memory at a time.
     """
-    best: dict[str, tuple[Float32[np.ndarray, "F J"], Int[np.ndarray, "F J"]]] = {}
+    best: dict[str, tuple[np.ndarray, ...]] = {}
     moments = {layer.name: np.zeros((2, layer.shape[-1])) for layer in layers}
     count = 0
     for places, batch in dataset.batches():
