@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import json
 import logging
 import math
 import os
@@ -81,6 +80,8 @@ def document(wanted: bool) -> Iterator[Callable[[Mapping[str, Any]], None]]:
 
     Yields a function that prints the document: strict JSON in ASCII, with null for numbers that are not finite.
     """
+    import json
+
     results = sys.stdout
     with redirect_stdout(sys.stderr) if wanted else nullcontext():
         yield lambda content: print(json.dumps(_finite(content), indent=2, allow_nan=False), file=results, flush=True)
