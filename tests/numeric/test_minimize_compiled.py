@@ -76,17 +76,21 @@ def assert_equal(found, expected):
     np.testing.assert_allclose(found.variables, expected.variables, rtol=1e-3, atol=1e-3)
 
 
-@backends
-@pytest.mark.parametrize("best", [False, True])
+STEPS = [
+    adam(lambda number: 0.05 / (1 + number)),
+    nadam(lambda number: 0.02),
+    momentum(lambda number: 0.01 if number < 20 else 0.001, 0.7),
+    normalized(adam(lambda _: 0.03, epsilon=0.1)),
+    # The last step goes too far.
+    adam(lambda number: 0.02 if number < 44 else 0.5),
+]
+
+
 @pytest.mark.parametrize(
-    "step",
+    ("step", "best"),
     [
-        adam(lambda number: 0.05 / (1 + number)),
-        nadam(lambda number: 0.02),
-        momentum(lambda number: 0.01 if number < 20 else 0.001, 0.7),
-        normalized(adam(lambda _: 0.03, epsilon=0.1)),
-        # The last step goes too far.
-        adam(lambda number: 0.02 if number < 44 else 0.5),
+        *(pytest.param(step, step is STEPS[-1], marks=backends) for step in STEPS),
+        *((step, step is not STEPS[-1]) for step in STEPS),
     ],
 )
 def test_it_equals_the_loop_over_arrays(clf, random, step, best):
