@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from cnnexplain.errors import CnnExplainError, PluginError, UsageError, failure, foreign
+from cnnexplain.inputs.images import as_batch
 from cnnexplain.loading import loader
 from cnnexplain.model.classifier import Classifier
 from cnnexplain.pipeline.targets import Class, Target
@@ -159,6 +160,8 @@ def _explained(
     analysis, plugin = registry.load().get(name)
     if images is None and "images" in analysis.inputs:
         raise UsageError(f"The analysis '{name}' explains images: give at least one.")
+    if images is not None:
+        images = as_batch(images, classifier)
     searched = images if dataset is None else dataset
     if searched is None:
         # The search of a large data set is not what is verified.
