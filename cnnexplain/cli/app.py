@@ -19,6 +19,7 @@ from cnnexplain.cli.commands.list import list_command, list_installed
 from cnnexplain.cli.commands.plugin import check_plugin, new_plugin
 from cnnexplain.cli.commands.redraw import redraw_command
 from cnnexplain.cli.commands.train import train
+from cnnexplain.cli.commands.verify import verify_command
 from cnnexplain.errors import CnnExplainError, InterruptionError, reason, short, shown
 from cnnexplain.interruption import interrupted, listen
 from cnnexplain.plugin.docstrings import docstring
@@ -100,6 +101,7 @@ def command_app(*, analyses: bool, report: bool) -> typer.Typer:
     add("train", train)
     add("evaluate", evaluate_command())
     add("doctor", doctor_command())
+    add("verify", verify_command())
     add("redraw", redraw_command())
     add("info", info)
     add("new-plugin", new_plugin)

@@ -61,7 +61,7 @@ def verify(
             raise UsageError(
                 "A record has its own images, data set and options; pass the name of an analysis to choose them."
             )
-        classifier = classifier or _named_model(result)
+        classifier = classifier or named_model(result)
         record = result
         check_model(record, classifier)
     else:
@@ -134,7 +134,7 @@ def check_model(record: Record, classifier: Classifier) -> None:
         )
 
 
-def _named_model(record: Record) -> Classifier:
+def named_model(record: Record) -> Classifier:
     """The model that a record names, if it is the included one or supplied by a plugin."""
     name = str(record.provenance.get("model", {}).get("name"))
     try:
