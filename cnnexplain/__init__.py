@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cnnexplain.errors import CnnExplainError, ImageError, ModelError, OutputError, PluginError, UsageError
-    from cnnexplain.evaluation.benchmark import benchmark
+    from cnnexplain.evaluation.compare import benchmark
     from cnnexplain.evaluation.leaderboard import Standing
     from cnnexplain.evaluation.scoreboard import Scoreboard
     from cnnexplain.evaluation.truth.leaderboard import TruthBoard, benchmark_truth
@@ -98,7 +98,7 @@ _HOMES = {
     "model.geometry.convolutions": ("Convolution",),
     "model.geometry.layers": ("Layer",),
     "errors": ("CnnExplainError", "ImageError", "ModelError", "OutputError", "PluginError", "UsageError"),
-    "evaluation.benchmark": ("benchmark",),
+    "evaluation.compare": ("benchmark",),
     "evaluation.leaderboard": ("Standing",),
     "evaluation.scoreboard": ("Scoreboard",),
     "evaluation.truth.leaderboard": ("TruthBoard", "benchmark_truth"),

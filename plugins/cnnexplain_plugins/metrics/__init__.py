@@ -14,9 +14,9 @@ from cnnexplain_plugins.metrics import (
     pixel_flipping,
     pointing_game,
     random_logit,
-    road,
     relevance_mass,
     relevance_rank,
+    road,
     sparseness,
 )
 
