@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cnnexplain.cli import completion, console, scoreboard_tables, session, summary
+from cnnexplain.cli import completion, console, scoreboard_tables, session, summary, truth_board
 from cnnexplain.cli.model_options import MODEL_OPTIONS, ModelArguments, model_arguments
 from cnnexplain.cli.options import PRINTING_OPTIONS, Declared, declare
 from cnnexplain.cli.run_options import OUT
@@ -52,6 +52,18 @@ def benchmark_command() -> Callable[..., None]:
         from cnnexplain.evaluation import map_files
 
         analyses, images = split(words or [])
+        if given["case"] and not given["truth"]:
+            raise UsageError("--case selects a network of --truth; give both.")
+        if given["truth"]:
+            truth_board.check(images, {**given, "metric": metric})
+            keywords = {name: given[name] for name in ("seed", "backend", "verbose")}
+            with console.document(json) as emit:
+                truth = truth_board.measure(analyses, given["case"], **keywords)
+                if json:
+                    emit(truth.document())
+                else:
+                    truth_board.print_board(truth)
+            return
         names = ("masks", "target", "seed", "out", "resume", "verbose")
         own = {name: given[name] for name in names}
         maps = map_files.parse(given["maps"] or [])
@@ -115,6 +127,12 @@ def _options() -> Declared:
         help="The class to explain, by label or index. Default: the prediction for each image.",
         autocompletion=completion.labels,
     )
+    truth = typer.Option(
+        "--truth",
+        help="Instead of a model and images, use networks whose relevant pixels are known. Most of them are trained for "
+        "this, which takes minutes.",
+    )
+    case = typer.Option("--case", metavar="NAME", help="One of the networks of --truth. Default: all. (Repeatable.)")
     out = typer.Option("--out", metavar="FOLDER", help=f"Write the page and all numbers to FOLDER/{FOLDER}.")
     resume = typer.Option("--resume", help="Continue an interrupted benchmark of the same request.")
     seed = typer.Option("--seed", metavar="N", min=0, help="The seed of all random numbers.")
@@ -124,6 +142,8 @@ def _options() -> Declared:
         "masks": (Annotated[str | None, masks], None),
         "maps": (Annotated[list[str] | None, maps], None),
         "target": (Annotated[str | None, target], None),
+        "truth": (Annotated[bool, truth], False),
+        "case": (Annotated[list[str] | None, case], None),
         "seed": (Annotated[int, seed], 0),
         "out": (Annotated[Path, out], OUT),
         "resume": (Annotated[bool, resume], False),
