@@ -193,9 +193,7 @@ def test_an_interrupted_benchmark_continues_where_it_was(lenet, tmp_path, monkey
 
 def test_files_of_others_are_not_replaced(lenet, tmp_path):
     (tmp_path / "index.html").write_text("mine")
-    with pytest.raises(
-        cx.OutputError, match="exists and is not part of a benchmark; choose another folder with --out"
-    ):
+    with pytest.raises(cx.OutputError, match="exists and is not part of a benchmark; choose another folder with --out"):
         cx.benchmark("saliency", lenet, SAMPLES[:1], metrics="sparseness", out=tmp_path)
     (tmp_path / "scores.jsonl").write_text("mine")
     with pytest.raises(cx.OutputError, match="contains no scores of cnnexplain; choose another folder with --out"):
