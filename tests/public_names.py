@@ -35,6 +35,7 @@ PUBLIC = {
         "benchmark_truth",
         "check_hdf5",
         "explain",
+        "explain_func",
         "explain_parts",
         "imagenet_labels",
         "linear_preprocessing",
