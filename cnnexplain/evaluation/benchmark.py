@@ -126,12 +126,16 @@ def scored(setup: Setup, start: int = 0) -> Iterator[tuple[Outcome, Sample]]:
         CnnExplainError: As for `cnnexplain.benchmark`.
     """
     undefined: dict[str, str] = {}
+    readable = start > 0
     size = len(setup.methods) * 8 * int(np.prod(setup.classifier.preprocess.shape[:2]))
     step = max(1, min(MOST, BYTES // size))
     for first in range(start, len(setup.stream), step):
         places, batch = setup.stream.read(range(first, min(first + step, len(setup.stream))))
         if len(places):
+            readable = True
             yield from _batch(setup, places, batch, undefined)
+    if not readable:
+        raise setup.stream.unusable()
 
 
 def _batch(

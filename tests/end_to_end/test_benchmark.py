@@ -212,6 +212,21 @@ def test_the_command_resumes(cli, tmp_path):
     assert "belong to another request: other seed" in err
 
 
+def test_images_that_cannot_be_read_are_skipped(cli, tmp_path, digit_file):
+    folder = tmp_path / "digits"
+    folder.mkdir()
+    digit_file.rename(folder / "seven.png")
+    (folder / "broken.png").write_text("no image")
+    code, out, err = cli("benchmark", "saliency", folder, "--metric", "sparseness")
+    assert (code, err.count("\n")) == (0, 1)
+    assert "broken.png' was skipped" in err
+    assert "1 image, seed 0" in out
+    (folder / "seven.png").unlink()
+    code, out, err = cli("benchmark", "saliency", folder, "--metric", "sparseness")
+    assert code == 1
+    assert "None of the 1 images" in err
+
+
 USAGE = {
     "neither": (["salency"], "'salency' is neither an analysis nor an image. Did you mean 'saliency'?"),
     "no image": (["saliency", "digit.png"], "There is no file 'digit.png'"),

@@ -185,7 +185,9 @@ def _run(arguments: BenchmarkArguments) -> Scoreboard:
                 f"Interrupted: the scores of {len(board)} of {len(setup.stream)} images are kept in {folder}; the same "
                 "command with --resume continues."
             ) from interruption
-        return board
+    for name, reason in setup.stream.skipped.items():
+        console.complain(f"Warning: '{name}' was skipped: {reason}", style="yellow")
+    return board
 
 
 def _ends(names: Sequence[str]) -> list[str]:
