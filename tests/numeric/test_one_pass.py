@@ -147,6 +147,19 @@ def test_the_gradient_is_zero_at_layers_that_reach_the_target_only_without_one(i
 
 
 @backends
+@pytest.mark.parametrize("batch", [False, True])
+def test_a_record_does_not_change_with_the_images_of_the_caller(images, batch):
+    clf = branched(0)
+    own = cx.explain("saliency", clf, images).explained
+    given = cx.ImageBatch(images, [each.source for each in own]) if batch else images
+    records = [cx.explain("saliency", clf, given), cx.explain("intermediate-outputs", clf, given, layer=["input"])]
+    records += cx.explain_parts("saliency", clf, given)
+    for record in records:
+        for array in (record.images, *record.arrays.values()):
+            assert not np.may_share_memory(array, images)
+
+
+@backends
 def test_without_a_layer_that_leads_to_the_target_outputs_and_values_remain(images):
     clf = branched(1)
     values, outputs, gradients = clf.outputs_and_gradients(images, ["last"], np.array([0, 1, 2, 3, 0]))
