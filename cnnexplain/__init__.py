@@ -120,9 +120,10 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     for module, names in _HOMES.items():
         if name in names:
+            from cnnexplain.backend.start import starting
             from cnnexplain.rendering.notebook import quiet_start
 
-            with quiet_start():
+            with quiet_start(), starting():
                 # Later uses find the name without this function.
                 return globals().setdefault(name, getattr(import_module(f"cnnexplain.{module}"), name))
     raise AttributeError(f"module 'cnnexplain' has no attribute '{name}'")

@@ -124,7 +124,10 @@ class Stream:
             ImageError: A needed image can't be read.
         """
         if self._batch is not None:
-            return np.array(places, np.int64), self._batch[list(places)]
+            chosen = slice(places.start, places.stop) if isinstance(places, range) and places.step == 1 else list(places)
+            part = self._batch[chosen]
+            # The caller may change its own images later.
+            return np.array(places, np.int64), ImageBatch(np.array(part), part.sources)
         preprocess, (dataset, split) = self._preprocess, datasets.SPLITS.get(self.name, (None, ""))
         if dataset is not None and not self._invert and preprocess.channels == 1 and preprocess.keeps(*dataset.shape):
             pixels = dataset.load(split)[0][list(places)]

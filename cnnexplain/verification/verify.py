@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from cnnexplain.errors import CnnExplainError, PluginError, UsageError, failure, foreign
+from cnnexplain.inputs.images import as_batch
 from cnnexplain.loading import loader
 from cnnexplain.model.classifier import Classifier
 from cnnexplain.pipeline.targets import Class, Target
@@ -60,7 +61,7 @@ def verify(
             raise UsageError(
                 "A record has its own images, data set and options; pass the name of an analysis to choose them."
             )
-        classifier = classifier or _named_model(result)
+        classifier = classifier or named_model(result)
         record = result
         check_model(record, classifier)
     else:
@@ -133,7 +134,7 @@ def check_model(record: Record, classifier: Classifier) -> None:
         )
 
 
-def _named_model(record: Record) -> Classifier:
+def named_model(record: Record) -> Classifier:
     """The model that a record names, if it is the included one or supplied by a plugin."""
     name = str(record.provenance.get("model", {}).get("name"))
     try:
@@ -159,6 +160,8 @@ def _explained(
     analysis, plugin = registry.load().get(name)
     if images is None and "images" in analysis.inputs:
         raise UsageError(f"The analysis '{name}' explains images: give at least one.")
+    if images is not None:
+        images = as_batch(images, classifier)
     searched = images if dataset is None else dataset
     if searched is None:
         # The search of a large data set is not what is verified.

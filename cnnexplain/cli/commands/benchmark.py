@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cnnexplain.cli import completion, console, scoreboard_tables, session, summary
+from cnnexplain.cli import completion, console, scoreboard_tables, session, summary, truth_board
 from cnnexplain.cli.model_options import MODEL_OPTIONS, ModelArguments, model_arguments
 from cnnexplain.cli.options import PRINTING_OPTIONS, Declared, declare
 from cnnexplain.errors import InterruptionError, UsageError, suggest
@@ -46,6 +46,18 @@ def benchmark_command() -> Callable[..., None]:
         from cnnexplain.evaluation import map_files
 
         analyses, images = split(words or [])
+        if given["case"] and not given["truth"]:
+            raise UsageError("--case selects a network of --truth; give both.")
+        if given["truth"]:
+            truth_board.check(images, {**given, "metric": metric})
+            keywords = {name: given[name] for name in ("seed", "backend", "verbose")}
+            with console.document(json) as emit:
+                truth = truth_board.measure(analyses, given["case"], **keywords)
+                if json:
+                    emit(truth.document())
+                else:
+                    truth_board.print_board(truth)
+            return
         names = ("masks", "target", "seed", "verbose")
         own = {name: given[name] for name in names}
         maps = map_files.parse(given["maps"] or [])
@@ -108,6 +120,12 @@ def _options() -> Declared:
         help="The class to explain, by label or index. Default: the prediction for each image.",
         autocompletion=completion.labels,
     )
+    truth = typer.Option(
+        "--truth",
+        help="Instead of a model and images, use networks whose relevant pixels are known. Most of them are trained for "
+        "this, which takes minutes.",
+    )
+    case = typer.Option("--case", metavar="NAME", help="One of the networks of --truth. Default: all. (Repeatable.)")
     seed = typer.Option("--seed", metavar="N", min=0, help="The seed of all random numbers.")
     return {
         "words": (Annotated[list[str] | None, words], None),
@@ -115,6 +133,8 @@ def _options() -> Declared:
         "masks": (Annotated[str | None, masks], None),
         "maps": (Annotated[list[str] | None, maps], None),
         "target": (Annotated[str | None, target], None),
+        "truth": (Annotated[bool, truth], False),
+        "case": (Annotated[list[str] | None, case], None),
         "seed": (Annotated[int, seed], 0),
     }
 

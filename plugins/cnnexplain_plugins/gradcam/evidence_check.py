@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
     from cnnexplain import Layer
 
-POSITIONS, MAPS = 12, 64
-"""The number of random positions; and the number of feature maps up to which each of them is changed on its own."""
+POSITIONS, STRONGEST, MAPS = 12, 6, 64
+"""The number of random positions, and of those with the largest evidence; and the number of feature maps up to which each of
+them is changed on its own."""
 
 
 def measure(subject: Subject) -> Measurement:
@@ -49,17 +50,20 @@ def _mean_weights(subject: Subject, layer: Layer) -> Measurement:
 
 
 def _weights_of_positions(subject: Subject, layer: Layer) -> Measurement:
-    """Layer-CAM: Σ_k max(g_k(p), 0) A_k(p) at the position with the largest evidence."""
+    """Layer-CAM: Σ_k max(g_k(p), 0) A_k(p) at the positions with the largest evidence."""
     maps, evidence = _outputs(subject, layer), subject.array("evidence")
-    row, column = np.unravel_index(int(evidence.argmax()), evidence.shape)
-    directions = np.zeros((maps.shape[-1], *maps.shape))
-    directions[:, row, column] = np.eye(maps.shape[-1]) * np.abs(maps).max()
-    measured = checks.slopes(_function(subject, layer), maps, directions)
-    scale = np.abs(maps).max()
-    parts = np.maximum(measured.values, 0) / scale * maps[row, column]
-    doubts = np.abs(measured.doubts / scale * maps[row, column])
-    total = checks.Slopes(parts.sum(keepdims=True), np.sqrt((doubts**2).sum(keepdims=True)))
-    return checks.slope_measurement(evidence[row, column].astype(np.float64).reshape(1), total, "position")
+    strongest = np.argsort(-evidence, axis=None, kind="stable")[:STRONGEST]
+    totals, doubts = [], []
+    for row, column in zip(*np.unravel_index(strongest, evidence.shape), strict=True):
+        (active,) = np.nonzero(maps[row, column])
+        directions = np.zeros((len(active), *maps.shape))
+        directions[np.arange(len(active)), row, column, active] = maps[row, column, active]
+        measured = checks.slopes(_function(subject, layer), maps, directions)
+        # The slope along A_k(p) is g_k(p) A_k(p), which counts if g_k(p) is positive.
+        totals.append(np.where(measured.values / maps[row, column, active] > 0, measured.values, 0).sum())
+        doubts.append(np.sqrt((measured.doubts**2).sum()))
+    found = evidence.ravel()[strongest].astype(np.float64)
+    return checks.slope_measurement(found, checks.Slopes(np.array(totals), np.array(doubts)), "positions")
 
 
 def _weights_of_masks(subject: Subject, layer: Layer) -> Measurement:
