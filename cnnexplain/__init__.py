@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from cnnexplain.results.redraw import redraw
     from cnnexplain.results.report_file import write_report
     from cnnexplain.types import Array, Floats, Integers
+    from cnnexplain.verification.verification import Verification
+    from cnnexplain.verification.verify import verify
 
 __version__ = "0.1.0"
 
@@ -67,6 +69,7 @@ __all__ = [
     "Stream",
     "TruthBoard",
     "UsageError",
+    "Verification",
     "analyses",
     "benchmark",
     "benchmark_truth",
@@ -81,6 +84,7 @@ __all__ = [
     "open_stream",
     "read_images",
     "redraw",
+    "verify",
     "write_report",
 ]
 
@@ -108,15 +112,18 @@ _HOMES = {
     "results.redraw": ("redraw",),
     "results.report_file": ("write_report",),
     "inputs.image_stream": ("Stream", "open_stream"),
+    "verification.verification": ("Verification",),
+    "verification.verify": ("verify",),
 }
 
 
 def __getattr__(name: str) -> Any:
     for module, names in _HOMES.items():
         if name in names:
+            from cnnexplain.backend.start import starting
             from cnnexplain.rendering.notebook import quiet_start
 
-            with quiet_start():
+            with quiet_start(), starting():
                 # Later uses find the name without this function.
                 return globals().setdefault(name, getattr(import_module(f"cnnexplain.{module}"), name))
     raise AttributeError(f"module 'cnnexplain' has no attribute '{name}'")

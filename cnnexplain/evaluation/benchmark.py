@@ -120,7 +120,7 @@ def prepare(
     wanted = [analyses] if isinstance(analyses, str) else named.comparable() if analyses is None else analyses
     chosen = [named.analysis(text) for text in wanted]
     selected = select(metrics, masked=masks is not None)
-    stream = stream_images(_default_images(classifier) if images is None else images, classifier)
+    stream = stream_images(default_images(classifier) if images is None else images, classifier)
     shape = classifier.preprocess.shape[:2]
     given = [named.from_maps(name, each, len(stream), shape) for name, each in (maps or {}).items()]
     compared = named.unique([*chosen, *given, *named.controls()])
@@ -245,7 +245,12 @@ def _explainer(setup: Setup, explained: int) -> Callable[..., Float64[np.ndarray
     return explain
 
 
-def _default_images(classifier: Classifier) -> list[str]:
+def default_images(classifier: Classifier) -> list[str]:
+    """The images that are used if none is given.
+
+    Raises:
+        UsageError: The model is no digit classifier.
+    """
     preset = classifier.preprocess.preset
     if preset is None:
         raise UsageError(f"'{classifier.name}' is no digit classifier: give the images to explain.")

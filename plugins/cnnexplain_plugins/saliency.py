@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
+from cnnexplain import checks
 from cnnexplain.plugin import Analysis, Option, Result, hookimpl, smoothed_map
 
 if TYPE_CHECKING:
@@ -78,5 +79,6 @@ def cnnexplain_analyses() -> list[Analysis]:
             overlay=smoothed_map,
             passes=lambda _, options: 21 if options["crops"] == "ten" else 2,
             finding=finding,
+            checks=(checks.gradient("gradient", when=lambda options: options["crops"] == "one"),),
         )
     ]

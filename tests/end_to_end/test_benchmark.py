@@ -1,5 +1,7 @@
 """`cnnexplain.benchmark`: methods, controls, metrics, masks and maps of other tools."""
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -23,7 +25,7 @@ def test_a_benchmark_scores_the_maps_of_the_methods_and_of_the_controls(board, l
     assert board.images == SAMPLES
     assert [lenet.labels[target] for target in board.targets] == ["7", "2", "1"]
     assert board.scores("deletion").shape == (3, 6)
-    best = board.standings("deletion", "probability, black")
+    best = board.standings("deletion", "black")
     means = [each.mean for each in best]
     assert means == sorted(means)
     assert {each.method for each in best} == set(board.methods)
@@ -90,6 +92,72 @@ def test_invalid_arguments_are_refused(kind, lenet):
     arguments = {"analyses": "saliency", "images": SAMPLES, "metrics": "deletion", **change}
     with pytest.raises(UsageError, match=words):
         cx.benchmark(arguments.pop("analyses"), lenet, arguments.pop("images"), **arguments)
+
+
+@pytest.fixture
+def narrow(cli, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    return cli
+
+
+def test_the_command_prints_a_table_that_fits_80_columns(narrow, board):
+    options = ["gradcam:method=layercam,layer=conv1", "--metric", "deletion"]
+    code, out, err = narrow("benchmark", "saliency", *options, *SAMPLES)
+    assert (code, err) == (0, "")
+    assert max(map(len, out.splitlines())) <= 80
+    rows = [line.split() for line in out.splitlines()]
+    (saliency,) = [row for row in rows if row[:1] == ["saliency"]]
+    means = [board.standings("deletion", score) for score in board.metrics["deletion"].scores]
+    means = [next(each.mean for each in standings if each.method == "saliency") for standings in means]
+    assert [float(cell.strip("†").replace("−", "-")) for cell in saliency[1:]] == pytest.approx(means, abs=6e-4)
+    told = " ".join(out.split())
+    assert f"Cannot tell: {board.metrics['deletion'].limitations}" in told
+    assert f"Computed with: {board.metrics['deletion'].protocol}" in told
+    assert "3 are too few for intervals, which need 10 images" in told
+
+
+def test_the_command_prints_json(cli, board):
+    options = ["gradcam:method=layercam,layer=conv1", "--metric", "deletion", "--json"]
+    code, out, _ = cli("benchmark", "saliency", *options, *SAMPLES)
+    assert code == 0
+    document, expected = json.loads(out), json.loads(json.dumps(board.document()))
+    assert document["metrics"][0]["scores"][0]["methods"] == expected["metrics"][0]["scores"][0]["methods"]
+    assert document["images"] == expected["images"]
+
+
+def test_the_command_marks_scores_that_do_not_beat_a_control(cli, lenet, tmp_path):
+    flat = np.zeros((10, 28, 28))
+    np.save(tmp_path / "flat.npy", flat)
+    samples = [f"mnist:test/{number}" for number in range(10)]
+    code, out, _ = cli("benchmark", "--maps", f"flat={tmp_path / 'flat.npy'}", "--metric", "insertion", *samples)
+    assert code == 0
+    (row,) = [line.split() for line in out.splitlines() if line.strip().startswith("flat ")]
+    assert row[1].endswith("†")
+    # With maps and without the name of an analysis, only the maps are compared with the controls.
+    assert "saliency" not in out
+    assert "95% interval" in out
+    assert "excludes 0" in out
+
+
+USAGE = {
+    "neither": (["salency"], "'salency' is neither an analysis nor an image. Did you mean 'saliency'?"),
+    "no image": (["saliency", "digit.png"], "There is no file 'digit.png'"),
+    "no metric": (
+        ["saliency", "mnist:test/1", "--metric", "delete"],
+        "There is no metric 'delete'. Did you mean 'deletion'?",
+    ),
+    "maps": (["mnist:test/1", "--maps", "lime"], "--maps takes NAME=FILE, such as lime=lime.npy, but got 'lime'."),
+    "masks": (["saliency", "mnist:test/1", "--masks", "masks"], "There is no folder of masks 'masks'."),
+}
+
+
+@pytest.mark.parametrize("kind", USAGE)
+def test_invalid_usage_is_reported_in_one_line(kind, cli):
+    words, message = USAGE[kind]
+    code, out, err = cli("benchmark", *words)
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert message in err
 
 
 METRIC = """

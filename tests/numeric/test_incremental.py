@@ -97,6 +97,17 @@ def test_local_layers_are_computed_as_crops_to_the_last(random):
     assert whole[0].startswith("global_average_pooling2d")
 
 
+@pytest.mark.backends
+@pytest.mark.parametrize("kind", ["Cropping2D", "ZeroPadding2D"])
+@pytest.mark.parametrize("sides", [((0, 3), (0, 2)), ((0, 0), (0, 4)), ((3, 0), (2, 1))])
+def test_sizes_that_change_on_one_side_only(kind, sides, random):
+    """Each unit is at the place that it reads, but in maps of another size."""
+    image = keras.Input(SHAPE)
+    x = getattr(layers, kind)(sides)(layers.Conv2D(4, 3, activation="relu")(image))
+    clf = cx.load(keras.Model(image, layers.Dense(3)(layers.Flatten()(layers.Conv2D(2, 2)(x)))))
+    assert_plans_agree(clf, random, [x._keras_history.operation.name, "logits"])
+
+
 class Own(layers.Conv2D):
     """A derived layer may compute anything."""
 

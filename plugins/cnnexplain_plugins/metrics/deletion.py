@@ -37,7 +37,7 @@ METRIC = Metric(
     "deletion",
     run,
     "Petsiuk, Das, Saenko 2018 (arXiv:1806.07421)",
-    scores={f"{output}, {fill}": "lower" for output in ("probability", "logit") for fill in ranking.FILLS},
+    scores=dict.fromkeys(ranking.SCORES, "lower"),
     protocol=ranking.PROTOCOL,
     limitations="Images with deleted pixels are unlike any that the network was trained on, and the fill favors methods "
     "with the same baseline: deletion to black favors a black baseline.",

@@ -37,7 +37,7 @@ METRIC = Metric(
     "insertion",
     run,
     "Petsiuk, Das, Saenko 2018 (arXiv:1806.07421)",
-    scores={f"{output}, {fill}": "higher" for output in ("probability", "logit") for fill in ranking.FILLS},
+    scores=dict.fromkeys(ranking.SCORES, "higher"),
     protocol=ranking.PROTOCOL,
     limitations="A few connected pixels on a black background can look like the object, whatever the network used: on "
     "digits, the brightness of the image itself scores as high as any method.",

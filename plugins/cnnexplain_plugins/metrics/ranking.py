@@ -20,6 +20,9 @@ FILLS = ("black", "blur")
 TIES = "pixels with equal values are in a random order, the same for all methods"
 """How equal values are ranked, for the protocol of a metric."""
 
+SCORES = (*FILLS, *(f"{fill}, logit" for fill in FILLS))
+"""The names of the scores: those of the probability, then those of the logit."""
+
 PROTOCOL = (
     f"{STEPS} equal steps between the image and a baseline, black or the image blurred with a standard deviation of "
     f"an eighth of its shorter side; {TIES}."
@@ -74,7 +77,8 @@ def areas(
         number: The number of steps.
 
     Returns:
-        (M,) for each output and path, such as "logit, black": by the trapezoidal rule, over the share of replaced pixels.
+        (M,) for each path and output, such as "black" (of the probability) and "black, logit": by the trapezoidal rule, over
+        the share of replaced pixels.
     """
     import numpy as np
 
@@ -82,7 +86,9 @@ def areas(
     found = {}
     for name, (before, after) in paths.items():
         for output, curves in replaced(ranks, before, after, counts, evaluate).items():
-            found[f"{output}, {name}"] = np.asarray(np.trapezoid(curves, counts / counts[-1], axis=1))
+            found[name if output == "probability" else f"{name}, {output}"] = np.asarray(
+                np.trapezoid(curves, counts / counts[-1], axis=1)
+            )
     return found
 
 
