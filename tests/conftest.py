@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 # The processes of pytest-xdist keep the cores busy; threads of linear algebra would wait for each other.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+for name in ("OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+    os.environ.setdefault(name, "1")
 
 import numpy as np
 import pytest
