@@ -14,6 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cnnexplain.errors import CnnExplainError, ImageError, ModelError, OutputError, PluginError, UsageError
+    from cnnexplain.evaluation.benchmark import benchmark
+    from cnnexplain.evaluation.leaderboard import Standing
+    from cnnexplain.evaluation.scoreboard import Scoreboard
+    from cnnexplain.evaluation.truth.leaderboard import TruthBoard, benchmark_truth
     from cnnexplain.inputs.datasets import imagenet_labels, mnist
     from cnnexplain.inputs.image_stream import Stream, open_stream
     from cnnexplain.inputs.images import ImageBatch, read_images
@@ -32,6 +36,8 @@ if TYPE_CHECKING:
     from cnnexplain.results.redraw import redraw
     from cnnexplain.results.report_file import write_report
     from cnnexplain.types import Array, Floats, Integers
+    from cnnexplain.verification.verification import Verification
+    from cnnexplain.verification.verify import verify
 
 __version__ = "0.1.0"
 
@@ -57,10 +63,16 @@ __all__ = [
     "PluginError",
     "Preprocess",
     "Record",
+    "Scoreboard",
     "Spans",
+    "Standing",
     "Stream",
+    "TruthBoard",
     "UsageError",
+    "Verification",
     "analyses",
+    "benchmark",
+    "benchmark_truth",
     "check_hdf5",
     "explain",
     "explain_parts",
@@ -72,6 +84,7 @@ __all__ = [
     "open_stream",
     "read_images",
     "redraw",
+    "verify",
     "write_report",
 ]
 
@@ -85,6 +98,10 @@ _HOMES = {
     "model.geometry.convolutions": ("Convolution",),
     "model.geometry.layers": ("Layer",),
     "errors": ("CnnExplainError", "ImageError", "ModelError", "OutputError", "PluginError", "UsageError"),
+    "evaluation.benchmark": ("benchmark",),
+    "evaluation.leaderboard": ("Standing",),
+    "evaluation.scoreboard": ("Scoreboard",),
+    "evaluation.truth.leaderboard": ("TruthBoard", "benchmark_truth"),
     "inputs.images": ("ImageBatch", "read_images"),
     "loading.loader": ("load",),
     "model.computation.objectives": ("Channel", "Direction", "Logit", "Neuron", "Objective"),
@@ -95,6 +112,8 @@ _HOMES = {
     "results.redraw": ("redraw",),
     "results.report_file": ("write_report",),
     "inputs.image_stream": ("Stream", "open_stream"),
+    "verification.verification": ("Verification",),
+    "verification.verify": ("verify",),
 }
 
 
@@ -105,7 +124,8 @@ def __getattr__(name: str) -> Any:
             from cnnexplain.rendering.notebook import quiet_start
 
             with quiet_start(), starting():
-                return getattr(import_module(f"cnnexplain.{module}"), name)
+                # Later uses find the name without this function.
+                return globals().setdefault(name, getattr(import_module(f"cnnexplain.{module}"), name))
     raise AttributeError(f"module 'cnnexplain' has no attribute '{name}'")
 
 

@@ -58,7 +58,7 @@ def compiled(
     def call(*arrays: Any) -> list[Float32[np.ndarray, "N ..."]]:
         try:
             with _full_precision():
-                tensors = [tf.convert_to_tensor(np.asarray(array, np.float32)) for array in arrays]
+                tensors = [tf.constant(np.asarray(array, np.float32)) for array in arrays]
                 return [np.asarray(each) for each in concrete()(*tensors)]
         except tf.errors.ResourceExhaustedError as error:
             raise MemoryError(error.message) from error
@@ -83,6 +83,32 @@ def value_and_gradient(function: Callable[..., Sequence[Any]]) -> Callable[..., 
         if slope is None:
             raise no_gradient()
         return [values, slope, *others]
+
+    return differentiated
+
+
+def value_and_inner_gradients(
+    function: Callable[..., Sequence[Any]],
+    shapes: Sequence[tuple[int, ...]],
+) -> Callable[..., list[Any]]:
+    """(x, …) ↦ the values (N,), their gradients with respect to inner tensors, and other results of `function`."""
+
+    def differentiated(*arguments: Any) -> list[Any]:
+        inner: dict[int, Any] = {}
+
+        def watch(number: int, tensor: Any) -> Any:
+            # A layer may return its input, whose gradient is another one if it has other uses.
+            inner[number] = tf.identity(tensor)
+            tape.watch(inner[number])
+            return inner[number]
+
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            values, *others = function(watch, *arguments)
+        slopes = tape.gradient(values, inner)
+        if all(slope is None for slope in slopes.values()):
+            raise no_gradient()
+        gradients = (tf.zeros_like(inner[i]) if slopes[i] is None else slopes[i] for i in range(len(shapes)))
+        return [values, *gradients, *others]
 
     return differentiated
 

@@ -45,6 +45,11 @@ def say(text: str) -> None:
     out().print(plain(text), soft_wrap=True)
 
 
+def paragraph(text: str, style: str = "") -> None:
+    """Prints a text, wrapped at the width of the terminal."""
+    out().print(plain(text), style=style)
+
+
 def definitions(entries: Iterable[tuple[str, Sequence[str]]]) -> None:
     """Prints names with paragraphs of text next to them, or below them on a narrow terminal."""
     from rich.console import Group

@@ -76,7 +76,7 @@ class Classifier(LayeredModel):
     ) -> None:
         self.model, self.name, self.preprocess = model, name, preprocess
         self.training_figures, self.unused_json = training_figures, unused_json
-        self._sha256 = sha256
+        self._sha256, self._output = sha256, output
         self.inputs = inputs or resolve_inputs(model, None, {})
         """Which of the model's inputs is the image, and the values of the others."""
         check_shape(model, self.inputs, preprocess.shape)
@@ -116,6 +116,17 @@ class Classifier(LayeredModel):
     def _repr_html_(self) -> str:
         """The model card that a notebook shows."""
         return card.html(self)
+
+    def with_model(self, model: Any) -> Classifier:
+        """A classifier for another Keras model with the same inputs, outputs and labels, such as one with other weights."""
+        return Classifier(
+            model,
+            self.name,
+            preprocess=self.preprocess,
+            labels=self.labels[: self.outputs] if self.head == "values" else self.labels,
+            output=self._output,
+            inputs=self.inputs,
+        )
 
     def check(self) -> None:
         """Checks that the model computes what its layers do, or raises `ModelError`, and sets `doubt`."""

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from cnnexplain import former_names
 from cnnexplain.errors import UsageError
 from cnnexplain.model.computation import backward_rules, caller_functions, gradients, projections
-from cnnexplain.model.computation.layer_outputs import layer_outputs, unclipped_outputs
+from cnnexplain.model.computation.layer_outputs import largest_values, layer_outputs, unclipped_outputs
 from cnnexplain.model.computation.network import Network
 from cnnexplain.model.computation.rules import Rule
+from cnnexplain.model.computation.tails import outputs_after
 from cnnexplain.model.geometry import convolutions
 from cnnexplain.model.geometry.axes import Field
 from cnnexplain.model.geometry.convolutions import Convolution
@@ -101,11 +102,31 @@ class LayeredModel:
             raise UsageError(f"`names` must be a list of layer names, but got '{names}'; write ['{names}'].")
         return layer_outputs(self._network, images, [self.layer(name) for name in names])
 
+    def activations_after(
+        self,
+        images: Float[np.ndarray, "N H W C"],
+        name: str,
+        outputs: Float[np.ndarray, "N ..."],
+        names: Sequence[str] = (LOGITS,),
+    ) -> dict[str, Float32[np.ndarray, "N ..."]]:
+        """The outputs (N, *shape) of later layers by name, if the layer `name` returned `outputs` (N, *shape).
+
+        The images are used for paths that bypass the layer. It is a `UsageError` if nothing depends on the layer.
+        """
+        layers = list(dict.fromkeys(self.layer(each) for each in names))
+        return outputs_after(self._network, images, self.layer(name), outputs, layers)
+
     def unclipped(
         self, images: Float[np.ndarray, "N H W C"], names: Sequence[str]
     ) -> dict[str, tuple[Float32[np.ndarray, "N ..."], Float32[np.ndarray, "N ..."]]]:
         """The outputs (N, *shape) of layers, and values that rank their units even if an activation such as ReLU6 clips."""
         return unclipped_outputs(self._network, images, [self.layer(name).name for name in names])
+
+    def largest_values(
+        self, images: Float[np.ndarray, "N H W C"], names: Sequence[str]
+    ) -> dict[str, Float32[np.ndarray, "N F"]]:
+        """The largest value of each feature map of layers, without the clip of an activation such as ReLU6."""
+        return largest_values(self._network, images, [self.layer(name, maps=True).name for name in names])
 
     def occluded(
         self,
@@ -213,7 +234,8 @@ class LayeredModel:
 
         Args:
             function: (outputs, arrays, …, constants, …) ↦ arrays with as many items, in `keras.ops` only, where `outputs`
-                maps images to a dictionary of the outputs of the layers.
+                maps images to a dictionary of the outputs of the layers, and `outputs.apart` maps images (N, K, H, W, C) to
+                such dictionaries for K groups of the layers, each for its own image.
             names: The layers.
             shapes: The shapes of the arrays, without the batch axis.
             constants: The shapes of arguments that are the same for all items; None for an axis of any length.

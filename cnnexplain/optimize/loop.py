@@ -33,10 +33,13 @@ class Optimum:
         variables: (N, …), the variables of the lowest value, or the last ones, for each of N problems.
         values: (steps + 1, N), the minimized values at the start and after each step; NaN if they were never finite.
         stopped: Why each problem ended before the last step; None if it did not.
+
+    If each of the N items holds K problems, the values are (steps + 1, N, K), and `stopped` has N · K entries, the K of an
+    item next to each other.
     """
 
     variables: Float[np.ndarray, "N ..."]
-    values: Float[np.ndarray, "steps N"]
+    values: Float[np.ndarray, "steps ..."]
     stopped: tuple[str | None, ...]
 
 

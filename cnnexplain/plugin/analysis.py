@@ -14,6 +14,7 @@ import pluggy
 from cnnexplain import former_names
 from cnnexplain.errors import PluginError, UsageError, failure, foreign, shown
 from cnnexplain.model import model_files
+from cnnexplain.plugin.check import Check
 from cnnexplain.plugin.docstrings import docstring
 from cnnexplain.plugin.options import Option, Parameter, inputs, parameters, validate
 
@@ -157,6 +158,8 @@ class Analysis:
         finding: Returns a sentence that states the result for image `index` of a `Record` with its numbers, such as "Hiding
             the square at row 3, column 7 lowers the score the most: 7.4 → 2.5.", from arrays and facts.
         panels: Returns groups of small maps of image `index` of a `Record`, such as the feature maps of each layer.
+        checks: What the definition of the method implies for its numbers, for `cnnexplain verify`; `cnnexplain.checks` has
+            common ones.
 
     Inputs that `run` can take:
         classifier: The `Classifier`.
@@ -191,6 +194,7 @@ class Analysis:
     passes: Callable[[Classifier, Mapping[str, Any]], float] | None = None
     finding: Callable[[Record, int], str] | None = None
     panels: Callable[[Record, int], Sequence[Panel]] | None = None
+    checks: Sequence[Check] = ()
     note: InitVar[str] = ""
     reading: InitVar[str] = ""
 
@@ -226,6 +230,8 @@ class Analysis:
                     f"'{self.name}' needs a dict with names as keys for {field_name}, but got "
                     f"{shown(getattr(self, field_name))}."
                 )
+        if not isinstance(self.checks, tuple | list) or not all(isinstance(check, Check) for check in self.checks):
+            raise PluginError(f"'{self.name}' has the checks {shown(self.checks)}; expected a tuple of Check objects.")
         if not self.summary:
             raise PluginError(f"run() of '{self.name}' has no docstring; its first line is the summary for users.")
         if "images" in self.inputs and not callable(self.draw):

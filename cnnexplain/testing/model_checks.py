@@ -14,6 +14,7 @@ import numpy as np
 from cnnexplain.backend import BACKENDS
 from cnnexplain.errors import CnnExplainError, PluginError
 from cnnexplain.testing import comparison, processes
+from cnnexplain.verification.comparison import array_difference
 
 if TYPE_CHECKING:
     from jaxtyping import Shaped
@@ -53,7 +54,7 @@ def check_backends(candidate: Candidate) -> None:
         if isinstance(arrays, str):
             raise PluginError(f"On {backend}, but not on {current}: {arrays}")
         tolerance = max(BACKEND_TOLERANCE, candidate.tolerance)
-        difference = comparison.array_difference(arrays, expected, tolerance, outliers=OUTLIERS)
+        difference = array_difference(arrays, expected, tolerance, outliers=OUTLIERS)
         if difference:
             raise PluginError(
                 f"The results on {backend} differ from those on {current}: {difference}. Expected differences due to "

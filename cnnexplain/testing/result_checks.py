@@ -14,6 +14,7 @@ from cnnexplain.plugin.analysis import Analysis
 from cnnexplain.plugin.options import validate
 from cnnexplain.testing import comparison
 from cnnexplain.testing.check import is_sentence
+from cnnexplain.verification.comparison import array_difference, fact_difference
 
 if TYPE_CHECKING:
     from cnnexplain.testing.candidate import Candidate
@@ -140,5 +141,5 @@ def _difference(
     tolerance: float,
 ) -> str:
     """Describes the first difference of arrays and facts from the expected ones; empty if there is none."""
-    difference = comparison.array_difference(arrays, expected_arrays, tolerance)
-    return difference or comparison.fact_difference(facts, expected_facts, tolerance)
+    difference = array_difference(arrays, expected_arrays, tolerance)
+    return difference or fact_difference(facts, expected_facts, tolerance)

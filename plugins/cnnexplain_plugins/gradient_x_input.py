@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
+from cnnexplain import checks
 from cnnexplain.numerics import BASELINES
 from cnnexplain.plugin import Analysis, Option, Result, hookimpl, summed_map
 
@@ -53,28 +54,27 @@ def finding(record: Record, index: int) -> str:
 
     total, difference = (formatting.signed_number(record.facts[name][index], 3) for name in ("sum", "difference"))
     sums, unit = summed_map(record, index), wording.in_units(record, "logits")
-    return (
-        f"The attributions for {findings.target(record, index)} add up to {total} {unit}; the score minus the baseline's is "
-        f"{difference}; {findings.largest_attribution(sums, region_side(sums))}."
-    )
+    added = f"The attributions for {findings.target(record, index)} add up to {total} {unit}"
+    largest = findings.largest_attribution(sums, region_side(sums))
+    return f"{added}; the score minus the baseline's is {difference}; {largest}."
 
 
 @hookimpl
 def cnnexplain_analyses() -> list[Analysis]:
     """Declares gradient × input."""
-    return [
-        Analysis(
-            "gradient-x-input",
-            run,
-            draw,
-            "Shrikumar, Greenside, Shcherbina, Kundaje 2016 (arXiv:1605.01713)",
-            limitations="Pixels equal to the baseline get no attribution: black strokes on white are invisible if black "
-            "is 0. The attributions are a first-order approximation, since the gradient is taken only at the image itself.",
-            how_to_read="Red pixels raise the score of the target compared with the baseline, blue pixels lower it; the "
-            "color bar shows by how much.",
-            maps={"pixel_attribution": "logits"},
-            overlay=summed_map,
-            passes=lambda *_: 3,
-            finding=finding,
-        )
-    ]
+    analysis = Analysis(
+        "gradient-x-input",
+        run,
+        draw,
+        "Shrikumar, Greenside, Shcherbina, Kundaje 2016 (arXiv:1605.01713)",
+        limitations="Pixels equal to the baseline get no attribution: black strokes on white are invisible if black "
+        "is 0. The attributions are a first-order approximation, since the gradient is taken only at the image itself.",
+        how_to_read="Red pixels raise the score of the target compared with the baseline, blue pixels lower it; the "
+        "color bar shows by how much.",
+        maps={"pixel_attribution": "logits"},
+        overlay=summed_map,
+        passes=lambda *_: 3,
+        finding=finding,
+        checks=(checks.contributions("attribution"), checks.completeness("attribution", limit=None)),
+    )
+    return [analysis]

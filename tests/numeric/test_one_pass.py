@@ -148,7 +148,6 @@ def test_values_of_other_images_join_the_pass_that_computes_the_predictions(call
         clf.values(others[:, :3], own_logits(clf, images, given)[0])
 
 
-@backends
 @pytest.mark.parametrize(("analysis", "first"), [("smoothgrad", 4), ("integrated-gradients", 8), ("rise", 4)])
 def test_analyses_of_copies_predict_and_then_sum(calls, images, analysis, first):
     clf = branched(2)
@@ -159,8 +158,7 @@ def test_analyses_of_copies_predict_and_then_sum(calls, images, analysis, first)
     assert [each.prediction for each in record.explained] == clf.logits(images[:4]).argmax(axis=1).tolist()
 
 
-@backends
-@pytest.mark.parametrize("options", [{}, {"target": 3}, {"target": "class 1"}])
+@pytest.mark.parametrize("options", [pytest.param({}, marks=backends), {"target": 3}, {"target": "class 1"}])
 @pytest.mark.parametrize(
     ("analysis", "passes"), [("saliency", 1), ("gradcam", 1), ("intermediate-outputs", 1), ("gradient-x-input", 2)]
 )
@@ -272,9 +270,10 @@ def test_of_probabilities_that_round_to_one_the_first_is_explained(images, calls
     np.testing.assert_allclose(layerwise.facts["logit"], record.facts["logit"], rtol=1e-5)
 
 
-@backends
 @pytest.mark.parametrize("target", [None, 1])
-@pytest.mark.parametrize("analysis", ["saliency", "gradcam", "intermediate-outputs", "occlusion", "inversion"])
+@pytest.mark.parametrize(
+    "analysis", [pytest.param("saliency", marks=backends), "gradcam", "intermediate-outputs", "occlusion", "inversion"]
+)
 def test_predictions_that_are_not_finite_are_the_error(images, analysis, target):
     clf = branched(6)
     clf.model.get_layer("scores").set_weights([np.full((48, 4), np.nan, np.float32), np.zeros(4)])

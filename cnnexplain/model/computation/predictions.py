@@ -28,19 +28,24 @@ class Predictions:
     Args:
         classifier: The classifier.
         images: (N, H, W, C) in the model's input range; they must not change.
-        check: Called with images and their logits (N, K) as soon as these are known; raises an error if they are invalid.
+        check: Called with images, their logits (N, K) and the outputs of the model (N, outputs) as soon as these are known;
+            raises an error if they are invalid.
     """
 
     def __init__(
         self,
         classifier: Classifier,
         images: Float[np.ndarray, "N H W C"],
-        check: Callable[[Float[np.ndarray, "n H W C"], Float[np.ndarray, "n K"]], None],
+        check: Callable[[Float[np.ndarray, "n H W C"], Float[np.ndarray, "n K"], Float[np.ndarray, "n outputs"]], None],
     ) -> None:
         self.classifier, self.images = classifier, images
         self._check = check
         self._known: Bool[np.ndarray, " N"] = np.zeros(len(images), bool)
-        self._logits: Float32[np.ndarray, "N K"] = np.zeros((len(images), len(classifier.labels)), np.float32)
+        self._complete = not len(images)
+        scores = len(classifier.labels)
+        outputs = classifier.outputs if classifier.head == "values" else scores
+        self._logits: Float32[np.ndarray, "N K"] = np.zeros((len(images), scores), np.float32)
+        self._outputs: Float32[np.ndarray, "N outputs"] = np.zeros((len(images), outputs), np.float32)
         self._classes: Int64[np.ndarray, " N"] = np.zeros(len(images), np.int64)
 
     def __len__(self) -> int:
@@ -51,6 +56,12 @@ class Predictions:
         """The score of each class before the softmax, (N, K)."""
         self.complete()
         return self._logits
+
+    @property
+    def outputs(self) -> Float32[np.ndarray, "N outputs"]:
+        """What `Classifier.predict` returns for the images: probabilities, or the values of a regression model."""
+        self.complete()
+        return self._outputs
 
     @property
     def classes(self) -> Int64[np.ndarray, " N"]:
@@ -66,21 +77,23 @@ class Predictions:
 
     def complete(self) -> None:
         """Computes the predictions that are not known yet."""
-        missing = np.flatnonzero(~self._known)
-        if len(missing):
+        if not self._complete:
+            missing = np.flatnonzero(~self._known)
             self.keep(missing, self.classifier.logits(rows(self.images, missing)))
 
     def known(self, places: Int64[np.ndarray, " n"]) -> bool:
         """Whether the predictions for the images at these places are known."""
-        return bool(self._known[places].all())
+        return self._complete or bool(self._known[places].all())
 
     def keep(self, places: Int64[np.ndarray, " n"], logits: Float32[np.ndarray, "n K"]) -> None:
         """Keeps the logits of the images at these places, after they are checked."""
-        self._check(rows(self.images, places), logits)
-        self._logits[places] = logits
+        outputs = self.classifier.predictions(logits)
+        self._check(rows(self.images, places), logits, outputs)
+        self._logits[places], self._outputs[places] = logits, outputs
         if self.classifier.head != "values":
-            self._classes[places] = self.classifier.predictions(logits).argmax(axis=1)
+            self._classes[places] = outputs.argmax(axis=1)
         self._known[places] = True
+        self._complete = bool(self._known.all())
 
 
 class ImageLogit(Logit):
@@ -175,7 +188,7 @@ def awaited(classifier: Classifier, targets: Targets) -> Awaiting | None:
 def rows(images: Float[np.ndarray, "N ..."], places: Int64[np.ndarray, " n"]) -> Float[np.ndarray, "n ..."]:
     """The images at some places, not copied if these are consecutive."""
     first, last = int(places[0]), int(places[-1])
-    consecutive = np.array_equal(places, np.arange(first, last + 1))
+    consecutive = last - first == len(places) - 1 and (places[1:] > places[:-1]).all()
     return images[first : last + 1] if consecutive else images[places]
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cnnexplain.errors import UsageError
-from cnnexplain.plugin import Analysis, Option, Result, hookimpl
+from cnnexplain.plugin import Analysis, Check, Measurement, Option, Result, Subject, hookimpl
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -215,6 +215,13 @@ def passes(classifier: Classifier, options: Mapping[str, Any]) -> float:
     return float(pictures * (2 * options["steps"] * views + HELD_OUT))
 
 
+def check_values(subject: Subject) -> Measurement:
+    """Computes the values of the units again."""
+    from cnnexplain_plugins.activation_maximization.value_check import measure
+
+    return measure(subject)
+
+
 @hookimpl
 def cnnexplain_analyses() -> list[Analysis]:
     """Declares activation maximization."""
@@ -236,5 +243,12 @@ def cnnexplain_analyses() -> list[Analysis]:
             trial={"steps": 2, "starts": 1},
             quick={"steps": 80},
             passes=passes,
+            checks=(
+                Check(
+                    "values",
+                    "The values of the units are those of the saved pictures, computed again.",
+                    check_values,
+                ),
+            ),
         )
     ]

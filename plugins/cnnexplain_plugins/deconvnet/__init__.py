@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cnnexplain.errors import UsageError
-from cnnexplain.plugin import Analysis, Option, Result, hookimpl
+from cnnexplain.plugin import Analysis, Check, Measurement, Option, Result, Subject, hookimpl
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -160,6 +160,13 @@ def passes(classifier: Classifier, options: Mapping[str, Any]) -> float:
     return 3 + 2 * rules * sum(count * depth for count, depth in zip(counts, depths, strict=True))
 
 
+def check_rule(subject: Subject) -> Measurement:
+    """Compares projections with the gradients of their units."""
+    from cnnexplain_plugins.deconvnet.rule_check import measure
+
+    return measure(subject)
+
+
 @hookimpl
 def cnnexplain_analyses() -> list[Analysis]:
     """Declares the deconvnet."""
@@ -180,5 +187,12 @@ def cnnexplain_analyses() -> list[Analysis]:
             quick={"maps": "4"},
             passes=passes,
             finding=finding,
+            checks=(
+                Check(
+                    "gradient rule",
+                    "With the rule 'gradient', the projection of a unit is its activation times the gradient of the unit.",
+                    check_rule,
+                ),
+            ),
         )
     ]

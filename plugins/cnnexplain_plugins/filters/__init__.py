@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from cnnexplain.plugin import Analysis, Option, Result, hookimpl
+from cnnexplain.plugin import Analysis, Check, Measurement, Option, Result, Subject, hookimpl
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -71,6 +71,13 @@ def overview(record: Record) -> Mapping[str, Figure]:
     return figures(record)
 
 
+def check_norms(subject: Subject) -> Measurement:
+    """Computes the norms of the kernels again."""
+    from cnnexplain_plugins.filters.norm_check import measure
+
+    return measure(subject)
+
+
 @hookimpl
 def cnnexplain_analyses() -> list[Analysis]:
     """Declares filters."""
@@ -89,5 +96,12 @@ def cnnexplain_analyses() -> list[Analysis]:
             quick={"layer": ("first",)},
             # Kernels are read, not computed. The pass is that of the gray image with which every model is checked.
             passes=lambda *_: 1,
+            checks=(
+                Check(
+                    "norms",
+                    "The norms are those of the kernels, and the kernels are the weights of the model.",
+                    check_norms,
+                ),
+            ),
         )
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from cnnexplain.plugin import Analysis, Option, Result, hookimpl
+from cnnexplain.plugin import Analysis, Check, Measurement, Option, Result, Subject, hookimpl
 
 if TYPE_CHECKING:
     import numpy as np
@@ -139,6 +139,13 @@ READING = (
 )
 
 
+def check_evidence(subject: Subject) -> Measurement:
+    """Compares the evidence with differences of scores."""
+    from cnnexplain_plugins.gradcam.evidence_check import measure
+
+    return measure(subject)
+
+
 @hookimpl
 def cnnexplain_analyses() -> list[Analysis]:
     """Declares gradcam."""
@@ -155,5 +162,14 @@ def cnnexplain_analyses() -> list[Analysis]:
             overlay=overlay,
             passes=passes,
             finding=finding,
+            checks=(
+                Check(
+                    "evidence",
+                    "The evidence is that of the definition, with weights from differences of scores for changed feature "
+                    "maps or masked images "
+                    "instead of gradients.",
+                    check_evidence,
+                ),
+            ),
         )
     ]

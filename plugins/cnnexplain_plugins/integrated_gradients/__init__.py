@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
+from cnnexplain import checks
 from cnnexplain.numerics import BASELINES
-from cnnexplain.plugin import Analysis, Option, Result, hookimpl, summed_map
+from cnnexplain.plugin import Analysis, Check, Measurement, Option, Result, Subject, hookimpl, summed_map
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from cnnexplain import Classifier, Objective, Record
+
+
+TOLERANCE = 0.05
+"""The largest relative convergence delta; section 5 of the paper recommends at most 5%."""
 
 
 def run(
@@ -87,6 +92,13 @@ def finding(record: Record, index: int) -> str:
     )
 
 
+def check_path(subject: Subject) -> Measurement:
+    """Compares contributions with slopes of the score at the points of the path."""
+    from cnnexplain_plugins.integrated_gradients.path_check import measure
+
+    return measure(subject)
+
+
 @hookimpl
 def cnnexplain_analyses() -> list[Analysis]:
     """Declares integrated gradients."""
@@ -105,5 +117,14 @@ def cnnexplain_analyses() -> list[Analysis]:
             trial={"steps": 2},
             passes=passes,
             finding=finding,
+            checks=(
+                checks.completeness("attribution", limit=TOLERANCE),
+                Check(
+                    "path",
+                    "With few steps, the contributions of a region add up to the weighted rates at which the score changes "
+                    "along the path if only this region moves, measured by central differences.",
+                    check_path,
+                ),
+            ),
         )
     ]

@@ -10,14 +10,12 @@ import numpy as np
 
 from cnnexplain.numerics import Copies, baseline_images, completeness_facts
 from cnnexplain.plugin import Result
+from cnnexplain_plugins.integrated_gradients import TOLERANCE
 
 if TYPE_CHECKING:
     from jaxtyping import Float32, Float64
 
     from cnnexplain import Classifier, Objective
-
-TOLERANCE = 0.05
-"""The relative convergence delta above which there is a warning; section 5 of the paper recommends at most 5%."""
 
 WARNING = (
     f"For some images, the sum of the attributions misses the difference of the scores by more than {TOLERANCE:.0%} "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from cnnexplain.plugin import Analysis, Option, Result, hookimpl
+from cnnexplain.plugin import Analysis, Check, Measurement, Option, Result, Subject, hookimpl
 
 if TYPE_CHECKING:
     import numpy as np
@@ -92,6 +92,20 @@ def finding(record: Record, index: int) -> str:
     return finding(record, index)
 
 
+def check_scores(subject: Subject) -> Measurement:
+    """Compares the scores of the image with those from the outputs of layers."""
+    from cnnexplain_plugins.intermediate_outputs.tail_checks import scores
+
+    return scores(subject)
+
+
+def check_contributions(subject: Subject) -> Measurement:
+    """Compares contributions with slopes of the score."""
+    from cnnexplain_plugins.intermediate_outputs.tail_checks import contributions
+
+    return contributions(subject)
+
+
 @hookimpl
 def cnnexplain_analyses() -> list[Analysis]:
     """Declares intermediate-outputs."""
@@ -118,5 +132,19 @@ def cnnexplain_analyses() -> list[Analysis]:
             passes=lambda *_: 2,
             finding=finding,
             panels=panels,
+            checks=(
+                Check(
+                    "tail",
+                    "The rest of the network, run on the recorded output of a layer, gives the scores of the image.",
+                    check_scores,
+                ),
+                Check(
+                    "contributions",
+                    "The contribution of a feature map is the rate at which the score changes as the map is scaled, "
+                    "measured by central "
+                    "differences through the rest of the network.",
+                    check_contributions,
+                ),
+            ),
         )
     ]

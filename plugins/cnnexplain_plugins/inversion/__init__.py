@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from cnnexplain.plugin import Analysis, Option, Result, hookimpl
+from cnnexplain.plugin import Analysis, Check, Measurement, Option, Result, Subject, hookimpl
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -164,6 +164,13 @@ def finding(record: Record, index: int) -> str:
     return figure.finding(record, index)
 
 
+def check_errors(subject: Subject) -> Measurement:
+    """Computes the errors of the reconstructions again."""
+    from cnnexplain_plugins.inversion.error_check import measure
+
+    return measure(subject)
+
+
 @hookimpl
 def cnnexplain_analyses() -> list[Analysis]:
     """Declares inversion."""
@@ -182,5 +189,12 @@ def cnnexplain_analyses() -> list[Analysis]:
             quick={"most": 3, "iterations": 120},
             passes=passes,
             finding=finding,
+            checks=(
+                Check(
+                    "errors",
+                    "The errors of the reconstructions are those of the saved pictures, computed again.",
+                    check_errors,
+                ),
+            ),
         )
     ]

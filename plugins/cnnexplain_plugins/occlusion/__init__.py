@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cnnexplain.numerics import BASELINES
-from cnnexplain.plugin import Analysis, Option, Result, hookimpl
+from cnnexplain.plugin import Analysis, Check, Measurement, Option, Result, Subject, hookimpl
 
 if TYPE_CHECKING:
     import numpy as np
@@ -137,6 +137,20 @@ READING = (
 )
 
 
+def check_scores(subject: Subject) -> Measurement:
+    """Compares recorded scores with those of images that are occluded in NumPy."""
+    from cnnexplain_plugins.occlusion.square_checks import scores
+
+    return scores(subject)
+
+
+def check_means(subject: Subject) -> Measurement:
+    """Compares pixels of the map with means over squares."""
+    from cnnexplain_plugins.occlusion.square_checks import means
+
+    return means(subject)
+
+
 @hookimpl
 def cnnexplain_analyses() -> list[Analysis]:
     """Declares occlusion."""
@@ -152,5 +166,19 @@ def cnnexplain_analyses() -> list[Analysis]:
             trial={"compare": "blur"},
             passes=passes,
             finding=finding,
+            checks=(
+                Check(
+                    "brute force",
+                    "The recorded scores are those of whole images with the square, computed one by one, at random "
+                    "positions.",
+                    check_scores,
+                ),
+                Check(
+                    "means",
+                    "Each pixel of the map is the mean drop over the squares that cover it, found by a loop over all "
+                    "squares.",
+                    check_means,
+                ),
+            ),
         )
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from cnnexplain.plugin import Analysis, Option, Result, hookimpl
+from cnnexplain.plugin import Analysis, Check, Measurement, Option, Result, Subject, hookimpl
 
 if TYPE_CHECKING:
     import numpy as np
@@ -138,6 +138,13 @@ def finding(record: Record, index: int) -> str:
     return f"No pixel {raises} {output} when it is visible; the one at {place}, {lowers} it the least, {by}."
 
 
+def check_masks(subject: Subject) -> Measurement:
+    """Compares the map of a few masks with one that is computed mask by mask."""
+    from cnnexplain_plugins.rise.mask_check import measure
+
+    return measure(subject)
+
+
 @hookimpl
 def cnnexplain_analyses() -> list[Analysis]:
     """Declares RISE."""
@@ -155,5 +162,13 @@ def cnnexplain_analyses() -> list[Analysis]:
             trial={"masks": 8},
             passes=passes,
             finding=finding,
+            checks=(
+                Check(
+                    "brute force",
+                    "With few masks, the map is the weighted mean of the paper over masks that are drawn and enlarged by "
+                    "another program.",
+                    check_masks,
+                ),
+            ),
         )
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cnnexplain.plugin import Analysis, Option, Result, hookimpl, smoothed_map
+from cnnexplain.plugin import Analysis, Check, Measurement, Option, Result, Subject, hookimpl, smoothed_map
 
 if TYPE_CHECKING:
     import numpy as np
@@ -80,6 +80,13 @@ def finding(record: Record, index: int) -> str:
     )
 
 
+def check_mean(subject: Subject) -> Measurement:
+    """Compares the mean gradient with slopes of the score at other noisy copies."""
+    from cnnexplain_plugins.smoothgrad.mean_check import measure
+
+    return measure(subject)
+
+
 @hookimpl
 def cnnexplain_analyses() -> list[Analysis]:
     """Declares SmoothGrad."""
@@ -99,5 +106,14 @@ def cnnexplain_analyses() -> list[Analysis]:
             quick={"samples": 256},
             passes=passes,
             finding=finding,
+            checks=(
+                Check(
+                    "mean gradient",
+                    "The mean gradient agrees with the mean slope of the score at new noisy copies, measured by central "
+                    "differences, up to "
+                    "its standard error.",
+                    check_mean,
+                ),
+            ),
         )
     ]

@@ -1,0 +1,125 @@
+"""Checks of results for `Analysis.checks`: gradients, contributions and sums, each against values of the network.
+
+    Analysis(…, checks=(checks.gradient("gradient"), checks.completeness("attribution", limit=0.05)))
+
+Importing this package imports neither NumPy nor Keras: a check imports what it computes with when it runs.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from cnnexplain.checks.rounding import ROUNDING
+from cnnexplain.plugin.check import Check, Measurement
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from cnnexplain.checks.attributions import rectangles
+    from cnnexplain.checks.differences import Function, Slopes, scores, slope_measurement, slopes
+    from cnnexplain.checks.numbers import difference
+    from cnnexplain.checks.tails import tail_scores
+    from cnnexplain.plugin.check import Subject
+
+__all__ = [
+    "ROUNDING",
+    "Function",
+    "Slopes",
+    "completeness",
+    "contributions",
+    "difference",
+    "gradient",
+    "not_with_these_options",
+    "rectangles",
+    "scores",
+    "slope_measurement",
+    "slopes",
+    "tail_scores",
+]
+
+_HOMES = {
+    "attributions": ("rectangles",),
+    "differences": ("Function", "Slopes", "scores", "slope_measurement", "slopes"),
+    "numbers": ("difference",),
+    "tails": ("tail_scores",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"cnnexplain.checks.{module}"), name)
+    raise AttributeError(f"module 'cnnexplain.checks' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
+
+
+def gradient(array: str, *, when: Callable[[Mapping[str, Any]], bool] = lambda _: True) -> Check:
+    """Compares a gradient of the score with central differences of the score along random directions.
+
+    Args:
+        array: The name of the array (N, H, W, C) with ∂S/∂x.
+        when: Returns for the options whether the array is this gradient.
+    """
+
+    def run(subject: Subject) -> Measurement:
+        from cnnexplain.checks.attributions import gradient_measurement
+
+        return gradient_measurement(subject, array) if when(subject.options) else not_with_these_options()
+
+    return Check(
+        "gradient",
+        "The gradient predicts how the score changes when the image moves in random directions: central differences of the "
+        "score agree with it.",
+        run,
+    )
+
+
+def contributions(array: str) -> Check:
+    """Compares first-order contributions, summed over random rectangles, with central differences of the score.
+
+    Args:
+        array: The name of the array (N, H, W, C) with ∂S/∂x · (x − b). The baseline b is the array `baseline`, or else the
+            one that the option `baseline` names, or else zero.
+    """
+
+    def run(subject: Subject) -> Measurement:
+        from cnnexplain.checks.attributions import contribution_measurement
+
+        return contribution_measurement(subject, array)
+
+    return Check(
+        "contributions",
+        "The contributions of a region add up to the rate at which the score changes as the region moves away from the "
+        "baseline, measured by central differences.",
+        run,
+    )
+
+
+def completeness(array: str, *, limit: float | None) -> Check:
+    """Compares the sum of contributions with the difference between the scores of the image and of its baseline.
+
+    Args:
+        array: The name of the array (N, H, W, C) of contributions. The baseline is found as in `contributions`.
+        limit: The largest relative difference that passes; None if the method does not promise completeness.
+    """
+
+    def run(subject: Subject) -> Measurement:
+        from cnnexplain.checks.attributions import completeness_measurement
+
+        return completeness_measurement(subject, array, limit)
+
+    promised = "The contributions of all pixels add up to the score of the image minus that of the baseline."
+    residual = (
+        "By how much the contributions miss the score of the image minus that of the baseline. The method promises this "
+        "sum only for a linear network, so there is no limit."
+    )
+    return Check("completeness", residual if limit is None else promised, run)
+
+
+def not_with_these_options() -> Measurement:
+    """The measurement of a check that does not apply to the options of a result."""
+    return Measurement(None, detail="not defined for these options")

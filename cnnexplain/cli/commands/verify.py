@@ -1,0 +1,199 @@
+"""The command `verify`: tests results, and prints a table of checks with values, limits and verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Column, Table
+from rich.text import Text
+
+from cnnexplain.cli import completion, console, session
+from cnnexplain.cli.model_options import MODEL_OPTIONS, ModelArguments, model_arguments
+from cnnexplain.cli.options import PRINTING_OPTIONS, declare
+from cnnexplain.errors import UsageError, suggest
+from cnnexplain.inputs import datasets
+from cnnexplain.model.model_files import INCLUDED
+from cnnexplain.results.file_names import RESULT
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from cnnexplain.model.classifier import Classifier
+    from cnnexplain.verification.verification import Row, Verification
+
+COLORS = {True: "green", False: "bold red", None: "dim"}
+"""The color of each verdict."""
+
+NAMES_HELP = (
+    "Analyses (default: all), then images (default: mnist:test/42): files, folders, globs or samples. Or folders of saved "
+    "results, which are computed again and compared."
+)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What is to be verified: the analyses and images, or the folders of saved results."""
+
+    analyses: tuple[str, ...]
+    images: tuple[str, ...]
+    folders: tuple[Path, ...]
+
+
+def verify_command() -> Callable[..., None]:
+    """The command, with the options of a model."""
+
+    def command(**given: Any) -> None:
+        """Test whether results are what their methods define, stable, and about this network.
+
+        The exit code is 0 if no check fails. The folder of a saved result is computed again and compared.
+        """
+        names, target, against, thorough, verbose, json = (
+            given.pop(name) for name in ("names", "target", "against", "thorough", "verbose", "json")
+        )
+        wanted = _wanted(names or [])
+        with console.document(json) as emit:
+            found = _verify(wanted, model_arguments(given), target, against, thorough=thorough, verbose=verbose)
+            if json:
+                emit({"passed": all(each.passed for each in found), "verifications": [each.as_json() for each in found]})
+            else:
+                _print(found)
+        if not all(each.passed for each in found):
+            raise typer.Exit(1)
+
+    names = typer.Argument(
+        metavar="[ANALYSIS|IMAGE|FOLDER]...", help=NAMES_HELP, autocompletion=completion.analyses, show_default=False
+    )
+    target = typer.Option("--target", metavar="TARGET", help="What to explain. Default: the prediction.")
+    against = typer.Option("--against", metavar="TARGET", help="Subtract the score of this target.")
+    thorough = typer.Option("--thorough", help="Make even the checks that take many minutes.")
+    declared = {
+        "names": (Annotated[list[str] | None, names], None),
+        "target": (Annotated[str | None, target], None),
+        "against": (Annotated[str | None, against], None),
+        "thorough": (Annotated[bool, thorough], False),
+    }
+    return declare(command, {**declared, **PRINTING_OPTIONS, **MODEL_OPTIONS})
+
+
+def _wanted(names: Sequence[str]) -> _Wanted:
+    """Sorts the arguments into analyses, images and folders of results.
+
+    Raises:
+        UsageError: Both a saved result and something else is named, or a name is none of these.
+    """
+    known = session.registry().analyses
+    analyses = tuple(dict.fromkeys(name for name in names if name in known or name in known.clashes))
+    folders = tuple(Path(name) for name in names if (Path(name) / RESULT).is_file())
+    images = tuple(name for name in names if name not in analyses and Path(name) not in folders)
+    for name in images:
+        # A misspelled analysis is a word; images have a suffix, a folder or a colon.
+        if name.replace("-", "").isalnum() and not Path(name).exists():
+            raise UsageError(
+                f"'{name}' is neither an analysis, an image nor the folder of a result.{suggest(name, known)} "
+                "'cnnexplain list' shows the analyses."
+            )
+    if folders and (analyses or images):
+        raise UsageError("Verify either saved results or analyses: a saved result has its own images and options.")
+    return _Wanted(analyses, images, folders)
+
+
+def _verify(
+    wanted: _Wanted,
+    arguments: ModelArguments,
+    target: str | None,
+    against: str | None,
+    *,
+    thorough: bool,
+    verbose: bool,
+) -> list[Verification]:
+    with console.quiet(verbose), console.progress() as display:
+        if wanted.folders:
+            return _verify_folders(wanted.folders, arguments, target, display)
+        return _verify_analyses(wanted, arguments, target, against, display, thorough=thorough)
+
+
+def _verify_folders(
+    folders: Sequence[Path], arguments: ModelArguments, target: str | None, display: Progress
+) -> list[Verification]:
+    if target is not None:
+        raise UsageError("A saved result has its own target; leave out --target.")
+    from cnnexplain.results import reader
+
+    classifiers: dict[str, Classifier] = {}
+    found = []
+    for folder in folders:
+        name = reader.read_result(folder)["model"]["name"]
+        # Models of plugins are found by their names; others are named with --model.
+        own = arguments.model == INCLUDED and name in session.registry().models
+        model = name if own else arguments.model
+        if model not in classifiers:
+            classifiers[model] = session.load(replace(arguments, model=model), display)
+        from cnnexplain.verification.saved import verify_saved
+
+        found.append(verify_saved(folder, classifiers[model], console.bar(display, f"Verifying {folder.name}")))
+    return found
+
+
+def _verify_analyses(
+    wanted: _Wanted,
+    arguments: ModelArguments,
+    target: str | None,
+    against: str | None,
+    display: Progress,
+    *,
+    thorough: bool,
+) -> list[Verification]:
+    from cnnexplain.inputs import images
+
+    analyses = session.registry().analyses
+    names = wanted.analyses or tuple(analyses)
+    given = images.find(wanted.images or [datasets.SAMPLE])
+    classifier = session.load(arguments, display)
+    from cnnexplain.verification.verify import verify
+
+    batch = images.read_images(given, classifier)
+    found = []
+    for name in names:
+        analysis, _ = session.registry().get(name)
+        takes = set(analysis.inputs)
+        if wanted.analyses and target is not None and not {"targets", "objectives"} & takes:
+            raise UsageError(f"The analysis '{name}' does not explain an output; leave out --target.")
+        found.append(
+            verify(
+                name,
+                classifier,
+                batch if "images" in takes else None,
+                target=target if {"targets", "objectives"} & takes else None,
+                against=against if "objectives" in takes else None,
+                thorough=thorough,
+                progress=console.bar(display, f"Verifying {name}"),
+            )
+        )
+    return found
+
+
+def _print(found: Sequence[Verification]) -> None:
+    for each in found:
+        columns = [Column("check", no_wrap=True), Column("measured", justify="right"), Column("limit", justify="right")]
+        title = f"{each.analysis}, {each.model['name']}, {_images(each)}"
+        table = Table(*columns, "verdict", Column("meaning", overflow="fold"), title=title, title_justify="left")
+        for row in each.rows:
+            verdict = Text(row.verdict, style=COLORS[row.passed])
+            table.add_row(console.plain(row.check.name), row.value, row.limit, verdict, _meaning(row, len(each.images)))
+        console.out().print(table)
+        console.say(f"{each.conclusion} ({each.seconds:.1f} s)")
+
+
+def _meaning(row: Row, images: int) -> Text:
+    """What the check means, and what it has measured, for the worst of several images."""
+    which = f", image {row.worst + 1}" if images > 1 and not row.error and row.shown.value is not None else ""
+    return Text.assemble(console.plain(row.check.meaning), " ", (f"[{row.shown.detail}{which}]", "dim"))
+
+
+def _images(found: Verification) -> str:
+    count = len(found.images)
+    return found.images[0] if count == 1 else (f"{count} images" if count else "no images")

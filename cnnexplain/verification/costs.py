@@ -1,0 +1,44 @@
+"""What the checks cost: a check that would take many minutes is left out, and says so."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from cnnexplain.interruption import check_interrupted
+from cnnexplain.plugin.check import Subject
+
+BUDGET = 2e10
+"""The number of layer outputs that a check may compute for an image: some 600,000 passes through the LeNet, or 1,000 through
+a network for photographs."""
+
+
+def passes(subject: Subject, options: Mapping[str, Any]) -> float | None:
+    """The number of passes through the network of a run with these options; None if unknown."""
+    function = subject.record.analysis.passes
+    if function is None:
+        return None
+    try:
+        number = float(function(subject.classifier, {**subject.options, **options}))
+    # A plugin may raise any error; `check-plugin` reports it.
+    except BaseException as error:  # noqa: BLE001
+        check_interrupted(error)
+        return None
+    return number if math.isfinite(number) else None
+
+
+def affordable(subject: Subject, runs: float, budget: float, options: Mapping[str, Any] | None = None) -> bool:
+    """Whether a number of runs stays within a budget. Unknown numbers of passes are taken for a single one."""
+    return (passes(subject, options or {}) or 1.0) * runs * subject.classifier.activation_count <= budget
+
+
+def too_expensive(subject: Subject, runs: float) -> str:
+    """Why a check is left out."""
+    number = (passes(subject, {}) or 1.0) * runs
+    return f"left out: it takes some {number:,.0f} passes through the network; --thorough (thorough=True) runs it"
+
+
+def cheap_options(subject: Subject, runs: float, budget: float) -> Mapping[str, Any]:
+    """The options for runs that need not show anything: those of the record, or else those of `Analysis.trial`."""
+    return {} if affordable(subject, runs, budget) else subject.record.analysis.trial

@@ -1,0 +1,68 @@
+"""Copies of a model with shuffled weights, in some of its layers; the user's model is not changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from cnnexplain.errors import ModelError, foreign, line, reason
+from cnnexplain.model.classifier import Classifier
+
+if TYPE_CHECKING:
+    from jaxtyping import Shaped
+
+
+def shuffled(classifier: Classifier, share: float = 1.0, seed: int = 0) -> Classifier:
+    """A classifier with shuffled weights in its first layers, from the pixels up.
+
+    The values of each weight are permuted, so that their distribution, and with it the scale of the outputs, stays about the
+    same. Vectors of the same layer, such as the means and variances of a batch normalization, are permuted alike: a small
+    variance stays with the small mean.
+
+    Args:
+        classifier: The classifier.
+        share: The share of the layers with weights that are shuffled, counted from the input.
+        seed: Seed of the permutations.
+
+    Raises:
+        ModelError: Keras can't copy the model.
+    """
+    random = np.random.default_rng(seed)
+    with foreign(
+        lambda error: ModelError(f"'{line(classifier.name)}' can't be copied to shuffle its weights: {reason(error)}")
+    ):
+        copy = keras.models.clone_model(classifier.model)
+        values = classifier.model.get_weights()
+        # In some models a copy has other weights, for example if the configuration of a layer lacks an argument.
+        if [value.shape for value in values] != [tuple(weight.shape) for weight in copy.weights]:
+            raise ModelError("its copy has other weights")
+        groups = _by_layer(classifier.model)
+        for number, places in enumerate(groups):
+            if number < round(share * len(groups)):
+                for place, value in zip(places, _permuted([values[place] for place in places], random), strict=True):
+                    values[place] = value
+        copy.set_weights(values)
+        return classifier.with_model(copy)
+
+
+def _by_layer(model: Any) -> list[list[int]]:
+    """The indices of the weights of each layer, in the order of the layers."""
+    groups: dict[str, list[int]] = {}
+    for place, weight in enumerate(model.weights):
+        groups.setdefault(weight.path.rpartition("/")[0], []).append(place)
+    return list(groups.values())
+
+
+def _permuted(weights: list[Shaped[np.ndarray, " ..."]], random: np.random.Generator) -> list[Shaped[np.ndarray, " ..."]]:
+    """The weights of a layer with their values permuted; vectors of the same length alike."""
+    orders: dict[int, Shaped[np.ndarray, " n"]] = {}
+    permuted = []
+    for weight in weights:
+        if weight.ndim == 1:
+            order = orders.setdefault(len(weight), random.permutation(len(weight)))
+            permuted.append(weight[order])
+        else:
+            permuted.append(random.permutation(weight.ravel()).reshape(weight.shape))
+    return permuted

@@ -1,0 +1,145 @@
+"""Checks that every analysis must pass: the same numbers again, in any batch, with other seeds and with invisible noise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cnnexplain.checks import ROUNDING
+from cnnexplain.checks.numbers import difference, root_mean_square
+from cnnexplain.plugin.check import Check, Measurement, Subject
+from cnnexplain.results.record import Record
+from cnnexplain.verification.costs import affordable, cheap_options, too_expensive
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Float32
+
+    from cnnexplain.inputs.preprocess import Preprocess
+
+SEEDS = 3
+"""The number of other seeds."""
+
+NOISE_SHARE = 0.8
+"""The largest share of a map's contrast that may be noise: at 0.8, 64% of its variance is."""
+
+INVISIBLE, REACTION = 1 / 510, 0.5
+"""Noise of up to half a gray level, as a share of the input range, and the largest change of a map for it, as a share of the
+map's contrast."""
+
+
+def checks(budget: float) -> tuple[Check, ...]:
+    """The checks, each within a budget; see `costs`."""
+    return (
+        Check("repeat", "A second run with the same seed gives the same numbers.", lambda s: _repeat(s, budget)),
+        Check(
+            "batch",
+            "The numbers of the image are the same if other images are explained with it.",
+            lambda s: _batch(s, budget),
+        ),
+        Check(
+            "seeds",
+            "Runs with other seeds give the same picture: the random part of the map is smaller than what the picture "
+            "shows.",
+            lambda s: _seeds(s, budget),
+        ),
+        Check(
+            "input noise",
+            "Noise of half a gray level, which nobody can see, changes the map less than the map itself varies.",
+            lambda s: _input_noise(s, budget),
+        ),
+    )
+
+
+def main_map(record: Record, index: int = 0) -> Float[np.ndarray, "H W"] | None:
+    """The main map of an image in double precision; None if the analysis has none."""
+    name = next((name for name in record.analysis.maps if name in record.arrays), None)
+    return None if name is None else np.asarray(record.arrays[name][index], np.float64)
+
+
+def within_range(
+    noisy: Float[np.ndarray, "N H W C"], image: Float[np.ndarray, "1 H W C"], preprocess: Preprocess
+) -> Float32[np.ndarray, "N H W C"]:
+    """Images with noise, clipped to the input range, or to the range of the image if that is wider."""
+    low, high = min(preprocess.low, float(image.min())), max(preprocess.high, float(image.max()))
+    return np.asarray(np.clip(noisy, low, high), np.float32)
+
+
+def with_seed(record: Record) -> bool:
+    """Whether the analysis draws random numbers: it has an option `seed`, as is the convention."""
+    return "seed" in record.options
+
+
+def _repeat(subject: Subject, budget: float) -> Measurement:
+    options = cheap_options(subject, 1, budget)
+    # A data set is replaced in every run here, so the record's own may differ.
+    again = bool(options) or "dataset" in subject.record.analysis.inputs or len(subject.record) > 1
+    first = subject.explain(**options) if again else subject.record
+    return _compared(subject.explain(**options), 0, first, 0, _with(options))
+
+
+def _batch(subject: Subject, budget: float) -> Measurement:
+    if "images" not in subject.record.analysis.inputs:
+        return Measurement(None, detail="the analysis takes no images")
+    options = cheap_options(subject, 4, budget)
+    image = subject.image
+    noise = subject.classifier.preprocess.between(subject.random.uniform(size=image.shape))
+    alone = subject.explain(**options)
+    together = subject.explain(np.concatenate([noise, image, image[:, ::-1, ::-1]]), **options)
+    return _compared(together, 1, alone, 0, f"between two other images{_with(options)}")
+
+
+def _with(options: Mapping[str, Any]) -> str:
+    named = ", ".join(f"{name}={value!r}" for name, value in options.items())
+    return f" (with {named}, to save time)" if named else ""
+
+
+def _compared(record: Record, index: int, expected: Record, place: int, detail: str) -> Measurement:
+    """The largest relative difference between the arrays of two records, for an image of each."""
+    per_image = "images" in expected.analysis.inputs
+    worst, name = 0.0, ""
+    for key, array in expected.arrays.items():
+        # The arrays of an overview depend on the data set.
+        if key not in record.arrays or (per_image and len(record.arrays[key]) != len(record)):
+            continue
+        values, reference = (record.arrays[key][index], array[place]) if per_image else (record.arrays[key], array)
+        error = difference(values, reference) if np.shape(values) == np.shape(reference) else float("inf")
+        if error > worst:
+            worst, name = error, key
+    found = f"the largest difference is in '{name}'" if name else "no number differs"
+    return Measurement(worst, ROUNDING, f"{found}{detail if detail.startswith(' ') else detail and f', {detail}'}")
+
+
+def _seeds(subject: Subject, budget: float) -> Measurement:
+    record, own = subject.record, main_map(subject.record, subject.index)
+    if not with_seed(record):
+        return Measurement(None, detail="the analysis draws no random numbers")
+    if own is None:
+        return Measurement(None, detail="the analysis has no map")
+    runs = next((count for count in (SEEDS, 1) if affordable(subject, count, budget)), 0)
+    if not runs:
+        return Measurement(None, detail=too_expensive(subject, 1))
+    seed = int(record.options["seed"])
+    others = [main_map(subject.explain(seed=seed + 1 + number)) for number in range(runs)]
+    maps = np.stack([own, *(each for each in others if each is not None)])
+    noise, contrast = float(np.sqrt(maps.var(axis=0, ddof=1).mean())), float(np.mean([each.std() for each in maps]))
+    value = noise / contrast if contrast else (0.0 if noise == 0 else float("inf"))
+    return Measurement(value, NOISE_SHARE, f"noise {noise:.2g}, contrast of the map {contrast:.2g}, {len(maps)} seeds")
+
+
+def _input_noise(subject: Subject, budget: float) -> Measurement:
+    own = main_map(subject.record, subject.index)
+    if own is None:
+        return Measurement(None, detail="the analysis has no map")
+    options = cheap_options(subject, 1, budget)
+    preprocess = subject.classifier.preprocess
+    noise = subject.random.uniform(-INVISIBLE, INVISIBLE, subject.image.shape) * (preprocess.white - preprocess.black)
+    noisy = within_range(subject.image + noise, subject.image, preprocess)
+    first = main_map(subject.explain(**options)) if options else own
+    second = main_map(subject.explain(noisy, **options))
+    assert first is not None
+    assert second is not None
+    change, contrast = root_mean_square(second - first), float(first.std())
+    value = change / contrast if contrast else (0.0 if change == 0 else float("inf"))
+    return Measurement(value, REACTION, f"change {change:.2g}, contrast of the map {contrast:.2g}{_with(options)}")

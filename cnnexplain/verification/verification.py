@@ -1,0 +1,147 @@
+"""The outcome of a verification: a row for each check, as text, JSON and HTML."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cnnexplain.plugin.check import Check, Measurement
+
+VERDICTS = {True: "passed", False: "FAILED", None: "–"}
+"""The word for the outcome of a check; a check that is not applicable, or has no limit, has no verdict."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """The outcome of a check for all images.
+
+    Args:
+        kind: What the check is about: "definition", "stability", "network" or "second opinion".
+        check: The check.
+        measurements: What it has measured, for each image.
+        error: The message of an error that ended the check; "" if there was none.
+    """
+
+    kind: str
+    check: Check
+    measurements: tuple[Measurement, ...]
+    error: str = ""
+
+    @property
+    def passed(self) -> bool | None:
+        """Whether the check passed for every image to which it applies; None if it applies to none or has no limit."""
+        if self.error:
+            return False
+        verdicts = [each.passed for each in self.measurements if each.passed is not None]
+        return all(verdicts) if verdicts else None
+
+    @property
+    def worst(self) -> int:
+        """The index of the image with the measurement that is largest beside its limit."""
+        places = range(len(self.measurements))
+        return max(places, key=lambda place: self._rank(self.measurements[place]))
+
+    @staticmethod
+    def _rank(measurement: Measurement) -> tuple[bool, float]:
+        return measurement.value is not None, measurement.excess
+
+    @property
+    def shown(self) -> Measurement:
+        """The worst measurement; that of an error is not a number."""
+        return Measurement(math.nan, 0.0, self.error) if self.error else self.measurements[self.worst]
+
+    @property
+    def value(self) -> str:
+        """The measured value as text; "" if there is none."""
+        return "" if self.shown.value is None or self.error else f"{self.shown.value:.2g}"
+
+    @property
+    def limit(self) -> str:
+        """The limit as text; "" if there is none."""
+        return "" if self.shown.limit is None or self.error else f"{self.shown.limit:.2g}"
+
+    @property
+    def verdict(self) -> str:
+        """One of `VERDICTS`."""
+        return VERDICTS[self.passed]
+
+    def as_json(self) -> dict[str, Any]:
+        """The row for JSON; a value that is not finite is None."""
+        return {
+            "kind": self.kind,
+            "check": self.check.name,
+            "meaning": self.check.meaning,
+            "passed": self.passed,
+            "value": _finite(self.shown.value),
+            "limit": _finite(self.shown.limit),
+            "detail": self.shown.detail,
+            "images": [
+                {"value": _finite(each.value), "limit": _finite(each.limit), "passed": each.passed, "detail": each.detail}
+                for each in self.measurements
+            ],
+        }
+
+
+@dataclass(frozen=True, repr=False)
+class Verification:
+    """The outcome of the checks of a result.
+
+    Args:
+        analysis: The name of the analysis.
+        model: The name and the hash of the model.
+        images: The sources of the images.
+        rows: The checks, in the order in which they were made.
+        seconds: The run time of the checks.
+    """
+
+    analysis: str
+    model: Mapping[str, Any]
+    images: tuple[str, ...]
+    rows: tuple[Row, ...]
+    seconds: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether no check failed."""
+        return all(row.passed is not False for row in self.rows)
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """The names of the checks that failed."""
+        return tuple(row.check.name for row in self.rows if row.passed is False)
+
+    @property
+    def conclusion(self) -> str:
+        """A sentence with the outcome."""
+        decided = sum(row.passed is not None for row in self.rows)
+        if self.failed:
+            of = "check" if decided == 1 else "checks"
+            return f"{self.analysis}: {len(self.failed)} of {decided} {of} failed: {', '.join(self.failed)}."
+        return f"{self.analysis}: {'the 1 check' if decided == 1 else f'all {decided} checks'} passed."
+
+    def __repr__(self) -> str:
+        width = max((len(row.check.name) for row in self.rows), default=0)
+        lines = [
+            f"{row.check.name:{width}}  {row.value:>8}  {row.limit and f'≤ {row.limit}':>9}  {row.verdict:6}  "
+            f"{row.shown.detail}".rstrip()
+            for row in self.rows
+        ]
+        return "\n".join([*lines, self.conclusion])
+
+    def as_json(self) -> dict[str, Any]:
+        """The verification for JSON."""
+        return {
+            "analysis": self.analysis,
+            "passed": self.passed,
+            "conclusion": self.conclusion,
+            "model": dict(self.model),
+            "images": list(self.images),
+            "checks": [row.as_json() for row in self.rows],
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else float(value)

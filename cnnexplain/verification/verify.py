@@ -1,0 +1,169 @@
+"""`cnnexplain.verify`: runs the checks of an analysis on its result."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from cnnexplain.errors import CnnExplainError, PluginError, UsageError, failure, foreign
+from cnnexplain.inputs.images import as_batch
+from cnnexplain.loading import loader
+from cnnexplain.model.classifier import Classifier
+from cnnexplain.pipeline.targets import Class, Target
+from cnnexplain.plugin import registry
+from cnnexplain.plugin.check import Check, Measurement, Subject
+from cnnexplain.results.record import Record
+from cnnexplain.verification import costs, randomization, stability
+from cnnexplain.verification.subjects import SEED, image_objectives, run, subjects
+from cnnexplain.verification.verification import Row, Verification
+
+
+def verify(
+    result: str | Record,
+    classifier: Classifier | None = None,
+    images: object = None,
+    *,
+    target: Target | Sequence[Target] | None = None,
+    against: Class | Sequence[Class] | None = None,
+    dataset: object = None,
+    thorough: bool = False,
+    progress: Callable[[int, int], None] = lambda *_: None,
+    **options: object,
+) -> Verification:
+    """Tests whether a result is what the definition of its method says, is stable, and explains this network.
+
+    Args:
+        result: A record, or the name of an analysis, which is run first.
+        classifier: The model of the record; None loads the model that the record names, or the included LeNet.
+        images: For the name of an analysis: the images, as for `cnnexplain.explain`.
+        target: As for `cnnexplain.explain`. For a record, needed only if it explains an objective other than a class or the
+            difference of two.
+        against: As for `cnnexplain.explain`.
+        dataset: As for `cnnexplain.explain`; None uses the images, to save time.
+        thorough: Whether to make even the checks that take many minutes.
+        progress: Called with the number of completed checks, and of all checks.
+        **options: Options of the analysis, if its name is given.
+
+    Returns:
+        The checks with their measured values, limits and verdicts.
+
+    Raises:
+        UsageError: As for `cnnexplain.explain`, or the record was made with another model.
+        CnnExplainError: As for `cnnexplain.explain`.
+    """
+    started = time.perf_counter()
+    if isinstance(result, Record):
+        if images is not None or options or dataset is not None:
+            raise UsageError(
+                "A record has its own images, data set and options; pass the name of an analysis to choose them."
+            )
+        classifier = classifier or named_model(result)
+        record = result
+        check_model(record, classifier)
+    else:
+        classifier = classifier or loader.load()
+        record = _explained(result, classifier, images, target, against, dataset, options)
+    objectives = image_objectives(record, classifier, target, against)
+    rows = check_rows(subjects(record, classifier, objectives), math.inf if thorough else costs.BUDGET, progress)
+    sources = tuple(explained.source.name for explained in record.explained)
+    model = {"name": classifier.name, "sha256": classifier.sha256}
+    return Verification(record.analysis.name, model, sources, rows, time.perf_counter() - started)
+
+
+def check_rows(
+    found: Sequence[Subject], budget: float, progress: Callable[[int, int], None] = lambda *_: None
+) -> tuple[Row, ...]:
+    """Makes all checks of the subjects of a record.
+
+    Args:
+        found: The subjects.
+        budget: What a check may cost; see `costs.BUDGET`.
+        progress: Called with the number of completed checks, and of all checks.
+    """
+    checks = all_checks(found, budget)
+    rows = []
+    for number, (kind, check) in enumerate(checks):
+        progress(number, len(checks))
+        rows.append(_row(kind, check, found))
+    progress(len(checks), len(checks))
+    return tuple(rows)
+
+
+def all_checks(found: Sequence[Subject], budget: float) -> list[tuple[str, Check]]:
+    """The checks of the analysis of some subjects, and those that every analysis must pass, each with its kind."""
+    own = found[0].record.analysis.checks if found else ()
+    return [
+        *(("definition", check) for check in own),
+        *(("stability", check) for check in stability.checks(budget)),
+        *(("network", check) for check in randomization.checks(budget)),
+    ]
+
+
+def _row(kind: str, check: Check, found: Sequence[Subject]) -> Row:
+    measurements: list[Measurement] = []
+    for subject in found:
+        # Each check draws its own random numbers, so that it measures the same whatever was checked before.
+        own = replace(subject, random=np.random.default_rng([SEED, subject.index]))
+        try:
+            with foreign(lambda error: PluginError(f"The check can't be completed: {failure(error, check.run)}")):
+                measurement = check.run(own)
+                if not isinstance(measurement, Measurement):
+                    raise PluginError(f"The check returned a {type(measurement).__name__}; expected a Measurement.")
+        except CnnExplainError as error:
+            return Row(kind, check, tuple(measurements), str(error))
+        measurements.append(measurement)
+    return Row(kind, check, tuple(measurements))
+
+
+def check_model(record: Record, classifier: Classifier) -> None:
+    """Checks that a record was made with a model.
+
+    Raises:
+        UsageError: It was made with another one.
+    """
+    model = record.provenance.get("model", {})
+    recorded = model.get("sha256")
+    if recorded is not None and recorded != classifier.sha256:
+        raise UsageError(
+            f"The result was made with the model '{model.get('name')}' (sha256 {str(recorded)[:12]}…), not with "
+            f"'{classifier.name}' (sha256 {classifier.sha256[:12]}…); pass that model."
+        )
+
+
+def named_model(record: Record) -> Classifier:
+    """The model that a record names, if it is the included one or supplied by a plugin."""
+    name = str(record.provenance.get("model", {}).get("name"))
+    try:
+        return loader.load(name)
+    except CnnExplainError as error:
+        raise UsageError(f"The model '{name}' of the result can't be loaded by its name; pass it as classifier.") from error
+
+
+def _explained(
+    name: object,
+    classifier: Classifier,
+    images: object,
+    target: object,
+    against: object,
+    dataset: object,
+    options: dict[str, object],
+) -> Record:
+    if not isinstance(name, str) or not isinstance(classifier, Classifier):
+        raise UsageError(
+            f"verify() takes a record or the name of an analysis, and what cnnexplain.load() returns, but got "
+            f"{type(name).__name__} and {type(classifier).__name__}."
+        )
+    analysis, plugin = registry.load().get(name)
+    if images is None and "images" in analysis.inputs:
+        raise UsageError(f"The analysis '{name}' explains images: give at least one.")
+    if images is not None:
+        images = as_batch(images, classifier)
+    searched = images if dataset is None else dataset
+    if searched is None:
+        # The search of a large data set is not what is verified.
+        searched = np.full((1, *classifier.preprocess.shape), classifier.preprocess.gray, np.float32)
+    return run(analysis, plugin, options, classifier, images, target, against, searched)

@@ -1,0 +1,145 @@
+"""The command `verify`: its table, its JSON, its exit code, saved results, and bad input."""
+
+import json
+
+import numpy as np
+import pytest
+
+from cnnexplain.results import npz
+
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
+
+def test_the_table_states_what_was_measured_and_what_it_means(cli):
+    code, out, err = cli("verify", "saliency", "mnist:test/42")
+    assert code == 0, err
+    for words in ("saliency, lenet, mnist:test/42", "gradient", "limit", "passed", "random weights"):
+        assert words in out
+    assert "central differences" in out
+    assert "saliency: all 6 checks passed." in out
+    assert "FAILED" not in out
+
+
+def test_the_json_is_one_document(cli):
+    code, out, _ = cli("verify", "gradient-x-input", "saliency", "mnist:test/42", "mnist:test/3", "--target", "4", "--json")
+    document = json.loads(out)
+    assert code == 0
+    assert document["passed"] is True
+    first, second = document["verifications"]
+    assert [first["analysis"], second["analysis"]] == ["gradient-x-input", "saliency"]
+    assert first["images"] == ["mnist:test/42", "mnist:test/3"]
+    assert first["model"]["name"] == "lenet"
+    for check in first["checks"]:
+        assert set(check) == {"kind", "check", "meaning", "passed", "value", "limit", "detail", "images"}
+        assert len(check["images"]) == 2
+    assert {check["kind"] for check in first["checks"]} == {"definition", "stability", "network"}
+
+
+PLUGIN = """
+import numpy as np
+from cnnexplain import checks
+from cnnexplain.plugin import Analysis, Result, hookimpl
+
+def run(classifier, images, objectives):
+    "Half of the gradient."
+    gradient = classifier.gradient(images, objectives) / 2
+    return Result({"gradient": gradient, "map": np.abs(gradient).max(axis=-1)})
+
+@hookimpl
+def cnnexplain_analyses():
+    return [
+        Analysis("halved", run, lambda record, index: None, "Nobody 2026", maps={"map": "x"},
+                 checks=(checks.gradient("gradient"),))
+    ]
+"""
+
+
+def test_a_plugin_with_a_wrong_gradient_fails(cli, install, monkeypatch):
+    from cnnexplain.plugin import registry
+
+    install("halved", PLUGIN)
+    registry.load.cache_clear()
+    try:
+        code, out, _ = cli("verify", "halved", "mnist:test/42")
+    finally:
+        monkeypatch.undo()
+        registry.load.cache_clear()
+    assert code == 1
+    assert "halved: 1 of 6 checks failed: gradient." in out
+    assert "FAILED" in out
+
+
+def test_a_saved_result_is_computed_again(cli, tmp_path):
+    assert cli("run", "saliency", "mnist:test/42", "mnist:test/3", "--target", "4", "--against", "9")[0] == 0
+    folder = tmp_path / "cnnexplain-out" / "saliency"
+    code, out, err = cli("verify", folder)
+    assert code == 0, err
+    assert "saliency: all 3 checks passed." in out
+    arrays = npz.read(folder / "arrays.npz")
+    arrays["saliency"][1, 3, 4] *= 2
+    arrays["saliency"][1, 3, 4] += 1
+    np.savez(folder / "arrays.npz", **arrays)
+    code, out, _ = cli("verify", folder)
+    assert code == 1
+    assert "the largest difference is in 'saliency'" in out
+    assert "saliency: 1 of 3 checks failed: arrays." in out
+
+
+def test_a_saved_fact_that_differs_is_named(cli, tmp_path):
+    assert cli("run", "integrated-gradients", "mnist:test/42", "--steps", "4")[0] == 0
+    path = tmp_path / "cnnexplain-out" / "integrated-gradients" / "result.json"
+    content = json.loads(path.read_text())
+    content["facts"]["logit"][0] += 0.5
+    path.write_text(json.dumps(content))
+    code, out, _ = cli("verify", path.parent, "--json")
+    assert code == 1
+    checks = {check["check"]: check for check in json.loads(out)["verifications"][0]["checks"]}
+    assert checks["arrays"]["passed"] is True
+    assert checks["facts"]["passed"] is False
+    assert "the fact 'logit' is" in checks["facts"]["detail"]
+
+
+def test_a_saved_result_with_a_data_set_and_a_changed_image(cli, digit_file, tmp_path):
+    assert cli("run", "deconvnet", digit_file, "mnist:test/3", "--maps", "1", "--dataset", "mnist:test")[0] == 0
+    folder = tmp_path / "cnnexplain-out" / "deconvnet"
+    code, out, err = cli("verify", folder)
+    assert code == 0, out + err
+    digit_file.write_bytes(digit_file.read_bytes() + b"\0")
+    code, out, _ = cli("verify", folder)
+    assert code == 1
+    assert "has changed since" in out
+    digit_file.unlink()
+    assert cli("verify", folder)[0] == 0
+
+
+def test_another_model_is_refused(cli, tmp_path, model):
+    model().save(tmp_path / "mine.keras")
+    assert cli("run", "saliency", "mnist:test/42")[0] == 0
+    code, _, err = cli("verify", "cnnexplain-out/saliency", "--model", "mine.keras")
+    assert code == 2
+    assert "The result was made with the model 'lenet'" in err
+    assert len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["salincy"], "'salincy' is neither an analysis, an image nor the folder of a result. Did you mean 'saliency'?"),
+        (["saliency", "no.png"], "no.png"),
+        (["saliency", "mnist:test/42", "--target", "eleven"], "eleven"),
+        (["inversion", "mnist:test/42", "--target", "4"], "'inversion' does not explain an output"),
+    ],
+)
+def test_bad_arguments_are_one_line(cli, arguments, words):
+    code, _, err = cli("verify", *arguments)
+    assert code == 2
+    assert words in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_a_saved_result_has_its_own_images(cli):
+    assert cli("run", "saliency", "mnist:test/42")[0] == 0
+    code, _, err = cli("verify", "cnnexplain-out/saliency", "gradcam")
+    assert code == 2
+    assert "a saved result has its own images and options" in err
+    assert cli("verify", "cnnexplain-out/saliency", "--target", "3")[0] == 2

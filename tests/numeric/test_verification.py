@@ -1,0 +1,342 @@
+"""The checks of results: right results pass, and wrong ones fail."""
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image  # noqa: F401  # Before TensorFlow, whose libraries it may share.
+
+import cnnexplain as cx
+from cnnexplain.plugin import Analysis, Measurement, Result, registry
+from cnnexplain.verification import costs
+from cnnexplain.verification.randomization import emprt, entropy, rank_correlation, smprt
+from cnnexplain.verification.shuffling import shuffled
+from cnnexplain.verification.subjects import image_objectives, run, subjects
+from cnnexplain.verification.verify import check_rows
+
+ANALYSES = registry.load().analyses
+
+CHEAP = {
+    "activation-maximization": {"steps": 2, "starts": 1},
+    "inversion": {"iterations": 2, "most": 3},
+    "rise": {"masks": 400},
+    "smoothgrad": {"samples": 64},
+}
+
+
+def verified(name, lenet, **options):
+    images = "mnist:test/42" if "images" in ANALYSES[name].inputs else None
+    return cx.verify(name, lenet, images, **{**CHEAP.get(name, {}), **options})
+
+
+def verdicts(found, kind=None):
+    return {row.check.name: row.passed for row in found.rows if kind in (None, row.kind)}
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("name", ANALYSES)
+def test_the_built_in_analyses_pass(name, lenet):
+    found = verified(name, lenet)
+    assert found.passed, found
+    assert set(verdicts(found, "definition").values()) <= {True, None}
+    assert True in verdicts(found, "definition").values()
+    assert verdicts(found)["repeat"] is True
+
+
+@pytest.fixture(scope="module")
+def records(lenet):
+    """The result of an analysis for an image, computed once."""
+    kept = {}
+
+    def record(name, **options):
+        if (name, *options.items()) not in kept:
+            images = "mnist:test/42" if "images" in ANALYSES[name].inputs else None
+            data = {"dataset": cx.read_images("mnist:test/42", lenet)} if "dataset" in ANALYSES[name].inputs else {}
+            kept[name, *options.items()] = cx.explain(name, lenet, images, **CHEAP.get(name, {}), **options, **data)
+        return kept[name, *options.items()]
+
+    return record
+
+
+def definition(record, classifier):
+    """The verdicts of the checks that the analysis of a record declares."""
+    objectives = image_objectives(record, classifier, None, None)
+    found = subjects(record, classifier, objectives)
+    declared = {check.name for check in record.analysis.checks}
+    return {
+        row.check.name: row.passed
+        for row in check_rows([replace(each, record=record) for each in found], 0.0)
+        if row.check.name in declared
+    }
+
+
+def changed(record, name, change):
+    return replace(record, arrays={**record.arrays, name: change(np.array(record.arrays[name]))})
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "array", "change", "check"),
+    [
+        ("saliency", {}, "gradient", lambda each: -each, "gradient"),
+        ("saliency", {}, "gradient", np.abs, "gradient"),
+        ("gradient-x-input", {}, "attribution", lambda each: 1.1 * each, "contributions"),
+        ("gradient-x-input", {}, "attribution", lambda each: each[:, ::-1], "contributions"),
+        ("integrated-gradients", {}, "attribution", lambda each: 1.1 * each, "completeness"),
+        ("smoothgrad", {}, "gradient", lambda each: 2 * each, "mean gradient"),
+        ("occlusion", {}, "logit", lambda each: each + 0.01, "brute force"),
+        ("occlusion", {}, "logit", lambda each: each.swapaxes(1, 2), "brute force"),
+        ("occlusion", {}, "logit_drop", lambda each: np.roll(each, 1, axis=1), "means"),
+        ("gradcam", {}, "evidence", lambda each: 1.1 * each, "evidence"),
+        ("gradcam", {}, "evidence", lambda each: each.swapaxes(1, 2), "evidence"),
+        ("gradcam", {"method": "layercam"}, "evidence", lambda each: 1.2 * each, "evidence"),
+        ("gradcam", {"method": "scorecam"}, "evidence", lambda each: each + 0.01, "evidence"),
+        ("intermediate-outputs", {}, "output/conv1", lambda each: 1.01 * each, "tail"),
+        ("intermediate-outputs", {}, "contribution/conv2", lambda each: 1.2 * each, "contributions"),
+        ("inversion", {}, "reconstruction/conv1", lambda each: each + 0.01, "errors"),
+        ("activation-maximization", {}, "optimum", lambda each: 0.99 * each, "values"),
+        ("filters", {}, "norm/conv1", lambda each: 1.01 * each, "norms"),
+        ("filters", {}, "kernel/conv1", lambda each: each[::-1], "norms"),
+    ],
+)
+def test_a_wrong_array_fails_its_check(name, options, array, change, check, records, lenet):
+    record = records(name, **options)
+    assert check in definition(record, lenet)
+    assert definition(changed(record, array, change), lenet)[check] is False
+    assert definition(record, lenet)[check] is True
+
+
+@pytest.mark.parametrize("rule", ["guided", "deconvnet"])
+def test_the_signal_of_another_rule_is_not_the_gradient(rule, records, lenet):
+    record = records("saliency")
+    signal = lenet.backpropagate(record.images, [record.explained[0].target], rule)
+    assert definition(changed(record, "gradient", lambda _: signal), lenet) == {"gradient": False}
+
+
+def test_a_wrong_mask_fails(records, lenet, monkeypatch):
+    from cnnexplain_plugins.rise import masking
+
+    drawn = masking.random_masks
+
+    def inverted(*arguments):
+        masks = drawn(*arguments)
+        return replace(masks, grids=~masks.grids)
+
+    monkeypatch.setattr(masking, "random_masks", inverted)
+    assert definition(records("rise"), lenet) == {"brute force": False}
+
+
+def test_a_wrong_path_fails(records, lenet, monkeypatch):
+    from cnnexplain_plugins.integrated_gradients import paths
+
+    def squared(steps):
+        nodes, weights = np.polynomial.legendre.leggauss(steps)
+        return ((nodes + 1) / 2) ** 2, weights / 2
+
+    monkeypatch.setattr(paths, "quadrature", squared)
+    assert definition(records("integrated-gradients"), lenet)["path"] is False
+
+
+def test_a_wrong_projection_fails(records, lenet, monkeypatch):
+    project = type(lenet).project_units
+    monkeypatch.setattr(type(lenet), "project_units", lambda *arguments: 1.01 * project(*arguments))
+    assert definition(records("deconvnet"), lenet) == {"gradient rule": False}
+
+
+def test_a_gradient_with_respect_to_another_class_fails(records, lenet):
+    record = records("saliency")
+    other = lenet.gradient(record.images, [(record.explained[0].target + 1) % 10])
+    assert definition(changed(record, "gradient", lambda _: other), lenet) == {"gradient": False}
+
+
+def analysis(function, **options):
+    """An analysis of a map, as a plugin would declare it."""
+    return Analysis("mine", function, lambda record, index: None, "Nobody 2026", maps={"map": "units"}, **options)
+
+
+def rows_of(declared, classifier, images="mnist:test/42", budget=costs.BUDGET, **options):
+    record = run(declared, registry.Plugin("mine", "mine", "1"), options, classifier, images)
+    found = subjects(record, classifier, image_objectives(record, classifier, None, None))
+    return {row.check.name: row for row in check_rows(found, budget)}
+
+
+def edges(classifier, images, targets):
+    """A map that depends neither on the network nor on the class."""
+    return Result({"map": np.abs(np.diff(images[..., 0], axis=1, append=0))})
+
+
+def test_an_edge_detector_explains_no_network_and_no_class(lenet):
+    rows = rows_of(analysis(edges), lenet)
+    assert rows["random weights"].passed is False
+    assert rows["another class"].passed is False
+    assert rows["repeat"].passed is True
+    assert rows["batch"].passed is True
+    assert rows["complexity"].shown.value == 0
+
+
+def test_numbers_that_differ_in_the_next_run_fail(lenet):
+    random = np.random.default_rng(0)
+
+    def restless(classifier, images):
+        """Noise."""
+        return Result({"map": random.uniform(size=images.shape[:3])})
+
+    assert rows_of(analysis(restless), lenet)["repeat"].passed is False
+
+
+def test_numbers_that_depend_on_the_batch_fail(lenet):
+    def normalized(classifier, images):
+        """Images divided by the maximum of the batch."""
+        return Result({"map": images[..., 0] / images.sum()})
+
+    rows = rows_of(analysis(normalized), lenet)
+    assert rows["batch"].passed is False
+    assert rows["repeat"].passed is True
+
+
+def test_a_map_of_noise_fails_the_seeds(lenet):
+    from typing import Annotated
+
+    from cnnexplain.plugin import Option
+
+    def noise(classifier, images, *, seed: Annotated[int, Option("The seed.", min=0)] = 0):
+        """Noise from a seed."""
+        noise = np.random.default_rng(seed).normal(size=images.shape[1:3])
+        return Result({"map": np.repeat(noise[None], len(images), axis=0)})
+
+    noise.__annotations__["seed"] = Annotated[int, Option("The seed.", min=0)]
+    rows = rows_of(analysis(noise), lenet)
+    assert rows["seeds"].passed is False
+    assert rows["repeat"].passed is True
+    assert 0.9 < rows["seeds"].shown.value < 1.1
+
+
+def test_a_map_that_jumps_at_invisible_noise_fails(lenet):
+    def chaotic(classifier, images):
+        """The digits after the third of each pixel."""
+        return Result({"map": (images[..., 0] * 10000) % 1})
+
+    assert rows_of(analysis(chaotic), lenet)["input noise"].passed is False
+
+
+def test_a_check_that_raises_fails_with_its_error(lenet):
+    from cnnexplain.plugin import Check
+
+    def broken(subject):
+        raise ValueError("no such thing")
+
+    checks = (Check("broken", "Nothing.", broken), Check("wrong", "Nothing.", lambda subject: 3))
+    rows = rows_of(analysis(edges, checks=checks), lenet)
+    assert rows["broken"].passed is False
+    assert "no such thing" in rows["broken"].shown.detail
+    assert "expected a Measurement" in rows["wrong"].shown.detail
+
+
+def test_what_would_take_long_is_left_out_and_says_so(lenet):
+    rows = rows_of(analysis(edges, passes=lambda *_: 1e9), lenet)
+    assert rows["random weights"].passed is None
+    assert "--thorough" in rows["random weights"].shown.detail
+
+
+@pytest.mark.backends
+def test_shuffled_weights_leave_the_model_alone(lenet):
+    before = [value.copy() for value in lenet.model.get_weights()]
+    other = shuffled(lenet, seed=3)
+    for value, own, kept in zip(other.model.get_weights(), lenet.model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(own, kept)
+        np.testing.assert_array_equal(np.sort(value.ravel()), np.sort(kept.ravel()))
+        assert kept.size < 5 or not np.array_equal(value, kept)
+    assert other.labels == lenet.labels
+    half = shuffled(lenet, 0.5, seed=3).model.get_weights()
+    assert [np.array_equal(*each) for each in zip(half, before, strict=True)] == [False] * 4 + [True] * 4
+
+
+@pytest.mark.backends
+def test_means_and_variances_of_a_normalization_stay_together():
+    image = keras.Input((6, 6, 3))
+    x = keras.layers.BatchNormalization(name="norm")(keras.layers.Conv2D(8, 3, name="conv")(image))
+    x = keras.layers.Dense(3, activation="softmax")(keras.layers.GlobalAveragePooling2D()(x))
+    model = keras.Model(image, x)
+    model.get_layer("norm").set_weights([np.arange(8.0)] * 4)
+    *_, norm = (layer for layer in shuffled(cx.load(model)).model.layers if layer.name == "norm")
+    first, *others = norm.get_weights()
+    assert not np.array_equal(first, np.arange(8))
+    assert all(np.array_equal(first, other) for other in others)
+
+
+@pytest.mark.backends
+def test_the_rest_of_a_network_continues_from_the_outputs_of_a_layer(random):
+    """Also if a path bypasses the layer."""
+    image = keras.Input((8, 7, 3))
+    x = first = keras.layers.Conv2D(4, 3, padding="same", activation="relu", name="first")(image)
+    x = keras.layers.Conv2D(4, 3, padding="same", activation="relu", name="second")(x)
+    x = keras.layers.Add(name="sum")([x, first])
+    clf = cx.load(keras.Model(image, keras.layers.Dense(3, activation="softmax")(keras.layers.Flatten()(x))))
+    images = random.uniform(0, 1, (2, 8, 7, 3)).astype(np.float32)
+    outputs = clf.activations(images, ["second", "sum", "logits"])
+    after = clf.activations_after(images, "second", outputs["second"], ["sum", "logits"])
+    np.testing.assert_allclose(after["sum"], outputs["sum"], atol=1e-6)
+    np.testing.assert_allclose(after["logits"], outputs["logits"], atol=1e-5)
+    more = clf.activations_after(images, "second", outputs["second"] + 1, ["sum"])["sum"]
+    np.testing.assert_allclose(more, outputs["sum"] + 1, atol=1e-6)
+    with pytest.raises(cx.UsageError, match=r"expected \(2, 8, 7, 4\)"):
+        clf.activations_after(images, "second", outputs["second"][:1])
+    with pytest.raises(cx.UsageError, match="No output of first depends on the layer 'second'"):
+        clf.activations_after(images, "second", outputs["second"], ["first"])
+
+
+def test_rank_correlation_and_entropy_by_hand():
+    first = np.array([[1.0, 2.0], [2.0, 4.0]])
+    assert rank_correlation(first, 10 * first**3) == pytest.approx(1)
+    assert rank_correlation(first, -first) == pytest.approx(-1)
+    # Ranks 1, 2.5, 2.5, 4 and 4, 1, 3, 2: with ρ = Σ r s / √(Σ r² Σ s²) of the deviations from 2.5.
+    assert rank_correlation(first, np.array([[9.0, 1.0], [5.0, 3.0]])) == pytest.approx(-3 / np.sqrt(4.5 * 5))
+    assert rank_correlation(first, np.ones((2, 2))) == 0
+    assert rank_correlation(np.ones((2, 2)), np.ones((2, 2))) == 1
+    assert entropy(np.zeros((3, 3))) == 0
+    assert entropy(np.array([[0.0, 0.0], [1.0, 1.0]])) == pytest.approx(np.log(2))
+    assert emprt(np.array([[0.0, 0.0], [1.0, 1.0]]), np.array([[0.0, 1.0], [2.0, 3.0]])) == pytest.approx(1)
+
+
+def test_smprt_compares_means_over_the_same_noisy_copies(lenet, random):
+    image = random.uniform(0, 1, (1, 28, 28, 1)).astype(np.float32)
+    seen = []
+
+    def maps(images, classifier):
+        seen.append((images, classifier))
+        return images[..., 0].astype(np.float64)
+
+    found = smprt(maps, lenet, image, np.random.default_rng(1), depths=(0.5, 1.0), samples=4, noise=0.2)
+    assert found == pytest.approx([1, 1])
+    assert [len(images) for images, _ in seen] == [4, 4, 4]
+    assert all(np.array_equal(images, seen[0][0]) for images, _ in seen)
+    assert seen[0][1] is lenet
+    assert 0 <= seen[0][0].min() < seen[0][0].max() <= 1
+    assert smprt(maps, lenet, image, np.random.default_rng(1), depths=(1.0,), samples=1) == pytest.approx([1])
+    np.testing.assert_array_equal(seen[-1][0], image)
+
+
+def test_records_of_two_classes_and_of_other_models(lenet, records):
+    record = cx.explain("saliency", lenet, "mnist:test/42", target=4, against=9)
+    (objective,) = image_objectives(record, lenet, None, None)
+    assert str(objective) == "4 − 9"
+    assert cx.verify(record, lenet).passed
+    special = cx.explain("saliency", lenet, "mnist:test/42", target=2 * cx.Logit(4))
+    with pytest.raises(cx.UsageError, match="pass it again as target"):
+        cx.verify(special, lenet)
+    assert verdicts(cx.verify(special, lenet, target=2 * cx.Logit(4)))["gradient"]
+    with pytest.raises(cx.UsageError, match="The result was made with the model 'lenet'"):
+        cx.verify(record, shuffled(lenet))
+    with pytest.raises(cx.UsageError, match="A record has its own images"):
+        cx.verify(record, lenet, "mnist:test/1")
+    with pytest.raises(cx.UsageError, match="takes a record or the name"):
+        cx.verify(3, lenet)
+    with pytest.raises(cx.UsageError, match="explains images: give at least one"):
+        cx.verify("saliency", lenet)
+
+
+def test_a_verification_repeats_itself(records, lenet):
+    record = records("saliency")
+    one, other = (cx.verify(record).as_json()["checks"] for _ in range(2))
+    assert one == other
+    assert isinstance(Measurement(1.0).passed, type(None))

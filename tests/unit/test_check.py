@@ -1,0 +1,66 @@
+"""What a check measures, and how its measurements become rows and verdicts."""
+
+import json
+
+import pytest
+
+from cnnexplain.errors import PluginError
+from cnnexplain.plugin import Analysis, Check, Measurement
+from cnnexplain.verification.verification import Row, Verification
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("measurement", "passed", "excess"),
+    [
+        (Measurement(0.5, 1.0), True, 0.5),
+        (Measurement(2.0, 1.0), False, 2.0),
+        (Measurement(0.0, 0.0), True, 0.0),
+        (Measurement(1e-9, 0.0), False, float("inf")),
+        (Measurement(NAN, 1.0), False, float("inf")),
+        (Measurement(3.0), None, -1.0),
+        (Measurement(None, detail="no map"), None, -1.0),
+    ],
+)
+def test_a_value_up_to_the_limit_passes(measurement, passed, excess):
+    assert measurement.passed is passed
+    assert measurement.excess == excess
+
+
+def run(classifier):
+    """Shows nothing."""
+
+
+@pytest.mark.parametrize("checks", [3, "gradient", [3], {"gradient": 1}])
+def test_checks_must_be_checks(checks):
+    with pytest.raises(PluginError, match=r"'mine' has the checks .*; expected a tuple of Check objects"):
+        Analysis("mine", run, None, "Nobody 2026", lambda record: {}, checks=checks)
+
+
+CHECK = Check("sum", "The parts add up.", lambda subject: Measurement(0.0))
+
+
+def row(*measurements, error=""):
+    return Row("definition", CHECK, measurements, error)
+
+
+def test_a_row_shows_the_worst_image_and_fails_with_any():
+    found = row(Measurement(None, detail="none"), Measurement(0.1, 1.0), Measurement(3.0, 2.0), Measurement(9.0))
+    assert found.worst == 2
+    assert (found.value, found.limit, found.verdict) == ("3", "2", "FAILED")
+    assert row(Measurement(0.1, 1.0), Measurement(9.0)).verdict == "passed"
+    assert row(Measurement(9.0)).verdict == "–"
+    assert row(error="The check can't be completed.").verdict == "FAILED"
+
+
+def test_a_verification_is_strict_json_and_says_what_failed():
+    rows = (row(Measurement(0.1, 1.0)), row(Measurement(NAN, 1.0)), row(Measurement(None, detail="no map")))
+    found = Verification("mine", {"name": "net"}, ("a.png",), rows, 1.5)
+    document = json.loads(json.dumps(found.as_json(), allow_nan=False))
+    assert document["passed"] is False
+    assert [each["passed"] for each in document["checks"]] == [True, False, None]
+    assert document["checks"][1]["value"] is None
+    assert found.conclusion == "mine: 1 of 2 checks failed: sum."
+    assert Verification("mine", {}, (), rows[:1], 1.0).conclusion == "mine: the 1 check passed."
+    assert "0.1" in repr(found)
