@@ -91,3 +91,5 @@ def colorbar(panel: Axes, drawn: ScalarMappable, unit: str, values: Num[np.ndarr
         # Distance from the number at the end of the bar.
         bar.ax.yaxis.OFFSETTEXTPAD = 6
         bar.outline.set_visible(False)
+        # It shows nothing, but Matplotlib would create its ticks.
+        bar.ax.xaxis.set_visible(False)
