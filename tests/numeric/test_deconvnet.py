@@ -260,7 +260,8 @@ def test_the_largest_values_of_maps_are_those_that_rank_their_units(random):
     x = random.uniform(-1, 1, (3, 13, 11, 3)).astype(np.float32)
     ranking = {name: ranks for name, (_, ranks) in clf.unclipped(x, ["conv", "clipped", "top"]).items()}
     found = clf.largest_values(x, ["conv", "clipped", "top"])
-    assert list(found) == list(ranking) and found["clipped"].max() > 0.1
+    assert list(found) == list(ranking)
+    assert found["clipped"].max() > 0.1
     for name, values in found.items():
         np.testing.assert_allclose(values, ranking[name].max(axis=(1, 2)), rtol=1e-5, atol=1e-6)
 
