@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cnnexplain.errors import CnnExplainError, ImageError, ModelError, OutputError, PluginError, UsageError
-    from cnnexplain.evaluation.benchmark import benchmark
+    from cnnexplain.evaluation.compare import benchmark
     from cnnexplain.evaluation.leaderboard import Standing
+    from cnnexplain.evaluation.quantus import explain_func
     from cnnexplain.evaluation.scoreboard import Scoreboard
     from cnnexplain.evaluation.truth.leaderboard import TruthBoard, benchmark_truth
     from cnnexplain.inputs.datasets import imagenet_labels, mnist
@@ -75,6 +76,7 @@ __all__ = [
     "benchmark_truth",
     "check_hdf5",
     "explain",
+    "explain_func",
     "explain_parts",
     "imagenet_labels",
     "linear_preprocessing",
@@ -98,8 +100,9 @@ _HOMES = {
     "model.geometry.convolutions": ("Convolution",),
     "model.geometry.layers": ("Layer",),
     "errors": ("CnnExplainError", "ImageError", "ModelError", "OutputError", "PluginError", "UsageError"),
-    "evaluation.benchmark": ("benchmark",),
+    "evaluation.compare": ("benchmark",),
     "evaluation.leaderboard": ("Standing",),
+    "evaluation.quantus": ("explain_func",),
     "evaluation.scoreboard": ("Scoreboard",),
     "evaluation.truth.leaderboard": ("TruthBoard", "benchmark_truth"),
     "inputs.images": ("ImageBatch", "read_images"),

@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import keras
-
 import cnnexplain as cx
 
 PAGE = Path(__file__).parent / "ground-truth.md"
@@ -51,6 +49,8 @@ def main() -> None:
     if options.source:
         document = json.loads(options.source.read_text(encoding="utf-8"))
     else:
+        import keras
+
         board = cx.benchmark_truth(
             METHODS, seed=options.seed, progress=lambda done, of: print(f"{done} of {of}", flush=True)
         )
@@ -76,7 +76,8 @@ def measured(document: dict[str, Any]) -> str:
     images = document["cases"][0]["images"]
     confidence, resamples = document["intervals"]["confidence"], document["intervals"]["resamples"]
     return (
-        f"Measured with {document['software']}: {len(document['cases'])} cases of {images} images, seed {document['seed']}; "
+        f"Measured with {document['software']}: {len(document['cases'])} networks with {images} images each, seed "
+        f"{document['seed']}; "
         f"{confidence:.0%} bootstrap intervals over the images ({resamples:,} samples)."
     )
 
@@ -90,22 +91,23 @@ def cases(document: dict[str, Any]) -> str:
         signs = {"for": "signed values", "both": "magnitudes"}[case["evidence"]]
         share = f"{case['share_of_relevant_pixels']:.1%}"
         rows.append([f"`{case['name']}`", case["right"], share, signs, figures or "exact", source])
-    return _table(["case", "what is relevant", "share of the pixels", "compared", "checked", "source"], rows, 2)
+    return _table(["case", "what is relevant", "share of the pixels", "compared", "checked", "source"], rows, 6)
 
 
 def leaderboard(document: dict[str, Any]) -> str:
-    """A table of all methods over all cases, the best first, with the controls that they do not beat."""
-    columns = {metric["name"]: {each["name"]: each for each in metric["methods"]} for metric in document["metrics"]}
-    controls = {method["name"] for method in document["methods"] if method["kind"] == "control"}
+    """A table of all methods, the best in the trained cases first, with the controls that they do not beat there."""
+    trained = {metric["name"]: _named(metric["methods_trained"]) for metric in document["metrics"]}
+    weights = {metric["name"]: _named(metric["methods_by_weights"]) for metric in document["metrics"]}
     rows = []
-    for name in next(iter(columns.values())):
+    for name in next(iter(trained.values())):
         unbeaten = list(
-            dict.fromkeys(control for column in columns.values() for control in column[name]["unbeaten_controls"])
+            dict.fromkeys(control for column in trained.values() for control in column[name]["unbeaten_controls"])
         )
-        label = f"*{_escaped(name)}*" if name in controls else f"`{name}`"
-        rows.append([label, *(_interval(column[name]) for column in columns.values()), _escaped(", ".join(unbeaten))])
-    heads = [name.replace("-", " ") for name in columns]
-    return _table(["method (*control*)", *heads, "does not beat, in one of the metrics"], rows, 1)
+        scores = [_interval(column[name]) for column in trained.values()]
+        scores += [f"{column[name]['mean']:.2f}" for column in weights.values()]
+        rows.append([_label(document, name), *scores, _escaped(", ".join(unbeaten))])
+    heads = [f"{name.replace('-', ' ')}, {group}" for group in ("trained", "by weights") for name in trained]
+    return _table(["method (*control*)", *heads, "does not beat"], rows, 1)
 
 
 def by_case(document: dict[str, Any]) -> str:
@@ -115,13 +117,13 @@ def by_case(document: dict[str, Any]) -> str:
         case["name"]: {each["name"]: each["mean"] for each in case["metrics"][metric["name"]]} for case in document["cases"]
     }
     rows = []
-    for method in (each["name"] for each in metric["methods"]):
+    for method in _named(metric["methods_trained"]):
         cells = []
         for column in means.values():
             text = f"{column[method]:.2f}"
             cells.append(f"**{text}**" if text == f"{max(column.values()):.2f}" else text)
-        rows.append([f"`{_escaped(method)}`", *cells])
-    return _table(["method", *map(_short, means)], rows, 1)
+        rows.append([_label(document, method), *cells])
+    return _table(["method (*control*)", *map(_short, means)], rows, 1)
 
 
 def _table(head: list[str], rows: list[list[str]], left: int) -> str:
@@ -132,6 +134,15 @@ def _table(head: list[str], rows: list[list[str]], left: int) -> str:
 def _lines(rows: list[list[str]]) -> Iterator[str]:
     for cells in rows:
         yield f"| {' | '.join(cells)} |"
+
+
+def _label(document: dict[str, Any], name: str) -> str:
+    controls = {method["name"] for method in document["methods"] if method["kind"] == "control"}
+    return f"*{_escaped(name)}*" if name in controls else f"`{name}`"
+
+
+def _named(standings: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {each["name"]: each for each in standings}
 
 
 def _interval(standing: dict[str, Any]) -> str:

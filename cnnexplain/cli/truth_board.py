@@ -24,7 +24,7 @@ def check(images: Sequence[str], given: Mapping[str, Any]) -> None:
     Raises:
         UsageError: Images, a model or an option is given.
     """
-    names = [f"--{name}" for name in ("metric", "masks", "maps", "target") if given[name]]
+    names = [f"--{name}" for name in ("metric", "masks", "maps", "target", "resume") if given[name]]
     names += ["--model"] if given["model"] != model_files.INCLUDED else []
     if images or names:
         raise UsageError(f"--truth uses its own networks, images and metrics; leave out {', '.join([*images, *names])}.")

@@ -161,7 +161,7 @@ GIVEN = "the images given"
 BATCH_SIZE = 64
 """The number of images in a batch, if no model determines it."""
 
-CACHE_BYTES = 64 << 20
+CACHE_BYTES = 32 << 20
 """The images of a stream are kept after they are read if all of them take at most this many bytes."""
 
 

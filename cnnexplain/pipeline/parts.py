@@ -34,7 +34,7 @@ READ, READ_ANYWAY, READ_BYTES = 256, 64, 1 << 30
 """Maximum number of images that are read and explained at once; more than `READ_ANYWAY` only if the outputs of all layers
 and their gradients take at most `READ_BYTES`."""
 
-PART_IMAGES, PART_BYTES = 256, 64 << 20
+PART_IMAGES, PART_BYTES = 256, 48 << 20
 """A part of a run on many images ends after this number of images, or of bytes of their arrays."""
 
 

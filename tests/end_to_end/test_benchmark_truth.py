@@ -137,3 +137,23 @@ def test_invalid_usage_of_the_command_is_reported_in_one_line(cli, words, messag
     assert (code, out) == (2, "")
     assert err.count("\n") == 1
     assert message in err
+
+
+def test_the_page_of_the_docs_has_the_figures(board, folder, monkeypatch):
+    monkeypatch.syspath_prepend(str(folder / "docs"))
+    import make_truth
+
+    marks = ("measured", "cases", "leaderboard", "by case")
+    empty = "".join(f"<!-- {mark} -->\nold\n<!-- end of {mark} -->\n" for mark in marks)
+    document = {**board.document(), "software": "Keras"}
+    # None of the two networks was trained.
+    for metric in document["metrics"]:
+        metric["methods_trained"] = metric["methods"]
+    page = make_truth.page(empty, document)
+    assert "old" not in page
+    assert make_truth.page(page, document) == page
+    assert "2 networks with 12 images each, seed 3" in page
+    assert "| `gradient-x-input` | **1.00** | **1.00** |" in page
+    assert "| *\\|input − black\\|* | " in page
+    with pytest.raises(ValueError, match="no part between <!-- cases -->"):
+        make_truth.page(empty.replace("cases", "networks"), document)
