@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
-from cnnexplain_plugins.deconvnet.peaks import strongest_images
+from cnnexplain_plugins.deconvnet.peaks import locate, strongest_images
 
 import cnnexplain as cx
 from benchmarks import limits_pullbacks
@@ -47,7 +47,8 @@ def top_patches(subject: Subject) -> Iterator[Row]:
 
     def ours() -> dict[str, np.ndarray]:
         peaks = strongest_images(subject.classifier, stream, layers)
-        return {name: each.peaks.values for name, each in peaks.items()}
+        units = locate(subject.classifier, stream, peaks, {layer.name: np.arange(layer.shape[-1]) for layer in layers})
+        return {name: each.values for name, each in units.items()}
 
     limit = limits_pullbacks.forward(subject, digits)
     expected = limits_pullbacks.strongest(subject, digits, [layer.name for layer in layers])

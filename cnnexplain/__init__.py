@@ -12,10 +12,12 @@ Importing this package imports neither Keras nor Matplotlib: the names below are
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from cnnexplain.rendering.notebook import quiet_start
-
 if TYPE_CHECKING:
     from cnnexplain.errors import CnnExplainError, ImageError, ModelError, OutputError, PluginError, UsageError
+    from cnnexplain.evaluation.benchmark import benchmark
+    from cnnexplain.evaluation.leaderboard import Standing
+    from cnnexplain.evaluation.scoreboard import Scoreboard
+    from cnnexplain.evaluation.truth.leaderboard import TruthBoard, benchmark_truth
     from cnnexplain.inputs.datasets import imagenet_labels, mnist
     from cnnexplain.inputs.image_stream import Stream, open_stream
     from cnnexplain.inputs.images import ImageBatch, read_images
@@ -61,11 +63,16 @@ __all__ = [
     "PluginError",
     "Preprocess",
     "Record",
+    "Scoreboard",
     "Spans",
+    "Standing",
     "Stream",
+    "TruthBoard",
     "UsageError",
     "Verification",
     "analyses",
+    "benchmark",
+    "benchmark_truth",
     "check_hdf5",
     "explain",
     "explain_parts",
@@ -91,6 +98,10 @@ _HOMES = {
     "model.geometry.convolutions": ("Convolution",),
     "model.geometry.layers": ("Layer",),
     "errors": ("CnnExplainError", "ImageError", "ModelError", "OutputError", "PluginError", "UsageError"),
+    "evaluation.benchmark": ("benchmark",),
+    "evaluation.leaderboard": ("Standing",),
+    "evaluation.scoreboard": ("Scoreboard",),
+    "evaluation.truth.leaderboard": ("TruthBoard", "benchmark_truth"),
     "inputs.images": ("ImageBatch", "read_images"),
     "loading.loader": ("load",),
     "model.computation.objectives": ("Channel", "Direction", "Logit", "Neuron", "Objective"),
@@ -109,8 +120,11 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     for module, names in _HOMES.items():
         if name in names:
+            from cnnexplain.rendering.notebook import quiet_start
+
             with quiet_start():
-                return getattr(import_module(f"cnnexplain.{module}"), name)
+                # Later uses find the name without this function.
+                return globals().setdefault(name, getattr(import_module(f"cnnexplain.{module}"), name))
     raise AttributeError(f"module 'cnnexplain' has no attribute '{name}'")
 
 

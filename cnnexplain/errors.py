@@ -36,23 +36,22 @@ LONG = 100_000
 MAX_BITS = 1000
 """Integers with more bits are not shown. Python itself can't convert integers with thousands of digits."""
 
-TERMINAL = re.compile(r"\x1b(\[[0-9;?]*[ -/]*[@-~]|[@-_])")
+TERMINAL = r"\x1b(\[[0-9;?]*[ -/]*[@-~]|[@-_])"
 """Escape sequences for terminals, in messages of Keras and other libraries."""
 
-WRAPPED = re.compile(
-    r"\A(?:Exception encountered when calling [^\n]*|Could not automatically infer the output shape.*? encountered:)\n\n"
-    r"(.*?)(?:\n\nArguments received by .*)?\Z",
-    re.DOTALL,
+WRAPPED = (
+    r"(?s)\A(?:Exception encountered when calling [^\n]*|Could not automatically infer the output shape.*? encountered:)\n\n"
+    r"(.*?)(?:\n\nArguments received by .*)?\Z"
 )
 """The text that Keras adds around the error of a layer."""
 
-NOISE = re.compile(
+NOISE = (
     r"\s*(Graph execution error:|Detected at node .* defined at.*|<stack traces unavailable>|in user code:|File \".*"
     r"|\d+ root error\(s\) found\.|\(\d+\) [A-Z_]+: *)\s*"
 )
 """Lines in which TensorFlow reports the origin of an error, which is rarely the user's code."""
 
-PLACE = re.compile(r"\s*(\{\{function_node [^}]*\}\}|\[\[\{\{node .*?\}\}\]\]|\[Op:\S*\]( name: ?\S*)?|\[\[[^\]]*\]\])")
+PLACE = r"\s*(\{\{function_node [^}]*\}\}|\[\[\{\{node .*?\}\}\]\]|\[Op:\S*\]( name: ?\S*)?|\[\[[^\]]*\]\])"
 """The same within a line."""
 
 
@@ -144,18 +143,18 @@ def reason(error: BaseException) -> str:
 def _message(error: BaseException) -> str:
     """The message of an error, without the text that Keras and TensorFlow add."""
     try:
-        text = TERMINAL.sub("", str(error)[:LONG])
+        text = re.sub(TERMINAL, "", str(error)[:LONG])
         # The text of a KeyError is a repr, with escaped line breaks.
         if isinstance(error, KeyError) and "\\n" in text:
-            text = TERMINAL.sub("", str(error.args[0])[:LONG])
+            text = re.sub(TERMINAL, "", str(error.args[0])[:LONG])
     except KeyboardInterrupt:
         raise
     # If __str__ of an error fails, its class has to suffice.
     except BaseException:  # noqa: BLE001
         return ""
-    while (match := WRAPPED.match(text.lstrip())) is not None:
+    while (match := re.match(WRAPPED, text.lstrip())) is not None:
         text = match[1]
-    lines = [PLACE.sub("", each) for each in text.splitlines() if not NOISE.fullmatch(each)]
+    lines = [re.sub(PLACE, "", each) for each in text.splitlines() if not re.fullmatch(NOISE, each)]
     return "\n".join(lines) if any(map(str.strip, lines)) else text
 
 

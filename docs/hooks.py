@@ -8,13 +8,13 @@ import re
 from pathlib import Path
 from typing import Any
 
-from cnnexplain.plugin import Analysis, registry
+from cnnexplain.plugin import Analysis, Metric, registry
 from cnnexplain.plugin.options import Parameter
 
 ROOT = Path(__file__).parent.parent
 """The root of the repository."""
 
-MARKER = re.compile(r"^<!-- (?P<what>about|summary|options|file|gallery|modules): (?P<of>\S+) -->$", re.MULTILINE)
+MARKER = re.compile(r"^<!-- (?P<what>about|summary|options|file|gallery|modules|metric): (?P<of>\S+) -->$", re.MULTILINE)
 """A line of a page that is replaced by generated text, such as a description, a table of options or a file."""
 
 LATEX = re.compile(r'<(?P<tag>div|span) class="arithmatex">\\[\[(](?P<latex>.*?)\\[\])]</(?P=tag)>', re.DOTALL)
@@ -32,7 +32,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     """The page with its markers replaced.
 
     Raises:
-        UsageError: A marker names an analysis that is not installed.
+        UsageError: A marker names an analysis or a metric that is not installed.
         FileNotFoundError: A marker names a file that does not exist.
     """
 
@@ -43,6 +43,8 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
             return gallery(markdown)
         if marker["what"] == "modules":
             return modules(ROOT / marker["of"])
+        if marker["what"] == "metric":
+            return about_metric(registry.load().metrics.pick(marker["of"])[0])
         analysis, _ = registry.load().get(marker["of"])
         if marker["what"] == "summary":
             return analysis.summary
@@ -62,11 +64,33 @@ def about(analysis: Analysis) -> str:
         ("What it shows", analysis.summary),
         ("How to read it", analysis.how_to_read),
         ("Limitations", analysis.limitations),
-        ("Paper", re.sub(r"arXiv:([\d.]*\d)", r"[arXiv:\1](https://arxiv.org/abs/\1)", analysis.paper)),
+        ("Paper", _linked(analysis.paper)),
         ("Command", f"`cnnexplain run {analysis.name}`"),
         ("Terms", "[Glossary](../glossary.md)"),
     ]
+    return _box(rows)
+
+
+def about_metric(metric: Metric) -> str:
+    """The metric's own description: what it measures, its scores, its settings, what it cannot tell, and its paper."""
+    better = [f"{name} ({better} is better)" if better != "neither" else name for name, better in metric.scores.items()]
+    return _box(
+        [
+            ("What it measures", metric.summary),
+            ("Scores", "; ".join(better)),
+            ("Settings", metric.protocol),
+            ("What it cannot tell", metric.limitations),
+            ("Paper", _linked(metric.paper)),
+        ]
+    )
+
+
+def _box(rows: list[tuple[str, str]]) -> str:
     return "\n\n".join(['!!! abstract "Summary"', *(f"    **{name}:** {text}" for name, text in rows if text)])
+
+
+def _linked(paper: str) -> str:
+    return re.sub(r"arXiv:([\d.]*\d)", r"[arXiv:\1](https://arxiv.org/abs/\1)", paper)
 
 
 def options(analysis: Analysis) -> str:

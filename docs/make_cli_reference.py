@@ -39,7 +39,7 @@ Every command that loads a model has these options. [Models and their input](mod
 
 def reference() -> str:
     """The text of the page, with the commands and the built-in analyses."""
-    root = typer.main.get_command(app.command_app(analyses=True, report=True))
+    root = typer.main.get_command(app.command_app())
     sections = [HEAD]
     for path, command in _commands(root, "cnnexplain"):
         context = command.make_context(path, [], resilient_parsing=True)

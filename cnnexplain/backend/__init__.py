@@ -56,6 +56,16 @@ class Backend(Protocol):
         x through operations that have a gradient.
         """
 
+    def value_and_inner_gradients(
+        self, function: Callable[..., Sequence[Any]], shapes: Sequence[Shape]
+    ) -> Callable[..., list[Any]]:
+        """(x, …) ↦ the values (N,), their gradients with respect to inner tensors, and other results of `function`.
+
+        `function` gets another argument before x: `watch`, which it calls once for each inner tensor. watch(i, t) returns
+        what it must use in place of t, the tensor with the number i, whose shape is (N, *shapes[i]). Otherwise as
+        `value_and_gradient`; a gradient is zero if only the other ones reach the values.
+        """
+
     def rows(self, table: Any, numbers: Any) -> Any:
         """The rows of a tensor (rows, C) with some numbers (…), which are not negative: (…, C)."""
 

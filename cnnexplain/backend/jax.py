@@ -74,6 +74,28 @@ def value_and_gradient(function: Callable[..., Sequence[Any]]) -> Callable[..., 
     return differentiated
 
 
+def value_and_inner_gradients(
+    function: Callable[..., Sequence[Any]], shapes: Sequence[tuple[int, ...]]
+) -> Callable[..., list[Any]]:
+    """(x, …) ↦ the values (N,), their gradients with respect to inner tensors, and other results of `function`."""
+
+    # The gradient with respect to a tensor equals that with respect to zeros added to it.
+    def differentiated(x: Any, *arguments: Any) -> list[Any]:
+        def split(zeros: Sequence[Any]) -> tuple[Any, list[Any]]:
+            values, *others = function(lambda number, tensor: tensor + zeros[number].astype(tensor.dtype), x, *arguments)
+            return values, others
+
+        zeros = [jax.numpy.zeros((len(x), *shape), "float32") for shape in shapes]
+        values, pullback, others = jax.vjp(split, zeros, has_aux=True)
+        ones = jax.numpy.ones_like(values)
+        if not _depends(pullback, ones):
+            raise no_gradient()
+        (slopes,) = pullback(ones)
+        return [values, *slopes, *others]
+
+    return differentiated
+
+
 def rows(table: Any, numbers: Any) -> Any:
     """The rows of a tensor (rows, C) with some numbers (…), which are not negative: (…, C)."""
     return table.at[numbers].get(mode="promise_in_bounds")

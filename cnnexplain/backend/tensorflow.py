@@ -87,6 +87,32 @@ def value_and_gradient(function: Callable[..., Sequence[Any]]) -> Callable[..., 
     return differentiated
 
 
+def value_and_inner_gradients(
+    function: Callable[..., Sequence[Any]],
+    shapes: Sequence[tuple[int, ...]],
+) -> Callable[..., list[Any]]:
+    """(x, …) ↦ the values (N,), their gradients with respect to inner tensors, and other results of `function`."""
+
+    def differentiated(*arguments: Any) -> list[Any]:
+        inner: dict[int, Any] = {}
+
+        def watch(number: int, tensor: Any) -> Any:
+            # A layer may return its input, whose gradient is another one if it has other uses.
+            inner[number] = tf.identity(tensor)
+            tape.watch(inner[number])
+            return inner[number]
+
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            values, *others = function(watch, *arguments)
+        slopes = tape.gradient(values, inner)
+        if all(slope is None for slope in slopes.values()):
+            raise no_gradient()
+        gradients = (tf.zeros_like(inner[i]) if slopes[i] is None else slopes[i] for i in range(len(shapes)))
+        return [values, *gradients, *others]
+
+    return differentiated
+
+
 def rows(table: Any, numbers: Any) -> Any:
     """The rows of a tensor (rows, C) with some numbers (…), which are not negative: (…, C)."""
     # `keras.ops.take` first makes negative numbers positive, which takes longer than the rest.

@@ -56,6 +56,31 @@ def value_and_gradient(function: Callable[..., Sequence[Any]]) -> Callable[..., 
     return differentiated
 
 
+def value_and_inner_gradients(
+    function: Callable[..., Sequence[Any]],
+    shapes: Sequence[tuple[int, ...]],
+) -> Callable[..., list[Any]]:
+    """(x, …) ↦ the values (N,), their gradients with respect to inner tensors, and other results of `function`."""
+
+    def differentiated(*arguments: Any) -> list[Any]:
+        inner: dict[int, Any] = {}
+
+        def watch(number: int, tensor: Any) -> Any:
+            # A layer may return its input, whose gradient is another one if it has other uses.
+            inner[number] = tensor.view_as(tensor) if tensor.requires_grad else tensor.detach().requires_grad_()
+            return inner[number]
+
+        with torch.enable_grad():
+            values, *others = function(watch, *arguments)
+            if not values.requires_grad:
+                raise no_gradient()
+            tensors = [inner[number] for number in range(len(shapes))]
+            slopes = torch.autograd.grad(values.sum(), tensors, allow_unused=True, materialize_grads=True)
+        return [each.detach() for each in (values, *slopes, *others)]
+
+    return differentiated
+
+
 def rows(table: Any, numbers: Any) -> Any:
     """The rows of a tensor (rows, C) with some numbers (…), which are not negative: (…, C)."""
     return table.index_select(0, numbers.reshape(-1)).reshape(*numbers.shape, -1)

@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from cnnexplain import __version__, former_names
-from cnnexplain.cli import completion, configuration, console, environment, session
-from cnnexplain.cli.commands.doctor import doctor_command
-from cnnexplain.cli.commands.evaluate import evaluate_command
-from cnnexplain.cli.commands.info import info
-from cnnexplain.cli.commands.list import list_command, list_installed
-from cnnexplain.cli.commands.plugin import check_plugin, new_plugin
-from cnnexplain.cli.commands.redraw import redraw_command
-from cnnexplain.cli.commands.train import train
-from cnnexplain.cli.commands.verify import verify_command
+from cnnexplain.cli import configuration_files, console, environment, session
 from cnnexplain.errors import CnnExplainError, InterruptionError, reason, short, shown
 from cnnexplain.interruption import interrupted, listen
-from cnnexplain.plugin.docstrings import docstring
 
-RUN = "Explain images with one of the analyses."
-REPORT = "Run several analyses, the cheapest first, and write report.html, which is updated after each analysis."
+HELP = {
+    "run": "Explain images with one of the analyses.",
+    "report": "Run several analyses, the cheapest first, and write report.html, which is updated after each analysis.",
+    "list": "List the installed analyses with their papers, and the models that have a name.",
+    "train": "Train the LeNet on the included MNIST.\n\n"
+    "Also writes a sidecar file that describes the input of the model. Ctrl-C keeps the best model so far.",
+    "evaluate": "Evaluate a digit classifier on the 10,000 test images of MNIST.",
+    "verify": "Test whether results are what their methods define, stable, and about this network.\n\n"
+    "The exit code is 0 if no check fails. The folder of a saved result is computed again and compared.",
+    "benchmark": "Compare explanation methods by metrics, with intervals, and with controls that explain no network.",
+    "doctor": "Check a model and its input settings, and try every analysis on it. The exit code is 0 if no problem is "
+    "found.",
+    "redraw": "Redraw the pictures of a result from its saved arrays, and replace the earlier ones. Keras is not needed.",
+    "info": "Show versions, backends and their devices, the paths of the included model and data, and the configuration "
+    "files.",
+    "new-plugin": "Create a package for your own analysis: a working example with its test and its page.",
+    "check-plugin": "Run the conformance tests on an analysis. The exit code is 0 if it passes.\n\n"
+    "The analysis runs with its trial options on the LeNet, on small models, and with every installed backend.",
+}
+"""The commands with their help texts. They are here because importing all commands takes as long as the rest of --help."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,14 +47,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     environment.drop_invalid_widths()
 
     def run(typed: Sequence[str], configured: bool = False) -> Any:
-        app = command_app(analyses="run" in typed or configured, report="report" in typed or configured)
+        app = command_app(HELP if configured else typed)
         return app(args=words, prog_name="cnnexplain", standalone_mode=False)
 
-    if completion.is_requested():
+    if os.environ.get(environment.COMPLETION):
+        from cnnexplain.cli import completion
+
         return completion.complete(lambda: run(completion.typed_words()))
     try:
         # A configuration file may set options of analyses, and only the commands of the analyses can check those.
-        configured = bool(configuration.default_files()) or any(word.partition("=")[0] == "--config" for word in words)
+        configured = bool(configuration_files.default_files()) or any(word.partition("=")[0] == "--config" for word in words)
         code = run(words, configured)
         environment.flush()
     except InterruptionError as error:
@@ -58,7 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Without arguments, Typer has already printed the help.
         if not error.format_message():
             return error.exit_code
-        session.warn_of_problems()
+        # A broken plugin may be the reason that a command does not know a word; the program itself has fixed commands.
+        if getattr(getattr(error, "ctx", None), "parent", None) is not None:
+            session.warn_of_problems()
         return _fail(_usage_message(error), error.exit_code)
     except KeyboardInterrupt:
         code = InterruptionError.exit_code
@@ -77,12 +91,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(code or 0)
 
 
-def command_app(*, analyses: bool, report: bool) -> typer.Typer:
+def command_app(called: Collection[str] = tuple(HELP)) -> typer.Typer:
     """The Typer application.
 
     Args:
-        analyses: Whether to create the commands of the analyses, which loads the plugins.
-        report: Whether to create the command `report`, which loads the plugins too.
+        called: The commands that may be called. The others have only their help texts, because creating commands with their
+            options takes long, and some load the plugins.
     """
     app = typer.Typer(
         help="See what a convolutional network sees: explain the predictions of Keras image classifiers.",
@@ -90,39 +104,66 @@ def command_app(*, analyses: bool, report: bool) -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-
-    def add(name: str, command: Callable[..., None]) -> None:
-        app.command(name, help=docstring(command))(command)
-
     app.callback()(_root)
-    app.add_typer(_run_app() if analyses else typer.Typer(callback=_no_analyses), name="run", help=RUN)
-    app.command("report", help=REPORT)(_report_command() if report else _no_analyses)
-    add("list", list_command())
-    add("train", train)
-    add("evaluate", evaluate_command())
-    add("doctor", doctor_command())
-    add("verify", verify_command())
-    add("redraw", redraw_command())
-    add("info", info)
-    add("new-plugin", new_plugin)
-    add("check-plugin", check_plugin)
+    app.add_typer(_run_app() if "run" in called else typer.Typer(callback=_not_called), name="run", help=HELP["run"])
+    for name, text in HELP.items():
+        if name != "run":
+            app.command(name, help=text)(_command(name) if name in called else _not_called)
     return app
 
 
 def _run_app() -> typer.Typer:
+    from cnnexplain.cli.commands.list import list_installed
     from cnnexplain.cli.commands.run import run_app
 
     return run_app(list_installed)
 
 
-def _report_command() -> Callable[..., None]:
-    from cnnexplain.cli.commands.report import report_command
+def _command(name: str) -> Callable[..., None]:
+    """The function of a command, whose parameters are its options."""
+    if name == "report":
+        from cnnexplain.cli.commands.report import report_command
 
-    return report_command()
+        return report_command()
+    if name == "list":
+        from cnnexplain.cli.commands.list import list_command
+
+        return list_command()
+    if name == "train":
+        from cnnexplain.cli.commands.train import train
+
+        return train
+    if name == "evaluate":
+        from cnnexplain.cli.commands.evaluate import evaluate_command
+
+        return evaluate_command()
+    if name == "verify":
+        from cnnexplain.cli.commands.verify import verify_command
+
+        return verify_command()
+    if name == "benchmark":
+        from cnnexplain.cli.commands.benchmark import benchmark_command
+
+        return benchmark_command()
+    if name == "doctor":
+        from cnnexplain.cli.commands.doctor import doctor_command
+
+        return doctor_command()
+    if name == "redraw":
+        from cnnexplain.cli.commands.redraw import redraw_command
+
+        return redraw_command()
+    if name == "info":
+        from cnnexplain.cli.commands.info import info
+
+        return info
+    from cnnexplain.cli.commands.plugin import check_plugin, new_plugin
+
+    return new_plugin if name == "new-plugin" else check_plugin
 
 
-def _no_analyses() -> None:
-    """Takes the place of a command that needs the plugins when another command is called."""
+def _not_called() -> None:
+    """Takes the place of a command when another one is called."""
 
 
 def _version(wanted: bool) -> None:
@@ -141,12 +182,15 @@ def _root(
         typer.Option(
             "--config",
             metavar="FILE",
-            help=f"A TOML file with defaults for options; overrides {configuration.NAME} in this folder and your own file.",
+            help=f"A TOML file with defaults for options; overrides {configuration_files.NAME} in this folder and your own "
+            "file.",
         ),
     ] = None,
 ) -> None:
-    paths = [*configuration.default_files(), *([] if named is None else [named])]
+    paths = [*configuration_files.default_files(), *([] if named is None else [named])]
     if paths:
+        from cnnexplain.cli import configuration
+
         context.default_map = configuration.defaults(context, paths, named)
     context.obj = paths
 

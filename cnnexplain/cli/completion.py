@@ -13,19 +13,9 @@ from typing import Any
 
 import typer
 
-from cnnexplain.cli.environment import unwritable
+from cnnexplain.cli.environment import COMPLETION, unwritable
 from cnnexplain.inputs import datasets
-from cnnexplain.loading import model_config, model_names, sidecar
 from cnnexplain.model import model_files
-from cnnexplain.plugin.analysis import NamedModel
-
-VARIABLE = "_CNNEXPLAIN_COMPLETE"
-"""The environment variable that the completion script of a shell sets, to the name of the shell."""
-
-
-def is_requested() -> bool:
-    """Whether a shell has started the program to get completions."""
-    return bool(os.environ.get(VARIABLE))
 
 
 def typed_words() -> list[str]:
@@ -43,7 +33,7 @@ def complete(app: Callable[..., Any]) -> int:
     output = io.StringIO()
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(io.StringIO()):
         try:
-            if os.environ[VARIABLE] == "complete_bash":
+            if os.environ[COMPLETION] == "complete_bash":
                 prefix = _rejoin(os.environ)
             app()
         except SystemExit as end:
@@ -134,12 +124,18 @@ def data_sets(incomplete: str) -> list[str]:
 
 def layers(context: typer.Context) -> list[str]:
     """The layers of the model given before, if it is a file or the included model."""
+    from cnnexplain.loading import model_config, model_names
+    from cnnexplain.plugin.analysis import NamedModel
+
     path = model_names.find(context.params["model"])
     return [] if isinstance(path, NamedModel) else _plain(model_config.layers(model_config.read(path).config))
 
 
 def labels(context: typer.Context) -> list[str]:
     """The classes of the model given before, if a labels file or a sidecar names them."""
+    from cnnexplain.loading import model_names, sidecar
+    from cnnexplain.plugin.analysis import NamedModel
+
     path, model = context.params.get("labels"), context.params["model"]
     if path is not None:
         return _plain(sidecar.read_labels(Path(path)))

@@ -5,7 +5,6 @@ The file `cnnexplain.toml` in the current folder is untrusted, like the images a
 
 from __future__ import annotations
 
-import os
 import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,14 +16,13 @@ import typer
 
 from cnnexplain import former_names
 from cnnexplain.backend import BACKENDS
+from cnnexplain.cli.configuration_files import NAME, user_file
 from cnnexplain.errors import UsageError, line, shown, suggest
 from cnnexplain.loading import import_string, sidecar
 from cnnexplain.rendering.pictures import Pictures, most
 
 if TYPE_CHECKING:
     from cnnexplain.plugin.options import Parameter
-
-NAME = "cnnexplain.toml"
 
 EXCLUDED = ("config", "help", "install_completion", "json", "overwrite", "resume", "show_completion", "version")
 """Options that a configuration file can't set."""
@@ -46,17 +44,6 @@ class Command:
     words: tuple[str, ...]
     options: Mapping[str, Any]
     own: tuple[str, ...] = ()
-
-
-def default_files() -> list[Path]:
-    """The default files that exist: the user's own, then the one in the current folder."""
-    # Path.is_file raises if a folder can't be searched.
-    return [path for path in (user_file(), Path(NAME)) if os.path.isfile(path)]
-
-
-def user_file() -> Path:
-    """The path of the user's own file."""
-    return Path(typer.get_app_dir("cnnexplain")) / "config.toml"
 
 
 def defaults(context: typer.Context, paths: Sequence[Path], named: Path | None) -> dict[str, Any]:

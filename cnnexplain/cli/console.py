@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import json
 import logging
 import math
 import os
@@ -46,6 +45,11 @@ def say(text: str) -> None:
     out().print(plain(text), soft_wrap=True)
 
 
+def paragraph(text: str, style: str = "") -> None:
+    """Prints a text, wrapped at the width of the terminal."""
+    out().print(plain(text), style=style)
+
+
 def definitions(entries: Iterable[tuple[str, Sequence[str]]]) -> None:
     """Prints names with paragraphs of text next to them, or below them on a narrow terminal."""
     from rich.console import Group
@@ -81,6 +85,8 @@ def document(wanted: bool) -> Iterator[Callable[[Mapping[str, Any]], None]]:
 
     Yields a function that prints the document: strict JSON in ASCII, with null for numbers that are not finite.
     """
+    import json
+
     results = sys.stdout
     with redirect_stdout(sys.stderr) if wanted else nullcontext():
         yield lambda content: print(json.dumps(_finite(content), indent=2, allow_nan=False), file=results, flush=True)

@@ -15,6 +15,9 @@ from cnnexplain import matplotlib_settings
 WIDTHS = ("COLUMNS", "LINES", "TERMINAL_WIDTH")
 """Environment variables with the size of the terminal."""
 
+COMPLETION = "_CNNEXPLAIN_COMPLETE"
+"""The environment variable that a shell sets to get completions: "complete_" and its name."""
+
 NARROWEST, WIDEST = 20, 9999
 """Minimum and maximum width of a terminal; other values are ignored."""
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnnexplain.cli import console, keras_start
-from cnnexplain.cli.model_options import ModelArguments
+from cnnexplain.cli import console
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from cnnexplain.cli.model_options import ModelArguments
     from cnnexplain.model.classifier import Classifier
     from cnnexplain.plugin.registry import Registry
 
@@ -31,6 +31,8 @@ def warn_of_problems() -> None:
 
 def load(arguments: ModelArguments, display: Progress) -> Classifier:
     """Starts Keras and loads the model, with progress in the display."""
+    from cnnexplain.cli import keras_start
+
     task = display.add_task("Starting Keras", total=None)
     keras_start.start_keras(arguments.backend)
     from cnnexplain.loading import loader

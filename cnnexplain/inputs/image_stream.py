@@ -91,7 +91,7 @@ class Stream:
 
     def skipped_in(self, places: Sequence[int]) -> dict[str, str]:
         """The images at these places that could not be read, each with the reason."""
-        names = dict.fromkeys(self.names[place] for place in places)
+        names = dict.fromkeys(self.names[place] for place in places) if self.skipped else ()
         return {name: self.skipped[name] for name in names if name in self.skipped}
 
     def unusable(self) -> ImageError:
@@ -213,7 +213,17 @@ def open_stream(dataset: object, classifier: Preprocess | TakesBatches, *, inver
         return dataset
     if isinstance(dataset, str | os.PathLike):
         return Stream(os.fspath(dataset), check(dataset), classifier, invert=invert)
-    batch = images.as_batch(dataset, classifier)
+    return stream_batch(dataset, classifier)
+
+
+def stream_batch(given: object, classifier: Preprocess | TakesBatches) -> Stream:
+    """A stream of images that are all in memory at once, as for `cnnexplain.inputs.images.as_batch`.
+
+    Raises:
+        UsageError: An image does not exist, or an array has the wrong shape.
+        ImageError: An image can't be read, or an array can't be explained.
+    """
+    batch = images.as_batch(given, classifier)
     return Stream(GIVEN, [source.name for source in batch.sources], classifier, batch=batch)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cnnexplain import former_names
 from cnnexplain.errors import UsageError
 from cnnexplain.model.computation import backward_rules, caller_functions, gradients, projections
-from cnnexplain.model.computation.layer_outputs import layer_outputs, unclipped_outputs
+from cnnexplain.model.computation.layer_outputs import largest_values, layer_outputs, unclipped_outputs
 from cnnexplain.model.computation.network import Network
 from cnnexplain.model.computation.rules import Rule
 from cnnexplain.model.computation.tails import outputs_after
@@ -121,6 +121,12 @@ class LayeredModel:
     ) -> dict[str, tuple[Float32[np.ndarray, "N ..."], Float32[np.ndarray, "N ..."]]]:
         """The outputs (N, *shape) of layers, and values that rank their units even if an activation such as ReLU6 clips."""
         return unclipped_outputs(self._network, images, [self.layer(name).name for name in names])
+
+    def largest_values(
+        self, images: Float[np.ndarray, "N H W C"], names: Sequence[str]
+    ) -> dict[str, Float32[np.ndarray, "N F"]]:
+        """The largest value of each feature map of layers, without the clip of an activation such as ReLU6."""
+        return largest_values(self._network, images, [self.layer(name, maps=True).name for name in names])
 
     def occluded(
         self,

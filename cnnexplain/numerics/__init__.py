@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cnnexplain.numerics.completeness import completeness_facts
     from cnnexplain.numerics.crops import ten_crop_gradients, ten_crops
     from cnnexplain.numerics.interpolation import averaged, bicubic, bilinear
-    from cnnexplain.numerics.maps import peaks
+    from cnnexplain.numerics.maps import channel_maxima, peaks
     from cnnexplain.numerics.prefetching import prefetched
     from cnnexplain.numerics.sampling import Batch, batches, evenly_spaced
 
@@ -31,6 +31,7 @@ __all__ = [
     "bicubic",
     "bilinear",
     "blurred",
+    "channel_maxima",
     "completeness_facts",
     "evenly_spaced",
     "gaussian",
@@ -47,7 +48,7 @@ _HOMES = {
     "numerics.completeness": ("completeness_facts",),
     "numerics.crops": ("ten_crop_gradients", "ten_crops"),
     "numerics.interpolation": ("averaged", "bicubic", "bilinear"),
-    "numerics.maps": ("peaks",),
+    "numerics.maps": ("channel_maxima", "peaks"),
     "numerics.prefetching": ("prefetched",),
     "numerics.sampling": ("Batch", "batches", "evenly_spaced"),
     "model.computation.copies": ("Copies",),
@@ -61,7 +62,8 @@ def __getattr__(name: str) -> Any:
         return import_module("cnnexplain.numerics.spectrum")
     for module, names in _HOMES.items():
         if name in names:
-            return getattr(import_module(f"cnnexplain.{module}"), name)
+            # Later uses find the name without this function.
+            return globals().setdefault(name, getattr(import_module(f"cnnexplain.{module}"), name))
     raise AttributeError(f"module 'cnnexplain.numerics' has no attribute '{name}'")
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from cnnexplain.inputs.image_stream import open_stream, stream_images
-from cnnexplain.inputs.images import as_batch
+from cnnexplain.inputs.image_stream import stream_batch, stream_images
 from cnnexplain.model.classifier import Classifier
 from cnnexplain.pipeline import parts, request
 from cnnexplain.pipeline.targets import Class, Target
@@ -48,7 +47,7 @@ def explain(
         ModelError: The model returns values that are not finite, or the analysis does not support it.
         PluginError: The analysis failed or broke its contract.
     """
-    read = None if images is None else lambda: open_stream(as_batch(images, classifier), classifier)
+    read = None if images is None else lambda: stream_batch(images, classifier)
     return parts.run_whole(request.from_arguments(analysis, classifier, read, target, against, dataset, progress, options))
 
 

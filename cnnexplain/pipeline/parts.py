@@ -142,10 +142,12 @@ def _batch_result(
     classifier, total, images = request.classifier, len(request.images or ()), np.asarray(batch)
     takes = set(request.analysis.inputs)
 
-    def check(images: Float[np.ndarray, "n H W C"], logits: Float[np.ndarray, "n K"]) -> None:
+    def check(
+        images: Float[np.ndarray, "n H W C"], logits: Float[np.ndarray, "n K"], outputs: Float[np.ndarray, "n outputs"]
+    ) -> None:
         # Loading compared the compiled graph with the model on noise only; here it is compared on the user's images.
         classifier.compare(images, logits)
-        targets.check_finite(classifier, classifier.predictions(logits))
+        targets.check_finite(classifier, outputs)
 
     predictions = Predictions(classifier, images, check)
     given: Sequence[Resolved] | None = None
@@ -180,8 +182,9 @@ def _batch_result(
     if "progress" not in takes:
         request.progress(span.stop, total)
     explains = bool({"targets", "objectives"} & takes)
-    outputs = classifier.predictions(predictions.logits)
-    each = zip(batch.sources, outputs, predictions.classes.tolist(), explained_targets(), objectives, strict=True)
+    each = zip(
+        batch.sources, predictions.outputs, predictions.classes.tolist(), explained_targets(), objectives, strict=True
+    )
     return result, tuple(_explained(*one, classifier, explains=explains) for one in each), seconds
 
 

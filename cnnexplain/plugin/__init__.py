@@ -1,14 +1,16 @@
 """The plugin interface.
 
 A plugin is a module that an entry point of the group `cnnexplain` refers to. Its function `cnnexplain_analyses`, marked with
-`hookimpl`, returns its analyses. Importing this module imports neither Keras nor Matplotlib, and neither should
-importing a plugin: import the libraries for computing inside `run`, and those for drawing inside `draw`.
+`hookimpl`, returns its analyses; `cnnexplain_models` and `cnnexplain_metrics` return its models and metrics. Importing this
+module imports neither Keras nor Matplotlib, and neither should importing a plugin: import the libraries for computing inside
+`run`, and those for drawing inside `draw`.
 """
 
 from cnnexplain.model.computation.rules import LayerCall, identity_with_pullback, with_pullback
 from cnnexplain.model.structure.shared_layers import opaque_layers, other_calls_warning
 from cnnexplain.plugin.analysis import Analysis, NamedModel, Panel, Pretrained, Result, hookimpl
 from cnnexplain.plugin.check import Check, Measurement, Subject
+from cnnexplain.plugin.metric import Metric
 from cnnexplain.plugin.options import Option
 from cnnexplain.plugin.overlays import smoothed_map, summed_map
 
@@ -17,6 +19,7 @@ __all__ = [
     "Check",
     "LayerCall",
     "Measurement",
+    "Metric",
     "NamedModel",
     "Option",
     "Panel",

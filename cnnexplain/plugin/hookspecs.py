@@ -8,6 +8,7 @@ import pluggy
 
 if TYPE_CHECKING:
     from cnnexplain.plugin.analysis import Analysis, NamedModel
+    from cnnexplain.plugin.metric import Metric
 
 hookspec = pluggy.HookspecMarker("cnnexplain")
 
@@ -21,4 +22,10 @@ def cnnexplain_analyses() -> list[Analysis]:
 @hookspec
 def cnnexplain_models() -> list[NamedModel]:
     """Returns the models that the plugin offers by name."""
+    raise NotImplementedError
+
+
+@hookspec
+def cnnexplain_metrics() -> list[Metric]:
+    """Returns the metrics that the plugin offers."""
     raise NotImplementedError

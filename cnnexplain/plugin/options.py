@@ -127,18 +127,23 @@ def parameters(run: Callable[..., object]) -> tuple[Parameter, ...]:
     return declared
 
 
-def inputs(run: Callable[..., object]) -> tuple[str, ...]:
+def inputs(run: Callable[..., object], allowed: Sequence[str] = INPUTS, of: str = "an analysis") -> tuple[str, ...]:
     """The inputs that `run` takes: its parameters that aren't keyword-only.
 
+    Args:
+        run: The function.
+        allowed: The inputs that it can take.
+        of: What it belongs to, for errors.
+
     Raises:
-        PluginError: One of them is not in `INPUTS`.
+        PluginError: It takes another input.
     """
     names = tuple(p.name for p in inspect.signature(run).parameters.values() if p.kind is not p.KEYWORD_ONLY)
     for name in names:
-        if name not in INPUTS:
+        if name not in allowed:
             raise PluginError(
-                f"run() takes '{name}', but the inputs of an analysis are {', '.join(INPUTS)}."
-                f"{suggest(name, INPUTS)} Put options after a '*'."
+                f"run() takes '{name}', but the inputs of {of} are {', '.join(allowed)}."
+                f"{suggest(name, allowed)} Put options after a '*'."
             )
     return names
 

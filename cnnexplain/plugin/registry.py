@@ -19,14 +19,18 @@ import pluggy
 from cnnexplain.errors import CnnExplainError, PluginError, UsageError, foreign, line, reason, shown, suggest
 from cnnexplain.plugin import hookspecs
 from cnnexplain.plugin.analysis import Analysis, NamedModel
+from cnnexplain.plugin.metric import Metric
 
 SENTENCES = 600
 """Maximum number of characters of the error of a plugin."""
 
 MOST = 10_000
-"""Maximum number of analyses or models of a plugin, in case its list never ends."""
+"""Maximum number of analyses, models or metrics of a plugin, in case its list never ends."""
 
-Offer = TypeVar("Offer", Analysis, NamedModel)
+HOOKS = ("cnnexplain_analyses", "cnnexplain_models", "cnnexplain_metrics")
+"""The hooks, of which a plugin implements at least one."""
+
+Offer = TypeVar("Offer", Analysis, NamedModel, Metric)
 
 
 @dataclass(frozen=True)
@@ -54,11 +58,11 @@ class Problem:
 
 @dataclass(frozen=True, repr=False)
 class Offers(Mapping[str, Offer], Generic[Offer]):
-    """The analyses, or the models, of all plugins by name, with the plugin that supplies each.
+    """The analyses, models or metrics of all plugins by name, with the plugin that supplies each.
 
     Args:
         kind: The word for error messages, with its article: "an analysis".
-        found: The analyses or models by name.
+        found: What the plugins offer, by name.
         suppliers: The plugin of each.
         clashes: The names that several plugins use.
     """
@@ -87,7 +91,7 @@ class Offers(Mapping[str, Offer], Generic[Offer]):
         return markup.fragment("offers.html", offers=self)
 
     def pick(self, name: str, more: str = "") -> tuple[Offer, Plugin]:
-        """The analysis or model of that name and its plugin.
+        """The analysis, model or metric of that name and its plugin.
 
         Args:
             name: The name.
@@ -110,16 +114,18 @@ class Offers(Mapping[str, Offer], Generic[Offer]):
 
 @dataclass(frozen=True)
 class Registry:
-    """The analyses and models of all plugins, and the problems with plugins."""
+    """The analyses, models and metrics of all plugins, and the problems with plugins."""
 
     analyses: Offers[Analysis]
     models: Offers[NamedModel]
     broken: tuple[Problem, ...] = ()
+    metrics: Offers[Metric] = field(default_factory=lambda: Offers("a metric"))
 
     @property
     def problems(self) -> tuple[Problem, ...]:
         """All problems that a user should be warned about."""
-        return (*self.broken, *self.analyses.clashes.values(), *self.models.clashes.values())
+        offered = (self.analyses, self.models, self.metrics)
+        return (*self.broken, *(problem for offers in offered for problem in offers.clashes.values()))
 
     def get(self, name: str) -> tuple[Analysis, Plugin]:
         """The analysis of that name and its plugin.
@@ -150,6 +156,7 @@ def collect(points: Iterable[EntryPoint]) -> Registry:
     """The registry of the plugins of these entry points."""
     analyses: list[tuple[Analysis, Plugin]] = []
     models: list[tuple[NamedModel, Plugin]] = []
+    metrics: list[tuple[Metric, Plugin]] = []
     broken: list[Problem] = []
     for point in sorted(points, key=lambda point: str(point.name)):
         plugin = _plugin(point)
@@ -157,13 +164,18 @@ def collect(points: Iterable[EntryPoint]) -> Registry:
             # Output of a plugin while it is imported must not mix with results, and its errors must not affect the others.
             with redirect_stdout(sys.stderr), foreign(lambda error: PluginError(reason(error))):
                 hook = _hook(point)
-                offered = _offered(hook, "cnnexplain_analyses", Analysis), _offered(hook, "cnnexplain_models", NamedModel)
+                own_analyses = _offered(hook, "cnnexplain_analyses", Analysis)
+                own_models = _offered(hook, "cnnexplain_models", NamedModel)
+                own_metrics = _offered(hook, "cnnexplain_metrics", Metric)
         except CnnExplainError as error:
             broken.append(Problem((plugin,), line(error, SENTENCES)))
             continue
-        analyses += [(analysis, plugin) for analysis in offered[0]]
-        models += [(model, plugin) for model in offered[1]]
-    return Registry(_unique("an analysis", analyses), _unique("a model", models), tuple(broken))
+        analyses += [(analysis, plugin) for analysis in own_analyses]
+        models += [(model, plugin) for model in own_models]
+        metrics += [(metric, plugin) for metric in own_metrics]
+    return Registry(
+        _unique("an analysis", analyses), _unique("a model", models), tuple(broken), _unique("a metric", metrics)
+    )
 
 
 def _plugin(point: EntryPoint) -> Plugin:
@@ -178,8 +190,9 @@ def _hook(point: EntryPoint) -> Any:
     manager.add_hookspecs(hookspecs)
     manager.register(point.load(), name=point.name)
     hook = manager.hook
-    if not (hook.cnnexplain_analyses.get_hookimpls() or hook.cnnexplain_models.get_hookimpls()):
-        raise PluginError("it has no function 'cnnexplain_analyses' or 'cnnexplain_models' marked with @hookimpl.")
+    if not any(getattr(hook, name).get_hookimpls() for name in HOOKS):
+        names = " or ".join(map(repr, HOOKS))
+        raise PluginError(f"it has no function {names} marked with @hookimpl.")
     return hook
 
 

@@ -54,9 +54,8 @@ def finding(record: Record, index: int) -> str:
 
     total, difference = (formatting.signed_number(record.facts[name][index], 3) for name in ("sum", "difference"))
     sums, unit = summed_map(record, index), wording.in_units(record, "logits")
-    added = f"The attributions for {findings.target(record, index)} add up to {total} {unit}"
-    largest = findings.largest_attribution(sums, region_side(sums))
-    return f"{added}; the score minus the baseline's is {difference}; {largest}."
+    sentence = f"The attributions for {findings.target(record, index)} sum to {total} {unit}; the score minus the baseline's"
+    return f"{sentence} is {difference}; {findings.largest_attribution(sums, region_side(sums))}."
 
 
 @hookimpl

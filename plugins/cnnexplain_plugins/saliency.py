@@ -31,16 +31,14 @@ def run(
         Arrays `gradient` (N, H, W, C), signed, and `saliency` (N, H, W), both in logits per unit of the input; facts
         `logit` (of the target, or the difference of two), `peak` (the map's maximum) and `peak_pixel` (its row and column).
     """
-    import numpy as np
-
-    from cnnexplain.numerics import peaks, ten_crop_gradients
+    from cnnexplain.numerics import channel_maxima, peaks, ten_crop_gradients
 
     if crops == "ten":
         logits, gradients = classifier.values(images, objectives), ten_crop_gradients(classifier, images, objectives)
-        gradient, maps = gradients.mean(axis=0), np.abs(gradients).max(axis=-1).mean(axis=0)
+        gradient, maps = gradients.mean(axis=0), channel_maxima(gradients).mean(axis=0)
     else:
         logits, gradient = classifier.value_and_gradient(images, objectives)
-        maps = np.abs(gradient).max(axis=-1)
+        maps = channel_maxima(gradient)
     facts = {"logit": logits.tolist(), "peak": maps.max(axis=(1, 2)).tolist(), "peak_pixel": peaks(maps)}
     return Result({"gradient": gradient, "saliency": maps}, facts)
 

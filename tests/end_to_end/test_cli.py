@@ -276,6 +276,15 @@ def test_help_and_list_import_nothing_heavy(shell, folder):
     assert json.loads(done.stdout.splitlines()[-1]) == [[0, 0, 0, 0], []]
 
 
+def test_the_help_of_the_program_loads_neither_commands_nor_plugins(shell):
+    listed = "[name for name in sys.modules if name.startswith(('cnnexplain.cli.commands', 'cnnexplain.plugin', 'pluggy'))]"
+    code = f"import sys; from cnnexplain.cli.app import main; main(['--help']); main(['runn']); print({listed})"
+    done = shell("-c", code)
+    assert "check-plugin" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert done.stderr == "Error: No such command 'runn'. Did you mean 'run'?\n"
+
+
 def test_importing_the_package_imports_neither_keras_nor_matplotlib(shell):
     done = shell("-c", "import cnnexplain, sys; print({'keras', 'matplotlib', 'numpy'} & set(sys.modules))")
     assert done.stdout == "set()\n"

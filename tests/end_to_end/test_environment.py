@@ -175,7 +175,7 @@ def test_an_error_that_nobody_foresaw_is_a_line(cli, monkeypatch):
     def broken():
         raise ZeroDivisionError("x" * 5000)
 
-    monkeypatch.setattr("cnnexplain.cli.configuration.default_files", broken)
+    monkeypatch.setattr("cnnexplain.cli.configuration_files.default_files", broken)
     code, _, err = cli("list")
     assert code == 1
     assert err.startswith("Error: cnnexplain failed unexpectedly: ZeroDivisionError: x")

@@ -47,7 +47,10 @@ BROKEN = {
         "    return itertools.count()",
         "must return a list of Analysis, but it contains 0",
     ),
-    "no hook": ("x = 1", "no function 'cnnexplain_analyses' or 'cnnexplain_models' marked with @hookimpl"),
+    "no hook": (
+        "x = 1",
+        "no function 'cnnexplain_analyses' or 'cnnexplain_models' or 'cnnexplain_metrics' marked with @hookimpl",
+    ),
     "hook raises": (
         "from cnnexplain.plugin import hookimpl\n@hookimpl\ndef cnnexplain_analyses():\n    return 1 / 0",
         "ZeroDivisionError: division by zero",

@@ -49,7 +49,7 @@ def commands(group, path=()):
             yield (*path, name), command
 
 
-ALL = dict(commands(typer.main.get_command(command_line.command_app(analyses=True, report=True))))
+ALL = dict(commands(typer.main.get_command(command_line.command_app())))
 # Those that take no backend would do what they are asked to.
 TRIED = {words: command for words, command in ALL.items() if any(each.name == "backend" for each in command.params)}
 

@@ -460,14 +460,15 @@ def test_a_projection_lies_inside_the_receptive_field(window, random):
 
 
 def test_the_streamed_top_nine_equal_a_full_sort(random, monkeypatch):
-    from cnnexplain_plugins.deconvnet.peaks import TOP, strongest_images
+    from cnnexplain_plugins.deconvnet.peaks import TOP, locate, strongest_images
 
     clf = classifier(keras.layers.Conv2D(6, 4, activation="relu", name="top"))
     images = random.uniform(0, 1, (40, 13, 11, 3)).astype(np.float32)
     images[25] = images[7]  # Equal activations: the earlier image comes first.
     activations = clf.activations(images, ["top"])["top"]
     monkeypatch.setattr(clf, "batch_size", 7)
-    found = strongest_images(clf, cx.open_stream(images, clf), [clf.layer("top")])["top"].peaks
+    stream = cx.open_stream(images, clf)
+    found = locate(clf, stream, strongest_images(clf, stream, [clf.layer("top")]), {"top": np.arange(6)})["top"]
     for channel in range(6):
         largest = activations[..., channel].max(axis=(1, 2))
         order = sorted(range(40), key=lambda image: (-largest[image], image))[:TOP]

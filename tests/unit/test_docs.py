@@ -13,6 +13,8 @@ from cnnexplain.plugin import Analysis, Option, registry
 
 ANALYSES = registry.load().analyses
 
+METRICS = registry.load().metrics
+
 
 def loaded(path):
     """A script of the documentation as a module."""
@@ -47,6 +49,16 @@ def test_every_analysis_has_a_page_with_what_it_says_of_itself_its_options_and_a
     assert f"cnnexplain run {name}" in text
     example = folder / "examples" / f"{name.replace('-', '_')}.py"
     assert not example.exists() or example.read_text() in page
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_every_metric_has_a_section_with_what_it_says_of_itself(name, folder, hooks):
+    metric = METRICS[name]
+    text = (folder / "docs" / "benchmark.md").read_text()
+    assert f"\n### {name}\n\n<!-- metric: {name} -->\n" in text
+    page = hooks.on_page_markdown(text)
+    for said in (metric.summary, metric.protocol, metric.limitations, *metric.scores):
+        assert said in page
 
 
 def test_the_table_of_options_says_what_each_takes_and_its_default(hooks):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cnnexplain.numerics import batches, bilinear, blurred, peaks, ten_crops
+from cnnexplain.numerics import batches, bilinear, blurred, channel_maxima, peaks, ten_crops
 
 
 class Few:
@@ -38,6 +38,15 @@ def test_sums_over_the_copies_of_each_image():
 def test_the_first_of_several_maxima_is_the_peak():
     maps = np.array([[[0, 3, 1], [3, 0, 0]], [[0, 0, 0], [0, 0, 2]]])
     assert peaks(maps) == [[0, 1], [1, 2]]
+
+
+@pytest.mark.parametrize("channels", [1, 3, 12])
+def test_the_maximum_over_the_channels_is_that_of_the_magnitudes(channels):
+    gradients = np.random.default_rng(0).standard_normal((2, 4, 5, channels)).astype(np.float32)
+    maps = channel_maxima(gradients)
+    np.testing.assert_array_equal(maps, np.abs(gradients).max(axis=-1))
+    assert maps.dtype == np.float32
+    assert not np.may_share_memory(maps, gradients)
 
 
 def test_ten_crops_are_the_corners_and_the_middle_and_their_mirror_images():

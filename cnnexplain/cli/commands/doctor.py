@@ -31,7 +31,6 @@ def doctor_command() -> Callable[..., None]:
     """The command; the model is an argument instead of an option."""
 
     def command(**given: Any) -> None:
-        """Check a model and its input settings, and try every analysis on it. The exit code is 0 if no problem is found."""
         images, layers, verbose, json = (given.pop(name) for name in ("images", "layers", "verbose", "json"))
         if not _diagnose(model_arguments(given), images or [], layers=layers, verbose=verbose, json=json):
             raise typer.Exit(1)

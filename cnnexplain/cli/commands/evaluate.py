@@ -21,7 +21,6 @@ def evaluate_command() -> Callable[..., None]:
     """The command, with the options of a model."""
 
     def command(*, json: bool, verbose: bool, **given: Any) -> None:
-        """Evaluate a digit classifier on the 10,000 test images of MNIST."""
         _evaluate(model_arguments(given), json=json, verbose=verbose)
 
     return declare(command, {**MODEL_OPTIONS, **PRINTING_OPTIONS})

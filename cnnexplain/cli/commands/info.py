@@ -26,7 +26,7 @@ def info(
     json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Show versions, backends and their devices, the paths of the included model and data, and the configuration files."""
+    """The command `info`."""
     with console.document(json) as emit:
         found = _found(backend, context.obj or [], verbose=verbose)
         if json:

@@ -36,7 +36,6 @@ def list_command() -> Callable[..., None]:
     """The command, with the options of a model for --classes."""
 
     def command(*, context: typer.Context, classes: bool, json: bool, verbose: bool, **given: Any) -> None:
-        """List the installed analyses with their papers, and the models that have a name."""
         if classes:
             _list_classes(model_arguments(given), json=json, verbose=verbose)
             return

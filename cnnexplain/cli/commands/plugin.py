@@ -26,7 +26,7 @@ def new_plugin(
         Path | None, typer.Option("--out", metavar="FOLDER", help="The folder to create. Default: cnnexplain-NAME.")
     ] = None,
 ) -> None:
-    """Create a package for your own analysis: a working example with its test and its page."""
+    """The command `new-plugin`."""
     from cnnexplain.cli import scaffold
 
     folder = Path(f"cnnexplain-{name}") if out is None else out
@@ -56,10 +56,7 @@ def check_plugin(
     backend: BackendOption = None,
     verbose: VerboseOption = False,
 ) -> None:
-    """Run the conformance tests on an analysis. The exit code is 0 if it passes.
-
-    The analysis runs with its trial options on the LeNet, on small models, and with every installed backend.
-    """
+    """The command `check-plugin`."""
     from cnnexplain import testing
 
     analyses = testing.find(name)

@@ -25,7 +25,6 @@ def redraw_command() -> Callable[..., None]:
     """The command, with the options of all commands that write pictures."""
 
     def command(*, folder: Path, **given: Any) -> None:
-        """Redraw the pictures of a result from its saved arrays, and replace the earlier ones. Keras is not needed."""
         session.warn_of_problems()
         with console.progress() as shown:
             from cnnexplain.results.redraw import redraw

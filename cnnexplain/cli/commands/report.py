@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cnnexplain.cli import completion, configuration, console, execution, session, summary
+from cnnexplain.cli import completion, configuration_files, console, execution, session, summary
 from cnnexplain.cli.options import declare
 from cnnexplain.cli.outcome import Outcomes
 from cnnexplain.cli.run_options import RunArguments, run_arguments, run_options
@@ -54,7 +54,7 @@ def report_command() -> Callable[..., None]:
         defaults = {name: default for name, (_, default) in declared.items()}
         # KERAS_BACKEND is added, so that the command gives the same result on another machine.
         used = {**given, "backend": given["backend"] or os.environ.get("KERAS_BACKEND") or None}
-        typed = command_line(used, defaults, configured=bool(configuration.default_files()))
+        typed = command_line(used, defaults, configured=bool(configuration_files.default_files()))
         analyses, full = _analyses(given.pop("analysis")), given.pop("full")
         _report(analyses, run_arguments({**given, "format": "png"}), typed, full=full)
 

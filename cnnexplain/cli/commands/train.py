@@ -32,10 +32,7 @@ def train(
     backend: BackendOption = None,
     verbose: VerboseOption = False,
 ) -> None:
-    """Train the LeNet on the included MNIST.
-
-    Also writes a sidecar file that describes the input of the model. Ctrl-C keeps the best model so far.
-    """
+    """The command `train`."""
     if out.suffix != ".keras":
         raise UsageError(f"--out must end in .keras, but got '{out}'.")
     for path in (out, sidecar.place(out)):

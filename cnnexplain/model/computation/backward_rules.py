@@ -27,8 +27,8 @@ from cnnexplain.model.structure.layer_kinds import Trait
 from cnnexplain.model.structure.linear_parts import Linear, linear_part
 
 RULES: dict[str, Callable[[Any, Any], Any]] = {
-    "deconvnet": lambda _, signal: signal * _mask(signal > 0, signal),
-    "guided": lambda active, signal: signal * active * _mask(signal > 0, signal),
+    "deconvnet": lambda _, signal: keras.ops.relu(signal),
+    "guided": lambda active, signal: keras.ops.relu(signal) * active,
     "gradient": lambda active, signal: signal * active,
 }
 """How ReLUs pass a signal back: (1 where the ReLU is active, else 0; incoming signal) ↦ outgoing signal."""

@@ -5,9 +5,8 @@ Each function here makes one pass through the network. What it computes with the
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -74,38 +73,27 @@ def layer_gradients(
         readout: The targets. If they are classes, the logits (N, K) are the last array.
     """
     graph, form = network.graph, readout.form
-    tensors = [graph.tensors[layer.name] for layer in layers]
-    *ends, total = itertools.accumulate((math.prod(layer.shape) for layer in layers), initial=0)
+    numbers = {id(graph.tensors[layer.name]): number for number, layer in enumerate(layers)}
 
-    def split(flat: Any) -> list[Any]:
-        parts = keras.ops.split(flat, ends[1:], axis=1) if ends[1:] else [flat] if layers else []
-        return [keras.ops.reshape(part, (-1, *layer.shape)) for part, layer in zip(parts, layers, strict=True)]
-
-    # The gradient with respect to an output equals that with respect to zeros added to it.
-    def value(zeros: Any, x: Any, *arrays: Any) -> list[Any]:
-        shifts = dict(zip(map(id, tensors), split(zeros), strict=True))
-
-        def shifted(tensor: Any, output: Any) -> Any:
-            shift = shifts.get(id(tensor))
-            return output if shift is None else output + keras.ops.cast(shift, output.dtype)
+    def value(watch: Callable[[int, Any], Any], x: Any, *arrays: Any) -> list[Any]:
+        def watched(tensor: Any, output: Any) -> Any:
+            number = numbers.get(id(tensor))
+            return output if number is None else watch(number, output)
 
         function = graph.function(
             [*form.layers, *(layer.name for layer in returned)],
-            lambda call: lambda *args, **kwargs: shifted(call.output, call.function(*args, **kwargs)),
+            lambda call: lambda *args, **kwargs: watched(call.output, call.function(*args, **kwargs)),
         )
-        outputs = function(shifted(graph.input, x))
+        outputs = function(watched(graph.input, x))
         read, others = outputs[: len(form.layers)], outputs[len(form.layers) :]
-        return [form.values(read, arrays), *(keras.ops.cast(y, "float32") for y in others), *_kept(form, read)]
-
-    def differentiated(x: Any, *arrays: Any) -> list[Any]:
-        zeros = keras.ops.zeros((keras.ops.shape(x)[0], total), "float32")
-        if not layers:
-            return value(zeros, x, *arrays)
-        values, slopes, *others = backend.current().value_and_gradient(value)(zeros, x, *arrays)
-        return [values, *split(slopes), *others]
+        return [form.values(read, arrays), *others, *_kept(form, read)]
 
     def build() -> Compiled:
-        return network.function(differentiated, [network.shape, *readout.shapes])
+        differentiated = backend.current().value_and_inner_gradients(value, [layer.shape for layer in layers])
+        function = differentiated if layers else partial(value, lambda _, tensor: tensor)
+        return network.function(
+            lambda *arrays: [keras.ops.cast(each, "float32") for each in function(*arrays)], [network.shape, *readout.shapes]
+        )
 
     names = [layer.name for layer in layers], [layer.name for layer in returned]
     key = ("layer gradients", *names[0], "with", *names[1], *readout.key)

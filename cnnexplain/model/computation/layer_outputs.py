@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import keras
+
 from cnnexplain.errors import ModelError, line
-from cnnexplain.model.computation.network import Network
+from cnnexplain.model.computation.network import Compiled, Network
 from cnnexplain.model.geometry.layers import Layer
 from cnnexplain.model.structure.activations import unclipped
 from cnnexplain.model.structure.failures import check_shapes
@@ -83,3 +85,23 @@ def unclipped_outputs(
     compiled = network.compiled(("unclipped", *wanted), lambda: network.forward(extended, wanted))
     outputs = dict(zip(wanted, network.compute(compiled, images), strict=True))
     return {name: (outputs[name], outputs[seconds.get(name, name)]) for name in names}
+
+
+def largest_values(
+    network: Network, images: Float[np.ndarray, "N H W C"], names: Sequence[str]
+) -> dict[str, Float32[np.ndarray, "N F"]]:
+    """The largest value of each feature map of layers by name; see `Classifier.largest_values`."""
+    names = list(dict.fromkeys(names))
+    extended, seconds = unclipped(network.graph, names, ranking=True)
+    wanted = [seconds.get(name, name) for name in names]
+
+    def build() -> Compiled:
+        outputs = extended.function(wanted)
+        # One axis after the other, and columns first: TensorFlow is several times slower along both at once.
+        return network.function(
+            lambda x: [keras.ops.cast(keras.ops.max(keras.ops.max(y, axis=2), axis=1), "float32") for y in outputs(x)],
+            [network.shape],
+        )
+
+    compiled = network.compiled(("largest values", *wanted), build)
+    return dict(zip(names, network.compute(compiled, images), strict=True))

@@ -28,19 +28,23 @@ class Predictions:
     Args:
         classifier: The classifier.
         images: (N, H, W, C) in the model's input range; they must not change.
-        check: Called with images and their logits (N, K) as soon as these are known; raises an error if they are invalid.
+        check: Called with images, their logits (N, K) and the outputs of the model (N, outputs) as soon as these are known;
+            raises an error if they are invalid.
     """
 
     def __init__(
         self,
         classifier: Classifier,
         images: Float[np.ndarray, "N H W C"],
-        check: Callable[[Float[np.ndarray, "n H W C"], Float[np.ndarray, "n K"]], None],
+        check: Callable[[Float[np.ndarray, "n H W C"], Float[np.ndarray, "n K"], Float[np.ndarray, "n outputs"]], None],
     ) -> None:
         self.classifier, self.images = classifier, images
         self._check = check
         self._known: Bool[np.ndarray, " N"] = np.zeros(len(images), bool)
-        self._logits: Float32[np.ndarray, "N K"] = np.zeros((len(images), len(classifier.labels)), np.float32)
+        scores = len(classifier.labels)
+        outputs = classifier.outputs if classifier.head == "values" else scores
+        self._logits: Float32[np.ndarray, "N K"] = np.zeros((len(images), scores), np.float32)
+        self._outputs: Float32[np.ndarray, "N outputs"] = np.zeros((len(images), outputs), np.float32)
         self._classes: Int64[np.ndarray, " N"] = np.zeros(len(images), np.int64)
 
     def __len__(self) -> int:
@@ -51,6 +55,12 @@ class Predictions:
         """The score of each class before the softmax, (N, K)."""
         self.complete()
         return self._logits
+
+    @property
+    def outputs(self) -> Float32[np.ndarray, "N outputs"]:
+        """What `Classifier.predict` returns for the images: probabilities, or the values of a regression model."""
+        self.complete()
+        return self._outputs
 
     @property
     def classes(self) -> Int64[np.ndarray, " N"]:
@@ -76,10 +86,11 @@ class Predictions:
 
     def keep(self, places: Int64[np.ndarray, " n"], logits: Float32[np.ndarray, "n K"]) -> None:
         """Keeps the logits of the images at these places, after they are checked."""
-        self._check(rows(self.images, places), logits)
-        self._logits[places] = logits
+        outputs = self.classifier.predictions(logits)
+        self._check(rows(self.images, places), logits, outputs)
+        self._logits[places], self._outputs[places] = logits, outputs
         if self.classifier.head != "values":
-            self._classes[places] = self.classifier.predictions(logits).argmax(axis=1)
+            self._classes[places] = outputs.argmax(axis=1)
         self._known[places] = True
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import keras
 
+from cnnexplain import backend
 from cnnexplain.model.computation.backward_rules import backward, projected
 from cnnexplain.model.computation.gradients import weighted_sum
 from cnnexplain.model.computation.network import Compiled, Network
+from cnnexplain.model.computation.readouts import weighted
 from cnnexplain.model.computation.rules import Rule
 from cnnexplain.model.geometry.layers import Layer
 
@@ -26,13 +29,13 @@ def backpropagate(
     rule: str | Rule,
 ) -> Float32[np.ndarray, "N H W C"]:
     """The signals at the pixels that are `weights` at the outputs of layers."""
-    shapes = [network.shape, *(weight.shape[1:] for weight in weights)]
+    shapes = [weight.shape[1:] for weight in weights]
 
     def build() -> Compiled:
-        return network.gradient(weighted_sum(backward(network.graph, names, rule)), shapes)
+        return _pullback(network, weighted_sum(backward(network.graph, names, rule)), shapes)
 
     compiled = _compiled(network, rule, ("backpropagate", *names), build)
-    _, signal = network.compute(compiled, images, *weights)
+    (signal,) = network.compute(compiled, images, *weights)
     return signal
 
 
@@ -46,10 +49,10 @@ def project(
     """The signals at the pixels that are `signals` at a layer; see `Classifier.project`."""
 
     def build() -> Compiled:
-        return network.gradient(weighted_sum(projected(network.graph, [layer.name], rule)), [network.shape, layer.shape])
+        return _pullback(network, weighted_sum(projected(network.graph, [layer.name], rule)), [layer.shape])
 
     compiled = _compiled(network, rule, ("project", layer.name), build)
-    _, signal = network.compute(compiled, images, signals)
+    (signal,) = network.compute(compiled, images, signals)
     return signal
 
 
@@ -68,15 +71,12 @@ def project_units(
 
         def value(x: Any, units: Any, values: Any) -> Any:
             units = keras.ops.cast(units, "int32")
-            candidates = [_unit(output, units[:, 1:]) for output in outputs(x)]
-            return values * keras.ops.sum(
-                keras.ops.stack(candidates, 1) * keras.ops.one_hot(units[:, 0], len(names)), axis=1
-            )
+            return sum(weighted(y, _unit_signals(y, number, units, values)) for number, y in enumerate(outputs(x)))
 
-        return network.gradient(value, [network.shape, (4,), ()])
+        return _pullback(network, value, [(4,), ()])
 
     compiled = _compiled(network, rule, ("project units", *names), build)
-    _, signal = network.compute(compiled, images, units, values)
+    (signal,) = network.compute(compiled, images, units, values)
     return signal
 
 
@@ -87,13 +87,19 @@ def _compiled(network: Network, rule: str | Rule, key: tuple[str, ...], build: C
     return network.recently_compiled((*key, rule), build)
 
 
-def _unit(output: Any, place: Any) -> Any:
-    """The value of each image's feature maps (N, h, w, F) at its place (N, 3)."""
-    output = keras.ops.cast(output, "float32")
-    # Products with 1 and 0, whose pull-back is a dense array on all backends; a place outside the layer yields 0.
-    for axis, size in enumerate(output.shape[1:]):
-        one_hot = keras.ops.cast(
-            keras.ops.equal(place[:, axis : axis + 1], keras.ops.arange(size, dtype="int32")), "float32"
-        )
-        output = keras.ops.sum(output * keras.ops.reshape(one_hot, (-1, size, *[1] * (2 - axis))), axis=1)
-    return output
+def _pullback(network: Network, function: Callable[..., Any], shapes: Sequence[tuple[int, ...]]) -> Compiled:
+    """Compiles (images, …) ↦ the gradient of function(images, …), (N,), whose values are not computed."""
+    both = backend.current().value_and_gradient(lambda *arrays: [function(*arrays)])
+    return network.function(lambda *arrays: both(*arrays)[1:], [network.shape, *shapes])
+
+
+def _unit_signals(output: Any, number: int, units: Any, values: Any) -> Any:
+    """Signals for the output (N, h, w, F) of the layer with a number: the values of its units (N, 4), and zero elsewhere."""
+    (count, *_), (_, width, channels) = keras.ops.shape(output), output.shape[1:]
+    layer, row, column, channel = (units[:, axis] for axis in range(4))
+    own = keras.ops.equal(layer, number)
+    # The units of other layers may be outside this one.
+    places = keras.ops.where(own, (row * width + column) * channels + channel, 0)
+    index = keras.ops.stack([keras.ops.arange(count, dtype="int32"), places], axis=1)
+    signals = keras.ops.scatter(index, keras.ops.where(own, values, 0.0), (count, math.prod(output.shape[1:])))
+    return keras.ops.reshape(signals, (-1, *output.shape[1:]))

@@ -107,7 +107,7 @@ class Graph:
     output_index: int = 0
     _leading: dict[tuple[str, ...], bool] = field(default_factory=dict, init=False, repr=False)
 
-    @property
+    @cached_property
     def values(self) -> int:
         """The number of values in the outputs of all layers for one image."""
         tensors = keras.tree.flatten([call.output for call in self.calls])

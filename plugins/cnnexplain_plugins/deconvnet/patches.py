@@ -42,15 +42,28 @@ def select_maps(
     if layer.channels <= ALL:
         return np.arange(layer.channels)
     counts = Counter(fact["map"] for image in strongest for fact in image[layer.name])
-    selective = np.lexsort((-dataset_peaks.peaks.unclipped[:, 0], -dataset_peaks.selectivity))
+    selective = np.lexsort((-dataset_peaks.values[:, 0], -dataset_peaks.selectivity))
     order = dict.fromkeys([*(number for number, _ in counts.most_common()), *map(int, selective)])
     return np.array([*order][: max(maps, SOME)])
 
 
 def strongest_patches(
-    classifier: Classifier, dataset: Stream, layer: ShownLayer, dataset_peaks: DatasetPeaks, maps: Int[np.ndarray, " M"]
+    classifier: Classifier,
+    dataset: Stream,
+    layer: ShownLayer,
+    maps: Int[np.ndarray, " M"],
+    peaks: Peaks,
+    selectivity: Float32[np.ndarray, " F"],
 ) -> tuple[dict[str, Float32[np.ndarray, "M J h w C"]], list[dict[str, Any]]]:
     """What some feature maps of a layer see at their strongest activations, and the projections of these.
+
+    Args:
+        classifier: The model.
+        dataset: The data set.
+        layer: The layer.
+        maps: The numbers of the feature maps.
+        peaks: Their strongest units in the data set, (M, J).
+        selectivity: That of all feature maps of the layer.
 
     Returns:
         The arrays `patch/…` and `patch_projection/…`, and the facts of each feature map; see `run`.
@@ -58,7 +71,6 @@ def strongest_patches(
     height, width, channels = classifier.preprocess.shape
     shape = height, width
     limit = min(height, max(PATCH, height // 2)), min(width, max(PATCH, width // 2))
-    peaks = dataset_peaks.peaks.select(maps)
     size = (*peaks.values.shape, *crops.size(layer.field, limit), channels)
     patches = np.full(size, classifier.preprocess.gray, np.float32)
     projections = {rule: np.zeros(size, np.float32) for rule in layer.rules}
@@ -66,7 +78,7 @@ def strongest_patches(
     facts = [
         {
             "map": int(number),
-            "selectivity": float(dataset_peaks.selectivity[number]),
+            "selectivity": float(selectivity[number]),
             "strongest": [
                 {
                     "image": names[int(peaks.images[place, rank])],

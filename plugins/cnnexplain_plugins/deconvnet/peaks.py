@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -42,10 +42,6 @@ class Peaks:
         """The units that the NumPy index `key` selects from each array."""
         return Peaks(*(array[key] for array in self._arrays))
 
-    def join(self, other: Peaks) -> Peaks:
-        """These units, followed by those of `other` along axis 1."""
-        return Peaks(*(np.concatenate(pair, axis=1) for pair in zip(self._arrays, other._arrays, strict=True)))
-
     @property
     def _arrays(self) -> tuple[Shaped[np.ndarray, "*units"], ...]:
         return self.values, self.unclipped, self.images, self.rows, self.columns
@@ -53,15 +49,18 @@ class Peaks:
 
 @dataclass(frozen=True)
 class DatasetPeaks:
-    """The strongest activations of a layer's F feature maps over a data set.
+    """The images of a data set in which a layer's F feature maps have their strongest units.
 
     Args:
-        peaks: (F, J), the `TOP` strongest of each map, or fewer if the data set is smaller.
+        values: (F, J), the values by which units are ranked, of the `TOP` strongest of each map, or fewer if the data set is
+            smaller.
+        images: (F, J), the indices of their images.
         selectivity: How far these lie above what the map's strongest unit has on average over the data set: the difference
             of the means, in standard deviations over the data set; 0 for a map that is the same for all images.
     """
 
-    peaks: Peaks
+    values: Float32[np.ndarray, "F J"]
+    images: Int[np.ndarray, "F J"]
     selectivity: Float32[np.ndarray, " F"]
 
 
@@ -85,58 +84,68 @@ def strongest_units(outputs: Float[np.ndarray, "N h w F"], ranking: Float[np.nda
 def strongest_images(
     classifier: Classifier, dataset: Stream, layers: Sequence[Layer], progress: Callable[[int], None] = lambda _: None
 ) -> dict[str, DatasetPeaks]:
-    """For each layer the `TOP` strongest units of each feature map over a data set; among equal ones the earlier image.
+    """For each layer the `TOP` images with the strongest units of each feature map; among equal ones the earlier image.
 
     Only one batch of the data set is in memory at a time.
     """
-    best: dict[str, Peaks] = {}
+    best: dict[str, tuple[np.ndarray, ...]] = {}
     moments = {layer.name: np.zeros((2, layer.shape[-1])) for layer in layers}
     count = 0
     for places, batch in dataset.batches():
-        for name, (outputs, ranking) in classifier.unclipped(np.asarray(batch), [layer.name for layer in layers]).items():
-            # Rows first: NumPy is several times faster along a long contiguous axis than along the few feature maps.
-            maxima = ranking.max(axis=1).max(axis=1).T
+        for name, maxima in classifier.largest_values(np.asarray(batch), [layer.name for layer in layers]).items():
             values = maxima.astype(np.float64)
-            moments[name] += values.sum(axis=1), (values**2).sum(axis=1)
-            best[name] = _join(best.get(name), maxima, places, outputs, ranking)
+            moments[name] += values.sum(axis=0), (values**2).sum(axis=0)
+            candidates: tuple[np.ndarray, ...] = (maxima.T, np.broadcast_to(places, maxima.T.shape))
+            if name in best:
+                candidates = tuple(np.concatenate(pair, axis=1) for pair in zip(best[name], candidates, strict=True))
+            order = np.argsort(-candidates[0], axis=1, kind="stable")[:, :TOP]
+            best[name] = tuple(np.take_along_axis(each, order, axis=1) for each in candidates)
         count += len(places)
         progress(int(places[-1]) + 1)
-    return {name: DatasetPeaks(peaks, _selectivity(peaks, *(moments[name] / count))) for name, peaks in best.items()}
-
-
-def _join(
-    best: Peaks | None,
-    maxima: Float[np.ndarray, "F N"],
-    places: Int[np.ndarray, " N"],
-    outputs: Float[np.ndarray, "N h w F"],
-    ranking: Float[np.ndarray, "N h w F"],
-) -> Peaks:
-    """The `TOP` strongest units of each feature map so far and in a batch with these maxima of the maps."""
-    order = np.argsort(-maxima, axis=1, kind="stable")[:, :TOP]
-    maps = np.broadcast_to(np.arange(len(order))[:, None], order.shape)
-    ranks = maxima[maps, order]
-    units = Peaks(ranks.copy(), ranks, places[order], np.zeros_like(order), np.zeros_like(order))
-    # Few maps of a batch get among the strongest; only in these is the unit searched for.
-    full = best is not None and best.unclipped.shape[1] == TOP
-    entering = ranks > best.unclipped[:, -1:] if best is not None and full else np.ones(order.shape, bool)
-    height, width = ranking.shape[1:3]
-    searched = ranking[order[entering], :, :, maps[entering]].reshape(-1, height * width)
-    rows, columns = np.divmod(searched.argmax(axis=1), width)
-    units.rows[entering], units.columns[entering] = rows, columns
-    units.values[entering] = outputs[order[entering], rows, columns, maps[entering]]
-    joint = units if best is None else best.join(units)
-    strongest = np.argsort(-joint.unclipped, axis=1, kind="stable")[:, :TOP]
-    return joint.select((np.arange(len(strongest))[:, None], strongest))
+    return {
+        name: DatasetPeaks(values, images, _selectivity(values, *(moments[name] / count)))
+        for name, (values, images) in best.items()
+    }
 
 
 def _selectivity(
-    best: Peaks, mean: Float[np.ndarray, " F"], mean_square: Float[np.ndarray, " F"]
+    best: Float32[np.ndarray, "F J"], mean: Float[np.ndarray, " F"], mean_square: Float[np.ndarray, " F"]
 ) -> Float32[np.ndarray, " F"]:
     deviation = np.sqrt(np.maximum(mean_square - mean**2, 0))
     # If all images are the same, rounding of the sums leaves a small deviation.
     varies = deviation > 1e-6 * np.abs(mean)
-    above = best.unclipped.mean(axis=1) - mean
+    above = best.mean(axis=1) - mean
     return np.asarray(np.where(varies, above / np.where(varies, deviation, 1), 0), np.float32)
+
+
+def locate(
+    classifier: Classifier,
+    dataset: Stream,
+    peaks: Mapping[str, DatasetPeaks],
+    maps: Mapping[str, Int[np.ndarray, " M"]],
+) -> dict[str, Peaks]:
+    """The strongest units (M, J) of some feature maps of each layer, in the images of the data set where they are strongest.
+
+    Each of these images goes through the network once more, so that no pass over the data set returns whole feature maps.
+    """
+    chosen = {name: peaks[name].images[numbers] for name, numbers in maps.items()}
+    found = {
+        name: Peaks(
+            np.zeros(images.shape, np.float32), peaks[name].values[maps[name]], images, *np.zeros((2, *images.shape), int)
+        )
+        for name, images in chosen.items()
+    }
+    needed = np.unique(np.concatenate([images.ravel() for images in chosen.values()]))
+    for part in classifier.slices(len(needed)):
+        outputs = classifier.unclipped(np.asarray(dataset.pick(needed[part].tolist())), list(maps))
+        for name, units in found.items():
+            where = np.nonzero(np.isin(units.images, needed[part]))
+            batch, numbers = np.searchsorted(needed[part], units.images[where]), maps[name][where[0]]
+            values, ranking = (each[batch, :, :, numbers] for each in outputs[name])
+            rows, columns = np.divmod(ranking.reshape(len(batch), -1).argmax(axis=1), ranking.shape[2])
+            units.rows[where], units.columns[where] = rows, columns
+            units.values[where] = values[np.arange(len(batch)), rows, columns]
+    return found
 
 
 def unit_facts(

@@ -11,7 +11,7 @@ from cnnexplain.plugin import Result, other_calls_warning
 from cnnexplain_plugins.deconvnet import crops
 from cnnexplain_plugins.deconvnet.layers import check_maps, is_deep, select_layers, with_rules
 from cnnexplain_plugins.deconvnet.patches import ALL, SOME, select_maps, strongest_patches
-from cnnexplain_plugins.deconvnet.peaks import TOP, strongest_images, strongest_units, unit_facts
+from cnnexplain_plugins.deconvnet.peaks import TOP, locate, strongest_images, strongest_units, unit_facts
 
 if TYPE_CHECKING:
     from jaxtyping import Float32
@@ -51,9 +51,13 @@ def deconvnet(
     done += len(dataset)
     dataset_arrays: dict[str, Any] = {}
     dataset_facts: dict[str, Any] = {}
+    selected = {layer.name: select_maps(layer, peaks[layer.name], facts["strongest"], maps) for layer in shown}
+    units = locate(classifier, dataset, peaks, selected)
     for layer, share in zip(shown, shares, strict=True):
-        selected = select_maps(layer, peaks[layer.name], facts["strongest"], maps)
-        patches, dataset_facts[layer.name] = strongest_patches(classifier, dataset, layer, peaks[layer.name], selected)
+        name = layer.name
+        patches, dataset_facts[name] = strongest_patches(
+            classifier, dataset, layer, selected[name], units[name], peaks[name].selectivity
+        )
         dataset_arrays |= patches
         done += share
         progress(done, total)
@@ -112,18 +116,27 @@ def _image_projections(
     return arrays, facts
 
 
+SIMILAR = 0.6
+"""Layers whose depths differ at most by this factor share a compiled function."""
+
+
 def _by_depth(classifier: Classifier, layers: Sequence[ShownLayer]) -> list[list[ShownLayer]]:
-    """The layers in the first half of a deep network, and the others: each group is projected by one compiled function.
+    """Groups of layers of similar depth, each of which is projected by one compiled function.
 
     The function computes the network up to the deepest layer of its group for all units. Compiling one for each layer would
-    take longer than that saves.
+    take longer than that saves, and so would several in a network that is not deep.
     """
     if not is_deep(classifier):
         return [list(layers)]
-    depth = {each.name: place for place, each in enumerate(classifier.layers)}
-    half = max(depth.get(layer.name, 0) for layer in layers) / 2
-    shallow = [layer for layer in layers if depth.get(layer.name, 0) <= half]
-    return [group for group in (shallow, [layer for layer in layers if layer not in shallow]) if group]
+    depths = {each.name: place for place, each in enumerate(classifier.layers, start=1)}
+    groups: list[list[ShownLayer]] = []
+    for layer in sorted(layers, key=lambda layer: -depths.get(layer.name, len(depths))):
+        deepest = groups[-1][0] if groups else None
+        if deepest and depths.get(layer.name, len(depths)) >= SIMILAR * depths.get(deepest.name, len(depths)):
+            groups[-1].append(layer)
+        else:
+            groups.append([layer])
+    return groups
 
 
 def _project(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnexplain.numerics import Copies, peaks, prefetched
+from cnnexplain.numerics import Copies, channel_maxima, peaks, prefetched
 from cnnexplain.plugin import Result
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def smoothgrad(
                 break
     mean, deviation = _moments(sums, squares, copies[:, None, None, None])
     standard, relative = _errors(mean, deviation, copies)
-    maps = np.abs(mean).max(axis=-1)
+    maps = channel_maxima(mean)
     facts = {
         "logit": [float(value) for value in classifier.values(images, objectives)],
         "peak": [float(each.max()) for each in maps],

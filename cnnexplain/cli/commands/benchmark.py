@@ -1,0 +1,163 @@
+"""The command `benchmark`: compares explanation methods by metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cnnexplain.cli import completion, console, scoreboard_tables, session, summary
+from cnnexplain.cli.model_options import MODEL_OPTIONS, ModelArguments, model_arguments
+from cnnexplain.cli.options import PRINTING_OPTIONS, Declared, declare
+from cnnexplain.errors import InterruptionError, UsageError, suggest
+from cnnexplain.interruption import plainly
+
+if TYPE_CHECKING:
+    from cnnexplain.evaluation.benchmark import Setup
+    from cnnexplain.evaluation.scoreboard import Scoreboard
+
+IMAGES = "Default: the first 100 test images of MNIST, for a digit classifier."
+"""Which images are used if none is given."""
+
+
+@dataclass(frozen=True)
+class BenchmarkArguments:
+    """The values of the options of `benchmark`."""
+
+    model: ModelArguments
+    analyses: list[str]
+    images: list[str]
+    metrics: list[str] | None
+    maps: dict[str, str]
+    masks: str | None
+    target: str | None
+    seed: int
+    verbose: bool
+
+
+def benchmark_command() -> Callable[..., None]:
+    """The command, with the options of a model."""
+
+    def command(*, words: list[str] | None, metric: list[str] | None, json: bool, **given: Any) -> None:
+        """Compare explanation methods by metrics, with intervals, and with controls that explain no network."""
+        session.warn_of_problems()
+        from cnnexplain.evaluation import map_files
+
+        analyses, images = split(words or [])
+        names = ("masks", "target", "seed", "verbose")
+        own = {name: given[name] for name in names}
+        maps = map_files.parse(given["maps"] or [])
+        arguments = BenchmarkArguments(model_arguments(given), analyses, images, metric or None, maps, **own)
+        with console.document(json) as emit:
+            board = _run(arguments)
+            scoreboard_tables.print_notes(board)
+            if json:
+                emit(board.document())
+            else:
+                scoreboard_tables.print_board(board)
+
+    return declare(command, {**_options(), **PRINTING_OPTIONS, **MODEL_OPTIONS})
+
+
+def split(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The words that name analyses, such as "gradcam:method=layercam", and those that name images.
+
+    Raises:
+        UsageError: A word is neither.
+    """
+    from cnnexplain.inputs import images
+
+    known = session.registry().analyses
+    analyses = [word for word in words if word.partition(":")[0] in (*known, *known.clashes)]
+    others = [word for word in words if word not in analyses]
+    for word in others:
+        try:
+            images.find([word])
+        except UsageError as error:
+            near = suggest(word, known)
+            raise UsageError(f"'{word}' is neither an analysis nor an image.{near}" if near else str(error)) from error
+    return analyses, others
+
+
+def _options() -> Declared:
+    words = typer.Argument(
+        metavar="ANALYSIS|IMAGES",
+        show_default=False,
+        help="Analyses, each with options if they differ from the defaults, such as gradcam:method=layercam; and files, "
+        f"folders, globs or samples such as mnist:test/7. Default: all analyses with a map of the image. {IMAGES}",
+        autocompletion=completion.analyses,
+    )
+    metric = typer.Option("--metric", metavar="NAME", help="A metric to compute. Default: all. (Repeatable.)")
+    masks = typer.Option(
+        "--masks",
+        metavar="FOLDER",
+        help="Images whose bright pixels are the relevant ones, for the metrics that compare maps with them: cat.png for "
+        "photos/cat.jpg, mnist-test-7.png for mnist:test/7.",
+    )
+    maps = typer.Option(
+        "--maps",
+        metavar="NAME=FILE",
+        help="Maps of another tool: a .npy or .npz file with an array (N, H, W), one raw, signed map for each image. "
+        "(Repeatable.)",
+    )
+    target = typer.Option(
+        "--target",
+        metavar="TARGET",
+        help="The class to explain, by label or index. Default: the prediction for each image.",
+        autocompletion=completion.labels,
+    )
+    seed = typer.Option("--seed", metavar="N", min=0, help="The seed of all random numbers.")
+    return {
+        "words": (Annotated[list[str] | None, words], None),
+        "metric": (Annotated[list[str] | None, metric], None),
+        "masks": (Annotated[str | None, masks], None),
+        "maps": (Annotated[list[str] | None, maps], None),
+        "target": (Annotated[str | None, target], None),
+        "seed": (Annotated[int, seed], 0),
+    }
+
+
+def _run(arguments: BenchmarkArguments) -> Scoreboard:
+    """Computes the scores, image by image."""
+    with plainly(), console.quiet(arguments.verbose), console.progress() as display:
+        classifier = session.load(arguments.model, display)
+        from cnnexplain.evaluation import benchmark
+
+        if not arguments.images:
+            console.say(f"No image given: using {' to '.join(_ends(benchmark.default_images(classifier)))}.")
+        setup = benchmark.prepare(
+            arguments.analyses or (None if not arguments.maps else []),
+            classifier,
+            arguments.images or None,
+            arguments.metrics,
+            arguments.target,
+            arguments.masks,
+            arguments.maps,
+            arguments.seed,
+        )
+        setup.stream.check(console.bar(display, "Reading"))
+        summary.print_assumptions(classifier)
+        board = setup.board()
+        update = console.bar(display, f"Scoring {len(setup.methods)} methods")
+        try:
+            _add_all(setup, board, update)
+        except KeyboardInterrupt as interruption:
+            if not len(board):
+                raise
+            raise InterruptionError(f"Interrupted after {len(board)} of {len(setup.stream)} images.") from interruption
+        return board
+
+
+def _add_all(setup: Setup, board: Scoreboard, update: Callable[[int, int], None]) -> None:
+    from cnnexplain.evaluation import benchmark
+
+    for outcome in benchmark.run(setup):
+        board.add(outcome)
+        update(outcome.place + 1, len(setup.stream))
+
+
+def _ends(names: Sequence[str]) -> list[str]:
+    """The first and the last name."""
+    return [names[0], names[-1]]

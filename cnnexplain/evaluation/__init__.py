@@ -1,0 +1,1 @@
+"""Compares explanation methods by metrics."""

@@ -1,0 +1,257 @@
+"""`cnnexplain.benchmark`: compares explanation methods by metrics on a model and images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cnnexplain.errors import CnnExplainError, ModelError, UsageError
+from cnnexplain.evaluation import methods as named
+from cnnexplain.evaluation.masks import Masks
+from cnnexplain.evaluation.methods import Method
+from cnnexplain.evaluation.scoreboard import Scoreboard
+from cnnexplain.evaluation.scoring import Outcome, Sample, scores
+from cnnexplain.inputs import datasets
+from cnnexplain.inputs.image_stream import Stream, stream_images
+from cnnexplain.inputs.images import ImageBatch
+from cnnexplain.model.classifier import Classifier
+from cnnexplain.pipeline import targets
+from cnnexplain.plugin import registry
+from cnnexplain.plugin.metric import Metric
+from cnnexplain.plugin.registry import Plugin
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32, Float64, Int64
+
+IMAGES = 100
+"""The number of digits that are used if no image is given."""
+
+MOST, BYTES = 64, 64 << 20
+"""The maximum number of images whose maps are computed at once, and of bytes of these maps."""
+
+
+def benchmark(
+    analyses: str | Sequence[str] | None,
+    classifier: Classifier,
+    images: object = None,
+    *,
+    metrics: str | Sequence[str] | None = None,
+    target: targets.Class | Sequence[targets.Class] | None = None,
+    masks: object = None,
+    maps: Mapping[str, object] | None = None,
+    seed: int = 0,
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> Scoreboard:
+    """Compares explanation methods by metrics.
+
+    The maps of a method are ranked and summed with their signs. Four controls that explain no network are always compared as
+    well: a random map, Sobel edges, a centered Gaussian, and the distance of the image to black.
+
+    Args:
+        analyses: The names of the analyses, each with options if they differ from the defaults, such as
+            "gradcam:method=layercam". None for all analyses with a map of the image.
+        classifier: The model, from `cnnexplain.load`.
+        images: As for `cnnexplain.explain`. None for the first 100 test images of MNIST, for a digit classifier.
+        metrics: The names of the metrics. None for all metrics that are defined; those for masks only with `masks`.
+        target: The class to explain, by index or label: one for all images, or one for each. None for the predictions.
+        masks: The relevant pixels: an array (N, H, W), or the path of a folder with an image for each explained image, whose
+            bright pixels are relevant.
+        maps: Maps of other tools by name: an array (N, H, W) of raw, signed maps, or the path of a .npy or .npz file.
+        seed: Seeds all random numbers.
+        progress: Called with the number of completed images, and of all images.
+
+    Returns:
+        The scores of all methods for all images.
+
+    Raises:
+        UsageError: There is no such analysis, metric, option, class or image, or maps or masks do not fit the images.
+        ImageError: An image can't be read.
+        ModelError: The model returns values that are not finite, or an analysis does not support it.
+        PluginError: An analysis or metric failed or broke its contract.
+    """
+    if not isinstance(classifier, Classifier):
+        raise UsageError(f"benchmark() takes what cnnexplain.load() returns, but got {type(classifier).__name__}.")
+    setup = prepare(analyses, classifier, images, metrics, target, masks, maps, seed)
+    board = setup.board()
+    for outcome in run(setup):
+        board.add(outcome)
+        progress(outcome.place + 1, len(setup.stream))
+    return board
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What is compared, on which model and images."""
+
+    classifier: Classifier
+    stream: Stream
+    methods: Sequence[Method]
+    metrics: Mapping[str, tuple[Metric, Plugin]]
+    targets: Sequence[int] | None
+    masks: Masks | None
+    seed: int
+
+    def board(self) -> Scoreboard:
+        """An empty scoreboard."""
+        return Scoreboard(
+            model={"name": self.classifier.name, "sha256": self.classifier.sha256, "head": self.classifier.head},
+            methods={method.name: method.kind for method in self.methods},
+            options={method.name: dict(method.options) for method in self.methods if method.kind == "analysis"},
+            metrics={name: metric for name, (metric, _) in self.metrics.items()},
+            labels=self.classifier.labels,
+            seed=self.seed,
+        )
+
+
+def prepare(
+    analyses: str | Sequence[str] | None,
+    classifier: Classifier,
+    images: object,
+    metrics: str | Sequence[str] | None,
+    target: targets.Class | Sequence[targets.Class] | None,
+    masks: object,
+    maps: Mapping[str, object] | None,
+    seed: int,
+) -> Setup:
+    """Checks the arguments of `benchmark`."""
+    wanted = [analyses] if isinstance(analyses, str) else named.comparable() if analyses is None else analyses
+    chosen = [named.analysis(text) for text in wanted]
+    selected = select(metrics, masked=masks is not None)
+    stream = stream_images(default_images(classifier) if images is None else images, classifier)
+    shape = classifier.preprocess.shape[:2]
+    given = [named.from_maps(name, each, len(stream), shape) for name, each in (maps or {}).items()]
+    compared = named.unique([*chosen, *given, *named.controls()])
+    if not chosen and not given:
+        raise UsageError("There is no method to compare: name at least one analysis, or give maps.")
+    resolved = targets.resolve(target, classifier)
+    each_target = None
+    if resolved is not None:
+        each_target = targets.spread(resolved, len(stream))
+        if not all(isinstance(one, int) for one in each_target):
+            raise UsageError("A benchmark explains classes; it can't explain other objectives.")
+    elif classifier.head == "values":
+        each_target = [0] * len(stream)
+    read = None if masks is None else Masks(masks, stream.names, classifier.preprocess)
+    return Setup(classifier, stream, compared, selected, each_target, read, seed)  # type: ignore[arg-type]
+
+
+def select(names: str | Sequence[str] | None, *, masked: bool) -> dict[str, tuple[Metric, Plugin]]:
+    """The metrics of these names; None for all, those for masks only if there are masks.
+
+    Raises:
+        UsageError: There is no such metric, or it needs masks and there are none.
+        PluginError: Several plugins offer it.
+    """
+    offered = registry.load().metrics
+    if names is None:
+        return {name: offered.pick(name) for name in offered if masked or "mask" not in offered[name].inputs}
+    found = {name: offered.pick(name) for name in ([names] if isinstance(names, str) else names)}
+    for name, (metric, _) in found.items():
+        if "mask" in metric.inputs and not masked:
+            raise UsageError(
+                f"The metric '{name}' needs the relevant pixels of each image; give them with --masks (masks=)."
+            )
+    if not found:
+        raise UsageError(f"There is no metric to compute; name at least one of {', '.join(offered)}.")
+    return found
+
+
+def run(setup: Setup, start: int = 0) -> Iterator[Outcome]:
+    """The scores of the images from `start` on, one image after the other.
+
+    Raises:
+        CnnExplainError: As for `benchmark`.
+    """
+    undefined: dict[str, str] = {}
+    size = len(setup.methods) * 8 * int(np.prod(setup.classifier.preprocess.shape[:2]))
+    step = max(1, min(MOST, BYTES // size))
+    for first in range(start, len(setup.stream), step):
+        places, batch = setup.stream.read(range(first, min(first + step, len(setup.stream))))
+        if len(places):
+            yield from _batch(setup, places, batch, undefined)
+
+
+def _batch(setup: Setup, places: Int64[np.ndarray, " n"], batch: ImageBatch, undefined: dict[str, str]) -> Iterator[Outcome]:
+    classifier, images = setup.classifier, np.asarray(batch)
+    if setup.targets is None:
+        logits = classifier.logits(images)
+        classifier.compare(images, logits)
+        targets.check_finite(classifier, classifier.predictions(logits))
+        chosen = classifier.predictions(logits).argmax(axis=1).tolist()
+    else:
+        chosen = [setup.targets[place] for place in places]
+    maps, warnings = [], {}
+    for method in setup.methods:
+        if method.explain is None:
+            assert method.maps is not None
+            maps.append(np.asarray(method.maps[places], np.float64))
+            continue
+        found, warned = method.explain(classifier, images, chosen)
+        maps.append(found.astype(np.float64))
+        warnings[method.name] = warned
+    together = np.stack(maps, axis=1)
+    for number, place in enumerate(places.tolist()):
+        sample = Sample(
+            index=place,
+            image=images[number],
+            target=chosen[number],
+            maps=together[number],
+            mask=None if setup.masks is None else setup.masks[place],
+            explain=_explainer(setup, chosen[number]),
+        )
+        yield Outcome(
+            place=place,
+            name=batch.sources[number].name,
+            target=chosen[number],
+            scores=_scores(setup, sample, undefined),
+            maps=together[number],
+            image=images[number],
+            warnings=warnings,
+            undefined=undefined,
+        )
+
+
+def _scores(setup: Setup, sample: Sample, undefined: dict[str, str]) -> dict[str, dict[str, Float64[np.ndarray, " M"]]]:
+    """The scores of all metrics that are defined."""
+    found = {}
+    for name, (metric, plugin) in setup.metrics.items():
+        if name in undefined or ("mask" in metric.inputs and sample.mask is None):
+            continue
+        try:
+            found[name] = scores(metric, plugin, setup.classifier, sample, setup.seed)
+        except (UsageError, ModelError) as error:
+            undefined[name] = str(error)
+    if not found and undefined:
+        raise CnnExplainError(f"No metric is defined for '{setup.classifier.name}': {next(iter(undefined.values()))}")
+    return found
+
+
+def _explainer(setup: Setup, explained: int) -> Callable[..., Float64[np.ndarray, "M n H W"]]:
+    """The input `explain` of a metric; see `cnnexplain.plugin.Metric`."""
+
+    def explain(
+        images: Float32[np.ndarray, "n H W C"], target: int | None = None, classifier: Classifier | None = None
+    ) -> Float64[np.ndarray, "M n H W"]:
+        chosen = [explained if target is None else target] * len(images)
+        maps = np.full((len(setup.methods), *images.shape[:3]), np.nan)
+        for place, method in enumerate(setup.methods):
+            if method.explain is not None:
+                maps[place] = method.explain(classifier or setup.classifier, images, chosen)[0]
+        return maps
+
+    return explain
+
+
+def default_images(classifier: Classifier) -> list[str]:
+    """The images that are used if none is given.
+
+    Raises:
+        UsageError: The model is no digit classifier.
+    """
+    preset = classifier.preprocess.preset
+    if preset is None:
+        raise UsageError(f"'{classifier.name}' is no digit classifier: give the images to explain.")
+    return datasets.MNIST.samples("test", IMAGES)

@@ -1,0 +1,237 @@
+"""`cnnexplain.benchmark`: methods, controls, metrics, masks and maps of other tools."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import cnnexplain as cx
+from cnnexplain.errors import PluginError, UsageError
+from cnnexplain.plugin import registry
+
+SAMPLES = ["mnist:test/0", "mnist:test/1", "mnist:test/2"]
+CONTROLS = ["random", "sobel", "gaussian", "|input − black|"]
+
+
+@pytest.fixture(scope="module")
+def board(lenet):
+    return cx.benchmark(["saliency", "gradcam:method=layercam,layer=conv1"], lenet, SAMPLES, metrics="deletion")
+
+
+def test_a_benchmark_scores_the_maps_of_the_methods_and_of_the_controls(board, lenet):
+    assert list(board.methods) == ["saliency", "gradcam:method=layercam,layer=conv1", *CONTROLS]
+    assert board.options["gradcam:method=layercam,layer=conv1"]["method"] == "layercam"
+    assert board.images == SAMPLES
+    assert [lenet.labels[target] for target in board.targets] == ["7", "2", "1"]
+    assert board.scores("deletion").shape == (3, 6)
+    best = board.standings("deletion", "black")
+    means = [each.mean for each in best]
+    assert means == sorted(means)
+    assert {each.method for each in best} == set(board.methods)
+    assert best[-1].method == "random"
+
+
+@pytest.mark.backends
+def test_the_maps_are_those_of_explain(board, lenet):
+    """The same maps, given as arrays of another tool, have the same scores."""
+    images = cx.read_images(SAMPLES, lenet)
+    maps = {
+        "first": cx.explain("saliency", lenet, images).arrays["saliency"],
+        "second": cx.explain("gradcam", lenet, images, method="layercam", layer="conv1").arrays["map"],
+    }
+    again = cx.benchmark([], lenet, images, metrics=["deletion"], maps=maps)
+    assert list(again.methods.values())[:2] == ["file", "file"]
+    for score in again.defined("deletion"):
+        np.testing.assert_allclose(again.scores("deletion", score), board.scores("deletion", score), rtol=1e-4, atol=1e-5)
+
+
+def test_the_scores_depend_on_the_target_and_the_seed_only(lenet):
+    first, again = (cx.benchmark("saliency", lenet, SAMPLES[:2], metrics="insertion", target=[3, "5"]) for _ in range(2))
+    np.testing.assert_array_equal(first.scores("insertion"), again.scores("insertion"))
+    assert first.targets == [3, 5]
+    alone = cx.benchmark("saliency", lenet, SAMPLES[:1], metrics="insertion", target=3)
+    np.testing.assert_allclose(alone.scores("insertion"), first.scores("insertion")[:1], rtol=1e-4, atol=1e-6)
+
+
+def test_the_document_has_all_numbers(board):
+    document = board.document()
+    (metric,) = document["metrics"]
+    assert metric["limitations"] == board.metrics["deletion"].limitations
+    assert [score["name"] for score in metric["scores"]] == list(board.metrics["deletion"].scores)
+    assert metric["scores"][0]["values"] == board.scores("deletion").tolist()
+    # Three images are too few for an interval.
+    assert all(each["interval"] is None and each["images"] == 3 for each in metric["scores"][0]["methods"])
+    assert document["methods"][0] == {"name": "saliency", "kind": "analysis", "options": {"crops": "one"}}
+
+
+INVALID = {
+    "no such analysis": ({"analyses": "salency"}, "no analysis 'salency'. Did you mean 'saliency'"),
+    "no map": ({"analyses": "filters"}, "'filters' has no map of the image that could be compared. Analyses with maps: "),
+    "no such option": ({"analyses": "saliency:crop=ten"}, "no option 'crop'. Did you mean 'crops'"),
+    "no value": ({"analyses": "saliency:ten"}, "are written name=value, but got 'ten'"),
+    "not a number": ({"analyses": "rise:masks=many"}, "--masks takes int, but got 'many'"),
+    "twice": ({"analyses": ["saliency", "saliency"]}, "Two methods are called 'saliency'"),
+    "nothing": ({"analyses": []}, "no method to compare"),
+    "no such metric": ({"metrics": "deltion"}, "no metric 'deltion'. Did you mean 'deletion'"),
+    "no metric": ({"metrics": []}, "no metric to compute; name at least one of "),
+    "no such class": ({"target": "ten"}, "ten"),
+    "an objective": ({"target": cx.Logit(1) - cx.Logit(2)}, "explains classes"),
+    "masks of another shape": (
+        {"masks": np.zeros((3, 7, 7))},
+        r"masks have the shape \(3, 7, 7\); expected .*\(3, 28, 28\)",
+    ),
+    "no folder of masks": ({"masks": "nowhere"}, "no folder of masks 'nowhere'"),
+    "maps of another shape": ({"maps": {"lime": np.zeros((3, 7, 7))}}, r"expected \(3, 28, 28\)"),
+}
+
+
+@pytest.mark.parametrize("kind", INVALID)
+def test_invalid_arguments_are_refused(kind, lenet):
+    change, words = INVALID[kind]
+    arguments = {"analyses": "saliency", "images": SAMPLES, "metrics": "deletion", **change}
+    with pytest.raises(UsageError, match=words):
+        cx.benchmark(arguments.pop("analyses"), lenet, arguments.pop("images"), **arguments)
+
+
+@pytest.fixture
+def narrow(cli, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    return cli
+
+
+def test_the_command_prints_a_table_that_fits_80_columns(narrow, board):
+    options = ["gradcam:method=layercam,layer=conv1", "--metric", "deletion"]
+    code, out, err = narrow("benchmark", "saliency", *options, *SAMPLES)
+    assert (code, err) == (0, "")
+    assert max(map(len, out.splitlines())) <= 80
+    rows = [line.split() for line in out.splitlines()]
+    (saliency,) = [row for row in rows if row[:1] == ["saliency"]]
+    means = [board.standings("deletion", score) for score in board.metrics["deletion"].scores]
+    means = [next(each.mean for each in standings if each.method == "saliency") for standings in means]
+    assert [float(cell.strip("†").replace("−", "-")) for cell in saliency[1:]] == pytest.approx(means, abs=6e-4)
+    told = " ".join(out.split())
+    assert f"Cannot tell: {board.metrics['deletion'].limitations}" in told
+    assert f"Computed with: {board.metrics['deletion'].protocol}" in told
+    assert "3 are too few for intervals, which need 10 images" in told
+
+
+def test_the_command_prints_json(cli, board):
+    options = ["gradcam:method=layercam,layer=conv1", "--metric", "deletion", "--json"]
+    code, out, _ = cli("benchmark", "saliency", *options, *SAMPLES)
+    assert code == 0
+    document, expected = json.loads(out), json.loads(json.dumps(board.document()))
+    assert document["metrics"][0]["scores"][0]["methods"] == expected["metrics"][0]["scores"][0]["methods"]
+    assert document["images"] == expected["images"]
+
+
+def test_the_command_marks_scores_that_do_not_beat_a_control(cli, lenet, tmp_path):
+    flat = np.zeros((10, 28, 28))
+    np.save(tmp_path / "flat.npy", flat)
+    samples = [f"mnist:test/{number}" for number in range(10)]
+    code, out, _ = cli("benchmark", "--maps", f"flat={tmp_path / 'flat.npy'}", "--metric", "insertion", *samples)
+    assert code == 0
+    (row,) = [line.split() for line in out.splitlines() if line.strip().startswith("flat ")]
+    assert row[1].endswith("†")
+    # With maps and without the name of an analysis, only the maps are compared with the controls.
+    assert "saliency" not in out
+    assert "95% interval" in out
+    assert "excludes 0" in out
+
+
+USAGE = {
+    "neither": (["salency"], "'salency' is neither an analysis nor an image. Did you mean 'saliency'?"),
+    "no image": (["saliency", "digit.png"], "There is no file 'digit.png'"),
+    "no metric": (
+        ["saliency", "mnist:test/1", "--metric", "delete"],
+        "There is no metric 'delete'. Did you mean 'deletion'?",
+    ),
+    "maps": (["mnist:test/1", "--maps", "lime"], "--maps takes NAME=FILE, such as lime=lime.npy, but got 'lime'."),
+    "masks": (["saliency", "mnist:test/1", "--masks", "masks"], "There is no folder of masks 'masks'."),
+}
+
+
+@pytest.mark.parametrize("kind", USAGE)
+def test_invalid_usage_is_reported_in_one_line(kind, cli):
+    words, message = USAGE[kind]
+    code, out, err = cli("benchmark", *words)
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert message in err
+
+
+METRIC = """
+import numpy as np
+from cnnexplain.plugin import Metric, hookimpl
+
+def run(maps, mask, explain, image, target, random):
+    "The share of a map within the mask, and how the map of a darker image differs."
+    again = explain(image[None] * 0.5)[:, 0]
+    return {RETURNED}
+
+@hookimpl
+def cnnexplain_metrics():
+    return [Metric("inside", run, "Nobody 2026", {"mean": "higher", "change": "neither"}, "None.", "It says nothing.")]
+"""
+RETURNED = "{'mean': (maps * mask).sum(axis=(1, 2)) / mask.sum(), 'change': np.abs(again - maps).mean(axis=(1, 2))}"
+
+
+@pytest.fixture
+def fresh():
+    registry.load.cache_clear()
+    yield
+    registry.load.cache_clear()
+
+
+def test_a_metric_of_a_plugin_gets_masks_and_explains_again(fresh, install, lenet, tmp_path):
+    install("acme-inside", METRIC.replace("{RETURNED}", RETURNED))
+    with pytest.raises(UsageError, match="'inside' needs the relevant pixels of each image; give them with --masks"):
+        cx.benchmark("saliency", lenet, SAMPLES, metrics="inside")
+    mask = np.zeros((28, 28), np.uint8)
+    mask[3:9, 10:20] = 255
+    (tmp_path / "masks").mkdir()
+    Image.fromarray(mask).save(tmp_path / "masks" / "mnist-test-1.png")
+    maps = {"lime": np.ones((3, 28, 28))}
+    board = cx.benchmark("saliency", lenet, SAMPLES, metrics="inside", masks=tmp_path / "masks", maps=maps)
+    means, changes = board.scores("inside", "mean"), board.scores("inside", "change")
+    assert np.isnan(means[[0, 2]]).all()
+    saliency = cx.explain("saliency", lenet, SAMPLES).arrays["saliency"]
+    assert means[1, 0] == pytest.approx(saliency[1, 3:9, 10:20].mean(), rel=1e-4)
+    # The maps of a file can't be computed for another image; that of a Gaussian does not change.
+    assert np.isnan(changes[1, list(board.methods).index("lime")])
+    assert changes[1, list(board.methods).index("gaussian")] == 0
+    half = cx.explain("saliency", lenet, cx.read_images(SAMPLES[1:2], lenet) * 0.5, target=2).arrays["saliency"]
+    assert changes[1, 0] == pytest.approx(np.abs(half[0] - saliency[1]).mean(), rel=1e-3)
+    with pytest.raises(UsageError, match=r"has no mask for any of the 1 images; expected files such as 'mnist-test-0\.png'"):
+        cx.benchmark("saliency", lenet, SAMPLES[:1], metrics="inside", masks=tmp_path / "masks")
+
+
+WRONG = {
+    "another name": ("{'means': maps[:, 0, 0]}", r"returned \['means'\]; expected a dict with 'mean', 'change'"),
+    "a number": (
+        "{'mean': 3.0, 'change': maps[:, 0, 0]}",
+        "returned 3.0 as 'mean'; expected 5 real numbers, one for each map",
+    ),
+    "infinity": ("{'mean': maps[:, 0, 0] + np.inf, 'change': 0}", "returned an infinite 'mean'; expected NaN"),
+    "an error": ("1 / 0", r"failed: ZeroDivisionError: division by zero \(wrong_an_error.py, line 8\)"),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_a_metric_that_breaks_its_contract_is_named(kind, fresh, install, lenet):
+    code, words = WRONG[kind]
+    install("wrong-metric", METRIC.replace("{RETURNED}", code), module=f"wrong_{kind.replace(' ', '_')}")
+    with pytest.raises(PluginError, match=rf"wrong-metric 1.5: run\(\) of the metric 'inside' {words}"):
+        cx.benchmark("saliency", lenet, SAMPLES[:1], metrics="inside", masks=np.ones((1, 28, 28)))
+
+
+def test_a_metric_that_is_not_defined_for_a_model_is_left_out_with_its_reason(fresh, install, lenet):
+    code = METRIC.replace(
+        "    again =", "    from cnnexplain import UsageError\n    raise UsageError('Not for this model.')\n    again ="
+    )
+    install("undefined-metric", code.replace("{RETURNED}", "{}"))
+    board = cx.benchmark("saliency", lenet, SAMPLES[:1], metrics=["inside", "deletion"], masks=np.ones((1, 28, 28)))
+    assert board.undefined == {"inside": "Not for this model."}
+    assert [metric["name"] for metric in board.document()["metrics"]] == ["deletion"]
+    with pytest.raises(cx.CnnExplainError, match=r"No metric is defined for .*: Not for this model"):
+        cx.benchmark("saliency", lenet, SAMPLES[:1], metrics=["inside"], masks=np.ones((1, 28, 28)))

@@ -1,0 +1,99 @@
+"""The comparison of methods on networks whose relevant pixels are known."""
+
+import json
+
+import numpy as np
+import pytest
+
+import cnnexplain as cx
+from cnnexplain.evaluation.truth import leaderboard
+
+
+@pytest.fixture(scope="module")
+def board():
+    methods = ["saliency", "gradient-x-input", "gradcam:method=layercam"]
+    return cx.benchmark_truth(methods, cases=["linear", "exclusive-or"], images=12, seed=3)
+
+
+def test_gradients_find_all_pixels_of_networks_that_are_linear_there(board):
+    for metric in leaderboard.METRICS:
+        means = dict(zip(board.first.methods, board.means(metric).T, strict=True))
+        assert list(board.cases) == ["linear", "exclusive-or"]
+        np.testing.assert_allclose(means["saliency"], 1, rtol=1e-12)
+        np.testing.assert_allclose(means["gradient-x-input"], 1, rtol=1e-12)
+        assert (means["random"] < 0.7).all()
+
+
+def test_a_random_map_scores_the_share_of_relevant_pixels(board):
+    shares = [case.masks.mean() for case in board.cases.values()]
+    place = [*board.first.methods].index("random")
+    for metric in ("relevance-rank", "relevance-mass"):
+        np.testing.assert_allclose(board.means(metric)[:, place], shares, atol=0.06)
+
+
+def test_standings_are_the_means_over_all_images(board):
+    standings = {each.method: each for each in board.standings()}
+    means = dict(zip(board.first.methods, board.means().mean(axis=0), strict=True))
+    for name, each in standings.items():
+        assert each.mean == pytest.approx(means[name])
+        assert each.images == 24
+        low, high = each.interval
+        assert low <= each.mean <= high
+    assert standings["saliency"].unbeaten == ()
+
+
+def test_the_magnitude_counts_where_evidence_is_of_both_signs(board):
+    maps = np.random.default_rng(0).normal(size=(12, 24, 24))
+    signed, unsigned = board.cases.values()
+    np.testing.assert_array_equal(signed.relevance(maps), maps)
+    np.testing.assert_array_equal(unsigned.relevance(maps), np.abs(maps))
+    # Half of the patch lowers the score, and still counts.
+    gradients = unsigned.classifier.gradient(unsigned.images, unsigned.targets)[..., 0]
+    assert (gradients[unsigned.masks] < 0).mean() == pytest.approx(0.5)
+    assert (board.boards["exclusive-or"].scores("relevance-rank")[:, 0] == 1).all()
+
+
+def test_the_document_has_cases_methods_and_intervals(board):
+    document = json.loads(json.dumps(board.document(), allow_nan=False))
+    assert [case["name"] for case in document["cases"]] == ["linear", "exclusive-or"]
+    assert [metric["name"] for metric in document["metrics"]] == list(leaderboard.METRICS)
+    assert document["methods"][2] == {
+        "name": "gradcam:method=layercam",
+        "kind": "analysis",
+        "options": {"method": "layercam", "layer": None},
+    }
+    (first, *_) = document["metrics"][0]["methods"]
+    assert first["mean"] == pytest.approx(1)
+    assert len(first["interval"]) == 2
+    assert repr(board) == "TruthBoard(7 methods, 2 cases)"
+
+
+def test_the_seed_determines_the_scores(board):
+    again, other = (cx.benchmark_truth("saliency", cases="linear", images=12, seed=seed) for seed in (3, 4))
+    first, second = (each.boards["linear"].scores("relevance-mass")[:, -4:] for each in (board, again))
+    np.testing.assert_array_equal(first, second)
+    assert (other.cases["linear"].images != again.cases["linear"].images).any()
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"cases": "xor"}, "There is no case 'xor'. The cases are linear, "),
+        ({"cases": ["linear", "maximun"]}, "Did you mean 'maximum'?"),
+        ({"cases": []}, "There is no case to make; name at least one of linear, "),
+        ({"images": 0}, "must be a whole number from 1 to 500, but got 0"),
+        ({"images": 2.5}, "but got 2.5"),
+        ({"analyses": "inversion", "cases": "linear"}, "has no map of the image"),
+        ({"analyses": ["no-such"], "cases": "linear"}, "no-such"),
+    ],
+)
+def test_bad_arguments_are_refused(given, words):
+    with pytest.raises(cx.UsageError) as caught:
+        cx.benchmark_truth(**given)
+    assert words in str(caught.value)
+
+
+def test_progress_counts_cases():
+    seen = []
+    cx.benchmark_truth("saliency", cases=["linear", "maximum", "linear"], images=1, progress=lambda *step: seen.append(step))
+    assert seen == [(1, 2), (2, 2)]

@@ -1,0 +1,317 @@
+"""The metrics against slow versions written from the papers, and where their scores are known."""
+
+import itertools
+import math
+import zlib
+
+import numpy as np
+import pytest
+from functions import SHAPE, formula, weights_and_images
+
+import cnnexplain as cx
+from cnnexplain.evaluation import scoring
+from cnnexplain.plugin import registry
+
+
+def nothing(images, target=None, classifier=None):
+    raise AssertionError("This metric explains nothing again.")
+
+
+def score(name, classifier, image, maps, target=0, *, mask=None, explain=nothing, seed=0):
+    """The scores of maps of an image."""
+    metric, plugin = registry.load().metrics.pick(name)
+    sample = scoring.Sample(0, image, target, np.asarray(maps, np.float64), mask, explain)
+    return scoring.scores(metric, plugin, classifier, sample, seed)
+
+
+def softmax(logits):
+    powers = np.exp(logits - logits.max())
+    return powers / powers.sum()
+
+
+def blurred(image):
+    """Each pixel as a weighted mean of all, by its own Gaussian."""
+    height, width = image.shape[:2]
+    sigma = min(height, width) / 8
+    rows, columns = np.mgrid[:height, :width]
+    out = np.zeros_like(image, np.float64)
+    for i in range(height):
+        for j in range(width):
+            weights = np.exp(-((rows - i) ** 2 + (columns - j) ** 2) / (2 * sigma**2))
+            out[i, j] = (weights[..., None] * image).sum(axis=(0, 1)) / weights.sum()
+    return out
+
+
+def curve(classifier, start, end, order, steps, target):
+    """The logit and the probability while pixels are replaced one after the other; images of whole steps are kept."""
+    image, points = start.copy(), []
+    for number in range(len(order) + 1):
+        if number:
+            row, column = order[number - 1]
+            image[row, column] = end[row, column]
+        if number in {round(step * len(order) / steps) for step in range(steps + 1)}:
+            logits = classifier.logits(image[None].astype(np.float32))[0].astype(np.float64)
+            points.append((number / len(order), logits[target], softmax(logits)[target]))
+    return np.array(points)
+
+
+def area(points):
+    return sum((b[0] - a[0]) * (a[1:] + b[1:]) / 2 for a, b in itertools.pairwise(points))
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("name", ["deletion", "insertion"])
+@pytest.mark.parametrize("color", [False, True])
+def test_the_areas_equal_pixel_by_pixel_replacement(name, color, random, lenet, noise):
+    if color:
+        weights, images = weights_and_images()
+        classifier, image, target = formula(weights, bias=0.7), images[0], 2
+    else:
+        classifier, image, target = lenet, noise[0], 3
+    maps = random.normal(size=(3, *image.shape[:2]))
+    found = score(name, classifier, image, maps, target)
+    for fill, baseline in {
+        "black": np.broadcast_to(classifier.preprocess.black, image.shape),
+        "blur": blurred(image),
+    }.items():
+        ends = (image, baseline) if name == "deletion" else (baseline, image)
+        for number, each in enumerate(maps):
+            order = sorted(np.ndindex(each.shape), key=lambda place, each=each: -each[place])
+            logit, probability = area(curve(classifier, *ends, order, min(28, len(order)), target))
+            assert found[f"{fill}, logit"][number] == pytest.approx(logit, rel=1e-4, abs=1e-5)
+            if classifier.head != "values":
+                assert found[fill][number] == pytest.approx(probability, rel=1e-4, abs=1e-6)
+
+
+def test_numbers_by_hand():
+    """S = 3 x₁ + x₂ at x = (1, 1): pixels go from S = 4; the larger one first leaves 1, the smaller one first 3."""
+    weights = np.zeros((*SHAPE, 2), np.float32)
+    weights[0, 1, 0, 0], weights[3, 0, 0, 0] = 3, 1
+    image = np.zeros(SHAPE, np.float32)
+    image[0, 1, 0] = image[3, 0, 0] = 1
+    classifier = formula(weights, preprocess=cx.Preprocess(*SHAPE[:2]))
+    maps = np.zeros((2, *SHAPE[:2]))
+    maps[0, 0, 1], maps[0, 3, 0] = 2, 1
+    maps[1, 0, 1], maps[1, 3, 0] = 1, 2
+    pixels = SHAPE[0] * SHAPE[1]
+    # Whole pixels are the steps of a small image: after the first one, 1 or 3 is left; then 0.
+    assert pixels <= 28
+    deleted = np.array([4 / 2 + 1, 4 / 2 + 3]) / pixels
+    np.testing.assert_allclose(score("deletion", classifier, image, maps)["black, logit"], deleted, rtol=1e-5)
+    inserted = np.array([3, 1]) / pixels + 4 * (pixels - 2 + 1 / 2) / pixels
+    np.testing.assert_allclose(score("insertion", classifier, image, maps)["black, logit"], inserted, rtol=1e-5)
+
+
+def test_a_map_of_equal_values_is_ranked_at_random_but_alike_for_all_methods(lenet, noise):
+    maps = np.zeros((2, 28, 28))
+    first, again, other = (score("deletion", lenet, noise[0], maps, 3, seed=seed)["black, logit"] for seed in (0, 0, 1))
+    assert first[0] == first[1]
+    np.testing.assert_array_equal(first, again)
+    assert first[0] != other[0]
+
+
+def test_a_score_does_not_depend_on_the_other_methods(lenet, noise, random):
+    maps = random.normal(size=(3, 28, 28))
+    together = score("insertion", lenet, noise[0], maps, 3)
+    alone = score("insertion", lenet, noise[0], maps[1:2], 3)
+    for name, values in together.items():
+        np.testing.assert_allclose(values[1], alone[name][0], rtol=1e-5)
+
+
+def test_a_model_of_values_has_no_probabilities():
+    weights, images = weights_and_images()
+    classifier = formula(weights, bias=0.7)
+    if classifier.head != "values":
+        classifier = cx.load(classifier.model, values=True)
+    found = score("deletion", classifier, images[0], np.zeros((2, *SHAPE[:2])))
+    assert np.isnan(found["black"]).all()
+    assert np.isfinite(found["black, logit"]).all()
+
+
+def test_no_image_is_evaluated_twice(lenet, noise, random, monkeypatch):
+    seen = []
+    logits = type(lenet).logits
+    monkeypatch.setattr(type(lenet), "logits", lambda self, images: seen.append(images) or logits(self, images))
+    score("deletion", lenet, noise[0], random.normal(size=(5, 28, 28)), 3)
+    # 27 images for each map between the two ends, for each fill.
+    assert sum(map(len, seen)) == 2 * (5 * 27 + 2)
+    images = np.concatenate(seen)
+    assert len(np.unique(images.reshape(len(images), -1), axis=0)) == len(images) - 1
+
+
+def linear():
+    """The classifier with the logits Σ w x, its weights, an image, and the exact attributions to a black baseline."""
+    weights, images = weights_and_images()
+    return formula(weights), weights, images[0], (weights[..., 2] * (images[0] + 1)).sum(axis=-1)
+
+
+@pytest.mark.backends
+def test_pixel_flipping_equals_pixel_by_pixel_replacement(lenet, noise, random):
+    maps = random.normal(size=(2, 28, 28))
+    found = score("pixel-flipping", lenet, noise[0], maps, 3)
+    generator = seeded("pixel-flipping")
+    generator.permutation(28 * 28)
+    flipped = generator.uniform(size=(28, 28, 1)).astype(np.float32)
+    for number, each in enumerate(maps):
+        order = sorted(np.ndindex(each.shape), key=lambda place, each=each: -each[place])
+        falls = {}
+        for name, path in (("MoRF", order), ("LeRF", order[::-1])):
+            logits = curve(lenet, noise[0], flipped, path, 28, 3)[:, 1]
+            falls[name] = np.mean(logits[0] - logits)
+            assert found[name][number] == pytest.approx(falls[name], rel=1e-4, abs=1e-4)
+        assert found["gap"][number] == pytest.approx(falls["MoRF"] - falls["LeRF"], abs=2e-4)
+
+
+def seeded(name):
+    """The generator that a metric gets for the first image."""
+    return np.random.default_rng([0, 0, zlib.crc32(name.encode())])
+
+
+@pytest.mark.backends
+def test_mu_fidelity_equals_the_correlation_over_the_same_subsets(lenet, noise, random):
+    maps = random.normal(size=(2, 28, 28))
+    found = score("mu-fidelity", lenet, noise[0], maps, 3)
+    draws = seeded("mu-fidelity").random((128, 784))
+    sums, falls = [], {"logit": [], "probability": []}
+    before = lenet.logits(noise[:1])[0].astype(np.float64)
+    for draw in draws:
+        image, chosen = noise[0].copy(), np.argsort(draw) < 157
+        image[chosen.reshape(28, 28)] = 0
+        after = lenet.logits(image[None])[0].astype(np.float64)
+        sums.append([each.ravel()[chosen].sum() for each in maps])
+        falls["logit"].append(before[3] - after[3])
+        falls["probability"].append(softmax(before)[3] - softmax(after)[3])
+    for name, values in falls.items():
+        for number in range(2):
+            exact = np.corrcoef(np.array(sums)[:, number], values)[0, 1]
+            assert found[name][number] == pytest.approx(exact, abs=1e-4)
+
+
+def test_exact_attributions_have_perfect_fidelity():
+    classifier, _, image, exact = linear()
+    maps = np.stack([exact, 2 * exact, -exact, np.ones_like(exact)])
+    fidelity = score("mu-fidelity", classifier, image, maps, 2)["logit"]
+    np.testing.assert_allclose(fidelity[:3], [1, 1, -1], atol=1e-5)
+    # The sum of a constant over subsets of a fixed size never changes.
+    assert np.isnan(fidelity[3])
+    found = score("infidelity", classifier, image, maps, 2)
+    np.testing.assert_allclose(found["scaled"][:3], 0, atol=1e-5)
+    assert found["scaled"][3] > 0.1
+    assert found["unscaled"][0] == pytest.approx(0, abs=1e-8)
+    # Twice the exact attributions miss each fall by its own size, minus the exact ones by twice as much.
+    assert found["unscaled"][2] == pytest.approx(4 * found["unscaled"][1], rel=1e-3)
+    residual = score("completeness", classifier, image, maps, 2)["residual"]
+    np.testing.assert_allclose(residual[:3], [0, 1, 2], atol=1e-4)
+
+
+@pytest.mark.backends
+def test_infidelity_equals_its_definition_over_the_same_squares(lenet, noise, random):
+    maps = random.normal(size=(2, 28, 28))
+    found = score("infidelity", lenet, noise[0], maps, 3)
+    generator = seeded("infidelity")
+    sides = generator.integers(1, 10, 128, endpoint=True)
+    tops = generator.integers(0, 28 - sides, endpoint=True)
+    lefts = generator.integers(0, 28 - sides, endpoint=True)
+    before = float(lenet.logits(noise[:1])[0, 3])
+    sums, falls = np.zeros((2, 128)), np.zeros(128)
+    for number, (top, left, side) in enumerate(zip(tops, lefts, sides, strict=True)):
+        image = noise[0].copy()
+        image[top : top + side, left : left + side] = 0
+        falls[number] = before - float(lenet.logits(image[None])[0, 3])
+        sums[:, number] = maps[:, top : top + side, left : left + side].sum(axis=(1, 2))
+    for number in range(2):
+        assert found["unscaled"][number] == pytest.approx(np.mean((sums[number] - falls) ** 2), rel=1e-4)
+        (factor,), (rest,), *_ = np.linalg.lstsq(sums[number][:, None], falls, rcond=None)
+        assert found["scaled"][number] == pytest.approx(rest / (falls**2).sum(), rel=1e-4)
+        assert rest == pytest.approx(((factor * sums[number] - falls) ** 2).sum(), rel=1e-6)
+
+
+def test_sparseness_and_complexity_by_hand(lenet, noise):
+    single, equal, signed = np.zeros((3, 28, 28))
+    single[3, 5], equal[:] = -2, 0.1
+    signed[0, :3] = 1, -2, 3
+    maps = np.stack([single, equal, signed, np.zeros((28, 28))])
+    gini = score("sparseness", lenet, noise[0], maps)["Gini"]
+    # By the definition as the mean difference of all pairs, relative to twice the mean.
+    flat = np.abs(maps.reshape(4, -1))
+    pairs = [np.abs(each[:, None] - each).mean() / (2 * each.mean()) for each in flat[:3]]
+    np.testing.assert_allclose(gini[:3], pairs, atol=1e-12)
+    assert gini[0] == pytest.approx(1 - 1 / 784)
+    entropy = score("complexity", lenet, noise[0], maps)["entropy"]
+    shares = np.array([1, 2, 3]) / 6
+    np.testing.assert_allclose(entropy[:3], [0, math.log(784), -(shares * np.log(shares)).sum()], atol=1e-12)
+    assert np.isnan(gini[3])
+    assert np.isnan(entropy[3])
+
+
+def test_completeness_of_integrated_gradients_is_its_convergence_delta(lenet, noise):
+    record = cx.explain("integrated-gradients", lenet, noise[:1], target=3, steps=8)
+    found = score("completeness", lenet, noise[0], record.arrays["pixel_attribution"], 3)["residual"]
+    np.testing.assert_allclose(found, record.facts["relative_convergence_delta"], atol=1e-5)
+
+
+def test_completeness_is_not_defined_if_the_logits_are_equal(lenet):
+    black = np.zeros((28, 28, 1), np.float32)
+    assert np.isnan(score("completeness", lenet, black, np.ones((2, 28, 28)))["residual"]).all()
+
+
+def test_max_sensitivity_is_the_largest_change_of_the_map(lenet, noise):
+    """Of the methods x, 3 x², and a constant; and of a method that can't explain again."""
+    seen = []
+
+    def methods(images):
+        return np.stack([images[..., 0], 3 * images[..., 0] ** 2, np.ones_like(images[..., 0])]).astype(np.float64)
+
+    def explain(images, target=None, classifier=None):
+        seen.append((images, target, classifier))
+        return np.concatenate([methods(images), np.full((1, *images.shape[:3]), np.nan)])
+
+    maps = np.concatenate([methods(noise[:1])[:, 0], np.ones((1, 28, 28))])
+    found = score("max-sensitivity", lenet, noise[0], maps, 3, explain=explain)["relative"]
+    ((copies, target, classifier),) = seen
+    assert (target, classifier) == (None, None)
+    assert copies.shape == (10, 28, 28, 1)
+    assert 0.019 < np.abs(copies - noise[0]).max() <= 0.0201
+    for number in range(3):
+        changes = [np.linalg.norm(methods(copy[None])[number, 0] - maps[number]) for copy in copies]
+        assert found[number] == pytest.approx(max(changes) / np.linalg.norm(maps[number]), rel=1e-5)
+    assert found[2] == 0
+    assert np.isnan(found[3])
+
+
+def slow_ssim(first, second, low, high):
+    """Wang et al. 2004, equation 13, for each 7×7 window."""
+    c1, c2, values = (0.01 * (high - low)) ** 2, (0.03 * (high - low)) ** 2, []
+    for i in range(first.shape[0] - 6):
+        for j in range(first.shape[1] - 6):
+            a, b = first[i : i + 7, j : j + 7].ravel(), second[i : i + 7, j : j + 7].ravel()
+            covariance = np.cov(a, b)
+            top = (2 * a.mean() * b.mean() + c1) * (2 * covariance[0, 1] + c2)
+            values.append(top / ((a.mean() ** 2 + b.mean() ** 2 + c1) * (covariance[0, 0] + covariance[1, 1] + c2)))
+    return np.mean(values)
+
+
+def test_random_logit_compares_with_the_map_of_another_class(lenet, noise, random):
+    maps, again, seen = random.normal(size=(3, 28, 28)), random.normal(size=(3, 28, 28)), []
+    again[1] = 5 * maps[1]
+
+    def explain(images, target=None, classifier=None):
+        seen.append(target)
+        return again[:, None] if len(images) == 1 else None
+
+    found = score("random-logit", lenet, noise[0], maps, 3, explain=explain)["SSIM"]
+    assert seen[0] in set(range(10)) - {3}
+    for number in (0, 2):
+        normalized = [each[number] / np.abs(each[number]).max() for each in (maps, again)]
+        assert found[number] == pytest.approx(slow_ssim(*normalized, -1, 1), rel=1e-6)
+    # A method that does not depend on the class has the same map but for its scale.
+    assert found[1] == pytest.approx(1)
+
+
+@pytest.mark.backends
+def test_the_controls_do_not_depend_on_the_class(lenet, noise):
+    board = cx.benchmark(["saliency"], lenet, noise[:1], metrics=["random-logit", "max-sensitivity"])
+    similar = dict(zip(board.methods, board.scores("random-logit")[0], strict=True))
+    assert [similar[name] for name in ("random", "sobel", "gaussian")] == pytest.approx([1, 1, 1])
+    assert similar["saliency"] < 0.9
+    assert board.scores("max-sensitivity")[0, list(board.methods).index("gaussian")] == 0
