@@ -49,6 +49,7 @@ FAMILIES = {
     "cold": Family("process_rows"),
     "first-result": Family("process_rows"),
     "memory": Family("process_rows"),
+    "metrics": Family("metric_rows", BOTH),
     "pictures": Family("picture_rows", (DIGITS,)),
     "reports": Family("process_rows"),
 }

@@ -5,37 +5,29 @@ the seconds after which Adam's loss was below the final loss of the paper's opti
 Run it with: python benchmarks/inversion.py
 """
 
-import functools
 import time
+from dataclasses import replace
 
 import numpy as np
 from cnnexplain_plugins.inversion import inversion, loss
 
 import cnnexplain as cx
-from cnnexplain import optimize
 
 
 def main() -> None:
     """Prints a row for each layer, and the totals."""
     clf = cx.load()
     images = np.asarray(cx.read_images([f"mnist:test/{index}" for index in range(10)], clf))
-    scale = loss.normalization(clf.preprocess, None)
-    start = np.repeat(inversion.noise(clf.preprocess.shape, 0), len(images), axis=0)
     rows = []
     print("layer        paper's loss  Adam's loss   ratio   paper's s  Adam's s  s until below the paper's")
     for layer in inversion.representations(clf):
-        code = clf.activations(images, [layer])[layer]
-        arrays = loss.arguments(code, scale, loss.weights(clf, layer, None, None))
+        codes, weights = [clf.activations(images, [layer])[layer]], [loss.weights(clf, layer, None, None)]
         ends, seconds = {}, {}
         for name in ("momentum", "adam"):
-            steps = inversion.ITERATIONS[name]
-            step = inversion.STEPS[name](steps, start[0].size)
-            minimized = functools.partial(
-                optimize.minimize_compiled, clf, loss.value, [layer], start, step, arrays=arrays, best=True
-            )
-            minimized(steps=1)
+            descent = inversion.pixels(clf, [layer], codes, weights, name, None, None, 0)
+            replace(descent, steps=1).minimize(clf, lambda *_: None)
             started = time.perf_counter()
-            ends[name] = minimized(steps=steps).values.mean(axis=1)
+            ends[name] = descent.minimize(clf, lambda *_: None).values.mean(axis=(1, 2))
             seconds[name] = time.perf_counter() - started
         paper, adam = ends["momentum"].min(), ends["adam"].min()
         below = np.flatnonzero(ends["adam"] < paper)

@@ -1,4 +1,7 @@
-"""The rows of the analyses that optimize images: the limit takes as many plain gradient steps, so its numbers differ."""
+"""The rows of the analyses that optimize images: the limit takes as many plain gradient steps, so its numbers differ.
+
+An optimization of n steps computes n + 1 gradients, as its values include that at the start.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ def activation_maximization(subject: Subject) -> Iterator[Row]:
     steps, count = ASCENT[subject.name]
     images = subject.take(count)
     ours = partial(cx.explain, "activation-maximization", subject.classifier, target=0, steps=steps, dataset=images)
-    limit = limits_optimization.score_ascent(subject, images, 0, steps)
+    limit = limits_optimization.score_ascent(subject, images, 0, steps + 1)
     others = peers.timers("activation-maximization", subject, steps=steps, count=count)
     yield Row(
         f"activation maximization, {steps} steps × {count} images",
@@ -39,7 +42,7 @@ def inversion(subject: Subject) -> Iterator[Row]:
     ours = partial(cx.explain, "inversion", subject.classifier, images, iterations=steps)
     arrays = cx.explain("inversion", subject.classifier, images, iterations=1).arrays
     names = [name.removeprefix("reconstruction/") for name in arrays if name.startswith("reconstruction/")]
-    limit = limits_optimization.code_descent(subject, images, names, steps)
+    limit = limits_optimization.code_descent(subject, images, names, steps + 1)
     yield Row(
         f"inversion, {steps} steps × {len(names)} layers",
         subject.name,

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cnnexplain.errors import CnnExplainError, ImageError, ModelError, OutputError, PluginError, UsageError
-    from cnnexplain.evaluation.benchmark import benchmark
+    from cnnexplain.evaluation.compare import benchmark
     from cnnexplain.evaluation.leaderboard import Standing
+    from cnnexplain.evaluation.quantus import explain_func
     from cnnexplain.evaluation.scoreboard import Scoreboard
     from cnnexplain.evaluation.truth.leaderboard import TruthBoard, benchmark_truth
     from cnnexplain.inputs.datasets import imagenet_labels, mnist
@@ -75,6 +76,7 @@ __all__ = [
     "benchmark_truth",
     "check_hdf5",
     "explain",
+    "explain_func",
     "explain_parts",
     "imagenet_labels",
     "linear_preprocessing",
@@ -98,8 +100,9 @@ _HOMES = {
     "model.geometry.convolutions": ("Convolution",),
     "model.geometry.layers": ("Layer",),
     "errors": ("CnnExplainError", "ImageError", "ModelError", "OutputError", "PluginError", "UsageError"),
-    "evaluation.benchmark": ("benchmark",),
+    "evaluation.compare": ("benchmark",),
     "evaluation.leaderboard": ("Standing",),
+    "evaluation.quantus": ("explain_func",),
     "evaluation.scoreboard": ("Scoreboard",),
     "evaluation.truth.leaderboard": ("TruthBoard", "benchmark_truth"),
     "inputs.images": ("ImageBatch", "read_images"),
@@ -120,9 +123,10 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     for module, names in _HOMES.items():
         if name in names:
+            from cnnexplain.backend.start import starting
             from cnnexplain.rendering.notebook import quiet_start
 
-            with quiet_start():
+            with quiet_start(), starting():
                 # Later uses find the name without this function.
                 return globals().setdefault(name, getattr(import_module(f"cnnexplain.{module}"), name))
     raise AttributeError(f"module 'cnnexplain' has no attribute '{name}'")

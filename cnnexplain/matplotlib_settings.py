@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from typing import Any
 
@@ -34,8 +34,17 @@ def drawing() -> Iterator[None]:
     """Draws with these settings inside the block. Afterward, the user's own settings are in effect again."""
     import matplotlib as mpl
 
-    with mpl.rc_context(_own()):
+    # Setting all of them takes ten times as long as comparing them. Most blocks are inside another one, which restores the
+    # user's settings, even if a plugin changes some of them.
+    own = _own()
+    with nullcontext() if _in_effect(own) else mpl.rc_context(own):
         yield
+
+
+def _in_effect(own: Mapping[Any, Any]) -> bool:
+    import matplotlib as mpl
+
+    return all(mpl.rcParams[name] == value for name, value in own.items())
 
 
 @cache

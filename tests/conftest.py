@@ -1,5 +1,6 @@
 """What the tests share: the classifier, models with every kind of head, images, plugin packages, the command line."""
 
+import gc
 import os
 import random as initializers  # Keras' initializers draw their seeds from there.
 import signal
@@ -9,6 +10,8 @@ from pathlib import Path
 
 # The processes of pytest-xdist keep the cores busy; threads of linear algebra would wait for each other.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
 import numpy as np
 import pytest
@@ -19,6 +22,12 @@ import cnnexplain as cx
 
 # Another seed gives every model of the tests other weights: SEED=7 pytest tests/numeric
 SEED = os.environ.get("SEED", "0")
+
+
+def pytest_collection_finish():
+    """The garbage collector skips the modules that are loaded by now, which it would search in vain thousands of times."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -58,7 +58,7 @@ def compiled(
     def call(*arrays: Any) -> list[Float32[np.ndarray, "N ..."]]:
         try:
             with _full_precision():
-                tensors = [tf.convert_to_tensor(np.asarray(array, np.float32)) for array in arrays]
+                tensors = [tf.constant(np.asarray(array, np.float32)) for array in arrays]
                 return [np.asarray(each) for each in concrete()(*tensors)]
         except tf.errors.ResourceExhaustedError as error:
             raise MemoryError(error.message) from error

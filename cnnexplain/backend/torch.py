@@ -66,6 +66,9 @@ def value_and_inner_gradients(
         inner: dict[int, Any] = {}
 
         def watch(number: int, tensor: Any) -> Any:
+            # Integers have no gradient.
+            if not tensor.is_floating_point():
+                return tensor
             # A layer may return its input, whose gradient is another one if it has other uses.
             inner[number] = tensor.view_as(tensor) if tensor.requires_grad else tensor.detach().requires_grad_()
             return inner[number]
@@ -74,9 +77,13 @@ def value_and_inner_gradients(
             values, *others = function(watch, *arguments)
             if not values.requires_grad:
                 raise no_gradient()
-            tensors = [inner[number] for number in range(len(shapes))]
-            slopes = torch.autograd.grad(values.sum(), tensors, allow_unused=True, materialize_grads=True)
-        return [each.detach() for each in (values, *slopes, *others)]
+            found = torch.autograd.grad(values.sum(), list(inner.values()), allow_unused=True, materialize_grads=True)
+        slopes = dict(zip(inner, found, strict=True))
+        gradients = (
+            slopes[number] if number in slopes else values.new_zeros((len(values), *shape))
+            for number, shape in enumerate(shapes)
+        )
+        return [each.detach() for each in (values, *gradients, *others)]
 
     return differentiated
 

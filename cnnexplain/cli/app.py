@@ -23,11 +23,11 @@ HELP = {
     "train": "Train the LeNet on the included MNIST.\n\n"
     "Also writes a sidecar file that describes the input of the model. Ctrl-C keeps the best model so far.",
     "evaluate": "Evaluate a digit classifier on the 10,000 test images of MNIST.",
-    "verify": "Test whether results are what their methods define, stable, and about this network.\n\n"
-    "The exit code is 0 if no check fails. The folder of a saved result is computed again and compared.",
     "benchmark": "Compare explanation methods by metrics, with intervals, and with controls that explain no network.",
     "doctor": "Check a model and its input settings, and try every analysis on it. The exit code is 0 if no problem is "
     "found.",
+    "verify": "Test whether results are what their methods define, stable, and about this network.\n\n"
+    "The exit code is 0 if no check fails. The folder of a saved result is computed again and compared.",
     "redraw": "Redraw the pictures of a result from its saved arrays, and replace the earlier ones. Keras is not needed.",
     "info": "Show versions, backends and their devices, the paths of the included model and data, and the configuration "
     "files.",
@@ -137,10 +137,6 @@ def _command(name: str) -> Callable[..., None]:
         from cnnexplain.cli.commands.evaluate import evaluate_command
 
         return evaluate_command()
-    if name == "verify":
-        from cnnexplain.cli.commands.verify import verify_command
-
-        return verify_command()
     if name == "benchmark":
         from cnnexplain.cli.commands.benchmark import benchmark_command
 
@@ -149,6 +145,10 @@ def _command(name: str) -> Callable[..., None]:
         from cnnexplain.cli.commands.doctor import doctor_command
 
         return doctor_command()
+    if name == "verify":
+        from cnnexplain.cli.commands.verify import verify_command
+
+        return verify_command()
     if name == "redraw":
         from cnnexplain.cli.commands.redraw import redraw_command
 

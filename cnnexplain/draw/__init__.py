@@ -35,7 +35,7 @@ from cnnexplain.draw.map_values import (
     smoothed,
     tiles,
 )
-from cnnexplain.draw.maps import signed_map, unsigned_map
+from cnnexplain.draw.maps import map_rgb, signed_map, unsigned_map
 from cnnexplain.draw.names import class_name, objective_name, source_name
 from cnnexplain.draw.overlays import (
     STRONGEST_SHARE,
@@ -80,6 +80,7 @@ __all__ = [
     "image_values",
     "input_image",
     "map_figure",
+    "map_rgb",
     "max_limit",
     "objective_name",
     "overlay",

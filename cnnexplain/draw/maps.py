@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.ticker import ScalarFormatter
 
 from cnnexplain.draw import formatting
 from cnnexplain.draw.layout import SMALL_SIZE
-from cnnexplain.draw.map_values import max_limit
+from cnnexplain.draw.map_values import max_limit, percentile_limit
 from cnnexplain.draw.style import current_palette
 from cnnexplain.draw.tickless import tickless_axes
 
 if TYPE_CHECKING:
-    from jaxtyping import Num
+    from jaxtyping import Float32, Num
     from matplotlib.axes import Axes
     from matplotlib.cm import ScalarMappable
 
@@ -62,6 +63,15 @@ def signed_map(
         colorbar(panel, drawn, unit, values, limit)
 
 
+def map_rgb(values: Num[np.ndarray, "H W"]) -> Float32[np.ndarray, "H W 3"]:
+    """A map as pixels from 0 to 1, on the color scale of a signed map if it has negative values; without outliers."""
+    signed = bool((values < 0).any())
+    limit = percentile_limit(values)
+    shares = (values / limit + 1) / 2 if signed else values / limit
+    name = current_palette().signed if signed else current_palette().unsigned
+    return np.asarray(mpl.colormaps[name](np.clip(shares, 0, 1))[..., :3], np.float32)
+
+
 def colorbar(panel: Axes, drawn: ScalarMappable, unit: str, values: Num[np.ndarray, " ..."], limit: float) -> None:
     """Adds a color bar next to a panel; if values exceed the limit, its ends are pointed and it states their share."""
     figure, place = panel.get_figure(root=True), panel.get_position(original=True)
@@ -81,3 +91,5 @@ def colorbar(panel: Axes, drawn: ScalarMappable, unit: str, values: Num[np.ndarr
         # Distance from the number at the end of the bar.
         bar.ax.yaxis.OFFSETTEXTPAD = 6
         bar.outline.set_visible(False)
+        # It shows nothing, but Matplotlib would create its ticks.
+        bar.ax.xaxis.set_visible(False)

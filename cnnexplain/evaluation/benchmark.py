@@ -1,4 +1,4 @@
-"""`cnnexplain.benchmark`: compares explanation methods by metrics on a model and images."""
+"""What a benchmark compares, and the loop over the images."""
 
 from __future__ import annotations
 
@@ -31,55 +31,6 @@ IMAGES = 100
 
 MOST, BYTES = 64, 64 << 20
 """The maximum number of images whose maps are computed at once, and of bytes of these maps."""
-
-
-def benchmark(
-    analyses: str | Sequence[str] | None,
-    classifier: Classifier,
-    images: object = None,
-    *,
-    metrics: str | Sequence[str] | None = None,
-    target: targets.Class | Sequence[targets.Class] | None = None,
-    masks: object = None,
-    maps: Mapping[str, object] | None = None,
-    seed: int = 0,
-    progress: Callable[[int, int], None] = lambda *_: None,
-) -> Scoreboard:
-    """Compares explanation methods by metrics.
-
-    The maps of a method are ranked and summed with their signs. Four controls that explain no network are always compared as
-    well: a random map, Sobel edges, a centered Gaussian, and the distance of the image to black.
-
-    Args:
-        analyses: The names of the analyses, each with options if they differ from the defaults, such as
-            "gradcam:method=layercam". None for all analyses with a map of the image.
-        classifier: The model, from `cnnexplain.load`.
-        images: As for `cnnexplain.explain`. None for the first 100 test images of MNIST, for a digit classifier.
-        metrics: The names of the metrics. None for all metrics that are defined; those for masks only with `masks`.
-        target: The class to explain, by index or label: one for all images, or one for each. None for the predictions.
-        masks: The relevant pixels: an array (N, H, W), or the path of a folder with an image for each explained image, whose
-            bright pixels are relevant.
-        maps: Maps of other tools by name: an array (N, H, W) of raw, signed maps, or the path of a .npy or .npz file.
-        seed: Seeds all random numbers.
-        progress: Called with the number of completed images, and of all images.
-
-    Returns:
-        The scores of all methods for all images.
-
-    Raises:
-        UsageError: There is no such analysis, metric, option, class or image, or maps or masks do not fit the images.
-        ImageError: An image can't be read.
-        ModelError: The model returns values that are not finite, or an analysis does not support it.
-        PluginError: An analysis or metric failed or broke its contract.
-    """
-    if not isinstance(classifier, Classifier):
-        raise UsageError(f"benchmark() takes what cnnexplain.load() returns, but got {type(classifier).__name__}.")
-    setup = prepare(analyses, classifier, images, metrics, target, masks, maps, seed)
-    board = setup.board()
-    for outcome in run(setup):
-        board.add(outcome)
-        progress(outcome.place + 1, len(setup.stream))
-    return board
 
 
 @dataclass(frozen=True)
@@ -116,7 +67,7 @@ def prepare(
     maps: Mapping[str, object] | None,
     seed: int,
 ) -> Setup:
-    """Checks the arguments of `benchmark`."""
+    """Checks the arguments of `cnnexplain.benchmark`."""
     wanted = [analyses] if isinstance(analyses, str) else named.comparable() if analyses is None else analyses
     chosen = [named.analysis(text) for text in wanted]
     selected = select(metrics, masked=masks is not None)
@@ -159,22 +110,37 @@ def select(names: str | Sequence[str] | None, *, masked: bool) -> dict[str, tupl
     return found
 
 
-def run(setup: Setup, start: int = 0) -> Iterator[Outcome]:
-    """The scores of the images from `start` on, one image after the other.
+def run(setup: Setup) -> Iterator[Outcome]:
+    """The scores of the images, one image after the other.
 
     Raises:
-        CnnExplainError: As for `benchmark`.
+        CnnExplainError: As for `cnnexplain.benchmark`.
+    """
+    yield from (outcome for outcome, _ in scored(setup))
+
+
+def scored(setup: Setup, start: int = 0) -> Iterator[tuple[Outcome, Sample]]:
+    """The scores of the images from `start` on, one image after the other, each with its maps.
+
+    Raises:
+        CnnExplainError: As for `cnnexplain.benchmark`.
     """
     undefined: dict[str, str] = {}
+    readable = start > 0
     size = len(setup.methods) * 8 * int(np.prod(setup.classifier.preprocess.shape[:2]))
     step = max(1, min(MOST, BYTES // size))
     for first in range(start, len(setup.stream), step):
         places, batch = setup.stream.read(range(first, min(first + step, len(setup.stream))))
         if len(places):
+            readable = True
             yield from _batch(setup, places, batch, undefined)
+    if not readable:
+        raise setup.stream.unusable()
 
 
-def _batch(setup: Setup, places: Int64[np.ndarray, " n"], batch: ImageBatch, undefined: dict[str, str]) -> Iterator[Outcome]:
+def _batch(
+    setup: Setup, places: Int64[np.ndarray, " n"], batch: ImageBatch, undefined: dict[str, str]
+) -> Iterator[tuple[Outcome, Sample]]:
     classifier, images = setup.classifier, np.asarray(batch)
     if setup.targets is None:
         logits = classifier.logits(images)
@@ -189,8 +155,8 @@ def _batch(setup: Setup, places: Int64[np.ndarray, " n"], batch: ImageBatch, und
             assert method.maps is not None
             maps.append(np.asarray(method.maps[places], np.float64))
             continue
-        found, warned = method.explain(classifier, images, chosen)
-        maps.append(found.astype(np.float64))
+        computed, warned = method.explain(classifier, images, chosen)
+        maps.append(computed.astype(np.float64))
         warnings[method.name] = warned
     together = np.stack(maps, axis=1)
     for number, place in enumerate(places.tolist()):
@@ -202,16 +168,8 @@ def _batch(setup: Setup, places: Int64[np.ndarray, " n"], batch: ImageBatch, und
             mask=None if setup.masks is None else setup.masks[place],
             explain=_explainer(setup, chosen[number]),
         )
-        yield Outcome(
-            place=place,
-            name=batch.sources[number].name,
-            target=chosen[number],
-            scores=_scores(setup, sample, undefined),
-            maps=together[number],
-            image=images[number],
-            warnings=warnings,
-            undefined=undefined,
-        )
+        found = _scores(setup, sample, undefined)
+        yield Outcome(place, batch.sources[number].name, chosen[number], found, warnings, dict(undefined)), sample
 
 
 def _scores(setup: Setup, sample: Sample, undefined: dict[str, str]) -> dict[str, dict[str, Float64[np.ndarray, " M"]]]:

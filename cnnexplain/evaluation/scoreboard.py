@@ -32,6 +32,7 @@ class Scoreboard:
         images: The names of the N images.
         targets: The explained class or value of each image.
         values: The scores of each image: by metric and score, a number for each method.
+        pictures: The pictures of each image, see `Outcome`.
         warnings: The warnings of the analyses, each once.
         undefined: Why a metric is not defined, by metric.
     """
@@ -45,6 +46,7 @@ class Scoreboard:
     images: list[str] = field(default_factory=list)
     targets: list[int] = field(default_factory=list)
     values: list[Mapping[str, Mapping[str, Float64[np.ndarray, " M"]]]] = field(default_factory=list)
+    pictures: list[tuple[str, ...]] = field(default_factory=list)
     warnings: dict[str, None] = field(default_factory=dict)
     undefined: dict[str, str] = field(default_factory=dict)
 
@@ -59,6 +61,7 @@ class Scoreboard:
         self.images.append(scored.name)
         self.targets.append(scored.target)
         self.values.append(scored.scores)
+        self.pictures.append(scored.pictures)
         for method, warnings in scored.warnings.items():
             self.warnings |= dict.fromkeys(f"{method}: {warning}" for warning in warnings)
         self.undefined |= scored.undefined

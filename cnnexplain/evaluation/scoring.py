@@ -47,21 +47,19 @@ class Outcome:
         place: The index of the image among all given images.
         name: The name of the image.
         target: The class or value that was explained.
-        scores: The scores (M,) by metric and score; None for a metric that is not defined.
-        maps: (M, H, W).
-        image: (H, W, C).
+        scores: The scores (M,) by metric and score, without metrics that are not defined.
         warnings: Warnings by method.
         undefined: Why a metric is not defined, by metric.
+        pictures: The image and the map of each method as PNG in Base64; empty if they are not drawn.
     """
 
     place: int
     name: str
     target: int
     scores: Mapping[str, Mapping[str, Float64[np.ndarray, " M"]]]
-    maps: Float64[np.ndarray, "M H W"]
-    image: Float32[np.ndarray, "H W C"]
     warnings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     undefined: Mapping[str, str] = field(default_factory=dict)
+    pictures: tuple[str, ...] = ()
 
 
 def scores(

@@ -124,10 +124,16 @@ class Stream:
             ImageError: A needed image can't be read.
         """
         if self._batch is not None:
-            return np.array(places, np.int64), self._batch[list(places)]
+            chosen = slice(places.start, places.stop) if isinstance(places, range) and places.step == 1 else list(places)
+            part = self._batch[chosen]
+            # The caller may change its own images later.
+            return np.array(places, np.int64), ImageBatch(np.array(part), part.sources)
         preprocess, (dataset, split) = self._preprocess, datasets.SPLITS.get(self.name, (None, ""))
         if dataset is not None and not self._invert and preprocess.channels == 1 and preprocess.keeps(*dataset.shape):
-            return np.array(places, np.int64), self._included(dataset.load(split)[0][list(places)], places)
+            pixels = dataset.load(split)[0][list(places)]
+            sources = [_included(self.names[place], image) for place, image in zip(places, pixels, strict=True)]
+            inputs = preprocess.encode(pixels[..., None].astype(np.float32) / 255)
+            return np.array(places, np.int64), ImageBatch(inputs, sources)
         items = [(place, *read) for place in places if (read := self._read(place)) is not None]
         inputs = np.stack([image for _, image, _ in items]) if items else np.zeros(0, np.float32)
         return np.array([place for place, *_ in items], np.int64), ImageBatch(inputs, [source for *_, source in items])
@@ -148,13 +154,6 @@ class Stream:
             self._cache[place] = image
         return image
 
-    def _included(self, pixels: UInt8[np.ndarray, "N H W"], places: Sequence[int]) -> ImageBatch:
-        sources = [
-            Source(self.names[place], hashlib.sha256(image.tobytes()).hexdigest())
-            for place, image in zip(places, pixels, strict=True)
-        ]
-        return ImageBatch(self._preprocess.encode(pixels[..., None].astype(np.float32) / 255), sources)
-
 
 GIVEN = "the images given"
 """The name of a stream of images that do not come from a data set."""
@@ -162,12 +161,22 @@ GIVEN = "the images given"
 BATCH_SIZE = 64
 """The number of images in a batch, if no model determines it."""
 
-CACHE_BYTES = 64 << 20
+CACHE_BYTES = 32 << 20
 """The images of a stream are kept after they are read if all of them take at most this many bytes."""
 
 
 def _slices(count: int) -> Iterator[slice]:
     return (slice(start, min(start + BATCH_SIZE, count)) for start in range(0, count, BATCH_SIZE))
+
+
+def _included(sample: str, pixels: UInt8[np.ndarray, "H W"]) -> Source:
+    """The source of an included image. Its hash is computed once, since data sets are read many times."""
+    if sample not in _SOURCES:
+        _SOURCES[sample] = Source(sample, hashlib.sha256(pixels.tobytes()).hexdigest())
+    return _SOURCES[sample]
+
+
+_SOURCES: dict[str, Source] = {}
 
 
 def check(name: str | os.PathLike[str]) -> list[str]:

@@ -49,7 +49,8 @@ class ImageBatch(np.ndarray[Any, np.dtype[np.float32]]):
         selected = super().__getitem__(key)
         are_images = isinstance(key, slice) or (isinstance(key, list | np.ndarray) and np.ndim(key) == 1)
         if are_images and isinstance(selected, ImageBatch) and len(self.sources) == len(self):
-            selected.sources = tuple(self.sources[i] for i in np.arange(len(self))[key])
+            places = range(len(self))[key] if isinstance(key, slice) else np.arange(len(self))[key]
+            selected.sources = tuple(self.sources[i] for i in places)
             selected.flags.writeable = False
         return selected
 
@@ -186,7 +187,7 @@ def _from_array(array: Shaped[np.ndarray, "*shape"], preprocess: Preprocess) -> 
         raise ImageError(f"The array contains {array.dtype}; expected uint8 from 0 to 255 or floating-point numbers.")
     _check_values(array, preprocess, "The array")
     array = np.ascontiguousarray(array, np.float32)
-    hashes = [hashlib.sha256(image.tobytes()).hexdigest() for image in array]
+    hashes = [hashlib.sha256(image).hexdigest() for image in array]
     sources = [Source(f"array[{i}]", sha256, levels=levels) for i, sha256 in enumerate(hashes)]
     return ImageBatch(array, sources)
 

@@ -234,7 +234,8 @@ class LayeredModel:
 
         Args:
             function: (outputs, arrays, …, constants, …) ↦ arrays with as many items, in `keras.ops` only, where `outputs`
-                maps images to a dictionary of the outputs of the layers.
+                maps images to a dictionary of the outputs of the layers, and `outputs.apart` maps images (N, K, H, W, C) to
+                such dictionaries for K groups of the layers, each for its own image.
             names: The layers.
             shapes: The shapes of the arrays, without the batch axis.
             constants: The shapes of arguments that are the same for all items; None for an axis of any length.

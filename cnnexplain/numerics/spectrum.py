@@ -94,8 +94,8 @@ def from_spectrum(coefficients: Any, scale: Float32[np.ndarray, "H {width}//2+1"
         y (N, H, W, C).
     """
     # The product of a NumPy array and a tensor differs between backends.
-    scaled = ops.multiply(coefficients, scale)
-    return _inverse(scaled[:, 0], scaled[:, 1], width) * ((scale.shape[0] * width) ** 0.5 / 4)
+    real, imaginary = ops.unstack(ops.multiply(coefficients, scale), 2, axis=1)
+    return _inverse(real, imaginary, width) * ((scale.shape[0] * width) ** 0.5 / 4)
 
 
 def from_phases(phases: Any, magnitude: Float32[np.ndarray, "C H {width}//2+1"], width: int) -> Any:

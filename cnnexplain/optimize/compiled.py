@@ -41,6 +41,7 @@ def minimize_compiled(
     arrays: Sequence[Float[np.ndarray, "N ..."]] = (),
     schedule: Sequence[Float[np.ndarray, "steps ..."]] = (),
     keep: Callable[..., Any] | None = None,
+    together: int | None = None,
     views: int = 1,
     best: bool = False,
     needed: int = 0,
@@ -60,10 +61,12 @@ def minimize_compiled(
         start: (N, …), the initial variables.
         optimizer: Such as `adam`.
         steps: The number of steps.
-        arrays: Further arguments of the functions, with an item for each problem.
+        arrays: Further arguments of the functions, each with N items.
         schedule: Further arguments, with a row for each value that is computed: (steps + 1, …).
         keep: (variables, *arrays, *rows) ↦ variables, applied after each step.
-        views: The number of images that the network gets for each problem.
+        together: K, if each item of the variables (N, K, …) holds the variables of K problems that do not affect each other,
+            but that the function computes together; its values are (N, K), and so are those of the result.
+        views: The number of images that the network gets for each item.
         best: Whether to return the variables of the lowest value instead of the last.
         needed: The number of first values that need a gradient; if it is zero, the optimization of its variables ends.
         progress: Called with the number of completed steps and of all steps, about every `EVERY` steps or every second.
@@ -75,9 +78,10 @@ def minimize_compiled(
     start = np.asarray(start, np.float32)
     state = [np.zeros(each, np.float32) for each in optimizer.state(start.shape)]
     steps_ahead = Steps(function, keep, optimizer.update, len(state), len(arrays), best)
-    carried = [start, start, *(np.full(len(start), each, np.float32) for each in (np.inf, 1)), *state]
-    numbers = np.array([(*optimizer.numbers(number), number < needed) for number in range(steps + 1)], np.float32)
-    tables = [numbers, *(np.asarray(each, np.float32) for each in schedule)]
+    problems = start.shape[: 1 if together is None else 2]
+    carried = [start, start, *(np.full(problems, each, np.float32) for each in (np.inf, 1)), *state]
+    numbers = [np.stack(np.broadcast_arrays(*optimizer.numbers(number), number < needed)) for number in range(steps + 1)]
+    tables = [np.asarray(each, np.float32) for each in (numbers, *schedule)]
     compiled = classifier.compiled(
         steps_ahead,
         names,
@@ -91,7 +95,7 @@ def minimize_compiled(
         count, began = min(size, steps + 1 - done), time.monotonic()
         rows = [np.resize(table[done : done + count], (MOST, *table.shape[1:])) for table in tables]
         values, ends, *carried = compiled([*carried, *arrays], [np.float32(count), *rows])
-        calls.append([values[:, :count], ends[:, :count]])
+        calls.append([values[..., :count], ends[..., :count]])
         done += count
         seconds = time.monotonic() - began
         size = max(1, size // 2) if seconds > SECONDS else min(MOST, 2 * size) if seconds < SECONDS / 2 else size
@@ -102,7 +106,7 @@ def minimize_compiled(
             progress(reached, steps)
             reported = reached
     progress(steps, steps)
-    return _optimum(carried[1], *(np.concatenate(each, axis=1) for each in zip(*calls, strict=True)))
+    return _optimum(carried[1], *(np.concatenate(each, axis=-1) for each in zip(*calls, strict=True)))
 
 
 def on_gpu() -> bool:
@@ -139,8 +143,7 @@ class Steps:
                 otherwise 0, the optimizer's state, and the arrays. Then the number of steps, and tables with a row for each.
 
         Returns:
-            The values (N, `MOST`) at each step, what ended the optimization there (N, `MOST`), and the next batches up to
-            the state.
+            The values (N, …, `MOST`) at each step, what ended the optimization there, and the next batches up to the state.
         """
         from keras import ops
 
@@ -155,31 +158,32 @@ class Steps:
             x, kept, lowest, running, history, ended, *state = loop
             numbers, *rows = (table[number] for table in tables)
             numbers = [numbers[index] for index in range(numbers.shape[0])]
+            needed = ops.max(numbers.pop())
             others = (*arrays, *rows)
             values, gradient = backend.current().value_and_gradient(value)(x, *others)
-            end = _end(values, gradient, numbers.pop())
+            end = _end(values, gradient, needed)
             running = ops.where(ops.equal(end, RUNNING), running, 0.0)
             going = running > 0
             better = ops.logical_and(going, values < lowest) if self.best else going
             kept, lowest = ops.where(_spread(better, x), x, kept), ops.where(better, values, lowest)
             place = ops.equal(ops.arange(MOST), number)
-            history, ended = (ops.where(place, each[:, None], table) for each, table in ((values, history), (end, ended)))
+            history, ended = (ops.where(place, each[..., None], table) for each, table in ((values, history), (end, ended)))
             move, state = self.update(ops.where(_spread(going, x), gradient, 0.0), state, *numbers)
             moved = x + move if self.keep is None else self.keep(x + move, *others)
             return (ops.where(_spread(going, x), moved, x), kept, lowest, running, history, ended, *state)
 
         kept, lowest, running, *state = carried
-        table = ops.zeros((ops.shape(x)[0], MOST))
+        table = ops.zeros((*ops.shape(lowest), MOST))
         loop = (x, kept, lowest, running, table, table, *state)
         x, kept, lowest, running, history, ended, *state = ops.fori_loop(0, ops.cast(count, "int32"), step, loop)
         return [history, ended, x, kept, lowest, running, *state]
 
 
 def _end(values: Any, gradient: Any, needed: Any) -> Any:
-    """Whether the optimization of each x goes on, or what ends it, (N,)."""
+    """Whether the optimization of each x goes on, or what ends it, with the shape of the values."""
     from keras import ops
 
-    axes = tuple(range(1, len(gradient.shape)))
+    axes = tuple(range(len(values.shape), len(gradient.shape)))
     finite, some = ops.all(ops.isfinite(gradient), axis=axes), ops.any(ops.not_equal(gradient, 0), axis=axes)
     end = ops.where(some, float(RUNNING), ZERO * needed)
     return ops.where(ops.isfinite(values), ops.where(finite, end, float(GRADIENT)), float(VALUE))
@@ -188,25 +192,31 @@ def _end(values: Any, gradient: Any, needed: Any) -> Any:
 def _spread(flags: Any, like: Any) -> Any:
     from keras import ops
 
-    return ops.reshape(flags, (-1, *[1] * (len(like.shape) - 1)))
+    return ops.reshape(flags, (-1, *flags.shape[1:], *[1] * (len(like.shape) - len(flags.shape))))
 
 
 def _optimum(
-    kept: Float32[np.ndarray, "N ..."], values: Float32[np.ndarray, "N steps"], ends: Float32[np.ndarray, "N steps"]
+    kept: Float32[np.ndarray, "N ..."],
+    values: Float32[np.ndarray, "*problems steps"],
+    ends: Float32[np.ndarray, "*problems steps"],
 ) -> Optimum:
     """The result, in which the values of a problem that ended stay the same.
 
     Raises:
-        ModelError: None of the values and gradients was finite at the start.
+        ModelError: None of the values and gradients was finite at the start; of problems that are computed together, those
+            at the same place of all items.
     """
+    problems = ends.shape[:-1]
+    failed = ((ends[..., 0] != RUNNING) & (ends[..., 0] != ZERO)).all(axis=0)
+    if failed.any():
+        raise start_failed(ended(0, ENDS[int(np.asarray(ends[0, ..., 0])[failed][0])]))
+    values, ends = (each.reshape(-1, each.shape[-1]) for each in (values, ends))
     lengths = np.where((ends != RUNNING).any(axis=1), (ends != RUNNING).argmax(axis=1), ends.shape[1])
     stopped = [
         ended(number, ENDS[int(ends[index, number])]) if number < ends.shape[1] else None
         for index, number in enumerate(lengths)
     ]
-    if (ends[:, 0] != RUNNING).all() and (ends[:, 0] != ZERO).all():
-        raise start_failed(stopped[0])
     # The value that ended a problem is not one of its values.
     last = np.minimum(np.arange(min(lengths.max() + 1, ends.shape[1])), np.maximum(lengths - 1, 0)[:, None])
     history = np.where(lengths[:, None] > 0, np.take_along_axis(values, last, axis=1), np.nan)
-    return Optimum(kept, np.asarray(history.T, np.float32), tuple(stopped))
+    return Optimum(kept, np.asarray(history.T, np.float32).reshape(-1, *problems), tuple(stopped))

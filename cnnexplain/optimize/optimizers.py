@@ -20,6 +20,9 @@ Step: TypeAlias = "Callable[[Float[np.ndarray, 'N ...'], Any, int], tuple[Float[
 Update: TypeAlias = "Callable[..., tuple[Any, tuple[Any, ...]]]"
 """(gradient, state, numbers of the step, …) ↦ the update to add to the variables, and the next state."""
 
+Rate: TypeAlias = "Callable[[int], float | Float[np.ndarray, '...']]"
+"""The index of a step ↦ the learning rate: a number, or an array that broadcasts to the variables."""
+
 
 @dataclass(frozen=True)
 class Optimizer:
@@ -28,12 +31,12 @@ class Optimizer:
     Args:
         update: (gradient (N, …), state, numbers of the step, …) ↦ the update, and the next state, for arrays or tensors. The
             state is zero at first.
-        numbers: The index of a step ↦ the numbers of the step, such as the learning rate.
+        numbers: The index of a step ↦ the numbers of the step, such as the learning rate, which broadcast to the variables.
         state: The shape of a gradient ↦ the shapes of the arrays of the state, all with the same first axis.
     """
 
     update: Update
-    numbers: Callable[[int], tuple[float, ...]]
+    numbers: Callable[[int], tuple[Any, ...]]
     state: Callable[[Shape], tuple[Shape, ...]]
 
     def __call__(
@@ -44,10 +47,10 @@ class Optimizer:
         return self.update(gradient, state or zeros, *self.numbers(number))
 
 
-def adam(rate: Callable[[int], float], decay: tuple[float, float] = (0.9, 0.999), epsilon: float = 1e-8) -> Optimizer:
+def adam(rate: Rate, decay: tuple[float, float] = (0.9, 0.999), epsilon: float = 1e-8) -> Optimizer:
     """Adam (Kingma & Ba 2014, arXiv:1412.6980, algorithm 1) with a learning rate for each step, counted from 0."""
 
-    def numbers(number: int) -> tuple[float, ...]:
+    def numbers(number: int) -> tuple[Any, ...]:
         return (rate(number), epsilon, *_moments(decay), *(1 - each ** (number + 1) for each in decay))
 
     return Optimizer(_adam, numbers, lambda shape: (shape, shape))

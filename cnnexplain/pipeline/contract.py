@@ -26,6 +26,8 @@ LONGEST = 200
 RESERVED = ("input", "file", "args", "kwds", "allow_pickle")
 """Names that arrays can't have: `input` is used for the images, the others are parameters of `numpy.savez`."""
 
+JSON = json.JSONEncoder(allow_nan=False, ensure_ascii=False)
+
 
 def run_analysis(
     request: Request,
@@ -103,7 +105,7 @@ def _check(analysis: Analysis, prefix: str, result: object, images: tuple[int, .
         if count is not None and not contents.is_fact_of(fact, count):
             raise PluginError(f"{prefix} returned the fact {shown(name)}; expected a list with one entry per image.")
         try:
-            json.dumps(fact, allow_nan=False, ensure_ascii=False).encode()
+            JSON.encode(fact).encode()
         except (TypeError, ValueError, RecursionError) as error:
             raise PluginError(f"{prefix} returned the fact {shown(name)}, which is not JSON: {reason(error)}.") from error
     if result.overview is not None:

@@ -34,7 +34,7 @@ READ, READ_ANYWAY, READ_BYTES = 256, 64, 1 << 30
 """Maximum number of images that are read and explained at once; more than `READ_ANYWAY` only if the outputs of all layers
 and their gradients take at most `READ_BYTES`."""
 
-PART_IMAGES, PART_BYTES = 256, 64 << 20
+PART_IMAGES, PART_BYTES = 256, 48 << 20
 """A part of a run on many images ends after this number of images, or of bytes of their arrays."""
 
 
@@ -182,10 +182,7 @@ def _batch_result(
     if "progress" not in takes:
         request.progress(span.stop, total)
     explains = bool({"targets", "objectives"} & takes)
-    each = zip(
-        batch.sources, predictions.outputs, predictions.classes.tolist(), explained_targets(), objectives, strict=True
-    )
-    return result, tuple(_explained(*one, classifier, explains=explains) for one in each), seconds
+    return result, _explained(batch.sources, predictions, explained_targets(), objectives, explains=explains), seconds
 
 
 def _model_alone(request: Request) -> Record:
@@ -236,22 +233,42 @@ def _record(
 
 
 def _explained(
-    source: Source,
-    outputs: Float[np.ndarray, " K"],
-    prediction: int,
-    target: Resolved,
-    objective: Objective,
-    classifier: Classifier,
+    sources: Sequence[Source],
+    predictions: Predictions,
+    targets: Sequence[Resolved],
+    objectives: Sequence[Objective],
     *,
     explains: bool,
-) -> Explained:
-    index = target if explains and isinstance(target, int) else None
-    plain = not explains or isinstance(objective, Logit)
-    description = None if plain else objective.describe(classifier.labels)
+) -> tuple[Explained, ...]:
+    """What is explained for each image of a batch; `explains` is false for an analysis that explains no target."""
+    classifier, outputs, predicted = predictions.classifier, predictions.outputs, predictions.classes.tolist()
+    indices = [target if explains and isinstance(target, int) else None for target in targets]
+    descriptions = [
+        None if not explains or isinstance(objective, Logit) else objective.describe(classifier.labels)
+        for objective in objectives
+    ]
     if classifier.head == "values":
-        # Each value has two scores: one for increasing it and one for decreasing it.
-        first = classifier.target(unit.target) if isinstance(unit := objective.terms[0][0], Logit) else 0
-        value_index = first % classifier.outputs if explains else prediction
-        return Explained(source, value_index, None, index, None, description, float(outputs[value_index]), classifier.unit)
-    probability = None if index is None else float(outputs[index])
-    return Explained(source, prediction, float(outputs[prediction]), index, probability, description)
+        if explains:
+            # Each value has two scores: one for increasing it and one for decreasing it.
+            units = [objective.terms[0][0] for objective in objectives]
+            targeted = [classifier.target(unit.target) if isinstance(unit, Logit) else 0 for unit in units]
+            predicted = [index % classifier.outputs for index in targeted]
+        values = _selected(outputs, predicted)
+        columns = zip(sources, predicted, indices, descriptions, values, strict=True)
+        unit = classifier.unit
+        return tuple(
+            Explained(source, shown, None, index, None, description, value, unit)
+            for source, shown, index, description, value in columns
+        )
+    probabilities = _selected(outputs, predicted)
+    of_targets = _selected(outputs, [0 if index is None else index for index in indices])
+    target_probabilities = [
+        None if index is None else probability for index, probability in zip(indices, of_targets, strict=True)
+    ]
+    return tuple(map(Explained, sources, predicted, probabilities, indices, target_probabilities, descriptions))
+
+
+def _selected(outputs: Float[np.ndarray, "N K"], indices: Sequence[int]) -> list[float]:
+    """The output with an index for each image."""
+    selected: list[float] = outputs[np.arange(len(outputs)), indices].tolist()
+    return selected

@@ -17,21 +17,19 @@ EVERY = 0.1
 
 def progress(what: str) -> Callable[[int, int], None]:
     """A callback that shows a progress bar in a notebook, until all is done; elsewhere it does nothing."""
-    if not _in_notebook():
-        return lambda *_: None
-    from IPython.display import HTML, display
-
     handle = None
     last = started = time.monotonic()
 
     def update(done: int, total: int) -> None:
         nonlocal handle, last
         now, ended = time.monotonic(), done >= total
-        if handle is None and (ended or now - started < AFTER):
+        if (handle is None and (ended or now - started < AFTER)) or not _in_notebook():
             return
         if handle is not None and not ended and now - last < EVERY:
             return
         last = now
+        from IPython.display import HTML, display
+
         bar = f'<progress value="{done}" max="{total}" aria-label="{what}"></progress> {what}: {done / total:.0%}'
         page = HTML("" if ended else bar)  # type: ignore[no-untyped-call]
         if handle is None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
+from PIL import Image
 
 if TYPE_CHECKING:
     from jaxtyping import UInt8, UInt32
@@ -33,7 +34,8 @@ def pixels(figure: Figure, dpi: int) -> UInt8[np.ndarray, "H W C"]:
     finally:
         figure.set_canvas(given)
     shown = np.asarray(drawn[0])
-    return shown[..., :3] if (shown[..., 3] == 255).all() else shown
+    # Pillow copies three channels of four several times faster than NumPy.
+    return np.asarray(Image.fromarray(shown).convert("RGB")) if shown[..., 3].min() == 255 else shown
 
 
 class _Renderer(RendererAgg):

@@ -42,9 +42,14 @@ def join(records: list[Record]) -> Record:
 
 
 def _concatenated(arrays: list[Shaped[np.ndarray, "_ ..."]]) -> Shaped[np.ndarray, "_ ..."]:
-    """Joins arrays along the first axis and empties the list."""
-    joined = np.concatenate(arrays)
-    arrays.clear()
+    """Joins arrays along the first axis and empties the list, so that each one is freed as soon as it is copied."""
+    like = np.concatenate([array[:0] if array.ndim else array for array in arrays])
+    joined = np.empty((sum(map(len, arrays)), *like.shape[1:]), like.dtype)
+    start = 0
+    while arrays:
+        array = arrays.pop(0)
+        joined[start : start + len(array)] = array
+        start += len(array)
     return joined
 
 

@@ -137,13 +137,14 @@ def serve() -> None:
             answers.flush()
 
         answer(READY)
-        for line in sys.stdin:
-            try:
-                for name in draw(PictureTask(**json.loads(line))):
-                    answer(name)
-                answer(None)
-            except CnnExplainError as error:
-                answer({"error": type(error).__name__, "message": str(error)})
-            # A bug, which must not end the process without an answer.
-            except Exception as error:  # noqa: BLE001
-                answer({"error": OutputError.__name__, "message": f"A picture can't be drawn: {reason(error)}"})
+        with matplotlib_settings.drawing():
+            for line in sys.stdin:
+                try:
+                    for name in draw(PictureTask(**json.loads(line))):
+                        answer(name)
+                    answer(None)
+                except CnnExplainError as error:
+                    answer({"error": type(error).__name__, "message": str(error)})
+                # A bug, which must not end the process without an answer.
+                except Exception as error:  # noqa: BLE001
+                    answer({"error": OutputError.__name__, "message": f"A picture can't be drawn: {reason(error)}"})

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnnexplain import __version__, files, interruption
+from cnnexplain.matplotlib_settings import drawing
 from cnnexplain.rendering.pictures import Pictures
 from cnnexplain.results import image_json, json_files, lock, result_files
 from cnnexplain.results.file_names import ARRAYS, INDEX, RESULT, part_name, picture_names
@@ -206,9 +207,10 @@ class Writer:
         images = (index for index, name in enumerate(self.names_of(record)) if name is not None)
         figures = itertools.chain(map(record.figure, images), overview.values())
         total = len(self._names) + len(overview)
-        for count, (figure, picture) in enumerate(zip(figures, pictures, strict=True), start=record.span.start + 1):
-            self._format.save(figure, staged / picture)
-            progress(count, total)
+        with drawing():
+            for count, (figure, picture) in enumerate(zip(figures, pictures, strict=True), start=record.span.start + 1):
+                self._format.save(figure, staged / picture)
+                progress(count, total)
 
     def _common(self, record: Record, overview: list[str]) -> dict[str, Any]:
         """The keys that apply to all images."""

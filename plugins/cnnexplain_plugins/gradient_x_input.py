@@ -54,8 +54,9 @@ def finding(record: Record, index: int) -> str:
 
     total, difference = (formatting.signed_number(record.facts[name][index], 3) for name in ("sum", "difference"))
     sums, unit = summed_map(record, index), wording.in_units(record, "logits")
-    sentence = f"The attributions for {findings.target(record, index)} sum to {total} {unit}; the score minus the baseline's"
-    return f"{sentence} is {difference}; {findings.largest_attribution(sums, region_side(sums))}."
+    added = f"The attributions for {findings.target(record, index)} add up to {total} {unit}"
+    largest = findings.largest_attribution(sums, region_side(sums))
+    return f"{added}; the score minus the baseline's is {difference}; {largest}."
 
 
 @hookimpl

@@ -1,5 +1,6 @@
 """`cnnexplain.benchmark`: methods, controls, metrics, masks and maps of other tools."""
 
+import html
 import json
 
 import numpy as np
@@ -137,6 +138,93 @@ def test_the_command_marks_scores_that_do_not_beat_a_control(cli, lenet, tmp_pat
     assert "saliency" not in out
     assert "95% interval" in out
     assert "excludes 0" in out
+
+
+def test_a_benchmark_writes_its_numbers_and_a_page(board, lenet, tmp_path):
+    methods = ["saliency", "gradcam:method=layercam,layer=conv1"]
+    written = cx.benchmark(methods, lenet, SAMPLES, metrics=["deletion", "sparseness"], out=tmp_path / "new" / "out")
+    folder = tmp_path / "new" / "out"
+    assert sorted(path.name for path in folder.iterdir()) == ["benchmark.json", "index.html", "scores.jsonl"]
+    document = json.loads((folder / "benchmark.json").read_text())
+    assert document == json.loads(json.dumps(written.document()))
+    np.testing.assert_array_equal(document["metrics"][0]["scores"][0]["values"], board.scores("deletion"))
+    page = (folder / "index.html").read_text()
+    for metric in written.metrics.values():
+        assert html.escape(metric.limitations) in page
+        assert html.escape(metric.protocol) in page
+    for name in SAMPLES:
+        assert f'<span class="name">{name}</span> · explained: ' in page
+    # The image and six maps of each image.
+    assert page.count("data:image/png;base64,") == 3 * 7
+    assert f"<td>{document['metrics'][1]['scores'][0]['values'][2][1]:.3f}</td>" in page
+
+
+def test_an_interrupted_benchmark_continues_where_it_was(lenet, tmp_path, monkeypatch):
+    def run(**options):
+        arguments = {"metrics": ["deletion", "sparseness"], "out": tmp_path / "out", **options}
+        return cx.benchmark("saliency", lenet, SAMPLES, **arguments)
+
+    whole = cx.benchmark("saliency", lenet, SAMPLES, metrics=["deletion", "sparseness"])
+
+    def stop(done, total):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(progress=stop)
+    scores = tmp_path / "out" / "scores.jsonl"
+    kept = scores.read_text().splitlines()
+    assert len(kept) == 3
+    # Killed in the middle of a line, it continues with the image of that line.
+    scores.write_text("\n".join([*kept[:2], kept[2][:50]]))
+    seen = []
+    resumed = run(resume=True, progress=lambda done, total: seen.append(done))
+    assert seen == [2, 3]
+    assert resumed.images == SAMPLES
+    assert resumed.targets == whole.targets
+    np.testing.assert_array_equal(resumed.scores("deletion"), whole.scores("deletion"))
+    assert (tmp_path / "out" / "index.html").read_text().count("data:image/png;base64,") == 3 * 6
+    again = run(resume=True, progress=lambda done, total: pytest.fail("Everything was done."))
+    np.testing.assert_array_equal(again.scores("sparseness"), whole.scores("sparseness"))
+    with pytest.raises(UsageError, match=r"belong to another request: other seed\. Leave out --resume to replace them"):
+        run(resume=True, seed=1)
+    assert len(run(seed=1)) == 3
+
+
+def test_files_of_others_are_not_replaced(lenet, tmp_path):
+    (tmp_path / "index.html").write_text("mine")
+    with pytest.raises(cx.OutputError, match="exists and is not part of a benchmark; choose another folder with --out"):
+        cx.benchmark("saliency", lenet, SAMPLES[:1], metrics="sparseness", out=tmp_path)
+    (tmp_path / "scores.jsonl").write_text("mine")
+    with pytest.raises(cx.OutputError, match="contains no scores of cnnexplain; choose another folder with --out"):
+        cx.benchmark("saliency", lenet, SAMPLES[:1], metrics="sparseness", out=tmp_path)
+    assert (tmp_path / "scores.jsonl").read_text() == (tmp_path / "index.html").read_text() == "mine"
+
+
+def test_the_command_resumes(cli, tmp_path):
+    words = ["benchmark", "saliency", *SAMPLES[:2], "--metric", "sparseness", "--out", tmp_path / "there"]
+    code, first, _ = cli(*words)
+    assert code == 0
+    assert f"Wrote the page and all numbers to {tmp_path / 'there' / 'benchmark'}" in first
+    assert cli(*words, "--resume") == (0, first, "")
+    code, _, err = cli(*words, "--resume", "--seed", "3")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "belong to another request: other seed" in err
+
+
+def test_images_that_cannot_be_read_are_skipped(cli, tmp_path, digit_file):
+    folder = tmp_path / "digits"
+    folder.mkdir()
+    digit_file.rename(folder / "seven.png")
+    (folder / "broken.png").write_text("no image")
+    code, out, err = cli("benchmark", "saliency", folder, "--metric", "sparseness")
+    assert (code, err.count("\n")) == (0, 1)
+    assert "broken.png' was skipped" in err
+    assert "1 image, seed 0" in out
+    (folder / "seven.png").unlink()
+    code, out, err = cli("benchmark", "saliency", folder, "--metric", "sparseness")
+    assert code == 1
+    assert "None of the 1 images" in err
 
 
 USAGE = {

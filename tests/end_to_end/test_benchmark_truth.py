@@ -97,3 +97,63 @@ def test_progress_counts_cases():
     seen = []
     cx.benchmark_truth("saliency", cases=["linear", "maximum", "linear"], images=1, progress=lambda *step: seen.append(step))
     assert seen == [(1, 2), (2, 2)]
+
+
+CASES = ["--case", "linear", "--case", "exclusive-or"]
+
+
+def test_the_command_prints_a_table_that_fits_80_columns(cli, monkeypatch, board):
+    monkeypatch.setenv("COLUMNS", "80")
+    code, out, err = cli("benchmark", "--truth", "saliency", "gradcam:method=layercam", "--seed", "3", *CASES)
+    assert (code, err) == (0, "")
+    assert max(map(len, out.splitlines())) <= 80
+    rows = {line.split()[0]: line.split()[1:] for line in out.splitlines() if line.strip()}
+    assert rows["saliency"] == ["1.000"] * 3
+    assert all(cell.endswith("†") or float(cell) < 0.7 for cell in rows["random"])
+    told = " ".join(out.split())
+    assert "2 networks with 20 images each, seed 3." in told
+    assert all(f"{name}: {case.right}" in told for name, case in board.cases.items())
+
+
+def test_the_command_prints_json(cli):
+    code, out, _ = cli("benchmark", "--truth", "saliency", "--case", "linear", "--json")
+    document = json.loads(out)
+    assert code == 0
+    assert [case["name"] for case in document["cases"]] == ["linear"]
+    assert document["metrics"][0]["methods_trained"] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--truth", "mnist:test/1", "--target", "3"], "leave out mnist:test/1, --target."),
+        (["--truth", "--metric", "deletion"], "leave out --metric."),
+        (["--truth", "--case", "linaer"], "There is no case 'linaer'. Did you mean 'linear'?"),
+        (["--case", "linear"], "--case selects a network of --truth; give both."),
+    ],
+)
+def test_invalid_usage_of_the_command_is_reported_in_one_line(cli, words, message):
+    code, out, err = cli("benchmark", *words)
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert message in err
+
+
+def test_the_page_of_the_docs_has_the_figures(board, folder, monkeypatch):
+    monkeypatch.syspath_prepend(str(folder / "docs"))
+    import make_truth
+
+    marks = ("measured", "cases", "leaderboard", "by case")
+    empty = "".join(f"<!-- {mark} -->\nold\n<!-- end of {mark} -->\n" for mark in marks)
+    document = {**board.document(), "software": "Keras"}
+    # None of the two networks was trained.
+    for metric in document["metrics"]:
+        metric["methods_trained"] = metric["methods"]
+    page = make_truth.page(empty, document)
+    assert "old" not in page
+    assert make_truth.page(page, document) == page
+    assert "2 networks with 12 images each, seed 3" in page
+    assert "| `gradient-x-input` | **1.00** | **1.00** |" in page
+    assert "| *\\|input − black\\|* | " in page
+    with pytest.raises(ValueError, match="no part between <!-- cases -->"):
+        make_truth.page(empty.replace("cases", "networks"), document)

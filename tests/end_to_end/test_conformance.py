@@ -54,5 +54,5 @@ classifier = functools.cache(sample_models.classifier)
     ],
 )
 def test_in_processes_of_their_own(name, check):
-    outcome = Candidate(ANALYSES[name], together=tuple(ANALYSES)).outcome(check)
+    outcome = Candidate(ANALYSES[name]).outcome(check)
     assert outcome.passed, outcome.message

@@ -25,7 +25,7 @@ ZERO = {
     "smoothgrad": ({"samples": 2}, "Under noise, no pixel changes the score of '0': the map is zero everywhere."),
     "gradient-x-input": (
         {},
-        "The attributions for '0' sum to 0 logits; the score minus the baseline's is 0; all attributions are 0.",
+        "The attributions for '0' add up to 0 logits; the score minus the baseline's is 0; all attributions are 0.",
     ),
     "integrated-gradients": (
         {"steps": 2},
@@ -87,8 +87,8 @@ OF_A_SIGN = {
     ),
     "gradient-x-input": (
         {},
-        r"sum to \+.* baseline's is \+.* magnitude, \+",
-        r"sum to −.* baseline's is −.* magnitude, −",
+        r"add up to \+.* baseline's is \+.* magnitude, \+",
+        r"add up to −.* baseline's is −.* magnitude, −",
     ),
     "integrated-gradients": ({"steps": 2}, r"goes from 0 to \d.* magnitude, \+", r"goes from 0 to −\d.* magnitude, −"),
     "rise": (

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import oracles
 import pytest
-from cnnexplain_plugins.activation_maximization import maximization, regularization
+from cnnexplain_plugins.activation_maximization import maximization, regularization, starts
 from cnnexplain_plugins.activation_maximization.maxima import _shuffled
 from cnnexplain_plugins.activation_maximization.parametrization import Spectrum
 from cnnexplain_plugins.activation_maximization.regularization import SETTINGS, Regularization, total_variation
@@ -75,7 +75,7 @@ def test_values_are_the_logits_of_the_saved_images(digits, oracle):
 
 
 def test_values_exceed_the_best_of_all_test_images(digits, lenet):
-    """By a factor of 1.30 to 1.75; with nothing regularized, the best of some 200 ascents for the 6 has 1.44."""
+    """By a factor of 1.23 to 1.78; with nothing regularized, the best of some 200 ascents for the 6 has 1.44."""
     best, names = np.full(10, -np.inf), [""] * 10
     for _, images in open_stream("mnist:test", lenet).batches():
         logits = lenet.logits(images)
@@ -86,7 +86,7 @@ def test_values_exceed_the_best_of_all_test_images(digits, lenet):
     assert digits.facts["best_image"] == names
     np.testing.assert_allclose(digits.facts["ratio"], np.array(digits.facts["value"]) / best, rtol=1e-5)
     # A twentieth below what it is here, since another version of TensorFlow rounds in another way.
-    least = [1.26, 1.23, 1.30, 1.48, 1.27, 1.35, 1.26, 1.37, 1.41, 1.66]
+    least = [1.29, 1.22, 1.28, 1.48, 1.32, 1.34, 1.17, 1.49, 1.33, 1.69]
     assert (np.array(digits.facts["ratio"]) > least).all()
 
 
@@ -196,6 +196,43 @@ def test_several_starts_end_no_lower_than_one(clf):
     one, four = (quick(clf, regularization="none", starts=starts, steps=20).facts["value"] for starts in (1, 4))
     assert (np.array(four) >= np.array(one) - 1e-4).all()
     assert max(np.array(four) - np.array(one)) > 0.01
+
+
+def test_by_default_the_best_starts_of_a_unit_go_on():
+    """The values of a start are compared over five steps; one without a finite value comes last."""
+    values = np.zeros((31, 8))
+    values[:, :4] = [1, 2, 3, 4]
+    values[6:11, 4:] = [4, np.nan, 2, 1]
+    values[10, 3] = -20
+    values[26:, 4:] = [0, 0, 9, 5]
+    assert starts.default_checks(100) == {10: 6, 30: 3}
+    assert starts.default_checks(40) == {12: 3}
+    some = starts.going_on(values[:11], 4, {10: 3, 30: 1})
+    np.testing.assert_array_equal(some, [True, True, False, True, True, False, True, True])
+    one = starts.going_on(values, 4, {10: 3, 30: 1})
+    np.testing.assert_array_equal(one, [True, False, False, False, True, False, False, False])
+    np.testing.assert_array_equal(starts.going_on(values[:10], 4, {10: 3}), np.ones(8, bool))
+
+
+@pytest.mark.backends
+def test_starts_that_go_on_are_not_affected_by_those_that_end(clf, monkeypatch):
+    """With the same views, the best of the starts that go on is that of the ascents that all go to the end."""
+    chosen = Regularization(rate=0.02, jitter=2, total_variation=0.1, contribution_percentile=5)
+    objectives = [Logit(1), Channel("conv", 2)]
+    ends = []
+    ascended = maximization.minimize
+    monkeypatch.setattr(maximization, "minimize", lambda *each, **named: ends.append(ascended(*each, **named)) or ends[-1])
+    options = {"steps": 12, "starts": 4, "seed": 4}
+    maximization.maximize(clf, objectives, chosen, **options)
+    found = maximization.maximize(clf, objectives, chosen, **options, checks={5: 3, 8: 2})
+    whole, some = ends
+    going = starts.going_on(whole.values, 4, {5: 3, 8: 2})
+    np.testing.assert_array_equal(starts.going_on(some.values, 4, {5: 3, 8: 2}), going)
+    assert going.reshape(2, 4).sum(axis=1).tolist() == [2, 2]
+    np.testing.assert_allclose(some.variables[going], whole.variables[going], atol=1e-3)
+    np.testing.assert_allclose(some.values[:, going], whole.values[:, going], rtol=1e-3, atol=1e-3)
+    assert (some.values[8:, ~going] == some.values[8, ~going]).all()
+    assert len(found) == 2
 
 
 @pytest.mark.parametrize(

@@ -124,4 +124,4 @@ def test_the_picture_shows_the_attribution_around_zero(lenet, noise):
         most = np.percentile(np.abs(record.arrays["pixel_attribution"][1]), 99.5)
         assert shown.get_clim() == pytest.approx((-most, most))
         total = f"{record.facts['sum'][1]:+.3g}".replace("-", "−")
-        assert f" sum to {total} logits; the score minus the baseline's is" in record.analysis.finding(record, 1)
+        assert f" add up to {total} logits; the score minus the baseline's is" in record.analysis.finding(record, 1)

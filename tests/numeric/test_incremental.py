@@ -50,15 +50,20 @@ def assert_plans_agree(clf, random, names):
     for plan in {found[1], found[len(found) // 2], found[-1]}:
         copies = np.concatenate([np.repeat([[0], [1]], len(boxes), axis=0), np.tile(places(plan), (2, 1))], axis=1)
         compute = incremental_pass(clf._graph, plan, names)
-        given = run_isolated(
-            lambda compute=compute, copies=copies: compute(*map(keras.ops.convert_to_tensor, (copies, images, fills)))
-        )
+        if keras.backend.backend() == "jax":
+            # It would compile each operation of each shape by itself.
+            compute = clf._network.function(compute, [copies.shape[1:]], [(None, *images.shape[1:])] * 2)
+            given = compute(copies, images, fills)
+        else:
+            given = run_isolated(
+                lambda compute=compute, copies=copies: compute(*map(keras.ops.convert_to_tensor, (copies, images, fills)))
+            )
         for one, other in zip(given, exact, strict=True):
             assert_close(keras.ops.convert_to_numpy(one), other)
     return found
 
 
-@pytest.mark.parametrize("seed", [*(pytest.param(seed, marks=pytest.mark.backends) for seed in range(2)), *range(2, 16)])
+@pytest.mark.parametrize("seed", [pytest.param(0, marks=pytest.mark.backends), *range(1, 16)])
 def test_random_models_give_what_whole_images_give(seed):
     clf, random = cx.load(random_model(seed)), np.random.default_rng(seed)
     names = [clf.layers[random.integers(len(clf.layers))].name, "logits"]
@@ -90,6 +95,17 @@ def test_local_layers_are_computed_as_crops_to_the_last(random):
     assert len(found) > 3
     assert len(whole) == 2
     assert whole[0].startswith("global_average_pooling2d")
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("kind", ["Cropping2D", "ZeroPadding2D"])
+@pytest.mark.parametrize("sides", [((0, 3), (0, 2)), ((0, 0), (0, 4)), ((3, 0), (2, 1))])
+def test_sizes_that_change_on_one_side_only(kind, sides, random):
+    """Each unit is at the place that it reads, but in maps of another size."""
+    image = keras.Input(SHAPE)
+    x = getattr(layers, kind)(sides)(layers.Conv2D(4, 3, activation="relu")(image))
+    clf = cx.load(keras.Model(image, layers.Dense(3)(layers.Flatten()(layers.Conv2D(2, 2)(x)))))
+    assert_plans_agree(clf, random, [x._keras_history.operation.name, "logits"])
 
 
 class Own(layers.Conv2D):

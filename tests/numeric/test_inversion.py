@@ -10,6 +10,7 @@ import oracles
 import pytest
 from cnnexplain_plugins import inversion as plugin
 from cnnexplain_plugins.inversion import figure, inversion, jittered, loss, spectral
+from cnnexplain_plugins.inversion.descent import Loss
 
 import cnnexplain as cx
 from cnnexplain import backend, optimize
@@ -58,6 +59,13 @@ def evaluated(clf, names, function, x, arrays, rows=()):
     return clf.compiled(compiled, names, shapes, constants)(arrays, rows)
 
 
+def paper(clf, layer, codes, scale, weights):
+    """The loss of 2015 for a layer, and its arguments."""
+    descent = inversion.pixels(clf, [layer], [codes], [weights], "adam", 1, scale.sigma, 0)
+    mean = np.tile(scale.mean, (len(codes), 1, 1, 1, 1))
+    return descent.loss, dataclasses.replace(descent, shown=[mean, descent.shown[1]]).arrays
+
+
 # What is minimized.
 
 
@@ -74,13 +82,14 @@ def test_the_loss_equals_the_oracles_and_its_gradient_finite_differences(lenet, 
         codes = oracle.layers(shown)[layer]
         return np.array([oracles.inversion_loss(c, wanted[0], y, 5555.7, 0.76) for c, y in zip(codes, batch, strict=True)])
 
-    values, gradient = evaluated(lenet, [layer], loss.value, x[None], loss.arguments(wanted, scale, weights))
+    function, arrays = paper(lenet, layer, wanted, scale, weights)
+    (values,), ((gradient,),) = evaluated(lenet, [layer], function, x[None, None], arrays)
     x = x.astype(np.float32).astype(np.float64)
     assert values[0] == pytest.approx(exact(x[None])[0], rel=1e-4)
     some = random.choice(784, 30, replace=False)
     moves = 1e-6 * np.eye(784)[some].reshape(-1, 28, 28, 1)
     measured = (exact(x + moves) - exact(x - moves)) / 2e-6
-    np.testing.assert_allclose(gradient[0].ravel()[some], measured, atol=1e-3 * np.abs(measured).max())
+    np.testing.assert_allclose(gradient.ravel()[some], measured, atol=1e-3 * np.abs(measured).max())
 
 
 def test_a_color_loss_equals_the_oracles(model, random):
@@ -89,10 +98,11 @@ def test_a_color_loss_equals_the_oracles(model, random):
     scale = loss.Normalization(np.array([0.2, 0.5, 0.7], np.float32), 3.0)
     codes = clf.activations(images, ["conv"])["conv"]
     x = random.normal(size=images.shape).astype(np.float32) / 10
-    values, _ = evaluated(clf, ["conv"], loss.value, x, loss.arguments(codes, scale, loss.Weights(100.0, 2.0)))
+    function, arrays = paper(clf, "conv", codes, scale, loss.Weights(100.0, 2.0))
+    values, _ = evaluated(clf, ["conv"], function, x[:, None], arrays)
     found = clf.activations(np.float32(x * 3 + [0.2, 0.5, 0.7]), ["conv"])["conv"]
     exact = [oracles.inversion_loss(*each, 100, 2) for each in zip(found, codes, x.astype(float), strict=True)]
-    np.testing.assert_allclose(values, exact, rtol=1e-5)
+    np.testing.assert_allclose(values[:, 0], exact, rtol=1e-5)
 
 
 @pytest.mark.parametrize(("height", "width"), [(6, 9), (9, 6)])
@@ -169,11 +179,12 @@ def test_the_identity_gives_a_color_image_of_another_range_back(random):
 def test_started_at_the_target_it_stays(lenet, scale, digits, optimizer, best):
     """Adam takes the gradient's rounding for a slope and leaves, but the lowest value is kept; momentum alone stays."""
     codes = lenet.activations(digits[:3], ["pool2"])["pool2"]
-    arrays, step = loss.arguments(codes, scale, loss.Weights(0, 0)), inversion.STEPS[optimizer](100, 784)
-    start = scale.apply(digits[:3])
-    optimum = optimize.minimize_compiled(lenet, loss.value, ["pool2"], start, step, 100, arrays=arrays, best=best)
+    function, arrays = paper(lenet, "pool2", codes, scale, loss.Weights(0, 0))
+    start, step = scale.apply(digits[:3])[:, None], inversion.STEPS[optimizer](100, 784)
+    options = {"arrays": arrays, "together": 1, "best": best}
+    optimum = optimize.minimize_compiled(lenet, function, ["pool2"], start, step, 100, **options)
     assert optimum.values[0].max() < 1e-12
-    np.testing.assert_allclose(scale.undo(optimum.variables), digits[:3], atol=1e-5)
+    np.testing.assert_allclose(scale.undo(optimum.variables[:, 0]), digits[:3], atol=1e-5)
 
 
 def test_ten_digits_in_few_steps(ten, lenet, digits):
@@ -383,15 +394,18 @@ def test_a_model_without_values_beyond_a_region_ends_its_optimization(random):
 def test_nan_ends_it_with_the_step_and_the_reason(lenet, digits, monkeypatch):
     pixels = inversion.pixels
 
-    def breaking(*args):
-        *others, first, number = args
-        broken = keras.ops.logical_and(first > 0, keras.ops.equal(number, 7))
-        return keras.ops.where(broken, float("nan"), loss.value(*others))
+    @dataclasses.dataclass(frozen=True)
+    class Breaking(Loss):
+        def __call__(self, *args):
+            *others, first, number = args
+            broken = keras.ops.logical_and(first > 0, keras.ops.equal(number, 7))
+            return keras.ops.where(broken, float("nan"), super().__call__(*others))
 
     def breaks(*args):
         descent = pixels(*args)
-        arrays, schedule = [*descent.arrays, np.float32([1, 0])], [np.arange(21, dtype=np.float32)]
-        return dataclasses.replace(descent, loss=breaking, arrays=arrays, schedule=schedule)
+        shown, schedule = [*descent.shown, np.float32([[1], [0]])], [np.arange(21, dtype=np.float32)]
+        breaking = Breaking(**{each.name: getattr(descent.loss, each.name) for each in dataclasses.fields(Loss)})
+        return dataclasses.replace(descent, loss=breaking, shown=shown, schedule=schedule)
 
     monkeypatch.setattr(inversion, "pixels", breaks)
     record = cx.explain("inversion", lenet, digits[:2], layer="conv1", iterations=20)
@@ -439,7 +453,7 @@ def test_progress_counts_the_steps_of_all_layers(model, random):
     images = random.uniform(0, 1, (1, 12, 10, 3)).astype(np.float32)
     options = {"layer": ["conv", "logits"], "iterations": 20}
     cx.explain("inversion", cx.load(model()), images, progress=lambda *done: seen.append(done), **options)
-    assert seen[0] == (10, 40)
+    assert seen[0] == (20, 40)
     assert seen[-1] == (40, 40)
     assert seen == sorted(seen)
 
@@ -520,7 +534,7 @@ def photographs(random):
 def compiled(clf, descent, variables, number=0):
     """The value and the gradient of one picture."""
     rows = [each[number] for each in descent.schedule]
-    (value,), (gradient,) = evaluated(clf, descent.names, descent.loss, variables[None], descent.arrays, rows)
+    ((value,),), ((gradient,),) = evaluated(clf, descent.names, descent.loss, variables[None, None], descent.arrays, rows)
     return value, gradient
 
 
@@ -532,7 +546,7 @@ def slope(function, x, direction, step=1e-5):
 def test_the_loss_of_the_spectrum_equals_the_oracles_and_its_gradient_finite_differences(photographs, random):
     wanted = random.uniform(-1, 1, (1, 10, 9, 3)).astype(np.float32)
     weights = loss.Weights(0.7, 3.0)
-    descent = spectral.descent(photographs, "input", wanted, weights, None, 0)
+    descent = spectral.descent(photographs, ["input"], [wanted], [weights], None, 0)
     x = random.normal(size=(2, 3, 10, 5)).astype(np.float32).astype(float) / 2
 
     def exact(s):
@@ -549,7 +563,7 @@ def test_the_loss_of_the_spectrum_equals_the_oracles_and_its_gradient_finite_dif
     assert value == pytest.approx(exact(x), rel=1e-4)
     for direction in random.normal(size=(5, *x.shape)):
         assert np.sum(gradient * direction) == pytest.approx(slope(exact, x, direction), rel=1e-3, abs=1e-4)
-    shown = descent.images(x[None])[0]
+    shown = descent.results(np.float32(x[None, None]))[0][0, 0]
     np.testing.assert_allclose(shown, 2 / (1 + np.exp(-oracles.spectrum_picture(x, 9))) - 1, atol=1e-5)
     assert np.abs(shown).max() < 1
 
@@ -571,7 +585,7 @@ def test_where_a_relu_is_dead_the_spectrum_has_a_gradient_all_the_same(photograp
     """It is that of ⟨a, 2 (relu(a) − Φ0)⟩ / ‖Φ0‖² at the input a of the ReLU, the second factor being held."""
     photographs.model.layers[0].bias.assign([-100.0] * 4)
     wanted = random.uniform(1, 5, (1, 4, 4, 4)).astype(np.float32)
-    descent = spectral.descent(photographs, "relu", wanted, loss.Weights(0, 0), None, 0)
+    descent = spectral.descent(photographs, ["relu"], [wanted], [loss.Weights(0, 0)], None, 0)
     x = random.normal(size=(2, 3, 10, 5)) / 2
     value, gradient = compiled(photographs, descent, x)
     assert value == pytest.approx(1, rel=1e-5)
@@ -620,7 +634,7 @@ def test_an_error_for_people_is_short_and_has_a_minus_sign():
 
 
 def test_the_learning_rate_of_the_spectrum_rises_and_falls():
-    rates = np.array([spectral.rate(number, 100, 0.3) for number in range(101)])
+    rates = 0.3 * np.array([spectral.rate(number, 100) for number in range(101)])
     np.testing.assert_allclose(rates[:10], 0.03 * np.arange(1, 11))
     np.testing.assert_allclose(rates[10:61], 0.3)
     np.testing.assert_allclose(rates[[80, 100]], [0.15, 0], atol=1e-12)
@@ -630,7 +644,7 @@ def test_the_learning_rate_of_the_spectrum_rises_and_falls():
 def test_the_loss_of_2016_equals_the_oracles_and_its_gradient_finite_differences(photographs, random):
     """The network sees the image moved: the gradient with respect to the image is moved back."""
     wanted = random.uniform(-1, 1, (1, 10, 9, 3)).astype(np.float32)
-    descent = jittered.descent(photographs, "input", wanted, loss.Weights(0.7, 3.0, 20.0), 14, 0)
+    descent = jittered.descent(photographs, ["input"], [wanted], [loss.Weights(0.7, 3.0, 20.0)], 14, 0)
     drawn = np.random.default_rng(0)
     drawn.normal(size=(1, 10, 9, 3))
     moves = drawn.integers(-1, 2, (15, 2))

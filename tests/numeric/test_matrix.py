@@ -275,7 +275,7 @@ def test_occlusion(one):
 
 def test_inversion(one):
     net, clf, images = one.net, one.clf, one.images
-    record = cx.explain("inversion", clf, images, iterations=12)
+    record = cx.explain("inversion", clf, images, iterations=12, most=2)
     wanted = net.compute(images)
     names = [name.removeprefix("reconstruction/") for name in record.arrays]
     assert len(names) > 1

@@ -6,6 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
+from cnnexplain_plugins.metrics import imputation
 from functions import SHAPE, formula, weights_and_images
 
 import cnnexplain as cx
@@ -315,3 +316,63 @@ def test_the_controls_do_not_depend_on_the_class(lenet, noise):
     assert [similar[name] for name in ("random", "sobel", "gaussian")] == pytest.approx([1, 1, 1])
     assert similar["saliency"] < 0.9
     assert board.scores("max-sensitivity")[0, list(board.methods).index("gaussian")] == 0
+
+
+def solved(image, removed):
+    """The linear system of Rong et al. 2022, one equation for each removed pixel, by elimination."""
+    places = {place: number for number, place in enumerate(zip(*np.nonzero(removed), strict=True))}
+    matrix, right = np.zeros((len(places), len(places))), np.zeros((len(places), image.shape[-1]))
+    for (row, column), number in places.items():
+        for down, across in itertools.product((-1, 0, 1), repeat=2):
+            other = (row + down, column + across)
+            if (down, across) == (0, 0) or not (0 <= other[0] < image.shape[0] and 0 <= other[1] < image.shape[1]):
+                continue
+            weight = 1 / 12 if down and across else 1 / 6
+            matrix[number, number] += weight
+            if other in places:
+                matrix[number, places[other]] -= weight
+            else:
+                right[number] += weight * image[other]
+    filled = image.astype(np.float64).copy()
+    filled[removed] = np.linalg.solve(matrix, right)
+    return filled
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_imputation_solves_the_papers_linear_system(channels, random):
+    image = random.uniform(-1, 2, (13, 18, channels)).astype(np.float32)
+    removed = np.zeros((4, 13, 18), bool)
+    removed[0, 2:9, 3:15] = removed[1, :, 1:] = True
+    removed[2] = random.random((13, 18)) < 0.9
+    removed[3, 5, 5] = True
+    noise = random.normal(size=image.shape)
+    found = imputation.imputed(image, removed, np.zeros_like(image))
+    for number in range(4):
+        np.testing.assert_allclose(found[number], solved(image, removed[number]), atol=1e-3)
+        np.testing.assert_array_equal(found[number][~removed[number]], image[~removed[number]])
+    assert np.abs(imputation.imputed(np.full_like(image, 0.3), removed, noise * 0) - 0.3).max() < 1e-6
+    noisy = imputation.imputed(image, removed, noise)
+    np.testing.assert_allclose(noisy - found, removed[..., None] * noise, atol=1e-5)
+
+
+@pytest.mark.backends
+def test_road_removes_the_most_and_the_least_relevant_pixels(random):
+    classifier, _, image, _ = linear()
+    maps = random.normal(size=(2, *SHAPE[:2]))
+    found = score("road", classifier, image, maps, 2)
+    generator = seeded("road")
+    generator.permutation(12)
+    noise = 0.01 * 3 * generator.normal(size=SHAPE)
+    for number, each in enumerate(maps):
+        order = sorted(np.ndindex(each.shape), key=lambda place, each=each: -each[place])
+        means = {}
+        for name, path in (("MoRF", order), ("LeRF", order[::-1])):
+            values = []
+            for count in (1, 4, 6, 8, 11):
+                removed = np.zeros(each.shape, bool)
+                removed[tuple(np.transpose(path[:count]))] = True
+                copy = solved(image, removed) + removed[..., None] * noise
+                values.append(softmax(classifier.logits(copy[None].astype(np.float32))[0].astype(np.float64))[2])
+            means[name] = np.mean(values)
+            assert found[name][number] == pytest.approx(means[name], abs=1e-3)
+        assert found["gap"][number] == pytest.approx(means["LeRF"] - means["MoRF"], abs=2e-3)

@@ -76,17 +76,21 @@ def assert_equal(found, expected):
     np.testing.assert_allclose(found.variables, expected.variables, rtol=1e-3, atol=1e-3)
 
 
-@backends
-@pytest.mark.parametrize("best", [False, True])
+STEPS = [
+    adam(lambda number: 0.05 / (1 + number)),
+    nadam(lambda number: 0.02),
+    momentum(lambda number: 0.01 if number < 20 else 0.001, 0.7),
+    normalized(adam(lambda _: 0.03, epsilon=0.1)),
+    # The last step goes too far.
+    adam(lambda number: 0.02 if number < 44 else 0.5),
+]
+
+
 @pytest.mark.parametrize(
-    "step",
+    ("step", "best"),
     [
-        adam(lambda number: 0.05 / (1 + number)),
-        nadam(lambda number: 0.02),
-        momentum(lambda number: 0.01 if number < 20 else 0.001, 0.7),
-        normalized(adam(lambda _: 0.03, epsilon=0.1)),
-        # The last step goes too far.
-        adam(lambda number: 0.02 if number < 44 else 0.5),
+        *(pytest.param(step, step is STEPS[-1], marks=backends) for step in STEPS),
+        *((step, step is not STEPS[-1]) for step in STEPS),
     ],
 )
 def test_it_equals_the_loop_over_arrays(clf, random, step, best):
@@ -97,6 +101,47 @@ def test_it_equals_the_loop_over_arrays(clf, random, step, best):
 def test_batches_do_not_change_the_result(clf, random, monkeypatch):
     monkeypatch.setattr(clf, "batch_size", 2)
     assert_equal(*both(clf, random, adam(lambda _: 0.02), steps=5, count=5))
+
+
+@backends
+@pytest.mark.parametrize("best", [False, True])
+def test_problems_that_are_computed_together_do_not_affect_each_other(clf, random, best):
+    """Three problems in each of two items, with rates of their own, equal the same problems by themselves."""
+    codes = random.normal(size=(2, 3, 5, 4, 3)).astype(np.float32)
+    start = random.normal(size=(2, 3, 7, 6, 1)).astype(np.float32)
+    rates = np.array([0.01, 0.02, 0.5])
+
+    def joint(outputs, x, code):
+        maps = ops.reshape(outputs(ops.reshape(x, (-1, 7, 6, 1)))["conv"], (-1, 3, 5, 4, 3))
+        return ops.sum((maps - code) ** 2, axis=(2, 3, 4)) + 0.1 * ops.sum(x**2, axis=(2, 3, 4))
+
+    step = adam(lambda _: rates.reshape(3, 1, 1, 1))
+    found = minimize_compiled(clf, joint, ["conv"], start, step, 20, arrays=[codes], together=3, views=3, best=best)
+    assert found.values.shape == (21, 2, 3)
+    assert found.stopped == (None,) * 6
+    for place, rate in enumerate(rates):
+        options = {"arrays": [codes[:, place]], "best": best}
+        step = adam(lambda _, rate=rate: rate)
+        alone = minimize_compiled(clf, distance_without_shift, ["conv"], start[:, place], step, 20, **options)
+        np.testing.assert_allclose(found.values[:, :, place], alone.values, rtol=2e-4, atol=1e-5)
+        np.testing.assert_allclose(found.variables[:, place], alone.variables, rtol=1e-3, atol=1e-3)
+
+
+def test_of_problems_that_are_computed_together_each_ends_by_itself(clf):
+    start = np.zeros((2, 2, 7, 6, 1), np.float32)
+    start[:] = np.array([[0.65, -5.0], [-6.0, -7.0]])[..., None, None, None]
+
+    def cliffs(outputs, x):
+        total = ops.sum(x, axis=(2, 3, 4))
+        return ops.log(1 - total / 42) - total
+
+    found = minimize_compiled(clf, cliffs, ["conv"], start, adam(lambda _: 0.1), 20, together=2)
+    assert found.stopped == ("at step 4 the value was not finite (NaN or infinity)", None, None, None)
+    np.testing.assert_allclose(found.variables[..., 0, 0, 0], [[0.95, -3], [-4, -5]], atol=0.05)
+    # The second problem of each item can't start.
+    start[:, 1] += 10
+    with pytest.raises(ModelError, match="can't start: at step 0 the value was not finite"):
+        minimize_compiled(clf, cliffs, ["conv"], start, adam(lambda _: 0.1), 3, together=2)
 
 
 def counted(monkeypatch):

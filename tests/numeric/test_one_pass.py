@@ -118,6 +118,48 @@ def test_outputs_and_gradients_are_those_of_separate_passes(images):
 
 
 @backends
+def test_a_layer_that_returns_its_input_has_a_gradient_of_its_own(images):
+    keras.utils.set_random_seed(2)
+    image = keras.Input((8, 8, 2))
+    x = layers.Conv2D(3, 3, activation="tanh", name="first")(image)
+    x = layers.Add(name="sum")([x, layers.Dropout(0.5, name="kept")(x)])
+    clf = cx.load(keras.Model(image, layers.Dense(4, name="scores")(layers.Flatten()(x))), logits=True)
+    _, gradients = clf.layer_gradients(images, ["first", "kept", "sum"], np.array([0, 1, 2, 3, 0]))
+    np.testing.assert_allclose(gradients["first"], 2 * gradients["kept"], rtol=1e-5)
+    np.testing.assert_allclose(gradients["kept"], gradients["sum"], rtol=1e-5)
+    assert gradients["kept"].any()
+
+
+@backends
+def test_the_gradient_is_zero_at_layers_that_reach_the_target_only_without_one(images):
+    keras.utils.set_random_seed(3)
+    image = keras.Input((8, 8, 2))
+    stopped, first, second = (layers.Conv2D(3, 3, activation="tanh", name=each)(image) for each in ("a", "b", "c"))
+    whole = keras.ops.cast(keras.ops.round(4 * first), "int32")
+    x = keras.ops.stop_gradient(stopped) + keras.ops.cast(whole, "float32") + second
+    clf = cx.load(keras.Model(image, layers.Dense(4, name="scores")(layers.Flatten()(x))), logits=True)
+    names = [layer.name for layer in clf.layers]
+    integers = next(name for name in names if clf._graph.tensors[name].dtype == "int32")
+    _, gradients = clf.layer_gradients(images, ["a", "b", integers, "c"], np.array([0, 1, 2, 3, 0]))
+    assert {name: (each.shape, bool(each.any()), each.dtype) for name, each in gradients.items()} == {
+        name: ((5, 6, 6, 3), name == "c", np.float32) for name in ("a", "b", integers, "c")
+    }
+
+
+@backends
+@pytest.mark.parametrize("batch", [False, True])
+def test_a_record_does_not_change_with_the_images_of_the_caller(images, batch):
+    clf = branched(0)
+    own = cx.explain("saliency", clf, images).explained
+    given = cx.ImageBatch(images, [each.source for each in own]) if batch else images
+    records = [cx.explain("saliency", clf, given), cx.explain("intermediate-outputs", clf, given, layer=["input"])]
+    records += cx.explain_parts("saliency", clf, given)
+    for record in records:
+        for array in (record.images, *record.arrays.values()):
+            assert not np.may_share_memory(array, images)
+
+
+@backends
 def test_without_a_layer_that_leads_to_the_target_outputs_and_values_remain(images):
     clf = branched(1)
     values, outputs, gradients = clf.outputs_and_gradients(images, ["last"], np.array([0, 1, 2, 3, 0]))
@@ -148,7 +190,6 @@ def test_values_of_other_images_join_the_pass_that_computes_the_predictions(call
         clf.values(others[:, :3], own_logits(clf, images, given)[0])
 
 
-@backends
 @pytest.mark.parametrize(("analysis", "first"), [("smoothgrad", 4), ("integrated-gradients", 8), ("rise", 4)])
 def test_analyses_of_copies_predict_and_then_sum(calls, images, analysis, first):
     clf = branched(2)
@@ -159,8 +200,7 @@ def test_analyses_of_copies_predict_and_then_sum(calls, images, analysis, first)
     assert [each.prediction for each in record.explained] == clf.logits(images[:4]).argmax(axis=1).tolist()
 
 
-@backends
-@pytest.mark.parametrize("options", [{}, {"target": 3}, {"target": "class 1"}])
+@pytest.mark.parametrize("options", [pytest.param({}, marks=backends), {"target": 3}, {"target": "class 1"}])
 @pytest.mark.parametrize(
     ("analysis", "passes"), [("saliency", 1), ("gradcam", 1), ("intermediate-outputs", 1), ("gradient-x-input", 2)]
 )
@@ -272,9 +312,10 @@ def test_of_probabilities_that_round_to_one_the_first_is_explained(images, calls
     np.testing.assert_allclose(layerwise.facts["logit"], record.facts["logit"], rtol=1e-5)
 
 
-@backends
 @pytest.mark.parametrize("target", [None, 1])
-@pytest.mark.parametrize("analysis", ["saliency", "gradcam", "intermediate-outputs", "occlusion", "inversion"])
+@pytest.mark.parametrize(
+    "analysis", [pytest.param("saliency", marks=backends), "gradcam", "intermediate-outputs", "occlusion", "inversion"]
+)
 def test_predictions_that_are_not_finite_are_the_error(images, analysis, target):
     clf = branched(6)
     clf.model.get_layer("scores").set_weights([np.full((48, 4), np.nan, np.float32), np.zeros(4)])

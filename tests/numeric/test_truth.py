@@ -8,7 +8,7 @@ from cnnexplain.evaluation.truth import catalog, digits, grid, tetrominoes, trai
 from cnnexplain.evaluation.truth.case import TruthError, accuracy, require
 from cnnexplain.inputs.datasets import mnist
 
-BY_HAND = ["linear", "rectified-sum", "maximum", "exclusive-or", "ignored-half"]
+BY_HAND = ["linear", "rectified-sum", "maximum", "exclusive-or", "pooled-patterns", "ignored-half"]
 EXACT = [*BY_HAND, "grid"]
 COUNT = 6
 
@@ -24,8 +24,9 @@ def logits(case, images):
 
 
 def others(case, random):
-    """Other pixels; for the maximum, dark enough that the other patch remains the smaller one."""
-    return random.uniform(0, 0.3 if case.name == "maximum" else 1, case.images.shape)
+    """Other pixels; too dark for the other patch to be the larger one, and without a pattern."""
+    low, high = {"maximum": (0, 0.3), "pooled-patterns": (0.3, 0.7)}.get(case.name, (0, 1))
+    return random.uniform(low, high, case.images.shape)
 
 
 @pytest.mark.backends

@@ -184,3 +184,11 @@ def test_the_pages_show_pictures_that_are_drawn_and_link_to_what_exists(folder):
     for page in [folder / "README.md", *(folder / "docs").rglob("*.md")]:
         for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
             assert target.startswith("https://") or (page.parent / target).exists(), (page.name, target)
+
+
+def test_all_analyses_with_a_map_of_the_image_are_compared_with_the_truth(folder):
+    methods = {each.partition(":")[0] for each in loaded(folder / "docs" / "make_truth.py").METHODS}
+    own = {name for name, analysis in ANALYSES.items() if ANALYSES.suppliers[name].distribution == "cnnexplain"}
+    assert methods == {name for name in own if ANALYSES[name].maps}
+    page = (folder / "docs" / "ground-truth.md").read_text()
+    assert all(f"| `{each}` | " in page for each in methods)

@@ -14,6 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from cnnexplain import draw
 from cnnexplain.errors import UsageError
 from cnnexplain.inputs.preprocess import Preprocess
+from cnnexplain.matplotlib_settings import drawing
 from cnnexplain.results.record import Record
 
 
@@ -291,3 +292,13 @@ def test_the_note_stands_under_the_panels_and_makes_room_for_itself(record):
     assert box.x0 > 0
     assert box.x1 < figure.bbox.x1
     assert box.y0 > 0
+
+
+def test_settings_that_a_plugin_changes_do_not_reach_the_next_picture_or_the_user():
+    with mpl.rc_context({"font.size": 7}):
+        with drawing():
+            for _ in range(2):
+                with drawing():
+                    assert mpl.rcParams["font.size"] == 10
+                    mpl.rcParams["font.size"] = 20
+        assert mpl.rcParams["font.size"] == 7

@@ -58,3 +58,25 @@ def test_the_built_in_plugins_import_public_names_only(folder):
 
 def test_a_small_method_is_one_short_module(folder):
     assert len((folder / "plugins/cnnexplain_plugins/gradient_x_input.py").read_text().splitlines()) <= 80
+
+
+STARTS = """
+import gc, sys, types
+from cnnexplain.backend.start import starting
+with starting():
+    pass
+counts = [gc.get_freeze_count()]
+with starting():
+    assert not gc.isenabled()
+    sys.modules["keras"] = types.ModuleType("keras")
+counts.append(gc.get_freeze_count() > 1000)
+gc.unfreeze()
+with starting():
+    assert gc.isenabled()
+print([*counts, gc.get_freeze_count(), gc.isenabled()])
+"""
+
+
+def test_only_the_first_import_of_keras_is_kept_from_garbage_collection(shell):
+    done = shell("-c", STARTS)
+    assert (done.stdout, done.stderr) == ("[0, True, 0, True]\n", "")

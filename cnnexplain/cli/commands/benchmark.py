@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cnnexplain.cli import completion, console, scoreboard_tables, session, summary
+from cnnexplain.cli import completion, console, scoreboard_tables, session, summary, truth_board
 from cnnexplain.cli.model_options import MODEL_OPTIONS, ModelArguments, model_arguments
 from cnnexplain.cli.options import PRINTING_OPTIONS, Declared, declare
+from cnnexplain.cli.run_options import OUT
 from cnnexplain.errors import InterruptionError, UsageError, suggest
 from cnnexplain.interruption import plainly
 
 if TYPE_CHECKING:
-    from cnnexplain.evaluation.benchmark import Setup
     from cnnexplain.evaluation.scoreboard import Scoreboard
+
+FOLDER = "benchmark"
+"""The folder with the page and the numbers, in that of --out."""
 
 IMAGES = "Default: the first 100 test images of MNIST, for a digit classifier."
 """Which images are used if none is given."""
@@ -34,6 +38,8 @@ class BenchmarkArguments:
     masks: str | None
     target: str | None
     seed: int
+    out: Path
+    resume: bool
     verbose: bool
 
 
@@ -46,7 +52,19 @@ def benchmark_command() -> Callable[..., None]:
         from cnnexplain.evaluation import map_files
 
         analyses, images = split(words or [])
-        names = ("masks", "target", "seed", "verbose")
+        if given["case"] and not given["truth"]:
+            raise UsageError("--case selects a network of --truth; give both.")
+        if given["truth"]:
+            truth_board.check(images, {**given, "metric": metric})
+            keywords = {name: given[name] for name in ("seed", "backend", "verbose")}
+            with console.document(json) as emit:
+                truth = truth_board.measure(analyses, given["case"], **keywords)
+                if json:
+                    emit(truth.document())
+                else:
+                    truth_board.print_board(truth)
+            return
+        names = ("masks", "target", "seed", "out", "resume", "verbose")
         own = {name: given[name] for name in names}
         maps = map_files.parse(given["maps"] or [])
         arguments = BenchmarkArguments(model_arguments(given), analyses, images, metric or None, maps, **own)
@@ -57,6 +75,7 @@ def benchmark_command() -> Callable[..., None]:
                 emit(board.document())
             else:
                 scoreboard_tables.print_board(board)
+            console.say(f"Wrote the page and all numbers to {arguments.out / FOLDER}")
 
     return declare(command, {**_options(), **PRINTING_OPTIONS, **MODEL_OPTIONS})
 
@@ -108,6 +127,14 @@ def _options() -> Declared:
         help="The class to explain, by label or index. Default: the prediction for each image.",
         autocompletion=completion.labels,
     )
+    truth = typer.Option(
+        "--truth",
+        help="Instead of a model and images, use networks whose relevant pixels are known. Most of them are trained for "
+        "this, which takes minutes.",
+    )
+    case = typer.Option("--case", metavar="NAME", help="One of the networks of --truth. Default: all. (Repeatable.)")
+    out = typer.Option("--out", metavar="FOLDER", help=f"Write the page and all numbers to FOLDER/{FOLDER}.")
+    resume = typer.Option("--resume", help="Continue an interrupted benchmark of the same request.")
     seed = typer.Option("--seed", metavar="N", min=0, help="The seed of all random numbers.")
     return {
         "words": (Annotated[list[str] | None, words], None),
@@ -115,7 +142,11 @@ def _options() -> Declared:
         "masks": (Annotated[str | None, masks], None),
         "maps": (Annotated[list[str] | None, maps], None),
         "target": (Annotated[str | None, target], None),
+        "truth": (Annotated[bool, truth], False),
+        "case": (Annotated[list[str] | None, case], None),
         "seed": (Annotated[int, seed], 0),
+        "out": (Annotated[Path, out], OUT),
+        "resume": (Annotated[bool, resume], False),
     }
 
 
@@ -123,8 +154,11 @@ def _run(arguments: BenchmarkArguments) -> Scoreboard:
     """Computes the scores, image by image."""
     with plainly(), console.quiet(arguments.verbose), console.progress() as display:
         classifier = session.load(arguments.model, display)
-        from cnnexplain.evaluation import benchmark
+        from cnnexplain.evaluation import benchmark, saving
+        from cnnexplain.results import lock
 
+        folder = arguments.out / FOLDER
+        saving.check(folder)
         if not arguments.images:
             console.say(f"No image given: using {' to '.join(_ends(benchmark.default_images(classifier)))}.")
         setup = benchmark.prepare(
@@ -142,20 +176,18 @@ def _run(arguments: BenchmarkArguments) -> Scoreboard:
         board = setup.board()
         update = console.bar(display, f"Scoring {len(setup.methods)} methods")
         try:
-            _add_all(setup, board, update)
+            with lock.held(folder):
+                saving.run_saved(setup, folder, board, resume=arguments.resume, progress=update)
         except KeyboardInterrupt as interruption:
             if not len(board):
                 raise
-            raise InterruptionError(f"Interrupted after {len(board)} of {len(setup.stream)} images.") from interruption
-        return board
-
-
-def _add_all(setup: Setup, board: Scoreboard, update: Callable[[int, int], None]) -> None:
-    from cnnexplain.evaluation import benchmark
-
-    for outcome in benchmark.run(setup):
-        board.add(outcome)
-        update(outcome.place + 1, len(setup.stream))
+            raise InterruptionError(
+                f"Interrupted: the scores of {len(board)} of {len(setup.stream)} images are kept in {folder}; the same "
+                "command with --resume continues."
+            ) from interruption
+    for name, reason in setup.stream.skipped.items():
+        console.complain(f"Warning: '{name}' was skipped: {reason}", style="yellow")
+    return board
 
 
 def _ends(names: Sequence[str]) -> list[str]:

@@ -12,6 +12,7 @@ MAKERS: dict[str, CaseMaker] = {
         CaseMaker("rectified-sum", designed.rectified_sum),
         CaseMaker("maximum", designed.maximum),
         CaseMaker("exclusive-or", designed.exclusive_or),
+        CaseMaker("pooled-patterns", designed.pooled_patterns),
         CaseMaker("ignored-half", designed.ignored_half),
         CaseMaker(
             "grid",

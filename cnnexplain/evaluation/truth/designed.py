@@ -131,6 +131,48 @@ def exclusive_or(count: int, seed: int) -> Case:
     )
 
 
+def pooled_patterns(count: int, seed: int) -> Case:
+    """The logit counts the blocks with a pattern, through global average pooling."""
+    random = np.random.default_rng(seed)
+    # Orthogonal patterns of −1 and 1, none of which is constant.
+    signs = np.array([[1, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]])
+    patterns = np.stack([np.outer(signs[1 + each // 2], signs[2 + each % 2]) for each in range(CLASSES)])
+    patterns = patterns[random.permutation(CLASSES)] * random.choice([-1, 1], (CLASSES, 1, 1))
+    model = keras.Sequential(
+        [
+            keras.Input((SIDE, SIDE, 1), **REAL),
+            layers.Conv2D(CLASSES, BLOCK, strides=BLOCK, activation="relu", name="patterns", **LAST),
+            layers.GlobalAveragePooling2D(name="average", **LAST),
+            _dense(CLASSES, "sigmoid", "scores"),
+        ],
+        name="pooled_patterns",
+    )
+    blocks = (SIDE // BLOCK) ** 2
+    weights = {
+        # A pattern gives 6.4; other pixels from 0.3 to 0.7 give at most 3.2.
+        "patterns": [patterns.transpose(1, 2, 0)[:, :, None], np.full(CLASSES, -4)],
+        "scores": [blocks * np.eye(CLASSES), np.full(CLASSES, -1)],
+    }
+    targets = _targets(count, CLASSES, random)
+    others = (targets + random.integers(1, CLASSES, count)) % CLASSES
+    images = random.uniform(0.3, 0.7, (count, SIDE, SIDE, 1)).astype(np.float32)
+    masks = np.zeros((count, SIDE, SIDE), bool)
+    for index, both in enumerate(zip(targets, others, strict=True)):
+        for label, block in zip(both, random.permutation(blocks)[:2], strict=True):
+            top, left = (BLOCK * int(place) for place in divmod(block, SIDE // BLOCK))
+            images[index, top : top + BLOCK, left : left + BLOCK, 0] = 0.5 + 0.4 * patterns[label]
+            masks[index, top : top + BLOCK, left : left + BLOCK] = label == targets[index]
+    return Case(
+        "pooled-patterns",
+        "Each logit counts one pattern anywhere in the image; the pattern of another class is there as well.",
+        _load(model, weights),
+        images,
+        targets,
+        masks,
+        "both",
+    )
+
+
 def ignored_half(count: int, seed: int) -> Case:
     """A random network that does not look at the right half of the image."""
     random = np.random.default_rng(seed)

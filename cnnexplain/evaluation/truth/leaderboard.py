@@ -50,9 +50,18 @@ class TruthBoard:
         """The board of the first case, whose methods and metrics are those of all."""
         return next(iter(self.boards.values()))
 
-    def standings(self, metric: str = METRICS[0]) -> list[Standing]:
-        """The leaderboard over the images of all cases, the best method first. Each case has the same number of images."""
-        scores = np.concatenate([board.scores(metric) for board in self.boards.values()])
+    def standings(self, metric: str = METRICS[0], *, trained: bool | None = None) -> list[Standing]:
+        """The leaderboard over the images of all cases, the best method first. Each case has the same number of images.
+
+        Args:
+            metric: The name of the metric.
+            trained: True for the cases with trained networks only; False for those whose masks follow from the weights;
+                None for all.
+        """
+        boards = [board for name, board in self.boards.items() if trained in (None, MAKERS[name].trained)]
+        if not boards:
+            return []
+        scores = np.concatenate([board.scores(metric) for board in boards])
         methods = self.first.methods
         return leaderboard.standings(list(methods), list(methods.values()), scores, "higher", self.seed)
 
@@ -77,6 +86,8 @@ class TruthBoard:
                     "protocol": metric.protocol,
                     "limitations": metric.limitations,
                     "methods": [_standing(each) for each in self.standings(name)],
+                    "methods_by_weights": [_standing(each) for each in self.standings(name, trained=False)],
+                    "methods_trained": [_standing(each) for each in self.standings(name, trained=True)],
                 }
                 for name, metric in self.first.metrics.items()
             ],
@@ -84,6 +95,7 @@ class TruthBoard:
                 {
                     "name": name,
                     "source": MAKERS[name].source,
+                    "trained": MAKERS[name].trained,
                     "right": case.right,
                     "evidence": case.evidence,
                     "images": len(case.images),

@@ -3,15 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import keras
 
 from cnnexplain.model.computation.network import Compiled, Network
+from cnnexplain.model.structure.graph import Graph
+from cnnexplain.model.structure.staggered import staggered
 
 if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Float, Float32
+
+
+@dataclass(frozen=True)
+class LayerOutputs:
+    """The outputs of layers by name, as float32, within a function that is compiled.
+
+    Args:
+        graph: The graph.
+        names: The names of the layers.
+    """
+
+    graph: Graph
+    names: tuple[str, ...]
+
+    def __call__(self, images: Any) -> dict[str, Any]:
+        """The outputs (N, …) for images (N, H, W, C)."""
+        return _by_name(self.names, self.graph.function(self.names)(images))
+
+    def apart(self, images: Any, groups: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
+        """The outputs (N, …) of each of K groups of the layers, for images (N, K, H, W, C), one for each group.
+
+        This takes less time than K calls: the images go through the layers together, each up to the layers of its group.
+        """
+        in_order = keras.ops.reshape(keras.ops.swapaxes(images, 0, 1), (-1, *images.shape[2:]))
+        return [_by_name(*each) for each in zip(groups, staggered(self.graph, groups)(in_order), strict=True)]
 
 
 def compiled(
@@ -25,12 +53,8 @@ def compiled(
     """Compiles a function that computes outputs of layers; see `Classifier.compiled`."""
 
     def build() -> Compiled:
-        outputs = network.graph.function(names)
-
-        def by_name(images: Any) -> dict[str, Any]:
-            return {name: keras.ops.cast(y, "float32") for name, y in zip(names, outputs(images), strict=True)}
-
-        return network.function(lambda *inputs: function(by_name, *inputs), shapes, constants)
+        outputs = LayerOutputs(network.graph, names)
+        return network.function(lambda *inputs: function(outputs, *inputs), shapes, constants)
 
     computed = network.recently_compiled((function, names, *shapes, "constants", *constants), build)
 
@@ -38,3 +62,7 @@ def compiled(
         return network.in_batches(lambda *batch: computed(*batch, *values), arrays, views)
 
     return call
+
+
+def _by_name(names: Sequence[str], outputs: Sequence[Any]) -> dict[str, Any]:
+    return {name: keras.ops.cast(y, "float32") for name, y in zip(names, outputs, strict=True)}

@@ -41,6 +41,7 @@ class Predictions:
         self.classifier, self.images = classifier, images
         self._check = check
         self._known: Bool[np.ndarray, " N"] = np.zeros(len(images), bool)
+        self._complete = not len(images)
         scores = len(classifier.labels)
         outputs = classifier.outputs if classifier.head == "values" else scores
         self._logits: Float32[np.ndarray, "N K"] = np.zeros((len(images), scores), np.float32)
@@ -76,13 +77,13 @@ class Predictions:
 
     def complete(self) -> None:
         """Computes the predictions that are not known yet."""
-        missing = np.flatnonzero(~self._known)
-        if len(missing):
+        if not self._complete:
+            missing = np.flatnonzero(~self._known)
             self.keep(missing, self.classifier.logits(rows(self.images, missing)))
 
     def known(self, places: Int64[np.ndarray, " n"]) -> bool:
         """Whether the predictions for the images at these places are known."""
-        return bool(self._known[places].all())
+        return self._complete or bool(self._known[places].all())
 
     def keep(self, places: Int64[np.ndarray, " n"], logits: Float32[np.ndarray, "n K"]) -> None:
         """Keeps the logits of the images at these places, after they are checked."""
@@ -92,6 +93,7 @@ class Predictions:
         if self.classifier.head != "values":
             self._classes[places] = outputs.argmax(axis=1)
         self._known[places] = True
+        self._complete = bool(self._known.all())
 
 
 class ImageLogit(Logit):
@@ -186,7 +188,7 @@ def awaited(classifier: Classifier, targets: Targets) -> Awaiting | None:
 def rows(images: Float[np.ndarray, "N ..."], places: Int64[np.ndarray, " n"]) -> Float[np.ndarray, "n ..."]:
     """The images at some places, not copied if these are consecutive."""
     first, last = int(places[0]), int(places[-1])
-    consecutive = np.array_equal(places, np.arange(first, last + 1))
+    consecutive = last - first == len(places) - 1 and (places[1:] > places[:-1]).all()
     return images[first : last + 1] if consecutive else images[places]
 
 

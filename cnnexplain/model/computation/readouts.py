@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -48,7 +48,7 @@ class Readout:
     @property
     def form(self) -> Readout:
         """The readout without its arguments, for functions that are kept."""
-        return replace(self, arrays=())
+        return Readout(self.layers, (), self.by_class)
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:

@@ -88,6 +88,7 @@ class Layers:
         self.graph = graph
         self._model_name = model_name
         self._found: dict[tuple[str, bool], Layer] = {}
+        self._others: dict[str, tuple[str, ...]] = {}
 
     @cached_property
     def layout(self) -> Layout:
@@ -182,7 +183,13 @@ class Layers:
 
     def other_calls(self, name: str) -> tuple[str, ...]:
         """The names of the other calls of a layer with weights, or of the nested model that contains the layer."""
-        tensor, (outer, _, leaf) = self.graph.tensors[self.find(name).name], name.rpartition("/")
+        found = self.find(name).name
+        if found not in self._others:
+            self._others[found] = self._other_calls(found)
+        return self._others[found]
+
+    def _other_calls(self, name: str) -> tuple[str, ...]:
+        tensor, (outer, _, leaf) = self.graph.tensors[name], name.rpartition("/")
         # The scores before a layer's own activation are not a call of the model.
         calls = [call for call in self.graph.calls if call.name != LOGITS]
         inner = next((call.inner for call in calls if call.output is tensor), None)

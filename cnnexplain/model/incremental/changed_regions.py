@@ -51,7 +51,7 @@ class Region:
 
     def through(self, windows: tuple[Window, Window], shape: tuple[int, int]) -> Region:
         """The region of the units, of `shape` rows and columns, that read one of these places."""
-        if local_layers.in_place(windows):
+        if local_layers.in_place(windows) and shape == self.shape:
             return self
         first, stop = np.empty_like(self.first), np.empty_like(self.stop)
         for axis, window in enumerate(windows):
@@ -87,7 +87,11 @@ class Step:
     @property
     def by_place(self) -> bool:
         """Whether the call can be made on crops of the same region, or on whole feature maps."""
-        return self.region is None or (self.windows is not None and local_layers.in_place(self.windows))
+        if self.region is None:
+            return True
+        # Cropping and padding at the lower right reads each unit in place, but changes the size.
+        same_size = self.region.shape == tuple(self.call.sources[0].shape[1:3])
+        return same_size and self.windows is not None and local_layers.in_place(self.windows)
 
 
 def image_region(boxes: Int[np.ndarray, "M 4"], shape: tuple[int, int]) -> Region:

@@ -177,9 +177,9 @@ class Graph:
             [call if change is None else replace(call, function=change(call)) for call in calls],
             list(tensors),
         )
-        return lambda x: needed.compute([x, *self._fixed_values(x)])
+        return lambda x: needed.compute([x, *self.fixed_values(x)])
 
-    def _fixed_values(self, x: Any) -> list[Any]:
+    def fixed_values(self, x: Any) -> list[Any]:
         """The values of the fixed inputs, repeated for each image of a batch."""
         return [repeated(value, keras.ops.shape(x)[0]) for _, value in self.fixed]
 
@@ -197,4 +197,4 @@ class Graph:
         if not any(each is given for each in itertools.chain(outputs, *(call.sources for call in calls))):
             return None
         needed = Calls([self.input, *(tensor for tensor, _ in self.fixed), given], calls, outputs)
-        return lambda output, x: needed.compute([x, *self._fixed_values(x), keras.ops.cast(output, given.dtype)])
+        return lambda output, x: needed.compute([x, *self.fixed_values(x), keras.ops.cast(output, given.dtype)])

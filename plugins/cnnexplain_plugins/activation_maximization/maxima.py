@@ -17,15 +17,13 @@ from cnnexplain_plugins.activation_maximization.patches import Strongest, strong
 from cnnexplain_plugins.activation_maximization.recipes import Recipe
 from cnnexplain_plugins.activation_maximization.scores import scores
 from cnnexplain_plugins.activation_maximization.spectral import maximize as maximize_spectra
+from cnnexplain_plugins.activation_maximization.starts import STARTS, default_checks
 
 if TYPE_CHECKING:
     from jaxtyping import Float32
 
     from cnnexplain import Classifier, Objective, Stream
     from cnnexplain_plugins.activation_maximization.regularization import Regularization
-
-STARTS = 8
-"""The default number of starts for each unit when pixels are optimized."""
 
 GROUP = 64
 """The number of units whose spectra are optimized at once; the network sees as many of their views as fit into memory."""
@@ -48,10 +46,12 @@ def maxima(
 ) -> Result:
     """The images that activate units most, and the facts about them; see `run`."""
     judge_classes = None if judge is None else judges.classes(classifier, judge, objectives)
+    checks: dict[int, int] = {}
     if isinstance(setting, Recipe):
         size, starts = GROUP, starts or 1
     else:
         # As many units at a time as the weights of their layers fit into memory.
+        checks = default_checks(steps) if starts is None else checks
         starts = starts or STARTS
         size = max(1, classifier.batch_size // starts)
     groups = [objectives[first : first + size] for first in range(0, len(objectives), size)]
@@ -67,7 +67,7 @@ def maxima(
         if isinstance(setting, Recipe):
             results += maximize_spectra(classifier, group, setting, diversity=diversity, opacity=opacity, **options)
         else:
-            results += maximize_pixels(classifier, group, setting, **options)
+            results += maximize_pixels(classifier, group, setting, checks=checks, **options)
     natural = [Strongest()] * len(objectives)
     if dataset is not None:
         natural = strongest(classifier, objectives, dataset, lambda done: progress(steps * len(groups) + done, total))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,10 +16,11 @@ from cnnexplain.optimize import adam, minimize, minimize_compiled, on_gpu
 from cnnexplain_plugins.activation_maximization.parametrization import PARAMETRIZATIONS
 from cnnexplain_plugins.activation_maximization.regularization import Regularization, total_variation, variation
 from cnnexplain_plugins.activation_maximization.scores import scores, stacked_weights
+from cnnexplain_plugins.activation_maximization.starts import going_on
 from cnnexplain_plugins.activation_maximization.views import View, show
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Float32
+    from jaxtyping import Bool, Float, Float32
 
     from cnnexplain import Classifier, Objective
     from cnnexplain.optimize import Optimizer, Optimum
@@ -60,6 +62,7 @@ def maximize(
     steps: int,
     starts: int,
     seed: int,
+    checks: Mapping[int, int] = MappingProxyType({}),
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> list[Maximum]:
     """For each unit the image that activates it most, among the results of its ascents from several starts.
@@ -74,6 +77,7 @@ def maximize(
         steps: The number of steps of an ascent.
         starts: The number of starts for each unit, at most `NOISES`; the result with the largest a(x) − R(x) is kept.
         seed: Seed of the noise and the views.
+        checks: Steps after which some starts end, and the number of those of a unit that go on.
         progress: Called with the number of steps done and in total.
 
     Raises:
@@ -91,14 +95,15 @@ def maximize(
     optimum = (
         ascent.ascend(start, step, steps, progress)
         if compilable(regularization)
-        else minimize(ascent.loss, start, step, steps, keep=ascent.keep, progress=progress)
+        else minimize(ascent.loss, start, step, steps, keep=ascent.keep, select=ascent.select(checks), progress=progress)
     )
     images = ascent.images(optimum.variables)
     pictures = np.arange(len(images))
     values = scores(classifier, images, objectives)[pictures, pictures // starts]
     reached = -ascent.regularized(values, ascent.space.picture(optimum.variables))
     # A start that does not end at a finite value is kept only if none does.
-    best = np.where(np.isfinite(reached), reached, -np.inf).reshape(-1, starts).argmax(axis=1)
+    comparable = np.isfinite(reached) & going_on(optimum.values, starts, checks)
+    best = np.where(comparable, reached, -np.inf).reshape(-1, starts).argmax(axis=1)
     return [
         Maximum(
             images[index], float(values[index]), optimum.stopped[index], bool(ascent.steepness[index] > 0), images[index]
@@ -136,6 +141,7 @@ class Ascent:
         self._low, self._high = classifier.preprocess.black, classifier.preprocess.white
         self._origin, self._span = classifier.preprocess.background, self._high - self._low
         self._names, self._weights = list(weights), list(weights.values())
+        self._going = np.arange(len(objectives))
 
     def ascend(
         self, start: Float[np.ndarray, "N H W C"], step: Optimizer, steps: int, progress: Callable[[int, int], None]
@@ -171,13 +177,29 @@ class Ascent:
         """
         z = self.space.picture(variables)
         view = View.draw(self._regularization, z.shape[1:3], self._random)
-        values, gradient = self._score(self._origin + self._span * view.show(z), *self._weights)
+        weights = (each[self._going] for each in self._weights)
+        values, gradient = self._score(self._origin + self._span * view.show(z), *weights)
         self._slope = self._span * view.adjoint(gradient)
         if not step:
             self._measure(self._slope)
-        slope = self._regularization.total_variation * total_variation(z)[1]
-        slope -= self._slope / self._scale[:, None, None, None]
-        return self.regularized(values, z), self.space.adjoint(slope)
+        scale, factor = self._scale[self._going], self._regularization.total_variation
+        variation, slope = total_variation(z)
+        slope = factor * slope - self._slope / scale[:, None, None, None]
+        return factor * variation - values / scale, self.space.adjoint(slope)
+
+    def select(self, checks: Mapping[int, int]) -> Callable[[int, Sequence[Any]], Any]:
+        """Chooses among the starts after some steps, for `minimize`; from then on, `loss` gets those that go on."""
+
+        def select(number: int, values: Sequence[Float[np.ndarray, " N"]]) -> Bool[np.ndarray, " N"] | None:
+            if number not in checks:
+                return None
+            flags = going_on(np.stack(values), self._starts, checks)
+            # The regularizers of this step follow.
+            self._slope = self._slope[flags[self._going]]
+            self._going = np.flatnonzero(flags)
+            return flags
+
+        return select
 
     def regularized(self, values: Float[np.ndarray, " N"], z: Float[np.ndarray, "N H W C"]) -> Float[np.ndarray, " N"]:
         """λ TV(z) − a / s, for the values a of the pictures."""

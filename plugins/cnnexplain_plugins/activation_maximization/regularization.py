@@ -62,11 +62,14 @@ class Regularization:
             slope: ∂a/∂z of the last step.
             step: The number of the step, from 0.
         """
-        z = (1 - self.decay) * z
+        z = (1 - self.decay) * z if self.decay else z
         if self.blur and (step + 1) % self.blur_every == 0:
             z = blurred(z, self.blur)
-        z = _clear_smallest(z, np.linalg.norm(z, axis=-1), self.norm_percentile)
-        return _clear_smallest(z, np.abs((z * slope).sum(axis=-1)), self.contribution_percentile)
+        if self.norm_percentile:
+            z = _clear_smallest(z, np.linalg.norm(z, axis=-1), self.norm_percentile)
+        if self.contribution_percentile:
+            z = _clear_smallest(z, np.abs((z * slope).sum(axis=-1)), self.contribution_percentile)
+        return z
 
 
 _VIEWS = Regularization(jitter=1.0, rotate=5.0, zoom=0.05)
@@ -99,8 +102,6 @@ def _clear_smallest(
     z: Float[np.ndarray, "N H W C"], measure: Float[np.ndarray, "N H W"], percentile: float
 ) -> Float[np.ndarray, "N H W C"]:
     """The pictures, with pixels set to 0 whose measure is below the percentile of their picture."""
-    if not percentile:
-        return z
     limits = np.percentile(measure, percentile, axis=(1, 2), keepdims=True)
     return np.where((measure < limits)[..., None], 0, z)
 

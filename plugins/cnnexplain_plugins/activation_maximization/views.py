@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from keras import ops
 from cnnexplain_plugins.activation_maximization.sampling import sampled
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Float32, Num
+    from jaxtyping import Float, Float32, Integer, Num
 
     from cnnexplain_plugins.activation_maximization.regularization import Regularization
 
@@ -42,17 +43,14 @@ class View:
     def __init__(self, shape: tuple[int, ...], shift: Num[np.ndarray, " 2"], degrees: float, zoom: float) -> None:
         self._shape = shape
         middle = (np.array(shape) - 1) / 2
-        positions = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1).reshape(-1, 2)
         angle = np.deg2rad(degrees)
         rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) / zoom
         self.numbers = np.asarray([*rotation.ravel(), *(middle - (middle + shift) @ rotation)], np.float32)
-        source = (positions - middle - shift) @ rotation + middle
-        corners = np.floor(source)[None] + np.array([[0, 0], [0, 1], [1, 0], [1, 1]])[:, None]
-        weights = np.prod(1 - np.abs(source - corners), axis=-1)
-        inside = ((corners >= 0) & (corners < shape)).all(axis=-1)
-        rows, columns = np.where(inside[..., None], corners, 0).astype(int).transpose(2, 0, 1)
-        self._sources = rows * shape[1] + columns
-        self._weights = np.where(inside, weights, 0).astype(np.float32)
+        row, column = ((_from_middle(*shape) - shift) @ rotation + middle).T
+        tops, down = _neighbors(row, shape[0])
+        lefts, right = _neighbors(column, shape[1])
+        self._sources = (shape[1] * tops[:, None] + lefts).reshape(4, -1)
+        self._weights = (down[:, None] * right).reshape(4, -1).astype(np.float32)
 
     @classmethod
     def draw(cls, regularization: Regularization, shape: tuple[int, ...], random: np.random.Generator) -> View:
@@ -74,3 +72,21 @@ class View:
         sources = self._sources.ravel()
         sums = [np.bincount(sources, (self._weights * plane).ravel(), height * width) for plane in planes]
         return np.moveaxis(np.asarray(sums, np.float32).reshape(count, channels, height, width), 1, -1)
+
+
+@functools.cache
+def _from_middle(height: int, width: int) -> Float[np.ndarray, "pixels 2"]:
+    """The positions of all pixels relative to the middle."""
+    axes = [np.arange(length) - (length - 1) / 2 for length in (height, width)]
+    return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
+
+
+def _neighbors(
+    position: Float[np.ndarray, " P"], length: int
+) -> tuple[Integer[np.ndarray, "2 P"], Float[np.ndarray, "2 P"]]:
+    """The pixels before and after some positions along an axis, and their weights, 0 beyond the border."""
+    first = np.floor(position)
+    pixels = np.stack([first, first + 1]).astype(int)
+    weights = np.stack([1 - (position - first), position - first])
+    inside = (pixels >= 0) & (pixels < length)
+    return np.where(inside, pixels, 0), np.where(inside, weights, 0)

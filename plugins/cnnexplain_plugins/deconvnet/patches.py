@@ -14,7 +14,7 @@ from cnnexplain_plugins.deconvnet.peaks import unit_facts
 if TYPE_CHECKING:
     from jaxtyping import Float32, Int
 
-    from cnnexplain import Classifier, Layer, Stream
+    from cnnexplain import Classifier, Stream
     from cnnexplain_plugins.deconvnet.layers import ShownLayer
     from cnnexplain_plugins.deconvnet.peaks import DatasetPeaks, Peaks
 
@@ -95,8 +95,8 @@ def strongest_patches(
         places, ranks = np.array(units[part]).T
         batch = peaks.select((places, ranks))
         images = np.asarray(dataset.pick([int(image) for image in batch.images]))
-        signals = _signals(layer.layer, maps[places], batch)
-        projected = {rule: classifier.project(images, layer.name, signals, rule) for rule in layer.rules}
+        at = np.stack([np.zeros_like(places), batch.rows, batch.columns, maps[places]], axis=1)
+        projected = {rule: classifier.project_units(images, [layer.name], at, batch.values, rule) for rule in layer.rules}
         for number, (place, rank) in enumerate(zip(places, ranks, strict=True)):
             fact = facts[place]["strongest"][rank]
             crops.cut(images[number], fact["corner"], patches[place, rank])
@@ -108,10 +108,3 @@ def strongest_patches(
     arrays = {f"patch/{layer.name}": patches}
     arrays |= {f"patch_projection/{layer.name}/{rule}": projections[rule] for rule in layer.rules}
     return arrays, facts
-
-
-def _signals(layer: Layer, maps: Int[np.ndarray, " N"], units: Peaks) -> Float32[np.ndarray, "N h w F"]:
-    """The signals at the layer: for each image the activation of one unit, and zero elsewhere."""
-    signals = np.zeros((len(maps), *layer.shape), np.float32)
-    signals[np.arange(len(maps)), units.rows, units.columns, maps] = units.values
-    return signals

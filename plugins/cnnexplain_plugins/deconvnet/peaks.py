@@ -95,11 +95,12 @@ def strongest_images(
         for name, maxima in classifier.largest_values(np.asarray(batch), [layer.name for layer in layers]).items():
             values = maxima.astype(np.float64)
             moments[name] += values.sum(axis=0), (values**2).sum(axis=0)
-            candidates: tuple[np.ndarray, ...] = (maxima.T, np.broadcast_to(places, maxima.T.shape))
+            units = maxima.T
+            images = np.broadcast_to(places, units.shape)
             if name in best:
-                candidates = tuple(np.concatenate(pair, axis=1) for pair in zip(best[name], candidates, strict=True))
-            order = np.argsort(-candidates[0], axis=1, kind="stable")[:, :TOP]
-            best[name] = tuple(np.take_along_axis(each, order, axis=1) for each in candidates)
+                units, images = (np.concatenate(pair, axis=1) for pair in zip(best[name], (units, images), strict=True))
+            order = np.argsort(-units, axis=1, kind="stable")[:, :TOP]
+            best[name] = np.take_along_axis(units, order, axis=1), np.take_along_axis(images, order, axis=1)
         count += len(places)
         progress(int(places[-1]) + 1)
     return {

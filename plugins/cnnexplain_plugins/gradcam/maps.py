@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from cnnexplain.plugin import Result, other_calls_warning
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Float32, Float64
 
-    from cnnexplain import Classifier, Layer, Objective
+    from cnnexplain import Classifier, Field, Layer, Objective
 
 TRIED = 24
 """The number of layers of tokens, counted from the last, that are tested for whether scores depend on their positions."""
@@ -40,16 +41,17 @@ def gradcam(
         evidence, logits, warnings = _by_gradient(classifier, images, objectives, shown, progress, method)
     cams = np.maximum(evidence, 0)
     maps = enlarge(cams, *images.shape[1:3])
-    warnings += _zero_maps_warning(cams, evidence, shown)
+    highest = cams.max(axis=(1, 2))
+    warnings += _zero_maps_warning(highest == 0, evidence, shown)
     if layer is None:
         warnings += _later_tokens_warning(classifier, shown) + other_calls_warning(classifier, [shown.name])
     facts: dict[str, list[Any]] = {
         "layer": [shown.name] * len(images),
-        "logit": [float(value) for value in logits],
-        "peak": [float(cam.max()) for cam in cams],
-        "peak_place": [_peak(cam) for cam in cams],
-        "peak_pixel": [_peak(each) for each in maps],
-        "positive": [float((cam > 0).mean()) for cam in cams],
+        "logit": logits.tolist(),
+        "peak": highest.tolist(),
+        "peak_place": _places(cams, highest),
+        "peak_pixel": _places(maps, maps.max(axis=(1, 2))),
+        "positive": (cams > 0).mean(axis=(1, 2)).tolist(),
         "shift": [_max_shift(classifier, shown)] * len(images),
     }
     return Result({"evidence": evidence, "cam": cams, "map": maps}, facts, warnings=tuple(warnings))
@@ -60,31 +62,40 @@ def explained_layer(classifier: Classifier, name: str | None) -> Layer:
 
     For tokens, it is the last layer from which more than a class token reaches the scores.
     """
-    candidates = [layer for layer in classifier.layers if layer.sides is not None and not _has_single_position(layer)]
     if name is not None:
         layer = classifier.layer(name)
         if layer.sides is None and len(layer.shape) == 2:
+            known = [each.name for each in classifier.layers if _has_positions(each)]
             raise UsageError(
                 f"The layer '{name}' ({layer.kind}) returns {layer.shape}, whose rows and columns are unknown. "
-                f"Layers with known ones: {', '.join(each.name for each in candidates[-10:]) or 'none'}."
+                f"Layers with known ones: {', '.join(known[-10:]) or 'none'}."
             )
         if layer.sides is None:
             layer = classifier.layer(name, maps=True)
-        if _has_single_position(layer):
+        if not _has_positions(layer):
             raise UsageError(
                 f"The feature maps of the layer '{name}' have a single position, so there is nothing to locate; "
                 "choose an earlier layer."
             )
         return layer
     # A softmax over scores for each pixel comes after the scores.
-    candidates = [layer for layer in candidates if not layer.rearranges and classifier.leads_to_scores(layer.name)]
-    if not candidates:
+    last_first = (
+        layer
+        for layer in reversed(classifier.layers)
+        if _has_positions(layer) and not layer.rearranges and classifier.leads_to_scores(layer.name)
+    )
+    last = next(last_first, None)
+    if last is None:
         raise ModelError(
             f"'{classifier.name}' has no layer that computes feature maps, which a class activation map requires; "
             "choose another analysis, such as saliency."
         )
+    # Most networks have no tokens, so that the other layers need not be examined.
+    if all(layer.grid is None for layer in classifier.layers):
+        return last
+    candidates = [last, *last_first][::-1]
     if all(layer.grid is None for layer in candidates):
-        return candidates[-1]
+        return last
     ends = [layer for layer in candidates if layer.grid is None or not layer.within_block] or candidates
     return _last_with_positions(classifier, ends[-TRIED:])
 
@@ -111,8 +122,9 @@ def _later_tokens_warning(classifier: Classifier, shown: Layer) -> list[str]:
     ]
 
 
-def _has_single_position(layer: Layer) -> bool:
-    return layer.sides == (1, 1)
+def _has_positions(layer: Layer) -> bool:
+    """Whether a layer has feature maps, or tokens with known places, of more than one position."""
+    return layer.sides not in (None, (1, 1))
 
 
 def _by_gradient(
@@ -129,10 +141,10 @@ def _by_gradient(
     singular = 0
     for part in classifier.slices(len(images)):
         values[part], outputs, gradient = classifier.layer_gradient(images[part], layer.name, objectives[part])
-        a, g = (layer.as_maps(each).astype(np.float64) for each in (outputs, gradient))
+        a, g = layer.as_maps(outputs), layer.as_maps(gradient)
         if method == "gradcam++":
             singular += int(((g > 0) & (_curvature(a, g) <= 0)).sum())
-        evidence[part] = (WEIGHTS[method](a, g) * a).sum(axis=-1)
+        evidence[part] = np.vecdot(WEIGHTS[method](a, g), a, dtype=np.float64)
         progress(part.stop, len(images))
     warnings = []
     if singular:
@@ -143,18 +155,18 @@ def _by_gradient(
     return evidence, values, warnings
 
 
-def _grad_cam(_: Float64[np.ndarray, "N h w F"], g: Float64[np.ndarray, "N h w F"]) -> Float64[np.ndarray, "N 1 1 F"]:
+def _grad_cam(_: Float32[np.ndarray, "N h w F"], g: Float32[np.ndarray, "N h w F"]) -> Float64[np.ndarray, "N 1 1 F"]:
     """Selvaraju et al. 2017, equation 1: the mean of the gradient over the positions of each map."""
-    return np.asarray(g.mean(axis=(1, 2), keepdims=True))
+    return np.asarray(g.mean(axis=(1, 2), keepdims=True, dtype=np.float64))
 
 
-def _curvature(a: Float64[np.ndarray, "N h w F"], g: Float64[np.ndarray, "N h w F"]) -> Float64[np.ndarray, "N h w F"]:
+def _curvature(a: Float32[np.ndarray, "N h w F"], g: Float32[np.ndarray, "N h w F"]) -> Float64[np.ndarray, "N h w F"]:
     """2 + g Σ_ab A_ab, the denominator of the closed form of Grad-CAM++."""
-    return np.asarray(2 + g * a.sum(axis=(1, 2), keepdims=True))
+    return np.asarray(2 + g * a.sum(axis=(1, 2), keepdims=True, dtype=np.float64))
 
 
 def _grad_cam_plus_plus(
-    a: Float64[np.ndarray, "N h w F"], g: Float64[np.ndarray, "N h w F"]
+    a: Float32[np.ndarray, "N h w F"], g: Float32[np.ndarray, "N h w F"]
 ) -> Float64[np.ndarray, "N 1 1 F"]:
     """Chattopadhyay et al. 2018, equations 10 and 19, for the score Y = exp(S), without the factor exp(S) of ∂Y/∂A.
 
@@ -165,14 +177,14 @@ def _grad_cam_plus_plus(
     return np.asarray(np.where(valid, g / np.where(valid, denominator, 1), 0).sum(axis=(1, 2), keepdims=True))
 
 
-def _layer_cam(_: Float64[np.ndarray, "N h w F"], g: Float64[np.ndarray, "N h w F"]) -> Float64[np.ndarray, "N h w F"]:
+def _layer_cam(_: Float32[np.ndarray, "N h w F"], g: Float32[np.ndarray, "N h w F"]) -> Float32[np.ndarray, "N h w F"]:
     """Jiang et al. 2021, equation 6: each position has its own weight, the positive part of the gradient."""
     return np.asarray(np.maximum(g, 0))
 
 
 WEIGHTS: dict[
     str,
-    Callable[[Float64[np.ndarray, "N h w F"], Float64[np.ndarray, "N h w F"]], Float64[np.ndarray, "N ... F"]],
+    Callable[[Float32[np.ndarray, "N h w F"], Float32[np.ndarray, "N h w F"]], Float[np.ndarray, "N ... F"]],
 ] = {
     "gradcam": _grad_cam,
     "gradcam++": _grad_cam_plus_plus,
@@ -233,13 +245,16 @@ def _masks(
 
 def enlarge(maps: Float[np.ndarray, "N h w"], height: int, width: int) -> Float32[np.ndarray, "N H W"]:
     """Enlarges maps to (height, width): bilinear with half-pixel centers, repeating the values at the edges."""
-    rows, columns = (bilinear(*sides) for sides in ((maps.shape[1], height), (maps.shape[2], width)))
+    rows, columns = (_interpolation(*sides) for sides in ((maps.shape[1], height), (maps.shape[2], width)))
     return np.asarray(rows @ maps.astype(np.float64) @ columns.T, np.float32)
 
 
-def _peak(values: Float[np.ndarray, "h w"]) -> list[int] | None:
-    """Row and column of the maximum; None for a map of zeros."""
-    return peaks(values[None])[0] if values.any() else None
+_interpolation = lru_cache(bilinear)
+
+
+def _places(maps: Float32[np.ndarray, "N h w"], maxima: Float32[np.ndarray, " N"]) -> list[list[int] | None]:
+    """Row and column of the maximum of each map, which has no negative values; None for a map of zeros."""
+    return [place if maximum else None for place, maximum in zip(peaks(maps), maxima.tolist(), strict=True)]
 
 
 def _max_shift(classifier: Classifier, layer: Layer) -> float | None:
@@ -248,12 +263,16 @@ def _max_shift(classifier: Classifier, layer: Layer) -> float | None:
         field = classifier.receptive_field(layer.name)
     except ModelError:
         return None
+    return None if layer.sides is None else _shift(field, layer.sides, classifier.preprocess.shape)
+
+
+@lru_cache
+def _shift(field: Field, sides: tuple[int, int], shape: tuple[int, ...]) -> float | None:
+    """`_max_shift` for a receptive field, the rows and columns of a layer, and the shape of the image."""
     if field.rows.whole or field.columns.whole:
         return None
     shifts: list[float] = []
-    for axis, places, pixels in zip(
-        (field.rows, field.columns), layer.sides or (), classifier.preprocess.shape, strict=False
-    ):
+    for axis, places, pixels in zip((field.rows, field.columns), sides, shape, strict=False):
         # Receptive fields that are cut off at the border have another middle.
         units = [
             unit
@@ -264,11 +283,8 @@ def _max_shift(classifier: Classifier, layer: Layer) -> float | None:
     return max(shifts, default=None)
 
 
-def _zero_maps_warning(
-    cams: Float32[np.ndarray, "N h w"], evidence: Float32[np.ndarray, "N h w"], layer: Layer
-) -> list[str]:
+def _zero_maps_warning(zero: Bool[np.ndarray, " N"], evidence: Float32[np.ndarray, "N h w"], layer: Layer) -> list[str]:
     """A warning that explains maps that are zero everywhere."""
-    zero = np.asarray(~cams.any(axis=(1, 2)))
     if not zero.any():
         return []
     against = (evidence[zero] < 0).mean()

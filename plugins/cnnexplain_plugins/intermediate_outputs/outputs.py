@@ -137,13 +137,13 @@ def _unit(output: Float[np.ndarray, "*shape"], probabilities: Float[np.ndarray, 
     if output.size > probabilities.size:
         return "activation"
     # A single sigmoid output is the second of its two classes. Half precision rounds at the third digit.
-    same = np.allclose(output.reshape(-1), probabilities[-output.size :], rtol=0, atol=1e-2)
-    return "probability" if same else "logit"
+    apart = np.abs(output.reshape(-1) - probabilities[-output.size :]).max()
+    return "probability" if apart <= 1e-2 else "logit"
 
 
 def _output_facts(layer: Layer, output: Float[np.ndarray, "*shape"]) -> dict[str, Any]:
     """The facts of a layer's output for one image."""
-    dead = np.flatnonzero((output == 0).reshape(-1, output.shape[-1] if layer.shape else 1).all(axis=0))
+    dead = (output == 0).reshape(-1, output.shape[-1] if layer.shape else 1).all(axis=0).nonzero()[0]
     return {
         "name": layer.name,
         "kind": layer.kind,
@@ -169,5 +169,5 @@ def _contribution_facts(
     weight = np.abs(output).reshape(-1, output.shape[-1]).max(axis=0) if contributions is None else contributions
     if max_maps is None:
         max_maps = MAPS if len(weight) > ALL_MAPS else ALL_MAPS
-    chosen = np.argsort(-np.abs(weight), kind="stable")[:max_maps]
-    return {"contribution": total, "shown": chosen[np.argsort(-weight[chosen], kind="stable")].tolist()}
+    chosen = (-np.abs(weight)).argsort(kind="stable")[:max_maps]
+    return {"contribution": total, "shown": chosen[(-weight[chosen]).argsort(kind="stable")].tolist()}

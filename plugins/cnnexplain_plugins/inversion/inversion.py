@@ -16,7 +16,7 @@ from cnnexplain.errors import ModelError, UsageError
 from cnnexplain.numerics import evenly_spaced
 from cnnexplain.plugin import Result
 from cnnexplain_plugins.inversion import jittered, loss, spectral
-from cnnexplain_plugins.inversion.descent import Descent
+from cnnexplain_plugins.inversion.descent import Descent, Loss, own_outputs
 
 if TYPE_CHECKING:
     from jaxtyping import Float32
@@ -67,54 +67,61 @@ def invert(
     mean = loss.normalization(classifier.preprocess, sigma).mean
     codes = classifier.activations(images, names)
     contrasts = loss.norms(images - mean)
-    arrays: dict[str, Float32[np.ndarray, "N H W C"]] = {}
-    facts: dict[str, list[Any]] = defaultdict(lambda: [{} for _ in images])
-    warnings = []
-    for number, name in enumerate(names):
+    for name in names:
         if not np.isfinite(codes[name]).all():
             raise ModelError(
                 f"The layer '{name}' returns values that are not finite (NaN or infinity): it can't be inverted."
             )
+    arrays: dict[str, Float32[np.ndarray, "N H W C"]] = {}
+    facts: dict[str, list[Any]] = defaultdict(lambda: [{} for _ in images])
+    warnings = []
+    # As many layers at a time as the images of their descents fit into memory.
+    for first in range(0, len(names), classifier.batch_size):
+        group = names[first : first + classifier.batch_size]
 
-        def layer_progress(done: int, total: int, number: int = number) -> None:
-            progress(number * total + done, len(names) * total)
+        def group_progress(done: int, total: int, first: int = first, size: int = len(group)) -> None:
+            progress(first * total + size * done, len(names) * total)
 
         if parametrization == "pixels":
-            weights = loss.weights(classifier, name, alpha_weight, variation_weight)
-            descent = pixels(classifier, name, codes[name], weights, optimizer, iterations, sigma, seed)
+            weights = [loss.weights(classifier, name, alpha_weight, variation_weight) for name in group]
+            descent = pixels(classifier, group, [codes[name] for name in group], weights, optimizer, iterations, sigma, seed)
         else:
             module = MODULES[parametrization]
-            weights = module.weights(classifier, name, alpha_weight, variation_weight)
-            descent = module.descent(classifier, name, codes[name], weights, iterations, seed)
-        optimum = descent.minimize(classifier, layer_progress)
-        reconstructions = descent.images(optimum.variables)
-        sizes = loss.norms(codes[name])
-        norm, total = (keras.ops.convert_to_numpy(each) for each in descent.terms(optimum.variables))
-        layer_facts = {
-            "representation_error": loss.errors(classifier.activations(reconstructions, [name])[name], codes[name], sizes),
-            "pixel_error": loss.errors(reconstructions, images, contrasts),
-            "representation_norm": sizes,
-            "alpha_norm": norm,
-            "total_variation": total,
-        }
-        arrays[f"reconstruction/{name}"] = reconstructions
-        for index, output in enumerate(classifier.predict(reconstructions)):
-            for fact, values in layer_facts.items():
-                facts[fact][index][name] = float(values[index])
-            # Even if the output of this layer is finite, that of the model may not be.
-            finite = bool(np.isfinite(output).all())
-            if classifier.head == "values":
-                facts["value"][index][name] = float(output[0]) if finite else None
-            else:
-                facts["prediction"][index][name] = int(output.argmax()) if finite else None
-                facts["probability"][index][name] = float(output.max()) if finite else None
-            facts["stopped"][index][name] = optimum.stopped[index]
-            facts["data_weight"][index][name] = weights.data
-            facts["alpha_weight"][index][name] = weights.alpha
-            facts["variation_weight"][index][name] = weights.variation
-        warnings += [f"The inversion of '{name}' ended early, {reason}." for reason in optimum.stopped if reason]
-        if not sizes.all():
-            warnings.append(f"The representation of an image in '{name}' is zero; its error there is absolute.")
+            weights = [module.weights(classifier, name, alpha_weight, variation_weight) for name in group]
+            descent = module.descent(classifier, group, [codes[name] for name in group], weights, iterations, seed)
+        optimum = descent.minimize(classifier, group_progress)
+        reconstructions, norms, totals = descent.results(optimum.variables)
+        shapes = [reconstructions.shape[1:]]
+        found = classifier.compiled(own_outputs(tuple(group)), group, shapes, views=len(group))([reconstructions], [])
+        predictions = classifier.predict(reconstructions.reshape(-1, *images.shape[1:])).reshape(len(images), len(group), -1)
+        for place, name in enumerate(group):
+            arrays[f"reconstruction/{name}"] = np.ascontiguousarray(reconstructions[:, place])
+            sizes = loss.norms(codes[name])
+            layer_facts = {
+                "representation_error": loss.errors(found[place], codes[name], sizes),
+                "pixel_error": loss.errors(reconstructions[:, place], images, contrasts),
+                "representation_norm": sizes,
+                "alpha_norm": norms[:, place],
+                "total_variation": totals[:, place],
+            }
+            stopped = optimum.stopped[place :: len(group)]
+            for index, output in enumerate(predictions[:, place]):
+                for fact, values in layer_facts.items():
+                    facts[fact][index][name] = float(values[index])
+                # Even if the output of this layer is finite, that of the model may not be.
+                finite = bool(np.isfinite(output).all())
+                if classifier.head == "values":
+                    facts["value"][index][name] = float(output[0]) if finite else None
+                else:
+                    facts["prediction"][index][name] = int(output.argmax()) if finite else None
+                    facts["probability"][index][name] = float(output.max()) if finite else None
+                facts["stopped"][index][name] = stopped[index]
+                facts["data_weight"][index][name] = weights[place].data
+                facts["alpha_weight"][index][name] = weights[place].alpha
+                facts["variation_weight"][index][name] = weights[place].variation
+            warnings += [f"The inversion of '{name}' ended early, {reason}." for reason in stopped if reason]
+            if not sizes.all():
+                warnings.append(f"The representation of an image in '{name}' is zero; its error there is absolute.")
     facts["parametrization"] = [parametrization] * len(images)
     facts["iterations"] = [descent.steps] * len(images)
     if parametrization == "pixels":
@@ -139,29 +146,38 @@ def steps(parametrization: str, optimizer: str) -> int:
 
 def pixels(
     classifier: Classifier,
-    layer: str,
-    code: Float32[np.ndarray, " N *shape"],
-    weights: loss.Weights,
+    layers: Sequence[str],
+    codes: Sequence[Float32[np.ndarray, "N ..."]],
+    weights: Sequence[loss.Weights],
     optimizer: str,
     iterations: int | None,
     sigma: float | None,
     seed: int,
 ) -> Descent:
-    """The descent that inverts a layer by optimizing pixels, as in the paper of 2015."""
+    """The descent that inverts layers by optimizing pixels, as in the paper of 2015."""
     scale = loss.normalization(classifier.preprocess, sigma)
-    start = np.repeat(noise(classifier.preprocess.shape, seed), len(code), axis=0)
-    count = ITERATIONS[optimizer] if iterations is None else iterations
+    (start,) = noise(classifier.preprocess.shape, seed)
+    steps, count = ITERATIONS[optimizer] if iterations is None else iterations, len(codes[0])
     return Descent(
-        [layer],
-        start,
-        count,
-        STEPS[optimizer](count, start[0].size),
-        loss.value,
-        loss.arguments(code, scale, weights),
-        lambda x: np.asarray(scale.undo(x), np.float32),
-        lambda x: (loss.alpha_norm(x), loss.total_variation(x)),
+        Loss(tuple((layer,) for layer in layers), keras.ops.convert_to_tensor, show, terms),
+        codes,
         weights,
+        start,
+        steps,
+        STEPS[optimizer](steps, start.size),
+        scale.undo,
+        [np.tile(scale.mean, (count, 1, 1, 1, 1)), np.full((count, 1, 1, 1, 1), scale.sigma, np.float32)],
     )
+
+
+def show(x: Any, mean: Any, sigma: Any) -> Any:
+    """The images mean + σx."""
+    return mean + sigma * x
+
+
+def terms(x: Any) -> tuple[Any, Any]:
+    """‖x‖_α^α and Σ |∇x|² of each normalized image, (N,)."""
+    return loss.alpha_norm(x), loss.total_variation(x)
 
 
 def default_layers(classifier: Classifier, most: int | None) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from keras import ops
 
 from cnnexplain import optimize
 from cnnexplain_plugins.inversion import loss
-from cnnexplain_plugins.inversion.descent import Descent
+from cnnexplain_plugins.inversion.descent import Descent, Loss
 
 if TYPE_CHECKING:
     from jaxtyping import Float32
@@ -38,43 +38,41 @@ DEVIATION = 0.5
 
 def descent(
     classifier: Classifier,
-    layer: str,
-    code: Float32[np.ndarray, " N *shape"],
-    weights: loss.Weights,
+    layers: Sequence[str],
+    codes: Sequence[Float32[np.ndarray, "N ..."]],
+    weights: Sequence[loss.Weights],
     steps: int | None,
     seed: int,
 ) -> Descent:
-    """The descent that inverts a layer by optimizing bounded pixels with jitter.
+    """The descent that inverts layers by optimizing bounded pixels with jitter.
 
-    It minimizes C · ‖Φ(shifted x) − Φ0‖² / ‖Φ0‖² + α · mean ‖v‖⁶ + λ · mean |∇v|² over v = (x − mean) / B, with means over
-    pixels, ‖v‖ the norm of a color, and the paper's α = 1 and λ = 6.5². After each step, colors with ‖v‖ > 2 are scaled
-    back to 2. In each step the image is shifted vertically and horizontally by up to max(1, stride / 4) pixels, repeating
-    the pixels at the border.
+    For each layer, it minimizes C · ‖Φ(shifted x) − Φ0‖² / ‖Φ0‖² + α · mean ‖v‖⁶ + λ · mean |∇v|² over v = (x − mean) / B,
+    with means over pixels, ‖v‖ the norm of a color, and the paper's α = 1 and λ = 6.5². After each step, colors with ‖v‖ > 2
+    are scaled back to 2. In each step the image is shifted vertically and horizontally by up to max(1, stride / 4) pixels,
+    repeating the pixels at the border.
     """
     low, high = classifier.preprocess.black, classifier.preprocess.white
-    height, width, channels = classifier.preprocess.shape
-    count, steps = len(code), STEPS if steps is None else steps
-    max_shift, random = jitter(classifier, layer), np.random.default_rng(seed)
-    start = random.normal(0, DEVIATION, (1, height, width, channels)).astype(np.float32)
-    shifts = random.integers(-max_shift, max_shift + 1, (steps + 1, 2))
-    still = round((1 - STILL) * steps)
-    shifts[still:] = 0
+    steps = STEPS if steps is None else steps
+    still, shifts = round((1 - STILL) * steps), []
+    for layer in layers:
+        max_shift, random = jitter(classifier, layer), np.random.default_rng(seed)
+        start = random.normal(0, DEVIATION, classifier.preprocess.shape).astype(np.float32)
+        shifts.append(random.integers(-max_shift, max_shift + 1, (steps + 1, 2)))
+        shifts[-1][still:] = 0
     mean, bound = (
-        np.tile(each, (count, 1, 1, 1)).astype(np.float32)
+        np.tile(each, (len(codes[0]), 1, 1, 1, 1)).astype(np.float32)
         for each in (classifier.preprocess.gray, BOUND * np.abs(high - low))
     )
-    factors = [np.full(count, weight, np.float32) for weight in (weights.data, weights.alpha, weights.variation)]
     return Descent(
-        [layer],
-        ops.convert_to_numpy(bounded(np.repeat(start, count, axis=0))),
+        Loss(tuple((layer,) for layer in layers), ops.convert_to_tensor, show, terms),
+        codes,
+        weights,
+        ops.convert_to_numpy(bounded(start)),
         steps,
         optimize.adam(lambda number: RATE * (1 if number < still else SLOWER)),
-        value,
-        [code, loss.sizes(code), *factors, mean, bound],
         lambda v: mean + bound * v,
-        terms,
-        weights,
-        schedule=[shifts.astype(np.float32)],
+        [mean, bound],
+        schedule=[np.stack(shifts, axis=1).astype(np.float32)],
         keep=bounded,
         best=False,
     )
@@ -116,19 +114,7 @@ def shifted(x: Any, shift: Any) -> Any:
     return x
 
 
-def value(
-    outputs: Callable[[Any], dict[str, Any]],
-    v: Any,
-    code: Any,
-    size: Any,
-    data: Any,
-    alpha: Any,
-    variation: Any,
-    mean: Any,
-    bound: Any,
-    shift: Any,
-) -> Any:
-    """The loss, (N,)."""
-    (output,) = outputs(shifted(mean + bound * v, shift)).values()
-    norm, total = terms(v)
-    return data * loss.data(output, code, size) + alpha * norm + variation * total
+def show(v: Any, mean: Any, bound: Any, shifts: Any) -> Any:
+    """Images (N, K, H, W, C), each of the K pictures shifted by its own row of (K, 2)."""
+    x = mean + bound * v
+    return ops.stack([shifted(x[:, place], shifts[place]) for place in range(x.shape[1])], axis=1)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from keras import ops
 from cnnexplain import optimize
 from cnnexplain.numerics import spectrum
 from cnnexplain_plugins.inversion import loss
-from cnnexplain_plugins.inversion.descent import Descent
+from cnnexplain_plugins.inversion.descent import Descent, Loss
 
 if TYPE_CHECKING:
     from jaxtyping import Float32
@@ -38,35 +39,37 @@ DEEP_RELU = (0.06, 30.0)
 
 def descent(
     classifier: Classifier,
-    layer: str,
-    code: Float32[np.ndarray, " N *shape"],
-    weights: loss.Weights,
+    layers: Sequence[str],
+    codes: Sequence[Float32[np.ndarray, "N ..."]],
+    weights: Sequence[loss.Weights],
     steps: int | None,
     seed: int,
 ) -> Descent:
-    """The descent that inverts a layer by optimizing the spectrum.
+    """The descent that inverts layers by optimizing the spectrum.
 
-    It minimizes ‖Φ(x) − Φ0‖² / ‖Φ0‖² + α · mean z² + λ · mean |∇u|² over the spectrum S, where z = y · M is the unbounded
-    picture of the spectrum in the model's colors, u = sigmoid(z) lies in (0, 1), and x = low + u · (high − low); means are
-    over all pixels and channels. If Φ is the output of a ReLU, its slope is taken as 1. Otherwise units at 0 or at the
-    ceiling would have no gradient, and for noise, most units of the last layers are in this state.
+    For each layer, it minimizes ‖Φ(x) − Φ0‖² / ‖Φ0‖² + α · mean z² + λ · mean |∇u|² over the spectrum S, where z = y · M is
+    the unbounded picture in the colors of the model, u = sigmoid(z) lies in (0, 1), and x = low + u · (high − low).
+    Means are over all pixels and channels. If Φ is the output of a ReLU, its slope is taken as 1. Otherwise units at 0 or at
+    the ceiling would have no gradient, and for noise, most units of the last layers are in this state.
     """
     preprocess = classifier.preprocess
     height, width, channels = preprocess.shape
-    shape = (1, 2, channels, height, width // 2 + 1)
-    start = np.random.default_rng(seed).normal(0, DEVIATION, shape).astype(np.float32)
-    count, steps = len(code), STEPS if steps is None else steps
-    before, highest = classifier.before_relu(layer), RATES[loss.third(classifier, layer)]
+    start = np.random.default_rng(seed).normal(0, DEVIATION, (2, channels, height, width // 2 + 1)).astype(np.float32)
+    count = STEPS if steps is None else steps
+    before = [classifier.before_relu(layer) for layer in layers]
+    highest = np.array([RATES[loss.third(classifier, layer)] for layer in layers]).reshape(-1, *[1] * start.ndim)
     return Descent(
-        [layer] if before is None else [layer, before],
-        np.repeat(start, count, axis=0),
-        steps,
-        optimize.adam(lambda number: rate(number, steps, highest)),
-        value(preprocess),
-        [code, loss.sizes(code), *(np.full(count, weight, np.float32) for weight in (weights.alpha, weights.variation))],
-        lambda coefficients: ops.convert_to_numpy(bounded_images(unbounded(coefficients, preprocess), preprocess)),
-        lambda coefficients: terms(unbounded(coefficients, preprocess)),
+        Loss(
+            tuple((layer,) if each is None else (layer, each) for layer, each in zip(layers, before, strict=True)),
+            *functions(preprocess),
+            terms,
+        ),
+        codes,
         weights,
+        start,
+        count,
+        optimize.adam(lambda number: highest * rate(number, count)),
+        lambda z: bounded_images(z, preprocess),
     )
 
 
@@ -77,10 +80,10 @@ def weights(classifier: Classifier, layer: str, alpha: float | None, variation: 
     return loss.Weights(norm if alpha is None else alpha, total if variation is None else variation)
 
 
-def rate(number: int, steps: int, highest: float) -> float:
-    """The learning rate at a step: it rises for `WARM_UP` steps, and falls along half a cosine for the last `DECAY`."""
+def rate(number: int, steps: int) -> float:
+    """The learning rate at a step relative to the highest: it rises for `WARM_UP` steps, and falls for the last `DECAY`."""
     left = min(1, (1 - number / steps) / DECAY)
-    return highest * min(1, (number + 1) / WARM_UP) * (1 - math.cos(math.pi * left)) / 2
+    return min(1, (number + 1) / WARM_UP) * (1 - math.cos(math.pi * left)) / 2
 
 
 def unbounded(coefficients: Any, preprocess: Preprocess) -> Any:
@@ -100,19 +103,8 @@ def bounded_images(z: Any, preprocess: Preprocess) -> Any:
     return ops.add(ops.multiply(ops.sigmoid(z), preprocess.white - preprocess.black), preprocess.black)
 
 
-# Cached for each kind of input, so that the code compiled for it is reused.
+# Cached for each kind of input, so that the code compiled for them is reused.
 @functools.cache
-def value(preprocess: Preprocess) -> Callable[..., Any]:
-    """(outputs of the layer, and of the layer before its ReLU; coefficients, Φ0, ‖Φ0‖, α, λ) ↦ the loss, (N,)."""
-
-    def minimized(
-        outputs: Callable[[Any], dict[str, Any]], coefficients: Any, code: Any, size: Any, alpha: Any, variation: Any
-    ) -> Any:
-        z = unbounded(coefficients, preprocess)
-        output, *before = outputs(bounded_images(z, preprocess)).values()
-        if before:
-            output = before[0] + ops.stop_gradient(output - before[0])
-        norm, total = terms(z)
-        return loss.data(output, code, size) + alpha * norm + variation * total
-
-    return minimized
+def functions(preprocess: Preprocess) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+    """Coefficients ↦ unbounded pictures, and these ↦ images."""
+    return partial(unbounded, preprocess=preprocess), partial(bounded_images, preprocess=preprocess)

@@ -16,6 +16,7 @@ from cnnexplain_plugins.metrics import (
     random_logit,
     relevance_mass,
     relevance_rank,
+    road,
     sparseness,
 )
 
@@ -23,6 +24,7 @@ MODULES = (
     deletion,
     insertion,
     pixel_flipping,
+    road,
     mu_fidelity,
     infidelity,
     max_sensitivity,

@@ -40,7 +40,7 @@ METRIC = Metric(
     run,
     "Sundararajan, Taly, Yan 2017 (arXiv:1703.01365)",
     scores={"residual": "lower"},
-    protocol="Relative to a black baseline, for the logit.",
+    protocol="A black baseline, and the logit.",
     limitations="Only attributions in units of the logit with a black baseline aim at it, and a map with the right sum can "
     "be distributed over the wrong pixels.",
 )

@@ -31,6 +31,6 @@ METRIC = Metric(
     run,
     "Bhatt, Weller, Moura 2020 (arXiv:2005.00631)",
     scores={"entropy": "lower"},
-    protocol="Of the absolute values of the map, in nats.",
+    protocol="The absolute values of the map; natural logarithms.",
     limitations="It does not look at the network at all: a map with a single arbitrary pixel has the best score.",
 )

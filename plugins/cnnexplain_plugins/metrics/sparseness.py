@@ -31,6 +31,6 @@ METRIC = Metric(
     run,
     "Chalasani, Chen, Chowdhury, Jha, Wu 2020 (arXiv:1810.06583)",
     scores={"Gini": "higher"},
-    protocol="Of the absolute values of the map.",
+    protocol="The absolute values of the map.",
     limitations="It does not look at the network at all: a map with a single arbitrary pixel has the best score.",
 )

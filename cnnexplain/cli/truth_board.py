@@ -1,0 +1,78 @@
+"""`cnnexplain benchmark --truth`: compares methods on networks whose relevant pixels are known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.table import Column, Table
+
+from cnnexplain.cli import console, keras_start, scoreboard_tables
+from cnnexplain.errors import UsageError
+from cnnexplain.interruption import plainly
+from cnnexplain.model import model_files
+
+if TYPE_CHECKING:
+    from cnnexplain.evaluation.leaderboard import Standing
+    from cnnexplain.evaluation.truth.leaderboard import TruthBoard
+
+
+def check(images: Sequence[str], given: Mapping[str, Any]) -> None:
+    """Checks that only options are given that have a meaning with --truth.
+
+    Raises:
+        UsageError: Images, a model or an option is given.
+    """
+    names = [f"--{name}" for name in ("metric", "masks", "maps", "target", "resume") if given[name]]
+    names += ["--model"] if given["model"] != model_files.INCLUDED else []
+    if images or names:
+        raise UsageError(f"--truth uses its own networks, images and metrics; leave out {', '.join([*images, *names])}.")
+
+
+def measure(
+    analyses: Sequence[str], cases: Sequence[str] | None, seed: int, backend: str | None, *, verbose: bool
+) -> TruthBoard:
+    """Makes the cases and computes the scores."""
+    with plainly(), console.quiet(verbose), console.progress() as display:
+        task = display.add_task("Starting Keras", total=None)
+        keras_start.start_keras(backend)
+        from cnnexplain.evaluation.truth.leaderboard import benchmark_truth
+
+        display.remove_task(task)
+        update = console.bar(display, "Training networks and scoring")
+        return benchmark_truth(analyses or None, cases=cases or None, seed=seed, progress=update)
+
+
+def print_board(board: TruthBoard) -> None:
+    """Prints the leaderboard over all cases and how to read it."""
+    first, *others = board.first.metrics
+    standings = {name: {each.method: each for each in board.standings(name)} for name in board.first.metrics}
+    groups = {"by weights": board.standings(first, trained=False), "trained": board.standings(first, trained=True)}
+    by_group = {name: {each.method: each for each in group} for name, group in groups.items() if group}
+    table = Table(
+        Column("Method", max_width=scoreboard_tables.LONGEST, overflow="fold"),
+        *(Column(name, justify="right", max_width=scoreboard_tables.WIDTH) for name in (first, *others)),
+        *(Column(f"{first}, {name}", justify="right", max_width=14) for name in by_group if len(by_group) > 1),
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1),
+        pad_edge=False,
+    )
+    for method, standing in standings[first].items():
+        scores = [standings[name][method] for name in (first, *others)]
+        scores += [group[method] for group in by_group.values() if len(by_group) > 1]
+        table.add_row(console.plain(method), *map(_cell, scores), style="italic" if standing.kind == "control" else "")
+    console.out().print(table)
+    for name, case in board.cases.items():
+        checked = ", ".join(f"{what} {value:.1%}" for what, value in case.figures.items())
+        console.paragraph(f"{name}: {case.right}{f' ({checked})' if checked else ''}", style="dim")
+    images = len(next(iter(board.cases.values())).images)
+    console.paragraph(
+        f"{len(board.cases)} networks with {images} images each, seed {board.seed}. Higher is better. In italics: controls, "
+        f"which explain no network. {scoreboard_tables.MARK} does not beat every control. By weights: networks whose "
+        "weights show the relevant pixels; gradients are zero elsewhere. --json prints all figures, with intervals."
+    )
+
+
+def _cell(standing: Standing) -> str:
+    return f"{scoreboard_tables.number(standing.mean)}{scoreboard_tables.MARK if standing.unbeaten else ' '}"

@@ -1,0 +1,109 @@
+"""Runs a benchmark and writes its files: the scores of each image as they are known, all numbers as JSON, and a page."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from cnnexplain import __version__, files
+from cnnexplain.errors import OutputError
+from cnnexplain.evaluation import score_file
+from cnnexplain.evaluation.benchmark import Setup, scored
+from cnnexplain.evaluation.scoreboard import Scoreboard
+from cnnexplain.evaluation.scoring import Outcome, Sample
+
+NUMBERS, PAGE = "benchmark.json", "index.html"
+"""The names of the files with all numbers, and of the page."""
+
+DRAWN = 50
+"""The number of images whose maps are drawn for the page."""
+
+
+def check(folder: Path) -> None:
+    """Checks that the files of a benchmark may be written to a folder.
+
+    Raises:
+        OutputError: The folder can't be written, or contains other files with these names.
+    """
+    score_file.check(folder / score_file.NAME)
+    if not (folder / score_file.NAME).exists():
+        for name in (NUMBERS, PAGE):
+            if (folder / name).exists():
+                raise OutputError(
+                    f"'{folder / name}' exists and is not part of a benchmark; choose another folder with --out."
+                )
+
+
+def run_saved(
+    setup: Setup, folder: Path, board: Scoreboard, *, resume: bool, progress: Callable[[int, int], None] = lambda *_: None
+) -> None:
+    """Computes the scores of all images, or of those that are not in the folder yet, and writes the files.
+
+    Args:
+        setup: What is compared.
+        folder: The folder, which is created if it does not exist.
+        board: Gets the scores.
+        resume: Whether to continue with the scores that are in the folder.
+        progress: Called with the number of completed images, and of all images.
+
+    Raises:
+        CnnExplainError: As for `cnnexplain.benchmark`.
+        OutputError: The folder can't be written, or contains other files with these names.
+        UsageError: The scores in the folder belong to another request.
+    """
+    check(folder)
+    path, wanted = folder / score_file.NAME, request(setup)
+    outcomes = score_file.kept(path, wanted) if resume else []
+    for outcome in outcomes:
+        board.add(outcome)
+    first = outcomes[-1].place + 1 if outcomes else 0
+    with files.plain_errors(path), score_file.start(path, wanted, outcomes) as file:
+        for scores, sample in scored(setup, first):
+            outcome = _drawn(scores, sample, setup) if len(board) < DRAWN else scores
+            score_file.append(file, outcome)
+            board.add(outcome)
+            progress(outcome.place + 1, len(setup.stream))
+    write(board, folder)
+
+
+def _drawn(outcome: Outcome, sample: Sample, setup: Setup) -> Outcome:
+    """The scores of an image, with its pictures."""
+    from cnnexplain.rendering import map_tiles
+
+    return replace(outcome, pictures=tuple(map_tiles.pictures(sample.image, sample.maps, setup.classifier.preprocess)))
+
+
+def write(board: Scoreboard, folder: Path) -> None:
+    """Writes all numbers and the page."""
+    from cnnexplain.rendering import benchmark_page
+
+    document = board.document()
+    with files.replacing(folder / NUMBERS) as temporary:
+        temporary.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    with files.replacing(folder / PAGE) as temporary:
+        page = benchmark_page.render(document, board.pictures)
+        temporary.write_bytes(page.encode("utf-8", errors="backslashreplace"))
+
+
+def request(setup: Setup) -> dict[str, Any]:
+    """Everything that determines the scores, JSON-able."""
+    names = list(setup.stream.names)
+    return {
+        "model": {"name": setup.classifier.name, "sha256": setup.classifier.sha256},
+        "methods": {method.name: dict(method.options) for method in setup.methods},
+        "maps": {method.name: _hash(method.maps.tobytes()) for method in setup.methods if method.maps is not None},
+        "metrics": list(setup.metrics),
+        "images": {"count": len(names), "sha256": _hash(json.dumps(names).encode())},
+        "targets": None if setup.targets is None else list(setup.targets),
+        "masks": setup.masks is not None,
+        "seed": setup.seed,
+        "cnnexplain": __version__,
+    }
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
