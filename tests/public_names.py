@@ -216,6 +216,7 @@ PUBLIC = {
         "Option",
         "Panel",
         "Pretrained",
+        "Reference",
         "Result",
         "Subject",
         "hookimpl",

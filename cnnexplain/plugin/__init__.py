@@ -13,6 +13,7 @@ from cnnexplain.plugin.check import Check, Measurement, Subject
 from cnnexplain.plugin.metric import Metric
 from cnnexplain.plugin.options import Option
 from cnnexplain.plugin.overlays import smoothed_map, summed_map
+from cnnexplain.plugin.reference import Reference
 
 __all__ = [
     "Analysis",
@@ -24,6 +25,7 @@ __all__ = [
     "Option",
     "Panel",
     "Pretrained",
+    "Reference",
     "Result",
     "Subject",
     "hookimpl",

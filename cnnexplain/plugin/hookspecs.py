@@ -9,6 +9,7 @@ import pluggy
 if TYPE_CHECKING:
     from cnnexplain.plugin.analysis import Analysis, NamedModel
     from cnnexplain.plugin.metric import Metric
+    from cnnexplain.plugin.reference import Reference
 
 hookspec = pluggy.HookspecMarker("cnnexplain")
 
@@ -28,4 +29,10 @@ def cnnexplain_models() -> list[NamedModel]:
 @hookspec
 def cnnexplain_metrics() -> list[Metric]:
     """Returns the metrics that the plugin offers."""
+    raise NotImplementedError
+
+
+@hookspec
+def cnnexplain_references() -> list[Reference]:
+    """Returns other implementations of methods, with which `cnnexplain verify` compares results."""
     raise NotImplementedError

@@ -20,6 +20,7 @@ from cnnexplain.errors import CnnExplainError, PluginError, UsageError, foreign,
 from cnnexplain.plugin import hookspecs
 from cnnexplain.plugin.analysis import Analysis, NamedModel
 from cnnexplain.plugin.metric import Metric
+from cnnexplain.plugin.reference import Reference
 
 SENTENCES = 600
 """Maximum number of characters of the error of a plugin."""
@@ -27,10 +28,10 @@ SENTENCES = 600
 MOST = 10_000
 """Maximum number of analyses, models or metrics of a plugin, in case its list never ends."""
 
-HOOKS = ("cnnexplain_analyses", "cnnexplain_models", "cnnexplain_metrics")
+HOOKS = ("cnnexplain_analyses", "cnnexplain_models", "cnnexplain_metrics", "cnnexplain_references")
 """The hooks, of which a plugin implements at least one."""
 
-Offer = TypeVar("Offer", Analysis, NamedModel, Metric)
+Offer = TypeVar("Offer", Analysis, NamedModel, Metric, Reference)
 
 
 @dataclass(frozen=True)
@@ -114,17 +115,18 @@ class Offers(Mapping[str, Offer], Generic[Offer]):
 
 @dataclass(frozen=True)
 class Registry:
-    """The analyses, models and metrics of all plugins, and the problems with plugins."""
+    """The analyses, models, metrics and references of all plugins, and the problems with plugins."""
 
     analyses: Offers[Analysis]
     models: Offers[NamedModel]
     broken: tuple[Problem, ...] = ()
     metrics: Offers[Metric] = field(default_factory=lambda: Offers("a metric"))
+    references: Offers[Reference] = field(default_factory=lambda: Offers("a reference"))
 
     @property
     def problems(self) -> tuple[Problem, ...]:
         """All problems that a user should be warned about."""
-        offered = (self.analyses, self.models, self.metrics)
+        offered = (self.analyses, self.models, self.metrics, self.references)
         return (*self.broken, *(problem for offers in offered for problem in offers.clashes.values()))
 
     def get(self, name: str) -> tuple[Analysis, Plugin]:
@@ -157,6 +159,7 @@ def collect(points: Iterable[EntryPoint]) -> Registry:
     analyses: list[tuple[Analysis, Plugin]] = []
     models: list[tuple[NamedModel, Plugin]] = []
     metrics: list[tuple[Metric, Plugin]] = []
+    references: list[tuple[Reference, Plugin]] = []
     broken: list[Problem] = []
     for point in sorted(points, key=lambda point: str(point.name)):
         plugin = _plugin(point)
@@ -167,14 +170,20 @@ def collect(points: Iterable[EntryPoint]) -> Registry:
                 own_analyses = _offered(hook, "cnnexplain_analyses", Analysis)
                 own_models = _offered(hook, "cnnexplain_models", NamedModel)
                 own_metrics = _offered(hook, "cnnexplain_metrics", Metric)
+                own_references = _offered(hook, "cnnexplain_references", Reference)
         except CnnExplainError as error:
             broken.append(Problem((plugin,), line(error, SENTENCES)))
             continue
         analyses += [(analysis, plugin) for analysis in own_analyses]
         models += [(model, plugin) for model in own_models]
         metrics += [(metric, plugin) for metric in own_metrics]
+        references += [(reference, plugin) for reference in own_references]
     return Registry(
-        _unique("an analysis", analyses), _unique("a model", models), tuple(broken), _unique("a metric", metrics)
+        _unique("an analysis", analyses),
+        _unique("a model", models),
+        tuple(broken),
+        _unique("a metric", metrics),
+        _unique("a reference", references),
     )
 
 

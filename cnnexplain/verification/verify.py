@@ -17,7 +17,7 @@ from cnnexplain.pipeline.targets import Class, Target
 from cnnexplain.plugin import registry
 from cnnexplain.plugin.check import Check, Measurement, Subject
 from cnnexplain.results.record import Record
-from cnnexplain.verification import costs, randomization, stability
+from cnnexplain.verification import costs, randomization, second_opinions, stability
 from cnnexplain.verification.subjects import SEED, image_objectives, run, subjects
 from cnnexplain.verification.verification import Row, Verification
 
@@ -98,6 +98,7 @@ def all_checks(found: Sequence[Subject], budget: float) -> list[tuple[str, Check
     own = found[0].record.analysis.checks if found else ()
     return [
         *(("definition", check) for check in own),
+        *(("second opinion", check) for check in (second_opinions.checks(found[0].record.analysis.name) if found else ())),
         *(("stability", check) for check in stability.checks(budget)),
         *(("network", check) for check in randomization.checks(budget)),
     ]

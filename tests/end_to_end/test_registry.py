@@ -49,7 +49,7 @@ BROKEN = {
     ),
     "no hook": (
         "x = 1",
-        "no function 'cnnexplain_analyses' or 'cnnexplain_models' or 'cnnexplain_metrics' marked with @hookimpl",
+        "no function 'cnnexplain_analyses' or 'cnnexplain_models' or 'cnnexplain_metrics' or 'cnnexplain_references' marked",
     ),
     "hook raises": (
         "from cnnexplain.plugin import hookimpl\n@hookimpl\ndef cnnexplain_analyses():\n    return 1 / 0",

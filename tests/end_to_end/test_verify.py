@@ -1,6 +1,7 @@
 """The command `verify`: its table, its JSON, its exit code, saved results, and bad input."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ def test_the_table_states_what_was_measured_and_what_it_means(cli):
     for words in ("saliency, lenet, mnist:test/42", "gradient", "limit", "passed", "random weights"):
         assert words in out
     assert "central differences" in out
-    assert "saliency: all 6 checks passed." in out
+    assert re.search(r"saliency: all \d checks passed\.", out)
     assert "FAILED" not in out
 
 

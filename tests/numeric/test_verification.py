@@ -20,7 +20,9 @@ ANALYSES = registry.load().analyses
 CHEAP = {
     "activation-maximization": {"steps": 2, "starts": 1},
     "inversion": {"iterations": 2, "most": 3},
-    "rise": {"masks": 400},
+    "integrated-gradients": {"steps": 48},
+    "occlusion": {"stride": 2},
+    "rise": {"masks": 300},
     "smoothgrad": {"samples": 64},
 }
 
@@ -340,3 +342,44 @@ def test_a_verification_repeats_itself(records, lenet):
     one, other = (cx.verify(record).as_json()["checks"] for _ in range(2))
     assert one == other
     assert isinstance(Measurement(1.0).passed, type(None))
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf-keras-vis needs TensorFlow")
+@pytest.mark.parametrize("name", ["saliency", "smoothgrad", "gradcam"])
+def test_tf_keras_vis_agrees_and_finds_a_wrong_map(name, records, lenet):
+    pytest.importorskip("tf_keras_vis")
+    record = records(name)
+    (reference,) = (each for each in registry.load().references.values() if each.analysis == name and "tf-" in each.name)
+    (subject,) = subjects(record, lenet, image_objectives(record, lenet, None, None))
+    measured = reference.run(subject)
+    assert measured.passed, measured
+    array = {"saliency": "saliency", "smoothgrad": "gradient", "gradcam": "cam"}[name]
+    wrong = changed(record, array, lambda each: 2 * each)
+    assert reference.run(replace(subject, record=wrong)).passed is False
+
+
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="Captum needs PyTorch")
+@pytest.mark.backends
+@pytest.mark.parametrize("name", ["saliency", "gradient-x-input", "integrated-gradients"])
+def test_captum_agrees_and_finds_a_wrong_map(name, records, lenet):
+    pytest.importorskip("captum")
+    record = records(name)
+    (reference,) = (each for each in registry.load().references.values() if each.analysis == name and "Captum" in each.name)
+    (subject,) = subjects(record, lenet, image_objectives(record, lenet, None, None))
+    measured = reference.run(subject)
+    assert measured.passed, measured
+    wrong = changed(record, "gradient" if name == "saliency" else "attribution", lambda each: 1.01 * each)
+    assert reference.run(replace(subject, record=wrong)).passed is False
+
+
+def test_a_reference_that_is_not_installed_says_how_to_install_it(lenet, records, monkeypatch):
+    from cnnexplain.plugin import Reference
+    from cnnexplain.verification import second_opinions
+
+    missing = Reference("peer", "saliency", "no_such_module", "pip install peer", None, "The map is theirs.", lambda _: 1)
+    loaded = replace(registry.load(), references={"peer": missing})
+    monkeypatch.setattr(registry, "load", lambda: loaded)
+    (check,) = second_opinions.checks("saliency")
+    assert check.run(None) == Measurement(None, detail="not installed: pip install peer")
+    with pytest.raises(cx.PluginError, match="needs a function as run"):
+        Reference("peer", "saliency", "keras", "pip install keras", None, "The map is theirs.", 3)
