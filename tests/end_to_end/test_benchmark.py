@@ -247,6 +247,16 @@ def test_the_figures_for_digits(lenet):
     assert "|input − black|" in leaders
 
 
+def test_the_metrics_are_listed(cli):
+    code, out, _ = cli("list")
+    assert code == 0
+    assert "Metrics from cnnexplain" in out
+    assert registry.load().metrics["road"].summary in " ".join(out.split())
+    listed = json.loads(cli("list", "--json")[1])["metrics"]
+    assert [metric["name"] for metric in listed] == list(registry.load().metrics)
+    assert listed[0]["limitations"]
+
+
 USAGE = {
     "neither": (["salency"], "'salency' is neither an analysis nor an image. Did you mean 'saliency'?"),
     "no image": (["saliency", "digit.png"], "There is no file 'digit.png'"),
