@@ -109,11 +109,12 @@ def check_batch(candidate: Candidate) -> None:
 
 def check_definition(candidate: Candidate) -> None:
     """The checks in `Analysis.checks` pass for the first image, with the default options unless these take long."""
+    from cnnexplain.pipeline import plan
     from cnnexplain.verification.subjects import image_objectives, subjects
     from cnnexplain.verification.verify import check_row
 
     analysis = candidate.analysis
-    passes = 0.0 if analysis.passes is None else float(analysis.passes(candidate.lenet, validate(analysis.options, {})))
+    passes = plan.steps([analysis], candidate.lenet, 1, quick=False)[0].passes or 0
     defaults = {option.name: option.default for option in analysis.options if option.name in analysis.trial}
     options = {} if passes > LONG_RUN else defaults
     record = candidate.explain(candidate.lenet, candidate.images[:1], options=options)
