@@ -19,7 +19,7 @@ from cnnexplain.interruption import interrupted, listen
 HELP = {
     "run": "Explain images with one of the analyses.",
     "report": "Run several analyses, the cheapest first, and write report.html, which is updated after each analysis.",
-    "list": "List the installed analyses with their papers, and the models that have a name.",
+    "list": "List the installed analyses and metrics with their papers, and the models that have a name.",
     "train": "Train the LeNet on the included MNIST.\n\n"
     "Also writes a sidecar file that describes the input of the model. Ctrl-C keeps the best model so far.",
     "evaluate": "Evaluate a digit classifier on the 10,000 test images of MNIST.",

@@ -91,6 +91,13 @@ def analyses() -> list[str]:
     return list(registry.load().analyses)
 
 
+def metrics() -> list[str]:
+    """The installed metrics."""
+    from cnnexplain.plugin import registry
+
+    return list(registry.load().metrics)
+
+
 def named_models(incomplete: str) -> list[str]:
     """The included model, the models of plugins, model files and folders."""
     from cnnexplain.plugin import registry

@@ -70,7 +70,20 @@ def list_document(registry: Registry, included: str) -> dict[str, Any]:
         {"name": name, "summary": model.summary, **_supplier(registry.models.suppliers[name])}
         for name, model in registry.models.items()
     ]
-    return {"analyses": analyses, "models": [ours, *offered], "problems": list(map(str, registry.problems))}
+    metrics = [
+        {
+            "name": name,
+            "summary": metric.summary,
+            "paper": metric.paper,
+            "scores": dict(metric.scores),
+            "protocol": metric.protocol,
+            "limitations": metric.limitations,
+            **_supplier(registry.metrics.suppliers[name]),
+        }
+        for name, metric in registry.metrics.items()
+    ]
+    problems = list(map(str, registry.problems))
+    return {"analyses": analyses, "models": [ours, *offered], "metrics": metrics, "problems": problems}
 
 
 def _supplier(plugin: Plugin) -> dict[str, Any]:

@@ -52,8 +52,8 @@ def print_board(board: TruthBoard) -> None:
     by_group = {name: {each.method: each for each in group} for name, group in groups.items() if group}
     table = Table(
         Column("Method", max_width=scoreboard_tables.LONGEST, overflow="fold"),
-        *(Column(name, justify="right", max_width=scoreboard_tables.WIDTH) for name in (first, *others)),
-        *(Column(f"{first}, {name}", justify="right", max_width=14) for name in by_group if len(by_group) > 1),
+        *(Column(name.replace("-", " "), justify="right", max_width=scoreboard_tables.WIDTH) for name in (first, *others)),
+        *(Column(name, justify="right", max_width=scoreboard_tables.WIDTH) for name in by_group if len(by_group) > 1),
         box=box.SIMPLE_HEAD,
         padding=(0, 1),
         pad_edge=False,
@@ -66,11 +66,15 @@ def print_board(board: TruthBoard) -> None:
     for name, case in board.cases.items():
         checked = ", ".join(f"{what} {value:.1%}" for what, value in case.figures.items())
         console.paragraph(f"{name}: {case.right}{f' ({checked})' if checked else ''}", style="dim")
-    images = len(next(iter(board.cases.values())).images)
+    images, count = len(next(iter(board.cases.values())).images), len(board.cases)
+    groups_told = (
+        f"Last columns: {first} for networks whose weights show what is relevant (gradients are zero elsewhere), and for "
+        "trained ones. "
+    )
     console.paragraph(
-        f"{len(board.cases)} networks with {images} images each, seed {board.seed}. Higher is better. In italics: controls, "
-        f"which explain no network. {scoreboard_tables.MARK} does not beat every control. By weights: networks whose "
-        "weights show the relevant pixels; gradients are zero elsewhere. --json prints all figures, with intervals."
+        f"{count} network{'s' if count > 1 else ''} with {images} images each, seed {board.seed}. Higher is better. In "
+        f"italics: controls, which ignore the network. {scoreboard_tables.MARK} does not beat every control. "
+        f"{groups_told if len(by_group) > 1 else ''}--json prints all figures, with intervals."
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +27,7 @@ LONGEST = 200
 RESERVED = ("input", "file", "args", "kwds", "allow_pickle")
 """Names that arrays can't have: `input` is used for the images, the others are parameters of `numpy.savez`."""
 
+# Making an encoder takes longer than encoding a few facts.
 JSON = json.JSONEncoder(allow_nan=False, ensure_ascii=False)
 
 
@@ -119,8 +121,7 @@ def _check_array(analysis: Analysis, prefix: str, name: str, array: object, imag
             f"{prefix} returned the array {shown(name)} {description} for {None if images is None else images[0]} images; "
             "expected a NumPy array whose first axis is the images."
         )
-    invalid = not name.isprintable() or name in RESERVED or "\\" in name or {"", ".", ".."} & set(name.split("/"))
-    if invalid or len(name) > LONGEST:
+    if not _is_valid(name):
         raise PluginError(
             f"{prefix} returned an array named {shown(name)}; expected a printable name that is not reserved or a path."
         )
@@ -134,6 +135,13 @@ def _check_array(analysis: Analysis, prefix: str, name: str, array: object, imag
             f"{prefix} returned the map '{name}' as {array.dtype} of shape {array.shape}; expected real numbers, "
             f"{expected}. Remove arrays that are not such maps from Analysis(…, maps=…)."
         )
+
+
+@lru_cache
+def _is_valid(name: str) -> bool:
+    """Whether an array can have a name."""
+    reserved = name in RESERVED or "\\" in name or not {"", ".", ".."}.isdisjoint(name.split("/"))
+    return name.isprintable() and not reserved and len(name) <= LONGEST
 
 
 def _check_overview(analysis: Analysis, prefix: str, result: Result, overview: Result) -> None:

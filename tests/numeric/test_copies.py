@@ -18,8 +18,8 @@ pytestmark = pytest.mark.unaided
 
 ops = keras.ops
 backends = pytest.mark.backends
-SIZES = [1, 3, pytest.param(5, marks=backends), 64]
-"""Of a batch; with 5, blocks of copies end within it on every backend."""
+SIZES = [1, 3, pytest.param(8, marks=backends), 64]
+"""Of a batch; with 8, 7 copies of 3 images are several blocks of several copies, and one block is not full."""
 
 
 @pytest.fixture

@@ -250,6 +250,22 @@ def test_what_is_clipped_is_as_it_was_for_all_else(random):
     assert (found["low"][1] > 6.5).any()
 
 
+@pytest.mark.backends
+def test_the_largest_values_of_maps_are_those_that_rank_their_units(random):
+    clf = classifier(
+        keras.layers.Conv2D(4, 3, padding="same", name="conv"),
+        keras.layers.ReLU(max_value=0.1, name="clipped"),
+        keras.layers.Conv2D(3, 3, activation="tanh", name="top"),
+    )
+    x = random.uniform(-1, 1, (3, 13, 11, 3)).astype(np.float32)
+    ranking = {name: ranks for name, (_, ranks) in clf.unclipped(x, ["conv", "clipped", "top"]).items()}
+    found = clf.largest_values(x, ["conv", "clipped", "top"])
+    assert list(found) == list(ranking)
+    assert found["clipped"].max() > 0.1
+    for name, values in found.items():
+        np.testing.assert_allclose(values, ranking[name].max(axis=(1, 2)), rtol=1e-5, atol=1e-6)
+
+
 def test_numbers_clipped_by_bounds_of_their_own_are_of_no_known_activation(random):
     inputs = keras.Input((4, 4, 3))
     clipped = keras.ops.clip(keras.layers.Conv2D(3, 1, name="conv")(inputs), np.zeros(3, np.float32), 1.0)

@@ -229,9 +229,14 @@ def test_a_network_learns(random):
     assert accuracy(classifier, images, classes) > 0.95
 
 
+TRAINED = [name for name, maker in catalog.MAKERS.items() if maker.trained]
+ON_ALL_BACKENDS = ["decoy-digits", "tetrominoes-rotation-white"]
+
+
 @pytest.mark.slow
-@pytest.mark.backends
-@pytest.mark.parametrize("name", [name for name, maker in catalog.MAKERS.items() if maker.trained])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.backends if name in ON_ALL_BACKENDS else ()) for name in TRAINED]
+)
 def test_trained_cases(name):
     case = catalog.MAKERS[name].make(COUNT, 1)
     assert len(case.images) == len(case.targets) == len(case.masks) == COUNT

@@ -108,7 +108,12 @@ def _options() -> Declared:
         f"folders, globs or samples such as mnist:test/7. Default: all analyses with a map of the image. {IMAGES}",
         autocompletion=completion.analyses,
     )
-    metric = typer.Option("--metric", metavar="NAME", help="A metric to compute. Default: all. (Repeatable.)")
+    metric = typer.Option(
+        "--metric",
+        metavar="NAME",
+        help="A metric to compute, as shown by 'cnnexplain list'. Default: all. (Repeatable.)",
+        autocompletion=completion.metrics,
+    )
     masks = typer.Option(
         "--masks",
         metavar="FOLDER",

@@ -16,14 +16,15 @@ from cnnexplain.errors import UsageError
 from cnnexplain.model import model_files
 
 if TYPE_CHECKING:
-    from cnnexplain.plugin.analysis import NamedModel
-    from cnnexplain.plugin.registry import Plugin
+    from cnnexplain.plugin.analysis import Analysis, NamedModel
+    from cnnexplain.plugin.metric import Metric
+    from cnnexplain.plugin.registry import Offers, Plugin
 
 INCLUDED = "The LeNet included in the package, trained on MNIST: 28×28 gray → 10 classes."
 
 
 def list_installed(json: bool = False) -> None:
-    """Prints the installed analyses and models."""
+    """Prints the installed analyses, models and metrics."""
     with console.document(json) as emit:
         if json:
             emit(documents.list_document(session.registry(), INCLUDED))
@@ -63,14 +64,19 @@ def _list_classes(arguments: ModelArguments, *, json: bool, verbose: bool) -> No
 
 
 def _print_installed() -> None:
-    analyses = session.registry().analyses
-    by_distribution: dict[str, list[tuple[str, Sequence[str]]]] = {}
-    for name, analysis in analyses.items():
-        entries = by_distribution.setdefault(_distribution(analyses.suppliers[name]), [])
-        entries.append((name, (analysis.summary, f"Paper: {analysis.paper}")))
-    _print_groups("Analyses", by_distribution)
+    _print_groups("Analyses", _with_papers(session.registry().analyses))
     _print_groups("Models", _models())
+    _print_groups("Metrics", _with_papers(session.registry().metrics))
     console.say("cnnexplain run ANALYSIS --help shows the options of an analysis.")
+
+
+def _with_papers(offers: Offers[Analysis] | Offers[Metric]) -> dict[str, list[tuple[str, Sequence[str]]]]:
+    """Analyses or metrics by distribution, with their summaries and papers."""
+    found: dict[str, list[tuple[str, Sequence[str]]]] = {}
+    for name, offer in offers.items():
+        entries = found.setdefault(_distribution(offers.suppliers[name]), [])
+        entries.append((name, (offer.summary, f"Paper: {offer.paper}")))
+    return found
 
 
 def _print_groups(heading: str, groups: Mapping[str, Sequence[tuple[str, Sequence[str]]]]) -> None:

@@ -101,6 +101,7 @@ class TruthBoard:
                     "images": len(case.images),
                     "share_of_relevant_pixels": float(case.masks.mean()),
                     "figures": dict(case.figures),
+                    "warnings": list(self.boards[name].warnings),
                     "metrics": {
                         metric: [_standing(each) for each in self.boards[name].standings(metric)] for metric in METRICS
                     },

@@ -19,7 +19,7 @@ def run(
 ) -> dict[str, Float64[np.ndarray, " M"]]:
     """Whether the largest value of the map is at a relevant pixel, or near one.
 
-    Zhang et al. 2018, section 4.3: 1 if a relevant pixel lies within `tolerance` pixels of the maximum, otherwise 0. The
+    Zhang et al. 2018: 1 if a relevant pixel lies within `tolerance` pixels of the maximum, otherwise 0. The
     default is 3 % of the longer side, rounded. If several pixels have the largest value, the share of them that are hits.
     """
     import numpy as np

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def run(maps: Float[np.ndarray, "M H W"], mask: Bool[np.ndarray, "H W"]) -> dict[str, Float64[np.ndarray, " M"]]:
     """The share of the positive values of the map that lies at relevant pixels.
 
-    Arras et al. 2022, section 3.3: the sum of the map over the relevant pixels, divided by the sum over all pixels. Negative
+    Arras et al. 2022: the sum of the map over the relevant pixels, divided by the sum over all pixels. Negative
     values, which are evidence against the target, count as zero, as in the grid pointing game (Böhle et al. 2021). A map
     without positive values scores 0.
     """

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def run(maps: Float[np.ndarray, "M H W"], mask: Bool[np.ndarray, "H W"]) -> dict[str, Float64[np.ndarray, " M"]]:
     """The share of relevant pixels among the K largest values of the map, for K relevant pixels.
 
-    Arras et al. 2022, section 3.3. If there are equal values at the limit, the expected share for a random order of them.
+    Arras et al. 2022. If there are equal values at the limit, the expected share for a random order of them.
     """
     import numpy as np
 
