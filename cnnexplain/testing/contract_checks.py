@@ -50,6 +50,13 @@ CHECKS = (
         ("repeats",),
         lambda analysis: bool({"targets", "objectives"} & set(analysis.inputs)),
     ),
+    Check(
+        "definition",
+        "the checks that it declares pass",
+        result_checks.check_definition,
+        ("repeats",),
+        lambda analysis: bool(analysis.checks),
+    ),
     Check("drawing", "it draws every image without a warning", drawing_checks.check_drawing, ("results",)),
     Check(
         "finding",

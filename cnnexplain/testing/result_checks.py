@@ -19,6 +19,9 @@ from cnnexplain.verification.comparison import array_difference, fact_difference
 if TYPE_CHECKING:
     from cnnexplain.testing.candidate import Candidate
 
+LONG_RUN = 1100
+"""The number of passes through the network for an image above which the declared checks run with the trial options."""
+
 
 def check_results(candidate: Candidate) -> None:
     """The result has arrays, and its warnings are sentences."""
@@ -102,6 +105,25 @@ def check_batch(candidate: Candidate) -> None:
                 f"within {candidate.tolerance:g} of the largest value; results must not depend on the number of images or "
                 "the index of an image, so draw random numbers for one image and use them for all."
             )
+
+
+def check_definition(candidate: Candidate) -> None:
+    """The checks in `Analysis.checks` pass for the first image, with the default options unless these take long."""
+    from cnnexplain.pipeline import plan
+    from cnnexplain.verification.subjects import image_objectives, subjects
+    from cnnexplain.verification.verify import check_row
+
+    analysis = candidate.analysis
+    passes = plan.steps([analysis], candidate.lenet, 1, quick=False)[0].passes or 0
+    defaults = {option.name: option.default for option in analysis.options if option.name in analysis.trial}
+    options = {} if passes > LONG_RUN else defaults
+    record = candidate.explain(candidate.lenet, candidate.images[:1], options=options)
+    found = subjects(record, candidate.lenet, image_objectives(record, candidate.lenet, None, None))
+    for check in analysis.checks:
+        row = check_row("definition", check, found)
+        if row.passed is False:
+            compared = f" It measured {row.value}, above the limit {row.limit}." if row.value else ""
+            raise PluginError(f"Its check '{check.name}' fails: {row.shown.detail}.{compared} It means: {check.meaning}")
 
 
 def check_target(candidate: Candidate) -> None:

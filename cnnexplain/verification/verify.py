@@ -88,7 +88,7 @@ def check_rows(
     rows = []
     for number, (kind, check) in enumerate(checks):
         progress(number, len(checks))
-        rows.append(_row(kind, check, found))
+        rows.append(check_row(kind, check, found))
     progress(len(checks), len(checks))
     return tuple(rows)
 
@@ -104,7 +104,8 @@ def all_checks(found: Sequence[Subject], budget: float) -> list[tuple[str, Check
     ]
 
 
-def _row(kind: str, check: Check, found: Sequence[Subject]) -> Row:
+def check_row(kind: str, check: Check, found: Sequence[Subject]) -> Row:
+    """Makes a check of the subjects of a record; an error ends it, and is kept in the row."""
     measurements: list[Measurement] = []
     for subject in found:
         # Each check draws its own random numbers, so that it measures the same whatever was checked before.

@@ -11,7 +11,7 @@ import pytest
 
 from cnnexplain import testing
 from cnnexplain.errors import PluginError, UsageError
-from cnnexplain.plugin import Analysis, Option, Panel, Result, registry
+from cnnexplain.plugin import Analysis, Check, Measurement, Option, Panel, Result, registry
 from cnnexplain.plugin.options import INPUTS
 from cnnexplain.plugin.registry import Offers, Plugin, Registry
 from cnnexplain.testing import model_checks, sample_models
@@ -55,6 +55,7 @@ FIELDS = {
     "passes": lambda classifier, options: 2,
     "finding": lambda record, index: f"The largest value is {record.arrays['map'][index].max():.3g}.",
     "panels": lambda record, index: [Panel("map", record.arrays["map"][index : index + 1], ["0"], "logits")],
+    "checks": (Check("sum", "The map sums to 1.", lambda subject: Measurement(0.0, 1.0)),),
 }
 
 
@@ -202,6 +203,11 @@ BROKEN = {
         "draw random numbers for one image",
     ),
     "another class": ({"run": untargeted}, "target", "Explaining class 0 and class 1 gives the same numbers"),
+    "declared wrongly": (
+        {"checks": (Check("sum", "The map sums to 1.", lambda subject: Measurement(2.0, 1.0, "sum 3")),)},
+        "definition",
+        "Its check 'sum' fails: sum 3. It measured 2, above the limit 1. It means: The map sums to 1.",
+    ),
     "the first alone": ({"draw": draw_the_first}, "drawing", "returned None; expected a Matplotlib figure"),
     "drawn over": ({"draw": draw_over}, "drawing", "Drawing changed the arrays"),
     "no such letter": ({"draw": draw_warning}, "drawing", "missing from font"),
