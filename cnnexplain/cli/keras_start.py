@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import sys
@@ -53,6 +54,8 @@ def start_keras(backend: str | None) -> None:
         import keras
 
     if ours:
+        # In the process of a command, what exists by now is never garbage.
+        gc.freeze()
         # The other settings in Keras' configuration file are meant for models that the user builds.
         keras.config.set_floatx("float32")
         keras.config.set_epsilon(1e-7)
