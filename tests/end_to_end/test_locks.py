@@ -218,7 +218,7 @@ def orphaned(folder):
 
 
 def test_folders_can_be_reused_after_concurrent_runs(cli, tmp_path, monkeypatch):
-    monkeypatch.setattr(parts, "READ", 2)
+    monkeypatch.setattr(parts, "MOST_READ", 2)
     monkeypatch.setattr(parts, "PART_IMAGES", 3)
     names = [f"mnist:test/{i}" for i in range(7)]
     folder = tmp_path / "cnnexplain-out/saliency"

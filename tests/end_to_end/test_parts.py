@@ -29,7 +29,7 @@ SEVEN = [f"mnist:test/{index}" for index in (3, 1, 4, 1, 5, 9, 2)]
 @pytest.fixture
 def small(monkeypatch):
     """Parts of three images, of which two are read at once, and pictures that are drawn in a moment."""
-    monkeypatch.setattr(parts, "READ", 2)
+    monkeypatch.setattr(parts, "MOST_READ", 2)
     monkeypatch.setattr(parts, "PART_IMAGES", 3)
     monkeypatch.setattr(Record, "figure", lambda record, index: Figure((0.1, 0.1)))
 
@@ -75,7 +75,7 @@ def test_parts_joined_equal_a_single_run(lenet, small):
 
 
 def test_large_arrays_end_a_part(lenet, monkeypatch):
-    monkeypatch.setattr(parts, "READ", 2)
+    monkeypatch.setattr(parts, "MOST_READ", 2)
     one = 28 * 28 * 4 * 3  # Input, gradient and map of an image.
     monkeypatch.setattr(parts, "PART_BYTES", 3 * one)
     assert [len(part) for part in cx.explain_parts("saliency", lenet, SEVEN)] == [4, 3]

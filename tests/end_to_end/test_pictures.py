@@ -42,7 +42,7 @@ def many(monkeypatch):
     """As if five images were many: other processes draw, and a part has three or four images."""
     monkeypatch.setattr(writer, "FEW", 1)
     monkeypatch.setattr(picture_workers, "CHUNK", 2)
-    monkeypatch.setattr(parts, "READ", 2)
+    monkeypatch.setattr(parts, "MOST_READ", 2)
     monkeypatch.setattr(parts, "PART_IMAGES", 3)
 
 
@@ -237,7 +237,7 @@ def test_redraw_works_in_this_process(tmp_path, lenet, monkeypatch):
 
 
 def test_redraw_with_workers_uses_the_same_style(cli, monkeypatch):
-    monkeypatch.setattr(parts, "READ", 2)
+    monkeypatch.setattr(parts, "MOST_READ", 2)
     monkeypatch.setattr(parts, "PART_IMAGES", 3)
     assert cli("run", "gradient-x-input", *FIVE, "--pictures", "none")[0] == 0
     folder, drawn = Path("cnnexplain-out/gradient-x-input"), []
@@ -275,7 +275,7 @@ def test_pictures_of_the_first_images_or_of_none(cli, request, where):
 
 
 def test_pictures_can_be_drawn_and_removed_later(cli, monkeypatch):
-    monkeypatch.setattr(parts, "READ", 2)
+    monkeypatch.setattr(parts, "MOST_READ", 2)
     monkeypatch.setattr(parts, "PART_IMAGES", 3)
     assert cli("run", "saliency", *FIVE, "--dpi", 20, "--pictures", "none")[0] == 0
     assert cli("redraw", OUT, "--dpi", 20, "--pictures", 2)[1] == f"Drew 2 pictures in {OUT}\n"

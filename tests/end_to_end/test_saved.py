@@ -109,7 +109,7 @@ def test_colors_and_size_change_pictures_but_not_arrays(results, tmp_path):
 @pytest.fixture
 def parts(lenet, tmp_path, monkeypatch, cli):
     """A result of seven digits in parts of four and three."""
-    monkeypatch.setattr("cnnexplain.pipeline.parts.READ", 2)
+    monkeypatch.setattr("cnnexplain.pipeline.parts.MOST_READ", 2)
     monkeypatch.setattr("cnnexplain.pipeline.parts.PART_IMAGES", 3)
     digits = [f"mnist:test/{index}" for index in range(7)]
     assert cli("run", "saliency", *digits, "--dpi", "30")[0] == 0
@@ -154,7 +154,7 @@ def test_joined_parts_are_redrawn(lenet, parts):
 
 def test_only_the_first_part_has_the_overview(lenet, tmp_path, monkeypatch):
     monkeypatch.setattr("cnnexplain.pipeline.parts.PART_IMAGES", 1)
-    monkeypatch.setattr("cnnexplain.pipeline.parts.READ", 1)
+    monkeypatch.setattr("cnnexplain.pipeline.parts.MOST_READ", 1)
     from cnnexplain.results import writer as report
 
     writer = report.Writer(tmp_path / "out", TWO, Pictures("png", 40))

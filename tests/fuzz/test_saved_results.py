@@ -64,7 +64,7 @@ def originals(tmp_path_factory):
     folder = tmp_path_factory.mktemp("originals")
     with pytest.MonkeyPatch.context() as patch:
         assert main(["run", "saliency", *IMAGES, "--dpi", "20", "--out", str(folder / "whole")]) == 0
-        patch.setattr(parts, "READ", 1)
+        patch.setattr(parts, "MOST_READ", 1)
         patch.setattr(parts, "PART_IMAGES", 1)
         assert main(["run", "saliency", *IMAGES, "--dpi", "20", "--out", str(folder / "parts")]) == 0
     return folder
