@@ -230,7 +230,7 @@ def test_a_network_learns(random):
 
 
 TRAINED = [name for name, maker in catalog.MAKERS.items() if maker.trained]
-ON_ALL_BACKENDS = ["decoy-digits", "tetrominoes-rotation-white"]
+ON_ALL_BACKENDS = ["tetrominoes-rotation-white"]
 
 
 @pytest.mark.slow
