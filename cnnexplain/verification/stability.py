@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnnexplain.checks import ROUNDING
-from cnnexplain.checks.numbers import difference, root_mean_square
+from cnnexplain.checks.numbers import difference, root_mean_square, within_range
 from cnnexplain.plugin.check import Check, Measurement, Subject
 from cnnexplain.results.record import Record
 from cnnexplain.verification.costs import affordable, cheap_options, too_expensive
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Float32
+    from jaxtyping import Float
 
-    from cnnexplain.inputs.preprocess import Preprocess
 
 SEEDS = 3
 """The number of other seeds."""
@@ -56,14 +55,6 @@ def main_map(record: Record, index: int = 0) -> Float[np.ndarray, "H W"] | None:
     """The main map of an image in double precision; None if the analysis has none."""
     name = next((name for name in record.analysis.maps if name in record.arrays), None)
     return None if name is None else np.asarray(record.arrays[name][index], np.float64)
-
-
-def within_range(
-    noisy: Float[np.ndarray, "N H W C"], image: Float[np.ndarray, "1 H W C"], preprocess: Preprocess
-) -> Float32[np.ndarray, "N H W C"]:
-    """Images with noise, clipped to the input range, or to the range of the image if that is wider."""
-    low, high = min(preprocess.low, float(image.min())), max(preprocess.high, float(image.max()))
-    return np.asarray(np.clip(noisy, low, high), np.float32)
 
 
 def with_seed(record: Record) -> bool:

@@ -8,10 +8,10 @@ import pytest
 from PIL import Image  # noqa: F401  # Before TensorFlow, whose libraries it may share.
 
 import cnnexplain as cx
+from cnnexplain.checks.random_weights import emprt, entropy, rank_correlation, smprt
+from cnnexplain.checks.shuffling import shuffled
 from cnnexplain.plugin import Analysis, Measurement, Result, registry
 from cnnexplain.verification import costs
-from cnnexplain.verification.randomization import emprt, entropy, rank_correlation, smprt
-from cnnexplain.verification.shuffling import shuffled
 from cnnexplain.verification.subjects import image_objectives, run, subjects
 from cnnexplain.verification.verify import check_rows
 
