@@ -19,7 +19,7 @@ ANALYSES = registry.load().analyses
 
 CHEAP = {
     "activation-maximization": {"steps": 2, "starts": 1},
-    "inversion": {"iterations": 2, "most": 3},
+    "inversion": {"iterations": 40, "most": 3},
     "integrated-gradients": {"steps": 48},
     "occlusion": {"stride": 2},
     "rise": {"masks": 300},
