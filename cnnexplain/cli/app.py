@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Collection, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -121,45 +122,11 @@ def _run_app() -> typer.Typer:
 
 def _command(name: str) -> Callable[..., None]:
     """The function of a command, whose parameters are its options."""
-    if name == "report":
-        from cnnexplain.cli.commands.report import report_command
-
-        return report_command()
-    if name == "list":
-        from cnnexplain.cli.commands.list import list_command
-
-        return list_command()
-    if name == "train":
-        from cnnexplain.cli.commands.train import train
-
-        return train
-    if name == "evaluate":
-        from cnnexplain.cli.commands.evaluate import evaluate_command
-
-        return evaluate_command()
-    if name == "benchmark":
-        from cnnexplain.cli.commands.benchmark import benchmark_command
-
-        return benchmark_command()
-    if name == "doctor":
-        from cnnexplain.cli.commands.doctor import doctor_command
-
-        return doctor_command()
-    if name == "verify":
-        from cnnexplain.cli.commands.verify import verify_command
-
-        return verify_command()
-    if name == "redraw":
-        from cnnexplain.cli.commands.redraw import redraw_command
-
-        return redraw_command()
-    if name == "info":
-        from cnnexplain.cli.commands.info import info
-
-        return info
-    from cnnexplain.cli.commands.plugin import check_plugin, new_plugin
-
-    return new_plugin if name == "new-plugin" else check_plugin
+    module = name.replace("-", "_")
+    create: Callable[[], Callable[..., None]] = getattr(
+        import_module(f"cnnexplain.cli.commands.{module}"), f"{module}_command"
+    )
+    return create()
 
 
 def _not_called() -> None:

@@ -50,9 +50,7 @@ def _intervals(count: int) -> str:
     from cnnexplain.evaluation.leaderboard import ENOUGH, RESAMPLES
 
     if count < ENOUGH:
-        return (
-            f"{count} are too few for intervals, which need {ENOUGH} images: a method beats a control if its mean is better."
-        )
+        return f"Fewer than {ENOUGH} images give no interval: a method beats a control if its mean is better."
     return (
         f"Intervals: 95% bootstrap over the images ({RESAMPLES} samples). A method beats a control if the interval of their "
         "difference, image by image, excludes 0."

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Float32, Int
 
 
-READ, READ_ANYWAY, READ_BYTES = 256, 64, 1 << 30
-"""Maximum number of images that are read and explained at once; more than `READ_ANYWAY` only if the outputs of all layers
-and their gradients take at most `READ_BYTES`."""
+LEAST_READ, MOST_READ, READ_BYTES = 64, 256, 1 << 30
+"""How many images are read and explained at once, if the batch size is not smaller: as many as have outputs of all layers
+and gradients of `READ_BYTES`, within these limits."""
 
 PART_IMAGES, PART_BYTES = 256, 48 << 20
 """A part of a run on many images ends after this number of images, or of bytes of their arrays."""
@@ -117,7 +117,7 @@ def _batches(
         ImageError: None of them can be read.
     """
     ready: tuple[Int[np.ndarray, " N"], ImageBatch] | None = None
-    most = min(READ, max(READ_ANYWAY, READ_BYTES // (2 * 4 * classifier.activation_count)))
+    most = min(MOST_READ, max(LEAST_READ, READ_BYTES // (2 * 4 * classifier.activation_count)))
     first = last = start
     while last < len(images):
         stop = min(last + min(classifier.batch_size, most), len(images))

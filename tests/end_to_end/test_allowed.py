@@ -51,7 +51,7 @@ FOREIGN = [function("builtins", "eval"), function("os", "system"), made("os", "s
 
 
 @pytest.mark.parametrize("named", [*REFUSED, *FOREIGN], ids=str)
-def test_what_no_model_needs_is_refused_before_keras_sees_it(named, tmp_path, monkeypatch):
+def test_forbidden_objects_are_refused_before_keras_reads_the_file(named, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = write(
         tmp_path / "net.keras", sequential(layer("Flatten", "flat"), layer("Dense", "d", units=3, activation=named))
@@ -66,7 +66,7 @@ def test_what_no_model_needs_is_refused_before_keras_sees_it(named, tmp_path, mo
 
 
 @pytest.mark.parametrize("key", ["kernel_initializer", "kernel_regularizer", "kernel_constraint", "dtype", "activation"])
-def test_so_it_is_in_every_place(key, tmp_path, monkeypatch):
+def test_forbidden_objects_are_refused_in_every_position(key, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     logger = made("keras.callbacks", "CSVLogger", filename="made.csv")
     config = sequential(layer("Flatten", "flat"), sequential(layer("Dense", "d", units=3, **{key: [logger]}), shape=(192,)))
@@ -96,14 +96,14 @@ def test_so_it_is_in_every_place(key, tmp_path, monkeypatch):
         ),
     ],
 )
-def test_a_layer_that_no_model_needs_is_called_one(config, words, tmp_path):
+def test_an_unneeded_layer_is_reported_as_a_layer(config, words, tmp_path):
     with pytest.raises(ModelError, match=words):
         cx.load(write(tmp_path / "net.keras", config))
 
 
 @pytest.mark.parametrize("activation", ["x" * 10_000, "x y" * 10_000, {"class_name": "x" * 10_000, "config": {}}])
 @pytest.mark.parametrize("nested", [False, True])
-def test_what_is_wrong_with_a_long_description_is_said(activation, nested, tmp_path):
+def test_the_error_in_a_long_config_is_located(activation, nested, tmp_path):
     parts = [layer("Flatten", "f"), layer("Dense", "d", units=3, activation=activation)]
     config = sequential(sequential(*parts)) if nested else sequential(*parts)
     words = (
@@ -114,7 +114,7 @@ def test_what_is_wrong_with_a_long_description_is_said(activation, nested, tmp_p
     assert len(str(caught.value)) < 700
 
 
-def test_the_name_of_something_else_is_no_activation(tmp_path):
+def test_other_names_are_not_accepted_as_activations(tmp_path):
     for named in ("CSVLogger", "deserialize", "get", ["relu"], 3):
         path = write(
             tmp_path / "net.keras", sequential(layer("Flatten", "f"), layer("Dense", "d", units=3, activation=named))
@@ -123,7 +123,7 @@ def test_the_name_of_something_else_is_no_activation(tmp_path):
             cx.load(path)
 
 
-def test_what_the_user_names_is_allowed(tmp_path, random):
+def test_objects_named_by_the_user_are_allowed(tmp_path, random):
     @keras.saving.register_keras_serializable("acme")
     def doubled(x):
         return 2 * x
@@ -178,7 +178,7 @@ def everything():
     return model
 
 
-def test_what_keras_writes_of_its_own_is_allowed(tmp_path, random):
+def test_objects_that_keras_writes_are_allowed(tmp_path, random):
     model = everything()
     path = tmp_path / "net.keras"
     model.save(path)
@@ -188,7 +188,7 @@ def test_what_keras_writes_of_its_own_is_allowed(tmp_path, random):
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
 
 
-def test_every_layer_and_operation_of_keras_is_known():
+def test_every_keras_layer_and_operation_is_known():
     for name in dir(keras.layers):
         kind = getattr(keras.layers, name)
         if isinstance(kind, type) and issubclass(kind, keras.Layer) and name not in allowed_names.EXCLUDED:
@@ -200,13 +200,13 @@ def test_every_layer_and_operation_of_keras_is_known():
     assert not missing
 
 
-def test_a_layer_of_the_networks_of_keras_is_known_by_the_module_that_keras_writes():
+def test_layers_of_keras_applications_are_known_by_their_module():
     allowed_names.check(made("keras.src.applications.convnext", "LayerScale"), {})
     with pytest.raises(ModelError, match=r"LayerScale \(keras.src.applications.convnext:LayerScale\)"):
         allowed_names.check({"class_name": "LayerScale", "config": {}}, {})
 
 
-def test_how_a_model_was_trained_needs_nothing(tmp_path):
+def test_training_configuration_is_not_needed(tmp_path):
     """A model compiled with a loss and a metric of its author's own is read without them."""
 
     def own(expected, found):

@@ -169,20 +169,20 @@ def test_bad_commands(cli, tmp_path, arguments, words):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_training_that_could_not_be_written_does_not_begin(cli):
+def test_training_does_not_start_if_its_output_is_not_writable(cli):
     code, out, err = cli("train", "--out", "/dev/null/m.keras")
     assert (code, out) == (1, "")
     assert err.startswith("Error: Can't write to '/dev/null/m.keras'")
 
 
-def test_a_model_of_something_else_is_not_evaluated_on_mnist(cli, tmp_path, model):
+def test_only_digit_models_are_evaluated_on_mnist(cli, tmp_path, model):
     model().save(tmp_path / "mine.keras")
     code, _, err = cli("evaluate", "--model", "mine.keras")
     assert code == 2
     assert "can't be evaluated on MNIST" in err
 
 
-def test_a_file_that_may_not_be_read_or_a_folder_not_written_is_named(cli, tmp_path, digit_file, model, monkeypatch):
+def test_missing_permissions_name_the_path(cli, tmp_path, digit_file, model, monkeypatch):
     # Root may read and write everything, so the system's answer is given in its place.
     def denied(function):
         def asked(path, *arguments, **options):
@@ -207,7 +207,7 @@ def test_a_file_that_may_not_be_read_or_a_folder_not_written_is_named(cli, tmp_p
     assert err.startswith("Error: Can't write to 'cnnexplain-out/saliency'")
 
 
-def test_control_characters_of_a_file_name_do_not_reach_the_terminal(cli):
+def test_control_characters_in_file_names_are_escaped(cli):
     code, _, err = cli("run", "saliency", "\x1b[31mred.png")
     assert code == 2
     assert "\x1b" not in err
@@ -216,7 +216,7 @@ def test_control_characters_of_a_file_name_do_not_reach_the_terminal(cli):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["run", "saliency", "seven.png"], ["train", "--epochs", "1"]])
-def test_a_full_disk_is_said_and_leaves_nothing(shell, folder, tmp_path, digit_file, arguments):
+def test_a_full_disk_is_reported_and_leaves_no_files(shell, folder, tmp_path, digit_file, arguments):
     """The system's limit on a file's size stands in for a full disk: writes fail in the middle of a file."""
     done = shell(folder / "tests/programs/limited_file_size.py", *arguments)
     assert done.returncode == 1

@@ -159,7 +159,7 @@ def read(number, row, column):
     return words(values[row, column], STEPS[number])
 
 
-def test_nothing_is_refused_run_or_fetched(opened):
+def test_no_policy_violations_scripts_or_requests(opened):
     assert opened.get_log("browser") == []
     assert opened.execute_script("return window.hacked") is None
     fetched = opened.execute_script("return performance.getEntriesByType('resource').map((each) => each.name)")
@@ -176,7 +176,7 @@ def test_nothing_is_refused_run_or_fetched(opened):
     assert "img-src" in logged
 
 
-def test_the_pointer_reads_the_value_of_the_pixel_under_it(opened):
+def test_pointer_shows_the_value_of_a_pixel(opened):
     from selenium.webdriver import ActionChains
 
     canvas = find(opened, ".stage canvas")[0]
@@ -194,7 +194,7 @@ def test_the_pointer_reads_the_value_of_the_pixel_under_it(opened):
         assert float(read(0, row, column).replace("−", "-")) == pytest.approx(VALUES[0, row, column], abs=STEPS[0] + 5e-4)
 
 
-def test_the_keys_read_the_values_too(opened):
+def test_arrow_keys_show_the_value_of_a_pixel(opened):
     from selenium.webdriver import Keys
 
     canvas = find(opened, ".stage canvas")[1]
@@ -219,7 +219,7 @@ def still(opened):
     emulate(opened, {"features": [motion]})
 
 
-def test_what_is_further_is_a_click_away(opened):
+def test_details_open_with_a_click(opened):
     from selenium.webdriver.support.ui import WebDriverWait
 
     still(opened)
@@ -241,7 +241,7 @@ def test_what_is_further_is_a_click_away(opened):
     assert 0 <= top < 450
 
 
-def test_a_small_map_is_enlarged_by_a_click_and_its_points_tell_what_they_see(opened, tmp_path):
+def test_a_click_enlarges_a_map_and_shows_receptive_fields(opened, tmp_path):
     from selenium.webdriver import Keys
     from selenium.webdriver.support.ui import WebDriverWait
 
@@ -285,7 +285,7 @@ def test_a_small_map_is_enlarged_by_a_click_and_its_points_tell_what_they_see(op
     assert opened.execute_script("return document.documentElement.scrollWidth") <= 360
 
 
-def test_a_point_tells_what_it_sees_where_fields_have_no_regular_steps(opened, tmp_path):
+def test_irregular_receptive_fields_are_shown(opened, tmp_path):
     from selenium.webdriver import Keys
     from selenium.webdriver.support.ui import WebDriverWait
 
@@ -308,7 +308,7 @@ def test_a_point_tells_what_it_sees_where_fields_have_no_regular_steps(opened, t
     assert opened.get_log("browser") == []
 
 
-def test_the_contents_stand_beside_the_page_or_fold_on_a_telephone(opened):
+def test_contents_are_a_sidebar_or_fold_on_a_phone(opened):
     still(opened)
     links = find(opened, ".side a")
     assert all(each.is_displayed() for each in links)
@@ -329,7 +329,7 @@ def test_the_contents_stand_beside_the_page_or_fold_on_a_telephone(opened):
     assert heading["top"] >= bar["bottom"]
 
 
-def test_the_slider_goes_from_the_image_to_the_map_in_the_palettes_colors(opened):
+def test_slider_blends_image_and_map_in_the_palette(opened):
     import matplotlib as mpl
 
     set_blend(opened, 100)
@@ -356,7 +356,7 @@ def test_the_slider_goes_from_the_image_to_the_map_in_the_palettes_colors(opened
     assert not np.array_equal(full, half)
 
 
-def test_a_map_is_painted_as_its_analysis_prepares_it_and_read_as_it_is(opened, tmp_path):
+def test_overlay_is_drawn_but_raw_values_are_shown(opened, tmp_path):
     prepared = np.abs(VALUES[0]).cumsum(axis=1).astype(np.float32)
     made = pages.analysis(maps={"signed_map": "volts"}, overlay=lambda record, index: prepared)
     record = pages.record(made=made, arrays={"signed_map": VALUES**2})
@@ -372,7 +372,7 @@ def test_a_map_is_painted_as_its_analysis_prepares_it_and_read_as_it_is(opened, 
     assert text(opened, ".high") == [f"≥ {words(draw.percentile_limit(VALUES**2))}"]
 
 
-def test_maps_of_one_unit_can_share_a_scale(opened):
+def test_maps_with_the_same_unit_can_share_a_scale(opened):
     own, other = draw.percentile_limit(VALUES), draw.percentile_limit(FAR)
     # The largest value lies a little beyond what is drawn, as in the pictures.
     ends = [f"≤ −{words(own)}", "0"], [f"≥ {words(own)}", f"≥ {words(other)}"]
@@ -391,7 +391,7 @@ def test_maps_of_one_unit_can_share_a_scale(opened):
 
 
 @pytest.mark.parametrize("width", [390, 320, 1200])
-def test_nothing_makes_the_page_wider_than_the_screen(opened, width):
+def test_page_is_never_wider_than_the_screen(opened, width):
     resize(opened, width, mobile=width < 400)
     wide = opened.execute_script("return [document.documentElement.scrollWidth, document.documentElement.clientWidth]")
     assert wide[0] <= wide[1] <= width
@@ -404,7 +404,7 @@ def luminance(color):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_words_stand_out_from_their_ground_by_day_and_by_night(opened, scheme):
+def test_text_has_contrast_in_light_and_dark_mode(opened, scheme):
     emulate(opened, {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
     color = "return getComputedStyle(document.querySelector(arguments[0]))[arguments[1]]"
     ground = luminance(opened.execute_script(color, "body", "backgroundColor"))
@@ -416,7 +416,7 @@ def test_words_stand_out_from_their_ground_by_day_and_by_night(opened, scheme):
         assert (high + 0.05) / (low + 0.05) >= 4.5, selector  # WCAG 2.1, AA.
 
 
-def test_in_print_the_pictures_stay_and_what_is_to_be_moved_goes(opened):
+def test_print_keeps_pictures_and_hides_controls(opened):
     emulate(opened, {"media": "print"})
     shown = "return [...document.querySelectorAll(arguments[0])].map((each) => getComputedStyle(each).display)"
     assert set(opened.execute_script(shown, ".maps, nav")) == {"none"}
@@ -434,7 +434,7 @@ CLOSED = """return [...document.querySelectorAll('details.more:not([open])')].ma
 
 
 @pytest.mark.parametrize("page", ["report", "index"])
-def test_in_print_what_is_closed_on_the_screen_can_be_read(opened, tmp_path, page):
+def test_print_opens_closed_sections(opened, tmp_path, page):
     if page == "index":
         pages.record().save(tmp_path / "out")
         show(opened, tmp_path / "out/index.html")
@@ -451,7 +451,7 @@ def test_in_print_what_is_closed_on_the_screen_can_be_read(opened, tmp_path, pag
         assert "SHA-256" in read
 
 
-def test_in_print_nothing_scrolls_and_only_a_further_image_begins_a_page(opened, tmp_path):
+def test_print_has_no_scrolling_and_a_page_per_image(opened, tmp_path):
     records = [pages.record(["one.png", "two.png", "three.png"])]
     show(opened, cx.write_report(tmp_path / "report.html", pages.Stand(), records))
     emulate(opened, {"media": "print"})
@@ -476,7 +476,7 @@ BROKEN = """return [...document.querySelectorAll('.ends span')].flatMap((each) =
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_the_words_beside_a_color_bar_stay_whole(opened, tmp_path, width):
+def test_color_bar_labels_are_not_broken(opened, tmp_path, width):
     values = -2.345e-4 * np.linspace(-1, 1.001, 90 * 30, dtype=np.float32).reshape(1, 90, 30)
     preprocess = Preprocess(90, 30, "gray")
     arrays = {name: (index + 1) * values for index, name in enumerate(("first", "second", "third"))}
@@ -493,7 +493,7 @@ def test_the_words_beside_a_color_bar_stay_whole(opened, tmp_path, width):
     assert opened.execute_script("return document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_maps_side_by_side_begin_at_one_height(opened):
+def test_adjacent_maps_are_aligned_at_the_top(opened):
     opened.execute_script('document.querySelector(".map figcaption").textContent = "a long name ".repeat(12)')
     (named, first), (short, second) = opened.execute_script(
         'return [...document.querySelectorAll(".map")].map((each) => ["figcaption", ".stage"].map('
@@ -503,7 +503,7 @@ def test_maps_side_by_side_begin_at_one_height(opened):
     assert first == second
 
 
-def test_a_telephone_shows_what_an_option_does_below_its_value(opened, tmp_path):
+def test_phone_shows_option_help_below_its_value(opened, tmp_path):
     resize(opened, 390, mobile=True)
     show(opened, cx.write_report(tmp_path / "report.html", pages.Stand(), [pages.record()]))
     opened.execute_script("for (const each of document.querySelectorAll('details')) each.open = true")
@@ -520,7 +520,7 @@ def test_a_telephone_shows_what_an_option_does_below_its_value(opened, tmp_path)
     assert opened.execute_script("return document.documentElement.scrollWidth") <= 390
 
 
-def test_without_a_script_every_picture_is_there(browser, report):
+def test_every_picture_is_shown_without_javascript(browser, report):
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     try:
         browser.get(report.as_uri())
@@ -562,7 +562,7 @@ def choose(browser, selector, words):
     Select(find(browser, selector)[0]).select_by_visible_text(words)
 
 
-def test_a_contact_sheet_sorts_and_filters(browser, sheet):
+def test_contact_sheet_sorts_and_filters(browser, sheet):
     resize(browser, 1200)
     show(browser, sheet)
     assert order(browser) == list(range(8))
@@ -586,7 +586,7 @@ def test_a_contact_sheet_sorts_and_filters(browser, sheet):
     assert browser.execute_script("return window.hacked") is None
 
 
-def test_a_contact_sheet_shows_each_image_from_its_sheet_and_opens_it(browser, sheet):
+def test_contact_sheet_shows_and_opens_each_image(browser, sheet):
     from selenium.webdriver import Keys
 
     resize(browser, 1200)
@@ -621,7 +621,7 @@ def test_a_contact_sheet_shows_each_image_from_its_sheet_and_opens_it(browser, s
     assert browser.get_log("browser") == []
 
 
-def test_a_contact_sheet_is_a_list_without_a_script(browser, sheet):
+def test_contact_sheet_is_a_list_without_javascript(browser, sheet):
     resize(browser, 390, mobile=True)
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     try:
@@ -634,7 +634,7 @@ def test_a_contact_sheet_is_a_list_without_a_script(browser, sheet):
     assert browser.execute_script("return document.documentElement.scrollWidth <= 390")
 
 
-def test_a_contact_sheet_of_many_images_loads_what_is_near_the_screen(browser, tmp_path):
+def test_contact_sheet_of_many_images_loads_lazily(browser, tmp_path):
     from cnnexplain.results import index_files
 
     def part(number):
@@ -672,7 +672,7 @@ def test_a_contact_sheet_of_many_images_loads_what_is_near_the_screen(browser, t
     assert before < browser.execute_script(asked) < 2000
 
 
-def test_an_index_shows_the_pictures_beside_it(browser, tmp_path):
+def test_index_shows_the_pictures_in_its_folder(browser, tmp_path):
     record = pages.record([f"a b#{number}%41.png" for number in range(3)])
     record.save(tmp_path / "out")
     resize(browser, 390, mobile=True)

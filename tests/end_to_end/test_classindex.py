@@ -11,7 +11,7 @@ from cnnexplain.errors import UsageError
 CLASSES = {name: index for index, name in enumerate("edcba")}
 
 
-def test_in_python_and_in_files(model, tmp_path):
+def test_class_index_in_python_and_in_files(model, tmp_path):
     (tmp_path / "class_indices.json").write_text(json.dumps(CLASSES))
     wanted = ("e", "d", "c", "b", "a")
     path = tmp_path / "class_indices.json"
@@ -22,7 +22,7 @@ def test_in_python_and_in_files(model, tmp_path):
         cx.load(model(), labels={"a": 0, "b": 1})
 
 
-def test_on_the_command_line_and_in_a_sidecar(cli, model, tmp_path):
+def test_class_index_on_the_command_line_and_in_a_sidecar(cli, model, tmp_path):
     model().save(tmp_path / "net.keras")
     (tmp_path / "class_indices.json").write_text(json.dumps(CLASSES))
     code, out, _ = cli("list", "--classes", "--model", "net.keras", "--labels", "class_indices.json")

@@ -41,7 +41,7 @@ def test_options_reach_the_analysis(cli, tmp_path):
     assert "Wrote 2 pictures, arrays.npz, index.html and result.json to a/b/saliency" in out
 
 
-def test_a_dark_digit_on_light_paper_is_said_to_be_inverted(cli, tmp_path, digit_file):
+def test_inverting_a_dark_digit_is_reported(cli, tmp_path, digit_file):
     with Image.open(digit_file) as digit:
         Image.fromarray(255 - np.asarray(digit)).resize((280, 280)).save(tmp_path / "photo.png")
     code, out, _ = cli("run", "saliency", "photo.png")
@@ -54,7 +54,7 @@ def test_a_dark_digit_on_light_paper_is_said_to_be_inverted(cli, tmp_path, digit
     assert "Inverted" not in out
 
 
-def test_another_model_and_what_was_assumed_of_it(cli, tmp_path, model):
+def test_assumptions_about_another_model_are_printed(cli, tmp_path, model):
     model().save(tmp_path / "mine.keras")
     code, out, _ = cli("run", "saliency", "--model", "mine.keras")
     assert code == 0
@@ -63,7 +63,7 @@ def test_another_model_and_what_was_assumed_of_it(cli, tmp_path, model):
     assert json.loads((tmp_path / "cnnexplain-out/saliency/result.json").read_text())["input"]["assumed"] == ["range"]
 
 
-def test_scores_are_said_to_be_a_guess_unless_the_user_knows(cli):
+def test_guessed_logits_are_reported_unless_declared(cli):
     _, model = networks.build("plain", "logits")
     model.save("scores.keras")
     said = "its outputs are assumed to be scores before a softmax. Confirm with --logits"
@@ -73,7 +73,7 @@ def test_scores_are_said_to_be_a_guess_unless_the_user_knows(cli):
         assert (said in out) != bool(known)
 
 
-def test_names_with_brackets_are_shown_as_they_are(cli, tmp_path, digit_file):
+def test_brackets_in_names_are_printed_literally(cli, tmp_path, digit_file):
     digit_file.rename(tmp_path / "[red]seven[blue].png")
     code, out, _ = cli("run", "saliency", "[[]red]seven[[]blue].png")
     assert code == 0
@@ -83,7 +83,7 @@ def test_names_with_brackets_are_shown_as_they_are(cli, tmp_path, digit_file):
     assert (code, err) == (2, "Error: No file matches '[/red].png'.\n")
 
 
-def test_many_images_are_counted_not_listed(cli, monkeypatch):
+def test_many_images_are_counted_instead_of_listed(cli, monkeypatch):
     monkeypatch.setattr("cnnexplain.cli.outcome.SHOWN", 2)
     code, out, _ = cli("run", "saliency", *(f"mnist:test/{i}" for i in range(5)))
     assert code == 0
@@ -92,7 +92,7 @@ def test_many_images_are_counted_not_listed(cli, monkeypatch):
     assert "Wrote 5 pictures, arrays.npz, index.html and result.json to cnnexplain-out/saliency" in out
 
 
-def test_a_third_party_analysis_has_its_command_and_its_options(cli, install, plugin_code, tmp_path):
+def test_third_party_analysis_has_a_command_with_options(cli, install, plugin_code, tmp_path):
     install("acme-scaling", plugin_code("scaling"))
     registry.load.cache_clear()
     try:
@@ -130,7 +130,7 @@ def cnnexplain_analyses():
 """
 
 
-def test_ctrl_c_that_comes_as_another_error_is_ctrl_c(cli, install):
+def test_ctrl_c_wrapped_in_another_error_is_recognized(cli, install):
     install("wrapped", WRAPPED, module="wrapped_cli")
     registry.load.cache_clear()
     try:
@@ -145,7 +145,7 @@ def test_ctrl_c_that_comes_as_another_error_is_ctrl_c(cli, install):
         registry.load.cache_clear()
 
 
-def test_broken_plugins_are_named_and_the_others_listed(cli, install, plugin_code):
+def test_list_names_broken_plugins_and_shows_the_others(cli, install, plugin_code):
     install("bad-plugin", "import nothing_of_the_kind", module="bad_cli")
     install("first-maker", plugin_code("scaling"), module="first_cli")
     install("second-maker", plugin_code("scaling"), module="second_cli")
@@ -169,7 +169,7 @@ def test_broken_plugins_are_named_and_the_others_listed(cli, install, plugin_cod
         registry.load.cache_clear()
 
 
-def test_the_classes_of_a_model_are_listed_with_their_numbers(cli):
+def test_classes_of_a_model_are_listed_with_their_indices(cli):
     code, listed, _ = cli("list", "--classes")
     assert (code, listed.split()) == (0, [word for digit in range(10) for word in (str(digit), str(digit))])
     code, listed, _ = cli("list", "--classes", "--json")
@@ -203,20 +203,20 @@ def test_list_run_help_and_version(cli):
     assert cli("--version") == (0, "cnnexplain 0.1.0\n", "")
 
 
-def test_no_arguments_at_all_show_the_help_and_no_error(cli):
+def test_no_arguments_show_the_help(cli):
     code, out, err = cli()
     assert code == 2
     assert "Usage: cnnexplain" in out
     assert err == ""
 
 
-def test_a_backend_that_is_not_there_is_said(shell):
+def test_a_missing_backend_is_reported(shell):
     done = shell("-m", "cnnexplain", "run", "saliency", env={"KERAS_BACKEND": "nothing"})
     assert done.returncode == 2
     assert done.stderr == "Error: cnnexplain has no backend 'nothing'. The backends are tensorflow, jax, torch.\n"
 
 
-def test_info_shows_versions_devices_and_places(cli):
+def test_info_shows_versions_devices_and_folders(cli):
     import keras
 
     code, out, _ = cli("info")
@@ -245,7 +245,7 @@ def small_mnist(monkeypatch):
     monkeypatch.setattr(datasets.DataSet, "load", lambda _, split: (images[:200], digits[:200]))
 
 
-def test_train_shows_every_epoch_and_ends_with_the_test_figures(cli, tmp_path, small_mnist):
+def test_train_prints_each_epoch_and_the_test_accuracy(cli, tmp_path, small_mnist):
     code, out, err = cli("train", "--epochs", "2", "--batch-size", "50", "--seed", "3", "--out", "m.keras")
     assert code == 0
     assert "epoch  1: loss" in err
@@ -291,7 +291,7 @@ def test_importing_the_package_imports_neither_keras_nor_matplotlib(shell):
 
 
 @pytest.mark.slow
-def test_the_installed_command_prints_nothing_of_tensorflow_unless_asked(shell, tmp_path):
+def test_installed_command_hides_tensorflow_messages(shell, tmp_path):
     quiet = shell("-m", "cnnexplain", "run", "saliency")
     assert (quiet.returncode, quiet.stderr) == (0, "")
     loud = shell("-m", "cnnexplain", "info", "--verbose")
@@ -319,7 +319,7 @@ def interrupt(tmp_path, arguments, until):
 
 
 @pytest.mark.usefixtures("interruptible")
-def test_ctrl_c_during_a_run_leaves_nothing_and_says_so(tmp_path):
+def test_ctrl_c_during_a_run_leaves_no_files_and_reports_it(tmp_path):
     out = tmp_path / "cnnexplain-out"
     names = [f"mnist:test/{i}" for i in range(300)]
     # The folder appears when drawing begins.
@@ -331,7 +331,7 @@ def test_ctrl_c_during_a_run_leaves_nothing_and_says_so(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("interruptible")
-def test_ctrl_c_during_a_training_keeps_the_best_model(tmp_path):
+def test_ctrl_c_during_training_keeps_the_best_model(tmp_path):
     path = tmp_path / "m.keras"
     code, out, err = interrupt(tmp_path, ["train", "--batch-size", "1000", "--out", "m.keras"], path.exists)
     assert code == 130

@@ -35,7 +35,7 @@ def tab(monkeypatch, capfd, tmp_path):
     return offered
 
 
-def test_layers_of_the_model_named_on_the_line(tab, model, tmp_path):
+def test_layers_of_the_model_on_the_command_line_are_offered(tab, model, tmp_path):
     assert tab("run deconvnet --layer conv") == ["conv1", "conv2"]
     model("nested").save(tmp_path / "mine.keras")
     assert tab("run intermediate-outputs --model mine.keras --layer ") == [
@@ -60,7 +60,7 @@ def shared():
 
 @pytest.mark.parametrize("ending", [".keras", ".h5"])
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_layers_are_named_as_the_classifier_names_them(ending, model, tmp_path):
+def test_layer_names_are_those_of_the_classifier(ending, model, tmp_path):
     for number, network in enumerate([model(), model("nested"), model("softmax"), shared()]):
         path = tmp_path / f"net{number}{ending}"
         if ending == ".h5" and number == 3:
@@ -70,7 +70,7 @@ def test_layers_are_named_as_the_classifier_names_them(ending, model, tmp_path):
         assert sorted(found) == sorted(layer.name for layer in cx.load(path).layers)
 
 
-def test_classes_of_the_model_or_of_a_file(tab, model, tmp_path):
+def test_classes_come_from_the_model_or_a_labels_file(tab, model, tmp_path):
     assert tab("run saliency --target ") == list("0123456789")
     model().save(tmp_path / "mine.keras")
     assert tab("run saliency --model mine.keras --target ") == []
@@ -82,7 +82,7 @@ def test_classes_of_the_model_or_of_a_file(tab, model, tmp_path):
     assert tab("run saliency --model keras:VGG16 --target ") == []
 
 
-def test_zsh_and_fish_are_offered_the_same(shell):
+def test_zsh_and_fish_get_the_same_completions(shell):
     zsh = shell(
         "-m",
         "cnnexplain",
@@ -104,7 +104,7 @@ def test_completing_imports_nothing_heavy(shell, folder):
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="There is no bash.")
-def test_bash_itself_completes(tmp_path):
+def test_completion_works_in_bash(tmp_path):
     (tmp_path / "cnnexplain").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m cnnexplain "$@"\n')
     (tmp_path / "cnnexplain").chmod(0o755)
     # A folder whose models are found by the shell, and the script that the program prints.

@@ -35,7 +35,7 @@ def default(cli):
     return find
 
 
-def test_the_command_line_counts_more_than_the_nearer_file_and_that_more_than_the_farther(cli, default, write, tmp_path):
+def test_precedence_command_line_nearest_file_other_files(cli, default, write, tmp_path):
     write('out = "user"\n[run.saliency]\ncrops = "ten"', "config/cnnexplain/config.toml")
     assert (default("--out"), default("--crops")) == ("user", "ten")
     # The nearer file counts more, though it says it for all analyses and the farther for this one.
@@ -47,7 +47,7 @@ def test_the_command_line_counts_more_than_the_nearer_file_and_that_more_than_th
     assert json.loads((tmp_path / "typed/saliency/result.json").read_text())["options"] == {"crops": "ten"}
 
 
-def test_what_a_file_says_of_the_model_is_used_and_shown_in_the_help(cli, write, model, tmp_path):
+def test_model_settings_of_a_file_are_used_and_shown_in_help(cli, write, model, tmp_path):
     model().save(tmp_path / "mine.keras")
     write('model = "mine.keras"\ninput_scale = "1/127.5"\ninput-mean = [1, 1, 1]\ninput-size = [12, 10]\nlogits = false')
     assert cli("run", "saliency")[0] == 0
@@ -59,7 +59,7 @@ def test_what_a_file_says_of_the_model_is_used_and_shown_in_the_help(cli, write,
 @pytest.mark.parametrize(
     "key", ['custom-objects = ["evil:run"]', 'preprocess = "evil:run"', '[run]\npreprocess = "evil:run"']
 )
-def test_a_file_that_is_found_names_no_code(cli, write, tmp_path, monkeypatch, key):
+def test_discovered_files_may_not_name_code(cli, write, tmp_path, monkeypatch, key):
     monkeypatch.delitem(sys.modules, "evil", raising=False)
     write("import pathlib\npathlib.Path('ran').touch()\ndef run(x): return x / 255", "evil.py")
     write(key)
@@ -79,13 +79,13 @@ def test_a_file_that_is_found_names_no_code(cli, write, tmp_path, monkeypatch, k
         assert "[default: evil:run]" in cli("run", "saliency", "--help")[1]
 
 
-def test_info_names_the_files_in_force(cli, write):
+def test_info_names_the_configuration_files_in_use(cli, write):
     write("verbose = false")
     own = write("[info]", "config/cnnexplain/config.toml")
     assert f"configuration  {own}, cnnexplain.toml" in cli("info")[1]
 
 
-def test_a_wrong_file_is_told_of_before_keras_starts(shell, folder, write):
+def test_a_bad_file_is_reported_before_keras_is_imported(shell, folder, write):
     write('modle = "x"')
     done = shell(folder / "tests/programs/heavy_imports.py", json.dumps([["run", "saliency"]]))
     codes, heavy = json.loads(done.stdout)

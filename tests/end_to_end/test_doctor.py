@@ -31,7 +31,7 @@ def network(graph, head="softmax", **options):
     return net, cx.load(model, **{"preprocess": cx.Preprocess(*networks.SHAPE[:2]), **options})
 
 
-def test_a_model_without_trouble_is_well(photos):
+def test_a_sound_model_passes(photos):
     _, clf = network("residual")
     found = examine(clf, photos)
     assert (found.findings, found.well, found.images) == ((), True, 20)
@@ -44,12 +44,12 @@ def test_a_model_without_trouble_is_well(photos):
     assert sum(report.layer.parameters for report in found.layers) == clf.model.count_params()
 
 
-def test_the_parameters_of_a_shared_layer_count_once():
+def test_shared_parameters_are_counted_once():
     _, clf = network("shared")
     assert [clf.layer(name).parameters for name in ("conv", "conv:2")] == [3 * 3 * 3 * 3 + 3, 0]
 
 
-def test_what_is_refused_is_said_by_layer(photos):
+def test_unsupported_layers_are_named(photos):
     _, clf = network("dilated")
     found = examine(clf, photos)
     reports = {report.layer.name: report for report in found.layers}
@@ -64,7 +64,7 @@ def test_what_is_refused_is_said_by_layer(photos):
     assert found.well
 
 
-def test_an_input_range_that_is_guessed_is_said(photos, untried):
+def test_a_guessed_input_range_is_reported(photos, untried):
     _, model = networks.build("plain", "softmax")
     found = examine(cx.load(model), photos)
     assert any("input range is unknown: pixels are scaled to 0 to 1" in words for words in found.findings)
@@ -86,14 +86,14 @@ def calibrated(photos, scale, mean):
     ("scale", "mean", "words"),
     [(1.0, 0, "--input-scale 1 ("), (1 / 255, 0, None)],
 )
-def test_an_input_range_that_does_not_fit_is_found(photos, untried, scale, mean, words):
+def test_a_wrong_input_range_is_detected(photos, untried, scale, mean, words):
     clf = cx.load(calibrated(photos, scale, mean), preprocess=cx.Preprocess(*networks.SHAPE[:2]))
     found = [each for each in examine(clf, photos).findings if "may differ from the one" in each]
     assert len(found) == (words is not None)
     assert words is None or ("'stem'" in found[0] and f"they do with {words}" in found[0])
 
 
-def test_pixels_that_are_scaled_twice_are_found(photos, untried):
+def test_pixels_scaled_twice_are_detected(photos, untried):
     parts = [keras.layers.Rescaling(1 / 255), keras.layers.Flatten(), keras.layers.Dense(3, activation="softmax")]
     model = keras.Sequential([keras.Input(networks.SHAPE), *parts])
     assert any(
@@ -103,7 +103,7 @@ def test_pixels_that_are_scaled_twice_are_found(photos, untried):
     assert not any("The model expects pixels from 0 to 255 (" in each for each in examine(cx.load(model), photos).findings)
 
 
-def test_a_head_that_saturates_is_found(photos, untried):
+def test_a_saturated_head_is_detected(photos, untried):
     net, model = networks.build("plain", "softmax")
     scores = net.steps[-1][1]
     scores.set_weights([1000 * weight for weight in scores.get_weights()])
@@ -123,14 +123,14 @@ def test_dead_channels_are_counted(photos, untried):
     assert not any("zero for all" in each for each in few.findings)
 
 
-def test_a_gradient_of_zero_is_found(photos, untried):
+def test_a_zero_gradient_is_detected(photos, untried):
     net, model = networks.build("plain", "softmax")
     net.steps[0][1].set_weights([0 * weight - 1 for weight in net.steps[0][1].get_weights()])
     found = examine(cx.load(model, preprocess=cx.Preprocess(*networks.SHAPE[:2])), photos).findings
     assert any("gradient of the prediction's score is zero everywhere" in each for each in found)
 
 
-def test_scores_that_are_not_finite_are_found_first(photos):
+def test_non_finite_scores_are_reported_first(photos):
     net, model = networks.build("plain", "softmax")
     net.steps[-1][1].set_weights([weight * np.nan for weight in net.steps[-1][1].get_weights()])
     found = examine(cx.load(model, preprocess=cx.Preprocess(*networks.SHAPE[:2])), photos)
@@ -138,7 +138,7 @@ def test_scores_that_are_not_finite_are_found_first(photos):
     assert "not finite (NaN or infinity) for 20 images" in found.findings[0]
 
 
-def test_raw_scores_are_doubted_until_it_is_said(photos, untried):
+def test_raw_scores_are_questioned_until_declared(photos, untried):
     _, model = networks.build("plain", "logits")
     preprocess = cx.Preprocess(*networks.SHAPE[:2])
     for said in (False, True):
@@ -146,7 +146,7 @@ def test_raw_scores_are_doubted_until_it_is_said(photos, untried):
         assert any("Confirm with --logits" in each for each in found) != said
 
 
-def test_the_command_prints_it_and_says_by_its_exit_code_whether_all_is_well(cli, tmp_path, monkeypatch):
+def test_the_command_prints_findings_and_sets_the_exit_code(cli, tmp_path, monkeypatch):
     examined = {}
 
     def once(classifier, *arguments):
@@ -177,7 +177,7 @@ def test_the_command_prints_it_and_says_by_its_exit_code_whether_all_is_well(cli
     assert "guided" in out
 
 
-def test_the_command_refuses_what_does_not_exist(cli):
+def test_the_command_refuses_missing_models(cli):
     code, _, err = cli("doctor", "lenett")
     assert code == 2
     assert "Did you mean 'lenet'?" in err

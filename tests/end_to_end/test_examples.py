@@ -16,7 +16,7 @@ def within(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_every_analysis_has_an_example_that_runs(folder, tmp_path, capsys, monkeypatch):
+def test_every_analysis_has_a_working_example(folder, tmp_path, capsys, monkeypatch):
     analyses = list(registry.load().analyses)
     scripts = [folder / "examples" / f"{name.replace('-', '_')}.py" for name in analyses]
     # A new analysis needs none, but none gets lost.
@@ -41,14 +41,14 @@ def blocks(folder):
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/api.md"])
-def test_the_python_of_the_readme_and_of_the_reference(page, folder, digit_file, tmp_path):
+def test_python_code_in_readme_and_reference_runs(page, folder, digit_file, tmp_path):
     found = re.findall(r"```python\n(.*?)```", (folder / page).read_text(), re.DOTALL)
     (tmp_path / "program.py").write_text(next(block for block in found if "cx.load()" in block))
     runpy.run_path("program.py", run_name="__main__")
 
 
 @pytest.mark.slow
-def test_the_readmes_plugin(shell, folder, blocks, tmp_path):
+def test_the_plugin_in_the_readme_works(shell, folder, blocks, tmp_path):
     """The README's plugin, written down as it tells, installed for this one process, and run."""
     text = (folder / "README.md").read_text()
     plugin = next(block for block in blocks if "hookimpl" in block)

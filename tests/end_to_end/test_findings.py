@@ -11,7 +11,7 @@ import cnnexplain as cx
 from cnnexplain.draw import findings
 
 
-def test_what_is_explained_is_called_as_in_pictures(lenet):
+def test_findings_and_pictures_name_the_target_alike(lenet):
     record = cx.explain("saliency", lenet, "mnist:test/42", target=4, against=9)
     assert findings.target(record, 0) == "'4 − 9'"
     plain = cx.explain("saliency", lenet, "mnist:test/42", target=9)
@@ -106,7 +106,7 @@ OF_A_SIGN = {
 
 @pytest.mark.parametrize("scale", [1, -1, 1e-9, -1e-9])
 @pytest.mark.parametrize("analysis", OF_A_SIGN)
-def test_a_finding_reads_right_for_every_sign(analysis, scale):
+def test_findings_are_worded_for_every_sign(analysis, scale):
     """Nothing is said to be raised by a negative number, nor to be lowered where it rises."""
     options, positive, negative = OF_A_SIGN[analysis]
     images = np.full((1, 8, 8, 1), 0.5, np.float32)
@@ -126,7 +126,7 @@ def test_a_finding_reads_right_for_every_sign(analysis, scale):
         ("up", -1e-9, "No pixel raises 'value' when it is visible; the one at PLACE, lowers it the least, by 1e−09 "),
     ],
 )
-def test_rise_tells_a_gain_from_a_loss(target, peak, words):
+def test_rise_findings_distinguish_gain_and_loss(target, peak, words):
     network = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(1)])
     clf = cx.load(network, values=True, unit="years")
     record = cx.explain("rise", clf, np.full((1, 8, 8, 1), 0.5, np.float32), target=target, masks=4)

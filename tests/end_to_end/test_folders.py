@@ -37,14 +37,14 @@ def pictures(tmp_path, monkeypatch):
 ALL = ["a.PNG", "b.Tiff", "cat/1.jpg", "cat/2.JFIF", "cat/young/1.jpe", "dog/1.JPG", "dog/1.jpg", "dog-x/1.png"]
 
 
-def test_files_of_one_name_have_pictures_of_their_own(pictures, lenet):
+def test_files_with_the_same_name_get_separate_pictures(pictures, lenet):
     record = cx.explain("saliency", lenet, cx.read_images("d", lenet, invert=False))
     assert [explained.source.name for explained in record.explained] == [f"d/{name}" for name in ALL]
     paths = [path.name for path in record.save(pictures.parent / "out") if path.suffix == ".png"]
     assert len({name.casefold() for name in paths}) == len(ALL)
 
 
-def test_the_pictures_of_results_are_no_images(cli, pictures, lenet):
+def test_result_pictures_are_not_read_as_images(cli, pictures, lenet):
     """A folder is explained twice, with the results in it."""
     os.chdir(pictures)
     for _ in range(2):

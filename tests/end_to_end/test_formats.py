@@ -22,7 +22,7 @@ def archive(path, *names):
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="Keras reads a SavedModel on TensorFlow alone.")
 @pytest.mark.filterwarnings("ignore")
-def test_the_lines_that_a_saved_model_is_given_work(model, tmp_path, monkeypatch):
+def test_the_suggested_code_for_a_saved_model_works(model, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     keras_model = model()
     keras_model.export("saved", verbose=False)
@@ -36,7 +36,7 @@ def test_the_lines_that_a_saved_model_is_given_work(model, tmp_path, monkeypatch
     np.testing.assert_allclose(scope["clf"].predict(images), expected, rtol=1e-5)
 
 
-def test_the_command_line_names_it_before_keras_starts(shell, folder, tmp_path):
+def test_the_command_line_names_the_format_before_keras_is_imported(shell, folder, tmp_path):
     (tmp_path / "net.onnx").write_bytes(b"\x08\x07")
     commands = [["run", "saliency", "--model", "net.onnx"]]
     done = shell(folder / "tests/programs/heavy_imports.py", json.dumps(commands))
@@ -69,14 +69,14 @@ def damage(path, kind, model):
 
 
 @pytest.mark.parametrize("kind", ["cut", "no weights", "empty", "weights of another", "no JSON"])
-def test_what_is_damaged_is_said_to_be(kind, model, tmp_path):
+def test_damaged_files_are_reported(kind, model, tmp_path):
     damage(tmp_path / "net.keras", kind, model())
     with pytest.raises(ModelError, match=r"is damaged|is truncated|can.t be read") as caught:
         cx.load(tmp_path / "net.keras")
     assert len(str(caught.value)) < 500
 
 
-def test_a_key_of_another_version_is_named_with_its_layer(model, tmp_path):
+def test_an_unknown_config_key_names_its_layer(model, tmp_path):
     model().save(tmp_path / "net.keras")
     with zipfile.ZipFile(tmp_path / "net.keras") as file:
         parts = {name: file.read(name) for name in file.namelist()}

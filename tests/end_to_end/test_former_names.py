@@ -21,7 +21,7 @@ def run(classifier, images):
     return Result({})
 
 
-def test_a_key_keeps_its_hyphens_and_other_names_are_left():
+def test_configuration_keys_keep_hyphens():
     assert former_names.key("input-colour") == "input-color"
     assert former_names.key("input_colour") == "input_color"
     assert former_names.key("colours") == "colours"
@@ -31,13 +31,13 @@ def test_a_key_keeps_its_hyphens_and_other_names_are_left():
 
 
 @pytest.mark.parametrize("words", [("--input-colour", "grey"), ("--input-colour=grey",), ("--input-color", "gray")])
-def test_an_option(cli, words):
+def test_a_former_option_is_accepted(cli, words):
     code, _, err = cli("run", "saliency", *words)
     assert code == 0, err
     assert "colour" not in cli("run", "saliency", "--help")[1]
 
 
-def test_a_configuration(cli, tmp_path):
+def test_former_configuration_keys_are_accepted(cli, tmp_path):
     (tmp_path / "cnnexplain.toml").write_text('input_colour = "grey"\n[run.occlusion]\nfill = "grey"\n')
     code, _, err = cli("run", "occlusion")
     assert code == 0, err
@@ -46,7 +46,7 @@ def test_a_configuration(cli, tmp_path):
     assert (code, "Did you mean 'gray'?" in err) == (2, True)
 
 
-def test_model_settings(tmp_path, lenet):
+def test_former_model_settings_are_accepted(tmp_path, lenet):
     assert cx.load(preprocess={"colour": "grey"}).preprocess == lenet.preprocess
     (tmp_path / "lenet.json").write_text(json.dumps({"colour": "grey", "scale": "1/255", "fit": "digit"}))
     assert cx.load(preprocess=tmp_path / "lenet.json").preprocess == lenet.preprocess
@@ -56,7 +56,7 @@ def test_model_settings(tmp_path, lenet):
     assert lenet.preprocess.colour == "gray"
 
 
-def test_a_former_name_beside_the_present_one_is_refused(cli, tmp_path, lenet, noise):
+def test_a_former_name_beside_the_current_one_is_refused(cli, tmp_path, lenet, noise):
     with pytest.raises(
         UsageError, match=r"Preprocess\(\) got both 'colour' and 'color', its present name; remove 'colour'."
     ):
@@ -71,14 +71,14 @@ def test_a_former_name_beside_the_present_one_is_refused(cli, tmp_path, lenet, n
     assert (code, "'input_colour' and 'input-color' are the same option" in err) == (2, True), err
 
 
-def test_a_baseline(lenet, noise):
+def test_former_baseline_names_are_accepted(lenet, noise):
     before, now = (cx.explain("gradient-x-input", lenet, noise, baseline=word) for word in ("grey", "gray"))
     np.testing.assert_array_equal(before.arrays["attribution"], now.arrays["attribution"])
     with pytest.raises(UsageError, match="Did you mean 'gray'"):
         cx.explain("gradient-x-input", lenet, noise, baseline="gry")
 
 
-def test_methods_and_parameters(lenet, noise):
+def test_former_methods_and_parameters_are_accepted(lenet, noise):
     signals = np.ones((4, 10), np.float32)
     present = lenet.project(noise, "logits", signals=signals, rule="guided")
     np.testing.assert_array_equal(lenet.project(noise, "logits", seeds=signals, rule="guided"), present)
@@ -90,7 +90,7 @@ def test_methods_and_parameters(lenet, noise):
     assert spans.with_those_of(cx.Spans((1, 1), (2, 2))) == cx.Spans((0, 1), (3, 4))
 
 
-def test_an_analysis():
+def test_former_fields_of_an_analysis_are_accepted():
     former = Analysis("a", run, run, "Nobody 2026", note="It shows little.", reading="Bright is much.")
     assert (former.limitations, former.how_to_read) == ("It shows little.", "Bright is much.")
     assert former == Analysis("a", run, run, "Nobody 2026", limitations="It shows little.", how_to_read="Bright is much.")
@@ -108,7 +108,7 @@ def earlier(folder, tmp_path):
     return path
 
 
-def test_a_saved_result(earlier):
+def test_a_saved_result_with_former_names_is_read(earlier):
     record = Record.load(earlier)
     assert record.preprocess.color == "gray"
     assert np.abs(record.facts["convergence_delta"]).max() > 0
@@ -119,14 +119,14 @@ def test_a_saved_result(earlier):
     assert len(again) > 3
 
 
-def test_a_saved_result_of_a_third_party_keeps_its_facts(earlier):
+def test_third_party_facts_are_not_renamed(earlier):
     content = json.loads((earlier / "result.json").read_text())
     content["plugin"]["distribution"] = "acme"
     (earlier / "result.json").write_text(json.dumps(content))
     assert "residual" in Record.load(earlier).facts
 
 
-def test_a_result_is_continued(cli, earlier):
+def test_a_result_with_former_names_is_resumed(cli, earlier):
     words = ("run", "integrated-gradients", "mnist:test/1", "mnist:test/2", "--steps", 8, "--out", "o", "--resume")
     before = (earlier / "result.json").read_bytes()
     for baseline in ("gray", "grey"):
@@ -139,6 +139,6 @@ def test_a_result_is_continued(cli, earlier):
     )
 
 
-def test_it_is_drawn_again(cli, earlier):
+def test_a_result_with_former_names_is_redrawn(cli, earlier):
     code, _, err = cli("redraw", earlier, "--dpi", 20)
     assert code == 0, err

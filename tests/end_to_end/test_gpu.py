@@ -12,7 +12,7 @@ SCRIPT = Path(__file__).parent.parent.parent / "benchmarks" / "gpu.sh"
 
 
 @pytest.mark.slow
-def test_the_script_for_gpus_compares_and_times_every_analysis(tmp_path):
+def test_gpu_script_compares_and_times_every_analysis(tmp_path):
     import keras
 
     from cnnexplain.plugin import registry

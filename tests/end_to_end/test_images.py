@@ -23,7 +23,7 @@ def test_gray_becomes_three_equal_channels(model, tmp_path):
 """How what a file holds is turned to be upright, by its EXIF orientation."""
 
 
-def test_a_photograph_for_another_model_is_never_inverted_unasked(model, tmp_path):
+def test_photographs_are_not_inverted_by_default(model, tmp_path):
     pixels = np.full((12, 10, 3), 250, np.uint8)
     pixels[5:7] = 10
     Image.fromarray(pixels).save(tmp_path / "x.png")
@@ -32,7 +32,7 @@ def test_a_photograph_for_another_model_is_never_inverted_unasked(model, tmp_pat
     np.testing.assert_allclose(cx.read_images([tmp_path / "x.png"], clf, invert=True)[0], 1 - pixels / 255, atol=1e-6)
 
 
-def test_picking_images_keeps_their_sources(lenet):
+def test_indexing_images_keeps_their_sources(lenet):
     batch = cx.read_images([f"mnist:test/{i}" for i in range(4)], lenet)
     assert [s.name for s in batch[1:3].sources] == ["mnist:test/1", "mnist:test/2"]
     assert [s.name for s in batch[[3, 0]].sources] == ["mnist:test/3", "mnist:test/0"]
@@ -43,7 +43,7 @@ def test_picking_images_keeps_their_sources(lenet):
 
 
 @pytest.mark.parametrize("shape", [(28, 28), (28, 28, 1), (1, 28, 28), (1, 28, 28, 1)])
-def test_arrays_of_pixels_are_scaled_and_arrays_of_inputs_are_not(lenet, shape):
+def test_pixel_arrays_are_scaled_and_input_arrays_are_not(lenet, shape):
     pixels = datasets.mnist("test")[0][3].reshape(shape)
     as_pixels = cx.explain("saliency", lenet, pixels)
     as_inputs = cx.explain("saliency", lenet, pixels / 255)
@@ -52,7 +52,7 @@ def test_arrays_of_pixels_are_scaled_and_arrays_of_inputs_are_not(lenet, shape):
     assert as_pixels.explained[0].source.name == "array[0]"
 
 
-def test_a_path_or_several_can_be_explained_at_once(lenet, digit_file):
+def test_one_or_several_paths_are_explained(lenet, digit_file):
     assert len(cx.explain("saliency", lenet, digit_file)) == 1
     assert len(cx.explain("saliency", lenet, [str(digit_file), "mnist:test/1"])) == 2
 
@@ -67,7 +67,7 @@ def test_a_path_or_several_can_be_explained_at_once(lenet, digit_file):
         (np.full((1, 28, 28, 1), "x"), "expected uint8"),
     ],
 )
-def test_arrays_that_would_be_explained_wrongly_are_refused(lenet, array, words):
+def test_ambiguous_arrays_are_refused(lenet, array, words):
     with pytest.raises(ImageError, match=words):
         cx.explain("saliency", lenet, array)
 

@@ -67,7 +67,7 @@ def lazily(monkeypatch, module, name, when=1):
     ],
     ids=str,
 )
-def test_a_run_ends_with_130_and_is_resumed_to_the_same(cli, pictures, monkeypatch, command, when):
+def test_an_interrupted_run_exits_with_130_and_resumes_identically(cli, pictures, monkeypatch, command, when):
     (pictures / "d").mkdir()
     for path in pictures.glob("*.png"):
         path.rename(pictures / "d" / path.name)
@@ -92,13 +92,13 @@ def test_ctrl_c_while_pillow_is_imported(pictures):
 
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("count", [1, 40])
-def test_ctrl_c_while_the_modules_of_the_command_line_are_read(tmp_path, count):
+def test_ctrl_c_while_the_command_line_is_imported(tmp_path, count):
     done = python(tmp_path, "interrupt_enum.py", count, "list")
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted: nothing more was written.\n")
 
 
 @pytest.mark.parametrize("where", ["load", "devices", "passes", "draw", "import"])
-def test_elsewhere_too(cli, install, monkeypatch, where, tmp_path):
+def test_ctrl_c_in_other_commands(cli, install, monkeypatch, where, tmp_path):
     """A plugin's model, its passes, its pictures and its import; a backend that is looked at."""
     from cnnexplain.plugin import registry
 
@@ -145,12 +145,12 @@ def cnnexplain_models():
 
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_is_noted_by_the_program_and_by_no_importer(number, tmp_path):
+def test_only_the_program_installs_a_signal_handler(number, tmp_path):
     done = python(tmp_path, "note_signal.py", int(number))
     assert done.returncode == 7, done.stderr
 
 
-def test_what_ignores_ctrl_c_still_does(tmp_path):
+def test_an_ignored_sigint_stays_ignored(tmp_path):
     done = python(tmp_path, "ignore_signal.py")
     assert done.returncode == 0, done.stderr
     assert Path(os.devnull).exists()

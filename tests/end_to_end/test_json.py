@@ -27,7 +27,7 @@ def document(cli):
     return run
 
 
-def test_list_has_the_analyses_with_their_options_and_the_models(document, install):
+def test_list_contains_analyses_options_and_models(document, install):
     install("bad-plugin", "print('hello')\nimport nothing_of_the_kind", module="bad_json")
     registry.load.cache_clear()
     try:
@@ -62,7 +62,7 @@ def test_info(document):
     assert found["configuration"] == []
 
 
-def test_evaluate_gives_the_figures_unrounded(document, lenet):
+def test_evaluate_does_not_round(document, lenet):
     from cnnexplain.training.evaluation import evaluate
 
     found, err = document("evaluate")
@@ -102,13 +102,13 @@ def test_run(document, model, tmp_path):
     assert (again["kept"], again["images"]) == (23, [])
 
 
-def test_run_without_images_says_so_where_errors_go(document):
+def test_run_without_images_reports_it_on_stderr(document):
     found, err = document("run", "saliency")
     assert err == "No image given: explaining the sample digit mnist:test/42.\n"
     assert found["images"][0]["prediction"] == "4"
 
 
-def test_run_all_gives_each_with_the_error_of_those_that_fail(document, monkeypatch, install, plugin_code):
+def test_run_all_contains_results_and_errors(document, monkeypatch, install, plugin_code):
     code = plugin_code("scaling").replace("return Result(", 'print("noise")\n    return Result(')
     install("good-plugin", code, module="good_json")
     install("worse-plugin", plugin_code("failing").replace("return Result(", "raise RuntimeError('oh')\n    return Result("))

@@ -17,7 +17,7 @@ from cnnexplain.loading.affine import linear_preprocessing
 from cnnexplain.plugin import registry
 
 
-def test_the_names_are_what_this_keras_has():
+def test_names_are_those_of_the_installed_keras():
     offered = {name.removeprefix("keras:") for name in registry.load().models if name.startswith("keras:")}
     assert offered == {name for name, value in vars(keras.applications).items() if inspect.isfunction(value)}
     # Where Keras has a network in a module, too, it is the one that has its preprocessing here.
@@ -41,7 +41,7 @@ WAYS = {
 
 
 @pytest.mark.parametrize("module", applications.NAMES)
-def test_each_has_the_preprocessing_that_it_is_known_for(module):
+def test_each_model_has_its_published_preprocessing(module):
     found = linear_preprocessing(getattr(keras.applications, module).preprocess_input, module, (6, 5, 3))
     assert found["color"] == WAYS[module]["color"]
     for key in ("scale", "mean", "std"):
@@ -67,7 +67,7 @@ def test_a_photograph_is_explained_with_weights_from_a_file(weights, cli, tmp_pa
 
 
 @pytest.mark.slow
-def test_the_network_is_keras_own_with_its_input_and_labels(weights, random):
+def test_the_network_equals_keras_applications(weights, random):
     clf = cx.load("keras:MobileNetV2", weights=weights)
     assert clf.labels == datasets.imagenet_labels()
     expected = Preprocess(224, 224, scale=1 / 127.5, mean=(1,) * 3, fit="crop", crop=0.875, interpolation="bicubic")
@@ -82,7 +82,7 @@ def test_the_network_is_keras_own_with_its_input_and_labels(weights, random):
     np.testing.assert_allclose(clf.predict(clf.preprocess.encode(pixels / 255)), own, rtol=1e-3, atol=1e-7)
 
 
-def test_weights_of_another_network_or_of_none_are_refused(tmp_path, model):
+def test_wrong_weights_files_are_refused(tmp_path, model):
     (tmp_path / "text.weights.h5").write_text("no weights")
     model().save_weights(tmp_path / "other.weights.h5")
     with pytest.raises(ModelError, match=r"text.weights.h5' is not an HDF5 file"):
@@ -91,7 +91,7 @@ def test_weights_of_another_network_or_of_none_are_refused(tmp_path, model):
         cx.load("keras:MobileNetV2", weights=tmp_path / "other.weights.h5")
 
 
-def test_a_download_that_fails_names_the_way_out(monkeypatch):
+def test_a_failed_download_suggests_a_weights_file(monkeypatch):
     def unreachable(**_):
         raise OSError("Name or service not known")
 
@@ -100,7 +100,7 @@ def test_a_download_that_fails_names_the_way_out(monkeypatch):
         cx.load("keras:MobileNetV2")
 
 
-def test_a_network_that_an_older_keras_lacks_is_said(monkeypatch):
+def test_a_network_missing_in_an_older_keras_is_reported(monkeypatch):
     monkeypatch.delattr(keras.applications, "MobileNetV2")
     with pytest.raises(ModelError, match=rf"Keras {keras.__version__} has no MobileNetV2"):
         cx.load("keras:MobileNetV2")

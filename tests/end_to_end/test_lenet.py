@@ -20,7 +20,7 @@ from cnnexplain.training.lenet import SIDECAR, affine, train
 pytestmark = pytest.mark.unaided
 
 
-def test_the_whole_of_mnist_is_there():
+def test_mnist_is_complete():
     images, digits = datasets.mnist("train")
     assert (images.shape, digits.shape) == ((60_000, 28, 28), (60_000,))
     assert hashlib.md5(images.tobytes(), usedforsecurity=False).hexdigest() == "6510e85a72c3e9475c492d559d3770d2"
@@ -32,7 +32,7 @@ def test_the_whole_of_mnist_is_there():
         images[0] = 0
 
 
-def test_the_network_is_the_books():
+def test_the_architecture_is_that_of_the_book():
     model = build()
     assert model.count_params() == 268_820
     kinds = [type(layer).__name__ for layer in model.layers]
@@ -42,7 +42,7 @@ def test_the_network_is_the_books():
     assert np.abs(build(3).get_weights()[0] - build(4).get_weights()[0]).max() > 0.01
 
 
-def test_the_shipped_model_is_as_good_as_the_readme_says(lenet, folder):
+def test_included_model_has_the_documented_accuracy(lenet, folder):
     found = evaluate(lenet)
     assert found.accuracy >= 0.994
     assert found.loss <= 0.02
@@ -78,7 +78,7 @@ def evaluate_slice(clf, count, monkeypatch=None):
     return found.accuracy, found.loss
 
 
-def test_moved_images_are_moved_as_the_rows_say():
+def test_augmented_images_are_shifted_as_stated():
     rows = affine(500, np.random.default_rng(0))
     assert rows.shape == (500, 8)
     # The middle of the image, read at most 1.5 pixels from where it was.
@@ -101,7 +101,7 @@ def digits():
     return {"images": images[:2000], "digits": labels[:2000]}
 
 
-def test_a_short_training_learns_reports_and_keeps_the_best(tmp_path, digits):
+def test_short_training_learns_reports_and_keeps_the_best(tmp_path, digits):
     seen = []
     path = tmp_path / "new" / "model.keras"
     training = train(path, epochs=3, batch_size=50, seed=5, progress=seen.append, **digits)
@@ -144,7 +144,7 @@ def test_the_epoch_with_the_lowest_validation_loss_is_kept(tmp_path):
     assert {float(weight.max()) for weight in cx.load(tmp_path / "m.keras").model.get_weights()} == {1.0}
 
 
-def test_what_is_set_for_all_of_keras_does_not_change_the_network():
+def test_global_keras_settings_do_not_change_the_network():
     images = np.zeros((1, 28, 28, 1), np.float32)
     expected = cx.load().logits(images)
     keras.config.set_dtype_policy("mixed_float16")
@@ -157,7 +157,7 @@ def test_what_is_set_for_all_of_keras_does_not_change_the_network():
 
 
 @pytest.mark.slow
-def test_the_seed_decides(tmp_path, digits):
+def test_training_depends_only_on_the_seed(tmp_path, digits):
     few = {name: array[:400] for name, array in digits.items()}
     hashes = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
@@ -178,7 +178,7 @@ def test_ctrl_c_keeps_the_best_model_so_far(tmp_path, digits):
 
 
 @pytest.mark.slow
-def test_ctrl_c_while_the_model_is_written_keeps_it_whole(tmp_path, digits, monkeypatch):
+def test_ctrl_c_while_saving_leaves_a_complete_model(tmp_path, digits, monkeypatch):
     """The model stands at its path, its sidecar not yet beside it."""
     written = []
 
@@ -194,7 +194,7 @@ def test_ctrl_c_while_the_model_is_written_keeps_it_whole(tmp_path, digits, monk
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.json", "m.keras"]
 
 
-def test_ctrl_c_in_the_first_epoch_keeps_nothing(tmp_path, digits):
+def test_ctrl_c_in_the_first_epoch_saves_no_model(tmp_path, digits):
     def stop(now):
         raise KeyboardInterrupt
 
@@ -203,14 +203,14 @@ def test_ctrl_c_in_the_first_epoch_keeps_nothing(tmp_path, digits):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_sidecar_says_what_the_shipped_model_tells(lenet):
+def test_the_sidecar_matches_the_included_model(lenet):
     """By the sidecar alone, the model's name having been lost, its input is the same."""
     renamed = keras.Model(lenet.model.inputs, lenet.model.outputs, name="other")
     assert cx.load(renamed).preprocess.assumed == ("range",)
     assert cx.load(renamed, preprocess=SIDECAR).preprocess == lenet.preprocess == Preprocess(28, 28, "gray", fit="digit")
 
 
-def test_evaluation_prepares_the_digits_as_the_model_wants_them(lenet, monkeypatch):
+def test_evaluation_uses_the_preprocessing_of_the_model(lenet, monkeypatch):
     images, digits = datasets.mnist("test")
     monkeypatch.setattr(datasets.DataSet, "load", lambda _, split: (images[:50], digits[:50]))
     cutting = cx.load(preprocess={"fit": "crop", "crop": 0.5})

@@ -22,7 +22,7 @@ def write(folder, data, suffix):
     return path
 
 
-def test_whole_numbers_in_arrays_are_scaled_where_white_is_said(model):
+def test_integer_arrays_are_scaled_by_a_given_white_level(model):
     pixels = np.stack([values(3, side=12)[:, :10], values(3, 2000, side=12)[:, :10]])
     # Where the range is a guess, too.
     for said in ({}, {"scale": 1}):
@@ -36,7 +36,7 @@ def test_whole_numbers_in_arrays_are_scaled_where_white_is_said(model):
         assert not record.warnings
 
 
-def test_it_can_be_said_in_every_way(cli, model, tmp_path, monkeypatch):
+def test_the_white_level_can_be_set_everywhere(cli, model, tmp_path, monkeypatch):
     model().save(tmp_path / "net.keras")
     pixels = values(3, side=12)[:, :10]
     write(tmp_path, png(pixels), "png")

@@ -20,7 +20,7 @@ def images(random):
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".hdf5"])
-def test_a_legacy_file_is_the_model(model, tmp_path, images, suffix):
+def test_a_legacy_file_gives_the_same_model(model, tmp_path, images, suffix):
     keras_model = model()
     path = tmp_path / f"old{suffix}"
     keras_model.save(path)
@@ -41,7 +41,7 @@ def with_lambda(config):
     return config
 
 
-def test_code_in_a_legacy_file_is_refused_before_keras_sees_it(model, tmp_path, monkeypatch):
+def test_code_in_a_legacy_file_is_refused_before_keras_reads_it(model, tmp_path, monkeypatch):
     path = tmp_path / "code.h5"
     model().save(path)
     rewritten(path, with_lambda)
@@ -50,7 +50,7 @@ def test_code_in_a_legacy_file_is_refused_before_keras_sees_it(model, tmp_path, 
         cx.load(path)
 
 
-def test_a_file_with_weights_alone_says_so(model, tmp_path):
+def test_a_weights_only_file_is_reported(model, tmp_path):
     model().save_weights(tmp_path / "only.weights.h5")
     with pytest.raises(ModelError, match="contains only weights, without the layers"):
         cx.load(tmp_path / "only.weights.h5")
@@ -119,7 +119,7 @@ def test_a_hostile_legacy_file_is_refused(model, tmp_path, harm):
     assert len(str(caught.value)) < 400
 
 
-def test_groups_that_hold_themselves_do_not_hang(model, tmp_path):
+def test_cyclic_hdf5_groups_do_not_hang(model, tmp_path):
     path = tmp_path / "loop.h5"
     model().save(path)
     with h5py.File(path, "a") as file:
@@ -127,7 +127,7 @@ def test_groups_that_hold_themselves_do_not_hang(model, tmp_path):
     assert len(cx.load(path).labels) == 5
 
 
-def test_a_legacy_file_by_the_newer_name_is_told_from_a_damaged_one(model, tmp_path):
+def test_a_legacy_file_with_the_wrong_extension_is_recognized(model, tmp_path):
     model().save(tmp_path / "old.h5")
     (tmp_path / "old.h5").rename(tmp_path / "new.keras")
     with pytest.raises(ModelError, match=r"It looks like an older HDF5 file: name it \.h5"):
@@ -211,13 +211,13 @@ def test_custom_objects_are_named_or_given(own, tmp_path, monkeypatch, random, f
         ("os.path:join; import os", UsageError, "Expected module:name"),
     ],
 )
-def test_a_custom_object_that_is_not_there_is_said(own, name, kind, words):
+def test_a_missing_custom_object_is_reported(own, name, kind, words):
     with pytest.raises(kind) as caught:
         cx.load("own.keras", custom_objects=[name])
     assert words in str(caught.value)
 
 
-def test_a_file_of_the_current_folder_never_stands_in_for_what_is_installed(tmp_path, model, monkeypatch):
+def test_files_in_the_working_folder_never_shadow_installed_modules(tmp_path, model, monkeypatch):
     for folder, code in (("installed", "Mine = 3"), ("here", "raise SystemExit")):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "of_one_name.py").write_text(code)
@@ -244,7 +244,7 @@ def caffe(x):
     return x[..., ::-1] - np.float32([1, 2, 3])
 
 
-def test_what_is_given_counts_more_than_the_sidecar_and_that_more_than_a_guess(path, tmp_path):
+def test_precedence_arguments_sidecar_guess(path, tmp_path):
     assert cx.load(path).preprocess == Preprocess(**PLAIN, assumed=("range",))
     sidecar = {"scale": 1, "mean": [1, 2, 3], "fit": "pad", "labels": list("abcde")}
     (tmp_path / "net.json").write_text(json.dumps(sidecar))
@@ -262,12 +262,12 @@ def test_what_is_given_counts_more_than_the_sidecar_and_that_more_than_a_guess(p
     assert found == Preprocess(**PLAIN, color="bgr", scale=1.0, mean=(1, 2, 3), fit="crop")
 
 
-def test_a_mean_without_a_scale_leaves_the_range_a_guess(path):
+def test_a_mean_without_a_scale_does_not_determine_the_range(path):
     assert cx.load(path, preprocess={"mean": 0.5}).preprocess.assumed == ("range",)
     assert cx.load(path, preprocess={"scale": 1}).preprocess.assumed == ()
 
 
-def test_what_a_model_tells_counts_less_than_what_is_said_of_it():
+def test_declared_settings_override_inferred_ones():
     parts = [keras.Input((4, 4, 3)), keras.layers.Rescaling(1 / 255), keras.layers.Flatten(), keras.layers.Dense(3)]
     model = keras.Sequential(parts)
     assert cx.load(model).preprocess == Preprocess(4, 4, scale=1.0)
@@ -276,7 +276,7 @@ def test_what_a_model_tells_counts_less_than_what_is_said_of_it():
     assert cx.load(preprocess={"fit": "pad"}).preprocess == Preprocess(28, 28, "gray", fit="pad")
 
 
-def test_a_size_that_the_model_leaves_open_is_said_or_guessed(random):
+def test_an_undefined_input_size_is_given_or_guessed(random):
     inputs = keras.Input((None, None, 3))
     pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(inputs))
     model = keras.Model(inputs, keras.layers.Dense(3)(pooled))
@@ -287,7 +287,7 @@ def test_a_size_that_the_model_leaves_open_is_said_or_guessed(random):
     np.testing.assert_allclose(clf.logits(images), keras.ops.convert_to_numpy(model(images)), rtol=1e-4, atol=1e-6)
 
 
-def test_preprocessing_is_also_a_file_or_the_name_of_a_function(path, tmp_path, own):
+def test_preprocessing_may_be_a_file_or_function_name(path, tmp_path, own):
     (tmp_path / "said.json").write_text('{"scale": "1/2"}')
     (tmp_path / "own_pixels.py").write_text("def centered(x):\n    return x / 127.5 - 1\n")
     for name in (str(tmp_path / "said.json"), tmp_path / "said.json"):
@@ -312,12 +312,12 @@ def test_preprocessing_is_also_a_file_or_the_name_of_a_function(path, tmp_path, 
         ({"weights": "net.keras"}, "Weights can only be given for models by name that take them; the file .* has its own"),
     ],
 )
-def test_what_does_not_fit_is_said(path, given, words):
+def test_inconsistent_settings_are_reported(path, given, words):
     with pytest.raises(UsageError, match=words):
         cx.load(path, **given)
 
 
-def test_pictures_and_tables_have_the_labels_and_the_result_what_was_applied(path, tmp_path, cli):
+def test_labels_and_preprocessing_reach_pictures_and_results(path, tmp_path, cli):
     (tmp_path / "net.json").write_text('{"scale": 1, "mean": 127, "std": 128, "fit": "pad", "labels": "names.txt"}')
     (tmp_path / "names.txt").write_text("ant\nbee\ncat\ndog\neel\n")
     code, out, err = cli("run", "saliency", "--model", "net.keras", "--target", "eel", "--input-fit", "crop")
@@ -403,7 +403,7 @@ def test_a_plugin_offers_models_by_name(plugins, tmp_path, cli):
         cx.load("zoo", weights="no.h5")
 
 
-def test_two_plugins_with_a_model_of_one_name_are_both_named_and_harm_no_other(plugins, lenet):
+def test_duplicate_model_names_report_both_plugins(plugins, lenet):
     plugins("first-zoo", MODELS.format(name="zoo"), module="first_zoo_module")
     plugins("second-zoo", MODELS.format(name="zoo"), module="second_zoo_module")
     with pytest.raises(PluginError, match=r"first-zoo 1\.5 and plugin .*second-zoo 1\.5: each offers a model named 'zoo'"):
@@ -421,7 +421,7 @@ def test_two_plugins_with_a_model_of_one_name_are_both_named_and_harm_no_other(p
         ("../x", "must consist of letters, digits and"),
     ],
 )
-def test_a_model_of_a_bad_name_breaks_its_plugin_alone(plugins, name, words):
+def test_an_invalid_model_name_breaks_only_its_plugin(plugins, name, words):
     plugins("bad-zoo", MODELS.format(name=name), module="bad_zoo_" + "".join(filter(str.isalnum, name)))
     (problem,) = registry.load().problems
     assert str(problem).startswith("plugin 'bad-zoo' of bad-zoo 1.5: ")
@@ -437,14 +437,14 @@ def test_a_plugin_may_offer_analyses_and_models(plugins, plugin_code):
     assert found.analyses.suppliers["scaling"] == found.models.suppliers["zoo"]
 
 
-def test_a_normalization_of_pixels_tells_the_range(random):
+def test_a_normalization_layer_determines_the_range(random):
     for white, assumed in ((255, ()), (1, ()), (20, ("range",))):
         parts = [keras.layers.Normalization(mean=0.45 * white, variance=(0.23 * white) ** 2), keras.layers.Flatten()]
         clf = cx.load(keras.Sequential([keras.Input((6, 5, 3)), *parts, keras.layers.Dense(3)]))
         assert (clf.preprocess.high, clf.preprocess.assumed) == (1 if assumed else white, assumed)
 
 
-def test_a_share_to_keep_needs_the_fit_that_keeps_it(model):
+def test_crop_share_requires_the_crop_fit(model):
     with pytest.raises(UsageError, match=r"crop of 0\.5 only with the fit 'crop', but the fit is 'stretch'"):
         cx.load(model(), preprocess={"crop": 0.5})
     cropped = {"fit": "crop", "crop": 0.5}
@@ -452,12 +452,12 @@ def test_a_share_to_keep_needs_the_fit_that_keeps_it(model):
     assert cx.load(model(), preprocess=[cropped, {"fit": "pad"}]).preprocess.crop == 1
 
 
-def test_a_sidecar_is_no_model(tmp_path):
+def test_a_sidecar_is_not_a_model(tmp_path):
     (tmp_path / "mine.json").write_text("{}")
     with pytest.raises(UsageError, match=r"mine\.json' is a JSON file, not a model"):
         cx.load(tmp_path / "mine.json")
 
 
-def test_no_custom_objects_may_be_said_with_none(model, tmp_path):
+def test_custom_objects_may_be_none(model, tmp_path):
     model().save(tmp_path / "mine.keras")
     assert cx.load(tmp_path / "mine.keras", custom_objects=None).labels

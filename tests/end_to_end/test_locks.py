@@ -48,7 +48,7 @@ def holder(folder):
             process.kill()
 
 
-def test_a_second_run_ends_at_once_names_the_first_and_changes_nothing(cli, tmp_path, record):
+def test_a_second_run_stops_and_names_the_first(cli, tmp_path, record):
     record.save("cnnexplain-out/saliency", dpi=20)
     before = everything(tmp_path)
     with holder(tmp_path / "cnnexplain-out/saliency") as first:
@@ -83,7 +83,7 @@ def test_a_second_run_ends_at_once_names_the_first_and_changes_nothing(cli, tmp_
     assert not list(tmp_path.rglob(f"{files.PREFIX}*"))
 
 
-def test_reports_of_different_analyses_do_not_replace_each_others_page(cli, tmp_path):
+def test_concurrent_reports_keep_separate_pages(cli, tmp_path):
     with holder(tmp_path / "cnnexplain-out") as first:
         code, _, err = cli("report", "--analysis", "gradcam")
         assert (code, err.count("\n")) == (1, 1)
@@ -91,7 +91,7 @@ def test_reports_of_different_analyses_do_not_replace_each_others_page(cli, tmp_
     assert [path.name for path in (tmp_path / "cnnexplain-out").iterdir()] == [lock.NAME]
 
 
-def test_of_threads_that_save_at_once_each_writes_all_or_nothing(record, tmp_path, monkeypatch):
+def test_concurrent_saves_are_all_or_nothing(record, tmp_path, monkeypatch):
     monkeypatch.setattr(Pictures, "save", lambda self, figure, path: (time.sleep(0.05), path.write_bytes(b"picture")))
     monkeypatch.setattr(Record, "figure", lambda self, index: None)
     outcomes = []
@@ -115,7 +115,7 @@ def test_of_threads_that_save_at_once_each_writes_all_or_nothing(record, tmp_pat
     assert sorted(listed) == sorted(path.name for path in (tmp_path / "out").iterdir())
 
 
-def test_a_folder_that_nothing_was_written_to_goes_away_with_the_lock(cli, tmp_path):
+def test_an_unused_folder_is_removed_with_its_lock(cli, tmp_path):
     (tmp_path / "mine").mkdir()
     with lock.held(tmp_path / "mine/a/b/c"):
         assert [path.name for path in (tmp_path / "mine/a/b/c").iterdir()] == [lock.NAME]
@@ -125,7 +125,7 @@ def test_a_folder_that_nothing_was_written_to_goes_away_with_the_lock(cli, tmp_p
     assert not (tmp_path / "cnnexplain-out").exists()
 
 
-def test_a_file_system_without_locks_keeps_nothing_apart(record, tmp_path, monkeypatch):
+def test_runs_work_on_file_systems_without_locks(record, tmp_path, monkeypatch):
     def unsupported(*_):
         raise OSError(errno.ENOTSUP, "Operation not supported")
 
@@ -137,7 +137,7 @@ def test_a_file_system_without_locks_keeps_nothing_apart(record, tmp_path, monke
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, lambda path: path.symlink_to(path.name), lambda path: path.symlink_to("mine")])
-def test_what_else_stands_in_the_locks_place_is_told_and_left(record, tmp_path, make):
+def test_another_file_in_place_of_the_lock_is_reported_and_kept(record, tmp_path, make):
     (tmp_path / "out").mkdir()
     (tmp_path / "out/mine").write_text("mine")
     make(tmp_path / "out" / lock.NAME)
@@ -147,7 +147,7 @@ def test_what_else_stands_in_the_locks_place_is_told_and_left(record, tmp_path, 
     assert os.path.lexists(tmp_path / "out" / lock.NAME)
 
 
-def test_a_hostile_lock_file_drives_no_terminal(tmp_path):
+def test_control_characters_in_a_lock_file_are_escaped(tmp_path):
     with lock.held(tmp_path):
         told = {"process": "\x1b[31m" * 99, "machine": "\u202e\n", "since": [[]], "command": "x" * 500}
         for content in (json.dumps(told), "[" * 900, "\0\xff", ""):
@@ -158,7 +158,7 @@ def test_a_hostile_lock_file_drives_no_terminal(tmp_path):
             assert len(str(caught.value)) < 600
 
 
-def test_a_folder_that_is_removed_during_a_run_is_not_written_to(record, tmp_path, monkeypatch):
+def test_a_folder_removed_during_a_run_is_not_written(record, tmp_path, monkeypatch):
     """Another run may have it by then."""
     out = tmp_path / "out"
 
@@ -175,7 +175,7 @@ def test_a_folder_that_is_removed_during_a_run_is_not_written_to(record, tmp_pat
 
 
 @pytest.mark.slow
-def test_runs_at_once_leave_what_one_of_them_has_found(tmp_path, shell):
+def test_concurrent_runs_leave_one_complete_result(tmp_path, shell):
     """The same folder, different images and parts: whoever is second says so; later runs go on as ever."""
 
     def started(images):
@@ -217,8 +217,8 @@ def orphaned(folder):
     return last
 
 
-def test_folders_that_two_runs_have_left_can_be_used_again(cli, tmp_path, monkeypatch):
-    monkeypatch.setattr(parts, "READ", 2)
+def test_folders_can_be_reused_after_concurrent_runs(cli, tmp_path, monkeypatch):
+    monkeypatch.setattr(parts, "MOST_READ", 2)
     monkeypatch.setattr(parts, "PART_IMAGES", 3)
     names = [f"mnist:test/{i}" for i in range(7)]
     folder = tmp_path / "cnnexplain-out/saliency"
@@ -242,7 +242,7 @@ def test_folders_that_two_runs_have_left_can_be_used_again(cli, tmp_path, monkey
     assert "mnist-test-6.png; choose another with --out, or delete them." in err
 
 
-def test_a_move_that_fails_puts_everything_back(record, tmp_path, monkeypatch):
+def test_a_failed_move_restores_the_old_result(record, tmp_path, monkeypatch):
     out = tmp_path / "out"
     record.save(out, dpi=20)
     before = everything(out)
@@ -273,7 +273,7 @@ def test_a_move_that_fails_puts_everything_back(record, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_ctrl_c_among_the_moves_waits_until_the_result_is_whole(shell, tmp_path):
+def test_ctrl_c_waits_until_all_files_are_moved(shell, tmp_path):
     numbers = [int(signal.SIGINT), int(signal.SIGTERM)]
     done = shell(PROGRAMS / "interrupt_moves.py", *numbers)
     assert done.stdout.splitlines()[-1] == str(([130] * 5 + [0] * 2) * 2)
@@ -285,7 +285,7 @@ def test_ctrl_c_among_the_moves_waits_until_the_result_is_whole(shell, tmp_path)
     assert not list(tmp_path.rglob(f"{files.PREFIX}*"))
 
 
-def test_what_a_killed_run_left_is_removed_even_where_nothing_is_left_to_do(cli, tmp_path):
+def test_leftovers_of_a_killed_run_are_removed_on_resume(cli, tmp_path):
     with subprocess.Popen([sys.executable, "-c", "pass"]) as ended:
         pass
     folder = tmp_path / "cnnexplain-out/saliency"
@@ -302,7 +302,7 @@ def test_what_a_killed_run_left_is_removed_even_where_nothing_is_left_to_do(cli,
     assert sorted(path.name for path in folder.glob(f"{files.PREFIX}*")) == sorted(f"{files.PREFIX}{name}" for name in kept)
 
 
-def test_a_deleted_working_folder_is_named(record, tmp_path, monkeypatch):
+def test_a_deleted_working_folder_is_reported(record, tmp_path, monkeypatch):
     gone = tmp_path / "gone"
     gone.mkdir()
     monkeypatch.chdir(gone)

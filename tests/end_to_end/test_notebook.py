@@ -43,7 +43,7 @@ def shown(monkeypatch):
     return display.shown
 
 
-def test_what_takes_longer_is_shown_until_it_is_done(shown, clock):
+def test_slow_work_shows_progress(shown, clock):
     update = notebook.progress("saliency")
     update(1, 8)
     assert shown == []
@@ -60,7 +60,7 @@ def test_what_takes_longer_is_shown_until_it_is_done(shown, clock):
     assert shown[-1] == ""
 
 
-def test_what_is_soon_done_is_not_shown(shown, clock):
+def test_fast_work_shows_no_progress(shown, clock):
     update = notebook.progress("saliency")
     update(1, 2)
     clock.seconds += 5
@@ -69,7 +69,7 @@ def test_what_is_soon_done_is_not_shown(shown, clock):
 
 
 @pytest.mark.parametrize("shell", [None, types.SimpleNamespace()], ids=["no IPython", "a terminal"])
-def test_nothing_is_shown_elsewhere(shell, shown, clock, monkeypatch):
+def test_no_progress_outside_notebooks(shell, shown, clock, monkeypatch):
     monkeypatch.setattr(IPython, "get_ipython", lambda: shell)
     update = notebook.progress("saliency")
     clock.seconds += 5
@@ -77,7 +77,7 @@ def test_nothing_is_shown_elsewhere(shell, shown, clock, monkeypatch):
     assert shown == []
 
 
-def test_explain_shows_its_progress_unless_it_is_given_another(lenet, noise, shown, monkeypatch):
+def test_explain_shows_progress_by_default(lenet, noise, shown, monkeypatch):
     monkeypatch.setattr(notebook, "AFTER", 0)
     options = {"layer": ["conv1", "logits"], "iterations": 2}
     told = []
@@ -96,7 +96,7 @@ def tour():
     return nbformat.read(path, as_version=4)
 
 
-def test_the_tour_is_kept_with_what_it_puts_out(tour):
+def test_the_tour_is_stored_with_its_output(tour):
     """Pictures, a photograph's among them, and no error or log."""
     nbformat.validate(tour)
     code = [cell for cell in tour.cells if cell.cell_type == "code"]
@@ -109,7 +109,7 @@ def test_the_tour_is_kept_with_what_it_puts_out(tour):
 
 
 @pytest.mark.slow
-def test_the_tour_runs_and_shows_pictures_without_an_error_or_a_warning(tour, folder, monkeypatch):
+def test_the_tour_runs_without_errors_or_warnings(tour, folder, monkeypatch):
     # Within pytest the kernel would not show what TensorFlow logs.
     monkeypatch.delenv("PYTEST_CURRENT_TEST")
     done = NotebookClient(

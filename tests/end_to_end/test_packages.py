@@ -46,7 +46,7 @@ def environment(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_new_package_passes_its_tests_and_check_plugin_as_it_stands(cli, environment, folder, tmp_path):
+def test_a_new_package_passes_its_tests_and_check_plugin(cli, environment, folder, tmp_path):
     cli("new-plugin", "edge-energy", "--out", tmp_path / "new")
     run = environment(tmp_path / "new")
     here = {"folder": tmp_path / "new", "MYPYPATH": str(folder)}
@@ -59,7 +59,7 @@ def test_a_new_package_passes_its_tests_and_check_plugin_as_it_stands(cli, envir
 
 
 @pytest.mark.slow
-def test_the_example_is_a_package_that_works_wherever_an_analysis_does(environment, folder, tmp_path):
+def test_the_example_package_works_like_a_built_in(environment, folder, tmp_path):
     example = shutil.copytree(folder / "examples" / "third_party_plugin", tmp_path / "example")
     run = environment(example)
     listed = run("-m", "cnnexplain", "list")

@@ -28,7 +28,7 @@ def data_of(read, which="data"):
     return [json.loads(text) for tag, attributes, text in read.held if attributes.get("class") == which]
 
 
-def test_the_numbers_of_the_maps_are_in_the_page_to_16_bits_of_their_range():
+def test_maps_are_stored_with_16_bits():
     record = pages.record(["one.png", "two.png"])
     found = data_of(Read(made(record)))
     assert [[each["name"] for each in image] for image in found] == [["signed_map", "unsigned_map"]] * 2
@@ -50,7 +50,7 @@ def test_the_numbers_of_the_maps_are_in_the_page_to_16_bits_of_their_range():
     assert [[each["signed"] for each in image] for image in data_of(Read(made(first, second)))] == [[True], [True]]
 
 
-def test_the_colors_are_those_that_are_drawn_with():
+def test_page_and_pictures_use_the_same_colors():
     read = Read(made(pages.record()))
     colors = json.loads(next(text for _, attributes, text in read.held if attributes.get("id") == "palettes"))
     signed = np.frombuffer(base64.b64decode(colors["signed"]["bar"]), np.uint8).reshape(256, 3)
@@ -68,7 +68,7 @@ def test_the_colors_are_those_that_are_drawn_with():
         np.testing.assert_array_equal(over, np.round(255 * draw.overlay_colormap()))
 
 
-def test_the_policy_lets_in_the_one_style_and_the_one_script_and_no_other_address():
+def test_content_security_policy_allows_only_its_own_style_and_script():
     html = made(pages.record())
     read = Read(html)
     policy = next(each["content"] for each in read.all("meta") if each.get("http-equiv") == "Content-Security-Policy")
@@ -96,13 +96,13 @@ def test_the_unit_of_a_map_may_depend_on_the_options():
     assert [each["unit"] for each in data_of(Read(made(pages.record(made=deep))))[0]] == ["volts at 3"]
 
 
-def test_a_warning_is_told_once_with_the_analyses_that_gave_it():
+def test_a_warning_is_shown_once_with_its_analyses():
     both = ("Dark.",)
     first, second = (pages.record(made=pages.analysis(name), warnings=both) for name in ("one", "two"))
     assert Read(made(first, second)).text.count("one, two: Dark.") == 1
 
 
-def test_what_is_untrusted_stays_text():
+def test_untrusted_text_is_escaped():
     word = pages.HOSTILE
     labels = (f"cat{word}", f"dog{word}", f"owl{word}")
     record = pages.record(
@@ -156,7 +156,7 @@ def test_what_is_untrusted_stays_text():
     assert len(fragment.all("img")) == 1
 
 
-def test_a_page_says_what_was_shown_and_how_to_read_it_and_its_limits():
+def test_a_page_has_summary_reading_help_and_limitations():
     record = pages.record(
         ["one.png", "two.png"],
         options={"depth": 5},
@@ -179,13 +179,13 @@ def test_a_page_says_what_was_shown_and_how_to_read_it_and_its_limits():
     assert {each["aria-labelledby"] for _, each in read.elements if "aria-labelledby" in each} <= set(ids)
 
 
-def test_the_classes_are_the_most_probable_first_their_bars_as_long_as_they_are_probable():
+def test_classes_are_sorted_with_bars_of_their_probability():
     read = Read(made(pages.record()))
     assert [each["width"] for each in read.all("rect") if each["class"] == "fill"] == ["62.50%", "25.00%", "12.50%"]
     assert re.search(r"dog ?62\.5% .*owl ?25\.0% .*cat ?12\.5%", read.text)
 
 
-def test_the_image_is_shown_as_the_model_saw_it():
+def test_the_preprocessed_image_is_shown():
     record = pages.record()
     (seen, *_) = (each for each in Read(made(record)).all("img") if "width" in each)
     from io import BytesIO
@@ -194,7 +194,7 @@ def test_the_image_is_shown_as_the_model_saw_it():
     np.testing.assert_array_equal(pixels[..., 0], np.round(255 * record.images[0, ..., 0]).astype(np.uint8))
 
 
-def test_an_image_stands_once_with_all_that_was_found_for_it():
+def test_each_image_appears_once_with_all_results():
     first = pages.record(["one.png", "two.png"])
     second = pages.record(["one.png"], made=pages.analysis("another"), targets=[2])
     read = Read(made(first, second))
@@ -206,7 +206,7 @@ def test_an_image_stands_once_with_all_that_was_found_for_it():
     assert [each["target"] for each in data_of(read)[0]] == ["", "owl", "", "owl"]
 
 
-def test_what_belongs_to_no_image_stands_by_itself():
+def test_overviews_have_their_own_section():
     overview = pages.analysis("whole", overview=lambda record: {"its-title": Figure((1, 1))}, dataset=True)
     record = pages.record(made=overview, facts={"peak": [1.5], "of_all": {"images": ["x"]}})
     html = made(record)
@@ -217,7 +217,7 @@ def test_what_belongs_to_no_image_stands_by_itself():
     assert "of all" not in html[: html.index('id="alone"')]
 
 
-def test_facts_that_are_alike_make_a_table_and_keep_their_names():
+def test_facts_of_the_same_length_form_a_table():
     facts = {"strongest_maps": [{"stem_relu": [{"map": 24, "activation": 6.25}, {"map": 5, "activation": 1e-9}]}]}
     read = Read(made(pages.record(facts=facts)))
     assert "strongest maps" in read.text
@@ -226,18 +226,18 @@ def test_facts_that_are_alike_make_a_table_and_keep_their_names():
     assert re.search(r"a ?1 .*b ?2, ?–, ?yes", mixed.text)
 
 
-def test_the_figures_of_a_model_of_digits_are_told():
+def test_accuracy_of_digit_models_is_shown():
     read = Read(made(pages.record(), tested=Evaluation(0.9941, 0.0188, np.zeros((10, 10), np.int64))))
     assert "accuracy 99.41%, log loss 0.0188" in read.text
 
 
-def test_a_name_that_is_no_unicode_is_written_as_an_escape(tmp_path):
+def test_non_unicode_names_are_escaped(tmp_path):
     record = pages.record(["caf\udce9.png"])
     report_file.write(tmp_path / "report.html", made(record))
     assert b"caf\\udce9.png" in (tmp_path / "report.html").read_bytes()
 
 
-def test_a_report_replaces_a_report_and_nothing_else(tmp_path):
+def test_a_report_replaces_only_reports(tmp_path):
     path = tmp_path / "report.html"
     stand = pages.Stand()
     assert cx.write_report(path, stand, [pages.record()]) == path
@@ -289,7 +289,7 @@ def failing(install, monkeypatch):
     registry.load.cache_clear()
 
 
-def test_the_command_writes_a_page_and_names_what_failed_in_it(cli, failing, tmp_path, digit_file):
+def test_the_command_writes_a_page_with_failures(cli, failing, tmp_path, digit_file):
     code, out, err = cli("report", digit_file, "--analysis", "saliency", "--analysis", "failing", "--target", "3")
     assert code == 1
     assert "1 of 2 analyses failed: failing." in err
@@ -312,7 +312,7 @@ def test_the_command_writes_a_page_and_names_what_failed_in_it(cli, failing, tmp
     assert not (tmp_path / "cnnexplain-out/failing").exists()
 
 
-def test_an_interruption_leaves_the_page_of_what_was_done(cli, tmp_path, monkeypatch):
+def test_an_interrupted_report_contains_finished_analyses(cli, tmp_path, monkeypatch):
     from cnnexplain.cli import execution
 
     run, seen = execution.run_analysis, []
@@ -382,7 +382,7 @@ def costly(install, monkeypatch):
     registry.load.cache_clear()
 
 
-def test_a_report_is_quick_and_runs_what_is_cheap_first(cli, costly, tmp_path, monkeypatch):
+def test_a_report_runs_cheap_analyses_first(cli, costly, tmp_path, monkeypatch):
     written = []
     monkeypatch.setattr(report_file, "write", lambda path, html: written.append(Read(html)))
     code, out, err = cli("report", "mnist:test/1", "mnist:test/2")
@@ -404,7 +404,7 @@ def test_a_report_is_quick_and_runs_what_is_cheap_first(cli, costly, tmp_path, m
     assert [each["images"][0]["finding"] for each in facts] == [None, "There are 20 samples.", None, None]
 
 
-def test_a_full_report_runs_the_defaults_and_run_all_does_so_in_order_of_cost_too(cli, costly, tmp_path, monkeypatch):
+def test_full_report_and_run_all_use_defaults_in_order_of_cost(cli, costly, tmp_path, monkeypatch):
     written = []
     monkeypatch.setattr(report_file, "write", lambda path, html: written.append(Read(html)))
     code, out, err = cli("report", "mnist:test/1", "--full")

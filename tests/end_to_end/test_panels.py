@@ -36,7 +36,7 @@ def decoded(group):
     return low + maps / panels.LEVELS * (high - low)
 
 
-def test_a_page_reads_the_maps_to_a_small_part_of_their_range(record, random):
+def test_panel_maps_are_quantized_within_tolerance(record, random):
     maps = random.normal(0, [[[1.0]], [[100.0]], [[0.0]], [[5.0]], [[0.01]]], (5, 7, 9)).astype(np.float32)
     names = ["a", "b", "c", "d", "e"]
     values, field = [1, 2, 3.00004, 4, -5], [[0, 1, 5], [-2, 3, 7]]

@@ -29,7 +29,7 @@ SEVEN = [f"mnist:test/{index}" for index in (3, 1, 4, 1, 5, 9, 2)]
 @pytest.fixture
 def small(monkeypatch):
     """Parts of three images, of which two are read at once, and pictures that are drawn in a moment."""
-    monkeypatch.setattr(parts, "READ", 2)
+    monkeypatch.setattr(parts, "MOST_READ", 2)
     monkeypatch.setattr(parts, "PART_IMAGES", 3)
     monkeypatch.setattr(Record, "figure", lambda record, index: Figure((0.1, 0.1)))
 
@@ -56,7 +56,7 @@ def held(folder):
     return result, parts, arrays, {name: (folder / name).read_bytes() for name in names if name.endswith(".png")}
 
 
-def test_parts_hold_together_what_one_run_finds(lenet, small):
+def test_parts_joined_equal_a_single_run(lenet, small):
     whole = cx.explain("saliency", lenet, SEVEN, target=[0, 1, 2, 3, 4, 5, 6])
     seen = []
     parts = list(
@@ -74,8 +74,8 @@ def test_parts_hold_together_what_one_run_finds(lenet, small):
     assert last.explained == parts[1].explained
 
 
-def test_a_part_ends_where_its_arrays_are_large(lenet, monkeypatch):
-    monkeypatch.setattr(parts, "READ", 2)
+def test_large_arrays_end_a_part(lenet, monkeypatch):
+    monkeypatch.setattr(parts, "MOST_READ", 2)
     one = 28 * 28 * 4 * 3  # Input, gradient and map of an image.
     monkeypatch.setattr(parts, "PART_BYTES", 3 * one)
     assert [len(part) for part in cx.explain_parts("saliency", lenet, SEVEN)] == [4, 3]
@@ -83,7 +83,7 @@ def test_a_part_ends_where_its_arrays_are_large(lenet, monkeypatch):
     assert [len(part) for part in cx.explain_parts("saliency", lenet, SEVEN)] == [2, 2, 2, 1]
 
 
-def test_no_part_is_held_while_the_next_is_computed(lenet, small):
+def test_a_part_is_freed_before_the_next_is_computed(lenet, small):
     first, held = None, []
     parts = cx.explain_parts("saliency", lenet, SEVEN, progress=lambda *_: held.append(first and first()))
     first = weakref.ref(next(parts).arrays["gradient"])
@@ -105,7 +105,7 @@ def test_a_model_in_memory_is_hashed_once_for_all_parts(model, small, random, mo
     assert len({record.provenance["model"]["sha256"] for record in records}) == 1
 
 
-def test_the_overview_comes_with_the_first_part_alone(lenet, small, tmp_path):
+def test_only_the_first_part_has_the_overview(lenet, small, tmp_path):
     names = SEVEN[:5]
     whole = cx.explain("deconvnet", lenet, names, dataset=names, layer=["relu2"], maps=2)
     parts = list(cx.explain_parts("deconvnet", lenet, names, dataset=names, layer=["relu2"], maps=2))
@@ -119,7 +119,7 @@ def test_the_overview_comes_with_the_first_part_alone(lenet, small, tmp_path):
     assert parts[1].overview() == {}
 
 
-def test_without_a_named_data_set_all_images_of_the_run_are_it(model, small, random, tmp_path):
+def test_the_images_are_the_default_data_set(model, small, random, tmp_path):
     for number in range(5):
         Image.fromarray(random.integers(0, 256, (12, 10, 3), np.uint8)).save(tmp_path / f"{number}.png")
     parts = list(cx.explain_parts("deconvnet", cx.load(model()), tmp_path, layer=["conv"], maps=1))
@@ -128,7 +128,7 @@ def test_without_a_named_data_set_all_images_of_the_run_are_it(model, small, ran
     assert {Path(each["image"]).name for each in strongest} == {f"{number}.png" for number in range(5)}
 
 
-def test_a_broken_file_in_a_folder_is_skipped_and_one_given_by_name_is_not(cli, small, tmp_path):
+def test_broken_files_are_skipped_unless_given_by_name(cli, small, tmp_path):
     digits(tmp_path / "set", 0, 1, 2, 3, 4)
     for name in ("00.png", "2b.png", "2c.png", "9.png"):
         (tmp_path / "set" / name).write_bytes(b"no image")
@@ -153,7 +153,7 @@ def test_a_broken_file_in_a_folder_is_skipped_and_one_given_by_name_is_not(cli, 
     assert "None of the 4 images of 'the images given' can be used; the first, 'set/00.png'" in err
 
 
-def test_one_part_gives_the_files_that_a_saved_record_has(cli, tmp_path, lenet):
+def test_a_single_part_has_the_files_of_a_saved_record(cli, tmp_path, lenet):
     digits(tmp_path / "set", 0, 1)
     (tmp_path / "set" / "x.png").write_bytes(b"no image")
     assert cli("run", "saliency", "set")[0] == 0
@@ -175,7 +175,7 @@ def test_one_part_gives_the_files_that_a_saved_record_has(cli, tmp_path, lenet):
     assert saved["images"] == result["images"]
 
 
-def test_pictures_are_named_over_the_whole_run(cli, small, tmp_path):
+def test_picture_names_are_unique_over_all_parts(cli, small, tmp_path):
     digits(tmp_path / "a", 0, 1, 2)
     digits(tmp_path / "b", 1, 2, 3)
     assert cli("run", "saliency", "a", "b")[0] == 0
@@ -189,7 +189,7 @@ def test_pictures_are_named_over_the_whole_run(cli, small, tmp_path):
     assert "images" not in result
 
 
-def test_the_closing_lines_count_what_they_do_not_show(cli, small, monkeypatch):
+def test_the_summary_counts_images_that_are_not_listed(cli, small, monkeypatch):
     monkeypatch.setattr("cnnexplain.cli.outcome.SHOWN", 2)
     code, out, _ = cli("run", "saliency", *SEVEN)
     assert code == 0
@@ -214,7 +214,7 @@ def stopping(monkeypatch, moves):
 
 
 @pytest.mark.parametrize("existing", [False, True])
-def test_a_run_ended_at_any_move_goes_on_and_ends_the_same(lenet, tmp_path, small, monkeypatch, existing):
+def test_a_run_interrupted_at_any_move_resumes_identically(lenet, tmp_path, small, monkeypatch, existing):
     request = {"analysis": "saliency"}
 
     def run(folder, *, resume=False):
@@ -254,7 +254,7 @@ def test_a_run_ended_at_any_move_goes_on_and_ends_the_same(lenet, tmp_path, smal
     assert starts == {0, 4}
 
 
-def test_a_lost_file_of_a_part_is_made_again(cli, small, tmp_path):
+def test_a_missing_file_of_a_part_is_rebuilt(cli, small, tmp_path):
     assert cli("run", "saliency", *SEVEN)[0] == 0
     folder = tmp_path / "cnnexplain-out/saliency"
     expected = held(folder)
@@ -265,7 +265,7 @@ def test_a_lost_file_of_a_part_is_made_again(cli, small, tmp_path):
     assert held(folder) == expected
 
 
-def test_a_finished_run_is_left_as_it_is(cli, small, tmp_path):
+def test_a_finished_run_is_not_changed(cli, small, tmp_path):
     code, out, _ = cli("run", "saliency", *SEVEN, "--resume")
     assert code == 0
     folder = tmp_path / "cnnexplain-out/saliency"
@@ -278,7 +278,7 @@ def test_a_finished_run_is_left_as_it_is(cli, small, tmp_path):
     assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
 
 
-def test_another_request_is_not_continued(cli, small, tmp_path, model, lenet):
+def test_a_different_request_is_not_resumed(cli, small, tmp_path, model, lenet):
     assert cli("run", "saliency", *SEVEN)[0] == 0
     model().save(tmp_path / "other.keras")
     for arguments, words in (
@@ -307,7 +307,7 @@ def test_another_request_is_not_continued(cli, small, tmp_path, model, lenet):
     ]
 
 
-def test_ctrl_c_says_what_is_kept_and_how_to_go_on(cli, small, tmp_path, monkeypatch):
+def test_ctrl_c_reports_what_is_kept_and_how_to_resume(cli, small, tmp_path, monkeypatch):
     def interrupted(self, record, progress):
         if record.span.start:
             raise KeyboardInterrupt
@@ -327,7 +327,7 @@ def test_ctrl_c_says_what_is_kept_and_how_to_go_on(cli, small, tmp_path, monkeyp
     assert len(held(tmp_path / "cnnexplain-out/saliency")[1]) == 2
 
 
-def test_what_another_program_wrote_is_never_touched(cli, small, tmp_path):
+def test_files_of_other_programs_are_never_changed(cli, small, tmp_path):
     folder = tmp_path / "cnnexplain-out/saliency"
     assert cli("run", "saliency", *SEVEN)[0] == 0
     (folder / "arrays-00002.npz").unlink()
@@ -349,7 +349,7 @@ def test_what_another_program_wrote_is_never_touched(cli, small, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_killed_run_goes_on_byte_for_byte(cli, small, folder, tmp_path):
+def test_a_killed_run_resumes_byte_for_byte(cli, small, folder, tmp_path):
     names = [f"mnist:test/{index}" for index in range(20)]
     assert cli("run", "saliency", *names, "--out", "whole")[0] == 0
     out = tmp_path / "cnnexplain-out/saliency"
@@ -372,7 +372,7 @@ def test_a_killed_run_goes_on_byte_for_byte(cli, small, folder, tmp_path):
     assert held(out)[:-1] == held(tmp_path / "whole/saliency")[:-1]
 
 
-def test_what_an_overview_needs_is_in_the_first_part(lenet):
+def test_the_first_part_has_all_data_of_the_overview(lenet):
     from cnnexplain.plugin import Analysis
 
     def run(images):
@@ -382,7 +382,7 @@ def test_what_an_overview_needs_is_in_the_first_part(lenet):
         Analysis("made", run, lambda record, index: None, "Nobody", overview=lambda record: {})
 
 
-def test_images_in_memory_and_a_stream_come_in_parts_too(lenet, small, noise):
+def test_parts_of_images_in_memory_and_of_streams(lenet, small, noise):
     assert [len(part) for part in cx.explain_parts("saliency", lenet, noise)] == [4]
     stream = cx.open_stream("mnist:test", lenet)
     part = next(cx.explain_parts("saliency", lenet, stream))

@@ -3,7 +3,7 @@
 import cnnexplain as cx
 
 
-def test_one_given_to_a_model_of_digits_is_warned_of(lenet, folder):
+def test_a_photograph_for_a_digit_model_gives_a_warning(lenet, folder):
     cat = str(folder / "examples" / "photos" / "cat.jpg")
     record = cx.explain("saliency", lenet, ["mnist:test/42", cat])
     (warning,) = record.warnings

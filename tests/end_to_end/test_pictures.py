@@ -42,7 +42,7 @@ def many(monkeypatch):
     """As if five images were many: other processes draw, and a part has three or four images."""
     monkeypatch.setattr(writer, "FEW", 1)
     monkeypatch.setattr(picture_workers, "CHUNK", 2)
-    monkeypatch.setattr(parts, "READ", 2)
+    monkeypatch.setattr(parts, "MOST_READ", 2)
     monkeypatch.setattr(parts, "PART_IMAGES", 3)
 
 
@@ -84,7 +84,7 @@ def interrupt(*_):
 
 
 @pytest.mark.usefixtures("many")
-def test_other_processes_draw_the_same_pictures_after_the_results(cli, monkeypatch):
+def test_workers_draw_the_same_pictures(cli, monkeypatch):
     submit, here = PictureWorkers.submit, []
 
     def checked(self, folder, part, *given):
@@ -105,14 +105,14 @@ def test_other_processes_draw_the_same_pictures_after_the_results(cli, monkeypat
 
 @pytest.mark.usefixtures("many")
 @pytest.mark.parametrize("change", [("sys.executable", "/nowhere/python"), ("PROGRAM", "raise SystemExit")])
-def test_this_process_draws_if_no_other_can_be_started(cli, monkeypatch, change):
+def test_without_workers_this_process_draws(cli, monkeypatch, change):
     monkeypatch.setattr(f"cnnexplain.results.picture_workers.{change[0]}", change[1])
     assert cli("run", "saliency", *FIVE, "--dpi", 20)[0] == 0
     assert listed() == NAMES
 
 
 @pytest.mark.usefixtures("many")
-def test_this_process_draws_what_others_do_not_know(cli, monkeypatch):
+def test_analyses_unknown_to_workers_are_drawn_here(cli, monkeypatch):
     def unknown(process, task):
         yield from ()
         raise UsageError("There is no such analysis.")
@@ -130,7 +130,7 @@ def test_this_process_draws_what_others_do_not_know(cli, monkeypatch):
         ("os._exit(3)", "A process that draws pictures ended unexpectedly (exit code 3)"),
     ],
 )
-def test_a_picture_that_fails_is_told_in_a_line_and_the_results_are_kept(cli, plugin, code, words):
+def test_a_failed_picture_is_reported_and_results_are_kept(cli, plugin, code, words):
     plugin(code)
     code, _, err = cli("run", "aa-drawn", *FIVE, "--dpi", 20)
     assert code == 1
@@ -141,7 +141,7 @@ def test_a_picture_that_fails_is_told_in_a_line_and_the_results_are_kept(cli, pl
 
 
 @pytest.mark.usefixtures("many")
-def test_what_a_plugin_prints_while_it_draws_does_no_harm(cli, plugin):
+def test_output_of_plugins_while_drawing_is_harmless(cli, plugin):
     plugin("pass")
     code, out, err = cli("run", "aa-drawn", *FIVE, "--dpi", 20)
     assert (code, err) == (0, "")
@@ -150,7 +150,7 @@ def test_what_a_plugin_prints_while_it_draws_does_no_harm(cli, plugin):
 
 
 @pytest.mark.usefixtures("many")
-def test_an_interrupted_run_keeps_its_results_and_the_pictures_follow(cli, monkeypatch):
+def test_pictures_follow_after_an_interrupted_run(cli, monkeypatch):
     assert cli("run", "saliency", *FIVE, "--dpi", 20, "--target", 3)[0] == 0
     former = {name: (OUT / name).read_bytes() for name in pictures()}
     with monkeypatch.context() as patch:
@@ -178,7 +178,7 @@ def test_an_interrupted_run_keeps_its_results_and_the_pictures_follow(cli, monke
 
 
 @pytest.mark.usefixtures("many")
-def test_pictures_that_an_interruption_stops_are_counted(cli, monkeypatch):
+def test_pictures_stopped_by_an_interruption_are_counted(cli, monkeypatch):
     def interrupted(self, *_):
         while not self.done:
             self.check(OUT)
@@ -194,7 +194,7 @@ def test_pictures_that_an_interruption_stops_are_counted(cli, monkeypatch):
 
 
 @pytest.mark.usefixtures("many")
-def test_resuming_draws_only_the_pictures_that_are_asked_for(cli, monkeypatch):
+def test_resuming_draws_only_the_requested_pictures(cli, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(PictureWorkers, "_work", lambda self: None)
         patch.setattr(PictureWorkers, "wait", interrupt)
@@ -206,7 +206,7 @@ def test_resuming_draws_only_the_pictures_that_are_asked_for(cli, monkeypatch):
 
 
 @pytest.mark.usefixtures("many")
-def test_a_picture_that_cannot_be_moved_stops_only_its_own_result(tmp_path, lenet):
+def test_a_picture_that_cannot_be_moved_affects_only_its_result(tmp_path, lenet):
     records = [cx.explain("saliency", lenet, FIVE[:3], target=target) for target in (3, 5)]
     for name, record in zip("ab", records, strict=True):
         record.save(tmp_path / name, dpi=20)
@@ -226,7 +226,7 @@ def test_a_picture_that_cannot_be_moved_stops_only_its_own_result(tmp_path, lene
 
 
 @pytest.mark.usefixtures("many")
-def test_this_process_redraws_the_result_that_is_there(tmp_path, lenet, monkeypatch):
+def test_redraw_works_in_this_process(tmp_path, lenet, monkeypatch):
     monkeypatch.setattr("cnnexplain.results.picture_workers.sys.executable", "/nowhere/python")
     drawn = []
     for image in ("mnist:test/3", "mnist:test/7"):
@@ -236,8 +236,8 @@ def test_this_process_redraws_the_result_that_is_there(tmp_path, lenet, monkeypa
     assert drawn[0] != drawn[1]
 
 
-def test_other_processes_redraw_in_the_same_style(cli, monkeypatch):
-    monkeypatch.setattr(parts, "READ", 2)
+def test_redraw_with_workers_uses_the_same_style(cli, monkeypatch):
+    monkeypatch.setattr(parts, "MOST_READ", 2)
     monkeypatch.setattr(parts, "PART_IMAGES", 3)
     assert cli("run", "gradient-x-input", *FIVE, "--pictures", "none")[0] == 0
     folder, drawn = Path("cnnexplain-out/gradient-x-input"), []
@@ -275,7 +275,7 @@ def test_pictures_of_the_first_images_or_of_none(cli, request, where):
 
 
 def test_pictures_can_be_drawn_and_removed_later(cli, monkeypatch):
-    monkeypatch.setattr(parts, "READ", 2)
+    monkeypatch.setattr(parts, "MOST_READ", 2)
     monkeypatch.setattr(parts, "PART_IMAGES", 3)
     assert cli("run", "saliency", *FIVE, "--dpi", 20, "--pictures", "none")[0] == 0
     assert cli("redraw", OUT, "--dpi", 20, "--pictures", 2)[1] == f"Drew 2 pictures in {OUT}\n"
@@ -291,7 +291,7 @@ def test_pictures_can_be_drawn_and_removed_later(cli, monkeypatch):
     assert listed() == [None] * 5
 
 
-def test_an_overview_is_drawn_later_too(cli):
+def test_overviews_can_be_drawn_later(cli):
     folder = Path("cnnexplain-out/filters")
     assert cli("run", "filters", "--layer", "conv1", "--dpi", 20)[0] == 0
     before = content(folder)
@@ -339,12 +339,12 @@ def test_a_configuration_file_sets_the_number(cli):
 
 
 @pytest.mark.parametrize("most", [-1, 1.5, True, "all"])
-def test_the_python_api_refuses_other_numbers(most):
+def test_the_python_api_refuses_invalid_numbers(most):
     with pytest.raises(UsageError, match="number of pictures is 0 or more, or None for all"):
         Pictures(most=most)
 
 
-def test_a_disk_that_is_full_is_said_to_be(tmp_path, lenet):
+def test_a_full_disk_is_reported(tmp_path, lenet):
     cx.explain("saliency", lenet, FIVE[:1]).save(tmp_path / "out", dpi=20)
     result = json.loads((tmp_path / "out/result.json").read_text())
     gone = str(tmp_path / "gone")

@@ -148,7 +148,7 @@ def test_an_analysis_of_the_model_alone(lenet, installed, tmp_path, noise):
             cx.explain("weights", lenet, **given)
 
 
-def test_images_decide_the_classes_of_an_analysis_of_the_model_alone(lenet, installed, noise, monkeypatch):
+def test_images_select_the_classes_of_a_model_analysis(lenet, installed, noise, monkeypatch):
     installed("acme-weights", WEIGHTS)
     order = np.argsort(-lenet.predict(noise), axis=1)
     record = cx.explain("weights", lenet, noise)
@@ -167,13 +167,13 @@ def test_images_decide_the_classes_of_an_analysis_of_the_model_alone(lenet, inst
     assert record.warnings[0] == f"The images belong to {len(wanted)} different classes; the first 1 of them are explained."
 
 
-def test_an_analysis_that_asks_for_no_classes_takes_no_images_for_them(lenet, installed, noise):
+def test_images_are_refused_where_no_classes_are_explained(lenet, installed, noise):
     installed("acme-plain", WEIGHTS.replace("objectives, dataset", "dataset").replace("in objectives", "in ()"))
     with pytest.raises(UsageError, match="explains the model itself and takes no images"):
         cx.explain("weights", lenet, noise)
 
 
-def test_without_images_a_model_that_gives_no_finite_numbers_is_refused(installed, model):
+def test_a_non_finite_model_is_refused_without_images(installed, model):
     installed("acme-weights", WEIGHTS)
     broken = model()
     broken.layers[-1].bias.assign(np.full(5, np.nan))
@@ -182,7 +182,7 @@ def test_without_images_a_model_that_gives_no_finite_numbers_is_refused(installe
     assert cx.explain("weights", cx.load(model())).facts["counted"] == 0
 
 
-def test_an_analysis_of_images_and_a_data_set_gets_the_data_set_once(lenet, installed, noise, tmp_path, monkeypatch):
+def test_the_data_set_is_passed_once(lenet, installed, noise, tmp_path, monkeypatch):
     installed("acme-means", BOTH)
     monkeypatch.setattr(lenet, "batch_size", 3)
     record = cx.explain("means", lenet, noise, dataset=noise)
@@ -199,14 +199,14 @@ def test_an_analysis_of_images_and_a_data_set_gets_the_data_set_once(lenet, inst
     assert cx.explain("means", lenet, noise, what="alone").provenance["dataset"]["name"] == "mnist:test"
 
 
-def test_without_a_named_data_set_a_model_of_no_digits_looks_through_the_images(installed, model, random):
+def test_the_images_are_the_data_set_of_other_models(installed, model, random):
     installed("acme-means", BOTH)
     images = random.uniform(0, 1, (3, 12, 10, 3)).astype(np.float32)
     record = cx.explain("means", cx.load(model()), images)
     assert record.provenance["dataset"] == {"name": "the images given", "images": 3, "skipped": {}}
 
 
-def test_results_that_do_not_fit_together_are_refused_and_progress_never_goes_back(lenet, installed, noise, monkeypatch):
+def test_inconsistent_results_are_refused_and_progress_is_monotonic(lenet, installed, noise, monkeypatch):
     installed("acme-uneven", UNEVEN)
     monkeypatch.setattr(lenet, "batch_size", 2)
     seen = []
@@ -216,12 +216,12 @@ def test_results_that_do_not_fit_together_are_refused_and_progress_never_goes_ba
         cx.explain("uneven", lenet, noise[:3])
 
 
-def test_images_are_needed_where_they_are_explained(lenet):
+def test_missing_images_are_an_error(lenet):
     with pytest.raises(UsageError, match="'saliency' explains images: give at least one"):
         cx.explain("saliency", lenet)
 
 
-def test_the_command_of_an_analysis_of_the_model_alone(cli, installed, tmp_path):
+def test_the_command_of_a_model_analysis(cli, installed, tmp_path):
     installed("acme-weights", WEIGHTS)
     code, out, err = cli("run", "weights", "--target", "4", "--against", "9", "--dataset", "mnist:test")
     assert code == 0
@@ -297,7 +297,7 @@ def test_run_all_runs_every_analysis_and_reports_those_that_fail(cli, installed,
     assert err.splitlines()[-1].endswith("analyses failed: occlusion, crashing, refusing.")
 
 
-def test_run_all_leaves_a_folder_of_someone_elses_alone_and_goes_on(cli, tmp_path, few):
+def test_run_all_skips_foreign_folders(cli, tmp_path, few):
     (tmp_path / "cnnexplain-out" / "occlusion").mkdir(parents=True)
     (tmp_path / "cnnexplain-out" / "occlusion" / "notes.txt").write_text("mine")
     code, out, err = cli("run", "all")
@@ -326,21 +326,21 @@ def test_run_all_interrupted_says_what_was_kept(cli, tmp_path, few, monkeypatch)
     assert (tmp_path / "cnnexplain-out" / "saliency" / "result.json").exists()
 
 
-def test_run_all_refuses_what_was_typed_wrongly_before_it_starts(cli, few):
+def test_run_all_checks_arguments_before_it_starts(cli, few):
     assert cli("run", "all", "--target", "cat")[0] == 2
     code, _, err = cli("run", "all", "nothing.png")
     assert (code, err.splitlines()[-1]) == (2, "Error: There is no file 'nothing.png'.")
     assert cli("run", "all", "--dataset", "nothing")[0] == 2
 
 
-def test_no_analysis_is_called_all():
+def test_no_analysis_may_be_named_all():
     from cnnexplain.plugin import Analysis
 
     with pytest.raises(PluginError, match="No analysis can be named 'all'"):
         Analysis("all", lambda images: None, lambda record, index: None, "Nobody")
 
 
-def test_the_model_is_compared_with_its_layers_on_the_users_own_image(random):
+def test_the_graph_is_compared_with_the_model_on_the_image(random):
     """A call() that does something else for bright images alone: the noise that a model is loaded with does not show it."""
     import keras
 

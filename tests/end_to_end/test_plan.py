@@ -3,7 +3,7 @@
 from cnnexplain.pipeline import plan
 
 
-def test_a_pass_is_measured_once_it_is_compiled(lenet, monkeypatch):
+def test_passes_are_timed_after_compilation(lenet, monkeypatch):
     asked = []
     monkeypatch.setattr(lenet, "predict", lambda images: asked.append(images.shape))
     assert 0 <= plan.measured(lenet) < 0.01

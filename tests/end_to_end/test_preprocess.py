@@ -23,7 +23,7 @@ def photograph(digit, random, *, size):
 
 
 @pytest.mark.slow
-def test_photographs_of_digits_are_read_as_the_digits(lenet, random):
+def test_photographed_digits_are_recognized(lenet, random):
     images, digits = datasets.mnist("test")
     pictures = [photograph(images[i], random, size=int(random.integers(90, 250))) for i in range(100)]
     assert all(dark_on_light(picture) for picture in pictures)
@@ -35,7 +35,7 @@ def test_photographs_of_digits_are_read_as_the_digits(lenet, random):
     assert (lenet.predict(plain).argmax(axis=1) == digits[:100]).mean() < 0.5
 
 
-def test_a_rescaling_layer_takes_pixels_up_to_255(random):
+def test_a_rescaling_layer_implies_pixels_up_to_255(random):
     import keras
 
     model = keras.Sequential(

@@ -29,7 +29,7 @@ MODES = {
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_the_three_ways_of_keras_are_found_as_they_are_published(mode):
+def test_the_three_keras_modes_are_recognized(mode):
     found = linear_preprocessing(imagenet(mode), mode, SHAPE)
     expected = MODES[mode]
     assert found["color"] == expected["color"]
@@ -50,7 +50,7 @@ def test_the_three_ways_of_keras_are_found_as_they_are_published(mode):
         (lambda x: (x - 33.3) / 78.6, (1, 1, 1)),
     ],
 )
-def test_encoding_is_what_the_function_does(function, shape, random):
+def test_encoding_equals_the_function(function, shape, random):
     preprocess = Preprocess(*shape[:2], **linear_preprocessing(function, "f", shape))
     pictures = random.uniform(0, 1, (3, *shape)).astype(np.float32)
     expected = np.asarray(function(pictures * 255))
@@ -84,7 +84,7 @@ ODD = {
 
 
 @pytest.mark.parametrize("kind", ODD)
-def test_another_function_is_refused_with_the_reason(kind):
+def test_other_functions_are_refused_with_the_reason(kind):
     function, words = ODD[kind]
     with pytest.raises(UsageError, match=rf"'mine' can't be the preprocessing: .*({words})"):
         linear_preprocessing(function, "mine", SHAPE)

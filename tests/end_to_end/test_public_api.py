@@ -19,13 +19,13 @@ def _own(module, value):
 
 
 @pytest.mark.parametrize("module", PUBLIC)
-def test_the_exported_names_are_these(module):
+def test_exported_names_are_stable(module):
     assert exported(module) == PUBLIC[module]
     for name in PUBLIC[module]:
         assert getattr(importlib.import_module(module), name) is not None
 
 
-def test_the_numerical_helpers_are_named_without_loading_keras(shell):
+def test_numerics_lists_its_names_without_importing_keras(shell):
     program = (
         "import sys\nfrom cnnexplain import numerics, plugin\nnumerics.BASELINES\nprint({'keras', 'numpy'} & {*sys.modules})"
     )

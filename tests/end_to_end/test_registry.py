@@ -17,7 +17,7 @@ def fresh():
     registry.load.cache_clear()
 
 
-def test_a_third_party_plugin_runs_like_a_built_in_one(install, plugin_code, lenet, noise, tmp_path):
+def test_third_party_plugins_run_like_built_in_ones(install, plugin_code, lenet, noise, tmp_path):
     install("acme-scaling", plugin_code("scaling"))
     record = cx.explain("scaling", lenet, noise, scale=3)
     np.testing.assert_allclose(record.arrays["scaled"], 3 * noise)
@@ -77,7 +77,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_a_broken_plugin_is_named_with_its_cause_and_harms_no_other(install, lenet, noise, kind):
+def test_a_broken_plugin_is_reported_and_others_work(install, lenet, noise, kind):
     code, cause = BROKEN[kind]
     before = set(registry.collect(entry_points(group="cnnexplain")).analyses)
     assert len(before) >= 12
@@ -93,7 +93,7 @@ def test_a_broken_plugin_is_named_with_its_cause_and_harms_no_other(install, len
         cx.explain("odd", lenet, noise)
 
 
-def test_two_plugins_with_one_name_are_an_error_that_names_both(install, plugin_code, lenet, noise):
+def test_duplicate_analysis_names_report_both_plugins(install, plugin_code, lenet, noise):
     install("first-maker", plugin_code("scaling"))
     install("second-maker", plugin_code("scaling"))
     with pytest.raises(PluginError, match=r"first-maker 1\.5 and plugin .*second-maker 1\.5.*named 'scaling'"):
@@ -146,14 +146,14 @@ def test_a_result_that_breaks_the_contract_is_refused(install, plugin_code, lene
 @pytest.mark.parametrize(
     ("end", "words"), [("return None", "returned None"), ("1 / 0", r"failed: ZeroDivisionError: .*drawing_5.py, line \d+\)")]
 )
-def test_a_drawing_that_fails_is_named(install, plugin_code, lenet, noise, end, words):
+def test_a_failing_draw_is_reported(install, plugin_code, lenet, noise, end, words):
     install("bad-drawing", plugin_code("scaling").replace("return figure", end), module=f"drawing_{len(end)}")
     with pytest.raises(PluginError, match=rf"draw\(\) of 'scaling' {words}"):
         cx.explain("scaling", lenet, noise).figure(0)
 
 
 @pytest.mark.parametrize("does", ["raise SystemExit(0)", "import sys; sys.exit(0)", "raise BaseException('odd')"])
-def test_a_plugin_that_ends_the_program_has_failed(install, plugin_code, cli, does):
+def test_a_plugin_that_exits_has_failed(install, plugin_code, cli, does):
     code = plugin_code("scaling").replace("    return Result", f"    {does}\n    return Result")
     install("leaving", code, module=f"leaving_{len(does)}")
     code, _, err = cli("run", "scaling", "mnist:test/0")
@@ -163,7 +163,7 @@ def test_a_plugin_that_ends_the_program_has_failed(install, plugin_code, cli, do
 
 
 @pytest.mark.parametrize("size", ["(0, 0)", "(1e5, 1)", "(float('nan'), 1)"])
-def test_a_figure_of_no_size_or_an_enormous_one_is_refused(install, plugin_code, lenet, noise, tmp_path, size):
+def test_figures_of_invalid_size_are_refused(install, plugin_code, lenet, noise, tmp_path, size):
     code = plugin_code("scaling").replace("return figure", f"figure.bbox_inches.p1 = {size}; return figure")
     install("sizing", code, module=f"sizing_{len(size)}")
     with pytest.raises(PluginError, match=r"plugin 'sizing' of sizing 1.5: draw\(\) of 'scaling' returned a figure of"):
@@ -171,7 +171,7 @@ def test_a_figure_of_no_size_or_an_enormous_one_is_refused(install, plugin_code,
     assert not (tmp_path / "out").exists()
 
 
-def test_a_figure_that_fails_when_it_is_written_names_its_plugin(install, plugin_code, lenet, noise, tmp_path):
+def test_a_figure_that_cannot_be_written_names_its_plugin(install, plugin_code, lenet, noise, tmp_path):
     code = plugin_code("scaling").replace("return figure", "figure.text(0, 0, '$\\\\nonsense$'); return figure")
     install("writing", code)
     with pytest.raises(
@@ -180,7 +180,7 @@ def test_a_figure_that_fails_when_it_is_written_names_its_plugin(install, plugin
         cx.explain("scaling", lenet, noise).save(tmp_path / "out")
 
 
-def test_values_that_are_not_finite_are_refused(install, plugin_code, lenet, noise):
+def test_non_finite_values_are_refused(install, plugin_code, lenet, noise):
     install("not-finite", plugin_code("scaling").replace("np.float32(scale)", "np.float32('nan')"))
     with pytest.raises(cx.ModelError, match="not finite"):
         cx.explain("scaling", lenet, noise)

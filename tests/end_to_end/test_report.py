@@ -32,7 +32,7 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_the_folder_holds_pictures_arrays_and_result(record, tmp_path, lenet):
+def test_a_result_folder_has_pictures_arrays_and_json(record, tmp_path, lenet):
     paths = record.save(tmp_path / "out")
     assert names(tmp_path) == ["out"]
     assert [path.name for path in paths] == [
@@ -63,7 +63,7 @@ def test_the_folder_holds_pictures_arrays_and_result(record, tmp_path, lenet):
         picture.verify()
 
 
-def test_a_new_result_replaces_the_old_one_and_nothing_else(record, lenet, tmp_path):
+def test_a_new_result_replaces_only_the_old_one(record, lenet, tmp_path):
     record.save(tmp_path / "out")
     (tmp_path / "out" / "notes.txt").write_text("mine")
     cx.explain("saliency", lenet, "mnist:test/3").save(tmp_path / "out")
@@ -77,7 +77,7 @@ def test_a_new_result_replaces_the_old_one_and_nothing_else(record, lenet, tmp_p
     assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
 
 
-def test_a_folder_of_someone_elses_is_left_alone(record, tmp_path):
+def test_foreign_folders_are_not_changed(record, tmp_path):
     for content in ("{}", "no json", '{"files": ["notes.txt"]}', "[]", '{"files": 3, "format": "cnnexplain result 1"}'):
         folder = tmp_path / str(hash(content))
         folder.mkdir()
@@ -88,7 +88,7 @@ def test_a_folder_of_someone_elses_is_left_alone(record, tmp_path):
         assert names(folder) == ["notes.txt", "result.json"]
 
 
-def test_a_file_that_would_be_overwritten_unasked_stops_it(record, lenet, tmp_path):
+def test_foreign_files_are_not_overwritten(record, lenet, tmp_path):
     cx.explain("saliency", lenet, "mnist:test/3").save(tmp_path / "out")
     (tmp_path / "out" / "mnist-test-7.png").write_text("mine")
     with pytest.raises(OutputError, match=r"mnist-test-7\.png' exists and is not part"):
@@ -102,7 +102,7 @@ def test_a_file_that_would_be_overwritten_unasked_stops_it(record, lenet, tmp_pa
     ]
 
 
-def test_a_tampered_list_of_files_reaches_nothing_outside(record, lenet, tmp_path):
+def test_a_manipulated_file_list_cannot_leave_the_folder(record, lenet, tmp_path):
     record.save(tmp_path / "out")
     outside = tmp_path / "precious.txt"
     outside.write_text("mine")
@@ -113,7 +113,7 @@ def test_a_tampered_list_of_files_reaches_nothing_outside(record, lenet, tmp_pat
     assert outside.read_text() == "mine"
 
 
-def test_an_error_half_way_leaves_the_old_result_whole(record, lenet, tmp_path, monkeypatch):
+def test_an_error_while_writing_keeps_the_old_result(record, lenet, tmp_path, monkeypatch):
     cx.explain("saliency", lenet, "mnist:test/3").save(tmp_path / "out")
     before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
 
@@ -129,7 +129,7 @@ def test_an_error_half_way_leaves_the_old_result_whole(record, lenet, tmp_path, 
 
 @pytest.mark.parametrize("moves", range(6))
 @pytest.mark.parametrize("existing", [False, True])
-def test_an_interruption_among_the_moves_can_be_run_again(
+def test_a_run_interrupted_while_moving_can_be_repeated(
     blank_pictures, record, lenet, tmp_path, monkeypatch, moves, existing
 ):
     out = tmp_path / "out"
@@ -162,7 +162,7 @@ def test_an_interruption_among_the_moves_can_be_run_again(
     assert len(json.loads((out / "result.json").read_text())["images"]) == 2
 
 
-def test_what_a_killed_process_left_is_removed_and_a_living_ones_is_not(record, tmp_path):
+def test_only_leftovers_of_dead_processes_are_removed(record, tmp_path):
     with subprocess.Popen([sys.executable, "-c", "pass"]) as ended:
         pass
     dead, alive = (tmp_path / f"{files.PREFIX}{number}-x" for number in (ended.pid, os.getpid()))
@@ -173,14 +173,14 @@ def test_what_a_killed_process_left_is_removed_and_a_living_ones_is_not(record, 
     assert names(tmp_path) == [alive.name, "out"]
 
 
-def test_a_link_to_a_folder_elsewhere_is_written_through(record, tmp_path):
+def test_symbolic_links_to_folders_are_followed(record, tmp_path):
     (tmp_path / "far").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "far")
     record.save(tmp_path / "link")
     assert "result.json" in names(tmp_path / "far")
 
 
-def test_a_name_that_is_no_unicode_is_written_as_an_escape(record, tmp_path):
+def test_non_unicode_names_are_escaped(record, tmp_path):
     from dataclasses import replace
 
     source = replace(record.explained[0].source, name="bad\udcff.png")
@@ -189,7 +189,7 @@ def test_a_name_that_is_no_unicode_is_written_as_an_escape(record, tmp_path):
     assert json.loads(paths[-1].read_text())["images"][0]["source"] == "bad\udcff.png"
 
 
-def test_a_path_that_is_a_file_or_lies_in_one_is_refused(record, tmp_path):
+def test_an_output_path_that_is_a_file_is_refused(record, tmp_path):
     (tmp_path / "file").write_text("mine")
     for path in (tmp_path / "file", tmp_path / "file" / "deeper"):
         with pytest.raises(OutputError, match="file"):
@@ -197,7 +197,7 @@ def test_a_path_that_is_a_file_or_lies_in_one_is_refused(record, tmp_path):
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_a_kill_while_writing_leaves_a_whole_file(folder, tmp_path):
+def test_a_kill_while_writing_leaves_a_complete_file(folder, tmp_path):
     path = tmp_path / "out.bin"
     for delay in (0.0, 0.003, 0.011, 0.02):
         program = folder / "tests/programs/keep_writing.py"
@@ -208,7 +208,7 @@ def test_a_kill_while_writing_leaves_a_whole_file(folder, tmp_path):
         assert path.read_bytes() == b"x" * 200_000
 
 
-def test_an_error_while_writing_leaves_the_old_file(tmp_path):
+def test_an_error_while_writing_keeps_the_old_file(tmp_path):
     path = tmp_path / "a" / "out.txt"
     with files.replacing(path) as temporary:
         temporary.write_text("old")
@@ -224,7 +224,7 @@ def test_an_error_while_writing_leaves_the_old_file(tmp_path):
     assert (path.read_text(), names(path.parent)) == ("old", ["out.txt"])
 
 
-def test_pictures_of_no_image_keep_their_whole_names():
+def test_overview_pictures_keep_their_full_names():
     titles = ["strongest-patches-body/conv1", "strongest-patches-conv.1", "conv1"]
     names = picture_names(["photos/conv1.png"], titles, suffix="png")
     assert names == ["conv1.png", "strongest-patches-body-conv1.png", "strongest-patches-conv.1.png", "conv1-2.png"]
@@ -276,7 +276,7 @@ def test_a_map_of_zeros_draws_without_nan(record):
     assert figure.axes[1].images[0].get_clim() == (0, 1)
 
 
-def test_names_and_labels_from_outside_are_drawn_as_they_are(record, tmp_path):
+def test_untrusted_names_are_drawn_literally(record, tmp_path):
     from dataclasses import replace
 
     explained = replace(record.explained[0], source=replace(record.explained[0].source, name="$\\frac{1}$日\x1b.png"))
@@ -294,7 +294,7 @@ def test_a_probability_is_never_rounded_to_certainty(probability, words):
 
 
 @pytest.mark.parametrize("most", [3_000, 60_000, 400_000])
-def test_a_picture_is_made_as_good_as_its_bytes_allow(random, most):
+def test_picture_quality_follows_the_byte_limit(random, most):
     grain = Image.fromarray(random.integers(0, 255, (100, 600, 3), np.uint8)).resize((1800, 300))
     written = compact(grain, most)
     with Image.open(io.BytesIO(written)) as picture:

@@ -40,7 +40,7 @@ def results(lenet, tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_a_record_is_read_as_it_was_written(results, name):
+def test_a_record_survives_saving_and_loading(results, name):
     record, folder = results[name]
     again = Record.load(folder)
     for what in ("analysis", "options", "explained", "facts", "labels", "preprocess", "warnings", "span", "skipped"):
@@ -62,7 +62,7 @@ def test_a_result_of_version_0_1_is_still_read(folder):
     assert (record.explained[0].prediction, record.explained[0].source.name) == (4, "mnist:test/42")
 
 
-def test_what_is_drawn_again_is_the_same_to_the_byte(results, tmp_path):
+def test_redrawn_pictures_are_identical(results, tmp_path):
     folder = shutil.copytree(results["saliency"][1], tmp_path / "result")
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     drawn = cx.redraw(folder, dpi=50)
@@ -71,7 +71,7 @@ def test_what_is_drawn_again_is_the_same_to_the_byte(results, tmp_path):
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_a_result_takes_another_format_and_back(results, tmp_path, kind):
+def test_a_result_can_be_redrawn_in_another_format(results, tmp_path, kind):
     folder = shutil.copytree(results["saliency"][1], tmp_path / "result")
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     drawn, _ = cx.redraw(folder, format=kind, dpi=50)
@@ -87,7 +87,7 @@ def test_a_result_takes_another_format_and_back(results, tmp_path, kind):
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def test_colors_and_size_change_the_picture_and_no_number(results, tmp_path):
+def test_colors_and_size_change_pictures_but_not_arrays(results, tmp_path):
     folder = shutil.copytree(results["occlusion"][1], tmp_path / "result")
     numbers = (folder / "arrays.npz").read_bytes(), (folder / "result.json").read_bytes()
     pictures = {}
@@ -109,7 +109,7 @@ def test_colors_and_size_change_the_picture_and_no_number(results, tmp_path):
 @pytest.fixture
 def parts(lenet, tmp_path, monkeypatch, cli):
     """A result of seven digits in parts of four and three."""
-    monkeypatch.setattr("cnnexplain.pipeline.parts.READ", 2)
+    monkeypatch.setattr("cnnexplain.pipeline.parts.MOST_READ", 2)
     monkeypatch.setattr("cnnexplain.pipeline.parts.PART_IMAGES", 3)
     digits = [f"mnist:test/{index}" for index in range(7)]
     assert cli("run", "saliency", *digits, "--dpi", "30")[0] == 0
@@ -117,7 +117,7 @@ def parts(lenet, tmp_path, monkeypatch, cli):
 
 
 @pytest.mark.parametrize("other", [{"other": np.zeros(3)}, {"gradient": np.zeros((3, 5, 5, 1))}])
-def test_parts_with_other_arrays_are_damaged(parts, other):
+def test_parts_with_different_arrays_are_reported_as_damaged(parts, other):
     folder = parts[1]
     with np.load(folder / "arrays-00002.npz") as stored:
         arrays = {"input": stored["input"], **other}
@@ -126,7 +126,7 @@ def test_parts_with_other_arrays_are_damaged(parts, other):
         Record.load(folder)
 
 
-def test_parts_are_put_together_and_drawn_again(lenet, parts):
+def test_joined_parts_are_redrawn(lenet, parts):
     digits, folder = parts
     whole = cx.explain("saliency", lenet, digits)
     assert [part.span for part in cx.load_parts(folder)] == [range(4), range(4, 7)]
@@ -152,9 +152,9 @@ def test_parts_are_put_together_and_drawn_again(lenet, parts):
     }
 
 
-def test_the_overview_comes_with_the_first_part_alone(lenet, tmp_path, monkeypatch):
+def test_only_the_first_part_has_the_overview(lenet, tmp_path, monkeypatch):
     monkeypatch.setattr("cnnexplain.pipeline.parts.PART_IMAGES", 1)
-    monkeypatch.setattr("cnnexplain.pipeline.parts.READ", 1)
+    monkeypatch.setattr("cnnexplain.pipeline.parts.MOST_READ", 1)
     from cnnexplain.results import writer as report
 
     writer = report.Writer(tmp_path / "out", TWO, Pictures("png", 40))
@@ -168,7 +168,7 @@ def test_the_overview_comes_with_the_first_part_alone(lenet, tmp_path, monkeypat
     assert len(cx.redraw(tmp_path / "out", dpi=40)) == 2 + len(first.overview())
 
 
-def test_nothing_changes_where_drawing_fails_or_is_ended(results, tmp_path, monkeypatch):
+def test_a_failed_redraw_changes_nothing(results, tmp_path, monkeypatch):
     folder = shutil.copytree(results["saliency"][1], tmp_path / "result")
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     for failure in (KeyboardInterrupt, PluginError("no")):
@@ -270,7 +270,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_what_is_damaged_is_said_to_be(results, tmp_path, damage, cli):
+def test_damaged_results_are_reported(results, tmp_path, damage, cli):
     folder = shutil.copytree(results["saliency"][1], tmp_path / "result")
     DAMAGES[damage](folder)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -283,7 +283,7 @@ def test_what_is_damaged_is_said_to_be(results, tmp_path, damage, cli):
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def test_what_another_analysis_found_is_not_drawn_by_this_one(results, tmp_path, cli):
+def test_an_analysis_does_not_draw_results_of_another(results, tmp_path, cli):
     folder = shutil.copytree(results["saliency"][1], tmp_path / "result")
     edited(folder, analysis="gradcam")
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -300,7 +300,7 @@ def test_what_another_analysis_found_is_not_drawn_by_this_one(results, tmp_path,
     assert isinstance(caught.value.__cause__.__cause__, KeyError)
 
 
-def test_an_overviews_arrays_need_not_fit_the_images(results, tmp_path):
+def test_overview_arrays_may_have_other_lengths(results, tmp_path):
     """Of an analysis that looks through a data set only lists and maps are known to be of the images."""
     folder = shutil.copytree(results["deconvnet"][1], tmp_path / "result")
     record = Record.load(folder)
@@ -311,7 +311,7 @@ def test_an_overviews_arrays_need_not_fit_the_images(results, tmp_path):
         Record.load(folder)
 
 
-def test_foreign_folders_and_wrong_names_get_their_own_words(results, tmp_path, cli):
+def test_foreign_folders_and_wrong_names_have_specific_errors(results, tmp_path, cli):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/notes.txt").touch()
     assert cli("redraw", "mine")[::2] == (1, "Error: The folder 'mine' contains no result: it has no result.json.\n")
@@ -337,7 +337,7 @@ def test_foreign_folders_and_wrong_names_get_their_own_words(results, tmp_path, 
         assert words in err
 
 
-def test_names_in_a_result_reach_no_file_outside_its_folder(results, tmp_path):
+def test_file_names_in_a_result_cannot_leave_its_folder(results, tmp_path):
     folder = shutil.copytree(results["saliency"][1], tmp_path / "result")
     (tmp_path / "mine.png").write_text("mine")
     image(folder, picture="../mine.png")
@@ -351,7 +351,7 @@ def test_names_in_a_result_reach_no_file_outside_its_folder(results, tmp_path):
 
 
 @pytest.mark.slow
-def test_every_analysis_is_drawn_again_without_keras_the_same_to_the_byte(results, shell, folder, tmp_path):
+def test_every_analysis_is_redrawn_identically_without_keras(results, shell, folder, tmp_path):
     folders = [tmp_path / name for name in results]
     for path, (record, _) in zip(folders, results.values(), strict=True):
         record.save(path, dpi=50)
@@ -365,7 +365,7 @@ def test_every_analysis_is_drawn_again_without_keras_the_same_to_the_byte(result
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
-def test_the_command_line_and_save_take_format_and_dpi(cli, lenet, tmp_path):
+def test_format_and_dpi_options(cli, lenet, tmp_path):
     assert cli("run", "saliency", "--format", "svg", "--dpi", "40")[0] == 0
     assert (tmp_path / "cnnexplain-out/saliency/mnist-test-42.svg").exists()
     record = cx.explain("saliency", lenet, "mnist:test/42")

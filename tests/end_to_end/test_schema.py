@@ -273,7 +273,7 @@ def folder(saved, tmp_path):
 
 
 @pytest.mark.parametrize("case", [*UNREADABLE, *WRONG])
-def test_what_is_wrong_is_told_in_a_line_and_nothing_changes(saved, folder, case):
+def test_invalid_results_give_one_line_and_are_not_changed(saved, folder, case):
     (UNREADABLE | WRONG)[case](folder)
     record, request = saved[0], {"analysis": "saliency"}
     assert "saliency'" in fails(folder, lambda: Record.load(folder))
@@ -285,7 +285,7 @@ def test_what_is_wrong_is_told_in_a_line_and_nothing_changes(saved, folder, case
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_what_is_wrong_is_replaced_by_a_new_result(saved, folder, case, monkeypatch):
+def test_invalid_results_are_replaced_by_new_ones(saved, folder, case, monkeypatch):
     WRONG[case](folder)
     (folder / "notes.txt").write_text("mine")
     # Nothing of it is drawn, which takes the most time.
@@ -304,7 +304,7 @@ def test_what_is_wrong_is_replaced_by_a_new_result(saved, folder, case, monkeypa
     assert {path.name for path in folder.iterdir()} == {*listed, "notes.txt"}
 
 
-def test_to_go_on_with_what_is_wrong_is_refused_or_makes_it_again(saved, folder):
+def test_resuming_an_invalid_result_is_refused_or_rebuilds_it(saved, folder):
     request = {"analysis": "saliency"}
     assert report.Writer(folder, TWO, Pictures(), request, resume=True).complete
     kept = []
@@ -326,7 +326,7 @@ def test_to_go_on_with_what_is_wrong_is_refused_or_makes_it_again(saved, folder)
     assert not [case for case in kept if "as an image's" in case or "among the files" in case or " cut at " in case]
 
 
-def test_what_is_written_is_what_is_read(saved, folder):
+def test_written_results_are_read_back(saved, folder):
     content = result_files.read_result(folder)
     known = {*schema.RUN, *schema.RUN_LATER, *schema.PART, *schema.PART_LATER}
     assert known - set(content) == {"dataset"}
@@ -342,7 +342,7 @@ def test_what_is_written_is_what_is_read(saved, folder):
     assert (content["weather"], content["images"][0]["mood"]) == ({"sun": [1, None]}, "good")
 
 
-def test_a_result_of_a_later_version_is_said_to_be(saved, folder):
+def test_a_result_of_a_later_version_is_reported(saved, folder):
     edited(folder, lambda content: content.update(format="cnnexplain result 2"))
     later = r"later version \('cnnexplain result 2'\): use that version"
     for call in (lambda: Record.load(folder), lambda: saved[0].save(folder)):
@@ -362,7 +362,7 @@ def test_a_result_that_is_replaced_while_it_is_read_is_not_mixed(saved, folder, 
         Record.load(folder)
 
 
-def test_what_a_run_leaves_that_was_killed_among_its_moves_is_told_and_replaced(saved, folder):
+def test_a_result_of_a_killed_run_is_reported_and_replaced(saved, folder):
     text('{"format": "cnnexplain result 1", "files": ["mnist-test-3.png", "mnist-test-8.png", "arrays.npz", "index.html", '
          '"thumbnails.webp"]}')(folder)  # fmt: skip
     assert "contains an incomplete result: a run ended while writing it" in fails(folder, lambda: Record.load(folder))
@@ -372,7 +372,7 @@ def test_what_a_run_leaves_that_was_killed_among_its_moves_is_told_and_replaced(
 
 
 @pytest.mark.parametrize("length", [300, 9_000])
-def test_long_names_are_drawn_in_a_moment(folder, length):
+def test_long_names_are_drawn_quickly(folder, length):
     image(source="x" * length, objective="y" * length)(folder)
     edited(folder, lambda content: content.update(labels=["z" * length] * 10))
     assert cx.redraw(folder, dpi=20)

@@ -5,7 +5,7 @@ import json
 import cnnexplain as cx
 
 
-def test_a_file_that_is_not_used_is_warned_of(lenet, tmp_path, noise):
+def test_an_unused_sidecar_gives_a_warning(lenet, tmp_path, noise):
     lenet.model.save(tmp_path / "net.keras")
     (tmp_path / "net.json").write_text(json.dumps({"class_names": ["a", "b"], "epochs": 3}))
     record = cx.explain("saliency", cx.load(tmp_path / "net.keras"), noise[:1])

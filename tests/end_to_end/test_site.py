@@ -28,7 +28,7 @@ def site(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_the_site_is_built_strictly_and_fetches_nothing_from_elsewhere(site):
+def test_the_site_builds_strictly_without_external_requests(site):
     pages = [*site.rglob("*.html"), *site.rglob("*.css")]
     assert len(pages) > 10
     fetched = {next(filter(None, found)) for page in pages for found in re.findall(FETCHED, page.read_text())}

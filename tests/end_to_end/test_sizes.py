@@ -71,7 +71,7 @@ LARGE = {
 
 
 @pytest.mark.parametrize("name", LARGE)
-def test_what_does_not_fit_is_named_with_its_layer_before_it_is_made(name, tmp_path, monkeypatch):
+def test_an_oversized_layer_is_named_before_it_is_built(name, tmp_path, monkeypatch):
     config, words = LARGE[name]
     path = write(tmp_path / "net.keras", config() if callable(config) else config)
     monkeypatch.setattr(memory, "free", lambda: 3 << 30)
@@ -102,7 +102,7 @@ def test_what_does_not_fit_is_named_with_its_layer_before_it_is_made(name, tmp_p
         ),
     ],
 )
-def test_a_file_that_holds_too_much_is_refused(given, words, tmp_path):
+def test_an_oversized_file_is_refused(given, words, tmp_path):
     path = write(tmp_path / "net.keras", **given)
     start = time.process_time()
     with pytest.raises(ModelError, match=words):
@@ -110,7 +110,7 @@ def test_a_file_that_holds_too_much_is_refused(given, words, tmp_path):
     assert time.process_time() - start < 10
 
 
-def test_the_calls_of_nested_models_are_multiplied(tmp_path):
+def test_calls_of_nested_models_are_counted(tmp_path):
     config = described(repeated(3))
     # An input and a layer, called twice in a model with an input, and so on.
     assert size_limits._calls(config) == 1 + 2 * (1 + 2 * (1 + 2 * 2))
@@ -121,7 +121,7 @@ def test_the_calls_of_nested_models_are_multiplied(tmp_path):
         size_limits.check_calls(layers)
 
 
-def test_an_archive_of_very_many_files_is_refused(tmp_path):
+def test_archives_with_too_many_files_are_refused(tmp_path):
     import zipfile
 
     with zipfile.ZipFile(tmp_path / "net.keras", "w") as archive:
@@ -131,7 +131,7 @@ def test_an_archive_of_very_many_files_is_refused(tmp_path):
         cx.load(tmp_path / "net.keras")
 
 
-def test_the_limits_can_be_lifted(tmp_path, monkeypatch, cli):
+def test_limits_can_be_lifted(tmp_path, monkeypatch, cli):
     model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(3, activation="softmax")])
     model.save(tmp_path / "net.keras")
     monkeypatch.setattr(memory, "free", lambda: 5000)
@@ -145,7 +145,7 @@ def test_the_limits_can_be_lifted(tmp_path, monkeypatch, cli):
     assert (code, err) == (0, "")
 
 
-def test_a_size_that_is_left_open_counts_with_the_one_that_is_taken(tmp_path, monkeypatch):
+def test_undefined_sizes_count_as_the_chosen_size(tmp_path, monkeypatch):
     inputs = keras.Input((None, None, 3))
     x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(64, 3)(inputs))
     keras.Model(inputs, keras.layers.Dense(3)(x)).save(tmp_path / "net.keras")
@@ -175,7 +175,7 @@ def test_a_model_of_800_layers_is_loaded(tmp_path, random):
     np.testing.assert_allclose(clf.predict(images), expected, rtol=1e-4)
 
 
-def test_what_was_only_measured_is_not_made_later(tmp_path, monkeypatch):
+def test_estimated_layers_are_not_built_later(tmp_path, monkeypatch):
     path = write(tmp_path / "net.keras", sequential(FLAT, layer("Dense", "huge", units=300_000_000)))
     monkeypatch.setattr(memory, "free", lambda: 3 << 30)
     with pytest.raises(ModelError, match="needs"):
@@ -187,7 +187,7 @@ def test_what_was_only_measured_is_not_made_later(tmp_path, monkeypatch):
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
 
 
-def test_free_memory_is_that_of_the_process(shell, folder):
+def test_free_memory_is_limited_by_the_process(shell, folder):
     program = folder / "tests/programs/free_memory.py"
     assert int(shell(program).stdout) > 1 << 20
     if sys.platform == "linux":
@@ -216,7 +216,7 @@ def swollen(tmp_path, old, new):
         (b'"filters": 4, "kernel_size": [3, 3]', b'"filters": 99999, "kernel_size": [8, 8]'),
     ],
 )
-def test_a_model_of_large_layers_that_fit_nothing_is_refused_before_it_is_built(old, new, tmp_path):
+def test_inconsistent_large_layers_are_refused_before_building(old, new, tmp_path):
     """Keras makes the weights of a layer before it sees that the next one was built for others."""
     path, before = swollen(tmp_path, old, new), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     make = keras.Variable.__init__
@@ -226,14 +226,14 @@ def test_a_model_of_large_layers_that_fit_nothing_is_refused_before_it_is_built(
     assert keras.Variable.__init__ is make
 
 
-def test_a_large_number_that_sizes_nothing_leaves_the_cause_to_be_said(tmp_path):
+def test_a_large_unrelated_number_does_not_hide_the_cause(tmp_path):
     odd = sequential(layer("Dense", "d", units=3, novel=10**9), layer("Flatten", "f"))
     with pytest.raises(ModelError, match=r"can't be read by Keras .*novel") as caught:
         cx.load(write(tmp_path / "net.keras", odd))
     assert "--no-limits" not in str(caught.value)
 
 
-def test_what_is_made_in_the_guard_is_counted_and_nothing_after_it():
+def test_allocations_are_counted_only_inside_the_guard():
     with size_limits.guarded(10):
         keras.Variable("zeros", shape=(100, 1000), dtype="float32")
     with pytest.raises(ModelError, match="have 101,000 weights, but it contains 10 numbers"), size_limits.guarded(10):
@@ -251,7 +251,7 @@ class Stateful(keras.layers.Layer):
         return x
 
 
-def test_what_can_only_be_built_in_earnest_is(tmp_path, random):
+def test_layers_that_cannot_be_estimated_are_built(tmp_path, random):
     parts = [keras.layers.Flatten(), Stateful(), keras.layers.Dense(3, activation="softmax")]
     model = keras.Sequential([keras.Input((8, 8, 3)), *parts])
     model.save(tmp_path / "net.keras")

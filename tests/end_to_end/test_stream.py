@@ -9,7 +9,7 @@ from cnnexplain.errors import ImageError, UsageError
 from cnnexplain.inputs import datasets
 
 
-def test_the_test_images_come_once_each_in_order_and_in_range(lenet):
+def test_test_images_are_streamed_once_in_order(lenet):
     stream = cx.open_stream("mnist:test", lenet)
     places, firsts, count = [], [], 0
     for where, batch in stream.batches():
@@ -26,7 +26,7 @@ def test_the_test_images_come_once_each_in_order_and_in_range(lenet):
     np.testing.assert_array_equal(firsts[1], again[1:2])
 
 
-def test_a_preprocess_is_enough(lenet, noise):
+def test_streams_need_only_a_preprocess(lenet, noise):
     stream = cx.open_stream("mnist:test", lenet.preprocess)
     places, batch = next(iter(stream.batches()))
     assert places.tolist() == list(range(64))
@@ -43,7 +43,7 @@ def test_samples_are_fitted_to_other_models(model):
     np.testing.assert_array_equal(batch[:1], cx.read_images("mnist:test/0", clf))
 
 
-def test_a_folder_is_taken_at_any_depth_and_broken_files_are_left_out(lenet, tmp_path, monkeypatch):
+def test_folders_are_searched_recursively_and_broken_files_skipped(lenet, tmp_path, monkeypatch):
     (tmp_path / "b").mkdir()
     for name, index in (("a.png", 3), ("b/c.png", 4), ("z.png", 5)):
         Image.fromarray(datasets.sample(f"mnist:test/{index}")[0]).save(tmp_path / name)
@@ -59,7 +59,7 @@ def test_a_folder_is_taken_at_any_depth_and_broken_files_are_left_out(lenet, tmp
     assert [source.name for source in stream.pick([3, 0, 3]).sources] == [names[2], names[0], names[2]]
 
 
-def test_an_image_may_be_picked_several_times(lenet, tmp_path):
+def test_an_image_may_be_selected_several_times(lenet, tmp_path):
     for name, index in (("a.png", 3), ("b.png", 4)):
         Image.fromarray(datasets.sample(f"mnist:test/{index}")[0]).save(tmp_path / name)
     stream = cx.open_stream(tmp_path, lenet)
@@ -71,7 +71,7 @@ def test_an_image_may_be_picked_several_times(lenet, tmp_path):
     np.testing.assert_array_equal(picked, cx.read_images([tmp_path / f"{name}.png" for name in "babb"], lenet))
 
 
-def test_dark_and_light_are_swapped_or_not_as_asked(lenet, tmp_path):
+def test_inversion_follows_the_option(lenet, tmp_path):
     Image.fromarray(255 - datasets.sample("mnist:test/3")[0]).save(tmp_path / "paper.png")
     for invert, expected in ((None, True), (True, True), (False, False)):
         batch = cx.open_stream(tmp_path, lenet, invert=invert).pick([0])
@@ -88,7 +88,7 @@ def test_arrays_are_streamed_too(lenet, noise):
     assert cx.open_stream(stream, lenet) is stream
 
 
-def test_what_is_no_data_set_is_refused(lenet, tmp_path):
+def test_invalid_data_sets_are_refused(lenet, tmp_path):
     (tmp_path / "file.png").write_bytes(b"")
     (tmp_path / "empty").mkdir()
     for name in ("mnist:tets", tmp_path / "none", tmp_path / "file.png"):

@@ -42,7 +42,7 @@ def printed(command, tmp_path, **env):
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 100, 200])
-def test_list_fits_its_terminal_and_nothing_is_cut(cli, monkeypatch, width):
+def test_list_fits_the_terminal_without_truncation(cli, monkeypatch, width):
     monkeypatch.setenv("COLUMNS", str(width))
     code, out, _ = cli("list")
     assert code == 0
@@ -73,7 +73,7 @@ def test_a_long_path_is_never_broken(cli, monkeypatch, tmp_path, width, digit_fi
         assert ("Note: " in out) == (command[0] == "run")
 
 
-def test_help_shows_names_whole_at_80_columns(cli, monkeypatch):
+def test_help_is_not_truncated_at_80_columns(cli, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     code, out, _ = cli("run", "saliency", "--help")
     assert code == 0
@@ -83,7 +83,7 @@ def test_help_shows_names_whole_at_80_columns(cli, monkeypatch):
     assert max(map(len, out.splitlines())) <= 80
 
 
-def test_colors_on_terminals_alone_and_not_where_they_are_unwanted(tmp_path, shell):
+def test_colors_are_used_only_on_terminals(tmp_path, shell):
     color = re.compile(r"\x1b\[[0-9;]*(3[0-9]|9[0-7])")
     plugin = ["--config", "none.toml", "list"]
     assert color.search(printed(["--help"], tmp_path))
@@ -93,7 +93,7 @@ def test_colors_on_terminals_alone_and_not_where_they_are_unwanted(tmp_path, she
     assert "\x1b" not in shell("-m", "cnnexplain", "list").stdout
 
 
-def test_a_pipe_gets_no_display_of_progress_even_where_colors_are_forced(shell, folder):
+def test_pipes_get_no_progress_display(shell, folder):
     done = shell(folder / "tests/programs/show_progress.py", env={"FORCE_COLOR": "1"})
     assert (done.stdout, done.stderr) == ("", "")
 
@@ -135,7 +135,7 @@ def interrupted(tmp_path, command, seconds):
     ],
     ids=str,
 )
-def test_ctrl_c_at_any_moment_is_one_line_and_130(tmp_path, lenet, command, seconds):
+def test_ctrl_c_gives_one_line_and_exit_code_130(tmp_path, lenet, command, seconds):
     if "redraw" in command:
         cx.explain("saliency", lenet, [f"mnist:test/{index}" for index in range(10)]).save(tmp_path / "result", dpi=20)
     ended, code, out, err = interrupted(tmp_path, command, seconds)
@@ -153,7 +153,7 @@ def test_ctrl_c_at_any_moment_is_one_line_and_130(tmp_path, lenet, command, seco
 
 
 @pytest.mark.usefixtures("interruptible")
-def test_ctrl_c_while_the_command_line_is_read(shell, folder):
+def test_ctrl_c_while_arguments_are_parsed(shell, folder):
     done = shell(folder / "tests/programs/interrupt_start.py")
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted: nothing more was written.\n")
 

@@ -274,7 +274,7 @@ def test_a_sound_analysis_passes(outcomes):
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_what_is_broken_is_found_by_the_check_for_it_and_by_no_other(outcomes, kind):
+def test_each_defect_fails_only_its_check(outcomes, kind):
     fields, check, words = BROKEN[kind]
     found = outcomes(fields, sample_models.classifier if kind in CHANGING else classifier)
     message = found[check].message
@@ -324,7 +324,7 @@ DECLARED = {
 
 
 @pytest.mark.parametrize("check", ["imports", "help"])
-def test_a_process_of_its_own_tells_what_is_wrong_with_the_declaration(install, fresh, check):
+def test_a_separate_process_checks_the_declaration(install, fresh, check):
     code, words = DECLARED[check]
     install("bright-maker", code, point="bright", module=f"declared_{check}")
     candidate = testing.Candidate(testing.find("brightness")[0])
@@ -348,7 +348,7 @@ UNSAVED = {
 
 
 @pytest.mark.parametrize("kind", ["keys", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("memory", "keras"))])
-def test_a_drawing_of_what_is_not_in_the_record_is_found_out(install, fresh, lenet, kind):
+def test_drawing_data_outside_the_record_is_detected(install, fresh, lenet, kind):
     code, words = UNSAVED[kind]
     install("bright-maker", code, point="bright", module=f"unsaved_{kind}")
     candidate = testing.Candidate(testing.find("brightness")[0])
@@ -360,7 +360,7 @@ def test_a_drawing_of_what_is_not_in_the_record_is_found_out(install, fresh, len
 
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("jax") is None, reason="needs JAX beside TensorFlow")
-def test_another_backend_tells_what_works_on_one_alone(install, fresh, monkeypatch):
+def test_code_for_one_backend_is_detected(install, fresh, monkeypatch):
     other = "import keras\n    images = images + (keras.backend.backend() != 'tensorflow')\n    return Result"
     install("bright-maker", GOOD.replace("return Result", other), point="bright", module="one_backend")
     monkeypatch.setattr(model_checks, "BACKENDS", {"tensorflow": "", "jax": ""})
@@ -371,7 +371,7 @@ def test_another_backend_tells_what_works_on_one_alone(install, fresh, monkeypat
     )
 
 
-def test_a_name_stands_for_an_analysis_a_plugin_or_a_distribution(install, fresh):
+def test_names_of_analyses_plugins_and_distributions(install, fresh):
     install("bright-maker", GOOD, point="bright", module="good_one")
     for name in ("brightness", "bright", "bright-maker"):
         assert [analysis.name for analysis in testing.find(name)] == ["brightness"]
@@ -382,13 +382,13 @@ def test_a_name_stands_for_an_analysis_a_plugin_or_a_distribution(install, fresh
         testing.find("salency")
 
 
-def test_a_broken_plugin_is_named_with_its_cause(install, fresh):
+def test_a_broken_plugin_is_reported_with_its_cause(install, fresh):
     install("bad-maker", "import nothing_at_all", point="bad", module="bad_one")
     with pytest.raises(PluginError, match=r"plugin 'bad' of bad-maker 1\.5: ModuleNotFoundError"):
         testing.find("bad")
 
 
-def test_the_command_says_what_it_found(cli, install, fresh, monkeypatch):
+def test_the_command_prints_its_findings(cli, install, fresh, monkeypatch):
     monkeypatch.setattr(model_checks, "BACKENDS", {"tensorflow": ""})
     install("bright-maker", GOOD, point="bright", module="good_two")
     code, out, _ = cli("check-plugin", "bright-maker")
@@ -401,7 +401,7 @@ def test_the_command_says_what_it_found(cli, install, fresh, monkeypatch):
     assert cli("check-plugin", "nothing")[0] == 2
 
 
-def test_the_command_fails_where_a_check_does(cli, install, fresh, monkeypatch):
+def test_the_command_fails_if_a_check_fails(cli, install, fresh, monkeypatch):
     monkeypatch.setattr(model_checks, "BACKENDS", {"tensorflow": ""})
     install("bright-maker", GOOD.replace("images.mean(axis=-1)", "images * float('nan')"), point="bright", module="bad_two")
     code, out, _ = cli("check-plugin", "brightness")
@@ -418,7 +418,7 @@ def test_importing_it_imports_nothing_heavy(shell):
     assert json.loads(shell("-c", program, *HEAVY_MODULES, "pytest").stdout) == []
 
 
-def test_an_unknown_check_can_not_be_skipped():
+def test_an_unknown_check_cannot_be_skipped():
     with pytest.raises(UsageError, match=r"no check 'backend'\. Did you mean 'backends'"):
         testing.conformance("saliency", skip=["backend"])
 
@@ -439,7 +439,7 @@ def test_every_check_is_documented(folder):
     assert rows == [(check.name, check.requirement) for check in testing.CHECKS]
 
 
-def test_the_guide_shows_the_files_of_the_example_and_all_that_run_can_ask_for(folder):
+def test_the_guide_shows_the_example_and_all_inputs(folder):
     """The files are those that test_packages installs and runs."""
     page = (folder / "docs" / "plugins.md").read_text()
     shown = re.findall(r"^<!-- file: (\S+) -->$", page, re.MULTILINE)

@@ -164,7 +164,7 @@ def step_by_step(monkeypatch):
 
 
 @given(st.data(), st.integers(1, 6), st.integers(0, 999))
-def test_a_random_graph_is_what_its_model_computes(data, steps, seed):
+def test_random_graphs_equal_their_models(data, steps, seed):
     keras.utils.set_random_seed(seed)
     graph = Graph(data.draw)
     for _ in range(steps):

@@ -93,7 +93,7 @@ TARGETS = st.sampled_from([None, 0, 1, "up", "down", "a", "0", 99, -1, "\0"])
 
 
 @given(**MODELS, said=ODD, target=TARGETS)
-def test_whatever_is_said_of_outputs_is_taken_or_refused_in_a_line(activation, units, after, pixels, said, target):
+def test_random_output_settings_work_or_give_one_line(activation, units, after, pixels, said, target):
     try:
         model = network(activation, units, after, pixels, 1.0)
     # Not every model can be built.
@@ -109,9 +109,7 @@ def test_whatever_is_said_of_outputs_is_taken_or_refused_in_a_line(activation, u
 
 
 @given(**MODELS, spread=st.sampled_from([0.1, 1.0, 30.0]), said=USUAL, reduce=REDUCED)
-def test_whatever_is_shown_as_a_probability_is_what_the_model_returns(
-    activation, units, after, pixels, spread, said, reduce
-):
+def test_displayed_probabilities_are_those_of_the_model(activation, units, after, pixels, spread, said, reduce):
     if pixels and after not in ("pixel", "flat"):
         said = said | {"reduce": "mean" if after == "sum" else reduce}
     try:

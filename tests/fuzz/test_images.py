@@ -170,7 +170,7 @@ def check(path, preprocess):
 
 @settings(max_examples=2 * CASES)
 @given(data=st.data(), large=st.booleans(), preprocess=preprocesses)
-def test_every_file_is_read_or_refused_in_a_line(data, large, preprocess):
+def test_every_file_is_read_or_gives_one_line(data, large, preprocess):
     with pytest.MonkeyPatch.context() as patch:
         if large:
             patch.setattr(decode, "LARGE", 300)
@@ -186,7 +186,7 @@ def test_every_file_is_read_or_refused_in_a_line(data, large, preprocess):
     whole=files(),
     preprocess=preprocesses.filter(lambda each: each.fit in ("stretch", "crop") and each.interpolation != "nearest"),
 )
-def test_a_large_file_is_read_as_a_small_one(whole, preprocess):
+def test_large_files_are_read_like_small_ones(whole, preprocess):
     """In blocks and as a whole a file is refused alike, or nearly the same."""
     with suppress(UnidentifiedImageError), Image.open(io.BytesIO(whole)) as image:
         # On which ground what is transparent is shown may turn on a hair.
@@ -209,7 +209,7 @@ def test_a_large_file_is_read_as_a_small_one(whole, preprocess):
             assert abs(found[0].mean() - found[1].mean()) <= 0.1
 
 
-def test_formats_are_what_the_bytes_are_and_huge_sizes_are_refused(tmp_path):
+def test_formats_follow_the_bytes_and_huge_sizes_are_refused(tmp_path):
     """Sizes in headers that nothing follows are refused before the memory is taken."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     huge = [
@@ -230,7 +230,7 @@ def test_formats_are_what_the_bytes_are_and_huge_sizes_are_refused(tmp_path):
 NAMES = st.text(st.characters(blacklist_characters="/\0", blacklist_categories=["Cs"]), min_size=1, max_size=40)
 
 
-def test_files_of_any_name_in_any_folder(cli, tmp_path, lenet, monkeypatch):
+def test_files_with_any_name_in_any_folder(cli, tmp_path, lenet, monkeypatch):
     monkeypatch.setattr(loader, "load", lambda *_, **__: lenet)
 
     @settings(max_examples=max(1, CASES // 8))
@@ -266,7 +266,7 @@ def test_files_of_any_name_in_any_folder(cli, tmp_path, lenet, monkeypatch):
     highest=st.sampled_from([0, 1, 1.5, 255, 4095, np.nan, np.inf, -1]),
     white_level=st.sampled_from([None, 255, 4095]),
 )
-def test_arrays_are_taken_or_refused_in_a_line(array, shape, highest, white_level):
+def test_arrays_are_accepted_or_give_one_line(array, shape, highest, white_level):
     class Known:
         preprocess = Preprocess(12, 10, white_level=white_level)
 

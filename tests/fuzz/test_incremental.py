@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 
 @given(seed=st.integers(100, 10**6), steps=st.integers(1, 14), size=st.integers(1, 6))
-def test_every_plan_gives_what_whole_images_give(seed, steps, size):
+def test_every_plan_equals_whole_images(seed, steps, size):
     clf, random = cx.load(random_model(seed, steps)), np.random.default_rng(seed)
     names = [clf.layers[random.integers(len(clf.layers))].name, "logits"]
     images, fills = random.uniform(0, 1, (2, 1, *SHAPE)).astype(np.float32)

@@ -82,7 +82,7 @@ NAMES = st.one_of(st.sampled_from(["meta", "site", "image", "Meta", ""]), st.tex
 
 
 @given(st.dictionaries(NAMES, VALUES, max_size=3), st.one_of(st.none(), NAMES))
-def test_values_that_do_not_fit_are_refused_in_a_line(pair, values, wanted):
+def test_invalid_values_give_one_line(pair, values, wanted):
     try:
         clf = cx.load(pair, fixed=values, input=wanted)
     except CnnExplainError as error:
@@ -92,7 +92,7 @@ def test_values_that_do_not_fit_are_refused_in_a_line(pair, values, wanted):
 
 
 @given(st.binary(max_size=80), st.sampled_from([".npy", ".npz", ".json", ".csv"]), st.data())
-def test_files_of_values_are_read_or_refused_in_a_line(pair, tmp_path_factory, noise, suffix, data):
+def test_files_of_values_are_read_or_give_one_line(pair, tmp_path_factory, noise, suffix, data):
     path = tmp_path_factory.getbasetemp() / f"values{suffix}"
     whole = io.BytesIO()
     if suffix == ".npy":
@@ -122,7 +122,7 @@ def test_files_of_values_are_read_or_refused_in_a_line(pair, tmp_path_factory, n
 
 
 @given(st.data())
-def test_arrays_of_bands_are_read_or_refused_in_a_line(fives, tmp_path_factory, data):
+def test_band_arrays_are_read_or_give_one_line(fives, tmp_path_factory, data):
     path = tmp_path_factory.getbasetemp() / "bands.npy"
     shape = data.draw(
         st.sampled_from([(4, 3, 5), (5, 4, 3), (8, 6, 5), (4, 3), (5,), (0, 3, 5), (1, 1, 5), (4, 3, 5, 1), (5, 5, 5)])
@@ -160,7 +160,7 @@ RANGES = [(0, 255), (0, 1), (-1, 1)]
     st.lists(st.sampled_from(["pad", "flip", "split", "idle", "nest"]), max_size=2),
     st.booleans(),
 )
-def test_a_range_that_is_told_is_the_one_that_the_model_was_made_for(target, ends, others, halves):
+def test_the_inferred_range_is_the_true_one(target, ends, others, halves):
     """What brings a range to a usual one is recognized or left a guess, and never taken for another range."""
     (factor, shift), (low, high) = target, ends
     inputs = keras.Input((6, 5, 3))
@@ -182,7 +182,7 @@ def test_a_range_that_is_told_is_the_one_that_the_model_was_made_for(target, end
 
 
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 40), st.integers(1, 40), st.data())
-def test_pictures_of_any_size_come_to_any_size(height, width, tall, wide, data):
+def test_pictures_of_any_size_are_resized_to_any_size(height, width, tall, wide, data):
     fit, interpolation = (
         data.draw(st.sampled_from(["stretch", "crop", "pad"])),
         data.draw(st.sampled_from(["bilinear", "bicubic", "nearest"])),
@@ -246,7 +246,7 @@ KEYS = st.fixed_dictionaries(
 
 
 @given(KEYS)
-def test_whatever_a_sidecar_says_is_used_or_refused_in_a_line(five, said):
+def test_any_sidecar_is_used_or_gives_one_line(five, said):
     try:
         preprocess = cx.load(five, preprocess=said).preprocess
     except CnnExplainError as error:
@@ -266,7 +266,7 @@ def test_whatever_a_sidecar_says_is_used_or_refused_in_a_line(five, said):
         max_size=3,
     )
 )
-def test_whatever_is_typed_ends_in_a_result_or_in_a_line(pair, cli, typed, tmp_path):
+def test_any_command_line_gives_a_result_or_one_line(pair, cli, typed, tmp_path):
     (tmp_path / "m.keras").exists() or pair.save(tmp_path / "m.keras")
     before = sorted(tmp_path.iterdir())
     arguments = [part for text in typed for part in ("--fixed", text)]

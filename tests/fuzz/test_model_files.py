@@ -116,7 +116,7 @@ NAMES = ["new.keras", "new.h5", "operations.h5", "teachable.h5", "frozen.keras",
 
 
 @given(data=st.data())
-def test_a_changed_description_is_loaded_or_refused_plainly(data, files, tmp_path, cli):
+def test_changed_configs_load_or_give_one_line(data, files, tmp_path, cli):
     name = data.draw(st.sampled_from(NAMES))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     tried(cli, tmp_path / f"net{(files / name).suffix}", rewritten(files / name, lambda config: changed(config, data.draw)))
@@ -125,7 +125,7 @@ def test_a_changed_description_is_loaded_or_refused_plainly(data, files, tmp_pat
 
 
 @given(data=st.data())
-def test_changed_bytes_are_loaded_or_refused_plainly(data, files, tmp_path, cli):
+def test_changed_bytes_load_or_give_one_line(data, files, tmp_path, cli):
     name = data.draw(st.sampled_from(NAMES))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     tried(cli, tmp_path / f"net{(files / name).suffix}", damaged((files / name).read_bytes(), data.draw))
@@ -138,7 +138,7 @@ INSIDE = ["saved_model.pb", "config.json", "model.weights.h5", "x.index", "model
 
 
 @given(data=st.data())
-def test_any_file_and_folder_is_named_plainly(data, tmp_path, cli):
+def test_any_file_or_folder_gives_one_line(data, tmp_path, cli):
     start = data.draw(st.sampled_from(STARTS))
     ending = data.draw(st.sampled_from(ENDINGS))
     path = tmp_path / f"some{ending}"

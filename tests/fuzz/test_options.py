@@ -86,7 +86,7 @@ def test_a_command_line_with_hostile_values_is_refused(cli, words, tmp_path):
 @hypothesis.given(
     words=strategies.lists(strategies.sampled_from([*HOSTILE, *PLAIN]) | strategies.text(max_size=9), max_size=4)
 )
-def test_words_that_are_no_command_are_refused(cli, words, tmp_path):
+def test_unknown_commands_are_refused(cli, words, tmp_path):
     words = [word for word in words if word not in ("list", "info", "run")]
     code, _, err = cli("run", "saliency", *END, *words)
     assert_plain(code, err if code else "", codes=(0, 1, 2))

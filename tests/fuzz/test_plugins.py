@@ -267,7 +267,7 @@ def steps(lenet, folder):
 
 
 @hypothesis.given(fault=faults)
-def test_a_plugin_that_misbehaves_ends_in_plain_errors(tried, fault):
+def test_misbehaving_plugins_give_one_line(tried, fault):
     for message in tried(*fault):
         assert len(message) <= LONGEST, message
         assert len(message.splitlines()) <= 2, message
@@ -277,6 +277,6 @@ def test_a_plugin_that_misbehaves_ends_in_plain_errors(tried, fault):
 @pytest.mark.parametrize(
     "place", ["module", "hook", "models", "run", "draw", "finding", "panels", "overlay", "passes", "load"]
 )
-def test_ctrl_c_in_a_plugin_is_the_users(tried, place):
+def test_ctrl_c_in_a_plugin_is_propagated(tried, place):
     with pytest.raises(KeyboardInterrupt):
         tried(place, "raise KeyboardInterrupt")

@@ -37,7 +37,7 @@ def tried(cli, net, data):
 
 
 @given(said=st.dictionaries(KEY, VALUE, max_size=4))
-def test_what_a_sidecar_says_is_taken_or_refused_plainly(said, net, cli):
+def test_changed_sidecars_load_or_give_one_line(said, net, cli):
     tried(cli, net, json.dumps(said).encode())
 
 
@@ -45,11 +45,11 @@ DEEP = st.sampled_from([b"[" * 100_000, b'{"size":' * 5000, b"9" * 6000, b"\xef\
 
 
 @given(data=st.binary(max_size=60) | DEEP)
-def test_whatever_bytes_a_sidecar_has_are_taken_or_refused_plainly(data, net, cli):
+def test_any_sidecar_bytes_load_or_give_one_line(data, net, cli):
     tried(cli, net, data)
 
 
 @given(data=st.binary(max_size=60) | st.text(max_size=30).map(lambda text: text.encode(errors="ignore")))
-def test_whatever_bytes_labels_have_are_taken_or_refused_plainly(data, net, cli):
+def test_any_label_bytes_load_or_give_one_line(data, net, cli):
     (net.parent / "labels.txt").write_bytes(data)
     tried(cli, net, b'{"labels": "labels.txt"}')

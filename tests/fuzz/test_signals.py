@@ -141,7 +141,7 @@ def found(path):
 
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("command", COMMANDS)
-def test_at_any_moment(cli, program, pictures, tmp_path, command):
+def test_ctrl_c_at_any_moment(cli, program, pictures, tmp_path, command):
     words = COMMANDS[command]
     shutil.copytree(pictures, tmp_path, dirs_exist_ok=True)
     given_files = snapshot(tmp_path / "d")
@@ -179,7 +179,7 @@ def test_at_any_moment(cli, program, pictures, tmp_path, command):
 
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signals_of_the_system(pictures, tmp_path, number):
+def test_termination_signals(pictures, tmp_path, number):
     """Those of Ctrl-C and of `kill`, sent to a process of its own."""
     shutil.copytree(pictures, tmp_path, dirs_exist_ok=True)
     command = [sys.executable, "-m", "cnnexplain", "run", "saliency", "d", "--out", "o", "--dpi", "20"]

@@ -81,7 +81,7 @@ def started(folder, command, streams, environment):
 @hypothesis.given(
     given=variables, files=written, command=strategies.sampled_from(COMMANDS), streams=strategies.sampled_from(STREAMS)
 )
-def test_the_program_in_odd_surroundings(base, given, files, command, streams):
+def test_the_program_in_unusual_environments(base, given, files, command, streams):
     for name, content in files.items():
         (base / name).write_bytes(content)
     try:

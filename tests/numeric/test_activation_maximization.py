@@ -99,7 +99,7 @@ def test_values_exceed_those_of_noise_of_the_same_norm(digits, lenet):
     assert max(digits.facts["noise"]) < min(digits.facts["value"]) / 3
 
 
-def test_the_pictures_are_strokes_and_not_noise(digits, lenet):
+def test_pictures_are_smooth_strokes(digits, lenet):
     """Their total variation is like that of digits, of which a noise of the same pixels has several times as much."""
     images = digits.arrays["optimum"]
     roughness = [variation(image) for image in images]
@@ -109,7 +109,7 @@ def test_the_pictures_are_strokes_and_not_noise(digits, lenet):
     )
 
 
-def test_a_step_follows_the_oracles_gradient(lenet, oracle, one):
+def test_a_step_follows_the_gradient_of_the_oracle(lenet, oracle, one):
     """The first steps from the same start, by hand in float64."""
     (start,) = cx.explain(NAME, lenet, target=3, dataset=one, starts=1, **START).arrays["optimum"]
     # A step of a millionth would break the ties of the black pixels.
@@ -121,7 +121,7 @@ def test_a_step_follows_the_oracles_gradient(lenet, oracle, one):
     assert (np.abs(found.arrays["optimum"][0] - exact) < 1e-3).mean() > 0.98
 
 
-def test_the_loss_and_its_gradient_are_the_oracles(lenet, oracle, noise, random):
+def test_loss_and_gradient_equal_the_oracle(lenet, oracle, noise, random):
     ascent = maximization.Ascent(lenet, [Logit(3)] * 4, 4, Regularization(total_variation=0.3), random)
     values, gradient = ascent.loss(noise, 0)
     slopes = oracle.gradient(noise, [3] * 4)
@@ -151,7 +151,7 @@ def test_the_compiled_loop_equals_the_loop_over_arrays(clf, parts, monkeypatch):
         assert (one.moved, one.stopped) == (other.moved, other.stopped)
 
 
-def test_the_gradient_through_view_and_spectrum_equals_differences(lenet, random):
+def test_gradient_through_view_and_spectrum_equals_finite_differences(lenet, random):
     """The chain rule: the slope of the loss along its own gradient, in one view, is the gradient's norm."""
     parts = Regularization(jitter=3, rotate=20, zoom=0.2, total_variation=0.1, parametrization="fourier")
     start = Spectrum(28, 28).coefficients(random.uniform(0.2, 0.8, (1, 28, 28, 1)))
@@ -170,13 +170,13 @@ def test_the_gradient_through_view_and_spectrum_equals_differences(lenet, random
     assert measured == pytest.approx(float(norm), rel=0.01)
 
 
-def test_a_units_picture_does_not_depend_on_the_others(clf):
+def test_pictures_do_not_depend_on_other_units(clf):
     together = quick(clf).arrays["optimum"]
     alone = [quick(clf, target=c).arrays["optimum"][0] for c in range(5)]
     np.testing.assert_allclose(together, alone, atol=1e-4)
 
 
-def test_units_go_in_groups_that_fit_the_memory(clf, monkeypatch):
+def test_units_are_grouped_to_fit_memory(clf, monkeypatch):
     whole = quick(clf)
     monkeypatch.setattr(clf, "batch_size", 4)
     seen = []
@@ -192,7 +192,7 @@ def test_the_same_seed_gives_the_same_bits(clf):
     assert np.abs(first - other).max() > 0.1
 
 
-def test_several_starts_end_no_lower_than_one(clf):
+def test_several_starts_are_at_least_as_good_as_one(clf):
     one, four = (quick(clf, regularization="none", starts=starts, steps=20).facts["value"] for starts in (1, 4))
     assert (np.array(four) >= np.array(one) - 1e-4).all()
     assert max(np.array(four) - np.array(one)) > 0.01
@@ -254,7 +254,7 @@ def test_each_regularizer_lowers_its_own_measure(clf, options, measure):
 
 
 @pytest.mark.parametrize(("option", "share"), [("norm_percentile", 0.6), ("contribution_percentile", 0.8)])
-def test_the_share_of_pixels_that_a_percentile_names_is_empty(clf, option, share):
+def test_percentiles_set_their_share_of_pixels_to_zero(clf, option, share):
     for image in quick(clf, regularization="none", **{option: 100 * share}).arrays["optimum"]:
         # 120 pixels: the percentile lies at place 0.6 · 119 = 71.4, or 0.8 · 119 = 95.2, so that 72 or 96 lie under it.
         assert (image == 0.5).all(axis=-1).sum() == 120 * share
@@ -272,26 +272,26 @@ def test_the_share_of_pixels_that_a_percentile_names_is_empty(clf, option, share
         *({"regularization": name} for name in SETTINGS if name != "none"),
     ],
 )
-def test_every_option_does_something(clf, options):
+def test_every_option_has_an_effect(clf, options):
     plain = quick(clf, regularization="none").arrays["optimum"]
     other = quick(clf, **{"regularization": "none", **options}).arrays["optimum"]
     assert np.abs(plain - other).max() > 0.01
 
 
-def test_how_often_to_blur_does_something(clf):
+def test_blur_interval_has_an_effect(clf):
     often, seldom = (quick(clf, regularization="none", blur=1.0, blur_every=n).arrays["optimum"] for n in (1, 5))
     assert all(variation(a) < variation(b) for a, b in zip(often, seldom, strict=True))
     with pytest.raises(UsageError, match="--blur-every 3 needs a blur"):
         quick(clf, blur_every=3)
 
 
-def test_an_option_replaces_its_part_of_the_setting(clf):
+def test_options_override_parts_of_a_preset(clf):
     paper = quick(clf, regularization="yosinski-1").arrays["optimum"]
     parts = {"blur": 0.5, "blur_every": 4, "norm_percentile": 50.0, "rate": 0.1}
     np.testing.assert_array_equal(quick(clf, regularization="none", **parts).arrays["optimum"], paper)
 
 
-def test_the_papers_four_settings():
+def test_presets_are_the_four_of_the_paper():
     """Yosinski et al. 2015, table 1; 'every' means nothing where nothing is blurred."""
     found = [SETTINGS[f"yosinski-{n}"] for n in (1, 2, 3, 4)]
     assert [(s.decay, s.blur, s.norm_percentile, s.contribution_percentile) for s in found] == [
@@ -304,7 +304,7 @@ def test_the_papers_four_settings():
     assert all((s.jitter, s.rotate, s.zoom, s.total_variation, s.parametrization) == (0, 0, 0, 0, "pixels") for s in found)
 
 
-def test_the_regularizers_by_hand():
+def test_regularizers_equal_hand_computation():
     z = np.array([[[[0.3], [-0.4]], [[0.1], [0.2]]]], np.float32)
     slope = np.array([[[[1.0], [0.5]], [[-9.0], [0.0]]]], np.float32)
     kept = {
@@ -321,7 +321,7 @@ def test_the_regularizers_by_hand():
     assert changed == [False, False, True, False, False, True]
 
 
-def test_the_norm_and_the_contribution_of_a_pixel_are_over_its_channels():
+def test_pixel_norm_and_contribution_sum_over_channels():
     z = np.array([[[[0.3, 0.4], [0.45, 0.0]]]], np.float32)
     np.testing.assert_array_equal(Regularization(norm_percentile=50).keep(z, z, 0)[0, 0, 1], [0, 0])
     # 0.3 · 4 − 0.4 · 3 = 0 and 0.45.
@@ -329,13 +329,13 @@ def test_the_norm_and_the_contribution_of_a_pixel_are_over_its_channels():
     np.testing.assert_array_equal(Regularization(contribution_percentile=50).keep(z, slope, 0)[0, 0, 0], [0, 0])
 
 
-def test_the_blur_equals_the_oracles(random):
+def test_blur_equals_the_oracle(random):
     z = random.normal(size=(2, 6, 9, 3))
     np.testing.assert_allclose(blurred(z, 1.3), [oracles.gaussian_blur(each, 1.3) for each in z], atol=1e-6)
     np.testing.assert_allclose(blurred(np.ones((1, 6, 9, 1)), 2.0), 1, rtol=1e-6)
 
 
-def test_the_total_variation_and_its_gradient_equal_the_oracles(random):
+def test_total_variation_and_gradient_equal_the_oracle(random):
     z = random.normal(size=(2, 5, 4, 3))
     values, gradient = total_variation(z)
     np.testing.assert_allclose(values, [oracles.isotropic_variation(each, 1e-4) for each in z])
@@ -352,7 +352,7 @@ def test_the_total_variation_and_its_gradient_equal_the_oracles(random):
 
 
 @pytest.mark.parametrize("shape", [(28, 28), (27, 28), (28, 27), (5, 7), (2, 2), (1, 3), (3, 1)])
-def test_the_adjoint_of_the_spectrum(random, shape):
+def test_adjoint_of_the_spectrum(random, shape):
     """⟨F s, g⟩ = ⟨s, Fᵀ g⟩ for even and odd sizes, and F of a picture's coefficients is the picture."""
     spectrum = Spectrum(*shape)
     g = random.normal(size=(2, *shape, 3)).astype(np.float32)
@@ -362,7 +362,7 @@ def test_the_adjoint_of_the_spectrum(random, shape):
     np.testing.assert_allclose(spectrum.picture(spectrum.coefficients(g)), g, atol=1e-5)
 
 
-def test_the_amplitudes_of_the_spectrum_fall_as_one_over_f():
+def test_spectrum_amplitudes_fall_as_one_over_f():
     pictures = []
     for frequency in (1, 2, 4):
         s = np.zeros((1, 16, 9, 2), np.float32)
@@ -373,7 +373,7 @@ def test_the_amplitudes_of_the_spectrum_fall_as_one_over_f():
 
 @pytest.mark.backends
 @pytest.mark.parametrize("shape", [(6, 9), (5, 5), (1, 4)])
-def test_views_and_variation_of_tensors_are_those_of_arrays(random, shape):
+def test_tensor_and_array_versions_agree(random, shape):
     z = random.normal(size=(2, *shape, 3)).astype(np.float32)
     for turn, zoom in [(0, 1), (30, 1.3), (-160, 0.6)]:
         view = View(shape, random.uniform(-2, 2, 2), turn, zoom)
@@ -383,7 +383,7 @@ def test_views_and_variation_of_tensors_are_those_of_arrays(random, shape):
     np.testing.assert_allclose(found, total_variation(z)[0], rtol=1e-5)
 
 
-def test_a_view_moves_turns_and_zooms_by_hand(random):
+def test_views_equal_hand_computation(random):
     z = random.normal(size=(2, 5, 5, 3)).astype(np.float32)
     still, none = np.zeros(2), {"degrees": 0.0, "zoom": 1.0}
     np.testing.assert_allclose(View((5, 5), still, **none).show(z), z, atol=1e-6)
@@ -398,7 +398,7 @@ def test_a_view_moves_turns_and_zooms_by_hand(random):
 
 
 @pytest.mark.parametrize("shape", [(6, 9), (7, 4)])
-def test_the_adjoint_of_a_view(random, shape):
+def test_adjoint_of_a_view(random, shape):
     z, g = random.normal(size=(2, 3, *shape, 2)).astype(np.float32)
     view = View(shape, np.array([1.3, -0.7]), 25, 1.2)
     assert (view.show(z) * g).sum() == pytest.approx((z * view.adjoint(g)).sum(), abs=1e-4)
@@ -421,7 +421,7 @@ def test_views_are_drawn_within_their_bounds():
     assert (places.min(axis=0) < -1.8).all()
 
 
-def test_a_difference_of_classes(lenet, oracle, one):
+def test_difference_of_classes(lenet, oracle, one):
     record = quick(lenet, target=4, against=9, dataset=one)
     logits = oracle.logits(record.arrays["optimum"])[0]
     assert record.facts["unit"] == ["4 − 9"]
@@ -443,7 +443,7 @@ def test_feature_maps_and_neurons(lenet, oracle, one):
     np.testing.assert_allclose(record.facts["best"], [other[..., 4].mean(), other[7, 2, 11]], rtol=1e-3)
 
 
-def test_a_unit_of_the_corner_changes_nothing_that_it_does_not_see(lenet, one):
+def test_corner_units_change_only_their_receptive_field(lenet, one):
     options = {"layer": "conv1", "unit": "0,0,5", "dataset": one, "starts": 1}
     start = cx.explain(NAME, lenet, **options, **START).arrays["optimum"][0, ..., 0]
     found = quick(lenet, regularization="none", **options).arrays["optimum"][0, ..., 0]
@@ -452,14 +452,14 @@ def test_a_unit_of_the_corner_changes_nothing_that_it_does_not_see(lenet, one):
     assert changed.sum() == changed[:5, :5].sum()
 
 
-def test_a_unit_that_noise_without_structure_leaves_off(lenet, one):
+def test_units_that_white_noise_does_not_activate(lenet, one):
     """A ReLU has no gradient where it is off: of these units some are off for the noises that others choose."""
     record = cx.explain(NAME, lenet, layer="dense", unit=("11", "14", "25"), dataset=one, steps=30)
     assert min(record.facts["value"]) > 1
     assert record.facts["strongest"].count(None) == 0
 
 
-def test_dead_units_are_told(lenet, one):
+def test_dead_units_are_reported(lenet, one):
     weights = lenet.model.get_weights()
     model = keras.models.clone_model(lenet.model)
     weights[5][7] = -1e4
@@ -472,19 +472,19 @@ def test_dead_units_are_told(lenet, one):
     assert any("No image of the data set activates dense:7" in warning for warning in record.warnings)
 
 
-def test_the_last_layers_units_are_the_classes_before_the_softmax(clf):
+def test_units_of_the_last_layer_are_logits(clf):
     last = clf.layers[-1].name
     softmax, classes = quick(clf, layer=last), quick(clf)
     np.testing.assert_array_equal(softmax.arrays["optimum"], classes.arrays["optimum"])
     np.testing.assert_allclose(clf.logits(classes.arrays["optimum"]).diagonal(), softmax.facts["value"], rtol=1e-4)
 
 
-def test_without_a_data_set_there_is_no_ratio(clf):
+def test_no_ratio_without_a_data_set(clf):
     facts = quick(clf).facts
     assert facts["best"] == facts["best_image"] == facts["ratio"] == [None] * 5
 
 
-def test_a_best_that_is_not_positive_has_no_ratio(clf, random):
+def test_no_ratio_if_the_best_is_not_positive(clf, random):
     clf.model.layers[-1].bias.assign_add(np.array([-1e3, 0, 0, 0, 0]))
     images = random.uniform(0, 1, (5, 12, 10, 3)).astype(np.float32)
     record = quick(clf, dataset=images)
@@ -495,7 +495,7 @@ def test_a_best_that_is_not_positive_has_no_ratio(clf, random):
     assert any("No image of the data set activates 0" in warning for warning in record.warnings)
 
 
-def test_pictures_of_any_input_range_are_the_same_but_for_the_range(model, random):
+def test_pictures_do_not_depend_on_the_input_range(model, random):
     """A model of pixels from 0 to 255 that scales them itself."""
     inner = model()
     inputs = keras.Input((12, 10, 3))
@@ -510,7 +510,7 @@ def test_pictures_of_any_input_range_are_the_same_but_for_the_range(model, rando
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
 
 
-def test_what_stops_being_finite_is_told():
+def test_non_finite_values_are_reported():
     inputs = keras.Input((4, 4, 1))
     mean = keras.layers.GlobalAveragePooling2D()(inputs)
     score = -keras.ops.log(0.9 - mean)
@@ -549,12 +549,12 @@ def test_more_classes_or_units_than_are_shown(random):
         ({"layer": "convv"}, "Did you mean 'conv'"),
     ],
 )
-def test_what_can_not_be_asked_is_said(clf, options, message):
+def test_invalid_requests_are_refused(clf, options, message):
     with pytest.raises(UsageError, match=message):
         quick(clf, **options)
 
 
-def test_an_objective_from_python(clf):
+def test_objectives_from_python(clf):
     record = quick(clf, target=[Channel("conv", 2), Logit(1) + 0.5 * Logit(2)])
     outputs = clf.activations(record.arrays["optimum"], ["conv", "logits"])
     expected = [outputs["conv"][0, ..., 2].mean(), outputs["logits"][1] @ [0, 1, 0.5, 0, 0]]
@@ -562,7 +562,7 @@ def test_an_objective_from_python(clf):
 
 
 @pytest.mark.parametrize("count", [1, 5, 30])
-def test_a_grid_of_any_number_of_units(clf, count):
+def test_grids_of_any_number_of_units(clf, count):
     record = quick(
         clf, layer="hidden", unit=tuple(str(i % 8) for i in range(count)), steps=1, dataset=np.zeros((1, 12, 10, 3))
     )
@@ -589,7 +589,7 @@ def test_the_command_line(cli, digit_file):
     assert cli(*shared, "--layer", "conv1", "--target", 4)[0] == 2
 
 
-def test_the_regularizers_follow_in_the_papers_order(random):
+def test_regularizers_are_applied_in_the_order_of_the_paper(random):
     """Decay, blur, the norm, and of what the norm leaves the contribution."""
     z = random.normal(size=(2, 9, 7, 3)).astype(np.float32)
     slope = random.normal(size=z.shape).astype(np.float32)
@@ -602,7 +602,7 @@ def test_the_regularizers_follow_in_the_papers_order(random):
     np.testing.assert_allclose(Regularization(**parts).keep(z, slope, 0), expected, rtol=1e-5, atol=1e-6)
 
 
-def test_of_several_ends_the_highest_value_less_the_variation_is_kept(clf, random, monkeypatch):
+def test_the_best_regularized_start_is_kept(clf, random, monkeypatch):
     rough = random.choice([-0.5, 0.5], (32, 12, 10, 3)).astype(np.float32)
     flat = np.zeros((1, 12, 10, 3), np.float32)
     values = clf.logits(np.concatenate([rough, flat]) + 0.5)
@@ -617,7 +617,7 @@ def test_of_several_ends_the_highest_value_less_the_variation_is_kept(clf, rando
         np.testing.assert_allclose(found.image, ends[kept] + 0.5)
 
 
-def test_views_turn_and_zoom_at_random_both_ways_within_their_bounds(random):
+def test_random_views_stay_within_bounds(random):
     seen = []
 
     class Seen(View):

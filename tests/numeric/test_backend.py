@@ -58,7 +58,7 @@ def test_values_and_gradients_of_batches_of_any_length(random, kernel, count):
 
 
 @backends
-def test_products_have_the_whole_precision_of_float32_and_settings_stay():
+def test_matrix_products_use_full_float32_precision():
     """On a GPU; here only the setting is seen, while a function is compiled and afterwards."""
     name = keras.backend.backend()
     if name == "tensorflow":
@@ -86,7 +86,7 @@ def test_products_have_the_whole_precision_of_float32_and_settings_stay():
 
 
 @backends
-def test_new_values_of_the_variables_are_seen(random, kernel):
+def test_changed_variables_take_effect(random, kernel):
     x, w = random.normal(size=(3, 2, 3)).astype(np.float32), random.normal(size=(3, 4)).astype(np.float32)
     gradient = compile_gradient(score(kernel), [(2, 3), (4,)], [kernel])
     forward = backend.current().compiled(lambda x: [ops.matmul(ops.reshape(x, (-1, 6)), kernel)], [(2, 3)], [kernel])
@@ -101,7 +101,7 @@ def test_new_values_of_the_variables_are_seen(random, kernel):
 
 
 @backends
-def test_every_kind_of_weight_that_is_changed_after_compiling_is_seen(random):
+def test_changed_weights_of_every_kind_take_effect(random):
     """Also those that are not trained, and those of nested models."""
     inner = keras.Sequential([keras.Input((6, 6, 2)), keras.layers.DepthwiseConv2D(3)], name="inner")
     parts = [keras.layers.Conv2D(2, 3), keras.layers.BatchNormalization(), inner, keras.layers.PReLU()]
@@ -122,7 +122,7 @@ def test_every_kind_of_weight_that_is_changed_after_compiling_is_seen(random):
 
 
 @backends
-def test_a_pullback_takes_the_place_of_the_derivative_and_of_nothing_else(random, kernel):
+def test_a_pullback_replaces_only_the_derivative(random, kernel):
     x, w = random.normal(size=(3, 2, 3)).astype(np.float32), random.normal(size=(3, 4)).astype(np.float32)
     weights = ops.convert_to_numpy(kernel).astype(float)
 
@@ -158,7 +158,7 @@ def test_a_pullback_takes_the_place_of_the_derivative_and_of_nothing_else(random
         lambda x, w: ops.cast(ops.argmax(x, axis=1), "float32") * w,
     ],
 )
-def test_what_does_not_depend_on_the_input_has_no_gradient(random, function):
+def test_independent_outputs_have_no_gradient(random, function):
     x, w = random.uniform(0, 1, (3, 4)).astype(np.float32), np.ones(3, np.float32)
     with pytest.raises(ModelError) as raised:
         compile_gradient(function, [(4,), ()], [])(x, w)
@@ -166,7 +166,7 @@ def test_what_does_not_depend_on_the_input_has_no_gradient(random, function):
 
 
 @backends
-def test_a_gradient_of_zero_is_one(random):
+def test_zero_gradients_are_returned(random):
     x = -random.uniform(1, 2, (3, 4)).astype(np.float32)
     values, slope = compile_gradient(lambda x: ops.sum(ops.relu(x), axis=1), [(4,)], [])(x)
     np.testing.assert_array_equal(values, 0)
@@ -175,7 +175,7 @@ def test_a_gradient_of_zero_is_one(random):
 
 @backends
 @pytest.mark.parametrize("count", [1, 3])
-def test_constants_are_not_batches_and_a_function_may_return_more_than_a_gradient(random, kernel, count):
+def test_constants_and_additional_results(random, kernel, count):
     """The mean gradient over shifted copies of each image; there are more copies than images, or fewer."""
     x = random.normal(size=(count, 2, 3)).astype(np.float32)
     weights = ops.convert_to_numpy(kernel).astype(float)
@@ -204,7 +204,7 @@ def test_constants_are_not_batches_and_a_function_may_return_more_than_a_gradien
 
 
 @backends
-def test_a_gradient_may_be_a_step_of_a_compiled_loop(random, kernel):
+def test_gradients_work_inside_compiled_loops(random, kernel):
     x, weights = random.normal(size=(3, 2, 3)).astype(np.float32), ops.convert_to_numpy(kernel).astype(float)
 
     def descend(x, rate):
@@ -225,7 +225,7 @@ def test_a_gradient_may_be_a_step_of_a_compiled_loop(random, kernel):
 
 @backends
 @pytest.mark.parametrize("pool", [(2, 2, "valid"), (3, 2, "same"), (3, 1, "same")])
-def test_the_first_of_equal_pixels_takes_the_gradient_of_max_pooling(random, pool):
+def test_max_pooling_ties_go_to_the_first_pixel(random, pool):
     """On black ground every window is a tie; all backends send the signal to the same pixel."""
     layer = keras.layers.MaxPooling2D(*pool)
     x = np.round(random.uniform(0, 1, (2, 6, 6, 1))).astype(np.float32)
@@ -250,7 +250,7 @@ def test_the_first_of_equal_pixels_takes_the_gradient_of_max_pooling(random, poo
 
 
 @backends
-def test_too_little_memory_is_pythons_memory_error():
+def test_running_out_of_memory_raises_memory_error():
     """2^46 numbers are more than a processor can address."""
     wide = backend.current().compiled(lambda x: [x[:, :, None] * x[:, None, :]], [(1 << 23,)], [])
     with pytest.raises(MemoryError):
@@ -258,7 +258,7 @@ def test_too_little_memory_is_pythons_memory_error():
 
 
 @backends
-def test_rows_are_taken_by_their_numbers(random):
+def test_rows_are_gathered_by_index(random):
     table, numbers = random.normal(size=(7, 3)).astype(np.float32), random.integers(0, 7, (4, 2, 5))
     taken = backend.current().rows(ops.convert_to_tensor(table), ops.convert_to_tensor(numbers, "int32"))
     np.testing.assert_array_equal(ops.convert_to_numpy(taken), table[numbers])
@@ -310,7 +310,7 @@ def test_jax_keeps_compiled_functions_on_disk_on_request(shell, tmp_path):
 # How a backend is chosen.
 
 
-def test_the_option_says_what_is_wrong_with_it(cli, monkeypatch):
+def test_invalid_backend_options_are_explained(cli, monkeypatch):
     for words in (["info"], ["evaluate"], ["run", "saliency"], ["run", "all"], ["train"]):
         code, _, err = cli(*words, "--backend", "tourch")
         assert code == 2
@@ -325,7 +325,7 @@ def test_the_option_says_what_is_wrong_with_it(cli, monkeypatch):
     assert "absent         not installed: pip install 'cnnexplain[absent]'" in out
 
 
-def test_a_backend_can_not_be_changed_in_a_process(cli):
+def test_a_backend_cannot_be_changed_in_a_process(cli):
     running = keras.backend.backend()
     other = next(name for name in backend.BACKENDS if name != running)
     code, _, err = cli("evaluate", "--backend", other)
@@ -337,7 +337,7 @@ def test_a_backend_can_not_be_changed_in_a_process(cli):
     )
 
 
-def test_the_option_goes_over_the_environment_and_that_over_keras_own_settings(shell, tmp_path):
+def test_precedence_option_environment_keras_settings(shell, tmp_path):
     """Seen at names that don't exist: what is asked for first is what is named."""
     (tmp_path / "keras.json").write_text('{"backend": "third"}')
     home = {"KERAS_HOME": str(tmp_path)}
@@ -352,7 +352,7 @@ def test_the_option_goes_over_the_environment_and_that_over_keras_own_settings(s
         assert done.returncode == (1 if "third" in said else 2)
 
 
-def test_a_foreign_backend_of_keras_is_refused(monkeypatch):
+def test_unsupported_backends_are_refused(monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "numpy")
     with pytest.raises(ModelError, match="Keras uses 'numpy', but cnnexplain needs one of tensorflow, jax, torch"):
         backend.current()

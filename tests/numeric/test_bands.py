@@ -31,7 +31,7 @@ def images(random):
 
 
 @pytest.mark.parametrize("channels", [2, 4, 5, 13])
-def test_scores_and_gradients_are_those_of_the_model(channels, random):
+def test_scores_and_gradients_equal_the_model(channels, random):
     built = model((12, 10, channels))
     images = random.uniform(0, 1, (3, 12, 10, channels)).astype(np.float32)
     clf = cx.load(built)
@@ -53,7 +53,7 @@ def test_every_analysis_works_and_draws(images, tmp_path):
         record.save(tmp_path / analysis.name, dpi=20)
 
 
-def test_what_needs_colors_is_refused(images):
+def test_options_that_need_color_are_refused(images):
     clf = cx.load(model())
     with pytest.raises(UsageError, match="'maco' is for pictures in gray or color, but the model takes 13 bands"):
         cx.explain("activation-maximization", clf, regularization="maco", steps=1)
@@ -64,7 +64,7 @@ def test_what_needs_colors_is_refused(images):
 
 
 @pytest.mark.parametrize("form", ["npy", "bands first", "pages", "uint16"])
-def test_files_are_given_to_the_model_as_they_are_said(form, tmp_path, random):
+def test_files_are_scaled_as_declared(form, tmp_path, random):
     values = random.integers(0, 10_000, SHAPE).astype(np.uint16)
     path = tmp_path / ("x.tiff" if form == "pages" else "x.npy")
     if form == "pages":
@@ -94,7 +94,7 @@ def test_a_picture_with_transparency_has_four_channels(tmp_path, random):
     np.testing.assert_allclose(np.asarray(cx.read_images(tmp_path / "x.png", clf))[0], pixels / 255, rtol=1e-5)
 
 
-def test_the_ends_of_the_range_are_those_of_what_is_said():
+def test_the_input_range_is_the_declared_one():
     shares = cx.load(model(), preprocess={"scale": "1/10000"}).preprocess
     assert (shares.low, shares.high) == pytest.approx((0, 1))
     assert shares.gray == pytest.approx(np.full(13, 0.5))
@@ -106,7 +106,7 @@ def test_the_ends_of_the_range_are_those_of_what_is_said():
     assert (told.low, told.high, told.assumed) == (0, 255, ())
 
 
-def test_false_colors_are_the_bands_asked_for_each_stretched(images, tmp_path):
+def test_false_color_bands_are_selected_and_stretched(images, tmp_path):
     clf = cx.load(model(), preprocess={"show_bands": "3,2,1"})
     images[0, ..., 2] = 0.25
     record = cx.explain("saliency", clf, images)
@@ -141,7 +141,7 @@ def test_false_colors_are_the_bands_asked_for_each_stretched(images, tmp_path):
         ({"color": "rgb"}, r"is declared to take \(12, 10, 3\)"),
     ],
 )
-def test_what_does_not_fit_is_said(said, words):
+def test_inconsistent_settings_are_reported(said, words):
     with pytest.raises(UsageError, match=words):
         cx.load(model(), preprocess=said)
     with pytest.raises(UsageError, match="show_bands only if the color is 'bands'"):
@@ -150,7 +150,7 @@ def test_what_does_not_fit_is_said(said, words):
         Preprocess(9, 9, "bands")
 
 
-def test_files_that_are_no_bands_are_refused(tmp_path, random):
+def test_other_files_are_refused(tmp_path, random):
     clf = cx.load(model())
     np.save(tmp_path / "few.npy", np.zeros((12, 10, 3)))
     np.save(tmp_path / "nan.npy", np.full(SHAPE, np.nan))
@@ -201,7 +201,7 @@ def test_the_command_line_reads_a_folder_of_arrays(tmp_path, cli, images):
     ],
     ids=["layer", "operation", "index", "scaled"],
 )
-def test_an_input_without_channels_gets_one(before, random, tmp_path):
+def test_inputs_without_a_channel_axis_get_one(before, random, tmp_path):
     built = model((12, 10), before)
     clf = cx.load(built)
     images = random.uniform(0, clf.preprocess.high, (3, 12, 10)).astype(np.float32)
@@ -214,7 +214,7 @@ def test_an_input_without_channels_gets_one(before, random, tmp_path):
         assert clf.receptive_field("conv").rows.size == 3
 
 
-def test_a_flipped_image_is_no_mere_channel(random):
+def test_flipped_images_are_not_treated_as_channels(random):
     built = model((12, 10), lambda x: x[:, ::-1, :, None])
     images = random.uniform(0, 1, (3, 12, 10)).astype(np.float32)
     np.testing.assert_allclose(cx.load(built).predict(images[..., None]), built.predict(images, verbose=0), rtol=1e-4)
@@ -228,7 +228,7 @@ def test_channels_first_remain_refused(shape):
         cx.load(built)
 
 
-def test_stretching_by_hand():
+def test_stretching_equals_hand_computation():
     values = np.arange(101, dtype=np.float32).reshape(1, 101, 1)
     shown = bands.stretched(values, np.zeros(1), np.ones(1))
     assert shown[0, [0, 2, 50, 98, 100], 0].tolist() == pytest.approx([0, 0, 0.5, 1, 1])

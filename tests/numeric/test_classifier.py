@@ -24,7 +24,7 @@ def nodes(model):
 
 
 @pytest.mark.parametrize("head", ["dense", "softmax", "activation", "logits", "nested"])
-def test_logits_and_probabilities_are_the_models(model, random, head):
+def test_logits_and_probabilities_equal_the_model(model, random, head):
     keras_model = model(head)
     clf = cx.load(keras_model)
     images = random.uniform(0, 1, (3, 12, 10, 3)).astype(np.float32)
@@ -37,7 +37,7 @@ def test_logits_and_probabilities_are_the_models(model, random, head):
 
 
 @pytest.mark.parametrize("head", ["dense", "softmax", "activation", "logits", "nested"])
-def test_the_model_is_not_changed_in_any_way(model, random, head):
+def test_the_model_is_not_changed(model, random, head):
     keras_model = model(head)
     keras_model.compile("sgd", lambda true, predicted: keras.ops.mean(predicted))
     before = (nodes(keras_model), json.dumps(keras_model.get_config(), default=str), keras_model.get_weights())
@@ -49,7 +49,7 @@ def test_the_model_is_not_changed_in_any_way(model, random, head):
         np.testing.assert_array_equal(now, then)
 
 
-def test_weights_are_shared_so_that_further_training_is_seen(model, random):
+def test_weights_are_shared_with_the_model(model, random):
     keras_model = model()
     clf = cx.load(keras_model)
     images = random.uniform(0, 1, (1, 12, 10, 3)).astype(np.float32)
@@ -74,7 +74,7 @@ def test_branches_shared_layers_and_nested_models_are_traced(random):
     np.testing.assert_allclose(cx.load(model).predict(images), own, rtol=1e-5)
 
 
-def test_batches_of_any_length_give_the_same_as_one(model, random, monkeypatch):
+def test_results_do_not_depend_on_the_batch_size(model, random, monkeypatch):
     clf = cx.load(model())
     images = random.uniform(0, 1, (5, 12, 10, 3)).astype(np.float32)
     whole = clf.logits(images)
@@ -83,7 +83,7 @@ def test_batches_of_any_length_give_the_same_as_one(model, random, monkeypatch):
     assert clf.logits(images[:0]).shape == (0, 5)
 
 
-def test_a_saved_model_is_the_same_and_is_hashed_by_its_file(model, random, tmp_path):
+def test_saved_models_are_hashed_by_file(model, random, tmp_path):
     keras_model = model()
     keras_model.compile("adam", "categorical_crossentropy")
     keras_model.save(tmp_path / "model.keras")
@@ -105,12 +105,12 @@ def test_targets_are_labels_first_then_indices(lenet):
 
 
 @pytest.mark.parametrize("target", [10, -1, "10", "x", 1.5, True])
-def test_a_class_that_does_not_exist_is_refused(lenet, target):
+def test_unknown_classes_are_refused(lenet, target):
     with pytest.raises(UsageError, match="There is no class"):
         lenet.target(target)
 
 
-def test_what_is_given_for_names_or_images_and_is_none_is_said(lenet, noise):
+def test_invalid_names_and_images_are_reported(lenet, noise):
     with pytest.raises(UsageError, match=r"must be a list of layer names, but got 'conv1'; write \['conv1'\]"):
         lenet.activations(noise, "conv1")
     with pytest.raises(UsageError, match=r"The images are a str; expected an array \(N, 28, 28, 1\)"):
@@ -119,14 +119,14 @@ def test_what_is_given_for_names_or_images_and_is_none_is_said(lenet, noise):
         cx.explain("saliency", lenet, [])
 
 
-def test_several_targets_are_one_for_each_image(lenet, noise):
+def test_a_list_of_targets_has_one_per_image(lenet, noise):
     record = cx.explain("saliency", lenet, noise, target=[1, "2", 3, 4])
     assert [explained.target for explained in record.explained] == [1, 2, 3, 4]
     with pytest.raises(UsageError, match="2 targets for 4 images"):
         cx.explain("saliency", lenet, noise, target=[1, 2])
 
 
-def test_of_many_layers_some_are_taken_from_all_depths_evenly():
+def test_layers_are_sampled_evenly_over_depth():
     assert evenly_spaced("abc", 5) == ["a", "b", "c"]
     assert evenly_spaced(range(9), 5) == [0, 2, 4, 6, 8]
     assert evenly_spaced(range(8), 3) == [0, 4, 7]
@@ -147,13 +147,13 @@ def softmax_in_a_custom_way(shape=(4, 4, 1)):
     return keras.Sequential([keras.Input(shape), keras.layers.Flatten(), Voting()])
 
 
-def test_probabilities_that_pass_for_logits_are_refused():
+def test_probabilities_declared_as_logits_are_refused():
     with pytest.raises(ModelError, match=r"probabilities, whose scores .* can't be reached; say so with --probabilities"):
         cx.load(softmax_in_a_custom_way())
 
 
 @pytest.mark.parametrize("nested", [False, True])
-def test_layers_that_change_images_in_training_are_left_out_of_it(random, nested):
+def test_augmentation_layers_are_skipped_at_inference(random, nested):
     """Keras' random layers train by default, and a graph may have training fixed: an explanation must do neither."""
     augment = [
         keras.layers.RandomFlip(seed=1),
@@ -202,13 +202,13 @@ def quantized():
 
 
 @pytest.mark.parametrize("build", [louder, turned, quantized])
-def test_a_model_that_computes_something_else_than_its_layers_is_refused(build, random):
+def test_models_that_differ_from_their_graph_are_refused(build, random):
     keras.utils.set_random_seed(0)
     with pytest.raises(ModelError, match=r"can't be reached|computes other scores"):
         cx.load(build()).logits(random.uniform(0, 1, (1, 4, 4, 1)).astype(np.float32))
 
 
-def test_a_model_of_whole_numbers_has_a_gradient(random):
+def test_integer_inputs_have_a_gradient(random):
     parts = [keras.Input((4, 4, 1), dtype="uint8"), keras.layers.Rescaling(1 / 255), keras.layers.Flatten()]
     model = keras.Sequential([*parts, keras.layers.Dense(3, activation="softmax")])
     clf = cx.load(model)
@@ -226,7 +226,7 @@ def test_scores_without_a_gradient_are_refused(random):
         clf.gradient(random.uniform(0, 1, (1, 4, 4, 1)).astype(np.float32), np.array([0]))
 
 
-def test_pixels_that_are_no_inputs_yet_are_refused(lenet):
+def test_raw_pixels_are_refused(lenet):
     with pytest.raises(UsageError, match="images hold uint8; the model takes floating-point numbers from 0 to 1"):
         lenet.predict(np.zeros((1, 28, 28, 1), np.uint8))
 
@@ -234,12 +234,12 @@ def test_pixels_that_are_no_inputs_yet_are_refused(lenet):
 @pytest.mark.parametrize(
     ("scale", "offset", "assumed"), [(1 / 255, 0, ()), (1 / 127.5, -1, ()), (2.0, -1, ()), (2.0, 0, ("range",))]
 )
-def test_only_a_rescaling_of_pixels_tells_the_range(scale, offset, assumed):
+def test_only_rescaling_of_pixels_determines_the_range(scale, offset, assumed):
     parts = [keras.Input((4, 4, 1)), keras.layers.Rescaling(scale, offset), keras.layers.Flatten(), keras.layers.Dense(3)]
     assert cx.load(keras.Sequential(parts)).preprocess.assumed == assumed
 
 
-def test_keras_safe_mode_stays_on(model, tmp_path, monkeypatch):
+def test_keras_safe_mode_stays_enabled(model, tmp_path, monkeypatch):
     model().save(tmp_path / "m.keras")
     load, seen = keras.saving.load_model, []
     monkeypatch.setattr(keras.saving, "load_model", lambda *a, **k: seen.append(k) or load(*a, **k))
@@ -252,7 +252,7 @@ class Swish3(keras.layers.Layer):
         return keras.ops.sigmoid(3 * x) * x
 
 
-def test_a_layer_of_ones_own_is_named_with_what_to_do(tmp_path):
+def test_custom_layers_are_named_with_advice(tmp_path):
     parts = [keras.Input((4, 4, 1)), Swish3(), keras.layers.Flatten(), keras.layers.Dense(3)]
     path = tmp_path / "own.keras"
     keras.Sequential(parts).save(path)
@@ -269,7 +269,7 @@ def test_a_layer_of_ones_own_is_named_with_what_to_do(tmp_path):
         cx.load(path)
 
 
-def test_the_wrong_things_to_explain_are_said(model, noise):
+def test_invalid_requests_are_refused(model, noise):
     with pytest.raises(UsageError, match=r"what cnnexplain.load.. returns, but got str and Sequential"):
         cx.explain("saliency", model(), noise)
 
@@ -300,17 +300,17 @@ def convolutional(shape):
         (lambda: keras.Sequential([keras.layers.Dense(3)]), "no graph of layers"),
     ],
 )
-def test_what_is_no_image_classifier_is_refused(build, words):
+def test_other_models_are_refused(build, words):
     with pytest.raises(ModelError, match=words):
         cx.load(build())
 
 
-def test_what_is_no_model_is_refused():
+def test_other_objects_are_refused():
     with pytest.raises(UsageError, match="Can't load a int"):
         cx.load(3)
 
 
-def test_code_in_a_file_is_refused_even_deep_inside(tmp_path):
+def test_nested_code_in_a_file_is_refused(tmp_path):
     inner = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Lambda(lambda x: x * 2)])
     model = keras.Sequential([keras.Input((4, 4, 1)), inner, keras.layers.Flatten(), keras.layers.Dense(2)])
     model.save(tmp_path / "code.keras")
@@ -326,7 +326,7 @@ def test_code_in_a_file_is_refused_even_deep_inside(tmp_path):
         {"module": "mine", "class_name": "Thing", "config": {}, "registered_name": "mine>Thing"},
     ],
 )
-def test_a_file_that_names_other_code_is_refused(tmp_path, model, activation):
+def test_files_that_name_other_code_are_refused(tmp_path, model, activation):
     model().save(tmp_path / "plain.keras")
     with (
         zipfile.ZipFile(tmp_path / "plain.keras") as plain,
@@ -340,7 +340,7 @@ def test_a_file_that_names_other_code_is_refused(tmp_path, model, activation):
         cx.load(tmp_path / "odd.keras")
 
 
-def test_a_layer_of_scores_may_be_called_logits(random):
+def test_a_layer_may_be_named_logits(random):
     """It is then a layer as any other, the last one, and what is in front of it isn't taken for the head."""
     parts = [
         keras.Input((6, 6, 1)),
@@ -362,7 +362,7 @@ def test_a_layer_of_scores_may_be_called_logits(random):
         assert hidden.facts["unit"] == ["hidden:3"]
 
 
-def test_values_are_those_of_the_forward_pass(lenet, noise):
+def test_values_equal_the_forward_pass(lenet, noise):
     objectives = [cx.Logit(1), cx.Channel("conv2", 3), sum([cx.Logit(1), cx.Logit(2)]), cx.Logit(0) - cx.Channel("dense", 7)]
     found = lenet.values(noise, objectives)
     logits, maps = lenet.logits(noise), lenet.activations(noise, ["conv2", "dense"])
@@ -395,7 +395,7 @@ def cramped(most, monkeypatch):
     return lengths
 
 
-def test_a_batch_too_large_for_the_memory_is_halved_and_none_lost(model, random, monkeypatch):
+def test_batches_are_halved_if_memory_runs_out(model, random, monkeypatch):
     images = random.uniform(0, 1, (23, 12, 10, 3)).astype(np.float32)
     whole = cx.load(model())
     logits, gradient = whole.logits(images), whole.gradient(images, [1] * 23)
@@ -426,7 +426,7 @@ def _first_and_twice_the_second(outputs, variables):
 
 
 @pytest.mark.parametrize("most", [99, 5])
-def test_variables_of_another_shape_are_differentiated_through_several_views(model, random, monkeypatch, most):
+def test_gradients_of_variables_through_views(model, random, monkeypatch, most):
     variables = random.uniform(0.2, 0.8, (7, 3)).astype(np.float32)
     whole = cx.load(model())
     plain = np.broadcast_to(variables[:, None, None], (7, 12, 10, 3))
@@ -446,7 +446,7 @@ def test_variables_of_another_shape_are_differentiated_through_several_views(mod
         pull(variables[:, :2])
 
 
-def test_where_one_image_is_too_many_it_is_said(model, random, monkeypatch):
+def test_running_out_of_memory_for_one_image_is_reported(model, random, monkeypatch):
     lengths = cramped(0, monkeypatch)
     clf = cx.load(model())
     with pytest.raises(ModelError, match="needs more memory for a single image than there is"):
@@ -455,7 +455,7 @@ def test_where_one_image_is_too_many_it_is_said(model, random, monkeypatch):
 
 
 @pytest.mark.parametrize("analysis", ["deconvnet", "intermediate-outputs", "inversion", "occlusion", "saliency"])
-def test_analyses_find_the_same_where_the_batch_shrinks_underway(model, random, monkeypatch, analysis):
+def test_analyses_do_not_depend_on_halved_batches(model, random, monkeypatch, analysis):
     images = random.uniform(0, 1, (4, 12, 10, 3)).astype(np.float32)
     options = {"inversion": {"iterations": 2, "layer": ["conv"]}, "occlusion": {"patch": 4, "stride": 1}}.get(analysis, {})
     expected = cx.explain(analysis, cx.load(model()), images, **options)
@@ -469,7 +469,7 @@ def test_analyses_find_the_same_where_the_batch_shrinks_underway(model, random, 
         np.testing.assert_allclose(found.arrays[name], array, atol=1e-4 * max(1, np.abs(array).max()))
 
 
-def test_activation_maximization_finds_the_same_where_the_batch_shrinks_underway(model, random, monkeypatch):
+def test_activation_maximization_does_not_depend_on_halved_batches(model, random, monkeypatch):
     images = random.uniform(0, 1, (9, 12, 10, 3)).astype(np.float32)
     given = {"dataset": images, "steps": 2}
     expected = cx.explain("activation-maximization", cx.load(model()), **given)
@@ -481,7 +481,7 @@ def test_activation_maximization_finds_the_same_where_the_batch_shrinks_underway
     assert found.facts["best_image"] == expected.facts["best_image"]
 
 
-def test_slices_follow_the_batch_size_and_leave_nothing_out(model, monkeypatch):
+def test_slices_cover_all_images(model, monkeypatch):
     clf = cx.load(model())
     monkeypatch.setattr(clf, "batch_size", 4)
     found = []
@@ -496,7 +496,7 @@ def test_slices_follow_the_batch_size_and_leave_nothing_out(model, monkeypatch):
     ("free", "all_there_is", "expected"),
     [(1 << 20, 1 << 21, 1 << 30), (1 << 17, 1 << 18, 1 << 27), (1 << 10, 1 << 18, 1 << 26), (1 << 10, 1 << 22, 1 << 30)],
 )
-def test_the_batch_size_follows_from_what_is_free(model, monkeypatch, free, all_there_is, expected):
+def test_batch_size_follows_free_memory(model, monkeypatch, free, all_there_is, expected):
     """A quarter of what is free, a sixteenth of all at least and 1 GiB at most, in pages of 4 KiB."""
     import os
 
@@ -511,7 +511,7 @@ def test_the_batch_size_follows_from_what_is_free(model, monkeypatch, free, all_
     assert batches.available_memory() == 1 << 30
 
 
-def test_on_a_gpu_the_batch_size_follows_from_its_memory(model, monkeypatch):
+def test_batch_size_follows_gpu_memory(model, monkeypatch):
     from cnnexplain import backend
 
     monkeypatch.setattr(backend.current(), "device_memory", lambda: 1 << 20)
@@ -521,7 +521,7 @@ def test_on_a_gpu_the_batch_size_follows_from_its_memory(model, monkeypatch):
     assert cx.load(model()).batch_size == 256
 
 
-def test_layers_with_their_channels_first_are_refused_by_name():
+def test_channels_first_layers_are_refused_by_name():
     padded = keras.Sequential(
         [
             keras.Input((6, 6, 3)),
@@ -536,7 +536,7 @@ def test_layers_with_their_channels_first_are_refused_by_name():
 
 
 @pytest.mark.parametrize("head", ["dense", "nested"])
-def test_the_gradients_at_all_layers_from_one_backward_pass_are_those_of_each(model, random, head):
+def test_layer_gradients_of_one_pass_equal_separate_passes(model, random, head):
     clf = cx.load(model(head))
     images = random.uniform(0, 1, (3, 12, 10, 3)).astype(np.float32)
     names = ["input", *(layer.name for layer in clf.layers), "logits"]

@@ -85,7 +85,7 @@ def watched(monkeypatch, most=10**6):
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_weighted_sums_of_gradients_are_those_of_a_loop(clf, images, random, monkeypatch, size):
+def test_weighted_gradient_sums_equal_a_loop(clf, images, random, monkeypatch, size):
     copies, shown, _, weights = varied(random, images, 7)
     targets = [Logit(1), Logit(3) - 0.5 * Logit(0), cx.Channel(clf.convolutions[0].name, 1)]
     expected = summed(clf.gradient, shown, targets, weights)
@@ -104,7 +104,7 @@ def test_weighted_sums_of_gradients_are_those_of_a_loop(clf, images, random, mon
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("of", ["probability", "logit"])
-def test_moments_of_values_and_features_are_those_of_a_loop(clf, images, random, monkeypatch, size, of):
+def test_moments_equal_a_loop(clf, images, random, monkeypatch, size, of):
     copies, shown, (shares, shifts), _ = varied(random, images, 7)
     targets = np.array([1, 3, 0])
     expected = {"logit": clf.logits, "probability": clf.predict}
@@ -125,7 +125,7 @@ def test_moments_of_values_and_features_are_those_of_a_loop(clf, images, random,
 
 
 @backends
-def test_gradients_that_agree_have_no_variance(clf, images):
+def test_equal_gradients_have_no_variance(clf, images):
     """Of sums and squares in single precision, the variance of equal numbers would be about 1e-7 of their square."""
     same = Copies(lambda image, share: image + 0 * share, 40, lambda part: [np.ones((len(part), 1, 1, 1))])
     sums, squares = clf.gradient_sums(images[:1], [2], same)
@@ -135,7 +135,7 @@ def test_gradients_that_agree_have_no_variance(clf, images):
 
 
 @backends
-def test_values_far_from_zero_lose_no_digits(random, images):
+def test_large_values_keep_precision(random, images):
     """The logit is 1000 plus the mean of the image: the moments are those of the small rest."""
     model = keras.Sequential([keras.Input((12, 10, 3)), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2)])
     model.layers[-1].set_weights([np.full((3, 2), 1 / 3), np.array([1000, 0])])
@@ -147,7 +147,7 @@ def test_values_far_from_zero_lose_no_digits(random, images):
     np.testing.assert_allclose(found.products[:, 0], exact, rtol=1e-3)
 
 
-def test_an_image_does_not_depend_on_the_others_or_on_the_size_of_a_batch(clf, images, random, monkeypatch):
+def test_results_do_not_depend_on_the_batch(clf, images, random, monkeypatch):
     copies, *_ = varied(random, images, 37)
     together = clf.gradient_sums(images, [1, 2, 3], copies)
     alone = Copies(blended, 37, copies.parameters, [copies.arrays[0][1:2]])
@@ -159,7 +159,7 @@ def test_an_image_does_not_depend_on_the_others_or_on_the_size_of_a_batch(clf, i
 
 @pytest.mark.parametrize("count", [1, 2, 5, 64])
 @pytest.mark.parametrize("size", [1, 3, 16])
-def test_a_batch_has_at_most_batch_size_pairs_and_no_pair_is_computed_twice(model, random, monkeypatch, size, count):
+def test_each_pair_is_computed_once_in_bounded_batches(model, random, monkeypatch, size, count):
     pairs = watched(monkeypatch)
     clf = cx.load(model())
     monkeypatch.setattr(clf, "batch_size", size)
@@ -172,7 +172,7 @@ def test_a_batch_has_at_most_batch_size_pairs_and_no_pair_is_computed_twice(mode
 
 
 @pytest.mark.parametrize("most", [1, 3, 7])
-def test_a_block_too_large_for_the_memory_is_halved_and_nothing_lost(model, images, random, monkeypatch, most):
+def test_blocks_are_halved_if_memory_runs_out(model, images, random, monkeypatch, most):
     copies, _, _, weights = varied(random, images, 11)
     whole = cx.load(model())
     expected = whole.gradient_sums(images, [1, 2, 3], copies, weights=weights)
@@ -191,7 +191,7 @@ def test_a_block_too_large_for_the_memory_is_halved_and_nothing_lost(model, imag
     np.testing.assert_allclose(again.products, moments.products, rtol=1e-4, atol=1e-6)
 
 
-def test_memory_too_small_for_one_copy_is_an_error(model, images, random, monkeypatch):
+def test_running_out_of_memory_for_one_copy_is_an_error(model, images, random, monkeypatch):
     copies, *_ = varied(random, images, 2)
     watched(monkeypatch, 0)
     with pytest.raises(ModelError, match="needs more memory for a single image than there is"):
@@ -199,7 +199,7 @@ def test_memory_too_small_for_one_copy_is_an_error(model, images, random, monkey
 
 
 @backends
-def test_nothing_is_compiled_again_for_other_images_or_blocks(model, images, random, monkeypatch):
+def test_other_images_and_blocks_reuse_the_function(model, images, random, monkeypatch):
     """JAX compiles once for each number of copies in a block; TensorFlow once for all; PyTorch never."""
     traced = []
 
@@ -228,7 +228,7 @@ def test_images_of_another_shape_are_refused(clf, images, random):
 
 
 @pytest.mark.parametrize("error", [KeyError("lost"), KeyboardInterrupt()])
-def test_ranges_are_drawn_ahead_and_errors_of_the_thread_are_raised(error):
+def test_prefetching_raises_errors_of_its_thread(error):
     drawn = []
 
     def draw(part):
@@ -252,7 +252,7 @@ def test_ranges_are_drawn_ahead_and_errors_of_the_thread_are_raised(error):
     assert [copy for part in drawn for copy in part] == list(range(5))
 
 
-def test_the_loop_of_pairs_gives_the_same(clf, images, random):
+def test_the_fallback_loop_agrees(clf, images, random):
     """`batches`, for methods that make their copies in NumPy."""
     copies, shown, _, _ = varied(random, images, 5)
     sums = np.zeros(images.shape)
@@ -277,7 +277,7 @@ def moments_of_factors(clf, images, targets, count=30, **options):
 
 
 @pytest.mark.parametrize("size", [1, 4, 64])
-def test_equal_values_have_no_moments(images, monkeypatch, size):
+def test_equal_values_have_zero_moments(images, monkeypatch, size):
     """Of a model with a constant output, whatever the blocks."""
     inputs = keras.Input(images.shape[1:])
     dense = keras.layers.Dense(3, activation="softmax", kernel_initializer="zeros", bias_initializer="random_normal")
@@ -289,7 +289,7 @@ def test_equal_values_have_no_moments(images, monkeypatch, size):
         assert not moments.squares.any()
 
 
-def test_moments_of_tiny_probabilities_do_not_vanish(images):
+def test_moments_of_tiny_probabilities_are_kept(images):
     inputs = keras.Input(images.shape[1:])
     dense = keras.layers.Dense(2, activation="softmax", bias_initializer=keras.initializers.Constant([-55.0, 0.0]))
     clf = cx.load(keras.Model(inputs, dense(keras.layers.Flatten()(inputs))))
@@ -301,7 +301,7 @@ def test_moments_of_tiny_probabilities_do_not_vanish(images):
     np.testing.assert_allclose(moments.squares.reshape(len(images)), squares, rtol=1e-3)
 
 
-def test_targets_outputs_and_arrays_of_another_number_are_refused(clf, images):
+def test_mismatched_lengths_are_refused(clf, images):
     with pytest.raises(UsageError, match=r"no class 7\b|class"):
         moments_of_factors(clf, images, [7] * len(images), of="logit")
     with pytest.raises(UsageError, match=r"There is no output 'logits' of this model\. Did you mean 'logit'"):
@@ -316,7 +316,7 @@ def test_targets_outputs_and_arrays_of_another_number_are_refused(clf, images):
         clf.gradient_sums(images, [0] * len(images), copies)
 
 
-def test_kept_functions_keep_neither_images_nor_the_weights_of_objectives(clf, images, monkeypatch):
+def test_cached_functions_hold_no_images_or_weights(clf, images, monkeypatch):
     own = images.copy()
     kept = [weakref.ref(own)]
 

@@ -41,7 +41,7 @@ def one_hot(activations, channel):
 
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("layer", ["relu1", "relu2"])
-def test_projections_equal_an_explicit_numpy_deconvnet(lenet, oracle, noise, layer, rule):
+def test_projections_equal_a_numpy_deconvnet(lenet, oracle, noise, layer, rule):
     record = cx.explain("deconvnet", lenet, noise, dataset=noise, layer=layer, rule=rule, maps=30)
     activations = np.maximum(oracle.layers(noise)[layer.replace("relu", "conv")], 0)
     for image, facts in enumerate(record.facts["strongest"]):
@@ -60,14 +60,14 @@ def test_projections_equal_an_explicit_numpy_deconvnet(lenet, oracle, noise, lay
         assert sorted(fact["map"] for fact in facts[layer]) == list(range(30))
 
 
-def test_the_rules_differ_where_they_should(lenet, noise):
+def test_rules_differ_as_defined(lenet, noise):
     record = cx.explain("deconvnet", lenet, noise, dataset=noise, layer="relu2", rule=RULES)
     maps = {rule: record.arrays[f"projection/relu2/{rule}"] for rule in RULES}
     for a, b in (("deconvnet", "guided"), ("guided", "gradient"), ("deconvnet", "gradient")):
         assert np.abs(maps[a] - maps[b]).max() > 0.01 * np.abs(maps[a]).max()
 
 
-def test_the_gradient_rule_is_the_activation_times_its_gradient(lenet, noise):
+def test_gradient_rule_is_activation_times_gradient(lenet, noise):
     record = cx.explain("deconvnet", lenet, noise, dataset=noise, layer="relu2", rule="gradient", maps=2)
     for image, facts in enumerate(record.facts["strongest"]):
         fact = facts["relu2"][1]
@@ -103,7 +103,7 @@ WINDOWS = [
 
 @pytest.mark.parametrize("window", WINDOWS)
 @pytest.mark.parametrize("kind", ["Conv2D", "DepthwiseConv2D", "SeparableConv2D"])
-def test_a_projection_through_a_convolution_is_its_transpose(window, kind, random):
+def test_projection_through_a_convolution_is_its_transpose(window, kind, random):
     """⟨conv(x), y⟩ = ⟨x, convᵀ(y)⟩."""
     if kind == "SeparableConv2D" and np.ptp(window.get("strides", 1)):
         pytest.skip("Keras has no separable convolution with unequal strides.")
@@ -119,7 +119,7 @@ def test_a_projection_through_a_convolution_is_its_transpose(window, kind, rando
         np.testing.assert_allclose(back, clf.project(0 * x, "layer", y, rule), rtol=1e-5, atol=1e-6)
 
 
-def test_a_projection_through_max_pooling_puts_each_maximum_back_to_its_place(random):
+def test_projection_through_max_pooling_restores_positions(random):
     clf = classifier(keras.layers.MaxPooling2D(name="pool"), shape=(10, 8, 3))
     x = random.uniform(0, 1, (2, 10, 8, 3)).astype(np.float32)
     pooled, places = oracles.pool(x)
@@ -129,7 +129,7 @@ def test_a_projection_through_max_pooling_puts_each_maximum_back_to_its_place(ra
     assert (back > 0).sum() == pooled.size
 
 
-def test_without_relus_every_rule_gives_the_activation_times_the_gradient(random):
+def test_without_relus_all_rules_agree(random):
     clf = classifier(
         keras.layers.Conv2D(4, 3, name="a"), keras.layers.AveragePooling2D(2), keras.layers.Conv2D(5, 2, name="b")
     )
@@ -155,7 +155,7 @@ def relus(form):
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_every_form_of_relu_is_reached(random, rule):
+def test_every_form_of_relu_is_recognized(random, rule):
     x = random.uniform(0, 1, (2, 13, 11, 3)).astype(np.float32)
     y = random.normal(size=(2, 9, 7, 5)).astype(np.float32)
     found = {
@@ -168,7 +168,7 @@ def test_every_form_of_relu_is_reached(random, rule):
     assert bool(np.abs(found["fused"] - plain).max() > 0.1) is (rule != "gradient")
 
 
-def test_a_relu_with_a_ceiling_passes_guided_signals_only_below_it():
+def test_guided_rule_respects_the_ceiling_of_a_relu():
     parts = [keras.layers.ReLU(max_value=0.5, name="clipped"), keras.layers.Rescaling(1.0, name="top")]
     clf = classifier(*parts, shape=(2, 2, 3))
     x = np.array([-1, 0.2, 0.7, 0.3], np.float32).reshape(1, 2, 2, 1).repeat(3, axis=3)
@@ -196,7 +196,7 @@ CLIPS = {
 
 
 @pytest.mark.parametrize("form", CLIPS)
-def test_where_an_activation_is_clipped_its_units_are_ranked_and_placed_by_the_value_before_it(form):
+def test_clipped_units_are_ranked_before_the_clip(form):
     """All units of the first two maps are beyond the clip; the third is below it everywhere."""
     clf = classifier(*CLIPS[form], shape=(6, 5, 3))
     for index, weight in enumerate(clf.model.weights):
@@ -231,7 +231,7 @@ def test_where_an_activation_is_clipped_its_units_are_ranked_and_placed_by_the_v
     assert ranks == ["array[1]", "array[0]"]
 
 
-def test_what_is_clipped_is_as_it_was_for_all_else(random):
+def test_clipping_changes_nothing_else(random):
     """A layer whose clipped output is used elsewhere too, and one that isn't clipped."""
     inputs = keras.Input((6, 6, 3))
     low = keras.layers.Conv2D(4, 3, activation="relu6", padding="same", name="low")(inputs)
@@ -266,7 +266,7 @@ def test_the_largest_values_of_maps_are_those_that_rank_their_units(random):
         np.testing.assert_allclose(values, ranking[name].max(axis=(1, 2)), rtol=1e-5, atol=1e-6)
 
 
-def test_numbers_clipped_by_bounds_of_their_own_are_of_no_known_activation(random):
+def test_clipping_at_other_bounds_is_not_an_activation(random):
     inputs = keras.Input((4, 4, 3))
     clipped = keras.ops.clip(keras.layers.Conv2D(3, 1, name="conv")(inputs), np.zeros(3, np.float32), 1.0)
     top = keras.layers.Conv2D(2, 1, name="top")(clipped)
@@ -282,7 +282,7 @@ def silu(x):
     return x / (1 + np.exp(-x))
 
 
-def test_the_guided_rule_goes_by_the_sign_of_the_slope_of_other_activations(random):
+def test_guided_rule_uses_the_sign_of_the_slope(random):
     """A NumPy loop over two convolutions of 1×1 with SiLU, whose slope is negative below −1.28."""
     parts = [keras.layers.Conv2D(4, 1, name="a"), keras.layers.Activation("silu"), keras.layers.Conv2D(2, 1, name="b")]
     clf = classifier(*parts, keras.layers.Activation("silu", name="top"), shape=(3, 2, 3))
@@ -311,7 +311,7 @@ def test_the_guided_rule_goes_by_the_sign_of_the_slope_of_other_activations(rand
     assert clf.describe_rule("a", "deconvnet") == "the gradient, as there is no activation"
 
 
-def test_units_are_projected_as_their_layers_are(lenet, noise):
+def test_units_are_projected_like_their_layers(lenet, noise):
     units = np.array([[0, 3, 4, 5], [1, 2, 1, 0], [1, 7, 7, 29]])
     values = np.array([1.5, -2, 0.5], np.float32)
     found = lenet.project_units(noise[:3], ["relu1", "relu2"], units, values, "guided")
@@ -332,7 +332,7 @@ def test_units_are_projected_as_their_layers_are(lenet, noise):
         (lambda: keras.ops.silu, r"'silu' \(Silu\)"),
     ],
 )
-def test_other_activations_are_left_out_by_the_layers_name_under_the_deconvnets_rule(layer, words, random):
+def test_deconvnet_rule_skips_other_activations_by_name(layer, words, random):
     clf = classifier(layer(), keras.layers.Conv2D(4, 3, activation="relu", name="top"))
     x = random.uniform(0, 1, (1, 13, 11, 3)).astype(np.float32)
     with pytest.raises(ModelError, match=f"The layer {words} is an activation other than ReLU, .* Use the rule 'guided'"):
@@ -347,7 +347,7 @@ def test_other_activations_are_left_out_by_the_layers_name_under_the_deconvnets_
     assert not pictures.overlapping(record.figure())
 
 
-def test_a_layer_of_which_nothing_is_known_is_refused_under_all_rules_but_the_gradient(random):
+def test_unknown_layers_require_the_gradient_rule(random):
     class Squared(keras.layers.Layer):
         def call(self, x):
             return x**2
@@ -359,7 +359,7 @@ def test_a_layer_of_which_nothing_is_known_is_refused_under_all_rules_but_the_gr
     assert np.abs(cx.explain("deconvnet", clf, x, layer="top", rule="gradient").arrays["projection/top/gradient"]).max() > 0
 
 
-def test_maps_are_chosen_by_what_they_contribute_to_the_class(lenet, noise):
+def test_maps_are_selected_by_contribution(lenet, noise):
     """Σ A · ∂S/∂A over the map, by central differences of what scaling a map does to the logit."""
     record = cx.explain("deconvnet", lenet, noise, dataset=noise, target=3, against=5, maps=4)
     objectives = [cx.Logit(3) - cx.Logit(5)] * len(noise)
@@ -382,7 +382,7 @@ def test_maps_are_chosen_by_what_they_contribute_to_the_class(lenet, noise):
     assert total == pytest.approx(record.facts["value"][0], rel=1e-4)
 
 
-def test_maps_are_chosen_by_number(lenet, noise):
+def test_maps_are_selected_by_index(lenet, noise):
     record = cx.explain("deconvnet", lenet, noise, dataset=noise, layer="relu2", maps="17,3")
     assert [[fact["map"] for fact in facts["relu2"]] for facts in record.facts["strongest"]] == [[17, 3]] * len(noise)
     assert [fact["map"] for fact in record.facts["over_dataset"]["relu2"]] == [17, 3]
@@ -390,7 +390,7 @@ def test_maps_are_chosen_by_number(lenet, noise):
         cx.explain("deconvnet", lenet, noise, maps="30,")
 
 
-def test_the_sheet_shows_the_maps_of_the_image_and_the_most_selective(random):
+def test_sheet_shows_maps_of_the_image_and_selective_maps(random):
     clf = classifier(keras.layers.Conv2D(40, 3, activation="relu", name="top"), shape=(9, 8, 3))
     images = random.uniform(0, 1, (30, 9, 8, 3)).astype(np.float32)
     record = cx.explain("deconvnet", clf, images[:1], dataset=images, maps=3)
@@ -407,7 +407,7 @@ def test_the_sheet_shows_the_maps_of_the_image_and_the_most_selective(random):
     assert [fact["map"] for fact in sheet[3:]] == others[:5]
 
 
-def test_patches_of_units_that_see_most_of_a_large_image_are_cut_to_its_half(random):
+def test_patches_of_large_fields_are_limited_to_half_the_image(random):
     body = [keras.layers.Conv2D(3, 3, strides=2, activation="relu", padding="same") for _ in range(5)]
     clf = classifier(*body, keras.layers.Conv2D(2, 5, padding="same", activation="relu", name="top"), shape=(140, 132, 3))
     images = random.uniform(0, 1, (3, 140, 132, 3)).astype(np.float32)
@@ -435,7 +435,7 @@ def test_patches_of_units_that_see_most_of_a_large_image_are_cut_to_its_half(ran
                 assert each["inside"]["gradient"] == pytest.approx(share, rel=1e-3)
 
 
-def test_a_deep_or_separable_network_is_shown_by_its_stages_under_both_rules(random):
+def test_deep_networks_are_shown_by_stages(random):
     x = random.uniform(0, 1, (1, 16, 16, 3)).astype(np.float32)
     parts = []
     for number, stride in enumerate((1, 2, 1)):
@@ -454,7 +454,7 @@ def test_a_deep_or_separable_network_is_shown_by_its_stages_under_both_rules(ran
 
 
 @pytest.mark.parametrize("window", WINDOWS)
-def test_a_projection_lies_inside_the_receptive_field(window, random):
+def test_projections_lie_inside_the_receptive_field(window, random):
     clf = classifier(
         keras.layers.Conv2D(3, **window, activation="relu"),
         keras.layers.ZeroPadding2D(((1, 0), (0, 2))),
@@ -475,7 +475,7 @@ def test_a_projection_lies_inside_the_receptive_field(window, random):
             assert not (seen & ~inside).any()
 
 
-def test_the_streamed_top_nine_equal_a_full_sort(random, monkeypatch):
+def test_streamed_top_nine_equals_a_full_sort(random, monkeypatch):
     from cnnexplain_plugins.deconvnet.peaks import TOP, locate, strongest_images
 
     clf = classifier(keras.layers.Conv2D(6, 4, activation="relu", name="top"))
@@ -495,7 +495,7 @@ def test_the_streamed_top_nine_equal_a_full_sort(random, monkeypatch):
             assert activations[image, row, column, channel] == largest[image]
 
 
-def test_patches_are_cut_where_the_units_look(lenet, oracle):
+def test_patches_are_the_receptive_fields(lenet, oracle):
     # The two largest of each pooling square differ by 3e-6 at least, so that both precisions choose the same.
     images = np.random.default_rng(2).uniform(0, 1, (12, 28, 28, 1)).astype(np.float32)
     record = cx.explain("deconvnet", lenet, images[:1], dataset=images, layer="relu2")
@@ -514,7 +514,7 @@ def test_patches_are_cut_where_the_units_look(lenet, oracle):
                 np.testing.assert_allclose(found, exact, atol=1e-5 * np.abs(exact).max())
 
 
-def test_a_patch_over_the_border_holds_the_middle_of_the_range_there(random):
+def test_patches_beyond_the_border_are_gray(random):
     clf = classifier(keras.layers.Conv2D(1, 3, padding="same", name="top"), shape=(4, 4, 3))
     clf.model.get_layer("top").set_weights([np.ones((3, 3, 3, 1), np.float32), np.zeros(1, np.float32)])
     image = np.zeros((2, 4, 4, 3), np.float32)
@@ -531,7 +531,7 @@ def test_a_patch_over_the_border_holds_the_middle_of_the_range_there(random):
     np.testing.assert_array_equal(pasted(record, "top", "deconvnet", 0, 0)[:2, :2, 0], [[3, 3], [3, 3]])
 
 
-def test_the_batch_size_does_not_show(lenet, noise, monkeypatch):
+def test_results_do_not_depend_on_the_batch_size(lenet, noise, monkeypatch):
     together = cx.explain("deconvnet", lenet, noise, dataset=noise)
     monkeypatch.setattr(lenet, "batch_size", 3)
     chunked = cx.explain("deconvnet", lenet, noise, dataset=noise)
@@ -539,7 +539,7 @@ def test_the_batch_size_does_not_show(lenet, noise, monkeypatch):
         np.testing.assert_allclose(chunked.arrays[name], array, rtol=1e-4, atol=1e-6)
 
 
-def test_digits_give_what_they_give_alone_in_the_whole_test_set(lenet):
+def test_digits_give_the_same_result_alone(lenet):
     """The default: all 10,000 test images, of which the strongest are really the strongest."""
     seen = []
     record = cx.explain("deconvnet", lenet, "mnist:test/42", progress=lambda done, total: seen.append((done, total)))
@@ -554,7 +554,7 @@ def test_digits_give_what_they_give_alone_in_the_whole_test_set(lenet):
             assert f"mnist:test/{10 * index}" in names
 
 
-def test_a_dead_map_and_color_images_draw_without_nan(random, tmp_path):
+def test_dead_maps_and_color_images_draw_without_nan(random, tmp_path):
     clf = classifier(keras.layers.Conv2D(4, 3, activation="relu", name="top"), shape=(9, 16, 2))
     clf.model.get_layer("top").bias.assign([0, 0, 0, -100.0])
     images = random.uniform(0, 1, (2, 9, 16, 3)).astype(np.float32)
@@ -594,7 +594,7 @@ def drawn(figure, shape):
     ]
 
 
-def test_the_picture_shows_each_projection_in_its_place(lenet):
+def test_projections_are_drawn_at_their_place(lenet):
     """The first layer's units see 5×5 of the 28×28 pixels: tiles of these, beside what comes back to them."""
     record = cx.explain("deconvnet", lenet, "mnist:test/42", dataset=np.zeros((1, 28, 28), np.uint8), maps=3)
     figure = record.figure()
@@ -623,7 +623,7 @@ def test_the_picture_shows_each_projection_in_its_place(lenet):
 
 
 @pytest.mark.unaided
-def test_fields_at_the_border_and_of_a_photographs_size_are_shown_in_their_place(random):
+def test_border_and_large_fields_are_drawn_at_their_place(random):
     """A layer that sees 3×3 of 100×120 pixels: a frame that small is drawn larger, about the same middle."""
     parts = [keras.layers.Conv2D(4, 3, padding="same", activation="relu", name="low")]
     parts += [keras.layers.Conv2D(4, 27, padding="same", activation="relu", name="top")]
@@ -652,13 +652,13 @@ def test_fields_at_the_border_and_of_a_photographs_size_are_shown_in_their_place
     assert not pictures.overlapping(figure)
 
 
-def test_a_data_set_of_one_image_has_no_sheet_of_strongest_patches(lenet):
+def test_a_single_image_has_no_sheet_of_patches(lenet):
     record = cx.explain("deconvnet", lenet, "mnist:test/42", dataset=np.zeros((1, 28, 28), np.uint8), layer="relu1")
     assert "patch/relu1" not in record.arrays
     assert record.overview() == {}
 
 
-def test_a_projection_of_nothing_says_so(random):
+def test_empty_projections_are_reported(random):
     clf = classifier(keras.layers.Conv2D(2, 8, activation="relu", name="top"), shape=(9, 16, 3))
     clf.model.get_layer("top").bias.assign([-100.0, -100.0])
     figure = cx.explain("deconvnet", clf, random.uniform(0, 1, (1, 9, 16, 3)).astype(np.float32), layer="top").figure()
@@ -668,7 +668,7 @@ def test_a_projection_of_nothing_says_so(random):
         np.testing.assert_array_equal(panel.images[0].get_array(), 0.5)
 
 
-def test_a_receptive_field_that_is_not_known_is_said(random):
+def test_unknown_receptive_fields_are_reported(random):
     clf = classifier(keras.layers.Conv2DTranspose(2, 3, name="up"), keras.layers.Conv2D(2, 3, name="top"))
     record = cx.explain("deconvnet", clf, random.uniform(0, 1, (2, 13, 11, 3)).astype(np.float32), layer="top")
     (warning,) = record.warnings
@@ -692,18 +692,18 @@ def test_a_receptive_field_that_is_not_known_is_said(random):
         ({"target": "elevn"}, "no class labeled 'elevn'"),
     ],
 )
-def test_wrong_requests_are_refused(lenet, options, words):
+def test_invalid_requests_are_refused(lenet, options, words):
     with pytest.raises(UsageError, match=words):
         cx.explain("deconvnet", lenet, "mnist:test/42", **options)
 
 
-def test_a_model_without_convolutions_is_refused(random):
+def test_models_without_convolutions_are_refused(random):
     model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
     with pytest.raises(ModelError, match=r"has no convolutional layer, and so no feature maps.* choose another analysis"):
         cx.explain("deconvnet", cx.load(model), np.zeros((1, 4, 4), np.uint8))
 
 
-def test_the_command_line_skips_broken_files_of_a_data_set_and_names_them(cli, tmp_path):
+def test_broken_files_of_a_data_set_are_skipped_and_named(cli, tmp_path):
     (tmp_path / "set" / "deeper").mkdir(parents=True)
     for number in range(3):
         Image.fromarray(datasets.sample(f"mnist:test/{number}")[0]).save(tmp_path / "set" / "deeper" / f"{number}.png")
@@ -724,12 +724,12 @@ def test_the_command_line_skips_broken_files_of_a_data_set_and_names_them(cli, t
     assert "None of the 1 images of 'empty' can be used; the first, 'empty/bad.png'" in err
 
 
-def test_a_layers_kind_and_shape_are_told(lenet):
+def test_layer_type_and_shape_are_shown(lenet):
     assert lenet.layer("relu1") == Layer("relu1", "ReLU", (24, 24, 30))
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_operations_and_layers_give_the_same(random, rule):
+def test_operations_and_layers_agree(random, rule):
     """A residual block of `keras.ops` and operators, with augmentation in front, and of layers; each built from scratch."""
 
     def model(operations):
@@ -755,7 +755,7 @@ def test_operations_and_layers_give_the_same(random, rule):
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_precisions_may_change_at_a_relu(random, rule):
+def test_precision_may_change_at_a_relu(random, rule):
     def model(half):
         precision = {"dtype": "mixed_float16"} if half else {}
         layers = [keras.layers.Conv2D(4, 3, **precision), keras.layers.ReLU(dtype="float32", name="top")]
@@ -768,7 +768,7 @@ def test_precisions_may_change_at_a_relu(random, rule):
 
 
 @pytest.mark.parametrize("activation", [keras.layers.LeakyReLU(name="odd"), keras.ops.gelu])
-def test_a_convolution_before_another_activation_is_not_shown_without_it(activation, random):
+def test_convolutions_are_shown_with_their_activation(activation, random):
     """By default what follows the convolution is shown, under the rule that is defined for it."""
     clf = classifier(keras.layers.Conv2D(4, 3), activation, shape=(9, 8, 3))
     record = cx.explain("deconvnet", clf, random.uniform(0, 1, (1, 9, 8, 3)).astype(np.float32))

@@ -105,7 +105,7 @@ ERRORS = {
 
 @pytest.mark.parametrize("kind", [Failing, Undeclared])
 @pytest.mark.parametrize("name", ERRORS)
-def test_what_a_layer_raises_names_it(images, kind, name):
+def test_errors_of_a_layer_name_it(images, kind, name):
     make, words = ERRORS[name]
     with pytest.raises(cx.ModelError, match=rf"^The layer 'odd' \({kind.__name__}\) fails: {words}") as found:
         explained(network(kind(make(), name="odd")), images)
@@ -113,29 +113,29 @@ def test_what_a_layer_raises_names_it(images, kind, name):
     assert len(str(found.value).splitlines()) == 1
 
 
-def test_a_lack_of_memory_is_said(images):
+def test_running_out_of_memory_is_reported(images):
     with pytest.raises(cx.ModelError, match="'net' needs more memory for a single image than there is"):
         explained(network(Failing(MemoryError(), name="odd")), images)
 
 
-def test_ctrl_c_in_a_layer_is_the_users(images):
+def test_ctrl_c_in_a_layer_is_propagated(images):
     with pytest.raises(KeyboardInterrupt):
         explained(network(Failing(KeyboardInterrupt(), name="odd")), images)
 
 
-def test_a_gradient_that_fails_names_its_layer(images):
+def test_failing_gradients_name_the_layer(images):
     # On JAX the layer's own call already makes its pull-back.
     with pytest.raises(cx.ModelError, match=r"'odd'( \(OneWay\))? fails: ValueError: no way back"):
         explained(network(OneWay(name="odd"), keras.layers.ReLU()), images)
 
 
-def test_the_layer_that_deceives_is_named_and_not_the_next_one(images):
+def test_the_faulty_layer_is_named_not_the_next_one(images):
     with pytest.raises(cx.ModelError, match=r"'odd' \(Narrow\) returns \(N, 6, 3, 4\), but declares \(N, 6, 6, 4\)"):
         explained(network(Narrow(name="odd")), images)
 
 
 @pytest.mark.parametrize("name", ["argmax", "zeros", "shape", "unstack", "top_k", "size", "nonzero"])
-def test_a_function_that_is_no_activation_names_its_layer(images, name):
+def test_invalid_activations_name_the_layer(images, name):
     activation = getattr(keras.ops, name)
     try:
         model = network(activation=activation)
@@ -154,7 +154,7 @@ def test_an_initializer_as_activation_in_a_file(images, tmp_path):
 
 
 @pytest.mark.parametrize("scale", ["x", None, [1, 2], {"a": 1}])
-def test_a_rescaling_by_what_is_no_number(images, scale):
+def test_rescaling_by_a_non_number(images, scale):
     inputs = keras.Input((8, 8, 3))
     layer = keras.layers.Rescaling(1.0, name="odd")
     model = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Flatten()(layer(inputs))), name="net")
@@ -164,7 +164,7 @@ def test_a_rescaling_by_what_is_no_number(images, scale):
     assert len(str(found.value)) < 400
 
 
-def test_the_models_own_call_may_fail(images):
+def test_the_call_of_the_model_may_fail(images):
     class Own(keras.Model):
         def call(self, *args, **kwargs):
             if STATE["fails"]:

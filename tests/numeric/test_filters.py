@@ -61,7 +61,7 @@ def computed(kind, layer, x, kernel, first):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_kernels_of_every_kind_of_convolution_are_taken_as_they_act(kind, random):
+def test_kernels_of_every_convolution_type(kind, random):
     model, layer = network(kind, random)
     clf = cx.load(model)
     record = cx.explain("filters", clf)
@@ -83,7 +83,7 @@ def test_kernels_of_every_kind_of_convolution_are_taken_as_they_act(kind, random
         assert not pictures.overlapping(figure)
 
 
-def test_the_dead_and_the_duplicates_are_counted_as_a_loop_counts_them(random):
+def test_dead_and_duplicate_kernels_equal_a_loop(random):
     model, layer = network("grouped", random)
     kernel, bias = layer.get_weights()
     kernel[..., 1] = 3 * kernel[..., 0]
@@ -111,7 +111,7 @@ def test_the_dead_and_the_duplicates_are_counted_as_a_loop_counts_them(random):
     json.dumps(record.facts, allow_nan=False)
 
 
-def test_a_kernel_is_never_active_where_all_that_comes_of_it_is_zero(random):
+def test_kernels_are_inactive_if_all_outputs_are_zero(random):
     model, layer = network("Conv2D", random)
     kernel, bias = layer.get_weights()
     bias[2], bias[5] = -100, 100
@@ -125,7 +125,7 @@ def test_a_kernel_is_never_active_where_all_that_comes_of_it_is_zero(random):
     assert record.facts["layers"][1]["never_active"] == len(never)
 
 
-def test_the_patches_are_those_with_the_largest_responses(lenet, random, monkeypatch):
+def test_patches_have_the_largest_responses(lenet, random, monkeypatch):
     images = random.uniform(0, 1, (7, 28, 28, 1)).astype(np.float32)
     together = cx.explain("filters", lenet, dataset=images, kernels=5)
     monkeypatch.setattr(lenet, "batch_size", 3)
@@ -150,7 +150,7 @@ def test_the_patches_are_those_with_the_largest_responses(lenet, random, monkeyp
         assert record.facts["field"][name] == [[0, step, field], [0, step, field]]
 
 
-def test_the_first_kernels_are_templates_whose_response_is_their_product_with_the_patch(lenet, random):
+def test_first_layer_responses_are_products_with_patches(lenet, random):
     images = random.uniform(0, 1, (6, 28, 28, 1)).astype(np.float32)
     record = cx.explain("filters", lenet, dataset=images, kernels=8)
     kernel, bias = lenet.model.get_layer("conv1").get_weights()
@@ -170,7 +170,7 @@ def test_the_first_kernels_are_templates_whose_response_is_their_product_with_th
         assert not pictures.overlapping(figure)
 
 
-def test_ranks_are_those_before_the_clip_and_patches_reach_beyond_the_border(random):
+def test_ranks_before_the_clip_and_patches_beyond_the_border(random):
     """Responses of 6 and more are all 6 after a ReLU6; batch normalization may turn a kernel's sign."""
     model = keras.Sequential(
         [
@@ -200,7 +200,7 @@ def test_ranks_are_those_before_the_clip_and_patches_reach_beyond_the_border(ran
     np.testing.assert_array_equal(patch[1:, :2], images[0, :2, 3:])
 
 
-def test_a_layer_that_is_used_twice_has_one_set_of_kernels(random):
+def test_shared_layers_have_one_set_of_kernels(random):
     conv = layers.Conv2D(3, 3, padding="same", name="conv")
     inputs = keras.Input((6, 6, 3))
     x = layers.ReLU(name="relu")(conv(layers.ReLU(name="between")(conv(inputs))))
@@ -218,7 +218,7 @@ def deep():
     return keras.Model(inputs, layers.Dense(2, name="scores")(layers.Flatten()(x)))
 
 
-def test_of_a_deep_network_the_first_convolution_and_the_last_of_each_stage_are_shown():
+def test_deep_networks_show_first_and_stage_convolutions():
     clf = cx.load(deep())
     record = cx.explain("filters", clf)
     assert list(record.facts["shown"]) == ["conv0", "conv2", "conv6", "conv9"]
@@ -230,7 +230,7 @@ def test_of_a_deep_network_the_first_convolution_and_the_last_of_each_stage_are_
         cx.explain("filters", clf, layer="conv12")
 
 
-def test_channels_are_drawn_in_the_pictures_order_and_zero_is_gray(random):
+def test_channels_are_drawn_in_rgb_order_with_gray_zero(random):
     """A model of blue, green, red, whose kernel has weight on its first channel: it is blue."""
     model, _ = network("1×1", random)
     first = layers.Conv2D(2, 3, name="first")
@@ -247,13 +247,13 @@ def test_channels_are_drawn_in_the_pictures_order_and_zero_is_gray(random):
     assert "weights to ± 2" in figure.get_suptitle()
 
 
-def test_a_model_without_convolutions_is_refused(random):
+def test_models_without_convolutions_are_refused(random):
     model = keras.Sequential([keras.Input((4, 4, 1)), layers.Flatten(), layers.Dense(3, name="scores")])
     with pytest.raises(ModelError, match=r"has no convolution over rows and columns.* choose another analysis"):
         cx.explain("filters", cx.load(model))
 
 
-def test_the_command_line_saves_and_draws_it(cli, tmp_path):
+def test_the_command_line(cli, tmp_path):
     model = tmp_path / "small.keras"
     deep().save(model)
     code, _, _ = cli("run", "filters", "--model", model, "--kernels", "1")

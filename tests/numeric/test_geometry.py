@@ -18,7 +18,7 @@ def field(*layers, name="top", shape=(20, 30, 1)):
     return cx.load(model).receptive_field(name)
 
 
-def test_the_lenets_fields_are_those_worked_out_by_hand(lenet):
+def test_receptive_fields_of_the_lenet(lenet):
     """A 5×5 kernel, 2×2 pooling and again: 5, 6, 6 + 4 · 2 = 14, 14 + 2 = 16 pixels, at steps of 1, 2, 2 and 4."""
     for name, step, size in (("conv1", 1, 5), ("relu1", 1, 5), ("pool1", 2, 6), ("conv2", 2, 14), ("pool2", 4, 16)):
         assert lenet.receptive_field(name) == Field(Axis(0, step, size), Axis(0, step, size))
@@ -27,7 +27,7 @@ def test_the_lenets_fields_are_those_worked_out_by_hand(lenet):
     assert lenet.receptive_field("input") == Field(Axis(0, 1, 1), Axis(0, 1, 1))
 
 
-def test_padding_stride_and_dilation_move_and_widen_the_field():
+def test_padding_stride_and_dilation():
     # 20 rows, stride 2: 10 units need 2 · 9 + 3 − 20 = 1 pixel of padding, put behind. 30 columns, stride 3: none.
     found = field(keras.layers.Conv2D(1, 3, strides=(2, 3), padding="same", name="top"))
     assert found == Field(Axis(0, 2, 3), Axis(0, 3, 3))
@@ -39,7 +39,7 @@ def test_padding_stride_and_dilation_move_and_widen_the_field():
     assert cropped == Field(Axis(3, 1, 2), Axis(5, 1, 2))
 
 
-def test_branches_see_the_union():
+def test_branches_give_the_union():
     inputs = keras.Input((16, 16, 3))
     narrow = keras.layers.Conv2D(2, 1)(inputs)
     wide = keras.layers.Conv2D(2, 5, padding="same")(inputs)
@@ -51,13 +51,13 @@ def test_branches_see_the_union():
     assert clf.receptive_field("pool").columns == Axis(0, 0, 16)
 
 
-def test_the_pixels_are_cut_at_the_borders():
+def test_fields_are_clipped_at_the_border():
     axis = Axis(-2, 3, 5)
     assert [axis.slice(unit, 10) for unit in range(4)] == [slice(0, 3), slice(1, 6), slice(4, 9), slice(7, 10)]
     assert Axis(0, 0, 28).slice(5, 28) == slice(0, 28)
 
 
-def test_what_a_unit_sees_is_cut_out_with_gray_beyond_the_border(random):
+def test_crops_are_gray_beyond_the_border(random):
     """The image in a wide border; where the field is larger than the image, the image with gray where it isn't seen."""
     image = random.uniform(0, 1, (6, 5, 3)).astype(np.float32)
     gray = np.array([-1, -2, -3], np.float32)
@@ -76,12 +76,12 @@ def test_what_a_unit_sees_is_cut_out_with_gray_beyond_the_border(random):
     np.testing.assert_array_equal(large.cut(image, 4, 2, gray), seen)
 
 
-def test_a_layer_of_unknown_geometry_is_named():
+def test_layers_of_unknown_geometry_are_named():
     with pytest.raises(ModelError, match=r"field of 'top' is not known past the layer 'odd' \(Conv2DTranspose\)"):
         field(keras.layers.Conv2DTranspose(1, 3, name="odd"), keras.layers.Conv2D(1, 3, name="top"))
 
 
-def test_nothing_outside_the_field_changes_the_unit_and_its_edges_do(random):
+def test_only_pixels_inside_the_field_change_the_unit(random):
     inputs = keras.Input((17, 15, 1))
     x = keras.layers.Conv2D(2, 3, strides=2, padding="same")(inputs)
     x = keras.layers.Conv2D(2, 3, padding="same", name="top")(x)
@@ -98,7 +98,7 @@ def test_nothing_outside_the_field_changes_the_unit_and_its_edges_do(random):
         np.testing.assert_array_equal(gradient, expected)
 
 
-def test_maps_joined_or_spread_along_rows_or_columns_are_refused_by_name():
+def test_spatial_concatenation_is_refused_by_name():
     inputs = keras.Input((12, 12, 3))
     narrow, whole = keras.layers.Conv2D(2, 1)(inputs), keras.layers.Conv2D(2, 12)(inputs)
     one, other = keras.layers.Conv2D(2, 3)(inputs), keras.layers.Conv2D(2, 3, strides=2)(inputs)
@@ -109,7 +109,7 @@ def test_maps_joined_or_spread_along_rows_or_columns_are_refused_by_name():
             clf.receptive_field("top")
 
 
-def test_each_of_a_layers_several_outputs_is_followed():
+def test_layers_with_several_outputs():
     inputs = keras.Input((12, 12, 3))
     left, right = keras.ops.split(keras.layers.Conv2D(4, 3)(inputs), 2, axis=-1)
     top = keras.layers.Conv2D(2, 3, name="top")(keras.layers.Concatenate()([left, right]))
@@ -120,7 +120,7 @@ def test_each_of_a_layers_several_outputs_is_followed():
 
 
 @pytest.mark.parametrize(("axis", "size"), [(-1, 3), ((1, 2, 3), 12)])
-def test_a_layer_normalization_over_places_sees_all_of_them(axis, size):
+def test_layer_normalization_over_positions_sees_all(axis, size):
     inputs = keras.Input((12, 12, 3))
     x = keras.layers.LayerNormalization(axis=axis, name="top")(keras.layers.Conv2D(4, 3)(inputs))
     clf = cx.load(keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(x))))

@@ -11,7 +11,7 @@ OPTIMIZED = ("inversion", "activation-maximization")
 
 
 @pytest.mark.parametrize("name", golden.ANALYSES)
-def test_arrays_are_those_of_the_golden_file(name):
+def test_arrays_equal_the_golden_file(name):
     found = golden.computed(name)
     with np.load(golden.FOLDER / f"{name}.npz") as arrays:
         expected = dict(arrays)

@@ -47,7 +47,7 @@ IMAGE[0, ..., 0] = [[1, 0], [0, 3]]
 IMAGE[0, ..., 1] = [[0, 2], [0, 2]]
 
 
-def test_grad_cam_by_hand():
+def test_grad_cam_equals_hand_computation():
     """S_0 = 4 · mean(A_0) − 8 · mean(A_1), so that the gradients are 1 and −2 at every place."""
     record = cx.explain("gradcam", of_two_maps(np.array([[4.0, 0], [-8.0, 0]])), IMAGE, target=0)
     np.testing.assert_allclose(record.arrays["evidence"], [[[1, -4], [0, -1]]], atol=1e-6)
@@ -61,7 +61,7 @@ def test_grad_cam_by_hand():
     assert record.facts["shift"] == [0]
 
 
-def test_the_other_methods_by_hand():
+def test_other_methods_equal_hand_computation():
     """S_0 has the gradient (1, 2; 0, −1) by A_0 and (−1, 0; 0, 2) by A_1; the maps sum up to 4 and 4."""
     kernel = np.zeros((2, 2, 2, 2))
     kernel[..., 0, 0], kernel[..., 1, 0] = [[1, 2], [0, -1]], [[-1, 0], [0, 2]]
@@ -97,7 +97,7 @@ def test_the_other_methods_by_hand():
         ("mobile", "expand_relu"),
     ],
 )
-def test_every_layer_can_be_named(graph, name, method):
+def test_every_layer_can_be_selected(graph, name, method):
     net, clf, images = tiny(graph, "softmax")
     record = cx.explain("gradcam", clf, images, target=1, method=method, layer=name)
     for each, image in enumerate(images):
@@ -112,7 +112,7 @@ def test_every_layer_can_be_named(graph, name, method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_the_lenet_equals_the_oracle(lenet, noise, method):
+def test_lenet_equals_the_oracle(lenet, noise, method):
     oracle, target = oracles.LeNet(lenet.model.get_weights()), 3
     record = cx.explain("gradcam", lenet, noise[:1], target=target, method=method)
     assert record.facts["layer"] == ["relu2"]
@@ -131,7 +131,7 @@ def test_the_lenet_equals_the_oracle(lenet, noise, method):
     assert record.facts["shift"] == [pytest.approx(7 - 1.75)]
 
 
-def test_a_dropout_is_no_layer_of_features_and_the_shift_is_that_of_the_longer_side():
+def test_dropout_is_skipped_and_the_shift_is_stated():
     """Units of 3×3 pixels see the middle of row i + 1.5, which is drawn at (i + 0.5) · 12 / 10, and likewise of 6 / 4."""
     parts = [layers.Conv2D(2, 3, name="conv"), layers.Dropout(0.5), layers.GlobalAveragePooling2D(), layers.Dense(2)]
     clf = cx.load(keras.Sequential([keras.Input((12, 6, 3)), *parts]), preprocess=cx.Preprocess(12, 6))
@@ -140,7 +140,7 @@ def test_a_dropout_is_no_layer_of_features_and_the_shift_is_that_of_the_longer_s
     assert record.facts["shift"] == [pytest.approx(max(1.5 - 0.6, 1.5 - 0.75))]
 
 
-def test_the_closed_form_of_grad_cam_plus_plus_does_not_depend_on_the_score():
+def test_grad_cam_plus_plus_is_independent_of_the_score():
     random = np.random.default_rng(1)
     a, g = np.maximum(random.normal(size=(3, 4, 5)), 0), random.normal(size=(3, 4, 5))
     found = [oracles.grad_cam_plus_plus(a, g, score) for score in (-20, 0, 20)]
@@ -162,7 +162,7 @@ def test_with_global_average_pooling_grad_cam_is_cam():
     close(record.arrays["evidence"].sum(axis=(1, 2)), np.array(record.facts["logit"]) - bias[2])
 
 
-def test_layer_cam_has_a_weight_for_each_place():
+def test_layer_cam_weighs_each_position():
     """A map whose gradient is positive at one place alone counts at that place alone."""
     kernel = np.zeros((2, 2, 2, 2))
     kernel[1, 1, 0, 0], kernel[0, 0, 0, 0] = 2, -4
@@ -172,7 +172,7 @@ def test_layer_cam_has_a_weight_for_each_place():
 
 
 @pytest.mark.parametrize("method", ["gradcam", "gradcam++", "layercam"])
-def test_the_logit_is_explained_and_not_the_probability(method):
+def test_the_logit_is_explained(method):
     """The same added to all logits' kernels leaves the probabilities as they are, but not the gradients of the logits."""
     net, clf, images = tiny("branches", "softmax")
     before = cx.explain("gradcam", clf, images, target=0, method=method).arrays["evidence"]
@@ -188,7 +188,7 @@ def test_the_logit_is_explained_and_not_the_probability(method):
 
 
 @pytest.mark.parametrize("method", ["gradcam", "layercam"])
-def test_a_difference_of_two_classes(method):
+def test_difference_of_two_classes(method):
     net, clf, images = tiny("residual")
     record = cx.explain("gradcam", clf, images, target=1, against=4, method=method)
     for each, image in enumerate(images):
@@ -200,7 +200,7 @@ def test_a_difference_of_two_classes(method):
     close(record.facts["logit"], scores[:, 1] - scores[:, 4])
 
 
-def test_score_cam_explains_a_class_alone():
+def test_score_cam_refuses_differences():
     _, clf, images = tiny("plain")
     with pytest.raises(UsageError, match=r"can't explain '1 − 4'\. Leave out --against, or use another --method"):
         cx.explain("gradcam", clf, images, target=1, against=4, method="scorecam")
@@ -209,7 +209,7 @@ def test_score_cam_explains_a_class_alone():
 
 
 @pytest.mark.parametrize("constant", [0, 2])
-def test_score_cam_leaves_out_maps_that_are_the_same_everywhere(constant):
+def test_score_cam_skips_constant_maps(constant):
     """Both a dead map and a constant one have no scale from 0 to 1: they hide nothing, and there is no NaN."""
     image = IMAGE.copy()
     image[..., 1] = constant
@@ -222,7 +222,7 @@ def test_score_cam_leaves_out_maps_that_are_the_same_everywhere(constant):
     np.testing.assert_allclose(found, (1 / (1 + np.exp(-score)) - 1 / 2) * image[0, ..., 0], atol=1e-6)
 
 
-def test_score_cam_shows_the_network_the_image_times_each_map(lenet, monkeypatch):
+def test_score_cam_masks_the_image(lenet, monkeypatch):
     """One pass for each map, in batches no larger than the classifier's, with progress, and memory for one batch."""
     image = cx.read_images(["mnist:test/42"], lenet)
     monkeypatch.setattr(lenet, "batch_size", 8)
@@ -245,7 +245,7 @@ def test_score_cam_shows_the_network_the_image_times_each_map(lenet, monkeypatch
 
 
 @pytest.mark.parametrize("shape", [((3, 2), (9, 8)), ((1, 4), (5, 4)), ((7, 7), (224, 224)), ((4, 4), (3, 2))])
-def test_maps_are_spread_with_pixel_centers_at_half_numbers(shape, random):
+def test_maps_are_enlarged_with_half_pixel_centers(shape, random):
     from cnnexplain_plugins.gradcam.maps import enlarge
 
     (rows, columns), size = shape
@@ -253,14 +253,14 @@ def test_maps_are_spread_with_pixel_centers_at_half_numbers(shape, random):
     np.testing.assert_allclose(enlarge(maps, *size), [oracles.bilinear(each, *size) for each in maps], atol=1e-5)
 
 
-def test_spreading_by_hand():
+def test_enlarging_equals_hand_computation():
     from cnnexplain_plugins.gradcam.maps import enlarge
 
     np.testing.assert_allclose(enlarge(np.array([[[0.0, 4.0]]]), 1, 4), [[[0, 1, 3, 4]]])
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_batch_is_as_its_images_one_by_one(lenet, noise, method):
+def test_batches_equal_single_images(lenet, noise, method):
     together = cx.explain("gradcam", lenet, noise, method=method, target=[0, 3, 5, 8])
     for index, target in enumerate([0, 3, 5, 8]):
         alone = cx.explain("gradcam", lenet, noise[index : index + 1], method=method, target=target)
@@ -269,7 +269,7 @@ def test_a_batch_is_as_its_images_one_by_one(lenet, noise, method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_map_of_zeros_says_why(method):
+def test_zero_maps_are_explained(method):
     """Every weight of the class is negative, and the maps are positive."""
     kernel = np.full((8, 2), 0.5)
     kernel[:, 0] = -1
@@ -287,7 +287,7 @@ def test_a_map_of_zeros_says_why(method):
     assert record.analysis.finding(record, 0) == "The feature maps of the layer maps do not support '0' at any position."
 
 
-def test_the_picture_is_enlarged_smoothly_and_the_map_stays_as_it_is(lenet, noise):
+def test_smooth_display_does_not_change_the_map(lenet, noise):
     record = cx.explain("gradcam", lenet, noise[:1], target=3)
     shown = record.figure().axes[2].images[0].get_array()
     np.testing.assert_allclose(shown, draw.enlarged(record.arrays["cam"][0], 28, 28), atol=1e-6)
@@ -302,7 +302,7 @@ def test_the_picture_is_enlarged_smoothly_and_the_map_stays_as_it_is(lenet, nois
 
 
 @pytest.mark.parametrize(("method", "count"), [("gradcam", 2), ("scorecam", 33)])
-def test_what_it_costs(lenet, method, count):
+def test_number_of_passes(lenet, method, count):
     analysis = registry.load().get("gradcam")[0]
     assert analysis.passes(lenet, {"method": method, "layer": None}) == count
 
@@ -310,7 +310,7 @@ def test_what_it_costs(lenet, method, count):
 TITLES = {"gradcam": "Grad-CAM", "gradcam++": "Grad-CAM++", "scorecam": "Score-CAM", "layercam": "Layer-CAM"}
 
 
-def test_grad_cam_plus_plus_says_where_its_closed_form_has_no_meaning():
+def test_grad_cam_plus_plus_reports_invalid_units():
     """Before a ReLU: maps with a sum of −8 and the gradient 1, so that 2 + g Σ A = −6."""
     kernel = np.zeros((8, 2))
     kernel[::2, 0] = 1
@@ -321,7 +321,7 @@ def test_grad_cam_plus_plus_says_where_its_closed_form_has_no_meaning():
     assert not cx.explain("gradcam", clf, IMAGE, target=0, method="gradcam++").warnings
 
 
-def test_layers_that_can_not_be_weighed_are_refused(lenet, noise):
+def test_unsuitable_layers_are_refused(lenet, noise):
     with pytest.raises(UsageError, match=r"no layer 'relu3'. Did you mean 'relu\d'"):
         cx.explain("gradcam", lenet, noise, layer="relu3")
     with pytest.raises(UsageError, match=r"'dense' .* has no feature maps"):
@@ -333,13 +333,13 @@ def test_layers_that_can_not_be_weighed_are_refused(lenet, noise):
         cx.explain("gradcam", lenet, noise, layer="relu2", target=cx.Channel("conv1", 0))
 
 
-def test_a_model_without_feature_maps_is_refused(random):
+def test_models_without_feature_maps_are_refused(random):
     model = keras.Sequential([keras.Input((4, 4, 1)), layers.Flatten(), layers.Dense(3)])
     with pytest.raises(ModelError, match="has no layer that computes feature maps"):
         cx.explain("gradcam", cx.load(model), random.uniform(0, 1, (1, 4, 4, 1)).astype(np.float32))
 
 
-def test_the_image_itself_can_be_the_layer(lenet, noise):
+def test_the_input_can_be_the_layer(lenet, noise):
     """Its gradient is that of saliency."""
     found = cx.explain("gradcam", lenet, noise, layer="input", method="layercam").arrays["evidence"]
     gradient = cx.explain("saliency", lenet, noise).arrays["gradient"]
@@ -356,7 +356,7 @@ def test_the_model_is_not_changed(lenet, noise):
         np.testing.assert_array_equal(now, then)
 
 
-def test_random_weights_from_the_top_change_the_map(lenet):
+def test_randomized_weights_change_the_map(lenet):
     """Adebayo et al. 2018: an explanation that depends on what was learned is another with the last layer's weights new."""
     images = cx.read_images([f"mnist:test/{number}" for number in range(10)], lenet)
     targets = [int(label) for label in lenet.predict(images).argmax(axis=1)]

@@ -9,7 +9,7 @@ from functions import SHAPE, formula, weights_and_images
 import cnnexplain as cx
 
 
-def test_digits_equal_the_oracles_gradient_times_the_image(lenet, noise):
+def test_digits_equal_the_oracle(lenet, noise):
     oracle = oracles.LeNet(lenet.model.get_weights())
     record = cx.explain("gradient-x-input", lenet, noise, target=[3, 8, 1, 4])
     exact = noise * oracle.gradient(noise, [3, 8, 1, 4])
@@ -26,7 +26,7 @@ def test_digits_equal_the_oracles_gradient_times_the_image(lenet, noise):
 @pytest.mark.parametrize(
     ("baseline", "behind"), [(None, 0), ("0", 0), ("black", -1), ("white", 2), ("gray", 0.5), ("-0.25", -0.25)]
 )
-def test_a_linear_model_is_shared_out_exactly(baseline, behind):
+def test_complete_for_linear_models(baseline, behind):
     weights, images = weights_and_images()
     record = cx.explain("gradient-x-input", formula(weights, bias=0.7), images, target=[0, 2], baseline=baseline)
     exact = weights[..., [0, 2]].transpose(3, 0, 1, 2) * (images - np.float32(behind))
@@ -36,7 +36,7 @@ def test_a_linear_model_is_shared_out_exactly(baseline, behind):
     assert np.abs(record.facts["convergence_delta"]).max() < 1e-4
 
 
-def test_each_image_is_held_against_its_own_baseline():
+def test_each_image_has_its_own_baseline():
     weights, images = weights_and_images()
     clf = formula(weights, bias=0.7)
     record = cx.explain("gradient-x-input", clf, images, target=[0, 2], baseline="mean")
@@ -47,7 +47,7 @@ def test_each_image_is_held_against_its_own_baseline():
     assert abs(clf.logits(behind[:1])[0, 2] - nothing[1]) > 0.01
 
 
-def test_numbers_by_hand():
+def test_numbers_equal_hand_computation():
     """S = 3 x₁ − 2 x₂ + 1 at x = (0.5, 1): 1.5 and −2, together −0.5, which is the score less the bias."""
     weights = np.zeros((*SHAPE, 2), np.float32)
     weights[0, 1, 2, 0], weights[3, 0, 1, 0] = 3, -2
@@ -61,7 +61,7 @@ def test_numbers_by_hand():
     assert record.facts["relative_convergence_delta"] == [0]
 
 
-def test_a_relu_network_without_biases_is_shared_out_exactly(random):
+def test_complete_for_relu_networks_without_biases(random):
     """It is homogeneous, so that the gradient times x is the score (Ancona et al. 2018, section 3.1)."""
     model = keras.Sequential(
         [
@@ -85,7 +85,7 @@ def test_a_relu_network_without_biases_is_shared_out_exactly(random):
     assert max(record.facts["relative_convergence_delta"]) < 1e-4
 
 
-def test_where_it_misses_what_happens_on_the_way():
+def test_saturation_leaves_a_residual():
     """1 − ReLU(1 − x) at x = 2: the gradient is nothing, though x lifts the score from 0 to 1."""
     weights = np.zeros((*SHAPE, 2), np.float32)
     weights[1, 2, 0] = 1
@@ -99,7 +99,7 @@ def test_where_it_misses_what_happens_on_the_way():
     )
 
 
-def test_a_batch_is_as_its_images_one_by_one_and_two_classes_are_their_difference(model, random):
+def test_batches_equal_single_images_and_differences_subtract(model, random):
     clf = cx.load(model())
     images = random.uniform(0, 1, (3, 12, 10, 3)).astype(np.float32)
 
@@ -114,7 +114,7 @@ def test_a_batch_is_as_its_images_one_by_one_and_two_classes_are_their_differenc
     )
 
 
-def test_the_picture_shows_the_attribution_around_zero(lenet, noise):
+def test_pictures_are_centered_on_zero(lenet, noise):
     for baseline, title in ((None, "x · ∂S/∂x"), ("white", "(x − white) · ∂S/∂x")):
         record = cx.explain("gradient-x-input", lenet, noise[:2], baseline=baseline)
         panels = {panel.get_title(): panel for panel in record.figure(1).axes if panel.get_title()}

@@ -40,7 +40,7 @@ def sigmoid(score):
     return 1 / (1 + np.exp(-np.asarray(score, np.float64)))
 
 
-def test_one_sigmoid_unit_is_two_classes_of_opposite_scores(images):
+def test_one_sigmoid_unit_gives_two_classes(images):
     scores = own(scored(1), images)
     clf = cx.load(scored(1, "sigmoid"))
     assert (clf.head, clf.labels) == ("sigmoid", ("0", "1"))
@@ -52,7 +52,7 @@ def test_one_sigmoid_unit_is_two_classes_of_opposite_scores(images):
     np.testing.assert_array_equal(against, -towards)
 
 
-def test_several_sigmoid_units_are_each_a_class_by_itself(images):
+def test_several_sigmoid_units_are_independent_classes(images):
     scores = own(scored(4), images)
     clf = cx.load(scored(4, "sigmoid"))
     np.testing.assert_allclose(clf.logits(images), scores, rtol=1e-5)
@@ -74,7 +74,7 @@ def test_several_sigmoid_units_are_each_a_class_by_itself(images):
         (lambda: [keras.layers.Dense(4)], "softmax"),
     ],
 )
-def test_every_way_to_write_a_head_has_the_same_logits(tail, head, images):
+def test_all_forms_of_a_head_have_the_same_logits(tail, head, images):
     clf = cx.load(network(*tail()))
     np.testing.assert_allclose(clf.logits(images), own(scored(4), images), rtol=1e-5)
     assert clf.head == head
@@ -89,13 +89,13 @@ def test_an_operation_can_be_the_head(operation, images):
     np.testing.assert_allclose(clf.predict(images), own(model, images), rtol=1e-5)
 
 
-def test_an_extreme_sigmoid_neither_overflows_nor_rounds_to_another_class():
+def test_extreme_sigmoids_neither_overflow_nor_change_class():
     clf = cx.load(scored(4, "sigmoid"))
     logits = np.array([[-1000, -100, 0, 1000]], np.float64)
     np.testing.assert_allclose(clf.probabilities(logits), [[0, np.exp(-100), 0.5, 1]], rtol=1e-12)
 
 
-def test_raw_scores_are_taken_as_such_where_it_is_said(images):
+def test_declared_logits_are_used(images):
     odd = scored(4, "tanh")
     with pytest.raises(ModelError, match=r"activation 'tanh'.*--logits \(logits=True\)"):
         cx.load(odd)
@@ -107,7 +107,7 @@ def test_raw_scores_are_taken_as_such_where_it_is_said(images):
     assert one.head == "sigmoid"
 
 
-def test_probabilities_are_not_taken_for_scores():
+def test_probabilities_are_not_mistaken_for_logits():
     """Their gradients vanish where the model is sure."""
     with pytest.raises(UsageError, match=r"ends in a softmax \(layer 'scores'\).*leave out --logits"):
         cx.load(scored(4, "softmax"), logits=True)
@@ -126,7 +126,7 @@ def two_outputs(form):
 
 
 @pytest.mark.parametrize(("form", "names"), [("list", ("animal", "color")), ("dict", ("which", "a tint"))])
-def test_one_of_several_outputs_is_explained(form, names, images):
+def test_one_of_several_outputs_is_selected(form, names, images):
     model = two_outputs(form)
     with pytest.raises(UsageError, match=r"has 2 outputs; choose one with --output .*(animal, color|a tint, which)"):
         cx.load(model)
@@ -141,7 +141,7 @@ def test_one_of_several_outputs_is_explained(form, names, images):
         assert cx.explain("saliency", clf, images).provenance["model"]["output"] == ["animal", "color"][place]
 
 
-def test_a_model_of_any_size_is_given_one(random):
+def test_models_of_any_size_get_a_size(random):
     model = network(keras.layers.Dense(4, activation="softmax"), shape=(None, None, 3))
     guessed = cx.load(model)
     assert guessed.preprocess.shape == (224, 224, 3)
@@ -154,7 +154,7 @@ def test_a_model_of_any_size_is_given_one(random):
     assert clf.gradient(images, [1, 2]).shape == images.shape
 
 
-def test_a_size_that_is_not_the_models_is_refused():
+def test_wrong_sizes_are_refused():
     with pytest.raises(UsageError, match=r"takes \(12, 10, 3\), but is declared to take \(10, 12, 3\)"):
         cx.load(scored(3), preprocess=cx.Preprocess(10, 12))
 
@@ -168,7 +168,7 @@ def test_labels_name_the_classes(images):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("units", [1, 4])
-def test_all_analyses_name_the_classes_of_sigmoid_units(units, images):
+def test_every_analysis_names_sigmoid_classes(units, images):
     """The unit of a binary classifier stands for the last of its two classes."""
     clf = cx.load(scored(units, "sigmoid"), labels=["no", "yes"] if units == 1 else None)
     shown = cx.explain("intermediate-outputs", clf, images).facts["layers"][0]
@@ -223,7 +223,7 @@ IDENTITIES = {
 
 @pytest.mark.parametrize("name", IDENTITIES)
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
-def test_a_head_is_found_behind_what_leaves_probabilities_as_they_are(name, activation, images):
+def test_heads_are_found_behind_identity_operations(name, activation, images):
     head = scored(4, activation)
     model = keras.Model(head.inputs[0], IDENTITIES[name](head.outputs[0]))
     clf = cx.load(model)
@@ -248,7 +248,7 @@ PROBABILISTIC = {
 
 
 @pytest.mark.parametrize("name", PROBABILISTIC)
-def test_probabilities_whose_scores_cannot_be_reached_are_refused_until_it_is_said(name, images):
+def test_unreachable_logits_require_a_declaration(name, images):
     model = PROBABILISTIC[name]()
     with pytest.raises(ModelError, match="--probabilities") as refused:
         cx.load(model).logits(images)
@@ -268,7 +268,7 @@ def test_probabilities_whose_scores_cannot_be_reached_are_refused_until_it_is_sa
     np.testing.assert_allclose([each.probability for each in record.explained], shown, rtol=1e-6)
 
 
-def test_the_gradient_of_a_mean_of_probabilities_is_that_of_its_logarithm(images):
+def test_mean_probabilities_are_explained_by_their_logarithm(images):
     model = PROBABILISTIC["two softmaxes"]()
     clf = cx.load(model, probabilities=True)
     gradient, step = clf.gradient(images[:1], [2]), 1e-2
@@ -280,7 +280,7 @@ def test_the_gradient_of_a_mean_of_probabilities_is_that_of_its_logarithm(images
     np.testing.assert_allclose(gradient[place], (high - low) / (2 * step), rtol=2e-2)
 
 
-def test_what_has_a_softmax_that_is_reached_has_exact_logarithms(images):
+def test_reachable_softmax_gives_exact_log_probabilities(images):
     """A softmax of a score of 200 is 0 in single precision; its logarithm is not."""
     model = scored(4, "softmax")
     model.layers[-1].bias.assign([0, 0, 0, 200])
@@ -292,7 +292,7 @@ def test_what_has_a_softmax_that_is_reached_has_exact_logarithms(images):
     np.testing.assert_allclose(clf.predict(images), own(model, images), atol=1e-7)
 
 
-def test_a_probability_of_zero_and_of_one_stays_what_it_is(images):
+def test_probabilities_zero_and_one_are_kept(images):
     model = average(dense(3, "softmax"), dense(3, "softmax"))
     for layer in model.layers:
         if isinstance(layer, keras.layers.Dense):
@@ -305,19 +305,19 @@ def test_a_probability_of_zero_and_of_one_stays_what_it_is(images):
 
 
 @pytest.mark.parametrize("name", PROBABILISTIC)
-def test_probabilities_that_are_said_to_be_logits_are_refused(name, images):
+def test_probabilities_declared_as_logits_are_refused(name, images):
     with pytest.raises((UsageError, ModelError), match="--probabilities"):
         cx.load(PROBABILISTIC[name](), logits=True).logits(images)
 
 
-def test_numbers_that_are_no_probabilities_are_not_taken_for_such():
+def test_other_values_are_not_mistaken_for_probabilities():
     with pytest.raises(UsageError, match=r"go from -.* to .*, and are not probabilities; leave out --probabilities"):
         cx.load(scored(4), probabilities=True)
     with pytest.raises(UsageError, match=r"only one of .*--logits .* and --values"):
         cx.load(scored(4), logits=True, values=True)
 
 
-def test_the_logarithms_of_a_softmax_are_scores(images):
+def test_log_softmax_outputs_are_logits(images):
     model = scored(4, "log_softmax")
     clf = cx.load(model)
     assert clf.certain
@@ -346,7 +346,7 @@ REDUCED = {
 
 @pytest.mark.parametrize("reduce", REDUCED)
 @pytest.mark.parametrize(("activation", "classes"), [("softmax", 3), ("sigmoid", 3), ("sigmoid", 1), (None, 3)])
-def test_scores_of_pixels_are_reduced_as_asked(reduce, activation, classes, images):
+def test_pixel_scores_are_reduced_as_requested(reduce, activation, classes, images):
     model = segmented(activation, classes=classes)
     with pytest.raises(ModelError, match=r"is \(10, 8, \d\).*--output pixels --reduce mean, max or ROW,COLUMN"):
         cx.load(model)
@@ -384,31 +384,31 @@ def test_one_pixel_is_flattened(images):
         ((1, -2), UsageError, "takes 'mean', 'max' or ROW,COLUMN"),
     ],
 )
-def test_an_odd_reduction_is_refused(reduce, error, words):
+def test_invalid_reductions_are_refused(reduce, error, words):
     with pytest.raises(error, match=words):
         cx.load(segmented("softmax"), reduce=reduce)
 
 
-def test_whole_numbers_are_no_outputs():
+def test_integer_outputs_are_refused():
     head = scored(4)
     with pytest.raises(ModelError, match="is of int32; expected floating-point numbers"):
         cx.load(keras.Model(head.inputs[0], keras.ops.argmax(head.outputs[0], axis=-1)))
 
 
-def test_scores_without_pixels_are_not_reduced():
+def test_reductions_require_pixel_scores():
     with pytest.raises(UsageError, match=r"is \(4\) and has no pixels; leave out --reduce"):
         cx.load(scored(4, "softmax"), reduce="mean")
 
 
 @pytest.mark.slow
-def test_all_analyses_explain_reduced_outputs_and_probabilities(images):
+def test_every_analysis_explains_reduced_outputs(images):
     for clf in (cx.load(segmented("softmax"), reduce="mean"), cx.load(opposite(), probabilities=True)):
         for name in ("saliency", "occlusion", "rise", "intermediate-outputs", "deconvnet", "integrated-gradients"):
             options = {"dataset": None} if name == "deconvnet" else QUICK.get(name, {})
             assert cx.explain(name, clf, images[:1], **options).figure(0)
 
 
-def test_the_command_line_says_what_outputs_are(cli, tmp_path, random):
+def test_the_command_line_declares_outputs(cli, tmp_path, random):
     picture = random.integers(0, 255, (12, 10, 3)).astype(np.uint8)
     Image.fromarray(picture).save(tmp_path / "x.png")
     given = (picture / np.float32(255))[None]
@@ -536,7 +536,7 @@ COMPUTED = {
 
 
 @pytest.mark.parametrize("name", COMPUTED)
-def test_what_is_computed_of_probabilities_is_not_taken_for_scores(name, images):
+def test_functions_of_probabilities_are_not_logits(name, images):
     make, low, high, of = COMPUTED[name]
     model = make()
     words = rf"computed from the {of}.* and go from {low} to {high}: they are "
@@ -596,7 +596,7 @@ SCORES = {
 }
 
 
-def test_scores_that_are_clipped_are_no_more_any_numbers(images):
+def test_clipped_scores_are_recognized(images):
     for activation in (None, lambda x: ops.clip(x, 0, 1)):
         model = computed(lambda x: ops.clip(x, 0, 1), activation)
         with pytest.raises(ModelError, match="--probabilities"):
@@ -607,7 +607,7 @@ def test_scores_that_are_clipped_are_no_more_any_numbers(images):
 
 
 @pytest.mark.parametrize("name", SCORES)
-def test_scores_are_taken_as_such_and_nobody_is_warned(name, images):
+def test_logits_are_used_without_a_warning(name, images):
     model = SCORES[name]()
     clf = cx.load(model, logits=True)
     np.testing.assert_allclose(clf.logits(images), own(model, images), rtol=1e-4, atol=1e-5)
@@ -633,7 +633,7 @@ class Opaque(keras.layers.Layer):
 
 
 @pytest.mark.parametrize("said", [{}, {"logits": True}, {"probabilities": True}])
-def test_percentages_of_an_unknown_layer_are_known_by_their_sum(said, images):
+def test_percentages_are_recognized_by_their_sum(said, images):
     model = network(Opaque(100.0))
     with pytest.raises(
         (ModelError, UsageError), match=r"add up to 100.*\(model.inputs, model.outputs\[0\] / 100\), probab"
@@ -644,7 +644,7 @@ def test_percentages_of_an_unknown_layer_are_known_by_their_sum(said, images):
     np.testing.assert_allclose(clf.predict(images), own(model, images) / 100, rtol=1e-4)
 
 
-def test_the_scores_before_an_activation_are_no_other_path():
+def test_scores_before_an_activation_are_the_same_path():
     inputs = keras.Input((12, 10, 3))
     shares = keras.layers.Dense(3, activation="softmax", name="shares")(keras.layers.Flatten()(inputs))
     assert cx.load(keras.Model(inputs, shares)).other_calls("shares") == ()

@@ -64,7 +64,7 @@ def assert_plans_agree(clf, random, names):
 
 
 @pytest.mark.parametrize("seed", [pytest.param(0, marks=pytest.mark.backends), *range(1, 16)])
-def test_random_models_give_what_whole_images_give(seed):
+def test_random_models_equal_whole_images(seed):
     clf, random = cx.load(random_model(seed)), np.random.default_rng(seed)
     names = [clf.layers[random.integers(len(clf.layers))].name, "logits"]
     assert len(assert_plans_agree(clf, random, names)) > 1
@@ -87,7 +87,7 @@ def local(x):
 
 
 @pytest.mark.backends
-def test_local_layers_are_computed_as_crops_to_the_last(random):
+def test_local_layers_are_computed_on_crops(random):
     image = keras.Input(SHAPE)
     clf = cx.load(keras.Model(image, layers.Dense(3)(layers.GlobalAveragePooling2D()(local(image)))))
     found = assert_plans_agree(clf, random, ["logits"])
@@ -134,7 +134,7 @@ NOT_LOCAL = {
 
 
 @pytest.mark.parametrize("kind", NOT_LOCAL)
-def test_from_a_layer_that_is_not_local_on_whole_maps_are_computed(kind, random):
+def test_non_local_layers_use_whole_maps(kind, random):
     image = keras.Input(SHAPE)
     x = NOT_LOCAL[kind](layers.Conv2D(4, 3, padding="same", activation="relu", name="first")(image))
     x = layers.Conv2D(4, 3, name="after")(x)
@@ -153,7 +153,7 @@ def test_from_a_layer_that_is_not_local_on_whole_maps_are_computed(kind, random)
 
 
 @pytest.mark.backends
-def test_squares_on_digits_give_what_whole_images_give(lenet):
+def test_squares_on_digits_equal_whole_images(lenet):
     digits = cx.read_images(["mnist:test/42", "mnist:test/8"], lenet)
     boxes = np.array([[top, left, top + 4, left + 4] for top in range(0, 25, 4) for left in range(0, 25, 3)])
     gray = np.full_like(digits, 0.5)
@@ -172,7 +172,7 @@ def weighted(outputs, weights):
 
 
 @pytest.mark.backends
-def test_only_what_a_function_returns_comes_back(lenet, noise, random):
+def test_only_results_of_the_function_are_returned(lenet, noise, random):
     """Boxes of each image, in batches that end within an image."""
     fills = noise[::-1].copy()
     boxes = np.stack([random_boxes(random, 3, 28, 28) for _ in noise])
@@ -224,7 +224,7 @@ def test_batches_are_halved_if_memory_runs_out(lenet, noise, monkeypatch):
     assert_close(halved, whole)
 
 
-def test_one_large_box_is_computed_as_a_whole_image(lenet, noise):
+def test_one_large_box_uses_the_whole_image(lenet, noise):
     _, computation = lenet.occluded(noise, np.array([[2, 2, 26, 26]]), noise, ["logits"])
     assert computation.startswith("Whole images were computed")
 

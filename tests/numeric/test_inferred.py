@@ -93,7 +93,7 @@ RANGES = [
 
 
 @pytest.mark.parametrize(("before", "ends"), [case[1:] for case in RANGES], ids=[f"{case[0]} {case[2]}" for case in RANGES])
-def test_operations_before_the_first_layer_tell_the_range(before, ends):
+def test_operations_before_the_first_layer_determine_the_range(before, ends):
     preprocess = cx.load(model(before)).preprocess
     assert (preprocess.low, preprocess.high) == pytest.approx(ends)
     assert preprocess.assumed == ()
@@ -111,18 +111,18 @@ def test_operations_before_the_first_layer_tell_the_range(before, ends):
     ],
     ids=["nothing", "flipped", "doubled", "halved", "untrained", "per image"],
 )
-def test_what_fits_several_ranges_remains_a_guess(before):
+def test_ambiguous_ranges_remain_a_guess(before):
     preprocess = cx.load(model(before)).preprocess
     assert (preprocess.low, preprocess.high, preprocess.assumed) == (0, 1, ("range",))
 
 
 @pytest.mark.parametrize("before", [lambda x: ops.cast(x, "float32"), lambda x: ops.cast(x, "float32") / 255])
-def test_an_input_of_whole_numbers_is_one_of_pixels(before):
+def test_integer_inputs_are_pixels(before):
     preprocess = cx.load(model(before, dtype="uint8")).preprocess
     assert (preprocess.low, preprocess.high, preprocess.assumed) == (0, 255, ())
 
 
-def test_a_convolution_of_whole_numbers_loads_where_keras_computes_it():
+def test_integer_convolutions_load_if_keras_supports_them():
     made = model(lambda x: x, dtype="uint8")
     try:
         made.predict(np.zeros((1, *SHAPE), np.uint8), verbose=0)
@@ -136,12 +136,12 @@ def test_a_convolution_of_whole_numbers_loads_where_keras_computes_it():
 @pytest.mark.parametrize(
     ("shape", "options"), [((None, None, 3), {}), (SHAPE, {"batch_size": 1}), ((9, 9, 1), {})], ids=["open", "one", "gray"]
 )
-def test_any_input_tells(shape, options):
+def test_any_input_determines_the_range(shape, options):
     assert cx.load(model(lambda x: x / 127.5 - 1, shape, **options)).preprocess.high == 255
 
 
 @pytest.mark.parametrize("name", sorted(APPLICATIONS))
-def test_a_picture_scores_as_the_model_scores_its_pixels(name, tmp_path, random):
+def test_pictures_score_like_their_pixels(name, tmp_path, random):
     keras_model = model(APPLICATIONS[name])
     pixels = random.integers(0, 256, SHAPE).astype(np.uint8)
     Image.fromarray(pixels).save(tmp_path / "picture.png")
@@ -154,13 +154,13 @@ def test_a_picture_scores_as_the_model_scores_its_pixels(name, tmp_path, random)
 @pytest.mark.parametrize(
     ("before", "suffix"), [(CAFFE, "keras"), (TF, "keras"), (nested(CAFFE), "keras"), (layers.Rescaling(1 / 255), "h5")]
 )
-def test_a_saved_model_tells_the_same(before, suffix, tmp_path):
+def test_saved_models_give_the_same_range(before, suffix, tmp_path):
     model(before).save(tmp_path / f"m.{suffix}")
     assert cx.load(tmp_path / f"m.{suffix}").preprocess.high == 255
 
 
 @pytest.mark.parametrize("before", [TF, CAFFE, layers.Rescaling(1 / 255)])
-def test_half_precision_tells_the_same(before):
+def test_half_precision_gives_the_same_range(before):
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_float16")
     try:
@@ -171,7 +171,7 @@ def test_half_precision_tells_the_same(before):
     assert (preprocess.high, preprocess.assumed) == (255, ())
 
 
-def test_what_is_said_counts_more_and_the_doctor_says_that_it_does_not_fit(random, monkeypatch):
+def test_declared_ranges_win_and_the_doctor_reports_conflicts(random, monkeypatch):
     monkeypatch.setattr("cnnexplain.plugin.registry.load", lambda: registry.collect([]))
     images = random.integers(0, 256, (2, *SHAPE)).astype(np.uint8)
     said = examine(cx.load(model(TF), preprocess={"scale": 1 / 255}), images)

@@ -111,7 +111,7 @@ def images(random):
 
 
 @pytest.mark.parametrize(("build", "fixed"), CASES.values(), ids=CASES)
-def test_scores_and_gradients_are_those_of_the_model_with_these_values(build, fixed, images):
+def test_scores_and_gradients_equal_the_model_with_fixed_inputs(build, fixed, images):
     keras.utils.set_random_seed(0)
     model = build()
     clf = cx.load(model, fixed=fixed)
@@ -139,7 +139,7 @@ def test_every_analysis_works_on_several_images(images):
             cx.explain(analysis.name, clf, given, **analysis.trial)
 
 
-def test_what_shows_nothing_of_the_image_is_no_layer(images):
+def test_layers_independent_of_the_image_are_skipped(images):
     clf = cx.load(pair(), fixed={"right": OTHER})
     assert [layer.name for layer in clf.layers if layer.maps] == ["tower/conv"]
     clf = cx.load(modulated(), fixed={"meta": META})
@@ -176,17 +176,17 @@ def test_what_shows_nothing_of_the_image_is_no_layer(images):
         (flagged, {"fixed": {"flags": [2, 0, 0, 0]}}, "takes true or false"),
     ],
 )
-def test_what_does_not_fit_is_said(build, options, words):
+def test_inconsistent_values_are_reported(build, options, words):
     with pytest.raises(UsageError, match=words):
         cx.load(build(), **options)
 
 
-def test_an_input_that_is_no_image_can_not_be_explained():
+def test_non_image_inputs_cannot_be_explained():
     with pytest.raises(ModelError, match=r"The input 'meta' of the model .* takes \(4\), which is not an image"):
         cx.load(numbers(), input="meta", fixed={"image": OTHER})
 
 
-def test_the_values_stand_in_the_models_card_and_in_what_the_doctor_prints(tmp_path, cli, monkeypatch):
+def test_fixed_inputs_are_in_the_model_card_and_doctor(tmp_path, cli, monkeypatch):
     built = three()
     clf = cx.load(built, fixed={"age": 58, "meta": META})
     assert str(clf.inputs) in ("age = 58; meta = 0.5, -1, 2, 3", "meta = 0.5, -1, 2, 3; age = 58")
@@ -200,7 +200,7 @@ def test_the_values_stand_in_the_models_card_and_in_what_the_doctor_prints(tmp_p
     )
 
 
-def test_the_name_of_the_only_input_may_be_said():
+def test_a_single_input_may_be_named():
     image = picture()
     model = keras.Model(image, layers.Dense(3)(features(image)))
     assert cx.load(model, input="image", logits=True).inputs.fixed == {}
@@ -226,7 +226,7 @@ def test_values_come_from_files(files, name):
     assert np.array_equal(cx.load(numbers(), fixed={"meta": str(files / name)}).inputs.fixed[1], expected)
 
 
-def test_files_that_hold_no_numbers_are_refused_and_no_pickle_is_read(tmp_path, monkeypatch):
+def test_files_without_numbers_are_refused_and_pickles_never_read(tmp_path, monkeypatch):
     monkeypatch.setattr("cnnexplain.model.structure.fixed_inputs.LIMIT", 1 << 19)
     np.save(tmp_path / "pickled.npy", np.array([{"a": 1}], object), allow_pickle=True)
     np.savez(tmp_path / "several.npz", a=np.ones(4), b=np.ones(4))
@@ -244,7 +244,7 @@ def test_files_that_hold_no_numbers_are_refused_and_no_pickle_is_read(tmp_path, 
         assert len(str(raised.value)) < 400
 
 
-def test_the_command_line_takes_them_and_resuming_notices_a_change(files, cli):
+def test_the_command_line_accepts_values_and_resume_detects_changes(files, cli):
     numbers().save(files / "two.keras")
     Image.fromarray((OTHER * 255).astype(np.uint8)).save(files / "image.png")
     run = ("run", "saliency", "image.png", "--model", "two.keras")
@@ -271,14 +271,14 @@ def test_the_command_line_takes_them_and_resuming_notices_a_change(files, cli):
         ("meta=absent.npy", "no file of values for 'meta' 'absent.npy'"),
     ],
 )
-def test_what_is_typed_is_checked_before_keras_starts(cli, typed, words, monkeypatch):
+def test_arguments_are_checked_before_keras_is_imported(cli, typed, words, monkeypatch):
     monkeypatch.setattr("cnnexplain.cli.keras_start.start_keras", lambda _: pytest.fail("Keras was started"))
     code, _, errors = cli("run", "saliency", "--fixed", typed)
     assert (code, words in " ".join(errors.split())) == (2, True)
     assert cli("run", "saliency", "--fixed", "meta=1", "--fixed", "meta=2")[0] == 2
 
 
-def test_a_sidecar_says_them_and_what_is_given_counts_more(files, monkeypatch):
+def test_sidecar_values_are_overridden_by_arguments(files, monkeypatch):
     monkeypatch.chdir(files)
     numbers().save("two.keras")
     (files / "two.json").write_text(json.dumps({"fixed": {"meta": [1, 2, 3, 4]}, "scale": 1}))

@@ -23,7 +23,7 @@ def digits(lenet):
     return cx.read_images(["mnist:test/42", "mnist:test/8", "mnist:test/0"], lenet)
 
 
-def test_three_steps_equal_the_rule_by_hand(lenet, oracle, noise):
+def test_three_steps_equal_hand_computation(lenet, oracle, noise):
     """Gauss and Legendre's rule of three places, from a table: the gradients of the oracle in float64."""
     record = cx.explain("integrated-gradients", lenet, noise, target=[3, 8, 1, 4], steps=3, baseline="0.25")
     for index, (image, target) in enumerate(zip(noise.astype(np.float64), [3, 8, 1, 4], strict=True)):
@@ -46,7 +46,7 @@ def test_three_steps_equal_the_rule_by_hand(lenet, oracle, noise):
     ("baseline", "behind"),
     [("black", -1), ("white", 2), ("gray", 0.5), ("1.25", 1.25), ("mean", "mean"), ("blur", "blur")],
 )
-def test_a_linear_model_is_shared_out_by_its_weights(baseline, behind):
+def test_linear_models_are_attributed_by_their_weights(baseline, behind):
     weights, images = weights_and_images()
     clf = formula(weights, bias=0.7)
     record = cx.explain("integrated-gradients", clf, images, target=[0, 2], baseline=baseline, steps=2)
@@ -66,7 +66,7 @@ def test_a_linear_model_is_shared_out_by_its_weights(baseline, behind):
 
 
 @pytest.mark.parametrize(("power", "steps"), [(2, 1), (3, 2), (5, 3)])
-def test_powers_are_exact_by_hand(power, steps):
+def test_powers_are_exact(power, steps):
     """S = u^k with u = w·x: pixel i gets its share w_i (x_i − b_i) / (u − u_b) of u^k − u_b^k, and few steps suffice."""
     weights, images = weights_and_images()
     record = cx.explain("integrated-gradients", formula(weights, lambda u: u**power), images, target=1, steps=steps)
@@ -77,7 +77,7 @@ def test_powers_are_exact_by_hand(power, steps):
     assert max(record.facts["relative_convergence_delta"]) < 1e-4
 
 
-def test_sensitivity_where_the_gradient_has_none():
+def test_sensitivity_axiom():
     """The paper's example: 1 − ReLU(1 − x) is flat at x = 2, but what lifts it from 0 to 1 on the way from 0 is x."""
     weights = np.zeros((*SHAPE, 2), np.float32)
     weights[1, 2, 0] = 1
@@ -130,7 +130,7 @@ def test_completeness_on_digits(lenet, digits, baseline):
     assert record.warnings == ()
 
 
-def test_more_steps_come_closer_and_a_large_residual_is_told(lenet, digits):
+def test_more_steps_reduce_the_residual(lenet, digits):
     residuals = {}
     for steps in (1, 8, 128):
         record = cx.explain("integrated-gradients", lenet, digits, steps=steps)
@@ -140,7 +140,7 @@ def test_more_steps_come_closer_and_a_large_residual_is_told(lenet, digits):
     assert residuals[1] > 3 * residuals[8] > 9 * residuals[128]
 
 
-def test_an_image_that_is_its_own_baseline_has_no_difference_to_share_out(lenet):
+def test_baseline_equal_to_the_image_gives_zero(lenet):
     record = cx.explain("integrated-gradients", lenet, np.zeros((1, 28, 28, 1), np.float32))
     assert not record.arrays["attribution"].any()
     assert record.facts["relative_convergence_delta"] == [None]
@@ -150,7 +150,7 @@ def test_an_image_that_is_its_own_baseline_has_no_difference_to_share_out(lenet)
     record.figure().canvas.draw()
 
 
-def test_a_batch_is_as_its_images_one_by_one_and_chunks_do_not_show(model, random, monkeypatch):
+def test_results_do_not_depend_on_the_batch(model, random, monkeypatch):
     clf = cx.load(model())
     images = random.uniform(0, 1, (3, 12, 10, 3)).astype(np.float32)
     options = {"steps": 5, "target": 2, "baseline": "mean"}
@@ -175,7 +175,7 @@ def test_a_batch_is_as_its_images_one_by_one_and_chunks_do_not_show(model, rando
     ],
 )
 @pytest.mark.parametrize("name", ["integrated-gradients", "gradient-x-input"])
-def test_what_is_no_baseline_is_refused(name, baseline, said):
+def test_invalid_baselines_are_refused(name, baseline, said):
     weights, images = weights_and_images()
     with pytest.raises(UsageError) as caught:
         cx.explain(name, formula(weights), images, baseline=baseline)
@@ -183,7 +183,7 @@ def test_what_is_no_baseline_is_refused(name, baseline, said):
     assert RANGE.black.tolist() == [-1, -1, -1]
 
 
-def test_the_picture_shows_the_attribution_around_zero(lenet, digits):
+def test_pictures_are_centered_on_zero(lenet, digits):
     record = cx.explain("integrated-gradients", lenet, digits, steps=20)
     figure = record.figure(1)
     panels = {panel.get_title().partition(":")[0]: panel for panel in figure.axes if panel.get_title()}
@@ -205,7 +205,7 @@ def test_the_finding_names_the_largest_attribution(lenet, digits):
     np.testing.assert_array_equal(record.analysis.overlay(record, 0), values)
 
 
-def test_sums_over_regions_are_shown_where_they_are_asked_for_and_the_arrays_stay(lenet, digits):
+def test_region_sums_are_drawn_on_request(lenet, digits):
     record = cx.explain("integrated-gradients", lenet, digits[:1], steps=20)
     values = record.arrays["pixel_attribution"][0]
     before = values.copy()

@@ -100,7 +100,7 @@ def channels(values, *, bias=False, shape=(4, 6, 1), head="softmax"):
     return model
 
 
-def test_every_layer_equals_the_slow_networks(lenet, steps, noise):
+def test_every_layer_equals_the_oracle(lenet, steps, noise):
     record = cx.explain("intermediate-outputs", lenet, noise)
     assert named(record, "output/", "prob") == [*(f"output/{name}" for name in LENET), "probabilities"]
     assert named(record, "contribution/") == [f"contribution/{name}" for name in LENET[:-1]]
@@ -122,7 +122,7 @@ def test_conv1_is_raw_and_signed(lenet, noise):
 
 
 @pytest.mark.parametrize("name", LENET[:-1])
-def test_the_slow_networks_tail_makes_of_each_output_the_same_logits(lenet, steps, digits, name):
+def test_tail_of_the_oracle_gives_the_same_logits(lenet, steps, digits, name):
     x, names = digits.arrays[f"output/{name}"].astype(np.float64), list(steps)
     for later in names[names.index(name) + 1 : names.index("logits") + 1]:
         x = steps[later](x)
@@ -132,7 +132,7 @@ def test_the_slow_networks_tail_makes_of_each_output_the_same_logits(lenet, step
 
 
 @pytest.mark.parametrize("name", ["conv", "pool", "flatten", "hidden", "scores"])
-def test_keras_own_tail_makes_of_each_output_the_same_logits(model, random, name):
+def test_tail_of_the_model_gives_the_same_logits(model, random, name):
     network = model("logits")
     images = random.uniform(0, 1, (2, 12, 10, 3)).astype(np.float32)
     x = explain(network, images).arrays[f"output/{name}"]
@@ -157,7 +157,7 @@ def test_layers_in_nested_models_are_reached(model, random):
     assert list(panels(record.figure(0)))[1] == "body/conv (Conv2D)"
 
 
-def test_dropout_and_batch_normalization_are_as_in_inference(random):
+def test_dropout_and_batch_normalization_use_inference_mode(random):
     model = keras.Sequential(
         [
             keras.Input((5, 4, 3)),
@@ -175,7 +175,7 @@ def test_dropout_and_batch_normalization_are_as_in_inference(random):
     np.testing.assert_allclose(arrays["output/norm"], images - 5 + 10, rtol=1e-6)
 
 
-def test_the_batch_size_does_not_show(lenet, noise, monkeypatch):
+def test_results_do_not_depend_on_the_batch_size(lenet, noise, monkeypatch):
     together = cx.explain("intermediate-outputs", lenet, noise)
     monkeypatch.setattr(lenet, "batch_size", 3)
     chunked = cx.explain("intermediate-outputs", lenet, noise)
@@ -187,7 +187,7 @@ def test_the_batch_size_does_not_show(lenet, noise, monkeypatch):
             assert one["max"] == pytest.approx(other["max"], rel=1e-4)
 
 
-def test_facts_name_the_layers_in_order_with_range_and_dead_channels():
+def test_facts_have_layers_ranges_and_dead_channels():
     image = np.linspace(0, 1, 24, dtype=np.float32).reshape(1, 4, 6, 1)
     record = explain(channels([2, 0, -3, 0]), np.concatenate([image, np.zeros_like(image)]))
     first, second = record.facts["layers"]
@@ -216,7 +216,7 @@ def test_facts_name_the_layers_in_order_with_range_and_dead_channels():
     json.dumps(record.facts, allow_nan=False)
 
 
-def test_a_map_with_a_single_pixel_above_zero_is_not_dead(lenet, digits):
+def test_one_positive_pixel_is_not_dead(lenet, digits):
     relu1, facts = digits.arrays["output/relu1"], digits.facts["layers"]
     for number in range(2):
         dead = [k for k in range(30) if not relu1[number, :, :, k].any()]
@@ -239,7 +239,7 @@ def test_cell_k_is_channel_k(lenet, digits, scale):
         assert np.isnan(found[30:]).all()
 
 
-def test_scale_changes_the_drawing_and_not_the_numbers(lenet, digits):
+def test_scale_changes_only_the_drawing(lenet, digits):
     channel = cx.explain("intermediate-outputs", lenet, digits.images, scale="channel")
     assert (digits.options["scale"], channel.options["scale"]) == ("shared", "channel")
     for name in digits.arrays:
@@ -247,7 +247,7 @@ def test_scale_changes_the_drawing_and_not_the_numbers(lenet, digits):
     assert channel.facts == digits.facts
 
 
-def test_colors_start_at_zero_or_are_centered_on_it(lenet, digits, figures):
+def test_color_scales_start_at_or_center_on_zero(lenet, digits, figures):
     drawn = panels(figures[0])
     for name, kind, signed in [("conv1", "Conv2D", True), ("relu1", "ReLU", False)]:
         output, image = digits.arrays[f"output/{name}"][0], drawn[f"{name} ({kind})"].images[0]
@@ -266,7 +266,7 @@ def test_the_color_bar_has_the_unit_and_the_title_the_range(scale, unit):
     assert title(figure, "maps").startswith("maps (Conv2D) · 4×6×3 · −3 to 2 · 1 of 3 dead")
 
 
-def test_dead_maps_are_crossed_and_no_others(digits, figures):
+def test_only_dead_maps_are_crossed_out(digits, figures):
     for number in range(2):
         drawn, facts = panels(figures[number]), digits.facts["layers"][number]
         for layer, kind, height in [(1, "ReLU", 24), (2, "MaxPooling2D", 12), (5, "MaxPooling2D", 4)]:
@@ -279,7 +279,7 @@ def test_dead_maps_are_crossed_and_no_others(digits, figures):
 
 
 @pytest.mark.parametrize(("height", "width"), [(4, 7), (70, 40)])
-def test_dead_crosses_are_in_their_cells_on_maps_that_are_not_square(height, width):
+def test_crosses_fit_non_square_maps(height, width):
     values = [1, 0, 2, 0, 0, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 0]
     images = np.ones((1, height, width, 3), np.float32)
     panel = panels(explain(channels(values, shape=images.shape[1:]), images, layer="maps").figure(0))["maps (Conv2D)"]
@@ -288,7 +288,7 @@ def test_dead_crosses_are_in_their_cells_on_maps_that_are_not_square(height, wid
     np.testing.assert_array_equal(cells(panel, height, width)[:18, 0, 0], 3 * np.array(values))
 
 
-def test_dense_layers_are_bars_and_dead_units_are_marked(digits, figures):
+def test_dense_layers_are_bars_with_dead_units_marked(digits, figures):
     panel, output = panels(figures[0])["dense (Dense)"], digits.arrays["output/dense"][0]
     np.testing.assert_allclose(bars(panel), np.stack([0 * output, output], axis=1), rtol=1e-6)
     marks = [segment[0, 0] for segment in panel.collections[1].get_segments()]
@@ -298,7 +298,7 @@ def test_dense_layers_are_bars_and_dead_units_are_marked(digits, figures):
     assert output.max() < high < 1.1 * output.max()
 
 
-def test_probabilities_are_bars_from_0_to_1_with_the_labels_of_the_classes(digits, figures):
+def test_probabilities_are_labeled_bars(digits, figures):
     figure = figures[0]
     panel = panels(figure)["probabilities (Dense)"]
     assert panel.get_ylim() == (0, 1)
@@ -331,7 +331,7 @@ def made(record, outputs, unit, labels=None, shape=None):
 
 
 @pytest.mark.parametrize("unit", ["probability", "logit"])
-def test_of_a_thousand_classes_the_strongest_are_named(digits, random, unit):
+def test_the_strongest_of_many_classes_are_named(digits, random, unit):
     """Labels as ImageNet's: several names each, some very long."""
     values = random.dirichlet(np.full(1000, 0.01)).astype(np.float32)
     if unit == "logit":
@@ -363,7 +363,7 @@ def test_few_classes_with_long_names_are_all_named(digits):
 
 
 @pytest.mark.parametrize("shape", [(4, 80, 3), (80, 4, 1), (1, 1, 1)])
-def test_many_channels_of_maps_of_any_size_with_an_image_of_any_shape(digits, random, shape):
+def test_layouts_for_any_number_and_size_of_maps(digits, random, shape):
     outputs = {
         "many": random.normal(size=(7, 7, 512)),
         "pixels": random.normal(size=(1, 1, 512)),
@@ -380,7 +380,7 @@ def test_many_channels_of_maps_of_any_size_with_an_image_of_any_shape(digits, ra
 
 
 @pytest.mark.parametrize("head", ["dense", "softmax", "activation", "logits", "nested"])
-def test_every_head_ends_in_one_strip_of_probabilities(model, random, head):
+def test_every_head_has_one_strip_of_probabilities(model, random, head):
     images = random.uniform(0, 1, (2, 12, 10, 3)).astype(np.float32)
     classifier = cx.load(model(head))
     record = cx.explain("intermediate-outputs", classifier, images)
@@ -394,7 +394,7 @@ def test_every_head_ends_in_one_strip_of_probabilities(model, random, head):
         np.testing.assert_allclose(bars(drawn[-2])[:, 1], classifier.logits(images)[1], rtol=1e-5)
 
 
-def test_negative_values_are_blue_bars_below_zero():
+def test_negative_values_are_blue():
     model = channels([1], shape=(4, 6, 1), head=None)
     kernel = np.zeros((24, 3), np.float32)
     model.get_layer("scores").set_weights([kernel, np.array([-2, 0, 1], np.float32)])
@@ -418,14 +418,14 @@ def test_constant_maps_draw_without_nan(tmp_path, scale, values):
     figure.savefig(tmp_path / "constant.png")
 
 
-def test_only_the_layers_asked_for_are_shown_in_that_order(lenet, noise):
+def test_only_requested_layers_are_shown_in_order(lenet, noise):
     record = cx.explain("intermediate-outputs", lenet, noise, layer=["dense", "conv2", "dense"])
     assert named(record, "output/") == ["output/dense", "output/conv2"]
     assert [facts["name"] for facts in record.facts["layers"][3]] == ["dense", "conv2"]
     assert list(panels(record.figure(3))) == ["input", "dense (Dense)", "conv2 (Conv2D)"]
 
 
-def test_an_unknown_layer_is_named_with_a_near_one(lenet, noise):
+def test_unknown_layers_get_a_suggestion(lenet, noise):
     with pytest.raises(UsageError, match=r"no layer 'conv3'.*Did you mean 'conv[12]'"):
         cx.explain("intermediate-outputs", lenet, noise, layer="conv3")
     with pytest.raises(UsageError, match="Did you mean 'shared'"):
@@ -446,7 +446,7 @@ def odd():
     return keras.Model(inputs, layers.Dense(40, activation="softmax", name="scores")(x + one))
 
 
-def test_every_size_has_its_place(random):
+def test_layouts_for_every_size(random):
     record = explain(odd(), random.uniform(0, 255, (1, 20, 33, 3)).astype(np.float32))
     figure = record.figure(0)
     figure.canvas.draw()
@@ -469,7 +469,7 @@ def test_every_size_has_its_place(random):
             np.testing.assert_array_equal(found[k].ravel(), output[..., k].ravel())
 
 
-def test_strips_of_a_deep_network_stand_in_several_columns(random):
+def test_deep_networks_use_several_columns(random):
     layers = [keras.layers.ReLU(name=f"relu{number}") for number in range(50)]
     model = keras.Sequential([keras.Input((6, 6, 1)), *layers, keras.layers.Flatten(), keras.layers.Dense(2)])
     image, names = random.uniform(0, 1, (1, 6, 6, 1)).astype(np.float32), [layer.name for layer in model.layers]
@@ -482,7 +482,7 @@ def test_strips_of_a_deep_network_stand_in_several_columns(random):
     assert figure.get_size_inches()[1] < 33
 
 
-def test_the_command_line_runs_it_with_no_option_at_all(cli, tmp_path):
+def test_the_command_line_without_options(cli, tmp_path):
     code, out, _ = cli("run", "intermediate-outputs")
     assert (code, "Note: A contribution is activation × gradient" in out) == (0, True)
     folder = tmp_path / "cnnexplain-out" / "intermediate-outputs"
@@ -502,7 +502,7 @@ def test_the_command_line_takes_several_layers(cli, tmp_path):
     assert (code, "Did you mean 'conv1'?" in err) == (2, True)
 
 
-def test_of_very_many_layers_some_are_shown_and_the_others_counted(random):
+def test_many_layers_are_sampled_and_counted(random):
     layers = [keras.layers.Dense(3, name=f"layer{number}") for number in range(24)]
     model = keras.Sequential(
         [keras.Input((2, 2, 1)), keras.layers.Flatten(name="flatten"), *layers, keras.layers.Dense(2, name="last")]
@@ -513,7 +513,7 @@ def test_of_very_many_layers_some_are_shown_and_the_others_counted(random):
     assert record.warnings[-1] == "6 of the 26 layers are left out; name those to show with --layer."
 
 
-def test_only_what_is_exactly_zero_is_dead_and_rows_are_numbered_by_their_first_map(random):
+def test_dead_means_exactly_zero(random):
     model = keras.Sequential(
         [keras.Input((6, 6, 1)), keras.layers.Conv2D(30, 1, name="conv"), keras.layers.Flatten(), keras.layers.Dense(2)]
     )
@@ -543,7 +543,7 @@ def averaging(channels, random, classes=3):
     return model
 
 
-def test_contributions_add_up_to_the_score_where_it_is_linear_in_the_maps(random):
+def test_contributions_sum_to_linear_scores(random):
     model = averaging(40, random)
     images = random.uniform(0, 1, (2, 4, 6, 1)).astype(np.float32)
     record = explain(model, images, target=[2, 0])
@@ -563,7 +563,7 @@ def test_contributions_add_up_to_the_score_where_it_is_linear_in_the_maps(random
 
 
 @pytest.mark.parametrize(("maps", "large"), [(None, 24), ("7", 7), ("40", 40)])
-def test_the_maps_that_contribute_most_are_large_and_the_others_in_the_order_of_channels(random, maps, large):
+def test_top_contributors_are_drawn_large(random, maps, large):
     model = averaging(40, random)
     record = explain(model, random.uniform(0, 1, (1, 4, 6, 1)).astype(np.float32), maps=maps, target=1)
     contributions, output = record.arrays["contribution/maps"][0], record.arrays["output/maps"][0]
@@ -589,7 +589,7 @@ def test_the_maps_that_contribute_most_are_large_and_the_others_in_the_order_of_
         np.testing.assert_allclose(cells(axes, 4, 6)[: len(rest)], output[..., rest].transpose(2, 0, 1), rtol=1e-6)
 
 
-def test_maps_that_lead_nowhere_are_ordered_by_their_strength():
+def test_unconnected_maps_are_ordered_by_strength():
     """Of an objective in the first layer the second one knows nothing."""
     model = keras.Sequential(
         [
@@ -615,7 +615,7 @@ def test_maps_that_lead_nowhere_are_ordered_by_their_strength():
     )
 
 
-def test_of_a_deep_network_one_layer_a_stage_is_shown_and_all_on_request(random):
+def test_deep_networks_show_one_layer_per_stage(random):
     inputs = x = keras.Input((16, 16, 1))
     for stage in range(3):
         for block in range(3):
@@ -635,12 +635,12 @@ def test_of_a_deep_network_one_layer_a_stage_is_shown_and_all_on_request(random)
 
 
 @pytest.mark.parametrize("maps", ["0", "-1", "many", "1.5", "²"])
-def test_a_number_of_maps_that_is_none_is_an_error_that_says_what_is(lenet, noise, maps):
+def test_invalid_numbers_of_maps_are_refused(lenet, noise, maps):
     with pytest.raises(UsageError, match=r"--maps takes 'all' or how many maps to show, at least 1, but got"):
         cx.explain("intermediate-outputs", lenet, noise[:1], maps=maps)
 
 
-def test_what_was_found_names_the_map_that_contributes_most(lenet):
+def test_the_finding_names_the_top_contributor(lenet):
     record = cx.explain("intermediate-outputs", lenet, "mnist:test/42")
     contributions = record.arrays["contribution/pool2"][0]
     logit = lenet.logits(record.images)[0, 4]
@@ -650,7 +650,7 @@ def test_what_was_found_names_the_map_that_contributes_most(lenet):
     )
 
 
-def test_panels_hold_the_maps_in_the_order_shown_without_the_dead_that_are_not(lenet):
+def test_panels_have_the_maps_in_display_order(lenet):
     record = cx.explain("intermediate-outputs", lenet, "mnist:test/42", layer=["relu1", "dense", "pool2"], maps="4")
     relu1, pool2 = record.analysis.panels(record, 0)
     facts = record.facts["layers"][0][0]

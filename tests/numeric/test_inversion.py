@@ -70,7 +70,7 @@ def paper(clf, layer, codes, scale, weights):
 
 
 @pytest.mark.parametrize("layer", ["conv1", "pool2", "logits"])
-def test_the_loss_equals_the_oracles_and_its_gradient_finite_differences(lenet, scale, noise, random, layer):
+def test_loss_equals_the_oracle_and_gradient_finite_differences(lenet, scale, noise, random, layer):
     oracle = oracles.LeNet(lenet.model.get_weights())
     weights = loss.Weights(5555.7, 0.76)
     wanted = lenet.activations(noise[:1], [layer])[layer]
@@ -92,7 +92,7 @@ def test_the_loss_equals_the_oracles_and_its_gradient_finite_differences(lenet, 
     np.testing.assert_allclose(gradient.ravel()[some], measured, atol=1e-3 * np.abs(measured).max())
 
 
-def test_a_color_loss_equals_the_oracles(model, random):
+def test_color_loss_equals_the_oracle(model, random):
     clf = cx.load(model())
     images = random.uniform(0, 1, (2, 12, 10, 3)).astype(np.float32)
     scale = loss.Normalization(np.array([0.2, 0.5, 0.7], np.float32), 3.0)
@@ -106,7 +106,7 @@ def test_a_color_loss_equals_the_oracles(model, random):
 
 
 @pytest.mark.parametrize(("height", "width"), [(6, 9), (9, 6)])
-def test_total_variation_of_a_unit_step_edge_is_its_length(height, width):
+def test_total_variation_of_a_unit_step(height, width):
     edge = np.zeros((2, height, width, 1), np.float32)
     edge[0, :, 4:] = 1
     edge[1, 2:] = 1
@@ -121,7 +121,7 @@ def test_the_alpha_norm_counts_magnitudes():
     np.testing.assert_array_equal(loss.alpha_norm(np.float32([-2, 1]).reshape(1, 1, 2, 1)), [65])
 
 
-def test_the_papers_weights_scale_with_the_input(lenet):
+def test_weights_scale_with_the_input_size(lenet):
     early, middle, deep = (loss.weights(lenet, name, None, None) for name in ("pool1", "pool2", "dense"))
     assert early.alpha == middle.alpha == deep.alpha == pytest.approx(0.01 * 2.16e8 * (784 / 154587) ** 2)
     assert early.alpha == pytest.approx(56, rel=0.01)
@@ -131,7 +131,7 @@ def test_the_papers_weights_scale_with_the_input(lenet):
     assert loss.weights(lenet, "conv1", 1.0, 0.0) == loss.Weights(1.0, 0.0)
 
 
-def test_on_inputs_of_the_papers_size_the_weights_are_the_papers():
+def test_weights_at_the_input_size_of_the_paper():
     layers = [keras.layers.AveragePooling2D(32), keras.layers.Flatten(), keras.layers.Dense(2)]
     clf = cx.load(keras.Sequential([keras.Input((227, 227, 3)), *layers]))
     found = [loss.weights(clf, layer.name, None, None) for layer in layers]
@@ -151,7 +151,7 @@ def test_mean_and_sigma_are_those_of_the_training_digits(lenet, scale):
     assert wide.sigma == pytest.approx(2 * scale.sigma)
 
 
-def test_without_training_images_they_are_guessed_from_the_range():
+def test_mean_and_sigma_fall_back_to_the_range():
     found = loss.normalization(Preprocess(12, 10, scale=200 / 255, mean=(50,)), None)
     assert found.mean.tolist() == [50, 50, 50]
     assert found.sigma == pytest.approx(50 * math.sqrt(360))
@@ -161,12 +161,12 @@ def test_without_training_images_they_are_guessed_from_the_range():
 # What is found.
 
 
-def test_the_identity_gives_the_image_back(lenet, digits):
+def test_identity_recovers_the_image(lenet, digits):
     record = cx.explain("inversion", lenet, digits[:2], layer="input", alpha_weight=0, variation_weight=0)
     np.testing.assert_allclose(record.arrays["reconstruction/input"], digits[:2], atol=1e-4)
 
 
-def test_the_identity_gives_a_color_image_of_another_range_back(random):
+def test_identity_recovers_a_color_image_of_another_range(random):
     layers = [keras.layers.Rescaling(1 / 255), keras.layers.Flatten(), keras.layers.Dense(3)]
     clf = cx.load(keras.Sequential([keras.Input((6, 9, 3)), *layers]))
     image = random.integers(0, 256, (1, 6, 9, 3)).astype(np.uint8)
@@ -176,7 +176,7 @@ def test_the_identity_gives_a_color_image_of_another_range_back(random):
 
 
 @pytest.mark.parametrize(("optimizer", "best"), [("momentum", False), ("adam", True)])
-def test_started_at_the_target_it_stays(lenet, scale, digits, optimizer, best):
+def test_starting_at_the_target_stays_there(lenet, scale, digits, optimizer, best):
     """Adam takes the gradient's rounding for a slope and leaves, but the lowest value is kept; momentum alone stays."""
     codes = lenet.activations(digits[:3], ["pool2"])["pool2"]
     function, arrays = paper(lenet, "pool2", codes, scale, loss.Weights(0, 0))
@@ -235,12 +235,12 @@ def test_adam_reaches_a_lower_loss_than_the_papers_optimizer_in_half_the_steps(l
     assert all(ours < theirs for ours, theirs in zip(adam, momentum, strict=True))
 
 
-def test_the_sample_digit_is_seen_by_the_first_convolution_as_itself(lenet):
+def test_first_convolution_recovers_the_sample_digit(lenet):
     record = cx.explain("inversion", lenet, datasets.SAMPLE, layer="conv1")
     assert record.facts["representation_error"][0]["conv1"] < 0.05
 
 
-def test_the_errors_are_those_of_the_saved_reconstruction(ten, lenet, digits, scale):
+def test_errors_are_those_of_the_saved_image(ten, lenet, digits, scale):
     oracle = oracles.LeNet(lenet.model.get_weights())
     for name in ("conv1", "pool2", "logits"):
         found = ten.arrays[f"reconstruction/{name}"].astype(float)
@@ -272,7 +272,7 @@ def test_each_regularizer_lowers_its_own_measure(lenet, digits):
 # The seed, and the range of the input. That a batch is as its images and that a seed repeats, the conformance kit checks.
 
 
-def test_the_seed_decides_and_the_place_in_a_batch_does_not(model, random):
+def test_results_depend_on_the_seed_only(model, random):
     clf = cx.load(model())
     images = random.uniform(0, 1, (1, 12, 10, 3)).astype(np.float32).repeat(3, axis=0)
 
@@ -286,7 +286,7 @@ def test_the_seed_decides_and_the_place_in_a_batch_does_not(model, random):
     np.testing.assert_allclose(np.linalg.norm(inversion.noise((12, 10, 3), 5)), 1, rtol=1e-6)
 
 
-def test_the_input_range_makes_no_difference(random):
+def test_results_do_not_depend_on_the_input_range(random):
     """A network on pixels and the same network on parts of 255 are told the same pictures."""
 
     def build(*before):
@@ -315,7 +315,7 @@ def test_every_head_is_inverted_from_its_logits(model, head):
     ]
 
 
-def test_layers_without_numbers_of_their_own_are_left_out():
+def test_layers_without_computation_are_skipped():
     layers = [
         keras.layers.Dropout(0.3),
         keras.layers.Conv2D(3, 3, name="conv"),
@@ -336,7 +336,7 @@ def test_layers_without_numbers_of_their_own_are_left_out():
     assert len(record.arrays) == 1
 
 
-def test_of_very_many_layers_some_are_taken_from_all_depths():
+def test_many_layers_are_sampled_over_depth():
     layers = [keras.layers.Dense(5, name=f"layer{number}") for number in range(30)]
     clf = cx.load(keras.Sequential([keras.Input((2, 2, 1)), keras.layers.Flatten(), *layers, keras.layers.Dense(3)]))
     found = inversion.default_layers(clf, None)
@@ -364,7 +364,7 @@ def test_a_representation_of_zeros_gives_no_nan():
     record.figure()
 
 
-def test_very_small_and_very_large_representations_are_inverted():
+def test_representations_of_any_magnitude_are_inverted():
     for factor in (1e-25, 1e25):
         layers = [keras.layers.Rescaling(factor, name="factor"), keras.layers.Rescaling(1 / factor), keras.layers.Flatten()]
         clf = cx.load(keras.Sequential([keras.Input((5, 5, 1)), *layers, keras.layers.Dense(2)]))
@@ -374,7 +374,7 @@ def test_very_small_and_very_large_representations_are_inverted():
         np.testing.assert_allclose(record.arrays["reconstruction/factor"][0, :, :, 0], np.eye(5), atol=1e-3)
 
 
-def test_a_model_without_values_beyond_a_region_ends_its_optimization(random):
+def test_non_finite_regions_end_the_optimization(random):
     """√x has none below 0: the first image's pixels lie near it, and one step goes beyond; the other's lie far from it."""
     layers = [keras.layers.Activation(keras.ops.sqrt, name="root"), keras.layers.Flatten(), keras.layers.Dense(2)]
     clf = cx.load(keras.Sequential([keras.Input((4, 4, 1)), *layers]))
@@ -391,7 +391,7 @@ def test_a_model_without_values_beyond_a_region_ends_its_optimization(random):
     np.testing.assert_allclose(record.arrays["reconstruction/root"][1:], alone, atol=1e-4)
 
 
-def test_nan_ends_it_with_the_step_and_the_reason(lenet, digits, monkeypatch):
+def test_nan_stops_with_step_and_reason(lenet, digits, monkeypatch):
     pixels = inversion.pixels
 
     @dataclasses.dataclass(frozen=True)
@@ -418,7 +418,7 @@ def test_nan_ends_it_with_the_step_and_the_reason(lenet, digits, monkeypatch):
     assert record.facts["pixel_error"][0]["conv1"] > whole.facts["pixel_error"][0]["conv1"]
 
 
-def test_a_layer_that_is_not_finite_for_the_image_is_named():
+def test_non_finite_layers_are_named():
     layers = [keras.layers.Activation(keras.ops.log, name="log"), keras.layers.ReLU(), keras.layers.Flatten()]
     clf = cx.load(keras.Sequential([keras.Input((4, 4, 1)), *layers, keras.layers.Dense(2)]))
     with pytest.raises(cx.ModelError, match="'log' returns values that are not finite"):
@@ -434,7 +434,7 @@ def test_an_unknown_layer_is_a_usage_error(cli):
 # How it is done and shown.
 
 
-def test_the_papers_schedule():
+def test_schedule_of_the_paper():
     step, gradient = inversion.STEPS["momentum"](400, 1), np.ones((1, 1), np.float32)
     state, moves = None, []
     for number in range(400):
@@ -448,7 +448,7 @@ def test_the_papers_schedule():
     assert moves[299] == pytest.approx(-0.004, rel=1e-3)
 
 
-def test_progress_counts_the_steps_of_all_layers(model, random):
+def test_progress_counts_steps_of_all_layers(model, random):
     seen = []
     images = random.uniform(0, 1, (1, 12, 10, 3)).astype(np.float32)
     options = {"layer": ["conv", "logits"], "iterations": 20}
@@ -458,7 +458,7 @@ def test_progress_counts_the_steps_of_all_layers(model, random):
     assert seen == sorted(seen)
 
 
-def test_every_reconstruction_is_drawn_on_the_models_input_range(ten, digits):
+def test_reconstructions_are_drawn_in_the_input_range(ten, digits):
     figure = ten.figure(3)
     panels = [axes for axes in figure.axes if axes.images]
     assert [axes.get_title() for axes in panels] == ["input", *MAIN]
@@ -486,7 +486,7 @@ def test_the_command_line(cli):
         assert arrays["reconstruction/logits"].shape == (1, 28, 28, 1)
 
 
-def test_a_larger_image_is_inverted_no_worse_than_by_the_papers_optimizer(random):
+def test_larger_images_invert_at_least_as_well_as_the_paper(random):
     """A step that suits a small image is too large for the pixels of a large one, each a smaller part of the norm."""
     layers = [keras.layers.Conv2D(8, 5, activation="relu", name="conv"), keras.layers.GlobalAveragePooling2D()]
     clf = cx.load(keras.Sequential([keras.Input((80, 96, 3)), *layers, keras.layers.Dense(3)]))
@@ -500,7 +500,7 @@ def test_a_larger_image_is_inverted_no_worse_than_by_the_papers_optimizer(random
     assert ends["adam"] < 1.1 * ends["momentum"]
 
 
-def test_what_is_kept_is_the_lowest_value_met(lenet, monkeypatch):
+def test_the_lowest_loss_is_kept(lenet, monkeypatch):
     """A last step by the norm of a whole image, σ, for every pixel is undone."""
 
     def jumping(steps, _):
@@ -543,7 +543,7 @@ def slope(function, x, direction, step=1e-5):
 
 
 @pytest.mark.backends
-def test_the_loss_of_the_spectrum_equals_the_oracles_and_its_gradient_finite_differences(photographs, random):
+def test_spectrum_loss_equals_the_oracle_and_finite_differences(photographs, random):
     wanted = random.uniform(-1, 1, (1, 10, 9, 3)).astype(np.float32)
     weights = loss.Weights(0.7, 3.0)
     descent = spectral.descent(photographs, ["input"], [wanted], [weights], None, 0)
@@ -568,7 +568,7 @@ def test_the_loss_of_the_spectrum_equals_the_oracles_and_its_gradient_finite_dif
     assert np.abs(shown).max() < 1
 
 
-def test_the_order_of_the_models_channels_makes_no_difference_to_the_spectrum(photographs, random):
+def test_channel_order_does_not_matter(photographs, random):
     """A network on blue, green and red and the same network on red, green and blue are told the same pictures."""
     other = keras.models.clone_model(photographs.model)
     kernel, *rest = photographs.model.get_weights()
@@ -581,7 +581,7 @@ def test_the_order_of_the_models_channels_makes_no_difference_to_the_spectrum(ph
     np.testing.assert_allclose(one, two[..., ::-1], atol=1e-3)
 
 
-def test_where_a_relu_is_dead_the_spectrum_has_a_gradient_all_the_same(photographs, random):
+def test_dead_relus_still_pass_a_gradient(photographs, random):
     """It is that of ⟨a, 2 (relu(a) − Φ0)⟩ / ‖Φ0‖² at the input a of the ReLU, the second factor being held."""
     photographs.model.layers[0].bias.assign([-100.0] * 4)
     wanted = random.uniform(1, 5, (1, 4, 4, 4)).astype(np.float32)
@@ -614,7 +614,7 @@ def test_where_a_relu_is_dead_the_spectrum_has_a_gradient_all_the_same(photograp
         (keras.layers.Conv2D(2, 1, activation="relu"), False),
     ],
 )
-def test_only_a_relu_by_itself_is_given_the_output_of_the_layer_before(activation, is_relu):
+def test_only_separate_relus_use_the_previous_output(activation, is_relu):
     inputs = keras.Input((5, 4, 3))
     x = activation(keras.layers.Conv2D(2, 1, name="conv")(inputs))
     model = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(x)))
@@ -623,7 +623,7 @@ def test_only_a_relu_by_itself_is_given_the_output_of_the_layer_before(activatio
     assert clf.before_relu(last) == ("conv" if is_relu else None)
 
 
-def test_an_error_for_people_is_short_and_has_a_minus_sign():
+def test_displayed_errors_are_short():
     assert [figure._format_error(error) for error in (0, 3e-5, 0.0123, 9.9994, 12.3)] == [
         "0.000",
         "3e−05",
@@ -633,7 +633,7 @@ def test_an_error_for_people_is_short_and_has_a_minus_sign():
     ]
 
 
-def test_the_learning_rate_of_the_spectrum_rises_and_falls():
+def test_learning_rate_of_the_spectrum():
     rates = 0.3 * np.array([spectral.rate(number, 100) for number in range(101)])
     np.testing.assert_allclose(rates[:10], 0.03 * np.arange(1, 11))
     np.testing.assert_allclose(rates[10:61], 0.3)
@@ -641,7 +641,7 @@ def test_the_learning_rate_of_the_spectrum_rises_and_falls():
 
 
 @pytest.mark.backends
-def test_the_loss_of_2016_equals_the_oracles_and_its_gradient_finite_differences(photographs, random):
+def test_ijcv_2016_loss_equals_the_oracle_and_finite_differences(photographs, random):
     """The network sees the image moved: the gradient with respect to the image is moved back."""
     wanted = random.uniform(-1, 1, (1, 10, 9, 3)).astype(np.float32)
     descent = jittered.descent(photographs, ["input"], [wanted], [loss.Weights(0.7, 3.0, 20.0)], 14, 0)
@@ -677,7 +677,7 @@ def test_colors_are_bounded_and_keep_their_direction(random):
     np.testing.assert_array_equal(jittered.bounded(np.zeros((1, 1, 1, 3))), np.zeros((1, 1, 1, 3)))
 
 
-def test_the_jitter_is_a_quarter_of_the_stride_and_the_data_weigh_less_with_depth():
+def test_jitter_and_data_weight_follow_depth():
     pools = [keras.layers.AveragePooling2D(2, name=f"pool{number}") for number in range(1, 7)]
     layers = [*pools, keras.layers.Flatten(), keras.layers.Dense(3, name="scores")]
     clf = cx.load(keras.Sequential([keras.Input((128, 128, 3)), *layers]))
@@ -726,14 +726,14 @@ def test_the_spectrum_is_the_default_for_photographs(shape, way):
     assert cx.explain("inversion", clf, np.zeros((1, *shape)), layer="pool", iterations=1).facts["parametrization"] == [way]
 
 
-def test_what_belongs_to_the_pixels_of_2015_is_refused_elsewhere(photographs):
+def test_options_of_the_2015_method_are_refused_elsewhere(photographs):
     for parametrization in ("spectrum", "pixels-2016"):
         for options in ({"optimizer": "momentum"}, {"sigma": 2.0}):
             with pytest.raises(cx.UsageError, match=f"but the parametrization is '{parametrization}'"):
                 cx.explain("inversion", photographs, np.zeros((1, 10, 9, 3)), parametrization=parametrization, **options)
 
 
-def test_of_a_deep_network_the_ends_of_its_stages_are_inverted():
+def test_deep_networks_invert_the_ends_of_stages():
     x = start = keras.Input((32, 32, 3))
     for number in range(1, 5):
         x = keras.layers.Conv2D(4, 3, strides=2, padding="same", name=f"conv{number}")(x)
@@ -747,7 +747,7 @@ def test_of_a_deep_network_the_ends_of_its_stages_are_inverted():
     assert [spectral.weights(clf, f"relu{number}", None, None).alpha for number in (1, 2, 4)] == [0.01, 0.01, 0.06]
 
 
-def test_the_passes_are_those_of_the_part_of_the_network_below_each_layer(lenet):
+def test_passes_count_the_network_below_each_layer(lenet):
     (analysis,) = plugin.cnnexplain_analyses()
     options = {each.name: each.default for each in analysis.options}
     assert analysis.passes(lenet, {**options, "layer": ("pool1",), "iterations": 30}) == pytest.approx(2 * 30 * 3 / 9)
@@ -755,7 +755,7 @@ def test_the_passes_are_those_of_the_part_of_the_network_below_each_layer(lenet)
     assert analysis.passes(lenet, {**options, "layer": ("logits",), "optimizer": "momentum"}) == pytest.approx(2 * 400)
 
 
-def test_the_finding_names_the_middle_layers_error_and_how_often_the_class_is_kept(ten):
+def test_the_finding_states_error_and_kept_class(ten):
     analysis = ten.analysis
     error = ten.facts["representation_error"][3]["pool2"]
     assert analysis.finding(ten, 3) == (

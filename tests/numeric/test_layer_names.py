@@ -41,7 +41,7 @@ def images(random):
     return random.uniform(0, 1, (2, 7, 8, 3)).astype(np.float32)
 
 
-def test_layers_of_any_name_are_reached(images):
+def test_layers_with_any_name_are_reached(images):
     model = named(*NAMES)
     clf = cx.load(model)
     own = keras.ops.convert_to_numpy(model(images, training=False))
@@ -60,7 +60,7 @@ def test_layers_of_any_name_are_reached(images):
 
 
 @pytest.mark.parametrize("analysis", ["gradcam", "intermediate-outputs", "deconvnet", "filters"])
-def test_a_layer_of_any_name_can_be_chosen_on_the_command_line(analysis, cli, tmp_path):
+def test_layers_with_any_name_work_on_the_command_line(analysis, cli, tmp_path):
     named("my conv (1)", "_c").save(tmp_path / "model.keras")
     Image.new("RGB", (8, 7), "teal").save(tmp_path / "image.png")
     image = [] if analysis == "filters" else ["image.png"]
@@ -85,7 +85,7 @@ def twice():
     return keras.Model(inputs, layers.Dense(3, name="scores")(layers.GlobalAveragePooling2D(name="mean")(x)))
 
 
-def test_all_layers_of_a_nested_models_second_call_are_numbered_with_it(images, tmp_path):
+def test_layers_of_a_second_call_are_numbered(images, tmp_path):
     model = twice()
     clf = cx.load(model)
     base = ["base/conv", "base/drop", "base/conv:2"]
@@ -105,7 +105,7 @@ def test_all_layers_of_a_nested_models_second_call_are_numbered_with_it(images, 
     assert clf._layers.parameters(next(call for call in clf._graph.calls if call.name == "pair:2/base/conv")) == 0
 
 
-def test_an_option_called_layers_is_none_of_a_models(tmp_path):
+def test_an_option_named_layers_is_not_a_model_option(tmp_path):
     config = {"config": {"layers": [{"class_name": "Mine", "config": {"name": "mine", "layers": [4, 4]}}]}}
     assert model_config.layers(config) == ["mine"]
 
@@ -122,7 +122,7 @@ def siamese():
     return keras.Model(inputs, layers.Dense(3)(layers.Concatenate()([left, right])))
 
 
-def test_where_one_of_several_paths_is_shown_the_others_are_named(images):
+def test_other_calls_of_a_layer_are_named(images):
     clf = cx.load(siamese())
     shown = cx.explain("gradcam", clf, images)
     assert shown.facts["layer"][0] == "base:2/relu:2"

@@ -37,7 +37,7 @@ def without_modules(config):
 
 
 @pytest.mark.parametrize("file", [f"{name}.h5" for name in NAMES] + [f"{name}.keras" for name in ZIPPED])
-def test_a_file_of_keras_2_predicts_what_keras_2_predicts(keras2, file):
+def test_keras_2_files_predict_what_keras_2_predicts(keras2, file):
     folder, predictions = keras2
     model, _ = keras_file.read(folder / file, {})
     expected = predictions[file.partition(".")[0]]
@@ -47,7 +47,7 @@ def test_a_file_of_keras_2_predicts_what_keras_2_predicts(keras2, file):
 
 
 @pytest.mark.parametrize("name", ["depthwise", "operations", "teachable", "sequences", "mixed"])
-def test_so_does_one_without_the_modules_of_later_versions(keras2, tmp_path, name):
+def test_keras_2_files_without_module_names(keras2, tmp_path, name):
     folder, predictions = keras2
     shutil.copy(folder / f"{name}.h5", tmp_path)
     changed(tmp_path / f"{name}.h5", without_modules)
@@ -56,7 +56,7 @@ def test_so_does_one_without_the_modules_of_later_versions(keras2, tmp_path, nam
     np.testing.assert_allclose(found, predictions[name], rtol=2e-3 if name == "mixed" else 1e-5, atol=1e-6)
 
 
-def test_its_layers_are_explained(keras2):
+def test_layers_of_keras_2_files_are_explained(keras2):
     folder, predictions = keras2
     clf = cx.load(folder / "teachable.h5")
     assert "sequential_1/model1/conv_one" in [layer.name for layer in clf.layers]
@@ -104,7 +104,7 @@ def text(config):
         (text, "TFSMLayer, which no image model needs"),
     ],
 )
-def test_what_keras_3_does_not_have_is_named(keras2, tmp_path, change, words):
+def test_features_missing_in_keras_3_are_named(keras2, tmp_path, change, words):
     shutil.copy(keras2[0] / "depthwise.h5", tmp_path)
     changed(tmp_path / "depthwise.h5", change)
     with pytest.raises(ModelError, match=words) as caught:
@@ -113,7 +113,7 @@ def test_what_keras_3_does_not_have_is_named(keras2, tmp_path, change, words):
     assert len(str(caught.value)) < 500
 
 
-def test_a_key_that_holds_nothing_is_left_out(keras2, tmp_path):
+def test_empty_config_keys_are_dropped(keras2, tmp_path):
     def unused(config):
         layer(config, "ReLU")["novel"] = layer(config, "DepthwiseConv2D")["groups"] = None
         layer(config, "Dense")["noise_shape"] = layer(config, "Conv2D")["virtual_batch_size"] = None
@@ -133,7 +133,7 @@ def test_a_key_that_holds_nothing_is_left_out(keras2, tmp_path):
         ("pad", "with arguments that have no equivalent in Keras 3"),
     ],
 )
-def test_a_function_of_tensorflow_without_an_equal_is_named(keras2, tmp_path, function, words):
+def test_tensorflow_functions_without_equivalent_are_named(keras2, tmp_path, function, words):
     def change(config):
         layer(config, "TFOpLambda")["function"] = function
         return config
@@ -144,7 +144,7 @@ def test_a_function_of_tensorflow_without_an_equal_is_named(keras2, tmp_path, fu
         cx.load(tmp_path / "operations.h5")
 
 
-def test_weights_of_another_shape_or_order_are_no_weights_of_the_layer(keras2, tmp_path):
+def test_mismatched_weights_are_refused(keras2, tmp_path):
     path = tmp_path / "depthwise.h5"
     shutil.copy(keras2[0] / "depthwise.h5", path)
     with h5py.File(path, "a") as file:

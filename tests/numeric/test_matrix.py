@@ -106,7 +106,7 @@ def test_gradients(case):
         close(gradients[target], case.net.gradient(image, score(case, target)))
 
 
-def test_outputs_of_layers(of_graphs):
+def test_layer_outputs(of_graphs):
     net, clf, images = of_graphs.net, of_graphs.clf, of_graphs.images
     expected = net.compute(images)
     names = [layer.name for layer in clf.layers]
@@ -117,7 +117,7 @@ def test_outputs_of_layers(of_graphs):
             close(outputs[name], expected[name])
 
 
-def test_gradients_at_layers(of_graphs):
+def test_layer_gradients(of_graphs):
     net, clf, images, name = of_graphs.net, of_graphs.clf, of_graphs.images, LAST_MAPS[of_graphs.graph]
     values, outputs, gradients = clf.layer_gradient(images, name, np.array([0, 1]))
     _, together = clf.layer_gradients(images, [name], np.array([0, 1]))

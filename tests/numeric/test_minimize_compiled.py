@@ -93,7 +93,7 @@ STEPS = [
         *((step, step is not STEPS[-1]) for step in STEPS),
     ],
 )
-def test_it_equals_the_loop_over_arrays(clf, random, step, best):
+def test_equals_the_loop_over_arrays(clf, random, step, best):
     assert_equal(*both(clf, random, step, best=best))
 
 
@@ -153,7 +153,7 @@ def counted(monkeypatch):
     return functions
 
 
-def test_one_function_is_compiled_for_all_rates_numbers_of_steps_and_problems(clf, random, monkeypatch):
+def test_one_function_is_compiled_for_all_settings(clf, random, monkeypatch):
     start = random.normal(size=(3, 7, 6, 1)).astype(np.float32)
     codes = random.normal(size=(3, 3, 2, 2)).astype(np.float32)
     functions = counted(monkeypatch)
@@ -188,7 +188,7 @@ class Cliff:
 
 @backends
 @pytest.mark.parametrize("gradient", [False, True])
-def test_what_is_not_finite_ends_its_own_problem_only(clf, gradient):
+def test_non_finite_values_end_only_their_problem(clf, gradient):
     """Each x rises by 0.1 in a step; the first one starts at 0.65, and its end is not finite."""
     start = np.stack([np.full((7, 6, 1), each, np.float32) for each in (0.65, -5.0, -6.0)])
     found = minimize_compiled(clf, Cliff(gradient), ["conv"], start, adam(lambda _: 0.1), 40)
@@ -215,7 +215,7 @@ def plateau(outputs, x, *_):
     return -ops.sum(ops.minimum(x, 0.5), axis=(1, 2, 3))
 
 
-def test_a_gradient_of_zero_ends_its_problem_where_one_is_needed(clf):
+def test_a_zero_gradient_ends_its_problem(clf):
     start = np.stack([np.full((7, 6, 1), each, np.float32) for each in (0.25, -2.0)])
     options = {"start": start, "optimizer": adam(lambda _: 0.1), "steps": 8}
     found = minimize_compiled(clf, plateau, ["conv"], **options, needed=9)
@@ -223,7 +223,7 @@ def test_a_gradient_of_zero_ends_its_problem_where_one_is_needed(clf):
     assert minimize_compiled(clf, plateau, ["conv"], **options, needed=3).stopped == (None, None)
 
 
-def test_it_is_interrupted_between_calls_and_reports_progress(clf, random, monkeypatch):
+def test_interruption_and_progress(clf, random, monkeypatch):
     start = random.normal(size=(1, 7, 6, 1)).astype(np.float32)
     options = {"start": start, "optimizer": adam(lambda _: 0.1), "steps": 100}
     seen = []

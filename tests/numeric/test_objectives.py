@@ -9,7 +9,7 @@ from cnnexplain import Channel, Direction, Logit, Neuron
 from cnnexplain.errors import UsageError
 
 
-def test_a_difference_subtracts(lenet, noise):
+def test_differences_subtract(lenet, noise):
     """A subtraction that added stayed for years in a well-known toolkit."""
     logits = lenet.logits(noise)
     found = lenet.values(noise, [Logit(4) - Logit(9)] * 4)
@@ -20,14 +20,14 @@ def test_a_difference_subtracts(lenet, noise):
     np.testing.assert_allclose(lenet.values(noise, [Logit(1) - Logit(1)] * 4), 0, atol=1e-6)
 
 
-def test_gradients_of_differences_equal_the_oracles(lenet, noise):
+def test_gradients_of_differences_equal_the_oracle(lenet, noise):
     oracle = oracles.LeNet(lenet.model.get_weights())
     exact = oracle.gradient(noise, [4] * 4) - oracle.gradient(noise, [9] * 4)
     found = lenet.gradient(noise, [Logit(4) - Logit(9)] * 4)
     np.testing.assert_allclose(found, exact, atol=1e-4 * np.abs(exact).max())
 
 
-def test_a_channel_is_the_mean_of_its_map_and_a_neuron_one_number(lenet, noise):
+def test_channels_are_means_and_neurons_single_values(lenet, noise):
     maps = lenet.activations(noise, ["conv2", "dense"])
     objectives = [Channel("conv2", 3), Neuron("conv2", 2, 5, 7), Channel("dense", 11), Channel("conv2", 3) - Logit(2)]
     expected = [
@@ -47,7 +47,7 @@ def test_a_channel_is_the_mean_of_its_map_and_a_neuron_one_number(lenet, noise):
     assert (seen.max(axis=0) <= [17, 23]).all()
 
 
-def test_a_direction_weighs_the_means_of_a_layers_maps(lenet, noise, random):
+def test_directions_weigh_channel_means(lenet, noise, random):
     maps, dense = random.normal(size=30), random.normal(size=500)
     outputs = lenet.activations(noise, ["conv2", "dense"])
     objectives = [Direction("conv2", maps), Direction("dense", dense), 2 * Direction("conv2", maps) - Logit(1)]
@@ -62,7 +62,7 @@ def test_a_direction_weighs_the_means_of_a_layers_maps(lenet, noise, random):
             Direction("conv2", wrong)
 
 
-def test_objectives_say_what_they_are():
+def test_objectives_describe_themselves():
     assert str(Logit(4) - Logit(9)) == "4 − 9"
     assert (
         str(-Logit(4) + 2.5 * Channel("conv2", 3) - 0.5 * Neuron("a/b", 1, 2, 3)) == "−4 + 2.5 · conv2:3 − 0.5 · a/b:1,2,3"
@@ -86,12 +86,12 @@ def test_objectives_say_what_they_are():
         (Direction("conv2", [1, 2]), "has 2 numbers, but the layer 'conv2' has 30"),
     ],
 )
-def test_what_the_model_does_not_have_is_refused(lenet, noise, objective, words):
+def test_missing_layers_and_classes_are_refused(lenet, noise, objective, words):
     with pytest.raises(UsageError, match=words):
         lenet.gradient(noise[:1], [objective])
 
 
-def test_a_target_may_be_an_objective_and_may_be_held_against_a_class(lenet, noise):
+def test_targets_may_be_objectives_with_against(lenet, noise):
     by_name = cx.explain("saliency", lenet, noise, target=4, against=9)
     by_objective = cx.explain("saliency", lenet, noise, target=Logit(4) - Logit(9))
     np.testing.assert_array_equal(by_name.arrays["gradient"], by_objective.arrays["gradient"])
@@ -120,12 +120,12 @@ def test_a_target_may_be_an_objective_and_may_be_held_against_a_class(lenet, noi
         ({"dataset": "mnist:test"}, "does not search a data set and takes none"),
     ],
 )
-def test_wrong_targets_are_refused(lenet, noise, given, words):
+def test_invalid_targets_are_refused(lenet, noise, given, words):
     with pytest.raises(UsageError, match=words):
         cx.explain("saliency", lenet, noise, **given)
 
 
-def test_the_command_line_asks_why_the_one_and_not_the_other(cli, tmp_path):
+def test_contrastive_targets_on_the_command_line(cli, tmp_path):
     code, out, _ = cli("run", "saliency", "mnist:test/42", "--target", "4", "--against", "9")
     assert code == 0
     assert "4 − 9" in out

@@ -106,7 +106,7 @@ def test_digits_equal_the_oracle(lenet, oracle, digits, patch, stride):
     [(4, 3, [0, 3, 6, 8], [0, 3, 6]), (1, 1, list(range(12)), list(range(10))), (10, 10, [0, 2], [0])],
 )
 @pytest.mark.parametrize("target", [3, [1, 4]])
-def test_a_narrow_color_image_equals_brute_force(model, random, target, patch, stride, rows, columns):
+def test_narrow_color_images_equal_brute_force(model, random, target, patch, stride, rows, columns):
     """12 rows, 10 columns: swapped axes would show in the shapes and in the numbers."""
     clf = cx.load(model())
     images = random.uniform(0, 1, (2, 12, 10, 3)).astype(np.float32)
@@ -123,7 +123,7 @@ def test_a_narrow_color_image_equals_brute_force(model, random, target, patch, s
         assert_same(record, index, *brute(function, image, wanted, patch, stride, 0.5))
 
 
-def test_a_linear_model_loses_what_the_square_hides(linear):
+def test_linear_models_lose_the_hidden_sum(linear):
     """The drop of the logit is Σ w (x − gray) over the square."""
     clf, weights, images = linear
     record = cx.explain("occlusion", clf, images, target=[0, 2], patch=3, stride=2)
@@ -141,14 +141,14 @@ def test_a_linear_model_loses_what_the_square_hides(linear):
         assert by_pixel[2, 2] == pytest.approx(np.mean(exact[:2]), abs=1e-5)
 
 
-def test_single_pixels_of_a_linear_model_are_worth_their_weights(linear):
+def test_single_pixels_of_a_linear_model(linear):
     clf, weights, images = linear
     record = cx.explain("occlusion", clf, images, target=1, patch=1)
     lost = (weights[..., 1] * (images - 0.5)).sum(axis=-1)
     np.testing.assert_allclose(record.arrays["logit_drop"], lost, atol=1e-5)
 
 
-def test_a_square_as_large_as_the_image_leaves_gray(lenet, digits):
+def test_a_square_covering_the_image(lenet, digits):
     record = cx.explain("occlusion", lenet, digits, patch=28)
     gray = np.full((1, 28, 28, 1), 0.5, np.float32)
     logits, nothing = lenet.logits(digits), lenet.logits(gray)[0]
@@ -160,7 +160,7 @@ def test_a_square_as_large_as_the_image_leaves_gray(lenet, digits):
     np.testing.assert_array_equal(record.arrays["occluded"], np.broadcast_to(gray, (2, 28, 28, 1)))
 
 
-def test_a_constant_model_drops_nowhere(model, random):
+def test_constant_models_never_drop(model, random):
     """Nor does its probability, though 1 − p is not zero."""
     constant = model()
     constant.layers[-1].kernel.assign(np.zeros((8, 5)))
@@ -171,7 +171,7 @@ def test_a_constant_model_drops_nowhere(model, random):
     assert len(np.unique(record.arrays["prediction"])) == 1
 
 
-def test_hiding_black_under_black_changes_nothing(lenet, digits):
+def test_black_on_black_changes_nothing(lenet, digits):
     record = cx.explain("occlusion", lenet, digits[:1], fill="black", patch=4)
     empty = np.array([[not digits[0, top : top + 4, left : left + 4].any() for left in range(25)] for top in range(25)])
     drop = record.facts["unoccluded_logit"][0] - record.arrays["logit"][0]
@@ -209,12 +209,12 @@ def test_every_pixel_is_covered_for_every_patch_stride_and_size(random):
         ((5, 9), 5, None, (5, 1)),
     ],
 )
-def test_defaults_follow_the_images_shorter_side(size, patch, stride, used):
+def test_defaults_follow_the_shorter_side(size, patch, stride, used):
     squares = slide(*size, patch, stride)
     assert (squares.patch, squares.stride) == used
 
 
-def test_the_batch_size_does_not_show(model, random, monkeypatch):
+def test_results_do_not_depend_on_the_batch_size(model, random, monkeypatch):
     clf = cx.load(model())
     images = random.uniform(0, 1, (4, 12, 10, 3)).astype(np.float32)
     whole = cx.explain("occlusion", clf, images, patch=4, stride=3)
@@ -238,7 +238,7 @@ def test_the_batch_size_does_not_show(model, random, monkeypatch):
     assert chunked.facts["largest_drop_square"] == whole.facts["largest_drop_square"]
 
 
-def test_a_batch_is_as_its_images_one_by_one(lenet, noise):
+def test_batches_equal_single_images(lenet, noise):
     together = cx.explain("occlusion", lenet, noise, patch=8, fill="blur")
     assert len(set(together.facts["feature_map"]) | {str(each.target) for each in together.explained}) > 2
     for index in range(len(noise)):
@@ -251,7 +251,7 @@ def test_a_batch_is_as_its_images_one_by_one(lenet, noise):
             )
 
 
-def test_pixels_as_whole_numbers_are_the_same_image(lenet, random):
+def test_integer_pixels_give_the_same_result(lenet, random):
     pixels = random.integers(0, 256, (1, 28, 28, 1), np.uint8)
     whole = cx.explain("occlusion", lenet, pixels, patch=9).arrays
     real = cx.explain("occlusion", lenet, np.float32(pixels) / 255, patch=9).arrays
@@ -287,7 +287,7 @@ def gaussian(image, sigma):
 
 
 @pytest.mark.parametrize("fill", ["gray", "black", "white", "mean", "blur", "40.5", "0", "255"])
-def test_the_square_shows_its_fill(rescaling, random, fill):
+def test_the_square_has_its_fill(rescaling, random, fill):
     images = random.integers(0, 256, (2, 12, 10, 3), np.uint8)
     # A color cast, so that the means of the channels differ.
     images[..., 0] //= 3
@@ -309,7 +309,7 @@ def test_the_square_shows_its_fill(rescaling, random, fill):
         )
 
 
-def test_the_blur_of_a_plain_image_is_that_image(lenet):
+def test_blur_of_a_uniform_image_is_the_image(lenet):
     plain = np.full((1, 28, 28, 1), 0.3, np.float32)
     record = cx.explain("occlusion", lenet, plain, fill="blur", patch=14)
     np.testing.assert_allclose(record.arrays["occluded"], plain, rtol=1e-6)
@@ -333,13 +333,13 @@ def test_the_blur_of_a_plain_image_is_that_image(lenet):
         ({"layer": "logits"}, "has no feature maps"),
     ],
 )
-def test_what_cannot_be_is_refused(lenet, digits, options, said):
+def test_invalid_options_are_refused(lenet, digits, options, said):
     with pytest.raises(UsageError) as caught:
         cx.explain("occlusion", lenet, digits, **options)
     assert said in str(caught.value)
 
 
-def test_the_limit_of_a_narrow_image_is_its_shorter_side(model, random):
+def test_patch_is_limited_by_the_shorter_side(model, random):
     clf, images = cx.load(model()), random.uniform(0, 1, (1, 12, 10, 3))
     with pytest.raises(UsageError, match="--patch 11 is larger than the images of 12×10 pixels; use at most 10"):
         cx.explain("occlusion", clf, images, patch=11)
@@ -347,7 +347,7 @@ def test_the_limit_of_a_narrow_image_is_its_shorter_side(model, random):
     assert (record.facts["rows"], record.facts["columns"]) == ([[0, 2]], [[0]])
 
 
-def test_a_number_may_be_anything_where_the_range_is_a_guess(model, random):
+def test_any_fill_is_allowed_for_guessed_ranges(model, random):
     clf, images = cx.load(model()), random.uniform(0, 1, (1, 12, 10, 3))
     assert clf.preprocess.assumed
     record = cx.explain("occlusion", clf, images, patch=10, fill="-2.5")
@@ -367,7 +367,7 @@ def test_a_number_may_be_anything_where_the_range_is_a_guess(model, random):
         ((12, 10, 1), "gray", "0.5", "0.5"),
     ],
 )
-def test_photographs_are_compared_with_a_second_square(shape, fill, compare, second):
+def test_photographs_use_a_second_square(shape, fill, compare, second):
     preprocess = cx.Preprocess(*shape[:2], "rgb" if shape[2] == 3 else "gray")
     clf = formula(np.zeros((*shape, 2), np.float32), preprocess=preprocess)
     assert second_fill(clf, fill, compare) == second
@@ -378,7 +378,7 @@ def test_photographs_are_compared_with_a_second_square(shape, fill, compare, sec
     assert cost == squares.count * (2 if second else 1) + 1
 
 
-def test_a_photograph_takes_at_most_two_hundred_positions_of_each_square():
+def test_photographs_have_at_most_200_positions():
     for side in (64, 96, 224, 299, 380):
         squares = slide(side, side, None, None, 4)
         assert 150 < squares.count <= 200
@@ -390,7 +390,7 @@ def spearman(a, b):
     return np.corrcoef(ranks)[0, 1]
 
 
-def test_the_rank_correlation_counts_ties_by_their_mean_rank(random):
+def test_rank_correlation_averages_ties(random):
     for _ in range(5):
         a, b = random.integers(0, 6, (2, 5, 4)).astype(float)
         assert rank_correlation(a, b) == pytest.approx(spearman(a.ravel(), b.ravel()))
@@ -400,7 +400,7 @@ def test_the_rank_correlation_counts_ties_by_their_mean_rank(random):
     assert rank_correlation(a, np.ones((5, 4))) is None
 
 
-def test_the_second_square_equals_brute_force(model, random):
+def test_second_square_equals_brute_force(model, random):
     clf = cx.load(model())
     images = random.uniform(0, 1, (2, 12, 10, 3)).astype(np.float32)
     seen = []
@@ -429,7 +429,7 @@ def test_the_second_square_equals_brute_force(model, random):
         assert facts["own_changes"] == pytest.approx(np.mean(changed))
 
 
-def test_a_square_that_is_an_object_to_the_network_is_told():
+def test_squares_seen_as_objects_are_reported():
     """S₀ falls with every white pixel, and black ones, as the image is, say nothing; or the image's own light decides."""
     weights = np.zeros((12, 12, 3, 2), np.float32)
     weights[..., 0] = -1
@@ -457,7 +457,7 @@ def test_the_picture_and_the_finding_compare_the_squares(model, random):
     assert words.endswith(f"the map of the second square (blur) has a rank correlation of {agreement} with it.")
 
 
-def test_the_finding_states_the_largest_drop_or_that_there_is_none(lenet, digits, linear):
+def test_the_finding_states_the_largest_drop(lenet, digits, linear):
     record = cx.explain("occlusion", lenet, digits[:1])
     (row, column), drop = record.facts["largest_drop_square"][0], record.facts["largest_drop"][0]
     logit = record.facts["unoccluded_logit"][0]
@@ -472,7 +472,7 @@ def test_the_finding_states_the_largest_drop_or_that_there_is_none(lenet, digits
 
 
 @pytest.mark.parametrize("layer", ["conv1", "pool2", "input"])
-def test_a_named_layers_strongest_map_is_watched(lenet, noise, layer):
+def test_strongest_map_of_a_selected_layer(lenet, noise, layer):
     record = cx.explain("occlusion", lenet, noise, patch=14, layer=layer)
     totals = lenet.activations(noise, [layer])[layer].sum(axis=(1, 2))
     assert record.facts["feature_map"] == totals.argmax(axis=1).tolist()
@@ -484,7 +484,7 @@ def test_a_named_layers_strongest_map_is_watched(lenet, noise, layer):
     np.testing.assert_allclose(record.arrays["activation"][:, 0, 0], expected, rtol=1e-5)
 
 
-def test_a_model_without_convolutions_has_no_map_to_watch(linear):
+def test_models_without_convolutions_have_no_map(linear):
     clf, _, images = linear
     record = cx.explain("occlusion", clf, images, patch=3)
     assert "activation" not in record.arrays
@@ -499,7 +499,7 @@ def panels(figure):
     return {panel.get_title(): panel for panel in figure.axes if panel.get_title()}
 
 
-def test_the_picture_shows_the_papers_maps_and_the_drop(lenet, digits):
+def test_the_picture_shows_the_maps_of_the_paper(lenet, digits):
     record = cx.explain("occlusion", lenet, digits, patch=8, stride=2)
     found = panels(record.figure(0))
     drop = record.facts["largest_drop"][0]
@@ -519,7 +519,7 @@ def test_the_picture_shows_the_papers_maps_and_the_drop(lenet, digits):
     assert names == ["4", "9"]
 
 
-def test_places_show_the_nearest_middle():
+def test_positions_are_drawn_at_the_nearest_center():
     """A 2×2 square on 5×3 pixels in steps of 2: middles at rows 1, 3 and 4, at columns 1 and 2."""
     grid = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
     placed = _to_image(grid, [0, 2, 3], [0, 1], 2, 2, (5, 3))
@@ -528,7 +528,7 @@ def test_places_show_the_nearest_middle():
 
 
 @pytest.mark.parametrize(("classes", "expected"), [(3, 3), (8, 8), (12, 9)])
-def test_the_legend_names_what_occurs_and_collapses_the_rest(random, classes, expected):
+def test_the_legend_names_frequent_classes(random, classes, expected):
     """A model that reads the class off the position of the only light pixel, so that each of its classes occurs."""
     inputs = keras.Input((4, 6, 1))
     model = keras.Sequential([inputs, keras.layers.Flatten(), keras.layers.Dense(1000)])
@@ -565,7 +565,7 @@ def test_totals_below_zero_are_drawn_as_signed(rescaling, random):
 
 
 @pytest.mark.parametrize("size", [(12, 10, 3), (30, 4, 1), (4, 30, 3)])
-def test_a_constant_map_and_a_long_image_are_drawn(size):
+def test_constant_maps_and_long_images_are_drawn(size):
     model = keras.Sequential(
         [keras.Input(size), keras.layers.Conv2D(2, 3), keras.layers.Flatten(), keras.layers.Dense(2, activation="softmax")]
     )
@@ -575,7 +575,7 @@ def test_a_constant_map_and_a_long_image_are_drawn(size):
     assert len(panels(record.figure(0))) == 6
 
 
-def test_the_command_line_needs_no_option(cli, tmp_path):
+def test_the_command_line_without_options(cli, tmp_path):
     code, out, err = cli("run", "occlusion")
     assert code == 0, err
     assert "not trained on images with such squares" in out

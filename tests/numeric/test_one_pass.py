@@ -72,7 +72,7 @@ def run(function):
 
 @backends
 @pytest.mark.parametrize("given", [None, 2])
-def test_a_gradient_of_predicted_classes_is_that_of_the_same_classes_given(images, given):
+def test_predicted_and_given_classes_have_the_same_gradient(images, given):
     clf = branched(0)
     logits = clf.logits(images)
     classes = logits.argmax(axis=1) if given is None else np.full(5, given)
@@ -89,7 +89,7 @@ def test_a_gradient_of_predicted_classes_is_that_of_the_same_classes_given(image
 
 
 @backends
-def test_outputs_and_gradients_are_those_of_separate_passes(images):
+def test_outputs_and_gradients_equal_separate_passes(images):
     clf = branched(1)
     names = ["input", "first", "second", "sum", "scores", "logits", "last"]
     objectives, _ = own_logits(clf, images)
@@ -160,7 +160,7 @@ def test_a_record_does_not_change_with_the_images_of_the_caller(images, batch):
 
 
 @backends
-def test_without_a_layer_that_leads_to_the_target_outputs_and_values_remain(images):
+def test_unconnected_layers_have_outputs_but_no_gradient(images):
     clf = branched(1)
     values, outputs, gradients = clf.outputs_and_gradients(images, ["last"], np.array([0, 1, 2, 3, 0]))
     np.testing.assert_allclose(values, clf.logits(images)[np.arange(5), [0, 1, 2, 3, 0]], rtol=1e-5)
@@ -172,7 +172,7 @@ def test_without_a_layer_that_leads_to_the_target_outputs_and_values_remain(imag
 
 @backends
 @pytest.mark.parametrize("given", [None, 2])
-def test_values_of_other_images_join_the_pass_that_computes_the_predictions(calls, images, given, random):
+def test_values_share_the_pass_of_the_predictions(calls, images, given, random):
     clf = branched(0)
     others = random.uniform(0, 1, images.shape).astype(np.float32)
     objectives, batch = own_logits(clf, images, given)
@@ -191,7 +191,7 @@ def test_values_of_other_images_join_the_pass_that_computes_the_predictions(call
 
 
 @pytest.mark.parametrize(("analysis", "first"), [("smoothgrad", 4), ("integrated-gradients", 8), ("rise", 4)])
-def test_analyses_of_copies_predict_and_then_sum(calls, images, analysis, first):
+def test_analyses_of_copies_predict_first(calls, images, analysis, first):
     clf = branched(2)
     options = {"smoothgrad": {"samples": 2}, "integrated-gradients": {"steps": 2}, "rise": {"masks": 2}}[analysis]
     record = cx.explain(analysis, clf, images[:4], **options)
@@ -218,7 +218,7 @@ def test_an_analysis_calls_one_compiled_function_once(calls, images, analysis, p
     np.testing.assert_allclose([each.target_probability for each in record.explained], probabilities, rtol=1e-5)
 
 
-def test_images_are_computed_in_batches_each_once(calls, images):
+def test_each_batch_is_computed_once(calls, images):
     clf = branched(2)
     clf.batch_size = 2
     record = cx.explain("gradcam", clf, images)
@@ -227,7 +227,7 @@ def test_images_are_computed_in_batches_each_once(calls, images):
     np.testing.assert_allclose(record.arrays["map"], whole.arrays["map"], rtol=1e-4, atol=1e-6)
 
 
-def test_a_plugin_that_asks_for_the_gradient_and_then_for_values_makes_one_pass(calls, images, monkeypatch):
+def test_gradient_then_values_makes_one_pass(calls, images, monkeypatch):
     clf, found = branched(2), {}
 
     def ask(classifier, images, objectives):
@@ -241,7 +241,7 @@ def test_a_plugin_that_asks_for_the_gradient_and_then_for_values_makes_one_pass(
     np.testing.assert_allclose(found["gradient"], clf.gradient(images, logits.argmax(axis=1)), rtol=1e-4, atol=1e-6)
 
 
-def test_other_images_are_explained_for_the_classes_of_their_own(calls, images):
+def test_other_images_use_their_own_predictions(calls, images):
     """As noisy copies are."""
     clf = branched(3)
     kernel, _ = clf.model.get_layer("scores").get_weights()
@@ -269,7 +269,7 @@ def test_other_images_are_explained_for_the_classes_of_their_own(calls, images):
 
 
 @backends
-def test_another_model_computes_the_targets_itself(images):
+def test_other_models_compute_their_own_targets(images):
     """The targets are the classes that the first model predicts, but the values and gradients those of the other."""
     first, other = branched(0), branched(1)
     for asked in ("values", "gradient"):
@@ -283,7 +283,7 @@ def test_another_model_computes_the_targets_itself(images):
     np.testing.assert_array_equal(batch.logits, first.logits(images))
 
 
-def test_of_equal_logits_the_first_is_explained(images):
+def test_ties_of_logits_go_to_the_first(images):
     clf = branched(4)
     kernel, bias = clf.model.get_layer("scores").get_weights()
     best = clf.logits(images).argmax(axis=1)[0]
@@ -297,7 +297,7 @@ def test_of_equal_logits_the_first_is_explained(images):
 
 
 @backends
-def test_of_probabilities_that_round_to_one_the_first_is_explained(images, calls):
+def test_ties_of_rounded_probabilities_go_to_the_first(images, calls):
     """Although the second has the larger logit, by which the compiled function chooses."""
     clf = branched(5, activation="sigmoid")
     kernel, _ = clf.model.get_layer("scores").get_weights()
@@ -316,7 +316,7 @@ def test_of_probabilities_that_round_to_one_the_first_is_explained(images, calls
 @pytest.mark.parametrize(
     "analysis", [pytest.param("saliency", marks=backends), "gradcam", "intermediate-outputs", "occlusion", "inversion"]
 )
-def test_predictions_that_are_not_finite_are_the_error(images, analysis, target):
+def test_non_finite_predictions_are_reported(images, analysis, target):
     clf = branched(6)
     clf.model.get_layer("scores").set_weights([np.full((48, 4), np.nan, np.float32), np.zeros(4)])
     options = {} if target is None or analysis == "inversion" else {"target": target}
@@ -324,7 +324,7 @@ def test_predictions_that_are_not_finite_are_the_error(images, analysis, target)
         cx.explain(analysis, clf, images, **options)
 
 
-def test_the_model_is_compared_with_its_graph_on_the_images(images, monkeypatch):
+def test_the_graph_is_compared_with_the_model_on_the_images(images, monkeypatch):
     clf, compared = branched(6), []
     monkeypatch.setattr(clf, "compare", lambda images, logits: compared.append((images.copy(), logits.copy())))
     for analysis in ("saliency", "inversion"):
@@ -335,7 +335,7 @@ def test_the_model_is_compared_with_its_graph_on_the_images(images, monkeypatch)
     assert len(compared) == 2
 
 
-def test_an_analysis_that_fails_for_want_of_finite_predictions_is_not_blamed(images, monkeypatch):
+def test_non_finite_predictions_are_blamed_before_the_analysis(images, monkeypatch):
     clf = branched(6)
 
     def fail(classifier, images, objectives):
@@ -350,7 +350,7 @@ def test_an_analysis_that_fails_for_want_of_finite_predictions_is_not_blamed(ima
 
 
 @backends
-def test_a_model_of_values_is_explained_for_the_first_one(random, calls):
+def test_regression_models_explain_the_first_value(random, calls):
     keras.utils.set_random_seed(7)
     model = keras.Sequential([keras.Input((8, 8, 2)), layers.Flatten(), layers.Dense(3)])
     clf = cx.load(model, values=True, labels=["a", "b", "c"])
@@ -366,7 +366,7 @@ def test_a_model_of_values_is_explained_for_the_first_one(random, calls):
 
 
 @backends
-def test_a_single_unit_is_two_classes(random, calls):
+def test_a_single_unit_has_two_classes(random, calls):
     keras.utils.set_random_seed(8)
     model = keras.Sequential([keras.Input((8, 8, 2)), layers.Flatten(), layers.Dense(1, activation="sigmoid")])
     clf = cx.load(model)
@@ -383,7 +383,7 @@ def test_a_single_unit_is_two_classes(random, calls):
     np.testing.assert_allclose(record.arrays["gradient"], signed, rtol=1e-5)
 
 
-def test_nothing_is_computed_until_a_target_is_read(images, calls):
+def test_targets_are_computed_lazily(images, calls):
     clf, checked = branched(9), []
     batch = predictions(clf, images, checked)
     objectives = [ImageLogit.of(batch, place, 2 if place == 4 else None) for place in range(5)]
@@ -401,7 +401,7 @@ def test_nothing_is_computed_until_a_target_is_read(images, calls):
     assert batch.classes.tolist() == classes
 
 
-def test_the_objective_of_an_image_is_like_any_other_logit(images):
+def test_lazy_objectives_behave_like_logits(images):
     clf = branched(9)
     classes = clf.logits(images).argmax(axis=1).tolist()
 
@@ -428,7 +428,7 @@ def test_the_objective_of_an_image_is_like_any_other_logit(images):
         fresh().target = 3
 
 
-def test_an_analysis_gets_a_list_with_an_objective_for_each_image(images, monkeypatch):
+def test_analyses_get_one_objective_per_image(images, monkeypatch):
     got = []
     _register(monkeypatch, run(lambda classifier, images, objectives: got.append(objectives)))
     clf = branched(9)

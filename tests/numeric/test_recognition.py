@@ -61,7 +61,7 @@ def refused(_):
         (layers.Identity(), "linear", None),
     ],
 )
-def test_a_function_that_works_number_by_number_is_known(function, name, ceiling):
+def test_elementwise_functions_are_recognized(function, name, ceiling):
     if isinstance(function, keras.Layer):
         function(np.zeros((1, 3), np.float32))
     found = recognition.elementwise(function, FUNCTIONS)
@@ -84,20 +84,20 @@ def test_a_function_that_works_number_by_number_is_known(function, name, ceiling
         layers.PReLU(),
     ],
 )
-def test_what_mixes_numbers_or_cannot_be_tried_is_not_known(function):
+def test_other_functions_are_not_recognized(function):
     assert recognition.elementwise(function, FUNCTIONS) is None
 
 
 @pytest.mark.parametrize(
     "function", [lambda x: ops.relu(x) + 0.01, lambda x: ops.maximum(x, 0.005), lambda x: ops.relu(x - 0.01)]
 )
-def test_what_is_only_like_a_relu_is_none(function):
+def test_near_relus_are_not_recognized_as_relus(function):
     assert recognition.elementwise(function, FUNCTIONS).name == "<lambda>"
 
 
 @pytest.mark.parametrize("classes", [1, 2, 5])
 @pytest.mark.parametrize("form", ["flat", "one pixel", "pixels"])
-def test_heads_are_known_by_what_they_compute(classes, form):
+def test_heads_are_recognized_by_their_function(classes, form):
     shape = {"flat": (classes,), "one pixel": (1, 1, classes), "pixels": (3, 4, classes)}[form]
     known = {
         "softmax": [native("softmax"), ops.softmax, lambda x: ops.exp(x) / ops.sum(ops.exp(x), -1, keepdims=True)],
@@ -119,13 +119,13 @@ def test_heads_are_known_by_what_they_compute(classes, form):
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
-def test_half_precision_is_no_other_function(dtype):
+def test_half_precision_is_recognized(dtype):
     assert head_name(ops.softmax, (5,), dtype=dtype) == "softmax"
     assert head_name(lambda x: ops.softmax(x / 1.2), (5,), dtype=dtype) == ""
     assert keeps_probabilities(lambda x: ops.cast(x, "float32"), (5,), dtype=dtype)
 
 
-def test_what_keeps_probabilities_is_told_from_what_changes_them():
+def test_identity_on_probabilities_is_recognized():
     for function in (
         lambda x: x,
         lambda x: ops.clip(x, 0, 1),
@@ -157,7 +157,7 @@ def network(relu):
 
 @pytest.mark.parametrize("make", [lambda: native("relu"), layers.ReLU, lambda: lambda x: ops.maximum(x, 0)])
 @pytest.mark.parametrize("rule", ["deconvnet", "guided"])
-def test_the_rules_of_deconvnets_pass_a_relu_however_it_is_written(make, rule, random):
+def test_backward_rules_apply_to_every_form_of_relu(make, rule, random):
     images = random.uniform(0, 1, (2, 12, 10, 3)).astype(np.float32)
     usual, clf = cx.load(network("relu")), cx.load(network(make()))
     assert [found.relu for call in clf._graph.calls if (found := activation(call))] == [True, True]
@@ -166,7 +166,7 @@ def test_the_rules_of_deconvnets_pass_a_relu_however_it_is_written(make, rule, r
     np.testing.assert_array_equal(clf.project(images, "logits", seeds, rule), usual.project(images, "logits", seeds, rule))
 
 
-def test_an_activation_that_mixes_its_numbers_is_refused_by_name():
+def test_non_elementwise_activations_are_refused_by_name():
     def normalized(x):
         return x / (1 + ops.max(ops.abs(x)))
 

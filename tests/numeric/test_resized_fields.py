@@ -135,12 +135,12 @@ def assert_exact(clf, names):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_the_field_of_every_unit_is_what_changes_it(way):
+def test_fields_are_the_pixels_that_change_a_unit(way):
     clf = cx.load(network(WAYS[way]))
     assert_exact(clf, [layer.name for layer in clf.layers if layer.maps])
 
 
-def test_whole_steps_are_told_as_such_and_others_by_unit():
+def test_regular_and_irregular_steps():
     """Bilinear, twice the size: unit i lies at i / 2 − ¼, between two pixels, of which a kernel of 2 reads 2 or 3."""
     clf = cx.load(network(lambda x: layers.Resizing(24, 8, name="resized")(x)))
     resized, top = clf.receptive_field("resized"), clf.receptive_field("top")
@@ -152,17 +152,17 @@ def test_whole_steps_are_told_as_such_and_others_by_unit():
     assert (resized.rows.size, top.rows.size, top.whole) == (2, 3, False)
 
 
-def test_what_is_moved_and_moved_back_keeps_its_steps():
+def test_inverse_shifts_keep_steps():
     clf = cx.load(network(lambda x: ops.roll(layers.Identity()(ops.roll(conv(x, strides=2), 2, axis=1)), -2, axis=1)))
     assert clf.receptive_field("top") == Field(Axis(0, 2, 5), Axis(0, 2, 5))
 
 
-def test_units_that_all_see_everything_see_the_whole_image():
+def test_global_units_see_the_whole_image():
     clf = cx.load(network(lambda x: layers.Resizing(3, 3)(layers.AveragePooling2D((12, 16))(x))))
     assert clf.receptive_field("top").whole
 
 
-def test_patches_have_the_size_of_the_largest(random):
+def test_patches_have_the_size_of_the_largest_field(random):
     """What a unit sees of the image; at the first border it is put at the end, as with padding, and gray beyond."""
     image, gray = random.uniform(0, 1, (6, 4, 3)).astype(np.float32), np.array([-1, -2, -3], np.float32)
     field = Field(Spans((0, 0, 1, 4, 0), (2, 3, 4, 6, 0)), Axis(0, 0, 4))
@@ -177,7 +177,7 @@ def test_patches_have_the_size_of_the_largest(random):
         np.testing.assert_array_equal(beyond, np.tile(gray, (4, 1)))
 
 
-def test_analyses_show_what_units_see(tmp_path, random):
+def test_analyses_show_receptive_fields(tmp_path, random):
     """Facts, patches, projections, pictures and pages of a layer without regular steps, saved and read again."""
     inputs = keras.Input((24, 32, 3))
     x = layers.Activation("relu", name="act")(conv(branches(inputs), name="own"))

@@ -46,7 +46,7 @@ def drawn(count, shape, cell, size, keep, seed):
         ({"cells": 3, "of": "logit"}, (4, 3), (3, 4), 0.5),
     ],
 )
-def test_the_maps_equal_the_oracles(model, random, options, grid, cell, keep):
+def test_maps_equal_the_oracle(model, random, options, grid, cell, keep):
     """12×10 pixels that are black at −1: hiding goes to black, not to the number 0."""
     clf = cx.load(model(), preprocess=cx.Preprocess(12, 10, scale=2 / 255, mean=(1.0,)))
     images = random.uniform(-1, 1, (2, 12, 10, 3)).astype(np.float32)
@@ -84,7 +84,7 @@ def linear(random):
     return clf, weights[..., 0].astype(np.float64), random.uniform(-1, 2, (1, *SMALL)).astype(np.float32)
 
 
-def test_a_linear_probability_has_the_expectation_worked_out_by_hand(linear):
+def test_expectation_for_a_linear_probability(linear):
     """Over all 64 grids of 3×2 cells and all 4 shifts: S(λ) = f(black) + Σ w (x − black) E[M(μ) M(λ)] / p."""
     clf, weights, image = linear
     masks = [
@@ -110,7 +110,7 @@ def test_a_linear_probability_has_the_expectation_worked_out_by_hand(linear):
     np.testing.assert_allclose(other, -record.arrays["gain"][0], atol=1e-5)
 
 
-def test_the_standard_error_is_what_other_seeds_differ_by(linear):
+def test_standard_error_matches_other_seeds(linear):
     clf, _, image = linear
     records = [cx.explain("rise", clf, image, target=0, masks=100, cells=2, seed=seed) for seed in range(60)]
     spread = np.std([record.arrays["gain"][0] for record in records], axis=0, ddof=1)
@@ -119,7 +119,7 @@ def test_the_standard_error_is_what_other_seeds_differ_by(linear):
     assert np.mean(spread) == pytest.approx(np.mean(told), rel=0.15)
 
 
-def test_a_constant_model_gains_nowhere(model, random):
+def test_constant_models_have_no_gain(model, random):
     constant = model()
     constant.layers[-1].kernel.assign(np.zeros((8, 5)))
     record = cx.explain("rise", cx.load(constant), random.uniform(0, 1, (1, 12, 10, 3)), masks=20, cells=3)
@@ -130,7 +130,7 @@ def test_a_constant_model_gains_nowhere(model, random):
     record.figure().canvas.draw()
 
 
-def test_the_seed_decides(model, random):
+def test_results_depend_only_on_the_seed(model, random):
     clf, images = cx.load(model()), random.uniform(0, 1, (1, 12, 10, 3))
     first, again, other = (
         cx.explain("rise", clf, images, masks=10, cells=3, seed=seed).arrays["gain"] for seed in (1, 1, 2)
@@ -139,7 +139,7 @@ def test_the_seed_decides(model, random):
     assert np.abs(first - other).max() > 1e-4
 
 
-def test_a_batch_is_as_its_images_one_by_one_and_chunks_do_not_show(model, random, monkeypatch):
+def test_results_do_not_depend_on_the_batch(model, random, monkeypatch):
     clf = cx.load(model())
     images = random.uniform(0, 1, (3, 12, 10, 3)).astype(np.float32)
     options = {"masks": 5, "cells": 4, "target": 2}
@@ -156,7 +156,7 @@ def test_a_batch_is_as_its_images_one_by_one_and_chunks_do_not_show(model, rando
                 np.testing.assert_allclose(other.arrays[name][index], array[0], rtol=1e-3, atol=1e-5)
 
 
-def test_a_digits_strokes_gain_the_most(lenet):
+def test_strokes_of_a_digit_gain_the_most(lenet):
     """The probability of a four rises where its strokes are shown, and the corners say nothing."""
     record = cx.explain("rise", lenet, "mnist:test/42", masks=400)
     gain, error = record.arrays["gain"][0], record.arrays["standard_error"][0]
@@ -168,7 +168,7 @@ def test_a_digits_strokes_gain_the_most(lenet):
     assert record.warnings == ()
 
 
-def test_too_few_masks_are_told(lenet):
+def test_too_few_masks_give_a_warning(lenet):
     record = cx.explain("rise", lenet, "mnist:test/1", masks=5)
     assert record.facts["relative_error"][0] > 0.5
     assert any("--masks" in warning for warning in record.warnings)
@@ -179,7 +179,7 @@ def test_too_few_masks_are_told(lenet):
     assert len(both.warnings) == 1
 
 
-def test_a_map_of_noise_is_told_and_the_logit_is_offered(random):
+def test_noisy_maps_give_a_warning_and_suggest_the_logit(random):
     """A score that is another, as if at random, for every mask: no pixel raises it."""
     weights = random.normal(0, 30, (12, 10, 3, 2)).astype(np.float32)
     clf = formula(weights, keras.ops.sin, preprocess=cx.Preprocess(12, 10))
@@ -197,7 +197,7 @@ def test_a_map_of_noise_is_told_and_the_logit_is_offered(random):
         )
 
 
-def test_a_class_that_is_rare_under_the_masks_is_better_asked_for_its_logit(lenet):
+def test_rare_classes_suggest_the_logit(lenet):
     rare = cx.explain("rise", lenet, "mnist:test/42", target=5, masks=300)
     assert rare.facts["masked_probability"][0] < 0.01
     assert "below 1%" in rare.warnings[-1]
@@ -214,7 +214,7 @@ def test_a_class_that_is_rare_under_the_masks_is_better_asked_for_its_logit(lene
     assert f"around row {row}, column {column}, raises the logit of '5' the most, by " in words
 
 
-def test_large_images_have_the_papers_seven_cells():
+def test_large_images_have_seven_cells():
     """Along the shorter side, of 56 pixels, and along one of 80 as many of that size: 7 · 80 / 56 = 10."""
     for size, cells in (((56, 80), [7, 10]), ((80, 56), [10, 7])):
         clf = formula(np.zeros((*size, 3, 2), np.float32), preprocess=cx.Preprocess(*size))
@@ -230,13 +230,13 @@ def test_large_images_have_the_papers_seven_cells():
         ({"keep": 1.0}, "--keep takes a number from 0.01 to 0.99"),
     ],
 )
-def test_what_cannot_be_is_refused(model, random, options, said):
+def test_invalid_options_are_refused(model, random, options, said):
     with pytest.raises(UsageError) as caught:
         cx.explain("rise", cx.load(model()), random.uniform(0, 1, (1, 12, 10, 3)), **options)
     assert said in str(caught.value)
 
 
-def test_the_picture_shows_the_gain_around_zero(model, random):
+def test_pictures_are_centered_on_zero(model, random):
     record = cx.explain("rise", cx.load(model()), random.uniform(0, 1, (2, 12, 10, 3)), masks=30, cells=3)
     panels = {panel.get_title(): panel for panel in record.figure(1).axes if panel.get_title()}
     title = next(title for title in panels if title.startswith("gain over") and title.endswith("%"))

@@ -87,7 +87,7 @@ def slow_epsilon(model, image, target, epsilon):
 
 
 @pytest.mark.parametrize("separate", [False, True])
-def test_the_epsilon_rule_of_a_plugin_is_that_of_the_paper(random, separate):
+def test_epsilon_rule_of_a_plugin_equals_the_paper(random, separate):
     model = network(separate=separate)
     clf = cx.load(model)
     images = random.uniform(0, 1, (3, 6, 5, 2)).astype(np.float32)
@@ -115,7 +115,7 @@ def test_relevance_is_conserved_without_biases_and_without_epsilon(random):
     assert (np.abs(absorbed.sum(axis=(1, 2, 3)) - scores) > 1e-3 * np.abs(scores)).all()
 
 
-def test_without_epsilon_and_biases_it_is_gradient_times_input(random):
+def test_epsilon_rule_reduces_to_gradient_x_input(random):
     """What is known of networks of ReLUs (Ancona et al. 2018, proposition 1)."""
     clf = cx.load(network(bias=False))
     images = random.uniform(0, 1, (2, 6, 5, 2)).astype(np.float32)
@@ -155,7 +155,7 @@ def test_rules_by_name_and_of_a_plugin_agree(random, separate):
         np.testing.assert_allclose(clf.backpropagate(images, targets, rule), expected, rtol=1e-5, atol=1e-7)
 
 
-def test_rules_act_at_branches_and_on_operations(random):
+def test_rules_apply_at_branches_and_operations(random):
     """An operation of two tensors is one call with two inputs, each of which a rule may give its share."""
 
     def share(call):
@@ -179,7 +179,7 @@ def test_rules_act_at_branches_and_on_operations(random):
     np.testing.assert_allclose(relevance.sum(axis=(1, 2, 3)), scores, rtol=1e-3)
 
 
-def test_a_rule_that_does_not_exist_or_is_not_defined_is_refused(random):
+def test_unknown_rules_are_refused(random):
     clf = cx.load(network("gelu"))
     images = random.uniform(0, 1, (1, 6, 5, 2)).astype(np.float32)
     with pytest.raises(UsageError, match=r"There is no rule 'guide'.*Did you mean 'guided'"):
@@ -189,7 +189,7 @@ def test_a_rule_that_does_not_exist_or_is_not_defined_is_refused(random):
 
 
 @pytest.mark.parametrize("rule", ["deconvnet", "guided", "gradient"])
-def test_a_clipped_activation_within_a_layer_passes_signals_as_one_of_its_own_does(random, rule):
+def test_clipped_activations_inside_and_outside_layers_agree(random, rule):
     """Also where the signal at the projected layer is negative, or at units that are 0."""
 
     def signals(separate):
@@ -205,7 +205,7 @@ def test_a_clipped_activation_within_a_layer_passes_signals_as_one_of_its_own_do
     np.testing.assert_allclose(signals(False), signals(True), rtol=1e-5, atol=1e-6)
 
 
-def test_the_function_may_read_weights(random):
+def test_rules_may_read_weights(random):
     """The rule "the signal stops at layers with weights, as ones", of a whole layer and its activation."""
 
     def rule(call):
@@ -218,7 +218,7 @@ def test_the_function_may_read_weights(random):
     np.testing.assert_array_equal(clf.backpropagate(images, [0, 1], rule), np.ones_like(images))
 
 
-def test_a_pull_back_of_truth_values_is_refused(random):
+def test_boolean_pullbacks_are_refused(random):
     """TensorFlow makes a logical "and" of a product of numbers and truth values."""
 
     def rule(call):

@@ -15,7 +15,7 @@ def oracle(lenet):
 
 
 @pytest.mark.slow
-def test_the_oracles_gradient_equals_central_differences_of_its_logits(oracle, noise):
+def test_gradient_of_the_oracle_equals_central_differences(oracle, noise):
     exact = oracle.gradient(noise[:1], [3])[0]
     measured = oracles.differences(lambda batch: oracle.logits(batch)[:, 3], noise[0])
     smooth = np.isfinite(measured)
@@ -23,12 +23,12 @@ def test_the_oracles_gradient_equals_central_differences_of_its_logits(oracle, n
     np.testing.assert_allclose(exact[smooth], measured[smooth], atol=1e-6 * np.abs(exact).max())
 
 
-def test_logits_equal_the_oracles(lenet, oracle, noise):
+def test_logits_equal_the_oracle(lenet, oracle, noise):
     np.testing.assert_allclose(lenet.logits(noise), oracle.logits(noise), atol=1e-4)
 
 
 @pytest.mark.parametrize("target", [None, 3, "8"])
-def test_gradient_equals_the_oracles(lenet, oracle, noise, target):
+def test_gradient_equals_the_oracle(lenet, oracle, noise, target):
     record = cx.explain("saliency", lenet, noise, target=target)
     targets = lenet.predict(noise).argmax(axis=1) if target is None else [int(target)] * 4
     exact = oracle.gradient(noise, targets)
@@ -49,7 +49,7 @@ def test_real_digits_equal_the_oracle(lenet, oracle):
     np.testing.assert_allclose(record.arrays["gradient"], exact, atol=1e-4 * np.abs(exact).max())
 
 
-def test_a_linear_model_gives_its_own_weights(random):
+def test_linear_models_give_their_weights(random):
     model = keras.Sequential([keras.Input((5, 4, 3)), keras.layers.Flatten(), keras.layers.Dense(3)])
     weights = random.normal(size=(5, 4, 3, 3)).astype(np.float32)
     model.set_weights([weights.reshape(60, 3), np.zeros(3, np.float32)])
@@ -59,7 +59,7 @@ def test_a_linear_model_gives_its_own_weights(random):
     np.testing.assert_array_equal(record.arrays["saliency"], np.abs(record.arrays["gradient"]).max(axis=-1))
 
 
-def test_the_softmax_itself_is_not_differentiated(lenet):
+def test_the_softmax_is_not_differentiated(lenet):
     """On a confident digit the probability is flat and the logit is not."""
     images = cx.read_images(["mnist:test/0"], lenet)
     assert lenet.predict(images).max() > 0.999
@@ -75,7 +75,7 @@ def test_a_constant_added_to_all_logits_changes_nothing(model, random):
 
 
 @pytest.mark.parametrize("head", ["softmax", "activation", "logits", "nested"])
-def test_every_head_gives_the_same_map_as_a_dense_softmax(model, random, head):
+def test_all_heads_give_the_same_map(model, random, head):
     images = random.uniform(0, 1, (3, 12, 10, 3)).astype(np.float32)
     expected = cx.explain("saliency", cx.load(model("dense")), images).arrays["gradient"]
     found = cx.explain("saliency", cx.load(model(head)), images).arrays["gradient"]
@@ -83,7 +83,7 @@ def test_every_head_gives_the_same_map_as_a_dense_softmax(model, random, head):
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_chunks_do_not_show(model, random, monkeypatch):
+def test_results_do_not_depend_on_chunks(model, random, monkeypatch):
     clf = cx.load(model())
     images = random.uniform(0, 1, (7, 12, 10, 3)).astype(np.float32)
     whole = cx.explain("saliency", clf, images)
@@ -95,7 +95,7 @@ def test_chunks_do_not_show(model, random, monkeypatch):
     assert chunked.facts["peak_pixel"] == whole.facts["peak_pixel"]
 
 
-def test_random_weights_from_the_top_down_change_the_map(lenet):
+def test_randomized_weights_change_the_map(lenet):
     """Adebayo et al. 2018, cascading randomization: an explanation that depends on what was learned loses its likeness.
 
     The signed gradient loses it all. The map of magnitudes keeps some with any weights, since the pixels in the middle are
@@ -120,7 +120,7 @@ def test_random_weights_from_the_top_down_change_the_map(lenet):
     assert max(likeness["saliency"][1:]) < 0.75
 
 
-def test_ten_crops_are_the_mean_over_the_papers_crops(lenet, oracle, random):
+def test_ten_crops_average_the_crops_of_the_paper(lenet, oracle, random):
     image = random.uniform(0, 1, (28, 28, 1))
     record = cx.explain("saliency", lenet, image[None].astype(np.float32), target=5, crops="ten")
     # 28 · 224 / 256 = 24.5 rounds to 24 pixels; (28 − 24) / 2 = 2 pixels lie before the middle crop.
@@ -137,7 +137,7 @@ def test_ten_crops_are_the_mean_over_the_papers_crops(lenet, oracle, random):
     np.testing.assert_allclose(record.arrays["saliency"][0], np.abs(gradients).mean(axis=0)[..., 0], atol=1e-4 * scale)
 
 
-def test_the_finding_names_the_brightest_place(lenet):
+def test_the_finding_names_the_peak(lenet):
     record = cx.explain("saliency", lenet, "mnist:test/42")
     row, column = record.facts["peak_pixel"][0]
     strongest = np.sort(record.arrays["saliency"][0], axis=None)[::-1]
@@ -148,7 +148,7 @@ def test_the_finding_names_the_brightest_place(lenet):
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf-keras-vis needs TensorFlow")
-def test_tf_keras_vis_agrees_on_a_model_that_it_handles(model, random):
+def test_tf_keras_vis_agrees(model, random):
     """A second implementation, on a functional model with raw logits, where it needs no change to the model."""
     saliency = pytest.importorskip("tf_keras_vis.saliency")
     sequential = model("logits")

@@ -38,7 +38,7 @@ def photograph(random, height, width):
     ("fit", "options"),
     [("stretch", {}), ("crop", {"crop_to_aspect_ratio": True}), ("pad", {"pad_to_aspect_ratio": True})],
 )
-def test_pictures_are_those_of_image_dataset_from_directory(fit, options, interpolation, tmp_path, random):
+def test_equals_image_dataset_from_directory(fit, options, interpolation, tmp_path, random):
     pytest.importorskip("tensorflow")
     for number, (size, made) in enumerate(SIZES):
         folder = tmp_path / str(number)
@@ -53,7 +53,7 @@ def test_pictures_are_those_of_image_dataset_from_directory(fit, options, interp
         np.testing.assert_allclose(image, next(iter(found))[0], atol=2e-3)
 
 
-def test_nearest_pixels_are_those_of_load_img_and_the_rest_are_near(tmp_path, random):
+def test_equals_load_img_for_nearest(tmp_path, random):
     for size, made in SIZES:
         pixels = photograph(random, *size)
         Image.fromarray(pixels).save(tmp_path / "x.png")
@@ -64,7 +64,7 @@ def test_nearest_pixels_are_those_of_load_img_and_the_rest_are_near(tmp_path, ra
             np.testing.assert_allclose(image, np.asarray(expected, np.float32), atol=tolerance + 1e-3)
 
 
-def test_each_pixel_is_a_mean_of_its_four_nearest(random):
+def test_bilinear_pixels_are_means_of_four(random):
     """By hand: from 4 to 2 pixels the centers lie between the first two and between the last two."""
     picture = random.uniform(0, 1, (4, 4, 1)).astype(np.float32)
     image = resize_filters.Grid(resize_filters.axis(4, 2, "bilinear"), resize_filters.axis(4, 2, "bilinear")).sample(picture)
@@ -80,7 +80,7 @@ def test_each_pixel_is_a_mean_of_its_four_nearest(random):
     "options", [{"antialias": False}, {"interpolation": "nearest"}, {"antialias": False, "interpolation": "bicubic"}]
 )
 @pytest.mark.parametrize("fit", ["stretch", "crop", "pad"])
-def test_of_a_large_image_exactly_the_same_pixels_are_taken(fit, options, orientation, tmp_path, random, monkeypatch):
+def test_large_images_use_the_same_pixels(fit, options, orientation, tmp_path, random, monkeypatch):
     monkeypatch.setattr(large_images, "BLOCK", 500)
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -95,7 +95,7 @@ def test_of_a_large_image_exactly_the_same_pixels_are_taken(fit, options, orient
     assert large.sources[0].resized
 
 
-def test_a_sidecar_and_an_option_say_it(tmp_path, cli, random):
+def test_sidecar_and_option(tmp_path, cli, random):
     model = keras.Sequential([keras.Input((9, 14, 3)), keras.layers.Flatten(), keras.layers.Dense(2, activation="softmax")])
     model.save(tmp_path / "m.keras")
     (tmp_path / "m.json").write_text(json.dumps({"antialias": False, "scale": 1}))
@@ -123,7 +123,7 @@ def test_a_sidecar_and_an_option_say_it(tmp_path, cli, random):
         Preprocess(9, 9, antialias=0)
 
 
-def test_the_doctor_counts_predictions_that_depend_on_it(tmp_path, random, monkeypatch):
+def test_the_doctor_counts_affected_predictions(tmp_path, random, monkeypatch):
     """Fine stripes are gray to a model that sees means, and are stripes to one that sees single pixels."""
     monkeypatch.setattr("cnnexplain.plugin.registry.load", lambda: registry.collect([]))
     monkeypatch.chdir(tmp_path)

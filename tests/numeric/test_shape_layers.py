@@ -129,7 +129,7 @@ def assert_computes(clf):
     return images
 
 
-def test_layers_that_augment_are_left_out_of_inference():
+def test_augmentation_layers_are_skipped_at_inference():
     known = [kind for kind in AUGMENTING if hasattr(layers, kind)]
     if keras.backend.backend() == "jax":
         # There Keras warns of a type that JAX doesn't have.
@@ -150,7 +150,7 @@ def test_layers_that_augment_are_left_out_of_inference():
 
 
 @pytest.mark.parametrize("kind", MOVING)
-def test_layers_that_move_numbers_are_seen_through(kind):
+def test_rearranging_layers_are_transparent(kind):
     clf = cx.load(network(MOVING[kind]))
     assert_computes(clf)
     assert_seen(clf)
@@ -158,7 +158,7 @@ def test_layers_that_move_numbers_are_seen_through(kind):
 
 
 @pytest.mark.parametrize("kind", UNKNOWN)
-def test_what_is_not_known_to_be_seen_is_told_by_name(kind):
+def test_layers_of_unknown_geometry_are_named(kind):
     between, name = UNKNOWN[kind]
     clf = cx.load(network(between))
     assert_computes(clf)
@@ -183,7 +183,7 @@ BACK = {
 
 
 @pytest.mark.parametrize("back", BACK)
-def test_what_follows_stacked_images_is_explained_image_by_image(back):
+def test_stacked_images_are_explained_one_by_one(back):
     model = network(lambda x: twice(x, BACK[back]))
     clf = cx.load(model)
     images = assert_computes(clf)
@@ -204,21 +204,21 @@ def test_what_follows_stacked_images_is_explained_image_by_image(back):
         clf.receptive_field("top")
 
 
-def test_two_batches_in_one_are_read_image_by_image_after_they_are_split():
+def test_split_batches_are_explained_one_by_one():
     clf = cx.load(network(lambda x: layers.Add()(ops.split(ops.concatenate([x, 2 * x], axis=0), 2, axis=0))))
     assert_computes(clf)
     assert_seen(clf)
 
 
 @pytest.mark.parametrize("make", [lambda: layers.AutoContrast((0, 1)), lambda: layers.Softmax()])
-def test_layers_that_are_not_linear_are_refused_by_name(make):
+def test_nonlinear_layers_are_refused_by_name(make):
     clf = cx.load(network(make()))
     assert_computes(clf)
     with pytest.raises(ModelError, match=r"The layer '\w+' \((AutoContrast|Softmax)\) is neither"):
         clf.describe_rule("top", "deconvnet")
 
 
-def test_the_rules_pass_layers_that_move_numbers_as_their_gradient_does(random):
+def test_rules_pass_rearranging_layers_like_the_gradient(random):
     """The signal behind them is that of a network without them, moved back."""
     plain = network(lambda x: x)
     moved = network(lambda x: ops.stack(ops.unstack(layers.Cropping2D(((2, 0), (0, 4)))(x), axis=-1)[::-1], axis=-1))
@@ -254,7 +254,7 @@ class Conv2D(layers.Layer):
         return ops.flip(x, axis=1)
 
 
-def test_a_layer_that_puts_out_another_shape_than_it_says_is_named():
+def test_layers_with_a_wrong_output_shape_are_named():
     clf = cx.load(network(Shorter(name="odd")))
     images = np.zeros((1, *SHAPE), np.float32)
     with pytest.raises(
@@ -263,7 +263,7 @@ def test_a_layer_that_puts_out_another_shape_than_it_says_is_named():
         clf.activations(images, ["odd"])
 
 
-def test_a_class_of_someone_elses_is_not_taken_for_keras_own():
+def test_foreign_classes_are_not_mistaken_for_keras_classes():
     clf = cx.load(network(Conv2D(name="odd")))
     with pytest.raises(ModelError, match=r"not known past the layer 'odd' \(Conv2D\)"):
         clf.receptive_field("top")

@@ -22,7 +22,7 @@ def copies(image, samples, noise, seed):
     return np.stack([image + noise * draw for draw in draws])
 
 
-def test_the_mean_gradient_of_noisy_copies_equals_the_oracles(lenet, oracle, noise):
+def test_mean_gradient_equals_the_oracle(lenet, oracle, noise):
     targets = [3, 8, 1, 4]
     record = cx.explain("smoothgrad", lenet, noise, target=targets, samples=7, noise=0.2, seed=5)
     for index, image in enumerate(noise):
@@ -40,7 +40,7 @@ def test_the_mean_gradient_of_noisy_copies_equals_the_oracles(lenet, oracle, noi
         assert record.arrays["smoothgrad"][index][tuple(facts["peak_pixel"])] == pytest.approx(facts["peak"])
 
 
-def test_without_noise_it_is_the_saliency(lenet):
+def test_without_noise_equals_saliency(lenet):
     images = cx.read_images(["mnist:test/42", "mnist:test/0"], lenet)
     plain = cx.explain("saliency", lenet, images)
     record = cx.explain("smoothgrad", lenet, images, noise=0.0, samples=5)
@@ -51,7 +51,7 @@ def test_without_noise_it_is_the_saliency(lenet):
     assert record.facts["peak_pixel"] == plain.facts["peak_pixel"]
 
 
-def test_noise_changes_nothing_for_a_linear_model():
+def test_noise_does_not_affect_linear_models():
     weights, images = weights_and_images()
     record = cx.explain("smoothgrad", formula(weights, bias=0.3), images, target=[0, 2], samples=3)
     np.testing.assert_array_equal(record.arrays["gradient"], weights[..., [0, 2]].transpose(3, 0, 1, 2))
@@ -60,7 +60,7 @@ def test_noise_changes_nothing_for_a_linear_model():
     assert record.facts["relative_error"] == [0, 0]
 
 
-def test_the_noise_is_a_share_of_each_channels_way_from_black_to_white():
+def test_noise_is_a_share_of_the_channel_range():
     """S = (w·x)²/2 has the gradient (w·x) w, whose deviation under noise σ is |w_i| ‖σ w‖."""
     weights, images = weights_and_images(count=1)
     # Ways from black to white of 255 / 85 = 3 for red, and of 1.5 and 6.
@@ -75,7 +75,7 @@ def test_the_noise_is_a_share_of_each_channels_way_from_black_to_white():
     assert (np.abs(record.arrays["gradient"][0] - gradient) < 4 * error).all()
 
 
-def test_its_error_falls_as_the_root_of_the_number_of_copies():
+def test_error_falls_as_the_square_root_of_copies():
     weights, images = weights_and_images(count=1)
     clf = formula(weights, lambda u: keras.ops.square(u) / 2)
     spread = {}
@@ -89,7 +89,7 @@ def test_its_error_falls_as_the_root_of_the_number_of_copies():
     assert spread[4] / spread[64] == pytest.approx(4, rel=0.25)
 
 
-def test_each_image_stops_by_itself_when_its_error_is_small_enough(lenet, oracle, noise):
+def test_each_image_stops_at_its_error(lenet, oracle, noise):
     """Blank images and digits need few copies, noise needs many; the same alone as in a batch, whatever the batches are."""
     images = np.concatenate([cx.read_images(["mnist:test/42"], lenet), noise[:1]])
     asked = {"target": [4, 3], "samples": 90, "noise": 0.5, "seed": 2}
@@ -116,7 +116,7 @@ def test_each_image_stops_by_itself_when_its_error_is_small_enough(lenet, oracle
         np.testing.assert_allclose(alone.arrays["gradient"][0], record.arrays["gradient"][index], rtol=1e-4, atol=1e-5)
 
 
-def test_the_user_is_told_where_the_most_copies_did_not_suffice(lenet, noise):
+def test_insufficient_copies_are_reported(lenet, noise):
     seen = []
     record = cx.explain(
         "smoothgrad", lenet, noise[:2], samples=40, noise=0.5, error=0.01, progress=lambda *done: seen.append(done)
@@ -135,7 +135,7 @@ def test_the_user_is_told_where_the_most_copies_did_not_suffice(lenet, noise):
     assert not cx.explain("smoothgrad", lenet, noise[:1], samples=3, error=0.0).warnings
 
 
-def test_the_seed_decides(lenet, noise):
+def test_results_depend_only_on_the_seed(lenet, noise):
     first, again, other = (
         cx.explain("smoothgrad", lenet, noise[:1], samples=4, seed=seed).arrays["gradient"] for seed in (1, 1, 2)
     )
@@ -143,7 +143,7 @@ def test_the_seed_decides(lenet, noise):
     assert np.abs(first - other).max() > 0.01 * np.abs(first).max()
 
 
-def test_a_batch_is_as_its_images_one_by_one_and_chunks_do_not_show(model, random, monkeypatch):
+def test_results_do_not_depend_on_the_batch(model, random, monkeypatch):
     clf = cx.load(model())
     images = random.uniform(0, 1, (3, 12, 10, 3)).astype(np.float32)
     alone = [cx.explain("smoothgrad", clf, images[i : i + 1], samples=5, target=2) for i in range(3)]
@@ -159,7 +159,7 @@ def test_a_batch_is_as_its_images_one_by_one_and_chunks_do_not_show(model, rando
                 np.testing.assert_allclose(other.arrays[name][index], array[0], rtol=1e-4, atol=1e-5)
 
 
-def test_two_classes_are_the_difference_of_each(model, random):
+def test_differences_of_classes_subtract(model, random):
     clf = cx.load(model())
     images = random.uniform(0, 1, (1, 12, 10, 3)).astype(np.float32)
 

@@ -36,7 +36,7 @@ def phases_oracle(phases, width):
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("channels", [1, 3])
-def test_the_pictures_are_numpys(random, size, channels):
+def test_pictures_equal_numpy(random, size, channels):
     height, width = size
     s = random.normal(0, 0.01, (2, 2, channels, height, width // 2 + 1)).astype(np.float32)
     for power, low_pass in ((1.0, 0.0), (1.5, 2.5)):
@@ -47,7 +47,7 @@ def test_the_pictures_are_numpys(random, size, channels):
     np.testing.assert_allclose(y, phases_oracle(phases, width), rtol=1e-3, atol=1e-5)
 
 
-def test_colors_are_those_of_the_formula_and_gray_stays_gray(random):
+def test_colors_follow_the_formula(random):
     root = np.array([[0.26, 0.09, 0.02], [0.27, 0, -0.05], [0.27, -0.09, 0.03]])
     longest = max(np.sqrt((root[:, column] ** 2).sum()) for column in range(3))
     y = random.normal(size=(2, 4, 5, 3)).astype(np.float32)
@@ -59,7 +59,7 @@ def test_colors_are_those_of_the_formula_and_gray_stays_gray(random):
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("kind", ["spectrum", "phases"])
-def test_the_gradient_is_that_of_finite_differences(random, size, kind):
+def test_gradient_equals_finite_differences(random, size, kind):
     height, width = size
     half = width // 2 + 1
     weights = random.normal(size=(height, width, 3)).astype(np.float32)
@@ -84,7 +84,7 @@ def test_the_gradient_is_that_of_finite_differences(random, size, kind):
     np.testing.assert_allclose((gradient * along).sum(), slope, rtol=1e-3, atol=1e-3)
 
 
-def test_a_picture_of_equal_phases_has_a_finite_gradient():
+def test_equal_phases_have_a_finite_gradient():
     magnitude = spectrum.natural_magnitude(6, 6, 1)
     value = lambda x: keras.ops.sum(spectrum.from_phases(x, magnitude, 6)[:, :2], axis=(1, 2, 3))  # noqa: E731
     assert np.isfinite(compile_gradient(value, [(1, 6, 4)], [])(np.zeros((1, 1, 6, 4)))[1]).all()

@@ -10,7 +10,7 @@ def ends(outputs, inputs):
     return cx.load(keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(pooled))).stages
 
 
-def test_a_stage_ends_in_its_last_sum_after_its_activation():
+def test_stages_end_after_the_last_sum_and_activation():
     inputs = x = keras.Input((32, 32, 3))
     for stage in range(2):
         x = keras.layers.Conv2D(4, 3, strides=2, padding="same", name=f"down{stage}")(x)
@@ -21,7 +21,7 @@ def test_a_stage_ends_in_its_last_sum_after_its_activation():
     assert ends(keras.layers.ReLU(name="head_relu")(head), inputs) == ("out01", "out11", "head_relu")
 
 
-def test_without_sums_it_ends_in_its_last_convolution_after_its_activation():
+def test_stages_without_sums_end_after_the_last_convolution():
     inputs = x = keras.Input((32, 32, 1))
     for stage in range(2):
         for conv in range(2):
@@ -32,7 +32,7 @@ def test_without_sums_it_ends_in_its_last_convolution_after_its_activation():
     assert ends(x, inputs) == ("relu01", "relu11")
 
 
-def test_the_scale_of_a_squeeze_and_excitation_block_is_no_stage():
+def test_squeeze_and_excitation_scales_are_not_stages():
     inputs = keras.Input((32, 32, 3))
     x = keras.layers.Conv2D(4, 3, strides=2, name="conv")(inputs)
     squeezed = keras.layers.GlobalAveragePooling2D(keepdims=True)(x)
@@ -40,5 +40,5 @@ def test_the_scale_of_a_squeeze_and_excitation_block_is_no_stage():
     assert ends(keras.layers.Multiply(name="scaled")([x, scale]), inputs) == ("conv",)
 
 
-def test_the_lenet(lenet):
+def test_stages_of_the_lenet(lenet):
     assert lenet.stages == ("relu1", "relu2")

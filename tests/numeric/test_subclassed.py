@@ -95,7 +95,7 @@ NESTED = {
 
 
 @pytest.mark.parametrize("kind", NESTED)
-def test_a_nested_class_is_one_layer(kind, random):
+def test_nested_subclassed_models_are_one_layer(kind, random):
     keras.utils.set_random_seed(1)
     make, name = NESTED[kind]
     model = within(make())
@@ -141,7 +141,7 @@ def mended(model, error):
 
 
 @pytest.mark.parametrize("built", [True, False])
-def test_a_class_alone_is_told_the_code_that_mends_it(built, random):
+def test_subclassed_models_get_code_that_converts_them(built, random):
     model, images = Alone(name="mine"), random.uniform(0, 1, (2, 9, 8, 3)).astype(np.float32)
     if built:
         model(images)
@@ -153,7 +153,7 @@ def test_a_class_alone_is_told_the_code_that_mends_it(built, random):
     assert [layer.kind for layer in clf.layers if layer.name != "logits"] == ["Conv2D", "GlobalAveragePooling2D", "Dense"]
 
 
-def test_the_same_goes_for_a_class_that_comes_from_a_file(random, tmp_path):
+def test_subclassed_models_from_files_get_the_same_advice(random, tmp_path):
     model, images = Alone(), random.uniform(0, 1, (2, 9, 8, 3)).astype(np.float32)
     model(images)
     model.save(tmp_path / "class.keras")
@@ -165,7 +165,7 @@ def test_the_same_goes_for_a_class_that_comes_from_a_file(random, tmp_path):
     np.testing.assert_allclose(clf.predict(images), keras.ops.convert_to_numpy(model(images)), rtol=1e-5)
 
 
-def test_a_sequence_of_layers_without_a_size_is_told_to_say_it(random):
+def test_unbuilt_sequential_models_ask_for_a_size(random):
     model = keras.Sequential([layers.Conv2D(4, 3), layers.GlobalAveragePooling2D(), layers.Dense(3)], name="open")
     with pytest.raises(
         ModelError, match=r"'open' .* size of its input is unknown\. .*model\.build\(\(None, height, width, channels\)\)"

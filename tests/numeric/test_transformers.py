@@ -206,7 +206,7 @@ def differences(clf, image, name, target):
 
 
 @pytest.mark.parametrize("style", STYLES)
-def test_tokens_stand_for_their_places(style):
+def test_tokens_are_mapped_to_positions(style):
     *_, name, order = STYLES[style]
     grid = classifier(style).layer(name).grid
     assert (grid.rows, grid.columns, list(grid.tokens)) == (ROWS, COLUMNS, list(order))
@@ -215,7 +215,7 @@ def test_tokens_stand_for_their_places(style):
 @pytest.mark.parametrize(
     "style", [pytest.param(style, marks=[pytest.mark.slow] if style in ALIKE else []) for style in STYLES]
 )
-def test_grad_cam_of_tokens_is_that_of_maps_on_their_grid(style, images):
+def test_grad_cam_of_tokens_equals_maps_on_the_grid(style, images):
     *_, name, order = STYLES[style]
     clf = classifier(style, "ab" if style == "class token" else "b")
     np.testing.assert_allclose(clf.logits(images), keras.ops.convert_to_numpy(clf.model(images)), rtol=1e-4, atol=1e-5)
@@ -233,7 +233,7 @@ def test_grad_cam_of_tokens_is_that_of_maps_on_their_grid(style, images):
     )
 
 
-def test_behind_the_last_attention_only_the_class_token_counts(images):
+def test_after_the_last_attention_only_the_class_token_matters(images):
     """So the last block's output would give an empty map, and is shown where it is asked for."""
     clf = classifier("class token")
     _, _, gradient = clf.layer_gradient(images, "b_sum2", np.array([0, 1]))
@@ -245,7 +245,7 @@ def test_behind_the_last_attention_only_the_class_token_counts(images):
 
 
 @pytest.mark.parametrize("method", ["gradcam++", "layercam", "scorecam"])
-def test_the_other_methods_take_the_same_grid(method, images):
+def test_other_methods_use_the_same_grid(method, images):
     clf = classifier("registers")
     record = cx.explain("gradcam", clf, images[:1], method=method, target=1)
     assert record.arrays["evidence"].shape == (1, ROWS, COLUMNS)
@@ -275,13 +275,13 @@ def test_token_maps_are_shown_on_their_grid(images):
     assert cx.explain("intermediate-outputs", turned, images, layer=["b_sum1"]).facts["layers"][0][0]["grid"] is None
 
 
-def test_of_a_deep_transformer_blocks_are_shown(images):
+def test_deep_transformers_show_blocks(images):
     clf = classifier("class token", "ab")
     names = [facts["name"] for facts in cx.explain("intermediate-outputs", clf, images).facts["layers"][0]]
     assert {"patch", "a_sum2", "b_sum2", "scores"} <= set(names)
 
 
-def test_patches_see_their_pixels_and_attention_sees_all(images):
+def test_receptive_fields_of_patches_and_attention(images):
     clf = classifier("attention by hand")
     for name in ("patch", "b_norm1"):
         assert clf.receptive_field(name).rows == Axis(0, 4, 4)
@@ -304,7 +304,7 @@ def windows():
     return keras.Model(inputs, layers.Dense(3, name="scores")(layers.GlobalAveragePooling1D()(x)))
 
 
-def test_windows_in_the_place_of_images_are_refused_by_name(random):
+def test_window_batches_are_refused_by_name(random):
     clf = cx.load(windows())
     images = random.uniform(0, 1, (2, 16, 16, 3)).astype(np.float32)
     np.testing.assert_allclose(clf.logits(images), keras.ops.convert_to_numpy(clf.model(images)), rtol=1e-4, atol=1e-5)
@@ -318,7 +318,7 @@ def test_windows_in_the_place_of_images_are_refused_by_name(random):
     assert {layer.name: layer.maps for layer in clf.layers}["sum"]
 
 
-def test_tokens_of_no_known_place_are_named_and_not_passed_over_in_silence(images):
+def test_tokens_without_positions_are_named(images):
     inputs = keras.Input(SHAPE)
     x = layers.MaxPooling1D(2, name="pool")(convolved(inputs))
     x = layers.GlobalAveragePooling1D()(layers.Dense(WIDTH, name="late")(x))
@@ -329,6 +329,6 @@ def test_tokens_of_no_known_place_are_named_and_not_passed_over_in_silence(image
         cx.explain("gradcam", clf, images, layer="late")
 
 
-def test_heads_are_no_feature_maps():
+def test_attention_heads_are_not_feature_maps():
     clf = classifier("attention by hand")
     assert [layer.name for layer in clf.layers if layer.maps] == ["patch"]

@@ -84,7 +84,7 @@ def snapshot(model):
 
 
 @pytest.mark.parametrize("called", [pytest.param(True, marks=pytest.mark.slow), False])
-def test_load_and_every_analysis_leave_the_model_exactly_as_it_was(called, random):
+def test_the_model_is_unchanged_after_every_analysis(called, random):
     keras_model = model()
     images = random.uniform(0, 1, (2, 8, 9, 3)).astype(np.float32)
     if called:

@@ -73,7 +73,7 @@ def unpainted(monkeypatch):
         for place, make in enumerate([age, box])
     ],
 )
-def test_an_analysis_tells_values_and_nothing_of_classes(name, make, cli, tmp_path, photographs, unpainted, monkeypatch):
+def test_analyses_of_regression_models_mention_no_classes(name, make, cli, tmp_path, photographs, unpainted, monkeypatch):
     analysis, model = ANALYSES[name], make()
     model.save(tmp_path / "net.keras")
     # A page of several images has more on it.
@@ -113,7 +113,7 @@ def test_an_analysis_tells_values_and_nothing_of_classes(name, make, cli, tmp_pa
 
 
 @pytest.mark.slow
-def test_the_commands_report_and_doctor_tell_values(cli, tmp_path, photographs):
+def test_report_and_doctor_mention_values(cli, tmp_path, photographs):
     box().save(tmp_path / "net.keras")
     code, out, err = cli("report", "a.png", *MODEL, "--analysis", "saliency", "--target", "box 2")
     assert code == 0, err
@@ -125,6 +125,6 @@ def test_the_commands_report_and_doctor_tell_values(cli, tmp_path, photographs):
 
 
 @pytest.mark.parametrize("text", ["The class is shown.", "Logits, by pixel", "its probability", "predicted age; regression"])
-def test_a_word_of_classifiers_is_found(text):
+def test_forbidden_words_are_detected(text):
     assert wrong(f"Nothing here.\n{text}")
     assert not wrong("The class token, or the values of a regression model and the class of another.")

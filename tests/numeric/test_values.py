@@ -26,7 +26,7 @@ def own(model, images):
 
 
 @pytest.mark.parametrize("activation", [None, "relu", "softplus"])
-def test_a_value_is_what_the_model_puts_out(activation, images):
+def test_values_equal_the_model_output(activation, images):
     model = age(activation)
     clf = cx.load(model, values=True, unit="years")
     assert (clf.head, clf.outputs, clf.unit, clf.certain) == ("values", 1, "years", True)
@@ -41,7 +41,7 @@ def test_a_value_is_what_the_model_puts_out(activation, images):
         clf.probabilities(clf.logits(images))
 
 
-def test_several_values_are_explained_by_name_or_number(images):
+def test_values_are_selected_by_name_or_index(images):
     model = box()
     clf = cx.load(model, values=True, labels=["x0", "y0", "x1", "y1"])
     np.testing.assert_allclose(clf.predict(images), own(model, images), rtol=1e-5)
@@ -66,7 +66,7 @@ def test_several_values_are_explained_by_name_or_number(images):
         (["x0", "y0", "x1", "y1"], "x0", "x0 down", "must be different values (both refer to 'x0'); choose another one."),
     ],
 )
-def test_an_odd_target_of_values_is_refused(labels, target, against, words, images):
+def test_invalid_targets_of_values_are_refused(labels, target, against, words, images):
     clf = cx.load(age() if len(labels) == 1 else box(), values=True, labels=labels)
     with pytest.raises(UsageError, match=re.escape(words)):
         cx.explain("saliency", clf, images, target=target, against=against)
@@ -82,12 +82,12 @@ def test_an_odd_target_of_values_is_refused(labels, target, against, words, imag
         ({"values": True, "labels": ["a", "b"]}, UsageError, "There are 2 labels for the 1 value of"),
     ],
 )
-def test_what_is_said_of_values_must_fit(options, error, words):
+def test_declared_value_settings_must_be_consistent(options, error, words):
     with pytest.raises(error, match=words):
         cx.load(age(), **options)
 
 
-def test_a_sidecar_says_that_outputs_are_values(tmp_path, images):
+def test_sidecars_declare_values(tmp_path, images):
     age().save(tmp_path / "age.keras")
     (tmp_path / "age.json").write_text(json.dumps({"scale": "1/255", "head": "values", "unit": "years"}))
     clf = cx.load(tmp_path / "age.keras")
@@ -100,7 +100,7 @@ def test_a_sidecar_says_that_outputs_are_values(tmp_path, images):
         cx.load(tmp_path / "age.keras")
 
 
-def test_occlusion_is_in_the_values_unit(images):
+def test_occlusion_uses_the_unit_of_the_value(images):
     model = age()
     clf = cx.load(model, values=True, unit="years")
     up, down = (cx.explain("occlusion", clf, images, target=target, patch=4, stride=4) for target in ("up", "down"))
@@ -115,7 +115,7 @@ def test_occlusion_is_in_the_values_unit(images):
     assert re.search(r"(raises|lowers) 'age' the (most|least).*: 6\d(\.\d+)? → 6\d(\.\d+)? years\.", down.finding(0))
 
 
-def test_rise_and_score_cam_weigh_by_the_value(images):
+def test_rise_and_score_cam_weigh_by_value(images):
     model = age()
     clf = cx.load(model, values=True)
     record = cx.explain("rise", clf, images, masks=64)
@@ -132,14 +132,14 @@ def texts(figure):
     return "\n".join(text.get_text() for text in figure.findobj(lambda each: hasattr(each, "get_text")))
 
 
-def test_the_first_of_several_values_is_explained_and_said_so(images):
+def test_the_first_value_is_the_default(images):
     record = cx.explain("saliency", cx.load(box(), values=True), images)
     (warning,) = [each for each in record.warnings if "4 outputs" in each]
     assert "The first, 'box 0', is explained; choose another one with --target" in warning
     assert not [each for each in cx.explain("saliency", cx.load(age(), values=True), images).warnings if "values" in each]
 
 
-def test_a_saved_result_keeps_its_values(tmp_path, images):
+def test_saved_results_keep_values(tmp_path, images):
     clf = cx.load(age(), values=True, unit="years")
     record = cx.explain("occlusion", clf, images, target="down", patch=4, stride=4)
     record.save(tmp_path / "out")
@@ -183,7 +183,7 @@ def test_the_command_line_shows_values(cli, tmp_path, random):
     assert "--logits (logits=True) and --values (values=True)" in err
 
 
-def test_a_report_tells_values(tmp_path, images):
+def test_reports_show_values(tmp_path, images):
     clf = cx.load(box(), values=True, unit="px", labels=["x0", "y0", "x1", "y1"])
     records = [cx.explain(name, clf, images[:2], target="y0", **QUICK.get(name, {})) for name in ("saliency", "occlusion")]
     cx.write_report(tmp_path / "report.html", clf, records)
@@ -196,7 +196,7 @@ def test_a_report_tells_values(tmp_path, images):
 
 
 @pytest.mark.slow
-def test_the_doctor_says_what_else_outputs_may_be(images):
+def test_the_doctor_suggests_other_output_types(images):
     found = examine(cx.load(box()), images).findings
     assert any("Confirm with --logits; if they are other numbers, use --values" in each for each in found)
     assert not any("--values" in each for each in examine(cx.load(box(), values=True), images).findings)

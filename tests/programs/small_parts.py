@@ -5,5 +5,5 @@ import sys
 from cnnexplain.cli.app import main
 from cnnexplain.pipeline import parts
 
-parts.READ, parts.PART_IMAGES = 2, 3
+parts.MOST_READ, parts.PART_IMAGES = 2, 3
 sys.exit(main(sys.argv[1:]))

@@ -194,7 +194,7 @@ def test_line_shows_quantities_and_goals():
     assert "Captum 1.02" in line(row("saliency", 2.0, peers={"Captum": 1.02}))
 
 
-def test_page_gets_the_tables_between_its_marks():
+def test_tables_replace_the_text_between_markers():
     spec = importlib.util.spec_from_file_location("make_performance", ROOT / "docs" / "make_performance.py")
     page = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(page)

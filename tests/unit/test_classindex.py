@@ -25,17 +25,17 @@ from cnnexplain.loading.class_index import names
     ],
     ids=str,
 )
-def test_every_form_gives_the_names_in_order(said):
+def test_every_format_gives_the_names_in_order(said):
     assert names(said) == ("cat", "dog", "owl")
 
 
-def test_names_that_are_digits():
+def test_numeric_names():
     assert names({"7": 0, "3": 1}) == ("7", "3")
     assert names({"0": "7", "1": "3"}) == ("7", "3")
     assert names(["7", "3"]) == ("7", "3")
 
 
-def test_two_classes_of_one_name_are_two():
+def test_duplicate_names_are_kept():
     assert names({"0": "crane", "1": "crane"}) == ("crane", "crane")
 
 
@@ -55,7 +55,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_what_is_no_class_index_is_refused_with_the_reason(tmp_path, case):
+def test_invalid_class_indices_are_refused_with_the_reason(tmp_path, case):
     said, words = WRONG[case]
     with pytest.raises((ValueError, TypeError), match=words):
         names(said)
@@ -68,7 +68,7 @@ def test_what_is_no_class_index_is_refused_with_the_reason(tmp_path, case):
 
 
 @pytest.mark.parametrize("text", ["", "{", "3", '"cat"', "null", "[]", "[3]", "[[]]", "[" * 100_000])
-def test_json_of_another_kind_is_refused(tmp_path, text):
+def test_other_json_is_refused(tmp_path, text):
     (tmp_path / "labels.JSON").write_text(text)
     with pytest.raises(ModelError, match=r"does not name the classes|is not valid JSON"):
         sidecar.read_labels(tmp_path / "labels.JSON")

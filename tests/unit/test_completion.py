@@ -27,7 +27,7 @@ def tab(monkeypatch, capfd, tmp_path):
     return offered
 
 
-def test_commands_analyses_options_and_their_values(tab):
+def test_commands_analyses_options_and_values(tab):
     assert {"run", "list", "doctor", "evaluate", "info", "train"} <= set(tab(""))
     assert tab("run in") == ["integrated-gradients", "intermediate-outputs", "inversion"]
     assert tab("run saliency --cr") == ["--crops"]
@@ -39,7 +39,7 @@ def test_commands_analyses_options_and_their_values(tab):
     assert tab("report --analysis sa") == tab("check-plugin sa") == ["saliency"]
 
 
-def test_models_and_the_folders_and_files_that_hold_them(tab, tmp_path):
+def test_models_and_their_files_and_folders(tab, tmp_path):
     (tmp_path / "nets").mkdir()
     for name in ("kept.keras", "nets/old.h5", "nets/notes.txt", "a b.keras"):
         (tmp_path / name).touch()
@@ -52,7 +52,7 @@ def test_models_and_the_folders_and_files_that_hold_them(tab, tmp_path):
     assert tab("doctor a") == []
 
 
-def test_samples_are_offered_ten_at_a_time_once_they_are_begun(tab):
+def test_samples_are_offered_ten_at_a_time(tab):
     assert tab("run saliency ") == []
     assert tab("run saliency mnist:tr") == [f"mnist:train/{digit}" for digit in range(10)]
     assert tab("run saliency mnist:test/99") == ["mnist:test/99", *(f"mnist:test/99{digit}" for digit in range(10))]
@@ -61,7 +61,7 @@ def test_samples_are_offered_ten_at_a_time_once_they_are_begun(tab):
     assert tab("run deconvnet --dataset m") == ["mnist:test", "mnist:train"]
 
 
-def test_bash_breaks_words_at_colons_and_wants_only_the_rest(tab):
+def test_bash_splits_words_at_colons(tab):
     assert tab("run saliency mnist : te")[:2] == ["test/0", "test/1"]
     assert tab("run saliency mnist :")[:2] == ["test/0", "test/1"]
     assert tab("run saliency mnist : test/7 --crops ") == ["one", "ten"]
@@ -69,7 +69,7 @@ def test_bash_breaks_words_at_colons_and_wants_only_the_rest(tab):
     assert tab("run saliency --crops = t") == ["ten"]
 
 
-def test_names_that_a_shell_would_run_are_not_offered(tab, tmp_path):
+def test_names_with_shell_syntax_are_not_offered(tab, tmp_path):
     layers = [
         {"class_name": "Dense", "config": {"name": name}} for name in ("good", "$(bad)", "`bad`", "a b", '"', "\\", "-o")
     ]
@@ -81,11 +81,11 @@ def test_names_that_a_shell_would_run_are_not_offered(tab, tmp_path):
 @pytest.mark.parametrize(
     "line", ["nothing ", "run nothing --", "run saliency --nothing ", "run 'open", "--", "run saliency 'a b"]
 )
-def test_nothing_typed_makes_an_error(tab, line):
+def test_no_input_causes_an_error(tab, line):
     tab(line)
 
 
-def test_a_plugin_that_prints_or_fails_spoils_nothing(tab, install):
+def test_printing_or_failing_plugins_do_not_disturb_completion(tab, install):
     from cnnexplain.plugin import registry
 
     install(

@@ -30,14 +30,14 @@ def default(cli):
     return find
 
 
-def test_an_own_table_counts_more_than_run_and_that_more_than_the_top(default, write):
+def test_precedence_of_tables(default, write):
     write('out = "top"\ninvert = true\n[run]\nout = "run"\n[run.saliency]\nout = "own"')
     assert default("--out") == "own"
     write('out = "top"\n[run.saliency]\ncrops = "ten"\n[run]\nout = "run"')
     assert default("--out") == "run"
 
 
-def test_what_holds_for_all_is_not_what_another_command_calls_alike(cli, write):
+def test_shared_keys_do_not_apply_to_unrelated_options(cli, write):
     write('out = "results"')
     assert "[default: results]" in cli("run", "saliency", "--help")[1]
     assert "[default: lenet.keras]" in cli("train", "--help")[1]
@@ -74,7 +74,7 @@ def test_what_holds_for_all_is_not_what_another_command_calls_alike(cli, write):
         ("[model]\nname = 1", "There is no command for the table [model]."),
     ],
 )
-def test_every_key_and_value_is_checked_whatever_the_command(cli, write, text, words):
+def test_every_key_and_value_is_checked_for_any_command(cli, write, text, words):
     write(text)
     for command in (["run", "saliency"], ["list"]):
         code, out, err = cli(*command)
@@ -83,7 +83,7 @@ def test_every_key_and_value_is_checked_whatever_the_command(cli, write, text, w
         assert err.count("\n") == 1
 
 
-def test_files_that_can_not_be_read(cli, write, tmp_path):
+def test_unreadable_files(cli, write, tmp_path):
     code, _, err = cli("--config", "none.toml", "list")
     assert (code, err) == (2, "Error: Can't read the configuration file 'none.toml': No such file or directory.\n")
     write("[run")
@@ -96,7 +96,7 @@ def test_files_that_can_not_be_read(cli, write, tmp_path):
     assert (code, err) == (2, "Error: 'cnnexplain.toml' has more than 1 MiB, which is too large for a configuration file.\n")
 
 
-def test_preprocessing_by_a_json_file_is_no_code(cli, write):
+def test_preprocessing_from_a_json_file_is_allowed(cli, write):
     write('{"scale": "1/255"}', "input.json")
     write('preprocess = "input.json"')
     assert "[default: input.json]" in cli("run", "saliency", "--help")[1]

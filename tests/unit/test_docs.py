@@ -30,7 +30,7 @@ def hooks(folder):
 
 
 @pytest.mark.parametrize("name", ANALYSES)
-def test_every_analysis_has_a_page_with_what_it_says_of_itself_its_options_and_an_example(name, folder, hooks):
+def test_every_analysis_has_a_complete_page(name, folder, hooks):
     analysis = ANALYSES[name]
     text = (folder / "docs" / "analyses" / f"{name}.md").read_text()
     assert text.startswith(f"# {name}\n\n<!-- about: {name} -->\n")
@@ -61,7 +61,7 @@ def test_every_metric_has_a_section_with_what_it_says_of_itself(name, folder, ho
         assert said in page
 
 
-def test_the_table_of_options_says_what_each_takes_and_its_default(hooks):
+def test_option_tables_have_types_and_defaults(hooks):
     def run(
         classifier,
         *,
@@ -83,14 +83,14 @@ def test_the_table_of_options_says_what_each_takes_and_its_default(hooks):
     ]
 
 
-def test_the_reference_of_the_command_line_is_up_to_date(folder):
+def test_cli_reference_is_up_to_date(folder):
     made = loaded(folder / "docs" / "make_cli_reference.py").reference()
     assert (folder / "docs" / "cli.md").read_text() == made, "regenerate it: python docs/make_cli_reference.py"
     for name in ANALYSES:
         assert f"\n## cnnexplain run {name}\n" in made
 
 
-def test_the_tutorial_shows_what_its_script_runs(folder):
+def test_tutorial_commands_are_those_of_its_script(folder):
     text = (folder / "docs" / "tutorial.md").read_text()
     commands = re.findall(r"^cnnexplain .*$", "\n".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL)), re.MULTILINE)
     shown = re.findall(r"!\[.{20,}\]\(tutorial/([\w-]+)\.webp\)", text)
@@ -105,18 +105,18 @@ def test_the_tutorial_shows_what_its_script_runs(folder):
 @pytest.mark.parametrize(
     ("page", "module"), [("api.md", "cnnexplain"), ("api-plugins.md", "cnnexplain.plugin")], ids=["users", "plugins"]
 )
-def test_every_public_name_is_in_the_reference_of_python(page, module, folder):
+def test_every_public_name_is_in_the_python_reference(page, module, folder):
     documented = re.findall(rf"^::: {module}\.(\w+)$", (folder / "docs" / page).read_text(), re.MULTILINE)
     assert sorted(documented) == sorted(importlib.import_module(module).__all__)
 
 
-def test_the_modules_for_plugins_are_in_the_reference_of_python(folder):
+def test_plugin_modules_are_in_the_python_reference(folder):
     page = (folder / "docs" / "api-plugins.md").read_text()
     for module in ("draw", "optimize", "testing"):
         assert f"\n::: cnnexplain.{module}\n" in page
 
 
-def test_the_tables_of_all_analyses_are_up_to_date(folder):
+def test_analysis_tables_are_up_to_date(folder):
     made = loaded(folder / "docs" / "make_tables.py").pages()
     assert len(made) == 2
     for page, text in made.items():
@@ -126,7 +126,7 @@ def test_the_tables_of_all_analyses_are_up_to_date(folder):
         assert f"| [{name}](analyses/{name}.md) | {analysis.how_to_read} |" in made[folder / "docs" / "methods.md"]
 
 
-def test_the_readme_is_short(folder):
+def test_readme_is_short(folder):
     lines = (folder / "README.md").read_text().splitlines()
     # A row for each analysis, of which there were twelve in 150 lines.
     assert len(lines) - len(ANALYSES) <= 138
@@ -140,14 +140,14 @@ def test_every_page_is_in_the_navigation(folder):
     }
 
 
-def test_the_architecture_names_every_package(folder):
+def test_architecture_page_names_every_package(folder):
     page = (folder / "docs" / "architecture.md").read_text()
     for path in (folder / "cnnexplain").iterdir():
         if (path / "__init__.py").exists():
             assert f"`cnnexplain.{path.name}`" in page
 
 
-def test_the_architecture_lists_every_module_with_its_purpose(folder, hooks):
+def test_architecture_page_lists_every_module(folder, hooks):
     page = hooks.on_page_markdown((folder / "docs" / "architecture.md").read_text())
     for package in ("cnnexplain", "plugins/cnnexplain_plugins"):
         files = [path for path in (folder / package).rglob("*.py") if path.name != "__init__.py"]
@@ -156,7 +156,7 @@ def test_the_architecture_lists_every_module_with_its_purpose(folder, hooks):
         assert hooks.modules(folder / package) in page
 
 
-def test_the_keys_of_a_sidecar_are_documented_and_the_example_is_one(folder):
+def test_sidecar_keys_are_documented_and_the_example_is_valid(folder):
     page = (folder / "docs" / "models.md").read_text()
     rows = re.findall(r"^\| `(\w+)` \| (?:`(--[\w-]+)` )?\| (.*) \| (.*) \|$", page, re.MULTILINE)
     beside = {"labels": "--labels", "fixed": "--fixed", "head": "", "unit": "--value-unit", "training_figures": ""}
@@ -168,7 +168,7 @@ def test_the_keys_of_a_sidecar_are_documented_and_the_example_is_one(folder):
         assert f"`--{name.replace('_', '-')}" in page
 
 
-def test_the_gallery_has_every_analysis_and_every_picture_is_shown(folder, hooks):
+def test_gallery_has_every_analysis_and_no_unused_picture(folder, hooks):
     gallery = hooks.on_page_markdown((folder / "docs" / "gallery.md").read_text())
     for name, analysis in ANALYSES.items():
         kinds = ("digit", "cat", "espresso") if "images" in analysis.inputs else ("digits", "photographs")
@@ -180,7 +180,7 @@ def test_the_gallery_has_every_analysis_and_every_picture_is_shown(folder, hooks
     assert sum(path.stat().st_size for path in kept) < 6e6
 
 
-def test_the_pages_show_pictures_that_are_drawn_and_link_to_what_exists(folder):
+def test_pages_have_no_dead_pictures_or_links(folder):
     for page in [folder / "README.md", *(folder / "docs").rglob("*.md")]:
         for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
             assert target.startswith("https://") or (page.parent / target).exists(), (page.name, target)

@@ -18,7 +18,7 @@ from cnnexplain.matplotlib_settings import drawing
 from cnnexplain.results.record import Record
 
 
-def test_every_public_name_is_documented_and_the_plugins_use_no_other(folder):
+def test_plugins_use_only_documented_names(folder):
     for name in draw.__all__:
         value = getattr(draw, name)
         assert isinstance(value, int | float | str | draw.Palette | draw.Style) or inspect.getdoc(value), name
@@ -34,7 +34,7 @@ def record():
     return Record.load(Path(__file__).parent.parent / "earlier/saliency")
 
 
-def test_tiles_stand_in_reading_order_with_lines_between_them(random):
+def test_tiles_are_in_reading_order_with_separators(random):
     maps = random.normal(size=(5, 3, 4))
     grid = draw.tiles(maps, 2)
     assert grid.shape == (3 * 3 + 2, 2 * 4 + 1)
@@ -50,7 +50,7 @@ def test_tiles_stand_in_reading_order_with_lines_between_them(random):
     assert colors.sum() == 64 * 4 * 3
 
 
-def test_signed_maps_are_white_at_zero_and_signals_too(record):
+def test_signed_maps_and_signals_are_white_at_zero(record):
     figure, (panel,) = draw.row(1, record, bars=[0])
     draw.signed_map(panel, np.array([[-1.0, 0, 0.5]]), "logits")
     assert panel.images[0].get_clim() == (-1, 1)
@@ -62,7 +62,7 @@ def test_signed_maps_are_white_at_zero_and_signals_too(record):
     np.testing.assert_allclose(draw.signed_rgb(np.array([[-1.0, 0, 3]]), 1), [[0, 0.5, 1]])
 
 
-def test_a_map_with_extreme_pixels_is_drawn_to_a_high_percentile_and_the_bar_tells_what_lies_beyond(record):
+def test_outliers_are_clipped_at_a_percentile_and_shown_on_the_color_bar(record):
     values = np.arange(1000, dtype=np.float64).reshape(25, 40)
     values.flat[-1] = 1e6
     # Of a thousand values from 0, the 99.5th percentile lies at place 0.995 · 999.
@@ -86,7 +86,7 @@ def test_a_map_with_extreme_pixels_is_drawn_to_a_high_percentile_and_the_bar_tel
         assert bar.get_tightbbox().x1 < panel.get_window_extent().x0
 
 
-def test_a_map_that_is_nearly_all_zero_or_constant_has_a_scale_all_the_same():
+def test_sparse_and_constant_maps_have_a_scale():
     values = np.zeros((40, 40))
     assert draw.percentile_limit(values) == 1
     values[3, 3] = -5
@@ -95,7 +95,7 @@ def test_a_map_that_is_nearly_all_zero_or_constant_has_a_scale_all_the_same():
     assert draw.percentile_limit(np.array([[1.0, np.nan]])) == pytest.approx(1)
 
 
-def test_smoothing_spreads_a_pixel_as_a_gaussian_and_leaves_small_and_constant_maps():
+def test_smoothing_is_gaussian_and_keeps_small_and_constant_maps():
     values = np.zeros((150, 100))
     values[70, 40] = 1
     smooth = draw.smoothed(values)
@@ -118,7 +118,7 @@ def photograph(record, random):
 
 
 @pytest.mark.parametrize("signed", [False, True])
-def test_an_overlay_keeps_the_colors_of_the_image_near_zero_and_grows_opaque_with_the_value(photograph, signed):
+def test_overlay_is_transparent_near_zero_and_opaque_at_large_values(photograph, signed):
     record, image = photograph
     values = np.linspace(-1.2 if signed else 0, 1.2, 48).reshape(6, 8)
     found = draw.overlay_rgb(record, 0, values, limit=1, signed=signed)
@@ -133,7 +133,7 @@ def test_an_overlay_keeps_the_colors_of_the_image_near_zero_and_grows_opaque_wit
     np.testing.assert_allclose(draw.overlay_rgb(record, 0, small, limit=1, signed=signed), image, atol=0.01)
 
 
-def test_an_overlay_of_a_gray_image_or_of_zeros_and_its_own_limit(record):
+def test_overlay_of_gray_images_zeros_and_a_given_limit(record):
     values = np.zeros((28, 28))
     image = np.repeat(draw.image_rgb(record, record.images[0]), 3, axis=-1)
     for signed in (False, True):
@@ -144,7 +144,7 @@ def test_an_overlay_of_a_gray_image_or_of_zeros_and_its_own_limit(record):
     assert brought[2] > brought[0] + 0.3
 
 
-def test_the_opacity_rises_with_the_magnitude_and_the_colors_with_the_lightness():
+def test_opacity_and_lightness_increase_with_magnitude():
     unsigned, signed = draw.overlay_colormap(), draw.overlay_colormap(signed=True)
     assert unsigned.shape == signed.shape == (256, 4)
     assert (np.diff(unsigned[:, 3]) > 0).all()
@@ -155,7 +155,7 @@ def test_the_opacity_rises_with_the_magnitude_and_the_colors_with_the_lightness(
     assert (np.diff(light) > -1e-3).all()
 
 
-def test_contours_surround_the_strongest_tenth_where_they_are_asked_for(photograph):
+def test_contours_surround_the_strongest_tenth_on_request(photograph):
     record, _ = photograph
     values = np.zeros((6, 8))
     values[1:3, 2:4], values[5] = [[-4, 5], [3, 4]], 1
@@ -173,7 +173,7 @@ def test_contours_surround_the_strongest_tenth_where_they_are_asked_for(photogra
     assert len(panel.collections) == 2
 
 
-def test_a_coarse_map_is_enlarged_by_cubic_convolution_within_its_range(random):
+def test_coarse_maps_are_enlarged_by_clipped_cubic_convolution(random):
     def at(values, x):
         """Keys 1981, equation 15, with the outermost values going on."""
         found, first = 0.0, int(np.floor(x)) - 1
@@ -197,7 +197,7 @@ def test_a_coarse_map_is_enlarged_by_cubic_convolution_within_its_range(random):
     np.testing.assert_allclose(draw.enlarged(np.full((3, 3), 2.5), 11, 7), 2.5)
 
 
-def test_regions_show_the_sum_over_their_pixels(random):
+def test_regions_show_sums_over_pixels(random):
     values = random.normal(size=(7, 10))
     found = draw.region_sums(values, 4)
     for row, column in np.ndindex(7, 10):
@@ -217,11 +217,11 @@ LABELS = ("tabby, tabby cat", "crane", "crane, bird", "lynx, catamount", "tench"
 @pytest.mark.parametrize(
     ("index", "name"), [(0, "tabby"), (1, "crane"), (2, "crane, bird"), (3, "lynx"), (4, "tench"), (5, ", odd"), (6, "")]
 )
-def test_a_class_is_called_by_its_first_name_where_no_other_is(record, index, name):
+def test_class_names_are_shortened_if_unique(record, index, name):
     assert draw.class_name(replace(record, labels=LABELS), index) == name
 
 
-def test_names_in_an_objective_and_of_a_source(record):
+def test_names_of_objectives_and_sources(record):
     named = replace(record, labels=LABELS)
     assert draw.objective_name(named, "tabby, tabby cat − lynx, catamount") == "tabby − lynx"
     assert draw.objective_name(named, "−0.5 · tabby, tabby cat + tench") == "−0.5 · tabby + tench"
@@ -232,7 +232,7 @@ def test_names_in_an_objective_and_of_a_source(record):
 
 
 @pytest.mark.parametrize("tail", [False, True])
-def test_text_is_cut_to_the_inches_that_it_has(tail):
+def test_text_is_truncated_to_its_width(tail):
     text = "wide W and narrow i " * 8
     cut = draw.fit_text(text, 2, 9, tail=tail)
     assert 1.8 < draw.text_width(cut, 9) <= 2
@@ -242,7 +242,7 @@ def test_text_is_cut_to_the_inches_that_it_has(tail):
     assert draw.fit_text("short", 0, 9) == "…"
 
 
-def test_long_names_stay_within_the_figure_and_off_each_other(record):
+def test_long_names_fit_and_do_not_overlap(record):
     """Labels, a file and a target of many wide letters, over the narrowest sheet."""
     long = "W" * 300
     first = replace(record.explained[0], source=replace(record.explained[0].source, name=f"/folder/{long}.jpg"), target=1)
@@ -258,7 +258,7 @@ def test_long_names_stay_within_the_figure_and_off_each_other(record):
 
 
 @pytest.mark.parametrize("shape", [(4, 80, 3), (80, 4, 1), (1, 1, 1), (30, 40, 3)])
-def test_images_of_any_shape_have_their_words_inside_the_figure_and_apart(record, random, shape):
+def test_texts_fit_for_images_of_any_shape(record, random, shape):
     preprocess = Preprocess(*shape[:2], "gray" if shape[2] == 1 else "rgb")
     saliency = random.lognormal(-6, 2, (1, *shape[:2])).astype(np.float32)
     images = random.uniform(0, 1, (1, *shape)).astype(np.float32)
@@ -276,7 +276,7 @@ def test_maps_of_zeros_draw_without_nan(record):
     assert right.images[0].get_clim() == (0, 1)
 
 
-def test_the_note_stands_under_the_panels_and_makes_room_for_itself(record):
+def test_notes_are_placed_below_the_panels(record):
     note = "One sentence that is long enough to need a second line, since the sheet is only five inches wide. " * 2
     noted = replace(record, analysis=replace(record.analysis, limitations=note.strip()))
     bare = replace(record, analysis=replace(record.analysis, limitations=""))

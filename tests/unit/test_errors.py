@@ -40,14 +40,14 @@ def test_an_invalid_argument_is_a_value_error_too():
     assert not issubclass(ModelError, ValueError)
 
 
-def test_an_error_of_ours_repeats_no_value_that_fills_the_screen():
+def test_errors_never_repeat_long_values():
     assert str(ModelError("x" * 5000)) == "x" * 79 + "…"
     assert str(ModelError("a word " * 500)) == ("a word " * 500)[:899] + "…"
     assert str(ModelError("two\nlines")) == "two\\nlines"
     assert str(ModelError("It is short.")) == "It is short."
 
 
-def test_a_long_word_keeps_what_closes_it():
+def test_truncated_values_keep_their_closing_quote():
     name = "x" * 300
     assert str(ModelError(f"There is no '{name}'. Give one.")) == f"There is no '{'x' * 78}…'. Give one."
     assert str(ModelError(f"Can't read ('{name}'): gone.")) == f"Can't read ('{'x' * 77}…'): gone."
@@ -55,12 +55,12 @@ def test_a_long_word_keeps_what_closes_it():
 
 
 @pytest.mark.parametrize("value", ["x" * 10**6, ["y"] * 10**6, "\n" * 999, dict.fromkeys(range(99), "z" * 99), b"x" * 9999])
-def test_a_large_value_is_cut(value):
+def test_large_values_are_truncated(value):
     assert len(shown(value)) <= 80
     assert len(shown(value).splitlines()) == 1
 
 
-def test_a_list_that_holds_itself_ends():
+def test_recursive_lists_are_shown():
     found = []
     found.append(found)
     assert shown(found) == "[[[[[[[...]]]]]]]"
@@ -109,17 +109,17 @@ def test_a_list_that_holds_itself_ends():
         (NameError("not a valid root scope name: x"), "NameError: not a valid root scope name: x"),
     ],
 )
-def test_an_error_is_its_class_and_its_message(error, words):
+def test_an_error_is_shown_as_class_and_message(error, words):
     assert reason(error) == words
 
 
-def test_a_long_message_is_cut():
+def test_long_messages_are_truncated():
     assert len(reason(ValueError("a line\n" * 10**6))) <= 200 + len("ValueError: ")
     assert len(reason(type("X" * 10**4, (Exception,), {})())) <= 80
     assert line("a  b\nc") == "a b c"
 
 
-def test_foreign_code_ends_in_an_error_of_ours():
+def test_errors_of_foreign_code_are_converted():
     def failing(error):
         with foreign(lambda raised: PluginError(f"It failed: {reason(raised)}"), MemoryError):
             raise error
@@ -142,7 +142,7 @@ def test_foreign_code_ends_in_an_error_of_ours():
         failing(caused)
 
 
-def test_an_error_that_is_its_own_cause_is_no_interruption():
+def test_cyclic_causes_are_not_an_interruption():
     error = ValueError()
     error.__cause__ = error
     assert not interrupted(error)

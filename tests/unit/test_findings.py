@@ -20,13 +20,13 @@ from cnnexplain.draw import findings, formatting
         (67, 15, "the lower middle"),
     ],
 )
-def test_ninths_of_an_image(row, column, words):
+def test_positions_are_named_by_ninths(row, column, words):
     """A third of 100 rows ends within row 33, a third of 30 columns with column 9."""
     assert findings.ninth(row, column, (100, 30)) == words
     assert findings.place(row, column, (100, 30, 3)) == f"{words}, around row {row}, column {column}"
 
 
-def test_the_peak_of_a_map_is_that_of_its_magnitude_or_the_middle_of_its_square():
+def test_peaks_are_those_of_the_magnitude_or_of_squares():
     values = np.zeros((12, 12))
     values[2, 9], values[8, 3] = 1, -2
     assert findings.peak_place(values) == "the lower left, around row 8, column 3"
@@ -48,7 +48,7 @@ def test_the_share_of_the_strongest_tenth():
     ("value", "words"),
     [(-1.2345, "−1.23"), (0.5, "0.5"), (-12345.6, "−12346"), (1.5e-7, "1.5e−07"), (0, "0"), (999.7, "1000")],
 )
-def test_numbers_have_three_digits_and_a_minus_sign(value, words):
+def test_numbers_have_three_digits(value, words):
     assert formatting.number(value) == words
 
 
@@ -62,11 +62,11 @@ def test_contributions_have_two_digits_and_a_sign(value, words):
 @pytest.mark.parametrize(
     ("share", "words"), [(0.384, "38%"), (0.007, "0.7%"), (0, "0%"), (1, "100%"), (0.0996, "10%"), (0.0123, "1.2%")]
 )
-def test_shares(share, words):
+def test_shares_are_worded(share, words):
     assert formatting.percent(share) == words
 
 
-def test_the_largest_attribution_is_of_a_pixel_or_of_a_square():
+def test_largest_attribution_of_a_pixel_or_square():
     values = np.zeros((12, 12))
     values[2, 9] = -0.5
     assert findings.largest_attribution(values, 1) == (
@@ -91,7 +91,7 @@ def test_the_largest_attribution_is_of_a_pixel_or_of_a_square():
         (float(np.float32(58.12)), float(np.nextafter(np.float32(58.12), np.float32(0))), ("58.119999", "58.119995")),
     ],
 )
-def test_two_numbers_have_the_digits_in_which_they_differ(before, after, words):
+def test_compared_numbers_have_enough_digits_to_differ(before, after, words):
     assert formatting.number_pair(before, after) == words
     assert formatting.number_pair(after, before) == words[::-1]
 
@@ -100,11 +100,11 @@ def test_two_numbers_have_the_digits_in_which_they_differ(before, after, words):
     ("before", "after", "words"),
     [(2.1, -3.4, "goes from 2.1 to −3.4"), (58.12, 58.09, "goes from 58.12 to 58.09"), (-2, -2, "stays at −2")],
 )
-def test_a_score_changes_or_stays(before, after, words):
+def test_score_changes_are_worded(before, after, words):
     assert findings.change(before, after) == words
 
 
-def test_of_contributions_the_one_that_raises_or_else_lowers_the_most_is_named():
+def test_the_largest_contribution_is_named():
     assert findings.most_telling([1, 3, -9]) == 1
     assert findings.most_telling([0, -1, -9]) == 2
     assert findings.most_telling([-2, -1]) == 0

@@ -36,7 +36,7 @@ def pictures(tmp_path, monkeypatch):
 ALL = ["a.PNG", "b.Tiff", "cat/1.jpg", "cat/2.JFIF", "cat/young/1.jpe", "dog/1.JPG", "dog/1.jpg", "dog-x/1.png"]
 
 
-def test_folders_of_class_folders_are_read_to_any_depth(pictures):
+def test_folders_are_read_recursively(pictures):
     assert find(["d"]) == [f"d/{name}" for name in ALL]
     assert find(["d/"]) == find(["./d"]) == find(["d"])
     assert find([pictures]) == [str(pictures / name) for name in ALL]
@@ -61,7 +61,7 @@ def test_globs(pictures):
     assert find(["d/**/a.*"]) == ["d/[x]/a.PNG"]
 
 
-def test_links_are_followed_once(pictures):
+def test_symbolic_links_are_followed_once(pictures):
     (pictures / "cat" / "around").symlink_to(pictures)
     (pictures / "dog" / "around").symlink_to(pictures / "cat")
     (pictures / "self").symlink_to(pictures / "self")
@@ -75,18 +75,18 @@ def test_links_are_followed_once(pictures):
     assert time.perf_counter() - started < 2
 
 
-def test_a_link_to_a_folder_with_images_is_a_folder(pictures):
+def test_a_link_to_a_folder_is_a_folder(pictures):
     (pictures.parent / "link").symlink_to(pictures)
     assert find(["link"]) == [f"link/{name}" for name in ALL]
 
 
-def test_a_folder_without_images_says_which_it_would_take(tmp_path):
+def test_a_folder_without_images_lists_the_supported_formats(tmp_path):
     (tmp_path / "deep" / "empty").mkdir(parents=True)
     with pytest.raises(ImageError, match=r"contains no image \(.*\.jfif"):
         find([tmp_path])
 
 
-def test_thousands_of_files_are_found_at_once(tmp_path):
+def test_thousands_of_files_are_found_quickly(tmp_path):
     for number in range(3000):
         path = tmp_path / str(number % 50) / f"{number}.jpg"
         path.parent.mkdir(exist_ok=True)

@@ -41,7 +41,7 @@ FILES = {
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_of_another_format_is_named(name, tmp_path, monkeypatch):
+def test_other_file_formats_are_named(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     data, words = FILES[name]
     (tmp_path / name).write_bytes(data)
@@ -69,7 +69,7 @@ def test_a_file_of_another_format_is_named(name, tmp_path, monkeypatch):
         ("net.h5", ("config.json", "metadata.json", "model.weights.h5"), "is a .keras file with another suffix"),
     ],
 )
-def test_an_archive_is_named_by_what_it_holds(name, inside, words, tmp_path, monkeypatch):
+def test_archives_are_named_by_their_content(name, inside, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     archive(name, *inside)
     with pytest.raises(ModelError, match=words):
@@ -96,7 +96,7 @@ def test_an_archive_is_named_by_what_it_holds(name, inside, words, tmp_path, mon
         ([], r"There is no model file 'saved'. It is a folder. Give a file that ends in .keras or .h5"),
     ],
 )
-def test_a_folder_is_named_by_what_it_holds(files, words, tmp_path, monkeypatch):
+def test_folders_are_named_by_their_content(files, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "saved").mkdir()
     for name in files:
@@ -105,7 +105,7 @@ def test_a_folder_is_named_by_what_it_holds(files, words, tmp_path, monkeypatch)
         model_names.find("saved")
 
 
-def test_a_word_is_not_what_was_meant_by_itself(tmp_path, monkeypatch):
+def test_a_name_does_not_suggest_itself(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "labels").mkdir()
     with pytest.raises(UsageError, match="'labels' is a folder; expected a labels file") as caught:

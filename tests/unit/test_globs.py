@@ -20,7 +20,7 @@ def tree(tmp_path, monkeypatch):
     return random
 
 
-def test_a_glob_finds_what_python_finds(tree):
+def test_globs_find_what_pythons_glob_finds(tree):
     words = ["**", "*", "a", "b", "*.png", "?", "[ab]", "x.png", ".*", "[[]x]", "c?", "nothing"]
     for _ in range(300):
         pattern = tree.choice(["", "./", f"{os.getcwd()}/"]) + "/".join(tree.choice(words, tree.integers(1, 4)))
@@ -28,7 +28,7 @@ def test_a_glob_finds_what_python_finds(tree):
         assert sorted(map(os.path.normpath, folders.matching(pattern))) == sorted(map(os.path.normpath, expected)), pattern
 
 
-def test_links_in_a_circle_are_gone_through_once(tmp_path):
+def test_cyclic_links_are_followed_once(tmp_path):
     (tmp_path / "a" / "b").mkdir(parents=True)
     for name in "cdefgh":
         (tmp_path / "a" / name).symlink_to("..")
@@ -38,7 +38,7 @@ def test_links_in_a_circle_are_gone_through_once(tmp_path):
     assert folders.matching(f"{tmp_path}/**/**/**/*.png") == [f"{tmp_path}/a/x.png"]
 
 
-def test_a_linked_folder_is_looked_into(tmp_path):
+def test_linked_folders_are_searched(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "real" / "x.png").touch()
     (tmp_path / "base").mkdir()
@@ -46,6 +46,6 @@ def test_a_linked_folder_is_looked_into(tmp_path):
     assert folders.matching(f"{tmp_path}/base/**/*.png") == [f"{tmp_path}/base/link/x.png"]
 
 
-def test_what_cannot_be_read_has_nothing():
+def test_unreadable_folders_are_empty():
     assert folders.matching("/proc/self/fd/*/x/*") == []
     assert folders.matching("no folder/**/*") == []

@@ -32,7 +32,7 @@ def read(path, mnist):
     return cx.read_images([path], mnist)[0, ..., 0]
 
 
-def test_a_sample_is_the_data_sets_image_in_the_models_range(mnist):
+def test_samples_are_scaled_to_the_models_range(mnist):
     batch = cx.read_images(["mnist:test/42", "mnist:train/7"], mnist)
     assert (batch.shape, batch.dtype) == ((2, 28, 28, 1), np.float32)
     digit = datasets.mnist("test")[0][42]
@@ -50,7 +50,7 @@ def test_lossless_formats_give_the_pixels(mnist, tmp_path, ramp, suffix):
     assert cx.read_images([path], mnist).sources[0].sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_jpeg_is_read_nearly_as_it_was(mnist, tmp_path, ramp):
+def test_jpeg_is_read_within_tolerance(mnist, tmp_path, ramp):
     Image.fromarray(ramp).save(tmp_path / "x.jpg", quality=100)
     np.testing.assert_allclose(read(tmp_path / "x.jpg", mnist), ramp / 255, atol=0.02)
 
@@ -63,14 +63,14 @@ def test_sixteen_bits_keep_their_depth(mnist, tmp_path, ramp):
 
 
 @pytest.mark.parametrize("white", [1, 255, 65535])
-def test_floating_point_pixels_are_white_at_1_255_or_65535(mnist, tmp_path, ramp, white):
+def test_white_level_of_floating_point_pixels(mnist, tmp_path, ramp, white):
     values = (ramp / 255 * white).astype(np.float32)
     values[14, 14] = white
     Image.fromarray(values).save(tmp_path / "x.tiff")
     np.testing.assert_allclose(read(tmp_path / "x.tiff", mnist), values / white, atol=1e-6)
 
 
-def test_palette_and_one_bit(mnist, tmp_path, ramp):
+def test_palette_and_one_bit_images(mnist, tmp_path, ramp):
     gray = Image.fromarray(ramp)
     gray.convert("P").save(tmp_path / "p.png")
     np.testing.assert_allclose(read(tmp_path / "p.png", mnist), ramp / 255, atol=0.01)
@@ -78,7 +78,7 @@ def test_palette_and_one_bit(mnist, tmp_path, ramp):
     np.testing.assert_array_equal(read(tmp_path / "b.png", mnist), ramp > 100)
 
 
-def test_color_becomes_gray_by_its_luminance(mnist, tmp_path):
+def test_color_is_converted_to_gray_by_luminance(mnist, tmp_path):
     pixels = np.zeros((28, 28, 3), np.uint8)
     pixels[10:12, 10:14], pixels[12:14, 10:14] = (255, 0, 0), (0, 255, 0)
     Image.fromarray(pixels).save(tmp_path / "x.png")
@@ -87,7 +87,7 @@ def test_color_becomes_gray_by_its_luminance(mnist, tmp_path):
 
 
 @pytest.mark.parametrize(("ink", "ground"), [(0, 1), (255, 0)])
-def test_what_is_transparent_contrasts_with_what_is_visible(mnist, tmp_path, ramp, ink, ground):
+def test_transparent_pixels_contrast_with_visible_ones(mnist, tmp_path, ramp, ink, ground):
     rgba = np.full((28, 28, 4), ink, np.uint8)
     rgba[..., 3] = ramp
     Image.fromarray(rgba).save(tmp_path / "x.png")
@@ -117,7 +117,7 @@ def test_exif_rotation_is_applied(mnist, tmp_path, ramp):
         np.testing.assert_allclose(read(tmp_path / "x.png", mnist), turn(ramp) / 255, atol=1e-6)
 
 
-def test_a_dark_digit_on_light_is_inverted_unless_told_otherwise(mnist, tmp_path, ramp):
+def test_dark_digits_are_inverted_by_default(mnist, tmp_path, ramp):
     Image.fromarray(255 - ramp).save(tmp_path / "x.png")
     batch = cx.read_images([tmp_path / "x.png"], mnist)
     np.testing.assert_allclose(batch[0, ..., 0], ramp / 255, atol=1e-6)
@@ -127,7 +127,7 @@ def test_a_dark_digit_on_light_is_inverted_unless_told_otherwise(mnist, tmp_path
     assert not kept.sources[0].inverted
 
 
-def test_folders_and_globs_are_sorted_and_other_files_left_out(tmp_path, ramp):
+def test_folders_and_globs_are_sorted_and_skip_other_files(tmp_path, ramp):
     (tmp_path / "deep").mkdir()
     for name in ("b.png", "a.PNG", "deep/c.png"):
         Image.fromarray(ramp).save(tmp_path / name)
@@ -136,7 +136,7 @@ def test_folders_and_globs_are_sorted_and_other_files_left_out(tmp_path, ramp):
     assert find([f"{tmp_path}/**/*.png"]) == [str(tmp_path / "b.png"), str(tmp_path / "deep/c.png")]
 
 
-def test_a_file_is_taken_before_a_sample_of_the_same_name(tmp_path, monkeypatch):
+def test_files_take_precedence_over_samples(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mnist:test").mkdir()
     (tmp_path / "mnist:test/7").write_text("a file")
@@ -155,14 +155,14 @@ def test_a_file_is_taken_before_a_sample_of_the_same_name(tmp_path, monkeypatch)
         ("*.jpeg", "No file matches"),
     ],
 )
-def test_what_does_not_exist_is_named_with_what_does(tmp_path, monkeypatch, digit_file, name, words):
+def test_missing_images_suggest_existing_ones(tmp_path, monkeypatch, digit_file, name, words):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match=name.replace("*", r"\*")) as error:
         find([name])
     assert words in str(error.value)
 
 
-def test_other_tags_of_a_photograph_do_not_matter(mnist, tmp_path, ramp):
+def test_other_exif_tags_are_ignored(mnist, tmp_path, ramp):
     exif = Image.Exif()
     exif[0x0112], exif[0x0128] = 3, 7
     # The resolution unit as a LONG of more than Pillow would write again.
@@ -175,7 +175,7 @@ def test_other_tags_of_a_photograph_do_not_matter(mnist, tmp_path, ramp):
     np.testing.assert_allclose(read(tmp_path / "x.png", mnist), np.rot90(ramp, 2) / 255, atol=1e-6)
 
 
-def test_a_blank_page_is_no_digit(mnist, tmp_path):
+def test_a_blank_page_is_refused(mnist, tmp_path):
     page = np.linspace(200, 190, 90_000).reshape(300, 300).astype(np.uint8)
     Image.fromarray(page).save(tmp_path / "page.png")
     with pytest.raises(ImageError, match="shows only background: there is no digit to explain"):
@@ -189,14 +189,14 @@ def test_names_that_are_too_long_or_empty_are_refused():
         find([""])
 
 
-def test_a_batch_can_not_be_changed_under_its_sources(mnist):
+def test_image_batches_are_read_only(mnist):
     batch = cx.read_images(["mnist:test/0"], mnist)
     with pytest.raises(ValueError, match="read-only"):
         batch *= 0
     assert batch[:, :14].sources == ()
 
 
-def test_a_mask_over_pixels_gives_plain_numbers(mnist):
+def test_masked_arrays_become_plain_arrays(mnist):
     batch = cx.read_images(["mnist:test/0", "mnist:test/1"], mnist)
     assert batch[batch > 0.5].sources == ()
     assert (batch[batch > 0.5] > 0.5).all()
@@ -235,7 +235,7 @@ SHARP = {"height": 30, "width": 40}
 @pytest.mark.parametrize(
     "kind", ["png", "jpg", "turned.jpg", "alpha.png", "deep.png", "deep.tiff", "real.tiff", "palette.png"]
 )
-def test_a_large_photograph_is_read_as_a_small_one_would_be(tmp_path, photograph, palette, preprocess, kind, monkeypatch):
+def test_large_photographs_are_read_like_small_ones(tmp_path, photograph, palette, preprocess, kind, monkeypatch):
     path, options = tmp_path / f"x.{kind}", {}
     picture = Image.fromarray(photograph)
     if kind == "turned.jpg":
@@ -268,7 +268,7 @@ def test_a_large_photograph_is_read_as_a_small_one_would_be(tmp_path, photograph
     assert np.abs(whole - shrunk).mean() <= 0.005
 
 
-def test_a_large_photograph_of_a_digit_is_read_as_a_small_one_would_be(mnist, tmp_path, ramp, monkeypatch):
+def test_large_photographs_of_digits_are_read_like_small_ones(mnist, tmp_path, ramp, monkeypatch):
     Image.fromarray(255 - ramp).resize((1100, 1100), Image.Resampling.BILINEAR).save(tmp_path / "x.png", compress_level=1)
     monkeypatch.setattr(decode, "LARGE", 290_000)
     shrunk = cx.read_images(tmp_path / "x.png", mnist)
@@ -280,7 +280,7 @@ def test_a_large_photograph_of_a_digit_is_read_as_a_small_one_would_be(mnist, tm
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
-def test_a_large_photograph_is_turned_as_its_orientation_says(tmp_path, photograph, monkeypatch, suffix):
+def test_large_photographs_follow_their_orientation(tmp_path, photograph, monkeypatch, suffix):
     preprocess = Preprocess(**SHARP, fit="crop")
     monkeypatch.setattr(decode, "LARGE", 20_000)
     for orientation, turn in TURNS.items():
@@ -292,7 +292,7 @@ def test_a_large_photograph_is_turned_as_its_orientation_says(tmp_path, photogra
         np.testing.assert_allclose(found, upright, atol=0.04)
 
 
-def test_edges_stay_in_their_places(tmp_path, monkeypatch):
+def test_edges_are_not_shifted(tmp_path, monkeypatch):
     """A side that no factor divides: lines at known places are found there to a tenth of a pixel."""
     pixels = np.zeros((1237, 1611), np.uint8)
     pixels[800:] = 255
@@ -306,7 +306,7 @@ def test_edges_stay_in_their_places(tmp_path, monkeypatch):
         assert 40 - found[0].sum() == pytest.approx(1200 / 1611 * 40, abs=0.1)
 
 
-def test_a_mean_of_what_is_transparent_is_of_what_is_seen(tmp_path, monkeypatch):
+def test_transparent_pixels_are_averaged_as_displayed(tmp_path, monkeypatch):
     """Red that isn't seen is not mixed with what is."""
     rgba = np.zeros((400, 400, 4), np.uint8)
     rgba[::2] = (255, 0, 0, 0)
@@ -318,7 +318,7 @@ def test_a_mean_of_what_is_transparent_is_of_what_is_seen(tmp_path, monkeypatch)
     np.testing.assert_allclose(found[5:-5, 5:-5], np.broadcast_to([0.5, 0.5, (200 / 255 + 1) / 2], (10, 10, 3)), atol=0.01)
 
 
-def test_the_darkest_and_lightest_of_a_large_deep_image_count(tmp_path, monkeypatch):
+def test_extremes_of_large_16_bit_images_are_kept(tmp_path, monkeypatch):
     values = np.zeros((400, 400), np.float32)
     values[::20, ::20] = 80
     Image.fromarray(values).save(tmp_path / "x.tiff")
@@ -332,7 +332,7 @@ def test_the_darkest_and_lightest_of_a_large_deep_image_count(tmp_path, monkeypa
         images.read(str(tmp_path / "x.tiff"), Preprocess(20, 20, "gray"), None)
 
 
-def test_where_the_model_sees_single_pixels_they_are_no_means(tmp_path, random, monkeypatch):
+def test_nearest_sampling_does_not_average(tmp_path, random, monkeypatch):
     pixels = random.choice(np.array([0, 255], np.uint8), (400, 500))
     monkeypatch.setattr(decode, "LARGE", 20_000)
     for suffix in ("png", "jpg"):
@@ -342,7 +342,7 @@ def test_where_the_model_sees_single_pixels_they_are_no_means(tmp_path, random, 
         assert 0.3 < found.mean() < 0.7
 
 
-def test_a_ribbon_is_cut_before_it_is_made_smaller(tmp_path, monkeypatch):
+def test_narrow_images_are_cropped_before_resizing(tmp_path, monkeypatch):
     pixels = np.zeros((40, 20_000), np.uint8)
     pixels[:, 9_980:10_000] = 255
     Image.fromarray(pixels).save(tmp_path / "x.png")
@@ -362,7 +362,7 @@ def test_a_ribbon_is_cut_before_it_is_made_smaller(tmp_path, monkeypatch):
         ("tiff", {"compression": "tiff_lzw", "strip_size": 1 << 30}, 4),
     ],
 )
-def test_what_takes_too_much_memory_is_refused_before_it_is_decoded(tmp_path, monkeypatch, suffix, how, taken):
+def test_oversized_images_are_refused_before_decoding(tmp_path, monkeypatch, suffix, how, taken):
     """By the bytes that a pixel takes: those of the whole decoded, of coefficients, of canvases."""
     photograph = np.zeros((400, 400, 3), np.uint8)
     path = tmp_path / f"x.{suffix}"
@@ -378,7 +378,7 @@ def test_what_takes_too_much_memory_is_refused_before_it_is_decoded(tmp_path, mo
         images.read(str(path), preprocess, None)
 
 
-def test_one_column_of_many_rows_is_refused(tmp_path, monkeypatch):
+def test_single_column_images_are_refused(tmp_path, monkeypatch):
     """Pillow has 8 bytes for each row besides."""
     Image.new("L", (1, 30_000)).save(tmp_path / "x.png")
     monkeypatch.setattr(decode, "LARGE", 10_000)
@@ -388,7 +388,7 @@ def test_one_column_of_many_rows_is_refused(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("orientation", TURNS)
-def test_the_middle_of_a_turned_image_is_its_middle_to_the_pixel(tmp_path, monkeypatch, orientation):
+def test_center_crop_of_rotated_images_is_exact(tmp_path, monkeypatch, orientation):
     """Of 47 rows and 33 columns a model sees 20 and 20 in the middle, which no half pixel divides."""
     stored = np.arange(47 * 33, dtype=np.uint16).reshape(47, 33) * 40
     exif = Image.Exif()

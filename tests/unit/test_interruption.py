@@ -45,25 +45,25 @@ UnknownError = type("UnknownError", (Exception,), {"__module__": "tensorflow.pyt
     ],
     ids=repr,
 )
-def test_ctrl_c_is_found_among_causes_and_contexts(error):
+def test_ctrl_c_is_found_in_causes_and_contexts(error):
     assert interrupted(error)
 
 
-def test_other_errors_are_none():
+def test_other_errors_are_not_interruptions():
     around = ValueError("KeyboardInterrupt")
     around.__context__ = chained(OSError(), __context__=around)
     assert not interrupted(around)
     assert not interrupted(chained(RuntimeError(), __cause__=UnknownError("no memory")))
 
 
-def test_an_error_after_ctrl_c_is_ctrl_c_even_if_nothing_tells():
+def test_errors_after_ctrl_c_count_as_ctrl_c():
     """As extensions in C do, which drop an exception and raise their own."""
     with pytest.raises(KeyboardInterrupt):
         interruption._handle()
     assert interrupted(TypeError("incompatible arguments"))
 
 
-def test_ctrl_c_that_got_lost_is_raised_at_the_next_step():
+def test_a_lost_ctrl_c_is_raised_at_the_next_step():
     update = console.bar(console.training_progress().__enter__(), "Working")
     update(1, 3)
     with pytest.raises(KeyboardInterrupt):
@@ -72,7 +72,7 @@ def test_ctrl_c_that_got_lost_is_raised_at_the_next_step():
         update(2, 3)
 
 
-def test_ctrl_c_waits_for_what_it_must_not_end():
+def test_ctrl_c_waits_for_protected_code():
     done = []
 
     def work():
@@ -113,7 +113,7 @@ LEFT = {
 the processes and threads that draw, whose errors the main thread raises again."""
 
 
-def test_whatever_catches_everything_looks_for_ctrl_c(folder):
+def test_broad_exception_handlers_check_for_ctrl_c(folder):
     left = {}
     for path in [*(folder / "cnnexplain").rglob("*.py"), *(folder / "plugins").rglob("*.py")]:
         for node, _ in handlers(path):
@@ -150,13 +150,13 @@ def lazily(monkeypatch, module, name, when=1):
 
 
 @pytest.mark.parametrize("kind", ["png", "tiff"])
-def test_a_file_is_not_called_damaged(pictures, monkeypatch, kind):
+def test_ctrl_c_does_not_report_a_damaged_file(pictures, monkeypatch, kind):
     lazily(monkeypatch, decode.Image, "open")
     with pytest.raises(KeyboardInterrupt):
         cx.read_images(pictures / f"0.{kind}", Preprocess(28, 28, "gray"))
 
 
-def test_a_file_of_a_data_set_is_not_passed_over(pictures, monkeypatch):
+def test_ctrl_c_does_not_skip_a_file_of_a_data_set(pictures, monkeypatch):
     lazily(monkeypatch, decode.Image, "open", 2)
     opened = open_stream(pictures, Preprocess(28, 28, "gray"))
     with pytest.raises(KeyboardInterrupt):

@@ -3,13 +3,13 @@
 from cnnexplain.model.structure.layer_kinds import KINDS, TABLE, Trait, derives_from, is_keras, rearranges
 
 
-def test_each_kind_stands_in_one_row():
+def test_each_kind_has_one_row():
     listed = [kind for _, kinds in TABLE for kind in kinds]
     assert sorted(listed) == sorted(set(listed))
     assert len({known for known, _ in TABLE}) > 20
 
 
-def test_what_follows_from_what_is_known_is_known_too():
+def test_implied_traits_are_set():
     for kind, known in KINDS.items():
         if known & Trait.IDENTITY:
             assert known & Trait.MOVES
@@ -26,7 +26,7 @@ def test_layers_without_features_of_their_own():
     assert [rearranges(kind) for kind in ("Concatenate", "Conv2D", "Add", "Anyones")] == [False] * 4
 
 
-def test_a_kind_has_one_kind_of_window():
+def test_each_kind_has_one_window_type():
     windows = [Trait.KERNEL_WINDOW, Trait.POOL_WINDOW, Trait.PATCH_WINDOW, Trait.PADS, Trait.CROPS, Trait.RESIZES]
     for kind, traits in KINDS.items():
         assert sum(bool(traits & window) for window in windows) <= 1, kind

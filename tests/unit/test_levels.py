@@ -64,7 +64,7 @@ COLORED = {
 
 @both
 @pytest.mark.parametrize("kind", GRAY)
-def test_twelve_bits_in_files_of_sixteen_are_warned_of_and_scaled_as_said(tmp_path, kind):
+def test_twelve_bits_in_16_bit_files_give_a_warning_and_scale_as_declared(tmp_path, kind):
     pixels = values(1)
     path = write(tmp_path, GRAY[kind](pixels), kind)
     dark, source = read(path)
@@ -79,7 +79,7 @@ def test_twelve_bits_in_files_of_sixteen_are_warned_of_and_scaled_as_said(tmp_pa
 
 @both
 @pytest.mark.parametrize("kind", COLORED)
-def test_colors_too(tmp_path, kind):
+def test_color_files_of_twelve_bits(tmp_path, kind):
     channels, written = COLORED[kind]
     pixels = values(channels)
     if channels == 4:
@@ -96,7 +96,7 @@ def test_colors_too(tmp_path, kind):
 
 
 @both
-def test_gray_with_opacity(tmp_path):
+def test_gray_files_with_alpha(tmp_path):
     pixels = np.concatenate([values(1), np.full((24, 24, 1), 65535, np.uint16)], axis=-1)
     pixels[:12, :, 1] = 0
     path = write(tmp_path, png(pixels), "la.png")
@@ -107,7 +107,7 @@ def test_gray_with_opacity(tmp_path):
 
 
 @both
-def test_what_a_file_says_of_itself_is_believed(tmp_path):
+def test_metadata_of_the_file_is_used(tmp_path):
     pixels = values(1)
     for tags in ({"t281": 4095}, {"t341": 4095}, {"t280": 0, "t281": 4095}):
         path = write(tmp_path, tiff(pixels, **tags), "tiff")
@@ -122,7 +122,7 @@ def test_what_a_file_says_of_itself_is_believed(tmp_path):
 
 
 @both
-def test_samples_of_twelve_bits_fill_their_range(tmp_path):
+def test_twelve_bit_samples_are_scaled_to_their_range(tmp_path):
     pixels = values(1)
     flat = pixels.reshape(-1, 2)
     packed = np.stack([flat[:, 0] >> 4, (flat[:, 0] & 15) << 4 | flat[:, 1] >> 8, flat[:, 1] & 255], axis=-1).astype(
@@ -137,7 +137,7 @@ def test_samples_of_twelve_bits_fill_their_range(tmp_path):
 @both
 @pytest.mark.parametrize("deflate", [False, True])
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32])
-def test_where_the_lowest_value_is_white_it_is_shown_white(tmp_path, deflate, dtype):
+def test_white_is_zero_is_supported(tmp_path, deflate, dtype):
     pixels = values(1, highest=65535).astype(dtype)
     path = write(tmp_path, tiff(pixels, deflate=deflate, rows=5, t262=0), "tiff")
     np.testing.assert_allclose(read(path)[0], 1 - pixels / 65535, atol=1e-6)
@@ -147,14 +147,14 @@ def test_where_the_lowest_value_is_white_it_is_shown_white(tmp_path, deflate, dt
 @pytest.mark.parametrize(
     ("highest", "bits"), [(200, 8), (255, 8), (256, 10), (1023, 10), (3000, 12), (16000, 14), (20000, 15), (32767, 15)]
 )
-def test_the_bits_that_hold_the_values_are_named(tmp_path, highest, bits):
+def test_warnings_name_the_number_of_bits(tmp_path, highest, bits):
     _, source = read(write(tmp_path, png(values(1, highest)), "png"))
     (warning,) = misread([source])
     assert f"{bits}-bit data, use --input-white-level {2**bits - 1} " in warning
 
 
 @both
-def test_planes_of_sixteen_bits_are_right_or_refused(tmp_path):
+def test_planar_16_bit_files_are_right_or_refused(tmp_path):
     """Pillow takes them for planes of 8 bits where they are not compressed."""
     pixels = values(3)
     path = write(tmp_path, tiff(pixels, planar=True, deflate=True), "tiff")
@@ -169,7 +169,7 @@ def test_planes_of_sixteen_bits_are_right_or_refused(tmp_path):
 
 
 @both
-def test_what_fills_its_range_or_is_dark_among_others_is_not_warned_of(tmp_path):
+def test_full_range_and_dark_images_give_no_warning(tmp_path):
     _, bright = read(write(tmp_path, png(values(1, 40_000)), "png"))
     _, dark = read(write(tmp_path, png(values(1, 3000)), "png"))
     _, real = read(write(tmp_path, tiff(values(1, 3000).astype(np.float32) / 65535), "tiff"))
@@ -182,7 +182,7 @@ def test_what_fills_its_range_or_is_dark_among_others_is_not_warned_of(tmp_path)
 
 
 @both
-def test_what_is_above_the_white_level_is_white_and_warned_of(tmp_path):
+def test_values_above_the_white_level_are_clipped_with_a_warning(tmp_path):
     path = write(tmp_path, png(values(1)), "png")
     found, source = read(path, white_level=1023)
     np.testing.assert_allclose(found, np.minimum(values(1) / 1023, 1), atol=1e-6)
@@ -191,7 +191,7 @@ def test_what_is_above_the_white_level_is_white_and_warned_of(tmp_path):
 
 
 @both
-def test_real_numbers_slightly_beyond_are_cut_and_others_refused(tmp_path):
+def test_slightly_exceeding_floats_are_clipped_and_others_refused(tmp_path):
     pixels = values(1, 1).astype(np.float32) * 1.0005
     pixels[0, 0] = -0.0005
     np.testing.assert_allclose(read(write(tmp_path, tiff(pixels), "tiff"))[0], np.clip(pixels, 0, 1), atol=1e-6)
@@ -204,7 +204,7 @@ def test_real_numbers_slightly_beyond_are_cut_and_others_refused(tmp_path):
 
 
 @both
-def test_numbers_up_to_4095_that_are_real_are_warned_of(tmp_path):
+def test_floats_up_to_4095_give_a_warning(tmp_path):
     _, source = read(write(tmp_path, tiff(values(1, 2).astype(np.float32)), "tiff"))
     (warning,) = misread([source])
     assert "is 2, but 255 was used as white. If another value is white, use --input-white-level" in warning
@@ -218,13 +218,13 @@ def test_eight_bits_do_not_depend_on_the_white_level(tmp_path):
 
 
 @pytest.mark.parametrize("wrong", [0, -1, np.nan, "x", True])
-def test_a_white_level_is_a_number_above_0(wrong):
+def test_the_white_level_must_be_positive(wrong):
     with pytest.raises(UsageError, match="number above 0 as white_level"):
         Preprocess(2, 2, white_level=wrong)
 
 
 @pytest.mark.parametrize("channels", [0, 1, 3])
-def test_arrays_in_files(tmp_path, channels):
+def test_white_level_of_array_files(tmp_path, channels):
     """NumPy's files are read as image files of that many bits are."""
     path = tmp_path / "x.npy"
     deep = values(channels or 1)

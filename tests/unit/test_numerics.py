@@ -13,7 +13,7 @@ class Few:
         return (slice(start, min(start + 5, count)) for start in range(0, count, 5))
 
 
-def test_every_copy_of_every_image_comes_once_and_the_progress_is_told():
+def test_every_copy_is_yielded_once_with_progress():
     done, pairs = [], []
     for batch in batches(Few(), 4, 3, lambda *told: done.append(told)):
         assert len(batch.copy) == len(batch.image) == batch.rows.stop - batch.rows.start <= 5
@@ -49,7 +49,7 @@ def test_the_maximum_over_the_channels_is_that_of_the_magnitudes(channels):
     assert not np.may_share_memory(maps, gradients)
 
 
-def test_ten_crops_are_the_corners_and_the_middle_and_their_mirror_images():
+def test_ten_crops_are_corners_center_and_mirror_images():
     image = np.arange(64.0).reshape(8, 8)
     crops = [rows @ image @ columns.T for rows, columns in ten_crops(8, 8, share=0.5)]
     parts = [image[:4, :4], image[:4, 4:], image[4:, :4], image[4:, 4:], image[2:6, 2:6]]
@@ -60,7 +60,7 @@ def test_ten_crops_are_the_corners_and_the_middle_and_their_mirror_images():
 
 
 @pytest.mark.parametrize("shape", [(6, 9, 1), (2, 6, 9, 3)])
-def test_a_blur_keeps_what_is_constant_and_single_images_are_as_in_a_batch(shape, random):
+def test_blur_keeps_constants_and_is_independent_of_the_batch(shape, random):
     np.testing.assert_allclose(blurred(np.ones(shape, np.float32), 2.0), 1, rtol=1e-6)
     images = random.uniform(0, 1, (2, 6, 9, 3)).astype(np.float32)
     np.testing.assert_allclose(blurred(images, 1.3), [blurred(image, 1.3) for image in images], atol=1e-6)

@@ -12,7 +12,7 @@ def bowl(centers):
     return lambda x, _: (((x - centers) ** 2).sum(axis=1) / 2, x - centers)
 
 
-def test_each_finds_its_own_minimum():
+def test_each_problem_finds_its_minimum():
     centers = np.array([[1.0, -2.0], [0.5, 3.0]])
     rate = lambda number: 0.1 * 0.99**number  # noqa: E731
     for step in (adam(rate), nadam(rate), momentum(lambda _: 0.1, 0.5)):
@@ -23,12 +23,12 @@ def test_each_finds_its_own_minimum():
         assert found.stopped == (None, None)
 
 
-def test_adams_first_step_is_the_learning_rate_against_the_gradients_sign():
+def test_first_step_of_adam():
     found = minimize(bowl(np.array([[100.0, -0.001]])), np.zeros((1, 2)), adam(lambda _: 0.25), 1)
     np.testing.assert_allclose(found.variables, [[0.25, -0.25]], rtol=1e-4)
 
 
-def test_nadam_by_hand():
+def test_nadam_equals_hand_computation():
     """Gradient 1 throughout: both moments are exact, so that a step is 0.9 m̂ + 0.1 / (1 − 0.9^t) with m̂ of the next step."""
     slope = lambda x, _: (x.sum(axis=1), np.ones_like(x))  # noqa: E731
     found = minimize(slope, np.zeros((1, 1)), nadam(lambda _: 1.0), 2)
@@ -37,7 +37,7 @@ def test_nadam_by_hand():
     np.testing.assert_allclose(found.values[:, 0], [0, -first, -first - second], rtol=1e-5)
 
 
-def test_momentum_by_hand_and_zeroed_where_the_rate_changes():
+def test_momentum_is_reset_when_the_rate_changes():
     """With gradient 1 throughout: v = −0.1; −0.05 − 0.1; the rate changes, −0.01; −0.005 − 0.01."""
     slope = lambda x, _: (x.sum(axis=1), np.ones_like(x))  # noqa: E731
     rate = lambda number: 0.1 if number < 2 else 0.01  # noqa: E731
@@ -45,7 +45,7 @@ def test_momentum_by_hand_and_zeroed_where_the_rate_changes():
     np.testing.assert_allclose(found.values[:, 0], [0, -0.1, -0.25, -0.26, -0.275], rtol=1e-5)
 
 
-def test_a_value_that_is_not_finite_stops_its_own_variables_and_the_last_finite_ones_are_kept():
+def test_non_finite_values_stop_only_their_problem():
     def cliff(x, number):
         values = -x[:, 0]
         values[1] = np.nan if x[1, 0] > 0.35 else values[1]
@@ -58,7 +58,7 @@ def test_a_value_that_is_not_finite_stops_its_own_variables_and_the_last_finite_
     np.testing.assert_allclose(found.values[4:, 1], -0.3, rtol=1e-5)
 
 
-def test_a_gradient_that_is_not_finite_is_said_to_be_one():
+def test_non_finite_gradients_are_reported():
     def cliff(x, number):
         return x[:, 0], np.full_like(x, np.inf if number == 2 else 1)
 
@@ -74,7 +74,7 @@ def test_a_gradient_that_is_not_finite_is_said_to_be_one():
         minimize(lambda x, _: (np.full(1, np.nan), x), np.ones((1, 1)), adam(lambda _: 1.0), 3)
 
 
-def test_the_best_is_kept_where_it_is_asked_for():
+def test_the_best_step_is_kept_on_request():
     values = [5.0, 1.0, 3.0, 4.0]
     climb = lambda x, number: (np.array([values[number]]), -np.ones_like(x))  # noqa: E731
     step = momentum(lambda _: 1.0, 0.0)
@@ -82,14 +82,14 @@ def test_the_best_is_kept_where_it_is_asked_for():
     assert minimize(climb, np.zeros((1, 1)), step, 3).variables == [[3.0]]
 
 
-def test_it_ends_when_nothing_falls_any_more():
+def test_the_loop_stops_without_improvement():
     flat = lambda x, number: (np.full(len(x), max(-3.0, -float(number))), np.zeros_like(x))  # noqa: E731
     found = minimize(flat, np.zeros((2, 1)), adam(lambda _: 0.1), 100, patience=7)
     # The last fall is at step 3.
     assert len(found.values) == 3 + 7 + 1
 
 
-def test_what_is_kept_after_each_step_and_progress():
+def test_callback_after_each_step_and_progress():
     seen = []
     found = minimize(
         bowl(np.array([[5.0]])),

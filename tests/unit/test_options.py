@@ -30,7 +30,7 @@ def run(
     return Result({})
 
 
-def test_the_signature_says_it_all():
+def test_options_come_from_the_signature():
     found = parameters(run)
     assert [(p.name, p.flag, p.type, p.default) for p in found] == [
         ("size", "--size", int, 3),
@@ -48,7 +48,7 @@ def test_the_signature_says_it_all():
     assert Analysis("nothing", run, run, "Nobody").summary == "Shows nothing."
 
 
-def test_defaults_are_filled_in_and_whole_numbers_count_as_real():
+def test_defaults_are_filled_in_and_integers_are_accepted_as_floats():
     values = validate(parameters(run), {"weight": 2, "fill": 1})
     given = {"weight": 2.0, "fill": 1.0}
     assert values == {"size": 3, "rule": "plain", "shown": True, "layer": (), "unit": (1, 2), "rules": ("plain",)} | given
@@ -56,7 +56,7 @@ def test_defaults_are_filled_in_and_whole_numbers_count_as_real():
     assert validate(parameters(run), {"fill": None})["fill"] is None
 
 
-def test_an_option_of_many_values_takes_one_or_several():
+def test_repeated_options_take_one_or_several_values():
     values = validate(parameters(run), {"layer": "conv1", "unit": [3], "rules": ("guided", "plain")})
     assert (values["layer"], values["unit"], values["rules"]) == (("conv1",), (3,), ("guided", "plain"))
     assert validate(parameters(run), {"layer": []})["layer"] == ()
@@ -88,7 +88,7 @@ def test_an_option_of_many_values_takes_one_or_several():
         ),
     ],
 )
-def test_wrong_values_say_what_came_and_what_was_expected(given, words):
+def test_errors_state_the_value_and_what_was_expected(given, words):
     with pytest.raises(UsageError) as error:
         validate(parameters(run), given)
     assert words in str(error.value)
@@ -154,16 +154,16 @@ def no_images(classifier):
         (no_images, "takes no images: it needs a function as overview"),
     ],
 )
-def test_a_wrong_declaration_is_refused(function, words):
+def test_invalid_declarations_are_refused(function, words):
     with pytest.raises(PluginError, match=words):
         Analysis("broken", function, run, "Nobody")
 
 
-def test_the_reserved_names_are_the_options_of_the_command_line():
+def test_reserved_names_are_those_of_the_command_line():
     assert sorted(COMMON) == sorted(run_options(INPUTS, ""))
 
 
-def test_a_paper_and_two_functions_are_needed():
+def test_paper_run_and_draw_are_required():
     with pytest.raises(PluginError, match="as paper"):
         Analysis("x", run, run, None)
     with pytest.raises(PluginError, match="needs a function as run, but got None"):
@@ -172,7 +172,7 @@ def test_a_paper_and_two_functions_are_needed():
         Analysis("x", run, None, "Nobody")
 
 
-def test_an_analysis_of_the_model_alone_has_no_maps_of_images():
+def test_model_analyses_have_no_maps():
     def run(classifier):
         """Shows nothing."""
 
@@ -181,7 +181,7 @@ def test_an_analysis_of_the_model_alone_has_no_maps_of_images():
 
 
 @pytest.mark.parametrize("name", ["Saliency", "a b", "-x", "", "x_y", "../x"])
-def test_a_name_is_lower_case_words(name):
+def test_names_are_lowercase_words(name):
     with pytest.raises(PluginError, match="lowercase words"):
         Analysis(name, run, run, "Nobody")
 
@@ -213,13 +213,13 @@ def declaring(option):
         ("a: Annotated[int, Option('A number.')] = 10 ** 5000", "got <int of 16610 bits>"),
     ],
 )
-def test_an_option_that_the_command_line_can_not_take_is_refused(option, words):
+def test_options_unsupported_by_the_command_line_are_refused(option, words):
     with pytest.raises(PluginError, match=words):
         Analysis("broken", declaring(option), run, "Nobody")
 
 
 @pytest.mark.parametrize("value", [10**4000, -(2**63) - 1, 2**63], ids=lambda value: f"{value.bit_length()} bits")
-def test_a_whole_number_has_64_bits(value):
+def test_integers_are_limited_to_64_bits(value):
     declared = parameters(declaring("a: Annotated[int, Option('A number.')] = 1"))
     with pytest.raises(UsageError, match="--a takes a number, but got"):
         validate(declared, {"a": value})

@@ -10,7 +10,7 @@ def files(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
-def test_a_new_package_has_all_its_files(cli, tmp_path):
+def test_new_packages_are_complete(cli, tmp_path):
     code, out, _ = cli("new-plugin", "edge-energy")
     written = tmp_path / "cnnexplain-edge-energy"
     assert code == 0
@@ -23,7 +23,7 @@ def test_a_new_package_has_all_its_files(cli, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["cnnexplain-edge-energy"]
 
 
-def test_lines_of_a_new_package_are_not_too_long(cli, tmp_path):
+def test_new_packages_have_no_long_lines(cli, tmp_path):
     """Ruff would reject them."""
     cli("new-plugin", "a" * scaffold.LONGEST, "--out", tmp_path / "new")
     for path in (tmp_path / "new").rglob("*.py"):
@@ -50,12 +50,12 @@ def test_nothing_is_overwritten(cli, tmp_path):
         ("keras-applications", "The name 'keras-applications' is taken"),
     ],
 )
-def test_a_name_that_can_not_be_is_refused(cli, tmp_path, name, words):
+def test_invalid_package_names_are_refused(cli, tmp_path, name, words):
     code, _, err = cli("new-plugin", name)
     assert code == 2
     assert words in err
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_example_is_not_one_of_our_analyses():
+def test_the_example_has_its_own_analysis_name():
     assert "shapley" not in registry.load().analyses

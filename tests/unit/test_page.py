@@ -31,14 +31,14 @@ from cnnexplain.results import index_files
         np.linspace(0.6, 0.65, 48).reshape(6, 8),
     ],
 )
-def test_a_packed_map_is_within_half_a_step_and_zero_stays_zero(values):
+def test_packed_maps_are_within_half_a_step(values):
     each = packed_maps.packed(values)
     found = pages.unpacked(each)
     np.testing.assert_allclose(found, values, rtol=1e-12, atol=0.501 * np.ptp(values) / (2**16 - 2))
     assert (found[values == 0] == 0).all()
 
 
-def test_a_map_of_grain_has_32_steps_in_its_color_scale(random):
+def test_noisy_maps_have_32_steps(random):
     values = random.normal(0, 1, (160, 160))
     each = packed_maps.packed(values)
     assert each["step"] == pytest.approx(draw.percentile_limit(values) / 32)
@@ -53,7 +53,7 @@ def test_a_map_of_grain_has_32_steps_in_its_color_scale(random):
     assert packed_maps.packed(smooth)["step"] == pytest.approx(2 / (2**16 - 2))
 
 
-def test_the_larger_a_map_gets_the_coarser_it_is(random):
+def test_larger_maps_are_quantized_more_coarsely(random):
     smooth = draw.enlarged(random.normal(0, 1, (4, 4)), 224, 224)
     steps = []
     for grain in (0, 0.0001, 0.01, 0.1):
@@ -66,7 +66,7 @@ def test_the_larger_a_map_gets_the_coarser_it_is(random):
     assert steps[0] < 1 / 100 < steps[-1]
 
 
-def test_what_is_only_seen_is_averaged_over_blocks_where_it_would_fill_a_page(random):
+def test_large_maps_without_readout_are_averaged(random):
     values = random.normal(0, 1, (161, 160))
     each = packed_maps.painted(values)
     assert each["block"] == 2
@@ -76,7 +76,7 @@ def test_what_is_only_seen_is_averaged_over_blocks_where_it_would_fill_a_page(ra
     assert packed_maps.painted(np.zeros((160, 160)))["block"] == 1
 
 
-def test_a_record_of_another_model_is_refused():
+def test_records_of_another_model_are_refused():
     with pytest.raises(UsageError, match="must be from the same model"):
         made(pages.record(), classifier=pages.Stand(sha256="cd" * 32))
     with pytest.raises(UsageError, match="must be from the same model"):
@@ -118,7 +118,7 @@ def test_the_command_is_quoted_for_a_shell(given, words):
     assert shlex.split(line) == ["cnnexplain", "report", *words]
 
 
-def test_defaults_are_typed_where_a_configuration_may_say_something_else():
+def test_defaults_that_a_configuration_could_change_are_written_out():
     given = {"images": ["a.png"], "dpi": 130, "logits": False, "target": None}
     line = report.command_line(given, {"images": None, "dpi": 130, "logits": False, "target": None}, configured=True)
     assert line == "cnnexplain report --dpi 130 a.png"
@@ -169,7 +169,7 @@ RESULT = {
 }
 
 
-def test_an_index_of_many_parts_holds_few_of_them_in_memory(tmp_path, monkeypatch):
+def test_index_pages_read_one_part_at_a_time(tmp_path, monkeypatch):
     alive = []
     monkeypatch.setattr("cnnexplain.rendering.thumbnails.EACH", 60)
     index_files.write_index(tmp_path / "index.html", pages.analysis(), RESULT, parts_of(40, 100, alive), 4000)
@@ -196,7 +196,7 @@ def test_an_index_of_many_parts_holds_few_of_them_in_memory(tmp_path, monkeypatc
     assert "incomplete: some images are not explained yet" not in read.text
 
 
-def test_an_index_escapes_and_links_nothing_but_what_lies_beside_it(tmp_path):
+def test_index_pages_escape_and_link_only_local_files(tmp_path):
     (part,) = parts_of(1, 3, [])
     names = ["javascript:alert(1).png", "a b#c?d.svg", "x.pdf"]
     for image, name in zip(part["images"], names, strict=True):
@@ -222,7 +222,7 @@ def test_an_index_escapes_and_links_nothing_but_what_lies_beside_it(tmp_path):
     assert pages.HOSTILE in read.text
 
 
-def test_a_notebook_shows_the_first_images_of_a_record():
+def test_notebooks_show_the_first_images_of_a_record():
     record = pages.record([f"{number}.png" for number in range(5)])
     read = Read(record._repr_html_())
     assert len(read.all("img")) == record_display.SHOWN == 3
@@ -235,7 +235,7 @@ def test_a_notebook_shows_the_first_images_of_a_record():
     assert of_none._repr_png_().startswith(b"\x89PNG")
 
 
-def test_the_command_refuses_what_it_can_before_it_starts(cli, tmp_path, monkeypatch):
+def test_invalid_report_arguments_are_refused_early(cli, tmp_path, monkeypatch):
     monkeypatch.setattr("cnnexplain.cli.session.load", None)
     code, _, err = cli("report", *(f"mnist:test/{index}" for index in range(21)))
     assert code == 2

@@ -22,12 +22,12 @@ PAPERS = [((0.95, 0.95, 0.93), (0.1, 0.1, 0.1)), ((0.9, 0.85, 0.6), (0.1, 0.15, 
 
 
 @pytest.mark.parametrize(("paper", "ink"), PAPERS)
-def test_digits_on_paper_are_no_photographs(paper, ink):
+def test_digits_on_paper_are_not_photographs(paper, ink):
     found = [is_photograph(on_paper(number, paper, ink)) for number in range(30)]
     assert not any(found)
 
 
-def test_photographs_are(folder):
+def test_photographs_are_recognized(folder):
     for path in sorted((folder / "examples" / "photos").glob("*.jpg")):
         with Image.open(path) as file:
             picture = np.asarray(file, np.float32) / 255
@@ -37,7 +37,7 @@ def test_photographs_are(folder):
         assert not is_photograph(picture[:40, :40])
 
 
-def test_separability_is_the_share_of_variance_between_two_groups():
+def test_separability_is_the_between_group_variance_share():
     values = np.array([0, 0, 1, 1, 1, 5, 6.0])
     best = max(
         1 - (len(low) * np.var(low) + len(high) * np.var(high)) / (len(values) * np.var(values))

@@ -20,5 +20,5 @@ def step(name, passes, images=1):
         ([step("one", None), step("two", None)], "Running 2 analyses; no estimate of the time is available."),
     ],
 )
-def test_the_estimate_is_passes_by_seconds_and_what_comes_beside_them(given, words):
+def test_estimate_is_passes_times_seconds_plus_overhead(given, words):
     assert plan.estimate(given, 0.01) == words

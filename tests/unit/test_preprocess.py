@@ -10,7 +10,7 @@ from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.inputs.resizing import letterbox, middle, resize
 
 
-def test_a_thin_stroke_on_a_large_page_still_counts():
+def test_thin_strokes_on_large_pages_are_kept():
     page = np.full((400, 400, 1), 0.8, np.float32)
     page[100:300, 200:203] = 0.1
     assert dark_on_light(page)
@@ -18,7 +18,7 @@ def test_a_thin_stroke_on_a_large_page_still_counts():
 
 
 @pytest.mark.parametrize("pen", [2, 4, 9, 30])
-def test_a_digit_is_as_bright_as_mnists_whatever_the_pen(pen):
+def test_digits_get_the_brightness_of_mnist(pen):
     page = np.full((600, 600, 1), 0.1, np.float32)
     page[100:500, 300 : 300 + pen] = 0.8
     found = center_digit(page, 28, 28)
@@ -26,7 +26,7 @@ def test_a_digit_is_as_bright_as_mnists_whatever_the_pen(pen):
     assert 10 < (found > 0.5).sum() < 100
 
 
-def test_a_centered_digit_fills_20_of_28_pixels_about_its_center_of_mass():
+def test_digits_fill_20_pixels_around_their_center_of_mass():
     page = np.zeros((200, 300, 1), np.float32)
     page[20:120, 200:240] = 1
     found = center_digit(page, 28, 28)[..., 0]
@@ -39,7 +39,7 @@ def test_a_centered_digit_fills_20_of_28_pixels_about_its_center_of_mass():
 
 
 @pytest.mark.parametrize("gray", [0.0, 0.4, 1.0])
-def test_a_picture_without_contrast_is_black_and_finite(gray):
+def test_pictures_without_contrast_become_black(gray):
     page = np.full((50, 40, 1), gray, np.float32)
     assert not dark_on_light(page)
     np.testing.assert_array_equal(center_digit(page, 28, 28), np.zeros((28, 28, 1)))
@@ -55,7 +55,7 @@ def test_resizing_keeps_means_and_does_not_swap_axes():
     assert found[..., 1].mean() == pytest.approx(0.5)
 
 
-def test_the_range_is_the_models():
+def test_values_are_scaled_to_the_models_range():
     preprocess = Preprocess(2, 2, "gray", scale=2 / 255, mean=(1,))
     image, inverted = preprocess.apply(np.array([[[0.0], [0.5]], [[1.0], [0.25]]], np.float32))
     assert not inverted
@@ -73,7 +73,7 @@ def values(picture):
     return np.round(picture[..., 0] * 10_000).astype(int).tolist()
 
 
-def test_the_middle_is_cut_by_whole_pixels_in_the_inputs_aspect():
+def test_center_crop_uses_whole_pixels():
     # The largest square of 6 × 10 pixels is of the columns 2 to 7; half of its side are the rows 1 to 3, columns 3 to 5.
     np.testing.assert_array_equal(middle(plane(6, 10), 1, 1), plane(6, 10)[:, 2:8])
     np.testing.assert_array_equal(middle(plane(6, 10), 1, 0.5), plane(6, 10)[1:4, 3:6])
@@ -82,7 +82,7 @@ def test_the_middle_is_cut_by_whole_pixels_in_the_inputs_aspect():
     np.testing.assert_array_equal(middle(plane(1, 100), 1, 0.1), plane(1, 100)[:, 49:50])
 
 
-def test_a_cut_picture_is_the_middle_resized_even_where_the_size_is_right():
+def test_crop_share_applies_even_at_the_right_size():
     preprocess = Preprocess(2, 3, "gray", fit="crop", crop=0.5, interpolation="nearest")
     picture = plane(4, 6)
     assert values(preprocess.apply(picture)[0]) == values(picture[1:3, 1:4])
@@ -91,7 +91,7 @@ def test_a_cut_picture_is_the_middle_resized_even_where_the_size_is_right():
     np.testing.assert_allclose(whole.apply(picture)[0], picture, rtol=1e-6)
 
 
-def test_a_padded_picture_is_whole_in_the_middle_of_black():
+def test_padding_centers_the_picture_on_black():
     found = letterbox(np.ones((4, 8, 3), np.float32), 6, 6)
     assert found.shape == (6, 6, 3)
     assert found[..., 0].sum(axis=1).tolist() == [0, 6, 6, 6, 0, 0]
@@ -101,7 +101,7 @@ def test_a_padded_picture_is_whole_in_the_middle_of_black():
     assert image[0, :, 0].tolist() == [-1, 1, 1, -1]
 
 
-def test_interpolations_are_pillows():
+def test_interpolation_equals_pillow():
     step = np.repeat(np.float32([[0, 0, 1, 1]]), 4, axis=0)[..., None]
     nearest, bilinear, bicubic = (resize(step, 4, 8, kind)[0, :, 0] for kind in ("nearest", "bilinear", "bicubic"))
     assert nearest.tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
@@ -112,7 +112,7 @@ def test_interpolations_are_pillows():
 
 @pytest.mark.parametrize("fit", ["stretch", "crop", "pad"])
 @pytest.mark.parametrize("shape", [(1, 1, 3), (1, 500, 1), (500, 1, 3), (7, 9, 1)])
-def test_pictures_of_any_size_become_inputs(fit, shape):
+def test_pictures_of_any_size_are_resized(fit, shape):
     image, _ = Preprocess(6, 4, fit=fit, crop=0.3 if fit == "crop" else 1, interpolation="bicubic").apply(
         np.full(shape, 0.5, np.float32)
     )
@@ -142,12 +142,12 @@ def test_pictures_of_any_size_become_inputs(fit, shape):
         ({"crop": 1.5}, "as crop, but got 1.5"),
     ],
 )
-def test_what_is_no_preprocessing_is_refused(fields, words):
+def test_invalid_preprocessing_is_refused(fields, words):
     with pytest.raises(UsageError, match=words):
         Preprocess(**{"height": 4, "width": 4, **fields})
 
 
-def test_one_number_stands_for_all_channels_and_arrays_for_tuples():
+def test_scalars_and_arrays_are_accepted():
     assert Preprocess(4, 4, mean=0.5, std=np.float32([1, 2, 4])) == Preprocess(4, 4, mean=(0.5,), std=(1.0, 2.0, 4.0))
 
 
@@ -155,7 +155,7 @@ def test_one_number_stands_for_all_channels_and_arrays_for_tuples():
     ("height", "width", "color", "photographs"),
     [(64, 64, "rgb", True), (64, 90, "bgr", True), (63, 90, "rgb", False), (90, 63, "rgb", False), (90, 90, "gray", False)],
 )
-def test_inputs_for_photographs_are_in_color_and_not_small(height, width, color, photographs):
+def test_photograph_inputs_are_color_and_large(height, width, color, photographs):
     assert Preprocess(height, width, color).photographs == photographs
 
 

@@ -37,12 +37,12 @@ def check(make, dpi=60, times=4):
 
 
 @pytest.mark.parametrize("largest", [raster.SMALL, 0], ids=["kept", "too-large-to-keep"])
-def test_pixels_are_those_of_matplotlib(record, monkeypatch, largest):
+def test_pixels_equal_matplotlib(record, monkeypatch, largest):
     monkeypatch.setattr(raster, "SMALL", largest)
     check(lambda: record.figure(0))
 
 
-def test_texts_are_copied_only_to_the_same_place_on_white():
+def test_text_is_reused_only_at_the_same_place():
     def figure(background, text, **settings):
         made = Figure((3, 1), facecolor="white")
         made.text(0, 0, background, fontsize=30, color="red")
@@ -75,7 +75,7 @@ def test_a_figure_is_not_changed(record):
     assert figure.dpi == dpi
 
 
-def test_threads_do_not_share_a_renderer(record):
+def test_threads_have_separate_renderers(record):
     expected = raster.pixels(record.figure(0), 40).copy()
     wrong = []
 
@@ -109,7 +109,7 @@ def test_a_png_file_has_the_pixels_and_the_resolution(random, shape):
         assert read.info["dpi"] == pytest.approx((130, 130), abs=0.01)
 
 
-def test_axes_without_ticks_are_set_up_like_others():
+def test_tickless_axes_equal_ordinary_ones():
     def figure(tickless):
         made = Figure((3, 2), facecolor="white")
         place = (0.2, 0.2, 0.7, 0.7)

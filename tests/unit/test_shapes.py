@@ -43,7 +43,7 @@ def module():
     return module
 
 
-def test_shapes_that_agree_pass(module):
+def test_matching_shapes_pass(module):
     images = np.zeros((2, 3, 4, 1), np.float32)
     assert module.means(images).shape == (2, 1)
     assert module.Pair.of({"a": np.zeros(2, np.float32)}, None)[1] is None
@@ -58,12 +58,12 @@ def test_shapes_that_agree_pass(module):
         (lambda module: module.Pair.of({"a": np.zeros(2, np.float32)}, np.zeros(3, np.float32)), "second"),
     ],
 )
-def test_a_contradiction_raises(module, call, message):
+def test_contradicting_shapes_raise(module, call, message):
     with pytest.raises(beartype.roar.BeartypeCallHintViolation, match=message):
         call(module)
 
 
-def test_signatures_and_other_functions_stay_as_they_were(module):
+def test_signatures_are_unchanged(module):
     assert inspect.signature(module.means).parameters["images"].annotation == "Float32[np.ndarray, 'N H W C']"
     assert not hasattr(module.plain, "__wrapped__")
 

@@ -54,7 +54,7 @@ def test_every_key_is_read():
         ("labels", "names.txt", "names.txt"),
     ],
 )
-def test_what_is_typed_means_the_same(key, value, expected):
+def test_command_line_values_mean_the_same(key, value, expected):
     assert sidecar.check({key: value}) == {key: expected}
 
 
@@ -82,7 +82,7 @@ def test_what_is_typed_means_the_same(key, value, expected):
         *(("labels", value) for value in ([], "", [1, 2], ["a", ""], ["a", " "], None)),
     ],
 )
-def test_a_value_that_a_key_does_not_take_is_named_with_what_it_takes(key, value):
+def test_invalid_values_state_what_is_expected(key, value):
     with pytest.raises(UsageError, match=f"^'{key}' takes ") as caught:
         sidecar.check({key: value})
     assert len(str(caught.value)) < 250
@@ -98,13 +98,13 @@ def test_a_value_that_a_key_does_not_take_is_named_with_what_it_takes(key, value
         ({3: 4}, "There is no key 3."),
     ],
 )
-def test_what_is_mistyped_gets_a_suggestion(said, words):
+def test_typos_get_a_suggestion(said, words):
     with pytest.raises(UsageError) as caught:
         sidecar.check(said)
     assert words in str(caught.value)
 
 
-def test_a_file_lies_beside_its_model(tmp_path):
+def test_sidecars_are_found_beside_the_model(tmp_path):
     (tmp_path / "net.json").write_text(json.dumps({"scale": "1/255", "labels": "names.txt"}))
     (tmp_path / "names.txt").write_bytes("\ufeffcat\r\n Löwe \r\n\r\n".encode())
     for name in ("net.keras", "net.h5"):
@@ -112,7 +112,7 @@ def test_a_file_lies_beside_its_model(tmp_path):
     assert sidecar.next_to(tmp_path / "other.keras") == {}
 
 
-def test_what_is_written_is_read(tmp_path):
+def test_written_sidecars_are_read_back(tmp_path):
     sidecar.write(tmp_path / "net.json", WHOLE)
     assert sidecar.next_to(tmp_path / "net.keras") == sidecar.check(WHOLE)
     with pytest.raises(UsageError):
@@ -120,7 +120,7 @@ def test_what_is_written_is_read(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["net.json"]
 
 
-def test_another_programs_file_is_no_sidecar_but_a_mistyped_one_is(tmp_path):
+def test_other_json_files_are_not_sidecars(tmp_path):
     path = tmp_path / "net.json"
     path.write_text(json.dumps({"name": "net", "input_size": 224, "preprocessing": "central crop", "classes": ["a"]}))
     assert sidecar.next_to(tmp_path / "net.keras") == {}
@@ -153,7 +153,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_a_file_from_anywhere_gets_a_plain_error(tmp_path, kind):
+def test_invalid_sidecars_give_one_line(tmp_path, kind):
     data, words = HOSTILE[kind]
     (tmp_path / "net.json").write_bytes(data)
     with pytest.raises((ModelError, UsageError), match=words) as caught:
@@ -164,7 +164,7 @@ def test_a_file_from_anywhere_gets_a_plain_error(tmp_path, kind):
 @pytest.mark.parametrize(
     ("text", "words"), [("", "is empty"), ("\n\n", "is empty"), ("a\n\nb\n", "line 2 of '.*' is empty")]
 )
-def test_labels_without_a_name_on_each_line_are_refused(tmp_path, text, words):
+def test_labels_with_empty_lines_are_refused(tmp_path, text, words):
     (tmp_path / "names.txt").write_text(text)
     with pytest.raises(ModelError, match=words):
         sidecar.read_labels(tmp_path / "names.txt")

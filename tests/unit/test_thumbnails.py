@@ -23,7 +23,7 @@ def cells(folder, written, count):
     return found
 
 
-def test_each_image_is_where_the_page_looks_for_it_with_the_overlay_of_the_pictures(tmp_path, monkeypatch):
+def test_thumbnails_are_at_their_place_with_overlay(tmp_path, monkeypatch):
     monkeypatch.setattr(thumbnails, "EACH", 4)
     record = pages.record([f"{number}.png" for number in range(7)])
     written = index_files.write_thumbnails(record, tmp_path, "small")
@@ -34,7 +34,7 @@ def test_each_image_is_where_the_page_looks_for_it_with_the_overlay_of_the_pictu
         np.testing.assert_array_equal(cell, np.round(255 * expected).astype(np.uint8))
 
 
-def test_without_maps_it_is_the_image_and_large_ones_are_made_smaller(tmp_path):
+def test_thumbnails_without_maps_are_the_reduced_images(tmp_path):
     images = np.zeros((2, 300, 600, 3), np.float32)
     images[1, :, 300:, 1] = 1
     record = pages.record(
@@ -52,7 +52,7 @@ def test_without_maps_it_is_the_image_and_large_ones_are_made_smaller(tmp_path):
     assert np.abs(half[:, 70:].astype(int) - [0, 255, 0]).max() < 40
 
 
-def test_what_is_laid_over_an_image_is_checked(tmp_path):
+def test_overlays_are_checked(tmp_path):
     bent = pages.analysis(overlay=lambda record, index: np.zeros((2, 2)))
     with pytest.raises(PluginError, match=r"overlay\(\) of 'made-map' returned float64 of shape \(2, 2\); expected an"):
         index_files.write_thumbnails(pages.record(made=bent), tmp_path, "small")

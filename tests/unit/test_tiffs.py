@@ -37,7 +37,7 @@ COMPRESSIONS = [None, "tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg"]
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)
 @pytest.mark.parametrize("mode", ["L", "P", "RGB", "RGBA", "CMYK", "I;16", "I;16B", "F", "1"])
-def test_every_mode_and_compression(tmp_path, picture, mode, compression):
+def test_modes_and_compressions(tmp_path, picture, mode, compression):
     if compression == "jpeg" and mode not in ("L", "RGB", "CMYK"):
         pytest.skip("no JPEG")
     if mode.startswith("I"):
@@ -48,7 +48,7 @@ def test_every_mode_and_compression(tmp_path, picture, mode, compression):
 
 
 @pytest.mark.parametrize("compression", ["group3", "group4", "tiff_ccitt"])
-def test_fax(tmp_path, picture, compression):
+def test_fax_compression(tmp_path, picture, compression):
     picture.convert("1").save(tmp_path / "x.tiff", compression=compression)
     found, expected = parts(tmp_path / "x.tiff")
     np.testing.assert_array_equal(found, expected)
@@ -58,14 +58,14 @@ def test_fax(tmp_path, picture, compression):
 @pytest.mark.parametrize("how", [{}, {"rows": 7}, {"rows": 7, "deflate": True}, {"tile": 16}, {"tile": 32, "deflate": True}])
 @pytest.mark.parametrize("channels", [1, 3, 4])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_both_orders_of_bytes_in_strips_and_tiles(tmp_path, random, order, how, channels, dtype):
+def test_byte_orders_in_strips_and_tiles(tmp_path, random, order, how, channels, dtype):
     pixels = random.integers(0, np.iinfo(dtype).max, (SIZE[1], SIZE[0], channels)).astype(dtype)
     (tmp_path / "x.tiff").write_bytes(tiff(pixels, order, **how))
     found, expected = parts(tmp_path / "x.tiff")
     np.testing.assert_array_equal(found, expected)
 
 
-def test_what_is_not_in_one_plane_or_has_large_strips_is_decoded_as_a_whole(tmp_path, random, monkeypatch):
+def test_planar_files_and_large_strips_are_decoded_at_once(tmp_path, random, monkeypatch):
     pixels = random.integers(0, 256, (SIZE[1], SIZE[0], 3)).astype(np.uint8)
     monkeypatch.setattr(tiff_files, "MAX_PIECE", 1000)
     for data in (tiff(pixels, planar=True, deflate=True), tiff(pixels, deflate=True)):
@@ -77,7 +77,7 @@ def test_what_is_not_in_one_plane_or_has_large_strips_is_decoded_as_a_whole(tmp_
 @pytest.mark.parametrize("limit", [10**9, 100], ids=["small", "large"])
 @pytest.mark.parametrize("compression", [None, "tiff_lzw"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_tiff_is_turned_once(tmp_path, picture, orientation, compression, limit, monkeypatch):
+def test_orientation_is_applied_once(tmp_path, picture, orientation, compression, limit, monkeypatch):
     monkeypatch.setattr(decode, "LARGE", limit)
     exif = Image.Exif()
     exif[0x0112] = orientation

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,11 @@ from cnnexplain.cli.options import BackendOption, JsonOption, VerboseOption
 from cnnexplain.errors import reason
 from cnnexplain.inputs import datasets
 from cnnexplain.interruption import check_interrupted
+
+
+def info_command() -> Callable[..., None]:
+    """The command."""
+    return info
 
 
 def info(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +18,11 @@ from cnnexplain.loading import sidecar
 
 if TYPE_CHECKING:
     from cnnexplain.training.lenet import Progress as TrainingProgress
+
+
+def train_command() -> Callable[..., None]:
+    """The command."""
+    return train
 
 
 def train(

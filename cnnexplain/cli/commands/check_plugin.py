@@ -1,9 +1,8 @@
-"""The commands for plugin authors: `new-plugin` and `check-plugin`."""
+"""The command `check-plugin`: runs the conformance tests on analyses."""
 
 from __future__ import annotations
 
-import shlex
-from pathlib import Path
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,7 +10,6 @@ from rich.text import Text
 
 from cnnexplain.cli import completion, console, keras_start
 from cnnexplain.cli.options import BackendOption, VerboseOption
-from cnnexplain.cli.summary import print_path
 
 if TYPE_CHECKING:
     from cnnexplain.testing import Outcome
@@ -20,19 +18,9 @@ MARKS = {True: ("✓", "green"), False: ("✗", "red"), None: ("–", "yellow")}
 """Symbol and color of a check that passed, failed, or was skipped."""
 
 
-def new_plugin(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The name of the analysis, such as edge-energy.")],
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="FOLDER", help="The folder to create. Default: cnnexplain-NAME.")
-    ] = None,
-) -> None:
-    """The command `new-plugin`."""
-    from cnnexplain.cli import scaffold
-
-    folder = Path(f"cnnexplain-{name}") if out is None else out
-    for path in scaffold.write(name, folder):
-        print_path(path)
-    console.say(f"Next: pip install -e {shlex.quote(str(folder))} && cnnexplain check-plugin {name}")
+def check_plugin_command() -> Callable[..., None]:
+    """The command."""
+    return check_plugin
 
 
 def check_plugin(
