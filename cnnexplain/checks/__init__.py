@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from cnnexplain.checks.attributions import rectangles
     from cnnexplain.checks.differences import Function, Slopes, scores, slope_measurement, slopes
     from cnnexplain.checks.numbers import difference
+    from cnnexplain.checks.random_weights import emprt, rank_correlation, smprt
+    from cnnexplain.checks.shuffling import shuffled
     from cnnexplain.checks.tails import tail_scores
     from cnnexplain.plugin.check import Subject
 
@@ -29,12 +31,16 @@ __all__ = [
     "completeness",
     "contributions",
     "difference",
+    "emprt",
     "gradient",
     "not_with_these_options",
+    "rank_correlation",
     "rectangles",
     "scores",
+    "shuffled",
     "slope_measurement",
     "slopes",
+    "smprt",
     "tail_scores",
 ]
 
@@ -42,6 +48,8 @@ _HOMES = {
     "attributions": ("rectangles",),
     "differences": ("Function", "Slopes", "scores", "slope_measurement", "slopes"),
     "numbers": ("difference",),
+    "random_weights": ("emprt", "rank_correlation", "smprt"),
+    "shuffling": ("shuffled",),
     "tails": ("tail_scores",),
 }
 

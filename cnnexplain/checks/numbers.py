@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from jaxtyping import Num
+    from jaxtyping import Float, Float32, Num
+
+    from cnnexplain.inputs.preprocess import Preprocess
 
 
 def difference(values: Num[np.ndarray, "*shape"], expected: Num[np.ndarray, "*shape"]) -> float:
@@ -29,3 +31,11 @@ def relative(error: Num[np.ndarray, " ..."], size: float) -> float:
     """The root mean square of errors relative to a size: 0 if there is no error, infinite if only the size is 0."""
     magnitude = root_mean_square(error)
     return magnitude / size if size else (0.0 if magnitude == 0 else float("inf"))
+
+
+def within_range(
+    noisy: Float[np.ndarray, "N H W C"], image: Float[np.ndarray, "1 H W C"], preprocess: Preprocess
+) -> Float32[np.ndarray, "N H W C"]:
+    """Images with noise, clipped to the input range, or to the range of the image if that is wider."""
+    low, high = min(preprocess.low, float(image.min())), max(preprocess.high, float(image.max()))
+    return np.asarray(np.clip(noisy, low, high), np.float32)

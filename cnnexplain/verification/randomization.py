@@ -1,40 +1,22 @@
-"""Does a map explain this network and this class? Tests with shuffled weights and with another class.
-
-The Model Parameter Randomisation Test of Adebayo et al. 2018 (arXiv:1810.03292) compares the maps of a network and of copies
-with random weights. Hedström et al. 2023 (arXiv:2401.06465) repair two of its flaws. sMPRT goes from the bottom up, since a
-network whose first layers are intact preserves much of the signal, and compares means over noisy copies of the image. eMPRT
-needs no similarity: it measures whether the map becomes more complex when all weights are random.
-"""
+"""Does a map explain this network and this class? Tests with shuffled weights and with another class."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cnnexplain.checks.random_weights import DEPTHS, SAMPLES, Maps, emprt, entropy, rank_correlation, smprt
+from cnnexplain.checks.shuffling import shuffled
 from cnnexplain.errors import CnnExplainError
 from cnnexplain.model.classifier import Classifier
 from cnnexplain.model.computation.objectives import Logit
 from cnnexplain.plugin.check import Check, Measurement, Subject
 from cnnexplain.verification.costs import affordable, too_expensive
-from cnnexplain.verification.shuffling import shuffled
-from cnnexplain.verification.stability import main_map, within_range
+from cnnexplain.verification.stability import main_map
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Float32
-
-Maps: TypeAlias = "Callable[[Float32[np.ndarray, 'N H W C'], Classifier], Float[np.ndarray, 'N H W']]"
-"""Explains images with a classifier: (images, classifier) ↦ their maps."""
-
-DEPTHS = (0.25, 0.5, 0.75, 1.0)
-"""The shares of the layers that are shuffled, from the pixels up."""
-
-SAMPLES, NOISE = 10, 0.1
-"""The number of noisy copies of the image, and the standard deviation of their noise as a share of the input range."""
-
-BINS = 100
-"""The number of bins of the histogram of a map whose entropy is its complexity."""
 
 ALIKE, SAME = 0.9, 0.95
 """The rank correlation above which a map does not depend on the weights; and above which it does not depend on the class."""
@@ -64,73 +46,6 @@ def checks(budget: float) -> tuple[Check, ...]:
             lambda s: _another_class(s, budget),
         ),
     )
-
-
-def smprt(
-    maps: Maps,
-    classifier: Classifier,
-    image: Float32[np.ndarray, "1 H W C"],
-    random: np.random.Generator,
-    *,
-    depths: Sequence[float] = DEPTHS,
-    samples: int = SAMPLES,
-    noise: float = NOISE,
-    seed: int = 0,
-) -> list[float]:
-    """The rank correlations of a map with the maps of networks with shuffled weights, for each share of shuffled layers.
-
-    Each map is the mean over noisy copies of the image, the same copies for all networks; with one sample, it is that of the
-    image itself, as in the original test.
-
-    Args:
-        maps: Explains images, all for the same class.
-        classifier: The network.
-        image: (1, H, W, C) in the model's input range.
-        random: Draws the noise.
-        depths: The shares of the layers, from the pixels up.
-        samples: The number of noisy copies.
-        noise: The standard deviation of the noise, as a share of the input range.
-        seed: Seed of the permutations of the weights.
-
-    Raises:
-        ModelError: Keras can't copy the model.
-    """
-    copies = np.repeat(image, samples, axis=0)
-    if samples > 1:
-        span = classifier.preprocess.white - classifier.preprocess.black
-        copies = within_range(copies + noise * span * random.normal(size=copies.shape), image, classifier.preprocess)
-    own = maps(copies, classifier).mean(axis=0)
-    return [rank_correlation(own, maps(copies, shuffled(classifier, depth, seed)).mean(axis=0)) for depth in depths]
-
-
-def emprt(own: Float[np.ndarray, "H W"], random: Float[np.ndarray, "H W"]) -> float:
-    """The relative rise of the complexity from a network's map to that of a network with random weights.
-
-    Args:
-        own: The map of the network.
-        random: The map of a copy of it, all of whose weights are random.
-    """
-    before, after = entropy(own), entropy(random)
-    return (after - before) / before if before else (0.0 if after == 0 else float("inf"))
-
-
-def entropy(values: Float[np.ndarray, "H W"]) -> float:
-    """The entropy of the histogram of a map's values with `BINS` bins, in nats."""
-    counts, _ = np.histogram(values, BINS)
-    shares = counts[counts > 0] / values.size
-    return float(-(shares * np.log(shares)).sum())
-
-
-def rank_correlation(first: Float[np.ndarray, "*shape"], second: Float[np.ndarray, "*shape"]) -> float:
-    """Spearman's rank correlation of two maps, with mean ranks for ties: 0 if one is constant, 1 if both are."""
-    ranks = []
-    for values in (first, second):
-        _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
-        ranks.append((np.cumsum(counts) - (counts + 1) / 2)[places.ravel()] - (values.size - 1) / 2)
-    sizes = [np.sqrt((each**2).sum()) for each in ranks]
-    if not all(sizes):
-        return float(not any(sizes))
-    return float(ranks[0] @ ranks[1] / (sizes[0] * sizes[1]))
 
 
 def _random_weights(subject: Subject, budget: float) -> Measurement:

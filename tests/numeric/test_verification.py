@@ -8,10 +8,10 @@ import pytest
 from PIL import Image  # noqa: F401  # Before TensorFlow, whose libraries it may share.
 
 import cnnexplain as cx
+from cnnexplain.checks.random_weights import emprt, entropy, rank_correlation, smprt
+from cnnexplain.checks.shuffling import shuffled
 from cnnexplain.plugin import Analysis, Measurement, Result, registry
 from cnnexplain.verification import costs
-from cnnexplain.verification.randomization import emprt, entropy, rank_correlation, smprt
-from cnnexplain.verification.shuffling import shuffled
 from cnnexplain.verification.subjects import image_objectives, run, subjects
 from cnnexplain.verification.verify import check_rows
 
@@ -19,7 +19,7 @@ ANALYSES = registry.load().analyses
 
 CHEAP = {
     "activation-maximization": {"steps": 2, "starts": 1},
-    "inversion": {"iterations": 2, "most": 3},
+    "inversion": {"iterations": 40, "most": 3},
     "integrated-gradients": {"steps": 48},
     "occlusion": {"stride": 2},
     "rise": {"masks": 300},
