@@ -28,7 +28,7 @@ HELP = {
     "doctor": "Check a model and its input settings, and try every analysis on it. The exit code is 0 if no problem is "
     "found.",
     "verify": "Test whether results are what their methods define, stable, and about this network.\n\n"
-    "The exit code is 0 if no check fails. The folder of a saved result is computed again and compared.",
+    "The exit code is 0 if no check fails. The folder of a saved result is recomputed and compared.",
     "redraw": "Redraw the pictures of a result from its saved arrays, and replace the earlier ones. Keras is not needed.",
     "info": "Show versions, backends and their devices, the paths of the included model and data, and the configuration "
     "files.",

@@ -27,22 +27,20 @@ def checks(budget: float) -> tuple[Check, ...]:
     return (
         Check(
             "random weights",
-            "The map becomes another one when the weights of the network are shuffled (sMPRT, Hedström et al. 2023): the "
-            "rank "
-            "correlation with the map of a network with shuffled weights is not close to 1.",
+            "Shuffling the weights of the network changes the map: its rank correlation with the map of the shuffled "
+            "network is not close to 1 (sMPRT, Hedström et al. 2023).",
             lambda s: _random_weights(s, budget),
         ),
         Check(
             "complexity",
-            "By how much the entropy of the map rises when all weights are shuffled (eMPRT, Hedström et al. 2023), as a "
-            "share "
-            "of it. A rise means that training made the map simpler. There is no limit.",
+            "The relative increase of the entropy of the map when all weights are shuffled (eMPRT, Hedström et al. 2023). "
+            "An increase means that training made the map simpler. There is no limit.",
             lambda s: _complexity(s, budget),
         ),
         Check(
             "another class",
-            "The map of another class is another one: their rank correlation is not close to 1 (random logit, Sixt et al. "
-            "2020).",
+            "The map depends on the class: its rank correlation with the map of another class is not close to 1 (random "
+            "logit, Sixt et al. 2020).",
             lambda s: _another_class(s, budget),
         ),
     )

@@ -37,7 +37,7 @@ def verify_saved(
     Args:
         folder: The folder of one analysis, such as "cnnexplain-out/saliency".
         classifier: The model of the result; None loads the model that the result names.
-        progress: Called with the number of images that were computed again, and of all images.
+        progress: Called with the number of images that were recomputed, and of all images.
 
     Raises:
         UsageError: The result was made with another model, which is checked by its hash, or lacks what it depends on.
@@ -66,7 +66,7 @@ def verify_saved(
 
 
 def _again(record: Record, classifier: Classifier, request: dict[str, Any]) -> Record:
-    """The record, computed again."""
+    """The recomputed record."""
     takes = record.analysis.inputs
     images = record.images if "images" in takes else None
     target, against = _targets(record, classifier) if images is not None else _model_targets(request)
@@ -99,11 +99,11 @@ def _model_targets(request: dict[str, Any]) -> tuple[Any, Any]:
     """
     if request.get("images", {}).get("count"):
         raise UsageError(
-            "The result explains the predictions for images that it does not contain, so it can't be computed again."
+            "The result explains the predictions for images that it does not contain, so it can't be recomputed."
         )
     target = request.get("target")
     if not all(isinstance(each, int | None) for each in (target if isinstance(target, list) else [target])):
-        raise UsageError(f"The result explains '{target}', which its files don't define, so it can't be computed again.")
+        raise UsageError(f"The result explains '{target}', which its files don't define, so it can't be recomputed.")
     return target, request.get("against")
 
 

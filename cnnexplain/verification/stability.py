@@ -45,7 +45,7 @@ def checks(budget: float) -> tuple[Check, ...]:
         ),
         Check(
             "input noise",
-            "Noise of half a gray level, which nobody can see, changes the map less than the map itself varies.",
+            "Invisible noise of half a gray level changes the map less than the map varies.",
             lambda s: _input_noise(s, budget),
         ),
     )

@@ -49,7 +49,7 @@ def verify_command() -> Callable[..., None]:
     def command(**given: Any) -> None:
         """Test whether results are what their methods define, stable, and about this network.
 
-        The exit code is 0 if no check fails. The folder of a saved result is computed again and compared.
+        The exit code is 0 if no check fails. The folder of a saved result is recomputed and compared.
         """
         names, target, against, thorough, verbose, json = (
             given.pop(name) for name in ("names", "target", "against", "thorough", "verbose", "json")

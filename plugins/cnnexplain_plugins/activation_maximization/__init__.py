@@ -252,7 +252,7 @@ def cnnexplain_analyses() -> list[Analysis]:
             checks=(
                 Check(
                     "values",
-                    "The values of the units are those of the saved pictures, computed again.",
+                    "The values recomputed from the saved pictures are the recorded ones.",
                     check_values,
                 ),
             ),

@@ -165,9 +165,8 @@ def cnnexplain_analyses() -> list[Analysis]:
             checks=(
                 Check(
                     "evidence",
-                    "The evidence is that of the definition, with weights from differences of scores for changed feature "
-                    "maps or masked images "
-                    "instead of gradients.",
+                    "The evidence follows the definition, with weights from differences of scores for changed feature maps "
+                    "or masked images instead of gradients.",
                     check_evidence,
                 ),
             ),

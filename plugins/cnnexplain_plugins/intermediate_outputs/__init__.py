@@ -141,8 +141,7 @@ def cnnexplain_analyses() -> list[Analysis]:
                 Check(
                     "contributions",
                     "The contribution of a feature map is the rate at which the score changes as the map is scaled, "
-                    "measured by central "
-                    "differences through the rest of the network.",
+                    "measured by central differences through the rest of the network.",
                     check_contributions,
                 ),
             ),

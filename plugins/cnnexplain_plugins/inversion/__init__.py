@@ -192,7 +192,7 @@ def cnnexplain_analyses() -> list[Analysis]:
             checks=(
                 Check(
                     "errors",
-                    "The errors of the reconstructions are those of the saved pictures, computed again.",
+                    "The errors recomputed from the saved reconstructions are the recorded ones.",
                     check_errors,
                 ),
             ),

@@ -165,8 +165,8 @@ def cnnexplain_analyses() -> list[Analysis]:
             checks=(
                 Check(
                     "brute force",
-                    "With few masks, the map is the weighted mean of the paper over masks that are drawn and enlarged by "
-                    "another program.",
+                    "With few masks, the map equals the weighted mean of the paper, over masks that independent code draws "
+                    "and enlarges.",
                     check_masks,
                 ),
             ),

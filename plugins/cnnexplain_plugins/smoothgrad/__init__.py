@@ -109,9 +109,8 @@ def cnnexplain_analyses() -> list[Analysis]:
             checks=(
                 Check(
                     "mean gradient",
-                    "The mean gradient agrees with the mean slope of the score at new noisy copies, measured by central "
-                    "differences, up to "
-                    "its standard error.",
+                    "Up to its standard error, the mean gradient agrees with the mean slope of the score at new noisy "
+                    "copies, measured by central differences.",
                     check_mean,
                 ),
             ),
