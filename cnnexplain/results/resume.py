@@ -82,7 +82,7 @@ def resume(folder: Path, request: Mapping[str, Any] | None, ours: Collection[str
             absent = _missing(folder, part_name(number) if "parts" in earlier else RESULT, part, earlier["overview"])
             if complete:
                 missing.append(absent)
-            # The last part is computed again if any file written with it is missing, except for pictures.
+            # The last part is recomputed if any file written with it is missing, except for pictures.
             if "parts" not in earlier or stop >= count or not _are_whole(folder, part["files"], ours):
                 break
             parts.append(part_name(number))

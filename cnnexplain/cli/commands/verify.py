@@ -30,7 +30,7 @@ COLORS = {True: "green", False: "bold red", None: "dim"}
 
 NAMES_HELP = (
     "Analyses (default: all), then images (default: mnist:test/42): files, folders, globs or samples. Or folders of saved "
-    "results, which are computed again and compared."
+    "results, which are recomputed and compared."
 )
 
 

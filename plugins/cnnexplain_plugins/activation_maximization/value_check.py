@@ -1,4 +1,4 @@
-"""The values that units reach, computed again from the pictures that were saved."""
+"""The values that units reach, recomputed from the pictures that were saved."""
 
 from __future__ import annotations
 

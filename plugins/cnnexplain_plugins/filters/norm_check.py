@@ -1,4 +1,4 @@
-"""The norms of kernels, computed again from the kernels, and the kernels from the weights of the model."""
+"""The norms of kernels, recomputed from the kernels, and the kernels from the weights of the model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The errors of reconstructions, computed again from the pictures that were saved."""
+"""The errors of reconstructions, recomputed from the pictures that were saved."""
 
 from __future__ import annotations
 

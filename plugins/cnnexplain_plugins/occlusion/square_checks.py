@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float32, Int64
 
 POSITIONS, PIXELS = 12, 12
-"""The number of positions of the square, and of pixels of the map, that are computed again."""
+"""The number of positions of the square, and of pixels of the map, that are recomputed."""
 
 
 def scores(subject: Subject) -> Measurement:
