@@ -495,6 +495,23 @@ def test_streamed_top_nine_equals_a_full_sort(random, monkeypatch):
             assert activations[image, row, column, channel] == largest[image]
 
 
+def test_units_are_located_if_some_batches_concern_only_one_layer(random, monkeypatch):
+    from cnnexplain_plugins.deconvnet.peaks import locate, strongest_images
+
+    clf = classifier(keras.layers.Conv2D(3, 4, name="conv"), keras.layers.ReLU(name="relu"))
+    images = random.uniform(0, 1, (40, 13, 11, 3)).astype(np.float32)
+    stream = cx.open_stream(images, clf)
+    peaks = strongest_images(clf, stream, [clf.layer("conv"), clf.layer("relu")])
+    maps = {"conv": np.arange(1), "relu": np.arange(3)}
+    whole = locate(clf, stream, peaks, maps)
+    monkeypatch.setattr(clf, "batch_size", 2)
+    needed = np.unique([peaks["conv"].images[0], *peaks["relu"].images])
+    assert any(not np.isin(needed[part], peaks["conv"].images[0]).any() for part in clf.slices(len(needed)))
+    for name, units in locate(clf, stream, peaks, maps).items():
+        np.testing.assert_array_equal((units.rows, units.columns), (whole[name].rows, whole[name].columns))
+        np.testing.assert_allclose(units.values, whole[name].values, rtol=1e-6)
+
+
 def test_patches_are_the_receptive_fields(lenet, oracle):
     # The two largest of each pooling square differ by 3e-6 at least, so that both precisions choose the same.
     images = np.random.default_rng(2).uniform(0, 1, (12, 28, 28, 1)).astype(np.float32)

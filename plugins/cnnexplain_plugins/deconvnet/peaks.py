@@ -143,9 +143,11 @@ def locate(
             where = np.nonzero(np.isin(units.images, needed[part]))
             batch, numbers = np.searchsorted(needed[part], units.images[where]), maps[name][where[0]]
             values, ranking = (each[batch, :, :, numbers] for each in outputs[name])
-            rows, columns = np.divmod(ranking.reshape(len(batch), -1).argmax(axis=1), ranking.shape[2])
+            # The part may have no image that this layer needs.
+            count, height, width = ranking.shape
+            rows, columns = np.divmod(ranking.reshape(count, height * width).argmax(axis=1), width)
             units.rows[where], units.columns[where] = rows, columns
-            units.values[where] = values[np.arange(len(batch)), rows, columns]
+            units.values[where] = values[np.arange(count), rows, columns]
     return found
 
 
