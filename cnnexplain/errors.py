@@ -82,6 +82,10 @@ class ModelError(CnnExplainError):
     """A model that can't be loaded, or whose explanation would be wrong."""
 
 
+class OutOfMemoryError(ModelError):
+    """A model that needs more memory than there is, even for the smallest batch."""
+
+
 class PluginError(CnnExplainError):
     """A plugin that violates the contract of `cnnexplain.plugin`."""
 

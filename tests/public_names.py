@@ -157,6 +157,7 @@ PUBLIC = {
         "ImageError",
         "InterruptionError",
         "ModelError",
+        "OutOfMemoryError",
         "OutputError",
         "PluginError",
         "UsageError",

@@ -10,12 +10,13 @@ import oracles
 import pytest
 from cnnexplain_plugins import inversion as plugin
 from cnnexplain_plugins.inversion import figure, inversion, jittered, loss, spectral
-from cnnexplain_plugins.inversion.descent import Loss
+from cnnexplain_plugins.inversion.descent import Descent, Loss
 
 import cnnexplain as cx
 from cnnexplain import backend, optimize
 from cnnexplain.inputs import datasets
 from cnnexplain.inputs.preprocess import Preprocess
+from cnnexplain.model.computation.batches import Batches
 
 # Their many steps are compiled at once.
 pytestmark = pytest.mark.unaided
@@ -458,6 +459,70 @@ def test_progress_counts_steps_of_all_layers(model, random):
     assert seen == sorted(seen)
 
 
+@pytest.fixture
+def whole(model, random):
+    """A classifier, two images, and their inversion with all layers together."""
+    clf, images = cx.load(model()), random.uniform(0, 1, (2, 12, 10, 3)).astype(np.float32)
+    return clf, images, cx.explain("inversion", clf, images, iterations=3)
+
+
+def assert_same_layers(found, expected):
+    assert len(expected.arrays) > 2
+    assert list(found.arrays) == list(expected.arrays)
+    for name, array in expected.arrays.items():
+        np.testing.assert_allclose(found.arrays[name], array, atol=1e-3)
+
+
+def test_no_layer_is_left_out_if_the_batch_size_shrinks(whole, monkeypatch):
+    clf, images, expected = whole
+    monkeypatch.setattr(clf, "batch_size", 2)
+    found = cx.explain("inversion", clf, images, iterations=3, progress=lambda *_: setattr(clf, "batch_size", 1))
+    assert_same_layers(found, expected)
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_fewer_layers_are_inverted_together_if_memory_is_short(whole, monkeypatch, most):
+    clf, images, expected = whole
+    refused = []
+    compute = Batches.compute
+
+    def limited(self, function, arrays, views=1):
+        def call(*batch):
+            if views > 1 and len(batch[0]) * views > most:
+                refused.append(views)
+                raise MemoryError
+            return function(*batch)
+
+        return compute(self, call, arrays, views)
+
+    monkeypatch.setattr(Batches, "compute", limited)
+    monkeypatch.setattr(clf, "batch_size", 64)
+    assert_same_layers(cx.explain("inversion", clf, images, iterations=3), expected)
+    assert len(expected.arrays) in refused
+
+
+def test_many_pictures_are_inverted_in_groups(whole, monkeypatch):
+    clf, images, expected = whole
+    monkeypatch.setattr(inversion, "MEMORY", 2 * images.nbytes)
+    groups = []
+    minimize = Descent.minimize
+    monkeypatch.setattr(Descent, "minimize", lambda *each: groups.append(len(each[0].codes)) or minimize(*each))
+    assert_same_layers(cx.explain("inversion", clf, images, iterations=3), expected)
+    assert max(groups) == 2
+    assert sum(groups) == len(expected.arrays)
+
+
+def test_pictures_are_shown_in_batches(photographs, random, monkeypatch):
+    codes = photographs.activations(random.uniform(-1, 1, (5, *photographs.preprocess.shape)).astype(np.float32), ["logits"])
+    weights = [jittered.weights(photographs, "logits", None, None)]
+    descent = jittered.descent(photographs, ["logits"], [codes["logits"]], weights, 1, 0)
+    variables = random.normal(size=(5, 1, *photographs.preprocess.shape)).astype(np.float32)
+    expected = descent.results(photographs, variables)
+    monkeypatch.setattr(photographs, "batch_size", 2)
+    for one, other in zip(descent.results(photographs, variables), expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5)
+
+
 def test_reconstructions_are_drawn_in_the_input_range(ten, digits):
     figure = ten.figure(3)
     panels = [axes for axes in figure.axes if axes.images]
@@ -563,7 +628,7 @@ def test_spectrum_loss_equals_the_oracle_and_finite_differences(photographs, ran
     assert value == pytest.approx(exact(x), rel=1e-4)
     for direction in random.normal(size=(5, *x.shape)):
         assert np.sum(gradient * direction) == pytest.approx(slope(exact, x, direction), rel=1e-3, abs=1e-4)
-    shown = descent.results(np.float32(x[None, None]))[0][0, 0]
+    shown = descent.results(photographs, np.float32(x[None, None]))[0][0, 0]
     np.testing.assert_allclose(shown, 2 / (1 + np.exp(-oracles.spectrum_picture(x, 9))) - 1, atol=1e-5)
     assert np.abs(shown).max() < 1
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cnnexplain import backend
-from cnnexplain.errors import ModelError
+from cnnexplain.errors import OutOfMemoryError
 
 if TYPE_CHECKING:
     from jaxtyping import Shaped
@@ -63,7 +63,7 @@ class Batches:
             views: The number of images that the network gets for each item; see `slices`.
 
         Raises:
-            ModelError: There is not enough memory for a single item.
+            OutOfMemoryError: There is not enough memory for a single item.
         """
         slices = self.slices(max(len(arrays[0]), 1), views)
         parts = [part for batch in slices for part in self._halving(function, arrays, batch, views)]
@@ -91,10 +91,12 @@ class Batches:
         yield from self._halving(function, arrays, slice(middle, batch.stop), views)
 
 
-def out_of_memory(name: str, images: float = 1) -> ModelError:
+def out_of_memory(name: str, images: float = 1) -> OutOfMemoryError:
     """The error for a model that needs more memory for some images than there is."""
     shown = "a single image" if images <= 1 else f"{images} images"
-    return ModelError(f"'{name}' needs more memory for {shown} than there is. Free some memory, or use a smaller model.")
+    return OutOfMemoryError(
+        f"'{name}' needs more memory for {shown} than there is. Free some memory, or use a smaller model."
+    )
 
 
 def available_memory() -> int:

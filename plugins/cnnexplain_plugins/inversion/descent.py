@@ -116,9 +116,16 @@ class Descent:
         )
 
     def results(
-        self, variables: Float32[np.ndarray, "N K ..."]
+        self, classifier: Classifier, variables: Float32[np.ndarray, "N K ..."]
     ) -> tuple[Float32[np.ndarray, "N K H W C"], Float32[np.ndarray, "N K"], Float32[np.ndarray, "N K"]]:
         """The images in the model's input range, the α-norm, and the total variation, without their weights."""
+        parts = [self._results(variables[part]) for part in classifier.slices(*variables.shape[:2])]
+        images, norms, totals = (np.concatenate(each) for each in zip(*parts, strict=True))
+        return images, norms, totals
+
+    def _results(
+        self, variables: Float32[np.ndarray, "n K ..."]
+    ) -> tuple[Float32[np.ndarray, "n K H W C"], Float32[np.ndarray, "n K"], Float32[np.ndarray, "n K"]]:
         pictures = self.loss.picture(flat(variables))
         norm, total = (np.reshape(ops.convert_to_numpy(each), variables.shape[:2]) for each in self.loss.terms(pictures))
         pictures = ops.convert_to_numpy(pictures)

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from cnnexplain import optimize
-from cnnexplain.errors import ModelError, UsageError
+from cnnexplain.errors import ModelError, OutOfMemoryError, UsageError
 from cnnexplain.numerics import evenly_spaced
 from cnnexplain.plugin import Result
 from cnnexplain_plugins.inversion import jittered, loss, spectral
@@ -31,6 +31,9 @@ PAPER_RATE, MOMENTUM, ADAM_RATE = 0.004, 0.9, 0.84
 
 LAYERS = 12
 """The maximum number of layers inverted by default; of a network with more, those in which the stages end."""
+
+MEMORY = 1 << 28
+"""The most bytes of the pictures that are optimized together; the optimizer holds a few arrays of this size."""
 
 PROBES = 8
 """The number of noise images by which layers that return the same numbers are found."""
@@ -75,9 +78,10 @@ def invert(
     arrays: dict[str, Float32[np.ndarray, "N H W C"]] = {}
     facts: dict[str, list[Any]] = defaultdict(lambda: [{} for _ in images])
     warnings = []
-    # As many layers at a time as the images of their descents fit into memory.
-    for first in range(0, len(names), classifier.batch_size):
-        group = names[first : first + classifier.batch_size]
+    # As many layers at a time as the images of their descents fit into memory, which may turn out to be fewer.
+    first, most = 0, max(1, MEMORY // max(1, images.nbytes))
+    while first < len(names):
+        group = names[first : first + min(most, classifier.batch_size)]
 
         def group_progress(done: int, total: int, first: int = first, size: int = len(group)) -> None:
             progress(first * total + size * done, len(names) * total)
@@ -89,10 +93,17 @@ def invert(
             module = MODULES[parametrization]
             weights = [module.weights(classifier, name, alpha_weight, variation_weight) for name in group]
             descent = module.descent(classifier, group, [codes[name] for name in group], weights, iterations, seed)
-        optimum = descent.minimize(classifier, group_progress)
-        reconstructions, norms, totals = descent.results(optimum.variables)
-        shapes = [reconstructions.shape[1:]]
-        found = classifier.compiled(own_outputs(tuple(group)), group, shapes, views=len(group))([reconstructions], [])
+        try:
+            optimum = descent.minimize(classifier, group_progress)
+            reconstructions, norms, totals = descent.results(classifier, optimum.variables)
+            shapes = [reconstructions.shape[1:]]
+            found = classifier.compiled(own_outputs(tuple(group)), group, shapes, views=len(group))([reconstructions], [])
+        except OutOfMemoryError:
+            if len(group) == 1:
+                raise
+            most = len(group) // 2
+            continue
+        first += len(group)
         predictions = classifier.predict(reconstructions.reshape(-1, *images.shape[1:])).reshape(len(images), len(group), -1)
         for place, name in enumerate(group):
             arrays[f"reconstruction/{name}"] = np.ascontiguousarray(reconstructions[:, place])

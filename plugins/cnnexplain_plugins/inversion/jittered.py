@@ -70,7 +70,7 @@ def descent(
         ops.convert_to_numpy(bounded(start)),
         steps,
         optimize.adam(lambda number: RATE * (1 if number < still else SLOWER)),
-        lambda v: mean + bound * v,
+        lambda v: mean[:1] + bound[:1] * v,
         [mean, bound],
         schedule=[np.stack(shifts, axis=1).astype(np.float32)],
         keep=bounded,
