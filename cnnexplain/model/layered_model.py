@@ -182,9 +182,14 @@ class LayeredModel:
             units: (N, 4): the index of the layer in `names`, and the row, column and feature map of the unit.
             values: (N,), the signal at the unit.
             rule: As for `backpropagate`.
+
+        Raises:
+            UsageError: A layer has no such unit.
         """
-        layers = tuple(self.layer(name, maps=True).name for name in names)
-        return projections.project_units(self._network, images, layers, units, values, rule)
+        layers = [self.layer(name, maps=True) for name in names]
+        projections.check_units(layers, units)
+        names = tuple(layer.name for layer in layers)
+        return projections.project_units(self._network, images, names, units, values, rule)
 
     def describe_rule(self, name: str, rule: str) -> str:
         """What a rule does at the activations between a layer and the pixels, as a phrase."""

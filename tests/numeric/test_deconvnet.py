@@ -323,6 +323,22 @@ def test_units_are_projected_like_their_layers(lenet, noise):
 
 
 @pytest.mark.parametrize(
+    ("units", "words"),
+    [
+        ([[0, 3, 28, 5]], r"'relu1' has no unit 3, 28, 5: they go from 0 to \d+, \d+, \d+\."),
+        ([[0, 1, 1, 1], [1, 0, 0, -1]], r"'relu2' has no unit 0, 0, -1: they go from 0 to \d+, \d+, 29\."),
+        ([[2, 0, 0, 0]], r"no layer 2 for a unit: the given layers go from 0 to 1\."),
+        ([[-1, 0, 0, 0]], r"no layer -1 for a unit"),
+        ([[0, 0, 0]], r"an array \(1, 3\) of int64; expected integers \(N, 4\)"),
+        ([[0, 0, 0, 0.5]], r"an array \(1, 4\) of float64; expected integers"),
+    ],
+)
+def test_units_that_a_layer_lacks_are_refused(lenet, noise, units, words):
+    with pytest.raises(UsageError, match=words):
+        lenet.project_units(noise[: len(units)], ["relu1", "relu2"], np.array(units), np.ones(len(units)), "guided")
+
+
+@pytest.mark.parametrize(
     ("layer", "words"),
     [
         (lambda: keras.layers.Activation("gelu", name="odd"), r"'odd' \(Activation with activation 'gelu'\)"),

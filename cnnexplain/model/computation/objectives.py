@@ -131,7 +131,7 @@ class Channel(Objective):
 
     def _weights(self, classifier: Classifier) -> tuple[str, Float32[np.ndarray, " ..."]]:
         layer = classifier.layer(self.layer)
-        _check(layer.name, layer.shape[-1:], (self.index,))
+        check_unit(layer.name, layer.shape[-1:], (self.index,))
         weights = np.zeros(layer.shape, np.float32)
         weights[..., self.index] = layer.shape[-1] / weights.size
         return layer.name, weights
@@ -193,13 +193,18 @@ class Neuron(Objective):
     def _weights(self, classifier: Classifier) -> tuple[str, Float32[np.ndarray, " ..."]]:
         layer = classifier.layer(self.layer, maps=True)
         place = (self.row, self.column, self.index)
-        _check(layer.name, layer.shape, place)
+        check_unit(layer.name, layer.shape, place)
         weights = np.zeros(layer.shape, np.float32)
         weights[place] = 1
         return layer.name, weights
 
 
-def _check(name: str, shape: tuple[int, ...], place: tuple[int, ...]) -> None:
+def check_unit(name: str, shape: Sequence[int], place: Sequence[int]) -> None:
+    """Checks that the output of a layer has a unit at a place.
+
+    Raises:
+        UsageError: It does not.
+    """
     if any(not 0 <= index < size for index, size in zip(place, shape, strict=True)):
         last = ", ".join(str(size - 1) for size in shape)
         raise UsageError(f"The layer '{name}' has no unit {', '.join(map(str, place))}: they go from 0 to {last}.")

@@ -7,17 +7,19 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import keras
+import numpy as np
 
 from cnnexplain import backend
+from cnnexplain.errors import UsageError
 from cnnexplain.model.computation.backward_rules import backward, projected
 from cnnexplain.model.computation.gradients import weighted_sum
 from cnnexplain.model.computation.network import Compiled, Network
+from cnnexplain.model.computation.objectives import check_unit
 from cnnexplain.model.computation.readouts import weighted
 from cnnexplain.model.computation.rules import Rule
 from cnnexplain.model.geometry.layers import Layer
 
 if TYPE_CHECKING:
-    import numpy as np
     from jaxtyping import Float, Float32, Integer
 
 
@@ -78,6 +80,25 @@ def project_units(
     compiled = _compiled(network, rule, ("project units", *names), build)
     (signal,) = network.compute(compiled, images, units, values)
     return signal
+
+
+def check_units(layers: Sequence[Layer], units: Integer[np.ndarray, "N 4"]) -> None:
+    """Checks that layers with feature maps have the units that `project_units` gets.
+
+    Raises:
+        UsageError: They do not.
+    """
+    if units.ndim != 2 or units.shape[1] != 4 or units.dtype.kind not in "iu":
+        raise UsageError(
+            f"The units are an array {units.shape} of {units.dtype}; expected integers (N, 4): the index of the layer, and "
+            "the row, column and feature map of the unit."
+        )
+    numbers, places = units[:, 0], units[:, 1:]
+    for number in numbers[(numbers < 0) | (numbers >= len(layers))]:
+        raise UsageError(f"There is no layer {number} for a unit: the given layers go from 0 to {len(layers) - 1}.")
+    outside = ((places < 0) | (places >= np.array([layer.shape for layer in layers])[numbers])).any(axis=1)
+    for number, place in zip(numbers[outside], places[outside], strict=True):
+        check_unit(layers[number].name, layers[number].shape, place)
 
 
 def _compiled(network: Network, rule: str | Rule, key: tuple[str, ...], build: Callable[[], Compiled]) -> Compiled:
