@@ -70,8 +70,8 @@ def minimize(
         keep: (variables, index of the step) ↦ variables, applied after each step: a constraint or a regularizer.
         best: Whether to return the variables of the lowest value instead of the last.
         select: Called after each value but the last. If it returns flags, only those problems go on: `function`, `step` and
-            `keep` get their variables alone, and the variables and values of the others stay the same. The state of the
-            optimizer must consist of arrays (N, …), as those of this package do.
+            `keep` get their variables alone, and the variables and values of the others stay the same. If none goes on, the
+            optimization ends. The state of the optimizer must consist of arrays (N, …), as those of this package do.
         patience: Stop if no value has decreased by a fraction of `LEAST_DECREASE` in as many steps; None to continue.
         progress: Called every `EVERY` steps with the number of completed steps and of all steps.
 
@@ -110,6 +110,8 @@ def minimize(
             going, running, fell = going[on], running[on], fell[on]
             variables, gradient, kept, lowest, record = (each[on] for each in (variables, gradient, kept, lowest, record))
             state = None if state is None else tuple(each[on] for each in state)
+            if not len(going):
+                break
         move, state = step(np.where(_spread(running, gradient), gradient, 0), state, number)
         variables = np.where(_spread(running, kept), keep(np.asarray(variables + move, np.float32), number), variables)
         if (number + 1) % EVERY == 0:

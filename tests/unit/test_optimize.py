@@ -101,3 +101,15 @@ def test_callback_after_each_step_and_progress():
     )
     assert found.variables == [[2.0]]
     assert seen == [(10, 25), (20, 25), (25, 25)]
+
+
+@pytest.mark.parametrize("ends", [{4}, {2, 4}])
+def test_the_loop_stops_if_no_problem_goes_on(ends):
+    flags = {2: np.array([True, False]), 4: np.zeros(2, bool)}
+    function, step = bowl(np.array([[3.0]])), momentum(lambda _: 0.1, 0.0)
+    found = minimize(function, np.zeros((2, 1)), step, 9, select=lambda number, _: flags[number] if number in ends else None)
+    first, second = (minimize(function, np.zeros((2, 1)), step, number) for number in (4, min(ends)))
+    np.testing.assert_allclose(found.variables, [first.variables[0], second.variables[1]], rtol=1e-6)
+    np.testing.assert_allclose(found.values[:, 0], first.values[:, 0], rtol=1e-6)
+    assert found.values.shape == (5, 2)
+    assert found.stopped == (None, None)
