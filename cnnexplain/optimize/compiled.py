@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cnnexplain import backend
-from cnnexplain.optimize.loop import EVERY, NOT_FINITE, Optimum, ended, start_failed
+from cnnexplain.optimize.loop import EVERY, NOT_FINITE, Optimum, Select, ended, start_failed
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Float32
@@ -45,6 +45,8 @@ def minimize_compiled(
     views: int = 1,
     best: bool = False,
     needed: int = 0,
+    select: Select = lambda *_: None,
+    checks: Collection[int] = (),
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Optimum:
     """`minimize` in a compiled function, which computes the values, their gradients and the updates of many steps.
@@ -69,6 +71,8 @@ def minimize_compiled(
         views: The number of images that the network gets for each item.
         best: Whether to return the variables of the lowest value instead of the last.
         needed: The number of first values that need a gradient; if it is zero, the optimization of its variables ends.
+        select: As for `minimize`, but called only after the values in `checks`; not together with `together`.
+        checks: The indices of the steps.
         progress: Called with the number of completed steps and of all steps, about every `EVERY` steps or every second.
 
     Raises:
@@ -79,6 +83,8 @@ def minimize_compiled(
     state = [np.zeros(each, np.float32) for each in optimizer.state(start.shape)]
     steps_ahead = Steps(function, keep, optimizer.update, len(state), len(arrays), best)
     problems = start.shape[: 1 if together is None else 2]
+    kept, going, arrays = start.copy(), np.arange(len(start)), list(arrays)
+    history, ends = (np.zeros((*problems, steps + 1), np.float32) for _ in range(2))
     carried = [start, start, *(np.full(problems, each, np.float32) for each in (np.inf, 1)), *state]
     numbers = [np.stack(np.broadcast_arrays(*optimizer.numbers(number), number < needed)) for number in range(steps + 1)]
     tables = [np.asarray(each, np.float32) for each in (numbers, *schedule)]
@@ -89,13 +95,15 @@ def minimize_compiled(
         [(), *((MOST, *table.shape[1:]) for table in tables)],
         views=views,
     )
-    calls: list[list[Any]] = []
     done, reported, size = 0, 0, 1
     while done <= steps and carried[3].any():
-        count, began = min(size, steps + 1 - done), time.monotonic()
+        check = min((number for number in checks if number >= done), default=steps)
+        count, began = min(size, check + 1 - done), time.monotonic()
         rows = [np.resize(table[done : done + count], (MOST, *table.shape[1:])) for table in tables]
-        values, ends, *carried = compiled([*carried, *arrays], [np.float32(count), *rows])
-        calls.append([values[..., :count], ends[..., :count]])
+        values, reasons, *carried = compiled([*carried, *arrays], [np.float32(count), *rows])
+        for table, part in ((history, values), (ends, reasons)):
+            table[going, ..., done : done + count] = part[..., :count]
+        kept[going] = carried[1]
         done += count
         seconds = time.monotonic() - began
         size = max(1, size // 2) if seconds > SECONDS else min(MOST, 2 * size) if seconds < SECONDS / 2 else size
@@ -105,8 +113,15 @@ def minimize_compiled(
         if reported < reached < steps:
             progress(reached, steps)
             reported = reached
+        if check < done <= steps and carried[3].any():
+            flags = select(check, list(_optimum(kept, history[..., :done], ends[..., :done]).values))
+            if flags is not None:
+                # The last value of the others stays.
+                history[..., done:] = history[..., done - 1, None]
+                on, going = flags[going], going[flags[going]]
+                carried, arrays = ([each[on] for each in batches] for batches in (carried, arrays))
     progress(steps, steps)
-    return _optimum(carried[1], *(np.concatenate(each, axis=-1) for each in zip(*calls, strict=True)))
+    return _optimum(kept, history[..., :done], ends[..., :done])
 
 
 def on_gpu() -> bool:

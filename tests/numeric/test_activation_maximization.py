@@ -133,10 +133,11 @@ def test_loss_and_gradient_equal_the_oracle(lenet, oracle, noise, random):
 
 @pytest.mark.backends
 @pytest.mark.parametrize("parts", [{}, {"jitter": 2, "rotate": 20, "zoom": 0.2, "total_variation": 0.3, "decay": 0.02}])
-def test_the_compiled_loop_equals_the_loop_over_arrays(clf, parts, monkeypatch):
+@pytest.mark.parametrize("checks", [{}, {2: 2, 4: 1}])
+def test_the_compiled_loop_equals_the_loop_over_arrays(clf, parts, checks, monkeypatch):
     chosen = Regularization(rate=0.02, **parts)
     objectives = [Logit(1), Channel("conv", 2)]
-    options = {"steps": 6, "starts": 3, "seed": 4}
+    options = {"steps": 6, "starts": 3, "seed": 4, "checks": checks}
     results = []
     for memory in (None, 1 << 30):
         # On a GPU, the loop is compiled.
@@ -615,6 +616,22 @@ def test_the_best_regularized_start_is_kept(clf, random, monkeypatch):
         chosen = Regularization(total_variation=weight)
         (found,) = maximization.maximize(clf, [Logit(int(wanted))], chosen, steps=1, starts=2, seed=0)
         np.testing.assert_allclose(found.image, ends[kept] + 0.5)
+
+
+def test_a_start_that_ended_is_not_the_result(clf, monkeypatch):
+    """Which starts go on is chosen on the values of the loop, whose result is rounded to float32."""
+    ends = np.stack([np.full((12, 10, 3), value, np.float32) for value in (0.1, 0.2)])
+
+    def ended(loss, start, *_, select, **__):
+        loss(start, 0)
+        assert select(5, [np.array([1 + 1e-12, 1])] * 6).tolist() == [False, True]
+        return Optimum(ends, np.ones((6, 2), np.float32), (None, None))
+
+    monkeypatch.setattr(maximization, "minimize", ended)
+    for objective in (Logit(0), -1 * Logit(0)):
+        options = {"steps": 20, "starts": 2, "seed": 0, "checks": {5: 1}}
+        (found,) = maximization.maximize(clf, [objective], Regularization(), **options)
+        np.testing.assert_allclose(found.image, ends[1] + 0.5)
 
 
 def test_random_views_stay_within_bounds(random):

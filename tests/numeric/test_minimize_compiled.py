@@ -105,6 +105,41 @@ def test_batches_do_not_change_the_result(clf, random, monkeypatch):
 
 @backends
 @pytest.mark.parametrize("best", [False, True])
+def test_the_problems_that_go_on_are_selected_as_in_the_loop_over_arrays(clf, random, best):
+    codes = random.normal(size=(4, 5, 4, 3)).astype(np.float32)
+    start = random.normal(size=(4, 7, 6, 1)).astype(np.float32)
+    flags = {3: np.array([True, False, True, True]), 7: np.array([True, False, False, True])}
+    function = clf.differentiable(distance, ["conv"], [codes.shape[1:]])
+    lengths, seen = [], ([], [])
+
+    def select(number, values, log):
+        log.append(np.stack(values))
+        return flags.get(number)
+
+    def loss(x, number):
+        on = flags[7] if number > 7 else flags[3] if number > 3 else slice(None)
+        lengths.append(len(x))
+        return function(x, codes[on])
+
+    def chosen(log):
+        return lambda number, values: select(number, values, log) if number in (3, 5, 7) else None
+
+    expected = minimize(loss, start, adam(lambda _: 0.02), 12, best=best, select=chosen(seen[0]))
+    options = {"arrays": [codes], "best": best, "select": chosen(seen[1]), "checks": (3, 5, 7)}
+    assert_equal(
+        minimize_compiled(clf, distance_without_shift, ["conv"], start, adam(lambda _: 0.02), 12, **options), expected
+    )
+    assert lengths == 4 * [4] + 4 * [3] + 5 * [2]
+    for one, other in zip(*seen, strict=True):
+        np.testing.assert_allclose(one, other, rtol=2e-4, atol=1e-5)
+    nothing = {**options, "select": lambda *_: np.zeros(4, bool)}
+    ended = minimize_compiled(clf, distance_without_shift, ["conv"], start, adam(lambda _: 0.02), 12, **nothing)
+    assert ended.values.shape == (4, 4)
+    np.testing.assert_allclose(ended.values, expected.values[:4], rtol=2e-4, atol=1e-5)
+
+
+@backends
+@pytest.mark.parametrize("best", [False, True])
 def test_problems_that_are_computed_together_do_not_affect_each_other(clf, random, best):
     """Three problems in each of two items, with rates of their own, equal the same problems by themselves."""
     codes = random.normal(size=(2, 3, 5, 4, 3)).astype(np.float32)

@@ -93,7 +93,7 @@ def maximize(
     chosen = np.argsort(-np.nan_to_num(responses, nan=-np.inf), axis=0, kind="stable")[:starts]
     start, step = noises[chosen.T.ravel()], adam(lambda _: regularization.rate)
     optimum = (
-        ascent.ascend(start, step, steps, progress)
+        ascent.ascend(start, step, steps, checks, progress)
         if compilable(regularization)
         else minimize(ascent.loss, start, step, steps, keep=ascent.keep, select=ascent.select(checks), progress=progress)
     )
@@ -102,7 +102,7 @@ def maximize(
     values = scores(classifier, images, objectives)[pictures, pictures // starts]
     reached = -ascent.regularized(values, ascent.space.picture(optimum.variables))
     # A start that does not end at a finite value is kept only if none does.
-    comparable = np.isfinite(reached) & going_on(optimum.values, starts, checks)
+    comparable = np.isfinite(reached) & np.isin(pictures, ascent.going)
     best = np.where(comparable, reached, -np.inf).reshape(-1, starts).argmax(axis=1)
     return [
         Maximum(
@@ -123,6 +123,9 @@ class Ascent:
         starts: The number of pictures of each unit.
         regularization: How the pictures are regularized.
         random: Draws the views.
+
+    Attributes:
+        going: The indices of the pictures that go on.
     """
 
     def __init__(
@@ -141,17 +144,23 @@ class Ascent:
         self._low, self._high = classifier.preprocess.black, classifier.preprocess.white
         self._origin, self._span = classifier.preprocess.background, self._high - self._low
         self._names, self._weights = list(weights), list(weights.values())
-        self._going = np.arange(len(objectives))
+        self.going = np.arange(len(objectives))
 
     def ascend(
-        self, start: Float[np.ndarray, "N H W C"], step: Optimizer, steps: int, progress: Callable[[int, int], None]
+        self,
+        start: Float[np.ndarray, "N H W C"],
+        step: Optimizer,
+        steps: int,
+        checks: Mapping[int, int],
+        progress: Callable[[int, int], None],
     ) -> Optimum:
         """Minimizes the loss of pixels in a compiled loop, for `compilable` regularizations."""
         settings, random = self._regularization, self._random
         first = View.draw(settings, start.shape[1:3], random)
         others = (View.draw(settings, start.shape[1:3], random) for _ in range(steps))
         shown = np.asarray(self._origin + self._span * first.show(start), np.float32)
-        self._measure(self._span * first.adjoint(self._classifier.gradient(shown, self._objectives)))
+        self._slope = self._span * first.adjoint(self._classifier.gradient(shown, self._objectives))
+        self._measure(self._slope)
         origin, span = tuple(map(float, self._origin)), tuple(map(float, self._span))
         least, most = (tuple(map(float, each)) for each in self._limits)
         return minimize_compiled(
@@ -164,6 +173,8 @@ class Ascent:
             arrays=[*self._weights, self._scale],
             schedule=[np.stack([first.numbers, *(each.numbers for each in others)])],
             keep=Keep(least, most, settings.decay),
+            select=self.select(checks),
+            checks=checks,
             progress=progress,
         )
 
@@ -177,26 +188,29 @@ class Ascent:
         """
         z = self.space.picture(variables)
         view = View.draw(self._regularization, z.shape[1:3], self._random)
-        weights = (each[self._going] for each in self._weights)
+        weights = (each[self.going] for each in self._weights)
         values, gradient = self._score(self._origin + self._span * view.show(z), *weights)
         self._slope = self._span * view.adjoint(gradient)
         if not step:
             self._measure(self._slope)
-        scale, factor = self._scale[self._going], self._regularization.total_variation
+        scale, factor = self._scale[self.going], self._regularization.total_variation
         variation, slope = total_variation(z)
         slope = factor * slope - self._slope / scale[:, None, None, None]
         return factor * variation - values / scale, self.space.adjoint(slope)
 
     def select(self, checks: Mapping[int, int]) -> Callable[[int, Sequence[Any]], Any]:
-        """Chooses among the starts after some steps, for `minimize`; from then on, `loss` gets those that go on."""
+        """Chooses among the starts after some steps, for `minimize` and `minimize_compiled`.
+
+        From then on, `loss` gets those that go on.
+        """
 
         def select(number: int, values: Sequence[Float[np.ndarray, " N"]]) -> Bool[np.ndarray, " N"] | None:
             if number not in checks:
                 return None
             flags = going_on(np.stack(values), self._starts, checks)
             # The regularizers of this step follow.
-            self._slope = self._slope[flags[self._going]]
-            self._going = np.flatnonzero(flags)
+            self._slope = self._slope[flags[self.going]]
+            self.going = np.flatnonzero(flags)
             return flags
 
         return select
