@@ -208,6 +208,9 @@ def test_by_default_the_best_starts_of_a_unit_go_on():
     values[26:, 4:] = [0, 0, 9, 5]
     assert starts.default_checks(100) == {10: 6, 30: 3}
     assert starts.default_checks(40) == {12: 3}
+    assert starts.default_stages(200) == [(16, 20), (6, 40), (3, 140)]
+    assert starts.default_stages(40) == [(16, 12), (3, 28)]
+    assert starts.default_stages(9) == [(16, 9)]
     some = starts.going_on(values[:11], 4, {10: 3, 30: 1})
     np.testing.assert_array_equal(some, [True, True, False, True, True, False, True, True])
     one = starts.going_on(values, 4, {10: 3, 30: 1})

@@ -204,18 +204,16 @@ def overview(record: Record) -> Mapping[str, Figure]:
 
 def passes(classifier: Classifier, options: Mapping[str, Any]) -> float:
     """For two units, a gradient for each view, step and start that goes on, and a forward pass for each held-out view."""
-    import numpy as np
-
     from cnnexplain_plugins.activation_maximization.recipes import RECIPES, choose
     from cnnexplain_plugins.activation_maximization.spectral import HELD_OUT
-    from cnnexplain_plugins.activation_maximization.starts import STARTS, default_checks
+    from cnnexplain_plugins.activation_maximization.starts import default_stages
 
     name, _ = choose(options["regularization"], classifier.preprocess, {}, {})
     if name not in RECIPES:
-        steps = options["steps"]
-        checks = {} if options["starts"] else default_checks(steps)
-        counts, ends = [options["starts"] or STARTS, *checks.values()], [0, *checks, steps]
-        return float(2 * 2 * sum(count * length for count, length in zip(counts, np.diff(ends), strict=True)))
+        steps, starts = options["steps"], options["starts"]
+        return float(
+            2 * 2 * sum(count * length for count, length in ([(starts, steps)] if starts else default_stages(steps)))
+        )
     views = options["views"] or RECIPES[name].views
     pictures = 2 * (options["starts"] or 1) * options["diversity"]
     return float(pictures * (2 * options["steps"] * views + HELD_OUT))

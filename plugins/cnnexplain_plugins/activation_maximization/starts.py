@@ -27,6 +27,13 @@ def default_checks(steps: int) -> dict[int, int]:
     return {round(share * steps): count for share, count in CHECKS if round(share * steps) >= RECENT}
 
 
+def default_stages(steps: int) -> list[tuple[int, int]]:
+    """By default, one after the other, the numbers of a unit's starts that go on, and of the steps that they take."""
+    checks = default_checks(steps)
+    ends = [0, *checks, steps]
+    return [(count, ends[place + 1] - ends[place]) for place, count in enumerate((STARTS, *checks.values()))]
+
+
 def going_on(values: Float[np.ndarray, "count N"], starts: int, checks: Mapping[int, int]) -> Bool[np.ndarray, " N"]:
     """Whether each start goes on, according to the minimized values of the first steps.
 
