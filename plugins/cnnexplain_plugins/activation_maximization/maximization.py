@@ -9,15 +9,15 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from keras import ops
 
 from cnnexplain.numerics import blurred
-from cnnexplain.optimize import adam, minimize, minimize_compiled, on_gpu
+from cnnexplain.optimize import adam, minimize, minimize_compiled
+from cnnexplain_plugins.activation_maximization.compiled_ascent import Keep, Loss, compilable, weighted_sum
 from cnnexplain_plugins.activation_maximization.parametrization import PARAMETRIZATIONS
-from cnnexplain_plugins.activation_maximization.regularization import Regularization, total_variation, variation
+from cnnexplain_plugins.activation_maximization.regularization import Regularization, total_variation
 from cnnexplain_plugins.activation_maximization.scores import scores, stacked_weights
 from cnnexplain_plugins.activation_maximization.starts import going_on
-from cnnexplain_plugins.activation_maximization.views import View, show
+from cnnexplain_plugins.activation_maximization.views import View
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Float32
@@ -240,7 +240,7 @@ class Ascent:
 
     @cached_property
     def _score(self) -> Callable[..., Any]:
-        return self._classifier.differentiable(_sum, self._names, [each.shape[1:] for each in self._weights])
+        return self._classifier.differentiable(weighted_sum, self._names, [each.shape[1:] for each in self._weights])
 
     @property
     def _limits(self) -> tuple[Float[np.ndarray, " C"], Float[np.ndarray, " C"]]:
@@ -251,62 +251,3 @@ class Ascent:
     def _scale(self) -> Float[np.ndarray, " N"]:
         """s; 1 for a unit without a gradient."""
         return np.where(self.steepness > 0, self.steepness, 1)
-
-
-def compilable(regularization: Regularization) -> bool:
-    """Whether the loop is compiled: on a GPU, for pixels that are neither blurred nor cleared by a percentile.
-
-    On a CPU the operations of NumPy on small pictures take a quarter of the time of compiled ones.
-    """
-    cleared = regularization.norm_percentile or regularization.contribution_percentile
-    pixels = regularization.parametrization == "pixels" and not (regularization.blur or cleared)
-    return pixels and on_gpu()
-
-
-@dataclass(frozen=True)
-class Loss:
-    """λ TV(z) − a(x) / s, for `optimize.minimize_compiled`; see `Ascent`.
-
-    Args:
-        origin: A number for each channel.
-        span: A number for each channel.
-        variation: λ.
-    """
-
-    origin: tuple[float, ...]
-    span: tuple[float, ...]
-    variation: float
-
-    def __call__(self, outputs: Callable[[Any], dict[str, Any]], z: Any, *others: Any) -> Any:
-        """(outputs of images, z, weights, …, s, numbers of the view) ↦ the loss, (N,)."""
-        *weights, scale, numbers = others
-        origin, span = (np.asarray(each, np.float32) for each in (self.origin, self.span))
-        images = ops.add(ops.multiply(show(z, numbers), span), origin)
-        loss = -_sum(outputs(images), z, *weights) / scale
-        return loss + self.variation * variation(z) if self.variation else loss
-
-
-@dataclass(frozen=True)
-class Keep:
-    """Decay, and a clip to the model's input range, for `optimize.minimize_compiled`; see `Ascent.keep`.
-
-    Args:
-        least: The least z for each channel.
-        most: The largest z for each channel.
-        decay: As in `Regularization`.
-    """
-
-    least: tuple[float, ...]
-    most: tuple[float, ...]
-    decay: float
-
-    def __call__(self, z: Any, *_: Any) -> Any:
-        """The pictures after a step."""
-        least, most = (np.asarray(each, np.float32) for each in (self.least, self.most))
-        return ops.minimum(ops.maximum((1 - self.decay) * z, least), most)
-
-
-def _sum(outputs: dict[str, Any], _: Any, *weights: Any) -> Any:
-    """a(x): the weighted sum of the layers' outputs."""
-    products = [output * weight for output, weight in zip(outputs.values(), weights, strict=True)]
-    return sum(ops.sum(product, axis=tuple(range(1, len(product.shape)))) for product in products)
