@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cnnexplain.checks.costs import affordable, too_expensive
 from cnnexplain.checks.random_weights import DEPTHS, SAMPLES, Maps, emprt, entropy, rank_correlation, smprt
 from cnnexplain.checks.shuffling import shuffled
 from cnnexplain.errors import CnnExplainError
 from cnnexplain.model.classifier import Classifier
 from cnnexplain.model.computation.objectives import Logit
 from cnnexplain.plugin.check import Check, Measurement, Subject
-from cnnexplain.verification.costs import affordable, too_expensive
 from cnnexplain.verification.stability import main_map
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from cnnexplain.checks import costs
 from cnnexplain.errors import CnnExplainError, PluginError, UsageError, failure, foreign
 from cnnexplain.inputs.images import as_batch
 from cnnexplain.loading import loader
@@ -17,7 +18,7 @@ from cnnexplain.pipeline.targets import Class, Target
 from cnnexplain.plugin import registry
 from cnnexplain.plugin.check import Check, Measurement, Subject
 from cnnexplain.results.record import Record
-from cnnexplain.verification import costs, randomization, second_opinions, stability
+from cnnexplain.verification import randomization, second_opinions, stability
 from cnnexplain.verification.subjects import SEED, image_objectives, run, subjects
 from cnnexplain.verification.verification import Row, Verification
 

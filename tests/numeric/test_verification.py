@@ -8,10 +8,10 @@ import pytest
 from PIL import Image  # noqa: F401  # Before TensorFlow, whose libraries it may share.
 
 import cnnexplain as cx
+from cnnexplain.checks import costs
 from cnnexplain.checks.random_weights import emprt, entropy, rank_correlation, smprt
 from cnnexplain.checks.shuffling import shuffled
 from cnnexplain.plugin import Analysis, Measurement, Result, registry
-from cnnexplain.verification import costs
 from cnnexplain.verification.subjects import image_objectives, run, subjects
 from cnnexplain.verification.verify import check_rows
 
@@ -86,6 +86,9 @@ def changed(record, name, change):
         ("gradient-x-input", {}, "attribution", lambda each: each[:, ::-1], "contributions"),
         ("integrated-gradients", {}, "attribution", lambda each: 1.1 * each, "completeness"),
         ("smoothgrad", {}, "gradient", lambda each: 2 * each, "mean gradient"),
+        ("rise", {}, "saliency", lambda each: each[:, ::-1], "brute force"),
+        ("integrated-gradients", {}, "attribution", lambda each: each[:, ::-1], "path"),
+        ("deconvnet", {}, "projection/relu2/deconvnet", lambda each: 1.01 * each, "gradient rule"),
         ("occlusion", {}, "logit", lambda each: each + 0.01, "brute force"),
         ("occlusion", {}, "logit", lambda each: each.swapaxes(1, 2), "brute force"),
         ("occlusion", {}, "logit_drop", lambda each: np.roll(each, 1, axis=1), "means"),
@@ -184,6 +187,39 @@ def test_numbers_that_differ_in_the_next_run_fail(lenet):
         return Result({"map": random.uniform(size=images.shape[:3])})
 
     assert rows_of(analysis(restless), lenet)["repeat"].passed is False
+
+
+@pytest.mark.parametrize("index", [0, 1])
+@pytest.mark.parametrize("value", [0.5, np.nan])
+def test_a_wrong_array_of_one_of_several_images_does_not_repeat(index, value, lenet):
+    record = cx.explain("rise", lenet, ["mnist:test/42", "mnist:test/3"], masks=30)
+    assert verdicts(cx.verify(record, lenet))["repeat"] is True
+    record.arrays["saliency"][index] = value
+    (row,) = (each for each in cx.verify(record, lenet).rows if each.check.name == "repeat")
+    assert [each.passed for each in row.measurements] == [place != index for place in range(2)]
+    assert "'saliency'" in row.shown.detail
+
+
+def test_a_result_that_is_not_computed_again_has_no_verdict(lenet):
+    record = cx.explain("rise", lenet, "mnist:test/42", masks=30)
+    (row,) = (each for each in check_rows(subjects(record, lenet, [cx.Logit(4)]), 0.0) if each.check.name == "repeat")
+    assert row.passed is None
+    assert "the result was not computed again" in row.shown.detail
+    assert "masks=8" in row.shown.detail
+
+
+def test_the_rounding_of_another_batch_fails_nothing(lenet):
+    """If the image alone gives other numbers, the whole batch decides."""
+
+    def normalized(classifier, images):
+        """Images divided by the maximum of the batch."""
+        return Result({"map": images[..., 0] / images.sum()})
+
+    images = ["mnist:test/42", "mnist:test/3"]
+    assert rows_of(analysis(normalized), lenet, images)["repeat"].passed is True
+    found = rows_of(analysis(normalized), lenet, images, budget=0.0)["repeat"]
+    assert found.passed is None
+    assert "which the batch may explain" in found.shown.detail
 
 
 def test_numbers_that_depend_on_the_batch_fail(lenet):
