@@ -179,6 +179,20 @@ def test_an_edge_detector_explains_no_network_and_no_class(lenet):
     assert rows["complexity"].shown.value == 0
 
 
+@pytest.mark.parametrize(
+    ("name", "classes", "verdict"), [("saliency", 2, None), ("gradient-x-input", 2, None), ("gradient-x-input", 3, True)]
+)
+def test_opposite_maps_of_two_classes_are_right(name, classes, verdict):
+    """With the weights w and −w of two classes, the gradients are opposite, and their magnitudes equal."""
+    image = keras.Input((6, 5, 1))
+    model = keras.Model(image, keras.layers.Dense(classes, activation="softmax")(keras.layers.Flatten()(image)))
+    weights = np.random.default_rng(0).normal(size=30)
+    model.set_weights([np.stack([weights, -weights, -weights][:classes], axis=1), np.zeros(classes)])
+    images = np.random.default_rng(1).uniform(size=(1, 6, 5, 1)).astype(np.float32)
+    found = verdicts(cx.verify(name, cx.load(model), images, target=0))
+    assert found["another class"] is verdict
+
+
 def test_numbers_that_differ_in_the_next_run_fail(lenet):
     random = np.random.default_rng(0)
 
@@ -417,5 +431,30 @@ def test_a_reference_that_is_not_installed_says_how_to_install_it(lenet, records
     monkeypatch.setattr(registry, "load", lambda: loaded)
     (check,) = second_opinions.checks("saliency")
     assert check.run(None) == Measurement(None, detail="not installed: pip install peer")
+    assert not replace(missing, module="no_such_package.module").installed
+    assert not replace(missing, module="numpy.no_such_package.module").installed
+    assert not replace(missing, module=".relative").installed
+    with pytest.raises(cx.PluginError, match="Did you mean 'tensorflow'"):
+        replace(missing, backend="tensorflw")
+    with pytest.raises(cx.PluginError, match="the backend 3; expected None or one of tensorflow"):
+        replace(missing, backend=3)
     with pytest.raises(cx.PluginError, match="needs a function as run"):
         Reference("peer", "saliency", "keras", "pip install keras", None, "The map is theirs.", 3)
+
+
+@pytest.mark.parametrize("error", [TypeError("no such argument"), cx.UsageError("no such layer"), SystemExit()])
+def test_an_error_of_a_reference_is_no_failure_of_the_result(error, records, lenet, monkeypatch):
+    from cnnexplain.plugin import Reference
+
+    def broken(subject):
+        raise error
+
+    peer = Reference("peer", "saliency", "numpy", "pip install numpy", None, "The map is theirs.", broken)
+    loaded = replace(registry.load(), references={"peer": peer})
+    monkeypatch.setattr(registry, "load", lambda: loaded)
+    found = cx.verify(records("saliency"), lenet)
+    (row,) = (each for each in found.rows if each.kind == "second opinion")
+    assert row.passed is None
+    assert row.shown.detail.startswith("can't be compared: ")
+    assert str(error) in row.shown.detail
+    assert found.passed
