@@ -45,7 +45,7 @@ def verify(
             difference of two.
         against: As for `cnnexplain.explain`.
         dataset: As for `cnnexplain.explain`; None uses the images, to save time.
-        thorough: Whether to make even the checks that take many minutes.
+        thorough: Whether to run the checks that take minutes, too.
         progress: Called with the number of completed checks, and of all checks.
         **options: Options of the analysis, if its name is given.
 

@@ -99,3 +99,4 @@ def test_a_verification_is_strict_json_and_says_what_failed():
     assert found.conclusion == "mine: 1 of 2 checks failed: sum."
     assert Verification("mine", {}, (), rows[:1], 1.0).conclusion == "mine: the 1 check passed."
     assert "0.1" in repr(found)
+    assert Verification("mine", {}, (), rows[2:], 1.0).conclusion == "mine: no check applies."
