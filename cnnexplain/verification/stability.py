@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 SEEDS = 3
 """The number of other seeds."""
 
-NOISE_SHARE = 0.8
-"""The largest share of a map's contrast that may be noise: at 0.8, 64% of its variance is."""
+NOISE_SHARE = math.sqrt(0.5)
+"""The largest noise of a map as a share of its contrast. There half of its variance is noise, as much as is not."""
 
 INVISIBLE, REACTION = 1 / 510, 1.0
 """Noise of up to half a gray level, as a share of the input range; and the largest change of a map for it, as a share of the

@@ -101,6 +101,51 @@ def test_a_saved_fact_that_differs_is_named(cli, tmp_path):
     assert "the fact 'logit' is" in checks["facts"]["detail"]
 
 
+@pytest.mark.parametrize(
+    ("fact", "expected", "same"),
+    [
+        (0.5, 0.50001, True),
+        (0.5, 0.5002, False),
+        (1e-3, 2e-3, False),
+        (1e-9, 2e-9, True),
+        (3, 4, False),
+        (100_001, 100_000, False),
+        (True, 1, False),
+        (True, 1.0, False),
+        (4.0, 4, True),
+        ([1.0, {"a": 2}], [1.0, {"a": 2}], True),
+        ([1.0, {"a": 2}], [1.0, {"a": 3}], False),
+        (float("nan"), 1.0, False),
+    ],
+)
+def test_facts_are_equal_up_to_rounding(fact, expected, same):
+    from cnnexplain.checks import ROUNDING
+    from cnnexplain.verification.comparison import fact_difference
+    from cnnexplain.verification.saved import SMALL
+
+    assert (fact_difference({"x": fact}, {"x": expected}, ROUNDING, least=SMALL) == "") is same
+
+
+def test_integers_of_a_saved_result_are_compared_exactly_and_nan_is_named(lenet):
+    from dataclasses import replace
+
+    import cnnexplain as cx
+    from cnnexplain.verification.saved import _array_measurement
+
+    record = cx.explain("saliency", lenet, "mnist:test/42")
+
+    def with_arrays(**arrays):
+        return replace(record, arrays=arrays)
+
+    numbers = np.array([[100_000, 3]])
+    assert _array_measurement(with_arrays(n=numbers), with_arrays(n=numbers)).passed
+    assert not _array_measurement(with_arrays(n=numbers + 1), with_arrays(n=numbers)).passed
+    first, rest = np.array([[np.nan]]), np.array([[1.0]])
+    found = _array_measurement(with_arrays(a=rest, b=rest), with_arrays(a=first, b=rest))
+    assert not found.passed
+    assert "'a'" in found.detail
+
+
 def test_a_saved_result_with_a_data_set_and_a_changed_image(cli, digit_file, tmp_path):
     assert cli("run", "deconvnet", digit_file, "mnist:test/3", "--maps", "1", "--dataset", "mnist:test")[0] == 0
     folder = tmp_path / "cnnexplain-out" / "deconvnet"

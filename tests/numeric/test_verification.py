@@ -203,6 +203,49 @@ def test_numbers_that_differ_in_the_next_run_fail(lenet):
     assert rows_of(analysis(restless), lenet)["repeat"].passed is False
 
 
+def test_two_seeds_with_more_noise_than_signal_fail(lenet):
+    from typing import Annotated
+
+    from cnnexplain.plugin import Option
+
+    def mixed(classifier, images, *, seed, noise):
+        """A picture with noise from a seed."""
+        drawn = np.random.default_rng(seed).normal(size=images.shape[1:3])
+        signal = images[..., 0] / images.std()
+        return Result({"map": signal + noise * drawn})
+
+    mixed.__annotations__.update(
+        seed=Annotated[int, Option("The seed.", min=0)], noise=Annotated[float, Option("The deviation.", min=0)]
+    )
+    mixed.__kwdefaults__ = {"seed": 0, "noise": 0.9}
+    assert rows_of(analysis(mixed), lenet, noise=0.9)["seeds"].passed is True
+    assert rows_of(analysis(mixed), lenet, noise=1.15)["seeds"].passed is False
+
+
+def test_scores_of_zero_have_no_scale():
+    image = keras.Input((6, 5, 1))
+    model = keras.Model(image, keras.layers.Dense(3, activation="softmax")(keras.layers.Flatten()(image)))
+    model.set_weights([np.zeros((30, 3)), np.zeros(3)])
+    images = np.random.default_rng(1).uniform(size=(1, 6, 5, 1)).astype(np.float32)
+    found = verdicts(cx.verify("occlusion", cx.load(model), images, target=0), "definition")
+    assert found == {"brute force": True, "means": True}
+
+
+def test_a_gradient_that_is_certainly_wrong_at_the_image_is_not_excused_elsewhere(records, lenet, monkeypatch):
+    """A digit lies on kinks, beside which it is measured; a wrong gradient at the image itself is wrong nevertheless."""
+    from cnnexplain.checks import attributions
+
+    record = records("saliency")
+    (subject,) = subjects(record, lenet, image_objectives(record, lenet, None, None))
+    # (value, limit) at the image and at the image with noise.
+    for own, value, passed in [((0.5, 0.1), 0.5, False), ((0.2, 0.1), 0.01, True), ((None, None), 0.01, True)]:
+        results = iter([Measurement(*own, "here"), Measurement(0.01, 0.02, "there")])
+        monkeypatch.setattr(attributions, "slope_measurement", lambda *_, results=results: next(results))
+        found = attributions.gradient_measurement(subject, "gradient")
+        assert (found.value, found.passed) == (value, passed)
+        assert ("at the image itself" in found.detail) is passed
+
+
 @pytest.mark.parametrize("index", [0, 1])
 @pytest.mark.parametrize("value", [0.5, np.nan])
 def test_a_wrong_array_of_one_of_several_images_does_not_repeat(index, value, lenet):
