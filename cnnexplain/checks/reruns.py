@@ -16,7 +16,7 @@ def confirmed(measured: Measurement, subject: Subject, arrays: Iterable[str]) ->
     """A measurement of a run with other options, if a run with those of the result gives its arrays again.
 
     Otherwise the largest difference of an array from that of the second run, which does not pass. If the second run takes
-    many minutes, the detail says that it was left out.
+    minutes, the detail says that it was left out.
 
     Args:
         measured: What a check has measured for a run with other options, such as fewer steps.
