@@ -53,6 +53,7 @@ PUBLIC = {
         "ROUNDING",
         "Slopes",
         "completeness",
+        "confirmed",
         "contributions",
         "difference",
         "emprt",

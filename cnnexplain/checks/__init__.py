@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cnnexplain.checks.differences import Function, Slopes, scores, slope_measurement, slopes
     from cnnexplain.checks.numbers import difference
     from cnnexplain.checks.random_weights import emprt, rank_correlation, smprt
+    from cnnexplain.checks.reruns import confirmed
     from cnnexplain.checks.shuffling import shuffled
     from cnnexplain.checks.tails import tail_scores
     from cnnexplain.plugin.check import Subject
@@ -29,6 +30,7 @@ __all__ = [
     "Function",
     "Slopes",
     "completeness",
+    "confirmed",
     "contributions",
     "difference",
     "emprt",
@@ -49,6 +51,7 @@ _HOMES = {
     "differences": ("Function", "Slopes", "scores", "slope_measurement", "slopes"),
     "numbers": ("difference",),
     "random_weights": ("emprt", "rank_correlation", "smprt"),
+    "reruns": ("confirmed",),
     "shuffling": ("shuffled",),
     "tails": ("tail_scores",),
 }

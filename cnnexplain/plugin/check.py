@@ -1,10 +1,12 @@
-"""Checks of results: what the definition of a method implies for its numbers, measured by another road."""
+"""Checks of results: what the definition of a method implies for its numbers, measured by an independent method."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsFloat
+
+from cnnexplain.errors import PluginError, shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -13,6 +15,9 @@ if TYPE_CHECKING:
     from cnnexplain.model.classifier import Classifier
     from cnnexplain.model.computation.objectives import Objective
     from cnnexplain.results.record import Record
+
+LONGEST = 60
+"""Maximum number of characters in the name of a check."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +28,21 @@ class Measurement:
         value: The measured number, such as a relative error, which should be small; None if the check is not applicable.
         limit: The largest value that passes; None if the value only informs.
         detail: A phrase with what was measured, such as "16 directions, 3 dropped", or why the check is not applicable.
+
+    Raises:
+        PluginError: The value or the limit is not a number, or the detail not text.
     """
 
     value: float | None
     limit: float | None = None
     detail: str = ""
+
+    def __post_init__(self) -> None:
+        # Numbers of NumPy would make verdicts that JSON does not know.
+        for field in ("value", "limit"):
+            object.__setattr__(self, field, _number(field, getattr(self, field)))
+        if not isinstance(self.detail, str):
+            raise PluginError(f"A measurement has the detail {shown(self.detail)}; expected text.")
 
     @property
     def passed(self) -> bool | None:
@@ -47,6 +62,20 @@ class Measurement:
         return self.value / self.limit if self.limit else (float("inf") if self.value > 0 else 0.0)
 
 
+def _number(field: str, given: object) -> float | None:
+    """A number as a float."""
+    if given is None:
+        return None
+    try:
+        # Text is not a number, even if it could be read as one.
+        if isinstance(given, SupportsFloat):
+            return float(given)
+    # An array of several numbers, or a plugin's own class.
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise PluginError(f"A measurement has the {field} {shown(given)}; expected a number or None.")
+
+
 @dataclass(frozen=True)
 class Check:
     """A check of the results of an analysis, for `Analysis.checks`.
@@ -54,12 +83,23 @@ class Check:
     Args:
         name: One or a few words, such as "gradient".
         meaning: A sentence: what is compared with what, and what it means if it passes.
-        run: Measures the result for the image of a `Subject`. It must compute the numbers by another road than the analysis.
+        run: Measures the result for the image of a `Subject`. It must compute the numbers by an independent method.
+
+    Raises:
+        PluginError: The name or the meaning is not text, or `run` not a function.
     """
 
     name: str
     meaning: str
     run: Callable[[Subject], Measurement]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not 0 < len(self.name) <= LONGEST or not self.name.isprintable():
+            raise PluginError(f"A check has the name {shown(self.name)}; expected up to {LONGEST} printable characters.")
+        if not isinstance(self.meaning, str) or not self.meaning:
+            raise PluginError(f"The check '{self.name}' has the meaning {shown(self.meaning)}; expected text.")
+        if not callable(self.run):
+            raise PluginError(f"The check '{self.name}' needs a function as run, but got {shown(self.run)}.")
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cnnexplain.errors import PluginError, shown
+from cnnexplain.backend import BACKENDS
+from cnnexplain.errors import PluginError, shown, suggest
 
 if TYPE_CHECKING:
     from cnnexplain.plugin.check import Measurement, Subject
@@ -51,6 +52,11 @@ class Reference:
                 raise PluginError(
                     f"The reference '{self.name}' has the {field} {shown(getattr(self, field))}; expected text."
                 )
+        if self.backend is not None and (not isinstance(self.backend, str) or self.backend not in BACKENDS):
+            raise PluginError(
+                f"The reference '{self.name}' has the backend {shown(self.backend)}; expected None or one of "
+                f"{', '.join(BACKENDS)}.{suggest(self.backend, BACKENDS)}"
+            )
         if not callable(self.run):
             raise PluginError(f"The reference '{self.name}' needs a function as run, but got {shown(self.run)}.")
 
@@ -62,7 +68,11 @@ class Reference:
     @property
     def installed(self) -> bool:
         """Whether the module that it needs is installed."""
-        return importlib.util.find_spec(self.module) is not None
+        try:
+            return importlib.util.find_spec(self.module) is not None
+        # A parent package is missing, or fails to import; or the name is not that of a module.
+        except (ImportError, ValueError):
+            return False
 
 
 def of_analysis(references: Mapping[str, Reference], analysis: str, backend: str) -> list[Reference]:

@@ -36,30 +36,36 @@ def array_difference(
     return ""
 
 
-def fact_difference(facts: Mapping[str, Any], expected: Mapping[str, Any], tolerance: float) -> str:
+def fact_difference(facts: Mapping[str, Any], expected: Mapping[str, Any], tolerance: float, *, least: float = 1.0) -> str:
     """Describes the first difference between facts; empty if there is none.
 
     Args:
         facts: Facts by name.
         expected: The expected facts by name.
-        tolerance: Tolerance for floats, relative to their magnitude, or to 1 if that is smaller.
+        tolerance: Tolerance for floats, relative to their magnitude. Integers and truth values must be equal.
+        least: The magnitude below which the tolerance is relative to this number.
     """
     if set(facts) != set(expected):
         return f"the facts are {', '.join(facts)} instead of {', '.join(expected)}"
     for name, fact in expected.items():
-        if not _close(facts[name], fact, tolerance):
+        if not _close(facts[name], fact, tolerance, least):
             return f"the fact '{name}' is {_shorten(facts[name])} instead of {_shorten(fact)}"
     return ""
 
 
-def _close(value: Any, expected: Any, tolerance: float) -> bool:
+def _close(value: Any, expected: Any, tolerance: float, least: float) -> bool:
     """Whether JSON values are equal, except for the rounding of floats."""
+    # Python takes True for 1.
+    if isinstance(expected, bool) != isinstance(value, bool):
+        return False
     if isinstance(expected, float) and isinstance(value, int | float):
-        return abs(value - expected) <= tolerance * max(1.0, abs(expected))
+        return abs(value - expected) <= tolerance * max(least, abs(expected))
     if isinstance(expected, Mapping) and isinstance(value, Mapping):
-        return set(value) == set(expected) and all(_close(value[key], expected[key], tolerance) for key in expected)
+        return set(value) == set(expected) and all(_close(value[key], expected[key], tolerance, least) for key in expected)
     if isinstance(expected, list | tuple) and isinstance(value, list | tuple):
-        return len(value) == len(expected) and all(map(_close, value, expected, [tolerance] * len(value)))
+        return len(value) == len(expected) and all(
+            _close(*pair, tolerance, least) for pair in zip(value, expected, strict=True)
+        )
     return bool(value == expected)
 
 

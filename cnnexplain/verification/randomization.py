@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cnnexplain.checks.costs import affordable, too_expensive
 from cnnexplain.checks.random_weights import DEPTHS, SAMPLES, Maps, emprt, entropy, rank_correlation, smprt
 from cnnexplain.checks.shuffling import shuffled
 from cnnexplain.errors import CnnExplainError
 from cnnexplain.model.classifier import Classifier
 from cnnexplain.model.computation.objectives import Logit
 from cnnexplain.plugin.check import Check, Measurement, Subject
-from cnnexplain.verification.costs import affordable, too_expensive
 from cnnexplain.verification.stability import main_map
 
 if TYPE_CHECKING:
@@ -83,6 +83,8 @@ def _another_class(subject: Subject, budget: float) -> Measurement:
         reason = "the target is not a single class"
     if not reason and subject.classifier.outputs < 2:
         reason = "the network has a single output, whose two scores are opposite"
+    if not reason and subject.classifier.outputs == 2 and subject.classifier.head == "softmax":
+        reason = "of two classes, only the difference of the logits matters, so the maps may be the same or opposite"
     if reason:
         return Measurement(None, detail=reason)
     assert isinstance(subject.objective, Logit)
@@ -95,7 +97,7 @@ def _another_class(subject: Subject, budget: float) -> Measurement:
     map_of_other = main_map(subject.explain(target=other))
     assert map_of_other is not None
     correlation = rank_correlation(own, map_of_other)
-    return Measurement(abs(correlation), SAME, f"rank correlation {correlation:.2f} with '{classifier.labels[other]}'")
+    return Measurement(correlation, SAME, f"rank correlation {correlation:.2f} with '{classifier.labels[other]}'")
 
 
 def _unsuitable(subject: Subject) -> str:

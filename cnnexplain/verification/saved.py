@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,6 +28,10 @@ IMAGES = Check(
     "The image files are unchanged: read again, they give the images of the result.",
     lambda _: Measurement(None),
 )
+
+SMALL = 0.01
+"""The magnitude of facts below which differences are relative to this number: single precision rounds scores of the order of
+1, and the small differences of such scores, to about 0.01 · `ROUNDING`."""
 
 
 def verify_saved(
@@ -115,15 +120,20 @@ def _array_measurement(record: Record, again: Record) -> Measurement:
     for key, array in record.arrays.items():
         if array.shape != again.arrays[key].shape:
             return Measurement(float("inf"), ROUNDING, f"'{key}' has the shape {again.arrays[key].shape}, not {array.shape}")
+        # Integers and truth values are not rounded.
         error = difference(again.arrays[key], array)
+        if array.dtype.kind in "biu" and error > 0:
+            return Measurement(math.inf, ROUNDING, f"'{key}' differs, whose values are not rounded")
         if not error <= worst:
             worst, name = error, key
+        if math.isnan(worst):
+            break
     found = f"the largest difference is in '{name}'" if name else "no number differs"
     return Measurement(worst, ROUNDING, f"{found}, of {len(record.arrays)} arrays")
 
 
 def _fact_measurement(record: Record, again: Record) -> Measurement:
-    found = fact_difference(again.facts, record.facts, ROUNDING)
+    found = fact_difference(again.facts, record.facts, ROUNDING, least=SMALL)
     return Measurement(float(bool(found)), 0.0, found or f"{len(record.facts)} facts")
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import keras
 
+from cnnexplain.errors import CnnExplainError, PluginError, failure, foreign
 from cnnexplain.plugin import registry
 from cnnexplain.plugin.check import Check, Measurement
 from cnnexplain.plugin.reference import Reference, of_analysis
@@ -25,6 +26,11 @@ def _run(reference: Reference) -> Callable[[Subject], Measurement]:
     def run(subject: Subject) -> Measurement:
         if not reference.installed:
             return Measurement(None, detail=f"not installed: {reference.install}")
-        return reference.run(subject)
+        # An error in the other implementation, such as an incompatible version, says nothing about the result.
+        try:
+            with foreign(lambda error: PluginError(failure(error, reference.run))):
+                return reference.run(subject)
+        except CnnExplainError as error:
+            return Measurement(None, detail=f"can't be compared: {error}")
 
     return run

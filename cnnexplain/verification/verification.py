@@ -116,6 +116,8 @@ class Verification:
     def conclusion(self) -> str:
         """A sentence with the outcome."""
         decided = sum(row.passed is not None for row in self.rows)
+        if not decided:
+            return f"{self.analysis}: no check applies."
         if self.failed:
             of = "check" if decided == 1 else "checks"
             return f"{self.analysis}: {len(self.failed)} of {decided} {of} failed: {', '.join(self.failed)}."

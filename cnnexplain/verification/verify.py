@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from cnnexplain.checks import costs
 from cnnexplain.errors import CnnExplainError, PluginError, UsageError, failure, foreign
 from cnnexplain.inputs.images import as_batch
 from cnnexplain.loading import loader
@@ -17,7 +18,7 @@ from cnnexplain.pipeline.targets import Class, Target
 from cnnexplain.plugin import registry
 from cnnexplain.plugin.check import Check, Measurement, Subject
 from cnnexplain.results.record import Record
-from cnnexplain.verification import costs, randomization, second_opinions, stability
+from cnnexplain.verification import randomization, second_opinions, stability
 from cnnexplain.verification.subjects import SEED, image_objectives, run, subjects
 from cnnexplain.verification.verification import Row, Verification
 
@@ -44,7 +45,7 @@ def verify(
             difference of two.
         against: As for `cnnexplain.explain`.
         dataset: As for `cnnexplain.explain`; None uses the images, to save time.
-        thorough: Whether to make even the checks that take many minutes.
+        thorough: Whether to run the checks that take minutes, too.
         progress: Called with the number of completed checks, and of all checks.
         **options: Options of the analysis, if its name is given.
 

@@ -26,6 +26,7 @@ def test_the_json_is_one_document(cli):
     document = json.loads(out)
     assert code == 0
     assert document["passed"] is True
+    assert document["left_out"] == []
     first, second = document["verifications"]
     assert [first["analysis"], second["analysis"]] == ["gradient-x-input", "saliency"]
     assert first["images"] == ["mnist:test/42", "mnist:test/3"]
@@ -100,6 +101,51 @@ def test_a_saved_fact_that_differs_is_named(cli, tmp_path):
     assert "the fact 'logit' is" in checks["facts"]["detail"]
 
 
+@pytest.mark.parametrize(
+    ("fact", "expected", "same"),
+    [
+        (0.5, 0.50001, True),
+        (0.5, 0.5002, False),
+        (1e-3, 2e-3, False),
+        (1e-9, 2e-9, True),
+        (3, 4, False),
+        (100_001, 100_000, False),
+        (True, 1, False),
+        (True, 1.0, False),
+        (4.0, 4, True),
+        ([1.0, {"a": 2}], [1.0, {"a": 2}], True),
+        ([1.0, {"a": 2}], [1.0, {"a": 3}], False),
+        (float("nan"), 1.0, False),
+    ],
+)
+def test_facts_are_equal_up_to_rounding(fact, expected, same):
+    from cnnexplain.checks import ROUNDING
+    from cnnexplain.verification.comparison import fact_difference
+    from cnnexplain.verification.saved import SMALL
+
+    assert (fact_difference({"x": fact}, {"x": expected}, ROUNDING, least=SMALL) == "") is same
+
+
+def test_integers_of_a_saved_result_are_compared_exactly_and_nan_is_named(lenet):
+    from dataclasses import replace
+
+    import cnnexplain as cx
+    from cnnexplain.verification.saved import _array_measurement
+
+    record = cx.explain("saliency", lenet, "mnist:test/42")
+
+    def with_arrays(**arrays):
+        return replace(record, arrays=arrays)
+
+    numbers = np.array([[100_000, 3]])
+    assert _array_measurement(with_arrays(n=numbers), with_arrays(n=numbers)).passed
+    assert not _array_measurement(with_arrays(n=numbers + 1), with_arrays(n=numbers)).passed
+    first, rest = np.array([[np.nan]]), np.array([[1.0]])
+    found = _array_measurement(with_arrays(a=rest, b=rest), with_arrays(a=first, b=rest))
+    assert not found.passed
+    assert "'a'" in found.detail
+
+
 def test_a_saved_result_with_a_data_set_and_a_changed_image(cli, digit_file, tmp_path):
     assert cli("run", "deconvnet", digit_file, "mnist:test/3", "--maps", "1", "--dataset", "mnist:test")[0] == 0
     folder = tmp_path / "cnnexplain-out" / "deconvnet"
@@ -129,6 +175,7 @@ def test_another_model_is_refused(cli, tmp_path, model):
         (["saliency", "no.png"], "no.png"),
         (["saliency", "mnist:test/42", "--target", "eleven"], "eleven"),
         (["inversion", "mnist:test/42", "--target", "4"], "'inversion' does not explain an output"),
+        (["rise", "mnist:test/42", "--against", "4"], "'rise' does not explain a difference of outputs"),
     ],
 )
 def test_bad_arguments_are_one_line(cli, arguments, words):
@@ -143,4 +190,66 @@ def test_a_saved_result_has_its_own_images(cli):
     code, _, err = cli("verify", "cnnexplain-out/saliency", "gradcam")
     assert code == 2
     assert "a saved result has its own images and options" in err
-    assert cli("verify", "cnnexplain-out/saliency", "--target", "3")[0] == 2
+    for option in (["--target", "3"], ["--against", "3"], ["--thorough"]):
+        code, _, err = cli("verify", "cnnexplain-out/saliency", *option)
+        assert code == 2
+        assert f"leave out {option[0]}." in err
+
+
+def test_an_analysis_is_no_folder_unless_written_as_a_path(cli, tmp_path, monkeypatch):
+    assert cli("run", "saliency", "mnist:test/42")[0] == 0
+    monkeypatch.chdir(tmp_path / "cnnexplain-out")
+    assert "central differences" in cli("verify", "saliency")[1]
+    for path in ("./saliency", "saliency/"):
+        assert "saliency: all 3 checks passed." in cli("verify", path)[1]
+
+
+@pytest.fixture
+def dense(tmp_path):
+    """The file of a network without convolutions, which has nothing that Grad-CAM or the deconvnet could explain."""
+    import keras
+
+    image = keras.Input((6, 5, 1))
+    path = tmp_path / "dense.keras"
+    keras.Model(image, keras.layers.Dense(3, activation="softmax")(keras.layers.Flatten()(image))).save(path)
+    return path
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Only two analyses are installed."""
+    from dataclasses import replace
+
+    from cnnexplain.cli import session
+
+    registry = session.registry()
+    found = {name: registry.analyses[name] for name in ("gradcam", "gradient-x-input")}
+    kept = replace(registry, analyses=replace(registry.analyses, found=found))
+    monkeypatch.setattr(session, "registry", lambda: kept)
+
+
+@pytest.mark.usefixtures("few")
+def test_of_all_analyses_those_that_can_not_be_verified_are_left_out(cli, dense):
+    code, out, err = cli("verify", "--model", dense)
+    assert code == 0, err
+    assert "gradcam: left out: " in out
+    assert re.search(r"gradient-x-input: all \d checks passed\.", out)
+    code, out, _ = cli("verify", "--model", dense, "--json")
+    document = json.loads(out)
+    assert code == 0
+    assert document["passed"] is True
+    (left,) = document["left_out"]
+    assert left["analysis"] == "gradcam"
+    assert left["reason"]
+    assert [each["analysis"] for each in document["verifications"]] == ["gradient-x-input"]
+    code, out, err = cli("verify", "--model", dense, "--target", "eleven")
+    assert (code, out) == (2, "")
+    assert "eleven" in err
+
+
+def test_an_error_keeps_the_verifications_before_it(cli, dense):
+    code, out, err = cli("verify", "gradient-x-input", "gradcam", "--model", dense)
+    assert code != 0
+    assert re.search(r"gradient-x-input: all \d checks passed\.", out)
+    assert "left out" not in out
+    assert len(err.strip().splitlines()) == 1

@@ -8,10 +8,10 @@ import pytest
 from PIL import Image  # noqa: F401  # Before TensorFlow, whose libraries it may share.
 
 import cnnexplain as cx
+from cnnexplain.checks import costs
 from cnnexplain.checks.random_weights import emprt, entropy, rank_correlation, smprt
 from cnnexplain.checks.shuffling import shuffled
 from cnnexplain.plugin import Analysis, Measurement, Result, registry
-from cnnexplain.verification import costs
 from cnnexplain.verification.subjects import image_objectives, run, subjects
 from cnnexplain.verification.verify import check_rows
 
@@ -86,6 +86,9 @@ def changed(record, name, change):
         ("gradient-x-input", {}, "attribution", lambda each: each[:, ::-1], "contributions"),
         ("integrated-gradients", {}, "attribution", lambda each: 1.1 * each, "completeness"),
         ("smoothgrad", {}, "gradient", lambda each: 2 * each, "mean gradient"),
+        ("rise", {}, "saliency", lambda each: each[:, ::-1], "brute force"),
+        ("integrated-gradients", {}, "attribution", lambda each: each[:, ::-1], "path"),
+        ("deconvnet", {}, "projection/relu2/deconvnet", lambda each: 1.01 * each, "gradient rule"),
         ("occlusion", {}, "logit", lambda each: each + 0.01, "brute force"),
         ("occlusion", {}, "logit", lambda each: each.swapaxes(1, 2), "brute force"),
         ("occlusion", {}, "logit_drop", lambda each: np.roll(each, 1, axis=1), "means"),
@@ -176,6 +179,20 @@ def test_an_edge_detector_explains_no_network_and_no_class(lenet):
     assert rows["complexity"].shown.value == 0
 
 
+@pytest.mark.parametrize(
+    ("name", "classes", "verdict"), [("saliency", 2, None), ("gradient-x-input", 2, None), ("gradient-x-input", 3, True)]
+)
+def test_opposite_maps_of_two_classes_are_right(name, classes, verdict):
+    """With the weights w and −w of two classes, the gradients are opposite, and their magnitudes equal."""
+    image = keras.Input((6, 5, 1))
+    model = keras.Model(image, keras.layers.Dense(classes, activation="softmax")(keras.layers.Flatten()(image)))
+    weights = np.random.default_rng(0).normal(size=30)
+    model.set_weights([np.stack([weights, -weights, -weights][:classes], axis=1), np.zeros(classes)])
+    images = np.random.default_rng(1).uniform(size=(1, 6, 5, 1)).astype(np.float32)
+    found = verdicts(cx.verify(name, cx.load(model), images, target=0))
+    assert found["another class"] is verdict
+
+
 def test_numbers_that_differ_in_the_next_run_fail(lenet):
     random = np.random.default_rng(0)
 
@@ -184,6 +201,82 @@ def test_numbers_that_differ_in_the_next_run_fail(lenet):
         return Result({"map": random.uniform(size=images.shape[:3])})
 
     assert rows_of(analysis(restless), lenet)["repeat"].passed is False
+
+
+def test_two_seeds_with_more_noise_than_signal_fail(lenet):
+    from typing import Annotated
+
+    from cnnexplain.plugin import Option
+
+    def mixed(classifier, images, *, seed, noise):
+        """A picture with noise from a seed."""
+        drawn = np.random.default_rng(seed).normal(size=images.shape[1:3])
+        signal = images[..., 0] / images.std()
+        return Result({"map": signal + noise * drawn})
+
+    mixed.__annotations__.update(
+        seed=Annotated[int, Option("The seed.", min=0)], noise=Annotated[float, Option("The deviation.", min=0)]
+    )
+    mixed.__kwdefaults__ = {"seed": 0, "noise": 0.9}
+    assert rows_of(analysis(mixed), lenet, noise=0.9)["seeds"].passed is True
+    assert rows_of(analysis(mixed), lenet, noise=1.15)["seeds"].passed is False
+
+
+def test_scores_of_zero_have_no_scale():
+    image = keras.Input((6, 5, 1))
+    model = keras.Model(image, keras.layers.Dense(3, activation="softmax")(keras.layers.Flatten()(image)))
+    model.set_weights([np.zeros((30, 3)), np.zeros(3)])
+    images = np.random.default_rng(1).uniform(size=(1, 6, 5, 1)).astype(np.float32)
+    found = verdicts(cx.verify("occlusion", cx.load(model), images, target=0), "definition")
+    assert found == {"brute force": True, "means": True}
+
+
+def test_a_gradient_that_is_certainly_wrong_at_the_image_is_not_excused_elsewhere(records, lenet, monkeypatch):
+    """A digit lies on kinks, beside which it is measured; a wrong gradient at the image itself is wrong nevertheless."""
+    from cnnexplain.checks import attributions
+
+    record = records("saliency")
+    (subject,) = subjects(record, lenet, image_objectives(record, lenet, None, None))
+    # (value, limit) at the image and at the image with noise.
+    for own, value, passed in [((0.5, 0.1), 0.5, False), ((0.2, 0.1), 0.01, True), ((None, None), 0.01, True)]:
+        results = iter([Measurement(*own, "here"), Measurement(0.01, 0.02, "there")])
+        monkeypatch.setattr(attributions, "slope_measurement", lambda *_, results=results: next(results))
+        found = attributions.gradient_measurement(subject, "gradient")
+        assert (found.value, found.passed) == (value, passed)
+        assert ("at the image itself" in found.detail) is passed
+
+
+@pytest.mark.parametrize("index", [0, 1])
+@pytest.mark.parametrize("value", [0.5, np.nan])
+def test_a_wrong_array_of_one_of_several_images_does_not_repeat(index, value, lenet):
+    record = cx.explain("rise", lenet, ["mnist:test/42", "mnist:test/3"], masks=30)
+    assert verdicts(cx.verify(record, lenet))["repeat"] is True
+    record.arrays["saliency"][index] = value
+    (row,) = (each for each in cx.verify(record, lenet).rows if each.check.name == "repeat")
+    assert [each.passed for each in row.measurements] == [place != index for place in range(2)]
+    assert "'saliency'" in row.shown.detail
+
+
+def test_a_result_that_is_not_computed_again_has_no_verdict(lenet):
+    record = cx.explain("rise", lenet, "mnist:test/42", masks=30)
+    (row,) = (each for each in check_rows(subjects(record, lenet, [cx.Logit(4)]), 0.0) if each.check.name == "repeat")
+    assert row.passed is None
+    assert "the result was not computed again" in row.shown.detail
+    assert "masks=8" in row.shown.detail
+
+
+def test_the_rounding_of_another_batch_fails_nothing(lenet):
+    """If the image alone gives other numbers, the whole batch decides."""
+
+    def normalized(classifier, images):
+        """Images divided by the maximum of the batch."""
+        return Result({"map": images[..., 0] / images.sum()})
+
+    images = ["mnist:test/42", "mnist:test/3"]
+    assert rows_of(analysis(normalized), lenet, images)["repeat"].passed is True
+    found = rows_of(analysis(normalized), lenet, images, budget=0.0)["repeat"]
+    assert found.passed is None
+    assert "which the batch may explain" in found.shown.detail
 
 
 def test_numbers_that_depend_on_the_batch_fail(lenet):
@@ -381,5 +474,30 @@ def test_a_reference_that_is_not_installed_says_how_to_install_it(lenet, records
     monkeypatch.setattr(registry, "load", lambda: loaded)
     (check,) = second_opinions.checks("saliency")
     assert check.run(None) == Measurement(None, detail="not installed: pip install peer")
+    assert not replace(missing, module="no_such_package.module").installed
+    assert not replace(missing, module="numpy.no_such_package.module").installed
+    assert not replace(missing, module=".relative").installed
+    with pytest.raises(cx.PluginError, match="Did you mean 'tensorflow'"):
+        replace(missing, backend="tensorflw")
+    with pytest.raises(cx.PluginError, match="the backend 3; expected None or one of tensorflow"):
+        replace(missing, backend=3)
     with pytest.raises(cx.PluginError, match="needs a function as run"):
         Reference("peer", "saliency", "keras", "pip install keras", None, "The map is theirs.", 3)
+
+
+@pytest.mark.parametrize("error", [TypeError("no such argument"), cx.UsageError("no such layer"), SystemExit()])
+def test_an_error_of_a_reference_is_no_failure_of_the_result(error, records, lenet, monkeypatch):
+    from cnnexplain.plugin import Reference
+
+    def broken(subject):
+        raise error
+
+    peer = Reference("peer", "saliency", "numpy", "pip install numpy", None, "The map is theirs.", broken)
+    loaded = replace(registry.load(), references={"peer": peer})
+    monkeypatch.setattr(registry, "load", lambda: loaded)
+    found = cx.verify(records("saliency"), lenet)
+    (row,) = (each for each in found.rows if each.kind == "second opinion")
+    assert row.passed is None
+    assert row.shown.detail.startswith("can't be compared: ")
+    assert str(error) in row.shown.detail
+    assert found.passed

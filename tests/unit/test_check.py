@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from cnnexplain.errors import PluginError
@@ -26,6 +27,40 @@ NAN = float("nan")
 def test_a_value_up_to_the_limit_passes(measurement, passed, excess):
     assert measurement.passed is passed
     assert measurement.excess == excess
+
+
+def test_numbers_of_numpy_become_floats():
+    found = Measurement(np.float32(0.5), np.array(1))
+    assert (type(found.value), type(found.limit), found.passed) == (float, float, True)
+    document = Verification("mine", {}, (), (row(found),), 1.0).as_json()
+    assert json.loads(json.dumps(document))["checks"][0]["passed"] is True
+
+
+@pytest.mark.parametrize("number", ["1e-4", [1.0], np.zeros(2), 1j, 10**400])
+def test_what_is_no_number_is_no_measurement(number):
+    for arguments in ((number, 1.0), (1.0, number)):
+        with pytest.raises(PluginError, match=r"A measurement has the (value|limit) .*; expected a number or None"):
+            Measurement(*arguments)
+
+
+def test_a_detail_is_text():
+    with pytest.raises(PluginError, match="A measurement has the detail 3; expected text"):
+        Measurement(1.0, 1.0, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((3, "It is.", print), "A check has the name 3"),
+        (("", "It is.", print), "A check has the name ''"),
+        (("x" * 61, "It is.", print), "up to 60 printable characters"),
+        (("sum", None, print), "'sum' has the meaning None; expected text"),
+        (("sum", "It is.", 3), "'sum' needs a function as run, but got 3"),
+    ],
+)
+def test_a_check_has_a_name_a_meaning_and_a_function(arguments, words):
+    with pytest.raises(PluginError, match=words):
+        Check(*arguments)
 
 
 def run(classifier):
@@ -64,3 +99,4 @@ def test_a_verification_is_strict_json_and_says_what_failed():
     assert found.conclusion == "mine: 1 of 2 checks failed: sum."
     assert Verification("mine", {}, (), rows[:1], 1.0).conclusion == "mine: the 1 check passed."
     assert "0.1" in repr(found)
+    assert Verification("mine", {}, (), rows[2:], 1.0).conclusion == "mine: no check applies."

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,14 +14,12 @@ from rich.text import Text
 from cnnexplain.cli import completion, console, session
 from cnnexplain.cli.model_options import MODEL_OPTIONS, ModelArguments, model_arguments
 from cnnexplain.cli.options import PRINTING_OPTIONS, declare
-from cnnexplain.errors import UsageError, suggest
+from cnnexplain.errors import CnnExplainError, InterruptionError, UsageError, suggest
 from cnnexplain.inputs import datasets
 from cnnexplain.model.model_files import INCLUDED
 from cnnexplain.results.file_names import RESULT
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from cnnexplain.model.classifier import Classifier
     from cnnexplain.verification.verification import Row, Verification
 
@@ -43,6 +41,14 @@ class _Wanted:
     folders: tuple[Path, ...]
 
 
+@dataclass(frozen=True)
+class _LeftOut:
+    """An analysis that can't be verified, such as one of convolutions for a model without any; and why."""
+
+    analysis: str
+    reason: str
+
+
 def verify_command() -> Callable[..., None]:
     """The command, with the options of a model."""
 
@@ -55,12 +61,19 @@ def verify_command() -> Callable[..., None]:
             given.pop(name) for name in ("names", "target", "against", "thorough", "verbose", "json")
         )
         wanted = _wanted(names or [])
-        with console.document(json) as emit:
-            found = _verify(wanted, model_arguments(given), target, against, thorough=thorough, verbose=verbose)
+        found: list[Verification] = []
+        left_out: list[_LeftOut] = []
+        with console.document(json) as emit, console.quiet(verbose):
+            for each in _verify(wanted, model_arguments(given), target, against, thorough=thorough):
+                if isinstance(each, _LeftOut):
+                    left_out.append(each)
+                else:
+                    found.append(each)
+                if not json:
+                    _print(each)
             if json:
-                emit({"passed": all(each.passed for each in found), "verifications": [each.as_json() for each in found]})
-            else:
-                _print(found)
+                entries = [each.as_json() for each in found], [asdict(each) for each in left_out]
+                emit({"passed": all(each.passed for each in found), "verifications": entries[0], "left_out": entries[1]})
         if not all(each.passed for each in found):
             raise typer.Exit(1)
 
@@ -69,7 +82,7 @@ def verify_command() -> Callable[..., None]:
     )
     target = typer.Option("--target", metavar="TARGET", help="What to explain. Default: the prediction.")
     against = typer.Option("--against", metavar="TARGET", help="Subtract the score of this target.")
-    thorough = typer.Option("--thorough", help="Make even the checks that take many minutes.")
+    thorough = typer.Option("--thorough", help="Also run the checks that take minutes.")
     declared = {
         "names": (Annotated[list[str] | None, names], None),
         "target": (Annotated[str | None, target], None),
@@ -87,7 +100,8 @@ def _wanted(names: Sequence[str]) -> _Wanted:
     """
     known = session.registry().analyses
     analyses = tuple(dict.fromkeys(name for name in names if name in known or name in known.clashes))
-    folders = tuple(Path(name) for name in names if (Path(name) / RESULT).is_file())
+    # A folder with the name of an analysis is written as a path, such as "./saliency".
+    folders = tuple(Path(name) for name in names if name not in analyses and (Path(name) / RESULT).is_file())
     images = tuple(name for name in names if name not in analyses and Path(name) not in folders)
     for name in images:
         # A misspelled analysis is a word; images have a suffix, a folder or a colon.
@@ -108,34 +122,34 @@ def _verify(
     against: str | None,
     *,
     thorough: bool,
-    verbose: bool,
-) -> list[Verification]:
-    with console.quiet(verbose), console.progress() as display:
-        if wanted.folders:
-            return _verify_folders(wanted.folders, arguments, target, display)
-        return _verify_analyses(wanted, arguments, target, against, display, thorough=thorough)
+) -> Iterator[Verification | _LeftOut]:
+    """Verifies what is wanted, one after another."""
+    if not wanted.folders:
+        return _verify_analyses(wanted, arguments, target, against, thorough=thorough)
+    for option, given in (("target", target), ("against", against)):
+        if given is not None:
+            raise UsageError(f"A saved result has its own target; leave out --{option}.")
+    if thorough:
+        raise UsageError("A saved result is computed again as a whole; leave out --thorough.")
+    return _verify_folders(wanted.folders, arguments)
 
 
-def _verify_folders(
-    folders: Sequence[Path], arguments: ModelArguments, target: str | None, display: Progress
-) -> list[Verification]:
-    if target is not None:
-        raise UsageError("A saved result has its own target; leave out --target.")
+def _verify_folders(folders: Sequence[Path], arguments: ModelArguments) -> Iterator[Verification]:
     from cnnexplain.results import reader
 
     classifiers: dict[str, Classifier] = {}
-    found = []
     for folder in folders:
         name = reader.read_result(folder)["model"]["name"]
         # Models of plugins are found by their names; others are named with --model.
         own = arguments.model == INCLUDED and name in session.registry().models
         model = name if own else arguments.model
-        if model not in classifiers:
-            classifiers[model] = session.load(replace(arguments, model=model), display)
-        from cnnexplain.verification.saved import verify_saved
+        with console.progress() as display:
+            if model not in classifiers:
+                classifiers[model] = session.load(replace(arguments, model=model), display)
+            from cnnexplain.verification.saved import verify_saved
 
-        found.append(verify_saved(folder, classifiers[model], console.bar(display, f"Verifying {folder.name}")))
-    return found
+            found = verify_saved(folder, classifiers[model], console.bar(display, f"Verifying {folder.name}"))
+        yield found
 
 
 def _verify_analyses(
@@ -143,49 +157,80 @@ def _verify_analyses(
     arguments: ModelArguments,
     target: str | None,
     against: str | None,
-    display: Progress,
     *,
     thorough: bool,
-) -> list[Verification]:
+) -> Iterator[Verification | _LeftOut]:
+    """Verifies analyses; an error ends it, except for an analysis that is not named.
+
+    Raises:
+        CnnExplainError: No analysis can be verified, or one that is named.
+    """
     from cnnexplain.inputs import images
 
     analyses = session.registry().analyses
     names = wanted.analyses or tuple(analyses)
     given = images.find(wanted.images or [datasets.SAMPLE])
-    classifier = session.load(arguments, display)
+    with console.progress() as display:
+        classifier = session.load(arguments, display)
+    from cnnexplain.pipeline.targets import resolve
     from cnnexplain.verification.verify import verify
 
     batch = images.read_images(given, classifier)
-    found = []
+    # A class that does not exist is an error of the command, not of an analysis.
+    for given_target in (target, against):
+        resolve(given_target, classifier)
+    errors = []
     for name in names:
-        analysis, _ = session.registry().get(name)
-        takes = set(analysis.inputs)
-        if wanted.analyses and target is not None and not {"targets", "objectives"} & takes:
-            raise UsageError(f"The analysis '{name}' does not explain an output; leave out --target.")
-        found.append(
-            verify(
-                name,
-                classifier,
-                batch if "images" in takes else None,
-                target=target if {"targets", "objectives"} & takes else None,
-                against=against if "objectives" in takes else None,
-                thorough=thorough,
-                progress=console.bar(display, f"Verifying {name}"),
-            )
-        )
-    return found
+        try:
+            analysis, _ = session.registry().get(name)
+            takes = set(analysis.inputs)
+            if wanted.analyses:
+                _check_targets(name, takes, target, against)
+            with console.progress() as display:
+                found = verify(
+                    name,
+                    classifier,
+                    batch if "images" in takes else None,
+                    target=target if {"targets", "objectives"} & takes else None,
+                    against=against if "objectives" in takes else None,
+                    thorough=thorough,
+                    progress=console.bar(display, f"Verifying {name}"),
+                )
+        except CnnExplainError as error:
+            if wanted.analyses or isinstance(error, InterruptionError):
+                raise
+            errors.append(error)
+            if len(errors) == len(names):
+                raise
+            yield _LeftOut(name, str(error))
+        else:
+            yield found
 
 
-def _print(found: Sequence[Verification]) -> None:
-    for each in found:
-        columns = [Column("check", no_wrap=True), Column("measured", justify="right"), Column("limit", justify="right")]
-        title = f"{each.analysis}, {each.model['name']}, {_images(each)}"
-        table = Table(*columns, "verdict", Column("meaning", overflow="fold"), title=title, title_justify="left")
-        for row in each.rows:
-            verdict = Text(row.verdict, style=COLORS[row.passed])
-            table.add_row(console.plain(row.check.name), row.value, row.limit, verdict, _meaning(row, len(each.images)))
-        console.out().print(table)
-        console.say(f"{each.conclusion} ({each.seconds:.1f} s)")
+def _check_targets(name: str, takes: set[str], target: str | None, against: str | None) -> None:
+    """Checks that an analysis explains what the options name.
+
+    Raises:
+        UsageError: It explains no output, or no difference of outputs.
+    """
+    if target is not None and not {"targets", "objectives"} & takes:
+        raise UsageError(f"The analysis '{name}' does not explain an output; leave out --target.")
+    if against is not None and "objectives" not in takes:
+        raise UsageError(f"The analysis '{name}' does not explain a difference of outputs; leave out --against.")
+
+
+def _print(found: Verification | _LeftOut) -> None:
+    if isinstance(found, _LeftOut):
+        console.say(f"{found.analysis}: left out: {found.reason}")
+        return
+    columns = [Column("check", no_wrap=True), Column("measured", justify="right"), Column("limit", justify="right")]
+    title = f"{found.analysis}, {found.model['name']}, {_images(found)}"
+    table = Table(*columns, "verdict", Column("meaning", overflow="fold"), title=title, title_justify="left")
+    for row in found.rows:
+        verdict = Text(row.verdict, style=COLORS[row.passed])
+        table.add_row(console.plain(row.check.name), row.value, row.limit, verdict, _meaning(row, len(found.images)))
+    console.out().print(table)
+    console.say(f"{found.conclusion} ({found.seconds:.1f} s)")
 
 
 def _meaning(row: Row, images: int) -> Text:

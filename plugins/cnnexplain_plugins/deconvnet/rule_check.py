@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cnnexplain import Neuron
-from cnnexplain.checks import ROUNDING, difference
+from cnnexplain.checks import ROUNDING, confirmed, difference
 from cnnexplain.plugin import Measurement, Subject
 from cnnexplain_plugins.deconvnet import crops
 
@@ -30,4 +30,5 @@ def measure(subject: Subject) -> Measurement:
             worst, count = max(worst, difference(projection, expected)), count + 1
     if not count:
         return Measurement(None, detail="every unit is inactive or clipped")
-    return Measurement(worst, ROUNDING, f"{count} units of {len(record.facts['strongest'][0])} layers")
+    found = Measurement(worst, ROUNDING, f"{count} units of {len(record.facts['strongest'][0])} layers")
+    return confirmed(found, subject, [name for name in subject.record.arrays if name.startswith("projection/")])

@@ -26,4 +26,5 @@ def measure(subject: Subject) -> Measurement:
         for column in ([each.values for each in found], [each.doubts for each in found])
     )
     totals = (record.arrays["attribution"][0].astype(np.float64) * masks).sum(axis=(1, 2, 3))
-    return checks.slope_measurement(totals, checks.Slopes(values, doubts), f"rectangles, {STEPS} steps")
+    measured = checks.slope_measurement(totals, checks.Slopes(values, doubts), f"rectangles, {STEPS} steps")
+    return checks.confirmed(measured, subject, ["attribution"])

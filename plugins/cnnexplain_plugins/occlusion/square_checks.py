@@ -33,7 +33,11 @@ def scores(subject: Subject) -> Measurement:
         expected = classifier.logits(occluded)[:, target].astype(np.float64)
         recorded = subject.array(name)[tuple(places.T)]
         worst = max(worst, float(np.abs(recorded - expected).max()))
-    return Measurement(worst / scale, ROUNDING, f"{len(squares) * len(places)} positions, relative to the largest score")
+    return Measurement(
+        worst / scale if scale else worst,
+        ROUNDING,
+        f"{len(squares) * len(places)} positions, relative to the largest score",
+    )
 
 
 def means(subject: Subject) -> Measurement:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnexplain.checks import ROUNDING, difference
+from cnnexplain.checks import ROUNDING, confirmed, difference
 from cnnexplain.plugin import Measurement, Subject
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ def measure(subject: Subject) -> Measurement:
     by_logit = options["of"] == "logit" or classifier.head == "values"
     values = (logits if by_logit else classifier.probabilities(logits))[:, target].astype(np.float64)
     expected = np.tensordot(values, masks, 1) / (options["keep"] * MASKS)
-    return Measurement(difference(record.arrays["saliency"][0], expected), ROUNDING, f"{MASKS} masks, all pixels")
+    found = Measurement(difference(record.arrays["saliency"][0], expected), ROUNDING, f"{MASKS} masks, all pixels")
+    return confirmed(found, subject, ["saliency"])
 
 
 def _masks(size: Sequence[int], cells: Sequence[int], keep: float, seed: int) -> Float64[np.ndarray, "n H W"]:

@@ -1,4 +1,4 @@
-"""What the checks cost: a check that would take many minutes is left out, and says so."""
+"""What the checks cost: a check that would take minutes is left out, and says so."""
 
 from __future__ import annotations
 
