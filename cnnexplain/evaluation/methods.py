@@ -20,6 +20,7 @@ from cnnexplain.pipeline.targets import Resolved
 from cnnexplain.plugin import registry
 from cnnexplain.plugin.analysis import Analysis
 from cnnexplain.plugin.options import Parameter, validate
+from cnnexplain.plugin.registry import Plugin
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Float32
@@ -40,6 +41,7 @@ class Method:
         explain: (classifier, images (n, H, W, C), targets) ↦ maps (n, H, W), and warnings. None for maps from a file.
         maps: (N, H, W), the maps from a file.
         options: All options of an analysis.
+        plugin: The plugin of an analysis.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Method:
     explain: Callable[..., tuple[Float[np.ndarray, "n H W"], tuple[str, ...]]] | None = None
     maps: Float[np.ndarray, "N H W"] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    plugin: Plugin | None = None
 
 
 def comparable() -> list[str]:
@@ -87,7 +90,7 @@ def analysis(text: str) -> Method:
             raise ModelError(f"'{text}' returned no map of the image.")
         return record.arrays[shown_map], record.warnings
 
-    return Method(text, "analysis", explain, options=options)
+    return Method(text, "analysis", explain, options=options, plugin=plugin)
 
 
 def controls() -> list[Method]:

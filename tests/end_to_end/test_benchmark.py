@@ -1,5 +1,6 @@
 """`cnnexplain.benchmark`: methods, controls, metrics, masks and maps of other tools."""
 
+import dataclasses
 import html
 import json
 
@@ -189,6 +190,73 @@ def test_an_interrupted_benchmark_continues_where_it_was(lenet, tmp_path, monkey
     with pytest.raises(UsageError, match=r"belong to another request: other seed\. Leave out --resume to replace them"):
         run(resume=True, seed=1)
     assert len(run(seed=1)) == 3
+
+
+def test_only_scores_of_the_same_request_are_resumed(lenet, tmp_path):
+    images = np.asarray(cx.read_images(SAMPLES[:2], lenet))
+    masks, maps = np.ones((2, 28, 28)), {"lime": np.eye(28)[None] * np.ones((2, 1, 1))}
+
+    def run(model=lenet, given=images, **options):
+        arguments = {"metrics": "relevance-mass", "masks": masks, "maps": maps, "out": tmp_path / "out", **options}
+        return cx.benchmark("saliency", model, given, **arguments)
+
+    run()
+    run(resume=True, progress=lambda *_: pytest.fail("Everything was done."))
+    other = cx.load("lenet", preprocess=dataclasses.replace(lenet.preprocess, interpolation="nearest"))
+    for changed, words in (
+        ({"given": 1 - images}, "images"),
+        ({"masks": np.eye(28)[None] * masks}, "masks"),
+        ({"maps": {"lime": maps["lime"] + 1}}, "maps"),
+        ({"model": other}, "input"),
+    ):
+        with pytest.raises(UsageError, match=f"another request: other {words}"):
+            run(resume=True, **changed)
+
+
+def test_the_contents_of_files_belong_to_the_request(lenet, tmp_path, digit_file):
+    def run(**options):
+        return cx.benchmark("saliency", lenet, [digit_file], metrics="relevance-mass", out=tmp_path / "out", **options)
+
+    (tmp_path / "masks").mkdir()
+    mask = tmp_path / "masks" / f"{digit_file.stem}.png"
+    Image.new("L", (28, 28), 255).save(mask)
+    run(masks=tmp_path / "masks")
+    run(masks=tmp_path / "masks", resume=True, progress=lambda *_: pytest.fail("Everything was done."))
+    with Image.open(digit_file) as image:
+        image.transpose(Image.Transpose.FLIP_TOP_BOTTOM).save(digit_file)
+    with pytest.raises(UsageError, match="other images"):
+        run(masks=tmp_path / "masks", resume=True)
+    run(masks=tmp_path / "masks")
+    Image.new("L", (28, 28), 128).save(mask)
+    with pytest.raises(UsageError, match="other masks"):
+        run(masks=tmp_path / "masks", resume=True)
+
+
+DAMAGED = {
+    "an empty object": lambda line: b"{}",
+    "no JSON": lambda line: line[:50],
+    "invalid UTF-8": lambda line: b"\xff" + line,
+    "fewer scores": lambda line: line.replace(b'"Gini": [', b'"Gini": [1, '),
+    "another score": lambda line: line.replace(b'"Gini"', b'"Gin"'),
+    "another place": lambda line: line.replace(b'"place": 1', b'"place": 7'),
+    "no text": lambda line: line.replace(b'"name": "mnist:test/1"', b'"name": 3'),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGED)
+def test_a_damaged_file_of_scores_is_reported_with_its_line(kind, lenet, tmp_path):
+    def run(**options):
+        return cx.benchmark("saliency", lenet, SAMPLES, metrics="sparseness", out=tmp_path, **options)
+
+    run()
+    path = tmp_path / "scores.jsonl"
+    lines = path.read_bytes().splitlines()
+    damaged = DAMAGED[kind](lines[2])
+    assert damaged != lines[2]
+    path.write_bytes(b"\n".join([*lines[:2], damaged, lines[3], b""]))
+    with pytest.raises(cx.OutputError, match=r"Line 3 of '.*scores.jsonl' is damaged; leave out --resume"):
+        run(resume=True)
+    assert len(run()) == 3
 
 
 def test_files_of_others_are_not_replaced(lenet, tmp_path):
