@@ -27,17 +27,15 @@ WIDTH = 10
 
 
 def print_notes(board: Scoreboard) -> None:
-    """Prints the warnings of the analyses, and the metrics that are not defined."""
-    for warning in board.warnings:
-        console.complain(f"Warning: {warning}", style="yellow")
-    for metric, reason in board.undefined.items():
-        console.complain(f"Warning: '{metric}' is not defined for this model: {reason}", style="yellow")
+    """Prints the warnings of the analyses, and which methods and scores are missing."""
+    for text in (*board.warnings, *board.notes()):
+        console.complain(f"Warning: {text}", style="yellow")
 
 
 def print_board(board: Scoreboard) -> None:
     """Prints a table for each metric, and how to read them."""
     for metric in board.metrics:
-        if metric not in board.undefined and board.defined(metric):
+        if board.defined(metric):
             _print_metric(board, metric)
     count = len(board)
     console.paragraph(

@@ -62,6 +62,8 @@ def print_board(board: TruthBoard) -> None:
         scores = [standings[name][method] for name in (first, *others)]
         scores += [group[method] for group in by_group.values() if len(by_group) > 1]
         table.add_row(console.plain(method), *map(_cell, scores), style="italic" if standing.kind == "control" else "")
+    for note in board.notes():
+        console.complain(f"Warning: {note}", style="yellow")
     console.out().print(table)
     for name, case in board.cases.items():
         checked = ", ".join(f"{what} {value:.1%}" for what, value in case.figures.items())

@@ -67,7 +67,7 @@ class Masks:
     def identity(self) -> str:
         """A hash of all masks."""
         if self._array is not None:
-            return hashlib.sha256(np.ascontiguousarray(self._array)).hexdigest()
+            return hashlib.sha256(self._array.tobytes()).hexdigest()
         contents = [(place, images.digest(path)) for place, path in self._files.items()]
         return hashlib.sha256(json.dumps(contents).encode()).hexdigest()
 

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 Kind: TypeAlias = Literal["analysis", "file", "control"]
 
+TYPES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+"""What an option takes, by its type."""
+
 WORDS = {"true": True, "yes": True, "false": False, "no": False}
 """The texts for options that are flags."""
 
@@ -42,6 +45,7 @@ class Method:
         maps: (N, H, W), the maps from a file.
         options: All options of an analysis.
         plugin: The plugin of an analysis.
+        optional: Whether the method is left out if it fails, because the user did not name it.
     """
 
     name: str
@@ -50,6 +54,7 @@ class Method:
     maps: Float[np.ndarray, "N H W"] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     plugin: Plugin | None = None
+    optional: bool = False
 
 
 def comparable() -> list[str]:
@@ -142,7 +147,13 @@ def _options(analysis: Analysis, text: str) -> dict[str, Any]:
         if not equals:
             raise UsageError(f"The options of '{analysis.name}' are written name=value, but got '{line(pair)}'.")
         # An unknown option is reported by `validate`.
-        given[name] = _value(declared[name], value.strip()) if name in declared else value
+        read = _value(declared[name], value.strip()) if name in declared else value
+        if name not in given:
+            given[name] = read
+        elif name in declared and declared[name].many:
+            given[name] += read
+        else:
+            raise UsageError(f"The options of '{analysis.name}' give '{line(name)}' twice: '{line(text)}'; give it once.")
     return given
 
 
@@ -150,5 +161,5 @@ def _value(parameter: Parameter, text: str) -> Any:
     try:
         value = WORDS[text.lower()] if parameter.type is bool else parameter.type(text)
     except (KeyError, ValueError):
-        raise UsageError(f"{parameter.flag} takes {parameter.type.__name__}, but got {shown(text)}.") from None
+        raise UsageError(f"{parameter.flag} takes {TYPES[parameter.type]}, but got {shown(text)}.") from None
     return (value,) if parameter.many else value

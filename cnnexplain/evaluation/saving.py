@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
-import numpy as np
 
 from cnnexplain import __version__, files
 from cnnexplain.errors import OutputError
@@ -21,6 +20,7 @@ from cnnexplain.evaluation.scoring import Outcome, Sample
 from cnnexplain.pipeline.request import describe_model
 
 if TYPE_CHECKING:
+    import numpy as np
     from jaxtyping import Float
 
 NUMBERS, PAGE = "benchmark.json", "index.html"
@@ -81,7 +81,11 @@ def _drawn(outcome: Outcome, sample: Sample, setup: Setup) -> Outcome:
     """The scores of an image, with its pictures."""
     from cnnexplain.rendering import map_tiles
 
-    return replace(outcome, pictures=tuple(map_tiles.pictures(sample.image, sample.maps, setup.classifier.preprocess)))
+    image, *drawn = map_tiles.pictures(sample.image, sample.maps, setup.classifier.preprocess)
+    maps = iter(drawn)
+    return replace(
+        outcome, pictures=(image, *("" if method.name in outcome.failed else next(maps) for method in setup.methods))
+    )
 
 
 def write(board: Scoreboard, folder: Path) -> None:
@@ -92,7 +96,7 @@ def write(board: Scoreboard, folder: Path) -> None:
     with files.replacing(folder / NUMBERS) as temporary:
         temporary.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     with files.replacing(folder / PAGE) as temporary:
-        page = benchmark_page.render(document, board.pictures)
+        page = benchmark_page.render(document, board.drawn())
         temporary.write_bytes(page.encode("utf-8", errors="backslashreplace"))
 
 
@@ -123,5 +127,5 @@ def _hash_maps(maps: Float[np.ndarray, "N H W"]) -> str:
     digest = hashlib.sha256(str(maps.dtype).encode())
     # Map by map, because those of many photographs may not fit into memory.
     for each in maps:
-        digest.update(np.ascontiguousarray(each))
+        digest.update(each.tobytes())
     return digest.hexdigest()

@@ -91,6 +91,8 @@ def encoded(outcome: Outcome) -> str:
             },
             "warnings": {method: list(warnings) for method, warnings in outcome.warnings.items() if warnings},
             "undefined": dict(outcome.undefined),
+            "errors": dict(outcome.errors),
+            "failed": dict(outcome.failed),
             "pictures": list(outcome.pictures),
         }
     )
@@ -143,6 +145,8 @@ def _outcome(content: Mapping[str, Any], request: Mapping[str, Any]) -> Outcome:
         },
         warnings={str(method): tuple(map(str, warnings)) for method, warnings in content["warnings"].items()},
         undefined=_texts(content["undefined"]),
+        errors=_texts(content["errors"]),
+        failed=_texts(content["failed"]),
         pictures=tuple(map(str, content["pictures"])),
     )
 

@@ -77,7 +77,7 @@ class Stream:
         if self._batch is None:
             contents: Iterable[str | None] = map(images.digest, self.names)
         else:
-            contents = (hashlib.sha256(np.ascontiguousarray(image)).hexdigest() for image in self._batch)
+            contents = (hashlib.sha256(image.tobytes()).hexdigest() for image in self._batch)
         listed = json.dumps(list(zip(self.names, contents, strict=True)))
         return {"count": len(self), "sha256": hashlib.sha256(listed.encode()).hexdigest(), "invert": self._invert}
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 import cnnexplain as cx
 from cnnexplain.errors import PluginError, UsageError
+from cnnexplain.evaluation import methods
 from cnnexplain.plugin import registry
 
 SAMPLES = ["mnist:test/0", "mnist:test/1", "mnist:test/2"]
@@ -72,7 +73,7 @@ INVALID = {
     "no map": ({"analyses": "filters"}, "'filters' has no map of the image that could be compared. Analyses with maps: "),
     "no such option": ({"analyses": "saliency:crop=ten"}, "no option 'crop'. Did you mean 'crops'"),
     "no value": ({"analyses": "saliency:ten"}, "are written name=value, but got 'ten'"),
-    "not a number": ({"analyses": "rise:masks=many"}, "--masks takes int, but got 'many'"),
+    "not a number": ({"analyses": "rise:masks=many"}, "--masks takes a whole number, but got 'many'"),
     "twice": ({"analyses": ["saliency", "saliency"]}, "Two methods are called 'saliency'"),
     "nothing": ({"analyses": []}, "no method to compare"),
     "no such metric": ({"metrics": "deltion"}, "no metric 'deltion'. Did you mean 'deletion'"),
@@ -421,3 +422,99 @@ def test_a_metric_that_is_not_defined_for_a_model_is_left_out_with_its_reason(fr
     assert [metric["name"] for metric in board.document()["metrics"]] == ["deletion"]
     with pytest.raises(cx.CnnExplainError, match=r"No metric is defined for .*: Not for this model"):
         cx.benchmark("saliency", lenet, SAMPLES[:1], metrics=["inside"], masks=np.ones((1, 28, 28)))
+
+
+ANALYSES = """
+import numpy as np
+from cnnexplain import ModelError
+from cnnexplain.plugin import Analysis, Result, hookimpl
+
+def analysis(name, fails):
+    def run(classifier, images, targets):
+        "A map."
+        if fails(images):
+            raise ModelError("Not for this image.")
+        return Result({"map": np.ones(images.shape[:3], np.float32)})
+
+    return Analysis(name, run, lambda record, index: None, "Nobody 2026", maps={"map": "none"}, how_to_read="Not.")
+
+@hookimpl
+def cnnexplain_analyses():
+    return [analysis("always-fails", lambda images: True), analysis("never-fails", lambda images: False)]
+"""
+
+
+@pytest.fixture
+def only_failing(fresh, install, monkeypatch):
+    install("acme-failing", ANALYSES)
+    monkeypatch.setattr(methods, "comparable", lambda: ["saliency", "always-fails", "never-fails"])
+
+
+def test_an_analysis_that_fails_is_left_out_unless_it_was_named(only_failing, lenet, cli, tmp_path):
+    board = cx.benchmark(None, lenet, SAMPLES, metrics="sparseness", out=tmp_path)
+    assert board.left_out == {"always-fails": "Not for this image."}
+    assert board.notes() == ["'always-fails' is left out: Not for this image."]
+    document = board.document()
+    assert [method["name"] for method in document["methods"]] == ["saliency", "never-fails", *CONTROLS]
+    assert document["left_out"] == board.left_out
+    assert {each.method for each in board.standings("sparseness")} == {"saliency", "never-fails", *CONTROLS}
+    assert np.shape(document["metrics"][0]["scores"][0]["values"]) == (3, 6)
+    whole = cx.benchmark(["saliency", "never-fails"], lenet, SAMPLES, metrics="sparseness")
+    assert document["metrics"] == whole.document()["metrics"]
+    assert (tmp_path / "index.html").read_text().count("data:image/png;base64,") == 3 * 7
+    resumed = cx.benchmark(None, lenet, SAMPLES, metrics="sparseness", out=tmp_path, resume=True)
+    assert resumed.document() == document
+    with pytest.raises(cx.ModelError, match="Not for this image"):
+        cx.benchmark(["saliency", "always-fails"], lenet, SAMPLES, metrics="sparseness")
+    code, out, err = cli("benchmark", *SAMPLES, "--metric", "sparseness")
+    assert code == 0
+    assert "Warning: 'always-fails' is left out: Not for this image." in err
+    assert "always-fails" not in out
+
+
+def test_the_truth_leaves_out_an_analysis_that_fails(only_failing):
+    board = cx.benchmark_truth(cases=["linear"], images=2)
+    assert board.left_out == {"always-fails": "linear: Not for this image."}
+    assert {each.method for each in board.standings()} == {"saliency", "never-fails", *CONTROLS}
+    assert len(board.document()["cases"][0]["metrics"]["pointing-game"]) == 6
+    assert board.document()["left_out"] == board.left_out
+
+
+def failing_metric(error):
+    return (
+        METRIC.replace("maps, mask, explain", "maps, explain")
+        .replace("    again =", f"    import cnnexplain\n    if image.mean() > 0.1:\n        raise {error}\n    again =")
+        .replace("{RETURNED}", "{'mean': maps.mean(axis=(1, 2)), 'change': maps.mean(axis=(1, 2))}")
+    )
+
+
+def test_a_broken_metric_does_not_stop_the_others(fresh, install, lenet, cli):
+    install("broken-metric", METRIC.replace("maps, mask,", "maps,").replace("{RETURNED}", "1 / 0"), module="broken_metric")
+    code, out, err = cli("benchmark", "saliency", SAMPLES[0], "--metric", "inside", "--metric", "sparseness")
+    assert code == 1
+    assert "Warning: 'inside' failed for 1 of 1 images; 'mnist:test/0': plugin" in err
+    assert "of broken-metric 1.5: run() of the metric 'inside' failed: ZeroDivisionError" in err
+    assert "sparseness" in out
+    board = cx.benchmark("saliency", lenet, SAMPLES[:1], metrics=["inside", "sparseness"])
+    assert [metric["name"] for metric in board.document()["metrics"]] == ["sparseness"]
+    assert board.undefined == {}
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        ("cnnexplain.UsageError('Too bright.')", "'inside' is not defined for 1 of 3 images; 'mnist:test/1': Too bright."),
+        ("MemoryError", "'inside' failed for 1 of 3 images; 'mnist:test/1': There is not enough memory for 'inside'"),
+    ],
+)
+def test_an_error_for_one_image_leaves_the_scores_of_the_others(error, words, fresh, install, lenet):
+    means = [image.mean() for image in np.asarray(cx.read_images(SAMPLES, lenet))]
+    assert [mean > 0.1 for mean in means] == [False, True, False]
+    install("one-image", failing_metric(error), module=f"one_image_{len(words)}")
+    board = cx.benchmark("saliency", lenet, SAMPLES, metrics="inside")
+    assert np.isfinite(board.scores("inside")).all(axis=1).tolist() == [True, False, True]
+    (note,) = board.notes()
+    assert note.startswith(words)
+    assert board.undefined == {}
+    (metric,) = board.document()["metrics"]
+    assert metric["scores"][0]["values"][1] == [None] * 5

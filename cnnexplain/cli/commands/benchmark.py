@@ -76,6 +76,9 @@ def benchmark_command() -> Callable[..., None]:
             else:
                 scoreboard_tables.print_board(board)
             console.say(f"Wrote the page and all numbers to {arguments.out / FOLDER}")
+        # Each error was printed; a script that asked for the metric must notice.
+        if any(name in board.errors for name in metric or []):
+            raise typer.Exit(1)
 
     return declare(command, {**_options(), **PRINTING_OPTIONS, **MODEL_OPTIONS})
 
