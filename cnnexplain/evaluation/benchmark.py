@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cnnexplain.errors import CnnExplainError, UsageError
+from cnnexplain.evaluation import checks
 from cnnexplain.evaluation import methods as named
 from cnnexplain.evaluation.masks import Masks
 from cnnexplain.evaluation.methods import Method
@@ -68,8 +69,8 @@ def prepare(
     seed: int,
 ) -> Setup:
     """Checks the arguments of `cnnexplain.benchmark`."""
-    wanted = [analyses] if isinstance(analyses, str) else named.comparable() if analyses is None else analyses
-    chosen = [replace(named.analysis(text), optional=analyses is None) for text in wanted]
+    checks.seed(seed)
+    chosen = checks.methods(analyses)
     selected = select(metrics, masked=masks is not None)
     stream = stream_images(default_images(classifier) if images is None else images, classifier)
     shape = classifier.preprocess.shape[:2]
@@ -96,6 +97,7 @@ def select(names: str | Sequence[str] | None, *, masked: bool) -> dict[str, tupl
         UsageError: There is no such metric, or it needs masks and there are none.
         PluginError: Several plugins offer it.
     """
+    checks.names(names, "metrics", "deletion")
     offered = registry.load().metrics
     if names is None:
         return {name: offered.pick(name) for name in offered if masked or "mask" not in offered[name].inputs}

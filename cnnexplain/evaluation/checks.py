@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from cnnexplain.errors import UsageError, shown
 from cnnexplain.evaluation import methods as named
+from cnnexplain.evaluation.methods import Method
 
 
 def seed(given: object) -> None:
@@ -31,12 +33,12 @@ def names(given: object, what: str, example: str) -> None:
         raise UsageError(f"{what} takes names such as '{example}', but got {shown(wrong[0])}.")
 
 
-def methods(given: object) -> None:
-    """Checks the names and options of analyses.
+def methods(given: str | Sequence[str] | None) -> list[Method]:
+    """The methods of analyses; of all that have a map of the image, if None are given, in which case they are optional.
 
     Raises:
         UsageError: There is no such analysis or option, or it has no map of the image.
     """
     names(given, "analyses", "gradcam:method=layercam")
-    for each in [given] if isinstance(given, str) else given or ():  # type: ignore[attr-defined]
-        named.analysis(each)
+    wanted = [given] if isinstance(given, str) else named.comparable() if given is None else given
+    return named.unique(replace(named.analysis(text), optional=given is None) for text in wanted)

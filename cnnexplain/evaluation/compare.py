@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from cnnexplain.errors import UsageError
-from cnnexplain.evaluation import checks, saving
+from cnnexplain.evaluation import saving
 from cnnexplain.evaluation.benchmark import prepare, run
 from cnnexplain.evaluation.scoreboard import Scoreboard
 from cnnexplain.model.classifier import Classifier
@@ -62,9 +62,6 @@ def benchmark(
     """
     if not isinstance(classifier, Classifier):
         raise UsageError(f"benchmark() takes what cnnexplain.load() returns, but got {type(classifier).__name__}.")
-    checks.seed(seed)
-    checks.names(analyses, "analyses", "gradcam:method=layercam")
-    checks.names(metrics, "metrics", "deletion")
     setup = prepare(analyses, classifier, images, metrics, target, masks, maps, seed)
     board = setup.board()
     if out is not None:

@@ -55,6 +55,29 @@ def test_a_method_beats_a_control_if_the_difference_image_by_image_is_clear(rand
     assert all(each.unbeaten == () for each in neither)
 
 
+def test_strata_are_sampled_separately(random):
+    """Networks that differ, but whose images don't, have a mean without an interval: a point."""
+    values = np.repeat([0.1, 0.5, 0.2, 0.9, 0.4], 4)[:, None]
+    means, low, high = leaderboard.intervals(values, 0, [4] * 5)
+    np.testing.assert_allclose([low[0], high[0]], means[0], rtol=1e-12)
+    _, low, high = leaderboard.intervals(values, 0)
+    assert low[0] < means[0] - 0.05 < means[0] + 0.05 < high[0]
+    # The variance of the mean of five means of 40 images is that of the images within the strata.
+    values = np.repeat([0.0, 50.0, 90.0, 20.0, 30.0], 40)[:, None] + random.normal(0, 2, (200, 1))
+    _, low, high = leaderboard.intervals(values, 0, [40] * 5)
+    assert (high - low)[0] / 2 == pytest.approx(1.96 * 2 / math.sqrt(200), rel=0.15)
+
+
+def test_a_control_without_a_score_is_neither_beaten_nor_unbeaten():
+    scores = np.array([[2.0, 1.0, np.nan, 3.0]] * 12)
+    kinds = ["analysis", "control", "control", "control"]
+    for count in (12, 3):
+        found = leaderboard.standings(["good", "low", "none", "high"], kinds, scores[:count], "higher", 0)
+        by_name = {each.method: each for each in found}
+        assert (by_name["good"].beaten, by_name["good"].unbeaten) == (("low",), ("high",))
+        assert all(by_name[name].beaten == by_name[name].unbeaten == () for name in ("low", "none", "high"))
+
+
 def test_few_images_have_means_but_no_interval():
     scores = np.array([[1.0, 2.0], [2.0, 1.0], [3.0, 2.5]])
     method, control = leaderboard.standings(["method", "control"], ["analysis", "control"], scores, "higher", 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,9 @@ class BenchmarkArguments:
 def benchmark_command() -> Callable[..., None]:
     """The command, with the options of a model."""
 
-    def command(*, words: list[str] | None, metric: list[str] | None, json: bool, **given: Any) -> None:
+    def command(
+        *, context: typer.Context, words: list[str] | None, metric: list[str] | None, json: bool, **given: Any
+    ) -> None:
         """Compare explanation methods by metrics, with intervals, and with controls that explain no network."""
         session.warn_of_problems()
         from cnnexplain.evaluation import map_files
@@ -55,7 +58,7 @@ def benchmark_command() -> Callable[..., None]:
         if given["case"] and not given["truth"]:
             raise UsageError("--case selects a network of --truth; give both.")
         if given["truth"]:
-            truth_board.check(images, {**given, "metric": metric})
+            truth_board.check(images, context)
             keywords = {name: given[name] for name in ("seed", "backend", "verbose")}
             with console.document(json) as emit:
                 truth = truth_board.measure(analyses, given["case"], **keywords)
@@ -80,7 +83,8 @@ def benchmark_command() -> Callable[..., None]:
         if any(name in board.errors for name in metric or []):
             raise typer.Exit(1)
 
-    return declare(command, {**_options(), **PRINTING_OPTIONS, **MODEL_OPTIONS})
+    context = {"context": (typer.Context, inspect.Parameter.empty)}
+    return declare(command, {**context, **_options(), **PRINTING_OPTIONS, **MODEL_OPTIONS})
 
 
 def split(words: Sequence[str]) -> tuple[list[str], list[str]]:

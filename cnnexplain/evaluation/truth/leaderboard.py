@@ -175,7 +175,8 @@ def benchmark_truth(
     """
     names = _names(cases)
     checks.seed(seed)
-    checks.methods(analyses)
+    if not checks.methods(analyses):
+        raise UsageError("There is no method to compare: name at least one analysis.")
     if isinstance(images, bool) or not isinstance(images, int) or not 1 <= images <= 500:
         raise UsageError(f"The number of images of each case must be a whole number from 1 to 500, but got {shown(images)}.")
     board = TruthBoard(seed=seed)
