@@ -12,6 +12,7 @@ from rich.table import Column, Table
 from cnnexplain.cli import console, keras_start, options, scoreboard_tables
 from cnnexplain.errors import UsageError
 from cnnexplain.interruption import plainly
+from cnnexplain.rendering.score_text import number
 
 if TYPE_CHECKING:
     from cnnexplain.evaluation.leaderboard import Standing
@@ -86,4 +87,4 @@ def print_board(board: TruthBoard) -> None:
 
 
 def _cell(standing: Standing) -> str:
-    return f"{scoreboard_tables.number(standing.mean)}{scoreboard_tables.MARK if standing.unbeaten else ' '}"
+    return f"{number(standing.mean)}{scoreboard_tables.MARK if standing.unbeaten else ' '}"

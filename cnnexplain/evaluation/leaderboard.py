@@ -89,6 +89,16 @@ def standings(
     return sorted(found, key=lambda each: -sign * each.mean if math.isfinite(each.mean) else math.inf)
 
 
+def rule(fewest: int, most: int) -> str:
+    """When a method beats a control, for the smallest and largest number of images for which both have a score."""
+    clear = f"the {CONFIDENCE:.0%} interval of their difference, image by image, excludes 0"
+    if most < ENOUGH:
+        return f"Fewer than {ENOUGH} images give no interval: a method beats a control if its mean is better."
+    if fewest < ENOUGH:
+        clear += f"; with fewer than {ENOUGH} images, if its mean is better"
+    return f"A method beats a control if {clear}."
+
+
 def intervals(
     values: Float64[np.ndarray, "N M"], seed: int, strata: Sequence[int] = ()
 ) -> tuple[Float64[np.ndarray, " M"], Float64[np.ndarray, " M"], Float64[np.ndarray, " M"]]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnnexplain.errors import UsageError, suggest
+from cnnexplain.evaluation import leaderboard
 from cnnexplain.evaluation.leaderboard import CONFIDENCE, ENOUGH, RESAMPLES, Standing, standings
 from cnnexplain.evaluation.methods import Kind
 from cnnexplain.evaluation.scoring import Outcome
@@ -146,6 +147,20 @@ class Scoreboard:
         better = self.metrics[metric].scores[score or next(iter(self.metrics[metric].scores))]
         return standings(methods, [self.methods[name] for name in methods], values, better, self.seed)
 
+    def rule(self, metric: str) -> str:
+        """How many images have the first score of a metric, if not all, and when a method beats a control in it."""
+        standings = self.standings(metric)
+        most = max((each.images for each in standings), default=0)
+        sentences = [f"{most} of {len(self)} images have a score."] if most < len(self) else []
+        fewer = [f"{each.method} for {each.images}" for each in standings if each.images < most]
+        sentences += [f"Scores for fewer images: {', '.join(fewer)}."] if fewer else []
+        known = np.isfinite(self.scores(metric)).astype(int)
+        control = np.array([kind == "control" for kind in self.methods.values()])
+        both = known[:, ~control].T @ known[:, control]
+        if both.any() and next(iter(self.metrics[metric].scores.values())) != "neither":
+            sentences.append(leaderboard.rule(int(both[both > 0].min()), int(both.max())))
+        return " ".join(sentences)
+
     def defined(self, metric: str) -> list[str]:
         """The scores of a metric that are defined for at least one image and method."""
         return [name for name in self.metrics[metric].scores if np.isfinite(self.scores(metric, name)).any()]
@@ -190,6 +205,7 @@ class Scoreboard:
             "paper": metric.paper,
             "protocol": metric.protocol,
             "limitations": metric.limitations,
+            "rule": self.rule(name),
             "scores": [
                 {
                     "name": score,
@@ -200,6 +216,7 @@ class Scoreboard:
                             "mean": each.mean if each.images else None,
                             "interval": None if each.interval is None else list(each.interval),
                             "images": each.images,
+                            "beaten_controls": list(each.beaten),
                             "unbeaten_controls": list(each.unbeaten),
                         }
                         for each in self.standings(name, score)

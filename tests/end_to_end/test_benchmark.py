@@ -525,3 +525,22 @@ def test_an_error_for_one_image_leaves_the_scores_of_the_others(error, words, fr
     assert board.undefined == {}
     (metric,) = board.document()["metrics"]
     assert metric["scores"][0]["values"][1] == [None] * 5
+
+
+def test_the_rule_follows_the_number_of_images_with_a_score(cli, lenet, tmp_path):
+    """Nine of twelve images have masks: there are no intervals, whatever the number of all images is."""
+    samples = [f"mnist:test/{number}" for number in range(12)]
+    for number in range(9):
+        Image.new("L", (28, 28), 255).save(tmp_path / f"mnist-test-{number}.png")
+    names = ["--metric", "relevance-mass", "--metric", "sparseness"]
+    arguments = ("benchmark", "saliency", *samples, *names, "--masks", tmp_path, "--out", tmp_path / "out")
+    code, out, _ = cli(*arguments)
+    assert code == 0
+    mass, sparseness = " ".join(out.split()).split("sparseness ")
+    assert "9 of 12 images have a score. Fewer than 10 images give no interval: a method beats a control" in mass
+    assert "excludes 0" not in mass
+    assert "A method beats a control if the 95% interval of their difference, image by image, excludes 0." in sparseness
+    document = json.loads((tmp_path / "out" / "benchmark" / "benchmark.json").read_text())
+    page = (tmp_path / "out" / "benchmark" / "index.html").read_text()
+    assert all(metric["rule"] in page for metric in document["metrics"])
+    assert "Brackets show 95% bootstrap intervals over the images (2000 resamples); they are given if there are" in page

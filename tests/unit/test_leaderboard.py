@@ -8,6 +8,7 @@ import pytest
 import cnnexplain as cx
 from cnnexplain.errors import UsageError
 from cnnexplain.evaluation import controls, leaderboard, map_files
+from cnnexplain.rendering import score_text
 
 GRAY = cx.Preprocess(4, 5, "gray", scale=1 / 255)
 
@@ -157,3 +158,28 @@ def test_arguments_of_maps_are_checked(tmp_path):
         map_files.parse(["a.npy"])
     with pytest.raises(UsageError, match="two files for 'a'"):
         map_files.parse([f"a={tmp_path}/a.npy"] * 2)
+
+
+def test_the_rule_is_that_of_the_images_with_both_scores():
+    """The number of images, and both rules where they differ between methods."""
+    assert "excludes 0." in leaderboard.rule(10, 100)
+    assert "excludes 0; with fewer than 10 images, if its mean is better." in leaderboard.rule(9, 100)
+    assert leaderboard.rule(9, 9).startswith("Fewer than 10 images give no interval")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0.000"),
+        (-0.1234, "−0.123"),
+        (999.9, "999.900"),
+        (12345.678, "12346"),
+        (-1234567.0, "−1.235e+06"),
+        (0.000123, "0.000123"),
+        (-1.23456e-7, "−1.235e−07"),
+        (math.nan, "–"),
+        (None, "–"),
+    ],
+)
+def test_scores_are_written_with_their_significant_digits(value, text):
+    assert score_text.number(value) == text
