@@ -89,6 +89,11 @@ def declare(command: Callable[..., None], declared: Mapping[str, tuple[Any, Any]
     return command
 
 
+def typed(context: typer.Context) -> list[str]:
+    """The names of the parameters that were given on the command line, rather than in a configuration file."""
+    return [name for name in context.params if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"]
+
+
 def analysis_options(parameters: Sequence[Parameter]) -> Declared:
     """The options that an analysis declares. `Parameter.check` checks their ranges and choices."""
     return {parameter.name: _analysis_option(parameter) for parameter in parameters}

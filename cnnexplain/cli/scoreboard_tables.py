@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -10,6 +9,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from cnnexplain.cli import console
+from cnnexplain.rendering.score_text import number
 
 if TYPE_CHECKING:
     from cnnexplain.evaluation.leaderboard import Standing
@@ -22,39 +22,32 @@ LONGEST = 26
 """The number of characters of the name of a method above which it is wrapped."""
 
 
-WIDTH = 10
+WIDTH = 11
 """The width of a column of scores, at which their names are wrapped."""
 
 
 def print_notes(board: Scoreboard) -> None:
-    """Prints the warnings of the analyses, and the metrics that are not defined."""
-    for warning in board.warnings:
-        console.complain(f"Warning: {warning}", style="yellow")
-    for metric, reason in board.undefined.items():
-        console.complain(f"Warning: '{metric}' is not defined for this model: {reason}", style="yellow")
+    """Prints the warnings of the analyses, and which methods and scores are missing."""
+    for text in (*board.warnings, *board.notes()):
+        console.complain(f"Warning: {text}", style="yellow")
 
 
 def print_board(board: Scoreboard) -> None:
     """Prints a table for each metric, and how to read them."""
     for metric in board.metrics:
-        if metric not in board.undefined and board.defined(metric):
+        if board.defined(metric):
             _print_metric(board, metric)
     count = len(board)
     console.paragraph(
         f"{count} image{'s' if count != 1 else ''}, seed {board.seed}. ↑ higher is better, ↓ lower is better. In italics: "
-        f"controls, which explain no network. {MARK} does not beat every control. {_intervals(count)}"
+        f"controls, which explain no network. {MARK} does not beat every control. {_intervals(count)}".rstrip()
     )
 
 
 def _intervals(count: int) -> str:
     from cnnexplain.evaluation.leaderboard import ENOUGH, RESAMPLES
 
-    if count < ENOUGH:
-        return f"Fewer than {ENOUGH} images give no interval: a method beats a control if its mean is better."
-    return (
-        f"Intervals: 95% bootstrap over the images ({RESAMPLES} samples). A method beats a control if the interval of their "
-        "difference, image by image, excludes 0."
-    )
+    return f"Intervals: 95% bootstrap over the images ({RESAMPLES} resamples)." if count >= ENOUGH else ""
 
 
 def _print_metric(board: Scoreboard, name: str) -> None:
@@ -79,6 +72,8 @@ def _print_metric(board: Scoreboard, name: str) -> None:
         cells += [_mean(standings[score][method]) for score in others]
         table.add_row(console.plain(method), *cells, style=style)
     console.out().print(table)
+    if rule := board.rule(name):
+        console.paragraph(rule, style="dim")
     console.paragraph(f"Computed with: {metric.protocol}", style="dim")
     console.paragraph(f"Cannot tell: {metric.limitations}", style="dim")
     console.say("")
@@ -95,11 +90,3 @@ def _mean(standing: Standing) -> str:
 
 def _interval(standing: Standing) -> str:
     return "" if standing.interval is None else "–".join(map(number, standing.interval)).replace("–−", " to −")
-
-
-def number(value: float) -> str:
-    """A score with three decimals, or four significant digits if it is large or tiny; a dash if it is not defined."""
-    if not math.isfinite(value):
-        return "–"
-    plain = value == 0 or 0.001 <= abs(value) < 1000
-    return (f"{value:.3f}" if plain else f"{value:.3g}").replace("-", "−")

@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+import typer
 from rich import box
 from rich.table import Column, Table
 
-from cnnexplain.cli import console, keras_start, scoreboard_tables
+from cnnexplain.cli import console, keras_start, options, scoreboard_tables
 from cnnexplain.errors import UsageError
 from cnnexplain.interruption import plainly
-from cnnexplain.model import model_files
+from cnnexplain.rendering.score_text import number
 
 if TYPE_CHECKING:
     from cnnexplain.evaluation.leaderboard import Standing
     from cnnexplain.evaluation.truth.leaderboard import TruthBoard
 
 
-def check(images: Sequence[str], given: Mapping[str, Any]) -> None:
+TAKEN = ("words", "truth", "case", "seed", "backend", "json", "verbose")
+"""The parameters of the command that have a meaning with --truth."""
+
+
+def check(images: Sequence[str], context: typer.Context) -> None:
     """Checks that only options are given that have a meaning with --truth.
 
     Raises:
-        UsageError: Images, a model or an option is given.
+        UsageError: Images or another option is given.
     """
-    names = [f"--{name}" for name in ("metric", "masks", "maps", "target", "resume") if given[name]]
-    names += ["--model"] if given["model"] != model_files.INCLUDED else []
-    if images or names:
-        raise UsageError(f"--truth uses its own networks, images and metrics; leave out {', '.join([*images, *names])}.")
+    typed = [name for name in options.typed(context) if name not in TAKEN]
+    given = [each.opts[0] for each in context.command.params if each.name in typed]
+    if images or given:
+        words = ", ".join([*images, *given])
+        raise UsageError(f"--truth uses its own networks, images and metrics, and writes no files; leave out {words}.")
 
 
 def measure(
@@ -62,6 +68,8 @@ def print_board(board: TruthBoard) -> None:
         scores = [standings[name][method] for name in (first, *others)]
         scores += [group[method] for group in by_group.values() if len(by_group) > 1]
         table.add_row(console.plain(method), *map(_cell, scores), style="italic" if standing.kind == "control" else "")
+    for note in board.notes():
+        console.complain(f"Warning: {note}", style="yellow")
     console.out().print(table)
     for name, case in board.cases.items():
         checked = ", ".join(f"{what} {value:.1%}" for what, value in case.figures.items())
@@ -79,4 +87,4 @@ def print_board(board: TruthBoard) -> None:
 
 
 def _cell(standing: Standing) -> str:
-    return f"{scoreboard_tables.number(standing.mean)}{scoreboard_tables.MARK if standing.unbeaten else ' '}"
+    return f"{number(standing.mean)}{scoreboard_tables.MARK if standing.unbeaten else ' '}"

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnexplain.errors import CnnExplainError, ModelError, UsageError
+from cnnexplain.errors import CnnExplainError, UsageError
+from cnnexplain.evaluation import checks
 from cnnexplain.evaluation import methods as named
 from cnnexplain.evaluation.masks import Masks
 from cnnexplain.evaluation.methods import Method
@@ -68,8 +69,8 @@ def prepare(
     seed: int,
 ) -> Setup:
     """Checks the arguments of `cnnexplain.benchmark`."""
-    wanted = [analyses] if isinstance(analyses, str) else named.comparable() if analyses is None else analyses
-    chosen = [named.analysis(text) for text in wanted]
+    checks.seed(seed)
+    chosen = checks.methods(analyses)
     selected = select(metrics, masked=masks is not None)
     stream = stream_images(default_images(classifier) if images is None else images, classifier)
     shape = classifier.preprocess.shape[:2]
@@ -96,6 +97,7 @@ def select(names: str | Sequence[str] | None, *, masked: bool) -> dict[str, tupl
         UsageError: There is no such metric, or it needs masks and there are none.
         PluginError: Several plugins offer it.
     """
+    checks.names(names, "metrics", "deletion")
     offered = registry.load().metrics
     if names is None:
         return {name: offered.pick(name) for name in offered if masked or "mask" not in offered[name].inputs}
@@ -125,21 +127,33 @@ def scored(setup: Setup, start: int = 0) -> Iterator[tuple[Outcome, Sample]]:
     Raises:
         CnnExplainError: As for `cnnexplain.benchmark`.
     """
-    undefined: dict[str, str] = {}
-    readable = start > 0
+    errors: list[CnnExplainError] = []
+    readable = known = start > 0
     size = len(setup.methods) * 8 * int(np.prod(setup.classifier.preprocess.shape[:2]))
     step = max(1, min(MOST, BYTES // size))
     for first in range(start, len(setup.stream), step):
         places, batch = setup.stream.read(range(first, min(first + step, len(setup.stream))))
         if len(places):
             readable = True
-            yield from _batch(setup, places, batch, undefined)
+            for outcome, sample in _batch(setup, places, batch, errors):
+                known = known or bool(outcome.scores)
+                yield outcome, sample
+            if not known and errors:
+                raise _nothing(setup, errors)
     if not readable:
         raise setup.stream.unusable()
 
 
+def _nothing(setup: Setup, errors: Sequence[CnnExplainError]) -> CnnExplainError:
+    """The error if no metric has a score, from those of the metrics."""
+    for error in errors:
+        if not isinstance(error, UsageError):
+            return error
+    return CnnExplainError(f"No metric is defined for '{setup.classifier.name}': {errors[0]}")
+
+
 def _batch(
-    setup: Setup, places: Int64[np.ndarray, " n"], batch: ImageBatch, undefined: dict[str, str]
+    setup: Setup, places: Int64[np.ndarray, " n"], batch: ImageBatch, errors: list[CnnExplainError]
 ) -> Iterator[tuple[Outcome, Sample]]:
     classifier, images = setup.classifier, np.asarray(batch)
     if setup.targets is None:
@@ -149,16 +163,24 @@ def _batch(
         chosen = classifier.predictions(logits).argmax(axis=1).tolist()
     else:
         chosen = [setup.targets[place] for place in places]
-    maps, warnings = [], {}
+    maps, warnings, failed = [], {}, {}
     for method in setup.methods:
         if method.explain is None:
             assert method.maps is not None
             maps.append(np.asarray(method.maps[places], np.float64))
             continue
-        computed, warned = method.explain(classifier, images, chosen)
+        try:
+            computed, warnings[method.name] = method.explain(classifier, images, chosen)
+        except CnnExplainError as error:
+            if not method.optional:
+                raise
+            failed[method.name] = str(error)
+            continue
         maps.append(computed.astype(np.float64))
-        warnings[method.name] = warned
     together = np.stack(maps, axis=1)
+    present = [method for method in setup.methods if method.name not in failed]
+    if all(method.kind == "control" for method in present):
+        raise CnnExplainError(f"No analysis supports '{classifier.name}'. {_first(failed)}")
     for number, place in enumerate(places.tolist()):
         sample = Sample(
             index=place,
@@ -166,38 +188,54 @@ def _batch(
             target=chosen[number],
             maps=together[number],
             mask=None if setup.masks is None else setup.masks[place],
-            explain=_explainer(setup, chosen[number]),
+            explain=_explainer(classifier, present, chosen[number]),
         )
-        found = _scores(setup, sample, undefined)
-        yield Outcome(place, batch.sources[number].name, chosen[number], found, warnings, dict(undefined)), sample
+        name, target = batch.sources[number].name, chosen[number]
+        found, caught = _scores(setup, sample, [method in present for method in setup.methods])
+        errors += caught.values()
+        undefined = {metric: str(error) for metric, error in caught.items() if isinstance(error, UsageError)}
+        other = {metric: str(error) for metric, error in caught.items() if metric not in undefined}
+        yield Outcome(place, name, target, found, warnings, undefined, other, failed), sample
 
 
-def _scores(setup: Setup, sample: Sample, undefined: dict[str, str]) -> dict[str, dict[str, Float64[np.ndarray, " M"]]]:
-    """The scores of all metrics that are defined."""
-    found = {}
+def _first(reasons: Mapping[str, str]) -> str:
+    """The first of several reasons, with its name."""
+    name, reason = next(iter(reasons.items()))
+    return f"{name}: {reason}"
+
+
+def _scores(
+    setup: Setup, sample: Sample, present: Sequence[bool]
+) -> tuple[dict[str, dict[str, Float64[np.ndarray, " M"]]], dict[str, CnnExplainError]]:
+    """The scores of all metrics that are defined, NaN for methods that are not present, and the errors of the others."""
+    found, errors = {}, {}
     for name, (metric, plugin) in setup.metrics.items():
-        if name in undefined or ("mask" in metric.inputs and sample.mask is None):
+        if "mask" in metric.inputs and sample.mask is None:
             continue
         try:
-            found[name] = scores(metric, plugin, setup.classifier, sample, setup.seed)
-        except (UsageError, ModelError) as error:
-            undefined[name] = str(error)
-    if not found and undefined:
-        raise CnnExplainError(f"No metric is defined for '{setup.classifier.name}': {next(iter(undefined.values()))}")
-    return found
+            known = scores(metric, plugin, setup.classifier, sample, setup.seed)
+        except CnnExplainError as error:
+            errors[name] = error
+            continue
+        found[name] = {score: np.full(len(present), np.nan) for score in known}
+        for score, values in known.items():
+            found[name][score][np.array(present)] = values
+    return found, errors
 
 
-def _explainer(setup: Setup, explained: int) -> Callable[..., Float64[np.ndarray, "M n H W"]]:
+def _explainer(
+    explained: Classifier, methods: Sequence[Method], output: int
+) -> Callable[..., Float64[np.ndarray, "M n H W"]]:
     """The input `explain` of a metric; see `cnnexplain.plugin.Metric`."""
 
     def explain(
         images: Float32[np.ndarray, "n H W C"], target: int | None = None, classifier: Classifier | None = None
     ) -> Float64[np.ndarray, "M n H W"]:
-        chosen = [explained if target is None else target] * len(images)
-        maps = np.full((len(setup.methods), *images.shape[:3]), np.nan)
-        for place, method in enumerate(setup.methods):
+        chosen = [output if target is None else target] * len(images)
+        maps = np.full((len(methods), *images.shape[:3]), np.nan)
+        for place, method in enumerate(methods):
             if method.explain is not None:
-                maps[place] = method.explain(classifier or setup.classifier, images, chosen)[0]
+                maps[place] = method.explain(classifier or explained, images, chosen)[0]
         return maps
 
     return explain

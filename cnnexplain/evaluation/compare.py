@@ -35,10 +35,11 @@ def benchmark(
 
     Args:
         analyses: The names of the analyses, each with options if they differ from the defaults, such as
-            "gradcam:method=layercam". None for all analyses with a map of the image.
+            "gradcam:method=layercam". None for all analyses with a map of the image; those that fail are left out.
         classifier: The model, from `cnnexplain.load`.
         images: As for `cnnexplain.explain`. None for the first 100 test images of MNIST, for a digit classifier.
-        metrics: The names of the metrics. None for all metrics that are defined; those for masks only with `masks`.
+        metrics: The names of the metrics. None for all metrics that are defined; those for masks only with `masks`. The
+            scores of one that fails for an image are NaN there; `Scoreboard.notes` says why.
         target: The class to explain, by index or label: one for all images, or one for each. None for the predictions.
         masks: The relevant pixels: an array (N, H, W), or the path of a folder with an image for each explained image, whose
             bright pixels are relevant.
@@ -55,9 +56,9 @@ def benchmark(
     Raises:
         UsageError: There is no such analysis, metric, option, class or image, or maps or masks do not fit the images.
         ImageError: An image can't be read.
-        ModelError: The model returns values that are not finite, or an analysis does not support it.
-        PluginError: An analysis or metric failed or broke its contract.
-        OutputError: The folder can't be written, or contains other files with the same names.
+        ModelError: The model returns values that are not finite, or a named analysis does not support it.
+        PluginError: A named analysis failed or broke its contract, or all metrics did.
+        OutputError: The folder can't be written, contains other files with the same names, or damaged scores to resume.
     """
     if not isinstance(classifier, Classifier):
         raise UsageError(f"benchmark() takes what cnnexplain.load() returns, but got {type(classifier).__name__}.")

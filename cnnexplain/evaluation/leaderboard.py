@@ -36,6 +36,7 @@ class Standing:
         interval: The bootstrap interval of the mean; None if there are too few images.
         images: The number of images for which the score is defined.
         unbeaten: The controls that the method does not beat.
+        beaten: The controls that it beats. Controls without a score are neither.
     """
 
     method: str
@@ -44,10 +45,17 @@ class Standing:
     interval: tuple[float, float] | None
     images: int
     unbeaten: tuple[str, ...]
+    beaten: tuple[str, ...] = ()
 
 
 def standings(
-    names: Sequence[str], kinds: Sequence[Kind], scores: Float64[np.ndarray, "N M"], better: Better, seed: int
+    names: Sequence[str],
+    kinds: Sequence[Kind],
+    scores: Float64[np.ndarray, "N M"],
+    better: Better,
+    seed: int,
+    *,
+    strata: Sequence[int] = (),
 ) -> list[Standing]:
     """The leaderboard of a score, the best method first; methods without a score are last.
 
@@ -60,31 +68,48 @@ def standings(
         scores: (N, M); NaN where the score is undefined.
         better: Which values are better.
         seed: The seed of the bootstrap.
+        strata: As for `intervals`.
     """
     sign = -1.0 if better == "lower" else 1.0
     controls = [place for place, kind in enumerate(kinds) if kind == "control"]
     gains = [sign * (scores - scores[:, [control]]) for control in controls]
     # All in one call, so that they share the samples of the images.
-    means, low, high = (each.reshape(1 + len(controls), -1) for each in intervals(np.hstack([scores, *gains]), seed))
+    means, low, high = (each.reshape(1 + len(controls), -1) for each in intervals(np.hstack([scores, *gains]), seed, strata))
     least = np.where(np.isfinite(low), low, means)[1:]
     counts = np.isfinite(scores).sum(axis=0)
     found = []
     for place, (name, kind) in enumerate(zip(names, kinds, strict=True)):
         compared = kind != "control" and better != "neither"
-        unbeaten = [names[control] for control, gain in zip(controls, least[:, place], strict=True) if gain <= 0]
+        pairs = [(names[control], gain) for control, gain in zip(controls, least[:, place], strict=True) if compared]
+        # Both are False for the NaN of a control without a score.
+        unbeaten = tuple(control for control, gain in pairs if gain <= 0)
+        beaten = tuple(control for control, gain in pairs if gain > 0)
         interval = (float(low[0, place]), float(high[0, place])) if math.isfinite(low[0, place]) else None
-        found.append(
-            Standing(name, kind, float(means[0, place]), interval, int(counts[place]), tuple(unbeaten) if compared else ())
-        )
+        found.append(Standing(name, kind, float(means[0, place]), interval, int(counts[place]), unbeaten, beaten))
     return sorted(found, key=lambda each: -sign * each.mean if math.isfinite(each.mean) else math.inf)
 
 
+def rule(fewest: int, most: int) -> str:
+    """When a method beats a control, for the smallest and largest number of images for which both have a score."""
+    clear = f"the {CONFIDENCE:.0%} interval of their difference, image by image, excludes 0"
+    if most < ENOUGH:
+        return f"Fewer than {ENOUGH} images give no interval: a method beats a control if its mean is better."
+    if fewest < ENOUGH:
+        clear += f"; with fewer than {ENOUGH} images, if its mean is better"
+    return f"A method beats a control if {clear}."
+
+
 def intervals(
-    values: Float64[np.ndarray, "N M"], seed: int
+    values: Float64[np.ndarray, "N M"], seed: int, strata: Sequence[int] = ()
 ) -> tuple[Float64[np.ndarray, " M"], Float64[np.ndarray, " M"], Float64[np.ndarray, " M"]]:
     """The means of columns over the rows that are not NaN, and the ends of their percentile bootstrap intervals.
 
     All columns share the same samples of rows. The ends are NaN for a column with fewer than `ENOUGH` values.
+
+    Args:
+        values: (N, M); NaN where a value is missing.
+        seed: The seed of the samples.
+        strata: The numbers of consecutive rows that are sampled separately, N in all. Empty samples all rows together.
     """
     known: Bool[np.ndarray, "N M"] = np.isfinite(values)
     filled, counts = np.where(known, values, 0), known.sum(axis=0)
@@ -94,7 +119,8 @@ def intervals(
     samples = []
     if (counts >= ENOUGH).any():
         for _ in range(RESAMPLES // BLOCK):
-            weights = random.multinomial(rows, np.full(rows, 1 / rows), size=BLOCK).astype(np.float64)
+            drawn = [random.multinomial(size, np.full(size, 1 / size), size=BLOCK) for size in strata or (rows,)]
+            weights = np.hstack(drawn).astype(np.float64)
             with np.errstate(invalid="ignore"):
                 samples.append((weights @ filled) / (weights @ known))
     ends = np.full((2, values.shape[1]), np.nan)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -61,6 +63,13 @@ class Masks:
                 f"The masks have the shape {array.shape}; expected numbers or booleans of the shape {expected}."
             )
         self._array = array.astype(bool)
+
+    def identity(self) -> str:
+        """A hash of all masks."""
+        if self._array is not None:
+            return hashlib.sha256(self._array.tobytes()).hexdigest()
+        contents = [(place, images.digest(path)) for place, path in self._files.items()]
+        return hashlib.sha256(json.dumps(contents).encode()).hexdigest()
 
     def __getitem__(self, place: int) -> Bool[np.ndarray, "H W"] | None:
         """The mask of an image; None if there is none, or if none of its pixels is relevant."""

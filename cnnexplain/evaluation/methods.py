@@ -20,11 +20,15 @@ from cnnexplain.pipeline.targets import Resolved
 from cnnexplain.plugin import registry
 from cnnexplain.plugin.analysis import Analysis
 from cnnexplain.plugin.options import Parameter, validate
+from cnnexplain.plugin.registry import Plugin
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Float32
 
 Kind: TypeAlias = Literal["analysis", "file", "control"]
+
+TYPES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+"""What an option takes, by its type."""
 
 WORDS = {"true": True, "yes": True, "false": False, "no": False}
 """The texts for options that are flags."""
@@ -40,6 +44,8 @@ class Method:
         explain: (classifier, images (n, H, W, C), targets) ↦ maps (n, H, W), and warnings. None for maps from a file.
         maps: (N, H, W), the maps from a file.
         options: All options of an analysis.
+        plugin: The plugin of an analysis.
+        optional: Whether the method is left out if it fails, because the user did not name it.
     """
 
     name: str
@@ -47,6 +53,8 @@ class Method:
     explain: Callable[..., tuple[Float[np.ndarray, "n H W"], tuple[str, ...]]] | None = None
     maps: Float[np.ndarray, "N H W"] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    plugin: Plugin | None = None
+    optional: bool = False
 
 
 def comparable() -> list[str]:
@@ -87,7 +95,7 @@ def analysis(text: str) -> Method:
             raise ModelError(f"'{text}' returned no map of the image.")
         return record.arrays[shown_map], record.warnings
 
-    return Method(text, "analysis", explain, options=options)
+    return Method(text, "analysis", explain, options=options, plugin=plugin)
 
 
 def controls() -> list[Method]:
@@ -139,7 +147,13 @@ def _options(analysis: Analysis, text: str) -> dict[str, Any]:
         if not equals:
             raise UsageError(f"The options of '{analysis.name}' are written name=value, but got '{line(pair)}'.")
         # An unknown option is reported by `validate`.
-        given[name] = _value(declared[name], value.strip()) if name in declared else value
+        read = _value(declared[name], value.strip()) if name in declared else value
+        if name not in given:
+            given[name] = read
+        elif name in declared and declared[name].many:
+            given[name] += read
+        else:
+            raise UsageError(f"The options of '{analysis.name}' give '{line(name)}' twice: '{line(text)}'; give it once.")
     return given
 
 
@@ -147,5 +161,5 @@ def _value(parameter: Parameter, text: str) -> Any:
     try:
         value = WORDS[text.lower()] if parameter.type is bool else parameter.type(text)
     except (KeyError, ValueError):
-        raise UsageError(f"{parameter.flag} takes {parameter.type.__name__}, but got {shown(text)}.") from None
+        raise UsageError(f"{parameter.flag} takes {TYPES[parameter.type]}, but got {shown(text)}.") from None
     return (value,) if parameter.many else value

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import keras
 
 from cnnexplain import __version__, files
 from cnnexplain.errors import OutputError
@@ -15,6 +17,11 @@ from cnnexplain.evaluation import score_file
 from cnnexplain.evaluation.benchmark import Setup, scored
 from cnnexplain.evaluation.scoreboard import Scoreboard
 from cnnexplain.evaluation.scoring import Outcome, Sample
+from cnnexplain.pipeline.request import describe_model
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float
 
 NUMBERS, PAGE = "benchmark.json", "index.html"
 """The names of the files with all numbers, and of the page."""
@@ -74,7 +81,11 @@ def _drawn(outcome: Outcome, sample: Sample, setup: Setup) -> Outcome:
     """The scores of an image, with its pictures."""
     from cnnexplain.rendering import map_tiles
 
-    return replace(outcome, pictures=tuple(map_tiles.pictures(sample.image, sample.maps, setup.classifier.preprocess)))
+    image, *drawn = map_tiles.pictures(sample.image, sample.maps, setup.classifier.preprocess)
+    maps = iter(drawn)
+    return replace(
+        outcome, pictures=(image, *("" if method.name in outcome.failed else next(maps) for method in setup.methods))
+    )
 
 
 def write(board: Scoreboard, folder: Path) -> None:
@@ -85,25 +96,36 @@ def write(board: Scoreboard, folder: Path) -> None:
     with files.replacing(folder / NUMBERS) as temporary:
         temporary.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     with files.replacing(folder / PAGE) as temporary:
-        page = benchmark_page.render(document, board.pictures)
+        page = benchmark_page.render(document, board.drawn())
         temporary.write_bytes(page.encode("utf-8", errors="backslashreplace"))
 
 
 def request(setup: Setup) -> dict[str, Any]:
     """Everything that determines the scores, JSON-able."""
-    names = list(setup.stream.names)
+    classifier = setup.classifier
     return {
-        "model": {"name": setup.classifier.name, "sha256": setup.classifier.sha256},
-        "methods": {method.name: dict(method.options) for method in setup.methods},
-        "maps": {method.name: _hash(method.maps.tobytes()) for method in setup.methods if method.maps is not None},
-        "metrics": list(setup.metrics),
-        "images": {"count": len(names), "sha256": _hash(json.dumps(names).encode())},
+        "model": describe_model(classifier),
+        "input": asdict(classifier.preprocess),
+        "methods": {
+            method.name: {"plugin": method.plugin and str(method.plugin), "options": dict(method.options)}
+            for method in setup.methods
+        },
+        "maps": {method.name: _hash_maps(method.maps) for method in setup.methods if method.maps is not None},
+        "metrics": {
+            name: {"plugin": str(plugin), "scores": list(metric.scores)} for name, (metric, plugin) in setup.metrics.items()
+        },
+        "images": setup.stream.identity(),
         "targets": None if setup.targets is None else list(setup.targets),
-        "masks": setup.masks is not None,
+        "masks": None if setup.masks is None else setup.masks.identity(),
         "seed": setup.seed,
+        "keras": {"version": keras.__version__, "backend": keras.backend.backend()},
         "cnnexplain": __version__,
     }
 
 
-def _hash(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+def _hash_maps(maps: Float[np.ndarray, "N H W"]) -> str:
+    digest = hashlib.sha256(str(maps.dtype).encode())
+    # Map by map, because those of many photographs may not fit into memory.
+    for each in maps:
+        digest.update(each.tobytes())
+    return digest.hexdigest()

@@ -9,13 +9,16 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from cnnexplain import files
 from cnnexplain.errors import OutputError, UsageError
 from cnnexplain.evaluation.scoring import Outcome
+
+if TYPE_CHECKING:
+    from jaxtyping import Float64
 
 FORMAT = "cnnexplain benchmark 1"
 """The format in the first line of the file."""
@@ -31,21 +34,22 @@ def kept(path: Path, request: Mapping[str, Any]) -> list[Outcome]:
     """The scores in the file, without a last line that is not complete; none if there is no file.
 
     Raises:
-        OutputError: The file is not one of these.
+        OutputError: The file is not one of these, or is damaged.
         UsageError: It belongs to another request.
     """
     if not path.exists():
         return []
-    with files.plain_errors(path), path.open(encoding="utf-8") as file:
-        earlier = _header(path, file.readline())
-        wanted = json.loads(json.dumps(request))
-        if earlier != wanted:
-            changed = [name for name in {**earlier, **wanted} if earlier.get(name) != wanted.get(name)]
-            raise UsageError(
-                f"The scores in '{path}' belong to another request: other {', '.join(changed[:SHOWN])}. Leave out --resume "
-                "to replace them, or choose another --out."
-            )
-        return list(_outcomes(file))
+    with files.plain_errors(path):
+        # After the last line break is nothing, or what was written of a line when the program was killed.
+        first, *lines = path.read_bytes().split(b"\n")
+    earlier, wanted = _header(path, first), json.loads(json.dumps(request))
+    if earlier != wanted:
+        changed = [name for name in {**earlier, **wanted} if earlier.get(name) != wanted.get(name)]
+        raise UsageError(
+            f"The scores in '{path}' belong to another request: other {', '.join(changed[:SHOWN])}. Leave out --resume "
+            "to replace them, or choose another --out."
+        )
+    return list(_outcomes(path, lines[:-1], wanted))
 
 
 def check(path: Path) -> None:
@@ -56,7 +60,7 @@ def check(path: Path) -> None:
     """
     files.check_writable(path)
     if path.exists():
-        with files.plain_errors(path), path.open(encoding="utf-8", errors="replace") as file:
+        with files.plain_errors(path), path.open("rb") as file:
             _header(path, file.readline())
 
 
@@ -87,6 +91,8 @@ def encoded(outcome: Outcome) -> str:
             },
             "warnings": {method: list(warnings) for method, warnings in outcome.warnings.items() if warnings},
             "undefined": dict(outcome.undefined),
+            "errors": dict(outcome.errors),
+            "failed": dict(outcome.failed),
             "pictures": list(outcome.pictures),
         }
     )
@@ -96,7 +102,7 @@ def _number(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _header(path: Path, text: str) -> dict[str, Any]:
+def _header(path: Path, text: bytes) -> dict[str, Any]:
     try:
         content = json.loads(text)
         if content["format"] == FORMAT and isinstance(content["request"], dict):
@@ -106,22 +112,51 @@ def _header(path: Path, text: str) -> dict[str, Any]:
     raise OutputError(f"'{path}' exists and contains no scores of cnnexplain; choose another folder with --out.")
 
 
-def _outcomes(file: Iterator[str]) -> Iterator[Outcome]:
-    for text in file:
+def _outcomes(path: Path, lines: list[bytes], request: Mapping[str, Any]) -> Iterator[Outcome]:
+    least = 0
+    for number, text in enumerate(lines, start=2):
         try:
-            content = json.loads(text)
-        # The program was killed while it wrote the line.
-        except ValueError:
-            return
-        yield Outcome(
-            place=content["place"],
-            name=content["name"],
-            target=content["target"],
-            scores={
-                metric: {score: np.array(values, np.float64) for score, values in scores.items()}
-                for metric, scores in content["scores"].items()
-            },
-            warnings={method: tuple(warnings) for method, warnings in content["warnings"].items()},
-            undefined=content["undefined"],
-            pictures=tuple(content["pictures"]),
-        )
+            outcome = _outcome(json.loads(text), request)
+            if not least <= outcome.place < request["images"]["count"]:
+                raise ValueError(outcome.place)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise OutputError(
+                f"Line {number} of '{path}' is damaged; leave out --resume to compute all scores again."
+            ) from None
+        least = outcome.place + 1
+        yield outcome
+
+
+def _outcome(content: Mapping[str, Any], request: Mapping[str, Any]) -> Outcome:
+    """The scores in a line of a request; any error if the line is damaged."""
+    for name, kind in (("place", int), ("name", str), ("target", int)):
+        if type(content[name]) is not kind:
+            raise TypeError(name)
+    count, metrics = len(request["methods"]), request["metrics"]
+    if any(set(scores) != set(metrics[metric]["scores"]) for metric, scores in content["scores"].items()):
+        raise ValueError("scores")
+    return Outcome(
+        place=content["place"],
+        name=content["name"],
+        target=content["target"],
+        scores={
+            metric: {score: _numbers(values, count) for score, values in scores.items()}
+            for metric, scores in content["scores"].items()
+        },
+        warnings={str(method): tuple(map(str, warnings)) for method, warnings in content["warnings"].items()},
+        undefined=_texts(content["undefined"]),
+        errors=_texts(content["errors"]),
+        failed=_texts(content["failed"]),
+        pictures=tuple(map(str, content["pictures"])),
+    )
+
+
+def _numbers(values: Any, count: int) -> Float64[np.ndarray, " M"]:
+    array = np.array(values, np.float64)
+    if array.shape != (count,):
+        raise ValueError(array.shape)
+    return array
+
+
+def _texts(content: Mapping[Any, Any]) -> dict[str, str]:
+    return {str(name): str(reason) for name, reason in content.items()}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnnexplain.errors import UsageError, suggest
+from cnnexplain.evaluation import leaderboard
 from cnnexplain.evaluation.leaderboard import CONFIDENCE, ENOUGH, RESAMPLES, Standing, standings
 from cnnexplain.evaluation.methods import Kind
 from cnnexplain.evaluation.scoring import Outcome
@@ -34,7 +35,9 @@ class Scoreboard:
         values: The scores of each image: by metric and score, a number for each method.
         pictures: The pictures of each image, see `Outcome`.
         warnings: The warnings of the analyses, each once.
-        undefined: Why a metric is not defined, by metric.
+        undefined_for: Why a metric is not defined for an image, by metric and image.
+        errors: Why a metric failed for an image, by metric and image.
+        failed: Why a method has no map of an image, by method and image.
     """
 
     model: Mapping[str, Any]
@@ -48,7 +51,9 @@ class Scoreboard:
     values: list[Mapping[str, Mapping[str, Float64[np.ndarray, " M"]]]] = field(default_factory=list)
     pictures: list[tuple[str, ...]] = field(default_factory=list)
     warnings: dict[str, None] = field(default_factory=dict)
-    undefined: dict[str, str] = field(default_factory=dict)
+    undefined_for: dict[str, dict[str, str]] = field(default_factory=dict)
+    errors: dict[str, dict[str, str]] = field(default_factory=dict)
+    failed: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -64,7 +69,45 @@ class Scoreboard:
         self.pictures.append(scored.pictures)
         for method, warnings in scored.warnings.items():
             self.warnings |= dict.fromkeys(f"{method}: {warning}" for warning in warnings)
-        self.undefined |= scored.undefined
+        for reasons, found in (
+            (self.undefined_for, scored.undefined),
+            (self.errors, scored.errors),
+            (self.failed, scored.failed),
+        ):
+            for name, reason in found.items():
+                reasons.setdefault(name, {})[scored.name] = reason
+
+    @property
+    def undefined(self) -> dict[str, str]:
+        """Why a metric is not defined for the model, by metric."""
+        return {name: _first(reasons) for name, reasons in self.undefined_for.items() if not self.defined(name)}
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Why a method is left out, because it has no map of any image, by method."""
+        return {name: _first(reasons) for name, reasons in self.failed.items() if len(reasons) == len(self)}
+
+    def notes(self) -> list[str]:
+        """What is missing, and why: one sentence for each method and metric."""
+        undefined, left_out = self.undefined, self.left_out
+        notes = [f"'{name}' is left out: {reason}" for name, reason in left_out.items()]
+        notes += [f"'{name}' is not defined for this model: {reason}" for name, reason in undefined.items()]
+        for what, all_reasons, others in (
+            ("has no map of", self.failed, left_out),
+            ("is not defined for", self.undefined_for, undefined),
+            ("failed for", self.errors, {}),
+        ):
+            for name, reasons in all_reasons.items():
+                if name not in others:
+                    first = next(iter(reasons))
+                    notes.append(f"'{name}' {what} {len(reasons)} of {len(self)} images; '{first}': {reasons[first]}")
+        return notes
+
+    def drawn(self) -> list[tuple[str, ...]]:
+        """The pictures of each image, without those of methods that are left out."""
+        left_out = self.left_out
+        kept = [0, *(number for number, name in enumerate(self.methods, start=1) if name not in left_out)]
+        return [tuple(pictures[place] for place in kept) if pictures else () for pictures in self.pictures]
 
     def scores(self, metric: str, score: str | None = None) -> Float64[np.ndarray, "N M"]:
         """The scores (N, M) of all images and methods; NaN where they are not defined.
@@ -98,16 +141,39 @@ class Scoreboard:
         Raises:
             UsageError: There is no such metric or score.
         """
-        values = self.scores(metric, score)
+        kept = self._kept()
+        methods = [list(self.methods)[place] for place in kept]
+        values = self.scores(metric, score)[:, kept]
         better = self.metrics[metric].scores[score or next(iter(self.metrics[metric].scores))]
-        return standings(list(self.methods), list(self.methods.values()), values, better, self.seed)
+        return standings(methods, [self.methods[name] for name in methods], values, better, self.seed)
+
+    def rule(self, metric: str) -> str:
+        """How many images have the first score of a metric, if not all, and when a method beats a control in it."""
+        standings = self.standings(metric)
+        most = max((each.images for each in standings), default=0)
+        sentences = [f"{most} of {len(self)} images have a score."] if most < len(self) else []
+        fewer = [f"{each.method} for {each.images}" for each in standings if each.images < most]
+        sentences += [f"Scores for fewer images: {', '.join(fewer)}."] if fewer else []
+        known = np.isfinite(self.scores(metric)).astype(int)
+        control = np.array([kind == "control" for kind in self.methods.values()])
+        both = known[:, ~control].T @ known[:, control]
+        if both.any() and next(iter(self.metrics[metric].scores.values())) != "neither":
+            sentences.append(leaderboard.rule(int(both[both > 0].min()), int(both.max())))
+        return " ".join(sentences)
 
     def defined(self, metric: str) -> list[str]:
         """The scores of a metric that are defined for at least one image and method."""
         return [name for name in self.metrics[metric].scores if np.isfinite(self.scores(metric, name)).any()]
 
+    def _kept(self) -> list[int]:
+        """The places of the methods that are not left out."""
+        left_out = self.left_out
+        return [place for place, name in enumerate(self.methods) if name not in left_out]
+
     def document(self) -> dict[str, Any]:
         """All scores and leaderboards, JSON-able; None for a number that is not defined."""
+        left_out, kept = self.left_out, self._kept()
+        missing = [name for name in {**self.undefined_for, **self.errors} if not self.defined(name)]
         return {
             "model": dict(self.model),
             "seed": self.seed,
@@ -117,20 +183,29 @@ class Scoreboard:
             "methods": [
                 {"name": name, "kind": kind, "options": dict(self.options.get(name, {}))}
                 for name, kind in self.methods.items()
+                if name not in left_out
             ],
             "intervals": {"confidence": CONFIDENCE, "resamples": RESAMPLES, "least_images": ENOUGH},
-            "metrics": [self._metric(name, metric) for name, metric in self.metrics.items() if name not in self.undefined],
-            "undefined": dict(self.undefined),
+            "metrics": [self._metric(name, metric, kept) for name, metric in self.metrics.items() if name not in missing],
+            "undefined": self.undefined,
+            "left_out": left_out,
+            "missing": {
+                "undefined": {name: dict(reasons) for name, reasons in self.undefined_for.items()},
+                "errors": {name: dict(reasons) for name, reasons in self.errors.items()},
+                "failed": {name: dict(reasons) for name, reasons in self.failed.items()},
+            },
+            "notes": self.notes(),
             "warnings": list(self.warnings),
         }
 
-    def _metric(self, name: str, metric: Metric) -> dict[str, Any]:
+    def _metric(self, name: str, metric: Metric, kept: list[int]) -> dict[str, Any]:
         return {
             "name": name,
             "summary": metric.summary,
             "paper": metric.paper,
             "protocol": metric.protocol,
             "limitations": metric.limitations,
+            "rule": self.rule(name),
             "scores": [
                 {
                     "name": score,
@@ -141,14 +216,20 @@ class Scoreboard:
                             "mean": each.mean if each.images else None,
                             "interval": None if each.interval is None else list(each.interval),
                             "images": each.images,
+                            "beaten_controls": list(each.beaten),
                             "unbeaten_controls": list(each.unbeaten),
                         }
                         for each in self.standings(name, score)
                     ],
                     "values": [
-                        [float(value) if np.isfinite(value) else None for value in row] for row in self.scores(name, score)
+                        [float(value) if np.isfinite(value) else None for value in row]
+                        for row in self.scores(name, score)[:, kept]
                     ],
                 }
                 for score in self.defined(name)
             ],
         }
+
+
+def _first(reasons: Mapping[str, str]) -> str:
+    return next(iter(reasons.values()))

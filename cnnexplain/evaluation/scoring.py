@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sample:
-    """An image with the maps of all methods.
+    """An image with the maps of all methods that have one.
 
     Args:
         index: The index of the image, which seeds the random numbers.
@@ -47,10 +47,14 @@ class Outcome:
         place: The index of the image among all given images.
         name: The name of the image.
         target: The class or value that was explained.
-        scores: The scores (M,) by metric and score, without metrics that are not defined.
+        scores: The scores (M,) by metric and score, without metrics that are not defined or failed; NaN for methods that
+            failed.
         warnings: Warnings by method.
-        undefined: Why a metric is not defined, by metric.
-        pictures: The image and the map of each method as PNG in Base64; empty if they are not drawn.
+        undefined: Why a metric is not defined for the image, by metric.
+        errors: Why a metric failed, by metric: it broke its contract, or there was not enough memory.
+        failed: Why a method has no map, by method.
+        pictures: The image and the map of each method as PNG in Base64, "" for a method without a map; empty if they are
+            not drawn.
     """
 
     place: int
@@ -59,6 +63,8 @@ class Outcome:
     scores: Mapping[str, Mapping[str, Float64[np.ndarray, " M"]]]
     warnings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     undefined: Mapping[str, str] = field(default_factory=dict)
+    errors: Mapping[str, str] = field(default_factory=dict)
+    failed: Mapping[str, str] = field(default_factory=dict)
     pictures: tuple[str, ...] = ()
 
 

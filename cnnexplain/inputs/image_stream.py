@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -70,6 +71,15 @@ class Stream:
     def given(self) -> bool:
         """Whether the images were given directly, rather than by the name of a data set."""
         return self.name == GIVEN
+
+    def identity(self) -> dict[str, Any]:
+        """What determines the images: their number, a hash of their names and contents, and the inversion; JSON-able."""
+        if self._batch is None:
+            contents: Iterable[str | None] = map(images.digest, self.names)
+        else:
+            contents = (hashlib.sha256(image.tobytes()).hexdigest() for image in self._batch)
+        listed = json.dumps(list(zip(self.names, contents, strict=True)))
+        return {"count": len(self), "sha256": hashlib.sha256(listed.encode()).hexdigest(), "invert": self._invert}
 
     def batches(self) -> Iterator[tuple[Int64[np.ndarray, " N"], ImageBatch]]:
         """Reads all the images in batches, as large as the classifier takes or else `BATCH_SIZE`; skips broken files.

@@ -247,6 +247,18 @@ def read(name: str, preprocess: Preprocess, invert: bool | None) -> tuple[Float3
     return image, Source(name, sha256, inverted, resized, photograph, decoded.levels)
 
 
+def digest(name: str) -> str | None:
+    """The hash of the bytes of a file, or of the pixels of a sample; None if it can't be read."""
+    try:
+        if Path(name).exists() or not _is_sample(name):
+            with Path(name).open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.sha256(datasets.sample(name)[0].tobytes()).hexdigest()
+    except (OSError, UsageError) as error:
+        check_interrupted(error)
+        return None
+
+
 def _file(name: str, preprocess: Preprocess) -> tuple[str, Decoded]:
     """The hash of a file, and the decoded image."""
     try:

@@ -121,7 +121,7 @@ def assemble(
         plugin=plugin,
         options=options,
         classifier=classifier,
-        model=_describe_model(classifier),
+        model=describe_model(classifier),
         images=explained,
         predicted=predicted,
         targets=resolved,
@@ -152,7 +152,7 @@ def check_inputs(analysis: Analysis, images: object | None, target: object, agai
         raise UsageError(f"The analysis '{analysis.name}' does not search a data set and takes none.")
 
 
-def _describe_model(classifier: Classifier) -> dict[str, Any]:
+def describe_model(classifier: Classifier) -> dict[str, Any]:
     """Identifies a model and the output that is explained, JSON-able."""
     return {
         "name": classifier.name,

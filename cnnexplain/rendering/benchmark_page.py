@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cnnexplain.rendering import templates
+from cnnexplain.rendering.score_text import number
 
 ARROWS = {"higher": "↑", "lower": "↓", "neither": ""}
 
@@ -38,6 +39,7 @@ def render(document: Mapping[str, Any], pictures: Sequence[Sequence[str]]) -> st
         metrics=[{**metric, "rows": _rows(metric)} for metric in metrics],
         images=images,
         arrows=ARROWS,
+        value=number,
         policy=templates.policy("data:", script="index.js"),
     )
 

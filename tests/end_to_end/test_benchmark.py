@@ -1,5 +1,6 @@
 """`cnnexplain.benchmark`: methods, controls, metrics, masks and maps of other tools."""
 
+import dataclasses
 import html
 import json
 
@@ -9,6 +10,7 @@ from PIL import Image
 
 import cnnexplain as cx
 from cnnexplain.errors import PluginError, UsageError
+from cnnexplain.evaluation import methods
 from cnnexplain.plugin import registry
 
 SAMPLES = ["mnist:test/0", "mnist:test/1", "mnist:test/2"]
@@ -71,7 +73,14 @@ INVALID = {
     "no map": ({"analyses": "filters"}, "'filters' has no map of the image that could be compared. Analyses with maps: "),
     "no such option": ({"analyses": "saliency:crop=ten"}, "no option 'crop'. Did you mean 'crops'"),
     "no value": ({"analyses": "saliency:ten"}, "are written name=value, but got 'ten'"),
-    "not a number": ({"analyses": "rise:masks=many"}, "--masks takes int, but got 'many'"),
+    "not a number": ({"analyses": "rise:masks=many"}, "--masks takes a whole number, but got 'many'"),
+    "an option twice": ({"analyses": "gradcam:layer=conv1,layer=conv2"}, "'gradcam' give 'layer' twice: .*; give it once"),
+    "no name": ({"analyses": [3]}, "analyses takes names such as 'gradcam:method=layercam', but got 3"),
+    "a number as analyses": ({"analyses": 3}, "analyses takes names such as .*, but got 3"),
+    "a number as metric": ({"metrics": [3]}, "metrics takes names such as 'deletion', but got 3"),
+    "a negative seed": ({"seed": -1}, "seed must be a whole number of at least 0, but got -1"),
+    "a seed with a fraction": ({"seed": 0.5}, "seed must be a whole number of at least 0, but got 0.5"),
+    "a flag as seed": ({"seed": True}, "seed must be a whole number of at least 0, but got True"),
     "twice": ({"analyses": ["saliency", "saliency"]}, "Two methods are called 'saliency'"),
     "nothing": ({"analyses": []}, "no method to compare"),
     "no such metric": ({"metrics": "deltion"}, "no metric 'deltion'. Did you mean 'deletion'"),
@@ -189,6 +198,73 @@ def test_an_interrupted_benchmark_continues_where_it_was(lenet, tmp_path, monkey
     with pytest.raises(UsageError, match=r"belong to another request: other seed\. Leave out --resume to replace them"):
         run(resume=True, seed=1)
     assert len(run(seed=1)) == 3
+
+
+def test_only_scores_of_the_same_request_are_resumed(lenet, tmp_path):
+    images = np.asarray(cx.read_images(SAMPLES[:2], lenet))
+    masks, maps = np.ones((2, 28, 28)), {"lime": np.eye(28)[None] * np.ones((2, 1, 1))}
+
+    def run(model=lenet, given=images, **options):
+        arguments = {"metrics": "relevance-mass", "masks": masks, "maps": maps, "out": tmp_path / "out", **options}
+        return cx.benchmark("saliency", model, given, **arguments)
+
+    run()
+    run(resume=True, progress=lambda *_: pytest.fail("Everything was done."))
+    other = cx.load("lenet", preprocess=dataclasses.replace(lenet.preprocess, interpolation="nearest"))
+    for changed, words in (
+        ({"given": 1 - images}, "images"),
+        ({"masks": np.eye(28)[None] * masks}, "masks"),
+        ({"maps": {"lime": maps["lime"] + 1}}, "maps"),
+        ({"model": other}, "input"),
+    ):
+        with pytest.raises(UsageError, match=f"another request: other {words}"):
+            run(resume=True, **changed)
+
+
+def test_the_contents_of_files_belong_to_the_request(lenet, tmp_path, digit_file):
+    def run(**options):
+        return cx.benchmark("saliency", lenet, [digit_file], metrics="relevance-mass", out=tmp_path / "out", **options)
+
+    (tmp_path / "masks").mkdir()
+    mask = tmp_path / "masks" / f"{digit_file.stem}.png"
+    Image.new("L", (28, 28), 255).save(mask)
+    run(masks=tmp_path / "masks")
+    run(masks=tmp_path / "masks", resume=True, progress=lambda *_: pytest.fail("Everything was done."))
+    with Image.open(digit_file) as image:
+        image.transpose(Image.Transpose.FLIP_TOP_BOTTOM).save(digit_file)
+    with pytest.raises(UsageError, match="other images"):
+        run(masks=tmp_path / "masks", resume=True)
+    run(masks=tmp_path / "masks")
+    Image.new("L", (28, 28), 128).save(mask)
+    with pytest.raises(UsageError, match="other masks"):
+        run(masks=tmp_path / "masks", resume=True)
+
+
+DAMAGED = {
+    "an empty object": lambda line: b"{}",
+    "no JSON": lambda line: line[:50],
+    "invalid UTF-8": lambda line: b"\xff" + line,
+    "fewer scores": lambda line: line.replace(b'"Gini": [', b'"Gini": [1, '),
+    "another score": lambda line: line.replace(b'"Gini"', b'"Gin"'),
+    "another place": lambda line: line.replace(b'"place": 1', b'"place": 7'),
+    "no text": lambda line: line.replace(b'"name": "mnist:test/1"', b'"name": 3'),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGED)
+def test_a_damaged_file_of_scores_is_reported_with_its_line(kind, lenet, tmp_path):
+    def run(**options):
+        return cx.benchmark("saliency", lenet, SAMPLES, metrics="sparseness", out=tmp_path, **options)
+
+    run()
+    path = tmp_path / "scores.jsonl"
+    lines = path.read_bytes().splitlines()
+    damaged = DAMAGED[kind](lines[2])
+    assert damaged != lines[2]
+    path.write_bytes(b"\n".join([*lines[:2], damaged, lines[3], b""]))
+    with pytest.raises(cx.OutputError, match=r"Line 3 of '.*scores.jsonl' is damaged; leave out --resume"):
+        run(resume=True)
+    assert len(run()) == 3
 
 
 def test_files_of_others_are_not_replaced(lenet, tmp_path):
@@ -353,3 +429,118 @@ def test_a_metric_that_is_not_defined_for_a_model_is_left_out_with_its_reason(fr
     assert [metric["name"] for metric in board.document()["metrics"]] == ["deletion"]
     with pytest.raises(cx.CnnExplainError, match=r"No metric is defined for .*: Not for this model"):
         cx.benchmark("saliency", lenet, SAMPLES[:1], metrics=["inside"], masks=np.ones((1, 28, 28)))
+
+
+ANALYSES = """
+import numpy as np
+from cnnexplain import ModelError
+from cnnexplain.plugin import Analysis, Result, hookimpl
+
+def analysis(name, fails):
+    def run(classifier, images, targets):
+        "A map."
+        if fails(images):
+            raise ModelError("Not for this image.")
+        return Result({"map": np.ones(images.shape[:3], np.float32)})
+
+    return Analysis(name, run, lambda record, index: None, "Nobody 2026", maps={"map": "none"}, how_to_read="Not.")
+
+@hookimpl
+def cnnexplain_analyses():
+    return [analysis("always-fails", lambda images: True), analysis("never-fails", lambda images: False)]
+"""
+
+
+@pytest.fixture
+def only_failing(fresh, install, monkeypatch):
+    install("acme-failing", ANALYSES)
+    monkeypatch.setattr(methods, "comparable", lambda: ["saliency", "always-fails", "never-fails"])
+
+
+def test_an_analysis_that_fails_is_left_out_unless_it_was_named(only_failing, lenet, cli, tmp_path):
+    board = cx.benchmark(None, lenet, SAMPLES, metrics="sparseness", out=tmp_path)
+    assert board.left_out == {"always-fails": "Not for this image."}
+    assert board.notes() == ["'always-fails' is left out: Not for this image."]
+    document = board.document()
+    assert [method["name"] for method in document["methods"]] == ["saliency", "never-fails", *CONTROLS]
+    assert document["left_out"] == board.left_out
+    assert {each.method for each in board.standings("sparseness")} == {"saliency", "never-fails", *CONTROLS}
+    assert np.shape(document["metrics"][0]["scores"][0]["values"]) == (3, 6)
+    whole = cx.benchmark(["saliency", "never-fails"], lenet, SAMPLES, metrics="sparseness")
+    assert document["metrics"] == whole.document()["metrics"]
+    assert (tmp_path / "index.html").read_text().count("data:image/png;base64,") == 3 * 7
+    resumed = cx.benchmark(None, lenet, SAMPLES, metrics="sparseness", out=tmp_path, resume=True)
+    assert resumed.document() == document
+    with pytest.raises(cx.ModelError, match="Not for this image"):
+        cx.benchmark(["saliency", "always-fails"], lenet, SAMPLES, metrics="sparseness")
+    code, out, err = cli("benchmark", *SAMPLES, "--metric", "sparseness")
+    assert code == 0
+    assert "Warning: 'always-fails' is left out: Not for this image." in err
+    assert "always-fails" not in out
+
+
+def test_the_truth_leaves_out_an_analysis_that_fails(only_failing):
+    board = cx.benchmark_truth(cases=["linear"], images=2)
+    assert board.left_out == {"always-fails": "linear: Not for this image."}
+    assert {each.method for each in board.standings()} == {"saliency", "never-fails", *CONTROLS}
+    assert len(board.document()["cases"][0]["metrics"]["pointing-game"]) == 6
+    assert board.document()["left_out"] == board.left_out
+
+
+def failing_metric(error):
+    return (
+        METRIC.replace("maps, mask, explain", "maps, explain")
+        .replace("    again =", f"    import cnnexplain\n    if image.mean() > 0.1:\n        raise {error}\n    again =")
+        .replace("{RETURNED}", "{'mean': maps.mean(axis=(1, 2)), 'change': maps.mean(axis=(1, 2))}")
+    )
+
+
+def test_a_broken_metric_does_not_stop_the_others(fresh, install, lenet, cli):
+    install("broken-metric", METRIC.replace("maps, mask,", "maps,").replace("{RETURNED}", "1 / 0"), module="broken_metric")
+    code, out, err = cli("benchmark", "saliency", SAMPLES[0], "--metric", "inside", "--metric", "sparseness")
+    assert code == 1
+    assert "Warning: 'inside' failed for 1 of 1 images; 'mnist:test/0': plugin" in err
+    assert "of broken-metric 1.5: run() of the metric 'inside' failed: ZeroDivisionError" in err
+    assert "sparseness" in out
+    board = cx.benchmark("saliency", lenet, SAMPLES[:1], metrics=["inside", "sparseness"])
+    assert [metric["name"] for metric in board.document()["metrics"]] == ["sparseness"]
+    assert board.undefined == {}
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        ("cnnexplain.UsageError('Too bright.')", "'inside' is not defined for 1 of 3 images; 'mnist:test/1': Too bright."),
+        ("MemoryError", "'inside' failed for 1 of 3 images; 'mnist:test/1': There is not enough memory for 'inside'"),
+    ],
+)
+def test_an_error_for_one_image_leaves_the_scores_of_the_others(error, words, fresh, install, lenet):
+    means = [image.mean() for image in np.asarray(cx.read_images(SAMPLES, lenet))]
+    assert [mean > 0.1 for mean in means] == [False, True, False]
+    install("one-image", failing_metric(error), module=f"one_image_{len(words)}")
+    board = cx.benchmark("saliency", lenet, SAMPLES, metrics="inside")
+    assert np.isfinite(board.scores("inside")).all(axis=1).tolist() == [True, False, True]
+    (note,) = board.notes()
+    assert note.startswith(words)
+    assert board.undefined == {}
+    (metric,) = board.document()["metrics"]
+    assert metric["scores"][0]["values"][1] == [None] * 5
+
+
+def test_the_rule_follows_the_number_of_images_with_a_score(cli, lenet, tmp_path):
+    """Nine of twelve images have masks: there are no intervals, whatever the number of all images is."""
+    samples = [f"mnist:test/{number}" for number in range(12)]
+    for number in range(9):
+        Image.new("L", (28, 28), 255).save(tmp_path / f"mnist-test-{number}.png")
+    names = ["--metric", "relevance-mass", "--metric", "sparseness"]
+    arguments = ("benchmark", "saliency", *samples, *names, "--masks", tmp_path, "--out", tmp_path / "out")
+    code, out, _ = cli(*arguments)
+    assert code == 0
+    mass, sparseness = " ".join(out.split()).split("sparseness ")
+    assert "9 of 12 images have a score. Fewer than 10 images give no interval: a method beats a control" in mass
+    assert "excludes 0" not in mass
+    assert "A method beats a control if the 95% interval of their difference, image by image, excludes 0." in sparseness
+    document = json.loads((tmp_path / "out" / "benchmark" / "benchmark.json").read_text())
+    page = (tmp_path / "out" / "benchmark" / "index.html").read_text()
+    assert all(metric["rule"] in page for metric in document["metrics"])
+    assert "Brackets show 95% bootstrap intervals over the images (2000 resamples); they are given if there are" in page

@@ -1,5 +1,6 @@
 """The comparison of methods on networks whose relevant pixels are known."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -85,9 +86,16 @@ def test_the_seed_determines_the_scores(board):
         ({"images": 2.5}, "but got 2.5"),
         ({"analyses": "inversion", "cases": "linear"}, "has no map of the image"),
         ({"analyses": ["no-such"], "cases": "linear"}, "no-such"),
+        ({"analyses": [3]}, "analyses takes names such as 'gradcam:method=layercam', but got 3."),
+        ({"analyses": ["saliency", "saliency"]}, "Two methods are called 'saliency'"),
+        ({"analyses": []}, "There is no method to compare"),
+        ({"seed": -1}, "The seed must be a whole number of at least 0, but got -1."),
     ],
 )
-def test_bad_arguments_are_refused(given, words):
+def test_bad_arguments_are_refused_before_a_network_is_made(given, words, monkeypatch):
+    for name, maker in leaderboard.MAKERS.items():
+        made = dataclasses.replace(maker, make=lambda *_: pytest.fail("A network was made."))
+        monkeypatch.setitem(leaderboard.MAKERS, name, made)
     with pytest.raises(cx.UsageError) as caught:
         cx.benchmark_truth(**given)
     assert words in str(caught.value)
@@ -128,6 +136,12 @@ def test_the_command_prints_json(cli):
     [
         (["--truth", "mnist:test/1", "--target", "3"], "leave out mnist:test/1, --target."),
         (["--truth", "--metric", "deletion"], "leave out --metric."),
+        (["--truth", "--out", "there"], "leave out --out."),
+        (
+            ["--truth", "--input-scale", "1", "--labels", "names.txt", "--logits"],
+            "leave out --input-scale, --labels, --logits.",
+        ),
+        (["--truth", "--model", "lenet", "--resume"], "leave out --resume, --model."),
         (["--truth", "--case", "linaer"], "There is no case 'linaer'. Did you mean 'linear'?"),
         (["--case", "linear"], "--case selects a network of --truth; give both."),
     ],

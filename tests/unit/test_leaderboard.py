@@ -8,6 +8,7 @@ import pytest
 import cnnexplain as cx
 from cnnexplain.errors import UsageError
 from cnnexplain.evaluation import controls, leaderboard, map_files
+from cnnexplain.rendering import score_text
 
 GRAY = cx.Preprocess(4, 5, "gray", scale=1 / 255)
 
@@ -53,6 +54,29 @@ def test_a_method_beats_a_control_if_the_difference_image_by_image_is_clear(rand
     assert [each.unbeaten for each in lower] == [each.unbeaten for each in found]
     neither = leaderboard.standings(["good", "bad", "chance"], ["analysis", "file", "control"], scores, "neither", 0)
     assert all(each.unbeaten == () for each in neither)
+
+
+def test_strata_are_sampled_separately(random):
+    """Networks that differ, but whose images don't, have a mean without an interval: a point."""
+    values = np.repeat([0.1, 0.5, 0.2, 0.9, 0.4], 4)[:, None]
+    means, low, high = leaderboard.intervals(values, 0, [4] * 5)
+    np.testing.assert_allclose([low[0], high[0]], means[0], rtol=1e-12)
+    _, low, high = leaderboard.intervals(values, 0)
+    assert low[0] < means[0] - 0.05 < means[0] + 0.05 < high[0]
+    # The variance of the mean of five means of 40 images is that of the images within the strata.
+    values = np.repeat([0.0, 50.0, 90.0, 20.0, 30.0], 40)[:, None] + random.normal(0, 2, (200, 1))
+    _, low, high = leaderboard.intervals(values, 0, [40] * 5)
+    assert (high - low)[0] / 2 == pytest.approx(1.96 * 2 / math.sqrt(200), rel=0.15)
+
+
+def test_a_control_without_a_score_is_neither_beaten_nor_unbeaten():
+    scores = np.array([[2.0, 1.0, np.nan, 3.0]] * 12)
+    kinds = ["analysis", "control", "control", "control"]
+    for count in (12, 3):
+        found = leaderboard.standings(["good", "low", "none", "high"], kinds, scores[:count], "higher", 0)
+        by_name = {each.method: each for each in found}
+        assert (by_name["good"].beaten, by_name["good"].unbeaten) == (("low",), ("high",))
+        assert all(by_name[name].beaten == by_name[name].unbeaten == () for name in ("low", "none", "high"))
 
 
 def test_few_images_have_means_but_no_interval():
@@ -134,3 +158,28 @@ def test_arguments_of_maps_are_checked(tmp_path):
         map_files.parse(["a.npy"])
     with pytest.raises(UsageError, match="two files for 'a'"):
         map_files.parse([f"a={tmp_path}/a.npy"] * 2)
+
+
+def test_the_rule_is_that_of_the_images_with_both_scores():
+    """The number of images, and both rules where they differ between methods."""
+    assert "excludes 0." in leaderboard.rule(10, 100)
+    assert "excludes 0; with fewer than 10 images, if its mean is better." in leaderboard.rule(9, 100)
+    assert leaderboard.rule(9, 9).startswith("Fewer than 10 images give no interval")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0.000"),
+        (-0.1234, "−0.123"),
+        (999.9, "999.900"),
+        (12345.678, "12346"),
+        (-1234567.0, "−1.235e+06"),
+        (0.000123, "0.000123"),
+        (-1.23456e-7, "−1.235e−07"),
+        (math.nan, "–"),
+        (None, "–"),
+    ],
+)
+def test_scores_are_written_with_their_significant_digits(value, text):
+    assert score_text.number(value) == text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,9 @@ class BenchmarkArguments:
 def benchmark_command() -> Callable[..., None]:
     """The command, with the options of a model."""
 
-    def command(*, words: list[str] | None, metric: list[str] | None, json: bool, **given: Any) -> None:
+    def command(
+        *, context: typer.Context, words: list[str] | None, metric: list[str] | None, json: bool, **given: Any
+    ) -> None:
         """Compare explanation methods by metrics, with intervals, and with controls that explain no network."""
         session.warn_of_problems()
         from cnnexplain.evaluation import map_files
@@ -55,7 +58,7 @@ def benchmark_command() -> Callable[..., None]:
         if given["case"] and not given["truth"]:
             raise UsageError("--case selects a network of --truth; give both.")
         if given["truth"]:
-            truth_board.check(images, {**given, "metric": metric})
+            truth_board.check(images, context)
             keywords = {name: given[name] for name in ("seed", "backend", "verbose")}
             with console.document(json) as emit:
                 truth = truth_board.measure(analyses, given["case"], **keywords)
@@ -76,8 +79,12 @@ def benchmark_command() -> Callable[..., None]:
             else:
                 scoreboard_tables.print_board(board)
             console.say(f"Wrote the page and all numbers to {arguments.out / FOLDER}")
+        # Each error was printed; a script that asked for the metric must notice.
+        if any(name in board.errors for name in metric or []):
+            raise typer.Exit(1)
 
-    return declare(command, {**_options(), **PRINTING_OPTIONS, **MODEL_OPTIONS})
+    context = {"context": (typer.Context, inspect.Parameter.empty)}
+    return declare(command, {**context, **_options(), **PRINTING_OPTIONS, **MODEL_OPTIONS})
 
 
 def split(words: Sequence[str]) -> tuple[list[str], list[str]]:

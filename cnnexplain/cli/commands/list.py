@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cnnexplain import __version__
-from cnnexplain.cli import console, documents, session
+from cnnexplain.cli import console, documents, options, session
 from cnnexplain.cli.model_options import MODEL_OPTIONS, ModelArguments, model_arguments
 from cnnexplain.cli.options import PRINTING_OPTIONS, declare
 from cnnexplain.errors import UsageError
@@ -41,7 +41,7 @@ def list_command() -> Callable[..., None]:
             _list_classes(model_arguments(given), json=json, verbose=verbose)
             return
         # A model from a configuration file is no error.
-        typed = [name for name in given if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"]
+        typed = [name for name in options.typed(context) if name in given]
         if typed:
             raise UsageError(f"--{typed[0].replace('_', '-')} applies only to --classes; add --classes.")
         list_installed(json)

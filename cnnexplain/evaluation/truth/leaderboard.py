@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnnexplain.errors import UsageError, shown, suggest
-from cnnexplain.evaluation import benchmark, leaderboard
+from cnnexplain.evaluation import benchmark, checks, leaderboard
 from cnnexplain.evaluation.leaderboard import CONFIDENCE, RESAMPLES, Standing
 from cnnexplain.evaluation.methods import Method
 from cnnexplain.evaluation.scoreboard import Scoreboard
@@ -50,8 +50,28 @@ class TruthBoard:
         """The board of the first case, whose methods and metrics are those of all."""
         return next(iter(self.boards.values()))
 
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Why a method is left out, because it has no map in one of the cases, by method."""
+        found: dict[str, str] = {}
+        for case, board in self.boards.items():
+            for name, reasons in board.failed.items():
+                found.setdefault(name, f"{case}: {next(iter(reasons.values()))}")
+        return found
+
+    def notes(self) -> list[str]:
+        """What is missing, and why: one sentence for each method, and for each metric of a case."""
+        notes = [f"'{name}' is left out: {reason}" for name, reason in self.left_out.items()]
+        return notes + [
+            f"'{name}' failed for {len(reasons)} of {len(board)} images of '{case}': {next(iter(reasons.values()))}"
+            for case, board in self.boards.items()
+            for name, reasons in (*board.undefined_for.items(), *board.errors.items())
+        ]
+
     def standings(self, metric: str = METRICS[0], *, trained: bool | None = None) -> list[Standing]:
         """The leaderboard over the images of all cases, the best method first. Each case has the same number of images.
+
+        The intervals are over the images of each case, not over the cases.
 
         Args:
             metric: The name of the metric.
@@ -62,8 +82,13 @@ class TruthBoard:
         if not boards:
             return []
         scores = np.concatenate([board.scores(metric) for board in boards])
-        methods = self.first.methods
-        return leaderboard.standings(list(methods), list(methods.values()), scores, "higher", self.seed)
+        left_out, methods = self.left_out, self.first.methods
+        kept = [place for place, name in enumerate(methods) if name not in left_out]
+        names = [name for name in methods if name not in left_out]
+        sizes = [len(board) for board in boards]
+        return leaderboard.standings(
+            names, [methods[name] for name in names], scores[:, kept], "higher", self.seed, strata=sizes
+        )
 
     def means(self, metric: str = METRICS[0]) -> Float64[np.ndarray, "cases M"]:
         """The mean score of each method in each case."""
@@ -71,14 +96,17 @@ class TruthBoard:
 
     def document(self) -> dict[str, Any]:
         """The cases and all leaderboards, JSON-able."""
-        methods = self.first.methods
+        methods, left_out = self.first.methods, self.left_out
         return {
             "seed": self.seed,
             "intervals": {"confidence": CONFIDENCE, "resamples": RESAMPLES},
             "methods": [
                 {"name": name, "kind": kind, "options": dict(self.first.options.get(name, {}))}
                 for name, kind in methods.items()
+                if name not in left_out
             ],
+            "left_out": left_out,
+            "notes": self.notes(),
             "metrics": [
                 {
                     "name": name,
@@ -103,7 +131,10 @@ class TruthBoard:
                     "figures": dict(case.figures),
                     "warnings": list(self.boards[name].warnings),
                     "metrics": {
-                        metric: [_standing(each) for each in self.boards[name].standings(metric)] for metric in METRICS
+                        metric: [
+                            _standing(each) for each in self.boards[name].standings(metric) if each.method not in left_out
+                        ]
+                        for metric in METRICS
                     },
                 }
                 for name, case in self.cases.items()
@@ -126,7 +157,8 @@ def benchmark_truth(
     is absent, the magnitude of a map is compared with the mask, otherwise its signed values.
 
     Args:
-        analyses: The names of the analyses, as for `cnnexplain.benchmark`. None for all analyses with a map of the image.
+        analyses: The names of the analyses, as for `cnnexplain.benchmark`. None for all analyses with a map of the image;
+            those that fail in one of the cases are left out.
         cases: The names of the cases, such as "exclusive-or". None for all.
         images: The number of images of each case, from 1 to 500.
         seed: Determines the networks, the images and all other random numbers.
@@ -138,10 +170,13 @@ def benchmark_truth(
     Raises:
         UsageError: There is no such case, analysis or option, or the number of images is not valid.
         TruthError: A network was not trained well enough, so that its relevant pixels are not known.
-        ModelError: An analysis does not support one of the networks.
-        PluginError: An analysis or metric failed or broke its contract.
+        ModelError: A named analysis does not support one of the networks.
+        PluginError: A named analysis failed or broke its contract, or no metric has a score.
     """
     names = _names(cases)
+    checks.seed(seed)
+    if not checks.methods(analyses):
+        raise UsageError("There is no method to compare: name at least one analysis.")
     if isinstance(images, bool) or not isinstance(images, int) or not 1 <= images <= 500:
         raise UsageError(f"The number of images of each case must be a whole number from 1 to 500, but got {shown(images)}.")
     board = TruthBoard(seed=seed)
@@ -189,8 +224,9 @@ def _names(cases: str | Sequence[str] | None) -> list[str]:
 def _standing(each: Standing) -> Mapping[str, Any]:
     return {
         "name": each.method,
-        "mean": each.mean,
+        "mean": each.mean if each.images else None,
         "interval": None if each.interval is None else list(each.interval),
         "images": each.images,
+        "beaten_controls": list(each.beaten),
         "unbeaten_controls": list(each.unbeaten),
     }
