@@ -4,6 +4,7 @@ import itertools
 import math
 import zlib
 
+import keras
 import numpy as np
 import pytest
 from cnnexplain_plugins.metrics import imputation
@@ -280,9 +281,9 @@ def test_max_sensitivity_is_the_largest_change_of_the_map(lenet, noise):
     assert np.isnan(found[3])
 
 
-def slow_ssim(first, second, low, high):
-    """Wang et al. 2004, equation 13, for each 7×7 window."""
-    c1, c2, values = (0.01 * (high - low)) ** 2, (0.03 * (high - low)) ** 2, []
+def slow_ssim(first, second):
+    """Wang et al. 2004, equation 13, for each 7×7 window of values from 0 to 1."""
+    c1, c2, values = 0.01**2, 0.03**2, []
     for i in range(first.shape[0] - 6):
         for j in range(first.shape[1] - 6):
             a, b = first[i : i + 7, j : j + 7].ravel(), second[i : i + 7, j : j + 7].ravel()
@@ -303,10 +304,44 @@ def test_random_logit_compares_with_the_map_of_another_class(lenet, noise, rando
     found = score("random-logit", lenet, noise[0], maps, 3, explain=explain)["SSIM"]
     assert seen[0] in set(range(10)) - {3}
     for number in (0, 2):
-        normalized = [each[number] / np.abs(each[number]).max() for each in (maps, again)]
-        assert found[number] == pytest.approx(slow_ssim(*normalized, -1, 1), rel=1e-6)
+        scaled = np.stack([each[number] / np.abs(each[number]).max() for each in (maps, again)])
+        scaled = (scaled - scaled.min()) / (scaled.max() - scaled.min())
+        assert found[number] == pytest.approx(slow_ssim(*scaled), rel=1e-6)
     # A method that does not depend on the class has the same map but for its scale.
     assert found[1] == pytest.approx(1)
+
+
+def test_a_map_that_changes_its_sign_with_the_class_is_not_similar(lenet, noise, random):
+    smooth = np.add.outer(np.sin(np.arange(28) / 3), np.cos(np.arange(28) / 5))
+    maps = np.stack([random.normal(size=(28, 28)), smooth, np.ones((28, 28))])
+    found = score("random-logit", lenet, noise[0], maps, 3, explain=lambda *_, **__: -maps[:, None])["SSIM"]
+    assert found[0] < -0.5
+    assert (found[1:] < 0.1).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 9, 3), (9, 1, 3), (1, 1, 3)])
+def test_random_logit_of_inputs_with_a_side_of_one_pixel(shape, random):
+    classifier = formula(random.normal(size=(*shape, 3)).astype(np.float32), preprocess=cx.Preprocess(*shape[:2]))
+    maps = random.uniform(0.1, 1, (1, *shape[:2]))
+    found = score("random-logit", classifier, np.ones(shape, np.float32), maps, explain=lambda *_, **__: maps[:, None])
+    assert found["SSIM"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("values", [False, True])
+def test_random_logit_needs_two_outputs(values, random):
+    model = keras.Sequential([keras.Input((4, 3, 3)), keras.layers.Flatten(), keras.layers.Dense(1 + values)])
+    classifier = cx.load(model, values=True, preprocess=cx.Preprocess(4, 3))
+    maps, seen = random.uniform(0.1, 1, (1, 4, 3)), []
+
+    def explain(images, target=None, classifier=None):
+        seen.append(target)
+        return maps[:, None]
+
+    for target in range(2 + 2 * values):
+        found = score("random-logit", classifier, np.ones((4, 3, 3), np.float32), maps, target, explain=explain)
+        assert found["SSIM"] == pytest.approx(1 if values else np.nan, nan_ok=True)
+    # Of two values, the other one is compared, for what decreases it as well.
+    assert seen == ([1, 0, 3, 2] if values else [])
 
 
 @pytest.mark.backends
