@@ -228,6 +228,12 @@ def test_infidelity_equals_its_definition_over_the_same_squares(lenet, noise, ra
         assert rest == pytest.approx(((factor * sums[number] - falls) ** 2).sum(), rel=1e-6)
 
 
+def test_scaled_infidelity_does_not_depend_on_the_unit_of_the_map(lenet, noise, random):
+    values = random.normal(size=(28, 28))
+    found = score("infidelity", lenet, noise[0], np.stack([values, 1e30 * values, 1e-300 * values]), 3)["scaled"]
+    np.testing.assert_allclose(found, found[0], rtol=1e-9)
+
+
 def test_sparseness_and_complexity_by_hand(lenet, noise):
     single, equal, signed = np.zeros((3, 28, 28))
     single[3, 5], equal[:] = -2, 0.1

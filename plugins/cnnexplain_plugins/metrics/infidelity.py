@@ -38,10 +38,14 @@ def run(
     falls = removal.drops(regions, image, black, evaluate)["logit"]
     sums = removal.region_sums(maps, regions)
     total = (falls**2).mean()
+    unscaled = ((sums - falls) ** 2).mean(axis=1)
+    # Relative to the largest value, so that the squares of huge and of tiny values can be represented.
+    peaks = np.abs(maps).max(axis=(1, 2))[:, None]
+    sums = np.divide(sums, peaks, out=np.zeros_like(sums), where=peaks > 0)
     own, shared = (sums**2).mean(axis=1), (sums * falls).mean(axis=1)
     explained = np.divide(shared**2, own, out=np.zeros_like(own), where=own > 0)
     scaled = 1 - explained / total if total else np.full(len(maps), np.nan)
-    return {"scaled": scaled, "unscaled": ((sums - falls) ** 2).mean(axis=1)}
+    return {"scaled": scaled, "unscaled": unscaled}
 
 
 def squares(height: int, width: int, random: np.random.Generator) -> Bool[np.ndarray, "S {height} {width}"]:
