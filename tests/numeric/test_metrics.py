@@ -197,7 +197,8 @@ def test_exact_attributions_have_perfect_fidelity():
     # The sum of a constant over subsets of a fixed size never changes.
     assert np.isnan(fidelity[3])
     found = score("infidelity", classifier, image, maps, 2)
-    np.testing.assert_allclose(found["scaled"][:3], 0, atol=1e-5)
+    # A map with the wrong sign is not a multiple of the right one.
+    np.testing.assert_allclose(found["scaled"][:3], [0, 0, 1], atol=1e-5)
     assert found["scaled"][3] > 0.1
     assert found["unscaled"][0] == pytest.approx(0, abs=1e-8)
     # Twice the exact attributions miss each fall by its own size, minus the exact ones by twice as much.
@@ -209,23 +210,27 @@ def test_exact_attributions_have_perfect_fidelity():
 @pytest.mark.backends
 def test_infidelity_equals_its_definition_over_the_same_squares(lenet, noise, random):
     maps = random.normal(size=(2, 28, 28))
+    maps = np.concatenate([maps, -maps])
     found = score("infidelity", lenet, noise[0], maps, 3)
     generator = seeded("infidelity")
     sides = generator.integers(1, 10, 128, endpoint=True)
     tops = generator.integers(0, 28 - sides, endpoint=True)
     lefts = generator.integers(0, 28 - sides, endpoint=True)
     before = float(lenet.logits(noise[:1])[0, 3])
-    sums, falls = np.zeros((2, 128)), np.zeros(128)
+    sums, falls = np.zeros((4, 128)), np.zeros(128)
     for number, (top, left, side) in enumerate(zip(tops, lefts, sides, strict=True)):
         image = noise[0].copy()
         image[top : top + side, left : left + side] = 0
         falls[number] = before - float(lenet.logits(image[None])[0, 3])
         sums[:, number] = maps[:, top : top + side, left : left + side].sum(axis=(1, 2))
-    for number in range(2):
+    total, factors = (falls**2).sum(), []
+    for number in range(4):
         assert found["unscaled"][number] == pytest.approx(np.mean((sums[number] - falls) ** 2), rel=1e-4)
         (factor,), (rest,), *_ = np.linalg.lstsq(sums[number][:, None], falls, rcond=None)
-        assert found["scaled"][number] == pytest.approx(rest / (falls**2).sum(), rel=1e-4)
+        factors.append(factor)
+        assert found["scaled"][number] == pytest.approx(rest / total if factor > 0 else 1, rel=1e-4)
         assert rest == pytest.approx(((factor * sums[number] - falls) ** 2).sum(), rel=1e-6)
+    assert min(factors) < 0 < max(factors)
 
 
 def test_scaled_infidelity_does_not_depend_on_the_unit_of_the_map(lenet, noise, random):
@@ -261,6 +266,19 @@ def test_completeness_of_integrated_gradients_is_its_convergence_delta(lenet, no
 def test_completeness_is_not_defined_if_the_logits_are_equal(lenet):
     black = np.zeros((28, 28, 1), np.float32)
     assert np.isnan(score("completeness", lenet, black, np.ones((2, 28, 28)))["residual"]).all()
+
+
+def test_completeness_is_not_defined_if_the_logits_differ_by_rounding_only():
+    weights = np.zeros((*SHAPE, 2), np.float32)
+    weights[0, 0, 0, 0], maps = 1, np.ones((2, *SHAPE[:2]))
+    classifier = formula(weights, bias=1.0, preprocess=cx.Preprocess(*SHAPE[:2]))
+    residuals = []
+    for value in (1e-6, 1e-5, 1e-3):
+        image = np.zeros(SHAPE, np.float32)
+        image[0, 0, 0] = value
+        residuals.append(score("completeness", classifier, image, maps)["residual"][0])
+    assert np.isnan(residuals[:2]).all()
+    assert residuals[2] == pytest.approx((12 - 1e-3) / 1e-3, rel=1e-3)
 
 
 def test_max_sensitivity_is_the_largest_change_of_the_map(lenet, noise):
