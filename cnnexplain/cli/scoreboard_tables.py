@@ -27,7 +27,7 @@ WIDTH = 10
 
 
 def print_notes(board: Scoreboard) -> None:
-    """Prints the warnings of the analyses, and the metrics that are not defined."""
+    """Prints the warnings of the masks and of the analyses, and the metrics that are not defined."""
     for warning in board.warnings:
         console.complain(f"Warning: {warning}", style="yellow")
     for metric, reason in board.undefined.items():

@@ -54,6 +54,7 @@ class Setup:
             metrics={name: metric for name, (metric, _) in self.metrics.items()},
             labels=self.classifier.labels,
             seed=self.seed,
+            warnings={} if self.masks is None else dict.fromkeys(self.masks.warnings),
         )
 
 

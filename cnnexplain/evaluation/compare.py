@@ -40,8 +40,8 @@ def benchmark(
         images: As for `cnnexplain.explain`. None for the first 100 test images of MNIST, for a digit classifier.
         metrics: The names of the metrics. None for all metrics that are defined; those for masks only with `masks`.
         target: The class to explain, by index or label: one for all images, or one for each. None for the predictions.
-        masks: The relevant pixels: an array (N, H, W), or the path of a folder with an image for each explained image, whose
-            bright pixels are relevant.
+        masks: The relevant pixels: an array (N, H, W) of booleans, or of 0 and 1; or the path of a folder with an image for
+            each explained image, whose bright pixels are relevant.
         maps: Maps of other tools by name: an array (N, H, W) of raw, signed maps, or the path of a .npy or .npz file.
         seed: Seeds all random numbers.
         out: The folder for the scores of each image, written as soon as they are known, all numbers as JSON, and an HTML

@@ -33,7 +33,7 @@ class Scoreboard:
         targets: The explained class or value of each image.
         values: The scores of each image: by metric and score, a number for each method.
         pictures: The pictures of each image, see `Outcome`.
-        warnings: The warnings of the analyses, each once.
+        warnings: The warnings of the masks and of the analyses, each once.
         undefined: Why a metric is not defined, by metric.
     """
 
