@@ -79,7 +79,7 @@ def test_no_progress_outside_notebooks(shell, shown, clock, monkeypatch):
 
 def test_explain_shows_progress_by_default(lenet, noise, shown, monkeypatch):
     monkeypatch.setattr(notebook, "AFTER", 0)
-    options = {"layer": ["conv1", "logits"], "iterations": 2}
+    options = {"layer": ["conv1", "logits"], "iterations": 30}
     told = []
     cx.explain("inversion", lenet, noise[:1], progress=lambda *done: told.append(done), **options)
     assert len(told) > 1

@@ -358,8 +358,9 @@ def test_every_part_of_a_recipe_has_an_effect(clf):
 def test_number_of_passes(clf, lenet):
     analysis = cx.analyses()[NAME]
     options = {parameter.name: parameter.default for parameter in analysis.options} | dict(analysis.quick)
-    # Two classes; 8 starts of 80 steps; or 3 views of each step, a gradient counting twice, and 32 views unseen.
-    assert analysis.passes(lenet, options) == 2 * 2 * 8 * 80
+    # Two classes; 16 starts for 8 of 80 steps, 6 for the next 16 and 3 for the rest; or 3 views of each step, a gradient
+    # counting twice, and 32 views unseen.
+    assert analysis.passes(lenet, options) == 2 * 2 * (16 * 8 + 6 * 16 + 3 * 56)
     assert analysis.passes(lenet, options | {"regularization": "maco"}) == 2 * (2 * 3 * 80 + 32)
 
 
