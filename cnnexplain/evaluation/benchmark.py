@@ -75,7 +75,7 @@ def prepare(
     stream = stream_images(default_images(classifier) if images is None else images, classifier)
     shape = classifier.preprocess.shape[:2]
     given = [named.from_maps(name, each, len(stream), shape) for name, each in (maps or {}).items()]
-    compared = named.unique([*chosen, *given, *named.controls()])
+    compared = named.unique([*chosen, *given, *named.controls(seed)])
     if not chosen and not given:
         raise UsageError("There is no method to compare: name at least one analysis, or give maps.")
     resolved = targets.resolve(target, classifier)
@@ -162,7 +162,6 @@ def _batch(
     together = np.stack(maps, axis=1)
     for number, place in enumerate(places.tolist()):
         sample = Sample(
-            index=place,
             image=images[number],
             target=chosen[number],
             maps=together[number],

@@ -28,7 +28,7 @@ class Scoreboard:
         options: All options of each analysis.
         metrics: The metrics by name.
         labels: The names of the classes.
-        seed: The seed of all random numbers.
+        seed: The seed of the metrics, the random control and the intervals.
         images: The names of the N images.
         targets: The explained class or value of each image.
         values: The scores of each image: by metric and score, a number for each method.

@@ -55,6 +55,32 @@ def test_the_scores_depend_on_the_target_and_the_seed_only(lenet):
     np.testing.assert_allclose(alone.scores("insertion"), first.scores("insertion")[:1], rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("metric", ["pixel-flipping", "infidelity"])
+def test_the_scores_of_an_image_depend_on_the_seed_but_not_on_its_place(lenet, metric):
+    maps = np.random.default_rng(0).uniform(size=(28, 28))
+    images = cx.read_images(SAMPLES[:2], lenet)
+
+    def scores(places, seed=0):
+        given = {"map": np.stack([maps] * len(places))}
+        board = cx.benchmark([], lenet, images[places], metrics=metric, target=7, maps=given, seed=seed)
+        return dict(zip(board.methods, board.scores(metric)[-1], strict=True))
+
+    first, second, other = scores([0]), scores([1, 0]), scores([0], seed=1)
+    for method, value in first.items():
+        assert second[method] == pytest.approx(value, rel=1e-4, abs=1e-5)
+        assert other[method] != pytest.approx(value, rel=1e-3)
+
+
+def test_the_random_control_depends_on_the_seed(lenet):
+    zero, again, one = (
+        cx.benchmark("saliency", lenet, SAMPLES[:2], metrics="sparseness", seed=seed).scores("sparseness")
+        for seed in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(zero, again)
+    # Of the methods, only the random control has random numbers here.
+    assert ((zero != one) == [False, True, False, False, False]).all()
+
+
 def test_the_document_has_all_numbers(board):
     document = board.document()
     (metric,) = document["metrics"]
