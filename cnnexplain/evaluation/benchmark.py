@@ -207,9 +207,9 @@ def default_images(classifier: Classifier) -> list[str]:
     """The images that are used if none is given.
 
     Raises:
-        UsageError: The model is no digit classifier.
+        UsageError: The model is not a digit classifier.
     """
     preset = classifier.preprocess.preset
     if preset is None:
-        raise UsageError(f"'{classifier.name}' is no digit classifier: give the images to explain.")
+        raise UsageError(f"'{classifier.name}' is not a digit classifier: give the images to explain.")
     return datasets.MNIST.samples("test", IMAGES)

@@ -227,7 +227,9 @@ def test_files_of_others_are_not_replaced(lenet, tmp_path):
     with pytest.raises(cx.OutputError, match="exists and is not part of a benchmark; choose another folder with --out"):
         cx.benchmark("saliency", lenet, SAMPLES[:1], metrics="sparseness", out=tmp_path)
     (tmp_path / "scores.jsonl").write_text("mine")
-    with pytest.raises(cx.OutputError, match="contains no scores of cnnexplain; choose another folder with --out"):
+    with pytest.raises(
+        cx.OutputError, match="exists and is not a score file of cnnexplain; choose another folder with --out"
+    ):
         cx.benchmark("saliency", lenet, SAMPLES[:1], metrics="sparseness", out=tmp_path)
     assert (tmp_path / "scores.jsonl").read_text() == (tmp_path / "index.html").read_text() == "mine"
 
