@@ -11,6 +11,7 @@ from cnnexplain_plugins.metrics import imputation
 from functions import SHAPE, formula, weights_and_images
 
 import cnnexplain as cx
+from cnnexplain import checks
 from cnnexplain.evaluation import scoring
 from cnnexplain.plugin import registry
 
@@ -376,6 +377,73 @@ def test_the_controls_do_not_depend_on_the_class(lenet, noise):
     assert [similar[name] for name in ("random", "sobel", "gaussian")] == pytest.approx([1, 1, 1])
     assert similar["saliency"] < 0.9
     assert board.scores("max-sensitivity")[0, list(board.methods).index("gaussian")] == 0
+
+
+def weighted(images, classifier):
+    """Maps that depend on the image and the weights: of two methods, and of one that ignores the weights."""
+    weights = np.resize(classifier.model.get_weights()[0], (28, 28))
+    values = images[..., 0].astype(np.float64)
+    return np.stack([weights * values, np.abs(weights) + values**2, values])
+
+
+def explains_with(lenet):
+    def explain(images, target=None, classifier=None):
+        found = weighted(images, classifier or lenet)
+        unknown, constant = np.full_like(found[:1], np.nan), np.ones_like(found[:1])
+        return np.concatenate([found, unknown, constant])
+
+    return explain
+
+
+@pytest.mark.backends
+def test_smprt_equals_the_public_check_of_each_method(lenet, noise):
+    explain = explains_with(lenet)
+    found = score("smprt", lenet, noise[0], explain(noise[:1])[:, 0], 3, explain=explain)
+    for number in range(3):
+        expected = checks.smprt(
+            lambda images, classifier, number=number: weighted(images, classifier)[number],
+            lenet,
+            noise[:1],
+            seeded("smprt", noise[0]),
+            depths=(0.5, 1.0),
+        )
+        half, whole = found["lower half"][number], found["all layers"][number]
+        assert (half, whole) == pytest.approx(np.abs(expected), abs=1e-9)
+    assert found["all layers"][2] == pytest.approx(1)
+    assert found["all layers"][0] < 0.9
+    assert np.isnan(found["all layers"][3:]).all()
+
+
+@pytest.mark.backends
+def test_emprt_is_the_relative_rise_of_the_entropy(lenet, noise):
+    explain, network = explains_with(lenet), checks.shuffled(lenet)
+    found = score("emprt", lenet, noise[0], explain(noise[:1])[:, 0], 3, explain=explain)["rise"]
+    for number in range(3):
+        entropies = []
+        for classifier in (lenet, network):
+            counts, _ = np.histogram(weighted(noise[:1], classifier)[number], 100)
+            entropies.append(-sum(count / 784 * math.log(count / 784) for count in counts if count))
+        assert found[number] == pytest.approx((entropies[1] - entropies[0]) / entropies[0], abs=1e-9)
+    assert found[2] == 0
+    assert np.isnan(found[3:]).all()
+
+
+def test_emprt_of_maps_that_hardly_vary(lenet, noise):
+    maps = np.stack([1 + 1e-15 * (noise[0, ..., 0] > 0.5), 1e-320 * noise[0, ..., 0].astype(np.float64)])
+    found = score("emprt", lenet, noise[0], maps, 3, explain=lambda *_, **__: maps[:, None])["rise"]
+    np.testing.assert_array_equal(found, 0)
+
+
+def test_the_controls_do_not_depend_on_the_weights(lenet, noise):
+    weights = [each.copy() for each in lenet.model.get_weights()]
+    board = cx.benchmark(["saliency"], lenet, noise[:1], metrics=["smprt", "emprt"])
+    similar, rises = (dict(zip(board.methods, board.scores(name)[0], strict=True)) for name in ("smprt", "emprt"))
+    for name in ("random", "sobel", "gaussian", "|input − black|"):
+        assert (similar[name], rises[name]) == pytest.approx((1, 0))
+    assert similar["saliency"] < 0.9
+    assert np.isfinite(rises["saliency"])
+    for before, after in zip(weights, lenet.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(before, after)
 
 
 def solved(image, removed):
