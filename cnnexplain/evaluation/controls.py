@@ -37,7 +37,7 @@ def centered_gaussian(image: Float[np.ndarray, "H W C"], *_: object) -> Float64[
     return np.asarray(np.exp(-(rows[:, None] ** 2 + columns**2) / 2))
 
 
-def distance_to_black(image: Float[np.ndarray, "H W C"], preprocess: Preprocess, _: int) -> Float64[np.ndarray, "H W"]:
+def distance_to_black(image: Float[np.ndarray, "H W C"], preprocess: Preprocess, *_: object) -> Float64[np.ndarray, "H W"]:
     """|x − b| for the black baseline b, summed over the channels."""
     return np.asarray(np.abs(image.astype(np.float64) - preprocess.black).sum(axis=-1))
 
