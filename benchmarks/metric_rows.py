@@ -63,7 +63,7 @@ def deletion(subject: Subject, image: np.ndarray, maps: np.ndarray, target: int)
 def _scores(subject: Subject, image: np.ndarray, maps: np.ndarray, target: int) -> dict[str, Any]:
     metric, plugin = registry.load().metrics.pick("deletion")
     explain: Callable[..., Any] = _nothing
-    sample = scoring.Sample(0, image, target, maps, None, explain)
+    sample = scoring.Sample(image, target, maps, None, explain)
     return scoring.scores(metric, plugin, subject.classifier, sample, 0)
 
 

@@ -12,10 +12,11 @@ import pytest
 with warnings.catch_warnings(action="ignore"):
     import keras
 
+import cnnexplain as cx
 from cnnexplain import backend
 from cnnexplain.loading import loader
 
-load = loader.load
+load = cx.load
 # TensorFlow asks of each argument whether it is a tensor, by a protocol whose members Python 3.11 collects each time.
 if hasattr(typing, "_get_protocol_attrs"):
     typing._get_protocol_attrs = functools.cache(typing._get_protocol_attrs)
@@ -26,6 +27,7 @@ def quick(request, monkeypatch):
     """Tests share the LeNet and compile late, except those marked `backends` or `unaided`."""
     if not {"backends", "unaided"} & {mark.name for mark in request.node.iter_markers()}:
         monkeypatch.setattr(loader, "load", load_once)
+        monkeypatch.setattr(cx, "load", load_once)
         if keras.backend.backend() == "tensorflow":
             monkeypatch.setattr(backend.current(), "compiled", compiled_late)
 

@@ -27,7 +27,7 @@ WIDTH = 11
 
 
 def print_notes(board: Scoreboard) -> None:
-    """Prints the warnings of the analyses, and which methods and scores are missing."""
+    """Prints the warnings of the masks and of the analyses, and which methods and scores are missing."""
     for text in (*board.warnings, *board.notes()):
         console.complain(f"Warning: {text}", style="yellow")
 

@@ -55,6 +55,7 @@ class Setup:
             metrics={name: metric for name, (metric, _) in self.metrics.items()},
             labels=self.classifier.labels,
             seed=self.seed,
+            warnings={} if self.masks is None else dict.fromkeys(self.masks.warnings),
         )
 
 
@@ -75,7 +76,7 @@ def prepare(
     stream = stream_images(default_images(classifier) if images is None else images, classifier)
     shape = classifier.preprocess.shape[:2]
     given = [named.from_maps(name, each, len(stream), shape) for name, each in (maps or {}).items()]
-    compared = named.unique([*chosen, *given, *named.controls()])
+    compared = named.unique([*chosen, *given, *named.controls(seed)])
     if not chosen and not given:
         raise UsageError("There is no method to compare: name at least one analysis, or give maps.")
     resolved = targets.resolve(target, classifier)
@@ -183,7 +184,6 @@ def _batch(
         raise CnnExplainError(f"No analysis supports '{classifier.name}'. {_first(failed)}")
     for number, place in enumerate(places.tolist()):
         sample = Sample(
-            index=place,
             image=images[number],
             target=chosen[number],
             maps=together[number],
@@ -245,9 +245,9 @@ def default_images(classifier: Classifier) -> list[str]:
     """The images that are used if none is given.
 
     Raises:
-        UsageError: The model is no digit classifier.
+        UsageError: The model is not a digit classifier.
     """
     preset = classifier.preprocess.preset
     if preset is None:
-        raise UsageError(f"'{classifier.name}' is no digit classifier: give the images to explain.")
+        raise UsageError(f"'{classifier.name}' is not a digit classifier: give the images to explain.")
     return datasets.MNIST.samples("test", IMAGES)

@@ -41,10 +41,10 @@ def benchmark(
         metrics: The names of the metrics. None for all metrics that are defined; those for masks only with `masks`. The
             scores of one that fails for an image are NaN there; `Scoreboard.notes` says why.
         target: The class to explain, by index or label: one for all images, or one for each. None for the predictions.
-        masks: The relevant pixels: an array (N, H, W), or the path of a folder with an image for each explained image, whose
-            bright pixels are relevant.
+        masks: The relevant pixels: an array (N, H, W) of booleans, or of 0 and 1; or the path of a folder with an image for
+            each explained image, whose bright pixels are relevant.
         maps: Maps of other tools by name: an array (N, H, W) of raw, signed maps, or the path of a .npy or .npz file.
-        seed: Seeds all random numbers.
+        seed: Seeds the metrics, the random control and the intervals; analyses have options of their own.
         out: The folder for the scores of each image, written as soon as they are known, all numbers as JSON, and an HTML
             page. None writes nothing.
         resume: Whether to continue with the scores that are already in `out`.

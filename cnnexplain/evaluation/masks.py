@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnexplain.errors import UsageError, line
+from cnnexplain.errors import UsageError, line, reason
 from cnnexplain.inputs import images
 from cnnexplain.inputs.preprocess import Preprocess
+from cnnexplain.interruption import check_interrupted
 from cnnexplain.results.file_names import picture_names
 
 if TYPE_CHECKING:
@@ -26,43 +27,33 @@ class Masks:
 
     Args:
         given: An array (N, H, W), or the path of a folder. The mask of "photos/cat.jpg" is the file "cat.png" in it, that of
-            "mnist:test/42" the file "mnist-test-42.png"; other image formats work as well. Pixels of at least half the
-            brightness of white are relevant.
+            "mnist:test/42" the file "mnist-test-42.png"; other image formats work as well. The relevant pixels of an array
+            are True or 1, those of a file have at least half the brightness of white.
         names: The names of the N images.
         preprocess: The model's input; masks are fitted to it like images.
 
     Raises:
-        UsageError: The folder does not exist, none of its files is the mask of an image, or the array has another shape.
+        UsageError: The folder does not exist, none of its files is the mask of an image, or the array has another shape or
+            other values than 0 and 1.
+        ImageError: A mask can't be read.
     """
 
     def __init__(self, given: object, names: Sequence[str], preprocess: Preprocess) -> None:
-        self._array: Bool[np.ndarray, "N H W"] | None = None
-        self._files: dict[int, str] = {}
-        fit = "stretch" if preprocess.preset is not None else preprocess.fit
-        self._preprocess = replace(
-            preprocess,
-            color="gray",
-            scale=1 / 255,
-            mean=(0.0,),
-            std=(1.0,),
-            fit=fit,
-            interpolation="nearest",
-            antialias=False,
-            white_level=None,
-            bands=None,
-            show_bands=None,
-            assumed=(),
-        )
         if isinstance(given, str | os.PathLike):
-            self._files = _files(Path(given), names)
-            return
-        array = np.asarray(given)
-        expected = (len(names), *preprocess.shape[:2])
-        if array.shape != expected or array.dtype.kind not in "biuf":
-            raise UsageError(
-                f"The masks have the shape {array.shape}; expected numbers or booleans of the shape {expected}."
-            )
-        self._array = array.astype(bool)
+            read = _read(Path(given), names, preprocess)
+        else:
+            read = dict(enumerate(_checked(given, (len(names), *preprocess.shape[:2]))))
+        self._masks = {place: mask for place, mask in read.items() if mask.any()}
+        counts = {
+            "have no mask": len(names) - len(read),
+            "have a mask without relevant pixels": len(read) - len(self._masks),
+        }
+        self.warnings = [
+            f"{count} of {len(names)} images {what}; the metrics that need masks leave them out."
+            for what, count in counts.items()
+            if count
+        ]
+        """How many images have no mask that can be used."""
 
     def identity(self) -> str:
         """A hash of all masks."""
@@ -73,14 +64,47 @@ class Masks:
 
     def __getitem__(self, place: int) -> Bool[np.ndarray, "H W"] | None:
         """The mask of an image; None if there is none, or if none of its pixels is relevant."""
-        if self._array is not None:
-            mask: Bool[np.ndarray, "H W"] = self._array[place]
-        elif place in self._files:
-            values, _ = images.read(self._files[place], self._preprocess, invert=False)
-            mask = values[..., 0] >= 1 / 2
-        else:
-            return None
-        return mask if mask.any() else None
+        return self._masks.get(place)
+
+
+def _checked(given: object, expected: tuple[int, ...]) -> Bool[np.ndarray, "N H W"]:
+    try:
+        array = np.asarray(given)
+    # Tensors of other libraries raise errors of their own.
+    except Exception as error:
+        check_interrupted(error)
+        raise UsageError(f"The masks are not an array of numbers: {reason(error)}.") from error
+    if array.shape != expected:
+        raise UsageError(
+            f"The masks have the shape {line(array.shape)}; expected booleans, or 0 and 1, of the shape {expected}."
+        )
+    if array.dtype.kind not in "biuf":
+        raise UsageError(f"The masks are {line(array.dtype)}; expected booleans, or 0 and 1.")
+    for mask in array:
+        others = mask[(mask != 0) & (mask != 1)]
+        if others.size:
+            raise UsageError(f"The masks contain {others[0]:.6g}; expected 0 and 1.")
+    return array.astype(bool)
+
+
+def _read(folder: Path, names: Sequence[str], preprocess: Preprocess) -> dict[int, Bool[np.ndarray, "H W"]]:
+    """The masks in a folder, by the number of the image."""
+    bright = replace(
+        preprocess,
+        color="gray",
+        scale=1 / 255,
+        mean=(0.0,),
+        std=(1.0,),
+        fit="stretch" if preprocess.preset is not None else preprocess.fit,
+        interpolation="nearest",
+        antialias=False,
+        white_level=None,
+        bands=None,
+        show_bands=None,
+        assumed=(),
+    )
+    files = _files(folder, names)
+    return {place: images.read(file, bright, invert=False)[0][..., 0] >= 1 / 2 for place, file in files.items()}
 
 
 def _files(folder: Path, names: Sequence[str]) -> dict[int, str]:

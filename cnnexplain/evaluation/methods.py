@@ -10,7 +10,7 @@ import numpy as np
 
 from cnnexplain.errors import ModelError, UsageError, line, shown
 from cnnexplain.evaluation import map_files
-from cnnexplain.evaluation.controls import CONTROLS
+from cnnexplain.evaluation.controls import CONTROLS, Control
 from cnnexplain.inputs.image_stream import GIVEN, Stream
 from cnnexplain.inputs.images import ImageBatch
 from cnnexplain.inputs.source import Source
@@ -98,18 +98,18 @@ def analysis(text: str) -> Method:
     return Method(text, "analysis", explain, options=options, plugin=plugin)
 
 
-def controls() -> list[Method]:
+def controls(seed: int) -> list[Method]:
     """The controls as methods."""
-    return [Method(name, "control", _control(function)) for name, function in CONTROLS.items()]
+    return [Method(name, "control", _control(function, seed)) for name, function in CONTROLS.items()]
 
 
-def _control(function: Callable[..., Any]) -> Callable[..., tuple[Float[np.ndarray, "n H W"], tuple[str, ...]]]:
+def _control(function: Control, seed: int) -> Callable[..., tuple[Float[np.ndarray, "n H W"], tuple[str, ...]]]:
     def explain(
         classifier: Classifier,
         images: Float32[np.ndarray, "n H W C"],
         _: Sequence[int],
     ) -> tuple[Float[np.ndarray, "n H W"], tuple[str, ...]]:
-        return np.stack([function(image, classifier.preprocess) for image in images]), ()
+        return np.stack([function(image, classifier.preprocess, seed) for image in images]), ()
 
     return explain
 

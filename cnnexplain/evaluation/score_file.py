@@ -109,7 +109,7 @@ def _header(path: Path, text: bytes) -> dict[str, Any]:
             return content["request"]
     except (ValueError, KeyError, TypeError):
         pass
-    raise OutputError(f"'{path}' exists and contains no scores of cnnexplain; choose another folder with --out.")
+    raise OutputError(f"'{path}' exists and is not a score file of cnnexplain; choose another folder with --out.")
 
 
 def _outcomes(path: Path, lines: list[bytes], request: Mapping[str, Any]) -> Iterator[Outcome]:

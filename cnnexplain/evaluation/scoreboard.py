@@ -29,12 +29,12 @@ class Scoreboard:
         options: All options of each analysis.
         metrics: The metrics by name.
         labels: The names of the classes.
-        seed: The seed of all random numbers.
+        seed: The seed of the metrics, the random control and the intervals.
         images: The names of the N images.
         targets: The explained class or value of each image.
         values: The scores of each image: by metric and score, a number for each method.
         pictures: The pictures of each image, see `Outcome`.
-        warnings: The warnings of the analyses, each once.
+        warnings: The warnings of the masks and of the analyses, each once.
         undefined_for: Why a metric is not defined for an image, by metric and image.
         errors: Why a metric failed for an image, by metric and image.
         failed: Why a method has no map of an image, by method and image.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnnexplain.errors import ModelError, PluginError, failure, foreign, shown
+from cnnexplain.evaluation.generators import generator
 from cnnexplain.model.classifier import Classifier
 from cnnexplain.plugin.metric import Metric
 from cnnexplain.plugin.registry import Plugin
@@ -23,7 +23,6 @@ class Sample:
     """An image with the maps of all methods that have one.
 
     Args:
-        index: The index of the image, which seeds the random numbers.
         image: (H, W, C) in the model's input range.
         target: The index of the class or value that the maps explain.
         maps: (M, H, W), raw and signed.
@@ -31,7 +30,6 @@ class Sample:
         explain: Computes the maps again; see `cnnexplain.plugin.Metric`.
     """
 
-    index: int
     image: Float32[np.ndarray, "H W C"]
     target: int
     maps: Float64[np.ndarray, "M H W"]
@@ -86,7 +84,7 @@ def scores(
         "classifier": classifier,
         "evaluate": evaluator(classifier, sample.target),
         "explain": sample.explain,
-        "random": np.random.default_rng([seed, sample.index, zlib.crc32(metric.name.encode())]),
+        "random": generator(seed, sample.image, metric.name),
     }
     prefix = f"{plugin}: run() of the metric '{metric.name}'"
     try:

@@ -52,7 +52,8 @@ class Metric:
             many images as fit into memory. The probabilities of a model of values are NaN.
         explain: Computes the maps again: (images (n, H, W, C), target=None, classifier=None) ↦ (M, n, H, W), for another
             target or classifier if they are given. NaN for methods whose maps were read from files.
-        random: A `numpy.random.Generator`, whose seed depends on the user's seed, the image and the metric.
+        random: A `numpy.random.Generator`, whose seed depends on the user's seed, the values of the image and the name of
+            the metric only.
 
     Raises:
         PluginError: The declaration breaks one of these rules.

@@ -144,7 +144,7 @@ def _image_measurements(record: Record, classifier: Classifier) -> Iterator[Meas
         try:
             found, now = image_files.read(source.name, classifier.preprocess, source.inverted)
         except CnnExplainError:
-            yield Measurement(None, detail=f"'{source.name}' is not there any more")
+            yield Measurement(None, detail=f"'{source.name}' no longer exists")
             continue
         if now.sha256 != source.sha256:
             yield Measurement(1.0, 0.0, f"'{source.name}' has changed since")

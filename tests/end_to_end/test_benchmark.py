@@ -57,6 +57,32 @@ def test_the_scores_depend_on_the_target_and_the_seed_only(lenet):
     np.testing.assert_allclose(alone.scores("insertion"), first.scores("insertion")[:1], rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("metric", ["pixel-flipping", "infidelity"])
+def test_the_scores_of_an_image_depend_on_the_seed_but_not_on_its_place(lenet, metric):
+    maps = np.random.default_rng(0).uniform(size=(28, 28))
+    images = cx.read_images(SAMPLES[:2], lenet)
+
+    def scores(places, seed=0):
+        given = {"map": np.stack([maps] * len(places))}
+        board = cx.benchmark([], lenet, images[places], metrics=metric, target=7, maps=given, seed=seed)
+        return dict(zip(board.methods, board.scores(metric)[-1], strict=True))
+
+    first, second, other = scores([0]), scores([1, 0]), scores([0], seed=1)
+    for method, value in first.items():
+        assert second[method] == pytest.approx(value, rel=1e-4, abs=1e-5)
+        assert other[method] != pytest.approx(value, rel=1e-3)
+
+
+def test_the_random_control_depends_on_the_seed(lenet):
+    zero, again, one = (
+        cx.benchmark("saliency", lenet, SAMPLES[:2], metrics="sparseness", seed=seed).scores("sparseness")
+        for seed in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(zero, again)
+    # Of the methods, only the random control has random numbers here.
+    assert ((zero != one) == [False, True, False, False, False]).all()
+
+
 def test_the_document_has_all_numbers(board):
     document = board.document()
     (metric,) = document["metrics"]
@@ -91,6 +117,11 @@ INVALID = {
         {"masks": np.zeros((3, 7, 7))},
         r"masks have the shape \(3, 7, 7\); expected .*\(3, 28, 28\)",
     ),
+    "ragged masks": ({"masks": [[1], [1, 2]]}, "masks are not an array of numbers: ValueError"),
+    "masks of other values": ({"masks": np.full((3, 28, 28), 0.01)}, r"The masks contain 0\.01; expected 0 and 1\."),
+    "negative masks": ({"masks": np.full((3, 28, 28), -1)}, "The masks contain -1; expected 0 and 1"),
+    "masks that are not finite": ({"masks": np.full((3, 28, 28), np.nan)}, "The masks contain nan; expected 0 and 1"),
+    "bright masks": ({"masks": np.full((3, 28, 28), 255, np.uint8)}, "The masks contain 255; expected 0 and 1"),
     "no folder of masks": ({"masks": "nowhere"}, "no folder of masks 'nowhere'"),
     "maps of another shape": ({"maps": {"lime": np.zeros((3, 7, 7))}}, r"expected \(3, 28, 28\)"),
 }
@@ -272,7 +303,9 @@ def test_files_of_others_are_not_replaced(lenet, tmp_path):
     with pytest.raises(cx.OutputError, match="exists and is not part of a benchmark; choose another folder with --out"):
         cx.benchmark("saliency", lenet, SAMPLES[:1], metrics="sparseness", out=tmp_path)
     (tmp_path / "scores.jsonl").write_text("mine")
-    with pytest.raises(cx.OutputError, match="contains no scores of cnnexplain; choose another folder with --out"):
+    with pytest.raises(
+        cx.OutputError, match="exists and is not a score file of cnnexplain; choose another folder with --out"
+    ):
         cx.benchmark("saliency", lenet, SAMPLES[:1], metrics="sparseness", out=tmp_path)
     assert (tmp_path / "scores.jsonl").read_text() == (tmp_path / "index.html").read_text() == "mine"
 
@@ -389,6 +422,7 @@ def test_a_metric_of_a_plugin_gets_masks_and_explains_again(fresh, install, lene
     board = cx.benchmark("saliency", lenet, SAMPLES, metrics="inside", masks=tmp_path / "masks", maps=maps)
     means, changes = board.scores("inside", "mean"), board.scores("inside", "change")
     assert np.isnan(means[[0, 2]]).all()
+    assert list(board.warnings) == ["2 of 3 images have no mask; the metrics that need masks leave them out."]
     saliency = cx.explain("saliency", lenet, SAMPLES).arrays["saliency"]
     assert means[1, 0] == pytest.approx(saliency[1, 3:9, 10:20].mean(), rel=1e-4)
     # The maps of a file can't be computed for another image; that of a Gaussian does not change.
@@ -398,6 +432,23 @@ def test_a_metric_of_a_plugin_gets_masks_and_explains_again(fresh, install, lene
     assert changes[1, 0] == pytest.approx(np.abs(half[0] - saliency[1]).mean(), rel=1e-3)
     with pytest.raises(UsageError, match=r"has no mask for any of the 1 images; expected files such as 'mnist-test-0\.png'"):
         cx.benchmark("saliency", lenet, SAMPLES[:1], metrics="inside", masks=tmp_path / "masks")
+
+
+def test_masks_are_read_before_anything_is_computed(lenet, tmp_path, monkeypatch):
+    masks = np.zeros((2, 28, 28), np.uint8)
+    masks[1, 3:9, 10:20] = 255
+    for number, mask in enumerate(masks):
+        Image.fromarray(mask).save(tmp_path / f"mnist-test-{number}.png")
+    board = cx.benchmark("saliency", lenet, SAMPLES, metrics="relevance-rank", masks=tmp_path)
+    assert np.isfinite(board.scores("relevance-rank")).all(axis=1).tolist() == [False, True, False]
+    assert [warning.partition(";")[0] for warning in board.warnings] == [
+        "1 of 3 images have no mask",
+        "1 of 3 images have a mask without relevant pixels",
+    ]
+    (tmp_path / "mnist-test-2.png").write_text("no image")
+    monkeypatch.setattr(type(lenet), "logits", lambda *_: pytest.fail("Something was computed."))
+    with pytest.raises(cx.ImageError, match="mnist-test-2"):
+        cx.benchmark("saliency", lenet, SAMPLES, metrics="relevance-rank", masks=tmp_path)
 
 
 WRONG = {

@@ -1,5 +1,6 @@
 """Progress in notebooks, and the notebook of the examples."""
 
+import re
 import types
 from pathlib import Path
 
@@ -85,8 +86,8 @@ def test_explain_shows_progress_by_default(lenet, noise, shown, monkeypatch):
     assert len(told) > 1
     assert shown == []
     cx.explain("inversion", lenet, noise[:1], **options)
-    done, total = told[0]
-    assert f'<progress value="{done}" max="{total}" aria-label="inversion">' in shown[0]
+    # How many steps a call takes depends on the time of the calls before.
+    assert re.match(rf'<progress value="\d+" max="{told[0][1]}" aria-label="inversion">', shown[0])
     assert shown[-1] == ""
 
 

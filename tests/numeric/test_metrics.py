@@ -4,12 +4,14 @@ import itertools
 import math
 import zlib
 
+import keras
 import numpy as np
 import pytest
 from cnnexplain_plugins.metrics import imputation
 from functions import SHAPE, formula, weights_and_images
 
 import cnnexplain as cx
+from cnnexplain import checks
 from cnnexplain.evaluation import scoring
 from cnnexplain.plugin import registry
 
@@ -21,7 +23,7 @@ def nothing(images, target=None, classifier=None):
 def score(name, classifier, image, maps, target=0, *, mask=None, explain=nothing, seed=0):
     """The scores of maps of an image."""
     metric, plugin = registry.load().metrics.pick(name)
-    sample = scoring.Sample(0, image, target, np.asarray(maps, np.float64), mask, explain)
+    sample = scoring.Sample(image, target, np.asarray(maps, np.float64), mask, explain)
     return scoring.scores(metric, plugin, classifier, sample, seed)
 
 
@@ -150,7 +152,7 @@ def linear():
 def test_pixel_flipping_equals_pixel_by_pixel_replacement(lenet, noise, random):
     maps = random.normal(size=(2, 28, 28))
     found = score("pixel-flipping", lenet, noise[0], maps, 3)
-    generator = seeded("pixel-flipping")
+    generator = seeded("pixel-flipping", noise[0])
     generator.permutation(28 * 28)
     flipped = generator.uniform(size=(28, 28, 1)).astype(np.float32)
     for number, each in enumerate(maps):
@@ -163,16 +165,17 @@ def test_pixel_flipping_equals_pixel_by_pixel_replacement(lenet, noise, random):
         assert found["gap"][number] == pytest.approx(falls["MoRF"] - falls["LeRF"], abs=2e-4)
 
 
-def seeded(name):
-    """The generator that a metric gets for the first image."""
-    return np.random.default_rng([0, 0, zlib.crc32(name.encode())])
+def seeded(name, image):
+    """The generator that a metric gets for an image."""
+    values = np.ascontiguousarray(image, np.float32).tobytes()
+    return np.random.default_rng([0, zlib.crc32(values), zlib.crc32(name.encode())])
 
 
 @pytest.mark.backends
 def test_mu_fidelity_equals_the_correlation_over_the_same_subsets(lenet, noise, random):
     maps = random.normal(size=(2, 28, 28))
     found = score("mu-fidelity", lenet, noise[0], maps, 3)
-    draws = seeded("mu-fidelity").random((128, 784))
+    draws = seeded("mu-fidelity", noise[0]).random((128, 784))
     sums, falls = [], {"logit": [], "probability": []}
     before = lenet.logits(noise[:1])[0].astype(np.float64)
     for draw in draws:
@@ -196,7 +199,8 @@ def test_exact_attributions_have_perfect_fidelity():
     # The sum of a constant over subsets of a fixed size never changes.
     assert np.isnan(fidelity[3])
     found = score("infidelity", classifier, image, maps, 2)
-    np.testing.assert_allclose(found["scaled"][:3], 0, atol=1e-5)
+    # A map with the wrong sign is not a multiple of the right one.
+    np.testing.assert_allclose(found["scaled"][:3], [0, 0, 1], atol=1e-5)
     assert found["scaled"][3] > 0.1
     assert found["unscaled"][0] == pytest.approx(0, abs=1e-8)
     # Twice the exact attributions miss each fall by its own size, minus the exact ones by twice as much.
@@ -208,23 +212,33 @@ def test_exact_attributions_have_perfect_fidelity():
 @pytest.mark.backends
 def test_infidelity_equals_its_definition_over_the_same_squares(lenet, noise, random):
     maps = random.normal(size=(2, 28, 28))
+    maps = np.concatenate([maps, -maps])
     found = score("infidelity", lenet, noise[0], maps, 3)
-    generator = seeded("infidelity")
+    generator = seeded("infidelity", noise[0])
     sides = generator.integers(1, 10, 128, endpoint=True)
     tops = generator.integers(0, 28 - sides, endpoint=True)
     lefts = generator.integers(0, 28 - sides, endpoint=True)
     before = float(lenet.logits(noise[:1])[0, 3])
-    sums, falls = np.zeros((2, 128)), np.zeros(128)
+    sums, falls = np.zeros((4, 128)), np.zeros(128)
     for number, (top, left, side) in enumerate(zip(tops, lefts, sides, strict=True)):
         image = noise[0].copy()
         image[top : top + side, left : left + side] = 0
         falls[number] = before - float(lenet.logits(image[None])[0, 3])
         sums[:, number] = maps[:, top : top + side, left : left + side].sum(axis=(1, 2))
-    for number in range(2):
+    total, factors = (falls**2).sum(), []
+    for number in range(4):
         assert found["unscaled"][number] == pytest.approx(np.mean((sums[number] - falls) ** 2), rel=1e-4)
         (factor,), (rest,), *_ = np.linalg.lstsq(sums[number][:, None], falls, rcond=None)
-        assert found["scaled"][number] == pytest.approx(rest / (falls**2).sum(), rel=1e-4)
+        factors.append(factor)
+        assert found["scaled"][number] == pytest.approx(rest / total if factor > 0 else 1, rel=1e-4)
         assert rest == pytest.approx(((factor * sums[number] - falls) ** 2).sum(), rel=1e-6)
+    assert min(factors) < 0 < max(factors)
+
+
+def test_scaled_infidelity_does_not_depend_on_the_unit_of_the_map(lenet, noise, random):
+    values = random.normal(size=(28, 28))
+    found = score("infidelity", lenet, noise[0], np.stack([values, 1e30 * values, 1e-300 * values]), 3)["scaled"]
+    np.testing.assert_allclose(found, found[0], rtol=1e-9)
 
 
 def test_sparseness_and_complexity_by_hand(lenet, noise):
@@ -256,6 +270,19 @@ def test_completeness_is_not_defined_if_the_logits_are_equal(lenet):
     assert np.isnan(score("completeness", lenet, black, np.ones((2, 28, 28)))["residual"]).all()
 
 
+def test_completeness_is_not_defined_if_the_logits_differ_by_rounding_only():
+    weights = np.zeros((*SHAPE, 2), np.float32)
+    weights[0, 0, 0, 0], maps = 1, np.ones((2, *SHAPE[:2]))
+    classifier = formula(weights, bias=1.0, preprocess=cx.Preprocess(*SHAPE[:2]))
+    residuals = []
+    for value in (1e-6, 1e-5, 1e-3):
+        image = np.zeros(SHAPE, np.float32)
+        image[0, 0, 0] = value
+        residuals.append(score("completeness", classifier, image, maps)["residual"][0])
+    assert np.isnan(residuals[:2]).all()
+    assert residuals[2] == pytest.approx((12 - 1e-3) / 1e-3, rel=1e-3)
+
+
 def test_max_sensitivity_is_the_largest_change_of_the_map(lenet, noise):
     """Of the methods x, 3 x², and a constant; and of a method that can't explain again."""
     seen = []
@@ -280,9 +307,9 @@ def test_max_sensitivity_is_the_largest_change_of_the_map(lenet, noise):
     assert np.isnan(found[3])
 
 
-def slow_ssim(first, second, low, high):
-    """Wang et al. 2004, equation 13, for each 7×7 window."""
-    c1, c2, values = (0.01 * (high - low)) ** 2, (0.03 * (high - low)) ** 2, []
+def slow_ssim(first, second):
+    """Wang et al. 2004, equation 13, for each 7×7 window of values from 0 to 1."""
+    c1, c2, values = 0.01**2, 0.03**2, []
     for i in range(first.shape[0] - 6):
         for j in range(first.shape[1] - 6):
             a, b = first[i : i + 7, j : j + 7].ravel(), second[i : i + 7, j : j + 7].ravel()
@@ -303,10 +330,44 @@ def test_random_logit_compares_with_the_map_of_another_class(lenet, noise, rando
     found = score("random-logit", lenet, noise[0], maps, 3, explain=explain)["SSIM"]
     assert seen[0] in set(range(10)) - {3}
     for number in (0, 2):
-        normalized = [each[number] / np.abs(each[number]).max() for each in (maps, again)]
-        assert found[number] == pytest.approx(slow_ssim(*normalized, -1, 1), rel=1e-6)
+        scaled = np.stack([each[number] / np.abs(each[number]).max() for each in (maps, again)])
+        scaled = (scaled - scaled.min()) / (scaled.max() - scaled.min())
+        assert found[number] == pytest.approx(slow_ssim(*scaled), rel=1e-6)
     # A method that does not depend on the class has the same map but for its scale.
     assert found[1] == pytest.approx(1)
+
+
+def test_a_map_that_changes_its_sign_with_the_class_is_not_similar(lenet, noise, random):
+    smooth = np.add.outer(np.sin(np.arange(28) / 3), np.cos(np.arange(28) / 5))
+    maps = np.stack([random.normal(size=(28, 28)), smooth, np.ones((28, 28))])
+    found = score("random-logit", lenet, noise[0], maps, 3, explain=lambda *_, **__: -maps[:, None])["SSIM"]
+    assert found[0] < -0.5
+    assert (found[1:] < 0.1).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 9, 3), (9, 1, 3), (1, 1, 3)])
+def test_random_logit_of_inputs_with_a_side_of_one_pixel(shape, random):
+    classifier = formula(random.normal(size=(*shape, 3)).astype(np.float32), preprocess=cx.Preprocess(*shape[:2]))
+    maps = random.uniform(0.1, 1, (1, *shape[:2]))
+    found = score("random-logit", classifier, np.ones(shape, np.float32), maps, explain=lambda *_, **__: maps[:, None])
+    assert found["SSIM"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("values", [False, True])
+def test_random_logit_needs_two_outputs(values, random):
+    model = keras.Sequential([keras.Input((4, 3, 3)), keras.layers.Flatten(), keras.layers.Dense(1 + values)])
+    classifier = cx.load(model, values=True, preprocess=cx.Preprocess(4, 3))
+    maps, seen = random.uniform(0.1, 1, (1, 4, 3)), []
+
+    def explain(images, target=None, classifier=None):
+        seen.append(target)
+        return maps[:, None]
+
+    for target in range(2 + 2 * values):
+        found = score("random-logit", classifier, np.ones((4, 3, 3), np.float32), maps, target, explain=explain)
+        assert found["SSIM"] == pytest.approx(1 if values else np.nan, nan_ok=True)
+    # Of two values, the other one is compared, for what decreases it as well.
+    assert seen == ([1, 0, 3, 2] if values else [])
 
 
 @pytest.mark.backends
@@ -316,6 +377,73 @@ def test_the_controls_do_not_depend_on_the_class(lenet, noise):
     assert [similar[name] for name in ("random", "sobel", "gaussian")] == pytest.approx([1, 1, 1])
     assert similar["saliency"] < 0.9
     assert board.scores("max-sensitivity")[0, list(board.methods).index("gaussian")] == 0
+
+
+def weighted(images, classifier):
+    """Maps that depend on the image and the weights: of two methods, and of one that ignores the weights."""
+    weights = np.resize(classifier.model.get_weights()[0], (28, 28))
+    values = images[..., 0].astype(np.float64)
+    return np.stack([weights * values, np.abs(weights) + values**2, values])
+
+
+def explains_with(lenet):
+    def explain(images, target=None, classifier=None):
+        found = weighted(images, classifier or lenet)
+        unknown, constant = np.full_like(found[:1], np.nan), np.ones_like(found[:1])
+        return np.concatenate([found, unknown, constant])
+
+    return explain
+
+
+@pytest.mark.backends
+def test_smprt_equals_the_public_check_of_each_method(lenet, noise):
+    explain = explains_with(lenet)
+    found = score("smprt", lenet, noise[0], explain(noise[:1])[:, 0], 3, explain=explain)
+    for number in range(3):
+        expected = checks.smprt(
+            lambda images, classifier, number=number: weighted(images, classifier)[number],
+            lenet,
+            noise[:1],
+            seeded("smprt", noise[0]),
+            depths=(0.5, 1.0),
+        )
+        half, whole = found["lower half"][number], found["all layers"][number]
+        assert (half, whole) == pytest.approx(np.abs(expected), abs=1e-9)
+    assert found["all layers"][2] == pytest.approx(1)
+    assert found["all layers"][0] < 0.9
+    assert np.isnan(found["all layers"][3:]).all()
+
+
+@pytest.mark.backends
+def test_emprt_is_the_relative_rise_of_the_entropy(lenet, noise):
+    explain, network = explains_with(lenet), checks.shuffled(lenet)
+    found = score("emprt", lenet, noise[0], explain(noise[:1])[:, 0], 3, explain=explain)["rise"]
+    for number in range(3):
+        entropies = []
+        for classifier in (lenet, network):
+            counts, _ = np.histogram(weighted(noise[:1], classifier)[number], 100)
+            entropies.append(-sum(count / 784 * math.log(count / 784) for count in counts if count))
+        assert found[number] == pytest.approx((entropies[1] - entropies[0]) / entropies[0], abs=1e-9)
+    assert found[2] == 0
+    assert np.isnan(found[3:]).all()
+
+
+def test_emprt_of_maps_that_hardly_vary(lenet, noise):
+    maps = np.stack([1 + 1e-15 * (noise[0, ..., 0] > 0.5), 1e-320 * noise[0, ..., 0].astype(np.float64)])
+    found = score("emprt", lenet, noise[0], maps, 3, explain=lambda *_, **__: maps[:, None])["rise"]
+    np.testing.assert_array_equal(found, 0)
+
+
+def test_the_controls_do_not_depend_on_the_weights(lenet, noise):
+    weights = [each.copy() for each in lenet.model.get_weights()]
+    board = cx.benchmark(["saliency"], lenet, noise[:1], metrics=["smprt", "emprt"])
+    similar, rises = (dict(zip(board.methods, board.scores(name)[0], strict=True)) for name in ("smprt", "emprt"))
+    for name in ("random", "sobel", "gaussian", "|input − black|"):
+        assert (similar[name], rises[name]) == pytest.approx((1, 0))
+    assert similar["saliency"] < 0.9
+    assert np.isfinite(rises["saliency"])
+    for before, after in zip(weights, lenet.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(before, after)
 
 
 def solved(image, removed):
@@ -360,7 +488,7 @@ def test_road_removes_the_most_and_the_least_relevant_pixels(random):
     classifier, _, image, _ = linear()
     maps = random.normal(size=(2, *SHAPE[:2]))
     found = score("road", classifier, image, maps, 2)
-    generator = seeded("road")
+    generator = seeded("road", image)
     generator.permutation(12)
     noise = 0.01 * 3 * generator.normal(size=SHAPE)
     for number, each in enumerate(maps):

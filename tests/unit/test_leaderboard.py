@@ -108,9 +108,10 @@ def test_the_other_controls_by_hand(random):
     assert np.argmax(gaussian[:, 2]) in (1, 2)
     assert gaussian[0, 2] / gaussian[1, 2] == pytest.approx(math.exp(-(1.5**2 - 0.5**2) / 2))
     np.testing.assert_allclose(controls.distance_to_black(image, GRAY), image[..., 0], rtol=1e-6)
-    first = controls.random_map(image, GRAY)
-    np.testing.assert_array_equal(first, controls.random_map(image.copy(), GRAY))
-    assert not np.array_equal(first, controls.random_map(image + 1e-3, GRAY))
+    first = controls.random_map(image, GRAY, 0)
+    np.testing.assert_array_equal(first, controls.random_map(image.copy(), GRAY, 0))
+    assert not np.array_equal(first, controls.random_map(image + 1e-3, GRAY, 0))
+    assert not np.array_equal(first, controls.random_map(image, GRAY, 1))
 
 
 def test_maps_are_read_from_files(tmp_path, random):

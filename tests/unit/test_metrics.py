@@ -72,6 +72,7 @@ def test_a_built_in_metric_says_what_it_computes_and_what_it_cannot_tell(name):
     assert metric.summary.endswith(".")
     assert metric.limitations.endswith(".")
     assert metric.protocol.endswith(".")
+    assert metric.protocol[0] == metric.protocol[0].upper()
 
 
 PLUGIN = """

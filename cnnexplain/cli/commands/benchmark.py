@@ -147,7 +147,7 @@ def _options() -> Declared:
     case = typer.Option("--case", metavar="NAME", help="One of the networks of --truth. Default: all. (Repeatable.)")
     out = typer.Option("--out", metavar="FOLDER", help=f"Write the page and all numbers to FOLDER/{FOLDER}.")
     resume = typer.Option("--resume", help="Continue an interrupted benchmark of the same request.")
-    seed = typer.Option("--seed", metavar="N", min=0, help="The seed of all random numbers.")
+    seed = typer.Option("--seed", metavar="N", min=0, help="The seed of the metrics, the random control and the intervals.")
     return {
         "words": (Annotated[list[str] | None, words], None),
         "metric": (Annotated[list[str] | None, metric], None),

@@ -28,7 +28,7 @@ def block_digits(count: int, seed: int, *, training: int = TRAINING, epochs: int
     BlockMNIST (Shah, Jain, Netrapalli 2021, arXiv:2102.12781).
 
     Raises:
-        TruthError: Fewer than 90 % of the images are classified correctly, or more than 25 % without the digit.
+        TruthError: Fewer than 90% of the images are classified correctly, or more than 25% without the digit.
     """
     random = np.random.default_rng(seed)
     digits, classes = _digits(training, random)
@@ -65,8 +65,8 @@ def decoy_digits(count: int, seed: int, *, training: int = TRAINING, epochs: int
     images. Here the digits are random, so that the network can only use the mark. There are four levels of gray.
 
     Raises:
-        TruthError: Fewer than 90 % of the images are classified correctly, or fewer than 90 % after the mark was replaced by
-            that of another class, or more than 40 % without the mark.
+        TruthError: Fewer than 90% of the images are classified correctly, or fewer than 90% after the mark was replaced by
+            that of another class, or more than 40% without the mark.
     """
     random = np.random.default_rng(seed)
     digits, _ = _digits(training, random)

@@ -75,7 +75,7 @@ class Scenario:
         """Trains a network, and takes correctly classified images that it was not trained on.
 
         Raises:
-            TruthError: Fewer than 90 % of them are classified correctly, or more than 60 % without the pattern.
+            TruthError: Fewer than 90% of them are classified correctly, or more than 60% without the pattern.
         """
         random = np.random.default_rng([seed, *self.name.encode()])
         images, without, classes, masks = self.images(training + HELD_OUT, random)

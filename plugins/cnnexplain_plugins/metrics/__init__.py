@@ -7,6 +7,7 @@ from cnnexplain_plugins.metrics import (
     completeness,
     complexity,
     deletion,
+    emprt,
     infidelity,
     insertion,
     max_sensitivity,
@@ -17,6 +18,7 @@ from cnnexplain_plugins.metrics import (
     relevance_mass,
     relevance_rank,
     road,
+    smprt,
     sparseness,
 )
 
@@ -29,6 +31,8 @@ MODULES = (
     infidelity,
     max_sensitivity,
     random_logit,
+    smprt,
+    emprt,
     completeness,
     sparseness,
     complexity,

@@ -28,8 +28,8 @@ def run(
     """The mean squared difference of a map's sum over a square and the fall of the logit when the square becomes black.
 
     Yeh et al. 2019, definition 2.1, with the removal of squares: E[(Σ_{p ∈ I} φ_p − (f(x) − f(x without I)))²]. "scaled" is
-    the least value for any multiple of the map, relative to E[(f(x) − f(x without I))²]: from 0, if both are proportional,
-    to 1. "unscaled" is the value for the map itself.
+    the least value for any multiple β ≥ 0 of the map, relative to E[(f(x) − f(x without I))²]: from 0, if both are
+    proportional, to 1, if no positive multiple fits better than zero. "unscaled" is the value for the map itself.
     """
     import numpy as np
 
@@ -38,10 +38,14 @@ def run(
     falls = removal.drops(regions, image, black, evaluate)["logit"]
     sums = removal.region_sums(maps, regions)
     total = (falls**2).mean()
-    own, shared = (sums**2).mean(axis=1), (sums * falls).mean(axis=1)
+    unscaled = ((sums - falls) ** 2).mean(axis=1)
+    # Relative to the largest value, so that the squares of huge and of tiny values can be represented.
+    peaks = np.abs(maps).max(axis=(1, 2))[:, None]
+    sums = np.divide(sums, peaks, out=np.zeros_like(sums), where=peaks > 0)
+    own, shared = (sums**2).mean(axis=1), np.maximum((sums * falls).mean(axis=1), 0)
     explained = np.divide(shared**2, own, out=np.zeros_like(own), where=own > 0)
     scaled = 1 - explained / total if total else np.full(len(maps), np.nan)
-    return {"scaled": scaled, "unscaled": ((sums - falls) ** 2).mean(axis=1)}
+    return {"scaled": scaled, "unscaled": unscaled}
 
 
 def squares(height: int, width: int, random: np.random.Generator) -> Bool[np.ndarray, "S {height} {width}"]:
@@ -61,7 +65,7 @@ METRIC = Metric(
     "Yeh, Hsieh, Suggala, Inouye, Ravikumar 2019 (arXiv:1901.09392)",
     scores={"scaled": "lower", "unscaled": "lower"},
     protocol=f"{SQUARES} random squares with sides of 1 pixel to {LARGEST:.0%} of the shorter side, the same for all "
-    "methods, replaced by black.",
+    "methods, replaced by black; scaled by the best factor of at least 0.",
     limitations="A map that is zero wherever the image is black fits the removal of black squares for any network; "
-    "unscaled values mean something for maps in units of the logit only.",
+    "unscaled values are meaningful only for maps in units of the logit.",
 )

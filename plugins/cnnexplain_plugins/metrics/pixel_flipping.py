@@ -27,7 +27,8 @@ def run(
     """The mean fall of the logit while pixels become noise: the most relevant first (MoRF), or the least (LeRF).
 
     Samek et al. 2017, section III (AOPC): the mean of f(x) − f(x_k) over the steps k = 0, …, L, where pixels are replaced by
-    uniform random values between black and white. The gap is that of MoRF minus that of LeRF.
+    uniform random values between black and white. The paper perturbs regions of 9×9 pixels and averages several draws; here
+    single pixels are replaced, with one draw. The gap is that of MoRF minus that of LeRF.
     """
     import numpy as np
 
@@ -44,7 +45,8 @@ METRIC = Metric(
     run,
     "Samek, Binder, Montavon, Lapuschkin, Müller 2017 (arXiv:1509.06321)",
     scores={"gap": "higher", "MoRF": "higher", "LeRF": "lower"},
-    protocol=f"{ranking.STEPS} equal steps from the image to uniform noise, one draw for each image; {ranking.TIES}.",
+    protocol=f"{ranking.STEPS} equal steps from the image to uniform noise; single pixels and one draw for each image, "
+    f"where the paper has regions of 9×9 pixels and averages draws; {ranking.TIES}.",
     limitations="Noise is a change of its own kind: the fall measures the sensitivity to noise at these pixels as much as "
     "their evidence.",
 )

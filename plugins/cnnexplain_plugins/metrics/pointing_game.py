@@ -20,7 +20,7 @@ def run(
     """Whether the largest value of the map is at a relevant pixel, or near one.
 
     Zhang et al. 2018: 1 if a relevant pixel lies within `tolerance` pixels of the maximum, otherwise 0. The
-    default is 3 % of the longer side, rounded. If several pixels have the largest value, the share of them that are hits.
+    default is 3% of the longer side, rounded. If several pixels have the largest value, the share of them that are hits.
     """
     import numpy as np
 
@@ -50,7 +50,7 @@ METRIC = Metric(
     run,
     "Zhang et al. 2018 (arXiv:1608.00507)",
     scores={"hit": "higher"},
-    protocol="a relevant pixel within 3 % of the longer side of the image counts as a hit, which is the paper's 15 pixels "
+    protocol="A relevant pixel within 3% of the longer side of the image counts as a hit, which is the paper's 15 pixels "
     "for 500; of several maxima, the share of hits.",
     limitations="It looks at one pixel of the map, and is easy where the relevant pixels cover much of the image.",
 )

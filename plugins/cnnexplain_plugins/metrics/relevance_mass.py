@@ -34,6 +34,6 @@ METRIC = Metric(
     run,
     "Arras, Osman, Samek 2022 (arXiv:2003.07258); Böhle, Fritz, Schiele 2021 (arXiv:2104.00032)",
     scores={"accuracy": "higher"},
-    protocol="negative values count as zero; a map without positive values scores 0.",
+    protocol="Negative values count as zero; a map without positive values scores 0.",
     limitations="It favors maps that are sparse or clipped at zero, and penalizes a small constant added to a map.",
 )

@@ -33,6 +33,6 @@ METRIC = Metric(
     run,
     "Arras, Osman, Samek 2022 (arXiv:2003.07258)",
     scores={"accuracy": "higher"},
-    protocol="as many pixels of the map as are relevant; pixels with equal values are taken in a random order, on average.",
+    protocol="As many pixels of the map as are relevant; pixels with equal values are taken in a random order, on average.",
     limitations="It ignores how large the values are: values near zero count as much as large ones.",
 )
