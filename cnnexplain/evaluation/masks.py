@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -56,11 +55,12 @@ class Masks:
         """How many images have no mask that can be used."""
 
     def identity(self) -> str:
-        """A hash of all masks."""
-        if self._array is not None:
-            return hashlib.sha256(self._array.tobytes()).hexdigest()
-        contents = [(place, images.digest(path)) for place, path in self._files.items()]
-        return hashlib.sha256(json.dumps(contents).encode()).hexdigest()
+        """A hash of all masks that can be used."""
+        found = hashlib.sha256()
+        for place, mask in self._masks.items():
+            found.update(f"{place}:".encode())
+            found.update(mask.tobytes())
+        return found.hexdigest()
 
     def __getitem__(self, place: int) -> Bool[np.ndarray, "H W"] | None:
         """The mask of an image; None if there is none, or if none of its pixels is relevant."""

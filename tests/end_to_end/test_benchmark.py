@@ -266,7 +266,9 @@ def test_the_contents_of_files_belong_to_the_request(lenet, tmp_path, digit_file
     with pytest.raises(UsageError, match="other images"):
         run(masks=tmp_path / "masks", resume=True)
     run(masks=tmp_path / "masks")
-    Image.new("L", (28, 28), 128).save(mask)
+    half = Image.new("L", (28, 28), 255)
+    half.paste(0, (0, 0, 14, 28))
+    half.save(mask)
     with pytest.raises(UsageError, match="other masks"):
         run(masks=tmp_path / "masks", resume=True)
 
