@@ -159,6 +159,7 @@ PUBLIC = {
         "InterruptionError",
         "ModelError",
         "OutOfMemoryError",
+        "OutOfMemoryError",
         "OutputError",
         "PluginError",
         "UsageError",
