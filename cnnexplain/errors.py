@@ -17,6 +17,7 @@ __all__ = [
     "ImageError",
     "InterruptionError",
     "ModelError",
+    "OutOfMemoryError",
     "OutputError",
     "PluginError",
     "UsageError",

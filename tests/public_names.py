@@ -159,7 +159,6 @@ PUBLIC = {
         "InterruptionError",
         "ModelError",
         "OutOfMemoryError",
-        "OutOfMemoryError",
         "OutputError",
         "PluginError",
         "UsageError",
