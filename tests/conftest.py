@@ -123,20 +123,30 @@ def digit_file(tmp_path):
 
 @pytest.fixture
 def install(tmp_path, monkeypatch):
-    """Puts a plugin package with its metadata on the path, as pip would: install("name", code)."""
+    """Puts a plugin package with its metadata on the path, as pip would, for one test: install("name", code)."""
+    from cnnexplain.plugin import registry
+
+    forget = registry.load.cache_clear
+    modules = []
 
     def put(name, code, *, point=None, module=None):
         site = tmp_path / "site"
         info = site / f"{name.replace('-', '_')}-1.5.dist-info"
         info.mkdir(parents=True)
         module = module or f"{name.replace('-', '_')}_module"
+        assert module not in sys.modules
+        modules.append(module)
         (site / f"{module}.py").write_text(code)
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.5\n")
         (info / "entry_points.txt").write_text(f"[cnnexplain]\n{point or name} = {module}\n")
         monkeypatch.syspath_prepend(str(site))
+        forget()
         return site
 
-    return put
+    yield put
+    for module in modules:
+        sys.modules.pop(module, None)
+    forget()
 
 
 PLUGIN = """

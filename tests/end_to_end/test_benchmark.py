@@ -405,14 +405,7 @@ def cnnexplain_metrics():
 RETURNED = "{'mean': (maps * mask).sum(axis=(1, 2)) / mask.sum(), 'change': np.abs(again - maps).mean(axis=(1, 2))}"
 
 
-@pytest.fixture
-def fresh():
-    registry.load.cache_clear()
-    yield
-    registry.load.cache_clear()
-
-
-def test_a_metric_of_a_plugin_gets_masks_and_explains_again(fresh, install, lenet, tmp_path):
+def test_a_metric_of_a_plugin_gets_masks_and_explains_again(install, lenet, tmp_path):
     install("acme-inside", METRIC.replace("{RETURNED}", RETURNED))
     with pytest.raises(UsageError, match="'inside' needs the relevant pixels of each image; give them with --masks"):
         cx.benchmark("saliency", lenet, SAMPLES, metrics="inside")
@@ -460,19 +453,19 @@ WRONG = {
         "returned 3.0 as 'mean'; expected 5 real numbers, one for each map",
     ),
     "infinity": ("{'mean': maps[:, 0, 0] + np.inf, 'change': 0}", "returned an infinite 'mean'; expected NaN"),
-    "an error": ("1 / 0", r"failed: ZeroDivisionError: division by zero \(wrong_an_error.py, line 8\)"),
+    "an error": ("1 / 0", r"failed: ZeroDivisionError: division by zero \(wrong_metric_module.py, line 8\)"),
 }
 
 
 @pytest.mark.parametrize("kind", WRONG)
-def test_a_metric_that_breaks_its_contract_is_named(kind, fresh, install, lenet):
+def test_a_metric_that_breaks_its_contract_is_named(kind, install, lenet):
     code, words = WRONG[kind]
-    install("wrong-metric", METRIC.replace("{RETURNED}", code), module=f"wrong_{kind.replace(' ', '_')}")
+    install("wrong-metric", METRIC.replace("{RETURNED}", code))
     with pytest.raises(PluginError, match=rf"wrong-metric 1.5: run\(\) of the metric 'inside' {words}"):
         cx.benchmark("saliency", lenet, SAMPLES[:1], metrics="inside", masks=np.ones((1, 28, 28)))
 
 
-def test_a_metric_that_is_not_defined_for_a_model_is_left_out_with_its_reason(fresh, install, lenet):
+def test_a_metric_that_is_not_defined_for_a_model_is_left_out_with_its_reason(install, lenet):
     code = METRIC.replace(
         "    again =", "    from cnnexplain import UsageError\n    raise UsageError('Not for this model.')\n    again ="
     )
@@ -505,7 +498,7 @@ def cnnexplain_analyses():
 
 
 @pytest.fixture
-def only_failing(fresh, install, monkeypatch):
+def only_failing(install, monkeypatch):
     install("acme-failing", ANALYSES)
     monkeypatch.setattr(methods, "comparable", lambda: ["saliency", "always-fails", "never-fails"])
 
@@ -548,8 +541,8 @@ def failing_metric(error):
     )
 
 
-def test_a_broken_metric_does_not_stop_the_others(fresh, install, lenet, cli):
-    install("broken-metric", METRIC.replace("maps, mask,", "maps,").replace("{RETURNED}", "1 / 0"), module="broken_metric")
+def test_a_broken_metric_does_not_stop_the_others(install, lenet, cli):
+    install("broken-metric", METRIC.replace("maps, mask,", "maps,").replace("{RETURNED}", "1 / 0"))
     code, out, err = cli("benchmark", "saliency", SAMPLES[0], "--metric", "inside", "--metric", "sparseness")
     assert code == 1
     assert "Warning: 'inside' failed for 1 of 1 images; 'mnist:test/0': plugin" in err
@@ -567,10 +560,10 @@ def test_a_broken_metric_does_not_stop_the_others(fresh, install, lenet, cli):
         ("MemoryError", "'inside' failed for 1 of 3 images; 'mnist:test/1': There is not enough memory for 'inside'"),
     ],
 )
-def test_an_error_for_one_image_leaves_the_scores_of_the_others(error, words, fresh, install, lenet):
+def test_an_error_for_one_image_leaves_the_scores_of_the_others(error, words, install, lenet):
     means = [image.mean() for image in np.asarray(cx.read_images(SAMPLES, lenet))]
     assert [mean > 0.1 for mean in means] == [False, True, False]
-    install("one-image", failing_metric(error), module=f"one_image_{len(words)}")
+    install("one-image", failing_metric(error))
     board = cx.benchmark("saliency", lenet, SAMPLES, metrics="inside")
     assert np.isfinite(board.scores("inside")).all(axis=1).tolist() == [True, False, True]
     (note,) = board.notes()

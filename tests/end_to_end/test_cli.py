@@ -13,7 +13,6 @@ import pytest
 from PIL import Image
 
 from cnnexplain.cli.app import main
-from cnnexplain.plugin import registry
 
 
 def test_a_run_without_images_explains_the_sample_digit(cli, tmp_path):
@@ -94,19 +93,15 @@ def test_many_images_are_counted_instead_of_listed(cli, monkeypatch):
 
 def test_third_party_analysis_has_a_command_with_options(cli, install, plugin_code, tmp_path):
     install("acme-scaling", plugin_code("scaling"))
-    registry.load.cache_clear()
-    try:
-        code, out, _ = cli("run", "scaling", "--help")
-        assert code == 0
-        for words in ("The image times a factor.", "Nobody 2026", "acme-scaling 1.5", "--scale", "A factor. (at least 0)"):
-            assert words in out
-        assert "--target" not in out
-        assert cli("run", "scaling", "--scale", "2")[0] == 0
-        assert (tmp_path / "cnnexplain-out/scaling/mnist-test-42.png").exists()
-        code, _, err = cli("run", "scaling", "--scale", "-1")
-        assert (code, err) == (2, "Error: --scale takes a number of at least 0, but got -1.0.\n")
-    finally:
-        registry.load.cache_clear()
+    code, out, _ = cli("run", "scaling", "--help")
+    assert code == 0
+    for words in ("The image times a factor.", "Nobody 2026", "acme-scaling 1.5", "--scale", "A factor. (at least 0)"):
+        assert words in out
+    assert "--target" not in out
+    assert cli("run", "scaling", "--scale", "2")[0] == 0
+    assert (tmp_path / "cnnexplain-out/scaling/mnist-test-42.png").exists()
+    code, _, err = cli("run", "scaling", "--scale", "-1")
+    assert (code, err) == (2, "Error: --scale takes a number of at least 0, but got -1.0.\n")
 
 
 WRAPPED = """
@@ -131,42 +126,34 @@ def cnnexplain_analyses():
 
 
 def test_ctrl_c_wrapped_in_another_error_is_recognized(cli, install):
-    install("wrapped", WRAPPED, module="wrapped_cli")
-    registry.load.cache_clear()
-    try:
-        code, _, err = cli("run", "aa-wrapped")
-        assert (code, err.splitlines()[-1]) == (130, "Interrupted: nothing more was written.")
-        code, _, err = cli("run", "all")
-        assert (code, err.splitlines()[-1]) == (
-            130,
-            "Interrupted; no analysis had finished. The same command with --resume continues.",
-        )
-    finally:
-        registry.load.cache_clear()
+    install("wrapped", WRAPPED)
+    code, _, err = cli("run", "aa-wrapped")
+    assert (code, err.splitlines()[-1]) == (130, "Interrupted: nothing more was written.")
+    code, _, err = cli("run", "all")
+    assert (code, err.splitlines()[-1]) == (
+        130,
+        "Interrupted; no analysis had finished. The same command with --resume continues.",
+    )
 
 
 def test_list_names_broken_plugins_and_shows_the_others(cli, install, plugin_code):
-    install("bad-plugin", "import nothing_of_the_kind", module="bad_cli")
-    install("first-maker", plugin_code("scaling"), module="first_cli")
-    install("second-maker", plugin_code("scaling"), module="second_cli")
-    registry.load.cache_clear()
-    try:
-        code, out, err = cli("list")
-        assert code == 0
-        assert "saliency" in out
-        assert "Warning: plugin 'bad-plugin' of bad-plugin 1.5: ModuleNotFoundError" in err
-        assert "first-maker 1.5" in err
-        assert "second-maker 1.5" in err
-        assert cli("run", "saliency")[0] == 0
-        code, _, err = cli("run", "bad-plugin")
-        assert code == 2
-        assert "Warning: plugin 'bad-plugin' of bad-plugin 1.5: ModuleNotFoundError" in err
-        code, _, err = cli("run", "scaling", "mnist:test/1", "--scale", "2")
-        assert code == 1
-        assert "first-maker 1.5" in err.splitlines()[-1]
-        assert "second-maker 1.5" in err.splitlines()[-1]
-    finally:
-        registry.load.cache_clear()
+    install("bad-plugin", "import nothing_of_the_kind")
+    install("first-maker", plugin_code("scaling"))
+    install("second-maker", plugin_code("scaling"))
+    code, out, err = cli("list")
+    assert code == 0
+    assert "saliency" in out
+    assert "Warning: plugin 'bad-plugin' of bad-plugin 1.5: ModuleNotFoundError" in err
+    assert "first-maker 1.5" in err
+    assert "second-maker 1.5" in err
+    assert cli("run", "saliency")[0] == 0
+    code, _, err = cli("run", "bad-plugin")
+    assert code == 2
+    assert "Warning: plugin 'bad-plugin' of bad-plugin 1.5: ModuleNotFoundError" in err
+    code, _, err = cli("run", "scaling", "mnist:test/1", "--scale", "2")
+    assert code == 1
+    assert "first-maker 1.5" in err.splitlines()[-1]
+    assert "second-maker 1.5" in err.splitlines()[-1]
 
 
 def test_classes_of_a_model_are_listed_with_their_indices(cli):

@@ -28,12 +28,8 @@ def document(cli):
 
 
 def test_list_contains_analyses_options_and_models(document, install):
-    install("bad-plugin", "print('hello')\nimport nothing_of_the_kind", module="bad_json")
-    registry.load.cache_clear()
-    try:
-        found, err = document("list")
-    finally:
-        registry.load.cache_clear()
+    install("bad-plugin", "print('hello')\nimport nothing_of_the_kind")
+    found, err = document("list")
     saliency = next(each for each in found["analyses"] if each["name"] == "saliency")
     assert saliency["distribution"] == "cnnexplain"
     assert saliency["options"][0] | {"help": ""} == {
@@ -110,16 +106,12 @@ def test_run_without_images_reports_it_on_stderr(document):
 
 def test_run_all_contains_results_and_errors(document, monkeypatch, install, plugin_code):
     code = plugin_code("scaling").replace("return Result(", 'print("noise")\n    return Result(')
-    install("good-plugin", code, module="good_json")
+    install("good-plugin", code)
     install("worse-plugin", plugin_code("failing").replace("return Result(", "raise RuntimeError('oh')\n    return Result("))
-    registry.load.cache_clear()
-    try:
-        offers = registry.load()
-        for name in [name for name in offers.analyses if name not in ("scaling", "failing")]:
-            del offers.analyses.found[name]
-        found, err = document("run", "all", "mnist:test/1", code=1)
-    finally:
-        registry.load.cache_clear()
+    offers = registry.load()
+    for name in [name for name in offers.analyses if name not in ("scaling", "failing")]:
+        del offers.analyses.found[name]
+    found, err = document("run", "all", "mnist:test/1", code=1)
     assert {each["analysis"]: bool(each["error"]) for each in found["analyses"]} == {"failing": True, "scaling": False}
     assert "noise" in err
     assert err.splitlines()[-1] == "Error: 1 of 2 analyses failed: failing."

@@ -371,15 +371,8 @@ def cnnexplain_models():
 """
 
 
-@pytest.fixture
-def plugins(install):
-    registry.load.cache_clear()
-    yield install
-    registry.load.cache_clear()
-
-
-def test_a_plugin_offers_models_by_name(plugins, tmp_path, cli):
-    plugins("acme-zoo", MODELS.format(name="zoo"))
+def test_a_plugin_offers_models_by_name(install, tmp_path, cli):
+    install("acme-zoo", MODELS.format(name="zoo"))
     clf = cx.load("zoo")
     assert (clf.name, clf.labels, clf.sha256) == ("zoo", ("cat", "dog"), "f" * 64)
     assert clf.preprocess == Preprocess(8, 6, "bgr", scale=1.0)
@@ -403,9 +396,9 @@ def test_a_plugin_offers_models_by_name(plugins, tmp_path, cli):
         cx.load("zoo", weights="no.h5")
 
 
-def test_duplicate_model_names_report_both_plugins(plugins, lenet):
-    plugins("first-zoo", MODELS.format(name="zoo"), module="first_zoo_module")
-    plugins("second-zoo", MODELS.format(name="zoo"), module="second_zoo_module")
+def test_duplicate_model_names_report_both_plugins(install, lenet):
+    install("first-zoo", MODELS.format(name="zoo"), module="first_zoo_module")
+    install("second-zoo", MODELS.format(name="zoo"), module="second_zoo_module")
     with pytest.raises(PluginError, match=r"first-zoo 1\.5 and plugin .*second-zoo 1\.5: each offers a model named 'zoo'"):
         cx.load("zoo")
     assert {problem.plugins[0].name for problem in registry.load().problems} == {"first-zoo"}
@@ -421,8 +414,8 @@ def test_duplicate_model_names_report_both_plugins(plugins, lenet):
         ("../x", "must consist of letters, digits and"),
     ],
 )
-def test_an_invalid_model_name_breaks_only_its_plugin(plugins, name, words):
-    plugins("bad-zoo", MODELS.format(name=name), module="bad_zoo_" + "".join(filter(str.isalnum, name)))
+def test_an_invalid_model_name_breaks_only_its_plugin(install, name, words):
+    install("bad-zoo", MODELS.format(name=name), module="bad_zoo_" + "".join(filter(str.isalnum, name)))
     (problem,) = registry.load().problems
     assert str(problem).startswith("plugin 'bad-zoo' of bad-zoo 1.5: ")
     assert words in str(problem)
@@ -431,8 +424,8 @@ def test_an_invalid_model_name_breaks_only_its_plugin(plugins, name, words):
         cx.load("zoo")
 
 
-def test_a_plugin_may_offer_analyses_and_models(plugins, plugin_code):
-    plugins("both", plugin_code("scaling") + MODELS.format(name="zoo"))
+def test_a_plugin_may_offer_analyses_and_models(install, plugin_code):
+    install("both", plugin_code("scaling") + MODELS.format(name="zoo"))
     found = registry.load()
     assert found.analyses.suppliers["scaling"] == found.models.suppliers["zoo"]
 

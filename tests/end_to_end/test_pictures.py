@@ -9,7 +9,6 @@ import pytest
 import cnnexplain as cx
 from cnnexplain.errors import OutputError, UsageError
 from cnnexplain.pipeline import parts
-from cnnexplain.plugin import registry
 from cnnexplain.rendering.pictures import Pictures
 from cnnexplain.results import picture_workers, writer
 from cnnexplain.results.picture_workers import PictureWorkers
@@ -50,12 +49,7 @@ def many(monkeypatch):
 def plugin(install):
     """Installs a plugin that executes this code to draw the third image of a part."""
 
-    def put(code):
-        install("drawn-elsewhere", PLUGIN.replace("CODE", code))
-        registry.load.cache_clear()
-
-    yield put
-    registry.load.cache_clear()
+    return lambda code: install("drawn-elsewhere", PLUGIN.replace("CODE", code))
 
 
 def content(folder):

@@ -11,8 +11,6 @@ from cnnexplain.errors import ModelError, PluginError, UsageError
 from cnnexplain.pipeline import targets
 from cnnexplain.plugin import registry
 
-CLEAR = registry.load.cache_clear
-
 HEAD = """
 import numpy as np
 from typing import Annotated
@@ -106,20 +104,8 @@ def cnnexplain_analyses():
 )
 
 
-@pytest.fixture
-def installed(install):
-    """Installs a plugin's code for one test."""
-
-    def put(name, code):
-        install(name, code)
-        CLEAR()
-
-    yield put
-    CLEAR()
-
-
-def test_an_analysis_of_the_model_alone(lenet, installed, tmp_path, noise):
-    installed("acme-weights", WEIGHTS)
+def test_an_analysis_of_the_model_alone(lenet, install, tmp_path, noise):
+    install("acme-weights", WEIGHTS)
     seen = []
     record = cx.explain("weights", lenet, target=[4, "9"], against=[1, 2], progress=lambda *done: seen.append(done))
     assert seen == [(1, 2)]
@@ -148,8 +134,8 @@ def test_an_analysis_of_the_model_alone(lenet, installed, tmp_path, noise):
             cx.explain("weights", lenet, **given)
 
 
-def test_images_select_the_classes_of_a_model_analysis(lenet, installed, noise, monkeypatch):
-    installed("acme-weights", WEIGHTS)
+def test_images_select_the_classes_of_a_model_analysis(lenet, install, noise, monkeypatch):
+    install("acme-weights", WEIGHTS)
     order = np.argsort(-lenet.predict(noise), axis=1)
     record = cx.explain("weights", lenet, noise)
     wanted = list(dict.fromkeys(str(index) for index in order[:, :2].ravel()))
@@ -167,14 +153,14 @@ def test_images_select_the_classes_of_a_model_analysis(lenet, installed, noise, 
     assert record.warnings[0] == f"The images belong to {len(wanted)} different classes; the first 1 of them are explained."
 
 
-def test_images_are_refused_where_no_classes_are_explained(lenet, installed, noise):
-    installed("acme-plain", WEIGHTS.replace("objectives, dataset", "dataset").replace("in objectives", "in ()"))
+def test_images_are_refused_where_no_classes_are_explained(lenet, install, noise):
+    install("acme-plain", WEIGHTS.replace("objectives, dataset", "dataset").replace("in objectives", "in ()"))
     with pytest.raises(UsageError, match="explains the model itself and takes no images"):
         cx.explain("weights", lenet, noise)
 
 
-def test_a_non_finite_model_is_refused_without_images(installed, model):
-    installed("acme-weights", WEIGHTS)
+def test_a_non_finite_model_is_refused_without_images(install, model):
+    install("acme-weights", WEIGHTS)
     broken = model()
     broken.layers[-1].bias.assign(np.full(5, np.nan))
     with pytest.raises(ModelError, match="probabilities that are not finite"):
@@ -182,8 +168,8 @@ def test_a_non_finite_model_is_refused_without_images(installed, model):
     assert cx.explain("weights", cx.load(model())).facts["counted"] == 0
 
 
-def test_the_data_set_is_passed_once(lenet, installed, noise, tmp_path, monkeypatch):
-    installed("acme-means", BOTH)
+def test_the_data_set_is_passed_once(lenet, install, noise, tmp_path, monkeypatch):
+    install("acme-means", BOTH)
     monkeypatch.setattr(lenet, "batch_size", 3)
     record = cx.explain("means", lenet, noise, dataset=noise)
     np.testing.assert_allclose(record.arrays["mean"], noise.mean(axis=(1, 2, 3)), rtol=1e-6)
@@ -199,15 +185,15 @@ def test_the_data_set_is_passed_once(lenet, installed, noise, tmp_path, monkeypa
     assert cx.explain("means", lenet, noise, what="alone").provenance["dataset"]["name"] == "mnist:test"
 
 
-def test_the_images_are_the_data_set_of_other_models(installed, model, random):
-    installed("acme-means", BOTH)
+def test_the_images_are_the_data_set_of_other_models(install, model, random):
+    install("acme-means", BOTH)
     images = random.uniform(0, 1, (3, 12, 10, 3)).astype(np.float32)
     record = cx.explain("means", cx.load(model()), images)
     assert record.provenance["dataset"] == {"name": "the images given", "images": 3, "skipped": {}}
 
 
-def test_inconsistent_results_are_refused_and_progress_is_monotonic(lenet, installed, noise, monkeypatch):
-    installed("acme-uneven", UNEVEN)
+def test_inconsistent_results_are_refused_and_progress_is_monotonic(lenet, install, noise, monkeypatch):
+    install("acme-uneven", UNEVEN)
     monkeypatch.setattr(lenet, "batch_size", 2)
     seen = []
     cx.explain("uneven", lenet, noise, progress=lambda *done: seen.append(done))
@@ -221,8 +207,8 @@ def test_missing_images_are_an_error(lenet):
         cx.explain("saliency", lenet)
 
 
-def test_the_command_of_a_model_analysis(cli, installed, tmp_path):
-    installed("acme-weights", WEIGHTS)
+def test_the_command_of_a_model_analysis(cli, install, tmp_path):
+    install("acme-weights", WEIGHTS)
     code, out, err = cli("run", "weights", "--target", "4", "--against", "9", "--dataset", "mnist:test")
     assert code == 0
     assert err == "Warning: Beware.\n"
@@ -257,7 +243,7 @@ LEFT_OUT = (
 )
 
 
-def test_run_all_runs_every_analysis_and_reports_those_that_fail(cli, installed, tmp_path, few, monkeypatch):
+def test_run_all_runs_every_analysis_and_reports_those_that_fail(cli, install, tmp_path, few, monkeypatch):
     from cnnexplain.results.writer import Writer
 
     def broken(add):
@@ -268,7 +254,7 @@ def test_run_all_runs_every_analysis_and_reports_those_that_fail(cli, installed,
 
         return drawn
 
-    installed("acme-weights", WEIGHTS)
+    install("acme-weights", WEIGHTS)
     code, out, _ = cli("run", "all", "mnist:test/0", "--target", "9", "--out", "here")
     assert code == 0
     for name in ("saliency", "weights", "occlusion", "intermediate-outputs"):
@@ -282,7 +268,7 @@ def test_run_all_runs_every_analysis_and_reports_those_that_fail(cli, installed,
     assert out.count("already done") == 3
     assert (tmp_path / "here/saliency/arrays.npz").exists()
     assert (tmp_path / "here/weights/result.json").stat().st_mtime_ns == before
-    installed("acme-failing", FAILING)
+    install("acme-failing", FAILING)
     monkeypatch.setattr(Writer, "add", broken(Writer.add))
     code, out, err = cli("run", "all", "mnist:test/0", "--out", "there")
     assert code == 1

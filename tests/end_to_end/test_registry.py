@@ -10,13 +10,6 @@ from cnnexplain.errors import PluginError, UsageError
 from cnnexplain.plugin import registry
 
 
-@pytest.fixture(autouse=True)
-def fresh():
-    registry.load.cache_clear()
-    yield
-    registry.load.cache_clear()
-
-
 def test_third_party_plugins_run_like_built_in_ones(install, plugin_code, lenet, noise, tmp_path):
     install("acme-scaling", plugin_code("scaling"))
     record = cx.explain("scaling", lenet, noise, scale=3)
@@ -81,7 +74,7 @@ def test_a_broken_plugin_is_reported_and_others_work(install, lenet, noise, kind
     code, cause = BROKEN[kind]
     before = set(registry.collect(entry_points(group="cnnexplain")).analyses)
     assert len(before) >= 12
-    install("bad-plugin", code, point="oddity", module=f"bad_{kind.replace(' ', '_')}")
+    install("bad-plugin", code, point="oddity")
     found = registry.load()
     assert set(found.analyses) == before
     (problem,) = found.problems
@@ -129,7 +122,7 @@ RESULTS = {
     ),
     "an error of its own": (
         "images[99]",
-        r"run.. of 'scaling' failed: IndexError: .* \(result_an_error_of_its_own.py, line 8\)",
+        r"run.. of 'scaling' failed: IndexError: .* \(bad_result_module.py, line 8\)",
     ),
 }
 
@@ -138,16 +131,17 @@ RESULTS = {
 def test_a_result_that_breaks_the_contract_is_refused(install, plugin_code, lenet, noise, kind):
     value, words = RESULTS[kind]
     code = plugin_code("scaling").replace("return Result({", f"return {value}\n    ({{", 1)
-    install("bad-result", code, module=f"result_{kind.replace(' ', '_').replace(chr(39), '')}")
+    install("bad-result", code)
     with pytest.raises(PluginError, match=words):
         cx.explain("scaling", lenet, noise)
 
 
 @pytest.mark.parametrize(
-    ("end", "words"), [("return None", "returned None"), ("1 / 0", r"failed: ZeroDivisionError: .*drawing_5.py, line \d+\)")]
+    ("end", "words"),
+    [("return None", "returned None"), ("1 / 0", r"failed: ZeroDivisionError: .*drawing_module.py, line \d+\)")],
 )
 def test_a_failing_draw_is_reported(install, plugin_code, lenet, noise, end, words):
-    install("bad-drawing", plugin_code("scaling").replace("return figure", end), module=f"drawing_{len(end)}")
+    install("bad-drawing", plugin_code("scaling").replace("return figure", end))
     with pytest.raises(PluginError, match=rf"draw\(\) of 'scaling' {words}"):
         cx.explain("scaling", lenet, noise).figure(0)
 
@@ -155,7 +149,7 @@ def test_a_failing_draw_is_reported(install, plugin_code, lenet, noise, end, wor
 @pytest.mark.parametrize("does", ["raise SystemExit(0)", "import sys; sys.exit(0)", "raise BaseException('odd')"])
 def test_a_plugin_that_exits_has_failed(install, plugin_code, cli, does):
     code = plugin_code("scaling").replace("    return Result", f"    {does}\n    return Result")
-    install("leaving", code, module=f"leaving_{len(does)}")
+    install("leaving", code)
     code, _, err = cli("run", "scaling", "mnist:test/0")
     assert code == 1
     assert err.startswith("Error: plugin 'leaving' of leaving 1.5: run() of 'scaling' failed: ")
@@ -165,7 +159,7 @@ def test_a_plugin_that_exits_has_failed(install, plugin_code, cli, does):
 @pytest.mark.parametrize("size", ["(0, 0)", "(1e5, 1)", "(float('nan'), 1)"])
 def test_figures_of_invalid_size_are_refused(install, plugin_code, lenet, noise, tmp_path, size):
     code = plugin_code("scaling").replace("return figure", f"figure.bbox_inches.p1 = {size}; return figure")
-    install("sizing", code, module=f"sizing_{len(size)}")
+    install("sizing", code)
     with pytest.raises(PluginError, match=r"plugin 'sizing' of sizing 1.5: draw\(\) of 'scaling' returned a figure of"):
         cx.explain("scaling", lenet, noise).save(tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -305,13 +305,6 @@ def cnnexplain_analyses():
 """
 
 
-@pytest.fixture
-def fresh():
-    registry.load.cache_clear()
-    yield
-    registry.load.cache_clear()
-
-
 OPTION = "from typing import Annotated\ndef run(classifier, images, *, gain: Annotated[float, Option({})] = 1.0):"
 
 DECLARED = {
@@ -324,9 +317,9 @@ DECLARED = {
 
 
 @pytest.mark.parametrize("check", ["imports", "help"])
-def test_a_separate_process_checks_the_declaration(install, fresh, check):
+def test_a_separate_process_checks_the_declaration(install, check):
     code, words = DECLARED[check]
-    install("bright-maker", code, point="bright", module=f"declared_{check}")
+    install("bright-maker", code, point="bright")
     candidate = testing.Candidate(testing.find("brightness")[0])
     found = {name: candidate.outcome(name) for name in ("declaration", "imports", "help")}
     assert [name for name, outcome in found.items() if outcome.passed is False] == [check]
@@ -348,9 +341,9 @@ UNSAVED = {
 
 
 @pytest.mark.parametrize("kind", ["keys", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("memory", "keras"))])
-def test_drawing_data_outside_the_record_is_detected(install, fresh, lenet, kind):
+def test_drawing_data_outside_the_record_is_detected(install, lenet, kind):
     code, words = UNSAVED[kind]
-    install("bright-maker", code, point="bright", module=f"unsaved_{kind}")
+    install("bright-maker", code, point="bright")
     candidate = testing.Candidate(testing.find("brightness")[0])
     candidate.lenet = lenet
     found = {name: candidate.outcome(name) for name in ("results", "repeats", "batch", "drawing", "saved", "plain")}
@@ -360,9 +353,9 @@ def test_drawing_data_outside_the_record_is_detected(install, fresh, lenet, kind
 
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("jax") is None, reason="needs JAX beside TensorFlow")
-def test_code_for_one_backend_is_detected(install, fresh, monkeypatch):
+def test_code_for_one_backend_is_detected(install, monkeypatch):
     other = "import keras\n    images = images + (keras.backend.backend() != 'tensorflow')\n    return Result"
-    install("bright-maker", GOOD.replace("return Result", other), point="bright", module="one_backend")
+    install("bright-maker", GOOD.replace("return Result", other), point="bright")
     monkeypatch.setattr(model_checks, "BACKENDS", {"tensorflow": "", "jax": ""})
     candidate = testing.Candidate(testing.find("brightness")[0])
     assert candidate.outcome("models").passed
@@ -371,8 +364,8 @@ def test_code_for_one_backend_is_detected(install, fresh, monkeypatch):
     )
 
 
-def test_names_of_analyses_plugins_and_distributions(install, fresh):
-    install("bright-maker", GOOD, point="bright", module="good_one")
+def test_names_of_analyses_plugins_and_distributions(install):
+    install("bright-maker", GOOD, point="bright")
     for name in ("brightness", "bright", "bright-maker"):
         assert [analysis.name for analysis in testing.find(name)] == ["brightness"]
     assert {"saliency", "occlusion"} <= {analysis.name for analysis in testing.find("cnnexplain")}
@@ -382,15 +375,15 @@ def test_names_of_analyses_plugins_and_distributions(install, fresh):
         testing.find("salency")
 
 
-def test_a_broken_plugin_is_reported_with_its_cause(install, fresh):
-    install("bad-maker", "import nothing_at_all", point="bad", module="bad_one")
+def test_a_broken_plugin_is_reported_with_its_cause(install):
+    install("bad-maker", "import nothing_at_all", point="bad")
     with pytest.raises(PluginError, match=r"plugin 'bad' of bad-maker 1\.5: ModuleNotFoundError"):
         testing.find("bad")
 
 
-def test_the_command_prints_its_findings(cli, install, fresh, monkeypatch):
+def test_the_command_prints_its_findings(cli, install, monkeypatch):
     monkeypatch.setattr(model_checks, "BACKENDS", {"tensorflow": ""})
-    install("bright-maker", GOOD, point="bright", module="good_two")
+    install("bright-maker", GOOD, point="bright")
     code, out, _ = cli("check-plugin", "bright-maker")
     lines = [line.split() for line in out.splitlines()]
     assert code == 0
@@ -401,9 +394,9 @@ def test_the_command_prints_its_findings(cli, install, fresh, monkeypatch):
     assert cli("check-plugin", "nothing")[0] == 2
 
 
-def test_the_command_fails_if_a_check_fails(cli, install, fresh, monkeypatch):
+def test_the_command_fails_if_a_check_fails(cli, install, monkeypatch):
     monkeypatch.setattr(model_checks, "BACKENDS", {"tensorflow": ""})
-    install("bright-maker", GOOD.replace("images.mean(axis=-1)", "images * float('nan')"), point="bright", module="bad_two")
+    install("bright-maker", GOOD.replace("images.mean(axis=-1)", "images * float('nan')"), point="bright")
     code, out, _ = cli("check-plugin", "brightness")
     assert code == 1
     assert "✗ results" in out

@@ -88,21 +88,14 @@ def cnnexplain_metrics():
 """
 
 
-@pytest.fixture
-def fresh():
-    registry.load.cache_clear()
-    yield
-    registry.load.cache_clear()
-
-
-def test_a_plugin_with_metrics_only_is_found(fresh, install):
+def test_a_plugin_with_metrics_only_is_found(install):
     install("acme-metrics", PLUGIN)
     found = registry.load()
     assert found.problems == ()
     assert found.metrics.pick("map-mean")[1].distribution == "acme-metrics"
 
 
-def test_a_broken_metric_is_reported_with_its_plugin_and_the_others_work(fresh, install):
+def test_a_broken_metric_is_reported_with_its_plugin_and_the_others_work(install):
     install("bad-metrics", PLUGIN.replace('"neither"', '"nothing"'))
     found = registry.load()
     (problem,) = found.problems
@@ -110,7 +103,7 @@ def test_a_broken_metric_is_reported_with_its_plugin_and_the_others_work(fresh, 
     assert "deletion" in found.metrics
 
 
-def test_two_metrics_with_one_name_are_an_error_that_names_both(fresh, install):
+def test_two_metrics_with_one_name_are_an_error_that_names_both(install):
     install("first-meter", PLUGIN)
     install("second-meter", PLUGIN)
     with pytest.raises(PluginError, match=r"first-meter 1\.5 and plugin .*each offers a metric named 'map-mean'"):
