@@ -29,6 +29,7 @@ HELP = {
     "found.",
     "verify": "Test whether results are what their methods define, stable, and about this network.\n\n"
     "The exit code is 0 if no check fails. The folder of a saved result is recomputed and compared.",
+    "studio": "Open a local web page that shows a model at work on an image that you draw or choose.",
     "redraw": "Redraw the pictures of a result from its saved arrays, and replace the earlier ones. Keras is not needed.",
     "info": "Show versions, backends and their devices, the paths of the included model and data, and the configuration "
     "files.",

@@ -58,6 +58,10 @@ class LayeredModel:
         """The layers in the order of computation, "outer/inner" in nested models; without those of windows of images."""
         return self._layers.all
 
+    def sources(self, name: str) -> tuple[str, ...]:
+        """The names of the layers whose outputs a layer takes, or "input", in the order of its arguments."""
+        return self._layers.sources(name)
+
     def other_calls(self, name: str) -> tuple[str, ...]:
         """The names of the other calls of a layer with weights, or of the nested model that contains the layer."""
         return self._layers.other_calls(name)

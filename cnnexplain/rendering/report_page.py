@@ -11,13 +11,12 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
 import numpy as np
 
-from cnnexplain import __version__, draw
+from cnnexplain import __version__
 from cnnexplain.errors import UsageError
 from cnnexplain.model.card import card
-from cnnexplain.rendering import templates
+from cnnexplain.rendering import palettes, templates
 from cnnexplain.rendering.drawn import Drawn
 from cnnexplain.rendering.image_entries import image_entries, is_of_images
 from cnnexplain.rendering.method_entries import method_entries, method_number
@@ -80,7 +79,7 @@ def render(
         date=datetime.now(UTC),
         command=command,
         python=python_program(records, classifier),
-        palettes={name: {"bar": _colormap(name), "over": _overlay_colormap(name)} for name in ("unsigned", "signed")},
+        palettes=palettes.tables(),
         policy=templates.policy("data:", script="page.js"),
     )
 
@@ -121,14 +120,3 @@ def _provenance(records: Sequence[Record], classifier: Classifier) -> dict[str, 
         "Python": f"{platform.python_version()}, NumPy {np.__version__}, {platform.system()} {platform.machine()}",
         "SHA-256 of the model": classifier.sha256,
     }
-
-
-def _colormap(kind: str) -> str:
-    """256 colors of unsigned or signed maps, with one byte each for red, green and blue."""
-    colors = mpl.colormaps[getattr(draw.current_palette(), kind)](np.linspace(0, 1, 256))[:, :3]
-    return templates.encoded(np.round(255 * colors).astype(np.uint8).tobytes())
-
-
-def _overlay_colormap(kind: str) -> str:
-    """256 colors of maps over an image, with one byte each for red, green, blue and opacity."""
-    return templates.encoded(np.round(255 * draw.overlay_colormap(signed=kind == "signed")).astype(np.uint8).tobytes())

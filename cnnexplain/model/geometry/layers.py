@@ -15,7 +15,7 @@ from cnnexplain.model.geometry.receptive_field import Fields
 from cnnexplain.model.geometry.token_grid import Grid, Layout, layout
 from cnnexplain.model.structure import layer_kinds
 from cnnexplain.model.structure.activations import activation
-from cnnexplain.model.structure.graph import LOGITS, Call, Graph
+from cnnexplain.model.structure.graph import INPUT, LOGITS, Call, Graph
 from cnnexplain.model.structure.layer_kinds import Trait
 from cnnexplain.model.structure.layer_names import from_keras
 from cnnexplain.model.structure.linear_parts import Linear
@@ -180,6 +180,13 @@ class Layers:
         if call is None or final is None or not final.relu or isinstance(final.pre_activation, Linear):
             return None
         return self.names.get(id(call.sources[0]))
+
+    def sources(self, name: str) -> tuple[str, ...]:
+        """The names of the layers whose outputs a layer takes, or "input", in the order of its arguments."""
+        call = self.call(self.find(name).name)
+        tensors = [] if call is None else [id(source) for source in call.sources]
+        names = self.names | {id(self.graph.input): INPUT}
+        return tuple(dict.fromkeys(names[tensor] for tensor in tensors if tensor in names))
 
     def other_calls(self, name: str) -> tuple[str, ...]:
         """The names of the other calls of a layer with weights, or of the nested model that contains the layer."""
