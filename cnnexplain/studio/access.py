@@ -1,4 +1,4 @@
-"""Who may use the studio: pages of this server, opened with its token. Other sites and other users of the machine may not."""
+"""Who may use the studio: pages of this server that were opened with its token, but no other sites or users."""
 
 from __future__ import annotations
 
@@ -87,45 +87,43 @@ def guarded(app: ASGIApp, access: Access) -> ASGIApp:
     """The application for requests that have access; the address with the token sets the cookie."""
 
     async def guard(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            return await app(scope, receive, send)
-        headers = Headers(scope=scope)
-        websocket = scope["type"] == "websocket"
-        # Browsers send the origin with each WebSocket; a request without one comes from another program.
-        if not access.is_local(headers) or (websocket and "origin" not in headers):
-            return await _refuse("This address is for pages of the studio on this machine only.", scope, receive, send)
-        query = parse_qs(scope["query_string"].decode("latin-1"))
-        if not websocket and "token" in query:
-            return await _admit(access, query, scope, receive, send)
-        if not access.is_known(headers):
-            words = "Open the address that 'cnnexplain studio' printed; it contains a token, and each start has another."
-            return await _refuse(words, scope, receive, send)
-
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).update(HEADERS)
             await send(message)
 
-        return await app(scope, receive, with_headers)
+        await (_refusal(access, scope) or app)(scope, receive, with_headers)
 
     return guard
 
 
-async def _admit(access: Access, query: dict[str, list[str]], scope: Scope, receive: Receive, send: Send) -> None:
-    if not access.matches(query.pop("token")[0]):
-        return await _refuse(
-            "This token is not the one of this studio, which may have been restarted.", scope, receive, send
-        )
-    rest = urlencode(query, doseq=True)
-    # A path with two slashes would be another server's address.
-    path = "/" + scope["path"].lstrip("/\\")
-    response = RedirectResponse(f"{path}?{rest}" if rest else path, status_code=303)
-    response.set_cookie(access.cookie, access.token, httponly=True, samesite="strict")
-    await response(scope, receive, send)
+def _refusal(access: Access, scope: Scope) -> ASGIApp | None:
+    """What answers in place of the application; None for a request that has access."""
+    headers, websocket = Headers(scope=scope), scope["type"] == "websocket"
+    # Browsers send the origin with each WebSocket; a request without one comes from another program.
+    if not access.is_local(headers) or (websocket and "origin" not in headers):
+        return _refuse("This address is for pages of the studio on this machine only.")
+    query = parse_qs(scope["query_string"].decode("latin-1"))
+    if not websocket and "token" in query:
+        if not access.matches(query.pop("token")[0]):
+            return _refuse("This token is not the one of this studio, which may have been restarted.")
+        rest = urlencode(query, doseq=True)
+        # A path with two slashes would be another server's address.
+        path = "/" + scope["path"].lstrip("/\\")
+        response = RedirectResponse(f"{path}?{rest}" if rest else path, status_code=303)
+        response.set_cookie(access.cookie, access.token, httponly=True, samesite="strict")
+        return response
+    if not access.is_known(headers):
+        return _refuse("Open the address that 'cnnexplain studio' printed; it contains a token, and each start has another.")
+    return None
 
 
-async def _refuse(words: str, scope: Scope, receive: Receive, send: Send) -> None:
-    if scope["type"] == "websocket":
-        await receive()
-        return await send({"type": "websocket.close", "code": 1008, "reason": words})
-    await PlainTextResponse(words, status_code=403)(scope, receive, send)
+def _refuse(words: str) -> ASGIApp:
+    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008, "reason": words})
+        else:
+            await PlainTextResponse(words, status_code=403)(scope, receive, send)
+
+    return refuse
