@@ -20,7 +20,10 @@ INPUTS = ("classifier", "images", "targets", "objectives", "dataset", "progress"
 LONGEST = 60
 """Maximum number of characters in the name of an option."""
 
-OWN = ("classifier", "targets", "objectives", "progress", "start", "analysis", "config", "help", "h", "version")
+OWN = (
+    *("classifier", "targets", "objectives", "progress", "start", "analysis", "config", "help", "h", "version"),
+    *("verify", "control"),
+)
 """Names that have a meaning for every analysis but are not options of `cnnexplain run`."""
 
 COMMON = (
