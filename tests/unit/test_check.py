@@ -7,7 +7,7 @@ import pytest
 
 from cnnexplain.errors import PluginError
 from cnnexplain.plugin import Analysis, Check, Measurement
-from cnnexplain.verification.verification import Row, Verification
+from cnnexplain.results.verification import Row, Verification
 
 NAN = float("nan")
 
