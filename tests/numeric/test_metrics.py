@@ -7,7 +7,7 @@ import zlib
 import keras
 import numpy as np
 import pytest
-from cnnexplain_plugins.metrics import imputation
+from cnnexplain_plugins.metrics import imputation, multigrid
 from functions import SHAPE, formula, weights_and_images
 
 import cnnexplain as cx
@@ -481,6 +481,25 @@ def test_imputation_solves_the_papers_linear_system(channels, random):
     assert np.abs(imputation.imputed(np.full_like(image, 0.3), removed, noise * 0) - 0.3).max() < 1e-6
     noisy = imputation.imputed(image, removed, noise)
     np.testing.assert_allclose(noisy - found, removed[..., None] * noise, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(33, 40), (1, 17), (5, 5)])
+def test_imputation_of_large_regions(shape, random):
+    image = random.uniform(-1, 2, (*shape, 1)).astype(np.float32)
+    removed = random.random((3, *shape)) < np.array([0.9, 0.5, 0])[:, None, None]
+    removed[2] = True
+    removed[:, 0, 0] = removed[2, -1, -1] = False
+    found = imputation.imputed(image, removed, np.zeros_like(image))
+    for number in range(3):
+        np.testing.assert_allclose(found[number], solved(image, removed[number]), atol=1e-3)
+
+
+def test_coarse_residuals_are_the_transpose_of_interpolated_corrections(random):
+    """As conjugate gradients need a symmetric preconditioner."""
+    coarse, fine = random.normal(size=(4, 5, 2)), random.normal(size=(7, 10, 2))
+    np.testing.assert_allclose(
+        (multigrid.interpolated(coarse, fine.shape) * fine).sum(), (coarse * multigrid.restricted(fine)).sum()
+    )
 
 
 @pytest.mark.backends
