@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 from cnnexplain_plugins.metrics import imputation, multigrid
+from cnnexplain_plugins.metrics.shuffled_networks import shuffled_network
 from functions import SHAPE, formula, weights_and_images
 
 import cnnexplain as cx
@@ -426,6 +427,20 @@ def test_emprt_is_the_relative_rise_of_the_entropy(lenet, noise):
         assert found[number] == pytest.approx((entropies[1] - entropies[0]) / entropies[0], abs=1e-9)
     assert found[2] == 0
     assert np.isnan(found[3:]).all()
+
+
+@pytest.mark.backends
+def test_the_shuffled_network_is_compiled_once_and_has_the_weights_of_the_check(lenet, noise):
+    """Whatever was asked for before, and without a change of the user's model."""
+    before, network = lenet.logits(noise), shuffled_network(lenet, 1.0)
+    for share in (0.5, 1.0, 1.0, 0.5):
+        assert shuffled_network(lenet, share) is network
+        expected = checks.shuffled(lenet, share)
+        for found, weight in zip(network.model.get_weights(), expected.model.get_weights(), strict=True):
+            np.testing.assert_array_equal(found, weight)
+        # The compiled function reads the weights at each call.
+        np.testing.assert_allclose(network.logits(noise), expected.logits(noise), rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(lenet.logits(noise), before)
 
 
 def test_emprt_of_maps_that_hardly_vary(lenet, noise):

@@ -77,9 +77,12 @@ def _solved(grid: Grid, image: Float32[np.ndarray, "H W"], limit: float) -> Floa
 def _dot(
     first: Float32[np.ndarray, "H W K"], second: Float32[np.ndarray, "H W K"], scratch: Float32[np.ndarray, "H W K"]
 ) -> Float32[np.ndarray, " K"]:
-    return np.asarray(np.multiply(first, second, out=scratch).sum(axis=(0, 1)))
+    np.multiply(first, second, out=scratch)
+    return np.asarray(scratch.sum(axis=(0, 1)))
 
 
 def _ratio(top: Float32[np.ndarray, " K"], bottom: Float32[np.ndarray, " K"]) -> Float32[np.ndarray, " K"]:
     """The quotients; 0 for an image that is solved."""
-    return np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 0)
+    found = np.zeros_like(top)
+    np.divide(top, bottom, out=found, where=bottom > 0)
+    return found
