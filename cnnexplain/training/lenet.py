@@ -34,6 +34,7 @@ RATE, DECAY = 2e-3, 0.2
 SIDECAR: dict[str, Any] = MNIST.settings
 """The settings of the input in the sidecar of a LeNet."""
 
+
 @dataclass(frozen=True)
 class Progress:
     """The progress of a training.
@@ -157,7 +158,8 @@ class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]
         self._epoch = epoch + 1
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self._report(batch + 1, logs, None)
+        # Keras counts whole blocks of steps, although the last one may be shorter.
+        self._report(min(batch + 1, self._steps), logs, None)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         loss, accuracy = float(logs["val_loss"]), float(logs["val_accuracy"])

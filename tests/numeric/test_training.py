@@ -1,4 +1,4 @@
-"""The images of an epoch of a training: order and moves by the seed, and the moves against a loop over the pixels."""
+"""Training on every backend: order and moves of the images by the seed, the moves against a loop over the pixels."""
 
 import math
 import threading
@@ -7,9 +7,12 @@ import keras
 import numpy as np
 import pytest
 
+from cnnexplain import backend
 from cnnexplain.inputs import datasets
+from cnnexplain.model.lenet import restore
 from cnnexplain.training import augmentation
 from cnnexplain.training.augmentation import affine, ahead, augmented
+from cnnexplain.training.lenet import train
 
 
 @pytest.fixture
@@ -90,3 +93,18 @@ def test_the_next_one_is_made_while_the_caller_uses_the_previous_one():
 def test_an_error_of_the_other_thread_reaches_the_caller():
     with pytest.raises(ZeroDivisionError):
         list(ahead(lambda number: 1 / (1 - number), 3))
+
+
+@pytest.mark.backends
+def test_a_training_learns_and_writes_the_best_model(tmp_path):
+    images, classes = datasets.mnist("train")
+    seen = []
+    training = train(
+        tmp_path / "m.keras", epochs=3, batch_size=50, progress=seen.append, images=images[:600], digits=classes[:600]
+    )
+    steps = backend.current().STEPS
+    # Of the last step, there is a second report, with the validation.
+    assert [now.step for now in seen if now.epoch == 2] == [*range(steps, 11, steps), 11, 11]
+    assert training.accuracy > 0.5
+    probabilities = restore(tmp_path / "m.keras").predict(images[540:600, ..., None] / np.float32(255), verbose=0)
+    assert -np.log(probabilities[np.arange(60), classes[540:600]]).mean() == pytest.approx(training.loss, rel=1e-3)
