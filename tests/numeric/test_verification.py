@@ -21,7 +21,7 @@ CHEAP = {
     "activation-maximization": {"steps": 2, "starts": 1},
     "inversion": {"iterations": 40, "most": 3},
     "integrated-gradients": {"steps": 48},
-    "occlusion": {"stride": 2},
+    "occlusion": {"stride": 3},
     "rise": {"masks": 300},
     "smoothgrad": {"samples": 64},
 }
@@ -88,8 +88,16 @@ def changed(record, name, change):
         ("occlusion", {}, "logit", lambda each: each.swapaxes(1, 2), "brute force"),
         ("occlusion", {}, "logit_drop", lambda each: np.roll(each, 1, axis=1), "means"),
         ("gradcam", {}, "evidence", lambda each: 1.1 * each, "evidence"),
+        ("saliency", {}, "saliency", lambda each: np.roll(each, 1, axis=2), "map"),
+        ("smoothgrad", {}, "smoothgrad", lambda each: 1.01 * each, "map"),
+        ("gradient-x-input", {}, "pixel_attribution", np.abs, "map"),
+        ("integrated-gradients", {}, "pixel_attribution", lambda each: -each, "map"),
+        ("rise", {}, "gain", lambda each: each + 0.01, "brute force"),
         ("gradcam", {}, "evidence", lambda each: each.swapaxes(1, 2), "evidence"),
-        ("gradcam", {"method": "layercam"}, "evidence", lambda each: 1.2 * each, "evidence"),
+        ("gradcam", {}, "map", lambda each: np.roll(each, 1, axis=1), "map"),
+        ("gradcam", {}, "cam", lambda each: each + 0.01, "map"),
+        ("gradcam", {"method": "gradcam++"}, "evidence", lambda each: 1.01 * each, "evidence"),
+        ("gradcam", {"method": "layercam"}, "evidence", lambda each: 1.1 * each, "evidence"),
         ("gradcam", {"method": "scorecam"}, "evidence", lambda each: each + 0.01, "evidence"),
         ("intermediate-outputs", {}, "output/conv1", lambda each: 1.01 * each, "tail"),
         ("intermediate-outputs", {}, "contribution/conv2", lambda each: 1.2 * each, "contributions"),
@@ -480,15 +488,25 @@ def test_tf_keras_vis_agrees_and_finds_a_wrong_map(name, records, lenet):
 
 @pytest.mark.skipif(keras.backend.backend() != "torch", reason="Captum needs PyTorch")
 @pytest.mark.backends
-@pytest.mark.parametrize("name", ["saliency", "gradient-x-input", "integrated-gradients"])
-def test_captum_agrees_and_finds_a_wrong_map(name, records, lenet):
+@pytest.mark.parametrize(
+    ("name", "array"),
+    [
+        ("saliency", "gradient"),
+        ("gradient-x-input", "attribution"),
+        ("integrated-gradients", "attribution"),
+        ("occlusion", "logit_drop"),
+        ("gradcam", "evidence"),
+        ("deconvnet", "projection/relu2/deconvnet"),
+    ],
+)
+def test_captum_agrees_and_finds_a_wrong_map(name, array, records, lenet):
     pytest.importorskip("captum")
     record = records(name)
     (reference,) = (each for each in registry.load().references.values() if each.analysis == name and "Captum" in each.name)
     (subject,) = subjects(record, lenet, image_objectives(record, lenet, None, None))
     measured = reference.run(subject)
     assert measured.passed, measured
-    wrong = changed(record, "gradient" if name == "saliency" else "attribution", lambda each: 1.01 * each)
+    wrong = changed(record, array, lambda each: 1.01 * each)
     assert reference.run(replace(subject, record=wrong)).passed is False
 
 
