@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cnnexplain.errors import UsageError, shown
 from cnnexplain.model.classifier import Classifier
 from cnnexplain.model.structure.graph import LOGITS
-from cnnexplain.studio import feature_maps
+from cnnexplain.studio import feature_maps, network
 from cnnexplain.studio.inputs import Inputs
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32
 
 MOST_VALUES = 4_000_000
 """The most values of feature maps in one message."""
@@ -25,8 +28,8 @@ def seen(classifier: Classifier, inputs: Inputs, name: str, wanted: dict[str, An
         name: The name of the input.
         wanted: The layers by name, each with "most", the most feature maps, and "side", their most rows and columns.
     """
-    layers = {layer: _limits(layer, limits) for layer, limits in wanted.items()}
-    outputs = classifier.activations(inputs.encoded(name), [*layers, LOGITS])
+    layers = {classifier.layer(layer).name: _limits(layer, limits) for layer, limits in wanted.items()}
+    outputs = forward_pass(classifier, inputs.encoded(name))
     logits = outputs[LOGITS]
     described, parts = [], [np.ascontiguousarray(logits[0], np.float32).tobytes()]
     for layer, (most, side) in layers.items():
@@ -48,6 +51,11 @@ def seen(classifier: Classifier, inputs: Inputs, name: str, wanted: dict[str, An
         "layers": described,
     }
     return header, parts
+
+
+def forward_pass(classifier: Classifier, images: Float32[np.ndarray, "N H W C"]) -> dict[str, Float32[np.ndarray, "N ..."]]:
+    """The outputs of all layers: a function of those in sight would be compiled again whenever others come into sight."""
+    return classifier.activations(images, [layer.name for layer in network.shown(classifier)])
 
 
 def _limits(layer: str, limits: Any) -> tuple[int, int]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from cnnexplain.model.classifier import Classifier
+from cnnexplain.model.geometry.layers import Layer
 from cnnexplain.model.structure.graph import LOGITS
+from cnnexplain.studio import blocks
+from cnnexplain.studio.blocks import Node
 
 
 def described(classifier: Classifier) -> dict[str, Any]:
@@ -15,9 +18,7 @@ def described(classifier: Classifier) -> dict[str, Any]:
     output is feature maps. Layers that the scores do not depend on are left out.
     """
     preprocess = classifier.preprocess
-    layers = [layer for layer in classifier.layers if classifier.leads_to_scores(layer.name)]
-    if LOGITS not in {layer.name for layer in layers}:
-        layers.append(classifier.layer(LOGITS))
+    layers = shown(classifier)
     return {
         "name": classifier.name,
         "input": {
@@ -30,6 +31,9 @@ def described(classifier: Classifier) -> dict[str, Any]:
         "head": classifier.head,
         "unit": classifier.unit,
         "labels": list(classifier.labels),
+        "blocks": [
+            [block.name, list(block.layers)] for block in blocks.blocks([_node(classifier, layer) for layer in layers])
+        ],
         "layers": [
             {
                 "name": layer.name,
@@ -42,6 +46,16 @@ def described(classifier: Classifier) -> dict[str, Any]:
             for layer in layers
         ],
     }
+
+
+def shown(classifier: Classifier) -> list[Layer]:
+    """The layers that the scores depend on, and the scores."""
+    layers = [layer for layer in classifier.layers if classifier.leads_to_scores(layer.name)]
+    return layers if LOGITS in {layer.name for layer in layers} else [*layers, classifier.layer(LOGITS)]
+
+
+def _node(classifier: Classifier, layer: Layer) -> Node:
+    return Node(layer.name, classifier.sources(layer.name), layer.shape[0] if layer.maps else None, layer.rearranges)
 
 
 def background(classifier: Classifier) -> list[int]:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from cnnexplain.errors import CnnExplainError, UsageError, shown
 from cnnexplain.model.classifier import Classifier
 from cnnexplain.studio import live, messages
@@ -42,6 +44,15 @@ class Studio:
             )
         answer = partial(KINDS[kind], self, header, data)
         self.worker.submit(page, kind, lambda: page.send(_answered(number, answer)), live=True)
+
+    def start(self) -> None:
+        """Starts the thread, which first compiles the forward pass."""
+        self.worker.start()
+        self.worker.submit(self, "compile", self._compile)
+
+    def _compile(self) -> None:
+        preprocess = self.classifier.preprocess
+        live.forward_pass(self.classifier, np.tile(preprocess.background, (1, preprocess.height, preprocess.width, 1)))
 
     def leave(self, page: Page) -> None:
         """Cancels what a page asked for."""

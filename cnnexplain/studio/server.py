@@ -82,7 +82,7 @@ def serve(studio: Studio, listener: socket.socket, ready: Callable[[str], None])
             await super().startup(sockets)
             ready(allowed.address)
 
-    studio.worker.start()
+    studio.start()
     try:
         Server(config).run(sockets=[listener])
     finally:

@@ -23,7 +23,7 @@ SOCKET = f"ws://127.0.0.1:{PORT}/socket"
 @pytest.fixture
 def studio(lenet):
     made = Studio(lenet, ["mnist:test/42", "mnist:test/0"])
-    made.worker.start()
+    made.start()
     yield made
     made.worker.close()
 

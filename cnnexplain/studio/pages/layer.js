@@ -1,6 +1,6 @@
 // All feature maps of one layer.
 import { element } from "./dom.js";
-import { drawMaps, drawValues } from "./network.js";
+import { drawMaps, drawValues } from "./maps.js";
 import * as router from "./router.js";
 
 export class LayerView extends EventTarget {
@@ -26,4 +26,6 @@ export class LayerView extends EventTarget {
     if (part.name !== this.layer.name) return;
     (part.maps ? drawMaps : drawValues)(this.card, part, answer.data, 4 * answer.logits);
   }
+
+  close() {}
 }

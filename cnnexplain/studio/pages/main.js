@@ -41,7 +41,8 @@ async function start() {
 
   function route() {
     const { layer } = router.current();
-    const known = layer && model.layers.some((each) => each.name === layer);
+    const known = model.layers.some((each) => each.name === layer);
+    view?.close();
     place.replaceChildren();
     view = known ? new LayerView(place, model, layer) : new NetworkView(place, model);
     view.addEventListener("change", see);

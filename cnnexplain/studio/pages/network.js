@@ -1,91 +1,121 @@
-// The network as a picture: its layers from left to right, each with its first feature maps.
+// The network as a picture: its layers from left to right, with their first feature maps. Deep networks are shown as blocks.
 import { element } from "./dom.js";
-import { LEVELS, paint, words } from "./palette.js";
+import { edges } from "./edges.js";
+import { items, place } from "./layout.js";
+import { drawMaps, drawValues } from "./maps.js";
 import * as router from "./router.js";
 
-const [MOST, SIDE] = [12, 48];
+const [MOST, VALUES, SIDE] = [12, 1024, 48];
 
 export class NetworkView extends EventTarget {
-  constructor(place, model) {
+  constructor(at, model) {
     super();
     this.model = model;
-    this.cards = new Map();
-    const columns = arranged(model.layers);
-    const board = element("div", { class: "network" });
-    columns.forEach((layers) => {
-      board.append(element("div", { class: "column" }, ...layers.map((layer) => this.card(layer))));
-    });
-    place.append(element("h2", {}, "Layers"), board);
+    this.opened = new Set(router.current().open);
+    this.board = element("div", { class: "network", role: "list" });
+    this.visible = new Set();
+    this.observer = new IntersectionObserver((entries) => this.seen(entries), { rootMargin: "200px" });
+    const head = element("div", { class: "heading" }, element("h2", {}, "Layers"));
+    if (model.blocks.some(([, layers]) => layers.length > 1)) {
+      head.append(
+        element("button", { type: "button", onclick: () => this.openAll(true) }, "Open all blocks"),
+        element("button", { type: "button", onclick: () => this.openAll(false) }, "Close all blocks"),
+      );
+    }
+    at.append(head, element("div", { class: "scroll", tabindex: 0, "aria-label": "Layers, from input to output" }, this.board));
+    this.resized = new ResizeObserver(() => this.drawEdges());
+    this.arrange();
+    this.resized.observe(this.board);
   }
 
-  card(layer) {
+  arrange() {
+    this.observer.disconnect();
+    this.visible.clear();
+    this.shown = place(items(this.model, this.opened));
+    this.cards = new Map();
+    this.board.replaceChildren();
+    for (const item of this.shown) {
+      const card = this.card(item);
+      card.box.style.gridColumn = item.column + 1;
+      card.box.style.gridRow = item.lane + 1;
+      this.cards.set(item.name, card);
+      this.board.append(card.box);
+      this.observer.observe(card.box);
+    }
+    this.drawEdges();
+  }
+
+  card(item) {
+    const { layer } = item;
     const maps = element("div", { class: "maps", "aria-hidden": "true" });
-    const name = element("a", { href: router.address({ layer: layer.name }), onclick: router.follow }, layer.name);
-    const shape = element("p", { class: "shape" }, `${layer.kind} · ${layer.shape.join(" × ")}`);
-    this.cards.set(layer.name, { layer, maps, canvases: [] });
-    return element("article", { class: "layer" }, element("h3", {}, name), shape, maps);
+    const collapsed = item.layers.length > 1;
+    const link = element("a", { href: router.address({ layer: layer.name }), onclick: router.follow }, item.name);
+    const kind = collapsed ? `${item.layers.length} layers` : layer.kind;
+    const box = element(
+      "article",
+      { class: collapsed ? "layer block" : "layer", role: "listitem", "data-name": item.name },
+      element("h3", {}, link),
+      element("p", { class: "shape" }, `${kind} · ${layer.shape.join(" × ")}`),
+      maps,
+    );
+    if (item.block) {
+      const toggle = element("button", { type: "button", class: "toggle", "aria-expanded": String(!collapsed) });
+      toggle.textContent = collapsed ? "Show layers" : `Close ${item.block}`;
+      toggle.onclick = () => this.toggle(item.block);
+      if (collapsed || this.model.blocks.find(([name]) => name === item.block)[1][0] === item.name) box.append(toggle);
+    }
+    return { box, maps, canvases: [], layer };
+  }
+
+  toggle(block) {
+    if (!this.opened.delete(block)) this.opened.add(block);
+    this.changed();
+  }
+
+  openAll(open) {
+    this.opened = new Set(open ? this.model.blocks.filter(([, layers]) => layers.length > 1).map(([name]) => name) : []);
+    this.changed();
+  }
+
+  changed() {
+    router.replace({ open: [...this.opened] });
+    this.arrange();
+  }
+
+  drawEdges() {
+    this.board.querySelector(".edges")?.remove();
+    const boxes = new Map([...this.cards].map(([name, card]) => [name, card.box]));
+    this.board.prepend(edges(this.board, this.shown, boxes));
+  }
+
+  // Only the layers in sight are computed.
+  seen(entries) {
+    let more = false;
+    for (const { target, isIntersecting } of entries) {
+      const { name } = target.dataset;
+      if (isIntersecting && !this.visible.has(name)) more = this.visible.add(name);
+      else if (!isIntersecting) this.visible.delete(name);
+    }
+    if (more) this.dispatchEvent(new Event("change"));
   }
 
   wanted() {
-    return Object.fromEntries(
-      this.model.layers.map(({ name, maps }) => [name, { most: maps ? MOST : 1024, side: SIDE }]),
-    );
+    const layers = [...this.visible].map((name) => this.cards.get(name).layer);
+    return Object.fromEntries(layers.map((layer) => [layer.name, { most: layer.maps ? MOST : VALUES, side: SIDE }]));
   }
 
   show(answer) {
+    const cards = new Map([...this.cards.values()].map((card) => [card.layer.name, card]));
     let offset = 4 * answer.logits;
     for (const part of answer.layers) {
-      const card = this.cards.get(part.name);
-      offset = part.maps ? drawMaps(card, part, answer.data, offset) : drawValues(card, part, answer.data, offset);
+      // A layer may no longer be shown.
+      const card = cards.get(part.name) || { maps: element("div"), canvases: [] };
+      offset = (part.maps ? drawMaps : drawValues)(card, part, answer.data, offset);
     }
   }
-}
 
-// Draws feature maps at one scale; returns where the next layer begins.
-export function drawMaps({ maps, canvases }, part, data, offset) {
-  const signed = Math.min(...part.low) < 0;
-  const limit = Math.max(...part.high.map(Math.abs), ...part.low.map(Math.abs));
-  const size = part.rows * part.columns;
-  part.low.forEach((low, index) => {
-    if (!canvases[index]) {
-      canvases[index] = element("canvas", { class: "map" });
-      maps.append(canvases[index]);
-    }
-    const levels = new Uint8Array(data, offset, size);
-    paint(canvases[index], levels, part.rows, part.columns, { low, high: part.high[index], limit, signed });
-    canvases[index].title = `Map ${index}: ${words(low)} to ${words(part.high[index])}`;
-    offset += size;
-  });
-  return offset;
-}
-
-// Draws values as squares, in rows.
-export function drawValues({ maps, canvases }, part, data, offset) {
-  // Bytes of maps before it may leave it unaligned.
-  const values = new Float32Array(data.slice(offset, offset + 4 * part.values));
-  const [low, high] = [Math.min(...values), Math.max(...values)];
-  const columns = Math.min(values.length, Math.max(10, Math.ceil(Math.sqrt(values.length))));
-  const rows = Math.ceil(values.length / columns);
-  const levels = new Uint8Array(rows * columns);
-  values.forEach((value, index) => {
-    levels[index] = high > low ? Math.round((LEVELS * (value - low)) / (high - low)) : 0;
-  });
-  if (!canvases.length) {
-    canvases.push(element("canvas", { class: "values" }));
-    maps.append(canvases[0]);
+  close() {
+    this.observer.disconnect();
+    this.resized.disconnect();
   }
-  paint(canvases[0], levels, rows, columns, { low, high, limit: Math.max(Math.abs(low), Math.abs(high)), signed: low < 0 });
-  return offset + 4 * part.values;
-}
-
-// The columns of layers: each right of all layers whose outputs it takes.
-export function arranged(layers) {
-  const depth = new Map([["input", -1]]);
-  const columns = [];
-  for (const layer of layers) {
-    const at = Math.max(-1, ...layer.sources.map((source) => depth.get(source) ?? -1)) + 1;
-    depth.set(layer.name, at);
-    (columns[at] ||= []).push(layer);
-  }
-  return columns;
 }
