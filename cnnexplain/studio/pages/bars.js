@@ -10,6 +10,8 @@ export class Bars {
   constructor(place, model) {
     this.model = model;
     this.list = element("ol", { class: "bars" });
+    const longest = Math.max(...model.labels.map((label) => label.length));
+    this.list.style.setProperty("--names", `${Math.min(7, 0.6 * longest + 0.6)}rem`);
     place.append(element("h2", {}, model.head === "values" ? "Outputs" : "Probabilities"), this.list);
   }
 

@@ -129,7 +129,8 @@ export class Editor extends EventTarget {
     };
     this.canvas.onpointermove = (event) => {
       if (!last) return;
-      for (const each of event.getCoalescedEvents?.() || [event]) {
+      const passed = event.getCoalescedEvents?.() ?? [];
+      for (const each of passed.length ? passed : [event]) {
         const here = this.under(each);
         this.stroke(last, here);
         last = here;
@@ -169,9 +170,9 @@ export class Editor extends EventTarget {
       context.save();
       // A stroke on the image follows what is seen of it.
       if (this.tool !== "cover") context.setTransform(this.transform().inverse());
-      const scale = this.tool === "cover" ? 1 : 1;
       context.lineCap = context.lineJoin = "round";
-      context.lineWidth = this.brush * scale;
+      // The brush has the same size on the screen, however the image is scaled.
+      context.lineWidth = this.brush;
       context.strokeStyle = { draw: this.color.value, erase: this.background(), cover: "#808080" }[this.tool];
       context.beginPath();
       context.moveTo(fromX, fromY);
