@@ -3,8 +3,6 @@
 import base64
 import io
 import math
-import os
-import shutil
 import time
 from dataclasses import replace
 
@@ -19,36 +17,9 @@ from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.plugin import Panel
 from cnnexplain.rendering import packed_maps, panels
 
-SWITCHES = (
-    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage"),
-)
 VALUES = np.random.default_rng(1).normal(0, 3, (1, pages.HEIGHT, pages.WIDTH)).astype(np.float32)
 FAR = (VALUES**2 * 1e-5).astype(np.float32)
 STEPS = [packed_maps.packed(values[0])["step"] for values in (VALUES, FAR)]
-
-
-def needed(name):
-    """The path of a program; without it the test is skipped, but where CI is set it fails."""
-    path = shutil.which(name)
-    if path is None and os.environ.get("CI"):
-        pytest.fail(f"CI needs {name}.")
-    return path or pytest.skip(f"{name} is not installed.")
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    chromium, driver = needed("chromium"), needed("chromedriver")
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for switch in (*SWITCHES, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(switch)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    opened = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    yield opened
-    opened.quit()
 
 
 @pytest.fixture(scope="module")
