@@ -18,7 +18,7 @@ Made = TypeVar("Made")
 SIZE = MNIST.dataset.shape[0]
 """The height and width of an image."""
 
-SHIFT, ROTATION, ZOOM = 1.0, 10.0, 0.1
+SHIFT, ROTATION, ZOOM = 1.0, 7.0, 0.1
 """The maximum shift in pixels, rotation in degrees and relative change of size of a training image."""
 
 ELASTIC, SMOOTHNESS = 0.8, 4.0
