@@ -183,6 +183,7 @@ PUBLIC = {
         "gaussian",
         "peaks",
         "prefetched",
+        "relative_error",
         "resize",
         "spectrum",
         "ten_crop_gradients",
@@ -213,6 +214,7 @@ PUBLIC = {
         "on_gpu",
     ],
     "cnnexplain.plugin": [
+        "NOISE_LIMIT",
         "Analysis",
         "Check",
         "LayerCall",
@@ -224,6 +226,7 @@ PUBLIC = {
         "Pretrained",
         "Reference",
         "Result",
+        "Sampling",
         "Subject",
         "hookimpl",
         "identity_with_pullback",

@@ -18,6 +18,11 @@ from cnnexplain.rendering.pictures import Pictures, most
 OUT = Path("cnnexplain-out")
 """The default of --out."""
 
+CONTROL = (
+    "Draw the same map for the network with shuffled weights beside the real one: a map that looks like its control does "
+    "not show what the network has learned."
+)
+
 FILES = "Files (PNG, JPEG, WebP, BMP, GIF, TIFF), folders, globs, or samples such as mnist:test/7."
 
 
@@ -34,6 +39,7 @@ class RunArguments:
     target: str | None = None
     against: str | None = None
     dataset: str | None = None
+    control: bool = False
     resume: bool = False
     json: bool = False
 
@@ -96,6 +102,8 @@ def _input_options(inputs: Sequence[str]) -> Declared:
             f"Images to search: a folder and its subfolders, mnist:test or mnist:train. Default: {default}.",
             completion.data_sets,
         )
+    control = typer.Option("--control", help=CONTROL)
+    options["control"] = (Annotated[bool, control], False)
     if "images" in inputs:
         resume = typer.Option("--resume", help="Continue an interrupted run of the same request; finished images are kept.")
         options["resume"] = (Annotated[bool, resume], False)

@@ -45,7 +45,9 @@ class Step:
         return START + PICTURE * max(self.images, 1) + a_pass * (self.passes or 0)
 
 
-def steps(analyses: Sequence[Analysis], classifier: Classifier, images: int, *, quick: bool) -> list[Step]:
+def steps(
+    analyses: Sequence[Analysis], classifier: Classifier, images: int, *, quick: bool, control: bool = False
+) -> list[Step]:
     """The analyses in the order in which they run: few passes first, unknown numbers of passes last.
 
     Args:
@@ -53,6 +55,7 @@ def steps(analyses: Sequence[Analysis], classifier: Classifier, images: int, *, 
         classifier: The model.
         images: Number of images to explain.
         quick: Whether to use the options of `Analysis.quick` instead of the defaults.
+        control: Whether analyses with a map also explain the network with shuffled weights.
     """
     planned = []
     for analysis in analyses:
@@ -60,6 +63,8 @@ def steps(analyses: Sequence[Analysis], classifier: Classifier, images: int, *, 
         # Analyses of the model itself with objectives explain the classes of the images.
         count = images if {"images", "objectives"} & set(analysis.inputs) else 0
         passes = _passes(analysis, classifier, options)
+        if passes is not None and control and analysis.maps:
+            passes *= 2
         planned.append(Step(analysis, options, count, None if passes is None else passes * max(count, 1)))
     return sorted(planned, key=lambda step: math.inf if step.passes is None else step.passes)
 

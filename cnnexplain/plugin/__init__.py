@@ -14,8 +14,10 @@ from cnnexplain.plugin.metric import Metric
 from cnnexplain.plugin.options import Option
 from cnnexplain.plugin.overlays import smoothed_map, summed_map
 from cnnexplain.plugin.reference import Reference
+from cnnexplain.plugin.sampling import NOISE_LIMIT, Sampling
 
 __all__ = [
+    "NOISE_LIMIT",
     "Analysis",
     "Check",
     "LayerCall",
@@ -27,6 +29,7 @@ __all__ = [
     "Pretrained",
     "Reference",
     "Result",
+    "Sampling",
     "Subject",
     "hookimpl",
     "identity_with_pullback",

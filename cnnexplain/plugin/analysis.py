@@ -17,6 +17,7 @@ from cnnexplain.model import model_files
 from cnnexplain.plugin.check import Check
 from cnnexplain.plugin.docstrings import docstring
 from cnnexplain.plugin.options import Option, Parameter, inputs, parameters, validate
+from cnnexplain.plugin.sampling import Sampling
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -160,6 +161,7 @@ class Analysis:
         panels: Returns groups of small maps of image `index` of a `Record`, such as the feature maps of each layer.
         checks: What the definition of the method implies for its numbers, for `cnnexplain verify`; `cnnexplain.checks` has
             common ones.
+        sampling: How an analysis that averages over random copies states the noise of its main map.
 
     Inputs that `run` can take:
         classifier: The `Classifier`.
@@ -195,6 +197,7 @@ class Analysis:
     finding: Callable[[Record, int], str] | None = None
     panels: Callable[[Record, int], Sequence[Panel]] | None = None
     checks: Sequence[Check] = ()
+    sampling: Sampling | None = None
     note: InitVar[str] = ""
     reading: InitVar[str] = ""
 
@@ -232,6 +235,10 @@ class Analysis:
                 )
         if not isinstance(self.checks, tuple | list) or not all(isinstance(check, Check) for check in self.checks):
             raise PluginError(f"'{self.name}' has the checks {shown(self.checks)}; expected a tuple of Check objects.")
+        if self.sampling is not None and not (isinstance(self.sampling, Sampling) and self.maps):
+            raise PluginError(
+                f"'{self.name}' has {shown(self.sampling)} as sampling; expected a Sampling of an analysis with maps."
+            )
         if not self.summary:
             raise PluginError(f"run() of '{self.name}' has no docstring; its first line is the summary for users.")
         if "images" in self.inputs and not callable(self.draw):
@@ -269,6 +276,19 @@ class Analysis:
             with foreign(lambda error: PluginError(f"{prefix} can't be determined: {failure(error, function)}")):
                 unit = function(options)
         return unit if isinstance(unit, str) else shown(unit)
+
+    def main_map(self, arrays: Mapping[str, Any]) -> str | None:
+        """The name of the main map among the arrays of a result: the first of its maps that is there; None if none is."""
+        return next((name for name in self.maps if name in arrays), None)
+
+    def check_control(self) -> None:
+        """Checks that a control can be drawn beside its map.
+
+        Raises:
+            UsageError: It has no map of the images.
+        """
+        if not self.maps:
+            raise UsageError(f"The analysis '{self.name}' has no map of the image, so there is no control for it.")
 
     @cached_property
     def summary(self) -> str:

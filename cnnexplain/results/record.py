@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from cnnexplain.errors import PluginError, failure, foreign, line, shown
-from cnnexplain.plugin.analysis import Analysis, Panel
+from cnnexplain.errors import PluginError, UsageError, failure, foreign, line, shown
+from cnnexplain.plugin.analysis import Analysis, Panel, Result
 from cnnexplain.plugin.registry import Plugin
 from cnnexplain.results import reader
+from cnnexplain.results.control import CORRELATION
 from cnnexplain.results.damage import damaged
 from cnnexplain.results.explained import Explained
 from cnnexplain.results.joining import join
+from cnnexplain.results.notes import control_note, noise_note
 
 if TYPE_CHECKING:
     from jaxtyping import Float32, Shaped
@@ -50,6 +52,8 @@ class Record:
         seconds: The run time of the analysis.
         span: The range of its images among all given images, including those that could not be read.
         skipped: The images in `span` that could not be read, each with the reason.
+        control: The result of the same analysis, targets and options for the network with shuffled weights: `arrays` and
+            `facts`, as above; None if it was not requested.
     """
 
     analysis: Analysis
@@ -65,6 +69,7 @@ class Record:
     seconds: float
     span: range
     skipped: Mapping[str, str]
+    control: Result | None = None
 
     def __repr__(self) -> str:
         shapes = ", ".join(f"{name} {array.shape}" for name, array in self.arrays.items())
@@ -96,7 +101,27 @@ class Record:
         if draw is None or not -len(self) <= index < len(self):
             overview = "" if self.analysis.overview is None else "; see overview() for results that belong to no image"
             raise IndexError(f"The record has {len(self)} images; got index {index}{overview}.")
-        return self._called("draw", draw, lambda: self._figure(draw(self, index % len(self))))
+        figure: Figure = self._called("draw", draw, lambda: self._figure(draw(self, index % len(self))))
+        if self.control is not None:
+            from cnnexplain.draw.control_panel import add_control
+
+            add_control(figure, self, self.control_record(), index % len(self), self.facts[CORRELATION][index])
+        if note := noise_note(self, index):
+            from cnnexplain.draw.captions import warning
+
+            warning(figure, note)
+        return figure
+
+    def control_record(self) -> Record:
+        """The control as a record of its own, with the same images, targets and options.
+
+        Raises:
+            UsageError: There is no control.
+        """
+        if self.control is None:
+            raise UsageError(f"This record of '{self.analysis.name}' has no control; explain it with control=True.")
+        own = replace(self.analysis, overview=None)
+        return replace(self, analysis=own, arrays=self.control.arrays, facts=self.control.facts, warnings=(), control=None)
 
     def overview(self) -> dict[str, Figure]:
         """Matplotlib figures, by name, of results that belong to no single image; empty if the analysis has none.
@@ -126,6 +151,17 @@ class Record:
             raise PluginError(f"{self._function('finding')} returned {shown(sentence)}; expected one line of text.")
         return sentence
 
+    def notes(self, index: int = 0) -> list[str]:
+        """Sentences that say how far the map of image `index` can be trusted: its noise, and what the control shows.
+
+        Raises:
+            IndexError: There is no such image.
+            PluginError: `Sampling.advice` failed.
+        """
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"The record has {len(self)} images; got index {index}.")
+        return [note for note in (noise_note(self, index), control_note(self, index)) if note is not None]
+
     def overlay(self, index: int = 0) -> Shaped[np.ndarray, "H W"] | None:
         """The map (H, W) to draw over image `index`: its main map, prepared for display; None if the analysis has no maps.
 
@@ -133,7 +169,7 @@ class Record:
             IndexError: There is no such image.
             PluginError: `Analysis.overlay` failed or returned something else.
         """
-        name = next((name for name in self.analysis.maps if name in self.arrays), None)
+        name = self.analysis.main_map(self.arrays)
         if name is None:
             return None
         values: Shaped[np.ndarray, "H W"] = self.arrays[name][index]

@@ -93,7 +93,10 @@ PART: dict[str, Kind] = {
     "files": unique(FILE_NAME),
 }
 
-PART_LATER: dict[str, Kind] = {"thumbnails": optional(fields(THUMBNAILS, {}))}
+PART_LATER: dict[str, Kind] = {
+    "thumbnails": optional(fields(THUMBNAILS, {})),
+    "control": fields({"facts": by_name(ANY)}, {}),
+}
 
 
 def unfinished(content: Mapping[str, Any]) -> bool:

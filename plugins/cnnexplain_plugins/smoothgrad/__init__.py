@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cnnexplain.plugin import Analysis, Check, Measurement, Option, Result, Subject, hookimpl, smoothed_map
+from cnnexplain.plugin import Analysis, Check, Measurement, Option, Result, Sampling, Subject, hookimpl, smoothed_map
 
 if TYPE_CHECKING:
     import numpy as np
@@ -80,6 +80,13 @@ def finding(record: Record, index: int) -> str:
     )
 
 
+def advice(record: Record, index: int) -> str:
+    """What reduces the noise of the map."""
+    if record.facts["stopped_by"][index] == "error":
+        return "use a smaller --error"
+    return "use more --samples or less --noise, or sum the map over regions (redraw --regions)"
+
+
 def check_mean(subject: Subject) -> Measurement:
     """Compares the mean gradient with slopes of the score at other noisy copies."""
     from cnnexplain_plugins.smoothgrad.mean_check import measure
@@ -106,6 +113,7 @@ def cnnexplain_analyses() -> list[Analysis]:
             quick={"samples": 256},
             passes=passes,
             finding=finding,
+            sampling=Sampling("relative_error", advice),
             checks=(
                 Check(
                     "mean gradient",

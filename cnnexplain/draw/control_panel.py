@@ -1,0 +1,92 @@
+"""The panel with the map of the control, the network with shuffled weights, beside the picture of the real one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cnnexplain.draw import captions, layout, maps, wording
+from cnnexplain.draw.extending import extend
+from cnnexplain.draw.formatting import number
+from cnnexplain.draw.map_values import max_limit, percentile_limit
+
+if TYPE_CHECKING:
+    from jaxtyping import Shaped
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from cnnexplain.results.record import Record
+
+TITLE = "control: shuffled weights"
+
+
+@dataclass(frozen=True)
+class _Drawing:
+    """How a figure shows the main map: where, from which values, signed or not, and the limit of its color scale."""
+
+    panel: Axes
+    values: Callable[[Record, int], Shaped[np.ndarray, "H W"]]
+    signed: bool
+    limit: Callable[[Shaped[np.ndarray, "H W"]], float]
+
+
+def add_control(figure: Figure, record: Record, control: Record, index: int, correlation: float) -> None:
+    """Adds a panel with the main map of the control on the right of a figure, drawn like the figure's own main map.
+
+    Args:
+        figure: The picture of image `index`, as the analysis draws it.
+        record: The record.
+        control: The record of the control.
+        index: Index of the image.
+        correlation: The rank correlation of the two maps.
+    """
+    drawing = _drawing(figure, record, control, index)
+    values = drawing.values(control, index)
+    unit = wording.in_units(record, record.analysis.unit(_main(record), record.options))
+    inches = layout.panel_inches(drawing.panel)
+    left, place = figure.get_figwidth(), drawing.panel.get_position(original=True)
+    extend(figure, right=inches[0] + layout.COLORBAR_WIDTH + layout.GAP)
+    top = (1 - place.y1) * figure.get_figheight() - layout.HEADER_HEIGHT
+    panel = layout.panel(figure, left - layout.GAP, top, *inches)
+    draw = maps.signed_map if drawing.signed else maps.unsigned_map
+    draw(panel, values, unit, limit=drawing.limit(values))
+    captions.title(panel, TITLE, room=inches[0] + layout.COLORBAR_WIDTH)
+    captions.text_below(panel, f"rank correlation {number(correlation, 2)}; its own color scale")
+
+
+def _main(record: Record) -> str:
+    name = record.analysis.main_map(record.arrays)
+    assert name is not None
+    return name
+
+
+def _map(record: Record, index: int) -> Shaped[np.ndarray, "H W"]:
+    values: Shaped[np.ndarray, "H W"] = record.arrays[_main(record)][index]
+    return values
+
+
+def _overlay(record: Record, index: int) -> Shaped[np.ndarray, "H W"]:
+    values = record.overlay(index)
+    assert values is not None
+    return values
+
+
+def _largest(values: Shaped[np.ndarray, "H W"]) -> float:
+    return max_limit(np.abs(values))
+
+
+def _drawing(figure: Figure, record: Record, control: Record, index: int) -> _Drawing:
+    """How the figure shows the main map, or the map prepared as an overlay; otherwise as pages do."""
+    for values in (_map, _overlay):
+        shown = values(record, index)
+        for panel in figure.axes:
+            for image in panel.images:
+                if np.array_equal(np.asarray(image.get_array()), shown):
+                    low, high = image.get_clim()
+                    limit = _largest if high == _largest(shown) else percentile_limit
+                    return _Drawing(panel, values, low < 0, limit)
+    signed = bool((_map(record, index) < 0).any() or (_map(control, index) < 0).any())
+    return _Drawing(figure.axes[0], _map, signed, percentile_limit)
