@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnexplain.draw import captions, layout, maps, wording
-from cnnexplain.draw.extending import extend
-from cnnexplain.draw.formatting import number
+from cnnexplain.draw import captions, formatting, layout, maps, wording
+from cnnexplain.draw.extending import extend, freeze
 from cnnexplain.draw.map_values import max_limit, percentile_limit
 
 if TYPE_CHECKING:
@@ -20,14 +19,15 @@ if TYPE_CHECKING:
 
     from cnnexplain.results.record import Record
 
-TITLE = "control: shuffled weights"
+TITLE, ABOVE = "control: shuffled weights", 0.3
+"""The title of the panel, and the inches above it that the title takes."""
 
 
 @dataclass(frozen=True)
 class _Drawing:
-    """How a figure shows the main map: where, from which values, signed or not, and the limit of its color scale."""
+    """How a figure shows the main map: its panel, from which values, signed or not, and the limit of its color scale."""
 
-    panel: Axes
+    beside: Axes | None
     values: Callable[[Record, int], Shaped[np.ndarray, "H W"]]
     signed: bool
     limit: Callable[[Shaped[np.ndarray, "H W"]], float]
@@ -43,18 +43,22 @@ def add_control(figure: Figure, record: Record, control: Record, index: int, cor
         index: Index of the image.
         correlation: The rank correlation of the two maps.
     """
+    freeze(figure)
     drawing = _drawing(figure, record, control, index)
     values = drawing.values(control, index)
     unit = wording.in_units(record, record.analysis.unit(_main(record), record.options))
-    inches = layout.panel_inches(drawing.panel)
-    left, place = figure.get_figwidth(), drawing.panel.get_position(original=True)
-    extend(figure, right=inches[0] + layout.COLORBAR_WIDTH + layout.GAP)
-    top = (1 - place.y1) * figure.get_figheight() - layout.HEADER_HEIGHT
-    panel = layout.panel(figure, left - layout.GAP, top, *inches)
+    left, above, inches = figure.get_figwidth(), layout.HEADER_HEIGHT, layout.panel_size(record)
+    if drawing.beside is not None:
+        inches = layout.panel_inches(drawing.beside)
+        above = (1 - drawing.beside.get_position(original=True).y1) * figure.get_figheight()
+    more = max(0, ABOVE - above)
+    extend(figure, right=inches[0] + layout.COLORBAR_WIDTH + layout.GAP, top=more)
+    panel = layout.panel(figure, left - layout.GAP, above + more - layout.HEADER_HEIGHT, *inches)
     draw = maps.signed_map if drawing.signed else maps.unsigned_map
     draw(panel, values, unit, limit=drawing.limit(values))
     captions.title(panel, TITLE, room=inches[0] + layout.COLORBAR_WIDTH)
-    captions.text_below(panel, f"rank correlation {number(correlation, 2)}; its own color scale")
+    words = f"rank correlation {formatting.correlation(correlation)}; its own color scale"
+    captions.text_below(panel, words if values.any() else "zero everywhere")
 
 
 def _main(record: Record) -> str:
@@ -89,4 +93,4 @@ def _drawing(figure: Figure, record: Record, control: Record, index: int) -> _Dr
                     limit = _largest if high == _largest(shown) else percentile_limit
                     return _Drawing(panel, values, low < 0, limit)
     signed = bool((_map(record, index) < 0).any() or (_map(control, index) < 0).any())
-    return _Drawing(figure.axes[0], _map, signed, percentile_limit)
+    return _Drawing(figure.axes[0] if figure.axes else None, _map, signed, percentile_limit)

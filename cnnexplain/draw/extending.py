@@ -12,13 +12,11 @@ def extend(figure: Figure, *, right: float = 0.0, top: float = 0.0) -> None:
     """Adds empty space to a figure. Its panels and texts keep their places; a text in the middle stays in the middle.
 
     Args:
-        figure: The figure, whose panels are placed explicitly or by a layout engine, which is called and then removed.
+        figure: The figure.
         right: Inches to add on the right.
         top: Inches to add at the top.
     """
-    if figure.get_layout_engine() is not None:
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
+    freeze(figure)
     width, height = figure.get_size_inches()
     across, up = width / (width + right), height / (height + top)
     for axes in figure.axes:
@@ -29,3 +27,10 @@ def extend(figure: Figure, *, right: float = 0.0, top: float = 0.0) -> None:
         centered = x == 0.5 and text.get_horizontalalignment() == "center"
         text.set_position((x if centered else across * x, up * y))
     figure.set_size_inches(width + right, height + top)
+
+
+def freeze(figure: Figure) -> None:
+    """Lets the layout engine of a figure, if it has one, place the panels for the last time."""
+    if figure.get_layout_engine() is not None:
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")

@@ -79,7 +79,13 @@ def control_note(record: Record, index: int) -> str | None:
     """A sentence on how much the map of image `index` depends on the weights; None without a control."""
     if record.control is None:
         return None
+    name = record.analysis.main_map(record.control.arrays)
+    if name is None or not record.control.arrays[name][index].any():
+        return "The map of the network with shuffled weights is zero everywhere."
+    from cnnexplain.draw.formatting import correlation as as_text
+
     correlation = float(record.facts[CORRELATION][index])
-    words = f"{correlation:.2f}".replace("-", "−")
     meaning = "; it hardly shows what the network has learned" if correlation > ALIKE else ""
-    return f"The map has a rank correlation of {words} with that of the network with shuffled weights{meaning}."
+    return (
+        f"The map has a rank correlation of {as_text(correlation)} with that of the network with shuffled weights{meaning}."
+    )

@@ -19,6 +19,7 @@ from cnnexplain.results.damage import damaged
 from cnnexplain.results.explained import Explained
 from cnnexplain.results.joining import join
 from cnnexplain.results.notes import control_note, noise_note
+from cnnexplain.results.plugin_output import checked_figure, checked_overlay, checked_panels
 
 if TYPE_CHECKING:
     from jaxtyping import Float32, Shaped
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 
 
 Made = TypeVar("Made")
-
-INCHES = 500
-"""Maximum side length of a figure."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -101,14 +99,18 @@ class Record:
         if draw is None or not -len(self) <= index < len(self):
             overview = "" if self.analysis.overview is None else "; see overview() for results that belong to no image"
             raise IndexError(f"The record has {len(self)} images; got index {index}{overview}.")
-        figure: Figure = self._called("draw", draw, lambda: self._figure(draw(self, index % len(self))))
+        place = index % len(self)
+        return self._called("draw", draw, lambda: self._annotated(draw(self, place), place))
+
+    def _annotated(self, drawn: object, index: int) -> Figure:
+        """The figure of the analysis, with the map of the control and a warning if the map is noise."""
+        from cnnexplain.draw.captions import warning
+        from cnnexplain.draw.control_panel import add_control
+
+        figure = checked_figure(self._function("draw"), drawn)
         if self.control is not None:
-            from cnnexplain.draw.control_panel import add_control
-
-            add_control(figure, self, self.control_record(), index % len(self), self.facts[CORRELATION][index])
+            add_control(figure, self, self.control_record(), index, self.facts[CORRELATION][index])
         if note := noise_note(self, index):
-            from cnnexplain.draw.captions import warning
-
             warning(figure, note)
         return figure
 
@@ -132,7 +134,10 @@ class Record:
         draw = self.analysis.overview
         if draw is None:
             return {}
-        return self._called("draw", draw, lambda: {str(name): self._figure(figure) for name, figure in draw(self).items()})
+        function = self._function("draw")
+        return self._called(
+            "draw", draw, lambda: {str(name): checked_figure(function, figure) for name, figure in draw(self).items()}
+        )
 
     def finding(self, index: int = 0) -> str | None:
         """A sentence that states the result for image `index`; None if the analysis has none.
@@ -176,20 +181,10 @@ class Record:
         prepare = self.analysis.overlay
         if prepare is None:
             return values
-        return self._called("overlay", prepare, lambda: self._overlay(prepare(self, index % len(self)), values.shape))
-
-    def _overlay(self, values: object, shape: tuple[int, ...]) -> Shaped[np.ndarray, "H W"]:
-        # Nothing is converted to an array: range(10**9) would take 8 GB.
-        if (
-            isinstance(values, np.ndarray)
-            and values.shape == shape
-            and values.dtype.kind in "biuf"
-            and np.isfinite(values).all()
-        ):
-            return values
-        description = f"{line(values.dtype)} of shape {values.shape}" if isinstance(values, np.ndarray) else shown(values)
-        raise PluginError(
-            f"{self._function('overlay')} returned {description}; expected an array of finite real numbers of shape {shape}."
+        return self._called(
+            "overlay",
+            prepare,
+            lambda: checked_overlay(self._function("overlay"), prepare(self, index % len(self)), values.shape),
         )
 
     def panels(self, index: int = 0) -> list[Panel]:
@@ -204,25 +199,9 @@ class Record:
             raise IndexError(f"The record has {len(self)} images; got index {index}.")
         if function is None:
             return []
-        return self._called("panels", function, lambda: self._panels(function(self, index % len(self))))
-
-    def _panels(self, panels: object) -> list[Panel]:
-        if not isinstance(panels, list | tuple) or not all(isinstance(each, Panel) for each in panels):
-            raise PluginError(f"{self._function('panels')} returned {shown(panels)}; expected a list of Panel objects.")
-        for panel in panels:
-            maps, count = panel.maps, len(panel.names)
-            if not isinstance(maps, np.ndarray):
-                raise PluginError(
-                    f"{self._function('panels')} returned {shown(maps)} as maps of {shown(panel.title)}; expected an "
-                    "array (K, h, w) of finite numbers."
-                )
-            values = count if panel.values is None else len(panel.values)
-            if maps.ndim != 3 or not maps.size or len(maps) != count or values != count or not np.isfinite(maps).all():
-                raise PluginError(
-                    f"{self._function('panels')} returned {count} names and {values} values for maps of shape {maps.shape} "
-                    f"in {shown(panel.title)}; expected maps (K, h, w) of finite numbers, with one name and value each."
-                )
-        return list(panels)
+        return self._called(
+            "panels", function, lambda: checked_panels(self._function("panels"), function(self, index % len(self)))
+        )
 
     def _called(self, name: str, function: Callable[..., Any], call: Callable[[], Made]) -> Made:
         from cnnexplain.matplotlib_settings import drawing
@@ -235,19 +214,6 @@ class Record:
         plugin = self.provenance.get("plugin", {})
         parts = (plugin.get(key, "") for key in ("name", "distribution", "version"))
         return f"{Plugin(*map(line, parts))}: {name}() of '{self.analysis.name}'"
-
-    def _figure(self, figure: object) -> Figure:
-        from matplotlib.figure import Figure
-
-        prefix = f"{self._function('draw')} returned"
-        if not isinstance(figure, Figure):
-            raise PluginError(f"{prefix} {shown(figure)}; expected a Matplotlib figure.")
-        width, height = map(float, figure.get_size_inches())
-        if not all(0 < side <= INCHES for side in (width, height)):
-            raise PluginError(f"{prefix} a figure of {width:.3g} × {height:.3g} inches; expected at most {INCHES} a side.")
-        # The label identifies the plugin if the figure can't be written.
-        figure.set_label(f"A figure of {self._function('draw')}")
-        return figure
 
     def save(self, folder: str | os.PathLike[str], *, format: str = "png", dpi: int = 130) -> list[Path]:  # noqa: A002
         """Writes the pictures, `arrays.npz` and `result.json` into a folder.
