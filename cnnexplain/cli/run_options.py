@@ -56,16 +56,20 @@ def run_arguments(given: Mapping[str, Any]) -> RunArguments:
     return RunArguments(model_arguments(given), pictures, **own)
 
 
-def run_options(inputs: Sequence[str], place: str) -> Declared:
+def run_options(inputs: Sequence[str], place: str, *, maps: bool = True) -> Declared:
     """The options for the inputs of an analysis, and those that every analysis has.
 
     Args:
         inputs: `Analysis.inputs`, or those of several analyses.
         place: Where the results are written, such as "FOLDER/saliency".
+        maps: Whether the analysis has a map, for which there is a control. Otherwise the option is accepted, so that the
+            command can say why there is none, but not shown.
     """
+    control = typer.Option("--control", help=CONTROL, hidden=not maps)
     out = typer.Option("--out", metavar="FOLDER", help=f"Write the results to {place}.")
     return {
         **_input_options(inputs),
+        "control": (Annotated[bool, control], False),
         "out": (Annotated[Path, out], OUT),
         **PICTURE_OPTIONS,
         **PRINTING_OPTIONS,
@@ -102,8 +106,6 @@ def _input_options(inputs: Sequence[str]) -> Declared:
             f"Images to search: a folder and its subfolders, mnist:test or mnist:train. Default: {default}.",
             completion.data_sets,
         )
-    control = typer.Option("--control", help=CONTROL)
-    options["control"] = (Annotated[bool, control], False)
     if "images" in inputs:
         resume = typer.Option("--resume", help="Continue an interrupted run of the same request; finished images are kept.")
         options["resume"] = (Annotated[bool, resume], False)

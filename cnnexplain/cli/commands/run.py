@@ -73,7 +73,7 @@ def _command(analysis: Analysis) -> Callable[..., None]:
         options = validate(analysis.options, own)
         _run_one(analysis, options, run_arguments(given))
 
-    options = run_options(analysis.inputs, f"FOLDER/{analysis.name}")
+    options = run_options(analysis.inputs, f"FOLDER/{analysis.name}", maps=bool(analysis.maps))
     with_context: Declared = {"context": (typer.Context, inspect.Parameter.empty)}
     return declare(command, with_context | options | analysis_options(analysis.options))
 
