@@ -41,6 +41,7 @@ class RunArguments:
     dataset: str | None = None
     control: bool = False
     resume: bool = False
+    verify: bool = False
     json: bool = False
 
 
@@ -67,9 +68,15 @@ def run_options(inputs: Sequence[str], place: str, *, maps: bool = True) -> Decl
     """
     control = typer.Option("--control", help=CONTROL, hidden=not maps)
     out = typer.Option("--out", metavar="FOLDER", help=f"Write the results to {place}.")
+    verify = typer.Option(
+        "--verify",
+        help="Test each result as 'cnnexplain verify' does, for every image. The checks are saved with the result; the exit "
+        "code is 1 if one fails.",
+    )
     return {
         **_input_options(inputs),
         "control": (Annotated[bool, control], False),
+        "verify": (Annotated[bool, verify], False),
         "out": (Annotated[Path, out], OUT),
         **PICTURE_OPTIONS,
         **PRINTING_OPTIONS,

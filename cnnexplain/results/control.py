@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from cnnexplain.errors import UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,3 +30,13 @@ def take_arrays(arrays: dict[str, Shaped[np.ndarray, " ..."]]) -> dict[str, Shap
     """Removes the arrays of the control from those of a file, and returns them by their own names."""
     names = [name for name in arrays if name.startswith(PREFIX)]
     return {name.removeprefix(PREFIX): arrays.pop(name) for name in names}
+
+
+def as_record(record: Record) -> Record:
+    """The control of a record as a record of its own; see `Record.control_record`."""
+    control = record.control
+    if control is None:
+        raise UsageError(f"This record of '{record.analysis.name}' has no control; explain it with control=True.")
+    analysis = replace(record.analysis, overview=None)
+    own = {"analysis": analysis, "arrays": control.arrays, "facts": control.facts, "warnings": ()}
+    return replace(record, **own, control=None, verification=None)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnnexplain.plugin.analysis import Result
+from cnnexplain.results.verification import joined
 
 if TYPE_CHECKING:
     from jaxtyping import Shaped
@@ -75,6 +76,7 @@ def _concatenated(arrays: list[Shaped[np.ndarray, "_ ..."]]) -> Shaped[np.ndarra
 def _joined(records: Sequence[Record]) -> Record:
     """Joins everything but the arrays."""
     first, last = records[0], records[-1]
+    verifications = [record.verification for record in records]
     return replace(
         first,
         explained=tuple(explained for record in records for explained in record.explained),
@@ -83,4 +85,5 @@ def _joined(records: Sequence[Record]) -> Record:
         seconds=sum(record.seconds for record in records),
         span=range(first.span.start, last.span.stop),
         skipped={name: reason for record in records for name, reason in record.skipped.items()},
+        verification=None if None in verifications else joined([each for each in verifications if each is not None]),
     )

@@ -14,7 +14,7 @@ from cnnexplain.errors import PluginError, UsageError, failure, foreign, line, s
 from cnnexplain.plugin.analysis import Analysis, Panel, Result
 from cnnexplain.plugin.registry import Plugin
 from cnnexplain.results import reader
-from cnnexplain.results.control import CORRELATION
+from cnnexplain.results.control import CORRELATION, as_record
 from cnnexplain.results.damage import damaged
 from cnnexplain.results.explained import Explained
 from cnnexplain.results.joining import join
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from cnnexplain.inputs.preprocess import Preprocess
+    from cnnexplain.results.verification import Verification
 
 
 Made = TypeVar("Made")
@@ -52,6 +53,7 @@ class Record:
         skipped: The images in `span` that could not be read, each with the reason.
         control: The result of the same analysis, targets and options for the network with shuffled weights: `arrays` and
             `facts`, as above; None if it was not requested.
+        verification: The checks of this result, as `verified` has added them; None if it was not verified.
     """
 
     analysis: Analysis
@@ -68,6 +70,7 @@ class Record:
     span: range
     skipped: Mapping[str, str]
     control: Result | None = None
+    verification: Verification | None = None
 
     def __repr__(self) -> str:
         shapes = ", ".join(f"{name} {array.shape}" for name, array in self.arrays.items())
@@ -120,10 +123,7 @@ class Record:
         Raises:
             UsageError: There is no control.
         """
-        if self.control is None:
-            raise UsageError(f"This record of '{self.analysis.name}' has no control; explain it with control=True.")
-        own = replace(self.analysis, overview=None)
-        return replace(self, analysis=own, arrays=self.control.arrays, facts=self.control.facts, warnings=(), control=None)
+        return as_record(self)
 
     def overview(self) -> dict[str, Figure]:
         """Matplotlib figures, by name, of results that belong to no single image; empty if the analysis has none.
@@ -214,6 +214,27 @@ class Record:
         plugin = self.provenance.get("plugin", {})
         parts = (plugin.get(key, "") for key in ("name", "distribution", "version"))
         return f"{Plugin(*map(line, parts))}: {name}() of '{self.analysis.name}'"
+
+    def verified(self, verification: Verification) -> Record:
+        """This record with its verification, which `save` writes and pages show.
+
+        Args:
+            verification: What `cnnexplain.verify` has returned for this record.
+
+        Raises:
+            UsageError: It is the verification of another record.
+        """
+        sources = tuple(explained.source.name for explained in self.explained)
+        model = self.provenance.get("model", {})
+        own = self.analysis.name, model.get("sha256"), sources
+        count = max(len(self), 1)
+        complete = all(row.error or len(row.measurements) == count for row in verification.rows)
+        if own != (verification.analysis, verification.model.get("sha256"), verification.images) or not complete:
+            raise UsageError(
+                f"The verification of '{verification.analysis}' for {len(verification.images)} images is not of this "
+                "record; pass what cnnexplain.verify returns for it."
+            )
+        return replace(self, verification=verification)
 
     def save(self, folder: str | os.PathLike[str], *, format: str = "png", dpi: int = 130) -> list[Path]:  # noqa: A002
         """Writes the pictures, `arrays.npz` and `result.json` into a folder.
