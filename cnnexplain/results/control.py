@@ -37,6 +37,5 @@ def as_record(record: Record) -> Record:
     control = record.control
     if control is None:
         raise UsageError(f"This record of '{record.analysis.name}' has no control; explain it with control=True.")
-    analysis = replace(record.analysis, overview=None)
-    own = {"analysis": analysis, "arrays": control.arrays, "facts": control.facts, "warnings": ()}
-    return replace(record, **own, control=None, verification=None)
+    own = replace(record, arrays=control.arrays, facts=control.facts, control=None)
+    return replace(own, analysis=replace(record.analysis, overview=None), warnings=(), verification=None)
