@@ -1,7 +1,9 @@
 """Creates the pictures of the documentation: gallery, README, tutorial, and the outputs of the notebook.
 
 The gallery shows every installed analysis with default options for a digit and two photographs. Run it in the root of the
-repository, with the extras `photos` and `test` installed: python docs/make_pictures.py [gallery] [control] [first] …
+repository, with the extras `photos` and `test` installed:
+
+    python docs/make_pictures.py [gallery] [control] [first] [tutorial] [tour]
 """
 
 from __future__ import annotations

@@ -61,6 +61,8 @@ def advice(record: Record, index: int) -> str:
 
 def noise_warnings(record: Record) -> list[str]:
     """A warning for each advice on images whose noise is larger than what their maps show."""
+    if record.analysis.sampling is None:
+        return []
     noisy = [index for index in range(len(record)) if is_noise(record, index)]
     if len(record) == 1:
         return [note for note in [noise_note(record, index) for index in noisy] if note is not None]
