@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 # By default, Keras compiles with XLA, whose convolutions take twice the time on a CPU.
 JIT = False
 
+# A fifth of the time of a small step is that of Keras' Python code around it.
+STEPS = 16
+
 ANY_LENGTH = True
 
 GPU_MEMORY = 8 << 30

@@ -121,6 +121,7 @@ def test_the_signal_of_another_rule_is_not_the_gradient(rule, records, lenet):
 def test_a_wrong_mask_fails(records, lenet, monkeypatch):
     from cnnexplain_plugins.rise import masking
 
+    record = records("rise")
     drawn = masking.random_masks
 
     def inverted(*arguments):
@@ -128,24 +129,27 @@ def test_a_wrong_mask_fails(records, lenet, monkeypatch):
         return replace(masks, grids=~masks.grids)
 
     monkeypatch.setattr(masking, "random_masks", inverted)
-    assert definition(records("rise"), lenet) == {"brute force": False}
+    assert definition(record, lenet) == {"brute force": False}
 
 
 def test_a_wrong_path_fails(records, lenet, monkeypatch):
     from cnnexplain_plugins.integrated_gradients import paths
+
+    record = records("integrated-gradients")
 
     def squared(steps):
         nodes, weights = np.polynomial.legendre.leggauss(steps)
         return ((nodes + 1) / 2) ** 2, weights / 2
 
     monkeypatch.setattr(paths, "quadrature", squared)
-    assert definition(records("integrated-gradients"), lenet)["path"] is False
+    assert definition(record, lenet)["path"] is False
 
 
 def test_a_wrong_projection_fails(records, lenet, monkeypatch):
+    record = records("deconvnet")
     project = type(lenet).project_units
     monkeypatch.setattr(type(lenet), "project_units", lambda *arguments: 1.01 * project(*arguments))
-    assert definition(records("deconvnet"), lenet) == {"gradient rule": False}
+    assert definition(record, lenet) == {"gradient rule": False}
 
 
 def test_a_gradient_with_respect_to_another_class_fails(records, lenet):

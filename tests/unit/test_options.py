@@ -199,6 +199,8 @@ def declaring(option):
         ("format: Annotated[str, Option('A word.')] = ''", "'format', but this name is reserved"),
         ("dpi: Annotated[int, Option('A number.')] = 1", "'dpi', but this name is reserved"),
         ("resume: Annotated[bool, Option('Whether.')] = False", "'resume', but this name is reserved"),
+        ("verify: Annotated[bool, Option('Whether.')] = False", "'verify', but this name is reserved"),
+        ("control: Annotated[bool, Option('Whether.')] = False", "'control', but this name is reserved"),
         ("start: Annotated[int, Option('A number.')] = 1", "'start', but this name is reserved"),
         ("input_size: Annotated[int, Option('A number.')] = 1", "'input_size', but this name is reserved"),
         ("no_invert: Annotated[bool, Option('Whether.')] = False", "'no_invert', but this name is reserved"),
