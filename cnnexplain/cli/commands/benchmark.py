@@ -109,8 +109,8 @@ def _options() -> Declared:
         metavar="ANALYSIS|IMAGES",
         show_default=False,
         help="Analyses, each with options if they differ from the defaults, such as gradcam:method=layercam; and files, "
-        "folders, globs or samples such as mnist:test/7. Default: all analyses with a map of the image; and, for a digit classifier, the first 100 "
-        "test images of MNIST.",
+        "folders, globs or samples such as mnist:test/7. Default: all analyses with a map of the image; and, for a digit "
+        "classifier, the first 100 test images of MNIST.",
         autocompletion=completion.analyses,
     )
     metric = typer.Option(

@@ -125,7 +125,7 @@ def _verify(
         if given is not None:
             raise UsageError(f"A saved result has its own target; leave out --{option}.")
     if thorough:
-        raise UsageError("A saved result is computed again as a whole; leave out --thorough.")
+        raise UsageError("A saved result is recomputed as a whole; leave out --thorough.")
     return _verify_folders(wanted.folders, arguments)
 
 
