@@ -166,7 +166,7 @@ def test_a_damaged_line_and_files_of_others_are_refused(tmp_path):
     cx.benchmark_truth(**given)
     path = tmp_path / "scores.jsonl"
     path.write_text(path.read_text().replace('"outcomes": [{', '"outcomes": [{}, {'))
-    with pytest.raises(cx.OutputError, match="Line 2 of .* is damaged; leave out --resume"):
+    with pytest.raises(cx.OutputError, match=r"Line 2 of .* is damaged; leave out --resume"):
         cx.benchmark_truth(**given, resume=True)
     path.unlink()
     with pytest.raises(cx.OutputError, match="is not part of a benchmark"):
