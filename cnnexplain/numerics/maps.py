@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import reduce
 from typing import TYPE_CHECKING
 
@@ -21,5 +20,6 @@ def channel_maxima(gradients: Shaped[np.ndarray, "*shape C"]) -> Shaped[np.ndarr
 
 def peaks(maps: Shaped[np.ndarray, "N H W"]) -> list[list[int]]:
     """The row and column of the maximum of each map; of the first maximum if there are several."""
-    rows, columns = np.unravel_index(maps.reshape(len(maps), math.prod(maps.shape[1:])).argmax(axis=1), maps.shape[1:])
-    return np.stack([rows, columns], axis=1).tolist()  # type: ignore[no-any-return]
+    width = maps.shape[2]
+    places = maps.reshape(len(maps), maps.shape[1] * width).argmax(axis=1).tolist()
+    return [[place // width, place % width] for place in places]

@@ -106,12 +106,24 @@ def _check(analysis: Analysis, prefix: str, result: object, images: tuple[int, .
     for name, fact in result.facts.items():
         if count is not None and not contents.is_fact_of(fact, count):
             raise PluginError(f"{prefix} returned the fact {shown(name)}; expected a list with one entry per image.")
-        try:
-            JSON.encode(fact).encode()
-        except (TypeError, ValueError, RecursionError) as error:
-            raise PluginError(f"{prefix} returned the fact {shown(name)}, which is not JSON: {reason(error)}.") from error
+    # Encoding all facts at once takes less time.
+    if _json_error(dict(result.facts)) is not None:
+        for name, fact in result.facts.items():
+            cause = _json_error(fact)
+            if cause is not None:
+                message = f"{prefix} returned the fact {shown(name)}, which is not JSON: {reason(cause)}."
+                raise PluginError(message) from cause
     if result.overview is not None:
         _check_overview(analysis, prefix, result, result.overview)
+
+
+def _json_error(value: object) -> Exception | None:
+    """Why a value can't be encoded as JSON; None if it can."""
+    try:
+        JSON.encode(value).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        return error
+    return None
 
 
 def _check_array(analysis: Analysis, prefix: str, name: str, array: object, images: tuple[int, ...] | None) -> None:

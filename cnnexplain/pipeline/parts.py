@@ -253,22 +253,18 @@ def _explained(
             units = [objective.terms[0][0] for objective in objectives]
             targeted = [classifier.target(unit.target) if isinstance(unit, Logit) else 0 for unit in units]
             predicted = [index % classifier.outputs for index in targeted]
-        values = _selected(outputs, predicted)
+        values = outputs[np.arange(len(outputs)), predicted].tolist()
         columns = zip(sources, predicted, indices, descriptions, values, strict=True)
         unit = classifier.unit
         return tuple(
             Explained(source, shown, None, index, None, description, value, unit)
             for source, shown, index, description, value in columns
         )
-    probabilities = _selected(outputs, predicted)
-    of_targets = _selected(outputs, [0 if index is None else index for index in indices])
+    # A single index of both takes half the time.
+    probabilities, of_targets = outputs[
+        np.arange(len(outputs)), [predicted, [0 if index is None else index for index in indices]]
+    ].tolist()
     target_probabilities = [
         None if index is None else probability for index, probability in zip(indices, of_targets, strict=True)
     ]
     return tuple(map(Explained, sources, predicted, probabilities, indices, target_probabilities, descriptions))
-
-
-def _selected(outputs: Float[np.ndarray, "N K"], indices: Sequence[int]) -> list[float]:
-    """The output with an index for each image."""
-    selected: list[float] = outputs[np.arange(len(outputs)), indices].tolist()
-    return selected
