@@ -118,8 +118,8 @@ def _options() -> Declared:
     metric = typer.Option(
         "--metric",
         metavar="NAME",
-        help="A metric to compute, as shown by 'cnnexplain list', or all. Default: all but smprt, which takes most of the "
-        "time. (Repeatable.)",
+        help="A metric to compute, as shown by 'cnnexplain list', or all. Default: all but max-sensitivity and smprt, which "
+        "take most of the time. (Repeatable.)",
         autocompletion=completion.metrics,
     )
     masks = typer.Option(
