@@ -101,6 +101,11 @@ def rows(table: Any, numbers: Any) -> Any:
     return table.at[numbers].get(mode="promise_in_bounds")
 
 
+def weighted_rows(table: Any, numbers: Any, weights: Any) -> Any:
+    """Σ_k weights[k, p] · table[numbers[k, p]], (P, C), for a tensor (R, C), integers (K, P) and weights (K, P)."""
+    return sum(weights[k][:, None] * rows(table, numbers[k]) for k in range(len(numbers)))
+
+
 def with_pullback(function: Callable[[Any], Any], pull: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
     """`function` with another pull-back: the pull-back at x of a signal is pull(x, signal)."""
     # With a lambda, JAX does not pass optional arguments of the function to the rules.

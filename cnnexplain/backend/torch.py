@@ -93,6 +93,11 @@ def rows(table: Any, numbers: Any) -> Any:
     return table.index_select(0, numbers.reshape(-1)).reshape(*numbers.shape, -1)
 
 
+def weighted_rows(table: Any, numbers: Any, weights: Any) -> Any:
+    """Σ_k weights[k, p] · table[numbers[k, p]], (P, C), for a tensor (R, C), integers (K, P) and weights (K, P)."""
+    return sum(weights[k][:, None] * rows(table, numbers[k]) for k in range(len(numbers)))
+
+
 def with_pullback(function: Callable[[Any], Any], pull: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
     """`function` with another pull-back: the pull-back at x of a signal is pull(x, signal)."""
 

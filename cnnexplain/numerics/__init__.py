@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from cnnexplain.numerics.maps import channel_maxima, peaks
     from cnnexplain.numerics.prefetching import prefetched
     from cnnexplain.numerics.sampling import Batch, batches, evenly_spaced
+    from cnnexplain.numerics.views import affine_views
 
 __all__ = [
     "BASELINES",
     "LUMA",
     "Batch",
     "Copies",
+    "affine_views",
     "averaged",
     "baseline_function",
     "baseline_images",
@@ -51,6 +53,7 @@ _HOMES = {
     "numerics.maps": ("channel_maxima", "peaks"),
     "numerics.prefetching": ("prefetched",),
     "numerics.sampling": ("Batch", "batches", "evenly_spaced"),
+    "numerics.views": ("affine_views",),
     "model.computation.copies": ("Copies",),
     "inputs.preprocess": ("LUMA",),
     "inputs.resizing": ("resize",),
