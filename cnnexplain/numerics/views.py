@@ -21,7 +21,7 @@ def affine_views(z: Any, maps: Any, height: int, width: int) -> Any:
     Returns:
         (V, height, width, N, C).
     """
-    count, rows, columns, channels = z.shape
+    rows, columns, channels = z.shape[1:]
     # Pictures get a border of zeros, two wide at the end, so that there is a row below the last position, to which all
     # positions beyond the border are clipped. Then each pixel becomes a row.
     bordered = ops.pad(z, ((0, 0), (1, 2), (1, 2), (0, 0)))
@@ -35,7 +35,7 @@ def affine_views(z: Any, maps: Any, height: int, width: int) -> Any:
     numbers = ops.stack([corner, corner + 1, corner + columns + 3, corner + columns + 4])
     weights = ops.stack([(1 - down) * (1 - right), (1 - down) * right, down * (1 - right), down * right])
     seen = backend.current().weighted_rows(pixels, *(ops.reshape(each, (4, -1)) for each in (numbers, weights)))
-    return ops.reshape(seen, (-1, height, width, count, channels))
+    return ops.reshape(seen, (maps.shape[0], height, width, -1, channels))
 
 
 def _positions(coefficients: Any, height: int, width: int) -> Any:
