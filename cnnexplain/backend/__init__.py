@@ -69,10 +69,10 @@ class Backend(Protocol):
     def rows(self, table: Any, numbers: Any) -> Any:
         """The rows of a tensor (rows, C) with some numbers (…), which are not negative: (…, C)."""
 
-    def weighted_rows(self, table: Any, numbers: Any, weights: Any) -> Any:
-        """Σ_k weights[k, p] · table[numbers[k, p]], (P, C), for a tensor (R, C), integers (K, P) and weights (K, P).
+    def weighted_pixels(self, images: Any, numbers: Any, weights: Any) -> Any:
+        """Σ_k weights[k, p] · images[:, numbers[k, p]], (N, P, C), for images (N, R, C), integers and weights (K, P).
 
-        The numbers are not negative. Only the gradient with respect to the table is that of the sum.
+        The numbers are from 0 to R − 1. Only the gradient with respect to the images is that of the sum.
         """
 
     def with_pullback(self, function: Callable[[Any], Any], pull: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:

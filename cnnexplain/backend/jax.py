@@ -101,9 +101,9 @@ def rows(table: Any, numbers: Any) -> Any:
     return table.at[numbers].get(mode="promise_in_bounds")
 
 
-def weighted_rows(table: Any, numbers: Any, weights: Any) -> Any:
-    """Σ_k weights[k, p] · table[numbers[k, p]], (P, C), for a tensor (R, C), integers (K, P) and weights (K, P)."""
-    return sum(weights[k][:, None] * rows(table, numbers[k]) for k in range(len(numbers)))
+def weighted_pixels(images: Any, numbers: Any, weights: Any) -> Any:
+    """Σ_k weights[k, p] · images[:, numbers[k, p]], (N, P, C), for images (N, R, C), integers and weights (K, P)."""
+    return sum(weights[k][:, None] * images.at[:, numbers[k]].get(mode="promise_in_bounds") for k in range(len(numbers)))
 
 
 def with_pullback(function: Callable[[Any], Any], pull: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:

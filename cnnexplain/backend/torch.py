@@ -93,9 +93,9 @@ def rows(table: Any, numbers: Any) -> Any:
     return table.index_select(0, numbers.reshape(-1)).reshape(*numbers.shape, -1)
 
 
-def weighted_rows(table: Any, numbers: Any, weights: Any) -> Any:
-    """Σ_k weights[k, p] · table[numbers[k, p]], (P, C), for a tensor (R, C), integers (K, P) and weights (K, P)."""
-    return sum(weights[k][:, None] * rows(table, numbers[k]) for k in range(len(numbers)))
+def weighted_pixels(images: Any, numbers: Any, weights: Any) -> Any:
+    """Σ_k weights[k, p] · images[:, numbers[k, p]], (N, P, C), for images (N, R, C), integers and weights (K, P)."""
+    return sum(weights[k][:, None] * images.index_select(1, numbers[k]) for k in range(len(numbers)))
 
 
 def with_pullback(function: Callable[[Any], Any], pull: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:

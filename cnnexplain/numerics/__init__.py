@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cnnexplain.numerics.maps import channel_maxima, peaks
     from cnnexplain.numerics.prefetching import prefetched
     from cnnexplain.numerics.sampling import Batch, batches, evenly_spaced
-    from cnnexplain.numerics.views import affine_views
+    from cnnexplain.numerics.views import affine_views, weighted_pixels
 
 __all__ = [
     "BASELINES",
@@ -43,6 +43,7 @@ __all__ = [
     "spectrum",
     "ten_crop_gradients",
     "ten_crops",
+    "weighted_pixels",
 ]
 
 _HOMES = {
@@ -53,7 +54,7 @@ _HOMES = {
     "numerics.maps": ("channel_maxima", "peaks"),
     "numerics.prefetching": ("prefetched",),
     "numerics.sampling": ("Batch", "batches", "evenly_spaced"),
-    "numerics.views": ("affine_views",),
+    "numerics.views": ("affine_views", "weighted_pixels"),
     "model.computation.copies": ("Copies",),
     "inputs.preprocess": ("LUMA",),
     "inputs.resizing": ("resize",),

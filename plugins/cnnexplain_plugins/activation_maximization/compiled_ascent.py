@@ -21,7 +21,7 @@ def compilable(regularization: Regularization) -> bool:
     """
     cleared = regularization.norm_percentile or regularization.contribution_percentile
     pixels = regularization.parametrization == "pixels" and not (regularization.blur or cleared)
-    return pixels and on_gpu()
+    return pixels
 
 
 @dataclass(frozen=True)

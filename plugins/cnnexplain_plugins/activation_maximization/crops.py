@@ -102,7 +102,6 @@ class Views:
         views = ops.convert_to_tensor(views)
         maps = ops.reshape(views[:, :6], (count, 2, 3))
         seen = affine_views(ops.multiply(u - 0.5, span), maps, self.height, self.width)
-        seen = ops.transpose(seen, (3, 0, 1, 2, 4))
         shifted = self._shifted_noise(views, black + span / 2, span) if self.noise else black + span / 2
         return ops.reshape(ops.add(seen, shifted), (-1, self.height, self.width, channels))
 
