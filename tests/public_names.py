@@ -170,6 +170,7 @@ PUBLIC = {
         "Batch",
         "Copies",
         "LUMA",
+        "affine_views",
         "averaged",
         "baseline_function",
         "baseline_images",
@@ -187,6 +188,7 @@ PUBLIC = {
         "spectrum",
         "ten_crop_gradients",
         "ten_crops",
+        "weighted_pixels",
     ],
     "cnnexplain.numerics.spectrum": [
         "COLORS",
@@ -205,6 +207,7 @@ PUBLIC = {
         "Optimum",
         "Step",
         "adam",
+        "compiled_is_faster",
         "minimize",
         "minimize_compiled",
         "momentum",

@@ -35,6 +35,9 @@ class Backend(Protocol):
     ANY_LENGTH: bool
     """Whether a compiled function takes constants of any length without being recompiled for each."""
 
+    LOOPS_ON_CPU: bool
+    """Whether, on a CPU, a compiled loop of small steps takes less time than a call for each step."""
+
     def compiled(
         self,
         function: Callable[..., Sequence[Any]],

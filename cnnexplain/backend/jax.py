@@ -19,6 +19,9 @@ JIT = True
 
 ANY_LENGTH = False
 
+# In a loop, XLA's convolutions on a CPU take several times as long.
+LOOPS_ON_CPU = False
+
 
 def compiled(
     function: Callable[..., Sequence[Any]],

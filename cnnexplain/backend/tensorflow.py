@@ -23,6 +23,8 @@ JIT = False
 
 ANY_LENGTH = True
 
+LOOPS_ON_CPU = True
+
 GPU_MEMORY = 8 << 30
 """The assumed number of free bytes on a GPU. If there are fewer, batches are halved until they fit."""
 
@@ -123,7 +125,7 @@ def rows(table: Any, numbers: Any) -> Any:
 def weighted_pixels(images: Any, numbers: Any, weights: Any) -> Any:
     """Σ_k weights[k, p] · images[:, numbers[k, p]], (N, P, C), for images (N, R, C), integers and weights (K, P)."""
     # The product with a sparse matrix and its gradient take a quarter of the time of gathering and adding rows.
-    places, pixels, channels = weights.shape[1], *images.shape[1:]
+    places, (_, pixels, channels) = weights.shape[1], images.shape
     # The row and the column of an entry are the halves of a 64-bit integer, which takes less time than to join them.
     own, other = (1, 1 << 32) if sys.byteorder == "little" else (1 << 32, 1)
     entries = tf.cast(numbers, tf.int64) * other + np.arange(places) * own

@@ -21,6 +21,9 @@ JIT = False
 
 ANY_LENGTH = True
 
+# Each operation is a call from Python, whether in a loop or not.
+LOOPS_ON_CPU = False
+
 
 def compiled(
     function: Callable[..., Sequence[Any]],

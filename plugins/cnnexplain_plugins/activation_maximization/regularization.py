@@ -148,7 +148,7 @@ def _variation_slope(z: Any, signal: Any) -> Any:
 
 @functools.lru_cache(4)
 def _neighbors(height: int, width: int) -> tuple[Int32[np.ndarray, "2 changes"], Float32[np.ndarray, "2 changes"]]:
-    """Numbers of pixels and weights for the differences to the next pixels, which are 0 at the last row and the last column."""
+    """Numbers of pixels and weights for the differences to the next pixels, 0 at the last row and the last column."""
     pixels = np.arange(height * width, dtype=np.int32).reshape(height, width)
     below, right = np.vstack([pixels[1:], pixels[-1:]]), np.hstack([pixels[:, 1:], pixels[:, -1:]])
     numbers = np.stack([np.stack([below, right]), np.stack([pixels, pixels])]).reshape(2, -1)
