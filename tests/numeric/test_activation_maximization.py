@@ -421,7 +421,8 @@ def test_views_of_several_pictures_equal_interpolation_by_hand(random):
                 adjoint[n, row, column] += share * weight[n, v, i, j]
 
     def weighted(z):
-        return [keras.ops.sum(weight * affine_views(z, keras.ops.convert_to_tensor(maps), 4, 3), axis=(1, 2, 3, 4))]
+        seen = affine_views(z, keras.ops.convert_to_tensor(maps), 4, 3)
+        return [keras.ops.sum(keras.ops.multiply(seen, weight), axis=(1, 2, 3, 4))]
 
     found = affine_views(keras.ops.convert_to_tensor(z), keras.ops.convert_to_tensor(maps), 4, 3)
     np.testing.assert_allclose(keras.ops.convert_to_numpy(found), expected, atol=1e-5)
