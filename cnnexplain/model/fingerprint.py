@@ -18,7 +18,7 @@ def fingerprint(model: Any) -> str:
     for weight in model.weights:
         value = _value(weight)
         digest.update(f"{weight.path} {value.shape} {value.dtype}".encode())
-        digest.update(np.ascontiguousarray(value).reshape(-1).view(np.uint8))
+        digest.update(np.ascontiguousarray(value).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
 
