@@ -52,6 +52,9 @@ PUBLIC = {
         "Function",
         "ROUNDING",
         "Slopes",
+        "affordable",
+        "channel_maxima",
+        "channel_sum",
         "completeness",
         "confirmed",
         "contributions",
@@ -67,6 +70,7 @@ PUBLIC = {
         "slopes",
         "smprt",
         "tail_scores",
+        "too_expensive",
     ],
     "cnnexplain.draw": [
         "COLORBAR_WIDTH",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from cnnexplain.checks.attributions import rectangles
+    from cnnexplain.checks.costs import affordable, too_expensive
     from cnnexplain.checks.differences import Function, Slopes, scores, slope_measurement, slopes
     from cnnexplain.checks.numbers import difference
     from cnnexplain.checks.random_weights import emprt, rank_correlation, smprt
@@ -29,6 +30,9 @@ __all__ = [
     "ROUNDING",
     "Function",
     "Slopes",
+    "affordable",
+    "channel_maxima",
+    "channel_sum",
     "completeness",
     "confirmed",
     "contributions",
@@ -44,10 +48,12 @@ __all__ = [
     "slopes",
     "smprt",
     "tail_scores",
+    "too_expensive",
 ]
 
 _HOMES = {
     "attributions": ("rectangles",),
+    "costs": ("affordable", "too_expensive"),
     "differences": ("Function", "Slopes", "scores", "slope_measurement", "slopes"),
     "numbers": ("difference",),
     "random_weights": ("emprt", "rank_correlation", "smprt"),
@@ -129,6 +135,39 @@ def completeness(array: str, *, limit: float | None) -> Check:
         "sum only for a linear network, so there is no limit."
     )
     return Check("completeness", residual if limit is None else promised, run)
+
+
+def channel_maxima(shown: str, array: str, *, when: Callable[[Mapping[str, Any]], bool] = lambda _: True) -> Check:
+    """Compares a map with the largest magnitude of an array over its channels.
+
+    Args:
+        shown: The name of the map (N, H, W).
+        array: The name of the array (N, H, W, C).
+        when: Returns for the options whether the map is made like this.
+    """
+
+    def run(subject: Subject) -> Measurement:
+        from cnnexplain.checks.attributions import map_measurement
+
+        return map_measurement(subject, shown, array, "maximum") if when(subject.options) else not_with_these_options()
+
+    return Check("map", f"Each pixel of the map is the largest magnitude of '{array}' over the channels.", run)
+
+
+def channel_sum(shown: str, array: str) -> Check:
+    """Compares a map (N, H, W) with the sum of an array (N, H, W, C) over its channels.
+
+    Args:
+        shown: The name of the map.
+        array: The name of the array.
+    """
+
+    def run(subject: Subject) -> Measurement:
+        from cnnexplain.checks.attributions import map_measurement
+
+        return map_measurement(subject, shown, array, "sum")
+
+    return Check("map", f"Each pixel of the map is the sum of '{array}' over the channels.", run)
 
 
 def not_with_these_options() -> Measurement:

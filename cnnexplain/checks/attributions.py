@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -103,6 +103,13 @@ def completeness_measurement(subject: Subject, array: str, limit: float | None) 
     value = error / abs(expected) if expected else (0.0 if error <= rounding else float("inf"))
     allowed = limit if limit is None or not expected else limit + rounding / abs(expected)
     return Measurement(value, allowed, f"sum {total:.4g}, scores differ by {expected:.4g}")
+
+
+def map_measurement(subject: Subject, shown: str, array: str, reduction: Literal["maximum", "sum"]) -> Measurement:
+    """See `cnnexplain.checks.channel_maxima` and `cnnexplain.checks.channel_sum`."""
+    values = subject.array(array).astype(np.float64)
+    expected = values.sum(axis=-1) if reduction == "sum" else np.sqrt(np.max(values**2, axis=-1))
+    return Measurement(difference(subject.array(shown), expected), ROUNDING, "all pixels")
 
 
 def _image_and_baseline(subject: Subject) -> tuple[Float[np.ndarray, "1 H W C"], Float[np.ndarray, "1 H W C"]]:

@@ -10,8 +10,8 @@ from cnnexplain.interruption import check_interrupted
 from cnnexplain.plugin.check import Subject
 
 BUDGET = 2e10
-"""The number of layer outputs that a check may compute for an image: some 600,000 passes through the LeNet, or 1,000 through
-a network for photographs."""
+"""The number of layer outputs that a check may compute for an image, unless the verification is thorough: some 600,000
+passes through the LeNet, or 1,000 through a network for photographs."""
 
 
 def passes(subject: Subject, options: Mapping[str, Any]) -> float | None:
@@ -28,17 +28,20 @@ def passes(subject: Subject, options: Mapping[str, Any]) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def affordable(subject: Subject, runs: float, budget: float, options: Mapping[str, Any] | None = None) -> bool:
-    """Whether a number of runs stays within a budget. Unknown numbers of passes are taken for a single one."""
-    return (passes(subject, options or {}) or 1.0) * runs * subject.classifier.activation_count <= budget
+def affordable(subject: Subject, runs: float) -> bool:
+    """Whether a number of runs of the analysis stays within the budget of a check.
+
+    Runs whose number of passes is unknown are taken for a single pass.
+    """
+    return (passes(subject, {}) or 1.0) * runs * subject.classifier.activation_count <= subject.budget
 
 
 def too_expensive(subject: Subject, runs: float) -> str:
-    """Why a check is left out."""
+    """The detail of a check that is left out because its runs of the analysis are not affordable."""
     number = (passes(subject, {}) or 1.0) * runs
     return f"left out: it takes some {number:,.0f} passes through the network; --thorough (thorough=True) runs it"
 
 
-def cheap_options(subject: Subject, runs: float, budget: float) -> Mapping[str, Any]:
+def cheap_options(subject: Subject, runs: float) -> Mapping[str, Any]:
     """The options for runs that need not show anything: those of the record, or else those of `Analysis.trial`."""
-    return {} if affordable(subject, runs, budget) else subject.record.analysis.trial
+    return {} if affordable(subject, runs) else subject.record.analysis.trial

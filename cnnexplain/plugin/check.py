@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, SupportsFloat
@@ -113,6 +114,7 @@ class Subject:
         objective: What is explained for the image; None if the analysis explains no target.
         random: Draws random numbers, the same at every verification.
         rerun: The function behind `explain`.
+        budget: What a check may cost, as a number of layer outputs; see `cnnexplain.checks.affordable`.
     """
 
     record: Record
@@ -121,6 +123,7 @@ class Subject:
     objective: Objective | None
     random: np.random.Generator
     rerun: Callable[..., Record]
+    budget: float = math.inf
 
     @property
     def image(self) -> Float32[np.ndarray, "1 H W C"]:

@@ -22,18 +22,22 @@ LONGEST = 60
 
 OWN = (
     *("classifier", "targets", "objectives", "progress", "start", "analysis", "config", "help", "h", "version"),
-    *("verify", "control"),
+    "control",
 )
 """Names that have a meaning for every analysis but are not options of `cnnexplain run`."""
 
 COMMON = (
     *("images", "invert", "target", "against", "dataset", "resume", "out", "format", "dpi", "pictures", "json"),
+    "verify",
     *("verbose", "backend", "model", "preprocess", "labels", "output", "input", "fixed", "custom_objects", "weights"),
     *("no_limits", "show_bands", "logits", "probabilities", "values", "value_unit", "reduce", "input_size"),
     *("input_color", "input_scale", "input_mean", "input_std", "input_fit", "input_crop", "input_interpolation"),
     *("input_antialias", "input_white_level"),
 )
 """The options of `cnnexplain run` that are not an analysis' own."""
+
+KINDS = {int: "an integer", float: "a number", bool: "True or False", str: "text"}
+"""What the values of an option are called in messages, by its type."""
 
 RESERVED = frozenset({*OWN, *COMMON})
 """Names that an analysis can't use for its own options."""
@@ -103,7 +107,7 @@ class Parameter:
         if self.type is str and not self.choices and isinstance(value, int) and not isinstance(value, bool):
             value = str(value) if value.bit_length() <= MAX_BITS else value
         if not isinstance(value, self.type) or (isinstance(value, bool) and self.type is not bool):
-            raise UsageError(f"{name} takes {self.type.__name__}, but got {shown(value)}.")
+            raise UsageError(f"{name} takes {KINDS[self.type]}, but got {shown(value)}.")
         if self.choices and value not in self.choices:
             near = suggest(str(value), self.choices)
             raise UsageError(f"{name} takes one of {', '.join(self.choices)}, but got {shown(value)}.{near}")

@@ -13,7 +13,7 @@ from cnnexplain.errors import CnnExplainError
 from cnnexplain.model.classifier import Classifier
 from cnnexplain.model.computation.objectives import Logit
 from cnnexplain.plugin.check import Check, Measurement, Subject
-from cnnexplain.verification.stability import main_map
+from cnnexplain.verification.stability import constant_map, main_map
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Float32
@@ -22,35 +22,35 @@ ALIKE, SAME = 0.9, 0.95
 """The rank correlation above which a map does not depend on the weights; and above which it does not depend on the class."""
 
 
-def checks(budget: float) -> tuple[Check, ...]:
-    """The checks, each within a budget; see `costs`."""
+def checks() -> tuple[Check, ...]:
+    """The checks."""
     return (
         Check(
             "random weights",
             "Shuffling the weights of the network changes the map: its rank correlation with the map of the shuffled "
             "network is not close to 1 (sMPRT, Hedström et al. 2023).",
-            lambda s: _random_weights(s, budget),
+            _random_weights,
         ),
         Check(
             "complexity",
             "The relative increase of the entropy of the map when all weights are shuffled (eMPRT, Hedström et al. 2023). "
             "An increase means that training made the map simpler. There is no limit.",
-            lambda s: _complexity(s, budget),
+            _complexity,
         ),
         Check(
             "another class",
             "The map depends on the class: its rank correlation with the map of another class is not close to 1 (random "
             "logit, Sixt et al. 2020).",
-            lambda s: _another_class(s, budget),
+            _another_class,
         ),
     )
 
 
-def _random_weights(subject: Subject, budget: float) -> Measurement:
+def _random_weights(subject: Subject) -> Measurement:
     reason = _unsuitable(subject)
     if reason:
         return Measurement(None, detail=reason)
-    samples = next((each for each in (SAMPLES, 1) if affordable(subject, each * (len(DEPTHS) + 1), budget)), 0)
+    samples = next((each for each in (SAMPLES, 1) if affordable(subject, each * (len(DEPTHS) + 1))), 0)
     if not samples:
         return Measurement(None, detail=too_expensive(subject, len(DEPTHS) + 1))
     try:
@@ -62,8 +62,8 @@ def _random_weights(subject: Subject, budget: float) -> Measurement:
     return Measurement(abs(found[-1]), ALIKE, f"rank correlation {each} of the layers shuffled from the pixels up; {copies}")
 
 
-def _complexity(subject: Subject, budget: float) -> Measurement:
-    reason = _unsuitable(subject) or ("" if affordable(subject, 1, budget) else too_expensive(subject, 1))
+def _complexity(subject: Subject) -> Measurement:
+    reason = _unsuitable(subject) or ("" if affordable(subject, 1) else too_expensive(subject, 1))
     if reason:
         return Measurement(None, detail=reason)
     own = main_map(subject.record, subject.index)
@@ -77,8 +77,8 @@ def _complexity(subject: Subject, budget: float) -> Measurement:
     )
 
 
-def _another_class(subject: Subject, budget: float) -> Measurement:
-    reason = _unsuitable(subject) or ("" if affordable(subject, 1, budget) else too_expensive(subject, 1))
+def _another_class(subject: Subject) -> Measurement:
+    reason = _unsuitable(subject) or ("" if affordable(subject, 1) else too_expensive(subject, 1))
     if not reason and not isinstance(subject.objective, Logit):
         reason = "the target is not a single class"
     if not reason and subject.classifier.outputs < 2:
@@ -107,7 +107,7 @@ def _unsuitable(subject: Subject) -> str:
         return "the analysis has no map"
     if "classifier" not in analysis.inputs or subject.objective is None:
         return "the analysis explains no target of a network"
-    return ""
+    return constant_map(subject)
 
 
 def _maps_of(subject: Subject) -> Maps:

@@ -29,13 +29,13 @@ INVISIBLE, REACTION = 1 / 510, 1.0
 map's contrast: at 1 it changes as much as it varies. Gradients of deep networks with kinks reach a half."""
 
 
-def checks(budget: float) -> tuple[Check, ...]:
-    """The checks, each within a budget; see `costs`."""
+def checks() -> tuple[Check, ...]:
+    """The checks."""
     return (
         Check(
             "repeat",
             "A second run with the same options and seed gives the numbers of the result.",
-            lambda s: _repeat(s, budget),
+            _repeat,
         ),
         Check(
             "batch",
@@ -46,12 +46,12 @@ def checks(budget: float) -> tuple[Check, ...]:
             "seeds",
             "Runs with other seeds give the same picture: the random part of the map is smaller than what the picture "
             "shows.",
-            lambda s: _seeds(s, budget),
+            _seeds,
         ),
         Check(
             "input noise",
             "Invisible noise of half a gray level changes the map less than the map varies.",
-            lambda s: _input_noise(s, budget),
+            _input_noise,
         ),
     )
 
@@ -62,28 +62,33 @@ def main_map(record: Record, index: int = 0) -> Float[np.ndarray, "H W"] | None:
     return None if name is None else np.asarray(record.arrays[name][index], np.float64)
 
 
+def constant_map(subject: Subject) -> str:
+    """Why a map has nothing to compare: it is constant, as that of a network of zeros is; "" if it varies."""
+    own = main_map(subject.record, subject.index)
+    return "the map is constant, so there is nothing to compare" if own is not None and np.ptp(own) == 0 else ""
+
+
 def with_seed(record: Record) -> bool:
     """Whether the analysis draws random numbers: it has an option `seed`, as is the convention."""
     return "seed" in record.options
 
 
-def _repeat(subject: Subject, budget: float) -> Measurement:
-    record, options = subject.record, cheap_options(subject, 1, budget)
-    # Every run here replaces the data set, so the arrays of an analysis that has nothing else may differ from the record's.
-    overview = "images" not in record.analysis.inputs and "dataset" in record.analysis.inputs
+def _repeat(subject: Subject) -> Measurement:
+    record, options = subject.record, cheap_options(subject, 1)
+    # Every run here replaces the data set and explains the default targets of the model, so that the arrays of an analysis
+    # without images may differ from the record's.
+    overview = "images" not in record.analysis.inputs and bool({"dataset", "objectives"} & set(record.analysis.inputs))
     if options or overview:
         runs = _compared(
             subject.explain(**options), 0, subject.explain(**options), 0, f"between two new runs{_with(options)}"
         )
         agree = f"two new runs{_with(options)} agree; {too_expensive(subject, 1)}"
-        return (
-            runs if overview or not runs.passed else Measurement(None, detail=f"the result was not computed again: {agree}")
-        )
+        return runs if overview or not runs.passed else Measurement(None, detail=f"the result was not recomputed: {agree}")
     alone = _compared(subject.explain(), 0, record, subject.index, "")
     if alone.passed or len(record) == 1:
         return alone
     # Rounding differs between batches, and many steps of an optimization amplify it: only the same batch decides.
-    if not affordable(subject, len(record), budget):
+    if not affordable(subject, len(record)):
         reason = f"the image alone gives other numbers, which the batch may explain; {too_expensive(subject, len(record))}"
         return Measurement(None, detail=reason)
     return _compared(subject.explain(record.images), subject.index, record, subject.index, "in the same batch")
@@ -124,13 +129,13 @@ def _compared(record: Record, index: int, expected: Record, place: int, detail: 
     return Measurement(worst, ROUNDING, f"{found}{detail if detail.startswith(' ') else detail and f', {detail}'}")
 
 
-def _seeds(subject: Subject, budget: float) -> Measurement:
+def _seeds(subject: Subject) -> Measurement:
     record, own = subject.record, main_map(subject.record, subject.index)
     if not with_seed(record):
         return Measurement(None, detail="the analysis draws no random numbers")
     if own is None:
         return Measurement(None, detail="the analysis has no map")
-    runs = next((count for count in (SEEDS, 1) if affordable(subject, count, budget)), 0)
+    runs = next((count for count in (SEEDS, 1) if affordable(subject, count)), 0)
     if not runs:
         return Measurement(None, detail=too_expensive(subject, 1))
     seed = int(record.options["seed"])
@@ -141,11 +146,11 @@ def _seeds(subject: Subject, budget: float) -> Measurement:
     return Measurement(value, NOISE_SHARE, f"noise {noise:.2g}, contrast of the map {contrast:.2g}, {len(maps)} seeds")
 
 
-def _input_noise(subject: Subject, budget: float) -> Measurement:
+def _input_noise(subject: Subject) -> Measurement:
     own = main_map(subject.record, subject.index)
-    if own is None:
-        return Measurement(None, detail="the analysis has no map")
-    options = cheap_options(subject, 1, budget)
+    if own is None or constant_map(subject):
+        return Measurement(None, detail=constant_map(subject) or "the analysis has no map")
+    options = cheap_options(subject, 1)
     preprocess = subject.classifier.preprocess
     noise = subject.random.uniform(-INVISIBLE, INVISIBLE, subject.image.shape) * (preprocess.white - preprocess.black)
     noisy = within_range(subject.image + noise, subject.image, preprocess)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cnnexplain.checks.costs import BUDGET
 from cnnexplain.errors import UsageError
 from cnnexplain.inputs.image_stream import open_stream
 from cnnexplain.inputs.images import as_batch
@@ -36,7 +37,7 @@ def subjects(record: Record, classifier: Classifier, objectives: Sequence[Object
         objectives: As returned by `image_objectives`.
     """
     return [
-        Subject(record, index, classifier, objective, np.random.default_rng(SEED), rerun)
+        Subject(record, index, classifier, objective, np.random.default_rng(SEED), rerun, BUDGET)
         for index, objective in enumerate(objectives)
     ]
 

@@ -18,9 +18,9 @@ from cnnexplain.pipeline.targets import Class, Target
 from cnnexplain.plugin import registry
 from cnnexplain.plugin.check import Check, Measurement, Subject
 from cnnexplain.results.record import Record
+from cnnexplain.results.verification import Row, Verification
 from cnnexplain.verification import randomization, second_opinions, stability
 from cnnexplain.verification.subjects import SEED, image_objectives, run, subjects
-from cnnexplain.verification.verification import Row, Verification
 
 
 def verify(
@@ -85,7 +85,8 @@ def check_rows(
         budget: What a check may cost; see `costs.BUDGET`.
         progress: Called with the number of completed checks, and of all checks.
     """
-    checks = all_checks(found, budget)
+    found = [replace(subject, budget=budget) for subject in found]
+    checks = all_checks(found)
     rows = []
     for number, (kind, check) in enumerate(checks):
         progress(number, len(checks))
@@ -94,14 +95,14 @@ def check_rows(
     return tuple(rows)
 
 
-def all_checks(found: Sequence[Subject], budget: float) -> list[tuple[str, Check]]:
+def all_checks(found: Sequence[Subject]) -> list[tuple[str, Check]]:
     """The checks of the analysis of some subjects, and those that every analysis must pass, each with its kind."""
     own = found[0].record.analysis.checks if found else ()
     return [
         *(("definition", check) for check in own),
         *(("second opinion", check) for check in (second_opinions.checks(found[0].record.analysis.name) if found else ())),
-        *(("stability", check) for check in stability.checks(budget)),
-        *(("network", check) for check in randomization.checks(budget)),
+        *(("stability", check) for check in stability.checks()),
+        *(("network", check) for check in randomization.checks()),
     ]
 
 

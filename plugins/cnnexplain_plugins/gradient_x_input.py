@@ -75,6 +75,10 @@ def cnnexplain_analyses() -> list[Analysis]:
         overlay=summed_map,
         passes=lambda *_: 3,
         finding=finding,
-        checks=(checks.contributions("attribution"), checks.completeness("attribution", limit=None)),
+        checks=(
+            checks.contributions("attribution"),
+            checks.completeness("attribution", limit=None),
+            checks.channel_sum("pixel_attribution", "attribution"),
+        ),
     )
     return [analysis]

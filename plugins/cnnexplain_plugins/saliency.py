@@ -79,6 +79,9 @@ def cnnexplain_analyses() -> list[Analysis]:
             overlay=smoothed_map,
             passes=lambda _, options: 21 if options["crops"] == "ten" else 2,
             finding=finding,
-            checks=(checks.gradient("gradient", when=lambda options: options["crops"] == "one"),),
+            checks=(
+                checks.gradient("gradient", when=lambda options: options["crops"] == "one"),
+                checks.channel_maxima("saliency", "gradient", when=lambda options: options["crops"] == "one"),
+            ),
         )
     ]

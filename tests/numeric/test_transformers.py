@@ -2,6 +2,7 @@
 """Tokens stand for places: which, however they were made, and Grad-CAM and intermediate outputs on their grid."""
 
 import functools
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 import cnnexplain as cx
 from cnnexplain.errors import UsageError
 from cnnexplain.model.geometry.axes import Axis
+from cnnexplain.verification.subjects import subjects
 
 layers, ops = keras.layers, keras.ops
 SHAPE, ROWS, COLUMNS, WIDTH = (16, 12, 3), 4, 3, 8
@@ -257,6 +259,20 @@ def test_other_methods_use_the_same_grid(method, images):
     else:
         expected = oracles.BY_GRADIENT[method](maps, gradients)
     np.testing.assert_allclose(record.arrays["evidence"][0], expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("method", ["gradcam", "gradcam++", "layercam", "scorecam"])
+def test_maps_of_tokens_are_verified(method, images):
+    """By differences of scores for changed tokens; a map of the wrong tokens fails."""
+    clf = classifier("registers")
+    record = cx.explain("gradcam", clf, images[:1], method=method, target=1)
+    (subject,) = subjects(record, clf, [cx.Logit(1)])
+    checks = {check.name: check for check in record.analysis.checks}
+    assert checks["evidence"].run(subject).passed
+    assert checks["map"].run(subject).passed
+    wrong = replace(record, arrays={**record.arrays, "evidence": np.roll(record.arrays["evidence"], 1, axis=2)})
+    assert checks["evidence"].run(replace(subject, record=wrong)).passed is False
 
 
 def test_token_maps_are_shown_on_their_grid(images):

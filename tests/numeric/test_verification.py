@@ -13,7 +13,7 @@ from cnnexplain.checks.random_weights import emprt, entropy, rank_correlation, s
 from cnnexplain.checks.shuffling import shuffled
 from cnnexplain.plugin import Analysis, Measurement, Result, registry
 from cnnexplain.verification.subjects import image_objectives, run, subjects
-from cnnexplain.verification.verify import check_rows
+from cnnexplain.verification.verify import check_row, check_rows
 
 ANALYSES = registry.load().analyses
 
@@ -21,7 +21,7 @@ CHEAP = {
     "activation-maximization": {"steps": 2, "starts": 1},
     "inversion": {"iterations": 40, "most": 3},
     "integrated-gradients": {"steps": 48},
-    "occlusion": {"stride": 2},
+    "occlusion": {"stride": 3},
     "rise": {"masks": 300},
     "smoothgrad": {"samples": 64},
 }
@@ -65,12 +65,7 @@ def definition(record, classifier):
     """The verdicts of the checks that the analysis of a record declares."""
     objectives = image_objectives(record, classifier, None, None)
     found = subjects(record, classifier, objectives)
-    declared = {check.name for check in record.analysis.checks}
-    return {
-        row.check.name: row.passed
-        for row in check_rows([replace(each, record=record) for each in found], 0.0)
-        if row.check.name in declared
-    }
+    return {check.name: check_row("definition", check, found).passed for check in record.analysis.checks}
 
 
 def changed(record, name, change):
@@ -93,8 +88,16 @@ def changed(record, name, change):
         ("occlusion", {}, "logit", lambda each: each.swapaxes(1, 2), "brute force"),
         ("occlusion", {}, "logit_drop", lambda each: np.roll(each, 1, axis=1), "means"),
         ("gradcam", {}, "evidence", lambda each: 1.1 * each, "evidence"),
+        ("saliency", {}, "saliency", lambda each: np.roll(each, 1, axis=2), "map"),
+        ("smoothgrad", {}, "smoothgrad", lambda each: 1.01 * each, "map"),
+        ("gradient-x-input", {}, "pixel_attribution", np.abs, "map"),
+        ("integrated-gradients", {}, "pixel_attribution", lambda each: -each, "map"),
+        ("rise", {}, "gain", lambda each: each + 0.01, "brute force"),
         ("gradcam", {}, "evidence", lambda each: each.swapaxes(1, 2), "evidence"),
-        ("gradcam", {"method": "layercam"}, "evidence", lambda each: 1.2 * each, "evidence"),
+        ("gradcam", {}, "map", lambda each: np.roll(each, 1, axis=1), "map"),
+        ("gradcam", {}, "cam", lambda each: each + 0.01, "map"),
+        ("gradcam", {"method": "gradcam++"}, "evidence", lambda each: 1.01 * each, "evidence"),
+        ("gradcam", {"method": "layercam"}, "evidence", lambda each: 1.1 * each, "evidence"),
         ("gradcam", {"method": "scorecam"}, "evidence", lambda each: each + 0.01, "evidence"),
         ("intermediate-outputs", {}, "output/conv1", lambda each: 1.01 * each, "tail"),
         ("intermediate-outputs", {}, "contribution/conv2", lambda each: 1.2 * each, "contributions"),
@@ -265,7 +268,7 @@ def test_a_result_that_is_not_computed_again_has_no_verdict(lenet):
     record = cx.explain("rise", lenet, "mnist:test/42", masks=30)
     (row,) = (each for each in check_rows(subjects(record, lenet, [cx.Logit(4)]), 0.0) if each.check.name == "repeat")
     assert row.passed is None
-    assert "the result was not computed again" in row.shown.detail
+    assert "the result was not recomputed" in row.shown.detail
     assert "masks=8" in row.shown.detail
 
 
@@ -434,6 +437,38 @@ def test_records_of_two_classes_and_of_other_models(lenet, records):
         cx.verify("saliency", lenet)
 
 
+@pytest.mark.parametrize("name", ["saliency", "gradcam", "occlusion"])
+def test_a_constant_map_fails_nothing(name):
+    """A network of zeros explains nothing, which says nothing against the analysis."""
+    image = keras.Input((6, 5, 1))
+    x = keras.layers.Conv2D(2, 3, padding="same", activation="relu")(image)
+    model = keras.Model(image, keras.layers.Dense(3, activation="softmax")(keras.layers.Flatten()(x)))
+    model.set_weights([np.zeros(weight.shape) for weight in model.weights])
+    images = np.random.default_rng(1).uniform(size=(1, 6, 5, 1)).astype(np.float32)
+    found = cx.verify(name, cx.load(model), images, target=0)
+    assert found.passed, found
+    rows = {row.check.name: row for row in found.rows}
+    for check in ("input noise", "random weights", "complexity", "another class"):
+        assert rows[check].passed is None
+        assert "the map is constant" in rows[check].shown.detail
+
+
+def test_a_thorough_check_recomputes_the_result(lenet, monkeypatch):
+    from cnnexplain.checks import reruns
+
+    record = cx.explain("integrated-gradients", lenet, "mnist:test/42", steps=3)
+    (subject,) = subjects(record, lenet, image_objectives(record, lenet, None, None))
+    wrong = changed(record, "attribution", lambda each: 2 * each)
+    measured = Measurement(0.0, 1.0, "fine")
+    found = {
+        budget: reruns.confirmed(measured, replace(subject, record=wrong, budget=budget), ["attribution"])
+        for budget in (0.0, float("inf"))
+    }
+    assert "too long to be recomputed without --thorough" in found[0.0].detail
+    assert found[0.0].passed is True
+    assert found[float("inf")].passed is False
+
+
 def test_a_verification_repeats_itself(records, lenet):
     record = records("saliency")
     one, other = (cx.verify(record).as_json()["checks"] for _ in range(2))
@@ -457,15 +492,25 @@ def test_tf_keras_vis_agrees_and_finds_a_wrong_map(name, records, lenet):
 
 @pytest.mark.skipif(keras.backend.backend() != "torch", reason="Captum needs PyTorch")
 @pytest.mark.backends
-@pytest.mark.parametrize("name", ["saliency", "gradient-x-input", "integrated-gradients"])
-def test_captum_agrees_and_finds_a_wrong_map(name, records, lenet):
+@pytest.mark.parametrize(
+    ("name", "array"),
+    [
+        ("saliency", "gradient"),
+        ("gradient-x-input", "attribution"),
+        ("integrated-gradients", "attribution"),
+        ("occlusion", "logit_drop"),
+        ("gradcam", "evidence"),
+        ("deconvnet", "projection/relu2/deconvnet"),
+    ],
+)
+def test_captum_agrees_and_finds_a_wrong_map(name, array, records, lenet):
     pytest.importorskip("captum")
     record = records(name)
     (reference,) = (each for each in registry.load().references.values() if each.analysis == name and "Captum" in each.name)
     (subject,) = subjects(record, lenet, image_objectives(record, lenet, None, None))
     measured = reference.run(subject)
     assert measured.passed, measured
-    wrong = changed(record, "gradient" if name == "saliency" else "attribution", lambda each: 1.01 * each)
+    wrong = changed(record, array, lambda each: 1.01 * each)
     assert reference.run(replace(subject, record=wrong)).passed is False
 
 

@@ -141,9 +141,16 @@ READING = (
 
 def check_evidence(subject: Subject) -> Measurement:
     """Compares the evidence with differences of scores."""
-    from cnnexplain_plugins.gradcam.evidence_check import measure
+    from cnnexplain_plugins.gradcam.evidence_check import evidence
 
-    return measure(subject)
+    return evidence(subject)
+
+
+def check_maps(subject: Subject) -> Measurement:
+    """Compares the maps with the evidence."""
+    from cnnexplain_plugins.gradcam.evidence_check import maps
+
+    return maps(subject)
 
 
 @hookimpl
@@ -168,6 +175,12 @@ def cnnexplain_analyses() -> list[Analysis]:
                     "The evidence follows the definition, with weights from differences of scores for changed feature maps "
                     "or masked images instead of gradients.",
                     check_evidence,
+                ),
+                Check(
+                    "map",
+                    "The map is the positive evidence, enlarged by interpolation along lines between the centers of the "
+                    "positions.",
+                    check_maps,
                 ),
             ),
         )

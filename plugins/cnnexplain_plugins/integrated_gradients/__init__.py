@@ -125,6 +125,7 @@ def cnnexplain_analyses() -> list[Analysis]:
                     "along the path if only this region moves, measured by central differences.",
                     check_path,
                 ),
+                checks.channel_sum("pixel_attribution", "attribution"),
             ),
         )
     ]

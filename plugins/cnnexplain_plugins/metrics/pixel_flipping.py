@@ -47,6 +47,6 @@ METRIC = Metric(
     scores={"gap": "higher", "MoRF": "higher", "LeRF": "lower"},
     protocol=f"{ranking.STEPS} equal steps from the image to uniform noise; single pixels and one draw for each image, "
     f"where the paper has regions of 9×9 pixels and averages draws; {ranking.TIES}.",
-    limitations="Noise is a change of its own kind: the fall measures the sensitivity to noise at these pixels as much as "
-    "their evidence.",
+    limitations="The network may react to the noise itself: the fall measures how sensitive it is to noise at these pixels "
+    "as much as their evidence.",
 )

@@ -175,7 +175,7 @@ def cnnexplain_analyses() -> list[Analysis]:
                 ),
                 Check(
                     "means",
-                    "Each pixel of the map is the mean drop over the squares that cover it, computed by a loop over all "
+                    "Each pixel of a map is the mean drop over the squares that cover it, computed by a loop over all "
                     "squares.",
                     check_means,
                 ),

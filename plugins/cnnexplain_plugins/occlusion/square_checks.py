@@ -41,21 +41,25 @@ def scores(subject: Subject) -> Measurement:
 
 
 def means(subject: Subject) -> Measurement:
-    """The largest difference between a pixel of the map and the mean drop of the squares that cover it."""
+    """The largest difference between a pixel of a map and the mean drop of the squares that cover it."""
     rows, columns, side = (subject.fact(name) for name in ("rows", "columns", "patch"))
-    drops = float(subject.fact("unoccluded_logit")) - subject.array("logit").astype(np.float64)
-    shown = subject.array("logit_drop")
-    worst = 0.0
-    for row, column in _places(subject, shown.shape, PIXELS):
-        covering = [
-            drops[i, j]
-            for i, top in enumerate(rows)
-            for j, left in enumerate(columns)
-            if top <= row < top + side and left <= column < left + side
-        ]
-        worst = max(worst, abs(float(shown[row, column]) - float(np.mean(covering))))
-    scale = float(np.abs(subject.array("logit")).max())
-    return Measurement(worst / scale if scale else worst, ROUNDING, f"{PIXELS} pixels, relative to the largest score")
+    # Not the recorded score: it may be wrong.
+    logits = subject.classifier.logits(subject.image)[0]
+    before = float(logits[subject.record.explained[subject.index].target])
+    names = [name for name in ("logit", "second_logit") if name in subject.record.arrays]
+    worst, count = 0.0, 0
+    for name in names:
+        drops, shown = before - subject.array(name).astype(np.float64), subject.array(f"{name}_drop")
+        for row, column in _places(subject, shown.shape, PIXELS):
+            covering = [
+                drops[i, j]
+                for i, top in enumerate(rows)
+                for j, left in enumerate(columns)
+                if top <= row < top + side and left <= column < left + side
+            ]
+            worst, count = max(worst, abs(float(shown[row, column]) - float(np.mean(covering)))), count + 1
+    scale = float(np.abs(logits).max())
+    return Measurement(worst / scale if scale else worst, ROUNDING, f"{count} pixels, relative to the largest score")
 
 
 def _places(subject: Subject, shape: tuple[int, ...], count: int) -> Int64[np.ndarray, "n 2"]:

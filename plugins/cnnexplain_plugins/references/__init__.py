@@ -45,6 +45,24 @@ def _captum_integrated_gradients(subject: Subject) -> Measurement:
     return integrated_gradients(subject)
 
 
+def _captum_occlusion(subject: Subject) -> Measurement:
+    from cnnexplain_plugins.references.captum import occlusion
+
+    return occlusion(subject)
+
+
+def _captum_gradcam(subject: Subject) -> Measurement:
+    from cnnexplain_plugins.references.captum import gradcam
+
+    return gradcam(subject)
+
+
+def _captum_rules(subject: Subject) -> Measurement:
+    from cnnexplain_plugins.references.captum_rules import measure
+
+    return measure(subject)
+
+
 @hookimpl
 def cnnexplain_references() -> list[Reference]:
     """Declares the references."""
@@ -92,5 +110,30 @@ def cnnexplain_references() -> list[Reference]:
             *CAPTUM,
             "The attribution is that of Captum's IntegratedGradients with as many steps of the Gauss-Legendre quadrature.",
             _captum_integrated_gradients,
+        ),
+        Reference(
+            "Captum Occlusion",
+            "occlusion",
+            *CAPTUM,
+            "The drop of the score at each pixel is that of Captum's Occlusion. It cuts off squares that do not fit into "
+            "the image; the paper does not say what happens there, and cnnexplain moves them to the border.",
+            _captum_occlusion,
+        ),
+        Reference(
+            "Captum LayerGradCam",
+            "gradcam",
+            *CAPTUM,
+            "The evidence is that of Captum's LayerGradCam. By default it leaves out the final ReLU of the paper; "
+            "cnnexplain follows the paper and applies it to the map.",
+            _captum_gradcam,
+        ),
+        Reference(
+            "Captum ReLU rules",
+            "deconvnet",
+            *CAPTUM,
+            "The projections with the rules 'deconvnet' and 'guided' are those of Captum's Deconvolution and GuidedBackprop "
+            "of the same unit, times its activation, with which the paper starts. Captum finds no ReLUs in Keras models: it "
+            "gets a copy whose ReLUs are modules of PyTorch.",
+            _captum_rules,
         ),
     ]

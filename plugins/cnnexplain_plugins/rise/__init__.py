@@ -165,8 +165,8 @@ def cnnexplain_analyses() -> list[Analysis]:
             checks=(
                 Check(
                     "brute force",
-                    "With few masks, the map equals the weighted mean of the paper, over masks that independent code draws "
-                    "and enlarges.",
+                    "With few masks, the map equals the weighted mean of the paper, and the gain the covariance of masks "
+                    "and scores, over masks that independent code draws and enlarges.",
                     check_masks,
                 ),
             ),

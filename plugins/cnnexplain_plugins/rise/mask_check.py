@@ -1,4 +1,4 @@
-"""RISE by brute force: few masks, drawn and enlarged with loops, and the formula of the paper for some pixels."""
+"""RISE by brute force: few masks, drawn and enlarged with loops, and the formula of the paper for all pixels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ MASKS = 48
 
 
 def measure(subject: Subject) -> Measurement:
-    """The largest difference of the map from Σ f(x ⊙ M_i) M_i / (E[M] n), relative to the largest value."""
+    """The largest difference of a map from its formula over few masks, relative to its largest value.
+
+    The map of the paper is Σ f(x ⊙ M_i) M_i / (E[M] n); the gain is the covariance of f(x ⊙ M) and M, divided by E[M].
+    """
     record = subject.explain(masks=MASKS)
     classifier, image, options = subject.classifier, subject.image[0], record.options
     masks = _masks(image.shape[:2], record.facts["cells"][0], options["keep"], options["seed"])
@@ -27,9 +30,12 @@ def measure(subject: Subject) -> Measurement:
     logits, target = classifier.logits(shown), record.explained[0].target
     by_logit = options["of"] == "logit" or classifier.head == "values"
     values = (logits if by_logit else classifier.probabilities(logits))[:, target].astype(np.float64)
-    expected = np.tensordot(values, masks, 1) / (options["keep"] * MASKS)
-    found = Measurement(difference(record.arrays["saliency"][0], expected), ROUNDING, f"{MASKS} masks, all pixels")
-    return confirmed(found, subject, ["saliency"])
+    expected = {
+        "saliency": np.tensordot(values, masks, 1) / (options["keep"] * MASKS),
+        "gain": np.tensordot(values - values.mean(), masks - options["keep"], 1) / (options["keep"] * (MASKS - 1)),
+    }
+    worst = max(difference(record.arrays[name][0], array) for name, array in expected.items())
+    return confirmed(Measurement(worst, ROUNDING, f"{MASKS} masks, all pixels"), subject, [*expected])
 
 
 def _masks(size: Sequence[int], cells: Sequence[int], keep: float, seed: int) -> Float64[np.ndarray, "n H W"]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
+from cnnexplain import checks
 from cnnexplain.plugin import Analysis, Check, Measurement, Option, Result, Subject, hookimpl, smoothed_map
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ def cnnexplain_analyses() -> list[Analysis]:
                     "copies, measured by central differences.",
                     check_mean,
                 ),
+                checks.channel_maxima("smoothgrad", "gradient"),
             ),
         )
     ]
