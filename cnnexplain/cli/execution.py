@@ -187,6 +187,7 @@ def run_several(
             outcomes.done.append(analysis.name)
         # The others run even if this one fails.
         except Exception as error:  # noqa: BLE001
+            check_interrupted(error)
             outcomes.failed[analysis.name] = _failure(error)
         before += takes + verification
         after([later.analysis.name for later in planned[number:]])
@@ -201,14 +202,14 @@ def _wait_for_pictures(outcomes: Outcomes, workers: PictureWorkers, drawn: Calla
         try:
             workers.wait(outcome.folder, drawn)
         except Exception as error:  # noqa: BLE001
+            check_interrupted(error)
             # If the analysis itself failed, its own error counts.
             outcomes.failed.setdefault(name, _failure(error))
             outcomes.done = [other for other in outcomes.done if other != name]
 
 
 def _failure(error: Exception) -> str:
-    """Why an analysis failed; an interruption is raised again."""
-    check_interrupted(error)
+    """Why an analysis failed, for the table."""
     return str(error) if isinstance(error, CnnExplainError) else reason(error)
 
 
