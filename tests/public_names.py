@@ -187,6 +187,7 @@ PUBLIC = {
         "gaussian",
         "peaks",
         "prefetched",
+        "relative_error",
         "resize",
         "spectrum",
         "ten_crop_gradients",
@@ -217,6 +218,7 @@ PUBLIC = {
         "on_gpu",
     ],
     "cnnexplain.plugin": [
+        "NOISE_LIMIT",
         "Analysis",
         "Check",
         "LayerCall",
@@ -228,6 +230,7 @@ PUBLIC = {
         "Pretrained",
         "Reference",
         "Result",
+        "Sampling",
         "Subject",
         "hookimpl",
         "identity_with_pullback",
