@@ -113,8 +113,16 @@ def _check(analysis: Analysis, prefix: str, result: object, images: tuple[int, .
             if cause is not None:
                 message = f"{prefix} returned the fact {shown(name)}, which is not JSON: {reason(cause)}."
                 raise PluginError(message) from cause
+    if analysis.sampling is not None and count is not None:
+        _check_error(prefix, analysis.sampling.relative_error, result.facts)
     if result.overview is not None:
         _check_overview(analysis, prefix, result, result.overview)
+
+
+def _check_error(prefix: str, name: str, facts: Mapping[str, Any]) -> None:
+    errors = facts.get(name)
+    if errors is None or not all(isinstance(each, int | float) and each >= 0 for each in errors):
+        raise PluginError(f"{prefix} returned the fact '{name}' as {shown(errors)}; expected a relative error per image.")
 
 
 def _json_error(value: object) -> Exception | None:
