@@ -174,6 +174,7 @@ PUBLIC = {
         "Batch",
         "Copies",
         "LUMA",
+        "affine_views",
         "averaged",
         "baseline_function",
         "baseline_images",
@@ -192,6 +193,7 @@ PUBLIC = {
         "spectrum",
         "ten_crop_gradients",
         "ten_crops",
+        "weighted_pixels",
     ],
     "cnnexplain.numerics.spectrum": [
         "COLORS",
@@ -210,6 +212,7 @@ PUBLIC = {
         "Optimum",
         "Step",
         "adam",
+        "compiled_is_faster",
         "minimize",
         "minimize_compiled",
         "momentum",
