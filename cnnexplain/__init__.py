@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from cnnexplain.results.record import Record, load_parts
     from cnnexplain.results.redraw import redraw
     from cnnexplain.results.report_file import write_report
+    from cnnexplain.results.verification import Verification
     from cnnexplain.types import Array, Floats, Integers
-    from cnnexplain.verification.verification import Verification
     from cnnexplain.verification.verify import verify
 
 __version__ = "0.1.0"
@@ -115,7 +115,7 @@ _HOMES = {
     "results.redraw": ("redraw",),
     "results.report_file": ("write_report",),
     "inputs.image_stream": ("Stream", "open_stream"),
-    "verification.verification": ("Verification",),
+    "results.verification": ("Verification",),
     "verification.verify": ("verify",),
 }
 

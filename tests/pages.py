@@ -14,11 +14,12 @@ from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.inputs.source import Source
 from cnnexplain.model.geometry.layers import Layer
 from cnnexplain.model.structure.model_inputs import IMAGE, Inputs
-from cnnexplain.plugin import Analysis, Option
+from cnnexplain.plugin import Analysis, Check, Measurement, Option
 from cnnexplain.rendering import report_page
 from cnnexplain.rendering.drawn import draw_record
 from cnnexplain.results.explained import Explained
 from cnnexplain.results.record import Record
+from cnnexplain.results.verification import Row, Verification
 
 HOSTILE = '</script><script>window.hacked=1</script><img src=x onerror="window.hacked=2">\'{{ 7*7 }}&amp;'
 """What a label, a file's name or a plugin's word may try."""
@@ -103,6 +104,23 @@ def record(sources=("one.png",), *, made=None, arrays=None, facts=None, word="",
         "skipped": {},
     }
     return Record(**(given | changes))
+
+
+def verification(sources=("one.png",), *, word="", values=(0.5, 0.5, None), analysis="made-map", model=PROVENANCE["model"]):
+    """A verification of three checks with the limit 1, by what they have measured for the last image."""
+    words = (("sum", "definition"), (f"far{word}"[:60], f"kind{word}"[:60]), ("seeds", "stability"))
+    rows = tuple(
+        Row(
+            kind,
+            Check(name, f"What it means.{word}", lambda subject: Measurement(0.0)),
+            (
+                *(Measurement(None if value is None else 0.25, 1.0),) * (len(sources) - 1),
+                Measurement(value, 1.0, f"Measured.{word}"),
+            ),
+        )
+        for (name, kind), value in zip(words, values, strict=True)
+    )
+    return Verification(analysis, model, tuple(sources), rows, 2.5)
 
 
 class Read(HTMLParser):

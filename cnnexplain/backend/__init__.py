@@ -32,6 +32,9 @@ class Backend(Protocol):
     JIT: bool | str
     """The best value of `jit_compile` for training a model with Keras."""
 
+    STEPS: int
+    """The best value of `steps_per_execution` for training a model with Keras."""
+
     ANY_LENGTH: bool
     """Whether a compiled function takes constants of any length without being recompiled for each."""
 

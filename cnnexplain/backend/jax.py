@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 # Otherwise Keras trains without compilation.
 JIT = True
 
+# Keras calls the compiled step from Python each time, whatever the number.
+STEPS = 1
+
 ANY_LENGTH = False
 
 

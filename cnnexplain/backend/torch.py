@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 # Compilation with PyTorch requires a C++ compiler.
 JIT = False
 
+# Keras accepts no other value with PyTorch.
+STEPS = 1
+
 ANY_LENGTH = True
 
 

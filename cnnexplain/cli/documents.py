@@ -48,6 +48,7 @@ def run_document(analysis: Analysis, outcome: Outcome, error: str | None = None)
         "warnings": list(outcome.warnings),
         "limitations": analysis.limitations,
         "seconds": outcome.seconds,
+        "verification": None if outcome.verification is None else outcome.verification.as_json(),
         "error": error,
     }
 

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from cnnexplain.cli import console, session
+from cnnexplain.cli import console, session, verifying
 from cnnexplain.cli.inputs import Inputs, load_inputs
 from cnnexplain.errors import CnnExplainError, reason
 from cnnexplain.interruption import check_interrupted
@@ -54,9 +54,11 @@ def run_analysis(
     """
     from cnnexplain.pipeline import parts, request
     from cnnexplain.pipeline.provenance import identity
+    from cnnexplain.results import result_files
     from cnnexplain.results.writer import Writer
 
     running = console.bar(display, f"Running {analysis.name}")
+    checking = console.bar(display, f"Verifying {analysis.name}")
     drawing = console.bar(display, f"Drawing {analysis.name}")
 
     def draw_progress() -> None:
@@ -97,7 +99,10 @@ def run_analysis(
     )
     outcome.kept = len(names) if writer.complete else writer.start
     outcome.drawn = writer.missing
-    for record in [] if writer.complete else parts.run_parts(prepared, writer.start):
+    records = iter(()) if writer.complete else parts.run_parts(prepared, writer.start)
+    if arguments.verify:
+        records = verifying.verified(records, inputs.classifier, against, len(names), checking)
+    for record in records:
         try:
             paths = writer.add(record, drawing)
         except KeyboardInterrupt:
@@ -112,6 +117,8 @@ def run_analysis(
             workers.check(outcome.folder)
     if workers is not None:
         workers.wait(outcome.folder, draw_progress)
+    if arguments.verify:
+        outcome.verification = result_files.read_verification(outcome.folder)
 
 
 def _identity_of_arguments(arguments: RunArguments) -> dict[str, Any]:
@@ -123,6 +130,7 @@ def _identity_of_arguments(arguments: RunArguments) -> dict[str, Any]:
         "outputs": arguments.model.kind,
         "reduce": arguments.model.reduce,
         "custom_objects": list(arguments.model.custom_objects),
+        "verify": arguments.verify,
     }
 
 
@@ -156,9 +164,10 @@ def run_several(
     task = display.add_task("Timing a forward pass", total=None)
     a_pass = plan.measured(inputs.classifier)
     console.say(plan.estimate(planned, a_pass))
-    display.update(task, total=sum(step.seconds(a_pass) for step in planned))
+    checks = verifying.announce(planned, inputs.classifier, a_pass) if arguments.verify else [0.0] * len(planned)
+    display.update(task, total=sum(step.seconds(a_pass) for step in planned) + sum(checks))
     before = 0.0
-    for number, step in enumerate(planned, start=1):
+    for number, (step, verification) in enumerate(zip(planned, checks, strict=True), start=1):
         analysis, takes = step.analysis, step.seconds(a_pass)
         display.update(task, description=f"Analysis {number} of {len(planned)}, seconds", completed=before)
         advance = partial(_advance, display, task, before, takes)
@@ -172,7 +181,7 @@ def run_several(
         except Exception as error:  # noqa: BLE001
             check_interrupted(error)
             outcomes.failed[analysis.name] = str(error) if isinstance(error, CnnExplainError) else reason(error)
-        before += takes
+        before += takes + verification
         after([later.analysis.name for later in planned[number:]])
     display.remove_task(task)
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cnnexplain.plugin.analysis import Analysis
     from cnnexplain.results.explained import Explained
     from cnnexplain.results.record import Record
+    from cnnexplain.results.verification import Verification
 
 SHOWN = 20
 """Images that the summary lists by name before it counts the rest."""
@@ -67,6 +68,13 @@ class Outcome:
     warnings: dict[str, None] = field(default_factory=dict)
     labels: tuple[str, ...] = ()
     seconds: float = 0.0
+    verification: Verification | None = None
+    """The checks of all images, with --verify."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether no check failed."""
+        return self.verification is None or self.verification.passed
 
     def __post_init__(self) -> None:
         self.inverted, self.resized, self.skipped, self.pictures = (Names(self.most) for _ in range(4))
@@ -124,6 +132,11 @@ class Outcomes:
             if name not in (*self.done, *self.failed) and outcome.images + outcome.kept
         ]
         return ", ".join([*self.done, *begun])
+
+    @property
+    def passed(self) -> bool:
+        """Whether no check of a result failed."""
+        return all(each.passed for each in self.by_name.values())
 
     def check(self) -> None:
         """Checks that no analysis failed.

@@ -35,6 +35,7 @@ class RunArguments:
     against: str | None = None
     dataset: str | None = None
     resume: bool = False
+    verify: bool = False
     json: bool = False
 
 
@@ -58,8 +59,14 @@ def run_options(inputs: Sequence[str], place: str) -> Declared:
         place: Where the results are written, such as "FOLDER/saliency".
     """
     out = typer.Option("--out", metavar="FOLDER", help=f"Write the results to {place}.")
+    verify = typer.Option(
+        "--verify",
+        help="Test each result as 'cnnexplain verify' does, for every image. The checks are saved with the result; the exit "
+        "code is 1 if one fails.",
+    )
     return {
         **_input_options(inputs),
+        "verify": (Annotated[bool, verify], False),
         "out": (Annotated[Path, out], OUT),
         **PICTURE_OPTIONS,
         **PRINTING_OPTIONS,

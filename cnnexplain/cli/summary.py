@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.table import Column, Table
 from rich.text import Text
 
-from cnnexplain.cli import console, outcome
+from cnnexplain.cli import console, outcome, verification_table
 from cnnexplain.cli.outcome import Outcome, Outcomes
 
 if TYPE_CHECKING:
@@ -26,6 +26,12 @@ FIRST_CLAUSE = re.compile(r".*?(?=; |[\w)]{2}[.!?] [A-Z])([\w)]{2})?", re.DOTALL
 
 def print_run(analysis: Analysis, arguments: RunArguments, inputs: Inputs, result: Outcome) -> None:
     """Prints the summary of one analysis."""
+    _print_result(analysis, arguments, inputs, result)
+    if result.verification is not None:
+        verification_table.show(result.verification)
+
+
+def _print_result(analysis: Analysis, arguments: RunArguments, inputs: Inputs, result: Outcome) -> None:
     if result.kept:
         drawn = f"drew {_count(result.drawn, 'missing picture')}" if result.drawn else ""
         left = f"explained {result.images} more" if result.parts else drawn or "nothing left to do"
@@ -67,6 +73,9 @@ def print_several(outcomes: Outcomes, arguments: RunArguments, *, notes: bool = 
     for analysis in outcomes.analyses if notes else ():
         if analysis.limitations and analysis.name in outcomes.done:
             console.say(f"Note ({analysis.name}): {shortened(analysis.limitations)}")
+    for each in done:
+        if each.verification is not None:
+            verification_table.show(each.verification)
     _print_outcomes(outcomes)
     for each in explained:
         # Findings are printed only for a single image.
@@ -181,18 +190,20 @@ def print_warnings(results: Sequence[Outcome]) -> None:
 
 def _print_outcomes(outcomes: Outcomes) -> None:
     failed = outcomes.failed
-    table = Table(
-        Column("Analysis", no_wrap=True), "Outcome", Column("Seconds", justify="right"), *(["Reason"] if failed else [])
-    )
+    verified = any(each.verification is not None for each in outcomes.by_name.values())
+    columns = [*(["Verification"] if verified else []), *(["Reason"] if failed else [])]
+    table = Table(Column("Analysis", no_wrap=True), "Outcome", Column("Seconds", justify="right"), *columns)
     for analysis in outcomes.analyses:
         if analysis.name in failed:
-            table.add_row(analysis.name, Text("failed", style="red"), "", console.plain(failed[analysis.name]))
+            reason = console.plain(failed[analysis.name])
+            table.add_row(analysis.name, Text("failed", style="red"), "", *([""] if verified else []), reason)
             continue
         result = outcomes.by_name[analysis.name]
         text = _count(result.pictures.count, "picture")
         if result.kept and result.parts:
             text += f", {result.kept} images kept"
-        table.add_row(analysis.name, text if result.parts else "already done", f"{result.seconds:.1f}")
+        checks = [] if result.verification is None else [verification_table.outcome(result.verification)]
+        table.add_row(analysis.name, text if result.parts else "already done", f"{result.seconds:.1f}", *checks)
     console.out().print(table)
 
 

@@ -21,7 +21,7 @@ from cnnexplain.inputs.images import ImageBatch
 from cnnexplain.model.classifier import Classifier
 from cnnexplain.pipeline import targets
 from cnnexplain.plugin import registry
-from cnnexplain.plugin.metric import Metric
+from cnnexplain.plugin.metric import ALL, Metric
 from cnnexplain.plugin.registry import Plugin
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def prepare(
 
 
 def select(names: str | Sequence[str] | None, *, masked: bool) -> dict[str, tuple[Metric, Plugin]]:
-    """The metrics of these names; None for all, those for masks only if there are masks.
+    """The metrics of these names; None for the default ones, "all" for all, those for masks only if there are masks.
 
     Raises:
         UsageError: There is no such metric, or it needs masks and there are none.
@@ -100,9 +100,11 @@ def select(names: str | Sequence[str] | None, *, masked: bool) -> dict[str, tupl
     """
     checks.names(names, "metrics", "deletion")
     offered = registry.load().metrics
-    if names is None:
-        return {name: offered.pick(name) for name in offered if masked or "mask" not in offered[name].inputs}
-    found = {name: offered.pick(name) for name in ([names] if isinstance(names, str) else names)}
+    wanted = [names] if isinstance(names, str) else names
+    if wanted is None or ALL in wanted:
+        chosen = [name for name, metric in offered.items() if wanted is not None or metric.default]
+        return {name: offered.pick(name) for name in chosen if masked or "mask" not in offered[name].inputs}
+    found = {name: offered.pick(name) for name in wanted}
     for name, (metric, _) in found.items():
         if "mask" in metric.inputs and not masked:
             raise UsageError(

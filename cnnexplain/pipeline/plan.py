@@ -54,14 +54,16 @@ def steps(analyses: Sequence[Analysis], classifier: Classifier, images: int, *, 
         images: Number of images to explain.
         quick: Whether to use the options of `Analysis.quick` instead of the defaults.
     """
-    planned = []
-    for analysis in analyses:
-        options = validate(analysis.options, analysis.quick if quick else {})
-        # Analyses of the model itself with objectives explain the classes of the images.
-        count = images if {"images", "objectives"} & set(analysis.inputs) else 0
-        passes = _passes(analysis, classifier, options)
-        planned.append(Step(analysis, options, count, None if passes is None else passes * max(count, 1)))
+    planned = [plan_run(each, validate(each.options, each.quick if quick else {}), classifier, images) for each in analyses]
     return sorted(planned, key=lambda step: math.inf if step.passes is None else step.passes)
+
+
+def plan_run(analysis: Analysis, options: Mapping[str, Any], classifier: Classifier, images: int) -> Step:
+    """The planned run of an analysis with these options."""
+    # Analyses of the model itself with objectives explain the classes of the images.
+    count = images if {"images", "objectives"} & set(analysis.inputs) else 0
+    passes = _passes(analysis, classifier, options)
+    return Step(analysis, options, count, None if passes is None else passes * max(count, 1))
 
 
 def _passes(analysis: Analysis, classifier: Classifier, options: Mapping[str, Any]) -> float | None:
@@ -94,10 +96,11 @@ def estimate(planned: Sequence[Step], a_pass: float) -> str:
         return f"Running {count}; no estimate of the time is available."
     seconds = sum(step.seconds(a_pass) for step in planned if step.passes is not None)
     rest = f", plus an unknown time for {', '.join(unknown)}" if unknown else ""
-    return f"Running {count}: about {_duration(seconds)}{rest}."
+    return f"Running {count}: about {duration(seconds)}{rest}."
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """A duration as text, rounded to 5 seconds, minutes or tenths of an hour."""
     if seconds < 90:
         return f"{max(5 * round(seconds / 5), 5)} s"
     minutes = round(seconds / 60)

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 LONGEST = 40
 """Maximum number of characters in the name of a metric or a score."""
 
+ALL = "all"
+"""What users write for all metrics."""
+
 INPUTS = ("maps", "image", "target", "mask", "classifier", "evaluate", "explain", "random")
 """The inputs that a metric can take, as parameters of `run` in any order."""
 
@@ -40,6 +43,7 @@ class Metric:
             Methods are ranked by the first one.
         protocol: One sentence with the settings on which the scores depend: numbers of steps or samples, fills, ties.
         limitations: One sentence on what it cannot tell.
+        default: Whether it is computed if the user names no metric; False for one that takes most of the time.
 
     Inputs that `run` can take:
         maps: (M, H, W) float64, the maps of M methods for the image, raw and signed.
@@ -65,11 +69,14 @@ class Metric:
     scores: Mapping[str, Better]
     protocol: str
     limitations: str
+    default: bool = True
 
     def __post_init__(self) -> None:
         valid = isinstance(self.name, str) and re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", self.name)
         if not valid or len(self.name) > LONGEST:
             raise PluginError(f"The metric name {shown(self.name)} must be lowercase words joined by hyphens.")
+        if self.name == ALL:
+            raise PluginError(f"A metric can't be called '{ALL}', which stands for all metrics.")
         if not callable(self.run):
             raise PluginError(f"The metric '{self.name}' needs a function as run, but got {shown(self.run)}.")
         for field_name in ("paper", "protocol", "limitations"):

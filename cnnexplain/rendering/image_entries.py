@@ -98,6 +98,7 @@ def _entry(drawn: Drawn, index: int, methods: Sequence[dict[str, Any]]) -> dict[
         "mapped": bool(maps_of(record)),
         "panels": drawn.panels[index],
         "facts": facts,
+        "verification": record.verification,
     }
 
 

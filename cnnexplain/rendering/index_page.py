@@ -10,12 +10,19 @@ from cnnexplain.rendering.method_entries import option_rows
 
 if TYPE_CHECKING:
     from cnnexplain.plugin.analysis import Analysis
+    from cnnexplain.results.verification import Verification
 
 FEW = 6
 """Up to this number of images, the page also shows the full pictures."""
 
 
-def render(analysis: Analysis, result: Mapping[str, Any], parts: Iterable[Mapping[str, Any]], count: int) -> Iterator[str]:
+def render(
+    analysis: Analysis,
+    result: Mapping[str, Any],
+    parts: Iterable[Mapping[str, Any]],
+    count: int,
+    verification: Verification | None = None,
+) -> Iterator[str]:
     """The page in pieces.
 
     Args:
@@ -23,6 +30,7 @@ def render(analysis: Analysis, result: Mapping[str, Any], parts: Iterable[Mappin
         result: The content of `result.json`.
         parts: The contents of the files of the parts; only one is in memory at a time.
         count: The number of images of all parts.
+        verification: The verification of all parts; None if they were not verified.
     """
     few = count <= FEW
     return templates.get("index.html").stream(
@@ -32,6 +40,7 @@ def render(analysis: Analysis, result: Mapping[str, Any], parts: Iterable[Mappin
         result=result,
         parts_of_result=list(_once(parts)) if few else _once(parts),
         count=count,
+        verification=verification,
         few=few,
         each=thumbnails.EACH,
         policy=templates.policy("'self' file:", script="index.js"),

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def method_entries(records: Sequence[Record]) -> list[dict[str, Any]]:
-    """An entry for each analysis and set of options, with the total run time in seconds."""
+    """An entry for each analysis and set of options, with the total run time in seconds and the verifications."""
     methods: list[dict[str, Any]] = []
     for record in records:
         entry = next((method for method in methods if _is(method, record)), None)
@@ -22,9 +22,12 @@ def method_entries(records: Sequence[Record]) -> list[dict[str, Any]]:
                 "options": option_rows(record.analysis, record.options),
                 "plugin": record.provenance["plugin"],
                 "seconds": 0.0,
+                "verifications": [],
             }
             methods.append(entry)
         entry["seconds"] += record.seconds
+        if record.verification is not None:
+            entry["verifications"].append(record.verification)
     return methods
 
 

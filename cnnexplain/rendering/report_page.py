@@ -72,6 +72,7 @@ def render(
         pending=pending,
         quick=quick,
         failed=failed or {},
+        doubtful=[each for method in methods for each in method["verifications"] if not each.passed],
         skipped={name: reason for record in records for name, reason in record.skipped.items()},
         warned=warned,
         model=card(classifier),
@@ -106,6 +107,7 @@ def _overview(each: Drawn, methods: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "method": method_number(methods, record),
         "pictures": {title: data_uri(picture) for title, picture in each.overview.items()},
         "facts": {name: fact for name, fact in record.facts.items() if not is_of_images(record, fact)},
+        "verification": record.verification,
         "dataset": record.provenance.get("dataset"),
     }
 

@@ -18,7 +18,7 @@ from cnnexplain.draw import formatting, wording
 MARK = "<!-- cnnexplain report 1 -->"
 """The second line of a report, by which a file is recognized as one."""
 
-PARTS = {"page.css": ("page.css", "panels.css"), "page.js": ("page.js", "panels.js")}
+PARTS = {"page.css": ("page.css", "panels.css", "checks.css"), "page.js": ("page.js", "panels.js")}
 """Assets that are concatenated from several files."""
 
 

@@ -11,15 +11,21 @@ from cnnexplain.rendering import index_page, thumbnails
 if TYPE_CHECKING:
     from cnnexplain.plugin.analysis import Analysis
     from cnnexplain.results.record import Record
+    from cnnexplain.results.verification import Verification
 
 
 def write_index(
-    path: Path, analysis: Analysis, result: Mapping[str, Any], parts: Iterable[Mapping[str, Any]], count: int
+    path: Path,
+    analysis: Analysis,
+    result: Mapping[str, Any],
+    parts: Iterable[Mapping[str, Any]],
+    count: int,
+    verification: Verification | None = None,
 ) -> None:
     """Writes the index page of a result; the arguments after `path` are those of `index_page.render`."""
     # A file name that is not valid Unicode becomes an escape sequence.
     with path.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-        file.writelines(index_page.render(analysis, result, parts, count))
+        file.writelines(index_page.render(analysis, result, parts, count, verification))
 
 
 def write_thumbnails(record: Record, folder: Path, stem: str) -> dict[str, Any]:

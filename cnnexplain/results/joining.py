@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cnnexplain.results.verification import joined
+
 if TYPE_CHECKING:
     from jaxtyping import Shaped
 
@@ -56,6 +58,7 @@ def _concatenated(arrays: list[Shaped[np.ndarray, "_ ..."]]) -> Shaped[np.ndarra
 def _joined(records: Sequence[Record]) -> Record:
     """Joins everything but the arrays."""
     first, last = records[0], records[-1]
+    verifications = [record.verification for record in records]
     return replace(
         first,
         explained=tuple(explained for record in records for explained in record.explained),
@@ -64,4 +67,5 @@ def _joined(records: Sequence[Record]) -> Record:
         seconds=sum(record.seconds for record in records),
         span=range(first.span.start, last.span.stop),
         skipped={name: reason for record in records for name, reason in record.skipped.items()},
+        verification=None if None in verifications else joined([each for each in verifications if each is not None]),
     )

@@ -16,7 +16,7 @@ from cnnexplain.errors import OutputError, UsageError, line
 from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.plugin import registry
 from cnnexplain.plugin.analysis import Analysis
-from cnnexplain.results import contents, former_results, image_json, json_files, npz, result_files, schema
+from cnnexplain.results import contents, former_results, image_json, json_files, npz, result_files, schema, verification_json
 from cnnexplain.results.damage import DamageError, damaged
 from cnnexplain.results.file_names import RESULT, listed
 
@@ -127,6 +127,7 @@ def read_part(folder: Path, analysis: Analysis, result: Mapping[str, Any], part:
             "seconds": float(part["seconds"]),
             "span": range(start, stop),
             "skipped": dict(part["skipped"]),
+            "verification": verification_json.of_parts(result, [part]),
         }
     except DAMAGES as error:
         raise damaged(folder, words(error)) from error

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from cnnexplain.errors import PluginError, failure, foreign, line, shown
+from cnnexplain.errors import PluginError, UsageError, failure, foreign, line, shown
 from cnnexplain.plugin.analysis import Analysis, Panel
 from cnnexplain.plugin.registry import Plugin
 from cnnexplain.results import reader
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from cnnexplain.inputs.preprocess import Preprocess
+    from cnnexplain.results.verification import Verification
 
 
 Made = TypeVar("Made")
@@ -50,6 +51,7 @@ class Record:
         seconds: The run time of the analysis.
         span: The range of its images among all given images, including those that could not be read.
         skipped: The images in `span` that could not be read, each with the reason.
+        verification: The checks of this result, as `verified` has added them; None if it was not verified.
     """
 
     analysis: Analysis
@@ -65,6 +67,7 @@ class Record:
     seconds: float
     span: range
     skipped: Mapping[str, str]
+    verification: Verification | None = None
 
     def __repr__(self) -> str:
         shapes = ", ".join(f"{name} {array.shape}" for name, array in self.arrays.items())
@@ -212,6 +215,27 @@ class Record:
         # The label identifies the plugin if the figure can't be written.
         figure.set_label(f"A figure of {self._function('draw')}")
         return figure
+
+    def verified(self, verification: Verification) -> Record:
+        """This record with its verification, which `save` writes and pages show.
+
+        Args:
+            verification: What `cnnexplain.verify` has returned for this record.
+
+        Raises:
+            UsageError: It is the verification of another record.
+        """
+        sources = tuple(explained.source.name for explained in self.explained)
+        model = self.provenance.get("model", {})
+        own = self.analysis.name, model.get("sha256"), sources
+        count = max(len(self), 1)
+        complete = all(row.error or len(row.measurements) == count for row in verification.rows)
+        if own != (verification.analysis, verification.model.get("sha256"), verification.images) or not complete:
+            raise UsageError(
+                f"The verification of '{verification.analysis}' for {len(verification.images)} images is not of this "
+                "record; pass what cnnexplain.verify returns for it."
+            )
+        return replace(self, verification=verification)
 
     def save(self, folder: str | os.PathLike[str], *, format: str = "png", dpi: int = 130) -> list[Path]:  # noqa: A002
         """Writes the pictures, `arrays.npz` and `result.json` into a folder.

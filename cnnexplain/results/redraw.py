@@ -14,7 +14,7 @@ from cnnexplain import files
 from cnnexplain.errors import OutputError, PluginError, reason
 from cnnexplain.interruption import check_interrupted
 from cnnexplain.rendering.pictures import FORMATS, Pictures
-from cnnexplain.results import json_files, lock, reader, result_files, writer
+from cnnexplain.results import json_files, lock, reader, result_files, verification_json, writer
 from cnnexplain.results.damage import damaged
 from cnnexplain.results.file_names import INDEX, RESULT, picture_names
 from cnnexplain.results.picture_workers import PictureWorkers
@@ -148,7 +148,9 @@ def _redraw(folder: Path, wanted: Pictures, style: Style, progress: Callable[[in
             json_files.write(staged / name, content)
         index = [INDEX] if INDEX in own_files else []
         for name in index:
-            index_files.write_index(staged / name, analysis, whole, (written[part] for part in parts), len(images))
+            own_parts = [written[part] for part in parts]
+            verification = verification_json.of_parts(whole, own_parts)
+            index_files.write_index(staged / name, analysis, whole, own_parts, len(images), verification)
         replace_files(staged, folder, [*drawn, *sheets, *index, *written], result, own_files, set(before) - set(drawn))
     return [folder / name for name in drawn]
 

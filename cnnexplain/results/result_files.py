@@ -8,9 +8,10 @@ from typing import Any
 
 from cnnexplain import __version__
 from cnnexplain.errors import OutputError
-from cnnexplain.results import former_results, json_files, schema
+from cnnexplain.results import former_results, json_files, schema, verification_json
 from cnnexplain.results.damage import DamageError, damaged
 from cnnexplain.results.file_names import RESULT, part_name
+from cnnexplain.results.verification import Verification
 
 
 def read_result(folder: Path) -> dict[str, Any]:
@@ -74,3 +75,13 @@ def read_part(folder: Path, name: str, result: Mapping[str, Any]) -> dict[str, A
     except DamageError as damage:
         raise damaged(folder, f"{name}: {damage}") from damage
     return content
+
+
+def read_verification(folder: Path) -> Verification | None:
+    """The verification of all images of a result; None if some are not verified.
+
+    Raises:
+        OutputError: The result is damaged.
+    """
+    result = read_result(folder)
+    return verification_json.of_parts(result, read_parts(folder, result))

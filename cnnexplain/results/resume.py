@@ -131,7 +131,8 @@ def _is_whole(folder: Path, name: str, ours: Collection[str]) -> bool:
 def _check_request(folder: Path, earlier: Any, request: Mapping[str, Any] | None) -> None:
     if not isinstance(earlier, dict) or request is None:
         raise UsageError(f"The result in '{folder}' can't be continued: it does not record its request.")
-    before = former_names.renamed(earlier)
+    # Earlier versions could not verify.
+    before = {"verify": False, **former_names.renamed(earlier)}
     wanted = former_names.renamed(request)
     differences = [_difference(name, before.get(name), now) for name, now in wanted.items() if before.get(name) != now]
     if differences:

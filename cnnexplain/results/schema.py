@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cnnexplain.results import verification_json
 from cnnexplain.results.damage import DamageError
 from cnnexplain.results.file_names import PICTURE, is_ours, part_name
 from cnnexplain.results.json_kinds import (
@@ -93,7 +94,10 @@ PART: dict[str, Kind] = {
     "files": unique(FILE_NAME),
 }
 
-PART_LATER: dict[str, Kind] = {"thumbnails": optional(fields(THUMBNAILS, {}))}
+PART_LATER: dict[str, Kind] = {
+    "thumbnails": optional(fields(THUMBNAILS, {})),
+    "verification": optional(verification_json.CONTENT),
+}
 
 
 def unfinished(content: Mapping[str, Any]) -> bool:
@@ -159,6 +163,8 @@ def check_part(content: Mapping[str, Any], labels: Sequence[str]) -> None:
         raise DamageError("its pictures are duplicates or not among its files")
     if len([name for name in content["files"] if name.endswith(".npz")]) != 1:
         raise DamageError("'files' must contain one file of arrays")
+    if content.get("verification") is not None:
+        verification_json.check(content["verification"], len(images))
 
 
 def later_version(content: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ import numpy as np
 from cnnexplain import __version__, files, interruption
 from cnnexplain.matplotlib_settings import drawing
 from cnnexplain.rendering.pictures import Pictures
-from cnnexplain.results import image_json, json_files, lock, result_files
+from cnnexplain.results import image_json, json_files, lock, result_files, verification_json
 from cnnexplain.results.file_names import ARRAYS, INDEX, RESULT, part_name, picture_names
 from cnnexplain.results.result_folder import check_folder, refuse_foreign, replace_files
 from cnnexplain.results.resume import Kept
@@ -161,16 +161,20 @@ class Writer:
             common = self._result or self._common(record, overview_names)
             if whole:
                 result = {**common, **content, "files": names}
-                parts = iter([result])
             else:
                 content = {"format": FORMAT, **content, "files": [*pictures, arrays, *sheets, part]}
                 json_files.write(staged / part, content)
                 result = _grown(common, part, content)
-                parts = itertools.chain(result_files.read_parts(self.folder, self._result), [content])
             result["complete"] = record.span.stop == len(self._sources)
+
+            def parts() -> Iterable[Mapping[str, Any]]:
+                earlier = [] if whole else result_files.read_parts(self.folder, self._result)
+                return itertools.chain(earlier, [result if whole else content])
+
+            verification = None if record.verification is None else verification_json.of_parts(result, parts())
             # The images explained so far, without those that could not be read.
             count = record.span.stop - len(result["skipped"])
-            index_files.write_index(staged / INDEX, record.analysis, result, parts, count)
+            index_files.write_index(staged / INDEX, record.analysis, result, parts(), count, verification)
             json_files.write(staged / RESULT, result)
             # An earlier picture must not pass for one of these results until the new one replaces it.
             later = set() if self._workers is None else set(pictures)
@@ -241,6 +245,7 @@ def _content(record: Record, pictures: list[str | None]) -> dict[str, Any]:
         "warnings": list(record.warnings),
         "skipped": dict(record.skipped),
         "seconds": round(record.seconds, 4),
+        **({} if record.verification is None else {"verification": verification_json.write(record.verification)}),
     }
 
 

@@ -16,9 +16,9 @@ from cnnexplain.model.computation.objectives import Logit
 from cnnexplain.plugin.check import Check, Measurement
 from cnnexplain.results import reader
 from cnnexplain.results.record import Record, load_parts
+from cnnexplain.results.verification import Row, Verification
 from cnnexplain.verification.comparison import fact_difference
 from cnnexplain.verification.subjects import image_objectives, plugin_of, run
-from cnnexplain.verification.verification import Row, Verification
 from cnnexplain.verification.verify import check_model, named_model
 
 ARRAYS = Check("arrays", "The same model, images and options give the same arrays again.", lambda _: Measurement(None))

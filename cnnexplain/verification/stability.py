@@ -75,8 +75,9 @@ def with_seed(record: Record) -> bool:
 
 def _repeat(subject: Subject) -> Measurement:
     record, options = subject.record, cheap_options(subject, 1)
-    # Every run here replaces the data set, so the arrays of an analysis that has nothing else may differ from the record's.
-    overview = "images" not in record.analysis.inputs and "dataset" in record.analysis.inputs
+    # Every run here replaces the data set and explains the default targets of the model, so that the arrays of an analysis
+    # without images may differ from the record's.
+    overview = "images" not in record.analysis.inputs and bool({"dataset", "objectives"} & set(record.analysis.inputs))
     if options or overview:
         runs = _compared(
             subject.explain(**options), 0, subject.explain(**options), 0, f"between two new runs{_with(options)}"

@@ -18,9 +18,9 @@ from cnnexplain.pipeline.targets import Class, Target
 from cnnexplain.plugin import registry
 from cnnexplain.plugin.check import Check, Measurement, Subject
 from cnnexplain.results.record import Record
+from cnnexplain.results.verification import Row, Verification
 from cnnexplain.verification import randomization, second_opinions, stability
 from cnnexplain.verification.subjects import SEED, image_objectives, run, subjects
-from cnnexplain.verification.verification import Row, Verification
 
 
 def verify(

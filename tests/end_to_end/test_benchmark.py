@@ -11,6 +11,7 @@ from PIL import Image
 import cnnexplain as cx
 from cnnexplain.errors import PluginError, UsageError
 from cnnexplain.evaluation import methods
+from cnnexplain.evaluation import benchmark
 from cnnexplain.plugin import registry
 
 SAMPLES = ["mnist:test/0", "mnist:test/1", "mnist:test/2"]
@@ -356,6 +357,14 @@ def test_the_figures_for_digits(lenet):
     assert best.mean == pytest.approx(0.814, abs=0.02)
     leaders = [each.method for each in board.standings("infidelity")[:2]]
     assert "|input − black|" in leaders
+
+
+def test_metrics_that_take_most_of_the_time_are_computed_if_they_or_all_are_named():
+    offered = registry.load().metrics
+    masked = {"pointing-game", "relevance-rank", "relevance-mass"}
+    assert set(benchmark.select(None, masked=True)) == set(offered) - {"smprt"}
+    assert set(benchmark.select("smprt", masked=False)) == {"smprt"}
+    assert set(benchmark.select(["all"], masked=False)) == set(offered) - masked
 
 
 def test_the_metrics_are_listed(cli):

@@ -102,6 +102,17 @@ def test_a_warning_is_shown_once_with_its_analyses():
     assert Read(made(first, second)).text.count("one, two: Dark.") == 1
 
 
+def test_the_verification_is_shown_with_the_method_and_failures_are_noted():
+    found = pages.verification(word=pages.HOSTILE, values=(0.5, 3.0, None))
+    read = Read(pages.made(pages.record(verification=found), pages.record(made=pages.analysis("other"))))
+    assert f"made-map: {found.outcome}; see Methods." in read.text
+    assert f"limitations · ✗ {found.outcome}" in read.text
+    assert read.text.count("✗ Verification: 1 of 2 checks failed: far") == 1
+    assert "✗ failed 3 ≤ 1" in read.text
+    assert len(read.all("script")) == len(Read(pages.made(pages.record())).all("script"))
+    assert "see Methods" not in Read(pages.made(pages.record(verification=pages.verification()))).text
+
+
 def test_untrusted_text_is_escaped():
     word = pages.HOSTILE
     labels = (f"cat{word}", f"dog{word}", f"owl{word}")

@@ -7,6 +7,7 @@ import shutil
 import zipfile
 
 import numpy as np
+import pages
 import pytest
 from campaign import snapshot
 
@@ -25,6 +26,8 @@ def saved(lenet, tmp_path_factory):
     """A result of two images, of which one wrong value after another is told."""
     folder = tmp_path_factory.mktemp("saved") / "saliency"
     record = cx.explain("saliency", lenet, TWO)
+    model = record.provenance["model"]
+    record = record.verified(pages.verification(TWO, analysis="saliency", model=model, values=(0.5, float("nan"), None)))
     writer = report.Writer(folder, TWO, Pictures(dpi=20), {"analysis": "saliency"})
     writer.add(record)
     return record, folder
@@ -51,6 +54,18 @@ def files(*names):
 
 def nested(name, **values):
     return lambda folder: edited(folder, lambda content: content[name].update(values))
+
+
+def measured(**values):
+    return {"value": 0.5, "limit": 1.0, "passed": True, "detail": "", **values}
+
+
+CHECKED = {"kind": "x", "check": "x", "meaning": "x", "passed": True, "error": "", "images": [measured(), measured()]}
+
+
+def checked(**values):
+    """Other values for the first check, which passes."""
+    return lambda folder: edited(folder, lambda content: content["verification"]["checks"][0].update(values))
 
 
 def written(pattern, text):
@@ -190,6 +205,7 @@ WRONG = {
             "thumbnails": (5, [], {}, {"files": "x", "height": 1, "width": 1, "columns": 1}),
             "parts": (None, [], 5, ["result.json"], ["result-00002.json"], ["../x.json"], ["result-00001.json"]),
             "limitations": (5, []),
+            "verification": (5, [], "passed", {}, {"passed": True, "checks": {}, "seconds": 1}),
             "cnnexplain": (None, 5),
         }.items()
         for value in values
@@ -210,6 +226,32 @@ WRONG = {
         }.items()
         for value in values
     },
+    **{
+        f"{value!r} as a check's {name}": checked(**{name: value})
+        for name, values in {
+            "kind": (None, 5, "", "x" * 61),
+            "check": (None, 5, "", "x" * 61, "\x1b[31m", "a\nb"),
+            "meaning": (None, 5, "", "x" * 10_001),
+            "passed": (0, "yes", False, None),
+            "error": (None, 5, "It stops."),
+            "images": (None, {}, [], [None], [5, 5], ["x", "y"], [{}, {}]),
+        }.items()
+        for value in values
+    },
+    **{
+        f"{value!r} as a measured {name}": checked(images=[measured(), measured(**{name: value})])
+        for name, values in {
+            "value": ("0.5", True, [], 2),
+            "limit": ("1", True, [], 0.1),
+            "passed": (None, False, 1, "yes"),
+            "detail": (None, 5, [], "x" * 10_001),
+        }.items()
+        for value in values
+    },
+    "a measurement too many": checked(images=[measured()] * 3),
+    "a verdict that contradicts the checks": nested("verification", passed=True),
+    "checks beyond all": nested("verification", checks=[CHECKED] * 1001),
+    "a time that is negative": nested("verification", seconds=-1),
     "no source": lambda folder: edited(folder, lambda content: content["images"][0].pop("source")),
     "an unknown key of the input": nested("input", depth=3),
     "a height that is true": nested("input", height=True),

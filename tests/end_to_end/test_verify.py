@@ -32,7 +32,7 @@ def test_the_json_is_one_document(cli):
     assert first["images"] == ["mnist:test/42", "mnist:test/3"]
     assert first["model"]["name"] == "lenet"
     for check in first["checks"]:
-        assert set(check) == {"kind", "check", "meaning", "passed", "value", "limit", "detail", "images"}
+        assert set(check) == {"kind", "check", "meaning", "passed", "value", "limit", "detail", "error", "images"}
         assert len(check["images"]) == 2
     assert {check["kind"] for check in first["checks"]} == {"definition", "stability", "network"}
 

@@ -1,5 +1,6 @@
 """Models of every accepted form, what is refused, and that none is ever changed."""
 
+import hashlib
 import json
 import zipfile
 
@@ -9,6 +10,7 @@ import pytest
 
 import cnnexplain as cx
 from cnnexplain.errors import ModelError, UsageError
+from cnnexplain.model.fingerprint import fingerprint
 from cnnexplain.numerics import evenly_spaced
 
 pytestmark = pytest.mark.backends
@@ -57,6 +59,17 @@ def test_weights_are_shared_with_the_model(model, random):
     keras_model.layers[-1].bias.assign_add(np.full(5, 2.0))
     np.testing.assert_allclose(clf.logits(images), before + 2, rtol=1e-5)
     assert clf.sha256 != hash_before
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+def test_the_hash_is_that_of_names_shapes_types_and_values(dtype):
+    layers = [keras.layers.Conv2D(2, 3, dtype=dtype), keras.layers.BatchNormalization(dtype=dtype), keras.layers.Flatten()]
+    keras_model = keras.Sequential([keras.Input((6, 5, 1)), *layers, keras.layers.Dense(3, dtype=dtype)])
+    digest = hashlib.sha256()
+    for weight in keras_model.weights:
+        value = keras.ops.convert_to_numpy(weight)
+        digest.update(f"{weight.path} {weight.shape} {weight.dtype}".encode() + value.tobytes())
+    assert fingerprint(keras_model) == digest.hexdigest()
 
 
 def test_branches_shared_layers_and_nested_models_are_traced(random):

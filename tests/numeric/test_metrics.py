@@ -7,7 +7,8 @@ import zlib
 import keras
 import numpy as np
 import pytest
-from cnnexplain_plugins.metrics import imputation
+from cnnexplain_plugins.metrics import imputation, multigrid
+from cnnexplain_plugins.metrics.shuffled_networks import shuffled_network
 from functions import SHAPE, formula, weights_and_images
 
 import cnnexplain as cx
@@ -428,6 +429,20 @@ def test_emprt_is_the_relative_rise_of_the_entropy(lenet, noise):
     assert np.isnan(found[3:]).all()
 
 
+@pytest.mark.backends
+def test_the_shuffled_network_is_compiled_once_and_has_the_weights_of_the_check(lenet, noise):
+    """Whatever was asked for before, and without a change of the user's model."""
+    before, network = lenet.logits(noise), shuffled_network(lenet, 1.0)
+    for share in (0.5, 1.0, 1.0, 0.5):
+        assert shuffled_network(lenet, share) is network
+        expected = checks.shuffled(lenet, share)
+        for found, weight in zip(network.model.get_weights(), expected.model.get_weights(), strict=True):
+            np.testing.assert_array_equal(found, weight)
+        # The compiled function reads the weights at each call.
+        np.testing.assert_allclose(network.logits(noise), expected.logits(noise), rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(lenet.logits(noise), before)
+
+
 def test_emprt_of_maps_that_hardly_vary(lenet, noise):
     maps = np.stack([1 + 1e-15 * (noise[0, ..., 0] > 0.5), 1e-320 * noise[0, ..., 0].astype(np.float64)])
     found = score("emprt", lenet, noise[0], maps, 3, explain=lambda *_, **__: maps[:, None])["rise"]
@@ -481,6 +496,25 @@ def test_imputation_solves_the_papers_linear_system(channels, random):
     assert np.abs(imputation.imputed(np.full_like(image, 0.3), removed, noise * 0) - 0.3).max() < 1e-6
     noisy = imputation.imputed(image, removed, noise)
     np.testing.assert_allclose(noisy - found, removed[..., None] * noise, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(33, 40), (1, 17), (5, 5)])
+def test_imputation_of_large_regions(shape, random):
+    image = random.uniform(-1, 2, (*shape, 1)).astype(np.float32)
+    removed = random.random((3, *shape)) < np.array([0.9, 0.5, 0])[:, None, None]
+    removed[2] = True
+    removed[:, 0, 0] = removed[2, -1, -1] = False
+    found = imputation.imputed(image, removed, np.zeros_like(image))
+    for number in range(3):
+        np.testing.assert_allclose(found[number], solved(image, removed[number]), atol=1e-3)
+
+
+def test_coarse_residuals_are_the_transpose_of_interpolated_corrections(random):
+    """As conjugate gradients need a symmetric preconditioner."""
+    coarse, fine = random.normal(size=(4, 5, 2)), random.normal(size=(7, 10, 2))
+    np.testing.assert_allclose(
+        (multigrid.interpolated(coarse, fine.shape) * fine).sum(), (coarse * multigrid.restricted(fine)).sum()
+    )
 
 
 @pytest.mark.backends

@@ -7,7 +7,8 @@ import pytest
 
 from cnnexplain.errors import PluginError
 from cnnexplain.plugin import Analysis, Check, Measurement
-from cnnexplain.verification.verification import Row, Verification
+from cnnexplain.results import verification_json
+from cnnexplain.results.verification import Row, Verification, joined
 
 NAN = float("nan")
 
@@ -74,6 +75,7 @@ def test_checks_must_be_checks(checks):
 
 
 CHECK = Check("sum", "The parts add up.", lambda subject: Measurement(0.0))
+OTHER = Check("seeds", "Seeds agree.", lambda subject: Measurement(0.0))
 
 
 def row(*measurements, error=""):
@@ -100,3 +102,44 @@ def test_a_verification_is_strict_json_and_says_what_failed():
     assert Verification("mine", {}, (), rows[:1], 1.0).conclusion == "mine: the 1 check passed."
     assert "0.1" in repr(found)
     assert Verification("mine", {}, (), rows[2:], 1.0).conclusion == "mine: no check applies."
+
+
+def test_parts_join_to_one_verification():
+    first = Verification("mine", {}, ("a", "b"), (row(Measurement(0.5, 1.0), Measurement(2.0, 1.0)),), 1.0)
+    second = Verification(
+        "mine", {}, ("c",), (row(Measurement(0.25, 1.0)), Row("stability", OTHER, (Measurement(0.0, 1.0),))), 2.0
+    )
+    third = Verification("mine", {}, ("d", "e"), (row(Measurement(0.5, 1.0), error="It stops."),), 4.0)
+    found = joined([first, second])
+    assert (found.images, found.seconds, found.failed) == (("a", "b", "c"), 3.0, ("sum",))
+    assert [each.value for each in found.rows[0].measurements] == [0.5, 2.0, 0.25]
+    assert [each.detail for each in found.rows[1].measurements] == ["not checked", "not checked", ""]
+    stopped = joined([second, third])
+    assert (stopped.rows[0].error, stopped.rows[0].verdict) == ("It stops.", "FAILED")
+    assert [len(each.measurements) for each in stopped.rows] == [3, 3]
+    assert joined([first]) is first
+    assert joined([]) is None
+
+
+INF = float("inf")
+
+
+@pytest.mark.parametrize("limit", [1.0, NAN, INF, None])
+@pytest.mark.parametrize("value", [0.5, 2.0, NAN, INF, -INF, None])
+def test_a_verdict_survives_the_file(value, limit):
+    measurement = Measurement(value, limit, "words")
+    found = Verification("mine", {"name": "net"}, ("a.png",), (row(measurement),), 1.5)
+    content = json.loads(json.dumps(verification_json.write(found), allow_nan=False))
+    verification_json.check(content, 1)
+    read = verification_json.read(content, {"analysis": "mine", "model": {"name": "net"}}, [{"source": "a.png"}])
+    assert (read.rows[0].passed, read.rows[0].shown.detail) == (found.rows[0].passed, measurement.detail)
+    assert verification_json.write(read) == content
+    assert (read.analysis, read.model, read.images, read.seconds) == ("mine", {"name": "net"}, ("a.png",), 1.5)
+
+
+def test_an_error_survives_the_file():
+    found = Verification("mine", {}, ("a", "b"), (row(Measurement(0.5, 1.0), error="It stops."),), 1.5)
+    content = verification_json.write(found)
+    verification_json.check(content, 2)
+    read = verification_json.read(content, {"analysis": "mine", "model": {}}, [{"source": "a"}, {"source": "b"}])
+    assert (read.rows[0].error, read.passed) == ("It stops.", False)

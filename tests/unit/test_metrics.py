@@ -40,6 +40,7 @@ def without_text(maps):
 
 BAD = {
     "name": ({"name": "Size of Maps"}, "metric name 'Size of Maps' must be lowercase words joined by hyphens"),
+    "reserved name": ({"name": "all"}, "can't be called 'all', which stands for all metrics"),
     "run": ({"run": 3}, "needs a function as run, but got 3"),
     "paper": ({"paper": ""}, "has '' as paper; expected a sentence"),
     "limitations": ({"limitations": None}, "has None as limitations; expected a sentence"),

@@ -222,6 +222,26 @@ def test_index_pages_escape_and_link_only_local_files(tmp_path):
     assert pages.HOSTILE in read.text
 
 
+def test_index_pages_show_verdicts_as_words_and_marks(tmp_path):
+    def shown(found):
+        index_files.write_index(tmp_path / "index.html", pages.analysis(), RESULT, parts_of(1, 2, []), 2, found)
+        return Read((tmp_path / "index.html").read_text())
+
+    sources = ("one.png", f"two{pages.HOSTILE}.png")
+    read = shown(pages.verification(sources, word=pages.HOSTILE, values=(0.5, float("nan"), None)))
+    assert "✗ Verification: 1 of 2 checks failed: far" in read.text
+    for words in ("✓ passed 0.5 ≤ 1", "✗ failed nan ≤ 1", "– no verdict – ≤ 1", f"Measured.{pages.HOSTILE}"):
+        assert words in read.text
+    assert read.text.index("Is it what the method defines?") < read.text.index("Is it stable?")
+    assert not [each for each in read.all("img") if each.get("src") == "x"]
+    # What is wrong is open.
+    assert {"class": "more checks", "open": None} in read.all("details")
+    read = shown(pages.verification(sources))
+    assert "✓ Verification: all 2 checks passed" in read.text
+    assert {"class": "more checks"} in read.all("details")
+    assert "Verification" not in shown(None).text
+
+
 def test_notebooks_show_the_first_images_of_a_record():
     record = pages.record([f"{number}.png" for number in range(5)])
     read = Read(record._repr_html_())

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 FOLDER = "benchmark"
 """The folder with the page and the numbers, in that of --out."""
 
-IMAGES = "Default: the first 100 test images of MNIST, for a digit classifier."
-"""Which images are used if none is given."""
-
 
 @dataclass(frozen=True)
 class BenchmarkArguments:
@@ -112,13 +109,15 @@ def _options() -> Declared:
         metavar="ANALYSIS|IMAGES",
         show_default=False,
         help="Analyses, each with options if they differ from the defaults, such as gradcam:method=layercam; and files, "
-        f"folders, globs or samples such as mnist:test/7. Default: all analyses with a map of the image. {IMAGES}",
+        "folders, globs or samples such as mnist:test/7. Default: all analyses with a map of the image; and, for a digit "
+        "classifier, the first 100 test images of MNIST.",
         autocompletion=completion.analyses,
     )
     metric = typer.Option(
         "--metric",
         metavar="NAME",
-        help="A metric to compute, as shown by 'cnnexplain list'. Default: all. (Repeatable.)",
+        help="A metric to compute, as shown by 'cnnexplain list', or all. Default: all but smprt, which takes most of the "
+        "time. (Repeatable.)",
         autocompletion=completion.metrics,
     )
     masks = typer.Option(

@@ -146,6 +146,8 @@ def _report(analyses: Sequence[Analysis], arguments: RunArguments, typed: str, *
     if drawn:
         summary.print_path(path)
     summary.print_several(outcomes, arguments, notes=False)
+    if not outcomes.passed:
+        raise typer.Exit(1)
 
 
 def _drawn(record: Record, paths: Sequence[Path], names: Sequence[str | None]) -> Drawn:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.markup import escape
 
-from cnnexplain.cli import console, documents, execution, session, summary
+from cnnexplain.cli import console, documents, execution, session, summary, verifying
 from cnnexplain.cli.inputs import Inputs, load_inputs
 from cnnexplain.cli.options import analysis_options, declare
 from cnnexplain.cli.outcome import Outcome, Outcomes, empty_outcome
@@ -91,6 +91,8 @@ def _run_one(analysis: Analysis, options: Mapping[str, Any], arguments: RunArgum
             emit(documents.run_document(analysis, outcome))
         else:
             summary.print_run(analysis, arguments, inputs, outcome)
+    if not outcome.passed:
+        raise typer.Exit(1)
 
 
 def _explain(analysis: Analysis, options: Mapping[str, Any], arguments: RunArguments, outcome: Outcome) -> Inputs:
@@ -110,6 +112,13 @@ def _explain(analysis: Analysis, options: Mapping[str, Any], arguments: RunArgum
             workers,
         ):
             inputs = load_inputs([analysis], arguments, display)
+            # How many images an earlier run has finished is not known yet.
+            if arguments.verify and not arguments.resume:
+                from cnnexplain.pipeline import plan
+
+                count = 0 if inputs.images is None else len(inputs.images)
+                planned = plan.plan_run(analysis, options, inputs.classifier, count)
+                verifying.announce([planned], inputs.classifier, plan.measured(inputs.classifier))
             execution.run_analysis(analysis, options, arguments, inputs, outcome, display, workers=workers)
             return inputs
     except KeyboardInterrupt as interruption:
@@ -134,16 +143,19 @@ def _run_all(arguments: RunArguments) -> None:
         outcomes = Outcomes.before(analyses, arguments.out, all_names=arguments.json)
         _explain_all(outcomes, arguments)
         assert outcomes.inputs is not None
-        if not arguments.json:
+        if arguments.json:
+            summary.print_assumptions(outcomes.inputs.classifier)
+            summary.print_warnings([outcomes.by_name[name] for name in outcomes.done])
+            entries = [
+                documents.run_document(each, outcomes.by_name[each.name], outcomes.failed.get(each.name))
+                for each in analyses
+            ]
+            emit({"analyses": entries})
+            outcomes.check()
+        else:
             summary.print_several(outcomes, arguments)
-            return
-        summary.print_assumptions(outcomes.inputs.classifier)
-        summary.print_warnings([outcomes.by_name[name] for name in outcomes.done])
-        entries = [
-            documents.run_document(each, outcomes.by_name[each.name], outcomes.failed.get(each.name)) for each in analyses
-        ]
-        emit({"analyses": entries})
-        outcomes.check()
+    if not outcomes.passed:
+        raise typer.Exit(1)
 
 
 def _explain_all(outcomes: Outcomes, arguments: RunArguments) -> None:

@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Column, Table
-from rich.text import Text
 
-from cnnexplain.cli import completion, console, session
+from cnnexplain.cli import completion, console, session, verification_table
 from cnnexplain.cli.model_options import MODEL_OPTIONS, ModelArguments, model_arguments
 from cnnexplain.cli.options import PRINTING_OPTIONS, declare
 from cnnexplain.errors import CnnExplainError, InterruptionError, UsageError, suggest
@@ -21,10 +19,7 @@ from cnnexplain.results.file_names import RESULT
 
 if TYPE_CHECKING:
     from cnnexplain.model.classifier import Classifier
-    from cnnexplain.verification.verification import Row, Verification
-
-COLORS = {True: "green", False: "bold red", None: "dim"}
-"""The color of each verdict."""
+    from cnnexplain.results.verification import Verification
 
 NAMES_HELP = (
     "Analyses (default: all), then images (default: mnist:test/42): files, folders, globs or samples. Or folders of saved "
@@ -223,22 +218,4 @@ def _print(found: Verification | _LeftOut) -> None:
     if isinstance(found, _LeftOut):
         console.say(f"{found.analysis}: left out: {found.reason}")
         return
-    columns = [Column("check", no_wrap=True), Column("measured", justify="right"), Column("limit", justify="right")]
-    title = f"{found.analysis}, {found.model['name']}, {_images(found)}"
-    table = Table(*columns, "verdict", Column("meaning", overflow="fold"), title=title, title_justify="left")
-    for row in found.rows:
-        verdict = Text(row.verdict, style=COLORS[row.passed])
-        table.add_row(console.plain(row.check.name), row.value, row.limit, verdict, _meaning(row, len(found.images)))
-    console.out().print(table)
-    console.say(f"{found.conclusion} ({found.seconds:.1f} s)")
-
-
-def _meaning(row: Row, images: int) -> Text:
-    """What the check means, and what it has measured, for the worst of several images."""
-    which = f", image {row.worst + 1}" if images > 1 and not row.error and row.shown.value is not None else ""
-    return Text.assemble(console.plain(row.check.meaning), " ", (f"[{row.shown.detail}{which}]", "dim"))
-
-
-def _images(found: Verification) -> str:
-    count = len(found.images)
-    return found.images[0] if count == 1 else (f"{count} images" if count else "no images")
+    verification_table.show(found)

@@ -6,11 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cnnexplain_plugins.metrics.multigrid import Grid, filled
+
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Float32
 
-TOLERANCE, MOST = 2e-6, 2000
-"""The residual at which the solver stops, relative to the largest value of the image, and its maximum number of steps."""
+TOLERANCE, MOST = 2e-4, 100
+"""The estimated error at which the solver stops, relative to the range of the image, and its maximum number of steps."""
+
+BLOCK = 100_000
+"""The number of values that are solved together: arrays of this size stay in the cache of a processor."""
 
 
 def imputed(
@@ -26,68 +31,58 @@ def imputed(
         removed: The removed pixels of each copy, not all of them.
         noise: The noise that is added to removed pixels.
     """
-    channels = image.shape[-1]
-    values = np.moveaxis(image, -1, 0).astype(np.float32)
-    copies = np.broadcast_to(values, (len(removed), *values.shape)).reshape(-1, *values.shape[1:])
-    unknown = np.repeat(removed, channels, axis=0)
-    solved = _solve(_filled(copies, ~unknown), unknown)
-    pictures = np.moveaxis(solved.reshape(len(removed), channels, *values.shape[1:]), 1, -1)
-    return np.asarray(pictures + removed[..., None] * noise, np.float32)
+    height, width, channels = image.shape
+    values = image.astype(np.float32)
+    limit = TOLERANCE * float(np.ptp(values))
+    planes = np.empty((height, width, len(removed), channels), np.float32)
+    step = min(max(1, BLOCK // (height * width)), len(removed))
+    grid = Grid((height, width, step))
+    for channel in range(channels):
+        for first in range(0, len(removed), step):
+            part = removed[first : first + step]
+            # The copies are the last axis, so that all operations have long rows of numbers; the last block may lack some.
+            grid.set(np.moveaxis(part, 0, -1))
+            planes[:, :, first : first + step, channel] = _solved(grid, values[..., channel], limit)[..., : len(part)]
+    return np.asarray(np.moveaxis(planes, 2, 0) + removed[..., None] * noise, np.float32)
 
 
-def _solve(start: Float32[np.ndarray, "b H W"], unknown: Bool[np.ndarray, "b H W"]) -> Float32[np.ndarray, "b H W"]:
-    """The solution for the unknown pixels by conjugate gradients; `start` has the values of the known ones."""
-    weights = _neighbors(np.ones_like(start[:1]))
-    mask = unknown.astype(np.float32)
+def _solved(grid: Grid, image: Float32[np.ndarray, "H W"], limit: float) -> Float32[np.ndarray, "H W K"]:
+    """Copies of an image with the solution for the unknown pixels, by conjugate gradients preconditioned with a V-cycle.
 
-    def product(values: Float32[np.ndarray, "b H W"]) -> Float32[np.ndarray, "b H W"]:
-        return np.asarray(mask * (weights * values - _neighbors(values)))
-
-    def squares(values: Float32[np.ndarray, "b H W"]) -> Float32[np.ndarray, "b 1 1"]:
-        return np.asarray(np.einsum("bij,bij->b", values, values)[:, None, None])
-
+    It stops when the preconditioned residual, an estimate of the error, is at most `limit` everywhere.
+    """
+    known = 1 - grid.unknown
+    solution = filled(image[..., None] * known, known)
     # The residual of the system includes the known neighbors.
-    solution, residual = start.copy(), -product(start)
-    direction, size = residual.copy(), squares(residual)
-    limit = (TOLERANCE * np.abs(start).max()) ** 2 * mask.sum(axis=(1, 2), keepdims=True)
+    residual = grid.product(solution, np.empty_like(solution))
+    np.negative(residual, out=residual)
+    direction, applied, scratch = (np.empty_like(solution) for _ in range(3))
+    error = grid.error(residual)
+    np.copyto(direction, error)
+    size = _dot(residual, error, scratch)
     for _ in range(MOST):
-        # Further steps for an image that is solved would only amplify rounding errors.
-        unsolved = size > limit
-        if not unsolved.any():
+        if max(error.max(), -error.min()) <= limit:
             break
-        applied = product(direction)
-        curvature = np.einsum("bij,bij->b", direction, applied)[:, None, None]
-        step = np.divide(size, curvature, out=np.zeros_like(size), where=unsolved & (curvature > 0))
-        solution += step * direction
-        residual -= step * applied
-        previous, size = size, squares(residual)
-        direction = residual + np.divide(size, previous, out=np.zeros_like(size), where=unsolved) * direction
+        grid.product(direction, applied)
+        step = _ratio(size, _dot(direction, applied, scratch))
+        solution += np.multiply(direction, step, out=scratch)
+        residual -= np.multiply(applied, step, out=scratch)
+        error = grid.error(residual)
+        previous, size = size, _dot(residual, error, scratch)
+        direction *= _ratio(size, previous)
+        direction += error
     return solution
 
 
-def _neighbors(values: Float32[np.ndarray, "b H W"]) -> Float32[np.ndarray, "b H W"]:
-    """The weighted sum of the eight neighbors of each pixel, with zeros around the image."""
-    # The weights (1, 2, 1) along both axes, over 12, are those of the neighbors, and 1/3 at the center.
-    down = 2 * values
-    down[:, 1:] += values[:, :-1]
-    down[:, :-1] += values[:, 1:]
-    both = 2 * down
-    both[:, :, 1:] += down[:, :, :-1]
-    both[:, :, :-1] += down[:, :, 1:]
-    return np.asarray(both / 12 - values / 3, np.float32)
+def _dot(
+    first: Float32[np.ndarray, "H W K"], second: Float32[np.ndarray, "H W K"], scratch: Float32[np.ndarray, "H W K"]
+) -> Float32[np.ndarray, " K"]:
+    np.multiply(first, second, out=scratch)
+    return np.asarray(scratch.sum(axis=(0, 1)))
 
 
-def _filled(values: Float32[np.ndarray, "b H W"], known: Bool[np.ndarray, "b H W"]) -> Float32[np.ndarray, "b H W"]:
-    """The images with rough values for the unknown pixels: means of the known ones in the smallest block that has any."""
-    if known.all() or min(values.shape[1:]) == 1 == max(values.shape[1:]):
-        return np.where(known, values, 0)
-    height, width = values.shape[1:]
-    padding = ((0, 0), (0, height % 2), (0, width % 2))
-    blocks = [np.pad(each, padding) for each in (np.where(known, values, 0), known.astype(np.float32))]
-    sums, counts = (
-        each.reshape(len(each), each.shape[1] // 2, 2, each.shape[2] // 2, 2).sum(axis=(2, 4)) for each in blocks
-    )
-    means = np.divide(sums, counts, out=np.zeros_like(sums), where=counts > 0)
-    coarse = _filled(means, counts > 0)
-    fine = coarse.repeat(2, axis=1).repeat(2, axis=2)[:, :height, :width]
-    return np.where(known, values, fine)
+def _ratio(top: Float32[np.ndarray, " K"], bottom: Float32[np.ndarray, " K"]) -> Float32[np.ndarray, " K"]:
+    """The quotients; 0 for an image that is solved."""
+    found = np.zeros_like(top)
+    np.divide(top, bottom, out=found, where=bottom > 0)
+    return found

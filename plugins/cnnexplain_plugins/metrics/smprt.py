@@ -62,4 +62,5 @@ METRIC = Metric(
     "for all methods; one permutation of the weights for all images.",
     limitations="A low score shows only that the map depends on the weights, not that it is right: noise that differs "
     "between networks has the best score, 0.",
+    default=False,
 )

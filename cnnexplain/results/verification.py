@@ -1,9 +1,9 @@
-"""The outcome of a verification: a row for each check, as text, JSON and HTML."""
+"""The verification of a result: a row for each check, with its measurements and its verdict."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,6 +77,7 @@ class Row:
             "value": _finite(self.shown.value),
             "limit": _finite(self.shown.limit),
             "detail": self.shown.detail,
+            "error": self.error,
             "images": [
                 {"value": _finite(each.value), "limit": _finite(each.limit), "passed": each.passed, "detail": each.detail}
                 for each in self.measurements
@@ -113,15 +114,20 @@ class Verification:
         return tuple(row.check.name for row in self.rows if row.passed is False)
 
     @property
-    def conclusion(self) -> str:
-        """A sentence with the outcome."""
+    def outcome(self) -> str:
+        """A clause with the outcome, such as "all 7 checks passed"."""
         decided = sum(row.passed is not None for row in self.rows)
         if not decided:
-            return f"{self.analysis}: no check applies."
+            return "no check applies"
         if self.failed:
             of = "check" if decided == 1 else "checks"
-            return f"{self.analysis}: {len(self.failed)} of {decided} {of} failed: {', '.join(self.failed)}."
-        return f"{self.analysis}: {'the 1 check' if decided == 1 else f'all {decided} checks'} passed."
+            return f"{len(self.failed)} of {decided} {of} failed: {', '.join(self.failed)}"
+        return "the 1 check passed" if decided == 1 else f"all {decided} checks passed"
+
+    @property
+    def conclusion(self) -> str:
+        """A sentence with the analysis and the outcome."""
+        return f"{self.analysis}: {self.outcome}."
 
     def __repr__(self) -> str:
         width = max((len(row.check.name) for row in self.rows), default=0)
@@ -143,6 +149,31 @@ class Verification:
             "checks": [row.as_json() for row in self.rows],
             "seconds": round(self.seconds, 3),
         }
+
+
+def joined(verifications: Sequence[Verification]) -> Verification | None:
+    """The verification of a result whose parts were verified one by one; None without parts.
+
+    A check that was not made of a part, such as one by a package that was not installed then, has no verdict for its images.
+    """
+    if len(verifications) < 2:
+        return verifications[0] if verifications else None
+    checks = {(row.kind, row.check.name): row for each in verifications for row in each.rows}
+    rows = []
+    for key, row in checks.items():
+        measurements: list[Measurement] = []
+        errors = []
+        for each in verifications:
+            own = next((row for row in each.rows if (row.kind, row.check.name) == key), None)
+            measured = () if own is None else own.measurements
+            error = "" if own is None else own.error
+            missing = Measurement(None, detail=error or "not checked")
+            measurements += [*measured, *[missing] * (len(each.images) - len(measured))]
+            errors.append(error)
+        rows.append(Row(row.kind, row.check, tuple(measurements), next(filter(None, errors), "")))
+    sources = tuple(source for each in verifications for source in each.images)
+    seconds = sum(each.seconds for each in verifications)
+    return Verification(verifications[0].analysis, verifications[0].model, sources, tuple(rows), seconds)
 
 
 def _finite(value: float | None) -> float | None:

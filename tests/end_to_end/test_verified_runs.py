@@ -1,0 +1,198 @@
+"""`--verify` of `run` and `report`: checks that are saved with the result, shown on its pages, and kept later."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pages
+import pytest
+
+import cnnexplain as cx
+from cnnexplain.errors import UsageError
+from cnnexplain.pipeline import parts
+from cnnexplain.verification import stability, verify
+
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
+FIVE = [f"mnist:test/{index}" for index in range(5)]
+
+PLUGIN = """
+import numpy as np
+from cnnexplain import checks
+from cnnexplain.plugin import Analysis, Result, hookimpl
+
+def run(classifier, images, objectives):
+    "Half of the gradient."
+    gradient = classifier.gradient(images, objectives) / 2
+    return Result({"gradient": gradient, "map": np.abs(gradient).max(axis=-1)})
+
+def of_model(classifier, objectives):
+    "Shows the targets."
+    return Result({}, overview=Result({"targets": np.array([each.target for each in objectives])}))
+
+@hookimpl
+def cnnexplain_analyses():
+    return [
+        Analysis("halved", run, lambda record, index: None, "Nobody 2026", maps={"map": "x"},
+                 checks=(checks.gradient("gradient"),)),
+        Analysis("of-model", of_model, None, "Nobody 2026", lambda record: {}),
+    ]
+"""
+
+
+@pytest.fixture
+def few_checks(monkeypatch):
+    """Only the checks that the analysis declares, and that a second run gives the same."""
+
+    def checks(found, budget):
+        own = [("definition", check) for check in found[0].record.analysis.checks]
+        return [*own, ("stability", stability.checks(budget)[0])]
+
+    monkeypatch.setattr(verify, "all_checks", checks)
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Parts of up to three images."""
+    monkeypatch.setattr(parts, "MOST_READ", 1)
+    monkeypatch.setattr(parts, "PART_IMAGES", 3)
+
+
+def page(path):
+    return pages.Read(Path(path).read_text()).text
+
+
+def test_a_verified_result_has_its_checks_in_every_form(cli, tmp_path):
+    arguments = ("saliency", *FIVE[:2], "--target", "4", "--against", "9", "--verify")
+    code, out, err = cli("run", *arguments)
+    assert code == 0, err
+    for words in ("Verifying the result: about 5 s.", "saliency, lenet, 2 images", "random weights"):
+        assert words in out
+    folder = tmp_path / "cnnexplain-out/saliency"
+    content = json.loads((folder / "result.json").read_text())["verification"]
+    assert set(content) == {"passed", "checks", "seconds"}
+    assert content["passed"] is True
+    assert {len(check["images"]) for check in content["checks"]} == {2}
+    record = cx.Record.load(folder)
+    assert record.verification.images == tuple(FIVE[:2])
+    assert f"saliency: {record.verification.outcome}." in out
+    assert f"✓ Verification: {record.verification.outcome}" in page(folder / "index.html")
+    cx.redraw(folder, dpi=20)
+    assert json.loads((folder / "result.json").read_text())["verification"] == content
+    assert f"✓ Verification: {record.verification.outcome}" in page(folder / "index.html")
+    # What is finished is not verified again.
+    code, out, _ = cli("run", *arguments, "--dpi", "20", "--resume", "--json")
+    document = json.loads(out)
+    assert (code, document["kept"], document["images"]) == (0, 2, [])
+    assert document["verification"] == record.verification.as_json()
+
+
+@pytest.mark.usefixtures("few_checks")
+def test_a_failed_check_is_the_exit_code_after_everything_is_written(cli, install, tmp_path):
+    install("halved", PLUGIN)
+    code, out, _ = cli("run", "halved", *FIVE[:2], "--verify")
+    folder = tmp_path / "cnnexplain-out/halved"
+    assert code == 1
+    assert "halved: 1 of 2 checks failed: gradient." in out
+    assert cx.Record.load(folder).verification.failed == ("gradient",)
+    assert "✗ failed" in page(folder / "index.html")
+    code, out, _ = cli("run", "halved", *FIVE[:2], "--verify", "--resume", "--json")
+    assert (code, json.loads(out)["verification"]["passed"]) == (1, False)
+    code, out, _ = cli("run", "halved", *FIVE[:2])
+    assert code == 0
+    assert cx.Record.load(folder).verification is None
+    code, out, _ = cli("report", *FIVE[:2], "--analysis", "halved", "--analysis", "saliency", "--verify")
+    assert code == 1
+    assert "Verifying the results: about" in out
+    assert "all 2 checks passed" in out
+    report = page(tmp_path / "cnnexplain-out/report.html")
+    for words in ("halved: 1 of 2 checks failed: gradient; see Methods.", "✓ all 2 checks passed", "--verify"):
+        assert words in report
+
+
+@pytest.mark.usefixtures("few_checks")
+def test_all_analyses_are_verified(cli, install, tmp_path, monkeypatch):
+    from dataclasses import replace
+
+    from cnnexplain.cli import session
+
+    install("halved", PLUGIN)
+    registry = session.registry()
+    found = {name: registry.analyses[name] for name in ("halved", "saliency", "of-model")}
+    kept = replace(registry, analyses=replace(registry.analyses, found=found))
+    monkeypatch.setattr(session, "registry", lambda: kept)
+    code, out, _ = cli("run", "all", FIVE[0], "--target", "3", "--verify", "--json")
+    assert code == 1
+    verdicts = {each["analysis"]: each["verification"]["passed"] for each in json.loads(out)["analyses"]}
+    assert verdicts == {"halved": False, "saliency": True, "of-model": True}
+    code, out, _ = cli("run", "all", FIVE[0], "--target", "3", "--verify", "--resume")
+    assert code == 1
+    assert "1 of 2 checks failed: gradient │" in out
+    code, out, _ = cli("run", "all", FIVE[0], "--target", "3", "--json")
+    assert code == 0
+    assert {each["verification"] for each in json.loads(out)["analyses"]} == {None}
+
+
+@pytest.mark.usefixtures("few_checks", "small")
+def test_parts_are_verified_one_by_one_and_resumed(cli, tmp_path):
+    assert cli("run", "gradient-x-input", *FIVE, "--verify")[0] == 0
+    folder = tmp_path / "cnnexplain-out/gradient-x-input"
+    assert "verification" not in json.loads((folder / "result.json").read_text())
+    first = json.loads((folder / "result-00001.json").read_text())["verification"]
+    whole = cx.Record.load(folder).verification
+    assert whole.images == tuple(FIVE)
+    shown = f"✓ Verification: {whole.outcome}"
+    assert page(folder / "index.html").count(shown) == 1
+    (folder / "arrays-00002.npz").unlink()
+    code, _, err = cli("run", "gradient-x-input", *FIVE, "--resume")
+    assert code == 2
+    assert "belongs to another request: verify was true, now false." in err
+    code, out, _ = cli("run", "gradient-x-input", *FIVE, "--verify", "--resume")
+    assert code == 0
+    assert "Kept 3 finished images" in out
+    assert "gradient-x-input, lenet, 5 images" in out
+    assert json.loads((folder / "result-00001.json").read_text())["verification"] == first
+    again = cx.Record.load(folder).verification
+    assert [row.measurements for row in again.rows] == [row.measurements for row in whole.rows]
+    assert page(folder / "index.html").count(shown) == 1
+    # A part that is not verified leaves the result unverified.
+    content = json.loads((folder / "result-00002.json").read_text())
+    del content["verification"]
+    (folder / "result-00002.json").write_text(json.dumps(content))
+    assert [part.verification is None for part in cx.load_parts(folder)] == [False, True]
+    assert cx.Record.load(folder).verification is None
+
+
+def test_a_result_of_an_earlier_version_is_resumed_and_has_no_verification(cli, tmp_path):
+    earlier = Path(__file__).parents[1] / "earlier/saliency"
+    assert cx.Record.load(earlier).verification is None
+    shutil.copytree(earlier, tmp_path / "earlier")
+    cx.redraw(tmp_path / "earlier", dpi=20)
+    assert "Verification" not in page(tmp_path / "earlier/index.html")
+    assert cli("run", "saliency", FIVE[0])[0] == 0
+    path = tmp_path / "cnnexplain-out/saliency/result.json"
+    content = json.loads(path.read_text())
+    assert content["request"].pop("verify") is False
+    path.write_text(json.dumps(content))
+    assert cli("run", "saliency", FIVE[0], "--resume")[0] == 0
+    assert cli("run", "saliency", FIVE[0], "--resume", "--verify")[0] == 2
+
+
+def test_a_record_is_saved_with_its_verification(lenet, tmp_path):
+    record = cx.explain("saliency", lenet, FIVE[:2])
+    model = {"name": lenet.name, "sha256": lenet.sha256}
+    found = pages.verification(FIVE[:2], analysis="saliency", model=model)
+    record.verified(found).save(tmp_path / "saved")
+    assert record.verification is None
+    assert cx.Record.load(tmp_path / "saved").verification.as_json() == {
+        **found.as_json(),
+        "model": record.provenance["model"],
+    }
+    for other in (
+        pages.verification(FIVE[:1], analysis="saliency", model=model),
+        pages.verification(FIVE[:2], analysis="gradcam", model=model),
+        pages.verification(FIVE[:2], analysis="saliency", model={"sha256": "0"}),
+        cx.Verification("saliency", model, tuple(FIVE[:2]), pages.verification(FIVE[:1]).rows, 1.0),
+    ):
+        with pytest.raises(UsageError, match="not of this record; pass what"):
+            record.verified(other)
