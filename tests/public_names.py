@@ -65,6 +65,7 @@ PUBLIC = {
         "rectangles",
         "scores",
         "shuffled",
+        "shuffled_network",
         "slope_measurement",
         "slopes",
         "smprt",

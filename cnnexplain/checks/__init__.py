@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cnnexplain.checks.numbers import difference
     from cnnexplain.checks.random_weights import emprt, rank_correlation, smprt
     from cnnexplain.checks.reruns import confirmed
-    from cnnexplain.checks.shuffling import shuffled
+    from cnnexplain.checks.shuffling import shuffled, shuffled_network
     from cnnexplain.checks.tails import tail_scores
     from cnnexplain.plugin.check import Subject
 
@@ -43,6 +43,7 @@ __all__ = [
     "rectangles",
     "scores",
     "shuffled",
+    "shuffled_network",
     "slope_measurement",
     "slopes",
     "smprt",
@@ -58,7 +59,7 @@ _HOMES = {
     "numbers": ("difference",),
     "random_weights": ("emprt", "rank_correlation", "smprt"),
     "reruns": ("confirmed",),
-    "shuffling": ("shuffled",),
+    "shuffling": ("shuffled", "shuffled_network"),
     "tails": ("tail_scores",),
 }
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from cnnexplain.checks.costs import affordable, too_expensive
 from cnnexplain.checks.random_weights import DEPTHS, SAMPLES, Maps, emprt, entropy, rank_correlation, smprt
-from cnnexplain.checks.shuffling import shuffled
+from cnnexplain.checks.shuffling import shuffled_network
 from cnnexplain.errors import CnnExplainError
 from cnnexplain.model.classifier import Classifier
 from cnnexplain.model.computation.objectives import Logit
@@ -69,7 +69,7 @@ def _complexity(subject: Subject) -> Measurement:
     own = main_map(subject.record, subject.index)
     assert own is not None
     try:
-        other = _maps_of(subject)(subject.image, shuffled(subject.classifier))[0]
+        other = _maps_of(subject)(subject.image, shuffled_network(subject.classifier))[0]
     except CnnExplainError as error:
         return Measurement(None, detail=str(error))
     return Measurement(
