@@ -229,6 +229,25 @@ def test_opposite_maps_of_two_classes_are_right(name, classes, verdict):
     assert found["another class"] is verdict
 
 
+@pytest.mark.parametrize(
+    ("activation", "alike", "verdict"), [("softmax", 3, True), ("softmax", 4, False), ("sigmoid", 4, None)]
+)
+def test_similar_classes_do_not_fail_unless_all_are(activation, alike, verdict):
+    """Classes with the same weights have the same map; a multi-label model may have no others."""
+    image = keras.Input((6, 5, 1))
+    model = keras.Model(image, keras.layers.Dense(4, activation=activation)(keras.layers.Flatten()(image)))
+    weights = np.random.default_rng(0).normal(size=(30, 2))
+    model.set_weights([weights[:, [0] * alike + [1] * (4 - alike)], np.zeros(4)])
+    images = np.random.default_rng(1).uniform(size=(1, 6, 5, 1)).astype(np.float32)
+    (row,) = (
+        row
+        for row in cx.verify("gradient-x-input", cx.load(model), images, target=0).rows
+        if row.check.name == "another class"
+    )
+    assert row.passed is verdict
+    assert row.shown.value == (pytest.approx(1) if alike == 4 else pytest.approx(0, abs=0.9))
+
+
 def test_numbers_that_differ_in_the_next_run_fail(lenet):
     random = np.random.default_rng(0)
 
