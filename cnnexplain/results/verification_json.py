@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from cnnexplain.plugin.check import LONGEST, Check, Measurement
+from cnnexplain.results import json_kinds
 from cnnexplain.results.damage import DamageError
 from cnnexplain.results.json_kinds import FLAG, NAME, NUMBER, SECONDS, fields, list_of, of, optional
 from cnnexplain.results.verification import Row, Verification, joined
@@ -18,7 +19,7 @@ WORDS = of(
     f"1 to {LONGEST} printable characters",
     lambda value: isinstance(value, str) and 0 < len(value) <= LONGEST and value.isprintable(),
 )
-SENTENCE = of("a sentence", lambda value: isinstance(value, str) and 0 < len(value) <= 10_000)
+SENTENCE = of("a sentence", lambda value: isinstance(value, str) and 0 < len(value) <= json_kinds.LONGEST)
 
 MEASUREMENT = fields({"value": optional(NUMBER), "limit": optional(NUMBER), "passed": optional(FLAG), "detail": NAME}, {})
 ROW = fields(
@@ -37,8 +38,17 @@ CONTENT = fields({"passed": FLAG, "checks": list_of(ROW), "seconds": SECONDS}, {
 
 def write(verification: Verification) -> dict[str, Any]:
     """A verification as JSON, without what the result states already: the analysis, the model and the images."""
-    content = verification.as_json()
+    content = _shortened(verification.as_json())
     return {name: content[name] for name in ("passed", "checks", "seconds")}
+
+
+def _shortened(content: Any) -> Any:
+    """JSON whose texts, which plugins may have written, are not longer than those that are read."""
+    if isinstance(content, dict):
+        return {name: _shortened(each) for name, each in content.items()}
+    if isinstance(content, list):
+        return [_shortened(each) for each in content]
+    return content[: json_kinds.LONGEST] if isinstance(content, str) else content
 
 
 def check(content: Any, images: int) -> None:

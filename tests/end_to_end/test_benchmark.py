@@ -10,8 +10,7 @@ from PIL import Image
 
 import cnnexplain as cx
 from cnnexplain.errors import PluginError, UsageError
-from cnnexplain.evaluation import methods
-from cnnexplain.evaluation import benchmark
+from cnnexplain.evaluation import benchmark, methods
 from cnnexplain.plugin import registry
 
 SAMPLES = ["mnist:test/0", "mnist:test/1", "mnist:test/2"]

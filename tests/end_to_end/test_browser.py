@@ -58,8 +58,10 @@ def report(tmp_path_factory):
     made = pages.analysis(word=word, maps={"signed_map": "volts"}, finding=lambda record, index: f"Found{word}")
     other = pages.analysis("far-map", maps={"unsigned_map": "volts", "further_map": "amperes"})
     labels = tuple(f"{label}{word}" for label in ("cat", "dog", "owl"))
+    one = f"one{word}.png"
+    found = pages.verification([one], word=word, values=(0.5, 3.0, None))
     records = [
-        pages.record([f"one{word}.png"], made=each, labels=labels, arrays=arrays, facts={word: [word]})
+        pages.record([one], made=each, labels=labels, arrays=arrays, facts={word: [word]}, verification=found)
         for each, arrays in ((made, {"signed_map": VALUES}), (other, {"unsigned_map": FAR, "further_map": VALUES + 1}))
     ]
     path = tmp_path_factory.mktemp("report") / "report.html"

@@ -164,6 +164,25 @@ def test_parts_are_verified_one_by_one_and_resumed(cli, tmp_path):
     assert cx.Record.load(folder).verification is None
 
 
+@pytest.mark.usefixtures("few_checks", "small")
+def test_ctrl_c_while_verifying_keeps_the_parts_before(cli, tmp_path, monkeypatch):
+    def interrupted(kind, check, found):
+        if found[0].record.span.start:
+            raise KeyboardInterrupt
+        return check_row(kind, check, found)
+
+    check_row = verify.check_row
+    with monkeypatch.context() as patch:
+        patch.setattr(verify, "check_row", interrupted)
+        code, _, err = cli("run", "gradient-x-input", *FIVE, "--verify")
+    assert code == 130
+    assert "Interrupted: 3 images are done and kept in cnnexplain-out/gradient-x-input" in err
+    folder = tmp_path / "cnnexplain-out/gradient-x-input"
+    assert cx.Record.load(folder).verification.images == tuple(FIVE[:3])
+    assert cli("run", "gradient-x-input", *FIVE, "--verify", "--resume")[0] == 0
+    assert cx.Record.load(folder).verification.images == tuple(FIVE)
+
+
 def test_a_result_of_an_earlier_version_is_resumed_and_has_no_verification(cli, tmp_path):
     earlier = Path(__file__).parents[1] / "earlier/saliency"
     assert cx.Record.load(earlier).verification is None

@@ -58,15 +58,15 @@ OTHERS = {
 
 @pytest.fixture(scope="module")
 def originals(tmp_path_factory):
-    """A result in one piece, and one in parts, as the command line writes them."""
+    """A verified result in one piece, and one in parts, as the command line writes them."""
     from cnnexplain.cli.app import main
 
     folder = tmp_path_factory.mktemp("originals")
     with pytest.MonkeyPatch.context() as patch:
-        assert main(["run", "saliency", *IMAGES, "--dpi", "20", "--out", str(folder / "whole")]) == 0
+        assert main(["run", "saliency", *IMAGES, "--verify", "--dpi", "20", "--out", str(folder / "whole")]) == 0
         patch.setattr(parts, "MOST_READ", 1)
         patch.setattr(parts, "PART_IMAGES", 1)
-        assert main(["run", "saliency", *IMAGES, "--dpi", "20", "--out", str(folder / "parts")]) == 0
+        assert main(["run", "saliency", *IMAGES, "--verify", "--dpi", "20", "--out", str(folder / "parts")]) == 0
     return folder
 
 

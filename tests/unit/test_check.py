@@ -137,6 +137,14 @@ def test_a_verdict_survives_the_file(value, limit):
     assert (read.analysis, read.model, read.images, read.seconds) == ("mine", {"name": "net"}, ("a.png",), 1.5)
 
 
+def test_long_texts_of_a_plugin_are_cut():
+    check = Check("sum", "m" * 20_000, lambda subject: Measurement(0.0))
+    rows = (Row("definition", check, (Measurement(0.0, 1.0, "d" * 20_000),), "e" * 20_000),)
+    content = verification_json.write(Verification("mine", {}, ("a",), rows, 1.0))
+    verification_json.check(content, 1)
+    assert len(content["checks"][0]["images"][0]["detail"]) == 10_000
+
+
 def test_an_error_survives_the_file():
     found = Verification("mine", {}, ("a", "b"), (row(Measurement(0.5, 1.0), error="It stops."),), 1.5)
     content = verification_json.write(found)
