@@ -188,6 +188,7 @@ PUBLIC = {
         "gaussian",
         "peaks",
         "prefetched",
+        "relative_error",
         "resize",
         "spectrum",
         "ten_crop_gradients",
@@ -218,6 +219,7 @@ PUBLIC = {
         "on_gpu",
     ],
     "cnnexplain.plugin": [
+        "NOISE_LIMIT",
         "Analysis",
         "Check",
         "LayerCall",
@@ -229,6 +231,7 @@ PUBLIC = {
         "Pretrained",
         "Reference",
         "Result",
+        "Sampling",
         "Subject",
         "hookimpl",
         "identity_with_pullback",

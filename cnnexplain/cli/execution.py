@@ -87,6 +87,7 @@ def run_analysis(
         against,
         dataset,
         progress,
+        inputs.control if analysis.maps else None,
     )
     names = images.names if images is not None and "images" in takes else []
     writer = Writer(
@@ -159,7 +160,7 @@ def run_several(
 
     outcomes.inputs = inputs = load_inputs(outcomes.analyses, arguments, display)
     count = 0 if inputs.images is None else len(inputs.images)
-    planned = plan.steps(outcomes.analyses, inputs.classifier, count, quick=quick)
+    planned = plan.steps(outcomes.analyses, inputs.classifier, count, quick=quick, control=inputs.control is not None)
     outcomes.analyses = [step.analysis for step in planned]
     task = display.add_task("Timing a forward pass", total=None)
     a_pass = plan.measured(inputs.classifier)

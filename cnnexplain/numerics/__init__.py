@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cnnexplain.numerics.completeness import completeness_facts
     from cnnexplain.numerics.crops import ten_crop_gradients, ten_crops
     from cnnexplain.numerics.interpolation import averaged, bicubic, bilinear
-    from cnnexplain.numerics.maps import channel_maxima, peaks
+    from cnnexplain.numerics.maps import channel_maxima, peaks, relative_error
     from cnnexplain.numerics.prefetching import prefetched
     from cnnexplain.numerics.sampling import Batch, batches, evenly_spaced
 
@@ -37,6 +37,7 @@ __all__ = [
     "gaussian",
     "peaks",
     "prefetched",
+    "relative_error",
     "resize",
     "spectrum",
     "ten_crop_gradients",
@@ -48,7 +49,7 @@ _HOMES = {
     "numerics.completeness": ("completeness_facts",),
     "numerics.crops": ("ten_crop_gradients", "ten_crops"),
     "numerics.interpolation": ("averaged", "bicubic", "bilinear"),
-    "numerics.maps": ("channel_maxima", "peaks"),
+    "numerics.maps": ("channel_maxima", "peaks", "relative_error"),
     "numerics.prefetching": ("prefetched",),
     "numerics.sampling": ("Batch", "batches", "evenly_spaced"),
     "model.computation.copies": ("Copies",),

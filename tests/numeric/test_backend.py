@@ -86,6 +86,16 @@ def test_matrix_products_use_full_float32_precision():
 
 
 @backends
+@pytest.mark.parametrize("start", range(0, 64, 16))
+def test_results_share_no_memory_with_the_arguments(start):
+    # Arrays at multiples of 64 bytes, one of which is among these, may be used by a backend without a copy.
+    array = np.frombuffer(bytearray(4 * 8 + 64), np.float32, 8, start).reshape(2, 4)
+    (result,) = backend.current().compiled(lambda x: [x], [(4,)], [])(array)
+    array += 1
+    np.testing.assert_array_equal(result, np.zeros((2, 4)))
+
+
+@backends
 def test_changed_variables_take_effect(random, kernel):
     x, w = random.normal(size=(3, 2, 3)).astype(np.float32), random.normal(size=(3, 4)).astype(np.float32)
     gradient = compile_gradient(score(kernel), [(2, 3), (4,)], [kernel])

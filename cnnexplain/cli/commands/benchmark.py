@@ -56,13 +56,15 @@ def benchmark_command() -> Callable[..., None]:
             raise UsageError("--case selects a network of --truth; give both.")
         if given["truth"]:
             truth_board.check(images, context)
-            keywords = {name: given[name] for name in ("seed", "backend", "verbose")}
+            keywords = {name: given[name] for name in ("seed", "backend", "resume", "verbose")}
+            folder = given["out"] / truth_board.FOLDER
             with console.document(json) as emit:
-                truth = truth_board.measure(analyses, given["case"], **keywords)
+                truth = truth_board.measure(analyses, given["case"], out=folder, **keywords)
                 if json:
                     emit(truth.document())
                 else:
                     truth_board.print_board(truth)
+                console.say(f"Wrote the page and all numbers to {folder}")
             return
         names = ("masks", "target", "seed", "out", "resume", "verbose")
         own = {name: given[name] for name in names}
@@ -116,8 +118,8 @@ def _options() -> Declared:
     metric = typer.Option(
         "--metric",
         metavar="NAME",
-        help="A metric to compute, as shown by 'cnnexplain list', or all. Default: all but smprt, which takes most of the "
-        "time. (Repeatable.)",
+        help="A metric to compute, as shown by 'cnnexplain list', or all. Default: all but max-sensitivity and smprt, which "
+        "take most of the time. (Repeatable.)",
         autocompletion=completion.metrics,
     )
     masks = typer.Option(
@@ -144,7 +146,11 @@ def _options() -> Declared:
         "this, which takes minutes.",
     )
     case = typer.Option("--case", metavar="NAME", help="One of the networks of --truth. Default: all. (Repeatable.)")
-    out = typer.Option("--out", metavar="FOLDER", help=f"Write the page and all numbers to FOLDER/{FOLDER}.")
+    out = typer.Option(
+        "--out",
+        metavar="FOLDER",
+        help=f"Write the page and all numbers to FOLDER/{FOLDER}, or to FOLDER/{truth_board.FOLDER} with --truth.",
+    )
     resume = typer.Option("--resume", help="Continue an interrupted benchmark of the same request.")
     seed = typer.Option("--seed", metavar="N", min=0, help="The seed of the metrics, the random control and the intervals.")
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from rich.markup import escape
 
 from cnnexplain.cli import console, documents, execution, session, summary, verifying
 from cnnexplain.cli.inputs import Inputs, load_inputs
-from cnnexplain.cli.options import analysis_options, declare
+from cnnexplain.cli.options import Declared, analysis_options, declare, typed
 from cnnexplain.cli.outcome import Outcome, Outcomes, empty_outcome
 from cnnexplain.cli.run_options import RunArguments, run_arguments, run_options
 from cnnexplain.errors import CnnExplainError, InterruptionError
@@ -61,14 +62,20 @@ def _help(analysis: Analysis) -> str:
 def _command(analysis: Analysis) -> Callable[..., None]:
     """The command of one analysis: the options for its inputs, then its own options."""
 
-    def command(**given: Any) -> None:
+    def command(*, context: typer.Context, **given: Any) -> None:
+        # A control from a configuration file is for the other analyses.
+        if given["control"] and not analysis.maps:
+            if "control" in typed(context):
+                analysis.check_control()
+            given["control"] = False
         own = {parameter.name: given.pop(parameter.name) for parameter in analysis.options}
         session.warn_of_problems()
         options = validate(analysis.options, own)
         _run_one(analysis, options, run_arguments(given))
 
-    options = run_options(analysis.inputs, f"FOLDER/{analysis.name}")
-    return declare(command, options | analysis_options(analysis.options))
+    options = run_options(analysis.inputs, f"FOLDER/{analysis.name}", maps=bool(analysis.maps))
+    with_context: Declared = {"context": (typer.Context, inspect.Parameter.empty)}
+    return declare(command, with_context | options | analysis_options(analysis.options))
 
 
 def _all_command() -> Callable[..., None]:
@@ -117,7 +124,7 @@ def _explain(analysis: Analysis, options: Mapping[str, Any], arguments: RunArgum
                 from cnnexplain.pipeline import plan
 
                 count = 0 if inputs.images is None else len(inputs.images)
-                planned = plan.plan_run(analysis, options, inputs.classifier, count)
+                planned = plan.plan_run(analysis, options, inputs.classifier, count, control=arguments.control)
                 verifying.announce([planned], inputs.classifier, plan.measured(inputs.classifier))
             execution.run_analysis(analysis, options, arguments, inputs, outcome, display, workers=workers)
             return inputs
