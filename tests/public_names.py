@@ -175,6 +175,7 @@ PUBLIC = {
         "Batch",
         "Copies",
         "LUMA",
+        "affine_views",
         "averaged",
         "baseline_function",
         "baseline_images",
@@ -193,6 +194,7 @@ PUBLIC = {
         "spectrum",
         "ten_crop_gradients",
         "ten_crops",
+        "weighted_pixels",
     ],
     "cnnexplain.numerics.spectrum": [
         "COLORS",
@@ -211,6 +213,7 @@ PUBLIC = {
         "Optimum",
         "Step",
         "adam",
+        "compiled_is_faster",
         "minimize",
         "minimize_compiled",
         "momentum",
