@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from cnnexplain.numerics.maps import channel_maxima, peaks, relative_error
     from cnnexplain.numerics.prefetching import prefetched
     from cnnexplain.numerics.sampling import Batch, batches, evenly_spaced
+    from cnnexplain.numerics.views import affine_views, weighted_pixels
 
 __all__ = [
     "BASELINES",
     "LUMA",
     "Batch",
     "Copies",
+    "affine_views",
     "averaged",
     "baseline_function",
     "baseline_images",
@@ -42,6 +44,7 @@ __all__ = [
     "spectrum",
     "ten_crop_gradients",
     "ten_crops",
+    "weighted_pixels",
 ]
 
 _HOMES = {
@@ -52,6 +55,7 @@ _HOMES = {
     "numerics.maps": ("channel_maxima", "peaks", "relative_error"),
     "numerics.prefetching": ("prefetched",),
     "numerics.sampling": ("Batch", "batches", "evenly_spaced"),
+    "numerics.views": ("affine_views", "weighted_pixels"),
     "model.computation.copies": ("Copies",),
     "inputs.preprocess": ("LUMA",),
     "inputs.resizing": ("resize",),

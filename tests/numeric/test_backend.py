@@ -132,6 +132,31 @@ def test_changed_weights_of_every_kind_take_effect(random):
 
 
 @backends
+@pytest.mark.parametrize("channels", [1, 3])
+def test_weighted_pixels_and_their_gradient_are_sums(random, channels):
+    """Some pixels are read several times, some not at all."""
+    images, kernel = random.normal(size=(2, 7, channels)).astype(np.float32), random.normal(size=(5, channels))
+    numbers, weights = random.choice(6, (3, 5)).astype(np.int32), random.normal(size=(3, 5)).astype(np.float32)
+
+    def value(x, w):
+        read = backend.current().weighted_pixels(x, *map(ops.convert_to_tensor, (numbers, weights)))
+        return ops.sum(w * read**2, axis=(1, 2))
+
+    def exact_value(x):
+        return sum(
+            kernel[p, c] * sum(weights[k, p] * x[:, numbers[k, p], c] for k in range(3)) ** 2
+            for p in range(5)
+            for c in range(channels)
+        )
+
+    repeated = np.stack([kernel] * 2).astype(np.float32)
+    values, slope = compile_gradient(value, [(7, channels), (5, channels)], [])(images, repeated)
+    np.testing.assert_allclose(values, exact_value(images.astype(float)), rtol=1e-4)
+    np.testing.assert_allclose(slope, central(exact_value, images.astype(float)), rtol=1e-3, atol=1e-4)
+    assert not slope[:, 6].any()
+
+
+@backends
 def test_a_pullback_replaces_only_the_derivative(random, kernel):
     x, w = random.normal(size=(3, 2, 3)).astype(np.float32), random.normal(size=(3, 4)).astype(np.float32)
     weights = ops.convert_to_numpy(kernel).astype(float)
