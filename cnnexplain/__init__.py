@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from cnnexplain.evaluation.leaderboard import Standing
     from cnnexplain.evaluation.quantus import explain_func
     from cnnexplain.evaluation.scoreboard import Scoreboard
-    from cnnexplain.evaluation.truth.leaderboard import TruthBoard, benchmark_truth
+    from cnnexplain.evaluation.truth.compare import benchmark_truth
+    from cnnexplain.evaluation.truth.leaderboard import TruthBoard
     from cnnexplain.inputs.datasets import imagenet_labels, mnist
     from cnnexplain.inputs.image_stream import Stream, open_stream
     from cnnexplain.inputs.images import ImageBatch, read_images
@@ -104,7 +105,8 @@ _HOMES = {
     "evaluation.leaderboard": ("Standing",),
     "evaluation.quantus": ("explain_func",),
     "evaluation.scoreboard": ("Scoreboard",),
-    "evaluation.truth.leaderboard": ("TruthBoard", "benchmark_truth"),
+    "evaluation.truth.compare": ("benchmark_truth",),
+    "evaluation.truth.leaderboard": ("TruthBoard",),
     "inputs.images": ("ImageBatch", "read_images"),
     "loading.loader": ("load",),
     "model.computation.objectives": ("Channel", "Direction", "Logit", "Neuron", "Objective"),

@@ -1,7 +1,9 @@
 """Creates the pictures of the documentation: gallery, README, tutorial, and the outputs of the notebook.
 
 The gallery shows every installed analysis with default options for a digit and two photographs. Run it in the root of the
-repository, with the extras `photos` and `test` installed: python docs/make_pictures.py [gallery] [first] [tutorial] [tour]
+repository, with the extras `photos` and `test` installed:
+
+    python docs/make_pictures.py [gallery] [control] [first] [tutorial] [tour]
 """
 
 from __future__ import annotations
@@ -112,6 +114,12 @@ def _figures(record: cx.Record) -> Iterator[tuple[str, Figure]]:
             yield "" if len(sheets) == 1 else f"-{title}", figure
 
 
+def control() -> None:
+    """Draws the saliency of the cat beside that of the network with shuffled weights."""
+    record = cx.explain("saliency", cx.load("efficientnet-lite0"), IMAGES["cat"], control=True)
+    _save(_drawn(record.figure()), GALLERY / "control.webp")
+
+
 def first() -> None:
     """Draws two photographs and a digit, each explained by five methods."""
     figure = draw_first()
@@ -215,7 +223,7 @@ def _save(picture: Image.Image, path: Path, quality: int = 82) -> None:
     picture.resize((width, height), Image.Resampling.LANCZOS).save(path, quality=quality, method=6)
 
 
-PARTS = {"gallery": gallery, "first": first, "tutorial": tutorial, "tour": tour}
+PARTS = {"gallery": gallery, "control": control, "first": first, "tutorial": tutorial, "tour": tour}
 
 if __name__ == "__main__":
     for part in sys.argv[1:] or PARTS:

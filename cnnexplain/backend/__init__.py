@@ -38,6 +38,9 @@ class Backend(Protocol):
     ANY_LENGTH: bool
     """Whether a compiled function takes constants of any length without being recompiled for each."""
 
+    LOOPS_ON_CPU: bool
+    """Whether, on a CPU, a compiled loop of small steps takes less time than a call for each step."""
+
     def compiled(
         self,
         function: Callable[..., Sequence[Any]],
@@ -71,6 +74,12 @@ class Backend(Protocol):
 
     def rows(self, table: Any, numbers: Any) -> Any:
         """The rows of a tensor (rows, C) with some numbers (…), which are not negative: (…, C)."""
+
+    def weighted_pixels(self, images: Any, numbers: Any, weights: Any) -> Any:
+        """Σ_k weights[k, p] · images[:, numbers[k, p]], (N, P, C), for images (N, R, C), integers and weights (K, P).
+
+        The numbers are from 0 to R − 1. Only the gradient with respect to the images is that of the sum.
+        """
 
     def with_pullback(self, function: Callable[[Any], Any], pull: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
         """`function` with another pull-back: the pull-back at x of a signal is pull(x, signal)."""

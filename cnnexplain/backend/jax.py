@@ -22,6 +22,9 @@ STEPS = 1
 
 ANY_LENGTH = False
 
+# In a loop, XLA's convolutions on a CPU take several times as long.
+LOOPS_ON_CPU = False
+
 
 def compiled(
     function: Callable[..., Sequence[Any]],
@@ -102,6 +105,11 @@ def value_and_inner_gradients(
 def rows(table: Any, numbers: Any) -> Any:
     """The rows of a tensor (rows, C) with some numbers (…), which are not negative: (…, C)."""
     return table.at[numbers].get(mode="promise_in_bounds")
+
+
+def weighted_pixels(images: Any, numbers: Any, weights: Any) -> Any:
+    """Σ_k weights[k, p] · images[:, numbers[k, p]], (N, P, C), for images (N, R, C), integers and weights (K, P)."""
+    return sum(weights[k][:, None] * images.at[:, numbers[k]].get(mode="promise_in_bounds") for k in range(len(numbers)))
 
 
 def with_pullback(function: Callable[[Any], Any], pull: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:

@@ -24,6 +24,9 @@ STEPS = 1
 
 ANY_LENGTH = True
 
+# Each operation is a call from Python, whether in a loop or not.
+LOOPS_ON_CPU = False
+
 
 def compiled(
     function: Callable[..., Sequence[Any]],
@@ -94,6 +97,11 @@ def value_and_inner_gradients(
 def rows(table: Any, numbers: Any) -> Any:
     """The rows of a tensor (rows, C) with some numbers (…), which are not negative: (…, C)."""
     return table.index_select(0, numbers.reshape(-1)).reshape(*numbers.shape, -1)
+
+
+def weighted_pixels(images: Any, numbers: Any, weights: Any) -> Any:
+    """Σ_k weights[k, p] · images[:, numbers[k, p]], (N, P, C), for images (N, R, C), integers and weights (K, P)."""
+    return sum(weights[k][:, None] * images.index_select(1, numbers[k]) for k in range(len(numbers)))
 
 
 def with_pullback(function: Callable[[Any], Any], pull: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:

@@ -132,7 +132,7 @@ def data_sets(incomplete: str) -> list[str]:
 def layers(context: typer.Context) -> list[str]:
     """The layers of the model given before, if it is a file or the included model."""
     from cnnexplain.loading import model_config, model_names
-    from cnnexplain.plugin.analysis import NamedModel
+    from cnnexplain.plugin.named_model import NamedModel
 
     path = model_names.find(context.params["model"])
     return [] if isinstance(path, NamedModel) else _plain(model_config.layers(model_config.read(path).config))
@@ -141,7 +141,7 @@ def layers(context: typer.Context) -> list[str]:
 def labels(context: typer.Context) -> list[str]:
     """The classes of the model given before, if a labels file or a sidecar names them."""
     from cnnexplain.loading import model_names, sidecar
-    from cnnexplain.plugin.analysis import NamedModel
+    from cnnexplain.plugin.named_model import NamedModel
 
     path, model = context.params.get("labels"), context.params["model"]
     if path is not None:

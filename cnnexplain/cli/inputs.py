@@ -27,6 +27,8 @@ class Inputs:
     target: int | None
     against: int | None
     dataset: Stream | None
+    control: Classifier | None
+    """The model with shuffled weights; None if it was not requested, or no analysis has a map."""
 
 
 def load_inputs(analyses: Sequence[Analysis], arguments: RunArguments, display: Progress) -> Inputs:
@@ -52,4 +54,9 @@ def load_inputs(analyses: Sequence[Analysis], arguments: RunArguments, display: 
     dataset = None
     if arguments.dataset is not None:
         dataset = image_stream.open_stream(arguments.dataset, classifier, invert=arguments.invert)
-    return Inputs(classifier, stream, target, against, dataset)
+    control = None
+    if arguments.control and any(analysis.maps for analysis in analyses):
+        from cnnexplain.checks import shuffled
+
+        control = shuffled(classifier)
+    return Inputs(classifier, stream, target, against, dataset, control)

@@ -18,6 +18,11 @@ from cnnexplain.rendering.pictures import Pictures, most
 OUT = Path("cnnexplain-out")
 """The default of --out."""
 
+CONTROL = (
+    "Draw the same map for the network with shuffled weights beside the real one: a map that looks like its control does "
+    "not show what the network has learned."
+)
+
 FILES = "Files (PNG, JPEG, WebP, BMP, GIF, TIFF), folders, globs, or samples such as mnist:test/7."
 
 
@@ -34,6 +39,7 @@ class RunArguments:
     target: str | None = None
     against: str | None = None
     dataset: str | None = None
+    control: bool = False
     resume: bool = False
     verify: bool = False
     json: bool = False
@@ -51,13 +57,16 @@ def run_arguments(given: Mapping[str, Any]) -> RunArguments:
     return RunArguments(model_arguments(given), pictures, **own)
 
 
-def run_options(inputs: Sequence[str], place: str) -> Declared:
+def run_options(inputs: Sequence[str], place: str, *, maps: bool = True) -> Declared:
     """The options for the inputs of an analysis, and those that every analysis has.
 
     Args:
         inputs: `Analysis.inputs`, or those of several analyses.
         place: Where the results are written, such as "FOLDER/saliency".
+        maps: Whether the analysis has a map, for which there is a control. Otherwise the option is accepted, so that the
+            command can say why there is none, but not shown.
     """
+    control = typer.Option("--control", help=CONTROL, hidden=not maps)
     out = typer.Option("--out", metavar="FOLDER", help=f"Write the results to {place}.")
     verify = typer.Option(
         "--verify",
@@ -66,6 +75,7 @@ def run_options(inputs: Sequence[str], place: str) -> Declared:
     )
     return {
         **_input_options(inputs),
+        "control": (Annotated[bool, control], False),
         "verify": (Annotated[bool, verify], False),
         "out": (Annotated[Path, out], OUT),
         **PICTURE_OPTIONS,

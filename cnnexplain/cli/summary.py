@@ -79,8 +79,9 @@ def print_several(outcomes: Outcomes, arguments: RunArguments, *, notes: bool = 
     _print_outcomes(outcomes)
     for each in explained:
         # Findings are printed only for a single image.
-        if each.images == 1 and each.findings[0] is not None:
-            console.say(f"{each.folder.name}: {each.findings[0]}")
+        for sentence in (each.findings[0], each.controls[0]) if each.images == 1 else ():
+            if sentence is not None:
+                console.say(f"{each.folder.name}: {sentence}")
     if done:
         console.say(f"Wrote the pictures and numbers to {arguments.out}/ANALYSIS")
     outcomes.check()
@@ -165,10 +166,11 @@ def _print_images(result: Outcome) -> None:
 
 
 def _print_findings(result: Outcome) -> None:
-    """Prints the findings for the images that the table shows."""
-    for explained, finding in list(zip(result.first, result.findings, strict=True))[: outcome.SHOWN]:
-        if finding is not None:
-            console.say(finding if result.images == 1 else f"{explained.source.name}: {finding}")
+    """Prints the findings and the controls for the images that the table shows."""
+    for explained, *sentences in list(zip(result.first, result.findings, result.controls, strict=True))[: outcome.SHOWN]:
+        for sentence in sentences:
+            if sentence is not None:
+                console.say(sentence if result.images == 1 else f"{explained.source.name}: {sentence}")
 
 
 def print_warnings(results: Sequence[Outcome]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -10,7 +11,7 @@ from rich import box
 from rich.table import Column, Table
 
 from cnnexplain.cli import console, keras_start, options, scoreboard_tables
-from cnnexplain.errors import UsageError
+from cnnexplain.errors import InterruptionError, UsageError
 from cnnexplain.interruption import plainly
 from cnnexplain.rendering.score_text import number
 
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
     from cnnexplain.evaluation.truth.leaderboard import TruthBoard
 
 
-TAKEN = ("words", "truth", "case", "seed", "backend", "json", "verbose")
+FOLDER = "truth"
+"""The folder with the page and the numbers, in that of --out."""
+
+TAKEN = ("words", "truth", "case", "seed", "out", "resume", "backend", "json", "verbose")
 """The parameters of the command that have a meaning with --truth."""
 
 
@@ -33,21 +37,46 @@ def check(images: Sequence[str], context: typer.Context) -> None:
     given = [each.opts[0] for each in context.command.params if each.name in typed]
     if images or given:
         words = ", ".join([*images, *given])
-        raise UsageError(f"--truth uses its own networks, images and metrics, and writes no files; leave out {words}.")
+        raise UsageError(f"--truth uses its own networks, images and metrics; leave out {words}.")
 
 
 def measure(
-    analyses: Sequence[str], cases: Sequence[str] | None, seed: int, backend: str | None, *, verbose: bool
+    analyses: Sequence[str],
+    cases: Sequence[str] | None,
+    seed: int,
+    out: Path,
+    backend: str | None,
+    *,
+    resume: bool,
+    verbose: bool,
 ) -> TruthBoard:
-    """Makes the cases and computes the scores."""
-    with plainly(), console.quiet(verbose), console.progress() as display:
-        task = display.add_task("Starting Keras", total=None)
-        keras_start.start_keras(backend)
-        from cnnexplain.evaluation.truth.leaderboard import benchmark_truth
+    """Makes the cases, computes the scores, and writes the page and all numbers to a folder."""
+    done = [0, 0]
+    try:
+        with plainly(), console.quiet(verbose), console.progress() as display:
+            task = display.add_task("Starting Keras", total=None)
+            keras_start.start_keras(backend)
+            from cnnexplain.evaluation.truth.compare import benchmark_truth
+            from cnnexplain.results import lock
 
-        display.remove_task(task)
-        update = console.bar(display, "Training networks and scoring")
-        return benchmark_truth(analyses or None, cases=cases or None, seed=seed, progress=update)
+            display.remove_task(task)
+            update = console.bar(display, "Training networks and scoring")
+
+            def progress(number: int, count: int) -> None:
+                done[:] = number, count
+                update(number, count)
+
+            with lock.held(out):
+                return benchmark_truth(
+                    analyses or None, cases=cases or None, seed=seed, out=out, resume=resume, progress=progress
+                )
+    except KeyboardInterrupt as interruption:
+        if not done[0]:
+            raise
+        raise InterruptionError(
+            f"Interrupted: the scores of {done[0]} of {done[1]} networks are kept in {out}; the same command with "
+            "--resume continues."
+        ) from interruption
 
 
 def print_board(board: TruthBoard) -> None:
@@ -71,10 +100,10 @@ def print_board(board: TruthBoard) -> None:
     for note in board.notes():
         console.complain(f"Warning: {note}", style="yellow")
     console.out().print(table)
-    for name, case in board.cases.items():
+    for name, case in board.summaries.items():
         checked = ", ".join(f"{what} {value:.1%}" for what, value in case.figures.items())
         console.paragraph(f"{name}: {case.right}{f' ({checked})' if checked else ''}", style="dim")
-    images, count = len(next(iter(board.cases.values())).images), len(board.cases)
+    images, count = next(iter(board.summaries.values())).images, len(board.summaries)
     groups_told = (
         f"Last columns: {first} for networks whose weights show what is relevant (gradients are zero elsewhere), and for "
         "trained ones. "

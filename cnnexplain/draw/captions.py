@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Literal
 
 from cnnexplain.draw import formatting, wording
+from cnnexplain.draw.extending import extend
 from cnnexplain.draw.layout import GAP, HEADING_SIZE, LABEL_SIZE, SMALL_SIZE, TITLE_SIZE, panel_inches
 from cnnexplain.draw.names import class_name, objective_name, source_name
 from cnnexplain.draw.text import fit_text, legible, shorten, text_width
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from cnnexplain.results.record import Record
+
+WARNING, WARNING_CHARACTERS, WARNING_LINE = "#A33A00", 14, 0.16
+"""Color of a warning above the caption, its characters per inch, and the inches that a line takes."""
 
 
 def caption(figure: Figure, record: Record, index: int) -> None:
@@ -49,6 +54,22 @@ def heading(figure: Figure, first: str, second: str = "") -> None:
         f"{fit_text(first, room, HEADING_SIZE, tail=True)}\n{fit_text(second, room, HEADING_SIZE)}",
         y=1 - 0.1 / figure.get_figheight(),
         fontsize=HEADING_SIZE,
+        parse_math=False,
+    )
+
+
+def warning(figure: Figure, text: str) -> None:
+    """Writes a sentence above the caption of a finished figure, which becomes taller."""
+    lines = textwrap.wrap(legible(text), int(WARNING_CHARACTERS * (figure.get_figwidth() - 2 * GAP)))
+    extend(figure, top=0.05 + WARNING_LINE * len(lines))
+    figure.text(
+        0.5,
+        1 - 0.1 / figure.get_figheight(),
+        "\n".join(lines),
+        fontsize=LABEL_SIZE,
+        color=WARNING,
+        ha="center",
+        va="top",
         parse_math=False,
     )
 

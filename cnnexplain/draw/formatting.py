@@ -25,6 +25,12 @@ def number_pair(before: float, after: float) -> tuple[str, str]:
     return words
 
 
+def correlation(value: float) -> str:
+    """A correlation with two decimal places: "0.61", "−0.05", "0.00"."""
+    # −0.0 is written as 0.00.
+    return f"{round(value, 2) or 0:.2f}".replace("-", "−")
+
+
 def probability(value: float) -> str:
     """A probability, such as "99.3%"; a bound, such as "> 99.9%", if it would round to 0% or 100%."""
     if 0.9995 <= value < 1:

@@ -39,8 +39,8 @@ def benchmark(
         classifier: The model, from `cnnexplain.load`.
         images: As for `cnnexplain.explain`. None for the first 100 test images of MNIST, for a digit classifier.
         metrics: The names of the metrics. "all" for all metrics that are defined; None for all but those that take most of
-            the time, such as sMPRT; those for masks only with `masks`. The scores of one that fails for an image are NaN
-            there; `Scoreboard.notes` says why.
+            the time, max-sensitivity and sMPRT; those for masks only with `masks`. The scores of one that fails for an image
+            are NaN there; `Scoreboard.notes` says why.
         target: The class to explain, by index or label: one for all images, or one for each. None for the predictions.
         masks: The relevant pixels: an array (N, H, W) of booleans, or of 0 and 1; or the path of a folder with an image for
             each explained image, whose bright pixels are relevant.

@@ -32,8 +32,8 @@ class Masks:
         preprocess: The model's input; masks are fitted to it like images.
 
     Raises:
-        UsageError: The folder does not exist, none of its files is the mask of an image, or the array has another shape or
-            other values than 0 and 1.
+        UsageError: The folder does not exist, none of its files is the mask of an image, no mask has a relevant pixel, or
+            the array has another shape or other values than 0 and 1.
         ImageError: A mask can't be read.
     """
 
@@ -43,6 +43,11 @@ class Masks:
         else:
             read = dict(enumerate(_checked(given, (len(names), *preprocess.shape[:2]))))
         self._masks = {place: mask for place, mask in read.items() if mask.any()}
+        if not self._masks:
+            raise UsageError(
+                "No mask has a relevant pixel: expected pixels of at least half the brightness of white in files, and True "
+                "or 1 in an array."
+            )
         counts = {
             "have no mask": len(names) - len(read),
             "have a mask without relevant pixels": len(read) - len(self._masks),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +13,9 @@ import keras
 
 from cnnexplain import __version__, files
 from cnnexplain.errors import OutputError
-from cnnexplain.evaluation import score_file
+from cnnexplain.evaluation import request_file, score_file
 from cnnexplain.evaluation.benchmark import Setup, scored
+from cnnexplain.evaluation.methods import Method
 from cnnexplain.evaluation.scoreboard import Scoreboard
 from cnnexplain.evaluation.scoring import Outcome, Sample
 from cnnexplain.pipeline.request import describe_model
@@ -36,8 +37,17 @@ def check(folder: Path) -> None:
     Raises:
         OutputError: The folder can't be written, or contains other files with these names.
     """
-    score_file.check(folder / score_file.NAME)
-    if not (folder / score_file.NAME).exists():
+    check_files(folder, score_file.FORMAT)
+
+
+def check_files(folder: Path, kind: str) -> None:
+    """Checks that the numbers, the page and a score file of some format may be written to a folder.
+
+    Raises:
+        OutputError: The folder can't be written, or contains other files with these names.
+    """
+    request_file.check(folder / request_file.NAME, kind)
+    if not (folder / request_file.NAME).exists():
         for name in (NUMBERS, PAGE):
             if (folder / name).exists():
                 raise OutputError(
@@ -63,40 +73,47 @@ def run_saved(
         UsageError: The scores in the folder belong to another request.
     """
     check(folder)
-    path, wanted = folder / score_file.NAME, request(setup)
+    path, wanted = folder / request_file.NAME, request(setup)
     outcomes = score_file.kept(path, wanted) if resume else []
     for outcome in outcomes:
         board.add(outcome)
     first = outcomes[-1].place + 1 if outcomes else 0
-    with files.plain_errors(path), score_file.start(path, wanted, outcomes) as file:
+    earlier = map(score_file.content, outcomes)
+    with files.plain_errors(path), request_file.start(path, score_file.FORMAT, wanted, earlier) as file:
         for scores, sample in scored(setup, first):
-            outcome = _drawn(scores, sample, setup) if len(board) < DRAWN else scores
-            score_file.append(file, outcome)
+            outcome = drawn(scores, sample, setup) if len(board) < DRAWN else scores
+            request_file.append(file, score_file.content(outcome))
             board.add(outcome)
             progress(outcome.place + 1, len(setup.stream))
-    write(board, folder)
+    document = board.document()
+    write(document, _page(document, board), folder)
 
 
-def _drawn(outcome: Outcome, sample: Sample, setup: Setup) -> Outcome:
-    """The scores of an image, with its pictures."""
+def drawn(outcome: Outcome, sample: Sample, setup: Setup) -> Outcome:
+    """The scores of an image, with its pictures and that of its mask."""
     from cnnexplain.rendering import map_tiles
 
-    image, *drawn = map_tiles.pictures(sample.image, sample.maps, setup.classifier.preprocess)
-    maps = iter(drawn)
+    image, *tiles = map_tiles.pictures(sample.image, sample.maps, setup.classifier.preprocess)
+    maps = iter(tiles)
     return replace(
-        outcome, pictures=(image, *("" if method.name in outcome.failed else next(maps) for method in setup.methods))
+        outcome,
+        pictures=(image, *("" if method.name in outcome.failed else next(maps) for method in setup.methods)),
+        mask="" if sample.mask is None else map_tiles.mask(sample.mask),
     )
 
 
-def write(board: Scoreboard, folder: Path) -> None:
-    """Writes all numbers and the page."""
+def _page(document: Mapping[str, Any], board: Scoreboard) -> str:
+    """The page of a benchmark."""
     from cnnexplain.rendering import benchmark_page
 
-    document = board.document()
+    return benchmark_page.render(document, board.drawn(), [outcome.mask for outcome in board.outcomes])
+
+
+def write(document: Mapping[str, Any], page: str, folder: Path) -> None:
+    """Writes all numbers and the page."""
     with files.replacing(folder / NUMBERS) as temporary:
         temporary.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     with files.replacing(folder / PAGE) as temporary:
-        page = benchmark_page.render(document, board.drawn())
         temporary.write_bytes(page.encode("utf-8", errors="backslashreplace"))
 
 
@@ -106,10 +123,7 @@ def request(setup: Setup) -> dict[str, Any]:
     return {
         "model": describe_model(classifier),
         "input": asdict(classifier.preprocess),
-        "methods": {
-            method.name: {"plugin": method.plugin and str(method.plugin), "options": dict(method.options)}
-            for method in setup.methods
-        },
+        "methods": described(setup.methods),
         "maps": {method.name: _hash_maps(method.maps) for method in setup.methods if method.maps is not None},
         "metrics": {
             name: {"plugin": str(plugin), "scores": list(metric.scores)} for name, (metric, plugin) in setup.metrics.items()
@@ -118,9 +132,20 @@ def request(setup: Setup) -> dict[str, Any]:
         "targets": None if setup.targets is None else list(setup.targets),
         "masks": None if setup.masks is None else setup.masks.identity(),
         "seed": setup.seed,
-        "keras": {"version": keras.__version__, "backend": keras.backend.backend()},
-        "cnnexplain": __version__,
+        **software(),
     }
+
+
+def described(methods: Sequence[Method]) -> dict[str, Any]:
+    """The plugin and the options of each method, by name."""
+    return {
+        method.name: {"plugin": method.plugin and str(method.plugin), "options": dict(method.options)} for method in methods
+    }
+
+
+def software() -> dict[str, Any]:
+    """The versions on which scores depend."""
+    return {"keras": {"version": keras.__version__, "backend": keras.backend.backend()}, "cnnexplain": __version__}
 
 
 def _hash_maps(maps: Float[np.ndarray, "N H W"]) -> str:

@@ -32,8 +32,7 @@ class Scoreboard:
         seed: The seed of the metrics, the random control and the intervals.
         images: The names of the N images.
         targets: The explained class or value of each image.
-        values: The scores of each image: by metric and score, a number for each method.
-        pictures: The pictures of each image, see `Outcome`.
+        outcomes: The scores of each image, with its pictures.
         warnings: The warnings of the masks and of the analyses, each once.
         undefined_for: Why a metric is not defined for an image, by metric and image.
         errors: Why a metric failed for an image, by metric and image.
@@ -48,8 +47,7 @@ class Scoreboard:
     seed: int
     images: list[str] = field(default_factory=list)
     targets: list[int] = field(default_factory=list)
-    values: list[Mapping[str, Mapping[str, Float64[np.ndarray, " M"]]]] = field(default_factory=list)
-    pictures: list[tuple[str, ...]] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
     warnings: dict[str, None] = field(default_factory=dict)
     undefined_for: dict[str, dict[str, str]] = field(default_factory=dict)
     errors: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -65,8 +63,7 @@ class Scoreboard:
         """Adds the scores for an image."""
         self.images.append(scored.name)
         self.targets.append(scored.target)
-        self.values.append(scored.scores)
-        self.pictures.append(scored.pictures)
+        self.outcomes.append(scored)
         for method, warnings in scored.warnings.items():
             self.warnings |= dict.fromkeys(f"{method}: {warning}" for warning in warnings)
         for reasons, found in (
@@ -107,7 +104,8 @@ class Scoreboard:
         """The pictures of each image, without those of methods that are left out."""
         left_out = self.left_out
         kept = [0, *(number for number, name in enumerate(self.methods, start=1) if name not in left_out)]
-        return [tuple(pictures[place] for place in kept) if pictures else () for pictures in self.pictures]
+        found = (outcome.pictures for outcome in self.outcomes)
+        return [tuple(pictures[place] for place in kept) if pictures else () for pictures in found]
 
     def scores(self, metric: str, score: str | None = None) -> Float64[np.ndarray, "N M"]:
         """The scores (N, M) of all images and methods; NaN where they are not defined.
@@ -128,7 +126,7 @@ class Scoreboard:
         if name not in known:
             raise UsageError(f"'{metric}' has no score '{name}'.{suggest(name, known)} It has: {', '.join(known)}.")
         missing = np.full(len(self.methods), np.nan)
-        rows = [each[metric][name] if metric in each else missing for each in self.values]
+        rows = [each[metric][name] if metric in each else missing for each in (outcome.scores for outcome in self.outcomes)]
         return np.array(rows).reshape(-1, len(self.methods))
 
     def standings(self, metric: str, score: str | None = None) -> list[Standing]:

@@ -53,6 +53,7 @@ class Outcome:
         failed: Why a method has no map, by method.
         pictures: The image and the map of each method as PNG in Base64, "" for a method without a map; empty if they are
             not drawn.
+        mask: The relevant pixels as PNG in Base64, "" if there is no mask or nothing is drawn.
     """
 
     place: int
@@ -64,6 +65,7 @@ class Outcome:
     errors: Mapping[str, str] = field(default_factory=dict)
     failed: Mapping[str, str] = field(default_factory=dict)
     pictures: tuple[str, ...] = ()
+    mask: str = ""
 
 
 def scores(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import math
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -198,10 +199,11 @@ def wrong_shape(shape: tuple[int, ...], preprocess: Preprocess) -> str:
 
 
 def _check_values(array: Shaped[np.ndarray, "N H W C"], preprocess: Preprocess, what: str) -> None:
-    if not np.isfinite(array).all():
+    lowest, highest = float(array.min()), float(array.max())
+    # If one of the numbers is NaN, so are both of these.
+    if not (math.isfinite(lowest) and math.isfinite(highest)):
         raise ImageError(f"{what} contains a value that is not finite (NaN or infinity).")
     low, high, slack = preprocess.low, preprocess.high, 1e-3 * (preprocess.high - preprocess.low)
-    lowest, highest = float(array.min()), float(array.max())
     # Bands may have any values.
     is_guess = preprocess.bands is not None or ("range" in preprocess.assumed and array.dtype.kind == "f")
     if not is_guess and (lowest < low - slack or highest > high + slack):

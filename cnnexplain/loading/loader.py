@@ -22,7 +22,7 @@ from cnnexplain.model.head import outputs
 from cnnexplain.model.head.outputs import Output
 from cnnexplain.model.structure.model_inputs import resolve_inputs
 from cnnexplain.plugin import registry
-from cnnexplain.plugin.analysis import NamedModel, Pretrained
+from cnnexplain.plugin.named_model import NamedModel, Pretrained
 
 Preprocessing: TypeAlias = Preprocess | Mapping[str, Any] | Callable[[Any], Any] | str | os.PathLike[str]
 """A description of a model's input."""

@@ -13,7 +13,7 @@ from cnnexplain.loading import file_formats
 from cnnexplain.model.model_files import INCLUDED, is_file
 
 if TYPE_CHECKING:
-    from cnnexplain.plugin.analysis import NamedModel
+    from cnnexplain.plugin.named_model import NamedModel
 
 
 def find(name: str | os.PathLike[str]) -> Path | NamedModel:

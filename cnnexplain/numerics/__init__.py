@@ -15,15 +15,17 @@ if TYPE_CHECKING:
     from cnnexplain.numerics.completeness import completeness_facts
     from cnnexplain.numerics.crops import ten_crop_gradients, ten_crops
     from cnnexplain.numerics.interpolation import averaged, bicubic, bilinear
-    from cnnexplain.numerics.maps import channel_maxima, peaks
+    from cnnexplain.numerics.maps import channel_maxima, peaks, relative_error
     from cnnexplain.numerics.prefetching import prefetched
     from cnnexplain.numerics.sampling import Batch, batches, evenly_spaced
+    from cnnexplain.numerics.views import affine_views, weighted_pixels
 
 __all__ = [
     "BASELINES",
     "LUMA",
     "Batch",
     "Copies",
+    "affine_views",
     "averaged",
     "baseline_function",
     "baseline_images",
@@ -37,10 +39,12 @@ __all__ = [
     "gaussian",
     "peaks",
     "prefetched",
+    "relative_error",
     "resize",
     "spectrum",
     "ten_crop_gradients",
     "ten_crops",
+    "weighted_pixels",
 ]
 
 _HOMES = {
@@ -48,9 +52,10 @@ _HOMES = {
     "numerics.completeness": ("completeness_facts",),
     "numerics.crops": ("ten_crop_gradients", "ten_crops"),
     "numerics.interpolation": ("averaged", "bicubic", "bilinear"),
-    "numerics.maps": ("channel_maxima", "peaks"),
+    "numerics.maps": ("channel_maxima", "peaks", "relative_error"),
     "numerics.prefetching": ("prefetched",),
     "numerics.sampling": ("Batch", "batches", "evenly_spaced"),
+    "numerics.views": ("affine_views", "weighted_pixels"),
     "model.computation.copies": ("Copies",),
     "inputs.preprocess": ("LUMA",),
     "inputs.resizing": ("resize",),

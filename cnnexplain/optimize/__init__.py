@@ -4,7 +4,7 @@
 call of a compiled function.
 """
 
-from cnnexplain.optimize.compiled import NO_GRADIENT, minimize_compiled, on_gpu
+from cnnexplain.optimize.compiled import NO_GRADIENT, compiled_is_faster, minimize_compiled, on_gpu
 from cnnexplain.optimize.loop import Optimum, minimize
 from cnnexplain.optimize.optimizers import Optimizer, Step, adam, momentum, nadam, normalized
 
@@ -14,6 +14,7 @@ __all__ = [
     "Optimum",
     "Step",
     "adam",
+    "compiled_is_faster",
     "minimize",
     "minimize_compiled",
     "momentum",

@@ -51,7 +51,8 @@ def adam(rate: Rate, decay: tuple[float, float] = (0.9, 0.999), epsilon: float =
     """Adam (Kingma & Ba 2014, arXiv:1412.6980, algorithm 1) with a learning rate for each step, counted from 0."""
 
     def numbers(number: int) -> tuple[Any, ...]:
-        return (rate(number), epsilon, *_moments(decay), *(1 - each ** (number + 1) for each in decay))
+        mean_correction, square_correction = (1 - each ** (number + 1) for each in decay)
+        return (-rate(number) / mean_correction, epsilon, *_moments(decay), 1 / square_correction)
 
     return Optimizer(_adam, numbers, lambda shape: (shape, shape))
 
@@ -91,15 +92,15 @@ def normalized(optimizer: Optimizer) -> Optimizer:
 def _adam(
     gradient: Any,
     state: Any,
-    rate: Any,
+    factor: Any,
     epsilon: Any,
     *numbers: Any,
 ) -> tuple[Any, tuple[Any, Any]]:
-    old_mean, new_mean, old_square, new_square, mean_correction, square_correction = numbers
+    old_mean, new_mean, old_square, new_square, square_factor = numbers
     mean, square = state
     mean = old_mean * mean + new_mean * gradient
     square = old_square * square + new_square * gradient**2
-    return -rate * (mean / mean_correction) / (_library(square).sqrt(square / square_correction) + epsilon), (mean, square)
+    return factor * mean / (_library(square).sqrt(square_factor * square) + epsilon), (mean, square)
 
 
 def _nadam(

@@ -19,6 +19,7 @@ def explain(
     target: Target | Sequence[Target] | None = None,
     against: Class | Sequence[Class] | None = None,
     dataset: object = None,
+    control: bool = False,
     progress: Callable[[int, int], None] | None = None,
     **options: object,
 ) -> Record:
@@ -35,6 +36,8 @@ def explain(
         against: A class whose logit is subtracted from the target's: why a 4 rather than a 9?
         dataset: For an analysis that searches a data set: "mnist:test", "mnist:train", a folder, or images as above. None
             uses "mnist:test" for a digit classifier, otherwise the images.
+        control: Whether to explain the same targets of the same network with shuffled weights as well (`Record.control`),
+            and draw that map beside the real one. The model is not changed. For analyses with a map of the image.
         progress: Called with the amount of work done, and the total. None shows a progress bar in notebooks only.
         **options: Options of the analysis, as shown by `cnnexplain run ANALYSIS --help`, with underscores for hyphens.
 
@@ -42,13 +45,16 @@ def explain(
         The record, with raw and signed arrays.
 
     Raises:
-        UsageError: There is no such analysis, option, class, layer, image or data set.
+        UsageError: There is no such analysis, option, class, layer, image or data set, or no control for the analysis.
         ImageError: An image can't be read, or an array can't be explained.
-        ModelError: The model returns values that are not finite, or the analysis does not support it.
+        ModelError: The model returns values that are not finite, or the analysis does not support it; or it can't be copied
+            for the control.
         PluginError: The analysis failed or broke its contract.
     """
     read = None if images is None else lambda: stream_batch(images, classifier)
-    return parts.run_whole(request.from_arguments(analysis, classifier, read, target, against, dataset, progress, options))
+    return parts.run_whole(
+        request.from_arguments(analysis, classifier, read, target, against, dataset, progress, options, control=control)
+    )
 
 
 def explain_parts(
@@ -59,6 +65,7 @@ def explain_parts(
     target: Target | Sequence[Target] | None = None,
     against: Class | Sequence[Class] | None = None,
     dataset: object = None,
+    control: bool = False,
     start: int = 0,
     progress: Callable[[int, int], None] | None = None,
     **options: object,
@@ -75,6 +82,7 @@ def explain_parts(
         target: As in `explain`.
         against: As in `explain`.
         dataset: As in `explain`. Results that belong to no single image are in the first part only.
+        control: As in `explain`.
         start: Index of the first image to explain.
         progress: As in `explain`.
         **options: As in `explain`.
@@ -87,5 +95,6 @@ def explain_parts(
     """
     read = None if images is None else lambda: stream_images(images, classifier)
     yield from parts.run_parts(
-        request.from_arguments(analysis, classifier, read, target, against, dataset, progress, options), start
+        request.from_arguments(analysis, classifier, read, target, against, dataset, progress, options, control=control),
+        start,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,7 @@ from cnnexplain.model.computation.objectives import Logit, Objective
 from cnnexplain.model.computation.predictions import Predictions
 from cnnexplain.pipeline import targets
 from cnnexplain.pipeline.contract import run_analysis
+from cnnexplain.pipeline.control import control_result, with_correlation
 from cnnexplain.pipeline.input_warnings import dataset_warnings, input_warnings
 from cnnexplain.pipeline.provenance import provenance
 from cnnexplain.pipeline.request import Request
@@ -24,6 +26,7 @@ from cnnexplain.pipeline.targets import Resolved
 from cnnexplain.plugin.analysis import Result
 from cnnexplain.results.explained import Explained
 from cnnexplain.results.joining import join
+from cnnexplain.results.notes import noise_warnings
 from cnnexplain.results.record import Record
 
 if TYPE_CHECKING:
@@ -36,6 +39,8 @@ and gradients of `READ_BYTES`, within these limits."""
 
 PART_IMAGES, PART_BYTES = 256, 48 << 20
 """A part of a run on many images ends after this number of images, or of bytes of their arrays."""
+
+DIFFERENT = "run() of '{}' returned different arrays, shapes or facts for different images; expected the same for all."
 
 
 def run_whole(request: Request) -> Record:
@@ -70,7 +75,8 @@ def run_parts(request: Request, start: int = 0) -> Iterator[Record]:
 
 
 def _bytes(record: Record) -> int:
-    return record.images.nbytes + sum(array.nbytes for array in record.arrays.values())
+    arrays = [*record.arrays.values(), *([] if record.control is None else record.control.arrays.values())]
+    return record.images.nbytes + sum(array.nbytes for array in arrays)
 
 
 def _finish(request: Request, pieces: list[Record]) -> Record:
@@ -78,6 +84,9 @@ def _finish(request: Request, pieces: list[Record]) -> Record:
     record = join(pieces)
     first = not record.span.start
     warnings = [*input_warnings(request, [explained.source for explained in record.explained]), *record.warnings]
+    warnings += noise_warnings(record)
+    if request.control is not None and record.control is None:
+        warnings.append("There is no control, because with these options the analysis returns no map of the image.")
     return replace(
         record,
         # The overview is in the first part only.
@@ -94,18 +103,20 @@ def _pieces(request: Request, start: int) -> Iterator[Record]:
         return
     structure: tuple[dict[str, tuple[int, ...]], set[str]] | None = None
     for span, places, batch in _batches(request.images, start, request.classifier):
-        result, explained, seconds = _batch_result(request, span, places, batch)
-        current = {name: array.shape[1:] for name, array in result.arrays.items()}, set(result.facts)
+        result, control, explained, seconds = _batch_result(request, span, places, batch)
+        current = _structure(result)
         if structure not in (None, current):
-            raise PluginError(
-                f"run() of '{request.analysis.name}' returned different arrays, shapes or facts for different images; "
-                "expected the same for all."
-            )
+            raise PluginError(DIFFERENT.format(request.analysis.name))
         structure = current
-        record = _record(request, np.asarray(batch), explained, result, seconds, span)
-        del batch, result, explained
+        record = replace(_record(request, np.asarray(batch), explained, result, seconds, span), control=control)
+        del batch, result, control, explained
         yield record
         del record
+
+
+def _structure(result: Result) -> tuple[dict[str, tuple[int, ...]], set[str]]:
+    """The arrays with their shapes, and the facts: the same for all images."""
+    return {name: array.shape[1:] for name, array in result.arrays.items()}, set(result.facts)
 
 
 def _batches(
@@ -137,8 +148,8 @@ def _batches(
 
 def _batch_result(
     request: Request, span: range, places: Int[np.ndarray, " N"], batch: ImageBatch
-) -> tuple[Result, tuple[Explained, ...], float]:
-    """The result of the analysis for a batch, what was explained for each image, and the run time in seconds."""
+) -> tuple[Result, Result | None, tuple[Explained, ...], float]:
+    """The result of the analysis for a batch, that of the control, what was explained, and the run time in seconds."""
     classifier, total, images = request.classifier, len(request.images or ()), np.asarray(batch)
     takes = set(request.analysis.inputs)
 
@@ -163,9 +174,11 @@ def _batch_result(
     def explained_targets() -> Sequence[Resolved]:
         return predictions.classes.tolist() if given is None else given
 
-    def progress(done: int, count: int) -> None:
-        share = (span.start + len(span) * done / max(count, 1)) / total
-        request.progress(*((done, count) if len(span) == total else (round(1000 * share), 1000)))
+    stages = 1 if request.control is None else 2
+
+    def progress(done: int, count: int, stage: int = 0) -> None:
+        share = (span.start + len(span) * (stage + done / max(count, 1)) / stages) / total
+        request.progress(*((done, count) if len(span) == total and stages == 1 else (round(1000 * share), 1000)))
 
     objectives = targets.image_objectives(predictions, given)
     if against is not None:
@@ -179,10 +192,18 @@ def _batch_result(
         predictions.complete()
         raise
     predictions.complete()
+    control = None
+    if request.control is not None and request.analysis.main_map(result.arrays) is not None:
+        # The classes of the real network, not those that the shuffled one predicts.
+        control, more = control_result(request, images, explained_targets(), against, partial(progress, stage=1))
+        if _structure(control) != _structure(result):
+            raise PluginError(DIFFERENT.format(request.analysis.name))
+        result, seconds = with_correlation(request.analysis, result, control), seconds + more
     if "progress" not in takes:
         request.progress(span.stop, total)
     explains = bool({"targets", "objectives"} & takes)
-    return result, _explained(batch.sources, predictions, explained_targets(), objectives, explains=explains), seconds
+    explained = _explained(batch.sources, predictions, explained_targets(), objectives, explains=explains)
+    return result, control, explained, seconds
 
 
 def _model_alone(request: Request) -> Record:
@@ -253,22 +274,18 @@ def _explained(
             units = [objective.terms[0][0] for objective in objectives]
             targeted = [classifier.target(unit.target) if isinstance(unit, Logit) else 0 for unit in units]
             predicted = [index % classifier.outputs for index in targeted]
-        values = _selected(outputs, predicted)
+        values = outputs[np.arange(len(outputs)), predicted].tolist()
         columns = zip(sources, predicted, indices, descriptions, values, strict=True)
         unit = classifier.unit
         return tuple(
             Explained(source, shown, None, index, None, description, value, unit)
             for source, shown, index, description, value in columns
         )
-    probabilities = _selected(outputs, predicted)
-    of_targets = _selected(outputs, [0 if index is None else index for index in indices])
+    # A single index of both takes half the time.
+    probabilities, of_targets = outputs[
+        np.arange(len(outputs)), [predicted, [0 if index is None else index for index in indices]]
+    ].tolist()
     target_probabilities = [
         None if index is None else probability for index, probability in zip(indices, of_targets, strict=True)
     ]
     return tuple(map(Explained, sources, predicted, probabilities, indices, target_probabilities, descriptions))
-
-
-def _selected(outputs: Float[np.ndarray, "N K"], indices: Sequence[int]) -> list[float]:
-    """The output with an index for each image."""
-    selected: list[float] = outputs[np.arange(len(outputs)), indices].tolist()
-    return selected

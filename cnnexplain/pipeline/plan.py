@@ -45,7 +45,9 @@ class Step:
         return START + PICTURE * max(self.images, 1) + a_pass * (self.passes or 0)
 
 
-def steps(analyses: Sequence[Analysis], classifier: Classifier, images: int, *, quick: bool) -> list[Step]:
+def steps(
+    analyses: Sequence[Analysis], classifier: Classifier, images: int, *, quick: bool, control: bool = False
+) -> list[Step]:
     """The analyses in the order in which they run: few passes first, unknown numbers of passes last.
 
     Args:
@@ -53,16 +55,24 @@ def steps(analyses: Sequence[Analysis], classifier: Classifier, images: int, *, 
         classifier: The model.
         images: Number of images to explain.
         quick: Whether to use the options of `Analysis.quick` instead of the defaults.
+        control: Whether analyses with a map also explain the network with shuffled weights.
     """
-    planned = [plan_run(each, validate(each.options, each.quick if quick else {}), classifier, images) for each in analyses]
+    planned = [
+        plan_run(each, validate(each.options, each.quick if quick else {}), classifier, images, control=control)
+        for each in analyses
+    ]
     return sorted(planned, key=lambda step: math.inf if step.passes is None else step.passes)
 
 
-def plan_run(analysis: Analysis, options: Mapping[str, Any], classifier: Classifier, images: int) -> Step:
-    """The planned run of an analysis with these options."""
+def plan_run(
+    analysis: Analysis, options: Mapping[str, Any], classifier: Classifier, images: int, *, control: bool = False
+) -> Step:
+    """The planned run of an analysis with these options, twice if it has a control."""
     # Analyses of the model itself with objectives explain the classes of the images.
     count = images if {"images", "objectives"} & set(analysis.inputs) else 0
     passes = _passes(analysis, classifier, options)
+    if passes is not None and control and analysis.maps:
+        passes *= 2
     return Step(analysis, options, count, None if passes is None else passes * max(count, 1))
 
 

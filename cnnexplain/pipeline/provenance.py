@@ -30,6 +30,8 @@ def identity(request: Request) -> dict[str, Any]:
         "options": dict(request.options),
         "target": _common(request.targets),
         "against": _common(request.against),
+        # Results of earlier versions don't have this key.
+        "control": None if request.control is None else True,
         "images": {"count": len(names), "sha256": _hash(names)},
         "labels": {"count": len(classifier.labels), "sha256": _hash(classifier.labels)},
         "input": asdict(classifier.preprocess),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cnnexplain.checks.shuffling import shuffled
 from cnnexplain.errors import UsageError, shown
 from cnnexplain.inputs.image_stream import Stream, open_stream
 from cnnexplain.model.classifier import Classifier
@@ -34,6 +35,7 @@ class Request:
         against: The class whose logit is subtracted, for each target; None if nothing is subtracted.
         dataset: The data set that the analysis searches; None if it searches none.
         progress: Called with the amount of work done, and the total.
+        control: The model with shuffled weights, for which the analysis is computed as well; None for no control.
     """
 
     analysis: Analysis
@@ -47,6 +49,7 @@ class Request:
     against: Sequence[int] | None
     dataset: Stream | None
     progress: Callable[[int, int], None]
+    control: Classifier | None = None
 
 
 def from_arguments(
@@ -58,12 +61,15 @@ def from_arguments(
     dataset: object,
     progress: Callable[[int, int], None] | None,
     options: Mapping[str, object],
+    *,
+    control: bool,
 ) -> Request:
     """Builds a request from the arguments of `cnnexplain.explain`; the images are opened last, because that takes longest.
 
     Raises:
-        UsageError: There is no such analysis, option, class, image or data set.
+        UsageError: There is no such analysis, option, class, image or data set, or no control for the analysis.
         ImageError: An image can't be read.
+        ModelError: The model can't be copied for the control.
     """
     if not isinstance(analysis, str) or not isinstance(classifier, Classifier):
         raise UsageError(
@@ -73,9 +79,12 @@ def from_arguments(
     declared, plugin = registry.load().get(analysis)
     values = validate(declared.options, options)
     check_inputs(declared, open_images, target, against, dataset)
+    if control:
+        declared.check_control()
     resolved, resolved_against = targets.resolve(target, classifier), targets.resolve(against, classifier)
     images = None if open_images is None else open_images()
-    return assemble(declared, plugin, values, classifier, images, resolved, resolved_against, dataset, progress)
+    network = shuffled(classifier) if control else None
+    return assemble(declared, plugin, values, classifier, images, resolved, resolved_against, dataset, progress, network)
 
 
 def assemble(
@@ -88,6 +97,7 @@ def assemble(
     against: Resolved | list[Resolved] | None,
     dataset: object,
     progress: Callable[[int, int], None] | None,
+    control: Classifier | None = None,
 ) -> Request:
     """Builds a request from inputs that `check_inputs` has checked.
 
@@ -101,6 +111,7 @@ def assemble(
         against: As returned by `targets.resolve`.
         dataset: As for `cnnexplain.explain`.
         progress: As for `cnnexplain.explain`.
+        control: The model with shuffled weights, for an analysis with a map; None for no control.
 
     Raises:
         UsageError: The numbers of images and targets differ, or there is no such data set.
@@ -128,6 +139,7 @@ def assemble(
         against=resolved_against,
         dataset=stream,
         progress=progress or notebook.progress(analysis.name),
+        control=control,
     )
 
 

@@ -8,14 +8,17 @@ module imports neither Keras nor Matplotlib, and neither should importing a plug
 
 from cnnexplain.model.computation.rules import LayerCall, identity_with_pullback, with_pullback
 from cnnexplain.model.structure.shared_layers import opaque_layers, other_calls_warning
-from cnnexplain.plugin.analysis import Analysis, NamedModel, Panel, Pretrained, Result, hookimpl
+from cnnexplain.plugin.analysis import Analysis, Panel, Result, hookimpl
 from cnnexplain.plugin.check import Check, Measurement, Subject
 from cnnexplain.plugin.metric import Metric
+from cnnexplain.plugin.named_model import NamedModel, Pretrained
 from cnnexplain.plugin.options import Option
 from cnnexplain.plugin.overlays import smoothed_map, summed_map
 from cnnexplain.plugin.reference import Reference
+from cnnexplain.plugin.sampling import NOISE_LIMIT, Sampling
 
 __all__ = [
+    "NOISE_LIMIT",
     "Analysis",
     "Check",
     "LayerCall",
@@ -27,6 +30,7 @@ __all__ = [
     "Pretrained",
     "Reference",
     "Result",
+    "Sampling",
     "Subject",
     "hookimpl",
     "identity_with_pullback",

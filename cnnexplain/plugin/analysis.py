@@ -1,4 +1,4 @@
-"""Declarations of analyses and named models by plugins."""
+"""Declarations of analyses by plugins."""
 
 from __future__ import annotations
 
@@ -6,30 +6,28 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pluggy
 
 from cnnexplain import former_names
 from cnnexplain.errors import PluginError, UsageError, failure, foreign, shown
-from cnnexplain.model import model_files
 from cnnexplain.plugin.check import Check
 from cnnexplain.plugin.docstrings import docstring
 from cnnexplain.plugin.options import Option, Parameter, inputs, parameters, validate
+from cnnexplain.plugin.sampling import Sampling
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from cnnexplain.inputs.preprocess import Preprocess
     from cnnexplain.model.classifier import Classifier
     from cnnexplain.results.record import Record
     from cnnexplain.types import Array, Floats
 
-__all__ = ["Analysis", "NamedModel", "Option", "Panel", "Pretrained", "Result", "hookimpl"]
+__all__ = ["Analysis", "Option", "Panel", "Result", "hookimpl"]
 
 LONGEST = 100
-"""Maximum number of characters in the name of an analysis or a model, which is also the name of a folder."""
+"""Maximum number of characters in the name of an analysis, which is also the name of a folder."""
 
 ALL = "all"
 """The name that stands for every installed analysis."""
@@ -85,52 +83,6 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class Pretrained:
-    """A model that a plugin has loaded, with its preprocessing and labels.
-
-    Args:
-        model: A Keras model, as for `cnnexplain.load`.
-        preprocess: The preprocessing that it expects.
-        labels: The names of its K classes.
-        sha256: The hash of the weights file; None to hash the weights themselves.
-    """
-
-    model: Any
-    preprocess: Preprocess
-    labels: Sequence[str]
-    sha256: str | None = None
-
-
-@dataclass(frozen=True)
-class NamedModel:
-    """A model that users can load by name.
-
-    Args:
-        name: The name for `--model` and `cnnexplain.load`: letters, digits and ".:_-". Models with the same prefix before a
-            ":" are listed together.
-        summary: A sentence on the model and the source of its weights.
-        load: Builds the model, given the weights file of the user, or None for its own weights.
-
-    Raises:
-        PluginError: The declaration breaks one of these rules.
-    """
-
-    name: str
-    summary: str
-    load: Callable[[Path | None], Pretrained]
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not re.fullmatch(rf"[A-Za-z0-9][A-Za-z0-9.:_-]{{,{LONGEST}}}", self.name):
-            raise PluginError(f"The model name {shown(self.name)} must consist of letters, digits and '.:_-'.")
-        if model_files.is_file(self.name) or self.name == model_files.INCLUDED:
-            raise PluginError(f"No model can be named '{self.name}', which is a file or the included model.")
-        if not isinstance(self.summary, str) or not self.summary:
-            raise PluginError(f"The model '{self.name}' has the summary {shown(self.summary)}; expected a sentence.")
-        if not callable(self.load):
-            raise PluginError(f"The model '{self.name}' needs a function as load, but got {shown(self.load)}.")
-
-
-@dataclass(frozen=True)
 class Analysis:
     """A method of explanation, as a plugin declares it.
 
@@ -160,6 +112,7 @@ class Analysis:
         panels: Returns groups of small maps of image `index` of a `Record`, such as the feature maps of each layer.
         checks: What the definition of the method implies for its numbers, for `cnnexplain verify`; `cnnexplain.checks` has
             common ones.
+        sampling: How an analysis that averages over random copies states the noise of its main map.
 
     Inputs that `run` can take:
         classifier: The `Classifier`.
@@ -195,6 +148,7 @@ class Analysis:
     finding: Callable[[Record, int], str] | None = None
     panels: Callable[[Record, int], Sequence[Panel]] | None = None
     checks: Sequence[Check] = ()
+    sampling: Sampling | None = None
     note: InitVar[str] = ""
     reading: InitVar[str] = ""
 
@@ -232,6 +186,10 @@ class Analysis:
                 )
         if not isinstance(self.checks, tuple | list) or not all(isinstance(check, Check) for check in self.checks):
             raise PluginError(f"'{self.name}' has the checks {shown(self.checks)}; expected a tuple of Check objects.")
+        if self.sampling is not None and not (isinstance(self.sampling, Sampling) and self.maps):
+            raise PluginError(
+                f"'{self.name}' has {shown(self.sampling)} as sampling; expected a Sampling of an analysis with maps."
+            )
         if not self.summary:
             raise PluginError(f"run() of '{self.name}' has no docstring; its first line is the summary for users.")
         if "images" in self.inputs and not callable(self.draw):
@@ -269,6 +227,19 @@ class Analysis:
             with foreign(lambda error: PluginError(f"{prefix} can't be determined: {failure(error, function)}")):
                 unit = function(options)
         return unit if isinstance(unit, str) else shown(unit)
+
+    def main_map(self, arrays: Mapping[str, Any]) -> str | None:
+        """The name of the main map among the arrays of a result: the first of its maps that is there; None if none is."""
+        return next((name for name in self.maps if name in arrays), None)
+
+    def check_control(self) -> None:
+        """Checks that a control can be drawn beside its map.
+
+        Raises:
+            UsageError: It has no map of the images.
+        """
+        if not self.maps:
+            raise UsageError(f"The analysis '{self.name}' has no map of the image, so there is no control for it.")
 
     @cached_property
     def summary(self) -> str:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
-    from cnnexplain.plugin.analysis import Analysis, NamedModel
+    from cnnexplain.plugin.analysis import Analysis
     from cnnexplain.plugin.metric import Metric
+    from cnnexplain.plugin.named_model import NamedModel
     from cnnexplain.plugin.reference import Reference
 
 hookspec = pluggy.HookspecMarker("cnnexplain")

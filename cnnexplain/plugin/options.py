@@ -20,15 +20,12 @@ INPUTS = ("classifier", "images", "targets", "objectives", "dataset", "progress"
 LONGEST = 60
 """Maximum number of characters in the name of an option."""
 
-OWN = (
-    *("classifier", "targets", "objectives", "progress", "start", "analysis", "config", "help", "h", "version"),
-    "control",
-)
+OWN = ("classifier", "targets", "objectives", "progress", "start", "analysis", "config", "help", "h", "version")
 """Names that have a meaning for every analysis but are not options of `cnnexplain run`."""
 
 COMMON = (
     *("images", "invert", "target", "against", "dataset", "resume", "out", "format", "dpi", "pictures", "json"),
-    "verify",
+    *("control", "verify"),
     *("verbose", "backend", "model", "preprocess", "labels", "output", "input", "fixed", "custom_objects", "weights"),
     *("no_limits", "show_bands", "logits", "probabilities", "values", "value_unit", "reduce", "input_size"),
     *("input_color", "input_scale", "input_mean", "input_std", "input_fit", "input_crop", "input_interpolation"),

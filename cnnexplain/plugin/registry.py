@@ -18,8 +18,9 @@ import pluggy
 
 from cnnexplain.errors import CnnExplainError, PluginError, UsageError, foreign, line, reason, shown, suggest
 from cnnexplain.plugin import hookspecs
-from cnnexplain.plugin.analysis import Analysis, NamedModel
+from cnnexplain.plugin.analysis import Analysis
 from cnnexplain.plugin.metric import Metric
+from cnnexplain.plugin.named_model import NamedModel
 from cnnexplain.plugin.reference import Reference
 
 SENTENCES = 600

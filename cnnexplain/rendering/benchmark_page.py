@@ -11,12 +11,13 @@ from cnnexplain.rendering.score_text import number
 ARROWS = {"higher": "↑", "lower": "↓", "neither": ""}
 
 
-def render(document: Mapping[str, Any], pictures: Sequence[Sequence[str]]) -> str:
+def render(document: Mapping[str, Any], pictures: Sequence[Sequence[str]], masks: Sequence[str]) -> str:
     """The page as HTML.
 
     Args:
         document: All numbers, as `Scoreboard.document` returns them.
         pictures: For each image, the image and the map of each method as PNG in Base64; empty if they were not drawn.
+        masks: For each image, its mask as PNG in Base64; "" for none.
     """
     methods = [method["name"] for method in document["methods"]]
     metrics = [metric for metric in document["metrics"] if metric["scores"]]
@@ -24,12 +25,13 @@ def render(document: Mapping[str, Any], pictures: Sequence[Sequence[str]]) -> st
         {
             **image,
             "pictures": drawn,
+            "mask": mask,
             "rows": [
                 {"method": method, "scores": [metric["scores"][0]["values"][place][column] for metric in metrics]}
                 for column, method in enumerate(methods)
             ],
         }
-        for place, (image, drawn) in enumerate(zip(document["images"], pictures, strict=True))
+        for place, (image, drawn, mask) in enumerate(zip(document["images"], pictures, masks, strict=True))
         if drawn
     ]
     return templates.get("benchmark.html").render(

@@ -33,6 +33,8 @@ class Drawn:
         maps: The maps of each image by name, from `packed_maps.packed`.
         painted: The map drawn over each image and its limit; None if it is the main map itself.
         panels: The panels of each image, from `panels.encoded`.
+        controls: The main map of the control for each image: packed, with the `limit` of its color scale and the map that is
+            `painted` over the image; empty without a control.
     """
 
     record: Record
@@ -41,6 +43,7 @@ class Drawn:
     maps: Sequence[Mapping[str, Mapping[str, Any]]]
     painted: Sequence[Mapping[str, Any] | None]
     panels: Sequence[Sequence[Mapping[str, Any]]]
+    controls: Sequence[Mapping[str, Any]] = ()
 
 
 def draw_record(record: Record) -> Drawn:
@@ -64,7 +67,16 @@ def compacted(record: Record, pictures: Sequence[bytes | None], overview: Mappin
         [{name: packed_maps.packed(record.arrays[name][index]) for name in maps} for index in range(len(record))],
         [_painted(record, index) for index in range(len(record))],
         [panels.encoded(record, index) for index in range(len(record))],
+        [] if record.control is None else _controls(record.control_record()),
     )
+
+
+def _controls(control: Record) -> list[dict[str, Any]]:
+    maps = control.arrays[maps_of(control)[0]]
+    return [
+        {**packed_maps.packed(values), "limit": draw.percentile_limit(values), "painted": _painted(control, index)}
+        for index, values in enumerate(maps)
+    ]
 
 
 def maps_of(record: Record) -> list[str]:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 CLASSES = 5
 """Classes shown for an image, the most probable first."""
 
+CONTROL = "control: shuffled weights"
+"""The name of the map of the control."""
+
 SMOOTH = 64
 """Images with a shorter longer side are compressed losslessly."""
 
@@ -84,6 +87,7 @@ def _classes(outputs: Float[np.ndarray, " K"], classifier: Classifier, unit: str
 def _entry(drawn: Drawn, index: int, methods: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The results of one analysis for one image."""
     record = drawn.record
+    finding = record.finding(index)
     facts = {
         wording.fact_name(record, name): _by_layer(record, fact[index])
         for name, fact in record.facts.items()
@@ -93,7 +97,8 @@ def _entry(drawn: Drawn, index: int, methods: Sequence[dict[str, Any]]) -> dict[
         "analysis": record.analysis,
         "method": method_number(methods, record),
         "target": explained_target(record, index),
-        "finding": record.finding(index),
+        "finding": finding,
+        "sentences": [*([] if finding is None else [finding]), *record.notes(index)],
         "picture": None if (picture := drawn.pictures[index]) is None else data_uri(picture),
         "mapped": bool(maps_of(record)),
         "panels": drawn.panels[index],
@@ -126,21 +131,22 @@ def _signed(records: Sequence[Record]) -> dict[tuple[str, str], bool]:
     """Which maps, by analysis and name, are negative for any image: all of these are drawn in the signed colormap."""
     signed: dict[tuple[str, str], bool] = {}
     for record in records:
-        for name in maps_of(record):
-            key = record.analysis.name, name
-            signed[key] = signed.get(key, False) or bool((record.arrays[name] < 0).any())
+        for arrays in (record.arrays, {} if record.control is None else record.control.arrays):
+            for name in record.analysis.maps:
+                key = record.analysis.name, name
+                signed[key] = signed.get(key, False) or (name in arrays and bool((arrays[name] < 0).any()))
     return signed
 
 
 def _maps(drawn: Drawn, index: int, signed: Mapping[tuple[str, str], bool]) -> list[dict[str, Any]]:
+    """The maps of an image, the main one first, followed by that of the control."""
     record = drawn.record
-    target = explained_target(record, index)
-    return [
+    entries = [
         {
             "analysis": record.analysis.name,
             "name": wording.fact_name(record, name),
             "main": number == 0,
-            "target": target,
+            "target": explained_target(record, index),
             "unit": wording.in_units(record, record.analysis.unit(name, record.options)),
             "signed": signed[record.analysis.name, name],
             "limit": draw.percentile_limit(record.arrays[name][index]),
@@ -149,6 +155,9 @@ def _maps(drawn: Drawn, index: int, signed: Mapping[tuple[str, str], bool]) -> l
         }
         for number, name in enumerate(maps_of(record))
     ]
+    if drawn.controls:
+        entries.insert(1, {**entries[0], **drawn.controls[index], "name": CONTROL})
+    return entries
 
 
 def _pixels(record: Record, index: int) -> bytes:

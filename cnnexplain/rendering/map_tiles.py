@@ -12,7 +12,7 @@ from cnnexplain.rendering import png_file
 from cnnexplain.rendering.templates import encoded
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, UInt8
+    from jaxtyping import Bool, Float, UInt8
 
     from cnnexplain.inputs.preprocess import Preprocess
 
@@ -25,6 +25,11 @@ def pictures(image: Float[np.ndarray, "H W C"], maps: Float[np.ndarray, "M H W"]
     shown = np.clip(preprocess.picked(preprocess.decode(image)), 0, 1)
     shown = np.broadcast_to(shown if shown.shape[-1] in (1, 3) else shown[..., :1], (*shown.shape[:2], 3))
     return [_png(shown), *(_png(draw.map_rgb(_small(each[..., None])[..., 0])) for each in maps)]
+
+
+def mask(relevant: Bool[np.ndarray, "H W"]) -> str:
+    """The relevant pixels in white on black, as PNG in Base64."""
+    return _png(np.repeat(relevant[..., None], 3, axis=2).astype(np.float32))
 
 
 def _small(values: Float[np.ndarray, "H W C"]) -> Float[np.ndarray, "h w C"]:

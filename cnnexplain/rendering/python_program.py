@@ -35,6 +35,8 @@ def python_program(records: Sequence[Record], classifier: Classifier) -> str:
         dataset = record.provenance.get("dataset")
         if dataset is not None and dataset["name"] != image_stream.GIVEN:
             arguments.append(f"dataset={dataset['name']!r}")
+        if record.control is not None:
+            arguments.append("control=True")
         defaults = {parameter.name: parameter.default for parameter in record.analysis.options}
         arguments += [f"{name}={value!r}" for name, value in record.options.items() if value != defaults.get(name)]
         objectives = dict.fromkeys(each.objective for each in record.explained if each.objective is not None)

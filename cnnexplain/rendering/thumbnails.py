@@ -65,7 +65,7 @@ def _size(record: Record) -> tuple[int, int]:
 
 
 def _thumbnails(record: Record, indices: range, size: tuple[int, int]) -> Iterator[Image.Image]:
-    name = next((name for name in record.analysis.maps if name in record.arrays), None)
+    name = record.analysis.main_map(record.arrays)
     signed = name is not None and bool((record.arrays[name] < 0).any())
     for index in indices:
         values = record.overlay(index)

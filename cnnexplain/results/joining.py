@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cnnexplain.plugin.analysis import Result
 from cnnexplain.results.verification import joined
 
 if TYPE_CHECKING:
@@ -32,15 +33,32 @@ def join(records: list[Record]) -> Record:
     own = {name: array for name, array in first.arrays.items() if name not in names}
     columns = {name: [record.arrays[name] for record in records] for name in names}
     images = [record.images for record in records]
+    controls = [record.control for record in records if record.control is not None]
+    if len(controls) not in (0, len(records)):
+        raise ValueError("only some of them have a control")
     # A view would keep the images in memory.
-    bare = [replace(record, images=record.images[:0].copy(), arrays={}) for record in records]
+    bare = [replace(record, images=record.images[:0].copy(), arrays={}, control=None) for record in records]
     records.clear()
     del first, others, names
     return replace(
         _joined(bare),
         images=_concatenated(images),
         arrays={**own, **{name: _concatenated(columns.pop(name)) for name in list(columns)}},
+        control=_joined_controls(controls) if controls else None,
     )
+
+
+def _joined_controls(controls: list[Result]) -> Result:
+    """Joins the controls of consecutive records and empties the list."""
+    columns = {name: [control.arrays[name] for control in controls] for name in controls[0].arrays}
+    facts = _joined_facts([control.facts for control in controls])
+    controls.clear()
+    return Result({name: _concatenated(columns.pop(name)) for name in list(columns)}, facts)
+
+
+def _joined_facts(facts: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Joins facts with an entry for each image."""
+    return {name: [fact for each in facts for fact in each[name]] for name in facts[-1]}
 
 
 def _concatenated(arrays: list[Shaped[np.ndarray, "_ ..."]]) -> Shaped[np.ndarray, "_ ..."]:
@@ -62,7 +80,7 @@ def _joined(records: Sequence[Record]) -> Record:
     return replace(
         first,
         explained=tuple(explained for record in records for explained in record.explained),
-        facts={**first.facts, **{name: [fact for each in records for fact in each.facts[name]] for name in last.facts}},
+        facts={**first.facts, **_joined_facts([record.facts for record in records])},
         warnings=tuple(dict.fromkeys(warning for record in records for warning in record.warnings)),
         seconds=sum(record.seconds for record in records),
         span=range(first.span.start, last.span.stop),

@@ -15,8 +15,9 @@ from cnnexplain import __version__
 from cnnexplain.errors import OutputError, UsageError, line
 from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.plugin import registry
-from cnnexplain.plugin.analysis import Analysis
+from cnnexplain.plugin.analysis import Analysis, Result
 from cnnexplain.results import contents, former_results, image_json, json_files, npz, result_files, schema, verification_json
+from cnnexplain.results.control import CORRELATION, take_arrays
 from cnnexplain.results.damage import DamageError, damaged
 from cnnexplain.results.file_names import RESULT, listed
 
@@ -112,6 +113,10 @@ def read_part(folder: Path, analysis: Analysis, result: Mapping[str, Any], part:
         images = np.asarray(arrays.pop(INPUT, np.zeros((0, *preprocess.shape))), np.float32)
         if images.shape != shape:
             raise ValueError(f"the images have the shape {images.shape} instead of {shape}")
+        control = None
+        if "control" in part:
+            control = Result(take_arrays(arrays), dict(part["control"]["facts"]))
+            _check_control(analysis, images, control, part["facts"])
         _check(analysis, images, arrays, part["facts"], start)
         return {
             "analysis": replace(analysis, overview=None) if start else analysis,
@@ -127,6 +132,7 @@ def read_part(folder: Path, analysis: Analysis, result: Mapping[str, Any], part:
             "seconds": float(part["seconds"]),
             "span": range(start, stop),
             "skipped": dict(part["skipped"]),
+            "control": control,
             "verification": verification_json.of_parts(result, [part]),
         }
     except DAMAGES as error:
@@ -160,6 +166,23 @@ def _check(
         # The facts of an overview are never lists.
         if not contents.is_fact_of(fact, len(images)) and (no_overview or isinstance(fact, list)):
             raise ValueError(f"'{name}' has no entry for each of {len(images)} images")
+
+
+def _check_control(
+    analysis: Analysis, images: Float32[np.ndarray, "N H W C"], control: Result, facts: Mapping[str, Any]
+) -> None:
+    """Checks the control of a part, given the facts of the real network.
+
+    Raises:
+        ValueError: They don't match.
+    """
+    # The control has no overview.
+    _check(analysis, images, control.arrays, control.facts, start=1)
+    if analysis.main_map(control.arrays) is None:
+        raise ValueError("the control has no map")
+    correlations = facts.get(CORRELATION)
+    if not isinstance(correlations, list) or not all(type(each) in (int, float) for each in correlations):
+        raise ValueError(f"'{CORRELATION}' is not a list of numbers")
 
 
 def _preprocess(settings: Mapping[str, Any]) -> Preprocess:

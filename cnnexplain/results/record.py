@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from cnnexplain.errors import PluginError, UsageError, failure, foreign, line, shown
-from cnnexplain.plugin.analysis import Analysis, Panel
+from cnnexplain.plugin.analysis import Analysis, Panel, Result
 from cnnexplain.plugin.registry import Plugin
 from cnnexplain.results import reader
+from cnnexplain.results.control import CORRELATION, as_record
 from cnnexplain.results.damage import damaged
 from cnnexplain.results.explained import Explained
 from cnnexplain.results.joining import join
+from cnnexplain.results.notes import control_note, noise_note
+from cnnexplain.results.plugin_output import checked_figure, checked_overlay, checked_panels
 
 if TYPE_CHECKING:
     from jaxtyping import Float32, Shaped
@@ -27,9 +30,6 @@ if TYPE_CHECKING:
 
 
 Made = TypeVar("Made")
-
-INCHES = 500
-"""Maximum side length of a figure."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -51,6 +51,8 @@ class Record:
         seconds: The run time of the analysis.
         span: The range of its images among all given images, including those that could not be read.
         skipped: The images in `span` that could not be read, each with the reason.
+        control: The result of the same analysis, targets and options for the network with shuffled weights: `arrays` and
+            `facts`, as above; None if it was not requested.
         verification: The checks of this result, as `verified` has added them; None if it was not verified.
     """
 
@@ -67,6 +69,7 @@ class Record:
     seconds: float
     span: range
     skipped: Mapping[str, str]
+    control: Result | None = None
     verification: Verification | None = None
 
     def __repr__(self) -> str:
@@ -99,7 +102,28 @@ class Record:
         if draw is None or not -len(self) <= index < len(self):
             overview = "" if self.analysis.overview is None else "; see overview() for results that belong to no image"
             raise IndexError(f"The record has {len(self)} images; got index {index}{overview}.")
-        return self._called("draw", draw, lambda: self._figure(draw(self, index % len(self))))
+        place = index % len(self)
+        return self._called("draw", draw, lambda: self._annotated(draw(self, place), place))
+
+    def _annotated(self, drawn: object, index: int) -> Figure:
+        """The figure of the analysis, with the map of the control and a warning if the map is noise."""
+        from cnnexplain.draw.captions import warning
+        from cnnexplain.draw.control_panel import add_control
+
+        figure = checked_figure(self._function("draw"), drawn)
+        if self.control is not None:
+            add_control(figure, self, self.control_record(), index, self.facts[CORRELATION][index])
+        if note := noise_note(self, index):
+            warning(figure, note)
+        return figure
+
+    def control_record(self) -> Record:
+        """The control as a record of its own, with the same images, targets and options.
+
+        Raises:
+            UsageError: There is no control.
+        """
+        return as_record(self)
 
     def overview(self) -> dict[str, Figure]:
         """Matplotlib figures, by name, of results that belong to no single image; empty if the analysis has none.
@@ -110,7 +134,10 @@ class Record:
         draw = self.analysis.overview
         if draw is None:
             return {}
-        return self._called("draw", draw, lambda: {str(name): self._figure(figure) for name, figure in draw(self).items()})
+        function = self._function("draw")
+        return self._called(
+            "draw", draw, lambda: {str(name): checked_figure(function, figure) for name, figure in draw(self).items()}
+        )
 
     def finding(self, index: int = 0) -> str | None:
         """A sentence that states the result for image `index`; None if the analysis has none.
@@ -129,6 +156,17 @@ class Record:
             raise PluginError(f"{self._function('finding')} returned {shown(sentence)}; expected one line of text.")
         return sentence
 
+    def notes(self, index: int = 0) -> list[str]:
+        """Sentences that say how far the map of image `index` can be trusted: its noise, and what the control shows.
+
+        Raises:
+            IndexError: There is no such image.
+            PluginError: `Sampling.advice` failed.
+        """
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"The record has {len(self)} images; got index {index}.")
+        return [note for note in (noise_note(self, index), control_note(self, index)) if note is not None]
+
     def overlay(self, index: int = 0) -> Shaped[np.ndarray, "H W"] | None:
         """The map (H, W) to draw over image `index`: its main map, prepared for display; None if the analysis has no maps.
 
@@ -136,27 +174,17 @@ class Record:
             IndexError: There is no such image.
             PluginError: `Analysis.overlay` failed or returned something else.
         """
-        name = next((name for name in self.analysis.maps if name in self.arrays), None)
+        name = self.analysis.main_map(self.arrays)
         if name is None:
             return None
         values: Shaped[np.ndarray, "H W"] = self.arrays[name][index]
         prepare = self.analysis.overlay
         if prepare is None:
             return values
-        return self._called("overlay", prepare, lambda: self._overlay(prepare(self, index % len(self)), values.shape))
-
-    def _overlay(self, values: object, shape: tuple[int, ...]) -> Shaped[np.ndarray, "H W"]:
-        # Nothing is converted to an array: range(10**9) would take 8 GB.
-        if (
-            isinstance(values, np.ndarray)
-            and values.shape == shape
-            and values.dtype.kind in "biuf"
-            and np.isfinite(values).all()
-        ):
-            return values
-        description = f"{line(values.dtype)} of shape {values.shape}" if isinstance(values, np.ndarray) else shown(values)
-        raise PluginError(
-            f"{self._function('overlay')} returned {description}; expected an array of finite real numbers of shape {shape}."
+        return self._called(
+            "overlay",
+            prepare,
+            lambda: checked_overlay(self._function("overlay"), prepare(self, index % len(self)), values.shape),
         )
 
     def panels(self, index: int = 0) -> list[Panel]:
@@ -171,25 +199,9 @@ class Record:
             raise IndexError(f"The record has {len(self)} images; got index {index}.")
         if function is None:
             return []
-        return self._called("panels", function, lambda: self._panels(function(self, index % len(self))))
-
-    def _panels(self, panels: object) -> list[Panel]:
-        if not isinstance(panels, list | tuple) or not all(isinstance(each, Panel) for each in panels):
-            raise PluginError(f"{self._function('panels')} returned {shown(panels)}; expected a list of Panel objects.")
-        for panel in panels:
-            maps, count = panel.maps, len(panel.names)
-            if not isinstance(maps, np.ndarray):
-                raise PluginError(
-                    f"{self._function('panels')} returned {shown(maps)} as maps of {shown(panel.title)}; expected an "
-                    "array (K, h, w) of finite numbers."
-                )
-            values = count if panel.values is None else len(panel.values)
-            if maps.ndim != 3 or not maps.size or len(maps) != count or values != count or not np.isfinite(maps).all():
-                raise PluginError(
-                    f"{self._function('panels')} returned {count} names and {values} values for maps of shape {maps.shape} "
-                    f"in {shown(panel.title)}; expected maps (K, h, w) of finite numbers, with one name and value each."
-                )
-        return list(panels)
+        return self._called(
+            "panels", function, lambda: checked_panels(self._function("panels"), function(self, index % len(self)))
+        )
 
     def _called(self, name: str, function: Callable[..., Any], call: Callable[[], Made]) -> Made:
         from cnnexplain.matplotlib_settings import drawing
@@ -202,19 +214,6 @@ class Record:
         plugin = self.provenance.get("plugin", {})
         parts = (plugin.get(key, "") for key in ("name", "distribution", "version"))
         return f"{Plugin(*map(line, parts))}: {name}() of '{self.analysis.name}'"
-
-    def _figure(self, figure: object) -> Figure:
-        from matplotlib.figure import Figure
-
-        prefix = f"{self._function('draw')} returned"
-        if not isinstance(figure, Figure):
-            raise PluginError(f"{prefix} {shown(figure)}; expected a Matplotlib figure.")
-        width, height = map(float, figure.get_size_inches())
-        if not all(0 < side <= INCHES for side in (width, height)):
-            raise PluginError(f"{prefix} a figure of {width:.3g} × {height:.3g} inches; expected at most {INCHES} a side.")
-        # The label identifies the plugin if the figure can't be written.
-        figure.set_label(f"A figure of {self._function('draw')}")
-        return figure
 
     def verified(self, verification: Verification) -> Record:
         """This record with its verification, which `save` writes and pages show.

@@ -96,6 +96,7 @@ PART: dict[str, Kind] = {
 
 PART_LATER: dict[str, Kind] = {
     "thumbnails": optional(fields(THUMBNAILS, {})),
+    "control": fields({"facts": by_name(ANY)}, {}),
     "verification": optional(verification_json.CONTENT),
 }
 

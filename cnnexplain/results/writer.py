@@ -15,6 +15,7 @@ from cnnexplain import __version__, files, interruption
 from cnnexplain.matplotlib_settings import drawing
 from cnnexplain.rendering.pictures import Pictures
 from cnnexplain.results import image_json, json_files, lock, result_files, verification_json
+from cnnexplain.results.control import all_arrays
 from cnnexplain.results.file_names import ARRAYS, INDEX, RESULT, part_name, picture_names
 from cnnexplain.results.result_folder import check_folder, refuse_foreign, replace_files
 from cnnexplain.results.resume import Kept
@@ -155,7 +156,7 @@ class Writer:
             refuse_foreign(self.folder, names, self._ours)
             if self._workers is None:
                 self._draw(record, overview, pictures, staged, progress)
-            named: dict[str, Any] = {**({"input": record.images} if len(record) else {}), **record.arrays}
+            named: dict[str, Any] = {**({"input": record.images} if len(record) else {}), **all_arrays(record)}
             np.savez(staged / arrays, **named)
             content = {**_content(record, image_pictures), "thumbnails": thumbnails}
             common = self._result or self._common(record, overview_names)
@@ -242,6 +243,7 @@ def _content(record: Record, pictures: list[str | None]) -> dict[str, Any]:
         "span": [record.span.start, record.span.stop],
         "images": images,
         "facts": dict(record.facts),
+        **({} if record.control is None else {"control": {"facts": dict(record.control.facts)}}),
         "warnings": list(record.warnings),
         "skipped": dict(record.skipped),
         "seconds": round(record.seconds, 4),

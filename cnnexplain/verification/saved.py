@@ -15,6 +15,7 @@ from cnnexplain.model.classifier import Classifier
 from cnnexplain.model.computation.objectives import Logit
 from cnnexplain.plugin.check import Check, Measurement
 from cnnexplain.results import reader
+from cnnexplain.results.control import all_arrays
 from cnnexplain.results.record import Record, load_parts
 from cnnexplain.results.verification import Row, Verification
 from cnnexplain.verification.comparison import fact_difference
@@ -78,7 +79,17 @@ def _again(record: Record, classifier: Classifier, request: dict[str, Any]) -> R
     dataset: Any = record.provenance.get("dataset", {}).get("name") if not record.span.start else None
 
     def explain(dataset: Any) -> Record:
-        return run(record.analysis, plugin_of(record), record.options, classifier, images, target, against, dataset)
+        return run(
+            record.analysis,
+            plugin_of(record),
+            record.options,
+            classifier,
+            images,
+            target,
+            against,
+            dataset,
+            control=record.control is not None,
+        )
 
     try:
         return explain(dataset)
@@ -113,15 +124,16 @@ def _model_targets(request: dict[str, Any]) -> tuple[Any, Any]:
 
 
 def _array_measurement(record: Record, again: Record) -> Measurement:
-    missing = sorted(set(record.arrays) ^ set(again.arrays))
+    arrays, recomputed = all_arrays(record), all_arrays(again)
+    missing = sorted(set(arrays) ^ set(recomputed))
     if missing:
         return Measurement(float("inf"), ROUNDING, f"'{missing[0]}' is in only one of the results")
     worst, name = 0.0, ""
-    for key, array in record.arrays.items():
-        if array.shape != again.arrays[key].shape:
-            return Measurement(float("inf"), ROUNDING, f"'{key}' has the shape {again.arrays[key].shape}, not {array.shape}")
+    for key, array in arrays.items():
+        if array.shape != recomputed[key].shape:
+            return Measurement(float("inf"), ROUNDING, f"'{key}' has the shape {recomputed[key].shape}, not {array.shape}")
         # Integers and truth values are not rounded.
-        error = difference(again.arrays[key], array)
+        error = difference(recomputed[key], array)
         if array.dtype.kind in "biu" and error > 0:
             return Measurement(math.inf, ROUNDING, f"'{key}' differs, whose values are not rounded")
         if not error <= worst:
@@ -129,7 +141,7 @@ def _array_measurement(record: Record, again: Record) -> Measurement:
         if math.isnan(worst):
             break
     found = f"the largest difference is in '{name}'" if name else "no number differs"
-    return Measurement(worst, ROUNDING, f"{found}, of {len(record.arrays)} arrays")
+    return Measurement(worst, ROUNDING, f"{found}, of {len(arrays)} arrays")
 
 
 def _fact_measurement(record: Record, again: Record) -> Measurement:

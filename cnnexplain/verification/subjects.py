@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnnexplain.checks.costs import BUDGET
+from cnnexplain.checks.shuffling import shuffled
 from cnnexplain.errors import UsageError
 from cnnexplain.inputs.image_stream import open_stream
 from cnnexplain.inputs.images import as_batch
@@ -91,6 +92,8 @@ def run(
     target: Any = None,
     against: Any = None,
     dataset: object = None,
+    *,
+    control: bool = False,
 ) -> Record:
     """Runs an analysis; the images are None for an analysis of the model itself."""
     takes = set(analysis.inputs)
@@ -106,6 +109,7 @@ def run(
         targets.resolve(against, classifier) if "objectives" in takes else None,
         dataset if "dataset" in takes else None,
         lambda *_: None,
+        shuffled(classifier) if control else None,
     )
     return parts.run_whole(prepared)
 

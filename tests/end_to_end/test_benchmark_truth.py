@@ -1,6 +1,7 @@
 """The comparison of methods on networks whose relevant pixels are known."""
 
 import dataclasses
+import html
 import json
 
 import numpy as np
@@ -107,6 +108,81 @@ def test_progress_counts_cases():
     assert seen == [(1, 2), (2, 2)]
 
 
+def test_the_folder_has_the_numbers_and_a_page_with_images_masks_and_maps(board, tmp_path):
+    methods, cases = ["saliency", "gradient-x-input", "gradcam:method=layercam"], ["linear", "exclusive-or"]
+    written = cx.benchmark_truth(methods, cases=cases, images=12, seed=3, out=tmp_path / "new" / "out")
+    folder = tmp_path / "new" / "out"
+    assert sorted(path.name for path in folder.iterdir()) == ["benchmark.json", "index.html", "scores.jsonl"]
+    document = json.loads((folder / "benchmark.json").read_text())
+    assert document == json.loads(json.dumps(board.document())) == json.loads(json.dumps(written.document()))
+    page = (folder / "index.html").read_text()
+    for case in board.summaries.values():
+        assert html.escape(case.right) in page
+    # Four images of each network, with their masks and seven maps.
+    assert page.count("data:image/png;base64,") == 2 * 4 * (2 + 7)
+    assert page.count("<script") == page.count("http://") == 0
+    score = board.boards["linear"].scores("relevance-rank")[1, 3]
+    assert f"<em>random</em> <strong>{score:.3f}</strong>" in page
+
+
+def test_an_interrupted_run_continues_without_making_known_networks_again(tmp_path, monkeypatch):
+    def run(**options):
+        return cx.benchmark_truth("saliency", cases=["linear", "maximum"], images=2, out=tmp_path, **options)
+
+    def stop(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(progress=stop)
+    # What was written of a line when the program was killed is ignored.
+    path = tmp_path / "scores.jsonl"
+    path.write_bytes(path.read_bytes() + b'{"name": "maxi')
+    maker = leaderboard.MAKERS["linear"]
+    monkeypatch.setitem(
+        leaderboard.MAKERS, "linear", dataclasses.replace(maker, make=lambda *_: pytest.fail("The network was made again."))
+    )
+    resumed = run(resume=True)
+    assert list(resumed.cases) == ["maximum"]
+    page = (tmp_path / "index.html").read_text()
+    monkeypatch.undo()
+    whole = run()
+    assert resumed.document() == whole.document()
+    assert (tmp_path / "index.html").read_text() == page
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [({"seed": 1}, "belong to another request: other seed"), ({"analyses": "gradient-x-input"}, "other methods.")],
+)
+def test_scores_of_another_request_are_not_resumed(change, words, tmp_path):
+    given = {"analyses": "saliency", "cases": "linear", "images": 1, "out": tmp_path}
+    cx.benchmark_truth(**given)
+    with pytest.raises(cx.UsageError, match=words):
+        cx.benchmark_truth(**{**given, **change}, resume=True)
+
+
+def test_a_damaged_line_and_files_of_others_are_refused(tmp_path):
+    given = {"analyses": "saliency", "cases": "linear", "images": 1, "out": tmp_path}
+    cx.benchmark_truth(**given)
+    path = tmp_path / "scores.jsonl"
+    path.write_text(path.read_text().replace('"outcomes": [{', '"outcomes": [{}, {'))
+    with pytest.raises(cx.OutputError, match=r"Line 2 of .* is damaged; leave out --resume"):
+        cx.benchmark_truth(**given, resume=True)
+    path.unlink()
+    with pytest.raises(cx.OutputError, match="is not part of a benchmark"):
+        cx.benchmark_truth(**given)
+
+
+def test_names_on_the_page_are_escaped(board):
+    from cnnexplain.rendering import truth_page
+
+    changed = json.loads(json.dumps(board.document()))
+    changed["cases"][0]["right"] = changed["notes"] = ["<script>alert(1)</script>"]
+    page = truth_page.render(changed, board.boards)
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page
+
+
 CASES = ["--case", "linear", "--case", "exclusive-or"]
 
 
@@ -123,6 +199,24 @@ def test_the_command_prints_a_table_that_fits_80_columns(cli, monkeypatch, board
     assert all(f"{name}: {case.right}" in told for name, case in board.cases.items())
 
 
+def test_an_interrupted_command_says_how_to_continue(cli, tmp_path, monkeypatch):
+    maker = leaderboard.MAKERS["maximum"]
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    words = ["benchmark", "--truth", "saliency", "--case", "linear", "--case", "maximum", "--out", str(tmp_path)]
+    monkeypatch.setitem(leaderboard.MAKERS, "maximum", dataclasses.replace(maker, make=stop))
+    code, out, err = cli(*words)
+    assert (code, out) == (130, "")
+    told = " ".join(err.split())
+    assert f"Interrupted: the scores of 1 of 2 networks are kept in {tmp_path / 'truth'}; the same command with" in told
+    assert not (tmp_path / "truth" / "index.html").exists()
+    monkeypatch.undo()
+    assert cli(*words, "--resume")[0] == 0
+    assert (tmp_path / "truth" / "index.html").exists()
+
+
 def test_the_command_prints_json(cli):
     code, out, _ = cli("benchmark", "--truth", "saliency", "--case", "linear", "--json")
     document = json.loads(out)
@@ -136,12 +230,12 @@ def test_the_command_prints_json(cli):
     [
         (["--truth", "mnist:test/1", "--target", "3"], "leave out mnist:test/1, --target."),
         (["--truth", "--metric", "deletion"], "leave out --metric."),
-        (["--truth", "--out", "there"], "leave out --out."),
+        (["--truth", "--maps", "a=b.npy"], "leave out --maps."),
         (
             ["--truth", "--input-scale", "1", "--labels", "names.txt", "--logits"],
             "leave out --input-scale, --labels, --logits.",
         ),
-        (["--truth", "--model", "lenet", "--resume"], "leave out --resume, --model."),
+        (["--truth", "--model", "lenet", "--masks", "there"], "leave out --masks, --model."),
         (["--truth", "--case", "linaer"], "There is no case 'linaer'. Did you mean 'linear'?"),
         (["--case", "linear"], "--case selects a network of --truth; give both."),
     ],

@@ -25,7 +25,7 @@ TWO = ["mnist:test/3", "mnist:test/8"]
 def saved(lenet, tmp_path_factory):
     """A result of two images, of which one wrong value after another is told."""
     folder = tmp_path_factory.mktemp("saved") / "saliency"
-    record = cx.explain("saliency", lenet, TWO)
+    record = cx.explain("saliency", lenet, TWO, control=True)
     model = record.provenance["model"]
     record = record.verified(pages.verification(TWO, analysis="saliency", model=model, values=(0.5, float("nan"), None)))
     writer = report.Writer(folder, TWO, Pictures(dpi=20), {"analysis": "saliency"})
@@ -202,6 +202,7 @@ WRONG = {
             "skipped": (None, [], {"a": None}),
             "seconds": (None, "1", True, -1, []),
             "span": (None, 2, [2], [2, 0], [0, 1], [5, 7], [0, 2, 3], ["0", "2"], [0, 2.0], [False, 2]),
+            "control": (None, 5, [], {}, {"facts": None}, {"facts": {"logit": [1.0]}}),
             "thumbnails": (5, [], {}, {"files": "x", "height": 1, "width": 1, "columns": 1}),
             "parts": (None, [], 5, ["result.json"], ["result-00002.json"], ["../x.json"], ["result-00001.json"]),
             "limitations": (5, []),
@@ -285,6 +286,13 @@ WRONG = {
     "a name of control characters": members(lambda before: [*before.items(), ("\x1b[31m.npy", before["input.npy"])]),
     "many members": members(lambda before: [*before.items(), *((f"{i}.npy", b"") for i in range(70_000))]),
     "compressed": lambda folder: np.savez_compressed(folder / "arrays.npz", **dict(np.load(folder / "arrays.npz"))),
+    "no map of the control": members(lambda before: [each for each in before.items() if "control/saliency" not in each[0]]),
+    "a control of another size": array("control/saliency", np.zeros((2, 28, 27), np.float32)),
+    "a control that is not finite": array("control/gradient", np.full((2, 28, 28, 1), np.nan, np.float32)),
+    "no correlation with the control": lambda folder: edited(
+        folder, lambda content: content["facts"].pop("control_rank_correlation")
+    ),
+    "a correlation of text": nested("facts", control_rank_correlation=["0.5", "x"]),
     "text in an array": array("gradient", np.array(["a", "b"])),
     "dates in an array": array("dates", np.zeros(2, "M8[s]")),
     "records in an array": array("records", np.zeros(2, "i4,f4")),

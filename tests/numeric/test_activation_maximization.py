@@ -15,7 +15,7 @@ from cnnexplain import backend
 from cnnexplain.errors import UsageError
 from cnnexplain.inputs.image_stream import open_stream
 from cnnexplain.model.computation.objectives import Channel, Logit
-from cnnexplain.numerics import blurred
+from cnnexplain.numerics import affine_views, blurred
 from cnnexplain.optimize import Optimum
 
 # Their many steps are compiled at once.
@@ -139,17 +139,24 @@ def test_the_compiled_loop_equals_the_loop_over_arrays(clf, parts, checks, monke
     objectives = [Logit(1), Channel("conv", 2)]
     options = {"steps": 6, "starts": 3, "seed": 4, "checks": checks}
     results = []
-    for memory in (None, 1 << 30):
-        # On a GPU, the loop is compiled.
-        monkeypatch.setattr(backend.current(), "device_memory", lambda memory=memory: memory)
-        assert maximization.compilable(chosen) == (memory is not None)
+    for compiled in (False, True):
+        monkeypatch.setattr(maximization, "compilable", lambda _, compiled=compiled: compiled)
         results.append(maximization.maximize(clf, objectives, chosen, **options))
     expected, found = results
-    assert [name for name, each in SETTINGS.items() if maximization.compilable(each)] == ["none", "robust"]
     for one, other in zip(found, expected, strict=True):
         assert one.value == pytest.approx(other.value, rel=1e-3)
         np.testing.assert_allclose(one.image, other.image, atol=2e-3)
         assert (one.moved, one.stopped) == (other.moved, other.stopped)
+
+
+@pytest.mark.backends
+def test_the_loop_is_compiled_where_it_is_faster(monkeypatch):
+    def compiled():
+        return [name for name, each in SETTINGS.items() if maximization.compilable(each)]
+
+    assert compiled() == (["none", "robust"] if keras.backend.backend() == "tensorflow" else [])
+    monkeypatch.setattr(backend.current(), "device_memory", lambda: 1 << 30)
+    assert compiled() == ["none", "robust"]
 
 
 def test_gradient_through_view_and_spectrum_equals_finite_differences(lenet, random):
@@ -383,8 +390,44 @@ def test_tensor_and_array_versions_agree(random, shape):
         view = View(shape, random.uniform(-2, 2, 2), turn, zoom)
         shown = show(z, keras.ops.convert_to_tensor(view.numbers))
         np.testing.assert_allclose(keras.ops.convert_to_numpy(shown), view.show(z), atol=1e-5)
-    found = keras.ops.convert_to_numpy(regularization.variation(keras.ops.convert_to_tensor(z)))
-    np.testing.assert_allclose(found, total_variation(z)[0], rtol=1e-5)
+    gradient = backend.current().value_and_gradient(lambda z: [3 * regularization.variation(z)])
+    values, slope = map(keras.ops.convert_to_numpy, gradient(keras.ops.convert_to_tensor(z)))
+    expected, expected_slope = total_variation(z)
+    np.testing.assert_allclose(values, 3 * expected, rtol=1e-5)
+    np.testing.assert_allclose(slope, 3 * expected_slope, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.backends
+def test_views_of_several_pictures_equal_interpolation_by_hand(random):
+    """Pixel by pixel, also beyond the border; and the gradient is the adjoint."""
+    z = random.normal(size=(2, 5, 6, 3)).astype(np.float32)
+    maps = random.normal(0, 0.8, (3, 2, 3)).astype(np.float32) + np.array([0, 0, 2], np.float32)
+    weight = random.normal(size=(2, 3, 4, 3, 3)).astype(np.float32)
+
+    def pixel(picture, row, column):
+        inside = 0 <= row < 5 and 0 <= column < 6
+        return picture[row, column] if inside else np.zeros(3)
+
+    expected = np.zeros(weight.shape)
+    adjoint = np.zeros(z.shape)
+    for n, v, i, j in np.ndindex(weight.shape[:4]):
+        place = maps[v, :, :2].astype(float) @ [i - 1.5, j - 1] + maps[v, :, 2]
+        first = np.floor(place).astype(int)
+        for corner in np.ndindex(2, 2):
+            row, column = first + corner
+            share = np.prod(1 - np.abs(place - (row, column)))
+            expected[n, v, i, j] += share * pixel(z[n], row, column)
+            if 0 <= row < 5 and 0 <= column < 6:
+                adjoint[n, row, column] += share * weight[n, v, i, j]
+
+    def weighted(z):
+        seen = affine_views(z, keras.ops.convert_to_tensor(maps), 4, 3)
+        return [keras.ops.sum(keras.ops.multiply(seen, weight), axis=(1, 2, 3, 4))]
+
+    found = affine_views(keras.ops.convert_to_tensor(z), keras.ops.convert_to_tensor(maps), 4, 3)
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(found), expected, atol=1e-5)
+    _, slope = backend.current().value_and_gradient(weighted)(keras.ops.convert_to_tensor(z))
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(slope), adjoint, atol=1e-5)
 
 
 def test_views_equal_hand_computation(random):
@@ -614,6 +657,7 @@ def test_the_best_regularized_start_is_kept(clf, random, monkeypatch):
     best, wanted = np.unravel_index(gains.argmax(), gains.shape)
     assert gains.max() > 1
     ends = np.concatenate([flat, rough[[best]]])
+    monkeypatch.setattr(maximization, "compilable", lambda _: False)
     monkeypatch.setattr(maximization, "minimize", lambda *_, **__: Optimum(ends, np.zeros((1, 2)), (None, None)))
     for weight, kept in ((0.0, 1), (1e3, 0)):
         chosen = Regularization(total_variation=weight)
@@ -630,6 +674,7 @@ def test_a_start_that_ended_is_not_the_result(clf, monkeypatch):
         assert select(5, [np.array([1 + 1e-12, 1])] * 6).tolist() == [False, True]
         return Optimum(ends, np.ones((6, 2), np.float32), (None, None))
 
+    monkeypatch.setattr(maximization, "compilable", lambda _: False)
     monkeypatch.setattr(maximization, "minimize", ended)
     for objective in (Logit(0), -1 * Logit(0)):
         options = {"steps": 20, "starts": 2, "seed": 0, "checks": {5: 1}}

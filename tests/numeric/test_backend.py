@@ -86,6 +86,16 @@ def test_matrix_products_use_full_float32_precision():
 
 
 @backends
+@pytest.mark.parametrize("start", range(0, 64, 16))
+def test_results_share_no_memory_with_the_arguments(start):
+    # Arrays at multiples of 64 bytes, one of which is among these, may be used by a backend without a copy.
+    array = np.frombuffer(bytearray(4 * 8 + 64), np.float32, 8, start).reshape(2, 4)
+    (result,) = backend.current().compiled(lambda x: [x], [(4,)], [])(array)
+    array += 1
+    np.testing.assert_array_equal(result, np.zeros((2, 4)))
+
+
+@backends
 def test_changed_variables_take_effect(random, kernel):
     x, w = random.normal(size=(3, 2, 3)).astype(np.float32), random.normal(size=(3, 4)).astype(np.float32)
     gradient = compile_gradient(score(kernel), [(2, 3), (4,)], [kernel])
@@ -119,6 +129,31 @@ def test_changed_weights_of_every_kind_take_effect(random):
     np.testing.assert_allclose(*guided, rtol=1e-5)
     own = ops.convert_to_numpy(model(images, training=False))
     np.testing.assert_allclose(clf.logits(images), own, rtol=1e-4)
+
+
+@backends
+@pytest.mark.parametrize("channels", [1, 3])
+def test_weighted_pixels_and_their_gradient_are_sums(random, channels):
+    """Some pixels are read several times, some not at all."""
+    images, kernel = random.normal(size=(2, 7, channels)).astype(np.float32), random.normal(size=(5, channels))
+    numbers, weights = random.choice(6, (3, 5)).astype(np.int32), random.normal(size=(3, 5)).astype(np.float32)
+
+    def value(x, w):
+        read = backend.current().weighted_pixels(x, *map(ops.convert_to_tensor, (numbers, weights)))
+        return ops.sum(w * read**2, axis=(1, 2))
+
+    def exact_value(x):
+        return sum(
+            kernel[p, c] * sum(weights[k, p] * x[:, numbers[k, p], c] for k in range(3)) ** 2
+            for p in range(5)
+            for c in range(channels)
+        )
+
+    repeated = np.stack([kernel] * 2).astype(np.float32)
+    values, slope = compile_gradient(value, [(7, channels), (5, channels)], [])(images, repeated)
+    np.testing.assert_allclose(values, exact_value(images.astype(float)), rtol=1e-4)
+    np.testing.assert_allclose(slope, central(exact_value, images.astype(float)), rtol=1e-3, atol=1e-4)
+    assert not slope[:, 6].any()
 
 
 @backends

@@ -268,6 +268,18 @@ def test_other_images_use_their_own_predictions(calls, images):
     assert calls == [3, 3]
 
 
+def test_predictions_for_scattered_images_are_completed(calls, images):
+    clf = branched(3)
+    objectives, batch = own_logits(clf, images)
+    classes = clf.logits(images).argmax(axis=1)
+    calls.clear()
+    gradient = clf.gradient(images[[0, 2]], [objectives[0], objectives[2]])
+    np.testing.assert_allclose(gradient, clf.gradient(images[[0, 2]], classes[[0, 2]]), rtol=1e-4, atol=1e-6)
+    assert [batch.known(np.array(places)) for places in ([0, 2], [2, 1])] == [True, False]
+    assert batch.classes.tolist() == classes.tolist()
+    assert calls == [2, 2, 3]
+
+
 @backends
 def test_other_models_compute_their_own_targets(images):
     """The targets are the classes that the first model predicts, but the values and gradients those of the other."""

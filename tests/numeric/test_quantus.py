@@ -1,5 +1,6 @@
 """The adapter for Quantus, and our metrics against those of Quantus where both follow the paper (if it is installed)."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -75,3 +76,63 @@ def test_metrics_for_masks_equal_those_of_quantus(name, ours, quantus, lenet, no
         channel_first=True,
     )
     np.testing.assert_allclose(found, theirs, rtol=1e-6)
+
+
+@pytest.fixture
+def scores_model(lenet, noise):
+    """A functional model of the LeNet's logits, as Quantus builds models from the outputs of layers."""
+    copy = keras.models.clone_model(lenet.model)
+    copy.set_weights(lenet.model.get_weights())
+    inputs = keras.Input(lenet.preprocess.shape)
+    x = inputs
+    for layer in copy.layers[:-1]:
+        x = layer(x)
+    last = copy.layers[-1]
+    if last.weights:
+        scores = keras.layers.Dense(last.units, name="scores")
+        x = scores(x)
+        scores.set_weights(last.get_weights())
+    model = keras.Model(inputs, x)
+    np.testing.assert_allclose(np.asarray(model(noise)), lenet.logits(noise), atol=1e-4)
+    return model
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_deletion_is_the_area_under_the_curve_of_pixel_flipping_of_quantus(quantus, lenet, noise, random, scores_model):
+    maps, classes = random.normal(size=(4, 28, 28)), np.array([3, 8, 1, 4])
+    found = cx.benchmark([], lenet, noise, metrics="deletion", maps={"given": maps}, target=classes.tolist())
+    metric = quantus.PixelFlipping(
+        features_in_step=28, perturb_baseline="black", abs=False, normalise=False, disable_warnings=True
+    )
+    curves = metric(
+        model=scores_model,
+        x_batch=noise,
+        y_batch=classes,
+        a_batch=maps[:, None],
+        channel_first=False,
+        softmax=False,
+    )
+    # The curves of Quantus begin after the first step.
+    start = lenet.logits(noise)[np.arange(4), classes]
+    areas = [np.trapezoid([first, *curve], dx=1 / 28) for first, curve in zip(start, curves, strict=True)]
+    np.testing.assert_allclose(found.scores("deletion", "black, logit")[:, 0], areas, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_mu_fidelity_is_in_the_range_of_faithfulness_correlation_of_quantus(quantus, lenet, noise, scores_model):
+    classes, analysis = np.array([3, 8, 1, 4]), "integrated-gradients:steps=16"
+    found = cx.benchmark(analysis, lenet, noise, metrics="mu-fidelity", target=classes.tolist())
+    metric = quantus.FaithfulnessCorrelation(
+        nr_runs=128, subset_size=157, perturb_baseline="black", abs=False, normalise=False, disable_warnings=True
+    )
+    explain = cx.explain_func(analysis, lenet)
+    theirs = metric(
+        model=scores_model,
+        x_batch=noise,
+        y_batch=classes,
+        a_batch=explain(None, noise, classes)[..., 0][:, None],
+        channel_first=False,
+        softmax=False,
+    )
+    # Both are correlations over 128 random subsets of a fifth of the pixels; Quantus returns their mean over the images.
+    assert found.scores("mu-fidelity", "logit")[:, 0].mean() == pytest.approx(np.mean(theirs), abs=0.1)

@@ -188,7 +188,7 @@ def test_noisy_maps_give_a_warning_and_suggest_the_logit(random):
         record = cx.explain("rise", clf, image, target=0, masks=200, cells=5, of=of)
         assert record.facts["relative_error"][0] > 0.8
         (warning,) = record.warnings
-        assert "mostly noise" in warning
+        assert warning.startswith("The noise of this map is larger than what it shows (standard error ")
         assert ("--of logit" in warning) == (of == "probability")
         mean = f"{record.facts[f'masked_{of}'][0]:.3g}".replace("-", "−")
         assert record.analysis.finding(record, 0) == (

@@ -1,9 +1,8 @@
-"""Training on every backend: order and moves of the images by the seed, the moves against a loop over the pixels."""
+"""Training on every backend, and its images: their order by the seed, their deformations against loops over pixels."""
 
 import math
 import threading
 
-import keras
 import numpy as np
 import pytest
 
@@ -11,7 +10,7 @@ from cnnexplain import backend
 from cnnexplain.inputs import datasets
 from cnnexplain.model.lenet import restore
 from cnnexplain.training import augmentation
-from cnnexplain.training.augmentation import affine, ahead, augmented
+from cnnexplain.training.augmentation import ahead, augmented, read_from, resample
 from cnnexplain.training.lenet import train
 
 
@@ -21,53 +20,72 @@ def digits():
     return images[:30], digits[:30].astype(np.int64)
 
 
-def moved_by_loops(image, row):
+def resampled_by_loops(image, places):
     """Each pixel is read between four pixels of the image; those outside it are black."""
-    a0, a1, a2, b0, b1, b2, *_ = row.astype(float)
-    padded = np.pad(image, 30)
+    padded = np.pad(image.astype(float), 30)
     result = np.empty((28, 28))
     for y in range(28):
         for x in range(28):
-            across, down = a0 * x + a1 * y + a2, b0 * x + b1 * y + b2
-            left, top = math.floor(across), math.floor(down)
-            right, below = across - left, down - top
+            top, left = (math.floor(place) for place in places[:, y, x])
+            below, right = places[:, y, x] - (top, left)
             corners = padded[top + 30 : top + 32, left + 30 : left + 32]
             result[y, x] = [1 - below, below] @ corners @ [1 - right, right]
     return result
 
 
-def test_moves_are_as_large_as_stated():
-    rows = affine(500, np.random.default_rng(0))
-    assert rows.shape == (500, 8)
-    # The middle of the image, read at most 1.5 pixels from where it was.
-    middle = rows[:, [2, 5]] + rows[:, [0, 3]] * 13.5 + rows[:, [1, 4]] * 13.5 - 13.5
-    assert np.abs(middle).max() <= 1.5 + 1e-4
-    assert np.abs(middle).max() > 1.3
-    area = rows[:, 0] * rows[:, 4] - rows[:, 1] * rows[:, 3]
-    assert 0.81 <= area.min() < 0.85
-    assert 1.15 < area.max() <= 1.2101
-    image = np.zeros((1, 28, 28, 1), np.float32)
-    image[0, 10, 12] = 1
-    right_by_one = np.array([[1, 0, 1, 0, 1, 0, 0, 0]], np.float32)
-    moved = np.asarray(keras.ops.image.affine_transform(image, right_by_one, data_format="channels_last"))
-    assert moved[0, 10, 11, 0] == 1
+def test_images_are_resampled_as_by_a_loop_over_the_pixels(digits):
+    # Without a black border, so that it matters what lies outside the image.
+    images = np.maximum(digits[0][:2], 40)
+    places = np.indices((28, 28)) + np.random.default_rng(0).uniform(-4, 4, (2, 28, 28))
+    places[:, 0, :5] = [[-1, -25, 3, 27, 28], [0, 2, 56, 27, 27.5]]
+    expected = [resampled_by_loops(image, places) for image in images]
+    np.testing.assert_allclose(resample(images, places), expected, atol=1e-3)
+
+
+def test_shifts_rotations_and_zooms_are_as_large_as_stated(monkeypatch):
+    monkeypatch.setattr(augmentation, "ELASTIC", 0)
+    places = read_from(500, np.random.default_rng(0))
+    assert places.shape == (500, 2, 28, 28)
+    shift = places[:, :, 13:15, 13:15].mean(axis=(2, 3)) - 13.5
+    assert 0.98 < np.abs(shift).max() <= augmentation.SHIFT
+    down = places[:, :, 1, 0] - places[:, :, 0, 0]
+    across = places[:, :, 0, 1] - places[:, :, 0, 0]
+    zoom = np.hypot(*down.T)
+    np.testing.assert_allclose(np.hypot(*across.T), zoom)
+    np.testing.assert_allclose((down * across).sum(axis=1), 0, atol=1e-9)
+    assert 0.1 - 2e-3 < np.abs(zoom - 1).max() <= augmentation.ZOOM + 1e-9
+    angle = np.rad2deg(np.arctan2(across[:, 0], across[:, 1]))
+    assert 6.9 < np.abs(angle).max() <= augmentation.ROTATION + 1e-9
+
+
+def test_elastic_displacements_are_smooth_and_as_large_as_stated(monkeypatch):
+    for name in ("SHIFT", "ROTATION", "ZOOM"):
+        monkeypatch.setattr(augmentation, name, 0)
+    moved = read_from(1000, np.random.default_rng(0)) - np.indices((28, 28))
+    # Everywhere, also in the corners.
+    np.testing.assert_allclose(moved.std(axis=0), augmentation.ELASTIC, rtol=0.1)
+    # White noise after a Gaussian filter of width w has the correlation exp(-d² / 4w²) at the distance d.
+    for distance in (2, 4, 8):
+        correlation = (moved[..., distance:] * moved[..., :-distance]).mean() / moved.var()
+        assert correlation == pytest.approx(math.exp(-((distance / 4) ** 2) / 4), abs=0.03)
 
 
 @pytest.mark.backends
-def test_every_backend_has_the_same_order_and_moves(digits, monkeypatch):
-    monkeypatch.setattr(augmentation, "PART", 20)
+def test_every_backend_has_the_same_order_and_deformations(digits, monkeypatch):
+    monkeypatch.setattr(augmentation, "DEFORMATIONS", 7)
     images, classes = digits
-    moved, shuffled = augmented(images, classes, 3, 1)
+    deformed, shuffled = augmented(images, classes, 3, 1)
     random = np.random.default_rng([3, 1])
     order = random.permutation(30)
     assert order[:6].tolist() == [11, 2, 23, 13, 10, 14]
     np.testing.assert_array_equal(shuffled, classes[order])
-    expected = [moved_by_loops(images[i] / 255, row) for i, row in zip(order, affine(30, random), strict=True)]
-    assert moved.dtype == np.float32
-    np.testing.assert_allclose(moved[..., 0], expected, atol=1e-4)
+    places = read_from(7, random)
+    expected = [resampled_by_loops(images[image], places[place % 7]) / 255 for place, image in enumerate(order)]
+    assert deformed.dtype == np.float32
+    np.testing.assert_allclose(deformed[..., 0], expected, atol=1e-5)
 
 
-def test_each_epoch_and_seed_has_its_own_order_and_moves(digits):
+def test_each_epoch_and_seed_has_its_own_order_and_deformations(digits):
     images, classes = np.repeat(digits[0][:1], 30, axis=0), np.arange(30)
     found = [augmented(images, classes, seed, epoch) for seed, epoch in ((3, 1), (3, 1), (3, 2), (4, 1))]
     np.testing.assert_array_equal(found[0][0], found[1][0])
@@ -100,11 +118,11 @@ def test_a_training_learns_and_writes_the_best_model(tmp_path):
     images, classes = datasets.mnist("train")
     seen = []
     training = train(
-        tmp_path / "m.keras", epochs=3, batch_size=50, progress=seen.append, images=images[:600], digits=classes[:600]
+        tmp_path / "m.keras", epochs=4, batch_size=60, progress=seen.append, images=images[:600], digits=classes[:600]
     )
     steps = backend.current().STEPS
     # Of the last step, there is a second report, with the validation.
-    assert [now.step for now in seen if now.epoch == 2] == [*range(steps, 11, steps), 11, 11]
+    assert [now.step for now in seen if now.epoch == 2] == [*range(steps, 9, steps), 9, 9]
     assert training.accuracy > 0.5
     probabilities = restore(tmp_path / "m.keras").predict(images[540:600, ..., None] / np.float32(255), verbose=0)
     assert -np.log(probabilities[np.arange(60), classes[540:600]]).mean() == pytest.approx(training.loss, rel=1e-3)

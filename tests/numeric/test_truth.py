@@ -5,7 +5,7 @@ import pytest
 
 import cnnexplain as cx
 from cnnexplain.evaluation.truth import catalog, digits, grid, tetrominoes, training
-from cnnexplain.evaluation.truth.case import TruthError, accuracy, require
+from cnnexplain.evaluation.truth.case import Limit, TruthError, accuracy, require
 from cnnexplain.inputs.datasets import mnist
 
 BY_HAND = ["linear", "rectified-sum", "maximum", "exclusive-or", "pooled-patterns", "ignored-half"]
@@ -199,9 +199,9 @@ def test_a_network_that_has_not_learned_is_refused():
 
 
 def test_a_network_that_needs_no_mark_is_refused():
-    require("case", "accuracy", 0.9, least=0.9)
+    require("case", "accuracy", Limit(0.9, least=0.9))
     with pytest.raises(TruthError, match=r"'case' does not hold: accuracy without it is 70.0%, but should be at most 60%"):
-        require("case", "accuracy without it", 0.7, most=0.6)
+        require("case", "accuracy without it", Limit(0.7, most=0.6))
 
 
 @pytest.mark.backends

@@ -56,13 +56,15 @@ def benchmark_command() -> Callable[..., None]:
             raise UsageError("--case selects a network of --truth; give both.")
         if given["truth"]:
             truth_board.check(images, context)
-            keywords = {name: given[name] for name in ("seed", "backend", "verbose")}
+            keywords = {name: given[name] for name in ("seed", "backend", "resume", "verbose")}
+            folder = given["out"] / truth_board.FOLDER
             with console.document(json) as emit:
-                truth = truth_board.measure(analyses, given["case"], **keywords)
+                truth = truth_board.measure(analyses, given["case"], out=folder, **keywords)
                 if json:
                     emit(truth.document())
                 else:
                     truth_board.print_board(truth)
+                console.say(f"Wrote the page and all numbers to {folder}")
             return
         names = ("masks", "target", "seed", "out", "resume", "verbose")
         own = {name: given[name] for name in names}
@@ -116,8 +118,8 @@ def _options() -> Declared:
     metric = typer.Option(
         "--metric",
         metavar="NAME",
-        help="A metric to compute, as shown by 'cnnexplain list', or all. Default: all but smprt, which takes most of the "
-        "time. (Repeatable.)",
+        help="A metric to compute, as shown by 'cnnexplain list', or all. Default: all but max-sensitivity and smprt, which "
+        "take most of the time. (Repeatable.)",
         autocompletion=completion.metrics,
     )
     masks = typer.Option(
@@ -144,7 +146,11 @@ def _options() -> Declared:
         "this, which takes minutes.",
     )
     case = typer.Option("--case", metavar="NAME", help="One of the networks of --truth. Default: all. (Repeatable.)")
-    out = typer.Option("--out", metavar="FOLDER", help=f"Write the page and all numbers to FOLDER/{FOLDER}.")
+    out = typer.Option(
+        "--out",
+        metavar="FOLDER",
+        help=f"Write the page and all numbers to FOLDER/{FOLDER}, or to FOLDER/{truth_board.FOLDER} with --truth.",
+    )
     resume = typer.Option("--resume", help="Continue an interrupted benchmark of the same request.")
     seed = typer.Option("--seed", metavar="N", min=0, help="The seed of the metrics, the random control and the intervals.")
     return {
@@ -163,39 +169,39 @@ def _options() -> Declared:
 
 def _run(arguments: BenchmarkArguments) -> Scoreboard:
     """Computes the scores, image by image."""
-    with plainly(), console.quiet(arguments.verbose), console.progress() as display:
-        classifier = session.load(arguments.model, display)
-        from cnnexplain.evaluation import benchmark, saving
-        from cnnexplain.results import lock
+    setup, board, folder = None, None, arguments.out / FOLDER
+    try:
+        with plainly(), console.quiet(arguments.verbose), console.progress() as display:
+            classifier = session.load(arguments.model, display)
+            from cnnexplain.evaluation import benchmark, saving
+            from cnnexplain.results import lock
 
-        folder = arguments.out / FOLDER
-        saving.check(folder)
-        if not arguments.images:
-            console.say(f"No image given: using {' to '.join(_ends(benchmark.default_images(classifier)))}.")
-        setup = benchmark.prepare(
-            arguments.analyses or (None if not arguments.maps else []),
-            classifier,
-            arguments.images or None,
-            arguments.metrics,
-            arguments.target,
-            arguments.masks,
-            arguments.maps,
-            arguments.seed,
-        )
-        setup.stream.check(console.bar(display, "Reading"))
-        summary.print_assumptions(classifier)
-        board = setup.board()
-        update = console.bar(display, f"Scoring {len(setup.methods)} methods")
-        try:
+            saving.check(folder)
+            if not arguments.images:
+                console.say(f"No image given: using {' to '.join(_ends(benchmark.default_images(classifier)))}.")
+            setup = benchmark.prepare(
+                arguments.analyses or (None if not arguments.maps else []),
+                classifier,
+                arguments.images or None,
+                arguments.metrics,
+                arguments.target,
+                arguments.masks,
+                arguments.maps,
+                arguments.seed,
+            )
+            setup.stream.check(console.bar(display, "Reading"))
+            summary.print_assumptions(classifier)
+            board = setup.board()
+            update = console.bar(display, f"Scoring {len(setup.methods)} methods")
             with lock.held(folder):
                 saving.run_saved(setup, folder, board, resume=arguments.resume, progress=update)
-        except KeyboardInterrupt as interruption:
-            if not len(board):
-                raise
-            raise InterruptionError(
-                f"Interrupted: the scores of {len(board)} of {len(setup.stream)} images are kept in {folder}; the same "
-                "command with --resume continues."
-            ) from interruption
+    except KeyboardInterrupt as interruption:
+        if not board or setup is None:
+            raise
+        raise InterruptionError(
+            f"Interrupted: the scores of {len(board)} of {len(setup.stream)} images are kept in {folder}; the same "
+            "command with --resume continues."
+        ) from interruption
     for name, reason in setup.stream.skipped.items():
         console.complain(f"Warning: '{name}' was skipped: {reason}", style="yellow")
     return board

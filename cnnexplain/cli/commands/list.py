@@ -16,8 +16,9 @@ from cnnexplain.errors import UsageError
 from cnnexplain.model import model_files
 
 if TYPE_CHECKING:
-    from cnnexplain.plugin.analysis import Analysis, NamedModel
+    from cnnexplain.plugin.analysis import Analysis
     from cnnexplain.plugin.metric import Metric
+    from cnnexplain.plugin.named_model import NamedModel
     from cnnexplain.plugin.registry import Offers, Plugin
 
 INCLUDED = "The LeNet included in the package, trained on MNIST: 28×28 gray → 10 classes."

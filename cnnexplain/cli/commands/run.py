@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from rich.markup import escape
 
 from cnnexplain.cli import console, documents, execution, session, summary, verifying
 from cnnexplain.cli.inputs import Inputs, load_inputs
-from cnnexplain.cli.options import analysis_options, declare
+from cnnexplain.cli.options import Declared, analysis_options, declare, typed
 from cnnexplain.cli.outcome import Outcome, Outcomes, empty_outcome
 from cnnexplain.cli.run_options import RunArguments, run_arguments, run_options
 from cnnexplain.errors import CnnExplainError, InterruptionError
@@ -20,6 +21,7 @@ from cnnexplain.plugin.options import validate
 
 if TYPE_CHECKING:
     from cnnexplain.plugin.analysis import Analysis
+    from cnnexplain.results.picture_workers import PictureWorkers
 
 ALL_HELP = "Run every installed analysis with its default options, in one process."
 
@@ -61,14 +63,20 @@ def _help(analysis: Analysis) -> str:
 def _command(analysis: Analysis) -> Callable[..., None]:
     """The command of one analysis: the options for its inputs, then its own options."""
 
-    def command(**given: Any) -> None:
+    def command(*, context: typer.Context, **given: Any) -> None:
+        # A control from a configuration file is for the other analyses.
+        if given["control"] and not analysis.maps:
+            if "control" in typed(context):
+                analysis.check_control()
+            given["control"] = False
         own = {parameter.name: given.pop(parameter.name) for parameter in analysis.options}
         session.warn_of_problems()
         options = validate(analysis.options, own)
         _run_one(analysis, options, run_arguments(given))
 
-    options = run_options(analysis.inputs, f"FOLDER/{analysis.name}")
-    return declare(command, options | analysis_options(analysis.options))
+    options = run_options(analysis.inputs, f"FOLDER/{analysis.name}", maps=bool(analysis.maps))
+    with_context: Declared = {"context": (typer.Context, inspect.Parameter.empty)}
+    return declare(command, with_context | options | analysis_options(analysis.options))
 
 
 def _all_command() -> Callable[..., None]:
@@ -117,21 +125,27 @@ def _explain(analysis: Analysis, options: Mapping[str, Any], arguments: RunArgum
                 from cnnexplain.pipeline import plan
 
                 count = 0 if inputs.images is None else len(inputs.images)
-                planned = plan.plan_run(analysis, options, inputs.classifier, count)
+                planned = plan.plan_run(analysis, options, inputs.classifier, count, control=arguments.control)
                 verifying.announce([planned], inputs.classifier, plan.measured(inputs.classifier))
-            execution.run_analysis(analysis, options, arguments, inputs, outcome, display, workers=workers)
+            drawn = console.bar(display, "Drawing pictures")
+            execution.run_analysis(analysis, options, arguments, inputs, outcome, display, workers=workers, drawn=drawn)
+            workers.wait(outcome.folder, drawn)
             return inputs
     except KeyboardInterrupt as interruption:
         done = outcome.images + outcome.kept
         if not done:
             raise
-        left = workers.total - workers.done
-        undrawn = f"{left} of their pictures {'is' if left == 1 else 'are'} not drawn; " if left else ""
-        continues = "the same command with --resume continues"
+        undrawn = _undrawn(workers)
         raise InterruptionError(
-            f"Interrupted: {done} images are done and kept in {outcome.folder}; {undrawn}{continues}"
-            f"{', or cnnexplain redraw draws the pictures' if left else ''}."
+            f"Interrupted: {done} images are done and kept in {outcome.folder}; {undrawn}the same command with --resume "
+            f"continues{', or cnnexplain redraw draws the pictures' if undrawn else ''}."
         ) from interruption
+
+
+def _undrawn(workers: PictureWorkers) -> str:
+    """How many pictures an interruption leaves undrawn, as a part of a sentence; "" if there are none."""
+    left = workers.total - workers.done
+    return f"{left} of their pictures {'is' if left == 1 else 'are'} not drawn; " if left else ""
 
 
 def _run_all(arguments: RunArguments) -> None:
@@ -163,15 +177,19 @@ def _explain_all(outcomes: Outcomes, arguments: RunArguments) -> None:
     from cnnexplain.results.picture_workers import PictureWorkers
 
     folders = [outcome.folder for outcome in outcomes.by_name.values()]
+    workers = PictureWorkers()
     try:
         with (
             plainly(),
             lock.held_all(folders),
             console.quiet(arguments.verbose),
             console.progress() as display,
-            PictureWorkers() as workers,
+            workers,
         ):
             execution.run_several(outcomes, arguments, display, workers=workers)
     except KeyboardInterrupt as interruption:
         kept = f"kept in {arguments.out}: {outcomes.kept}" if outcomes.kept else "no analysis had finished"
-        raise InterruptionError(f"Interrupted; {kept}. The same command with --resume continues.") from interruption
+        undrawn = _undrawn(workers)
+        raise InterruptionError(
+            f"Interrupted; {kept}. {undrawn.capitalize()}{'t' if undrawn else 'T'}he same command with --resume continues."
+        ) from interruption

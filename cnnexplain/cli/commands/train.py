@@ -29,10 +29,10 @@ def train(
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The file to write the model to.")] = Path(
         "lenet.keras"
     ),
-    epochs: Annotated[int, typer.Option(min=1, max=1_000_000, help="Number of passes over the training images.")] = 15,
+    epochs: Annotated[int, typer.Option(min=1, max=1_000_000, help="Number of passes over the training images.")] = 9,
     batch_size: Annotated[int, typer.Option(min=1, max=60_000, help="Images per step.")] = 64,
     seed: Annotated[
-        int, typer.Option(min=0, max=2**32 - 1, help="Seed for the initial weights and the order of the images.")
+        int, typer.Option(min=0, max=2**32 - 1, help="Seed for the initial weights, and for the images of each epoch.")
     ] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE and its sidecar if they exist.")] = False,
     backend: BackendOption = None,

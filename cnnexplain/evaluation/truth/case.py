@@ -50,6 +50,29 @@ class Case:
         """The maps as they are compared with the masks: their magnitude if pixels also matter as evidence against."""
         return np.abs(maps) if self.evidence == "both" else maps
 
+    def summary(self) -> Summary:
+        """What tables tell about the case."""
+        return Summary(self.right, self.evidence, len(self.images), float(self.masks.mean()), self.figures)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What tables tell about a case.
+
+    Args:
+        right: As in `Case`.
+        evidence: As in `Case`.
+        images: The number of images.
+        relevant: The share of relevant pixels.
+        figures: As in `Case`.
+    """
+
+    right: str
+    evidence: str
+    images: int
+    relevant: float
+    figures: Mapping[str, float]
+
 
 @dataclass(frozen=True)
 class CaseMaker:
@@ -68,23 +91,55 @@ class CaseMaker:
     trained: bool = False
 
 
+@dataclass(frozen=True)
+class Limit:
+    """A measured share on which the truth of a case depends, with its smallest and its largest acceptable value."""
+
+    value: float
+    least: float = 0.0
+    most: float = 1.0
+
+
 def accuracy(classifier: Classifier, images: Float[np.ndarray, "N H W C"], classes: Shaped[np.ndarray, " N"]) -> float:
     """The share of images that a network classifies as these classes."""
     return float((classifier.logits(images).argmax(axis=1) == classes).mean())
 
 
-def require(name: str, what: str, value: float, *, least: float = 0.0, most: float = 1.0) -> None:
-    """Checks a measured share on which the truth of a case depends.
+def require(name: str, what: str, limit: Limit) -> None:
+    """Checks a measured share.
 
     Raises:
-        TruthError: It is below `least` or above `most`.
+        TruthError: It is not acceptable.
     """
-    if not least <= value <= most:
-        limit = f"at least {least:.0%}" if value < least else f"at most {most:.0%}"
+    if not limit.least <= limit.value <= limit.most:
+        bound = f"at least {limit.least:.0%}" if limit.value < limit.least else f"at most {limit.most:.0%}"
         raise TruthError(
-            f"The truth of the case '{name}' does not hold: {what} is {value:.1%}, but should be {limit}. "
+            f"The truth of the case '{name}' does not hold: {what} is {limit.value:.1%}, but should be {bound}. "
             "Choose another seed."
         )
+
+
+def trained(
+    name: str,
+    right: str,
+    classifier: Classifier,
+    images: Float32[np.ndarray, "N H W C"],
+    classes: Int64[np.ndarray, " N"],
+    masks: Bool[np.ndarray, "N H W"],
+    limits: Mapping[str, Limit],
+    count: int,
+    random: np.random.Generator,
+) -> Case:
+    """The case of a trained network, with random ones of the held-out images that it classifies correctly.
+
+    Raises:
+        TruthError: What was measured is not acceptable, or too few images are classified correctly.
+    """
+    for what, limit in limits.items():
+        require(name, what, limit)
+    chosen = choose(classifier.logits(images).argmax(axis=1) == classes, count, name, random)
+    figures = {what: limit.value for what, limit in limits.items()}
+    return Case(name, right, classifier, images[chosen], classes[chosen], masks[chosen], "both", figures)
 
 
 def choose(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cnnexplain.evaluation.truth.case import Case, accuracy, choose, require
+from cnnexplain.evaluation.truth.case import Case, Limit, accuracy, trained
 from cnnexplain.evaluation.truth.training import convolutional, train
 from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.inputs.presets import MNIST
@@ -38,24 +38,14 @@ def block_digits(count: int, seed: int, *, training: int = TRAINING, epochs: int
     train(model, images[:training], classes[:training], epochs, seed)
     classifier = loader.load(model, preprocess=Preprocess(2 * SIDE, SIDE, "gray"))
     held_out, answers, masks = images[training:], classes[training:], masks[training:]
-    figures = {
-        "accuracy": accuracy(classifier, held_out, answers),
-        "accuracy without the digit": accuracy(classifier, np.where(masks[..., None], 0, held_out), answers),
-        "accuracy without the null block": accuracy(classifier, np.where(masks[..., None], held_out, 0), answers),
+    without_digit, without_block = (np.where(masks[..., None] == hidden, 0, held_out) for hidden in (True, False))
+    limits = {
+        "accuracy": Limit(accuracy(classifier, held_out, answers), least=0.9),
+        "accuracy without the digit": Limit(accuracy(classifier, without_digit, answers), most=0.25),
+        "accuracy without the null block": Limit(accuracy(classifier, without_block, answers)),
     }
-    require("block-digits", "accuracy", figures["accuracy"], least=0.9)
-    require("block-digits", "accuracy without the digit", figures["accuracy without the digit"], most=0.25)
-    chosen = choose(classifier.logits(held_out).argmax(axis=1) == answers, count, "block-digits", random)
-    return Case(
-        "block-digits",
-        "A digit above or below a block that is the same in all images; only the block of the digit tells the class.",
-        classifier,
-        held_out[chosen],
-        answers[chosen],
-        masks[chosen],
-        "both",
-        figures,
-    )
+    right = "A digit above or below a block that is the same in all images; only the block of the digit tells the class."
+    return trained("block-digits", right, classifier, held_out, answers, masks, limits, count, random)
 
 
 def decoy_digits(count: int, seed: int, *, training: int = TRAINING, epochs: int = 4) -> Case:
@@ -78,25 +68,13 @@ def decoy_digits(count: int, seed: int, *, training: int = TRAINING, epochs: int
     classifier = loader.load(model, preprocess=Preprocess(SIDE, SIDE, "gray"))
     held_out, answers, masks = images[training:], classes[training:], masks[training:]
     others = (answers + random.integers(1, LEVELS, len(answers))) % LEVELS
-    figures = {
-        "accuracy": accuracy(classifier, held_out, answers),
-        "accuracy with another mark": accuracy(classifier, marked(held_out, masks, others), others),
-        "accuracy without the mark": accuracy(classifier, np.where(masks[..., None], 0, held_out), answers),
+    limits = {
+        "accuracy": Limit(accuracy(classifier, held_out, answers), least=0.9),
+        "accuracy with another mark": Limit(accuracy(classifier, marked(held_out, masks, others), others), least=0.9),
+        "accuracy without the mark": Limit(accuracy(classifier, np.where(masks[..., None], 0, held_out), answers), most=0.4),
     }
-    require("decoy-digits", "accuracy", figures["accuracy"], least=0.9)
-    require("decoy-digits", "accuracy with another mark", figures["accuracy with another mark"], least=0.9)
-    require("decoy-digits", "accuracy without the mark", figures["accuracy without the mark"], most=0.4)
-    chosen = choose(classifier.logits(held_out).argmax(axis=1) == answers, count, "decoy-digits", random)
-    return Case(
-        "decoy-digits",
-        "A random digit and a gray mark in a corner; only the brightness of the mark tells the class.",
-        classifier,
-        held_out[chosen],
-        answers[chosen],
-        masks[chosen],
-        "both",
-        figures,
-    )
+    right = "A random digit and a gray mark in a corner; only the brightness of the mark tells the class."
+    return trained("decoy-digits", right, classifier, held_out, answers, masks, limits, count, random)
 
 
 def _digits(training: int, random: np.random.Generator) -> tuple[Float32[np.ndarray, "N 28 28 1"], Int64[np.ndarray, " N"]]:

@@ -1,30 +1,24 @@
-"""`cnnexplain.benchmark_truth`: how well methods find the pixels that are known to be relevant."""
+"""The result of `cnnexplain.benchmark_truth`: how well methods find the pixels that are known to be relevant."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnexplain.errors import UsageError, shown, suggest
-from cnnexplain.evaluation import benchmark, checks, leaderboard
+from cnnexplain.evaluation import leaderboard
 from cnnexplain.evaluation.leaderboard import CONFIDENCE, RESAMPLES, Standing
-from cnnexplain.evaluation.methods import Method
 from cnnexplain.evaluation.scoreboard import Scoreboard
-from cnnexplain.evaluation.truth.case import Case
+from cnnexplain.evaluation.truth.case import Case, Summary
 from cnnexplain.evaluation.truth.catalog import MAKERS
-from cnnexplain.model.classifier import Classifier
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Float32, Float64
+    from jaxtyping import Float64
 
 METRICS = ("relevance-rank", "relevance-mass", "pointing-game")
 """The metrics of all cases; methods are ranked by the first one."""
-
-IMAGES = 20
-"""The number of images of each case, unless it is given."""
 
 
 @dataclass(repr=False)
@@ -32,18 +26,24 @@ class TruthBoard:
     """The scores of all methods in all cases.
 
     Args:
-        cases: The cases by name.
+        cases: The cases by name, without those whose scores were read from a file.
+        summaries: What tables tell about each case, by name.
         boards: The scores in each case.
         seed: The seed of the cases and of all other random numbers.
     """
 
     cases: dict[str, Case] = field(default_factory=dict)
+    summaries: dict[str, Summary] = field(default_factory=dict)
     boards: dict[str, Scoreboard] = field(default_factory=dict)
     seed: int = 0
 
     def __repr__(self) -> str:
         methods = next((len(board.methods) for board in self.boards.values()), 0)
-        return f"TruthBoard({methods} methods, {len(self.cases)} cases)"
+        return f"TruthBoard({methods} methods, {len(self.summaries)} cases)"
+
+    def add(self, name: str, summary: Summary, board: Scoreboard) -> None:
+        """Adds the scores in a case."""
+        self.summaries[name], self.boards[name] = summary, board
 
     @property
     def first(self) -> Scoreboard:
@@ -126,8 +126,8 @@ class TruthBoard:
                     "trained": MAKERS[name].trained,
                     "right": case.right,
                     "evidence": case.evidence,
-                    "images": len(case.images),
-                    "share_of_relevant_pixels": float(case.masks.mean()),
+                    "images": case.images,
+                    "share_of_relevant_pixels": case.relevant,
                     "figures": dict(case.figures),
                     "warnings": list(self.boards[name].warnings),
                     "metrics": {
@@ -137,88 +137,9 @@ class TruthBoard:
                         for metric in METRICS
                     },
                 }
-                for name, case in self.cases.items()
+                for name, case in self.summaries.items()
             ],
         }
-
-
-def benchmark_truth(
-    analyses: str | Sequence[str] | None = None,
-    *,
-    cases: str | Sequence[str] | None = None,
-    images: int = IMAGES,
-    seed: int = 0,
-    progress: Callable[[int, int], None] = lambda *_: None,
-) -> TruthBoard:
-    """Measures how well methods find the relevant pixels of networks for which these are known.
-
-    The networks are made by code, and most are trained, in minutes altogether. The metrics are the pointing game, relevance
-    rank accuracy and relevance mass accuracy. Where pixels also matter as evidence against the target, or because something
-    is absent, the magnitude of a map is compared with the mask, otherwise its signed values.
-
-    Args:
-        analyses: The names of the analyses, as for `cnnexplain.benchmark`. None for all analyses with a map of the image;
-            those that fail in one of the cases are left out.
-        cases: The names of the cases, such as "exclusive-or". None for all.
-        images: The number of images of each case, from 1 to 500.
-        seed: Determines the networks, the images and all other random numbers.
-        progress: Called with the number of completed cases, and of all cases.
-
-    Returns:
-        The scores of all methods in all cases.
-
-    Raises:
-        UsageError: There is no such case, analysis or option, or the number of images is not valid.
-        TruthError: A network was not trained well enough, so that its relevant pixels are not known.
-        ModelError: A named analysis does not support one of the networks.
-        PluginError: A named analysis failed or broke its contract, or no metric has a score.
-    """
-    names = _names(cases)
-    checks.seed(seed)
-    if not checks.methods(analyses):
-        raise UsageError("There is no method to compare: name at least one analysis.")
-    if isinstance(images, bool) or not isinstance(images, int) or not 1 <= images <= 500:
-        raise UsageError(f"The number of images of each case must be a whole number from 1 to 500, but got {shown(images)}.")
-    board = TruthBoard(seed=seed)
-    for number, name in enumerate(names):
-        board.cases[name] = MAKERS[name].make(images, seed)
-        board.boards[name] = scored(board.cases[name], analyses, seed)
-        progress(number + 1, len(names))
-    return board
-
-
-def scored(case: Case, analyses: str | Sequence[str] | None, seed: int) -> Scoreboard:
-    """The scores of the methods in one case."""
-    setup = benchmark.prepare(analyses, case.classifier, case.images, METRICS, case.targets.tolist(), case.masks, None, seed)
-    setup = replace(setup, methods=[_compared(method, case) for method in setup.methods])
-    board = setup.board()
-    for outcome in benchmark.run(setup):
-        board.add(outcome)
-    return board
-
-
-def _compared(method: Method, case: Case) -> Method:
-    """The method with its maps as they are compared with the masks."""
-    explain = method.explain
-    assert explain is not None
-
-    def compared(
-        classifier: Classifier, images: Float32[np.ndarray, "n H W C"], targets: Sequence[int]
-    ) -> tuple[Float[np.ndarray, "n H W"], tuple[str, ...]]:
-        maps, warnings = explain(classifier, images, targets)
-        return case.relevance(maps), warnings
-
-    return replace(method, explain=compared)
-
-
-def _names(cases: str | Sequence[str] | None) -> list[str]:
-    names = list(MAKERS) if cases is None else [cases] if isinstance(cases, str) else list(cases)
-    for name in names:
-        if name not in MAKERS:
-            raise UsageError(f"There is no case {shown(name)}.{suggest(name, MAKERS)} The cases are {', '.join(MAKERS)}.")
-    if not names:
-        raise UsageError(f"There is no case to make; name at least one of {', '.join(MAKERS)}.")
-    return list(dict.fromkeys(names))
 
 
 def _standing(each: Standing) -> Mapping[str, Any]:

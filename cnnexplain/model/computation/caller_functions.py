@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from cnnexplain.model.computation.network import Compiled, Network
+from cnnexplain.model.structure.folding import folded
 from cnnexplain.model.structure.graph import Graph
 from cnnexplain.model.structure.staggered import staggered
 
@@ -52,9 +53,12 @@ def compiled(
 ) -> Callable[[Sequence[Float[np.ndarray, "N ..."]], Sequence[Any]], list[Float32[np.ndarray, "N ..."]]]:
     """Compiles a function that computes outputs of layers; see `Classifier.compiled`."""
 
+    def computed_with(*inputs: Any) -> Sequence[Any]:
+        # Folded here, so that a loop over steps does not scale the kernels again.
+        return function(LayerOutputs(folded(network.graph, names), names), *inputs)
+
     def build() -> Compiled:
-        outputs = LayerOutputs(network.graph, names)
-        return network.function(lambda *inputs: function(outputs, *inputs), shapes, constants)
+        return network.function(computed_with, shapes, constants)
 
     computed = network.recently_compiled((function, names, *shapes, "constants", *constants), build)
 

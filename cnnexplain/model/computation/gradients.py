@@ -72,23 +72,25 @@ def layer_gradients(
         images: (N, H, W, C).
         readout: The targets. If they are classes, the logits (N, K) are the last array.
     """
-    graph, form = network.graph, readout.form
-    numbers = {id(graph.tensors[layer.name]): number for number, layer in enumerate(layers)}
-
-    def value(watch: Callable[[int, Any], Any], x: Any, *arrays: Any) -> list[Any]:
-        def watched(tensor: Any, output: Any) -> Any:
-            number = numbers.get(id(tensor))
-            return output if number is None else watch(number, output)
-
-        function = graph.function(
-            [*form.layers, *(layer.name for layer in returned)],
-            lambda call: lambda *args, **kwargs: watched(call.output, call.function(*args, **kwargs)),
-        )
-        outputs = function(watched(graph.input, x))
-        read, others = outputs[: len(form.layers)], outputs[len(form.layers) :]
-        return [form.values(read, arrays), *others, *_kept(form, read)]
+    form = readout.form
 
     def build() -> Compiled:
+        graph = network.graph
+        numbers = {id(graph.tensors[layer.name]): number for number, layer in enumerate(layers)}
+
+        def value(watch: Callable[[int, Any], Any], x: Any, *arrays: Any) -> list[Any]:
+            def watched(tensor: Any, output: Any) -> Any:
+                number = numbers.get(id(tensor))
+                return output if number is None else watch(number, output)
+
+            function = graph.function(
+                [*form.layers, *(layer.name for layer in returned)],
+                lambda call: lambda *args, **kwargs: watched(call.output, call.function(*args, **kwargs)),
+            )
+            outputs = function(watched(graph.input, x))
+            read, others = outputs[: len(form.layers)], outputs[len(form.layers) :]
+            return [form.values(read, arrays), *others, *_kept(form, read)]
+
         differentiated = backend.current().value_and_inner_gradients(value, [layer.shape for layer in layers])
         function = differentiated if layers else partial(value, lambda _, tensor: tensor)
         return network.function(

@@ -31,7 +31,7 @@ def values(
     """The values (N,) of targets, from a forward pass unless the logits are known."""
     awaiting = awaited(classifier, targets)
     if awaiting is not None and awaiting.are_for(images):
-        return np.asarray(awaiting.predictions.logits[awaiting.places, awaiting.classes()])
+        return np.asarray(awaiting.predictions.logits[awaiting.places][np.arange(len(images)), awaiting.classes()])
     if awaiting is None or awaiting.known or images.shape != awaiting.images.shape:
         return gradients.values(network, images, readout(classifier, images, targets))
     # Other images, such as baselines, join the pass that computes the predictions.
@@ -100,7 +100,7 @@ def _read(classifier: Classifier, images: Float[np.ndarray, "N H W C"], targets:
     awaiting = awaited(classifier, targets)
     if awaiting is None or awaiting.known or not awaiting.are_for(images):
         return readout(classifier, images, targets), None
-    return of_classes(np.array([PREDICTED if each is None else each for each in awaiting.given], np.int64)), awaiting
+    return of_classes(awaiting.given), awaiting
 
 
 def _one_pass(
@@ -113,8 +113,8 @@ def _one_pass(
     logits = arrays[-1]
     awaiting.predictions.keep(awaiting.places, logits)
     # Probabilities may be rounded to the same number although the logits differ; the predicted class is the first of these.
-    (asked,), classes = read.arrays, awaiting.classes()
-    wrong = np.flatnonzero(np.where(asked == PREDICTED, logits.argmax(axis=1), asked) != classes)
+    classes = awaiting.classes()
+    wrong = np.flatnonzero((awaiting.given == PREDICTED) & (logits.argmax(axis=1) != classes))
     if not len(wrong):
         return arrays
     arrays = [np.array(array) for array in arrays]

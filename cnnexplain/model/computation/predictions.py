@@ -7,19 +7,23 @@ the predictions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from cnnexplain.model.computation.objectives import Logit, Targets
+from cnnexplain.model.computation.readouts import PREDICTED
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Float32, Int64
 
     from cnnexplain.model.classifier import Classifier
+
+Places: TypeAlias = "slice | Int64[np.ndarray, ' n']"
+"""The places of images in a batch: a slice if they are consecutive, so that their arrays need not be copied."""
 
 
 class Predictions:
@@ -66,9 +70,9 @@ class Predictions:
     @property
     def classes(self) -> Int64[np.ndarray, " N"]:
         """The most probable class of each image, the first of several; for a regression model, the first value."""
-        return self.classes_at(np.arange(len(self.images)))
+        return self.classes_at(slice(None))
 
-    def classes_at(self, places: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
+    def classes_at(self, places: Places) -> Int64[np.ndarray, " n"]:
         """The `classes` of the images at some places."""
         if not self.known(places):
             self.complete()
@@ -78,17 +82,17 @@ class Predictions:
     def complete(self) -> None:
         """Computes the predictions that are not known yet."""
         if not self._complete:
-            missing = np.flatnonzero(~self._known)
-            self.keep(missing, self.classifier.logits(rows(self.images, missing)))
+            missing = as_places(np.flatnonzero(~self._known).tolist())
+            self.keep(missing, self.classifier.logits(self.images[missing]))
 
-    def known(self, places: Int64[np.ndarray, " n"]) -> bool:
+    def known(self, places: Places) -> bool:
         """Whether the predictions for the images at these places are known."""
         return self._complete or bool(self._known[places].all())
 
-    def keep(self, places: Int64[np.ndarray, " n"], logits: Float32[np.ndarray, "n K"]) -> None:
+    def keep(self, places: Places, logits: Float32[np.ndarray, "n K"]) -> None:
         """Keeps the logits of the images at these places, after they are checked."""
         outputs = self.classifier.predictions(logits)
-        self._check(rows(self.images, places), logits, outputs)
+        self._check(self.images[places], logits, outputs)
         self._logits[places], self._outputs[places] = logits, outputs
         if self.classifier.head != "values":
             self._classes[places] = outputs.argmax(axis=1)
@@ -119,7 +123,7 @@ class ImageLogit(Logit):
         if self.predictions is None:
             raise AttributeError("target")
         # The predictions are checked before a class is used, even a given one.
-        classes = self.predictions.classes_at(np.array([self.place]))
+        classes = self.predictions.classes_at(slice(self.place, self.place + 1))
         return int(classes[0]) if self.given is None else self.given
 
     def __eq__(self, other: object) -> bool:
@@ -141,13 +145,13 @@ class Awaiting:
 
     Args:
         predictions: The predictions for the batch.
-        places: (n,), the places of the images.
-        given: The index of each class, None for the predicted one.
+        places: The places of the n images.
+        given: (n,), the index of each class, or `PREDICTED`.
     """
 
     predictions: Predictions
-    places: Int64[np.ndarray, " n"]
-    given: Sequence[int | None]
+    places: Places
+    given: Int64[np.ndarray, " n"]
 
     @property
     def known(self) -> bool:
@@ -157,7 +161,7 @@ class Awaiting:
     @property
     def images(self) -> Float[np.ndarray, "n H W C"]:
         """The images."""
-        return rows(self.predictions.images, self.places)
+        return self.predictions.images[self.places]
 
     def are_for(self, images: object) -> bool:
         """Whether the targets are those of just these images."""
@@ -165,12 +169,7 @@ class Awaiting:
 
     def classes(self) -> Int64[np.ndarray, " n"]:
         """The index of each class."""
-        if None not in self.given:
-            return np.array(self.given, np.int64)
-        predicted = self.predictions.classes_at(self.places).tolist()
-        return np.array(
-            [each if given is None else given for each, given in zip(predicted, self.given, strict=True)], np.int64
-        )
+        return np.where(self.given == PREDICTED, self.predictions.classes_at(self.places), self.given)
 
 
 def awaited(classifier: Classifier, targets: Targets) -> Awaiting | None:
@@ -181,15 +180,14 @@ def awaited(classifier: Classifier, targets: Targets) -> Awaiting | None:
         return None
     if len(logits) < len(targets) or any(each.predictions is not predictions for each in logits):
         return None
-    places: Int64[np.ndarray, " n"] = np.array([each.place for each in logits], np.int64)
-    return Awaiting(predictions, places, [each.given for each in logits])
+    given = np.array([PREDICTED if each.given is None else each.given for each in logits], np.int64)
+    return Awaiting(predictions, as_places([each.place for each in logits]), given)
 
 
-def rows(images: Float[np.ndarray, "N ..."], places: Int64[np.ndarray, " n"]) -> Float[np.ndarray, "n ..."]:
-    """The images at some places, not copied if these are consecutive."""
-    first, last = int(places[0]), int(places[-1])
-    consecutive = last - first == len(places) - 1 and (places[1:] > places[:-1]).all()
-    return images[first : last + 1] if consecutive else images[places]
+def as_places(places: list[int]) -> Places:
+    """At least one place, as a slice if they are consecutive."""
+    stop = places[0] + len(places)
+    return slice(places[0], stop) if places == list(range(places[0], stop)) else np.array(places, np.int64)
 
 
 def _same(images: Float[np.ndarray, "n ..."], others: Float[np.ndarray, "n ..."]) -> bool:

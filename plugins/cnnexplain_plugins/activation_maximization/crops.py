@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from keras import ops
 
-from cnnexplain_plugins.activation_maximization.sampling import sampled
+from cnnexplain.numerics import affine_views
 
 if TYPE_CHECKING:
     from jaxtyping import Float32
@@ -101,9 +101,7 @@ class Views:
         u = ops.flip(ops.convert_to_tensor(u), axis=-1) if self.reversed else ops.convert_to_tensor(u)
         views = ops.convert_to_tensor(views)
         maps = ops.reshape(views[:, :6], (count, 2, 3))
-        positions = ops.matmul(_positions(self.height, self.width), ops.swapaxes(maps[:, :, :2], 1, 2)) + maps[:, None, :, 2]
-        seen = sampled(ops.multiply(u - 0.5, span), positions)
-        seen = ops.transpose(ops.reshape(seen, (count, self.height, self.width, -1, channels)), (3, 0, 1, 2, 4))
+        seen = affine_views(ops.multiply(u - 0.5, span), maps, self.height, self.width)
         shifted = self._shifted_noise(views, black + span / 2, span) if self.noise else black + span / 2
         return ops.reshape(ops.add(seen, shifted), (-1, self.height, self.width, channels))
 
@@ -114,13 +112,6 @@ class Views:
         starts = ops.cast(ops.pad(views[:, 6:], ((0, 0), (0, 1))), "int32")
         size = (self.height, self.width, len(gray))
         return ops.stack([ops.slice(noise, starts[view], size) for view in range(views.shape[0])])
-
-
-@lru_cache(4)
-def _positions(height: int, width: int) -> Float32[np.ndarray, "pixels 2"]:
-    """The positions of a view's pixels relative to its middle."""
-    axes = [np.arange(length, dtype=np.float32) - (length - 1) / 2 for length in (height, width)]
-    return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
 
 
 @lru_cache(4)

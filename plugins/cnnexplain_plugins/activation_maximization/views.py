@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from keras import ops
 
-from cnnexplain_plugins.activation_maximization.sampling import sampled
+from cnnexplain.numerics import affine_views
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Float32, Integer, Num
@@ -18,11 +18,7 @@ if TYPE_CHECKING:
 
 def show(z: Any, numbers: Any) -> Any:
     """T z, for tensors and the numbers of a `View`."""
-    height, width, channels = z.shape[1:]
-    axes = (np.arange(length, dtype=np.float32) for length in (height, width))
-    positions = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(1, -1, 2)
-    seen = sampled(z, ops.matmul(positions, ops.reshape(numbers[:4], (2, 2))) + numbers[4:])
-    return ops.transpose(ops.reshape(seen, (height, width, -1, channels)), (2, 0, 1, 3))
+    return ops.squeeze(affine_views(z, ops.reshape(numbers, (1, 2, 3)), *z.shape[1:3]), axis=1)
 
 
 class View:
@@ -45,7 +41,8 @@ class View:
         middle = (np.array(shape) - 1) / 2
         angle = np.deg2rad(degrees)
         rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) / zoom
-        self.numbers = np.asarray([*rotation.ravel(), *(middle - (middle + shift) @ rotation)], np.float32)
+        offset = middle - shift @ rotation
+        self.numbers = np.concatenate([rotation.T, offset[:, None]], axis=1).ravel().astype(np.float32)
         row, column = ((_from_middle(*shape) - shift) @ rotation + middle).T
         tops, down = _neighbors(row, shape[0])
         lefts, right = _neighbors(column, shape[1])

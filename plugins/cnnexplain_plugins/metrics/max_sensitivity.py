@@ -48,4 +48,5 @@ METRIC = Metric(
     protocol=f"{SAMPLES} copies with uniform noise of up to {RADIUS:.0%} of the distance from black to white, the same for "
     "all methods.",
     limitations="A map that ignores the image and the network has the best score, 0; stable is not the same as right.",
+    default=False,
 )

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from cnnexplain.plugin import Analysis, Check, Measurement, Option, Result, Subject, hookimpl
+from cnnexplain.plugin import (
+    NOISE_LIMIT,
+    Analysis,
+    Check,
+    Measurement,
+    Option,
+    Result,
+    Sampling,
+    Subject,
+    hookimpl,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -113,7 +123,6 @@ def finding(record: Record, index: int) -> str:
     """Where the gain is largest, with its standard error; or that the map is noise."""
     from cnnexplain import draw
     from cnnexplain.draw import findings, formatting, wording
-    from cnnexplain_plugins.rise.masking import NOISE
 
     facts = {name: fact[index] for name, fact in record.facts.items()}
     mean = _mean(record, index)
@@ -122,7 +131,7 @@ def finding(record: Record, index: int) -> str:
         output = f"'{draw.class_name(record, record.explained[index].prediction)}'"
     if not record.arrays["gain"][index].any():
         return f"{output[0].upper()}{output[1:]} is {mean} under every mask: the map is zero everywhere."
-    if facts["relative_error"] > NOISE:
+    if facts["relative_error"] > NOISE_LIMIT:
         return (
             f"Under {record.options['masks']} masks, {output} is {mean} on average; the map is mostly noise: its standard "
             f"error is {formatting.percent(facts['relative_error'])} of its root mean square."
@@ -136,6 +145,12 @@ def finding(record: Record, index: int) -> str:
     if peak > 0:
         return f"Showing {place}, {raises} {output} the most, {by}."
     return f"No pixel {raises} {output} when it is visible; the one at {place}, {lowers} it the least, {by}."
+
+
+def advice(record: Record, _: int) -> str:
+    """What reduces the noise of the map."""
+    logit = "--of logit, " if _output(record) == "probability" else ""
+    return f"use {logit}more --masks or fewer --cells"
 
 
 def check_masks(subject: Subject) -> Measurement:
@@ -162,6 +177,7 @@ def cnnexplain_analyses() -> list[Analysis]:
             trial={"masks": 8},
             passes=passes,
             finding=finding,
+            sampling=Sampling("relative_error", advice),
             checks=(
                 Check(
                     "brute force",

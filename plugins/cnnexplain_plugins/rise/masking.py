@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnnexplain.errors import UsageError
-from cnnexplain.numerics import Copies, peaks
-from cnnexplain.plugin import Result
+from cnnexplain.numerics import Copies, peaks, relative_error
+from cnnexplain.plugin import NOISE_LIMIT, Result
 from cnnexplain_plugins.rise.masks import random_masks, visible
 
 if TYPE_CHECKING:
@@ -17,16 +17,10 @@ if TYPE_CHECKING:
 
     from cnnexplain import Classifier
 
-DOUBTFUL, NOISE = 0.5, 0.8
-"""The relative standard error of a map from which on there is a warning; and from which on the map is called noise, because
-most of its variance (0.8² = 64%) is then that of its error."""
+DOUBTFUL = 0.5
+"""The relative standard error of a map from which on there is a warning that it is partly noise."""
 
 PARTLY_NOISE = "The maps of some images are partly noise (see relative_error); use more --masks or larger cells."
-
-MOSTLY_NOISE = (
-    "The maps of some images are mostly noise: they vary no more than their own standard error (see relative_error). Use "
-    "{}more --masks or larger cells."
-)
 
 FAINT = 0.01
 """A mean probability under the masks below which a few masks dominate the map."""
@@ -35,8 +29,6 @@ RARE = (
     "Under the masks, the classes of some images have a mean probability below {:.0%} (masked_probability): a few masks "
     "dominate their maps, and the standard error itself is unreliable. Use the logit (--of logit)."
 )
-
-LOGIT = "the logit instead of the probability (--of logit), which changes even if the probability stays near 0 or 1, or "
 
 
 def rise(
@@ -71,8 +63,7 @@ def rise(
     variance = np.maximum(moments.squares / count - (moments.products / count) ** 2, 0)
     gain, error = moments.products / (keep * (count - 1)), np.sqrt(variance / count) / keep
     sums = moments.products + means[:, None, None] * moments.features + keep * values.sum(axis=0)[:, None, None]
-    gain_size, error_size = (np.sqrt((each**2).mean(axis=(1, 2))) for each in (gain, error))
-    relative = np.divide(error_size, gain_size, out=np.zeros_like(error_size), where=gain_size > 0)
+    relative = relative_error(error, gain)
     facts = {
         **{name: each.tolist() for name, each in _target_outputs(classifier, images, targets).items()},
         **{f"masked_{name}": each.mean(axis=0).tolist() for name, each in moments.values.items()},
@@ -83,9 +74,8 @@ def rise(
     }
     arrays = {"saliency": sums / (keep * count), "gain": gain, "standard_error": error}
     warnings = []
-    if (relative > NOISE).any():
-        warnings.append(MOSTLY_NOISE.format(LOGIT if of == "probability" else ""))
-    elif (relative > DOUBTFUL).any():
+    # There is a general warning about maps whose noise is larger than what they show.
+    if ((relative > DOUBTFUL) & (relative <= NOISE_LIMIT)).any():
         warnings.append(PARTLY_NOISE)
     if of == "probability" and (means < FAINT).any():
         warnings.append(RARE.format(FAINT))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cnnexplain import checks
-from cnnexplain.plugin import Analysis, Check, Measurement, Option, Result, Subject, hookimpl, smoothed_map
+from cnnexplain.plugin import Analysis, Check, Measurement, Option, Result, Sampling, Subject, hookimpl, smoothed_map
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,6 +81,13 @@ def finding(record: Record, index: int) -> str:
     )
 
 
+def advice(record: Record, index: int) -> str:
+    """What reduces the noise of the map."""
+    if record.facts["stopped_by"][index] == "error":
+        return "use a smaller --error"
+    return "use more --samples or less --noise, or sum the map over regions (redraw --regions)"
+
+
 def check_mean(subject: Subject) -> Measurement:
     """Compares the mean gradient with slopes of the score at other noisy copies."""
     from cnnexplain_plugins.smoothgrad.mean_check import measure
@@ -107,6 +114,7 @@ def cnnexplain_analyses() -> list[Analysis]:
             quick={"samples": 256},
             passes=passes,
             finding=finding,
+            sampling=Sampling("relative_error", advice),
             checks=(
                 Check(
                     "mean gradient",

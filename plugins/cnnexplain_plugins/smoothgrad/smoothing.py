@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnexplain.numerics import Copies, channel_maxima, peaks, prefetched
-from cnnexplain.plugin import Result
+from cnnexplain.numerics import Copies, channel_maxima, peaks, prefetched, relative_error
+from cnnexplain.plugin import NOISE_LIMIT, Result
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Float32, Int
@@ -55,24 +55,27 @@ def smoothgrad(
             squares[active] += squared
             copies[active] = last
             _, deviation = _moments(sums[active], squares[active], last)
-            _, relative = _errors(sums[active] / last, deviation, copies[active])
+            relative = relative_error(deviation / np.sqrt(last), sums[active] / last)
             active = active[relative > error]
             if not len(active):
                 break
     mean, deviation = _moments(sums, squares, copies[:, None, None, None])
-    standard, relative = _errors(mean, deviation, copies)
+    standard = deviation / np.sqrt(copies)[:, None, None, None]
+    relative = relative_error(standard, mean)
     maps = channel_maxima(mean)
     facts = {
         "logit": [float(value) for value in classifier.values(images, objectives)],
         "peak": [float(each.max()) for each in maps],
         "peak_pixel": peaks(maps),
         "samples": copies.tolist(),
-        "standard_error": standard.tolist(),
+        "standard_error": np.sqrt((standard**2).mean(axis=(1, 2, 3))).tolist(),
         "relative_error": relative.tolist(),
         "stopped_by": ["error" if each <= error else "samples" for each in relative],
     }
     arrays = {"gradient": mean, "deviation": deviation, "smoothgrad": maps}
-    warnings = () if "samples" not in facts["stopped_by"] or not error else (UNRELIABLE.format(error, samples),)
+    # There is a general warning about maps whose noise is larger than what they show.
+    doubtful = bool(error and ((relative > error) & (relative <= NOISE_LIMIT)).any())
+    warnings = (UNRELIABLE.format(error, samples),) if doubtful else ()
     return Result({name: array.astype(np.float32) for name, array in arrays.items()}, facts, warnings=warnings)
 
 
@@ -93,15 +96,6 @@ def _moments(
     mean = sums / copies
     # If all copies agree, rounding may make the difference negative.
     return mean, np.sqrt(np.maximum(squares - copies * mean**2, 0) / (copies - 1))
-
-
-def _errors(
-    mean: Float[np.ndarray, "N H W C"], deviation: Float[np.ndarray, "N H W C"], copies: Int[np.ndarray, " N"]
-) -> tuple[Float[np.ndarray, " N"], Float[np.ndarray, " N"]]:
-    """The standard error of the mean gradient, absolute and relative to it, as root mean squares over the pixels."""
-    standard, size = (np.sqrt((each**2).mean(axis=(1, 2, 3))) for each in (deviation, mean))
-    standard = standard / np.sqrt(copies)
-    return standard, np.divide(standard, size, out=np.zeros_like(standard), where=size > 0)
 
 
 def noisy(image: Any, deviation: Any, noise: Any) -> Any:

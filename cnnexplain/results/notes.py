@@ -1,0 +1,93 @@
+"""Sentences that say how far the map of an image can be trusted: its noise, and the control."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cnnexplain.errors import PluginError, failure, foreign, shown
+from cnnexplain.plugin.sampling import NOISE_LIMIT
+from cnnexplain.results.control import CORRELATION
+
+if TYPE_CHECKING:
+    from cnnexplain.results.record import Record
+
+ALIKE = 0.9
+"""The rank correlation with the control above which a map hardly depends on the weights; also the limit of
+`cnnexplain verify`."""
+
+
+def is_noise(record: Record, index: int) -> bool:
+    """Whether the noise of the map of image `index` is larger than what it shows."""
+    sampling = record.analysis.sampling
+    # Earlier results of an analysis may lack the fact.
+    if sampling is None or sampling.relative_error not in record.facts:
+        return False
+    return float(record.facts[sampling.relative_error][index]) > NOISE_LIMIT
+
+
+def noise_note(record: Record, index: int) -> str | None:
+    """A sentence if the noise of the map of image `index` is larger than what it shows, and what reduces it.
+
+    Raises:
+        PluginError: `Sampling.advice` failed or returned something other than a line of text.
+    """
+    sampling = record.analysis.sampling
+    if sampling is None or not is_noise(record, index):
+        return None
+    from cnnexplain.draw.formatting import percent
+
+    error = percent(record.facts[sampling.relative_error][index])
+    return f"The noise of this map is larger than what it shows (standard error {error}): {advice(record, index)}."
+
+
+def advice(record: Record, index: int) -> str:
+    """What reduces the noise of the map of image `index`.
+
+    Raises:
+        PluginError: `Sampling.advice` failed or returned something other than a line of text.
+    """
+    sampling = record.analysis.sampling
+    assert sampling is not None
+    state, name = sampling.advice, record.analysis.name
+    if isinstance(state, str):
+        return state
+    function = state
+    with foreign(lambda error: PluginError(f"advice() of '{name}' failed: {failure(error, function)}")):
+        text = function(record, index)
+    if not isinstance(text, str) or not text.isprintable():
+        raise PluginError(f"advice() of '{name}' returned {shown(text)}; expected one line of text.")
+    return text
+
+
+def noise_warnings(record: Record) -> list[str]:
+    """A warning for each advice on images whose noise is larger than what their maps show."""
+    if record.analysis.sampling is None:
+        return []
+    noisy = [index for index in range(len(record)) if is_noise(record, index)]
+    if len(record) == 1:
+        return [note for note in [noise_note(record, index) for index in noisy] if note is not None]
+    counts: dict[str, int] = {}
+    for index in noisy:
+        text = advice(record, index)
+        counts[text] = counts.get(text, 0) + 1
+    total = len(record)
+    return [
+        f"The noise of {count} of {total} maps is larger than what {'it shows' if count == 1 else 'they show'}: {text}."
+        for text, count in counts.items()
+    ]
+
+
+def control_note(record: Record, index: int) -> str | None:
+    """A sentence on how much the map of image `index` depends on the weights; None without a control."""
+    if record.control is None:
+        return None
+    name = record.analysis.main_map(record.control.arrays)
+    if name is None or not record.control.arrays[name][index].any():
+        return "The map of the network with shuffled weights is zero everywhere."
+    from cnnexplain.draw.formatting import correlation as as_text
+
+    correlation = float(record.facts[CORRELATION][index])
+    meaning = "; it hardly shows what the network has learned" if correlation > ALIKE else ""
+    return (
+        f"The map has a rank correlation of {as_text(correlation)} with that of the network with shuffled weights{meaning}."
+    )
