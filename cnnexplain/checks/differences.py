@@ -74,7 +74,7 @@ def slopes(function: Function, point: Float32[np.ndarray, " *shape"], directions
     rounding = max(float(np.ptp(base)), ULP * float(np.abs(base).max()))
     moves = directions.astype(np.float64)
     lengths = np.sum(moves**2, axis=tuple(range(1, moves.ndim)))
-    tried, bends, distances = (np.zeros((len(STEPS), len(moves))) for _ in range(3))
+    tried, bends, distances, changes = (np.zeros((len(STEPS), len(moves))) for _ in range(4))
     for number, step in enumerate(STEPS):
         forward, backward = ((centers + sign * step * moves).astype(np.float32) for sign in (1, -1))
         # The step that was made, after rounding to single precision.
@@ -83,8 +83,14 @@ def slopes(function: Function, point: Float32[np.ndarray, " *shape"], directions
         distances[number] = np.where(distance > 0, distance, 2 * step)
         ups, downs = np.split(np.asarray(function(np.concatenate([forward, backward])), np.float64), 2)
         tried[number], bends[number] = (ups - downs) / distances[number], np.abs(ups - 2 * base.mean() + downs)
+        changes[number] = np.abs(ups - downs)
+    # Values in half precision lie on a coarse grid.
+    rounding = max(rounding, changes[changes > 0].min(initial=changes.max()))
     doubts = 2 * (np.maximum(bends, np.median(bends, axis=1, keepdims=True)) + rounding) / distances
     doubts = np.maximum(doubts[:-1], np.abs(np.diff(tried, axis=0)))
+    # In half precision, small steps change nothing, which is no slope of 0.
+    seen = (changes > 0).mean(axis=1) >= 0.5
+    doubts[~seen[:-1] & seen[0]] = np.inf
     best = doubts.argmin(axis=0), np.arange(len(moves))
     return Slopes(tried[best], doubts[best])
 
