@@ -84,13 +84,14 @@ def slopes(function: Function, point: Float32[np.ndarray, " *shape"], directions
         ups, downs = np.split(np.asarray(function(np.concatenate([forward, backward])), np.float64), 2)
         tried[number], bends[number] = (ups - downs) / distances[number], np.abs(ups - 2 * base.mean() + downs)
         changes[number] = np.abs(ups - downs)
-    # Values in half precision lie on a coarse grid.
-    rounding = max(rounding, changes[changes > 0].min(initial=changes.max()))
+    # In half precision, values lie on a coarse grid, and small steps change nothing, which is no slope of 0.
+    seen = (changes > 0).mean(axis=1) >= 0.5
+    if seen[0] and not seen.all():
+        rounding = max(rounding, float(changes[changes > 0].min()))
     doubts = 2 * (np.maximum(bends, np.median(bends, axis=1, keepdims=True)) + rounding) / distances
     doubts = np.maximum(doubts[:-1], np.abs(np.diff(tried, axis=0)))
-    # In half precision, small steps change nothing, which is no slope of 0.
-    seen = (changes > 0).mean(axis=1) >= 0.5
-    doubts[~seen[:-1] & seen[0]] = np.inf
+    if seen[0]:
+        doubts[~seen[:-1]] = np.inf
     best = doubts.argmin(axis=0), np.arange(len(moves))
     return Slopes(tried[best], doubts[best])
 
