@@ -28,12 +28,14 @@ ENVIRONMENTS = Path(__file__).parent.parent / "build" / "peers"
 
 def main() -> None:
     """Measures the selected rows and prints each one as soon as it is known."""
-    from benchmarks import peers, tables
     from benchmarks.families import FAMILIES
 
     options = _options(list(FAMILIES))
     if options.gpu and "KERAS_BACKEND" not in os.environ:
         _run_on_backends()
+    # They import Keras, whose default backend may not be installed.
+    from benchmarks import peers, tables
+
     report = tables.new_report()
     print(tables.heading(report))
     with peers.started(ENVIRONMENTS) if options.peers else contextlib.nullcontext():

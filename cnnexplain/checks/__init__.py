@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cnnexplain.checks.numbers import difference
     from cnnexplain.checks.random_weights import emprt, rank_correlation, smprt
     from cnnexplain.checks.reruns import confirmed
-    from cnnexplain.checks.shuffling import shuffled
+    from cnnexplain.checks.shuffling import shuffled, shuffled_network
     from cnnexplain.checks.tails import tail_scores
     from cnnexplain.plugin.check import Subject
 
@@ -32,7 +32,6 @@ __all__ = [
     "Slopes",
     "affordable",
     "channel_maxima",
-    "channel_sum",
     "completeness",
     "confirmed",
     "contributions",
@@ -44,9 +43,11 @@ __all__ = [
     "rectangles",
     "scores",
     "shuffled",
+    "shuffled_network",
     "slope_measurement",
     "slopes",
     "smprt",
+    "sums",
     "tail_scores",
     "too_expensive",
 ]
@@ -58,7 +59,7 @@ _HOMES = {
     "numbers": ("difference",),
     "random_weights": ("emprt", "rank_correlation", "smprt"),
     "reruns": ("confirmed",),
-    "shuffling": ("shuffled",),
+    "shuffling": ("shuffled", "shuffled_network"),
     "tails": ("tail_scores",),
 }
 
@@ -154,12 +155,13 @@ def channel_maxima(shown: str, array: str, *, when: Callable[[Mapping[str, Any]]
     return Check("map", f"Each pixel of the map is the largest magnitude of '{array}' over the channels.", run)
 
 
-def channel_sum(shown: str, array: str) -> Check:
-    """Compares a map (N, H, W) with the sum of an array (N, H, W, C) over its channels.
+def sums(array: str, shown: str, *, limit: float | None) -> tuple[Check, Check]:
+    """The check of `completeness`, and one that compares a map with the sum of the contributions over the channels.
 
     Args:
-        shown: The name of the map.
-        array: The name of the array.
+        array: As for `completeness`.
+        shown: The name of the map (N, H, W).
+        limit: As for `completeness`.
     """
 
     def run(subject: Subject) -> Measurement:
@@ -167,7 +169,8 @@ def channel_sum(shown: str, array: str) -> Check:
 
         return map_measurement(subject, shown, array, "sum")
 
-    return Check("map", f"Each pixel of the map is the sum of '{array}' over the channels.", run)
+    each_pixel = Check("map", f"Each pixel of the map is the sum of '{array}' over the channels.", run)
+    return completeness(array, limit=limit), each_pixel
 
 
 def not_with_these_options() -> Measurement:

@@ -106,7 +106,7 @@ def completeness_measurement(subject: Subject, array: str, limit: float | None) 
 
 
 def map_measurement(subject: Subject, shown: str, array: str, reduction: Literal["maximum", "sum"]) -> Measurement:
-    """See `cnnexplain.checks.channel_maxima` and `cnnexplain.checks.channel_sum`."""
+    """See `cnnexplain.checks.channel_maxima` and `cnnexplain.checks.sums`."""
     values = subject.array(array).astype(np.float64)
     expected = values.sum(axis=-1) if reduction == "sum" else np.sqrt(np.max(values**2, axis=-1))
     return Measurement(difference(subject.array(shown), expected), ROUNDING, "all pixels")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from cnnexplain.checks.numbers import within_range
-from cnnexplain.checks.shuffling import shuffled
+from cnnexplain.checks.shuffling import shuffled_network
 from cnnexplain.model.classifier import Classifier
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def smprt(
         span = classifier.preprocess.white - classifier.preprocess.black
         copies = within_range(copies + noise * span * random.normal(size=copies.shape), image, classifier.preprocess)
     own = maps(copies, classifier).mean(axis=0)
-    return [rank_correlation(own, maps(copies, shuffled(classifier, depth, seed)).mean(axis=0)) for depth in depths]
+    return [rank_correlation(own, maps(copies, shuffled_network(classifier, depth, seed)).mean(axis=0)) for depth in depths]
 
 
 def emprt(own: Float[np.ndarray, "H W"], random: Float[np.ndarray, "H W"]) -> float:
@@ -85,7 +85,7 @@ def entropy(values: Float[np.ndarray, "H W"]) -> float:
     """The entropy of the histogram of a map's values with `BINS` bins, in nats."""
     counts, _ = np.histogram(values, BINS)
     shares = counts[counts > 0] / values.size
-    return float(-(shares * np.log(shares)).sum())
+    return float((shares * np.log(1 / shares)).sum())
 
 
 def rank_correlation(first: Float[np.ndarray, "*shape"], second: Float[np.ndarray, "*shape"]) -> float:

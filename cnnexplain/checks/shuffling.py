@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import keras
 import numpy as np
@@ -12,6 +14,10 @@ from cnnexplain.model.classifier import Classifier
 
 if TYPE_CHECKING:
     from jaxtyping import Shaped
+
+
+_copies: WeakKeyDictionary[Classifier, tuple[Classifier, tuple[float, int]]] = WeakKeyDictionary()
+"""The reusable copy of each classifier, with the share and the seed of its present weights."""
 
 
 def shuffled(classifier: Classifier, share: float = 1.0, seed: int = 0) -> Classifier:
@@ -29,22 +35,53 @@ def shuffled(classifier: Classifier, share: float = 1.0, seed: int = 0) -> Class
     Raises:
         ModelError: Keras can't copy the model.
     """
-    random = np.random.default_rng(seed)
-    with foreign(
-        lambda error: ModelError(f"'{line(classifier.name)}' can't be copied to shuffle its weights: {reason(error)}")
-    ):
+    with _copying(classifier):
         copy = keras.models.clone_model(classifier.model)
-        values = classifier.model.get_weights()
         # In some models a copy has other weights, for example if the configuration of a layer lacks an argument.
-        if [value.shape for value in values] != [tuple(weight.shape) for weight in copy.weights]:
+        if [weight.shape for weight in classifier.model.weights] != [weight.shape for weight in copy.weights]:
             raise ModelError("its copy has other weights")
-        groups = _by_layer(classifier.model)
-        for number, places in enumerate(groups):
-            if number < round(share * len(groups)):
-                for place, value in zip(places, _permuted([values[place] for place in places], random), strict=True):
-                    values[place] = value
-        copy.set_weights(values)
+        copy.set_weights(_shuffled_weights(classifier, share, seed))
         return classifier.with_model(copy)
+
+
+def shuffled_network(classifier: Classifier, share: float = 1.0, seed: int = 0) -> Classifier:
+    """The classifier of `shuffled`, copied and compiled once for each classifier.
+
+    It is valid until the next call for the same classifier, which gives the same copy other weights.
+
+    Args:
+        classifier: As for `shuffled`.
+        share: As for `shuffled`.
+        seed: As for `shuffled`.
+
+    Raises:
+        ModelError: Keras can't copy the model.
+    """
+    copy, present = _copies.get(classifier, (None, None))
+    if copy is None:
+        copy = shuffled(classifier, share, seed)
+    elif present != (share, seed):
+        with _copying(classifier):
+            copy.model.set_weights(_shuffled_weights(classifier, share, seed))
+    _copies[classifier] = copy, (share, seed)
+    return copy
+
+
+def _copying(classifier: Classifier) -> AbstractContextManager[None]:
+    return foreign(
+        lambda error: ModelError(f"'{line(classifier.name)}' can't be copied to shuffle its weights: {reason(error)}")
+    )
+
+
+def _shuffled_weights(classifier: Classifier, share: float, seed: int) -> list[Shaped[np.ndarray, " ..."]]:
+    """The weights of a classifier, with those of a share of its layers permuted."""
+    random = np.random.default_rng(seed)
+    values: list[Shaped[np.ndarray, " ..."]] = classifier.model.get_weights()
+    groups = _by_layer(classifier.model)
+    for places in groups[: round(share * len(groups))]:
+        for place, value in zip(places, _permuted([values[place] for place in places], random), strict=True):
+            values[place] = value
+    return values
 
 
 def _by_layer(model: Any) -> list[list[int]]:

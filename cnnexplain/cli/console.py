@@ -132,7 +132,7 @@ def bar(progress: Progress, what: str) -> Callable[[int, int], None]:
         check()
         if not tasks:
             tasks.append(progress.add_task(what, total=total))
-        progress.update(tasks[0], completed=done, visible=done < total)
+        progress.update(tasks[0], completed=done, total=total, visible=done < total)
 
     return update
 

@@ -36,10 +36,11 @@ def run_analysis(
     keep: Keep = lambda *_: None,
     advance: Callable[[int, int], None] = lambda *_: None,
     workers: PictureWorkers | None = None,
+    drawn: Callable[[int, int], None] = lambda *_: None,
 ) -> None:
     """Runs one analysis on the inputs that it takes, and writes its results part by part.
 
-    If there are many pictures, other processes draw them while the next part is computed.
+    If there are many pictures, other processes draw them meanwhile; the caller waits for them.
 
     Args:
         analysis: The analysis.
@@ -51,6 +52,7 @@ def run_analysis(
         keep: Called with each record, the paths of its files and the names of its images' pictures, None for no picture.
         advance: Called with the amount of work done, and the total.
         workers: The processes that draw many pictures; None if `keep` needs the pictures.
+        drawn: Called with the number of pictures that the workers have drawn, and the number of all so far.
     """
     from cnnexplain.pipeline import parts, request
     from cnnexplain.pipeline.provenance import identity
@@ -61,13 +63,10 @@ def run_analysis(
     checking = console.bar(display, f"Verifying {analysis.name}")
     drawing = console.bar(display, f"Drawing {analysis.name}")
 
-    def draw_progress() -> None:
-        if workers is not None and workers.total:
-            drawing(workers.done, workers.total)
-
     def progress(done: int, total: int) -> None:
         running(done, total)
-        draw_progress()
+        if workers is not None and workers.total:
+            drawn(workers.done, workers.total)
         advance(done, total)
 
     takes = set(analysis.inputs)
@@ -116,8 +115,6 @@ def run_analysis(
         del record
         if workers is not None:
             workers.check(outcome.folder)
-    if workers is not None:
-        workers.wait(outcome.folder, draw_progress)
     if arguments.verify:
         outcome.verification = result_files.read_verification(outcome.folder)
 
@@ -154,7 +151,8 @@ def run_several(
         keep: Called with each record, the paths of its files and the names of its images' pictures, None for no picture.
         after: Called after each analysis with the names of the remaining ones.
         quick: Whether to use the options of `Analysis.quick` instead of the defaults.
-        workers: The processes that draw many pictures; None if `keep` needs the pictures.
+        workers: The processes that draw the pictures of an analysis while the next ones are computed; None if `keep` needs
+            the pictures.
     """
     from cnnexplain.pipeline import plan
 
@@ -167,6 +165,7 @@ def run_several(
     console.say(plan.estimate(planned, a_pass))
     checks = verifying.announce(planned, inputs.classifier, a_pass) if arguments.verify else [0.0] * len(planned)
     display.update(task, total=sum(step.seconds(a_pass) for step in planned) + sum(checks))
+    drawn = console.bar(display, "Drawing pictures")
     before = 0.0
     for number, (step, verification) in enumerate(zip(planned, checks, strict=True), start=1):
         analysis, takes = step.analysis, step.seconds(a_pass)
@@ -175,16 +174,44 @@ def run_several(
         outcome = outcomes.by_name[analysis.name]
         try:
             run_analysis(
-                analysis, step.options, arguments, inputs, outcome, display, keep=keep, advance=advance, workers=workers
+                analysis,
+                step.options,
+                arguments,
+                inputs,
+                outcome,
+                display,
+                keep=keep,
+                advance=advance,
+                workers=workers,
+                drawn=drawn,
             )
             outcomes.done.append(analysis.name)
         # The others run even if this one fails.
         except Exception as error:  # noqa: BLE001
             check_interrupted(error)
-            outcomes.failed[analysis.name] = str(error) if isinstance(error, CnnExplainError) else reason(error)
+            outcomes.failed[analysis.name] = _failure(error)
         before += takes + verification
         after([later.analysis.name for later in planned[number:]])
     display.remove_task(task)
+    if workers is not None:
+        _wait_for_pictures(outcomes, workers, drawn)
+
+
+def _wait_for_pictures(outcomes: Outcomes, workers: PictureWorkers, drawn: Callable[[int, int], None]) -> None:
+    """Waits for the pictures of several analyses; an analysis with a picture that can't be drawn has failed."""
+    for name, outcome in outcomes.by_name.items():
+        try:
+            workers.wait(outcome.folder, drawn)
+        except Exception as error:  # noqa: BLE001
+            check_interrupted(error)
+            # If the analysis itself failed, its own error counts.
+            outcomes.failed.setdefault(name, _failure(error))
+            outcomes.done = [other for other in outcomes.done if other != name]
+
+
+def _failure(error: Exception) -> str:
+    """Why an analysis failed, for the table."""
+    return str(error) if isinstance(error, CnnExplainError) else reason(error)
 
 
 def _advance(display: Progress, task: TaskID, before: float, takes: float, done: int, total: int) -> None:

@@ -51,31 +51,32 @@ def measure(
     verbose: bool,
 ) -> TruthBoard:
     """Makes the cases, computes the scores, and writes the page and all numbers to a folder."""
-    with plainly(), console.quiet(verbose), console.progress() as display:
-        task = display.add_task("Starting Keras", total=None)
-        keras_start.start_keras(backend)
-        from cnnexplain.evaluation.truth.compare import benchmark_truth
-        from cnnexplain.results import lock
+    done = [0, 0]
+    try:
+        with plainly(), console.quiet(verbose), console.progress() as display:
+            task = display.add_task("Starting Keras", total=None)
+            keras_start.start_keras(backend)
+            from cnnexplain.evaluation.truth.compare import benchmark_truth
+            from cnnexplain.results import lock
 
-        display.remove_task(task)
-        update, done = console.bar(display, "Training networks and scoring"), [0, 0]
+            display.remove_task(task)
+            update = console.bar(display, "Training networks and scoring")
 
-        def progress(number: int, count: int) -> None:
-            done[:] = number, count
-            update(number, count)
+            def progress(number: int, count: int) -> None:
+                done[:] = number, count
+                update(number, count)
 
-        try:
             with lock.held(out):
                 return benchmark_truth(
                     analyses or None, cases=cases or None, seed=seed, out=out, resume=resume, progress=progress
                 )
-        except KeyboardInterrupt as interruption:
-            if not done[0]:
-                raise
-            raise InterruptionError(
-                f"Interrupted: the scores of {done[0]} of {done[1]} networks are kept in {out}; the same command with "
-                "--resume continues."
-            ) from interruption
+    except KeyboardInterrupt as interruption:
+        if not done[0]:
+            raise
+        raise InterruptionError(
+            f"Interrupted: the scores of {done[0]} of {done[1]} networks are kept in {out}; the same command with "
+            "--resume continues."
+        ) from interruption
 
 
 def print_board(board: TruthBoard) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, SupportsFloat
 
 from cnnexplain.errors import PluginError, shown
@@ -40,8 +40,8 @@ class Measurement:
 
     def __post_init__(self) -> None:
         # Numbers of NumPy would make verdicts that JSON does not know.
-        for field in ("value", "limit"):
-            object.__setattr__(self, field, _number(field, getattr(self, field)))
+        for name in ("value", "limit"):
+            object.__setattr__(self, name, _number(name, getattr(self, name)))
         if not isinstance(self.detail, str):
             raise PluginError(f"A measurement has the detail {shown(self.detail)}; expected text.")
 
@@ -63,7 +63,7 @@ class Measurement:
         return self.value / self.limit if self.limit else (float("inf") if self.value > 0 else 0.0)
 
 
-def _number(field: str, given: object) -> float | None:
+def _number(name: str, given: object) -> float | None:
     """A number as a float."""
     if given is None:
         return None
@@ -74,7 +74,7 @@ def _number(field: str, given: object) -> float | None:
     # An array of several numbers, or a plugin's own class.
     except (TypeError, ValueError, OverflowError):
         pass
-    raise PluginError(f"A measurement has the {field} {shown(given)}; expected a number or None.")
+    raise PluginError(f"A measurement has the {name} {shown(given)}; expected a number or None.")
 
 
 @dataclass(frozen=True)
@@ -124,6 +124,7 @@ class Subject:
     random: np.random.Generator
     rerun: Callable[..., Record]
     budget: float = math.inf
+    _second: list[Record] = field(default_factory=list, repr=False)
 
     @property
     def image(self) -> Float32[np.ndarray, "1 H W C"]:
@@ -154,12 +155,18 @@ class Subject:
     ) -> Record:
         """Runs the analysis again, with the same target and options, except for what is given here.
 
+        A run for which nothing else is given is made once, for all checks of the result.
+
         Args:
             images: Other images in the model's input range; None for the same image.
             classifier: Another model with the same labels; None for the same.
             target: Another target, by index or as an objective; None for the same.
             **options: Options that replace those of the record.
         """
+        if images is None and classifier is None and target is None and not options:
+            if not self._second:
+                self._second.append(self.rerun(self.record, self.image, self.classifier, self.objective, {}))
+            return self._second[0]
         explained = self.objective if target is None else target
         images = self.image if images is None else images
         return self.rerun(self.record, images, classifier or self.classifier, explained, options)

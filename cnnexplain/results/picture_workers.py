@@ -143,18 +143,22 @@ class PictureWorkers:
         if error is not None:
             raise error
 
-    def wait(self, folder: Path, progress: Callable[[], None] = lambda: None) -> None:
-        """Waits until all pictures are drawn, or one of this result has failed; `progress` is called again and again.
+    def wait(self, folder: Path, progress: Callable[[int, int], None] = lambda *_: None) -> None:
+        """Waits until all pictures are drawn, or one of this result has failed.
+
+        Args:
+            folder: The folder of the result.
+            progress: Called again and again with the number of pictures drawn, and the number of all.
 
         Raises:
             CnnExplainError: As for `check`.
         """
         while self.done < self.total:
             self.check(folder)
-            progress()
+            progress(self.done, self.total)
             time.sleep(POLL)
         self.check(folder)
-        progress()
+        progress(self.done, self.total)
 
     def _work(self) -> None:
         """Draws tasks with one process, until there are no more."""

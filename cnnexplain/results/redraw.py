@@ -125,7 +125,7 @@ def _redraw(folder: Path, wanted: Pictures, style: Style, progress: Callable[[in
             # Frees the memory of this part before the next one is read.
             del record, overview
         if total > writer.FEW:
-            _drawn(folder, analysis, lambda: workers.wait(folder, lambda: progress(workers.done, total)))
+            _drawn(folder, analysis, lambda: workers.wait(folder, lambda done, _: progress(done, total)))
         if len(set(drawn)) < len(drawn):
             raise damaged(folder, "several of its pictures have the same name")
         sheets = [name for each in sheets_by_part.values() for name in each["files"]]

@@ -75,10 +75,6 @@ def cnnexplain_analyses() -> list[Analysis]:
         overlay=summed_map,
         passes=lambda *_: 3,
         finding=finding,
-        checks=(
-            checks.contributions("attribution"),
-            checks.completeness("attribution", limit=None),
-            checks.channel_sum("pixel_attribution", "attribution"),
-        ),
+        checks=(checks.contributions("attribution"), *checks.sums("attribution", "pixel_attribution", limit=None)),
     )
     return [analysis]

@@ -10,7 +10,7 @@ from PIL import Image
 
 import cnnexplain as cx
 from cnnexplain.errors import PluginError, UsageError
-from cnnexplain.evaluation import benchmark, methods
+from cnnexplain.evaluation import benchmark, methods, saving
 from cnnexplain.plugin import registry
 
 SAMPLES = ["mnist:test/0", "mnist:test/1", "mnist:test/2"]
@@ -364,6 +364,23 @@ def test_metrics_that_take_most_of_the_time_are_computed_if_they_or_all_are_name
     assert set(benchmark.select(None, masked=True)) == set(offered) - {"max-sensitivity", "smprt"}
     assert set(benchmark.select("smprt", masked=False)) == {"smprt"}
     assert set(benchmark.select(["all"], masked=False)) == set(offered) - masked
+
+
+def test_an_interrupted_command_says_how_to_continue(cli, tmp_path, monkeypatch):
+    words = ["benchmark", "saliency", *SAMPLES, "--metric", "sparseness", "--out", str(tmp_path)]
+    computed = saving.scored
+
+    def stop(setup, start):
+        yield next(computed(setup, start))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(saving, "scored", stop)
+    code, out, err = cli(*words)
+    assert (code, out) == (130, "")
+    told = " ".join(err.split())
+    assert f"Interrupted: the scores of 1 of 3 images are kept in {tmp_path / 'benchmark'}; the same command with" in told
+    monkeypatch.undo()
+    assert cli(*words, "--resume")[0] == 0
 
 
 def test_the_metrics_are_listed(cli):

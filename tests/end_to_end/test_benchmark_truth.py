@@ -199,6 +199,24 @@ def test_the_command_prints_a_table_that_fits_80_columns(cli, monkeypatch, board
     assert all(f"{name}: {case.right}" in told for name, case in board.cases.items())
 
 
+def test_an_interrupted_command_says_how_to_continue(cli, tmp_path, monkeypatch):
+    maker = leaderboard.MAKERS["maximum"]
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    words = ["benchmark", "--truth", "saliency", "--case", "linear", "--case", "maximum", "--out", str(tmp_path)]
+    monkeypatch.setitem(leaderboard.MAKERS, "maximum", dataclasses.replace(maker, make=stop))
+    code, out, err = cli(*words)
+    assert (code, out) == (130, "")
+    told = " ".join(err.split())
+    assert f"Interrupted: the scores of 1 of 2 networks are kept in {tmp_path / 'truth'}; the same command with" in told
+    assert not (tmp_path / "truth" / "index.html").exists()
+    monkeypatch.undo()
+    assert cli(*words, "--resume")[0] == 0
+    assert (tmp_path / "truth" / "index.html").exists()
+
+
 def test_the_command_prints_json(cli):
     code, out, _ = cli("benchmark", "--truth", "saliency", "--case", "linear", "--json")
     document = json.loads(out)

@@ -1,14 +1,17 @@
 """Pictures drawn by other processes while results are computed, and results with pictures of some images or of none."""
 
 import json
+import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import cnnexplain as cx
 from cnnexplain.errors import OutputError, UsageError
-from cnnexplain.pipeline import parts
+from cnnexplain.pipeline import parts, plan
+from cnnexplain.plugin import registry
 from cnnexplain.rendering.pictures import Pictures
 from cnnexplain.results import picture_workers, writer
 from cnnexplain.results.picture_workers import PictureWorkers
@@ -50,6 +53,19 @@ def plugin(install):
     """Installs a plugin that executes this code to draw the third image of a part."""
 
     return lambda code: install("drawn-elsewhere", PLUGIN.replace("CODE", code))
+
+
+@pytest.fixture
+def two(monkeypatch):
+    """Leaves two cheap analyses and what a test installs."""
+    whole = registry.load
+
+    def load():
+        found = whole()
+        names = [name for name in ("gradient-x-input", "saliency", "aa-drawn") if name in found.analyses]
+        return replace(found, analyses=replace(found.analyses, found={name: found.analyses[name] for name in names}))
+
+    monkeypatch.setattr(registry, "load", load)
 
 
 def content(folder):
@@ -185,6 +201,60 @@ def test_pictures_stopped_by_an_interruption_are_counted(cli, monkeypatch):
     assert code == 130
     assert left
     assert f"15 images are done and kept in {OUT}; {left} of their pictures" in err
+
+
+@pytest.mark.usefixtures("many", "two")
+def test_the_next_analysis_does_not_wait_for_pictures(cli, monkeypatch):
+    run, work, begun, waited = parts.run_parts, PictureWorkers._work, [], []
+    last = threading.Event()
+
+    def running(request, start):
+        begun.append(request.analysis.name)
+        if len(begun) == 2:
+            last.set()
+        return run(request, start)
+
+    def later(self):
+        waited.append(last.wait(60))
+        work(self)
+
+    monkeypatch.setattr(parts, "run_parts", running)
+    monkeypatch.setattr(PictureWorkers, "_work", later)
+    assert cli("run", "all", *FIVE, "--dpi", 20)[0] == 0
+    assert set(waited) == {True}
+    assert [listed(OUT.with_name(name)) for name in begun] == [NAMES, NAMES]
+
+
+@pytest.mark.usefixtures("many", "plugin", "two")
+def test_run_all_reports_pictures_that_fail_after_the_next_analysis(cli, plugin, monkeypatch):
+    plugin("raise ValueError('no ink')")
+    # The failing pictures are the first ones.
+    monkeypatch.setattr("cnnexplain.pipeline.plan.steps", first_of_all(plan.steps, "aa-drawn"))
+    code, out, err = cli("run", "all", *FIVE, "--dpi", 20)
+    assert code == 1
+    (failed,) = (line for line in out.splitlines() if "failed" in line)
+    assert "draw() of 'aa-drawn' failed: ValueError: no ink" in failed
+    assert err.splitlines()[-1] == "Error: 1 of 3 analyses failed: aa-drawn."
+    assert [listed(OUT.with_name(name)) for name in ("saliency", "gradient-x-input")] == [NAMES, NAMES]
+
+
+def first_of_all(steps, name):
+    return lambda *given, **named: sorted(steps(*given, **named), key=lambda step: step.analysis.name != name)
+
+
+@pytest.mark.usefixtures("many", "two")
+def test_run_all_interrupted_says_how_many_pictures_are_missing(cli, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(PictureWorkers, "_work", lambda self: None)
+        patch.setattr(PictureWorkers, "wait", interrupt)
+        code, _, err = cli("run", "all", *FIVE, "--dpi", 20)
+    assert code == 130
+    assert err == (
+        "Interrupted; kept in cnnexplain-out: saliency, gradient-x-input. 10 of their pictures are not drawn; the same "
+        "command with --resume continues.\n"
+    )
+    assert cli("run", "all", *FIVE, "--dpi", 20, "--resume")[0] == 0
+    assert listed(OUT) == NAMES
 
 
 @pytest.mark.usefixtures("many")

@@ -8,7 +8,6 @@ import keras
 import numpy as np
 import pytest
 from cnnexplain_plugins.metrics import imputation, multigrid
-from cnnexplain_plugins.metrics.shuffled_networks import shuffled_network
 from functions import SHAPE, formula, weights_and_images
 
 import cnnexplain as cx
@@ -432,9 +431,9 @@ def test_emprt_is_the_relative_rise_of_the_entropy(lenet, noise):
 @pytest.mark.backends
 def test_the_shuffled_network_is_compiled_once_and_has_the_weights_of_the_check(lenet, noise):
     """Whatever was asked for before, and without a change of the user's model."""
-    before, network = lenet.logits(noise), shuffled_network(lenet, 1.0)
+    before, network = lenet.logits(noise), checks.shuffled_network(lenet, 1.0)
     for share in (0.5, 1.0, 1.0, 0.5):
-        assert shuffled_network(lenet, share) is network
+        assert checks.shuffled_network(lenet, share) is network
         expected = checks.shuffled(lenet, share)
         for found, weight in zip(network.model.get_weights(), expected.model.get_weights(), strict=True):
             np.testing.assert_array_equal(found, weight)

@@ -84,6 +84,7 @@ def changed(record, name, change):
         ("rise", {}, "saliency", lambda each: each[:, ::-1], "brute force"),
         ("integrated-gradients", {}, "attribution", lambda each: each[:, ::-1], "path"),
         ("deconvnet", {}, "projection/relu2/deconvnet", lambda each: 1.01 * each, "gradient rule"),
+        ("deconvnet", {}, "projection/relu2/deconvnet", lambda each: 1.01 * each, "transposed filters"),
         ("occlusion", {}, "logit", lambda each: each + 0.01, "brute force"),
         ("occlusion", {}, "logit", lambda each: each.swapaxes(1, 2), "brute force"),
         ("occlusion", {}, "logit_drop", lambda each: np.roll(each, 1, axis=1), "means"),
@@ -118,7 +119,7 @@ def test_a_wrong_array_fails_its_check(name, options, array, change, check, reco
 def test_the_signal_of_another_rule_is_not_the_gradient(rule, records, lenet):
     record = records("saliency")
     signal = lenet.backpropagate(record.images, [record.explained[0].target], rule)
-    assert definition(changed(record, "gradient", lambda _: signal), lenet) == {"gradient": False}
+    assert definition(changed(record, "gradient", lambda _: signal), lenet)["gradient"] is False
 
 
 def test_a_wrong_mask_fails(records, lenet, monkeypatch):
@@ -152,13 +153,41 @@ def test_a_wrong_projection_fails(records, lenet, monkeypatch):
     record = records("deconvnet")
     project = type(lenet).project_units
     monkeypatch.setattr(type(lenet), "project_units", lambda *arguments: 1.01 * project(*arguments))
-    assert definition(record, lenet) == {"gradient rule": False}
+    assert definition(record, lenet)["gradient rule"] is False
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("wrong", ["guided", "gradient"])
+def test_the_rules_of_deconvnet_are_verified_without_gradients(wrong, random, monkeypatch):
+    """Through strides, both kinds of padding, overlapping windows and a normalization."""
+    from cnnexplain.model.computation import backward_rules
+
+    image = keras.Input((21, 18, 3))
+    x = keras.layers.Conv2D(6, 3, padding="same", strides=2, activation="relu", name="first")(image)
+    x = keras.layers.MaxPooling2D(2, padding="same")(x)
+    x = keras.layers.BatchNormalization(name="norm")(keras.layers.Conv2D(8, 3, use_bias=False)(x))
+    x = keras.layers.MaxPooling2D(3, strides=2)(keras.layers.ReLU(name="second")(x))
+    x = keras.layers.Conv2D(4, (1, 1), activation="relu", name="third")(x)
+    x = keras.layers.Dense(3, activation="softmax")(keras.layers.Flatten()(x))
+    model = keras.Model(image, x)
+    model.get_layer("norm").set_weights([random.uniform(0.5, 2, 8) for _ in range(4)])
+    clf, images = cx.load(model), random.uniform(0, 1, (1, 21, 18, 3)).astype(np.float32)
+    record = cx.explain("deconvnet", clf, images, target=1, rule=("deconvnet", "guided"), layer=("first", "second", "third"))
+    (subject,) = subjects(record, clf, [cx.Logit(1)])
+    check = next(each for each in record.analysis.checks if each.name == "transposed filters")
+    right = check.run(subject)
+    assert right.passed
+    assert right.detail == "12 projections of first, second, third"
+    monkeypatch.setitem(backward_rules.RULES, "deconvnet", backward_rules.RULES[wrong])
+    clf = cx.load(model)
+    other = cx.explain("deconvnet", clf, images, target=1, rule="deconvnet", layer=("first", "second", "third"))
+    assert check.run(replace(subject, record=other, classifier=clf)).passed is False
 
 
 def test_a_gradient_with_respect_to_another_class_fails(records, lenet):
     record = records("saliency")
     other = lenet.gradient(record.images, [(record.explained[0].target + 1) % 10])
-    assert definition(changed(record, "gradient", lambda _: other), lenet) == {"gradient": False}
+    assert definition(changed(record, "gradient", lambda _: other), lenet)["gradient"] is False
 
 
 def analysis(function, **options):
@@ -198,6 +227,25 @@ def test_opposite_maps_of_two_classes_are_right(name, classes, verdict):
     images = np.random.default_rng(1).uniform(size=(1, 6, 5, 1)).astype(np.float32)
     found = verdicts(cx.verify(name, cx.load(model), images, target=0))
     assert found["another class"] is verdict
+
+
+@pytest.mark.parametrize(
+    ("activation", "alike", "verdict"), [("softmax", 3, True), ("softmax", 4, False), ("sigmoid", 4, None)]
+)
+def test_similar_classes_do_not_fail_unless_all_are(activation, alike, verdict):
+    """Classes with the same weights have the same map; a multi-label model may have no others."""
+    image = keras.Input((6, 5, 1))
+    model = keras.Model(image, keras.layers.Dense(4, activation=activation)(keras.layers.Flatten()(image)))
+    weights = np.random.default_rng(0).normal(size=(30, 2))
+    model.set_weights([weights[:, [0] * alike + [1] * (4 - alike)], np.zeros(4)])
+    images = np.random.default_rng(1).uniform(size=(1, 6, 5, 1)).astype(np.float32)
+    (row,) = (
+        row
+        for row in cx.verify("gradient-x-input", cx.load(model), images, target=0).rows
+        if row.check.name == "another class"
+    )
+    assert row.passed is verdict
+    assert row.shown.value == (pytest.approx(1) if alike == 4 else pytest.approx(0, abs=0.9))
 
 
 def test_numbers_that_differ_in_the_next_run_fail(lenet):

@@ -169,39 +169,39 @@ def _options() -> Declared:
 
 def _run(arguments: BenchmarkArguments) -> Scoreboard:
     """Computes the scores, image by image."""
-    with plainly(), console.quiet(arguments.verbose), console.progress() as display:
-        classifier = session.load(arguments.model, display)
-        from cnnexplain.evaluation import benchmark, saving
-        from cnnexplain.results import lock
+    setup, board, folder = None, None, arguments.out / FOLDER
+    try:
+        with plainly(), console.quiet(arguments.verbose), console.progress() as display:
+            classifier = session.load(arguments.model, display)
+            from cnnexplain.evaluation import benchmark, saving
+            from cnnexplain.results import lock
 
-        folder = arguments.out / FOLDER
-        saving.check(folder)
-        if not arguments.images:
-            console.say(f"No image given: using {' to '.join(_ends(benchmark.default_images(classifier)))}.")
-        setup = benchmark.prepare(
-            arguments.analyses or (None if not arguments.maps else []),
-            classifier,
-            arguments.images or None,
-            arguments.metrics,
-            arguments.target,
-            arguments.masks,
-            arguments.maps,
-            arguments.seed,
-        )
-        setup.stream.check(console.bar(display, "Reading"))
-        summary.print_assumptions(classifier)
-        board = setup.board()
-        update = console.bar(display, f"Scoring {len(setup.methods)} methods")
-        try:
+            saving.check(folder)
+            if not arguments.images:
+                console.say(f"No image given: using {' to '.join(_ends(benchmark.default_images(classifier)))}.")
+            setup = benchmark.prepare(
+                arguments.analyses or (None if not arguments.maps else []),
+                classifier,
+                arguments.images or None,
+                arguments.metrics,
+                arguments.target,
+                arguments.masks,
+                arguments.maps,
+                arguments.seed,
+            )
+            setup.stream.check(console.bar(display, "Reading"))
+            summary.print_assumptions(classifier)
+            board = setup.board()
+            update = console.bar(display, f"Scoring {len(setup.methods)} methods")
             with lock.held(folder):
                 saving.run_saved(setup, folder, board, resume=arguments.resume, progress=update)
-        except KeyboardInterrupt as interruption:
-            if not len(board):
-                raise
-            raise InterruptionError(
-                f"Interrupted: the scores of {len(board)} of {len(setup.stream)} images are kept in {folder}; the same "
-                "command with --resume continues."
-            ) from interruption
+    except KeyboardInterrupt as interruption:
+        if not board or setup is None:
+            raise
+        raise InterruptionError(
+            f"Interrupted: the scores of {len(board)} of {len(setup.stream)} images are kept in {folder}; the same "
+            "command with --resume continues."
+        ) from interruption
     for name, reason in setup.stream.skipped.items():
         console.complain(f"Warning: '{name}' was skipped: {reason}", style="yellow")
     return board

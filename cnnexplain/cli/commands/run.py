@@ -21,6 +21,7 @@ from cnnexplain.plugin.options import validate
 
 if TYPE_CHECKING:
     from cnnexplain.plugin.analysis import Analysis
+    from cnnexplain.results.picture_workers import PictureWorkers
 
 ALL_HELP = "Run every installed analysis with its default options, in one process."
 
@@ -126,19 +127,25 @@ def _explain(analysis: Analysis, options: Mapping[str, Any], arguments: RunArgum
                 count = 0 if inputs.images is None else len(inputs.images)
                 planned = plan.plan_run(analysis, options, inputs.classifier, count, control=arguments.control)
                 verifying.announce([planned], inputs.classifier, plan.measured(inputs.classifier))
-            execution.run_analysis(analysis, options, arguments, inputs, outcome, display, workers=workers)
+            drawn = console.bar(display, "Drawing pictures")
+            execution.run_analysis(analysis, options, arguments, inputs, outcome, display, workers=workers, drawn=drawn)
+            workers.wait(outcome.folder, drawn)
             return inputs
     except KeyboardInterrupt as interruption:
         done = outcome.images + outcome.kept
         if not done:
             raise
-        left = workers.total - workers.done
-        undrawn = f"{left} of their pictures {'is' if left == 1 else 'are'} not drawn; " if left else ""
-        continues = "the same command with --resume continues"
+        undrawn = _undrawn(workers)
         raise InterruptionError(
-            f"Interrupted: {done} images are done and kept in {outcome.folder}; {undrawn}{continues}"
-            f"{', or cnnexplain redraw draws the pictures' if left else ''}."
+            f"Interrupted: {done} images are done and kept in {outcome.folder}; {undrawn}the same command with --resume "
+            f"continues{', or cnnexplain redraw draws the pictures' if undrawn else ''}."
         ) from interruption
+
+
+def _undrawn(workers: PictureWorkers) -> str:
+    """How many pictures an interruption leaves undrawn, as a part of a sentence; "" if there are none."""
+    left = workers.total - workers.done
+    return f"{left} of their pictures {'is' if left == 1 else 'are'} not drawn; " if left else ""
 
 
 def _run_all(arguments: RunArguments) -> None:
@@ -170,15 +177,19 @@ def _explain_all(outcomes: Outcomes, arguments: RunArguments) -> None:
     from cnnexplain.results.picture_workers import PictureWorkers
 
     folders = [outcome.folder for outcome in outcomes.by_name.values()]
+    workers = PictureWorkers()
     try:
         with (
             plainly(),
             lock.held_all(folders),
             console.quiet(arguments.verbose),
             console.progress() as display,
-            PictureWorkers() as workers,
+            workers,
         ):
             execution.run_several(outcomes, arguments, display, workers=workers)
     except KeyboardInterrupt as interruption:
         kept = f"kept in {arguments.out}: {outcomes.kept}" if outcomes.kept else "no analysis had finished"
-        raise InterruptionError(f"Interrupted; {kept}. The same command with --resume continues.") from interruption
+        undrawn = _undrawn(workers)
+        raise InterruptionError(
+            f"Interrupted; {kept}. {undrawn.capitalize()}{'t' if undrawn else 'T'}he same command with --resume continues."
+        ) from interruption

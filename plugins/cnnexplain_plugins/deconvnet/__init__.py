@@ -167,6 +167,13 @@ def check_rule(subject: Subject) -> Measurement:
     return measure(subject)
 
 
+def check_transposed(subject: Subject) -> Measurement:
+    """Compares projections with those of the paper, computed in NumPy."""
+    from cnnexplain_plugins.deconvnet.transposed_check import measure
+
+    return measure(subject)
+
+
 @hookimpl
 def cnnexplain_analyses() -> list[Analysis]:
     """Declares the deconvnet."""
@@ -192,6 +199,12 @@ def cnnexplain_analyses() -> list[Analysis]:
                     "gradient rule",
                     "With the rule 'gradient', the projection of a unit is its activation times the gradient of the unit.",
                     check_rule,
+                ),
+                Check(
+                    "transposed filters",
+                    "With the rules 'deconvnet' and 'guided', the projection of a unit is what switches, the rule at each "
+                    "ReLU and transposed filters make of its activation, computed without gradients as in the paper.",
+                    check_transposed,
                 ),
             ),
         )

@@ -118,14 +118,13 @@ def cnnexplain_analyses() -> list[Analysis]:
             passes=passes,
             finding=finding,
             checks=(
-                checks.completeness("attribution", limit=TOLERANCE),
+                *checks.sums("attribution", "pixel_attribution", limit=TOLERANCE),
                 Check(
                     "path",
                     "With few steps, the contributions of a region add up to the weighted rates at which the score changes "
                     "along the path if only this region moves, measured by central differences.",
                     check_path,
                 ),
-                checks.channel_sum("pixel_attribution", "attribution"),
             ),
         )
     ]

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from cnnexplain.plugin import Metric
-from cnnexplain_plugins.metrics.shuffled_networks import shuffled_network
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,7 +27,7 @@ def run(
     """
     import numpy as np
 
-    from cnnexplain.checks import emprt
+    from cnnexplain.checks import emprt, shuffled_network
 
     others = explain(image[None], classifier=shuffled_network(classifier, 1.0))[:, 0]
     rises = np.full(len(maps), np.nan)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from cnnexplain.plugin import Metric
-from cnnexplain_plugins.metrics.shuffled_networks import shuffled_network
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,7 +35,7 @@ def run(
     """
     import numpy as np
 
-    from cnnexplain.checks import rank_correlation
+    from cnnexplain.checks import rank_correlation, shuffled_network
 
     preprocess = classifier.preprocess
     noise = NOISE * (preprocess.white - preprocess.black) * random.normal(size=(SAMPLES, *image.shape))
