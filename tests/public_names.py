@@ -63,6 +63,7 @@ PUBLIC = {
         "not_with_these_options",
         "rank_correlation",
         "rectangles",
+        "rounding",
         "scores",
         "shuffled",
         "shuffled_network",

@@ -183,8 +183,8 @@ def device_memory() -> int | None:
 
 def _swapped(x: Any) -> Any:
     """A tensor with its first two of three axes swapped."""
-    # oneDNN, which transposes floating-point numbers, takes several times as long for small tensors.
-    return tf.bitcast(tf.transpose(tf.bitcast(x, tf.int32), (1, 0, 2)), tf.float32)
+    # oneDNN takes several times as long for small tensors; it transposes floating-point numbers and signed integers.
+    return tf.bitcast(tf.transpose(tf.bitcast(x, tf.uint32), (1, 0, 2)), tf.float32)
 
 
 @contextmanager

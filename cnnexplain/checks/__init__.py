@@ -10,7 +10,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from cnnexplain.checks.rounding import ROUNDING
+from cnnexplain.checks.rounding import ROUNDING, rounding
 from cnnexplain.plugin.check import Check, Measurement
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ __all__ = [
     "not_with_these_options",
     "rank_correlation",
     "rectangles",
+    "rounding",
     "scores",
     "shuffled",
     "shuffled_network",

@@ -74,7 +74,7 @@ def slopes(function: Function, point: Float32[np.ndarray, " *shape"], directions
     rounding = max(float(np.ptp(base)), ULP * float(np.abs(base).max()))
     moves = directions.astype(np.float64)
     lengths = np.sum(moves**2, axis=tuple(range(1, moves.ndim)))
-    tried, bends, distances = (np.zeros((len(STEPS), len(moves))) for _ in range(3))
+    tried, bends, distances, changes = (np.zeros((len(STEPS), len(moves))) for _ in range(4))
     for number, step in enumerate(STEPS):
         forward, backward = ((centers + sign * step * moves).astype(np.float32) for sign in (1, -1))
         # The step that was made, after rounding to single precision.
@@ -83,8 +83,15 @@ def slopes(function: Function, point: Float32[np.ndarray, " *shape"], directions
         distances[number] = np.where(distance > 0, distance, 2 * step)
         ups, downs = np.split(np.asarray(function(np.concatenate([forward, backward])), np.float64), 2)
         tried[number], bends[number] = (ups - downs) / distances[number], np.abs(ups - 2 * base.mean() + downs)
+        changes[number] = np.abs(ups - downs)
+    # In half precision, values lie on a coarse grid, and small steps change nothing, which is no slope of 0.
+    seen = (changes > 0).mean(axis=1) >= 0.5
+    if seen[0] and not seen.all():
+        rounding = max(rounding, float(changes[changes > 0].min()))
     doubts = 2 * (np.maximum(bends, np.median(bends, axis=1, keepdims=True)) + rounding) / distances
     doubts = np.maximum(doubts[:-1], np.abs(np.diff(tried, axis=0)))
+    if seen[0]:
+        doubts[~seen[:-1]] = np.inf
     best = doubts.argmin(axis=0), np.arange(len(moves))
     return Slopes(tried[best], doubts[best])
 

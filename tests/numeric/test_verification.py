@@ -229,6 +229,19 @@ def test_opposite_maps_of_two_classes_are_right(name, classes, verdict):
     assert found["another class"] is verdict
 
 
+@pytest.mark.backends
+@pytest.mark.parametrize("name", ["saliency", "gradient-x-input", "deconvnet", "gradcam", "intermediate-outputs"])
+def test_half_precision_fails_nothing(name, random):
+    """Small steps change no score, which is no slope of 0."""
+    image, half = keras.Input((16, 14, 3)), {"dtype": "mixed_float16", "padding": "same", "activation": "relu"}
+    x = keras.layers.MaxPooling2D(dtype="mixed_float16")(keras.layers.Conv2D(6, 3, **half)(image))
+    x = keras.layers.GlobalAveragePooling2D(dtype="mixed_float16")(keras.layers.Conv2D(8, 3, **half)(x))
+    model = keras.Model(image, keras.layers.Dense(4, activation="softmax", dtype="float32")(x))
+    images = random.uniform(0, 1, (1, 16, 14, 3)).astype(np.float32)
+    found = cx.verify(name, cx.load(model), images, target=0)
+    assert set(verdicts(found, "definition").values()) <= {True, None}, found
+
+
 @pytest.mark.parametrize(
     ("activation", "alike", "verdict"), [("softmax", 3, True), ("softmax", 4, False), ("sigmoid", 4, None)]
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cnnexplain import Neuron
-from cnnexplain.checks import ROUNDING, confirmed, difference
+from cnnexplain.checks import confirmed, difference, rounding
 from cnnexplain.plugin import Measurement, Subject
 from cnnexplain_plugins.deconvnet import crops
 
@@ -30,5 +30,5 @@ def measure(subject: Subject) -> Measurement:
             worst, count = max(worst, difference(projection, expected)), count + 1
     if not count:
         return Measurement(None, detail="every unit is inactive or clipped")
-    found = Measurement(worst, ROUNDING, f"{count} units of {len(record.facts['strongest'][0])} layers")
+    found = Measurement(worst, rounding(subject.classifier), f"{count} units of {len(record.facts['strongest'][0])} layers")
     return confirmed(found, subject, [name for name in subject.record.arrays if name.startswith("projection/")])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from cnnexplain.checks import ROUNDING, difference
+from cnnexplain.checks import difference, rounding
 from cnnexplain.plugin import Measurement, Subject
 from cnnexplain_plugins.deconvnet import crops
 
@@ -55,7 +55,7 @@ def measure(subject: Subject) -> Measurement:
             worst, count = max(worst, difference(projections[subject.index, rank], expected)), count + 1
     if not count:
         return Measurement(None, detail=f"the result has none of the rules {' and '.join(RULES)} there")
-    return Measurement(worst, ROUNDING, f"{count} projections of {', '.join(shown)}")
+    return Measurement(worst, rounding(subject.classifier), f"{count} projections of {', '.join(shown)}")
 
 
 def _chain(model: Any) -> list[Any]:

@@ -20,13 +20,17 @@ def scores(subject: Subject) -> Measurement:
     for name in names:
         after = classifier.activations_after(image, name, subject.array(f"output/{name}")[None])
         worst = max(worst, checks.difference(after["logits"], expected))
-    return Measurement(worst, checks.ROUNDING, f"from the outputs of {len(names)} layers, relative to the largest score")
+    return Measurement(
+        worst, checks.rounding(classifier), f"from the outputs of {len(names)} layers, relative to the largest score"
+    )
 
 
 def contributions(subject: Subject) -> Measurement:
     """The largest error of the contributions of some maps of a layer, relative to these contributions."""
     if subject.objective is None:
         return Measurement(None, detail="no target is explained")
+    if checks.rounding(subject.classifier) > checks.ROUNDING:
+        return Measurement(None, detail="in half precision, rounding hides small changes of feature maps")
     worst = Measurement(None, detail="no layer leads to the score")
     for name in _names(subject):
         output = subject.array(f"output/{name}")

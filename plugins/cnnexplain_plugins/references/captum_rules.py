@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from cnnexplain.checks import ROUNDING, difference
+from cnnexplain.checks import difference, rounding
 from cnnexplain.plugin import Measurement, Subject
 from cnnexplain_plugins.deconvnet import crops
 
@@ -48,7 +48,7 @@ def measure(subject: Subject) -> Measurement:
                 layers.add(layer)
     if not compared:
         return Measurement(None, detail="Captum has these rules only for plain ReLUs, and not in nested models")
-    return Measurement(worst, ROUNDING, f"{compared} projections of {len(layers)} layers")
+    return Measurement(worst, rounding(subject.classifier), f"{compared} projections of {len(layers)} layers")
 
 
 def _signal(model: Any, relus: list[Any], rule: str, image: Any, unit: tuple[int, int, int]) -> Any:
