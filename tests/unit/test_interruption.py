@@ -108,9 +108,10 @@ LEFT = {
     "tensorflow.py": 1,
     "picture_tasks.py": 1,
     "picture_workers.py": 1,
+    "requests.py": 1,
 }
-"""How many handlers look at Ctrl-C in another way, or pass it on: the program's end, completions, how values are shown, and
-the processes and threads that draw, whose errors the main thread raises again."""
+"""How many handlers look at Ctrl-C in another way, or pass it on: the program's end, completions, how values are shown, the
+processes and threads that draw, whose errors the main thread raises again, and the studio's thread, whose server gets Ctrl-C."""
 
 
 def test_broad_exception_handlers_check_for_ctrl_c(folder):
