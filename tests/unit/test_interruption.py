@@ -111,7 +111,7 @@ LEFT = {
     "requests.py": 1,
 }
 """How many handlers look at Ctrl-C in another way, or pass it on: the program's end, completions, how values are shown, the
-processes and threads that draw, whose errors the main thread raises again, and the studio's thread, whose server gets Ctrl-C."""
+processes and threads that draw, whose errors the main thread raises again, and the studio's thread."""
 
 
 def test_broad_exception_handlers_check_for_ctrl_c(folder):
