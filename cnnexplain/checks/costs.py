@@ -31,7 +31,7 @@ def passes(subject: Subject, options: Mapping[str, Any]) -> float | None:
 def affordable(subject: Subject, runs: float) -> bool:
     """Whether a number of runs of the analysis stays within the budget of a check.
 
-    Runs whose number of passes is unknown are taken for a single pass.
+    Runs whose number of passes is unknown count as a single pass.
     """
     return (passes(subject, {}) or 1.0) * runs * subject.classifier.activation_count <= subject.budget
 
