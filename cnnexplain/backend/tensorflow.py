@@ -187,6 +187,8 @@ def device_memory() -> int | None:
 
 def _swapped(x: Any) -> Any:
     """A tensor with its first two of three axes swapped."""
+    if x.dtype != tf.float32:
+        return tf.transpose(x, (1, 0, 2))
     # oneDNN takes several times as long for small tensors; it transposes floating-point numbers and signed integers.
     return tf.bitcast(tf.transpose(tf.bitcast(x, tf.uint32), (1, 0, 2)), tf.float32)
 

@@ -10,9 +10,11 @@ from compiling import compile_gradient
 import cnnexplain as cx
 from cnnexplain import backend
 from cnnexplain.errors import ModelError
+from cnnexplain.numerics import affine_views, weighted_pixels
 
 ops = keras.ops
 backends = pytest.mark.backends
+NO_DOUBLE = pytest.mark.skipif(keras.backend.backend() == "jax", reason="By default, JAX has no float64.")
 
 
 @pytest.fixture
@@ -172,6 +174,42 @@ def test_weighted_pixels_and_their_gradient_are_sums(random, channels):
     np.testing.assert_allclose(values, exact_value(images.astype(float)), rtol=1e-4)
     np.testing.assert_allclose(slope, central(exact_value, images.astype(float)), rtol=1e-3, atol=1e-4)
     assert not slope[:, 6].any()
+
+
+@backends
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"),
+    [("float16", 2e-2), ("bfloat16", 1e-1), ("float32", 1e-5), pytest.param("float64", 1e-5, marks=NO_DOUBLE)],
+)
+def test_weighted_pixels_have_the_type_of_the_images(random, dtype, tolerance):
+    images, weights = random.normal(size=(2, 7, 3)), random.normal(size=(3, 5)).astype(np.float32)
+    numbers = random.choice(7, (3, 5)).astype(np.int32)
+    found = weighted_pixels(ops.cast(ops.convert_to_tensor(images.astype(np.float32)), dtype), numbers, weights)
+    assert keras.backend.standardize_dtype(found.dtype) == dtype
+    expected = sum(weights[k][:, None] * images[:, numbers[k]] for k in range(3))
+    np.testing.assert_allclose(ops.convert_to_numpy(ops.cast(found, "float32")), expected, atol=tolerance)
+
+
+@backends
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", pytest.param("float64", marks=NO_DOUBLE)])
+def test_views_have_the_type_of_the_pictures(random, dtype):
+    pictures, maps = random.normal(size=(2, 5, 6, 3)).astype(np.float32), np.float32([[[0.9, 0.2, 2.3], [-0.2, 0.9, 2.6]]])
+    found = affine_views(ops.cast(pictures, dtype), ops.convert_to_tensor(maps), 4, 3)
+    assert keras.backend.standardize_dtype(found.dtype) == dtype
+    expected = ops.convert_to_numpy(affine_views(ops.convert_to_tensor(pictures), ops.convert_to_tensor(maps), 4, 3))
+    np.testing.assert_allclose(ops.convert_to_numpy(ops.cast(found, "float32")), expected, atol=3e-2)
+
+
+@backends
+def test_weighted_pixels_have_no_gradient_with_respect_to_the_weights(random):
+    images, numbers = random.normal(size=(1, 7, 3)).astype(np.float32), np.zeros((1, 5), np.int32)
+
+    def value(x):
+        weights = ops.reshape(x, (1, 5))
+        return ops.sum(weighted_pixels(images, numbers, weights), axis=(1, 2)) + ops.sum(x, axis=1)
+
+    _, slope = compile_gradient(value, [(5,)], [])(np.ones((1, 5), np.float32))
+    np.testing.assert_array_equal(slope, 1)
 
 
 @backends
