@@ -79,9 +79,9 @@ def _repeat(subject: Subject) -> Measurement:
     # without images may differ from the record's.
     overview = "images" not in record.analysis.inputs and bool({"dataset", "objectives"} & set(record.analysis.inputs))
     if options or overview:
-        runs = _compared(
-            subject.explain(**options), 0, subject.explain(**options), 0, f"between two new runs{_with(options)}"
-        )
+        # `explain` would return the same record twice.
+        second = subject.rerun(record, subject.image, subject.classifier, subject.objective, options)
+        runs = _compared(second, 0, subject.explain(**options), 0, f"between two new runs{_with(options)}")
         agree = f"two new runs{_with(options)} agree; {too_expensive(subject, 1)}"
         return runs if overview or not runs.passed else Measurement(None, detail=f"the result was not recomputed: {agree}")
     alone = _compared(subject.explain(), 0, record, subject.index, "")

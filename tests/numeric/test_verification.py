@@ -136,6 +136,61 @@ def test_a_wrong_mask_fails(records, lenet, monkeypatch):
     assert definition(record, lenet) == {"brute force": False}
 
 
+def hardly_changing():
+    """A network whose outputs hardly depend on the image, so that rounding is large beside their differences."""
+    image = keras.Input((12, 10, 1))
+    x = keras.layers.Conv2D(4, 3, activation="relu")(image)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    model = keras.Model(image, keras.layers.Dense(3, activation="sigmoid")(x))
+    random = np.random.default_rng(0)
+    model.set_weights([1e-3 * random.normal(size=weight.shape) for weight in model.weights[:-1]] + [np.ones(3)])
+    return cx.load(model)
+
+
+def test_outputs_that_hardly_change_are_explained_right(random):
+    classifier = hardly_changing()
+    record = cx.explain("rise", classifier, random.uniform(size=(1, 12, 10, 1)).astype(np.float32), masks=60, target=1)
+    assert 0 < np.abs(record.arrays["gain"]).max() < 1e-4 * record.arrays["saliency"].max()
+    assert definition(record, classifier) == {"brute force": True}
+
+
+def test_a_wrong_gain_fails(lenet, monkeypatch):
+    from cnnexplain_plugins.rise import masking
+
+    right = masking.rise
+
+    def forgets_the_mean(*arguments, **options):
+        result = right(*arguments, **options)
+        return replace(result, arrays={**result.arrays, "gain": result.arrays["saliency"]})
+
+    monkeypatch.setattr(masking, "rise", forgets_the_mean)
+    assert definition(cx.explain("rise", lenet, "mnist:test/42", masks=60), lenet) == {"brute force": False}
+
+
+@pytest.mark.parametrize("method", ["gradcam", "gradcam++", "layercam"])
+def test_a_wrong_gradient_of_a_layer_fails(method, lenet, monkeypatch):
+    """Also where its own signs choose the feature maps that count."""
+    right = {name: getattr(cx.Classifier, name) for name in ("layer_gradient", "outputs_and_gradients")}
+
+    def wrong(gradient):
+        gradient = np.array(gradient)
+        gradient[..., ::2] = -np.abs(gradient[..., ::2])
+        return gradient
+
+    def layer_gradient(*arguments, **options):
+        value, outputs, gradient = right["layer_gradient"](*arguments, **options)
+        return value, outputs, wrong(gradient)
+
+    def outputs_and_gradients(*arguments, **options):
+        value, outputs, gradients = right["outputs_and_gradients"](*arguments, **options)
+        return value, outputs, {name: wrong(gradient) for name, gradient in gradients.items()}
+
+    assert definition(cx.explain("gradcam", lenet, "mnist:test/42", method=method), lenet)["evidence"] is True
+    monkeypatch.setattr(cx.Classifier, "layer_gradient", layer_gradient)
+    monkeypatch.setattr(cx.Classifier, "outputs_and_gradients", outputs_and_gradients)
+    assert definition(cx.explain("gradcam", lenet, "mnist:test/42", method=method), lenet)["evidence"] is False
+
+
 def test_a_wrong_path_fails(records, lenet, monkeypatch):
     from cnnexplain_plugins.integrated_gradients import paths
 
@@ -269,6 +324,20 @@ def test_numbers_that_differ_in_the_next_run_fail(lenet):
         return Result({"map": random.uniform(size=images.shape[:3])})
 
     assert rows_of(analysis(restless), lenet)["repeat"].passed is False
+
+
+@pytest.mark.parametrize(("restless", "verdict"), [(True, False), (False, True)])
+def test_numbers_of_the_model_that_differ_in_the_next_run_fail(restless, verdict, lenet):
+    """Two new runs are compared, not a run with itself."""
+    random = np.random.default_rng(0)
+
+    def of_model(classifier, objectives):
+        """Numbers that belong to no image."""
+        numbers = random.uniform(size=3) if restless else np.arange(3.0)
+        return Result({}, overview=Result({"numbers": numbers}))
+
+    declared = Analysis("mine", of_model, None, "Nobody 2026", lambda record: {})
+    assert rows_of(declared, lenet, None)["repeat"].passed is verdict
 
 
 def test_two_seeds_with_more_noise_than_signal_fail(lenet):
