@@ -13,7 +13,7 @@ import numpy as np
 from cnnexplain.errors import PluginError, UsageError, failure, foreign, line, shown
 from cnnexplain.plugin.analysis import Analysis, Panel, Result
 from cnnexplain.plugin.registry import Plugin
-from cnnexplain.results import reader
+from cnnexplain.results import fingerprint, reader
 from cnnexplain.results.control import CORRELATION, as_record
 from cnnexplain.results.damage import damaged
 from cnnexplain.results.explained import Explained
@@ -229,10 +229,11 @@ class Record:
         own = self.analysis.name, model.get("sha256"), sources
         count = max(len(self), 1)
         complete = all(row.error or len(row.measurements) == count for row in verification.rows)
-        if own != (verification.analysis, verification.model.get("sha256"), verification.images) or not complete:
+        same = own == (verification.analysis, verification.model.get("sha256"), verification.images)
+        if not same or not complete or verification.record not in ("", fingerprint.of_record(self)):
             raise UsageError(
                 f"The verification of '{verification.analysis}' for {len(verification.images)} images is not of this "
-                "record; pass what cnnexplain.verify returns for it."
+                "record, with its options, targets and arrays; pass what cnnexplain.verify returns for it."
             )
         return replace(self, verification=verification)
 

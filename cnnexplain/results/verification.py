@@ -95,6 +95,7 @@ class Verification:
         images: The sources of the images.
         rows: The checks, in the order in which they were made.
         seconds: The run time of the checks.
+        record: The hash of the record (see `fingerprint.of_record`); "" if it is unknown, as after reading a file.
     """
 
     analysis: str
@@ -102,6 +103,7 @@ class Verification:
     images: tuple[str, ...]
     rows: tuple[Row, ...]
     seconds: float
+    record: str = ""
 
     @property
     def passed(self) -> bool:

@@ -17,6 +17,7 @@ from cnnexplain.model.classifier import Classifier
 from cnnexplain.pipeline.targets import Class, Target
 from cnnexplain.plugin import registry
 from cnnexplain.plugin.check import Check, Measurement, Subject
+from cnnexplain.results import fingerprint
 from cnnexplain.results.record import Record
 from cnnexplain.results.verification import Row, Verification
 from cnnexplain.verification import randomization, second_opinions, stability
@@ -72,7 +73,8 @@ def verify(
     rows = check_rows(subjects(record, classifier, objectives), math.inf if thorough else costs.BUDGET, progress)
     sources = tuple(explained.source.name for explained in record.explained)
     model = {"name": classifier.name, "sha256": classifier.sha256}
-    return Verification(record.analysis.name, model, sources, rows, time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    return Verification(record.analysis.name, model, sources, rows, seconds, fingerprint.of_record(record))
 
 
 def check_rows(
