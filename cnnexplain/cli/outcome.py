@@ -71,6 +71,8 @@ class Outcome:
     warnings: dict[str, None] = field(default_factory=dict)
     labels: tuple[str, ...] = ()
     seconds: float = 0.0
+    verifying: bool = False
+    """Whether results are written that --verify has not verified yet."""
     verification: Verification | None = None
     """The checks of all images, with --verify."""
 
@@ -131,9 +133,9 @@ class Outcomes:
     def kept(self) -> str:
         """The names of the analyses that have results after an interrupted run."""
         begun = [
-            f"{name} (not all images)"
+            f"{name} (not {'verified' if outcome.verifying else 'all images'})"
             for name, outcome in self.by_name.items()
-            if name not in (*self.done, *self.failed) and outcome.images + outcome.kept
+            if name not in (*self.done, *self.failed) and (outcome.images + outcome.kept or outcome.verifying)
         ]
         return ", ".join([*self.done, *begun])
 

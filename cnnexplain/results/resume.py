@@ -131,8 +131,10 @@ def _is_whole(folder: Path, name: str, ours: Collection[str]) -> bool:
 def _check_request(folder: Path, earlier: Any, request: Mapping[str, Any] | None) -> None:
     if not isinstance(earlier, dict) or request is None:
         raise UsageError(f"The result in '{folder}' can't be continued: it does not record its request.")
-    # Earlier versions could not verify.
+    # Earlier versions could not verify. What is not verified can still be.
     before = {"verify": False, **former_names.renamed(earlier)}
+    if request.get("verify"):
+        before["verify"] = True
     wanted = former_names.renamed(request)
     differences = [_difference(name, before.get(name), now) for name, now in wanted.items() if before.get(name) != now]
     if differences:
