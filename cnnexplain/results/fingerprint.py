@@ -19,7 +19,6 @@ def of_record(record: Record) -> str:
     targets = [[explained.target, explained.objective] for explained in record.explained]
     digest = hashlib.sha256(json_files.dumps([record.analysis.name, dict(record.options), targets]).encode())
     for name, array in sorted({"input": record.images, **all_arrays(record)}.items()):
-        values = np.ascontiguousarray(array)
-        digest.update(f"{name} {values.dtype} {values.shape}".encode())
-        digest.update(values.tobytes())
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()

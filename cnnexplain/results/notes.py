@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from cnnexplain.results.record import Record
 
 ALIKE = 0.9
-"""The rank correlation with the control above which a map hardly depends on the weights; also the limit of
-`cnnexplain verify`."""
+"""The magnitude of the rank correlation with the map for shuffled weights above which a map hardly depends on the weights:
+that of the control, and in `cnnexplain verify`."""
 
 
 def is_noise(record: Record, index: int) -> bool:
@@ -87,7 +87,7 @@ def control_note(record: Record, index: int) -> str | None:
     from cnnexplain.draw.formatting import correlation as as_text
 
     correlation = float(record.facts[CORRELATION][index])
-    meaning = "; it hardly shows what the network has learned" if correlation > ALIKE else ""
+    meaning = "; it hardly shows what the network has learned" if abs(correlation) > ALIKE else ""
     return (
         f"The map has a rank correlation of {as_text(correlation)} with that of the network with shuffled weights{meaning}."
     )

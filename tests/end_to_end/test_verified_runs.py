@@ -5,6 +5,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pages
 import pytest
 
@@ -224,6 +225,34 @@ def test_ctrl_c_while_verifying_loses_nothing(name, state, cli, install, tmp_pat
         code, _, err = cli("run", "all", FIVE[0], "--verify")
     assert code == 130
     assert "(not verified)" in err
+
+
+@pytest.mark.usefixtures("few_checks", "small")
+def test_a_saved_result_of_several_parts_is_recomputed_part_by_part(cli, tmp_path, monkeypatch):
+    from cnnexplain.verification import saved
+
+    copies = []
+    shuffled = saved.shuffled
+    monkeypatch.setattr(saved, "shuffled", lambda classifier: copies.append(1) or shuffled(classifier))
+    assert cli("run", "gradient-x-input", *FIVE, "--control", "--verify")[0] == 0
+    folder = tmp_path / "cnnexplain-out/gradient-x-input"
+    arrays = dict(np.load(folder / "arrays-00002.npz"))
+    arrays["pixel_attribution"][1] *= 2
+    np.savez(folder / "arrays-00002.npz", **arrays)
+    code, out, err = cli("verify", folder)
+    assert code == 1
+    assert "gradient-x-input: 1 of 3 checks failed: arrays." in out
+    words = " ".join(out.replace("│", " ").split())
+    assert "[part 2: the largest difference is in 'pixel_attribution'" in words
+    assert "arrays]" in words
+    assert "arrays, image" not in words
+    # The saved checks still say that all is well.
+    assert cx.Record.load(folder).verification.passed
+    assert "The checks that are saved in cnnexplain-out/gradient-x-input were not repeated" in err.replace(
+        str(tmp_path) + "/", ""
+    )
+    # The shuffled network is copied once for all parts.
+    assert copies == [1]
 
 
 @pytest.mark.usefixtures("few_checks", "small")
