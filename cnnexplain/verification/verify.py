@@ -47,7 +47,7 @@ def verify(
         against: As for `cnnexplain.explain`.
         dataset: As for `cnnexplain.explain`; None uses the images, to save time.
         thorough: Whether to run the checks that take minutes, too.
-        progress: Called with the number of completed checks, and of all checks.
+        progress: Called with the number of completed checks of an image, and of all checks of all images.
         **options: Options of the analysis, if its name is given.
 
     Returns:
@@ -85,15 +85,19 @@ def check_rows(
     Args:
         found: The subjects.
         budget: What a check may cost; see `costs.BUDGET`.
-        progress: Called with the number of completed checks, and of all checks.
+        progress: Called with the number of completed checks of an image, and of all checks of all images.
     """
-    found = [replace(subject, budget=budget) for subject in found]
-    checks = all_checks(found)
-    rows = []
-    for number, (kind, check) in enumerate(checks):
-        progress(number, len(checks))
-        rows.append(check_row(kind, check, found))
-    progress(len(checks), len(checks))
+    rows = [Row(kind, check, ()) for kind, check in all_checks(found)]
+    total = len(rows) * len(found)
+    for number, subject in enumerate(found):
+        # Not shared with `found`, so that the second run of an image is freed before that of the next one.
+        own = replace(subject, budget=budget, _second=[])
+        for place, row in enumerate(rows):
+            progress(number * len(rows) + place, total)
+            if not row.error:
+                made = check_row(row.kind, row.check, [own])
+                rows[place] = replace(row, measurements=(*row.measurements, *made.measurements), error=made.error)
+    progress(total, total)
     return tuple(rows)
 
 

@@ -1,6 +1,7 @@
 """The control on the command line, in files, pictures and pages."""
 
 import json
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -229,6 +230,9 @@ def test_third_party_maps_have_a_control(install, lenet, tmp_path):
     # A map that ignores the network equals its control.
     assert record.facts["control_rank_correlation"] == pytest.approx([1, 1])
     assert record.notes(1)[0].endswith("; it hardly shows what the network has learned.")
+    # So does an opposite map, as in `cnnexplain verify`.
+    opposite = replace(record, facts={**record.facts, "control_rank_correlation": [-0.95, 0.5]})
+    assert [notes[0].endswith("has learned.") for notes in map(opposite.notes, range(2))] == [True, False]
     figure = record.figure(1)
     first, panel = figure.axes[0], panel_of(figure)
     first, second = (axes.get_position(original=True) for axes in (first, panel))

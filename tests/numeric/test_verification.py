@@ -12,6 +12,7 @@ from cnnexplain.checks import costs
 from cnnexplain.checks.random_weights import emprt, entropy, rank_correlation, smprt
 from cnnexplain.checks.shuffling import shuffled
 from cnnexplain.plugin import Analysis, Measurement, Result, registry
+from cnnexplain.verification import subjects as subjects_module
 from cnnexplain.verification.subjects import image_objectives, run, subjects
 from cnnexplain.verification.verify import check_row, check_rows
 
@@ -577,6 +578,7 @@ def test_a_constant_map_fails_nothing(name):
     images = np.random.default_rng(1).uniform(size=(1, 6, 5, 1)).astype(np.float32)
     found = cx.verify(name, cx.load(model), images, target=0)
     assert found.passed, found
+    assert "without a verdict; the map is constant" in found.outcome
     rows = {row.check.name: row for row in found.rows}
     for check in ("input noise", "random weights", "complexity", "another class"):
         assert rows[check].passed is None
@@ -598,6 +600,34 @@ def test_a_thorough_check_recomputes_the_result(lenet, monkeypatch):
     assert "'verify --thorough' (thorough=True) runs it" in found[0.0].detail
     assert found[0.0].passed is True
     assert found[float("inf")].passed is False
+
+
+def test_the_second_run_of_an_image_is_freed(lenet, monkeypatch):
+    import gc
+    import weakref
+
+    from cnnexplain.plugin import Check
+    from cnnexplain.verification import verify
+
+    record = cx.explain("saliency", lenet, ["mnist:test/42", "mnist:test/3"])
+    runs = []
+
+    def rerun(*arguments):
+        again = subjects_module.rerun(*arguments)
+        runs.append(weakref.ref(again))
+        return again
+
+    def check(subject):
+        subject.explain()
+        subject.explain()
+        gc.collect()
+        return Measurement(float(sum(run() is not None for run in runs)), 1.0)
+
+    monkeypatch.setattr(verify, "all_checks", lambda found: [("definition", Check("alive", "One run.", check))] * 2)
+    found = [replace(each, rerun=rerun) for each in subjects(record, lenet, image_objectives(record, lenet, None, None))]
+    rows = check_rows(found, costs.BUDGET)
+    assert [[each.value for each in row.measurements] for row in rows] == [[1, 1], [1, 1]]
+    assert len(runs) == 2
 
 
 def test_a_verification_repeats_itself(records, lenet):
