@@ -57,6 +57,7 @@ def run_analysis(
     from cnnexplain.pipeline import parts, request
     from cnnexplain.pipeline.provenance import identity
     from cnnexplain.results import result_files
+    from cnnexplain.results.record import Record
     from cnnexplain.results.writer import Writer
 
     running = console.bar(display, f"Running {analysis.name}")
@@ -101,11 +102,11 @@ def run_analysis(
     outcome.drawn = writer.missing
     verified = verifying.verifier(inputs.classifier, against, len(names), checking) if arguments.verify else None
     if verified is not None:
-        for record in writer.unverified(analysis):
+        for part in writer.unverified(analysis):
             outcome.verifying = True
-            writer.verify(verified(record))
+            writer.verify(verified(Record(**part)))
             # Frees the memory of this part before the next one is read.
-            del record
+            part.clear()
         outcome.verifying = False
     records = iter(()) if writer.complete else parts.run_parts(prepared, writer.start)
     for record in records:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 from cnnexplain import files, interruption
 from cnnexplain.results import index_files, json_files, lock, reader, result_files, verification_json
 from cnnexplain.results.file_names import INDEX, RESULT
-from cnnexplain.results.record import Record
 
 if TYPE_CHECKING:
     from cnnexplain.plugin.analysis import Analysis
+    from cnnexplain.results.record import Record
 
 
-def unverified(folder: Path, analysis: Analysis, result: Mapping[str, Any]) -> Iterator[Record]:
-    """The records of the parts of a result that are not verified, read one by one.
+def unverified(folder: Path, analysis: Analysis, result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The fields of a record of each part of a result that is not verified, read one by one.
 
     Args:
         folder: The folder of the result.
@@ -28,7 +28,7 @@ def unverified(folder: Path, analysis: Analysis, result: Mapping[str, Any]) -> I
     """
     for part in result_files.read_parts(folder, result):
         if part.get("verification") is None:
-            yield Record(**reader.read_part(folder, analysis, result, part))
+            yield reader.read_part(folder, analysis, result, part)
 
 
 def add(folder: Path, record: Record, result: Mapping[str, Any]) -> dict[str, Any]:

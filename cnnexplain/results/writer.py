@@ -194,8 +194,8 @@ class Writer:
             self._workers.submit(self.folder, RESULT if whole else part, result, images, overview_names, self._format)
         return [self.folder / name for name in names]
 
-    def unverified(self, analysis: Analysis) -> Iterator[Record]:
-        """The records of the earlier result that are kept and not verified; see `verified_files.unverified`."""
+    def unverified(self, analysis: Analysis) -> Iterator[dict[str, Any]]:
+        """The parts of the earlier result that are kept and not verified; see `verified_files.unverified`."""
         from cnnexplain.results import verified_files
 
         return verified_files.unverified(self.folder, analysis, self._result)
