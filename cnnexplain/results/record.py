@@ -112,18 +112,10 @@ class Record:
 
         figure = checked_figure(self._function("draw"), drawn)
         if self.control is not None:
-            add_control(figure, self, self.control_record(), index, self.facts[CORRELATION][index])
+            add_control(figure, self, as_record(self, self.control), index, self.facts[CORRELATION][index])
         if note := noise_note(self, index):
             warning(figure, note)
         return figure
-
-    def control_record(self) -> Record:
-        """The control as a record of its own, with the same images, targets and options.
-
-        Raises:
-            UsageError: There is no control.
-        """
-        return as_record(self)
 
     def overview(self) -> dict[str, Figure]:
         """Matplotlib figures, by name, of results that belong to no single image; empty if the analysis has none.

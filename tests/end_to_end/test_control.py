@@ -10,10 +10,12 @@ import cnnexplain as cx
 from cnnexplain import draw
 from cnnexplain.checks import shuffling
 from cnnexplain.cli import configuration_files
+from cnnexplain.draw.control_panel import TITLE
 from cnnexplain.errors import ModelError, PluginError, UsageError
-from cnnexplain.pipeline import control
+from cnnexplain.pipeline import control, parts
+from cnnexplain.results.control import as_record
+from cnnexplain.results.joining import join
 
-TITLE = "control: shuffled weights"
 DIGIT = "mnist:test/42"
 
 
@@ -40,7 +42,8 @@ def test_run_draws_and_saves_the_control(cli, lenet, tmp_path):
         assert set(stored) == {"input", "gradient", "saliency", "control/gradient", "control/saliency"}
         np.testing.assert_allclose(stored["control/saliency"], expected.control.arrays["saliency"], rtol=1e-5)
     assert record.control.facts == expected.control.facts
-    assert record.control_record().analysis.name == "saliency"
+    # It names the real model, so it is not a record that could be saved.
+    assert not hasattr(record, "control_record")
     # What was saved is drawn again, with the same panel.
     (before,) = folder.glob("*.png")
     old = before.read_bytes()
@@ -176,7 +179,7 @@ def test_the_control_is_drawn_like_the_map(lenet, analysis, name, limit):
 def test_a_map_that_is_enlarged_has_an_enlarged_control(lenet):
     record = cx.explain("gradcam", lenet, DIGIT, control=True)
     (image,) = panel_of(record.figure()).images
-    np.testing.assert_array_equal(image.get_array(), record.control_record().overlay(0))
+    np.testing.assert_array_equal(image.get_array(), as_record(record, record.control).overlay(0))
 
 
 def test_a_control_that_is_zero_says_so():
@@ -248,17 +251,57 @@ def test_results_that_have_no_control_say_so(install, lenet, monkeypatch):
     record = cx.explain("brightness", lenet, DIGIT, control=True, what="none")
     assert record.control is None
     assert any("There is no control" in warning for warning in record.warnings)
-    with pytest.raises(UsageError, match="has no control"):
-        record.control_record()
     with pytest.raises(PluginError, match=r"'control/bright', a name that is used for the control"):
         cx.explain("brightness", lenet, DIGIT, control=True, what="clash")
 
-    def fail(*_, **__):
-        raise ModelError("It is broken.")
+
+def failing(monkeypatch, *calls):
+    """Lets the control fail in these calls, counted from 0; returns the list of the calls."""
+    run, made = control.run_analysis, []
+
+    def fail(*arguments, **keywords):
+        made.append(len(made))
+        if made[-1] in calls:
+            raise ModelError("It is broken.")
+        return run(*arguments, **keywords)
 
     monkeypatch.setattr(control, "run_analysis", fail)
-    with pytest.raises(ModelError, match="The control, which is the network with shuffled weights, can't be explained"):
-        cx.explain("brightness", lenet, DIGIT, control=True)
+    return made
+
+
+BROKEN = "There is no control, because the network with shuffled weights can't be explained: It is broken."
+
+
+def test_a_control_that_fails_leaves_the_explanation(cli, lenet, monkeypatch, tmp_path):
+    failing(monkeypatch, 0, 1)
+    record = cx.explain("saliency", lenet, DIGIT, control=True)
+    assert (record.control, record.warnings, record.notes()) == (None, (BROKEN,), [])
+    plain = cx.explain("saliency", lenet, DIGIT)
+    assert record.facts == plain.facts
+    np.testing.assert_array_equal(record.arrays["saliency"], plain.arrays["saliency"])
+    code, _, err = cli("run", "saliency", DIGIT, "--control")
+    assert code == 0
+    assert BROKEN in err.replace("\n", " ")
+    assert cli("verify", tmp_path / "cnnexplain-out/saliency")[0] == 0
+
+
+@pytest.mark.parametrize("fails", [0, 1, 2])
+def test_parts_of_a_control_that_fails_are_joined_without_it(lenet, monkeypatch, fails):
+    """Four batches of one image in two parts: from the first failure on, there is no control."""
+    monkeypatch.setattr(parts, "PART_IMAGES", 2)
+    monkeypatch.setattr(lenet, "batch_size", 1)
+    calls = failing(monkeypatch, fails)
+    images = [f"mnist:test/{index}" for index in range(4)]
+    found = list(cx.explain_parts("saliency", lenet, images, control=True))
+    assert len(calls) == fails + 1
+    # A part has a control for all of its images, or none.
+    assert [record.control is not None for record in found] == [fails == 2, False]
+    assert [BROKEN in record.warnings for record in found] == [fails < 2, fails == 2]
+    joined = join(found)
+    assert joined.control is None
+    assert "control_rank_correlation" not in joined.facts
+    assert joined.warnings.count(BROKEN) == 1
+    assert len(joined) == 4
 
 
 def test_a_model_that_cannot_be_copied_gives_one_line(cli, model, tmp_path, monkeypatch):
