@@ -73,6 +73,14 @@ def noise_warnings(record: Record, images: int) -> list[str]:
     ]
 
 
+def is_alike(record: Record, index: int) -> bool:
+    """Whether the map of image `index` is nearly that of the network with shuffled weights."""
+    name = None if record.control is None else record.analysis.main_map(record.control.arrays)
+    if record.control is None or name is None:
+        return False
+    return bool(record.control.arrays[name][index].any()) and float(record.facts[CORRELATION][index]) > ALIKE
+
+
 def control_note(record: Record, index: int) -> str | None:
     """A sentence on how much the map of image `index` depends on the weights; None without a control."""
     if record.control is None:
@@ -83,7 +91,7 @@ def control_note(record: Record, index: int) -> str | None:
     from cnnexplain.draw.formatting import correlation as as_text
 
     correlation = float(record.facts[CORRELATION][index])
-    meaning = "; it hardly shows what the network has learned" if correlation > ALIKE else ""
+    meaning = "; it hardly shows what the network has learned" if is_alike(record, index) else ""
     return (
         f"The map has a rank correlation of {as_text(correlation)} with that of the network with shuffled weights{meaning}."
     )

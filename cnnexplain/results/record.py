@@ -18,7 +18,7 @@ from cnnexplain.results.control import CORRELATION, as_record
 from cnnexplain.results.damage import damaged
 from cnnexplain.results.explained import Explained
 from cnnexplain.results.joining import join
-from cnnexplain.results.notes import control_note, noise_note
+from cnnexplain.results.notes import control_note, is_alike, noise_note
 from cnnexplain.results.plugin_output import checked_figure, checked_overlay, checked_panels
 
 if TYPE_CHECKING:
@@ -106,15 +106,16 @@ class Record:
         return self._called("draw", draw, lambda: self._annotated(draw(self, place), place))
 
     def _annotated(self, drawn: object, index: int) -> Figure:
-        """The figure of the analysis, with the map of the control and a warning if the map is noise."""
+        """The figure of the analysis, with the map of the control, and a warning if the map is noise or like the control."""
         from cnnexplain.draw.captions import warning
         from cnnexplain.draw.control_panel import add_control
 
         figure = checked_figure(self._function("draw"), drawn)
         if self.control is not None:
             add_control(figure, self, as_record(self, self.control), index, self.facts[CORRELATION][index])
-        if note := noise_note(self, index):
-            warning(figure, note)
+        doubts = [noise_note(self, index), control_note(self, index) if is_alike(self, index) else None]
+        if text := " ".join(doubt for doubt in doubts if doubt is not None):
+            warning(figure, text)
         return figure
 
     def overview(self) -> dict[str, Figure]:

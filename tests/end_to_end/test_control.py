@@ -1,10 +1,13 @@
 """The control on the command line, in files, pictures and pages."""
 
 import json
+from dataclasses import replace
 
 import keras
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from PIL import Image
 
 import cnnexplain as cx
 from cnnexplain import draw
@@ -37,6 +40,7 @@ def test_run_draws_and_saves_the_control(cli, lenet, tmp_path):
     note = f"The map has a rank correlation of {correlation:.2f} with that of the network with shuffled weights."
     assert note in out.replace("\n", " ")
     assert record.notes() == [note]
+    assert note in (folder / "index.html").read_text()
     expected = cx.explain("saliency", lenet, DIGIT, control=True)
     with np.load(folder / "arrays.npz") as stored:
         assert set(stored) == {"input", "gradient", "saliency", "control/gradient", "control/saliency"}
@@ -91,11 +95,11 @@ def test_resuming_needs_the_same_choice(cli, blank_pictures, tmp_path):
     assert cli("run", "saliency", *images, "--resume")[0] == 0
     code, _, err = cli("run", "saliency", *images, "--resume", "--control")
     assert code == 2
-    assert "control was null, now true" in err
+    assert "belongs to another request: it was made without --control, now with it." in err
     assert cli("run", "saliency", *images, "--control")[0] == 0
     code, _, err = cli("run", "saliency", *images, "--resume")
     assert code == 2
-    assert "control was true, now null" in err
+    assert "belongs to another request: it was made with --control, now without it." in err
 
 
 def test_an_analysis_without_a_map_has_no_control(cli, lenet, tmp_path):
@@ -134,7 +138,9 @@ def test_json_documents_state_the_control(cli, blank_pictures):
     code, out, _ = cli("run", "saliency", DIGIT, "--control", "--json")
     assert code == 0
     (image,) = json.loads(out)["images"]
-    assert image["control"].startswith("The map has a rank correlation of 0.")
+    correlation = image["control"]["rank_correlation"]
+    assert set(image["control"]) == {"rank_correlation", "note"}
+    assert image["control"]["note"].startswith(f"The map has a rank correlation of {correlation:.2f} with")
     code, out, _ = cli("run", "saliency", DIGIT, "--json")
     (image,) = json.loads(out)["images"]
     assert image["control"] is None
@@ -213,6 +219,7 @@ def run(classifier, images, targets, *, what: Annotated[str, Option("A word.")] 
 
 def draw(record, index):
     from matplotlib.figure import Figure
+from PIL import Image
     figure = Figure((4, 3), layout="constrained")
     if record.options["what"] != "bare":
         panel = figure.subplots()
@@ -233,6 +240,8 @@ def test_third_party_maps_have_a_control(install, lenet, tmp_path):
     assert record.facts["control_rank_correlation"] == pytest.approx([1, 1])
     assert record.notes(1)[0].endswith("; it hardly shows what the network has learned.")
     figure = record.figure(1)
+    # The picture says so, too.
+    assert record.notes(1) == [text.get_text().replace("\n", " ") for text in figure.texts]
     first, panel = figure.axes[0], panel_of(figure)
     first, second = (axes.get_position(original=True) for axes in (first, panel))
     assert (first.y0, first.y1) == pytest.approx((second.y0, second.y1))
@@ -253,6 +262,53 @@ def test_results_that_have_no_control_say_so(install, lenet, monkeypatch):
     assert any("There is no control" in warning for warning in record.warnings)
     with pytest.raises(PluginError, match=r"'control/bright', a name that is used for the control"):
         cx.explain("brightness", lenet, DIGIT, control=True, what="clash")
+
+
+@pytest.mark.parametrize("layout", [None, "constrained"])
+@pytest.mark.parametrize("place", ["upper right", "center right", "lower center", (0.6, 0.8)])
+def test_a_legend_of_the_figure_stays_left_of_the_control(lenet, layout, place):
+    def figure(_, __):
+        made = Figure((4, 3), layout=layout)
+        made.subplots().plot([0, 1], label="line")
+        made.legend(loc=place)
+        return made
+
+    record = cx.explain("saliency", lenet, DIGIT, control=True)
+    record = replace(record, analysis=replace(record.analysis, draw=figure))
+    before = replace(record, control=None).figure()
+    after = record.figure()
+    boxes = []
+    for each in (before, after):
+        each.draw_without_rendering()
+        boxes.append(each.legends[0].get_window_extent().get_points() / each.dpi)
+    np.testing.assert_allclose(*boxes, atol=1e-6)
+    panel = panel_of(after).get_window_extent().get_points() / after.dpi
+    assert boxes[1][1, 0] < panel[0, 0]
+
+
+@pytest.mark.parametrize("head", ["sigmoid", "values"])
+def test_other_heads_have_a_control(cli, tmp_path, head):
+    """The control and all checks of a network whose outputs are not those of a softmax."""
+    inputs = keras.Input((12, 10, 3))
+    features = keras.layers.Conv2D(4, 3, activation="relu")(inputs)
+    outputs = keras.layers.Dense(3, activation=None if head == "values" else head)(keras.layers.Flatten()(features))
+    keras.Model(inputs, outputs).save(tmp_path / "model.keras")
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (12, 10, 3), np.uint8)).save(tmp_path / "image.png")
+    if head == "values":
+        (tmp_path / "model.json").write_text('{"head": "values"}')
+    model = ("--model", "model.keras")
+    code, out, err = cli("run", "gradient-x-input", "image.png", *model, "--control", "--verify")
+    assert (code, "Traceback" in err) == (0, False), out + err
+    folder = tmp_path / "cnnexplain-out/gradient-x-input"
+    record = cx.Record.load(folder)
+    classifier = cx.load(tmp_path / "model.keras")
+    assert classifier.head == head
+    target = record.explained[0].target
+    expected = cx.explain("gradient-x-input", shuffling.shuffled(classifier), record.images, target=target)
+    values = expected.arrays["pixel_attribution"]
+    np.testing.assert_allclose(record.control.arrays["pixel_attribution"], values, rtol=0, atol=1e-5 * np.abs(values).max())
+    assert record.verification.passed
+    assert cli("verify", folder, *model)[0] == 0
 
 
 def failing(monkeypatch, *calls):

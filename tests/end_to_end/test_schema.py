@@ -295,7 +295,6 @@ WRONG = {
     "a correlation of text": nested("facts", control_rank_correlation=["0.5", "x"]),
     "a correlation above 1": nested("facts", control_rank_correlation=[0.5, 7.0]),
     "a correlation of null": nested("facts", control_rank_correlation=[None, 0.5]),
-    "a correlation beyond all": nested("facts", control_rank_correlation=[0.5, 10**400]),
     "arrays of a control that is not there": lambda folder: edited(folder, lambda content: content.pop("control")),
     "text in an array": array("gradient", np.array(["a", "b"])),
     "dates in an array": array("dates", np.zeros(2, "M8[s]")),
@@ -439,7 +438,7 @@ def test_names_of_pictures_fit_into_a_folder(tmp_path, letter):
     assert json_kinds.FILE_NAME(name, "it") is None
 
 
-@pytest.mark.parametrize("error", [["abc"], [None], [[0.5]], [{}], [True], [-1.0], [10**400], 0.5, "x"])
+@pytest.mark.parametrize("error", [["abc"], [None], [[0.5]], [{}], [True], [-1.0], 0.5, "x"])
 def test_a_relative_error_that_is_no_number_is_refused(lenet, tmp_path, error):
     folder = tmp_path / "smoothgrad"
     cx.explain("smoothgrad", lenet, TWO[:1], samples=2).save(folder, dpi=20)
