@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image
 
 from cnnexplain import draw
+from cnnexplain.draw.control_panel import as_record
 from cnnexplain.rendering import packed_maps, panels
 from cnnexplain.rendering.pictures import compact, png
-from cnnexplain.results.control import as_record
 
 if TYPE_CHECKING:
     from cnnexplain.results.record import Record

@@ -1,4 +1,4 @@
-"""The control of a record, `Record.control`: its names in files, and its record."""
+"""The control of a record, `Record.control`: its names in files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Shaped
 
-    from cnnexplain.plugin.analysis import Result
     from cnnexplain.results.record import Record
 
 PREFIX = "control/"
@@ -41,9 +40,3 @@ def without(record: Record) -> Record:
     """A record without its control."""
     facts = {name: fact for name, fact in record.facts.items() if name != CORRELATION}
     return replace(record, facts=facts, control=None)
-
-
-def as_record(record: Record, control: Result) -> Record:
-    """The control of a record as a record of its own, only for drawing: it still names the model of the real network."""
-    own = replace(record, arrays=control.arrays, facts=control.facts, control=None)
-    return replace(own, analysis=replace(record.analysis, overview=None), warnings=(), verification=None)

@@ -14,7 +14,7 @@ from cnnexplain.errors import PluginError, UsageError, failure, foreign, line, s
 from cnnexplain.plugin.analysis import Analysis, Panel, Result
 from cnnexplain.plugin.registry import Plugin
 from cnnexplain.results import reader
-from cnnexplain.results.control import CORRELATION, as_record
+from cnnexplain.results.control import CORRELATION
 from cnnexplain.results.damage import damaged
 from cnnexplain.results.explained import Explained
 from cnnexplain.results.joining import join
@@ -108,7 +108,7 @@ class Record:
     def _annotated(self, drawn: object, index: int) -> Figure:
         """The figure of the analysis, with the map of the control, and a warning if the map is noise or like the control."""
         from cnnexplain.draw.captions import warning
-        from cnnexplain.draw.control_panel import add_control
+        from cnnexplain.draw.control_panel import add_control, as_record
 
         figure = checked_figure(self._function("draw"), drawn)
         if self.control is not None:

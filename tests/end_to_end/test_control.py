@@ -13,10 +13,9 @@ import cnnexplain as cx
 from cnnexplain import draw
 from cnnexplain.checks import shuffling
 from cnnexplain.cli import configuration_files
-from cnnexplain.draw.control_panel import TITLE
+from cnnexplain.draw.control_panel import TITLE, as_record
 from cnnexplain.errors import ModelError, PluginError, UsageError
 from cnnexplain.pipeline import control, parts
-from cnnexplain.results.control import as_record
 from cnnexplain.results.joining import join
 
 DIGIT = "mnist:test/42"
@@ -219,7 +218,6 @@ def run(classifier, images, targets, *, what: Annotated[str, Option("A word.")] 
 
 def draw(record, index):
     from matplotlib.figure import Figure
-from PIL import Image
     figure = Figure((4, 3), layout="constrained")
     if record.options["what"] != "bare":
         panel = figure.subplots()
