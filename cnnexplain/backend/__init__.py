@@ -41,6 +41,9 @@ class Backend(Protocol):
     LOOPS_ON_CPU: bool
     """Whether, on a CPU, a compiled loop of small steps takes less time than a call for each step."""
 
+    SLOW_LOOPS_ON_CPU: bool
+    """Whether, on a CPU, a network takes longer within a compiled loop than outside."""
+
     def compiled(
         self,
         function: Callable[..., Sequence[Any]],

@@ -24,6 +24,7 @@ ANY_LENGTH = False
 
 # In a loop, XLA's convolutions on a CPU take several times as long.
 LOOPS_ON_CPU = False
+SLOW_LOOPS_ON_CPU = True
 
 
 def compiled(

@@ -27,6 +27,7 @@ STEPS = 16
 ANY_LENGTH = True
 
 LOOPS_ON_CPU = True
+SLOW_LOOPS_ON_CPU = False
 
 GPU_MEMORY = 8 << 30
 """The assumed number of free bytes on a GPU. If there are fewer, batches are halved until they fit."""

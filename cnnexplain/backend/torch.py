@@ -26,6 +26,7 @@ ANY_LENGTH = True
 
 # Each operation is a call from Python, whether in a loop or not.
 LOOPS_ON_CPU = False
+SLOW_LOOPS_ON_CPU = False
 
 
 def compiled(

@@ -10,7 +10,7 @@ from cnnexplain.interruption import check_interrupted
 from cnnexplain.plugin.check import Subject
 
 BUDGET = 2e10
-"""The number of layer outputs that a check may compute for an image, unless the verification is thorough: some 600,000
+"""The number of layer outputs that a check may compute for an image, unless the verification is thorough: about 600,000
 passes through the LeNet, or 1,000 through a network for photographs."""
 
 
@@ -31,7 +31,7 @@ def passes(subject: Subject, options: Mapping[str, Any]) -> float | None:
 def affordable(subject: Subject, runs: float) -> bool:
     """Whether a number of runs of the analysis stays within the budget of a check.
 
-    Runs whose number of passes is unknown are taken for a single pass.
+    Runs whose number of passes is unknown count as a single pass.
     """
     return (passes(subject, {}) or 1.0) * runs * subject.classifier.activation_count <= subject.budget
 
@@ -39,7 +39,7 @@ def affordable(subject: Subject, runs: float) -> bool:
 def too_expensive(subject: Subject, runs: float) -> str:
     """The detail of a check that is left out because its runs of the analysis are not affordable."""
     number = (passes(subject, {}) or 1.0) * runs
-    return f"left out: it takes some {number:,.0f} passes through the network; 'verify --thorough' (thorough=True) runs it"
+    return f"left out: it takes about {number:,.0f} passes through the network; 'verify --thorough' (thorough=True) runs it"
 
 
 def cheap_options(subject: Subject, runs: float) -> Mapping[str, Any]:

@@ -12,7 +12,7 @@ ROUNDING = 1e-4
 single precision, which a deep network, or a sum of thousands of terms, may accumulate."""
 
 HALF = 100
-"""By how much more a network in half precision rounds, as far as its results are concerned."""
+"""The factor by which rounding changes the results of a network in half precision more than in single precision."""
 
 
 def rounding(classifier: Classifier) -> float:

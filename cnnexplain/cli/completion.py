@@ -92,10 +92,11 @@ def analyses() -> list[str]:
 
 
 def metrics() -> list[str]:
-    """The installed metrics."""
+    """The installed metrics, and the word for all of them."""
     from cnnexplain.plugin import registry
+    from cnnexplain.plugin.metric import ALL
 
-    return list(registry.load().metrics)
+    return [*registry.load().metrics, ALL]
 
 
 def named_models(incomplete: str) -> list[str]:

@@ -80,6 +80,7 @@ def list_document(registry: Registry, included: str) -> dict[str, Any]:
             "scores": dict(metric.scores),
             "protocol": metric.protocol,
             "limitations": metric.limitations,
+            "default": metric.default,
             **_supplier(registry.metrics.suppliers[name]),
         }
         for name, metric in registry.metrics.items()

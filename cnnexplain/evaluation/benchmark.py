@@ -92,7 +92,7 @@ def prepare(
 
 
 def select(names: str | Sequence[str] | None, *, masked: bool) -> dict[str, tuple[Metric, Plugin]]:
-    """The metrics of these names; None for the default ones, "all" for all, those for masks only if there are masks.
+    """The metrics of these names; None for the default ones, "all" for all. Without masks, both omit those that need them.
 
     Raises:
         UsageError: There is no such metric, or it needs masks and there are none.
@@ -100,11 +100,11 @@ def select(names: str | Sequence[str] | None, *, masked: bool) -> dict[str, tupl
     """
     checks.names(names, "metrics", "deletion")
     offered = registry.load().metrics
+    defined = [name for name, metric in offered.items() if masked or "mask" not in metric.inputs]
+    if names is None:
+        return {name: offered.pick(name) for name in defined if offered[name].default}
     wanted = [names] if isinstance(names, str) else names
-    if wanted is None or ALL in wanted:
-        chosen = [name for name, metric in offered.items() if wanted is not None or metric.default]
-        return {name: offered.pick(name) for name in chosen if masked or "mask" not in offered[name].inputs}
-    found = {name: offered.pick(name) for name in wanted}
+    found = {each: offered.pick(each) for name in wanted for each in (defined if name == ALL else [name])}
     for name, (metric, _) in found.items():
         if "mask" in metric.inputs and not masked:
             raise UsageError(

@@ -53,7 +53,7 @@ def check(path: Path, kind: str) -> None:
     """Checks that the file may be replaced.
 
     Raises:
-        OutputError: There is a file of others at the path, or the folder can't be written.
+        OutputError: The path has a file that is not a score file of cnnexplain, or the folder can't be written.
     """
     files.check_writable(path)
     if path.exists():

@@ -81,7 +81,8 @@ def minimize_compiled(
     """
     start = np.asarray(start, np.float32)
     state = [np.zeros(each, np.float32) for each in optimizer.state(start.shape)]
-    steps_ahead = Steps(function, keep, optimizer.update, len(state), len(arrays), best)
+    most = 1 if backend.current().SLOW_LOOPS_ON_CPU and not on_gpu() else MOST
+    steps_ahead = Steps(function, keep, optimizer.update, len(state), len(arrays), best, most)
     problems = start.shape[: 1 if together is None else 2]
     kept, going, arrays = start.copy(), np.arange(len(start)), list(arrays)
     history, ends = (np.zeros((*problems, steps + 1), np.float32) for _ in range(2))
@@ -92,21 +93,21 @@ def minimize_compiled(
         steps_ahead,
         names,
         [each.shape[1:] for each in (*carried, *arrays)],
-        [(), *((MOST, *table.shape[1:]) for table in tables)],
+        [(), *((most, *table.shape[1:]) for table in tables)],
         views=views,
     )
     done, reported, size = 0, 0, 1
     while done <= steps and carried[3].any():
         check = min((number for number in checks if number >= done), default=steps)
         count, began = min(size, check + 1 - done), time.monotonic()
-        rows = [np.resize(table[done : done + count], (MOST, *table.shape[1:])) for table in tables]
+        rows = [np.resize(table[done : done + count], (most, *table.shape[1:])) for table in tables]
         values, reasons, *carried = compiled([*carried, *arrays], [np.float32(count), *rows])
         for table, part in ((history, values), (ends, reasons)):
             table[going, ..., done : done + count] = part[..., :count]
         kept[going] = carried[1]
         done += count
         seconds = time.monotonic() - began
-        size = max(1, size // 2) if seconds > SECONDS else min(MOST, 2 * size) if seconds < SECONDS / 2 else size
+        size = max(1, size // 2) if seconds > SECONDS else min(most, 2 * size) if seconds < SECONDS / 2 else size
         # The first call also compiles.
         slow = seconds > 2 * SECONDS and done > 1
         reached = done if slow else done // EVERY * EVERY
@@ -145,6 +146,7 @@ class Steps:
         states: The number of arrays of the optimizer's state.
         arrays: The number of further arrays.
         best: Whether the variables of the lowest value are kept.
+        most: The most steps in one call.
     """
 
     function: Callable[..., Any]
@@ -153,6 +155,7 @@ class Steps:
     states: int
     arrays: int
     best: bool
+    most: int
 
     def __call__(self, outputs: Callable[[Any], dict[str, Any]], *inputs: Any) -> list[Any]:
         """Computes some steps.
@@ -163,7 +166,7 @@ class Steps:
                 otherwise 0, the optimizer's state, and the arrays. Then the number of steps, and tables with a row for each.
 
         Returns:
-            The values (N, …, `MOST`) at each step, what ended the optimization there, and the next batches up to the state.
+            The values (N, …, `most`) at each step, what ended the optimization there, and the next batches up to the state.
         """
         from keras import ops
 
@@ -186,16 +189,18 @@ class Steps:
             better = ops.logical_and(going, values < lowest) if self.best else going
             kept = ops.where(_spread(better, x) if self.best else on, x, kept)
             lowest = ops.where(better, values, lowest) if self.best else lowest
-            place = ops.equal(ops.arange(MOST), number)
+            place = ops.equal(ops.arange(self.most), number)
             history, ended = (ops.where(place, each[..., None], table) for each, table in ((values, history), (end, ended)))
             move, state = self.update(ops.where(on, gradient, 0.0), state, *numbers)
             moved = x + move if self.keep is None else self.keep(x + move, *others)
             return (ops.where(on, moved, x), kept, lowest, ops.cast(going, "float32"), history, ended, *state)
 
         kept, lowest, running, *state = carried
-        table = ops.zeros((*ops.shape(lowest), MOST))
+        table = ops.zeros((*ops.shape(lowest), self.most))
         loop = (x, kept, lowest, running, table, table, *state)
-        x, kept, lowest, running, history, ended, *state = ops.fori_loop(0, ops.cast(count, "int32"), step, loop)
+        # The compiler would not remove a loop of a single step.
+        loop = step(0, loop) if self.most == 1 else ops.fori_loop(0, ops.cast(count, "int32"), step, loop)
+        x, kept, lowest, running, history, ended, *state = loop
         return [history, ended, x, kept, lowest, running, *state]
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from cnnexplain.results.record import Record
 
 PREFIX = "control/"
-"""What the names of the control's arrays begin with in the file of arrays."""
+"""The prefix of the names of the control's arrays in the file of arrays."""
 
 CORRELATION = "control_rank_correlation"
 """The fact with Spearman's rank correlation of the main map and that of the control, for each image."""

@@ -148,7 +148,7 @@ class PictureWorkers:
 
         Args:
             folder: The folder of the result.
-            progress: Called again and again with the number of pictures drawn, and the number of all.
+            progress: Called repeatedly with the number of pictures drawn, and the number of all.
 
         Raises:
             CnnExplainError: As for `check`.

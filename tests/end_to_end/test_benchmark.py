@@ -364,6 +364,14 @@ def test_metrics_that_take_most_of_the_time_are_computed_if_they_or_all_are_name
     assert set(benchmark.select(None, masked=True)) == set(offered) - {"max-sensitivity", "smprt"}
     assert set(benchmark.select("smprt", masked=False)) == {"smprt"}
     assert set(benchmark.select(["all"], masked=False)) == set(offered) - masked
+    assert set(benchmark.select("all", masked=True)) == set(offered)
+
+
+def test_all_metrics_do_not_hide_a_mistake_in_another_name():
+    with pytest.raises(UsageError, match="no metric 'no-such-metric'"):
+        benchmark.select(["all", "no-such-metric"], masked=False)
+    with pytest.raises(UsageError, match="'pointing-game' needs the relevant pixels"):
+        benchmark.select(["all", "pointing-game"], masked=False)
 
 
 def test_an_interrupted_command_says_how_to_continue(cli, tmp_path, monkeypatch):
@@ -388,9 +396,11 @@ def test_the_metrics_are_listed(cli):
     assert code == 0
     assert "Metrics from cnnexplain" in out
     assert registry.load().metrics["road"].summary in " ".join(out.split())
+    assert out.count("Computed only with --metric NAME or --metric all.") == 2
     listed = json.loads(cli("list", "--json")[1])["metrics"]
     assert [metric["name"] for metric in listed] == list(registry.load().metrics)
     assert listed[0]["limitations"]
+    assert {metric["name"] for metric in listed if not metric["default"]} == {"max-sensitivity", "smprt"}
 
 
 USAGE = {

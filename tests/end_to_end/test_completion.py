@@ -82,6 +82,11 @@ def test_classes_come_from_the_model_or_a_labels_file(tab, model, tmp_path):
     assert tab("run saliency --model keras:VGG16 --target ") == []
 
 
+def test_all_metrics_are_offered_as_one_word(tab):
+    assert tab("benchmark --metric s") == ["smprt", "sparseness"]
+    assert tab("benchmark --metric al") == ["all"]
+
+
 def test_zsh_and_fish_get_the_same_completions(shell):
     zsh = shell(
         "-m",

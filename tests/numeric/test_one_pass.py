@@ -34,6 +34,39 @@ def calls(monkeypatch):
     return counted
 
 
+@pytest.fixture
+def compilations(monkeypatch, caplog):
+    """A function that returns what has been compiled since its last call; PyTorch only keeps functions for later calls."""
+    seen, runs_python = [], keras.backend.backend() == "torch"
+    compile_function = backend.current().compiled
+
+    def compiled(function, *declared):
+        def traced(*arrays):
+            if not runs_python:
+                seen.append(f"a trace of {function}")
+            return function(*arrays)
+
+        seen.append(f"a new function {function}")
+        return compile_function(traced, *declared)
+
+    def since():
+        logged = [record.getMessage() for record in caplog.records if record.getMessage().startswith("Compiling")]
+        found = [*seen, *logged]
+        seen.clear()
+        caplog.clear()
+        return found
+
+    monkeypatch.setattr(backend.current(), "compiled", compiled)
+    if keras.backend.backend() != "jax":
+        yield since
+        return
+    import jax
+
+    # Operations outside of compiled functions are compiled, too.
+    with jax.log_compiles():
+        yield since
+
+
 def branched(seed, *, activation="softmax", classes=4):
     """A model of 8×8 images with a path around its second convolution."""
     keras.utils.set_random_seed(seed)
@@ -86,6 +119,32 @@ def test_predicted_and_given_classes_have_the_same_gradient(images, given):
     np.testing.assert_allclose(batch.logits, logits, rtol=1e-5, atol=1e-6)
     assert [objective.target for objective in objectives] == classes.tolist()
     np.testing.assert_allclose(clf.values(images, weighted), clf.values(images, objectives), rtol=1e-5)
+
+
+@backends
+@pytest.mark.parametrize(
+    ("analysis", "options"),
+    [
+        ("activation-maximization", {"target": 1, "steps": 3}),
+        ("deconvnet", {}),
+        ("gradcam", {}),
+        ("integrated-gradients", {"steps": 6}),
+        ("intermediate-outputs", {}),
+        ("inversion", {"iterations": 3, "layer": ["second", "logits"]}),
+        ("occlusion", {"patch": 3}),
+        ("rise", {"masks": 20}),
+        ("saliency", {}),
+        ("smoothgrad", {"samples": 6}),
+    ],
+)
+def test_a_second_call_compiles_nothing(images, analysis, options, compilations):
+    """Neither new functions nor the same ones for other shapes."""
+    clf = branched(2)
+    explained = {} if analysis == "activation-maximization" else {"images": images[:3]}
+    cx.explain(analysis, clf, **explained, **options)
+    assert compilations()
+    cx.explain(analysis, clf, **explained, **options)
+    assert compilations() == []
 
 
 @backends

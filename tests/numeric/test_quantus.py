@@ -119,20 +119,30 @@ def test_deletion_is_the_area_under_the_curve_of_pixel_flipping_of_quantus(quant
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_mu_fidelity_is_in_the_range_of_faithfulness_correlation_of_quantus(quantus, lenet, noise, scores_model):
-    classes, analysis = np.array([3, 8, 1, 4]), "integrated-gradients:steps=16"
-    found = cx.benchmark(analysis, lenet, noise, metrics="mu-fidelity", target=classes.tolist())
+def test_mu_fidelity_is_faithfulness_correlation_of_quantus_except_for_the_random_subsets(quantus, lenet, scores_model):
+    analysis = "integrated-gradients:steps=16"
+    digits = np.asarray(cx.read_images([f"mnist:test/{number}" for number in range(16)], lenet))
+    classes = lenet.logits(digits).argmax(axis=1)
+    ours = cx.benchmark(analysis, lenet, digits, metrics="mu-fidelity").scores("mu-fidelity", "logit")[:, 0]
     metric = quantus.FaithfulnessCorrelation(
-        nr_runs=128, subset_size=157, perturb_baseline="black", abs=False, normalise=False, disable_warnings=True
+        nr_runs=128,
+        subset_size=157,
+        perturb_baseline="black",
+        abs=False,
+        normalise=False,
+        disable_warnings=True,
+        return_aggregate=False,
     )
-    explain = cx.explain_func(analysis, lenet)
+    np.random.seed(0)  # noqa: NPY002  # Its subsets come from there.
     theirs = metric(
         model=scores_model,
-        x_batch=noise,
+        x_batch=digits,
         y_batch=classes,
-        a_batch=explain(None, noise, classes)[..., 0][:, None],
+        a_batch=cx.explain_func(analysis, lenet)(None, digits, classes)[..., 0][:, None],
         channel_first=False,
         softmax=False,
     )
-    # Both are correlations over 128 random subsets of a fifth of the pixels; Quantus returns their mean over the images.
-    assert found.scores("mu-fidelity", "logit")[:, 0].mean() == pytest.approx(np.mean(theirs), abs=0.1)
+    # Both are correlations over 128 random subsets of a fifth of the pixels. Their differences have a standard deviation of
+    # 0.05, and that of the mean over 16 images is 0.012. Subsets of half this size raise the mean by 0.05.
+    np.testing.assert_allclose(ours, theirs, atol=0.2)
+    assert ours.mean() == pytest.approx(np.mean(theirs), abs=0.03)

@@ -65,18 +65,23 @@ def _list_classes(arguments: ModelArguments, *, json: bool, verbose: bool) -> No
 
 
 def _print_installed() -> None:
-    _print_groups("Analyses", _with_papers(session.registry().analyses))
+    metrics = session.registry().metrics
+    seldom = {name: "Computed only with --metric NAME or --metric all." for name in metrics if not metrics[name].default}
+    _print_groups("Analyses", _with_papers(session.registry().analyses, {}))
     _print_groups("Models", _models())
-    _print_groups("Metrics", _with_papers(session.registry().metrics))
+    _print_groups("Metrics", _with_papers(metrics, seldom))
     console.say("cnnexplain run ANALYSIS --help shows the options of an analysis.")
 
 
-def _with_papers(offers: Offers[Analysis] | Offers[Metric]) -> dict[str, list[tuple[str, Sequence[str]]]]:
-    """Analyses or metrics by distribution, with their summaries and papers."""
+def _with_papers(
+    offers: Offers[Analysis] | Offers[Metric], notes: Mapping[str, str]
+) -> dict[str, list[tuple[str, Sequence[str]]]]:
+    """Analyses or metrics by distribution, with their summaries and papers, and notes on some of them."""
     found: dict[str, list[tuple[str, Sequence[str]]]] = {}
     for name, offer in offers.items():
         entries = found.setdefault(_distribution(offers.suppliers[name]), [])
-        entries.append((name, (offer.summary, f"Paper: {offer.paper}")))
+        note = [notes[name]] if name in notes else []
+        entries.append((name, (offer.summary, *note, f"Paper: {offer.paper}")))
     return found
 
 

@@ -51,13 +51,13 @@ class Case:
         return np.abs(maps) if self.evidence == "both" else maps
 
     def summary(self) -> Summary:
-        """What tables tell about the case."""
+        """What tables say about the case."""
         return Summary(self.right, self.evidence, len(self.images), float(self.masks.mean()), self.figures)
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What tables tell about a case.
+    """What tables say about a case.
 
     Args:
         right: As in `Case`.

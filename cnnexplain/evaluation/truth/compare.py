@@ -40,9 +40,9 @@ def benchmark_truth(
 ) -> TruthBoard:
     """Measures how well methods find the relevant pixels of networks for which these are known.
 
-    The networks are made by code, and most are trained, in minutes altogether. The metrics are the pointing game, relevance
-    rank accuracy and relevance mass accuracy. Where pixels also matter as evidence against the target, or because something
-    is absent, the magnitude of a map is compared with the mask, otherwise its signed values.
+    The networks are made by code, and most are trained, which takes minutes altogether. The metrics are the pointing game,
+    relevance rank accuracy and relevance mass accuracy. Where pixels also matter as evidence against the target, or because
+    something is absent, the magnitude of a map is compared with the mask, otherwise its signed values.
 
     Args:
         analyses: The names of the analyses, as for `cnnexplain.benchmark`. None for all analyses with a map of the image;

@@ -27,7 +27,7 @@ class TruthBoard:
 
     Args:
         cases: The cases by name, without those whose scores were read from a file.
-        summaries: What tables tell about each case, by name.
+        summaries: What tables say about each case, by name.
         boards: The scores in each case.
         seed: The seed of the cases and of all other random numbers.
     """

@@ -10,9 +10,9 @@ the upper left corner, or L (class 1) near the lower right one. In the rotation 
 any place, rotated by a multiple of 90°. In the XOR scenario, both are present at their fixed places, with equal signs (class
 0) or different signs (class 1). The noise is white, or correlated by a Gaussian blur.
 
-This is written from the paper as it is known, not from its code. The places of the tetrominoes, which of them are used, and
-the Gaussian noise are those that the authors state beside their data, for a grid of 8×8 squares. They blur correlated noise
-by 3 of 8 or 10 of 64 pixels, here by 4 of 16. Differences: the side of an image is 16 rather than 8 or 64 pixels; a rotated
+This follows the authors' description of their data; the formulas are ours. The description, for a grid of 8×8 squares, gives
+the places of the tetrominoes, which of them are used, and the Gaussian noise. The authors blur correlated noise by 3 of 8 or
+10 of 64 pixels; the blur here is 4 of 16. Differences: the side of an image is 16 instead of 8 or 64 pixels; a rotated
 tetromino keeps its size, as in their images of 8×8 pixels, while that in images of 64×64 is half as large; patterns are not
 smoothed, so that the masks are exact; there are no photographs as backgrounds; and the ratios α are those at which the small
 networks here learn each scenario.

@@ -202,8 +202,8 @@ def cnnexplain_analyses() -> list[Analysis]:
                 ),
                 Check(
                     "transposed filters",
-                    "With the rules 'deconvnet' and 'guided', the projection of a unit is what switches, the rule at each "
-                    "ReLU and transposed filters make of its activation, computed without gradients as in the paper.",
+                    "With the rules 'deconvnet' and 'guided', the projection of a unit is its activation, passed back by "
+                    "switches, the rule at each ReLU and transposed filters, without gradients, as in the paper.",
                     check_transposed,
                 ),
             ),

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from cnnexplain import Layer
 
 POSITIONS, DIRECTIONS, LEAN = 12, 12, 3
-"""The number of positions, half of them those with the largest evidence; that of random directions in which a gradient is
-tested; and the slope that these have by leaning to the gradient, as a multiple of that of their noise."""
+"""The number of positions, half of which have the largest evidence; the number of random directions in which a gradient is
+tested; and the slope along their component in the direction of the gradient, relative to that along their noise."""
 
 
 def evidence(subject: Subject) -> Measurement:
@@ -30,7 +30,7 @@ def evidence(subject: Subject) -> Measurement:
 
 
 def maps(subject: Subject) -> Measurement:
-    """The largest difference of `cam` and `map` from the positive evidence and this enlarged, relative to their maxima."""
+    """The largest difference of `cam` and `map` from the positive evidence and its enlargement, relative to their maxima."""
     positive = np.where(subject.array("evidence") > 0, subject.array("evidence"), 0).astype(np.float64)
     enlarged = _enlarged(positive, *subject.image.shape[1:3])
     worst = max(checks.difference(subject.array("cam"), positive), checks.difference(subject.array("map"), enlarged))

@@ -58,7 +58,7 @@ class Grid:
         return out
 
     def error(self, residual: Float32[np.ndarray, "H W K"]) -> Float32[np.ndarray, "H W K"]:
-        """What the solution lacks, approximately, for a residual: a V-cycle with a step of Jacobi before and after.
+        """The approximate correction of the solution for a residual: a V-cycle with a step of Jacobi before and after.
 
         It is linear, symmetric and positive definite, as conjugate gradients require. The next call overwrites the array.
         """
@@ -114,7 +114,7 @@ def restricted(values: Float[np.ndarray, "H W K"]) -> Float[np.ndarray, "h w K"]
         found *= 3
         found[1:] += second[:-1]
         found[:-1] += first[1:]
-        # Beyond the border is the border.
+        # Pixels beyond the border have the values at the border.
         found[0] += first[0]
         found[-1] += second[-1]
         found *= 0.25

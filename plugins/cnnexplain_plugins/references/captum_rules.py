@@ -62,7 +62,7 @@ def _signal(model: Any, relus: list[Any], rule: str, image: Any, unit: tuple[int
     method = {"deconvnet": Deconvolution, "guided": GuidedBackprop}[rule]
     pixels = keras.ops.convert_to_tensor(image).clone().requires_grad_()
     with warnings.catch_warnings():
-        # It warns of its own hooks.
+        # Captum warns about its own hooks.
         warnings.simplefilter("ignore")
         signal = method(network).attribute(pixels, target=unit)
     return keras.ops.convert_to_numpy(signal)[0]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cnnexplain import Classifier
 
 DOUBTFUL = 0.5
-"""The relative standard error of a map from which on there is a warning that it is partly noise."""
+"""The relative standard error of a map above which a warning says that it is partly noise."""
 
 PARTLY_NOISE = "The maps of some images are partly noise (see relative_error); use more --masks or fewer --cells."
 
