@@ -51,9 +51,10 @@ def minimize_compiled(
 ) -> Optimum:
     """`minimize` in a compiled function, which computes the values, their gradients and the updates of many steps.
 
-    `function` and `keep` are in `keras.ops` only. They also get the arrays and, for the current step, a row of each array of
-    the schedule, such as the numbers that define a random view. The compiled function is kept as long as those of
-    `Classifier.differentiable`, and used again if both are equal, as functions of a module or frozen dataclasses are.
+    Where a network is slow within a loop, each call computes one step. `function` and `keep` are in `keras.ops` only. They
+    also get the arrays and, for the current step, a row of each array of the schedule, such as the numbers that define a
+    random view. The compiled function is kept as long as those of `Classifier.differentiable`, and used again if both are
+    equal, as functions of a module or frozen dataclasses are.
 
     Args:
         classifier: The model.
