@@ -18,6 +18,10 @@ SHOWN = 3
 """Differences between two requests that an error states before it counts the rest."""
 
 
+FLAGS = ("control", "verify")
+"""Values of a request that are options of the command line without a value."""
+
+
 @dataclass(frozen=True)
 class Missing:
     """Pictures of a part that are listed but were not drawn.
@@ -150,7 +154,14 @@ def _difference(name: str, was: Any, now: Any) -> str:
     if isinstance(was, dict) and isinstance(now, dict):
         other = [key for key in {**was, **now} if was.get(key) != now.get(key)]
         return "; ".join(_difference(f"{name}.{key}", was.get(key), now.get(key)) for key in other)
+    if name in FLAGS:
+        # What is not set is None or False.
+        return f"it was made {_with(was)}--{name}, now {_with(now)}it"
     return f"{name} was {_short(was)}, now {_short(now)}"
+
+
+def _with(value: Any) -> str:
+    return "with " if value else "without "
 
 
 def _short(value: Any) -> str:

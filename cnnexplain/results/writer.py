@@ -17,6 +17,7 @@ from cnnexplain.rendering.pictures import Pictures
 from cnnexplain.results import image_json, json_files, lock, result_files, verification_json
 from cnnexplain.results.control import all_arrays
 from cnnexplain.results.file_names import ARRAYS, INDEX, RESULT, part_name, picture_names
+from cnnexplain.results.notes import control_note
 from cnnexplain.results.result_folder import check_folder, refuse_foreign, replace_files
 from cnnexplain.results.resume import Kept
 from cnnexplain.results.resume import resume as resumed
@@ -250,7 +251,11 @@ class Writer:
 def _content(record: Record, pictures: list[str | None]) -> dict[str, Any]:
     """The keys that are specific to the images of a record."""
     images = [
-        {**image_json.write(explained, record.labels, record.finding(index)), "picture": picture}
+        {
+            **image_json.write(explained, record.labels, record.finding(index)),
+            **({} if (note := control_note(record, index)) is None else {"control_note": note}),
+            "picture": picture,
+        }
         for index, (explained, picture) in enumerate(zip(record.explained, pictures, strict=True))
     ]
     return {

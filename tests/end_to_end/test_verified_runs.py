@@ -147,7 +147,7 @@ def test_parts_are_verified_one_by_one_and_resumed(cli, tmp_path):
     (folder / "arrays-00002.npz").unlink()
     code, _, err = cli("run", "gradient-x-input", *FIVE, "--resume")
     assert code == 2
-    assert "belongs to another request: verify was true, now false." in err
+    assert "belongs to another request: it was made with --verify, now without it." in err
     code, out, _ = cli("run", "gradient-x-input", *FIVE, "--verify", "--resume")
     assert code == 0
     assert "Kept 3 finished images" in out
