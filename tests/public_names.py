@@ -148,7 +148,7 @@ PUBLIC = {
         "place",
         "target",
     ],
-    "cnnexplain.draw.formatting": ["number", "number_pair", "percent", "probability", "signed_number"],
+    "cnnexplain.draw.formatting": ["correlation", "number", "number_pair", "percent", "probability", "signed_number"],
     "cnnexplain.draw.wording": [
         "TYPE_CHECKING",
         "fact_name",
@@ -223,12 +223,12 @@ PUBLIC = {
         "on_gpu",
     ],
     "cnnexplain.plugin": [
-        "NOISE_LIMIT",
         "Analysis",
         "Check",
         "LayerCall",
         "Measurement",
         "Metric",
+        "NOISE_LIMIT",
         "NamedModel",
         "Option",
         "Panel",

@@ -442,6 +442,34 @@ def test_the_shuffled_network_is_compiled_once_and_has_the_weights_of_the_check(
     np.testing.assert_array_equal(lenet.logits(noise), before)
 
 
+@pytest.mark.backends
+def test_the_shuffled_network_follows_the_weights_of_the_model(lenet, monkeypatch):
+    """Also after a call that was interrupted."""
+    model = keras.models.clone_model(lenet.model)
+    model.set_weights(lenet.model.get_weights())
+    classifier = cx.load(model)
+    network = checks.shuffled_network(classifier, 0.5)
+    model.set_weights([2 * weight + 1 for weight in model.get_weights()])
+
+    def check():
+        expected = checks.shuffled(classifier, 0.5)
+        assert checks.shuffled_network(classifier, 0.5) is network
+        for found, weight in zip(network.model.get_weights(), expected.model.get_weights(), strict=True):
+            np.testing.assert_array_equal(found, weight)
+
+    def interrupted(weights):
+        for variable, weight in list(zip(network.model.weights, weights, strict=True))[:2]:
+            variable.assign(weight)
+        raise KeyboardInterrupt
+
+    check()
+    with monkeypatch.context() as patch:
+        patch.setattr(network.model, "set_weights", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            checks.shuffled_network(classifier, 1.0)
+    check()
+
+
 def test_emprt_of_maps_that_hardly_vary(lenet, noise):
     maps = np.stack([1 + 1e-15 * (noise[0, ..., 0] > 0.5), 1e-320 * noise[0, ..., 0].astype(np.float64)])
     found = score("emprt", lenet, noise[0], maps, 3, explain=lambda *_, **__: maps[:, None])["rise"]
