@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from cnnexplain.checks.costs import affordable
+from cnnexplain.checks.costs import affordable, too_expensive
 from cnnexplain.checks.numbers import difference
 from cnnexplain.checks.rounding import ROUNDING
 from cnnexplain.plugin.check import Measurement, Subject
@@ -25,7 +25,7 @@ def confirmed(measured: Measurement, subject: Subject, arrays: Iterable[str]) ->
         arrays: The names of arrays of the result.
     """
     if not affordable(subject, 1):
-        detail = f"{measured.detail}; the result itself takes too long to be recomputed without --thorough"
+        detail = f"{measured.detail}; the result was not recomputed: {too_expensive(subject, 1)}"
         return replace(measured, detail=detail)
     again = subject.explain()
     for name in arrays:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from jaxtyping import Shaped
 
 
-_copies: WeakKeyDictionary[Classifier, tuple[Classifier, tuple[float, int]]] = WeakKeyDictionary()
-"""The reusable copy of each classifier, with the share and the seed of its present weights."""
+_copies: WeakKeyDictionary[Classifier, Classifier] = WeakKeyDictionary()
+"""The reusable copy of each classifier."""
 
 
 def shuffled(classifier: Classifier, share: float = 1.0, seed: int = 0) -> Classifier:
@@ -57,13 +57,13 @@ def shuffled_network(classifier: Classifier, share: float = 1.0, seed: int = 0) 
     Raises:
         ModelError: Keras can't copy the model.
     """
-    copy, present = _copies.get(classifier, (None, None))
+    copy = _copies.get(classifier)
     if copy is None:
-        copy = shuffled(classifier, share, seed)
-    elif present != (share, seed):
+        copy = _copies[classifier] = shuffled(classifier, share, seed)
+    else:
+        # Even for the same share and seed: the model may have been trained since, or the last call interrupted.
         with _copying(classifier):
             copy.model.set_weights(_shuffled_weights(classifier, share, seed))
-    _copies[classifier] = copy, (share, seed)
     return copy
 
 

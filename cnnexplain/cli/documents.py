@@ -33,15 +33,16 @@ def run_document(analysis: Analysis, outcome: Outcome, error: str | None = None)
     """The JSON document of one analysis."""
     from cnnexplain.results import image_json
 
-    def image(explained: Explained, finding: str | None, control: str | None) -> dict[str, Any]:
+    def image(explained: Explained, finding: str | None, note: str | None, correlation: float | None) -> dict[str, Any]:
         entry = image_json.write(explained, outcome.labels, finding)
+        control = None if note is None else {"rank_correlation": correlation, "note": note}
         return {"name": entry["source"], **{name: entry[name] for name in IMAGE_KEYS}, "control": control}
 
     return {
         "analysis": analysis.name,
         "folder": str(outcome.folder),
         "kept": outcome.kept,
-        "images": list(map(image, outcome.first, outcome.findings, outcome.controls)),
+        "images": list(map(image, outcome.first, outcome.findings, outcome.controls, outcome.correlations)),
         "skipped": outcome.skipped.first,
         "pictures": outcome.pictures.first,
         "files": list(map(str, outcome.files)),

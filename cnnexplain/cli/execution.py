@@ -57,6 +57,7 @@ def run_analysis(
     from cnnexplain.pipeline import parts, request
     from cnnexplain.pipeline.provenance import identity
     from cnnexplain.results import result_files
+    from cnnexplain.results.record import Record
     from cnnexplain.results.writer import Writer
 
     running = console.bar(display, f"Running {analysis.name}")
@@ -99,20 +100,34 @@ def run_analysis(
     )
     outcome.kept = len(names) if writer.complete else writer.start
     outcome.drawn = writer.missing
+    verified = verifying.verifier(inputs.classifier, against, len(names), checking) if arguments.verify else None
+    if verified is not None:
+        for part in writer.unverified(analysis):
+            outcome.verifying = True
+            writer.verify(verified(Record(**part)))
+            # Frees the memory of this part before the next one is read.
+            part.clear()
+        outcome.verifying = False
     records = iter(()) if writer.complete else parts.run_parts(prepared, writer.start)
-    if arguments.verify:
-        records = verifying.verified(records, inputs.classifier, against, len(names), checking)
     for record in records:
         try:
             paths = writer.add(record, drawing)
         except KeyboardInterrupt:
             # Ctrl-C may have been delayed until the files were written.
-            outcome.images += len(record) if writer.written(record) else 0
+            if writer.written(record):
+                outcome.images += len(record)
+                outcome.verifying = arguments.verify
             raise
         outcome.add(record, paths)
-        keep(record, paths, writer.names_of(record))
+        checked = record
+        if verified is not None:
+            outcome.verifying = True
+            checked = verified(record)
+            writer.verify(checked)
+            outcome.verifying = False
+        keep(checked, paths, writer.names_of(record))
         # Frees the memory of this part before the next one is computed.
-        del record
+        del record, checked
         if workers is not None:
             workers.check(outcome.folder)
     if arguments.verify:

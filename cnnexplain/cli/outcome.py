@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from cnnexplain.errors import CnnExplainError
 from cnnexplain.rendering.pictures import FORMATS
+from cnnexplain.results.control import CORRELATION
 from cnnexplain.results.notes import control_note
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ class Outcome:
     """The findings for the images in `first`."""
     controls: list[str | None] = field(default_factory=list)
     """What the control shows, for the images in `first`."""
+    correlations: list[float | None] = field(default_factory=list)
+    """The rank correlation with the control, for the images in `first`."""
     targeted: bool = False
     """Whether a class other than the prediction was explained for any image."""
     inverted: Names = field(init=False)
@@ -71,6 +74,8 @@ class Outcome:
     warnings: dict[str, None] = field(default_factory=dict)
     labels: tuple[str, ...] = ()
     seconds: float = 0.0
+    verifying: bool = False
+    """Whether results are written that --verify has not verified yet."""
     verification: Verification | None = None
     """The checks of all images, with --verify."""
 
@@ -89,6 +94,7 @@ class Outcome:
         self.first += shown
         self.findings += map(record.finding, range(len(shown)))
         self.controls += (control_note(record, index) for index in range(len(shown)))
+        self.correlations += record.facts.get(CORRELATION, [None] * len(shown))[: len(shown)]
         # If only predictions were explained, the table has no column for the target.
         self.targeted |= any(
             explained.objective is not None or explained.target not in (None, explained.prediction)
@@ -131,9 +137,9 @@ class Outcomes:
     def kept(self) -> str:
         """The names of the analyses that have results after an interrupted run."""
         begun = [
-            f"{name} (not all images)"
+            f"{name} (not {'verified' if outcome.verifying else 'all images'})"
             for name, outcome in self.by_name.items()
-            if name not in (*self.done, *self.failed) and outcome.images + outcome.kept
+            if name not in (*self.done, *self.failed) and (outcome.images + outcome.kept or outcome.verifying)
         ]
         return ", ".join([*self.done, *begun])
 

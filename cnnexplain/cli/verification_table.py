@@ -40,7 +40,9 @@ def outcome(found: Verification) -> Text:
 
 def _meaning(row: Row, images: int) -> Text:
     """What the check means, and what it has measured, for the worst of several images."""
-    which = f", image {row.worst + 1}" if images > 1 and not row.error and row.shown.value is not None else ""
+    # A saved result is recomputed part by part; the details name the part.
+    each_image = images > 1 and len(row.measurements) == images
+    which = f", image {row.worst + 1}" if each_image and not row.error and row.shown.value is not None else ""
     detail = console.plain(f"[{row.shown.detail}{which}]")
     detail.stylize("dim")
     return Text.assemble(console.plain(row.check.meaning), " ", detail)

@@ -1,8 +1,8 @@
-"""`--verify`: the checks of each result of `run` and `report`, before it is written."""
+"""`--verify`: the checks of each result of `run` and `report`, after it is written."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from cnnexplain.cli import console
@@ -30,13 +30,12 @@ def announce(planned: Sequence[Step], classifier: Classifier, a_pass: float) -> 
     return seconds
 
 
-def verified(
-    records: Iterable[Record], classifier: Classifier, against: int | None, images: int, progress: Callable[[int, int], None]
-) -> Iterator[Record]:
-    """Verifies the records of a run, one after another.
+def verifier(
+    classifier: Classifier, against: int | None, images: int, progress: Callable[[int, int], None]
+) -> Callable[[Record], Record]:
+    """A function that verifies the records of a run, one after another, and returns each with its verification.
 
     Args:
-        records: The records; each is freed before the next one is taken.
         classifier: Their model.
         against: The index of the class whose score was subtracted; None if there is none.
         images: The number of images of the run.
@@ -45,14 +44,14 @@ def verified(
     from cnnexplain.model.computation.objectives import Logit
     from cnnexplain.verification.verify import verify
 
-    for record in records:
+    def verified(record: Record) -> Record:
         start, count = (record.span.start, len(record.span)) if images else (0, 1)
 
-        def advance(done: int, total: int, start: int = start, count: int = count) -> None:
+        def advance(done: int, total: int) -> None:
             progress(round(1000 * (start + count * done / max(total, 1)) / max(images, 1)), 1000)
 
         targets = [explained.target for explained in record.explained]
         objectives = [Logit(target) - Logit(against) for target in targets if target is not None and against is not None]
-        yield record.verified(verify(record, classifier, target=objectives or None, progress=advance))
-        # Frees the memory of this part before the next one is computed.
-        del record
+        return record.verified(verify(record, classifier, target=objectives or None, progress=advance))
+
+    return verified

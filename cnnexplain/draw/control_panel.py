@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from cnnexplain.plugin.analysis import Result
     from cnnexplain.results.record import Record
 
 TITLE, ABOVE = "control: shuffled weights", 0.3
@@ -31,6 +32,12 @@ class _Drawing:
     values: Callable[[Record, int], Shaped[np.ndarray, "H W"]]
     signed: bool
     limit: Callable[[Shaped[np.ndarray, "H W"]], float]
+
+
+def as_record(record: Record, control: Result) -> Record:
+    """The control of a record as a record of its own, only for drawing: it still names the model of the real network."""
+    own = replace(record, arrays=control.arrays, facts=control.facts, control=None)
+    return replace(own, analysis=replace(record.analysis, overview=None), warnings=(), verification=None)
 
 
 def add_control(figure: Figure, record: Record, control: Record, index: int, correlation: float) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from matplotlib.transforms import Bbox
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
 def extend(figure: Figure, *, right: float = 0.0, top: float = 0.0) -> None:
-    """Adds empty space to a figure. Its panels and texts keep their places; a text in the middle stays in the middle.
+    """Adds empty space to a figure. Its panels, texts and legends keep their places; a text in the middle stays there.
 
     Args:
         figure: The figure.
@@ -26,6 +28,10 @@ def extend(figure: Figure, *, right: float = 0.0, top: float = 0.0) -> None:
         x, y = text.get_position()
         centered = x == 0.5 and text.get_horizontalalignment() == "center"
         text.set_position((x if centered else across * x, up * y))
+    for legend in figure.legends:
+        # The place of its anchor in inches, which does not depend on the size of the figure.
+        anchor = legend.get_bbox_to_anchor().get_points() / figure.dpi
+        legend.set_bbox_to_anchor(Bbox(anchor), figure.dpi_scale_trans)
     figure.set_size_inches(width + right, height + top)
 
 

@@ -84,6 +84,11 @@ def run_analysis(
     return result, seconds
 
 
+def structure_of(result: Result) -> tuple[dict[str, tuple[int, ...]], set[str]]:
+    """The arrays with their shapes, and the facts: the same for all images."""
+    return {name: array.shape[1:] for name, array in result.arrays.items()}, set(result.facts)
+
+
 def _indices(analysis: Analysis, targets: Sequence[Resolved]) -> Int64[np.ndarray, " N"]:
     for target in targets:
         if isinstance(target, Objective):

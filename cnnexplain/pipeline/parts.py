@@ -17,13 +17,14 @@ from cnnexplain.model.classifier import Classifier
 from cnnexplain.model.computation.objectives import Logit, Objective
 from cnnexplain.model.computation.predictions import Predictions
 from cnnexplain.pipeline import targets
-from cnnexplain.pipeline.contract import run_analysis
-from cnnexplain.pipeline.control import control_result, with_correlation
+from cnnexplain.pipeline.contract import run_analysis, structure_of
+from cnnexplain.pipeline.control import with_control
 from cnnexplain.pipeline.input_warnings import dataset_warnings, input_warnings
 from cnnexplain.pipeline.provenance import provenance
 from cnnexplain.pipeline.request import Request
 from cnnexplain.pipeline.targets import Resolved
 from cnnexplain.plugin.analysis import Result
+from cnnexplain.results.control import CORRELATION
 from cnnexplain.results.explained import Explained
 from cnnexplain.results.joining import join
 from cnnexplain.results.notes import noise_warnings
@@ -84,9 +85,7 @@ def _finish(request: Request, pieces: list[Record]) -> Record:
     record = join(pieces)
     first = not record.span.start
     warnings = [*input_warnings(request, [explained.source for explained in record.explained]), *record.warnings]
-    warnings += noise_warnings(record)
-    if request.control is not None and record.control is None:
-        warnings.append("There is no control, because with these options the analysis returns no map of the image.")
+    warnings += noise_warnings(record, 1 if request.images is None else len(request.images))
     return replace(
         record,
         # The overview is in the first part only.
@@ -104,19 +103,18 @@ def _pieces(request: Request, start: int) -> Iterator[Record]:
     structure: tuple[dict[str, tuple[int, ...]], set[str]] | None = None
     for span, places, batch in _batches(request.images, start, request.classifier):
         result, control, explained, seconds = _batch_result(request, span, places, batch)
-        current = _structure(result)
+        arrays, facts = structure_of(result)
+        current = arrays, facts - {CORRELATION}
         if structure not in (None, current):
             raise PluginError(DIFFERENT.format(request.analysis.name))
         structure = current
+        if control is None:
+            # If it failed once, the record will have none.
+            request = replace(request, control=None)
         record = replace(_record(request, np.asarray(batch), explained, result, seconds, span), control=control)
         del batch, result, control, explained
         yield record
         del record
-
-
-def _structure(result: Result) -> tuple[dict[str, tuple[int, ...]], set[str]]:
-    """The arrays with their shapes, and the facts: the same for all images."""
-    return {name: array.shape[1:] for name, array in result.arrays.items()}, set(result.facts)
 
 
 def _batches(
@@ -193,12 +191,12 @@ def _batch_result(
         raise
     predictions.complete()
     control = None
-    if request.control is not None and request.analysis.main_map(result.arrays) is not None:
+    if request.control is not None:
         # The classes of the real network, not those that the shuffled one predicts.
-        control, more = control_result(request, images, explained_targets(), against, partial(progress, stage=1))
-        if _structure(control) != _structure(result):
-            raise PluginError(DIFFERENT.format(request.analysis.name))
-        result, seconds = with_correlation(request.analysis, result, control), seconds + more
+        result, control, more = with_control(
+            request, images, explained_targets(), against, result, partial(progress, stage=1)
+        )
+        seconds += more
     if "progress" not in takes:
         request.progress(span.stop, total)
     explains = bool({"targets", "objectives"} & takes)

@@ -17,8 +17,12 @@ if TYPE_CHECKING:
     from cnnexplain.model.classifier import Classifier
     from cnnexplain.plugin.analysis import Analysis
 
-BATCH = 8
-"""Batch size for timing a forward pass."""
+BATCH, TIMED = 8, 5_000_000
+"""The number of images for timing a forward pass: more than this, up to a full batch, as long as their layers have no more
+outputs than `TIMED`. In a larger batch, a small network takes much less time per image."""
+
+REPEATS = 2
+"""How often it is timed."""
 
 START, PICTURE = 1.0, 0.6
 """Seconds in addition to the passes: for compilation, and for drawing and writing a picture."""
@@ -70,13 +74,14 @@ def plan_run(
     """The planned run of an analysis with these options, twice if it has a control."""
     # Analyses of the model itself with objectives explain the classes of the images.
     count = images if {"images", "objectives"} & set(analysis.inputs) else 0
-    passes = _passes(analysis, classifier, options)
+    passes = passes_of(analysis, classifier, options)
     if passes is not None and control and analysis.maps:
         passes *= 2
     return Step(analysis, options, count, None if passes is None else passes * max(count, 1))
 
 
-def _passes(analysis: Analysis, classifier: Classifier, options: Mapping[str, Any]) -> float | None:
+def passes_of(analysis: Analysis, classifier: Classifier, options: Mapping[str, Any]) -> float | None:
+    """The number of passes for an image, where a forward pass counts 1; None if unknown."""
     if analysis.passes is None:
         return None
     try:
@@ -91,11 +96,16 @@ def _passes(analysis: Analysis, classifier: Classifier, options: Mapping[str, An
 def measured(classifier: Classifier) -> float:
     """The seconds of a forward pass per image, after compilation."""
     preprocess = classifier.preprocess
-    images = np.full((min(BATCH, classifier.batch_size), *preprocess.shape), preprocess.gray, np.float32)
+    count = min(max(BATCH, TIMED // classifier.activation_count), classifier.batch_size)
+    images = np.full((count, *preprocess.shape), preprocess.gray, np.float32)
     classifier.predict(images)
-    started = time.perf_counter()
-    classifier.predict(images)
-    return (time.perf_counter() - started) / len(images)
+    seconds = []
+    for _ in range(REPEATS):
+        started = time.perf_counter()
+        classifier.predict(images)
+        seconds.append(time.perf_counter() - started)
+    # Whatever else the machine does only adds time.
+    return min(seconds) / len(images)
 
 
 def estimate(planned: Sequence[Step], a_pass: float) -> str:

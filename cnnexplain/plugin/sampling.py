@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from cnnexplain.results.record import Record
 
 NOISE_LIMIT = math.sqrt(0.5)
-"""The relative error of a map above which its noise is larger than what it shows.
+"""The relative error of a map above which more than half of its mean square is noise.
 
 The expected mean square of a mean over copies is that of the exact map plus its squared standard error. Relative to the mean
 square of the map itself, the squared error is thus the share of noise, and above 1/2 there is more noise than map. In the

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from cnnexplain import draw
+from cnnexplain.draw.control_panel import as_record
 from cnnexplain.rendering import packed_maps, panels
 from cnnexplain.rendering.pictures import compact, png
 
@@ -67,7 +68,7 @@ def compacted(record: Record, pictures: Sequence[bytes | None], overview: Mappin
         [{name: packed_maps.packed(record.arrays[name][index]) for name in maps} for index in range(len(record))],
         [_painted(record, index) for index in range(len(record))],
         [panels.encoded(record, index) for index in range(len(record))],
-        [] if record.control is None else _controls(record.control_record()),
+        [] if record.control is None else _controls(as_record(record, record.control)),
     )
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 
 from cnnexplain import draw
 from cnnexplain.draw import wording
+from cnnexplain.draw.control_panel import TITLE
 from cnnexplain.rendering.drawn import Drawn, maps_of
 from cnnexplain.rendering.method_entries import method_number
 from cnnexplain.rendering.templates import data_uri
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 
 CLASSES = 5
 """Classes shown for an image, the most probable first."""
-
-CONTROL = "control: shuffled weights"
-"""The name of the map of the control."""
 
 SMOOTH = 64
 """Images with a shorter longer side are compressed losslessly."""
@@ -156,7 +154,7 @@ def _maps(drawn: Drawn, index: int, signed: Mapping[tuple[str, str], bool]) -> l
         for number, name in enumerate(maps_of(record))
     ]
     if drawn.controls:
-        entries.insert(1, {**entries[0], **drawn.controls[index], "name": CONTROL})
+        entries.insert(1, {**entries[0], **drawn.controls[index], "name": TITLE})
     return entries
 
 

@@ -47,6 +47,11 @@ def render(
     )
 
 
+def _sentences(image: Mapping[str, Any]) -> str:
+    """The finding of an image, and what its control shows."""
+    return " ".join(filter(None, (image.get("finding"), image.get("control_note"))))
+
+
 def _once(parts: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     """The parts, with each warning only at its first occurrence."""
     seen: set[str] = set()
@@ -54,7 +59,7 @@ def _once(parts: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
         warnings = [warning for warning in part["warnings"] if warning not in seen]
         seen |= set(warnings)
         # Results of earlier versions have neither thumbnails nor findings.
-        images = [{"finding": None, "value": None, "unit": "", **image} for image in part["images"]]
+        images = [{"value": None, "unit": "", **image, "finding": _sentences(image)} for image in part["images"]]
         sheets = part.get("thumbnails")
         enough = sheets is not None and thumbnails.EACH * len(sheets["files"]) >= len(images)
         yield {**part, "thumbnails": sheets if enough else None, "warnings": warnings, "images": images}

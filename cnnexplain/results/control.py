@@ -1,11 +1,10 @@
-"""The control of a record, `Record.control`: its names in files, and its record."""
+"""The control of a record, `Record.control`: its names in files."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
-
-from cnnexplain.errors import UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,6 +19,11 @@ CORRELATION = "control_rank_correlation"
 """The fact with Spearman's rank correlation of the main map and that of the control, for each image."""
 
 
+def control_name(arrays: Iterable[str], facts: Iterable[str]) -> str | None:
+    """The first name of an array or a fact that only a result with a control may have."""
+    return next((name for name in [*arrays, *facts] if name.startswith(PREFIX) or name == CORRELATION), None)
+
+
 def all_arrays(record: Record) -> dict[str, Shaped[np.ndarray, " ..."]]:
     """The arrays of a record and of its control, by their names in the file of arrays."""
     control = {} if record.control is None else record.control.arrays
@@ -32,10 +36,7 @@ def take_arrays(arrays: dict[str, Shaped[np.ndarray, " ..."]]) -> dict[str, Shap
     return {name.removeprefix(PREFIX): arrays.pop(name) for name in names}
 
 
-def as_record(record: Record) -> Record:
-    """The control of a record as a record of its own; see `Record.control_record`."""
-    control = record.control
-    if control is None:
-        raise UsageError(f"This record of '{record.analysis.name}' has no control; explain it with control=True.")
-    own = replace(record, arrays=control.arrays, facts=control.facts, control=None)
-    return replace(own, analysis=replace(record.analysis, overview=None), warnings=(), verification=None)
+def without(record: Record) -> Record:
+    """A record without its control."""
+    facts = {name: fact for name, fact in record.facts.items() if name != CORRELATION}
+    return replace(record, facts=facts, control=None)

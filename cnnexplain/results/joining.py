@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnnexplain.plugin.analysis import Result
+from cnnexplain.results.control import without
 from cnnexplain.results.verification import joined
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 def join(records: list[Record]) -> Record:
     """Joins consecutive records, such as the parts of a result, into one.
 
-    Results that belong to no single image are in the first record only. The list is emptied and each array is joined by
+    Results that belong to no single image are in the first record only. If a record has no control, because its shuffled
+    network could not be explained, the joined record has none. The list is emptied and each array is joined by
     itself, so that a large result is not in memory twice.
 
     Raises:
@@ -28,14 +30,14 @@ def join(records: list[Record]) -> Record:
     """
     if len(records) == 1:
         return records.pop()
+    if any(record.control is None for record in records):
+        records[:] = map(without, records)
     first, *others = records
     names = others[0].arrays
     own = {name: array for name, array in first.arrays.items() if name not in names}
     columns = {name: [record.arrays[name] for record in records] for name in names}
     images = [record.images for record in records]
     controls = [record.control for record in records if record.control is not None]
-    if len(controls) not in (0, len(records)):
-        raise ValueError("only some of them have a control")
     # A view would keep the images in memory.
     bare = [replace(record, images=record.images[:0].copy(), arrays={}, control=None) for record in records]
     records.clear()

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from cnnexplain.results.record import Record
 
 ALIKE = 0.9
-"""The rank correlation with the control above which a map hardly depends on the weights; also the limit of
-`cnnexplain verify`."""
+"""The magnitude of the rank correlation with the map for shuffled weights above which a map hardly depends on the weights:
+that of the control, and in `cnnexplain verify`."""
 
 
 def is_noise(record: Record, index: int) -> bool:
-    """Whether the noise of the map of image `index` is larger than what it shows."""
+    """Whether more than half of the map of image `index` is noise."""
     sampling = record.analysis.sampling
     # Earlier results of an analysis may lack the fact.
     if sampling is None or sampling.relative_error not in record.facts:
@@ -26,7 +26,7 @@ def is_noise(record: Record, index: int) -> bool:
 
 
 def noise_note(record: Record, index: int) -> str | None:
-    """A sentence if the noise of the map of image `index` is larger than what it shows, and what reduces it.
+    """A sentence if more than half of the map of image `index` is noise, and what reduces it.
 
     Raises:
         PluginError: `Sampling.advice` failed or returned something other than a line of text.
@@ -37,7 +37,10 @@ def noise_note(record: Record, index: int) -> str | None:
     from cnnexplain.draw.formatting import percent
 
     error = percent(record.facts[sampling.relative_error][index])
-    return f"The noise of this map is larger than what it shows (standard error {error}): {advice(record, index)}."
+    return (
+        f"More than half of this map is noise: its standard error is {error} of its root mean square. To reduce it, "
+        f"{advice(record, index)}."
+    )
 
 
 def advice(record: Record, index: int) -> str:
@@ -59,22 +62,23 @@ def advice(record: Record, index: int) -> str:
     return text
 
 
-def noise_warnings(record: Record) -> list[str]:
-    """A warning for each advice on images whose noise is larger than what their maps show."""
-    if record.analysis.sampling is None:
-        return []
+def noise_warnings(record: Record, images: int) -> list[str]:
+    """Warnings of a record, or of a part, of a run on a number of images. They have no counts, since parts are joined."""
     noisy = [index for index in range(len(record)) if is_noise(record, index)]
-    if len(record) == 1:
+    if images == 1:
         return [note for note in [noise_note(record, index) for index in noisy] if note is not None]
-    counts: dict[str, int] = {}
-    for index in noisy:
-        text = advice(record, index)
-        counts[text] = counts.get(text, 0) + 1
-    total = len(record)
+    texts = dict.fromkeys(advice(record, index) for index in noisy)
     return [
-        f"The noise of {count} of {total} maps is larger than what {'it shows' if count == 1 else 'they show'}: {text}."
-        for text, count in counts.items()
+        f"For some images, more than half of the map is noise (see relative_error). To reduce it, {text}." for text in texts
     ]
+
+
+def is_alike(record: Record, index: int) -> bool:
+    """Whether the map of image `index` is nearly that of the network with shuffled weights."""
+    name = None if record.control is None else record.analysis.main_map(record.control.arrays)
+    if record.control is None or name is None:
+        return False
+    return bool(record.control.arrays[name][index].any()) and abs(float(record.facts[CORRELATION][index])) > ALIKE
 
 
 def control_note(record: Record, index: int) -> str | None:
@@ -87,7 +91,7 @@ def control_note(record: Record, index: int) -> str | None:
     from cnnexplain.draw.formatting import correlation as as_text
 
     correlation = float(record.facts[CORRELATION][index])
-    meaning = "; it hardly shows what the network has learned" if correlation > ALIKE else ""
+    meaning = "; it hardly shows what the network has learned" if is_alike(record, index) else ""
     return (
         f"The map has a rank correlation of {as_text(correlation)} with that of the network with shuffled weights{meaning}."
     )

@@ -17,7 +17,7 @@ from cnnexplain.inputs.preprocess import Preprocess
 from cnnexplain.plugin import registry
 from cnnexplain.plugin.analysis import Analysis, Result
 from cnnexplain.results import contents, former_results, image_json, json_files, npz, result_files, schema, verification_json
-from cnnexplain.results.control import CORRELATION, take_arrays
+from cnnexplain.results.control import CORRELATION, control_name, take_arrays
 from cnnexplain.results.damage import DamageError, damaged
 from cnnexplain.results.file_names import RESULT, listed
 
@@ -114,6 +114,8 @@ def read_part(folder: Path, analysis: Analysis, result: Mapping[str, Any], part:
         if images.shape != shape:
             raise ValueError(f"the images have the shape {images.shape} instead of {shape}")
         control = None
+        if "control" not in part and (name := control_name(arrays, part["facts"])):
+            raise ValueError(f"there is '{name}', but no control")
         if "control" in part:
             control = Result(take_arrays(arrays), dict(part["control"]["facts"]))
             _check_control(analysis, images, control, part["facts"])
@@ -166,6 +168,10 @@ def _check(
         # The facts of an overview are never lists.
         if not contents.is_fact_of(fact, len(images)) and (no_overview or isinstance(fact, list)):
             raise ValueError(f"'{name}' has no entry for each of {len(images)} images")
+    error = None if analysis.sampling is None else analysis.sampling.relative_error
+    # Earlier results of an analysis may lack the fact.
+    if error is not None and error in facts and not contents.are_numbers(facts[error], 0):
+        raise ValueError(f"'{error}' is not a list of numbers from 0")
 
 
 def _check_control(
@@ -180,9 +186,8 @@ def _check_control(
     _check(analysis, images, control.arrays, control.facts, start=1)
     if analysis.main_map(control.arrays) is None:
         raise ValueError("the control has no map")
-    correlations = facts.get(CORRELATION)
-    if not isinstance(correlations, list) or not all(type(each) in (int, float) for each in correlations):
-        raise ValueError(f"'{CORRELATION}' is not a list of numbers")
+    if not contents.are_numbers(facts.get(CORRELATION), -1, 1):
+        raise ValueError(f"'{CORRELATION}' is not a list of numbers from -1 to 1")
 
 
 def _preprocess(settings: Mapping[str, Any]) -> Preprocess:

@@ -13,12 +13,12 @@ import numpy as np
 from cnnexplain.errors import PluginError, UsageError, failure, foreign, line, shown
 from cnnexplain.plugin.analysis import Analysis, Panel, Result
 from cnnexplain.plugin.registry import Plugin
-from cnnexplain.results import reader
-from cnnexplain.results.control import CORRELATION, as_record
+from cnnexplain.results import fingerprint, reader
+from cnnexplain.results.control import CORRELATION
 from cnnexplain.results.damage import damaged
 from cnnexplain.results.explained import Explained
 from cnnexplain.results.joining import join
-from cnnexplain.results.notes import control_note, noise_note
+from cnnexplain.results.notes import control_note, is_alike, noise_note
 from cnnexplain.results.plugin_output import checked_figure, checked_overlay, checked_panels
 
 if TYPE_CHECKING:
@@ -106,24 +106,17 @@ class Record:
         return self._called("draw", draw, lambda: self._annotated(draw(self, place), place))
 
     def _annotated(self, drawn: object, index: int) -> Figure:
-        """The figure of the analysis, with the map of the control and a warning if the map is noise."""
+        """The figure of the analysis, with the map of the control, and a warning if the map is noise or like the control."""
         from cnnexplain.draw.captions import warning
-        from cnnexplain.draw.control_panel import add_control
+        from cnnexplain.draw.control_panel import add_control, as_record
 
         figure = checked_figure(self._function("draw"), drawn)
         if self.control is not None:
-            add_control(figure, self, self.control_record(), index, self.facts[CORRELATION][index])
-        if note := noise_note(self, index):
-            warning(figure, note)
+            add_control(figure, self, as_record(self, self.control), index, self.facts[CORRELATION][index])
+        doubts = [noise_note(self, index), control_note(self, index) if is_alike(self, index) else None]
+        if text := " ".join(doubt for doubt in doubts if doubt is not None):
+            warning(figure, text)
         return figure
-
-    def control_record(self) -> Record:
-        """The control as a record of its own, with the same images, targets and options.
-
-        Raises:
-            UsageError: There is no control.
-        """
-        return as_record(self)
 
     def overview(self) -> dict[str, Figure]:
         """Matplotlib figures, by name, of results that belong to no single image; empty if the analysis has none.
@@ -229,10 +222,11 @@ class Record:
         own = self.analysis.name, model.get("sha256"), sources
         count = max(len(self), 1)
         complete = all(row.error or len(row.measurements) == count for row in verification.rows)
-        if own != (verification.analysis, verification.model.get("sha256"), verification.images) or not complete:
+        same = own == (verification.analysis, verification.model.get("sha256"), verification.images)
+        if not same or not complete or verification.record not in ("", fingerprint.of_record(self)):
             raise UsageError(
                 f"The verification of '{verification.analysis}' for {len(verification.images)} images is not of this "
-                "record; pass what cnnexplain.verify returns for it."
+                "record, with its options, targets and arrays; pass what cnnexplain.verify returns for it."
             )
         return replace(self, verification=verification)
 

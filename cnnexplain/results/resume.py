@@ -18,6 +18,10 @@ SHOWN = 3
 """Differences between two requests that an error states before it counts the rest."""
 
 
+FLAGS = ("control", "verify")
+"""Values of a request that are options of the command line without a value."""
+
+
 @dataclass(frozen=True)
 class Missing:
     """Pictures of a part that are listed but were not drawn.
@@ -131,8 +135,10 @@ def _is_whole(folder: Path, name: str, ours: Collection[str]) -> bool:
 def _check_request(folder: Path, earlier: Any, request: Mapping[str, Any] | None) -> None:
     if not isinstance(earlier, dict) or request is None:
         raise UsageError(f"The result in '{folder}' can't be continued: it does not record its request.")
-    # Earlier versions could not verify.
+    # Earlier versions could not verify. What is not verified can still be.
     before = {"verify": False, **former_names.renamed(earlier)}
+    if request.get("verify"):
+        before["verify"] = True
     wanted = former_names.renamed(request)
     differences = [_difference(name, before.get(name), now) for name, now in wanted.items() if before.get(name) != now]
     if differences:
@@ -148,7 +154,14 @@ def _difference(name: str, was: Any, now: Any) -> str:
     if isinstance(was, dict) and isinstance(now, dict):
         other = [key for key in {**was, **now} if was.get(key) != now.get(key)]
         return "; ".join(_difference(f"{name}.{key}", was.get(key), now.get(key)) for key in other)
+    if name in FLAGS:
+        # What is not set is None or False.
+        return f"it was made {_with(was)}--{name}, now {_with(now)}it"
     return f"{name} was {_short(was)}, now {_short(now)}"
+
+
+def _with(value: Any) -> str:
+    return "with " if value else "without "
 
 
 def _short(value: Any) -> str:

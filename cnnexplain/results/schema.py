@@ -55,7 +55,7 @@ IMAGE: dict[str, Kind] = {
     "picture": optional(TEXT),
 }
 
-IMAGE_LATER: dict[str, Kind] = {"finding": optional(TEXT), "value": optional(NUMBER), "unit": NAME}
+IMAGE_LATER: dict[str, Kind] = {"finding": optional(TEXT), "control_note": TEXT, "value": optional(NUMBER), "unit": NAME}
 
 THUMBNAILS: dict[str, Kind] = {"files": unique(FILE_NAME), "height": COUNT, "width": COUNT, "columns": COUNT}
 

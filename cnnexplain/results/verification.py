@@ -13,6 +13,10 @@ VERDICTS = {True: "passed", False: "FAILED", None: "–"}
 """The word for the outcome of a check; a check that is not applicable, or has no limit, has no verdict."""
 
 
+CONSTANT = "the map is constant, so there is nothing to compare"
+"""The detail of a check that has no verdict because the map of an image is the same everywhere."""
+
+
 @dataclass(frozen=True)
 class Row:
     """The outcome of a check for all images.
@@ -95,6 +99,7 @@ class Verification:
         images: The sources of the images.
         rows: The checks, in the order in which they were made.
         seconds: The run time of the checks.
+        record: The hash of the record (see `fingerprint.of_record`); "" if it is unknown, as after reading a file.
     """
 
     analysis: str
@@ -102,6 +107,7 @@ class Verification:
     images: tuple[str, ...]
     rows: tuple[Row, ...]
     seconds: float
+    record: str = ""
 
     @property
     def passed(self) -> bool:
@@ -115,14 +121,29 @@ class Verification:
 
     @property
     def outcome(self) -> str:
-        """A clause with the outcome, such as "all 7 checks passed"."""
+        """A clause with the outcome, such as "all 7 checks passed" or "5 checks passed, 2 without a verdict"."""
         decided = sum(row.passed is not None for row in self.rows)
+        checks = "check" if decided == 1 else "checks"
+        unclear = len(self.rows) - decided
         if not decided:
-            return "no check applies"
-        if self.failed:
-            of = "check" if decided == 1 else "checks"
-            return f"{len(self.failed)} of {decided} {of} failed: {', '.join(self.failed)}"
-        return "the 1 check passed" if decided == 1 else f"all {decided} checks passed"
+            outcome = "no check applies"
+        elif self.failed:
+            outcome = f"{len(self.failed)} of {decided} {checks} failed: {', '.join(self.failed)}"
+        elif unclear:
+            outcome = f"{decided} {checks} passed, {unclear} without a verdict"
+        else:
+            outcome = "the 1 check passed" if decided == 1 else f"all {decided} checks passed"
+        return f"{outcome}{self._constant}"
+
+    @property
+    def _constant(self) -> str:
+        """How many maps are constant, as a part of a sentence; "" if none is."""
+        places = {place for row in self.rows for place, each in enumerate(row.measurements) if each.detail == CONSTANT}
+        if not places:
+            return ""
+        if len(self.images) < 2:
+            return "; the map is constant"
+        return f"; {len(places)} of {len(self.images)} maps {'is' if len(places) == 1 else 'are'} constant"
 
     @property
     def conclusion(self) -> str:

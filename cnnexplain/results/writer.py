@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from cnnexplain.rendering.pictures import Pictures
 from cnnexplain.results import image_json, json_files, lock, result_files, verification_json
 from cnnexplain.results.control import all_arrays
 from cnnexplain.results.file_names import ARRAYS, INDEX, RESULT, part_name, picture_names
+from cnnexplain.results.notes import control_note
 from cnnexplain.results.result_folder import check_folder, refuse_foreign, replace_files
 from cnnexplain.results.resume import Kept
 from cnnexplain.results.resume import resume as resumed
@@ -25,6 +26,7 @@ from cnnexplain.results.schema import FORMAT
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from cnnexplain.plugin.analysis import Analysis
     from cnnexplain.results.picture_workers import PictureWorkers
     from cnnexplain.results.record import Record
 
@@ -103,7 +105,8 @@ class Writer:
         kept = resumed(folder, self._request, self._ours, len(sources)) if resume and self._ours else Kept()
         self.start = kept.start
         self.complete = kept.complete
-        self._result = dict(kept.result)
+        # The earlier request may lack the verification.
+        self._result = {**kept.result, "request": self._request} if kept.result else {}
         # Files of the earlier result that are removed when the first part is written.
         self._gone = self._ours - set(self._result.get("files", []))
         refuse_foreign(folder, [*self._names, INDEX], self._ours)
@@ -192,6 +195,18 @@ class Writer:
             self._workers.submit(self.folder, RESULT if whole else part, result, images, overview_names, self._format)
         return [self.folder / name for name in names]
 
+    def unverified(self, analysis: Analysis) -> Iterator[dict[str, Any]]:
+        """The parts of the earlier result that are kept and not verified; see `verified_files.unverified`."""
+        from cnnexplain.results import verified_files
+
+        return verified_files.unverified(self.folder, analysis, self._result)
+
+    def verify(self, record: Record) -> None:
+        """Adds the verification of a record that is already written; see `verified_files.add`."""
+        from cnnexplain.results import verified_files
+
+        self._result = verified_files.add(self.folder, record, self._result)
+
     def written(self, record: Record) -> bool:
         """Whether a record has been written; this may be the case even if Ctrl-C ended `add`."""
         return self.start >= record.span.stop > 0
@@ -236,7 +251,11 @@ class Writer:
 def _content(record: Record, pictures: list[str | None]) -> dict[str, Any]:
     """The keys that are specific to the images of a record."""
     images = [
-        {**image_json.write(explained, record.labels, record.finding(index)), "picture": picture}
+        {
+            **image_json.write(explained, record.labels, record.finding(index)),
+            **({} if (note := control_note(record, index)) is None else {"control_note": note}),
+            "picture": picture,
+        }
         for index, (explained, picture) in enumerate(zip(record.explained, pictures, strict=True))
     ]
     return {

@@ -5,11 +5,13 @@ from __future__ import annotations
 from cnnexplain.checks.costs import BUDGET
 from cnnexplain.checks.random_weights import DEPTHS, SAMPLES
 from cnnexplain.model.classifier import Classifier
+from cnnexplain.pipeline import plan
 from cnnexplain.pipeline.plan import Step
 from cnnexplain.verification.stability import SEEDS
 
-START, A_LAYER = 0.5, 0.06
-"""Seconds to compile the network for the checks: at least, and for each layer. Most of it is for the shuffled networks."""
+START, A_LAYER = 0.5, 0.03
+"""Seconds to compile the network for the checks: at least, and for each layer. Most of it is for the shuffled network,
+a copy that all checks share."""
 
 
 def seconds(step: Step, classifier: Classifier, a_pass: float) -> float:
@@ -20,7 +22,8 @@ def seconds(step: Step, classifier: Classifier, a_pass: float) -> float:
     """
     analysis, takes = step.analysis, set(step.analysis.inputs)
     images = step.images if "images" in takes else 1
-    passes = (step.passes or 0) / max(step.images, 1) or 1.0
+    # The control is not part of the checks.
+    passes = plan.passes_of(analysis, classifier, step.options) or 1.0
 
     def most(*counts: int) -> int:
         """The largest number of runs that is made."""

@@ -13,13 +13,14 @@ from cnnexplain.errors import CnnExplainError
 from cnnexplain.model.classifier import Classifier
 from cnnexplain.model.computation.objectives import Logit
 from cnnexplain.plugin.check import Check, Measurement, Subject
+from cnnexplain.results.notes import ALIKE
 from cnnexplain.verification.stability import constant_map, main_map
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Float32
 
-ALIKE, SAME = 0.9, 0.95
-"""The rank correlation above which a map does not depend on the weights; and above which it does not depend on the class."""
+SAME = 0.95
+"""The rank correlation above which a map does not depend on the class."""
 
 CLASSES = 3
 """The number of other classes with which a map is compared, as long as it is the same for each of them."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cnnexplain.checks import ROUNDING, difference
+from cnnexplain.checks import ROUNDING, difference, shuffled
 from cnnexplain.errors import CnnExplainError, UsageError
 from cnnexplain.inputs import images as image_files
 from cnnexplain.model.classifier import Classifier
@@ -50,17 +51,24 @@ def verify_saved(
         OutputError: The folder contains no result, or a damaged one.
     """
     started = time.perf_counter()
-    request = reader.read_result(folder).get("request", {})
+    result = reader.read_result(folder)
+    request, several = result.get("request", {}), len(result.get("parts", [])) > 1
     measurements: dict[str, list[Measurement]] = {"arrays": [], "facts": [], "images": []}
     sources: list[str] = []
-    analysis = ""
-    for record in load_parts(folder):
+    analysis, control = "", None
+    for number, record in enumerate(load_parts(folder), start=1):
         classifier = classifier or named_model(record)
         check_model(record, classifier)
         analysis = record.analysis.name
-        again = _again(record, classifier, request)
-        measurements["arrays"].append(_array_measurement(record, again))
-        measurements["facts"].append(_fact_measurement(record, again))
+        if record.control is not None and control is None:
+            control = shuffled(classifier)
+        again = _again(record, classifier, request, control)
+        where = f"part {number}: " if several else ""
+        for name, measured in (
+            ("arrays", _array_measurement(record, again)),
+            ("facts", _fact_measurement(record, again)),
+        ):
+            measurements[name].append(replace(measured, detail=f"{where}{measured.detail}"))
         measurements["images"] += list(_image_measurements(record, classifier))
         sources += [explained.source.name for explained in record.explained]
         progress(len(sources), int(request.get("images", {}).get("count", len(sources))))
@@ -71,8 +79,8 @@ def verify_saved(
     return Verification(analysis, model, tuple(sources), rows, time.perf_counter() - started)
 
 
-def _again(record: Record, classifier: Classifier, request: dict[str, Any]) -> Record:
-    """The recomputed record."""
+def _again(record: Record, classifier: Classifier, request: dict[str, Any], control: Classifier | None) -> Record:
+    """The recomputed record; `control` is the shuffled network."""
     takes = record.analysis.inputs
     images = record.images if "images" in takes else None
     target, against = _targets(record, classifier) if images is not None else _model_targets(request)
@@ -88,7 +96,7 @@ def _again(record: Record, classifier: Classifier, request: dict[str, Any]) -> R
             target,
             against,
             dataset,
-            control=record.control is not None,
+            control=control,
         )
 
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,9 @@ from cnnexplain.checks import ROUNDING
 from cnnexplain.checks.costs import affordable, cheap_options, too_expensive
 from cnnexplain.checks.numbers import difference, root_mean_square, within_range
 from cnnexplain.plugin.check import Check, Measurement, Subject
+from cnnexplain.plugin.sampling import NOISE_LIMIT
 from cnnexplain.results.record import Record
+from cnnexplain.results.verification import CONSTANT
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
 
 SEEDS = 3
 """The number of other seeds."""
-
-NOISE_SHARE = math.sqrt(0.5)
-"""The largest noise of a map as a share of its contrast. There half of its variance is noise, as much as is not."""
 
 INVISIBLE, REACTION = 1 / 510, 1.0
 """Noise of up to half a gray level, as a share of the input range; and the largest change of a map for it, as a share of the
@@ -65,7 +63,7 @@ def main_map(record: Record, index: int = 0) -> Float[np.ndarray, "H W"] | None:
 def constant_map(subject: Subject) -> str:
     """Why a map has nothing to compare: it is constant, as that of a network of zeros is; "" if it varies."""
     own = main_map(subject.record, subject.index)
-    return "the map is constant, so there is nothing to compare" if own is not None and np.ptp(own) == 0 else ""
+    return CONSTANT if own is not None and np.ptp(own) == 0 else ""
 
 
 def with_seed(record: Record) -> bool:
@@ -79,9 +77,9 @@ def _repeat(subject: Subject) -> Measurement:
     # without images may differ from the record's.
     overview = "images" not in record.analysis.inputs and bool({"dataset", "objectives"} & set(record.analysis.inputs))
     if options or overview:
-        runs = _compared(
-            subject.explain(**options), 0, subject.explain(**options), 0, f"between two new runs{_with(options)}"
-        )
+        # `explain` would return the same record twice.
+        second = subject.rerun(record, subject.image, subject.classifier, subject.objective, options)
+        runs = _compared(second, 0, subject.explain(**options), 0, f"between two new runs{_with(options)}")
         agree = f"two new runs{_with(options)} agree; {too_expensive(subject, 1)}"
         return runs if overview or not runs.passed else Measurement(None, detail=f"the result was not recomputed: {agree}")
     alone = _compared(subject.explain(), 0, record, subject.index, "")
@@ -143,7 +141,7 @@ def _seeds(subject: Subject) -> Measurement:
     maps = np.stack([own, *(each for each in others if each is not None)])
     noise, contrast = float(np.sqrt(maps.var(axis=0, ddof=1).mean())), float(np.mean([each.std() for each in maps]))
     value = noise / contrast if contrast else (0.0 if noise == 0 else float("inf"))
-    return Measurement(value, NOISE_SHARE, f"noise {noise:.2g}, contrast of the map {contrast:.2g}, {len(maps)} seeds")
+    return Measurement(value, NOISE_LIMIT, f"noise {noise:.2g}, contrast of the map {contrast:.2g}, {len(maps)} seeds")
 
 
 def _input_noise(subject: Subject) -> Measurement:

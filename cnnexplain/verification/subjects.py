@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnnexplain.checks.costs import BUDGET
-from cnnexplain.checks.shuffling import shuffled
 from cnnexplain.errors import UsageError
 from cnnexplain.inputs.image_stream import open_stream
 from cnnexplain.inputs.images import as_batch
@@ -93,9 +92,9 @@ def run(
     against: Any = None,
     dataset: object = None,
     *,
-    control: bool = False,
+    control: Classifier | None = None,
 ) -> Record:
-    """Runs an analysis; the images are None for an analysis of the model itself."""
+    """Runs an analysis; the images are None for an analysis of the model itself, and `control` is the shuffled network."""
     takes = set(analysis.inputs)
     stream = None if images is None or "images" not in takes else open_stream(as_batch(images, classifier), classifier)
     explains = bool({"targets", "objectives"} & takes)
@@ -109,7 +108,7 @@ def run(
         targets.resolve(against, classifier) if "objectives" in takes else None,
         dataset if "dataset" in takes else None,
         lambda *_: None,
-        shuffled(classifier) if control else None,
+        control,
     )
     return parts.run_whole(prepared)
 

@@ -17,6 +17,7 @@ from cnnexplain.model.classifier import Classifier
 from cnnexplain.pipeline.targets import Class, Target
 from cnnexplain.plugin import registry
 from cnnexplain.plugin.check import Check, Measurement, Subject
+from cnnexplain.results import fingerprint
 from cnnexplain.results.record import Record
 from cnnexplain.results.verification import Row, Verification
 from cnnexplain.verification import randomization, second_opinions, stability
@@ -46,7 +47,7 @@ def verify(
         against: As for `cnnexplain.explain`.
         dataset: As for `cnnexplain.explain`; None uses the images, to save time.
         thorough: Whether to run the checks that take minutes, too.
-        progress: Called with the number of completed checks, and of all checks.
+        progress: Called with the number of completed checks of an image, and of all checks of all images.
         **options: Options of the analysis, if its name is given.
 
     Returns:
@@ -72,7 +73,8 @@ def verify(
     rows = check_rows(subjects(record, classifier, objectives), math.inf if thorough else costs.BUDGET, progress)
     sources = tuple(explained.source.name for explained in record.explained)
     model = {"name": classifier.name, "sha256": classifier.sha256}
-    return Verification(record.analysis.name, model, sources, rows, time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    return Verification(record.analysis.name, model, sources, rows, seconds, fingerprint.of_record(record))
 
 
 def check_rows(
@@ -83,15 +85,19 @@ def check_rows(
     Args:
         found: The subjects.
         budget: What a check may cost; see `costs.BUDGET`.
-        progress: Called with the number of completed checks, and of all checks.
+        progress: Called with the number of completed checks of an image, and of all checks of all images.
     """
-    found = [replace(subject, budget=budget) for subject in found]
-    checks = all_checks(found)
-    rows = []
-    for number, (kind, check) in enumerate(checks):
-        progress(number, len(checks))
-        rows.append(check_row(kind, check, found))
-    progress(len(checks), len(checks))
+    rows = [Row(kind, check, ()) for kind, check in all_checks(found)]
+    total = len(rows) * len(found)
+    for number, subject in enumerate(found):
+        # Not shared with `found`, so that the second run of an image is freed before that of the next one.
+        own = replace(subject, budget=budget, _second=[])
+        for place, row in enumerate(rows):
+            progress(number * len(rows) + place, total)
+            if not row.error:
+                made = check_row(row.kind, row.check, [own])
+                rows[place] = replace(row, measurements=(*row.measurements, *made.measurements), error=made.error)
+    progress(total, total)
     return tuple(rows)
 
 

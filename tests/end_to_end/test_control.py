@@ -1,19 +1,23 @@
 """The control on the command line, in files, pictures and pages."""
 
 import json
+from dataclasses import replace
 
 import keras
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from PIL import Image
 
 import cnnexplain as cx
 from cnnexplain import draw
 from cnnexplain.checks import shuffling
 from cnnexplain.cli import configuration_files
+from cnnexplain.draw.control_panel import TITLE, as_record
 from cnnexplain.errors import ModelError, PluginError, UsageError
-from cnnexplain.pipeline import control
+from cnnexplain.pipeline import control, parts
+from cnnexplain.results.joining import join
 
-TITLE = "control: shuffled weights"
 DIGIT = "mnist:test/42"
 
 
@@ -35,12 +39,14 @@ def test_run_draws_and_saves_the_control(cli, lenet, tmp_path):
     note = f"The map has a rank correlation of {correlation:.2f} with that of the network with shuffled weights."
     assert note in out.replace("\n", " ")
     assert record.notes() == [note]
+    assert note in (folder / "index.html").read_text()
     expected = cx.explain("saliency", lenet, DIGIT, control=True)
     with np.load(folder / "arrays.npz") as stored:
         assert set(stored) == {"input", "gradient", "saliency", "control/gradient", "control/saliency"}
         np.testing.assert_allclose(stored["control/saliency"], expected.control.arrays["saliency"], rtol=1e-5)
     assert record.control.facts == expected.control.facts
-    assert record.control_record().analysis.name == "saliency"
+    # It names the real model, so it is not a record that could be saved.
+    assert not hasattr(record, "control_record")
     # What was saved is drawn again, with the same panel.
     (before,) = folder.glob("*.png")
     old = before.read_bytes()
@@ -88,11 +94,11 @@ def test_resuming_needs_the_same_choice(cli, blank_pictures, tmp_path):
     assert cli("run", "saliency", *images, "--resume")[0] == 0
     code, _, err = cli("run", "saliency", *images, "--resume", "--control")
     assert code == 2
-    assert "control was null, now true" in err
+    assert "belongs to another request: it was made without --control, now with it." in err
     assert cli("run", "saliency", *images, "--control")[0] == 0
     code, _, err = cli("run", "saliency", *images, "--resume")
     assert code == 2
-    assert "control was true, now null" in err
+    assert "belongs to another request: it was made with --control, now without it." in err
 
 
 def test_an_analysis_without_a_map_has_no_control(cli, lenet, tmp_path):
@@ -131,7 +137,9 @@ def test_json_documents_state_the_control(cli, blank_pictures):
     code, out, _ = cli("run", "saliency", DIGIT, "--control", "--json")
     assert code == 0
     (image,) = json.loads(out)["images"]
-    assert image["control"].startswith("The map has a rank correlation of 0.")
+    correlation = image["control"]["rank_correlation"]
+    assert set(image["control"]) == {"rank_correlation", "note"}
+    assert image["control"]["note"].startswith(f"The map has a rank correlation of {correlation:.2f} with")
     code, out, _ = cli("run", "saliency", DIGIT, "--json")
     (image,) = json.loads(out)["images"]
     assert image["control"] is None
@@ -176,7 +184,7 @@ def test_the_control_is_drawn_like_the_map(lenet, analysis, name, limit):
 def test_a_map_that_is_enlarged_has_an_enlarged_control(lenet):
     record = cx.explain("gradcam", lenet, DIGIT, control=True)
     (image,) = panel_of(record.figure()).images
-    np.testing.assert_array_equal(image.get_array(), record.control_record().overlay(0))
+    np.testing.assert_array_equal(image.get_array(), as_record(record, record.control).overlay(0))
 
 
 def test_a_control_that_is_zero_says_so():
@@ -229,7 +237,12 @@ def test_third_party_maps_have_a_control(install, lenet, tmp_path):
     # A map that ignores the network equals its control.
     assert record.facts["control_rank_correlation"] == pytest.approx([1, 1])
     assert record.notes(1)[0].endswith("; it hardly shows what the network has learned.")
+    # So does an opposite map, as in `cnnexplain verify`.
+    opposite = replace(record, facts={**record.facts, "control_rank_correlation": [-0.95, 0.5]})
+    assert [notes[0].endswith("has learned.") for notes in map(opposite.notes, range(2))] == [True, False]
     figure = record.figure(1)
+    # The picture says so, too.
+    assert record.notes(1) == [text.get_text().replace("\n", " ") for text in figure.texts]
     first, panel = figure.axes[0], panel_of(figure)
     first, second = (axes.get_position(original=True) for axes in (first, panel))
     assert (first.y0, first.y1) == pytest.approx((second.y0, second.y1))
@@ -248,17 +261,104 @@ def test_results_that_have_no_control_say_so(install, lenet, monkeypatch):
     record = cx.explain("brightness", lenet, DIGIT, control=True, what="none")
     assert record.control is None
     assert any("There is no control" in warning for warning in record.warnings)
-    with pytest.raises(UsageError, match="has no control"):
-        record.control_record()
     with pytest.raises(PluginError, match=r"'control/bright', a name that is used for the control"):
         cx.explain("brightness", lenet, DIGIT, control=True, what="clash")
 
-    def fail(*_, **__):
-        raise ModelError("It is broken.")
+
+@pytest.mark.parametrize("layout", [None, "constrained"])
+@pytest.mark.parametrize("place", ["upper right", "center right", "lower center", (0.6, 0.8)])
+def test_a_legend_of_the_figure_stays_left_of_the_control(lenet, layout, place):
+    def figure(_, __):
+        made = Figure((4, 3), layout=layout)
+        made.subplots().plot([0, 1], label="line")
+        made.legend(loc=place)
+        return made
+
+    record = cx.explain("saliency", lenet, DIGIT, control=True)
+    record = replace(record, analysis=replace(record.analysis, draw=figure))
+    before = replace(record, control=None).figure()
+    after = record.figure()
+    boxes = []
+    for each in (before, after):
+        each.draw_without_rendering()
+        boxes.append(each.legends[0].get_window_extent().get_points() / each.dpi)
+    np.testing.assert_allclose(*boxes, atol=1e-6)
+    panel = panel_of(after).get_window_extent().get_points() / after.dpi
+    assert boxes[1][1, 0] < panel[0, 0]
+
+
+@pytest.mark.parametrize("head", ["sigmoid", "values"])
+def test_other_heads_have_a_control(cli, tmp_path, head):
+    """The control and all checks of a network whose outputs are not those of a softmax."""
+    inputs = keras.Input((12, 10, 3))
+    features = keras.layers.Conv2D(4, 3, activation="relu")(inputs)
+    outputs = keras.layers.Dense(3, activation=None if head == "values" else head)(keras.layers.Flatten()(features))
+    keras.Model(inputs, outputs).save(tmp_path / "model.keras")
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (12, 10, 3), np.uint8)).save(tmp_path / "image.png")
+    if head == "values":
+        (tmp_path / "model.json").write_text('{"head": "values"}')
+    model = ("--model", "model.keras")
+    code, out, err = cli("run", "gradient-x-input", "image.png", *model, "--control", "--verify")
+    assert (code, "Traceback" in err) == (0, False), out + err
+    folder = tmp_path / "cnnexplain-out/gradient-x-input"
+    record = cx.Record.load(folder)
+    classifier = cx.load(tmp_path / "model.keras")
+    assert classifier.head == head
+    target = record.explained[0].target
+    expected = cx.explain("gradient-x-input", shuffling.shuffled(classifier), record.images, target=target)
+    values = expected.arrays["pixel_attribution"]
+    np.testing.assert_allclose(record.control.arrays["pixel_attribution"], values, rtol=0, atol=1e-5 * np.abs(values).max())
+    assert record.verification.passed
+    assert cli("verify", folder, *model)[0] == 0
+
+
+def failing(monkeypatch, *calls):
+    """Lets the control fail in these calls, counted from 0; returns the list of the calls."""
+    run, made = control.run_analysis, []
+
+    def fail(*arguments, **keywords):
+        made.append(len(made))
+        if made[-1] in calls:
+            raise ModelError("It is broken.")
+        return run(*arguments, **keywords)
 
     monkeypatch.setattr(control, "run_analysis", fail)
-    with pytest.raises(ModelError, match="The control, which is the network with shuffled weights, can't be explained"):
-        cx.explain("brightness", lenet, DIGIT, control=True)
+    return made
+
+
+BROKEN = "There is no control, because the network with shuffled weights can't be explained: It is broken."
+
+
+def test_a_control_that_fails_leaves_the_explanation(cli, lenet, monkeypatch, tmp_path):
+    failing(monkeypatch, 0, 1)
+    record = cx.explain("saliency", lenet, DIGIT, control=True)
+    assert (record.control, record.warnings, record.notes()) == (None, (BROKEN,), [])
+    plain = cx.explain("saliency", lenet, DIGIT)
+    assert record.facts == plain.facts
+    np.testing.assert_array_equal(record.arrays["saliency"], plain.arrays["saliency"])
+    code, _, err = cli("run", "saliency", DIGIT, "--control")
+    assert code == 0
+    assert BROKEN in err.replace("\n", " ")
+    assert cli("verify", tmp_path / "cnnexplain-out/saliency")[0] == 0
+
+
+@pytest.mark.parametrize("fails", [0, 1, 2])
+def test_parts_of_a_control_that_fails_are_joined_without_it(lenet, monkeypatch, fails):
+    """Four batches of one image in two parts: from the first failure on, there is no control."""
+    monkeypatch.setattr(parts, "PART_IMAGES", 2)
+    monkeypatch.setattr(lenet, "batch_size", 1)
+    calls = failing(monkeypatch, fails)
+    images = [f"mnist:test/{index}" for index in range(4)]
+    found = list(cx.explain_parts("saliency", lenet, images, control=True))
+    assert len(calls) == fails + 1
+    # A part has a control for all of its images, or none.
+    assert [record.control is not None for record in found] == [fails == 2, False]
+    assert [BROKEN in record.warnings for record in found] == [fails < 2, fails == 2]
+    joined = join(found)
+    assert joined.control is None
+    assert "control_rank_correlation" not in joined.facts
+    assert joined.warnings.count(BROKEN) == 1
+    assert len(joined) == 4
 
 
 def test_a_model_that_cannot_be_copied_gives_one_line(cli, model, tmp_path, monkeypatch):

@@ -293,6 +293,9 @@ WRONG = {
         folder, lambda content: content["facts"].pop("control_rank_correlation")
     ),
     "a correlation of text": nested("facts", control_rank_correlation=["0.5", "x"]),
+    "a correlation above 1": nested("facts", control_rank_correlation=[0.5, 7.0]),
+    "a correlation of null": nested("facts", control_rank_correlation=[None, 0.5]),
+    "arrays of a control that is not there": lambda folder: edited(folder, lambda content: content.pop("control")),
     "text in an array": array("gradient", np.array(["a", "b"])),
     "dates in an array": array("dates", np.zeros(2, "M8[s]")),
     "records in an array": array("records", np.zeros(2, "i4,f4")),
@@ -433,3 +436,19 @@ def test_names_of_pictures_fit_into_a_folder(tmp_path, letter):
     (name,) = file_names.picture_names([letter * 90 + ".png"], suffix="png")
     (tmp_path / name).touch()
     assert json_kinds.FILE_NAME(name, "it") is None
+
+
+@pytest.mark.parametrize("error", [["abc"], [None], [[0.5]], [{}], [True], [-1.0], 0.5, "x"])
+def test_a_relative_error_that_is_no_number_is_refused(lenet, tmp_path, error):
+    folder = tmp_path / "smoothgrad"
+    cx.explain("smoothgrad", lenet, TWO[:1], samples=2).save(folder, dpi=20)
+    assert isinstance(Record.load(folder).notes(0), list)
+    nested("facts", relative_error=error)(folder)
+    assert "relative_error" in fails(folder, lambda: Record.load(folder))
+
+
+def test_results_without_a_relative_error_load(lenet, tmp_path):
+    folder = tmp_path / "smoothgrad"
+    cx.explain("smoothgrad", lenet, TWO[:1], samples=2).save(folder, dpi=20)
+    edited(folder, lambda content: content["facts"].pop("relative_error"))
+    assert Record.load(folder).notes(0) == []

@@ -2,8 +2,10 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pages
 import pytest
 
@@ -113,8 +115,6 @@ def test_a_failed_check_is_the_exit_code_after_everything_is_written(cli, instal
 
 @pytest.mark.usefixtures("few_checks")
 def test_all_analyses_are_verified(cli, install, tmp_path, monkeypatch):
-    from dataclasses import replace
-
     from cnnexplain.cli import session
 
     install("halved", PLUGIN)
@@ -147,7 +147,7 @@ def test_parts_are_verified_one_by_one_and_resumed(cli, tmp_path):
     (folder / "arrays-00002.npz").unlink()
     code, _, err = cli("run", "gradient-x-input", *FIVE, "--resume")
     assert code == 2
-    assert "belongs to another request: verify was true, now false." in err
+    assert "belongs to another request: it was made with --verify, now without it." in err
     code, out, _ = cli("run", "gradient-x-input", *FIVE, "--verify", "--resume")
     assert code == 0
     assert "Kept 3 finished images" in out
@@ -176,9 +176,97 @@ def test_ctrl_c_while_verifying_keeps_the_parts_before(cli, tmp_path, monkeypatc
         patch.setattr(verify, "check_row", interrupted)
         code, _, err = cli("run", "gradient-x-input", *FIVE, "--verify")
     assert code == 130
-    assert "Interrupted: 3 images are done and kept in cnnexplain-out/gradient-x-input" in err
+    assert "Interrupted: 5 images are done and kept in cnnexplain-out/gradient-x-input; not all of them are verified" in err
     folder = tmp_path / "cnnexplain-out/gradient-x-input"
-    assert cx.Record.load(folder).verification.images == tuple(FIVE[:3])
+    first, second = cx.load_parts(folder)
+    assert first.verification.images == tuple(FIVE[:3])
+    assert second.verification is None
+    assert "Verification" not in page(folder / "index.html")
+    before = {path.name: path.stat().st_mtime_ns for path in folder.glob("arrays-*.npz")}
+    assert cli("run", "gradient-x-input", *FIVE, "--verify", "--resume")[0] == 0
+    whole = cx.Record.load(folder).verification
+    assert whole.images == tuple(FIVE)
+    assert f"✓ Verification: {whole.outcome}" in page(folder / "index.html")
+    # Nothing is computed again.
+    assert {path.name: path.stat().st_mtime_ns for path in folder.glob("arrays-*.npz")} == before
+
+
+@pytest.mark.usefixtures("few_checks")
+@pytest.mark.parametrize(
+    ("name", "state"),
+    [
+        ("saliency", "; it is not verified; the same command with --resume continues."),
+        ("of-model", ", but not verified; the same command runs it again."),
+    ],
+)
+def test_ctrl_c_while_verifying_loses_nothing(name, state, cli, install, tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    install("halved", PLUGIN)
+    arguments = ("run", name, *([FIVE[0]] if name == "saliency" else ["--target", "3"]))
+    with monkeypatch.context() as patch:
+        patch.setattr(verify, "check_row", interrupted)
+        code, _, err = cli(*arguments, "--verify")
+        assert code == 130
+        assert f"kept in cnnexplain-out/{name}{state}" in err
+    folder = tmp_path / "cnnexplain-out" / name
+    record = cx.Record.load(folder)
+    assert record.verification is None
+    code, _, err = cli(*arguments, "--verify", *(["--resume"] if name == "saliency" else []))
+    assert code == 0, err
+    again = cx.Record.load(folder)
+    assert again.verification.passed
+    assert f"✓ Verification: {again.verification.outcome}" in page(folder / "index.html")
+    for array in record.arrays:
+        assert (again.arrays[array] == record.arrays[array]).all()
+    with monkeypatch.context() as patch:
+        patch.setattr(verify, "check_row", interrupted)
+        code, _, err = cli("run", "all", FIVE[0], "--verify")
+    assert code == 130
+    assert "(not verified)" in err
+
+
+@pytest.mark.usefixtures("few_checks", "small")
+def test_a_saved_result_of_several_parts_is_recomputed_part_by_part(cli, tmp_path, monkeypatch):
+    from cnnexplain.verification import saved
+
+    copies = []
+    shuffled = saved.shuffled
+    monkeypatch.setattr(saved, "shuffled", lambda classifier: copies.append(1) or shuffled(classifier))
+    assert cli("run", "gradient-x-input", *FIVE, "--control", "--verify")[0] == 0
+    folder = tmp_path / "cnnexplain-out/gradient-x-input"
+    arrays = dict(np.load(folder / "arrays-00002.npz"))
+    arrays["pixel_attribution"][1] *= 2
+    np.savez(folder / "arrays-00002.npz", **arrays)
+    code, out, err = cli("verify", folder)
+    assert code == 1
+    assert "gradient-x-input: 1 of 3 checks failed: arrays." in out
+    words = " ".join(out.replace("│", " ").split())
+    assert "[part 2: the largest difference is in 'pixel_attribution'" in words
+    assert "arrays]" in words
+    assert "arrays, image" not in words
+    # The saved checks still say that all is well.
+    assert cx.Record.load(folder).verification.passed
+    assert "The checks that are saved in cnnexplain-out/gradient-x-input were not repeated" in err.replace(
+        str(tmp_path) + "/", ""
+    )
+    # The shuffled network is copied once for all parts.
+    assert copies == [1]
+
+
+@pytest.mark.usefixtures("few_checks", "small")
+def test_a_finished_result_is_verified_later(cli, tmp_path, monkeypatch):
+    assert cli("run", "gradient-x-input", *FIVE)[0] == 0
+    folder = tmp_path / "cnnexplain-out/gradient-x-input"
+    names = {path.name for path in folder.iterdir()}
+    with monkeypatch.context() as patch:
+        patch.setattr(parts, "run_parts", None)
+        assert cli("run", "gradient-x-input", *FIVE, "--verify", "--resume")[0] == 0
+    assert cx.Record.load(folder).verification.images == tuple(FIVE)
+    assert {path.name for path in folder.iterdir()} == names
+    # What is missing is computed and verified.
+    (folder / "arrays-00002.npz").unlink()
     assert cli("run", "gradient-x-input", *FIVE, "--verify", "--resume")[0] == 0
     assert cx.Record.load(folder).verification.images == tuple(FIVE)
 
@@ -195,7 +283,8 @@ def test_a_result_of_an_earlier_version_is_resumed_and_has_no_verification(cli, 
     assert content["request"].pop("verify") is False
     path.write_text(json.dumps(content))
     assert cli("run", "saliency", FIVE[0], "--resume")[0] == 0
-    assert cli("run", "saliency", FIVE[0], "--resume", "--verify")[0] == 2
+    assert cli("run", "saliency", FIVE[0], "--resume", "--verify")[0] == 0
+    assert cx.Record.load(path.parent).verification.passed
 
 
 def test_a_record_is_saved_with_its_verification(lenet, tmp_path):
@@ -214,5 +303,22 @@ def test_a_record_is_saved_with_its_verification(lenet, tmp_path):
         pages.verification(FIVE[:2], analysis="saliency", model={"sha256": "0"}),
         cx.Verification("saliency", model, tuple(FIVE[:2]), pages.verification(FIVE[:1]).rows, 1.0),
     ):
-        with pytest.raises(UsageError, match="not of this record; pass what"):
+        with pytest.raises(UsageError, match="not of this record, with its options, targets and arrays; pass what"):
             record.verified(other)
+
+
+@pytest.mark.usefixtures("few_checks")
+def test_the_verification_of_another_record_is_refused(lenet, tmp_path):
+    record = cx.explain("gradcam", lenet, FIVE[0], target=3)
+    found = cx.verify(record, lenet)
+    assert record.verified(found).verification is found
+    record.save(tmp_path / "saved")
+    assert cx.Record.load(tmp_path / "saved").verified(found).verification is found
+    for other in (
+        cx.explain("gradcam", lenet, FIVE[0], target=3, method="layercam"),
+        cx.explain("gradcam", lenet, FIVE[0], target=4),
+        replace(record, arrays={name: array + 1 for name, array in record.arrays.items()}),
+        replace(record, images=record.images / 2),
+    ):
+        with pytest.raises(UsageError, match="not of this record"):
+            other.verified(found)

@@ -12,9 +12,12 @@ import cnnexplain as cx
 from cnnexplain.cli.app import main
 from cnnexplain.errors import PluginError, UsageError
 from cnnexplain.numerics import relative_error
+from cnnexplain.pipeline import parts
 from cnnexplain.plugin import NOISE_LIMIT, Sampling
 
-WORDS = "is larger than what it shows"
+WORDS = "More than half of this map is noise: its standard error is"
+
+SEVERAL = "For some images, more than half of the map is noise (see relative_error)."
 
 
 def test_relative_error_is_the_ratio_of_root_mean_squares(random):
@@ -62,7 +65,7 @@ def test_noise_above_the_limit_is_reported_and_noise_below_it_is_not(random):
     (warning,) = noisy.warnings
     share = round(100 * noisy.facts["relative_error"][0])
     assert warning == (
-        f"The noise of this map {WORDS} (standard error {share}%): use more --samples or less --noise, or sum the map over "
+        f"{WORDS} {share}% of its root mean square. To reduce it, use more --samples or less --noise, or sum the map over "
         "regions (redraw --regions)."
     )
     assert noisy.notes() == [warning]
@@ -91,16 +94,16 @@ def test_the_advice_depends_on_what_stopped_the_sampling(random):
     if record.facts["stopped_by"] == ["samples"]:
         assert "--samples" in record.notes()[0]
     record.facts["stopped_by"][0] = "error"
-    assert record.notes()[0].endswith(": use a smaller --error.")
+    assert record.notes()[0].endswith(" To reduce it, use a smaller --error.")
 
 
-def test_several_maps_are_counted(lenet):
+def test_the_warning_on_several_maps_has_no_count(lenet):
     record = cx.explain("rise", lenet, ["mnist:test/42", "mnist:test/1"], masks=8, of="logit")
     assert min(record.facts["relative_error"]) > NOISE_LIMIT
-    assert record.warnings == ("The noise of 2 of 2 maps is larger than what they show: use more --masks or fewer --cells.",)
+    assert record.warnings == (f"{SEVERAL} To reduce it, use more --masks or fewer --cells.",)
     record.facts["relative_error"][0] = 0.1
     assert record.notes(0) == []
-    assert record.notes(1)[0].startswith(f"The noise of this map {WORDS} (standard error ")
+    assert record.notes(1)[0].startswith(WORDS)
 
 
 def test_the_command_line_files_and_pages_say_so(tmp_path, monkeypatch, capfd):
@@ -116,6 +119,16 @@ def test_the_command_line_files_and_pages_say_so(tmp_path, monkeypatch, capfd):
     cx.write_report(tmp_path / "page.html", cx.load(), [record])
     found = re.findall(r'<span class="finding">(.*?)</span>', (tmp_path / "page.html").read_text())
     assert any(WORDS in sentence for sentence in found)
+
+
+def test_parts_have_the_same_warning(install, lenet, noise, monkeypatch):
+    """Parts of 3 and 1 images: equal warnings of parts are one warning of the run."""
+    monkeypatch.setattr(parts, "PART_IMAGES", 3)
+    monkeypatch.setattr(lenet, "batch_size", 1)
+    install("acme-random", plugin())
+    found = list(cx.explain_parts("random", lenet, noise))
+    assert list(map(len, found)) == [3, 1]
+    assert {record.warnings for record in found} == {(f"{SEVERAL} To reduce it, use more --copies.",)}
 
 
 PLUGIN = """
@@ -146,8 +159,8 @@ def plugin(facts='{"error": [0.9] * len(images)}', advice='"use more --copies"',
 def test_third_party_analyses_state_their_noise(install, lenet, noise):
     install("acme-random", plugin())
     record = cx.explain("random", lenet, noise)
-    assert record.notes(3) == [f"The noise of this map {WORDS} (standard error 90%): use more --copies."]
-    assert record.warnings == ("The noise of 4 of 4 maps is larger than what they show: use more --copies.",)
+    assert record.notes(3) == [f"{WORDS} 90% of its root mean square. To reduce it, use more --copies."]
+    assert record.warnings == (f"{SEVERAL} To reduce it, use more --copies.",)
 
 
 @pytest.mark.parametrize("facts", ["{}", '{"error": ["0.9"] * len(images)}', '{"error": [-1.0] * len(images)}'])

@@ -188,12 +188,11 @@ def test_noisy_maps_give_a_warning_and_suggest_the_logit(random):
         record = cx.explain("rise", clf, image, target=0, masks=200, cells=5, of=of)
         assert record.facts["relative_error"][0] > 0.8
         (warning,) = record.warnings
-        assert warning.startswith("The noise of this map is larger than what it shows (standard error ")
+        assert warning.startswith("More than half of this map is noise: its standard error is ")
         assert ("--of logit" in warning) == (of == "probability")
         mean = f"{record.facts[f'masked_{of}'][0]:.3g}".replace("-", "−")
         assert record.analysis.finding(record, 0) == (
-            f"Under 200 masks, the {of} of '0' is {mean} on average; the map is mostly noise: its standard error is "
-            f"{100 * record.facts['relative_error'][0]:.0f}% of its root mean square."
+            f"Under 200 masks, the {of} of '0' is {mean} on average; the map is mostly noise."
         )
 
 

@@ -12,6 +12,7 @@ from cnnexplain.checks import costs
 from cnnexplain.checks.random_weights import emprt, entropy, rank_correlation, smprt
 from cnnexplain.checks.shuffling import shuffled
 from cnnexplain.plugin import Analysis, Measurement, Result, registry
+from cnnexplain.verification import subjects as subjects_module
 from cnnexplain.verification.subjects import image_objectives, run, subjects
 from cnnexplain.verification.verify import check_row, check_rows
 
@@ -134,6 +135,61 @@ def test_a_wrong_mask_fails(records, lenet, monkeypatch):
 
     monkeypatch.setattr(masking, "random_masks", inverted)
     assert definition(record, lenet) == {"brute force": False}
+
+
+def hardly_changing():
+    """A network whose outputs hardly depend on the image, so that rounding is large beside their differences."""
+    image = keras.Input((12, 10, 1))
+    x = keras.layers.Conv2D(4, 3, activation="relu")(image)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    model = keras.Model(image, keras.layers.Dense(3, activation="sigmoid")(x))
+    random = np.random.default_rng(0)
+    model.set_weights([1e-3 * random.normal(size=weight.shape) for weight in model.weights[:-1]] + [np.ones(3)])
+    return cx.load(model)
+
+
+def test_outputs_that_hardly_change_are_explained_right(random):
+    classifier = hardly_changing()
+    record = cx.explain("rise", classifier, random.uniform(size=(1, 12, 10, 1)).astype(np.float32), masks=60, target=1)
+    assert 0 < np.abs(record.arrays["gain"]).max() < 1e-4 * record.arrays["saliency"].max()
+    assert definition(record, classifier) == {"brute force": True}
+
+
+def test_a_wrong_gain_fails(lenet, monkeypatch):
+    from cnnexplain_plugins.rise import masking
+
+    right = masking.rise
+
+    def forgets_the_mean(*arguments, **options):
+        result = right(*arguments, **options)
+        return replace(result, arrays={**result.arrays, "gain": result.arrays["saliency"]})
+
+    monkeypatch.setattr(masking, "rise", forgets_the_mean)
+    assert definition(cx.explain("rise", lenet, "mnist:test/42", masks=60), lenet) == {"brute force": False}
+
+
+@pytest.mark.parametrize("method", ["gradcam", "gradcam++", "layercam"])
+def test_a_wrong_gradient_of_a_layer_fails(method, lenet, monkeypatch):
+    """Also where its own signs choose the feature maps that count."""
+    right = {name: getattr(cx.Classifier, name) for name in ("layer_gradient", "outputs_and_gradients")}
+
+    def wrong(gradient):
+        gradient = np.array(gradient)
+        gradient[..., ::2] = -np.abs(gradient[..., ::2])
+        return gradient
+
+    def layer_gradient(*arguments, **options):
+        value, outputs, gradient = right["layer_gradient"](*arguments, **options)
+        return value, outputs, wrong(gradient)
+
+    def outputs_and_gradients(*arguments, **options):
+        value, outputs, gradients = right["outputs_and_gradients"](*arguments, **options)
+        return value, outputs, {name: wrong(gradient) for name, gradient in gradients.items()}
+
+    assert definition(cx.explain("gradcam", lenet, "mnist:test/42", method=method), lenet)["evidence"] is True
+    monkeypatch.setattr(cx.Classifier, "layer_gradient", layer_gradient)
+    monkeypatch.setattr(cx.Classifier, "outputs_and_gradients", outputs_and_gradients)
+    assert definition(cx.explain("gradcam", lenet, "mnist:test/42", method=method), lenet)["evidence"] is False
 
 
 def test_a_wrong_path_fails(records, lenet, monkeypatch):
@@ -269,6 +325,20 @@ def test_numbers_that_differ_in_the_next_run_fail(lenet):
         return Result({"map": random.uniform(size=images.shape[:3])})
 
     assert rows_of(analysis(restless), lenet)["repeat"].passed is False
+
+
+@pytest.mark.parametrize(("restless", "verdict"), [(True, False), (False, True)])
+def test_numbers_of_the_model_that_differ_in_the_next_run_fail(restless, verdict, lenet):
+    """Two new runs are compared, not a run with itself."""
+    random = np.random.default_rng(0)
+
+    def of_model(classifier, objectives):
+        """Numbers that belong to no image."""
+        numbers = random.uniform(size=3) if restless else np.arange(3.0)
+        return Result({}, overview=Result({"numbers": numbers}))
+
+    declared = Analysis("mine", of_model, None, "Nobody 2026", lambda record: {})
+    assert rows_of(declared, lenet, None)["repeat"].passed is verdict
 
 
 def test_two_seeds_with_more_noise_than_signal_fail(lenet):
@@ -508,6 +578,7 @@ def test_a_constant_map_fails_nothing(name):
     images = np.random.default_rng(1).uniform(size=(1, 6, 5, 1)).astype(np.float32)
     found = cx.verify(name, cx.load(model), images, target=0)
     assert found.passed, found
+    assert "without a verdict; the map is constant" in found.outcome
     rows = {row.check.name: row for row in found.rows}
     for check in ("input noise", "random weights", "complexity", "another class"):
         assert rows[check].passed is None
@@ -525,9 +596,38 @@ def test_a_thorough_check_recomputes_the_result(lenet, monkeypatch):
         budget: reruns.confirmed(measured, replace(subject, record=wrong, budget=budget), ["attribution"])
         for budget in (0.0, float("inf"))
     }
-    assert "too long to be recomputed without --thorough" in found[0.0].detail
+    assert "fine; the result was not recomputed: left out: it takes some" in found[0.0].detail
+    assert "'verify --thorough' (thorough=True) runs it" in found[0.0].detail
     assert found[0.0].passed is True
     assert found[float("inf")].passed is False
+
+
+def test_the_second_run_of_an_image_is_freed(lenet, monkeypatch):
+    import gc
+    import weakref
+
+    from cnnexplain.plugin import Check
+    from cnnexplain.verification import verify
+
+    record = cx.explain("saliency", lenet, ["mnist:test/42", "mnist:test/3"])
+    runs = []
+
+    def rerun(*arguments):
+        again = subjects_module.rerun(*arguments)
+        runs.append(weakref.ref(again))
+        return again
+
+    def check(subject):
+        subject.explain()
+        subject.explain()
+        gc.collect()
+        return Measurement(float(sum(run() is not None for run in runs)), 1.0)
+
+    monkeypatch.setattr(verify, "all_checks", lambda found: [("definition", Check("alive", "One run.", check))] * 2)
+    found = [replace(each, rerun=rerun) for each in subjects(record, lenet, image_objectives(record, lenet, None, None))]
+    rows = check_rows(found, costs.BUDGET)
+    assert [[each.value for each in row.measurements] for row in rows] == [[1, 1], [1, 1]]
+    assert len(runs) == 2
 
 
 def test_a_verification_repeats_itself(records, lenet):

@@ -8,7 +8,7 @@ import pytest
 from cnnexplain.errors import PluginError
 from cnnexplain.plugin import Analysis, Check, Measurement
 from cnnexplain.results import verification_json
-from cnnexplain.results.verification import Row, Verification, joined
+from cnnexplain.results.verification import CONSTANT, Row, Verification, joined
 
 NAN = float("nan")
 
@@ -102,6 +102,21 @@ def test_a_verification_is_strict_json_and_says_what_failed():
     assert Verification("mine", {}, (), rows[:1], 1.0).conclusion == "mine: the 1 check passed."
     assert "0.1" in repr(found)
     assert Verification("mine", {}, (), rows[2:], 1.0).conclusion == "mine: no check applies."
+
+
+def test_a_conclusion_counts_what_has_no_verdict_and_names_constant_maps():
+    passed, constant = Measurement(0.1, 1.0), Measurement(None, detail=CONSTANT)
+
+    def outcome(images, *rows):
+        return Verification("mine", {}, tuple(map(str, range(images))), tuple(row(*each) for each in rows), 1.0).outcome
+
+    assert outcome(1, [passed], [passed]) == "all 2 checks passed"
+    assert outcome(1, [passed], [passed], [Measurement(0.5)]) == "2 checks passed, 1 without a verdict"
+    assert outcome(1, [passed], [constant], [constant]) == "1 check passed, 2 without a verdict; the map is constant"
+    assert outcome(3, [passed] * 3, [passed, passed, constant]) == "all 2 checks passed; 1 of 3 maps is constant"
+    failed = outcome(3, [Measurement(2.0, 1.0)] * 3, [passed, constant, constant])
+    assert failed == "1 of 2 checks failed: sum; 2 of 3 maps are constant"
+    assert outcome(1, [constant]) == "no check applies; the map is constant"
 
 
 def test_parts_join_to_one_verification():

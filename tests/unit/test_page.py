@@ -237,7 +237,7 @@ def test_index_pages_show_verdicts_as_words_and_marks(tmp_path):
     # What is wrong is open.
     assert {"class": "more checks", "open": None} in read.all("details")
     read = shown(pages.verification(sources))
-    assert "✓ Verification: all 2 checks passed" in read.text
+    assert "✓ Verification: 2 checks passed, 1 without a verdict" in read.text
     assert {"class": "more checks"} in read.all("details")
     assert "Verification" not in shown(None).text
 

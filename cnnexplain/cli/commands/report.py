@@ -140,7 +140,10 @@ def _report(analyses: Sequence[Analysis], arguments: RunArguments, typed: str, *
             execution.run_several(outcomes, arguments, display, keep, write, quick=not full)
     except KeyboardInterrupt as interruption:
         if not outcomes.done:
-            raise InterruptionError("Interrupted: no analysis had finished, and no report was written.") from interruption
+            kept = f" Kept in {arguments.out}: {outcomes.kept}." if outcomes.kept else ""
+            raise InterruptionError(
+                f"Interrupted: no analysis had finished, and no report was written.{kept}"
+            ) from interruption
         done = f"{', '.join(outcomes.done)} of {len(analyses)} analyses"
         raise InterruptionError(f"Interrupted: {path} contains {done}.") from interruption
     if drawn:

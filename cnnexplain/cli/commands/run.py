@@ -133,12 +133,19 @@ def _explain(analysis: Analysis, options: Mapping[str, Any], arguments: RunArgum
             return inputs
     except KeyboardInterrupt as interruption:
         done = outcome.images + outcome.kept
-        if not done:
+        if not done and not outcome.verifying:
             raise
+        if not done:
+            # An analysis of the model itself, which is not resumed.
+            raise InterruptionError(
+                f"Interrupted: the result is done and kept in {outcome.folder}, but not verified; the same command runs it "
+                "again."
+            ) from interruption
+        unverified = f"{'not all of them are' if done > 1 else 'it is not'} verified; " if outcome.verifying else ""
         undrawn = _undrawn(workers)
         raise InterruptionError(
-            f"Interrupted: {done} images are done and kept in {outcome.folder}; {undrawn}the same command with --resume "
-            f"continues{', or cnnexplain redraw draws the pictures' if undrawn else ''}."
+            f"Interrupted: {done} images are done and kept in {outcome.folder}; {unverified}{undrawn}the same command with "
+            f"--resume continues{', or cnnexplain redraw draws the pictures' if undrawn else ''}."
         ) from interruption
 
 

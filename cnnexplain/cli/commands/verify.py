@@ -130,7 +130,7 @@ def _verify(
 
 
 def _verify_folders(folders: Sequence[Path], arguments: ModelArguments) -> Iterator[Verification]:
-    from cnnexplain.results import reader
+    from cnnexplain.results import reader, result_files
 
     classifiers: dict[str, Classifier] = {}
     for folder in folders:
@@ -145,6 +145,11 @@ def _verify_folders(folders: Sequence[Path], arguments: ModelArguments) -> Itera
 
             found = verify_saved(folder, classifiers[model], console.bar(display, f"Verifying {folder.name}"))
         yield found
+        if result_files.read_verification(folder) is not None:
+            console.complain(
+                f"The checks that are saved in {folder} were not repeated: 'cnnexplain verify {found.analysis} IMAGE...' "
+                "makes them again."
+            )
 
 
 def _verify_analyses(

@@ -173,7 +173,7 @@ def cnnexplain_analyses() -> list[Analysis]:
                 Check(
                     "evidence",
                     "The evidence follows the definition, with weights from differences of scores for changed feature maps "
-                    "or masked images instead of gradients.",
+                    "or masked images, or from a gradient that such differences confirm.",
                     check_evidence,
                 ),
                 Check(

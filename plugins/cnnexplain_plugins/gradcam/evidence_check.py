@@ -51,8 +51,14 @@ def _mean_weights(subject: Subject, layer: Layer) -> Measurement:
 
 
 def _weights_of_positions(subject: Subject, layer: Layer) -> Measurement:
-    """Layer-CAM: Σ_k max(g_k(p), 0) A_k(p) is the slope along the A_k(p) of the maps whose gradient at p is positive."""
-    found, gradient = _outputs(subject, layer), _gradient(subject, layer)
+    """Layer-CAM: Σ_k max(g_k(p), 0) A_k(p) is the slope along the A_k(p) of the maps whose gradient at p is positive.
+
+    Central differences confirm the gradient first, because its signs choose the directions.
+    """
+    found = _outputs(subject, layer)
+    gradient, confirmed = _confirmed_gradient(subject, layer, found)
+    if not confirmed.passed:
+        return confirmed
     rows, columns = _positions(subject)
     directions = np.zeros((len(rows), *found.shape))
     directions[np.arange(len(rows)), rows, columns] = np.where(gradient > 0, found, 0)[rows, columns]
@@ -61,17 +67,11 @@ def _weights_of_positions(subject: Subject, layer: Layer) -> Measurement:
 
 
 def _closed_form(subject: Subject, layer: Layer) -> Measurement:
-    """Grad-CAM++: equations 18 and 19 of the paper, map by map, for gradients that central differences confirm."""
-    found, gradient = _outputs(subject, layer), _gradient(subject, layer)
-    effects = found * gradient
-    size = np.linalg.norm(effects)
-    # Units of zero stay as they are: among equal ones, a max-pooling has no gradient.
-    noise = subject.random.normal(size=(DIRECTIONS, *found.shape))
-    directions = found * (noise + (LEAN * effects / size if size else 0))
-    measured = _slopes(subject, layer, directions)
-    confirmed = checks.slope_measurement(np.tensordot(directions, gradient, axes=3), measured, "directions")
+    """Grad-CAM++: equations 18 and 19 of the paper, map by map, for a gradient that central differences confirm."""
+    found = _outputs(subject, layer)
+    gradient, confirmed = _confirmed_gradient(subject, layer, found)
     if not confirmed.passed:
-        return replace(confirmed, detail=f"the gradient of the layer: {confirmed.detail}")
+        return confirmed
     expected = np.zeros(found.shape[:2])
     for a, g in zip(np.moveaxis(found, -1, 0), np.moveaxis(gradient, -1, 0), strict=True):
         # With the score exp(S), the derivatives of the orders 1, 2 and 3 are g, g² and g³ times exp(S).
@@ -123,11 +123,29 @@ def _outputs(subject: Subject, layer: Layer) -> Float64[np.ndarray, "h w F"]:
     return np.asarray(layer.as_maps(outputs)[0], np.float64)
 
 
-def _gradient(subject: Subject, layer: Layer) -> Float64[np.ndarray, "h w F"]:
-    """The gradient of the score with respect to the feature maps, which is not trusted: slopes confirm it."""
+def _confirmed_gradient(
+    subject: Subject, layer: Layer, found: Float64[np.ndarray, "h w F"]
+) -> tuple[Float64[np.ndarray, "h w F"], Measurement]:
+    """The gradient of the score with respect to the feature maps, and its comparison with central differences.
+
+    A gradient that is not confirmed must not be used.
+
+    Args:
+        subject: The subject of the check.
+        layer: The layer.
+        found: Its feature maps.
+    """
     assert subject.objective is not None
-    _, _, gradient = subject.classifier.layer_gradient(subject.image, layer.name, [subject.objective])
-    return np.asarray(layer.as_maps(gradient)[0], np.float64)
+    _, _, own = subject.classifier.layer_gradient(subject.image, layer.name, [subject.objective])
+    gradient = np.asarray(layer.as_maps(own)[0], np.float64)
+    effects = found * gradient
+    size = np.linalg.norm(effects)
+    # Units of zero stay as they are: among equal ones, a max-pooling has no gradient.
+    noise = subject.random.normal(size=(DIRECTIONS, *found.shape))
+    directions = found * (noise + (LEAN * effects / size if size else 0))
+    measured = _slopes(subject, layer, directions)
+    confirmed = checks.slope_measurement(np.tensordot(directions, gradient, axes=3), measured, "directions")
+    return gradient, replace(confirmed, detail=f"the gradient of the layer: {confirmed.detail}")
 
 
 def _slopes(subject: Subject, layer: Layer, directions: Float[np.ndarray, "D h w F"]) -> checks.Slopes:

@@ -132,10 +132,7 @@ def finding(record: Record, index: int) -> str:
     if not record.arrays["gain"][index].any():
         return f"{output[0].upper()}{output[1:]} is {mean} under every mask: the map is zero everywhere."
     if facts["relative_error"] > NOISE_LIMIT:
-        return (
-            f"Under {record.options['masks']} masks, {output} is {mean} on average; the map is mostly noise: its standard "
-            f"error is {formatting.percent(facts['relative_error'])} of its root mean square."
-        )
+        return f"Under {record.options['masks']} masks, {output} is {mean} on average; the map is mostly noise."
     row, column = facts["peak_pixel"]
     error = float(record.arrays["standard_error"][index, row, column])
     place, peak = findings.place(row, column, record.images.shape[1:3]), facts["peak"]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 DOUBTFUL = 0.5
 """The relative standard error of a map above which a warning says that it is partly noise."""
 
-PARTLY_NOISE = "The maps of some images are partly noise (see relative_error); use more --masks or larger cells."
+PARTLY_NOISE = "The maps of some images are partly noise (see relative_error); use more --masks or fewer --cells."
 
 FAINT = 0.01
 """A mean probability under the masks below which a few masks dominate the map."""
@@ -74,7 +74,7 @@ def rise(
     }
     arrays = {"saliency": sums / (keep * count), "gain": gain, "standard_error": error}
     warnings = []
-    # There is a general warning about maps whose noise is larger than what they show.
+    # There is a general warning about maps of which more than half is noise.
     if ((relative > DOUBTFUL) & (relative <= NOISE_LIMIT)).any():
         warnings.append(PARTLY_NOISE)
     if of == "probability" and (means < FAINT).any():

@@ -73,7 +73,7 @@ def smoothgrad(
         "stopped_by": ["error" if each <= error else "samples" for each in relative],
     }
     arrays = {"gradient": mean, "deviation": deviation, "smoothgrad": maps}
-    # There is a general warning about maps whose noise is larger than what they show.
+    # There is a general warning about maps of which more than half is noise.
     doubtful = bool(error and ((relative > error) & (relative <= NOISE_LIMIT)).any())
     warnings = (UNRELIABLE.format(error, samples),) if doubtful else ()
     return Result({name: array.astype(np.float32) for name, array in arrays.items()}, facts, warnings=warnings)
