@@ -50,8 +50,9 @@ class Block:
 def blocks(nodes: Sequence[Node]) -> list[Block]:
     """The blocks of a network, whose layers are given in the order of computation.
 
-    Layers whose names begin alike are a block, such as "block2a_expand" and "block2a_project", or those of a nested model. If
-    few do, a block is a part with branches, or a run of layers at one resolution. No branch leads past the end of a block.
+    Layers whose names begin alike are a block, such as "block2a_expand" and "block2a_project", or those of a nested
+    model. If few do, a block is a part with branches, or a run of layers at one resolution. No branch leads past the end of
+    a block.
     """
     if len(nodes) <= FEW:
         return [Block(node.name, (node.name,)) for node in nodes]
