@@ -81,7 +81,8 @@ class Backend(Protocol):
     def weighted_pixels(self, images: Any, numbers: Any, weights: Any) -> Any:
         """Σ_k weights[k, p] · images[:, numbers[k, p]], (N, P, C), for images (N, R, C), integers and weights (K, P).
 
-        The numbers are from 0 to R − 1. Only the gradient with respect to the images is that of the sum.
+        The numbers are from 0 to R − 1. The images and weights are both float32 or both float64. Only the gradient with
+        respect to the images is that of the sum.
         """
 
     def with_pullback(self, function: Callable[[Any], Any], pull: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:

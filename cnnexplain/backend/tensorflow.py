@@ -55,22 +55,26 @@ def compiled(
         return tf.function(pure_function, input_signature=signature, autograph=autograph).get_concrete_function()
 
     @functools.cache
-    def concrete() -> tuple[Any, list[Any], list[Any]]:
+    def concrete() -> tuple[Any, dict[str, Any]]:
         # Only layers whose Python code depends on the values of tensors need AutoGraph, which doubles the time.
         try:
             graph_function = traced(autograph=False)
         except TypeError:
             graph_function = traced(autograph=True)
-        return graph_function, graph_function.captured_inputs, [output.dtype for output in graph_function.outputs]
+        # Where there is no GPU, layers that are placed on one are computed on the CPU.
+        placement = tf.compat.v1.ConfigProto(allow_soft_placement=tf.config.get_soft_device_placement())
+        types = [output.dtype for output in graph_function.outputs]
+        call_options = {"f": graph_function, "Tout": types, "config_proto": placement.SerializeToString()}
+        return graph_function.captured_inputs, call_options
 
     def call(*arrays: Any) -> list[Float32[np.ndarray, "N ..."]]:
         # TensorFlow may keep the memory of an array for its results.
         copies = [np.array(array, np.float32) for array in arrays]
         try:
             with _full_precision():
-                graph_function, captured, types = concrete()
+                captured, call_options = concrete()
                 # Calling it directly takes 0.1 ms longer, as TensorFlow then binds and checks the arguments in Python.
-                results = tf.raw_ops.StatefulPartitionedCall(args=[*copies, *captured], Tout=types, f=graph_function)
+                results = tf.raw_ops.StatefulPartitionedCall(args=[*copies, *captured], **call_options)
                 return [np.asarray(result) for result in results]
         except tf.errors.ResourceExhaustedError as error:
             raise MemoryError(error.message) from error
@@ -184,6 +188,8 @@ def device_memory() -> int | None:
 
 def _swapped(x: Any) -> Any:
     """A tensor with its first two of three axes swapped."""
+    if x.dtype != tf.float32:
+        return tf.transpose(x, (1, 0, 2))
     # oneDNN takes several times as long for small tensors; it transposes floating-point numbers and signed integers.
     return tf.bitcast(tf.transpose(tf.bitcast(x, tf.uint32), (1, 0, 2)), tf.float32)
 

@@ -247,7 +247,8 @@ class LayeredModel:
             views: The number of images that the network gets for each item.
 
         Returns:
-            (arrays, constants) ↦ the results. It is kept as those of `differentiable` are.
+            (arrays, constants) ↦ the results. It is kept as those of `differentiable` are. It raises `UsageError` if the
+            arguments have other shapes.
         """
         layers = tuple(self.layer(name).name for name in names)
         return caller_functions.compiled(self._network, function, layers, shapes, constants, views)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -49,14 +50,19 @@ def weighted_pixels(images: Any, numbers: Any, weights: Any) -> Any:
     """Σ_k weights[k, p] · images[:, numbers[k, p]], such as interpolated pixels, or differences of pixels.
 
     Args:
-        images: (N, R, C).
+        images: (N, R, C), floating-point numbers.
         numbers: (K, P), integers from 0 to R − 1.
         weights: (K, P). The result has no gradient with respect to them.
 
     Returns:
-        (N, P, C).
+        (N, P, C), of the same type as the images. Half precision is computed in float32.
     """
-    return backend.current().weighted_pixels(images, ops.convert_to_tensor(numbers), ops.convert_to_tensor(weights))
+    images = ops.convert_to_tensor(images)
+    kept = keras.backend.standardize_dtype(images.dtype)
+    computed = "float64" if kept == "float64" else "float32"
+    weights = ops.stop_gradient(ops.cast(weights, computed))
+    found = backend.current().weighted_pixels(ops.cast(images, computed), ops.convert_to_tensor(numbers), weights)
+    return ops.cast(found, kept)
 
 
 @lru_cache(4)

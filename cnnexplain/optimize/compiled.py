@@ -209,10 +209,10 @@ def _end(values: Any, gradient: Any, needed: Any) -> Any:
     """Whether the optimization of each x goes on, or what ends it, with the shape of the values."""
     from keras import ops
 
-    # The largest of several numbers is not finite if one of them is not.
-    largest = ops.max(ops.abs(gradient), axis=tuple(range(len(values.shape), len(gradient.shape))))
-    end = ops.where(largest > 0, float(RUNNING), ZERO * needed)
-    return ops.where(ops.isfinite(values), ops.where(ops.isfinite(largest), end, float(GRADIENT)), float(VALUE))
+    # A sum is NaN if one of the numbers is; on a GPU, the maximum may ignore NaN.
+    size = ops.sum(ops.abs(gradient), axis=tuple(range(len(values.shape), len(gradient.shape))))
+    end = ops.where(size > 0, float(RUNNING), ZERO * needed)
+    return ops.where(ops.isfinite(values), ops.where(ops.isfinite(size), end, float(GRADIENT)), float(VALUE))
 
 
 def _spread(flags: Any, like: Any) -> Any:

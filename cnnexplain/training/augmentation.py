@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -47,14 +48,14 @@ def augmented(
     random = np.random.default_rng([seed, epoch])
     order = random.permutation(len(images))
     deformed = np.empty((len(images), SIZE, SIZE), np.float32)
-    for number, places in enumerate(read_from(DEFORMATIONS, random)):
+    for number, coordinates in enumerate(sampling_grids(DEFORMATIONS, random)):
         # Many images with one deformation take a tenth of the time of as many deformations.
-        deformed[number::DEFORMATIONS] = resample(images[order[number::DEFORMATIONS]], places)
+        deformed[number::DEFORMATIONS] = resample(images[order[number::DEFORMATIONS]], coordinates)
     deformed /= 255
     return deformed[..., None], digits[order]
 
 
-def read_from(count: int, random: np.random.Generator) -> Float[np.ndarray, "{count} 2 28 28"]:
+def sampling_grids(count: int, random: np.random.Generator) -> Float[np.ndarray, "{count} 2 28 28"]:
     """Random deformations: shifts, rotations and zooms about the center, and elastic displacements.
 
     The elastic displacements are those of P. Simard, D. Steinkraus, J. Platt: Best Practices for Convolutional Neural
@@ -76,25 +77,27 @@ def read_from(count: int, random: np.random.Generator) -> Float[np.ndarray, "{co
     smooth = np.exp(-0.5 * (distances / SMOOTHNESS) ** 2)
     smooth /= np.linalg.norm(smooth, axis=1, keepdims=True)
     noise = random.normal(0, ELASTIC, (count, 2, SIZE + 2 * margin, SIZE + 2 * margin))
-    places: Float[np.ndarray, "{count} 2 28 28"] = np.einsum("nij,jhw->nihw", turn, grid) + middle + shift
-    return places + smooth @ noise @ smooth.T
+    coordinates: Float[np.ndarray, "{count} 2 28 28"] = np.einsum("nij,jhw->nihw", turn, grid) + middle + shift
+    return coordinates + smooth @ noise @ smooth.T
 
 
-def resample(images: UInt8[np.ndarray, "n 28 28"], places: Float[np.ndarray, "2 28 28"]) -> Float32[np.ndarray, "n 28 28"]:
-    """Images read from other places, by bilinear interpolation; around an image, there are zeros.
+def resample(
+    images: UInt8[np.ndarray, "n 28 28"], coordinates: Float[np.ndarray, "2 28 28"]
+) -> Float32[np.ndarray, "n 28 28"]:
+    """Images read at other coordinates, by bilinear interpolation; around an image, there are zeros.
 
     Args:
         images: (n, 28, 28).
-        places: (2, 28, 28), the row and column from which each pixel is read, the same for all images.
+        coordinates: (2, 28, 28), the row and column from which each pixel is read, the same for all images.
     """
     # A border of zeros around each image, and images along the last axis, which is contiguous in memory.
     wide = SIZE + 2
     bordered = np.zeros((wide, wide, len(images)), np.float32)
     bordered[1:-1, 1:-1] = images.transpose(1, 2, 0)
     pixels = bordered.reshape(wide * wide, -1)
-    places = np.clip(places + 1, 0, wide - 1).reshape(2, -1)
-    corner = np.minimum(places.astype(np.int64), wide - 2)
-    below, right = (places - corner).astype(np.float32)[..., None]
+    coordinates = np.clip(coordinates + 1, 0, wide - 1).reshape(2, -1)
+    corner = np.minimum(coordinates.astype(np.int64), wide - 2)
+    below, right = (coordinates - corner).astype(np.float32)[..., None]
     first = corner[0] * wide + corner[1]
     top = pixels[first] * (1 - right) + pixels[first + 1] * right
     bottom = pixels[first + wide] * (1 - right) + pixels[first + wide + 1] * right
@@ -102,12 +105,17 @@ def resample(images: UInt8[np.ndarray, "n 28 28"], places: Float[np.ndarray, "2 
     return result.T.reshape(len(images), SIZE, SIZE)
 
 
-def ahead(make: Callable[[int], Made], count: int) -> Iterator[Made]:
-    """make(0), …, make(count - 1), each made on another thread while the caller uses the previous one."""
+@contextmanager
+def prefetch(make: Callable[[int], Made], count: int) -> Iterator[Iterator[Made]]:
+    """A context with make(0), …, make(count - 1), each made on another thread while the caller uses the previous one."""
     with ThreadPoolExecutor(max_workers=1) as pool:
-        upcoming = pool.submit(make, 0)
-        for number in range(1, count + 1):
-            made = upcoming.result()
-            if number < count:
-                upcoming = pool.submit(make, number)
-            yield made
+
+        def made() -> Iterator[Made]:
+            upcoming = pool.submit(make, 0)
+            for number in range(1, count + 1):
+                present = upcoming.result()
+                if number < count:
+                    upcoming = pool.submit(make, number)
+                yield present
+
+        yield made()

@@ -17,7 +17,7 @@ from cnnexplain.inputs.presets import MNIST
 from cnnexplain.interruption import plainly
 from cnnexplain.loading import sidecar
 from cnnexplain.model.lenet import build
-from cnnexplain.training.augmentation import ahead, augmented
+from cnnexplain.training.augmentation import augmented, prefetch
 
 if TYPE_CHECKING:
     from jaxtyping import Integer, UInt8
@@ -120,8 +120,8 @@ def train(
     keeper = _Keeper(path, epochs, steps, progress)
     interrupted = False
     try:
-        with plainly():
-            for epoch, (x, y) in enumerate(ahead(partial(augmented, images[:split], digits[:split], seed), epochs)):
+        with plainly(), prefetch(partial(augmented, images[:split], digits[:split], seed), epochs) as augmented_epochs:
+            for epoch, (x, y) in enumerate(augmented_epochs):
                 # Arrays are faster than a generator, which Keras would call for each batch.
                 model.fit(
                     x,

@@ -10,9 +10,11 @@ from compiling import compile_gradient
 import cnnexplain as cx
 from cnnexplain import backend
 from cnnexplain.errors import ModelError
+from cnnexplain.numerics import affine_views, weighted_pixels
 
 ops = keras.ops
 backends = pytest.mark.backends
+NO_DOUBLE = pytest.mark.skipif(keras.backend.backend() == "jax", reason="By default, JAX has no float64.")
 
 
 @pytest.fixture
@@ -131,6 +133,24 @@ def test_changed_weights_of_every_kind_take_effect(random):
     np.testing.assert_allclose(clf.logits(images), own, rtol=1e-4)
 
 
+ON_A_GPU = """
+import keras, numpy as np
+from cnnexplain import backend
+
+def placed(x):
+    with keras.device("gpu:0"):
+        return [2 * x + 1]
+
+print(*backend.current().compiled(placed, [(4,)], [])(np.ones((1, 4), np.float32)))
+"""
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="Only TensorFlow places operations while it traces.")
+def test_operations_placed_on_a_gpu_are_computed_without_one(shell):
+    done = shell("-c", ON_A_GPU)
+    assert done.stdout == "[[3. 3. 3. 3.]]\n", done.stderr
+
+
 @backends
 @pytest.mark.parametrize("channels", [1, 3])
 def test_weighted_pixels_and_their_gradient_are_sums(random, channels):
@@ -154,6 +174,42 @@ def test_weighted_pixels_and_their_gradient_are_sums(random, channels):
     np.testing.assert_allclose(values, exact_value(images.astype(float)), rtol=1e-4)
     np.testing.assert_allclose(slope, central(exact_value, images.astype(float)), rtol=1e-3, atol=1e-4)
     assert not slope[:, 6].any()
+
+
+@backends
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"),
+    [("float16", 2e-2), ("bfloat16", 1e-1), ("float32", 1e-5), pytest.param("float64", 1e-5, marks=NO_DOUBLE)],
+)
+def test_weighted_pixels_have_the_type_of_the_images(random, dtype, tolerance):
+    images, weights = random.normal(size=(2, 7, 3)), random.normal(size=(3, 5)).astype(np.float32)
+    numbers = random.choice(7, (3, 5)).astype(np.int32)
+    found = weighted_pixels(ops.cast(ops.convert_to_tensor(images.astype(np.float32)), dtype), numbers, weights)
+    assert keras.backend.standardize_dtype(found.dtype) == dtype
+    expected = sum(weights[k][:, None] * images[:, numbers[k]] for k in range(3))
+    np.testing.assert_allclose(ops.convert_to_numpy(ops.cast(found, "float32")), expected, atol=tolerance)
+
+
+@backends
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", pytest.param("float64", marks=NO_DOUBLE)])
+def test_views_have_the_type_of_the_pictures(random, dtype):
+    pictures, maps = random.normal(size=(2, 5, 6, 3)).astype(np.float32), np.float32([[[0.9, 0.2, 2.3], [-0.2, 0.9, 2.6]]])
+    found = affine_views(ops.cast(pictures, dtype), ops.convert_to_tensor(maps), 4, 3)
+    assert keras.backend.standardize_dtype(found.dtype) == dtype
+    expected = ops.convert_to_numpy(affine_views(ops.convert_to_tensor(pictures), ops.convert_to_tensor(maps), 4, 3))
+    np.testing.assert_allclose(ops.convert_to_numpy(ops.cast(found, "float32")), expected, atol=3e-2)
+
+
+@backends
+def test_weighted_pixels_have_no_gradient_with_respect_to_the_weights(random):
+    images, numbers = random.normal(size=(1, 7, 3)).astype(np.float32), np.zeros((1, 5), np.int32)
+
+    def value(x):
+        weights = ops.reshape(x, (1, 5))
+        return ops.sum(weighted_pixels(images, numbers, weights), axis=(1, 2)) + ops.sum(x, axis=1)
+
+    _, slope = compile_gradient(value, [(5,)], [])(np.ones((1, 5), np.float32))
+    np.testing.assert_array_equal(slope, 1)
 
 
 @backends
@@ -236,6 +292,38 @@ def test_constants_and_additional_results(random, kernel, count):
         np.testing.assert_allclose(values, expected.sum(axis=2).mean(axis=0), rtol=1e-4, atol=1e-5)
         exact_slopes = ((1 - expected**2) @ weights.T).mean(axis=0).reshape(x.shape)
         np.testing.assert_allclose(slopes, exact_slopes, rtol=1e-4, atol=1e-5)
+
+
+@backends
+@pytest.mark.parametrize(
+    ("arrays", "constants", "message"),
+    [
+        (
+            [(2, 8, 8, 1), (2, 4)],
+            [(5,), (3, 2)],
+            r"'constants\[0\]' of the compiled function has the shape \(5,\); expected \(4,\)",
+        ),
+        ([(2, 8, 8, 1), (2, 4)], [(), (3, 2)], r"'constants\[0\]' .* shape \(\); expected \(4,\)"),
+        ([(2, 8, 8, 1), (2, 4)], [(4,), (3, 1)], r"'constants\[1\]' .* shape \(3, 1\); expected \(N, 2\)"),
+        ([(2, 8, 8, 1), (2, 4)], [(4,)], "with 1 constants; expected 2"),
+        ([(2, 8, 8, 1), (2, 1)], [(4,), (3, 2)], r"'arrays\[1\]' .* shape \(2, 1\); expected \(2, 4\)"),
+        ([(2, 8, 8, 1), (1, 4)], [(4,), (3, 2)], r"'arrays\[1\]' .* shape \(1, 4\); expected \(2, 4\)"),
+        ([(2, 9, 8, 1), (2, 4)], [(4,), (3, 2)], r"'arrays\[0\]' .* shape \(2, 9, 8, 1\); expected \(2, 8, 8, 1\)"),
+        ([(2, 8, 8, 1)], [(4,), (3, 2)], "with 1 arrays; expected 2"),
+    ],
+)
+def test_a_callers_function_only_takes_the_shapes_that_it_was_compiled_for(arrays, constants, message):
+    start = keras.Input((8, 8, 1))
+    clf = cx.load(keras.Model(start, keras.layers.Dense(3)(keras.layers.Flatten()(start))))
+
+    def function(outputs, images, batch, row, rows):
+        return [ops.sum(outputs(images)["logits"], axis=1) + ops.sum(batch, axis=1) + ops.sum(row) + ops.sum(rows)]
+
+    compiled = clf.compiled(function, ["logits"], [(8, 8, 1), (4,)], [(4,), (None, 2)])
+    for count in (3, 1):
+        assert compiled([np.ones((2, 8, 8, 1)), np.ones((2, 4))], [np.ones(4), np.ones((count, 2))])[0].shape == (2,)
+    with pytest.raises(cx.errors.UsageError, match=message):
+        compiled([np.ones(each) for each in arrays], [np.ones(each) for each in constants])
 
 
 @backends

@@ -68,10 +68,16 @@ def test_only_convolutions_read_by_a_normalization_alone_are_changed(random):
         assert {before.name for before, after in calls if after is not before} == changed
 
 
-def test_new_weights_of_the_normalizations_are_used(random):
+@pytest.mark.parametrize(
+    ("layer", "weight"),
+    [("conv", "kernel"), *(("norm", each) for each in ("gamma", "beta", "moving_mean", "moving_variance"))],
+)
+def test_new_weights_are_used(layer, weight, random):
     clf = normalized_network(random)
     images = random.normal(size=(2, 9, 8, 3)).astype(np.float32)
     compiled = clf.compiled(lambda outputs, x: list(outputs(x).values()), ["norm"], [images.shape[1:]])
-    compiled([images], [])
-    clf.model.get_layer("norm").moving_mean.assign(random.normal(size=4))
+    (before,) = compiled([images], [])
+    variable = getattr(clf.model.get_layer(layer), weight)
+    variable.assign(random.uniform(0.5, 2, variable.shape))
+    assert np.abs(compiled([images], [])[0] - before).max() > 0.1
     np.testing.assert_allclose(compiled([images], [])[0], clf.activations(images, ["norm"])["norm"], rtol=1e-4, atol=1e-4)

@@ -503,8 +503,18 @@ def solved(image, removed):
                 matrix[number, places[other]] -= weight
             else:
                 right[number] += weight * image[other]
+    # Elimination within the band of the matrix; weights that sum to 1 need no pivoting.
+    band = 2 * image.shape[1] + 2
+    for number in range(len(right)):
+        below = slice(number + 1, number + band)
+        factors = matrix[below, number] / matrix[number, number]
+        matrix[below, below] -= factors[:, None] * matrix[number, below]
+        right[below] -= factors[:, None] * right[number]
+    for number in range(len(right))[::-1]:
+        beyond = slice(number + 1, number + band)
+        right[number] = (right[number] - matrix[number, beyond] @ right[beyond]) / matrix[number, number]
     filled = image.astype(np.float64).copy()
-    filled[removed] = np.linalg.solve(matrix, right)
+    filled[removed] = right
     return filled
 
 
@@ -534,6 +544,41 @@ def test_imputation_of_large_regions(shape, random):
     found = imputation.imputed(image, removed, np.zeros_like(image))
     for number in range(3):
         np.testing.assert_allclose(found[number], solved(image, removed[number]), atol=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(300, 1), (600, 2), (1000, 4), (400, 8)])
+@pytest.mark.parametrize("share", [0.9, 1])
+def test_imputation_of_elongated_images(shape, share, random):
+    image = random.uniform(-1, 2, (*shape, 1)).astype(np.float32)
+    image[: shape[0] // 2] *= 0.2
+    removed = random.random(shape) < share
+    ends = shape[0] // 20
+    removed[:ends] = removed[-ends:] = False
+    expected = solved(image, removed)
+    for swapped in (False, True):
+        inputs = [np.swapaxes(each, 0, 1) if swapped else each for each in (image, removed)]
+        found = imputation.imputed(inputs[0], inputs[1][None], np.zeros_like(inputs[0]))[0]
+        np.testing.assert_allclose(np.swapaxes(found, 0, 1) if swapped else found, expected, atol=1.5e-3)
+
+
+def test_imputation_far_from_zero_is_as_exact(random):
+    image = random.uniform(-1, 2, (13, 18, 1)).astype(np.float32)
+    removed = random.random((1, 13, 18)) < 0.9
+    near, far = (imputation.imputed(each, removed, np.zeros_like(image)) for each in (image, image + 1e4))
+    np.testing.assert_allclose(far - 1e4, near, atol=5e-3)
+    np.testing.assert_array_equal(far[0][~removed[0]], (image + 1e4)[~removed[0]])
+
+
+def test_imputation_of_a_single_pixel_removes_nothing():
+    image = np.full((1, 1, 1), 0.5, np.float32)
+    np.testing.assert_array_equal(imputation.imputed(image, np.zeros((2, 1, 1), bool), image), 0.5)
+
+
+def test_imputation_that_does_not_converge_is_an_error(random, monkeypatch):
+    monkeypatch.setattr(imputation, "MOST", 2)
+    removed = random.random((1, 13, 18)) < 0.9
+    with pytest.raises(cx.errors.CnnExplainError, match="not solved in 2 steps"):
+        imputation.imputed(random.uniform(size=(13, 18, 1)), removed, np.zeros((13, 18, 1)))
 
 
 def test_coarse_residuals_are_the_transpose_of_interpolated_corrections(random):

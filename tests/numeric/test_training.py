@@ -1,7 +1,11 @@
 """Training on every backend, and its images: their order by the seed, their deformations against loops over pixels."""
 
+import gc
 import math
+import signal
+import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -10,7 +14,7 @@ from cnnexplain import backend
 from cnnexplain.inputs import datasets
 from cnnexplain.model.lenet import restore
 from cnnexplain.training import augmentation
-from cnnexplain.training.augmentation import ahead, augmented, read_from, resample
+from cnnexplain.training.augmentation import augmented, prefetch, resample, sampling_grids
 from cnnexplain.training.lenet import train
 
 
@@ -44,7 +48,7 @@ def test_images_are_resampled_as_by_a_loop_over_the_pixels(digits):
 
 def test_shifts_rotations_and_zooms_are_as_large_as_stated(monkeypatch):
     monkeypatch.setattr(augmentation, "ELASTIC", 0)
-    places = read_from(500, np.random.default_rng(0))
+    places = sampling_grids(500, np.random.default_rng(0))
     assert places.shape == (500, 2, 28, 28)
     shift = places[:, :, 13:15, 13:15].mean(axis=(2, 3)) - 13.5
     assert 0.98 < np.abs(shift).max() <= augmentation.SHIFT
@@ -61,7 +65,7 @@ def test_shifts_rotations_and_zooms_are_as_large_as_stated(monkeypatch):
 def test_elastic_displacements_are_smooth_and_as_large_as_stated(monkeypatch):
     for name in ("SHIFT", "ROTATION", "ZOOM"):
         monkeypatch.setattr(augmentation, name, 0)
-    moved = read_from(1000, np.random.default_rng(0)) - np.indices((28, 28))
+    moved = sampling_grids(1000, np.random.default_rng(0)) - np.indices((28, 28))
     # Everywhere, also in the corners.
     np.testing.assert_allclose(moved.std(axis=0), augmentation.ELASTIC, rtol=0.1)
     # White noise after a Gaussian filter of width w has the correlation exp(-d² / 4w²) at the distance d.
@@ -79,7 +83,7 @@ def test_every_backend_has_the_same_order_and_deformations(digits, monkeypatch):
     order = random.permutation(30)
     assert order[:6].tolist() == [11, 2, 23, 13, 10, 14]
     np.testing.assert_array_equal(shuffled, classes[order])
-    places = read_from(7, random)
+    places = sampling_grids(7, random)
     expected = [resampled_by_loops(images[image], places[place % 7]) / 255 for place, image in enumerate(order)]
     assert deformed.dtype == np.float32
     np.testing.assert_allclose(deformed[..., 0], expected, atol=1e-5)
@@ -102,15 +106,44 @@ def test_the_next_one_is_made_while_the_caller_uses_the_previous_one():
         made[number].set()
         return number, threading.get_ident()
 
-    for number, thread in ahead(make, 3):
-        assert thread != threading.get_ident()
-        assert made[min(number + 1, 2)].wait(60)
-        assert not any(each.is_set() for each in made[number + 2 :])
+    with prefetch(make, 3) as items:
+        for number, thread in items:
+            assert thread != threading.get_ident()
+            assert made[min(number + 1, 2)].wait(60)
+            assert not any(each.is_set() for each in made[number + 2 :])
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_interrupting_leaves_no_thread_and_no_message(again, monkeypatch, interruptible):
+    """Also by Ctrl-C a second time, while the thread ends."""
+    messages, first = [], threading.Event()
+    monkeypatch.setattr(sys, "unraisablehook", messages.append)
+    before = set(threading.enumerate())
+
+    def make(number):
+        if number and first.wait(60) and again:
+            time.sleep(0.1)
+            signal.raise_signal(signal.SIGINT)
+        return number
+
+    def interrupted():
+        with prefetch(make, 3) as items:
+            for _ in items:
+                first.set()
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    for thread in set(threading.enumerate()) - before if again else ():
+        thread.join(60)
+    gc.collect()
+    assert set(threading.enumerate()) == before
+    assert not messages
 
 
 def test_an_error_of_the_other_thread_reaches_the_caller():
-    with pytest.raises(ZeroDivisionError):
-        list(ahead(lambda number: 1 / (1 - number), 3))
+    with pytest.raises(ZeroDivisionError), prefetch(lambda number: 1 / (1 - number), 3) as items:
+        list(items)
 
 
 @pytest.mark.backends

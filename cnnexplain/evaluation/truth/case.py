@@ -120,6 +120,7 @@ def require(name: str, what: str, limit: Limit) -> None:
 
 
 def trained(
+    *,
     name: str,
     right: str,
     classifier: Classifier,

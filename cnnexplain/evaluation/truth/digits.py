@@ -45,7 +45,17 @@ def block_digits(count: int, seed: int, *, training: int = TRAINING, epochs: int
         "accuracy without the null block": Limit(accuracy(classifier, without_block, answers)),
     }
     right = "A digit above or below a block that is the same in all images; only the block of the digit tells the class."
-    return trained("block-digits", right, classifier, held_out, answers, masks, limits, count, random)
+    return trained(
+        name="block-digits",
+        right=right,
+        classifier=classifier,
+        images=held_out,
+        classes=answers,
+        masks=masks,
+        limits=limits,
+        count=count,
+        random=random,
+    )
 
 
 def decoy_digits(count: int, seed: int, *, training: int = TRAINING, epochs: int = 4) -> Case:
@@ -74,7 +84,17 @@ def decoy_digits(count: int, seed: int, *, training: int = TRAINING, epochs: int
         "accuracy without the mark": Limit(accuracy(classifier, np.where(masks[..., None], 0, held_out), answers), most=0.4),
     }
     right = "A random digit and a gray mark in a corner; only the brightness of the mark tells the class."
-    return trained("decoy-digits", right, classifier, held_out, answers, masks, limits, count, random)
+    return trained(
+        name="decoy-digits",
+        right=right,
+        classifier=classifier,
+        images=held_out,
+        classes=answers,
+        masks=masks,
+        limits=limits,
+        count=count,
+        random=random,
+    )
 
 
 def _digits(training: int, random: np.random.Generator) -> tuple[Float32[np.ndarray, "N 28 28 1"], Int64[np.ndarray, " N"]]:

@@ -92,7 +92,17 @@ class Scenario:
             "accuracy without the pattern": Limit(accuracy(classifier, without[training:], answers), most=0.6),
         }
         right = SENTENCES[self.kind]
-        return trained(self.name, right, classifier, held_out, answers, masks[training:], limits, count, random)
+        return trained(
+            name=self.name,
+            right=right,
+            classifier=classifier,
+            images=held_out,
+            classes=answers,
+            masks=masks[training:],
+            limits=limits,
+            count=count,
+            random=random,
+        )
 
     def images(
         self, count: int, random: np.random.Generator

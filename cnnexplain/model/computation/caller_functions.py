@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import keras
+import numpy as np
 
+from cnnexplain.errors import UsageError
 from cnnexplain.model.computation.network import Compiled, Network
 from cnnexplain.model.structure.folding import folded
 from cnnexplain.model.structure.graph import Graph
 from cnnexplain.model.structure.staggered import staggered
 
 if TYPE_CHECKING:
-    import numpy as np
     from jaxtyping import Float, Float32
 
 
@@ -63,9 +64,30 @@ def compiled(
     computed = network.recently_compiled((function, names, *shapes, "constants", *constants), build)
 
     def call(arrays: Sequence[Float[np.ndarray, "N ..."]], values: Sequence[Any]) -> list[Float32[np.ndarray, "N ..."]]:
+        # Backends compute with other shapes, too, or raise errors of their own.
+        items = np.shape(arrays[0])[:1] if arrays else ()
+        _check("array", arrays, [(*items, *shape) for shape in shapes])
+        _check("constant", values, constants)
         return network.in_batches(lambda *batch: computed(*batch, *values), arrays, views)
 
     return call
+
+
+def _check(what: str, arrays: Sequence[Any], shapes: Sequence[tuple[int | None, ...]]) -> None:
+    """Checks that arrays have the shapes that a function was compiled for; None is for an axis of any length.
+
+    Raises:
+        UsageError: They do not.
+    """
+    if len(arrays) != len(shapes):
+        raise UsageError(f"The compiled function was called with {len(arrays)} {what}s; expected {len(shapes)}.")
+    for number, (array, shape) in enumerate(zip(arrays, shapes, strict=True)):
+        found = np.shape(array)
+        if len(found) != len(shape) or any(length not in (None, size) for length, size in zip(shape, found, strict=True)):
+            expected = str(tuple("N" if length is None else length for length in shape)).replace("'", "")
+            raise UsageError(
+                f"Argument '{what}s[{number}]' of the compiled function has the shape {found}; expected {expected}."
+            )
 
 
 def _by_name(names: Sequence[str], outputs: Sequence[Any]) -> dict[str, Any]:

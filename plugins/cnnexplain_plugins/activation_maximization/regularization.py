@@ -5,7 +5,6 @@ Pictures z (N, H, W, C) are differences from the origin, an empty picture, in un
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +12,11 @@ import numpy as np
 from keras import ops
 
 from cnnexplain.errors import UsageError
-from cnnexplain.numerics import blurred, weighted_pixels
+from cnnexplain.numerics import blurred
 from cnnexplain.plugin import with_pullback
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Float32, Int32
+    from jaxtyping import Float
 
 EPSILON = 1e-4
 """The square of a hundredth of the input range, added to squared differences of pixels."""
@@ -126,42 +125,22 @@ def total_variation(
 def variation(z: Any) -> Any:
     """The total variation of pictures, for tensors."""
     # The gradients of slices and sums would take several times as long.
-    return with_pullback(lambda z: ops.sum(_changes(z)[1] - EPSILON**0.5, axis=1), _variation_slope)(z)
+    return with_pullback(lambda z: ops.sum(_changes(z)[2] - EPSILON**0.5, axis=(1, 2, 3)), _variation_slope)(z)
 
 
-def _changes(z: Any) -> tuple[Any, Any]:
-    """The differences (N, 2, H · W, C) to the pixel below and to that on the right, and their lengths (N, H · W)."""
-    height, width, channels = z.shape[1:]
-    pixels = ops.reshape(z, (-1, height * width, channels))
-    changes = ops.reshape(weighted_pixels(pixels, *_neighbors(height, width)), (-1, 2, height * width, channels))
-    return changes, ops.sqrt(ops.sum(ops.square(changes), axis=(1, 3)) + EPSILON)
+def _changes(z: Any) -> tuple[Any, Any, Any]:
+    """The differences to the pixel below and to that on the right (N, H, W, C), and their lengths (N, H, W, 1)."""
+    down = ops.pad(z[:, 1:] - z[:, :-1], ((0, 0), (0, 1), (0, 0), (0, 0)))
+    right = ops.pad(z[:, :, 1:] - z[:, :, :-1], ((0, 0), (0, 0), (0, 1), (0, 0)))
+    squares = ops.sum(ops.square(down) + ops.square(right), axis=-1, keepdims=True)
+    return down, right, ops.sqrt(squares + EPSILON)
 
 
 def _variation_slope(z: Any, signal: Any) -> Any:
     """The gradient of `variation`, times the signal of each picture."""
-    height, width, channels = z.shape[1:]
-    changes, lengths = _changes(z)
-    factor = ops.reshape(ops.reshape(signal, (-1, 1)) / lengths, (-1, 1, height * width, 1))
-    directions = ops.reshape(changes * factor, (-1, 2 * height * width, channels))
-    return ops.reshape(weighted_pixels(directions, *_neighbors_before(height, width)), (-1, height, width, channels))
-
-
-@functools.lru_cache(4)
-def _neighbors(height: int, width: int) -> tuple[Int32[np.ndarray, "2 changes"], Float32[np.ndarray, "2 changes"]]:
-    """Numbers of pixels and weights for the differences to the next pixels, 0 at the last row and the last column."""
-    pixels = np.arange(height * width, dtype=np.int32).reshape(height, width)
-    below, right = np.vstack([pixels[1:], pixels[-1:]]), np.hstack([pixels[:, 1:], pixels[:, -1:]])
-    numbers = np.stack([np.stack([below, right]), np.stack([pixels, pixels])]).reshape(2, -1)
-    inside = np.asarray(numbers[0] != numbers[1], np.float32)
-    return numbers, np.stack([inside, -inside])
-
-
-@functools.lru_cache(4)
-def _neighbors_before(height: int, width: int) -> tuple[Int32[np.ndarray, "4 pixels"], Float32[np.ndarray, "4 pixels"]]:
-    """Numbers of differences and weights that sum those of each pixel: the adjoint of `_neighbors`."""
-    pixels = np.arange(height * width, dtype=np.int32).reshape(height, width)
-    above, left = np.vstack([pixels[:1], pixels[:-1]]), np.hstack([pixels[:, :1], pixels[:, :-1]])
-    own = np.full(pixels.shape, -1, np.float32)
-    first = [np.asarray(each != pixels, np.float32) for each in (above, left)]
-    numbers = np.stack([above, left + pixels.size, pixels, pixels + pixels.size]).reshape(4, -1)
-    return numbers, np.stack([*first, own, own]).reshape(4, -1)
+    down, right, lengths = _changes(z)
+    factor = ops.reshape(signal, (-1, 1, 1, 1)) / lengths
+    down, right = down * factor, right * factor
+    above = ops.pad(down[:, :-1], ((0, 0), (1, 0), (0, 0), (0, 0)))
+    left = ops.pad(right[:, :, :-1], ((0, 0), (0, 0), (1, 0), (0, 0)))
+    return above - down + (left - right)

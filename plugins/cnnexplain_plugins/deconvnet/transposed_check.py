@@ -73,17 +73,23 @@ def _chain(model: Any) -> list[Any]:
     return chain
 
 
-def _known(layer: Any) -> bool:
+def linear_or_relu(layer: Any) -> bool:
+    """Whether a layer's activation is linear or a ReLU, and a layer that is a ReLU has no ceiling, slope or threshold."""
     if isinstance(layer, keras.layers.ReLU):
         return layer.max_value is None and not layer.negative_slope and not layer.threshold
+    return getattr(layer, "activation", None) in (None, keras.activations.linear, keras.activations.relu)
+
+
+def _known(layer: Any) -> bool:
+    if isinstance(layer, keras.layers.ReLU):
+        return linear_or_relu(layer)
     if getattr(layer, "data_format", "channels_last") != "channels_last":
         return False
     if type(layer) is keras.layers.Conv2D and (layer.groups != 1 or set(layer.dilation_rate) != {1}):
         return False
     if type(layer) is keras.layers.BatchNormalization and layer.axis not in (-1, 3):
         return False
-    plain = getattr(layer, "activation", None) in (None, keras.activations.linear, keras.activations.relu)
-    return plain and type(layer) in KNOWN
+    return type(layer) in KNOWN and linear_or_relu(layer)
 
 
 def _back(

@@ -6,13 +6,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cnnexplain.errors import CnnExplainError
 from cnnexplain_plugins.metrics.multigrid import Grid, filled
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Float32
 
-TOLERANCE, MOST = 2e-4, 100
-"""The estimated error at which the solver stops, relative to the range of the image, and its maximum number of steps."""
+TOLERANCE, MOST = 1e-4, 50
+"""The estimated error at which the solver stops, relative to the range of the image, and its maximum number of steps.
+
+It takes fewer than ten steps for all shapes of images and of removed regions that were tried.
+"""
 
 BLOCK = 100_000
 """The number of values that are solved together: arrays of this size stay in the cache of a processor."""
@@ -30,9 +34,14 @@ def imputed(
         image: The image.
         removed: The removed pixels of each copy, not all of them.
         noise: The noise that is added to removed pixels.
+
+    Raises:
+        CnnExplainError: The solver did not converge.
     """
     height, width, channels = image.shape
-    values = image.astype(np.float32)
+    # Means of large numbers would be rounded more than their differences.
+    lowest = image.min()
+    values = (image - lowest).astype(np.float32)
     limit = TOLERANCE * float(np.ptp(values))
     planes = np.empty((height, width, len(removed), channels), np.float32)
     step = min(max(1, BLOCK // (height * width)), len(removed))
@@ -43,13 +52,16 @@ def imputed(
             # The copies are the last axis, so that all operations have long rows of numbers; the last block may lack some.
             grid.set(np.moveaxis(part, 0, -1))
             planes[:, :, first : first + step, channel] = _solved(grid, values[..., channel], limit)[..., : len(part)]
-    return np.asarray(np.moveaxis(planes, 2, 0) + removed[..., None] * noise, np.float32)
+    return np.where(removed[..., None], np.moveaxis(planes, 2, 0) + (lowest + noise), image).astype(np.float32)
 
 
 def _solved(grid: Grid, image: Float32[np.ndarray, "H W"], limit: float) -> Float32[np.ndarray, "H W K"]:
     """Copies of an image with the solution for the unknown pixels, by conjugate gradients preconditioned with a V-cycle.
 
     It stops when the preconditioned residual, an estimate of the error, is at most `limit` everywhere.
+
+    Raises:
+        CnnExplainError: It is larger after `MOST` steps.
     """
     known = 1 - grid.unknown
     solution = filled(image[..., None] * known, known)
@@ -62,7 +74,7 @@ def _solved(grid: Grid, image: Float32[np.ndarray, "H W"], limit: float) -> Floa
     size = _dot(residual, error, scratch)
     for _ in range(MOST):
         if max(error.max(), -error.min()) <= limit:
-            break
+            return solution
         grid.product(direction, applied)
         step = _ratio(size, _dot(direction, applied, scratch))
         solution += np.multiply(direction, step, out=scratch)
@@ -71,7 +83,7 @@ def _solved(grid: Grid, image: Float32[np.ndarray, "H W"], limit: float) -> Floa
         previous, size = size, _dot(residual, error, scratch)
         direction *= _ratio(size, previous)
         direction += error
-    return solution
+    raise CnnExplainError(f"Removed pixels could not be imputed: the equations were not solved in {MOST} steps.")
 
 
 def _dot(

@@ -2,7 +2,8 @@
 
 With S the filter (1, 2, 1) along both axes, whose weights are 12 times those of the neighbors, the system is
 S(1) u − S(u) = 0 at each unknown pixel: the weight of the pixel itself cancels. Coarser grids have the same system, because
-that of a Laplacian does not depend on the distance of the points in two dimensions.
+that of a Laplacian does not depend on the distance of the points in two dimensions. In one dimension, it halves with each
+coarser grid.
 
 Arrays are reused, since memory that is new to the process takes more time than the arithmetic.
 """
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Float32
 
 COARSEST = 4
-"""A grid with a side of at most this length has no coarser grid."""
+"""A grid whose sides are at most this long has no coarser grid."""
+
+DAMPING = 2 / 3
+"""The length of Jacobi's steps on a line: full steps would keep errors that alternate from pixel to pixel."""
 
 
 class Grid:
@@ -34,13 +38,17 @@ class Grid:
         )
         self._filtered(np.ones(shape, np.float32))
         np.copyto(self._sums, self._both)
-        self._coarser = None if min(height, width) <= COARSEST else Grid(((height + 1) // 2, (width + 1) // 2, count))
+        self._line = min(height, width) == 1
+        self._coarser = None if max(height, width) <= COARSEST else Grid(((height + 1) // 2, (width + 1) // 2, count))
 
     def set(self, unknown: Bool[np.ndarray, "H W k"] | Float32[np.ndarray, "H W k"]) -> None:
         """Sets the unknown pixels of the first k images; the others have none."""
         self.unknown[..., unknown.shape[2] :] = 0
         self.unknown[..., : unknown.shape[2]] = unknown
-        np.divide(self.unknown, self._sums - 4, out=self._inverse)
+        # The only pixel of an image has no neighbors, so that its weight would be 0.
+        np.divide(self.unknown, np.maximum(self._sums - 4, 1), out=self._inverse)
+        if self._line:
+            self._inverse *= DAMPING
         if self._coarser is not None:
             # A coarse pixel is unknown if all of its pixels are, so that a correction reaches no known pixel.
             finer = _even(self.unknown, 1)
@@ -68,6 +76,8 @@ class Grid:
             np.subtract(residual, self.product(found, rest), out=rest)
             coarse = restricted(rest)
             coarse *= self._coarser.unknown
+            if self._line:
+                coarse *= 2
             correction = interpolated(self._coarser.error(coarse), found.shape)
             found += np.multiply(correction, self.unknown, out=rest)
         np.subtract(residual, self.product(found, rest), out=rest)

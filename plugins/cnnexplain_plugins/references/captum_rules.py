@@ -16,6 +16,7 @@ import numpy as np
 from cnnexplain.checks import difference, rounding
 from cnnexplain.plugin import Measurement, Subject
 from cnnexplain_plugins.deconvnet import crops
+from cnnexplain_plugins.deconvnet.transposed_check import linear_or_relu
 
 PLAIN = (
     *(keras.layers.InputLayer, keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.BatchNormalization),
@@ -98,7 +99,4 @@ def _with_relu_modules(model: Any, layer: str) -> tuple[Any, list[Any]] | None:
 
 def _plain(layer: Any) -> bool:
     """Whether a layer is linear, a maximum or a ReLU."""
-    if isinstance(layer, keras.layers.ReLU):
-        return layer.max_value is None and not layer.negative_slope and not layer.threshold
-    activation = getattr(layer, "activation", None)
-    return type(layer) in PLAIN and activation in (None, keras.activations.linear, keras.activations.relu)
+    return (isinstance(layer, keras.layers.ReLU) or type(layer) in PLAIN) and linear_or_relu(layer)
