@@ -596,7 +596,7 @@ def test_a_thorough_check_recomputes_the_result(lenet, monkeypatch):
         budget: reruns.confirmed(measured, replace(subject, record=wrong, budget=budget), ["attribution"])
         for budget in (0.0, float("inf"))
     }
-    assert "fine; the result was not recomputed: left out: it takes some" in found[0.0].detail
+    assert "fine; the result was not recomputed: left out: it takes about 8 passes" in found[0.0].detail
     assert "'verify --thorough' (thorough=True) runs it" in found[0.0].detail
     assert found[0.0].passed is True
     assert found[float("inf")].passed is False
