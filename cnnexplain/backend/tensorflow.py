@@ -149,10 +149,10 @@ def weighted_pixels(images: Any, numbers: Any, weights: Any) -> Any:
             a_indices=indices,
             a_values=values,
             a_shape=(places, pixels),
-            b=tf.reshape(_swapped(x), (x.shape[1], -1)),
+            b=tf.reshape(tf.transpose(x, (1, 0, 2)), (x.shape[1], -1)),
             adjoint_a=adjoint,
         )
-        return _swapped(tf.reshape(found, (rows, -1, channels)))
+        return tf.transpose(tf.reshape(found, (rows, -1, channels)), (1, 0, 2))
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]  # TensorFlow has no types.
     def forwards(images: Any) -> Any:
@@ -184,14 +184,6 @@ def devices() -> list[str]:
 def device_memory() -> int | None:
     """`GPU_MEMORY` if TensorFlow uses a GPU, as it does not report the free memory; None if it uses the CPU."""
     return GPU_MEMORY if tf.config.list_logical_devices("GPU") else None
-
-
-def _swapped(x: Any) -> Any:
-    """A tensor with its first two of three axes swapped."""
-    if x.dtype != tf.float32:
-        return tf.transpose(x, (1, 0, 2))
-    # oneDNN takes several times as long for small tensors; it transposes floating-point numbers and signed integers.
-    return tf.bitcast(tf.transpose(tf.bitcast(x, tf.uint32), (1, 0, 2)), tf.float32)
 
 
 @contextmanager
