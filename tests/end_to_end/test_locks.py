@@ -192,7 +192,9 @@ def test_concurrent_runs_leave_one_complete_result(tmp_path, shell):
 
     first = started(range(12))
     waited = time.monotonic() + 120
-    while not (tmp_path / "cnnexplain-out/saliency" / lock.NAME).exists():
+    held = tmp_path / "cnnexplain-out/saliency" / lock.NAME
+    # The process is written a moment after the file is created.
+    while not held.exists() or not held.stat().st_size:
         assert time.monotonic() < waited
         time.sleep(0.01)
     # Otherwise it might end before the second begins.
